@@ -1,0 +1,23 @@
+"""amocrm-relay: takes amoCRM's webhooks, keeps them, and delivers them until they have arrived.
+
+    POST /hooks/{source}/{token}
+      │ server.intake       reads the body, knows the source
+      ▼
+    amocrm.form             bytes -> tree            leads[add][0][id]=7 -> {"leads": {"add": {"0": {"id": "7"}}}}
+    amocrm.events           tree  -> [Event]         one body, one or more events
+      ▼
+    routes.match            Event -> targets         by the YAML file that routes.config compiled
+      ▼
+    store                   webhook + events + deliveries, one commit, then 200
+      ▼
+    delivery.dispatch       a lane per target: claim -> render -> send -> retry? -> settle
+      ▼
+    the target              has it (2xx), or will be asked again, or the delivery is dead and kept
+
+Beside the line: `daemon` wires it, `observe` turns `signals` into metrics and log lines,
+`server.admin` serves them, `cli` is the operator's hand.
+"""
+
+from importlib.metadata import version
+
+__version__ = version("amocrm-relay")

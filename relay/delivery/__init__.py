@@ -1,0 +1,1 @@
+"""What downstream receives: one lane per target, attempts until delivered or dead."""

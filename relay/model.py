@@ -1,0 +1,223 @@
+"""The values every stage shares: frozen, plain, free of I/O and of clocks."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any
+"""What `json.loads` may return; mypy has no exact name for it that callers could use without casts."""
+
+
+class Secret:
+    """A text that never prints: `repr`, `str` and formats show `***`; `reveal()` gives it."""
+
+    __slots__ = ("_digest", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._digest = hashlib.sha256(text.encode()).digest()
+
+    def reveal(self) -> str:
+        """The text itself: only for the wire."""
+        return self._text
+
+    def matches(self, text: str) -> bool:
+        """True if `text` is the secret; takes the same time whatever the text (digests are compared)."""
+        digest = hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+        return hmac.compare_digest(self._digest, digest)
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._digest == other._digest
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+
+# ---- what arrives
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """One request of amoCRM's, as it came. `unparsed` is the reason why no events were made of it."""
+
+    id: str
+    source: str
+    received_at: datetime
+    body: bytes
+    content_type: str = ""
+    request_id: str = ""
+    unparsed: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One normalized fact out of a webhook; what `amocrm/event.schema.json` describes."""
+
+    id: str
+    source: str
+    received_at: datetime
+    account: Mapping[str, Json]
+    entity: str
+    action: str
+    data: Mapping[str, Json]
+
+    @property
+    def type(self) -> str:
+        """`leads.status`."""
+        return f"{self.entity}.{self.action}"
+
+
+# ---- what operators write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A named place webhooks come in. `accounts` empty: any account is welcome."""
+
+    name: str
+    tokens: tuple[Secret, ...]
+    accounts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When a failed attempt is repeated: exponential, or by `schedule`; until `attempts` or `max_age`."""
+
+    initial: timedelta = timedelta(seconds=2)
+    factor: float = 2.0
+    max: timedelta = timedelta(hours=1)
+    jitter: float = 0.2
+    max_age: timedelta = timedelta(days=3)
+    schedule: tuple[timedelta, ...] = ()
+    attempts: int | None = None
+
+
+class Order(StrEnum):
+    """`ENTITY`: one delivery at a time per lead, contact, …, in the order of arrival."""
+
+    NONE = "none"
+    ENTITY = "entity"
+
+
+class Format(StrEnum):
+    """What the body of a delivery is: our event JSON, CloudEvents 1.0 around it, or amoCRM's own form."""
+
+    JSON = "json"
+    CLOUDEVENTS = "cloudevents"
+    FORM = "form"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An HTTP endpoint we deliver to. `rate`: attempts per second, None for no limit."""
+
+    name: str
+    url: str
+    headers: Mapping[str, Secret] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
+    timeout: timedelta = timedelta(seconds=15)
+    concurrency: int = 8
+    retry: RetryPolicy = RetryPolicy()
+    dead_on: frozenset[int] = frozenset({400, 410, 413, 414, 415, 422})
+    order: Order = Order.NONE
+    rate: float | None = None
+    format: Format = Format.JSON
+    breaker_failures: int = 10
+
+
+# ---- what is owed
+
+
+class State(StrEnum):
+    """How a delivery stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routed:
+    """An event with its JSON and, by target, the names of the routes that chose the target."""
+
+    event: Event
+    payload: bytes
+    targets: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event owed to one target, claimed by us: attempt number `attempt` is ours to make.
+
+    `seq` is the event's place in the order of arrival. `policy_attempt` counts from 1 since `pending_since`
+    (arrival, or the last replay), which is what the retry policy looks at; `attempt` never starts again, so
+    that a stale owner can be told from the present one.
+    """
+
+    seq: int
+    event_id: str
+    target: str
+    attempt: int
+    policy_attempt: int
+    received_at: datetime
+    pending_since: datetime
+    payload: bytes
+    replay: bool = False
+
+
+class Reason(StrEnum):
+    """Why an attempt ended as it did; the bounded set that metrics are labelled with."""
+
+    OK = "2xx"
+    REDIRECT = "3xx"
+    CLIENT_ERROR = "4xx"
+    TOO_MANY = "429"
+    SERVER_ERROR = "5xx"
+    OTHER_STATUS = "other"
+    TIMEOUT = "timeout"
+    CONNECT = "connect"
+    TLS = "tls"
+    DISCONNECTED = "disconnected"
+    PROTOCOL = "protocol"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one attempt returned. `detail` is for people: an error's text or the start of the answer."""
+
+    reason: Reason
+    started_at: datetime
+    took: timedelta
+    status: int | None = None
+    retry_after: timedelta | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The target has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """Not yet: try again then."""
+
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Given up, and why; kept, and can be replayed."""
+
+    why: str
+
+
+Verdict: TypeAlias = Delivered | RetryAt | Dead

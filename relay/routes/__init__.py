@@ -1,0 +1,1 @@
+"""What operators write: the routes file, compiled into who gets which event."""

@@ -1,0 +1,1 @@
+"""The two listeners: public for amoCRM, private for operators."""

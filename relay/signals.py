@@ -1,0 +1,84 @@
+"""The facts that stages announce; `observe` makes metrics and log lines of them, and nobody else does.
+
+A stage is given an `Emit` and calls it; it neither counts nor logs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from relay.model import Delivery, Event, Outcome, Verdict, Webhook
+
+
+class Refusal(StrEnum):
+    """Why a webhook was not kept."""
+
+    UNAUTHORIZED = "unauthorized"
+    ACCOUNT = "refused_account"
+    TOO_LARGE = "too_large"
+    UNAVAILABLE = "unavailable"
+    INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A webhook is on disk and its 200 is due; `routes` names, event by event, the routes that took it."""
+
+    webhook: Webhook
+    events: Sequence[Event]
+    routes: Sequence[Sequence[str]]
+    deliveries: int
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A webhook was turned away. `source` is `-` unless the token was right."""
+
+    source: str
+    refusal: Refusal
+    detail: str
+    remote: str
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted:
+    """One attempt of one delivery is over. `lag` is arrival to now."""
+
+    delivery: Delivery
+    outcome: Outcome
+    verdict: Verdict
+    lag: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The store's writer ended a transaction of `writes` writes."""
+
+    writes: int
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """The routes were swapped (`problems` empty) or left as they were."""
+
+    file: str
+    problems: Sequence[str] = ()
+    parked: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """Anything else an operator should read, once: the daemon starts, stops, or something is odd."""
+
+    level: str
+    text: str
+    fields: dict[str, object]
+
+
+Signal: TypeAlias = Kept | Refused | Attempted | Committed | Reloaded | Noticed
+Emit: TypeAlias = Callable[[Signal], None]

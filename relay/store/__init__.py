@@ -1,0 +1,1 @@
+"""What must not be lost: webhooks, events and the deliveries owed."""
