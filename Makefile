@@ -1,0 +1,74 @@
+# Everything is kept in .venv, pinned by the locks; only the first run of a target reaches the network.
+#   PYTHON=python3.13   the interpreter .venv is made of (3.11 or newer)
+#   ARGS='-k sink'      for pytest
+#   DEMO=               lets `make demo` stay up until Ctrl-C
+PYTHON ?= python3
+DEMO ?= --once
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+LOCKED := --require-hashes --only-binary :all:
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format lock image clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: .venv/relay.stamp ## webhooks received, routed, delivered and retried, on this machine only
+	@$(BIN)/relay demo $(DEMO)
+	@echo 'To try it by hand: `$(BIN)/relay demo` does the same and stays up until Ctrl-C.'
+
+test: lint ## lint, types, then every test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev.stamp ## what needs no test run: ruff, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/dev.stamp ## what ruff can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+image: ## the container image, amocrm-relay
+	docker build --tag amocrm-relay .
+
+clean: ## forget .venv and every cache; no store is touched
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find relay tests -name __pycache__ -prune -exec rm -rf {} +
+
+# ---- .venv
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo '$(PYTHON) is missing or older than Python 3.11: make PYTHON=/path/to/python3.11 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	  { echo '$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	@echo 'Making .venv …'
+	@$(PYTHON) -m venv .venv
+
+.venv/relay.stamp: pyproject.toml requirements.txt requirements-build.txt | .venv/pyvenv.cfg
+	@echo 'Installing what the relay needs …'
+	@$(PIP) $(LOCKED) -r requirements-build.txt -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.txt .venv/relay.stamp
+	@echo 'Installing what the tests need …'
+	@$(PIP) $(LOCKED) -r requirements-dev.txt
+	@touch $@
+
+# ---- locks: one set of versions and hashes for every Python and platform
+
+LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --annotation-style line --upgrade
+
+lock: | .venv/pyvenv.cfg ## newest versions that pyproject.toml allows
+	@$(PIP) uv
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' | \
+	  $(LOCK) --output-file requirements-build.txt -
+	@$(LOCK) --output-file requirements.txt pyproject.toml
+	@$(LOCK) --output-file requirements-dev.txt --constraint requirements.txt --extra dev pyproject.toml
