@@ -73,6 +73,12 @@ class Event:
         """`leads.status`."""
         return f"{self.entity}.{self.action}"
 
+    @property
+    def entity_id(self) -> str:
+        """The id of the lead, contact, … that this is about; for a note its element's; empty if none arrived."""
+        names = ("element_id", "id") if self.action == "note" else ("id", "talk_id", "uid")
+        return next((str(self.data[name]) for name in names if name in self.data), "")
+
 
 # ---- what operators write
 
@@ -144,12 +150,26 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """One delivery to be kept: the target, and the routes that chose it.
+
+    `lease`: it is born in our hands, attempt 1 is ours for so long after the arrival. Deliveries with the same
+    target and `key` go one at a time, in the order of arrival: one is born claimed only if no older one is pending.
+    """
+
+    target: str
+    routes: tuple[str, ...]
+    lease: timedelta | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Routed:
-    """An event with its JSON and, by target, the names of the routes that chose the target."""
+    """An event, the JSON that its targets receive, and what is owed to whom."""
 
     event: Event
     payload: bytes
-    targets: Mapping[str, tuple[str, ...]]
+    owed: tuple[Owed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

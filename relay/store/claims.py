@@ -1,0 +1,149 @@
+"""What is due -> claimed deliveries; what an attempt returned -> how the delivery stands."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import apsw
+
+from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
+from relay.store.contract import Filter
+from relay.store.keeping import pending_with_key
+from relay.store.query import rows
+from relay.store.reading import condition
+from relay.store.times import from_ms, to_ms
+
+_NAMES = {Delivered: "delivered", RetryAt: "retry", Dead: "dead"}
+
+
+def claim(cursor: apsw.Cursor, target: str, limit: int, max_bytes: int, now: int, until: int) -> list[Delivery]:
+    """The longest due of `target`, leased until `until`; see `contract.Store.claim`."""
+    waiting = (
+        "select event, target, due_at from deliveries where state = 'pending' and claimed = {claimed}"
+        " and target = :target and due_at <= :now order by due_at limit :limit"
+    )
+    found = rows(
+        cursor,
+        # two ranges of one index: those that wait, and those whose lease ran out
+        f"select * from ({waiting.format(claimed=0)}) union all select * from ({waiting.format(claimed=1)})"
+        " order by due_at, event limit :limit",
+        {"target": target, "now": now, "limit": limit},
+    )
+    claimed: list[Delivery] = []
+    size = 0
+    for seq, _target, _due_at in found:
+        delivery = _claimed(cursor, seq, target, until)
+        claimed.append(delivery)
+        size += len(delivery.payload)
+        if size >= max_bytes:
+            break
+    return claimed
+
+
+def _claimed(cursor: apsw.Cursor, seq: int, target: str, until: int) -> Delivery:
+    attempt, base, replays, pending_since = rows(
+        cursor,
+        "update deliveries set claimed = 1, attempt = attempt + 1, due_at = ? where event = ? and target = ?"
+        " returning attempt, base, replays, pending_since",
+        (until, seq, target),
+    )[0]
+    event_id, received_at, payload = rows(cursor, "select id, received_at, payload from events where seq = ?", (seq,))[
+        0
+    ]
+    return Delivery(
+        seq=seq,
+        event_id=event_id,
+        target=target,
+        attempt=attempt,
+        policy_attempt=attempt - base,
+        received_at=from_ms(received_at),
+        pending_since=from_ms(pending_since),
+        payload=payload,
+        replay=replays > 0,
+    )
+
+
+def settle(cursor: apsw.Cursor, delivery: Delivery, outcome: Outcome, verdict: Verdict, now: int) -> bool:
+    """False if the attempt number is not the present one; the attempt itself is recorded all the same."""
+    state, due_at, why = _stands(verdict)
+    ours = rows(
+        cursor,
+        "update deliveries set state = ?, claimed = 0, due_at = ?, why = ?, settled_at = ?"
+        " where event = ? and target = ? and attempt = ? and state = 'pending' and claimed = 1 returning key",
+        (state, due_at, why, None if due_at is not None else now, delivery.seq, delivery.target, delivery.attempt),
+    )
+    cursor.execute(
+        "insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+        (
+            delivery.seq,
+            delivery.target,
+            delivery.attempt,
+            to_ms(outcome.started_at),
+            outcome.took // timedelta(microseconds=1),
+            _NAMES[type(verdict)],
+            outcome.reason,
+            outcome.status,
+            outcome.detail,
+        ),
+    )
+    if ours and ours[0][0] is not None and state != State.PENDING:
+        _unblock(cursor, delivery.target, ours[0][0], now)
+    return bool(ours)
+
+
+def _stands(verdict: Verdict) -> tuple[State, int | None, str]:
+    """State, due time, and why it is dead."""
+    match verdict:
+        case Delivered():
+            return State.DELIVERED, None, ""
+        case RetryAt(due_at):
+            return State.PENDING, to_ms(due_at), ""
+        case Dead(why):
+            return State.DEAD, None, why
+
+
+def _unblock(cursor: apsw.Cursor, target: str, key: str, now: int) -> None:
+    """The oldest pending delivery of this key is due, unless it has a due time already."""
+    cursor.execute(
+        "update deliveries set due_at = :now where target = :target and due_at is null and event ="
+        " (select min(event) from deliveries where target = :target and key = :key and state = 'pending')",
+        {"now": now, "target": target, "key": key},
+    )
+
+
+def release(cursor: apsw.Cursor, keys: Sequence[tuple[int, int, str, int]]) -> None:
+    """Each of `keys` is (due_at, event, target, attempt)."""
+    cursor.executemany(
+        "update deliveries set claimed = 0, due_at = ?, attempt = attempt - 1"
+        " where event = ? and target = ? and attempt = ? and state = 'pending' and claimed = 1",
+        keys,
+    )
+
+
+def due(cursor: apsw.Cursor, targets: Sequence[str]) -> dict[str, datetime]:
+    """One look at the index for each target; nothing here grows with the backlog."""
+    sql = (
+        "select due_at from deliveries where state = 'pending' and claimed = 0 and target = ?"
+        " and due_at is not null order by due_at limit 1"
+    )
+    found = ((target, rows(cursor, sql, (target,))) for target in targets)
+    return {target: from_ms(due[0][0]) for target, due in found if due}
+
+
+def replay(cursor: apsw.Cursor, wanted: Filter, now: int) -> int:
+    """The oldest first, so that those which share a key keep their order."""
+    where, values = condition(wanted)
+    found = rows(
+        cursor,
+        "select d.event, d.target, d.key from deliveries d join events e on e.seq = d.event"
+        f" where d.state in ('dead', 'delivered') and {where} order by d.event",
+        values,
+    )
+    for seq, target, key in found:
+        blocked = key is not None and pending_with_key(cursor, target, key)
+        cursor.execute(
+            "update deliveries set state = 'pending', claimed = 0, base = attempt, replays = replays + 1,"
+            " pending_since = ?, due_at = ?, settled_at = null, why = '' where event = ? and target = ?",
+            (now, None if blocked else now, seq, target),
+        )
+    return len(found)

@@ -1,0 +1,99 @@
+"""Webhook, events, what is owed -> rows, inside the writer's transaction."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import apsw
+import orjson
+
+from relay.model import Delivery, Owed, Routed, Webhook
+from relay.store.query import rows
+from relay.store.times import to_ms
+
+
+def keep(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[Routed]) -> list[Delivery]:
+    """The deliveries born claimed; none if the webhook was kept before."""
+    seq = _keep_webhook(cursor, webhook)
+    if seq is None:
+        return []
+    return [delivery for each in routed for delivery in _keep_event(cursor, seq, each)]
+
+
+def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook) -> int | None:
+    """Its seq if it wants its events now; None if it has them."""
+    connection = cursor.connection
+    cursor.execute(
+        "insert into webhooks (id, source, received_at, content_type, request_id, body, unparsed)"
+        " values (?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
+        (
+            webhook.id,
+            webhook.source,
+            to_ms(webhook.received_at),
+            webhook.content_type,
+            webhook.request_id,
+            webhook.body,
+            webhook.unparsed,
+        ),
+    )
+    if connection.changes():
+        return connection.last_insert_rowid()
+    if webhook.unparsed is not None:
+        return None
+    mended = rows(
+        cursor, "update webhooks set unparsed = null where id = ? and unparsed is not null returning seq", (webhook.id,)
+    )
+    return mended[0][0] if mended else None
+
+
+def _keep_event(cursor: apsw.Cursor, webhook: int, routed: Routed) -> list[Delivery]:
+    event = routed.event
+    received_at = to_ms(event.received_at)
+    cursor.execute(
+        "insert into events (id, webhook, entity, action, entity_id, received_at, payload)"
+        " values (?, ?, ?, ?, ?, ?, ?)",
+        (event.id, webhook, event.entity, event.action, event.entity_id, received_at, routed.payload),
+    )
+    seq = cursor.connection.last_insert_rowid()
+    claimed = [owed for owed in routed.owed if _owe(cursor, seq, owed, received_at)]
+    return [
+        Delivery(
+            seq=seq,
+            event_id=event.id,
+            target=owed.target,
+            attempt=1,
+            policy_attempt=1,
+            received_at=event.received_at,
+            pending_since=event.received_at,
+            payload=routed.payload,
+        )
+        for owed in claimed
+    ]
+
+
+def _owe(cursor: apsw.Cursor, seq: int, owed: Owed, received_at: int) -> bool:
+    """True if the delivery was born claimed."""
+    blocked = owed.key is not None and pending_with_key(cursor, owed.target, owed.key)
+    claimed = owed.lease is not None and not blocked
+    due_at = received_at if owed.lease is None else received_at + owed.lease // timedelta(milliseconds=1)
+    cursor.execute(
+        "insert into deliveries"
+        " (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
+        " values (?, ?, ?, 'pending', ?, ?, 0, 0, ?, ?, ?)",
+        (
+            seq,
+            owed.target,
+            orjson.dumps(owed.routes).decode(),
+            claimed,
+            int(claimed),
+            received_at,
+            None if blocked else due_at,
+            owed.key,
+        ),
+    )
+    return claimed
+
+
+def pending_with_key(cursor: apsw.Cursor, target: str, key: str) -> bool:
+    """True if a delivery with this key still waits for its turn or its end."""
+    sql = "select 1 from deliveries where target = ? and key = ? and state = 'pending' limit 1"
+    return bool(rows(cursor, sql, (target, key)))

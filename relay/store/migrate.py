@@ -1,0 +1,48 @@
+"""Database of any earlier version -> this version: the numbered files of `migrations/`, each in one transaction."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+
+import apsw
+
+from relay.errors import StoreUnsafe
+
+APPLICATION_ID = 0x616D6F52  # "amoR": tells our database from any other
+
+
+def migrate(connection: apsw.Connection, name: str) -> None:
+    """Bring the schema up to date; raises StoreUnsafe for a newer or a foreign database, and leaves it alone."""
+    version = _number(connection, "user_version")
+    newest = max(number for number, _ in _scripts())
+    if version > newest:
+        raise StoreUnsafe(
+            f"{name} was written by a newer relay (schema {version}, this one knows {newest}): upgrade the relay"
+        )
+    if version == 0 and _number(connection, "schema_version") != 0:
+        raise StoreUnsafe(f"{name} is a database of another program: name another file with --store")
+    if version and _number(connection, "application_id") != APPLICATION_ID:
+        raise StoreUnsafe(f"{name} is not a relay's database: name another file with --store")
+    for number, sql in _scripts():
+        if number > version:
+            stamp = f"pragma user_version = {number}; pragma application_id = {APPLICATION_ID}"
+            connection.execute(f"begin immediate; {sql}; {stamp}; commit")
+
+
+def check_version(connection: apsw.Connection, name: str) -> None:
+    """For those who only visit: raises StoreUnsafe unless the schema is exactly the one this relay knows."""
+    newest = max(number for number, _ in _scripts())
+    version = _number(connection, "user_version")
+    if _number(connection, "application_id") != APPLICATION_ID or version != newest:
+        raise StoreUnsafe(f"{name} is not a store of this relay's version (schema {version}, needed {newest})")
+
+
+def _scripts() -> Iterator[tuple[int, str]]:
+    folder = files("relay.store") / "migrations"
+    for script in sorted(folder.iterdir(), key=lambda file: file.name):
+        yield int(script.name.split("_")[0]), script.read_text()
+
+
+def _number(connection: apsw.Connection, pragma: str) -> int:
+    value = connection.pragma(pragma)
+    assert isinstance(value, int)  # noqa: S101  for mypy: these pragmas are integers
+    return value

@@ -1,0 +1,184 @@
+"""Questions of operators -> records; read only, paged by key, never a transaction held open."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import apsw
+import orjson
+
+from relay.model import State, Webhook
+from relay.store.contract import AttemptRecord, Backlog, DeliveryRecord, EventRecord, Filter, WebhookRecord
+from relay.store.query import Row, rows
+from relay.store.times import from_ms, to_ms
+
+_DELIVERY = (
+    "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state, d.claimed,"
+    " d.attempt, d.replays, d.due_at, d.settled_at, d.why from deliveries d join events e on e.seq = d.event"
+)
+_WEBHOOK = "select id, source, received_at, body, content_type, request_id, unparsed from webhooks"
+
+
+def condition(wanted: Filter) -> tuple[str, dict[str, Any]]:
+    """The filter as SQL over `deliveries d` and `events e`, with its values."""
+    given = {name: value for name, value in _values(wanted).items() if value is not None}
+    return " and ".join(_CONDITIONS[name] for name in given) or "true", given
+
+
+_CONDITIONS = {
+    "event_ids": "e.id in (select value from json_each(:event_ids))",
+    "states": "d.state in (select value from json_each(:states))",
+    "target": "d.target = :target",
+    "route": "exists (select 1 from json_each(d.routes) where value = :route)",
+    "entity": "e.entity = :entity",
+    "action": "e.action = :action",
+    "entity_id": "e.entity_id = :entity_id",
+    "pipeline_id": "cast(json_extract(cast(e.payload as text), '$.data.pipeline_id') as text) = :pipeline_id",
+    "since": "e.received_at >= :since",
+    "until": "e.received_at < :until",
+}
+
+
+def _values(wanted: Filter) -> dict[str, Any]:
+    return {
+        "event_ids": _list(wanted.event_ids),
+        "states": _list(wanted.states),
+        "target": wanted.target,
+        "route": wanted.route,
+        "entity": wanted.entity,
+        "action": wanted.action,
+        "entity_id": wanted.entity_id,
+        "pipeline_id": wanted.pipeline_id,
+        "since": None if wanted.since is None else to_ms(wanted.since),
+        "until": None if wanted.until is None else to_ms(wanted.until),
+    }
+
+
+def _list(values: Sequence[str]) -> str | None:
+    return orjson.dumps(values).decode() if values else None
+
+
+def find(cursor: apsw.Cursor, wanted: Filter, limit: int, before: int | None) -> list[DeliveryRecord]:
+    """Newest first, without attempts."""
+    where, values = condition(wanted)
+    if before is not None:
+        where += " and d.event < :before"
+        values["before"] = before
+    values["limit"] = limit
+    found = rows(cursor, f"{_DELIVERY} where {where} order by d.event desc, d.target limit :limit", values)
+    return [_delivery(row) for row in found]
+
+
+def count(cursor: apsw.Cursor, wanted: Filter) -> dict[str, int]:
+    """By target."""
+    where, values = condition(wanted)
+    sql = (
+        f"select d.target, count(*) from deliveries d join events e on e.seq = d.event where {where} group by d.target"
+    )
+    return dict(rows(cursor, sql, values))
+
+
+def show(cursor: apsw.Cursor, id_: str) -> WebhookRecord | None:
+    """By its own id, an event's, or the start of either; None if none or several fit."""
+    pattern = id_.replace("*", "").replace("?", "").replace("[", "") + "*"
+    found = rows(
+        cursor,
+        f"{_WEBHOOK} where id glob :id or seq in (select webhook from events where id glob :id) limit 2",
+        {"id": pattern},
+    )
+    if len(found) != 1:
+        return None
+    webhook = _webhook(found[0])
+    events = rows(
+        cursor,
+        "select seq, id, payload from events where webhook = (select seq from webhooks where id = ?) order by seq",
+        (webhook.id,),
+    )
+    return WebhookRecord(webhook=webhook, events=tuple(_event(cursor, *row) for row in events))
+
+
+def unparsed(cursor: apsw.Cursor, limit: int, after: str) -> list[Webhook]:
+    """Oldest first."""
+    found = rows(cursor, f"{_WEBHOOK} where unparsed is not null and id > ? order by id limit ?", (after, limit))
+    return [_webhook(row) for row in found]
+
+
+def backlog(cursor: apsw.Cursor) -> dict[str, Backlog]:
+    """Counted in the partial indexes: they hold what is pending or dead, not the history."""
+    dead = dict(cursor.execute("select target, count(*) from deliveries where state = 'dead' group by target"))
+    pending = rows(
+        cursor,
+        "select target, n, (select received_at from events where seq = oldest) from ("
+        " select target, sum(n) as n, min(oldest) as oldest from ("
+        "  select target, count(*) as n, min(event) as oldest from deliveries"
+        "  where state = 'pending' group by claimed, target"
+        " ) group by target)",
+    )
+    standing = {target: Backlog(dead=number) for target, number in dead.items()}
+    for target, number, oldest in pending:
+        standing[target] = Backlog(pending=number, dead=dead.get(target, 0), oldest_at=from_ms(oldest))
+    return standing
+
+
+def _event(cursor: apsw.Cursor, seq: int, id_: str, payload: bytes) -> EventRecord:
+    found = rows(cursor, f"{_DELIVERY} where d.event = ? order by d.target", (seq,))
+    return EventRecord(
+        id=id_, payload=payload, deliveries=tuple(_delivery(row, _attempts(cursor, seq, row[6])) for row in found)
+    )
+
+
+def _attempts(cursor: apsw.Cursor, seq: int, target: str) -> tuple[AttemptRecord, ...]:
+    found = rows(
+        cursor,
+        "select number, started_at, took_us, verdict, reason, status, detail from attempts"
+        " where event = ? and target = ? order by number",
+        (seq, target),
+    )
+    return tuple(
+        AttemptRecord(
+            number=number,
+            started_at=from_ms(started_at),
+            took=timedelta(microseconds=took_us),
+            verdict=verdict,
+            reason=reason,
+            status=status,
+            detail=detail,
+        )
+        for number, started_at, took_us, verdict, reason, status, detail in found
+    )
+
+
+def _delivery(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRecord:
+    seq, event_id, entity, action, entity_id, received_at, target, routes, state, claimed, attempt, replays = row[:12]
+    due_at, settled_at, why = row[12:]
+    return DeliveryRecord(
+        seq=seq,
+        event_id=event_id,
+        entity=entity,
+        action=action,
+        entity_id=entity_id,
+        received_at=from_ms(received_at),
+        target=target,
+        routes=tuple(orjson.loads(routes)),
+        state=State(state),
+        claimed=bool(claimed),
+        attempt=attempt,
+        replays=replays,
+        due_at=None if due_at is None else from_ms(due_at),
+        settled_at=None if settled_at is None else from_ms(settled_at),
+        why=why,
+        attempts=attempts,
+    )
+
+
+def _webhook(row: Row) -> Webhook:
+    id_, source, received_at, body, content_type, request_id, why = row
+    return Webhook(
+        id=id_,
+        source=source,
+        received_at=from_ms(received_at),
+        body=body,
+        content_type=content_type,
+        request_id=request_id,
+        unparsed=why,
+    )

@@ -1,0 +1,171 @@
+"""The SQLite store: `keep`, `claim`, `settle` … -> rows of `migrations/`, every write through one Writer."""
+
+from asyncio import AbstractEventLoop, Future, get_running_loop
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Self, TypeVar
+
+import apsw
+
+from relay.errors import Misconfigured, StoreBusy, StoreUnsafe
+from relay.model import Delivery, Outcome, Routed, Verdict, Webhook
+from relay.signals import Emit
+from relay.store import claims, keeping, reading
+from relay.store.contract import Backlog, DeliveryRecord, Filter, WebhookRecord
+from relay.store.lock import Lock
+from relay.store.migrate import check_version, migrate
+from relay.store.query import rows
+from relay.store.times import to_ms
+from relay.store.writer import Writer
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT = timedelta(seconds=1)
+OLDEST_SAFE_SQLITE = 3_051_003  # sqlite.org/wal.html#walresetbug: before it, two checkpoints at once may corrupt
+
+
+class SqliteStore:
+    """A `Store` in one file; see `contract.Store` for what each verb promises.
+
+    `open` makes the owner, of which there is one; `visit` is for commands beside a running daemon.
+    """
+
+    def __init__(
+        self, path: Path, connection: apsw.Connection, lock: Lock | None, *, emit: Emit, failed: Callable[[], None]
+    ) -> None:
+        self._path = path
+        self._lock = lock
+        self._connection = connection
+        self._writer = Writer(connection, emit=emit, failed=failed)
+        self._reader = _connect(path, read_only=True)
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
+        self._loop: AbstractEventLoop = get_running_loop()
+
+    @classmethod
+    def open(cls, path: Path, *, now: datetime, emit: Emit, failed: Callable[[], None]) -> Self:
+        """Own the database: made if missing, migrated, what a dead owner had claimed is due again at `now`.
+
+        Raises StoreLocked, StoreUnsafe, or Misconfigured if the file cannot be opened.
+        """
+        if not path.parent.is_dir():
+            raise Misconfigured(f"no folder {path.parent} for the store {path.name}: make it, or name another --store")
+        lock = Lock(path)
+        try:
+            connection = _connect(path)
+            _demand_durability(connection, path)
+            migrate(connection, str(path))
+            connection.execute(
+                "update deliveries set claimed = 0, due_at = ? where state = 'pending' and claimed = 1", (to_ms(now),)
+            )
+        except BaseException:
+            lock.release()
+            raise
+        return cls(path, connection, lock, emit=emit, failed=failed)
+
+    @classmethod
+    def visit(cls, path: Path) -> Self:
+        """Read and write beside the owner, if there is one. Raises Misconfigured if there is no database."""
+        if not path.exists():
+            raise Misconfigured(f"no store at {path}: start `relay run`, or name the store with --store")
+        connection = _connect(path)
+        _demand_durability(connection, path)
+        check_version(connection, str(path))
+        return cls(path, connection, None, emit=lambda _signal: None, failed=lambda: None)
+
+    # ---- what the daemon does all day
+
+    def keep(self, webhook: Webhook, routed: Sequence[Routed]) -> Future[list[Delivery]]:
+        return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed))
+
+    async def claim(
+        self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta
+    ) -> list[Delivery]:
+        at, until = to_ms(now), to_ms(now + lease)
+        return await self._writer.submit(lambda cursor: claims.claim(cursor, target, limit, max_bytes, at, until))
+
+    async def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> bool:
+        return await self._writer.submit(lambda cursor: claims.settle(cursor, delivery, outcome, verdict, to_ms(now)))
+
+    async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> None:
+        keys = [(to_ms(now), d.seq, d.target, d.attempt) for d in deliveries]
+        await self._writer.submit(lambda cursor: claims.release(cursor, keys))
+
+    async def due(self, targets: Sequence[str]) -> Mapping[str, datetime]:
+        return await self._read(lambda cursor: claims.due(cursor, targets))
+
+    async def probe(self) -> None:
+        await self._writer.submit(_rewrite_version)
+
+    # ---- what operators ask
+
+    async def backlog(self) -> Mapping[str, Backlog]:
+        return await self._read(reading.backlog)
+
+    async def find(self, wanted: Filter, *, limit: int, before: int | None = None) -> list[DeliveryRecord]:
+        return await self._read(lambda cursor: reading.find(cursor, wanted, limit, before))
+
+    async def count(self, wanted: Filter) -> Mapping[str, int]:
+        return await self._read(lambda cursor: reading.count(cursor, wanted))
+
+    async def show(self, id_: str) -> WebhookRecord | None:
+        return await self._read(lambda cursor: reading.show(cursor, id_))
+
+    async def unparsed(self, *, limit: int, after: str = "") -> list[Webhook]:
+        return await self._read(lambda cursor: reading.unparsed(cursor, limit, after))
+
+    async def replay(self, wanted: Filter, *, now: datetime) -> int:
+        return await self._writer.submit(lambda cursor: claims.replay(cursor, wanted, to_ms(now)))
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._reading.shutdown()
+        self._reader.close()
+        self._connection.close()
+        if self._lock:
+            self._lock.release()
+
+    async def _read(self, run: Callable[[apsw.Cursor], T]) -> T:
+        try:
+            return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
+        except apsw.BusyError as error:
+            raise StoreBusy(f"cannot read now: {error}") from error
+
+
+# ---- connections
+
+
+def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
+    try:
+        connection = apsw.Connection(str(path))
+        connection.set_busy_timeout(int(BUSY_TIMEOUT.total_seconds() * 1000))
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        connection.pragma("wal_autocheckpoint", 0)  # the Writer checkpoints
+        connection.pragma("foreign_keys", "on")
+        connection.pragma("query_only", read_only)
+    except apsw.NotADBError:
+        raise StoreUnsafe(f"{path} is not a database: name another file with --store") from None
+    except apsw.Error as error:
+        raise Misconfigured(f"cannot open the store {path}: {error}") from error
+    return connection
+
+
+def _demand_durability(connection: apsw.Connection, path: Path) -> None:
+    """Read the settings back: a promise rests on them, so believe only what SQLite says."""
+    mode, synchronous = connection.pragma("journal_mode"), connection.pragma("synchronous")
+    if mode != "wal" or synchronous != 2:
+        raise StoreUnsafe(
+            f"{path}: journal_mode={mode}, synchronous={synchronous}; needed wal and 2 (FULL). Is it a local disk?"
+        )
+    if apsw.SQLITE_VERSION_NUMBER < OLDEST_SAFE_SQLITE:
+        raise StoreUnsafe(
+            f"SQLite {apsw.sqlite_lib_version()} may corrupt a WAL database: install apsw 3.51.3 or newer"
+        )
+
+
+def _rewrite_version(cursor: apsw.Cursor) -> None:
+    """A write that changes nothing: the page goes to the disk all the same."""
+    [(version,)] = rows(cursor, "pragma user_version")
+    rows(cursor, f"pragma user_version = {version}")

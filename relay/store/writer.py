@@ -1,0 +1,150 @@
+"""Group commit: everything that waits -> one transaction -> every waiter told.
+
+One thread and one connection do every write and every checkpoint. There is no timer: while one commit is on its
+way to the disk the next batch gathers. A commit that failed is unknown, so writes must be safe to repeat.
+"""
+
+import threading
+from asyncio import AbstractEventLoop, Future, get_running_loop
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+from time import perf_counter
+from typing import Any, Generic, TypeVar
+
+import apsw
+
+from relay.errors import StoreBusy, StoreError, StoreFailed
+from relay.signals import Committed, Emit
+
+T = TypeVar("T")
+
+MAX_BATCH = 256
+CHECKPOINT_PAGES = 1_000  # 4 MiB of WAL: checkpoint when there is nothing else to do
+CHECKPOINT_NOW_PAGES = 4_000  # 16 MiB: checkpoint all the same
+
+BUSY = (apsw.BusyError, apsw.LockedError, apsw.FullError)
+FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.CantOpenError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Write(Generic[T]):
+    run: Callable[[apsw.Cursor], T]
+    done: Future[T]
+
+
+_Told = tuple[Future[Any], Any, StoreError | Exception | None]
+
+
+class Writer:
+    """Runs writes in their order of arrival; `failed` is called once, from the thread, when the disk fails."""
+
+    def __init__(self, connection: apsw.Connection, *, emit: Emit, failed: Callable[[], None]) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._emit = emit
+        self._failed = failed
+        self._failure: StoreFailed | None = None
+        self._queue: SimpleQueue[_Write[Any] | None] = SimpleQueue()
+        self._wal_pages = 0
+        self._loop: AbstractEventLoop = get_running_loop()
+        connection.set_wal_hook(self._note_wal)
+        self._thread = threading.Thread(target=self._run, name="relay-store", daemon=True)
+        self._thread.start()
+
+    def submit(self, run: Callable[[apsw.Cursor], T]) -> Future[T]:
+        """The result of `run(cursor)`, once it is committed. `run` may be called again if a batch is repeated."""
+        done: Future[T] = self._loop.create_future()
+        self._queue.put(_Write(run, done))
+        return done
+
+    async def close(self) -> None:
+        """Commit what waits and end the thread."""
+        self._queue.put(None)
+        await self._loop.run_in_executor(None, self._thread.join)
+
+    def _run(self) -> None:
+        while batch := self._take():
+            told = self._commit(batch)
+            self._loop.call_soon_threadsafe(_tell, told)
+            self._checkpoint()
+
+    def _take(self) -> list[_Write[Any]]:
+        """At least one write, and all that wait behind it; empty at the end."""
+        batch: list[_Write[Any]] = []
+        try:
+            write = self._queue.get()
+            while write is not None and len(batch) < MAX_BATCH - 1:
+                batch.append(write)
+                write = self._queue.get_nowait()
+        except Empty:
+            return batch
+        if write is not None:
+            batch.append(write)
+        elif batch:
+            self._queue.put(None)  # the end was read together with work: finish the work, then meet it again
+        return batch
+
+    def _commit(self, batch: Sequence[_Write[Any]]) -> list[_Told]:
+        if self._failure:
+            return _refuse(batch, self._failure)
+        start = perf_counter()
+        try:
+            results = self._transact(batch)
+        except BUSY as error:
+            return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
+        except FATAL as error:
+            self._failure = StoreFailed(
+                f"the disk failed under the database ({type(error).__name__}: {error}); restart"
+            )
+            self._failed()
+            return _refuse(batch, self._failure)
+        except Exception as error:  # noqa: BLE001  one bad write must not stop the others of its batch
+            if len(batch) == 1:
+                return _refuse(batch, error)
+            return [told for write in batch for told in self._commit([write])]
+        self._emit(Committed(writes=len(batch), took=timedelta(seconds=perf_counter() - start)))
+        return [(write.done, result, None) for write, result in zip(batch, results, strict=True)]
+
+    def _transact(self, batch: Sequence[_Write[Any]]) -> list[Any]:
+        self._cursor.execute("begin immediate")
+        try:
+            results = [write.run(self._cursor) for write in batch]
+            self._cursor.execute("commit")
+        except BaseException:
+            if self._connection.in_transaction:  # SQLite rolls back by itself when the disk is full
+                self._cursor.execute("rollback")
+            raise
+        return results
+
+    def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        idle = self._queue.empty() and self._wal_pages >= CHECKPOINT_PAGES
+        if not (idle or self._wal_pages >= CHECKPOINT_NOW_PAGES) or self._failure:
+            return
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._wal_pages = 0
+        except BUSY:
+            pass  # nothing is lost: the data stays in the WAL and the next commit comes back here
+        except FATAL as error:
+            self._failure = StoreFailed(f"the disk failed in a checkpoint ({type(error).__name__}: {error}); restart")
+            self._failed()
+
+
+def _refuse(batch: Sequence[_Write[Any]], error: Exception) -> list[_Told]:
+    return [(write.done, None, error) for write in batch]
+
+
+def _tell(told: Sequence[_Told]) -> None:
+    for done, result, error in told:
+        if done.done():
+            continue  # whoever asked has stopped waiting
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(error)

@@ -1,0 +1,70 @@
+"""A store to ask, and the values to ask it with; a second kind of store joins by a line in `OPENERS`."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from relay.model import Delivered, Delivery, Event, Outcome, Owed, Reason, Routed, Webhook
+from relay.store.contract import Store
+from relay.store.sqlite import SqliteStore
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+OK = Outcome(reason=Reason.OK, started_at=NOON, took=timedelta(milliseconds=12), status=200)
+REFUSED = Outcome(
+    reason=Reason.SERVER_ERROR, started_at=NOON, took=timedelta(milliseconds=3), status=503, detail="busy"
+)
+
+Reopen = Callable[[datetime], Store]
+
+
+def open_sqlite(folder: Path, now: datetime) -> Store:
+    return SqliteStore.open(folder / "relay.db", now=now, emit=lambda _signal: None, failed=lambda: None)
+
+
+OPENERS = {"sqlite": open_sqlite}
+
+
+@pytest.fixture(params=OPENERS.values(), ids=OPENERS.keys())
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
+    return lambda now: request.param(tmp_path, now)
+
+
+@pytest.fixture
+async def store(opener: Reopen) -> AsyncIterator[Store]:
+    opened = opener(NOON)
+    yield opened
+    await opened.close()
+
+
+def webhook(number: int = 1, *, unparsed: str | None = None) -> Webhook:
+    return Webhook(
+        id=f"webhook-{number:04}", source="crm", received_at=NOON, body=b"leads[add][0][id]=7", unparsed=unparsed
+    )
+
+
+def routed(number: int, *owed: Owed, lead: int = 7, after: timedelta = timedelta()) -> Routed:
+    event = Event(
+        id=f"event-{number:04}",
+        source="crm",
+        received_at=NOON + after,
+        account={},
+        entity="leads",
+        action="add",
+        data={"id": lead, "pipeline_id": 3},
+    )
+    return Routed(event=event, payload=b'{"n":%d,"data":{"pipeline_id":3}}' % number, owed=owed)
+
+
+def to(target: str = "bot", *, lease: timedelta | None = None, key: str | None = None) -> Owed:
+    return Owed(target=target, routes=("all",), lease=lease, key=key)
+
+
+async def claim(store: Store, target: str = "bot", *, limit: int = 10, now: datetime = NOON) -> list[Delivery]:
+    return await store.claim(target, limit=limit, max_bytes=1_000_000, now=now, lease=MINUTE)
+
+
+async def deliver(store: Store, delivery: Delivery, *, now: datetime = NOON) -> bool:
+    return await store.settle(delivery, OK, Delivered(), now=now)

@@ -1,0 +1,245 @@
+"""The promises of `relay.store.contract.Store`, held against every store. Time is passed, nothing sleeps."""
+
+from datetime import timedelta
+
+import pytest
+
+from relay.model import Dead, Delivered, RetryAt, State
+from relay.store.contract import Backlog, Filter, Store
+from tests.store.conftest import MINUTE, NOON, OK, REFUSED, Reopen, claim, deliver, routed, to, webhook
+
+
+async def test_what_was_kept_can_be_shown(store: Store) -> None:
+    await store.keep(webhook(), [routed(1, to("bot")), routed(2, to("bot"), to("dwh"))])
+    shown = await store.show("webhook-0001")
+    assert shown is not None
+    assert shown.webhook == webhook()
+    assert [event.id for event in shown.events] == ["event-0001", "event-0002"]
+    assert shown.events[0].payload == routed(1).payload
+    assert [d.target for d in shown.events[1].deliveries] == ["bot", "dwh"]
+    assert shown.events[0].deliveries[0].routes == ("all",)
+
+
+async def test_a_webhook_is_shown_by_the_id_of_its_event_or_the_start_of_it(store: Store) -> None:
+    await store.keep(webhook(1), [routed(1)])
+    await store.keep(webhook(2), [routed(2)])
+    shown = await store.show("event-0002")
+    assert shown is not None and shown.webhook.id == "webhook-0002"
+    assert await store.show("event-000") is None, "two events start like this"
+    assert await store.show("nothing") is None
+
+
+async def test_kept_twice_is_kept_once_and_claims_nothing(store: Store) -> None:
+    assert len(await store.keep(webhook(), [routed(1, to(lease=MINUTE))])) == 1
+    assert await store.keep(webhook(), [routed(1, to(lease=MINUTE))]) == []
+    assert await store.count(Filter()) == {"bot": 1}
+
+
+async def test_an_unparsed_webhook_is_listed_until_it_is_kept_with_events(store: Store) -> None:
+    await store.keep(webhook(1, unparsed="not UTF-8"), [])
+    await store.keep(webhook(2, unparsed="empty body"), [])
+    assert [w.unparsed for w in await store.unparsed(limit=10)] == ["not UTF-8", "empty body"]
+    assert [w.id for w in await store.unparsed(limit=1, after="webhook-0001")] == ["webhook-0002"]
+    await store.keep(webhook(1), [routed(1, to())])
+    assert [w.id for w in await store.unparsed(limit=10)] == ["webhook-0002"]
+    assert [d.event_id for d in await claim(store)] == ["event-0001"]
+
+
+async def test_a_webhook_with_events_never_becomes_unparsed(store: Store) -> None:
+    await store.keep(webhook(), [routed(1, to())])
+    await store.keep(webhook(unparsed="late"), [])
+    assert await store.unparsed(limit=10) == []
+
+
+async def test_born_claimed_means_attempt_1_is_ours_and_nobody_elses(store: Store) -> None:
+    [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    assert (delivery.attempt, delivery.policy_attempt, delivery.replay) == (1, 1, False)
+    assert delivery.payload == routed(1).payload
+    assert await claim(store, now=NOON + MINUTE - timedelta(milliseconds=1)) == []
+    assert await deliver(store, delivery)
+
+
+async def test_claims_go_to_one_and_come_longest_due_first(store: Store) -> None:
+    await store.keep(webhook(), [routed(n, to()) for n in range(1, 6)])
+    first = await claim(store, limit=3)
+    second = await claim(store, limit=3)
+    assert [d.event_id[-1] for d in first + second] == ["1", "2", "3", "4", "5"]
+    assert await claim(store) == []
+
+
+async def test_what_is_not_due_is_not_claimed(store: Store) -> None:
+    await store.keep(webhook(), [routed(1, to())])
+    assert await claim(store, now=NOON - timedelta(milliseconds=1)) == []
+    assert len(await claim(store)) == 1
+
+
+async def test_a_claim_stays_within_its_bytes_but_gives_one(store: Store) -> None:
+    await store.keep(webhook(), [routed(n, to()) for n in range(1, 4)])
+    size = len(routed(1).payload)
+    several = await store.claim("bot", limit=10, max_bytes=size + 1, now=NOON, lease=MINUTE)
+    one = await store.claim("bot", limit=10, max_bytes=1, now=NOON, lease=MINUTE)
+    assert (len(several), len(one)) == (2, 1)
+
+
+async def test_an_expired_lease_is_claimed_again_with_the_next_number(store: Store) -> None:
+    [late] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    [again] = await claim(store, now=NOON + MINUTE)
+    assert (late.attempt, again.attempt) == (1, 2)
+
+
+async def test_a_stale_owner_cannot_settle_first(store: Store) -> None:
+    [stale] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    [present] = await claim(store, now=NOON + MINUTE)
+    assert not await store.settle(stale, REFUSED, Dead("stale"), now=NOON)
+    assert await deliver(store, present)
+    [record] = await store.find(Filter(), limit=1)
+    assert (record.state, record.why) == (State.DELIVERED, "")
+
+
+async def test_what_is_settled_stays_settled(store: Store) -> None:
+    [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    assert await deliver(store, delivery)
+    assert not await store.settle(delivery, REFUSED, Dead("again"), now=NOON)
+    assert (await store.find(Filter(), limit=1))[0].state == State.DELIVERED
+
+
+async def test_a_retry_is_due_at_its_time_with_the_next_number(store: Store) -> None:
+    [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    due_at = NOON + timedelta(seconds=30)
+    assert await store.settle(delivery, REFUSED, RetryAt(due_at), now=NOON)
+    assert await store.due(["bot", "dwh"]) == {"bot": due_at}
+    assert await claim(store, now=due_at - timedelta(milliseconds=1)) == []
+    [again] = await claim(store, now=due_at)
+    assert (again.attempt, again.policy_attempt) == (2, 2)
+
+
+async def test_every_attempt_is_remembered(store: Store) -> None:
+    [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    await store.settle(delivery, REFUSED, RetryAt(NOON), now=NOON)
+    [again] = await claim(store)
+    await deliver(store, again)
+    shown = await store.show("event-0001")
+    assert shown is not None
+    [record] = shown.events[0].deliveries
+    assert [(a.number, a.verdict, a.reason, a.status, a.detail) for a in record.attempts] == [
+        (1, "retry", "5xx", 503, "busy"),
+        (2, "delivered", "2xx", 200, ""),
+    ]
+    assert record.attempts[1].took == OK.took
+
+
+async def test_released_is_due_at_once_and_its_attempt_was_none(store: Store) -> None:
+    [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    await store.release([delivery], now=NOON)
+    [again] = await claim(store)
+    assert again.attempt == 1
+    await deliver(store, again)
+    await store.release([again], now=NOON)
+    assert await claim(store) == [], "what is settled is not given back"
+
+
+async def test_what_a_dead_owner_had_claimed_is_due_after_a_restart(opener: Reopen) -> None:
+    store = opener(NOON)
+    await store.keep(webhook(), [routed(1, to(lease=MINUTE)), routed(2, to())])
+    await store.close()
+    store = opener(NOON + timedelta(seconds=1))
+    again = await claim(store, now=NOON + timedelta(seconds=1))
+    await store.close()
+    assert [(d.event_id, d.attempt) for d in again] == [("event-0002", 1), ("event-0001", 2)]
+
+
+async def test_with_a_key_they_go_one_at_a_time_in_order_of_arrival(store: Store) -> None:
+    born = await store.keep(webhook(), [routed(n, to(lease=MINUTE, key="lead-7")) for n in (1, 2, 3)])
+    assert [d.event_id for d in born] == ["event-0001"]
+    assert await claim(store) == []
+    await deliver(store, born[0])
+    [second] = await claim(store)
+    assert second.event_id == "event-0002"
+    await store.settle(second, REFUSED, RetryAt(NOON + MINUTE), now=NOON)
+    assert await claim(store) == [], "a failing head blocks those behind it"
+    [second] = await claim(store, now=NOON + MINUTE)
+    await store.settle(second, REFUSED, Dead("given up"), now=NOON)
+    assert [d.event_id for d in await claim(store)] == ["event-0003"]
+
+
+async def test_a_key_blocks_only_its_own_and_only_at_its_target(store: Store) -> None:
+    await store.keep(webhook(1), [routed(1, to(key="lead-7"), to("dwh", key="lead-7"))])
+    await store.keep(webhook(2), [routed(2, to(key="lead-8"), to("dwh", key="lead-7"))])
+    assert [d.event_id for d in await claim(store)] == ["event-0001", "event-0002"]
+    assert [d.event_id for d in await claim(store, "dwh")] == ["event-0001"]
+
+
+async def test_backlog_counts_by_target_also_claimed_ones(store: Store) -> None:
+    [dead] = await store.keep(webhook(1), [routed(1, to("dwh", lease=MINUTE))])
+    await store.settle(dead, REFUSED, Dead("no"), now=NOON)
+    await store.keep(webhook(2), [routed(2, to(lease=MINUTE), after=-MINUTE), routed(3, to())])
+    assert await store.backlog() == {
+        "bot": Backlog(pending=2, oldest_at=NOON - MINUTE),
+        "dwh": Backlog(dead=1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Filter(), {1, 2, 3}),
+        (Filter(target="dwh"), {2}),
+        (Filter(route="all"), {1, 2, 3}),
+        (Filter(route="none"), set()),
+        (Filter(event_ids=("event-0001", "event-0003")), {1, 3}),
+        (Filter(states=(State.DELIVERED,)), {3}),
+        (Filter(states=(State.PENDING, State.DEAD)), {1, 2}),
+        (Filter(entity="leads", action="add"), {1, 2, 3}),
+        (Filter(entity="contacts"), set()),
+        (Filter(entity_id="8"), {2}),
+        (Filter(pipeline_id="3"), {1, 2, 3}),
+        (Filter(pipeline_id="4"), set()),
+        (Filter(since=NOON + MINUTE), {2, 3}),
+        (Filter(since=NOON + MINUTE, until=NOON + 2 * MINUTE), {2}),
+    ],
+)
+async def test_a_filter_finds_what_fits_it_and_counts_the_same(store: Store, wanted: Filter, found: set[int]) -> None:
+    await store.keep(webhook(1), [routed(1, to())])
+    await store.keep(webhook(2), [routed(2, to("dwh"), lead=8, after=MINUTE)])
+    [last] = await store.keep(webhook(3), [routed(3, to(lease=MINUTE), after=2 * MINUTE)])
+    await deliver(store, last)
+    assert {int(record.event_id[-1]) for record in await store.find(wanted, limit=10)} == found
+    assert sum((await store.count(wanted)).values()) == len(found)
+
+
+async def test_find_pages_from_the_newest(store: Store) -> None:
+    await store.keep(webhook(), [routed(n, to()) for n in range(1, 6)])
+    first = await store.find(Filter(), limit=2)
+    then = await store.find(Filter(), limit=2, before=first[-1].seq)
+    assert [record.event_id[-1] for record in first + then] == ["5", "4", "3", "2"]
+
+
+async def test_a_replay_starts_the_policy_anew_and_keeps_counting_attempts(store: Store) -> None:
+    [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    await store.settle(delivery, REFUSED, Dead("400"), now=NOON)
+    later = NOON + timedelta(days=1)
+    assert await store.replay(Filter(states=(State.DEAD,)), now=later) == 1
+    [again] = await claim(store, now=later)
+    assert (again.attempt, again.policy_attempt, again.replay) == (2, 1, True)
+    assert (again.pending_since, again.received_at) == (later, NOON)
+
+
+async def test_a_replay_leaves_pending_deliveries_alone(store: Store) -> None:
+    await store.keep(webhook(), [routed(1, to()), routed(2, to(lease=MINUTE))])
+    assert await store.replay(Filter(), now=NOON) == 0
+
+
+async def test_replays_with_a_key_wait_for_each_other(store: Store) -> None:
+    born = await store.keep(webhook(), [routed(1, to(lease=MINUTE, key="k")), routed(2, to(lease=MINUTE, key="k"))])
+    await store.settle(born[0], REFUSED, Dead("no"), now=NOON)
+    [second] = await claim(store)
+    await store.settle(second, REFUSED, Dead("no"), now=NOON)
+    assert await store.replay(Filter(), now=NOON) == 2
+    [first] = await claim(store)
+    assert first.event_id == "event-0001"
+    await store.settle(first, OK, Delivered(), now=NOON)
+    assert [d.event_id for d in await claim(store)] == ["event-0002"]
+
+
+async def test_a_probe_commits(store: Store) -> None:
+    assert await store.probe() is None

@@ -1,0 +1,214 @@
+"""What only the SQLite store promises: durability's settings, one owner, migrations, group commit, the disk."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import apsw
+import pytest
+
+from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreLocked, StoreUnsafe
+from relay.signals import Committed, Signal
+from relay.store.sqlite import SqliteStore
+from relay.store.times import from_ms, to_ms
+from tests.store.conftest import MINUTE, NOON, claim, routed, to, webhook
+
+
+def open_store(folder: Path, signals: list[Signal] | None = None, failures: list[int] | None = None) -> SqliteStore:
+    return SqliteStore.open(
+        folder / "relay.db",
+        now=NOON,
+        emit=(signals if signals is not None else []).append,
+        failed=lambda: (failures if failures is not None else []).append(1),
+    )
+
+
+def write(path: Path, sql: str) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute(sql)
+    connection.close()
+
+
+async def test_what_durability_rests_on_is_set_for_the_writing_connection(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    settings = await store._writer.submit(
+        lambda cursor: [cursor.execute(f"pragma {name}").fetchall()[0][0] for name in ("journal_mode", "synchronous")]
+    )
+    await store.close()
+    assert settings == ["wal", 2]
+
+
+async def test_the_settings_are_read_back_and_a_lie_refuses_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from relay.store import sqlite
+
+    connect = sqlite._connect
+
+    def careless(path: Path, *, read_only: bool = False) -> apsw.Connection:
+        connection = connect(path, read_only=read_only)
+        connection.pragma("synchronous", "normal")
+        return connection
+
+    monkeypatch.setattr(sqlite, "_connect", careless)
+    with pytest.raises(StoreUnsafe, match="synchronous=1"):
+        open_store(tmp_path)
+
+
+async def test_a_second_owner_is_refused_and_told_the_pid(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    with pytest.raises(StoreLocked, match=f"pid {os.getpid()}"):
+        open_store(tmp_path)
+    await store.close()
+    await open_store(tmp_path).close()
+
+
+async def test_a_visitor_works_beside_the_owner_and_the_owner_sees_it(tmp_path: Path) -> None:
+    owner = open_store(tmp_path)
+    visitor = SqliteStore.visit(tmp_path / "relay.db")
+    await visitor.keep(webhook(), [routed(1, to())])
+    assert [d.event_id for d in await claim(owner)] == ["event-0001"]
+    await visitor.close()
+    await owner.close()
+
+
+async def test_a_visitor_needs_a_store(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="no store at .*relay run"):
+        SqliteStore.visit(tmp_path / "relay.db")
+    assert not (tmp_path / "relay.db").exists()
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="no folder .*nowhere"):
+        open_store(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("create table theirs (a)", "another program"),
+        ("pragma user_version = 99", "newer relay"),
+        ("create table t (a); pragma user_version = 1", "not a relay's database"),
+    ],
+)
+async def test_a_foreign_database_is_refused_and_left_alone(tmp_path: Path, sql: str, says: str) -> None:
+    write(tmp_path / "relay.db", sql)
+    with pytest.raises(StoreUnsafe, match=says):
+        open_store(tmp_path)
+    connection = apsw.Connection(str(tmp_path / "relay.db"))
+    tables = connection.execute("select count(*) from sqlite_schema where name = 'deliveries'").fetchall()
+    connection.close()
+    assert tables == [(0,)]
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "relay.db").write_text("not a database, " * 100)
+    with pytest.raises(StoreUnsafe, match="not a database"):
+        open_store(tmp_path)
+
+
+async def test_a_probe_reaches_the_disk(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    wal = tmp_path / "relay.db-wal"
+    before = wal.stat().st_size
+    await store.probe()
+    grown = wal.stat().st_size - before
+    await store.close()
+    assert grown > 0
+
+
+async def test_writes_that_wait_together_are_committed_together(tmp_path: Path) -> None:
+    signals: list[Signal] = []
+    store = open_store(tmp_path, signals)
+    kept = [store.keep(webhook(n), [routed(n, to())]) for n in range(100)]
+    for future in kept:
+        await future
+    await store.close()
+    commits = [signal for signal in signals if isinstance(signal, Committed)]
+    assert sum(commit.writes for commit in commits) == 100
+    assert len(commits) < 50
+
+
+async def test_one_bad_write_does_not_spoil_the_batch(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    good = store.keep(webhook(1), [routed(1, to())])
+    bad = store.keep(webhook(2), [routed(2, to()), routed(2, to())])  # one event id twice
+    other = store.keep(webhook(3), [routed(3, to())])
+    await good
+    with pytest.raises(apsw.ConstraintError):
+        await bad
+    await other
+    shown = await store.show("webhook-0002")
+    await store.close()
+    assert shown is None, "nothing of the bad one is left"
+
+
+async def test_a_writer_locked_out_says_busy_and_recovers(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store._connection.set_busy_timeout(10)
+    foreign = apsw.Connection(str(tmp_path / "relay.db"))
+    foreign.execute("begin immediate")
+    with pytest.raises(StoreBusy):
+        await store.keep(webhook(), [routed(1, to())])
+    foreign.execute("rollback")
+    foreign.close()
+    assert len(await store.keep(webhook(), [routed(1, to(lease=MINUTE))])) == 1
+    await store.close()
+
+
+async def test_a_full_disk_says_busy_and_works_again_when_there_is_room(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store._connection.pragma("max_page_count", 1)
+    big = webhook().__class__(id="big", source="crm", received_at=NOON, body=b"x" * 1_000_000)
+    with pytest.raises(StoreBusy, match="full"):
+        await store.keep(big, [])
+    store._connection.pragma("max_page_count", 1_000_000)
+    await store.keep(big, [])
+    assert await store.show("big") is not None
+    await store.close()
+
+
+async def test_after_an_io_error_nothing_is_promised_any_more(tmp_path: Path) -> None:
+    failures: list[int] = []
+    store = open_store(tmp_path, failures=failures)
+
+    def break_disk(_cursor: apsw.Cursor) -> None:
+        raise apsw.IOError("fsync said EIO")
+
+    with pytest.raises(StoreFailed, match="EIO"):
+        await store._writer.submit(break_disk)
+    with pytest.raises(StoreFailed):
+        await store.keep(webhook(), [])
+    assert failures == [1]
+    await store.close()
+
+
+async def test_the_wal_does_not_grow_without_end(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for n in range(300):
+        body = os.urandom(100_000)
+        await store.keep(webhook(n).__class__(id=f"w{n}", source="crm", received_at=NOON, body=body), [])
+    size = (tmp_path / "relay.db-wal").stat().st_size
+    await store.close()
+    assert size < 20_000_000
+
+
+async def test_reading_never_scans_the_history_for_what_is_due(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    plans = []
+    for sql in (
+        "select due_at from deliveries where state = 'pending' and claimed = 0 and target = 'bot'"
+        " and due_at is not null order by due_at limit 1",
+        "select 1 from deliveries where target = 'bot' and key = 'k' and state = 'pending' limit 1",
+        "update deliveries set claimed = 0 where state = 'pending' and claimed = 1",
+    ):
+        plans += [row[3] for row in store._connection.execute("explain query plan " + sql)]
+    await store.close()
+    assert all("USING" in plan and "INDEX deliveries_" in plan for plan in plans), plans
+
+
+@pytest.mark.parametrize("ms", [0, 1, 999, 1_795_344_780_123, 253_402_300_799_999])
+def test_milliseconds_go_to_a_datetime_and_back(ms: int) -> None:
+    assert to_ms(from_ms(ms)) == ms
+    assert from_ms(ms).tzinfo is UTC
+    assert to_ms(datetime(2026, 11, 22, 10, 53, 0, 123_999, tzinfo=UTC)) == 1_795_344_780_123
