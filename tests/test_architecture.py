@@ -1,0 +1,85 @@
+"""The house as relay/__init__.py draws it: which way imports point, and who may know what."""
+
+import ast
+import re
+from pathlib import Path
+
+import grimp
+import pytest
+from importlinter.cli import lint_imports
+
+import relay
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_imports_point_one_way_and_the_pure_rooms_stay_pure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(no_cache=True, no_logo=True) == 0, capsys.readouterr().out
+
+
+# ---- who may know which library
+
+
+OWNERS = {
+    "aiohttp": {"relay.server", "relay.delivery.send", "relay.delivery.dispatch", "relay.daemon", "relay.cli"},
+    "apsw": {"relay.store"},
+    "click": {"relay.cli"},
+    "jsonschema": {"relay.routes"},
+    "logging": {"relay.observe", "relay.daemon"},
+    "prometheus_client": {"relay.observe", "relay.server.admin"},
+    "rich": {"relay.cli"},
+    "structlog": {"relay.observe"},
+    "tenacity": {"relay.delivery.retry"},
+    "uvloop": {"relay.daemon", "relay.cli"},
+    "yaml": {"relay.routes"},
+}
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph("relay", include_external_packages=True, cache_dir=None)
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_a_library_is_known_only_in_its_own_room(library: str, graph: grimp.ImportGraph) -> None:
+    knows = graph.find_modules_that_directly_import(library) if library in graph.modules else set()
+    strangers = {name for name in knows if not any(f"{name}.".startswith(f"{owner}.") for owner in OWNERS[library])}
+    assert not strangers, f"{library} belongs to {OWNERS[library]}"
+
+
+# ---- who may look at the clock
+
+
+PURE = ["model.py", "errors.py", "signals.py", "amocrm/*.py", "routes/match.py"]
+PURE += ["delivery/retry.py", "delivery/render.py", "delivery/breaker.py"]
+CLOCKS_AND_DISKS = {"now", "utcnow", "today", "open", "read_text", "read_bytes", "write_text", "write_bytes"}
+
+
+@pytest.mark.parametrize("pattern", PURE)
+def test_a_pure_room_asks_neither_clock_nor_disk(pattern: str) -> None:
+    files = sorted((ROOT / "relay").glob(pattern))
+    assert files, f"{pattern} has moved: say where here"
+    for file in files:
+        calls = {called(node) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)}
+        assert not calls & CLOCKS_AND_DISKS, f"{file}: take it as an argument"
+
+
+def called(call: ast.Call) -> str:
+    """`datetime.now()` -> `now`, `open()` -> `open`."""
+    match call.func:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+    return ""
+
+
+# ---- whether the map is true
+
+
+def test_every_room_on_the_map_is_there(graph: grimp.ImportGraph) -> None:
+    drawn = re.findall(r"^    ([a-z]+(?:\.[a-z]+)?)  |`([a-z.]+)`", relay.__doc__ or "", re.MULTILINE)
+    rooms = {f"relay.{stage or room}" for stage, room in drawn}
+    assert len(rooms) >= 8
+    assert rooms <= graph.modules
