@@ -1,0 +1,104 @@
+"""`relay …` -> one command, its lines, its exit code: 0 done, 1 not done, 2 misused.
+
+A command is parse, call, print. Its module is imported when the command is asked for, so that each starts fast;
+what must be said of every command (how errors end, how help is laid out) is said here.
+"""
+
+import io
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from relay import __version__
+from relay.errors import RelayError
+
+COMMANDS = {
+    "Receive and deliver": {
+        "run": ("relay.cli.run:run", "Receive, keep and deliver webhooks: the daemon."),
+    },
+    "Try it out": {
+        "demo": ("relay.cli.demo:demo", "Show the relay at work, in one terminal and on this machine only."),
+        "send": ("relay.cli.send:send", "Post a webhook exactly as amoCRM would."),
+        "sink": ("relay.cli.sink:sink", "Be a target: print what arrives, and fail on request."),
+    },
+    "The routes file": {
+        "check": ("relay.cli.check:check", "Validate a routes file and run its tests."),
+        "explain": ("relay.cli.explain:explain", "Show where a webhook would go, and why; send nothing."),
+        "schema": ("relay.cli.schema:schema", "Print the JSON Schema of the routes file or of an event."),
+    },
+    "Look": {
+        "status": ("relay.cli.look:status", "Show how targets and webhooks stand."),
+        "list": ("relay.cli.look:list_", "List deliveries, or unparsed webhooks, newest first."),
+        "show": ("relay.cli.look:show", "Show one webhook: its events, deliveries and every attempt."),
+    },
+    "Mend": {
+        "replay": ("relay.cli.mend:replay", "Make dead or delivered deliveries pending again."),
+        "reparse": ("relay.cli.mend:reparse", "Read unparsed webhooks again, with today's code and routes."),
+    },
+}
+"""Heading -> command -> where it is, and its help's first line (a test holds it against the command's own)."""
+
+
+class NotDone(click.ClickException):
+    """Expected trouble: its lines go to standard error, and the command ends with 1."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        """`relay: …`, line by line."""
+        for line in self.message.splitlines():
+            click.echo(f"relay: {line}", file=file or sys.stderr)
+
+
+class LazyGroup(click.Group):
+    """Commands by `COMMANDS`; an error of ours becomes lines, an interruption ends quietly with 130."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the help."""
+        return [name for section in COMMANDS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports the command's module, and no other's."""
+        for section in COMMANDS.values():
+            if cmd_name in section:
+                module, attribute = section[cmd_name][0].split(":")
+                command: click.Command = getattr(import_module(module), attribute)
+                return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By headings, without importing anything."""
+        for heading, section in COMMANDS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, line) for name, (_where, line) in section.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except RelayError as error:
+            raise NotDone(str(error)) from error
+        except KeyboardInterrupt:
+            ctx.exit(130)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def relay() -> None:
+    """Take amoCRM's webhooks, keep them on disk, and deliver them as JSON until they have arrived.
+
+    \b
+    New here?   relay demo
+    Set up:     relay check routes.yaml  &&  relay run
+    In doubt:   relay status,  relay list --state dead,  relay show ID
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
+
+
+def main() -> None:
+    """The console command; whatever the terminal's charset is, printing does not fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    relay(prog_name="relay")

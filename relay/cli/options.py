@@ -1,0 +1,108 @@
+"""What commands share on their command line: text in, values out; and the store they visit."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from relay.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from relay.routes.config import Config
+    from relay.store.contract import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def store_url(text: str) -> Path:
+    """`sqlite:///relay.db`, `sqlite:////var/lib/relay/relay.db` -> the database's path.
+
+    Misconfigured for a store that is yet to come; misuse for what is none.
+    """
+    if text.startswith(("postgresql:", "postgres:")):
+        raise Misconfigured("a PostgreSQL store is not available yet: use --store sqlite:///relay.db")
+    scheme, _, path = text.partition(":///")
+    if scheme != "sqlite" or not path:
+        raise click.BadParameter("a store is written sqlite:///relay.db or sqlite:////absolute/path/relay.db")
+    return Path(path)
+
+
+def instant(text: str) -> datetime:
+    """`2026-11-22T10:53:00Z`, `2026-11-22`, or an age (`45s`, `10m`, `2h`, `3d`) -> aware UTC; no zone means UTC."""
+    try:
+        return _age_ago(text) if text[-1:] in _UNITS else _utc(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        wanted = "a time like 2026-11-22T10:53:00Z nor an age like 2h or 3d"
+        raise click.BadParameter(f"{text!r} is neither {wanted}") from None
+
+
+def _age_ago(value: str) -> datetime:
+    return datetime.now(UTC) - timedelta(**{_UNITS[value[-1]]: float(value[:-1])})
+
+
+def _utc(instant: datetime) -> datetime:
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+config_option = click.option(
+    "--config",
+    "-c",
+    "config_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    envvar="RELAY_CONFIG",
+    default="routes.yaml",
+    show_default=True,
+    show_envvar=True,
+    help="The routes file.",
+)
+store_option = click.option(
+    "--store",
+    "store_path",
+    type=store_url,
+    metavar="URL",
+    envvar="RELAY_STORE",
+    default="sqlite:///relay.db",
+    show_default=True,
+    show_envvar=True,
+    help="Where webhooks are kept.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Let click call an `async def`."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return asyncio.run(command(*args, **kwargs))
+
+    return run
+
+
+@asynccontextmanager
+async def visiting(path: Path) -> AsyncIterator["Store"]:
+    """The store, beside the daemon if one runs. Misconfigured if there is none."""
+    from relay.store.sqlite import SqliteStore
+
+    store = SqliteStore.visit(path)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def load(config_path: Path) -> "Config":
+    """The routes file with this process's variables; RoutesInvalid has all that is wrong with it."""
+    from relay.routes import config
+
+    return config.load(config_path, os.environ)
