@@ -39,6 +39,14 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What came in. `last_at` is the arrival of the newest webhook, None before the first."""
+
+    last_at: datetime | None = None
+    unparsed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
     """One attempt that was made. `verdict` is delivered, retry or dead."""
 
@@ -125,6 +133,10 @@ class Store(Protocol):
 
     async def backlog(self) -> Mapping[str, Backlog]:
         """Every target that has pending or dead deliveries, also those that no routes file names any more."""
+        ...
+
+    async def intake(self) -> Intake:
+        """The newest webhook's arrival, and how many are unparsed."""
         ...
 
     async def find(self, wanted: Filter, *, limit: int, before: int | None = None) -> list[DeliveryRecord]:

@@ -8,7 +8,7 @@ import apsw
 import orjson
 
 from relay.model import State, Webhook
-from relay.store.contract import AttemptRecord, Backlog, DeliveryRecord, EventRecord, Filter, WebhookRecord
+from relay.store.contract import AttemptRecord, Backlog, DeliveryRecord, EventRecord, Filter, Intake, WebhookRecord
 from relay.store.query import Row, rows
 from relay.store.times import from_ms, to_ms
 
@@ -118,6 +118,13 @@ def backlog(cursor: apsw.Cursor) -> dict[str, Backlog]:
     for target, number, oldest in pending:
         standing[target] = Backlog(pending=number, dead=dead.get(target, 0), oldest_at=from_ms(oldest))
     return standing
+
+
+def intake(cursor: apsw.Cursor) -> Intake:
+    """One look at the end of the table, and a count within the partial index."""
+    last = rows(cursor, "select received_at from webhooks order by seq desc limit 1")
+    [(number,)] = rows(cursor, "select count(*) from webhooks where unparsed is not null")
+    return Intake(last_at=from_ms(last[0][0]) if last else None, unparsed=number)
 
 
 def _event(cursor: apsw.Cursor, seq: int, id_: str, payload: bytes) -> EventRecord:

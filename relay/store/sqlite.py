@@ -13,7 +13,7 @@ from relay.errors import Misconfigured, StoreBusy, StoreUnsafe
 from relay.model import Delivery, Outcome, Routed, Verdict, Webhook
 from relay.signals import Emit
 from relay.store import claims, keeping, reading
-from relay.store.contract import Backlog, DeliveryRecord, Filter, WebhookRecord
+from relay.store.contract import Backlog, DeliveryRecord, Filter, Intake, WebhookRecord
 from relay.store.lock import Lock
 from relay.store.migrate import check_version, migrate
 from relay.store.query import rows
@@ -102,6 +102,9 @@ class SqliteStore:
 
     async def backlog(self) -> Mapping[str, Backlog]:
         return await self._read(reading.backlog)
+
+    async def intake(self) -> Intake:
+        return await self._read(reading.intake)
 
     async def find(self, wanted: Filter, *, limit: int, before: int | None = None) -> list[DeliveryRecord]:
         return await self._read(lambda cursor: reading.find(cursor, wanted, limit, before))

@@ -1,11 +1,12 @@
 """The promises of `relay.store.contract.Store`, held against every store. Time is passed, nothing sleeps."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from relay.model import Dead, Delivered, RetryAt, State
-from relay.store.contract import Backlog, Filter, Store
+from relay.store.contract import Backlog, Filter, Intake, Store
 from tests.store.conftest import MINUTE, NOON, OK, REFUSED, Reopen, claim, deliver, routed, to, webhook
 
 
@@ -43,6 +44,13 @@ async def test_an_unparsed_webhook_is_listed_until_it_is_kept_with_events(store:
     await store.keep(webhook(1), [routed(1, to())])
     assert [w.id for w in await store.unparsed(limit=10)] == ["webhook-0002"]
     assert [d.event_id for d in await claim(store)] == ["event-0001"]
+
+
+async def test_the_intake_knows_the_newest_webhook_and_how_many_are_unparsed(store: Store) -> None:
+    assert await store.intake() == Intake(last_at=None, unparsed=0)
+    await store.keep(webhook(1, unparsed="empty body"), [])
+    await store.keep(replace(webhook(2), received_at=NOON + MINUTE), [])
+    assert await store.intake() == Intake(last_at=NOON + MINUTE, unparsed=1)
 
 
 async def test_a_webhook_with_events_never_becomes_unparsed(store: Store) -> None:
