@@ -1,0 +1,235 @@
+"""The routes file -> Config: sources, targets and compiled routes, or every problem at once.
+
+    text -> document.parse -> secrets.expand -> shape.check_shape -> read_sources, read_targets, _routes, _tests
+
+Each stage notes its problems and goes on with what is sound, so one run shows them all.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from relay.errors import Problem, RoutesInvalid
+from relay.model import Event, Json, Source, Target
+from relay.routes.conditions import Condition, condition
+from relay.routes.document import MAX_BYTES, START, Document
+from relay.routes.document import parse as parse_document
+from relay.routes.match import Matcher, Route
+from relay.routes.problems import Problems, Unfit, Where
+from relay.routes.reader import Reader
+from relay.routes.scalars import plain_value
+from relay.routes.secrets import expand
+from relay.routes.shape import check_shape
+from relay.routes.sources import read_sources
+from relay.routes.targets import read_targets
+from relay.routes.words import quoted, suggestion
+
+NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""When the event of a test arrived: matches never look at it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteTest:
+    """An event and the targets and routes it must have; None where the file does not say."""
+
+    name: str
+    event: Event
+    targets: frozenset[str] | None
+    routes: frozenset[str] | None
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A routes file that can be used. All of it is frozen; a reload makes another."""
+
+    file: str
+    sources: Mapping[str, Source]
+    targets: Mapping[str, Target]
+    routes: tuple[Route, ...]
+    tests: tuple[RouteTest, ...]
+    matcher: Matcher = field(repr=False)
+    document: Document = field(repr=False)
+
+    def url_as_written(self, target: str) -> str:
+        """The target's URL with every `${…}` unresolved: safe to print."""
+        return self.document.shown(("targets", target, "url"))
+
+
+def load(path: Path, env: Mapping[str, str]) -> Config:
+    """Read and compile the file; raises `RoutesInvalid` with every problem, also when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RoutesInvalid(str(path), [Problem(*START, "", f"cannot be read: {error.strerror}")]) from None
+    return parse(data, file=str(path), env=env)
+
+
+def parse(text: bytes | str, *, file: str, env: Mapping[str, str]) -> Config:
+    """Compile a routes file; `file` is its name in messages, `env` the variables that `${NAME}` may use.
+
+    Reads the files that `${file:…}` names. Raises `RoutesInvalid` with every problem.
+    """
+    problems = Problems()
+    document = parse_document(text, problems)
+    if document is None:
+        raise RoutesInvalid(file, problems.found())
+    config = _compiled(expand(document, env, problems), file, problems)
+    if problems:
+        raise RoutesInvalid(file, problems.found())
+    return config
+
+
+def _compiled(document: Document, file: str, problems: Problems) -> Config:
+    """The config; only of use if `problems` is empty afterwards."""
+    check_shape(document, problems)
+    reader = Reader(document, problems)
+    _refuse_variables_in_names(reader)
+    sources, targets = read_sources(reader), read_targets(reader)
+    routes = _routes(reader)
+    return Config(
+        file=file,
+        sources=sources,
+        targets=targets,
+        routes=routes,
+        tests=_tests(reader, {route.name for route in routes}),
+        matcher=Matcher(routes),
+        document=document,
+    )
+
+
+def _refuse_variables_in_names(reader: Reader) -> None:
+    # names become labels and log lines, where a secret must never be
+    for where in reader.document.written:
+        is_name = where[0] == "routes" and where[2:3] in (("name",), ("to",))
+        if is_name or (where[0] == "tests" and where[2:3] in (("name",), ("expect",))):
+            reader.wrong(where, "a name cannot use ${…}")
+
+
+# ---- routes
+
+
+def _routes(reader: Reader) -> tuple[Route, ...]:
+    target_named = _name_among("target", reader, ("targets",))
+    lines: dict[str, int] = {}
+    routes = []
+    for where in reader.places(("routes",)):
+        route = _route(reader, where, target_named)
+        if route.name in lines:
+            reader.wrong((*where, "name"), f"the name {quoted(route.name)} is already on line {lines[route.name]}")
+        if route.name:
+            lines.setdefault(route.name, reader.document.mark((*where, "name"))[0])
+        routes.append(route)
+    return tuple(routes)
+
+
+def _route(reader: Reader, where: Where, target_named: Callable[[str], str]) -> Route:
+    line, column = reader.document.mark(where)
+    return Route(
+        name=reader.take((*where, "name"), str, ""),
+        match=_match(reader, (*where, "match")),
+        targets=reader.each((*where, "to"), target_named),
+        otherwise=reader.take((*where, "otherwise"), bool, False),
+        line=line,
+        column=column,
+    )
+
+
+def _match(reader: Reader, where: Where) -> dict[str, Condition]:
+    conditions = {}
+    for name in reader.keys(where):
+        here = (*where, name)
+        if not all(name.split(".")):
+            reader.wrong(here, "is no name of a field")
+        elif reader.sound(here):
+            conditions[name] = condition(name, reader.document.at(here), condition_text(reader.document, here))
+    return conditions
+
+
+def condition_text(document: Document, where: Where) -> str:
+    """What stands at `where`, on one line and with secrets unresolved: `{not: [won, lost]}`."""
+    value = document.at(where)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {condition_text(document, (*where, key))}" for key in value) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(condition_text(document, (*where, index)) for index in range(len(value))) + "]"
+    return str(value).lower() if isinstance(value, bool) else document.shown(where)
+
+
+def _name_among(kind: str, reader: Reader, where: Where) -> Callable[[str], str]:
+    """A conversion that lets pass the keys of the mapping at `where`."""
+    known = dict.fromkeys(reader.keys(where))
+    return _one_of(kind, known)
+
+
+def _one_of(kind: str, known: Mapping[str, object]) -> Callable[[str], str]:
+    def named(name: str) -> str:
+        if name not in known:
+            raise Unfit(f"no {kind} {quoted(name)} {suggestion(name, known)}")
+        return name
+
+    return named
+
+
+# ---- tests
+
+
+def _tests(reader: Reader, route_names: set[str]) -> tuple[RouteTest, ...]:
+    target_named = _name_among("target", reader, ("targets",))
+    route_named = _one_of("route", dict.fromkeys(sorted(route_names)))
+    return tuple(_test(reader, where, target_named, route_named) for where in reader.places(("tests",)))
+
+
+def _test(
+    reader: Reader, where: Where, target_named: Callable[[str], str], route_named: Callable[[str], str]
+) -> RouteTest:
+    line, column = reader.document.mark(where)
+    return RouteTest(
+        name=reader.take((*where, "name"), str, ""),
+        event=_event(reader, (*where, "event")),
+        targets=_expected(reader, (*where, "expect", "targets"), target_named),
+        routes=_expected(reader, (*where, "expect", "routes"), route_named),
+        line=line,
+        column=column,
+    )
+
+
+def _expected(reader: Reader, where: Where, named: Callable[[str], str]) -> frozenset[str] | None:
+    return frozenset(reader.each(where, named)) if reader.document.has(where) else None
+
+
+def _event(reader: Reader, where: Where) -> Event:
+    sources = reader.keys(("sources",))
+    return Event(
+        id="",
+        source=reader.take((*where, "source"), _name_among("source", reader, ("sources",)), _only(sources)),
+        received_at=NO_TIME,
+        account=reader.take((*where, "account"), _account, {}),
+        entity=reader.take((*where, "entity"), str, ""),
+        action=reader.take((*where, "action"), str, ""),
+        data=reader.take((*where, "data"), _arrived, {}),
+    )
+
+
+def _only(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ""
+
+
+def _account(value: Json) -> Mapping[str, Json]:
+    if isinstance(value, dict):
+        return value
+    number = plain_value(str(value))
+    return {"id": number} if isinstance(number, int) else {"subdomain": value}
+
+
+def _arrived(value: Json) -> Json:
+    """`value` as it would arrive: amoCRM sends decimals as text."""
+    if isinstance(value, dict):
+        return {key: _arrived(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_arrived(item) for item in value]
+    return str(value) if isinstance(value, Decimal) else value

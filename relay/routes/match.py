@@ -1,0 +1,123 @@
+"""Event -> targets: an index of the routes, asked field by field.
+
+For each field that some route asks about, the index holds which routes accept which value, as bit sets (an int, bit i
+for route i). The routes that match are those that every field accepts, so ten thousand cost about what ten do.
+Conditions that are more than equality are asked once each, however many routes share them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from relay.model import Event
+from relay.routes.conditions import Condition
+from relay.routes.fields import values_of
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A match and the targets it feeds. `otherwise`: for the events that no other route took; then `match` is empty."""
+
+    name: str
+    match: Mapping[str, Condition]
+    targets: tuple[str, ...]
+    otherwise: bool = False
+    line: int = 1
+    column: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matches:
+    """The names of the routes that took an event, in file order, and by target the routes that named it."""
+
+    routes: tuple[str, ...]
+    targets: Mapping[str, tuple[str, ...]]
+
+
+class FieldIndex:
+    """One field: which routes accept which of its values."""
+
+    def __init__(self, field: str, everyone: int) -> None:
+        self.field = field
+        self.indifferent = everyone
+        self._equals: dict[str, int] = {}
+        self._excludes: dict[str, int] = {}
+        self._others: dict[Condition, int] = {}
+
+    def add(self, condition: Condition, bit: int) -> None:
+        """Let the route at `bit` ask for `condition`."""
+        if condition == Condition(none_of=condition.none_of):
+            _add_to(self._excludes, condition.none_of, bit)
+            return
+        self.indifferent &= ~bit
+        if condition == Condition(any_of=condition.any_of):
+            _add_to(self._equals, condition.any_of or (), bit)
+        else:
+            _add_to(self._others, (condition,), bit)
+
+    def accepting(self, values: Sequence[str]) -> int:
+        """The routes that accept a field with these values."""
+        accepted, excluded = self.indifferent, 0
+        for value in values:
+            accepted |= self._equals.get(value, 0)
+            excluded |= self._excludes.get(value, 0)
+        for condition, bits in self._others.items():
+            if condition.holds(values):
+                accepted |= bits
+        return accepted & ~excluded
+
+
+class Matcher:
+    """The compiled routes. Immutable once made; threads may share it."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
+        self.conditional = _bits(not route.otherwise for route in routes)
+        self.fields = _indexed(self.routes)
+        self._otherwise = _bits(route.otherwise for route in routes)
+
+    def match(self, event: Event) -> Matches:
+        """The routes that take `event`, and their targets."""
+        alive = self.conditional
+        for index in self.fields.values():
+            if not alive:
+                break
+            alive &= index.accepting(values_of(event, index.field))
+        taken = [self.routes[position] for position in set_bits(alive or self._otherwise)]
+        return Matches(routes=tuple(route.name for route in taken), targets=_by_target(taken))
+
+
+def set_bits(bits: int) -> Iterator[int]:
+    """The positions of the ones, lowest first."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
+
+
+def _indexed(routes: Sequence[Route]) -> dict[str, FieldIndex]:
+    everyone = (1 << len(routes)) - 1
+    fields: dict[str, FieldIndex] = {}
+    for position, route in enumerate(routes):
+        for field, condition in route.match.items():
+            fields.setdefault(field, FieldIndex(field, everyone)).add(condition, 1 << position)
+    return fields
+
+
+def _by_target(routes: Sequence[Route]) -> dict[str, tuple[str, ...]]:
+    targets: dict[str, list[str]] = {}
+    for route in routes:
+        for target in route.targets:
+            targets.setdefault(target, []).append(route.name)
+    return {target: tuple(names) for target, names in targets.items()}
+
+
+def _bits(flags: Iterable[bool]) -> int:
+    return sum(1 << position for position, flag in enumerate(flags) if flag)
+
+
+def _add_to(sets: dict[K, int], keys: Iterable[K], bit: int) -> None:
+    for key in keys:
+        sets[key] = sets.get(key, 0) | bit

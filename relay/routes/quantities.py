@@ -1,0 +1,51 @@
+"""Texts of the routes file -> durations, rates and shares: `2s`, `50/s`, `20%`.
+
+Each raises `Unfit` with what it must be. The schema refuses most of it earlier, and where the mistake is a kind of
+value; here stand the limits.
+"""
+
+import re
+from datetime import timedelta
+
+from relay.routes.problems import Unfit
+
+LONGEST = timedelta(days=365)
+
+_DURATION = re.compile("([0-9]{1,9})(ms|s|m|h|d)")
+_DURATION_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)/([smh])")
+_RATE_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_PERCENT = re.compile("([0-9]{1,3})%")
+
+
+def duration(text: str) -> timedelta:
+    """`200ms`, `2s`, `5m`, `1h`, `3d` -> above zero and at most a year."""
+    parts = _DURATION.fullmatch(text)
+    if not parts:
+        raise Unfit("must be a duration like 200ms, 2s, 5m, 1h, 3d")
+    number, unit = int(parts[1]), _DURATION_UNITS[parts[2]]
+    if not 0 < number <= LONGEST // unit:
+        raise Unfit("must be above 0 and at most 365d")
+    return number * unit
+
+
+def rate(text: str) -> float:
+    """`50/s`, `300/m`, `1000/h` -> attempts per second, above zero."""
+    parts = _RATE.fullmatch(text)
+    if not parts or not float(parts[1]):
+        raise Unfit("must be a rate above 0 like 50/s, 300/m or 1000/h")
+    return float(parts[1]) / _RATE_SECONDS[parts[2]]
+
+
+def share(text: str) -> float:
+    """`20%` -> 0.2."""
+    parts = _PERCENT.fullmatch(text)
+    if not parts or int(parts[1]) > 100:
+        raise Unfit("must be a percentage from 0% to 100%, like 20%")
+    return int(parts[1]) / 100

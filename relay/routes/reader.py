@@ -1,0 +1,60 @@
+"""Document -> values, one conversion at a time; what does not convert becomes a problem at its place."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from relay.model import Json
+from relay.routes.document import Document
+from relay.routes.problems import Problems, Unfit, Where
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Reads a document whose shape was checked; leaves alone whatever already has a problem."""
+
+    def __init__(self, document: Document, problems: Problems) -> None:
+        self.document = document
+        self.problems = problems
+
+    def take(self, where: Where, convert: Callable[[Any], T], default: T) -> T:
+        """The converted value at `where`; `default` if there is none or it is not fit."""
+        if not self.sound(where):
+            return default
+        try:
+            return convert(self.document.at(where))
+        except Unfit as unfit:
+            self.wrong(where, str(unfit))
+            return default
+
+    def each(self, where: Where, convert: Callable[[Any], T]) -> tuple[T, ...]:
+        """The converted items of the list at `where`; a single value counts as a list of one."""
+        if not self.document.has(where) or not isinstance(self.document.at(where), list):
+            places = [where]
+        else:
+            places = [(*where, index) for index in range(len(self.document.at(where)))]
+        return tuple(value for place in places for value in self._taken(place, convert))
+
+    def _taken(self, where: Where, convert: Callable[[Any], T]) -> tuple[T, ...]:
+        nothing: tuple[T, ...] = ()
+        return self.take(where, lambda value: (convert(value),), nothing)
+
+    def keys(self, where: Where) -> list[str]:
+        """The keys of the mapping at `where`, in file order; none if it is no mapping."""
+        return list(self._of_type(where, dict))
+
+    def places(self, where: Where) -> list[Where]:
+        """The places of the items of the list at `where`; none if it is no list."""
+        return [(*where, index) for index in range(len(self._of_type(where, list)))]
+
+    def sound(self, where: Where) -> bool:
+        """True if the file says something at `where` and nothing is wrong with it so far."""
+        return self.document.has(where) and not self.problems.touch(where)
+
+    def wrong(self, where: Where, message: str) -> None:
+        """Note a problem."""
+        self.problems.add(where, self.document.mark(where), message)
+
+    def _of_type(self, where: Where, kind: type) -> Json:
+        value = self.document.at(where) if self.document.has(where) else None
+        return value if isinstance(value, kind) else kind()

@@ -1,0 +1,45 @@
+"""A plain (unquoted) YAML scalar -> the value it means in YAML 1.2, or why nobody can be sure what it means."""
+
+import re
+from decimal import Decimal
+
+from relay.model import Json
+from relay.routes.words import shortened
+
+_WORDS: dict[str, Json] = {
+    "true": True,
+    "false": False,
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+}
+_INTEGER = re.compile("-?(0|[1-9][0-9]{0,17})")  # 18 digits fit in 63 bits; more stay text, as does a leading +
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
+_LEADING_ZERO = re.compile("[+-]?0[0-9_]+")
+_OLD_BOOLEANS = frozenset({"yes", "no", "on", "off"})
+
+
+def plain_value(text: str) -> Json:
+    """`true`, `null`, `5` and `1.50` mean what they look like; all else is text, `12:30` and `1_000` too.
+
+    Decimals keep their digits (`Decimal("1.50")`), because a match compares values as text.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return Decimal(text) if _DECIMAL.fullmatch(text) else text
+
+
+def surprise(text: str) -> str | None:
+    """What to write instead of a scalar that YAML 1.1 and 1.2 read differently."""
+    shown = shortened(text)
+    if text.lower() in _OLD_BOOLEANS:
+        return f'bare `{shown}`: write "{shown}" in quotes, or true or false'
+    if text.lower() in ("true", "false") and not text.islower():
+        return f'bare `{shown}`: write {shown.lower()}, or "{shown}" in quotes'
+    if _LEADING_ZERO.fullmatch(text):
+        return f'bare `{shown}`: write "{shown}" in quotes, or the number without leading zeros'
+    return None

@@ -1,0 +1,103 @@
+"""Document x environment -> Document with every `${…}` in its place, or a problem that names what is missing.
+
+`${NAME}`, `${NAME:-default}` and `${file:/run/secrets/name}` stand anywhere in a text value; `$${` is a plain `${`.
+They are resolved after parsing, so what they stand for cannot change the structure of the file.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from relay.model import Json
+from relay.routes.document import Document
+from relay.routes.problems import Problems, Unfit, Where
+
+MAX_FILE_BYTES = 65_536
+
+_PLACE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
+_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+
+
+def expand(document: Document, env: Mapping[str, str], problems: Problems) -> Document:
+    """The document with its secrets; where one is missing, a problem names it and the text stays as written."""
+    expansion = _Expansion(document, env, problems)
+    value = expansion.value((), document.value)
+    return replace(document, value=value, written=expansion.written)
+
+
+class _Expansion:
+    def __init__(self, document: Document, env: Mapping[str, str], problems: Problems) -> None:
+        self.document = document
+        self.env = env
+        self.problems = problems
+        self.written: dict[Where, str] = {}
+
+    def value(self, where: Where, value: Json) -> Json:
+        if isinstance(value, dict):
+            return {self._key(where, key): self.value((*where, key), item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.value((*where, index), item) for index, item in enumerate(value)]
+        return self._text(where, value) if isinstance(value, str) and "${" in value else value
+
+    def _key(self, where: Where, key: str) -> str:
+        if "${" in key:
+            here = (*where, key)
+            self.problems.add(here, self.document.mark(here), "a key cannot use ${…}")
+        return key
+
+    def _text(self, where: Where, text: str) -> str:
+        self.written[where] = _PLACE.sub(_without_default, text)
+        try:
+            return _PLACE.sub(lambda place: _resolved(place, self.env), text)
+        except Unfit as unfit:
+            self.problems.add(where, self.document.mark(where), str(unfit))
+            return text
+
+
+def _without_default(place: re.Match[str]) -> str:
+    return re.sub(":-.*", "", place[0].removesuffix("}"), flags=re.DOTALL) + "}" if place[2] else place[0]
+
+
+def _resolved(place: re.Match[str], env: Mapping[str, str]) -> str:
+    if place[0] == "$${":
+        return "${"
+    inside, closed = place[1], place[2]
+    if closed and inside.startswith("file:"):
+        return _from_file(Path(inside.removeprefix("file:")))
+    variable = _VARIABLE.fullmatch(inside)
+    if not closed or not variable:
+        raise Unfit("write ${NAME}, ${NAME:-default} or ${file:/absolute/path}; a plain ${ is written $${")
+    return _from_environment(variable[1], variable[2], env)
+
+
+def _from_environment(name: str, default: str | None, env: Mapping[str, str]) -> str:
+    value = env.get(name) or default  # an empty variable is a forgotten one
+    if not value:
+        raise Unfit(f"the variable {name} is not set or empty")
+    return _storable(value, f"the variable {name}")
+
+
+def _from_file(path: Path) -> str:
+    if not path.is_absolute():
+        raise Unfit(f"${{file:{path}}} needs an absolute path")
+    try:
+        if not path.is_file():
+            raise Unfit(f"the file {path} does not exist or is no file")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise Unfit(f"the file {path} cannot be read: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise Unfit(f"the file {path} is over {MAX_FILE_BYTES} bytes")
+    text = data.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise Unfit(f"the file {path} is empty")
+    return _storable(text, f"the file {path}")
+
+
+def _storable(text: str, name: str) -> str:
+    # Python stands lone surrogates for bytes that are no UTF-8; nothing downstream could encode them
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise Unfit(f"{name} is not UTF-8")
+    return text

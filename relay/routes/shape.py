@@ -1,0 +1,100 @@
+"""Document -> problems of its shape, in words, by the same JSON Schema that editors complete from.
+
+The schema has no `anyOf` where a value may be of several types: keywords look only at the type they are for, so each
+error stands exactly where the mistake is. Its `errorMessage` (an extension that editors know too) is what we say.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
+
+from relay.model import Json
+from relay.routes.document import Document
+from relay.routes.problems import Problems, Where
+from relay.routes.words import listed, nearest, quoted, suggestion
+
+_MUST_BE = {"object": "a mapping", "array": "a list", "string": "text"}
+
+
+def schema() -> dict[str, Json]:
+    """The JSON Schema of a routes file."""
+    text = files("relay.routes").joinpath("routes.schema.json").read_text("utf-8")
+    return dict(json.loads(text))
+
+
+def check_shape(document: Document, problems: Problems) -> None:
+    """Note each key that is unknown or missing and each value of a wrong kind."""
+    for error in _validator().iter_errors(document.value):
+        for where, message in _told(error, document):
+            if not problems.touch(where):
+                problems.add(where, document.mark(where), message)
+
+
+@cache
+def _validator() -> Any:
+    whole = schema()
+    strict: Any = extend(Draft202012Validator, {"pattern": _pattern, "oneOf": _one_of})  # type: ignore[no-untyped-call]  # its stub
+    return strict(_inlined(whole, whole["$defs"]))
+
+
+def _inlined(part: Json, definitions: dict[str, Json]) -> Json:
+    """`part` without `$ref`: jsonschema resolves them anew for each value, which is most of its time."""
+    if isinstance(part, list):
+        return [_inlined(item, definitions) for item in part]
+    if not isinstance(part, dict):
+        return part
+    own = {key: _inlined(item, definitions) for key, item in part.items() if key not in ("$ref", "$defs")}
+    name = part["$ref"].rpartition("/")[2] if "$ref" in part else None
+    return own if name is None else {**_inlined(definitions[name], definitions), **own}
+
+
+def _pattern(_: Any, pattern: str, value: Json, __: Any) -> Iterator[ValidationError]:
+    """The keyword `pattern`. All of ours are `^…$`, but Python's `$` also stands before a last line break."""
+    if isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield ValidationError("does not fit")
+
+
+def _one_of(_: Any, choices: list[Json], value: Json, __: Any) -> Iterator[ValidationError]:
+    """The keyword `oneOf` for what we use it for, a choice of keys: as shown by a profile, worth its own lines."""
+    if isinstance(value, dict) and sum(choice["required"][0] in value for choice in choices) != 1:
+        yield ValidationError("not one of them")
+
+
+def _told(error: ValidationError, document: Document) -> Iterator[tuple[Where, str]]:
+    where = tuple(error.absolute_path)
+    asked, instance, schema_here = cast("tuple[Any, Any, Any]", (error.validator_value, error.instance, error.schema))
+    match error.validator:
+        case "additionalProperties":
+            known = schema_here["properties"]
+            for key in sorted(instance.keys() - known.keys()):
+                yield (*where, key), f"unknown key {quoted(key)} {suggestion(key, known)}"
+        case "required":
+            for key in asked:
+                if key not in instance:
+                    yield (*where, key), "is missing"
+        case "enum":
+            yield where, f"must be one of {listed(asked)}{_near(document, where, asked)}"
+        case "oneOf":
+            yield where, f"needs either {' or '.join(choice['required'][0] for choice in asked)}"
+        case "uniqueItems":
+            yield where, "has the same value twice"
+        case _:
+            if "propertyNames" in error.absolute_schema_path:
+                where = (*where, instance)
+            yield where, schema_here.get("errorMessage") or _default(error)
+
+
+def _near(document: Document, where: Where, known: list[str]) -> str:
+    near = nearest(document.shown(where), known)
+    return f" (did you mean {quoted(near)}?)" if near else ""
+
+
+def _default(error: ValidationError) -> str:
+    asked: Any = error.validator_value
+    return f"must be {_MUST_BE[asked]}" if error.validator == "type" else "must not be empty"

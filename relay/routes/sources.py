@@ -1,0 +1,29 @@
+"""Document -> the sources it names."""
+
+import re
+
+from relay.model import Secret, Source
+from relay.routes.problems import Unfit
+from relay.routes.reader import Reader
+
+_TOKEN = re.compile("[A-Za-z0-9._~-]{16,512}")
+
+
+def read_sources(reader: Reader) -> dict[str, Source]:
+    """The sources by name, in file order."""
+    return {name: _source(reader, name) for name in reader.keys(("sources",))}
+
+
+def _source(reader: Reader, name: str) -> Source:
+    where = ("sources", name)
+    return Source(
+        name=name,
+        tokens=reader.each((*where, "token"), _token),
+        accounts=frozenset(reader.each((*where, "accounts"), str)),
+    )
+
+
+def _token(text: str) -> Secret:
+    if not _TOKEN.fullmatch(text):
+        raise Unfit("must be 16 to 512 characters of A-Z a-z 0-9 . _ ~ - (make one with: openssl rand -hex 32)")
+    return Secret(text)

@@ -1,0 +1,162 @@
+"""Document -> the targets it names, each with the defaults under its own settings."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import IPv6Address
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from relay.model import Format, Order, RetryPolicy, Secret, Target
+from relay.routes.problems import Unfit, Where
+from relay.routes.quantities import duration, rate, share
+from relay.routes.reader import Reader
+
+LONGEST_TIMEOUT = timedelta(minutes=5)
+
+_EXPONENTIAL = ("initial", "factor", "max")
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
+_NOT_IN_URL = re.compile(r"[\s\x00-\x20\x7f\\]")
+_NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_OURS = frozenset({"content-type", "content-length", "host"})
+_OF_THE_CONNECTION = frozenset({"connection", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+
+
+def read_targets(reader: Reader) -> dict[str, Target]:
+    """The targets by name, in file order."""
+    defaults = _settings(reader, ("defaults",), Target(name="", url=""))
+    return {name: _target(reader, name, defaults) for name in reader.keys(("targets",))}
+
+
+def _target(reader: Reader, name: str, defaults: Target) -> Target:
+    where = ("targets", name)
+    return replace(
+        _settings(reader, where, defaults),
+        name=name,
+        url=reader.take((*where, "url"), _url, ""),
+        headers=_headers(reader, (*where, "headers")),
+        secrets=reader.each((*where, "secret"), _signing_secret),
+    )
+
+
+def _settings(reader: Reader, where: Where, base: Target) -> Target:
+    """`base` with whatever the mapping at `where` sets."""
+
+    def take(key: str, convert: Any, default: Any) -> Any:
+        return reader.take((*where, key), convert, default)
+
+    return replace(
+        base,
+        timeout=take("timeout", _timeout, base.timeout),
+        concurrency=take("concurrency", int, base.concurrency),
+        retry=_retry(reader, (*where, "retry"), base.retry),
+        dead_on=take("dead_on", frozenset, base.dead_on),
+        order=take("order", Order, base.order),
+        rate=take("rate", rate, base.rate),
+        format=take("format", Format, base.format),
+        breaker_failures=reader.take((*where, "breaker", "failures"), int, base.breaker_failures),
+    )
+
+
+def _retry(reader: Reader, where: Where, base: RetryPolicy) -> RetryPolicy:
+    """`base` key by key under the mapping at `where`; of `schedule` and the exponential keys, the nearer ones win."""
+    exponential = [key for key in _EXPONENTIAL if reader.document.has((*where, key))]
+    scheduled = reader.document.has((*where, "schedule"))
+    if scheduled and exponential:
+        reader.wrong((*where, "schedule"), f"cannot stand beside {exponential[0]}: write one or the other")
+
+    def take(key: str, convert: Any, default: Any) -> Any:
+        return reader.take((*where, key), convert, default)
+
+    policy = RetryPolicy(
+        initial=take("initial", duration, base.initial),
+        factor=take("factor", float, base.factor),
+        max=take("max", duration, base.max),
+        jitter=take("jitter", share, base.jitter),
+        max_age=take("max_age", duration, base.max_age),
+        schedule=reader.each((*where, "schedule"), duration) if scheduled else () if exponential else base.schedule,
+        attempts=take("attempts", int, base.attempts),
+    )
+    if exponential and policy.initial > policy.max:
+        reader.wrong((*where, exponential[0]), "initial is longer than max")
+    return policy
+
+
+def _timeout(text: str) -> timedelta:
+    timeout = duration(text)
+    if timeout > LONGEST_TIMEOUT:
+        raise Unfit("must be at most 5m")
+    return timeout
+
+
+def _url(text: str) -> str:
+    if _NOT_IN_URL.search(text):
+        raise Unfit("a URL has no blanks, control characters or backslashes")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise Unfit("must be a URL like https://bot.example/amocrm") from None
+    _check_url_parts(parts, port)
+    return text
+
+
+def _check_url_parts(parts: SplitResult, port: int | None) -> None:
+    if parts.scheme not in ("http", "https"):
+        raise Unfit("must be a URL that starts with http:// or https://")
+    if "@" in parts.netloc:
+        raise Unfit("a URL with a user or password: put them in headers, as Authorization")
+    if not _is_host(parts.hostname or "") or port == 0:
+        raise Unfit("must name a host, like https://bot.example/amocrm")
+    if parts.fragment:
+        raise Unfit("a URL to deliver to has no #fragment")
+
+
+def _is_host(text: str) -> bool:
+    if ":" not in text:
+        return _HOST.fullmatch(text) is not None
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _headers(reader: Reader, where: Where) -> Mapping[str, Secret]:
+    headers: dict[str, Secret] = {}
+    seen: dict[str, str] = {}
+    for name in reader.keys(where):
+        here = (*where, name)
+        if reason := _refused_header(name.lower(), seen):
+            reader.wrong(here, reason)
+        seen[name.lower()] = name
+        headers[name] = reader.take(here, _header_value, Secret(""))
+    return headers
+
+
+def _refused_header(name: str, seen: Mapping[str, str]) -> str | None:
+    if name in seen:
+        return f"the same header as {seen[name]}"
+    if name in _OURS or name.startswith(("webhook-", "relay-")):
+        return "the relay sets this header itself"
+    return "this header belongs to the connection, not to the request" if name in _OF_THE_CONNECTION else None
+
+
+def _header_value(value: str | int) -> Secret:
+    if _NOT_IN_HEADER.search(str(value)):
+        raise Unfit("a header's value has no line breaks or control characters")
+    return Secret(str(value))
+
+
+def _signing_secret(text: str) -> Secret:
+    """The form that the Standard Webhooks text gives, section "Signature scheme": whsec_ and base64 of 24-64 bytes."""
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not 24 <= len(key) <= 64:
+        raise Unfit("must be base64 of 24 to 64 bytes, with or without whsec_ (make one with: openssl rand -base64 32)")
+    return Secret(text)
