@@ -1,0 +1,78 @@
+"""Lanes: every target of the routes has one; deliveries go to theirs, and the store is asked what is due."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+
+from relay.delivery.breaker import Health
+from relay.delivery.lane import Lane
+from relay.errors import StoreBusy
+from relay.model import Delivery, Target
+from relay.signals import Emit
+from relay.store.contract import Store
+
+POLL = 1.0  # seconds; also the time within which what another process wrote is noticed
+
+
+class Dispatcher:
+    """All lanes. What belongs to a target that the routes no longer name stays in the store: parked."""
+
+    def __init__(self, *, store: Store, emit: Emit, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._emit = emit
+        self._clock = clock
+        self._lanes: dict[str, Lane] = {}
+        self._retired: set[asyncio.Task[None]] = set()
+
+    def use(self, targets: Mapping[str, Target]) -> None:
+        """From now on these targets, with these settings; pending deliveries are sent by the new ones."""
+        for name in self._lanes.keys() - targets.keys():
+            self._retire(self._lanes.pop(name))
+        for name, target in targets.items():
+            if name in self._lanes:
+                self._lanes[name].target = target
+            else:
+                self._lanes[name] = Lane(target, store=self._store, emit=self._emit, clock=self._clock)
+            self._lanes[name].feed()
+
+    def lease(self, target: str) -> timedelta | None:
+        """For how long a delivery to `target` may be born claimed; None: it is the store's to keep for now."""
+        lane = self._lanes.get(target)
+        return lane.lease() if lane else None
+
+    def admit(self, deliveries: Iterable[Delivery]) -> None:
+        """Deliveries that were born claimed go to their lanes."""
+        for delivery in deliveries:
+            if lane := self._lanes.get(delivery.target):
+                lane.admit([delivery])
+            else:
+                self._spawn(self._store.release([delivery], now=self._clock()))  # its target went while it was kept
+
+    async def run(self) -> None:
+        """Ask the store what is due, for ever: this finds retries, restarts and replays, whatever was missed."""
+        while True:
+            try:
+                due = await self._store.due(list(self._lanes))
+            except StoreBusy:
+                due = {}
+            for name, due_at in due.items():
+                if lane := self._lanes.get(name):
+                    lane.expect(due_at)
+            await asyncio.sleep(POLL)
+
+    def health(self) -> dict[str, Health]:
+        """Each target's state."""
+        return {name: lane.breaker.health for name, lane in self._lanes.items()}
+
+    async def stop(self, grace: timedelta) -> None:
+        """Begin nothing more, and end within about `grace`."""
+        await asyncio.gather(*(lane.stop(grace) for lane in self._lanes.values()), *self._retired)
+        self._lanes.clear()
+
+    def _retire(self, lane: Lane) -> None:
+        self._spawn(lane.stop(lane.target.timeout))
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)

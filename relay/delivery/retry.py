@@ -1,0 +1,100 @@
+"""Policy and history -> when next, or never. Pure: tenacity's waits and stops, asked about what the store remembers."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import cast
+
+from tenacity import (
+    BaseRetrying,
+    RetryCallState,
+    stop_after_attempt,
+    stop_any,
+    stop_before_delay,
+    stop_never,
+    wait_chain,
+    wait_exponential,
+    wait_fixed,
+)
+from tenacity.stop import stop_base
+from tenacity.wait import wait_base
+
+from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, RetryPolicy, Target, Verdict
+
+LONGEST_RETRY_AFTER = timedelta(hours=24)
+
+
+def decide(delivery: Delivery, outcome: Outcome, target: Target, *, now: datetime, roll: float) -> Verdict:
+    """What follows an attempt; `roll` in [0, 1) is the luck that jitter needs."""
+    if outcome.reason is Reason.OK:
+        return Delivered()
+    if outcome.reason is Reason.REQUEST:
+        return Dead(f"the request cannot be made: {outcome.detail}")
+    if outcome.status in target.dead_on:
+        return Dead(f"answered {outcome.status}, which is in dead_on")
+    return _again(delivery, outcome, target.retry, now, roll)
+
+
+def wait(policy: RetryPolicy, attempt: int, *, roll: float) -> timedelta:
+    """How long after attempt number `attempt` (from 1) the next one comes; jitter only ever shortens it."""
+    seconds = _waits(policy)(_state(attempt, timedelta()))
+    return timedelta(seconds=seconds * (1 - policy.jitter * roll))
+
+
+def parse_retry_after(value: str | None, *, now: datetime) -> timedelta | None:
+    """Seconds or an HTTP date (RFC 9110 §10.2.3), within a day from now; None if it is neither or has passed."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit() and len(text) <= 9:
+        return min(timedelta(seconds=int(text)), LONGEST_RETRY_AFTER)
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, IndexError, OverflowError):
+        return None
+    after = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
+    return min(after, LONGEST_RETRY_AFTER) if after > timedelta() else None
+
+
+def _again(delivery: Delivery, outcome: Outcome, policy: RetryPolicy, now: datetime, roll: float) -> Verdict:
+    age = max(now - delivery.pending_since, timedelta())
+    pause = wait(policy, delivery.policy_attempt, roll=roll)
+    state = _state(delivery.policy_attempt, age, upcoming=pause)
+    if _attempts_spent(policy)(state):
+        return Dead(f"{delivery.policy_attempt} attempts failed, the last one: {_last(outcome)}")
+    if stop_before_delay(policy.max_age)(state):
+        return Dead(f"older than max_age after {delivery.policy_attempt} attempts, the last one: {_last(outcome)}")
+    if outcome.retry_after is not None:
+        # it may delay the attempt, but not past the last moment that max_age leaves
+        pause = min(max(pause, outcome.retry_after), policy.max_age - age)
+    return RetryAt(now + pause)
+
+
+def _last(outcome: Outcome) -> str:
+    return f"answered {outcome.status}" if outcome.status is not None else outcome.reason.value
+
+
+def _state(attempt: int, age: timedelta, *, upcoming: timedelta = timedelta()) -> RetryCallState:
+    """What tenacity's objects read: nothing else of it is filled in."""
+    never_looping = cast("BaseRetrying", None)
+    state = RetryCallState(never_looping, None, (), {})
+    state.attempt_number = attempt
+    state.start_time = 0.0
+    state.outcome_timestamp = age.total_seconds()
+    state.upcoming_sleep = upcoming.total_seconds()
+    return state
+
+
+@lru_cache(maxsize=1024)
+def _waits(policy: RetryPolicy) -> wait_base:
+    if policy.schedule:
+        return wait_chain(*(wait_fixed(pause) for pause in policy.schedule))
+    return wait_exponential(multiplier=policy.initial.total_seconds(), exp_base=policy.factor, max=policy.max)
+
+
+@lru_cache(maxsize=1024)
+def _attempts_spent(policy: RetryPolicy) -> stop_base:
+    limits = [stop_after_attempt(policy.attempts)] if policy.attempts else []
+    if policy.schedule:
+        limits.append(stop_after_attempt(len(policy.schedule) + 1))
+    return stop_any(*limits) if limits else stop_never

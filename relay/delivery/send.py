@@ -1,0 +1,141 @@
+"""One HTTP attempt: request -> Outcome. Whatever the target does, an Outcome comes back, within the deadline."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from time import perf_counter
+from types import SimpleNamespace
+
+import aiohttp
+
+from relay.delivery.render import Request
+from relay.delivery.retry import parse_retry_after
+from relay.model import Outcome, Reason
+
+MAX_ANSWER = 16 * 1024  # bytes we read of an answer, so that its connection can be used again
+MAX_DETAIL = 1_000  # characters we keep of it
+CONNECT_TIMEOUT = 5.0
+ANSWER_TIMEOUT = 1.0  # seconds for an answer's body: the status has decided already
+IDLE = 15.0  # seconds an unused connection is kept
+
+
+class Sender:
+    """Sends to one target over connections of its own, so that no target can use up another's."""
+
+    def __init__(self, *, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_reuseconn.append(_note_reuse)
+        self._pooled = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=IDLE), [trace])
+        self._fresh = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, force_close=True), [])
+
+    async def send(self, request: Request, *, timeout: timedelta) -> Outcome:  # noqa: ASYNC109  one deadline for all
+        """One attempt. A kept connection that turns out to be closed is replaced once, in the same attempt."""
+        started_at, start = self._clock(), perf_counter()
+        reason, status, retry_after, detail = await self._send(request, timeout.total_seconds())
+        return Outcome(
+            reason=reason,
+            started_at=started_at,
+            took=timedelta(seconds=perf_counter() - start),
+            status=status,
+            retry_after=parse_retry_after(retry_after, now=self._clock()),
+            detail=detail,
+        )
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._pooled.close()
+        await self._fresh.close()
+
+    async def _send(self, request: Request, seconds: float) -> "_Result":
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                response = await self._answer(request)
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
+            return _reason_of(error), None, None, _text(error)
+        detail = await _read(response, deadline.when() or 0.0)
+        return reason_of_status(response.status), response.status, response.headers.get("retry-after"), detail
+
+    async def _answer(self, request: Request) -> aiohttp.ClientResponse:
+        """Status and headers; a keep-alive race must not cost an attempt, and aiohttp repeats no POST."""
+        connection = SimpleNamespace(reused=False)
+        try:
+            return await _post(self._pooled, request, connection)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if not connection.reused:
+                raise
+        return await _post(self._fresh, request, connection)
+
+
+_Result = tuple[Reason, int | None, str | None, str]
+
+
+def _session(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        trace_configs=traces,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        raise_for_status=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+    )
+
+
+async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.reused = True
+
+
+async def _post(
+    session: aiohttp.ClientSession, request: Request, connection: SimpleNamespace
+) -> aiohttp.ClientResponse:
+    return await session.post(
+        request.url, data=request.body, headers=request.headers, allow_redirects=False, trace_request_ctx=connection
+    )
+
+
+async def _read(response: aiohttp.ClientResponse, deadline: float) -> str:
+    """The start of the answer. What goes wrong here changes nothing, and an answer too long costs its connection."""
+    answer = bytearray()
+    try:
+        async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + ANSWER_TIMEOUT)):
+            while len(answer) <= MAX_ANSWER and (chunk := await response.content.read(MAX_ANSWER)):
+                answer += chunk
+    except (aiohttp.ClientError, OSError, ValueError):
+        pass
+    finally:
+        response.close()  # keeps the connection only if the answer was read to its end
+    return answer[: MAX_DETAIL * 4].decode(errors="replace")[:MAX_DETAIL]
+
+
+def reason_of_status(status: int) -> Reason:
+    """The class of a status; 408 and 425 are ordinary 4xx."""
+    if status == 429:
+        return Reason.TOO_MANY
+    classes = {2: Reason.OK, 3: Reason.REDIRECT, 4: Reason.CLIENT_ERROR, 5: Reason.SERVER_ERROR}
+    return classes.get(status // 100, Reason.OTHER_STATUS)
+
+
+def _reason_of(error: Exception) -> Reason:
+    match error:
+        case TimeoutError():
+            return Reason.TIMEOUT
+        case aiohttp.ClientSSLError() | aiohttp.ClientConnectorCertificateError() | ssl.SSLError():
+            return Reason.TLS
+        case aiohttp.ClientConnectorError():
+            return Reason.CONNECT
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+            return Reason.DISCONNECTED
+        case aiohttp.InvalidURL():
+            return Reason.REQUEST
+        case aiohttp.ClientError():
+            return Reason.PROTOCOL
+        case ValueError():
+            return Reason.REQUEST  # a header that HTTP cannot carry
+        case _:
+            return Reason.CONNECT
+
+
+def _text(error: Exception) -> str:
+    return (str(error) or type(error).__name__)[:MAX_DETAIL]

@@ -1,0 +1,203 @@
+"""The public listener: amoCRM's POST -> webhook, events and deliveries on disk -> 200.
+
+The answers are DESIGN A2's. A body with the right token is kept whatever is in it: amoCRM counts a 4xx against us,
+and after a hundred of them it stops sending.
+"""
+
+import asyncio
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from time import perf_counter
+
+import orjson
+from aiohttp import web
+
+from relay.amocrm import events, form
+from relay.delivery.dispatch import Dispatcher
+from relay.errors import StoreError, Unreadable
+from relay.model import Delivery, Event, Routed, Secret, Source, Webhook
+from relay.routes.config import Config
+from relay.routes.owe import owe
+from relay.signals import Emit, Kept, Noticed, Refusal, Refused
+from relay.store.contract import Store
+
+BODY_TIMEOUT = 10.0  # seconds for the body to arrive; aiohttp has no such limit of its own
+COMMIT_TIMEOUT = 1.5  # seconds; amoCRM waits 2 for the answer
+RETRY_AFTER = "5"
+MAX_REQUEST_ID = 100
+
+_NO_SUCH_SOURCE = Source(name="-", tokens=(Secret("an unknown source takes as long as a wrong token"),))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refuse(Exception):
+    status: int
+    refusal: Refusal
+    detail: str
+    source: str = "-"
+
+
+class Intake:
+    """Takes webhooks by the configuration that `config()` returns at that moment."""
+
+    def __init__(
+        self,
+        *,
+        config: Callable[[], Config],
+        store: Store,
+        dispatcher: Dispatcher,
+        emit: Emit,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        max_body: int,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._dispatcher = dispatcher
+        self._emit = emit
+        self._clock = clock
+        self._new_id = new_id
+        self._max_body = max_body
+
+    def app(self) -> web.Application:
+        """The aiohttp application: one path, and 404 for every other."""
+        app = web.Application(client_max_size=self._max_body)
+        app.router.add_route("*", "/hooks/{source}/{token}", self._answer)
+        app.router.add_route("*", "/{path:.*}", _nothing_here)
+        app.on_response_prepare.append(_without_banner)
+        return app
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        start = perf_counter()
+        if request.method != "POST":
+            return web.json_response({"error": "POST webhooks here"}, status=405, headers={"allow": "POST"})
+        try:
+            return await self._take(request, start)
+        except _Refuse as refuse:
+            took = timedelta(seconds=perf_counter() - start)
+            self._emit(
+                Refused(
+                    source=refuse.source,
+                    refusal=refuse.refusal,
+                    detail=refuse.detail,
+                    remote=request.remote or "",
+                    took=took,
+                )
+            )
+            return _refusal(refuse)
+
+    async def _take(self, request: web.Request, start: float) -> web.Response:
+        config = self._config()
+        source = _authorized(config, request.match_info["source"], request.match_info["token"])
+        webhook = Webhook(
+            id=self._new_id(),
+            source=source.name,
+            received_at=_whole_milliseconds(self._clock()),
+            body=await self._body(request, source),
+            content_type=request.headers.get("content-type", ""),
+            request_id=request.headers.get("x-amocrm-requestid", "")[:MAX_REQUEST_ID],
+        )
+        webhook, routed = self._understand(webhook, config)
+        _demand_account(source, routed)
+        await self._keep(webhook, routed)
+        deliveries = sum(len(each.owed) for each in routed)
+        self._emit(
+            Kept(
+                webhook=webhook,
+                events=[each.event for each in routed],
+                routes=[[route for owed in each.owed for route in owed.routes] for each in routed],
+                deliveries=deliveries,
+                took=timedelta(seconds=perf_counter() - start),
+            )
+        )
+        return _accepted(webhook, len(routed), deliveries)
+
+    async def _body(self, request: web.Request, source: Source) -> bytes:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            detail = f"the body is larger than --max-body, {self._max_body} bytes"
+            raise _Refuse(status=413, refusal=Refusal.TOO_LARGE, detail=detail, source=source.name) from None
+        except (OSError, web.PayloadAccessError, EOFError) as error:  # TimeoutError is an OSError
+            detail = f"the body did not arrive: {error or type(error).__name__}"
+            raise _Refuse(status=408, refusal=Refusal.INCOMPLETE, detail=detail, source=source.name) from None
+
+    def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
+        """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
+        try:
+            return webhook, [owe(event, config, lease=self._dispatcher.lease) for event in self._read(webhook)]
+        except Unreadable as error:
+            return replace(webhook, unparsed=str(error)), []
+        except Exception as error:  # noqa: BLE001  a fault of ours must not lose what amoCRM sends only once
+            fields: dict[str, object] = {"webhook": webhook.id, "error": repr(error)}
+            self._emit(Noticed(level="error", text="the relay cannot read this webhook; it is kept", fields=fields))
+            return replace(webhook, unparsed=f"a fault of the relay: {error!r}"), []
+
+    def _read(self, webhook: Webhook) -> list[Event]:
+        tree = form.decode(webhook.body, webhook.content_type)
+        return events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=self._new_id)
+
+    async def _keep(self, webhook: Webhook, routed: Sequence[Routed]) -> None:
+        kept = self._store.keep(webhook, routed)
+        kept.add_done_callback(self._admit)  # also if it commits after we gave up waiting, or the client has gone
+        await asyncio.wait([kept], timeout=COMMIT_TIMEOUT)
+        if not kept.done():
+            detail = f"not committed within {COMMIT_TIMEOUT} s"
+            raise _Refuse(status=503, refusal=Refusal.UNAVAILABLE, detail=detail, source=webhook.source)
+        if error := kept.exception():
+            detail = str(error) if isinstance(error, StoreError) else repr(error)
+            raise _Refuse(status=503, refusal=Refusal.UNAVAILABLE, detail=detail, source=webhook.source)
+
+    def _admit(self, kept: Future[list[Delivery]]) -> None:
+        if not kept.cancelled() and kept.exception() is None:
+            self._dispatcher.admit(kept.result())
+
+
+def _authorized(config: Config, name: str, token: str) -> Source:
+    """The source, if it is one and the token is one of its own; known or not, this takes the same time."""
+    source = config.sources.get(name, _NO_SUCH_SOURCE)
+    right = [secret.matches(token) for secret in source.tokens]  # each of them, whichever fits
+    if source is _NO_SUCH_SOURCE or not any(right):
+        raise _Refuse(status=404, refusal=Refusal.UNAUTHORIZED, detail="no such source, or a wrong token")
+    return source
+
+
+def _demand_account(source: Source, routed: Sequence[Routed]) -> None:
+    """Every event of a body is of one account; what cannot be read has none and is kept."""
+    if not source.accounts or not routed:
+        return
+    account = routed[0].event.account
+    names = {str(account[key]) for key in ("id", "subdomain") if key in account}
+    if not names & source.accounts:
+        detail = f"account {' or '.join(sorted(names)) or '(none named)'} is not in accounts of this source"
+        raise _Refuse(status=403, refusal=Refusal.ACCOUNT, detail=detail, source=source.name)
+
+
+def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> web.Response:
+    answer: dict[str, object] = {"webhook": webhook.id, "events": events_made, "deliveries": deliveries}
+    if webhook.unparsed is not None:
+        answer["unparsed"] = webhook.unparsed
+    return web.Response(body=orjson.dumps(answer), content_type="application/json")
+
+
+def _refusal(refuse: _Refuse) -> web.Response:
+    # for a wrong token nothing but the status may tell what was wrong
+    error = "not found" if refuse.refusal is Refusal.UNAUTHORIZED else refuse.detail
+    headers = {"retry-after": RETRY_AFTER} if refuse.status == 503 else {}
+    return web.json_response({"error": error}, status=refuse.status, headers=headers)
+
+
+async def _nothing_here(_request: web.Request) -> web.Response:
+    return web.json_response({"error": "not found"}, status=404)
+
+
+async def _without_banner(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop("Server", None)
+
+
+def _whole_milliseconds(at: datetime) -> datetime:
+    """What the store keeps of an instant."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
