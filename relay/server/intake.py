@@ -7,7 +7,7 @@ and after a hundred of them it stops sending.
 import asyncio
 from asyncio import Future
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from time import perf_counter
 
@@ -31,12 +31,12 @@ MAX_REQUEST_ID = 100
 _NO_SUCH_SOURCE = Source(name="-", tokens=(Secret("an unknown source takes as long as a wrong token"),))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Refuse(Exception):
-    status: int
-    refusal: Refusal
-    detail: str
-    source: str = "-"
+class _Refuse(Exception):  # noqa: N818  it is an answer, not a fault
+    def __init__(self, status: int, refusal: Refusal, detail: str, *, source: str = "-") -> None:
+        self.status = status
+        self.refusal = refusal
+        self.detail = detail
+        self.source = source
 
 
 class Intake:
@@ -120,10 +120,10 @@ class Intake:
                 return await request.read()
         except web.HTTPRequestEntityTooLarge:
             detail = f"the body is larger than --max-body, {self._max_body} bytes"
-            raise _Refuse(status=413, refusal=Refusal.TOO_LARGE, detail=detail, source=source.name) from None
+            raise _Refuse(413, Refusal.TOO_LARGE, detail, source=source.name) from None
         except (OSError, web.PayloadAccessError, EOFError) as error:  # TimeoutError is an OSError
             detail = f"the body did not arrive: {error or type(error).__name__}"
-            raise _Refuse(status=408, refusal=Refusal.INCOMPLETE, detail=detail, source=source.name) from None
+            raise _Refuse(408, Refusal.INCOMPLETE, detail, source=source.name) from None
 
     def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
         """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
@@ -146,10 +146,10 @@ class Intake:
         await asyncio.wait([kept], timeout=COMMIT_TIMEOUT)
         if not kept.done():
             detail = f"not committed within {COMMIT_TIMEOUT} s"
-            raise _Refuse(status=503, refusal=Refusal.UNAVAILABLE, detail=detail, source=webhook.source)
+            raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=webhook.source)
         if error := kept.exception():
             detail = str(error) if isinstance(error, StoreError) else repr(error)
-            raise _Refuse(status=503, refusal=Refusal.UNAVAILABLE, detail=detail, source=webhook.source)
+            raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=webhook.source)
 
     def _admit(self, kept: Future[list[Delivery]]) -> None:
         if not kept.cancelled() and kept.exception() is None:
@@ -161,7 +161,7 @@ def _authorized(config: Config, name: str, token: str) -> Source:
     source = config.sources.get(name, _NO_SUCH_SOURCE)
     right = [secret.matches(token) for secret in source.tokens]  # each of them, whichever fits
     if source is _NO_SUCH_SOURCE or not any(right):
-        raise _Refuse(status=404, refusal=Refusal.UNAUTHORIZED, detail="no such source, or a wrong token")
+        raise _Refuse(404, Refusal.UNAUTHORIZED, "no such source, or a wrong token")
     return source
 
 
@@ -173,7 +173,7 @@ def _demand_account(source: Source, routed: Sequence[Routed]) -> None:
     names = {str(account[key]) for key in ("id", "subdomain") if key in account}
     if not names & source.accounts:
         detail = f"account {' or '.join(sorted(names)) or '(none named)'} is not in accounts of this source"
-        raise _Refuse(status=403, refusal=Refusal.ACCOUNT, detail=detail, source=source.name)
+        raise _Refuse(403, Refusal.ACCOUNT, detail, source=source.name)
 
 
 def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> web.Response:
