@@ -1,0 +1,238 @@
+"""`relay sink`: requests of the relay's -> answers, well or badly mannered, and a line for people about each."""
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import click
+import orjson
+from aiohttp import web
+from rich.cells import set_cell_size
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from relay.cli.values import Address, address, duration
+from relay.errors import Misconfigured
+from relay.model import Json
+
+LARGEST_BODY = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How to answer.
+
+    With `fail_first`, the first so many requests of each event get `status` (503 unless said) and the others 200;
+    without, every request gets `status` (200 unless said). An answer that is not 2xx carries `retry_after` seconds.
+    """
+
+    status: int | None = None
+    fail_first: int = 0
+    delay: timedelta = timedelta()
+    retry_after: int | None = None
+
+    def answer(self, nth: int) -> int:
+        """The status for the `nth` request of an event, counted from 1."""
+        if self.fail_first:
+            return (self.status or 503) if nth <= self.fail_first else 200
+        return self.status or 200
+
+    def headers(self, status: int) -> dict[str, str]:
+        """What goes with that status."""
+        unwell = self.retry_after is not None and not 200 <= status < 300
+        return {"Retry-After": str(self.retry_after)} if unwell else {}
+
+    def __str__(self) -> str:
+        late = f", {self.delay.total_seconds():g} s late" if self.delay else ""
+        if self.fail_first:
+            return f"{self.answer(1)} to the first {self.fail_first} requests of each event, then 200{late}"
+        return f"{self.answer(1)}{late}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One request as it came, and the status it gets. Nothing in it can be trusted to be printable."""
+
+    at: datetime
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    answer: int
+
+    @property
+    def content(self) -> Json:
+        """The body: its JSON value, or else its text."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return self.body.decode(errors="backslashreplace")
+
+    @property
+    def type(self) -> str:
+        """`leads.status`; `-` if the body does not say."""
+        content = self.content
+        said = content.get("type") if isinstance(content, dict) else None
+        return said if isinstance(said, str) else "-"
+
+    def header(self, name: str) -> str:
+        """`-` if it did not come."""
+        return self.headers.get(name, "-")
+
+
+def receiver(show: Callable[[Received], None], manners: Manners = Manners()) -> web.Application:
+    """An application that takes any method and path, calls `show` at once, and then answers as `manners` say.
+
+    The requests of an event are counted for each path: two targets may share one receiver.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+
+    async def take(request: web.Request) -> web.Response:
+        event = (request.path, request.headers.get("webhook-id", ""))
+        body = await request.read()
+        seen[event] += 1
+        status = manners.answer(seen[event])
+        show(
+            Received(
+                at=datetime.now(UTC),
+                method=request.method,
+                path=request.path,
+                headers={name.lower(): _text(value) for name, value in request.headers.items()},
+                body=body,
+                answer=status,
+            )
+        )
+        await asyncio.sleep(manners.delay.total_seconds())
+        return web.Response(status=status, headers=manners.headers(status))
+
+    app = web.Application(client_max_size=LARGEST_BODY)
+    app.router.add_route("*", "/{path:.*}", take)
+    return app
+
+
+def _text(decoded: str) -> str:
+    # aiohttp keeps bytes that are not UTF-8 as lone surrogates, which neither JSON nor a terminal takes
+    return decoded.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+# ---- what people and programs read
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""No control character reaches the terminal: each becomes `\u001b`, which JSON reads back as itself."""
+    return "".join(c if c.isprintable() or c in keep else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    # json.dumps writes a pair of surrogates beyond the first plane, but lets DEL through
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else json.dumps(character)[1:-1]
+
+
+def line(received: Received) -> Text:
+    """`10:53:00  leads.status              …9a3f21bc  attempt 2  signed    503`, 80 columns at most."""
+    event_id = printable(received.header("webhook-id"))
+    good = 200 <= received.answer < 300
+    return Text.assemble(
+        (f"{received.at.astimezone():%H:%M:%S}", "dim"),
+        ("  " + set_cell_size(printable(received.type), 24), "bold"),
+        # the front of a UUIDv7 is the time: within a minute only its end differs
+        ("  " + set_cell_size(f"…{event_id[-8:]}" if len(event_id) > 9 else event_id, 9), "dim"),
+        "  " + set_cell_size(f"attempt {printable(received.header('relay-attempt'))}", 10),
+        "  " + ("signed  " if "webhook-signature" in received.headers else "unsigned"),
+        (f"  {received.answer}", "green" if good else "red"),
+        "  replay" if received.header("relay-replay") == "true" else "",
+    )
+
+
+def body(received: Received) -> Text:
+    """JSON indented, anything else as it is, both without control characters."""
+    content = received.content
+    if isinstance(content, str):
+        return Text(printable(content, keep="\n"))
+    return Text(printable(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode(), keep="\n"))
+
+
+def json_line(received: Received) -> str:
+    """One JSON object on one line; `body` is a JSON value, or text if the body is not JSON."""
+    said = {
+        "at": received.at.isoformat(),
+        "method": received.method,
+        "path": received.path,
+        "headers": received.headers,
+        "body": received.content,
+        "answer": received.answer,
+    }
+    return printable(orjson.dumps(said).decode())
+
+
+# ---- the command
+
+
+@click.command("sink", context_settings={"show_default": True})
+@click.option("--listen", type=address, default="127.0.0.1:9000", metavar="HOST:PORT", help="Where to listen.")
+@click.option("--status", type=click.IntRange(200, 599), metavar="N", help="Answer N instead of 200.")
+@click.option("--fail-first", type=click.IntRange(0), metavar="N", help="Refuse the first N requests of each event.")
+@click.option("--delay", type=duration, metavar="DURATION", help="Answer that much later: 200ms, 2s.")
+@click.option("--retry-after", type=click.IntRange(0), metavar="SECONDS", help="Say so in an answer that is not 2xx.")
+@click.option("--body", "bodies", is_flag=True, help="Print each body too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs.")
+def command(
+    listen: Address,
+    status: int | None,
+    fail_first: int | None,
+    delay: timedelta | None,
+    retry_after: int | None,
+    bodies: bool,
+    as_json: bool,
+) -> None:
+    r"""Be a target: print what arrives, and fail on request.
+
+    \b
+    relay sink                                 takes everything
+    relay sink --fail-first 2 --retry-after 5  503 twice for each event, then 200
+    relay sink --status 410                    refuses everything
+    relay sink --delay 20s                     is too slow for most time-outs
+    """
+    manners = Manners(status=status, fail_first=fail_first or 0, delay=delay or timedelta(), retry_after=retry_after)
+    show = _print_json if as_json else partial(_print, Console(highlight=False), bodies)
+    asyncio.run(_serve(listen, receiver(show, manners), manners))
+
+
+def _print(console: Console, bodies: bool, received: Received) -> None:
+    console.print(line(received), soft_wrap=True)
+    if bodies:
+        console.print(Padding(body(received), (0, 0, 1, 2)))
+
+
+def _print_json(received: Received) -> None:
+    click.echo(json_line(received))
+
+
+async def _serve(listen: Address, app: web.Application, manners: Manners) -> None:
+    """Until Ctrl-C or SIGTERM."""
+    stop = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await _listen(runner, listen)
+        url = f"http://{Address(*runner.addresses[0][:2])}"
+        click.echo(f"Listening on {url}, answering {manners}. Ctrl-C ends it.", err=True)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, at: Address) -> None:
+    try:
+        await web.TCPSite(runner, at.host, at.port).start()
+    except OSError as error:
+        why = str(error.strerror).rpartition(": ")[2]  # asyncio says the address again in front of it
+        raise Misconfigured(f"cannot listen on {at}: {why}; choose another with --listen") from error

@@ -1,0 +1,40 @@
+"""The text of a flag -> an address or a duration; misuse is click.BadParameter, with an example of what fits."""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+import click
+
+from relay.routes import quantities
+from relay.routes.problems import Unfit
+
+
+class Address(NamedTuple):
+    """Where to listen. Port 0: any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def address(text: str) -> Address:
+    """`127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`."""
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not bare or (":" in bare and bare == host) or not _is_port(port):
+        raise click.BadParameter(f"{text!r} is not an address like 127.0.0.1:8080 or [::1]:8080")
+    return Address(bare, int(port))
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) <= 65535
+
+
+def duration(text: str) -> timedelta:
+    """`200ms`, `2s`, `5m`, as in the routes file."""
+    try:
+        return quantities.duration(text)
+    except Unfit as unfit:
+        raise click.BadParameter(f"{text!r} {unfit}") from None
