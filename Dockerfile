@@ -37,7 +37,7 @@ EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
 
 # http.client and not urllib: a proxy set for the targets must not be asked for our own port.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", "import http.client, os, sys; admin = http.client.HTTPConnection('127.0.0.1', int(os.environ['RELAY_ADMIN'].rpartition(':')[2]), timeout=2); admin.request('GET', '/readyz'); sys.exit(admin.getresponse().status != 200)"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", "import http.client, os, sys; admin = http.client.HTTPConnection('127.0.0.1', int(os.environ['RELAY_ADMIN'].rpartition(':')[2]), timeout=2); admin.request('GET', '/readyz', headers={'Authorization': 'Bearer ' + os.environ.get('RELAY_ADMIN_TOKEN', '')}); sys.exit(admin.getresponse().status != 200)"]
 
 ENTRYPOINT ["relay"]
 CMD ["run"]

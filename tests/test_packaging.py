@@ -152,8 +152,9 @@ def test_the_image_runs_the_daemon_and_stops_it_gently() -> None:
 async def test_the_health_check_follows_readyz(
     status: int | None, healthy: bool, aiohttp_server: AiohttpServer
 ) -> None:
-    async def ready(_: web.Request) -> web.Response:
-        return web.Response(status=status or 500)
+    async def ready(request: web.Request) -> web.Response:
+        allowed = request.headers["Authorization"] == "Bearer opens-the-door"
+        return web.Response(status=(status or 500) if allowed else 401)
 
     admin = web.Application()
     admin.router.add_get("/readyz", ready)
@@ -162,8 +163,14 @@ async def test_the_health_check_follows_readyz(
     if status is None:
         await server.close()
     _, *command = json.loads(the("HEALTHCHECK").partition("CMD ")[2])
-    asked = {**os.environ, "RELAY_ADMIN": f"127.0.0.1:{port}", "http_proxy": "http://127.0.0.1:9"}
-    check = await asyncio.create_subprocess_exec(sys.executable, *command, env=asked, stderr=asyncio.subprocess.DEVNULL)
+    variables = {
+        "RELAY_ADMIN": f"127.0.0.1:{port}",
+        "RELAY_ADMIN_TOKEN": "opens-the-door",
+        "http_proxy": "http://[::1]:9",
+    }
+    check = await asyncio.create_subprocess_exec(
+        sys.executable, *command, env=os.environ | variables, stderr=asyncio.subprocess.DEVNULL
+    )
     assert (await check.wait() == 0) is healthy
 
 
