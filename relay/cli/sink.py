@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from textwrap import indent
 
 import click
-import orjson
 from aiohttp import web
 from rich.cells import set_cell_size
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from relay.cli.values import Address, address, duration
@@ -70,9 +69,11 @@ class Received:
     def content(self) -> Json:
         """The body: its JSON value, or else its text."""
         try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError:
+            value = json.loads(self.body)
+            json.dumps(value, indent=2, allow_nan=False)  # too deep or too large a number to be written again: text
+        except (ValueError, RecursionError):
             return self.body.decode(errors="backslashreplace")
+        return value
 
     @property
     def type(self) -> str:
@@ -103,7 +104,7 @@ def receiver(show: Callable[[Received], None], manners: Manners = Manners()) -> 
                 at=datetime.now(UTC),
                 method=request.method,
                 path=request.path,
-                headers={name.lower(): _text(value) for name, value in request.headers.items()},
+                headers={name.lower(): value for name, value in request.headers.items()},
                 body=body,
                 answer=status,
             )
@@ -114,11 +115,6 @@ def receiver(show: Callable[[Received], None], manners: Manners = Manners()) -> 
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_route("*", "/{path:.*}", take)
     return app
-
-
-def _text(decoded: str) -> str:
-    # aiohttp keeps bytes that are not UTF-8 as lone surrogates, which neither JSON nor a terminal takes
-    return decoded.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 # ---- what people and programs read
@@ -150,12 +146,11 @@ def line(received: Received) -> Text:
     )
 
 
-def body(received: Received) -> Text:
+def body(received: Received) -> str:
     """JSON indented, anything else as it is, both without control characters."""
     content = received.content
-    if isinstance(content, str):
-        return Text(printable(content, keep="\n"))
-    return Text(printable(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode(), keep="\n"))
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=2)
+    return printable(text, keep="\n")
 
 
 def json_line(received: Received) -> str:
@@ -168,7 +163,7 @@ def json_line(received: Received) -> str:
         "body": received.content,
         "answer": received.answer,
     }
-    return printable(orjson.dumps(said).decode())
+    return printable(json.dumps(said, ensure_ascii=False))
 
 
 # ---- the command
@@ -207,7 +202,7 @@ def command(
 def _print(console: Console, bodies: bool, received: Received) -> None:
     console.print(line(received), soft_wrap=True)
     if bodies:
-        console.print(Padding(body(received), (0, 0, 1, 2)))
+        click.echo(indent(body(received), "  ") + "\n")
 
 
 def _print_json(received: Received) -> None:
@@ -223,8 +218,8 @@ async def _serve(listen: Address, app: web.Application, manners: Manners) -> Non
     await runner.setup()
     try:
         await _listen(runner, listen)
-        url = f"http://{Address(*runner.addresses[0][:2])}"
-        click.echo(f"Listening on {url}, answering {manners}. Ctrl-C ends it.", err=True)
+        click.echo(f"Listening on http://{Address(*runner.addresses[0][:2])} until Ctrl-C.", err=True)
+        click.echo(f"Answering {manners}.", err=True)
         await stop.wait()
     finally:
         await runner.cleanup()
