@@ -31,7 +31,9 @@ MAX_REQUEST_ID = 100
 _NO_SUCH_SOURCE = Source(name="-", tokens=(Secret("an unknown source takes as long as a wrong token"),))
 
 
-class _Refuse(Exception):  # noqa: N818  it is an answer, not a fault
+class _Refuse(Exception):
+    """An answer, not a fault: what amoCRM is told, and why."""
+
     def __init__(self, status: int, refusal: Refusal, detail: str, *, source: str = "-") -> None:
         self.status = status
         self.refusal = refusal

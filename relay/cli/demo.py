@@ -1,0 +1,232 @@
+"""`relay demo`: the whole line in one terminal: webhooks as amoCRM sends them, a relay, and two targets, one unwell."""
+
+import asyncio
+import base64
+import secrets
+import signal
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import click
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.text import Text
+
+from relay.amocrm import form, samples
+from relay.cli.send import headers
+from relay.cli.sink import Manners, Received, receiver
+from relay.daemon import Relay, Settings, running, url
+from relay.model import Dead, Delivered, RetryAt
+from relay.observe import Observer, configure_logging
+from relay.signals import Attempted, Kept, Signal
+
+SHOWN = ("leads.status", "leads.call_in", "leads.mail_in", "leads.chat", "leads.site_visit", "customers.period")
+PACE = 0.3  # seconds between webhooks, for the eye
+PATIENCE = 20.0  # seconds for all of them to arrive
+
+ROUTES = """\
+version: 1
+
+sources:
+  crm:
+    token: ${{DEMO_TOKEN}}          # amoCRM posts to /hooks/crm/<token>
+
+targets:
+  sales-bot:
+    url: {sales_bot}
+  warehouse:                      # answers 503 to the first attempt of each event
+    url: {warehouse}
+    secret: ${{DEMO_SECRET}}        # each request is signed
+    retry: {{initial: 1s}}
+
+routes:
+  - name: offer-made
+    match: {{entity: leads, action: status, status_id: 16203337}}
+    to: [sales-bot, warehouse]
+  - name: talks-to-us
+    match: {{entity: leads, action: [call_in, mail_in, chat, site_visit]}}
+    to: sales-bot
+  - name: everything-else
+    otherwise: true
+    to: warehouse
+"""
+
+
+@dataclass
+class _Story:
+    """What happened so far, and a line for each thing that does."""
+
+    console: Console
+    webhooks: int = 0
+    owed: int = 0
+    delivered: int = 0
+    retried: int = 0
+    dead: int = 0
+    last_id: str = ""
+    types: dict[str, str] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __call__(self, signal: Signal) -> None:
+        match signal:
+            case Kept():
+                self._kept(signal)
+            case Attempted():
+                self._attempted(signal)
+            case _:
+                return
+        self.changed.set()
+
+    def _kept(self, kept: Kept) -> None:
+        self.webhooks += 1
+        self.owed += kept.deliveries
+        for event in kept.events:
+            self.types[event.id] = event.type
+            self.last_id = event.id
+            took = kept.took.total_seconds() * 1000
+            self._line("amoCRM", event.type, "cyan", f"200 in {took:.1f} ms, kept, owed to {kept.deliveries}")
+
+    def _attempted(self, attempted: Attempted) -> None:
+        delivery, outcome = attempted.delivery, attempted.outcome
+        said = f"{'no answer' if outcome.status is None else outcome.status} to attempt {delivery.attempt}"
+        match attempted.verdict:
+            case Delivered():
+                self.delivered += 1
+                self.retried += delivery.attempt > 1
+                self._line(delivery.target, self.types[delivery.event_id], "green", f"{said}, delivered")
+            case RetryAt(due_at):
+                pause = (due_at - outcome.started_at).total_seconds()
+                self._line(delivery.target, self.types[delivery.event_id], "yellow", f"{said}, again in {pause:.1f} s")
+            case Dead(why):
+                self.dead += 1
+                self._line(delivery.target, self.types[delivery.event_id], "red", f"{said}, dead: {why}")
+
+    def _line(self, who: str, what: str, colour: str, said: str) -> None:
+        arrow = "─▶ relay    " if who == "amoCRM" else f"    relay ─▶ {who}"
+        self.console.print(Text.assemble(f"  {arrow:<24}", (f"{what:<18}", "bold"), (said, colour)))
+
+    async def settled(self) -> None:
+        """Until everything owed is delivered or dead."""
+        while self.delivered + self.dead < self.owed:
+            self.changed.clear()
+            await self.changed.wait()
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End after the show: 0 if everything arrived.")
+def demo(once: bool) -> None:
+    """Show the relay at work, in one terminal and on this machine only.
+
+    Two targets, one of which refuses every first attempt; real-shaped webhooks; a store that is thrown away.
+    """
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(prefix="relay-demo-") as folder:
+        try:
+            arrived = asyncio.run(_show(Path(folder), console, once))
+        except TimeoutError:
+            console.print(f"[red]Not everything arrived within {PATIENCE:.0f} s.[/]")
+            arrived = False
+    sys.exit(0 if arrived else 1)
+
+
+async def _show(folder: Path, console: Console, once: bool) -> bool:
+    """True if everything arrived."""
+    story = _Story(console)
+    registry = CollectorRegistry()
+    observe = Observer(registry, configure_logging(format="text", level="error"))
+
+    def emit(fact: Signal) -> None:
+        observe(fact)
+        story(fact)
+
+    async with AsyncExitStack() as stack:
+        settings = await _prepare(stack, folder)
+        relay = await stack.enter_async_context(running(settings, emit=emit, registry=registry))
+        _introduce(console, settings)
+        await _post_all(relay, settings)
+        async with asyncio.timeout(PATIENCE):
+            await story.settled()
+        _conclude(console, story)
+        if not once:
+            _point_on(console, story, relay, settings)
+            await _interrupted()
+    return story.dead == 0 and story.delivered == story.owed > 0
+
+
+async def _prepare(stack: AsyncExitStack, folder: Path) -> Settings:
+    """Two targets that listen, and a routes file that names them."""
+    well = await _target(stack, Manners())
+    unwell = await _target(stack, Manners(fail_first=1))
+    routes = folder / "routes.yaml"
+    routes.write_text(ROUTES.format(sales_bot=f"{well}/sales-bot", warehouse=f"{unwell}/warehouse"))
+    secret = base64.b64encode(secrets.token_bytes(24)).decode()
+    return Settings(
+        config=routes,
+        store=folder / "relay.db",
+        listen=("127.0.0.1", 0),
+        admin=("127.0.0.1", 0),
+        environment={"DEMO_TOKEN": secrets.token_urlsafe(24), "DEMO_SECRET": secret},
+    )
+
+
+async def _target(stack: AsyncExitStack, manners: Manners) -> str:
+    runner = web.AppRunner(receiver(_ignore, manners), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return url(runner.addresses[0][:2])
+
+
+def _ignore(_received: Received) -> None:
+    """What arrives is told by the relay's own signals."""
+
+
+async def _post_all(relay: Relay, settings: Settings) -> None:
+    hook = f"{url(relay.listening)}/hooks/crm/{settings.environment['DEMO_TOKEN']}"
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        for event_type in SHOWN:
+            async with session.post(hook, data=form.encode(samples.body(event_type)), headers=headers()) as answer:
+                answer.raise_for_status()
+            await asyncio.sleep(PACE)
+
+
+def _introduce(console: Console, settings: Settings) -> None:
+    console.print(
+        "\n[bold]amocrm-relay[/]: a webhook is kept on disk before it is answered, then delivered\nuntil it has arrived.\n"
+    )
+    console.print("[bold]The routes[/] of this demo:\n")
+    console.print(Syntax(settings.config.read_text(), "yaml", background_color="default", padding=(0, 2)))
+    console.print("[bold]What happens[/] when amoCRM's digital pipeline posts six webhooks:\n")
+
+
+def _conclude(console: Console, story: _Story) -> None:
+    console.print(
+        f"\n[bold]In the end[/] {story.webhooks} webhooks made {story.owed} deliveries: {story.delivered} delivered,"
+        f" {story.retried} of them\nafter a failed first attempt, {story.dead} dead.\n"
+    )
+
+
+def _point_on(console: Console, story: _Story, relay: Relay, settings: Settings) -> None:
+    store = f"--store sqlite:///{settings.store}"
+    hook = f"{url(relay.listening)}/hooks/crm/{settings.environment['DEMO_TOKEN']}"
+    console.print("[bold]Look next[/], in another terminal, while this one stays up:\n")
+    for command in (
+        f"relay status {store}",
+        f"relay show {story.last_id} {store}",
+        f"relay send --event leads.call_in --url {hook}",
+        f"curl {url(relay.admin_listening)}/metrics",
+    ):
+        console.print(f"  {command}", soft_wrap=True, markup=False)
+    console.print("\nCtrl-C ends it, and its store is thrown away.")
+
+
+async def _interrupted() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()

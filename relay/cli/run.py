@@ -1,0 +1,97 @@
+"""`relay run`: flags and variables -> the daemon, until a signal ends it."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from relay.cli.options import config_option, store_option
+from relay.cli.values import Address, address
+from relay.model import Secret
+
+MEBIBYTE = 1024 * 1024
+
+
+@click.command(context_settings={"show_default": True})
+@config_option
+@store_option
+@click.option(
+    "--listen",
+    type=address,
+    metavar="HOST:PORT",
+    envvar="RELAY_LISTEN",
+    default="127.0.0.1:8080",
+    show_envvar=True,
+    help="Where amoCRM posts to.",
+)
+@click.option(
+    "--admin",
+    type=address,
+    metavar="HOST:PORT",
+    envvar="RELAY_ADMIN",
+    default="127.0.0.1:8081",
+    show_envvar=True,
+    help="Metrics, health, reload; beyond loopback it needs RELAY_ADMIN_TOKEN.",
+)
+@click.option(
+    "--max-body",
+    type=click.IntRange(1024, 256 * MEBIBYTE),
+    metavar="BYTES",
+    envvar="RELAY_MAX_BODY",
+    default=4 * MEBIBYTE,
+    show_envvar=True,
+    help="A larger webhook is refused with 413.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    envvar="RELAY_LOG_FORMAT",
+    default="text",
+    show_envvar=True,
+    help="Of the lines on standard error.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    envvar="RELAY_LOG_LEVEL",
+    default="info",
+    show_envvar=True,
+    help="debug also shows each webhook that is kept.",
+)
+def run(
+    config_path: Path,
+    store_path: Path,
+    listen: Address,
+    admin: Address,
+    max_body: int,
+    log_format: Literal["text", "json"],
+    log_level: str,
+) -> None:
+    """Receive, keep and deliver webhooks: the daemon.
+
+    SIGHUP reloads the routes file; SIGTERM finishes what is under way and ends within 8 s.
+
+    \b
+    relay run -c routes.yaml --store sqlite:////var/lib/relay/relay.db
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
+    import uvloop
+    from prometheus_client import CollectorRegistry
+
+    from relay.daemon import Settings, serve
+    from relay.observe import Observer, configure_logging
+
+    token = os.environ.get("RELAY_ADMIN_TOKEN")
+    settings = Settings(
+        config=config_path,
+        store=store_path,
+        listen=listen,
+        admin=admin,
+        admin_token=Secret(token) if token else None,
+        max_body=max_body,
+        environment=os.environ,
+    )
+    registry = CollectorRegistry()
+    observer = Observer(registry, configure_logging(format=log_format, level=log_level))
+    sys.exit(uvloop.run(serve(settings, emit=observer, registry=registry)))

@@ -1,0 +1,248 @@
+"""The composition root: settings -> a running relay, built in one order and taken down in the reverse.
+
+store ─▶ lanes ─▶ public listener ─▶ private listener        up, in this order
+store ◀─ lanes ◀─ public listener ◀─ private listener        down: take nothing more, finish, give back, close
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from uuid_utils import uuid7
+
+from relay import __version__
+from relay.delivery.dispatch import Dispatcher
+from relay.errors import Misconfigured, RoutesInvalid, StoreError
+from relay.model import Secret
+from relay.observe import Gauges
+from relay.routes.config import Config, load
+from relay.server.admin import admin
+from relay.server.intake import Intake
+from relay.server.listen import listen
+from relay.signals import Emit, Noticed, Reloaded
+from relay.store.sqlite import SqliteStore
+
+INTAKE_GRACE = 2.0  # seconds for requests that are being answered when we stop
+DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; with the rest the exit takes at most 8 s
+PROBE_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What cannot be reloaded. Addresses are (host, port); port 0 takes a free one."""
+
+    config: Path
+    store: Path
+    listen: tuple[str, int] = ("127.0.0.1", 8080)
+    admin: tuple[str, int] = ("127.0.0.1", 8081)
+    admin_token: Secret | None = None
+    max_body: int = 4 * 1024 * 1024
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def utc_now() -> datetime:
+    """The clock of the whole process."""
+    return datetime.now(UTC)
+
+
+class Relay:
+    """A relay that runs; `running` makes it. `ended` is set when it should not go on, `exit_code` says how it went."""
+
+    def __init__(self, settings: Settings, config: Config, *, emit: Emit) -> None:
+        self.settings = settings
+        self.config = config
+        self.ended = asyncio.Event()
+        self.exit_code = 0
+        self.listening: tuple[str, int] = settings.listen
+        self.admin_listening: tuple[str, int] = settings.admin
+        self._emit = emit
+        self._reloads: set[asyncio.Task[Reloaded]] = set()
+        self._stopping = False
+        self._probed: tuple[float, str | None] = (0.0, None)
+
+    def end(self, exit_code: int = 0) -> None:
+        """Ask the relay to stop; asked again, it leaves at once, which loses nothing either."""
+        if self.ended.is_set():
+            os._exit(1)
+        self.exit_code = exit_code
+        self.ended.set()
+
+    async def reload(self) -> Reloaded:
+        """Swap the routes, all at once or, if the file has a problem, not at all."""
+        try:
+            config = await asyncio.to_thread(load, self.settings.config, self.settings.environment)
+        except RoutesInvalid as error:
+            reloaded = Reloaded(file=str(self.settings.config), problems=error.lines())
+        else:
+            self.config = config
+            self.dispatcher.use(config.targets)
+            reloaded = Reloaded(file=str(self.settings.config), parked=await self._parked())
+        self._emit(reloaded)
+        return reloaded
+
+    def reload_soon(self) -> None:
+        """`reload` for those who cannot wait for it."""
+        task = asyncio.get_running_loop().create_task(self.reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def ready(self) -> str | None:
+        """None if a webhook could be committed now, else why not; asked of the disk at most once a second."""
+        now = asyncio.get_running_loop().time()
+        if self._stopping:
+            return "stopping"
+        if now - self._probed[0] > 1.0:
+            self._probed = (now, await self._probe())
+        return self._probed[1]
+
+    async def _probe(self) -> str | None:
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT):
+                await self.store.probe()
+        except StoreError as error:
+            return str(error)
+        except TimeoutError:
+            return f"the store did not commit within {PROBE_TIMEOUT} s"
+        return None
+
+    async def _parked(self) -> list[str]:
+        """Targets that are owed deliveries but are no longer in the routes file."""
+        backlog = await self.store.backlog()
+        return sorted(name for name, owed in backlog.items() if owed.pending and name not in self.config.targets)
+
+    async def refresh(self) -> None:
+        """Bring the backlog gauges up to date."""
+        path = self.settings.store
+        self.gauges.update(
+            backlog=await self.store.backlog(),
+            target_states=self.dispatcher.health(),
+            store_bytes=sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists()),
+            store_free_bytes=shutil.disk_usage(path.parent).free,
+            now=utc_now(),
+        )
+
+    async def start(self, stack: AsyncExitStack, registry: CollectorRegistry) -> None:
+        """Bring everything up; `stack` takes it down again."""
+        settings = self.settings
+        loop = asyncio.get_running_loop()
+        self.gauges = Gauges(registry)
+        self.store = SqliteStore.open(
+            settings.store,
+            now=utc_now(),
+            emit=self._emit,
+            failed=lambda: loop.call_soon_threadsafe(self.end, 1),
+        )
+        stack.push_async_callback(self.store.close)
+        self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=utc_now)
+        stack.push_async_callback(self._stop_deliveries)
+        self.dispatcher.use(self.config.targets)
+        polling = loop.create_task(self.dispatcher.run())
+        polling.add_done_callback(self._polling_ended)
+        stack.callback(polling.cancel)
+        private = await listen(self._admin(registry), settings.admin, flag="--admin", grace=0.5)
+        stack.push_async_callback(private.cleanup)
+        public = await listen(self._intake(), settings.listen, flag="--listen", grace=INTAKE_GRACE)
+        stack.push_async_callback(public.cleanup)
+        stack.callback(setattr, self, "_stopping", True)
+        self.admin_listening, self.listening = private.addresses[0][:2], public.addresses[0][:2]
+
+    async def _stop_deliveries(self) -> None:
+        # nothing that is still to be settled could be written down on a failed disk
+        await self.dispatcher.stop(timedelta() if self.exit_code else DELIVERY_GRACE)
+
+    def _polling_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            fields: dict[str, object] = {"error": repr(task.exception())}
+            self._emit(
+                Noticed(level="error", text="a fault of the relay: due deliveries are not looked for", fields=fields)
+            )
+            self.end(1)
+
+    def _intake(self) -> web.Application:
+        return Intake(
+            config=lambda: self.config,
+            store=self.store,
+            dispatcher=self.dispatcher,
+            emit=self._emit,
+            clock=utc_now,
+            new_id=lambda: str(uuid7()),
+            max_body=self.settings.max_body,
+        ).app()
+
+    def _admin(self, registry: CollectorRegistry) -> web.Application:
+        return admin(
+            registry=registry,
+            refresh=self.refresh,
+            ready=self.ready,
+            reload=self.reload,
+            token=self.settings.admin_token,
+            hosts=[self.settings.admin[0]],
+        )
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry) -> AsyncIterator[Relay]:
+    """A relay that takes and delivers webhooks for as long as the block lasts.
+
+    Raises RoutesInvalid, Misconfigured or a StoreError if it cannot start.
+    """
+    _demand_private(settings)
+    relay = Relay(settings, load(settings.config, settings.environment), emit=emit)
+    async with AsyncExitStack() as stack:
+        await relay.start(stack, registry)
+        yield relay
+
+
+async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) -> int:
+    """Run until SIGTERM or SIGINT, or until the disk fails; the exit code. SIGHUP reloads."""
+    loop = asyncio.get_running_loop()
+    async with running(settings, emit=emit, registry=registry) as relay:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, relay.end)
+        loop.add_signal_handler(signal.SIGHUP, relay.reload_soon)
+        emit(Noticed(level="info", text="ready", fields=_facts(relay)))
+        await relay.ended.wait()
+        emit(Noticed(level="info", text="stopping", fields={"exit_code": relay.exit_code}))
+    emit(Noticed(level="info", text="stopped", fields={"exit_code": relay.exit_code}))
+    return relay.exit_code
+
+
+def _facts(relay: Relay) -> dict[str, object]:
+    hooks = [f"{url(relay.listening)}/hooks/{name}/<token>" for name in relay.config.sources]
+    return {
+        "version": __version__,
+        "pid": os.getpid(),
+        "hooks": " ".join(hooks),
+        "metrics": f"{url(relay.admin_listening)}/metrics",
+        "routes": str(relay.settings.config),
+        "store": str(relay.settings.store),
+    }
+
+
+def url(address: tuple[str, int]) -> str:
+    """`http://127.0.0.1:8080`, `http://[::1]:8080`."""
+    host, port = address
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _demand_private(settings: Settings) -> None:
+    """The admin listener tells and does more than strangers should see and do."""
+    host = settings.admin[0]
+    if settings.admin_token is None and not _is_loopback(host):
+        raise Misconfigured(f"--admin {host} is not loopback: set RELAY_ADMIN_TOKEN, or listen on 127.0.0.1")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
