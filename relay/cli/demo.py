@@ -196,18 +196,17 @@ async def _post_all(relay: Relay, settings: Settings) -> None:
 
 
 def _introduce(console: Console, settings: Settings) -> None:
-    console.print(
-        "\n[bold]amocrm-relay[/]: a webhook is kept on disk before it is answered, then delivered\nuntil it has arrived.\n"
-    )
+    console.print("\n[bold]amocrm-relay[/]: a webhook is on disk before it is answered,")
+    console.print("and is delivered again and again until it has arrived.\n")
     console.print("[bold]The routes[/] of this demo:\n")
     console.print(Syntax(settings.config.read_text(), "yaml", background_color="default", padding=(0, 2)))
     console.print("[bold]What happens[/] when amoCRM's digital pipeline posts six webhooks:\n")
 
 
 def _conclude(console: Console, story: _Story) -> None:
+    console.print(f"\n[bold]In the end[/] {story.webhooks} webhooks made {story.owed} deliveries:")
     console.print(
-        f"\n[bold]In the end[/] {story.webhooks} webhooks made {story.owed} deliveries: {story.delivered} delivered,"
-        f" {story.retried} of them\nafter a failed first attempt, {story.dead} dead.\n"
+        f"{story.delivered} delivered, {story.retried} of them after a failed first attempt, {story.dead} dead.\n"
     )
 
 
