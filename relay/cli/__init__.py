@@ -21,7 +21,7 @@ COMMANDS = {
     "Try it out": {
         "demo": ("relay.cli.demo:demo", "Show the relay at work, in one terminal and on this machine only."),
         "send": ("relay.cli.send:send", "Post a webhook exactly as amoCRM would."),
-        "sink": ("relay.cli.sink:sink", "Be a target: print what arrives, and fail on request."),
+        "sink": ("relay.cli.sink:command", "Be a target: print what arrives, and fail on request."),
     },
     "The routes file": {
         "check": ("relay.cli.check:check", "Validate a routes file and run its tests."),
@@ -31,7 +31,7 @@ COMMANDS = {
     "Look": {
         "status": ("relay.cli.look:status", "Show how targets and webhooks stand."),
         "list": ("relay.cli.look:list_", "List deliveries, or unparsed webhooks, newest first."),
-        "show": ("relay.cli.look:show", "Show one webhook: its events, deliveries and every attempt."),
+        "show": ("relay.cli.show:show", "Show one webhook: its events, deliveries and every attempt."),
     },
     "Mend": {
         "replay": ("relay.cli.mend:replay", "Make dead or delivered deliveries pending again."),
@@ -87,13 +87,13 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def relay() -> None:
-    """Take amoCRM's webhooks, keep them on disk, and deliver them as JSON until they have arrived.
+    r"""Take amoCRM's webhooks, keep them on disk, and deliver them as JSON until they have arrived.
 
     \b
     New here?   relay demo
     Set up:     relay check routes.yaml  &&  relay run
     In doubt:   relay status,  relay list --state dead,  relay show ID
-    """  # noqa: D301  # \b is click's sign for "keep these lines"
+    """
 
 
 def main() -> None:

@@ -1,0 +1,121 @@
+"""`relay check`: a routes file -> its problems, its warnings, and how its own tests went."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from relay.cli.options import config_option, json_option, load
+from relay.cli.screen import print_json, printable
+from relay.errors import Problem, RoutesInvalid
+from relay.model import Json
+from relay.routes import lint
+from relay.routes.config import Config
+from relay.routes.lint import TestResult
+
+
+@click.command("check")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@config_option
+@click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
+@json_option
+def check(file: Path | None, config_path: Path, strict: bool, as_json: bool) -> None:
+    r"""Validate a routes file and run its tests.
+
+    Ends with 0 if it is good, 1 if it has errors or a test fails. Warnings alone are good, unless --strict. FILE is
+    short for --config FILE.
+
+    \b
+    relay check
+    relay check routes.yaml --strict
+    """
+    try:
+        config = load(file or config_path)
+    except RoutesInvalid as invalid:
+        _print_invalid(invalid, as_json)
+        raise click.exceptions.Exit(1) from None
+    warnings, results = lint.warnings(config), lint.run_tests(config)
+    good = all(result.passed for result in results) and not (strict and warnings)
+    if as_json:
+        print_json(_document(config.file, good, warnings=warnings, results=results))
+    else:
+        _print_checked(config, good, warnings, results)
+    raise click.exceptions.Exit(0 if good else 1)
+
+
+# ---- for people
+
+
+def _print_invalid(invalid: RoutesInvalid, as_json: bool) -> None:
+    if as_json:
+        print_json(_document(invalid.file, False, errors=invalid.problems))
+        return
+    for line in invalid.lines():
+        click.echo(printable(line))
+    click.echo(_red(f"{invalid.file}: {_counted(len(invalid.problems), 'error')}"))
+
+
+def _print_checked(config: Config, good: bool, warnings: Sequence[Problem], results: Sequence[TestResult]) -> None:
+    for problem in warnings:
+        where = f"{config.file}:{problem.line}:{problem.column}"
+        click.echo(f"{where}  {click.style('warning', fg='yellow')} {_said(problem)}")
+    for result in results:
+        for line in _failures(config, result):
+            click.echo(line)
+    failed = sum(not result.passed for result in results)
+    tests = f"{len(results) - failed} of {_counted(len(results), 'test')} passed" if results else "no tests"
+    named = ((config.sources, "source"), (config.targets, "target"), (config.routes, "route"), (warnings, "warning"))
+    summary = ", ".join([*(_counted(len(things), word) for things, word in named), tests])
+    click.echo(f"{config.file}: {click.style('good', fg='green') if good else _red('not good')}: {summary}")
+
+
+def _said(problem: Problem) -> str:
+    return printable(f"{problem.path}: {problem.message}" if problem.path else problem.message)
+
+
+def _failures(config: Config, result: TestResult) -> list[str]:
+    where = f"{config.file}:{result.test.line}:{result.test.column}"
+    return [
+        f"{where}  {_red('failed')} {printable(f'{result.test.name}: {difference}')}"
+        for difference in result.differences
+    ]
+
+
+def _red(text: str) -> str:
+    return click.style(text, fg="red")
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+# ---- for programs
+
+
+def _document(
+    file: str,
+    good: bool,
+    *,
+    errors: Sequence[Problem] = (),
+    warnings: Sequence[Problem] = (),
+    results: Sequence[TestResult] = (),
+) -> dict[str, Json]:
+    return {
+        "file": file,
+        "good": good,
+        "errors": [_place(problem) for problem in errors],
+        "warnings": [_place(problem) for problem in warnings],
+        "tests": [
+            {
+                "name": result.test.name,
+                "line": result.test.line,
+                "passed": result.passed,
+                "differences": list(result.differences),
+            }
+            for result in results
+        ],
+    }
+
+
+def _place(problem: Problem) -> dict[str, Json]:
+    return {"line": problem.line, "column": problem.column, "path": problem.path, "message": problem.message}

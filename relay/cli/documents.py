@@ -1,0 +1,98 @@
+"""The store's records -> the JSON documents that `--json` prints. Times are RFC 3339, lengths are seconds."""
+
+from datetime import datetime
+
+import orjson
+
+from relay.cli.screen import rfc3339
+from relay.model import Json, Webhook
+from relay.store.contract import AttemptRecord, Backlog, DeliveryRecord, EventRecord, Intake, WebhookRecord
+
+
+def delivery(record: DeliveryRecord) -> dict[str, Json]:
+    """A delivery without its attempts; `seq` is what `--before` takes, `attempt` the number of the last one."""
+    return {
+        "seq": record.seq,
+        "event": record.event_id,
+        "type": f"{record.entity}.{record.action}",
+        "entity_id": record.entity_id,
+        "received_at": rfc3339(record.received_at),
+        "target": record.target,
+        "routes": list(record.routes),
+        "state": record.state,
+        "claimed": record.claimed,
+        "attempt": record.attempt,
+        "replays": record.replays,
+        "due_at": _time(record.due_at),
+        "settled_at": _time(record.settled_at),
+        "why": record.why,
+    }
+
+
+def attempt(record: AttemptRecord) -> dict[str, Json]:
+    """One attempt."""
+    return {
+        "number": record.number,
+        "started_at": rfc3339(record.started_at),
+        "took": record.took.total_seconds(),
+        "verdict": record.verdict,
+        "reason": record.reason,
+        "status": record.status,
+        "detail": record.detail,
+    }
+
+
+def webhook(shown: Webhook) -> dict[str, Json]:
+    """A webhook; `body` is null if it is not UTF-8 (`relay show --raw` has the bytes), `size` is in bytes."""
+    return {
+        "id": shown.id,
+        "source": shown.source,
+        "received_at": rfc3339(shown.received_at),
+        "content_type": shown.content_type,
+        "request_id": shown.request_id,
+        "unparsed": shown.unparsed,
+        "size": len(shown.body),
+        "body": _text(shown.body),
+    }
+
+
+def whole(record: WebhookRecord) -> dict[str, Json]:
+    """A webhook with all that came of it."""
+    return {"webhook": webhook(record.webhook), "events": [_event(event) for event in record.events]}
+
+
+def parsed(record: EventRecord) -> Json:
+    """An event's JSON, as targets receive it."""
+    return orjson.loads(record.payload)
+
+
+def standing(target: str, backlog: Backlog, *, routed: bool | None) -> dict[str, Json]:
+    """One target; `in_routes` is null if there is no routes file to ask."""
+    return {
+        "target": target,
+        "pending": backlog.pending,
+        "dead": backlog.dead,
+        "oldest_at": _time(backlog.oldest_at),
+        "in_routes": routed,
+    }
+
+
+def intake(seen: Intake) -> dict[str, Json]:
+    """What came in."""
+    return {"last_at": _time(seen.last_at), "unparsed": seen.unparsed}
+
+
+def _event(record: EventRecord) -> dict[str, Json]:
+    deliveries = [{**delivery(each), "attempts": [attempt(one) for one in each.attempts]} for each in record.deliveries]
+    return {"event": parsed(record), "deliveries": deliveries}
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,216 @@
+"""`relay explain`: a body or an event -> each route with what held, and the requests its targets would get."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from uuid_utils import uuid7
+
+from relay.amocrm import events, form
+from relay.cli.filters import named
+from relay.cli.options import config_option, json_option, load, store_option, visiting
+from relay.cli.screen import cell, console, inset, json_text, print_json, printable
+from relay.cli.screen import table as columns
+from relay.delivery.render import render
+from relay.model import Delivery, Event, Json, Target
+from relay.routes.config import Config
+from relay.routes.explain import RouteExplanation
+from relay.routes.explain import explain as explain_routes
+from relay.store.contract import EventRecord, WebhookRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """The request a target would get, as it may be seen: what is secret in it is `***`."""
+
+    target: str
+    url: str
+    headers: Mapping[str, str]
+    body: str
+
+
+@click.command("explain")
+@click.argument("body", metavar="BODY|-|ID")
+@click.option("--source", metavar="NAME", help="Where the body came in, if the routes file has several sources.")
+@config_option
+@store_option
+@json_option
+def explain(body: str, source: str | None, config_path: Path, store_path: Path, as_json: bool) -> None:
+    r"""Show where a webhook would go, and why; send nothing.
+
+    BODY is a file with the body of a webhook, form or JSON; - reads it from standard input. Or give the ID of an
+    event or a webhook in the store, as relay list shows it. Every route is listed with what held and what did not,
+    then the exact request that each target would get, with secrets as ***.
+
+    \b
+    relay explain body.form
+    relay show 01998f2e-7d3a-7c31 --raw | relay explain -
+    relay explain 01998f2e-7d3a-7c31
+    """
+    config = load(config_path)
+    if body == "-" or Path(body).is_file():
+        with click.open_file(body, "rb") as file:
+            found = _events(file.read(), _source(config, source))
+    else:
+        found = asyncio.run(_kept(store_path, body))
+    explained = [(event, explain_routes(config, event), _requests(config, event)) for event in found]
+    if as_json:
+        print_json({"events": [_document(*each) for each in explained]})
+    else:
+        screen = console()
+        for each in explained:
+            _print(screen, *each)
+
+
+# ---- what to explain
+
+
+def _source(config: Config, named_: str | None) -> str:
+    known = ", ".join(config.sources)
+    if named_ is None and len(config.sources) != 1:
+        raise click.UsageError(f"say where the body came in: --source, one of {known or '(the file has no sources)'}")
+    name = next(iter(config.sources)) if named_ is None else named_
+    if name not in config.sources:
+        raise click.BadParameter(f"no source {name!r} (known: {known})", param_hint="--source")
+    return name
+
+
+def _events(body: bytes, source: str, *, content_type: str = "", received_at: datetime | None = None) -> list[Event]:
+    """Unreadable says why there are none."""
+    return events.read(
+        form.decode(body, content_type),
+        source=source,
+        received_at=received_at or datetime.now(UTC),
+        new_id=lambda: str(uuid7()),
+    )
+
+
+async def _kept(store_path: Path, id_: str) -> list[Event]:
+    """The events that were made of it; of an unparsed webhook those that would be made of it now."""
+    async with visiting(store_path) as store:
+        record, chosen = await named(store, id_)
+    return _again(record) if record.webhook.unparsed is not None else _made(chosen)
+
+
+def _made(records: Sequence[EventRecord]) -> list[Event]:
+    return [events.load(record.payload) for record in records]
+
+
+def _again(record: WebhookRecord) -> list[Event]:
+    webhook = record.webhook
+    return _events(webhook.body, webhook.source, content_type=webhook.content_type, received_at=webhook.received_at)
+
+
+# ---- what would be sent
+
+
+def _requests(config: Config, event: Event) -> list[Shown]:
+    return [_request(config, config.targets[name], event) for name in config.matcher.match(event).targets]
+
+
+def _request(config: Config, target: Target, event: Event) -> Shown:
+    delivery = Delivery(
+        seq=0,
+        event_id=event.id,
+        target=target.name,
+        attempt=1,
+        policy_attempt=1,
+        received_at=event.received_at,
+        pending_since=event.received_at,
+        payload=events.dump(event),
+    )
+    request = render(delivery, target, now=datetime.now(UTC))
+    secret = {name.lower() for name in target.headers} | {"webhook-signature"}
+    return Shown(
+        target=target.name,
+        url=config.url_as_written(target.name),
+        headers={name: "***" if name.lower() in secret else value for name, value in request.headers.items()},
+        body=request.body.decode(),
+    )
+
+
+# ---- for people
+
+
+def _print(screen: Console, event: Event, routes: Sequence[RouteExplanation], requests: Sequence[Shown]) -> None:
+    screen.print(Text.assemble(cell(f"{event.type} {event.entity_id}".rstrip(), "bold"), cell(f"  {event.id}", "dim")))
+    screen.print(inset(cell(json_text(event.data)), 4))
+    for explanation in routes:
+        screen.print(inset(_verdict(explanation)))
+        if explanation.checks:
+            screen.print(inset(_checks(explanation), 4))
+    if not requests:
+        screen.print("\nIt goes nowhere.\n")
+    for request in requests:
+        _print_request(screen, request)
+
+
+def _verdict(explanation: RouteExplanation) -> Text:
+    """`offer-made  takes it: sales-bot, warehouse`."""
+    route = explanation.route
+    why = ", as no other route does" if route.otherwise else ""
+    if explanation.matched:
+        said = cell(f"takes it{why}: {', '.join(route.targets)}", "green")
+    else:
+        said = cell("not needed: another route takes it" if route.otherwise else "does not take it", "dim")
+    return Text.assemble(cell(route.name, "bold"), "  ", said)
+
+
+def _checks(explanation: RouteExplanation) -> Table:
+    shown = columns("", "", "", "")
+    for each in explanation.checks:
+        shown.add_row(
+            cell("held", "green") if each.held else cell("not", "red"),
+            cell(each.field),
+            cell(f"wanted {each.condition}"),
+            cell(f"is {', '.join(each.values) or 'empty'}" if each.values else "is absent"),
+        )
+    return shown
+
+
+def _print_request(screen: Console, request: Shown) -> None:
+    screen.print(Text.assemble("\n", (request.target, "bold"), f"  POST {printable(request.url)}"))
+    for name, value in request.headers.items():
+        screen.print(inset(cell(f"{name}: {value}"), 4))
+    screen.print(inset(cell(f"\n{request.body}\n"), 4))
+
+
+# ---- for programs
+
+
+def _document(event: Event, routes: Sequence[RouteExplanation], requests: Sequence[Shown]) -> dict[str, Json]:
+    return {"event": _parsed(event), "routes": [_route(each) for each in routes], "requests": [*map(_sent, requests)]}
+
+
+def _parsed(event: Event) -> Json:
+    from orjson import loads
+
+    return loads(events.dump(event))
+
+
+def _route(explanation: RouteExplanation) -> dict[str, Json]:
+    return {
+        "route": explanation.route.name,
+        "matched": explanation.matched,
+        "otherwise": explanation.route.otherwise,
+        "targets": list(explanation.route.targets),
+        "checks": [
+            {"field": each.field, "condition": each.condition, "values": list(each.values), "held": each.held}
+            for each in explanation.checks
+        ],
+    }
+
+
+def _sent(request: Shown) -> dict[str, Json]:
+    return {
+        "target": request.target,
+        "url": request.url,
+        "headers": dict(request.headers),
+        "body": request.body,
+    }

@@ -1,0 +1,207 @@
+"""`relay status`, `relay list`: the store's records -> tables for people, JSON for programs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from relay.cli import documents
+from relay.cli.filters import filtered, state_option
+from relay.cli.options import asynchronous, config_option, json_option, load, store_option, visiting
+from relay.cli.screen import cell, console, length, note, print_json, rfc3339, short_time, starts, state, table
+from relay.errors import RoutesInvalid
+from relay.model import State, Webhook
+from relay.store.contract import Backlog, DeliveryRecord, Filter, Intake, Store
+
+WIDE = 120
+"""From this many columns on a list shows whole ids, whole times and notes."""
+
+MOST_TARGETS = 10_000
+
+
+# ---- status
+
+
+@click.command("status")
+@config_option
+@store_option
+@json_option
+@asynchronous
+async def status(config_path: Path, store_path: Path, as_json: bool) -> None:
+    r"""Show how targets and webhooks stand.
+
+    Reads the store, so it works whether the daemon runs or not.
+
+    \b
+    relay status
+    relay status --store sqlite:////var/lib/relay/relay.db
+    """
+    async with visiting(store_path) as store:
+        backlog, intake = await store.backlog(), await store.intake()
+    routed = _targets_of(config_path)
+    standing = {name: backlog.get(name, Backlog()) for name in sorted({*backlog, *(routed or ())})}
+    if as_json:
+        targets = [
+            documents.standing(name, each, routed=None if routed is None else name in routed)
+            for name, each in standing.items()
+        ]
+        print_json({"targets": targets, "webhooks": documents.intake(intake)})
+    else:
+        _print_status(standing, routed, intake, datetime.now(UTC))
+
+
+def _targets_of(config_path: Path) -> Mapping[str, object] | None:
+    """By name; None if the file cannot be used: how things stand must be seen all the more then."""
+    try:
+        return load(config_path).targets
+    except RoutesInvalid as invalid:
+        note(f"relay: {config_path} cannot be used, `relay check` says why: {len(invalid.problems)} problem(s)")
+        return None
+
+
+def _print_status(
+    standing: Mapping[str, Backlog], routed: Mapping[str, object] | None, intake: Intake, now: datetime
+) -> None:
+    targets = table("TARGET", "PENDING", "DEAD", "OLDEST", "IN ROUTES", right=("PENDING", "DEAD"))
+    for name, each in standing.items():
+        targets.add_row(
+            cell(name),
+            cell(each.pending, "yellow" if each.pending else ""),
+            cell(each.dead, "red" if each.dead else ""),
+            "-" if each.oldest_at is None else length(now - each.oldest_at),
+            "?" if routed is None else "yes" if name in routed else cell("no longer", "red"),
+        )
+    screen = console()
+    screen.print(targets if standing else "no targets")
+    last = "never" if intake.last_at is None else f"{rfc3339(intake.last_at)}, {length(now - intake.last_at)} ago"
+    screen.print(f"\nlast webhook  {last}")
+    screen.print(f"unparsed      {intake.unparsed}{', see relay list --unparsed' if intake.unparsed else ''}")
+
+
+# ---- list
+
+
+@click.command("list")
+@state_option(*State, text="Only these; may be given several times.")
+@filtered
+@click.option("--unparsed", is_flag=True, help="Unparsed webhooks instead, oldest first.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
+@click.option("--before", type=int, metavar="SEQ", help="Page on: what came before this one.")
+@click.option("--after", metavar="ID", help="Page on in --unparsed: what came after this one.")
+@store_option
+@json_option
+@asynchronous
+async def list_(
+    states: Sequence[str],
+    wanted: Filter,
+    unparsed: bool,
+    limit: int,
+    before: int | None,
+    after: str | None,
+    store_path: Path,
+    as_json: bool,
+) -> None:
+    r"""List deliveries, or unparsed webhooks, newest first.
+
+    \b
+    relay list --state dead
+    relay list --state pending --target warehouse --since 2h
+    relay list --entity leads --id 4831596
+    relay list --unparsed
+    """
+    wanted = replace(wanted, states=tuple(map(State, states)))
+    if unparsed and (wanted != Filter() or before is not None):
+        raise click.UsageError("--unparsed lists webhooks: of the other options it takes --limit and --after alone")
+    if after is not None and not unparsed:
+        raise click.UsageError("--after is for --unparsed: page through deliveries with --before")
+    async with visiting(store_path) as store:
+        if unparsed:
+            _print_unparsed(await store.unparsed(limit=limit, after=after or ""), limit, as_json)
+        else:
+            _print_deliveries(await _page(store, wanted, limit, before), limit, as_json)
+
+
+async def _page(store: Store, wanted: Filter, limit: int, before: int | None) -> list[DeliveryRecord]:
+    """`limit` of them, and the rest of the last event's: `--before` pages by events, so it would skip them."""
+    page = await store.find(wanted, limit=limit, before=before)
+    if len(page) < limit:
+        return page
+    last = page[-1]
+    rest = await store.find(replace(wanted, event_ids=(last.event_id,)), limit=MOST_TARGETS)
+    return page + [each for each in rest if each.target > last.target]
+
+
+def _print_deliveries(page: Sequence[DeliveryRecord], limit: int, as_json: bool) -> None:
+    if as_json:
+        print_json([documents.delivery(each) for each in page])
+        return
+    screen = console()
+    if page:
+        screen.print(_wide(page) if screen.width >= WIDE else _narrow(page))
+    else:
+        note("no deliveries")
+    if len(page) >= limit:
+        note(f"more: --before {page[-1].seq}")
+
+
+def _narrow(page: Sequence[DeliveryRecord]) -> Table:
+    shown = table("ID", "ARRIVED (UTC)", "EVENT", "TARGET", "STATE", whole=("ID", "ARRIVED (UTC)", "STATE"))
+    ids = starts([each.event_id for each in page])
+    for each in page:
+        shown.add_row(
+            cell(ids[each.event_id]),
+            short_time(each.received_at),
+            cell(_about(each)),
+            cell(each.target),
+            state(each.state),
+        )
+    return shown
+
+
+def _wide(page: Sequence[DeliveryRecord]) -> Table:
+    columns = ("ID", "ARRIVED", "EVENT", "TARGET", "STATE", "ATTEMPTS", "NOTE")
+    shown = table(*columns, right=("ATTEMPTS",), whole=("ID", "ARRIVED", "STATE"))
+    for each in page:
+        shown.add_row(
+            cell(each.event_id),
+            rfc3339(each.received_at),
+            cell(_about(each)),
+            cell(each.target),
+            state(each.state),
+            cell(each.attempt),
+            cell(_note(each)),
+        )
+    return shown
+
+
+def _about(record: DeliveryRecord) -> str:
+    return f"{record.entity}.{record.action} {record.entity_id}".rstrip()
+
+
+def _note(record: DeliveryRecord) -> str:
+    return record.why or ("" if record.due_at is None else f"due {rfc3339(record.due_at)}")
+
+
+def _print_unparsed(page: Sequence[Webhook], limit: int, as_json: bool) -> None:
+    if as_json:
+        print_json([documents.webhook(each) for each in page])
+        return
+    shown = table("ID", "ARRIVED (UTC)", "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), whole=("ID", "ARRIVED (UTC)"))
+    ids = starts([each.id for each in page])
+    for each in page:
+        shown.add_row(
+            cell(ids[each.id]),
+            short_time(each.received_at),
+            cell(each.source),
+            cell(len(each.body)),
+            cell(each.unparsed),
+        )
+    if page:
+        console().print(shown)
+    else:
+        note("nothing is unparsed")
+    if len(page) == limit:
+        note(f"more: --after {page[-1].id}")

@@ -1,0 +1,159 @@
+"""`relay replay`, `relay reparse`: what went wrong -> deliveries that are pending again."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from uuid_utils import uuid7
+
+from relay.amocrm import events, form
+from relay.cli import NotDone
+from relay.cli.filters import filtered, named, state_option
+from relay.cli.options import asynchronous, config_option, load, store_option, visiting
+from relay.cli.screen import cell, console, printable, table
+from relay.errors import Unreadable
+from relay.model import Event, Routed, State, Webhook
+from relay.store.contract import Filter, Store
+
+if TYPE_CHECKING:
+    from relay.routes.config import Config
+
+PAGE = 100
+
+
+# ---- replay
+
+
+@click.command("replay")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@state_option(State.DEAD, State.DELIVERED, text="Deliveries in this state; dead unless said.")
+@filtered
+@click.option("--all-dead", is_flag=True, help="Every dead delivery there is.")
+@click.option("--dry-run", is_flag=True, help="Only count them, by target.")
+@store_option
+@asynchronous
+async def replay(
+    ids: Sequence[str], states: Sequence[str], wanted: Filter, all_dead: bool, dry_run: bool, store_path: Path
+) -> None:
+    r"""Make dead or delivered deliveries pending again.
+
+    They are due at once, and their target's retry policy starts anew. IDs are of events, or of webhooks for all their
+    events; a start is enough. A running daemon delivers them within a second.
+
+    \b
+    relay replay --target warehouse --since 2h --dry-run
+    relay replay --target warehouse --since 2h
+    relay replay 01998f2e-7d3a-7c31 --state delivered
+    relay replay --all-dead
+    """
+    _demand_a_choice(narrowed=bool(ids) or wanted != Filter(), all_dead=all_dead, states=states)
+    wanted = replace(wanted, states=tuple(map(State, states)) or (State.DEAD,))
+    async with visiting(store_path) as store:
+        if ids:
+            wanted = replace(wanted, event_ids=await _events_of(store, ids))
+        counts = await store.count(wanted)
+        replayed = 0 if dry_run else await store.replay(wanted, now=datetime.now(UTC))
+    if ids and not counts:
+        raise NotDone(f"nothing {' or '.join(wanted.states)} under these ids: see relay show, or give another --state")
+    counted = table("TARGET", "DELIVERIES", right=("DELIVERIES",))
+    for target, number in sorted(counts.items()):
+        counted.add_row(cell(target), cell(number))
+    if counts:
+        console().print(counted)
+    click.echo(f"would replay {sum(counts.values())}" if dry_run else f"replayed {replayed}")
+
+
+def _demand_a_choice(*, narrowed: bool, all_dead: bool, states: Sequence[str]) -> None:
+    if all_dead and (narrowed or states):
+        raise click.UsageError("--all-dead stands alone: without it, give ids or a filter")
+    if not all_dead and not narrowed:
+        raise click.UsageError("say which: give ids, a filter like --target or --since, or --all-dead")
+
+
+async def _events_of(store: Store, ids: Sequence[str]) -> tuple[str, ...]:
+    chosen = [(await named(store, id_))[1] for id_ in ids]
+    if found := tuple(event.id for several in chosen for event in several):
+        return found
+    raise NotDone("no events came of these webhooks: see relay show")
+
+
+# ---- reparse
+
+
+@click.command("reparse")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--charset", help="Read the bodies in this charset, cp1251 for example.")
+@click.option("--dry-run", is_flag=True, help="Only say what would become of each.")
+@config_option
+@store_option
+@asynchronous
+async def reparse(ids: Sequence[str], charset: str | None, dry_run: bool, config_path: Path, store_path: Path) -> None:
+    r"""Read unparsed webhooks again, with today's code and routes.
+
+    All of them, or those whose ids (or starts of ids) are given. Ends with 1 if some stay unparsed.
+
+    \b
+    relay reparse --dry-run
+    relay reparse 01998f2e-7d3a-7c31 --charset cp1251
+    """
+    config = load(config_path)
+    read = left = 0
+    async with visiting(store_path) as store:
+        async for webhook in _chosen(store, ids):
+            fate = _read(webhook, config, charset)
+            if isinstance(fate, str):
+                left += 1
+            else:
+                read += 1
+                if not dry_run:
+                    await store.keep(replace(webhook, unparsed=None), fate)
+            click.echo(f"{webhook.id}  {printable(_said(fate))}")
+    click.echo(f"{read} {'can be read' if dry_run else 'read'}, {left} left unparsed")
+    if left:
+        raise click.exceptions.Exit(1)
+
+
+async def _chosen(store: Store, ids: Sequence[str]) -> AsyncIterator[Webhook]:
+    """The unparsed webhooks with these ids; all, page by page, without ids."""
+    for id_ in ids:
+        webhook = (await named(store, id_))[0].webhook
+        if webhook.unparsed is None:
+            raise NotDone(f"{webhook.id} is not unparsed: see relay show")
+        yield webhook
+    after = ""
+    while not ids and (page := await store.unparsed(limit=PAGE, after=after)):
+        for webhook in page:
+            yield webhook
+        after = page[-1].id
+
+
+def _read(webhook: Webhook, config: "Config", charset: str | None) -> list[Routed] | str:
+    """What the webhook owes by now, or why it stays unparsed."""
+    from relay.routes.owe import owe
+
+    try:
+        tree = form.decode(webhook.body, webhook.content_type, charset=charset)
+        found = events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=lambda: str(uuid7()))
+        _demand_account(config, found[0])
+        return [owe(event, config) for event in found]
+    except Unreadable as unreadable:
+        return str(unreadable)
+    except Exception as error:  # noqa: BLE001  a fault of ours with one webhook must not stop the rest
+        return f"a fault of the relay: {error!r}"
+
+
+def _demand_account(config: "Config", event: Event) -> None:
+    """As the intake does: while the body could not be read, nobody could know whose it was."""
+    source = config.sources.get(event.source)
+    names = {str(event.account[key]) for key in ("id", "subdomain") if key in event.account}
+    if source and source.accounts and not names & source.accounts:
+        raise Unreadable(f"account {' or '.join(sorted(names)) or '(none named)'} is not in accounts of {source.name}")
+
+
+def _said(fate: list[Routed] | str) -> str:
+    if isinstance(fate, str):
+        return f"unparsed: {fate}"
+    return f"{len(fate)} events, {sum(len(each.owed) for each in fate)} deliveries"

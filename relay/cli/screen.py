@@ -1,0 +1,124 @@
+"""Values -> what a terminal shows: columns, colours, times; and nothing of a payload's that could steer it."""
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Literal
+
+import click
+import orjson
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from relay.model import Json
+
+UNWRAPPED = 2000
+"""Columns of a console that is no terminal: programs want a line to be a line."""
+
+STYLES = {"delivered": "green", "pending": "yellow", "retry": "yellow", "dead": "red"}
+
+
+def console() -> Console:
+    """Of the terminal's width and colours; plain and unwrapped into a file or a pipe."""
+    plain = not sys.stdout.isatty()
+    return Console(
+        highlight=False, markup=False, emoji=False, no_color=plain or None, width=UNWRAPPED if plain else None
+    )
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""`text`, each character that is neither printable nor in `keep` as `\u001b`: JSON reads it back as itself."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    # json.dumps lets DEL through, but writes what is beyond the first plane as the pair JSON wants
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else json.dumps(character)[1:-1]
+
+
+def json_text(value: Json) -> str:
+    """Indented JSON that means the same and is safe to show."""
+    return printable(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode(), keep="\n")
+
+
+def print_json(value: Json) -> None:
+    """One JSON document on standard output."""
+    click.echo(json_text(value))
+
+
+def note(text: str) -> None:
+    """A line for people, beside the output that programs read."""
+    click.echo(printable(text), err=True)
+
+
+def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
+    """Columns under their headings: those in `right` are numbers, those in `whole` are never broken."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(columns))
+    for name in columns:
+        justify: Literal["right", "left"] = "right" if name in right else "left"
+        made.add_column(name, justify=justify, no_wrap=name in whole or name in right, overflow="fold")
+    return made
+
+
+def cell(text: object, style: str = "") -> Text:
+    """One cell, or a line."""
+    return Text(printable(str(text), keep="\n"), style)
+
+
+def state(word: str) -> Text:
+    """A state or a verdict in its colour."""
+    return cell(word, STYLES.get(word, ""))
+
+
+def inset(shown: RenderableType, columns: int = 2) -> Padding:
+    """Moved to the right."""
+    return Padding.indent(shown, columns)
+
+
+# ---- times
+
+
+def rfc3339(at: datetime) -> str:
+    """`2026-11-22T10:53:00.123Z`, as events have it."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def short_time(at: datetime) -> str:
+    """`11-22 10:53:00`, UTC."""
+    return f"{at.astimezone(UTC):%m-%d %H:%M:%S}"
+
+
+def length(span: timedelta) -> str:
+    """`12 ms`, `1.5 s`, `3 min`, `2 h`, `5 d`: one unit, rounded down."""
+    seconds = span.total_seconds()
+    if seconds < 1:
+        return f"{int(seconds * 1000)} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    for unit, size, until in (("min", 60, 60), ("h", 3600, 48)):
+        if seconds < size * until:
+            return f"{int(seconds / size)} {unit}"
+    return f"{int(seconds / 86400)} d"
+
+
+# ---- ids
+
+SHORTEST = 18
+"""A UUIDv7's first 18 characters are its millisecond and twelve bits more."""
+
+
+def starts(ids: Sequence[str]) -> dict[str, str]:
+    """For each id the start that tells it from the others, `SHORTEST` characters or more."""
+    ordered = sorted(set(ids))
+    needed = dict.fromkeys(ordered, SHORTEST)
+    for one, next_ in pairwise(ordered):
+        alike = next((i for i, (a, b) in enumerate(zip(one, next_, strict=False)) if a != b), min(len(one), len(next_)))
+        for id_ in (one, next_):
+            needed[id_] = max(needed[id_], alike + 1)
+    return {id_: id_[:size] for id_, size in needed.items()}

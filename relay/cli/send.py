@@ -1,0 +1,192 @@
+"""`relay send`: an event type and some fields -> the webhook amoCRM would post, and what the relay answered."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
+from time import perf_counter
+from typing import BinaryIO
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import click
+
+from relay.amocrm import form, samples
+from relay.cli import NotDone
+from relay.cli.options import config_option, load
+from relay.cli.screen import printable
+from relay.cli.show import readable
+from relay.cli.values import Address, address
+from relay.model import Source
+
+PATIENCE = 10
+"""Seconds we wait for an answer; amoCRM waits 2."""
+
+AMOCRM_WAITS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back, and after how many seconds."""
+
+    status: int
+    body: bytes
+    took: float
+
+
+def fields(texts: Sequence[str]) -> dict[str, str]:
+    """`("status_id=142",)` -> {"status_id": "142"}; a name may be a dotted path."""
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [name for name, equals, _ in pairs if not name or not equals]:
+        raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", param_hint="--set")
+    return {name: value for name, _, value in pairs}
+
+
+@click.command("send")
+@click.option("--event", type=click.Choice(samples.TYPES), metavar="TYPE", help=f"One of {', '.join(samples.TYPES)}.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a field of the event this value.")
+@click.option("--account", metavar="ID|SUBDOMAIN", help="Whose webhook it is; ID/SUBDOMAIN for both.")
+@click.option("--body", type=click.File("rb"), metavar="FILE", help="Post these bytes instead; - is standard input.")
+@click.option("--url", help="Post there.  [default: the intake of the routes file's source]")
+@click.option("--source", metavar="NAME", help="Which source, if the routes file has several.")
+@click.option(
+    "--listen",
+    type=address,
+    metavar="HOST:PORT",
+    envvar="RELAY_LISTEN",
+    default="127.0.0.1:8080",
+    show_default=True,
+    show_envvar=True,
+    help="Where the relay listens.",
+)
+@config_option
+@click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Post it so many times.")
+@click.option("--dry-run", is_flag=True, help="Print what would be posted, and post nothing.")
+def send(
+    event: str | None,
+    settings: Sequence[str],
+    account: str | None,
+    body: BinaryIO | None,
+    url: str | None,
+    source: str | None,
+    listen: Address,
+    config_path: Path,
+    count: int,
+    dry_run: bool,
+) -> None:
+    r"""Post a webhook exactly as amoCRM would.
+
+    \b
+    relay send --event leads.status --set pipeline_id=7 --set status_id=142
+    relay send --event contacts.add --set name="Ann Example" --dry-run
+    relay send --body body.form --url https://relay.example/hooks/crm/TOKEN
+    """
+    if (event is None) == (body is None):
+        raise click.UsageError("say what to post: --event TYPE, or --body FILE")
+    if body is not None and (settings or account):
+        raise click.UsageError("--set and --account are for --event: the bytes of --body go as they are")
+    if url is None:
+        chosen = _source(config_path, source)
+        account = account or min(chosen.accounts, default=None)
+        url = f"http://{_reachable(listen)}/hooks/{chosen.name}/{chosen.tokens[0].reveal()}"
+    content = body.read() if body else _sample(event or "", fields(settings), account)
+    good = [_posted(url, content, dry_run) for _ in range(count)]
+    raise click.exceptions.Exit(0 if all(good) else 1)
+
+
+# ---- what and where
+
+
+def _sample(event: str, given: dict[str, str], account: str | None) -> bytes:
+    id_, _, subdomain = (account or samples.ACCOUNT_ID).partition("/")
+    if not id_.isdecimal():
+        id_, subdomain = samples.ACCOUNT_ID, id_
+    return form.encode(samples.body(event, fields=given, account_id=id_, subdomain=subdomain or samples.SUBDOMAIN))
+
+
+def _source(config_path: Path, name: str | None) -> Source:
+    sources = load(config_path).sources
+    if name is None and len(sources) == 1:
+        return next(iter(sources.values()))
+    if name is None or name not in sources:
+        raise click.UsageError(f"say which source: --source, one of {', '.join(sources)}; or give --url")
+    return sources[name]
+
+
+def _reachable(listen: Address) -> Address:
+    """An address to connect to: a server may listen on all, nobody can connect to all."""
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not listened on
+    return listen._replace(host=loopback.get(listen.host, listen.host))
+
+
+# ---- the post
+
+
+def _posted(url: str, body: bytes, dry_run: bool) -> bool:
+    """Post and print; True unless the answer is not a 200."""
+    sent = {"Content-Length": str(len(body)), **headers()}
+    click.echo(f"POST {masked(url)}")
+    for name, value in sent.items():
+        click.echo(f"{name}: {value}")
+    click.echo(f"\n{printable(readable(body), keep=chr(10))}\n")
+    if dry_run:
+        return True
+    answer = _post(url, sent, body)
+    click.echo(f"{answer.status} after {answer.took * 1000:.0f} ms: {_safe(answer.body, url)}")
+    if answer.took > AMOCRM_WAITS:
+        click.echo("amoCRM waits 2 s: it would have counted this as a failure", err=True)
+    return answer.status == 200
+
+
+def headers() -> dict[str, str]:
+    """What amoCRM sends besides the length, as captured: the content type has no charset, the id is new each time."""
+    return {
+        "User-Agent": "amoCRM-Webhooks/3.0",
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Amocrm-Requestid": str(uuid4()),
+        "Accept-Encoding": "gzip",
+    }
+
+
+def _post(url: str, sent: Mapping[str, str], body: bytes) -> Answer:
+    parts = urlsplit(url)
+    kind = {"http": HTTPConnection, "https": HTTPSConnection}.get(parts.scheme)
+    if kind is None or not parts.hostname:
+        raise click.BadParameter("is not an http or https address", param_hint="--url")
+    connection = kind(parts.hostname, parts.port, timeout=PATIENCE)
+    start = perf_counter()
+    try:
+        connection.putrequest("POST", _path(url), skip_accept_encoding=True)
+        for name, value in sent.items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        response: HTTPResponse = connection.getresponse()
+        return Answer(status=response.status, body=response.read(), took=perf_counter() - start)
+    except (OSError, HTTPException) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise NotDone(f"no answer from {parts.hostname}:{connection.port}: {why.lower()}. Is the relay up?") from None
+    finally:
+        connection.close()
+
+
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+# ---- what may be seen
+
+
+def masked(url: str) -> str:
+    """The address without its secrets: `http://127.0.0.1:8080/hooks/crm/***`."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    kept = re.match("/hooks/[^/]+/", parts.path)
+    return printable(f"{parts.scheme}://{host}{kept[0] if kept else '/'}***")
+
+
+def _safe(answer: bytes, url: str) -> str:
+    token = urlsplit(url).path.rpartition("/")[2]
+    text = answer.decode(errors="backslashreplace")
+    return printable(text.replace(token, "***") if token else text)
