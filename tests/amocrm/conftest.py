@@ -13,10 +13,8 @@ from relay.amocrm import events, form
 from relay.amocrm.form import Tree
 
 ARRIVED = datetime(2026, 3, 4, 5, 6, 7, 89_000, tzinfo=UTC)
-
-
-def schema():
-    return json.loads(files("relay.amocrm").joinpath("event.schema.json").read_text())
+SCHEMA = json.loads(files("relay.amocrm").joinpath("event.schema.json").read_text())
+VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def read(tree: Tree) -> list[dict]:
@@ -27,7 +25,7 @@ def read(tree: Tree) -> list[dict]:
     assert [events.load(payload) for payload in payloads] == found
     sent = [json.loads(payload) for payload in payloads]
     for event in sent:
-        Draft202012Validator(schema()).validate(event)
+        VALIDATOR.validate(event)
     return sent
 
 
@@ -50,7 +48,12 @@ def leaves(node: object) -> Iterable[str]:
             yield str(node)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def schema() -> dict:
+    return SCHEMA
+
+
+@pytest.fixture(scope="session")
 def events_of() -> Callable[..., list[dict]]:
     """A body, or the text of one with bare brackets -> its events."""
 
@@ -60,25 +63,26 @@ def events_of() -> Callable[..., list[dict]]:
     return of
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def events_in() -> Callable[[Tree], list[dict]]:
     return read
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data_of(events_of) -> Callable[[str], dict]:
-    """The fields of one item, in bare brackets without their common start -> `data` of its event."""
+    """`tags[0][id]=7&name=x`, the fields of one item -> `data` of its event."""
 
     def of(fields: str, item: str = "leads[add][0]") -> dict:
-        names = (pair.partition("=") for pair in fields.split("&"))
-        body = "&".join(f"{item}[{name.replace('[', '][', 1).removesuffix(']')}]={text}" for name, _, text in names)
+        pairs = (field.partition("=") for field in fields.split("&"))
+        names = ((name.partition("["), text) for name, _, text in pairs)
+        body = "&".join(f"{item}[{head}]{bracket}{rest}={text}" for (head, bracket, rest), text in names)
         [event] = events_of(body)
         return event["data"]
 
     return of
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def leaf_texts() -> Callable[[object], list[str]]:
     return lambda node: sorted(leaves(node))
 

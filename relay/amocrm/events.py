@@ -1,0 +1,199 @@
+"""Tree -> [Event], and Event <-> the JSON that targets receive.
+
+How the events of a body are told apart, by shape alone:
+
+    leads[add][0][id]=7     entity[action][index]: one event for each index
+    leads[add][id]=7        fields where the index should be: one event
+    add[0][chat_id]=…       an index where the action should be: `add` is the action, the fields tell the entity
+    event[type_code]=…      a call of a digital-pipeline widget
+
+What belongs to no event (`foo=bar`, `leads[add]=7`) goes under `_extra` of the first event, and what lost a conflict
+under `_conflicts` of its event, or of the first one. A name that is taken gets an underscore in front.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from relay.amocrm import widget
+from relay.amocrm.fields import fields, free, is_index, value
+from relay.amocrm.form import CONFLICTS, Tree, bracketed, place
+from relay.errors import Unreadable
+from relay.model import Event, Json
+
+MAX_ACCOUNT = 2048
+"""Bytes of an account block as JSON: each event of a body carries it, so a large one would multiply."""
+
+EXTRA = "_extra"
+
+
+def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[], str]) -> list[Event]:
+    """The events of one body, in the order they came in, at least one; Unreadable says why there are none.
+
+    `received_at` is aware; `new_id` is asked once for each event. The tree is left as it is.
+    """
+    rest = dict(tree)
+    account = _account(rest)
+    conflicts = rest.pop(CONFLICTS, {})
+    items, extra = _items(rest)
+    if not items:
+        keys = ", ".join(repr(key[:40])[1:-1] for key in list(tree)[:5]) or "none"
+        raise Unreadable(f"no events: expected entity[action][index], got keys: {keys}")
+    if extra:
+        _keep(items[0].data, EXTRA, extra)
+    if conflicts:
+        _keep_conflicts(items, conflicts)
+    return [
+        Event(
+            id=new_id(),
+            source=source,
+            received_at=received_at,
+            account=account,
+            entity=item.entity,
+            action=item.action,
+            data=item.data,
+        )
+        for item in items
+    ]
+
+
+def dump(event: Event) -> bytes:
+    """The JSON of an event, as event.schema.json describes it; the time to the millisecond."""
+    time = event.received_at.astimezone(UTC).isoformat(timespec="milliseconds")
+    return orjson.dumps(
+        {
+            "id": event.id,
+            "type": event.type,
+            "timestamp": time.removesuffix("+00:00") + "Z",
+            "source": event.source,
+            "account": event.account,
+            "entity": event.entity,
+            "action": event.action,
+            "data": event.data,
+        }
+    )
+
+
+def load(payload: bytes) -> Event:
+    """The event that `dump` made `payload` of."""
+    event = orjson.loads(payload)
+    return Event(
+        id=event["id"],
+        source=event["source"],
+        received_at=datetime.fromisoformat(event["timestamp"]),
+        account=event["account"],
+        entity=event["entity"],
+        action=event["action"],
+        data=event["data"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """An event to be; `path` is where its fields stood in the body."""
+
+    path: str
+    entity: str
+    action: str
+    data: dict[str, Json]
+
+
+def _account(tree: Tree) -> Tree:
+    """The account block, taken out of the tree; {} when none came."""
+    if isinstance(tree.get("account"), dict):
+        account = fields(tree.pop("account"))
+    elif widget.is_call(tree):
+        account = widget.account(tree)
+    else:
+        return {}
+    if (size := len(orjson.dumps(account))) > MAX_ACCOUNT:
+        raise Unreadable(f"an account block of {size} bytes; at most {MAX_ACCOUNT}")
+    return account
+
+
+def _items(tree: Tree) -> tuple[list[_Item], Tree]:
+    """What will be events, and what cannot be."""
+    items = []
+    extra: Tree = {}
+    if widget.is_call(tree):
+        items.append(_Item("event", *widget.call(tree)))
+    for path, entity, action, node in _candidates(tree):
+        if isinstance(node, dict):
+            items.append(_Item(bracketed(path), _entity(entity, node), action, _data(action, node)))
+        else:
+            place(extra, path, node)
+    return items, extra
+
+
+def _candidates(tree: Tree) -> Iterator[tuple[tuple[str, ...], str | None, str, Json]]:
+    """Path, entity, action and node of everything that stands where an item should; only objects are items."""
+    for name, branch in tree.items():
+        if not isinstance(branch, (dict, list)):
+            yield (name,), None, "", branch
+            continue
+        for key, child in _children(branch):
+            if is_index(key):
+                yield (name, key), None, name, child
+            elif not isinstance(child, (dict, list)):
+                yield (name, key), None, "", child
+            elif _is_item(child):
+                yield (name, key), name, key, child
+            else:
+                for index, item in _children(child):
+                    yield (name, key, index), name, key, item
+
+
+def _children(branch: Json) -> Iterable[tuple[str, Json]]:
+    return branch.items() if isinstance(branch, dict) else ((str(index), item) for index, item in enumerate(branch))
+
+
+def _is_item(branch: Json) -> bool:
+    """Whether an action's node holds an item's fields itself, without an index: no indexes, and not only objects."""
+    if not isinstance(branch, dict) or any(map(is_index, branch)):
+        return False
+    return not all(isinstance(child, dict) for child in branch.values())
+
+
+def _entity(name: str | None, item: Tree) -> str:
+    if name == "contacts" and item.get("type") == "company":
+        return "companies"
+    if name is not None:
+        return name
+    if "chat_id" in item:
+        return "message"
+    return "chat_template_review" if "reviews" in item else "unknown"
+
+
+def _data(action: str, item: Tree) -> dict[str, Json]:
+    note = item.get("note") if action == "note" else None
+    return _lifted(item, fields(note)) if isinstance(note, dict) else fields(item)
+
+
+def _lifted(item: Tree, note: dict[str, Json]) -> dict[str, Json]:
+    """The fields of the inner note in place of `note`; they keep their names, the outer ones give way."""
+    data: dict[str, Json] = {}
+    for key, node in item.items():
+        if key == "note":
+            data.update(note)
+        else:
+            data[free(key, data.keys() | note.keys())] = value(key, node)
+    return data
+
+
+def _keep(data: dict[str, Json], name: str, node: Json) -> None:
+    data[free(name, data)] = node
+
+
+def _keep_conflicts(items: list[_Item], conflicts: Mapping[str, list[Json]]) -> None:
+    """Under `_conflicts` of the item whose fields they were, else of the first."""
+    owners = {item.path: item.data for item in items}
+    shares: dict[str, dict[str, Json]] = {}
+    for path, lost in conflicts.items():
+        parts = path.split("[", 3)
+        prefixes = ("[".join(parts[:depth]) for depth in (3, 2, 1))
+        owner = next((prefix for prefix in prefixes if prefix in owners), items[0].path)
+        shares.setdefault(owner, {})[path] = lost
+    for owner, share in shares.items():
+        _keep(owners[owner], CONFLICTS, share)
