@@ -33,7 +33,8 @@ from relay.store.sqlite import SqliteStore
 
 INTAKE_GRACE = 2.0  # seconds for requests that are being answered when we stop
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; with the rest the exit takes at most 8 s
-PROBE_TIMEOUT = 1.0
+PROBE_TIMEOUT = 1.5  # seconds; the same as a webhook is given
+PROBE_EVERY = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,7 @@ class Relay:
         self.admin_listening: tuple[str, int] = settings.admin
         self._emit = emit
         self._reloads: set[asyncio.Task[Reloaded]] = set()
-        self._stopping = False
-        self._probed: tuple[float, str | None] = (0.0, None)
+        self._unready: str | None = None
 
     def end(self, exit_code: int = 0) -> None:
         """Ask the relay to stop; asked again, it leaves at once, which loses nothing either."""
@@ -96,23 +96,22 @@ class Relay:
         task.add_done_callback(self._reloads.discard)
 
     async def ready(self) -> str | None:
-        """None if a webhook could be committed now, else why not; asked of the disk at most once a second."""
-        now = asyncio.get_running_loop().time()
-        if self._stopping:
-            return "stopping"
-        if now - self._probed[0] > 1.0:
-            self._probed = (now, await self._probe())
-        return self._probed[1]
+        """None if a webhook can be committed, else why not; known at once, from the last probe."""
+        return "stopping" if self.ended.is_set() else self._unready
 
-    async def _probe(self) -> str | None:
-        try:
-            async with asyncio.timeout(PROBE_TIMEOUT):
-                await self.store.probe()
-        except StoreError as error:
-            return str(error)
-        except TimeoutError:
-            return f"the store did not commit within {PROBE_TIMEOUT} s"
-        return None
+    async def _probe(self) -> None:
+        """Commit something every now and then: a disk that went bad shows before the next webhook does."""
+        while True:
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT):
+                    await self.store.probe()
+            except StoreError as error:
+                self._unready = str(error)
+            except TimeoutError:
+                self._unready = f"the store did not commit within {PROBE_TIMEOUT} s"
+            else:
+                self._unready = None
+            await asyncio.sleep(PROBE_EVERY)
 
     async def _parked(self) -> list[str]:
         """Targets that are owed deliveries but are no longer in the routes file."""
@@ -145,26 +144,25 @@ class Relay:
         self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=utc_now)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.use(self.config.targets)
-        polling = loop.create_task(self.dispatcher.run())
-        polling.add_done_callback(self._polling_ended)
-        stack.callback(polling.cancel)
+        for forever in (self.dispatcher.run(), self._probe()):
+            task = loop.create_task(forever)
+            task.add_done_callback(self._fell)
+            stack.callback(task.cancel)
         private = await listen(self._admin(registry), settings.admin, flag="--admin", grace=0.5)
         stack.push_async_callback(private.cleanup)
         public = await listen(self._intake(), settings.listen, flag="--listen", grace=INTAKE_GRACE)
         stack.push_async_callback(public.cleanup)
-        stack.callback(setattr, self, "_stopping", True)
         self.admin_listening, self.listening = private.addresses[0][:2], public.addresses[0][:2]
 
     async def _stop_deliveries(self) -> None:
         # nothing that is still to be settled could be written down on a failed disk
         await self.dispatcher.stop(timedelta() if self.exit_code else DELIVERY_GRACE)
 
-    def _polling_ended(self, task: asyncio.Task[None]) -> None:
+    def _fell(self, task: asyncio.Task[None]) -> None:
+        """What should run for ever has ended: better no relay than half a one."""
         if not task.cancelled():
             fields: dict[str, object] = {"error": repr(task.exception())}
-            self._emit(
-                Noticed(level="error", text="a fault of the relay: due deliveries are not looked for", fields=fields)
-            )
+            self._emit(Noticed(level="error", text="a fault of the relay: it has to stop", fields=fields))
             self.end(1)
 
     def _intake(self) -> web.Application:
@@ -184,6 +182,7 @@ class Relay:
             refresh=self.refresh,
             ready=self.ready,
             reload=self.reload,
+            emit=self._emit,
             token=self.settings.admin_token,
             hosts=[self.settings.admin[0]],
         )

@@ -33,7 +33,7 @@ class SqliteStore:
     """
 
     def __init__(
-        self, path: Path, connection: apsw.Connection, lock: Lock | None, *, emit: Emit, failed: Callable[[], None]
+        self, path: Path, connection: apsw.Connection, lock: Lock | None, *, emit: Emit, failed: Callable[[], object]
     ) -> None:
         self._path = path
         self._lock = lock
@@ -44,7 +44,7 @@ class SqliteStore:
         self._loop: AbstractEventLoop = get_running_loop()
 
     @classmethod
-    def open(cls, path: Path, *, now: datetime, emit: Emit, failed: Callable[[], None]) -> Self:
+    def open(cls, path: Path, *, now: datetime, emit: Emit, failed: Callable[[], object]) -> Self:
         """Own the database: made if missing, migrated, what a dead owner had claimed is due again at `now`.
 
         Raises StoreLocked, StoreUnsafe, or Misconfigured if the file cannot be opened.

@@ -40,7 +40,7 @@ _Told = tuple[Future[Any], Any, StoreError | Exception | None]
 class Writer:
     """Runs writes in their order of arrival; `failed` is called once, from the thread, when the disk fails."""
 
-    def __init__(self, connection: apsw.Connection, *, emit: Emit, failed: Callable[[], None]) -> None:
+    def __init__(self, connection: apsw.Connection, *, emit: Emit, failed: Callable[[], object]) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
         self._emit = emit
