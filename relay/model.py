@@ -125,7 +125,7 @@ class Target:
     """An HTTP endpoint we deliver to. `rate`: attempts per second, None for no limit."""
 
     name: str
-    url: str
+    url: str = field(repr=False)  # may hold a secret
     headers: Mapping[str, Secret] = field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
     timeout: timedelta = timedelta(seconds=15)

@@ -22,11 +22,11 @@ class Condition:
     as people read it, with secrets unresolved.
     """
 
-    any_of: frozenset[str] | None = None
-    none_of: frozenset[str] = frozenset()
-    exists: bool | None = None
-    bounds: tuple[tuple[str, Decimal], ...] = ()
-    like: str | None = None
+    any_of: frozenset[str] | None = field(default=None, repr=False)  # any of these may hold secrets
+    none_of: frozenset[str] = field(default=frozenset(), repr=False)
+    exists: bool | None = field(default=None, repr=False)
+    bounds: tuple[tuple[str, Decimal], ...] = field(default=(), repr=False)
+    like: str | None = field(default=None, repr=False)
     text: str = field(default="", compare=False)
 
     def holds(self, values: Sequence[str]) -> bool:

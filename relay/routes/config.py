@@ -29,13 +29,18 @@ from relay.routes.words import quoted, suggestion
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """When the event of a test arrived: matches never look at it."""
 
+_NAMES: Mapping[str | int, tuple[Where, ...]] = {
+    "routes": (("name",), ("to",)),
+    "tests": (("name",), ("expect",), ("event", "source")),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteTest:
     """An event and the targets and routes it must have; None where the file does not say."""
 
     name: str
-    event: Event
+    event: Event = field(repr=False)  # may hold secrets
     targets: frozenset[str] | None
     routes: frozenset[str] | None
     line: int
@@ -86,9 +91,9 @@ def parse(text: bytes | str, *, file: str, env: Mapping[str, str]) -> Config:
 
 def _compiled(document: Document, file: str, problems: Problems) -> Config:
     """The config; only of use if `problems` is empty afterwards."""
-    check_shape(document, problems)
     reader = Reader(document, problems)
     _refuse_variables_in_names(reader)
+    check_shape(document, problems)
     sources, targets = read_sources(reader), read_targets(reader)
     routes = _routes(reader)
     return Config(
@@ -96,7 +101,7 @@ def _compiled(document: Document, file: str, problems: Problems) -> Config:
         sources=sources,
         targets=targets,
         routes=routes,
-        tests=_tests(reader, {route.name for route in routes}),
+        tests=_tests(reader, {route.name for route in routes if route.name}),
         matcher=Matcher(routes),
         document=document,
     )
@@ -105,8 +110,8 @@ def _compiled(document: Document, file: str, problems: Problems) -> Config:
 def _refuse_variables_in_names(reader: Reader) -> None:
     # names become labels and log lines, where a secret must never be
     for where in reader.document.written:
-        is_name = where[0] == "routes" and where[2:3] in (("name",), ("to",))
-        if is_name or (where[0] == "tests" and where[2:3] in (("name",), ("expect",))):
+        names = _NAMES.get(where[0], ())
+        if where[2:3] in names or where[2:4] in names:
             reader.wrong(where, "a name cannot use ${…}")
 
 

@@ -138,7 +138,7 @@ class _Build:
 
     def _bound(self, where: Where, event: Any) -> None:
         self.nodes += 1
-        if len(where) > MAX_DEPTH:
+        if len(where) >= MAX_DEPTH:
             self._note((), event, f"nested deeper than {MAX_DEPTH} levels")
             raise _TooLarge
         if self.nodes > MAX_NODES:

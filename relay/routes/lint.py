@@ -1,0 +1,129 @@
+"""Config -> warnings about what can be loaded but is hardly meant, and the results of the file's own tests."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from relay.errors import Problem
+from relay.model import Secret
+from relay.routes.config import Config, RouteTest
+from relay.routes.coverage import superfluous
+from relay.routes.match import Matches
+from relay.routes.problems import Where, path_text
+from relay.routes.unmatchable import why_never
+from relay.routes.words import listed, quoted
+
+_SECRET_HEADERS = ("authorization", "cookie", "api-key", "token", "secret", "password")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestResult:
+    """What a test of the file expected and what the routes did."""
+
+    __test__ = False  # pytest collects classes by this name
+
+    test: RouteTest
+    got: Matches
+
+    @property
+    def passed(self) -> bool:
+        """True if nothing differs."""
+        return not self.differences
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """`targets: expected sales-bot, got none`, for each part that differs."""
+        parts = (("targets", self.test.targets, self.got.targets), ("routes", self.test.routes, self.got.routes))
+        return tuple(
+            f"{name}: expected {listed(sorted(expected))}, got {listed(sorted(got))}"
+            for name, expected, got in parts
+            if expected is not None and expected != set(got)
+        )
+
+
+def run_tests(config: Config) -> list[TestResult]:
+    """The file's `tests`, in file order."""
+    return [TestResult(test=test, got=config.matcher.match(test.event)) for test in config.tests]
+
+
+def warnings(config: Config) -> list[Problem]:
+    """What is worth a second look, in file order; a file with warnings still loads."""
+    checks = (_literal_secrets, _shared_tokens, _unused_targets, _clear_text, _never, _superfluous, _nowhere)
+    return sorted(_warning(config, where, message) for check in checks for where, message in check(config))
+
+
+def _warning(config: Config, where: Where, message: str) -> Problem:
+    line, column = config.document.mark(where)
+    return Problem(line, column, path_text(where), message)
+
+
+def _literal_secrets(config: Config) -> Iterator[tuple[Where, str]]:
+    for where in _secret_places(config):
+        if where not in config.document.written:
+            yield where, "a secret in the file: write ${NAME} and set the variable, or ${file:/run/secrets/name}"
+
+
+def _secret_places(config: Config) -> Iterator[Where]:
+    for name in config.sources:
+        yield from _items(config, ("sources", name, "token"))
+    for name, target in config.targets.items():
+        yield from _items(config, ("targets", name, "secret"))
+        for header in target.headers:
+            if header.lower().endswith(_SECRET_HEADERS):
+                yield ("targets", name, "headers", header)
+
+
+def _items(config: Config, where: Where) -> list[Where]:
+    value = config.document.at(where) if config.document.has(where) else []
+    return [(*where, index) for index in range(len(value))] if isinstance(value, list) else [where]
+
+
+def _shared_tokens(config: Config) -> Iterator[tuple[Where, str]]:
+    owners: dict[Secret, str] = {}
+    for name, source in config.sources.items():
+        for token in source.tokens:
+            if owners.setdefault(token, name) != name:
+                yield ("sources", name, "token"), f"the same token as {quoted(owners[token])}: give each source its own"
+
+
+def _unused_targets(config: Config) -> Iterator[tuple[Where, str]]:
+    used = {target for route in config.routes for target in route.targets}
+    for name in config.targets:
+        if name not in used:
+            yield ("targets", name), "no route feeds it"
+
+
+def _clear_text(config: Config) -> Iterator[tuple[Where, str]]:
+    for name, target in config.targets.items():
+        url = urlsplit(target.url)
+        if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+            yield ("targets", name, "url"), "http to another machine can be read on the way: use https"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _never(config: Config) -> Iterator[tuple[Where, str]]:
+    for position in range(len(config.routes)):
+        yield from why_never(config, position)
+
+
+def _superfluous(config: Config) -> Iterator[tuple[Where, str]]:
+    for position, other in superfluous(config.routes).items():
+        covering = config.routes[other]
+        yield (
+            ("routes", position),
+            f"adds nothing: {quoted(covering.name)} on line {covering.line} takes the same events to the same targets",
+        )
+
+
+def _nowhere(config: Config) -> Iterator[tuple[Where, str]]:
+    if not any(route.otherwise or not route.match for route in config.routes):
+        yield ("routes",), "events that no route takes go nowhere: end with a route that has otherwise: true"

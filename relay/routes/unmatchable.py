@@ -1,0 +1,96 @@
+"""A route -> why it, or a part of it, can never match."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+from relay.routes.conditions import Condition
+from relay.routes.config import Config
+from relay.routes.match import Route
+from relay.routes.problems import Where
+from relay.routes.words import quoted, suggestion
+
+ENTITIES = frozenset(
+    {
+        "catalogs",
+        "chat_template_review",
+        "companies",
+        "contacts",
+        "customers",
+        "leads",
+        "message",
+        "outgoing_message",
+        "talk",
+        "task",
+        "unknown",
+        "unsorted",
+    }
+)
+"""amoCRM's words for what an event is about (amoCRM and Kommo, "Webhooks", 2026), and ours for what has none."""
+
+ACTIONS = frozenset(
+    {
+        "add",
+        "call_in",
+        "chat",
+        "delete",
+        "mail_in",
+        "note",
+        "period",
+        "responsible",
+        "restore",
+        "site_visit",
+        "status",
+        "update",
+    }
+)
+"""amoCRM's words for what happened (the same pages, and those of the digital pipeline)."""
+
+Finding = tuple[Where, str]
+
+
+def why_never(config: Config, position: int) -> Iterator[Finding]:
+    """The places in the route's match that no event satisfies, with a reason for each."""
+    route = config.routes[position]
+    where = ("routes", position, "match")
+    yield from _unknown_words(config, route, where)
+    yield from _company_as_contact(route, where)
+    for field, condition in route.match.items():
+        if reason := _contradiction(condition):
+            yield (*where, field), reason
+
+
+def _unknown_words(config: Config, route: Route, where: Where) -> Iterator[Finding]:
+    for field, known in (("entity", ENTITIES), ("action", ACTIONS), ("source", config.sources.keys())):
+        for place, text in _texts(config, (*where, field)) if field in route.match else ():
+            if text not in known:
+                what = f"no {field}" if field == "source" else f"amoCRM is not known to send the {field}"
+                yield place, f"{what} {quoted(text)} {suggestion(text, sorted(known))}"
+
+
+def _texts(config: Config, where: Where) -> Iterator[tuple[Where, str]]:
+    """The texts of an equals or any-of at `where`, with their places, but not those that came from variables."""
+    value = config.document.at(where)
+    if isinstance(value, Mapping):
+        return
+    places = [(*where, index) for index in range(len(value))] if isinstance(value, list) else [where]
+    for place in places:
+        if place not in config.document.written:
+            yield place, str(config.document.at(place))
+
+
+def _company_as_contact(route: Route, where: Where) -> Iterator[Finding]:
+    entity, kind = route.match.get("entity"), route.match.get("type")
+    if entity and kind and entity.any_of == frozenset({"contacts"}) and kind.any_of == frozenset({"company"}):
+        yield (*where, "type"), "never matches: a company's events have the entity 'companies'"
+
+
+def _contradiction(condition: Condition) -> str | None:
+    if condition.exists is False and condition.asks_for_a_value:
+        return "never matches: a field that is absent has no value"
+    bounds = dict(condition.bounds)
+    lowest = max((bounds[name] for name in ("gt", "gte") if name in bounds), default=Decimal("-Infinity"))
+    highest = min((bounds[name] for name in ("lt", "lte") if name in bounds), default=Decimal("Infinity"))
+    strict = bounds.get("gt") == lowest or bounds.get("lt") == highest
+    if lowest > highest or (lowest == highest and strict):
+        return "never matches: no number is in this range"
+    return None

@@ -1,0 +1,184 @@
+from collections.abc import Callable
+
+import pytest
+
+from relay.routes import lint
+from relay.routes.config import Config, parse
+from relay.routes.lint import run_tests, warnings
+
+RoutesFile = Callable[..., Config]
+REST = "\n  - {name: rest, otherwise: true, to: [bot, erp]}\n"
+
+
+def warned(config: Config) -> list[str]:
+    return [warning.text("routes.yaml") for warning in warnings(config)]
+
+
+def test_a_good_file_has_no_warnings(routes_file: RoutesFile) -> None:
+    assert warned(routes_file("routes:\n  - {name: leads, match: {entity: leads}, to: bot}" + REST)) == []
+
+
+def test_secrets_in_the_file_shared_tokens_and_open_http_are_noticed() -> None:
+    text = """
+version: 1
+sources:
+  a: {token: [aaaaaaaaaaaaaaaaaaaa, "${TOKEN}"]}
+  b: {token: "${TOKEN}"}
+targets:
+  bot:
+    url: http://bot.example/in
+    headers: {Authorization: Bearer abc, X-Api-Key: "${KEY}", X-Note: hello, Idempotency-Key: none}
+    secret: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=
+  local: {url: "http://127.0.0.1:9000/in"}
+  near: {url: "http://localhost:9000/in"}
+  six: {url: "http://[::1]:9000/in"}
+  spare: {url: "https://spare.example/"}
+routes:
+  - {name: all, match: {}, to: [bot, local, near, six]}
+"""
+    advice = "a secret in the file: write ${NAME} and set the variable, or ${file:/run/secrets/name}"
+    assert warned(parse(text, file="routes.yaml", env={"TOKEN": "t" * 16, "KEY": "k"})) == [
+        f"routes.yaml:4:15  sources.a.token[0]: {advice}",
+        "routes.yaml:5:7  sources.b.token: the same token as 'a': give each source its own",
+        "routes.yaml:8:5  targets.bot.url: http to another machine can be read on the way: use https",
+        f"routes.yaml:9:15  targets.bot.headers.Authorization: {advice}",
+        f"routes.yaml:10:5  targets.bot.secret: {advice}",
+        "routes.yaml:14:3  targets.spare: no route feeds it",
+    ]
+
+
+def test_without_an_otherwise_route_events_may_go_nowhere(routes_file: RoutesFile) -> None:
+    config = routes_file("routes:\n  - {name: leads, match: {entity: leads}, to: [bot, erp]}\n")
+    assert warned(config) == [
+        "routes.yaml:8:1  routes: events that no route takes go nowhere: end with a route that has otherwise: true"
+    ]
+
+
+def test_a_route_for_every_event_leaves_nothing_over(routes_file: RoutesFile) -> None:
+    assert warned(routes_file("routes:\n  - {name: all, match: {}, to: [bot, erp]}\n")) == []
+
+
+@pytest.mark.parametrize(
+    ("match", "path", "message"),
+    [
+        ("entity: lead", "entity", "amoCRM is not known to send the entity 'lead' (did you mean 'leads'?)"),
+        (
+            "entity: [leads, tasks]",
+            "entity[1]",
+            "amoCRM is not known to send the entity 'tasks' (did you mean 'task'?)",
+        ),
+        ("action: updated", "action", "amoCRM is not known to send the action 'updated' (did you mean 'update'?)"),
+        ("source: cmr", "source", "no source 'cmr' (did you mean 'crm'?)"),
+        ("entity: contacts, type: company", "type", "never matches: a company's events have the entity 'companies'"),
+        ("price: {gt: 5, lt: 5}", "price", "never matches: no number is in this range"),
+        ("price: {gte: 6, lte: 5}", "price", "never matches: no number is in this range"),
+        ("price: {gte: 5, lt: 5}", "price", "never matches: no number is in this range"),
+        ("price: {exists: false, gt: 5}", "price", "never matches: a field that is absent has no value"),
+    ],
+)
+def test_a_match_that_cannot_hold_is_noticed(routes_file: RoutesFile, match: str, path: str, message: str) -> None:
+    [only] = warned(routes_file("routes:\n  - {name: odd, match: {" + match + "}, to: bot}" + REST))
+    assert only.endswith(f"  routes[0].match.{path}: {message}")
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        "entity: [leads, companies, contacts, customers, task, talk, unsorted, message, catalogs]",
+        "action: [status, mail_in, call_in, chat, site_visit, period, add, update, note, delete, restore, responsible]",
+        "entity: {not: lead}",
+        'entity: "${WORD}"',
+        "price: {gte: 5, lte: 5}",
+        "price: {gt: 5, lt: 6}",
+        "price: {exists: true, gt: 5}",
+        "entity: [contacts, leads], type: company",
+    ],
+)
+def test_a_match_that_can_hold_is_left_alone(routes_file: RoutesFile, match: str) -> None:
+    assert warned(routes_file("routes:\n  - {name: odd, match: {" + match + "}, to: bot}" + REST, WORD="x")) == []
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide"),
+    [
+        ("{entity: leads, action: add}", "{entity: leads}"),
+        ("{entity: leads}", "{}"),
+        ("{entity: leads}", "{entity: [leads, contacts]}"),
+        ("{entity: [leads, contacts]}", "{entity: [contacts, leads, task]}"),
+        ("{price: {gt: 5}, entity: leads}", "{price: {gt: 5}}"),
+        ("{status_id: 142}", "{status_id: won}"),
+        ("{status_id: 7}", "{status_id: {not: won}}"),
+        ("{name: hello}", "{name: {like: 'h*'}}"),
+        ("{price: 7}", "{price: {gt: 5}}"),
+        ("{price: 7}", "{price: {exists: true}}"),
+    ],
+)
+def test_a_route_that_adds_nothing_is_noticed(routes_file: RoutesFile, narrow: str, wide: str) -> None:
+    routes = f"""routes:
+  - {{name: narrow, match: {narrow}, to: bot}}
+  - {{name: wide, match: {wide}, to: [bot, erp]}}
+  - {{name: rest, otherwise: true, to: bot}}
+"""
+    assert warned(routes_file(routes)) == [
+        "routes.yaml:9:5  routes[0]: adds nothing: 'wide' on line 10 takes the same events to the same targets"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{entity: leads}", "{entity: contacts}"),
+        ("{entity: leads}", "{action: add}"),
+        ("{price: {gt: 5}}", "{price: {lt: 6}}"),
+        ("{price: {gt: 5}}", "{price: [5, 7]}"),
+        ("{entity: leads}", "{price: {not: 7}}"),
+        ("{tags.name: a}", "{tags.name: {not: b}}"),
+        ("{tags.name: a}", "{tags.name: {not: b, like: '*'}}"),
+    ],
+)
+def test_routes_that_both_add_something_are_left_alone(routes_file: RoutesFile, one: str, other: str) -> None:
+    routes = f"""routes:
+  - {{name: one, match: {one}, to: bot}}
+  - {{name: other, match: {other}, to: bot}}
+  - {{name: rest, otherwise: true, to: erp}}
+"""
+    assert warned(routes_file(routes)) == []
+
+
+def test_a_wider_route_to_other_targets_covers_nothing(routes_file: RoutesFile) -> None:
+    routes = "routes:\n  - {name: a, match: {entity: leads}, to: [bot, erp]}\n  - {name: b, match: {}, to: bot}\n"
+    assert warned(routes_file(routes)) == []
+
+
+def test_of_equal_routes_the_first_is_kept(routes_file: RoutesFile) -> None:
+    routes = "routes:\n" + "".join(f"  - {{name: {name}, match: {{}}, to: [bot, erp]}}\n" for name in "abc")
+    assert warned(routes_file(routes)) == [
+        "routes.yaml:10:5  routes[1]: adds nothing: 'a' on line 9 takes the same events to the same targets",
+        "routes.yaml:11:5  routes[2]: adds nothing: 'a' on line 9 takes the same events to the same targets",
+    ]
+
+
+def test_the_tests_of_a_file_pass_or_say_what_differs(routes_file: RoutesFile) -> None:
+    config = routes_file("""
+routes:
+  - {name: leads, match: {entity: leads}, to: [bot, erp]}
+  - {name: tasks, match: {entity: task}, to: bot}
+tests:
+  - {name: good, event: {entity: leads, action: add}, expect: {targets: [erp, bot], routes: leads}}
+  - {name: bad, event: {entity: leads, action: add}, expect: {targets: bot, routes: [leads, tasks]}}
+  - {name: nowhere, event: {entity: talk, action: add}, expect: {targets: []}}
+  - {name: not nowhere, event: {entity: talk, action: add}, expect: {targets: bot}}
+""")
+    results = run_tests(config)
+    assert [(result.test.name, result.passed) for result in results] == [
+        ("good", True),
+        ("bad", False),
+        ("nowhere", True),
+        ("not nowhere", False),
+    ]
+    assert results[1].differences == ("targets: expected bot, got bot, erp", "routes: expected leads, tasks, got leads")
+    assert results[3].differences == ("targets: expected bot, got none",)
+
+
+def test_a_result_is_not_collected_as_a_test_of_ours() -> None:
+    assert lint.TestResult.__test__ is False

@@ -1,0 +1,225 @@
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.model import Event
+from relay.routes.conditions import condition
+from relay.routes.config import NO_TIME, Config
+from relay.routes.match import Matcher, Route
+
+RoutesFile = Callable[..., Config]
+MakeEvent = Callable[..., Event]
+
+
+def test_every_key_must_hold(routes_file: RoutesFile, event: MakeEvent) -> None:
+    matcher = routes_file(
+        "routes: [{name: one, match: {entity: leads, action: status, pipeline_id: 5, status_id: won}, to: bot}]"
+    ).matcher
+    assert matcher.match(event(pipeline_id=5, status_id=142)).routes == ("one",)
+    assert matcher.match(event(pipeline_id=6, status_id=142)).routes == ()
+    assert matcher.match(event(pipeline_id=5, status_id=143)).routes == ()
+    assert matcher.match(event(pipeline_id=5)).routes == ()
+    assert matcher.match(event("contacts", pipeline_id=5, status_id=142)).routes == ()
+    assert matcher.match(event("leads", "add", pipeline_id=5, status_id=142)).routes == ()
+
+
+def test_all_routes_that_match_apply_and_a_target_gets_the_event_once(
+    routes_file: RoutesFile, event: MakeEvent
+) -> None:
+    matcher = routes_file("""
+routes:
+  - {name: leads, match: {entity: leads}, to: bot}
+  - {name: nothing, match: {entity: task}, to: erp}
+  - {name: everything, match: {}, to: [erp, bot]}
+  - {name: rest, otherwise: true, to: erp}
+""").matcher
+    matches = matcher.match(event())
+    assert matches.routes == ("leads", "everything")
+    assert matches.targets == {"bot": ("leads", "everything"), "erp": ("everything",)}
+
+
+def test_otherwise_applies_when_nothing_else_did(routes_file: RoutesFile, event: MakeEvent) -> None:
+    matcher = routes_file("""
+routes:
+  - {name: rest, otherwise: true, to: erp}
+  - {name: leads, match: {entity: leads}, to: bot}
+  - {name: rest-too, otherwise: true, to: bot}
+""").matcher
+    assert matcher.match(event()).routes == ("leads",)
+    assert matcher.match(event("task")).routes == ("rest", "rest-too")
+    assert matcher.match(event("task")).targets == {"erp": ("rest",), "bot": ("rest-too",)}
+
+
+def test_an_event_that_no_route_takes_goes_nowhere(routes_file: RoutesFile, event: MakeEvent) -> None:
+    matches = routes_file("routes: [{name: a, match: {entity: task}, to: bot}]").matcher.match(event())
+    assert (matches.routes, matches.targets) == ((), {})
+
+
+def test_an_account_is_known_by_its_id_and_by_its_subdomain(routes_file: RoutesFile, event: MakeEvent) -> None:
+    matcher = routes_file("""
+routes:
+  - {name: by-id, match: {account: 5}, to: bot}
+  - {name: by-name, match: {account: example}, to: bot}
+  - {name: other, match: {account: [6, elsewhere]}, to: bot}
+""").matcher
+    assert matcher.match(event(account={"id": 5, "subdomain": "example"})).routes == ("by-id", "by-name")
+    assert matcher.match(event()).routes == ()
+
+
+def test_tags_and_custom_fields_can_be_asked_for(routes_file: RoutesFile, event: MakeEvent) -> None:
+    matcher = routes_file("""
+routes:
+  - {name: tagged, match: {tags.name: [web, phone]}, to: bot}
+  - {name: untagged, match: {tags: {exists: false}}, to: bot}
+  - {name: no-spam, match: {tags.name: {not: spam}}, to: bot}
+  - {name: campaign, match: {custom_fields.11: spring}, to: bot}
+  - {name: enum, match: {custom_fields.11: 101}, to: bot}
+""").matcher
+    lead = event(
+        tags=[{"id": 1, "name": "vip"}, {"id": 2, "name": "web"}],
+        custom_fields=[{"id": 11, "values": [{"value": "spring", "enum": "101"}]}],
+    )
+    assert matcher.match(lead).routes == ("tagged", "no-spam", "campaign", "enum")
+    assert matcher.match(event(tags=[{"name": "web"}, {"name": "spam"}])).routes == ("tagged",)
+    assert matcher.match(event(tags=[])).routes == ("untagged", "no-spam")
+
+
+# ---- the index against a plain loop
+
+FIELDS = ("entity", "action", "source", "n", "s.t")
+texts = st.sampled_from(["", "a", "ab", "1", "2", "10", "-1.5"])
+numbers = st.sampled_from([-1, 0, 1, 2, 10])
+operators = st.fixed_dictionaries(
+    {},
+    optional={
+        "not": texts | st.lists(texts, min_size=1),
+        "exists": st.booleans(),
+        "gt": numbers,
+        "gte": numbers,
+        "lt": numbers,
+        "lte": numbers,
+        "like": st.sampled_from(["*", "a*", "*b", "1*", "?"]),
+    },
+)
+asked = texts | numbers | st.lists(texts, min_size=1) | operators.filter(bool)
+matches = st.dictionaries(st.sampled_from(FIELDS), asked, max_size=4) | st.none()
+"""The `match` of a route, as in the file; None for an `otherwise` route."""
+datas = st.fixed_dictionaries(
+    {},
+    optional={
+        "n": texts | numbers | st.none(),
+        "s": st.fixed_dictionaries({"t": texts})
+        | st.lists(st.fixed_dictionaries({}, optional={"t": texts}), max_size=3),
+    },
+)
+events = st.builds(
+    lambda entity, action, data: Event(
+        id="", source="a", received_at=NO_TIME, account={}, entity=entity, action=action, data=data
+    ),
+    texts,
+    texts,
+    datas,
+)
+
+
+def compiled(file: Sequence[Mapping[str, Any] | None]) -> list[Route]:
+    return [
+        Route(
+            name=f"r{position}",
+            match={name: condition(name, value, "") for name, value in (match or {}).items()},
+            targets=(f"t{position % 3}",),
+            otherwise=match is None,
+        )
+        for position, match in enumerate(file)
+    ]
+
+
+def plainly(file: Sequence[Mapping[str, Any] | None], event: Event) -> list[str]:
+    """What DESIGN says, written a second time: one route after the other, one key after the other."""
+    taken = [f"r{i}" for i, match in enumerate(file) if match is not None and _all_hold(match, event)]
+    return taken or [f"r{i}" for i, match in enumerate(file) if match is None]
+
+
+def _all_hold(match: Mapping[str, Any], event: Event) -> bool:
+    return all(_holds(value, _values(event, name)) for name, value in match.items())
+
+
+def _values(event: Event, name: str) -> list[str]:
+    if name in ("entity", "action", "source"):
+        return [getattr(event, name)]
+    if name == "n":
+        return ["" if event.data["n"] is None else str(event.data["n"])] if "n" in event.data else []
+    inner = event.data.get("s", [])
+    return [item["t"] for item in (inner if isinstance(inner, list) else [inner]) if "t" in item]
+
+
+def _holds(asked: Any, values: list[str]) -> bool:
+    if not isinstance(asked, dict):
+        return any(value in _as_texts(asked) for value in values)
+    if "exists" in asked and asked["exists"] is not (len(values) > 0):
+        return False
+    if "not" in asked and any(value in _as_texts(asked["not"]) for value in values):
+        return False
+    rest = {name: bound for name, bound in asked.items() if name not in ("exists", "not")}
+    return not rest or any(all(_one_holds(name, bound, value) for name, bound in rest.items()) for value in values)
+
+
+def _as_texts(asked: Any) -> list[str]:
+    return [str(item) for item in (asked if isinstance(asked, list) else [asked])]
+
+
+def _one_holds(name: str, bound: Any, value: str) -> bool:
+    if name == "like":
+        return {
+            "*": True,
+            "a*": value.startswith("a"),
+            "*b": value.endswith("b"),
+            "1*": value.startswith("1"),
+            "?": value == "?",
+        }[bound]
+    if value in ("", "a", "ab"):
+        return False
+    number = float(value)
+    return {"gt": number > bound, "gte": number >= bound, "lt": number < bound, "lte": number <= bound}[name]
+
+
+@settings(max_examples=500)
+@given(st.lists(matches, max_size=12), events)
+def test_the_index_finds_what_a_plain_loop_finds(file: list[Mapping[str, Any] | None], event: Event) -> None:
+    assert list(Matcher(compiled(file)).match(event).routes) == plainly(file, event)
+
+
+@given(st.lists(matches, max_size=12).flatmap(lambda file: st.tuples(st.just(file), st.permutations(file))), events)
+def test_the_order_of_routes_never_matters(
+    files: tuple[list[Mapping[str, Any] | None], list[Mapping[str, Any] | None]], event: Event
+) -> None:
+    file, shuffled = files
+    matched = [str(file[int(name[1:])]) for name in Matcher(compiled(file)).match(event).routes]
+    again = [str(shuffled[int(name[1:])]) for name in Matcher(compiled(shuffled)).match(event).routes]
+    assert sorted(matched) == sorted(again)
+
+
+@given(st.lists(matches, max_size=12), events)
+def test_targets_are_those_of_the_routes_that_matched(file: list[Mapping[str, Any] | None], event: Event) -> None:
+    routes = compiled(file)
+    found = Matcher(routes).match(event)
+    assert {name for names in found.targets.values() for name in names} == set(found.routes)
+    assert all(target in routes[int(name[1:])].targets for target, names in found.targets.items() for name in names)
+
+
+def test_ten_thousand_routes_are_not_asked_one_by_one(event: MakeEvent) -> None:
+    class Counted(dict[str, Any]):
+        asked = 0
+
+        def get(self, key: str, default: Any = None) -> Any:
+            self.asked += 1
+            return super().get(key, default)
+
+    file = [{"entity": "leads", "pipeline_id": n % 10, "status_id": n} for n in range(10_000)]
+    matcher = Matcher(compiled(file))
+    for index in matcher.fields.values():
+        index._equals = Counted(index._equals)
+    assert matcher.match(event(pipeline_id=7, status_id=4567)).routes == ("r4567",)
+    assert [index._equals.asked for index in matcher.fields.values()] == [1, 1, 1]

@@ -1,0 +1,84 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from relay.routes.config import Config, load, parse
+from relay.routes.document import parse as parse_document
+from relay.routes.lint import run_tests, warnings
+from relay.routes.problems import Problems, path_text
+from relay.routes.shape import schema
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "routes.example.yaml"
+BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
+ENV = {
+    "RELAY_CRM_TOKEN": "example-crm-token-0123456789",
+    "DWH_TOKEN": "example-dwh-token",
+    "DWH_SECRET": "ZXhhbXBsZS1leGFtcGxlLWV4YW1wbGUtZXhhbXBsZQ==",
+}
+
+
+@pytest.fixture
+def example() -> Config:
+    return load(EXAMPLE, ENV)
+
+
+def test_the_example_loads_with_its_variables_and_passes_its_own_tests(example: Config) -> None:
+    assert [result.differences for result in run_tests(example) if not result.passed] == []
+    assert len(example.tests) >= 5
+    assert warnings(example) == []
+
+
+def test_the_example_asks_for_no_variable_that_it_does_not_name() -> None:
+    assert set(ENV) == {name for name in ENV if f"${{{name}}}" in EXAMPLE.read_text("utf-8")}
+
+
+def test_the_defaults_the_example_shows_are_the_built_in_ones(example: Config) -> None:
+    text = EXAMPLE.read_text("utf-8")
+    start, end = text.index("defaults:"), text.index("targets:\n")
+    built_in = parse(text[:start] + text[end:], file="routes.yaml", env=ENV)
+    assert example.targets == built_in.targets
+
+
+def test_the_schema_is_a_schema() -> None:
+    Draft202012Validator.check_schema(schema())
+
+
+def test_the_schema_accepts_the_example_before_its_variables_are_known() -> None:
+    document = parse_document(EXAMPLE.read_bytes(), Problems())
+    assert document
+    assert list(Draft202012Validator(schema()).iter_errors(document.value)) == []
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
+def test_where_an_editor_underlines_the_loader_has_a_problem(file: Path) -> None:
+    text = file.read_text("utf-8")
+    refused = [line.split("  ")[1] for line in text.splitlines() if line.startswith("#! ")]
+    problems = Problems()
+    document = parse_document(text, problems)
+    if document is None or problems:  # no editor goes on to the schema
+        return
+    for error in Draft202012Validator(schema()).iter_errors(document.value):
+        assert any(line.startswith(path_text(tuple(error.absolute_path))) for line in refused), error.message
+
+
+def test_every_value_of_several_types_has_words_for_its_refusal() -> None:
+    silent = [part for part in parts(schema()) if isinstance(part.get("type"), list) and "errorMessage" not in part]
+    assert silent == []
+
+
+def test_every_reference_leads_somewhere_and_every_definition_is_used() -> None:
+    used = {part["$ref"].removeprefix("#/$defs/") for part in parts(schema()) if "$ref" in part}
+    assert used == set(schema()["$defs"])
+
+
+def parts(part: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(part, dict):
+        yield part
+        for item in part.values():
+            yield from parts(item)
+    elif isinstance(part, list):
+        for item in part:
+            yield from parts(item)

@@ -1,0 +1,152 @@
+import traceback
+from pathlib import Path
+
+import pytest
+
+from relay.errors import RoutesInvalid
+from relay.routes.config import condition_text, parse
+from relay.routes.document import Document
+from relay.routes.explain import explain
+from relay.routes.lint import run_tests, warnings
+from relay.routes.problems import Problems
+from relay.routes.secrets import MAX_FILE_BYTES, expand
+
+
+def expanded(text: str, env: dict[str, str] | None = None) -> tuple[object, list[str]]:
+    problems = Problems()
+    document = expand(Document(value={"a": text}, marks={("a",): (1, 1)}), env or {}, problems)
+    return document.at(("a",)), [problem.message for problem in problems.found()]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("${A}", "one"),
+        ("Bearer ${A}", "Bearer one"),
+        ("${A}-${B_2}", "one-two"),
+        ("${MISSING:-three}", "three"),
+        ("${MISSING:-a:-b}", "a:-b"),
+        ("${A:-three}", "one"),
+        ("${EMPTY:-three}", "three"),
+        ("$${A}", "${A}"),
+        ("$$${A}", "$${A}"),
+        ("$A and $", "$A and $"),
+        ("}", "}"),
+    ],
+)
+def test_variables_are_replaced_and_the_rest_is_kept(text: str, value: str) -> None:
+    assert expanded(text, {"A": "one", "B_2": "two", "EMPTY": ""}) == (value, [])
+
+
+def test_what_a_variable_holds_is_not_expanded_again() -> None:
+    assert expanded("${A}", {"A": "${B}", "B": "no"}) == ("${B}", [])
+
+
+def test_what_a_variable_holds_cannot_change_the_structure() -> None:
+    file = """{version: 1, sources: {crm: {token: "${TOKEN}"}}, targets: {bot: {url: "https://b.example"}},
+    routes: [{name: all, match: {name: "${NAME}"}, to: bot}]}"""
+    config = parse(file, file="routes.yaml", env={"TOKEN": "t" * 16, "NAME": "x}, to: erp, otherwise: true"})
+    assert config.routes[0].match["name"].any_of == {"x}, to: erp, otherwise: true"}
+
+
+@pytest.mark.parametrize(("content", "value"), [("one\n", "one"), ("one\r\n", "one"), ("one\n\n", "one\n"), ("a", "a")])
+def test_a_file_gives_its_text_without_the_last_line_end(tmp_path: Path, content: str, value: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(content.encode())
+    assert expanded(f"${{file:{secret}}}") == (value, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe\n", "is not UTF-8"),
+        (b"x" * (MAX_FILE_BYTES + 1), f"is over {MAX_FILE_BYTES} bytes"),
+    ],
+    ids=["empty", "blank", "binary", "large"],
+)
+def test_a_file_that_holds_no_secret_is_a_problem(tmp_path: Path, content: bytes, problem: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(content)
+    assert expanded(f"${{file:{secret}}}")[1] == [f"the file {secret} {problem}"]
+
+
+def test_a_variable_that_is_not_utf_8_is_a_problem() -> None:
+    assert expanded("${A}", {"A": "\udcff"})[1] == ["the variable A is not UTF-8"]
+
+
+CANARY_FILE = """
+version: 1
+sources:
+  crm: {token: "${TOKEN}"}
+targets:
+  bot:
+    url: https://bot.example/${URL_KEY}
+    headers: {Authorization: "Bearer ${HEADER}", X-Default: "${UNSET:-canary-default}"}
+    secret: ${SIGNING}
+routes:
+  - name: one
+    match: {entity: ["${WORD}"], name: {like: "${WORD}*"}, pipeline_id: {not: "${WORD}"}}
+    to: bot
+tests:
+  - name: none
+    event: {entity: leads, action: add, data: {name: "${WORD}"}}
+    expect: {targets: bot}
+"""
+LEAK = "canary: leak"
+CANARIES = {
+    "TOKEN": "canary-token-0123456789",
+    "URL_KEY": "canary-url",
+    "HEADER": "canary-header",
+    "SIGNING": "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5",
+    "WORD": "canary-word",
+}
+
+
+def test_no_secret_shows_in_what_is_printed() -> None:
+    config = parse(CANARY_FILE, file="routes.yaml", env=CANARIES)
+    [test] = config.tests
+    printed = [
+        repr(config),
+        str(config.document),
+        repr(config.routes),
+        repr(config.tests),
+        repr(config.targets["bot"]),
+        config.url_as_written("bot"),
+        condition_text(config.document, ("routes", 0, "match")),
+        *(problem.text("routes.yaml") for problem in warnings(config)),
+        *(difference for result in run_tests(config) for difference in result.differences),
+        *(check.condition for route in explain(config, test.event) for check in route.checks),
+    ]
+    assert not [text for text in printed if "canary-" in text or "Y2FuYXJ5" in text]
+    assert config.url_as_written("bot") == "https://bot.example/${URL_KEY}"
+
+
+def test_the_secrets_are_there_for_the_wire() -> None:
+    config = parse(CANARY_FILE, file="routes.yaml", env=CANARIES)
+    bot = config.targets["bot"]
+    assert config.sources["crm"].tokens[0].matches("canary-token-0123456789")
+    assert bot.url == "https://bot.example/canary-url"
+    assert bot.headers["Authorization"].reveal() == "Bearer canary-header"
+    assert bot.headers["X-Default"].reveal() == "canary-default"
+    assert bot.secrets[0].reveal() == CANARIES["SIGNING"]
+
+
+WRONG_PLACES = """
+version: 1
+sources: {crm: {token: "${TOKEN}"}}
+targets:
+  bot: {url: "${LEAK}", timeout: "${LEAK}", rate: "${LEAK}", order: "${LEAK}", secret: "${LEAK}", dead_on: ["${LEAK}"]}
+routes:
+  - {name: "${LEAK}", match: {price: {gt: "${LEAK}"}}, to: ["${LEAK}"]}
+tests:
+  - {name: a, event: {entity: leads, action: add, source: "${LEAK}"}, expect: {targets: "${LEAK}"}}
+"""
+
+
+def test_a_secret_in_the_wrong_place_does_not_show_in_the_refusal() -> None:
+    with pytest.raises(RoutesInvalid) as refused:
+        parse(WRONG_PLACES, file="routes.yaml", env=CANARIES | {"LEAK": LEAK})
+    assert len(refused.value.problems) == 11
+    assert LEAK not in "".join(traceback.format_exception(refused.value))
