@@ -21,6 +21,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pytest_aiohttp.plugin import AiohttpServer
 
+from relay.cli.run import run as run_command
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -140,6 +142,11 @@ def test_both_listeners_are_exposed_and_only_intake_is_open() -> None:
     ports = [environment()[name].rpartition(":")[2] for name in ("RELAY_LISTEN", "RELAY_ADMIN")]
     assert the("EXPOSE").split() == ports
     assert environment()["RELAY_ADMIN"].startswith("127.0.0.1:")
+
+
+def test_every_variable_the_image_sets_is_one_that_relay_run_reads() -> None:
+    read = {parameter.envvar for parameter in run_command.params}
+    assert {name for name in environment() if name.startswith("RELAY_")} <= read
 
 
 def test_the_image_runs_the_daemon_and_stops_it_gently() -> None:
