@@ -16,6 +16,7 @@ from rich.cells import set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from relay.cli.screen import printable
 from relay.cli.values import Address, address, duration
 from relay.errors import Misconfigured
 from relay.model import Json
@@ -120,16 +121,6 @@ def receiver(show: Callable[[Received], None], manners: Manners = Manners()) -> 
 # ---- what people and programs read
 
 
-def printable(text: str, keep: str = "") -> str:
-    r"""No control character reaches the terminal: each becomes `\u001b`, which JSON reads back as itself."""
-    return "".join(c if c.isprintable() or c in keep else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    # json.dumps writes a pair of surrogates beyond the first plane, but lets DEL through
-    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else json.dumps(character)[1:-1]
-
-
 def line(received: Received) -> Text:
     """`10:53:00  leads.status              …9a3f21bc  attempt 2  signed    503`, 80 columns at most."""
     event_id = printable(received.header("webhook-id"))
@@ -199,8 +190,8 @@ def command(
     asyncio.run(_serve(listen, receiver(show, manners), manners))
 
 
-def _print(console: Console, bodies: bool, received: Received) -> None:
-    console.print(line(received), soft_wrap=True)
+def _print(screen: Console, bodies: bool, received: Received) -> None:
+    screen.print(line(received), soft_wrap=True)
     if bodies:
         click.echo(indent(body(received), "  ") + "\n")
 

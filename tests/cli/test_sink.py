@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from relay.cli.sink import Manners, Received, body, json_line, line, printable, receiver
+from relay.cli.sink import Manners, Received, body, json_line, line, receiver
 
 Client = TestClient[Any, Any]
 Start = Callable[..., Coroutine[Any, Any, Client]]
@@ -169,10 +169,6 @@ def test_a_json_line_holds_the_whole_request() -> None:
 def test_what_is_escaped_in_a_json_line_reads_back_as_it_was(name: str) -> None:
     content = json.dumps({"name": name}).encode()
     assert json.loads(json_line(received(content)))["body"] == {"name": name}
-
-
-def test_printable_leaves_every_script_alone() -> None:
-    assert printable("Сделка № 7 – 日本 🙂") == "Сделка № 7 – 日本 🙂"
 
 
 # ---- the command
