@@ -19,7 +19,6 @@ help: ## this list
 
 demo: .venv/relay.stamp ## webhooks received, routed, delivered and retried, on this machine only
 	@$(BIN)/relay demo $(DEMO)
-	@echo 'To try it by hand: `$(BIN)/relay demo` does the same and stays up until Ctrl-C.'
 
 test: lint ## lint, types, then every test
 	$(BIN)/python -m pytest $(ARGS)

@@ -40,7 +40,7 @@ sources:
 targets:
   sales-bot:
     url: {sales_bot}
-  warehouse:                      # answers 503 to the first attempt of each event
+  warehouse:                      # refuses the first attempt of each event
     url: {warehouse}
     secret: ${{DEMO_SECRET}}        # each request is signed
     retry: {{initial: 1s}}
@@ -89,26 +89,26 @@ class _Story:
             self.types[event.id] = event.type
             self.last_id = event.id
             took = kept.took.total_seconds() * 1000
-            self._line("amoCRM", event.type, "cyan", f"200 in {took:.1f} ms, kept, owed to {kept.deliveries}")
+            self._line("amoCRM", event.type, "cyan", f"kept, owed to {kept.deliveries}, 200 in {took:.0f} ms")
 
     def _attempted(self, attempted: Attempted) -> None:
         delivery, outcome = attempted.delivery, attempted.outcome
-        said = f"{'no answer' if outcome.status is None else outcome.status} to attempt {delivery.attempt}"
+        said = f"attempt {delivery.attempt}, {'no answer' if outcome.status is None else outcome.status}"
         match attempted.verdict:
             case Delivered():
                 self.delivered += 1
                 self.retried += delivery.attempt > 1
-                self._line(delivery.target, self.types[delivery.event_id], "green", f"{said}, delivered")
+                self._line(delivery.target, self.types[delivery.event_id], "green", f"{said}: delivered")
             case RetryAt(due_at):
                 pause = (due_at - outcome.started_at).total_seconds()
-                self._line(delivery.target, self.types[delivery.event_id], "yellow", f"{said}, again in {pause:.1f} s")
+                self._line(delivery.target, self.types[delivery.event_id], "yellow", f"{said}: again in {pause:.1f} s")
             case Dead(why):
                 self.dead += 1
-                self._line(delivery.target, self.types[delivery.event_id], "red", f"{said}, dead: {why}")
+                self._line(delivery.target, self.types[delivery.event_id], "red", f"{said}: dead, {why}")
 
     def _line(self, who: str, what: str, colour: str, said: str) -> None:
-        arrow = "─▶ relay    " if who == "amoCRM" else f"    relay ─▶ {who}"
-        self.console.print(Text.assemble(f"  {arrow:<24}", (f"{what:<18}", "bold"), (said, colour)))
+        way = "amoCRM ─▶ relay" if who == "amoCRM" else f"          relay ─▶ {who}"
+        self.console.print(Text.assemble(f"  {way:<30}", (f"{what:<17}", "bold"), (said, colour)))
 
     async def settled(self) -> None:
         """Until everything owed is delivered or dead."""
@@ -152,8 +152,10 @@ async def _show(folder: Path, console: Console, once: bool) -> bool:
         async with asyncio.timeout(PATIENCE):
             await story.settled()
         _conclude(console, story)
-        if not once:
-            _point_on(console, story, relay, settings)
+        if once:
+            _point_on(console)
+        else:
+            _invite(console, story, relay, settings)
             await _interrupted()
     return story.dead == 0 and story.delivered == story.owed > 0
 
@@ -210,7 +212,19 @@ def _conclude(console: Console, story: _Story) -> None:
     )
 
 
-def _point_on(console: Console, story: _Story, relay: Relay, settings: Settings) -> None:
+def _point_on(console: Console) -> None:
+    console.print("[bold]Look next[/]\n")
+    for command, what in (
+        ("relay demo", "the same, but it stays up and can be looked into"),
+        ("relay --help", "every command"),
+        ("config/routes.example.yaml", "a routes file to start from"),
+        ("README.md", "how to set it up, in amoCRM too"),
+    ):
+        console.print(f"  {command:<28}{what}", markup=False)
+    console.print()
+
+
+def _invite(console: Console, story: _Story, relay: Relay, settings: Settings) -> None:
     store = f"--store sqlite:///{settings.store}"
     hook = f"{url(relay.listening)}/hooks/crm/{settings.environment['DEMO_TOKEN']}"
     console.print("[bold]Look next[/], in another terminal, while this one stays up:\n")
