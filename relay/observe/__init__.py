@@ -1,0 +1,12 @@
+"""Signals -> Prometheus series and log lines: the only place for either.
+
+signal ─▶ observer ─▶ series    counters and histograms, as they happen
+                   └▶ log       one line each, text or JSON, safe to print
+store  ─▶ gauges                the backlog, as it stood at the last scrape
+"""
+
+from relay.observe.gauges import Gauges
+from relay.observe.log import configure_logging
+from relay.observe.observer import Observer
+
+__all__ = ["Gauges", "Observer", "configure_logging"]

@@ -1,0 +1,87 @@
+"""What the store and the targets say at a scrape -> backlog gauges."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+STATES = ("ok", "open", "probing", "paused")
+
+
+class Owing(Protocol):
+    """How one target stands; `store.contract.Backlog` is one."""
+
+    @property
+    def pending(self) -> int:
+        """Deliveries still owed."""
+
+    @property
+    def dead(self) -> int:
+        """Deliveries given up."""
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        """Arrival of the oldest pending one."""
+
+
+class Gauges(Collector):
+    """Shows what `update` was last told, so that a scrape never waits for the store."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._families: Sequence[GaugeMetricFamily] = ()
+        registry.register(self)
+
+    def update(
+        self,
+        backlog: Mapping[str, Owing],
+        target_states: Mapping[str, str],
+        store_bytes: int,
+        store_free_bytes: int,
+        now: datetime,
+    ) -> None:
+        """`target_states`: each target of the routes file and its state; a target without backlog shows 0.
+
+        A target that only `backlog` names, because the routes file no longer does, is shown without a state.
+        """
+        owing = sorted(backlog.items())
+        zero = [(target, 0.0) for target in sorted(target_states.keys() - backlog.keys())]
+        self._families = (
+            _by_target("relay_deliveries_pending", "Deliveries still owed.", [(t, o.pending) for t, o in owing] + zero),
+            _by_target(
+                "relay_deliveries_dead", "Deliveries given up, and kept.", [(t, o.dead) for t, o in owing] + zero
+            ),
+            _by_target(
+                "relay_oldest_pending_seconds",
+                "Age of the oldest pending delivery, since its event arrived; 0 if none is pending.",
+                [(t, _age(o.oldest_at, now)) for t, o in owing] + zero,
+            ),
+            _states(target_states),
+            GaugeMetricFamily("relay_store_bytes", "Size of the store.", value=store_bytes),
+            GaugeMetricFamily("relay_store_free_bytes", "Free space where the store is.", value=store_free_bytes),
+        )
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Nothing before the first `update`."""
+        return self._families
+
+
+def _by_target(name: str, text: str, values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=["target"])
+    for target, value in values:
+        family.add_metric([target], value)
+    return family
+
+
+def _states(target_states: Mapping[str, str]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("relay_target_state", "1 for the state the target is in.", labels=["target", "state"])
+    for target, current in sorted(target_states.items()):
+        for state in STATES:
+            family.add_metric([target, state], state == current)
+    return family
+
+
+def _age(oldest_at: datetime | None, now: datetime) -> float:
+    return max((now - oldest_at).total_seconds(), 0) if oldest_at else 0

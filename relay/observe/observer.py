@@ -1,0 +1,175 @@
+"""Signal -> series counted, log line written."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import assert_never
+
+from prometheus_client import CollectorRegistry
+from structlog.typing import FilteringBoundLogger
+
+from relay.model import Dead, Delivered, RetryAt, Verdict
+from relay.observe.limiter import Limiter
+from relay.observe.series import Series
+from relay.signals import Attempted, Committed, Kept, Noticed, Refusal, Refused, Reloaded, Signal
+
+ENTITIES = frozenset({
+    "leads", "contacts", "companies", "customers", "task", "talk", "unsorted", "message", "outgoing_message",
+    "catalogs", "chat_template_review", "unknown",
+})  # fmt: skip
+ACTIONS = frozenset({
+    "add", "update", "delete", "restore", "status", "responsible", "note",
+    "call_in", "mail_in", "chat", "site_visit", "period",
+})  # fmt: skip
+OTHER = "other"
+
+MAX_DETAIL = 500
+REFUSALS_PER_SECOND = 10
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Observer:
+    """The `Emit` of a running relay. Any thread may call it; it takes a few µs.
+
+    Labels are bounded: names come from the routes file, and a word that amoCRM is not known to use is `other`.
+    Anybody can be refused, so the lines of each refusal are limited; every one is counted.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, log: FilteringBoundLogger, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._series = Series(registry)
+        self._log = log
+        self._clock = clock
+        self._refusals = Limiter(REFUSALS_PER_SECOND, clock)
+        self._reloaded_at(successful=True)  # the relay has not started without routes
+
+    def __call__(self, signal: Signal) -> None:
+        """Count, measure and log it."""
+        match signal:
+            case Kept():
+                self._kept(signal)
+            case Attempted():
+                self._attempted(signal)
+            case Committed():
+                self._series.commit_seconds.observe(signal.took.total_seconds())
+            case Refused():
+                self._refused(signal)
+            case Reloaded():
+                self._reloaded(signal)
+            case Noticed():
+                self._noticed(signal)
+            case _:
+                assert_never(signal)
+
+    def _kept(self, signal: Kept) -> None:
+        webhook, series = signal.webhook, self._series
+        source = webhook.source
+        series.webhooks(source, "accepted" if webhook.unparsed is None else "unparsed").inc()
+        series.ack_seconds(source).observe(signal.took.total_seconds())
+        series.last_webhook(source).set(webhook.received_at.timestamp())
+        for event, routes in zip(signal.events, signal.routes, strict=True):
+            entity = event.entity if event.entity in ENTITIES else OTHER
+            action = event.action if event.action in ACTIONS else OTHER
+            series.events(source, entity, action, "yes" if routes else "no").inc()
+            for route in routes:
+                series.route_matches(route).inc()
+        self._log_kept(signal)
+
+    def _log_kept(self, signal: Kept) -> None:
+        webhook = signal.webhook
+        if webhook.unparsed is None:
+            self._log.debug(
+                "accepted",
+                source=webhook.source,
+                webhook=webhook.id,
+                request_id=webhook.request_id or None,
+                events=len(signal.events),
+                deliveries=signal.deliveries,
+                ms=_ms(signal.took),
+            )
+        else:
+            self._log.warning(
+                "unparsed",
+                source=webhook.source,
+                webhook=webhook.id,
+                request_id=webhook.request_id or None,
+                bytes=len(webhook.body),
+                ms=_ms(signal.took),
+                detail=webhook.unparsed[:MAX_DETAIL],
+            )
+
+    def _refused(self, signal: Refused) -> None:
+        self._series.webhooks(signal.source, signal.refusal.value).inc()
+        held_back = self._refusals.admit(signal.refusal)
+        if held_back is None:
+            return
+        # the internet tries doors all day; a sender with the right token that is turned away loses webhooks
+        self._log.log(
+            logging.INFO if signal.refusal is Refusal.UNAUTHORIZED else logging.WARNING,
+            "refused",
+            source=signal.source,
+            outcome=signal.refusal.value,
+            remote=signal.remote,
+            ms=_ms(signal.took),
+            detail=signal.detail[:MAX_DETAIL] or None,
+            held_back=held_back or None,
+        )
+
+    def _attempted(self, signal: Attempted) -> None:
+        delivery, outcome, series = signal.delivery, signal.outcome, self._series
+        target, reason = delivery.target, outcome.reason.value
+        followed, more = _followed(signal.verdict)
+        series.attempts(target, followed, reason).inc()
+        series.attempt_seconds(target).observe(outcome.took.total_seconds())
+        if followed == "delivered":
+            series.delivery_lag_seconds(target).observe(signal.lag.total_seconds())
+        write = self._log.warning if followed == "dead" else self._log.info
+        write(
+            "attempt",
+            target=target,
+            _event=delivery.event_id,
+            attempt=delivery.attempt,
+            outcome=followed,
+            reason=reason,
+            status=outcome.status,
+            ms=_ms(outcome.took),
+            replay=delivery.replay or None,
+            **more,
+            detail=outcome.detail[:MAX_DETAIL] or None,
+        )
+
+    def _reloaded(self, signal: Reloaded) -> None:
+        self._reloaded_at(successful=not signal.problems)
+        if signal.problems:
+            self._log.error("routes unchanged", file=signal.file, problems=signal.problems)
+        else:
+            self._log.info("routes reloaded", file=signal.file, parked=signal.parked or None)
+
+    def _reloaded_at(self, *, successful: bool) -> None:
+        self._series.reload_successful.set(successful)
+        self._series.reload_timestamp.set(self._clock())
+
+    def _noticed(self, signal: Noticed) -> None:
+        fields = {"_event" if name == "event" else name: value for name, value in signal.fields.items()}
+        level = logging.getLevelNamesMapping().get(signal.level.upper(), logging.INFO)
+        self._log.bind(**fields).log(level, signal.text)
+
+
+def _followed(verdict: Verdict) -> tuple[str, dict[str, object]]:
+    """The outcome's name, and what else its line says."""
+    match verdict:
+        case Delivered():
+            return "delivered", {}
+        case RetryAt():
+            return "retry", {"due_at": verdict.due_at}
+        case Dead():
+            return "dead", {"why": verdict.why[:MAX_DETAIL]}
+        case _:
+            assert_never(verdict)
+
+
+def _ms(took: timedelta) -> float:
+    return round(took / _MILLISECOND, 1)

@@ -1,0 +1,118 @@
+"""Signals to announce, a log to read, and the exposition's samples as a dict."""
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Literal
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from relay.model import Delivered, Delivery, Event, Outcome, Reason, Verdict, Webhook
+from relay.observe import Observer, configure_logging
+from relay.signals import Attempted, Kept, Refusal, Refused
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+MS = timedelta(milliseconds=1)
+DELIVERED = Delivered()
+
+
+class Clock:
+    """Seconds since 1970; moved by the test."""
+
+    def __init__(self) -> None:
+        self.now = NOON.timestamp()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Observed:
+    """An observer with what came of it."""
+
+    def __init__(self, written: Literal["text", "json"] = "text", *, level: str = "debug") -> None:
+        self.clock = Clock()
+        self.registry = CollectorRegistry()
+        self.file = StringIO()
+        self.log = configure_logging(format=written, level=level, file=self.file, clock=self.clock)
+        self.emit = Observer(self.registry, self.log, clock=self.clock)
+
+    def lines(self) -> list[str]:
+        """Split as the most eager reader would: at anything Unicode calls the end of a line."""
+        return self.file.getvalue().splitlines()
+
+    def samples(self, prefix: str = "relay_") -> dict[tuple[str, ...], float]:
+        """(name, label value, …) -> value; label values in the order of their names."""
+        return samples(self.registry, prefix)
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+
+def samples(registry: CollectorRegistry, prefix: str = "relay_") -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name.startswith(prefix)
+    }
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """configure_logging takes the root logger over; give it back."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def observed() -> Observed:
+    return Observed()
+
+
+def event(entity: str = "leads", action: str = "status") -> Event:
+    return Event(id="e-1", source="crm", received_at=NOON, account={}, entity=entity, action=action, data={})
+
+
+def kept(*events: Event, routes: list[list[str]] | None = None, unparsed: str | None = None) -> Kept:
+    return Kept(
+        webhook=Webhook(id="w-1", source="crm", received_at=NOON, body=b"a=1", request_id="r-1", unparsed=unparsed),
+        events=events,
+        routes=routes if routes is not None else [[] for _ in events],
+        deliveries=2,
+        took=1400 * MS,
+    )
+
+
+def refused(refusal: Refusal = Refusal.UNAUTHORIZED, *, source: str = "-", detail: str = "") -> Refused:
+    return Refused(source=source, refusal=refusal, detail=detail, remote="192.0.2.7", took=3 * MS)
+
+
+def attempted(
+    reason: Reason = Reason.OK,
+    verdict: Verdict = DELIVERED,
+    *,
+    status: int | None = 200,
+    detail: str = "",
+    replay: bool = False,
+) -> Attempted:
+    return Attempted(
+        delivery=Delivery(
+            seq=1,
+            event_id="e-1",
+            target="warehouse",
+            attempt=2,
+            policy_attempt=2,
+            received_at=NOON,
+            pending_since=NOON,
+            payload=b"{}",
+            replay=replay,
+        ),
+        outcome=Outcome(reason=reason, started_at=NOON, took=12.34 * MS, status=status, detail=detail),
+        verdict=verdict,
+        lag=timedelta(hours=2),
+    )

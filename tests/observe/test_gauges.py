@@ -1,0 +1,66 @@
+"""Backlog, states and sizes -> gauges."""
+
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from relay.observe import Gauges
+from relay.store.contract import Backlog
+from tests.observe.conftest import NOON, samples
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def gauges(registry: CollectorRegistry) -> Gauges:
+    return Gauges(registry)
+
+
+def test_nothing_is_claimed_before_the_store_was_asked(gauges: Gauges, registry: CollectorRegistry) -> None:
+    assert samples(registry) == {}
+
+
+def test_each_target_shows_its_backlog(gauges: Gauges, registry: CollectorRegistry) -> None:
+    backlog = {
+        "bot": Backlog(pending=3, dead=1, oldest_at=NOON - timedelta(minutes=2)),
+        "gone": Backlog(dead=2),
+    }
+    gauges.update(backlog, {"bot": "open", "idle": "ok"}, store_bytes=4096, store_free_bytes=9_000, now=NOON)
+    shown = samples(registry)
+    assert {key: value for key, value in shown.items() if key[0] != "relay_target_state"} == {
+        ("relay_deliveries_pending", "bot"): 3,
+        ("relay_deliveries_pending", "gone"): 0,
+        ("relay_deliveries_pending", "idle"): 0,
+        ("relay_deliveries_dead", "bot"): 1,
+        ("relay_deliveries_dead", "gone"): 2,
+        ("relay_deliveries_dead", "idle"): 0,
+        ("relay_oldest_pending_seconds", "bot"): 120,
+        ("relay_oldest_pending_seconds", "gone"): 0,
+        ("relay_oldest_pending_seconds", "idle"): 0,
+        ("relay_store_bytes",): 4096,
+        ("relay_store_free_bytes",): 9_000,
+    }
+
+
+@pytest.mark.parametrize("current", ["ok", "open", "probing", "paused"])
+def test_a_target_is_in_exactly_one_state(current: str, gauges: Gauges, registry: CollectorRegistry) -> None:
+    gauges.update({}, {"bot": current}, store_bytes=0, store_free_bytes=0, now=NOON)
+    states = samples(registry, "relay_target_state")
+    assert len(states) == 4
+    assert [key[-1] for key, value in states.items() if value] == [current]
+    assert states[("relay_target_state", "bot", current)] == 1
+
+
+def test_a_target_that_is_settled_goes_back_to_zero(gauges: Gauges, registry: CollectorRegistry) -> None:
+    gauges.update({"bot": Backlog(pending=3, oldest_at=NOON)}, {"bot": "ok"}, 0, 0, NOON)
+    gauges.update({}, {"bot": "ok"}, 0, 0, NOON)
+    assert registry.get_sample_value("relay_deliveries_pending", {"target": "bot"}) == 0
+
+
+def test_a_clock_that_went_back_makes_nothing_younger_than_now(gauges: Gauges, registry: CollectorRegistry) -> None:
+    gauges.update({"bot": Backlog(pending=1, oldest_at=NOON + timedelta(hours=1))}, {}, 0, 0, NOON)
+    assert registry.get_sample_value("relay_oldest_pending_seconds", {"target": "bot"}) == 0

@@ -1,0 +1,308 @@
+"""Signal -> exactly these series, exactly this line."""
+
+import json
+import re
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import generate_latest
+
+import relay
+from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
+from relay.observe.observer import REFUSALS_PER_SECOND
+from relay.signals import Committed, Noticed, Refusal, Reloaded, Signal
+from tests.observe.conftest import MS, NOON, Observed, attempted, event, kept, refused
+
+LATER = NOON + timedelta(minutes=5)
+
+
+# ---- series
+
+
+def test_an_accepted_webhook_is_counted_with_its_events_and_their_routes(observed: Observed) -> None:
+    observed.emit(kept(event(), event("contacts", "add"), routes=[["won", "all"], []]))
+    assert observed.value("relay_webhooks_total", source="crm", outcome="accepted") == 1
+    assert observed.samples("relay_events_total") == {
+        ("relay_events_total", "crm", "leads", "status", "yes"): 1,
+        ("relay_events_total", "crm", "contacts", "add", "no"): 1,
+    }
+    assert observed.samples("relay_route_matches_total") == {
+        ("relay_route_matches_total", "won"): 1,
+        ("relay_route_matches_total", "all"): 1,
+    }
+
+
+def test_an_unparsed_webhook_is_counted_as_such(observed: Observed) -> None:
+    observed.emit(kept(unparsed="empty body"))
+    assert observed.samples("relay_webhooks_total") == {("relay_webhooks_total", "crm", "unparsed"): 1}
+
+
+def test_an_answer_is_timed_against_the_two_seconds_amocrm_waits(observed: Observed) -> None:
+    observed.emit(kept())
+    assert observed.value("relay_ack_seconds_bucket", source="crm", le="1.0") == 0
+    assert observed.value("relay_ack_seconds_bucket", source="crm", le="2.0") == 1
+    assert observed.value("relay_ack_seconds_sum", source="crm") == 1.4
+
+
+def test_the_last_webhook_is_dated_by_its_arrival(observed: Observed) -> None:
+    observed.emit(kept())
+    assert observed.value("relay_last_webhook_timestamp_seconds", source="crm") == NOON.timestamp()
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_a_refused_webhook_is_counted_by_its_refusal(refusal: Refusal, observed: Observed) -> None:
+    observed.emit(refused(refusal, source="crm"))
+    assert observed.samples("relay_webhooks_total") == {("relay_webhooks_total", "crm", str(refusal)): 1}
+
+
+@pytest.mark.parametrize(
+    ("reason", "verdict", "outcome"),
+    [
+        (Reason.OK, Delivered(), "delivered"),
+        (Reason.TIMEOUT, RetryAt(LATER), "retry"),
+        (Reason.CLIENT_ERROR, Dead("status 400"), "dead"),
+    ],
+)
+def test_an_attempt_is_counted_by_what_followed_and_why(
+    reason: Reason, verdict: Verdict, outcome: str, observed: Observed
+) -> None:
+    observed.emit(attempted(reason, verdict))
+    assert observed.samples("relay_attempts_total") == {("relay_attempts_total", "warehouse", outcome, str(reason)): 1}
+    assert observed.value("relay_attempt_seconds_sum", target="warehouse") == 0.01234
+
+
+def test_only_a_delivered_event_has_a_lag(observed: Observed) -> None:
+    observed.emit(attempted(Reason.CONNECT, RetryAt(LATER)))
+    assert observed.value("relay_delivery_lag_seconds_count", target="warehouse") is None
+    observed.emit(attempted())
+    assert observed.value("relay_delivery_lag_seconds_bucket", target="warehouse", le="3600.0") == 0
+    assert observed.value("relay_delivery_lag_seconds_bucket", target="warehouse", le="10800.0") == 1
+    assert observed.value("relay_delivery_lag_seconds_bucket", target="warehouse", le="259200.0") == 1
+
+
+def test_a_commit_is_timed(observed: Observed) -> None:
+    observed.emit(Committed(writes=3, took=20 * MS))
+    assert observed.value("relay_store_commit_seconds_bucket", le="0.01") == 0
+    assert observed.value("relay_store_commit_seconds_bucket", le="0.025") == 1
+
+
+def test_the_last_reload_tells_whether_and_when(observed: Observed) -> None:
+    assert observed.value("relay_config_last_reload_successful") == 1
+    observed.clock.now += 60
+    observed.emit(Reloaded(file="routes.yaml", problems=["routes.yaml:3:1  no"]))
+    assert observed.value("relay_config_last_reload_successful") == 0
+    assert observed.value("relay_config_last_reload_timestamp_seconds") == NOON.timestamp() + 60
+    observed.emit(Reloaded(file="routes.yaml"))
+    assert observed.value("relay_config_last_reload_successful") == 1
+
+
+def test_the_build_tells_its_version(observed: Observed) -> None:
+    assert observed.value("relay_build_info", version=relay.__version__) == 1
+
+
+def test_ten_thousand_words_make_one_series(observed: Observed) -> None:
+    observed.emit(kept(event("leads", "add")))
+    observed.emit(kept(event("invented", "add"), event("leads", "invented"), event("invented", "invented")))
+    before = len(observed.samples())
+    for number in range(10_000):
+        word = f"invented-{number}"
+        observed.emit(kept(event(word, "add"), event("leads", word), event(word, word)))
+    assert len(observed.samples()) == before
+    assert observed.value("relay_events_total", source="crm", entity="other", action="add", routed="no") == 10_001
+
+
+def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
+    for signal in (kept(event(), routes=[["all"]]), attempted(), Committed(writes=1, took=MS)):
+        observed.emit(signal)
+    exposed = generate_latest(observed.registry).decode()
+    assert {line.split()[2] for line in exposed.splitlines() if line.startswith("# TYPE")} == {
+        "relay_webhooks_total",
+        "relay_ack_seconds",
+        "relay_last_webhook_timestamp_seconds",
+        "relay_events_total",
+        "relay_route_matches_total",
+        "relay_attempts_total",
+        "relay_attempt_seconds",
+        "relay_delivery_lag_seconds",
+        "relay_store_commit_seconds",
+        "relay_config_last_reload_successful",
+        "relay_config_last_reload_timestamp_seconds",
+        "relay_build_info",
+    }
+
+
+# ---- lines
+
+
+@pytest.mark.parametrize(
+    ("signal", "line"),
+    [
+        (
+            kept(event()),
+            "debug accepted source=crm webhook=w-1 request_id=r-1 events=1 deliveries=2 ms=1400.0",
+        ),
+        (
+            kept(unparsed="empty body"),
+            'warn  unparsed source=crm webhook=w-1 request_id=r-1 bytes=3 ms=1400.0 detail="empty body"',
+        ),
+        (
+            refused(Refusal.UNAUTHORIZED),
+            "info  refused source=- outcome=unauthorized remote=192.0.2.7 ms=3.0",
+        ),
+        (
+            refused(Refusal.TOO_LARGE, source="crm", detail="5 MiB"),
+            'warn  refused source=crm outcome=too_large remote=192.0.2.7 ms=3.0 detail="5 MiB"',
+        ),
+        (
+            attempted(),
+            "info  attempt target=warehouse event=e-1 attempt=2 outcome=delivered reason=2xx status=200 ms=12.3",
+        ),
+        (
+            attempted(replay=True),
+            (
+                "info  attempt target=warehouse event=e-1 attempt=2 outcome=delivered reason=2xx status=200 ms=12.3"
+                " replay=true"
+            ),
+        ),
+        (
+            attempted(Reason.SERVER_ERROR, RetryAt(LATER), status=503, detail="busy"),
+            (
+                "info  attempt target=warehouse event=e-1 attempt=2 outcome=retry reason=5xx status=503 ms=12.3"
+                " due_at=2026-11-22T12:05:00.000Z detail=busy"
+            ),
+        ),
+        (
+            attempted(Reason.CONNECT, Dead("tried for 3 days"), status=None),
+            (
+                "warn  attempt target=warehouse event=e-1 attempt=2 outcome=dead reason=connect ms=12.3"
+                ' why="tried for 3 days"'
+            ),
+        ),
+        (
+            Reloaded(file="routes.yaml", parked=("old-bot", "older-bot")),
+            'info  routes reloaded file=routes.yaml parked="old-bot; older-bot"',
+        ),
+        (
+            Reloaded(file="routes.yaml", problems=("routes.yaml:3:1  no", "routes.yaml:4:1  nor")),
+            'error routes unchanged file=routes.yaml problems="routes.yaml:3:1  no; routes.yaml:4:1  nor"',
+        ),
+        (
+            Noticed(level="error", text="the breaker opened", fields={"target": "bot", "event": "e-1"}),
+            "error the breaker opened target=bot event=e-1",
+        ),
+        (Noticed(level="odd", text="a level nobody knows", fields={}), "info  a level nobody knows"),
+    ],
+)
+def test_a_signal_is_one_line(signal: Signal, line: str, observed: Observed) -> None:
+    observed.emit(signal)
+    assert observed.lines() == [f"2026-11-22T12:00:00.000Z {line}"]
+
+
+def test_a_commit_writes_no_line(observed: Observed) -> None:
+    observed.emit(Committed(writes=1, took=MS))
+    assert observed.lines() == []
+
+
+def test_accepted_webhooks_are_silent_unless_debugging() -> None:
+    observed = Observed(level="info")
+    observed.emit(kept(event()))
+    assert observed.lines() == []
+    observed.emit(attempted())
+    assert len(observed.lines()) == 1
+
+
+def test_a_detail_is_cut_at_500_characters() -> None:
+    observed = Observed("json")
+    observed.emit(attempted(Reason.OTHER_STATUS, Dead("w" * 900), detail="d" * 900))
+    line = json.loads(observed.lines()[0])
+    assert (len(line["detail"]), len(line["why"])) == (500, 500)
+
+
+def test_a_storm_of_refusals_is_counted_in_full_and_logged_in_part(observed: Observed) -> None:
+    for _ in range(1_000):
+        observed.emit(refused())
+    assert len(observed.lines()) == REFUSALS_PER_SECOND
+    assert observed.value("relay_webhooks_total", source="-", outcome="unauthorized") == 1_000
+    observed.clock.now += 1
+    observed.emit(refused())
+    assert observed.lines()[-1].endswith(" held_back=990")
+    observed.emit(refused())
+    assert "held_back" not in observed.lines()[-1]
+
+
+def test_one_kind_of_refusal_does_not_hide_another(observed: Observed) -> None:
+    for _ in range(1_000):
+        observed.emit(refused())
+    observed.emit(refused(Refusal.UNAVAILABLE, source="crm"))
+    assert "outcome=unavailable" in observed.lines()[-1]
+
+
+# ---- whatever the payloads hold
+
+
+NASTY = "\r\n\t\x00\x07\x1b[31m\x7f\x85\x9b\u2028\u2029\u202e\u2066\u200f\ufeff\ud800\"\\= 'ё"
+texts = st.text(alphabet=st.one_of(st.sampled_from(NASTY), st.characters()), max_size=40)
+
+
+def hostile(kind: int, text: str) -> Signal:
+    """A signal with `text` wherever a payload, a target or a sender can put one."""
+    signals: list[Signal] = [
+        kept(unparsed=text),
+        refused(detail=text, source=text),
+        attempted(Reason.REQUEST, Dead(text), detail=text),
+        Reloaded(file=text, problems=[text, text]),
+        Noticed(level="warning", text=text, fields={"error": text, "event": text, "path": Exception(text)}),
+    ]
+    return signals[kind]
+
+
+@given(kind=st.integers(0, 4), text=texts)
+def test_a_text_line_neither_ends_early_nor_colours_a_terminal(kind: int, text: str) -> None:
+    observed = Observed()
+    observed.emit(hostile(kind, text))
+    written = observed.file.getvalue()
+    assert written.endswith("\n")
+    assert written[:-1].isprintable()
+
+
+@given(kind=st.integers(0, 4), text=texts)
+def test_a_json_line_is_ascii_and_reads_back(kind: int, text: str) -> None:
+    observed = Observed("json")
+    observed.emit(hostile(kind, text))
+    (line,) = observed.lines()
+    assert line.isascii()
+    assert line.isprintable()
+    fields = json.loads(line)
+    assert {"time", "level", "message"} <= fields.keys()
+    match kind:
+        case 0 | 1:
+            assert fields.get("detail", "") == text
+        case 2:
+            assert (fields["why"], fields.get("detail", "")) == (text, text)
+        case 3:
+            assert (fields["file"], fields["problems"]) == (text, [text, text])
+        case _:
+            assert (fields["message"], fields["error"], fields["event"]) == (text, text, text)
+
+
+@given(texts)
+def test_a_quoted_text_can_be_read_back(text: str) -> None:
+    """Python's own reader of escapes undoes ours, so no two texts look alike."""
+    observed = Observed()
+    observed.emit(Noticed(level="info", text="said", fields={"text": text}))
+    shown = observed.lines()[0].partition(" text=")[2]
+    if shown.startswith('"'):
+        shown = "".join(read_escape(part) for part in split_escapes(shown[1:-1]))
+    assert shown == text
+
+
+def split_escapes(text: str) -> list[str]:
+    return re.findall(r"\\(?:x..|u....|U........|.)|[^\\]", text)
+
+
+def read_escape(part: str) -> str:
+    if not part.startswith("\\"):
+        return part
+    return part.encode("ascii").decode("unicode_escape")
