@@ -11,7 +11,7 @@ What belongs to no event (`foo=bar`, `leads[add]=7`) goes under `_extra` of the 
 under `_conflicts` of its event, or of the first one. A name that is taken gets an underscore in front.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -57,6 +57,26 @@ def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[],
         )
         for item in items
     ]
+
+
+def alone(tree: Tree, position: int) -> Tree:
+    """The tree that amoCRM would have sent for one event of a body alone: `position` counts from 0, as `read` orders.
+
+    Everything keeps its place and its text, and the index becomes 0. What was no event's stays with an only event.
+    """
+    rest = {name: node for name, node in tree.items() if name != CONFLICTS}
+    paths = [path for path, _entity, _action, node in _candidates(_without_account(rest)) if isinstance(node, dict)]
+    if len(paths) == 1 or widget.is_call(tree):
+        return rest
+    chosen = paths[position]
+    indexed = (*chosen[:-1], "0") if is_index(chosen[-1]) else chosen
+    one: Tree = {}
+    for name, node in rest.items():
+        if name == chosen[0]:
+            place(one, indexed, _at(node, chosen[1:]))
+        elif name == "account":
+            one[name] = node
+    return one
 
 
 def dump(event: Event) -> bytes:
@@ -180,6 +200,16 @@ def _lifted(item: Tree, note: dict[str, Json]) -> dict[str, Json]:
         else:
             data[free(key, data.keys() | note.keys())] = value(key, node)
     return data
+
+
+def _without_account(tree: Tree) -> Tree:
+    return {name: node for name, node in tree.items() if not (name == "account" and isinstance(node, dict))}
+
+
+def _at(node: Json, path: Sequence[str]) -> Json:
+    for part in path:
+        node = node[int(part)] if isinstance(node, list) else node[part]
+    return node
 
 
 def _keep(data: dict[str, Json], name: str, node: Json) -> None:
