@@ -1,0 +1,184 @@
+"""What operators and their tools ask -> metrics, health, a reload. The private listener."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from relay.model import Secret
+from relay.signals import Emit, Noticed, Reloaded
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(milliseconds=150)
+"""How long an answer may wait for the store: metrics and health are due within 200 ms, whatever the disk does."""
+REFRESH_EVERY = timedelta(seconds=1)
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def admin(
+    *,
+    registry: CollectorRegistry,
+    refresh: Callable[[], Awaitable[None]],
+    ready: Callable[[], Awaitable[str | None]],
+    reload: Callable[[], Awaitable[Reloaded]],
+    emit: Emit,
+    token: Secret | None = None,
+    hosts: Collection[str] = (),
+) -> web.Application:
+    """The app of the private listener.
+
+    `refresh` brings the gauges in `registry` up to date; it is called at most once a second, and a scrape that it is
+    too late for gets the figures of before. `ready` says why webhooks cannot be kept now, or None.
+    With a `token` every path but /livez asks for it. Without one only requests that name the loopback or one of
+    `hosts`, the addresses listened on, are answered: a web page must not get here by DNS rebinding.
+    """
+    desk = _Desk(registry, _Asked(lambda: _told(refresh, emit), every=REFRESH_EVERY), _Asked(ready), reload)
+    app = web.Application(middlewares=[_demand_token(token) if token else _demand_host(hosts), _list_paths])
+    app.add_routes([
+        web.get("/metrics", desk.metrics),
+        web.get("/livez", desk.livez),
+        web.get("/readyz", desk.readyz),
+        web.post("/-/reload", desk.reload),
+    ])  # fmt: skip
+    app.on_response_prepare.append(_hide_versions)
+    app.on_cleanup.append(desk.close)
+    return app
+
+
+class _Desk:
+    """Request -> answer, path by path."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        refreshed: "_Asked[None]",
+        readiness: "_Asked[str | None]",
+        reload: Callable[[], Awaitable[Reloaded]],
+    ) -> None:
+        self._registry = registry
+        self._refreshed = refreshed
+        self._readiness = readiness
+        self._reload = reload
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """The registry, in the format the scraper prefers."""
+        with suppress(TimeoutError):  # the gauges keep what they showed before
+            await self._refreshed.answer()
+        encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
+        return web.Response(body=encode(self._registry), headers={hdrs.CONTENT_TYPE: content_type})
+
+    async def livez(self, _request: web.Request) -> web.Response:
+        """200 as long as the loop turns."""
+        return web.Response(text="ok\n")
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """200, or 503 and the reason."""
+        try:
+            reason = await self._readiness.answer()
+        except TimeoutError:
+            reason = "the store does not answer"
+        return web.Response(status=503, text=f"{reason}\n") if reason else web.Response(text="ready\n")
+
+    async def reload(self, _request: web.Request) -> web.Response:
+        """200, or 422 and every problem."""
+        problems = list((await self._reload()).problems)
+        if problems:
+            return web.json_response({"reloaded": False, "problems": problems}, status=422)
+        return web.json_response({"reloaded": True})
+
+    async def close(self, _app: web.Application) -> None:
+        """Leave no question open."""
+        await self._refreshed.stop()
+        await self._readiness.stop()
+
+
+# ---- who may ask
+
+
+def _demand_token(token: Secret) -> Middleware:
+    @web.middleware
+    async def demand(request: web.Request, handler: Handler) -> web.StreamResponse:
+        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        if request.path == "/livez" or (scheme.lower() == "bearer" and token.matches(given.strip())):
+            return await handler(request)
+        raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"}, text="this needs the admin token\n")
+
+    return demand
+
+
+def _demand_host(hosts: Collection[str]) -> Middleware:
+    allowed = LOOPBACK | {f"[{host}]" if ":" in host else host for host in hosts}
+
+    @web.middleware
+    async def demand(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if _without_port(request.host) in allowed:
+            return await handler(request)
+        raise web.HTTPMisdirectedRequest(text=f"not a name of this listener; use {', '.join(sorted(allowed))}\n")
+
+    return demand
+
+
+def _without_port(host: str) -> str:
+    return re.sub(r":\d*$", "", host.lower())
+
+
+# ---- manners
+
+
+@web.middleware
+async def _list_paths(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """An unknown path is answered with those that there are."""
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        paths = [
+            f"{route.method} {route.resource.canonical}" for route in request.app.router.routes() if route.resource
+        ]
+        listed = "\n".join(path for path in paths if not path.startswith(hdrs.METH_HEAD))
+        raise web.HTTPNotFound(text=f"not found; there are\n{listed}\n") from None
+
+
+async def _hide_versions(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop(hdrs.SERVER, None)
+
+
+async def _told(refresh: Callable[[], Awaitable[None]], emit: Emit) -> None:
+    try:
+        await refresh()
+    except Exception as error:  # noqa: BLE001  the other metrics are needed most when the store is in trouble
+        emit(Noticed(level="warning", text="cannot read the backlog for the metrics", fields={"error": str(error)}))
+
+
+class _Asked(Generic[T]):
+    """A question put once at a time, however many want the answer, and not again before `every` has passed."""
+
+    def __init__(self, ask: Callable[[], Awaitable[T]], *, every: timedelta = timedelta()) -> None:
+        self._ask = ask
+        self._every = every.total_seconds()
+        self._task: asyncio.Task[T] | None = None
+        self._asked_at = 0.0
+
+    async def answer(self) -> T:
+        """TimeoutError if it takes too long; it is not asked again for that, and the answer serves whoever is next."""
+        now = asyncio.get_running_loop().time()
+        if self._task is None or (self._task.done() and now - self._asked_at >= self._every):
+            self._task, self._asked_at = asyncio.create_task(self._put()), now
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            return await asyncio.shield(self._task)
+
+    async def _put(self) -> T:
+        return await self._ask()
+
+    async def stop(self) -> None:
+        """Ask no more; whoever waits is cancelled."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=PATIENCE.total_seconds())

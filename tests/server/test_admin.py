@@ -1,0 +1,229 @@
+"""The private listener, asked over a real connection."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.parser import text_string_to_metric_families
+
+from relay.model import Secret
+from relay.server.admin import admin
+from relay.signals import Noticed, Reloaded, Signal
+
+Client = TestClient[web.Request, web.Application]
+
+PATHS = [("GET", "/metrics"), ("GET", "/livez"), ("GET", "/readyz"), ("POST", "/-/reload")]
+BEARER = {"Authorization": "Bearer a-long-admin-token"}
+
+
+class Relay:
+    """What stands behind the listener; its answers are set by the test."""
+
+    def __init__(self, connect: Callable[[web.Application], Awaitable[Client]]) -> None:
+        self._connect = connect
+        self.registry = CollectorRegistry()
+        self.backlog = Gauge("relay_backlog", "As the store knows it.", registry=self.registry)
+        self.refreshes = 0
+        self.reason: str | None = None
+        self.problems: list[str] = []
+        self.signals: list[Signal] = []
+
+    async def refresh(self) -> None:
+        self.refreshes += 1
+        self.backlog.set(self.refreshes)
+
+    async def ready(self) -> str | None:
+        return self.reason
+
+    async def reload(self) -> Reloaded:
+        return Reloaded(file="routes.yaml", problems=self.problems)
+
+    async def client(self, **more: Any) -> Client:
+        asked = {"refresh": self.refresh, "ready": self.ready, "reload": self.reload} | more
+        return await self._connect(admin(registry=self.registry, emit=self.signals.append, **asked))
+
+
+@pytest.fixture
+def relay(aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> Relay:
+    return Relay(aiohttp_client)
+
+
+def backlog_in(text: str) -> float:
+    return next(f.samples[0].value for f in text_string_to_metric_families(text) if f.name == "relay_backlog")
+
+
+async def hang() -> None:
+    await asyncio.Event().wait()
+
+
+# ---- metrics
+
+
+async def test_metrics_are_fresh(relay: Relay) -> None:
+    answer = await (await relay.client()).get("/metrics")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    assert backlog_in(await answer.text()) == 1
+
+
+async def test_metrics_come_as_openmetrics_to_those_who_ask(relay: Relay) -> None:
+    answer = await (await relay.client()).get("/metrics", headers={"Accept": "application/openmetrics-text"})
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert (await answer.text()).endswith("# EOF\n")
+
+
+async def test_many_scrapes_ask_the_store_once_a_second(relay: Relay) -> None:
+    client = await relay.client()
+    answers = await asyncio.gather(*(client.get("/metrics") for _ in range(20)))
+    assert {answer.status for answer in answers} == {200}
+    assert relay.refreshes == 1
+
+
+async def test_a_refresh_that_never_ends_delays_no_scrape_for_long(relay: Relay) -> None:
+    client = await relay.client(refresh=hang)
+    for _ in range(2):
+        begin = perf_counter()
+        answer = await client.get("/metrics")
+        assert (answer.status, backlog_in(await answer.text())) == (200, 0)
+        assert perf_counter() - begin < 2
+
+
+async def test_a_late_refresh_is_not_begun_again_but_waited_for(relay: Relay) -> None:
+    go = asyncio.Event()
+
+    async def slow() -> None:
+        await go.wait()
+        await relay.refresh()
+
+    client = await relay.client(refresh=slow)
+    assert backlog_in(await (await client.get("/metrics")).text()) == 0
+    go.set()
+    assert backlog_in(await (await client.get("/metrics")).text()) == 1
+
+
+async def test_a_refresh_that_hangs_ends_with_the_listener(relay: Relay) -> None:
+    client = await relay.client(refresh=hang)
+    await client.get("/metrics")
+    await client.close()
+    assert [task for task in asyncio.all_tasks() if "_Asked" in repr(task)] == []
+
+
+async def test_a_store_in_trouble_hides_no_other_metric(relay: Relay) -> None:
+    async def fail() -> None:
+        raise OSError("no such disk")
+
+    answer = await (await relay.client(refresh=fail)).get("/metrics")
+    assert answer.status == 200
+    assert [(s.level, s.fields) for s in relay.signals if isinstance(s, Noticed)] == [
+        ("warning", {"error": "no such disk"})
+    ]
+
+
+# ---- health and reload
+
+
+async def test_it_lives_whatever_the_store_says(relay: Relay) -> None:
+    relay.reason = "disk full"
+    answer = await (await relay.client()).get("/livez")
+    assert (answer.status, await answer.text()) == (200, "ok\n")
+
+
+async def test_it_is_ready_as_long_as_it_can_commit(relay: Relay) -> None:
+    client = await relay.client()
+    answer = await client.get("/readyz")
+    assert (answer.status, await answer.text()) == (200, "ready\n")
+    relay.reason = "disk full"
+    answer = await client.get("/readyz")
+    assert (answer.status, await answer.text()) == (503, "disk full\n")
+
+
+async def test_it_is_not_ready_if_nobody_can_tell(relay: Relay) -> None:
+    answer = await (await relay.client(ready=hang)).get("/readyz")
+    assert (answer.status, await answer.text()) == (503, "the store does not answer\n")
+
+
+async def test_a_reload_tells_what_became_of_it(relay: Relay) -> None:
+    client = await relay.client()
+    answer = await client.post("/-/reload")
+    assert (answer.status, await answer.json()) == (200, {"reloaded": True})
+    relay.problems = ["routes.yaml:3:1  no", "routes.yaml:4:1  nor"]
+    answer = await client.post("/-/reload")
+    assert (answer.status, await answer.json()) == (422, {"reloaded": False, "problems": relay.problems})
+
+
+async def test_a_reload_is_not_done_by_looking(relay: Relay) -> None:
+    answer = await (await relay.client()).get("/-/reload")
+    assert answer.status == 405
+    assert answer.headers["Allow"] == "POST"
+
+
+async def test_an_unknown_path_is_answered_with_those_there_are(relay: Relay) -> None:
+    answer = await (await relay.client()).get("/")
+    assert answer.status == 404
+    assert await answer.text() == "not found; there are\nGET /metrics\nGET /livez\nGET /readyz\nPOST /-/reload\n"
+
+
+@pytest.mark.parametrize("path", ["/livez", "/nowhere"])
+async def test_no_answer_tells_versions(path: str, relay: Relay) -> None:
+    answer = await (await relay.client()).get(path)
+    assert "Server" not in answer.headers
+
+
+# ---- who may ask
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+@pytest.mark.parametrize("given", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "a-long-admin-token"}])
+async def test_with_a_token_only_liveness_is_told_to_strangers(
+    method: str, path: str, given: dict[str, str], relay: Relay
+) -> None:
+    client = await relay.client(token=Secret("a-long-admin-token"))
+    answer = await client.request(method, path, headers=given)
+    if path == "/livez":
+        assert answer.status == 200
+    else:
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert relay.refreshes == 0
+
+
+async def test_a_stranger_does_not_learn_which_paths_there_are(relay: Relay) -> None:
+    answer = await (await relay.client(token=Secret("a-long-admin-token"))).get("/nowhere")
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_the_token_opens_every_path_under_any_name(method: str, path: str, relay: Relay) -> None:
+    client = await relay.client(token=Secret("a-long-admin-token"))
+    answer = await client.request(method, path, headers=BEARER | {"Host": "relay.internal.example"})
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:8081", "127.0.0.1", "127.0.0.1:8081", "[::1]", "[::1]:8081", "192.0.2.9:8081"]
+)
+async def test_loopback_and_the_address_listened_on_are_names_of_ours(host: str, relay: Relay) -> None:
+    answer = await (await relay.client(hosts=["192.0.2.9"])).get("/readyz", headers={"Host": host})
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8081", "localhost.evil.example", "127.0.0.1.evil.example", "[::2]", "::1", ""],
+)
+async def test_a_page_that_rebinds_its_name_gets_nothing(method: str, path: str, host: str, relay: Relay) -> None:
+    client = await relay.client(hosts=["192.0.2.9"])
+    answer = await client.request(method, path, headers={"Host": host})
+    assert answer.status in {400, 421}
+    assert relay.refreshes == 0
+
+
+async def test_an_ipv6_address_listened_on_is_named_in_brackets(relay: Relay) -> None:
+    client = await relay.client(hosts=["2001:db8::9"])
+    assert (await client.get("/livez", headers={"Host": "[2001:db8::9]:8081"})).status == 200
