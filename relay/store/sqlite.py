@@ -22,6 +22,7 @@ from relay.store.writer import Writer
 
 T = TypeVar("T")
 
+RECOVERY = "update deliveries set claimed = 0, due_at = ? where state = 'pending' and claimed = 1"
 BUSY_TIMEOUT = timedelta(seconds=1)
 OLDEST_SAFE_SQLITE = 3_051_003  # sqlite.org/wal.html#walresetbug: before it, two checkpoints at once may corrupt
 
@@ -56,9 +57,7 @@ class SqliteStore:
             connection = _connect(path)
             _demand_durability(connection, path)
             migrate(connection, str(path))
-            connection.execute(
-                "update deliveries set claimed = 0, due_at = ? where state = 'pending' and claimed = 1", (to_ms(now),)
-            )
+            connection.execute(RECOVERY, (to_ms(now),))
         except BaseException:
             lock.release()
             raise
