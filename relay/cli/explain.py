@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from uuid_utils import uuid7
@@ -15,7 +14,7 @@ from uuid_utils import uuid7
 from relay.amocrm import events, form
 from relay.cli.filters import named
 from relay.cli.options import config_option, json_option, load, store_option, visiting
-from relay.cli.screen import cell, console, inset, json_text, print_json, printable
+from relay.cli.screen import block, cell, json_text, print_json, put
 from relay.cli.screen import table as columns
 from relay.delivery.render import render
 from relay.model import Delivery, Event, Json, Target
@@ -63,9 +62,9 @@ def explain(body: str, source: str | None, config_path: Path, store_path: Path, 
     if as_json:
         print_json({"events": [_document(*each) for each in explained]})
     else:
-        screen = console()
-        for each in explained:
-            _print(screen, *each)
+        for number, each in enumerate(explained):
+            put(*[""] * bool(number))
+            _print(*each)
 
 
 # ---- what to explain
@@ -138,17 +137,21 @@ def _request(config: Config, target: Target, event: Event) -> Shown:
 # ---- for people
 
 
-def _print(screen: Console, event: Event, routes: Sequence[RouteExplanation], requests: Sequence[Shown]) -> None:
-    screen.print(Text.assemble(cell(f"{event.type} {event.entity_id}".rstrip(), "bold"), cell(f"  {event.id}", "dim")))
-    screen.print(inset(cell(json_text(event.data)), 4))
+def _print(event: Event, routes: Sequence[RouteExplanation], requests: Sequence[Shown]) -> None:
+    put(
+        Text.assemble(
+            cell(f"{event.type} {event.entity_id}".rstrip(), "bold"), cell(f"  from {event.source}  {event.id}", "dim")
+        )
+    )
+    put(block(json_text(event.data)), indent=4)
     for explanation in routes:
-        screen.print(inset(_verdict(explanation)))
+        put(_verdict(explanation), indent=2)
         if explanation.checks:
-            screen.print(inset(_checks(explanation), 4))
+            put(_checks(explanation), indent=4)
     if not requests:
-        screen.print("\nIt goes nowhere.\n")
+        put("\nIt goes nowhere.")
     for request in requests:
-        _print_request(screen, request)
+        _print_request(request)
 
 
 def _verdict(explanation: RouteExplanation) -> Text:
@@ -163,7 +166,7 @@ def _verdict(explanation: RouteExplanation) -> Text:
 
 
 def _checks(explanation: RouteExplanation) -> Table:
-    shown = columns("", "", "", "")
+    shown = columns("held", "field", "wanted", "is", folds=("wanted", "is"), headed=False)
     for each in explanation.checks:
         shown.add_row(
             cell("held", "green") if each.held else cell("not", "red"),
@@ -174,11 +177,9 @@ def _checks(explanation: RouteExplanation) -> Table:
     return shown
 
 
-def _print_request(screen: Console, request: Shown) -> None:
-    screen.print(Text.assemble("\n", (request.target, "bold"), f"  POST {printable(request.url)}"))
-    for name, value in request.headers.items():
-        screen.print(inset(cell(f"{name}: {value}"), 4))
-    screen.print(inset(cell(f"\n{request.body}\n"), 4))
+def _print_request(request: Shown) -> None:
+    put("", Text.assemble(cell(request.target, "bold"), cell(f"  POST {request.url}")))
+    put(*(cell(f"{name}: {value}") for name, value in request.headers.items()), "", cell(request.body), indent=4)
 
 
 # ---- for programs

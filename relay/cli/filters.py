@@ -62,7 +62,8 @@ def filtered(command: Callable[..., T]) -> Callable[..., T]:
 
 def state_option(*states: State, text: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """`--state`, which may be given several times."""
-    return click.option("--state", "states", type=click.Choice([*states]), multiple=True, help=text)
+    choice = click.Choice([each.value for each in states])
+    return click.option("--state", "states", type=choice, multiple=True, help=text)
 
 
 async def named(store: Store, id_: str) -> tuple[WebhookRecord, tuple[EventRecord, ...]]:

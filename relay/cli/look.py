@@ -11,7 +11,8 @@ from rich.table import Table
 from relay.cli import documents
 from relay.cli.filters import filtered, state_option
 from relay.cli.options import asynchronous, config_option, json_option, load, store_option, visiting
-from relay.cli.screen import cell, console, length, note, print_json, rfc3339, short_time, starts, state, table
+from relay.cli.screen import cell, length, note, print_json, put, rfc3339, short_time, starts, state, table, width
+from relay.cli.show import outlook
 from relay.errors import RoutesInvalid
 from relay.model import State, Webhook
 from relay.store.contract import Backlog, DeliveryRecord, Filter, Intake, Store
@@ -74,11 +75,12 @@ def _print_status(
             "-" if each.oldest_at is None else length(now - each.oldest_at),
             "?" if routed is None else "yes" if name in routed else cell("no longer", "red"),
         )
-    screen = console()
-    screen.print(targets if standing else "no targets")
+    put(targets if standing else "no targets")
     last = "never" if intake.last_at is None else f"{rfc3339(intake.last_at)}, {length(now - intake.last_at)} ago"
-    screen.print(f"\nlast webhook  {last}")
-    screen.print(f"unparsed      {intake.unparsed}{', see relay list --unparsed' if intake.unparsed else ''}")
+    put(
+        f"\nlast webhook  {last}",
+        f"unparsed      {intake.unparsed}{', see relay list --unparsed' if intake.unparsed else ''}",
+    )
 
 
 # ---- list
@@ -138,9 +140,8 @@ def _print_deliveries(page: Sequence[DeliveryRecord], limit: int, as_json: bool)
     if as_json:
         print_json([documents.delivery(each) for each in page])
         return
-    screen = console()
     if page:
-        screen.print(_wide(page) if screen.width >= WIDE else _narrow(page))
+        put(_wide(page, datetime.now(UTC)) if width() >= WIDE else _narrow(page))
     else:
         note("no deliveries")
     if len(page) >= limit:
@@ -148,7 +149,7 @@ def _print_deliveries(page: Sequence[DeliveryRecord], limit: int, as_json: bool)
 
 
 def _narrow(page: Sequence[DeliveryRecord]) -> Table:
-    shown = table("ID", "ARRIVED (UTC)", "EVENT", "TARGET", "STATE", whole=("ID", "ARRIVED (UTC)", "STATE"))
+    shown = table("ID", "ARRIVED (UTC)", "EVENT", "TARGET", "STATE", folds=("EVENT", "TARGET"))
     ids = starts([each.event_id for each in page])
     for each in page:
         shown.add_row(
@@ -161,9 +162,9 @@ def _narrow(page: Sequence[DeliveryRecord]) -> Table:
     return shown
 
 
-def _wide(page: Sequence[DeliveryRecord]) -> Table:
+def _wide(page: Sequence[DeliveryRecord], now: datetime) -> Table:
     columns = ("ID", "ARRIVED", "EVENT", "TARGET", "STATE", "ATTEMPTS", "NOTE")
-    shown = table(*columns, right=("ATTEMPTS",), whole=("ID", "ARRIVED", "STATE"))
+    shown = table(*columns, right=("ATTEMPTS",), folds=("EVENT", "TARGET", "NOTE"))
     for each in page:
         shown.add_row(
             cell(each.event_id),
@@ -172,7 +173,7 @@ def _wide(page: Sequence[DeliveryRecord]) -> Table:
             cell(each.target),
             state(each.state),
             cell(each.attempt),
-            cell(_note(each)),
+            cell(outlook(each, now)),
         )
     return shown
 
@@ -181,15 +182,11 @@ def _about(record: DeliveryRecord) -> str:
     return f"{record.entity}.{record.action} {record.entity_id}".rstrip()
 
 
-def _note(record: DeliveryRecord) -> str:
-    return record.why or ("" if record.due_at is None else f"due {rfc3339(record.due_at)}")
-
-
 def _print_unparsed(page: Sequence[Webhook], limit: int, as_json: bool) -> None:
     if as_json:
         print_json([documents.webhook(each) for each in page])
         return
-    shown = table("ID", "ARRIVED (UTC)", "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), whole=("ID", "ARRIVED (UTC)"))
+    shown = table("ID", "ARRIVED (UTC)", "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), folds=("UNPARSED",))
     ids = starts([each.id for each in page])
     for each in page:
         shown.add_row(
@@ -200,7 +197,7 @@ def _print_unparsed(page: Sequence[Webhook], limit: int, as_json: bool) -> None:
             cell(each.unparsed),
         )
     if page:
-        console().print(shown)
+        put(shown)
     else:
         note("nothing is unparsed")
     if len(page) == limit:

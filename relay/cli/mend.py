@@ -13,7 +13,7 @@ from relay.amocrm import events, form
 from relay.cli import NotDone
 from relay.cli.filters import filtered, named, state_option
 from relay.cli.options import asynchronous, config_option, load, store_option, visiting
-from relay.cli.screen import cell, console, printable, table
+from relay.cli.screen import cell, printable, put, table
 from relay.errors import Unreadable
 from relay.model import Event, Routed, State, Webhook
 from relay.store.contract import Filter, Store
@@ -62,7 +62,7 @@ async def replay(
     for target, number in sorted(counts.items()):
         counted.add_row(cell(target), cell(number))
     if counts:
-        console().print(counted)
+        put(counted)
     click.echo(f"would replay {sum(counts.values())}" if dry_run else f"replayed {replayed}")
 
 

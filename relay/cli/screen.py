@@ -10,7 +10,6 @@ from typing import Literal
 import click
 import orjson
 from rich.console import Console, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -22,12 +21,25 @@ UNWRAPPED = 2000
 STYLES = {"delivered": "green", "pending": "yellow", "retry": "yellow", "dead": "red"}
 
 
-def console() -> Console:
-    """Of the terminal's width and colours; plain and unwrapped into a file or a pipe."""
-    plain = not sys.stdout.isatty()
-    return Console(
-        highlight=False, markup=False, emoji=False, no_color=plain or None, width=UNWRAPPED if plain else None
+def width() -> int:
+    """The terminal's columns, or `UNWRAPPED`."""
+    return Console().width if sys.stdout.isatty() else UNWRAPPED
+
+
+def put(*shown: RenderableType, indent: int = 0) -> None:
+    """Print each on lines of its own: in colour on a terminal, plain and unwrapped into a file or a pipe."""
+    console = Console(
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=width() - indent,
+        color_system="auto" if sys.stdout.isatty() else None,
     )
+    with console.capture() as captured:
+        for each in shown:
+            console.print(each)
+    for line in captured.get().splitlines():
+        click.echo((" " * indent + line).rstrip())
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -57,28 +69,28 @@ def note(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
-def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
-    """Columns under their headings: those in `right` are numbers, those in `whole` are never broken."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(columns))
+def table(*columns: str, right: Sequence[str] = (), folds: Sequence[str] = (), headed: bool = True) -> Table:
+    """Columns under their headings: those in `right` are numbers, those in `folds` give way where it is narrow."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=headed)
     for name in columns:
         justify: Literal["right", "left"] = "right" if name in right else "left"
-        made.add_column(name, justify=justify, no_wrap=name in whole or name in right, overflow="fold")
+        made.add_column(name, justify=justify, no_wrap=name not in folds, overflow="fold")
     return made
 
 
 def cell(text: object, style: str = "") -> Text:
-    """One cell, or a line."""
-    return Text(printable(str(text), keep="\n"), style)
+    """What fits a table or one line: a line end is escaped too."""
+    return Text(printable(str(text)), style)
+
+
+def block(text: str) -> Text:
+    """Several lines."""
+    return Text(printable(text, keep="\n"))
 
 
 def state(word: str) -> Text:
     """A state or a verdict in its colour."""
     return cell(word, STYLES.get(word, ""))
-
-
-def inset(shown: RenderableType, columns: int = 2) -> Padding:
-    """Moved to the right."""
-    return Padding.indent(shown, columns)
 
 
 # ---- times

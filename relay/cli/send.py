@@ -129,7 +129,7 @@ def _posted(url: str, body: bytes, dry_run: bool) -> bool:
     click.echo(f"POST {masked(url)}")
     for name, value in sent.items():
         click.echo(f"{name}: {value}")
-    click.echo(f"\n{printable(readable(body), keep=chr(10))}\n")
+    click.echo(f"\n{readable(body)}\n")
     if dry_run:
         return True
     answer = _post(url, sent, body)

@@ -7,14 +7,25 @@ from pathlib import Path
 from urllib.parse import unquote_plus
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from relay.cli import NotDone, documents
 from relay.cli.filters import named
 from relay.cli.options import asynchronous, json_option, store_option, visiting
-from relay.cli.screen import cell, console, inset, json_text, length, print_json, rfc3339, state, table
+from relay.cli.screen import (
+    block,
+    cell,
+    json_text,
+    length,
+    print_json,
+    printable,
+    put,
+    rfc3339,
+    short_time,
+    state,
+    table,
+)
 from relay.model import State, Webhook
 from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord
 
@@ -42,10 +53,10 @@ async def show(id_: str, raw: bool, store_path: Path, as_json: bool) -> None:
     elif as_json:
         print_json(documents.whole(record))
     else:
-        screen, now = console(), datetime.now(UTC)
-        _print_webhook(screen, record.webhook, now)
+        now = datetime.now(UTC)
+        _print_webhook(record.webhook, now)
         for event in record.events:
-            _print_event(screen, event, now)
+            _print_event(event, now)
 
 
 def _print_raw(body: bytes) -> None:
@@ -57,12 +68,12 @@ def _print_raw(body: bytes) -> None:
 # ---- the webhook
 
 
-def _print_webhook(screen: Console, webhook: Webhook, now: datetime) -> None:
-    facts = table("", "")
+def _print_webhook(webhook: Webhook, now: datetime) -> None:
+    facts = table("name", "value", folds=("value",), headed=False)
     for name, value in _facts(webhook, now):
         facts.add_row(cell(name, "dim"), value)
-    screen.print(facts)
-    screen.print(inset(cell(readable(webhook.body)), 4))
+    put(facts)
+    put(block(readable(webhook.body)), indent=4)
 
 
 def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
@@ -80,26 +91,28 @@ def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
 def readable(body: bytes) -> str:
     """A body for reading, not exact: a form as one `key=value` a line, unquoted; anything else as its text."""
     text = body.decode(errors="backslashreplace").strip()
-    return text if text[:1] in ("{", "[") else "\n".join(map(unquote_plus, text.split("&")))
+    if text[:1] in ("{", "["):
+        return printable(text, keep="\n")
+    return "\n".join(printable(unquote_plus(pair)) for pair in text.split("&"))
 
 
 # ---- its events
 
 
-def _print_event(screen: Console, event: EventRecord, now: datetime) -> None:
-    screen.print(Text.assemble("\n", ("event    ", "dim"), (event.id, "bold")))
-    screen.print(inset(cell(json_text(documents.parsed(event))), 4))
+def _print_event(event: EventRecord, now: datetime) -> None:
+    put("", Text.assemble(("event    ", "dim"), cell(event.id, "bold")))
+    put(block(json_text(documents.parsed(event))), indent=4)
     if not event.deliveries:
-        screen.print(inset("owed to no target"))
+        put("owed to no target", indent=2)
     for delivery in event.deliveries:
-        screen.print(inset(_standing(delivery, now)))
+        put(_standing(delivery, now), indent=2)
         if delivery.attempts:
-            screen.print(inset(_attempts(delivery.attempts), 4))
+            put(_attempts(delivery.attempts), indent=4)
 
 
 def _standing(delivery: DeliveryRecord, now: datetime) -> Text:
     """`warehouse  pending: attempt 3 in 4 min  (routes offer-made)`."""
-    more = _more(delivery, now)
+    more = outlook(delivery, now)
     return Text.assemble(
         cell(delivery.target, "bold"),
         "  ",
@@ -109,7 +122,8 @@ def _standing(delivery: DeliveryRecord, now: datetime) -> Text:
     )
 
 
-def _more(delivery: DeliveryRecord, now: datetime) -> str:
+def outlook(delivery: DeliveryRecord, now: datetime) -> str:
+    """What is next for it, or why it is dead; nothing more to say of the delivered."""
     if delivery.state is not State.PENDING:
         return delivery.why
     if delivery.claimed:
@@ -118,18 +132,18 @@ def _more(delivery: DeliveryRecord, now: datetime) -> str:
         return "an older one goes first"
     if delivery.due_at <= now:
         return f"attempt {delivery.attempt + 1} is due"
-    return f"attempt {delivery.attempt + 1} in {length(delivery.due_at - now)}, {rfc3339(delivery.due_at)}"
+    return f"attempt {delivery.attempt + 1} in {length(delivery.due_at - now)}"
 
 
 def _attempts(attempts: Sequence[AttemptRecord]) -> Table:
-    """Number, when, how long, what followed, why."""
-    shown = table("", "", "", "", "", "", right=())
+    columns = ("number", "started", "took", "verdict", "reason", "detail")
+    shown = table(*columns, right=("number", "took"), folds=("detail",), headed=False)
     for each in attempts:
         status = "" if each.status is None else each.status
         shown.add_row(
             cell(each.number),
-            cell(rfc3339(each.started_at)),
-            cell(length(each.took)),
+            short_time(each.started_at),
+            length(each.took),
             state(each.verdict),
             cell(f"{each.reason} {status}".rstrip()),
             cell(each.detail),

@@ -1,0 +1,203 @@
+"""A folder with a routes file full of secrets, a store with something of everything, and a way to run commands."""
+
+import asyncio
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from fcntl import ioctl
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from relay.amocrm import events, form, samples
+from relay.cli import relay
+from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, Verdict, Webhook
+from relay.routes import config
+from relay.routes.owe import owe
+from relay.store.contract import Store
+from relay.store.sqlite import SqliteStore
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+ESCAPE = "\x1b[31m"
+
+SECRETS = {
+    "CRM_TOKEN": "canary-token-0123456789",
+    "DWH_TOKEN": "canary-header-0123456789",
+    "DWH_SECRET": "Y2FuYXJ5LXNlY3JldC0wMTIzNDU2Nzg5MDEyMzQ1Njc=",
+    "DWH_PATH": "canary-path-0123456789",
+}
+
+ROUTES = """\
+version: 1
+sources:
+  crm:
+    token: ${CRM_TOKEN}
+targets:
+  sales-bot:
+    url: https://bot.example/amocrm
+  warehouse:
+    url: https://dwh.example/${DWH_PATH}
+    headers: {Authorization: "Bearer ${DWH_TOKEN}"}
+    secret: ${DWH_SECRET}
+routes:
+  - name: offer-made
+    match: {entity: leads, action: status, status_id: 16203337}
+    to: [sales-bot, warehouse]
+  - name: talks-to-us
+    match: {entity: leads, action: [call_in, mail_in]}
+    to: sales-bot
+  - name: everything-else
+    otherwise: true
+    to: warehouse
+tests:
+  - name: an offer reaches both
+    event: {entity: leads, action: status, data: {id: 1, status_id: 16203337}}
+    expect: {targets: [sales-bot, warehouse]}
+"""
+
+OFFER, CALL, CONTACT, GARBLED, CYRILLIC = (f"019ab000-000{n}-7000-8000-000000000000" for n in range(1, 6))
+"""Ids of the webhooks in the store; their event's id ends in 1."""
+
+
+def event_of(webhook_id: str) -> str:
+    return f"{webhook_id[:-1]}1"
+
+
+Run = Callable[..., Result]
+Use = Callable[[Store], Awaitable[object]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a routes file, and the variables it needs."""
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("RELAY_")]:
+        monkeypatch.delenv(name)
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path) -> Run:
+    """`run("list", "--json")`; what is not a click exception surfaces as the test's own error."""
+
+    def invoke(*arguments: str, stdin: bytes | None = None) -> Result:
+        return CliRunner().invoke(relay, arguments, input=stdin, prog_name="relay", catch_exceptions=False)
+
+    return invoke
+
+
+@pytest.fixture
+def kept(folder: Path) -> Path:
+    """The store, after some webhooks and attempts."""
+    path = folder / "relay.db"
+    asyncio.run(_opened(path, _fill))
+    return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    reason: Reason
+    verdict: Verdict
+    status: int | None = None
+    detail: str = ""
+
+
+OK = Attempt(reason=Reason.OK, verdict=Delivered(), status=200)
+BUSY = Attempt(
+    reason=Reason.SERVER_ERROR, verdict=RetryAt(NOON + MINUTE), status=503, detail=f"{ESCAPE}come back later"
+)
+REFUSED = Attempt(reason=Reason.CLIENT_ERROR, verdict=Dead("400 is in dead_on"), status=400, detail="bad price")
+
+
+async def _fill(store: Store) -> None:
+    offer = await keep(store, OFFER, form.encode(samples.body("leads.status")))
+    await settle(store, offer["sales-bot"], OK)
+    await settle(store, offer["warehouse"], BUSY)
+    [again] = await store.claim("warehouse", limit=1, max_bytes=1, now=NOON + MINUTE, lease=MINUTE)
+    await settle(store, again, REFUSED)
+    call = await keep(store, CALL, form.encode(samples.body("leads.call_in", fields={"id": "77"})))
+    await settle(store, call["sales-bot"], BUSY)
+    await keep(store, CONTACT, form.encode(samples.body("contacts.add", fields={"name": f"Анна {ESCAPE}"})))
+    await store.keep(_webhook(GARBLED, f"hello{ESCAPE}".encode(), unparsed=f"no events{ESCAPE}"), [])
+    body = form.encode(samples.body("contacts.add", fields={"name": "@"})).replace(b"%40", "Анна".encode("cp1251"))
+    cyrillic = body.replace("Телефон".encode(), b"tel")
+    await store.keep(_webhook(CYRILLIC, cyrillic, unparsed="not UTF-8: byte 0xc0"), [])
+
+
+async def keep(store: Store, id_: str, body: bytes, *, received_at: datetime = NOON) -> dict[str, Delivery]:
+    """The webhook with what the routes make of it; its deliveries, claimed, by target."""
+    webhook = replace(_webhook(id_, body), received_at=received_at)
+    found = events.read(form.decode(body), source="crm", received_at=webhook.received_at, new_id=lambda: event_of(id_))
+    routes = config.load(Path("routes.yaml"), SECRETS)
+    routed = [owe(event, routes, lease=lambda _target: MINUTE) for event in found]
+    return {delivery.target: delivery for delivery in await store.keep(webhook, routed)}
+
+
+async def settle(store: Store, delivery: Delivery, attempt: Attempt) -> None:
+    outcome = Outcome(
+        reason=attempt.reason,
+        started_at=NOON,
+        took=timedelta(milliseconds=12),
+        status=attempt.status,
+        detail=attempt.detail,
+    )
+    assert await store.settle(delivery, outcome, attempt.verdict, now=NOON + MINUTE)
+
+
+def _webhook(id_: str, body: bytes, unparsed: str | None = None) -> Webhook:
+    return Webhook(
+        id=id_,
+        source="crm",
+        received_at=NOON,
+        body=body,
+        content_type="application/x-www-form-urlencoded",
+        request_id="00000000-0000-4000-8000-00000000000a",
+        unparsed=unparsed,
+    )
+
+
+async def _opened(path: Path, use: Use) -> None:
+    store = SqliteStore.open(path, now=NOON, emit=lambda _signal: None, failed=lambda: None)
+    try:
+        await use(store)
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+def refill(folder: Path) -> Callable[[Use], None]:
+    """Run something on the store, as its owner."""
+    return lambda use: asyncio.run(_opened(folder / "relay.db", use))
+
+
+def on_terminal(*arguments: str, columns: int = 80) -> str:
+    """What a command prints on a real terminal so wide."""
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    environment.pop("COLUMNS", None)
+    command = [sys.executable, "-m", "relay", *arguments]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        text = b"".join(iter(lambda: _read(ours), b""))
+        process.wait(30)
+    os.close(ours)
+    return text.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # Linux says EIO once nobody holds the other end
+        return b""

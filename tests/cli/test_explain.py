@@ -1,0 +1,106 @@
+"""`relay explain`: from bodies and ids to routes, conditions and requests; nothing is sent, nothing secret is shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from relay.amocrm import form, samples
+from tests.cli.conftest import CALL, CYRILLIC, GARBLED, OFFER, ROUTES, SECRETS, Run, event_of, on_terminal
+
+BODY = form.encode(samples.body("leads.status"))
+
+
+@pytest.fixture
+def body(folder: Path) -> str:
+    (folder / "body.form").write_bytes(BODY)
+    return "body.form"
+
+
+def test_every_route_is_shown_with_what_held_and_what_did_not(run: Run, body: str) -> None:
+    lines = [" ".join(line.split()) for line in run("explain", body).stdout.splitlines()]
+    assert "offer-made takes it: sales-bot, warehouse" in lines
+    assert "held status_id wanted 16203337 is 16203337" in lines
+    assert "talks-to-us does not take it" in lines
+    assert "not action wanted [call_in, mail_in] is status" in lines
+    assert "everything-else not needed: another route takes it" in lines
+
+
+def test_each_target_is_shown_the_request_it_would_get(run: Run, body: str) -> None:
+    document = json.loads(run("explain", body, "--json").stdout)
+    [event] = document["events"]
+    bot, warehouse = event["requests"]
+    assert bot["url"] == "https://bot.example/amocrm"
+    assert bot["headers"]["content-type"] == "application/json"
+    assert bot["headers"]["webhook-id"] == event["event"]["id"]
+    assert json.loads(bot["body"]) == event["event"]
+    assert [name.lower() for name, value in warehouse["headers"].items() if value == "***"] == [
+        "webhook-signature",
+        "authorization",
+    ]
+    assert warehouse["url"] == "https://dwh.example/${DWH_PATH}"
+
+
+def test_a_body_may_come_from_standard_input(run: Run, body: str) -> None:
+    piped = json.loads(run("explain", "-", "--json", stdin=BODY).stdout)
+    assert piped["events"][0]["routes"] == json.loads(run("explain", body, "--json").stdout)["events"][0]["routes"]
+
+
+def test_each_event_of_a_body_is_explained(run: Run) -> None:
+    tree = {"leads": {"add": {"0": {"id": "1"}, "1": {"id": "2"}}}}
+    events = json.loads(run("explain", "-", "--json", stdin=form.encode(tree)).stdout)["events"]
+    assert [each["event"]["data"]["id"] for each in events] == [1, 2]
+
+
+def test_an_event_of_the_store_is_explained_by_its_id_or_its_start(run: Run, kept: Path) -> None:
+    [event] = json.loads(run("explain", event_of(CALL), "--json").stdout)["events"]
+    assert (event["event"]["id"], event["requests"][0]["target"]) == (event_of(CALL), "sales-bot")
+    assert run("explain", CALL[:18]).exit_code == 0
+
+
+def test_an_unparsed_webhook_is_explained_by_why_it_cannot_be_read(run: Run, kept: Path) -> None:
+    assert run("explain", CYRILLIC).stderr.startswith("relay: not UTF-8")
+    ended = run("explain", GARBLED)
+    assert (ended.exit_code, ended.stdout) == (1, "")
+
+
+def test_what_is_neither_file_nor_id_is_told(run: Run, kept: Path) -> None:
+    ended = run("explain", "0fffffff")
+    assert ended.exit_code == 1
+    assert "an id that starts with '0fffffff'" in ended.stderr
+
+
+def test_a_file_that_is_not_amocrms_is_one_line(run: Run) -> None:
+    ended = run("explain", "-", stdin=b"hello=world")
+    assert (ended.exit_code, ended.stderr.count("\n")) == (1, 1)
+    assert "no events" in ended.stderr
+
+
+def test_with_several_sources_one_must_be_named(run: Run, folder: Path, body: str) -> None:
+    two = ROUTES.replace("targets:\n", "  shop:\n    token: ${CRM_TOKEN}-shop\ntargets:\n", 1)
+    (folder / "routes.yaml").write_text(two)
+    assert (run("explain", body).exit_code, "one of crm, shop" in run("explain", body).stderr) == (2, True)
+    [event] = json.loads(run("explain", body, "--source", "shop", "--json").stdout)["events"]
+    assert event["event"]["source"] == "shop"
+    assert run("explain", body, "--source", "nope").exit_code == 2
+
+
+def test_an_event_that_no_route_takes_goes_nowhere(run: Run, folder: Path, body: str) -> None:
+    (folder / "routes.yaml").write_text(
+        ROUTES.replace("16203337", "5").replace("otherwise: true", "match: {entity: task}")
+    )
+    ended = run("explain", body)
+    assert ended.exit_code == 0
+    assert "It goes nowhere." in ended.stdout
+
+
+def test_nothing_of_a_payload_steers_the_terminal(kept: Path) -> None:
+    shown = on_terminal("explain", "019ab000-0003")
+    assert "\x1b[1m" in shown, "on a terminal there is colour"
+    assert shown.count("\x1b[31m") == shown.count("\x1b[31mnot\x1b[0m")
+    assert not any(value in shown for value in SECRETS.values())
+
+
+def test_offers_are_explained_alike_before_and_after_they_are_kept(run: Run, kept: Path, body: str) -> None:
+    before = json.loads(run("explain", body, "--json").stdout)["events"][0]["routes"]
+    assert json.loads(run("explain", OFFER, "--json").stdout)["events"][0]["routes"] == before

@@ -1,0 +1,104 @@
+"""The frame around the commands: help, errors, exit codes, and how little is imported."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+
+from relay.cli import COMMANDS, relay
+from tests.cli.conftest import ROUTES, Run
+
+ENTRIES = {name: entry for section in COMMANDS.values() for name, entry in section.items()}
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """Every module that a command has imported when it ends."""
+    code = "import sys; sys.argv[0] = 'relay'\ntry:\n  from relay.cli import main; main()\nfinally: print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=30)
+    return set(ended.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_the_help_of_a_command_begins_with_its_line_in_the_list(name: str) -> None:
+    module, attribute = ENTRIES[name][0].split(":")
+    command: click.Command = getattr(import_module(module), attribute)
+    assert command.name == name
+    assert (command.help or "").splitlines()[0] == ENTRIES[name][1]
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_every_command_has_a_help_of_80_columns(run: Run, name: str) -> None:
+    helped = run(name, "--help")
+    assert helped.exit_code == 0
+    assert f"Usage: relay {name}" in helped.stdout
+    assert max(map(len, helped.stdout.splitlines())) <= 80
+
+
+def test_the_help_lists_every_command_under_its_heading(run: Run) -> None:
+    helped = run("--help").stdout
+    for heading, section in COMMANDS.items():
+        assert f"{heading}:" in helped
+        assert all(line in helped for _where, line in section.values())
+
+
+def test_the_help_imports_no_command() -> None:
+    modules = imported_by("--help")
+    assert "relay.cli" in modules
+    assert not [name for name in modules if name.startswith(("relay.cli.", "aiohttp", "rich.", "apsw", "asyncio."))]
+
+
+def test_looking_at_the_store_imports_no_server() -> None:
+    modules = imported_by("list", "--store", "sqlite:///nowhere.db")
+    assert "apsw" in modules
+    assert not modules & {"aiohttp", "uvloop", "prometheus_client", "relay.daemon"}
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version").stdout.startswith("relay 0.")
+
+
+def test_no_such_command_is_misuse(run: Run) -> None:
+    assert run("lsit").exit_code == 2
+
+
+def test_an_error_of_ours_is_one_line_and_exit_code_1(run: Run) -> None:
+    ended = run("list")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert ended.stderr == "relay: no store at relay.db: start `relay run`, or name the store with --store\n"
+
+
+def test_an_invalid_routes_file_is_told_line_by_line(run: Run, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.replace("to: sales-bot", "to: sales-bott").replace("url:", "ulr:"))
+    ended = run("explain", "whatever")
+    assert ended.exit_code == 1
+    lines = ended.stderr.splitlines()
+    assert len(lines) > 2
+    assert all(line.startswith("relay: routes.yaml:") for line in lines)
+
+
+def test_an_interruption_ends_quietly_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command("interrupted")
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(relay), "get_command", lambda *_: interrupted)
+    ended = run("interrupted")
+    assert (ended.exit_code, ended.output) == (130, "")
+
+
+def test_a_reader_that_went_away_is_no_trouble(kept: Path) -> None:
+    command = f"{sys.executable} -m relay show 019ab000-0003 | head -n 1"
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, cwd=kept.parent)
+    assert ended.stdout.startswith("webhook")
+    assert ended.stderr == ""
+
+
+def test_a_charset_without_cyrillic_gets_escapes_instead_of_a_traceback(kept: Path) -> None:
+    command = [sys.executable, "-m", "relay", "show", "019ab000-0003"]
+    environment = {"PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=kept.parent, env=environment)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert r"[name]=\u0410\u043d\u043d\u0430" in ended.stdout

@@ -1,0 +1,87 @@
+"""`relay show`: one webhook with all that came of it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from relay.cli.show import readable
+from tests.cli.conftest import CALL, CONTACT, CYRILLIC, GARBLED, OFFER, Run, event_of, on_terminal
+
+
+@pytest.mark.parametrize("id_", [OFFER, OFFER[:18], event_of(OFFER)])
+def test_a_webhook_is_shown_by_its_id_its_events_or_a_start(run: Run, kept: Path, id_: str) -> None:
+    shown = run("show", id_)
+    assert shown.exit_code == 0
+    assert OFFER in shown.stdout and event_of(OFFER) in shown.stdout
+
+
+def test_it_shows_the_body_the_event_and_every_attempt(run: Run, kept: Path) -> None:
+    lines = [" ".join(line.split()) for line in run("show", OFFER).stdout.splitlines()]
+    assert "leads[status][0][status_id]=16203337" in lines
+    assert '"type": "leads.status",' in lines
+    assert "sales-bot delivered (routes offer-made)" in lines
+    assert "1 11-22 12:00:00 12 ms delivered 2xx 200" in lines
+    assert "warehouse dead: 400 is in dead_on (routes offer-made)" in lines
+    assert r"1 11-22 12:00:00 12 ms retry 5xx 503 \u001b[31mcome back later" in lines
+    assert "2 11-22 12:00:00 12 ms dead 4xx 400 bad price" in lines
+
+
+def test_what_is_next_is_told(run: Run, kept: Path) -> None:
+    assert "sales-bot  pending: attempt 2 is due" in run("show", CALL).stdout
+    assert "warehouse  pending: attempt 1 is being made" in run("show", CONTACT).stdout
+
+
+def test_an_unparsed_webhook_says_why(run: Run, kept: Path) -> None:
+    shown = run("show", CYRILLIC).stdout
+    assert "unparsed    not UTF-8: byte 0xc0" in shown
+    assert "event" not in shown
+
+
+def test_raw_is_the_body_byte_for_byte(run: Run, kept: Path) -> None:
+    assert run("show", GARBLED, "--raw").stdout_bytes == b"hello\x1b[31m"
+
+
+def test_raw_does_not_steer_a_terminal(kept: Path) -> None:
+    shown = on_terminal("show", GARBLED, "--raw")
+    assert "\x1b" not in shown
+    assert "send it to a file or a pipe" in shown
+    assert on_terminal("show", OFFER, "--raw").startswith("leads%5Bstatus")
+
+
+def test_nothing_of_a_payload_steers_the_terminal(kept: Path) -> None:
+    for id_ in (OFFER, CONTACT, GARBLED):
+        shown = on_terminal("show", id_).replace("\x1b[31mdead", "").replace("\x1b[31mno events", "")
+        assert "\x1b[31m" not in shown
+        assert r"\u001b[31m" in shown
+
+
+def test_a_line_end_in_a_value_makes_no_line_of_its_own(run: Run, kept: Path) -> None:
+    assert readable(b"a=1%0Aunparsed%3D2&b=3") == "a=1\\u000aunparsed=2\nb=3"
+
+
+def test_as_json_it_is_one_document(run: Run, kept: Path) -> None:
+    document = json.loads(run("show", OFFER, "--json").stdout)
+    assert document["webhook"]["request_id"] == "00000000-0000-4000-8000-00000000000a"
+    [event] = document["events"]
+    assert event["event"]["data"]["status_id"] == 16203337
+    [_, warehouse] = event["deliveries"]
+    assert (warehouse["state"], warehouse["why"]) == ("dead", "400 is in dead_on")
+    assert [(each["number"], each["verdict"], each["status"]) for each in warehouse["attempts"]] == [
+        (1, "retry", 503),
+        (2, "dead", 400),
+    ]
+
+
+@pytest.mark.parametrize("id_", ["0fff", "019ab000", "*", "", "[a-z]*"])
+def test_an_id_that_names_nothing_or_several_is_told(run: Run, kept: Path, id_: str) -> None:
+    ended = run("show", id_)
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert "no webhook or event, or more than one" in ended.stderr
+
+
+def test_it_reads_well_at_80_columns(kept: Path) -> None:
+    for id_ in (OFFER, CONTACT):
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal("show", id_)).split("\r\n")
+        assert max(map(len, lines)) <= 80
