@@ -37,17 +37,18 @@ class Breaker:
         """One delivery is on its way to see whether the target answers."""
         return replace(self, health=Health.PROBING, probe_at=None)
 
-    def unprobed(self, now: datetime) -> "Breaker":
-        """The probe did not take place: another may, now."""
-        return replace(self, health=Health.OPEN, probe_at=now)
+    def after(self, outcome: Outcome, target: Target, *, probe: bool, now: datetime, roll: float) -> "Breaker":
+        """What the outcome of an attempt, maybe the probe, says of the target.
 
-    def after(self, outcome: Outcome, target: Target, *, now: datetime, roll: float) -> "Breaker":
-        """A target that answers, be it with a status of `dead_on`, is well; attempts that began before it was
-        held say nothing new."""
-        if outcome.reason in (Reason.OK, Reason.REQUEST) or outcome.status in target.dead_on:
+        A target that answers, be it with a status of `dead_on`, is well. While it is held only the probe's failure
+        counts: the others began before. `roll` in [0, 1) is the luck that jitter needs.
+        """
+        if outcome.reason is Reason.OK or outcome.status in target.dead_on:
             return Breaker()
-        if self.health is Health.OPEN:
+        if self.health is Health.OPEN or (self.health is Health.PROBING and not probe):
             return self
+        if outcome.reason is Reason.REQUEST:  # nothing was sent: if this was the probe, another may be, now
+            return self if self.health is Health.OK else replace(self, health=Health.OPEN, probe_at=now)
         failures = self.failures + 1
         if self.health is Health.OK and failures < target.breaker_failures:
             return replace(self, failures=failures)

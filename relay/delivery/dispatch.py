@@ -22,18 +22,16 @@ class Dispatcher:
         self._emit = emit
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
-        self._retired: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], Lane] = {}
 
     def use(self, targets: Mapping[str, Target]) -> None:
         """From now on these targets, with these settings; pending deliveries are sent by the new ones."""
         for name in self._lanes.keys() - targets.keys():
             self._retire(self._lanes.pop(name))
         for name, target in targets.items():
-            if name in self._lanes:
-                self._lanes[name].target = target
-            else:
+            if name not in self._lanes:
                 self._lanes[name] = Lane(target, store=self._store, emit=self._emit, clock=self._clock)
-            self._lanes[name].feed()
+            self._lanes[name].use(target)
 
     def lease(self, target: str) -> timedelta | None:
         """For how long a delivery to `target` may be born claimed; None: it is the store's to keep for now."""
@@ -43,22 +41,16 @@ class Dispatcher:
     def admit(self, deliveries: Iterable[Delivery]) -> None:
         """Deliveries that were born claimed go to their lanes."""
         for delivery in deliveries:
-            if lane := self._lanes.get(delivery.target):
+            if lane := self._lanes.get(delivery.target):  # else its target went while it was kept: it is parked
                 lane.admit([delivery])
-            else:
-                self._spawn(self._store.release([delivery], now=self._clock()))  # its target went while it was kept
 
     async def run(self) -> None:
         """Ask the store what is due, for ever: this finds retries, restarts and replays, whatever was missed."""
         while True:
-            try:
-                due = await self._store.due(list(self._lanes))
-            except StoreBusy:
-                due = {}
-            for name, due_at in due.items():
+            for name, due_at in (await self._due()).items():
                 if lane := self._lanes.get(name):
                     lane.expect(due_at)
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(POLL)  # cancelled by whoever runs us
 
     def health(self) -> dict[str, Health]:
         """Each target's state."""
@@ -66,13 +58,18 @@ class Dispatcher:
 
     async def stop(self, grace: timedelta) -> None:
         """Begin nothing more, and end within about `grace`."""
-        await asyncio.gather(*(lane.stop(grace) for lane in self._lanes.values()), *self._retired)
+        lanes = [*self._lanes.values(), *self._leaving.values()]
+        await asyncio.gather(*(lane.stop(grace) for lane in lanes))
+        await asyncio.gather(*self._leaving)
         self._lanes.clear()
 
-    def _retire(self, lane: Lane) -> None:
-        self._spawn(lane.stop(lane.target.timeout))
+    async def _due(self) -> Mapping[str, datetime]:
+        try:
+            return await self._store.due(list(self._lanes))
+        except StoreBusy:
+            return {}  # in a second
 
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._retired.add(task)
-        task.add_done_callback(self._retired.discard)
+    def _retire(self, lane: Lane) -> None:
+        task = asyncio.get_running_loop().create_task(lane.stop(lane.target.timeout))
+        self._leaving[task] = lane
+        task.add_done_callback(self._leaving.pop)

@@ -3,17 +3,17 @@
 admit ──▶ queue ──▶ work (at most `concurrency`) ──▶ send ──▶ decide ──▶ settle
             ▲
 feed ◀── store: retries that are due, what a restart left, what did not fit into the queue
+
+While the target is held the queue is empty, but for the probe.
 """
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
-
 from relay.delivery.breaker import Breaker, Health
+from relay.delivery.queue import MAX_LENGTH, Queue
 from relay.delivery.render import render
 from relay.delivery.retry import decide
 from relay.delivery.send import Sender
@@ -22,51 +22,62 @@ from relay.model import Delivery, Order, Outcome, Reason, RetryAt, Target, Verdi
 from relay.signals import Attempted, Emit
 from relay.store.contract import Store
 
-MAX_QUEUE = 256  # deliveries claimed ahead of their attempt
-MAX_QUEUE_BYTES = 8 * 1024 * 1024
+LOOK_AGAIN = timedelta(minutes=1)  # in the store, though nothing announced itself: a lease may have run out
+STORE_PAUSE = 0.25  # seconds before a write is repeated
+LONGEST_NAP = 1.0  # seconds between looks at `rate`, which a reload may have changed
+CATCH_UP = 0.05  # seconds: timers ring late, and the next attempts may make up for so much
 
 
 class Lane:
     """Everything for one target; nothing here waits for another target. Lives in one event loop."""
 
     def __init__(self, target: Target, *, store: Store, emit: Emit, clock: Callable[[], datetime]) -> None:
-        self.target = target
         self.breaker = Breaker()
+        self.target = target
         self._store = store
         self._emit = emit
         self._clock = clock
         self._sender = Sender(clock=clock)
-        self._queue: deque[Delivery] = deque()
-        self._queue_bytes = 0
+        self._queue = Queue()
         self._behind = True  # the store may have due deliveries that are not in the queue
+        self._hungry = False
         self._feeding = False
         self._working = 0
+        self._gate = asyncio.Lock()
         self._next_slot = 0.0  # loop time, for `rate`
         self._alarm: asyncio.TimerHandle | None = None
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def use(self, target: Target) -> None:
+        """Go on with these settings. If they are new the target is not held: it may be another one now."""
+        if target != self.target:
+            self.breaker = Breaker()
+            self._next_slot = 0.0
+        self.target = target
+        self._hire()
+        self.feed()
+
     # ---- what comes in
 
     def lease(self) -> timedelta | None:
         """For how long a new delivery may be born claimed; None if it has to wait its turn in the store."""
-        if self._behind or self._held() or self._full():
+        if self._behind or self._closed() or not self._queue.room:
             self._behind = True
             return None
         return self._lease()
 
-    def admit(self, deliveries: Iterable[Delivery]) -> None:
+    def admit(self, deliveries: Sequence[Delivery]) -> None:
         """Take deliveries that are claimed by us."""
-        for delivery in deliveries:
-            self._queue.append(delivery)
-            self._queue_bytes += len(delivery.payload)
-        for _ in range(min(len(self._queue), self.target.concurrency - self._working)):
-            self._working += 1
-            self._spawn(self._work())
+        if self._closed():
+            self._give_back(deliveries)
+        else:
+            self._enqueue(deliveries)
 
     def feed(self) -> None:
-        """Look what the store has for us, unless we are looking, have enough, or the target is held."""
-        if not (self._feeding or self._full() or self._shut() or self._stopping.is_set()):
+        """See what the store has for us; asked while looking, look once more."""
+        self._hungry = True
+        if not self._feeding:
             self._feeding = True
             self._spawn(self._feed())
 
@@ -74,98 +85,128 @@ class Lane:
         """Feed at that time, unless an earlier time is set already."""
         loop = asyncio.get_running_loop()
         when = loop.time() + max((due_at - self._clock()).total_seconds(), 0.0)
-        if self._alarm and self._alarm.when() <= when:
+        if self._stopping.is_set() or (self._alarm and self._alarm.when() <= when):
             return
         if self._alarm:
             self._alarm.cancel()
         self._alarm = loop.call_at(when, self._ring)
 
     async def stop(self, grace: timedelta) -> None:
-        """Begin nothing more; attempts in flight have `grace` to end; what was not begun goes back to the store."""
+        """Begin nothing more, give back what was not begun; what is in flight has `grace` to end.
+
+        What has not ended by then stays claimed, because nobody knows what the target made of it.
+        """
         self._stopping.set()
         if self._alarm:
             self._alarm.cancel()
+        self._give_back(self._queue.drain())
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace.total_seconds())
-        for task in self._tasks:
-            task.cancel()  # its delivery stays claimed: nobody knows what the target made of it
-        await self._give_back()
+        late = list(self._tasks)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         await self._sender.close()
 
     # ---- the store
 
     async def _feed(self) -> None:
-        probing = self._held()
         try:
-            deliveries = await self._claim(1 if probing else MAX_QUEUE - len(self._queue))
-            due = {} if deliveries else await self._store.due([self.target.name])
+            while self._hungry and self._queue.room and not self._shut() and not self._stopping.is_set():
+                self._hungry = False
+                await self._look()
         except StoreBusy:
-            self._behind = True
-            return  # the dispatcher looks again within a second
+            self._behind = True  # the dispatcher has us look again within a second
         finally:
             self._feeding = False
-        if self._held() and not probing:
-            await self._store.release(deliveries, now=self._clock())  # held while we were asking
-        else:
-            self.breaker = self.breaker.probe() if probing and deliveries else self.breaker
-            self.admit(deliveries)
-        if self.target.name in due:
-            self.expect(due[self.target.name])
 
-    async def _claim(self, limit: int) -> list[Delivery]:
-        self._behind = False  # what arrives from now on may be born claimed, unless there is more than we can take
+    async def _look(self) -> None:
+        """Claim what is due: as much as fits or, if the target is held, a probe."""
+        probing = self._held()
+        deliveries = await self._claim(limit=1 if probing else self._queue.room)
+        if probing and deliveries and self._held() and not self._stopping.is_set():
+            self.breaker = self.breaker.probe()
+            self._enqueue(deliveries)
+        else:
+            self.admit(deliveries)
+        if not self._behind:
+            later = self._clock() + LOOK_AGAIN
+            due = await self._store.due([self.target.name])
+            self.expect(min(later, due.get(self.target.name, later)))
+
+    async def _claim(self, *, limit: int) -> list[Delivery]:
+        self._behind = False  # what is kept from now on may be born claimed, unless there is more than we take
+        max_bytes = self._queue.room_bytes
         deliveries = await self._store.claim(
-            self.target.name,
-            limit=limit,
-            max_bytes=MAX_QUEUE_BYTES - self._queue_bytes,
-            now=self._clock(),
-            lease=self._lease(),
+            self.target.name, limit=limit, max_bytes=max_bytes, now=self._clock(), lease=self._lease()
         )
-        self._behind = self._behind or bool(deliveries)
+        taken_all = len(deliveries) < limit and sum(len(d.payload) for d in deliveries) < max_bytes
+        self._behind = self._behind or not taken_all
         return deliveries
 
-    async def _give_back(self) -> None:
-        deliveries = list(self._queue)
-        self._queue.clear()
-        self._queue_bytes = 0
+    def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
-            await self._store.release(deliveries, now=self._clock())
+            self._behind = True
+            self._spawn(self._insist(lambda: self._store.release(deliveries, now=self._clock())))
+
+    async def _insist(self, write: Callable[[], Awaitable[object]]) -> None:
+        """Repeat a write until the store can take it."""
+        while True:
+            try:
+                await write()
+            except StoreBusy:
+                await asyncio.sleep(STORE_PAUSE)  # `stop` cancels it
+            else:
+                return
 
     # ---- attempts
 
+    def _enqueue(self, deliveries: Sequence[Delivery]) -> None:
+        self._queue.add(deliveries)
+        self._hire()
+
+    def _hire(self) -> None:
+        for _ in range(min(len(self._queue), self.target.concurrency - self._working)):
+            self._working += 1
+            self._spawn(self._work())
+
     async def _work(self) -> None:
-        """Attempt after attempt, until the queue is empty or may not be touched."""
+        """Attempt after attempt, until there is nothing to do or one too many to do it."""
         try:
-            while await self._may_go():
-                delivery = self._queue.popleft()
-                self._queue_bytes -= len(delivery.payload)
-                if self._behind and len(self._queue) < MAX_QUEUE // 2:
+            while self._working <= self.target.concurrency and (delivery := await self._turn()):
+                if self._behind and self._queue.room > MAX_LENGTH // 2:
                     self.feed()
                 await self._attempt(delivery)
         finally:
-            self._working -= 1  # no await since the queue was seen empty, or `admit` could miss that we left
+            self._working -= 1  # no await since the queue was seen empty, or `_hire` could miss that we left
 
-    async def _may_go(self) -> bool:
-        """True if there is a delivery to attempt now; waits for the next slot of `rate`."""
-        if self.target.rate and self._queue:
-            now = asyncio.get_running_loop().time()
-            slot = max(now, self._next_slot)
-            self._next_slot = slot + 1 / self.target.rate
-            await _sleep_unless(self._stopping, slot - now)
-        return bool(self._queue) and not self._stopping.is_set() and self.breaker.health is not Health.OPEN
+    async def _turn(self) -> Delivery | None:
+        """The next delivery, as soon as `rate` allows its attempt; None if there is none to begin."""
+        async with self._gate:  # one waits for the slot and the others behind it, so that no slot is wasted
+            while self._queue and not self._stopping.is_set() and (pause := self._until_slot()) > 0:
+                await _sleep_unless(self._stopping, min(pause, LONGEST_NAP))
+            if not self._queue:
+                return None
+            self._take_slot()
+            return self._queue.take()
+
+    def _until_slot(self) -> float:
+        return self._next_slot - asyncio.get_running_loop().time() if self.target.rate else 0.0
+
+    def _take_slot(self) -> None:
+        if rate := self.target.rate:
+            self._next_slot = max(self._next_slot, asyncio.get_running_loop().time() - CATCH_UP) + 1 / rate
 
     async def _attempt(self, delivery: Delivery) -> None:
-        target = self.target
+        target, probe = self.target, self.breaker.health is Health.PROBING
         outcome = await self._send(delivery, target)
         verdict = decide(delivery, outcome, target, now=self._clock(), roll=random.random())  # noqa: S311  jitter
-        await self._settle(delivery, outcome, verdict)
+        self._look_at(outcome, target, probe=probe)
+        # the attempt is made, and to forget it would repeat it
+        await self._insist(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()))
         lag = self._clock() - delivery.received_at
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))
-        self._look_at(outcome)
-        if isinstance(verdict, RetryAt):
-            self.expect(verdict.due_at)
-        elif target.order is Order.ENTITY:
-            self.feed()  # the next one of this entity is due now
+        self._go_on(verdict)
 
     async def _send(self, delivery: Delivery, target: Target) -> Outcome:
         try:
@@ -175,47 +216,50 @@ class Lane:
             detail = f"the relay failed: {error!r}"
             return Outcome(reason=Reason.PROTOCOL, started_at=self._clock(), took=timedelta(), detail=detail)
 
-    async def _settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict) -> None:
-        # the attempt is made, and to forget it would repeat it: wait until the store can take it
-        async for attempt in AsyncRetrying(retry=retry_if_exception_type(StoreBusy), wait=wait_fixed(1)):
-            with attempt:
-                await self._store.settle(delivery, outcome, verdict, now=self._clock())
-
-    def _look_at(self, outcome: Outcome) -> None:
+    def _look_at(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
         """What this outcome says of the target's health."""
-        before = self.breaker.health
-        self.breaker = self.breaker.after(outcome, self.target, now=self._clock(), roll=random.random())  # noqa: S311
-        if self.breaker.health is Health.OPEN and before is not Health.OPEN:
-            self._behind = True
-            self._spawn(self._give_back())
-            self.expect(self.breaker.probe_at or self._clock())
-        elif self.breaker.health is Health.OK and before is not Health.OK:
+        was_held = self._held()
+        roll = random.random()  # noqa: S311  jitter
+        self.breaker = self.breaker.after(outcome, target, probe=probe, now=self._clock(), roll=roll)
+        if self.breaker.probe_at:
+            self._give_back(self._queue.drain())
+            self.expect(self.breaker.probe_at)
+        elif was_held and not self._held():
             self.feed()
+
+    def _go_on(self, verdict: Verdict) -> None:
+        if isinstance(verdict, RetryAt):
+            self.expect(verdict.due_at)
+        elif self.target.order is Order.ENTITY:
+            self.feed()  # the next one of this entity is due now
 
     # ---- small questions
 
     def _held(self) -> bool:
         return self.breaker.health is not Health.OK
 
+    def _closed(self) -> bool:
+        """Nothing new may be queued."""
+        return self._held() or self._stopping.is_set()
+
     def _shut(self) -> bool:
         """Held, and it is not yet time for a probe."""
         probe_at = self.breaker.probe_at
         return self._held() and (probe_at is None or probe_at > self._clock())
 
-    def _full(self) -> bool:
-        return len(self._queue) >= MAX_QUEUE or self._queue_bytes >= MAX_QUEUE_BYTES
-
     def _lease(self) -> timedelta:
         """Long enough for the last delivery of a full queue, each before it at its worst."""
-        worst = self.target.timeout * (MAX_QUEUE // self.target.concurrency + 2)
-        paced = timedelta(seconds=MAX_QUEUE / self.target.rate) if self.target.rate else timedelta()
+        target = self.target
+        worst = target.timeout * (MAX_LENGTH // target.concurrency + 2)
+        paced = timedelta(seconds=MAX_LENGTH / target.rate) if target.rate else timedelta()
         return worst + paced + timedelta(minutes=1)
 
     def _ring(self) -> None:
         self._alarm = None
         if self._shut() and self.breaker.probe_at:
-            self.expect(self.breaker.probe_at)  # a timer may ring a little early
-        self.feed()
+            self.expect(self.breaker.probe_at)  # rung by a delivery, or a little early
+        else:
+            self.feed()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -4,29 +4,28 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-import orjson
-
 from relay import __version__
-from relay.model import Delivery, Format, Secret, Target
+from relay.delivery.body import body
+from relay.model import Delivery, Secret, Target
 
 USER_AGENT = f"amocrm-relay/{__version__}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A POST, ready to be sent. The values of the target's own headers and the signature are not for display."""
+    """A POST, ready to be sent; names of headers are in lower case. `url` and the target's own headers are secret."""
 
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 def render(delivery: Delivery, target: Target, *, now: datetime) -> Request:
-    """The request of one attempt. Headers are DESIGN's and the target's own; the id is the same in every attempt."""
-    content_type, body = _body(delivery, target)
+    """The request of one attempt. Our headers and the target's own; the id is the same in every attempt."""
+    content_type, content = body(delivery.payload, target.format)
     headers = {
         "content-type": content_type,
         "user-agent": USER_AGENT,
@@ -37,43 +36,17 @@ def render(delivery: Delivery, target: Target, *, now: datetime) -> Request:
     if delivery.replay:
         headers["relay-replay"] = "true"
     if target.secrets:
-        headers["webhook-signature"] = signature(target.secrets, delivery.event_id, now, body)
-    headers.update((name, value.reveal()) for name, value in target.headers.items())
-    return Request(url=target.url, headers=headers, body=body)
+        headers["webhook-signature"] = _signature(target.secrets, delivery.event_id, now, content)
+    headers.update((name.lower(), value.reveal()) for name, value in target.headers.items())
+    return Request(url=target.url, headers=headers, body=content)
 
 
-def signature(secrets: tuple[Secret, ...], id_: str, now: datetime, body: bytes) -> str:
+def _signature(secrets: tuple[Secret, ...], id_: str, now: datetime, content: bytes) -> str:
     """Standard Webhooks 1.0: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret."""
-    signed = b"%s.%d.%s" % (id_.encode(), int(now.timestamp()), body)
+    signed = b"%s.%d.%s" % (id_.encode(), int(now.timestamp()), content)
     return " ".join(f"v1,{_sign(secret, signed)}" for secret in secrets)
 
 
 def _sign(secret: Secret, signed: bytes) -> str:
     key = base64.b64decode(secret.reveal().removeprefix("whsec_"))
     return base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
-
-
-def _body(delivery: Delivery, target: Target) -> tuple[str, bytes]:
-    match target.format:
-        case Format.JSON:
-            return "application/json", delivery.payload
-        case Format.CLOUDEVENTS:
-            return "application/cloudevents+json; charset=utf-8", _cloudevent(delivery.payload)
-        case Format.FORM:
-            raise ValueError("format form is not available")
-
-
-def _cloudevent(payload: bytes) -> bytes:
-    """CloudEvents 1.0, structured mode; `data` is our event."""
-    event = orjson.loads(payload)
-    return orjson.dumps(
-        {
-            "specversion": "1.0",
-            "id": event["id"],
-            "source": f"/amocrm/{event['source']}",
-            "type": f"com.amocrm.{event['type']}",
-            "time": event["timestamp"],
-            "datacontenttype": "application/json",
-            "data": event,
-        }
-    )

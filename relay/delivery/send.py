@@ -1,8 +1,10 @@
 """One HTTP attempt: request -> Outcome. Whatever the target does, an Outcome comes back, within the deadline."""
 
 import asyncio
+import io
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
 from types import SimpleNamespace
@@ -19,6 +21,8 @@ CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 1.0  # seconds for an answer's body: the status has decided already
 IDLE = 15.0  # seconds an unused connection is kept
 
+_GONE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
+
 
 class Sender:
     """Sends to one target over connections of its own, so that no target can use up another's."""
@@ -33,14 +37,14 @@ class Sender:
     async def send(self, request: Request, *, timeout: timedelta) -> Outcome:  # noqa: ASYNC109  one deadline for all
         """One attempt. A kept connection that turns out to be closed is replaced once, in the same attempt."""
         started_at, start = self._clock(), perf_counter()
-        reason, status, retry_after, detail = await self._send(request, timeout.total_seconds())
+        answer = await self._send(request, timeout.total_seconds())
         return Outcome(
-            reason=reason,
+            reason=answer.reason,
             started_at=started_at,
             took=timedelta(seconds=perf_counter() - start),
-            status=status,
-            retry_after=parse_retry_after(retry_after, now=self._clock()),
-            detail=detail,
+            status=answer.status,
+            retry_after=parse_retry_after(answer.retry_after, now=self._clock()),
+            detail=answer.detail[:MAX_DETAIL],
         )
 
     async def close(self) -> None:
@@ -48,27 +52,39 @@ class Sender:
         await self._pooled.close()
         await self._fresh.close()
 
-    async def _send(self, request: Request, seconds: float) -> "_Result":
+    async def _send(self, request: Request, seconds: float) -> "_Answer":
         try:
             async with asyncio.timeout(seconds) as deadline:
-                response = await self._answer(request)
+                response = await self._post(request)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            return _reason_of(error), None, None, _text(error)
+            return _Answer(reason=_reason_of(error), detail=_text(error))
         detail = await _read(response, deadline.when() or 0.0)
-        return reason_of_status(response.status), response.status, response.headers.get("retry-after"), detail
+        return _Answer(
+            reason=reason_of_status(response.status),
+            status=response.status,
+            retry_after=response.headers.get("retry-after"),
+            detail=detail,
+        )
 
-    async def _answer(self, request: Request) -> aiohttp.ClientResponse:
+    async def _post(self, request: Request) -> aiohttp.ClientResponse:
         """Status and headers; a keep-alive race must not cost an attempt, and aiohttp repeats no POST."""
         connection = SimpleNamespace(reused=False)
         try:
             return await _post(self._pooled, request, connection)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+        except _GONE:
             if not connection.reused:
                 raise
         return await _post(self._fresh, request, connection)
 
 
-_Result = tuple[Reason, int | None, str | None, str]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What came back; `status` None if nothing did."""
+
+    reason: Reason
+    status: int | None = None
+    retry_after: str | None = None
+    detail: str = ""
 
 
 def _session(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) -> aiohttp.ClientSession:
@@ -77,6 +93,7 @@ def _session(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig])
         trace_configs=traces,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
+        skip_auto_headers={"accept-encoding"},  # the answer's start is for people to read
         trust_env=False,
         raise_for_status=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
@@ -91,7 +108,11 @@ async def _post(
     session: aiohttp.ClientSession, request: Request, connection: SimpleNamespace
 ) -> aiohttp.ClientResponse:
     return await session.post(
-        request.url, data=request.body, headers=request.headers, allow_redirects=False, trace_request_ctx=connection
+        request.url,
+        data=io.BytesIO(request.body),  # aiohttp warns of plain bytes above 1 MiB
+        headers=request.headers,
+        allow_redirects=False,
+        trace_request_ctx=connection,
     )
 
 
@@ -106,7 +127,7 @@ async def _read(response: aiohttp.ClientResponse, deadline: float) -> str:
         pass
     finally:
         response.close()  # keeps the connection only if the answer was read to its end
-    return answer[: MAX_DETAIL * 4].decode(errors="replace")[:MAX_DETAIL]
+    return answer[: MAX_DETAIL * 4].decode(errors="replace")
 
 
 def reason_of_status(status: int) -> Reason:
@@ -125,9 +146,9 @@ def _reason_of(error: Exception) -> Reason:
             return Reason.TLS
         case aiohttp.ClientConnectorError():
             return Reason.CONNECT
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | aiohttp.ClientConnectionResetError():
             return Reason.DISCONNECTED
-        case aiohttp.InvalidURL():
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return Reason.REQUEST
         case aiohttp.ClientError():
             return Reason.PROTOCOL
@@ -138,4 +159,11 @@ def _reason_of(error: Exception) -> Reason:
 
 
 def _text(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:MAX_DETAIL]
+    """The error's own text, but never the URL, which may hold a secret."""
+    match error:
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return "not a URL that can be asked"
+        case aiohttp.ClientResponseError(message=message):
+            return message
+        case _:
+            return str(error) or type(error).__name__

@@ -1,0 +1,131 @@
+"""`relay.delivery.render`: the very request that a target gets."""
+
+from base64 import b64encode
+from dataclasses import replace
+from datetime import datetime
+
+import orjson
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from relay import __version__
+from relay.delivery.render import render
+from relay.model import Format, Secret
+from tests.delivery.conftest import NOON, PAYLOAD, delivery, target
+
+OLD, NEW = (b64encode(bytes([n]) * 32).decode() for n in (7, 8))
+
+
+def test_the_headers_are_these_and_no_others() -> None:
+    request = render(delivery(attempt=3), target(), now=NOON)
+    assert request.url == "https://bot.example/in"
+    assert request.headers == {
+        "content-type": "application/json",
+        "user-agent": f"amocrm-relay/{__version__}",
+        "webhook-id": "0199b3d0-1f2e-7a61-9c55-4d0e8f7a2b13",
+        "webhook-timestamp": "1795348800",
+        "relay-attempt": "3",
+    }
+
+
+def test_the_body_is_the_payload_byte_for_byte() -> None:
+    odd = b'{"id" : "x",  "n":1e2, "\xd0\x96":9223372036854775807}'
+    assert render(delivery(payload=odd), target(), now=NOON).body == odd
+
+
+def test_every_attempt_has_the_same_id_and_its_own_number() -> None:
+    requests = [render(delivery(attempt=n), target(), now=NOON) for n in (1, 2, 3)]
+    assert len({request.headers["webhook-id"] for request in requests}) == 1
+    assert [request.headers["relay-attempt"] for request in requests] == ["1", "2", "3"]
+
+
+def test_a_replay_says_so() -> None:
+    assert render(delivery(replay=True), target(), now=NOON).headers["relay-replay"] == "true"
+
+
+def test_the_targets_own_headers_are_added_and_win_whatever_their_case() -> None:
+    own = {"Authorization": Secret("Bearer b0a7"), "User-Agent": Secret("northwind")}
+    headers = render(delivery(), target(headers=own), now=NOON).headers
+    assert headers["authorization"] == "Bearer b0a7"
+    assert [value for name, value in headers.items() if name.lower() == "user-agent"] == ["northwind"]
+
+
+def test_a_request_prints_no_secret() -> None:
+    guarded = target(url="https://bot.example/canary", headers={"Authorization": Secret("canary")})
+    assert "canary" not in repr(render(delivery(), guarded, now=NOON))
+
+
+# ---- signatures
+
+
+def signed(*secrets: str, **changes: object) -> tuple[bytes, dict[str, str]]:
+    request = render(delivery(**changes), target(secrets=tuple(map(Secret, secrets))), now=datetime.now(NOON.tzinfo))
+    return request.body, dict(request.headers)
+
+
+@pytest.mark.parametrize("prefix", ["", "whsec_"])
+def test_the_public_library_accepts_the_signature(prefix: str) -> None:
+    body, headers = signed(prefix + NEW)
+    Webhook(prefix + NEW).verify(body, headers)
+
+
+def test_while_secrets_rotate_both_are_accepted_and_no_third() -> None:
+    body, headers = signed(NEW, OLD)
+    assert headers["webhook-signature"].count("v1,") == 2
+    for secret in (NEW, OLD):
+        Webhook(secret).verify(body, headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(b64encode(b"somebody else's secret!!").decode()).verify(body, headers)
+
+
+@pytest.mark.parametrize("changed", ["body", "webhook-id", "webhook-timestamp"])
+def test_what_is_signed_cannot_be_changed(changed: str) -> None:
+    body, headers = signed(NEW)
+    if changed == "body":
+        body += b" "
+    else:
+        headers[changed] = headers[changed][:-1] + ("1" if headers[changed][-1] == "0" else "0")
+    with pytest.raises(WebhookVerificationError):
+        Webhook(NEW).verify(body, headers)
+
+
+@pytest.mark.parametrize("format_", Format)
+def test_every_format_is_signed_as_it_is_sent(format_: Format) -> None:
+    signing = target(secrets=(Secret(NEW),), format=format_)
+    request = render(delivery(), signing, now=datetime.now(NOON.tzinfo))
+    as_sent = replace(signing, secrets=())
+    assert request.body == render(delivery(), as_sent, now=NOON).body
+    assert b"v1," in request.headers["webhook-signature"].encode()
+    verify_bytes(request.body, dict(request.headers))
+
+
+def verify_bytes(body: bytes, headers: dict[str, str]) -> None:
+    """`verify` also reads the body as JSON, which a form is not: compare what it would have computed."""
+    webhook = Webhook(NEW)
+    at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), tz=NOON.tzinfo)
+    assert webhook.sign(headers["webhook-id"], at, body.decode()) == headers["webhook-signature"]
+
+
+# ---- CloudEvents 1.0, https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+
+
+def test_a_cloudevent_in_structured_mode_carries_the_event() -> None:
+    request = render(delivery(), target(format=Format.CLOUDEVENTS), now=NOON)
+    assert request.headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+    event = orjson.loads(request.body)
+    assert event == {
+        "specversion": "1.0",
+        "id": "0199b3d0-1f2e-7a61-9c55-4d0e8f7a2b13",
+        "source": "/amocrm/crm",
+        "type": "com.amocrm.leads.status",
+        "time": "2026-11-22T12:00:00.000Z",
+        "datacontenttype": "application/json",
+        "data": orjson.loads(PAYLOAD),
+    }
+
+
+def test_the_source_of_a_cloudevent_is_a_uri_reference() -> None:
+    odd = orjson.dumps(orjson.loads(PAYLOAD) | {"source": "склад 1/2"})
+    request = render(delivery(payload=odd), target(format=Format.CLOUDEVENTS), now=NOON)
+    source = orjson.loads(request.body)["source"]
+    assert source == "/amocrm/%D1%81%D0%BA%D0%BB%D0%B0%D0%B4%201%2F2"
