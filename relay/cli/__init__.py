@@ -48,8 +48,10 @@ class NotDone(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """`relay: …`, line by line."""
+        from relay.cli.screen import printable
+
         for line in self.message.splitlines():
-            click.echo(f"relay: {line}", file=file or sys.stderr)
+            click.echo(f"relay: {printable(line)}", file=file or sys.stderr)
 
 
 class LazyGroup(click.Group):

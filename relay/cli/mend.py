@@ -156,4 +156,5 @@ def _demand_account(config: "Config", event: Event) -> None:
 def _said(fate: list[Routed] | str) -> str:
     if isinstance(fate, str):
         return f"unparsed: {fate}"
-    return f"{len(fate)} events, {sum(len(each.owed) for each in fate)} deliveries"
+    deliveries = sum(len(each.owed) for each in fate)
+    return f"{len(fate)} event{'s' * (len(fate) != 1)}, {deliveries} {'delivery' if deliveries == 1 else 'deliveries'}"

@@ -35,6 +35,21 @@ class Answer:
     took: float
 
 
+CONNECTIONS = {"http": HTTPConnection, "https": HTTPSConnection}
+
+
+def web_address(text: str) -> str:
+    """A URL that can be posted to, as it is; anything else is misuse."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in CONNECTIONS and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not text.isascii() or not text.isprintable() or " " in text:
+        raise click.BadParameter("not an address like https://relay.example/hooks/crm/TOKEN")
+    return text
+
+
 def fields(texts: Sequence[str]) -> dict[str, str]:
     """`("status_id=142",)` -> {"status_id": "142"}; a name may be a dotted path."""
     pairs = [text.partition("=") for text in texts]
@@ -48,7 +63,9 @@ def fields(texts: Sequence[str]) -> dict[str, str]:
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a field of the event this value.")
 @click.option("--account", metavar="ID|SUBDOMAIN", help="Whose webhook it is; ID/SUBDOMAIN for both.")
 @click.option("--body", type=click.File("rb"), metavar="FILE", help="Post these bytes instead; - is standard input.")
-@click.option("--url", help="Post there.  [default: the intake of the routes file's source]")
+@click.option(
+    "--url", type=web_address, metavar="URL", help="Post there.  [default: the intake of the routes file's source]"
+)
 @click.option("--source", metavar="NAME", help="Which source, if the routes file has several.")
 @click.option(
     "--listen",
@@ -151,10 +168,7 @@ def headers() -> dict[str, str]:
 
 def _post(url: str, sent: Mapping[str, str], body: bytes) -> Answer:
     parts = urlsplit(url)
-    kind = {"http": HTTPConnection, "https": HTTPSConnection}.get(parts.scheme)
-    if kind is None or not parts.hostname:
-        raise click.BadParameter("is not an http or https address", param_hint="--url")
-    connection = kind(parts.hostname, parts.port, timeout=PATIENCE)
+    connection = CONNECTIONS[parts.scheme](parts.hostname or "", parts.port, timeout=PATIENCE)
     start = perf_counter()
     try:
         connection.putrequest("POST", _path(url), skip_accept_encoding=True)
@@ -165,7 +179,9 @@ def _post(url: str, sent: Mapping[str, str], body: bytes) -> Answer:
         return Answer(status=response.status, body=response.read(), took=perf_counter() - start)
     except (OSError, HTTPException) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise NotDone(f"no answer from {parts.hostname}:{connection.port}: {why.lower()}. Is the relay up?") from None
+        raise NotDone(
+            f"no answer from {parts.hostname}:{connection.port}: {printable(why).lower()}. Is the relay up?"
+        ) from None
     finally:
         connection.close()
 

@@ -129,15 +129,15 @@ async def _fill(store: Store) -> None:
     call = await keep(store, CALL, form.encode(samples.body("leads.call_in", fields={"id": "77"})))
     await settle(store, call["sales-bot"], BUSY)
     await keep(store, CONTACT, form.encode(samples.body("contacts.add", fields={"name": f"Анна {ESCAPE}"})))
-    await store.keep(_webhook(GARBLED, f"hello{ESCAPE}".encode(), unparsed=f"no events{ESCAPE}"), [])
+    await store.keep(unread(GARBLED, f"hello{ESCAPE}".encode(), unparsed=f"no events{ESCAPE}"), [])
     body = form.encode(samples.body("contacts.add", fields={"name": "@"})).replace(b"%40", "Анна".encode("cp1251"))
     cyrillic = body.replace("Телефон".encode(), b"tel")
-    await store.keep(_webhook(CYRILLIC, cyrillic, unparsed="not UTF-8: byte 0xc0"), [])
+    await store.keep(unread(CYRILLIC, cyrillic, unparsed="not UTF-8: byte 0xc0"), [])
 
 
 async def keep(store: Store, id_: str, body: bytes, *, received_at: datetime = NOON) -> dict[str, Delivery]:
     """The webhook with what the routes make of it; its deliveries, claimed, by target."""
-    webhook = replace(_webhook(id_, body), received_at=received_at)
+    webhook = replace(unread(id_, body), received_at=received_at)
     found = events.read(form.decode(body), source="crm", received_at=webhook.received_at, new_id=lambda: event_of(id_))
     routes = config.load(Path("routes.yaml"), SECRETS)
     routed = [owe(event, routes, lease=lambda _target: MINUTE) for event in found]
@@ -155,7 +155,7 @@ async def settle(store: Store, delivery: Delivery, attempt: Attempt) -> None:
     assert await store.settle(delivery, outcome, attempt.verdict, now=NOON + MINUTE)
 
 
-def _webhook(id_: str, body: bytes, unparsed: str | None = None) -> Webhook:
+def unread(id_: str, body: bytes, unparsed: str | None = None) -> Webhook:
     return Webhook(
         id=id_,
         source="crm",

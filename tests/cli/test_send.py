@@ -1,0 +1,184 @@
+"""`relay send`: the request as it is on the wire, where it goes, and what is made of the answer."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from relay.amocrm import form, samples
+from relay.cli.send import masked
+from tests.cli.conftest import ROUTES, SECRETS, Run
+
+TOKEN = SECRETS["CRM_TOKEN"]
+
+
+class Wire:
+    """A server that keeps every request byte for byte and gives each the same answer."""
+
+    def __init__(self) -> None:
+        self.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+        self.requests: list[bytes] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = "{}:{}".format(*self._listening.getsockname())
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listening.accept()
+            with connection:
+                if not (request := self._request(connection)):
+                    return
+                self.requests.append(request)
+                connection.sendall(self.answer)
+
+    def _request(self, connection: socket.socket) -> bytes:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            if not (more := connection.recv(65_536)):
+                return b""
+            request += more
+        head, _, body = request.partition(b"\r\n\r\n")
+        size = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        while len(body) < size:
+            body += connection.recv(65_536)
+        return head + b"\r\n\r\n" + body
+
+    def close(self) -> None:
+        socket.create_connection(self._listening.getsockname()).close()
+        self._thread.join()
+        self._listening.close()
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    made = Wire()
+    yield made
+    made.close()
+
+
+def parts(request: bytes) -> tuple[str, list[tuple[str, str]], bytes]:
+    head, _, body = request.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    return first, [(name, value) for name, _, value in (line.partition(": ") for line in lines)], body
+
+
+def test_it_posts_what_amocrm_posts(run: Run, wire: Wire) -> None:
+    ended = run("send", "--event", "leads.status", "--set", "status_id=142", "--listen", wire.address)
+    assert ended.exit_code == 0
+    first, headers, body = parts(wire.requests[0])
+    assert first == f"POST /hooks/crm/{TOKEN} HTTP/1.1"
+    assert [name for name, _ in headers] == [
+        "Host",
+        "Content-Length",
+        "User-Agent",
+        "Content-Type",
+        "X-Amocrm-Requestid",
+        "Accept-Encoding",
+    ]
+    sent = dict(headers)
+    assert sent["User-Agent"] == "amoCRM-Webhooks/3.0"
+    assert sent["Content-Type"] == "application/x-www-form-urlencoded"
+    assert sent["Accept-Encoding"] == "gzip"
+    assert UUID(sent["X-Amocrm-Requestid"]).version == 4
+    assert body == form.encode(samples.body("leads.status", fields={"status_id": "142"}))
+    assert body.startswith(b"leads%5Bstatus%5D%5B0%5D%5Bid%5D=")
+
+
+def test_the_answer_and_what_was_sent_are_printed_without_the_token(run: Run, wire: Wire) -> None:
+    wire.answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(TOKEN) + 6}\r\n\r\n\x1b[31m {TOKEN}".encode()
+    shown = run("send", "--event", "contacts.add", "--set", "name=Анна", "--listen", wire.address).stdout
+    assert f"POST http://{wire.address}/hooks/crm/***" in shown
+    assert "contacts[add][0][name]=Анна" in shown
+    assert shown.splitlines()[-1].endswith(r": \u001b[31m ***")
+    assert TOKEN not in shown
+
+
+@pytest.mark.parametrize("status", [201, 404, 503])
+def test_anything_but_a_200_is_not_done(run: Run, wire: Wire, status: int) -> None:
+    wire.answer = f"HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n".encode()
+    ended = run("send", "--event", "leads.chat", "--listen", wire.address)
+    assert (ended.exit_code, f"\n{status} after " in ended.stdout) == (1, True)
+
+
+def test_nobody_listening_is_one_clear_line(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    ended = run("send", "--event", "leads.chat", "--listen", f"127.0.0.1:{port}")
+    assert ended.exit_code == 1
+    assert ended.stderr == f"relay: no answer from 127.0.0.1:{port}: connection refused. Is the relay up?\n"
+
+
+def test_what_is_no_http_is_one_clear_line(run: Run, wire: Wire) -> None:
+    wire.answer = b"SSH-2.0-x\r\n"
+    ended = run("send", "--event", "leads.chat", "--listen", wire.address)
+    assert (ended.exit_code, ended.stderr.count("\n")) == (1, 1)
+
+
+def test_a_dry_run_posts_nothing_and_needs_nobody(run: Run) -> None:
+    ended = run("send", "--event", "task.add", "--dry-run")
+    assert ended.exit_code == 0
+    assert "POST http://127.0.0.1:8080/hooks/crm/***" in ended.stdout
+    assert "task[add][0][text]=Перезвонить" in ended.stdout
+
+
+def test_the_bytes_of_a_file_go_as_they_are(run: Run, wire: Wire, folder: Path) -> None:
+    (folder / "body.form").write_bytes(b"a=\xcf\x00&;%zz\n")
+    assert run("send", "--body", "body.form", "--listen", wire.address).exit_code == 0
+    assert parts(wire.requests[0])[2] == b"a=\xcf\x00&;%zz\n"
+
+
+def test_it_may_be_posted_several_times_each_with_its_own_request_id(run: Run, wire: Wire) -> None:
+    assert run("send", "--event", "leads.chat", "--count", "3", "--listen", wire.address).exit_code == 0
+    assert len({dict(parts(request)[1])["X-Amocrm-Requestid"] for request in wire.requests}) == 3
+    assert len({parts(request)[2] for request in wire.requests}) == 1
+
+
+def test_with_a_url_no_routes_file_is_needed(run: Run, wire: Wire, folder: Path) -> None:
+    (folder / "routes.yaml").unlink()
+    assert run("send", "--event", "leads.chat", "--url", f"http://{wire.address}/in?key=1").exit_code == 0
+    assert parts(wire.requests[0])[0] == "POST /in?key=1 HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    ("account", "id_", "subdomain"),
+    [("77", "77", samples.SUBDOMAIN), ("acme", samples.ACCOUNT_ID, "acme"), ("77/acme", "77", "acme")],
+)
+def test_the_account_may_be_chosen(run: Run, wire: Wire, account: str, id_: str, subdomain: str) -> None:
+    run("send", "--event", "leads.chat", "--account", account, "--listen", wire.address)
+    assert form.decode(parts(wire.requests[0])[2])["account"] == {"id": id_, "subdomain": subdomain}
+
+
+def test_a_source_that_demands_an_account_gets_one_of_its_own(run: Run, wire: Wire, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(
+        ROUTES.replace("token: ${CRM_TOKEN}", "token: ${CRM_TOKEN}\n    accounts: [acme]")
+    )
+    run("send", "--event", "leads.chat", "--listen", wire.address)
+    assert form.decode(parts(wire.requests[0])[2])["account"]["subdomain"] == "acme"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--event", "leads.status", "--body", "routes.yaml"],
+        ["--event", "leads.nonsense"],
+        ["--event", "leads.chat", "--set", "status_id"],
+        ["--event", "leads.chat", "--source", "nope"],
+        ["--event", "leads.chat", "--url", "ftp://x/y"],
+        ["--event", "leads.chat", "--url", "http://x:99999/y"],
+        ["--body", "routes.yaml", "--set", "a=1"],
+        ["--event", "leads.chat", "--listen", "8080"],
+    ],
+)
+def test_what_makes_no_sense_is_misuse(run: Run, arguments: list[str]) -> None:
+    assert run("send", *arguments).exit_code == 2
+
+
+def test_a_url_is_shown_without_its_secrets() -> None:
+    assert masked("http://127.0.0.1:8080/hooks/crm/secret") == "http://127.0.0.1:8080/hooks/crm/***"
+    assert masked("https://user:pass@x.example/hooks/crm/secret?k=v#f") == "https://x.example/hooks/crm/***"
+    assert masked("https://x.example/secret") == "https://x.example/***"
