@@ -1,0 +1,191 @@
+"""A routes file -> a relay in a process of its own, that can be asked, stopped, killed and started again.
+
+It keeps its folder, store and ports from one start to the next, as a service would.
+"""
+
+import asyncio
+import json
+import os
+import random
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from signal import Signals
+from time import monotonic
+from typing import Any
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+PATIENCE = 20.0
+"""Seconds within which anything happens, also on a busy machine."""
+
+TOKEN = "5b1f0c9e7a3d48268e4f"
+RELAY = (sys.executable, "-m", "relay")
+
+
+class RelayProcess:
+    """One relay: `folder` holds its routes file, store and log. `command` is what to run, up to the subcommand."""
+
+    def __init__(self, folder: Path, routes: str, *, command: Sequence[str] = RELAY) -> None:
+        self.routes = folder / "routes.yaml"
+        self.routes.write_text(routes)
+        self.store = folder / "relay.db"
+        self.log = folder / "relay.log"
+        self.port, self.admin_port = free_port(), free_port()
+        self.process: Process | None = None
+        self._command = command
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of its process; of a flag that is added once more the last one counts."""
+        return [
+            *self._command,
+            "run",
+            f"--config={self.routes}",
+            f"--store=sqlite:///{self.store}",
+            f"--listen=127.0.0.1:{self.port}",
+            f"--admin=127.0.0.1:{self.admin_port}",
+            "--log-format=json",
+            "--log-level=debug",
+        ]
+
+    @property
+    def hook(self) -> str:
+        """Where amoCRM posts to."""
+        return f"http://127.0.0.1:{self.port}/hooks/crm/{TOKEN}"
+
+    @property
+    def admin(self) -> str:
+        """The private listener."""
+        return f"http://127.0.0.1:{self.admin_port}"
+
+    # ---- its life
+
+    async def start(self) -> float:
+        """Seconds until it was ready."""
+        started = monotonic()
+        await self.spawn()
+        await until(self._ready)
+        return monotonic() - started
+
+    async def spawn(self) -> None:
+        """Start it, and wait for nothing."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(*self.arguments, stderr=log, env=variables())
+
+    def signal(self, signal: Signals) -> None:
+        """Send it; see `ended`."""
+        assert self.process
+        self.process.send_signal(signal)
+
+    async def kill(self) -> None:
+        """SIGKILL, if it still runs: no chance to finish anything."""
+        if self.process and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+    async def ended(self) -> int:
+        """Its exit code, once it has ended."""
+        assert self.process
+        async with asyncio.timeout(PATIENCE):
+            return await self.process.wait()
+
+    async def drained(self) -> None:
+        """Until no target is owed anything."""
+        await until(self._owes_nothing, 2 * PATIENCE)
+
+    # ---- what it says
+
+    async def command(self, *arguments: str) -> Any:
+        """What `relay …` says of this store, as JSON."""
+        store = f"--store=sqlite:///{self.store}"
+        code, printed, complaint = await run(*RELAY, *arguments, store, "--json", RELAY_CONFIG=str(self.routes))
+        assert code == 0, complaint
+        return json.loads(printed)
+
+    async def get(self, path: str) -> str:
+        """From the private listener."""
+        async with aiohttp.ClientSession() as session, session.get(self.admin + path) as answer:
+            return await answer.text()
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples of that name that have these labels."""
+        families = text_string_to_metric_families(await self.get("/metrics"))
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(each.value for each in samples if labels.items() <= each.labels.items())
+
+    def lines(self, message: str) -> list[dict[str, Any]]:
+        """Those of the log that say `message`; one cut short by a kill is left out."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
+        return [line for line in lines if line["message"] == message]
+
+    async def _owes_nothing(self) -> bool:
+        targets = (await self.command("status"))["targets"]
+        return not any(target["pending"] for target in targets)
+
+    async def _ready(self) -> bool:
+        assert self.process
+        assert self.process.returncode is None, f"it ended: {self.log.read_text()[-2000:]}"
+        try:
+            async with aiohttp.ClientSession() as session, session.get(f"{self.admin}/readyz") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+
+@asynccontextmanager
+async def running(folder: Path, routes: str, *, command: Sequence[str] = RELAY) -> AsyncIterator[RelayProcess]:
+    """A relay that is ready; whatever happens, it does not outlive the block."""
+    relay = RelayProcess(folder, routes, command=command)
+    try:
+        await relay.start()
+        yield relay
+    finally:
+        await relay.kill()
+
+
+async def run(*command: str, **more: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command that ends; `more` are variables."""
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=variables(**more))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            printed, complaint = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return process.returncode, printed.decode(), complaint.decode()
+
+
+def variables(**more: str) -> dict[str, str]:
+    """Ours without any that would configure a relay, and the token."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+    return ours | {"TOKEN": TOKEN} | more
+
+
+async def until(holds: Callable[[], bool | Awaitable[bool]], seconds: float = PATIENCE) -> None:
+    """Wait for something outside this process, which cannot tell us when."""
+    deadline = monotonic() + seconds
+    while True:
+        held = holds()
+        if held if isinstance(held, bool) else await held:
+            return
+        assert monotonic() < deadline, f"not within {seconds} s: {holds.__qualname__}"
+        await asyncio.sleep(0.05)
+
+
+def free_port() -> int:
+    """One that nobody has, and that the kernel gives to no outgoing connection while the relay is down."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port

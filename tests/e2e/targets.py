@@ -1,0 +1,127 @@
+"""Names and manners -> HTTP targets in this process, and what they received."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from time import monotonic
+from typing import TypeAlias
+
+import orjson
+from aiohttp import web
+
+from tests.e2e.history import Received
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a target says, `after` so many seconds; None: it never does."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    after: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Received):
+    """One request as it came; `at` are seconds of the monotonic clock, names of headers have no case."""
+
+    at: float
+    headers: Mapping[str, str]
+
+
+Manners: TypeAlias = Callable[[int], Answer]
+"""The how-manieth request of this event, from 1 -> the answer."""
+
+
+def well(_nth: int) -> Answer:
+    """Takes everything."""
+    return Answer()
+
+
+def hanging(_nth: int) -> Answer:
+    """Never answers."""
+    return Answer(after=None)
+
+
+def slow(seconds: float) -> Manners:
+    """Takes everything, later."""
+    return lambda _nth: Answer(after=seconds)
+
+
+def always(status: int) -> Manners:
+    """The same for all."""
+    return lambda _nth: Answer(status=status)
+
+
+def refusing(times: int, **headers: str) -> Manners:
+    """503 to the first requests of each event, with these headers."""
+    return lambda nth: Answer(status=503, headers=headers) if nth <= times else Answer()
+
+
+def flaky(share: float, chance: Random) -> Manners:
+    """503 to that share of requests."""
+    return lambda _nth: Answer(status=503 if chance.random() < share else 200)
+
+
+class Targets:
+    """Targets at one port, each at the path of its name. Their manners may be changed while they run."""
+
+    def __init__(self, manners: dict[str, Manners]) -> None:
+        self.manners = manners
+        self.received: list[Request] = []
+        self.port = 0
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def url(self, name: str) -> str:
+        """Where the relay finds it."""
+        return f"http://127.0.0.1:{self.port}/{name}"
+
+    def of(self, name: str) -> list[Request]:
+        """What one of them received, in order."""
+        return [each for each in self.received if each.target == name]
+
+    def accepted(self, name: str) -> list[str]:
+        """The markers of what one of them took, in order."""
+        return [each.marker for each in self.of(name) if each.accepted]
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Note the request, then answer as the target's manners are."""
+        name, event_id = request.match_info["name"], request.headers.get("webhook-id", "")
+        body = await request.read()
+        self._seen[name, event_id] += 1
+        answer = self.manners[name](self._seen[name, event_id])
+        self.received.append(
+            Request(
+                target=name,
+                marker=str(orjson.loads(body)["data"].get("name", "")),
+                event_id=event_id,
+                attempt=int(request.headers.get("relay-attempt", "0")),
+                body=body,
+                accepted=answer.status == 200 and answer.after is not None,
+                at=monotonic(),
+                headers=request.headers,
+            )
+        )
+        if answer.after is None:
+            await asyncio.Event().wait()
+        await asyncio.sleep(answer.after or 0)
+        return web.Response(status=answer.status, headers=answer.headers)
+
+
+@asynccontextmanager
+async def listening(**manners: Manners) -> AsyncIterator[Targets]:
+    """Targets of these names that can be reached for as long as the block lasts."""
+    targets = Targets(manners)
+    app = web.Application()
+    app.router.add_post("/{name}", targets.take)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        targets.port = runner.addresses[0][1]
+        yield targets
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,128 @@
+"""kill -9 under load: whatever was answered 200 arrives, whole, at every target it is for.
+
+RELAY_E2E_KILLS sets how often (6), RELAY_E2E_SEED when; the line it prints has both, and what was seen.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random, randrange
+
+import pytest
+
+from tests.e2e.history import Findings, Sent, judge
+from tests.e2e.processes import RELAY, RelayProcess, running, until
+from tests.e2e.sender import Load
+from tests.e2e.targets import Targets, flaky, listening, slow, well
+
+KILLS = int(os.environ.get("RELAY_E2E_KILLS", "6"))
+SEED = int(os.environ.get("RELAY_E2E_SEED", randrange(1_000_000)))
+SABOTAGED = (sys.executable, str(Path(__file__).with_name("sabotaged.py")))
+
+PER_SECOND = 250
+LEAST_LOAD = 30  # webhooks answered between two kills
+CONCURRENCY = 4
+READY_WITHIN = 10.0
+STAGES = {1: frozenset({"well"}), 2: frozenset({"well", "flaky"}), 3: frozenset({"well", "flaky", "slow"})}
+
+ROUTES = """\
+version: 1
+sources: {{crm: {{token: "${{TOKEN}}"}}}}
+defaults: {{timeout: 5s, concurrency: {concurrency}, retry: {{initial: 50ms, max: 500ms}}}}
+targets:
+  well: {{url: "{well}"}}
+  flaky: {{url: "{flaky}"}}
+  slow: {{url: "{slow}"}}
+routes:
+  - {{name: all, match: {{entity: leads, action: status}}, to: well}}
+  - {{name: second-and-third, match: {{status_id: [2, 3]}}, to: flaky}}
+  - {{name: third, match: {{status_id: 3}}, to: [slow, flaky]}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """What a drained campaign saw. `starts` are the seconds that each start after a kill took until ready."""
+
+    kills: int
+    starts: Sequence[float]
+    sent: Sequence[Sent]
+    findings: Findings
+
+    def __str__(self) -> str:
+        acknowledged = sum(each.acknowledged for each in self.sent)
+        return (
+            f"{self.kills} kills (seed {SEED}), {acknowledged} of {len(self.sent)} webhooks answered 200:"
+            f" {self.findings}, ready again within {max(self.starts):.1f} s"
+        )
+
+
+async def campaign(folder: Path, command: Sequence[str], kills: int) -> Campaign:
+    """Kill a relay under load again and again, then let it drain, and judge."""
+    chance = Random(SEED)
+    async with listening(well=well, flaky=flaky(0.3, chance), slow=slow(0.02)) as targets:
+        async with running(folder, routes(targets), command=command) as relay:
+            load = Load(url=relay.hook, stages=STAGES, per_second=PER_SECOND)
+            async with flowing(load):
+                starts = [await killed(relay, load, chance) for _ in range(kills)]
+            await relay.drained()
+        return Campaign(kills=kills, starts=starts, sent=load.sent, findings=judge(load.sent, targets.received))
+
+
+def routes(targets: Targets) -> str:
+    return ROUTES.format(concurrency=CONCURRENCY, **{name: targets.url(name) for name in targets.manners})
+
+
+@asynccontextmanager
+async def flowing(load: Load) -> AsyncIterator[None]:
+    """The load goes on for as long as the block lasts."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(load.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def killed(relay: RelayProcess, load: Load, chance: Random) -> float:
+    """Seconds until it was ready again; now and then it is killed once more while it starts."""
+    enough = load.acknowledged + chance.randint(LEAST_LOAD, 200)
+    await until(lambda: load.acknowledged >= enough)
+    await asyncio.sleep(chance.uniform(0.0, 0.05))
+    await relay.kill()
+    if chance.random() < 0.3:
+        await relay.spawn()
+        await asyncio.sleep(chance.uniform(0.0, 0.6))
+        await relay.kill()
+    return await relay.start()
+
+
+@pytest.mark.timeout(60 + 5 * KILLS)
+async def test_nothing_that_was_answered_200_is_lost_to_kill_9(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = await campaign(tmp_path, RELAY, KILLS)
+    with capsys.disabled():
+        print(f"\n{seen}")
+    findings = seen.findings
+    assert sum(each.acknowledged for each in seen.sent) >= LEAST_LOAD * KILLS
+    assert not findings.lost
+    assert not findings.unexpected
+    assert not findings.mismatched
+    # what was at a target when the relay was killed goes there again, and a kill while it starts counts as well
+    assert all(findings.repeats(target) <= 2 * KILLS * CONCURRENCY for target in STAGES[3])
+    assert max(seen.starts) < READY_WITHIN
+
+
+async def test_a_relay_that_answers_before_it_commits_is_found_guilty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = await campaign(tmp_path, SABOTAGED, 3)
+    with capsys.disabled():
+        print(f"\nsabotaged: {seen}")
+    assert seen.findings.lost
