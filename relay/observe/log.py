@@ -134,7 +134,7 @@ def _printable(text: str) -> str:
 def _json(clock: Clock) -> Processor:
     def line(_log: object, level: str, passed: MutableMapping[str, Any]) -> str:
         head = {"time": _stamp(clock()), "level": level, "message": passed.pop("event")}
-        return _encode(head | dict(_fields(passed))).replace("\x7f", "\\u007f")  # DEL is ASCII, but no terminal's
+        return _encode(head | dict(_fields(passed)))
 
     return line
 
