@@ -41,7 +41,13 @@ class Document:
 
     def has(self, where: Where) -> bool:
         """True if the file says something at `where`."""
-        return where in self.marks
+        value = self.value
+        for part in where:
+            known = part in value if isinstance(value, dict) else isinstance(value, list) and part in range(len(value))
+            if not known:
+                return False
+            value = value[part]
+        return True
 
     def at(self, where: Where) -> Json:
         """The value at `where`, which must be there."""
@@ -162,7 +168,7 @@ class _Build:
         items: list[Json] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             here = (*where, len(items))
-            self.marks.setdefault(here, _mark(event))
+            self.marks[here] = _mark(event)
             items.append(self._value(here, event))
         return items
 
@@ -173,9 +179,8 @@ class _Build:
             here = (*where, key)
             if key in pairs:
                 self._note(here, event, f"the key {quoted(key)} is already on line {self.marks[here][0]}")
-            self.marks.setdefault(here, _mark(event))
-            value = self._value(here, next(self.events))
-            pairs.setdefault(key, value)
+            self.marks[here] = _mark(event)
+            pairs[key] = self._value(here, next(self.events))
         return pairs
 
     def _key(self, where: Where, event: Any) -> str:

@@ -25,8 +25,7 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
-        self._broken: set[Where] = set()
-        self._above_broken: set[Where] = set()
+        self._touched: set[Where] = set()
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -39,11 +38,8 @@ class Problems:
         """Note what is wrong with the value at `where`."""
         line, column = mark
         self._found[Problem(line, column, path_text(where), message)] = None
-        self._broken.add(where)
-        self._above_broken.update(where[:end] for end in range(len(where)))
+        self._touched.update(where[:end] for end in range(len(where) + 1))
 
     def touch(self, where: Where) -> bool:
-        """True if the value at `where`, something in it or something it is in, has a problem."""
-        if not self._broken or where in self._above_broken:
-            return bool(self._broken)
-        return any(where[:end] in self._broken for end in range(len(where) + 1))
+        """True if the value at `where`, or something in it, has a problem."""
+        return where in self._touched

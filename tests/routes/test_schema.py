@@ -3,8 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from relay.errors import RoutesInvalid
 from relay.routes.config import Config, load, parse
 from relay.routes.document import parse as parse_document
 from relay.routes.lint import run_tests, warnings
@@ -40,6 +43,43 @@ def test_the_defaults_the_example_shows_are_the_built_in_ones(example: Config) -
     start, end = text.index("defaults:"), text.index("targets:\n")
     built_in = parse(text[:start] + text[end:], file="routes.yaml", env=ENV)
     assert example.targets == built_in.targets
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> str:
+    """The example with some lines lost, doubled, moved, indented or cut."""
+    lines = [line for line in EXAMPLE.read_text("utf-8").splitlines() if line.strip() and line.lstrip()[0] != "#"]
+    for _ in range(draw(st.integers(1, 4))):
+        line, other = (draw(st.integers(0, len(lines) - 1)) for _ in range(2))
+        change = draw(st.sampled_from(["lose", "double", "move", "indent", "cut", "replace"]))
+        match change:
+            case "lose":
+                lines[line] = ""
+            case "double":
+                lines.insert(other, lines[line])
+            case "move":
+                lines[line], lines[other] = lines[other], lines[line]
+            case "indent":
+                lines[line] = " " * draw(st.integers(0, 6)) + lines[line].lstrip()
+            case "cut":
+                lines[line] = lines[line][: draw(st.integers(0, 60))]
+            case "replace":
+                words = st.sampled_from(["no", "5", "[]", "{}", "[1, {a: b}]", "~", "{a: 1}", '"${DWH_TOKEN}"', "x y"])
+                lines[line] = lines[line].partition(":")[0] + ": " + draw(words)
+    return "\n".join(lines)
+
+
+@settings(max_examples=300, deadline=None)
+@given(damaged())
+def test_a_damaged_file_is_loaded_or_refused_and_never_crashes(text: str) -> None:
+    try:
+        config = parse(text, file="routes.yaml", env=ENV)
+    except RoutesInvalid as refused:
+        assert refused.problems
+        assert not [secret for secret in ENV.values() if secret in str(refused)]
+    else:
+        assert all(warning.line > 0 for warning in warnings(config))
+        run_tests(config)
 
 
 def test_the_schema_is_a_schema() -> None:
