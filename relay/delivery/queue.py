@@ -22,7 +22,7 @@ class Queue:
     @property
     def room(self) -> int:
         """How many more deliveries; none if the bytes are used up."""
-        return MAX_LENGTH - len(self) if self.room_bytes > 0 else 0
+        return max(MAX_LENGTH - len(self), 0) if self.room_bytes > 0 else 0
 
     @property
     def room_bytes(self) -> int:

@@ -18,6 +18,7 @@ from relay.model import Delivery, Outcome, Reason, RetryPolicy, Target
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+MOMENT = 0.002  # seconds a target takes to answer, so that requests may be in flight together
 PAYLOAD = orjson.dumps(
     {
         "id": "0199b3d0-1f2e-7a61-9c55-4d0e8f7a2b13",
@@ -143,6 +144,7 @@ class Receiver:
         self.changed.set()
         try:
             await self.gate.wait()
+            await asyncio.sleep(MOMENT)
             answer = self.answer(taken)
         finally:
             self.in_flight -= 1

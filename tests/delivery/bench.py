@@ -1,0 +1,111 @@
+"""A store and a dispatcher without intake: keep deliveries, and wait for what the lanes make of them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from relay.delivery.dispatch import Dispatcher
+from relay.model import Event, Order, Owed, Routed, State, Target, Webhook
+from relay.signals import Attempted, Signal
+from relay.store.contract import DeliveryRecord, Filter
+from relay.store.sqlite import SqliteStore
+
+SHORT = timedelta(milliseconds=200)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def event_id(number: int) -> str:
+    return f"event-{number:05}"
+
+
+class Bench:
+    """Use as `async with Bench(folder, target, …) as bench`. What is kept is delivered at once, as intake would."""
+
+    def __init__(self, folder: Path, *targets: Target) -> None:
+        self.path = folder / "relay.db"
+        self.attempted: list[Attempted] = []
+        self._targets = {target.name: target for target in targets}
+        self._news = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self.store = SqliteStore.open(self.path, now=now(), emit=self._hear, failed=lambda: None)
+        self.dispatcher = Dispatcher(store=self.store, emit=self._hear, clock=now)
+        self.dispatcher.use(self._targets)
+        self._running = asyncio.create_task(self.dispatcher.run())
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._running.cancel()
+        await self.dispatcher.stop(SHORT)
+        await self.store.close()
+
+    def use(self, *targets: Target) -> None:
+        self._targets = {target.name: target for target in targets}
+        self.dispatcher.use(self._targets)
+
+    async def keep(self, numbers: Sequence[int], *, lead: Callable[[int], int] = int, payload: bytes = b"{}") -> None:
+        """One event for each number, of the lead that `lead` says, owed to every target; all in one commit."""
+        received_at = now()
+        webhook = Webhook(id=f"webhook-{numbers[0]:05}", source="crm", received_at=received_at, body=b"")
+        routed = [self._routed(number, lead(number), received_at, payload) for number in numbers]
+        self.dispatcher.admit(await self.store.keep(webhook, routed))
+
+    def _routed(self, number: int, lead: int, received_at: datetime, payload: bytes) -> Routed:
+        event = Event(
+            id=event_id(number),
+            source="crm",
+            received_at=received_at,
+            account={},
+            entity="leads",
+            action="update",
+            data={"id": lead},
+        )
+        owed = tuple(
+            Owed(
+                target=target.name,
+                routes=("all",),
+                lease=self.dispatcher.lease(target.name),
+                key=f"leads/{lead}" if target.order is Order.ENTITY else None,
+            )
+            for target in self._targets.values()
+        )
+        return Routed(event=event, payload=payload, owed=owed)
+
+    async def deliveries(self, **wanted: object) -> list[DeliveryRecord]:
+        """In order of arrival."""
+        return (await self.store.find(Filter(**wanted), limit=10_000))[::-1]
+
+    async def delivery(self, number: int) -> DeliveryRecord:
+        """With its attempts; of the first target."""
+        shown = await self.store.show(event_id(number))
+        [event] = [event for event in shown.events if event.id == event_id(number)]
+        return event.deliveries[0]
+
+    async def pending(self, target: str = "bot") -> int:
+        return (await self.store.count(Filter(states=(State.PENDING,), target=target))).get(target, 0)
+
+    async def until(self, check: Callable[[], bool], *, within: float = 8.0) -> None:
+        """Looks after every attempt and every commit."""
+        async with asyncio.timeout(within):
+            while not check():
+                self._news.clear()
+                await self._news.wait()
+
+    async def until_attempted(self, times: int, *, within: float = 8.0) -> None:
+        await self.until(lambda: len(self.attempted) >= times, within=within)
+
+    async def until_none_pending(self, target: str = "bot", *, within: float = 8.0) -> None:
+        async with asyncio.timeout(within):
+            while await self.pending(target):
+                self._news.clear()
+                await self._news.wait()
+
+    def _hear(self, signal: Signal) -> None:
+        if isinstance(signal, Attempted):
+            self.attempted.append(signal)
+            self._news.set()

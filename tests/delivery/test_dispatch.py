@@ -1,0 +1,165 @@
+"""`relay.delivery.dispatch`: targets side by side, reloads, restarts, and what other processes write."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from relay.delivery.breaker import Health
+from relay.model import State
+from relay.store.contract import Filter
+from relay.store.sqlite import SqliteStore
+from tests.delivery.bench import Bench, event_id, now
+from tests.delivery.conftest import SECOND, Receiver, every, target
+
+Start = Callable[..., Awaitable[Receiver]]
+LONG = every(3_600_000)
+
+
+def to(receiver: Receiver, name: str = "bot", **changes: Any) -> Any:
+    return target(name=name, url=receiver.url, **{"retry": every(10), "timeout": SECOND} | changes)
+
+
+# ---- side by side
+
+
+async def test_a_hanging_target_slows_no_other(tmp_path: Path, receivers: Start) -> None:
+    well, hanging = await receivers(), await receivers()
+    hanging.gate.clear()
+    bot = to(well)
+    async with Bench(tmp_path, bot) as bench:
+        alone = await seconds_for(well, bench, range(1, 401))
+        bench.use(bot, *[to(hanging, f"hangs-{n}") for n in range(5)])
+        beside = await seconds_for(well, bench, range(1001, 1401))
+        assert hanging.most_in_flight == 5 * 8, "they did hang, with all they may use"
+    assert beside < 2 * alone
+
+
+async def seconds_for(receiver: Receiver, bench: Bench, numbers: range) -> float:
+    """From the first to the last of these."""
+    receiver.requests.clear()
+    await bench.keep(numbers)
+    await bench.until_none_pending()
+    assert len(receiver.requests) == len(numbers)
+    return receiver.requests[-1].at - receiver.requests[0].at
+
+
+async def test_every_target_has_its_own_outcome(tmp_path: Path, receivers: Start) -> None:
+    well, dead = await receivers(), await receivers(lambda _request: 410)
+    async with Bench(tmp_path, to(well), to(dead, "crm")) as bench:
+        await bench.keep([1])
+        await bench.until_attempted(2)
+        states = {d.target: d.state for d in await bench.deliveries()}
+    assert states == {"bot": State.DELIVERED, "crm": State.DEAD}
+
+
+# ---- what others write
+
+
+async def test_a_replay_by_another_process_is_noticed(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.keep([1])
+        await bench.until_attempted(1)
+        command = SqliteStore.visit(bench.path)
+        assert await command.replay(Filter(event_ids=(event_id(1),)), now=now()) == 1
+        await command.close()
+        await bench.until_attempted(2, within=2.0)
+    assert [(r.event_id, r.attempt, r.replay) for r in receiver.requests] == [
+        (event_id(1), 1, False),
+        (event_id(1), 2, True),
+    ]
+
+
+# ---- reloads
+
+
+async def test_pending_deliveries_go_to_the_new_url(tmp_path: Path, receivers: Start) -> None:
+    old, new = await receivers(lambda _request: 503), await receivers()
+    async with Bench(tmp_path, to(old, retry=every(50))) as bench:
+        await bench.keep([1, 2])
+        await bench.until_attempted(2)
+        bench.use(to(new))
+        await bench.until_none_pending()
+    assert {r.event_id for r in new.requests} == {event_id(1), event_id(2)}
+
+
+async def test_a_target_with_new_settings_is_not_held_for_what_the_old_ones_did(
+    tmp_path: Path, receivers: Start
+) -> None:
+    old, new = await receivers(lambda _request: 503), await receivers()
+    held = to(old, breaker_failures=1, concurrency=1, retry=LONG)
+    async with Bench(tmp_path, held) as bench:
+        await bench.keep([1, 2, 3])
+        await bench.until_attempted(1)
+        assert bench.dispatcher.health() == {"bot": Health.OPEN}
+        bench.use(held)
+        assert bench.dispatcher.health() == {"bot": Health.OPEN}, "nothing is new"
+        bench.use(replace(held, url=new.url))
+        await new.until(lambda r: len(r.requests) == 2)
+    assert len(old.requests) == 1
+
+
+async def test_a_target_that_is_gone_leaves_its_deliveries_parked_until_it_is_back(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers(lambda request: 200 if request.attempt > 1 else 503)
+    bot = to(receiver)
+    async with Bench(tmp_path, bot) as bench:
+        receiver.gate.clear()
+        await bench.keep(range(1, 21))
+        await receiver.until(lambda r: r.in_flight == 8)
+        bench.use()
+        receiver.gate.set()
+        await bench.until_attempted(8)
+        assert bench.dispatcher.lease("bot") is None
+        assert (await bench.pending(), len(receiver.requests)) == (20, 8)
+        bench.use(bot)
+        await bench.until_none_pending()
+    assert {r.event_id for r in receiver.requests} == {event_id(n) for n in range(1, 21)}
+
+
+async def test_a_target_that_went_while_its_delivery_was_kept_has_it_parked(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver)) as bench:
+        admit, late = bench.dispatcher.admit, []
+        bench.dispatcher.admit = late.extend
+        await bench.keep([1])
+        bench.use()
+        admit(late)
+        assert await bench.pending() == 1
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.until_none_pending()
+    assert len(receiver.requests) == 1
+
+
+# ---- the end, and the next start
+
+
+async def test_what_was_in_flight_at_the_end_is_attempted_again_at_the_next_start(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver, concurrency=1)) as bench:
+        await bench.keep([1, 2])
+        await receiver.until(lambda r: r.in_flight == 1)
+    receiver.gate.set()
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.until_attempted(2)
+    attempts = [(r.event_id, r.attempt) for r in receiver.requests]
+    assert sorted(attempts) == [(event_id(1), 1), (event_id(1), 2), (event_id(2), 1)]
+
+
+async def test_stop_does_not_wait_for_targets_that_left_before(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver, timeout=60 * SECOND)) as bench:
+        await bench.keep([1])
+        await receiver.until(lambda r: r.in_flight == 1)
+        bench.use()
+        start = asyncio.get_running_loop().time()
+        await bench.dispatcher.stop(timedelta(milliseconds=50))
+        assert asyncio.get_running_loop().time() - start < 0.5

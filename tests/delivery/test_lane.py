@@ -1,0 +1,341 @@
+"""`relay.delivery.lane` with a real store and real targets: retries, holding, order, bounds, and the end."""
+
+import asyncio
+import random
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from aiohttp import web
+
+from relay.delivery.breaker import Health
+from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
+from relay.model import Order, Secret, State
+from tests.delivery.bench import Bench, event_id
+from tests.delivery.conftest import SECOND, Receiver, Request, every, target
+
+Start = Callable[..., Awaitable[Receiver]]
+
+
+def to(receiver: Receiver, **changes: Any) -> Any:
+    return target(url=receiver.url, **{"retry": every(10), "timeout": SECOND, "breaker_failures": 1000} | changes)
+
+
+def failing_first(times: int, status: int = 503) -> Callable[[Request], int]:
+    return lambda request: status if request.attempt <= times else 200
+
+
+# ---- one delivery
+
+
+async def test_503_twice_and_then_200_makes_three_attempts(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(failing_first(2))
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.keep([1])
+        await bench.until_attempted(3)
+        record = await bench.delivery(1)
+    assert record.state is State.DELIVERED
+    assert [(a.number, a.verdict, a.status) for a in record.attempts] == [
+        (1, "retry", 503),
+        (2, "retry", 503),
+        (3, "delivered", 200),
+    ]
+    assert [(r.event_id, r.attempt) for r in receiver.requests] == [(event_id(1), n) for n in (1, 2, 3)]
+
+
+async def test_400_makes_it_dead_and_says_why(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(lambda _request: web.Response(status=400, text="no such field"))
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.keep([1])
+        await bench.until_attempted(1)
+        record = await bench.delivery(1)
+    assert (record.state, record.why) == (State.DEAD, "answered 400, which is in dead_on")
+    assert [attempt.detail for attempt in record.attempts] == ["no such field"]
+
+
+async def test_retry_after_is_honoured(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(lambda _request: web.Response(status=429, headers={"retry-after": "90"}))
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.keep([1])
+        await bench.until_attempted(1)
+        record = await bench.delivery(1)
+    assert record.due_at is not None
+    pause = record.due_at - record.attempts[0].started_at
+    assert timedelta(seconds=90) <= pause < timedelta(seconds=92)
+
+
+async def test_a_fault_of_ours_is_an_attempt_that_failed_and_the_lane_goes_on(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    broken = to(receiver, secrets=(Secret("not base64"),))
+    async with Bench(tmp_path, broken) as bench:
+        await bench.keep([1])
+        await bench.until_attempted(2)
+        assert bench.attempted[0].outcome.detail.startswith("the relay failed")
+        bench.use(to(receiver, secrets=(Secret(b64encode(b"k" * 32).decode()),)))
+        await bench.until_none_pending()
+    assert len(receiver.requests) == 1
+
+
+async def test_a_settled_attempt_waits_for_a_busy_store_and_is_not_made_again(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.keep([1])
+        await receiver.until(lambda r: r.in_flight == 1)
+        other = apsw.Connection(str(bench.path))
+        other.execute("begin immediate")
+        receiver.gate.set()
+        asyncio.get_running_loop().call_later(1.4, other.execute, "rollback")  # the store itself waits for 1 s
+        await bench.until_attempted(1)
+        record = await bench.delivery(1)
+    other.close()
+    assert record.state is State.DELIVERED
+    assert [attempt.number for attempt in record.attempts] == [1]
+    assert len(receiver.requests) == 1
+
+
+# ---- bounds
+
+
+async def test_concurrency_is_used_and_never_exceeded(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(lambda request: 503 if request.attempt == 1 and random.random() < 0.3 else 200)
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver, concurrency=3)) as bench:
+        for number in range(1, 61):
+            await bench.keep([number])
+        await receiver.until(lambda r: r.in_flight == 3)
+        receiver.gate.set()
+        await bench.until_none_pending()
+    assert receiver.most_in_flight == 3
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 5), (5, 2)])
+async def test_a_new_concurrency_holds_at_once(tmp_path: Path, receivers: Start, before: int, after: int) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver, concurrency=before)) as bench:
+        await bench.keep(range(1, 60))
+        await receiver.until(lambda r: r.in_flight == before)
+        bench.use(to(receiver, concurrency=after))
+        if after > before:
+            await receiver.until(lambda r: r.in_flight == after)
+        begun = len(receiver.requests)
+        receiver.gate.set()
+        await bench.until_attempted(begun)
+        receiver.most_in_flight = 0
+        await bench.until_none_pending()
+    assert receiver.most_in_flight == after
+
+
+async def test_rate_is_kept(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(lambda request: 503 if request.event_id == event_id(7) and request.attempt == 1 else 200)
+    async with Bench(tmp_path, to(receiver, rate=100.0)) as bench:
+        for number in range(1, 51):
+            await bench.keep([number])
+        await bench.until_none_pending()
+    took = receiver.requests[-1].at - receiver.requests[0].at
+    assert 0.6 < (len(receiver.requests) - 1) / took / 100.0 < 1.2, "51 attempts: the repeated one counts"
+
+
+async def test_more_than_a_queue_holds_waits_in_the_store_and_is_delivered_once(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver)) as bench:
+        for first in range(0, 700, 50):
+            await bench.keep(range(first, first + 50))
+        waiting = [d for d in await bench.deliveries() if not d.claimed]
+        assert len(waiting) >= 700 - MAX_LENGTH - 100
+        receiver.gate.set()
+        await bench.until_none_pending()
+    assert sorted(r.event_id for r in receiver.requests) == [event_id(n) for n in range(700)]
+
+
+async def test_large_payloads_fill_the_queue_sooner(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    payload = b"x" * 2**20
+    async with Bench(tmp_path, to(receiver, concurrency=1)) as bench:
+        for number in range(1, 25):
+            await bench.keep([number], payload=payload)
+        claimed = [d for d in await bench.deliveries() if d.claimed]
+        assert len(claimed) <= MAX_BYTES // len(payload) + 1
+        receiver.gate.set()
+        await bench.until_none_pending()
+    assert [len(r.body) for r in receiver.requests] == [len(payload)] * 24
+
+
+# ---- holding
+
+
+async def test_a_failing_target_is_held_probed_by_one_and_then_gets_everything(
+    tmp_path: Path, receivers: Start
+) -> None:
+    well = False
+    receiver = await receivers(lambda _request: 200 if well else 503)
+    async with Bench(tmp_path, to(receiver, concurrency=4, breaker_failures=5, retry=every(40))) as bench:
+        await bench.keep(range(1, 41))
+        await bench.until(lambda: bench.dispatcher.health()["bot"] is Health.OPEN)
+        begun = len(bench.attempted)
+        assert begun <= 5 + 4, "those in flight when it opened, and no more"
+        receiver.most_in_flight = 0
+        await bench.until_attempted(begun + 6)
+        assert receiver.most_in_flight == 1, "one probe at a time"
+        untouched = [d for d in await bench.deliveries() if d.attempt == 0]
+        assert len(untouched) >= 40 - begun - 6, "waiting spends no attempts"
+        well = True
+        await bench.until_none_pending()
+    assert bench.dispatcher.health() == {}
+    assert receiver.most_in_flight == 4
+    gained = {a.delivery.event_id for a in bench.attempted if a.delivery.attempt == 1}
+    assert gained == {event_id(n) for n in range(1, 41)}, "every first attempt has number 1"
+
+
+async def test_what_is_kept_while_a_target_is_held_waits_in_the_store(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(lambda _request: 503)
+    patient = to(receiver, breaker_failures=1, retry=every(60_000))
+    async with Bench(tmp_path, patient) as bench:
+        await bench.keep([1])
+        await bench.until(lambda: bench.dispatcher.health()["bot"] is Health.OPEN)
+        await bench.keep([2, 3])
+        records = await bench.deliveries()
+    assert [(d.claimed, d.attempt) for d in records] == [(False, 1), (False, 0), (False, 0)]
+    assert len(receiver.requests) == 1
+
+
+async def test_what_was_leased_before_the_target_was_held_is_given_back(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(lambda _request: 503)
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver, concurrency=1, breaker_failures=1, retry=every(60_000))) as bench:
+        await bench.keep([1])
+        await receiver.until(lambda r: r.in_flight == 1)
+        held_back = bench.dispatcher.admit
+        late: list[Any] = []
+        bench.dispatcher.admit = late.extend  # the commit is on its way while the target fails
+        await bench.keep([2])
+        assert [d.attempt for d in late] == [1]
+        receiver.gate.set()
+        await bench.until(lambda: bench.dispatcher.health()["bot"] is Health.OPEN)
+        held_back(late)
+        await bench.dispatcher.stop(SECOND)
+        record = await bench.delivery(2)
+    assert (record.claimed, record.attempt, len(receiver.requests)) == (False, 0, 1)
+
+
+async def test_answers_in_dead_on_hold_nobody(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(lambda _request: 422)
+    async with Bench(tmp_path, to(receiver, breaker_failures=2)) as bench:
+        await bench.keep(range(1, 21))
+        await bench.until_none_pending()
+        assert bench.dispatcher.health() == {"bot": Health.OK}
+
+
+# ---- order
+
+LEADS, EACH, STUCK = 20, 20, 3
+
+
+async def delivered_by_lead(tmp_path: Path, receivers: Start, order: Order) -> dict[int, list[int]]:
+    """The events of each lead in the order in which a target that fails at random took them; one lead never goes."""
+    luck = random.Random(20)
+
+    def answer(request: Request) -> int:
+        return 503 if lead(int(request.event_id[-5:])) == STUCK or luck.random() < 0.3 else 200
+
+    def lead(number: int) -> int:
+        return number % LEADS
+
+    receiver = await receivers(answer)
+    async with Bench(tmp_path, to(receiver, order=order, retry=every(5))) as bench:
+        for first in range(0, LEADS * EACH, LEADS):
+            await bench.keep(range(first, first + LEADS), lead=lead)
+        await bench.until(lambda: taken(bench, lead) == (LEADS - 1) * EACH, within=20)
+        first_of_stuck = {a.delivery.event_id for a in bench.attempted if lead(number_of(a)) == STUCK}
+        assert order is Order.NONE or first_of_stuck == {event_id(STUCK)}, "nobody overtakes the stuck one"
+    took: dict[int, list[int]] = {}
+    for attempted in bench.attempted:
+        if attempted.outcome.status == 200:
+            took.setdefault(lead(number_of(attempted)), []).append(number_of(attempted))
+    return took
+
+
+def number_of(attempted: Any) -> int:
+    return int(attempted.delivery.event_id[-5:])
+
+
+def taken(bench: Bench, lead: Callable[[int], int]) -> int:
+    return sum(1 for a in bench.attempted if a.outcome.status == 200 and lead(number_of(a)) != STUCK)
+
+
+async def test_ordered_events_of_a_lead_arrive_in_order_and_a_stuck_lead_delays_no_other(
+    tmp_path: Path, receivers: Start
+) -> None:
+    took = await delivered_by_lead(tmp_path, receivers, Order.ENTITY)
+    assert took.keys() == set(range(LEADS)) - {STUCK}
+    assert all(numbers == sorted(numbers) and len(numbers) == EACH for numbers in took.values())
+
+
+async def test_without_order_a_later_event_overtakes_one_that_failed(tmp_path: Path, receivers: Start) -> None:
+    took = await delivered_by_lead(tmp_path, receivers, Order.NONE)
+    assert any(numbers != sorted(numbers) for numbers in took.values())
+
+
+# ---- the end
+
+
+async def test_stop_gives_back_what_was_not_begun_and_leaves_what_is_in_flight(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver, concurrency=2)) as bench:
+        await bench.keep(range(1, 11))
+        await receiver.until(lambda r: r.in_flight == 2)
+        start = asyncio.get_running_loop().time()
+        await bench.dispatcher.stop(timedelta(milliseconds=50))
+        assert asyncio.get_running_loop().time() - start < 0.5
+        records = await bench.deliveries()
+    assert [(d.claimed, d.attempt) for d in records] == [(True, 1)] * 2 + [(False, 0)] * 8
+
+
+async def test_stop_lets_attempts_in_flight_end_and_begins_no_other(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver, concurrency=2)) as bench:
+        await bench.keep(range(1, 11))
+        await receiver.until(lambda r: r.in_flight == 2)
+        stopping = asyncio.create_task(bench.dispatcher.stop(5 * SECOND))
+        asyncio.get_running_loop().call_soon(receiver.gate.set)
+        await stopping
+        states = [d.state for d in await bench.deliveries()]
+    assert states == [State.DELIVERED] * 2 + [State.PENDING] * 8
+    assert len(receiver.requests) == 2
+
+
+async def test_stop_does_not_wait_for_a_slot_of_rate(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver, rate=0.01)) as bench:
+        await bench.keep(range(1, 4))
+        await bench.until_attempted(1)
+        start = asyncio.get_running_loop().time()
+        await bench.dispatcher.stop(5 * SECOND)
+        assert asyncio.get_running_loop().time() - start < 0.5
+        assert [(d.claimed, d.attempt) for d in await bench.deliveries()] == [(False, 1), (False, 0), (False, 0)]
+
+
+async def test_what_arrives_after_the_stop_began_is_given_back(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.keep([1])
+        await receiver.until(lambda r: r.in_flight == 1)
+        stopping = asyncio.create_task(bench.dispatcher.stop(timedelta(milliseconds=100)))
+        await asyncio.sleep(0)
+        await bench.keep([2])
+        await stopping
+        assert [(d.claimed, d.attempt) for d in await bench.deliveries()] == [(True, 1), (False, 0)]
