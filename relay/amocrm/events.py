@@ -222,7 +222,7 @@ def _keep_conflicts(items: list[_Item], conflicts: Mapping[str, list[Json]]) -> 
     shares: dict[str, dict[str, Json]] = {}
     for path, lost in conflicts.items():
         parts = path.split("[", 3)
-        prefixes = ("[".join(parts[:depth]) for depth in (3, 2, 1))
+        prefixes = ("[".join(parts[:depth]) for depth in (3, 2))
         owner = next((prefix for prefix in prefixes if prefix in owners), items[0].path)
         shares.setdefault(owner, {})[path] = lost
     for owner, share in shares.items():

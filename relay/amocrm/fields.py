@@ -106,7 +106,7 @@ def _valued(node: Json) -> list[Json]:
 
 def _linked(node: Json) -> Json:
     """linked_leads_id[<id>][ID]=<id> as a list of ids; anything that says more keeps its shape."""
-    if isinstance(node, dict) and node and all(child == {"ID": key} for key, child in node.items()):
+    if isinstance(node, dict) and all(child == {"ID": key} for key, child in node.items()):
         return [_number(key) for key in node]
     return _plain("linked_leads_id", node)
 
