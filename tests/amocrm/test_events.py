@@ -301,9 +301,7 @@ def test_dumped_times_are_utc_to_the_millisecond():
 
 
 def test_reading_leaves_the_tree_as_it_is(events_in):
-    tree = decode(
-        b"event[type_code]=chat&event[data][id]=1&action[x]=1&account[id]=1&a=1&a=2&leads[note][0][note][id]=1"
-    )
+    tree = decode(b"event[type_code]=chat&event[data][id]=1&action[x]=1&account[id]=1&a=1&a=2&x[note][0][note][id]=1")
     before = json.dumps(tree)
     events_in(tree)
     assert json.dumps(tree) == before
