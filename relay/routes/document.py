@@ -196,13 +196,12 @@ class _Build:
         return str(event.value)
 
     def _refuse_plain_key(self, where: Where, event: Any) -> None:
-        name = shortened(event.value)
         if event.value == "<<":
             self._note(where, event, "a merge key (<<): write the keys out")
         elif message := surprise(event.value):
             self._note(where, event, message)
         elif not isinstance(plain_value(event.value), str):
-            self._note(where, event, f'a key must be text: write "{name}" in quotes')
+            self._note(where, event, f'a key must be text: write "{shortened(event.value)}" in quotes')
 
     def _note(self, where: Where, event: Any, message: str) -> None:
         self.problems.add(where, _mark(event), message)

@@ -35,11 +35,12 @@ def plain_value(text: str) -> Json:
 
 def surprise(text: str) -> str | None:
     """What to write instead of a scalar that YAML 1.1 and 1.2 read differently."""
-    shown = shortened(text)
-    if text.lower() in _OLD_BOOLEANS:
-        return f'bare `{shown}`: write "{shown}" in quotes, or true or false'
-    if text.lower() in ("true", "false") and not text.islower():
-        return f'bare `{shown}`: write {shown.lower()}, or "{shown}" in quotes'
+    lowered = text.lower()
+    if lowered in _OLD_BOOLEANS:
+        return f'bare `{text}`: write "{text}" in quotes, or true or false'
+    if lowered in ("true", "false") and lowered != text:
+        return f'bare `{text}`: write {lowered}, or "{text}" in quotes'
     if _LEADING_ZERO.fullmatch(text):
+        shown = shortened(text)
         return f'bare `{shown}`: write "{shown}" in quotes, or the number without leading zeros'
     return None
