@@ -150,7 +150,10 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=_pl
 
 
 class _Foreign(logging.Handler):
-    """A `logging` record -> a line of ours; at most ten a second of each logger, for strangers can cause them."""
+    """A `logging` record -> a line of ours.
+
+    Strangers can cause them, so each kind (a logger and the class of its error) has ten a second.
+    """
 
     def __init__(self, log: FilteringBoundLogger, clock: Clock) -> None:
         super().__init__(logging.WARNING)
@@ -158,16 +161,18 @@ class _Foreign(logging.Handler):
         self._limiter = Limiter(FOREIGN_PER_SECOND, clock)
 
     def emit(self, record: logging.LogRecord) -> None:
-        held_back = self._limiter.admit(record.name)
+        error = record.exc_info[1] if record.exc_info else None
+        kind = type(error).__name__ if error else None
+        held_back = self._limiter.admit(f"{record.name} {kind}")
         if held_back is None:
             return
-        error = record.exc_info[1] if record.exc_info else None
+        peer = error is not None and _of_a_peer(error)
         self._log.log(
-            min(record.levelno // 10 * 10, logging.CRITICAL),
+            logging.WARNING if peer else min(record.levelno // 10 * 10, logging.CRITICAL),
             record.name,
             text=_masked(_said(record))[:MAX_TEXT],
-            error=error and type(error).__name__,
-            trace=_masked(_trace(error)) if error and not _of_a_peer(error) else None,
+            error=kind,
+            trace=_masked(_trace(error)) if error and not peer else None,
             held_back=held_back or None,
         )
 
