@@ -2,7 +2,8 @@
 
 import asyncio
 from asyncio import TaskGroup
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -67,13 +68,19 @@ class Load:
         """How many were answered 200 so far."""
         return sum(each.acknowledged for each in self.sent)
 
-    async def run(self, stop: asyncio.Event, *, connections: int = 16) -> None:
-        """Until `stop` is set."""
+    @asynccontextmanager
+    async def flowing(self, *, connections: int = 16) -> AsyncIterator[None]:
+        """It goes on for as long as the block lasts."""
+        stop = asyncio.Event()
         timeout = aiohttp.ClientTimeout(total=5)
         connector = aiohttp.TCPConnector(limit=connections)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session, TaskGroup() as group:
             for _ in range(connections):
                 group.create_task(self._keep_posting(session, stop, every=connections / self.per_second))
+            try:
+                yield
+            finally:
+                stop.set()
 
     async def _keep_posting(self, session: aiohttp.ClientSession, stop: asyncio.Event, *, every: float) -> None:
         loop = asyncio.get_running_loop()

@@ -6,8 +6,7 @@ RELAY_E2E_KILLS sets how often (6), RELAY_E2E_SEED when; the line it prints has 
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random, randrange
@@ -67,7 +66,7 @@ async def campaign(folder: Path, command: Sequence[str], kills: int) -> Campaign
     async with listening(well=well, flaky=flaky(0.3, chance), slow=slow(0.02)) as targets:
         async with running(folder, routes(targets), command=command) as relay:
             load = Load(url=relay.hook, stages=STAGES, per_second=PER_SECOND)
-            async with flowing(load):
+            async with load.flowing():
                 starts = [await killed(relay, load, chance) for _ in range(kills)]
             await relay.drained()
         return Campaign(kills=kills, starts=starts, sent=load.sent, findings=judge(load.sent, targets.received))
@@ -75,18 +74,6 @@ async def campaign(folder: Path, command: Sequence[str], kills: int) -> Campaign
 
 def routes(targets: Targets) -> str:
     return ROUTES.format(concurrency=CONCURRENCY, **{name: targets.url(name) for name in targets.manners})
-
-
-@asynccontextmanager
-async def flowing(load: Load) -> AsyncIterator[None]:
-    """The load goes on for as long as the block lasts."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(load.run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
 
 
 async def killed(relay: RelayProcess, load: Load, chance: Random) -> float:

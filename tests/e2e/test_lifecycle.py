@@ -1,0 +1,272 @@
+"""Starts that fail, stops, restarts and reloads of a real process: what is owed is kept, what is said is clear."""
+
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.e2e.history import judge
+from tests.e2e.processes import RelayProcess, run, running, until
+from tests.e2e.sender import Load, post_lead
+from tests.e2e.targets import Manners, Targets, hanging, listening, refusing, well
+
+STOP_WITHIN = 8.0
+
+ROUTES = """\
+version: 1
+sources: {{crm: {{token: "${{TOKEN}}"}}}}
+defaults: {{timeout: {timeout}, concurrency: 4, retry: {{initial: 50ms, max: 500ms}}}}
+targets:
+{targets}
+routes:
+{routes}
+"""
+
+
+def routes(targets: Targets, matches: Mapping[str, str], *, patience: str = "10s") -> str:
+    """A routes file with a route for each of `matches`: target -> match."""
+    return ROUTES.format(
+        timeout=patience,
+        targets="\n".join(f'  {name}: {{url: "{targets.url(name)}"}}' for name in matches),
+        routes="\n".join(f"  - {{name: to-{name}, match: {match}, to: {name}}}" for name, match in matches.items()),
+    )
+
+
+ALL = "{entity: leads}"
+BOTH = {"good": ALL, "stuck": ALL}
+FIRST, SECOND = "{status_id: 1}", "{status_id: 2}"
+
+
+@asynccontextmanager
+async def scene(
+    folder: Path, matches: Mapping[str, str], *, patience: str = "10s", **manners: Manners
+) -> AsyncIterator[tuple[RelayProcess, Targets]]:
+    """A relay with routes to the targets of `matches`; targets of `manners` may be more."""
+    async with listening(**manners) as targets, running(folder, routes(targets, matches, patience=patience)) as relay:
+        yield relay, targets
+
+
+# ---- stopping
+
+
+async def test_sigterm_under_load_ends_in_time_and_loses_nothing(tmp_path: Path) -> None:
+    async with scene(tmp_path, BOTH, good=well, stuck=hanging) as (relay, targets):
+        load = Load(url=relay.hook, stages={1: frozenset({"good", "stuck"})}, per_second=200)
+        async with load.flowing():
+            await until(lambda: load.acknowledged >= 100)
+            asked = monotonic()
+            relay.signal(signal.SIGTERM)
+            assert await relay.ended() == 0
+            assert monotonic() - asked < STOP_WITHIN
+        targets.manners["stuck"] = well
+        await relay.start()
+        await relay.drained()
+        findings = judge(load.sent, targets.received)
+        assert not (findings.lost or findings.unexpected or findings.mismatched)
+
+
+async def test_sigterm_ends_in_time_also_while_a_target_that_was_removed_still_hangs(tmp_path: Path) -> None:
+    async with scene(tmp_path, BOTH, good=well, stuck=hanging, patience="60s") as (
+        relay,
+        targets,
+    ):
+        await post_lead(relay.hook, "m1")
+        await until(lambda: len(targets.of("stuck")) == 1)
+        relay.routes.write_text(routes(targets, {"good": ALL}))
+        assert await reload(relay) == (200, {"reloaded": True})
+        asked = monotonic()
+        relay.signal(signal.SIGTERM)
+        assert await relay.ended() == 0
+        assert monotonic() - asked < STOP_WITHIN
+
+
+async def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
+    async with scene(tmp_path, {"stuck": ALL}, stuck=hanging, patience="60s") as (relay, targets):
+        await post_lead(relay.hook, "m1")
+        await until(lambda: len(targets.of("stuck")) == 1)
+        relay.signal(signal.SIGTERM)
+        await until(lambda: bool(relay.lines("stopping")))
+        relay.signal(signal.SIGTERM)
+        assert await relay.ended() == 1
+        assert not relay.lines("stopped")
+        targets.manners["stuck"] = well
+        await relay.start()
+        await relay.drained()
+        assert targets.accepted("stuck") == ["m1"]
+
+
+# ---- reloading
+
+
+async def reload(relay: RelayProcess) -> tuple[int, Any]:
+    """Status and answer of POST /-/reload."""
+    async with aiohttp.ClientSession() as session, session.post(f"{relay.admin}/-/reload") as answer:
+        return answer.status, await answer.json()
+
+
+async def test_a_reload_by_signal_swaps_the_routes(tmp_path: Path) -> None:
+    async with scene(tmp_path, {"old": ALL}, old=well, new=well) as (relay, targets):
+        await post_lead(relay.hook, "m1")
+        relay.routes.write_text(routes(targets, {"new": ALL}))
+        relay.signal(signal.SIGHUP)
+        await until(lambda: bool(relay.lines("routes reloaded")))
+        await post_lead(relay.hook, "m2")
+        await relay.drained()
+        assert (targets.accepted("old"), targets.accepted("new")) == (["m1"], ["m2"])
+
+
+async def test_a_reload_by_post_swaps_the_routes(tmp_path: Path) -> None:
+    async with scene(tmp_path, {"old": ALL}, old=well, new=well) as (relay, targets):
+        relay.routes.write_text(routes(targets, {"old": FIRST, "new": SECOND}))
+        assert await reload(relay) == (200, {"reloaded": True})
+        await post_lead(relay.hook, "m1", status_id=1)
+        await post_lead(relay.hook, "m2", status_id=2)
+        await relay.drained()
+        assert (targets.accepted("old"), targets.accepted("new")) == (["m1"], ["m2"])
+        assert await relay.metric("relay_config_last_reload_successful") == 1
+
+
+async def test_a_bad_file_changes_nothing_and_every_error_is_said(tmp_path: Path) -> None:
+    async with scene(tmp_path, {"old": ALL}, old=well) as (relay, targets):
+        relay.routes.write_text(BAD)
+        status, answer = await reload(relay)
+        assert (status, answer["reloaded"]) == (422, False)
+        assert places(relay.routes, answer["problems"]) == WHAT_IS_BAD
+        relay.signal(signal.SIGHUP)
+        await until(lambda: len(relay.lines("routes unchanged")) == 2)
+        assert [line["problems"] for line in relay.lines("routes unchanged")] == [answer["problems"]] * 2
+        assert await relay.metric("relay_config_last_reload_successful") == 0
+        await post_lead(relay.hook, "m1")
+        await relay.drained()
+        assert targets.accepted("old") == ["m1"]
+
+
+async def test_what_a_removed_target_is_owed_is_parked_until_it_comes_back(tmp_path: Path) -> None:
+    manners = {"good": well, "away": refusing(1_000)}
+    async with scene(tmp_path, {"good": ALL, "away": ALL}, **manners) as (relay, targets):
+        for marker in ("m1", "m2", "m3"):
+            await post_lead(relay.hook, marker)
+        await until(lambda: len({each.marker for each in targets.of("away")}) == 3)
+        relay.routes.write_text(routes(targets, {"good": ALL}))
+        assert (await reload(relay))[0] == 200
+        assert relay.lines("routes reloaded")[-1]["parked"] == ["away"]
+        standing = {each["target"]: each for each in (await relay.command("status"))["targets"]}
+        assert (standing["away"]["pending"], standing["away"]["in_routes"]) == (3, False)
+        assert await relay.metric("relay_deliveries_pending", target="away") == 3
+
+        targets.manners["away"] = well
+        relay.routes.write_text(routes(targets, {"good": ALL, "away": ALL}))
+        assert (await reload(relay))[0] == 200
+        await relay.drained()
+        assert sorted(targets.accepted("away")) == ["m1", "m2", "m3"]
+
+
+# ---- starts that fail
+
+BAD = """\
+version: 1
+sources:
+  crm: {token: "${NO_SUCH_VARIABLE}"}
+targets:
+  old: {url: "ftp://127.0.0.1/x"}
+routes:
+  - {name: all, match: {entity: leads}, to: odl}
+  - {name: all, match: {entity: leads}, too: old}
+"""
+WHAT_IS_BAD = [
+    "3:9  sources.crm.token",
+    "5:9  targets.old.url",
+    "7:41  routes[0].to",
+    "8:5  routes[1].to",
+    "8:6  routes[1].name",
+    "8:41  routes[1].too",
+]
+
+
+def places(file: Path, problems: Sequence[str]) -> list[str]:
+    """Line, column and path of each problem, which must begin with the file."""
+    return [problem.removeprefix(f"{file}:").partition(": ")[0] for problem in problems]
+
+
+async def refused(*arguments: str, **more: str) -> str:
+    """The one line a start ends with: code 1, no traceback, nothing else said."""
+    code, printed, complaint = await run(*arguments, **more)
+    assert code == 1
+    assert printed == ""
+    assert "Traceback" not in complaint
+    assert complaint.count("\n") == 1, complaint
+    return complaint
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> RelayProcess:
+    """A relay that could be started."""
+    text = ROUTES.format(
+        timeout="1s", targets='  old: {url: "http://127.0.0.1:9/"}', routes=f"  - {{name: all, match: {ALL}, to: old}}"
+    )
+    return RelayProcess(tmp_path, text)
+
+
+async def test_a_second_relay_on_one_store_is_refused_and_told_whose_it_is(idle: RelayProcess) -> None:
+    try:
+        await idle.start()
+        assert idle.process
+        said = await refused(*idle.arguments, "--listen=127.0.0.1:0", "--admin=127.0.0.1:0")
+        assert f"{idle.store} is in use by another relay, pid {idle.process.pid}:" in said
+    finally:
+        await idle.kill()
+
+
+async def test_a_store_is_free_again_after_kill_9(idle: RelayProcess) -> None:
+    try:
+        await idle.start()
+        await idle.kill()
+        await idle.start()
+    finally:
+        await idle.kill()
+
+
+@pytest.mark.parametrize("flag", ["--listen", "--admin"])
+async def test_a_port_in_use_is_one_clear_line(flag: str, idle: RelayProcess) -> None:
+    async with listening() as other:
+        said = await refused(*idle.arguments, f"{flag}=127.0.0.1:{other.port}")
+        assert f"cannot listen on 127.0.0.1:{other.port}: Address already in use" in said
+        assert said.rstrip().endswith(f"choose another with {flag}")
+
+
+async def test_an_admin_address_for_strangers_needs_a_token(idle: RelayProcess) -> None:
+    said = await refused(*idle.arguments, "--admin=0.0.0.0:0")
+    assert "RELAY_ADMIN_TOKEN" in said
+    assert not idle.store.exists()
+
+
+async def test_a_store_in_no_folder_is_one_clear_line(idle: RelayProcess, tmp_path: Path) -> None:
+    said = await refused(*idle.arguments, f"--store=sqlite:///{tmp_path}/missing/relay.db")
+    assert f"no folder {tmp_path}/missing for the store" in said
+
+
+async def test_a_store_that_is_no_database_is_one_clear_line(idle: RelayProcess) -> None:
+    idle.store.write_bytes(b"not a database, but somebody's file\n" * 100)
+    said = await refused(*idle.arguments)
+    assert "is not a database" in said
+    assert idle.store.read_bytes().startswith(b"not a database")
+
+
+async def test_a_missing_routes_file_is_one_clear_line(idle: RelayProcess) -> None:
+    idle.routes.unlink()
+    assert str(idle.routes) in await refused(*idle.arguments)
+    assert not idle.store.exists()
+
+
+async def test_a_bad_routes_file_is_told_whole_and_the_store_is_not_touched(idle: RelayProcess) -> None:
+    idle.routes.write_text(BAD)
+    code, printed, complaint = await run(*idle.arguments)
+    assert (code, printed) == (1, "")
+    problems = [line.removeprefix("relay: ") for line in complaint.splitlines()]
+    assert places(idle.routes, problems) == WHAT_IS_BAD
+    assert not idle.store.exists()
