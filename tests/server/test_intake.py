@@ -1,0 +1,196 @@
+"""The public listener: each answer that there is, and what is kept and delivered by it."""
+
+import gzip
+import json
+
+import pytest
+
+from relay.amocrm import events
+from relay.daemon import url
+from relay.signals import Kept
+from tests.e2e.processes import until
+from tests.server.conftest import FORM, LEAD, MAX_BODY, OTHER_TOKEN, TOKEN, WON, Answer, Scene, form
+
+# ---- 200
+
+
+async def test_the_answer_counts_events_and_deliveries(scene: Scene) -> None:
+    answer = await scene.post(form(LEAD, WON))
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.body == {"webhook": answer.body["webhook"], "events": 2, "deliveries": 3}
+    shown = await scene.relay.store.show(answer.body["webhook"])
+    assert shown
+    assert shown.webhook.body == form(LEAD, WON)
+    assert [len(event.deliveries) for event in shown.events] == [1, 2]
+    await until(lambda: len(scene.targets.received) == 3)
+    assert (scene.targets.accepted("bot"), scene.targets.accepted("dwh")) == (["m1", "m2"], ["m2"])
+
+
+async def test_an_event_that_no_route_takes_is_kept_all_the_same(scene: Scene) -> None:
+    answer = await scene.post(b"task[add][0][id]=7")
+    assert (answer.status, answer.body["events"], answer.body["deliveries"]) == (200, 1, 0)
+    assert await scene.relay.store.show(answer.body["webhook"])
+
+
+async def test_each_token_of_a_source_is_good(scene: Scene) -> None:
+    assert [(await scene.post(form(LEAD), token=token)).status for token in (TOKEN, OTHER_TOKEN)] == [200, 200]
+
+
+async def test_equal_bodies_are_kept_each(scene: Scene) -> None:
+    first, second = await scene.post(form(LEAD)), await scene.post(form(LEAD))
+    assert first.body["webhook"] < second.body["webhook"]
+    await until(lambda: len(scene.targets.received) == 2)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [FORM, {"content-type": "text/plain"}, {"content-type": "application/json"}, {"content-type": "image/png"}],
+    ids=["form", "text", "JSON", "an image"],
+)
+async def test_a_form_is_read_whatever_it_is_called(headers: dict[str, str], scene: Scene) -> None:
+    assert (await scene.post(form(LEAD), headers=headers)).body["events"] == 1
+
+
+async def test_a_form_without_a_content_type_is_read(scene: Scene) -> None:
+    body = form(LEAD)
+    head = await scene.raw(b"Content-Length: %d\r\n\r\n" % len(body), body)
+    assert head.startswith(b"HTTP/1.1 200 ")
+    await until(lambda: scene.targets.accepted("bot") == ["m1"])
+
+
+async def test_json_of_the_same_shape_makes_the_same_event(scene: Scene) -> None:
+    document = {"leads": {"status": [LEAD]}, "account": {"id": 30770011, "subdomain": "romashka"}}
+    await scene.post(json.dumps(document).encode(), headers={"content-type": "application/json"})
+    await scene.post(form(LEAD))
+    await until(lambda: len(scene.targets.received) == 2)
+    one, other = (json.loads(each.body) for each in scene.targets.received)
+    assert one | {"id": "", "timestamp": ""} == other | {"id": "", "timestamp": ""}
+
+
+async def test_what_amocrm_says_of_the_request_is_kept(scene: Scene) -> None:
+    headers = FORM | {"x-amocrm-requestid": "6f2f7c0e-0000-4000-8000-000000000001"}
+    answer = await scene.post(form(LEAD), headers=headers)
+    shown = await scene.relay.store.show(answer.body["webhook"])
+    assert shown
+    assert (shown.webhook.request_id, shown.webhook.content_type) == (
+        headers["x-amocrm-requestid"],
+        FORM["content-type"],
+    )
+
+
+# ---- 200, unparsed
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"hello", b"\x00\xff\xfe", b'{"leads":', b"[1, 2]", b"leads[status][0]=7", b"a" * 10_000],
+    ids=["nothing", "a word", "no text", "half of a JSON", "a list", "no fields", "a long word"],
+)
+async def test_what_cannot_be_read_is_kept_as_it_came_and_listed(body: bytes, scene: Scene) -> None:
+    answer = await scene.post(body)
+    assert (answer.status, answer.body["events"], answer.body["deliveries"]) == (200, 0, 0)
+    [unparsed] = await scene.relay.store.unparsed(limit=10)
+    assert (unparsed.id, unparsed.body, unparsed.unparsed) == (answer.body["webhook"], body, answer.body["unparsed"])
+    [kept] = [each for each in scene.facts.signals if isinstance(each, Kept)]
+    assert kept.webhook.unparsed
+
+
+async def test_a_compressed_body_is_kept_compressed(scene: Scene) -> None:
+    body = gzip.compress(form(LEAD))
+    answer = await scene.post(body, headers=FORM | {"content-encoding": "gzip"})
+    assert answer.status == 200
+    assert answer.body["unparsed"]
+    assert [each.body for each in await scene.relay.store.unparsed(limit=10)] == [body]
+
+
+async def test_a_fault_of_our_own_costs_no_webhook(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object, **_more: object) -> None:
+        raise ZeroDivisionError("broken for the test")
+
+    monkeypatch.setattr(events, "read", broken)
+    answer = await scene.post(form(LEAD))
+    assert answer.status == 200
+    assert "ZeroDivisionError" in answer.body["unparsed"]
+    assert [each.body for each in await scene.relay.store.unparsed(limit=10)] == [form(LEAD)]
+
+
+# ---- 404, 405, 403, 413
+
+
+async def test_an_unknown_source_and_a_wrong_token_are_answered_alike(scene: Scene) -> None:
+    answers = [
+        await scene.post(form(LEAD), source=source, token=token)
+        for source, token in [
+            ("crm", "wrong"),
+            ("nobody", TOKEN),
+            ("nobody", "wrong"),
+            ("-", TOKEN),
+            ("crm", TOKEN + "0"),
+        ]
+    ]
+    assert {each.status for each in answers} == {404}
+    assert {json.dumps(each.body) for each in answers} == {'{"error": "not found"}'}
+    assert len({tuple(name for name in each.headers) for each in answers}) == 1
+    assert len({each.headers["content-length"] for each in answers}) == 1
+    assert scene.facts.refusals() == [("-", "unauthorized")] * 5
+    assert not await scene.kept()
+
+
+@pytest.mark.parametrize(("source", "token"), [("crm", "wrong"), ("nobody", TOKEN)])
+async def test_a_stranger_is_answered_before_any_of_the_body_came(source: str, token: str, scene: Scene) -> None:
+    head = await scene.raw(b"Content-Length: 1000000\r\n\r\n", source=source, token=token)
+    assert head.startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize("path", ["/", "/hooks", "/hooks/crm", f"/hooks/crm/{TOKEN}/more", "/metrics", "/readyz"])
+async def test_other_paths_are_not_found(path: str, scene: Scene) -> None:
+    async with scene.session.post(url(scene.relay.listening) + path, data=form(LEAD)) as response:
+        assert await Answer.of(response) == Answer(status=404, body={"error": "not found"}, headers=response.headers)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("token", [TOKEN, "wrong"])
+async def test_only_post_is_allowed_whoever_asks(method: str, token: str, scene: Scene) -> None:
+    async with scene.session.request(method, scene.hook(token=token), data=form(LEAD)) as response:
+        assert (response.status, response.headers["allow"]) == (405, "POST")
+    assert not await scene.kept()
+
+
+async def test_a_foreign_account_is_refused_and_not_kept(scene: Scene) -> None:
+    answer = await scene.post(form(LEAD, account={"id": 7, "subdomain": "stranger"}), source="shop")
+    assert answer.status == 403
+    assert scene.facts.refusals() == [("shop", "refused_account")]
+    assert not await scene.kept()
+
+
+async def test_no_account_is_a_foreign_account(scene: Scene) -> None:
+    assert (await scene.post(form(LEAD, account={}), source="shop")).status == 403
+
+
+@pytest.mark.parametrize("account", [{"id": 30770011, "subdomain": "renamed"}, {"id": 8, "subdomain": "romashka"}])
+async def test_an_account_is_known_by_its_id_or_its_subdomain(account: dict[str, object], scene: Scene) -> None:
+    assert (await scene.post(form(LEAD, account=account), source="shop")).status == 200
+
+
+async def test_what_cannot_be_read_has_no_account_and_is_kept(scene: Scene) -> None:
+    assert (await scene.post(b"hello", source="shop")).status == 200
+
+
+async def test_a_body_as_large_as_allowed_is_kept(scene: Scene) -> None:
+    assert (await scene.post(b"x" * MAX_BODY)).status == 200
+
+
+async def test_a_larger_body_is_refused(scene: Scene) -> None:
+    answer = await scene.post(b"x" * (MAX_BODY + 1))
+    assert answer.status == 413
+    assert str(MAX_BODY) in answer.body["error"]
+    assert scene.facts.refusals() == [("crm", "too_large")]
+    assert not await scene.kept()
+
+
+async def test_a_larger_body_of_unsaid_length_is_refused(scene: Scene) -> None:
+    chunk = b"1000\r\n" + b"x" * 0x1000 + b"\r\n"
+    head = await scene.raw(b"Transfer-Encoding: chunked\r\n\r\n", chunk * (MAX_BODY // 0x1000 + 1), b"0\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert scene.facts.refusals() == [("crm", "too_large")]

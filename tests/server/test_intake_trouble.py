@@ -1,0 +1,101 @@
+"""The public listener when the store cannot commit or clients leave: no false 200, nothing lost, nothing twice."""
+
+import asyncio
+
+import apsw
+import pytest
+
+from relay.server import intake
+from relay.signals import Kept
+from tests.e2e.processes import until
+from tests.server.conftest import LEAD, MAX_BODY, TOKEN, WON, Scene, form
+
+# ---- 503
+
+
+async def test_while_somebody_else_holds_the_database_the_answer_is_503(scene: Scene) -> None:
+    other = apsw.Connection(str(scene.relay.settings.store))
+    other.set_busy_timeout(5_000)
+    other.execute("begin immediate")
+    try:
+        answer = await scene.post(form(LEAD))
+    finally:
+        other.execute("rollback")
+        other.close()
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert scene.facts.refusals() == [("crm", "unavailable")]
+    assert not [each for each in scene.facts.signals if isinstance(each, Kept)]
+    assert not await scene.kept()
+    assert (await scene.post(form(LEAD))).status == 200
+
+
+async def test_a_commit_that_takes_too_long_is_503_and_is_delivered_once_when_it_comes(scene: Scene) -> None:
+    scene.facts.gate.clear()
+    stuck = asyncio.create_task(scene.relay.store.probe())  # the writer will not get over telling of this commit
+    answer = await scene.post(form(LEAD))
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert scene.facts.refusals() == [("crm", "unavailable")]
+    assert not scene.targets.received
+    scene.facts.gate.set()
+    await stuck
+    await until(lambda: bool(scene.targets.received))
+    assert (await scene.post(form(WON))).status == 200
+    await until(lambda: len(scene.targets.accepted("dwh")) == 1)
+    assert sorted(scene.targets.accepted("bot")) == ["m1", "m2"]
+    assert len(await scene.kept()) == 2
+
+
+# ---- clients that leave
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing(scene: Scene) -> None:
+    async with scene.connected() as (_, writer):
+        writer.write(f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: 500\r\n\r\n".encode())
+        writer.write(form(LEAD))
+        await writer.drain()
+    await until(lambda: scene.facts.refusals() == [("crm", "incomplete")])
+    assert not await scene.kept()
+
+
+async def test_a_body_that_does_not_go_on_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "BODY_TIMEOUT", 0.1)
+    head = await scene.raw(b"Content-Length: 500\r\n\r\n", form(LEAD))
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert scene.facts.refusals() == [("crm", "incomplete")]
+    assert not await scene.kept()
+
+
+async def test_a_webhook_whose_client_did_not_wait_for_the_answer_is_delivered(scene: Scene) -> None:
+    body = form(LEAD)
+    async with scene.connected() as (_, writer):
+        head = f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+    await until(lambda: scene.targets.accepted("bot") == ["m1"])
+    assert [each.body for each in await scene.kept()] == [body]
+
+
+# ---- what is never said
+
+
+async def test_no_answer_says_what_software_this_is(scene: Scene) -> None:
+    for source, token, body in [
+        ("crm", TOKEN, form(LEAD)),
+        ("crm", "wrong", b""),
+        ("crm", TOKEN, b"x" * (MAX_BODY + 1)),
+    ]:
+        assert "server" not in (await scene.post(body, source=source, token=token)).headers
+
+
+async def test_no_answer_and_no_signal_has_the_token(scene: Scene) -> None:
+    said: list[object] = [
+        await scene.post(form(LEAD)),
+        await scene.post(form(LEAD), source="nobody"),
+        await scene.post(b"hello"),
+        await scene.post(b"x" * (MAX_BODY + 1)),
+        await scene.post(form(LEAD, account={}), source="shop"),
+    ]
+    assert TOKEN not in repr(said)
+    assert TOKEN not in repr(scene.facts.signals)
+    said = [await scene.post(form(LEAD), token="a-mistake"), scene.facts.signals[-1]]
+    assert "a-mistake" not in repr(said)
