@@ -1,12 +1,13 @@
 """`relay explain`: from bodies and ids to routes, conditions and requests; nothing is sent, nothing secret is shown."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from relay.amocrm import form, samples
-from tests.cli.conftest import CALL, CYRILLIC, GARBLED, OFFER, ROUTES, SECRETS, Run, event_of, on_terminal
+from tests.cli.conftest import CALL, CONTACT, CYRILLIC, GARBLED, OFFER, ROUTES, SECRETS, Run, event_of, on_terminal
 
 BODY = form.encode(samples.body("leads.status"))
 
@@ -99,6 +100,11 @@ def test_nothing_of_a_payload_steers_the_terminal(kept: Path) -> None:
     assert "\x1b[1m" in shown, "on a terminal there is colour"
     assert shown.count("\x1b[31m") == shown.count("\x1b[31mnot\x1b[0m")
     assert not any(value in shown for value in SECRETS.values())
+
+
+def test_a_long_body_stays_within_80_columns(kept: Path) -> None:
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal("explain", CONTACT)).split("\r\n")
+    assert max(map(len, lines)) == 80
 
 
 def test_offers_are_explained_alike_before_and_after_they_are_kept(run: Run, kept: Path, body: str) -> None:

@@ -1,5 +1,6 @@
 """The frame around the commands: help, errors, exit codes, and how little is imported."""
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -98,7 +99,7 @@ def test_a_reader_that_went_away_is_no_trouble(kept: Path) -> None:
 
 def test_a_charset_without_cyrillic_gets_escapes_instead_of_a_traceback(kept: Path) -> None:
     command = [sys.executable, "-m", "relay", "show", "019ab000-0003"]
-    environment = {"PYTHONIOENCODING": "latin-1"}
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=kept.parent, env=environment)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert r"[name]=\u0410\u043d\u043d\u0430" in ended.stdout

@@ -122,6 +122,7 @@ def test_into_a_pipe_a_delivery_is_one_plain_line(run: Run, kept: Path) -> None:
 def test_a_list_fits_80_columns_with_ids_that_show_accepts(run: Run, kept: Path) -> None:
     lines = plain(on_terminal("list"))
     assert max(map(len, lines)) <= 80
+    assert lines[2].split() == [CALL[:18], "11-22", "12:00:00", "leads.call_in", "77", "sales-bot", "pending"]
     assert len(lines) == 5, "a delivery a line"
     assert [run("show", line.split()[0]).exit_code for line in lines[1:]] == [0, 0, 0, 0]
 

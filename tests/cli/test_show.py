@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from relay.cli.show import readable
-from tests.cli.conftest import CALL, CONTACT, CYRILLIC, GARBLED, OFFER, Run, event_of, on_terminal
+from tests.cli.conftest import CALL, CONTACT, CYRILLIC, GARBLED, OFFER, Run, Use, event_of, on_terminal, unread
 
 
 @pytest.mark.parametrize("id_", [OFFER, OFFER[:18], event_of(OFFER)])
@@ -79,6 +80,12 @@ def test_an_id_that_names_nothing_or_several_is_told(run: Run, kept: Path, id_: 
     ended = run("show", id_)
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert "no webhook or event, or more than one" in ended.stderr
+
+
+def test_a_wildcard_is_no_id_even_where_only_one_could_be_meant(run: Run, refill: Callable[[Use], None]) -> None:
+    refill(lambda store: store.keep(unread(GARBLED, b"hello"), []))
+    assert run("show", GARBLED[:4]).exit_code == 0
+    assert run("show", "*").exit_code == 1
 
 
 def test_it_reads_well_at_80_columns(kept: Path) -> None:
