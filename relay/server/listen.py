@@ -1,7 +1,8 @@
-"""Application and address -> a listener with our limits; aiohttp's own are for a friendly network."""
+"""Application and address -> a listener with our limits and manners; aiohttp's own are for a friendly network."""
 
 import errno
 import socket
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -27,7 +28,7 @@ async def listen(app: web.Application, address: tuple[str, int], *, flag: str, g
     `runner.addresses` tells the port. Misconfigured, naming `flag`, if the address cannot be listened on.
     """
     listening = _socket(address, flag)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace, **PROTOCOL)
+    runner = _Runner(app, access_log=None, shutdown_timeout=grace, **PROTOCOL)
     await runner.setup()
     _demand_limits(runner)
     await web.SockSite(runner, listening, backlog=ACCEPT_BATCH).start()
@@ -48,7 +49,60 @@ def _socket(address: tuple[str, int], flag: str) -> socket.socket:
 
 
 def _demand_limits(runner: web.AppRunner) -> None:
-    """Read a limit back: aiohttp drops all of them, with no more than a warning, if it does not know one."""
-    protocol = runner.server() if runner.server else None
-    if protocol is None or protocol.keepalive_timeout != PROTOCOL["keepalive_timeout"]:
-        raise Misconfigured("this version of aiohttp does not take the relay's limits: install the pinned one")
+    """Make a protocol now: it is the first thing that would object to a limit, at the first connection."""
+    try:
+        assert runner.server  # noqa: S101  it is set up
+        runner.server()
+    except TypeError as error:
+        raise Misconfigured(
+            f"this version of aiohttp does not take the relay's limits ({error}): install the pinned one"
+        ) from None
+
+
+# ---- manners
+
+
+class _Runner(web.AppRunner):
+    """Serves with our protocol in the place of aiohttp's."""
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(made.request_handler, request_factory=made.request_factory, **self._kwargs)
+
+
+class _Server(web.Server):
+    """Makes protocols with all our limits; aiohttp drops them all, with a mere warning, if it does not know one."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Protocol(web.RequestHandler):
+    """Answers what is not HTTP, or trips the relay, with the status alone.
+
+    aiohttp would repeat the line it could not read, which may have a token in it.
+    """
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Log, answer, and close the connection."""
+        super().handle_error(request, status, exc, message)
+        answer = _Error(text=f'{{"error": "{HTTPStatus(status).phrase.lower()}"}}', content_type="application/json")
+        answer.set_status(status)
+        answer.force_close()
+        return answer
+
+
+class _Error(web.Response):
+    """No application's signal sees it, so it leaves out by itself what software this is."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.pop("Server", None)

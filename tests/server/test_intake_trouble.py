@@ -87,6 +87,26 @@ async def test_no_answer_says_what_software_this_is(scene: Scene) -> None:
         assert "server" not in (await scene.post(body, source=source, token=token)).headers
 
 
+MALFORMED = [
+    b"POST {path} HTTP/9.9\r\n\r\n",
+    b"P\xd0ST {path} HTTP/1.1\r\nHost: relay\r\n\r\n",
+    b"POST {path} HTTP/1.1\r\nHost: relay\r\nbroken header\r\n\r\n",
+    b"POST {path} HTTP/1.1\r\nHost: relay\r\nContent-Length: many\r\n\r\n",
+    b"POST {path}/" + b"x" * 5_000 + b" HTTP/1.1\r\nHost: relay\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("request_", MALFORMED, ids=["version", "method", "header", "length", "long path"])
+async def test_what_is_not_http_is_400_and_nothing_of_it_is_repeated(request_: bytes, scene: Scene) -> None:
+    async with scene.connected() as (reader, writer):
+        writer.write(request_.replace(b"{path}", f"/hooks/crm/{TOKEN}".encode()))
+        answer = await reader.read()  # to its end: the connection is closed
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 400 Bad Request\r\n")
+    assert b"server:" not in head.lower()
+    assert body == b'{"error": "bad request"}'
+
+
 async def test_no_answer_and_no_signal_has_the_token(scene: Scene) -> None:
     said: list[object] = [
         await scene.post(form(LEAD)),

@@ -1,0 +1,95 @@
+"""Canaries in every secret place: no log line, answer, metric, listing or target's neighbour ever sees one."""
+
+import asyncio
+import base64
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running
+from tests.e2e.sender import post_lead
+from tests.e2e.targets import always, listening, refusing, well
+
+BEARER = "canary-of-a-header-4f1d"
+QUERY = "canary-of-a-query-77b2"
+SECRET = base64.b64encode(b"canary of a signature ..").decode()
+CANARIES = (TOKEN, BEARER, QUERY, SECRET)
+
+ROUTES = """\
+version: 1
+sources: {{crm: {{token: "${{TOKEN}}"}}}}
+defaults: {{retry: {{initial: 50ms, attempts: 2}}}}
+targets:
+  good:
+    url: "{good}?key=${{file:{folder}/query}}"
+    headers: {{Authorization: "Bearer ${{file:{folder}/bearer}}"}}
+    secret: "${{file:{folder}/secret}}"
+  bad: {{url: "{bad}?key=${{file:{folder}/query}}", headers: {{X-Key: "${{file:{folder}/bearer}}"}}}}
+  weak: {{url: "{weak}?key=${{file:{folder}/query}}"}}
+  nowhere: {{url: "http://127.0.0.1:{closed}/?key=${{file:{folder}/query}}"}}
+routes:
+  - {{name: all, match: {{entity: leads}}, to: [good, bad, weak, nowhere]}}
+"""
+
+MALFORMED = (
+    b"POST /hooks/crm/%b HTTP/9.9\r\n\r\n",
+    b"POST /hooks/crm/%b HTTP/1.1\r\nHost: x\r\nbroken header\r\n\r\n",
+    b"POST /hooks/crm/%b HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
+    b"POST /hooks/crm/%b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"POST /hooks/crm/%b HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20_000 + b"\r\n\r\n",
+    b"GET /hooks/crm/%b HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"P\xd0ST /hooks/crm/%b HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /hooks/crm/%b/" + b"z" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+)
+
+
+async def test_no_secret_is_ever_said(tmp_path: Path) -> None:
+    for name, canary in {"bearer": BEARER, "query": QUERY, "secret": SECRET}.items():
+        (tmp_path / name).write_text(canary)
+    async with AsyncExitStack() as stack:
+        targets = await stack.enter_async_context(listening(good=well, bad=always(400), weak=refusing(1)))
+        urls = {name: targets.url(name) for name in targets.manners}
+        relay = await stack.enter_async_context(running(tmp_path, ROUTES.format(folder=tmp_path, closed=1, **urls)))
+        answers = [await malformed(relay, request % TOKEN.encode()) for request in MALFORMED]
+        webhook = await post_lead(relay.hook, "m1")
+        await relay.drained()
+        assert targets.of("good")[0].headers["authorization"] == f"Bearer {BEARER}"
+
+        said = [*map(repr, answers), await relay.get("/metrics"), relay.log.read_text()]
+        said += [await asked(relay, "status"), await asked(relay, "list"), await asked(relay, "show", webhook)]
+        said.append(await explained(relay, webhook))
+        relay.routes.write_text(relay.routes.read_text().replace("http:", "ftp:").replace("secret:", "secrets:"))
+        async with asyncio.timeout(10):
+            code, printed, complaint = await run(*RELAY, "check", str(relay.routes))
+        assert code == 1
+        said += [printed, complaint]
+        for canary in CANARIES:
+            assert [text for text in said if canary in text] == [], canary
+
+
+async def malformed(relay: RelayProcess, request: bytes) -> bytes:
+    """What is answered to a request that no client would send."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+    writer.write(request)
+    try:
+        async with asyncio.timeout(10):
+            return await reader.read(4096)
+    finally:
+        writer.close()
+
+
+async def asked(relay: RelayProcess, *arguments: str) -> str:
+    """What `relay …` prints of the store, for people."""
+    store = f"--store=sqlite:///{relay.store}"
+    _, printed, complaint = await run(*RELAY, *arguments, store, RELAY_CONFIG=str(relay.routes))
+    return printed + complaint
+
+
+async def explained(relay: RelayProcess, webhook: str) -> str:
+    """What `relay explain` says of an event, requests with their headers and all."""
+    [event] = (await relay.command("show", webhook))["events"]
+    code, printed, complaint = await run(
+        *RELAY, "explain", event["event"]["id"], f"--config={relay.routes}", f"--store=sqlite:///{relay.store}"
+    )
+    assert code == 0, complaint
+    assert "good" in printed
+    return printed + complaint
