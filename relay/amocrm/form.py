@@ -12,7 +12,7 @@ itself noted there.
 """
 
 import re
-from binascii import unhexlify
+from binascii import a2b_qp, unhexlify
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
@@ -28,6 +28,8 @@ Tree: TypeAlias = dict[str, Json]
 
 CONFLICTS = "_conflicts"
 MAX_PAIRS = 20_000
+MAX_BRANCHES = 50_000
+"""Brackets that one body may open: what a branch costs is time and memory, and no real body has a thousand."""
 MAX_KEY = 512
 """Bytes of one key, after unquoting."""
 
@@ -39,7 +41,8 @@ _CHARSETS = {
     "latin-1": "latin-1",
     "iso-8859-1": "latin-1",
 }
-_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")  # whole runs: three times as fast on Cyrillic as unquote_to_bytes
+_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
+_NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NEXT = "\0"  # stands for the index `[]` will get; no key can hold it, because NUL becomes U+FFFD
 
 
@@ -110,6 +113,8 @@ def _read(body: bytes, content_type: str, charset: str) -> Tree:
     if body.lstrip()[:1] not in (b"{", b"["):
         return _read_form(body, charset)
     text = body.decode(charset)
+    if body.count(b",") >= MAX_PAIRS:
+        raise Unreadable(f"more than {MAX_PAIRS} commas in JSON")
     try:
         value = exact.parse(text, inexact=str)
     except ValueError as error:
@@ -136,12 +141,18 @@ def _text(raw: bytes, charset: str) -> str:
     if b"+" in raw:
         raw = raw.replace(b"+", b" ")
     if b"%" in raw:
-        raw = _ESCAPES.sub(_unescaped, raw)
+        raw = _unescaped(raw)
     return raw.decode(charset).replace("\0", "\ufffd")
 
 
-def _unescaped(run: re.Match[bytes]) -> bytes:
-    return unhexlify(run[0].replace(b"%", b""))
+def _unescaped(raw: bytes) -> bytes:
+    """What urllib's unquote_to_bytes makes of it, in a fraction of the time.
+
+    Quoted-printable is the same code with another sign, and Python reads that one in C.
+    """
+    if _NO_ESCAPE.search(raw):
+        return _ESCAPES.sub(lambda run: unhexlify(run[0].replace(b"%", b"")), raw)
+    return a2b_qp(raw.replace(b"=", b"%3D").replace(b"%", b"="))
 
 
 @lru_cache(maxsize=2048)  # keys repeat from webhook to webhook; splitting them is half of the work
@@ -168,10 +179,11 @@ def _parts(key: str) -> list[str]:
 class _Growing:
     """A tree while pairs are put into it."""
 
-    __slots__ = ("_counted", "_lost", "_tree")
+    __slots__ = ("_branches", "_counted", "_lost", "_tree")
 
     def __init__(self) -> None:
         self._tree: Tree = {}
+        self._branches = 0
         self._lost: dict[str, list[Json]] = {}
         self._counted: dict[int, tuple[int, int]] = {}
 
@@ -201,7 +213,10 @@ class _Growing:
                 if child is not None:
                     self._lose(parents[:depth], child)
                 child = node[part] = {}
+                self._branches += 1
             node = child
+        if self._branches > MAX_BRANCHES:
+            raise Unreadable(f"more than {MAX_BRANCHES} branches")
         return node
 
     def _settle(self, path: tuple[str, ...], old: Json, new: str) -> Json:

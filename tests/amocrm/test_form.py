@@ -1,10 +1,11 @@
 from contextlib import suppress
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.amocrm import form
 from relay.amocrm.form import decode, encode
 from relay.errors import Unreadable
 
@@ -219,3 +220,22 @@ def test_any_bytes_decode_or_are_unreadable(body):
             encode(decode(body, content_type))
         except Unreadable as reason:
             assert str(reason)
+
+
+@given(
+    st.lists(st.sampled_from([b"%", b"4", b"1", b"D0", b"%9F", b"%3D", b"=", b"_", b"g", b"\r\n", b" ", b"\xff", b"."]))
+)
+def test_unquoting_is_that_of_urllib(pieces):
+    raw = b"".join(pieces)
+    assert form._unescaped(raw) == unquote_to_bytes(raw)
+
+
+def test_branches_without_end_are_unreadable_before_they_cost_much():
+    deep = b"&".join(b"k%d[%s]=1" % (n, b"][".join(b"%d" % part for part in range(15))) for n in range(4_000))
+    with pytest.raises(Unreadable, match="more than 50000 branches"):
+        form.decode(deep)
+
+
+def test_json_without_end_is_unreadable_before_it_is_parsed():
+    with pytest.raises(Unreadable, match="more than 20000 commas"):
+        form.decode(b'{"leads": {"add": [' + b"1," * 20_000 + b"1]}}")
