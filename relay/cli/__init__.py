@@ -89,13 +89,13 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def relay() -> None:
-    r"""Take amoCRM's webhooks, keep them on disk, and deliver them as JSON until they have arrived.
+    """Take amoCRM's webhooks, keep them on disk, and deliver them as JSON until they have arrived.
 
     \b
     New here?   relay demo
     Set up:     relay check routes.yaml  &&  relay run
     In doubt:   relay status,  relay list --state dead,  relay show ID
-    """
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from relay.routes.lint import TestResult
 @click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
 @json_option
 def check(file: Path | None, config_path: Path, strict: bool, as_json: bool) -> None:
-    r"""Validate a routes file and run its tests.
+    """Validate a routes file and run its tests.
 
     Ends with 0 if it is good, 1 if it has errors or a test fails. Warnings alone are good, unless --strict. FILE is
     short for --config FILE.
@@ -28,7 +28,7 @@ def check(file: Path | None, config_path: Path, strict: bool, as_json: bool) -> 
     \b
     relay check
     relay check routes.yaml --strict
-    """
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
     try:
         config = load(file or config_path)
     except RoutesInvalid as invalid:

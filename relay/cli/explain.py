@@ -41,7 +41,7 @@ class Shown:
 @store_option
 @json_option
 def explain(body: str, source: str | None, config_path: Path, store_path: Path, as_json: bool) -> None:
-    r"""Show where a webhook would go, and why; send nothing.
+    """Show where a webhook would go, and why; send nothing.
 
     BODY is a file with the body of a webhook, form or JSON; - reads it from standard input. Or give the ID of an
     event or a webhook in the store, as relay list shows it. Every route is listed with what held and what did not,
@@ -51,7 +51,7 @@ def explain(body: str, source: str | None, config_path: Path, store_path: Path, 
     relay explain body.form
     relay show 01998f2e-7d3a-7c31 --raw | relay explain -
     relay explain 01998f2e-7d3a-7c31
-    """
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
     config = load(config_path)
     if body == "-" or Path(body).is_file():
         with click.open_file(body, "rb") as file:

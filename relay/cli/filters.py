@@ -21,8 +21,10 @@ _OPTIONS = (
     click.option("--action", metavar="WORD", help="status, add, update, note, …"),
     click.option("--id", "entity_id", metavar="ID", help="About the lead, contact, … with this id."),
     click.option("--pipeline", "pipeline_id", metavar="ID", help="In this pipeline."),
-    click.option("--since", type=instant, metavar="TIME", help="Arrived then or later: 2026-11-22T10:00Z, or 2h ago."),
-    click.option("--until", type=instant, metavar="TIME", help="Arrived before: a time, or an age like 3d."),
+    click.option(
+        "--since", type=instant, metavar="TIME", help="Arrived then or later: 2026-11-22T10:00Z, or 2h for an age."
+    ),
+    click.option("--until", type=instant, metavar="TIME", help="Arrived before then."),
 )
 
 
@@ -63,7 +65,7 @@ def filtered(command: Callable[..., T]) -> Callable[..., T]:
 def state_option(*states: State, text: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """`--state`, which may be given several times."""
     choice = click.Choice([each.value for each in states])
-    return click.option("--state", "states", type=choice, multiple=True, help=text)
+    return click.option("--state", "states", type=choice, metavar="STATE", multiple=True, help=text)
 
 
 async def named(store: Store, id_: str) -> tuple[WebhookRecord, tuple[EventRecord, ...]]:

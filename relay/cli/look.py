@@ -32,14 +32,14 @@ MOST_TARGETS = 10_000
 @json_option
 @asynchronous
 async def status(config_path: Path, store_path: Path, as_json: bool) -> None:
-    r"""Show how targets and webhooks stand.
+    """Show how targets and webhooks stand.
 
     Reads the store, so it works whether the daemon runs or not.
 
     \b
     relay status
     relay status --store sqlite:////var/lib/relay/relay.db
-    """
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_path) as store:
         backlog, intake = await store.backlog(), await store.intake()
     routed = _targets_of(config_path)
@@ -87,10 +87,12 @@ def _print_status(
 
 
 @click.command("list")
-@state_option(*State, text="Only these; may be given several times.")
+@state_option(*State, text="pending, delivered or dead; may be repeated.")
 @filtered
 @click.option("--unparsed", is_flag=True, help="Unparsed webhooks instead, oldest first.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, metavar="N", help="At most so many: 50 unless said."
+)
 @click.option("--before", type=int, metavar="SEQ", help="Page on: what came before this one.")
 @click.option("--after", metavar="ID", help="Page on in --unparsed: what came after this one.")
 @store_option
@@ -106,14 +108,14 @@ async def list_(
     store_path: Path,
     as_json: bool,
 ) -> None:
-    r"""List deliveries, or unparsed webhooks, newest first.
+    """List deliveries, or unparsed webhooks, newest first.
 
     \b
     relay list --state dead
     relay list --state pending --target warehouse --since 2h
     relay list --entity leads --id 4831596
     relay list --unparsed
-    """
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
     wanted = replace(wanted, states=tuple(map(State, states)))
     if unparsed and (wanted != Filter() or before is not None):
         raise click.UsageError("--unparsed lists webhooks: of the other options it takes --limit and --after alone")

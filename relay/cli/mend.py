@@ -29,7 +29,7 @@ PAGE = 100
 
 @click.command("replay")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@state_option(State.DEAD, State.DELIVERED, text="Deliveries in this state; dead unless said.")
+@state_option(State.DEAD, State.DELIVERED, text="dead (unless said) or delivered; may be repeated.")
 @filtered
 @click.option("--all-dead", is_flag=True, help="Every dead delivery there is.")
 @click.option("--dry-run", is_flag=True, help="Only count them, by target.")
@@ -38,7 +38,7 @@ PAGE = 100
 async def replay(
     ids: Sequence[str], states: Sequence[str], wanted: Filter, all_dead: bool, dry_run: bool, store_path: Path
 ) -> None:
-    r"""Make dead or delivered deliveries pending again.
+    """Make dead or delivered deliveries pending again.
 
     They are due at once, and their target's retry policy starts anew. IDs are of events, or of webhooks for all their
     events; a start is enough. A running daemon delivers them within a second.
@@ -48,7 +48,7 @@ async def replay(
     relay replay --target warehouse --since 2h
     relay replay 01998f2e-7d3a-7c31 --state delivered
     relay replay --all-dead
-    """
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
     _demand_a_choice(narrowed=bool(ids) or wanted != Filter(), all_dead=all_dead, states=states)
     wanted = replace(wanted, states=tuple(map(State, states)) or (State.DEAD,))
     async with visiting(store_path) as store:
@@ -85,20 +85,20 @@ async def _events_of(store: Store, ids: Sequence[str]) -> tuple[str, ...]:
 
 @click.command("reparse")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--charset", help="Read the bodies in this charset, cp1251 for example.")
+@click.option("--charset", metavar="NAME", help="Read the bodies in this charset, cp1251 for example.")
 @click.option("--dry-run", is_flag=True, help="Only say what would become of each.")
 @config_option
 @store_option
 @asynchronous
 async def reparse(ids: Sequence[str], charset: str | None, dry_run: bool, config_path: Path, store_path: Path) -> None:
-    r"""Read unparsed webhooks again, with today's code and routes.
+    """Read unparsed webhooks again, with today's code and routes.
 
     All of them, or those whose ids (or starts of ids) are given. Ends with 1 if some stay unparsed.
 
     \b
     relay reparse --dry-run
     relay reparse 01998f2e-7d3a-7c31 --charset cp1251
-    """
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
     config = load(config_path)
     read = left = 0
     async with visiting(store_path) as store:

@@ -78,7 +78,7 @@ def fields(texts: Sequence[str]) -> dict[str, str]:
     help="Where the relay listens.",
 )
 @config_option
-@click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Post it so many times.")
+@click.option("--count", type=click.IntRange(1), default=1, metavar="N", help="Post it so many times.")
 @click.option("--dry-run", is_flag=True, help="Print what would be posted, and post nothing.")
 def send(
     event: str | None,
@@ -92,13 +92,13 @@ def send(
     count: int,
     dry_run: bool,
 ) -> None:
-    r"""Post a webhook exactly as amoCRM would.
+    """Post a webhook exactly as amoCRM would.
 
     \b
     relay send --event leads.status --set pipeline_id=7 --set status_id=142
     relay send --event contacts.add --set name="Ann Example" --dry-run
     relay send --body body.form --url https://relay.example/hooks/crm/TOKEN
-    """
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
     if (event is None) == (body is None):
         raise click.UsageError("say what to post: --event TYPE, or --body FILE")
     if body is not None and (settings or account):

@@ -37,7 +37,7 @@ from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord
 @json_option
 @asynchronous
 async def show(id_: str, raw: bool, store_path: Path, as_json: bool) -> None:
-    r"""Show one webhook: its events, deliveries and every attempt.
+    """Show one webhook: its events, deliveries and every attempt.
 
     ID is a webhook's or an event's, or as much of its start as is needed to tell it from others. An event's id shows
     the webhook it came in.
@@ -45,7 +45,7 @@ async def show(id_: str, raw: bool, store_path: Path, as_json: bool) -> None:
     \b
     relay show 01998f2e-7d3a-7c31
     relay show 01998f2e-7d3a-7c31 --raw > body.form
-    """
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_path) as store:
         record, _ = await named(store, id_)
     if raw:

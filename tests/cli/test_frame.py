@@ -38,6 +38,13 @@ def test_every_command_has_a_help_of_80_columns(run: Run, name: str) -> None:
     assert max(map(len, helped.stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("name", ["check", "explain", "send", "list", "show", "replay", "reparse", "schema"])
+def test_the_examples_of_a_command_stand_on_lines_of_their_own(run: Run, name: str) -> None:
+    examples = [line for line in run(name, "--help").stdout.splitlines() if line.startswith("  relay ")]
+    assert len(examples) > 1
+    assert f"  relay {name}" in "\n".join(examples)
+
+
 def test_the_help_lists_every_command_under_its_heading(run: Run) -> None:
     helped = run("--help").stdout
     for heading, section in COMMANDS.items():
