@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import orjson
 from rich.table import Table
 from rich.text import Text
 from uuid_utils import uuid7
 
 from relay.amocrm import events, form
+from relay.cli import NotDone
 from relay.cli.filters import named
 from relay.cli.options import config_option, json_option, load, store_option, visiting
 from relay.cli.screen import block, cell, json_text, print_json, put
@@ -53,11 +55,11 @@ def explain(body: str, source: str | None, config_path: Path, store_path: Path, 
     relay explain 01998f2e-7d3a-7c31
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     config = load(config_path)
-    if body == "-" or Path(body).is_file():
-        with click.open_file(body, "rb") as file:
-            found = _events(file.read(), _source(config, source))
-    else:
+    content = _content(body)
+    if content is None:
         found = asyncio.run(_kept(store_path, body))
+    else:
+        found = _events(content, _source(config, source))
     explained = [(event, explain_routes(config, event), _requests(config, event)) for event in found]
     if as_json:
         print_json({"events": [_document(*each) for each in explained]})
@@ -68,6 +70,18 @@ def explain(body: str, source: str | None, config_path: Path, store_path: Path, 
 
 
 # ---- what to explain
+
+
+def _content(body: str) -> bytes | None:
+    """What is in the file; None if there is no such file."""
+    if body == "-":
+        return click.get_binary_stream("stdin").read()
+    try:
+        return Path(body).read_bytes()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise NotDone(f"cannot read {body[:80]!r}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _source(config: Config, named_: str | None) -> str:
@@ -190,9 +204,7 @@ def _document(event: Event, routes: Sequence[RouteExplanation], requests: Sequen
 
 
 def _parsed(event: Event) -> Json:
-    from orjson import loads
-
-    return loads(events.dump(event))
+    return orjson.loads(events.dump(event))
 
 
 def _route(explanation: RouteExplanation) -> dict[str, Json]:

@@ -91,7 +91,7 @@ def _print_status(
 @filtered
 @click.option("--unparsed", is_flag=True, help="Unparsed webhooks instead, oldest first.")
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=50, metavar="N", help="At most so many: 50 unless said."
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many."
 )
 @click.option("--before", type=int, metavar="SEQ", help="Page on: what came before this one.")
 @click.option("--after", metavar="ID", help="Page on in --unparsed: what came after this one.")
@@ -189,11 +189,12 @@ def _print_unparsed(page: Sequence[Webhook], limit: int, as_json: bool) -> None:
         print_json([documents.webhook(each) for each in page])
         return
     shown = table("ID", "ARRIVED (UTC)", "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), folds=("UNPARSED",))
+    wide = width() >= WIDE
     ids = starts([each.id for each in page])
     for each in page:
         shown.add_row(
-            cell(ids[each.id]),
-            short_time(each.received_at),
+            cell(each.id if wide else ids[each.id]),
+            rfc3339(each.received_at) if wide else short_time(each.received_at),
             cell(each.source),
             cell(len(each.body)),
             cell(each.unparsed),

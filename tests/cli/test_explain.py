@@ -71,6 +71,12 @@ def test_what_is_neither_file_nor_id_is_told(run: Run, kept: Path) -> None:
     assert "an id that starts with '0fffffff'" in ended.stderr
 
 
+def test_a_file_that_cannot_be_read_is_one_line(run: Run, folder: Path) -> None:
+    for name, why in ((".", "Is a directory"), ("x" * 5000, "File name too long"), ("\0", "null byte")):
+        ended = run("explain", name)
+        assert (ended.exit_code, why in ended.stderr, ended.stderr.count("\n")) == (1, True, 1)
+
+
 def test_a_file_that_is_not_amocrms_is_one_line(run: Run) -> None:
     ended = run("explain", "-", stdin=b"hello=world")
     assert (ended.exit_code, ended.stderr.count("\n")) == (1, 1)
