@@ -1,6 +1,7 @@
 """`relay explain`: a body or an event -> each route with what held, and the requests its targets would get."""
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,10 +57,7 @@ def explain(body: str, source: str | None, config_path: Path, store_path: Path, 
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     config = load(config_path)
     content = _content(body)
-    if content is None:
-        found = asyncio.run(_kept(store_path, body))
-    else:
-        found = _events(content, _source(config, source))
+    found = asyncio.run(_kept(store_path, body)) if content is None else _events(content, _source(config, source))
     explained = [(event, explain_routes(config, event), _requests(config, event)) for event in found]
     if as_json:
         print_json({"events": [_document(*each) for each in explained]})
@@ -75,7 +73,7 @@ def explain(body: str, source: str | None, config_path: Path, store_path: Path, 
 def _content(body: str) -> bytes | None:
     """What is in the file; None if there is no such file."""
     if body == "-":
-        return click.get_binary_stream("stdin").read()
+        return sys.stdin.buffer.read()
     try:
         return Path(body).read_bytes()
     except FileNotFoundError:

@@ -153,13 +153,8 @@ def test_unparsed_webhooks_are_listed_with_their_reasons(run: Run, kept: Path) -
     assert [each["id"] for each in webhooks] == [GARBLED, CYRILLIC]
     assert [each["body"] for each in webhooks] == ["hello\x1b[31m", None]
     plain_lines = run("list", "--unparsed").stdout.splitlines()
-    assert plain_lines[2].split() == [
-        CYRILLIC,
-        "2026-11-22T12:00:00.000Z",
-        "crm",
-        "1175",
-        *"not UTF-8: byte 0xc0".split(),
-    ]
+    assert plain_lines[2].split()[:4] == [CYRILLIC, "2026-11-22T12:00:00.000Z", "crm", "1175"]
+    assert plain_lines[2].endswith("  not UTF-8: byte 0xc0")
     assert max(map(len, plain(on_terminal("list", "--unparsed")))) <= 80
 
 
