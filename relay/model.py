@@ -1,5 +1,6 @@
 """The values every stage shares: frozen, plain, free of I/O and of clocks."""
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -38,6 +39,11 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._digest)
+
+
+def signing_key(secret: str) -> bytes:
+    """The key in a Standard Webhooks secret: base64, with or without `whsec_` in front; ValueError if it is not."""
+    return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
 
 
 # ---- what arrives

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from relay import __version__
 from relay.delivery.body import body
-from relay.model import Delivery, Secret, Target
+from relay.model import Delivery, Secret, Target, signing_key
 
 USER_AGENT = f"amocrm-relay/{__version__}"
 
@@ -48,5 +48,4 @@ def _signature(secrets: tuple[Secret, ...], id_: str, now: datetime, content: by
 
 
 def _sign(secret: Secret, signed: bytes) -> str:
-    key = base64.b64decode(secret.reveal().removeprefix("whsec_"))
-    return base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+    return base64.b64encode(hmac.digest(signing_key(secret.reveal()), signed, hashlib.sha256)).decode()

@@ -6,13 +6,18 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from relay.errors import Problem
-from relay.model import Secret
+from relay.model import Secret, signing_key
 from relay.routes.config import Config, RouteTest
 from relay.routes.coverage import superfluous
 from relay.routes.match import Matches
 from relay.routes.problems import Where, path_text
 from relay.routes.unmatchable import why_never
 from relay.routes.words import listed, quoted
+
+SHORTEST_TOKEN = 16
+"""Characters; it is all that keeps strangers out."""
+SHORTEST_KEY = 24
+"""Bytes; Standard Webhooks, "Signature scheme", asks for 24 to 64."""
 
 _SECRET_HEADERS = ("authorization", "cookie", "api-key", "token", "secret", "password")
 
@@ -49,7 +54,16 @@ def run_tests(config: Config) -> list[TestResult]:
 
 def warnings(config: Config) -> list[Problem]:
     """What is worth a second look, in file order; a file with warnings still loads."""
-    checks = (_literal_secrets, _shared_tokens, _unused_targets, _clear_text, _never, _superfluous, _nowhere)
+    checks = (
+        _literal_secrets,
+        _guessable,
+        _shared_tokens,
+        _unused_targets,
+        _clear_text,
+        _never,
+        _superfluous,
+        _nowhere,
+    )
     return sorted(_warning(config, where, message) for check in checks for where, message in check(config))
 
 
@@ -62,6 +76,15 @@ def _literal_secrets(config: Config) -> Iterator[tuple[Where, str]]:
     for where in _secret_places(config):
         if where not in config.document.written:
             yield where, "a secret in the file: write ${NAME} and set the variable, or ${file:/run/secrets/name}"
+
+
+def _guessable(config: Config) -> Iterator[tuple[Where, str]]:
+    for name, source in config.sources.items():
+        if any(len(token.reveal()) < SHORTEST_TOKEN for token in source.tokens):
+            yield ("sources", name, "token"), "short enough to be guessed: make one with: openssl rand -hex 32"
+    for name, target in config.targets.items():
+        if any(len(signing_key(secret.reveal())) < SHORTEST_KEY for secret in target.secrets):
+            yield ("targets", name, "secret"), "under 24 bytes of base64: make one with: openssl rand -base64 32"
 
 
 def _secret_places(config: Config) -> Iterator[Where]:

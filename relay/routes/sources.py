@@ -6,7 +6,7 @@ from relay.model import Secret, Source
 from relay.routes.problems import Unfit
 from relay.routes.reader import Reader
 
-_TOKEN = re.compile("[A-Za-z0-9._~-]{16,512}")
+_TOKEN = re.compile("[A-Za-z0-9._~-]{1,512}")
 
 
 def read_sources(reader: Reader) -> dict[str, Source]:
@@ -25,5 +25,5 @@ def _source(reader: Reader, name: str) -> Source:
 
 def _token(text: str) -> Secret:
     if not _TOKEN.fullmatch(text):
-        raise Unfit("must be 16 to 512 characters of A-Z a-z 0-9 . _ ~ - (make one with: openssl rand -hex 32)")
+        raise Unfit("must be at most 512 characters of A-Z a-z 0-9 . _ ~ - (make one with: openssl rand -hex 32)")
     return Secret(text)

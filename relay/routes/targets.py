@@ -1,7 +1,5 @@
 """Document -> the targets it names, each with the defaults under its own settings."""
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +8,7 @@ from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from relay.model import Format, Order, RetryPolicy, Secret, Target
+from relay.model import Format, Order, RetryPolicy, Secret, Target, signing_key
 from relay.routes.problems import Unfit, Where
 from relay.routes.quantities import duration, rate, share
 from relay.routes.reader import Reader
@@ -152,11 +150,10 @@ def _header_value(value: str | int) -> Secret:
 
 
 def _signing_secret(text: str) -> Secret:
-    """The form that the Standard Webhooks text gives, section "Signature scheme": whsec_ and base64 of 24-64 bytes."""
     try:
-        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    except (binascii.Error, ValueError):
+        key = signing_key(text)
+    except ValueError:
         key = b""
-    if not 24 <= len(key) <= 64:
-        raise Unfit("must be base64 of 24 to 64 bytes, with or without whsec_ (make one with: openssl rand -base64 32)")
+    if not key:
+        raise Unfit("must be base64, with or without whsec_ in front (make one with: openssl rand -base64 32)")
     return Secret(text)

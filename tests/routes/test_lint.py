@@ -47,6 +47,24 @@ routes:
     ]
 
 
+def test_a_token_or_key_short_enough_to_be_guessed_is_noticed() -> None:
+    text = """
+version: 1
+sources:
+  long: {token: "${LONG}"}
+  short: {token: ["${LONG}1", "${TOKEN}"]}
+targets:
+  bot: {url: "https://bot.example/in", secret: "${KEY}"}
+routes:
+  - {name: all, match: {}, to: bot}
+"""
+    lines = warned(parse(text, file="routes.yaml", env={"LONG": "t" * 16, "TOKEN": "t" * 15, "KEY": "c2hvcnQ="}))
+    assert lines == [
+        "routes.yaml:5:11  sources.short.token: short enough to be guessed: make one with: openssl rand -hex 32",
+        "routes.yaml:7:40  targets.bot.secret: under 24 bytes of base64: make one with: openssl rand -base64 32",
+    ]
+
+
 def test_without_an_otherwise_route_events_may_go_nowhere(routes_file: RoutesFile) -> None:
     config = routes_file("routes:\n  - {name: leads, match: {entity: leads}, to: [bot, erp]}\n")
     assert warned(config) == [
