@@ -45,7 +45,8 @@ class Lane:
         self._working = 0
         self._gate = asyncio.Lock()
         self._next_slot = 0.0  # loop time, for `rate`
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at = 0.0  # loop time; uvloop's handle for what is due at once cannot tell
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -85,11 +86,11 @@ class Lane:
         """Feed at that time, unless an earlier time is set already."""
         loop = asyncio.get_running_loop()
         when = loop.time() + max((due_at - self._clock()).total_seconds(), 0.0)
-        if self._stopping.is_set() or (self._alarm and self._alarm.when() <= when):
+        if self._stopping.is_set() or (self._alarm and self._alarm_at <= when):
             return
         if self._alarm:
             self._alarm.cancel()
-        self._alarm = loop.call_at(when, self._ring)
+        self._alarm, self._alarm_at = loop.call_at(when, self._ring), when
 
     async def stop(self, grace: timedelta) -> None:
         """Begin nothing more, give back what was not begun; what is in flight has `grace` to end.
