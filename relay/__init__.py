@@ -18,6 +18,4 @@ Beside the line: `daemon` wires it, `observe` turns `signals` into metrics and l
 `server.admin` serves them, `cli` is the operator's hand.
 """
 
-from importlib.metadata import version
-
-__version__ = version("amocrm-relay")
+__version__ = "0.1.0"

@@ -97,6 +97,13 @@ class Source:
     tokens: tuple[Secret, ...]
     accounts: frozenset[str] = frozenset()
 
+    def stranger(self, account: Mapping[str, Json]) -> str | None:
+        """None if an account (its id, its subdomain) may send here, else what to say of it."""
+        names = {str(account[key]) for key in ("id", "subdomain") if key in account}
+        if not self.accounts or names & self.accounts:
+            return None
+        return f"account {' or '.join(sorted(names)) or '(none named)'} is not in accounts of {self.name}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:

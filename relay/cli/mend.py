@@ -15,7 +15,7 @@ from relay.cli.filters import filtered, named, state_option
 from relay.cli.options import asynchronous, config_option, load, store_option, visiting
 from relay.cli.screen import cell, printable, put, table
 from relay.errors import Unreadable
-from relay.model import Event, Routed, State, Webhook
+from relay.model import Routed, State, Webhook
 from relay.store.contract import Filter, Store
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ async def reparse(ids: Sequence[str], charset: str | None, dry_run: bool, config
             else:
                 read += 1
                 if not dry_run:
-                    await store.keep(replace(webhook, unparsed=None), fate)
+                    await store.keep(replace(webhook, unparsed=None), fate, now=datetime.now(UTC))
             click.echo(f"{webhook.id}  {printable(_said(fate))}")
     click.echo(f"{read} {'can be read' if dry_run else 'read'}, {left} left unparsed")
     if left:
@@ -137,20 +137,14 @@ def _read(webhook: Webhook, config: "Config", charset: str | None) -> list[Route
     try:
         tree = form.decode(webhook.body, webhook.content_type, charset=charset)
         found = events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=lambda: str(uuid7()))
-        _demand_account(config, found[0])
+        source = config.sources.get(webhook.source)
+        if source and (why := source.stranger(found[0].account)):  # while it was unreadable, nobody knew whose it was
+            return why
         return [owe(event, config) for event in found]
     except Unreadable as unreadable:
         return str(unreadable)
     except Exception as error:  # noqa: BLE001  a fault of ours with one webhook must not stop the rest
         return f"a fault of the relay: {error!r}"
-
-
-def _demand_account(config: "Config", event: Event) -> None:
-    """As the intake does: while the body could not be read, nobody could know whose it was."""
-    source = config.sources.get(event.source)
-    names = {str(event.account[key]) for key in ("id", "subdomain") if key in event.account}
-    if source and source.accounts and not names & source.accounts:
-        raise Unreadable(f"account {' or '.join(sorted(names)) or '(none named)'} is not in accounts of {source.name}")
 
 
 def _said(fate: list[Routed] | str) -> str:

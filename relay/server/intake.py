@@ -169,13 +169,8 @@ def _authorized(config: Config, name: str, token: str) -> Source:
 
 def _demand_account(source: Source, routed: Sequence[Routed]) -> None:
     """Every event of a body is of one account; what cannot be read has none and is kept."""
-    if not source.accounts or not routed:
-        return
-    account = routed[0].event.account
-    names = {str(account[key]) for key in ("id", "subdomain") if key in account}
-    if not names & source.accounts:
-        detail = f"account {' or '.join(sorted(names)) or '(none named)'} is not in accounts of this source"
-        raise _Refuse(403, Refusal.ACCOUNT, detail, source=source.name)
+    if routed and (why := source.stranger(routed[0].event.account)):
+        raise _Refuse(403, Refusal.ACCOUNT, why, source=source.name)
 
 
 def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> web.Response:

@@ -101,11 +101,14 @@ class WebhookRecord:
 class Store(Protocol):
     """What must not be lost. The attempt number is the fencing token: given out by `claim`, checked by `settle`."""
 
-    def keep(self, webhook: Webhook, routed: Sequence[Routed]) -> Future[list[Delivery]]:
+    def keep(
+        self, webhook: Webhook, routed: Sequence[Routed], *, now: datetime | None = None
+    ) -> Future[list[Delivery]]:
         """Done once the webhook, its events and their deliveries are on disk, all in one commit.
 
         The result are the deliveries born claimed. Kept twice under one id is kept once, and then nothing is
         claimed; but an unparsed webhook that is kept again with events gets them, and is unparsed no more.
+        Deliveries are due, and their policy begins, at `now`: the webhook's arrival unless given.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Webhook, events, what is owed -> rows, inside the writer's transaction."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import apsw
 import orjson
@@ -11,12 +11,12 @@ from relay.store.query import rows
 from relay.store.times import to_ms
 
 
-def keep(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[Routed]) -> list[Delivery]:
+def keep(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[Routed], now: datetime | None) -> list[Delivery]:
     """The deliveries born claimed; none if the webhook was kept before."""
     seq = _keep_webhook(cursor, webhook)
     if seq is None:
         return []
-    return [delivery for each in routed for delivery in _keep_event(cursor, seq, each)]
+    return [delivery for each in routed for delivery in _keep_event(cursor, seq, each, now or each.event.received_at)]
 
 
 def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook) -> int | None:
@@ -45,16 +45,15 @@ def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook) -> int | None:
     return mended[0][0] if mended else None
 
 
-def _keep_event(cursor: apsw.Cursor, webhook: int, routed: Routed) -> list[Delivery]:
+def _keep_event(cursor: apsw.Cursor, webhook: int, routed: Routed, now: datetime) -> list[Delivery]:
     event = routed.event
-    received_at = to_ms(event.received_at)
     cursor.execute(
         "insert into events (id, webhook, entity, action, entity_id, received_at, payload)"
         " values (?, ?, ?, ?, ?, ?, ?)",
-        (event.id, webhook, event.entity, event.action, event.entity_id, received_at, routed.payload),
+        (event.id, webhook, event.entity, event.action, event.entity_id, to_ms(event.received_at), routed.payload),
     )
     seq = cursor.connection.last_insert_rowid()
-    claimed = [owed for owed in routed.owed if _owe(cursor, seq, owed, received_at)]
+    claimed = [owed for owed in routed.owed if _owe(cursor, seq, owed, to_ms(now))]
     return [
         Delivery(
             seq=seq,
@@ -63,18 +62,18 @@ def _keep_event(cursor: apsw.Cursor, webhook: int, routed: Routed) -> list[Deliv
             attempt=1,
             policy_attempt=1,
             received_at=event.received_at,
-            pending_since=event.received_at,
+            pending_since=now,
             payload=routed.payload,
         )
         for owed in claimed
     ]
 
 
-def _owe(cursor: apsw.Cursor, seq: int, owed: Owed, received_at: int) -> bool:
+def _owe(cursor: apsw.Cursor, seq: int, owed: Owed, now: int) -> bool:
     """True if the delivery was born claimed."""
     blocked = owed.key is not None and pending_with_key(cursor, owed.target, owed.key)
     claimed = owed.lease is not None and not blocked
-    due_at = received_at if owed.lease is None else received_at + owed.lease // timedelta(milliseconds=1)
+    due_at = now if owed.lease is None else now + owed.lease // timedelta(milliseconds=1)
     cursor.execute(
         "insert into deliveries"
         " (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
@@ -85,7 +84,7 @@ def _owe(cursor: apsw.Cursor, seq: int, owed: Owed, received_at: int) -> bool:
             orjson.dumps(owed.routes).decode(),
             claimed,
             int(claimed),
-            received_at,
+            now,
             None if blocked else due_at,
             owed.key,
         ),

@@ -75,8 +75,10 @@ class SqliteStore:
 
     # ---- what the daemon does all day
 
-    def keep(self, webhook: Webhook, routed: Sequence[Routed]) -> Future[list[Delivery]]:
-        return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed))
+    def keep(
+        self, webhook: Webhook, routed: Sequence[Routed], *, now: datetime | None = None
+    ) -> Future[list[Delivery]]:
+        return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed, now))
 
     async def claim(
         self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta

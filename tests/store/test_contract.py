@@ -53,6 +53,15 @@ async def test_the_intake_knows_the_newest_webhook_and_how_many_are_unparsed(sto
     assert await store.intake() == Intake(last_at=NOON + MINUTE, unparsed=1)
 
 
+async def test_what_is_read_late_is_due_now_and_its_policy_begins_now(store: Store) -> None:
+    await store.keep(webhook(unparsed="not UTF-8"), [])
+    later = NOON + timedelta(days=4)
+    await store.keep(webhook(), [routed(1, to())], now=later)
+    assert await claim(store, now=later - timedelta(milliseconds=1)) == []
+    [delivery] = await claim(store, now=later)
+    assert (delivery.pending_since, delivery.received_at) == (later, NOON)
+
+
 async def test_a_webhook_with_events_never_becomes_unparsed(store: Store) -> None:
     await store.keep(webhook(), [routed(1, to())])
     await store.keep(webhook(unparsed="late"), [])
