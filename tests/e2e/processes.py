@@ -118,18 +118,28 @@ class RelayProcess:
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return sum(each.value for each in samples if labels.items() <= each.labels.items())
 
+    def faults(self) -> list[dict[str, Any]]:
+        """The log's lines about what went wrong inside."""
+        return [line for line in self._lines() if line["level"] == "error"]
+
     def lines(self, message: str) -> list[dict[str, Any]]:
         """Those of the log that say `message`; one cut short by a kill is left out."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
-        return [line for line in lines if line["message"] == message]
+        return [line for line in self._lines() if line["message"] == message]
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
+
+    def _demand_life(self) -> None:
+        assert self.process
+        assert self.process.returncode is None, f"it ended: {self.log.read_text()[-2000:]}"
 
     async def _owes_nothing(self) -> bool:
+        self._demand_life()
         targets = (await self.command("status"))["targets"]
         return not any(target["pending"] for target in targets)
 
     async def _ready(self) -> bool:
-        assert self.process
-        assert self.process.returncode is None, f"it ended: {self.log.read_text()[-2000:]}"
+        self._demand_life()
         try:
             async with aiohttp.ClientSession() as session, session.get(f"{self.admin}/readyz") as answer:
                 return answer.status == 200

@@ -69,6 +69,7 @@ async def campaign(folder: Path, command: Sequence[str], kills: int) -> Campaign
             async with load.flowing():
                 starts = [await killed(relay, load, chance) for _ in range(kills)]
             await relay.drained()
+            assert not relay.faults()
         return Campaign(kills=kills, starts=starts, sent=load.sent, findings=judge(load.sent, targets.received))
 
 
