@@ -1,0 +1,125 @@
+"""What the README shows is true: its commands run, its files load, its names are the program's."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+from prometheus_client import CollectorRegistry
+
+from relay.observe.series import Series
+from relay.routes import lint
+from relay.routes.config import parse
+from tests.e2e.processes import free_port
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SECRETS = {
+    "RELAY_CRM_TOKEN": "0123456789abcdef0123",
+    "DWH_TOKEN": "change-me",
+    "DWH_SECRET": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [line.split("  #")[0].strip() for block in blocks("sh") for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    return tmp_path
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    bin_ = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        **SECRETS,
+        "PATH": f"{bin_}:{os.environ['PATH']}",
+        "RELAY_LISTEN": f"127.0.0.1:{free_port()}",
+        "RELAY_ADMIN": f"127.0.0.1:{free_port()}",
+    }
+
+
+@pytest.fixture
+def daemon(folder: Path, environment: dict[str, str]) -> Iterator[None]:
+    """What `relay run` of the README starts."""
+    [run] = [command for command in commands() if command.startswith("relay run")]
+    shutil.copy(folder / "config/routes.example.yaml", folder / "routes.yaml")
+    with subprocess.Popen(run.split(), cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "ready" in process.stderr.readline()
+        yield
+        process.terminate()
+        process.stderr.close()
+        assert process.wait(10) == 0
+
+
+def test_every_command_does_what_it_is_shown_for(folder: Path, environment: dict[str, str], daemon: None) -> None:
+    shown = [command for command in commands() if not command.startswith(("make ", "relay run"))]
+    assert len(shown) >= 8
+    for command in shown:
+        done = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("command", [command for command in commands() if command.startswith("make ")])
+def test_every_make_target_exists(command: str) -> None:
+    done = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_routes_file_loads_without_a_warning_and_its_tests_pass() -> None:
+    [text] = blocks("yaml")
+    config = parse(text, file="README.md", env=SECRETS)
+    assert lint.warnings(config) == []
+    assert [result.differences for result in lint.run_tests(config)] == [()]
+
+
+def test_the_event_is_one() -> None:
+    [text] = blocks("json")
+    schema = json.loads((ROOT / "relay/amocrm/event.schema.json").read_text())
+    jsonschema.validate(json.loads(text), schema)
+
+
+def test_the_metrics_are_those_there_are() -> None:
+    registry = CollectorRegistry()
+    Series(registry)
+    there = {
+        name
+        for metric in registry.collect()
+        for name in (metric.name, f"{metric.name}_{metric.type}", f"{metric.name}_total")
+    }
+    gauges = (ROOT / "relay/observe/gauges.py").read_text()
+    table = README.split("| metric | labels |")[1].split("\n## ")[0]
+    shown = set(re.findall(r"`(relay_\w+)`", table))
+    assert len(shown) >= 18
+    assert {name for name in shown if name not in there and name not in gauges} == set()
+
+
+def test_every_dependency_is_told_and_every_one_told_is_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    told = README.split("| dependency | for |")[1]
+    names = {name.strip() for row in re.findall(r"^\| ([^|-][^|]*) \|", told, re.MULTILINE) for name in row.split(",")}
+    there = {re.split(r"[^A-Za-z0-9-]", requirement)[0] for requirement in required}
+    assert names == {name for name in there if not name.startswith("types-")}
+
+
+def test_every_link_within_the_project_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
