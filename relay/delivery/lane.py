@@ -43,7 +43,6 @@ class Lane:
         self._hungry = False
         self._feeding = False
         self._working = 0
-        self._gate = asyncio.Lock()
         self._next_slot = 0.0  # loop time, for `rate`
         self._alarm: asyncio.Handle | None = None
         self._alarm_at = 0.0  # loop time; uvloop's handle for what is due at once cannot tell
@@ -183,13 +182,12 @@ class Lane:
 
     async def _turn(self) -> Delivery | None:
         """The next delivery, as soon as `rate` allows its attempt; None if there is none to begin."""
-        async with self._gate:  # one waits for the slot and the others behind it, so that no slot is wasted
-            while self._queue and not self._stopping.is_set() and (pause := self._until_slot()) > 0:
-                await _sleep_unless(self._stopping, min(pause, LONGEST_NAP))
-            if not self._queue:
-                return None
-            self._take_slot()
-            return self._queue.take()
+        while self._queue and not self._stopping.is_set() and (pause := self._until_slot()) > 0:
+            await _sleep_unless(self._stopping, min(pause, LONGEST_NAP))
+        if not self._queue:
+            return None
+        self._take_slot()  # only now: a slot waited for, but not needed any more, is there for the next one
+        return self._queue.take()
 
     def _until_slot(self) -> float:
         return self._next_slot - asyncio.get_running_loop().time() if self.target.rate else 0.0

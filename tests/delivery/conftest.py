@@ -75,7 +75,7 @@ async def serving(talk: Talk, *, tls: SSLContext | None = None) -> AsyncIterator
     async def answer(reader: StreamReader, writer: StreamWriter) -> None:
         talks.add(task := asyncio.current_task())
         try:
-            with suppress(OSError, EOFError):
+            with suppress(OSError, EOFError, asyncio.CancelledError):
                 await talk(reader, writer)
         finally:
             talks.discard(task)

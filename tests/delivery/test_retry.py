@@ -41,15 +41,15 @@ def after(
 # ---- what kind of verdict
 
 
-@pytest.mark.parametrize("status", range(100, 1000))
-def test_2xx_is_delivered_dead_on_is_dead_and_everything_else_is_repeated(status: int) -> None:
-    answer = outcome(reason_of_status(status), status=status)
-    verdict = decide(delivery(), answer, target(), now=NOON, roll=0.0)
-    expected = Delivered if 200 <= status < 300 else Dead if status in target().dead_on else RetryAt
-    assert isinstance(verdict, expected)
+def test_2xx_is_delivered_dead_on_is_dead_and_every_other_status_is_repeated() -> None:
+    for status in range(1000):
+        answer = outcome(reason_of_status(status), status=status)
+        verdict = decide(delivery(), answer, target(), now=NOON, roll=0.0)
+        expected = Delivered if 200 <= status < 300 else Dead if status in target().dead_on else RetryAt
+        assert isinstance(verdict, expected), status
 
 
-@pytest.mark.parametrize("reason", set(Reason) - {Reason.OK, Reason.REQUEST})
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in (Reason.OK, Reason.REQUEST)])
 def test_an_attempt_without_an_answer_is_repeated(reason: Reason) -> None:
     assert isinstance(decide(delivery(), outcome(reason), target(), now=NOON, roll=0.0), RetryAt)
 
