@@ -35,6 +35,7 @@ INTAKE_GRACE = 2.0  # seconds for requests that are being answered when we stop
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; with the rest the exit takes at most 8 s
 PROBE_TIMEOUT = 1.5  # seconds; the same as a webhook is given
 PROBE_EVERY = 5.0
+WATCH_EVERY = 0.5  # seconds; a changed routes file is loaded when it was the same twice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,8 @@ class Relay:
         self.admin_listening: tuple[str, int] = settings.admin
         self._emit = emit
         self._reloads: set[asyncio.Task[Reloaded]] = set()
+        self._reloading = asyncio.Lock()
+        self._loaded = _stamp(settings.config)
         self._unready: str | None = None
 
     def end(self, exit_code: int = 0) -> None:
@@ -78,16 +81,29 @@ class Relay:
 
     async def reload(self) -> Reloaded:
         """Swap the routes, all at once or, if the file has a problem, not at all."""
+        async with self._reloading:  # else the file of before could win over the present one
+            reloaded = await self._reload()
+        self._emit(reloaded)
+        return reloaded
+
+    async def _reload(self) -> Reloaded:
+        self._loaded = _stamp(self.settings.config)
         try:
             config = await asyncio.to_thread(load, self.settings.config, self.settings.environment)
         except RoutesInvalid as error:
-            reloaded = Reloaded(file=str(self.settings.config), problems=error.lines())
-        else:
-            self.config = config
-            self.dispatcher.use(config.targets)
-            reloaded = Reloaded(file=str(self.settings.config), parked=await self._parked())
-        self._emit(reloaded)
-        return reloaded
+            return Reloaded(file=str(self.settings.config), problems=error.lines())
+        self.config = config
+        self.dispatcher.use(config.targets)
+        return Reloaded(file=str(self.settings.config), parked=await self._parked())
+
+    async def _watch(self) -> None:
+        """Reload a routes file that has changed, once it has stopped changing."""
+        seen = self._loaded
+        while True:
+            await asyncio.sleep(WATCH_EVERY)
+            before, seen = seen, _stamp(self.settings.config)
+            if seen == before != self._loaded:
+                await self.reload()
 
     def reload_soon(self) -> None:
         """`reload` for those who cannot wait for it."""
@@ -115,7 +131,10 @@ class Relay:
 
     async def _parked(self) -> list[str]:
         """Targets that are owed deliveries but are no longer in the routes file."""
-        backlog = await self.store.backlog()
+        try:
+            backlog = await self.store.backlog()
+        except StoreError:
+            return []  # the routes are swapped all the same, and the metrics will show it
         return sorted(name for name, owed in backlog.items() if owed.pending and name not in self.config.targets)
 
     async def refresh(self) -> None:
@@ -144,7 +163,7 @@ class Relay:
         self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=utc_now)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.use(self.config.targets)
-        for forever in (self.dispatcher.run(), self._probe()):
+        for forever in (self.dispatcher.run(), self._probe(), self._watch()):
             task = loop.create_task(forever)
             task.add_done_callback(self._fell)
             stack.callback(task.cancel)
@@ -213,6 +232,15 @@ async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) 
         emit(Noticed(level="info", text="stopping", fields={"exit_code": relay.exit_code}))
     emit(Noticed(level="info", text="stopped", fields={"exit_code": relay.exit_code}))
     return relay.exit_code
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What differs when a file was written or replaced; None if it is not there."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _facts(relay: Relay) -> dict[str, object]:

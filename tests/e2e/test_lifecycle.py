@@ -130,6 +130,25 @@ async def test_a_reload_by_signal_swaps_the_routes(tmp_path: Path) -> None:
         await post_lead(relay.hook, "m2")
         await relay.drained()
         assert (targets.accepted("old"), targets.accepted("new")) == (["m1"], ["m2"])
+        relay.signal(signal.SIGHUP)  # of a file that has not changed, which nothing but the signal loads again
+        await until(lambda: len(relay.lines("routes reloaded")) == 2)
+
+
+async def test_a_changed_file_is_loaded_by_itself_and_once(tmp_path: Path) -> None:
+    async with scene(tmp_path, {"old": ALL}, old=well, new=well) as (relay, targets):
+        other = tmp_path / "other.yaml"
+        other.write_text(routes(targets, {"new": ALL}))
+        other.replace(relay.routes)
+        await until(lambda: bool(relay.lines("routes reloaded")))
+        await post_lead(relay.hook, "m1")
+        await relay.drained()
+        assert targets.accepted("new") == ["m1"]
+        relay.routes.unlink()
+        await until(lambda: bool(relay.lines("routes unchanged")))
+        await post_lead(relay.hook, "m2")
+        await relay.drained()
+        assert targets.accepted("new") == ["m1", "m2"]
+        assert len(relay.lines("routes reloaded")) == 1
 
 
 async def test_a_reload_by_post_swaps_the_routes(tmp_path: Path) -> None:
