@@ -168,9 +168,10 @@ async def test_a_bad_file_changes_nothing_and_every_error_is_said(tmp_path: Path
         status, answer = await reload(relay)
         assert (status, answer["reloaded"]) == (422, False)
         assert places(relay.routes, answer["problems"]) == WHAT_IS_BAD
+        said = len(relay.lines("routes unchanged"))
         relay.signal(signal.SIGHUP)
-        await until(lambda: len(relay.lines("routes unchanged")) == 2)
-        assert [line["problems"] for line in relay.lines("routes unchanged")] == [answer["problems"]] * 2
+        await until(lambda: len(relay.lines("routes unchanged")) > said)
+        assert all(line["problems"] == answer["problems"] for line in relay.lines("routes unchanged"))
         assert await relay.metric("relay_config_last_reload_successful") == 0
         await post_lead(relay.hook, "m1")
         await relay.drained()
