@@ -19,6 +19,7 @@ from relay.cli.filters import named
 from relay.cli.options import config_option, json_option, load, store_option, visiting
 from relay.cli.screen import block, cell, json_text, print_json, put
 from relay.cli.screen import table as columns
+from relay.delivery.body import original
 from relay.delivery.render import render
 from relay.model import Delivery, Event, Json, Target
 from relay.routes.config import Config
@@ -58,7 +59,7 @@ def explain(body: str, source: str | None, config_path: Path, store_path: Path, 
     config = load(config_path)
     content = _content(body)
     found = asyncio.run(_kept(store_path, body)) if content is None else _events(content, _source(config, source))
-    explained = [(event, explain_routes(config, event), _requests(config, event)) for event in found]
+    explained = [(event, explain_routes(config, event), _requests(config, event, sent)) for event, sent in found]
     if as_json:
         print_json({"events": [_document(*each) for each in explained]})
     else:
@@ -92,28 +93,39 @@ def _source(config: Config, named_: str | None) -> str:
     return name
 
 
-def _events(body: bytes, source: str, *, content_type: str = "", received_at: datetime | None = None) -> list[Event]:
+Found = list[tuple[Event, bytes]]
+"""Events, each with what amoCRM sent of it."""
+
+
+def _events(body: bytes, source: str, *, content_type: str = "", received_at: datetime | None = None) -> Found:
     """Unreadable says why there are none."""
-    return events.read(
+    found = events.read(
         form.decode(body, content_type),
         source=source,
         received_at=received_at or datetime.now(UTC),
         new_id=lambda: str(uuid7()),
     )
+    return [
+        (event, original(body, content_type, position=position, of=len(found))) for position, event in enumerate(found)
+    ]
 
 
-async def _kept(store_path: Path, id_: str) -> list[Event]:
+async def _kept(store_path: Path, id_: str) -> Found:
     """The events that were made of it; of an unparsed webhook those that would be made of it now."""
     async with visiting(store_path) as store:
         record, chosen = await named(store, id_)
-    return _again(record) if record.webhook.unparsed is not None else _made(chosen)
+    return _again(record) if record.webhook.unparsed is not None else _made(record, chosen)
 
 
-def _made(records: Sequence[EventRecord]) -> list[Event]:
-    return [events.load(record.payload) for record in records]
+def _made(record: WebhookRecord, chosen: Sequence[EventRecord]) -> Found:
+    body, content_type, of = record.webhook.body, record.webhook.content_type, len(record.events)
+    return [
+        (events.load(event.payload), original(body, content_type, position=record.events.index(event), of=of))
+        for event in chosen
+    ]
 
 
-def _again(record: WebhookRecord) -> list[Event]:
+def _again(record: WebhookRecord) -> Found:
     webhook = record.webhook
     return _events(webhook.body, webhook.source, content_type=webhook.content_type, received_at=webhook.received_at)
 
@@ -121,11 +133,11 @@ def _again(record: WebhookRecord) -> list[Event]:
 # ---- what would be sent
 
 
-def _requests(config: Config, event: Event) -> list[Shown]:
-    return [_request(config, config.targets[name], event) for name in config.matcher.match(event).targets]
+def _requests(config: Config, event: Event, sent: bytes) -> list[Shown]:
+    return [_request(config, config.targets[name], event, sent) for name in config.matcher.match(event).targets]
 
 
-def _request(config: Config, target: Target, event: Event) -> Shown:
+def _request(config: Config, target: Target, event: Event, sent: bytes) -> Shown:
     delivery = Delivery(
         seq=0,
         event_id=event.id,
@@ -136,13 +148,13 @@ def _request(config: Config, target: Target, event: Event) -> Shown:
         pending_since=event.received_at,
         payload=events.dump(event),
     )
-    request = render(delivery, target, now=datetime.now(UTC))
+    request = render(delivery, target, now=datetime.now(UTC), sent=sent)
     secret = {name.lower() for name in target.headers} | {"webhook-signature"}
     return Shown(
         target=target.name,
         url=config.url_as_written(target.name),
         headers={name: "***" if name.lower() in secret else value for name, value in request.headers.items()},
-        body=request.body.decode(),
+        body=request.body.decode(errors="backslashreplace"),
     )
 
 

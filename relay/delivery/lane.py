@@ -12,13 +12,14 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 
+from relay.delivery.body import original
 from relay.delivery.breaker import Breaker, Health
 from relay.delivery.queue import MAX_LENGTH, Queue
 from relay.delivery.render import render
 from relay.delivery.retry import decide
 from relay.delivery.send import Sender
 from relay.errors import StoreBusy
-from relay.model import Delivery, Order, Outcome, Reason, RetryAt, Target, Verdict
+from relay.model import Delivery, Format, Order, Outcome, Reason, RetryAt, Target, Verdict
 from relay.signals import Attempted, Emit
 from relay.store.contract import Store
 
@@ -209,11 +210,21 @@ class Lane:
 
     async def _send(self, delivery: Delivery, target: Target) -> Outcome:
         try:
-            request = render(delivery, target, now=self._clock())
+            sent = await self._sent(delivery) if target.format is Format.FORM else None
+            request = render(delivery, target, now=self._clock(), sent=sent)
             return await self._sender.send(request, timeout=target.timeout)
         except Exception as error:  # noqa: BLE001  one delivery that trips us must not stop the lane
             detail = f"the relay failed: {error!r}"
             return Outcome(reason=Reason.PROTOCOL, started_at=self._clock(), took=timedelta(), detail=detail)
+
+    async def _sent(self, delivery: Delivery) -> bytes:
+        """What amoCRM sent of this event."""
+        record = await self._store.show(delivery.event_id)
+        ids = [event.id for event in record.events] if record else []
+        if record is None or delivery.event_id not in ids:
+            raise LookupError("its webhook is no longer in the store")
+        webhook, position = record.webhook, ids.index(delivery.event_id)
+        return original(webhook.body, webhook.content_type, position=position, of=len(ids))
 
     def _look_at(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
         """What this outcome says of the target's health."""

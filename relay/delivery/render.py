@@ -23,9 +23,12 @@ class Request:
     body: bytes = field(repr=False)
 
 
-def render(delivery: Delivery, target: Target, *, now: datetime) -> Request:
-    """The request of one attempt. Our headers and the target's own; the id is the same in every attempt."""
-    content_type, content = body(delivery.payload, target.format)
+def render(delivery: Delivery, target: Target, *, now: datetime, sent: bytes | None = None) -> Request:
+    """The request of one attempt: our headers and the target's own; the id is the same in every attempt.
+
+    `sent`, what amoCRM sent of the event, is needed for `format: form` alone.
+    """
+    content_type, content = body(delivery.payload, target.format, sent)
     headers = {
         "content-type": content_type,
         "user-agent": USER_AGENT,

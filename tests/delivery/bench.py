@@ -48,10 +48,17 @@ class Bench:
         self._targets = {target.name: target for target in targets}
         self.dispatcher.use(self._targets)
 
-    async def keep(self, numbers: Sequence[int], *, lead: Callable[[int], int] = int, payload: bytes = b"{}") -> None:
+    async def keep(
+        self,
+        numbers: Sequence[int],
+        *,
+        lead: Callable[[int], int] = int,
+        payload: bytes = b"{}",
+        body: bytes = b"",
+    ) -> None:
         """One event for each number, of the lead that `lead` says, owed to every target; all in one commit."""
         received_at = now()
-        webhook = Webhook(id=f"webhook-{numbers[0]:05}", source="crm", received_at=received_at, body=b"")
+        webhook = Webhook(id=f"webhook-{numbers[0]:05}", source="crm", received_at=received_at, body=body)
         routed = [self._routed(number, lead(number), received_at, payload) for number in numbers]
         self.dispatcher.admit(await self.store.keep(webhook, routed))
 

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from relay.delivery.breaker import Health
 from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
-from relay.model import Order, Secret, State
+from relay.model import Format, Order, Secret, State
 from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, Receiver, Request, every, target
 
@@ -46,6 +46,18 @@ async def test_503_twice_and_then_200_makes_three_attempts(tmp_path: Path, recei
         (3, "delivered", 200),
     ]
     assert [(r.event_id, r.attempt) for r in receiver.requests] == [(event_id(1), n) for n in (1, 2, 3)]
+
+
+async def test_format_form_is_what_amocrm_sent_or_would_have_sent_of_each_event(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers(lambda _request: 200)
+    async with Bench(tmp_path, to(receiver, format=Format.FORM, concurrency=1)) as bench:
+        await bench.keep([1], body=b"leads%5Badd%5D%5B0%5D%5Bid%5D=1")
+        await bench.keep([2, 3], body=b"leads%5Badd%5D%5B0%5D%5Bid%5D=2&leads%5Badd%5D%5B1%5D%5Bid%5D=3")
+        await bench.until_attempted(3)
+    sent = [request.body for request in sorted(receiver.requests, key=lambda request: request.event_id)]
+    assert sent == [b"leads%%5Badd%%5D%%5B0%%5D%%5Bid%%5D=%d" % lead for lead in (1, 2, 3)]
 
 
 async def test_400_makes_it_dead_and_says_why(tmp_path: Path, receivers: Start) -> None:
