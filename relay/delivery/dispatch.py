@@ -1,12 +1,13 @@
 """Lanes: every target of the routes has one; deliveries go to theirs, and the store is asked what is due."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from relay.delivery.breaker import Health
 from relay.delivery.lane import Lane
-from relay.errors import StoreBusy
+from relay.errors import StoreBusy, StoreError
 from relay.model import Delivery, Target
 from relay.signals import Emit
 from relay.store.contract import Store
@@ -23,6 +24,7 @@ class Dispatcher:
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
         self._leaving: dict[asyncio.Task[None], Lane] = {}
+        self._parking: set[asyncio.Task[None]] = set()
 
     def use(self, targets: Mapping[str, Target]) -> None:
         """From now on these targets, with these settings; pending deliveries are sent by the new ones."""
@@ -38,11 +40,15 @@ class Dispatcher:
         lane = self._lanes.get(target)
         return lane.lease() if lane else None
 
-    def admit(self, deliveries: Iterable[Delivery]) -> None:
-        """Deliveries that were born claimed go to their lanes."""
+    def admit(self, deliveries: Sequence[Delivery]) -> None:
+        """Deliveries that were born claimed go to their lanes; those whose target went meanwhile are given back."""
         for delivery in deliveries:
-            if lane := self._lanes.get(delivery.target):  # else its target went while it was kept: it is parked
+            if lane := self._lanes.get(delivery.target):
                 lane.admit([delivery])
+        if homeless := [delivery for delivery in deliveries if delivery.target not in self._lanes]:
+            task = asyncio.get_running_loop().create_task(self._park(homeless))
+            self._parking.add(task)
+            task.add_done_callback(self._parking.discard)
 
     async def run(self) -> None:
         """Ask the store what is due, for ever: this finds retries, restarts and replays, whatever was missed."""
@@ -62,12 +68,18 @@ class Dispatcher:
         await asyncio.gather(*(lane.stop(grace) for lane in lanes))
         await asyncio.gather(*self._leaving)
         self._lanes.clear()
+        for task in self._parking:
+            task.cancel()
 
     async def _due(self) -> Mapping[str, datetime]:
         try:
             return await self._store.due(list(self._lanes))
         except StoreBusy:
             return {}  # in a second
+
+    async def _park(self, deliveries: Sequence[Delivery]) -> None:
+        with suppress(StoreError):  # then they are due when their leases end, or at the next start
+            await self._store.release(deliveries, now=self._clock())
 
     def _retire(self, lane: Lane) -> None:
         task = asyncio.get_running_loop().create_task(lane.stop(lane.target.timeout))

@@ -121,18 +121,23 @@ async def test_a_target_that_is_gone_leaves_its_deliveries_parked_until_it_is_ba
     assert {r.event_id for r in receiver.requests} == {event_id(n) for n in range(1, 21)}
 
 
-async def test_a_target_that_went_while_its_delivery_was_kept_has_it_parked(tmp_path: Path, receivers: Start) -> None:
+async def test_a_target_that_went_while_its_delivery_was_kept_has_it_parked_until_it_is_back(
+    tmp_path: Path, receivers: Start
+) -> None:
     receiver = await receivers()
     async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.keep([1])
+        await bench.until_attempted(1)  # from now on deliveries are born claimed
         admit, late = bench.dispatcher.admit, []
         bench.dispatcher.admit = late.extend
-        await bench.keep([1])
+        await bench.keep([2])
+        assert [delivery.attempt for delivery in late] == [1]
         bench.use()
         admit(late)
         assert await bench.pending() == 1
-    async with Bench(tmp_path, to(receiver)) as bench:
+        bench.use(to(receiver))
         await bench.until_none_pending()
-    assert len(receiver.requests) == 1
+    assert [(r.event_id, r.attempt) for r in receiver.requests] == [(event_id(1), 1), (event_id(2), 1)]
 
 
 # ---- the end, and the next start
