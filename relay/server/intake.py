@@ -109,7 +109,7 @@ class Intake:
             Kept(
                 webhook=webhook,
                 events=[each.event for each in routed],
-                routes=[[route for owed in each.owed for route in owed.routes] for each in routed],
+                routes=[_routes_of(each) for each in routed],
                 deliveries=deliveries,
                 took=timedelta(seconds=perf_counter() - start),
             )
@@ -171,6 +171,11 @@ def _demand_account(source: Source, routed: Sequence[Routed]) -> None:
     """Every event of a body is of one account; what cannot be read has none and is kept."""
     if routed and (why := source.stranger(routed[0].event.account)):
         raise _Refuse(403, Refusal.ACCOUNT, why, source=source.name)
+
+
+def _routes_of(routed: Routed) -> list[str]:
+    """Each route once, however many targets it feeds."""
+    return list(dict.fromkeys(route for owed in routed.owed for route in owed.routes))
 
 
 def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> web.Response:

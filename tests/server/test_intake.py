@@ -33,6 +33,12 @@ async def test_an_event_that_no_route_takes_is_kept_all_the_same(scene: Scene) -
     assert await scene.relay.store.show(answer.body["webhook"])
 
 
+async def test_a_route_that_feeds_several_targets_is_told_once(scene: Scene) -> None:
+    await scene.post(form(LEAD, WON))
+    [kept] = [each for each in scene.facts.signals if isinstance(each, Kept)]
+    assert kept.routes == [["all"], ["all", "won"]]
+
+
 async def test_each_token_of_a_source_is_good(scene: Scene) -> None:
     assert [(await scene.post(form(LEAD), token=token)).status for token in (TOKEN, OTHER_TOKEN)] == [200, 200]
 
