@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import apsw
 
 from relay.errors import StoreBusy, StoreError, StoreFailed
-from relay.signals import Committed, Emit
+from relay.signals import Committed, Emit, Noticed
 
 T = TypeVar("T")
 
@@ -65,10 +65,13 @@ class Writer:
         await self._loop.run_in_executor(None, self._thread.join)
 
     def _run(self) -> None:
-        while batch := self._take():
-            told = self._commit(batch)
-            self._loop.call_soon_threadsafe(_tell, told)
-            self._checkpoint()
+        try:
+            while batch := self._take():
+                told = self._commit(batch)
+                self._loop.call_soon_threadsafe(_tell, told)
+                self._checkpoint()
+        except Exception as error:  # noqa: BLE001  without its writer the relay would be half alive
+            self._give_up("the store's writer broke", error)
 
     def _take(self) -> list[_Write[Any]]:
         """At least one write, and all that wait behind it; empty at the end."""
@@ -95,11 +98,7 @@ class Writer:
         except BUSY as error:
             return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
         except FATAL as error:
-            self._failure = StoreFailed(
-                f"the disk failed under the database ({type(error).__name__}: {error}); restart"
-            )
-            self._failed()
-            return _refuse(batch, self._failure)
+            return _refuse(batch, self._give_up("the disk failed under the database", error))
         except Exception as error:  # noqa: BLE001  one bad write must not stop the others of its batch
             if len(batch) == 1:
                 return _refuse(batch, error)
@@ -132,8 +131,15 @@ class Writer:
         except BUSY:
             pass  # nothing is lost: the data stays in the WAL and the next commit comes back here
         except FATAL as error:
-            self._failure = StoreFailed(f"the disk failed in a checkpoint ({type(error).__name__}: {error}); restart")
-            self._failed()
+            self._give_up("the disk failed in a checkpoint", error)
+
+    def _give_up(self, what: str, error: Exception) -> StoreFailed:
+        """Say so, for there may be nobody whose write is refused, and have the relay ended."""
+        self._failure = StoreFailed(f"{what} ({type(error).__name__}: {error}); restart")
+        self._failed()
+        fields: dict[str, object] = {"error": str(self._failure)}
+        self._emit(Noticed(level="error", text="the store failed: the relay has to stop", fields=fields))
+        return self._failure
 
 
 def _refuse(batch: Sequence[_Write[Any]], error: Exception) -> list[_Told]:

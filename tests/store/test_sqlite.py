@@ -1,5 +1,6 @@
 """What only the SQLite store promises: durability's settings, one owner, migrations, group commit, the disk."""
 
+import asyncio
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ import apsw
 import pytest
 
 from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreLocked, StoreUnsafe
-from relay.signals import Committed, Signal
+from relay.signals import Committed, Noticed, Signal
 from relay.store.sqlite import RECOVERY, SqliteStore
 from relay.store.times import from_ms, to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, routed, to, webhook
@@ -169,8 +170,9 @@ async def test_a_full_disk_says_busy_and_works_again_when_there_is_room(tmp_path
 
 
 async def test_after_an_io_error_nothing_is_promised_any_more(tmp_path: Path) -> None:
+    signals: list[Signal] = []
     failures: list[int] = []
-    store = open_store(tmp_path, failures=failures)
+    store = open_store(tmp_path, signals, failures)
 
     def break_disk(_cursor: apsw.Cursor) -> None:
         raise apsw.IOError("fsync said EIO")
@@ -180,7 +182,30 @@ async def test_after_an_io_error_nothing_is_promised_any_more(tmp_path: Path) ->
     with pytest.raises(StoreFailed):
         await store.keep(webhook(), [])
     assert failures == [1]
+    [noticed] = [signal for signal in signals if isinstance(signal, Noticed)]
+    assert (noticed.level, "EIO" in str(noticed.fields["error"])) == ("error", True), "operators learn why"
     await store.close()
+
+
+async def test_a_writer_that_breaks_ends_the_relay(tmp_path: Path) -> None:
+    signals: list[Signal] = []
+    failed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hear(signal: Signal) -> None:
+        signals.append(signal)
+        if isinstance(signal, Committed):
+            raise ZeroDivisionError("broken for the test")
+
+    store = SqliteStore.open(
+        tmp_path / "relay.db", now=NOON, emit=hear, failed=lambda: loop.call_soon_threadsafe(failed.set)
+    )
+    kept = store.keep(webhook(), [])
+    async with asyncio.timeout(5):
+        await failed.wait()
+    await store.close()
+    assert not kept.done(), "nobody knows whether it is committed"
+    assert "ZeroDivisionError" in str(signals[-1])
 
 
 async def test_the_wal_does_not_grow_without_end(tmp_path: Path) -> None:
