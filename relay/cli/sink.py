@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -220,5 +221,5 @@ async def _listen(runner: web.AppRunner, at: Address) -> None:
     try:
         await web.TCPSite(runner, at.host, at.port).start()
     except OSError as error:
-        why = str(error.strerror).rpartition(": ")[2]  # asyncio says the address again in front of it
+        why = os.strerror(error.errno or 0)  # asyncio's own text repeats the address
         raise Misconfigured(f"cannot listen on {at}: {why}; choose another with --listen") from error

@@ -227,5 +227,5 @@ async def test_an_address_in_use_is_one_clear_line() -> None:
         second = await asyncio.create_subprocess_exec(*command, stderr=PIPE)
         _, said = await second.communicate()
         assert second.returncode == 1
-        assert said.decode().strip().endswith(f"{taken}: address already in use; choose another with --listen")
+        assert said.decode().strip().endswith(f"{taken}: Address already in use; choose another with --listen")
         assert said.count(b"\n") == 1
