@@ -3,24 +3,31 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from urllib.parse import parse_qsl, urlsplit
 
 from relay import __version__
 from relay.delivery.body import body
 from relay.model import Delivery, Secret, Target, signing_key
 
 USER_AGENT = f"amocrm-relay/{__version__}"
+SHORTEST_SECRET = 8  # characters; what is shorter stands in any text
+SHORTEST_TOKEN = 16  # characters of a URL's path between two slashes; what is shorter is a name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A POST, ready to be sent; names of headers are in lower case. `url` and the target's own headers are secret."""
+    """A POST, ready to be sent; names of headers are in lower case. `url` and the target's own headers are secret.
+
+    `secrets` are what may be secret in them, longest first: nobody is to read it in an answer that repeats it.
+    """
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False, default=())
 
 
 def render(delivery: Delivery, target: Target, *, now: datetime, sent: bytes | None = None) -> Request:
@@ -41,7 +48,18 @@ def render(delivery: Delivery, target: Target, *, now: datetime, sent: bytes | N
     if target.secrets:
         headers["webhook-signature"] = _signature(target.secrets, delivery.event_id, now, content)
     headers.update((name.lower(), value.reveal()) for name, value in target.headers.items())
-    return Request(url=target.url, headers=headers, body=content)
+    secrets = sorted({*_secrets(target)}, key=len, reverse=True)
+    return Request(url=target.url, headers=headers, body=content, secrets=tuple(secrets))
+
+
+def _secrets(target: Target) -> Iterator[str]:
+    """Values of the target's own headers and of its URL's query, and what looks like a token in the URL's path."""
+    url = urlsplit(target.url)
+    values = [value.reveal() for value in target.headers.values()]
+    words = [word for value in values for word in value.split()]  # Bearer, and the token
+    queried = [url.query, *(value for _, value in parse_qsl(url.query))]
+    yield from (text for text in (*values, *words, *queried) if len(text) >= SHORTEST_SECRET)
+    yield from (part for part in url.path.split("/") if len(part) >= SHORTEST_TOKEN)
 
 
 def _signature(secrets: tuple[Secret, ...], id_: str, now: datetime, content: bytes) -> str:

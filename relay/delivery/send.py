@@ -3,7 +3,7 @@
 import asyncio
 import io
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -44,7 +44,7 @@ class Sender:
             took=timedelta(seconds=perf_counter() - start),
             status=answer.status,
             retry_after=parse_retry_after(answer.retry_after, now=self._clock()),
-            detail=answer.detail[:MAX_DETAIL],
+            detail=_masked(answer.detail, request.secrets)[:MAX_DETAIL],
         )
 
     async def close(self) -> None:
@@ -128,6 +128,12 @@ async def _read(response: aiohttp.ClientResponse, deadline: float) -> str:
     finally:
         response.close()  # keeps the connection only if the answer was read to its end
     return answer[: MAX_DETAIL * 4].decode(errors="replace")
+
+
+def _masked(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def reason_of_status(status: int) -> Reason:

@@ -55,6 +55,14 @@ def test_a_request_prints_no_secret() -> None:
     assert "canary" not in repr(render(delivery(), guarded, now=NOON))
 
 
+def test_what_may_be_secret_is_listed_for_the_answer_longest_first() -> None:
+    url = "https://bot.example/hooks/0123456789abcdef?key=canary-1&v=2"
+    headers = {"Authorization": Secret("Bearer canary-22"), "X-Version": Secret("3")}
+    secrets = render(delivery(), target(url=url, headers=headers), now=NOON).secrets
+    assert secrets == tuple(sorted(secrets, key=len, reverse=True))
+    assert {*secrets} == {"Bearer canary-22", "canary-22", "key=canary-1&v=2", "canary-1", "0123456789abcdef"}
+
+
 # ---- signatures
 
 

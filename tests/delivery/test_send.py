@@ -114,6 +114,15 @@ async def test_the_start_of_the_answer_is_kept_as_text(sender: Sender) -> None:
     assert sent.retry_after == timedelta(seconds=7)
 
 
+async def test_an_answer_that_repeats_a_secret_is_kept_without_it(sender: Sender) -> None:
+    said = b"x" * (MAX_DETAIL - 20) + b" bad token s3cr3t-0, Bearer s3cr3t-0"
+    async with serving(saying(b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n%b" % (len(said), said))) as port:
+        secrets = ("Bearer s3cr3t-0", "s3cr3t-0")
+        request = Request(url=f"http://127.0.0.1:{port}/", headers={}, body=b"", secrets=secrets)
+        outcome = await sender.send(request, timeout=timedelta(seconds=1))
+    assert outcome.detail.lstrip("x") == " bad token ***, ***"
+
+
 async def test_the_request_arrives_as_it_was_made(sender: Sender) -> None:
     got = []
 

@@ -17,11 +17,12 @@ from tests.e2e.history import Received
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a target says, `after` so many seconds; None: it never does."""
+    """What a target says, `after` so many seconds; None: it never does. `indiscreet`: it says what it was sent."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     after: float | None = 0.0
+    indiscreet: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,11 @@ def slow(seconds: float) -> Manners:
 def always(status: int) -> Manners:
     """The same for all."""
     return lambda _nth: Answer(status=status)
+
+
+def repeating(status: int) -> Manners:
+    """The same for all, with the address and the headers that it was sent."""
+    return lambda _nth: Answer(status=status, indiscreet=True)
 
 
 def refusing(times: int, **headers: str) -> Manners:
@@ -108,7 +114,8 @@ class Targets:
         if answer.after is None:
             await asyncio.Event().wait()
         await asyncio.sleep(answer.after or 0)
-        return web.Response(status=answer.status, headers=answer.headers)
+        text = f"{request.path_qs} {[*request.headers.values()]}" if answer.indiscreet else ""
+        return web.Response(status=answer.status, headers=answer.headers, text=text)
 
 
 @asynccontextmanager

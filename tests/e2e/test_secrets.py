@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running
 from tests.e2e.sender import post_lead
-from tests.e2e.targets import always, listening, refusing, well
+from tests.e2e.targets import listening, refusing, repeating, well
 
 BEARER = "canary-of-a-header-4f1d"
 QUERY = "canary-of-a-query-77b2"
@@ -46,7 +46,7 @@ async def test_no_secret_is_ever_said(tmp_path: Path) -> None:
     for name, canary in {"bearer": BEARER, "query": QUERY, "secret": SECRET}.items():
         (tmp_path / name).write_text(canary)
     async with AsyncExitStack() as stack:
-        targets = await stack.enter_async_context(listening(good=well, bad=always(400), weak=refusing(1)))
+        targets = await stack.enter_async_context(listening(good=well, bad=repeating(400), weak=refusing(1)))
         urls = {name: targets.url(name) for name in targets.manners}
         relay = await stack.enter_async_context(running(tmp_path, ROUTES.format(folder=tmp_path, closed=1, **urls)))
         answers = [await malformed(relay, request % TOKEN.encode()) for request in MALFORMED]
