@@ -1,0 +1,60 @@
+"""The relay's own registry -> every series it can have, the labels of each, and the values of those that are closed."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from functools import cache
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from relay.observe import Gauges, Observer
+from relay.observe.gauges import STATES
+from relay.observe.series import ACK_SECONDS
+from relay.signals import Committed, Refusal
+from tests.observe.conftest import NOON, attempted, event, kept, refused
+from tests.pictures.expressions import grouped, selectors
+
+CLOSED: Mapping[tuple[str, str], frozenset[str]] = {
+    ("relay_webhooks_total", "outcome"): frozenset({"accepted", "unparsed", "duplicate", *map(str, Refusal)}),
+    ("relay_attempts_total", "outcome"): frozenset({"delivered", "retry", "dead"}),
+    ("relay_events_total", "routed"): frozenset({"yes", "no"}),
+    ("relay_target_state", "state"): frozenset(STATES),
+    ("relay_ack_seconds_bucket", "le"): frozenset(str(float(seconds)) for seconds in ACK_SECONDS),
+}
+"""Metric and label -> the values there are."""
+
+QUIET = structlog.make_filtering_bound_logger(logging.CRITICAL)
+
+SCRAPED = frozenset({"job", "instance"})
+"""What Prometheus adds to each series."""
+
+
+@cache
+def labels() -> Mapping[str, frozenset[str]]:
+    """Series name -> its labels."""
+    registry = CollectorRegistry()
+    log = structlog.wrap_logger(structlog.ReturnLogger(), processors=[], wrapper_class=QUIET)
+    observe = Observer(registry, log)
+    for signal in (kept(event(), routes=[["to-bot"]]), refused(), attempted(), Committed(writes=1, took=timedelta(0))):
+        observe(signal)
+    Gauges(registry).update(backlog={}, target_states={"bot": "ok"}, store_bytes=1, store_free_bytes=1, now=NOON)
+    samples = [sample for family in registry.collect() for sample in family.samples]
+    return {sample.name: frozenset(sample.labels) for sample in samples}
+
+
+def strangers(expression: str, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """What the expression names that no series of `known` has."""
+    there: set[str] = set()
+    for each in selectors(expression):
+        if each.metric not in known:
+            yield each.metric
+            continue
+        there |= known[each.metric] | SCRAPED
+        for label, values in each.values.items():
+            if label not in known[each.metric] | SCRAPED:
+                yield f"{each.metric}{{{label}}}"
+            for value in values:
+                if value not in CLOSED.get((each.metric, label), {value}):
+                    yield f"{each.metric}{{{label}={value}}}"
+    yield from sorted(grouped(expression) - there)

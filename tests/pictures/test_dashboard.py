@@ -1,0 +1,104 @@
+"""The dashboard: every panel says what it shows, and shows only what the relay has."""
+
+import re
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from tests.pictures.expressions import grouped
+from tests.pictures.files import DASHBOARD, Query, dashboard, panels, queries
+from tests.pictures.series import labels, strangers
+
+GLANCE = ["Ready", "Oldest pending", "Dead", "Unparsed, 24 h", "Since the last webhook", "Failed answers, 2 h"]
+
+
+def variables() -> dict[str, dict[str, Any]]:
+    return {variable["name"]: variable for variable in dashboard()["templating"]["list"]}
+
+
+def by_title(panel: dict[str, Any]) -> str:
+    return str(panel["title"])
+
+
+@pytest.mark.parametrize("query", queries(), ids=str)
+def test_a_query_asks_only_for_series_and_labels_that_there_are(query: Query) -> None:
+    assert list(strangers(query.expression, labels())) == []
+
+
+@pytest.mark.parametrize("query", queries(), ids=str)
+def test_a_legend_names_only_labels_that_its_query_keeps(query: Query) -> None:
+    assert set(re.findall(r"{{(.+?)}}", query.legend)) <= grouped(query.expression)
+
+
+@pytest.mark.parametrize("query", queries(), ids=str)
+def test_a_query_uses_only_variables_that_there_are(query: Query) -> None:
+    assert set(re.findall(r"\$\{?(\w+)", query.expression)) <= {*variables(), "__rate_interval"}
+
+
+@pytest.mark.parametrize("query", queries(), ids=str)
+def test_what_has_a_source_or_a_target_can_be_narrowed_to_some(query: Query) -> None:
+    for name in ("relay_webhooks", "relay_ack", "relay_last_webhook", "relay_events"):
+        assert query.expression.count(name) <= query.expression.count('source=~"$source"')
+    for name in ("relay_attempt", "relay_deliver", "relay_oldest", "relay_target"):
+        assert query.expression.count(name) <= query.expression.count('target=~"$target"')
+
+
+def test_every_series_of_the_relay_is_shown() -> None:
+    shown = " ".join(query.expression for query in queries())
+    assert {name for name in labels() if re.sub(r"_(sum|count|bucket)$", "", name) not in shown} == set()
+
+
+@pytest.mark.parametrize("panel", panels(), ids=by_title)
+def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
+    shown = panel["fieldConfig"]["defaults"]
+    assert panel["title"]
+    assert panel["description"].endswith(".")
+    assert shown["unit"]
+    assert shown["thresholds"]["steps"]
+    assert panel["datasource"]["uid"] == "${datasource}"
+
+
+def test_titles_and_ids_are_given_once() -> None:
+    for key in ("id", "title"):
+        given = [panel[key] for panel in dashboard()["panels"]]
+        assert len(set(given)) == len(given)
+
+
+def test_panels_are_within_the_page_and_none_hides_another() -> None:
+    places = [panel["gridPos"] for panel in dashboard()["panels"]]
+    assert all(place["x"] + place["w"] <= 24 for place in places)
+    for one, other in combinations(places, 2):
+        assert (
+            one["x"] + one["w"] <= other["x"]
+            or other["x"] + other["w"] <= one["x"]
+            or one["y"] + one["h"] <= other["y"]
+            or other["y"] + other["h"] <= one["y"]
+        ), (one, other)
+
+
+def test_the_first_line_says_at_a_glance_whether_all_is_well() -> None:
+    first = [panel for panel in panels() if panel["gridPos"]["y"] == 0]
+    assert [panel["title"] for panel in first] == GLANCE
+    for panel in first:
+        assert panel["type"] == "stat"
+        assert len(panel["fieldConfig"]["defaults"]["thresholds"]["steps"]) > 1, "it must be able to turn red"
+
+
+def test_any_grafana_can_import_it_and_finds_it_again() -> None:
+    board = dashboard()
+    assert board["uid"] == "amocrm-relay"
+    assert board.get("id") is None
+    assert board["schemaVersion"] >= 39
+    assert set(re.findall(r'"uid": "([^"]+)"', DASHBOARD.read_text())) == {"amocrm-relay", "${datasource}"}
+
+
+def test_sources_and_targets_can_be_chosen_some_or_all() -> None:
+    assert set(variables()) == {"datasource", "source", "target"}
+    for name in ("source", "target"):
+        variable = variables()[name]
+        assert variable["multi"]
+        assert variable["includeAll"]
+        [(series, label)] = re.findall(r"^label_values\((\w+), (\w+)\)$", variable["query"]["query"])
+        assert label == name
+        assert label in labels()[series]
