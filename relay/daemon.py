@@ -8,7 +8,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from relay.server.admin import admin
 from relay.server.intake import Intake
 from relay.server.listen import listen
 from relay.signals import Emit, Noticed, Reloaded
+from relay.store.retention import keep_purging
 from relay.store.sqlite import SqliteStore
 
 INTAKE_GRACE = 2.0  # seconds for requests that are being answered when we stop
@@ -129,19 +130,22 @@ class Relay:
                 self._unready = None
             await asyncio.sleep(PROBE_EVERY)
 
+    def _purge(self) -> Coroutine[None, None, None]:
+        return keep_purging(self.store, retention=lambda: self.config.retention, clock=utc_now, emit=self._emit)
+
     async def _parked(self) -> list[str]:
         """Targets that are owed deliveries but are no longer in the routes file."""
         try:
-            backlog = await self.store.backlog()
+            targets = (await self.store.status()).targets
         except StoreError:
             return []  # the routes are swapped all the same, and the metrics will show it
-        return sorted(name for name, owed in backlog.items() if owed.pending and name not in self.config.targets)
+        return sorted(name for name, owed in targets.items() if owed.pending and name not in self.config.targets)
 
     async def refresh(self) -> None:
         """Bring the backlog gauges up to date."""
         path = self.settings.store
         self.gauges.update(
-            backlog=await self.store.backlog(),
+            backlog=(await self.store.status()).targets,
             target_states=self.dispatcher.health(),
             store_bytes=sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists()),
             store_free_bytes=shutil.disk_usage(path.parent).free,
@@ -162,8 +166,9 @@ class Relay:
         stack.push_async_callback(self.store.close)
         self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=utc_now)
         stack.push_async_callback(self._stop_deliveries)
+        self.dispatcher.pause((await self.store.due([])).paused)
         self.dispatcher.use(self.config.targets)
-        for forever in (self.dispatcher.run(), self._probe(), self._watch()):
+        for forever in (self.dispatcher.run(), self._probe(), self._watch(), self._purge()):
             task = loop.create_task(forever)
             task.add_done_callback(self._fell)
             stack.callback(task.cancel)

@@ -91,11 +91,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A named place webhooks come in. `accounts` empty: any account is welcome."""
+    """A named place webhooks come in. `accounts` empty: any account is welcome.
+
+    `dedupe`: equal bodies within so long are one webhook, whatever is in them; None: only those that carry a time.
+    """
 
     name: str
     tokens: tuple[Secret, ...]
     accounts: frozenset[str] = frozenset()
+    dedupe: timedelta | None = None
 
     def stranger(self, account: Mapping[str, Json]) -> str | None:
         """None if an account (its id, its subdomain) may send here, else what to say of it."""
@@ -149,6 +153,20 @@ class Target:
     rate: float | None = None
     format: Format = Format.JSON
     breaker_failures: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """For how long what is over is kept, None for ever.
+
+    Deliveries count from when they were delivered or died; events that no route took, and webhooks that could not be
+    read, from their arrival. A webhook and all that came of it go together.
+    """
+
+    delivered: timedelta | None = timedelta(days=30)
+    dead: timedelta | None = timedelta(days=90)
+    unrouted: timedelta | None = timedelta(days=30)
+    unparsed: timedelta | None = timedelta(days=90)
 
 
 # ---- what is owed

@@ -3,7 +3,7 @@
 A stage is given an `Emit` and calls it; it neither counts nor logs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -30,6 +30,15 @@ class Kept:
     events: Sequence[Event]
     routes: Sequence[Sequence[str]]
     deliveries: int
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated:
+    """A webhook was kept before, as `first`, and its 200 is due; nothing more was kept of it."""
+
+    webhook: Webhook
+    first: str
     took: timedelta
 
 
@@ -63,6 +72,14 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """Webhooks that had been kept long enough are gone: how many, by the ages of `Retention`."""
+
+    counts: Mapping[str, int]
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reloaded:
     """The routes were swapped (`problems` empty) or left as they were."""
 
@@ -80,5 +97,5 @@ class Noticed:
     fields: dict[str, object]
 
 
-Signal: TypeAlias = Kept | Refused | Attempted | Committed | Reloaded | Noticed
+Signal: TypeAlias = Kept | Repeated | Refused | Attempted | Committed | Purged | Reloaded | Noticed
 Emit: TypeAlias = Callable[[Signal], None]

@@ -32,10 +32,17 @@ COMMANDS = {
         "status": ("relay.cli.look:status", "Show how targets and webhooks stand."),
         "list": ("relay.cli.look:list_", "List deliveries, or unparsed webhooks, newest first."),
         "show": ("relay.cli.show:show", "Show one webhook: its events, deliveries and every attempt."),
+        "audit": ("relay.cli.audit:audit", "List what operators did, newest first."),
     },
     "Mend": {
-        "replay": ("relay.cli.mend:replay", "Make dead or delivered deliveries pending again."),
-        "reparse": ("relay.cli.mend:reparse", "Read unparsed webhooks again, with today's code and routes."),
+        "replay": ("relay.cli.replay:replay", "Make dead or delivered deliveries pending again."),
+        "reparse": ("relay.cli.reparse:reparse", "Read unparsed webhooks again, with today's code and routes."),
+        "pause": ("relay.cli.hold:pause", "Let a target's deliveries wait."),
+        "resume": ("relay.cli.hold:resume", "Let a paused target's deliveries go on."),
+    },
+    "Care for the store": {
+        "backup": ("relay.cli.backup:backup", "Copy the store while it is in use, and verify the copy."),
+        "purge": ("relay.cli.purge:purge", "Delete what was kept long enough."),
     },
 }
 """Heading -> command -> where it is, and its help's first line (a test holds it against the command's own)."""

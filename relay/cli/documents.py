@@ -6,7 +6,17 @@ import orjson
 
 from relay.cli.screen import rfc3339
 from relay.model import Json, Webhook
-from relay.store.contract import AttemptRecord, Backlog, DeliveryRecord, EventRecord, Intake, WebhookRecord
+from relay.store.contract import (
+    Act,
+    AttemptRecord,
+    Condition,
+    DeliveryRecord,
+    EventRecord,
+    Pause,
+    Standing,
+    Status,
+    WebhookRecord,
+)
 
 
 def delivery(record: DeliveryRecord) -> dict[str, Json]:
@@ -66,20 +76,47 @@ def parsed(record: EventRecord) -> Json:
     return orjson.loads(record.payload)
 
 
-def standing(target: str, backlog: Backlog, *, routed: bool | None) -> dict[str, Json]:
+def standing(target: str, owed: Standing, *, routed: bool | None) -> dict[str, Json]:
     """One target; `in_routes` is null if there is no routes file to ask."""
     return {
         "target": target,
-        "pending": backlog.pending,
-        "dead": backlog.dead,
-        "oldest_at": _time(backlog.oldest_at),
+        "pending": owed.pending,
+        "dead": owed.dead,
+        "oldest_at": _time(owed.oldest_at),
+        "paused": owed.pause and _pause(owed.pause),
+        "breaker": owed.condition and _condition(owed.condition),
         "in_routes": routed,
     }
 
 
-def intake(seen: Intake) -> dict[str, Json]:
+def intake(seen: Status) -> dict[str, Json]:
     """What came in."""
     return {"last_at": _time(seen.last_at), "unparsed": seen.unparsed}
+
+
+def act(done: Act) -> dict[str, Json]:
+    """One line of the audit."""
+    return {
+        "id": done.id,
+        "at": rfc3339(done.at),
+        "who": done.who,
+        "command": done.command,
+        "details": dict(done.details),
+        "count": done.count,
+    }
+
+
+def _pause(pause: Pause) -> dict[str, Json]:
+    return {"at": rfc3339(pause.at), "who": pause.who, "reason": pause.reason}
+
+
+def _condition(condition: Condition) -> dict[str, Json]:
+    return {
+        "state": condition.health,
+        "since": rfc3339(condition.since),
+        "as_of": rfc3339(condition.as_of),
+        "error": condition.error,
+    }
 
 
 def _event(record: EventRecord) -> dict[str, Json]:

@@ -1,6 +1,7 @@
 """Flags -> a store's Filter; an id or its start -> what has it."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
@@ -9,7 +10,8 @@ import click
 
 from relay.cli import NotDone
 from relay.cli.options import instant
-from relay.model import State
+from relay.cli.screen import rfc3339
+from relay.model import Json, State
 from relay.store.contract import EventRecord, Filter, Store, WebhookRecord
 
 T = TypeVar("T")
@@ -60,6 +62,12 @@ def filtered(command: Callable[..., T]) -> Callable[..., T]:
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
+
+
+def conditions(wanted: Filter) -> dict[str, Json]:
+    """What a filter asks, for the audit: only what is given, times as RFC 3339."""
+    given = {each.name: getattr(wanted, each.name) for each in fields(wanted)}
+    return {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in given.items() if value}
 
 
 def state_option(*states: State, text: str) -> Callable[[Callable[..., T]], Callable[..., T]]:

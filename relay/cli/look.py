@@ -1,12 +1,13 @@
 """`relay status`, `relay list`: the store's records -> tables for people, JSON for programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from relay.cli import documents
 from relay.cli.filters import filtered, state_option
@@ -15,7 +16,7 @@ from relay.cli.screen import cell, length, note, print_json, put, rfc3339, short
 from relay.cli.show import outlook
 from relay.errors import RoutesInvalid
 from relay.model import State, Webhook
-from relay.store.contract import Backlog, DeliveryRecord, Filter, Intake, Store
+from relay.store.contract import Archive, DeliveryRecord, Filter, Standing, Status
 
 WIDE = 120
 """From this many columns on a list shows whole ids, whole times and notes."""
@@ -41,17 +42,17 @@ async def status(config_path: Path, store_path: Path, as_json: bool) -> None:
     relay status --store sqlite:////var/lib/relay/relay.db
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_path) as store:
-        backlog, intake = await store.backlog(), await store.intake()
+        seen = await store.status()
     routed = _targets_of(config_path)
-    standing = {name: backlog.get(name, Backlog()) for name in sorted({*backlog, *(routed or ())})}
+    standing = {name: seen.targets.get(name, Standing()) for name in sorted({*seen.targets, *(routed or ())})}
     if as_json:
         targets = [
             documents.standing(name, each, routed=None if routed is None else name in routed)
             for name, each in standing.items()
         ]
-        print_json({"targets": targets, "webhooks": documents.intake(intake)})
+        print_json({"targets": targets, "webhooks": documents.intake(seen), "daemon": seen.owner})
     else:
-        _print_status(standing, routed, intake, datetime.now(UTC))
+        _print_status(standing, routed, seen, datetime.now(UTC))
 
 
 def _targets_of(config_path: Path) -> Mapping[str, object] | None:
@@ -64,23 +65,48 @@ def _targets_of(config_path: Path) -> Mapping[str, object] | None:
 
 
 def _print_status(
-    standing: Mapping[str, Backlog], routed: Mapping[str, object] | None, intake: Intake, now: datetime
+    standing: Mapping[str, Standing], routed: Mapping[str, object] | None, seen: Status, now: datetime
 ) -> None:
-    targets = table("TARGET", "PENDING", "DEAD", "OLDEST", "IN ROUTES", right=("PENDING", "DEAD"))
+    targets = table("TARGET", "PENDING", "DEAD", "OLDEST", "STATE", "IN ROUTES", right=("PENDING", "DEAD"))
     for name, each in standing.items():
         targets.add_row(
             cell(name),
             cell(each.pending, "yellow" if each.pending else ""),
             cell(each.dead, "red" if each.dead else ""),
             "-" if each.oldest_at is None else length(now - each.oldest_at),
+            _state(each, running=seen.owner is not None),
             "?" if routed is None else "yes" if name in routed else cell("no longer", "red"),
         )
     put(targets if standing else "no targets")
-    last = "never" if intake.last_at is None else f"{rfc3339(intake.last_at)}, {length(now - intake.last_at)} ago"
+    if held := [line for name, each in standing.items() for line in _held(name, each, now)]:
+        put("", *held)
+    last = "never" if seen.last_at is None else f"{rfc3339(seen.last_at)}, {length(now - seen.last_at)} ago"
     put(
         f"\nlast webhook  {last}",
-        f"unparsed      {intake.unparsed}{', see relay list --unparsed' if intake.unparsed else ''}",
+        f"unparsed      {seen.unparsed}{', see relay list --unparsed' if seen.unparsed else ''}",
+        f"daemon        {'not running' if seen.owner is None else f'running, pid {seen.owner}'}",
     )
+
+
+def _state(standing: Standing, *, running: bool) -> Text:
+    """`paused`, or what the daemon says; if it does not run, what it said last."""
+    if standing.pause:
+        return cell("paused", "yellow")
+    if standing.condition is None:
+        return cell("-")
+    health = standing.condition.health
+    as_of = "" if running else f", as of {short_time(standing.condition.as_of)}"
+    return cell(f"{health}{as_of}", "" if health == "ok" else "red")
+
+
+def _held(name: str, standing: Standing, now: datetime) -> Iterator[Text]:
+    """Why its deliveries wait: who paused it, and what it answers while the daemon holds it."""
+    if pause := standing.pause:
+        reason = f": {pause.reason}" if pause.reason else ""
+        yield cell(f"{name} was paused {length(now - pause.at)} ago by {pause.who}{reason}")
+    condition = standing.condition
+    if condition and condition.health != "ok":
+        yield cell(f"{name} fails since {short_time(condition.since)}: {condition.error}")
 
 
 # ---- list
@@ -128,7 +154,7 @@ async def list_(
             _print_deliveries(await _page(store, wanted, limit, before), limit, as_json)
 
 
-async def _page(store: Store, wanted: Filter, limit: int, before: int | None) -> list[DeliveryRecord]:
+async def _page(store: Archive, wanted: Filter, limit: int, before: int | None) -> list[DeliveryRecord]:
     """`limit` of them, and the rest of the last event's: `--before` pages by events, so it would skip them."""
     page = await store.find(wanted, limit=limit, before=before)
     if len(page) < limit:

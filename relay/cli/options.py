@@ -1,8 +1,10 @@
 """What commands share on their command line: text in, values out; and the store they visit."""
 
 import asyncio
+import getpass
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import wraps
@@ -14,8 +16,9 @@ import click
 from relay.errors import Misconfigured
 
 if TYPE_CHECKING:
+    from relay.model import Json
     from relay.routes.config import Config
-    from relay.store.contract import Store
+    from relay.store.contract import Act, Archive
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -90,7 +93,7 @@ def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]
 
 
 @asynccontextmanager
-async def visiting(path: Path) -> AsyncIterator["Store"]:
+async def visiting(path: Path) -> AsyncIterator["Archive"]:
     """The store, beside the daemon if one runs. Misconfigured if there is none."""
     from relay.store.sqlite import SqliteStore
 
@@ -99,6 +102,23 @@ async def visiting(path: Path) -> AsyncIterator["Store"]:
         yield store
     finally:
         await store.close()
+
+
+def act(command: str, details: "Mapping[str, Json]") -> "Act":
+    """What is being done now, for the audit, by whoever runs this process."""
+    from uuid_utils import uuid7
+
+    from relay.store.contract import Act
+
+    who = f"{_user()}@{socket.gethostname()}"
+    return Act(id=str(uuid7()), at=datetime.now(UTC), who=who, command=command, details=details)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container the uid may have no name
+        return f"uid {os.getuid()}"
 
 
 def load(config_path: Path) -> "Config":

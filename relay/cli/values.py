@@ -32,6 +32,14 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and int(text) <= 65535
 
 
+def rate(text: str) -> float:
+    """`50/s`, `300/m`, as in the routes file -> a second."""
+    try:
+        return quantities.rate(text)
+    except Unfit as unfit:
+        raise click.BadParameter(f"{text!r} {unfit}") from None
+
+
 def duration(text: str) -> timedelta:
     """`200ms`, `2s`, `5m`, as in the routes file."""
     try:

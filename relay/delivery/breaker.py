@@ -37,6 +37,10 @@ class Breaker:
         """One delivery is on its way to see whether the target answers."""
         return replace(self, health=Health.PROBING, probe_at=None)
 
+    def unprobed(self, now: datetime) -> "Breaker":
+        """The probe was not sent: another may be, now."""
+        return replace(self, health=Health.OPEN, probe_at=now)
+
     def after(self, outcome: Outcome, target: Target, *, probe: bool, now: datetime, roll: float) -> "Breaker":
         """What the outcome of an attempt, maybe the probe, says of the target.
 
@@ -47,8 +51,8 @@ class Breaker:
             return Breaker()
         if self.health is Health.OPEN or (self.health is Health.PROBING and not probe):
             return self
-        if outcome.reason is Reason.REQUEST:  # nothing was sent: if this was the probe, another may be, now
-            return self if self.health is Health.OK else replace(self, health=Health.OPEN, probe_at=now)
+        if outcome.reason is Reason.REQUEST:  # nothing was sent
+            return self if self.health is Health.OK else self.unprobed(now)
         failures = self.failures + 1
         if self.health is Health.OK and failures < target.breaker_failures:
             return replace(self, failures=failures)

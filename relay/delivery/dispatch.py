@@ -1,7 +1,7 @@
-"""Lanes: every target of the routes has one; deliveries go to theirs, and the store is asked what is due."""
+"""Lanes: every target of the routes has one; deliveries go to theirs, and the store is asked what is due and paused."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from relay.delivery.lane import Lane
 from relay.errors import StoreBusy, StoreError
 from relay.model import Delivery, Target
 from relay.signals import Emit
-from relay.store.contract import Store
+from relay.store.contract import Condition, Store
 
 POLL = 1.0  # seconds; also the time within which what another process wrote is noticed
 
@@ -25,6 +25,8 @@ class Dispatcher:
         self._lanes: dict[str, Lane] = {}
         self._leaving: dict[asyncio.Task[None], Lane] = {}
         self._parking: set[asyncio.Task[None]] = set()
+        self._paused: Collection[str] = ()
+        self._reported: Mapping[str, Condition] | None = None
 
     def use(self, targets: Mapping[str, Target]) -> None:
         """From now on these targets, with these settings; pending deliveries are sent by the new ones."""
@@ -33,7 +35,14 @@ class Dispatcher:
         for name, target in targets.items():
             if name not in self._lanes:
                 self._lanes[name] = Lane(target, store=self._store, emit=self._emit, clock=self._clock)
+                self._lanes[name].pause(on=name in self._paused)
             self._lanes[name].use(target)
+
+    def pause(self, names: Collection[str]) -> None:
+        """From now on these targets are paused, and no others."""
+        self._paused = names
+        for name, lane in self._lanes.items():
+            lane.pause(on=name in names)
 
     def lease(self, target: str) -> timedelta | None:
         """For how long a delivery to `target` may be born claimed; None: it is the store's to keep for now."""
@@ -51,16 +60,16 @@ class Dispatcher:
             task.add_done_callback(self._parking.discard)
 
     async def run(self) -> None:
-        """Ask the store what is due, for ever: this finds retries, restarts and replays, whatever was missed."""
+        """Ask the store what is due and paused, for ever: it finds retries, restarts, replays, whatever was missed."""
         while True:
-            for name, due_at in (await self._due()).items():
-                if lane := self._lanes.get(name):
-                    lane.expect(due_at)
+            with suppress(StoreBusy):  # again in a second
+                await self._look()
+                await self._report()
             await asyncio.sleep(POLL)  # cancelled by whoever runs us
 
     def health(self) -> dict[str, Health]:
         """Each target's state."""
-        return {name: lane.breaker.health for name, lane in self._lanes.items()}
+        return {name: lane.health for name, lane in self._lanes.items()}
 
     async def stop(self, grace: timedelta) -> None:
         """Begin nothing more, and end within about `grace`."""
@@ -71,11 +80,20 @@ class Dispatcher:
         for task in self._parking:
             task.cancel()
 
-    async def _due(self) -> Mapping[str, datetime]:
-        try:
-            return await self._store.due(list(self._lanes))
-        except StoreBusy:
-            return {}  # in a second
+    async def _look(self) -> None:
+        due = await self._store.due(list(self._lanes))
+        self.pause(due.paused)
+        for name, due_at in due.at.items():
+            if lane := self._lanes.get(name):
+                lane.expect(due_at)
+
+    async def _report(self) -> None:
+        """Tell operators, through the store, which targets are held; only when that has changed."""
+        before, now = self._reported or {}, self._clock()
+        conditions = {name: _condition(lane, before.get(name), now) for name, lane in self._lanes.items()}
+        if self._reported is None or _healths(conditions) != _healths(before):
+            await self._store.report(conditions)
+            self._reported = conditions
 
     async def _park(self, deliveries: Sequence[Delivery]) -> None:
         with suppress(StoreError):  # then they are due when their leases end, or at the next start
@@ -85,3 +103,14 @@ class Dispatcher:
         task = asyncio.get_running_loop().create_task(lane.stop(lane.target.timeout))
         self._leaving[task] = lane
         task.add_done_callback(self._leaving.pop)
+
+
+def _condition(lane: Lane, before: Condition | None, now: datetime) -> Condition:
+    """Held, whether a probe is on its way or not, is one stretch of time."""
+    health = lane.breaker.health
+    same = before is not None and (before.health == Health.OK) == (health is Health.OK)
+    return Condition(health=health, since=before.since if same and before else now, as_of=now, error=lane.trouble)
+
+
+def _healths(conditions: Mapping[str, Condition]) -> dict[str, str]:
+    return {name: each.health for name, each in conditions.items()}

@@ -26,6 +26,7 @@ from relay.store.contract import Store
 LOOK_AGAIN = timedelta(minutes=1)  # in the store, though nothing announced itself: a lease may have run out
 STORE_PAUSE = 0.25  # seconds before a write is repeated
 LONGEST_NAP = 1.0  # seconds between looks at `rate`, which a reload may have changed
+MAX_TROUBLE = 200  # characters of an outcome's detail
 CATCH_UP = 0.05  # seconds: timers ring late, and the next attempts may make up for so much
 
 
@@ -41,6 +42,7 @@ class Lane:
         self._sender = Sender(clock=clock)
         self._queue = Queue()
         self._behind = True  # the store may have due deliveries that are not in the queue
+        self._paused = False
         self._hungry = False
         self._feeding = False
         self._working = 0
@@ -49,6 +51,12 @@ class Lane:
         self._alarm_at = 0.0  # loop time; uvloop's handle for what is due at once cannot tell
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.trouble = ""  # what the last attempt that failed said; empty once one does not
+
+    @property
+    def health(self) -> Health:
+        """Its state, as `relay_target_state` has it."""
+        return Health.PAUSED if self._paused else self.breaker.health
 
     def use(self, target: Target) -> None:
         """Go on with these settings. If they are new the target is not held: it may be another one now."""
@@ -58,6 +66,18 @@ class Lane:
         self.target = target
         self._hire()
         self.feed()
+
+    def pause(self, *, on: bool) -> None:
+        """Paused, nothing is begun, and what is in flight ends; going on, the store is looked through at once."""
+        if on == self._paused:
+            return
+        self._paused = on
+        if on:
+            self._hold_back()
+        else:
+            self.feed()
+            if self.breaker.probe_at:
+                self.expect(self.breaker.probe_at)
 
     # ---- what comes in
 
@@ -113,7 +133,7 @@ class Lane:
 
     async def _feed(self) -> None:
         try:
-            while self._hungry and self._queue.room and not self._shut() and not self._stopping.is_set():
+            while self._hungry and self._queue.room and not self._shut() and not self._idle():
                 self._hungry = False
                 await self._look()
         except StoreBusy:
@@ -125,7 +145,7 @@ class Lane:
         """Claim what is due: as much as fits or, if the target is held, a probe."""
         probing = self._held()
         deliveries = await self._claim(limit=1 if probing else self._queue.room)
-        if probing and deliveries and self._held() and not self._stopping.is_set():
+        if probing and deliveries and self._held() and not self._idle():
             self.breaker = self.breaker.probe()
             self._enqueue(deliveries)
         else:
@@ -133,7 +153,7 @@ class Lane:
         if not self._behind:
             later = self._clock() + LOOK_AGAIN
             due = await self._store.due([self.target.name])
-            self.expect(min(later, due.get(self.target.name, later)))
+            self.expect(min(later, due.at.get(self.target.name, later)))
 
     async def _claim(self, *, limit: int) -> list[Delivery]:
         self._behind = False  # what is kept from now on may be born claimed, unless there is more than we take
@@ -144,6 +164,12 @@ class Lane:
         taken_all = len(deliveries) < limit and sum(len(d.payload) for d in deliveries) < max_bytes
         self._behind = self._behind or not taken_all
         return deliveries
+
+    def _hold_back(self) -> None:
+        """Give back what is queued; if it was the probe, another will be."""
+        if self._queue and self._held():
+            self.breaker = self.breaker.unprobed(self._clock())
+        self._give_back(self._queue.drain())
 
     def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
@@ -231,6 +257,7 @@ class Lane:
         was_held = self._held()
         roll = random.random()  # noqa: S311  jitter
         self.breaker = self.breaker.after(outcome, target, probe=probe, now=self._clock(), roll=roll)
+        self.trouble = _told(outcome) if self.breaker.failures else ""
         if self.breaker.probe_at:
             self._give_back(self._queue.drain())
             self.expect(self.breaker.probe_at)
@@ -250,7 +277,11 @@ class Lane:
 
     def _closed(self) -> bool:
         """Nothing new may be queued."""
-        return self._held() or self._stopping.is_set()
+        return self._held() or self._idle()
+
+    def _idle(self) -> bool:
+        """Nothing is to be begun, be it a probe."""
+        return self._paused or self._stopping.is_set()
 
     def _shut(self) -> bool:
         """Held, and it is not yet time for a probe."""
@@ -282,6 +313,11 @@ class Lane:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"lane {self.target.name}", "exception": error}
             )
+
+
+def _told(outcome: Outcome) -> str:
+    """`5xx 503 busy`."""
+    return " ".join(str(each) for each in (outcome.reason, outcome.status, outcome.detail[:MAX_TROUBLE]) if each)
 
 
 async def _sleep_unless(event: asyncio.Event, seconds: float) -> None:

@@ -12,7 +12,18 @@ from structlog.typing import FilteringBoundLogger
 from relay.model import Dead, Delivered, RetryAt, Verdict
 from relay.observe.limiter import Limiter
 from relay.observe.series import Series
-from relay.signals import Attempted, Committed, Kept, Noticed, Refusal, Refused, Reloaded, Signal
+from relay.signals import (
+    Attempted,
+    Committed,
+    Kept,
+    Noticed,
+    Purged,
+    Refusal,
+    Refused,
+    Reloaded,
+    Repeated,
+    Signal,
+)
 
 ENTITIES = frozenset({
     "leads", "contacts", "companies", "customers", "task", "talk", "unsorted", "message", "outgoing_message",
@@ -51,6 +62,8 @@ class Observer:
         match signal:
             case Kept():
                 self._kept(signal)
+            case Repeated():
+                self._repeated(signal)
             case Attempted():
                 self._attempted(signal)
             case Committed():
@@ -59,6 +72,8 @@ class Observer:
                 self._refused(signal)
             case Reloaded():
                 self._reloaded(signal)
+            case Purged():
+                self._log.info("purged", **signal.counts, ms=_ms(signal.took))
             case Noticed():
                 self._noticed(signal)
             case _:
@@ -100,6 +115,18 @@ class Observer:
                 ms=_ms(signal.took),
                 detail=webhook.unparsed[:MAX_DETAIL],
             )
+
+    def _repeated(self, signal: Repeated) -> None:
+        webhook = signal.webhook
+        self._series.webhooks(webhook.source, "duplicate").inc()
+        self._series.ack_seconds(webhook.source).observe(signal.took.total_seconds())
+        self._log.info(
+            "duplicate",
+            source=webhook.source,
+            webhook=signal.first,
+            request_id=webhook.request_id or None,
+            ms=_ms(signal.took),
+        )
 
     def _refused(self, signal: Refused) -> None:
         self._series.webhooks(signal.source, signal.refusal.value).inc()

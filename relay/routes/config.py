@@ -1,4 +1,4 @@
-"""The routes file -> Config: sources, targets and compiled routes, or every problem at once.
+"""The routes file -> Config: sources, targets, ages and compiled routes, or every problem at once.
 
     text -> document.parse -> secrets.expand -> shape.check_shape -> read_sources, read_targets, _routes, _tests
 
@@ -7,17 +7,18 @@ Each stage notes its problems and goes on with what is sound, so one run shows t
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from relay.errors import Problem, RoutesInvalid
-from relay.model import Event, Json, Source, Target
+from relay.model import Event, Json, Retention, Source, Target
 from relay.routes.conditions import Condition, condition
 from relay.routes.document import MAX_BYTES, START, Document
 from relay.routes.document import parse as parse_document
 from relay.routes.match import Matcher, Route
 from relay.routes.problems import Problems, Unfit, Where
+from relay.routes.quantities import age
 from relay.routes.reader import Reader
 from relay.routes.scalars import plain_value
 from relay.routes.secrets import expand
@@ -54,6 +55,7 @@ class Config:
     file: str
     sources: Mapping[str, Source]
     targets: Mapping[str, Target]
+    retention: Retention
     routes: tuple[Route, ...]
     tests: tuple[RouteTest, ...]
     matcher: Matcher = field(repr=False)
@@ -100,6 +102,7 @@ def _compiled(document: Document, file: str, problems: Problems) -> Config:
         file=file,
         sources=sources,
         targets=targets,
+        retention=_retention(reader),
         routes=routes,
         tests=_tests(reader, {route.name for route in routes if route.name}),
         matcher=Matcher(routes),
@@ -113,6 +116,20 @@ def _refuse_variables_in_names(reader: Reader) -> None:
         names = _NAMES.get(where[0], ())
         if where[2:3] in names or where[2:4] in names:
             reader.wrong(where, "a name cannot use ${…}")
+
+
+def _retention(reader: Reader) -> Retention:
+    default = Retention()
+
+    def take(name: str, default: timedelta | None) -> timedelta | None:
+        return reader.take(("retention", name), age, default)
+
+    return Retention(
+        delivered=take("delivered", default.delivered),
+        dead=take("dead", default.dead),
+        unrouted=take("unrouted", default.unrouted),
+        unparsed=take("unparsed", default.unparsed),
+    )
 
 
 # ---- routes

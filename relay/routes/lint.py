@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -18,6 +19,9 @@ SHORTEST_TOKEN = 16
 """Characters; it is all that keeps strangers out."""
 SHORTEST_KEY = 24
 """Bytes; Standard Webhooks, "Signature scheme", asks for 24 to 64."""
+
+REPEATED_FOR = timedelta(hours=1)
+"""kommo.com, "Digital pipeline: API: send webhook" (2026): up to four repeats within one hour."""
 
 _SECRET_HEADERS = ("authorization", "cookie", "api-key", "token", "secret", "password")
 
@@ -60,6 +64,7 @@ def warnings(config: Config) -> list[Problem]:
         _shared_tokens,
         _unused_targets,
         _clear_text,
+        _brief_dedupe,
         _never,
         _superfluous,
         _nowhere,
@@ -122,6 +127,15 @@ def _clear_text(config: Config) -> Iterator[tuple[Where, str]]:
         url = urlsplit(target.url)
         if url.scheme == "http" and not _is_loopback(url.hostname or ""):
             yield ("targets", name, "url"), "http to another machine can be read on the way: use https"
+
+
+def _brief_dedupe(config: Config) -> Iterator[tuple[Where, str]]:
+    for name, source in config.sources.items():
+        if source.dedupe and source.dedupe < REPEATED_FOR:
+            yield (
+                ("sources", name, "dedupe"),
+                "amoCRM may repeat what the digital pipeline sent for up to an hour: use 1h",
+            )
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,6 +10,8 @@ from datetime import timedelta
 from relay.routes.problems import Unfit
 
 LONGEST = timedelta(days=365)
+LONGEST_KEPT = timedelta(days=3650)
+A_DAY = timedelta(days=1)
 
 _DURATION = re.compile("([0-9]{1,9})(ms|s|m|h|d)")
 _DURATION_UNITS = {
@@ -26,13 +28,35 @@ _PERCENT = re.compile("([0-9]{1,3})%")
 
 def duration(text: str) -> timedelta:
     """`200ms`, `2s`, `5m`, `1h`, `3d` -> above zero and at most a year."""
-    parts = _DURATION.fullmatch(text)
-    if not parts:
+    span = _span(text)
+    if span is None:
         raise Unfit("must be a duration like 200ms, 2s, 5m, 1h, 3d")
-    number, unit = int(parts[1]), _DURATION_UNITS[parts[2]]
-    if not 0 < number <= LONGEST // unit:
+    if not timedelta() < span <= LONGEST:
         raise Unfit("must be above 0 and at most 365d")
-    return number * unit
+    return span
+
+
+def age(text: str) -> timedelta | None:
+    """`30d`, a day or more -> for how long something is kept; `forever` -> None."""
+    if text == "forever":
+        return None
+    span = _span(text)
+    if span is None or not A_DAY <= span <= LONGEST_KEPT:
+        raise Unfit("must be from 1d to 3650d, or forever")
+    return span
+
+
+def window(text: str) -> timedelta:
+    """`1h` -> within what time equal bodies are one webhook: at most a day, which everything is kept for."""
+    span = duration(text)
+    if span > A_DAY:
+        raise Unfit("must be at most 1d")
+    return span
+
+
+def _span(text: str) -> timedelta | None:
+    parts = _DURATION.fullmatch(text)
+    return int(parts[1]) * _DURATION_UNITS[parts[2]] if parts else None
 
 
 def rate(text: str) -> float:

@@ -4,6 +4,7 @@ import re
 
 from relay.model import Secret, Source
 from relay.routes.problems import Unfit
+from relay.routes.quantities import window
 from relay.routes.reader import Reader
 
 _TOKEN = re.compile("[A-Za-z0-9._~-]{1,512}")
@@ -20,6 +21,7 @@ def _source(reader: Reader, name: str) -> Source:
         name=name,
         tokens=reader.each((*where, "token"), _token),
         accounts=frozenset(reader.each((*where, "accounts"), str)),
+        dedupe=reader.take((*where, "dedupe"), window, None),
     )
 
 

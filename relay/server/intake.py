@@ -15,17 +15,19 @@ import orjson
 from aiohttp import web
 
 from relay.amocrm import events, form
+from relay.amocrm.dated import dated
 from relay.delivery.dispatch import Dispatcher
 from relay.errors import StoreError, Unreadable
 from relay.model import Delivery, Event, Routed, Secret, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.owe import owe
-from relay.signals import Emit, Kept, Noticed, Refusal, Refused
-from relay.store.contract import Store
+from relay.signals import Emit, Kept, Noticed, Refusal, Refused, Repeated
+from relay.store.contract import Duplicate, Store
 
 BODY_TIMEOUT = 10.0  # seconds for the body to arrive; aiohttp has no such limit of its own
 COMMIT_TIMEOUT = 1.5  # seconds; amoCRM waits 2 for the answer
 RETRY_AFTER = "5"
+REPEATS = timedelta(hours=3)  # amoCRM repeats what it had no answer to for up to 95 minutes
 MAX_REQUEST_ID = 100
 
 _NO_SUCH_SOURCE = Source(name="-", tokens=(Secret("an unknown source takes as long as a wrong token"),))
@@ -103,7 +105,11 @@ class Intake:
         )
         webhook, routed = self._understand(webhook, config)
         _demand_account(source, routed)
-        await self._keep(webhook, routed)
+        kept = await self._keep(webhook, routed, _window(source, [each.event for each in routed]))
+        if isinstance(kept, Duplicate):
+            took = timedelta(seconds=perf_counter() - start)
+            self._emit(Repeated(webhook=webhook, first=kept.webhook, took=took))
+            return _repeated(kept)
         deliveries = sum(len(each.owed) for each in routed)
         self._emit(
             Kept(
@@ -142,8 +148,10 @@ class Intake:
         tree = form.decode(webhook.body, webhook.content_type)
         return events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=self._new_id)
 
-    async def _keep(self, webhook: Webhook, routed: Sequence[Routed]) -> None:
-        kept = self._store.keep(webhook, routed)
+    async def _keep(
+        self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None
+    ) -> list[Delivery] | Duplicate:
+        kept = self._store.keep(webhook, routed, window=window)
         kept.add_done_callback(self._admit)  # also if it commits after we gave up waiting, or the client has gone
         await asyncio.wait([kept], timeout=COMMIT_TIMEOUT)
         if not kept.done():
@@ -152,10 +160,11 @@ class Intake:
         if error := kept.exception():
             detail = str(error) if isinstance(error, StoreError) else repr(error)
             raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=webhook.source)
+        return kept.result()
 
-    def _admit(self, kept: Future[list[Delivery]]) -> None:
-        if not kept.cancelled() and kept.exception() is None:
-            self._dispatcher.admit(kept.result())
+    def _admit(self, kept: Future[list[Delivery] | Duplicate]) -> None:
+        if not kept.cancelled() and kept.exception() is None and not isinstance(born := kept.result(), Duplicate):
+            self._dispatcher.admit(born)
 
 
 def _authorized(config: Config, name: str, token: str) -> Source:
@@ -173,6 +182,12 @@ def _demand_account(source: Source, routed: Sequence[Routed]) -> None:
         raise _Refuse(403, Refusal.ACCOUNT, why, source=source.name)
 
 
+def _window(source: Source, events: Sequence[Event]) -> timedelta | None:
+    """Within what time an equal body is the same webhook again; None if it is another one."""
+    windows = [window for window in (source.dedupe, REPEATS if dated(events) else None) if window]
+    return max(windows, default=None)
+
+
 def _routes_of(routed: Routed) -> list[str]:
     """Each route once, however many targets it feeds."""
     return list(dict.fromkeys(route for owed in routed.owed for route in owed.routes))
@@ -182,6 +197,11 @@ def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> web.Respon
     answer: dict[str, object] = {"webhook": webhook.id, "events": events_made, "deliveries": deliveries}
     if webhook.unparsed is not None:
         answer["unparsed"] = webhook.unparsed
+    return web.Response(body=orjson.dumps(answer), content_type="application/json")
+
+
+def _repeated(first: Duplicate) -> web.Response:
+    answer = {"webhook": first.webhook, "events": first.events, "deliveries": 0, "duplicate": True}
     return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
 

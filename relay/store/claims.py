@@ -1,15 +1,13 @@
 """What is due -> claimed deliveries; what an attempt returned -> how the delivery stands."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import apsw
 
 from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
-from relay.store.contract import Filter
-from relay.store.keeping import pending_with_key
+from relay.store.contract import Due
 from relay.store.query import rows
-from relay.store.reading import condition
 from relay.store.times import from_ms, to_ms
 
 _NAMES = {Delivered: "delivered", RetryAt: "retry", Dead: "dead"}
@@ -103,9 +101,9 @@ def _stands(verdict: Verdict) -> tuple[State, int | None, str]:
 
 
 def _unblock(cursor: apsw.Cursor, target: str, key: str, now: int) -> None:
-    """The oldest pending delivery of this key is due, unless it has a due time already."""
+    """The oldest pending delivery of this key is due, unless it has a due time already, or a replay set a later one."""
     cursor.execute(
-        "update deliveries set due_at = :now where target = :target and due_at is null and event ="
+        "update deliveries set due_at = max(:now, pending_since) where target = :target and due_at is null and event ="
         " (select min(event) from deliveries where target = :target and key = :key and state = 'pending')",
         {"now": now, "target": target, "key": key},
     )
@@ -120,30 +118,14 @@ def release(cursor: apsw.Cursor, keys: Sequence[tuple[int, int, str, int]]) -> N
     )
 
 
-def due(cursor: apsw.Cursor, targets: Sequence[str]) -> dict[str, datetime]:
+def due(cursor: apsw.Cursor, targets: Sequence[str]) -> Due:
     """One look at the index for each target; nothing here grows with the backlog."""
     sql = (
         "select due_at from deliveries where state = 'pending' and claimed = 0 and target = ?"
         " and due_at is not null order by due_at limit 1"
     )
     found = ((target, rows(cursor, sql, (target,))) for target in targets)
-    return {target: from_ms(due[0][0]) for target, due in found if due}
-
-
-def replay(cursor: apsw.Cursor, wanted: Filter, now: int) -> int:
-    """The oldest first, so that those which share a key keep their order."""
-    where, values = condition(wanted)
-    found = rows(
-        cursor,
-        "select d.event, d.target, d.key from deliveries d join events e on e.seq = d.event"
-        f" where d.state in ('dead', 'delivered') and {where} order by d.event",
-        values,
+    return Due(
+        at={target: from_ms(due[0][0]) for target, due in found if due},
+        paused=frozenset(target for (target,) in rows(cursor, "select target from pauses")),
     )
-    for seq, target, key in found:
-        blocked = key is not None and pending_with_key(cursor, target, key)
-        cursor.execute(
-            "update deliveries set state = 'pending', claimed = 0, base = attempt, replays = replays + 1,"
-            " pending_since = ?, due_at = ?, settled_at = null, why = '' where event = ? and target = ?",
-            (now, None if blocked else now, seq, target),
-        )
-    return len(found)

@@ -1,4 +1,5 @@
-"""Store: what every store promises. The docstrings are the promises, and `tests/store/test_contract.py` holds them.
+"""Store and Archive: what every store promises. The docstrings are the promises, and
+`tests/store/test_contract.py` holds them.
 
 Times are arguments, aware UTC, kept to the millisecond. Every verb may raise `StoreBusy` (not done, or not known
 to be done: repeat it with the same ids) and `StoreFailed` (stop).
@@ -6,11 +7,73 @@ to be done: repeat it with the same ids) and `StoreFailed` (stop).
 
 from asyncio import Future
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from relay.model import Delivery, Outcome, Routed, State, Verdict, Webhook
+from relay.model import Delivery, Json, Outcome, Retention, Routed, State, Verdict, Webhook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate:
+    """A webhook was here before: the id under which it was kept, and how many events came of it."""
+
+    webhook: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What a daemon has to know all the time: the earliest due time by target, and which targets are paused."""
+
+    at: Mapping[str, datetime]
+    paused: frozenset[str]
+
+
+# ---- how things stand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """How a running daemon saw a target at `as_of`: `ok` or held (`open`, `probing`) `since` then, for that `error`."""
+
+    health: str
+    since: datetime
+    as_of: datetime
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Since when a target is paused, who did it, and why."""
+
+    at: datetime
+    who: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How one target stands. `oldest_at` is the arrival of its oldest pending delivery."""
+
+    pending: int = 0
+    dead: int = 0
+    oldest_at: datetime | None = None
+    pause: Pause | None = None
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How everything stands. `last_at` is the arrival of the newest webhook, `owner` the pid of a running daemon."""
+
+    targets: Mapping[str, Standing] = field(default_factory=dict)
+    last_at: datetime | None = None
+    unparsed: int = 0
+    owner: int | None = None
+
+
+# ---- what is kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,23 +90,6 @@ class Filter:
     pipeline_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backlog:
-    """How one target stands. `oldest_at` is the arrival of its oldest pending delivery."""
-
-    pending: int = 0
-    dead: int = 0
-    oldest_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intake:
-    """What came in. `last_at` is the arrival of the newest webhook, None before the first."""
-
-    last_at: datetime | None = None
-    unparsed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,17 +144,40 @@ class WebhookRecord:
     events: tuple[EventRecord, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What an operator did: the audit's line, one for each `id`. `count` is filled in by the store."""
+
+    id: str
+    at: datetime
+    who: str
+    command: str
+    details: Mapping[str, Json] = field(default_factory=dict)
+    count: int = 0
+
+
+# ---- the promises
+
+
 class Store(Protocol):
-    """What must not be lost. The attempt number is the fencing token: given out by `claim`, checked by `settle`."""
+    """What a daemon needs. The attempt number is the fencing token: given out by `claim`, checked by `settle`."""
 
     def keep(
-        self, webhook: Webhook, routed: Sequence[Routed], *, now: datetime | None = None
-    ) -> Future[list[Delivery]]:
+        self,
+        webhook: Webhook,
+        routed: Sequence[Routed],
+        *,
+        now: datetime | None = None,
+        window: timedelta | None = None,
+    ) -> Future[list[Delivery] | Duplicate]:
         """Done once the webhook, its events and their deliveries are on disk, all in one commit.
 
         The result are the deliveries born claimed. Kept twice under one id is kept once, and then nothing is
         claimed; but an unparsed webhook that is kept again with events gets them, and is unparsed no more.
         Deliveries are due, and their policy begins, at `now`: the webhook's arrival unless given.
+
+        With a `window` it is a Duplicate, and nothing is kept, if an equal body of the same source arrived within
+        `window` of it and was itself kept with one. Of two that come at once one is kept.
         """
         ...
 
@@ -119,6 +188,7 @@ class Store(Protocol):
 
         Nobody else gets them before `now + lease`. At least one comes if one is due; more only while their
         payloads stay within `max_bytes`. Of those that share a key only the oldest pending one is ever due.
+        A pause is for whoever claims to respect; `due` tells of it.
         """
         ...
 
@@ -130,17 +200,44 @@ class Store(Protocol):
         """Give claimed deliveries back unattempted: due at once, their attempt not counted."""
         ...
 
-    async def due(self, targets: Sequence[str]) -> Mapping[str, datetime]:
-        """For each of `targets` that has unclaimed pending deliveries with a due time: the earliest one."""
+    async def due(self, targets: Sequence[str]) -> Due:
+        """For each of `targets` that has unclaimed pending deliveries with a due time the earliest one; all pauses."""
         ...
 
-    async def backlog(self) -> Mapping[str, Backlog]:
-        """Every target that has pending or dead deliveries, also those that no routes file names any more."""
+    async def report(self, conditions: Mapping[str, Condition]) -> None:
+        """How every target of the running daemon stands; replaces what was reported before."""
         ...
 
-    async def intake(self) -> Intake:
-        """The newest webhook's arrival, and how many are unparsed."""
+    async def status(self) -> Status:
+        """Every target that is paused, was reported, or has pending or dead deliveries, named by routes or not."""
         ...
+
+    async def show(self, id_: str) -> WebhookRecord | None:
+        """The webhook that has this id, or has the event with this id; a unique start of an id is enough."""
+        ...
+
+    async def purge(
+        self, retention: Retention, *, now: datetime, act: Act | None = None, dry_run: bool = False
+    ) -> Mapping[str, int]:
+        """Delete webhooks, with all that came of them, that were kept for longer; how many, by the ages of `retention`.
+
+        One goes when each of its deliveries may, never while one is pending; it counts as dead if one of them is.
+        In short transactions with pauses between them, so that webhooks that arrive come first; whoever stops
+        waiting stops it.
+        """
+        ...
+
+    async def probe(self) -> None:
+        """Commit something, to see that it can be done."""
+        ...
+
+    async def close(self) -> None:
+        """End after what was asked before; the store cannot be used again."""
+        ...
+
+
+class Archive(Store, Protocol):
+    """What operators ask of a store and change in it, beside a running daemon. An act and its audit are one commit."""
 
     async def find(self, wanted: Filter, *, limit: int, before: int | None = None) -> list[DeliveryRecord]:
         """Deliveries, newest first, without their attempts; `before` a `seq`, to page on."""
@@ -150,22 +247,42 @@ class Store(Protocol):
         """How many deliveries, by target."""
         ...
 
-    async def show(self, id_: str) -> WebhookRecord | None:
-        """The webhook that has this id, or has the event with this id; a unique start of an id is enough."""
-        ...
-
     async def unparsed(self, *, limit: int, after: str = "") -> list[Webhook]:
         """Unparsed webhooks, oldest first; `after` a webhook id, to page on."""
         ...
 
-    async def replay(self, wanted: Filter, *, now: datetime) -> int:
-        """Dead and delivered ones among `wanted` become pending and due, their policy starts anew; how many."""
+    async def unrouted(self, wanted: Filter, *, limit: int, after: str = "") -> list[EventRecord]:
+        """Events without deliveries, oldest first; `after` an event id, to page on.
+
+        What `wanted` says of deliveries (states, target, route) is not asked.
+        """
         ...
 
-    async def probe(self) -> None:
-        """Commit something, to see that it can be done."""
+    async def replay(self, wanted: Filter, act: Act, *, rate: float | None = None) -> int:
+        """Dead and delivered ones among `wanted` become pending, their policy starts anew; how many.
+
+        They are due at `act.at` or, `rate` a second, one after another from then on, the oldest first.
+        """
         ...
 
-    async def close(self) -> None:
-        """End after what was asked before; the store cannot be used again."""
+    async def reroute(self, routed: Sequence[Routed], act: Act, *, rate: float | None = None) -> int:
+        """Those events that have no deliveries get theirs, as a replay; how many deliveries, due as `replay` says.
+
+        Further calls with the same `act` go on where its last one ended.
+        """
+        ...
+
+    async def pause(self, target: str, act: Act) -> bool:
+        """Its deliveries wait until `resume`; False, and nothing changes, if it is paused already.
+
+        `act.details["reason"]` says why.
+        """
+        ...
+
+    async def resume(self, target: str, act: Act) -> bool:
+        """Its deliveries go on; False, and nothing changes, if it was not paused."""
+        ...
+
+    async def audit(self, *, limit: int) -> list[Act]:
+        """The last acts, newest first."""
         ...

@@ -1,5 +1,6 @@
 """Webhook, events, what is owed -> rows, inside the writer's transaction."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -7,24 +8,53 @@ import apsw
 import orjson
 
 from relay.model import Delivery, Owed, Routed, Webhook
+from relay.store.contract import Duplicate
 from relay.store.query import rows
 from relay.store.times import to_ms
 
 
-def keep(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[Routed], now: datetime | None) -> list[Delivery]:
-    """The deliveries born claimed; none if the webhook was kept before."""
-    seq = _keep_webhook(cursor, webhook)
+def keep(
+    cursor: apsw.Cursor,
+    webhook: Webhook,
+    routed: Sequence[Routed],
+    now: datetime | None,
+    window: timedelta | None,
+) -> list[Delivery] | Duplicate:
+    """The deliveries born claimed; none if the webhook was kept before under its id; see `contract.Store.keep`."""
+    digest = None if window is None else hashlib.blake2b(webhook.body, digest_size=16).digest()
+    if window is not None and (first := _first(cursor, webhook, digest, window)):
+        return first
+    seq = _keep_webhook(cursor, webhook, digest)
     if seq is None:
         return []
     return [delivery for each in routed for delivery in _keep_event(cursor, seq, each, now or each.event.received_at)]
 
 
-def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook) -> int | None:
+def _first(cursor: apsw.Cursor, webhook: Webhook, digest: bytes | None, window: timedelta) -> Duplicate | None:
+    """What it repeats. The digest finds it, the bytes decide; a clock that was set back makes no difference."""
+    found = rows(
+        cursor,
+        "select id, (select count(*) from events where webhook = webhooks.seq) from webhooks"
+        " where source = :source and digest = :digest and received_at between :earliest and :latest"
+        " and body = :body and id <> :id order by received_at limit 1",
+        {
+            "source": webhook.source,
+            "digest": digest,
+            "earliest": to_ms(webhook.received_at - window),
+            "latest": to_ms(webhook.received_at + window),
+            "body": webhook.body,
+            "id": webhook.id,
+        },
+    )
+    return Duplicate(webhook=found[0][0], events=found[0][1]) if found else None
+
+
+def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, digest: bytes | None) -> int | None:
     """Its seq if it wants its events now; None if it has them."""
     connection = cursor.connection
     cursor.execute(
-        "insert into webhooks (id, source, received_at, content_type, request_id, body, unparsed)"
-        " values (?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
+        "insert into webhooks (id, source, received_at, content_type, request_id, body, unparsed, digest)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
         (
             webhook.id,
             webhook.source,
@@ -33,6 +63,7 @@ def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook) -> int | None:
             webhook.request_id,
             webhook.body,
             webhook.unparsed,
+            digest,
         ),
     )
     if connection.changes():
@@ -53,37 +84,38 @@ def _keep_event(cursor: apsw.Cursor, webhook: int, routed: Routed, now: datetime
         (event.id, webhook, event.entity, event.action, event.entity_id, to_ms(event.received_at), routed.payload),
     )
     seq = cursor.connection.last_insert_rowid()
-    claimed = [owed for owed in routed.owed if _owe(cursor, seq, owed, to_ms(now))]
+    claimed = [each for each in routed.owed if owe(cursor, seq, each, to_ms(now))]
     return [
         Delivery(
             seq=seq,
             event_id=event.id,
-            target=owed.target,
+            target=each.target,
             attempt=1,
             policy_attempt=1,
             received_at=event.received_at,
             pending_since=now,
             payload=routed.payload,
         )
-        for owed in claimed
+        for each in claimed
     ]
 
 
-def _owe(cursor: apsw.Cursor, seq: int, owed: Owed, now: int) -> bool:
-    """True if the delivery was born claimed."""
+def owe(cursor: apsw.Cursor, seq: int, owed: Owed, now: int, *, replays: int = 0) -> bool:
+    """True if the delivery was born claimed. `now` is when its policy begins."""
     blocked = owed.key is not None and pending_with_key(cursor, owed.target, owed.key)
     claimed = owed.lease is not None and not blocked
     due_at = now if owed.lease is None else now + owed.lease // timedelta(milliseconds=1)
     cursor.execute(
         "insert into deliveries"
         " (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
-        " values (?, ?, ?, 'pending', ?, ?, 0, 0, ?, ?, ?)",
+        " values (?, ?, ?, 'pending', ?, ?, 0, ?, ?, ?, ?)",
         (
             seq,
             owed.target,
             orjson.dumps(owed.routes).decode(),
             claimed,
             int(claimed),
+            replays,
             now,
             None if blocked else due_at,
             owed.key,

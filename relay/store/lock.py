@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from relay.errors import StoreLocked
@@ -11,19 +12,47 @@ class Lock:
     """Held from construction until `release()` or the end of the process, however that comes."""
 
     def __init__(self, database: Path) -> None:
-        path = database.with_name(database.name + ".lock")
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.read(self._fd, 32).decode(errors="replace").strip() or "?"
+        self._fd = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _taken(self._fd, fcntl.LOCK_EX, tries=3):
+            pid = _pid(self._fd) or "?"
             os.close(self._fd)
-            raise StoreLocked(
-                f"{database} is in use by another relay, pid {pid}: stop it, or use another --store"
-            ) from None
+            raise StoreLocked(f"{database} is in use by another relay, pid {pid}: stop it, or use another --store")
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
         """The file stays: to remove it would let two owners lock two files of one name."""
         os.close(self._fd)
+
+
+def owner(database: Path) -> int | None:
+    """The pid of the daemon that holds the lock, None if none does."""
+    try:
+        fd = os.open(_path(database), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return None if _taken(fd, fcntl.LOCK_SH, tries=1) else _pid(fd)
+    finally:
+        os.close(fd)
+
+
+def _path(database: Path) -> Path:
+    return database.with_name(database.name + ".lock")
+
+
+def _taken(fd: int, how: int, *, tries: int) -> bool:
+    """Tried again, because `owner` holds the lock too, for the moment in which it looks."""
+    for left in reversed(range(tries)):
+        try:
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01 if left else 0)
+        else:
+            return True
+    return False
+
+
+def _pid(fd: int) -> int | None:
+    text = os.pread(fd, 32, 0).strip()
+    return int(text) if text.isdigit() else None

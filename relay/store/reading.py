@@ -1,6 +1,7 @@
 """Questions of operators -> records; read only, paged by key, never a transaction held open."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,8 @@ import apsw
 import orjson
 
 from relay.model import State, Webhook
-from relay.store.contract import AttemptRecord, Backlog, DeliveryRecord, EventRecord, Filter, Intake, WebhookRecord
+from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord, Filter, Standing, Status, WebhookRecord
+from relay.store.holding import conditions, pauses
 from relay.store.query import Row, rows
 from relay.store.times import from_ms, to_ms
 
@@ -103,7 +105,34 @@ def unparsed(cursor: apsw.Cursor, limit: int, after: str) -> list[Webhook]:
     return [_webhook(row) for row in found]
 
 
-def backlog(cursor: apsw.Cursor) -> dict[str, Backlog]:
+def unrouted(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str) -> list[EventRecord]:
+    """Oldest first."""
+    where, values = condition(replace(wanted, states=(), target=None, route=None))
+    found = rows(
+        cursor,
+        "select e.id, e.payload from events e where not exists (select 1 from deliveries d where d.event = e.seq)"
+        f" and e.seq > coalesce((select seq from events where id = :after), 0) and {where} order by e.seq limit :limit",
+        {**values, "after": after, "limit": limit},
+    )
+    return [EventRecord(id=id_, payload=payload, deliveries=()) for id_, payload in found]
+
+
+def status(cursor: apsw.Cursor, owner: int | None) -> Status:
+    """One look at the end of webhooks; what is counted is counted within partial indexes."""
+    last = rows(cursor, "select received_at from webhooks where seq = (select max(seq) from webhooks)")
+    [(number,)] = rows(cursor, "select count(*) from webhooks where unparsed is not null")
+    return Status(targets=_targets(cursor), last_at=from_ms(last[0][0]) if last else None, unparsed=number, owner=owner)
+
+
+def _targets(cursor: apsw.Cursor) -> dict[str, Standing]:
+    owed, paused, reported = _owed(cursor), pauses(cursor), conditions(cursor)
+    return {
+        name: replace(owed.get(name, Standing()), pause=paused.get(name), condition=reported.get(name))
+        for name in sorted({*owed, *paused, *reported})
+    }
+
+
+def _owed(cursor: apsw.Cursor) -> dict[str, Standing]:
     """Counted in the partial indexes: they hold what is pending or dead, not the history."""
     dead = dict(cursor.execute("select target, count(*) from deliveries where state = 'dead' group by target"))
     pending = rows(
@@ -114,17 +143,10 @@ def backlog(cursor: apsw.Cursor) -> dict[str, Backlog]:
         "  where state = 'pending' group by claimed, target"
         " ) group by target)",
     )
-    standing = {target: Backlog(dead=number) for target, number in dead.items()}
+    standing = {target: Standing(dead=number) for target, number in dead.items()}
     for target, number, oldest in pending:
-        standing[target] = Backlog(pending=number, dead=dead.get(target, 0), oldest_at=from_ms(oldest))
+        standing[target] = Standing(pending=number, dead=dead.get(target, 0), oldest_at=from_ms(oldest))
     return standing
-
-
-def intake(cursor: apsw.Cursor) -> Intake:
-    """One look at the end of the table, and a count within the partial index."""
-    last = rows(cursor, "select received_at from webhooks order by seq desc limit 1")
-    [(number,)] = rows(cursor, "select count(*) from webhooks where unparsed is not null")
-    return Intake(last_at=from_ms(last[0][0]) if last else None, unparsed=number)
 
 
 def _event(cursor: apsw.Cursor, seq: int, id_: str, payload: bytes) -> EventRecord:

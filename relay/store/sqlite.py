@@ -10,11 +10,21 @@ from typing import Self, TypeVar
 import apsw
 
 from relay.errors import Misconfigured, StoreBusy, StoreUnsafe
-from relay.model import Delivery, Outcome, Routed, Verdict, Webhook
+from relay.model import Delivery, Outcome, Retention, Routed, Verdict, Webhook
 from relay.signals import Emit
-from relay.store import claims, keeping, reading
-from relay.store.contract import Backlog, DeliveryRecord, Filter, Intake, WebhookRecord
-from relay.store.lock import Lock
+from relay.store import auditing, claims, holding, keeping, purging, reading, replaying
+from relay.store.contract import (
+    Act,
+    Condition,
+    DeliveryRecord,
+    Due,
+    Duplicate,
+    EventRecord,
+    Filter,
+    Status,
+    WebhookRecord,
+)
+from relay.store.lock import Lock, owner
 from relay.store.migrate import check_version, migrate
 from relay.store.query import rows
 from relay.store.times import to_ms
@@ -28,7 +38,7 @@ OLDEST_SAFE_SQLITE = 3_051_003  # sqlite.org/wal.html#walresetbug: before it, tw
 
 
 class SqliteStore:
-    """A `Store` in one file; see `contract.Store` for what each verb promises.
+    """An `Archive` in one file; see `contract` for what each verb promises.
 
     `open` makes the owner, of which there is one; `visit` is for commands beside a running daemon.
     """
@@ -76,9 +86,14 @@ class SqliteStore:
     # ---- what the daemon does all day
 
     def keep(
-        self, webhook: Webhook, routed: Sequence[Routed], *, now: datetime | None = None
-    ) -> Future[list[Delivery]]:
-        return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed, now))
+        self,
+        webhook: Webhook,
+        routed: Sequence[Routed],
+        *,
+        now: datetime | None = None,
+        window: timedelta | None = None,
+    ) -> Future[list[Delivery] | Duplicate]:
+        return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed, now, window))
 
     async def claim(
         self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta
@@ -93,19 +108,24 @@ class SqliteStore:
         keys = [(to_ms(now), d.seq, d.target, d.attempt) for d in deliveries]
         await self._writer.submit(lambda cursor: claims.release(cursor, keys))
 
-    async def due(self, targets: Sequence[str]) -> Mapping[str, datetime]:
+    async def due(self, targets: Sequence[str]) -> Due:
         return await self._read(lambda cursor: claims.due(cursor, targets))
+
+    async def report(self, conditions: Mapping[str, Condition]) -> None:
+        await self._writer.submit(lambda cursor: holding.report(cursor, conditions))
+
+    async def status(self) -> Status:
+        return await self._read(lambda cursor: reading.status(cursor, owner(self._path)))
+
+    async def purge(
+        self, retention: Retention, *, now: datetime, act: Act | None = None, dry_run: bool = False
+    ) -> Mapping[str, int]:
+        return await purging.purge(self._read, self._writer.submit, retention, now, act, dry_run)
 
     async def probe(self) -> None:
         await self._writer.submit(_rewrite_version)
 
     # ---- what operators ask
-
-    async def backlog(self) -> Mapping[str, Backlog]:
-        return await self._read(reading.backlog)
-
-    async def intake(self) -> Intake:
-        return await self._read(reading.intake)
 
     async def find(self, wanted: Filter, *, limit: int, before: int | None = None) -> list[DeliveryRecord]:
         return await self._read(lambda cursor: reading.find(cursor, wanted, limit, before))
@@ -119,8 +139,23 @@ class SqliteStore:
     async def unparsed(self, *, limit: int, after: str = "") -> list[Webhook]:
         return await self._read(lambda cursor: reading.unparsed(cursor, limit, after))
 
-    async def replay(self, wanted: Filter, *, now: datetime) -> int:
-        return await self._writer.submit(lambda cursor: claims.replay(cursor, wanted, to_ms(now)))
+    async def unrouted(self, wanted: Filter, *, limit: int, after: str = "") -> list[EventRecord]:
+        return await self._read(lambda cursor: reading.unrouted(cursor, wanted, limit, after))
+
+    async def replay(self, wanted: Filter, act: Act, *, rate: float | None = None) -> int:
+        return await replaying.replay(self._read, self._writer.submit, wanted, act, rate)
+
+    async def reroute(self, routed: Sequence[Routed], act: Act, *, rate: float | None = None) -> int:
+        return await self._writer.submit(lambda cursor: replaying.reroute(cursor, routed, act, rate))
+
+    async def pause(self, target: str, act: Act) -> bool:
+        return await self._writer.submit(lambda cursor: holding.pause(cursor, target, act))
+
+    async def resume(self, target: str, act: Act) -> bool:
+        return await self._writer.submit(lambda cursor: holding.resume(cursor, target, act))
+
+    async def audit(self, *, limit: int) -> list[Act]:
+        return await self._read(lambda cursor: auditing.audit(cursor, limit))
 
     async def close(self) -> None:
         await self._writer.close()

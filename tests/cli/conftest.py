@@ -21,7 +21,7 @@ from relay.cli import relay
 from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, Verdict, Webhook
 from relay.routes import config
 from relay.routes.owe import owe
-from relay.store.contract import Store
+from relay.store.contract import Archive
 from relay.store.sqlite import SqliteStore
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -72,7 +72,7 @@ def event_of(webhook_id: str) -> str:
 
 
 Run = Callable[..., Result]
-Use = Callable[[Store], Awaitable[object]]
+Use = Callable[[Archive], Awaitable[object]]
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ BUSY = Attempt(
 REFUSED = Attempt(reason=Reason.CLIENT_ERROR, verdict=Dead("400 is in dead_on"), status=400, detail="bad price")
 
 
-async def _fill(store: Store) -> None:
+async def _fill(store: Archive) -> None:
     offer = await keep(store, OFFER, form.encode(samples.body("leads.status")))
     await settle(store, offer["sales-bot"], OK)
     await settle(store, offer["warehouse"], BUSY)
@@ -135,7 +135,7 @@ async def _fill(store: Store) -> None:
     await store.keep(unread(CYRILLIC, cyrillic, unparsed="not UTF-8: byte 0xc0"), [])
 
 
-async def keep(store: Store, id_: str, body: bytes, *, received_at: datetime = NOON) -> dict[str, Delivery]:
+async def keep(store: Archive, id_: str, body: bytes, *, received_at: datetime = NOON) -> dict[str, Delivery]:
     """The webhook with what the routes make of it; its deliveries, claimed, by target."""
     webhook = replace(unread(id_, body), received_at=received_at)
     found = events.read(form.decode(body), source="crm", received_at=webhook.received_at, new_id=lambda: event_of(id_))
@@ -144,7 +144,7 @@ async def keep(store: Store, id_: str, body: bytes, *, received_at: datetime = N
     return {delivery.target: delivery for delivery in await store.keep(webhook, routed)}
 
 
-async def settle(store: Store, delivery: Delivery, attempt: Attempt) -> None:
+async def settle(store: Archive, delivery: Delivery, attempt: Attempt) -> None:
     outcome = Outcome(
         reason=attempt.reason,
         started_at=NOON,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.amocrm import form, samples
-from relay.store.contract import Store
+from relay.store.contract import Archive
 from tests.cli.conftest import (
     CALL,
     CONTACT,
@@ -42,11 +42,12 @@ CONTACTS = [(event_of(CONTACT), "warehouse")]
 
 def test_status_shows_targets_and_webhooks(run: Run, kept: Path) -> None:
     lines = [line.split() for line in run("status").stdout.splitlines()]
-    assert lines[0] == ["TARGET", "PENDING", "DEAD", "OLDEST", "IN", "ROUTES"]
+    assert lines[0] == ["TARGET", "PENDING", "DEAD", "OLDEST", "STATE", "IN", "ROUTES"]
     assert (lines[1][:3], lines[1][-1]) == (["sales-bot", "1", "0"], "yes")
     assert lines[2][:3] == ["warehouse", "1", "1"]
     assert lines[4][:3] == ["last", "webhook", "2026-11-22T12:00:00.000Z,"]
     assert lines[5][:2] == ["unparsed", "2,"]
+    assert lines[6] == ["daemon", "not", "running"]
 
 
 def test_a_target_that_the_routes_file_no_longer_names_is_still_shown(run: Run, kept: Path, folder: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_wide_terminal_shows_whole_ids_and_what_is_next(kept: Path) -> None:
 def test_ids_of_one_millisecond_are_shown_long_enough(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:
     twins = [f"019ab000-0009-7000-8000-0000000{n}0000" for n in (1, 2)]
 
-    async def use(store: Store) -> None:
+    async def use(store: Archive) -> None:
         for twin in twins:
             await keep(store, twin, form.encode(samples.body("leads.mail_in")), received_at=NOON + MINUTE)
 

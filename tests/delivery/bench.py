@@ -9,7 +9,7 @@ from typing import Self
 from relay.delivery.dispatch import Dispatcher
 from relay.model import Event, Order, Owed, Routed, State, Target, Webhook
 from relay.signals import Attempted, Signal
-from relay.store.contract import DeliveryRecord, Filter
+from relay.store.contract import Act, DeliveryRecord, Filter
 from relay.store.sqlite import SqliteStore
 
 SHORT = timedelta(milliseconds=200)
@@ -21,6 +21,10 @@ def now() -> datetime:
 
 def event_id(number: int) -> str:
     return f"event-{number:05}"
+
+
+def act(**details: object) -> Act:
+    return Act(id="act-1", at=now(), who="olga@host", command="test", details=details)
 
 
 class Bench:

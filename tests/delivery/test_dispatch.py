@@ -11,7 +11,7 @@ from relay.delivery.breaker import Health
 from relay.model import State
 from relay.store.contract import Filter
 from relay.store.sqlite import SqliteStore
-from tests.delivery.bench import Bench, event_id, now
+from tests.delivery.bench import Bench, act, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target
 
 Start = Callable[..., Awaitable[Receiver]]
@@ -64,7 +64,7 @@ async def test_a_replay_by_another_process_is_noticed(tmp_path: Path, receivers:
         await bench.keep([1])
         await bench.until_attempted(1)
         command = SqliteStore.visit(bench.path)
-        assert await command.replay(Filter(event_ids=(event_id(1),)), now=now()) == 1
+        assert await command.replay(Filter(event_ids=(event_id(1),)), act()) == 1
         await command.close()
         await bench.until_attempted(2, within=2.0)
     assert [(r.event_id, r.attempt, r.replay) for r in receiver.requests] == [

@@ -3,9 +3,12 @@
 from asyncio import Future, get_running_loop
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 
 from relay.cli import main
 from relay.model import Delivery, Routed, Webhook
+from relay.store.contract import Duplicate
 from relay.store.sqlite import SqliteStore
 
 LATE = 0.1  # seconds between the answer and the commit
@@ -13,12 +16,14 @@ LATE = 0.1  # seconds between the answer and the commit
 keep = SqliteStore.keep
 
 
-def keep_later(store: SqliteStore, webhook: Webhook, routed: Sequence[Routed]) -> Future[list[Delivery]]:
+def keep_later(
+    store: SqliteStore, webhook: Webhook, routed: Sequence[Routed], *, window: timedelta | None = None
+) -> Future[list[Delivery] | Duplicate]:
     """Done at once; what is owed is left for the dispatcher to find."""
     loop = get_running_loop()
     unclaimed = [replace(each, owed=tuple(replace(owed, lease=None) for owed in each.owed)) for each in routed]
-    loop.call_later(LATE, keep, store, webhook, unclaimed)
-    done: Future[list[Delivery]] = loop.create_future()
+    loop.call_later(LATE, partial(keep, store, webhook, unclaimed, window=window))
+    done: Future[list[Delivery] | Duplicate] = loop.create_future()
     done.set_result([])
     return done
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relay.model import Delivered, Delivery, Event, Outcome, Owed, Reason, Routed, Webhook
-from relay.store.contract import Store
+from relay.store.contract import Act, Archive
 from relay.store.sqlite import SqliteStore
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -17,10 +17,10 @@ REFUSED = Outcome(
     reason=Reason.SERVER_ERROR, started_at=NOON, took=timedelta(milliseconds=3), status=503, detail="busy"
 )
 
-Reopen = Callable[[datetime], Store]
+Reopen = Callable[[datetime], Archive]
 
 
-def open_sqlite(folder: Path, now: datetime) -> Store:
+def open_sqlite(folder: Path, now: datetime) -> Archive:
     return SqliteStore.open(folder / "relay.db", now=now, emit=lambda _signal: None, failed=lambda: None)
 
 
@@ -33,7 +33,7 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
 
 
 @pytest.fixture
-async def store(opener: Reopen) -> AsyncIterator[Store]:
+async def store(opener: Reopen) -> AsyncIterator[Archive]:
     opened = opener(NOON)
     yield opened
     await opened.close()
@@ -62,9 +62,13 @@ def to(target: str = "bot", *, lease: timedelta | None = None, key: str | None =
     return Owed(target=target, routes=("all",), lease=lease, key=key)
 
 
-async def claim(store: Store, target: str = "bot", *, limit: int = 10, now: datetime = NOON) -> list[Delivery]:
+async def claim(store: Archive, target: str = "bot", *, limit: int = 10, now: datetime = NOON) -> list[Delivery]:
     return await store.claim(target, limit=limit, max_bytes=1_000_000, now=now, lease=MINUTE)
 
 
-async def deliver(store: Store, delivery: Delivery, *, now: datetime = NOON) -> bool:
+async def deliver(store: Archive, delivery: Delivery, *, now: datetime = NOON) -> bool:
     return await store.settle(delivery, OK, Delivered(), now=now)
+
+
+def act(number: int = 1, *, at: datetime = NOON, command: str = "replay", **details: object) -> Act:
+    return Act(id=f"act-{number:04}", at=at, who="olga@host", command=command, details=details)

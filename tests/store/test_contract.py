@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from relay.model import Dead, Delivered, RetryAt, State
-from relay.store.contract import Backlog, Filter, Intake, Store
-from tests.store.conftest import MINUTE, NOON, OK, REFUSED, Reopen, claim, deliver, routed, to, webhook
+from relay.store.contract import Archive, Filter, Standing
+from tests.store.conftest import MINUTE, NOON, OK, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
 
 
-async def test_what_was_kept_can_be_shown(store: Store) -> None:
+async def test_what_was_kept_can_be_shown(store: Archive) -> None:
     await store.keep(webhook(), [routed(1, to("bot")), routed(2, to("bot"), to("dwh"))])
     shown = await store.show("webhook-0001")
     assert shown is not None
@@ -21,7 +21,7 @@ async def test_what_was_kept_can_be_shown(store: Store) -> None:
     assert shown.events[0].deliveries[0].routes == ("all",)
 
 
-async def test_a_webhook_is_shown_by_the_id_of_its_event_or_the_start_of_it(store: Store) -> None:
+async def test_a_webhook_is_shown_by_the_id_of_its_event_or_the_start_of_it(store: Archive) -> None:
     await store.keep(webhook(1), [routed(1)])
     await store.keep(webhook(2), [routed(2)])
     shown = await store.show("event-0002")
@@ -30,13 +30,13 @@ async def test_a_webhook_is_shown_by_the_id_of_its_event_or_the_start_of_it(stor
     assert await store.show("nothing") is None
 
 
-async def test_kept_twice_is_kept_once_and_claims_nothing(store: Store) -> None:
+async def test_kept_twice_is_kept_once_and_claims_nothing(store: Archive) -> None:
     assert len(await store.keep(webhook(), [routed(1, to(lease=MINUTE))])) == 1
     assert await store.keep(webhook(), [routed(1, to(lease=MINUTE))]) == []
     assert await store.count(Filter()) == {"bot": 1}
 
 
-async def test_an_unparsed_webhook_is_listed_until_it_is_kept_with_events(store: Store) -> None:
+async def test_an_unparsed_webhook_is_listed_until_it_is_kept_with_events(store: Archive) -> None:
     await store.keep(webhook(1, unparsed="not UTF-8"), [])
     await store.keep(webhook(2, unparsed="empty body"), [])
     assert [w.unparsed for w in await store.unparsed(limit=10)] == ["not UTF-8", "empty body"]
@@ -46,14 +46,14 @@ async def test_an_unparsed_webhook_is_listed_until_it_is_kept_with_events(store:
     assert [d.event_id for d in await claim(store)] == ["event-0001"]
 
 
-async def test_the_intake_knows_the_newest_webhook_and_how_many_are_unparsed(store: Store) -> None:
-    assert await store.intake() == Intake(last_at=None, unparsed=0)
+async def test_the_status_knows_the_newest_webhook_and_how_many_are_unparsed(store: Archive) -> None:
+    assert ((await store.status()).last_at, (await store.status()).unparsed) == (None, 0)
     await store.keep(webhook(1, unparsed="empty body"), [])
     await store.keep(replace(webhook(2), received_at=NOON + MINUTE), [])
-    assert await store.intake() == Intake(last_at=NOON + MINUTE, unparsed=1)
+    assert ((await store.status()).last_at, (await store.status()).unparsed) == (NOON + MINUTE, 1)
 
 
-async def test_what_is_read_late_is_due_now_and_its_policy_begins_now(store: Store) -> None:
+async def test_what_is_read_late_is_due_now_and_its_policy_begins_now(store: Archive) -> None:
     await store.keep(webhook(unparsed="not UTF-8"), [])
     later = NOON + timedelta(days=4)
     await store.keep(webhook(), [routed(1, to())], now=later)
@@ -62,13 +62,13 @@ async def test_what_is_read_late_is_due_now_and_its_policy_begins_now(store: Sto
     assert (delivery.pending_since, delivery.received_at) == (later, NOON)
 
 
-async def test_a_webhook_with_events_never_becomes_unparsed(store: Store) -> None:
+async def test_a_webhook_with_events_never_becomes_unparsed(store: Archive) -> None:
     await store.keep(webhook(), [routed(1, to())])
     await store.keep(webhook(unparsed="late"), [])
     assert await store.unparsed(limit=10) == []
 
 
-async def test_born_claimed_means_attempt_1_is_ours_and_nobody_elses(store: Store) -> None:
+async def test_born_claimed_means_attempt_1_is_ours_and_nobody_elses(store: Archive) -> None:
     [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
     assert (delivery.attempt, delivery.policy_attempt, delivery.replay) == (1, 1, False)
     assert delivery.payload == routed(1).payload
@@ -76,7 +76,7 @@ async def test_born_claimed_means_attempt_1_is_ours_and_nobody_elses(store: Stor
     assert await deliver(store, delivery)
 
 
-async def test_claims_go_to_one_and_come_longest_due_first(store: Store) -> None:
+async def test_claims_go_to_one_and_come_longest_due_first(store: Archive) -> None:
     await store.keep(webhook(), [routed(n, to()) for n in range(1, 6)])
     first = await claim(store, limit=3)
     second = await claim(store, limit=3)
@@ -84,13 +84,13 @@ async def test_claims_go_to_one_and_come_longest_due_first(store: Store) -> None
     assert await claim(store) == []
 
 
-async def test_what_is_not_due_is_not_claimed(store: Store) -> None:
+async def test_what_is_not_due_is_not_claimed(store: Archive) -> None:
     await store.keep(webhook(), [routed(1, to())])
     assert await claim(store, now=NOON - timedelta(milliseconds=1)) == []
     assert len(await claim(store)) == 1
 
 
-async def test_a_claim_stays_within_its_bytes_but_gives_one(store: Store) -> None:
+async def test_a_claim_stays_within_its_bytes_but_gives_one(store: Archive) -> None:
     await store.keep(webhook(), [routed(n, to()) for n in range(1, 4)])
     size = len(routed(1).payload)
     several = await store.claim("bot", limit=10, max_bytes=size + 1, now=NOON, lease=MINUTE)
@@ -98,13 +98,13 @@ async def test_a_claim_stays_within_its_bytes_but_gives_one(store: Store) -> Non
     assert (len(several), len(one)) == (2, 1)
 
 
-async def test_an_expired_lease_is_claimed_again_with_the_next_number(store: Store) -> None:
+async def test_an_expired_lease_is_claimed_again_with_the_next_number(store: Archive) -> None:
     [late] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
     [again] = await claim(store, now=NOON + MINUTE)
     assert (late.attempt, again.attempt) == (1, 2)
 
 
-async def test_a_stale_owner_cannot_settle_first(store: Store) -> None:
+async def test_a_stale_owner_cannot_settle_first(store: Archive) -> None:
     [stale] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
     [present] = await claim(store, now=NOON + MINUTE)
     assert not await store.settle(stale, REFUSED, Dead("stale"), now=NOON)
@@ -113,24 +113,24 @@ async def test_a_stale_owner_cannot_settle_first(store: Store) -> None:
     assert (record.state, record.why) == (State.DELIVERED, "")
 
 
-async def test_what_is_settled_stays_settled(store: Store) -> None:
+async def test_what_is_settled_stays_settled(store: Archive) -> None:
     [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
     assert await deliver(store, delivery)
     assert not await store.settle(delivery, REFUSED, Dead("again"), now=NOON)
     assert (await store.find(Filter(), limit=1))[0].state == State.DELIVERED
 
 
-async def test_a_retry_is_due_at_its_time_with_the_next_number(store: Store) -> None:
+async def test_a_retry_is_due_at_its_time_with_the_next_number(store: Archive) -> None:
     [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
     due_at = NOON + timedelta(seconds=30)
     assert await store.settle(delivery, REFUSED, RetryAt(due_at), now=NOON)
-    assert await store.due(["bot", "dwh"]) == {"bot": due_at}
+    assert (await store.due(["bot", "dwh"])).at == {"bot": due_at}
     assert await claim(store, now=due_at - timedelta(milliseconds=1)) == []
     [again] = await claim(store, now=due_at)
     assert (again.attempt, again.policy_attempt) == (2, 2)
 
 
-async def test_every_attempt_is_remembered(store: Store) -> None:
+async def test_every_attempt_is_remembered(store: Archive) -> None:
     [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
     await store.settle(delivery, REFUSED, RetryAt(NOON), now=NOON)
     [again] = await claim(store)
@@ -145,7 +145,7 @@ async def test_every_attempt_is_remembered(store: Store) -> None:
     assert record.attempts[1].took == OK.took
 
 
-async def test_released_is_due_at_once_and_its_attempt_was_none(store: Store) -> None:
+async def test_released_is_due_at_once_and_its_attempt_was_none(store: Archive) -> None:
     [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
     await store.release([delivery], now=NOON)
     [again] = await claim(store)
@@ -165,7 +165,7 @@ async def test_what_a_dead_owner_had_claimed_is_due_after_a_restart(opener: Reop
     assert [(d.event_id, d.attempt) for d in again] == [("event-0002", 1), ("event-0001", 2)]
 
 
-async def test_with_a_key_they_go_one_at_a_time_in_order_of_arrival(store: Store) -> None:
+async def test_with_a_key_they_go_one_at_a_time_in_order_of_arrival(store: Archive) -> None:
     born = await store.keep(webhook(), [routed(n, to(lease=MINUTE, key="lead-7")) for n in (1, 2, 3)])
     assert [d.event_id for d in born] == ["event-0001"]
     assert await claim(store) == []
@@ -179,20 +179,20 @@ async def test_with_a_key_they_go_one_at_a_time_in_order_of_arrival(store: Store
     assert [d.event_id for d in await claim(store)] == ["event-0003"]
 
 
-async def test_a_key_blocks_only_its_own_and_only_at_its_target(store: Store) -> None:
+async def test_a_key_blocks_only_its_own_and_only_at_its_target(store: Archive) -> None:
     await store.keep(webhook(1), [routed(1, to(key="lead-7"), to("dwh", key="lead-7"))])
     await store.keep(webhook(2), [routed(2, to(key="lead-8"), to("dwh", key="lead-7"))])
     assert [d.event_id for d in await claim(store)] == ["event-0001", "event-0002"]
     assert [d.event_id for d in await claim(store, "dwh")] == ["event-0001"]
 
 
-async def test_backlog_counts_by_target_also_claimed_ones(store: Store) -> None:
+async def test_the_status_counts_by_target_also_claimed_ones(store: Archive) -> None:
     [dead] = await store.keep(webhook(1), [routed(1, to("dwh", lease=MINUTE))])
     await store.settle(dead, REFUSED, Dead("no"), now=NOON)
     await store.keep(webhook(2), [routed(2, to(lease=MINUTE), after=-MINUTE), routed(3, to())])
-    assert await store.backlog() == {
-        "bot": Backlog(pending=2, oldest_at=NOON - MINUTE),
-        "dwh": Backlog(dead=1),
+    assert (await store.status()).targets == {
+        "bot": Standing(pending=2, oldest_at=NOON - MINUTE),
+        "dwh": Standing(dead=1),
     }
 
 
@@ -215,7 +215,7 @@ async def test_backlog_counts_by_target_also_claimed_ones(store: Store) -> None:
         (Filter(since=NOON + MINUTE, until=NOON + 2 * MINUTE), {2}),
     ],
 )
-async def test_a_filter_finds_what_fits_it_and_counts_the_same(store: Store, wanted: Filter, found: set[int]) -> None:
+async def test_a_filter_finds_what_fits_it_and_counts_the_same(store: Archive, wanted: Filter, found: set[int]) -> None:
     await store.keep(webhook(1), [routed(1, to())])
     await store.keep(webhook(2), [routed(2, to("dwh"), lead=8, after=MINUTE)])
     [last] = await store.keep(webhook(3), [routed(3, to(lease=MINUTE), after=2 * MINUTE)])
@@ -224,39 +224,39 @@ async def test_a_filter_finds_what_fits_it_and_counts_the_same(store: Store, wan
     assert sum((await store.count(wanted)).values()) == len(found)
 
 
-async def test_find_pages_from_the_newest(store: Store) -> None:
+async def test_find_pages_from_the_newest(store: Archive) -> None:
     await store.keep(webhook(), [routed(n, to()) for n in range(1, 6)])
     first = await store.find(Filter(), limit=2)
     then = await store.find(Filter(), limit=2, before=first[-1].seq)
     assert [record.event_id[-1] for record in first + then] == ["5", "4", "3", "2"]
 
 
-async def test_a_replay_starts_the_policy_anew_and_keeps_counting_attempts(store: Store) -> None:
+async def test_a_replay_starts_the_policy_anew_and_keeps_counting_attempts(store: Archive) -> None:
     [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
     await store.settle(delivery, REFUSED, Dead("400"), now=NOON)
     later = NOON + timedelta(days=1)
-    assert await store.replay(Filter(states=(State.DEAD,)), now=later) == 1
+    assert await store.replay(Filter(states=(State.DEAD,)), act(at=later)) == 1
     [again] = await claim(store, now=later)
     assert (again.attempt, again.policy_attempt, again.replay) == (2, 1, True)
     assert (again.pending_since, again.received_at) == (later, NOON)
 
 
-async def test_a_replay_leaves_pending_deliveries_alone(store: Store) -> None:
+async def test_a_replay_leaves_pending_deliveries_alone(store: Archive) -> None:
     await store.keep(webhook(), [routed(1, to()), routed(2, to(lease=MINUTE))])
-    assert await store.replay(Filter(), now=NOON) == 0
+    assert await store.replay(Filter(), act()) == 0
 
 
-async def test_replays_with_a_key_wait_for_each_other(store: Store) -> None:
+async def test_replays_with_a_key_wait_for_each_other(store: Archive) -> None:
     born = await store.keep(webhook(), [routed(1, to(lease=MINUTE, key="k")), routed(2, to(lease=MINUTE, key="k"))])
     await store.settle(born[0], REFUSED, Dead("no"), now=NOON)
     [second] = await claim(store)
     await store.settle(second, REFUSED, Dead("no"), now=NOON)
-    assert await store.replay(Filter(), now=NOON) == 2
+    assert await store.replay(Filter(), act()) == 2
     [first] = await claim(store)
     assert first.event_id == "event-0001"
     await store.settle(first, OK, Delivered(), now=NOON)
     assert [d.event_id for d in await claim(store)] == ["event-0002"]
 
 
-async def test_a_probe_commits(store: Store) -> None:
+async def test_a_probe_commits(store: Archive) -> None:
     assert await store.probe() is None

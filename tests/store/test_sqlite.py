@@ -9,6 +9,7 @@ import apsw
 import pytest
 
 from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreLocked, StoreUnsafe
+from relay.model import Retention
 from relay.signals import Committed, Noticed, Signal
 from relay.store.sqlite import RECOVERY, SqliteStore
 from relay.store.times import from_ms, to_ms
@@ -233,7 +234,10 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
     await deliver(store, delivery)
     await store.release(await claim(store, "dwh"), now=NOON)
     await store.due(["bot", "dwh"])
-    await store.backlog()
+    await store.status()
+    await store.report({})
+    await store.keep(webhook(2), [routed(3)], window=MINUTE)
+    await store.purge(Retention(delivered=-MINUTE), now=NOON)
     plans = {
         sql: [row[3] for row in store._connection.execute("explain query plan " + sql, values)]
         for sql, values in list(asked.items())
@@ -241,7 +245,7 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
     }
     await store.close()
     assert len(plans) >= 8
-    fine = ("subquery", "CONSTANT", "LIST")
+    fine = ("subquery", "CONSTANT", "LIST", "SCAN pauses", "SCAN conditions")  # the last two hold a row for each target
     scans = [
         (line, sql)
         for sql, plan in plans.items()
@@ -250,7 +254,8 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
     ]
     assert scans == []
     counts = [line for sql, plan in plans.items() if "count(*)" in sql for line in plan if line.startswith("SCAN")]
-    assert all("INDEX deliveries_" in line or "subquery" in line for line in counts), "what is pending, not the history"
+    partial = ("INDEX deliveries_", "INDEX webhooks_unparsed", "subquery")
+    assert all(any(word in line for word in partial) for line in counts), "what is pending, not the history"
 
 
 @pytest.mark.parametrize("ms", [0, 1, 999, 1_795_344_780_123, 253_402_300_799_999])

@@ -1,4 +1,4 @@
-"""`relay replay`, `relay reparse`: what went wrong -> deliveries that are pending again."""
+"""`relay reparse`: unparsed webhooks -> what today's code and routes make of them."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -11,76 +11,17 @@ from uuid_utils import uuid7
 
 from relay.amocrm import events, form
 from relay.cli import NotDone
-from relay.cli.filters import filtered, named, state_option
+from relay.cli.filters import named
 from relay.cli.options import asynchronous, config_option, load, store_option, visiting
-from relay.cli.screen import cell, printable, put, table
+from relay.cli.screen import printable
 from relay.errors import Unreadable
-from relay.model import Routed, State, Webhook
-from relay.store.contract import Filter, Store
+from relay.model import Routed, Webhook
+from relay.store.contract import Archive
 
 if TYPE_CHECKING:
     from relay.routes.config import Config
 
 PAGE = 100
-
-
-# ---- replay
-
-
-@click.command("replay")
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@state_option(State.DEAD, State.DELIVERED, text="dead (unless said) or delivered; may be repeated.")
-@filtered
-@click.option("--all-dead", is_flag=True, help="Every dead delivery there is.")
-@click.option("--dry-run", is_flag=True, help="Only count them, by target.")
-@store_option
-@asynchronous
-async def replay(
-    ids: Sequence[str], states: Sequence[str], wanted: Filter, all_dead: bool, dry_run: bool, store_path: Path
-) -> None:
-    """Make dead or delivered deliveries pending again.
-
-    They are due at once, and their target's retry policy starts anew. IDs are of events, or of webhooks for all their
-    events; a start is enough. A running daemon delivers them within a second.
-
-    \b
-    relay replay --target warehouse --since 2h --dry-run
-    relay replay --target warehouse --since 2h
-    relay replay 01998f2e-7d3a-7c31 --state delivered
-    relay replay --all-dead
-    """  # noqa: D301  # \b is click's sign for "keep these lines"
-    _demand_a_choice(narrowed=bool(ids) or wanted != Filter(), all_dead=all_dead, states=states)
-    wanted = replace(wanted, states=tuple(map(State, states)) or (State.DEAD,))
-    async with visiting(store_path) as store:
-        if ids:
-            wanted = replace(wanted, event_ids=await _events_of(store, ids))
-        counts = await store.count(wanted)
-        replayed = 0 if dry_run else await store.replay(wanted, now=datetime.now(UTC))
-    if ids and not counts:
-        raise NotDone(f"nothing {' or '.join(wanted.states)} under these ids: see relay show, or give another --state")
-    counted = table("TARGET", "DELIVERIES", right=("DELIVERIES",))
-    for target, number in sorted(counts.items()):
-        counted.add_row(cell(target), cell(number))
-    if counts:
-        put(counted)
-    click.echo(f"would replay {sum(counts.values())}" if dry_run else f"replayed {replayed}")
-
-
-def _demand_a_choice(*, narrowed: bool, all_dead: bool, states: Sequence[str]) -> None:
-    if all_dead and (narrowed or states):
-        raise click.UsageError("--all-dead stands alone: without it, give ids or a filter")
-    if not all_dead and not narrowed:
-        raise click.UsageError("say which: give ids, a filter like --target or --since, or --all-dead")
-
-
-async def _events_of(store: Store, ids: Sequence[str]) -> tuple[str, ...]:
-    chosen = [(await named(store, id_))[1] for id_ in ids]
-    if found := tuple(event.id for several in chosen for event in several):
-        return found
-    raise NotDone("no events came of these webhooks: see relay show")
-
-
-# ---- reparse
 
 
 @click.command("reparse")
@@ -116,7 +57,7 @@ async def reparse(ids: Sequence[str], charset: str | None, dry_run: bool, config
         raise click.exceptions.Exit(1)
 
 
-async def _chosen(store: Store, ids: Sequence[str]) -> AsyncIterator[Webhook]:
+async def _chosen(store: Archive, ids: Sequence[str]) -> AsyncIterator[Webhook]:
     """The unparsed webhooks with these ids; all, page by page, without ids."""
     for id_ in ids:
         webhook = (await named(store, id_))[0].webhook

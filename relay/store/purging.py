@@ -1,0 +1,115 @@
+"""What was kept long enough -> gone: found on the reading connection, deleted in transactions of a few ms.
+
+The pages stay in the file and are used again; nothing here shrinks it, for that would lock writers out.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from functools import partial
+from time import perf_counter
+
+import apsw
+
+from relay.model import Retention
+from relay.store import auditing
+from relay.store.contract import Act
+from relay.store.query import Run, rows
+from relay.store.times import to_ms
+
+PAGE = 500
+LOCKED = 0.005  # seconds after which a transaction begins no further deletion
+PAUSE = 0.02  # seconds between transactions, in which others write
+
+_NOTHING = -1  # ms: nothing is as old as that
+
+_Over = tuple[int, int, str]
+"""A webhook's arrival and seq, and the age it is counted under."""
+
+_MAY_GO = """
+  w.received_at <= :newest and case when w.unparsed is not null then w.received_at <= :unparsed
+  else not exists (
+    select 1 from events e left join deliveries d on d.event = e.seq
+    where e.webhook = w.seq and case d.state
+      when 'pending' then true
+      when 'delivered' then d.settled_at > :delivered
+      when 'dead' then d.settled_at > :dead
+      else w.received_at > :unrouted
+    end
+  ) end
+"""
+_COUNTED = """
+  case when w.unparsed is not null then 'unparsed' else coalesce(
+    (select min(d.state) from events e join deliveries d on d.event = e.seq where e.webhook = w.seq), 'unrouted'
+  ) end
+"""  # dead comes before delivered
+
+
+async def purge(
+    read: Run, write: Run, retention: Retention, now: datetime, act: Act | None, dry_run: bool
+) -> dict[str, int]:
+    """See `contract.Store.purge`."""
+    before = _before(retention, now)
+    counts: Counter[str] = Counter()
+    after = (_NOTHING, 0)
+    while page := await read(partial(_over, before=before, after=after)):
+        counts += Counter(age for _at, _seq, age in page) if dry_run else await _delete(write, page, before, act)
+        after = page[-1][:2]
+    return dict(counts)
+
+
+def _before(retention: Retention, now: datetime) -> dict[str, int]:
+    """By age: what ended then or earlier may go. `newest`: nothing that arrived later can have ended so early."""
+    ages = {each.name: getattr(retention, each.name) for each in fields(retention)}
+    before = {name: _NOTHING if age is None else to_ms(now - age) for name, age in ages.items()}
+    return {**before, "newest": max(before.values())}
+
+
+def _over(cursor: apsw.Cursor, before: dict[str, int], after: tuple[int, int]) -> list[_Over]:
+    found = rows(
+        cursor,
+        f"select w.received_at, w.seq, {_COUNTED} from webhooks w"
+        f" where (w.received_at, w.seq) > (:at, :seq) and {_MAY_GO} order by w.received_at, w.seq limit :limit",
+        {**before, "at": after[0], "seq": after[1], "limit": PAGE},
+    )
+    return [(at, seq, age) for at, seq, age in found]
+
+
+async def _delete(write: Run, page: Sequence[_Over], before: dict[str, int], act: Act | None) -> Counter[str]:
+    gone: Counter[str] = Counter()
+    while page:
+        seen, some = await write(partial(_delete_some, page=page, before=before, act=act))
+        page = page[seen:]
+        gone += some
+        await asyncio.sleep(PAUSE)  # whoever stops waiting stops the purge here
+    return gone
+
+
+def _delete_some(
+    cursor: apsw.Cursor, page: Sequence[_Over], before: dict[str, int], act: Act | None
+) -> tuple[int, Counter[str]]:
+    """How many of the page were seen before it took too long, and what became of them."""
+    until = perf_counter() + LOCKED
+    gone: Counter[str] = Counter()
+    seen = 0
+    for _at, seq, age in page:
+        gone[age] += _delete_webhook(cursor, seq, before)
+        seen += 1
+        if perf_counter() > until:
+            break
+    if act and gone.total():
+        auditing.note(cursor, act, gone.total())
+    return seen, gone
+
+
+def _delete_webhook(cursor: apsw.Cursor, webhook: int, before: dict[str, int]) -> bool:
+    """False if it may not go any more: it was replayed, or read, since it was found."""
+    if not rows(cursor, f"select 1 from webhooks w where w.seq = :seq and {_MAY_GO}", {**before, "seq": webhook}):
+        return False
+    for table in ("attempts", "deliveries"):
+        cursor.execute(f"delete from {table} where event in (select seq from events where webhook = ?)", (webhook,))
+    cursor.execute("delete from events where webhook = ?", (webhook,))
+    cursor.execute("delete from webhooks where seq = ?", (webhook,))
+    return True

@@ -1,0 +1,84 @@
+"""What is over, or was never owed -> deliveries that are pending, each due in its turn.
+
+Found on the reading connection, changed in short transactions: a replay of a million must not make webhooks wait.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+import apsw
+
+from relay.model import Routed
+from relay.store import auditing, keeping
+from relay.store.contract import Act, Filter
+from relay.store.query import Run, rows
+from relay.store.reading import condition
+from relay.store.times import to_ms
+
+CHUNK = 100  # deliveries a transaction: some ms
+PAUSE = 0.02  # seconds between transactions, in which others write
+
+_Key = tuple[int, str]
+"""Event and target."""
+
+
+async def replay(read: Run, write: Run, wanted: Filter, act: Act, rate: float | None) -> int:
+    """See `contract.Archive.replay`. What was settled after it was passed is not met again."""
+    replayed = 0
+    after: _Key = (0, "")
+    while page := await read(partial(_over, wanted=wanted, after=after)):
+        replayed += await write(partial(_replay, keys=page, act=act, rate=rate))
+        after = page[-1]
+        await asyncio.sleep(PAUSE)  # whoever stops waiting stops the replay here
+    return replayed
+
+
+def _over(cursor: apsw.Cursor, wanted: Filter, after: _Key) -> list[_Key]:
+    """Dead and delivered ones, the oldest first, so that those which share a key keep their order."""
+    where, values = condition(wanted)
+    found = rows(
+        cursor,
+        "select d.event, d.target from deliveries d join events e on e.seq = d.event"
+        f" where d.state in ('dead', 'delivered') and (d.event, d.target) > (:seq, :name) and {where}"
+        " order by d.event, d.target limit :limit",
+        {**values, "seq": after[0], "name": after[1], "limit": CHUNK},
+    )
+    return [(seq, target) for seq, target in found]
+
+
+def _replay(cursor: apsw.Cursor, keys: Sequence[_Key], act: Act, rate: float | None) -> int:
+    over = "select key from deliveries where event = ? and target = ? and state in ('dead', 'delivered')"
+    found = [(*each, row[0]) for each in keys for row in rows(cursor, over, each)]
+    turn = auditing.note(cursor, act, len(found)) if found else 0
+    for seq, target, key in found:
+        due_at = _due_at(act, turn, rate)
+        turn += 1
+        blocked = key is not None and keeping.pending_with_key(cursor, target, key)
+        cursor.execute(
+            "update deliveries set state = 'pending', claimed = 0, base = attempt, replays = replays + 1,"
+            " pending_since = ?, due_at = ?, settled_at = null, why = '' where event = ? and target = ?",
+            (due_at, None if blocked else due_at, seq, target),
+        )
+    return len(found)
+
+
+def reroute(cursor: apsw.Cursor, routed: Sequence[Routed], act: Act, rate: float | None) -> int:
+    """How many deliveries; see `contract.Archive.reroute`."""
+    found = [(seq, owed) for each in routed for seq in _unrouted(cursor, each.event.id) for owed in each.owed]
+    turn = auditing.note(cursor, act, len(found)) if found else 0
+    for seq, owed in found:
+        keeping.owe(cursor, seq, owed, _due_at(act, turn, rate), replays=1)
+        turn += 1
+    return len(found)
+
+
+def _unrouted(cursor: apsw.Cursor, event_id: str) -> list[int]:
+    """The event's seq, unless it has deliveries."""
+    sql = "select seq from events where id = ? and not exists (select 1 from deliveries where event = seq)"
+    return [seq for (seq,) in rows(cursor, sql, (event_id,))]
+
+
+def _due_at(act: Act, turn: int, rate: float | None) -> int:
+    """The `turn` counts from 0 over the whole act."""
+    return to_ms(act.at) + (int(turn * 1000 / rate) if rate else 0)
