@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -215,8 +216,8 @@ def _conclude(console: Console, story: _Story) -> None:
 def _point_on(console: Console) -> None:
     console.print("[bold]Look next[/]\n")
     for command, what in (
-        ("relay demo", "the same, but it stays up and can be looked into"),
-        ("relay --help", "every command"),
+        (f"{_relay()} demo", "the same, but it stays up and can be looked into"),
+        (f"{_relay()} --help", "every command"),
         ("config/routes.example.yaml", "a routes file to start from"),
         ("README.md", "how to set it up, in amoCRM too"),
     ):
@@ -229,13 +230,20 @@ def _invite(console: Console, story: _Story, relay: Relay, settings: Settings) -
     hook = f"{url(relay.listening)}/hooks/crm/{settings.environment['DEMO_TOKEN']}"
     console.print("[bold]Look next[/], in another terminal, while this one stays up:\n")
     for command in (
-        f"relay status {store}",
-        f"relay show {story.last_id} {store}",
-        f"relay send --event leads.call_in --url {hook}",
+        f"{_relay()} status {store}",
+        f"{_relay()} show {story.last_id} {store}",
+        f"{_relay()} send --event leads.call_in --url {hook}",
         f"curl {url(relay.admin_listening)}/metrics",
     ):
         console.print(f"  {command}", soft_wrap=True, markup=False)
     console.print("\nCtrl-C ends it, and its store is thrown away.")
+
+
+def _relay() -> str:
+    """What to type for `relay`: after `make demo` it is in .venv, and in no PATH."""
+    if shutil.which("relay"):
+        return "relay"
+    return sys.argv[0] if Path(sys.argv[0]).name == "relay" else f"{sys.executable} -m relay"
 
 
 async def _interrupted() -> None:

@@ -1,0 +1,42 @@
+"""`relay demo`, a newcomer's first minute: everything arrives, some at the second attempt, and the way goes on."""
+
+import asyncio
+import os
+import signal
+from asyncio.subprocess import PIPE
+
+from tests.e2e.processes import PATIENCE, RELAY, run, variables
+
+TYPES = ("leads.status", "leads.call_in", "leads.mail_in", "leads.chat", "leads.site_visit", "customers.period")
+IN_THE_END = "7 delivered, 2 of them after a failed first attempt, 0 dead."
+
+
+async def test_the_demo_ends_with_everything_delivered_and_says_where_to_look_next() -> None:
+    code, printed, complaint = await run(*RELAY, "demo", "--once")
+    assert (code, complaint) == (0, "")
+    assert IN_THE_END in printed
+    for event in TYPES:
+        assert f"{event:<17}kept, owed to" in printed
+    assert printed.count("attempt 1, 503: again in") == 2
+    assert "README.md" in printed.partition("Look next")[2]
+
+
+async def test_what_the_demo_says_to_type_can_be_typed_until_ctrl_c() -> None:
+    nowhere = variables(PATH=os.defpath)  # as after `make demo`: relay is in .venv alone
+    demo = await asyncio.create_subprocess_exec(*RELAY, "demo", stdout=PIPE, env=nowhere)
+    try:
+        assert demo.stdout
+        async with asyncio.timeout(PATIENCE):
+            printed = (await demo.stdout.readuntil(b"Ctrl-C ends it")).decode()
+        commands = [line.split() for line in printed.partition("Look next")[2].splitlines() if "--" in line]
+        assert [command[3] for command in commands] == ["status", "show", "send"]
+        for command in commands:
+            code, _, complaint = await run(*command)
+            assert code == 0, complaint
+        demo.send_signal(signal.SIGINT)
+        async with asyncio.timeout(PATIENCE):
+            assert await demo.wait() == 0
+    finally:
+        if demo.returncode is None:
+            demo.kill()
+            await demo.wait()
