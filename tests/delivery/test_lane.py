@@ -100,6 +100,7 @@ async def test_a_settled_attempt_waits_for_a_busy_store_and_is_not_made_again(tm
         await bench.keep([1])
         await receiver.until(lambda r: r.in_flight == 1)
         other = apsw.Connection(str(bench.path))
+        other.set_busy_timeout(5_000)  # the dispatcher writes now and then
         other.execute("begin immediate")
         receiver.gate.set()
         asyncio.get_running_loop().call_later(1.4, other.execute, "rollback")  # the store itself waits for 1 s
