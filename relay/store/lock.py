@@ -5,14 +5,19 @@ import os
 import time
 from pathlib import Path
 
-from relay.errors import StoreLocked
+from relay.errors import Misconfigured, StoreLocked
 
 
 class Lock:
     """Held from construction until `release()` or the end of the process, however that comes."""
 
     def __init__(self, database: Path) -> None:
-        self._fd = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Misconfigured(
+                f"cannot write {_path(database)}: {error.strerror}; is its folder the relay's?"
+            ) from None
         if not _taken(self._fd, fcntl.LOCK_EX, tries=3):
             pid = _pid(self._fd) or "?"
             os.close(self._fd)

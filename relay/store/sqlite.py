@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 import apsw
 
-from relay.errors import Misconfigured, StoreBusy, StoreUnsafe
+from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreUnsafe
 from relay.model import Delivery, Outcome, Retention, Routed, Verdict, Webhook
 from relay.signals import Emit
 from relay.store import auditing, claims, holding, keeping, purging, reading, replaying
@@ -28,7 +28,7 @@ from relay.store.lock import Lock, owner
 from relay.store.migrate import check_version, migrate
 from relay.store.query import rows
 from relay.store.times import to_ms
-from relay.store.writer import Writer
+from relay.store.writer import FATAL, Writer
 
 T = TypeVar("T")
 
@@ -170,6 +170,8 @@ class SqliteStore:
             return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
         except apsw.BusyError as error:
             raise StoreBusy(f"cannot read now: {error}") from error
+        except FATAL as error:
+            raise StoreFailed(f"{self._path} is damaged, or its disk is ({type(error).__name__}: {error})") from error
 
 
 # ---- connections

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreLocked, StoreUnsafe
 from relay.model import Retention
 from relay.signals import Committed, Noticed, Signal
+from relay.store.contract import Filter
 from relay.store.sqlite import RECOVERY, SqliteStore
 from relay.store.times import from_ms, to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, routed, to, webhook
@@ -78,6 +80,26 @@ async def test_a_visitor_needs_a_store(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"no store at .*relay run"):
         SqliteStore.visit(tmp_path / "relay.db")
     assert not (tmp_path / "relay.db").exists()
+
+
+async def test_a_damaged_file_is_told_in_the_stores_own_words(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for number in range(50):
+        await store.keep(replace(webhook(number), body=os.urandom(10_000)), [routed(number, to())])
+    await store.close()
+    with (tmp_path / "relay.db").open("r+b") as file:
+        file.seek(4096)  # the first page says what tables there are
+        file.write(b"\xff" * 400_000)
+    visitor = SqliteStore.visit(tmp_path / "relay.db")
+    with pytest.raises(StoreFailed, match=r"relay\.db is damaged, or its disk is"):
+        await visitor.find(Filter(), limit=10)
+    await visitor.close()
+
+
+async def test_a_lock_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "relay.db.lock").mkdir()
+    with pytest.raises(Misconfigured, match=r"cannot write .*relay\.db\.lock: "):
+        open_store(tmp_path)
 
 
 async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
