@@ -31,7 +31,7 @@ class Misconfigured(RelayError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong with a routes file; `line` and `column` count from 1."""
+    """One thing wrong with a routes file; `line` and `column` count from 1, or are 0 for a file nobody could read."""
 
     line: int
     column: int
@@ -40,6 +40,8 @@ class Problem:
 
     def text(self, file: str) -> str:
         """`routes.yaml:17:5  routes[2].to: no target 'erp2' (known: sales-bot, warehouse)`."""
+        if not self.line:
+            return f"{file}: {self.message}"
         where = f"{self.path}: " if self.path else ""
         return f"{file}:{self.line}:{self.column}  {where}{self.message}"
 

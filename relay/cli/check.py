@@ -12,6 +12,7 @@ from relay.model import Json
 from relay.routes import lint
 from relay.routes.config import Config
 from relay.routes.lint import TestResult
+from relay.routes.words import quoted
 
 
 @click.command("check")
@@ -76,7 +77,7 @@ def _said(problem: Problem) -> str:
 def _failures(config: Config, result: TestResult) -> list[str]:
     where = f"{config.file}:{result.test.line}:{result.test.column}"
     return [
-        f"{where}  {_red('failed')} {printable(f'{result.test.name}: {difference}')}"
+        f"{where}  {_red('failed')} {printable(f'{quoted(result.test.name)}: {difference}')}"
         for difference in result.differences
     ]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from relay.errors import Problem, RoutesInvalid
 from relay.model import Event, Json, Retention, Source, Target
 from relay.routes.conditions import Condition, condition
-from relay.routes.document import MAX_BYTES, START, Document
+from relay.routes.document import MAX_BYTES, Document
 from relay.routes.document import parse as parse_document
 from relay.routes.match import Matcher, Route
 from relay.routes.problems import Problems, Unfit, Where
@@ -62,21 +62,27 @@ class Config:
     document: Document = field(repr=False)
 
     def url_as_written(self, target: str) -> str:
-        """The target's URL with every `${…}` unresolved: safe to print."""
+        """The target's URL with every `${…}` unresolved but for a default in force: safe to print."""
         return self.document.shown(("targets", target, "url"))
 
 
-def load(path: Path, env: Mapping[str, str]) -> Config:
-    """Read and compile the file; raises `RoutesInvalid` with every problem, also when it cannot be read."""
+def load(path: Path, env: Mapping[str, str], *, stand_ins: bool = False) -> Config:
+    """Read and compile the file; raises `RoutesInvalid` with every problem, also when it cannot be read.
+
+    With `stand_ins` the file may lack secrets that only requests need: for those who send none.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        advice = "copy config/routes.example.yaml, or name another with --config"
+        raise RoutesInvalid(str(path), [Problem(0, 0, "", f"no such file: {advice}")]) from None
     except OSError as error:
-        raise RoutesInvalid(str(path), [Problem(*START, "", f"cannot be read: {error.strerror}")]) from None
-    return parse(data, file=str(path), env=env)
+        raise RoutesInvalid(str(path), [Problem(0, 0, "", f"cannot be read: {error.strerror}")]) from None
+    return parse(data, file=str(path), env=env, stand_ins=stand_ins)
 
 
-def parse(text: bytes | str, *, file: str, env: Mapping[str, str]) -> Config:
+def parse(text: bytes | str, *, file: str, env: Mapping[str, str], stand_ins: bool = False) -> Config:
     """Compile a routes file; `file` is its name in messages, `env` the variables that `${NAME}` may use.
 
     Reads the files that `${file:…}` names. Raises `RoutesInvalid` with every problem.
@@ -85,7 +91,7 @@ def parse(text: bytes | str, *, file: str, env: Mapping[str, str]) -> Config:
     document = parse_document(text, problems)
     if document is None:
         raise RoutesInvalid(file, problems.found())
-    config = _compiled(expand(document, env, problems), file, problems)
+    config = _compiled(expand(document, env, problems, stand_ins=stand_ins), file, problems)
     if problems:
         raise RoutesInvalid(file, problems.found())
     return config
@@ -189,8 +195,10 @@ def _name_among(kind: str, reader: Reader, where: Where) -> Callable[[str], str]
 
 
 def _one_of(kind: str, known: Mapping[str, object]) -> Callable[[str], str]:
+    """Where none is known, their part of the file is missing or wrong, which was said: the rest follows from it."""
+
     def named(name: str) -> str:
-        if name not in known:
+        if known and name not in known:
             raise Unfit(f"no {kind} {quoted(name)} {suggestion(name, known)}")
         return name
 

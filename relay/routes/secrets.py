@@ -2,6 +2,9 @@
 
 `${NAME}`, `${NAME:-default}` and `${file:/run/secrets/name}` stand anywhere in a text value; `$${` is a plain `${`.
 They are resolved after parsing, so what they stand for cannot change the structure of the file.
+
+Whoever only looks need not have the secrets: then a text that lacks one, where only a request or its check would use
+it, becomes a stand-in.
 """
 
 import re
@@ -15,22 +18,40 @@ from relay.routes.problems import Problems, Unfit, Where
 
 MAX_FILE_BYTES = 65_536
 
+_STAND_INS: Mapping[str | int, str] = {
+    "token": "absent",
+    "url": "https://absent.invalid/",
+    "headers": "absent",
+    "secret": "YWJzZW50",
+}
+"""By the third part of their places: texts that are as fit there as any."""
+
 _PLACE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
-def expand(document: Document, env: Mapping[str, str], problems: Problems) -> Document:
-    """The document with its secrets; where one is missing, a problem names it and the text stays as written."""
-    expansion = _Expansion(document, env, problems)
+class Absent(Unfit):
+    """A variable or a file is not there, or holds nothing that could be used."""
+
+
+def expand(document: Document, env: Mapping[str, str], problems: Problems, *, stand_ins: bool = False) -> Document:
+    """The document with its secrets; where one is missing, a problem names it and the text stays as written.
+
+    With `stand_ins` a missing one is no problem in tokens, URLs, headers and signing secrets.
+    """
+    expansion = _Expansion(document, env, problems, _STAND_INS if stand_ins else {})
     value = expansion.value((), document.value)
     return replace(document, value=value, written=expansion.written)
 
 
 class _Expansion:
-    def __init__(self, document: Document, env: Mapping[str, str], problems: Problems) -> None:
+    def __init__(
+        self, document: Document, env: Mapping[str, str], problems: Problems, stand_ins: Mapping[str | int, str]
+    ) -> None:
         self.document = document
         self.env = env
         self.problems = problems
+        self.stand_ins = stand_ins
         self.written: dict[Where, str] = {}
 
     def value(self, where: Where, value: Json) -> Json:
@@ -47,12 +68,23 @@ class _Expansion:
         return key
 
     def _text(self, where: Where, text: str) -> str:
-        self.written[where] = _PLACE.sub(_without_default, text)
+        self.written[where] = _PLACE.sub(self._shown_url if _is_url(where) else _without_default, text)
         try:
             return _PLACE.sub(lambda place: _resolved(place, self.env), text)
         except Unfit as unfit:
-            self.problems.add(where, self.document.mark(where), str(unfit))
-            return text
+            stand_in = self.stand_ins.get(where[2]) if isinstance(unfit, Absent) and where[2:] else None
+            if stand_in is None:
+                self.problems.add(where, self.document.mark(where), str(unfit))
+            return stand_in or text
+
+    def _shown_url(self, place: re.Match[str]) -> str:
+        """A default that is in force is shown: it stands in the file, and tells where requests go."""
+        variable = _VARIABLE.fullmatch(place[1] or "")
+        return _without_default(place) if variable is None or self.env.get(variable[1]) else variable[2] or place[0]
+
+
+def _is_url(where: Where) -> bool:
+    return where[:1] == ("targets",) and where[2:] == ("url",)
 
 
 def _without_default(place: re.Match[str]) -> str:
@@ -74,7 +106,7 @@ def _resolved(place: re.Match[str], env: Mapping[str, str]) -> str:
 def _from_environment(name: str, default: str | None, env: Mapping[str, str]) -> str:
     value = env.get(name) or default  # an empty variable is a forgotten one
     if not value:
-        raise Unfit(f"the variable {name} is not set or empty")
+        raise Absent(f"the variable {name} is not set or empty")
     return _storable(value, f"the variable {name}")
 
 
@@ -83,16 +115,16 @@ def _from_file(path: Path) -> str:
         raise Unfit(f"${{file:{path}}} needs an absolute path")
     try:
         if not path.is_file():
-            raise Unfit(f"the file {path} does not exist or is no file")
+            raise Absent(f"the file {path} does not exist or is no file")
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise Unfit(f"the file {path} cannot be read: {error.strerror}") from None
+        raise Absent(f"the file {path} cannot be read: {error.strerror}") from None
     if len(data) > MAX_FILE_BYTES:
         raise Unfit(f"the file {path} is over {MAX_FILE_BYTES} bytes")
     text = data.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
     if not text:
-        raise Unfit(f"the file {path} is empty")
+        raise Absent(f"the file {path} is empty")
     return _storable(text, f"the file {path}")
 
 

@@ -75,19 +75,27 @@ def _told(error: ValidationError, document: Document) -> Iterator[tuple[Where, s
             for key in sorted(instance.keys() - known.keys()):
                 yield (*where, key), f"unknown key {quoted(key)} {suggestion(key, known)}"
         case "required":
+            misspelt = _misspelt(instance, schema_here["properties"])
             for key in asked:
-                if key not in instance:
+                if key not in instance and key not in misspelt:
                     yield (*where, key), "is missing"
         case "enum":
             yield where, f"must be one of {listed(asked)}{_near(document, where, asked)}"
         case "oneOf":
-            yield where, f"needs either {' or '.join(choice['required'][0] for choice in asked)}"
+            choices = [choice["required"][0] for choice in asked]
+            if _misspelt(instance, schema_here["properties"]).isdisjoint(choices):
+                yield where, f"needs either {' or '.join(choices)}"
         case "uniqueItems":
             yield where, "has the same value twice"
         case _:
             if "propertyNames" in error.absolute_schema_path:
                 where = (*where, instance)
             yield where, schema_here.get("errorMessage") or _default(error)
+
+
+def _misspelt(instance: dict[str, Json], known: dict[str, Json]) -> set[str | None]:
+    """The keys that an unknown one was probably meant to be: that was said, and it is no other mistake to lack them."""
+    return {nearest(key, known) for key in instance.keys() - known.keys()}
 
 
 def _near(document: Document, where: Where, known: list[str]) -> str:

@@ -67,8 +67,15 @@ def test_a_column_counts_characters_and_not_bytes() -> None:
 
 def test_a_file_that_cannot_be_read_is_refused_like_any_other(tmp_path: Path) -> None:
     with pytest.raises(RoutesInvalid) as refused:
+        load(tmp_path, {})
+    assert refused.value.lines() == [f"{tmp_path}: cannot be read: Is a directory"]
+
+
+def test_a_file_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RoutesInvalid) as refused:
         load(tmp_path / "none.yaml", {})
-    assert refused.value.lines() == [f"{tmp_path}/none.yaml:1:1  cannot be read: No such file or directory"]
+    advice = "copy config/routes.example.yaml, or name another with --config"
+    assert refused.value.lines() == [f"{tmp_path}/none.yaml: no such file: {advice}"]
 
 
 def test_a_name_with_line_breaks_or_no_end_stays_on_one_short_line() -> None:

@@ -133,6 +133,42 @@ def test_the_secrets_are_there_for_the_wire() -> None:
     assert bot.secrets[0].reveal() == CANARIES["SIGNING"]
 
 
+def test_whoever_only_looks_needs_no_secrets() -> None:
+    config = parse(CANARY_FILE, file="routes.yaml", env={"WORD": "canary-word"}, stand_ins=True)
+    bot = config.targets["bot"]
+    assert config.matcher.match(config.tests[0].event).routes == ()
+    assert not any(secret.reveal() in CANARIES.values() for secret in (*bot.secrets, *bot.headers.values()))
+    assert config.url_as_written("bot") == "https://bot.example/${URL_KEY}"
+
+
+def test_what_decides_who_gets_an_event_is_never_made_up() -> None:
+    with pytest.raises(RoutesInvalid) as refused:
+        parse(CANARY_FILE, file="routes.yaml", env={}, stand_ins=True)
+    assert {problem.message for problem in refused.value.problems} == {"the variable WORD is not set or empty"}
+    assert {problem.path.partition(".")[0] for problem in refused.value.problems} == {"routes[0]", "tests[0]"}
+
+
+def test_a_stand_in_hides_no_mistake() -> None:
+    with pytest.raises(RoutesInvalid) as refused:
+        parse(CANARY_FILE.replace("${TOKEN}", "${TOKEN"), file="routes.yaml", env={"WORD": "w"}, stand_ins=True)
+    assert [problem.path for problem in refused.value.problems] == ["sources.crm.token"]
+
+
+@pytest.mark.parametrize(
+    ("url", "env", "shown"),
+    [
+        ("${URL:-https://bot.example/in}", {}, "https://bot.example/in"),
+        ("${URL:-https://bot.example/in}", {"URL": "https://canary.example/"}, "${URL}"),
+        ("https://${HOST:-bot.example}/${KEY}", {"KEY": "canary"}, "https://bot.example/${KEY}"),
+        ("https://bot.example/$${HOST:-canary}", {}, "https://bot.example/$${HOST:-canary}"),
+    ],
+)
+def test_a_url_is_shown_with_its_defaults_and_without_its_variables(url: str, env: dict[str, str], shown: str) -> None:
+    file = CANARY_FILE.replace("https://bot.example/${URL_KEY}", f'"{url}"')
+    config = parse(file, file="routes.yaml", env={**CANARIES, **env})
+    assert config.url_as_written("bot") == shown
+
+
 WRONG_PLACES = """
 version: 1
 sources: {crm: {token: "${TOKEN}"}}
