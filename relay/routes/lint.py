@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 from relay.errors import Problem
 from relay.model import Secret, signing_key
+from relay.routes.conditions import Condition
 from relay.routes.config import Config, RouteTest
 from relay.routes.coverage import superfluous
-from relay.routes.match import Matches
+from relay.routes.match import Matches, Route
 from relay.routes.problems import Where, path_text
 from relay.routes.unmatchable import why_never
 from relay.routes.words import listed, quoted
@@ -22,6 +23,9 @@ SHORTEST_KEY = 24
 
 REPEATED_FOR = timedelta(hours=1)
 """kommo.com, "Digital pipeline: API: send webhook" (2026): up to four repeats within one hour."""
+
+_EVERYWHERE = frozenset({"source", "entity", "action"})
+"""Fields that every event has."""
 
 _SECRET_HEADERS = ("authorization", "cookie", "api-key", "token", "secret", "password")
 
@@ -66,6 +70,7 @@ def warnings(config: Config) -> list[Problem]:
         _clear_text,
         _brief_dedupe,
         _never,
+        _everything,
         _superfluous,
         _nowhere,
     )
@@ -152,6 +157,13 @@ def _never(config: Config) -> Iterator[tuple[Where, str]]:
         yield from why_never(config, position)
 
 
+def _everything(config: Config) -> Iterator[tuple[Where, str]]:
+    for position, route in enumerate(config.routes):
+        if not route.match and not route.otherwise:
+            advice = "write `otherwise: true` for what no other route takes, or `{entity: {exists: true}}` to mean it"
+            yield ("routes", position, "match"), f"takes every event: {advice}"
+
+
 def _superfluous(config: Config) -> Iterator[tuple[Where, str]]:
     for position, other in superfluous(config.routes).items():
         covering = config.routes[other]
@@ -162,5 +174,10 @@ def _superfluous(config: Config) -> Iterator[tuple[Where, str]]:
 
 
 def _nowhere(config: Config) -> Iterator[tuple[Where, str]]:
-    if not any(route.otherwise or not route.match for route in config.routes):
+    if not any(route.otherwise or _takes_all(route) for route in config.routes):
         yield ("routes",), "events that no route takes go nowhere: end with a route that has otherwise: true"
+
+
+def _takes_all(route: Route) -> bool:
+    exists = Condition(exists=True)
+    return all(field in _EVERYWHERE and condition == exists for field, condition in route.match.items())

@@ -1,13 +1,14 @@
-"""A route -> why it, or a part of it, can never match."""
+"""A route -> why it, or a part of it, can never match, or hardly was meant so."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from relay.routes.conditions import Condition
 from relay.routes.config import Config
+from relay.routes.fields import WON_AND_LOST, is_status
 from relay.routes.match import Route
 from relay.routes.problems import Where
-from relay.routes.words import quoted, suggestion
+from relay.routes.words import nearest, quoted, suggestion
 
 ENTITIES = frozenset(
     {
@@ -45,6 +46,60 @@ ACTIONS = frozenset(
 )
 """amoCRM's words for what happened (the same pages, and those of the digital pipeline)."""
 
+FIELDS = frozenset(
+    {
+        "account",
+        "account_id",
+        "action",
+        "catalog_id",
+        "category",
+        "chat_id",
+        "complete_till",
+        "contact_id",
+        "created_at",
+        "created_by",
+        "created_user_id",
+        "custom_fields",
+        "date_create",
+        "element_id",
+        "element_type",
+        "entity",
+        "entity_id",
+        "entity_type",
+        "id",
+        "last_modified",
+        "lead_id",
+        "linked_leads_id",
+        "modified_user_id",
+        "name",
+        "next_price",
+        "note_type",
+        "old_period_id",
+        "old_pipeline_id",
+        "old_responsible_user_id",
+        "old_status_id",
+        "origin",
+        "period_id",
+        "pipeline_id",
+        "price",
+        "responsible_user_id",
+        "source",
+        "status_id",
+        "tags",
+        "talk_id",
+        "task_type",
+        "text",
+        "type",
+        "uid",
+        "updated_at",
+        "updated_by",
+    }
+)
+"""Fields that routes ask for (the same pages). amoCRM sends more, so only what is nearly one of them is odd."""
+
+NEARLY = 0.75
+"""difflib's ratio: `status` is that near to `status_id`, `pipelin` to `pipeline_id`."""
+
 Finding = tuple[Where, str]
 
 
@@ -53,6 +108,8 @@ def why_never(config: Config, position: int) -> Iterator[Finding]:
     route = config.routes[position]
     where = ("routes", position, "match")
     yield from _unknown_words(config, route, where)
+    yield from _misspelt_fields(route, where)
+    yield from _unknown_statuses(config, route, where)
     yield from _company_as_contact(route, where)
     for field, condition in route.match.items():
         if reason := _contradiction(condition):
@@ -65,6 +122,26 @@ def _unknown_words(config: Config, route: Route, where: Where) -> Iterator[Findi
             if text not in known:
                 what = f"no {field}" if field == "source" else f"amoCRM is not known to send the {field}"
                 yield place, f"{what} {quoted(text)} {suggestion(text, sorted(known))}"
+
+
+def _misspelt_fields(route: Route, where: Where) -> Iterator[Finding]:
+    for field in route.match:
+        first = field.partition(".")[0]
+        near = None if first in FIELDS else nearest(first, sorted(FIELDS), cutoff=NEARLY)
+        if near:
+            yield (
+                (*where, field),
+                f"amoCRM is not known to send the field {quoted(first)} (did you mean {quoted(near)}?)",
+            )
+
+
+def _unknown_statuses(config: Config, route: Route, where: Where) -> Iterator[Finding]:
+    for field in filter(is_status, route.match):
+        value = config.document.at((*where, field))
+        unwanted = isinstance(value, Mapping) and "not" in value
+        for place, text in _texts(config, (*where, field, "not") if unwanted else (*where, field)):
+            if text not in WON_AND_LOST and not text.isdecimal():
+                yield place, f"a status is a number, won or lost, and never {quoted(text)}"
 
 
 def _texts(config: Config, where: Where) -> Iterator[tuple[Where, str]]:

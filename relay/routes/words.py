@@ -20,14 +20,14 @@ def quoted(text: str) -> str:
     return f"'{shortened(text)}'"
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` was probably meant to be."""
-    return _nearest(word[:SHOWN_CHARACTERS], tuple(known)[:COMPARED_NAMES])
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known word that `word` was probably meant to be; `cutoff` from 0, whichever, to 1, the same."""
+    return _nearest(word[:SHOWN_CHARACTERS], tuple(known)[:COMPARED_NAMES], cutoff)
 
 
 @lru_cache(maxsize=1024)  # one wrong name is often used by a thousand routes
-def _nearest(word: str, known: tuple[str, ...]) -> str | None:
-    return next(iter(get_close_matches(word, known, n=1)), None)
+def _nearest(word: str, known: tuple[str, ...], cutoff: float) -> str | None:
+    return next(iter(get_close_matches(word, known, n=1, cutoff=cutoff)), None)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from relay.routes.config import Config, parse
 from relay.routes.lint import run_tests, warnings
 
 RoutesFile = Callable[..., Config]
+NO_FIELD = "amoCRM is not known to send the field '{}' (did you mean '{}'?)"
 REST = "\n  - {name: rest, otherwise: true, to: [bot, erp]}\n"
 
 
@@ -34,7 +35,7 @@ targets:
   six: {url: "http://[::1]:9000/in"}
   spare: {url: "https://spare.example/"}
 routes:
-  - {name: all, match: {}, to: [bot, local, near, six]}
+  - {name: all, match: {entity: {exists: true}}, to: [bot, local, near, six]}
 """
     advice = "a secret in the file: write ${NAME} and set the variable, or ${file:/run/secrets/name}"
     assert warned(parse(text, file="routes.yaml", env={"TOKEN": "t" * 16, "KEY": "k"})) == [
@@ -56,7 +57,7 @@ sources:
 targets:
   bot: {url: "https://bot.example/in", secret: "${KEY}"}
 routes:
-  - {name: all, match: {}, to: bot}
+  - {name: all, match: {entity: {exists: true}}, to: bot}
 """
     lines = warned(parse(text, file="routes.yaml", env={"LONG": "t" * 16, "TOKEN": "t" * 15, "KEY": "c2hvcnQ="}))
     assert lines == [
@@ -73,7 +74,14 @@ def test_without_an_otherwise_route_events_may_go_nowhere(routes_file: RoutesFil
 
 
 def test_a_route_for_every_event_leaves_nothing_over(routes_file: RoutesFile) -> None:
-    assert warned(routes_file("routes:\n  - {name: all, match: {}, to: [bot, erp]}\n")) == []
+    assert warned(routes_file("routes:\n  - {name: all, match: {entity: {exists: true}}, to: [bot, erp]}\n")) == []
+
+
+def test_a_match_that_is_empty_is_noticed_and_told_how_to_be_meant(routes_file: RoutesFile) -> None:
+    advice = "write `otherwise: true` for what no other route takes, or `{entity: {exists: true}}` to mean it"
+    assert warned(routes_file("routes:\n  - {name: all, match: {}, to: [bot, erp]}\n")) == [
+        f"routes.yaml:9:17  routes[0].match: takes every event: {advice}"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +100,14 @@ def test_a_route_for_every_event_leaves_nothing_over(routes_file: RoutesFile) ->
         ("price: {gte: 6, lte: 5}", "price", "never matches: no number is in this range"),
         ("price: {gte: 5, lt: 5}", "price", "never matches: no number is in this range"),
         ("price: {exists: false, gt: 5}", "price", "never matches: a field that is absent has no value"),
+        ("status_id: wonn", "status_id", "a status is a number, won or lost, and never 'wonn'"),
+        ("old_status_id: [won, loose]", "old_status_id[1]", "a status is a number, won or lost, and never 'loose'"),
+        ("status_id: {not: Won}", "status_id.not", "a status is a number, won or lost, and never 'Won'"),
+        ("pipelin_id: 7", "pipelin_id", NO_FIELD.format("pipelin_id", "pipeline_id")),
+        ("pipelin: 7", "pipelin", NO_FIELD.format("pipelin", "pipeline_id")),
+        ("status: won", "status", NO_FIELD.format("status", "status_id")),
+        ("tag.name: web", "tag.name", NO_FIELD.format("tag", "tags")),
+        ("custom_field.7: web", "custom_field.7", NO_FIELD.format("custom_field", "custom_fields")),
     ],
 )
 def test_a_match_that_cannot_hold_is_noticed(routes_file: RoutesFile, match: str, path: str, message: str) -> None:
@@ -110,6 +126,10 @@ def test_a_match_that_cannot_hold_is_noticed(routes_file: RoutesFile, match: str
         "price: {gt: 5, lt: 6}",
         "price: {exists: true, gt: 5}",
         "entity: [contacts, leads], type: company",
+        "status_id: [142, '143', won, lost]",
+        "status_id: {not: [won, 7]}, old_status_id: {gt: 7}",
+        'status_id: "${WORD}"',
+        "tags.name: web, custom_fields.482913: spring, account: example, old_pipeline_id: 7, metadata.link: x",
     ],
 )
 def test_a_match_that_can_hold_is_left_alone(routes_file: RoutesFile, match: str) -> None:
@@ -120,7 +140,7 @@ def test_a_match_that_can_hold_is_left_alone(routes_file: RoutesFile, match: str
     ("narrow", "wide"),
     [
         ("{entity: leads, action: add}", "{entity: leads}"),
-        ("{entity: leads}", "{}"),
+        ("{entity: leads}", "{entity: {exists: true}}"),
         ("{entity: leads}", "{entity: [leads, contacts]}"),
         ("{entity: [leads, contacts]}", "{entity: [contacts, leads, task]}"),
         ("{price: {gt: 5}, entity: leads}", "{price: {gt: 5}}"),
@@ -164,12 +184,15 @@ def test_routes_that_both_add_something_are_left_alone(routes_file: RoutesFile, 
 
 
 def test_a_wider_route_to_other_targets_covers_nothing(routes_file: RoutesFile) -> None:
-    routes = "routes:\n  - {name: a, match: {entity: leads}, to: [bot, erp]}\n  - {name: b, match: {}, to: bot}\n"
+    narrow, wide = "{entity: leads}", "{entity: {exists: true}}"
+    routes = f"routes:\n  - {{name: a, match: {narrow}, to: [bot, erp]}}\n  - {{name: b, match: {wide}, to: bot}}\n"
     assert warned(routes_file(routes)) == []
 
 
 def test_of_equal_routes_the_first_is_kept(routes_file: RoutesFile) -> None:
-    routes = "routes:\n" + "".join(f"  - {{name: {name}, match: {{}}, to: [bot, erp]}}\n" for name in "abc")
+    routes = "routes:\n" + "".join(
+        f"  - {{name: {name}, match: {{entity: {{exists: true}}}}, to: [bot, erp]}}\n" for name in "abc"
+    )
     assert warned(routes_file(routes)) == [
         "routes.yaml:10:5  routes[1]: adds nothing: 'a' on line 9 takes the same events to the same targets",
         "routes.yaml:11:5  routes[2]: adds nothing: 'a' on line 9 takes the same events to the same targets",
