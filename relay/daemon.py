@@ -93,6 +93,10 @@ class Relay:
             config = await asyncio.to_thread(load, self.settings.config, self.settings.environment)
         except RoutesInvalid as error:
             return Reloaded(file=str(self.settings.config), problems=error.lines())
+        except Exception as error:  # noqa: BLE001  a fault of ours in reading a file must not end a relay that works
+            # the error's text may have secrets of the file in it
+            problem = f"{self.settings.config}: a fault of the relay, {type(error).__name__}"
+            return Reloaded(file=str(self.settings.config), problems=[problem])
         self.config = config
         self.dispatcher.use(config.targets)
         return Reloaded(file=str(self.settings.config), parked=await self._parked())

@@ -93,8 +93,7 @@ class Intake:
             return _refusal(refuse)
 
     async def _take(self, request: web.Request, start: float) -> web.Response:
-        config = self._config()
-        source = _authorized(config, request.match_info["source"], request.match_info["token"])
+        source = _authorized(self._config(), request.match_info["source"], request.match_info["token"])
         webhook = Webhook(
             id=self._new_id(),
             source=source.name,
@@ -103,7 +102,7 @@ class Intake:
             content_type=request.headers.get("content-type", ""),
             request_id=request.headers.get("x-amocrm-requestid", "")[:MAX_REQUEST_ID],
         )
-        webhook, routed = self._understand(webhook, config)
+        webhook, routed = self._understand(webhook, self._config())  # a reload may have come before the body
         _demand_account(source, routed)
         kept = await self._keep(webhook, routed, _window(source, [each.event for each in routed]))
         if isinstance(kept, Duplicate):

@@ -1,0 +1,34 @@
+"""Reloads beside webhooks that are on their way, and reloads that trip the relay itself."""
+
+import pytest
+
+from relay import daemon
+from tests.e2e.processes import until
+from tests.server.conftest import LEAD, TOKEN, Scene, form
+
+
+async def test_a_webhook_whose_body_comes_after_a_reload_goes_by_the_new_routes(scene: Scene) -> None:
+    body = form(LEAD)
+    async with scene.connected() as (reader, writer):
+        head = f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body[:10])
+        await scene.post(form(LEAD | {"name": "before"}))  # by now the head of the other one is read
+        routes = scene.relay.settings.config
+        routes.write_text(routes.read_text().replace("to: bot}", "to: dwh}"))
+        assert not (await scene.relay.reload()).problems
+        writer.write(body[10:])
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200 ")
+    await until(lambda: scene.targets.accepted("dwh") == ["m1"])
+    assert scene.targets.accepted("bot") == ["before"]
+
+
+async def test_a_fault_in_reading_the_file_leaves_the_routes_as_they_were(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(daemon, "load", broken)
+    [problem] = (await scene.relay.reload()).problems
+    assert problem.endswith("routes.yaml: a fault of the relay, ZeroDivisionError")
+    assert (await scene.post(form(LEAD))).status == 200
