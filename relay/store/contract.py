@@ -1,5 +1,4 @@
-"""Store and Archive: what every store promises. The docstrings are the promises, and
-`tests/store/test_contract.py` holds them.
+"""Store and Archive: what every store promises. The docstrings are the promises, and `tests/store` holds them.
 
 Times are arguments, aware UTC, kept to the millisecond. Every verb may raise `StoreBusy` (not done, or not known
 to be done: repeat it with the same ids) and `StoreFailed` (stop).

@@ -64,6 +64,7 @@ class SqliteStore:
             raise Misconfigured(f"no folder {path.parent} for the store {path.name}: make it, or name another --store")
         lock = Lock(path)
         try:
+            path.touch(mode=0o600)  # what is in it is nobody else's business; SQLite's other files follow it
             connection = _connect(path)
             _demand_durability(connection, path)
             migrate(connection, str(path))

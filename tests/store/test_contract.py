@@ -1,4 +1,7 @@
-"""The promises of `relay.store.contract.Store`, held against every store. Time is passed, nothing sleeps."""
+"""The promises of `relay.store.contract.Store`, held against every store. Time is passed, nothing sleeps.
+
+What is promised of a `window` is in test_duplicates.py, of `purge` in test_retention.py.
+"""
 
 from dataclasses import replace
 from datetime import timedelta

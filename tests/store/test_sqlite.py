@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreLocked, Sto
 from relay.model import Retention
 from relay.signals import Committed, Noticed, Signal
 from relay.store.contract import Filter
+from relay.store.lock import owner
 from relay.store.sqlite import RECOVERY, SqliteStore
 from relay.store.times import from_ms, to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, routed, to, webhook
@@ -25,6 +27,10 @@ def open_store(folder: Path, signals: list[Signal] | None = None, failures: list
         emit=(signals if signals is not None else []).append,
         failed=lambda: (failures if failures is not None else []).append(1),
     )
+
+
+def permissions(folder: Path) -> dict[str, str]:
+    return {file.name: oct(file.stat().st_mode & 0o777) for file in folder.iterdir()}
 
 
 def write(path: Path, sql: str) -> None:
@@ -67,6 +73,18 @@ async def test_a_second_owner_is_refused_and_told_the_pid(tmp_path: Path) -> Non
     await open_store(tmp_path).close()
 
 
+async def test_the_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        store = open_store(tmp_path)
+    finally:
+        os.umask(before)
+    await store.keep(webhook(), [routed(1, to())])
+    modes = permissions(tmp_path)
+    await store.close()
+    assert modes == dict.fromkeys(("relay.db", "relay.db-wal", "relay.db-shm", "relay.db.lock"), "0o600")
+
+
 async def test_a_visitor_works_beside_the_owner_and_the_owner_sees_it(tmp_path: Path) -> None:
     owner = open_store(tmp_path)
     visitor = SqliteStore.visit(tmp_path / "relay.db")
@@ -74,6 +92,32 @@ async def test_a_visitor_works_beside_the_owner_and_the_owner_sees_it(tmp_path: 
     assert [d.event_id for d in await claim(owner)] == ["event-0001"]
     await visitor.close()
     await owner.close()
+
+
+async def test_the_status_tells_the_pid_of_a_daemon_while_there_is_one(tmp_path: Path) -> None:
+    daemon = open_store(tmp_path)
+    visitor = SqliteStore.visit(tmp_path / "relay.db")
+    assert (await visitor.status()).owner == os.getpid()
+    await daemon.close()
+    assert (await visitor.status()).owner is None
+    await visitor.close()
+
+
+async def test_looking_whether_a_daemon_runs_keeps_none_from_starting(tmp_path: Path) -> None:
+    await open_store(tmp_path).close()
+    looked, looking = threading.Event(), threading.Thread(target=lambda: look_until(looked, tmp_path / "relay.db"))
+    looking.start()
+    try:
+        for _ in range(20):
+            await open_store(tmp_path).close()
+    finally:
+        looked.set()
+        looking.join()
+
+
+def look_until(looked: threading.Event, path: Path) -> None:
+    while not looked.wait(0.001):
+        owner(path)
 
 
 async def test_a_visitor_needs_a_store(tmp_path: Path) -> None:
@@ -267,6 +311,8 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
     }
     await store.close()
     assert len(plans) >= 8
+    [repeats] = [plan for sql, plan in plans.items() if "digest = " in sql]
+    assert any("webhooks_digest" in line for line in repeats), "not all that came within the window"
     fine = ("subquery", "CONSTANT", "LIST", "SCAN pauses", "SCAN conditions")  # the last two hold a row for each target
     scans = [
         (line, sql)

@@ -1,0 +1,188 @@
+"""The promises of `relay.store.contract.Archive`, held against every store. Time is passed, nothing sleeps."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from relay.model import Dead, State
+from relay.store.contract import Archive, Condition, Filter, Pause, Standing
+from tests.store.conftest import MINUTE, NOON, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
+
+SECOND = timedelta(seconds=1)
+
+
+async def die(store: Archive, *numbers: int, key: str | None = None, targets: Sequence[str] = ("bot",)) -> None:
+    """Deliveries of these events are kept, and die one by one."""
+    await store.keep(webhook(), [routed(number, *(to(target, key=key) for target in targets)) for number in numbers])
+    for target in targets * len(numbers):
+        [delivery] = await claim(store, target, limit=1)
+        await store.settle(delivery, REFUSED, Dead("no"), now=NOON)
+
+
+async def due(store: Archive, at: datetime, target: str = "bot") -> list[int]:
+    """Numbers of the events that are claimed at that time."""
+    return [int(each.event_id[-4:]) for each in await claim(store, target, limit=1000, now=at)]
+
+
+# ---- replay
+
+
+async def test_a_replay_at_a_rate_is_due_one_after_another_the_oldest_first(store: Archive) -> None:
+    await die(store, 1, 2, 3)
+    assert await store.replay(Filter(), act(), rate=2.0) == 3
+    assert [await due(store, NOON + at * SECOND) for at in (0, 0.499, 0.5, 0.999, 1.0)] == [[1], [], [2], [], [3]]
+
+
+async def test_a_rate_holds_for_those_that_wait_for_each_other_too(store: Archive) -> None:
+    await die(store, 1, 2, key="lead-7")
+    await store.replay(Filter(), act(), rate=1.0)
+    [first] = await claim(store)
+    await deliver(store, first)
+    assert await due(store, NOON + 0.999 * SECOND) == []
+    assert await due(store, NOON + SECOND) == [2]
+
+
+async def test_a_policy_begins_when_the_replay_is_due(store: Archive) -> None:
+    await die(store, 1, 2)
+    await store.replay(Filter(), act(), rate=0.01)
+    claimed = await claim(store, now=NOON + 100 * SECOND)
+    assert [each.pending_since - NOON for each in claimed] == [0 * SECOND, 100 * SECOND]
+
+
+async def test_a_large_replay_replays_all_in_order(store: Archive) -> None:
+    numbers = list(range(1, 101))
+    await die(store, *numbers, targets=("bot", "crm", "dwh"))
+    assert await store.replay(Filter(), act(), rate=1000.0) == 300
+    assert await due(store, NOON + 0.149 * SECOND) == numbers[:50]
+    for target, left in (("bot", 50), ("crm", 0), ("dwh", 0)):
+        assert await due(store, NOON + SECOND, target) == numbers[left:]
+    assert [each.count for each in await store.audit(limit=9)] == [300]
+
+
+async def test_what_is_replayed_fits_the_filter(store: Archive) -> None:
+    await die(store, 1, 2)
+    await store.replay(Filter(event_ids=("event-0002",)), act())
+    assert await due(store, NOON) == [2]
+
+
+# ---- what no route took
+
+
+async def test_events_without_deliveries_are_listed_oldest_first_page_by_page(store: Archive) -> None:
+    await store.keep(webhook(1), [routed(1), routed(2, to()), routed(3)])
+    await store.keep(webhook(2), [routed(4, lead=8, after=MINUTE)])
+    first = await store.unrouted(Filter(), limit=2)
+    assert [(each.id, each.payload) for each in first] == [
+        ("event-0001", routed(1).payload),
+        ("event-0003", routed(3).payload),
+    ]
+    assert [each.id for each in await store.unrouted(Filter(), limit=2, after=first[-1].id)] == ["event-0004"]
+    for wanted in (Filter(entity_id="8"), Filter(since=NOON + MINUTE), Filter(entity_id="8", target="bot")):
+        assert [each.id for each in await store.unrouted(wanted, limit=9)] == ["event-0004"]
+    assert await store.unrouted(Filter(entity="contacts"), limit=9) == []
+
+
+async def test_events_without_deliveries_get_theirs_as_a_replay(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1), routed(2)])
+    later = NOON + MINUTE
+    assert await store.reroute([routed(1, to("bot"), to("dwh")), routed(2)], act(at=later)) == 2
+    assert await claim(store, now=later - SECOND) == []
+    [delivery] = await claim(store, now=later)
+    assert (delivery.event_id, delivery.attempt, delivery.policy_attempt, delivery.replay) == ("event-0001", 1, 1, True)
+    assert (delivery.pending_since, delivery.received_at, delivery.payload) == (later, NOON, routed(1).payload)
+    assert [each.id for each in await store.unrouted(Filter(), limit=9)] == ["event-0002"]
+
+
+async def test_an_event_that_has_deliveries_or_is_not_there_gets_none(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1, to())])
+    assert await store.reroute([routed(1, to("dwh")), routed(9, to())], act()) == 0
+    assert await store.count(Filter()) == {"bot": 1}
+
+
+async def test_rerouted_page_by_page_an_act_keeps_to_its_rate(store: Archive) -> None:
+    await store.keep(webhook(), [routed(number) for number in (1, 2, 3)])
+    for number in (1, 2, 3):
+        await store.reroute([routed(number, to())], act(), rate=1.0)
+    assert [await due(store, NOON + at * SECOND) for at in (0, 1, 2)] == [[1], [2], [3]]
+
+
+async def test_a_rerouted_delivery_waits_for_those_of_its_key(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1), routed(2, to(key="lead-7"))])
+    [younger] = await claim(store)
+    await store.reroute([routed(1, to(key="lead-7"))], act())
+    assert await claim(store) == []
+    await deliver(store, younger)
+    assert await due(store, NOON) == [1]
+
+
+# ---- pauses
+
+
+async def test_a_paused_target_is_told_with_what_is_due_until_it_is_resumed(store: Archive) -> None:
+    assert await store.pause("bot", act(1, reason="upgrade"))
+    assert (await store.due([])).paused == {"bot"}
+    assert await store.resume("bot", act(2))
+    assert (await store.due([])).paused == frozenset()
+
+
+async def test_a_pause_tells_who_when_and_why_and_the_first_one_counts(store: Archive) -> None:
+    assert await store.pause("bot", act(1, reason="upgrade"))
+    assert not await store.pause("bot", act(2, at=NOON + MINUTE, reason="again"))
+    pause = Pause(at=NOON, who="olga@host", reason="upgrade")
+    assert (await store.status()).targets == {"bot": Standing(pause=pause)}
+
+
+async def test_what_is_not_paused_is_not_resumed(store: Archive) -> None:
+    assert not await store.resume("bot", act())
+
+
+async def test_a_pause_survives_a_restart(opener: Reopen) -> None:
+    store = opener(NOON)
+    await store.pause("bot", act())
+    await store.close()
+    store = opener(NOON + MINUTE)
+    paused = (await store.due([])).paused
+    await store.close()
+    assert paused == {"bot"}
+
+
+async def test_a_report_replaces_the_one_before(store: Archive) -> None:
+    held = Condition(health="open", since=NOON, as_of=NOON + MINUTE, error="5xx 503 busy")
+    await store.report({"bot": held, "old": held})
+    await store.report({"bot": replace(held, health="ok", error=""), "dwh": held})
+    assert {name: each.condition for name, each in (await store.status()).targets.items()} == {
+        "bot": Condition(health="ok", since=NOON, as_of=NOON + MINUTE),
+        "dwh": held,
+    }
+
+
+# ---- the audit
+
+
+async def test_the_audit_has_every_act_newest_first(store: Archive) -> None:
+    await die(store, 1, 2)
+    acts = [
+        act(1, target="bot"),
+        act(2, at=NOON + MINUTE, command="pause", target="bot", reason="upgrade"),
+        act(3, at=NOON + 2 * MINUTE, command="resume", target="bot"),
+    ]
+    await store.replay(Filter(target="bot"), acts[0])
+    await store.pause("bot", acts[1])
+    await store.resume("bot", acts[2])
+    assert await store.audit(limit=9) == [
+        replace(acts[2], count=1),
+        replace(acts[1], count=1),
+        replace(acts[0], count=2),
+    ]
+    assert len(await store.audit(limit=1)) == 1
+
+
+@pytest.mark.parametrize("wanted", [Filter(target="nobody"), Filter(states=(State.PENDING,))])
+async def test_what_changed_nothing_is_not_audited(store: Archive, wanted: Filter) -> None:
+    await die(store, 1)
+    await store.replay(wanted, act(1))
+    await store.resume("bot", act(2))
+    await store.reroute([routed(1, to())], act(3))
+    assert await store.audit(limit=9) == []

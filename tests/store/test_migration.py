@@ -1,0 +1,76 @@
+"""A database of an earlier version: it opens, is migrated, and what it holds is delivered."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import apsw
+import pytest
+
+from relay.errors import StoreUnsafe
+from relay.model import State
+from relay.store.contract import Filter
+from relay.store.migrate import APPLICATION_ID
+from relay.store.sqlite import SqliteStore
+from relay.store.times import to_ms
+from tests.store.conftest import MINUTE, NOON, claim, deliver, open_sqlite, routed, webhook
+
+ROWS = """
+insert into webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed) values
+  (1, 'webhook-0001', 'crm', :noon, '', '', x'6c656164735b6164645d5b305d5b69645d3d37', null),
+  (2, 'webhook-0002', 'crm', :noon, '', '', x'ff', 'not UTF-8');
+insert into events (seq, id, webhook, entity, action, entity_id, received_at, payload) values
+  (1, 'event-0001', 1, 'leads', 'add', '7', :noon, '{}'),
+  (2, 'event-0002', 1, 'leads', 'add', '8', :noon, '{}');
+insert into deliveries
+  (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, settled_at, key) values
+  (1, 'bot', '["all"]', 'pending', 1, 1, 0, 0, :noon, :later, null, 'lead-7'),
+  (1, 'dwh', '["all"]', 'delivered', 0, 1, 0, 0, :noon, null, :noon, null),
+  (2, 'bot', '["all"]', 'pending', 0, 0, 0, 0, :noon, :noon, null, null);
+insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail) values
+  (1, 'dwh', 1, :noon, 12, 'delivered', '2xx', 200, '');
+"""
+
+
+@pytest.fixture
+def first_version(tmp_path: Path) -> Path:
+    """A database as the first migration alone left it, with something of everything."""
+    path = tmp_path / "relay.db"
+    [schema] = [file for file in (files("relay.store") / "migrations").iterdir() if file.name.startswith("0001")]
+    connection = apsw.Connection(str(path))
+    connection.execute(schema.read_text())
+    connection.execute(ROWS, {"noon": to_ms(NOON), "later": to_ms(NOON + MINUTE)})
+    connection.execute(f"pragma user_version = 1; pragma application_id = {APPLICATION_ID}")
+    connection.close()
+    return path
+
+
+async def test_a_database_of_the_first_version_opens_is_migrated_and_drained(first_version: Path) -> None:
+    store = open_sqlite(first_version.parent, NOON)
+    claimed = await claim(store)
+    assert [(each.event_id, each.attempt) for each in claimed] == [("event-0001", 2), ("event-0002", 1)]
+    for each in claimed:
+        assert await deliver(store, each)
+    assert await store.count(Filter(states=(State.DELIVERED,))) == {"bot": 2, "dwh": 1}
+    assert [each.id for each in await store.unparsed(limit=9)] == ["webhook-0002"]
+    await store.keep(webhook(3), [routed(3)], window=MINUTE)
+    await store.close()
+
+
+async def test_a_migrated_database_is_the_same_as_a_new_one(first_version: Path, tmp_path: Path) -> None:
+    await open_sqlite(first_version.parent, NOON).close()
+    (tmp_path / "new").mkdir()
+    await open_sqlite(tmp_path / "new", NOON).close()
+    assert schema(first_version) == schema(tmp_path / "new" / "relay.db")
+
+
+def schema(path: Path) -> list[tuple[object, ...]]:
+    connection = apsw.Connection(str(path))
+    found = connection.execute("select type, name, sql from sqlite_schema order by name").fetchall()
+    version = connection.pragma("user_version")
+    connection.close()
+    return [*found, ("version", version)]
+
+
+async def test_a_command_does_not_migrate_what_a_daemon_may_be_using(first_version: Path) -> None:
+    with pytest.raises(StoreUnsafe, match=r"schema 1, needed 2"):
+        SqliteStore.visit(first_version)

@@ -1,0 +1,211 @@
+"""What `Store.purge` promises, held against every store: over any history, and of one age at a time."""
+
+import asyncio
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import apsw
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.model import Dead, Delivered, Retention, RetryAt, Routed, State, Verdict
+from relay.signals import Committed, Signal
+from relay.store import purging
+from relay.store.contract import Archive, Filter
+from relay.store.sqlite import SqliteStore
+from tests.store.conftest import NOON, OK, OPENERS, REFUSED, act, claim, routed, to, webhook
+
+DAY = timedelta(days=1)
+AGES = [each.name for each in fields(Retention)]
+KEEP = Retention(**dict.fromkeys(AGES))
+VERDICTS: dict[str, Verdict] = {
+    State.DELIVERED: Delivered(),
+    State.DEAD: Dead("no"),
+    State.PENDING: RetryAt(NOON + DAY),
+}
+
+
+# ---- any history
+
+
+@dataclass(frozen=True)
+class Past:
+    """A webhook that arrived so many days ago: for each of its events the deliveries, each a state and its days."""
+
+    arrived: int
+    events: tuple[tuple[tuple[State, int], ...], ...]
+    unparsed: bool = False
+
+    def stays(self, retention: Retention) -> bool:
+        """What the contract says, in other words than SQL's."""
+        if self.unparsed:
+            return self._stays("unparsed", self.arrived, retention)
+        return any(self._event_stays(event, retention) for event in self.events)
+
+    def _event_stays(self, deliveries: tuple[tuple[State, int], ...], retention: Retention) -> bool:
+        if not deliveries:
+            return self._stays("unrouted", self.arrived, retention)
+        return any(state is State.PENDING or self._stays(state.value, days, retention) for state, days in deliveries)
+
+    @staticmethod
+    def _stays(age: str, days: int, retention: Retention) -> bool:
+        kept = asdict(retention)[age]
+        return kept is None or days * DAY < kept
+
+
+@st.composite
+def pasts(draw: st.DrawFn) -> Past:
+    arrived = draw(st.integers(0, 6))
+    delivery = st.tuples(st.sampled_from(list(State)), st.integers(0, arrived))
+    events = st.lists(st.lists(delivery, max_size=2).map(tuple), min_size=1, max_size=2).map(tuple)
+    unparsed = draw(st.booleans())
+    return Past(arrived, () if unparsed else draw(events), unparsed)
+
+
+retentions = st.builds(Retention, **{name: st.none() | st.integers(1, 6).map(lambda n: n * DAY) for name in AGES})
+
+
+@pytest.mark.parametrize("kind", OPENERS)
+@settings(max_examples=60, deadline=None)
+@given(history=st.lists(pasts(), max_size=5), retention=retentions)
+def test_what_is_pending_or_young_stays_and_all_else_goes(kind: str, history: list[Past], retention: Retention) -> None:
+    async def live(folder: Path) -> tuple[set[int], dict[str, int], dict[str, int]]:
+        store = OPENERS[kind](folder, NOON)
+        for number, past in enumerate(history):
+            await keep(store, number, past)
+        foretold = await store.purge(retention, now=NOON, dry_run=True)
+        counts = await store.purge(retention, now=NOON)
+        shown = {number for number in range(len(history)) if await store.show(f"webhook-{number:04}")}
+        await store.close()
+        return shown, dict(foretold), dict(counts)
+
+    with TemporaryDirectory() as folder:
+        shown, foretold, counts = asyncio.run(live(Path(folder)))
+    stay = {number for number, past in enumerate(history) if past.stays(retention)}
+    assert shown == stay
+    assert foretold == counts
+    assert sum(counts.values()) == len(history) - len(stay)
+
+
+async def keep(store: Archive, number: int, past: Past) -> None:
+    arrived = replace(
+        webhook(number, unparsed="not UTF-8" if past.unparsed else None), received_at=NOON - past.arrived * DAY
+    )
+    await store.keep(arrived, [event(number, place, past) for place in range(len(past.events))])
+    for place, deliveries in enumerate(past.events):
+        for nth, (state, days) in enumerate(deliveries):
+            [delivery] = await claim(store, f"t{number}-{place}-{nth}", now=NOON)
+            await store.settle(delivery, OK, VERDICTS[state], now=NOON - days * DAY)
+
+
+def event(number: int, place: int, past: Past) -> Routed:
+    owed = [to(f"t{number}-{place}-{nth}") for nth in range(len(past.events[place]))]
+    return routed(10 * number + place, *owed, after=-past.arrived * DAY)
+
+
+# ---- one age at a time
+
+
+async def fill(store: Archive) -> None:
+    """One webhook of each kind, from noon, and one that is pending."""
+    await store.keep(webhook(1), [routed(1, to("delivered"))])
+    [delivered] = await claim(store, "delivered")
+    await store.settle(delivered, OK, Delivered(), now=NOON)
+    await store.keep(webhook(2), [routed(2, to("dead"), to("delivered"))])
+    [dead], [delivered] = await claim(store, "dead"), await claim(store, "delivered")
+    await store.settle(dead, REFUSED, Dead("no"), now=NOON)
+    await store.settle(delivered, OK, Delivered(), now=NOON)
+    await store.keep(webhook(3), [routed(3)])
+    await store.keep(webhook(4, unparsed="not UTF-8"), [])
+    await store.keep(webhook(5), [routed(5, to("pending"))])
+
+
+@pytest.mark.parametrize(
+    ("retention", "counts"),
+    [
+        (replace(KEEP, delivered=DAY), {"delivered": 1}),
+        (replace(KEEP, dead=DAY), {}),  # its other delivery is kept for ever
+        (replace(KEEP, dead=DAY, delivered=DAY), {"delivered": 1, "dead": 1}),
+        (replace(KEEP, unrouted=DAY), {"unrouted": 1}),
+        (replace(KEEP, unparsed=DAY), {"unparsed": 1}),
+        (KEEP, {}),
+    ],
+    ids=str,
+)
+async def test_each_age_is_for_its_own(store: Archive, retention: Retention, counts: dict[str, int]) -> None:
+    await fill(store)
+    assert await store.purge(retention, now=NOON + DAY - timedelta(milliseconds=1)) == {}
+    assert await store.purge(retention, now=NOON + DAY) == counts
+
+
+async def test_what_goes_leaves_nothing_behind(store: Archive) -> None:
+    await fill(store)
+    await store.purge(Retention(**dict.fromkeys(AGES, DAY)), now=NOON + DAY)
+    assert await store.count(Filter()) == {"pending": 1}
+    assert await store.unparsed(limit=9) == []
+    assert [bool(await store.show(f"webhook-{n:04}")) for n in range(1, 6)] == [False, False, False, False, True]
+
+
+async def test_what_is_replayed_counts_anew(store: Archive) -> None:
+    await fill(store)
+    await store.replay(Filter(states=(State.DEAD,)), act())
+    assert await store.purge(Retention(**dict.fromkeys(AGES, DAY)), now=NOON + 9 * DAY, dry_run=True) == {
+        "delivered": 1,
+        "unrouted": 1,
+        "unparsed": 1,
+    }
+
+
+async def test_a_purge_by_hand_is_audited_and_a_dry_run_is_not(store: Archive) -> None:
+    await fill(store)
+    ages = Retention(**dict.fromkeys(AGES, DAY))
+    await store.purge(ages, now=NOON + DAY, act=act(command="purge"), dry_run=True)
+    assert await store.audit(limit=9) == []
+    await store.purge(ages, now=NOON + DAY, act=act(command="purge"))
+    assert [(each.command, each.count) for each in await store.audit(limit=9)] == [("purge", 4)]
+
+
+# ---- what only SQLite promises
+
+
+async def test_a_large_purge_is_many_short_transactions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purging, "PAGE", 4)
+    monkeypatch.setattr(purging, "LOCKED", 0.0)
+    monkeypatch.setattr(purging, "PAUSE", 0.0)
+    signals: list[Signal] = []
+    store = SqliteStore.open(tmp_path / "relay.db", now=NOON, emit=signals.append, failed=lambda: None)
+    for number in range(10):
+        await store.keep(webhook(number), [routed(number)])
+    signals.clear()
+    assert await store.purge(Retention(unrouted=timedelta()), now=NOON) == {"unrouted": 10}
+    await store.close()
+    assert [each.writes for each in signals if isinstance(each, Committed)] == [1] * 10
+
+
+async def test_the_space_of_what_is_gone_is_used_again(tmp_path: Path) -> None:
+    store = OPENERS["sqlite"](tmp_path, NOON)
+    sizes = []
+    for generation in range(4):
+        numbers = range(generation * 40, generation * 40 + 40)
+        for number in numbers:
+            await store.keep(replace(webhook(number, unparsed="?"), body=b"x" * 50_000), [])
+        await store.purge(Retention(unparsed=timedelta()), now=NOON)
+        await store.probe()
+        sizes.append((tmp_path / "relay.db").stat().st_size + (tmp_path / "relay.db-wal").stat().st_size)
+    await store.close()
+    assert (tmp_path / "relay.db").stat().st_size < 2 * 40 * 50_000, sizes
+
+
+async def test_no_row_is_left_without_the_one_it_belongs_to(tmp_path: Path) -> None:
+    store = OPENERS["sqlite"](tmp_path, NOON)
+    await fill(store)
+    await store.purge(Retention(**dict.fromkeys(AGES, DAY)), now=NOON + DAY)
+    await store.close()
+    connection = apsw.Connection(str(tmp_path / "relay.db"))
+    strays = connection.execute("pragma foreign_key_check").fetchall()
+    left = {name: connection.execute(f"select count(*) from {name}").get for name in ("webhooks", "events", "attempts")}
+    connection.close()
+    assert (strays, left) == ([], {"webhooks": 1, "events": 1, "attempts": 0})
