@@ -28,7 +28,7 @@ from relay.routes.config import Config, load
 from relay.server.admin import admin
 from relay.server.intake import Intake
 from relay.server.listen import listen
-from relay.signals import Emit, Noticed, Reloaded
+from relay.signals import Emit, InUse, Noticed, Refusal, Refused, Reloaded, Signal
 from relay.store.retention import keep_purging
 from relay.store.sqlite import SqliteStore
 
@@ -67,11 +67,17 @@ class Relay:
         self.exit_code = 0
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
-        self._emit = emit
+        self._tell = emit
         self._reloads: set[asyncio.Task[Reloaded]] = set()
         self._reloading = asyncio.Lock()
         self._loaded = _stamp(settings.config)
         self._unready: str | None = None
+
+    def _emit(self, fact: Signal) -> None:
+        """Hand it on; a webhook that could not be kept says sooner than the next probe that we are not ready."""
+        if isinstance(fact, Refused) and fact.refusal is Refusal.UNAVAILABLE:
+            self._unready = fact.detail
+        self._tell(fact)
 
     def end(self, exit_code: int = 0) -> None:
         """Ask the relay to stop; asked again, it leaves at once, which loses nothing either."""
@@ -98,8 +104,14 @@ class Relay:
             problem = f"{self.settings.config}: a fault of the relay, {type(error).__name__}"
             return Reloaded(file=str(self.settings.config), problems=[problem])
         self.config = config
-        self.dispatcher.use(config.targets)
+        self._use()
         return Reloaded(file=str(self.settings.config), parked=await self._parked())
+
+    def _use(self) -> None:
+        config = self.config
+        routes = [route.name for route in config.routes]
+        self._emit(InUse(sources=list(config.sources), targets=list(config.targets), routes=routes))
+        self.dispatcher.use(config.targets)
 
     async def _watch(self) -> None:
         """Reload a routes file that has changed, once it has stopped changing."""
@@ -171,7 +183,7 @@ class Relay:
         self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=utc_now)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
-        self.dispatcher.use(self.config.targets)
+        self._use()
         for forever in (self.dispatcher.run(), self._probe(), self._watch(), self._purge()):
             task = loop.create_task(forever)
             task.add_done_callback(self._fell)

@@ -80,6 +80,15 @@ class Purged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InUse:
+    """The names that count from now on: those of the routes file in use."""
+
+    sources: Sequence[str]
+    targets: Sequence[str]
+    routes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reloaded:
     """The routes were swapped (`problems` empty) or left as they were."""
 
@@ -97,5 +106,5 @@ class Noticed:
     fields: dict[str, object]
 
 
-Signal: TypeAlias = Kept | Repeated | Refused | Attempted | Committed | Purged | Reloaded | Noticed
+Signal: TypeAlias = Kept | Repeated | Refused | Attempted | Committed | Purged | InUse | Reloaded | Noticed
 Emit: TypeAlias = Callable[[Signal], None]

@@ -20,7 +20,7 @@ from relay.delivery.retry import decide
 from relay.delivery.send import Sender
 from relay.errors import StoreBusy
 from relay.model import Delivery, Format, Order, Outcome, Reason, RetryAt, Target, Verdict
-from relay.signals import Attempted, Emit
+from relay.signals import Attempted, Emit, Noticed
 from relay.store.contract import Store
 
 LOOK_AGAIN = timedelta(minutes=1)  # in the store, though nothing announced itself: a lease may have run out
@@ -263,6 +263,16 @@ class Lane:
             self.expect(self.breaker.probe_at)
         elif was_held and not self._held():
             self.feed()
+        if was_held != self._held():
+            self._tell_of_health()
+
+    def _tell_of_health(self) -> None:
+        fields: dict[str, object] = {"target": self.target.name, "failures": self.breaker.failures or None}
+        if self._held():
+            fields |= {"probe_at": self.breaker.probe_at, "detail": self.trouble}
+            self._emit(Noticed(level="warning", text="target held", fields=fields))
+        else:
+            self._emit(Noticed(level="info", text="target answers again", fields=fields))
 
     def _go_on(self, verdict: Verdict) -> None:
         if isinstance(verdict, RetryAt):

@@ -9,12 +9,13 @@ from typing import assert_never
 from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
-from relay.model import Dead, Delivered, RetryAt, Verdict
+from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
 from relay.observe.limiter import Limiter
 from relay.observe.series import Series
 from relay.signals import (
     Attempted,
     Committed,
+    InUse,
     Kept,
     Noticed,
     Purged,
@@ -34,6 +35,10 @@ ACTIONS = frozenset({
     "call_in", "mail_in", "chat", "site_visit", "period",
 })  # fmt: skip
 OTHER = "other"
+OUTCOMES = (
+    "accepted", "unparsed", "duplicate",
+    Refusal.ACCOUNT, Refusal.TOO_LARGE, Refusal.UNAVAILABLE, Refusal.INCOMPLETE,
+)  # fmt: skip
 
 MAX_DETAIL = 500
 REFUSALS_PER_SECOND = 10
@@ -70,6 +75,8 @@ class Observer:
                 self._series.commit_seconds.observe(signal.took.total_seconds())
             case Refused():
                 self._refused(signal)
+            case InUse():
+                self._in_use(signal)
             case Reloaded():
                 self._reloaded(signal)
             case Purged():
@@ -167,6 +174,17 @@ class Observer:
             **more,
             detail=outcome.detail[:MAX_DETAIL] or None,
         )
+
+    def _in_use(self, signal: InUse) -> None:
+        """Their counters begin at 0, or an `increase` would miss what happens first."""
+        self._series.webhooks("-", Refusal.UNAUTHORIZED)
+        for source in signal.sources:
+            for outcome in OUTCOMES:
+                self._series.webhooks(source, outcome)
+        for target in signal.targets:
+            self._series.attempts(target, "delivered", Reason.OK)
+        for route in signal.routes:
+            self._series.route_matches(route)
 
     def _reloaded(self, signal: Reloaded) -> None:
         self._reloaded_at(successful=not signal.problems)

@@ -8,7 +8,7 @@ from typing import Self
 
 from relay.delivery.dispatch import Dispatcher
 from relay.model import Event, Order, Owed, Routed, State, Target, Webhook
-from relay.signals import Attempted, Signal
+from relay.signals import Attempted, Noticed, Signal
 from relay.store.contract import Act, DeliveryRecord, Filter
 from relay.store.sqlite import SqliteStore
 
@@ -33,6 +33,7 @@ class Bench:
     def __init__(self, folder: Path, *targets: Target) -> None:
         self.path = folder / "relay.db"
         self.attempted: list[Attempted] = []
+        self.noticed: list[Noticed] = []
         self._targets = {target.name: target for target in targets}
         self._news = asyncio.Event()
 
@@ -120,3 +121,5 @@ class Bench:
         if isinstance(signal, Attempted):
             self.attempted.append(signal)
             self._news.set()
+        if isinstance(signal, Noticed):
+            self.noticed.append(signal)

@@ -230,6 +230,24 @@ async def test_a_failing_target_is_held_probed_by_one_and_then_gets_everything(
     assert gained == {event_id(n) for n in range(1, 41)}, "every first attempt has number 1"
 
 
+async def test_that_a_target_is_held_and_answers_again_is_said_once_each(tmp_path: Path, receivers: Start) -> None:
+    well = False
+    receiver = await receivers(lambda _request: 200 if well else 503)
+    async with Bench(tmp_path, to(receiver, breaker_failures=3, retry=every(20))) as bench:
+        await bench.keep(range(1, 11))
+        await bench.until_attempted(12)
+        well = True
+        await bench.until_none_pending()
+    held, again = bench.noticed
+    assert (held.level, held.text, held.fields["target"], held.fields["failures"]) == (
+        "warning",
+        "target held",
+        "bot",
+        3,
+    )
+    assert (again.level, again.text, again.fields["target"]) == ("info", "target answers again", "bot")
+
+
 async def test_what_is_kept_while_a_target_is_held_waits_in_the_store(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers(lambda _request: 503)
     patient = to(receiver, breaker_failures=1, retry=every(60_000))

@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 import relay
 from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
 from relay.observe.observer import REFUSALS_PER_SECOND
-from relay.signals import Committed, Noticed, Refusal, Reloaded, Signal
+from relay.signals import Committed, InUse, Noticed, Refusal, Reloaded, Signal
 from tests.observe.conftest import MS, NOON, Observed, attempted, event, kept, refused
 
 LATER = NOON + timedelta(minutes=5)
@@ -86,6 +86,16 @@ def test_a_commit_is_timed(observed: Observed) -> None:
     observed.emit(Committed(writes=3, took=20 * MS))
     assert observed.value("relay_store_commit_seconds_bucket", le="0.01") == 0
     assert observed.value("relay_store_commit_seconds_bucket", le="0.025") == 1
+
+
+def test_counters_of_names_in_use_begin_at_0(observed: Observed) -> None:
+    assert observed.value("relay_webhooks_total", source="crm", outcome="unparsed") is None
+    observed.emit(InUse(sources=["crm"], targets=["bot"], routes=["all"]))
+    for outcome in ("accepted", "unparsed", "duplicate", "refused_account", "too_large", "unavailable", "incomplete"):
+        assert observed.value("relay_webhooks_total", source="crm", outcome=outcome) == 0
+    assert observed.value("relay_webhooks_total", source="-", outcome="unauthorized") == 0
+    assert observed.value("relay_attempts_total", target="bot", outcome="delivered", reason="2xx") == 0
+    assert observed.value("relay_route_matches_total", route="all") == 0
 
 
 def test_the_last_reload_tells_whether_and_when(observed: Observed) -> None:

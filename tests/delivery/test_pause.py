@@ -1,0 +1,164 @@
+"""A paused target: nothing is begun, what is in flight ends, no attempt is spent; and what the store is told of health."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from relay.delivery.breaker import Health
+from relay.model import State
+from relay.store.contract import Condition
+from relay.store.sqlite import SqliteStore
+from tests.delivery.bench import Bench, act, event_id
+from tests.delivery.conftest import SECOND, Receiver, every, target
+
+Start = Callable[..., Awaitable[Receiver]]
+
+
+def to(receiver: Receiver, name: str = "bot", **changes: Any) -> Any:
+    return target(name=name, url=receiver.url, **{"retry": every(10), "timeout": SECOND} | changes)
+
+
+def events(receiver: Receiver) -> list[str]:
+    return [request.event_id for request in receiver.requests]
+
+
+async def test_what_is_queued_or_comes_waits_unattempted_and_what_is_in_flight_ends(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver, concurrency=1)) as bench:
+        await bench.keep([1, 2])
+        await receiver.until(lambda r: r.in_flight == 1)
+        bench.dispatcher.pause({"bot"})
+        assert bench.dispatcher.health() == {"bot": Health.PAUSED}
+        await bench.keep([3])
+        receiver.gate.set()
+        await bench.until_attempted(1)
+        await bench.dispatcher.stop(SECOND)
+        records = await bench.deliveries()
+    assert [(d.state, d.attempt, d.claimed) for d in records] == [
+        (State.DELIVERED, 1, False),
+        (State.PENDING, 0, False),
+        (State.PENDING, 0, False),
+    ]
+
+
+async def test_resumed_everything_goes_on_in_order_of_arrival(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver, concurrency=1)) as bench:
+        bench.dispatcher.pause({"bot"})
+        await bench.keep([1])
+        await bench.keep([2, 3])
+        bench.dispatcher.pause(())
+        await bench.until_none_pending()
+    assert events(receiver) == [event_id(n) for n in (1, 2, 3)]
+
+
+async def test_a_retry_that_falls_due_waits_too(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(lambda request: 503 if request.attempt == 1 else 200)
+    async with Bench(tmp_path, to(receiver, retry=every(1))) as bench:
+        receiver.gate.clear()
+        await bench.keep([1])
+        await receiver.until(lambda r: r.in_flight == 1)
+        bench.dispatcher.pause({"bot"})
+        receiver.gate.set()
+        await bench.until_attempted(1)
+        bench.dispatcher.use({"bot": to(receiver, retry=every(1), concurrency=2)})  # a reload looks through the store
+        await bench.dispatcher.stop(SECOND)
+        record = await bench.delivery(1)
+    assert (record.state, record.attempt) == (State.PENDING, 1)
+
+
+async def test_a_pause_by_another_process_is_noticed_and_so_is_its_end(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver), to(receiver, "dwh")) as bench:
+        command = SqliteStore.visit(bench.path)
+        await command.pause("bot", act())
+        await bench.until(lambda: bench.dispatcher.health()["bot"] is Health.PAUSED, within=2.0)
+        await bench.keep([1])
+        await bench.until_attempted(1)
+        assert [each.delivery.target for each in bench.attempted] == ["dwh"]
+        await command.resume("bot", replace(act(), id="act-2"))
+        await command.close()
+        await bench.until_attempted(2, within=2.0)
+    assert {each.delivery.target for each in bench.attempted} == {"bot", "dwh"}
+
+
+async def test_a_target_that_comes_with_a_reload_is_paused_from_the_start(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver, "dwh")) as bench:
+        bench.dispatcher.pause({"bot"})
+        bench.use(to(receiver))
+        await bench.keep([1])
+        await bench.dispatcher.stop(SECOND)
+        record = await bench.delivery(1)
+    assert (record.state, record.attempt) == (State.PENDING, 0)
+
+
+async def test_a_held_target_goes_on_being_probed_after_a_pause(tmp_path: Path, receivers: Start) -> None:
+    well = False
+    receiver = await receivers(lambda _request: 200 if well else 503)
+    async with Bench(tmp_path, to(receiver, breaker_failures=1, retry=every(20))) as bench:
+        await bench.keep([1, 2, 3])
+        await bench.until(lambda: bench.dispatcher.health()["bot"] is Health.OPEN)
+        bench.dispatcher.pause({"bot"})
+        well = True
+        bench.dispatcher.pause(())
+        await bench.until_none_pending()
+        assert bench.dispatcher.health() == {"bot": Health.OK}
+
+
+async def test_a_probe_that_a_pause_took_back_is_made_up_for(tmp_path: Path, receivers: Start) -> None:
+    well = False
+    receiver = await receivers(lambda _request: 200 if well else 503)
+    slowly = to(receiver, breaker_failures=1, retry=every(1), rate=5.0)
+    async with Bench(tmp_path, slowly) as bench:
+        await bench.keep([1])
+        await bench.until(lambda: bench.dispatcher.health()["bot"] is Health.PROBING)  # it waits for its slot
+        bench.dispatcher.pause({"bot"})
+        well = True
+        bench.dispatcher.pause(())
+        await bench.until_none_pending()
+
+
+# ---- what the store is told
+
+
+async def conditions(bench: Bench) -> dict[str, Condition | None]:
+    return {name: each.condition for name, each in (await bench.store.status()).targets.items()}
+
+
+async def test_the_store_is_told_which_targets_are_held_since_when_and_why(tmp_path: Path, receivers: Start) -> None:
+    well, failing = await receivers(), await receivers(lambda _request: 503)
+    patient = to(failing, "crm", breaker_failures=1, retry=every(60_000))
+    async with Bench(tmp_path, to(well), patient) as bench:
+        await bench.keep([1])
+        await bench.until_reported("crm", Health.OPEN)
+        seen = await conditions(bench)
+    assert (seen["bot"].health, seen["bot"].error) == ("ok", "")
+    assert (seen["crm"].health, seen["crm"].error) == ("open", "5xx 503")
+    assert seen["crm"].since <= seen["crm"].as_of
+
+
+async def test_what_a_dead_daemon_said_is_replaced_at_the_start(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    store = SqliteStore.open(tmp_path / "relay.db", now=act().at, emit=lambda _: None, failed=lambda: None)
+    held = Condition(health="open", since=act().at, as_of=act().at, error="5xx 503")
+    await store.report({"bot": held, "gone": held})
+    await store.close()
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.until_reported("bot", Health.OK)
+        assert list(await conditions(bench)) == ["bot"]
+
+
+async def test_nothing_is_written_while_nothing_changes(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.until_reported("bot", Health.OK)
+        before = (await conditions(bench))["bot"]
+        await bench.keep([1])
+        await bench.until_attempted(1)
+        await bench.dispatcher._report()
+        assert (await conditions(bench))["bot"] == before
