@@ -76,8 +76,6 @@ class Lane:
             self._hold_back()
         else:
             self.feed()
-            if self.breaker.probe_at:
-                self.expect(self.breaker.probe_at)
 
     # ---- what comes in
 

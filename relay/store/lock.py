@@ -18,7 +18,7 @@ class Lock:
             raise Misconfigured(
                 f"cannot write {_path(database)}: {error.strerror}; is its folder the relay's?"
             ) from None
-        if not _taken(self._fd, fcntl.LOCK_EX, tries=3):
+        if not _taken(self._fd, fcntl.LOCK_EX, tries=10):
             pid = _pid(self._fd) or "?"
             os.close(self._fd)
             raise StoreLocked(f"{database} is in use by another relay, pid {pid}: stop it, or use another --store")

@@ -6,9 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+from uuid_utils import uuid7
+
+from relay.delivery.breaker import Health
 from relay.delivery.dispatch import Dispatcher
 from relay.model import Event, Order, Owed, Routed, State, Target, Webhook
-from relay.signals import Attempted, Noticed, Signal
+from relay.signals import Attempted, Committed, Noticed, Signal
 from relay.store.contract import Act, DeliveryRecord, Filter
 from relay.store.sqlite import SqliteStore
 
@@ -24,7 +27,7 @@ def event_id(number: int) -> str:
 
 
 def act(**details: object) -> Act:
-    return Act(id="act-1", at=now(), who="olga@host", command="test", details=details)
+    return Act(id=str(uuid7()), at=now(), who="olga@host", command="test", details=details)
 
 
 class Bench:
@@ -39,6 +42,7 @@ class Bench:
 
     async def __aenter__(self) -> Self:
         self.store = SqliteStore.open(self.path, now=now(), emit=self._hear, failed=lambda: None)
+        self._loop = asyncio.get_running_loop()
         self.dispatcher = Dispatcher(store=self.store, emit=self._hear, clock=now)
         self.dispatcher.use(self._targets)
         self._running = asyncio.create_task(self.dispatcher.run())
@@ -48,6 +52,10 @@ class Bench:
         self._running.cancel()
         await self.dispatcher.stop(SHORT)
         await self.store.close()
+
+    def stop_polling(self) -> None:
+        """The dispatcher asks the store no more; its lanes go on."""
+        self._running.cancel()
 
     def use(self, *targets: Target) -> None:
         self._targets = {target.name: target for target in targets}
@@ -117,9 +125,22 @@ class Bench:
                 self._news.clear()
                 await self._news.wait()
 
+    async def until_reported(self, target: str, health: Health, *, within: float = 3.0) -> None:
+        """Looks into the store after every commit."""
+        async with asyncio.timeout(within):
+            while not await self._reported(target, health):
+                await self._news.wait()
+
+    async def _reported(self, target: str, health: Health) -> bool:
+        self._news.clear()  # before the look: what is committed after it wakes us
+        found = (await self.store.status()).targets.get(target)
+        return found is not None and found.condition is not None and found.condition.health == health
+
     def _hear(self, signal: Signal) -> None:
         if isinstance(signal, Attempted):
             self.attempted.append(signal)
             self._news.set()
+        if isinstance(signal, Committed):  # told by the store's thread
+            self._loop.call_soon_threadsafe(self._news.set)
         if isinstance(signal, Noticed):
             self.noticed.append(signal)

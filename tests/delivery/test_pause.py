@@ -1,7 +1,6 @@
-"""A paused target: nothing is begun, what is in flight ends, no attempt is spent; and what the store is told of health."""
+"""A paused target: nothing is begun, what is in flight ends, no attempt is spent; and what the store is told."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,24 @@ from relay.store.contract import Condition
 from relay.store.sqlite import SqliteStore
 from tests.delivery.bench import Bench, act, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target
+from tests.e2e.processes import until
 
 Start = Callable[..., Awaitable[Receiver]]
 
 
 def to(receiver: Receiver, name: str = "bot", **changes: Any) -> Any:
     return target(name=name, url=receiver.url, **{"retry": every(10), "timeout": SECOND} | changes)
+
+
+async def pause(bench: Bench) -> None:
+    """As the dispatcher does when it sees it in the store."""
+    await bench.store.pause("bot", act())
+    bench.dispatcher.pause({"bot"})
+
+
+async def resume(bench: Bench) -> None:
+    await bench.store.resume("bot", act())
+    bench.dispatcher.pause(())
 
 
 def events(receiver: Receiver) -> list[str]:
@@ -31,7 +42,7 @@ async def test_what_is_queued_or_comes_waits_unattempted_and_what_is_in_flight_e
     async with Bench(tmp_path, to(receiver, concurrency=1)) as bench:
         await bench.keep([1, 2])
         await receiver.until(lambda r: r.in_flight == 1)
-        bench.dispatcher.pause({"bot"})
+        await pause(bench)
         assert bench.dispatcher.health() == {"bot": Health.PAUSED}
         await bench.keep([3])
         receiver.gate.set()
@@ -48,10 +59,11 @@ async def test_what_is_queued_or_comes_waits_unattempted_and_what_is_in_flight_e
 async def test_resumed_everything_goes_on_in_order_of_arrival(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers()
     async with Bench(tmp_path, to(receiver, concurrency=1)) as bench:
-        bench.dispatcher.pause({"bot"})
+        await pause(bench)
         await bench.keep([1])
         await bench.keep([2, 3])
-        bench.dispatcher.pause(())
+        bench.stop_polling()  # nobody else tells the lane to look
+        await resume(bench)
         await bench.until_none_pending()
     assert events(receiver) == [event_id(n) for n in (1, 2, 3)]
 
@@ -62,7 +74,7 @@ async def test_a_retry_that_falls_due_waits_too(tmp_path: Path, receivers: Start
         receiver.gate.clear()
         await bench.keep([1])
         await receiver.until(lambda r: r.in_flight == 1)
-        bench.dispatcher.pause({"bot"})
+        await pause(bench)
         receiver.gate.set()
         await bench.until_attempted(1)
         bench.dispatcher.use({"bot": to(receiver, retry=every(1), concurrency=2)})  # a reload looks through the store
@@ -76,11 +88,11 @@ async def test_a_pause_by_another_process_is_noticed_and_so_is_its_end(tmp_path:
     async with Bench(tmp_path, to(receiver), to(receiver, "dwh")) as bench:
         command = SqliteStore.visit(bench.path)
         await command.pause("bot", act())
-        await bench.until(lambda: bench.dispatcher.health()["bot"] is Health.PAUSED, within=2.0)
+        await until(lambda: bench.dispatcher.health()["bot"] is Health.PAUSED, 2.0)
         await bench.keep([1])
         await bench.until_attempted(1)
         assert [each.delivery.target for each in bench.attempted] == ["dwh"]
-        await command.resume("bot", replace(act(), id="act-2"))
+        await command.resume("bot", act())
         await command.close()
         await bench.until_attempted(2, within=2.0)
     assert {each.delivery.target for each in bench.attempted} == {"bot", "dwh"}
@@ -89,7 +101,7 @@ async def test_a_pause_by_another_process_is_noticed_and_so_is_its_end(tmp_path:
 async def test_a_target_that_comes_with_a_reload_is_paused_from_the_start(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers()
     async with Bench(tmp_path, to(receiver, "dwh")) as bench:
-        bench.dispatcher.pause({"bot"})
+        await pause(bench)
         bench.use(to(receiver))
         await bench.keep([1])
         await bench.dispatcher.stop(SECOND)
@@ -103,9 +115,9 @@ async def test_a_held_target_goes_on_being_probed_after_a_pause(tmp_path: Path, 
     async with Bench(tmp_path, to(receiver, breaker_failures=1, retry=every(20))) as bench:
         await bench.keep([1, 2, 3])
         await bench.until(lambda: bench.dispatcher.health()["bot"] is Health.OPEN)
-        bench.dispatcher.pause({"bot"})
+        await pause(bench)
         well = True
-        bench.dispatcher.pause(())
+        await resume(bench)
         await bench.until_none_pending()
         assert bench.dispatcher.health() == {"bot": Health.OK}
 
@@ -117,9 +129,9 @@ async def test_a_probe_that_a_pause_took_back_is_made_up_for(tmp_path: Path, rec
     async with Bench(tmp_path, slowly) as bench:
         await bench.keep([1])
         await bench.until(lambda: bench.dispatcher.health()["bot"] is Health.PROBING)  # it waits for its slot
-        bench.dispatcher.pause({"bot"})
+        await pause(bench)
         well = True
-        bench.dispatcher.pause(())
+        await resume(bench)
         await bench.until_none_pending()
 
 

@@ -1,6 +1,7 @@
 """What only the SQLite store promises: durability's settings, one owner, migrations, group commit, the disk."""
 
 import asyncio
+import fcntl
 import os
 import threading
 from dataclasses import replace
@@ -14,7 +15,6 @@ from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreLocked, Sto
 from relay.model import Retention
 from relay.signals import Committed, Noticed, Signal
 from relay.store.contract import Filter
-from relay.store.lock import owner
 from relay.store.sqlite import RECOVERY, SqliteStore
 from relay.store.times import from_ms, to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, routed, to, webhook
@@ -103,21 +103,14 @@ async def test_the_status_tells_the_pid_of_a_daemon_while_there_is_one(tmp_path:
     await visitor.close()
 
 
-async def test_looking_whether_a_daemon_runs_keeps_none_from_starting(tmp_path: Path) -> None:
+async def test_a_command_that_looks_whether_a_daemon_runs_keeps_none_from_starting(tmp_path: Path) -> None:
     await open_store(tmp_path).close()
-    looked, looking = threading.Event(), threading.Thread(target=lambda: look_until(looked, tmp_path / "relay.db"))
-    looking.start()
-    try:
-        for _ in range(20):
-            await open_store(tmp_path).close()
-    finally:
-        looked.set()
-        looking.join()
-
-
-def look_until(looked: threading.Event, path: Path) -> None:
-    while not looked.wait(0.001):
-        owner(path)
+    looking = os.open(tmp_path / "relay.db.lock", os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    looked = threading.Timer(0.005, lambda: os.close(looking))
+    looked.start()
+    await open_store(tmp_path).close()
+    looked.join()
 
 
 async def test_a_visitor_needs_a_store(tmp_path: Path) -> None:
