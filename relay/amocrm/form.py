@@ -33,7 +33,7 @@ MAX_BRANCHES = 50_000
 MAX_KEY = 512
 """Bytes of one key, after unquoting."""
 
-_CHARSETS = {
+CHARSETS = {
     "utf-8": "utf-8",
     "utf8": "utf-8",
     "cp1251": "cp1251",
@@ -41,6 +41,7 @@ _CHARSETS = {
     "latin-1": "latin-1",
     "iso-8859-1": "latin-1",
 }
+"""Names that a sender or an operator may give, in lower case, and Python's."""
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NEXT = "\0"  # stands for the index `[]` will get; no key can hold it, because NUL becomes U+FFFD
@@ -102,11 +103,11 @@ def bracketed(path: Sequence[str]) -> str:
 
 def _charsets(content_type: str, override: str | None) -> list[str]:
     if override is not None:
-        if override.lower() not in _CHARSETS:
-            raise Unreadable(f"unknown charset {override!r} (known: {', '.join(_CHARSETS)})")
-        return [_CHARSETS[override.lower()]]
+        if override.lower() not in CHARSETS:
+            raise Unreadable(f"unknown charset {override!r} (known: {', '.join(CHARSETS)})")
+        return [CHARSETS[override.lower()]]
     declared = content_type.lower().partition("charset=")[2].partition(";")[0].strip(" \"'")
-    return list(dict.fromkeys(["utf-8", _CHARSETS.get(declared, "utf-8")]))
+    return list(dict.fromkeys(["utf-8", CHARSETS.get(declared, "utf-8")]))
 
 
 def _read(body: bytes, content_type: str, charset: str) -> Tree:

@@ -10,6 +10,8 @@ import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
+from textwrap import indent
 
 import aiohttp
 import click
@@ -202,8 +204,15 @@ def _introduce(console: Console, settings: Settings) -> None:
     console.print("\n[bold]amocrm-relay[/]: a webhook is on disk before it is answered,")
     console.print("and is delivered again and again until it has arrived.\n")
     console.print("[bold]The routes[/] of this demo:\n")
-    console.print(Syntax(settings.config.read_text(), "yaml", background_color="default", padding=(0, 2)))
+    _print_yaml(console, settings.config.read_text())
     console.print("[bold]What happens[/] when amoCRM's digital pipeline posts six webhooks:\n")
+
+
+def _print_yaml(console: Console, text: str) -> None:
+    if console.is_terminal:
+        console.print(Syntax(text, "yaml", background_color="default", padding=(0, 2)))
+    else:  # Syntax fills each line up with blanks
+        console.print(indent(text, "  "), soft_wrap=True, markup=False)
 
 
 def _conclude(console: Console, story: _Story) -> None:
@@ -213,37 +222,47 @@ def _conclude(console: Console, story: _Story) -> None:
     )
 
 
+def _program() -> str:
+    """What starts this program from where the person is: `relay` if the shell finds it, else as it was started."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return f"{quote(sys.executable)} -m relay"
+    found = shutil.which("relay")
+    if found is None or not started.exists() or not started.samefile(found):
+        return quote(sys.argv[0])
+    return "relay"
+
+
 def _point_on(console: Console) -> None:
     console.print("[bold]Look next[/]\n")
-    for command, what in (
-        (f"{_relay()} demo", "the same, but it stays up and can be looked into"),
-        (f"{_relay()} --help", "every command"),
+    documents = (
         ("config/routes.example.yaml", "a routes file to start from"),
         ("README.md", "how to set it up, in amoCRM too"),
-    ):
-        console.print(f"  {command:<28}{what}", markup=False)
+    )
+    shown = (
+        (f"{_program()} demo", "the same, but it stays up and can be looked into"),
+        (f"{_program()} --help", "every command"),
+        *(each for each in documents if Path(each[0]).exists()),
+    )
+    widest = max(len(what) for what, _ in shown)
+    for what, why in shown:
+        console.print(f"  {what:<{widest}}  {why}", soft_wrap=True, markup=False)
     console.print()
 
 
 def _invite(console: Console, story: _Story, relay: Relay, settings: Settings) -> None:
-    store = f"--store sqlite:///{settings.store}"
+    routes, store = f"-c {quote(str(settings.config))}", f"--store {quote(f'sqlite:///{settings.store}')}"
     hook = f"{url(relay.listening)}/hooks/crm/{settings.environment['DEMO_TOKEN']}"
     console.print("[bold]Look next[/], in another terminal, while this one stays up:\n")
     for command in (
-        f"{_relay()} status {store}",
-        f"{_relay()} show {story.last_id} {store}",
-        f"{_relay()} send --event leads.call_in --url {hook}",
+        f"{_program()} status {routes} {store}",
+        f"{_program()} show {story.last_id} {routes} {store}",
+        f"{_program()} explain {story.last_id} {routes} {store}",
+        f"{_program()} send --event leads.call_in --url {hook}",
         f"curl {url(relay.admin_listening)}/metrics",
     ):
         console.print(f"  {command}", soft_wrap=True, markup=False)
     console.print("\nCtrl-C ends it, and its store is thrown away.")
-
-
-def _relay() -> str:
-    """What to type for `relay`: after `make demo` it is in .venv, and in no PATH."""
-    if shutil.which("relay"):
-        return "relay"
-    return sys.argv[0] if Path(sys.argv[0]).name == "relay" else f"{sys.executable} -m relay"
 
 
 async def _interrupted() -> None:

@@ -15,8 +15,8 @@ from uuid_utils import uuid7
 
 from relay.amocrm import events, form
 from relay.cli import NotDone
-from relay.cli.filters import named
-from relay.cli.options import config_option, json_option, load, store_option, visiting
+from relay.cli.filters import is_start, named
+from relay.cli.options import config_option, json_option, load_to_look, store_option, visiting
 from relay.cli.screen import block, cell, json_text, print_json, put
 from relay.cli.screen import table as columns
 from relay.delivery.body import original
@@ -56,7 +56,7 @@ def explain(body: str, source: str | None, config_path: Path, store_path: Path, 
     relay show 01998f2e-7d3a-7c31 --raw | relay explain -
     relay explain 01998f2e-7d3a-7c31
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    config = load(config_path)
+    config = load_to_look(config_path)
     content = _content(body)
     found = asyncio.run(_kept(store_path, body)) if content is None else _events(content, _source(config, source))
     explained = [(event, explain_routes(config, event), _requests(config, event, sent)) for event, sent in found]
@@ -112,8 +112,10 @@ def _events(body: bytes, source: str, *, content_type: str = "", received_at: da
 
 async def _kept(store_path: Path, id_: str) -> Found:
     """The events that were made of it; of an unparsed webhook those that would be made of it now."""
+    if not is_start(id_):
+        raise NotDone(f"no such file, and no such id in the store: {id_[:80]!r}")
     async with visiting(store_path) as store:
-        record, chosen = await named(store, id_)
+        record, chosen = await named(store, id_, nor="no such file, and ")
     return _again(record) if record.webhook.unparsed is not None else _made(record, chosen)
 
 

@@ -1,20 +1,25 @@
 """Flags -> a store's Filter; an id or its start -> what has it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from datetime import datetime
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from relay.cli import NotDone
-from relay.cli.options import instant
-from relay.cli.screen import rfc3339
+from relay.cli.options import instant, load_to_look
+from relay.cli.screen import note, rfc3339
+from relay.errors import RoutesInvalid
 from relay.model import Json, State
-from relay.store.contract import EventRecord, Filter, Store, WebhookRecord
+from relay.routes.words import quoted, suggestion
+from relay.store.contract import Archive, EventRecord, Filter, WebhookRecord
 
 T = TypeVar("T")
+
+SHOWN_IDS = 4
 
 _OPTIONS = (
     click.option("--target", metavar="NAME", help="Owed to this target."),
@@ -76,11 +81,58 @@ def state_option(*states: State, text: str) -> Callable[[Callable[..., T]], Call
     return click.option("--state", "states", type=choice, metavar="STATE", multiple=True, help=text)
 
 
-async def named(store: Store, id_: str) -> tuple[WebhookRecord, tuple[EventRecord, ...]]:
-    """The webhook that `id_`, or its start, names, and its events that are meant: one, or all of the webhook's."""
-    record = await store.show(id_) if id_.replace("-", "").isalnum() else None
+def is_start(text: str) -> bool:
+    """True for what an id could begin with."""
+    return bool(text) and set(text) <= set("0123456789abcdef-")
+
+
+async def named(store: Archive, id_: str, *, nor: str = "") -> tuple[WebhookRecord, tuple[EventRecord, ...]]:
+    """The webhook that `id_`, or its start, names, and its events that are meant: one, or all of the webhook's.
+
+    NotDone, beginning with `nor`, if there is none; or with some of them, if there are several.
+    """
+    record = await store.show(id_) if is_start(id_) else None
     if record is None:
-        raise NotDone(f"no webhook or event, or more than one, has an id that starts with {id_!r}")
+        raise NotDone(await _why_none(store, id_, nor))
     if record.webhook.id.startswith(id_):
         return record, record.events
     return record, tuple(event for event in record.events if event.id.startswith(id_))
+
+
+async def _why_none(store: Archive, id_: str, nor: str) -> str:
+    found = await store.starting(id_, limit=SHOWN_IDS + 1) if is_start(id_) else []
+    if not found:
+        return f"{nor}no id in the store starts with {id_[:80]!r}"
+    more = ", …" if len(found) > SHOWN_IDS else ""
+    return f"several webhooks have an id that starts with {id_!r}: {', '.join(found[:SHOWN_IDS])}{more}"
+
+
+# ---- names that nothing has
+
+
+async def doubt(store: Archive, wanted: Filter, config_path: Path) -> None:
+    """Note each name of a filter that took nothing which neither the routes file nor the store knows."""
+    asked = (
+        ("target", wanted.target, Filter(target=wanted.target)),
+        ("route", wanted.route, Filter(route=wanted.route)),
+        ("entity", wanted.entity, Filter(entity=wanted.entity)),
+        ("action", wanted.action, Filter(action=wanted.action)),
+    )
+    for kind, name, alone in asked:
+        known = await _known(store, kind, config_path) if name else ()
+        if name and name not in known and not await store.find(alone, limit=1):
+            note(f"no {kind} {quoted(name)} {suggestion(name, sorted(known))}")
+
+
+async def _known(store: Archive, kind: str, config_path: Path) -> Collection[str]:
+    from relay.routes.unmatchable import ACTIONS, ENTITIES
+
+    if kind in ("entity", "action"):
+        return ENTITIES if kind == "entity" else ACTIONS
+    try:
+        config = load_to_look(config_path)
+    except RoutesInvalid:
+        config = None
+    if kind == "route":
+        return {route.name for route in config.routes} if config else ()
+    return {*(config.targets if config else ()), *(await store.status()).targets}

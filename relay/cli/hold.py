@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from relay.cli import NotDone
-from relay.cli.options import act, asynchronous, config_option, load, store_option, visiting
+from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
 from relay.cli.screen import note, printable
 from relay.errors import RoutesInvalid
 from relay.routes.words import quoted, suggestion
@@ -62,7 +62,7 @@ async def _demand_known(store: Archive, target: str, config_path: Path) -> None:
 def _routed(config_path: Path) -> set[str]:
     """The targets of the routes file; without one, those that the store knows can be paused all the same."""
     try:
-        return set(load(config_path).targets)
+        return set(load_to_look(config_path).targets)
     except RoutesInvalid as invalid:
         note(f"relay: {printable(str(config_path))} cannot be used: {len(invalid.problems)} problem(s)")
         return set()

@@ -6,20 +6,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.table import Table
 from rich.text import Text
 
-from relay.cli import documents
-from relay.cli.filters import filtered, state_option
-from relay.cli.options import asynchronous, config_option, json_option, load, store_option, visiting
-from relay.cli.screen import cell, length, note, print_json, put, rfc3339, short_time, starts, state, table, width
-from relay.cli.show import outlook
+from relay.cli import deliveries, documents
+from relay.cli.filters import doubt, filtered, state_option
+from relay.cli.options import (
+    asynchronous,
+    config_option,
+    json_option,
+    load_to_look,
+    store_option,
+    targets_now,
+    visiting,
+    was_given,
+)
+from relay.cli.outlook import Scene
+from relay.cli.screen import cell, is_wide, length, note, print_json, put, rfc3339, short_time, starts, table
 from relay.errors import RoutesInvalid
 from relay.model import State, Webhook
 from relay.store.contract import Archive, DeliveryRecord, Filter, Standing, Status
-
-WIDE = 120
-"""From this many columns on a list shows whole ids, whole times and notes."""
 
 MOST_TARGETS = 10_000
 
@@ -41,10 +46,11 @@ async def status(config_path: Path, store_path: Path, as_json: bool) -> None:
     relay status
     relay status --store sqlite:////var/lib/relay/relay.db
     """  # noqa: D301  # \b is click's sign for "keep these lines"
+    routed = _targets_of(config_path)
     async with visiting(store_path) as store:
         seen = await store.status()
-    routed = _targets_of(config_path)
-    standing = {name: seen.targets.get(name, Standing()) for name in sorted({*seen.targets, *(routed or ())})}
+        known = await store.count(Filter()) if routed is None else routed
+    standing = {name: seen.targets.get(name, Standing()) for name in sorted({*seen.targets, *known})}
     if as_json:
         targets = [
             documents.standing(name, each, routed=None if routed is None else name in routed)
@@ -57,8 +63,11 @@ async def status(config_path: Path, store_path: Path, as_json: bool) -> None:
 
 def _targets_of(config_path: Path) -> Mapping[str, object] | None:
     """By name; None if the file cannot be used: how things stand must be seen all the more then."""
+    if not was_given("config_path") and not config_path.exists():
+        note(f"no {config_path} here")
+        return None
     try:
-        return load(config_path).targets
+        return load_to_look(config_path).targets
     except RoutesInvalid as invalid:
         note(f"relay: {config_path} cannot be used, `relay check` says why: {len(invalid.problems)} problem(s)")
         return None
@@ -121,6 +130,7 @@ def _held(name: str, standing: Standing, now: datetime) -> Iterator[Text]:
 )
 @click.option("--before", type=int, metavar="SEQ", help="Page on: what came before this one.")
 @click.option("--after", metavar="ID", help="Page on in --unparsed: what came after this one.")
+@config_option
 @store_option
 @json_option
 @asynchronous
@@ -131,6 +141,7 @@ async def list_(
     limit: int,
     before: int | None,
     after: str | None,
+    config_path: Path,
     store_path: Path,
     as_json: bool,
 ) -> None:
@@ -150,8 +161,26 @@ async def list_(
     async with visiting(store_path) as store:
         if unparsed:
             _print_unparsed(await store.unparsed(limit=limit, after=after or ""), limit, as_json)
+            return
+        page = await _page(store, wanted, limit, before)
+        if as_json:
+            print_json([documents.delivery(each) for each in page])
+        elif page:
+            deliveries.show(page, await _scene(store, page, config_path), hide_state=len(set(states)) == 1)
         else:
-            _print_deliveries(await _page(store, wanted, limit, before), limit, as_json)
+            note("no deliveries")
+            await doubt(store, wanted, config_path)
+    if len(page) >= limit and not as_json:
+        note(f"more: --before {page[-1].seq}")
+
+
+async def _scene(store: Archive, page: Sequence[DeliveryRecord], config_path: Path) -> Scene:
+    pending = any(each.state is State.PENDING for each in page)
+    return Scene(
+        now=datetime.now(UTC),
+        status=await store.status() if pending else Status(),
+        routed=targets_now(config_path) if pending else None,
+    )
 
 
 async def _page(store: Archive, wanted: Filter, limit: int, before: int | None) -> list[DeliveryRecord]:
@@ -164,63 +193,16 @@ async def _page(store: Archive, wanted: Filter, limit: int, before: int | None) 
     return page + [each for each in rest if each.target > last.target]
 
 
-def _print_deliveries(page: Sequence[DeliveryRecord], limit: int, as_json: bool) -> None:
-    if as_json:
-        print_json([documents.delivery(each) for each in page])
-        return
-    if page:
-        put(_wide(page, datetime.now(UTC)) if width() >= WIDE else _narrow(page))
-    else:
-        note("no deliveries")
-    if len(page) >= limit:
-        note(f"more: --before {page[-1].seq}")
-
-
-def _narrow(page: Sequence[DeliveryRecord]) -> Table:
-    shown = table("ID", "ARRIVED (UTC)", "EVENT", "TARGET", "STATE", folds=("EVENT", "TARGET"))
-    ids = starts([each.event_id for each in page])
-    for each in page:
-        shown.add_row(
-            cell(ids[each.event_id]),
-            short_time(each.received_at),
-            cell(_about(each)),
-            cell(each.target),
-            state(each.state),
-        )
-    return shown
-
-
-def _wide(page: Sequence[DeliveryRecord], now: datetime) -> Table:
-    columns = ("ID", "ARRIVED", "EVENT", "TARGET", "STATE", "ATTEMPTS", "NOTE")
-    shown = table(*columns, right=("ATTEMPTS",), folds=("EVENT", "TARGET", "NOTE"))
-    for each in page:
-        shown.add_row(
-            cell(each.event_id),
-            rfc3339(each.received_at),
-            cell(_about(each)),
-            cell(each.target),
-            state(each.state),
-            cell(each.attempt),
-            cell(outlook(each, now)),
-        )
-    return shown
-
-
-def _about(record: DeliveryRecord) -> str:
-    return f"{record.entity}.{record.action} {record.entity_id}".rstrip()
-
-
 def _print_unparsed(page: Sequence[Webhook], limit: int, as_json: bool) -> None:
     if as_json:
         print_json([documents.webhook(each) for each in page])
         return
     shown = table("ID", "ARRIVED (UTC)", "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), folds=("UNPARSED",))
-    wide = width() >= WIDE
     ids = starts([each.id for each in page])
     for each in page:
         shown.add_row(
-            cell(each.id if wide else ids[each.id]),
-            rfc3339(each.received_at) if wide else short_time(each.received_at),
+            cell(each.id if is_wide() else ids[each.id]),
+            rfc3339(each.received_at) if is_wide() else short_time(each.received_at),
             cell(each.source),
             cell(len(each.body)),
             cell(each.unparsed),

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from relay.errors import Misconfigured
+from relay.errors import Misconfigured, RoutesInvalid
 
 if TYPE_CHECKING:
     from relay.model import Json
@@ -56,10 +57,21 @@ def _utc(instant: datetime) -> datetime:
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
+class Flag(click.Option):
+    """An option that may come from a variable: what is wrong with it is said of the one that it came from."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """`'--listen'`, or `the variable RELAY_LISTEN`."""
+        if ctx and self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+            return f"the variable {self.envvar}"
+        return " / ".join(f"'{each}'" for each in self.opts)
+
+
 config_option = click.option(
     "--config",
     "-c",
     "config_path",
+    cls=Flag,
     type=click.Path(path_type=Path),
     metavar="FILE",
     envvar="RELAY_CONFIG",
@@ -71,6 +83,7 @@ config_option = click.option(
 store_option = click.option(
     "--store",
     "store_path",
+    cls=Flag,
     type=store_url,
     metavar="URL",
     envvar="RELAY_STORE",
@@ -126,3 +139,23 @@ def load(config_path: Path) -> "Config":
     from relay.routes import config
 
     return config.load(config_path, os.environ)
+
+
+def load_to_look(config_path: Path) -> "Config":
+    """The same for a command that sends nothing: a shell without the secrets is good enough for it."""
+    from relay.routes import config
+
+    return config.load(config_path, os.environ, stand_ins=True)
+
+
+def targets_now(config_path: Path) -> "Mapping[str, object] | None":
+    """The targets of the routes file by name; None if it cannot be used, which is another command's business."""
+    try:
+        return load_to_look(config_path).targets
+    except RoutesInvalid:
+        return None
+
+
+def was_given(option: str) -> bool:
+    """False if an option of the present command has its default."""
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT

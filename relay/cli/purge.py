@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from relay.cli.options import act, asynchronous, config_option, load, store_option, visiting
+from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
 from relay.cli.screen import cell, put, table
 from relay.cli.values import duration
 from relay.model import Json, Retention
@@ -42,7 +42,7 @@ async def purge(
     relay purge --dry-run
     relay purge --older-than 7d --state delivered --state unrouted
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    ages = asdict(load(config_path).retention) if older_than is None else dict.fromkeys(AGES, older_than)
+    ages = asdict(load_to_look(config_path).retention) if older_than is None else dict.fromkeys(AGES, older_than)
     chosen = {name: age for name, age in ages.items() if not states or name in states}
     retention = Retention(**{name: chosen.get(name) for name in AGES})
     async with visiting(store_path) as store:

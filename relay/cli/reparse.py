@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 from relay.amocrm import events, form
 from relay.cli import NotDone
 from relay.cli.filters import named
-from relay.cli.options import asynchronous, config_option, load, store_option, visiting
+from relay.cli.options import asynchronous, config_option, load_to_look, store_option, visiting
 from relay.cli.screen import printable
 from relay.errors import Unreadable
 from relay.model import Routed, Webhook
@@ -26,7 +26,12 @@ PAGE = 100
 
 @click.command("reparse")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--charset", metavar="NAME", help="Read the bodies in this charset, cp1251 for example.")
+@click.option(
+    "--charset",
+    type=click.Choice([*form.CHARSETS], case_sensitive=False),
+    metavar="NAME",
+    help="Read the bodies in this charset, cp1251 for example.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would become of each.")
 @config_option
 @store_option
@@ -40,7 +45,7 @@ async def reparse(ids: Sequence[str], charset: str | None, dry_run: bool, config
     relay reparse --dry-run
     relay reparse 01998f2e-7d3a-7c31 --charset cp1251
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    config = load(config_path)
+    config = load_to_look(config_path)
     read = left = 0
     async with visiting(store_path) as store:
         async for webhook in _chosen(store, ids):

@@ -10,7 +10,7 @@ import click
 from relay.amocrm import events
 from relay.cli import NotDone
 from relay.cli.filters import conditions, filtered, named, state_option
-from relay.cli.options import act, asynchronous, config_option, load, store_option, visiting
+from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
 from relay.cli.screen import cell, put, table
 from relay.cli.values import rate
 from relay.model import State
@@ -127,7 +127,7 @@ class _Replay:
         """Events without deliveries."""
         from relay.routes.owe import owe
 
-        config = load(self._config_path)
+        config = load_to_look(self._config_path)
         done = act("replay --unrouted", asked)
         async for page in pages:
             routed = [owe(events.load(event.payload), config) for event in page]

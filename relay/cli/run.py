@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from relay.cli.options import config_option, store_option
+from relay.cli.options import Flag, config_option, store_option
 from relay.cli.values import Address, address
 from relay.model import Secret
 
@@ -19,6 +19,7 @@ MEBIBYTE = 1024 * 1024
 @store_option
 @click.option(
     "--listen",
+    cls=Flag,
     type=address,
     metavar="HOST:PORT",
     envvar="RELAY_LISTEN",
@@ -28,6 +29,7 @@ MEBIBYTE = 1024 * 1024
 )
 @click.option(
     "--admin",
+    cls=Flag,
     type=address,
     metavar="HOST:PORT",
     envvar="RELAY_ADMIN",
@@ -37,6 +39,7 @@ MEBIBYTE = 1024 * 1024
 )
 @click.option(
     "--max-body",
+    cls=Flag,
     type=click.IntRange(1024, 256 * MEBIBYTE),
     metavar="BYTES",
     envvar="RELAY_MAX_BODY",
@@ -46,6 +49,7 @@ MEBIBYTE = 1024 * 1024
 )
 @click.option(
     "--log-format",
+    cls=Flag,
     type=click.Choice(["text", "json"]),
     envvar="RELAY_LOG_FORMAT",
     default="text",
@@ -54,6 +58,7 @@ MEBIBYTE = 1024 * 1024
 )
 @click.option(
     "--log-level",
+    cls=Flag,
     type=click.Choice(["debug", "info", "warning", "error"]),
     envvar="RELAY_LOG_LEVEL",
     default="info",

@@ -2,9 +2,10 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Literal
 
 import click
@@ -15,6 +16,9 @@ from rich.text import Text
 
 from relay.model import Json
 
+WIDE = 120
+"""From this many columns on lists show whole ids and whole times."""
+
 UNWRAPPED = 2000
 """Columns of a console that is no terminal: programs want a line to be a line."""
 
@@ -24,6 +28,11 @@ STYLES = {"delivered": "green", "pending": "yellow", "retry": "yellow", "dead": 
 def width() -> int:
     """The terminal's columns, or `UNWRAPPED`."""
     return Console().width if sys.stdout.isatty() else UNWRAPPED
+
+
+def is_wide() -> bool:
+    """True into a file or a pipe, and on a terminal with room."""
+    return width() >= WIDE
 
 
 def put(*shown: RenderableType, indent: int = 0) -> None:
@@ -69,18 +78,29 @@ def note(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
-def table(*columns: str, right: Sequence[str] = (), folds: Sequence[str] = (), headed: bool = True) -> Table:
+def table(
+    *columns: str,
+    right: Sequence[str] = (),
+    folds: Sequence[str] = (),
+    headed: bool = True,
+    widths: Mapping[str, int] = MappingProxyType({}),
+) -> Table:
     """Columns under their headings: those in `right` are numbers, those in `folds` give way where it is narrow."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=headed)
     for name in columns:
         justify: Literal["right", "left"] = "right" if name in right else "left"
-        made.add_column(name, justify=justify, no_wrap=name not in folds, overflow="fold")
+        made.add_column(name, justify=justify, no_wrap=name not in folds, overflow="fold", width=widths.get(name))
     return made
 
 
 def cell(text: object, style: str = "") -> Text:
     """What fits a table or one line: a line end is escaped too."""
     return Text(printable(str(text)), style)
+
+
+def clipped(text: str, size: int = 48) -> str:
+    """`text`, at most so long: one odd value must not push everybody's columns away."""
+    return text if len(text) <= size else text[: size - 1] + "…"
 
 
 def block(text: str) -> Text:

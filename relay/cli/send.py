@@ -14,11 +14,12 @@ import click
 
 from relay.amocrm import form, samples
 from relay.cli import NotDone
-from relay.cli.options import config_option, load
+from relay.cli.options import Flag, config_option, load
 from relay.cli.screen import printable
 from relay.cli.show import readable
 from relay.cli.values import Address, address
 from relay.model import Source
+from relay.routes.fields import WON_AND_LOST, is_status
 
 PATIENCE = 10
 """Seconds we wait for an answer; amoCRM waits 2."""
@@ -51,16 +52,25 @@ def web_address(text: str) -> str:
 
 
 def fields(texts: Sequence[str]) -> dict[str, str]:
-    """`("status_id=142",)` -> {"status_id": "142"}; a name may be a dotted path."""
+    """`("old_status_id=won",)` -> {"old_status_id": "142"}; a name may be a dotted path."""
     pairs = [text.partition("=") for text in texts]
     if wrong := [name for name, equals, _ in pairs if not name or not equals]:
         raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", param_hint="--set")
-    return {name: value for name, _, value in pairs}
+    if wrong := [name for name, _, _ in pairs if "[" in name or "]" in name]:
+        dotted = wrong[0].replace("]", "").replace("[", ".")
+        raise click.BadParameter(f"{wrong[0]!r}: write a path with dots, like {dotted}", param_hint="--set")
+    return {name: WON_AND_LOST.get(value, value) if is_status(name) else value for name, _, value in pairs}
 
 
 @click.command("send")
 @click.option("--event", type=click.Choice(samples.TYPES), metavar="TYPE", help=f"One of {', '.join(samples.TYPES)}.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Give a field of the event this value.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Give a field of the event this value; a dotted path goes deeper: tags.0.name=web.",
+)
 @click.option("--account", metavar="ID|SUBDOMAIN", help="Whose webhook it is; ID/SUBDOMAIN for both.")
 @click.option("--body", type=click.File("rb"), metavar="FILE", help="Post these bytes instead; - is standard input.")
 @click.option(
@@ -69,6 +79,7 @@ def fields(texts: Sequence[str]) -> dict[str, str]:
 @click.option("--source", metavar="NAME", help="Which source, if the routes file has several.")
 @click.option(
     "--listen",
+    cls=Flag,
     type=address,
     metavar="HOST:PORT",
     envvar="RELAY_LISTEN",
@@ -95,7 +106,7 @@ def send(
     """Post a webhook exactly as amoCRM would.
 
     \b
-    relay send --event leads.status --set pipeline_id=7 --set status_id=142
+    relay send --event leads.status --set pipeline_id=7 --set status_id=won
     relay send --event contacts.add --set name="Ann Example" --dry-run
     relay send --body body.form --url https://relay.example/hooks/crm/TOKEN
     """  # noqa: D301  # \b is click's sign for "keep these lines"
@@ -103,11 +114,12 @@ def send(
         raise click.UsageError("say what to post: --event TYPE, or --body FILE")
     if body is not None and (settings or account):
         raise click.UsageError("--set and --account are for --event: the bytes of --body go as they are")
+    given = fields(settings)
     if url is None:
         chosen = _source(config_path, source)
         account = account or min(chosen.accounts, default=None)
         url = f"http://{_reachable(listen)}/hooks/{chosen.name}/{chosen.tokens[0].reveal()}"
-    content = body.read() if body else _sample(event or "", fields(settings), account)
+    content = body.read() if body else _sample(event or "", given, account)
     good = [_posted(url, content, dry_run) for _ in range(count)]
     raise click.exceptions.Exit(0 if all(good) else 1)
 

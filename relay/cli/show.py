@@ -12,7 +12,8 @@ from rich.text import Text
 
 from relay.cli import NotDone, documents
 from relay.cli.filters import named
-from relay.cli.options import asynchronous, json_option, store_option, visiting
+from relay.cli.options import asynchronous, config_option, json_option, store_option, targets_now, visiting
+from relay.cli.outlook import Scene, outlook
 from relay.cli.screen import (
     block,
     cell,
@@ -26,17 +27,18 @@ from relay.cli.screen import (
     state,
     table,
 )
-from relay.model import State, Webhook
+from relay.model import Webhook
 from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord
 
 
 @click.command("show")
 @click.argument("id_", metavar="ID")
 @click.option("--raw", is_flag=True, help="Print the body alone, byte for byte.")
+@config_option
 @store_option
 @json_option
 @asynchronous
-async def show(id_: str, raw: bool, store_path: Path, as_json: bool) -> None:
+async def show(id_: str, raw: bool, config_path: Path, store_path: Path, as_json: bool) -> None:
     """Show one webhook: its events, deliveries and every attempt.
 
     ID is a webhook's or an event's, or as much of its start as is needed to tell it from others. An event's id shows
@@ -48,15 +50,16 @@ async def show(id_: str, raw: bool, store_path: Path, as_json: bool) -> None:
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_path) as store:
         record, _ = await named(store, id_)
+        status = await store.status()
     if raw:
         _print_raw(record.webhook.body)
     elif as_json:
         print_json(documents.whole(record))
     else:
-        now = datetime.now(UTC)
-        _print_webhook(record.webhook, now)
+        scene = Scene(now=datetime.now(UTC), status=status, routed=targets_now(config_path))
+        _print_webhook(record.webhook, scene.now)
         for event in record.events:
-            _print_event(event, now)
+            _print_event(event, scene)
 
 
 def _print_raw(body: bytes) -> None:
@@ -99,20 +102,20 @@ def readable(body: bytes) -> str:
 # ---- its events
 
 
-def _print_event(event: EventRecord, now: datetime) -> None:
+def _print_event(event: EventRecord, scene: Scene) -> None:
     put("", Text.assemble(("event    ", "dim"), cell(event.id, "bold")))
     put(block(json_text(documents.parsed(event))), indent=4)
     if not event.deliveries:
         put("owed to no target", indent=2)
     for delivery in event.deliveries:
-        put(_standing(delivery, now), indent=2)
+        put(_standing(delivery, scene), indent=2)
         if delivery.attempts:
             put(_attempts(delivery.attempts), indent=4)
 
 
-def _standing(delivery: DeliveryRecord, now: datetime) -> Text:
+def _standing(delivery: DeliveryRecord, scene: Scene) -> Text:
     """`warehouse  pending: attempt 3 in 4 min  (routes offer-made)`."""
-    more = outlook(delivery, now)
+    more = outlook(delivery, scene)
     return Text.assemble(
         cell(delivery.target, "bold"),
         "  ",
@@ -120,19 +123,6 @@ def _standing(delivery: DeliveryRecord, now: datetime) -> Text:
         cell(f": {more}" if more else ""),
         cell(f"  (routes {', '.join(delivery.routes)})", "dim"),
     )
-
-
-def outlook(delivery: DeliveryRecord, now: datetime) -> str:
-    """What is next for it, or why it is dead; nothing more to say of the delivered."""
-    if delivery.state is not State.PENDING:
-        return delivery.why
-    if delivery.claimed:
-        return f"attempt {delivery.attempt} is being made"
-    if delivery.due_at is None:
-        return "an older one goes first"
-    if delivery.due_at <= now:
-        return f"attempt {delivery.attempt + 1} is due"
-    return f"attempt {delivery.attempt + 1} in {length(delivery.due_at - now)}"
 
 
 def _attempts(attempts: Sequence[AttemptRecord]) -> Table:

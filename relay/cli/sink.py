@@ -17,9 +17,10 @@ from rich.cells import set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from relay.amocrm import events, form
 from relay.cli.screen import printable
 from relay.cli.values import Address, address, duration
-from relay.errors import Misconfigured
+from relay.errors import Misconfigured, Unreadable
 from relay.model import Json
 
 LARGEST_BODY = 64 * 1024 * 1024
@@ -81,8 +82,18 @@ class Received:
     def type(self) -> str:
         """`leads.status`; `-` if the body does not say."""
         content = self.content
+        if isinstance(content, str):
+            return self._form_type()
         said = content.get("type") if isinstance(content, dict) else None
         return said if isinstance(said, str) else "-"
+
+    def _form_type(self) -> str:
+        """As amoCRM's own encoding says it, which a target of `format: form` gets."""
+        try:
+            tree = form.decode(self.body, self.headers.get("content-type", ""))
+            return events.read(tree, source="", received_at=self.at, new_id=str)[0].type
+        except Unreadable:
+            return "-"
 
     def header(self, name: str) -> str:
         """`-` if it did not come."""
@@ -178,14 +189,14 @@ def command(
     bodies: bool,
     as_json: bool,
 ) -> None:
-    r"""Be a target: print what arrives, and fail on request.
+    """Be a target: print what arrives, and fail on request.
 
     \b
     relay sink                                 takes everything
     relay sink --fail-first 2 --retry-after 5  503 twice for each event, then 200
     relay sink --status 410                    refuses everything
     relay sink --delay 20s                     is too slow for most time-outs
-    """
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
     manners = Manners(status=status, fail_first=fail_first or 0, delay=delay or timedelta(), retry_after=retry_after)
     show = _print_json if as_json else partial(_print, Console(highlight=False), bodies)
     asyncio.run(_serve(listen, receiver(show, manners), manners))

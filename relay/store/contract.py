@@ -238,6 +238,10 @@ class Store(Protocol):
 class Archive(Store, Protocol):
     """What operators ask of a store and change in it, beside a running daemon. An act and its audit are one commit."""
 
+    async def starting(self, start: str, *, limit: int) -> list[str]:
+        """At most `limit` ids of webhooks that start so, or that have an event whose id does; in no order."""
+        ...
+
     async def find(self, wanted: Filter, *, limit: int, before: int | None = None) -> list[DeliveryRecord]:
         """Deliveries, newest first, without their attempts; `before` a `seq`, to page on."""
         ...

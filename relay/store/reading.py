@@ -82,12 +82,7 @@ def count(cursor: apsw.Cursor, wanted: Filter) -> dict[str, int]:
 
 def show(cursor: apsw.Cursor, id_: str) -> WebhookRecord | None:
     """By its own id, an event's, or the start of either; None if none or several fit."""
-    pattern = id_.replace("*", "").replace("?", "").replace("[", "") + "*"
-    found = rows(
-        cursor,
-        f"{_WEBHOOK} where id glob :id or seq in (select webhook from events where id glob :id) limit 2",
-        {"id": pattern},
-    )
+    found = _starting(cursor, id_, 2)
     if len(found) != 1:
         return None
     webhook = _webhook(found[0])
@@ -97,6 +92,20 @@ def show(cursor: apsw.Cursor, id_: str) -> WebhookRecord | None:
         (webhook.id,),
     )
     return WebhookRecord(webhook=webhook, events=tuple(_event(cursor, *row) for row in events))
+
+
+def starting(cursor: apsw.Cursor, start: str, limit: int) -> list[str]:
+    """Ids of webhooks, for their own or an event's."""
+    return [row[0] for row in _starting(cursor, start, limit)]
+
+
+def _starting(cursor: apsw.Cursor, start: str, limit: int) -> list[Row]:
+    pattern = start.replace("*", "").replace("?", "").replace("[", "") + "*"
+    return rows(
+        cursor,
+        f"{_WEBHOOK} where id glob :id or seq in (select webhook from events where id glob :id) limit :n",
+        {"id": pattern, "n": limit},
+    )
 
 
 def unparsed(cursor: apsw.Cursor, limit: int, after: str) -> list[Webhook]:

@@ -128,6 +128,9 @@ class SqliteStore:
 
     # ---- what operators ask
 
+    async def starting(self, start: str, *, limit: int) -> list[str]:
+        return await self._read(lambda cursor: reading.starting(cursor, start, limit))
+
     async def find(self, wanted: Filter, *, limit: int, before: int | None = None) -> list[DeliveryRecord]:
         return await self._read(lambda cursor: reading.find(cursor, wanted, limit, before))
 

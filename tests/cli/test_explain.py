@@ -67,8 +67,20 @@ def test_an_unparsed_webhook_is_explained_by_why_it_cannot_be_read(run: Run, kep
 
 def test_what_is_neither_file_nor_id_is_told(run: Run, kept: Path) -> None:
     ended = run("explain", "0fffffff")
-    assert ended.exit_code == 1
-    assert "an id that starts with '0fffffff'" in ended.stderr
+    assert (ended.exit_code, ended.stderr) == (
+        1,
+        "relay: no such file, and no id in the store starts with '0fffffff'\n",
+    )
+
+
+def test_a_name_that_can_only_be_a_files_needs_no_store(run: Run) -> None:
+    ended = run("explain", "nosuch.form")
+    assert (ended.exit_code, ended.stderr) == (1, "relay: no such file, and no such id in the store: 'nosuch.form'\n")
+
+
+def test_a_url_that_comes_from_a_default_says_where_it_leads(run: Run, folder: Path, body: str) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.replace("https://bot.example/amocrm", "${BOT:-http://127.0.0.1:9/in}"))
+    assert "sales-bot  POST http://127.0.0.1:9/in\n" in run("explain", body).stdout
 
 
 def test_a_file_that_cannot_be_read_is_one_line(run: Run, folder: Path) -> None:

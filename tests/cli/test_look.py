@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from relay.amocrm import form, samples
-from relay.store.contract import Archive
+from relay.store.contract import Archive, Condition
+from relay.store.lock import Lock
 from tests.cli.conftest import (
     CALL,
     CONTACT,
@@ -17,12 +18,15 @@ from tests.cli.conftest import (
     MINUTE,
     NOON,
     OFFER,
+    OK,
     ROUTES,
+    SECRETS,
     Run,
     Use,
     event_of,
     keep,
     on_terminal,
+    settle,
 )
 
 
@@ -69,6 +73,44 @@ def test_status_works_without_a_routes_file(run: Run, kept: Path) -> None:
     assert "relay check" in ended.stderr
 
 
+def test_where_nobody_wrote_a_routes_file_status_shows_every_target_of_the_store(
+    run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.replace("sales-bot", "quiet"))
+
+    async def use(store: Archive) -> None:
+        kept = await keep(store, "019ab000-0009-7000-8000-000000000000", form.encode(samples.body("leads.mail_in")))
+        await settle(store, kept["quiet"], OK)
+
+    refill(use)
+    (folder / "routes.yaml").unlink()
+    ended = run("status", "--json")
+    assert ended.stderr == "no routes.yaml here\n"
+    assert [each["target"] for each in json.loads(ended.stdout)["targets"]] == ["quiet", "sales-bot", "warehouse"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["list"], ["show", OFFER], ["explain", OFFER], ["reparse", "--dry-run"]], ids=" ".join
+)
+def test_looking_needs_no_secrets(run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    before = run(*arguments)
+    for name in SECRETS:
+        monkeypatch.delenv(name)
+    after = run(*arguments)
+    assert (after.exit_code, after.stderr) == (before.exit_code, before.stderr)
+    assert [line for line in after.stdout.splitlines() if "webhook-timestamp" not in line] == [
+        line for line in before.stdout.splitlines() if "webhook-timestamp" not in line
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["run"], ["send", "--event", "leads.chat"]], ids=" ".join)
+def test_whatever_uses_secrets_demands_them(run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.delenv("CRM_TOKEN")
+    ended = run(*arguments)
+    assert ended.exit_code == 1
+    assert "sources.crm.token: the variable CRM_TOKEN is not set or empty" in ended.output
+
+
 # ---- list
 
 
@@ -109,7 +151,7 @@ def test_paging_skips_nothing_also_within_an_event(run: Run, kept: Path) -> None
 def test_a_full_page_says_how_to_go_on(run: Run, kept: Path) -> None:
     assert run("list", "--limit", "1").stderr == "more: --before 3\n"
     assert run("list").stderr == ""
-    assert run("list", "--target", "nobody").stderr == "no deliveries\n"
+    assert run("list", "--entity", "task").stderr == "no deliveries\n"
 
 
 def test_into_a_pipe_a_delivery_is_one_plain_line(run: Run, kept: Path) -> None:
@@ -123,9 +165,102 @@ def test_into_a_pipe_a_delivery_is_one_plain_line(run: Run, kept: Path) -> None:
 def test_a_list_fits_80_columns_with_ids_that_show_accepts(run: Run, kept: Path) -> None:
     lines = plain(on_terminal("list"))
     assert max(map(len, lines)) <= 80
-    assert lines[2].split() == [CALL[:18], "11-22", "12:00:00", "leads.call_in", "77", "sales-bot", "pending"]
-    assert len(lines) == 5, "a delivery a line"
-    assert [run("show", line.split()[0]).exit_code for line in lines[1:]] == [0, 0, 0, 0]
+    assert lines[3].split() == [CALL[:18], "11-22", "12:00:00", "leads.call_in", "77", "sales-bot", "pending"]
+    assert lines[2::2] == [
+        "    1 attempt; cut off; made again at the next start",
+        "    1 attempt; attempt 2 is due",
+        "    1 attempt",
+        "    2 attempts; 400 is in dead_on",
+    ]
+    assert [run("show", line.split()[0]).exit_code for line in lines[1::2]] == [0, 0, 0, 0]
+
+
+def test_the_state_that_was_asked_for_gives_its_room_to_the_attempts(kept: Path) -> None:
+    lines = plain(on_terminal("list", "--state", "dead"))
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["ID", "ARRIVED", "(UTC)", "EVENT", "TARGET", "ATTEMPTS"]
+    assert lines[1].split()[-2:] == ["warehouse", "2"]
+    assert lines[2:] == ["    400 is in dead_on"]
+
+
+def test_a_list_has_the_same_headings_wherever_it_goes(run: Run, kept: Path) -> None:
+    for arguments in (["list"], ["list", "--unparsed"]):
+        piped = re.split(" {2,}", run(*arguments).stdout.splitlines()[0])
+        narrow, wide = (re.split(" {2,}", plain(on_terminal(*arguments, columns=n))[0].strip()) for n in (100, 160))
+        assert narrow == piped[: len(narrow)]
+        assert wide == piped
+
+
+def test_an_id_that_is_long_pushes_no_column_away(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:
+    body = b"leads[add][0][id]=" + b"9" * 2000
+
+    async def use(store: Archive) -> None:
+        await keep(store, "019ab000-0009-7000-8000-000000000000", body)
+
+    refill(use)
+    assert max(map(len, run("list").stdout.splitlines())) < 250
+    for columns in (40, 60, 80):
+        lines = plain(on_terminal("list", columns=columns))
+        assert max(map(len, lines)) <= 80
+        assert any(line.startswith("019ab000-0009") for line in lines)
+
+
+# ---- what is said of the pending
+
+
+def outlooks(run: Run, *arguments: str) -> dict[str, str]:
+    """Event -> its note."""
+    lines = [re.split(" {2,}", line) for line in run("list", "--state", "pending", *arguments).stdout.splitlines()]
+    return {line[0]: line[6] for line in lines[1:]}
+
+
+def test_what_a_daemon_had_begun_is_cut_off_without_it(run: Run, kept: Path) -> None:
+    assert outlooks(run)[event_of(CONTACT)] == "cut off; made again at the next start"
+    lock = Lock(kept)
+    try:
+        assert outlooks(run)[event_of(CONTACT)] == "attempt 1 is being made"
+    finally:
+        lock.release()
+
+
+def test_a_delivery_to_a_target_that_is_gone_is_parked(run: Run, kept: Path, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.replace("sales-bot", "new-bot"))
+    assert outlooks(run)[event_of(CALL)] == "parked: no such target now"
+    assert outlooks(run, "-c", "nowhere.yaml")[event_of(CALL)] == "attempt 2 is due"
+
+
+def test_a_delivery_to_a_paused_or_held_target_waits(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:
+    held = Condition(health="open", since=NOON, as_of=NOON, error="503")
+    refill(lambda store: store.report({"sales-bot": held}))
+    assert outlooks(run)[event_of(CALL)] == "attempt 2 is due", "nobody holds it while no daemon runs"
+    lock = Lock(kept)
+    try:
+        assert outlooks(run)[event_of(CALL)] == "waits: the target is held"
+        run("pause", "sales-bot")
+        assert outlooks(run)[event_of(CALL)] == "waits: the target is paused"
+    finally:
+        lock.release()
+
+
+# ---- names that nothing has
+
+
+def test_a_name_that_nothing_has_is_doubted(run: Run, kept: Path, folder: Path) -> None:
+    said = run("list", "--target", "warehous", "--route", "offer", "--entity", "lead", "--action", "stauts").stderr
+    assert said.splitlines() == [
+        "no deliveries",
+        "no target 'warehous' (did you mean 'warehouse'?)",
+        "no route 'offer' (did you mean 'offer-made'?)",
+        "no entity 'lead' (did you mean 'leads'?)",
+        "no action 'stauts' (did you mean 'status'?)",
+    ]
+
+
+def test_a_name_that_only_the_store_knows_is_not_doubted(run: Run, kept: Path, folder: Path) -> None:
+    (folder / "routes.yaml").unlink()
+    since = ["--since", "1m"]
+    assert run("list", "--target", "sales-bot", "--route", "offer-made", *since).stderr == "no deliveries\n"
+    assert run("list", "--target", "sales-bto", *since).stderr.endswith("(did you mean 'sales-bot'?)\n")
 
 
 def test_a_wide_terminal_shows_whole_ids_and_what_is_next(kept: Path) -> None:

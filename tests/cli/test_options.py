@@ -65,3 +65,15 @@ def test_an_age_is_counted_back_from_now(text: str, age: timedelta) -> None:
 def test_what_is_no_time_is_misuse(text: str) -> None:
     with pytest.raises(click.BadParameter, match="neither a time like"):
         instant(text)
+
+
+def test_misuse_is_said_of_the_flag_or_of_the_variable_that_it_came_from(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Invalid value for '--listen': '8080' is not" in run("run", "--listen", "8080").stderr
+    monkeypatch.setenv("RELAY_LISTEN", "8081")
+    monkeypatch.setenv("RELAY_STORE", "relay.db")
+    assert "Invalid value for the variable RELAY_STORE: a store is written" in run("list").stderr
+    monkeypatch.delenv("RELAY_STORE")
+    assert "Invalid value for the variable RELAY_LISTEN: '8081' is not" in run("run").stderr
+    assert "Invalid value for '--listen': '8080' is not" in run("run", "--listen", "8080").stderr

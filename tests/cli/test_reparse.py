@@ -59,7 +59,9 @@ def test_an_account_that_is_not_welcome_stays_out(run: Run, kept: Path, folder: 
 
 def test_a_charset_that_nobody_knows_reads_nothing(run: Run, kept: Path) -> None:
     ended = run("reparse", GARBLED, "--charset", "klingon")
-    assert (ended.exit_code, "unknown charset 'klingon'" in ended.stdout) == (1, True)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "'klingon' is not one of 'utf-8'" in ended.stderr
+    assert run("reparse", CYRILLIC, "--charset", "CP1251").exit_code == 0
 
 
 def test_with_nothing_unparsed_there_is_nothing_to_do(run: Run, folder: Path, refill: Callable[[Use], None]) -> None:

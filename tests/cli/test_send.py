@@ -178,6 +178,24 @@ def test_what_makes_no_sense_is_misuse(run: Run, arguments: list[str]) -> None:
     assert run("send", *arguments).exit_code == 2
 
 
+def test_a_path_in_brackets_is_refused_with_the_one_in_dots(run: Run) -> None:
+    ended = run("send", "--event", "leads.update", "--set", "tags[0][name]=web", "--dry-run")
+    assert (ended.exit_code, "write a path with dots, like tags.0.name" in ended.stderr) == (2, True)
+    assert (
+        "[tags][0][name]=web" in run("send", "--event", "leads.update", "--set", "tags.0.name=web", "--dry-run").stdout
+    )
+
+
+def test_won_and_lost_are_words_in_status_fields_alone(run: Run) -> None:
+    settings = ["--set", "status_id=won", "--set", "old_status_id=lost", "--set", "name=won"]
+    shown = run("send", "--event", "leads.status", *settings, "--dry-run").stdout
+    assert [line.partition("[0]")[2] for line in shown.splitlines() if "status_id" in line or "name" in line] == [
+        "[status_id]=142",
+        "[old_status_id]=143",
+        "[name]=won",
+    ]
+
+
 def test_a_url_is_shown_without_its_secrets() -> None:
     assert masked("http://127.0.0.1:8080/hooks/crm/secret") == "http://127.0.0.1:8080/hooks/crm/***"
     assert masked("https://user:pass@x.example/hooks/crm/secret?k=v#f") == "https://x.example/hooks/crm/***"

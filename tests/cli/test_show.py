@@ -31,7 +31,7 @@ def test_it_shows_the_body_the_event_and_every_attempt(run: Run, kept: Path) -> 
 
 def test_what_is_next_is_told(run: Run, kept: Path) -> None:
     assert "sales-bot  pending: attempt 2 is due" in run("show", CALL).stdout
-    assert "warehouse  pending: attempt 1 is being made" in run("show", CONTACT).stdout
+    assert "warehouse  pending: cut off; made again at the next start" in run("show", CONTACT).stdout
 
 
 def test_an_unparsed_webhook_says_why(run: Run, kept: Path) -> None:
@@ -75,11 +75,19 @@ def test_as_json_it_is_one_document(run: Run, kept: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("id_", ["0fff", "019ab000", "*", "", "[a-z]*"])
-def test_an_id_that_names_nothing_or_several_is_told(run: Run, kept: Path, id_: str) -> None:
+@pytest.mark.parametrize("id_", ["0fff", "*", "", "[a-z]*", "019AB000"])
+def test_an_id_that_names_nothing_is_told(run: Run, kept: Path, id_: str) -> None:
     ended = run("show", id_)
     assert (ended.exit_code, ended.stdout) == (1, "")
-    assert "no webhook or event, or more than one" in ended.stderr
+    assert ended.stderr == f"relay: no id in the store starts with {id_!r}\n"
+
+
+def test_of_an_id_that_names_several_some_are_told(run: Run, kept: Path) -> None:
+    ended = run("show", "019ab000")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("relay: several webhooks have an id that starts with '019ab000': 019ab000-")
+    assert ended.stderr.count(", ") == 4
+    assert ended.stderr.endswith(", …\n")
 
 
 def test_a_wildcard_is_no_id_even_where_only_one_could_be_meant(run: Run, refill: Callable[[Use], None]) -> None:

@@ -118,6 +118,17 @@ def test_a_request_that_is_not_the_relays_is_a_line_too() -> None:
     assert line(stranger).plain.split()[1:] == ["-", "-", "attempt", "-", "unsigned", "503"]
 
 
+def test_a_form_is_named_by_the_event_in_it() -> None:
+    assert line(received(b"leads%5Bcall_in%5D%5B0%5D%5Bid%5D=7")).plain.split()[1] == "leads.call_in"
+    assert line(received(b"contacts[add][0][type]=company")).plain.split()[1] == "companies.add"
+    assert line(received(b"hello=world")).plain.split()[1] == "-"
+
+
+@given(st.binary())
+def test_whatever_comes_is_a_line(content: bytes) -> None:
+    assert line(received(content)).plain.isprintable()
+
+
 @given(st.text(), st.text(), st.text())
 def test_a_line_fits_eighty_columns_and_stays_one_line(type_: str, event_id: str, attempt: str) -> None:
     content = json.dumps({"type": type_}).encode()

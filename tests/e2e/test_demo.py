@@ -18,6 +18,7 @@ async def test_the_demo_ends_with_everything_delivered_and_says_where_to_look_ne
     for event in TYPES:
         assert f"{event:<17}kept, owed to" in printed
     assert printed.count("attempt 1, 503: again in") == 2
+    assert [line for line in printed.splitlines() if line != line.rstrip()] == []
     assert "README.md" in printed.partition("Look next")[2]
 
 
@@ -29,10 +30,13 @@ async def test_what_the_demo_says_to_type_can_be_typed_until_ctrl_c() -> None:
         async with asyncio.timeout(PATIENCE):
             printed = (await demo.stdout.readuntil(b"Ctrl-C ends it")).decode()
         commands = [line.split() for line in printed.partition("Look next")[2].splitlines() if "--" in line]
-        assert [command[3] for command in commands] == ["status", "show", "send"]
-        for command in commands:
-            code, _, complaint = await run(*command)
-            assert code == 0, complaint
+        assert [command[3] for command in commands] == ["status", "show", "explain", "send"]
+        shown = [await run(*command) for command in commands]
+        assert [(code, complaint) for code, _, complaint in shown] == [(0, "")] * 4
+        assert [line.split()[::5] for line in shown[0][1].splitlines()[1:3]] == [
+            ["sales-bot", "yes"],
+            ["warehouse", "yes"],
+        ]
         demo.send_signal(signal.SIGINT)
         async with asyncio.timeout(PATIENCE):
             assert await demo.wait() == 0

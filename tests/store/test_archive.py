@@ -26,6 +26,19 @@ async def due(store: Archive, at: datetime, target: str = "bot") -> list[int]:
     return [int(each.event_id[-4:]) for each in await claim(store, target, limit=1000, now=at)]
 
 
+# ---- starts of ids
+
+
+async def test_a_start_of_an_id_finds_every_webhook_that_it_could_mean(store: Archive) -> None:
+    await store.keep(webhook(1), [routed(1), routed(2)])
+    await store.keep(webhook(2), [routed(13)])
+    assert sorted(await store.starting("webhook-", limit=9)) == ["webhook-0001", "webhook-0002"]
+    assert sorted(await store.starting("event-00", limit=9)) == ["webhook-0001", "webhook-0002"]
+    assert await store.starting("event-000", limit=9) == ["webhook-0001"]
+    assert len(await store.starting("webhook-", limit=1)) == 1
+    assert await store.starting("nothing", limit=9) == []
+
+
 # ---- replay
 
 

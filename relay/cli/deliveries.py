@@ -1,0 +1,78 @@
+"""Deliveries -> a table: each on a line or, where a terminal is too narrow for that, with a second line below it."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.text import Text
+
+from relay.cli.outlook import Scene, outlook
+from relay.cli.screen import cell, clipped, is_wide, put, rfc3339, short_time, starts, state, table, width
+from relay.store.contract import DeliveryRecord
+
+GAP = 2
+RIGHT = ("ATTEMPTS",)
+FOLDS = ("EVENT", "TARGET", "NOTE")
+
+Row = Mapping[str, Text]
+"""A cell for each column, in their order."""
+
+
+def show(page: Sequence[DeliveryRecord], scene: Scene, *, hide_state: bool) -> None:
+    """Print them; `hide_state`: all have the one that was asked for, so that a narrow terminal need not show it."""
+    ids = {} if is_wide() else starts([each.event_id for each in page])
+    rows = [_row(each, ids.get(each.event_id, each.event_id), scene) for each in page]
+    if is_wide():
+        shown = table(*rows[0], right=RIGHT, folds=FOLDS)
+        for row in rows:
+            shown.add_row(*row.values())
+        put(shown)
+    else:
+        _put_narrow([name for name in rows[0] if name != "NOTE" and not (name == "STATE" and hide_state)], rows)
+
+
+def _row(record: DeliveryRecord, id_: str, scene: Scene) -> Row:
+    arrived = rfc3339(record.received_at) if is_wide() else short_time(record.received_at)
+    return {
+        "ID": cell(id_),
+        "ARRIVED (UTC)": cell(arrived),
+        "EVENT": cell(f"{clipped(record.entity)}.{clipped(record.action)} {clipped(record.entity_id)}".rstrip()),
+        "TARGET": cell(record.target),
+        "STATE": state(record.state),
+        "ATTEMPTS": cell(record.attempt),
+        "NOTE": cell(outlook(record, scene)),
+    }
+
+
+# ---- on a narrow terminal
+
+
+def _put_narrow(columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """What is noted goes below; the number of attempts too if there is no room for it."""
+    counted = sum(_natural(columns, rows).values()) + GAP * len(columns) <= width()
+    if not counted:
+        columns = columns[:-1]
+    widths = _fitted(_natural(columns, rows), width() - GAP * len(columns))
+    put(table(*columns, right=RIGHT, widths=widths))
+    for row in rows:
+        line = table(*columns, right=RIGHT, folds=FOLDS, headed=False, widths=widths)
+        line.add_row(*(row[name] for name in columns))
+        put(line)
+        if below := row["NOTE"].plain if counted else _told(row):
+            put(Text(below, "dim"), indent=4)
+
+
+def _told(row: Row) -> str:
+    """`2 attempts; 400 is in dead_on`."""
+    attempts = "1 attempt" if row["ATTEMPTS"].plain == "1" else f"{row['ATTEMPTS'].plain} attempts"
+    return "; ".join(filter(None, (attempts, row["NOTE"].plain)))
+
+
+def _natural(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, int]:
+    return {name: max(len(name), *(row[name].cell_len for row in rows)) for name in columns}
+
+
+def _fitted(widths: dict[str, int], room: int) -> dict[str, int]:
+    """The widest of those that fold gives way, until there is room for all or nothing is left to give."""
+    foldable = [name for name in widths if name in FOLDS]
+    while sum(widths.values()) > room and any(widths[name] > len(name) for name in foldable):
+        widths[max(foldable, key=widths.__getitem__)] -= 1
+    return widths

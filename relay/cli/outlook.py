@@ -1,0 +1,45 @@
+"""A delivery and how things stand -> what is next for it, in words."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from relay.cli.screen import length
+from relay.model import State
+from relay.store.contract import DeliveryRecord, Standing, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What the future of a delivery depends on. `routed` are the targets there are; None if nobody knows."""
+
+    now: datetime
+    status: Status = field(default_factory=Status)
+    routed: Collection[str] | None = None
+
+
+def outlook(delivery: DeliveryRecord, scene: Scene) -> str:
+    """What is next for it, or why it is dead; nothing more to say of the delivered."""
+    if delivery.state is not State.PENDING:
+        return delivery.why
+    if scene.routed is not None and delivery.target not in scene.routed:
+        return "parked: no such target now"
+    running = scene.status.owner is not None
+    if delivery.claimed and running:
+        return f"attempt {delivery.attempt} is being made"
+    standing = scene.status.targets.get(delivery.target, Standing())
+    if standing.pause:
+        return "waits: the target is paused"
+    if delivery.claimed:
+        return "cut off; made again at the next start"
+    if running and standing.condition and standing.condition.health != "ok":
+        return "waits: the target is held"
+    return _when(delivery, scene.now)
+
+
+def _when(delivery: DeliveryRecord, now: datetime) -> str:
+    if delivery.due_at is None:
+        return "an older one goes first"
+    if delivery.due_at <= now:
+        return f"attempt {delivery.attempt + 1} is due"
+    return f"attempt {delivery.attempt + 1} in {length(delivery.due_at - now)}"
