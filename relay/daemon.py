@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TypeAlias
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -34,9 +35,13 @@ from relay.store.sqlite import SqliteStore
 
 INTAKE_GRACE = 2.0  # seconds for requests that are being answered when we stop
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; with the rest the exit takes at most 8 s
+STOP_LIMIT = 7.5  # seconds; a supervisor is promised 8
 PROBE_TIMEOUT = 1.5  # seconds; the same as a webhook is given
 PROBE_EVERY = 5.0
 WATCH_EVERY = 0.5  # seconds; a changed routes file is loaded when it was the same twice
+
+
+Stamp: TypeAlias = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,7 @@ def utc_now() -> datetime:
 class Relay:
     """A relay that runs; `running` makes it. `ended` is set when it should not go on, `exit_code` says how it went."""
 
-    def __init__(self, settings: Settings, config: Config, *, emit: Emit) -> None:
+    def __init__(self, settings: Settings, config: Config, loaded: "Stamp", *, emit: Emit) -> None:
         self.settings = settings
         self.config = config
         self.ended = asyncio.Event()
@@ -70,7 +75,7 @@ class Relay:
         self._tell = emit
         self._reloads: set[asyncio.Task[Reloaded]] = set()
         self._reloading = asyncio.Lock()
-        self._loaded = _stamp(settings.config)
+        self._loaded = loaded
         self._unready: str | None = None
 
     def _emit(self, fact: Signal) -> None:
@@ -80,11 +85,15 @@ class Relay:
         self._tell(fact)
 
     def end(self, exit_code: int = 0) -> None:
-        """Ask the relay to stop; asked again, it leaves at once, which loses nothing either."""
+        """Ask the relay to stop. A failure says so in the exit code, even if it comes while we are stopping."""
+        self.exit_code = max(self.exit_code, exit_code)
+        self.ended.set()
+
+    def hear_signal(self) -> None:
+        """SIGTERM or SIGINT: stop; the second one leaves at once, which loses nothing either."""
         if self.ended.is_set():
             os._exit(1)
-        self.exit_code = exit_code
-        self.ended.set()
+        self.end()
 
     async def reload(self) -> Reloaded:
         """Swap the routes, all at once or, if the file has a problem, not at all."""
@@ -235,7 +244,8 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
     Raises RoutesInvalid, Misconfigured or a StoreError if it cannot start.
     """
     _demand_private(settings)
-    relay = Relay(settings, load(settings.config, settings.environment), emit=emit)
+    loaded = _stamp(settings.config)  # before it is read: what is written meanwhile is noticed
+    relay = Relay(settings, load(settings.config, settings.environment), loaded, emit=emit)
     async with AsyncExitStack() as stack:
         await relay.start(stack, registry)
         yield relay
@@ -246,16 +256,17 @@ async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) 
     loop = asyncio.get_running_loop()
     async with running(settings, emit=emit, registry=registry) as relay:
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, relay.end)
+            loop.add_signal_handler(number, relay.hear_signal)
         loop.add_signal_handler(signal.SIGHUP, relay.reload_soon)
         emit(Noticed(level="info", text="ready", fields=_facts(relay)))
         await relay.ended.wait()
+        loop.call_later(STOP_LIMIT, os._exit, 1)  # if a disk hangs, so would we
         emit(Noticed(level="info", text="stopping", fields={"exit_code": relay.exit_code}))
     emit(Noticed(level="info", text="stopped", fields={"exit_code": relay.exit_code}))
     return relay.exit_code
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> Stamp:
     """What differs when a file was written or replaced; None if it is not there."""
     try:
         stat = path.stat()

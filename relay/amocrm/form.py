@@ -27,9 +27,11 @@ from relay.model import Json
 Tree: TypeAlias = dict[str, Json]
 
 CONFLICTS = "_conflicts"
-MAX_PAIRS = 20_000
-MAX_BRANCHES = 50_000
+MAX_PAIRS = 10_000
+MAX_BRANCHES = 25_000
 """Brackets that one body may open: what a branch costs is time and memory, and no real body has a thousand."""
+MAX_BROKEN = 50_000
+"""Percent signs in one value that has some which escape nothing: reading those is slow, and amoCRM sends none."""
 MAX_KEY = 512
 """Bytes of one key, after unquoting."""
 
@@ -152,6 +154,8 @@ def _unescaped(raw: bytes) -> bytes:
     Quoted-printable is the same code with another sign, and Python reads that one in C.
     """
     if _NO_ESCAPE.search(raw):
+        if raw.count(b"%") > MAX_BROKEN:
+            raise Unreadable(f"more than {MAX_BROKEN} percent signs, and not all of them are escapes")
         return _ESCAPES.sub(lambda run: unhexlify(run[0].replace(b"%", b"")), raw)
     return a2b_qp(raw.replace(b"=", b"%3D").replace(b"%", b"="))
 

@@ -12,6 +12,7 @@ from relay.model import Delivery, Target
 from relay.signals import Emit
 from relay.store.contract import Condition, Store
 
+TIME_TO_SETTLE = timedelta(seconds=1)  # what times out at the last moment is still to be written down
 POLL = 1.0  # seconds; also the time within which what another process wrote is noticed
 
 
@@ -100,7 +101,7 @@ class Dispatcher:
             await self._store.release(deliveries, now=self._clock())
 
     def _retire(self, lane: Lane) -> None:
-        task = asyncio.get_running_loop().create_task(lane.stop(lane.target.timeout))
+        task = asyncio.get_running_loop().create_task(lane.stop(lane.target.timeout + TIME_TO_SETTLE))
         self._leaving[task] = lane
         task.add_done_callback(self._leaving.pop)
 

@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from relay.delivery.body import original
 from relay.delivery.breaker import Breaker, Health
@@ -18,10 +19,12 @@ from relay.delivery.queue import MAX_LENGTH, Queue
 from relay.delivery.render import render
 from relay.delivery.retry import decide
 from relay.delivery.send import Sender
-from relay.errors import StoreBusy
+from relay.errors import StoreBusy, Unreadable
 from relay.model import Delivery, Format, Order, Outcome, Reason, RetryAt, Target, Verdict
 from relay.signals import Attempted, Emit, Noticed
 from relay.store.contract import Store
+
+T = TypeVar("T")
 
 LOOK_AGAIN = timedelta(minutes=1)  # in the store, though nothing announced itself: a lease may have run out
 STORE_PAUSE = 0.25  # seconds before a write is repeated
@@ -174,15 +177,13 @@ class Lane:
             self._behind = True
             self._spawn(self._insist(lambda: self._store.release(deliveries, now=self._clock())))
 
-    async def _insist(self, write: Callable[[], Awaitable[object]]) -> None:
-        """Repeat a write until the store can take it."""
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the store until it can answer."""
         while True:
             try:
-                await write()
+                return await ask()
             except StoreBusy:
                 await asyncio.sleep(STORE_PAUSE)  # `stop` cancels it
-            else:
-                return
 
     # ---- attempts
 
@@ -237,13 +238,15 @@ class Lane:
             sent = await self._sent(delivery) if target.format is Format.FORM else None
             request = render(delivery, target, now=self._clock(), sent=sent)
             return await self._sender.send(request, timeout=target.timeout)
+        except (Unreadable, LookupError) as error:
+            return Outcome(reason=Reason.REQUEST, started_at=self._clock(), took=timedelta(), detail=str(error))
         except Exception as error:  # noqa: BLE001  one delivery that trips us must not stop the lane
             detail = f"the relay failed: {error!r}"
             return Outcome(reason=Reason.PROTOCOL, started_at=self._clock(), took=timedelta(), detail=detail)
 
     async def _sent(self, delivery: Delivery) -> bytes:
         """What amoCRM sent of this event."""
-        record = await self._store.show(delivery.event_id)
+        record = await self._insist(lambda: self._store.show(delivery.event_id))
         ids = [event.id for event in record.events] if record else []
         if record is None or delivery.event_id not in ids:
             raise LookupError("its webhook is no longer in the store")

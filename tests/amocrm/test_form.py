@@ -159,9 +159,9 @@ def test_an_empty_body_is_unreadable(body):
 
 
 def test_twenty_thousand_fields_are_read_and_one_more_is_not():
-    body = b"&".join(b"a[%d]=" % number for number in range(20_000))
-    assert len(decode(body)["a"]) == 20_000
-    with pytest.raises(Unreadable, match="more than 20000 fields"):
+    body = b"&".join(b"a[%d]=" % number for number in range(10_000))
+    assert len(decode(body)["a"]) == 10_000
+    with pytest.raises(Unreadable, match="more than 10000 fields"):
         decode(body + b"&b=")
 
 
@@ -199,12 +199,12 @@ def test_appending_is_linear_even_among_other_keys(stopwatch):
         body = b"&".join(b"a[%d]=&a[]=" % (2 * number) for number in range(pairs))
         return stopwatch(lambda: decode(body))
 
-    assert run(9_000) < 10 * run(900) * 4 + 0.25
+    assert run(4_500) < 10 * run(450) * 4 + 0.25
 
 
 @pytest.mark.parametrize("piece", [b"a&", b"a[]&", b"a%01&", b"a[b]=%00&", b"%01=%01&"])
 def test_a_tree_is_at_most_eight_times_the_body(piece, json_size):
-    body = piece * 10_000
+    body = piece * 9_000
     assert json_size(decode(body)) <= 8 * len(body)
 
 
@@ -232,10 +232,10 @@ def test_unquoting_is_that_of_urllib(pieces):
 
 def test_branches_without_end_are_unreadable_before_they_cost_much():
     deep = b"&".join(b"k%d[%s]=1" % (n, b"][".join(b"%d" % part for part in range(15))) for n in range(4_000))
-    with pytest.raises(Unreadable, match="more than 50000 branches"):
+    with pytest.raises(Unreadable, match="more than 25000 branches"):
         form.decode(deep)
 
 
 def test_json_without_end_is_unreadable_before_it_is_parsed():
-    with pytest.raises(Unreadable, match="more than 20000 commas"):
-        form.decode(b'{"leads": {"add": [' + b"1," * 20_000 + b"1]}}")
+    with pytest.raises(Unreadable, match="more than 10000 commas"):
+        form.decode(b'{"leads": {"add": [' + b"1," * 10_000 + b"1]}}")
