@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 from prometheus_client import CollectorRegistry
 
+from relay.model import Format
 from relay.observe.series import Series
 from relay.routes import lint
 from relay.routes.config import parse
@@ -74,6 +75,24 @@ def test_every_command_does_what_it_is_shown_for(folder: Path, environment: dict
     for command in shown:
         done = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+def test_a_second_shell_gets_the_variables_that_the_first_one_made(folder: Path, environment: dict[str, str]) -> None:
+    bare = {name: value for name, value in environment.items() if name not in SECRETS}
+    shown = commands()
+    set_up = shown[
+        shown.index("cp config/routes.example.yaml routes.yaml") : shown.index("relay check routes.yaml") + 1
+    ]
+    [again] = [command for command in set_up if command.startswith("set -a")]
+    for shell in ("\n".join(set_up), f"{again}\nrelay check routes.yaml"):
+        done = subprocess.run(["bash", "-c", shell], cwd=folder, env=bare, capture_output=True, text=True)
+        assert (done.returncode, ": good: " in done.stdout) == (0, True), done.stdout + done.stderr
+    assert (folder / "relay.env").stat().st_mode & 0o077 == 0, "a secret is nobody else's business"
+
+
+@pytest.mark.parametrize("format_", Format)
+def test_every_format_that_a_target_may_have_is_told(format_: Format) -> None:
+    assert f"`{format_}`" in README.split("## What a target receives")[1].split("\n## ")[0]
 
 
 @pytest.mark.parametrize("command", [command for command in commands() if command.startswith("make ")])

@@ -111,6 +111,6 @@ async def test_a_relay_that_answers_before_it_commits_is_found_guilty(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen = await campaign(tmp_path, SABOTAGED, 3)
+    assert seen.findings.lost, str(seen)
     with capsys.disabled():
-        print(f"\nsabotaged: {seen}")
-    assert seen.findings.lost
+        print(f"\nsabotaged, and found guilty as it should be: {seen}")
