@@ -137,10 +137,7 @@ def _clear_text(config: Config) -> Iterator[tuple[Where, str]]:
 def _brief_dedupe(config: Config) -> Iterator[tuple[Where, str]]:
     for name, source in config.sources.items():
         if source.dedupe and source.dedupe < REPEATED_FOR:
-            yield (
-                ("sources", name, "dedupe"),
-                "amoCRM may repeat what the digital pipeline sent for up to an hour: use 1h",
-            )
+            yield ("sources", name, "dedupe"), "the digital pipeline may repeat for an hour: use 1h"
 
 
 def _is_loopback(host: str) -> bool:

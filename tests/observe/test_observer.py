@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 import relay
 from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
 from relay.observe.observer import REFUSALS_PER_SECOND
-from relay.signals import Committed, InUse, Noticed, Refusal, Reloaded, Signal
+from relay.signals import Committed, InUse, Noticed, Purged, Refusal, Reloaded, Repeated, Signal
 from tests.observe.conftest import MS, NOON, Observed, attempted, event, kept, refused
 
 LATER = NOON + timedelta(minutes=5)
@@ -37,6 +37,13 @@ def test_an_accepted_webhook_is_counted_with_its_events_and_their_routes(observe
 def test_an_unparsed_webhook_is_counted_as_such(observed: Observed) -> None:
     observed.emit(kept(unparsed="empty body"))
     assert observed.samples("relay_webhooks_total") == {("relay_webhooks_total", "crm", "unparsed"): 1}
+
+
+def test_a_repeated_webhook_is_counted_and_timed_and_makes_no_events(observed: Observed) -> None:
+    observed.emit(Repeated(webhook=kept().webhook, first="019ab000-0001", took=1400 * MS))
+    assert observed.samples("relay_webhooks_total") == {("relay_webhooks_total", "crm", "duplicate"): 1}
+    assert observed.value("relay_ack_seconds_sum", source="crm") == 1.4
+    assert observed.samples("relay_events_total") == {}
 
 
 def test_an_answer_is_timed_against_the_two_seconds_amocrm_waits(observed: Observed) -> None:
@@ -156,6 +163,14 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
         (
             kept(unparsed="empty body"),
             'warn  unparsed source=crm webhook=w-1 request_id=r-1 bytes=3 ms=1400.0 detail="empty body"',
+        ),
+        (
+            Repeated(webhook=kept().webhook, first="w-0", took=1400 * MS),
+            "info  duplicate source=crm webhook=w-0 request_id=r-1 ms=1400.0",
+        ),
+        (
+            Purged(counts={"delivered": 7, "unparsed": 1}, took=1400 * MS),
+            "info  purged delivered=7 unparsed=1 ms=1400.0",
         ),
         (
             refused(Refusal.UNAUTHORIZED),

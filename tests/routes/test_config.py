@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from relay.model import Format, Order, RetryPolicy, Secret, Target
+from relay.model import Format, Order, Retention, RetryPolicy, Secret, Target
 from relay.routes.config import Config, parse
 
 TargetFile = Callable[..., Config]
 RoutesFile = Callable[..., Config]
+ENV = {"CRM_TOKEN": "canary-crm-token-0123456789"}
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 
@@ -43,6 +44,28 @@ def test_a_target_can_set_everything(target_file: TargetFile) -> None:
         rate=0.5,
         format=Format.CLOUDEVENTS,
         breaker_failures=3,
+    )
+
+
+def test_a_source_may_have_a_window_for_repeats() -> None:
+    text = """
+version: 1
+sources: {crm: {token: "${CRM_TOKEN}", dedupe: 2h}, plain: {token: "${CRM_TOKEN}"}}
+targets: {bot: {url: "https://bot.example/in"}}
+routes: [{name: all, match: {}, to: bot}]
+"""
+    sources = parse(text, file="routes.yaml", env=ENV).sources
+    assert [each.dedupe for each in sources.values()] == [timedelta(hours=2), None]
+
+
+def test_retention_has_built_in_ages_and_each_can_be_set(routes_file: RoutesFile) -> None:
+    routes = "routes: [{name: all, match: {}, to: [bot, erp]}]\n"
+    days = timedelta(days=1)
+    assert routes_file(routes).retention == Retention(
+        delivered=30 * days, dead=90 * days, unrouted=30 * days, unparsed=90 * days
+    )
+    assert routes_file(routes + "retention: {delivered: 36h, dead: forever, unrouted: 3650d}").retention == Retention(
+        delivered=1.5 * days, dead=None, unrouted=3650 * days, unparsed=90 * days
     )
 
 

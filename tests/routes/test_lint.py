@@ -48,6 +48,22 @@ routes:
     ]
 
 
+def test_a_window_shorter_than_amocrm_repeats_is_noticed() -> None:
+    text = """
+version: 1
+sources:
+  long: {token: "${LONG}", dedupe: 1h}
+  brief: {token: "${TOKEN}", dedupe: 59m}
+targets:
+  bot: {url: "https://bot.example/in"}
+routes:
+  - {name: all, match: {entity: {exists: true}}, to: bot}
+"""
+    assert warned(parse(text, file="routes.yaml", env={"LONG": "l" * 16, "TOKEN": "t" * 16})) == [
+        "routes.yaml:5:30  sources.brief.dedupe: the digital pipeline may repeat for an hour: use 1h"
+    ]
+
+
 def test_a_token_or_key_short_enough_to_be_guessed_is_noticed() -> None:
     text = """
 version: 1

@@ -29,6 +29,7 @@ version: 1
 sources:
   crm: {{token: ["{token}", "{other}"]}}
   shop: {{token: "{token}", accounts: [30770011, romashka]}}
+  pipeline: {{token: "{token}", dedupe: 1h}}
 targets:
   bot: {{url: "{bot}"}}
   dwh: {{url: "{dwh}"}}

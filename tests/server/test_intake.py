@@ -43,7 +43,7 @@ async def test_each_token_of_a_source_is_good(scene: Scene) -> None:
     assert [(await scene.post(form(LEAD), token=token)).status for token in (TOKEN, OTHER_TOKEN)] == [200, 200]
 
 
-async def test_equal_bodies_are_kept_each(scene: Scene) -> None:
+async def test_equal_bodies_without_a_time_are_kept_each(scene: Scene) -> None:
     first, second = await scene.post(form(LEAD)), await scene.post(form(LEAD))
     assert first.body["webhook"] < second.body["webhook"]
     await until(lambda: len(scene.targets.received) == 2)

@@ -1,0 +1,72 @@
+"""A webhook that amoCRM repeats, because the answer was lost on its way: kept once, delivered once, answered alike."""
+
+from urllib.parse import urlencode
+
+from relay.signals import Kept, Repeated
+from tests.e2e.processes import until
+from tests.server.conftest import LEAD, TOKEN, Scene, form
+
+CHANGED = LEAD | {"last_modified": 1764000600}
+
+
+async def test_a_repeated_webhook_is_answered_with_the_first_ones_id_and_delivered_once(scene: Scene) -> None:
+    body = form(CHANGED, CHANGED | {"id": 502, "name": "m2"})
+    first = await scene.post(body)
+    second = await scene.post(body)
+    assert (second.status, second.headers["content-type"]) == (200, "application/json")
+    assert second.body == {"webhook": first.body["webhook"], "events": 2, "deliveries": 0, "duplicate": True}
+    await scene.post(form(LEAD | {"name": "last"}))
+    await until(lambda: "last" in scene.targets.accepted("bot"))
+    assert sorted(scene.targets.accepted("bot")) == ["last", "m1", "m2"]
+
+
+async def test_it_is_announced_as_repeated_and_not_as_kept(scene: Scene) -> None:
+    first = await scene.post(form(CHANGED))
+    await scene.post(form(CHANGED))
+    assert [type(each) for each in scene.facts.signals if isinstance(each, Kept | Repeated)] == [Kept, Repeated]
+    [repeated] = [each for each in scene.facts.signals if isinstance(each, Repeated)]
+    assert (repeated.first, repeated.webhook.source) == (first.body["webhook"], "crm")
+
+
+async def test_one_change_at_two_sources_is_two_webhooks(scene: Scene) -> None:
+    answers = [await scene.post(form(CHANGED), source=source) for source in ("crm", "shop")]
+    assert [each.body["deliveries"] for each in answers] == [1, 1]
+
+
+async def test_a_change_and_a_later_one_are_two_webhooks(scene: Scene) -> None:
+    answers = [await scene.post(form(CHANGED | {"last_modified": second})) for second in (1764000600, 1764000601)]
+    assert [each.body["deliveries"] for each in answers] == [1, 1]
+
+
+async def test_of_repeats_at_once_one_is_kept(scene: Scene) -> None:
+    head = f"Host: relay\r\nContent-Length: {len(form(CHANGED))}\r\n\r\n".encode()
+    request = f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\n".encode() + head + form(CHANGED)
+    async with scene.connected() as one, scene.connected() as other:
+        for _, writer in (one, other):
+            writer.write(request)
+        for reader, _ in (one, other):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    assert sorted(type(each).__name__ for each in scene.facts.signals if isinstance(each, Kept | Repeated)) == [
+        "Kept",
+        "Repeated",
+    ]
+
+
+# ---- a source that says so
+
+
+async def test_where_the_source_has_a_window_whatever_is_equal_is_one_webhook(scene: Scene) -> None:
+    first, second = [await scene.post(form(LEAD), source="pipeline") for _ in range(2)]
+    assert second.body == {"webhook": first.body["webhook"], "events": 1, "deliveries": 0, "duplicate": True}
+
+
+async def test_there_even_the_unreadable_is_kept_once(scene: Scene) -> None:
+    first, second = [await scene.post(b"hello", source="pipeline") for _ in range(2)]
+    assert second.body == {"webhook": first.body["webhook"], "events": 0, "deliveries": 0, "duplicate": True}
+    assert (await scene.relay.store.status()).unparsed == 1
+
+
+async def test_a_deletion_carries_no_time_and_is_kept_each_time(scene: Scene) -> None:
+    body = urlencode({"leads[delete][0][id]": 501}).encode()
+    answers = [await scene.post(body) for _ in range(2)]
+    assert ["duplicate" in each.body for each in answers] == [False, False]
