@@ -214,7 +214,6 @@ WHAT_IS_BAD = [
     "3:9  sources.crm.token",
     "5:9  targets.old.url",
     "7:41  routes[0].to",
-    "8:5  routes[1].to",
     "8:6  routes[1].name",
     "8:41  routes[1].too",
 ]
