@@ -76,7 +76,9 @@ def _targets_of(config_path: Path) -> Mapping[str, object] | None:
 def _print_status(
     standing: Mapping[str, Standing], routed: Mapping[str, object] | None, seen: Status, now: datetime
 ) -> None:
-    targets = table("TARGET", "PENDING", "DEAD", "OLDEST", "STATE", "IN ROUTES", right=("PENDING", "DEAD"))
+    targets = table(
+        "TARGET", "PENDING", "DEAD", "OLDEST", "STATE", "IN ROUTES", right=("PENDING", "DEAD"), folds=("TARGET",)
+    )
     for name, each in standing.items():
         targets.add_row(
             cell(name),

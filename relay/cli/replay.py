@@ -86,10 +86,10 @@ async def _replay_named(task: "_Replay", store: Archive, ids: Sequence[str], wan
         raise NotDone("no events came of these webhooks: see relay show")
     if owed := tuple(event.id for event in chosen if event.deliveries):
         await task.replay(replace(wanted, event_ids=owed))
-    never = [event for event in chosen if not event.deliveries]
-    if never and not (wanted.target or wanted.route):
+    never = [event for event in chosen if not event.deliveries and not (wanted.target or wanted.route)]
+    if never:
         await task.reroute(_once(never), {"event_ids": [event.id for event in never]})
-    if not task.counts:
+    if not task.counts and not never:
         raise NotDone(f"nothing {' or '.join(wanted.states)} under these ids: see relay show, or give another --state")
 
 

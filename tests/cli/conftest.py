@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -194,6 +195,11 @@ def on_terminal(*arguments: str, columns: int = 80) -> str:
         process.wait(30)
     os.close(ours)
     return text.decode()
+
+
+def plain(shown: str) -> list[str]:
+    """The lines without their colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown).split("\r\n")[:-1]
 
 
 def _read(terminal: int) -> bytes:

@@ -26,6 +26,7 @@ from tests.cli.conftest import (
     event_of,
     keep,
     on_terminal,
+    plain,
     settle,
 )
 
@@ -321,8 +322,3 @@ def test_what_does_not_go_together_is_misuse(run: Run, kept: Path, arguments: li
 def test_nothing_of_a_payload_steers_the_terminal(kept: Path, arguments: list[str]) -> None:
     coloured = on_terminal(*arguments)
     assert "\x1b[31m" not in coloured.replace("\x1b[31mdead", "").replace("\x1b[31m   1", "")
-
-
-def plain(shown: str) -> list[str]:
-    """The lines without their colours."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", shown).split("\r\n")[:-1]

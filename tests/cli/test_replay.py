@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from relay.amocrm import form, samples
 from relay.store.contract import Archive
-from tests.cli.conftest import CALL, GARBLED, MINUTE, OFFER, Run, Use, event_of
+from tests.cli.conftest import CALL, GARBLED, MINUTE, OFFER, ROUTES, Run, Use, event_of, keep
 
 
 def states(run: Run, *arguments: str) -> dict[str, str]:
@@ -75,3 +76,79 @@ def test_ids_with_nothing_to_replay_are_not_done(run: Run, kept: Path) -> None:
 def test_a_filter_that_takes_nothing_is_done(run: Run, kept: Path) -> None:
     ended = run("replay", "--target", "nobody")
     assert (ended.exit_code, ended.stdout) == (0, "replayed 0\n")
+
+
+# ---- at a rate
+
+
+def test_at_a_rate_they_are_due_one_after_another(run: Run, kept: Path) -> None:
+    run("replay", OFFER, "--state", "delivered", "--state", "dead", "--rate", "1/m")
+    due = sorted(each["due_at"] for each in json.loads(run("list", "--json", "--id", "4831596").stdout))
+    assert datetime.fromisoformat(due[1]) - datetime.fromisoformat(due[0]) == MINUTE
+
+
+def test_a_rate_is_written_as_in_the_routes_file(run: Run, kept: Path) -> None:
+    ended = run("replay", "--all-dead", "--rate", "50")
+    assert (ended.exit_code, "must be a rate above 0 like 50/s" in ended.stderr) == (2, True)
+
+
+# ---- what no route took
+
+LOST = "019ab000-0006-7000-8000-000000000000"
+
+
+@pytest.fixture
+def unrouted(run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]) -> None:
+    """A contact that no route took, for there was none for the rest then."""
+    (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
+    body = form.encode(samples.body("contacts.add", fields={"id": "78"}))
+    refill(lambda store: keep(store, LOST, body))
+    (folder / "routes.yaml").write_text(ROUTES)
+
+
+def target_of_lost(run: Run) -> list[tuple[str, str]]:
+    [event] = json.loads(run("show", LOST, "--json").stdout)["events"]
+    return [(each["target"], each["state"]) for each in event["deliveries"]]
+
+
+@pytest.mark.parametrize("arguments", [["--unrouted"], [LOST], ["--unrouted", "--entity", "contacts"]], ids=str)
+def test_what_no_route_took_goes_through_todays_routes(run: Run, unrouted: None, arguments: list[str]) -> None:
+    dry = run("replay", *arguments, "--dry-run")
+    assert dry.stdout.splitlines()[-1] == "would replay 1"
+    assert target_of_lost(run) == []
+    assert run("replay", *arguments).stdout.splitlines()[-1] == "replayed 1"
+    assert target_of_lost(run) == [("warehouse", "pending")]
+    assert run("replay", "--unrouted").stdout == "replayed 0\n"
+
+
+def test_what_no_route_takes_today_either_stays_and_is_told(run: Run, unrouted: None, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
+    for arguments in (["--unrouted"], [LOST]):
+        ended = run("replay", *arguments)
+        assert (ended.exit_code, ended.stdout) == (0, "no route takes 1 event today either\nreplayed 0\n")
+
+
+def test_a_filter_narrows_events_too(run: Run, unrouted: None) -> None:
+    assert run("replay", "--unrouted", "--entity", "leads").stdout == "replayed 0\n"
+    assert run("replay", "--unrouted", "--since", "2026-11-22T12:00:01Z").stdout == "replayed 0\n"
+
+
+@pytest.mark.parametrize(
+    "other", [["--all-dead"], ["--state", "dead"], ["--target", "warehouse"], ["--route", "r"], [LOST]]
+)
+def test_what_is_said_of_deliveries_cannot_be_said_of_events(run: Run, unrouted: None, other: list[str]) -> None:
+    assert run("replay", "--unrouted", *other).exit_code == 2
+
+
+def test_such_a_replay_is_audited_once_for_all_its_pages(
+    run: Run, unrouted: None, monkeypatch: pytest.MonkeyPatch, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
+    body = form.encode(samples.body("contacts.add", fields={"id": "79"}))
+    refill(lambda store: keep(store, LOST.replace("-0006-", "-0007-"), body))
+    (folder / "routes.yaml").write_text(ROUTES)
+    monkeypatch.setattr("relay.cli.replay.PAGE", 1)
+    assert run("replay", "--unrouted").stdout.splitlines()[-1] == "replayed 2"
+    assert [(each["command"], each["count"]) for each in json.loads(run("audit", "--json").stdout)] == [
+        ("replay --unrouted", 2)
+    ]

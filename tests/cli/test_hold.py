@@ -1,0 +1,54 @@
+"""`relay pause` and `relay resume`: what they change in the store, and what they refuse."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from relay.store.contract import Condition
+from tests.cli.conftest import NOON, ROUTES, Run, Use
+
+
+def paused(run: Run) -> list[str]:
+    return [each["target"] for each in json.loads(run("status", "--json").stdout)["targets"] if each["paused"]]
+
+
+def test_a_target_is_paused_until_it_is_resumed(run: Run, kept: Path) -> None:
+    assert run("pause", "warehouse").stdout == "warehouse is paused\n"
+    assert paused(run) == ["warehouse"]
+    assert run("resume", "warehouse").stdout == "warehouse goes on\n"
+    assert paused(run) == []
+
+
+def test_paused_twice_is_paused_once(run: Run, kept: Path) -> None:
+    run("pause", "warehouse", "--reason", "upgrade")
+    ended = run("pause", "warehouse", "--reason", "another")
+    assert (ended.exit_code, ended.stdout) == (0, "warehouse was paused before: see relay status\n")
+    assert "upgrade" in run("status").stdout
+
+
+def test_what_is_not_paused_is_not_resumed(run: Run, kept: Path) -> None:
+    ended = run("resume", "warehouse")
+    assert (ended.exit_code, ended.stderr) == (1, "relay: warehouse is not paused: see relay status\n")
+
+
+def test_an_unknown_name_is_refused_in_a_line_with_the_one_that_was_meant(run: Run, kept: Path) -> None:
+    ended = run("pause", "warehose")
+    assert (ended.exit_code, ended.stderr) == (1, "relay: no target 'warehose' (did you mean 'warehouse'?)\n")
+    assert paused(run) == []
+
+
+def test_a_target_that_the_routes_file_no_longer_names_can_be_paused(run: Run, kept: Path, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.replace("sales-bot", "new-bot"))
+    assert run("pause", "sales-bot").exit_code == 0
+
+
+def test_a_broken_routes_file_keeps_nobody_from_pausing(
+    run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    condition = Condition(health="ok", since=NOON, as_of=NOON)
+    refill(lambda store: store.report({"quiet-bot": condition}))
+    (folder / "routes.yaml").write_text("targets: [")
+    for target in ("warehouse", "quiet-bot"):
+        ended = run("pause", target)
+        assert (ended.exit_code, "cannot be used" in ended.stderr) == (0, True)
+    assert run("pause", "nobody").exit_code == 1

@@ -1,0 +1,106 @@
+"""`relay purge`, `relay backup` and `relay audit`: what they change or copy, and what they say of it."""
+
+import json
+import re
+from pathlib import Path
+
+from tests.cli.conftest import CALL, CONTACT, CYRILLIC, GARBLED, OFFER, ROUTES, Run, on_terminal, plain
+
+ALL = [OFFER, CALL, CONTACT, GARBLED, CYRILLIC]
+
+
+def left(run: Run) -> list[str]:
+    return [id_ for id_ in ALL if run("show", id_).exit_code == 0]
+
+
+def audit(run: Run) -> list[dict]:
+    return json.loads(run("audit", "--json").stdout)
+
+
+# ---- purge
+
+
+def test_what_is_older_goes_but_never_with_a_pending_delivery(run: Run, kept: Path) -> None:
+    run("replay", "--all-dead")  # the offer is pending again, as are the call and the contact
+    ended = run("purge", "--older-than", "1ms")
+    assert [line.split() for line in ended.stdout.splitlines()] == [
+        ["STATE", "WEBHOOKS"],
+        ["unparsed", "2"],
+        ["purged", "2"],
+    ]
+    assert left(run) == [OFFER, CALL, CONTACT]
+
+
+def test_only_what_was_asked_for_goes(run: Run, kept: Path) -> None:
+    assert run("purge", "--older-than", "1ms", "--state", "delivered").stdout == "purged 0\n"
+    assert left(run) == ALL
+    run("purge", "--older-than", "1ms", "--state", "dead", "--state", "delivered")
+    assert left(run) == ALL[1:]
+
+
+def test_a_dry_run_counts_and_deletes_nothing(run: Run, kept: Path) -> None:
+    assert run("purge", "--older-than", "1ms", "--dry-run").stdout.splitlines()[-1] == "would purge 3"
+    assert left(run) == ALL
+    assert audit(run) == []
+
+
+def test_without_an_age_the_routes_file_says_it(run: Run, kept: Path, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(ROUTES + "retention: {unparsed: forever, dead: forever}\n")
+    assert run("purge").exit_code == 0
+    assert left(run) == ALL
+
+
+def test_an_age_is_a_duration(run: Run, kept: Path) -> None:
+    ended = run("purge", "--older-than", "yesterday")
+    assert (ended.exit_code, "must be a duration like" in ended.stderr) == (2, True)
+
+
+# ---- backup
+
+
+def test_a_backup_is_made_and_told(run: Run, kept: Path, folder: Path) -> None:
+    ended = run("backup", "copy.db")
+    assert re.fullmatch(
+        r"copy\.db: \d+ bytes, verified: 5 webhooks, 3 events, 4 deliveries, 4 attempts\n", ended.stdout
+    )
+    assert json.loads(run("list", "--json", "--store", "sqlite:///copy.db").stdout) == json.loads(
+        run("list", "--json").stdout
+    )
+
+
+def test_a_backup_that_is_there_is_overwritten_only_by_force(run: Run, kept: Path, folder: Path) -> None:
+    run("backup", "copy.db")
+    refused = run("backup", "copy.db")
+    assert (refused.exit_code, refused.stderr) == (
+        1,
+        "relay: copy.db is there already: name another file, or overwrite it with --force\n",
+    )
+    assert run("backup", "copy.db", "--force").exit_code == 0
+
+
+# ---- audit
+
+
+def test_the_audit_tells_who_did_what_to_how_many(run: Run, kept: Path) -> None:
+    run("replay", "--target", "warehouse", "--since", "2026-11-22T12:00:00Z")
+    run("pause", "warehouse", "--reason", "upgrade")
+    run("purge", "--older-than", "1ms", "--state", "unparsed")
+    acts = audit(run)
+    assert [(each["command"], each["count"], each["details"]) for each in acts] == [
+        ("purge", 2, {"unparsed": "0:00:00.001000"}),
+        ("pause", 1, {"target": "warehouse", "reason": "upgrade"}),
+        ("replay", 1, {"states": ["dead"], "target": "warehouse", "since": "2026-11-22T12:00:00.000Z"}),
+    ]
+    assert all(re.fullmatch(r"\S+@\S+", each["who"]) for each in acts)
+    shown = run("audit", "--limit", "1").stdout.splitlines()
+    assert (len(shown), shown[1].split()[-3:]) == (2, ["purge", "2", "unparsed=0:00:00.001000"])
+
+
+def test_the_audit_fits_80_columns(run: Run, kept: Path) -> None:
+    run("replay", "--target", "warehouse", "--since", "2026-11-22T12:00:00Z", "--entity", "leads", "--action", "status")
+    assert max(map(len, plain(on_terminal("audit")))) <= 80
+
+
+def test_where_nothing_was_done_the_audit_says_so(run: Run, kept: Path) -> None:
+    ended = run("audit")
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, "", "nothing was done by hand\n")
