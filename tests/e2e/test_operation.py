@@ -1,0 +1,155 @@
+"""Day two of a real process: paused and resumed, asked twice, purged, and copied while it works."""
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from relay.model import Event, Owed, Routed, Webhook
+from relay.store.sqlite import SqliteStore
+from tests.e2e.history import judge
+from tests.e2e.processes import RELAY, RelayProcess, run, running, until
+from tests.e2e.sender import Load, body, lead, post, post_lead
+from tests.e2e.targets import Manners, Targets, hanging, listening, well
+
+ROUTES = """\
+version: 1
+sources: {{crm: {{token: "${{TOKEN}}"}}}}
+defaults: {{timeout: 5s, concurrency: 4, retry: {{initial: 50ms, max: 500ms}}}}
+targets:
+  bot: {{url: "{bot}"}}
+  dwh: {{url: "{dwh}"}}
+routes:
+  - {{name: all, match: {{entity: leads}}, to: [bot, dwh]}}
+"""
+BOTH = frozenset({"bot", "dwh"})
+
+
+def routes(targets: Targets) -> str:
+    return ROUTES.format(bot=targets.url("bot"), dwh=targets.url("dwh"))
+
+
+@asynccontextmanager
+async def scene(folder: Path, *, bot: Manners = well) -> AsyncIterator[tuple[RelayProcess, Targets]]:
+    async with listening(bot=bot, dwh=well) as targets, running(folder, routes(targets)) as relay:
+        yield relay, targets
+
+
+async def order(relay: RelayProcess, *arguments: str) -> str:
+    """What a command prints that changes something."""
+    store = f"--store=sqlite:///{relay.store}"
+    code, printed, complaint = await run(*RELAY, *arguments, store, RELAY_CONFIG=str(relay.routes))
+    assert code == 0, complaint
+    return printed
+
+
+# ---- pause and resume
+
+
+async def test_a_paused_target_gets_nothing_until_it_is_resumed_not_even_after_kill_9(tmp_path: Path) -> None:
+    async with scene(tmp_path) as (relay, targets):
+        await order(relay, "pause", "bot", "--reason", "upgrade")
+        await until(lambda: is_paused(relay))
+        load = Load(url=relay.hook, stages={1: BOTH}, per_second=200)
+        async with load.flowing():
+            await until(lambda: load.acknowledged >= 50)
+        await relay.kill()
+        await relay.start()
+        assert await is_paused(relay)
+        await until(lambda: len(set(targets.accepted("dwh"))) == load.acknowledged)
+        assert targets.of("bot") == []
+        [bot, _dwh] = (await relay.command("status"))["targets"]
+        assert (bot["pending"], bot["paused"]["reason"]) == (load.acknowledged, "upgrade")
+        await order(relay, "resume", "bot")
+        await relay.drained()
+        assert not judge(load.sent, targets.received).lost
+        assert {each.attempt for each in targets.of("bot")} == {1}, "waiting spent no attempt"
+        assert not await is_paused(relay)
+
+
+async def is_paused(relay: RelayProcess) -> bool:
+    return await relay.metric("relay_target_state", target="bot", state="paused") == 1
+
+
+# ---- repeats
+
+
+async def test_a_webhook_that_is_sent_again_after_kill_9_is_the_same_webhook(tmp_path: Path) -> None:
+    async with scene(tmp_path) as (relay, targets):
+        content = body("leads[update][0]", lead(7, "m1", 1) | {"last_modified": 1764000600})
+        first = await post(relay.hook, content)
+        await relay.kill()
+        await relay.start()
+        again = await post(relay.hook, content)
+        assert again == {"webhook": first["webhook"], "events": 1, "deliveries": 0, "duplicate": True}
+        assert await relay.metric("relay_webhooks_total", source="crm", outcome="duplicate") == 1
+        await relay.drained()
+        assert {each.event_id for each in targets.received} == {targets.of("dwh")[0].event_id}
+
+
+# ---- retention
+
+
+async def test_a_daemon_purges_what_its_routes_file_no_longer_wants_kept(tmp_path: Path) -> None:
+    await fill(tmp_path / "relay.db", datetime.now(UTC) - timedelta(days=100))
+    async with scene(tmp_path) as (relay, targets):
+        await until(lambda: bool(relay.lines("purged")))
+        assert {name: relay.lines("purged")[0].get(name) for name in ("unrouted", "unparsed")} == {
+            "unrouted": 1,
+            "unparsed": 1,
+        }
+        assert await relay.command("list", "--unparsed") == []
+        await until(lambda: len(targets.received) == 1)
+        assert [each.event_id for each in targets.received] == ["owed"], "however old, what is owed is delivered"
+
+
+async def fill(path: Path, at: datetime) -> None:
+    """An event that is owed, one that no route took, and what could not be read, all of that time."""
+    store = SqliteStore.open(path, now=at, emit=lambda _signal: None, failed=lambda: None)
+    for name, owed in (("owed", (Owed(target="bot", routes=("all",)),)), ("unrouted", ())):
+        event = Event(id=name, source="crm", received_at=at, account={}, entity="leads", action="add", data={"id": 1})
+        payload = b'{"data": {"name": "m1"}}'
+        webhook = Webhook(id=f"webhook-{name}", source="crm", received_at=at, body=b"leads[add][0][id]=1")
+        await store.keep(webhook, [Routed(event=event, payload=payload, owed=owed)])
+    await store.keep(Webhook(id="unread", source="crm", received_at=at, body=b"?", unparsed="no events"), [])
+    await store.close()
+
+
+# ---- backup
+
+
+async def test_a_copy_made_under_load_has_all_that_was_answered_before_and_is_drained(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    async with scene(tmp_path, bot=hanging) as (relay, targets):
+        load = Load(url=relay.hook, stages={1: BOTH}, per_second=200)
+        async with load.flowing():
+            await until(lambda: load.acknowledged >= 100)
+            before = [each.marker for each in load.sent if each.acknowledged]
+            printed = await order(relay, "backup", str(copy / "relay.db"))
+            await until(lambda: load.acknowledged >= len(before) + 100)
+        assert "verified" in printed
+        assert load.acknowledged == len(load.sent), "nobody was refused for it"
+        relay.signal(signal.SIGTERM)
+        assert await relay.ended() == 0
+        targets.manners["bot"] = well
+        targets.received.clear()
+        async with running(copy, routes(targets)) as restored:
+            await restored.drained()
+            assert set(before) <= set(targets.accepted("bot"))
+            assert not restored.faults()
+
+
+async def test_a_replay_of_what_no_route_took_is_delivered_by_the_running_daemon(tmp_path: Path) -> None:
+    async with scene(tmp_path) as (relay, targets):
+        file = relay.routes.read_text()
+        relay.routes.write_text(file.replace("entity: leads", "entity: contacts"))
+        await until(lambda: len(relay.lines("routes reloaded")) == 1)
+        await post_lead(relay.hook, "m1")
+        relay.routes.write_text(file)
+        assert "replayed 2" in await order(relay, "replay", "--unrouted", "--rate", "20/s")
+        await until(lambda: len(targets.received) == 2)
+        assert {each.headers["relay-replay"] for each in targets.received} == {"true"}
+        [act] = await relay.command("audit")
+        assert (act["command"], act["count"]) == ("replay --unrouted", 2)
