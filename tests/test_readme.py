@@ -12,9 +12,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 
-from relay.model import Format
+from relay.model import Format, Retention
 from relay.observe.series import Series
 from relay.routes import lint
 from relay.routes.config import parse
@@ -102,10 +103,21 @@ def test_every_make_target_exists(command: str) -> None:
 
 
 def test_the_routes_file_loads_without_a_warning_and_its_tests_pass() -> None:
-    [text] = blocks("yaml")
+    text = blocks("yaml")[0]
     config = parse(text, file="README.md", env=SECRETS)
     assert lint.warnings(config) == []
     assert [result.differences for result in lint.run_tests(config)] == [()]
+
+
+@pytest.mark.parametrize("part", blocks("yaml")[1:])
+def test_each_part_of_a_routes_file_fits_the_whole_one(part: str) -> None:
+    whole = yaml.safe_load(blocks("yaml")[0]) | yaml.safe_load(part)
+    assert lint.warnings(parse(yaml.safe_dump(whole), file="README.md", env=SECRETS)) == []
+
+
+def test_the_ages_that_the_readme_calls_built_in_are() -> None:
+    [part] = [part for part in blocks("yaml") if part.startswith("retention:")]
+    assert parse(blocks("yaml")[0] + part, file="README.md", env=SECRETS).retention == Retention()
 
 
 def test_the_event_is_one() -> None:
