@@ -190,6 +190,8 @@ async def test_a_kept_connection_that_is_closed_under_a_request_costs_no_attempt
     assert 2 in scene.connections
     assert await scene.relay.metric("relay_attempts_total", target="impolite") == 3
     assert await scene.relay.metric("relay_attempts_total", target="impolite", outcome="delivered") == 3
+    lines = [line for line in scene.relay.lines("attempt") if line["target"] == "impolite"]
+    assert [(line["attempt"], line["outcome"], line["reason"]) for line in lines] == [(1, "delivered", "2xx")] * 3
 
 
 async def test_a_target_that_hangs_does_not_slow_another(scene: Scene) -> None:
