@@ -1,35 +1,58 @@
 """`relay check`: a routes file -> its problems, its warnings, and how its own tests went."""
 
+import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from relay.cli.options import config_option, json_option, load
-from relay.cli.screen import print_json, printable
+from relay.amocrm.events import load as load_event
+from relay.cli.options import config_option, instant, json_option, load, load_to_look, store_option, visiting
+from relay.cli.screen import print_json, printable, rfc3339
 from relay.errors import Problem, RoutesInvalid
 from relay.model import Json
 from relay.routes import lint
 from relay.routes.config import Config
+from relay.routes.difference import Difference, difference
 from relay.routes.lint import TestResult
+from relay.routes.match import Matcher
 from relay.routes.words import quoted
+from relay.store.contract import Filter
+
+PAGE = 500
 
 
 @click.command("check")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @config_option
 @click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
+@click.option("--diff", "old", type=click.Path(path_type=Path), metavar="OLD", help="Compare with this file instead.")
+@click.option("--since", type=instant, metavar="TIME", default="7d", help="With --diff: events from then on. [7d]")
+@store_option
 @json_option
-def check(file: Path | None, config_path: Path, strict: bool, as_json: bool) -> None:
+def check(
+    file: Path | None,
+    config_path: Path,
+    strict: bool,
+    old: Path | None,
+    since: datetime,
+    store_path: Path,
+    as_json: bool,
+) -> None:
     """Validate a routes file and run its tests.
 
     Ends with 0 if it is good, 1 if it has errors or a test fails. Warnings alone are good, unless --strict. FILE is
-    short for --config FILE.
+    short for --config FILE. With --diff OLD it says how the events in the store would be routed differently.
 
     \b
     relay check
     relay check routes.yaml --strict
+    relay check --diff routes.yaml routes.new.yaml --since 3d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
+    if old is not None:
+        _compare(old, file or config_path, since, store_path, as_json)
+        return
     try:
         config = load(file or config_path)
     except RoutesInvalid as invalid:
@@ -42,6 +65,31 @@ def check(file: Path | None, config_path: Path, strict: bool, as_json: bool) -> 
     else:
         _print_checked(config, good, warnings, results)
     raise click.exceptions.Exit(0 if good else 1)
+
+
+# ---- --diff
+
+
+def _compare(old: Path, new: Path, since: datetime, store_path: Path, as_json: bool) -> None:
+    before, after = load_to_look(old), load_to_look(new)
+    found = asyncio.run(_difference(before.matcher, after.matcher, store_path, since))
+    if as_json:
+        print_json({"events": found.events, "also": dict(found.also), "no_longer": dict(found.no_longer)})
+        return
+    for change, words in ((found.also, "would also go to"), (found.no_longer, "would no longer go to")):
+        for target, number in sorted(change.items()):
+            click.echo(f"{_counted(number, 'event')} {words} {printable(target)}")
+    same = "" if found.also or found.no_longer else ", all routed as before"
+    click.echo(f"{_counted(found.events, 'event')} since {rfc3339(since)}{same}")
+
+
+async def _difference(old: Matcher, new: Matcher, store_path: Path, since: datetime) -> Difference:
+    found, after = Difference(), ""
+    async with visiting(store_path) as store:
+        while page := await store.events(Filter(since=since), limit=PAGE, after=after):
+            found += difference(old, new, [load_event(record.payload) for record in page])
+            after = page[-1].id
+    return found
 
 
 # ---- for people

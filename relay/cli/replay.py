@@ -99,7 +99,7 @@ async def _once(page: list[EventRecord]) -> AsyncIterator[list[EventRecord]]:
 
 async def _pages(store: Archive, wanted: Filter) -> AsyncIterator[list[EventRecord]]:
     after = ""
-    while page := await store.unrouted(wanted, limit=PAGE, after=after):
+    while page := await store.events(wanted, limit=PAGE, after=after, unrouted=True):
         yield page
         after = page[-1].id
 

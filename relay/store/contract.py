@@ -254,10 +254,10 @@ class Archive(Store, Protocol):
         """Unparsed webhooks, oldest first; `after` a webhook id, to page on."""
         ...
 
-    async def unrouted(self, wanted: Filter, *, limit: int, after: str = "") -> list[EventRecord]:
-        """Events without deliveries, oldest first; `after` an event id, to page on.
+    async def events(self, wanted: Filter, *, limit: int, after: str = "", unrouted: bool = False) -> list[EventRecord]:
+        """Events, without their deliveries, oldest first; `after` an event id, to page on.
 
-        What `wanted` says of deliveries (states, target, route) is not asked.
+        `unrouted`: only those that have none. What `wanted` says of deliveries (states, target, route) is not asked.
         """
         ...
 

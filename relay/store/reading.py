@@ -114,13 +114,14 @@ def unparsed(cursor: apsw.Cursor, limit: int, after: str) -> list[Webhook]:
     return [_webhook(row) for row in found]
 
 
-def unrouted(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str) -> list[EventRecord]:
+def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str, unrouted: bool) -> list[EventRecord]:
     """Oldest first."""
+    which = "not exists (select 1 from deliveries d where d.event = e.seq)" if unrouted else "true"
     where, values = condition(replace(wanted, states=(), target=None, route=None))
     found = rows(
         cursor,
-        "select e.id, e.payload from events e where not exists (select 1 from deliveries d where d.event = e.seq)"
-        f" and e.seq > coalesce((select seq from events where id = :after), 0) and {where} order by e.seq limit :limit",
+        f"select e.id, e.payload from events e where {which} and {where}"
+        " and e.seq > coalesce((select seq from events where id = :after), 0) order by e.seq limit :limit",
         {**values, "after": after, "limit": limit},
     )
     return [EventRecord(id=id_, payload=payload, deliveries=()) for id_, payload in found]

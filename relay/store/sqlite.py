@@ -143,8 +143,8 @@ class SqliteStore:
     async def unparsed(self, *, limit: int, after: str = "") -> list[Webhook]:
         return await self._read(lambda cursor: reading.unparsed(cursor, limit, after))
 
-    async def unrouted(self, wanted: Filter, *, limit: int, after: str = "") -> list[EventRecord]:
-        return await self._read(lambda cursor: reading.unrouted(cursor, wanted, limit, after))
+    async def events(self, wanted: Filter, *, limit: int, after: str = "", unrouted: bool = False) -> list[EventRecord]:
+        return await self._read(lambda cursor: reading.events(cursor, wanted, limit, after, unrouted))
 
     async def replay(self, wanted: Filter, act: Act, *, rate: float | None = None) -> int:
         return await replaying.replay(self._read, self._writer.submit, wanted, act, rate)

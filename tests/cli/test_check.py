@@ -72,3 +72,21 @@ def test_errors_as_json_have_their_places(run: Run, folder: Path) -> None:
     document = json.loads(ended.stdout)
     assert (ended.exit_code, document["good"]) == (1, False)
     assert [(each["line"], each["column"], each["path"]) for each in document["errors"]] == [(18, 5, "routes[1].to")]
+
+
+def test_a_diff_says_which_stored_events_would_be_routed_differently(run: Run, folder: Path, kept: Path) -> None:
+    old, new = "routes.yaml", folder / "new.yaml"
+    new.write_text(ROUTES)
+    same = run("check", "--diff", old, "new.yaml", "--since", "2020-01-01")
+    assert same.exit_code == 0
+    assert same.stdout == "3 events since 2020-01-01T00:00:00.000Z, all routed as before\n"
+    new.write_text(ROUTES.replace("otherwise: true", "match: {entity: {exists: true}}"))
+    ended = run("check", "--diff", old, "new.yaml", "--since", "2020-01-01")
+    assert ended.exit_code == 0
+    assert "would also go to" in ended.stdout
+    counted = json.loads(run("check", "--diff", old, "new.yaml", "--since", "2020-01-01", "--json").stdout)
+    assert sum(counted["also"].values()) > 0
+    assert counted["no_longer"] == {}
+    swapped = json.loads(run("check", "--diff", "new.yaml", old, "--since", "2020-01-01", "--json").stdout)
+    assert (swapped["also"], swapped["no_longer"]) == ({}, counted["also"])
+    assert json.loads(run("check", "--diff", old, "new.yaml", "--since", "2099-01-01", "--json").stdout)["events"] == 0

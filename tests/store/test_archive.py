@@ -86,15 +86,20 @@ async def test_what_is_replayed_fits_the_filter(store: Archive) -> None:
 async def test_events_without_deliveries_are_listed_oldest_first_page_by_page(store: Archive) -> None:
     await store.keep(webhook(1), [routed(1), routed(2, to()), routed(3)])
     await store.keep(webhook(2), [routed(4, lead=8, after=MINUTE)])
-    first = await store.unrouted(Filter(), limit=2)
+    every = await store.events(Filter(), limit=3)
+    assert [each.id for each in every] == ["event-0001", "event-0002", "event-0003"], "routed or not"
+    assert [each.id for each in await store.events(Filter(), limit=3, after=every[-1].id)] == ["event-0004"]
+    first = await store.events(Filter(), limit=2, unrouted=True)
     assert [(each.id, each.payload) for each in first] == [
         ("event-0001", routed(1).payload),
         ("event-0003", routed(3).payload),
     ]
-    assert [each.id for each in await store.unrouted(Filter(), limit=2, after=first[-1].id)] == ["event-0004"]
+    assert [each.id for each in await store.events(Filter(), limit=2, after=first[-1].id, unrouted=True)] == [
+        "event-0004"
+    ]
     for wanted in (Filter(entity_id="8"), Filter(since=NOON + MINUTE), Filter(entity_id="8", target="bot")):
-        assert [each.id for each in await store.unrouted(wanted, limit=9)] == ["event-0004"]
-    assert await store.unrouted(Filter(entity="contacts"), limit=9) == []
+        assert [each.id for each in await store.events(wanted, limit=9, unrouted=True)] == ["event-0004"]
+    assert await store.events(Filter(entity="contacts"), limit=9, unrouted=True) == []
 
 
 async def test_events_without_deliveries_get_theirs_as_a_replay(store: Archive) -> None:
@@ -105,7 +110,7 @@ async def test_events_without_deliveries_get_theirs_as_a_replay(store: Archive) 
     [delivery] = await claim(store, now=later)
     assert (delivery.event_id, delivery.attempt, delivery.policy_attempt, delivery.replay) == ("event-0001", 1, 1, True)
     assert (delivery.pending_since, delivery.received_at, delivery.payload) == (later, NOON, routed(1).payload)
-    assert [each.id for each in await store.unrouted(Filter(), limit=9)] == ["event-0002"]
+    assert [each.id for each in await store.events(Filter(), limit=9, unrouted=True)] == ["event-0002"]
 
 
 async def test_an_event_that_has_deliveries_or_is_not_there_gets_none(store: Archive) -> None:
