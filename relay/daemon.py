@@ -1,7 +1,9 @@
 """The composition root: settings -> a running relay, built in one order and taken down in the reverse.
 
-store ─▶ lanes ─▶ public listener ─▶ private listener        up, in this order
-store ◀─ lanes ◀─ public listener ◀─ private listener        down: take nothing more, finish, give back, close
+store ─▶ private listener ─▶ public listener ─▶ lanes        up, in this order
+store ◀─ private listener ◀─ public listener ◀─ lanes        down: begin no attempt, take no webhook, close
+
+Webhooks are taken to the last: amoCRM waits 2 s for an answer, and an attempt may take longer.
 """
 
 import asyncio
@@ -14,47 +16,58 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TypeAlias
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
 from relay import __version__
+from relay.current import Current
 from relay.delivery.dispatch import Dispatcher
-from relay.errors import Misconfigured, RoutesInvalid, StoreError
+from relay.errors import Misconfigured, StoreError
 from relay.model import Secret
 from relay.observe import Gauges
-from relay.routes.config import Config, load
+from relay.routes.config import Config
 from relay.server.admin import admin
 from relay.server.intake import Intake
-from relay.server.listen import listen
-from relay.signals import Emit, InUse, Noticed, Refusal, Refused, Reloaded, Signal
+from relay.server.listen import bind, listen
+from relay.server.systemd import Passed, notify
+from relay.signals import Emit, InUse, Noticed, Refusal, Refused, Signal
 from relay.store.retention import keep_purging
 from relay.store.sqlite import SqliteStore
+from relay.tls import Certificate
 
-INTAKE_GRACE = 2.0  # seconds for requests that are being answered when we stop
-DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; with the rest the exit takes at most 8 s
+DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight when we stop; with the rest it takes at most 8 s
+INTAKE_DRAIN = 0.3  # seconds in which who is connected may bring one more webhook
+INTAKE_GRACE = 1.5  # seconds for those that are being answered after that; the same as a commit is given
+ADMIN_GRACE = 0.5
 STOP_LIMIT = 7.5  # seconds; a supervisor is promised 8
 PROBE_TIMEOUT = 1.5  # seconds; the same as a webhook is given
 PROBE_EVERY = 5.0
-WATCH_EVERY = 0.5  # seconds; a changed routes file is loaded when it was the same twice
-
-
-Stamp: TypeAlias = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What cannot be reloaded. Addresses are (host, port); port 0 takes a free one."""
+    """What cannot be reloaded. Addresses are (host, port); port 0 takes a free one.
+
+    `passed`: sockets to listen on in the place of `listen` and `admin`. `tls`: certificate and key of the public one.
+    """
 
     config: Path
     store: Path
     listen: tuple[str, int] = ("127.0.0.1", 8080)
     admin: tuple[str, int] = ("127.0.0.1", 8081)
+    passed: Passed = field(default_factory=Passed)
+    tls: tuple[Path, Path] | None = None
     admin_token: Secret | None = None
     max_body: int = 4 * 1024 * 1024
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def admin_host(self) -> str:
+        """Whom the private listener listens to, whoever opened its socket."""
+        host: str = (self.passed.admin.getsockname() if self.passed.admin else self.admin)[0]
+        return host
 
 
 def utc_now() -> datetime:
@@ -65,17 +78,15 @@ def utc_now() -> datetime:
 class Relay:
     """A relay that runs; `running` makes it. `ended` is set when it should not go on, `exit_code` says how it went."""
 
-    def __init__(self, settings: Settings, config: Config, loaded: "Stamp", *, emit: Emit) -> None:
+    def __init__(self, settings: Settings, *, emit: Emit) -> None:
         self.settings = settings
-        self.config = config
         self.ended = asyncio.Event()
         self.exit_code = 0
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
         self._tell = emit
-        self._reloads: set[asyncio.Task[Reloaded]] = set()
-        self._reloading = asyncio.Lock()
-        self._loaded = loaded
+        self._certificate = Certificate(*settings.tls) if settings.tls else None
+        self.current = Current(settings.config, settings.environment, self._certificate, use=self._use, emit=self._emit)
         self._unready: str | None = None
 
     def _emit(self, fact: Signal) -> None:
@@ -94,48 +105,6 @@ class Relay:
         if self.ended.is_set():
             os._exit(1)
         self.end()
-
-    async def reload(self) -> Reloaded:
-        """Swap the routes, all at once or, if the file has a problem, not at all."""
-        async with self._reloading:  # else the file of before could win over the present one
-            reloaded = await self._reload()
-        self._emit(reloaded)
-        return reloaded
-
-    async def _reload(self) -> Reloaded:
-        self._loaded = _stamp(self.settings.config)
-        try:
-            config = await asyncio.to_thread(load, self.settings.config, self.settings.environment)
-        except RoutesInvalid as error:
-            return Reloaded(file=str(self.settings.config), problems=error.lines())
-        except Exception as error:  # noqa: BLE001  a fault of ours in reading a file must not end a relay that works
-            # the error's text may have secrets of the file in it
-            problem = f"{self.settings.config}: a fault of the relay, {type(error).__name__}"
-            return Reloaded(file=str(self.settings.config), problems=[problem])
-        self.config = config
-        self._use()
-        return Reloaded(file=str(self.settings.config), parked=await self._parked())
-
-    def _use(self) -> None:
-        config = self.config
-        routes = [route.name for route in config.routes]
-        self._emit(InUse(sources=list(config.sources), targets=list(config.targets), routes=routes))
-        self.dispatcher.use(config.targets)
-
-    async def _watch(self) -> None:
-        """Reload a routes file that has changed, once it has stopped changing."""
-        seen = self._loaded
-        while True:
-            await asyncio.sleep(WATCH_EVERY)
-            before, seen = seen, _stamp(self.settings.config)
-            if seen == before != self._loaded:
-                await self.reload()
-
-    def reload_soon(self) -> None:
-        """`reload` for those who cannot wait for it."""
-        task = asyncio.get_running_loop().create_task(self.reload())
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
 
     async def ready(self) -> str | None:
         """None if a webhook can be committed, else why not; known at once, from the last probe."""
@@ -156,15 +125,21 @@ class Relay:
             await asyncio.sleep(PROBE_EVERY)
 
     def _purge(self) -> Coroutine[None, None, None]:
-        return keep_purging(self.store, retention=lambda: self.config.retention, clock=utc_now, emit=self._emit)
+        return keep_purging(self.store, retention=lambda: self.current.config.retention, clock=utc_now, emit=self._emit)
 
-    async def _parked(self) -> list[str]:
-        """Targets that are owed deliveries but are no longer in the routes file."""
+    def _deliver_by(self, config: Config) -> None:
+        routes = [route.name for route in config.routes]
+        self._emit(InUse(sources=list(config.sources), targets=list(config.targets), routes=routes))
+        self.dispatcher.use(config.targets)
+
+    async def _use(self, config: Config) -> list[str]:
+        """Go over to these routes; the targets that are owed deliveries but are not in them."""
+        self._deliver_by(config)
         try:
             targets = (await self.store.status()).targets
         except StoreError:
-            return []  # the routes are swapped all the same, and the metrics will show it
-        return sorted(name for name, owed in targets.items() if owed.pending and name not in self.config.targets)
+            return []  # the metrics will show it
+        return sorted(name for name, owed in targets.items() if owed.pending and name not in config.targets)
 
     async def refresh(self) -> None:
         """Bring the backlog gauges up to date."""
@@ -190,20 +165,28 @@ class Relay:
         )
         stack.push_async_callback(self.store.close)
         self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=utc_now)
+        await self._listen(stack, registry)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
-        self._use()
-        for forever in (self.dispatcher.run(), self._probe(), self._watch(), self._purge()):
+        self._deliver_by(self.current.config)
+        for forever in (self.dispatcher.run(), self._probe(), self.current.watch(), self._purge()):
             task = loop.create_task(forever)
             task.add_done_callback(self._fell)
             stack.callback(task.cancel)
-        private = await listen(self._admin(registry), settings.admin, flag="--admin", grace=0.5)
-        stack.push_async_callback(private.cleanup)
-        public = await listen(self._intake(), settings.listen, flag="--listen", grace=INTAKE_GRACE)
-        stack.push_async_callback(public.cleanup)
-        self.admin_listening, self.listening = private.addresses[0][:2], public.addresses[0][:2]
+
+    async def _listen(self, stack: AsyncExitStack, registry: CollectorRegistry) -> None:
+        settings = self.settings
+        on = settings.passed.admin or bind(settings.admin, flag="--admin")
+        private = await listen(self._admin(registry), on, drain=0.0, grace=ADMIN_GRACE)
+        stack.push_async_callback(private.close)
+        on = settings.passed.public or bind(settings.listen, flag="--listen")
+        tls = self._certificate.context if self._certificate else None
+        public = await listen(self._intake(), on, drain=INTAKE_DRAIN, grace=INTAKE_GRACE, tls=tls)
+        stack.push_async_callback(public.close)
+        self.admin_listening, self.listening = private.address, public.address
 
     async def _stop_deliveries(self) -> None:
+        self.current.freeze()
         # nothing that is still to be settled could be written down on a failed disk
         await self.dispatcher.stop(timedelta() if self.exit_code else DELIVERY_GRACE)
 
@@ -216,7 +199,7 @@ class Relay:
 
     def _intake(self) -> web.Application:
         return Intake(
-            config=lambda: self.config,
+            config=lambda: self.current.config,
             store=self.store,
             dispatcher=self.dispatcher,
             emit=self._emit,
@@ -230,10 +213,10 @@ class Relay:
             registry=registry,
             refresh=self.refresh,
             ready=self.ready,
-            reload=self.reload,
+            reload=self.current.reload,
             emit=self._emit,
             token=self.settings.admin_token,
-            hosts=[self.settings.admin[0]],
+            hosts=[self.settings.admin_host],
         )
 
 
@@ -244,8 +227,7 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
     Raises RoutesInvalid, Misconfigured or a StoreError if it cannot start.
     """
     _demand_private(settings)
-    loaded = _stamp(settings.config)  # before it is read: what is written meanwhile is noticed
-    relay = Relay(settings, load(settings.config, settings.environment), loaded, emit=emit)
+    relay = Relay(settings, emit=emit)
     async with AsyncExitStack() as stack:
         await relay.start(stack, registry)
         yield relay
@@ -257,26 +239,20 @@ async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) 
     async with running(settings, emit=emit, registry=registry) as relay:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, relay.hear_signal)
-        loop.add_signal_handler(signal.SIGHUP, relay.reload_soon)
+        loop.add_signal_handler(signal.SIGHUP, relay.current.reload_soon)
         emit(Noticed(level="info", text="ready", fields=_facts(relay)))
+        notify("READY=1", settings.environment)
         await relay.ended.wait()
+        notify("STOPPING=1", settings.environment)
         loop.call_later(STOP_LIMIT, os._exit, 1)  # if a disk hangs, so would we
         emit(Noticed(level="info", text="stopping", fields={"exit_code": relay.exit_code}))
     emit(Noticed(level="info", text="stopped", fields={"exit_code": relay.exit_code}))
     return relay.exit_code
 
 
-def _stamp(path: Path) -> Stamp:
-    """What differs when a file was written or replaced; None if it is not there."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
-
-
 def _facts(relay: Relay) -> dict[str, object]:
-    hooks = [f"{url(relay.listening)}/hooks/{name}/<token>" for name in relay.config.sources]
+    public = url(relay.listening, scheme="https" if relay.settings.tls else "http")
+    hooks = [f"{public}/hooks/{name}/<token>" for name in relay.current.config.sources]
     return {
         "version": __version__,
         "pid": os.getpid(),
@@ -287,15 +263,15 @@ def _facts(relay: Relay) -> dict[str, object]:
     }
 
 
-def url(address: tuple[str, int]) -> str:
+def url(address: tuple[str, int], *, scheme: str = "http") -> str:
     """`http://127.0.0.1:8080`, `http://[::1]:8080`."""
     host, port = address
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _demand_private(settings: Settings) -> None:
     """The admin listener tells and does more than strangers should see and do."""
-    host = settings.admin[0]
+    host = settings.admin_host
     if settings.admin_token is None and not _is_loopback(host):
         raise Misconfigured(f"--admin {host} is not loopback: set RELAY_ADMIN_TOKEN, or listen on 127.0.0.1")
 

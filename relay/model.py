@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeAlias
 
 Json: TypeAlias = Any
@@ -138,6 +139,19 @@ class Format(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """PEM files for connections to a target: a CA beside the system's; our certificate and its key, both or neither.
+
+    `digest` is of what the files held when they were read: it differs when one of them does.
+    """
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """An HTTP endpoint we deliver to. `rate`: attempts per second, None for no limit."""
 
@@ -153,6 +167,7 @@ class Target:
     rate: float | None = None
     format: Format = Format.JSON
     breaker_failures: int = 10
+    tls: Tls | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,24 @@ MEBIBYTE = 1024 * 1024
     help="Metrics, health, reload; beyond loopback it needs RELAY_ADMIN_TOKEN.",
 )
 @click.option(
+    "--tls-cert",
+    cls=Flag,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    envvar="RELAY_TLS_CERT",
+    show_envvar=True,
+    help="Listen with TLS: certificate and chain, PEM.",
+)
+@click.option(
+    "--tls-key",
+    cls=Flag,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    envvar="RELAY_TLS_KEY",
+    show_envvar=True,
+    help="The certificate's key, PEM.",
+)
+@click.option(
     "--max-body",
     cls=Flag,
     type=click.IntRange(1024, 256 * MEBIBYTE),
@@ -70,13 +88,16 @@ def run(
     store_path: Path,
     listen: Address,
     admin: Address,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     max_body: int,
     log_format: Literal["text", "json"],
     log_level: str,
 ) -> None:
     """Receive, keep and deliver webhooks: the daemon.
 
-    SIGHUP reloads the routes file; SIGTERM finishes what is under way and ends within 8 s.
+    SIGHUP reloads the routes file and the certificate; SIGTERM finishes what is under way and ends within 8 s.
+    Sockets that systemd passes take the place of --listen and --admin.
 
     \b
     relay run -c routes.yaml --store sqlite:////var/lib/relay/relay.db
@@ -86,13 +107,18 @@ def run(
 
     from relay.daemon import Settings, serve
     from relay.observe import Observer, configure_logging
+    from relay.server.systemd import passed
 
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together")
     token = os.environ.get("RELAY_ADMIN_TOKEN")
     settings = Settings(
         config=config_path,
         store=store_path,
         listen=listen,
         admin=admin,
+        passed=passed(os.environ, pid=os.getpid()),
+        tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
         admin_token=Secret(token) if token else None,
         max_body=max_body,
         environment=os.environ,

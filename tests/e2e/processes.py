@@ -25,12 +25,39 @@ PATIENCE = 20.0
 
 TOKEN = "5b1f0c9e7a3d48268e4f"
 RELAY = (sys.executable, "-m", "relay")
+PASS = """\
+import fcntl, os, sys
+command = sys.argv[2:]
+passed = [fcntl.fcntl(int(each), fcntl.F_DUPFD, 100) for each in sys.argv[1].split(",")]
+for position, each in enumerate(passed):
+    os.dup2(each, 3 + position)
+os.environ.update(LISTEN_FDS=str(len(passed)), LISTEN_PID=str(os.getpid()))
+os.execv(command[0], command)
+"""
+"""What systemd does for a service with sockets: they are descriptors from 3 up, and its variables say so."""
+
+
+def passing(*sockets: socket.socket) -> tuple[str, ...]:
+    """What to put before a command so that it is started with these, which it must inherit."""
+    return (sys.executable, "-ISc", PASS, ",".join(str(each.fileno()) for each in sockets))
 
 
 class RelayProcess:
-    """One relay: `folder` holds its routes file, store and log. `command` is what to run, up to the subcommand."""
+    """One relay: `folder` holds its routes file, store and log. `command` is what to run, up to the subcommand.
 
-    def __init__(self, folder: Path, routes: str, *, command: Sequence[str] = RELAY) -> None:
+    With a socket that is `passed` it listens there, as under systemd; it stays open from one start to the next.
+    `more` are variables for it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        routes: str,
+        *,
+        command: Sequence[str] = RELAY,
+        passed: socket.socket | None = None,
+        **more: str,
+    ) -> None:
         self.routes = folder / "routes.yaml"
         self.routes.write_text(routes)
         self.store = folder / "relay.db"
@@ -38,6 +65,12 @@ class RelayProcess:
         self.port, self.admin_port = free_port(), free_port()
         self.process: Process | None = None
         self._command = command
+        self._more = more
+        self._inherited: tuple[int, ...] = ()
+        if passed:
+            self.port = passed.getsockname()[1]
+            self._command = (*passing(passed), *command)
+            self._inherited = (passed.fileno(),)
 
     @property
     def arguments(self) -> list[str]:
@@ -56,7 +89,8 @@ class RelayProcess:
     @property
     def hook(self) -> str:
         """Where amoCRM posts to."""
-        return f"http://127.0.0.1:{self.port}/hooks/crm/{TOKEN}"
+        scheme = "https" if "RELAY_TLS_CERT" in self._more else "http"
+        return f"{scheme}://127.0.0.1:{self.port}/hooks/crm/{TOKEN}"
 
     @property
     def admin(self) -> str:
@@ -75,7 +109,9 @@ class RelayProcess:
     async def spawn(self) -> None:
         """Start it, and wait for nothing."""
         with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(*self.arguments, stderr=log, env=variables())
+            self.process = await asyncio.create_subprocess_exec(
+                *self.arguments, stderr=log, env=variables(**self._more), pass_fds=self._inherited
+            )
 
     def signal(self, signal: Signals) -> None:
         """Send it; see `ended`."""
@@ -148,9 +184,16 @@ class RelayProcess:
 
 
 @asynccontextmanager
-async def running(folder: Path, routes: str, *, command: Sequence[str] = RELAY) -> AsyncIterator[RelayProcess]:
+async def running(
+    folder: Path,
+    routes: str,
+    *,
+    command: Sequence[str] = RELAY,
+    passed: socket.socket | None = None,
+    **more: str,
+) -> AsyncIterator[RelayProcess]:
     """A relay that is ready; whatever happens, it does not outlive the block."""
-    relay = RelayProcess(folder, routes, command=command)
+    relay = RelayProcess(folder, routes, command=command, passed=passed, **more)
     try:
         await relay.start()
         yield relay

@@ -116,7 +116,7 @@ class Answer:
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     facts = Facts()
     facts.gate.set()
-    async with listening(bot=well, dwh=well) as targets, aiohttp.ClientSession() as session:
+    async with listening(bot=well, dwh=well) as targets:
         routes = tmp_path / "routes.yaml"
         urls = {name: targets.url(name) for name in ("bot", "dwh")}
         routes.write_text(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, **urls))
@@ -127,7 +127,8 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             admin=("127.0.0.1", 0),
             max_body=MAX_BODY,
         )
-        async with running(settings, emit=facts, registry=CollectorRegistry()) as relay:
+        starting = running(settings, emit=facts, registry=CollectorRegistry())
+        async with starting as relay, aiohttp.ClientSession() as session:
             yield Scene(relay=relay, facts=facts, targets=targets, session=session)
             facts.gate.set()
 

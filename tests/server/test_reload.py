@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay import daemon
+from relay import current
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, TOKEN, Scene, form
 
@@ -15,7 +15,7 @@ async def test_a_webhook_whose_body_comes_after_a_reload_goes_by_the_new_routes(
         await scene.post(form(LEAD | {"name": "before"}))  # by now the head of the other one is read
         routes = scene.relay.settings.config
         routes.write_text(routes.read_text().replace("to: bot}", "to: dwh}"))
-        assert not (await scene.relay.reload()).problems
+        assert not (await scene.relay.current.reload()).problems
         writer.write(body[10:])
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200 ")
     await until(lambda: scene.targets.accepted("dwh") == ["m1"])
@@ -28,7 +28,7 @@ async def test_a_fault_in_reading_the_file_leaves_the_routes_as_they_were(
     def broken(*_arguments: object) -> None:
         raise ZeroDivisionError("a secret")
 
-    monkeypatch.setattr(daemon, "load", broken)
-    [problem] = (await scene.relay.reload()).problems
+    monkeypatch.setattr(current, "load", broken)
+    [problem] = (await scene.relay.current.reload()).problems
     assert problem.endswith("routes.yaml: a fault of the relay, ZeroDivisionError")
     assert (await scene.post(form(LEAD))).status == 200

@@ -1,0 +1,73 @@
+"""What systemd passes and wants to hear: LISTEN_FDS -> sockets that stay open across restarts; READY=1 -> systemd.
+
+See sd_listen_fds(3) and sd_notify(3).
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from relay.errors import Misconfigured
+
+FIRST = 3  # the descriptor that passing starts with
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """The listening sockets we were started with; None: none for that listener."""
+
+    public: socket.socket | None = None
+    admin: socket.socket | None = None
+
+
+def passed(environment: Mapping[str, str], *, pid: int) -> Passed:
+    """The sockets that `environment` says are for process `pid`.
+
+    One that is named `public` or `admin` (LISTEN_FDNAMES) is that; the others are public and admin in this order.
+    Misconfigured if there are more, or if one is no listening TCP socket.
+    """
+    number = _number(environment, pid)
+    named = environment.get("LISTEN_FDNAMES", "").split(":")
+    names = [name if name in ("public", "admin") else "" for name in (*named, *[""] * number)][:number]
+    vacant = [name for name in ("public", "admin") if name not in names]
+    sockets: dict[str, socket.socket] = {}
+    for descriptor, name in enumerate(names, FIRST):
+        listener = name or (vacant.pop(0) if vacant else "")
+        if not listener or listener in sockets:
+            raise Misconfigured(f"{number} sockets are passed to us: we take one named public and one named admin")
+        sockets[listener] = _listening(descriptor, listener)
+    return Passed(**sockets)
+
+
+def _number(environment: Mapping[str, str], pid: int) -> int:
+    try:
+        ours = int(environment.get("LISTEN_PID", "0")) == pid
+        return max(int(environment.get("LISTEN_FDS", "0")), 0) if ours else 0
+    except ValueError:
+        raise Misconfigured("LISTEN_PID and LISTEN_FDS must be numbers: let systemd set them") from None
+
+
+def _listening(descriptor: int, listener: str) -> socket.socket:
+    try:
+        os.set_inheritable(descriptor, False)
+        given = socket.socket(fileno=descriptor)
+        accepts = given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise Misconfigured(f"descriptor {descriptor} ({listener}) is no socket: {error.strerror}") from None
+    if not accepts or given.type != socket.SOCK_STREAM or given.family not in (socket.AF_INET, socket.AF_INET6):
+        raise Misconfigured(
+            f"descriptor {descriptor} ({listener}) is no listening TCP socket:"
+            " the socket unit needs ListenStream with a port, and Accept=no"
+        )
+    return given
+
+
+def notify(state: str, environment: Mapping[str, str]) -> None:
+    """Tell systemd, if it listens: `READY=1`, `STOPPING=1`."""
+    if address := environment.get("NOTIFY_SOCKET"):
+        # nothing hangs on whether it is heard
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            line.connect(f"\0{address[1:]}" if address[0] == "@" else address)
+            line.send(state.encode())

@@ -1,0 +1,15 @@
+"""`relay`, with one promise broken: it stops as aiohttp would, and whoever is connected is cut off."""
+
+from relay.cli import main
+from relay.server.listen import Listener
+
+
+async def close_at_once(listener: Listener) -> None:
+    """No draining, no last answer."""
+    listener.server.close()
+    await listener.runner.cleanup()
+
+
+if __name__ == "__main__":
+    Listener.close = close_at_once
+    main()

@@ -1,0 +1,181 @@
+"""Restarts under load: with a socket that outlives the relay no request fails, and none waits longer than amoCRM does.
+
+RELAY_E2E_RESTARTS sets how often (25); the line it prints has what was seen.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+import sys
+from asyncio import TaskGroup
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from time import monotonic
+
+import aiohttp
+import pytest
+
+from relay.daemon import DELIVERY_GRACE
+from tests.e2e.processes import RELAY, RelayProcess, running, until
+from tests.e2e.sender import body, headers, lead, post_lead
+from tests.e2e.targets import Targets, hanging, listening, well
+from tests.server.certificates import Pair
+
+RESTARTS = int(os.environ.get("RELAY_E2E_RESTARTS", "25"))
+HASTY = (sys.executable, str(Path(__file__).with_name("hasty.py")))
+LEAST_LOAD = 200  # requests answered between two restarts
+
+ROUTES = """\
+version: 1
+sources: {{crm: {{token: "${{TOKEN}}"}}}}
+targets:
+  well: {{url: "{well}"}}
+  stuck: {{url: "{stuck}", timeout: 60s}}
+routes:
+  - {{name: all, match: {{entity: leads}}, to: well}}
+  - {{name: one, match: {{status_id: 2}}, to: stuck}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One that posts again and again: over one connection while it lasts, or over a new one each time."""
+
+    kept: bool
+    every: float
+
+
+CALLERS = [Caller(kept, every) for kept in (True, False) for every in (0.0, 0.0, 0.01, 0.01, 0.03, 0.1, 0.3, 0.7)]
+
+
+@dataclass(slots=True)
+class Calls:
+    """What became of the requests to `url`: none is made twice."""
+
+    url: str
+    tls: ssl.SSLContext | None = None
+    outcomes: Counter[str] = field(default_factory=Counter)
+    longest: float = 0.0
+    _numbers: "count[int]" = field(default_factory=count)
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """How often what went wrong."""
+        return {what: number for what, number in self.outcomes.items() if what != "200"}
+
+    @asynccontextmanager
+    async def going_on(self, callers: Sequence[Caller]) -> AsyncIterator[None]:
+        """For as long as the block lasts."""
+        stop = asyncio.Event()
+        async with TaskGroup() as group:
+            for caller in callers:
+                group.create_task(self._call(caller, stop))
+            try:
+                yield
+            finally:
+                stop.set()
+
+    async def _call(self, caller: Caller, stop: asyncio.Event) -> None:
+        connector = aiohttp.TCPConnector(force_close=not caller.kept, ssl=self.tls or True)
+        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
+            while not stop.is_set():
+                await self._post(session)
+                await asyncio.sleep(caller.every)
+
+    async def _post(self, session: aiohttp.ClientSession) -> None:
+        number, started = next(self._numbers), monotonic()
+        content = body("leads[status][0]", lead(number, f"m{number}", 1))
+        try:
+            async with session.post(self.url, data=content, headers=headers()) as answer:
+                await answer.read()
+                outcome = str(answer.status)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            outcome = type(error).__name__
+        self.outcomes[outcome] += 1
+        self.longest = max(self.longest, monotonic() - started)
+
+    def __str__(self) -> str:
+        return f"{self.outcomes.total()} requests, failed: {self.failed or 'none'}, longest {self.longest:.2f} s"
+
+
+@asynccontextmanager
+async def scene(
+    folder: Path, command: Sequence[str] = RELAY, **more: str
+) -> AsyncIterator[tuple[RelayProcess, Targets]]:
+    """A relay on a socket that is ours."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as ours:
+        async with listening(well=well, stuck=hanging) as targets:
+            routes = ROUTES.format(well=targets.url("well"), stuck=targets.url("stuck"))
+            async with running(folder, routes, command=command, passed=ours, **more) as relay:
+                yield relay, targets
+
+
+async def restart(relay: RelayProcess, calls: Calls) -> None:
+    """Under load, as systemd does it: started again as soon as it has ended."""
+    enough = calls.outcomes["200"] + LEAST_LOAD
+    await until(lambda: calls.outcomes["200"] >= enough)
+    relay.signal(signal.SIGTERM)
+    assert await relay.ended() == 0
+    await relay.start()
+
+
+async def campaign(
+    folder: Path, command: Sequence[str], restarts: int, *, pair: Pair | None = None, proof: bool = False
+) -> Calls:
+    """Restarts under load, with `proof` only until one fails; all that was answered 200 must have arrived."""
+    more = {"RELAY_TLS_CERT": str(pair.certificate), "RELAY_TLS_KEY": str(pair.key)} if pair else {}
+    async with scene(folder, command, **more) as (relay, targets):
+        calls = Calls(relay.hook, pair.client() if pair else None)
+        async with calls.going_on(CALLERS):
+            for _ in range(restarts):
+                await restart(relay, calls)
+                if proof and calls.failed:
+                    break
+        await relay.drained()
+        assert len(set(targets.accepted("well"))) >= calls.outcomes["200"]
+        return calls
+
+
+@pytest.mark.timeout(60 + 5 * RESTARTS)
+async def test_no_request_fails_while_the_relay_is_restarted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = await campaign(tmp_path, RELAY, RESTARTS)
+    with capsys.disabled():
+        print(f"\n{RESTARTS} restarts: {calls}")
+    assert not calls.failed
+
+
+async def test_no_request_fails_with_tls_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    calls = await campaign(tmp_path, RELAY, 5, pair=Pair.within(tmp_path))
+    with capsys.disabled():
+        print(f"\n5 restarts with TLS: {calls}")
+    assert not calls.failed
+
+
+async def test_a_relay_that_leaves_without_a_word_is_found_guilty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = await campaign(tmp_path, HASTY, 15, proof=True)
+    with capsys.disabled():
+        print(f"\nhasty: {calls}")
+    assert calls.failed
+
+
+async def test_no_request_waits_for_a_target_that_hangs(tmp_path: Path) -> None:
+    async with scene(tmp_path) as (relay, targets):
+        await post_lead(relay.hook, "m1", status_id=2)
+        await until(lambda: len(targets.of("stuck")) == 1)
+        calls = Calls(relay.hook)
+        async with calls.going_on(CALLERS[:1]):
+            asked = monotonic()
+            await restart(relay, calls)
+            assert monotonic() - asked > DELIVERY_GRACE.total_seconds(), "or nothing was waited for"
+        assert not calls.failed
+        assert calls.longest < DELIVERY_GRACE.total_seconds()

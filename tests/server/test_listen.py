@@ -1,0 +1,164 @@
+"""How a listener leaves: nobody who was accepted is reset, and a socket that was passed stays open."""
+
+import asyncio
+import socket
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Any
+
+import pytest
+import uvloop
+from aiohttp import web
+
+from relay.server.listen import SETTLE, Listener, listen
+
+LONG = 5.0  # seconds, within which a test is over if nobody waits without need
+SHORT = 0.1
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """The daemon's loop, and that of the tests."""
+
+    async def bounded(scene: Coroutine[Any, Any, None]) -> None:
+        async with asyncio.timeout(LONG):
+            await scene
+
+    return lambda scene: request.param(bounded(scene))
+
+
+@pytest.fixture
+def ours() -> Iterator[socket.socket]:
+    """A listening socket that we keep, as systemd does."""
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        yield ours
+
+
+@asynccontextmanager
+async def serving(ours: socket.socket, *, drain: float = LONG, grace: float = LONG) -> AsyncIterator[Listener]:
+    """A listener on a copy of the socket, which answers at once, but /slow when its drain is over."""
+    drained = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/slow":
+            await drained.wait()
+        return web.Response(text="hello")
+
+    async def note(_app: web.Application) -> None:
+        drained.set()
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    app.on_shutdown.append(note)
+    listener = await listen(app, ours.dup(), drain=drain, grace=grace)
+    try:
+        yield listener
+    finally:
+        if not listener.leaving.is_set():
+            await listener.close()
+
+
+async def connect(listener: Listener) -> tuple[StreamReader, StreamWriter]:
+    return await asyncio.open_connection(*listener.address)
+
+
+async def ask(reader: StreamReader, writer: StreamWriter, path: str = "/") -> bytes:
+    """The head of the answer."""
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert await reader.readexactly(5) == b"hello"
+    return head
+
+
+def test_a_kept_connection_is_answered_once_more_and_told_that_it_was_the_last_time(
+    run: Run, ours: socket.socket
+) -> None:
+    async def scene() -> None:
+        async with serving(ours) as listener:
+            reader, writer = await connect(listener)
+            assert b"Connection: close" not in await ask(reader, writer)
+            closing = asyncio.create_task(listener.close())
+            await asyncio.sleep(5 * SETTLE)  # long enough for one that is in a hurry to be gone
+            assert b"\r\nConnection: close\r\n" in await ask(reader, writer)
+            assert await reader.read() == b""
+            writer.close()
+            await closing
+
+    started = monotonic()
+    run(scene())
+    assert monotonic() - started < LONG, "and nobody waits when all have left"
+
+
+def test_who_was_accepted_may_bring_a_first_request(run: Run, ours: socket.socket) -> None:
+    async def scene() -> None:
+        async with serving(ours) as listener:
+            connections = [await connect(listener) for _ in range(20)]
+            closing = asyncio.create_task(listener.close())
+            await asyncio.sleep(5 * SETTLE)  # long enough for one that is in a hurry to be gone
+            for reader, writer in connections:
+                assert b" 200 OK" in await ask(reader, writer)
+                writer.close()
+            await closing
+
+    run(scene())
+
+
+def test_a_request_in_progress_is_answered_after_the_drain(run: Run, ours: socket.socket) -> None:
+    async def scene() -> None:
+        async with serving(ours, drain=SHORT) as listener:
+            reader, writer = await connect(listener)
+            asked = asyncio.create_task(ask(reader, writer, "/slow"))
+            await listener.close()
+            assert b"\r\nConnection: close\r\n" in await asked
+            writer.close()
+
+    run(scene())
+
+
+def test_who_says_nothing_is_not_waited_for_longer_than_the_drain(run: Run, ours: socket.socket) -> None:
+    async def scene() -> None:
+        async with serving(ours, drain=SHORT) as listener:
+            reader, writer = await connect(listener)
+            await ask(reader, writer)
+            await listener.close()
+            assert await reader.read() == b""
+            writer.close()
+
+    started = monotonic()
+    run(scene())
+    assert monotonic() - started < LONG
+
+
+def test_who_comes_too_late_waits_for_the_next_listener(run: Run, ours: socket.socket) -> None:
+    async def scene() -> None:
+        async with serving(ours) as listener:
+            await listener.close()
+            reader, writer = await connect(listener)
+            asked = asyncio.create_task(ask(reader, writer))
+        async with serving(ours):
+            assert b" 200 OK" in await asked
+            writer.close()
+
+    run(scene())
+
+
+def test_connections_that_come_while_it_leaves_are_served_by_it_or_by_the_next(run: Run, ours: socket.socket) -> None:
+    async def one() -> None:
+        reader, writer = await asyncio.open_connection(*ours.getsockname())
+        assert b" 200 OK" in await ask(reader, writer)
+        writer.close()
+
+    async def scene() -> None:
+        clients = []
+        for _ in range(20):
+            async with serving(ours):
+                clients += [asyncio.create_task(one()) for _ in range(20)]
+                await asyncio.sleep(0)
+        async with serving(ours), asyncio.timeout(LONG):
+            await asyncio.gather(*clients)
+
+    run(scene())
