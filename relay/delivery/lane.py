@@ -237,7 +237,7 @@ class Lane:
         try:
             sent = await self._sent(delivery) if target.format is Format.FORM else None
             request = render(delivery, target, now=self._clock(), sent=sent)
-            return await self._sender.send(request, timeout=target.timeout)
+            return await self._sender.send(request, timeout=target.timeout, tls=target.tls)
         except (Unreadable, LookupError) as error:
             return Outcome(reason=Reason.REQUEST, started_at=self._clock(), took=timedelta(), detail=str(error))
         except Exception as error:  # noqa: BLE001  one delivery that trips us must not stop the lane

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ import aiohttp
 
 from relay.delivery.render import Request
 from relay.delivery.retry import parse_retry_after
-from relay.model import Outcome, Reason
+from relay.errors import Misconfigured
+from relay.model import Outcome, Reason, Tls
+from relay.tls import client_context
 
 MAX_ANSWER = 16 * 1024  # bytes we read of an answer, so that its connection can be used again
 MAX_DETAIL = 1_000  # characters we keep of it
@@ -21,6 +24,7 @@ CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 1.0  # seconds for an answer's body: the status has decided already
 IDLE = 15.0  # seconds an unused connection is kept
 
+_TLS_OBJECT = re.compile(" ssl:(default|True|<[^>]*>)")
 _GONE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
 
 
@@ -33,11 +37,19 @@ class Sender:
         trace.on_connection_reuseconn.append(_note_reuse)
         self._pooled = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=IDLE), [trace])
         self._fresh = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, force_close=True), [])
+        self._tls: Tls | None = None
+        self._context: ssl.SSLContext | None = None
 
-    async def send(self, request: Request, *, timeout: timedelta) -> Outcome:  # noqa: ASYNC109  one deadline for all
+    async def send(
+        self,
+        request: Request,
+        *,
+        timeout: timedelta,  # noqa: ASYNC109  one deadline for all
+        tls: Tls | None = None,
+    ) -> Outcome:
         """One attempt. A kept connection that turns out to be closed is replaced once, in the same attempt."""
         started_at, start = self._clock(), perf_counter()
-        answer = await self._send(request, timeout.total_seconds())
+        answer = await self._send(request, timeout.total_seconds(), tls)
         return Outcome(
             reason=answer.reason,
             started_at=started_at,
@@ -52,10 +64,13 @@ class Sender:
         await self._pooled.close()
         await self._fresh.close()
 
-    async def _send(self, request: Request, seconds: float) -> "_Answer":
+    async def _send(self, request: Request, seconds: float, tls: Tls | None) -> "_Answer":
         try:
+            context = self._context_of(tls)
             async with asyncio.timeout(seconds) as deadline:
-                response = await self._post(request)
+                response = await self._post(request, context)
+        except Misconfigured as error:
+            return _Answer(reason=Reason.TLS, detail=str(error))
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return _Answer(reason=_reason_of(error), detail=_text(error))
         detail = await _read(response, deadline.when() or 0.0)
@@ -66,15 +81,22 @@ class Sender:
             detail=detail,
         )
 
-    async def _post(self, request: Request) -> aiohttp.ClientResponse:
+    def _context_of(self, tls: Tls | None) -> ssl.SSLContext | None:
+        """Made once for the same files. Connections of another context are not used again: aiohttp keeps them apart."""
+        if tls != self._tls:
+            self._context = client_context(tls) if tls else None
+            self._tls = tls
+        return self._context
+
+    async def _post(self, request: Request, context: ssl.SSLContext | None) -> aiohttp.ClientResponse:
         """Status and headers; a keep-alive race must not cost an attempt, and aiohttp repeats no POST."""
         connection = SimpleNamespace(reused=False)
         try:
-            return await _post(self._pooled, request, connection)
+            return await _post(self._pooled, request, context, connection)
         except _GONE:
             if not connection.reused:
                 raise
-        return await _post(self._fresh, request, connection)
+        return await _post(self._fresh, request, context, connection)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +127,13 @@ async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace,
 
 
 async def _post(
-    session: aiohttp.ClientSession, request: Request, connection: SimpleNamespace
+    session: aiohttp.ClientSession, request: Request, context: ssl.SSLContext | None, connection: SimpleNamespace
 ) -> aiohttp.ClientResponse:
     return await session.post(
         request.url,
         data=io.BytesIO(request.body),  # aiohttp warns of plain bytes above 1 MiB
         headers=request.headers,
+        ssl=context or True,  # verified in either case
         allow_redirects=False,
         trace_request_ctx=connection,
     )
@@ -150,6 +173,8 @@ def _reason_of(error: Exception) -> Reason:
             return Reason.TIMEOUT
         case aiohttp.ClientSSLError() | aiohttp.ClientConnectorCertificateError() | ssl.SSLError():
             return Reason.TLS
+        case aiohttp.ClientOSError(__cause__=ssl.SSLError()):
+            return Reason.TLS  # TLS 1.3 says after the handshake that it misses our certificate
         case aiohttp.ClientConnectorError():
             return Reason.CONNECT
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | aiohttp.ClientConnectionResetError():
@@ -171,5 +196,9 @@ def _text(error: Exception) -> str:
             return "not a URL that can be asked"
         case aiohttp.ClientResponseError(message=message):
             return message
+        case aiohttp.ClientConnectorError():
+            return _TLS_OBJECT.sub("", str(error))
+        case aiohttp.ClientOSError():
+            return str(error.__cause__ or type(error).__name__)  # its own text may have the URL
         case _:
             return str(error) or type(error).__name__

@@ -12,6 +12,7 @@ from relay.model import Format, Order, RetryPolicy, Secret, Target, signing_key
 from relay.routes.problems import Unfit, Where
 from relay.routes.quantities import duration, rate, share
 from relay.routes.reader import Reader
+from relay.routes.tls import read_tls
 
 LONGEST_TIMEOUT = timedelta(minutes=5)
 
@@ -31,12 +32,14 @@ def read_targets(reader: Reader) -> dict[str, Target]:
 
 def _target(reader: Reader, name: str, defaults: Target) -> Target:
     where = ("targets", name)
+    url = reader.take((*where, "url"), _url, "")
     return replace(
         _settings(reader, where, defaults),
         name=name,
-        url=reader.take((*where, "url"), _url, ""),
+        url=url,
         headers=_headers(reader, (*where, "headers")),
         secrets=reader.each((*where, "secret"), _signing_secret),
+        tls=read_tls(reader, where, url),
     )
 
 

@@ -1,0 +1,50 @@
+"""Document -> what the connections to a target trust and show: PEM files, read now and so in order."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from relay.errors import Misconfigured
+from relay.model import Tls
+from relay.routes.problems import Unfit, Where
+from relay.routes.reader import Reader
+from relay.tls import certificates, key_of
+
+
+def read_tls(reader: Reader, where: Where, url: str) -> Tls | None:
+    """What `tls` of the target at `where` says, if it has one; `url` is the target's."""
+    here = (*where, "tls")
+    if not reader.document.has(here):
+        return None
+    if url.lower().startswith("http:"):
+        reader.wrong(here, "is for a URL that starts with https://")
+    _demand_both(reader, here)
+    held = hashlib.sha256()
+
+    def file(name: str, read: Callable[[Path], bytes]) -> Path | None:
+        def taken(text: str) -> Path:
+            path = _absolute(text)
+            try:
+                held.update(read(path))
+            except Misconfigured as error:
+                raise Unfit(str(error)) from None
+            return path
+
+        return reader.take((*here, name), taken, None)
+
+    ca, cert = file("ca", certificates), file("cert", certificates)
+    key = file("key", lambda path: key_of(cert, path)) if cert else None
+    return Tls(ca=ca, cert=cert, key=key, digest=held.hexdigest())
+
+
+def _demand_both(reader: Reader, where: Where) -> None:
+    names = [name for name in ("cert", "key") if reader.document.has((*where, name))]
+    if len(names) == 1:
+        reader.wrong((*where, names[0]), "cert and key go together")
+
+
+def _absolute(text: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute():
+        raise Unfit("must be an absolute path")
+    return path
