@@ -46,5 +46,5 @@ def _demand_both(reader: Reader, where: Where) -> None:
 def _absolute(text: str) -> Path:
     path = Path(text)
     if not path.is_absolute():
-        raise Unfit("must be an absolute path")
+        raise Unfit("must be the absolute path of a PEM file")
     return path

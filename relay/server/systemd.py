@@ -3,7 +3,6 @@
 See sd_listen_fds(3) and sd_notify(3).
 """
 
-import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -51,7 +50,6 @@ def _number(environment: Mapping[str, str], pid: int) -> int:
 
 def _listening(descriptor: int, listener: str) -> socket.socket:
     try:
-        os.set_inheritable(descriptor, False)
         given = socket.socket(fileno=descriptor)
         accepts = given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:

@@ -32,3 +32,10 @@ async def test_a_fault_in_reading_the_file_leaves_the_routes_as_they_were(
     [problem] = (await scene.relay.current.reload()).problems
     assert problem.endswith("routes.yaml: a fault of the relay, ZeroDivisionError")
     assert (await scene.post(form(LEAD))).status == 200
+
+
+async def test_a_relay_that_stops_takes_up_no_routes(scene: Scene) -> None:
+    config = scene.relay.current.config
+    scene.relay.current.freeze()
+    assert (await scene.relay.current.reload()).problems == ["the relay is stopping"]
+    assert scene.relay.current.config is config
