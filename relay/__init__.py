@@ -14,8 +14,8 @@
       ▼
     the target              has it (2xx), or will be asked again, or the delivery is dead and kept
 
-Beside the line: `daemon` wires it, `observe` turns `signals` into metrics and log lines,
-`server.admin` serves them, `cli` is the operator's hand.
+Beside the line: `daemon` wires it, `current` holds the routes in use and swaps them, `observe` turns `signals`
+into metrics and log lines, `server.admin` serves them, `cli` is the operator's hand.
 """
 
 __version__ = "0.1.0"
