@@ -4,6 +4,7 @@ import asyncio
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -182,8 +183,8 @@ def refill(folder: Path) -> Callable[[Use], None]:
     return lambda use: asyncio.run(_opened(folder / "relay.db", use))
 
 
-def on_terminal(*arguments: str, columns: int = 80) -> str:
-    """What a command prints on a real terminal so wide."""
+def on_terminal(*arguments: str, columns: int = 80, until: str | None = None) -> str:
+    """What a command prints on a real terminal so wide; one that goes on gets Ctrl-C once it has printed `until`."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color"}
@@ -191,7 +192,12 @@ def on_terminal(*arguments: str, columns: int = 80) -> str:
     command = [sys.executable, "-m", "relay", *arguments]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
-        text = b"".join(iter(lambda: _read(ours), b""))
+        text = b""
+        while some := _read(ours):
+            text += some
+            if until and until.encode() in text:
+                until = None
+                process.send_signal(signal.SIGINT)
         process.wait(30)
     os.close(ours)
     return text.decode()

@@ -48,3 +48,25 @@ def test_no_secret_is_in_any_output(run: Run, kept: Path, folder: Path, argument
     said = run(*arguments, *where).output
     assert said
     assert [name for name, value in SECRETS.items() if value in said] == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["list"], ["show", OFFER], ["explain", OFFER], ["reparse", "--dry-run"]], ids=" ".join
+)
+def test_looking_needs_no_secrets(run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    before = run(*arguments)
+    for name in SECRETS:
+        monkeypatch.delenv(name)
+    after = run(*arguments)
+    assert (after.exit_code, after.stderr) == (before.exit_code, before.stderr)
+    assert [line for line in after.stdout.splitlines() if "webhook-timestamp" not in line] == [
+        line for line in before.stdout.splitlines() if "webhook-timestamp" not in line
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["run"], ["send", "--event", "leads.chat"]], ids=" ".join)
+def test_whatever_uses_secrets_demands_them(run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.delenv("CRM_TOKEN")
+    ended = run(*arguments)
+    assert ended.exit_code == 1
+    assert "sources.crm.token: the variable CRM_TOKEN is not set or empty" in ended.output

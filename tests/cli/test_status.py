@@ -1,17 +1,82 @@
 """`relay status`: who paused a target, how a daemon saw it, and whether that daemon still runs."""
 
+import asyncio
 import json
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from relay.store.contract import Condition
+import pytest
+
+from relay.amocrm import form, samples
+from relay.cli.status import watch_on
+from relay.model import State
+from relay.store.contract import Act, Archive, Condition, Filter
 from relay.store.lock import Lock
-from tests.cli.conftest import ESCAPE, MINUTE, NOON, Run, Use, on_terminal, plain
+from relay.store.sqlite import SqliteStore
+from tests.cli.conftest import (
+    ESCAPE,
+    MINUTE,
+    NOON,
+    OK,
+    ROUTES,
+    Run,
+    Use,
+    keep,
+    on_terminal,
+    plain,
+    settle,
+)
 
 HELD = Condition(health="open", since=NOON, as_of=NOON + MINUTE, error=f"5xx 503 busy{ESCAPE}")
 WELL = Condition(health="ok", since=NOON, as_of=NOON + MINUTE)
+
+
+def test_status_shows_targets_and_webhooks(run: Run, kept: Path) -> None:
+    lines = [line.split() for line in run("status").stdout.splitlines()]
+    assert lines[0] == ["TARGET", "PENDING", "DEAD", "OLDEST", "STATE", "IN", "ROUTES"]
+    assert (lines[1][:3], lines[1][-1]) == (["sales-bot", "1", "0"], "yes")
+    assert lines[2][:3] == ["warehouse", "1", "1"]
+    assert lines[4][:3] == ["last", "webhook", "2026-11-22T12:00:00.000Z,"]
+    assert lines[5][:2] == ["unparsed", "2,"]
+    assert lines[6] == ["daemon", "not", "running"]
+
+
+def test_a_target_that_the_routes_file_no_longer_names_is_still_shown(run: Run, kept: Path, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.replace("sales-bot", "new-bot"))
+    standing = {each["target"]: each for each in json.loads(run("status", "--json").stdout)["targets"]}
+    assert {name: each["in_routes"] for name, each in standing.items()} == {
+        "new-bot": True,
+        "sales-bot": False,
+        "warehouse": True,
+    }
+    assert standing["sales-bot"]["oldest_at"] == "2026-11-22T12:00:00.000Z"
+    assert "no longer" in run("status").stdout
+
+
+def test_status_works_without_a_routes_file(run: Run, kept: Path) -> None:
+    ended = run("status", "-c", "nowhere.yaml", "--json")
+    assert ended.exit_code == 0
+    assert {each["in_routes"] for each in json.loads(ended.stdout)["targets"]} == {None}
+    assert "relay check" in ended.stderr
+
+
+def test_where_nobody_wrote_a_routes_file_status_shows_every_target_of_the_store(
+    run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.replace("sales-bot", "quiet"))
+
+    async def use(store: Archive) -> None:
+        kept = await keep(store, "019ab000-0009-7000-8000-000000000000", form.encode(samples.body("leads.mail_in")))
+        await settle(store, kept["quiet"], OK)
+
+    refill(use)
+    (folder / "routes.yaml").unlink()
+    ended = run("status", "--json")
+    assert ended.stderr == "no routes.yaml here\n"
+    assert [each["target"] for each in json.loads(ended.stdout)["targets"]] == ["quiet", "sales-bot", "warehouse"]
 
 
 def test_it_tells_who_paused_a_target_and_why(run: Run, kept: Path) -> None:
@@ -54,3 +119,56 @@ def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: 
 def test_it_fits_80_columns(kept: Path, refill: Callable[[Use], None]) -> None:
     refill(lambda store: store.report({"warehouse": HELD, "warehouse-of-the-north-west": HELD, "w" * 64: WELL}))
     assert max(map(len, plain(on_terminal("status")))) <= 80
+
+
+# ---- again and again
+
+
+def test_watched_it_fits_80_columns_and_ends_with_ctrl_c(kept: Path) -> None:
+    shown = plain(on_terminal("status", "--watch", until="daemon"))
+    assert shown[0].endswith("every 2 s until Ctrl-C")
+    assert any(line.startswith("warehouse") for line in shown)
+    assert max(map(len, shown)) <= 80
+
+
+class Enough(Exception):
+    """Ends a watch, as Ctrl-C does."""
+
+
+def watched(
+    kept: Path, capsys: pytest.CaptureFixture[str], *, change: Use | None = None, as_json: bool = False
+) -> list[str]:
+    """What two looks show; between them something happens."""
+
+    async def look_twice() -> None:
+        store = SqliteStore.visit(kept)
+        pauses = iter([change or (lambda _store: asyncio.sleep(0))])
+
+        async def pause() -> None:
+            if not (happen := next(pauses, None)):
+                raise Enough
+            await happen(store)
+
+        try:
+            with suppress(Enough):
+                await watch_on(store, lambda: None, as_json=as_json, pause=pause)
+        finally:
+            await store.close()
+
+    asyncio.run(look_twice())
+    return capsys.readouterr().out.splitlines()
+
+
+def test_watched_it_tells_what_has_changed(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def replay(store: Archive) -> None:
+        act = Act(id="a", at=NOON, who="olga@host", command="test")
+        assert await store.replay(Filter(states=(State.DEAD,)), act) == 1
+
+    rows = [line.split() for line in watched(kept, capsys, change=replay) if line.startswith("warehouse")]
+    assert [row[1:3] for row in rows[:1]] == [["1", "1"]]
+    assert [row[1:5] for row in rows[1:]] == [["2", "+1", "0", "-1"]]
+
+
+def test_watched_as_json_it_is_a_document_a_line(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    looks = [json.loads(line) for line in watched(kept, capsys, as_json=True)]
+    assert [sorted(each) for each in looks] == [["at", "daemon", "targets", "webhooks"]] * 2

@@ -1,0 +1,112 @@
+"""`relay list`: deliveries, or webhooks that could not be read -> a table for people, JSON for programs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from relay.cli import deliveries, documents
+from relay.cli.filters import doubt, filtered, state_option
+from relay.cli.options import asynchronous, config_option, json_option, store_option, targets_now, visiting
+from relay.cli.outlook import Scene
+from relay.cli.screen import cell, is_wide, note, print_json, put, rfc3339, short_time, starts, table
+from relay.model import State, Webhook
+from relay.store.contract import Archive, DeliveryRecord, Filter, Status
+
+MOST_TARGETS = 10_000
+
+
+@click.command("list")
+@state_option(*State, text="pending, delivered or dead; may be repeated.")
+@filtered
+@click.option("--unparsed", is_flag=True, help="Unparsed webhooks instead, oldest first.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many."
+)
+@click.option("--before", type=int, metavar="SEQ", help="Page on: what came before this one.")
+@click.option("--after", metavar="ID", help="Page on in --unparsed: what came after this one.")
+@config_option
+@store_option
+@json_option
+@asynchronous
+async def list_(
+    states: Sequence[str],
+    wanted: Filter,
+    unparsed: bool,
+    limit: int,
+    before: int | None,
+    after: str | None,
+    config_path: Path,
+    store_path: Path,
+    as_json: bool,
+) -> None:
+    """List deliveries, or unparsed webhooks, newest first.
+
+    \b
+    relay list --state dead
+    relay list --state pending --target warehouse --since 2h
+    relay list --entity leads --id 4831596
+    relay list --unparsed
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
+    wanted = replace(wanted, states=tuple(map(State, states)))
+    if unparsed and (wanted != Filter() or before is not None):
+        raise click.UsageError("--unparsed lists webhooks: of the other options it takes --limit and --after alone")
+    if after is not None and not unparsed:
+        raise click.UsageError("--after is for --unparsed: page through deliveries with --before")
+    async with visiting(store_path) as store:
+        if unparsed:
+            _print_unparsed(await store.unparsed(limit=limit, after=after or ""), limit, as_json)
+            return
+        page = await _page(store, wanted, limit, before)
+        if as_json:
+            print_json([documents.delivery(each) for each in page])
+        elif page:
+            deliveries.show(page, await _scene(store, page, config_path), hide_state=len(set(states)) == 1)
+        else:
+            note("no deliveries")
+            await doubt(store, wanted, config_path)
+    if len(page) >= limit and not as_json:
+        note(f"more: --before {page[-1].seq}")
+
+
+async def _scene(store: Archive, page: Sequence[DeliveryRecord], config_path: Path) -> Scene:
+    pending = any(each.state is State.PENDING for each in page)
+    return Scene(
+        now=datetime.now(UTC),
+        status=await store.status() if pending else Status(),
+        routed=targets_now(config_path) if pending else None,
+    )
+
+
+async def _page(store: Archive, wanted: Filter, limit: int, before: int | None) -> list[DeliveryRecord]:
+    """`limit` of them, and the rest of the last event's: `--before` pages by events, so it would skip them."""
+    page = await store.find(wanted, limit=limit, before=before)
+    if len(page) < limit:
+        return page
+    last = page[-1]
+    rest = await store.find(replace(wanted, event_ids=(last.event_id,)), limit=MOST_TARGETS)
+    return page + [each for each in rest if each.target > last.target]
+
+
+def _print_unparsed(page: Sequence[Webhook], limit: int, as_json: bool) -> None:
+    if as_json:
+        print_json([documents.webhook(each) for each in page])
+        return
+    shown = table("ID", "ARRIVED (UTC)", "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), folds=("UNPARSED",))
+    ids = starts([each.id for each in page])
+    for each in page:
+        shown.add_row(
+            cell(each.id if is_wide() else ids[each.id]),
+            rfc3339(each.received_at) if is_wide() else short_time(each.received_at),
+            cell(each.source),
+            cell(len(each.body)),
+            cell(each.unparsed),
+        )
+    if page:
+        put(shown)
+    else:
+        note("nothing is unparsed")
+    if len(page) == limit:
+        note(f"more: --after {page[-1].id}")

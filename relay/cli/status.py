@@ -1,0 +1,169 @@
+"""`relay status`: how targets and webhooks stand -> a table for people, JSON for programs; once, or again and again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from relay.cli import documents
+from relay.cli.options import (
+    asynchronous,
+    config_option,
+    json_option,
+    load_to_look,
+    store_option,
+    visiting,
+    was_given,
+)
+from relay.cli.screen import cell, json_line, length, note, print_json, put, rfc3339, short_time, table
+from relay.errors import RoutesInvalid
+from relay.model import Json
+from relay.store.contract import Archive, Filter, Standing, Status
+
+WATCH_EVERY = 2.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One look at the store. `routed`: the targets of the routes file, None if there is none that can be used."""
+
+    at: datetime
+    status: Status
+    standing: Mapping[str, Standing]
+    routed: Mapping[str, object] | None
+
+
+@click.command("status")
+@click.option("--watch", is_flag=True, help=f"Look again every {WATCH_EVERY:g} s, until Ctrl-C.")
+@config_option
+@store_option
+@json_option
+@asynchronous
+async def status(watch: bool, config_path: Path, store_path: Path, as_json: bool) -> None:
+    """Show how targets and webhooks stand.
+
+    Reads the store, so it works whether the daemon runs or not.
+
+    \b
+    relay status
+    relay status --watch           with what has changed since the look before
+    relay status --watch --json    one document a line
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
+    async with visiting(store_path) as store:
+        if watch:
+            targets = partial(_targets_of, config_path, tell=lambda _text: None)  # `?` says it, look after look
+            await watch_on(store, targets, as_json=as_json, pause=lambda: asyncio.sleep(WATCH_EVERY))
+        elif as_json:
+            print_json(_document(await _look(store, _targets_of(config_path))))
+        else:
+            _show(await _look(store, _targets_of(config_path)), None)
+
+
+async def watch_on(
+    store: Archive,
+    targets: Callable[[], Mapping[str, object] | None],
+    *,
+    as_json: bool,
+    pause: Callable[[], Awaitable[object]],
+) -> None:
+    """Look and show, with a pause between, until Ctrl-C. `targets`: those of the routes file as it is by then."""
+    before = None
+    while True:
+        seen = await _look(store, targets())
+        if as_json:
+            click.echo(json_line({"at": rfc3339(seen.at), **_document(seen)}))
+        else:
+            click.clear()  # a terminal; into a file or a pipe one look follows the other
+            put(cell(f"relay status at {rfc3339(seen.at)}, every {WATCH_EVERY:g} s until Ctrl-C", "dim"), "")
+            _show(seen, before)
+        await pause()
+        before = seen
+
+
+async def _look(store: Archive, routed: Mapping[str, object] | None) -> Seen:
+    status = await store.status()
+    known = await store.count(Filter()) if routed is None else routed
+    standing = {name: status.targets.get(name, Standing()) for name in sorted({*status.targets, *known})}
+    return Seen(at=datetime.now(UTC), status=status, standing=standing, routed=routed)
+
+
+def _targets_of(config_path: Path, tell: Callable[[str], None] = note) -> Mapping[str, object] | None:
+    """By name; None if the file cannot be used: how things stand must be seen all the more then."""
+    if not was_given("config_path") and not config_path.exists():
+        tell(f"no {config_path} here")
+        return None
+    try:
+        return load_to_look(config_path).targets
+    except RoutesInvalid as invalid:
+        tell(f"relay: {config_path} cannot be used, `relay check` says why: {len(invalid.problems)} problem(s)")
+        return None
+
+
+def _document(seen: Seen) -> dict[str, Json]:
+    targets = [
+        documents.standing(name, each, routed=None if seen.routed is None else name in seen.routed)
+        for name, each in seen.standing.items()
+    ]
+    return {"targets": targets, "webhooks": documents.intake(seen.status), "daemon": seen.status.owner}
+
+
+def _show(seen: Seen, before: Seen | None) -> None:
+    """`before`: what changes are told against."""
+    targets = table(
+        "TARGET", "PENDING", "DEAD", "OLDEST", "STATE", "IN ROUTES", right=("PENDING", "DEAD"), folds=("TARGET",)
+    )
+    for name, each in seen.standing.items():
+        was = before.standing.get(name, Standing()) if before else each
+        targets.add_row(
+            cell(name),
+            _counted(each.pending, was.pending, "yellow"),
+            _counted(each.dead, was.dead, "red"),
+            "-" if each.oldest_at is None else length(seen.at - each.oldest_at),
+            _state(each, running=seen.status.owner is not None),
+            "?" if seen.routed is None else "yes" if name in seen.routed else cell("no longer", "red"),
+        )
+    put(targets if seen.standing else "no targets")
+    if held := [line for name, each in seen.standing.items() for line in _held(name, each, seen.at)]:
+        put("", *held)
+    _show_intake(seen.status, seen.at)
+
+
+def _show_intake(status: Status, now: datetime) -> None:
+    last = "never" if status.last_at is None else f"{rfc3339(status.last_at)}, {length(now - status.last_at)} ago"
+    put(
+        f"\nlast webhook  {last}",
+        f"unparsed      {status.unparsed}{', see relay list --unparsed' if status.unparsed else ''}",
+        f"daemon        {'not running' if status.owner is None else f'running, pid {status.owner}'}",
+    )
+
+
+def _counted(number: int, before: int, style: str) -> Text:
+    """`12`, or `12 -3` where there were 15 at the last look."""
+    change = cell(f" {number - before:+}", "dim") if number != before else ""
+    return Text.assemble(cell(number, style if number else ""), change)
+
+
+def _state(standing: Standing, *, running: bool) -> Text:
+    """`paused`, or what the daemon says; if it does not run, what it said last."""
+    if standing.pause:
+        return cell("paused", "yellow")
+    if standing.condition is None:
+        return cell("-")
+    health = standing.condition.health
+    as_of = "" if running else f", as of {short_time(standing.condition.as_of)}"
+    return cell(f"{health}{as_of}", "" if health == "ok" else "red")
+
+
+def _held(name: str, standing: Standing, now: datetime) -> Iterator[Text]:
+    """Why its deliveries wait: who paused it, and what it answers while the daemon holds it."""
+    if pause := standing.pause:
+        reason = f": {pause.reason}" if pause.reason else ""
+        yield cell(f"{name} was paused {length(now - pause.at)} ago by {pause.who}{reason}")
+    condition = standing.condition
+    if condition and condition.health != "ok":
+        yield cell(f"{name} fails since {short_time(condition.since)}: {condition.error}")
