@@ -26,7 +26,7 @@ from relay.current import Current
 from relay.delivery.dispatch import Dispatcher
 from relay.errors import Misconfigured, StoreError
 from relay.model import Secret
-from relay.observe import Gauges
+from relay.observe import Gauges, Live
 from relay.routes.config import Config
 from relay.server.admin import admin
 from relay.server.intake import Intake
@@ -88,12 +88,14 @@ class Relay:
         self._certificate = Certificate(*settings.tls) if settings.tls else None
         self.current = Current(settings.config, settings.environment, self._certificate, use=self._use, emit=self._emit)
         self._unready: str | None = None
+        self._live = Live(utc_now)
 
     def _emit(self, fact: Signal) -> None:
         """Hand it on; a webhook that could not be kept says sooner than the next probe that we are not ready."""
         if isinstance(fact, Refused) and fact.refusal is Refusal.UNAVAILABLE:
             self._unready = fact.detail
         self._tell(fact)
+        self._live(fact)
 
     def end(self, exit_code: int = 0) -> None:
         """Ask the relay to stop. A failure says so in the exit code, even if it comes while we are stopping."""
@@ -214,6 +216,7 @@ class Relay:
             refresh=self.refresh,
             ready=self.ready,
             reload=self.current.reload,
+            live=self._live,
             emit=self._emit,
             token=self.settings.admin_token,
             hosts=[self.settings.admin_host],

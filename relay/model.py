@@ -82,9 +82,14 @@ class Event:
 
     @property
     def entity_id(self) -> str:
-        """The id of the lead, contact, … that this is about; for a note its element's; empty if none arrived."""
-        names = ("element_id", "id") if self.action == "note" else ("id", "talk_id", "uid")
-        return next((str(self.data[name]) for name in names if name in self.data), "")
+        """See `entity_id`."""
+        return entity_id(self.action, self.data)
+
+
+def entity_id(action: str, data: Mapping[str, Json]) -> str:
+    """The id of the lead, contact, … that an event is about; for a note its element's; empty if none arrived."""
+    names = ("element_id", "id") if action == "note" else ("id", "talk_id", "uid")
+    return next((str(data[name]) for name in names if name in data), "")
 
 
 # ---- what operators write

@@ -29,9 +29,10 @@ COMMANDS = {
         "schema": ("relay.cli.schema:schema", "Print the JSON Schema of the routes file or of an event."),
     },
     "Look": {
-        "status": ("relay.cli.look:status", "Show how targets and webhooks stand."),
-        "list": ("relay.cli.look:list_", "List deliveries, or unparsed webhooks, newest first."),
+        "status": ("relay.cli.status:status", "Show how targets and webhooks stand."),
+        "list": ("relay.cli.list:list_", "List deliveries, or unparsed webhooks, newest first."),
         "show": ("relay.cli.show:show", "Show one webhook: its events, deliveries and every attempt."),
+        "tail": ("relay.cli.tail:tail", "Follow webhooks, events and attempts as they happen."),
         "audit": ("relay.cli.audit:audit", "List what operators did, newest first."),
     },
     "Mend": {

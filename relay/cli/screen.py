@@ -68,6 +68,11 @@ def json_text(value: Json) -> str:
     return printable(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode(), keep="\n")
 
 
+def json_line(value: Json) -> str:
+    """The same in one line."""
+    return printable(orjson.dumps(value).decode())
+
+
 def print_json(value: Json) -> None:
     """One JSON document on standard output."""
     click.echo(json_text(value))

@@ -2,11 +2,13 @@
 
 signal ─▶ observer ─▶ series    counters and histograms, as they happen
                    └▶ log       one line each, text or JSON, safe to print
+       ─▶ live                  documents for who watches just now
 store  ─▶ gauges                the backlog, as it stood at the last scrape
 """
 
 from relay.observe.gauges import Gauges
+from relay.observe.live import Live
 from relay.observe.log import configure_logging
 from relay.observe.observer import Observer
 
-__all__ = ["Gauges", "Observer", "configure_logging"]
+__all__ = ["Gauges", "Live", "Observer", "configure_logging"]

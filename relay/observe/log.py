@@ -74,7 +74,7 @@ def _fields(passed: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [("event" if name == "_event" else name, value) for name, value in passed.items() if value is not None]
 
 
-def _stamp(seconds: float) -> str:
+def stamp(seconds: float) -> str:
     """RFC 3339, UTC, to the millisecond."""
     whole, ms = divmod(round(seconds * 1_000), 1_000)
     return f"{_second(whole)}.{ms:03}Z"
@@ -94,7 +94,7 @@ _bare = re.compile(r"[\w.:/+@,-]+").fullmatch  # \w has neither control nor form
 
 def _text(clock: Clock) -> Processor:
     def line(_log: object, level: str, passed: MutableMapping[str, Any]) -> str:
-        head = f"{_stamp(clock())} {_LEVELS[level]} {_printable(passed.pop('event'))}"
+        head = f"{stamp(clock())} {_LEVELS[level]} {_printable(passed.pop('event'))}"
         return " ".join([head, *[f"{name}={_value(value)}" for name, value in _fields(passed)]])
 
     return line
@@ -109,7 +109,7 @@ def _value(value: object) -> str:
         case int() | float():
             return str(value)
         case datetime():
-            return _stamp(value.timestamp())
+            return stamp(value.timestamp())
         case list() | tuple():
             text = "; ".join(map(str, value))
         case _:
@@ -133,14 +133,14 @@ def _printable(text: str) -> str:
 
 def _json(clock: Clock) -> Processor:
     def line(_log: object, level: str, passed: MutableMapping[str, Any]) -> str:
-        head = {"time": _stamp(clock()), "level": level, "message": passed.pop("event")}
+        head = {"time": stamp(clock()), "level": level, "message": passed.pop("event")}
         return _encode(head | dict(_fields(passed)))
 
     return line
 
 
 def _plain(value: object) -> str:
-    return _stamp(value.timestamp()) if isinstance(value, datetime) else str(value)
+    return stamp(value.timestamp()) if isinstance(value, datetime) else str(value)
 
 
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=_plain).encode

@@ -1,4 +1,4 @@
-"""What operators and their tools ask -> metrics, health, a reload. The private listener."""
+"""What operators and their tools ask -> metrics, health, a reload, what happens just now. The private listener."""
 
 import asyncio
 import re
@@ -7,12 +7,14 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Generic, TypeVar
 
+import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from relay.model import Secret
+from relay.observe import Live
 from relay.signals import Emit, Noticed, Reloaded
 
 T = TypeVar("T")
@@ -20,6 +22,7 @@ T = TypeVar("T")
 PATIENCE = timedelta(milliseconds=150)
 """How long an answer may wait for the store: metrics and health are due within 200 ms, whatever the disk does."""
 REFRESH_EVERY = timedelta(seconds=1)
+MAX_FOLLOWERS = 16
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -29,6 +32,7 @@ def admin(
     refresh: Callable[[], Awaitable[None]],
     ready: Callable[[], Awaitable[str | None]],
     reload: Callable[[], Awaitable[Reloaded]],
+    live: Live,
     emit: Emit,
     token: Secret | None = None,
     hosts: Collection[str] = (),
@@ -40,15 +44,17 @@ def admin(
     With a `token` every path but /livez asks for it. Without one only requests that name the loopback or one of
     `hosts`, the addresses listened on, are answered: a web page must not get here by DNS rebinding.
     """
-    desk = _Desk(registry, _Asked(lambda: _told(refresh, emit), every=REFRESH_EVERY), _Asked(ready), reload)
+    desk = _Desk(registry, _Asked(lambda: _told(refresh, emit), every=REFRESH_EVERY), _Asked(ready), reload, live)
     app = web.Application(middlewares=[_demand_token(token) if token else _demand_host(hosts), _list_paths])
     app.add_routes([
         web.get("/metrics", desk.metrics),
         web.get("/livez", desk.livez),
         web.get("/readyz", desk.readyz),
+        web.get("/-/tail", desk.tail),
         web.post("/-/reload", desk.reload),
     ])  # fmt: skip
     app.on_response_prepare.append(_hide_versions)
+    app.on_shutdown.append(desk.part)
     app.on_cleanup.append(desk.close)
     return app
 
@@ -62,11 +68,13 @@ class _Desk:
         refreshed: "_Asked[None]",
         readiness: "_Asked[str | None]",
         reload: Callable[[], Awaitable[Reloaded]],
+        live: Live,
     ) -> None:
         self._registry = registry
         self._refreshed = refreshed
         self._readiness = readiness
         self._reload = reload
+        self._live = live
 
     async def metrics(self, request: web.Request) -> web.Response:
         """The registry, in the format the scraper prefers."""
@@ -93,6 +101,21 @@ class _Desk:
         if problems:
             return web.json_response({"reloaded": False, "problems": problems}, status=422)
         return web.json_response({"reloaded": True})
+
+    async def tail(self, request: web.Request) -> web.StreamResponse:
+        """What happens from now on, a JSON document a line, until either side has enough; 503 for one too many."""
+        if self._live.followers >= MAX_FOLLOWERS:
+            raise web.HTTPServiceUnavailable(text=f"{MAX_FOLLOWERS} follow already\n")
+        with self._live.following() as follower:
+            response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "application/x-ndjson"})
+            await response.prepare(request)
+            while news := await follower.news():
+                await response.write(b"".join(orjson.dumps(each) + b"\n" for each in news))
+        return response
+
+    async def part(self, _app: web.Application) -> None:
+        """Let those who follow go: nobody would wait for them."""
+        self._live.end()
 
     async def close(self, _app: web.Application) -> None:
         """Leave no question open."""

@@ -1,7 +1,10 @@
 """The private listener, asked over a real connection."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
 
@@ -12,12 +15,13 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.model import Secret
-from relay.server.admin import admin
-from relay.signals import Noticed, Reloaded, Signal
+from relay.observe import Live
+from relay.server.admin import MAX_FOLLOWERS, admin
+from relay.signals import Noticed, Refusal, Refused, Reloaded, Signal
 
 Client = TestClient[web.Request, web.Application]
 
-PATHS = [("GET", "/metrics"), ("GET", "/livez"), ("GET", "/readyz"), ("POST", "/-/reload")]
+PATHS = [("GET", "/metrics"), ("GET", "/livez"), ("GET", "/readyz"), ("GET", "/-/tail"), ("POST", "/-/reload")]
 BEARER = {"Authorization": "Bearer a-long-admin-token"}
 
 
@@ -32,6 +36,7 @@ class Relay:
         self.reason: str | None = None
         self.problems: list[str] = []
         self.signals: list[Signal] = []
+        self.live = Live(lambda: datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
 
     async def refresh(self) -> None:
         self.refreshes += 1
@@ -44,7 +49,7 @@ class Relay:
         return Reloaded(file="routes.yaml", problems=self.problems)
 
     async def client(self, **more: Any) -> Client:
-        asked = {"refresh": self.refresh, "ready": self.ready, "reload": self.reload} | more
+        asked = {"refresh": self.refresh, "ready": self.ready, "reload": self.reload, "live": self.live} | more
         return await self._connect(admin(registry=self.registry, emit=self.signals.append, **asked))
 
 
@@ -162,10 +167,49 @@ async def test_a_reload_is_not_done_by_looking(relay: Relay) -> None:
     assert answer.headers["Allow"] == "POST"
 
 
+# ---- what happens just now
+
+
+REFUSED = Refused(source="-", refusal=Refusal.UNAUTHORIZED, detail="wrong", remote="192.0.2.7", took=timedelta())
+
+
+async def test_who_follows_is_told_line_by_line_until_the_listener_ends(relay: Relay) -> None:
+    client = await relay.client()
+    async with client.get("/-/tail") as answer:
+        assert answer.content_type == "application/x-ndjson"
+        relay.live(REFUSED)
+        assert json.loads(await answer.content.readline())["what"] == "refused"
+        asked = perf_counter()
+        await client.server.close()
+        assert await answer.content.read() == b""
+        assert perf_counter() - asked < 5, "nobody waits for those who follow"
+
+
+async def test_who_has_left_follows_no_more(relay: Relay) -> None:
+    client = await relay.client()
+    async with client.get("/-/tail"):
+        assert relay.live.followers == 1
+    async with asyncio.timeout(5):
+        while relay.live.followers:
+            relay.live(REFUSED)
+            await asyncio.sleep(0)
+
+
+async def test_one_who_follows_too_many_is_turned_away(relay: Relay) -> None:
+    client = await relay.client()
+    async with AsyncExitStack() as stack:
+        for _ in range(MAX_FOLLOWERS):
+            assert (await stack.enter_async_context(client.get("/-/tail"))).status == 200
+        assert (await client.get("/-/tail")).status == 503
+
+
 async def test_an_unknown_path_is_answered_with_those_there_are(relay: Relay) -> None:
     answer = await (await relay.client()).get("/")
     assert answer.status == 404
-    assert await answer.text() == "not found; there are\nGET /metrics\nGET /livez\nGET /readyz\nPOST /-/reload\n"
+    assert (
+        await answer.text()
+        == "not found; there are\nGET /metrics\nGET /livez\nGET /readyz\nGET /-/tail\nPOST /-/reload\n"
+    )
 
 
 @pytest.mark.parametrize("path", ["/livez", "/nowhere"])

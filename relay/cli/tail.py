@@ -1,0 +1,167 @@
+"""`relay tail`: what the running relay says of each event and attempt -> lines, as they happen."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+
+import aiohttp
+import click
+import orjson
+from rich.text import Text
+
+from relay.cli import NotDone
+from relay.cli.options import Flag, asynchronous
+from relay.cli.screen import SHORTEST, STYLES, cell, is_wide, json_line, length, note, put, width
+from relay.cli.values import Address, address
+from relay.model import Json
+
+KNOCK_EVERY = 1.0  # seconds, once the relay has gone
+INDENT = 10  # columns, of a second line
+UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where it listens everywhere, it does so here
+
+NOT_DELIVERED = {"retry", "dead", "refused", "unparsed", "missed"}
+
+
+@click.command("tail")
+@click.option("--target", "targets", multiple=True, metavar="NAME", help="Attempts at this target only; repeatable.")
+@click.option("--failed", is_flag=True, help="Only what was refused, unparsed, or failed.")
+@click.option(
+    "--admin",
+    cls=Flag,
+    type=address,
+    metavar="HOST:PORT",
+    envvar="RELAY_ADMIN",
+    default="127.0.0.1:8081",
+    show_default=True,
+    show_envvar=True,
+    help="The private listener of the relay; RELAY_ADMIN_TOKEN is shown to it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line, for programs.")
+@asynchronous
+async def tail(targets: Sequence[str], failed: bool, admin: Address, as_json: bool) -> None:
+    """Follow webhooks, events and attempts as they happen.
+
+    Asks the running relay, and waits for it if it is restarted. Ctrl-C ends it.
+
+    \b
+    relay tail
+    relay tail --failed --target warehouse
+    relay tail --json | jq 'select(.what == "attempt")'
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
+    async for document in _documents(admin):
+        word = _word(document)
+        if (targets and document.get("target") not in targets) or (failed and word not in NOT_DELIVERED):
+            continue
+        if as_json:
+            click.echo(json_line(document))
+        else:
+            _show(word, document)
+
+
+# ---- the relay
+
+
+async def _documents(admin: Address) -> AsyncIterator[dict[str, Json]]:
+    """From one relay after the other; NotDone if there is none at first, or one that will not tell."""
+    at = admin._replace(host=UNSPECIFIED.get(admin.host, admin.host))
+    token = os.environ.get("RELAY_ADMIN_TOKEN")
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    answered = there = False
+    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=None)) as session:
+        while True:
+            try:
+                async with session.get(f"http://{at}/-/tail") as answer:
+                    await _demand_tale(answer, at)
+                    answered = there = True
+                    note(f"following the relay at {at}, until Ctrl-C")
+                    async for line in answer.content:
+                        yield orjson.loads(line)
+            except (aiohttp.ClientError, OSError) as error:
+                if not answered:
+                    why = f"{at} ({getattr(error, 'strerror', None) or type(error).__name__})"
+                    raise NotDone(f"no relay answers at {why}: is it running? name its --admin address") from error
+            if there:
+                there = False
+                note(f"the relay at {at} has gone; waiting for it")
+            await asyncio.sleep(KNOCK_EVERY)
+
+
+async def _demand_tale(answer: aiohttp.ClientResponse, at: Address) -> None:
+    if answer.status == 401:
+        raise NotDone(f"the relay at {at} wants its admin token: set RELAY_ADMIN_TOKEN to it")
+    if answer.status != 200:
+        text = (await answer.text())[:200].strip()
+        raise NotDone(f"{at} answered {answer.status}, {text or 'nothing more'}: is it the relay's --admin address?")
+
+
+# ---- lines
+
+
+def _word(document: dict[str, Json]) -> str:
+    """`event`, `unparsed`, …; an attempt by what follows from it."""
+    return str(document["verdict"] if document["what"] == "attempt" else document["what"])
+
+
+def _show(word: str, document: dict[str, Json]) -> None:
+    """On one line or, where a terminal is too narrow for that, with a second line below it."""
+    what, more = _told(word, document)
+    id_ = str(document.get("event") or document.get("webhook") or "")
+    line = Text.assemble(
+        cell(f"{datetime.fromisoformat(document['at']):%H:%M:%S}", "dim"),
+        "  ",
+        cell(f"{word:<9}", STYLES.get(word, "")),
+        "  ",
+        cell(f"{id_ if is_wide() else id_[:SHORTEST]:<{36 if is_wide() else SHORTEST}}", "dim"),
+        "  ",
+        cell(what),
+    )
+    whole = Text.assemble(line, "  ", more) if more else line
+    if is_wide() or whole.cell_len <= width():
+        put(_clipped(whole, width()))
+    else:
+        put(_clipped(line, width()))
+        put(_clipped(more, width() - INDENT), indent=INDENT)
+
+
+def _clipped(text: Text, columns: int) -> Text:
+    text.truncate(columns, overflow="ellipsis")
+    return text
+
+
+def _told(word: str, said: dict[str, Json]) -> tuple[str, Text]:
+    """What it is about, and what else there is to say."""
+    about = " ".join(filter(None, (said.get("type", ""), said.get("entity_id", ""))))
+    match said["what"]:
+        case "event":
+            return about, _dim(f"routes {', '.join(said['routes'])}" if said["routes"] else "no route took it")
+        case "attempt":
+            return f"{about} → {said['target']}", _dim(_outcome(word, said))
+        case "unparsed":
+            return f"source {said['source']}", _dim(said["unparsed"])
+        case "duplicate":
+            return f"source {said['source']}", _dim("kept before under this id")
+        case "refused":
+            return f"{said['outcome']} from {said['remote'] or 'nobody knows where'}", _dim(said["detail"])
+        case "missed":
+            return f"{said['number']} more, which came too fast to be shown", _dim("")
+        case _:
+            return json_line(said), _dim("")
+
+
+def _dim(text: str) -> Text:
+    return cell(text, "dim")
+
+
+def _outcome(word: str, said: dict[str, Json]) -> str:
+    """`attempt 2, 503 in 12 ms, again in 3.9 s: busy`."""
+    took = length(timedelta(seconds=said["took"]))
+    parts = [f"attempt {said['attempt']}"] if said["attempt"] > 1 else []
+    parts.append(f"{said['status'] or said['reason']} in {took}")
+    if word == "retry":
+        pause = datetime.fromisoformat(said["due_at"]) - datetime.fromisoformat(said["at"])
+        parts.append(f"again in {length(max(pause, timedelta()))}")
+    if said["replay"]:
+        parts.append("a replay")
+    told = [said["why"], said["detail"]] if word == "dead" else [said["detail"] if word == "retry" else ""]
+    return ": ".join(filter(None, (", ".join(parts), *told)))

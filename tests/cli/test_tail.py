@@ -1,0 +1,185 @@
+"""`relay tail`: what it shows of a running relay, to people at 80 columns and to programs."""
+
+import asyncio
+import json
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from relay.cli.tail import _show
+from tests.cli.conftest import ESCAPE, Run, on_terminal, plain
+from tests.e2e.processes import RELAY, RelayProcess, free_port, running, until, variables
+from tests.e2e.sender import post, post_lead
+from tests.e2e.targets import listening, refusing, well
+
+ROUTES = """\
+version: 1
+sources: {{crm: {{token: "${{TOKEN}}"}}}}
+defaults: {{retry: {{initial: 50ms, max: 500ms}}}}
+targets:
+  bot: {{url: "{bot}"}}
+  dwh: {{url: "{dwh}"}}
+routes:
+  - {{name: all, match: {{entity: leads}}, to: [bot, dwh]}}
+"""
+
+
+class Tail:
+    """A `relay tail --json` that runs."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def line(self) -> str:
+        assert self._process.stdout
+        async with asyncio.timeout(20):
+            return (await self._process.stdout.readline()).decode()
+
+    async def told(self) -> dict[str, object]:
+        return json.loads(await self.line())
+
+    async def noted(self) -> str:
+        assert self._process.stderr
+        async with asyncio.timeout(20):
+            return (await self._process.stderr.readline()).decode()
+
+
+@asynccontextmanager
+async def tailing(relay: RelayProcess, *arguments: str) -> AsyncIterator[Tail]:
+    process = await asyncio.create_subprocess_exec(
+        *RELAY,
+        "tail",
+        "--json",
+        f"--admin=127.0.0.1:{relay.admin_port}",
+        *arguments,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=variables(),
+    )
+    try:
+        tail = Tail(process)
+        assert await tail.noted() == f"following the relay at 127.0.0.1:{relay.admin_port}, until Ctrl-C\n"
+        yield tail
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def scene(folder: Path) -> AsyncIterator[RelayProcess]:
+    async with AsyncExitStack() as stack:
+        targets = await stack.enter_async_context(listening(bot=well, dwh=refusing(1)))
+        urls = {name: targets.url(name) for name in targets.manners}
+        yield await stack.enter_async_context(running(folder, ROUTES.format(**urls)))
+
+
+async def test_an_event_and_every_attempt_are_told_as_they_happen(tmp_path: Path) -> None:
+    async with scene(tmp_path) as relay, tailing(relay) as tail:
+        webhook = await post_lead(relay.hook, "m1")
+        told = [await tail.told() for _ in range(4)]
+        assert (told[0]["what"], told[0]["webhook"], told[0]["routes"]) == ("event", webhook, ["all"])
+        attempts = {(each["target"], each["attempt"]): each["verdict"] for each in told[1:]}
+        assert attempts == {("bot", 1): "delivered", ("dwh", 1): "retry", ("dwh", 2): "delivered"}
+        assert {each["event"] for each in told} == {told[0]["event"]}
+
+
+async def test_only_what_failed_and_only_one_target_is_told_to_who_asks_so(tmp_path: Path) -> None:
+    async with scene(tmp_path) as relay, tailing(relay, "--target=dwh", "--failed") as tail:
+        await post_lead(relay.hook, "m1")
+        await post_lead(relay.hook, "m2")
+        told = [await tail.told() for _ in range(2)]
+        assert {(each["target"], each["attempt"], each["verdict"]) for each in told} == {("dwh", 1, "retry")}
+
+
+async def test_a_relay_that_is_restarted_is_waited_for(tmp_path: Path) -> None:
+    async with scene(tmp_path) as relay, tailing(relay, "--failed") as tail:
+        relay.signal(signal.SIGTERM)
+        assert await relay.ended() == 0
+        assert "has gone; waiting for it" in await tail.noted()
+        await relay.start()
+        assert "following" in await tail.noted()
+        await post(relay.hook, b"hello")
+        assert (await tail.told())["what"] == "unparsed"
+
+
+async def test_without_a_relay_it_says_so_in_a_line(run: Run) -> None:
+    ended = await asyncio.to_thread(run, "tail", "--admin", f"127.0.0.1:{free_port()}")
+    assert ended.exit_code == 1
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("relay: no relay answers at 127.0.0.1:")
+    assert "--admin" in line
+
+
+async def test_a_relay_with_a_token_wants_it(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    token, nowhere = "an-admin-token-0123456789", "http://127.0.0.1:1"
+    relay = RelayProcess(tmp_path, ROUTES.format(bot=nowhere, dwh=nowhere), RELAY_ADMIN_TOKEN=token)
+    await relay.spawn()
+    try:
+        await until(lambda: bool(relay.lines("ready")))
+        ended = await asyncio.to_thread(run, "tail", "--admin", f"127.0.0.1:{relay.admin_port}")
+        assert (ended.exit_code, "RELAY_ADMIN_TOKEN" in ended.stderr) == (1, True)
+        monkeypatch.setenv("RELAY_ADMIN_TOKEN", token)
+        shown = await asyncio.to_thread(
+            on_terminal, "tail", f"--admin=0.0.0.0:{relay.admin_port}", until="until Ctrl-C"
+        )
+        assert "following the relay at 127.0.0.1" in shown
+    finally:
+        await relay.kill()
+
+
+# ---- at 80 columns
+
+AT = {"at": "2026-11-22T12:00:00.000Z"}
+EVENT = {"event": "019ab000-0001-7000-8000-000000000001", "type": "leads.status", "entity_id": "4831596"}
+ATTEMPT = AT | EVENT | {"what": "attempt", "attempt": 1, "replay": False, "reason": "2xx", "took": 0.012, "detail": ""}
+SHOWN = [
+    (
+        AT | EVENT | {"what": "event", "routes": ["offer-made"]},
+        ["12:00:00  event      019ab000-0001-7000  leads.status 4831596  routes offer-made"],
+    ),
+    (
+        ATTEMPT | {"target": "bot", "status": 200, "verdict": "delivered"},
+        ["12:00:00  delivered  019ab000-0001-7000  leads.status 4831596 → bot", "          200 in 12 ms"],
+    ),
+    (
+        ATTEMPT
+        | {"target": "warehouse", "status": 503, "verdict": "retry", "due_at": "2026-11-22T12:00:04.500Z"}
+        | {"attempt": 3, "detail": f"{ESCAPE}come back later, this is a very long story that does not fit"},
+        [
+            "12:00:00  retry      019ab000-0001-7000  leads.status 4831596 → warehouse",
+            r"          attempt 3, 503 in 12 ms, again in 4.5 s: \u001b[31mcome back later, t…",
+        ],
+    ),
+    (
+        AT
+        | {"what": "refused", "outcome": "unauthorized", "remote": "192.0.2.7"}
+        | {"detail": "no such source, or a wrong token"},
+        [
+            "12:00:00  refused                        unauthorized from 192.0.2.7",
+            "          no such source, or a wrong token",
+        ],
+    ),
+    (
+        AT | {"what": "missed", "number": 7},
+        ["12:00:00  missed                         7 more, which came too fast to be shown"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "lines"), SHOWN, ids=[each["what"] for each, _ in SHOWN])
+def test_a_line_fits_80_columns(
+    document: dict[str, object], lines: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("relay.cli.tail.width", lambda: 80)
+    monkeypatch.setattr("relay.cli.tail.is_wide", lambda: False)
+    _show(str(document.get("verdict", document["what"])), document)
+    shown = capsys.readouterr().out.splitlines()
+    assert plain("\r\n".join([*shown, ""])) == lines
+    assert max(map(len, shown)) <= 80
