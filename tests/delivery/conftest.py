@@ -118,9 +118,13 @@ def longest_pause(requests: Sequence[Request]) -> float:
 
 @dataclass(slots=True)
 class Receiver:
-    """A target. `answer` says the status or the whole answer to a request; `gate` holds requests while it is shut."""
+    """A target. `answer` says the status or the whole answer to a request, which takes `moment` seconds.
+
+    `gate` holds requests while it is shut.
+    """
 
     answer: Callable[[Request], int | web.Response] = lambda _request: 200
+    moment: float = MOMENT
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     requests: list[Request] = field(default_factory=list)
     in_flight: int = 0
@@ -150,7 +154,7 @@ class Receiver:
         self.changed.set()
         try:
             await self.gate.wait()
-            await asyncio.sleep(MOMENT)
+            await asyncio.sleep(self.moment)
             answer = self.answer(taken)
         finally:
             self.in_flight -= 1
