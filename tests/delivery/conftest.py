@@ -3,7 +3,7 @@
 import asyncio
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -167,19 +167,23 @@ class Receiver:
                 await self.changed.wait()
 
 
-@pytest.fixture
-async def receivers() -> AsyncIterator[Callable[..., Awaitable[Receiver]]]:
-    servers = []
-
-    async def start(answer: Callable[[Request], int | web.Response] = lambda _request: 200) -> Receiver:
-        receiver = Receiver(answer)
-        server = TestServer(receiver.app())
-        await server.start_server(shutdown_timeout=0.1)
-        servers.append((receiver, server))
-        receiver.url = str(server.make_url("/in"))
-        return receiver
-
-    yield start
-    for receiver, server in servers:
+@asynccontextmanager
+async def receiving(
+    answer: Callable[[Request], int | web.Response] = lambda _request: 200, *, port: int | None = None
+) -> AsyncIterator[Receiver]:
+    """A target that can be reached for as long as the block lasts."""
+    receiver = Receiver(answer)
+    server = TestServer(receiver.app(), port=port)
+    await server.start_server(shutdown_timeout=0.1)
+    receiver.url = str(server.make_url("/in"))
+    try:
+        yield receiver
+    finally:
         receiver.gate.set()
         await server.close()
+
+
+@pytest.fixture
+async def receivers() -> AsyncIterator[Callable[..., Awaitable[Receiver]]]:
+    async with AsyncExitStack() as stack:
+        yield lambda *how: stack.enter_async_context(receiving(*how))

@@ -31,18 +31,19 @@ def to(receiver: Receiver, name: str = "bot", **changes: Any) -> Any:
 # ---- side by side
 
 
-MOMENT, CONCURRENCY = 0.05, 8  # the sixth target takes 160 a second, which leaves the processor time to spare
-HANGING, PATIENCE = 5, timedelta(seconds=0.5)
+MOMENT, CONCURRENCY = 0.1, 8  # the sixth target takes 80 a second, which leaves the processor time to spare
+HANGING, PATIENCE = 5, 0.6  # seconds, and a tenth more for each: a round has all of them time out and begin again
 KEPT = 0.9  # of what it takes alone
 ROUNDS, MOST_ROUNDS = 5, 15  # a machine with other work may need more rounds until the median tells
 
 
+@pytest.mark.timeout(120)
 async def test_beside_five_targets_that_hang_the_sixth_keeps_nine_tenths_of_its_throughput(
     tmp_path: Path, receivers: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept: list[float] = []
     while len(kept) < ROUNDS or (median(kept) < KEPT and len(kept) < MOST_ROUNDS):
-        kept.append(await kept_beside_hanging(tmp_path, receivers, deliveries=96))
+        kept.append(await kept_beside_hanging(tmp_path, receivers, deliveries=80))
     with capsys.disabled():
         print(f"\nbeside {HANGING} that hang a target keeps {median(kept):.1%} of its throughput ({len(kept)} rounds)")
     assert median(kept) >= KEPT
@@ -68,7 +69,10 @@ async def kept_beside_hanging(folder: Path, receivers: Start, *, deliveries: int
     well.moment = MOMENT
     hanging.gate.clear()
     bot = to(well, concurrency=CONCURRENCY)
-    stuck = [to(hanging, f"hangs-{n}", timeout=PATIENCE, breaker_failures=1_000_000) for n in range(HANGING)]
+    stuck = [
+        to(hanging, f"hangs-{n}", timeout=(PATIENCE + n / 10) * SECOND, breaker_failures=1_000_000)
+        for n in range(HANGING)
+    ]
     with TemporaryDirectory(dir=folder) as alone, TemporaryDirectory(dir=folder) as beside:
         async with Bench(Path(alone), bot) as bench:
             before = await per_second(well, bench, deliveries)
