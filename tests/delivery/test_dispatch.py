@@ -5,16 +5,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import pytest
-
-from relay.delivery import lane
 from relay.delivery.breaker import Health
-from relay.delivery.send import Sender
-from relay.model import Outcome, State
+from relay.model import State
 from relay.store.contract import Filter
 from relay.store.sqlite import SqliteStore
 from tests.delivery.bench import Bench, act, event_id
@@ -29,67 +23,6 @@ def to(receiver: Receiver, name: str = "bot", **changes: Any) -> Any:
 
 
 # ---- side by side
-
-
-MOMENT, CONCURRENCY = 0.1, 8  # the sixth target takes 80 a second, which leaves the processor time to spare
-HANGING, PATIENCE = 5, 0.6  # seconds, and a tenth more for each: a round has all of them time out and begin again
-KEPT = 0.9  # of what it takes alone
-ROUNDS, MOST_ROUNDS = 5, 15  # a machine with other work may need more rounds until the median tells
-
-
-@pytest.mark.timeout(120)
-async def test_beside_five_targets_that_hang_the_sixth_keeps_nine_tenths_of_its_throughput(
-    tmp_path: Path, receivers: Start, capsys: pytest.CaptureFixture[str]
-) -> None:
-    kept: list[float] = []
-    while len(kept) < ROUNDS or (median(kept) < KEPT and len(kept) < MOST_ROUNDS):
-        kept.append(await kept_beside_hanging(tmp_path, receivers, deliveries=80))
-    with capsys.disabled():
-        print(f"\nbeside {HANGING} that hang a target keeps {median(kept):.1%} of its throughput ({len(kept)} rounds)")
-    assert median(kept) >= KEPT
-
-
-async def test_targets_that_share_what_may_be_in_flight_are_found_guilty(
-    tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shared = asyncio.Semaphore(HANGING * CONCURRENCY)  # a connector's limit for all, which would do but for one target
-
-    class Sharing(Sender):
-        async def send(self, *request: Any, **how: Any) -> Outcome:
-            async with shared:
-                return await super().send(*request, **how)
-
-    monkeypatch.setattr(lane, "Sender", Sharing)
-    assert await kept_beside_hanging(tmp_path, receivers, deliveries=24) < KEPT
-
-
-async def kept_beside_hanging(folder: Path, receivers: Start, *, deliveries: int) -> float:
-    """The share of its throughput alone that a target has beside five that hang, measured right after each other."""
-    well, hanging = await receivers(), await receivers()
-    well.moment = MOMENT
-    hanging.gate.clear()
-    bot = to(well, concurrency=CONCURRENCY)
-    stuck = [
-        to(hanging, f"hangs-{n}", timeout=(PATIENCE + n / 10) * SECOND, breaker_failures=1_000_000)
-        for n in range(HANGING)
-    ]
-    with TemporaryDirectory(dir=folder) as alone, TemporaryDirectory(dir=folder) as beside:
-        async with Bench(Path(alone), bot) as bench:
-            before = await per_second(well, bench, deliveries)
-        async with Bench(Path(beside), bot, *stuck) as bench:
-            await bench.keep(range(2 * CONCURRENCY))
-            await hanging.until(lambda r: r.in_flight == HANGING * CONCURRENCY)  # with all that they may use
-            await bench.until_none_pending()
-            return await per_second(well, bench, deliveries) / before
-
-
-async def per_second(receiver: Receiver, bench: Bench, deliveries: int) -> float:
-    """How many of these, which are all there from the start, arrive in a second."""
-    receiver.requests.clear()
-    await bench.keep(range(1000, 1000 + deliveries))
-    await bench.until_none_pending(within=30)
-    assert len(receiver.requests) == deliveries
-    return deliveries / (receiver.requests[-1].at - receiver.requests[0].at)
 
 
 async def test_every_target_has_its_own_outcome(tmp_path: Path, receivers: Start) -> None:

@@ -50,7 +50,8 @@ async def targets(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tar
 
 
 def cloudevent(request: Request) -> BaseCloudEvent:
-    """As the CloudEvents SDK reads it."""
+    """As the CloudEvents SDK reads it, which does not ask for the type of a structured message: so we do."""
+    assert request.headers["content-type"].startswith("application/cloudevents+json")
     headers = {name.lower(): text for name, text in request.headers.items()}
     return from_http_event(HTTPMessage(headers=headers, body=request.body))
 
