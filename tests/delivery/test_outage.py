@@ -20,6 +20,8 @@ from tests.delivery.conftest import SECOND, Request, receiving, target
 from tests.delivery.virtual import VirtualBench
 from tests.e2e.processes import free_port
 
+pytestmark = pytest.mark.timeout(180)  # it takes ten seconds of a disk that is quick to sync
+
 HOURS, PER_MINUTE = 6, 3
 FAILURES, CONCURRENCY, RATE = 10, 8, 50.0
 MOMENT = 0.1  # seconds the target takes to answer: the rate allows five at a time
