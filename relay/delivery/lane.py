@@ -1,6 +1,6 @@
 """One target's lane: claimed deliveries -> attempts -> settled deliveries, as many at a time as the target takes.
 
-admit ──▶ queue ──▶ work (at most `concurrency`) ──▶ send ──▶ decide ──▶ settle
+admit ──▶ queue ──▶ work (at most `concurrency`, at its pace) ──▶ attempt ──▶ decide ──▶ settle
             ▲
 feed ◀── store: retries that are due, what a restart left, what did not fit into the queue
 
@@ -9,28 +9,25 @@ While the target is held the queue is empty, but for the probe.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
 
-from relay.delivery.body import original
+from relay.delivery.alarm import Alarm
+from relay.delivery.attempt import attempt
 from relay.delivery.breaker import Breaker, Health
+from relay.delivery.insist import insist
+from relay.delivery.pace import Pace
 from relay.delivery.queue import MAX_LENGTH, Queue
-from relay.delivery.render import render
 from relay.delivery.retry import decide
 from relay.delivery.send import Sender
-from relay.errors import StoreBusy, Unreadable
-from relay.model import Delivery, Format, Order, Outcome, Reason, RetryAt, Target, Verdict
+from relay.errors import StoreBusy
+from relay.model import Delivery, Order, Outcome, RetryAt, Target, Verdict
 from relay.signals import Attempted, Emit, Noticed
 from relay.store.contract import Store
 
-T = TypeVar("T")
-
 LOOK_AGAIN = timedelta(minutes=1)  # in the store, though nothing announced itself: a lease may have run out
-STORE_PAUSE = 0.25  # seconds before a write is repeated
 LONGEST_NAP = 1.0  # seconds between looks at `rate`, which a reload may have changed
 MAX_TROUBLE = 200  # characters of an outcome's detail
-CATCH_UP = 0.05  # seconds: timers ring late, and the next attempts may make up for so much
 
 
 class Lane:
@@ -49,9 +46,8 @@ class Lane:
         self._hungry = False
         self._feeding = False
         self._working = 0
-        self._next_slot = 0.0  # loop time, for `rate`
-        self._alarm: asyncio.Handle | None = None
-        self._alarm_at = 0.0  # loop time; uvloop's handle for what is due at once cannot tell
+        self._pace = Pace()
+        self._alarm = Alarm(self._ring)
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.trouble = ""  # what the last attempt that failed said; empty once one does not
@@ -65,7 +61,7 @@ class Lane:
         """Go on with these settings. If they are new the target is not held: it may be another one now."""
         if target != self.target:
             self.breaker = Breaker()
-            self._next_slot = 0.0
+            self._pace = Pace()
         self.target = target
         self._hire()
         self.feed()
@@ -105,13 +101,8 @@ class Lane:
 
     def expect(self, due_at: datetime) -> None:
         """Feed at that time, unless an earlier time is set already."""
-        loop = asyncio.get_running_loop()
-        when = loop.time() + max((due_at - self._clock()).total_seconds(), 0.0)
-        if self._stopping.is_set() or (self._alarm and self._alarm_at <= when):
-            return
-        if self._alarm:
-            self._alarm.cancel()
-        self._alarm, self._alarm_at = loop.call_at(when, self._ring), when
+        if not self._stopping.is_set():
+            self._alarm.set(max((due_at - self._clock()).total_seconds(), 0.0))
 
     async def stop(self, grace: timedelta) -> None:
         """Begin nothing more, give back what was not begun; what is in flight has `grace` to end.
@@ -119,8 +110,7 @@ class Lane:
         What has not ended by then stays claimed, because nobody knows what the target made of it.
         """
         self._stopping.set()
-        if self._alarm:
-            self._alarm.cancel()
+        self._alarm.cancel()
         self._give_back(self._queue.drain())
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace.total_seconds())
@@ -175,15 +165,7 @@ class Lane:
     def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
             self._behind = True
-            self._spawn(self._insist(lambda: self._store.release(deliveries, now=self._clock())))
-
-    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the store until it can answer."""
-        while True:
-            try:
-                return await ask()
-            except StoreBusy:
-                await asyncio.sleep(STORE_PAUSE)  # `stop` cancels it
+            self._spawn(insist(lambda: self._store.release(deliveries, now=self._clock())))
 
     # ---- attempts
 
@@ -208,50 +190,24 @@ class Lane:
 
     async def _turn(self) -> Delivery | None:
         """The next delivery, as soon as `rate` allows its attempt; None if there is none to begin."""
-        while self._queue and not self._stopping.is_set() and (pause := self._until_slot()) > 0:
+        clock = asyncio.get_running_loop().time
+        while self._queue and not self._stopping.is_set() and (pause := self._pace.wait(self.target.rate, now=clock())):
             await _sleep_unless(self._stopping, min(pause, LONGEST_NAP))
         if not self._queue:
             return None
-        self._take_slot()  # only now: a slot waited for, but not needed any more, is there for the next one
+        self._pace.take(self.target.rate, now=clock())
         return self._queue.take()
-
-    def _until_slot(self) -> float:
-        return self._next_slot - asyncio.get_running_loop().time() if self.target.rate else 0.0
-
-    def _take_slot(self) -> None:
-        if rate := self.target.rate:
-            self._next_slot = max(self._next_slot, asyncio.get_running_loop().time() - CATCH_UP) + 1 / rate
 
     async def _attempt(self, delivery: Delivery) -> None:
         target, probe = self.target, self.breaker.health is Health.PROBING
-        outcome = await self._send(delivery, target)
+        outcome = await attempt(delivery, target, store=self._store, sender=self._sender, clock=self._clock)
         verdict = decide(delivery, outcome, target, now=self._clock(), roll=random.random())  # noqa: S311  jitter
         self._look_at(outcome, target, probe=probe)
         # the attempt is made, and to forget it would repeat it
-        await self._insist(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()))
+        await insist(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()))
         lag = self._clock() - delivery.received_at
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))
         self._go_on(verdict)
-
-    async def _send(self, delivery: Delivery, target: Target) -> Outcome:
-        try:
-            sent = await self._sent(delivery) if target.format is Format.FORM else None
-            request = render(delivery, target, now=self._clock(), sent=sent)
-            return await self._sender.send(request, timeout=target.timeout, tls=target.tls)
-        except (Unreadable, LookupError) as error:
-            return Outcome(reason=Reason.REQUEST, started_at=self._clock(), took=timedelta(), detail=str(error))
-        except Exception as error:  # noqa: BLE001  one delivery that trips us must not stop the lane
-            detail = f"the relay failed: {error!r}"
-            return Outcome(reason=Reason.PROTOCOL, started_at=self._clock(), took=timedelta(), detail=detail)
-
-    async def _sent(self, delivery: Delivery) -> bytes:
-        """What amoCRM sent of this event."""
-        record = await self._insist(lambda: self._store.show(delivery.event_id))
-        ids = [event.id for event in record.events] if record else []
-        if record is None or delivery.event_id not in ids:
-            raise LookupError("its webhook is no longer in the store")
-        webhook, position = record.webhook, ids.index(delivery.event_id)
-        return original(webhook.body, webhook.content_type, position=position, of=len(ids))
 
     def _look_at(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
         """What this outcome says of the target's health."""
@@ -307,7 +263,6 @@ class Lane:
         return worst + paced + timedelta(minutes=1)
 
     def _ring(self) -> None:
-        self._alarm = None
         if self._shut() and self.breaker.probe_at:
             self.expect(self.breaker.probe_at)  # rung by a delivery, or a little early
         else:

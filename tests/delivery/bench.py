@@ -33,17 +33,18 @@ def act(**details: object) -> Act:
 class Bench:
     """Use as `async with Bench(folder, target, …) as bench`. What is kept is delivered at once, as intake would."""
 
-    def __init__(self, folder: Path, *targets: Target) -> None:
+    def __init__(self, folder: Path, *targets: Target, clock: Callable[[], datetime] = now) -> None:
         self.path = folder / "relay.db"
+        self._clock = clock
         self.attempted: list[Attempted] = []
         self.noticed: list[Noticed] = []
         self._targets = {target.name: target for target in targets}
         self._news = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self.store = SqliteStore.open(self.path, now=now(), emit=self._hear, failed=lambda: None)
+        self.store = SqliteStore.open(self.path, now=self._clock(), emit=self._hear, failed=lambda: None)
         self._loop = asyncio.get_running_loop()
-        self.dispatcher = Dispatcher(store=self.store, emit=self._hear, clock=now)
+        self.dispatcher = Dispatcher(store=self.store, emit=self._hear, clock=self._clock)
         self.dispatcher.use(self._targets)
         self._running = asyncio.create_task(self.dispatcher.run())
         return self
@@ -70,7 +71,7 @@ class Bench:
         body: bytes = b"",
     ) -> None:
         """One event for each number, of the lead that `lead` says, owed to every target; all in one commit."""
-        received_at = now()
+        received_at = self._clock()
         webhook = Webhook(id=f"webhook-{numbers[0]:05}", source="crm", received_at=received_at, body=body)
         routed = [self._routed(number, lead(number), received_at, payload) for number in numbers]
         self.dispatcher.admit(await self.store.keep(webhook, routed))

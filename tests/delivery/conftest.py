@@ -2,10 +2,11 @@
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from ssl import SSLContext
 from typing import Any
 
@@ -110,11 +111,20 @@ class Request:
     body: bytes
 
 
+def longest_pause(requests: Sequence[Request]) -> float:
+    """Seconds between two of them; the dispatcher's poll, which finds whatever a lane forgets, takes one."""
+    return max((after.at - before.at for before, after in pairwise(requests)), default=0.0)
+
+
 @dataclass(slots=True)
 class Receiver:
-    """A target. `answer` says the status or the whole answer to a request; `gate` holds requests while it is shut."""
+    """A target. `answer` says the status or the whole answer to a request, which takes `moment` seconds.
+
+    `gate` holds requests while it is shut.
+    """
 
     answer: Callable[[Request], int | web.Response] = lambda _request: 200
+    moment: float = MOMENT
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     requests: list[Request] = field(default_factory=list)
     in_flight: int = 0
@@ -144,7 +154,7 @@ class Receiver:
         self.changed.set()
         try:
             await self.gate.wait()
-            await asyncio.sleep(MOMENT)
+            await asyncio.sleep(self.moment)
             answer = self.answer(taken)
         finally:
             self.in_flight -= 1
@@ -157,19 +167,23 @@ class Receiver:
                 await self.changed.wait()
 
 
-@pytest.fixture
-async def receivers() -> AsyncIterator[Callable[..., Awaitable[Receiver]]]:
-    servers = []
-
-    async def start(answer: Callable[[Request], int | web.Response] = lambda _request: 200) -> Receiver:
-        receiver = Receiver(answer)
-        server = TestServer(receiver.app())
-        await server.start_server(shutdown_timeout=0.1)
-        servers.append((receiver, server))
-        receiver.url = str(server.make_url("/in"))
-        return receiver
-
-    yield start
-    for receiver, server in servers:
+@asynccontextmanager
+async def receiving(
+    answer: Callable[[Request], int | web.Response] = lambda _request: 200, *, port: int | None = None
+) -> AsyncIterator[Receiver]:
+    """A target that can be reached for as long as the block lasts."""
+    receiver = Receiver(answer)
+    server = TestServer(receiver.app(), port=port)
+    await server.start_server(shutdown_timeout=0.1)
+    receiver.url = str(server.make_url("/in"))
+    try:
+        yield receiver
+    finally:
         receiver.gate.set()
         await server.close()
+
+
+@pytest.fixture
+async def receivers() -> AsyncIterator[Callable[..., Awaitable[Receiver]]]:
+    async with AsyncExitStack() as stack:
+        yield lambda *how: stack.enter_async_context(receiving(*how))

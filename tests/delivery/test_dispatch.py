@@ -25,27 +25,6 @@ def to(receiver: Receiver, name: str = "bot", **changes: Any) -> Any:
 # ---- side by side
 
 
-async def test_a_hanging_target_slows_no_other(tmp_path: Path, receivers: Start) -> None:
-    well, hanging = await receivers(), await receivers()
-    hanging.gate.clear()
-    bot = to(well)
-    async with Bench(tmp_path, bot) as bench:
-        alone = await seconds_for(well, bench, range(1, 401))
-        bench.use(bot, *[to(hanging, f"hangs-{n}") for n in range(5)])
-        beside = await seconds_for(well, bench, range(1001, 1401))
-        assert hanging.most_in_flight == 5 * 8, "they did hang, with all they may use"
-    assert beside < 2 * alone
-
-
-async def seconds_for(receiver: Receiver, bench: Bench, numbers: range) -> float:
-    """From the first to the last of these."""
-    receiver.requests.clear()
-    await bench.keep(numbers)
-    await bench.until_none_pending()
-    assert len(receiver.requests) == len(numbers)
-    return receiver.requests[-1].at - receiver.requests[0].at
-
-
 async def test_every_target_has_its_own_outcome(tmp_path: Path, receivers: Start) -> None:
     well, dead = await receivers(), await receivers(lambda _request: 410)
     async with Bench(tmp_path, to(well), to(dead, "crm")) as bench:

@@ -1,11 +1,10 @@
-"""`relay.delivery.lane` with a real store and real targets: retries, holding, order, bounds, and the end."""
+"""`relay.delivery.lane` with a real store and real targets: retries, holding, bounds, and the end."""
 
 import asyncio
 import random
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from aiohttp import web
 
 from relay.delivery.breaker import Health
 from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
-from relay.model import Format, Order, Secret, State
+from relay.model import Format, Secret, State
 from tests.delivery.bench import Bench, event_id
-from tests.delivery.conftest import SECOND, Receiver, Request, every, target
+from tests.delivery.conftest import SECOND, Receiver, Request, every, longest_pause, target
 
 Start = Callable[..., Awaitable[Receiver]]
 
@@ -181,7 +180,7 @@ async def test_more_than_a_queue_holds_waits_in_the_store_and_is_delivered_once(
         receiver.gate.set()
         await bench.until_none_pending()
     assert sorted(r.event_id for r in receiver.requests) == [event_id(n) for n in range(700)]
-    assert longest_pause(receiver) < 0.5, "the queue was filled again before it was empty"
+    assert longest_pause(receiver.requests) < 0.5, "the queue was filled again before it was empty"
 
 
 async def test_large_payloads_fill_the_queue_sooner(tmp_path: Path, receivers: Start) -> None:
@@ -196,12 +195,6 @@ async def test_large_payloads_fill_the_queue_sooner(tmp_path: Path, receivers: S
         receiver.gate.set()
         await bench.until_none_pending()
     assert [len(r.body) for r in receiver.requests] == [len(payload)] * 24
-
-
-def longest_pause(receiver: Receiver) -> float:
-    """Less than what the dispatcher's poll, which finds whatever the lane itself forgets, would take."""
-    times = [request.at for request in receiver.requests]
-    return max(later - at for at, later in pairwise(times))
 
 
 # ---- holding
@@ -224,7 +217,7 @@ async def test_a_failing_target_is_held_probed_by_one_and_then_gets_everything(
         assert len(untouched) >= 40 - begun - 6, "waiting spends no attempts"
         well = True
         await bench.until_none_pending()
-    assert longest_pause(receiver) < 0.5
+    assert longest_pause(receiver.requests) < 0.5
     assert receiver.most_in_flight == 4
     gained = {a.delivery.event_id for a in bench.attempted if a.delivery.attempt == 1}
     assert gained == {event_id(n) for n in range(1, 41)}, "every first attempt has number 1"
@@ -285,68 +278,6 @@ async def test_answers_in_dead_on_hold_nobody(tmp_path: Path, receivers: Start) 
         await bench.keep(range(1, 21))
         await bench.until_none_pending()
         assert bench.dispatcher.health() == {"bot": Health.OK}
-
-
-# ---- order
-
-LEADS, EACH, STUCK = 20, 20, 3
-
-
-async def delivered_by_lead(tmp_path: Path, receivers: Start, order: Order) -> dict[int, list[int]]:
-    """The events of each lead in the order in which a target that fails at random took them; one lead never goes."""
-    luck = random.Random(20)
-
-    def answer(request: Request) -> int:
-        return 503 if lead(int(request.event_id[-5:])) == STUCK or luck.random() < 0.3 else 200
-
-    def lead(number: int) -> int:
-        return number % LEADS
-
-    receiver = await receivers(answer)
-    async with Bench(tmp_path, to(receiver, order=order, retry=every(5))) as bench:
-        for first in range(0, LEADS * EACH, LEADS):
-            await bench.keep(range(first, first + LEADS), lead=lead)
-        await bench.until(lambda: taken(bench, lead) == (LEADS - 1) * EACH, within=20)
-        first_of_stuck = {a.delivery.event_id for a in bench.attempted if lead(number_of(a)) == STUCK}
-        assert order is Order.NONE or first_of_stuck == {event_id(STUCK)}, "nobody overtakes the stuck one"
-    took: dict[int, list[int]] = {}
-    for attempted in bench.attempted:
-        if attempted.outcome.status == 200:
-            took.setdefault(lead(number_of(attempted)), []).append(number_of(attempted))
-    return took
-
-
-def number_of(attempted: Any) -> int:
-    return int(attempted.delivery.event_id[-5:])
-
-
-def taken(bench: Bench, lead: Callable[[int], int]) -> int:
-    return sum(1 for a in bench.attempted if a.outcome.status == 200 and lead(number_of(a)) != STUCK)
-
-
-async def test_ordered_events_of_a_lead_arrive_in_order_and_a_stuck_lead_delays_no_other(
-    tmp_path: Path, receivers: Start
-) -> None:
-    took = await delivered_by_lead(tmp_path, receivers, Order.ENTITY)
-    assert took.keys() == set(range(LEADS)) - {STUCK}
-    assert all(numbers == sorted(numbers) and len(numbers) == EACH for numbers in took.values())
-
-
-async def test_without_order_a_later_event_overtakes_one_that_failed(tmp_path: Path, receivers: Start) -> None:
-    took = await delivered_by_lead(tmp_path, receivers, Order.NONE)
-    assert any(numbers != sorted(numbers) for numbers in took.values())
-
-
-async def test_the_next_event_of_a_lead_follows_at_once(tmp_path: Path, receivers: Start) -> None:
-    receiver = await receivers(failing_first(1))
-    async with Bench(tmp_path, to(receiver, order=Order.ENTITY)) as bench:
-        await bench.keep(range(1, 101), lead=lambda number: number % 4)
-        await bench.until_none_pending()
-    pauses = [
-        longest_pause(Receiver(requests=[r for r in receiver.requests if int(r.event_id[-5:]) % 4 == lead]))
-        for lead in range(4)
-    ]
-    assert max(pauses) < 0.5
 
 
 # ---- the end

@@ -20,12 +20,17 @@ OF_THE_RELAY = ("id", "timestamp")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A webhook with one event, and the targets it is for. Not `acknowledged`: nobody knows whether it was kept."""
+    """A webhook with one event, and the targets it is for. Not `acknowledged`: nobody knows whether it was kept.
+
+    `began` and `ended`, seconds of the monotonic clock: between them it was sent and answered.
+    """
 
     marker: str
     targets: frozenset[str]
     event: Mapping[str, Any]
     acknowledged: bool
+    began: float = 0.0
+    ended: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -94,6 +95,7 @@ class Load:
         number = next(self._numbers)
         stage = 1 + number % len(self.stages)
         data = lead(number, f"m{number:06}", stage)
+        began = monotonic()
         try:
             async with session.post(self.url, data=body("leads[status][0]", data), headers=headers()) as answer:
                 acknowledged = answer.status == 200
@@ -107,5 +109,14 @@ class Load:
             "action": "status",
             "data": data,
         }
-        self.sent.append(Sent(marker=data["name"], targets=self.stages[stage], event=event, acknowledged=acknowledged))
+        self.sent.append(
+            Sent(
+                marker=data["name"],
+                targets=self.stages[stage],
+                event=event,
+                acknowledged=acknowledged,
+                began=began,
+                ended=monotonic(),
+            )
+        )
         return acknowledged

@@ -102,7 +102,7 @@ class Targets:
         self.received.append(
             Request(
                 target=name,
-                marker=str(orjson.loads(body)["data"].get("name", "")),
+                marker=_marker(body),
                 event_id=event_id,
                 attempt=int(request.headers.get("relay-attempt", "0")),
                 body=body,
@@ -116,6 +116,14 @@ class Targets:
         await asyncio.sleep(answer.after or 0)
         text = f"{request.path_qs} {[*request.headers.values()]}" if answer.indiscreet else ""
         return web.Response(status=answer.status, headers=answer.headers, text=text)
+
+
+def _marker(body: bytes) -> str:
+    """The name of the lead; empty if the event has none, or is not JSON."""
+    try:
+        return str(orjson.loads(body)["data"].get("name", ""))
+    except orjson.JSONDecodeError:
+        return ""
 
 
 @asynccontextmanager

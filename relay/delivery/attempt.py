@@ -1,0 +1,37 @@
+"""One attempt of a claimed delivery -> Outcome: what amoCRM sent, if the format needs it, then rendered, then sent."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from relay.delivery.body import original
+from relay.delivery.insist import insist
+from relay.delivery.render import render
+from relay.delivery.send import Sender
+from relay.errors import Unreadable
+from relay.model import Delivery, Format, Outcome, Reason, Target
+from relay.store.contract import Store
+
+
+async def attempt(
+    delivery: Delivery, target: Target, *, store: Store, sender: Sender, clock: Callable[[], datetime]
+) -> Outcome:
+    """An Outcome comes back whatever happens: a fault of ours is an attempt that failed."""
+    try:
+        sent = await _sent(delivery, store) if target.format is Format.FORM else None
+        request = render(delivery, target, now=clock(), sent=sent)
+        return await sender.send(request, timeout=target.timeout, tls=target.tls)
+    except (Unreadable, LookupError) as error:
+        return Outcome(reason=Reason.REQUEST, started_at=clock(), took=timedelta(), detail=str(error))
+    except Exception as error:  # noqa: BLE001  one delivery that trips us must not stop the lane
+        detail = f"the relay failed: {error!r}"
+        return Outcome(reason=Reason.PROTOCOL, started_at=clock(), took=timedelta(), detail=detail)
+
+
+async def _sent(delivery: Delivery, store: Store) -> bytes:
+    """What amoCRM sent of this event."""
+    record = await insist(lambda: store.show(delivery.event_id))
+    ids = [event.id for event in record.events] if record else []
+    if record is None or delivery.event_id not in ids:
+        raise LookupError("its webhook is no longer in the store")
+    webhook, position = record.webhook, ids.index(delivery.event_id)
+    return original(webhook.body, webhook.content_type, position=position, of=len(ids))

@@ -1,0 +1,20 @@
+"""A question that the store is too busy to answer -> asked until it is answered."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from relay.errors import StoreBusy
+
+T = TypeVar("T")
+
+PAUSE = 0.25  # seconds before it is asked again
+
+
+async def insist(ask: Callable[[], Awaitable[T]]) -> T:
+    """The answer; whoever stops waiting stops it."""
+    while True:
+        try:
+            return await ask()
+        except StoreBusy:
+            await asyncio.sleep(PAUSE)

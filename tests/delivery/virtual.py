@@ -1,0 +1,87 @@
+"""Hours in seconds: an event loop whose time stands still while anything happens, and leaps while nothing does.
+
+Sockets and the store are real, and what is on its way through them is waited for; only timers ring early.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from selectors import DefaultSelector, SelectorKey
+from typing import Any, Self, TypeVar
+
+from relay.model import Target
+from tests.delivery.bench import Bench
+
+T = TypeVar("T")
+
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+QUIET = 0.001  # seconds in which loopback brings whatever is on its way
+TICK = 1e-7  # seconds that a look at the clock takes: who sleeps until then must not see the same time for ever
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """What `main` returns, on a loop of its own."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main)
+
+
+def now() -> datetime:
+    """The time of the loop that runs."""
+    return START + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Its threads' work is waited for in real time, if it knows of it: `heed`."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self.working = 0
+        super().__init__(_Leaping(self))
+
+    def time(self) -> float:
+        self.passed += TICK
+        return self.passed
+
+    def run_in_executor(self, *call: Any) -> "asyncio.Future[Any]":
+        return self.heed(super().run_in_executor(*call))
+
+    def heed(self, done: "asyncio.Future[Any]") -> "asyncio.Future[Any]":
+        """No time passes until this is done by another thread."""
+        self.working += 1
+        done.add_done_callback(self._forget)
+        return done
+
+    def _forget(self, _done: "asyncio.Future[Any]") -> None:
+        self.working -= 1
+
+
+class _Leaping(DefaultSelector):
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        if timeout is not None and timeout <= 0:
+            return super().select(0)
+        if self._loop.working or timeout is None:
+            return super().select()
+        found = super().select(QUIET)
+        if not found:
+            self._loop.passed += timeout
+        return found
+
+
+class VirtualBench(Bench):
+    """A bench on a VirtualLoop."""
+
+    def __init__(self, folder: Path, *targets: Target) -> None:
+        super().__init__(folder, *targets, clock=now)
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        loop, writer = asyncio.get_running_loop(), self.store._writer
+        assert isinstance(loop, VirtualLoop)
+        submit = writer.submit
+        writer.submit = lambda write: loop.heed(submit(write))
+        return self

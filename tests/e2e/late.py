@@ -1,0 +1,25 @@
+"""`relay`, with one promise broken: webhooks still go by the routes of before for a while after a reload is done."""
+
+from asyncio import get_running_loop
+
+from relay.cli import main
+from relay.current import Current
+from relay.signals import Reloaded
+
+LATE = 0.05  # seconds
+
+reload = Current._reload
+
+
+async def reload_late(current: Current) -> Reloaded:
+    """The new targets at once, the new routes later."""
+    before = current.config
+    reloaded = await reload(current)
+    after, current.config = current.config, before
+    get_running_loop().call_later(LATE, setattr, current, "config", after)
+    return reloaded
+
+
+if __name__ == "__main__":
+    Current._reload = reload_late  # type: ignore[method-assign]
+    main()
