@@ -156,7 +156,7 @@ async def test_no_request_fails_with_tls_either(tmp_path: Path, report: Report) 
 @pytest.mark.timeout(120)
 async def test_a_relay_that_leaves_without_a_word_is_found_guilty(tmp_path: Path, report: Report) -> None:
     calls = await campaign(tmp_path, sabotaged("leaves_at_once"), 15, proof=True)
-    report("restart, sabotaged", f"leaves connections as they are: {calls}")
+    report("restart, sabotaged", f"leaves_at_once: {calls}")
     assert calls.failed
 
 
