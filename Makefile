@@ -26,7 +26,7 @@ test: lint ## lint, types, then every test, and a tenth of each fault campaign
 	$(BIN)/python -m pytest $(ARGS)
 
 chaos: .venv/dev.stamp ## the fault campaigns in full: kills, power cuts, failing system calls, hostile peers …
-	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest tests/chaos -vv --durations=15 --session-timeout=$$((1800 * $(SCALE))) $(ARGS)
+	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest tests/chaos -vv -rs --durations=15 --session-timeout=$$((1800 * $(SCALE))) $(ARGS)
 
 lint: .venv/dev.stamp ## what needs no test run: ruff, mypy
 	$(BIN)/ruff check .
