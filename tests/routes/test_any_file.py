@@ -56,7 +56,7 @@ FILES = st.fixed_dictionaries(
     optional={"defaults": mostly({"timeout": "5s"}), "tests": TREES, "retention": mostly({"dead": "90d"})},
 )
 URL_PARTS = st.sampled_from(
-    ["http", "https", "://", "/", ":", "@", "[", "]", "::1", "%", "%41", "?", "#", "a.example", "\\", ".", "-", "80"]
+    ["http", "https", "://", "/", ":", "@", "[", "]", "::1", "[::1]", "%", "%41", "?", "#", "a.example", "\\", ".", "-", "80"]
 )
 URLS = st.text(max_size=30) | st.lists(URL_PARTS | st.text(max_size=2)).map("".join)
 AROUND_URL = """\
