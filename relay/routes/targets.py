@@ -18,6 +18,7 @@ LONGEST_TIMEOUT = timedelta(minutes=5)
 
 _EXPONENTIAL = ("initial", "factor", "max")
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
+_HOST_AND_PORT = re.compile(r"[^\[\]]*|\[[^\[\]]*\](:[0-9]*)?")
 _NOT_IN_URL = re.compile(r"[\s\x00-\x20\x7f\\]")
 _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _OURS = frozenset({"content-type", "content-length", "host"})
@@ -97,12 +98,20 @@ def _url(text: str) -> str:
     if _NOT_IN_URL.search(text):
         raise Unfit("a URL has no blanks, control characters or backslashes")
     try:
-        parts = urlsplit(text)
+        parts = _split(text)
         port = parts.port
     except ValueError:
         raise Unfit("must be a URL like https://bot.example/amocrm") from None
     _check_url_parts(parts, port)
     return text
+
+
+def _split(text: str) -> SplitResult:
+    """Its parts, or ValueError."""
+    parts = urlsplit(text)
+    if not _HOST_AND_PORT.fullmatch(parts.netloc.rpartition("@")[2]):
+        raise ValueError(text)  # older Pythons overlook what stands around the brackets: http://x[::1]y/
+    return parts
 
 
 def _check_url_parts(parts: SplitResult, port: int | None) -> None:

@@ -73,12 +73,17 @@ def flaky(share: float, chance: Random) -> Manners:
 
 
 class Targets:
-    """Targets at one port, each at the path of its name. Their manners may be changed while they run."""
+    """Targets at one port, each at the path of its name. Their manners may be changed while they run.
+
+    `busiest` is how many requests each had at the same time, at most.
+    """
 
     def __init__(self, manners: dict[str, Manners]) -> None:
         self.manners = manners
         self.received: list[Request] = []
         self.port = 0
+        self.busiest: Counter[str] = Counter()
+        self._under_way: Counter[str] = Counter()
         self._seen: Counter[tuple[str, str]] = Counter()
 
     def url(self, name: str) -> str:
@@ -111,11 +116,19 @@ class Targets:
                 headers=request.headers,
             )
         )
-        if answer.after is None:
-            await asyncio.Event().wait()
-        await asyncio.sleep(answer.after or 0)
+        await self._let_pass(name, answer.after)
         text = f"{request.path_qs} {[*request.headers.values()]}" if answer.indiscreet else ""
         return web.Response(status=answer.status, headers=answer.headers, text=text)
+
+    async def _let_pass(self, name: str, seconds: float | None) -> None:
+        self._under_way[name] += 1
+        self.busiest[name] = max(self.busiest[name], self._under_way[name])
+        try:
+            if seconds is None:
+                await asyncio.Event().wait()
+            await asyncio.sleep(seconds or 0)
+        finally:
+            self._under_way[name] -= 1
 
 
 def _marker(body: bytes) -> str:

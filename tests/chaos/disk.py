@@ -1,0 +1,45 @@
+"""A file -> a disk with a file system of its own, whose power can be cut."""
+
+import subprocess
+from pathlib import Path
+
+from tests.tools import tool
+
+SIZE = 320 * 1024 * 1024  # sparse; less is too little for xfs
+MAKE = {"ext4": ("mkfs.ext4", "e2fsprogs", "-qF"), "xfs": ("mkfs.xfs", "xfsprogs", "-q")}
+
+
+class Disk:
+    """Made, and not yet mounted. Its files are in `folder` while it is."""
+
+    def __init__(self, within: Path, kind: str) -> None:
+        self.folder = within / kind
+        self.folder.mkdir()
+        self._image = within / f"{kind}.img"
+        with self._image.open("wb") as image:
+            image.truncate(SIZE)
+        name, package, flags = MAKE[kind]
+        _do(tool(name, package), flags, str(self._image))
+
+    def mount(self) -> None:
+        """The journal is replayed, as after a power cut."""
+        _do(tool("mount", "mount"), "-o", "loop", str(self._image), str(self.folder))
+
+    def cut(self) -> None:
+        """What was not synced is gone, and nothing works until it is mounted again (FS_IOC_SHUTDOWN)."""
+        _do(tool("xfs_io", "xfsprogs"), "-x", "-c", "shutdown", str(self.folder))
+
+    def unmount(self) -> None:
+        """Who uses it must have ended. The loop device goes with it."""
+        _do(tool("umount", "mount"), str(self.folder))
+
+    def remove(self) -> None:
+        """Whatever state it is in, and whoever uses it."""
+        if self.folder.is_mount():
+            _do(tool("umount", "mount"), "--lazy", str(self.folder))
+        self._image.unlink()
+
+
+def _do(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"

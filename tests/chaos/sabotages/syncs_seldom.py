@@ -1,0 +1,22 @@
+"""`relay`, with one promise broken: a commit is not on the disk when it says so (`synchronous=NORMAL`)."""
+
+from pathlib import Path
+
+import apsw
+
+from relay.cli import main
+from relay.store import sqlite
+
+connect = sqlite._connect
+
+
+def connect_carelessly(path: Path, *, read_only: bool = False) -> apsw.Connection:
+    connection = connect(path, read_only=read_only)
+    connection.pragma("synchronous", "normal")
+    return connection
+
+
+if __name__ == "__main__":
+    sqlite._connect = connect_carelessly
+    sqlite._demand_durability = lambda _connection, _path: None
+    main()

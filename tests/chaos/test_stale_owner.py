@@ -1,0 +1,126 @@
+"""Two owners of one store, each of which sleeps past its leases now and then: only the present one's word counts.
+
+One relay owns its store alone, but a machine that was suspended wakes up with attempts whose leases have run out.
+Time is passed, nothing sleeps.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import apsw
+import pytest
+
+from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
+from relay.store import claims
+from relay.store.contract import Archive, Filter
+from relay.store.query import rows
+from relay.store.sqlite import SqliteStore
+from tests.chaos.conftest import Report
+from tests.chaos.scale import SEED, scaled
+from tests.store.conftest import MINUTE, NOON, OK, open_sqlite, routed, to, webhook
+
+DELIVERIES, AT_A_TIME = scaled(2_000), 40
+ENDS = {Delivered: State.DELIVERED, Dead: State.DEAD}
+
+settle = claims.settle
+
+
+def settle_for_anybody(cursor: apsw.Cursor, delivery: Delivery, *rest: Any) -> bool:
+    """Sabotaged: the number of the attempt is not asked for."""
+    [(attempt,)] = rows(
+        cursor,
+        "select attempt from deliveries where event = ? and target = ?",
+        (delivery.seq, delivery.target),
+    )
+    return settle(cursor, replace(delivery, attempt=attempt), *rest)
+
+
+@dataclass(slots=True, repr=False)
+class Campaign:
+    """`present` is the attempt that was claimed last, `ended` what its owner said; both by event."""
+
+    owners: list[Archive]
+    chance: Random
+    present: dict[str, int] = field(default_factory=dict)
+    ended: dict[str, State] = field(default_factory=dict)
+    stale: int = 0
+    usurped: int = 0
+    unheard: int = 0
+    wrong: int = 0
+    _now: datetime = NOON
+    _in_hand: list[tuple[Archive, Delivery]] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Until all are delivered or dead, and every sleeper has woken up."""
+        while await self._owed() or self._in_hand:
+            self._now += MINUTE * self.chance.uniform(0.0, 0.5)
+            await self._claim(self.chance.choice(self.owners))
+            woken = [each for each in self._in_hand if self.chance.random() < 0.4]
+            self._in_hand = [each for each in self._in_hand if each not in woken]
+            for owner, delivery in woken:
+                await self._settle(owner, delivery)
+        found = await self.owners[0].find(Filter(), limit=2 * DELIVERIES)
+        self.wrong = sum(record.state != self.ended.get(record.event_id) for record in found)
+
+    async def _owed(self) -> int:
+        return sum((await self.owners[0].count(Filter(states=(State.PENDING,)))).values())
+
+    async def _claim(self, owner: Archive) -> None:
+        for delivery in await owner.claim("bot", limit=20, max_bytes=1_000_000, now=self._now, lease=MINUTE):
+            self.present[delivery.event_id] = delivery.attempt
+            self._in_hand.append((owner, delivery))
+
+    async def _settle(self, owner: Archive, delivery: Delivery) -> None:
+        ours = self.present[delivery.event_id] == delivery.attempt
+        choices: list[Verdict] = [Delivered(), Dead("refused"), RetryAt(self._now + MINUTE)]
+        verdict = self.chance.choice(choices)
+        counted = await owner.settle(delivery, OK, verdict, now=self._now)
+        self.stale += not ours
+        self.usurped += counted and not ours
+        self.unheard += ours and not counted
+        if ours and type(verdict) in ENDS:
+            self.ended[delivery.event_id] = ENDS[type(verdict)]
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.present)} deliveries, {self.stale} settled by a stale owner: {self.usurped} of these counted,"
+            f" {self.unheard} of the present owner did not, {self.wrong} stand otherwise than it said"
+        )
+
+
+async def campaign(folder: Path) -> Campaign:
+    """What was seen of two owners in one folder."""
+    ours = open_sqlite(folder, NOON)
+    others = SqliteStore.visit(folder / "relay.db")
+    try:
+        seen = Campaign([ours, others], Random(SEED))
+        for number in range(1, DELIVERIES, AT_A_TIME):  # fewer than would leave what was slept over to the end
+            events = [routed(number + each, to()) for each in range(AT_A_TIME)]
+            await ours.keep(webhook(number), events)
+            await seen.run()
+        return seen
+    finally:
+        await others.close()
+        await ours.close()
+
+
+@pytest.mark.timeout(120)
+async def test_a_stale_owner_settles_nothing(tmp_path: Path, report: Report) -> None:
+    seen = await campaign(tmp_path)
+    report("stale owner", str(seen))
+    assert seen.stale > DELIVERIES // 20
+    assert (seen.usurped, seen.unheard, seen.wrong) == (0, 0, 0)
+
+
+@pytest.mark.timeout(120)
+async def test_a_store_that_lets_anybody_settle_is_found_guilty(
+    tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "settle", settle_for_anybody)
+    seen = await campaign(tmp_path)
+    report("stale owner, sabotaged", f"settle_for_anybody: {seen}")
+    assert seen.usurped
+    assert seen.wrong
