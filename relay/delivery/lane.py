@@ -16,10 +16,10 @@ from typing import TypeVar
 from relay.delivery.body import original
 from relay.delivery.breaker import Breaker, Health
 from relay.delivery.queue import MAX_LENGTH, Queue
-from relay.delivery.render import render
+from relay.delivery.render import Request, render
 from relay.delivery.retry import decide
 from relay.delivery.send import Sender
-from relay.errors import StoreBusy, Unreadable
+from relay.errors import Damaged, StoreBusy, Unreadable
 from relay.model import Delivery, Format, Order, Outcome, Reason, RetryAt, Target, Verdict
 from relay.signals import Attempted, Emit, Noticed
 from relay.store.contract import Store
@@ -235,14 +235,21 @@ class Lane:
 
     async def _send(self, delivery: Delivery, target: Target) -> Outcome:
         try:
-            sent = await self._sent(delivery) if target.format is Format.FORM else None
-            request = render(delivery, target, now=self._clock(), sent=sent)
+            request = await self._request(delivery, target)
             return await self._sender.send(request, timeout=target.timeout, tls=target.tls)
-        except (Unreadable, LookupError) as error:
-            return Outcome(reason=Reason.REQUEST, started_at=self._clock(), took=timedelta(), detail=str(error))
+        except (Damaged, Unreadable, LookupError) as error:
+            reason = Reason.CORRUPT if isinstance(error, Damaged) else Reason.REQUEST
+            return Outcome(reason=reason, started_at=self._clock(), took=timedelta(), detail=str(error))
         except Exception as error:  # noqa: BLE001  one delivery that trips us must not stop the lane
             detail = f"the relay failed: {error!r}"
             return Outcome(reason=Reason.PROTOCOL, started_at=self._clock(), took=timedelta(), detail=detail)
+
+    async def _request(self, delivery: Delivery, target: Target) -> Request:
+        """Damaged, Unreadable or LookupError says why there can be none."""
+        if delivery.damaged:
+            raise Damaged("its JSON in the store is not what was kept, see `relay verify`")
+        sent = await self._sent(delivery) if target.format is Format.FORM else None
+        return render(delivery, target, now=self._clock(), sent=sent)
 
     async def _sent(self, delivery: Delivery) -> bytes:
         """What amoCRM sent of this event."""
@@ -251,6 +258,8 @@ class Lane:
         if record is None or delivery.event_id not in ids:
             raise LookupError("its webhook is no longer in the store")
         webhook, position = record.webhook, ids.index(delivery.event_id)
+        if webhook.damaged:
+            raise Damaged("the body of its webhook in the store is not what was kept, see `relay verify`")
         return original(webhook.body, webhook.content_type, position=position, of=len(ids))
 
     def _look_at(self, outcome: Outcome, target: Target, *, probe: bool) -> None:

@@ -10,6 +10,14 @@ from relay.errors import StoreUnsafe
 APPLICATION_ID = 0x616D6F52  # "amoR": tells our database from any other
 
 
+def pending(connection: apsw.Connection) -> int | None:
+    """The schema that a database of an earlier version would be brought to; None if there is nothing to bring."""
+    version = _number(connection, "user_version")
+    newest = max(number for number, _ in _scripts())
+    ours = _number(connection, "application_id") == APPLICATION_ID
+    return newest if ours and 0 < version < newest else None
+
+
 def migrate(connection: apsw.Connection, name: str) -> None:
     """Bring the schema up to date; raises StoreUnsafe for a newer or a foreign database, and leaves it alone."""
     version = _number(connection, "user_version")
