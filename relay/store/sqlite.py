@@ -93,9 +93,10 @@ class SqliteStore:
         """Read and write beside the owner, if there is one. Raises Misconfigured if there is no database."""
         if not path.exists():
             raise Misconfigured(f"no store at {path}: start `relay run`, or name the store with --store")
-        connection = _connect(path)
-        _demand_durability(connection, path)
-        migrate.check_version(connection, str(path))
+        with _our_words(path):
+            connection = _connect(path)
+            _demand_durability(connection, path)
+            migrate.check_version(connection, str(path))
         return cls(path, connection, None, emit=lambda _signal: None, failed=lambda: None)
 
     # ---- what the daemon does all day
@@ -241,6 +242,8 @@ def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
         raise StoreUnsafe(
             f"{path} is not a database, or is damaged: restore a backup, or name another file with --store"
         ) from None
+    except apsw.CorruptError:
+        raise
     except apsw.Error as error:
         raise Misconfigured(f"cannot open the store {path}: {error}") from error
     return connection

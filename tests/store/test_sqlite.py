@@ -129,10 +129,16 @@ async def test_a_damaged_file_is_told_in_the_stores_own_words(tmp_path: Path) ->
     with (tmp_path / "relay.db").open("r+b") as file:
         file.seek(4096)  # the first page says what tables there are
         file.write(b"\xff" * 400_000)
-    visitor = SqliteStore.visit(tmp_path / "relay.db")
-    with pytest.raises(StoreFailed, match=r"relay\.db is damaged, or its disk is"):
+    with pytest.raises(StoreFailed, match=r"relay\.db is damaged, or its disk is.*relay verify"):
+        await found_by_a_visitor(tmp_path)
+
+
+async def found_by_a_visitor(folder: Path) -> None:
+    visitor = SqliteStore.visit(folder / "relay.db")
+    try:
         await visitor.find(Filter(), limit=10)
-    await visitor.close()
+    finally:
+        await visitor.close()
 
 
 async def test_a_lock_that_cannot_be_written_is_named(tmp_path: Path) -> None:
