@@ -15,6 +15,12 @@ class Files:
     def __init__(self, database: Path) -> None:
         self._opened = [(path, _identity(path)) for path in (f"{database}{suffix}" for suffix in SUFFIXES)]
 
+    @property
+    def only_the_wal_is_missing(self) -> bool:
+        """Then what is in it can still go into the database. One that was replaced would be applied to that later."""
+        (database, _), (wal, _) = self._opened[:2]
+        return _identity(wal) is None and _identity(database) == self._opened[0][1]
+
     def gone(self) -> str | None:
         """The first one that was moved, replaced or deleted; takes some µs."""
         for path, opened in self._opened:

@@ -7,6 +7,7 @@ way to the disk the next batch gathers. A commit that failed is unknown, so writ
 import threading
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from queue import Empty, SimpleQueue
@@ -111,7 +112,7 @@ class Writer:
             return _refuse(batch, self._failure)
         start = perf_counter()
         if gone := self._files.gone():
-            return _refuse(batch, self._give_up(_gone(gone)))
+            return _refuse(batch, self._lose(gone))
         try:
             results = self._transact(batch)
         except BUSY as error:
@@ -123,7 +124,7 @@ class Writer:
                 return _refuse(batch, error)
             return [told for write in batch for told in self._commit([write])]
         if gone := self._files.gone():  # then nobody knows where this commit went
-            return _refuse(batch, self._give_up(_gone(gone)))
+            return _refuse(batch, self._lose(gone))
         if self._acked:
             self._acked.note(self._seq)
         self._emit(Committed(writes=len(batch), took=timedelta(seconds=perf_counter() - start)))
@@ -157,6 +158,15 @@ class Writer:
         except FATAL as error:
             self._give_up(_failed("the disk failed in a checkpoint", error))
 
+    def _lose(self, file: str) -> StoreFailed:
+        """It was moved or deleted: save what can be saved, for the WAL ends with this process."""
+        if self._files.only_the_wal_is_missing:
+            with suppress(apsw.Error):
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return self._give_up(
+            StoreFailed(f"{file} was moved, replaced or deleted while it was in use: put it back, then restart")
+        )
+
     def _give_up(self, failure: StoreFailed) -> StoreFailed:
         """Say so, for there may be nobody whose write is refused, and have the relay ended."""
         self._failure = failure
@@ -170,10 +180,6 @@ class Writer:
 
 def _failed(what: str, error: Exception) -> StoreFailed:
     return StoreFailed(f"{what} ({type(error).__name__}: {error}); restart")
-
-
-def _gone(file: str) -> StoreFailed:
-    return StoreFailed(f"{file} was moved, replaced or deleted while it was in use: put it back, then restart")
 
 
 def _refuse(batch: Sequence[_Write[Any]], error: Exception) -> list[_Told]:

@@ -9,7 +9,7 @@ import pytest
 from relay.model import Dead, Outcome, Reason, State
 from relay.store.checksum import checksum, is_damaged
 from relay.store.contract import Filter
-from tests.store.conftest import MINUTE, NOON, claim, open_sqlite, routed, to, webhook
+from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
 from tests.store.damage import flip
 
 
@@ -65,14 +65,15 @@ async def test_one_that_is_damaged_does_not_spoil_a_question_about_all(spoiled: 
     assert found == []
 
 
-async def test_it_may_die_be_replayed_and_is_damaged_still(spoiled: Path) -> None:
+async def test_a_replay_does_not_mend_it(spoiled: Path) -> None:
     store = open_sqlite(spoiled, NOON)
     [delivery, _] = await claim(store)
     corrupt = Outcome(reason=Reason.CORRUPT, started_at=NOON, took=MINUTE, detail="not what was kept")
     assert await store.settle(delivery, corrupt, Dead("not sent"), now=NOON)
-    [dead] = await store.find(Filter(states=(State.DEAD,)), limit=9)
+    assert await store.replay(Filter(states=(State.DEAD,)), act()) == 1
+    [again] = await claim(store)
     await store.close()
-    assert (dead.event_id, dead.why) == ("event-0001", "not sent")
+    assert (again.event_id, again.attempt, again.damaged) == ("event-0001", 2, True)
 
 
 async def test_what_an_earlier_relay_kept_has_no_checksum_and_is_not_doubted(spoiled: Path) -> None:
