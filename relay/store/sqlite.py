@@ -186,11 +186,13 @@ class SqliteStore:
         await self._writer.close()
         self._reading.shutdown()
         self._reader.close()
-        self._connection.close()
-        if self._owned:
-            lock, acked = self._owned
-            acked.close()
-            lock.release()
+        try:
+            self._connection.close()
+        finally:
+            if self._owned:
+                lock, acked = self._owned
+                acked.close()
+                lock.release()
 
     async def _read(self, run: Callable[[apsw.Cursor], T]) -> T:
         with _our_words(self._path):

@@ -1,4 +1,4 @@
-"""`relay.store.verifying`: what is damaged or missing is named, what is sound is not, and nothing is changed by looking."""
+"""`relay.store.verifying`: what is damaged or missing is named, what is sound is not, and looking changes nothing."""
 
 import os
 from dataclasses import replace
