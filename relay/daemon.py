@@ -156,12 +156,13 @@ class Relay:
     async def refresh(self) -> None:
         """Bring the backlog gauges up to date."""
         path, status = self.settings.store, await self.store.status()
+        self._lost = sum(loss.count for loss in status.losses)
         self.gauges.update(
             backlog=status.targets,
             target_states=self.dispatcher.health(),
             store_bytes=sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists()),
             store_free_bytes=shutil.disk_usage(path.parent).free,
-            lost=sum(loss.count for loss in status.losses),
+            lost=self._lost,
             now=utc_now(),
         )
 

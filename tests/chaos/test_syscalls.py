@@ -204,7 +204,7 @@ async def test_a_disk_that_fails_loses_nothing_that_was_acknowledged(tmp_path: P
     findings = await campaign(tmp_path, FAULTS)
     report("n-th write or sync fails", str(findings))
     assert not findings.guilty, findings.guilty[:5]
-    assert findings.struck >= 20
+    assert findings.struck > 0.8 * FAULTS, "a run may be through a call or two earlier than the one that was counted"
 
 
 async def test_a_commit_that_failed_may_turn_up_again_and_is_delivered_once(tmp_path: Path) -> None:
@@ -266,6 +266,7 @@ async def test_a_store_that_keeps_a_webhook_twice_is_found_guilty(
 
     (tmp_path / "one").mkdir()
     seen = await run(tmp_path / "one", Disk())
+    seen.acked.remove(0)
     seen.unknown, findings = [0], Findings()
     monkeypatch.setattr(f"{__name__}.keep", forgetful)
     await judge(tmp_path / "one", seen, findings, "one")
