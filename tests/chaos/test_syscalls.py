@@ -216,7 +216,9 @@ async def test_a_commit_that_failed_may_turn_up_again_and_is_delivered_once(tmp_
         for _ in range(2):
             with pytest.raises(StoreFailed):
                 await keep(store, 2)
+        before = dict(disk.calls)
         await store.close()
+        assert disk.calls == before, "what failed once is not tried again in place: the restart does that"
     store = SqliteStore.open(tmp_path / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None)
     assert await store.show("webhook-0002") is not None, "it is on the disk, though nobody was told so"
     assert await keep(store, 2) == [], "asked again by the same ids, it is kept already"
