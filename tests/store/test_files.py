@@ -12,7 +12,7 @@ from relay.signals import Committed, Noticed, Signal
 from relay.store.files import Files
 from relay.store.sqlite import SqliteStore
 from relay.store.verifying import verify
-from tests.store.conftest import NOON, open_sqlite, webhook
+from tests.store.conftest import NOON, open_sqlite, routed, to, webhook
 
 
 def delete(file: Path) -> None:
@@ -87,10 +87,11 @@ async def test_a_wal_that_was_deleted_takes_nothing_with_it(tmp_path: Path, harm
 
 
 async def test_a_wal_that_was_replaced_is_not_applied_to_what_is_newer(tmp_path: Path) -> None:
+    await open_sqlite(tmp_path, NOON).close()  # what the first WAL had is in the database
     store = open_sqlite(tmp_path, NOON)
     await store.keep(webhook(1), [])
     old = (tmp_path / "relay.db-wal").read_bytes()
-    await store.keep(webhook(2), [])
+    await store.keep(webhook(2), [routed(2, to())])
     delete(tmp_path / "relay.db-wal")
     (tmp_path / "relay.db-wal").write_bytes(old)
     with pytest.raises(StoreFailed):
