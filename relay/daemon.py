@@ -51,6 +51,7 @@ class Settings:
     """What cannot be reloaded. Addresses are (host, port); port 0 takes a free one.
 
     `passed`: sockets to listen on in the place of `listen` and `admin`. `tls`: certificate and key of the public one.
+    `init`: begin with an empty store where the one before is gone.
     """
 
     config: Path
@@ -61,6 +62,7 @@ class Settings:
     tls: tuple[Path, Path] | None = None
     admin_token: Secret | None = None
     max_body: int = 4 * 1024 * 1024
+    init: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -89,6 +91,7 @@ class Relay:
         self.current = Current(settings.config, settings.environment, self._certificate, use=self._use, emit=self._emit)
         self._unready: str | None = None
         self._live = Live(utc_now)
+        self._lost = 0  # webhooks, at most
 
     def _emit(self, fact: Signal) -> None:
         """Hand it on; a webhook that could not be kept says sooner than the next probe that we are not ready."""
@@ -112,12 +115,19 @@ class Relay:
         """None if a webhook can be committed, else why not; known at once, from the last probe."""
         return "stopping" if self.ended.is_set() else self._unready
 
+    def remark(self) -> str | None:
+        """What is to be said of a relay that is ready all the same."""
+        return (
+            f"webhooks that were answered 200 are missing, at most {self._lost}: relay verify" if self._lost else None
+        )
+
     async def _probe(self) -> None:
         """Commit something every now and then: a disk that went bad shows before the next webhook does."""
         while True:
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT):
                     await self.store.probe()
+                    self._lost = sum(loss.count for loss in await self.store.losses())
             except StoreError as error:
                 self._unready = str(error)
             except TimeoutError:
@@ -145,12 +155,14 @@ class Relay:
 
     async def refresh(self) -> None:
         """Bring the backlog gauges up to date."""
-        path = self.settings.store
+        path, status = self.settings.store, await self.store.status()
+        self._lost = sum(loss.count for loss in status.losses)
         self.gauges.update(
-            backlog=(await self.store.status()).targets,
+            backlog=status.targets,
             target_states=self.dispatcher.health(),
             store_bytes=sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists()),
             store_free_bytes=shutil.disk_usage(path.parent).free,
+            lost=self._lost,
             now=utc_now(),
         )
 
@@ -164,6 +176,7 @@ class Relay:
             now=utc_now(),
             emit=self._emit,
             failed=lambda: loop.call_soon_threadsafe(self.end, 1),
+            init=settings.init,
         )
         stack.push_async_callback(self.store.close)
         self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=utc_now)
@@ -215,6 +228,7 @@ class Relay:
             registry=registry,
             refresh=self.refresh,
             ready=self.ready,
+            remark=self.remark,
             reload=self.current.reload,
             live=self._live,
             emit=self._emit,

@@ -8,7 +8,8 @@
         ├── StoreUnsafe    the database cannot promise what we promise: refuse to start
         ├── StoreLocked    another relay has this database open
         ├── StoreBusy      this commit did not happen or is unknown; it may be tried again
-        └── StoreFailed    the disk failed under us; nothing more may be promised, exit
+        ├── StoreFailed    the disk failed under us; nothing more may be promised, exit
+        └── Damaged        one thing in it is not what was kept, and must not be sent
 
 The text of each says what, where, and what to do.
 """
@@ -77,3 +78,7 @@ class StoreBusy(StoreError):
 
 class StoreFailed(StoreError):
     """An I/O error or a corrupt file: a commit reported after this could be a lie."""
+
+
+class Damaged(StoreError):
+    """Its checksum tells."""

@@ -52,7 +52,10 @@ def signing_key(secret: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """One request of amoCRM's, as it came. `unparsed` is the reason why no events were made of it."""
+    """One request of amoCRM's, as it came. `unparsed` is the reason why no events were made of it.
+
+    `damaged`: the store gave back another body than the one that came.
+    """
 
     id: str
     source: str
@@ -61,6 +64,7 @@ class Webhook:
     content_type: str = ""
     request_id: str = ""
     unparsed: str | None = None
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +233,8 @@ class Delivery:
 
     `seq` is the event's place in the order of arrival. `policy_attempt` counts from 1 since `pending_since`
     (arrival, or the last replay), which is what the retry policy looks at; `attempt` never starts again, so
-    that a stale owner can be told from the present one.
+    that a stale owner can be told from the present one. `damaged`: the payload is not what was kept, and not to be
+    sent.
     """
 
     seq: int
@@ -241,6 +246,7 @@ class Delivery:
     pending_since: datetime
     payload: bytes
     replay: bool = False
+    damaged: bool = False
 
 
 class Reason(StrEnum):
@@ -258,6 +264,7 @@ class Reason(StrEnum):
     DISCONNECTED = "disconnected"
     PROTOCOL = "protocol"
     REQUEST = "request"
+    CORRUPT = "corrupt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ COMMANDS = {
     },
     "Care for the store": {
         "backup": ("relay.cli.backup:backup", "Copy the store while it is in use, and verify the copy."),
+        "verify": ("relay.cli.verify:verify", "Look for what is damaged or missing in the store."),
         "purge": ("relay.cli.purge:purge", "Delete what was kept long enough."),
     },
 }

@@ -87,7 +87,7 @@ async def _difference(old: Matcher, new: Matcher, store_path: Path, since: datet
     found, after = Difference(), ""
     async with visiting(store_path) as store:
         while page := await store.events(Filter(since=since), limit=PAGE, after=after):
-            found += difference(old, new, [load_event(record.payload) for record in page])
+            found += difference(old, new, [load_event(each.payload) for each in page if not each.damaged])
             after = page[-1].id
     return found
 

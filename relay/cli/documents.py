@@ -61,6 +61,7 @@ def webhook(shown: Webhook) -> dict[str, Json]:
         "content_type": shown.content_type,
         "request_id": shown.request_id,
         "unparsed": shown.unparsed,
+        "damaged": shown.damaged,
         "size": len(shown.body),
         "body": _text(shown.body),
     }
@@ -72,8 +73,8 @@ def whole(record: WebhookRecord) -> dict[str, Json]:
 
 
 def parsed(record: EventRecord) -> Json:
-    """An event's JSON, as targets receive it."""
-    return orjson.loads(record.payload)
+    """An event's JSON, as targets receive it; None if what is in the store is not that any more."""
+    return None if record.damaged else orjson.loads(record.payload)
 
 
 def standing(target: str, owed: Standing, *, routed: bool | None) -> dict[str, Json]:
@@ -90,8 +91,12 @@ def standing(target: str, owed: Standing, *, routed: bool | None) -> dict[str, J
 
 
 def intake(seen: Status) -> dict[str, Json]:
-    """What came in."""
-    return {"last_at": _time(seen.last_at), "unparsed": seen.unparsed}
+    """What came in; `lost`: at most so many that were answered 200 are missing."""
+    return {
+        "last_at": _time(seen.last_at),
+        "unparsed": seen.unparsed,
+        "lost": sum(loss.count for loss in seen.losses),
+    }
 
 
 def act(done: Act) -> dict[str, Json]:
@@ -121,7 +126,7 @@ def _condition(condition: Condition) -> dict[str, Json]:
 
 def _event(record: EventRecord) -> dict[str, Json]:
     deliveries = [{**delivery(each), "attempts": [attempt(one) for one in each.attempts]} for each in record.deliveries]
-    return {"event": parsed(record), "deliveries": deliveries}
+    return {"id": record.id, "event": parsed(record), "damaged": record.damaged, "deliveries": deliveries}
 
 
 def _time(at: datetime | None) -> str | None:

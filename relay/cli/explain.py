@@ -120,6 +120,8 @@ async def _kept(store_path: Path, id_: str) -> Found:
 
 
 def _made(record: WebhookRecord, chosen: Sequence[EventRecord]) -> Found:
+    if record.webhook.damaged or any(event.damaged for event in chosen):
+        raise NotDone(f"{record.webhook.id} is damaged in the store, see relay verify")
     body, content_type, of = record.webhook.body, record.webhook.content_type, len(record.events)
     return [
         (events.load(event.payload), original(body, content_type, position=record.events.index(event), of=of))

@@ -115,6 +115,7 @@ class _Replay:
         self._dry_run = dry_run
         self._replayed = 0
         self._unrouted = 0
+        self._damaged = 0
 
     async def replay(self, wanted: Filter) -> None:
         """Deliveries that are over."""
@@ -130,7 +131,8 @@ class _Replay:
         config = load_to_look(self._config_path)
         done = act("replay --unrouted", asked)
         async for page in pages:
-            routed = [owe(events.load(event.payload), config) for event in page]
+            routed = [owe(events.load(event.payload), config) for event in page if not event.damaged]
+            self._damaged += sum(event.damaged for event in page)
             self.counts.update(owed.target for each in routed for owed in each.owed)
             self._unrouted += sum(not each.owed for each in routed)
             if not self._dry_run:
@@ -145,4 +147,6 @@ class _Replay:
             put(counted)
         if self._unrouted:
             click.echo(f"no route takes {self._unrouted} event{'s' * (self._unrouted != 1)} today either")
+        if self._damaged:
+            click.echo(f"left out {self._damaged} whose JSON is not what was kept, see relay verify")
         click.echo(f"would replay {self.counts.total()}" if self._dry_run else f"replayed {self._replayed}")

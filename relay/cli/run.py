@@ -65,6 +65,7 @@ MEBIBYTE = 1024 * 1024
     show_envvar=True,
     help="A larger webhook is refused with 413.",
 )
+@click.option("--init", is_flag=True, help="Begin with an empty store where the one before is gone.")
 @click.option(
     "--log-format",
     cls=Flag,
@@ -91,6 +92,7 @@ def run(
     tls_cert: Path | None,
     tls_key: Path | None,
     max_body: int,
+    init: bool,
     log_format: Literal["text", "json"],
     log_level: str,
 ) -> None:
@@ -121,6 +123,7 @@ def run(
         tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
         admin_token=Secret(token) if token else None,
         max_body=max_body,
+        init=init,
         environment=os.environ,
     )
     registry = CollectorRegistry()

@@ -88,7 +88,11 @@ def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
         ("request id", cell(webhook.request_id or "-")),
         ("body", cell(f"{len(webhook.body)} bytes, {webhook.content_type or 'no content type'}")),
     ]
-    return [*facts, ("unparsed", cell(webhook.unparsed, "red"))] if webhook.unparsed is not None else facts
+    if webhook.unparsed is not None:
+        facts.append(("unparsed", cell(webhook.unparsed, "red")))
+    if webhook.damaged:
+        facts.append(("damaged", cell("this is not the body that came, see relay verify", "red")))
+    return facts
 
 
 def readable(body: bytes) -> str:
@@ -104,7 +108,10 @@ def readable(body: bytes) -> str:
 
 def _print_event(event: EventRecord, scene: Scene) -> None:
     put("", Text.assemble(("event    ", "dim"), cell(event.id, "bold")))
-    put(block(json_text(documents.parsed(event))), indent=4)
+    if event.damaged:
+        put(cell("damaged: its JSON is not what was kept, see relay verify", "red"), indent=4)
+    else:
+        put(block(json_text(documents.parsed(event))), indent=4)
     if not event.deliveries:
         put("owed to no target", indent=2)
     for delivery in event.deliveries:

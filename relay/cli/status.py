@@ -138,8 +138,15 @@ def _show_intake(status: Status, now: datetime) -> None:
     put(
         f"\nlast webhook  {last}",
         f"unparsed      {status.unparsed}{', see relay list --unparsed' if status.unparsed else ''}",
+        *_lost(status),
         f"daemon        {'not running' if status.owner is None else f'running, pid {status.owner}'}",
     )
+
+
+def _lost(status: Status) -> Iterator[Text]:
+    if status.losses:
+        count = sum(loss.count for loss in status.losses)
+        yield cell(f"missing       at most {count} that were answered 200, see relay verify", "red")
 
 
 def _counted(number: int, before: int, style: str) -> Text:

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from relay.delivery.body import original
 from relay.delivery.insist import insist
-from relay.delivery.render import render
+from relay.delivery.render import Request, render
 from relay.delivery.send import Sender
-from relay.errors import Unreadable
+from relay.errors import Damaged, Unreadable
 from relay.model import Delivery, Format, Outcome, Reason, Target
 from relay.store.contract import Store
 
@@ -17,14 +17,22 @@ async def attempt(
 ) -> Outcome:
     """An Outcome comes back whatever happens: a fault of ours is an attempt that failed."""
     try:
-        sent = await _sent(delivery, store) if target.format is Format.FORM else None
-        request = render(delivery, target, now=clock(), sent=sent)
+        request = await _request(delivery, target, store, clock())
         return await sender.send(request, timeout=target.timeout, tls=target.tls)
-    except (Unreadable, LookupError) as error:
-        return Outcome(reason=Reason.REQUEST, started_at=clock(), took=timedelta(), detail=str(error))
+    except (Damaged, Unreadable, LookupError) as error:
+        reason = Reason.CORRUPT if isinstance(error, Damaged) else Reason.REQUEST
+        return Outcome(reason=reason, started_at=clock(), took=timedelta(), detail=str(error))
     except Exception as error:  # noqa: BLE001  one delivery that trips us must not stop the lane
         detail = f"the relay failed: {error!r}"
         return Outcome(reason=Reason.PROTOCOL, started_at=clock(), took=timedelta(), detail=detail)
+
+
+async def _request(delivery: Delivery, target: Target, store: Store, now: datetime) -> Request:
+    """Damaged, Unreadable or LookupError says why there can be none."""
+    if delivery.damaged:
+        raise Damaged("its JSON in the store is not what was kept, see `relay verify`")
+    sent = await _sent(delivery, store) if target.format is Format.FORM else None
+    return render(delivery, target, now=now, sent=sent)
 
 
 async def _sent(delivery: Delivery, store: Store) -> bytes:
@@ -34,4 +42,6 @@ async def _sent(delivery: Delivery, store: Store) -> bytes:
     if record is None or delivery.event_id not in ids:
         raise LookupError("its webhook is no longer in the store")
     webhook, position = record.webhook, ids.index(delivery.event_id)
+    if webhook.damaged:
+        raise Damaged("the body of its webhook in the store is not what was kept, see `relay verify`")
     return original(webhook.body, webhook.content_type, position=position, of=len(ids))

@@ -51,7 +51,7 @@ class Breaker:
             return Breaker()
         if self.health is Health.OPEN or (self.health is Health.PROBING and not probe):
             return self
-        if outcome.reason is Reason.REQUEST:  # nothing was sent
+        if outcome.reason in (Reason.REQUEST, Reason.CORRUPT):  # nothing was sent
             return self if self.health is Health.OK else self.unprobed(now)
         failures = self.failures + 1
         if self.health is Health.OK and failures < target.breaker_failures:

@@ -30,6 +30,8 @@ def decide(delivery: Delivery, outcome: Outcome, target: Target, *, now: datetim
         return Delivered()
     if outcome.reason is Reason.REQUEST:
         return Dead(f"the request cannot be made: {outcome.detail}")
+    if outcome.reason is Reason.CORRUPT:
+        return Dead(f"not sent: {outcome.detail}")
     if outcome.status in target.dead_on:
         return Dead(f"answered {outcome.status}, which is in dead_on")
     return _again(delivery, outcome, target.retry, now, roll)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 STATES = ("ok", "open", "probing", "paused")
@@ -31,7 +31,7 @@ class Gauges(Collector):
     """Shows what `update` was last told, so that a scrape never waits for the store."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._families: Sequence[GaugeMetricFamily] = ()
+        self._families: Sequence[Metric] = ()
         registry.register(self)
 
     def update(
@@ -41,9 +41,11 @@ class Gauges(Collector):
         store_bytes: int,
         store_free_bytes: int,
         now: datetime,
+        lost: int = 0,
     ) -> None:
         """`target_states`: each target of the routes file and its state; a target without backlog shows 0.
 
+        `lost`: acknowledged webhooks that are missing, until somebody has accepted that.
         A target that only `backlog` names, because the routes file no longer does, is shown without a state.
         """
         owing = sorted(backlog.items())
@@ -61,9 +63,12 @@ class Gauges(Collector):
             _states(target_states),
             GaugeMetricFamily("relay_store_bytes", "Size of the store.", value=store_bytes),
             GaugeMetricFamily("relay_store_free_bytes", "Free space where the store is.", value=store_free_bytes),
+            CounterMetricFamily(
+                "relay_lost_acks_total", "Webhooks that were answered 200 and are missing, at most.", value=lost
+            ),
         )
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Metric]:
         """Nothing before the first `update`."""
         return self._families
 

@@ -34,17 +34,20 @@ def admin(
     reload: Callable[[], Awaitable[Reloaded]],
     live: Live,
     emit: Emit,
+    remark: Callable[[], str | None] = lambda: None,
     token: Secret | None = None,
     hosts: Collection[str] = (),
 ) -> web.Application:
     """The app of the private listener.
 
     `refresh` brings the gauges in `registry` up to date; it is called at most once a second, and a scrape that it is
-    too late for gets the figures of before. `ready` says why webhooks cannot be kept now, or None.
+    too late for gets the figures of before. `ready` says why webhooks cannot be kept now, or None;
+    `remark` what is to be said although they can.
     With a `token` every path but /livez asks for it. Without one only requests that name the loopback or one of
     `hosts`, the addresses listened on, are answered: a web page must not get here by DNS rebinding.
     """
-    desk = _Desk(registry, _Asked(lambda: _told(refresh, emit), every=REFRESH_EVERY), _Asked(ready), reload, live)
+    refreshed = _Asked(lambda: _told(refresh, emit), every=REFRESH_EVERY)
+    desk = _Desk(registry, refreshed, _Asked(ready), remark, reload, live)
     app = web.Application(middlewares=[_demand_token(token) if token else _demand_host(hosts), _list_paths])
     app.add_routes([
         web.get("/metrics", desk.metrics),
@@ -67,12 +70,14 @@ class _Desk:
         registry: CollectorRegistry,
         refreshed: "_Asked[None]",
         readiness: "_Asked[str | None]",
+        remark: Callable[[], str | None],
         reload: Callable[[], Awaitable[Reloaded]],
         live: Live,
     ) -> None:
         self._registry = registry
         self._refreshed = refreshed
         self._readiness = readiness
+        self._remark = remark
         self._reload = reload
         self._live = live
 
@@ -88,12 +93,15 @@ class _Desk:
         return web.Response(text="ok\n")
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """200, or 503 and the reason."""
+        """200, and what is to be said of it; or 503 and the reason."""
         try:
             reason = await self._readiness.answer()
         except TimeoutError:
             reason = "the store does not answer"
-        return web.Response(status=503, text=f"{reason}\n") if reason else web.Response(text="ready\n")
+        if reason:
+            return web.Response(status=503, text=f"{reason}\n")
+        remark = self._remark()
+        return web.Response(text=f"ready; {remark}\n" if remark else "ready\n")
 
     async def reload(self, _request: web.Request) -> web.Response:
         """200, or 422 and every problem."""

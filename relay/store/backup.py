@@ -1,4 +1,4 @@
-"""A store in use -> a verified copy of it in another file, as it stood at one moment.
+"""A store -> a verified copy of it in another file, as it stood at one moment.
 
 SQLite's backup API, in steps within one read transaction: without that transaction every commit of the daemon's would
 have the copy begin anew. Writers go on meanwhile; the WAL grows until the copy is made, and is used again afterwards.
@@ -15,18 +15,20 @@ import apsw
 from relay.errors import Misconfigured, StoreError
 from relay.store.migrate import check_version
 from relay.store.query import rows
+from relay.store.verifying import contents, structure
 
 STEP = 1_000  # pages: between steps an interruption is noticed
 
-_TABLES = ("webhooks", "events", "deliveries", "attempts", "pauses", "audit")
+_TABLES = ("webhooks", "events", "deliveries", "attempts", "pauses", "losses", "audit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """What a copy holds: rows by table, and its size in bytes."""
+    """What a copy holds: rows by table, its size in bytes, and what was damaged in the store and so is in the copy."""
 
     counts: dict[str, int]
     size: int
+    damaged: tuple[str, ...]
 
 
 def backup(store: Path, to: Path, *, overwrite: bool = False) -> Copied:
@@ -38,18 +40,17 @@ def backup(store: Path, to: Path, *, overwrite: bool = False) -> Copied:
     if not store.exists():
         raise Misconfigured(f"no store at {store}: start `relay run`, or name the store with --store")
     _demand_free(to, overwrite)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as folder:
-            made = Path(folder) / to.name
-            copied = _copy(store, made)
-            _sync(made)
-            made.replace(to)
-        _sync(to.parent)
-    except OSError as error:
-        raise Misconfigured(f"cannot write {to}: {error.strerror}") from error
-    except apsw.Error as error:
-        raise StoreError(f"cannot copy {store} to {to}: {error}") from error
-    return copied
+    with closing(_opened(store)) as source:
+        return _copied(source, to)
+
+
+def before(connection: apsw.Connection, store: Path, schema: int) -> Path | None:
+    """The copy that is made before a store is brought to this schema; None if it holds nothing to be lost."""
+    if not _counts(connection)["webhooks"]:
+        return None
+    to = store.with_name(f"{store.name}.before-{schema}")
+    _copied(connection, to)
+    return to
 
 
 def _demand_free(to: Path, overwrite: bool) -> None:
@@ -59,34 +60,60 @@ def _demand_free(to: Path, overwrite: bool) -> None:
         raise Misconfigured(f"{to} is a database in use: name another file")
 
 
-def _copy(store: Path, to: Path) -> Copied:
-    to.touch(mode=0o600)  # it holds what people said
-    with closing(apsw.Connection(str(store), flags=apsw.SQLITE_OPEN_READWRITE)) as source:
+def _opened(store: Path) -> apsw.Connection:
+    try:
+        source = apsw.Connection(str(store), flags=apsw.SQLITE_OPEN_READWRITE)
         check_version(source, str(store))
-        with closing(apsw.Connection(str(to))) as copy:
-            source.execute("begin")
-            expected = _counts(source)
-            with copy.backup("main", source, "main") as steps:
-                while not steps.done:
-                    steps.step(STEP)
-    return Copied(counts=_verified(to, expected), size=to.stat().st_size)
+    except apsw.Error as error:
+        raise StoreError(f"cannot read {store}: {error}") from error
+    return source
 
 
-def _verified(path: Path, expected: dict[str, int]) -> dict[str, int]:
-    """Its counts, if it is sound, holds as much as the store did, and opens as one."""
-    with closing(apsw.Connection(str(path))) as copy:
-        check_version(copy, str(path))
-        found = [text for (text,) in rows(copy.cursor(), "pragma integrity_check")]
-        strays = rows(copy.cursor(), "pragma foreign_key_check")
-        counts = _counts(copy)
-    if found != ["ok"] or strays or counts != expected:
-        seen = f"{'; '.join(found)[:200]}; {len(strays)} stray rows; {counts}, expected {expected}"
+def _copied(source: apsw.Connection, to: Path) -> Copied:
+    """It is made elsewhere, and is `to` once it is sound and on disk."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as folder:
+            made = Path(folder) / to.name
+            copied = _copy(source, made)
+            _sync(made)
+            made.replace(to)
+        _sync(to.parent)
+    except OSError as error:
+        raise Misconfigured(f"cannot write {to}: {error.strerror}") from error
+    except apsw.Error as error:
+        raise StoreError(f"cannot copy the store to {to}: {error}") from error
+    return copied
+
+
+def _copy(source: apsw.Connection, to: Path) -> Copied:
+    to.touch(mode=0o600)  # it holds what people said
+    source.execute("begin")
+    try:
+        expected = _counts(source)
+        with closing(apsw.Connection(str(to))) as copy, copy.backup("main", source, "main") as steps:
+            while not steps.done:
+                steps.step(STEP)
+    finally:
+        source.execute("rollback")
+    with closing(apsw.Connection(str(to))) as copy:
+        _demand_sound(copy, expected)
+        damaged = tuple(id_ for each in contents(copy).values() for id_ in each.damaged)
+    return Copied(counts=expected, size=to.stat().st_size, damaged=damaged)
+
+
+def _demand_sound(copy: apsw.Connection, expected: dict[str, int]) -> None:
+    found, counts = structure(copy), _counts(copy)
+    if found or counts != expected:
+        seen = f"{'; '.join(found)[:200]}; {counts}, expected {expected}"
         raise StoreError(f"the copy is not sound, and is not kept: check the disk, then the store ({seen})")
-    return counts
 
 
 def _counts(connection: apsw.Connection) -> dict[str, int]:
-    return {table: rows(connection.cursor(), f"select count(*) from {table}")[0][0] for table in _TABLES}
+    """By table; an earlier version had fewer."""
+    there = [name for (name,) in rows(connection.cursor(), "select name from sqlite_schema where type = 'table'")]
+    return {
+        table: rows(connection.cursor(), f"select count(*) from {table}")[0][0] for table in _TABLES if table in there
+    }
 
 
 def _sync(path: Path) -> None:

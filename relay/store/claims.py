@@ -6,6 +6,7 @@ from datetime import timedelta
 import apsw
 
 from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
+from relay.store.checksum import is_damaged
 from relay.store.contract import Due
 from relay.store.query import rows
 from relay.store.times import from_ms, to_ms
@@ -44,9 +45,9 @@ def _claimed(cursor: apsw.Cursor, seq: int, target: str, until: int) -> Delivery
         " returning attempt, base, replays, pending_since",
         (until, seq, target),
     )[0]
-    event_id, received_at, payload = rows(cursor, "select id, received_at, payload from events where seq = ?", (seq,))[
-        0
-    ]
+    event_id, received_at, payload, checksum = rows(
+        cursor, "select id, received_at, payload, checksum from events where seq = ?", (seq,)
+    )[0]
     return Delivery(
         seq=seq,
         event_id=event_id,
@@ -57,6 +58,7 @@ def _claimed(cursor: apsw.Cursor, seq: int, target: str, until: int) -> Delivery
         pending_since=from_ms(pending_since),
         payload=payload,
         replay=replays > 0,
+        damaged=is_damaged(payload, checksum),
     )
 
 

@@ -63,6 +63,24 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Webhooks that were answered 200 and at `noticed_at` were not in the store any more, by the order of arrival.
+
+    What had been delivered of them has been delivered. `after`: they came later than this one, which is still there.
+    """
+
+    first: int
+    last: int
+    after: datetime | None
+    noticed_at: datetime
+
+    @property
+    def count(self) -> int:
+        """How many there were; some may have been purged long before."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """How everything stands. `last_at` is the arrival of the newest webhook, `owner` the pid of a running daemon."""
 
@@ -70,6 +88,7 @@ class Status:
     last_at: datetime | None = None
     unparsed: int = 0
     owner: int | None = None
+    losses: tuple[Loss, ...] = ()
 
 
 # ---- what is kept
@@ -128,11 +147,12 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRecord:
-    """An event as it was kept: its JSON, and what became of it."""
+    """An event as it was kept: its JSON, and what became of it. `damaged`: the JSON is not what was kept."""
 
     id: str
     payload: bytes
     deliveries: tuple[DeliveryRecord, ...]
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +207,7 @@ class Store(Protocol):
 
         Nobody else gets them before `now + lease`. At least one comes if one is due; more only while their
         payloads stay within `max_bytes`. Of those that share a key only the oldest pending one is ever due.
+        One whose payload is not what was kept any more is `damaged`.
         A pause is for whoever claims to respect; `due` tells of it.
         """
         ...
@@ -211,8 +232,15 @@ class Store(Protocol):
         """Every target that is paused, was reported, or has pending or dead deliveries, named by routes or not."""
         ...
 
+    async def losses(self) -> Sequence[Loss]:
+        """What is missing, and not accepted yet."""
+        ...
+
     async def show(self, id_: str) -> WebhookRecord | None:
-        """The webhook that has this id, or has the event with this id; a unique start of an id is enough."""
+        """The webhook that has this id, or has the event with this id; a unique start of an id is enough.
+
+        What is not what was kept any more is `damaged`.
+        """
         ...
 
     async def purge(
@@ -284,6 +312,10 @@ class Archive(Store, Protocol):
 
     async def resume(self, target: str, act: Act) -> bool:
         """Its deliveries go on; False, and nothing changes, if it was not paused."""
+        ...
+
+    async def accept_losses(self, act: Act) -> int:
+        """They are told of no more; how many webhooks that is."""
         ...
 
     async def audit(self, *, limit: int) -> list[Act]:

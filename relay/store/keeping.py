@@ -1,6 +1,5 @@
 """Webhook, events, what is owed -> rows, inside the writer's transaction."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -8,6 +7,7 @@ import apsw
 import orjson
 
 from relay.model import Delivery, Owed, Routed, Webhook
+from relay.store.checksum import checksum
 from relay.store.contract import Duplicate
 from relay.store.query import rows
 from relay.store.times import to_ms
@@ -21,16 +21,16 @@ def keep(
     window: timedelta | None,
 ) -> list[Delivery] | Duplicate:
     """The deliveries born claimed; none if the webhook was kept before under its id; see `contract.Store.keep`."""
-    digest = None if window is None else hashlib.blake2b(webhook.body, digest_size=16).digest()
+    digest = checksum(webhook.body)
     if window is not None and (first := _first(cursor, webhook, digest, window)):
         return first
-    seq = _keep_webhook(cursor, webhook, digest)
+    seq = _keep_webhook(cursor, webhook, digest, repeatable=window is not None)
     if seq is None:
         return []
     return [delivery for each in routed for delivery in _keep_event(cursor, seq, each, now or each.event.received_at)]
 
 
-def _first(cursor: apsw.Cursor, webhook: Webhook, digest: bytes | None, window: timedelta) -> Duplicate | None:
+def _first(cursor: apsw.Cursor, webhook: Webhook, digest: bytes, window: timedelta) -> Duplicate | None:
     """What it repeats. A clock that was set back makes no difference."""
     found = rows(
         cursor,
@@ -48,12 +48,12 @@ def _first(cursor: apsw.Cursor, webhook: Webhook, digest: bytes | None, window: 
     return Duplicate(webhook=found[0][0], events=found[0][1]) if found else None
 
 
-def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, digest: bytes | None) -> int | None:
-    """Its seq if it wants its events now; None if it has them."""
+def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, digest: bytes, *, repeatable: bool) -> int | None:
+    """Its seq if it wants its events now; None if it has them. `repeatable`: another may be found to repeat it."""
     connection = cursor.connection
     cursor.execute(
-        "insert into webhooks (id, source, received_at, content_type, request_id, body, unparsed, digest)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
+        "insert into webhooks (id, source, received_at, content_type, request_id, body, unparsed, digest, checksum)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
         (
             webhook.id,
             webhook.source,
@@ -62,6 +62,7 @@ def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, digest: bytes | None) -
             webhook.request_id,
             webhook.body,
             webhook.unparsed,
+            digest if repeatable else None,
             digest,
         ),
     )
@@ -78,9 +79,18 @@ def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, digest: bytes | None) -
 def _keep_event(cursor: apsw.Cursor, webhook: int, routed: Routed, now: datetime) -> list[Delivery]:
     event = routed.event
     cursor.execute(
-        "insert into events (id, webhook, entity, action, entity_id, received_at, payload)"
-        " values (?, ?, ?, ?, ?, ?, ?)",
-        (event.id, webhook, event.entity, event.action, event.entity_id, to_ms(event.received_at), routed.payload),
+        "insert into events (id, webhook, entity, action, entity_id, received_at, payload, checksum)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            event.id,
+            webhook,
+            event.entity,
+            event.action,
+            event.entity_id,
+            to_ms(event.received_at),
+            routed.payload,
+            checksum(routed.payload),
+        ),
     )
     seq = cursor.connection.last_insert_rowid()
     claimed = [each for each in routed.owed if owe(cursor, seq, each, to_ms(now))]

@@ -1,4 +1,4 @@
-"""Database of any earlier version -> this version: the numbered files of `migrations/`, each in one transaction."""
+"""Database of any earlier version -> this version: the numbered files of `migrations/`, all in one transaction."""
 
 from collections.abc import Iterator
 from importlib.resources import files
@@ -8,6 +8,14 @@ import apsw
 from relay.errors import StoreUnsafe
 
 APPLICATION_ID = 0x616D6F52  # "amoR": tells our database from any other
+
+
+def pending(connection: apsw.Connection) -> int | None:
+    """The schema that a database of an earlier version would be brought to; None if there is nothing to bring."""
+    version = _number(connection, "user_version")
+    newest = max(number for number, _ in _scripts())
+    ours = _number(connection, "application_id") == APPLICATION_ID
+    return newest if ours and 0 < version < newest else None
 
 
 def migrate(connection: apsw.Connection, name: str) -> None:
@@ -22,10 +30,10 @@ def migrate(connection: apsw.Connection, name: str) -> None:
         raise StoreUnsafe(f"{name} is a database of another program: name another file with --store")
     if version and _number(connection, "application_id") != APPLICATION_ID:
         raise StoreUnsafe(f"{name} is not a relay's database: name another file with --store")
-    for number, sql in _scripts():
-        if number > version:
-            stamp = f"pragma user_version = {number}; pragma application_id = {APPLICATION_ID}"
-            connection.execute(f"begin immediate; {sql}; {stamp}; commit")
+    if version < newest:
+        scripts = "; ".join(sql for number, sql in _scripts() if number > version)
+        stamp = f"pragma user_version = {newest}; pragma application_id = {APPLICATION_ID}"
+        connection.execute(f"begin immediate; {scripts}; {stamp}; commit")
 
 
 def check_version(connection: apsw.Connection, name: str) -> None:

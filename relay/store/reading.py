@@ -9,8 +9,10 @@ import apsw
 import orjson
 
 from relay.model import State, Webhook
+from relay.store.checksum import is_damaged
 from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord, Filter, Standing, Status, WebhookRecord
 from relay.store.holding import conditions, pauses
+from relay.store.losing import losses
 from relay.store.query import Row, rows
 from relay.store.times import from_ms, to_ms
 
@@ -18,7 +20,7 @@ _DELIVERY = (
     "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state, d.claimed,"
     " d.attempt, d.replays, d.due_at, d.settled_at, d.why from deliveries d join events e on e.seq = d.event"
 )
-_WEBHOOK = "select id, source, received_at, body, content_type, request_id, unparsed from webhooks"
+_WEBHOOK = "select id, source, received_at, body, content_type, request_id, unparsed, checksum from webhooks"
 
 
 def condition(wanted: Filter) -> tuple[str, dict[str, Any]]:
@@ -35,7 +37,8 @@ _CONDITIONS = {
     "entity": "e.entity = :entity",
     "action": "e.action = :action",
     "entity_id": "e.entity_id = :entity_id",
-    "pipeline_id": "cast(json_extract(cast(e.payload as text), '$.data.pipeline_id') as text) = :pipeline_id",
+    "pipeline_id": "case when json_valid(cast(e.payload as text))"  # what is damaged must not spoil the question
+    " then cast(json_extract(cast(e.payload as text), '$.data.pipeline_id') as text) = :pipeline_id end",
     "since": "e.received_at >= :since",
     "until": "e.received_at < :until",
 }
@@ -88,7 +91,8 @@ def show(cursor: apsw.Cursor, id_: str) -> WebhookRecord | None:
     webhook = _webhook(found[0])
     events = rows(
         cursor,
-        "select seq, id, payload from events where webhook = (select seq from webhooks where id = ?) order by seq",
+        "select seq, id, payload, checksum from events"
+        " where webhook = (select seq from webhooks where id = ?) order by seq",
         (webhook.id,),
     )
     return WebhookRecord(webhook=webhook, events=tuple(_event(cursor, *row) for row in events))
@@ -120,18 +124,27 @@ def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str, unrouted
     where, values = condition(replace(wanted, states=(), target=None, route=None))
     found = rows(
         cursor,
-        f"select e.id, e.payload from events e where {which} and {where}"
+        f"select e.id, e.payload, e.checksum from events e where {which} and {where}"
         " and e.seq > coalesce((select seq from events where id = :after), 0) order by e.seq limit :limit",
         {**values, "after": after, "limit": limit},
     )
-    return [EventRecord(id=id_, payload=payload, deliveries=()) for id_, payload in found]
+    return [
+        EventRecord(id=id_, payload=payload, deliveries=(), damaged=is_damaged(payload, checksum))
+        for id_, payload, checksum in found
+    ]
 
 
 def status(cursor: apsw.Cursor, owner: int | None) -> Status:
     """One look at the end of webhooks; what is counted is counted within partial indexes."""
     last = rows(cursor, "select received_at from webhooks where seq = (select max(seq) from webhooks)")
     [(number,)] = rows(cursor, "select count(*) from webhooks where unparsed is not null")
-    return Status(targets=_targets(cursor), last_at=from_ms(last[0][0]) if last else None, unparsed=number, owner=owner)
+    return Status(
+        targets=_targets(cursor),
+        last_at=from_ms(last[0][0]) if last else None,
+        unparsed=number,
+        owner=owner,
+        losses=losses(cursor),
+    )
 
 
 def _targets(cursor: apsw.Cursor) -> dict[str, Standing]:
@@ -159,10 +172,13 @@ def _owed(cursor: apsw.Cursor) -> dict[str, Standing]:
     return standing
 
 
-def _event(cursor: apsw.Cursor, seq: int, id_: str, payload: bytes) -> EventRecord:
+def _event(cursor: apsw.Cursor, seq: int, id_: str, payload: bytes, checksum: bytes | None) -> EventRecord:
     found = rows(cursor, f"{_DELIVERY} where d.event = ? order by d.target", (seq,))
     return EventRecord(
-        id=id_, payload=payload, deliveries=tuple(_delivery(row, _attempts(cursor, seq, row[6])) for row in found)
+        id=id_,
+        payload=payload,
+        deliveries=tuple(_delivery(row, _attempts(cursor, seq, row[6])) for row in found),
+        damaged=is_damaged(payload, checksum),
     )
 
 
@@ -211,7 +227,7 @@ def _delivery(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRec
 
 
 def _webhook(row: Row) -> Webhook:
-    id_, source, received_at, body, content_type, request_id, why = row
+    id_, source, received_at, body, content_type, request_id, why, checksum = row
     return Webhook(
         id=id_,
         source=source,
@@ -220,4 +236,5 @@ def _webhook(row: Row) -> Webhook:
         content_type=content_type,
         request_id=request_id,
         unparsed=why,
+        damaged=is_damaged(body, checksum),
     )

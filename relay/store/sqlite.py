@@ -1,8 +1,9 @@
 """The SQLite store: `keep`, `claim`, `settle` … -> rows of `migrations/`, every write through one Writer."""
 
 from asyncio import AbstractEventLoop, Future, get_running_loop
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self, TypeVar
@@ -11,8 +12,10 @@ import apsw
 
 from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreUnsafe
 from relay.model import Delivery, Outcome, Retention, Routed, Verdict, Webhook
-from relay.signals import Emit
-from relay.store import auditing, claims, holding, keeping, purging, reading, replaying
+from relay.signals import Emit, Noticed
+from relay.store import auditing, backup, claims, holding, keeping, losing, migrate, purging, reading, replaying
+from relay.store.acked import Acked
+from relay.store.beginning import demand_begun, demand_kept
 from relay.store.contract import (
     Act,
     Condition,
@@ -21,14 +24,15 @@ from relay.store.contract import (
     Duplicate,
     EventRecord,
     Filter,
+    Loss,
     Status,
     WebhookRecord,
 )
+from relay.store.files import Files
 from relay.store.lock import Lock, owner
-from relay.store.migrate import check_version, migrate
 from relay.store.query import rows
 from relay.store.times import to_ms
-from relay.store.writer import FATAL, Writer
+from relay.store.writer import BUSY, FATAL, Writer
 
 T = TypeVar("T")
 
@@ -44,44 +48,55 @@ class SqliteStore:
     """
 
     def __init__(
-        self, path: Path, connection: apsw.Connection, lock: Lock | None, *, emit: Emit, failed: Callable[[], object]
+        self,
+        path: Path,
+        connection: apsw.Connection,
+        owned: tuple[Lock, Acked] | None,
+        *,
+        emit: Emit,
+        failed: Callable[[], object],
     ) -> None:
         self._path = path
-        self._lock = lock
+        self._owned = owned
         self._connection = connection
-        self._writer = Writer(connection, emit=emit, failed=failed)
+        acked = owned[1] if owned else None
+        self._writer = Writer(connection, files=Files(path), acked=acked, emit=emit, failed=failed)
         self._reader = _connect(path, read_only=True)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
         self._loop: AbstractEventLoop = get_running_loop()
 
     @classmethod
-    def open(cls, path: Path, *, now: datetime, emit: Emit, failed: Callable[[], object]) -> Self:
+    def open(cls, path: Path, *, now: datetime, emit: Emit, failed: Callable[[], object], init: bool = False) -> Self:
         """Own the database: made if missing, migrated, what a dead owner had claimed is due again at `now`.
 
-        Raises StoreLocked, StoreUnsafe, or Misconfigured if the file cannot be opened.
+        One that is evidently gone is made anew only by `init`. Raises StoreLocked, StoreUnsafe, StoreFailed if it is
+        damaged, StoreBusy if another program holds it, or Misconfigured if the file cannot be opened.
         """
         if not path.parent.is_dir():
             raise Misconfigured(f"no folder {path.parent} for the store {path.name}: make it, or name another --store")
         lock = Lock(path)
         try:
+            acked = Acked.open(path)
+            demand_kept(path, acked.seq, init=init)
             path.touch(mode=0o600)  # what is in it is nobody else's business; SQLite's other files follow it
-            connection = _connect(path)
-            _demand_durability(connection, path)
-            migrate(connection, str(path))
-            connection.execute(RECOVERY, (to_ms(now),))
+            with _our_words(path):
+                connection = _connect(path)
+                demand_begun(connection, path, acked, init=init, emit=emit)
+                _make_ready(connection, path, acked, now, emit)
         except BaseException:
             lock.release()
             raise
-        return cls(path, connection, lock, emit=emit, failed=failed)
+        return cls(path, connection, (lock, acked), emit=emit, failed=failed)
 
     @classmethod
     def visit(cls, path: Path) -> Self:
         """Read and write beside the owner, if there is one. Raises Misconfigured if there is no database."""
         if not path.exists():
             raise Misconfigured(f"no store at {path}: start `relay run`, or name the store with --store")
-        connection = _connect(path)
-        _demand_durability(connection, path)
-        check_version(connection, str(path))
+        with _our_words(path):
+            connection = _connect(path)
+            _demand_durability(connection, path)
+            migrate.check_version(connection, str(path))
         return cls(path, connection, None, emit=lambda _signal: None, failed=lambda: None)
 
     # ---- what the daemon does all day
@@ -126,6 +141,9 @@ class SqliteStore:
     async def probe(self) -> None:
         await self._writer.submit(_rewrite_version)
 
+    async def losses(self) -> Sequence[Loss]:
+        return await self._read(losing.losses)
+
     # ---- what operators ask
 
     async def starting(self, start: str, *, limit: int) -> list[str]:
@@ -158,6 +176,9 @@ class SqliteStore:
     async def resume(self, target: str, act: Act) -> bool:
         return await self._writer.submit(lambda cursor: holding.resume(cursor, target, act))
 
+    async def accept_losses(self, act: Act) -> int:
+        return await self._writer.submit(lambda cursor: losing.accept(cursor, act))
+
     async def audit(self, *, limit: int) -> list[Act]:
         return await self._read(lambda cursor: auditing.audit(cursor, limit))
 
@@ -165,20 +186,49 @@ class SqliteStore:
         await self._writer.close()
         self._reading.shutdown()
         self._reader.close()
-        self._connection.close()
-        if self._lock:
-            self._lock.release()
+        try:
+            self._connection.close()
+        finally:
+            if self._owned:
+                lock, acked = self._owned
+                acked.close()
+                lock.release()
 
     async def _read(self, run: Callable[[apsw.Cursor], T]) -> T:
-        try:
+        with _our_words(self._path):
             return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
-        except apsw.BusyError as error:
-            raise StoreBusy(f"cannot read now: {error}") from error
-        except FATAL as error:
-            raise StoreFailed(f"{self._path} is damaged, or its disk is ({type(error).__name__}: {error})") from error
+
+
+@contextmanager
+def _our_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BUSY as error:
+        raise StoreBusy(f"{path} is held by another program, or its disk is full: {error}") from error
+    except FATAL as error:
+        said = f"{type(error).__name__}: {error}"
+        raise StoreFailed(f"{path} is damaged, or its disk is ({said}): see the disk, then `relay verify`") from error
 
 
 # ---- connections
+
+
+def _make_ready(connection: apsw.Connection, path: Path, acked: Acked, now: datetime, emit: Emit) -> None:
+    """An open database -> one to work with: migrated, nothing claimed; and said, if webhooks are missing."""
+    _demand_durability(connection, path)
+    if schema := migrate.pending(connection):
+        copy = backup.before(connection, path, schema)
+        emit(Noticed(level="info", text="the store is migrated", fields={"schema": schema, "copy": copy and str(copy)}))
+    migrate.migrate(connection, str(path))
+    if loss := losing.notice(connection, acked.seq, now):
+        fields: dict[str, object] = {
+            "at_most": loss.count,
+            "after": loss.after,
+            "next": "runbook: Acknowledged webhooks missing",
+        }
+        emit(Noticed(level="error", text="webhooks that were answered 200 are not in the store", fields=fields))
+    acked.note(losing.last_seq(connection.cursor()))
+    connection.execute(RECOVERY, (to_ms(now),))
 
 
 def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
@@ -191,7 +241,11 @@ def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
         connection.pragma("foreign_keys", "on")
         connection.pragma("query_only", read_only)
     except apsw.NotADBError:
-        raise StoreUnsafe(f"{path} is not a database: name another file with --store") from None
+        raise StoreUnsafe(
+            f"{path} is not a database, or is damaged: restore a backup, or name another file with --store"
+        ) from None
+    except apsw.CorruptError:
+        raise
     except apsw.Error as error:
         raise Misconfigured(f"cannot open the store {path}: {error}") from error
     return connection

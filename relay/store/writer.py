@@ -7,6 +7,7 @@ way to the disk the next batch gathers. A commit that failed is unknown, so writ
 import threading
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from queue import Empty, SimpleQueue
@@ -17,6 +18,9 @@ import apsw
 
 from relay.errors import StoreBusy, StoreError, StoreFailed
 from relay.signals import Committed, Emit, Noticed
+from relay.store.acked import Acked
+from relay.store.files import Files
+from relay.store.losing import last_seq
 
 T = TypeVar("T")
 
@@ -38,10 +42,24 @@ _Told = tuple[Future[Any], Any, StoreError | Exception | None]
 
 
 class Writer:
-    """Runs writes in their order of arrival; `failed` is called once, from the thread, when the disk fails."""
+    """Runs writes in their order of arrival; `failed` is called once, from the thread, when the disk fails.
 
-    def __init__(self, connection: apsw.Connection, *, emit: Emit, failed: Callable[[], object]) -> None:
+    `files` must be there before and after each commit, and `acked` is told of it.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        *,
+        files: Files,
+        acked: Acked | None,
+        emit: Emit,
+        failed: Callable[[], object],
+    ) -> None:
         self._connection = connection
+        self._files = files
+        self._acked = acked
+        self._seq = 0  # of the newest webhook, in the transaction
         self._cursor = connection.cursor()
         self._emit = emit
         self._failed = failed
@@ -71,7 +89,7 @@ class Writer:
                 self._loop.call_soon_threadsafe(_tell, told)
                 self._checkpoint()
         except Exception as error:  # noqa: BLE001  without its writer the relay would be half alive
-            self._give_up("the store's writer broke", error)
+            self._give_up(_failed("the store's writer broke", error))
 
     def _take(self) -> list[_Write[Any]]:
         """At least one write, and all that wait behind it; empty at the end."""
@@ -93,16 +111,22 @@ class Writer:
         if self._failure:
             return _refuse(batch, self._failure)
         start = perf_counter()
+        if gone := self._files.gone():
+            return _refuse(batch, self._lose(gone))
         try:
             results = self._transact(batch)
         except BUSY as error:
             return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
         except FATAL as error:
-            return _refuse(batch, self._give_up("the disk failed under the database", error))
+            return _refuse(batch, self._give_up(_failed("the disk failed under the database", error)))
         except Exception as error:  # noqa: BLE001  one bad write must not stop the others of its batch
             if len(batch) == 1:
                 return _refuse(batch, error)
             return [told for write in batch for told in self._commit([write])]
+        if gone := self._files.gone():  # then nobody knows where this commit went
+            return _refuse(batch, self._lose(gone))
+        if self._acked:
+            self._acked.note(self._seq)
         self._emit(Committed(writes=len(batch), took=timedelta(seconds=perf_counter() - start)))
         return [(write.done, result, None) for write, result in zip(batch, results, strict=True)]
 
@@ -110,6 +134,7 @@ class Writer:
         self._cursor.execute("begin immediate")
         try:
             results = [write.run(self._cursor) for write in batch]
+            self._seq = last_seq(self._cursor)
             self._cursor.execute("commit")
         except BaseException:
             if self._connection.in_transaction:  # SQLite rolls back by itself when the disk is full
@@ -131,15 +156,30 @@ class Writer:
         except BUSY:
             pass  # nothing is lost: the data stays in the WAL and the next commit comes back here
         except FATAL as error:
-            self._give_up("the disk failed in a checkpoint", error)
+            self._give_up(_failed("the disk failed in a checkpoint", error))
 
-    def _give_up(self, what: str, error: Exception) -> StoreFailed:
+    def _lose(self, file: str) -> StoreFailed:
+        """It was moved or deleted: save what can be saved, for the WAL ends with this process."""
+        if self._files.only_the_wal_is_missing:
+            with suppress(apsw.Error):
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return self._give_up(
+            StoreFailed(f"{file} was moved, replaced or deleted while it was in use: put it back, then restart")
+        )
+
+    def _give_up(self, failure: StoreFailed) -> StoreFailed:
         """Say so, for there may be nobody whose write is refused, and have the relay ended."""
-        self._failure = StoreFailed(f"{what} ({type(error).__name__}: {error}); restart")
+        self._failure = failure
+        # the next start recovers what is on disk; to sync again here might succeed without a reason
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._failed()
         fields: dict[str, object] = {"error": str(self._failure)}
         self._emit(Noticed(level="error", text="the store failed: the relay has to stop", fields=fields))
         return self._failure
+
+
+def _failed(what: str, error: Exception) -> StoreFailed:
+    return StoreFailed(f"{what} ({type(error).__name__}: {error}); restart")
 
 
 def _refuse(batch: Sequence[_Write[Any]], error: Exception) -> list[_Told]:

@@ -13,6 +13,7 @@ FAILS = outcome(status=503)
 SILENT = outcome(Reason.TIMEOUT)
 DEAD = outcome(Reason.CLIENT_ERROR, status=410)
 UNSENT = outcome(Reason.REQUEST)
+CORRUPT = outcome(Reason.CORRUPT)
 
 PATIENT = target(breaker_failures=3, retry=RetryPolicy(initial=2 * SECOND, factor=4.0, jitter=0.0))
 
@@ -34,6 +35,7 @@ def after(breaker: Breaker, *outcomes: Outcome, probe: bool = False, of: Target 
         (Breaker(), WELL, False, Breaker()),
         (Breaker(), UNSENT, False, Breaker()),
         (NEARLY, UNSENT, False, NEARLY),
+        (NEARLY, CORRUPT, False, NEARLY),
         (NEARLY, WELL, False, Breaker()),
         (NEARLY, DEAD, False, Breaker()),
         (NEARLY, FAILS, False, OPEN),
@@ -48,6 +50,7 @@ def after(breaker: Breaker, *outcomes: Outcome, probe: bool = False, of: Target 
         (PROBING, DEAD, True, Breaker()),
         (PROBING, FAILS, True, Breaker(health=Health.OPEN, failures=4, probes=2, probe_at=NOON + 8 * SECOND)),
         (PROBING, UNSENT, True, Breaker(health=Health.OPEN, failures=3, probes=1, probe_at=NOON)),
+        (PROBING, CORRUPT, True, Breaker(health=Health.OPEN, failures=3, probes=1, probe_at=NOON)),
         (Breaker(), FAILS, True, Breaker(failures=1)),  # another answer closed it while the probe was on its way
         (OPEN, FAILS, True, OPEN),
     ],

@@ -49,7 +49,10 @@ def test_2xx_is_delivered_dead_on_is_dead_and_every_other_status_is_repeated() -
         assert isinstance(verdict, expected), status
 
 
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in (Reason.OK, Reason.REQUEST)])
+ANSWERED_OR_UNSENT = (Reason.OK, Reason.REQUEST, Reason.CORRUPT)
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in ANSWERED_OR_UNSENT])
 def test_an_attempt_without_an_answer_is_repeated(reason: Reason) -> None:
     assert isinstance(decide(delivery(), outcome(reason), target(), now=NOON, roll=0.0), RetryAt)
 
@@ -57,6 +60,11 @@ def test_an_attempt_without_an_answer_is_repeated(reason: Reason) -> None:
 def test_a_request_that_cannot_be_made_is_dead() -> None:
     verdict = decide(delivery(), outcome(Reason.REQUEST, detail="bad header"), target(), now=NOON, roll=0.0)
     assert verdict == Dead("the request cannot be made: bad header")
+
+
+def test_what_the_disk_has_changed_is_dead_at_once() -> None:
+    verdict = decide(delivery(), outcome(Reason.CORRUPT, detail="not what was kept"), target(), now=NOON, roll=0.0)
+    assert verdict == Dead("not sent: not what was kept")
 
 
 def test_operators_say_which_statuses_are_dead() -> None:

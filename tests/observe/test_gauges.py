@@ -43,7 +43,15 @@ def test_each_target_shows_its_backlog(gauges: Gauges, registry: CollectorRegist
         ("relay_oldest_pending_seconds", "idle"): 0,
         ("relay_store_bytes",): 4096,
         ("relay_store_free_bytes",): 9_000,
+        ("relay_lost_acks_total",): 0,
     }
+
+
+def test_lost_acks_are_shown_until_they_are_accepted(gauges: Gauges, registry: CollectorRegistry) -> None:
+    gauges.update({}, {}, 0, 0, NOON, lost=12)
+    assert samples(registry, "relay_lost_acks_total") == {("relay_lost_acks_total",): 12}
+    gauges.update({}, {}, 0, 0, NOON)
+    assert samples(registry, "relay_lost_acks_total") == {("relay_lost_acks_total",): 0}
 
 
 @pytest.mark.parametrize("current", ["ok", "open", "probing", "paused"])

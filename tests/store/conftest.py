@@ -1,5 +1,7 @@
 """A store to ask, and the values to ask it with; a second kind of store joins by a line in `OPENERS`."""
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,3 +74,12 @@ async def deliver(store: Archive, delivery: Delivery, *, now: datetime = NOON) -
 
 def act(number: int = 1, *, at: datetime = NOON, command: str = "replay", **details: object) -> Act:
     return Act(id=f"act-{number:04}", at=at, who="olga@host", command=command, details=details)
+
+
+def interrupted(folder: Path, *database: Path) -> list[Path]:
+    """Folders with what kill -9 left of a start, at each of its statements; see `tests.store.interrupted`."""
+    folder.mkdir()
+    command = (sys.executable, "-m", "tests.store.interrupted", str(folder), *map(str, database))
+    steps = int(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=30).stdout)
+    assert steps > 20
+    return [folder / str(step) for step in range(1, steps + 1)]

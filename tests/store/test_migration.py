@@ -6,13 +6,14 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.errors import StoreUnsafe
+from relay.errors import Misconfigured, StoreUnsafe
 from relay.model import State
+from relay.signals import Noticed, Signal
 from relay.store.contract import Filter
 from relay.store.migrate import APPLICATION_ID
 from relay.store.sqlite import SqliteStore
 from relay.store.times import to_ms
-from tests.store.conftest import MINUTE, NOON, claim, deliver, open_sqlite, routed, webhook
+from tests.store.conftest import MINUTE, NOON, claim, deliver, interrupted, open_sqlite, routed, webhook
 
 ROWS = """
 insert into webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed) values
@@ -72,5 +73,52 @@ def schema(path: Path) -> list[tuple[object, ...]]:
 
 
 async def test_a_command_does_not_migrate_what_a_daemon_may_be_using(first_version: Path) -> None:
-    with pytest.raises(StoreUnsafe, match=r"schema 1, needed 2"):
+    with pytest.raises(StoreUnsafe, match=r"schema 1, needed 3"):
         SqliteStore.visit(first_version)
+
+
+async def test_a_migration_that_was_killed_at_any_statement_is_repeated_and_loses_nothing(
+    first_version: Path, tmp_path: Path
+) -> None:
+    for folder in interrupted(tmp_path / "killed", first_version):
+        store = open_sqlite(folder, NOON)
+        assert [each.event_id for each in await claim(store)] == ["event-0001", "event-0002"], folder.name
+        assert [each.id for each in await store.unparsed(limit=9)] == ["webhook-0002"]
+        await store.close()
+        assert schema(folder / "relay.db") == schema(await new(folder))
+
+
+async def new(folder: Path) -> Path:
+    """A database of today."""
+    (folder / "new").mkdir()
+    await open_sqlite(folder / "new", NOON).close()
+    return folder / "new" / "relay.db"
+
+
+async def test_before_a_migration_a_copy_is_made_and_named_in_the_log(first_version: Path) -> None:
+    signals: list[Signal] = []
+    await SqliteStore.open(first_version, now=NOON, emit=signals.append, failed=lambda: None).close()
+    [noticed] = [signal for signal in signals if isinstance(signal, Noticed)]
+    copy = first_version.with_name("relay.db.before-3")
+    assert (noticed.text, noticed.fields["copy"]) == ("the store is migrated", str(copy))
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert schema(copy)[-1] == ("version", 1)
+    copy.rename(first_version)
+    store = open_sqlite(first_version.parent, NOON)
+    assert [each.event_id for each in await claim(store)] == ["event-0001", "event-0002"]
+    await store.close()
+
+
+async def test_without_a_copy_nothing_is_migrated(first_version: Path) -> None:
+    (first_version.with_name("relay.db.before-3")).mkdir()
+    with pytest.raises(Misconfigured, match=r"cannot write .*before-3"):
+        open_sqlite(first_version.parent, NOON)
+    assert schema(first_version)[-1] == ("version", 1)
+
+
+async def test_a_store_without_webhooks_is_not_copied(first_version: Path) -> None:
+    connection = apsw.Connection(str(first_version))
+    connection.execute("delete from attempts; delete from deliveries; delete from events; delete from webhooks")
+    connection.close()
+    await open_sqlite(first_version.parent, NOON).close()
+    assert not first_version.with_name("relay.db.before-3").exists()

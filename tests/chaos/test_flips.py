@@ -1,0 +1,102 @@
+"""One bit of the database is flipped, anywhere: whatever is still sent is what was kept, and what is not is told; R7.
+
+SQLite has no checksums of its own: most flips read back as good, some make the file one that it cannot use.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from relay.errors import RelayError, StoreError
+from relay.store import claims
+from relay.store.contract import Archive
+from relay.store.verifying import verify
+from tests.chaos.conftest import Report
+from tests.chaos.scale import SEED, scaled
+from tests.store.conftest import MINUTE, NOON, claim, open_sqlite, routed, to, webhook
+from tests.store.damage import flip_at
+
+FLIPS = scaled(3000)
+EVENTS = 40
+
+
+@pytest.fixture
+async def kept(tmp_path: Path) -> tuple[Path, Mapping[str, bytes]]:
+    """A database with events that are pending, and the payload of each."""
+    store = open_sqlite(tmp_path, NOON)
+    payloads: dict[str, bytes] = {}
+    for number in range(EVENTS):
+        event = routed(number, to())
+        payload = b'{"id":"%s","text":"%s"}' % (event.event.id.encode(), b"lead " * (number * 20))
+        payloads[event.event.id] = payload
+        await store.keep(replace(webhook(number), body=payload), [replace(event, payload=payload)])
+    await store.close()
+    return tmp_path / "relay.db", payloads
+
+
+async def fates(kept: tuple[Path, Mapping[str, bytes]], flips: int) -> Counter[str]:
+    """How many flips ended so. `wrong` and `silent` are what must not be."""
+    database, payloads = kept
+    whole, chance = database.read_bytes(), Random(SEED)
+    seen: Counter[str] = Counter()
+    for _ in range(flips):
+        folder = database.parent / "flipped"
+        folder.mkdir()
+        (folder / "relay.db").write_bytes(whole)
+        offset = chance.randrange(len(whole))
+        flip_at(folder / "relay.db", offset)
+        seen[await fate(folder, payloads)] += 1
+        shutil.rmtree(folder)
+    return seen
+
+
+async def fate(folder: Path, payloads: Mapping[str, bytes]) -> str:
+    try:
+        store = open_sqlite(folder, NOON)
+    except RelayError:
+        return "refused at the start"
+    try:
+        sent = await sent_by(store)
+    except StoreError:
+        return "stopped"
+    finally:
+        await store.close()
+    if any(payloads.get(event_id) != payload for event_id, payload in sent.items()):
+        return "wrong"
+    if len(sent) == EVENTS:
+        return "harmless"
+    return "told" if not sound(folder / "relay.db") else "silent"
+
+
+async def sent_by(store: Archive) -> dict[str, bytes]:
+    claimed = await claim(store, limit=1000, now=NOON + MINUTE)
+    return {each.event_id: bytes(each.payload) for each in claimed if not each.damaged}
+
+
+def sound(database: Path) -> bool:
+    try:
+        return verify(database).sound
+    except RelayError:
+        return False
+
+
+@pytest.mark.timeout(60 + FLIPS // 20)
+async def test_a_flipped_bit_reaches_no_target(kept: tuple[Path, Mapping[str, bytes]], report: Report) -> None:
+    seen = await fates(kept, FLIPS)
+    told = ", ".join(f"{number} {what}" for what, number in sorted(seen.items()))
+    report("one bit flipped", f"{FLIPS} flips (seed {SEED}): {told}; wrong {seen['wrong']}, silent {seen['silent']}")
+    assert not seen["wrong"]
+    assert not seen["silent"]
+    assert seen["told"]
+
+
+async def test_a_store_that_does_not_look_at_its_checksums_is_found_guilty(
+    kept: tuple[Path, Mapping[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "is_damaged", lambda _content, _kept: False)
+    assert (await fates(kept, 100))["wrong"]

@@ -1,0 +1,95 @@
+"""A payload or a body that the disk has changed: SQLite reads it back as good, the store says that it is damaged."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import apsw
+import pytest
+
+from relay.model import Dead, Outcome, Reason, State
+from relay.store.checksum import checksum, is_damaged
+from relay.store.contract import Filter
+from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
+from tests.store.damage import flip
+
+
+@pytest.fixture
+async def spoiled(tmp_path: Path) -> Path:
+    """Of two webhooks with an event each: a bit of the first one's body is not what it was, and of its event's JSON."""
+    store = open_sqlite(tmp_path, NOON)
+    for number in (1, 2):
+        body = b"leads[add][0][name]=body-%d" % number
+        payload = b'{"name":"payload-%d"}' % number
+        await store.keep(replace(webhook(number), body=body), [replace(routed(number, to()), payload=payload)])
+    await store.keep(replace(webhook(3, unparsed="odd"), body=b"body-3"), [])
+    await store.close()
+    for text in (b"=body-1", b"payload-1", b"body-3"):
+        flip(tmp_path / "relay.db", text)
+    return tmp_path
+
+
+def test_sqlite_itself_sees_nothing(spoiled: Path) -> None:
+    connection = apsw.Connection(str(spoiled / "relay.db"))
+    assert connection.execute("pragma integrity_check").fetchall() == [("ok",)]
+    connection.close()
+
+
+async def test_what_is_claimed_says_whether_it_is_damaged(spoiled: Path) -> None:
+    store = open_sqlite(spoiled, NOON)
+    claimed = await claim(store)
+    await store.close()
+    assert [(each.event_id, each.damaged) for each in claimed] == [("event-0001", True), ("event-0002", False)]
+
+
+async def test_what_is_shown_says_whether_it_is_damaged(spoiled: Path) -> None:
+    store = open_sqlite(spoiled, NOON)
+    shown = [await store.show(f"webhook-000{number}") for number in (1, 2)]
+    listed = await store.events(Filter(), limit=9)
+    unparsed = await store.unparsed(limit=9)
+    await store.close()
+    assert [(record.webhook.damaged, record.events[0].damaged) for record in shown if record] == [
+        (True, True),
+        (False, False),
+    ]
+    assert [each.damaged for each in listed] == [True, False]
+    assert [each.damaged for each in unparsed] == [True]
+
+
+async def test_one_that_is_damaged_does_not_spoil_a_question_about_all(spoiled: Path) -> None:
+    connection = apsw.Connection(str(spoiled / "relay.db"))
+    connection.execute("update events set payload = x'ff7b' where id = 'event-0001'")
+    connection.close()
+    store = open_sqlite(spoiled, NOON)
+    found = await store.find(Filter(pipeline_id="3"), limit=9)
+    await store.close()
+    assert found == []
+
+
+async def test_a_replay_does_not_mend_it(spoiled: Path) -> None:
+    store = open_sqlite(spoiled, NOON)
+    [delivery, _] = await claim(store)
+    corrupt = Outcome(reason=Reason.CORRUPT, started_at=NOON, took=MINUTE, detail="not what was kept")
+    assert await store.settle(delivery, corrupt, Dead("not sent"), now=NOON)
+    assert await store.replay(Filter(states=(State.DEAD,)), act()) == 1
+    [again] = await claim(store)
+    await store.close()
+    assert (again.event_id, again.attempt, again.damaged) == ("event-0001", 2, True)
+
+
+async def test_what_an_earlier_relay_kept_has_no_checksum_and_is_not_doubted(spoiled: Path) -> None:
+    connection = apsw.Connection(str(spoiled / "relay.db"))
+    connection.execute("update events set checksum = null; update webhooks set checksum = null")
+    connection.close()
+    store = open_sqlite(spoiled, NOON)
+    assert [each.damaged for each in await claim(store)] == [False, False]
+    await store.close()
+
+
+def test_any_other_content_is_damaged() -> None:
+    kept = checksum(b"leads")
+    assert len(kept) == 16
+    assert not is_damaged(b"leads", kept)
+    assert is_damaged(b"leadz", kept)
+    assert is_damaged(b"", kept)
+    assert is_damaged("leads", kept), "a blob that has become text"
+    assert is_damaged(None, kept)
