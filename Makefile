@@ -1,10 +1,12 @@
 # Everything is kept in .venv, pinned by the locks; only the first run of a target reaches the network.
 #   PYTHON=python3.13   the interpreter .venv is made of (3.11 or newer)
 #   ARGS='-k sink'      for pytest
+#   SCALE=10            how much of each fault campaign `make chaos` runs
 #   DEMO=               lets `make demo` stay up until Ctrl-C
 PYTHON ?= python3
 DEMO ?= --once
 ARGS ?=
+SCALE ?= 1
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -12,7 +14,7 @@ LOCKED := --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format lock image clean
+.PHONY: help demo test chaos lint format lock image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -20,8 +22,11 @@ help: ## this list
 demo: .venv/relay.stamp ## webhooks received, routed, delivered and retried, on this machine only
 	@$(BIN)/relay demo $(DEMO)
 
-test: lint ## lint, types, then every test
+test: lint ## lint, types, then every test, and a tenth of each fault campaign
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: .venv/dev.stamp ## the fault campaigns in full: kills, power cuts, failing system calls, hostile peers …
+	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest tests/chaos -vv --durations=15 --session-timeout=$$((1800 * $(SCALE))) $(ARGS)
 
 lint: .venv/dev.stamp ## what needs no test run: ruff, mypy
 	$(BIN)/ruff check .

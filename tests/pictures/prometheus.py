@@ -12,7 +12,7 @@ import yaml
 
 from tests.e2e.processes import PATIENCE, free_port, until
 from tests.pictures.files import ALERTS, PROMETHEUS
-from tests.pictures.tools import tool
+from tests.tools import tool
 
 
 class Prometheus:
@@ -76,7 +76,7 @@ async def watching(folder: Path, configuration: Path) -> AsyncIterator[Prometheu
     port, log = free_port(), folder / "prometheus.log"
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
-            tool("prometheus"),
+            tool("prometheus", "prometheus"),
             f"--config.file={configuration}",
             f"--storage.tsdb.path={folder / 'prometheus'}",
             f"--web.listen-address=127.0.0.1:{port}",

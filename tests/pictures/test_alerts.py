@@ -13,7 +13,7 @@ from relay.cli import relay
 from tests.pictures.files import ALERTS, ALERTS_TEST, ROOT, alerts, rules
 from tests.pictures.prometheus import configuration
 from tests.pictures.series import labels, strangers
-from tests.pictures.tools import tool
+from tests.tools import tool
 
 RUNBOOK = (ROOT / "README.md").read_text().split("\n## Runbook\n")[1].split("\n## ")[0]
 
@@ -26,7 +26,7 @@ def headings() -> set[str]:
 
 def promtool(*arguments: str | Path) -> str:
     """What it says; it has to be content."""
-    done = subprocess.run([tool("promtool"), *arguments], capture_output=True, text=True)
+    done = subprocess.run([tool("promtool", "prometheus"), *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -1,4 +1,4 @@
-"""`relay`, with one promise broken: a webhook is answered before it is on disk. The kill campaign must notice."""
+"""`relay`, with one promise broken: a webhook is answered before it is on disk."""
 
 from asyncio import Future, get_running_loop
 from collections.abc import Sequence

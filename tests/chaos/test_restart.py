@@ -1,14 +1,9 @@
-"""Restarts under load: with a socket that outlives the relay no request fails, and none waits longer than amoCRM does.
-
-RELAY_E2E_RESTARTS sets how often (25); the line it prints has what was seen.
-"""
+"""Restarts under load: with a socket that outlives the relay no request fails, and none outwaits amoCRM."""
 
 import asyncio
-import os
 import signal
 import socket
 import ssl
-import sys
 from asyncio import TaskGroup
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -22,13 +17,15 @@ import aiohttp
 import pytest
 
 from relay.daemon import DELIVERY_GRACE
+from tests.chaos.conftest import Report
+from tests.chaos.sabotage import sabotaged
+from tests.chaos.scale import scaled
 from tests.e2e.processes import RELAY, RelayProcess, running, until
 from tests.e2e.sender import body, headers, lead, post_lead
 from tests.e2e.targets import Targets, hanging, listening, well
 from tests.server.certificates import Pair
 
-RESTARTS = int(os.environ.get("RELAY_E2E_RESTARTS", "25"))
-HASTY = (sys.executable, str(Path(__file__).with_name("hasty.py")))
+RESTARTS, WITH_TLS = scaled(100), scaled(20, least=3)
 LEAST_LOAD = 200  # requests answered between two restarts
 
 ROUTES = """\
@@ -143,28 +140,23 @@ async def campaign(
 
 
 @pytest.mark.timeout(60 + 5 * RESTARTS)
-async def test_no_request_fails_while_the_relay_is_restarted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_no_request_fails_while_the_relay_is_restarted(tmp_path: Path, report: Report) -> None:
     calls = await campaign(tmp_path, RELAY, RESTARTS)
-    with capsys.disabled():
-        print(f"\n{RESTARTS} restarts: {calls}")
+    report("restart", f"{RESTARTS} restarts, {calls}")
     assert not calls.failed
 
 
-async def test_no_request_fails_with_tls_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    calls = await campaign(tmp_path, RELAY, 5, pair=Pair.within(tmp_path))
-    with capsys.disabled():
-        print(f"\n5 restarts with TLS: {calls}")
+@pytest.mark.timeout(60 + 5 * WITH_TLS)
+async def test_no_request_fails_with_tls_either(tmp_path: Path, report: Report) -> None:
+    calls = await campaign(tmp_path, RELAY, WITH_TLS, pair=Pair.within(tmp_path))
+    report("restart with TLS", f"{WITH_TLS} restarts, {calls}")
     assert not calls.failed
 
 
-async def test_a_relay_that_leaves_without_a_word_is_found_guilty(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    calls = await campaign(tmp_path, HASTY, 15, proof=True)
-    with capsys.disabled():
-        print(f"\nhasty: {calls}")
+@pytest.mark.timeout(120)
+async def test_a_relay_that_leaves_without_a_word_is_found_guilty(tmp_path: Path, report: Report) -> None:
+    calls = await campaign(tmp_path, sabotaged("leaves_at_once"), 15, proof=True)
+    report("restart, sabotaged", f"leaves connections as they are: {calls}")
     assert calls.failed
 
 
