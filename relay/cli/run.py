@@ -66,6 +66,16 @@ MEBIBYTE = 1024 * 1024
     help="A larger webhook is refused with 413.",
 )
 @click.option(
+    "--ballast",
+    cls=Flag,
+    type=click.IntRange(0),
+    metavar="BYTES",
+    envvar="RELAY_BALLAST",
+    default=64 * MEBIBYTE,
+    show_envvar=True,
+    help="Disk held back beside the store, given up when the disk is full; 0 for none.",
+)
+@click.option(
     "--log-format",
     cls=Flag,
     type=click.Choice(["text", "json"]),
@@ -91,6 +101,7 @@ def run(
     tls_cert: Path | None,
     tls_key: Path | None,
     max_body: int,
+    ballast: int,
     log_format: Literal["text", "json"],
     log_level: str,
 ) -> None:
@@ -121,6 +132,7 @@ def run(
         tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
         admin_token=Secret(token) if token else None,
         max_body=max_body,
+        ballast=ballast,
         environment=os.environ,
     )
     registry = CollectorRegistry()

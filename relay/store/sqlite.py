@@ -3,6 +3,7 @@
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self, TypeVar
@@ -27,6 +28,8 @@ from relay.store.contract import (
 from relay.store.lock import Lock, owner
 from relay.store.migrate import check_version, migrate
 from relay.store.query import rows
+from relay.store.shedding import ROOM_TO_WORK, Shedder
+from relay.store.space import Level, Space
 from relay.store.times import to_ms
 from relay.store.writer import FATAL, Writer
 
@@ -44,19 +47,32 @@ class SqliteStore:
     """
 
     def __init__(
-        self, path: Path, connection: apsw.Connection, lock: Lock | None, *, emit: Emit, failed: Callable[[], object]
+        self,
+        path: Path,
+        connection: apsw.Connection,
+        lock: Lock | None,
+        *,
+        emit: Emit,
+        failed: Callable[[], object],
+        space: Space | None = None,
     ) -> None:
         self._path = path
         self._lock = lock
         self._connection = connection
-        self._writer = Writer(connection, emit=emit, failed=failed)
+        self._space = space
+        self._writer = Writer(connection, emit=emit, failed=failed, space=space)
+        self._shedder = Shedder(self._read, self._writer.submit)
         self._reader = _connect(path, read_only=True)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
         self._loop: AbstractEventLoop = get_running_loop()
 
     @classmethod
-    def open(cls, path: Path, *, now: datetime, emit: Emit, failed: Callable[[], object]) -> Self:
+    def open(
+        cls, path: Path, *, now: datetime, emit: Emit, failed: Callable[[], object], space: Space | None = None
+    ) -> Self:
         """Own the database: made if missing, migrated, what a dead owner had claimed is due again at `now`.
+
+        With a `space` it gets along with a full disk.
 
         Raises StoreLocked, StoreUnsafe, or Misconfigured if the file cannot be opened.
         """
@@ -72,7 +88,7 @@ class SqliteStore:
         except BaseException:
             lock.release()
             raise
-        return cls(path, connection, lock, emit=emit, failed=failed)
+        return cls(path, connection, lock, emit=emit, failed=failed, space=space)
 
     @classmethod
     def visit(cls, path: Path) -> Self:
@@ -94,7 +110,8 @@ class SqliteStore:
         now: datetime | None = None,
         window: timedelta | None = None,
     ) -> Future[list[Delivery] | Duplicate]:
-        return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed, now, window))
+        grows = ROOM_TO_WORK + 4 * len(webhook.body)  # with its events and the indexes; in doubt it can wait
+        return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed, now, window), grows=grows)
 
     async def claim(
         self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta
@@ -103,6 +120,8 @@ class SqliteStore:
         return await self._writer.submit(lambda cursor: claims.claim(cursor, target, limit, max_bytes, at, until))
 
     async def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> bool:
+        if self._space and self._space.level <= Level.LOW:
+            outcome = replace(outcome, detail="")
         return await self._writer.submit(lambda cursor: claims.settle(cursor, delivery, outcome, verdict, to_ms(now)))
 
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> None:
@@ -124,7 +143,11 @@ class SqliteStore:
         return await purging.purge(self._read, self._writer.submit, retention, now, act, dry_run)
 
     async def probe(self) -> None:
-        await self._writer.submit(_rewrite_version)
+        await self._writer.submit(_rewrite_version, grows=ROOM_TO_WORK)
+
+    async def shed(self, *, now: datetime) -> int:
+        """Delete delivered history, the oldest first, until there is room for more in the file; how many webhooks."""
+        return await self._shedder.shed(now)
 
     # ---- what operators ask
 

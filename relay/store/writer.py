@@ -17,6 +17,8 @@ import apsw
 
 from relay.errors import StoreBusy, StoreError, StoreFailed
 from relay.signals import Committed, Emit, Noticed
+from relay.store.query import rows
+from relay.store.space import Level, Space
 
 T = TypeVar("T")
 
@@ -32,16 +34,23 @@ FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, 
 class _Write(Generic[T]):
     run: Callable[[apsw.Cursor], T]
     done: Future[T]
+    grows: int = 0
 
 
 _Told = tuple[Future[Any], Any, StoreError | Exception | None]
 
 
 class Writer:
-    """Runs writes in their order of arrival; `failed` is called once, from the thread, when the disk fails."""
+    """Runs writes in their order of arrival; `failed` is called once, from the thread, when the disk fails.
 
-    def __init__(self, connection: apsw.Connection, *, emit: Emit, failed: Callable[[], object]) -> None:
+    `space` is the disk's room, for the one who owns the database.
+    """
+
+    def __init__(
+        self, connection: apsw.Connection, *, emit: Emit, failed: Callable[[], object], space: Space | None = None
+    ) -> None:
         self._connection = connection
+        self._space = space
         self._cursor = connection.cursor()
         self._emit = emit
         self._failed = failed
@@ -53,10 +62,14 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="relay-store", daemon=True)
         self._thread.start()
 
-    def submit(self, run: Callable[[apsw.Cursor], T]) -> Future[T]:
-        """The result of `run(cursor)`, once it is committed. `run` may be called again if a batch is repeated."""
+    def submit(self, run: Callable[[apsw.Cursor], T], *, grows: int = 0) -> Future[T]:
+        """The result of `run(cursor)`, once it is committed. `run` may be called again if a batch is repeated.
+
+        What makes the database grow by `grows` bytes is StoreBusy on a full disk, unless the file has them to spare:
+        the last of the disk is for what is owed already.
+        """
         done: Future[T] = self._loop.create_future()
-        self._queue.put(_Write(run, done))
+        self._queue.put(_Write(run, done, grows))
         return done
 
     async def close(self) -> None:
@@ -95,6 +108,12 @@ class Writer:
         start = perf_counter()
         try:
             results = self._transact(batch)
+        except apsw.FullError as error:
+            if self._space and self._space.release():
+                return self._commit(batch)
+            if len(batch) > 1:  # a large one must not stop those that would fit
+                return [told for write in batch for told in self._commit([write])]
+            return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
         except BUSY as error:
             return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
         except FATAL as error:
@@ -103,19 +122,30 @@ class Writer:
             if len(batch) == 1:
                 return _refuse(batch, error)
             return [told for write in batch for told in self._commit([write])]
-        self._emit(Committed(writes=len(batch), took=timedelta(seconds=perf_counter() - start)))
-        return [(write.done, result, None) for write, result in zip(batch, results, strict=True)]
+        told: list[_Told] = [
+            (write.done, result, result if isinstance(result, StoreBusy) else None)
+            for write, result in zip(batch, results, strict=True)
+        ]
+        if writes := sum(error is None for _, _, error in told):
+            self._emit(Committed(writes=writes, took=timedelta(seconds=perf_counter() - start)))
+        return told
 
     def _transact(self, batch: Sequence[_Write[Any]]) -> list[Any]:
         self._cursor.execute("begin immediate")
         try:
-            results = [write.run(self._cursor) for write in batch]
+            results = [self._apply(write) for write in batch]
             self._cursor.execute("commit")
         except BaseException:
             if self._connection.in_transaction:  # SQLite rolls back by itself when the disk is full
                 self._cursor.execute("rollback")
             raise
         return results
+
+    def _apply(self, write: _Write[T]) -> T | StoreBusy:
+        """StoreBusy, and nothing is done, if it has to wait for room."""
+        if write.grows and self._space and self._space.level is Level.FULL and write.grows > room(self._cursor):
+            return StoreBusy("the disk is full")
+        return write.run(self._cursor)
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -140,6 +170,12 @@ class Writer:
         fields: dict[str, object] = {"error": str(self._failure)}
         self._emit(Noticed(level="error", text="the store failed: the relay has to stop", fields=fields))
         return self._failure
+
+
+def room(cursor: apsw.Cursor) -> int:
+    """Bytes of the file that hold nothing any more."""
+    [(pages, size)] = rows(cursor, "select freelist_count, page_size from pragma_freelist_count, pragma_page_size")
+    return int(pages * size)
 
 
 def _refuse(batch: Sequence[_Write[Any]], error: Exception) -> list[_Told]:

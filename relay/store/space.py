@@ -1,0 +1,164 @@
+"""The disk under a database: how much room there is, and a ballast to be given up when there is none.
+
+ample ─▶ scarce ─▶ low ─▶ full        by what is free; each crossing is one line in the log
+                    │      └ a commit found no room: the ballast goes, so that what is owed can still be settled;
+                    │        webhooks are kept only where a purge made room inside the file
+                    └ delivered history goes before its time
+
+The ballast is a file beside the database that nobody reads. It keeps other programs from taking the last of the disk.
+"""
+
+import errno
+import os
+import threading
+from contextlib import suppress
+from enum import IntEnum
+from pathlib import Path
+
+from relay.errors import Misconfigured
+from relay.signals import Emit, Noticed
+
+MEBIBYTE = 1024 * 1024
+LEAST_TO_OPEN = MEBIBYTE // 4  # SQLite needs 32 KiB and more for its -shm, and the log of a migration
+LEAST_TO_KEEP = 4 * MEBIBYTE  # without a ballast; less, and the disk is full
+SCARCE = 2 * 1024 * MEBIBYTE
+NO_FALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+BACK = 1.1  # a level is left for a better one when so much more is free than it takes
+
+
+class Level(IntEnum):
+    """How much room there is; the more the better."""
+
+    FULL = 0
+    LOW = 1
+    SCARCE = 2
+    AMPLE = 3
+
+
+_TOLD = {
+    Level.FULL: ("error", "the disk is full: webhooks are refused unless old ones make room"),
+    Level.LOW: ("warning", "the disk is almost full: delivered history goes before its time"),
+    Level.SCARCE: ("warning", "the disk of the store fills up"),
+    Level.AMPLE: ("info", "the disk of the store has room again"),
+}
+
+
+class Space:
+    """The room beside one database, and its ballast of at most `ballast` bytes. Any thread may ask."""
+
+    def __init__(self, database: Path, *, ballast: int, emit: Emit) -> None:
+        self._folder = database.parent
+        self._file = database.with_name(f"{database.name}.ballast")
+        self._ballast = ballast
+        self._emit = emit
+        self._level = Level.AMPLE
+        self._lock = threading.Lock()
+
+    @property
+    def level(self) -> Level:
+        """As it was last seen."""
+        return self._level
+
+    def prepare(self) -> None:
+        """See that a database can be opened: give the ballast up if need be. Misconfigured if that is not enough."""
+        if not self._folder.is_dir() or free(self._folder) >= LEAST_TO_OPEN:
+            return
+        self.release()
+        if (left := free(self._folder)) < LEAST_TO_OPEN:
+            raise Misconfigured(
+                f"the disk of {self._folder} is full, {left} bytes are free and the store needs {LEAST_TO_OPEN} to"
+                " open: free some space there; leave relay.db-wal alone, webhooks are in it"
+            )
+
+    def release(self) -> bool:
+        """There is no room: give the ballast up. False if there is none, and to try again is no use."""
+        with self._lock:
+            try:
+                self._file.unlink()
+            except FileNotFoundError:
+                return False
+            finally:
+                self._cross(Level.FULL)
+            return True
+
+    def look(self) -> Level:
+        """Take what is wanting of the ballast, if there is room for it, and see how things stand."""
+        with self._lock:
+            held = self._retake()
+            left = free(self._folder)
+            level = self._level_with(held, left)
+            if level > self._level:
+                level = max(self._level, self._level_with(held, int(left / BACK)))
+            self._cross(level, free=left)
+            return level
+
+    def _wanted(self) -> int:
+        """An eighth of a small disk."""
+        return min(self._ballast, total(self._folder) // 8)
+
+    def _retake(self) -> int:
+        """The bytes of ballast held now; never more than what it leaves to others."""
+        if self._ballast == 0:
+            self._file.unlink(missing_ok=True)
+            return 0
+        held = self._file.stat().st_size if self._file.exists() else 0
+        size = min(self._wanted(), (free(self._folder) + held) // 2)
+        return size if size > held and _allocate(self._file, size) else held
+
+    def _level_with(self, held: int, left: int) -> Level:
+        wanted = self._wanted()
+        whole = held >= wanted and left >= max(wanted, LEAST_TO_KEEP)
+        if not whole and (self._level is Level.FULL or left + held < max(wanted, LEAST_TO_KEEP)):
+            return Level.FULL
+        if left < 4 * wanted:
+            return Level.LOW
+        return Level.SCARCE if left < min(SCARCE, total(self._folder) // 5) else Level.AMPLE
+
+    def _cross(self, level: Level, **fields: object) -> None:
+        if level is not self._level:
+            self._level = level
+            told, text = _TOLD[level]
+            fields |= {"folder": str(self._folder)}
+            self._emit(Noticed(level=told, text=text, fields=fields))
+
+
+def free(folder: Path) -> int:
+    """Bytes that we may still write."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def total(folder: Path) -> int:
+    """Bytes of the whole file system."""
+    disk = os.statvfs(folder)
+    return disk.f_blocks * disk.f_frsize
+
+
+def _allocate(file: Path, size: int) -> bool:
+    """Have the file `size` bytes long with every block its own; False, and no file, if the disk will not."""
+    try:
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _fill(fd, size)
+        finally:
+            os.close(fd)
+    except OSError:
+        with suppress(OSError):
+            file.unlink()
+        return False
+    return True
+
+
+def _fill(fd: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(fd, 0, size)
+        except OSError as error:
+            if error.errno not in NO_FALLOCATE:
+                raise
+        else:
+            return
+    at = os.lseek(fd, 0, os.SEEK_END)
+    while at < size:
+        at += os.write(fd, bytes(min(size - at, MEBIBYTE)))
+    os.fsync(fd)
