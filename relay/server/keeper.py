@@ -34,7 +34,6 @@ class _Wanted:
     routed: Sequence[Routed]
     window: timedelta | None
     kept: Future[Answer | StoreError]
-    trouble: str = f"not committed within {PATIENCE} s"
     late: bool = False
 
 
@@ -48,6 +47,7 @@ class Keeper:
         self._number = 0  # on their way, here or in the store's own queue
         self._bytes = 0
         self._waiting: dict[str, _Wanted] = {}
+        self._trouble = ""  # what the store says of those that wait
         self._insisting: asyncio.Task[None] | None = None
         self._stopping = False
         self._late = 0
@@ -69,7 +69,8 @@ class Keeper:
         if not kept.done():
             wanted.late = True
             self._late += 1
-            raise StoreBusy(wanted.trouble)
+            why = f": {self._trouble}" if self._waiting else ""
+            raise StoreBusy(f"not committed within {PATIENCE} s{why}")
         if isinstance(answer := kept.result(), StoreError):
             raise answer
         return answer
@@ -92,7 +93,7 @@ class Keeper:
     def _hear(self, wanted: _Wanted, asked: Future[Answer]) -> None:
         error = asked.exception()
         if isinstance(error, StoreBusy):
-            wanted.trouble = str(error)
+            self._trouble = str(error)
             self._wait(wanted)
             return
         if error is None and not isinstance(born := asked.result(), Duplicate):

@@ -63,23 +63,20 @@ class Space:
         """See that a database can be opened: give the ballast up if need be. Misconfigured if that is not enough."""
         if not self._folder.is_dir() or free(self._folder) >= LEAST_TO_OPEN:
             return
-        self.release()
+        self._drop()
         if (left := free(self._folder)) < LEAST_TO_OPEN:
             raise Misconfigured(
-                f"the disk of {self._folder} is full, {left} bytes are free and the store needs {LEAST_TO_OPEN} to"
-                " open: free some space there; leave relay.db-wal alone, webhooks are in it"
+                f"the disk of {self._folder} is full: {left} bytes are free, and to open the store takes"
+                f" {LEAST_TO_OPEN}. Free some space there; but leave relay.db-wal alone, webhooks are in it"
             )
+        self._cross(Level.FULL)
 
     def release(self) -> bool:
-        """There is no room: give the ballast up. False if there is none, and to try again is no use."""
+        """A commit found no room: give the ballast up. False if there is none, and to try again is no use."""
         with self._lock:
-            try:
-                self._file.unlink()
-            except FileNotFoundError:
-                return False
-            finally:
-                self._cross(Level.FULL)
-            return True
+            dropped = self._drop()
+            self._cross(Level.FULL)
+            return dropped
 
     def look(self) -> Level:
         """Take what is wanting of the ballast, if there is room for it, and see how things stand."""
@@ -91,6 +88,13 @@ class Space:
                 level = max(self._level, self._level_with(held, int(left / BACK)))
             self._cross(level, free=left)
             return level
+
+    def _drop(self) -> bool:
+        try:
+            self._file.unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def _wanted(self) -> int:
         """An eighth of a small disk."""
