@@ -11,9 +11,11 @@ The ballast is a file beside the database that nobody reads. It keeps other prog
 import errno
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from relay.errors import Misconfigured
 from relay.signals import Emit, Noticed
@@ -24,6 +26,19 @@ LEAST_TO_KEEP = 4 * MEBIBYTE  # without a ballast; less, and the disk is full
 SCARCE = 2 * 1024 * MEBIBYTE
 NO_FALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 BACK = 1.1  # a level is left for a better one when so much more is free than it takes
+
+
+class Disk(NamedTuple):
+    """A file system: its bytes, and those that we may still write."""
+
+    total: int
+    free: int
+
+
+def disk_of(folder: Path) -> Disk:
+    """As it is now."""
+    seen = os.statvfs(folder)
+    return Disk(seen.f_blocks * seen.f_frsize, seen.f_bavail * seen.f_frsize)
 
 
 class Level(IntEnum):
@@ -38,7 +53,7 @@ class Level(IntEnum):
 _TOLD = {
     Level.FULL: ("error", "the disk is full: webhooks are refused unless old ones make room"),
     Level.LOW: ("warning", "the disk is almost full: delivered history goes before its time"),
-    Level.SCARCE: ("warning", "the disk of the store fills up"),
+    Level.SCARCE: ("warning", "little is free on the disk of the store"),
     Level.AMPLE: ("info", "the disk of the store has room again"),
 }
 
@@ -46,7 +61,8 @@ _TOLD = {
 class Space:
     """The room beside one database, and its ballast of at most `ballast` bytes. Any thread may ask."""
 
-    def __init__(self, database: Path, *, ballast: int, emit: Emit) -> None:
+    def __init__(self, database: Path, *, ballast: int, emit: Emit, disk: Callable[[Path], Disk] = disk_of) -> None:
+        self._disk = disk
         self._folder = database.parent
         self._file = database.with_name(f"{database.name}.ballast")
         self._ballast = ballast
@@ -61,10 +77,10 @@ class Space:
 
     def prepare(self) -> None:
         """See that a database can be opened: give the ballast up if need be. Misconfigured if that is not enough."""
-        if not self._folder.is_dir() or free(self._folder) >= LEAST_TO_OPEN:
+        if not self._folder.is_dir() or self._disk(self._folder).free >= LEAST_TO_OPEN:
             return
         self._drop()
-        if (left := free(self._folder)) < LEAST_TO_OPEN:
+        if (left := self._disk(self._folder).free) < LEAST_TO_OPEN:
             raise Misconfigured(
                 f"the disk of {self._folder} is full: {left} bytes are free, and to open the store takes"
                 f" {LEAST_TO_OPEN}. Free some space there; but leave relay.db-wal alone, webhooks are in it"
@@ -81,12 +97,13 @@ class Space:
     def look(self) -> Level:
         """Take what is wanting of the ballast, if there is room for it, and see how things stand."""
         with self._lock:
-            held = self._retake()
-            left = free(self._folder)
-            level = self._level_with(held, left)
+            wanted = min(self._ballast, self._disk(self._folder).total // 8)
+            held = self._retake(wanted)
+            disk = self._disk(self._folder)
+            level = self._judge(disk, held, wanted)
             if level > self._level:
-                level = max(self._level, self._level_with(held, int(left / BACK)))
-            self._cross(level, free=left)
+                level = max(self._level, self._judge(disk._replace(free=int(disk.free / BACK)), held, wanted))
+            self._cross(level, free=disk.free)
             return level
 
     def _drop(self) -> bool:
@@ -96,27 +113,26 @@ class Space:
             return False
         return True
 
-    def _wanted(self) -> int:
-        """An eighth of a small disk."""
-        return min(self._ballast, total(self._folder) // 8)
-
-    def _retake(self) -> int:
-        """The bytes of ballast held now; never more than what it leaves to others."""
-        if self._ballast == 0:
-            self._file.unlink(missing_ok=True)
+    def _retake(self, wanted: int) -> int:
+        """The bytes held now; never more than what is left to others."""
+        if not wanted:
+            self._drop()
             return 0
         held = self._file.stat().st_size if self._file.exists() else 0
-        size = min(self._wanted(), (free(self._folder) + held) // 2)
-        return size if size > held and _allocate(self._file, size) else held
+        size = min(wanted, (self._disk(self._folder).free + held) // 2)
+        if size <= held:
+            return held
+        return size if _allocate(self._file, size) else 0
 
-    def _level_with(self, held: int, left: int) -> Level:
-        wanted = self._wanted()
-        whole = held >= wanted and left >= max(wanted, LEAST_TO_KEEP)
-        if not whole and (self._level is Level.FULL or left + held < max(wanted, LEAST_TO_KEEP)):
+    def _judge(self, disk: Disk, held: int, wanted: int) -> Level:
+        """A disk that was full is so until the ballast is whole, and as much is free again."""
+        least = max(wanted, LEAST_TO_KEEP)
+        whole = held >= wanted and disk.free >= least
+        if not whole and (self._level is Level.FULL or disk.free + held < least):
             return Level.FULL
-        if left < 4 * wanted:
+        if disk.free < 4 * wanted:
             return Level.LOW
-        return Level.SCARCE if left < min(SCARCE, total(self._folder) // 5) else Level.AMPLE
+        return Level.SCARCE if disk.free < min(SCARCE, disk.total // 5) else Level.AMPLE
 
     def _cross(self, level: Level, **fields: object) -> None:
         if level is not self._level:
@@ -124,18 +140,6 @@ class Space:
             told, text = _TOLD[level]
             fields |= {"folder": str(self._folder)}
             self._emit(Noticed(level=told, text=text, fields=fields))
-
-
-def free(folder: Path) -> int:
-    """Bytes that we may still write."""
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize
-
-
-def total(folder: Path) -> int:
-    """Bytes of the whole file system."""
-    disk = os.statvfs(folder)
-    return disk.f_blocks * disk.f_frsize
 
 
 def _allocate(file: Path, size: int) -> bool:
