@@ -31,6 +31,7 @@ from relay.store.query import rows
 from relay.store.shedding import ROOM_TO_WORK, Shedder
 from relay.store.space import Level, Space
 from relay.store.times import to_ms
+from relay.store.wal import Wal
 from relay.store.writer import FATAL, Writer
 
 T = TypeVar("T")
@@ -60,9 +61,10 @@ class SqliteStore:
         self._lock = lock
         self._connection = connection
         self._space = space
-        self._writer = Writer(connection, emit=emit, failed=failed, space=space)
-        self._shedder = Shedder(self._read, self._writer.submit)
         self._reader = _connect(path, read_only=True)
+        wal = Wal(interrupt=self._reader.interrupt, emit=emit)
+        self._writer = Writer(connection, wal=wal, emit=emit, failed=failed, space=space)
+        self._shedder = Shedder(self._read, self._writer.submit)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
         self._loop: AbstractEventLoop = get_running_loop()
 
@@ -195,7 +197,7 @@ class SqliteStore:
     async def _read(self, run: Callable[[apsw.Cursor], T]) -> T:
         try:
             return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
-        except apsw.BusyError as error:
+        except (apsw.BusyError, apsw.InterruptError) as error:
             raise StoreBusy(f"cannot read now: {error}") from error
         except FATAL as error:
             raise StoreFailed(f"{self._path} is damaged, or its disk is ({type(error).__name__}: {error})") from error

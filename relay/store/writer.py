@@ -19,6 +19,7 @@ from relay.errors import StoreBusy, StoreError, StoreFailed
 from relay.signals import Committed, Emit, Noticed
 from relay.store.query import rows
 from relay.store.space import Level, Space
+from relay.store.wal import Wal
 
 T = TypeVar("T")
 
@@ -47,7 +48,13 @@ class Writer:
     """
 
     def __init__(
-        self, connection: apsw.Connection, *, emit: Emit, failed: Callable[[], object], space: Space | None = None
+        self,
+        connection: apsw.Connection,
+        *,
+        wal: Wal,
+        emit: Emit,
+        failed: Callable[[], object],
+        space: Space | None = None,
     ) -> None:
         self._connection = connection
         self._space = space
@@ -56,7 +63,7 @@ class Writer:
         self._failed = failed
         self._failure: StoreFailed | None = None
         self._queue: SimpleQueue[_Write[Any] | None] = SimpleQueue()
-        self._wal_pages = 0
+        self._wal = wal
         self._loop: AbstractEventLoop = get_running_loop()
         connection.set_wal_hook(self._note_wal)
         self._thread = threading.Thread(target=self._run, name="relay-store", daemon=True)
@@ -148,16 +155,16 @@ class Writer:
         return write.run(self._cursor)
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self._wal_pages = pages
+        self._wal.note(pages)
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:
-        idle = self._queue.empty() and self._wal_pages >= CHECKPOINT_PAGES
-        if not (idle or self._wal_pages >= CHECKPOINT_NOW_PAGES) or self._failure:
+        idle = self._queue.empty() and self._wal.pages >= CHECKPOINT_PAGES
+        if not (idle or self._wal.pages >= CHECKPOINT_NOW_PAGES) or self._failure:
             return
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._wal_pages = 0
+            self._wal.pages = 0  # as far as it was copied; after the next commit we know
         except BUSY:
             pass  # nothing is lost: the data stays in the WAL and the next commit comes back here
         except FATAL as error:
