@@ -5,6 +5,7 @@ and a sender at a steady pace. Sender and receiver share the machine with the re
 """
 
 import asyncio
+import os
 import sys
 import tempfile
 from asyncio import Protocol, Transport
@@ -34,7 +35,7 @@ MEBIBYTE = 1024 * 1024
 ROUTES = """\
 version: 1
 sources: {{crm: {{token: "${{TOKEN}}"}}}}
-targets: {{bot: {{url: "http://127.0.0.1:{port}/"}}}}
+targets: {{bot: {{url: "{bot}"}}}}
 routes: [{{name: all, match: {{entity: leads}}, to: bot}}]
 """
 
@@ -64,7 +65,11 @@ class Figures:
 
 
 def fill(path: Path, pending: int) -> None:
-    """A store that owes so many deliveries, an hour old: written as the relay writes them, but for the fsyncs."""
+    """A store that owes so many deliveries, an hour old: written as the relay writes them, but for the fsyncs.
+
+    It is on the disk in the end, and not in the kernel's memory: a relay may start after the machine did.
+    """
+    path.parent.mkdir(exist_ok=True)
     start = datetime.now(UTC) - timedelta(hours=1)
 
     async def make() -> None:
@@ -80,6 +85,9 @@ def fill(path: Path, pending: int) -> None:
                 at = start + timedelta(milliseconds=number)
                 keeping.keep(cursor, _webhook(number, at), [_routed(number, at)], None, timedelta(hours=3))
     connection.close()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _webhook(number: int, at: datetime) -> Webhook:
@@ -125,12 +133,12 @@ class Receiver(Protocol):
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[tuple[int, list[int]]]:
-    """Its port, and how many it has taken."""
+async def receiving() -> AsyncIterator[tuple[str, list[int]]]:
+    """Its URL, and how many it has taken."""
     taken = [0]
     server = await asyncio.get_running_loop().create_server(lambda: Receiver(taken), "127.0.0.1", 0)
     async with server:
-        yield server.sockets[0].getsockname()[1], taken
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", taken
 
 
 @dataclass(slots=True)
@@ -144,8 +152,8 @@ class Watch:
 
 async def measure(folder: Path, pending: int, seconds: float = SECONDS) -> Figures:
     """Start a relay on a store in `folder` that owes so many, and watch it drain for so long, or until it has."""
-    async with receiving() as (port, taken):
-        relay = RelayProcess(folder, ROUTES.format(port=port))
+    async with receiving() as (url, taken):
+        relay = RelayProcess(folder, ROUTES.format(bot=url))
         try:
             ready = await relay.start()
             assert relay.process
