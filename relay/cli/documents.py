@@ -17,6 +17,7 @@ from relay.store.contract import (
     Status,
     WebhookRecord,
 )
+from relay.store.space import Disk
 
 
 def delivery(record: DeliveryRecord) -> dict[str, Json]:
@@ -92,6 +93,11 @@ def standing(target: str, owed: Standing, *, routed: bool | None) -> dict[str, J
 def intake(seen: Status) -> dict[str, Json]:
     """What came in."""
     return {"last_at": _time(seen.last_at), "unparsed": seen.unparsed}
+
+
+def disk(seen: Disk) -> dict[str, Json]:
+    """Where the store is; in bytes."""
+    return {"free": seen.free, "total": seen.total, "low": seen.scarce}
 
 
 def act(done: Act) -> dict[str, Json]:

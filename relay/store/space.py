@@ -34,6 +34,11 @@ class Disk(NamedTuple):
     total: int
     free: int
 
+    @property
+    def scarce(self) -> bool:
+        """Somebody should look after it."""
+        return self.free < min(SCARCE, self.total // 5)
+
 
 def disk_of(folder: Path) -> Disk:
     """As it is now."""
@@ -132,7 +137,7 @@ class Space:
             return Level.FULL
         if disk.free < 4 * wanted:
             return Level.LOW
-        return Level.SCARCE if disk.free < min(SCARCE, disk.total // 5) else Level.AMPLE
+        return Level.SCARCE if disk.scarce else Level.AMPLE
 
     def _cross(self, level: Level, **fields: object) -> None:
         if level is not self._level:

@@ -29,7 +29,7 @@ from relay.store.lock import Lock, owner
 from relay.store.migrate import check_version, migrate
 from relay.store.query import rows
 from relay.store.shedding import ROOM_TO_WORK, Shedder
-from relay.store.space import Level, Space
+from relay.store.space import Level, Space, disk_of
 from relay.store.times import to_ms
 from relay.store.wal import Wal
 from relay.store.writer import FATAL, Writer
@@ -137,7 +137,8 @@ class SqliteStore:
         await self._writer.submit(lambda cursor: holding.report(cursor, conditions))
 
     async def status(self) -> Status:
-        return await self._read(lambda cursor: reading.status(cursor, owner(self._path)))
+        status = await self._read(lambda cursor: reading.status(cursor, owner(self._path)))
+        return replace(status, disk=disk_of(self._path.parent))
 
     async def purge(
         self, retention: Retention, *, now: datetime, act: Act | None = None, dry_run: bool = False
