@@ -30,10 +30,13 @@ from relay.observe import Gauges, Live
 from relay.routes.config import Config
 from relay.server.admin import admin
 from relay.server.intake import Intake
+from relay.server.keeper import Keeper
 from relay.server.listen import bind, listen
 from relay.server.systemd import Passed, notify
 from relay.signals import Emit, InUse, Noticed, Refusal, Refused, Signal
 from relay.store.retention import keep_purging
+from relay.store.shedding import keep_room
+from relay.store.space import Space
 from relay.store.sqlite import SqliteStore
 from relay.tls import Certificate
 
@@ -41,9 +44,11 @@ DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight when we stop; wi
 INTAKE_DRAIN = 0.3  # seconds in which who is connected may bring one more webhook
 INTAKE_GRACE = 1.5  # seconds for those that are being answered after that; the same as a commit is given
 ADMIN_GRACE = 0.5
+KEEPER_GRACE = timedelta(seconds=0.5)  # for webhooks that are not on disk yet, although they were answered
 STOP_LIMIT = 7.5  # seconds; a supervisor is promised 8
 PROBE_TIMEOUT = 1.5  # seconds; the same as a webhook is given
 PROBE_EVERY = 5.0
+PROBE_AGAIN = 1.0  # while it fails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,7 @@ class Settings:
 
     `passed`: sockets to listen on in the place of `listen` and `admin`. `tls`: certificate and key of the public one.
     `init`: begin with an empty store where the one before is gone.
+    `ballast`: bytes of disk to hold back for the moment when it is full.
     """
 
     config: Path
@@ -63,6 +69,7 @@ class Settings:
     admin_token: Secret | None = None
     max_body: int = 4 * 1024 * 1024
     init: bool = False
+    ballast: int = 0
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -134,10 +141,13 @@ class Relay:
                 self._unready = f"the store did not commit within {PROBE_TIMEOUT} s"
             else:
                 self._unready = None
-            await asyncio.sleep(PROBE_EVERY)
+            await asyncio.sleep(PROBE_AGAIN if self._unready else PROBE_EVERY)
 
     def _purge(self) -> Coroutine[None, None, None]:
         return keep_purging(self.store, retention=lambda: self.current.config.retention, clock=utc_now, emit=self._emit)
+
+    def _keep_room(self) -> Coroutine[None, None, None]:
+        return keep_room(self._space, shed=lambda: self.store.shed(now=utc_now()), emit=self._emit)
 
     def _deliver_by(self, config: Config) -> None:
         routes = [route.name for route in config.routes]
@@ -171,20 +181,25 @@ class Relay:
         settings = self.settings
         loop = asyncio.get_running_loop()
         self.gauges = Gauges(registry)
+        self._space = Space(settings.store, ballast=settings.ballast, emit=self._emit)
+        self._space.prepare()
         self.store = SqliteStore.open(
             settings.store,
             now=utc_now(),
             emit=self._emit,
             failed=lambda: loop.call_soon_threadsafe(self.end, 1),
             init=settings.init,
+            space=self._space,
         )
         stack.push_async_callback(self.store.close)
         self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=utc_now)
+        self._keeper = Keeper(self.store, admit=self.dispatcher.admit, emit=self._emit)
+        stack.push_async_callback(self._keeper.stop, KEEPER_GRACE)
         await self._listen(stack, registry)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
         self._deliver_by(self.current.config)
-        for forever in (self.dispatcher.run(), self._probe(), self.current.watch(), self._purge()):
+        for forever in (self.dispatcher.run(), self._probe(), self.current.watch(), self._purge(), self._keep_room()):
             task = loop.create_task(forever)
             task.add_done_callback(self._fell)
             stack.callback(task.cancel)
@@ -215,7 +230,7 @@ class Relay:
     def _intake(self) -> web.Application:
         return Intake(
             config=lambda: self.current.config,
-            store=self.store,
+            keeper=self._keeper,
             dispatcher=self.dispatcher,
             emit=self._emit,
             clock=utc_now,

@@ -17,6 +17,7 @@ from relay.store.contract import (
     Status,
     WebhookRecord,
 )
+from relay.store.space import Disk
 
 
 def delivery(record: DeliveryRecord) -> dict[str, Json]:
@@ -97,6 +98,11 @@ def intake(seen: Status) -> dict[str, Json]:
         "unparsed": seen.unparsed,
         "lost": sum(loss.count for loss in seen.losses),
     }
+
+
+def disk(seen: Disk) -> dict[str, Json]:
+    """Where the store is; in bytes."""
+    return {"free": seen.free, "total": seen.total, "low": seen.scarce}
 
 
 def act(done: Act) -> dict[str, Json]:

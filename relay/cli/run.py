@@ -67,6 +67,16 @@ MEBIBYTE = 1024 * 1024
 )
 @click.option("--init", is_flag=True, help="Begin with an empty store where the one before is gone.")
 @click.option(
+    "--ballast",
+    cls=Flag,
+    type=click.IntRange(0),
+    metavar="BYTES",
+    envvar="RELAY_BALLAST",
+    default=64 * MEBIBYTE,
+    show_envvar=True,
+    help="Disk held back beside the store, given up when the disk is full; 0 for none.",
+)
+@click.option(
     "--log-format",
     cls=Flag,
     type=click.Choice(["text", "json"]),
@@ -93,6 +103,7 @@ def run(
     tls_key: Path | None,
     max_body: int,
     init: bool,
+    ballast: int,
     log_format: Literal["text", "json"],
     log_level: str,
 ) -> None:
@@ -124,6 +135,7 @@ def run(
         admin_token=Secret(token) if token else None,
         max_body=max_body,
         init=init,
+        ballast=ballast,
         environment=os.environ,
     )
     registry = CollectorRegistry()

@@ -24,6 +24,7 @@ from relay.cli.screen import cell, json_line, length, note, print_json, put, rfc
 from relay.errors import RoutesInvalid
 from relay.model import Json
 from relay.store.contract import Archive, Filter, Standing, Status
+from relay.store.space import MEBIBYTE
 
 WATCH_EVERY = 2.0  # seconds
 
@@ -109,7 +110,12 @@ def _document(seen: Seen) -> dict[str, Json]:
         documents.standing(name, each, routed=None if seen.routed is None else name in seen.routed)
         for name, each in seen.standing.items()
     ]
-    return {"targets": targets, "webhooks": documents.intake(seen.status), "daemon": seen.status.owner}
+    return {
+        "targets": targets,
+        "webhooks": documents.intake(seen.status),
+        "disk": seen.status.disk and documents.disk(seen.status.disk),
+        "daemon": seen.status.owner,
+    }
 
 
 def _show(seen: Seen, before: Seen | None) -> None:
@@ -135,10 +141,12 @@ def _show(seen: Seen, before: Seen | None) -> None:
 
 def _show_intake(status: Status, now: datetime) -> None:
     last = "never" if status.last_at is None else f"{rfc3339(status.last_at)}, {length(now - status.last_at)} ago"
+    disk = status.disk
     put(
         f"\nlast webhook  {last}",
         f"unparsed      {status.unparsed}{', see relay list --unparsed' if status.unparsed else ''}",
         *_lost(status),
+        *([cell(f"disk          low: {disk.free // MEBIBYTE} MiB are free", "red")] if disk and disk.scarce else []),
         f"daemon        {'not running' if status.owner is None else f'running, pid {status.owner}'}",
     )
 

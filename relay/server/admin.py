@@ -23,6 +23,8 @@ PATIENCE = timedelta(milliseconds=150)
 """How long an answer may wait for the store: metrics and health are due within 200 ms, whatever the disk does."""
 REFRESH_EVERY = timedelta(seconds=1)
 MAX_FOLLOWERS = 16
+RESTS = 20  # times as long as the last one took
+LONGEST_REST = 15.0  # seconds
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -189,24 +191,32 @@ async def _told(refresh: Callable[[], Awaitable[None]], emit: Emit) -> None:
 
 
 class _Asked(Generic[T]):
-    """A question put once at a time, however many want the answer, and not again before `every` has passed."""
+    """A question put once at a time, however many want the answer, and not again before `every` has passed.
+
+    One that takes long is put less often: to count a large backlog is work, and there is other work to do.
+    """
 
     def __init__(self, ask: Callable[[], Awaitable[T]], *, every: timedelta = timedelta()) -> None:
         self._ask = ask
         self._every = every.total_seconds()
         self._task: asyncio.Task[T] | None = None
-        self._asked_at = 0.0
+        self._again_at = 0.0
 
     async def answer(self) -> T:
         """TimeoutError if it takes too long; it is not asked again for that, and the answer serves whoever is next."""
         now = asyncio.get_running_loop().time()
-        if self._task is None or (self._task.done() and now - self._asked_at >= self._every):
-            self._task, self._asked_at = asyncio.create_task(self._put()), now
+        if self._task is None or (self._task.done() and now >= self._again_at):
+            self._task = asyncio.create_task(self._put(now))
         async with asyncio.timeout(PATIENCE.total_seconds()):
             return await asyncio.shield(self._task)
 
-    async def _put(self) -> T:
-        return await self._ask()
+    async def _put(self, start: float) -> T:
+        try:
+            return await self._ask()
+        finally:
+            took = asyncio.get_running_loop().time() - start
+            rest = min(RESTS * took, LONGEST_REST) if self._every else 0.0
+            self._again_at = start + max(self._every, rest)
 
     async def stop(self) -> None:
         """Ask no more; whoever waits is cancelled."""

@@ -5,7 +5,6 @@ and after a hundred of them it stops sending.
 """
 
 import asyncio
-from asyncio import Future
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,11 +20,11 @@ from relay.errors import StoreError, Unreadable
 from relay.model import Delivery, Event, Routed, Secret, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.owe import owe
+from relay.server.keeper import Keeper
 from relay.signals import Emit, Kept, Noticed, Refusal, Refused, Repeated
-from relay.store.contract import Duplicate, Store
+from relay.store.contract import Duplicate
 
 BODY_TIMEOUT = 10.0  # seconds for the body to arrive; aiohttp has no such limit of its own
-COMMIT_TIMEOUT = 1.5  # seconds; amoCRM waits 2 for the answer
 RETRY_AFTER = "5"
 REPEATS = timedelta(hours=3)  # amoCRM repeats what it had no answer to for up to 95 minutes
 MAX_REQUEST_ID = 100
@@ -50,7 +49,7 @@ class Intake:
         self,
         *,
         config: Callable[[], Config],
-        store: Store,
+        keeper: Keeper,
         dispatcher: Dispatcher,
         emit: Emit,
         clock: Callable[[], datetime],
@@ -58,7 +57,7 @@ class Intake:
         max_body: int,
     ) -> None:
         self._config = config
-        self._store = store
+        self._keeper = keeper
         self._dispatcher = dispatcher
         self._emit = emit
         self._clock = clock
@@ -150,20 +149,10 @@ class Intake:
     async def _keep(
         self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None
     ) -> list[Delivery] | Duplicate:
-        kept = self._store.keep(webhook, routed, window=window)
-        kept.add_done_callback(self._admit)  # also if it commits after we gave up waiting, or the client has gone
-        await asyncio.wait([kept], timeout=COMMIT_TIMEOUT)
-        if not kept.done():
-            detail = f"not committed within {COMMIT_TIMEOUT} s"
-            raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=webhook.source)
-        if error := kept.exception():
-            detail = str(error) if isinstance(error, StoreError) else repr(error)
-            raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=webhook.source)
-        return kept.result()
-
-    def _admit(self, kept: Future[list[Delivery] | Duplicate]) -> None:
-        if not kept.cancelled() and kept.exception() is None and not isinstance(born := kept.result(), Duplicate):
-            self._dispatcher.admit(born)
+        try:
+            return await self._keeper.keep(webhook, routed, window)
+        except StoreError as error:
+            raise _Refuse(503, Refusal.UNAVAILABLE, str(error), source=webhook.source) from None
 
 
 def _authorized(config: Config, name: str, token: str) -> Source:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from relay.model import Delivery, Json, Outcome, Retention, Routed, State, Verdict, Webhook
+from relay.store.space import Disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +83,17 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How everything stands. `last_at` is the arrival of the newest webhook, `owner` the pid of a running daemon."""
+    """How everything stands. `last_at` is the arrival of the newest webhook, `owner` the pid of a running daemon.
+
+    `disk`: what the store is on, if it is a file.
+    """
 
     targets: Mapping[str, Standing] = field(default_factory=dict)
     last_at: datetime | None = None
     unparsed: int = 0
     owner: int | None = None
     losses: tuple[Loss, ...] = ()
+    disk: Disk | None = None
 
 
 # ---- what is kept

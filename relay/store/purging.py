@@ -25,10 +25,10 @@ PAUSE = 0.02  # seconds between transactions, in which others write
 
 _NOTHING = -1  # ms: nothing is as old as that
 
-_Over = tuple[int, int, str]
+Over = tuple[int, int, str]
 """A webhook's arrival and seq, and the age it is counted under."""
 
-_MAY_GO = """
+MAY_GO = """
   w.received_at <= :newest and case when w.unparsed is not null then w.received_at <= :unparsed
   else not exists (
     select 1 from events e left join deliveries d on d.event = e.seq
@@ -51,7 +51,7 @@ async def purge(
     read: Run, write: Run, retention: Retention, now: datetime, act: Act | None, dry_run: bool
 ) -> dict[str, int]:
     """See `contract.Store.purge`."""
-    before = _before(retention, now)
+    before = ages(retention, now)
     counts: Counter[str] = Counter()
     after = (_NOTHING, 0)
     while page := await read(partial(_over, before=before, after=after)):
@@ -60,35 +60,35 @@ async def purge(
     return dict(counts)
 
 
-def _before(retention: Retention, now: datetime) -> dict[str, int]:
+def ages(retention: Retention, now: datetime) -> dict[str, int]:
     """By age: what ended then or earlier may go. `newest`: nothing that arrived later can have ended so early."""
-    ages = {each.name: getattr(retention, each.name) for each in fields(retention)}
-    before = {name: _NOTHING if age is None else to_ms(now - age) for name, age in ages.items()}
+    kept = {each.name: getattr(retention, each.name) for each in fields(retention)}
+    before = {name: _NOTHING if age is None else to_ms(now - age) for name, age in kept.items()}
     return {**before, "newest": max(before.values())}
 
 
-def _over(cursor: apsw.Cursor, before: dict[str, int], after: tuple[int, int]) -> list[_Over]:
+def _over(cursor: apsw.Cursor, before: dict[str, int], after: tuple[int, int]) -> list[Over]:
     found = rows(
         cursor,
         f"select w.received_at, w.seq, {_COUNTED} from webhooks w"
-        f" where (w.received_at, w.seq) > (:at, :seq) and {_MAY_GO} order by w.received_at, w.seq limit :limit",
+        f" where (w.received_at, w.seq) > (:at, :seq) and {MAY_GO} order by w.received_at, w.seq limit :limit",
         {**before, "at": after[0], "seq": after[1], "limit": PAGE},
     )
     return [(at, seq, age) for at, seq, age in found]
 
 
-async def _delete(write: Run, page: Sequence[_Over], before: dict[str, int], act: Act | None) -> Counter[str]:
+async def _delete(write: Run, page: Sequence[Over], before: dict[str, int], act: Act | None) -> Counter[str]:
     gone: Counter[str] = Counter()
     while page:
-        seen, some = await write(partial(_delete_some, page=page, before=before, act=act))
+        seen, some = await write(partial(delete_some, page=page, before=before, act=act))
         page = page[seen:]
         gone += some
         await asyncio.sleep(PAUSE)  # whoever stops waiting stops the purge here
     return gone
 
 
-def _delete_some(
-    cursor: apsw.Cursor, page: Sequence[_Over], before: dict[str, int], act: Act | None
+def delete_some(
+    cursor: apsw.Cursor, page: Sequence[Over], before: dict[str, int], act: Act | None
 ) -> tuple[int, Counter[str]]:
     """How many of the page were seen before it took too long, and what became of them."""
     until = perf_counter() + LOCKED
@@ -106,7 +106,7 @@ def _delete_some(
 
 def _delete_webhook(cursor: apsw.Cursor, webhook: int, before: dict[str, int]) -> bool:
     """False if it may not go any more: it was replayed, or read, since it was found."""
-    if not rows(cursor, f"select 1 from webhooks w where w.seq = :seq and {_MAY_GO}", {**before, "seq": webhook}):
+    if not rows(cursor, f"select 1 from webhooks w where w.seq = :seq and {MAY_GO}", {**before, "seq": webhook}):
         return False
     for table in ("attempts", "deliveries"):
         cursor.execute(f"delete from {table} where event in (select seq from events where webhook = ?)", (webhook,))

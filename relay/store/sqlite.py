@@ -4,6 +4,7 @@ from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self, TypeVar
@@ -31,7 +32,10 @@ from relay.store.contract import (
 from relay.store.files import Files
 from relay.store.lock import Lock, owner
 from relay.store.query import rows
+from relay.store.shedding import ROOM_TO_WORK, Shedder
+from relay.store.space import Level, Space, disk_of
 from relay.store.times import to_ms
+from relay.store.wal import Wal
 from relay.store.writer import BUSY, FATAL, Writer
 
 T = TypeVar("T")
@@ -55,22 +59,43 @@ class SqliteStore:
         *,
         emit: Emit,
         failed: Callable[[], object],
+        space: Space | None = None,
     ) -> None:
         self._path = path
         self._owned = owned
         self._connection = connection
-        acked = owned[1] if owned else None
-        self._writer = Writer(connection, files=Files(path), acked=acked, emit=emit, failed=failed)
+        self._space = space
         self._reader = _connect(path, read_only=True)
+        wal = Wal(interrupt=self._reader.interrupt, emit=emit)
+        self._writer = Writer(
+            connection,
+            files=Files(path),
+            wal=wal,
+            acked=owned[1] if owned else None,
+            space=space,
+            emit=emit,
+            failed=failed,
+        )
+        self._shedder = Shedder(self._read, self._writer.submit)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
         self._loop: AbstractEventLoop = get_running_loop()
 
     @classmethod
-    def open(cls, path: Path, *, now: datetime, emit: Emit, failed: Callable[[], object], init: bool = False) -> Self:
+    def open(
+        cls,
+        path: Path,
+        *,
+        now: datetime,
+        emit: Emit,
+        failed: Callable[[], object],
+        space: Space | None = None,
+        init: bool = False,
+    ) -> Self:
         """Own the database: made if missing, migrated, what a dead owner had claimed is due again at `now`.
 
-        One that is evidently gone is made anew only by `init`. Raises StoreLocked, StoreUnsafe, StoreFailed if it is
-        damaged, StoreBusy if another program holds it, or Misconfigured if the file cannot be opened.
+        One that is evidently gone is made anew only by `init`. With a `space` it gets along with a full disk. Raises
+        StoreLocked, StoreUnsafe, StoreFailed if it is damaged, StoreBusy if another program holds it, or Misconfigured
+        if the file cannot be opened.
         """
         if not path.parent.is_dir():
             raise Misconfigured(f"no folder {path.parent} for the store {path.name}: make it, or name another --store")
@@ -86,7 +111,7 @@ class SqliteStore:
         except BaseException:
             lock.release()
             raise
-        return cls(path, connection, (lock, acked), emit=emit, failed=failed)
+        return cls(path, connection, (lock, acked), emit=emit, failed=failed, space=space)
 
     @classmethod
     def visit(cls, path: Path) -> Self:
@@ -109,7 +134,8 @@ class SqliteStore:
         now: datetime | None = None,
         window: timedelta | None = None,
     ) -> Future[list[Delivery] | Duplicate]:
-        return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed, now, window))
+        grows = ROOM_TO_WORK + 4 * len(webhook.body)  # with its events and the indexes; in doubt it can wait
+        return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed, now, window), grows=grows)
 
     async def claim(
         self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta
@@ -118,6 +144,8 @@ class SqliteStore:
         return await self._writer.submit(lambda cursor: claims.claim(cursor, target, limit, max_bytes, at, until))
 
     async def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> bool:
+        if self._space and self._space.level <= Level.LOW:
+            outcome = replace(outcome, detail="")
         return await self._writer.submit(lambda cursor: claims.settle(cursor, delivery, outcome, verdict, to_ms(now)))
 
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> None:
@@ -131,7 +159,8 @@ class SqliteStore:
         await self._writer.submit(lambda cursor: holding.report(cursor, conditions))
 
     async def status(self) -> Status:
-        return await self._read(lambda cursor: reading.status(cursor, owner(self._path)))
+        status = await self._read(lambda cursor: reading.status(cursor, owner(self._path)))
+        return replace(status, disk=disk_of(self._path.parent))
 
     async def purge(
         self, retention: Retention, *, now: datetime, act: Act | None = None, dry_run: bool = False
@@ -139,7 +168,11 @@ class SqliteStore:
         return await purging.purge(self._read, self._writer.submit, retention, now, act, dry_run)
 
     async def probe(self) -> None:
-        await self._writer.submit(_rewrite_version)
+        await self._writer.submit(_rewrite_version, grows=ROOM_TO_WORK)
+
+    async def shed(self, *, now: datetime) -> int:
+        """Delete delivered history, the oldest first, until there is room for more in the file; how many webhooks."""
+        return await self._shedder.shed(now)
 
     async def losses(self) -> Sequence[Loss]:
         return await self._read(losing.losses)
@@ -203,6 +236,8 @@ class SqliteStore:
 def _our_words(path: Path) -> Iterator[None]:
     try:
         yield
+    except apsw.InterruptError as error:
+        raise StoreBusy("cannot read now: interrupted, for the write-ahead log has become too long") from error
     except BUSY as error:
         raise StoreBusy(f"{path} is held by another program, or its disk is full: {error}") from error
     except FATAL as error:

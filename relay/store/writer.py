@@ -21,6 +21,9 @@ from relay.signals import Committed, Emit, Noticed
 from relay.store.acked import Acked
 from relay.store.files import Files
 from relay.store.losing import last_seq
+from relay.store.query import rows
+from relay.store.space import Level, Space
+from relay.store.wal import Wal
 
 T = TypeVar("T")
 
@@ -36,6 +39,7 @@ FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, 
 class _Write(Generic[T]):
     run: Callable[[apsw.Cursor], T]
     done: Future[T]
+    grows: int = 0
 
 
 _Told = tuple[Future[Any], Any, StoreError | Exception | None]
@@ -44,7 +48,8 @@ _Told = tuple[Future[Any], Any, StoreError | Exception | None]
 class Writer:
     """Runs writes in their order of arrival; `failed` is called once, from the thread, when the disk fails.
 
-    `files` must be there before and after each commit, and `acked` is told of it.
+    `files` must be there before and after each commit, and `acked` is told of it. `space` is the disk's room, for the
+    one who owns the database.
     """
 
     def __init__(
@@ -52,7 +57,9 @@ class Writer:
         connection: apsw.Connection,
         *,
         files: Files,
+        wal: Wal,
         acked: Acked | None,
+        space: Space | None,
         emit: Emit,
         failed: Callable[[], object],
     ) -> None:
@@ -60,21 +67,26 @@ class Writer:
         self._files = files
         self._acked = acked
         self._seq = 0  # of the newest webhook, in the transaction
+        self._space = space
         self._cursor = connection.cursor()
         self._emit = emit
         self._failed = failed
         self._failure: StoreFailed | None = None
         self._queue: SimpleQueue[_Write[Any] | None] = SimpleQueue()
-        self._wal_pages = 0
+        self._wal = wal
         self._loop: AbstractEventLoop = get_running_loop()
         connection.set_wal_hook(self._note_wal)
         self._thread = threading.Thread(target=self._run, name="relay-store", daemon=True)
         self._thread.start()
 
-    def submit(self, run: Callable[[apsw.Cursor], T]) -> Future[T]:
-        """The result of `run(cursor)`, once it is committed. `run` may be called again if a batch is repeated."""
+    def submit(self, run: Callable[[apsw.Cursor], T], *, grows: int = 0) -> Future[T]:
+        """The result of `run(cursor)`, once it is committed. `run` may be called again if a batch is repeated.
+
+        What makes the database grow by `grows` bytes is StoreBusy on a full disk, unless the file has them to spare:
+        the last of the disk is for what is owed already.
+        """
         done: Future[T] = self._loop.create_future()
-        self._queue.put(_Write(run, done))
+        self._queue.put(_Write(run, done, grows))
         return done
 
     async def close(self) -> None:
@@ -115,6 +127,12 @@ class Writer:
             return _refuse(batch, self._lose(gone))
         try:
             results = self._transact(batch)
+        except apsw.FullError as error:
+            if self._space and self._space.release():
+                return self._commit(batch)
+            if len(batch) > 1:  # a large one must not stop those that would fit
+                return [told for write in batch for told in self._commit([write])]
+            return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
         except BUSY as error:
             return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
         except FATAL as error:
@@ -127,13 +145,18 @@ class Writer:
             return _refuse(batch, self._lose(gone))
         if self._acked:
             self._acked.note(self._seq)
-        self._emit(Committed(writes=len(batch), took=timedelta(seconds=perf_counter() - start)))
-        return [(write.done, result, None) for write, result in zip(batch, results, strict=True)]
+        told: list[_Told] = [
+            (write.done, result, result if isinstance(result, StoreBusy) else None)
+            for write, result in zip(batch, results, strict=True)
+        ]
+        if writes := sum(error is None for _, _, error in told):
+            self._emit(Committed(writes=writes, took=timedelta(seconds=perf_counter() - start)))
+        return told
 
     def _transact(self, batch: Sequence[_Write[Any]]) -> list[Any]:
         self._cursor.execute("begin immediate")
         try:
-            results = [write.run(self._cursor) for write in batch]
+            results = [self._apply(write) for write in batch]
             self._seq = last_seq(self._cursor)
             self._cursor.execute("commit")
         except BaseException:
@@ -142,17 +165,23 @@ class Writer:
             raise
         return results
 
+    def _apply(self, write: _Write[T]) -> T | StoreBusy:
+        """StoreBusy, and nothing is done, if it has to wait for room."""
+        if write.grows and self._space and self._space.level is Level.FULL and write.grows > room(self._cursor):
+            return StoreBusy("the disk is full")
+        return write.run(self._cursor)
+
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self._wal_pages = pages
+        self._wal.note(pages)
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:
-        idle = self._queue.empty() and self._wal_pages >= CHECKPOINT_PAGES
-        if not (idle or self._wal_pages >= CHECKPOINT_NOW_PAGES) or self._failure:
+        idle = self._queue.empty() and self._wal.pages >= CHECKPOINT_PAGES
+        if not (idle or self._wal.pages >= CHECKPOINT_NOW_PAGES) or self._failure:
             return
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._wal_pages = 0
+            self._wal.pages = 0  # as far as it was copied; after the next commit we know
         except BUSY:
             pass  # nothing is lost: the data stays in the WAL and the next commit comes back here
         except FATAL as error:
@@ -180,6 +209,12 @@ class Writer:
 
 def _failed(what: str, error: Exception) -> StoreFailed:
     return StoreFailed(f"{what} ({type(error).__name__}: {error}); restart")
+
+
+def room(cursor: apsw.Cursor) -> int:
+    """Bytes of the file that hold nothing any more."""
+    [(pages, size)] = rows(cursor, "select freelist_count, page_size from pragma_freelist_count, pragma_page_size")
+    return int(pages * size)
 
 
 def _refuse(batch: Sequence[_Write[Any]], error: Exception) -> list[_Told]:

@@ -15,6 +15,7 @@ from relay.cli.status import watch_on
 from relay.model import State
 from relay.store.contract import Act, Archive, Condition, Filter
 from relay.store.lock import Lock
+from relay.store.space import Disk
 from relay.store.sqlite import SqliteStore
 from tests.cli.conftest import (
     ESCAPE,
@@ -116,6 +117,14 @@ def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: 
     assert text.splitlines()[-1] == f"daemon        running, pid {os.getpid()}"
 
 
+def test_a_disk_with_little_room_is_told(run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "disk " not in run("status").stdout
+    monkeypatch.setattr("relay.store.sqlite.disk_of", lambda _folder: Disk(total=64 * 2**30, free=312 * 2**20))
+    assert "disk          low: 312 MiB are free" in run("status").stdout.splitlines()
+    told = json.loads(run("status", "--json").stdout)["disk"]
+    assert told == {"free": 312 * 2**20, "total": 64 * 2**30, "low": True}
+
+
 def test_it_fits_80_columns(kept: Path, refill: Callable[[Use], None]) -> None:
     refill(lambda store: store.report({"warehouse": HELD, "warehouse-of-the-north-west": HELD, "w" * 64: WELL}))
     assert max(map(len, plain(on_terminal("status")))) <= 80
@@ -171,4 +180,4 @@ def test_watched_it_tells_what_has_changed(kept: Path, capsys: pytest.CaptureFix
 
 def test_watched_as_json_it_is_a_document_a_line(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     looks = [json.loads(line) for line in watched(kept, capsys, as_json=True)]
-    assert [sorted(each) for each in looks] == [["at", "daemon", "targets", "webhooks"]] * 2
+    assert [sorted(each) for each in looks] == [["at", "daemon", "disk", "targets", "webhooks"]] * 2

@@ -216,9 +216,9 @@ async def run(*command: str, **more: str) -> tuple[int, str, str]:
 
 
 def variables(**more: str) -> dict[str, str]:
-    """Ours without any that would configure a relay, and the token."""
+    """Ours without any that would configure a relay, and the token; the tests' disk is for the tests, so no ballast."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
-    return ours | {"TOKEN": TOKEN} | more
+    return ours | {"TOKEN": TOKEN, "RELAY_BALLAST": "0"} | more
 
 
 async def until(holds: Callable[[], bool | Awaitable[bool]], seconds: float = PATIENCE) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from asyncio import TaskGroup
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -56,11 +57,16 @@ def lead(number: int, marker: str, status_id: int) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class Load:
-    """Leads posted to `url` at a steady pace, never again if they fail; stage n is for the targets of `stages[n]`."""
+    """Leads posted to `url` at a steady pace, never again if they fail; stage n is for the targets of `stages[n]`.
+
+    Each has `padding` bytes that mean nothing. `answers` counts what was answered, by status.
+    """
 
     url: str
     stages: Mapping[int, frozenset[str]]
     per_second: int
+    padding: int = 0
+    answers: Counter[int] = field(default_factory=Counter)
     sent: list[Sent] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -94,11 +100,12 @@ class Load:
     async def _post(self, session: aiohttp.ClientSession) -> bool:
         number = next(self._numbers)
         stage = 1 + number % len(self.stages)
-        data = lead(number, f"m{number:06}", stage)
+        data = lead(number, f"m{number:06}", stage) | ({"padding": "x" * self.padding} if self.padding else {})
         began = monotonic()
         try:
             async with session.post(self.url, data=body("leads[status][0]", data), headers=headers()) as answer:
                 acknowledged = answer.status == 200
+                self.answers[answer.status] += 1
         except (aiohttp.ClientError, TimeoutError):
             acknowledged = False
         event = {

@@ -89,6 +89,27 @@ async def test_many_scrapes_ask_the_store_once_a_second(relay: Relay) -> None:
     assert relay.refreshes == 1
 
 
+async def test_a_backlog_that_takes_long_to_count_is_counted_less_often(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.server.admin.REFRESH_EVERY", timedelta(milliseconds=1))
+    client = await relay.client()
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        await client.get("/metrics")
+    assert relay.refreshes == 3
+
+    async def count() -> None:
+        await asyncio.sleep(0.1)
+        await relay.refresh()
+
+    client = await relay.client(refresh=count)
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        await client.get("/metrics")
+    assert relay.refreshes == 4
+
+
 async def test_a_refresh_that_never_ends_delays_no_scrape_for_long(relay: Relay) -> None:
     client = await relay.client(refresh=hang)
     for _ in range(2):

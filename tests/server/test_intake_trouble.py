@@ -2,31 +2,13 @@
 
 import asyncio
 
-import apsw
 import pytest
 
 from relay.server import intake
-from relay.signals import Kept
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, MAX_BODY, TOKEN, WON, Scene, form
 
-# ---- 503
-
-
-async def test_while_somebody_else_holds_the_database_the_answer_is_503(scene: Scene) -> None:
-    other = apsw.Connection(str(scene.relay.settings.store))
-    other.set_busy_timeout(5_000)
-    other.execute("begin immediate")
-    try:
-        answer = await scene.post(form(LEAD))
-    finally:
-        other.execute("rollback")
-        other.close()
-    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-    assert scene.facts.refusals() == [("crm", "unavailable")]
-    assert not [each for each in scene.facts.signals if isinstance(each, Kept)]
-    assert not await scene.kept()
-    assert (await scene.post(form(LEAD))).status == 200
+# ---- 503; more of it is in test_keeper
 
 
 async def test_a_commit_that_takes_too_long_is_503_and_is_delivered_once_when_it_comes(scene: Scene) -> None:

@@ -1,0 +1,138 @@
+"""Webhook -> kept, soon or late: what the store cannot take at once waits here, and is tried until it is on disk.
+
+It is tried on after its 503 went out: amoCRM may never send it again, and if it does, the store knows the repeat.
+What waits is in memory alone, bounded, and nobody was told 200 for it.
+"""
+
+import asyncio
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import islice
+from typing import TypeAlias
+
+from relay.errors import StoreBusy, StoreError
+from relay.model import Delivery, Routed, Webhook
+from relay.signals import Emit, Noticed
+from relay.store.contract import Duplicate, Store
+
+PATIENCE = 1.5  # seconds; amoCRM waits 2 for the answer
+AGAIN = 0.1  # seconds before the store is asked again
+MOST_AT_ONCE = 64  # webhooks, once it can take some again
+MOST_WEBHOOKS = 10_000
+MOST_BYTES = 64 * 1024 * 1024
+
+Answer: TypeAlias = list[Delivery] | Duplicate
+
+
+@dataclass(slots=True, kw_only=True)
+class _Wanted:
+    """A webhook on its way to the disk. `late`: its sender was told that it is not there."""
+
+    webhook: Webhook
+    routed: Sequence[Routed]
+    window: timedelta | None
+    kept: Future[Answer | StoreError]
+    late: bool = False
+
+
+class Keeper:
+    """Keeps webhooks in their order of arrival; `admit` is given the deliveries that are born claimed."""
+
+    def __init__(self, store: Store, *, admit: Callable[[Sequence[Delivery]], None], emit: Emit) -> None:
+        self._store = store
+        self._admit = admit
+        self._emit = emit
+        self._number = 0  # on their way, here or in the store's own queue
+        self._bytes = 0
+        self._waiting: dict[str, _Wanted] = {}
+        self._trouble = ""  # what the store says of those that wait
+        self._insisting: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._late = 0
+        self._recovered = 0
+
+    async def keep(self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None) -> Answer:
+        """Once it is on disk. A StoreError if it is not after `PATIENCE`, but then it may be yet."""
+        if self._number and (self._number >= MOST_WEBHOOKS or self._bytes + len(webhook.body) > MOST_BYTES):
+            raise StoreBusy("too many webhooks wait for the store already")
+        kept: Future[Answer | StoreError] = asyncio.get_running_loop().create_future()
+        wanted = _Wanted(webhook=webhook, routed=routed, window=window, kept=kept)
+        self._number += 1
+        self._bytes += len(webhook.body)
+        if self._waiting:
+            self._wait(wanted)  # behind those that came before
+        else:
+            self._ask(wanted)
+        await asyncio.wait([kept], timeout=PATIENCE)
+        if not kept.done():
+            wanted.late = True
+            self._late += 1
+            why = f": {self._trouble}" if self._waiting else ""
+            raise StoreBusy(f"not committed within {PATIENCE} s{why}")
+        if isinstance(answer := kept.result(), StoreError):
+            raise answer
+        return answer
+
+    async def stop(self, limit: timedelta) -> None:
+        """Try what waits one last time, and tell how many it could not keep: they were answered 503."""
+        self._stopping = True
+        if self._insisting:
+            self._insisting.cancel()
+        if self._waiting:
+            await asyncio.wait([self._ask(each) for each in self._waiting.values()], timeout=limit.total_seconds())
+        if lost := len(self._waiting):
+            self._emit(Noticed(level="warning", text="not kept, and answered 503", fields={"webhooks": lost}))
+
+    def _ask(self, wanted: _Wanted) -> Future[Answer]:
+        asked = self._store.keep(wanted.webhook, wanted.routed, window=wanted.window)
+        asked.add_done_callback(lambda _: self._hear(wanted, asked))  # also if its client has gone meanwhile
+        return asked
+
+    def _hear(self, wanted: _Wanted, asked: Future[Answer]) -> None:
+        error = asked.exception()
+        if isinstance(error, StoreBusy):
+            self._trouble = str(error)
+            self._wait(wanted)
+            return
+        if error is None and not isinstance(born := asked.result(), Duplicate):
+            self._admit(born)
+        self._part_with(wanted, recovered=wanted.late and error is None)
+        if not wanted.kept.done():
+            wanted.kept.set_result(asked.result() if error is None else _as_store_error(error))
+
+    def _wait(self, wanted: _Wanted) -> None:
+        """In its place, if it has one; its deliveries are for the store to give out, for their leases may be over."""
+        wanted.routed = [
+            replace(each, owed=tuple(replace(owed, lease=None) for owed in each.owed)) for each in wanted.routed
+        ]
+        self._waiting[wanted.webhook.id] = wanted
+        if not self._stopping and (self._insisting is None or self._insisting.done()):
+            self._insisting = asyncio.get_running_loop().create_task(self._insist())
+
+    async def _insist(self) -> None:
+        """Ask for the first; once it is kept, for more and more of them at a time."""
+        at_once = 1
+        while self._waiting:
+            asked = [self._ask(each) for each in islice(self._waiting.values(), at_once)]
+            await asyncio.wait(asked)
+            if any(isinstance(each.exception(), StoreBusy) for each in asked):
+                at_once = 1
+                await asyncio.sleep(AGAIN)  # `stop` cancels it
+            else:
+                at_once = min(2 * at_once, MOST_AT_ONCE)
+
+    def _part_with(self, wanted: _Wanted, *, recovered: bool) -> None:
+        self._waiting.pop(wanted.webhook.id, None)
+        self._number -= 1
+        self._bytes -= len(wanted.webhook.body)
+        self._late -= wanted.late
+        self._recovered += recovered
+        if self._recovered and not self._late:
+            self._emit(Noticed(level="info", text="kept after the answer 503", fields={"webhooks": self._recovered}))
+            self._recovered = 0
+
+
+def _as_store_error(error: BaseException) -> StoreError:
+    return error if isinstance(error, StoreError) else StoreError(repr(error))

@@ -1,0 +1,91 @@
+"""A disk that fills up -> delivered history deleted before its time, the oldest first, as far as room is needed.
+
+What is pending, dead, unparsed or taken by no route stays: only what has arrived may go.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from time import monotonic
+
+import apsw
+
+from relay.errors import StoreBusy
+from relay.model import Retention
+from relay.signals import Emit, Noticed
+from relay.store.purging import MAY_GO, PAUSE, Over, ages, delete_some
+from relay.store.query import Run, rows
+from relay.store.space import MEBIBYTE, Level, Space
+from relay.store.writer import room
+
+ROOM = 16 * MEBIBYTE  # to have in the file, for the webhooks until the next look
+ROOM_TO_WORK = 2 * MEBIBYTE  # of it, for what is owed already: webhooks leave it alone
+PAGE = 1_000  # webhooks looked at in one read
+PAGES = 20  # in one look: much may be pending that was there before what is delivered
+EVERY = 1.0  # seconds
+TOLD_EVERY = 60.0
+
+_NOTHING_SEEN = (-1, 0)
+_DELIVERED = Retention(delivered=timedelta(), dead=None, unrouted=None, unparsed=None)
+
+
+async def keep_room(space: Space, *, shed: Callable[[], Awaitable[int]], emit: Emit) -> None:
+    """For ever: look how much room there is, and shed when it is little; cancelled by whoever runs it."""
+    gone, told_at = 0, -TOLD_EVERY
+    while True:
+        with suppress(OSError):  # a disk that cannot be looked at will fail the writer
+            await asyncio.to_thread(space.look)
+        if space.level <= Level.LOW:
+            with suppress(StoreBusy):  # again at the next look
+                gone += await shed()
+        if gone and monotonic() >= told_at + TOLD_EVERY:
+            emit(Noticed(level="warning", text="delivered history deleted to make room", fields={"webhooks": gone}))
+            gone, told_at = 0, monotonic()
+        await asyncio.sleep(EVERY)
+
+
+class Shedder:
+    """Goes through the webhooks of one store from the oldest on, and each time goes on where it stopped."""
+
+    def __init__(self, read: Run, write: Run) -> None:
+        self._read = read
+        self._write = write
+        self._after = _NOTHING_SEEN
+
+    async def shed(self, now: datetime) -> int:
+        """Until there is `ROOM`, or enough was looked at for now; how many webhooks went."""
+        before, gone = ages(_DELIVERED, now), 0
+        for _ in range(PAGES):
+            if await self._read(room) >= ROOM:
+                break
+            last, page = await self._read(partial(_delivered, before=before, after=self._after))
+            gone += await self._delete(page, before)
+            self._after = last or _NOTHING_SEEN  # at the end: once more from the start, the next time
+            if last is None:
+                break
+        return gone
+
+    async def _delete(self, page: list[Over], before: dict[str, int]) -> int:
+        gone = 0
+        while page:
+            seen, some = await self._write(partial(delete_some, page=page, before=before, act=None))
+            page = page[seen:]
+            gone += some.total()
+            await asyncio.sleep(PAUSE)
+        return gone
+
+
+def _delivered(
+    cursor: apsw.Cursor, before: dict[str, int], after: tuple[int, int]
+) -> tuple[tuple[int, int] | None, list[Over]]:
+    """The place of the last webhook looked at, None at the end; and those that may go."""
+    looked = (
+        "select received_at, seq, unparsed from webhooks where (received_at, seq) > (:at, :seq)"
+        " order by received_at, seq limit :limit"
+    )
+    values = {**before, "at": after[0], "seq": after[1], "limit": PAGE}
+    found = rows(cursor, f"select received_at, seq, {MAY_GO} from ({looked}) w", values)
+    last = found[-1][:2] if found else None
+    return last, [(at, seq, "delivered") for at, seq, may_go in found if may_go]

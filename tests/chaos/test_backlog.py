@@ -1,0 +1,100 @@
+"""A start on a large backlog: soon ready, small, quick to answer while it drains; and no question grows with it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import apsw
+import pytest
+
+from relay.model import Delivered, Outcome, Reason
+from relay.store.query import rows
+from relay.store.sqlite import RECOVERY, SqliteStore
+from tests.bench.backlog import MEBIBYTE, ROUTES, fill, measure
+from tests.chaos.conftest import Report
+from tests.chaos.scale import SCALE, scaled
+from tests.e2e.processes import running, until
+from tests.e2e.targets import hanging, listening
+from tests.store.conftest import routed, to, webhook
+
+PENDING = scaled(200_000)
+SECONDS = 20.0 if SCALE >= 1 else 4.0
+FEW, MANY = 1_000, 10_000
+AHEAD = 256 + 8  # deliveries that a target may have in memory: its queue, and those in flight
+
+Questions = Mapping[str, Callable[[SqliteStore], Awaitable[object]]]
+
+
+@pytest.mark.timeout(120 + 60 * max(SCALE, 1))
+async def test_a_backlog_drains_while_webhooks_are_answered(tmp_path: Path, report: Report) -> None:
+    await asyncio.to_thread(fill, tmp_path / "relay.db", PENDING)
+    seen = await measure(tmp_path, PENDING, SECONDS)
+    report("backlog", str(seen).strip())
+    assert seen.memory <= 250 * MEBIBYTE
+    if SCALE >= 1:  # a smaller campaign may run beside anything
+        assert seen.ready <= 3.0
+        assert seen.ack <= 0.2
+        assert seen.rate >= 250
+
+
+async def test_what_is_ahead_of_its_attempt_is_bounded(tmp_path: Path) -> None:
+    await asyncio.to_thread(fill, tmp_path / "relay.db", FEW)
+    async with listening(bot=hanging) as targets, running(tmp_path, ROUTES.format(bot=targets.url("bot"))):
+        await until(lambda: len(targets.received) == 8)
+        connection = apsw.Connection(str(tmp_path / "relay.db"))
+        [(claimed,)] = rows(connection.cursor(), "select count(*) from deliveries where claimed = 1")
+        connection.close()
+    assert 8 < claimed <= AHEAD
+
+
+async def test_nothing_asked_all_day_takes_longer_with_a_longer_backlog(tmp_path: Path) -> None:
+    few, many = [await steps(tmp_path / str(pending), pending) for pending in (FEW, MANY)]
+    assert few.keys() == many.keys()
+    grown = {question: (few[question], many[question]) for question in few if many[question] > 2 * few[question] + 1}
+    assert not grown
+
+
+async def steps(folder: Path, pending: int) -> dict[str, int]:
+    """By question, the hundreds of steps that SQLite took to answer it."""
+    await asyncio.to_thread(fill, folder / "relay.db", pending)
+    now = datetime.now(UTC)
+    store = SqliteStore.open(folder / "relay.db", now=now, emit=lambda _: None, failed=lambda: None)
+    taken = [0]
+
+    def count() -> bool:
+        taken[0] += 1
+        return False
+
+    for connection in (store._connection, store._reader):
+        connection.set_progress_handler(count, 100)
+    seen = {}
+    for question, ask in questions(now).items():
+        taken[0] = 0
+        await ask(store)
+        seen[question] = taken[0]
+    await store.close()
+    return seen
+
+
+def questions(now: datetime) -> Questions:
+    """What a relay asks again and again; what is counted for a scrape is not among it."""
+    taken = Outcome(reason=Reason.OK, started_at=now, took=timedelta(milliseconds=1), status=200)
+
+    async def claim_and_settle(store: SqliteStore) -> None:
+        for delivery in await store.claim("bot", limit=8, max_bytes=10**6, now=now, lease=timedelta(minutes=1)):
+            await store.settle(delivery, taken, Delivered(), now=now)
+
+    async def claim_and_release(store: SqliteStore) -> None:
+        claimed = await store.claim("bot", limit=8, max_bytes=10**6, now=now, lease=timedelta(minutes=1))
+        await store.release(claimed, now=now)
+
+    return {
+        "recovery": lambda store: store._writer.submit(lambda cursor: rows(cursor, RECOVERY, (0,))),
+        "claim and settle": claim_and_settle,
+        "claim and release": claim_and_release,
+        "due": lambda store: store.due(["bot"]),
+        "keep": lambda store: store.keep(webhook(1), [routed(1, to())], window=timedelta(hours=3)),
+        "keep in order": lambda store: store.keep(webhook(2), [routed(2, to(key="lead-7"))]),
+        "probe": lambda store: store.probe(),
+    }

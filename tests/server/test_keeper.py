@@ -1,0 +1,154 @@
+"""A webhook that the store cannot take at once: 503 and never a false 200, but it waits and is kept in the end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import apsw
+import pytest
+
+from relay.server import keeper
+from relay.server.keeper import Keeper
+from relay.signals import Kept, Noticed
+from tests.e2e.processes import until
+from tests.server.conftest import LEAD, Answer, Scene, form
+
+CHANGED = LEAD | {"last_modified": 1764000600}
+TRIED_OFTEN = 10  # milliseconds for which the store's writer waits for a lock
+
+
+class Door:
+    """The database, which somebody else holds locked until it is opened."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        connection.set_busy_timeout(5_000)
+        connection.execute("begin immediate")
+
+    def open(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("rollback")
+
+
+@asynccontextmanager
+async def locked(scene: Scene) -> AsyncIterator[Door]:
+    await scene.relay.store._writer.submit(lambda cursor: cursor.connection.set_busy_timeout(TRIED_OFTEN))
+    connection = apsw.Connection(str(scene.relay.settings.store))
+    door = Door(connection)
+    try:
+        yield door
+    finally:
+        door.open()
+        connection.close()
+
+
+def keeper_of(scene: Scene) -> Keeper:
+    return scene.relay._keeper
+
+
+def notices(scene: Scene, text: str) -> list[dict[str, object]]:
+    return [each.fields for each in scene.facts.signals if isinstance(each, Noticed) and each.text == text]
+
+
+async def posted(scene: Scene, *names: str) -> list["asyncio.Task[Answer]"]:
+    """Webhooks on their way, one after the other."""
+    tasks = []
+    for number, name in enumerate(names, 1):
+        tasks.append(asyncio.create_task(scene.post(form(LEAD | {"name": name}))))
+        await until(lambda number=number: keeper_of(scene)._number == number)  # type: ignore[misc]
+    return tasks
+
+
+async def test_what_can_be_kept_in_time_is_answered_200(scene: Scene) -> None:
+    async with locked(scene) as door:
+        [post] = await posted(scene, "m1")
+        await until(lambda: bool(keeper_of(scene)._waiting))
+        door.open()
+        assert (await post).status == 200
+    await until(lambda: scene.targets.accepted("bot") == ["m1"])
+    assert not scene.facts.refusals()
+
+
+async def test_what_was_answered_503_is_kept_and_delivered_all_the_same_and_counted_once(scene: Scene) -> None:
+    async with locked(scene) as door:
+        answer = await scene.post(form(LEAD))
+        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        assert answer.body["error"].startswith("not committed within 1.5 s: cannot commit now: ")
+        assert not await scene.kept()
+        door.open()
+        await until(lambda: scene.targets.accepted("bot") == ["m1"])
+    assert scene.facts.refusals() == [("crm", "unavailable")]
+    assert notices(scene, "kept after the answer 503") == [{"webhooks": 1}]
+    assert not [each for each in scene.facts.signals if isinstance(each, Kept)]
+
+
+async def test_when_amocrm_repeats_it_it_is_known(scene: Scene) -> None:
+    async with locked(scene) as door:
+        assert (await scene.post(form(CHANGED))).status == 503
+        again = asyncio.create_task(scene.post(form(CHANGED)))  # while the first one waits still
+        await until(lambda: len(keeper_of(scene)._waiting) == 2)
+        door.open()
+        repeated = [await again, await scene.post(form(CHANGED))]
+    [kept] = await scene.kept()
+    assert [each.status for each in repeated] == [200, 200]
+    assert [each.body for each in repeated] == [
+        {"webhook": kept.id, "events": 1, "deliveries": 0, "duplicate": True}
+    ] * 2
+    await until(lambda: scene.targets.accepted("bot") == ["m1"])
+
+
+async def test_what_waits_is_kept_in_the_order_of_arrival(scene: Scene) -> None:
+    names = [f"m{number}" for number in range(1, 8)]
+    async with locked(scene) as door:
+        posts = await posted(scene, *names)
+        door.open()
+        answers = [await post for post in posts]
+    assert [each.status for each in answers] == [200] * len(names)
+    stored = await scene.relay.store._read(lambda cursor: list(cursor.execute("select id from webhooks order by seq")))
+    assert [id_ for (id_,) in stored] == [each.body["webhook"] for each in answers]
+
+
+@pytest.mark.parametrize(("bound", "value"), [("MOST_WEBHOOKS", 2), ("MOST_BYTES", 2 * len(form(LEAD)))])
+async def test_what_would_be_too_much_to_hold_is_503_at_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    monkeypatch.setattr(keeper, bound, value)
+    async with locked(scene) as door:
+        posts = await posted(scene, "m1", "m2")
+        answer = await scene.post(form(LEAD))
+        assert (answer.status, "too many webhooks wait" in answer.body["error"]) == (503, True)
+        door.open()
+        assert [(await post).status for post in posts] == [200, 200]
+    assert (keeper_of(scene)._number, keeper_of(scene)._bytes) == (0, 0)
+    assert (await scene.post(form(LEAD))).status == 200
+
+
+async def test_a_commit_that_hangs_counts_among_what_waits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "MOST_WEBHOOKS", 1)
+    scene.facts.gate.clear()
+    stuck = asyncio.create_task(scene.relay.store.probe())
+    [post] = await posted(scene, "m1")
+    assert (await scene.post(form(LEAD))).status == 503
+    scene.facts.gate.set()
+    await stuck
+    assert (await post).status == 200
+
+
+async def test_at_the_end_what_waits_is_tried_once_more(scene: Scene) -> None:
+    async with locked(scene) as door:
+        posts = await posted(scene, "m1", "m2")
+        await until(lambda: len(keeper_of(scene)._waiting) == 2)
+        door.open()
+        await keeper_of(scene).stop(timedelta(seconds=5))
+        assert [(await post).status for post in posts] == [200, 200]
+    assert not notices(scene, "not kept, and answered 503")
+
+
+async def test_what_cannot_be_kept_then_is_told_as_lost(scene: Scene) -> None:
+    async with locked(scene):
+        posts = await posted(scene, "m1", "m2")
+        await keeper_of(scene).stop(timedelta(seconds=5))
+        assert [(await post).status for post in posts] == [503, 503]
+    assert notices(scene, "not kept, and answered 503") == [{"webhooks": 2}]
+    assert not await scene.kept()

@@ -1,0 +1,82 @@
+"""Somebody reads for long: webhooks are kept all the same, the growing log is told once, readers of ours stop."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import apsw
+import pytest
+
+from relay.errors import StoreBusy
+from relay.signals import Noticed, Signal
+from relay.store import wal
+from relay.store.sqlite import SqliteStore
+from tests.store.conftest import NOON, routed, to, webhook
+
+LONG = """
+  with recursive n(i) as (select 1 union all select i + 1 from n where i < 30000000) select count(*) from n, webhooks
+"""
+
+
+class Scene:
+    """A store, and what it said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "relay.db"
+        self.said: list[Signal] = []
+        self.store = SqliteStore.open(self.path, now=NOON, emit=self.said.append, failed=lambda: None)
+
+    async def keep(self, first: int, last: int) -> None:
+        for number in range(first, last + 1):
+            await self.store.keep(replace(webhook(number), body=os.urandom(40_000)), [routed(number, to())])
+
+    def warnings(self) -> list[str]:
+        return [each.text for each in self.said if isinstance(each, Noticed)]
+
+    @contextmanager
+    def read_by_somebody(self) -> Iterator[None]:
+        connection = apsw.Connection(str(self.path))
+        connection.execute("begin; select count(*) from webhooks").fetchall()
+        try:
+            yield
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    monkeypatch.setattr(wal, "STEP", 64)  # pages
+    made = Scene(tmp_path)
+    yield made
+    await made.store.close()
+
+
+async def test_what_arrives_beside_a_long_reader_is_kept_and_the_log_is_told_of_once(scene: Scene) -> None:
+    await scene.keep(1, 1)
+    with scene.read_by_somebody():
+        await scene.keep(2, 60)
+    assert len(scene.warnings()) == 1
+    assert await scene.store.show("webhook-0060")
+
+
+async def test_when_it_was_short_again_it_is_told_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.store.writer.CHECKPOINT_NOW_PAGES", 1)
+    await scene.keep(1, 1)
+    for first in (2, 22):
+        with scene.read_by_somebody():
+            await scene.keep(first, first + 9)
+        await scene.keep(first + 10, first + 13)
+    assert len(scene.warnings()) == 2
+
+
+async def test_a_reader_of_ours_is_interrupted_before_the_log_takes_the_disk(scene: Scene) -> None:
+    await scene.keep(1, 1)
+    reading = asyncio.create_task(scene.store._read(lambda cursor: cursor.execute(LONG).fetchall()))
+    with scene.read_by_somebody():
+        await scene.keep(2, 30)
+        with pytest.raises(StoreBusy, match="interrupted"):
+            await reading
+    assert (await scene.store.status()).targets["bot"].pending == 30
