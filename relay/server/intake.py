@@ -9,10 +9,13 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain, islice, repeat
+from secrets import token_hex
 from time import perf_counter
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from relay.amocrm import events, form
 from relay.amocrm.dated import dated
@@ -21,16 +24,18 @@ from relay.errors import StoreError, Unreadable
 from relay.model import Delivery, Event, Routed, Secret, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.owe import owe
+from relay.server.limits import Limits
+from relay.server.space import BESIDES, Full, Place, Space
 from relay.signals import Emit, Kept, Noticed, Refusal, Refused, Repeated
 from relay.store.contract import Duplicate, Store
 
-BODY_TIMEOUT = 10.0  # seconds for the body to arrive; aiohttp has no such limit of its own
 COMMIT_TIMEOUT = 1.5  # seconds; amoCRM waits 2 for the answer
 RETRY_AFTER = "5"
 REPEATS = timedelta(hours=3)  # amoCRM repeats what it had no answer to for up to 95 minutes
 MAX_REQUEST_ID = 100
 
-_NO_SUCH_SOURCE = Source(name="-", tokens=(Secret("an unknown source takes as long as a wrong token"),))
+_NOT_A_TOKEN = Secret(token_hex())
+_NO_SUCH_SOURCE = Source(name="-", tokens=())
 
 
 class _Refuse(Exception):
@@ -41,6 +46,10 @@ class _Refuse(Exception):
         self.refusal = refusal
         self.detail = detail
         self.source = source
+
+
+class _TooLarge(Exception):
+    """The body is over the limit."""
 
 
 class Intake:
@@ -56,6 +65,7 @@ class Intake:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         max_body: int,
+        limits: Limits,
     ) -> None:
         self._config = config
         self._store = store
@@ -64,10 +74,12 @@ class Intake:
         self._clock = clock
         self._new_id = new_id
         self._max_body = max_body
+        self._body_timeout = limits.body
+        self._space = Space(limits.bodies)
 
     def app(self) -> web.Application:
         """The aiohttp application: one path, and 404 for every other."""
-        app = web.Application(client_max_size=self._max_body)
+        app = web.Application(middlewares=[_plainly])
         app.router.add_route("*", "/hooks/{source}/{token}", self._answer)
         app.router.add_route("*", "/{path:.*}", _nothing_here)
         app.on_response_prepare.append(_without_banner)
@@ -94,17 +106,18 @@ class Intake:
 
     async def _take(self, request: web.Request, start: float) -> web.Response:
         source = _authorized(self._config(), request.match_info["source"], request.match_info["token"])
-        webhook = Webhook(
-            id=self._new_id(),
-            source=source.name,
-            received_at=_whole_milliseconds(self._clock()),
-            body=await self._body(request, source),
-            content_type=request.headers.get("content-type", ""),
-            request_id=request.headers.get("x-amocrm-requestid", "")[:MAX_REQUEST_ID],
-        )
-        webhook, routed = self._understand(webhook, self._config())  # a reload may have come before the body
-        _demand_account(source, routed)
-        kept = await self._keep(webhook, routed, _window(source, [each.event for each in routed]))
+        with self._space.place() as place:
+            webhook = Webhook(
+                id=self._new_id(),
+                source=source.name,
+                received_at=_whole_milliseconds(self._clock()),
+                body=await self._body(request, source, place),
+                content_type=_text(request.headers.get("content-type", "")),
+                request_id=_text(request.headers.get("x-amocrm-requestid", ""))[:MAX_REQUEST_ID],
+            )
+            webhook, routed = self._understand(webhook, self._config())  # a reload may have come before the body
+            _demand_account(source, routed)
+            kept = await self._keep(webhook, routed, _window(source, [each.event for each in routed]), place)
         if isinstance(kept, Duplicate):
             took = timedelta(seconds=perf_counter() - start)
             self._emit(Repeated(webhook=webhook, first=kept.webhook, took=took))
@@ -121,16 +134,34 @@ class Intake:
         )
         return _accepted(webhook, len(routed), deliveries)
 
-    async def _body(self, request: web.Request, source: Source) -> bytes:
+    async def _body(self, request: web.Request, source: Source, place: Place) -> bytes:
         try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge:
+            async with asyncio.timeout(self._body_timeout):
+                return await self._read_body(request, place)
+        except _TooLarge:
             detail = f"the body is larger than --max-body, {self._max_body} bytes"
             raise _Refuse(413, Refusal.TOO_LARGE, detail, source=source.name) from None
-        except (OSError, web.PayloadAccessError, EOFError) as error:  # TimeoutError is an OSError
-            detail = f"the body did not arrive: {error or type(error).__name__}"
+        except Full:
+            detail = "too many large bodies at once"
+            raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=source.name) from None
+        except TimeoutError:
+            detail = f"the body did not arrive within {self._body_timeout:g} s"
             raise _Refuse(408, Refusal.INCOMPLETE, detail, source=source.name) from None
+        except (OSError, web.PayloadAccessError, EOFError) as error:
+            detail = f"the body did not arrive: {type(error).__name__}"
+            raise _Refuse(408, Refusal.INCOMPLETE, detail, source=source.name) from None
+
+    async def _read_body(self, request: web.Request, place: Place) -> bytes:
+        if (request.content_length or 0) > self._max_body:
+            raise _TooLarge
+        place.take(BESIDES)
+        body = bytearray()
+        async for piece in request.content.iter_any():
+            place.take(len(piece))
+            body += piece
+            if len(body) > self._max_body:
+                raise _TooLarge
+        return bytes(body)
 
     def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
         """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
@@ -148,9 +179,10 @@ class Intake:
         return events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=self._new_id)
 
     async def _keep(
-        self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None
+        self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None, place: Place
     ) -> list[Delivery] | Duplicate:
         kept = self._store.keep(webhook, routed, window=window)
+        place.commit = kept
         kept.add_done_callback(self._admit)  # also if it commits after we gave up waiting, or the client has gone
         await asyncio.wait([kept], timeout=COMMIT_TIMEOUT)
         if not kept.done():
@@ -167,9 +199,13 @@ class Intake:
 
 
 def _authorized(config: Config, name: str, token: str) -> Source:
-    """The source, if it is one and the token is one of its own; known or not, this takes the same time."""
+    """The source, if it is one and the token is one of its own.
+
+    Known or not, and however many tokens it has, this takes the same time: as many are compared for every source.
+    """
     source = config.sources.get(name, _NO_SUCH_SOURCE)
-    right = [secret.matches(token) for secret in source.tokens]  # each of them, whichever fits
+    most = max(len(each.tokens) for each in config.sources.values())
+    right = [secret.matches(token) for secret in islice(chain(source.tokens, repeat(_NOT_A_TOKEN)), most)]
     if source is _NO_SUCH_SOURCE or not any(right):
         raise _Refuse(404, Refusal.UNAUTHORIZED, "no such source, or a wrong token")
     return source
@@ -215,8 +251,22 @@ async def _nothing_here(_request: web.Request) -> web.Response:
     return web.json_response({"error": "not found"}, status=404)
 
 
+@web.middleware
+async def _plainly(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What aiohttp would answer by itself, in words that tell what it is."""
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        return await _nothing_here(request)
+
+
 async def _without_banner(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.pop("Server", None)
+
+
+def _text(header: str) -> str:
+    """A header as text that can be kept, whatever bytes it is of."""
+    return header.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _whole_milliseconds(at: datetime) -> datetime:

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 
 import relay
 from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
-from relay.observe.observer import REFUSALS_PER_SECOND
+from relay.observe.observer import LINES_PER_SECOND
 from relay.signals import Committed, InUse, Noticed, Purged, Refusal, Reloaded, Repeated, Signal
 from tests.observe.conftest import MS, NOON, Observed, attempted, event, kept, refused
 
@@ -144,6 +144,8 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
         "relay_attempt_seconds",
         "relay_delivery_lag_seconds",
         "relay_store_commit_seconds",
+        "relay_connections_evicted_total",
+        "relay_loop_blocked_seconds",
         "relay_config_last_reload_successful",
         "relay_config_last_reload_timestamp_seconds",
         "relay_build_info",
@@ -248,7 +250,7 @@ def test_a_detail_is_cut_at_500_characters() -> None:
 def test_a_storm_of_refusals_is_counted_in_full_and_logged_in_part(observed: Observed) -> None:
     for _ in range(1_000):
         observed.emit(refused())
-    assert len(observed.lines()) == REFUSALS_PER_SECOND
+    assert len(observed.lines()) == LINES_PER_SECOND
     assert observed.value("relay_webhooks_total", source="-", outcome="unauthorized") == 1_000
     observed.clock.now += 1
     observed.emit(refused())

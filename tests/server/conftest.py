@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, Settings, running, url
 from relay.model import Webhook
+from relay.server.limits import Limits
 from relay.signals import Committed, Refused, Signal
 from relay.store.contract import Filter
 from tests.e2e.targets import Targets, listening, well
@@ -113,7 +114,13 @@ class Answer:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+def limits() -> Limits:
+    """A test that needs others has a parameter of this name."""
+    return Limits()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, limits: Limits) -> AsyncIterator[Scene]:
     facts = Facts()
     facts.gate.set()
     async with listening(bot=well, dwh=well) as targets:
@@ -126,6 +133,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             listen=("127.0.0.1", 0),
             admin=("127.0.0.1", 0),
             max_body=MAX_BODY,
+            limits=limits,
         )
         starting = running(settings, emit=facts, registry=CollectorRegistry())
         async with starting as relay, aiohttp.ClientSession() as session:

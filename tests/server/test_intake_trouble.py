@@ -5,7 +5,7 @@ import asyncio
 import apsw
 import pytest
 
-from relay.server import intake
+from relay.server.limits import Limits
 from relay.signals import Kept
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, MAX_BODY, TOKEN, WON, Scene, form
@@ -57,8 +57,8 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing(sce
     assert not await scene.kept()
 
 
-async def test_a_body_that_does_not_go_on_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "BODY_TIMEOUT", 0.1)
+@pytest.mark.parametrize("limits", [Limits(body=0.1)])
+async def test_a_body_that_does_not_go_on_is_given_up(limits: Limits, scene: Scene) -> None:
     head = await scene.raw(b"Content-Length: 500\r\n\r\n", form(LEAD))
     assert head.startswith(b"HTTP/1.1 408 ")
     assert scene.facts.refusals() == [("crm", "incomplete")]
