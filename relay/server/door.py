@@ -19,6 +19,7 @@ from relay.signals import Emit, Evicted, Noticed
 BATCH = 32  # connections accepted in one go
 GOODBYE_TIMEOUT = 1.0  # seconds for TLS to end
 PAUSE = 0.05  # seconds until we look again whether there is room
+LACK = 0.5  # seconds until we look again whether there are descriptors
 
 
 class Door:
@@ -74,8 +75,10 @@ class Door:
 
     def _accept(self) -> None:
         for _ in range(BATCH):
-            if len(self._inside) >= self._limits.connections and not self._make_room():
-                self._pause(PAUSE)  # everybody inside waits for an answer, and gets one
+            full = len(self._inside) >= self._limits.connections
+            oldest = self._oldest() if full else None
+            if full and not oldest:  # everybody inside waits for an answer, and gets one
+                self._pause(PAUSE)
                 return
             try:
                 connection, _ = self._on.accept()
@@ -86,6 +89,8 @@ class Door:
             except OSError as error:
                 self._lack(error)
                 return
+            if oldest:
+                self._evict(oldest)
             self._let_in(connection)
 
     def _let_in(self, connection: socket.socket) -> None:
@@ -100,24 +105,25 @@ class Door:
         except OSError:  # also of ssl: it did not shake hands, or has left
             self.forget(protocol)
 
-    def _make_room(self) -> bool:
+    def _oldest(self) -> Protocol | None:
+        """Of those who have brought nothing that we would have to answer."""
         for protocol, visit in self._inside.items():
-            if not visit.introduction.done():
-                visit.introduction.cancel()
-            elif protocol.unfinished:
-                protocol.cut_off()
-            else:
-                continue
-            self.forget(protocol)
-            self._emit(Evicted(after=timedelta(seconds=self._loop.time() - visit.since)))
-            return True
-        return False
+            if protocol.unfinished or not visit.introduction.done():
+                return protocol
+        return None
+
+    def _evict(self, protocol: Protocol) -> None:
+        visit = self._inside.pop(protocol)
+        visit.introduction.cancel()  # while it shakes hands the protocol has no connection yet
+        protocol.cut_off()
+        self._emit(Evicted(after=timedelta(seconds=self._loop.time() - visit.since)))
 
     def _lack(self, error: OSError) -> None:
         """No descriptors or no memory: with one connection less there will be some."""
         self._emit(Noticed(level="error", text="cannot accept connections", fields={"error": error.strerror}))
-        self._make_room()
-        self._pause(1.0)
+        if oldest := self._oldest():
+            self._evict(oldest)
+        self._pause(LACK)
 
     def _pause(self, seconds: float | None = None) -> None:
         """Accept nobody, for so long or from now on."""

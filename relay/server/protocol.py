@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -79,7 +79,7 @@ class Protocol(web.RequestHandler):
     def __init__(self, manager: web.Server, **more: Any) -> None:
         super().__init__(manager, **more)
         self._head = 0
-        self._wire: asyncio.BaseTransport | None = None
+        self._wire: asyncio.Transport | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -90,12 +90,12 @@ class Protocol(web.RequestHandler):
 
     def cut_off(self) -> None:
         """Be gone at once, without a goodbye."""
-        if isinstance(self._wire, asyncio.WriteTransport):
+        if self._wire:
             self._wire.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self._wire = transport
+        self._wire = cast(asyncio.Transport, transport)  # that of uvloop is one in all but name
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
