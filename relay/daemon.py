@@ -33,6 +33,7 @@ from relay.server.admin import admin
 from relay.server.intake import Intake
 from relay.server.limits import LEAST_FILES, Limits, crowd
 from relay.server.listen import bind, listen
+from relay.server.space import Space
 from relay.server.systemd import Passed, notify
 from relay.signals import Emit, InUse, Noticed, Refusal, Refused, Signal
 from relay.store.retention import keep_purging
@@ -90,6 +91,7 @@ class Relay:
         self.settings = settings
         self.ended = asyncio.Event()
         self.exit_code = 0
+        self.space = Space(settings.limits.bodies)
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
         self._tell = emit
@@ -238,7 +240,8 @@ class Relay:
             clock=utc_now,
             new_id=lambda: str(uuid7()),
             max_body=self.settings.max_body,
-            limits=self.settings.limits,
+            body_timeout=self.settings.limits.body,
+            space=self.space,
         ).app()
 
     def _admin(self, registry: CollectorRegistry) -> web.Application:

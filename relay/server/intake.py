@@ -24,7 +24,6 @@ from relay.errors import StoreError, Unreadable
 from relay.model import Delivery, Event, Routed, Secret, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.owe import owe
-from relay.server.limits import Limits
 from relay.server.space import BESIDES, Full, Place, Space
 from relay.signals import Emit, Kept, Noticed, Refusal, Refused, Repeated
 from relay.store.contract import Duplicate, Store
@@ -53,7 +52,10 @@ class _TooLarge(Exception):
 
 
 class Intake:
-    """Takes webhooks by the configuration that `config()` returns at that moment."""
+    """Takes webhooks by the configuration that `config()` returns at that moment.
+
+    A body has `body_timeout` seconds to arrive, and must find room in `space`.
+    """
 
     def __init__(
         self,
@@ -65,7 +67,8 @@ class Intake:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         max_body: int,
-        limits: Limits,
+        body_timeout: float,
+        space: Space,
     ) -> None:
         self._config = config
         self._store = store
@@ -74,8 +77,8 @@ class Intake:
         self._clock = clock
         self._new_id = new_id
         self._max_body = max_body
-        self._body_timeout = limits.body
-        self._space = Space(limits.bodies)
+        self._body_timeout = body_timeout
+        self._space = space
 
     def app(self) -> web.Application:
         """The aiohttp application: one path, and 404 for every other."""

@@ -13,11 +13,11 @@ class Full(Exception):
 
 
 class Space:
-    """So many bytes, for all bodies that are read or wait for their commit."""
+    """So many bytes, for all bodies that are read or wait for their commit; `taken` are in use."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._taken = 0
+        self.taken = 0
 
     @contextmanager
     def place(self) -> Iterator["Place"]:
@@ -33,13 +33,13 @@ class Space:
 
     def take(self, size: int) -> None:
         """Raises Full."""
-        if self._taken + size > self._size:
+        if self.taken + size > self._size:
             raise Full
-        self._taken += size
+        self.taken += size
 
     def give_back(self, size: int) -> None:
         """What was taken."""
-        self._taken -= size
+        self.taken -= size
 
 
 class Place:

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from relay.daemon import Relay, Settings, running, url
 from relay.model import Webhook
 from relay.server.limits import Limits
+from relay.server.space import Space
 from relay.signals import Committed, Refused, Signal
 from relay.store.contract import Filter
 from tests.e2e.targets import Targets, listening, well
@@ -65,6 +66,11 @@ class Scene:
     facts: Facts
     targets: Targets
     session: aiohttp.ClientSession
+
+    @property
+    def space(self) -> Space:
+        """For the bodies that are in memory."""
+        return self.relay.space
 
     def hook(self, source: str = "crm", token: str = TOKEN) -> str:
         """Where webhooks are posted to."""
