@@ -17,7 +17,7 @@ from time import monotonic
 
 PATIENCE = 40.0  # seconds
 EVERY = 1.0  # second, a drop
-AT_ONCE = 50  # who connect
+PER_SECOND = 400  # who come: they are to be slow, not a flood
 
 KINDS = ("idle", "headers", "body", "chunks", "handshake")
 
@@ -38,14 +38,14 @@ def drops(kind: str, path: str) -> Iterator[bytes]:
             return repeat(b"")
 
 
-async def attack(port: int, path: str, kind: str, tls: ssl.SSLContext | None, gate: asyncio.Semaphore) -> float | None:
-    """Seconds until it was thrown out; None if it never was."""
+async def attack(port: int, path: str, kind: str, tls: ssl.SSLContext | None, *, after: float) -> float | None:
+    """Seconds until it was thrown out; None if it never was. It comes `after` so many seconds."""
+    await asyncio.sleep(after)
     began = monotonic()
     with suppress(OSError, asyncio.IncompleteReadError):
         async with asyncio.timeout(PATIENCE):
-            async with gate:
-                context = None if kind == "handshake" else tls
-                reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+            context = None if kind == "handshake" else tls
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
             try:
                 await bother(reader, writer, drops(kind, path))
             finally:
@@ -68,8 +68,8 @@ async def main(port: int, path: str, count: int, tls: bool, kinds: list[str]) ->
     context = ssl.create_default_context() if tls else None
     if context:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    gate = asyncio.Semaphore(AT_ONCE)
-    lived = await asyncio.gather(*(attack(port, path, kind, context, gate) for _ in range(count) for kind in kinds))
+    many = enumerate(kind for _ in range(count) for kind in kinds)
+    lived = await asyncio.gather(*(attack(port, path, kind, context, after=nth / PER_SECOND) for nth, kind in many))
     print(json.dumps(lived))
 
 
