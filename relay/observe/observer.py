@@ -118,7 +118,7 @@ class Observer:
                 deliveries=signal.deliveries,
                 ms=_ms(signal.took),
             )
-        else:
+        elif (held_back := self._limiter.admit("unparsed")) is not None:
             self._log.warning(
                 "unparsed",
                 source=webhook.source,
@@ -127,19 +127,23 @@ class Observer:
                 bytes=len(webhook.body),
                 ms=_ms(signal.took),
                 detail=webhook.unparsed[:MAX_DETAIL],
+                held_back=held_back or None,
             )
 
     def _repeated(self, signal: Repeated) -> None:
         webhook = signal.webhook
         self._series.webhooks(webhook.source, "duplicate").inc()
         self._series.ack_seconds(webhook.source).observe(signal.took.total_seconds())
-        self._log.info(
-            "duplicate",
-            source=webhook.source,
-            webhook=signal.first,
-            request_id=webhook.request_id or None,
-            ms=_ms(signal.took),
-        )
+        held_back = self._limiter.admit("duplicate")
+        if held_back is not None:
+            self._log.info(
+                "duplicate",
+                source=webhook.source,
+                webhook=signal.first,
+                request_id=webhook.request_id or None,
+                ms=_ms(signal.took),
+                held_back=held_back or None,
+            )
 
     def _refused(self, signal: Refused) -> None:
         self._series.webhooks(signal.source, signal.refusal.value).inc()
