@@ -91,7 +91,7 @@ class Relay:
         self.settings = settings
         self.ended = asyncio.Event()
         self.exit_code = 0
-        self.space = Space(settings.limits.bodies)
+        self.space = Space(settings.limits.memory)
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
         self._tell = emit

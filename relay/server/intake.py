@@ -6,7 +6,8 @@ and after a hundred of them it stops sending.
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain, islice, repeat
@@ -24,7 +25,8 @@ from relay.errors import StoreError, Unreadable
 from relay.model import Delivery, Event, Routed, Secret, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.owe import owe
-from relay.server.space import BESIDES, Full, Place, Space
+from relay.server.body import Incomplete, TooLarge, read_body
+from relay.server.space import LARGE, PER_EVENT, Full, Place, Space
 from relay.signals import Emit, Kept, Noticed, Refusal, Refused, Repeated
 from relay.store.contract import Duplicate, Store
 
@@ -45,10 +47,6 @@ class _Refuse(Exception):
         self.refusal = refusal
         self.detail = detail
         self.source = source
-
-
-class _TooLarge(Exception):
-    """The body is over the limit."""
 
 
 class Intake:
@@ -79,6 +77,7 @@ class Intake:
         self._max_body = max_body
         self._body_timeout = body_timeout
         self._space = space
+        self._large = asyncio.Lock()
 
     def app(self) -> web.Application:
         """The aiohttp application: one path, and 404 for every other."""
@@ -109,7 +108,7 @@ class Intake:
 
     async def _take(self, request: web.Request, start: float) -> web.Response:
         source = _authorized(self._config(), request.match_info["source"], request.match_info["token"])
-        with self._space.place() as place:
+        with self._room(source) as place:
             webhook = Webhook(
                 id=self._new_id(),
                 source=source.name,
@@ -118,7 +117,7 @@ class Intake:
                 content_type=_text(request.headers.get("content-type", "")),
                 request_id=_text(request.headers.get("x-amocrm-requestid", ""))[:MAX_REQUEST_ID],
             )
-            webhook, routed = self._understand(webhook, self._config())  # a reload may have come before the body
+            webhook, routed = await self._understand(webhook, place)
             _demand_account(source, routed)
             kept = await self._keep(webhook, routed, _window(source, [each.event for each in routed]), place)
         if isinstance(kept, Duplicate):
@@ -137,36 +136,48 @@ class Intake:
         )
         return _accepted(webhook, len(routed), deliveries)
 
+    @contextmanager
+    def _room(self, source: Source) -> Iterator[Place]:
+        try:
+            with self._space.place() as place:
+                yield place
+        except Full:
+            detail = "too many large webhooks at once"
+            raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=source.name) from None
+
     async def _body(self, request: web.Request, source: Source, place: Place) -> bytes:
         try:
-            async with asyncio.timeout(self._body_timeout):
-                return await self._read_body(request, place)
-        except _TooLarge:
+            return await read_body(request, place, most=self._max_body, within=self._body_timeout)
+        except TooLarge:
             detail = f"the body is larger than --max-body, {self._max_body} bytes"
             raise _Refuse(413, Refusal.TOO_LARGE, detail, source=source.name) from None
-        except Full:
-            detail = "too many large bodies at once"
-            raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=source.name) from None
+        except Incomplete as error:
+            raise _Refuse(408, Refusal.INCOMPLETE, str(error), source=source.name) from None
+
+    async def _understand(self, webhook: Webhook, place: Place) -> tuple[Webhook, list[Routed]]:
+        """`_events`; of large bodies one at a time, and beside the event loop, which has others to answer."""
+        if len(webhook.body) <= LARGE:
+            webhook, routed = self._events(webhook, self._config())  # a reload may have come before the body
+        else:
+            async with self._turn():
+                webhook, routed = await asyncio.to_thread(self._events, webhook, self._config())
+        place.take(PER_EVENT * len(routed))
+        return webhook, routed
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Raises Full if it does not come before the answer is due."""
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT):
+                await self._large.acquire()
         except TimeoutError:
-            detail = f"the body did not arrive within {self._body_timeout:g} s"
-            raise _Refuse(408, Refusal.INCOMPLETE, detail, source=source.name) from None
-        except (OSError, web.PayloadAccessError, EOFError) as error:
-            detail = f"the body did not arrive: {type(error).__name__}"
-            raise _Refuse(408, Refusal.INCOMPLETE, detail, source=source.name) from None
+            raise Full from None
+        try:
+            yield
+        finally:
+            self._large.release()
 
-    async def _read_body(self, request: web.Request, place: Place) -> bytes:
-        if (request.content_length or 0) > self._max_body:
-            raise _TooLarge
-        place.take(BESIDES)
-        body = bytearray()
-        async for piece in request.content.iter_any():
-            place.take(len(piece))
-            body += piece
-            if len(body) > self._max_body:
-                raise _TooLarge
-        return bytes(body)
-
-    def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
+    def _events(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
         """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
         try:
             return webhook, [owe(event, config, lease=self._dispatcher.lease) for event in self._read(webhook)]

@@ -15,20 +15,20 @@ MOST_CONNECTIONS = 1000  # each may cost some 50 KB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Of a listener. Times are in seconds; `bodies` is in bytes, of all the bodies that are in memory."""
+    """Of a listener. Times are in seconds; `memory` is in bytes, for all webhooks until they are kept."""
 
     connections: int = (LEAST_FILES - RESERVED_FILES) // 2
     handshake: float = 5.0  # for TLS to begin
     idle: float = 10.0  # without a request; also for the headers of one to arrive
     body: float = 10.0  # for a body to arrive; aiohttp has no such limit of its own
     lingering: float = 1.0  # in which a body that nobody wants is read and thrown away
-    bodies: int = 64 * 1024 * 1024
+    memory: int = 128 * 1024 * 1024
 
     @classmethod
     def within(cls, files: int, *, max_body: int) -> "Limits":
         """Those of a public listener in a process that may have so many `files` open: half of them are for targets."""
         half = (files - RESERVED_FILES) // 2
-        return cls(connections=min(half, MOST_CONNECTIONS), bodies=max(cls().bodies, 2 * max_body))
+        return cls(connections=min(half, MOST_CONNECTIONS), memory=max(cls().memory, 4 * max_body))
 
 
 def raise_files() -> int:

@@ -1,4 +1,4 @@
-"""Bodies that come in -> whether there is memory for them: what many large ones take together is bounded."""
+"""Webhooks that come in -> whether there is memory for them: what many large ones take together is bounded."""
 
 from asyncio import Future
 from collections.abc import Iterator
@@ -6,14 +6,20 @@ from contextlib import contextmanager
 from typing import Any
 
 BESIDES = 4096  # bytes that a webhook takes beside its body
+PER_EVENT = 5000  # bytes that an event takes until it is committed
+LARGE = 64 * 1024  # bytes, more than any webhook that amoCRM is known to send
 
 
 class Full(Exception):
-    """There is no space for more; the body must be sent again later."""
+    """There is no space for more; the webhook must be sent again later."""
 
 
 class Space:
-    """So many bytes, for all bodies that are read or wait for their commit; `taken` are in use."""
+    """So many bytes, for all webhooks that are read or wait for their commit; `taken` are in use.
+
+    Half of it is for small webhooks alone. Whoever finds some may take more than is left, for what a body comes to is
+    known when it is there.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -21,7 +27,7 @@ class Space:
 
     @contextmanager
     def place(self) -> Iterator["Place"]:
-        """Space for one body, which grows with it; until the block ends or, if it is later, its commit."""
+        """Space for one webhook, which grows with it; until the block ends or, if it is later, its commit."""
         place = Place(self)
         try:
             yield place
@@ -31,9 +37,9 @@ class Space:
             else:
                 self.give_back(place.taken)
 
-    def take(self, size: int) -> None:
+    def take(self, size: int, *, large: bool) -> None:
         """Raises Full."""
-        if self.taken + size > self._size:
+        if self.taken >= (self._size // 2 if large else self._size):
             raise Full
         self.taken += size
 
@@ -43,7 +49,7 @@ class Space:
 
 
 class Place:
-    """What one body takes. `commit` is what it waits for, whoever else gives up waiting."""
+    """What one webhook takes. `commit` is what it waits for, whoever else gives up waiting."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -51,6 +57,6 @@ class Place:
         self.commit: Future[Any] | None = None
 
     def take(self, size: int) -> None:
-        """So many bytes have come; raises Full."""
-        self._space.take(size)
+        """So many bytes more; raises Full."""
+        self._space.take(size, large=self.taken + size > LARGE)
         self.taken += size
