@@ -117,9 +117,10 @@ class Intake:
                 content_type=_text(request.headers.get("content-type", "")),
                 request_id=_text(request.headers.get("x-amocrm-requestid", ""))[:MAX_REQUEST_ID],
             )
-            webhook, routed = await self._understand(webhook, place)
-            _demand_account(source, routed)
-            kept = await self._keep(webhook, routed, _window(source, [each.event for each in routed]), place)
+            async with self._turn(webhook):
+                webhook, routed = await self._understand(webhook, place)
+                _demand_account(source, routed)
+                kept = await self._keep(webhook, routed, _window(source, [each.event for each in routed]), place)
         if isinstance(kept, Duplicate):
             took = timedelta(seconds=perf_counter() - start)
             self._emit(Repeated(webhook=webhook, first=kept.webhook, took=took))
@@ -154,19 +155,12 @@ class Intake:
         except Incomplete as error:
             raise _Refuse(408, Refusal.INCOMPLETE, str(error), source=source.name) from None
 
-    async def _understand(self, webhook: Webhook, place: Place) -> tuple[Webhook, list[Routed]]:
-        """`_events`; of large bodies one at a time, and beside the event loop, which has others to answer."""
-        if len(webhook.body) <= LARGE:
-            webhook, routed = self._events(webhook, self._config())  # a reload may have come before the body
-        else:
-            async with self._turn():
-                webhook, routed = await asyncio.to_thread(self._events, webhook, self._config())
-        place.take(PER_EVENT * len(routed))
-        return webhook, routed
-
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Raises Full if it does not come before the answer is due."""
+    async def _turn(self, webhook: Webhook) -> AsyncIterator[None]:
+        """Large ones one at a time, for others wait behind them; raises Full if it does not come soon."""
+        if len(webhook.body) <= LARGE:
+            yield
+            return
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT):
                 await self._large.acquire()
@@ -176,6 +170,16 @@ class Intake:
             yield
         finally:
             self._large.release()
+
+    async def _understand(self, webhook: Webhook, place: Place) -> tuple[Webhook, list[Routed]]:
+        """`_events`; of a large body beside the event loop, which has others to answer."""
+        config = self._config()  # a reload may have come before the body
+        if len(webhook.body) <= LARGE:
+            webhook, routed = self._events(webhook, config)
+        else:
+            webhook, routed = await asyncio.to_thread(self._events, webhook, config)
+        place.take(PER_EVENT * len(routed))
+        return webhook, routed
 
     def _events(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
         """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
