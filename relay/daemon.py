@@ -27,11 +27,14 @@ from relay.delivery.dispatch import Dispatcher
 from relay.errors import Misconfigured, StoreError
 from relay.model import Secret
 from relay.observe import Gauges, Live
+from relay.observe.loop import watch
 from relay.routes.config import Config
 from relay.server.admin import admin
 from relay.server.intake import Intake
 from relay.server.keeper import Keeper
+from relay.server.limits import LEAST_FILES, Limits, crowd
 from relay.server.listen import bind, listen
+from relay.server.memory import Memory
 from relay.server.systemd import Passed, notify
 from relay.signals import Emit, InUse, Noticed, Refusal, Refused, Signal
 from relay.store.retention import keep_purging
@@ -45,6 +48,7 @@ INTAKE_DRAIN = 0.3  # seconds in which who is connected may bring one more webho
 INTAKE_GRACE = 1.5  # seconds for those that are being answered after that; the same as a commit is given
 ADMIN_GRACE = 0.5
 KEEPER_GRACE = timedelta(seconds=0.5)  # for webhooks that are not on disk yet, although they were answered
+ADMIN_CONNECTIONS = 64
 STOP_LIMIT = 7.5  # seconds; a supervisor is promised 8
 PROBE_TIMEOUT = 1.5  # seconds; the same as a webhook is given
 PROBE_EVERY = 5.0
@@ -55,9 +59,9 @@ PROBE_AGAIN = 1.0  # while it fails
 class Settings:
     """What cannot be reloaded. Addresses are (host, port); port 0 takes a free one.
 
-    `passed`: sockets to listen on in the place of `listen` and `admin`. `tls`: certificate and key of the public one.
-    `init`: begin with an empty store where the one before is gone.
-    `ballast`: bytes of disk to hold back for the moment when it is full.
+    `passed`: sockets to listen on in the place of `listen` and `admin`. `tls`: certificate and key of the public one,
+    `limits`: its limits. `files`: how many this process may have open. `init`: begin with an empty store where the one
+    before is gone. `ballast`: bytes of disk to hold back for the moment when it is full.
     """
 
     config: Path
@@ -66,6 +70,8 @@ class Settings:
     admin: tuple[str, int] = ("127.0.0.1", 8081)
     passed: Passed = field(default_factory=Passed)
     tls: tuple[Path, Path] | None = None
+    files: int = LEAST_FILES
+    limits: Limits = field(default_factory=Limits)
     admin_token: Secret | None = None
     max_body: int = 4 * 1024 * 1024
     init: bool = False
@@ -91,6 +97,7 @@ class Relay:
         self.settings = settings
         self.ended = asyncio.Event()
         self.exit_code = 0
+        self.memory = Memory(settings.limits.memory)
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
         self._tell = emit
@@ -153,6 +160,8 @@ class Relay:
         routes = [route.name for route in config.routes]
         self._emit(InUse(sources=list(config.sources), targets=list(config.targets), routes=routes))
         self.dispatcher.use(config.targets)
+        if why := crowd(config.targets.values(), files=self.settings.files, limits=self.settings.limits):
+            self._emit(Noticed(level="warning", text="too many connections to targets", fields={"detail": why}))
 
     async def _use(self, config: Config) -> list[str]:
         """Go over to these routes; the targets that are owed deliveries but are not in them."""
@@ -199,7 +208,14 @@ class Relay:
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
         self._deliver_by(self.current.config)
-        for forever in (self.dispatcher.run(), self._probe(), self.current.watch(), self._purge(), self._keep_room()):
+        for forever in (
+            self.dispatcher.run(),
+            self._probe(),
+            self.current.watch(),
+            self._purge(),
+            self._keep_room(),
+            watch(self._emit),
+        ):
             task = loop.create_task(forever)
             task.add_done_callback(self._fell)
             stack.callback(task.cancel)
@@ -207,11 +223,20 @@ class Relay:
     async def _listen(self, stack: AsyncExitStack, registry: CollectorRegistry) -> None:
         settings = self.settings
         on = settings.passed.admin or bind(settings.admin, flag="--admin")
-        private = await listen(self._admin(registry), on, drain=0.0, grace=ADMIN_GRACE)
+        limits = Limits(connections=ADMIN_CONNECTIONS)
+        private = await listen(self._admin(registry), on, limits=limits, drain=0.0, grace=ADMIN_GRACE, emit=self._emit)
         stack.push_async_callback(private.close)
         on = settings.passed.public or bind(settings.listen, flag="--listen")
         tls = self._certificate.context if self._certificate else None
-        public = await listen(self._intake(), on, drain=INTAKE_DRAIN, grace=INTAKE_GRACE, tls=tls)
+        public = await listen(
+            self._intake(),
+            on,
+            limits=settings.limits,
+            drain=INTAKE_DRAIN,
+            grace=INTAKE_GRACE,
+            emit=self._emit,
+            tls=tls,
+        )
         stack.push_async_callback(public.close)
         self.admin_listening, self.listening = private.address, public.address
 
@@ -236,6 +261,8 @@ class Relay:
             clock=utc_now,
             new_id=lambda: str(uuid7()),
             max_body=self.settings.max_body,
+            body_timeout=self.settings.limits.body,
+            memory=self.memory,
         ).app()
 
     def _admin(self, registry: CollectorRegistry) -> web.Application:

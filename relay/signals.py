@@ -54,6 +54,20 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evicted:
+    """A connection that had brought nothing for `after` was closed, for there were too many."""
+
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """The event loop came back `late`: nobody was answered and nothing sent meanwhile."""
+
+    late: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempted:
     """One attempt of one delivery is over. `lag` is arrival to now."""
 
@@ -106,5 +120,7 @@ class Noticed:
     fields: dict[str, object]
 
 
-Signal: TypeAlias = Kept | Repeated | Refused | Attempted | Committed | Purged | InUse | Reloaded | Noticed
+Signal: TypeAlias = (
+    Kept | Repeated | Refused | Evicted | Blocked | Attempted | Committed | Purged | InUse | Reloaded | Noticed
+)
 Emit: TypeAlias = Callable[[Signal], None]

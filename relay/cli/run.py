@@ -120,10 +120,12 @@ def run(
 
     from relay.daemon import Settings, serve
     from relay.observe import Observer, configure_logging
+    from relay.server.limits import Limits, raise_files
     from relay.server.systemd import passed
 
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
+    files = raise_files()
     token = os.environ.get("RELAY_ADMIN_TOKEN")
     settings = Settings(
         config=config_path,
@@ -132,6 +134,8 @@ def run(
         admin=admin,
         passed=passed(os.environ, pid=os.getpid()),
         tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
+        files=files,
+        limits=Limits.within(files, max_body=max_body),
         admin_token=Secret(token) if token else None,
         max_body=max_body,
         init=init,

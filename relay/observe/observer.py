@@ -14,7 +14,9 @@ from relay.observe.limiter import Limiter
 from relay.observe.series import Series
 from relay.signals import (
     Attempted,
+    Blocked,
     Committed,
+    Evicted,
     InUse,
     Kept,
     Noticed,
@@ -41,7 +43,7 @@ OUTCOMES = (
 )  # fmt: skip
 
 MAX_DETAIL = 500
-REFUSALS_PER_SECOND = 10
+LINES_PER_SECOND = 10  # of each kind that strangers can cause
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -50,7 +52,7 @@ class Observer:
     """The `Emit` of a running relay. Any thread may call it; it takes a few µs.
 
     Labels are bounded: names come from the routes file, and a word that amoCRM is not known to use is `other`.
-    Anybody can be refused, so the lines of each refusal are limited; every one is counted.
+    Anybody can be refused or crowd others out, so the lines of each kind are limited; every one is counted.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Observer:
         self._series = Series(registry)
         self._log = log
         self._clock = clock
-        self._refusals = Limiter(REFUSALS_PER_SECOND, clock)
+        self._limiter = Limiter(LINES_PER_SECOND, clock)
         self._reloaded_at(successful=True)  # the relay has not started without routes
 
     def __call__(self, signal: Signal) -> None:
@@ -75,6 +77,10 @@ class Observer:
                 self._series.commit_seconds.observe(signal.took.total_seconds())
             case Refused():
                 self._refused(signal)
+            case Evicted():
+                self._evicted(signal)
+            case Blocked():
+                self._blocked(signal)
             case InUse():
                 self._in_use(signal)
             case Reloaded():
@@ -112,7 +118,7 @@ class Observer:
                 deliveries=signal.deliveries,
                 ms=_ms(signal.took),
             )
-        else:
+        elif (held_back := self._limiter.admit("unparsed")) is not None:
             self._log.warning(
                 "unparsed",
                 source=webhook.source,
@@ -121,23 +127,27 @@ class Observer:
                 bytes=len(webhook.body),
                 ms=_ms(signal.took),
                 detail=webhook.unparsed[:MAX_DETAIL],
+                held_back=held_back or None,
             )
 
     def _repeated(self, signal: Repeated) -> None:
         webhook = signal.webhook
         self._series.webhooks(webhook.source, "duplicate").inc()
         self._series.ack_seconds(webhook.source).observe(signal.took.total_seconds())
-        self._log.info(
-            "duplicate",
-            source=webhook.source,
-            webhook=signal.first,
-            request_id=webhook.request_id or None,
-            ms=_ms(signal.took),
-        )
+        held_back = self._limiter.admit("duplicate")
+        if held_back is not None:
+            self._log.info(
+                "duplicate",
+                source=webhook.source,
+                webhook=signal.first,
+                request_id=webhook.request_id or None,
+                ms=_ms(signal.took),
+                held_back=held_back or None,
+            )
 
     def _refused(self, signal: Refused) -> None:
         self._series.webhooks(signal.source, signal.refusal.value).inc()
-        held_back = self._refusals.admit(signal.refusal)
+        held_back = self._limiter.admit(signal.refusal)
         if held_back is None:
             return
         # the internet tries doors all day; a sender with the right token that is turned away loses webhooks
@@ -151,6 +161,16 @@ class Observer:
             detail=signal.detail[:MAX_DETAIL] or None,
             held_back=held_back or None,
         )
+
+    def _evicted(self, signal: Evicted) -> None:
+        self._series.connections_evicted.inc()
+        held_back = self._limiter.admit("evicted")
+        if held_back is not None:
+            self._log.warning("connection evicted", after_ms=_ms(signal.after), held_back=held_back or None)
+
+    def _blocked(self, signal: Blocked) -> None:
+        self._series.loop_blocked_seconds.observe(signal.late.total_seconds())
+        self._log.warning("event loop blocked", ms=_ms(signal.late))
 
     def _attempted(self, signal: Attempted) -> None:
         delivery, outcome, series = signal.delivery, signal.outcome, self._series

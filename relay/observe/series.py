@@ -9,6 +9,7 @@ import relay
 
 ACK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 5)  # amoCRM waits 2 s
 ATTEMPT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60)
+BLOCKED_SECONDS = (0.5, 1, 2, 5, 10)  # from 0.25 on
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5)
 LAG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 10_800, 43_200, 86_400, 172_800, 259_200)  # to 3 d
 
@@ -56,6 +57,13 @@ class Series:
         self.commit_seconds = Histogram(
             "relay_store_commit_seconds", "How long one commit took.", buckets=COMMIT_SECONDS, registry=registry
         )
+        self.connections_evicted = Counter(
+            "relay_connections_evicted_total", "Connections closed because there were too many.", registry=registry
+        )
+        self.loop_blocked_seconds = Histogram(
+            "relay_loop_blocked_seconds", "How long the event loop was held up, when it was for too long.",
+            buckets=BLOCKED_SECONDS, registry=registry,
+        )  # fmt: skip
         self.reload_successful = Gauge(
             "relay_config_last_reload_successful", "1 if the last reload was taken, 0 if refused.", registry=registry
         )

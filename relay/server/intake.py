@@ -5,13 +5,17 @@ and after a hundred of them it stops sending.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain, islice, repeat
+from secrets import token_hex
 from time import perf_counter
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from relay.amocrm import events, form
 from relay.amocrm.dated import dated
@@ -20,16 +24,18 @@ from relay.errors import StoreError, Unreadable
 from relay.model import Delivery, Event, Routed, Secret, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.owe import owe
-from relay.server.keeper import Keeper
+from relay.server.body import Incomplete, TooLarge, read_body
+from relay.server.keeper import PATIENCE, Keeper
+from relay.server.memory import LARGE, PER_EVENT, Full, Memory, Place
 from relay.signals import Emit, Kept, Noticed, Refusal, Refused, Repeated
 from relay.store.contract import Duplicate
 
-BODY_TIMEOUT = 10.0  # seconds for the body to arrive; aiohttp has no such limit of its own
 RETRY_AFTER = "5"
 REPEATS = timedelta(hours=3)  # amoCRM repeats what it had no answer to for up to 95 minutes
 MAX_REQUEST_ID = 100
 
-_NO_SUCH_SOURCE = Source(name="-", tokens=(Secret("an unknown source takes as long as a wrong token"),))
+_NOT_A_TOKEN = Secret(token_hex())
+_NO_SUCH_SOURCE = Source(name="-", tokens=())
 
 
 class _Refuse(Exception):
@@ -43,7 +49,10 @@ class _Refuse(Exception):
 
 
 class Intake:
-    """Takes webhooks by the configuration that `config()` returns at that moment."""
+    """Takes webhooks by the configuration that `config()` returns at that moment.
+
+    A body has `body_timeout` seconds to arrive, and must find room in `space`.
+    """
 
     def __init__(
         self,
@@ -55,6 +64,8 @@ class Intake:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         max_body: int,
+        body_timeout: float,
+        memory: Memory,
     ) -> None:
         self._config = config
         self._keeper = keeper
@@ -63,10 +74,13 @@ class Intake:
         self._clock = clock
         self._new_id = new_id
         self._max_body = max_body
+        self._body_timeout = body_timeout
+        self._memory = memory
+        self._large = asyncio.Lock()
 
     def app(self) -> web.Application:
         """The aiohttp application: one path, and 404 for every other."""
-        app = web.Application(client_max_size=self._max_body)
+        app = web.Application(middlewares=[_plainly])
         app.router.add_route("*", "/hooks/{source}/{token}", self._answer)
         app.router.add_route("*", "/{path:.*}", _nothing_here)
         app.on_response_prepare.append(_without_banner)
@@ -93,17 +107,19 @@ class Intake:
 
     async def _take(self, request: web.Request, start: float) -> web.Response:
         source = _authorized(self._config(), request.match_info["source"], request.match_info["token"])
-        webhook = Webhook(
-            id=self._new_id(),
-            source=source.name,
-            received_at=_whole_milliseconds(self._clock()),
-            body=await self._body(request, source),
-            content_type=request.headers.get("content-type", ""),
-            request_id=request.headers.get("x-amocrm-requestid", "")[:MAX_REQUEST_ID],
-        )
-        webhook, routed = self._understand(webhook, self._config())  # a reload may have come before the body
-        _demand_account(source, routed)
-        kept = await self._keep(webhook, routed, _window(source, [each.event for each in routed]))
+        with self._room(source) as place:
+            webhook = Webhook(
+                id=self._new_id(),
+                source=source.name,
+                received_at=_whole_milliseconds(self._clock()),
+                body=await self._body(request, source, place),
+                content_type=_text(request.headers.get("content-type", "")),
+                request_id=_text(request.headers.get("x-amocrm-requestid", ""))[:MAX_REQUEST_ID],
+            )
+            async with self._turn(webhook):
+                webhook, routed = await self._understand(webhook, place)
+                _demand_account(source, routed)
+                kept = await self._keep(webhook, routed, _window(source, [each.event for each in routed]), place)
         if isinstance(kept, Duplicate):
             took = timedelta(seconds=perf_counter() - start)
             self._emit(Repeated(webhook=webhook, first=kept.webhook, took=took))
@@ -120,18 +136,51 @@ class Intake:
         )
         return _accepted(webhook, len(routed), deliveries)
 
-    async def _body(self, request: web.Request, source: Source) -> bytes:
+    @contextmanager
+    def _room(self, source: Source) -> Iterator[Place]:
         try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge:
+            with self._memory.place() as place:
+                yield place
+        except Full:
+            detail = "too many webhooks, or too large ones, at once"
+            raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=source.name) from None
+
+    async def _body(self, request: web.Request, source: Source, place: Place) -> bytes:
+        try:
+            return await read_body(request, place, most=self._max_body, within=self._body_timeout)
+        except TooLarge:
             detail = f"the body is larger than --max-body, {self._max_body} bytes"
             raise _Refuse(413, Refusal.TOO_LARGE, detail, source=source.name) from None
-        except (OSError, web.PayloadAccessError, EOFError) as error:  # TimeoutError is an OSError
-            detail = f"the body did not arrive: {error or type(error).__name__}"
-            raise _Refuse(408, Refusal.INCOMPLETE, detail, source=source.name) from None
+        except Incomplete as error:
+            raise _Refuse(408, Refusal.INCOMPLETE, str(error), source=source.name) from None
 
-    def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
+    @asynccontextmanager
+    async def _turn(self, webhook: Webhook) -> AsyncIterator[None]:
+        """Large ones one at a time, for others wait behind them; raises Full if it does not come soon."""
+        if len(webhook.body) <= LARGE:
+            yield
+            return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._large.acquire()
+        except TimeoutError:
+            raise Full from None
+        try:
+            yield
+        finally:
+            self._large.release()
+
+    async def _understand(self, webhook: Webhook, place: Place) -> tuple[Webhook, list[Routed]]:
+        """`_events`; of a large body beside the event loop, which has others to answer."""
+        config = self._config()  # a reload may have come before the body
+        if len(webhook.body) <= LARGE:
+            webhook, routed = self._events(webhook, config)
+        else:
+            webhook, routed = await asyncio.to_thread(self._events, webhook, config)
+        place.take(PER_EVENT * len(routed))
+        return webhook, routed
+
+    def _events(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
         """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
         try:
             return webhook, [owe(event, config, lease=self._dispatcher.lease) for event in self._read(webhook)]
@@ -147,18 +196,22 @@ class Intake:
         return events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=self._new_id)
 
     async def _keep(
-        self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None
+        self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None, place: Place
     ) -> list[Delivery] | Duplicate:
         try:
-            return await self._keeper.keep(webhook, routed, window)
+            return await self._keeper.keep(webhook, routed, window, place)
         except StoreError as error:
             raise _Refuse(503, Refusal.UNAVAILABLE, str(error), source=webhook.source) from None
 
 
 def _authorized(config: Config, name: str, token: str) -> Source:
-    """The source, if it is one and the token is one of its own; known or not, this takes the same time."""
+    """The source, if it is one and the token is one of its own.
+
+    Known or not, and however many tokens it has, this takes the same time: as many are compared for every source.
+    """
     source = config.sources.get(name, _NO_SUCH_SOURCE)
-    right = [secret.matches(token) for secret in source.tokens]  # each of them, whichever fits
+    most = max(len(each.tokens) for each in config.sources.values())
+    right = [secret.matches(token) for secret in islice(chain(source.tokens, repeat(_NOT_A_TOKEN)), most)]
     if source is _NO_SUCH_SOURCE or not any(right):
         raise _Refuse(404, Refusal.UNAUTHORIZED, "no such source, or a wrong token")
     return source
@@ -204,8 +257,22 @@ async def _nothing_here(_request: web.Request) -> web.Response:
     return web.json_response({"error": "not found"}, status=404)
 
 
+@web.middleware
+async def _plainly(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What aiohttp would answer by itself, in words that tell what it is."""
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        return await _nothing_here(request)
+
+
 async def _without_banner(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.pop("Server", None)
+
+
+def _text(header: str) -> str:
+    """A header as text that can be kept, whatever bytes it is of."""
+    return header.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _whole_milliseconds(at: datetime) -> datetime:

@@ -1,7 +1,7 @@
 """Webhook -> kept, soon or late: what the store cannot take at once waits here, and is tried until it is on disk.
 
 It is tried on after its 503 went out: amoCRM may never send it again, and if it does, the store knows the repeat.
-What waits is in memory alone, bounded, and nobody was told 200 for it.
+What waits is in memory alone, within its bounds, and nobody was told 200 for it.
 """
 
 import asyncio
@@ -14,14 +14,13 @@ from typing import TypeAlias
 
 from relay.errors import StoreBusy, StoreError
 from relay.model import Delivery, Routed, Webhook
+from relay.server.memory import Place
 from relay.signals import Emit, Noticed
 from relay.store.contract import Duplicate, Store
 
 PATIENCE = 1.5  # seconds; amoCRM waits 2 for the answer
 AGAIN = 0.1  # seconds before the store is asked again
 MOST_AT_ONCE = 64  # webhooks, once it can take some again
-MOST_WEBHOOKS = 10_000
-MOST_BYTES = 64 * 1024 * 1024
 
 Answer: TypeAlias = list[Delivery] | Duplicate
 
@@ -44,8 +43,6 @@ class Keeper:
         self._store = store
         self._admit = admit
         self._emit = emit
-        self._number = 0  # on their way, here or in the store's own queue
-        self._bytes = 0
         self._waiting: dict[str, _Wanted] = {}
         self._trouble = ""  # what the store says of those that wait
         self._insisting: asyncio.Task[None] | None = None
@@ -53,14 +50,11 @@ class Keeper:
         self._late = 0
         self._recovered = 0
 
-    async def keep(self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None) -> Answer:
-        """Once it is on disk. A StoreError if it is not after `PATIENCE`, but then it may be yet."""
-        if self._number and (self._number >= MOST_WEBHOOKS or self._bytes + len(webhook.body) > MOST_BYTES):
-            raise StoreBusy("too many webhooks wait for the store already")
+    async def keep(self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None, place: Place) -> Answer:
+        """Once it is on disk. A StoreError if it is not after `PATIENCE`: it keeps its `place`, and may be yet."""
         kept: Future[Answer | StoreError] = asyncio.get_running_loop().create_future()
         wanted = _Wanted(webhook=webhook, routed=routed, window=window, kept=kept)
-        self._number += 1
-        self._bytes += len(webhook.body)
+        place.commit = kept
         if self._waiting:
             self._wait(wanted)  # behind those that came before
         else:
@@ -125,8 +119,6 @@ class Keeper:
 
     def _part_with(self, wanted: _Wanted, *, recovered: bool) -> None:
         self._waiting.pop(wanted.webhook.id, None)
-        self._number -= 1
-        self._bytes -= len(wanted.webhook.body)
         self._late -= wanted.late
         self._recovered += recovered
         if self._recovered and not self._late:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,8 +12,8 @@ from prometheus_client import generate_latest
 
 import relay
 from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
-from relay.observe.observer import REFUSALS_PER_SECOND
-from relay.signals import Committed, InUse, Noticed, Purged, Refusal, Reloaded, Repeated, Signal
+from relay.observe.observer import LINES_PER_SECOND
+from relay.signals import Blocked, Committed, Evicted, InUse, Noticed, Purged, Refusal, Reloaded, Repeated, Signal
 from tests.observe.conftest import MS, NOON, Observed, attempted, event, kept, refused
 
 LATER = NOON + timedelta(minutes=5)
@@ -119,15 +120,15 @@ def test_the_build_tells_its_version(observed: Observed) -> None:
     assert observed.value("relay_build_info", version=relay.__version__) == 1
 
 
-def test_ten_thousand_words_make_one_series(observed: Observed) -> None:
+def test_a_hundred_thousand_words_make_one_series(observed: Observed) -> None:
     observed.emit(kept(event("leads", "add")))
     observed.emit(kept(event("invented", "add"), event("leads", "invented"), event("invented", "invented")))
     before = len(observed.samples())
-    for number in range(10_000):
+    for number in range(33_000):
         word = f"invented-{number}"
         observed.emit(kept(event(word, "add"), event("leads", word), event(word, word)))
     assert len(observed.samples()) == before
-    assert observed.value("relay_events_total", source="crm", entity="other", action="add", routed="no") == 10_001
+    assert observed.value("relay_events_total", source="crm", entity="other", action="add", routed="no") == 33_001
 
 
 def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
@@ -144,6 +145,8 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
         "relay_attempt_seconds",
         "relay_delivery_lag_seconds",
         "relay_store_commit_seconds",
+        "relay_connections_evicted_total",
+        "relay_loop_blocked_seconds",
         "relay_config_last_reload_successful",
         "relay_config_last_reload_timestamp_seconds",
         "relay_build_info",
@@ -168,6 +171,8 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
             Repeated(webhook=kept().webhook, first="w-0", took=1400 * MS),
             "info  duplicate source=crm webhook=w-0 request_id=r-1 ms=1400.0",
         ),
+        (Evicted(after=1400 * MS), "warn  connection evicted after_ms=1400.0"),
+        (Blocked(late=300 * MS), "warn  event loop blocked ms=300.0"),
         (
             Purged(counts={"delivered": 7, "unparsed": 1}, took=1400 * MS),
             "info  purged delivered=7 unparsed=1 ms=1400.0",
@@ -248,13 +253,43 @@ def test_a_detail_is_cut_at_500_characters() -> None:
 def test_a_storm_of_refusals_is_counted_in_full_and_logged_in_part(observed: Observed) -> None:
     for _ in range(1_000):
         observed.emit(refused())
-    assert len(observed.lines()) == REFUSALS_PER_SECOND
+    assert len(observed.lines()) == LINES_PER_SECOND
     assert observed.value("relay_webhooks_total", source="-", outcome="unauthorized") == 1_000
     observed.clock.now += 1
     observed.emit(refused())
     assert observed.lines()[-1].endswith(" held_back=990")
     observed.emit(refused())
     assert "held_back" not in observed.lines()[-1]
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        refused(Refusal.INCOMPLETE, source="crm"),
+        kept(unparsed="empty body"),
+        Repeated(webhook=kept().webhook, first="w-0", took=MS),
+        Evicted(after=MS),
+    ],
+    ids=lambda signal: type(signal).__name__,
+)
+def test_of_what_strangers_can_cause_there_are_ten_lines_a_second_and_a_count_of_the_others(
+    signal: Signal, observed: Observed
+) -> None:
+    for _ in range(1_000):
+        observed.emit(signal)
+    assert len(observed.lines()) == LINES_PER_SECOND
+    observed.clock.now += 1
+    observed.emit(signal)
+    assert observed.lines()[-1].endswith(f" held_back={1_000 - LINES_PER_SECOND}")
+
+
+def test_evictions_are_counted_and_blocks_are_measured(observed: Observed) -> None:
+    assert observed.value("relay_connections_evicted_total") == 0
+    observed.emit(Evicted(after=MS))
+    assert observed.value("relay_connections_evicted_total") == 1
+    observed.emit(Blocked(late=700 * MS))
+    assert observed.value("relay_loop_blocked_seconds_bucket", le="0.5") == 0
+    assert observed.value("relay_loop_blocked_seconds_sum") == pytest.approx(0.7)
 
 
 def test_one_kind_of_refusal_does_not_hide_another(observed: Observed) -> None:
@@ -279,11 +314,12 @@ def hostile(kind: int, text: str) -> Signal:
         attempted(Reason.REQUEST, Dead(text), detail=text),
         Reloaded(file=text, problems=[text, text]),
         Noticed(level="warning", text=text, fields={"error": text, "event": text, "path": Exception(text)}),
+        Repeated(webhook=replace(kept().webhook, request_id=text), first=text, took=MS),
     ]
     return signals[kind]
 
 
-@given(kind=st.integers(0, 4), text=texts)
+@given(kind=st.integers(0, 5), text=texts)
 def test_a_text_line_neither_ends_early_nor_colours_a_terminal(kind: int, text: str) -> None:
     observed = Observed()
     observed.emit(hostile(kind, text))
@@ -292,7 +328,7 @@ def test_a_text_line_neither_ends_early_nor_colours_a_terminal(kind: int, text: 
     assert written[:-1].isprintable()
 
 
-@given(kind=st.integers(0, 4), text=texts)
+@given(kind=st.integers(0, 5), text=texts)
 def test_a_json_line_is_ascii_and_reads_back(kind: int, text: str) -> None:
     observed = Observed("json")
     observed.emit(hostile(kind, text))
@@ -308,6 +344,8 @@ def test_a_json_line_is_ascii_and_reads_back(kind: int, text: str) -> None:
             assert (fields["why"], fields.get("detail", "")) == (text, text)
         case 3:
             assert (fields["file"], fields["problems"]) == (text, [text, text])
+        case 5:
+            assert (fields["webhook"], fields.get("request_id", "")) == (text, text)
         case _:
             assert (fields["message"], fields["error"], fields["event"]) == (text, text, text)
 

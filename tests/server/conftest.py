@@ -16,6 +16,8 @@ from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, Settings, running, url
 from relay.model import Webhook
+from relay.server.limits import Limits
+from relay.server.memory import Memory
 from relay.signals import Committed, Refused, Signal
 from relay.store.contract import Filter
 from tests.e2e.targets import Targets, listening, well
@@ -65,6 +67,11 @@ class Scene:
     targets: Targets
     session: aiohttp.ClientSession
 
+    @property
+    def memory(self) -> Memory:
+        """For the webhooks that are on their way to the disk."""
+        return self.relay.memory
+
     def hook(self, source: str = "crm", token: str = TOKEN) -> str:
         """Where webhooks are posted to."""
         return f"{url(self.relay.listening)}/hooks/{source}/{token}"
@@ -113,7 +120,13 @@ class Answer:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+def limits() -> Limits:
+    """A test that needs others has a parameter of this name."""
+    return Limits()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, limits: Limits) -> AsyncIterator[Scene]:
     facts = Facts()
     facts.gate.set()
     async with listening(bot=well, dwh=well) as targets:
@@ -126,6 +139,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             listen=("127.0.0.1", 0),
             admin=("127.0.0.1", 0),
             max_body=MAX_BODY,
+            limits=limits,
         )
         starting = running(settings, emit=facts, registry=CollectorRegistry())
         async with starting as relay, aiohttp.ClientSession() as session:

@@ -7,6 +7,7 @@ import pytest
 
 from relay.amocrm import events
 from relay.daemon import url
+from relay.model import Secret
 from relay.signals import Kept
 from tests.e2e.processes import until
 from tests.server.conftest import FORM, LEAD, MAX_BODY, OTHER_TOKEN, TOKEN, WON, Answer, Scene, form
@@ -85,6 +86,30 @@ async def test_what_amocrm_says_of_the_request_is_kept(scene: Scene) -> None:
     )
 
 
+@pytest.mark.parametrize("name", [b"Content-Type", b"X-Amocrm-Requestid"])
+async def test_a_header_that_is_no_text_costs_no_webhook(name: bytes, scene: Scene) -> None:
+    body = form(LEAD)
+    head = await scene.raw(name + b": \xff\xfe;\r\n", b"Content-Length: %d\r\n\r\n" % len(body), body)
+    assert head.startswith(b"HTTP/1.1 200 ")
+    await until(lambda: scene.targets.accepted("bot") == ["m1"])
+
+
+async def test_equal_work_is_done_for_every_source_and_for_none(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    matches = Secret.matches
+
+    def counted(secret: Secret, text: str) -> bool:
+        compared[-1] += 1
+        return matches(secret, text)
+
+    monkeypatch.setattr(Secret, "matches", counted)
+    asked = [("crm", TOKEN), ("crm", OTHER_TOKEN), ("crm", "wrong"), ("shop", TOKEN), ("shop", "wrong"), ("no", TOKEN)]
+    for source, token in asked:
+        compared.append(0)
+        await scene.post(form(LEAD), source=source, token=token)
+    assert compared == [2] * len(asked), "as many as the source with the most tokens has"
+
+
 # ---- 200, unparsed
 
 
@@ -155,6 +180,15 @@ async def test_other_paths_are_not_found(path: str, scene: Scene) -> None:
         assert await Answer.of(response) == Answer(status=404, body={"error": "not found"}, headers=response.headers)
 
 
+@pytest.mark.parametrize("asked", [b"CONNECT relay:443", b"OPTIONS *", b"GET http://other/hooks"])
+async def test_what_has_no_path_is_not_found_in_the_same_words(asked: bytes, scene: Scene) -> None:
+    async with scene.connected() as (reader, writer):
+        writer.write(asked + b" HTTP/1.1\r\nHost: relay\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 404 ")
+        assert await reader.readexactly(22) == b'{"error": "not found"}'
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("token", [TOKEN, "wrong"])
 async def test_only_post_is_allowed_whoever_asks(method: str, token: str, scene: Scene) -> None:
@@ -193,6 +227,11 @@ async def test_a_larger_body_is_refused(scene: Scene) -> None:
     assert str(MAX_BODY) in answer.body["error"]
     assert scene.facts.refusals() == [("crm", "too_large")]
     assert not await scene.kept()
+
+
+async def test_a_body_that_is_said_to_be_larger_is_refused_before_it_comes(scene: Scene) -> None:
+    head = await scene.raw(b"Content-Length: 99999999999\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
 
 
 async def test_a_larger_body_of_unsaid_length_is_refused(scene: Scene) -> None:

@@ -1,10 +1,13 @@
 """The public listener when the store cannot commit or clients leave: no false 200, nothing lost, nothing twice."""
 
 import asyncio
+import socket
+import struct
 
 import pytest
 
-from relay.server import intake
+from relay.server.limits import Limits
+from relay.store.contract import Filter
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, MAX_BODY, TOKEN, WON, Scene, form
 
@@ -39,22 +42,36 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing(sce
     assert not await scene.kept()
 
 
-async def test_a_body_that_does_not_go_on_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "BODY_TIMEOUT", 0.1)
+@pytest.mark.parametrize("limits", [Limits(body=0.1)])
+async def test_a_body_that_does_not_go_on_is_given_up(limits: Limits, scene: Scene) -> None:
     head = await scene.raw(b"Content-Length: 500\r\n\r\n", form(LEAD))
     assert head.startswith(b"HTTP/1.1 408 ")
     assert scene.facts.refusals() == [("crm", "incomplete")]
     assert not await scene.kept()
 
 
-async def test_a_webhook_whose_client_did_not_wait_for_the_answer_is_delivered(scene: Scene) -> None:
-    body = form(LEAD)
-    async with scene.connected() as (_, writer):
-        head = f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
-        await writer.drain()
-    await until(lambda: scene.targets.accepted("bot") == ["m1"])
-    assert [each.body for each in await scene.kept()] == [body]
+@pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
+async def test_what_was_kept_is_delivered_whether_the_client_waited_for_the_answer_or_not(
+    reset: bool, scene: Scene
+) -> None:
+    sent = {f"m{number}": form(LEAD | {"name": f"m{number}"}) for number in range(200)}
+    for body in sent.values():
+        async with scene.connected() as (_, writer):
+            head = f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            if reset:
+                linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    await scene.post(form(WON | {"name": "last"}))
+    store = scene.relay.store
+    await until(lambda: "last" in scene.targets.accepted("dwh"))
+    kept = await store.find(Filter(target="bot"), limit=1000)
+    await until(lambda: len(scene.targets.accepted("bot")) == len(kept))
+    assert reset or sorted(scene.targets.accepted("bot")) == sorted([*sent, "last"])
+    assert len(kept) > 100, "or this has shown nothing"
+
+
+# ---- bodies that are too much together
 
 
 # ---- what is never said
@@ -101,3 +118,65 @@ async def test_no_answer_and_no_signal_has_the_token(scene: Scene) -> None:
     assert TOKEN not in repr(scene.facts.signals)
     said = [await scene.post(form(LEAD), token="a-mistake"), scene.facts.signals[-1]]
     assert "a-mistake" not in repr(said)
+
+
+SMALL = Limits(memory=30_000)
+
+
+@pytest.mark.parametrize("limits", [SMALL])
+async def test_bodies_that_are_too_much_together_are_refused_and_there_is_room_again(
+    limits: Limits, scene: Scene
+) -> None:
+    body = b"x" * 12_000
+    async with scene.connected() as (_, one), scene.connected() as (_, other):
+        for writer in (one, other):
+            writer.write(f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: 12001\r\n\r\n".encode())
+            writer.write(body)
+        await until(lambda: scene.memory.taken > 30_000)
+        answer = await scene.post(form(LEAD))
+        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        assert scene.facts.refusals() == [("crm", "unavailable")]
+    await until(lambda: scene.memory.taken == 0)
+    for _ in range(5):
+        assert (await scene.post(body)).status == 200
+    assert scene.memory.taken == 0
+
+
+async def test_a_body_that_waits_for_its_commit_takes_room_after_its_answer_too(scene: Scene) -> None:
+    scene.facts.gate.clear()
+    stuck = asyncio.create_task(scene.relay.store.probe())
+    large = b"x" * 12_000
+    assert [(await scene.post(large)).status for _ in range(2)] == [503, 503]
+    assert scene.memory.taken > 24_000
+    scene.facts.gate.set()
+    await stuck
+    await until(lambda: scene.memory.taken == 0)
+    assert len(await scene.kept()) == 2
+
+
+# ---- bodies that end too early
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nleads\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nlea",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nleads\r\n0\r\n",
+        b"Content-Length: 6\r\n\r\nleads",
+    ],
+    ids=["between chunks", "in a chunk", "before the last line", "before its length"],
+)
+@pytest.mark.parametrize("limits", [Limits(body=0.1)])
+@pytest.mark.parametrize("leaves", [True, False], ids=["left", "waits"])
+async def test_a_body_that_ends_too_early_is_counted_and_neither_kept_nor_acknowledged(
+    piece: bytes, leaves: bool, limits: Limits, scene: Scene
+) -> None:
+    async with scene.connected() as (reader, writer):
+        writer.write(f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\n".encode() + piece)
+        if leaves:
+            writer.write_eof()
+        answer = await reader.read()
+    assert not answer or answer.startswith(b"HTTP/1.1 408 ")
+    await until(lambda: scene.facts.refusals() == [("crm", "incomplete")])
+    assert not await scene.kept()

@@ -8,8 +8,9 @@ from datetime import timedelta
 import apsw
 import pytest
 
-from relay.server import keeper
 from relay.server.keeper import Keeper
+from relay.server.limits import Limits
+from relay.server.memory import BESIDES, PER_EVENT
 from relay.signals import Kept, Noticed
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, Answer, Scene, form
@@ -56,7 +57,7 @@ async def posted(scene: Scene, *names: str) -> list["asyncio.Task[Answer]"]:
     tasks = []
     for number, name in enumerate(names, 1):
         tasks.append(asyncio.create_task(scene.post(form(LEAD | {"name": name}))))
-        await until(lambda number=number: keeper_of(scene)._number == number)  # type: ignore[misc]
+        await until(lambda number=number: scene.memory.taken > number * (BESIDES + PER_EVENT))
     return tasks
 
 
@@ -109,30 +110,24 @@ async def test_what_waits_is_kept_in_the_order_of_arrival(scene: Scene) -> None:
     assert [id_ for (id_,) in stored] == [each.body["webhook"] for each in answers]
 
 
-@pytest.mark.parametrize(("bound", "value"), [("MOST_WEBHOOKS", 2), ("MOST_BYTES", 2 * len(form(LEAD)))])
-async def test_what_would_be_too_much_to_hold_is_503_at_once(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
-) -> None:
-    monkeypatch.setattr(keeper, bound, value)
+@pytest.mark.parametrize("limits", [Limits(memory=20_000)])
+async def test_what_would_be_too_much_to_hold_is_503_at_once(scene: Scene, limits: Limits) -> None:
     async with locked(scene) as door:
         posts = await posted(scene, "m1", "m2")
         answer = await scene.post(form(LEAD))
-        assert (answer.status, "too many webhooks wait" in answer.body["error"]) == (503, True)
+        assert (answer.status, "too many" in answer.body["error"]) == (503, True)
         door.open()
         assert [(await post).status for post in posts] == [200, 200]
-    assert (keeper_of(scene)._number, keeper_of(scene)._bytes) == (0, 0)
+    await until(lambda: scene.memory.taken == 0)
     assert (await scene.post(form(LEAD))).status == 200
 
 
-async def test_a_commit_that_hangs_counts_among_what_waits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "MOST_WEBHOOKS", 1)
-    scene.facts.gate.clear()
-    stuck = asyncio.create_task(scene.relay.store.probe())
-    [post] = await posted(scene, "m1")
-    assert (await scene.post(form(LEAD))).status == 503
-    scene.facts.gate.set()
-    await stuck
-    assert (await post).status == 200
+async def test_what_waits_after_its_503_takes_memory_until_it_is_kept(scene: Scene) -> None:
+    async with locked(scene) as door:
+        assert (await scene.post(form(LEAD))).status == 503
+        assert scene.memory.taken > len(form(LEAD))
+        door.open()
+        await until(lambda: scene.memory.taken == 0)
 
 
 async def test_at_the_end_what_waits_is_tried_once_more(scene: Scene) -> None:

@@ -12,6 +12,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from relay.server.limits import Limits
 from relay.server.listen import SETTLE, Listener, listen
 
 LONG = 5.0  # seconds, within which a test is over if nobody waits without need
@@ -54,7 +55,7 @@ async def serving(ours: socket.socket, *, drain: float = LONG, grace: float = LO
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
     app.on_shutdown.append(note)
-    listener = await listen(app, ours.dup(), drain=drain, grace=grace)
+    listener = await listen(app, ours.dup(), limits=Limits(), drain=drain, grace=grace, emit=lambda _signal: None)
     try:
         yield listener
     finally:

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, Settings, running
 from relay.errors import Misconfigured
-from relay.server import listen as listen_module
+from relay.server.limits import Limits
 from relay.server.listen import listen
 from relay.tls import Certificate
 from tests.e2e.processes import until
@@ -28,6 +28,8 @@ sources: {crm: {token: 5b1f0c9e7a3d48268e4f}}
 targets: {bot: {url: "http://127.0.0.1:9/"}}
 routes: [{name: all, match: {}, to: bot}]
 """
+
+LIMITS = Limits()
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -44,7 +46,7 @@ def pair(tmp_path: Path) -> Pair:
 
 
 @asynccontextmanager
-async def serving(certificate: Certificate) -> AsyncIterator[int]:
+async def serving(certificate: Certificate, limits: Limits = LIMITS) -> AsyncIterator[int]:
     """The port of a listener that says hello."""
 
     async def answer(_request: web.Request) -> web.Response:
@@ -53,7 +55,9 @@ async def serving(certificate: Certificate) -> AsyncIterator[int]:
     app = web.Application()
     app.router.add_get("/", answer)
     on = socket.create_server(("127.0.0.1", 0))
-    listener = await listen(app, on, drain=0.0, grace=0.0, tls=certificate.context)
+    listener = await listen(
+        app, on, limits=limits, drain=0.0, grace=0.0, emit=lambda _signal: None, tls=certificate.context
+    )
     try:
         yield listener.address[1]
     finally:
@@ -121,11 +125,9 @@ def test_tls_before_1_2_is_refused(run: Run, pair: Pair) -> None:
     run(scene())
 
 
-def test_who_does_not_shake_hands_is_cut_off(run: Run, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listen_module, "HANDSHAKE_TIMEOUT", 0.1)
-
+def test_who_does_not_shake_hands_is_cut_off(run: Run, pair: Pair) -> None:
     async def scene() -> None:
-        async with serving(Certificate(*pair.files)) as port, asyncio.timeout(5):
+        async with serving(Certificate(*pair.files), Limits(handshake=0.1)) as port, asyncio.timeout(5):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             assert await reader.read() == b""
             writer.close()

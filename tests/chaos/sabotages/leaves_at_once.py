@@ -6,7 +6,7 @@ from relay.server.listen import Listener
 
 async def close_at_once(listener: Listener) -> None:
     """No draining, no last answer."""
-    listener.server.close()
+    listener.door.close()
     await listener.runner.cleanup()
 
 

@@ -1,0 +1,42 @@
+"""A request -> its body as it came, in time, within its limit, and only if there is memory for it."""
+
+import asyncio
+
+from aiohttp import web
+
+from relay.server.memory import BESIDES, Place
+
+
+class TooLarge(Exception):
+    """It is over the limit, or says that it will be."""
+
+
+class Incomplete(Exception):
+    """It did not arrive; the text says why."""
+
+
+async def read_body(request: web.Request, place: Place, *, most: int, within: float) -> bytes:
+    """At most so many bytes, within so many seconds; takes its room in `place`.
+
+    Raises TooLarge, Incomplete, or Full.
+    """
+    try:
+        async with asyncio.timeout(within):  # aiohttp has no such limit of its own
+            return await _read(request, place, most)
+    except TimeoutError:
+        raise Incomplete(f"the body did not arrive within {within:g} s") from None
+    except (OSError, web.PayloadAccessError, EOFError) as error:
+        raise Incomplete(f"the body did not arrive: {type(error).__name__}") from None
+
+
+async def _read(request: web.Request, place: Place, most: int) -> bytes:
+    if (request.content_length or 0) > most:
+        raise TooLarge
+    place.take(BESIDES)
+    body = bytearray()
+    async for piece in request.content.iter_any():
+        place.take(len(piece))
+        body += piece
+        if len(body) > most:
+            raise TooLarge
+    return bytes(body)

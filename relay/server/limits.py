@@ -1,0 +1,59 @@
+"""The machine's limits -> ours: how many connections there may be, for how long, and how much may come in at once."""
+
+import resource
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from relay.errors import Misconfigured
+from relay.model import Target
+
+LEAST_FILES = 1024  # open files a relay can work with
+MOST_FILES = 1 << 20  # of what is unlimited, for no system takes that literally
+RESERVED_FILES = 200  # for the store, the private listener, the log, and what is accepted before another is closed
+MOST_CONNECTIONS = 1000  # each may cost some 50 KB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Of a listener. Times are in seconds; `memory` is in bytes, for all webhooks until they are kept."""
+
+    connections: int = (LEAST_FILES - RESERVED_FILES) // 2
+    handshake: float = 5.0  # for TLS to begin
+    idle: float = 10.0  # without a request; also for the headers of one to arrive
+    body: float = 10.0  # for a body to arrive; aiohttp has no such limit of its own
+    lingering: float = 1.0  # in which a body that nobody wants is read and thrown away
+    memory: int = 128 * 1024 * 1024
+
+    @classmethod
+    def within(cls, files: int, *, max_body: int) -> "Limits":
+        """Those of a public listener in a process that may have so many `files` open: half of them are for targets."""
+        half = (files - RESERVED_FILES) // 2
+        return cls(connections=min(half, MOST_CONNECTIONS), memory=max(cls().memory, 4 * max_body))
+
+
+def raise_files() -> int:
+    """How many files this process may have open, once that is as many as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else hard
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        most = MOST_FILES if soft == resource.RLIM_INFINITY else soft
+    else:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < LEAST_FILES:
+        raise Misconfigured(
+            f"only {most} files may be open at once, the relay needs {LEAST_FILES}:"
+            " raise the hard limit (LimitNOFILE of systemd, --ulimit nofile of docker, ulimit -Hn)"
+        )
+    return most
+
+
+def crowd(targets: Iterable[Target], *, files: int, limits: Limits) -> str | None:
+    """What to say if the attempts that may be under way at once, each a connection, could need more files; or None."""
+    attempts = sum(target.concurrency for target in targets)
+    left = files - RESERVED_FILES - limits.connections
+    if attempts <= left:
+        return None
+    return (
+        f"the targets' concurrency adds up to {attempts} connections, but only {left} files are left for them:"
+        " lower it, or raise the hard limit of open files (LimitNOFILE)"
+    )

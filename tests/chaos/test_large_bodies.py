@@ -1,0 +1,105 @@
+"""Hundreds of large webhooks at once: the relay's memory stays bounded, and small ones are taken beside them."""
+
+import asyncio
+from asyncio import StreamReader
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.chaos.conftest import Report
+from tests.chaos.sabotage import sabotaged
+from tests.chaos.scale import SCALE, scaled
+from tests.e2e.processes import RELAY, RelayProcess, running
+from tests.e2e.sender import body, lead
+
+ROUNDS = scaled(5)
+TOGETHER = 400
+SIZE = 1_048_000
+BOUND = 512  # MB
+EVERY = 0.1  # seconds, a small webhook
+PATIENCE = 40.0
+
+ROUTES = """\
+version: 1
+sources: {crm: {token: "${TOKEN}"}}
+targets: {well: {url: "http://127.0.0.1:9/"}}
+routes: [{name: all, match: {entity: contacts}, to: well}]
+"""
+LONG = body("leads[status][0]", lead(1, "x" * SIZE, 1))
+MANY = b"&".join(body(f"leads[status][{n}]", lead(n, "x" * 250, 1)) for n in range(1_200))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Statuses, of large and of small webhooks, and the most memory there was."""
+
+    large: Counter[int]
+    small: Counter[int]
+    peak: float
+
+    def __str__(self) -> str:
+        return f"large {dict(self.large)}, small beside them {dict(self.small)}; at most {self.peak:.0f} MB"
+
+
+async def flood(folder: Path, content: bytes, rounds: int, command: Sequence[str] = RELAY) -> Seen:
+    large: Counter[int] = Counter()
+    small: Counter[int] = Counter()
+    async with running(folder, ROUTES, command=command) as relay:
+        assert relay.process
+        process = psutil.Process(relay.process.pid)
+        peak = 0
+        for _ in range(rounds):
+            posting = asyncio.gather(*(post(relay, content) for _ in range(TOGETHER)))
+            while not posting.done():
+                small[await post(relay, body("leads[status][0]", lead(1, "small", 1)))] += 1
+                peak = max(peak, process.memory_info().rss)
+                await asyncio.wait([posting], timeout=EVERY)
+            large.update(await posting)
+        assert not relay.faults()
+    return Seen(large=large, small=small, peak=peak / 1e6)
+
+
+async def post(relay: RelayProcess, content: bytes) -> int:
+    """The answer's status; 0 if there was none."""
+    path = urlsplit(relay.hook).path
+    try:
+        async with asyncio.timeout(PATIENCE):
+            reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+            writer.write(f"POST {path} HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(content)}\r\n\r\n".encode())
+            writer.write(content)
+            try:
+                return await status(reader)
+            finally:
+                writer.transport.abort()
+    except (OSError, asyncio.IncompleteReadError):
+        return 0
+
+
+async def status(reader: StreamReader) -> int:
+    return int((await reader.readuntil(b"\r\n\r\n")).split()[1])
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("content", [LONG, MANY], ids=["one long field", "many events"])
+async def test_large_webhooks_together_take_no_more_memory_than_there_is(
+    content: bytes, tmp_path: Path, report: Report
+) -> None:
+    seen = await flood(tmp_path, content, ROUNDS)
+    report("large bodies", f"{ROUNDS} x {TOGETHER} of {len(content) / 1e6:.1f} MB at once: {seen}")
+    assert seen.peak < BOUND
+    assert seen.large.keys() <= {200, 503}
+    assert seen.large[200]
+    # at a small scale the machine may be doing anything else, and a commit take its time
+    assert seen.small[200] >= (1 if SCALE >= 1 else 0.7) * seen.small.total()
+
+
+@pytest.mark.timeout(300)
+async def test_a_relay_that_takes_all_there_is_is_found_guilty(tmp_path: Path, report: Report) -> None:
+    seen = await flood(tmp_path, LONG, 1, sabotaged("takes_all"))
+    report("sabotaged: takes all", str(seen))
+    assert seen.peak > BOUND

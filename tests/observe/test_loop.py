@@ -1,0 +1,34 @@
+"""A loop that is held up is told of, and one that is not is left alone."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import uvloop
+
+from relay.observe.loop import EVERY, TOO_LATE, watch
+from relay.signals import Blocked, Signal
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_whatever_holds_the_loop_up_is_told_with_how_long(run: Run) -> None:
+    told: list[Signal] = []
+
+    async def scene() -> None:
+        watching = asyncio.create_task(watch(told.append))
+        await asyncio.sleep(EVERY / 2)
+        time.sleep(EVERY + 2 * TOO_LATE)  # noqa: ASYNC251  nothing else holds a loop up
+        await asyncio.sleep(EVERY / 2)
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+    run(scene())
+    assert [type(each) for each in told] == [Blocked]
+    assert isinstance(told[0], Blocked)
+    assert told[0].late.total_seconds() > TOO_LATE

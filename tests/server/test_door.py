@@ -1,0 +1,300 @@
+"""How many a listener lets in, and for how long: who has nothing to answer for makes room, the oldest first."""
+
+import asyncio
+import socket
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from aiohttp import web
+
+from relay.server.limits import Limits
+from relay.server.listen import Listener, listen
+from relay.server.protocol import MAX_HEAD
+from relay.signals import Evicted, Signal
+from relay.tls import Certificate
+from tests.server.certificates import Pair
+
+LONG = 10.0  # seconds, within which a test is over if nobody waits without need
+SOON = 0.2
+
+HEAD = b"POST /%s HTTP/1.1\r\nHost: relay\r\n"
+REQUEST = HEAD + b"Content-Length: 5\r\n\r\nhello"
+UNFINISHED = {
+    "silent": b"",
+    "headers": HEAD % b"",
+    "body": HEAD % b"" + b"Content-Length: 5\r\n\r\nhel",
+    "chunks": HEAD % b"" + b"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n",
+}
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+Connection = tuple[StreamReader, StreamWriter]
+
+
+@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """The daemon's loop, and that of the tests."""
+
+    async def bounded(scene: Coroutine[Any, Any, None]) -> None:
+        async with asyncio.timeout(LONG):
+            await scene
+
+    return lambda scene: request.param(bounded(scene))
+
+
+@dataclass(kw_only=True)
+class House:
+    """A listener that takes a body and says hello; at /slow when it is `told`, and 404 at /nowhere."""
+
+    listener: Listener
+    told: asyncio.Event
+    signals: list[Signal]
+    connections: list[Connection] = field(default_factory=list)
+
+    async def enter(self, sent: bytes = b"") -> Connection:
+        """Connect and say that, and be let in."""
+        connection = await asyncio.open_connection(*self.listener.address)
+        self.connections.append(connection)
+        connection[1].write(sent)
+        await asyncio.sleep(0.05)
+        return connection
+
+    @property
+    def evicted(self) -> int:
+        return sum(isinstance(each, Evicted) for each in self.signals)
+
+
+@asynccontextmanager
+async def house(limits: Limits, *, certificate: Certificate | None = None) -> AsyncIterator[House]:
+    told = asyncio.Event()
+    signals: list[Signal] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        if request.path == "/slow":
+            await told.wait()
+        return web.Response(text="hello", status=404 if request.path == "/nowhere" else 200)
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", answer)
+    on = socket.create_server(("127.0.0.1", 0))
+    tls = certificate.context if certificate else None
+    listener = await listen(app, on, limits=limits, drain=0.0, grace=0.0, emit=signals.append, tls=tls)
+    there = House(listener=listener, told=told, signals=signals)
+    try:
+        yield there
+    finally:
+        for _, writer in there.connections:
+            writer.close()
+        await listener.close()
+
+
+async def status(connection: Connection) -> int | None:
+    """Of the answer; None if the connection is closed without any."""
+    try:
+        head = await connection[0].readuntil(b"\r\n\r\n")
+        await connection[0].readexactly(5)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    return int(head.split()[1])
+
+
+async def ask(connection: Connection, path: bytes = b"") -> int | None:
+    try:
+        connection[1].write(REQUEST % path)
+    except ConnectionError:
+        return None
+    return await status(connection)
+
+
+# ---- how many
+
+
+@pytest.mark.parametrize("sent", UNFINISHED.values(), ids=UNFINISHED)
+def test_the_oldest_that_has_brought_nothing_makes_room(sent: bytes, run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits(connections=3)) as there:
+            first, second, third = [await there.enter(sent) for _ in range(3)]
+            fourth = await there.enter()
+            assert await status(first) is None
+            assert await ask(fourth) == 200
+            fifth = await there.enter()
+            assert await status(second) is None
+            assert not third[0].at_eof()
+            assert await ask(fifth) == 200
+            assert there.evicted == 2
+
+    run(scene())
+
+
+def test_whose_answer_is_due_stays_however_old(run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits(connections=3)) as there:
+            first = await there.enter(REQUEST % b"slow")
+            second, third = [await there.enter() for _ in range(2)]
+            await there.enter()
+            assert await status(second) is None
+            there.told.set()
+            assert await status(first) == 200
+            assert await ask(third) == 200
+
+    run(scene())
+
+
+def test_when_everybody_waits_for_an_answer_who_comes_waits_outside(run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits(connections=3)) as there:
+            inside = [await there.enter(REQUEST % b"slow") for _ in range(3)]
+            late = await there.enter(REQUEST % b"")
+            await asyncio.sleep(SOON)
+            assert there.evicted == 0
+            there.told.set()
+            assert [await status(each) for each in (*inside, late)] == [200] * 4
+
+    run(scene())
+
+
+def test_who_brought_something_counts_as_one_that_has_just_come(run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits(connections=3)) as there:
+            first, second, _ = [await there.enter() for _ in range(3)]
+            assert await ask(first) == 200
+            await there.enter()
+            assert await status(second) is None
+            assert await ask(first) == 200
+
+    run(scene())
+
+
+def test_who_brought_what_nobody_wants_does_not(run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits(connections=3)) as there:
+            first, second, _ = [await there.enter() for _ in range(3)]
+            assert await ask(first, b"nowhere") == 404
+            await there.enter()
+            assert await status(first) is None
+            assert await ask(second) == 200
+
+    run(scene())
+
+
+def test_who_leaves_makes_room_without_harm_to_others(run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits(connections=3)) as there:
+            first, *_ = [await there.enter() for _ in range(3)]
+            for _ in range(20):
+                _, writer = await there.enter()
+                writer.close()
+                await asyncio.sleep(0.01)
+            assert there.evicted == 1, "for the first of them; the others found its place"
+            assert await status(first) is None
+
+    run(scene())
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    folder: Path = tmp_path_factory.mktemp("tls")
+    return Certificate(*Pair.within(folder).files)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["silent", "half a hello"])
+def test_who_shakes_hands_for_ever_is_a_connection_too(sent: bytes, run: Run, certificate: Certificate) -> None:
+    async def scene() -> None:
+        async with house(Limits(connections=3), certificate=certificate) as there:
+            first, second, *_ = [await there.enter(sent) for _ in range(3)]
+            await there.enter()
+            assert await first[0].read() == b""
+            assert not second[0].at_eof()
+            assert there.evicted == 1
+
+    run(scene())
+
+
+# ---- how long
+
+
+@pytest.mark.parametrize("sent", [UNFINISHED["silent"], UNFINISHED["headers"]], ids=["silent", "headers"])
+@pytest.mark.parametrize("before", [b"", REQUEST % b""], ids=["first", "second"])
+def test_a_request_that_does_not_begin_is_given_up(before: bytes, sent: bytes, run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits(idle=SOON)) as there:
+            connection = await there.enter(before)
+            assert await status(connection) == 200 if before else True
+            connection[1].write(sent)
+            assert await status(connection) is None
+
+    run(scene())
+
+
+@pytest.mark.parametrize("before", [b"", REQUEST % b""], ids=["first", "second"])
+def test_headers_that_drip_are_given_up(before: bytes, run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits(idle=SOON)) as there:
+            reader, writer = connection = await there.enter(before + HEAD % b"")
+            assert await status(connection) == 200 if before else True
+            while not reader.at_eof():
+                writer.write(b"a: b\r\n")
+                await asyncio.sleep(SOON / 10)
+                if writer.transport.is_closing():
+                    break
+
+    run(scene())
+
+
+def test_a_body_that_nobody_wants_is_not_read_for_long(run: Run) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(text="hello", status=404)
+
+    async def scene() -> None:
+        app = web.Application()
+        app.router.add_post("/", refuse)
+        on = socket.create_server(("127.0.0.1", 0))
+        limits = Limits(lingering=SOON)
+        listener = await listen(app, on, limits=limits, drain=0.0, grace=0.0, emit=lambda _signal: None)
+        _, writer = connection = await asyncio.open_connection(*listener.address)
+        writer.write(HEAD % b"" + b"Content-Length: 500000\r\n\r\n")
+        assert await status(connection) == 404
+        with pytest.raises(ConnectionError):
+            while True:
+                writer.write(b"hello")
+                await writer.drain()
+                await asyncio.sleep(SOON / 10)
+        await listener.close()
+
+    run(scene())
+
+
+# ---- how much
+
+
+def test_headers_that_do_not_end_are_given_up(run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits()) as there:
+            reader, writer = await there.enter(HEAD % b"")
+            for number in range(MAX_HEAD // 1000 + 1):
+                writer.write(b"a%d: %s\r\n" % (number, b"x" * 1000))
+                await asyncio.sleep(0.005)
+            assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+
+    run(scene())
+
+
+def test_a_long_head_that_ends_is_taken_and_the_next_one_counts_for_itself(run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits()) as there:
+            connection = await there.enter()
+            for _ in range(4):
+                connection[1].write(HEAD % b"" + b"a: %s\r\n" % (b"x" * (MAX_HEAD // 3)))
+                await asyncio.sleep(0.02)
+                connection[1].write(b"Content-Length: 5\r\n\r\n")
+                await asyncio.sleep(0.02)
+                connection[1].write(b"hello")
+                assert await status(connection) == 200
+
+    run(scene())

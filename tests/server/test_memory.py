@@ -1,0 +1,54 @@
+"""What webhooks take of the memory, and who finds some."""
+
+import asyncio
+
+import pytest
+
+from relay.server.memory import LARGE, Full, Memory
+
+SIZE = 10 * LARGE
+
+
+def test_what_is_taken_is_given_back_when_the_block_ends() -> None:
+    memory = Memory(SIZE)
+    with memory.place() as place:
+        place.take(1000)
+        place.take(500)
+        assert memory.taken == 1500
+    with pytest.raises(ZeroDivisionError), memory.place() as place:
+        place.take(1000)
+        raise ZeroDivisionError
+    assert memory.taken == 0
+
+
+def test_large_ones_leave_half_of_it_to_the_small() -> None:
+    memory = Memory(SIZE)
+    with memory.place() as large, memory.place() as another, memory.place() as small:
+        large.take(SIZE // 2)
+        with pytest.raises(Full):
+            another.take(LARGE + 1)
+        for _ in range(10):
+            small.take(LARGE // 10)
+        with pytest.raises(Full):
+            small.take(LARGE)
+    assert memory.taken == 0
+
+
+def test_when_all_is_taken_nobody_finds_any() -> None:
+    memory = Memory(SIZE)
+    with memory.place() as large, memory.place() as small:
+        large.take(SIZE)
+        with pytest.raises(Full):
+            small.take(1)
+
+
+async def test_what_waits_for_its_commit_takes_room_until_then() -> None:
+    memory = Memory(SIZE)
+    commit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    with memory.place() as place:
+        place.take(1000)
+        place.commit = commit
+    assert memory.taken == 1000
+    commit.set_result(None)
+    await asyncio.sleep(0)
+    assert memory.taken == 0
