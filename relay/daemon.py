@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from uuid_utils import uuid7
 
 from relay import __version__
 from relay.current import Current
+from relay.delivery.clock import TOLERANCE, Clock
 from relay.delivery.dispatch import Dispatcher
 from relay.errors import Misconfigured, StoreError
 from relay.model import Secret
@@ -159,6 +161,7 @@ class Relay:
         settings = self.settings
         loop = asyncio.get_running_loop()
         self.gauges = Gauges(registry)
+        written_at = _written_at(settings.store)
         self.store = SqliteStore.open(
             settings.store,
             now=utc_now(),
@@ -166,7 +169,10 @@ class Relay:
             failed=lambda: loop.call_soon_threadsafe(self.end, 1),
         )
         stack.push_async_callback(self.store.close)
-        self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=utc_now)
+        clock = Clock(wall=utc_now, steady=time.monotonic, was_set=lambda by, now: self.dispatcher.clock_set(by, now))
+        self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=clock)
+        if (ahead := written_at - utc_now()) > TOLERANCE:
+            self.dispatcher.clock_set(-ahead, utc_now())
         await self._listen(stack, registry)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
@@ -270,6 +276,12 @@ def url(address: tuple[str, int], *, scheme: str = "http") -> str:
     """`http://127.0.0.1:8080`, `http://[::1]:8080`."""
     host, port = address
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _written_at(store: Path) -> datetime:
+    """When the store was last written to, by the clock of then."""
+    files = [file for file in (store, Path(f"{store}-wal")) if file.exists()]
+    return max((datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files), default=utc_now())
 
 
 def _demand_private(settings: Settings) -> None:

@@ -96,6 +96,10 @@ class SqliteStore:
     ) -> Future[list[Delivery] | Duplicate]:
         return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed, now, window))
 
+    def clock_set(self, by: timedelta, *, now: datetime) -> Future[None]:
+        milliseconds = by // timedelta(milliseconds=1)
+        return self._writer.submit(lambda cursor: claims.clock_set(cursor, milliseconds, to_ms(now)))
+
     async def claim(
         self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta
     ) -> list[Delivery]:

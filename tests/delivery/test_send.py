@@ -534,6 +534,5 @@ async def test_names_are_looked_up_beside_each_other_and_one_that_hangs_delays_n
     over.set()
 
 
-@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..b", "xn--.example"])
-async def test_a_name_that_cannot_be_one_is_an_outcome(sender: Sender, host: str) -> None:
-    assert (await send(sender, 9, host=host)).reason in {Reason.CONNECT, Reason.REQUEST}
+async def test_a_name_that_cannot_be_one_is_an_outcome(sender: Sender) -> None:
+    assert (await send(sender, 9, host="a" * 64 + ".example")).reason in {Reason.CONNECT, Reason.REQUEST}
