@@ -179,6 +179,8 @@ def _reason_of(error: Exception) -> Reason:
             return Reason.TLS
         case aiohttp.ClientOSError(__cause__=ssl.SSLError()):
             return Reason.TLS  # TLS 1.3 says after the handshake that it misses our certificate
+        case aiohttp.ClientConnectorError(os_error=ConnectionError(errno=None)):
+            return Reason.TLS  # the connection was there, and ended in the handshake
         case aiohttp.ClientConnectorError():
             return Reason.CONNECT
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | aiohttp.ClientConnectionResetError():
@@ -200,6 +202,8 @@ def _text(error: Exception) -> str:
             return "not a URL that can be asked"
         case aiohttp.ClientResponseError(message=message):
             return message
+        case aiohttp.ClientConnectorError(os_error=ConnectionError(errno=None)):
+            return "the connection was closed in the TLS handshake"
         case aiohttp.ClientConnectorError():
             return _TLS_OBJECT.sub("", str(error))
         case aiohttp.ClientOSError():
