@@ -124,8 +124,10 @@ def clock_set(cursor: apsw.Cursor, by: int, now: int) -> None:
         cursor.execute("update deliveries set due_at = due_at + ? where state = 'pending' and claimed = 1", (by,))
     else:
         cursor.execute(
-            "update deliveries set due_at = due_at + ? where state = 'pending' and claimed = 0 and due_at > ?",
-            (by, now),
+            "update deliveries set pending_since = iif(pending_since > :now, pending_since + :by, pending_since),"
+            " due_at = iif(claimed = 0 and due_at > :now, due_at + :by, due_at)"
+            " where state = 'pending' and (pending_since > :now or due_at > :now)",
+            {"by": by, "now": now},
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 ADDRESS = "127.0.0.53"
 A = 1  # the type of a question: an IPv4 address
 NO_SUCH_NAME = 3
-PATIENCE = 20  # seconds the system's lookup waits for an answer
+PATIENCE = 10  # seconds the system's lookup waits for an answer
 
 REBIND = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
 

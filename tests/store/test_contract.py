@@ -281,6 +281,14 @@ async def test_a_clock_set_back_delays_nothing_that_waits(store: Archive) -> Non
     assert len(await claim(store, now=NOON - HOUR + 2 * MINUTE)) == 1
 
 
+async def test_a_clock_set_back_delays_nothing_that_waits_for_an_older_one(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1, to(key="leads/7")), routed(2, to(key="leads/7"))])
+    [first] = await claim(store)
+    await store.clock_set(-HOUR, now=NOON - HOUR)
+    await deliver(store, first, now=NOON - HOUR)
+    assert [d.event_id for d in await claim(store, now=NOON - HOUR)] == ["event-0002"]
+
+
 async def test_a_clock_set_back_ends_no_lease(store: Archive) -> None:
     await store.keep(webhook(), [routed(1, to()), routed(2, to(lease=MINUTE))])
     await claim(store)
