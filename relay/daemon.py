@@ -33,8 +33,10 @@ from relay.routes.config import Config
 from relay.server.admin import admin
 from relay.server.intake import Intake
 from relay.server.listen import bind, listen
+from relay.server.parser import demand_parser
 from relay.server.systemd import Passed, notify
 from relay.signals import Emit, InUse, Noticed, Refusal, Refused, Signal
+from relay.store.disk import doubt, mounted
 from relay.store.retention import keep_purging
 from relay.store.sqlite import SqliteStore
 from relay.tls import Certificate
@@ -235,6 +237,7 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
 
     Raises RoutesInvalid, Misconfigured or a StoreError if it cannot start.
     """
+    demand_parser()
     _demand_private(settings)
     relay = Relay(settings, emit=emit)
     async with AsyncExitStack() as stack:
@@ -249,6 +252,9 @@ async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, relay.hear_signal)
         loop.add_signal_handler(signal.SIGHUP, relay.current.reload_soon)
+        if said := doubt(settings.store, mounted()):
+            fields: dict[str, object] = {"store": str(settings.store), "detail": said}
+            emit(Noticed(level="warning", text="the store may not last", fields=fields))
         emit(Noticed(level="info", text="ready", fields=_facts(relay)))
         notify("READY=1", settings.environment)
         await relay.ended.wait()
