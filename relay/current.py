@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from relay.errors import Misconfigured, RoutesInvalid
 from relay.routes.config import Config, load
-from relay.signals import Emit, Reloaded
+from relay.routes.exposure import exposure
+from relay.signals import Emit, Noticed, Reloaded
 from relay.tls import Certificate
 
 WATCH_EVERY = 0.5  # seconds; changed files are loaded when they were the same twice
@@ -37,6 +38,7 @@ class Current:
         self._frozen = False
         self._loaded = self._stamps()  # first: what is written while it is read is noticed
         self.config = load(routes, environment)
+        self._warn()
 
     async def reload(self) -> Reloaded:
         """Read every file anew."""
@@ -80,9 +82,16 @@ class Current:
         if self._frozen:
             return Reloaded(file=file, problems=["the relay is stopping"])
         self.config = config
+        self._warn()
         if self._certificate and context:
             self._certificate.use(context)
         return Reloaded(file=file, parked=await self._use(config))
+
+    def _warn(self) -> None:
+        """Not a refusal: routes that are refused over a `chmod` lose webhooks, or go on as they were before."""
+        if said := exposure(self._routes):
+            fields: dict[str, object] = {"file": str(self._routes), "detail": said}
+            self._emit(Noticed(level="warning", text="the routes file is open to others", fields=fields))
 
     def _stamps(self) -> list[Stamp]:
         return [_stamp(file) for file in (self._routes, *(self._certificate.files if self._certificate else ()))]

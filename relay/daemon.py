@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from uuid_utils import uuid7
 
 from relay import __version__
 from relay.current import Current
+from relay.delivery.clock import TOLERANCE, Clock
 from relay.delivery.dispatch import Dispatcher
 from relay.errors import Misconfigured, StoreError
 from relay.model import Secret
@@ -35,8 +37,10 @@ from relay.server.keeper import Keeper
 from relay.server.limits import LEAST_FILES, Limits, crowd
 from relay.server.listen import bind, listen
 from relay.server.memory import Memory
+from relay.server.parser import demand_parser
 from relay.server.systemd import Passed, notify
 from relay.signals import Emit, InUse, Noticed, Refusal, Refused, Signal
+from relay.store.disk import doubt, mounted
 from relay.store.retention import keep_purging
 from relay.store.shedding import keep_room
 from relay.store.space import Space
@@ -192,6 +196,7 @@ class Relay:
         self.gauges = Gauges(registry)
         self._space = Space(settings.store, ballast=settings.ballast, emit=self._emit)
         self._space.prepare()
+        written_at = _written_at(settings.store)
         self.store = SqliteStore.open(
             settings.store,
             now=utc_now(),
@@ -201,9 +206,12 @@ class Relay:
             space=self._space,
         )
         stack.push_async_callback(self.store.close)
-        self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=utc_now)
+        clock = Clock(wall=utc_now, steady=time.monotonic, was_set=lambda by, now: self.dispatcher.clock_set(by, now))
+        self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=clock)
         self._keeper = Keeper(self.store, admit=self.dispatcher.admit, emit=self._emit)
         stack.push_async_callback(self._keeper.stop, KEEPER_GRACE)
+        if (ahead := written_at - utc_now()) > TOLERANCE:
+            self.dispatcher.clock_set(-ahead, utc_now())
         await self._listen(stack, registry)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
@@ -285,6 +293,7 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
 
     Raises RoutesInvalid, Misconfigured or a StoreError if it cannot start.
     """
+    demand_parser()
     _demand_private(settings)
     relay = Relay(settings, emit=emit)
     async with AsyncExitStack() as stack:
@@ -299,6 +308,9 @@ async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, relay.hear_signal)
         loop.add_signal_handler(signal.SIGHUP, relay.current.reload_soon)
+        if said := doubt(settings.store, mounted()):
+            fields: dict[str, object] = {"store": str(settings.store), "detail": said}
+            emit(Noticed(level="warning", text="the store may not last", fields=fields))
         emit(Noticed(level="info", text="ready", fields=_facts(relay)))
         notify("READY=1", settings.environment)
         await relay.ended.wait()
@@ -326,6 +338,12 @@ def url(address: tuple[str, int], *, scheme: str = "http") -> str:
     """`http://127.0.0.1:8080`, `http://[::1]:8080`."""
     host, port = address
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _written_at(store: Path) -> datetime:
+    """When the store was last written to, by the clock of then."""
+    files = [file for file in (store, Path(f"{store}-wal")) if file.exists()]
+    return max((datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files), default=utc_now())
 
 
 def _demand_private(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from relay.model import Json
 from relay.routes import lint
 from relay.routes.config import Config
 from relay.routes.difference import Difference, difference
+from relay.routes.exposure import exposure
 from relay.routes.lint import TestResult
 from relay.routes.match import Matcher
 from relay.routes.words import quoted
@@ -58,13 +59,19 @@ def check(
     except RoutesInvalid as invalid:
         _print_invalid(invalid, as_json)
         raise click.exceptions.Exit(1) from None
-    warnings, results = lint.warnings(config), lint.run_tests(config)
+    warnings, results = [*_exposed(file or config_path), *lint.warnings(config)], lint.run_tests(config)
     good = all(result.passed for result in results) and not (strict and warnings)
     if as_json:
         print_json(_document(config.file, good, warnings=warnings, results=results))
     else:
         _print_checked(config, good, warnings, results)
     raise click.exceptions.Exit(0 if good else 1)
+
+
+def _exposed(file: Path) -> list[Problem]:
+    """It is of the whole file: no line."""
+    said = exposure(file)
+    return [Problem(0, 0, "", said)] if said else []
 
 
 # ---- --diff
@@ -106,8 +113,8 @@ def _print_invalid(invalid: RoutesInvalid, as_json: bool) -> None:
 
 def _print_checked(config: Config, good: bool, warnings: Sequence[Problem], results: Sequence[TestResult]) -> None:
     for problem in warnings:
-        where = f"{config.file}:{problem.line}:{problem.column}"
-        click.echo(f"{where}  {click.style('warning', fg='yellow')} {_said(problem)}")
+        where = f"{config.file}:{problem.line}:{problem.column} " if problem.line else f"{config.file}:"
+        click.echo(f"{where} {click.style('warning', fg='yellow')} {_said(problem)}")
     for result in results:
         for line in _failures(config, result):
             click.echo(line)

@@ -1,7 +1,7 @@
 """Lanes: every target of the routes has one; deliveries go to theirs, and the store is asked what is due and paused."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ from relay.delivery.breaker import Health
 from relay.delivery.lane import Lane
 from relay.errors import StoreBusy, StoreError
 from relay.model import Delivery, Target
-from relay.signals import Emit
+from relay.signals import Emit, Noticed
 from relay.store.contract import Condition, Store
 
 TIME_TO_SETTLE = timedelta(seconds=1)  # what times out at the last moment is still to be written down
@@ -25,7 +25,7 @@ class Dispatcher:
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
         self._leaving: dict[asyncio.Task[None], Lane] = {}
-        self._parking: set[asyncio.Task[None]] = set()
+        self._asides: set[asyncio.Task[None]] = set()
         self._paused: Collection[str] = ()
         self._reported: Mapping[str, Condition] | None = None
 
@@ -56,9 +56,13 @@ class Dispatcher:
             if lane := self._lanes.get(delivery.target):
                 lane.admit([delivery])
         if homeless := [delivery for delivery in deliveries if delivery.target not in self._lanes]:
-            task = asyncio.get_running_loop().create_task(self._park(homeless))
-            self._parking.add(task)
-            task.add_done_callback(self._parking.discard)
+            self._aside(self._park(homeless))
+
+    def clock_set(self, by: timedelta, now: datetime) -> None:
+        """The clock says `now`, `by` more than it would have: that is to delay nothing, and to end no lease."""
+        fields: dict[str, object] = {"seconds": round(by.total_seconds(), 1)}
+        self._emit(Noticed(level="warning", text="the clock was set", fields=fields))
+        self._aside(self._follow(self._store.clock_set(by, now=now), by, now))
 
     async def run(self) -> None:
         """Ask the store what is due and paused, for ever: it finds retries, restarts, replays, whatever was missed."""
@@ -78,7 +82,7 @@ class Dispatcher:
         await asyncio.gather(*(lane.stop(grace) for lane in lanes))
         await asyncio.gather(*self._leaving)
         self._lanes.clear()
-        for task in self._parking:
+        for task in self._asides:
             task.cancel()
 
     async def _look(self) -> None:
@@ -99,6 +103,19 @@ class Dispatcher:
     async def _park(self, deliveries: Sequence[Delivery]) -> None:
         with suppress(StoreError):  # then they are due when their leases end, or at the next start
             await self._store.release(deliveries, now=self._clock())
+
+    async def _follow(self, asked: Awaitable[None], by: timedelta, now: datetime) -> None:
+        while True:
+            try:
+                return await asked
+            except StoreBusy:
+                await asyncio.sleep(POLL)  # `stop` cancels it
+                asked = self._store.clock_set(by, now=now)
+
+    def _aside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._asides.add(task)
+        task.add_done_callback(self._asides.discard)
 
     def _retire(self, lane: Lane) -> None:
         task = asyncio.get_running_loop().create_task(lane.stop(lane.target.timeout + TIME_TO_SETTLE))

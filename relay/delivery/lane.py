@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from relay.delivery.alarm import Alarm
 from relay.delivery.attempt import attempt
-from relay.delivery.breaker import Breaker, Health
+from relay.delivery.breaker import LONGEST_PAUSE, Breaker, Health
 from relay.delivery.insist import insist
 from relay.delivery.pace import Pace
 from relay.delivery.queue import MAX_LENGTH, Queue
@@ -205,7 +205,7 @@ class Lane:
         self._look_at(outcome, target, probe=probe)
         # the attempt is made, and to forget it would repeat it
         await insist(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()))
-        lag = self._clock() - delivery.received_at
+        lag = max(self._clock() - delivery.received_at, timedelta())  # the clock may have been set back
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))
         self._go_on(verdict)
 
@@ -251,9 +251,9 @@ class Lane:
         return self._paused or self._stopping.is_set()
 
     def _shut(self) -> bool:
-        """Held, and it is not yet time for a probe."""
+        """Held, and it is not yet time for a probe. If that is further away than it ever is, the clock was set back."""
         probe_at = self.breaker.probe_at
-        return self._held() and (probe_at is None or probe_at > self._clock())
+        return self._held() and (probe_at is None or timedelta() < probe_at - self._clock() <= LONGEST_PAUSE)
 
     def _lease(self) -> timedelta:
         """Long enough for the last delivery of a full queue, each before it at its worst."""

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import aiohttp
 
+from relay.delivery import connect
 from relay.delivery.render import Request
 from relay.delivery.retry import parse_retry_after
 from relay.errors import Misconfigured
@@ -22,8 +23,8 @@ MAX_ANSWER = 16 * 1024  # bytes we read of an answer, so that its connection can
 MAX_DETAIL = 1_000  # characters we keep of it
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 1.0  # seconds for an answer's body: the status has decided already
-IDLE = 15.0  # seconds an unused connection is kept
 
+_GOODBYE = 408  # what some servers say, unasked, before they close an idle connection (RFC 9110 §15.5.9)
 _TLS_OBJECT = re.compile(" ssl:(default|True|<[^>]*>)")
 _GONE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
 
@@ -35,8 +36,8 @@ class Sender:
         self._clock = clock
         trace = aiohttp.TraceConfig()
         trace.on_connection_reuseconn.append(_note_reuse)
-        self._pooled = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=IDLE), [trace])
-        self._fresh = _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, force_close=True), [])
+        self._pooled = _session(connect.keeping(), [trace])
+        self._fresh = _session(connect.fresh(), [])
         self._tls: Tls | None = None
         self._context: ssl.SSLContext | None = None
 
@@ -92,7 +93,10 @@ class Sender:
         """Status and headers; a keep-alive race must not cost an attempt, and aiohttp repeats no POST."""
         connection = SimpleNamespace(reused=False)
         try:
-            return await _post(self._pooled, request, context, connection)
+            response = await _post(self._pooled, request, context, connection)
+            if not connection.reused or response.status != _GOODBYE:
+                return response
+            response.close()
         except _GONE:
             if not connection.reused:
                 raise
@@ -175,6 +179,8 @@ def _reason_of(error: Exception) -> Reason:
             return Reason.TLS
         case aiohttp.ClientOSError(__cause__=ssl.SSLError()):
             return Reason.TLS  # TLS 1.3 says after the handshake that it misses our certificate
+        case aiohttp.ClientConnectorError(os_error=ConnectionError(errno=None)):
+            return Reason.TLS  # the connection was there, and ended in the handshake
         case aiohttp.ClientConnectorError():
             return Reason.CONNECT
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | aiohttp.ClientConnectionResetError():
@@ -196,6 +202,8 @@ def _text(error: Exception) -> str:
             return "not a URL that can be asked"
         case aiohttp.ClientResponseError(message=message):
             return message
+        case aiohttp.ClientConnectorError(os_error=ConnectionError(errno=None)):
+            return "the connection was closed in the TLS handshake"
         case aiohttp.ClientConnectorError():
             return _TLS_OBJECT.sub("", str(error))
         case aiohttp.ClientOSError():

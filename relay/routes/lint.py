@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from relay.errors import Problem
 from relay.model import Secret, signing_key
@@ -28,6 +28,7 @@ _EVERYWHERE = frozenset({"source", "entity", "action"})
 """Fields that every event has."""
 
 _SECRET_HEADERS = ("authorization", "cookie", "api-key", "token", "secret", "password")
+_SECRET_QUERIES = ("key", "token", "secret", "password", "signature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,8 @@ def _secret_places(config: Config) -> Iterator[Where]:
         for header in target.headers:
             if header.lower().endswith(_SECRET_HEADERS):
                 yield ("targets", name, "headers", header)
+        if any(key.lower().endswith(_SECRET_QUERIES) for key, _value in parse_qsl(urlsplit(target.url).query)):
+            yield ("targets", name, "url")
 
 
 def _items(config: Config, where: Where) -> list[Where]:

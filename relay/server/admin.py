@@ -1,7 +1,7 @@
 """What operators and their tools ask -> metrics, health, a reload, what happens just now. The private listener."""
 
 import asyncio
-import re
+import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
@@ -9,12 +9,13 @@ from typing import Generic, TypeVar
 
 import orjson
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from relay.model import Secret
 from relay.observe import Live
+from relay.server.access import demand_host, demand_token, refuse_other_sites
 from relay.signals import Emit, Noticed, Reloaded
 
 T = TypeVar("T")
@@ -25,7 +26,6 @@ REFRESH_EVERY = timedelta(seconds=1)
 MAX_FOLLOWERS = 16
 RESTS = 20  # times as long as the last one took
 LONGEST_REST = 15.0  # seconds
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def admin(
@@ -39,18 +39,20 @@ def admin(
     remark: Callable[[], str | None] = lambda: None,
     token: Secret | None = None,
     hosts: Collection[str] = (),
+    clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
     """The app of the private listener.
 
     `refresh` brings the gauges in `registry` up to date; it is called at most once a second, and a scrape that it is
     too late for gets the figures of before. `ready` says why webhooks cannot be kept now, or None;
     `remark` what is to be said although they can.
-    With a `token` every path but /livez asks for it. Without one only requests that name the loopback or one of
-    `hosts`, the addresses listened on, are answered: a web page must not get here by DNS rebinding.
+    With a `token` every path but /livez asks for it, without one for the name of the loopback or of one of `hosts`, the
+    addresses listened on.
     """
     refreshed = _Asked(lambda: _told(refresh, emit), every=REFRESH_EVERY)
     desk = _Desk(registry, refreshed, _Asked(ready), remark, reload, live)
-    app = web.Application(middlewares=[_demand_token(token) if token else _demand_host(hosts), _list_paths])
+    access = demand_token(token, emit=emit, clock=clock) if token else demand_host(hosts)
+    app = web.Application(middlewares=[access, refuse_other_sites, _list_paths])
     app.add_routes([
         web.get("/metrics", desk.metrics),
         web.get("/livez", desk.livez),
@@ -131,36 +133,6 @@ class _Desk:
         """Leave no question open."""
         await self._refreshed.stop()
         await self._readiness.stop()
-
-
-# ---- who may ask
-
-
-def _demand_token(token: Secret) -> Middleware:
-    @web.middleware
-    async def demand(request: web.Request, handler: Handler) -> web.StreamResponse:
-        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        if request.path == "/livez" or (scheme.lower() == "bearer" and token.matches(given.strip())):
-            return await handler(request)
-        raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"}, text="this needs the admin token\n")
-
-    return demand
-
-
-def _demand_host(hosts: Collection[str]) -> Middleware:
-    allowed = LOOPBACK | {f"[{host}]" if ":" in host else host for host in hosts}
-
-    @web.middleware
-    async def demand(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if _without_port(request.host) in allowed:
-            return await handler(request)
-        raise web.HTTPMisdirectedRequest(text=f"not a name of this listener; use {', '.join(sorted(allowed))}\n")
-
-    return demand
-
-
-def _without_port(host: str) -> str:
-    return re.sub(r":\d*$", "", host.lower())
 
 
 # ---- manners

@@ -120,6 +120,19 @@ def release(cursor: apsw.Cursor, keys: Sequence[tuple[int, int, str, int]]) -> N
     )
 
 
+def clock_set(cursor: apsw.Cursor, by: int, now: int) -> None:
+    """Leases move with a clock that was set forward, what waits with one that was set back; see `contract.Store`."""
+    if by > 0:
+        cursor.execute("update deliveries set due_at = due_at + ? where state = 'pending' and claimed = 1", (by,))
+    else:
+        cursor.execute(
+            "update deliveries set pending_since = iif(pending_since > :now, pending_since + :by, pending_since),"
+            " due_at = iif(claimed = 0 and due_at > :now, due_at + :by, due_at)"
+            " where state = 'pending' and (pending_since > :now or due_at > :now)",
+            {"by": by, "now": now},
+        )
+
+
 def due(cursor: apsw.Cursor, targets: Sequence[str]) -> Due:
     """One look at the index for each target; nothing here grows with the backlog."""
     sql = (

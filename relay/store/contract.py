@@ -205,6 +205,14 @@ class Store(Protocol):
         """
         ...
 
+    def clock_set(self, by: timedelta, *, now: datetime) -> Future[None]:
+        """The clock, which says `now`, was set forward, or back if `by` is negative.
+
+        What is asked after this call finds that no lease ends sooner for it, and that nothing which waits is due later.
+        Repeated, it has things due sooner than they need be.
+        """
+        ...
+
     async def claim(
         self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta
     ) -> list[Delivery]:

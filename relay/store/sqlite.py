@@ -137,6 +137,10 @@ class SqliteStore:
         grows = ROOM_TO_WORK + 4 * len(webhook.body)  # with its events and the indexes; in doubt it can wait
         return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed, now, window), grows=grows)
 
+    def clock_set(self, by: timedelta, *, now: datetime) -> Future[None]:
+        milliseconds = by // timedelta(milliseconds=1)
+        return self._writer.submit(lambda cursor: claims.clock_set(cursor, milliseconds, to_ms(now)))
+
     async def claim(
         self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta
     ) -> list[Delivery]:

@@ -90,3 +90,14 @@ def test_a_diff_says_which_stored_events_would_be_routed_differently(run: Run, f
     swapped = json.loads(run("check", "--diff", "new.yaml", old, "--since", "2020-01-01", "--json").stdout)
     assert (swapped["also"], swapped["no_longer"]) == ({}, counted["also"])
     assert json.loads(run("check", "--diff", old, "new.yaml", "--since", "2099-01-01", "--json").stdout)["events"] == 0
+
+
+def test_a_file_that_others_may_write_is_a_warning(run: Run, folder: Path) -> None:
+    (folder / "routes.yaml").chmod(0o666)
+    said = "anybody may change this file, and so where events go: chmod go-w"
+    ended = run("check")
+    assert ended.stdout.splitlines()[0] == f"routes.yaml: warning {said}"
+    assert (ended.exit_code, run("check", "--strict").exit_code) == (0, 1)
+    assert json.loads(run("check", "--json").stdout)["warnings"] == [
+        {"line": 0, "column": 0, "path": "", "message": said}
+    ]

@@ -3,13 +3,17 @@
 import asyncio
 import random
 import shutil
+import socket
 import ssl
 import subprocess
+import threading
+import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import create_server
+from typing import Any
 
 import pytest
 
@@ -447,3 +451,88 @@ async def test_a_kept_connection_and_its_replacement_share_one_deadline(sender: 
         sent = await send(sender, port, seconds=0.3)
     assert (sent.reason, connections) == (Reason.TIMEOUT, 2)
     assert sent.took < timedelta(seconds=0.6)
+
+
+@pytest.mark.parametrize("more", [b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n", b"HTTP/1.1 408 Bye\r\n\r\n", b"?"])
+@pytest.mark.parametrize("loop_reads", [True, False])
+async def test_what_was_said_after_an_answer_is_not_the_answer_to_the_next_request(
+    sender: Sender, more: bytes, loop_reads: bool
+) -> None:
+    """The server is a thread, so that it can speak while our loop does not listen."""
+    said = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        with listener.accept()[0] as first:
+            first.recv(65_536)
+            first.sendall(OK)
+            time.sleep(0.05)  # until the connection is among those that are kept
+            first.sendall(more)
+            said.set()
+            with listener.accept()[0] as second:
+                second.recv(65_536)
+                second.sendall(OK)
+
+    with create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve, args=(listener,), daemon=True)
+        server.start()
+        port = listener.getsockname()[1]
+        assert (await send(sender, port)).status == 200
+        if loop_reads:
+            await asyncio.to_thread(said.wait)
+            await asyncio.sleep(0.05)
+        else:
+            said.wait()
+        assert (await send(sender, port)).status == 200
+        server.join()
+
+
+async def test_a_408_for_goodbye_costs_no_attempt(sender: Sender) -> None:
+    """Servers say it when a connection was idle for too long; it may cross a request."""
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+
+    async with serving(talk) as port:
+        assert [(await send(sender, port)).status for _ in range(5)] == [200] * 5
+
+
+async def test_a_408_from_a_new_connection_is_an_answer(sender: Sender) -> None:
+    async with serving(saying(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")) as port:
+        assert (await send(sender, port)).status == 408
+
+
+# ---- names
+
+
+async def test_a_name_is_looked_up(sender: Sender) -> None:
+    async with serving(saying(OK)) as port:
+        assert (await send(sender, port, host="localhost")).reason is Reason.OK
+
+
+async def test_names_are_looked_up_beside_each_other_and_one_that_hangs_delays_no_end(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's own lookup hangs for the names under .hangs; tests/chaos has a name server that does."""
+    over, look_up = threading.Event(), socket.getaddrinfo
+
+    def hang(host: str, *arguments: Any, **more: Any) -> Any:
+        if host.endswith(".hangs"):
+            over.wait(20)
+        return look_up(host, *arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    hung = [asyncio.create_task(send(sender, 9, host=f"n{number}.hangs", seconds=0.5)) for number in range(40)]
+    await asyncio.sleep(0)
+    async with serving(saying(OK)) as port:
+        assert (await send(sender, port, host="localhost")).reason is Reason.OK
+    assert not any(task.done() for task in hung)
+    assert {outcome.reason for outcome in await asyncio.gather(*hung)} == {Reason.TIMEOUT}
+    assert all(t.daemon for t in threading.enumerate() if t.name == "relay-name"), "or the relay could not end"
+    over.set()
+
+
+async def test_a_name_that_cannot_be_one_is_an_outcome(sender: Sender) -> None:
+    assert (await send(sender, 9, host="a" * 64 + ".example")).reason in {Reason.CONNECT, Reason.REQUEST}

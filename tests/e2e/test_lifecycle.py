@@ -301,3 +301,20 @@ async def test_a_bad_routes_file_is_told_whole_and_the_store_is_not_touched(idle
     problems = [line.removeprefix("relay: ") for line in complaint.splitlines()]
     assert places(idle.routes, problems) == WHAT_IS_BAD
     assert not idle.store.exists()
+
+
+async def test_a_parser_in_python_is_refused(idle: RelayProcess) -> None:
+    said = await refused(*idle.arguments, AIOHTTP_NO_EXTENSIONS="1")
+    assert "runs without its C parser: install a binary wheel of it" in said
+    assert not idle.store.exists()
+
+
+async def test_a_lock_holds_though_the_files_beside_the_store_are_removed(idle: RelayProcess) -> None:
+    try:
+        await idle.start()
+        for suffix in ("-shm", "-wal"):
+            idle.store.with_name(idle.store.name + suffix).unlink()
+        said = await refused(*idle.arguments, "--listen=127.0.0.1:0", "--admin=127.0.0.1:0")
+        assert f"{idle.store} is in use by another relay, pid" in said
+    finally:
+        await idle.kill()

@@ -48,6 +48,23 @@ routes:
     ]
 
 
+def test_a_secret_in_the_query_of_a_url_is_noticed() -> None:
+    text = """
+version: 1
+sources: {a: {token: "${TOKEN}"}}
+targets:
+  literal: {url: "https://bot.example/in?page=1&api_key=abc"}
+  variable: {url: "https://bot.example/in?token=${TOKEN}"}
+  none: {url: "https://bot.example/in?page=1"}
+routes:
+  - {name: all, match: {entity: {exists: true}}, to: [literal, variable, none]}
+"""
+    advice = "a secret in the file: write ${NAME} and set the variable, or ${file:/run/secrets/name}"
+    assert warned(parse(text, file="routes.yaml", env={"TOKEN": "t" * 16})) == [
+        f"routes.yaml:5:13  targets.literal.url: {advice}"
+    ]
+
+
 def test_a_window_shorter_than_amocrm_repeats_is_noticed() -> None:
     text = """
 version: 1

@@ -9,13 +9,14 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.model import Secret
 from relay.observe import Live
+from relay.server import access
 from relay.server.admin import MAX_FOLLOWERS, admin
 from relay.signals import Noticed, Refusal, Refused, Reloaded, Signal
 
@@ -33,6 +34,7 @@ class Relay:
         self.registry = CollectorRegistry()
         self.backlog = Gauge("relay_backlog", "As the store knows it.", registry=self.registry)
         self.refreshes = 0
+        self.reloads = 0
         self.reason: str | None = None
         self.problems: list[str] = []
         self.signals: list[Signal] = []
@@ -46,6 +48,7 @@ class Relay:
         return self.reason
 
     async def reload(self) -> Reloaded:
+        self.reloads += 1
         return Reloaded(file="routes.yaml", problems=self.problems)
 
     async def client(self, **more: Any) -> Client:
@@ -292,3 +295,110 @@ async def test_a_page_that_rebinds_its_name_gets_nothing(method: str, path: str,
 async def test_an_ipv6_address_listened_on_is_named_in_brackets(relay: Relay) -> None:
     client = await relay.client(hosts=["2001:db8::9"])
     assert (await client.get("/livez", headers={"Host": "[2001:db8::9]:8081"})).status == 200
+
+
+# ---- tokens that are guessed
+
+
+WRONG = {"Authorization": "Bearer a-long-admin-tokem"}
+
+
+class Guarded:
+    """A listener with a token, and the clock it looks at."""
+
+    def __init__(self, relay: Relay) -> None:
+        self.now = 1000.0
+        self._relay = relay
+        self._client: Client | None = None
+
+    async def ask(self, headers: dict[str, str], path: str = "/metrics") -> int:
+        return (await self.answer(headers, path)).status
+
+    async def answer(self, headers: dict[str, str], path: str = "/metrics") -> ClientResponse:
+        if self._client is None:
+            self._client = await self._relay.client(token=Secret("a-long-admin-token"), clock=lambda: self.now)
+        return await self._client.get(path, headers=headers)
+
+
+@pytest.fixture
+def guarded(relay: Relay) -> Guarded:
+    return Guarded(relay)
+
+
+async def test_after_five_wrong_tokens_even_the_right_one_has_to_wait_a_minute(guarded: Guarded, relay: Relay) -> None:
+    assert [await guarded.ask(WRONG) for _ in range(5)] == [401] * 5
+    answer = await guarded.answer(BEARER)
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "61")
+    assert await guarded.ask({}, "/livez") == 200
+    assert [(s.level, s.fields) for s in relay.signals if isinstance(s, Noticed)] == [
+        ("warning", {"remote": "127.0.0.1"})
+    ]
+    guarded.now += 59
+    assert [await guarded.ask(each) for each in (BEARER, WRONG)] == [429, 429]
+    guarded.now += 1
+    assert [await guarded.ask(each) for each in (BEARER, WRONG, BEARER)] == [200, 401, 200]
+
+
+async def test_four_wrong_tokens_a_minute_shut_nobody_out(guarded: Guarded) -> None:
+    for _ in range(3):
+        assert [await guarded.ask(each) for each in (WRONG, WRONG, WRONG, WRONG, BEARER)] == [401, 401, 401, 401, 200]
+        guarded.now += 60
+
+
+async def test_who_shows_no_token_does_not_guess(guarded: Guarded) -> None:
+    shown: list[dict[str, str]] = [{}, {"Authorization": ""}, {"Authorization": "Bearer"}, {"Authorization": "Bearer "}]
+    assert [await guarded.ask(each) for each in shown * 3] == [401] * 12
+    assert await guarded.ask(BEARER) == 200
+
+
+def test_a_guesser_shuts_out_its_own_network_alone() -> None:
+    guessers = access._Guessers(lambda: 0.0)
+    for remote in ("192.0.2.1", "2001:db8::1"):
+        for _ in range(access.GUESSES):
+            guessers.note(remote)
+    shut_out = ["192.0.2.1", "2001:db8::1", "2001:db8::2:1", "2001:db8:0:0:ffff::1"]
+    heard = ["192.0.2.2", "::1", "2001:db8:0:1::1", "fe80::1%eth0", "::ffff:192.0.2.1", ""]
+    assert [remote for remote in [*shut_out, *heard] if guessers.shut_out(remote)] == shut_out
+
+
+def test_of_a_million_guessers_a_thousand_are_remembered() -> None:
+    guessers = access._Guessers(lambda: 0.0)
+    for number in range(20 * access.MAX_GUESSERS):
+        guessers.note(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(guessers._guesses) == access.MAX_GUESSERS
+
+
+# ---- pages of other sites
+
+CROSS = [
+    ({}, 200),  # curl
+    ({"Origin": "http://127.0.0.1:8081"}, 200),
+    ({"Origin": "HTTP://127.0.0.1:8081"}, 200),
+    ({"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:8081"}, 200),
+    ({"Sec-Fetch-Site": "none"}, 200),
+    ({"Origin": "https://evil.example"}, 403),
+    ({"Origin": "http://127.0.0.1"}, 403),
+    ({"Origin": "http://127.0.0.1:9000"}, 403),
+    ({"Origin": "http://127.0.0.1:8081.evil.example"}, 403),
+    ({"Origin": "null"}, 403),
+    ({"Origin": ""}, 403),
+    ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ({"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:9000"}, 403),
+    ({"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1:8081"}, 403),
+]
+
+
+@pytest.mark.parametrize("token", [None, Secret("a-long-admin-token")])
+@pytest.mark.parametrize(("headers", "status"), CROSS)
+async def test_no_page_of_another_site_reloads_the_routes(
+    headers: dict[str, str], status: int, token: Secret | None, relay: Relay
+) -> None:
+    client = await relay.client(token=token)
+    answer = await client.post("/-/reload", headers=BEARER | {"Host": "127.0.0.1:8081"} | headers)
+    assert (answer.status, relay.reloads) == (status, int(status == 200))
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz"])
+async def test_what_changes_nothing_is_told_whoever_shows_it(path: str, relay: Relay) -> None:
+    answer = await (await relay.client()).get(path, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status == 200

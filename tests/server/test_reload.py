@@ -3,6 +3,7 @@
 import pytest
 
 from relay import current
+from relay.signals import Noticed
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, TOKEN, Scene, form
 
@@ -39,3 +40,12 @@ async def test_a_relay_that_stops_takes_up_no_routes(scene: Scene) -> None:
     scene.relay.current.freeze()
     assert (await scene.relay.current.reload()).problems == ["the relay is stopping"]
     assert scene.relay.current.config is config
+
+
+async def test_a_file_that_others_may_write_is_taken_up_with_a_warning(scene: Scene) -> None:
+    scene.relay.settings.config.chmod(0o666)
+    assert not (await scene.relay.current.reload()).problems
+    said = [
+        each.fields["detail"] for each in scene.facts.signals if isinstance(each, Noticed) and "detail" in each.fields
+    ]
+    assert said == ["anybody may change this file, and so where events go: chmod go-w"]

@@ -1,0 +1,21 @@
+"""`relay.server.parser`: which aiohttp may be used."""
+
+import pytest
+
+from relay.errors import Misconfigured
+from relay.server.parser import demand_parser
+
+
+def test_the_installed_one_may() -> None:
+    demand_parser()
+
+
+@pytest.mark.parametrize("version", ["3.14.5", "3.14.10", "3.15.0", "4.0.0", "3.15.0rc1"])
+def test_newer_ones_may(version: str) -> None:
+    demand_parser(version)
+
+
+@pytest.mark.parametrize("version", ["3.14.4", "3.9.5", "2.99.99"])
+def test_older_ones_may_not(version: str) -> None:
+    with pytest.raises(Misconfigured, match=r"has known holes: install 3\.14\.5 or newer"):
+        demand_parser(version)
