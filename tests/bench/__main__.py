@@ -26,7 +26,7 @@ from typing import Any
 import apsw
 import psutil
 
-from tests.bench import acks, footprint, matching, peer, profiles, through
+from tests.bench import acks, decoding, footprint, matching, peer, profiles, through
 from tests.bench.table import Row, table
 from tests.bench.wrk import BenchFailed, Plan, demand_wrk
 
@@ -44,19 +44,21 @@ async def _backlogs(plan: Plan) -> list[Row]:
 
 BENCHES: dict[str, Bench] = {
     "matching": matching.measure,
+    "decoding": decoding.measure,
     "acks": acks.measure,
     "through": through.measure,
     "footprint": footprint.measure,
     "peer": peer.measure,
     "backlog": _backlogs,
 }
+IN_PROCESS = {"matching", "decoding"}
 
 
 def main() -> None:
     """Exit code 2 where something is missing, 1 where a figure would not be honest."""
     options = _options(sys.argv[1:])
     try:
-        if options.only != ["matching"]:
+        if not IN_PROCESS.issuperset(options.only):
             demand_wrk()
     except BenchFailed as missing:
         print(missing, file=sys.stderr)

@@ -4,6 +4,7 @@ Each store is filled once (backlog.py) and copied for every round. The cost must
 compared with that of the fewest in the same round.
 """
 
+import asyncio
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -24,7 +25,7 @@ async def measure(plan: Plan, numbers: Sequence[int] = NUMBERS) -> list[Row]:
     for number in numbers:
         folder = _folder(plan, number)
         folder.mkdir()
-        backlog.fill(folder / "relay.db", number)
+        await asyncio.to_thread(backlog.fill, folder / "relay.db", number)  # it has a loop of its own
     sides: dict[str, Callable[[], Awaitable[backlog.Figures]]] = {
         str(number): partial(_round, plan, number) for number in numbers
     }

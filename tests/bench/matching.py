@@ -1,15 +1,12 @@
-"""Matching and decoding, in this process: µs of its processor, the least of many in each round.
+"""An event against 10, 1,000 and 10,000 routes, of which one takes it, in this process.
 
-Matching: an event against 10, 1,000 and 10,000 routes, of which one takes it; alone, and with everything else that is
-done for an event (decode, read, match, JSON). Decoding: body -> events, for what a digital pipeline sends and for the
-largest sample ÷ `urllib.parse.parse_qsl` of the same text, already decoded from its bytes.
+Matching alone, and with everything else that is done for an event (decode, read, match, JSON). Microseconds of the
+processor, the least of many in each round.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from time import process_time
-from urllib.parse import parse_qsl
 
 from uuid_utils import uuid7
 
@@ -18,30 +15,22 @@ from relay.model import Event
 from relay.routes.config import Config, parse
 from relay.routes.owe import owe
 from tests.bench.table import Goal, Row
-from tests.bench.wrk import BODIES, WEBHOOK, BenchFailed, Plan
+from tests.bench.wrk import WEBHOOK, BenchFailed, Plan
 
 NUMBERS = (10, 1_000, 10_000)
-REPEATS = 9
-AT_ONCE = 0.02
+REPEATS = 15
+AT_ONCE = 0.005
 """Seconds that one measurement takes at least: the clock is coarser than a call."""
-MATCH_GOAL = Goal(at_most=1.5)
-DECODE_GOAL = Goal(at_most=1.5)
+GOAL = Goal(at_most=1.5)
 NOW = datetime(2026, 11, 22, 10, 53, tzinfo=UTC)
 
 
 async def measure(plan: Plan, numbers: Sequence[int] = NUMBERS) -> list[Row]:
-    """Both."""
-    return [*_matching(plan, numbers), *_decoding(plan)]
-
-
-# ---- matching
-
-
-def _matching(plan: Plan, numbers: Sequence[int]) -> list[Row]:
+    """Each number of routes in every round; the fewest are what the others are compared with."""
     body = WEBHOOK.body.read_bytes()
-    configs = {number: _config(number, _read(body)[0]) for number in numbers}
+    configs = {number: _config(number, read(body)[0]) for number in numbers}
     return [
-        *_rows(plan, configs, "matched", lambda config: _match(config, _read(body)[0])),
+        *_rows(plan, configs, "matched", lambda config: _match(config, read(body)[0])),
         *_rows(plan, configs, "decoded, matched, as JSON", lambda config: _understand(config, body)),
     ]
 
@@ -63,7 +52,7 @@ def _rows(
             ours=ours,
             beside=f"{fewest} routes" if number != fewest else "",
             theirs=samples[fewest] if number != fewest else (),
-            goal=MATCH_GOAL if number == 10_000 else None,
+            goal=GOAL if number == 10_000 else None,
         )
         for number, ours in samples.items()
     ]
@@ -88,49 +77,13 @@ def _match(config: Config, event: Event) -> Callable[[], object]:
 
 
 def _understand(config: Config, body: bytes) -> Callable[[], object]:
-    return lambda: [owe(event, config) for event in _read(body)]
+    return lambda: [owe(event, config) for event in read(body)]
 
 
-def _read(body: bytes) -> list[Event]:
+def read(body: bytes) -> list[Event]:
+    """The events of a webhook."""
     tree = form.decode(body, WEBHOOK.type)
     return events.read(tree, source="crm", received_at=NOW, new_id=lambda: str(uuid7()))
-
-
-# ---- decoding
-
-
-def _decoding(plan: Plan) -> list[Row]:
-    largest = max(BODIES.glob("*.form"), key=lambda path: path.stat().st_size)
-    return [
-        *_decoded(plan, "digital pipeline", WEBHOOK.body, DECODE_GOAL),
-        *_decoded(plan, "largest sample", largest, None),
-    ]
-
-
-def _decoded(plan: Plan, name: str, path: Path, goal: Goal | None) -> list[Row]:
-    body = path.read_bytes()
-    text = body.decode()
-    calls: dict[str, Callable[[], object]] = {
-        "parse_qsl": lambda: parse_qsl(text, keep_blank_values=True),
-        "to a tree": lambda: form.decode(body, WEBHOOK.type),
-        "to events": lambda: _read(body),
-    }
-    samples: dict[str, list[float]] = {each: [] for each in calls}
-    for _ in range(plan.rounds):
-        for each, call in calls.items():
-            samples[each].append(microseconds(call))
-    return [
-        Row(
-            bench="decoding",
-            what=f"{name}, {len(body):,} bytes, {each}",
-            unit="µs/body",
-            ours=samples[each],
-            beside="parse_qsl",
-            theirs=samples["parse_qsl"],
-            goal=goal if each == "to events" else None,
-        )
-        for each in ("to a tree", "to events")
-    ]
 
 
 def microseconds(call: Callable[[], object]) -> float:

@@ -65,20 +65,22 @@ async def _delivered(plan: Plan, relay: Relay, receiver: Receiver, targets: int)
     start, spent = monotonic(), cpu_seconds(relay.pids)
     posted = await load(relay, connections=CONNECTIONS, seconds=plan.seconds)
     await receiver.has(posted.requests * targets)
-    while not (events := await _settled(relay, receiver, before, targets)):
-        await asyncio.sleep(0.02)
-        if monotonic() - start > SETTLED_WITHIN:
-            raise BenchFailed(f"not all is delivered and settled after {SETTLED_WITHIN:.0f} s")
+    taken = await _settled(relay, receiver)
     took = monotonic() - start
+    if taken < (await relay.accepted() - before) * targets or taken != (await receiver.figures())["taken"]:
+        raise BenchFailed("the store owed nothing more, and yet not everything had arrived")
+    events = taken / targets
     return Through(rate=events / took, cpu=(cpu_seconds(relay.pids) - spent) / events * 1e6)
 
 
-async def _settled(relay: Relay, receiver: Receiver, before: int, targets: int) -> int:
-    """How many events, if all are; a few more than wrk counts, which does not wait for its last answers."""
-    events = await relay.accepted() - before
-    if await relay.pending() or (await receiver.figures())["taken"] != events * targets:
-        return 0
-    return events
+async def _settled(relay: Relay, receiver: Receiver) -> int:
+    """What was taken once nothing is owed: a little more than wrk has counted, which leaves its last requests alone."""
+    deadline = monotonic() + SETTLED_WITHIN
+    while pending := await relay.pending():
+        if monotonic() > deadline:
+            raise BenchFailed(f"{pending} deliveries are pending after {SETTLED_WITHIN:.0f} s")
+        await asyncio.sleep(0.02)
+    return int((await receiver.figures())["taken"])
 
 
 async def _demand_settled(relay: Relay) -> None:
