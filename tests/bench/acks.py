@@ -36,7 +36,10 @@ async def measure(plan: Plan, connections: Sequence[int] = CONNECTIONS, delays: 
             )
             await relays[delay].pause()
             await _demand_slow(relays[delay], delay)
-        return [row for number in connections for row in await _at(plan, number, bare, relays)]
+        rows = [row for number in connections for row in await _at(plan, number, bare, relays)]
+        for relay in relays.values():
+            await _demand_stored(relay)
+        return rows
 
 
 async def _at(plan: Plan, connections: int, bare: object, relays: dict[int, Relay]) -> list[Row]:
@@ -52,6 +55,13 @@ async def _at(plan: Plan, connections: int, bare: object, relays: dict[int, Rela
     for delay in relays:
         rows += _rows(connections, delay, samples[str(delay)], samples["bare"])
     return rows
+
+
+async def _demand_stored(relay: Relay) -> None:
+    """A webhook that no route takes, or that is not kept, would be answered sooner."""
+    accepted, pending = await relay.accepted(), await relay.pending()
+    if not 0 < accepted <= pending:
+        raise BenchFailed(f"{accepted} webhooks were accepted, and {pending} deliveries are stored")
 
 
 def _rows(connections: int, delay: int, ours: list[Load], theirs: list[Load]) -> list[Row]:
