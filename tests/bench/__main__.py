@@ -82,13 +82,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where the stores are for as long as it takes")
     parser.add_argument("--quick", action="store_true", help="fewer, shorter rounds: to try, not to judge by")
     parser.add_argument("--rounds", type=int, help="default: 5, quick: 2")
-    parser.add_argument("--seconds", type=int, help="of each load; default: 3, quick: 1")
+    parser.add_argument("--seconds", type=int, help="of each load; default: 2, quick: 1")
     parser.add_argument("--profile", action="store_true", help="write where the time goes to tests/bench/output/")
     options = parser.parse_args(arguments)
     if unknown := set(options.only) - set(BENCHES):
         parser.error(f"--only: no bench {', '.join(sorted(unknown))} (known: {', '.join(BENCHES)})")
     options.rounds = options.rounds or (2 if options.quick else 5)
-    options.seconds = options.seconds or (1 if options.quick else 3)
+    options.seconds = options.seconds or (1 if options.quick else 2)
     return options
 
 

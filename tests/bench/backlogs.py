@@ -16,7 +16,7 @@ from tests.bench.table import Goal, Row
 from tests.bench.wrk import Plan, alternating
 
 NUMBERS = (10_000, 100_000, 1_000_000)
-SECONDS = 8.0
+SECONDS = 6.0
 
 
 async def measure(plan: Plan, numbers: Sequence[int] = NUMBERS) -> list[Row]:

@@ -144,18 +144,11 @@ async def _round(plan: Plan, server: Relay | Hookspool, receiver: Receiver, cont
 
 async def _all_there(receiver: Receiver, wanted: int) -> dict[str, float]:
     """Its figures once nothing more comes; wrk does not count its last requests, those it got no answer to."""
-    figures = await receiver.figures()
-    while figures["taken"] < wanted or (await _later(receiver))["taken"] > figures["taken"]:
-        await asyncio.sleep(0.1)
-        figures = await receiver.figures()
+    await receiver.has(wanted)
+    figures = await receiver.quiet()
     if figures["taken"] > wanted + CONNECTIONS:
         raise BenchFailed(f"{figures['taken']} have come where {wanted} were sent")
     return figures
-
-
-async def _later(receiver: Receiver) -> dict[str, float]:
-    await asyncio.sleep(0.5)
-    return await receiver.figures()
 
 
 def _contents(folder: Path) -> tuple[Content, Content]:

@@ -169,6 +169,15 @@ class Receiver:
         async with self._session.delete(self.base) as answer:
             answer.raise_for_status()
 
+    async def quiet(self, seconds: float = 0.5) -> dict[str, Any]:
+        """Its figures, once nothing more has come for so long."""
+        figures = await self.figures()
+        while True:
+            await asyncio.sleep(seconds)
+            before, figures = figures, await self.figures()
+            if figures["taken"] == before["taken"]:
+                return figures
+
     async def has(self, wanted: int, seconds: float = SETTLED_WITHIN) -> dict[str, Any]:
         """Its figures, once it has taken so many."""
         deadline = monotonic() + seconds

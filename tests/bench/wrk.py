@@ -40,7 +40,7 @@ class Plan:
 
     folder: Path
     rounds: int = 5
-    seconds: int = 3
+    seconds: int = 2
     quick: bool = False
 
 
