@@ -1,6 +1,6 @@
 # Everything is kept in .venv, pinned by the locks; only the first run of a target reaches the network.
 #   PYTHON=python3.13   the interpreter .venv is made of (3.11 or newer)
-#   ARGS='-k sink'      for pytest
+#   ARGS='-k sink'      for pytest; ARGS='--quick --only acks' for the benches
 #   SCALE=10            how much of each fault campaign `make chaos` runs
 #   DEMO=               lets `make demo` stay up until Ctrl-C
 PYTHON ?= python3
@@ -14,10 +14,10 @@ LOCKED := --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test chaos lint format lock image clean
+.PHONY: help demo test chaos bench bench-profile lint format lock image clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
 
 demo: .venv/relay.stamp ## webhooks received, routed, delivered and retried, on this machine only
 	@$(BIN)/relay demo $(DEMO)
@@ -27,6 +27,12 @@ test: lint ## lint, types, then every test, and a tenth of each fault campaign
 
 chaos: .venv/dev.stamp ## the fault campaigns in full: kills, power cuts, failing system calls, hostile peers …
 	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest tests/chaos -vv -rs --durations=15 --session-timeout=$$(awk 'BEGIN { print 1800 * $(SCALE) + 60 }') $(ARGS)
+
+bench: .venv/dev.stamp ## how fast, beside what forgets and beside a peer: a table and bench.json, in twelve minutes
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-profile: .venv/dev.stamp ## where the time goes: tests/bench/output/
+	@$(BIN)/python -m tests.bench --profile $(ARGS)
 
 lint: .venv/dev.stamp ## what needs no test run: ruff, mypy
 	$(BIN)/ruff check .
@@ -76,3 +82,4 @@ lock: | .venv/pyvenv.cfg ## newest versions that pyproject.toml allows
 	  $(LOCK) --output-file requirements-build.txt -
 	@$(LOCK) --output-file requirements.txt pyproject.toml
 	@$(LOCK) --output-file requirements-dev.txt --constraint requirements.txt --extra dev pyproject.toml
+	@printf 'hookspool==0.2.0\npy-spy\n' | $(LOCK) --output-file tests/bench/requirements.txt -

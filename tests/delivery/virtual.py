@@ -83,5 +83,5 @@ class VirtualBench(Bench):
         loop, writer = asyncio.get_running_loop(), self.store._writer
         assert isinstance(loop, VirtualLoop)
         submit = writer.submit
-        writer.submit = lambda write: loop.heed(submit(write))
+        writer.submit = lambda write, **how: loop.heed(submit(write, **how))
         return self

@@ -1,0 +1,187 @@
+"""The instruments work, whatever the machine's pace: figures are there and are what they say. None is judged here."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from pytest_aiohttp.plugin import AiohttpServer
+
+from tests.bench import acks, matching, through
+from tests.bench.profiles import shares
+from tests.bench.servers import receiving
+from tests.bench.table import Goal, Row, figure, table
+from tests.bench.wrk import MISSING, WEBHOOK, BenchFailed, Plan, load
+from tests.e2e.processes import run
+
+
+@pytest.fixture
+def wrk() -> None:
+    """Where it is missing the test is skipped, and in CI it fails."""
+    if not shutil.which("wrk"):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return Plan(folder=tmp_path, rounds=1, seconds=1, quick=True)
+
+
+# ---- measuring
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.usefixtures("wrk")
+async def test_acks_are_measured_beside_the_bare_handlers_also_over_a_slow_disk(plan: Plan) -> None:
+    slow_disk_can_be_made = shutil.which("gcc") is not None
+    rows = await acks.measure(plan, connections=[1], delays=[50])
+    figures = [f"1 connection, {what}" for what in ("acks", "p50", "p99", "processor")]
+    slowly = [each.replace(",", ", fsync + 50 ms,") for each in figures] if slow_disk_can_be_made else []
+    assert [row.what for row in rows] == figures + slowly
+    for p50 in rows[5:6]:
+        assert p50.ours[0] > 50 > p50.theirs[0]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.usefixtures("wrk")
+async def test_end_to_end_counts_what_every_target_has_taken(plan: Plan) -> None:
+    rows = await through.measure(plan, numbers=[3])
+    assert [row.what for row in rows] == ["3 targets, delivered and settled", "3 targets, processor"]
+    assert min(*rows[0].ours, *rows[0].theirs) > 0
+
+
+async def test_the_benches_that_need_no_server_print_a_table_and_write_json(tmp_path: Path) -> None:
+    written = tmp_path / "figures.json"
+    command = (sys.executable, "-m", "tests.bench", "--quick", "--rounds=1", "--only=decoding", f"--json={written}")
+    code, printed, complaint = await run(*command)
+    assert code == 0, complaint
+    rows = json.loads(written.read_text())["rows"]
+    names = [row["what"].split(",")[0] for row in rows]
+    assert names == 2 * ["digital pipeline"] + 2 * ["largest sample"]
+    assert all(row["what"] in printed and row["relay"] > 0 for row in rows)
+
+
+async def test_one_of_many_routes_takes_the_event_that_matching_is_measured_with(plan: Plan) -> None:
+    rows = await matching.measure(plan, numbers=[2, 20])
+    assert [(row.what, row.beside) for row in rows[:2]] == [
+        ("2 routes, matched", ""),
+        ("20 routes, matched", "2 routes"),
+    ]
+
+
+# ---- what would not be honest
+
+
+@pytest.mark.usefixtures("wrk")
+async def test_a_server_that_refuses_has_no_figure(aiohttp_server: AiohttpServer) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    app = web.Application()
+    app.router.add_post("/hooks/crm/x", refuse)
+    server = await aiohttp_server(app)
+    refusing = Standing(url=str(server.make_url("/hooks/crm/x")))
+    with pytest.raises(BenchFailed, match="not all was answered 2xx"):
+        await load(refusing, connections=2, seconds=1)
+
+
+class Standing:
+    """A server in this process."""
+
+    def __init__(self, *, url: str) -> None:
+        self.url = url
+        self.pids: Sequence[int] = [os.getpid()]
+
+
+async def test_a_receiver_tells_what_it_took_and_how_late() -> None:
+    async with receiving() as receiver:
+        for _ in range(2):
+            code, _, complaint = await run(
+                sys.executable, "-m", "tests.bench.pace", receiver.urls(1)[0], str(WEBHOOK.body), "50", "0.2"
+            )
+            assert code == 0, complaint
+        assert (await receiver.has(20))["taken"] == 20
+        with pytest.raises(BenchFailed, match="has 20 of 21"):
+            await receiver.has(21, seconds=0.1)
+        await receiver.forget()
+        assert (await receiver.figures())["taken"] == 0
+
+
+async def test_a_machine_without_wrk_is_told_what_to_install(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "tests.bench", f"--json={tmp_path / 'none.json'}")
+    code, _, complaint = await run(*command, PATH=str(tmp_path))
+    assert (code, complaint.strip()) == (2, MISSING)
+
+
+# ---- telling
+
+
+ROW = Row(
+    bench="acks",
+    what="64",
+    unit="/s",
+    ours=[50, 10, 90],
+    beside="bare",
+    theirs=[100, 10, 100],
+    goal=Goal(at_least=0.95),
+)
+
+
+def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
+    assert ROW.ratios == [0.5, 1.0, 0.9]
+    assert ROW.judged == 0.9
+    assert ROW.spread == (0.5, 1.0)
+
+
+def test_a_goal_that_is_not_reached_says_so() -> None:
+    assert table([ROW]).splitlines()[-1].endswith("≥ 0.95  MISSED")
+    assert table([replace(ROW, goal=Goal(at_least=0.9))]).endswith("reached")
+    assert ROW.document()["met"] is False
+
+
+def test_without_anything_beside_it_the_figure_itself_is_judged() -> None:
+    alone = Row(bench="footprint", what="memory", unit="MB", ours=[79, 81, 82], goal=Goal(at_most=80))
+    assert alone.document() | {"samples": None} == {
+        "bench": "footprint",
+        "what": "memory",
+        "unit": "MB",
+        "relay": 81,
+        "beside": None,
+        "other": None,
+        "ratio": None,
+        "goal": "≤ 80",
+        "met": False,
+        "samples": None,
+    }
+
+
+def test_rounds_of_unequal_number_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        _ = replace(ROW, theirs=[100, 10]).judged
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(12345.6, "12,346"), (12.34, "12.3"), (1.234, "1.23"), (0.01234, "0.0123")]
+)
+def test_a_figure_has_three_digits_that_count(value: float, told: str) -> None:
+    assert figure(value) == told
+
+
+def test_a_call_that_costs_twice_as_much_measures_about_twice() -> None:
+    def spin(times: int) -> None:
+        for _ in range(times):
+            pass
+
+    ratio = matching.microseconds(lambda: spin(40_000)) / matching.microseconds(lambda: spin(10_000))
+    assert 2 < ratio < 8
+
+
+def test_a_profile_tells_a_functions_own_time_from_what_it_calls() -> None:
+    told = shares("thread;outer (a.py:1);inner (b.py:7) 3\nthread;outer (a.py:2) 1\n").splitlines()
+    assert "  75.0%    75.0%  inner (b.py)" in told
+    assert "  25.0%   100.0%  outer (a.py)" in told
