@@ -30,7 +30,10 @@ def claim(cursor: apsw.Cursor, target: str, limit: int, max_bytes: int, now: int
     claimed: list[Delivery] = []
     size = 0
     for seq, _target, _due_at in found:
-        delivery = _claimed(cursor, seq, target, until)
+        try:
+            delivery = _claimed(cursor, seq, target, until)
+        except (LookupError, ValueError, TypeError):
+            continue  # a row that the disk has changed must not stop the rest; `relay verify` finds it
         claimed.append(delivery)
         size += len(delivery.payload)
         if size >= max_bytes:
@@ -46,11 +49,11 @@ def _claimed(cursor: apsw.Cursor, seq: int, target: str, until: int) -> Delivery
         (until, seq, target),
     )[0]
     event_id, received_at, payload, checksum = rows(
-        cursor, "select id, received_at, payload, checksum from events where seq = ?", (seq,)
+        cursor, "select cast(id as blob), received_at, payload, checksum from events where seq = ?", (seq,)
     )[0]
     return Delivery(
         seq=seq,
-        event_id=event_id,
+        event_id=event_id.decode(errors="replace"),
         target=target,
         attempt=attempt,
         policy_attempt=attempt - base,
@@ -58,7 +61,7 @@ def _claimed(cursor: apsw.Cursor, seq: int, target: str, until: int) -> Delivery
         pending_since=from_ms(pending_since),
         payload=payload,
         replay=replays > 0,
-        damaged=is_damaged(payload, checksum),
+        damaged=is_damaged(payload, checksum, event_id),
     )
 
 

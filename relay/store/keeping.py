@@ -89,7 +89,7 @@ def _keep_event(cursor: apsw.Cursor, webhook: int, routed: Routed, now: datetime
             event.entity_id,
             to_ms(event.received_at),
             routed.payload,
-            checksum(routed.payload),
+            checksum(routed.payload, event.id.encode()),
         ),
     )
     seq = cursor.connection.last_insert_rowid()

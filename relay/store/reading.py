@@ -129,7 +129,7 @@ def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str, unrouted
         {**values, "after": after, "limit": limit},
     )
     return [
-        EventRecord(id=id_, payload=payload, deliveries=(), damaged=is_damaged(payload, checksum))
+        EventRecord(id=id_, payload=payload, deliveries=(), damaged=is_damaged(payload, checksum, id_.encode()))
         for id_, payload, checksum in found
     ]
 
@@ -151,7 +151,9 @@ def _targets(cursor: apsw.Cursor) -> dict[str, Standing]:
     owed, paused, reported = _owed(cursor), pauses(cursor), conditions(cursor)
     return {
         name: replace(owed.get(name, Standing()), pause=paused.get(name), condition=reported.get(name))
-        for name in sorted({*owed, *paused, *reported})
+        for name in sorted(
+            each for each in {*owed, *paused, *reported} if isinstance(each, str)
+        )  # whatever the disk did
     }
 
 
@@ -168,7 +170,8 @@ def _owed(cursor: apsw.Cursor) -> dict[str, Standing]:
     )
     standing = {target: Standing(dead=number) for target, number in dead.items()}
     for target, number, oldest in pending:
-        standing[target] = Standing(pending=number, dead=dead.get(target, 0), oldest_at=from_ms(oldest))
+        oldest_at = None if oldest is None else from_ms(oldest)  # None: the disk has changed what it was
+        standing[target] = Standing(pending=number, dead=dead.get(target, 0), oldest_at=oldest_at)
     return standing
 
 
@@ -178,7 +181,7 @@ def _event(cursor: apsw.Cursor, seq: int, id_: str, payload: bytes, checksum: by
         id=id_,
         payload=payload,
         deliveries=tuple(_delivery(row, _attempts(cursor, seq, row[6])) for row in found),
-        damaged=is_damaged(payload, checksum),
+        damaged=is_damaged(payload, checksum, id_.encode()),
     )
 
 

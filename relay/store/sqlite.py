@@ -244,7 +244,7 @@ def _our_words(path: Path) -> Iterator[None]:
         raise StoreBusy("cannot read now: interrupted, for the write-ahead log has become too long") from error
     except BUSY as error:
         raise StoreBusy(f"{path} is held by another program, or its disk is full: {error}") from error
-    except FATAL as error:
+    except (*FATAL, apsw.SQLError) as error:  # our SQL is good: then the schema is not ours any more
         said = f"{type(error).__name__}: {error}"
         raise StoreFailed(f"{path} is damaged, or its disk is ({said}): see the disk, then `relay verify`") from error
 

@@ -24,7 +24,11 @@ from relay.store.query import rows
 LONGEST_READ = 0.5  # seconds
 MOST_TOLD = 20  # faults of structure; one fault may show in every row
 
-_CONTENTS = {"webhooks": "body", "events": "payload"}
+_CONTENTS = {"webhooks": ("body", "''"), "events": ("payload", "id")}
+"""What the checksum of a row is of."""
+
+_NUMBERS = ("claimed", "attempt", "base", "replays", "pending_since")
+_ODD = "select count(*) from deliveries where " + " or ".join(f"typeof({each}) <> 'integer'" for each in _NUMBERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +84,12 @@ def structure(connection: apsw.Connection) -> tuple[str, ...]:
     cursor = connection.cursor()
     try:
         found = [text for (text,) in rows(cursor, f"pragma integrity_check({MOST_TOLD})") if text != "ok"]
+        [(odd,)] = rows(cursor, _ODD)
         strays = rows(cursor, 'select "table", parent, count(*) from pragma_foreign_key_check group by 1, 2')
     except apsw.CorruptError as error:
         return (str(error),)
+    if odd:
+        found.append(f"{odd} of deliveries have a value that is no number where one belongs")
     return (*found, *(f"{count} of {table} belong to none of {parent}" for table, parent, count in strays))
 
 
@@ -90,22 +97,22 @@ def contents(connection: apsw.Connection) -> dict[str, Contents]:
     """By table: everything that has a checksum, against it; an earlier version had none."""
     sql = "select t.name from sqlite_schema t join pragma_table_info(t.name) c where c.name = 'checksum'"
     marked = {name for (name,) in rows(connection.cursor(), sql)}
-    return {table: _contents(connection, table, column) for table, column in _CONTENTS.items() if table in marked}
+    return {table: _contents(connection, table, *of) for table, of in _CONTENTS.items() if table in marked}
 
 
-def _contents(connection: apsw.Connection, table: str, column: str) -> Contents:
+def _contents(connection: apsw.Connection, table: str, column: str, named: str) -> Contents:
     count = unmarked = 0
     damaged: list[str] = []
     last, more = 0, True
     while more:
         until, more = perf_counter() + LONGEST_READ, False
         with closing(connection.cursor()) as cursor:
-            sql = f"select seq, id, {column}, checksum from {table} where seq > ? order by seq"
-            for seq, id_, content, kept in cursor.execute(sql, (last,)):
+            sql = f"select seq, cast(id as blob), {column}, checksum, cast({named} as blob) from {table}"
+            for seq, id_, content, kept, name in cursor.execute(f"{sql} where seq > ? order by seq", (last,)):
                 count, last = count + 1, seq
                 unmarked += kept is None
-                if is_damaged(content, kept):
-                    damaged.append(id_)
+                if is_damaged(content, kept, name):
+                    damaged.append(id_.decode(errors="backslashreplace"))
                 if more := perf_counter() > until:
                     break
     return Contents(rows=count, unmarked=unmarked, damaged=tuple(damaged))

@@ -93,3 +93,4 @@ def test_any_other_content_is_damaged() -> None:
     assert is_damaged(b"", kept)
     assert is_damaged("leads", kept), "a blob that has become text"
     assert is_damaged(None, kept)
+    assert is_damaged(b"leads", checksum(b"leads", b"event-1"), b"event-2"), "an id that has become another"

@@ -1,6 +1,6 @@
 -- What the disk may lose or change without SQLite noticing.
 
--- BLAKE2b-128 of the body, of the payload; null where an earlier relay kept it.
+-- BLAKE2b-128 of the body; of the event's id and payload. Null where an earlier relay kept it.
 alter table webhooks add column checksum blob;
 alter table events add column checksum blob;
 
