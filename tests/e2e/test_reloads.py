@@ -3,7 +3,7 @@
 RELAY_E2E_RELOAD_SECONDS sets for how long (6); the line it prints has what was seen. Which file is in force at an
 instant nobody outside can tell: from when it is written to when its reload is answered it may be that one or the one
 before. So a webhook may go by any file that may have been in force between its first byte and its answer; as a reload
-takes a small part of the time between two, that is one file for most.
+takes a small part of the time between two, that is one file for most, if the machine has the time.
 """
 
 import asyncio
@@ -37,6 +37,7 @@ Names: TypeAlias = frozenset[str]
 FILES = [frozenset(names) for names in ("a", "b", "ac", "bc", "c", "ab")]  # each the targets it knows and sends all to
 EVERYTHING = frozenset("abc")
 INVALID_EACH = 7  # files
+ENOUGH = 50  # webhooks with but one file to go by, or the checker has little to say; a busy machine leaves fewer
 
 ROUTES = """\
 version: 1
@@ -149,7 +150,7 @@ async def test_every_webhook_goes_by_a_file_in_force_and_none_is_lost(
     with capsys.disabled():
         print(f"\n{seen}")
     assert all(each.acknowledged for each in seen.sent)
-    assert seen.sharp() > len(seen.sent) / 4
+    assert seen.sharp() >= ENOUGH
     assert seen.findings == Findings()
 
 
