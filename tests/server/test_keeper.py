@@ -13,7 +13,7 @@ from relay.server.limits import Limits
 from relay.server.memory import BESIDES, PER_EVENT
 from relay.signals import Kept, Noticed
 from tests.e2e.processes import until
-from tests.server.conftest import LEAD, Answer, Scene, form
+from tests.server.conftest import LEAD, WON, Answer, Scene, form
 
 CHANGED = LEAD | {"last_modified": 1764000600}
 TRIED_OFTEN = 10  # milliseconds for which the store's writer waits for a lock
@@ -50,6 +50,12 @@ def keeper_of(scene: Scene) -> Keeper:
 
 def notices(scene: Scene, text: str) -> list[dict[str, object]]:
     return [each.fields for each in scene.facts.signals if isinstance(each, Noticed) and each.text == text]
+
+
+async def arrivals(scene: Scene) -> list[str]:
+    """Ids of the webhooks, as the store has them in order."""
+    sql = "select id from webhooks order by seq"
+    return [id_ for (id_,) in await scene.relay.store._read(lambda cursor: list(cursor.execute(sql)))]
 
 
 async def posted(scene: Scene, *names: str) -> list["asyncio.Task[Answer]"]:
@@ -106,8 +112,18 @@ async def test_what_waits_is_kept_in_the_order_of_arrival(scene: Scene) -> None:
         door.open()
         answers = [await post for post in posts]
     assert [each.status for each in answers] == [200] * len(names)
-    stored = await scene.relay.store._read(lambda cursor: list(cursor.execute("select id from webhooks order by seq")))
-    assert [id_ for (id_,) in stored] == [each.body["webhook"] for each in answers]
+    assert await arrivals(scene) == [each.body["webhook"] for each in answers]
+
+
+async def test_who_comes_later_goes_behind_those_that_wait(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "AGAIN", 0.5)
+    async with locked(scene) as door:
+        [first] = await posted(scene, "m1")
+        await asyncio.sleep(0.1)  # it has been tried, and will not be for a while
+        door.open()
+        second = await scene.post(form(WON))
+        assert [(await first).status, second.status] == [200, 200]
+    assert await arrivals(scene) == [(await first).body["webhook"], second.body["webhook"]]
 
 
 @pytest.mark.parametrize("limits", [Limits(memory=20_000)])
