@@ -206,7 +206,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 @pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["silent", "half a hello"])
 def test_who_shakes_hands_for_ever_is_a_connection_too(sent: bytes, run: Run, certificate: Certificate) -> None:
     async def scene() -> None:
-        async with house(Limits(connections=3), certificate=certificate) as there:
+        async with house(Limits(connections=3, handshake=10 * LONG), certificate=certificate) as there:
             first, second, *_ = [await there.enter(sent) for _ in range(3)]
             await there.enter()
             assert await first[0].read() == b""
