@@ -51,7 +51,7 @@ class _Refuse(Exception):
 class Intake:
     """Takes webhooks by the configuration that `config()` returns at that moment.
 
-    A body has `body_timeout` seconds to arrive, and must find room in `space`.
+    A body has `body_timeout` seconds to arrive, and must find room in `memory`.
     """
 
     def __init__(

@@ -116,7 +116,7 @@ async def test_what_waits_is_kept_in_the_order_of_arrival(scene: Scene) -> None:
 
 
 async def test_who_comes_later_goes_behind_those_that_wait(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "AGAIN", 0.5)
+    monkeypatch.setattr("relay.server.keeper.AGAIN", 0.5)
     async with locked(scene) as door:
         [first] = await posted(scene, "m1")
         await asyncio.sleep(0.1)  # it has been tried, and will not be for a while
