@@ -286,9 +286,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """Not yet: try again then."""
+    """Not yet: try again then. Not `counted`: the retry policy overlooks this attempt."""
 
     due_at: datetime
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,8 @@ class Lane:
     async def _attempt(self, delivery: Delivery) -> None:
         target, probe = self.target, self.breaker.health is Health.PROBING
         outcome = await attempt(delivery, target, store=self._store, sender=self._sender, clock=self._clock)
-        verdict = decide(delivery, outcome, target, now=self._clock(), roll=random.random())  # noqa: S311  jitter
+        roll = random.random()  # noqa: S311  jitter
+        verdict = decide(delivery, outcome, target, now=self._clock(), roll=roll, probe=probe)
         self._look_at(outcome, target, probe=probe)
         # the attempt is made, and to forget it would repeat it
         await insist(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()))

@@ -24,8 +24,13 @@ from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, Ret
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 
 
-def decide(delivery: Delivery, outcome: Outcome, target: Target, *, now: datetime, roll: float) -> Verdict:
-    """What follows an attempt; `roll` in [0, 1) is the luck that jitter needs."""
+def decide(
+    delivery: Delivery, outcome: Outcome, target: Target, *, now: datetime, roll: float, probe: bool = False
+) -> Verdict:
+    """What follows an attempt; `roll` in [0, 1) is the luck that jitter needs.
+
+    A `probe` was sent for all that wait for a target which is held: that it failed costs its delivery nothing.
+    """
     if outcome.reason is Reason.OK:
         return Delivered()
     if outcome.reason is Reason.REQUEST:
@@ -34,7 +39,7 @@ def decide(delivery: Delivery, outcome: Outcome, target: Target, *, now: datetim
         return Dead(f"not sent: {outcome.detail}")
     if outcome.status in target.dead_on:
         return Dead(f"answered {outcome.status}, which is in dead_on")
-    return _again(delivery, outcome, target.retry, now, roll)
+    return _again(delivery, outcome, target.retry, now, roll, counted=not probe)
 
 
 def wait(policy: RetryPolicy, attempt: int, *, roll: float) -> timedelta:
@@ -58,18 +63,21 @@ def parse_retry_after(value: str | None, *, now: datetime) -> timedelta | None:
     return min(after, LONGEST_RETRY_AFTER) if after > timedelta() else None
 
 
-def _again(delivery: Delivery, outcome: Outcome, policy: RetryPolicy, now: datetime, roll: float) -> Verdict:
+def _again(
+    delivery: Delivery, outcome: Outcome, policy: RetryPolicy, now: datetime, roll: float, *, counted: bool
+) -> Verdict:
+    attempts = delivery.policy_attempt if counted else delivery.policy_attempt - 1
     age = max(now - delivery.pending_since, timedelta())
-    pause = wait(policy, delivery.policy_attempt, roll=roll)
-    state = _state(delivery.policy_attempt, age, upcoming=pause)
+    pause = wait(policy, max(attempts, 1), roll=roll)
+    state = _state(attempts, age, upcoming=pause)
     if _attempts_spent(policy)(state):
-        return Dead(f"{delivery.policy_attempt} attempts failed, the last one: {_last(outcome)}")
+        return Dead(f"{attempts} attempts failed, the last one: {_last(outcome)}")
     if stop_before_delay(policy.max_age)(state):
         return Dead(f"older than max_age after {delivery.policy_attempt} attempts, the last one: {_last(outcome)}")
     if outcome.retry_after is not None:
         # it may delay the attempt, but not past the last moment that max_age leaves
         pause = min(max(pause, outcome.retry_after), policy.max_age - age)
-    return RetryAt(now + pause)
+    return RetryAt(now + pause, counted)
 
 
 def _last(outcome: Outcome) -> str:

@@ -68,11 +68,13 @@ def _claimed(cursor: apsw.Cursor, seq: int, target: str, until: int) -> Delivery
 def settle(cursor: apsw.Cursor, delivery: Delivery, outcome: Outcome, verdict: Verdict, now: int) -> bool:
     """False if the attempt number is not the present one; the attempt itself is recorded all the same."""
     state, due_at, why = _stands(verdict)
+    settled_at = None if due_at is not None else now
+    overlooked = isinstance(verdict, RetryAt) and not verdict.counted
     ours = rows(
         cursor,
-        "update deliveries set state = ?, claimed = 0, due_at = ?, why = ?, settled_at = ?"
+        "update deliveries set state = ?, claimed = 0, due_at = ?, why = ?, settled_at = ?, base = base + ?"
         " where event = ? and target = ? and attempt = ? and state = 'pending' and claimed = 1 returning key",
-        (state, due_at, why, None if due_at is not None else now, delivery.seq, delivery.target, delivery.attempt),
+        (state, due_at, why, settled_at, overlooked, delivery.seq, delivery.target, delivery.attempt),
     )
     cursor.execute(
         "insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)"

@@ -226,7 +226,10 @@ class Store(Protocol):
         ...
 
     async def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> bool:
-        """Record the attempt and what follows. False, and the delivery is untouched, if it is no longer ours."""
+        """Record the attempt and what follows. False, and the delivery is untouched, if it is no longer ours.
+
+        One that is not `counted` is recorded, but `policy_attempt` goes on as if it had not been made.
+        """
         ...
 
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,20 @@ async def test_a_failing_target_is_held_probed_by_one_and_then_gets_everything(
     assert receiver.most_in_flight == 4
     gained = {a.delivery.event_id for a in bench.attempted if a.delivery.attempt == 1}
     assert gained == {event_id(n) for n in range(1, 41)}, "every first attempt has number 1"
+
+
+async def test_a_probe_costs_its_delivery_no_attempt_however_often_it_asks(tmp_path: Path, receivers: Start) -> None:
+    well = False
+    receiver = await receivers(lambda _request: 200 if well else 503)
+    policy = replace(every(10), attempts=3)
+    async with Bench(tmp_path, to(receiver, breaker_failures=2, retry=policy)) as bench:
+        await bench.keep([1])
+        await bench.until_attempted(2 + 6)
+        assert await bench.pending() == 1, "two attempts were counted, and then six probes were not"
+        well = True
+        await bench.until_none_pending()
+        [delivery] = await bench.deliveries()
+    assert delivery.state is State.DELIVERED
 
 
 async def test_that_a_target_is_held_and_answers_again_is_said_once_each(tmp_path: Path, receivers: Start) -> None:

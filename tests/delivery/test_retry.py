@@ -152,6 +152,18 @@ def test_a_replay_starts_anew_though_attempts_are_numbered_on() -> None:
     assert verdict == RetryAt(NOON + 30 * DAY + 2 * SECOND)
 
 
+def test_a_probe_that_failed_is_no_attempt_of_the_policys() -> None:
+    policy, asked = replace(STEADY, attempts=3), delivery(attempt=9, policy_attempt=3)
+    verdict = decide(asked, outcome(status=503), target(retry=policy), now=NOON, roll=0.0, probe=True)
+    assert verdict == RetryAt(NOON + 4 * SECOND, counted=False)
+    assert isinstance(decide(asked, outcome(status=503), target(retry=policy), now=NOON, roll=0.0), Dead)
+
+
+def test_a_probe_that_is_older_than_max_age_is_dead_all_the_same() -> None:
+    late = NOON + 3 * DAY
+    assert isinstance(decide(delivery(), outcome(status=503), target(), now=late, roll=0.0, probe=True), Dead)
+
+
 # ---- what the target asks for
 
 

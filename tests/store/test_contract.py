@@ -133,6 +133,16 @@ async def test_a_retry_is_due_at_its_time_with_the_next_number(store: Archive) -
     assert (again.attempt, again.policy_attempt) == (2, 2)
 
 
+async def test_an_attempt_that_does_not_count_is_overlooked_by_the_policy_and_keeps_its_number(store: Archive) -> None:
+    [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    assert await store.settle(delivery, REFUSED, RetryAt(NOON, counted=False), now=NOON)
+    [again] = await claim(store)
+    assert (again.attempt, again.policy_attempt) == (2, 1)
+    assert await store.settle(again, REFUSED, RetryAt(NOON), now=NOON)
+    [third] = await claim(store)
+    assert (third.attempt, third.policy_attempt) == (3, 2)
+
+
 async def test_every_attempt_is_remembered(store: Archive) -> None:
     [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
     await store.settle(delivery, REFUSED, RetryAt(NOON), now=NOON)
