@@ -17,6 +17,7 @@ def test_imports_point_one_way_and_the_pure_rooms_stay_pure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("logging.config.dictConfig", lambda _config: None)  # it would switch everybody's loggers off
     assert lint_imports(no_cache=True, no_logo=True) == 0, capsys.readouterr().out
 
 
