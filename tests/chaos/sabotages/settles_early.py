@@ -2,18 +2,21 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from relay.cli import main
+from relay.delivery.attempt import attempt
+from relay.delivery.insist import insist
 from relay.delivery.lane import Lane
 from relay.model import Delivered, Delivery, Outcome, Reason
 
 
 async def settle_then_send(lane: Lane, delivery: Delivery) -> None:
     """It is sent until it has arrived: all is well unless the process ends."""
-    now = lane._clock()
+    now, send = lane._clock(), partial(attempt, store=lane._store, sender=lane._sender, clock=lane._clock)
     sent = Outcome(reason=Reason.OK, started_at=now, took=timedelta(), status=200)
-    await lane._insist(lambda: lane._store.settle(delivery, sent, Delivered(), now=now))
-    while (await lane._send(delivery, lane.target)).reason is not Reason.OK:  # noqa: ASYNC110  it can be awaited in no other way
+    await insist(lambda: lane._store.settle(delivery, sent, Delivered(), now=now))
+    while (await send(delivery, lane.target)).reason is not Reason.OK:  # noqa: ASYNC110  it says so in no other way
         await asyncio.sleep(0.05)
 
 
