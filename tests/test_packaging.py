@@ -34,6 +34,7 @@ LOCKS = {
     "requirements-build.txt": PROJECT["build-system"]["requires"],
     "requirements.txt": PROJECT["project"]["dependencies"],
     "requirements-dev.txt": PROJECT["project"]["optional-dependencies"]["dev"],
+    "tests/bench/requirements.txt": ["hookspool==0.2.0", "py-spy"],
 }
 
 
