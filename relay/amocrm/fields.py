@@ -5,6 +5,7 @@ Recursion is safe: `form.decode` bounds the depth.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from relay.amocrm import exact
@@ -42,7 +43,12 @@ _NUMBERS = frozenset(
 
 def fields(node: Mapping[str, Json]) -> dict[str, Json]:
     """Each field of an object under its own name, in order."""
-    return {key: value(key, child) for key, child in node.items()}
+    return {
+        key: (_number(child) if _is_numeric(key) else child)
+        if type(child) is str and key not in _RULES  # most are; `value` would come to the same
+        else value(key, child)
+        for key, child in node.items()
+    }
 
 
 def value(key: str, node: Json) -> Json:
@@ -65,7 +71,7 @@ def is_index(key: str) -> bool:
 
 def _plain(key: str, node: Json) -> Json:
     if isinstance(node, str):
-        return _number(node) if key in _NUMBERS or key.endswith(("_id", "_at")) else node
+        return _number(node) if _is_numeric(key) else node
     if isinstance(node, list):
         return [_plain(key, child) for child in node]
     if not isinstance(node, dict):
@@ -73,6 +79,11 @@ def _plain(key: str, node: Json) -> Json:
     if "0" in node and all(str(index) in node for index in range(len(node))):
         return [_plain(key, node[str(index)]) for index in range(len(node))]
     return fields(node)
+
+
+@lru_cache(maxsize=2048)  # names repeat from webhook to webhook
+def _is_numeric(key: str) -> bool:
+    return key in _NUMBERS or key.endswith(("_id", "_at"))
 
 
 def _number(text: str) -> int | str:

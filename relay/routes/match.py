@@ -7,11 +7,12 @@ Conditions that are more than equality are asked once each, however many routes 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from relay.model import Event
 from relay.routes.conditions import Condition
-from relay.routes.fields import values_of
+from relay.routes.fields import reader
 
 K = TypeVar("K")
 
@@ -41,6 +42,7 @@ class FieldIndex:
 
     def __init__(self, field: str, everyone: int) -> None:
         self.field = field
+        self.read = reader(field)
         self.indifferent = everyone
         self._equals: dict[str, int] = {}
         self._excludes: dict[str, int] = {}
@@ -77,6 +79,7 @@ class Matcher:
         self.conditional = _bits(not route.otherwise for route in routes)
         self.fields = _indexed(self.routes)
         self._otherwise = _bits(route.otherwise for route in routes)
+        self._named = lru_cache(maxsize=1024)(self._matches)  # events of one kind match the same routes
 
     def match(self, event: Event) -> Matches:
         """The routes that take `event`, and their targets."""
@@ -84,8 +87,11 @@ class Matcher:
         for index in self.fields.values():
             if not alive:
                 break
-            alive &= index.accepting(values_of(event, index.field))
-        taken = [self.routes[position] for position in set_bits(alive or self._otherwise)]
+            alive &= index.accepting(index.read(event))
+        return self._named(alive or self._otherwise)
+
+    def _matches(self, bits: int) -> Matches:
+        taken = [self.routes[position] for position in set_bits(bits)]
         return Matches(routes=tuple(route.name for route in taken), targets=_by_target(taken))
 
 
