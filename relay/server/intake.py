@@ -5,13 +5,14 @@ and after a hundred of them it stops sending.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain, islice, repeat
 from secrets import token_hex
 from time import perf_counter
+from typing import TypeAlias
 
 import orjson
 from aiohttp import web
@@ -36,6 +37,10 @@ MAX_REQUEST_ID = 100
 
 _NOT_A_TOKEN = Secret(token_hex())
 _NO_SUCH_SOURCE = Source(name="-", tokens=())
+
+
+_Kept: TypeAlias = tuple[Webhook, Sequence[Routed], list[Delivery] | Duplicate]
+"""What was understood of a webhook, and what the store said."""
 
 
 class _Refuse(Exception):
@@ -107,19 +112,12 @@ class Intake:
 
     async def _take(self, request: web.Request, start: float) -> web.Response:
         source = _authorized(self._config(), request.match_info["source"], request.match_info["token"])
-        with self._room(source) as place:
-            webhook = Webhook(
-                id=self._new_id(),
-                source=source.name,
-                received_at=_whole_milliseconds(self._clock()),
-                body=await self._body(request, source, place),
-                content_type=_text(request.headers.get("content-type", "")),
-                request_id=_text(request.headers.get("x-amocrm-requestid", ""))[:MAX_REQUEST_ID],
-            )
-            async with self._turn(webhook):
-                webhook, routed = await self._understand(webhook, place)
-                _demand_account(source, routed)
-                kept = await self._keep(webhook, routed, _window(source, [each.event for each in routed]), place)
+        try:
+            with self._memory.place() as place:
+                webhook, routed, kept = await self._kept(request, source, place)
+        except Full:
+            detail = "too many webhooks, or too large ones, at once"
+            raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=source.name) from None
         if isinstance(kept, Duplicate):
             took = timedelta(seconds=perf_counter() - start)
             self._emit(Repeated(webhook=webhook, first=kept.webhook, took=took))
@@ -136,14 +134,22 @@ class Intake:
         )
         return _accepted(webhook, len(routed), deliveries)
 
-    @contextmanager
-    def _room(self, source: Source) -> Iterator[Place]:
-        try:
-            with self._memory.place() as place:
-                yield place
-        except Full:
-            detail = "too many webhooks, or too large ones, at once"
-            raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=source.name) from None
+    async def _kept(self, request: web.Request, source: Source, place: Place) -> _Kept:
+        webhook = Webhook(
+            id=self._new_id(),
+            source=source.name,
+            received_at=_whole_milliseconds(self._clock()),
+            body=await self._body(request, source, place),
+            content_type=_text(request.headers.get("content-type", "")),
+            request_id=_text(request.headers.get("x-amocrm-requestid", ""))[:MAX_REQUEST_ID],
+        )
+        config = self._config()  # a reload may have come before the body
+        if len(webhook.body) <= LARGE:
+            return await self._keep(source, *self._understand(webhook, config), place)
+        async with self._turn():
+            # beside the event loop, which has others to answer
+            understood = await asyncio.to_thread(self._understand, webhook, config)
+            return await self._keep(source, *understood, place)
 
     async def _body(self, request: web.Request, source: Source, place: Place) -> bytes:
         try:
@@ -155,11 +161,8 @@ class Intake:
             raise _Refuse(408, Refusal.INCOMPLETE, str(error), source=source.name) from None
 
     @asynccontextmanager
-    async def _turn(self, webhook: Webhook) -> AsyncIterator[None]:
+    async def _turn(self) -> AsyncIterator[None]:
         """Large ones one at a time, for others wait behind them; raises Full if it does not come soon."""
-        if len(webhook.body) <= LARGE:
-            yield
-            return
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._large.acquire()
@@ -170,17 +173,7 @@ class Intake:
         finally:
             self._large.release()
 
-    async def _understand(self, webhook: Webhook, place: Place) -> tuple[Webhook, list[Routed]]:
-        """`_events`; of a large body beside the event loop, which has others to answer."""
-        config = self._config()  # a reload may have come before the body
-        if len(webhook.body) <= LARGE:
-            webhook, routed = self._events(webhook, config)
-        else:
-            webhook, routed = await asyncio.to_thread(self._events, webhook, config)
-        place.take(PER_EVENT * len(routed))
-        return webhook, routed
-
-    def _events(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
+    def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
         """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
         try:
             return webhook, [owe(event, config, lease=self._dispatcher.lease) for event in self._read(webhook)]
@@ -195,13 +188,14 @@ class Intake:
         tree = form.decode(webhook.body, webhook.content_type)
         return events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=self._new_id)
 
-    async def _keep(
-        self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None, place: Place
-    ) -> list[Delivery] | Duplicate:
+    async def _keep(self, source: Source, webhook: Webhook, routed: Sequence[Routed], place: Place) -> _Kept:
+        place.take(PER_EVENT * len(routed))
+        _demand_account(source, routed)
+        window = _window(source, [each.event for each in routed])
         try:
-            return await self._keeper.keep(webhook, routed, window, place)
+            return webhook, routed, await self._keeper.keep(webhook, routed, window, place)
         except StoreError as error:
-            raise _Refuse(503, Refusal.UNAVAILABLE, str(error), source=webhook.source) from None
+            raise _Refuse(503, Refusal.UNAVAILABLE, str(error), source=source.name) from None
 
 
 def _authorized(config: Config, name: str, token: str) -> Source:

@@ -6,6 +6,7 @@ What waits is in memory alone, within its bounds, and nobody was told 200 for it
 
 import asyncio
 from asyncio import Future
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -25,14 +26,16 @@ MOST_AT_ONCE = 64  # webhooks, once it can take some again
 Answer: TypeAlias = list[Delivery] | Duplicate
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, eq=False)
 class _Wanted:
-    """A webhook on its way to the disk. `late`: its sender was told that it is not there."""
+    """A webhook on its way to the disk, and what its sender is to be told. `late`: that it is not there yet."""
 
     webhook: Webhook
     routed: Sequence[Routed]
     window: timedelta | None
-    kept: Future[Answer | StoreError]
+    place: Place
+    answer: Future[Answer]
+    until: float  # loop time
     late: bool = False
 
 
@@ -43,6 +46,9 @@ class Keeper:
         self._store = store
         self._admit = admit
         self._emit = emit
+        self._loop = asyncio.get_running_loop()
+        self._expected: deque[_Wanted] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[str, _Wanted] = {}
         self._trouble = ""  # what the store says of those that wait
         self._insisting: asyncio.Task[None] | None = None
@@ -52,22 +58,14 @@ class Keeper:
 
     async def keep(self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None, place: Place) -> Answer:
         """Once it is on disk. A StoreError if it is not after `PATIENCE`: it keeps its `place`, and may be yet."""
-        kept: Future[Answer | StoreError] = asyncio.get_running_loop().create_future()
-        wanted = _Wanted(webhook=webhook, routed=routed, window=window, kept=kept)
-        place.commit = kept
+        wanted = _Wanted(webhook, routed, window, place, self._loop.create_future(), self._loop.time() + PATIENCE)
+        place.hold()
+        self._expect(wanted)
         if self._waiting:
             self._wait(wanted)  # behind those that came before
         else:
             self._ask(wanted)
-        await asyncio.wait([kept], timeout=PATIENCE)
-        if not kept.done():
-            wanted.late = True
-            self._late += 1
-            why = f": {self._trouble}" if self._waiting else ""
-            raise StoreBusy(f"not committed within {PATIENCE} s{why}")
-        if isinstance(answer := kept.result(), StoreError):
-            raise answer
-        return answer
+        return await wanted.answer
 
     async def stop(self, limit: timedelta) -> None:
         """Try what waits one last time, and tell how many it could not keep: they were answered 503."""
@@ -78,6 +76,33 @@ class Keeper:
             await asyncio.wait([self._ask(each) for each in self._waiting.values()], timeout=limit.total_seconds())
         if lost := len(self._waiting):
             self._emit(Noticed(level="warning", text="not kept, and answered 503", fields={"webhooks": lost}))
+
+    # ---- in time
+
+    def _expect(self, wanted: _Wanted) -> None:
+        """One timer for all: they are due in the order in which they came."""
+        while self._expected and self._expected[0].answer.done():
+            self._expected.popleft()
+        self._expected.append(wanted)
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._expected[0].until, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        while self._expected and (self._expected[0].answer.done() or self._expected[0].until <= self._loop.time()):
+            self._tell_late(self._expected.popleft())
+        if self._expected:
+            self._timer = self._loop.call_at(self._expected[0].until, self._ring)
+
+    def _tell_late(self, wanted: _Wanted) -> None:
+        if wanted.answer.done():
+            return
+        wanted.late = True
+        self._late += 1
+        why = f": {self._trouble}" if self._waiting else ""
+        wanted.answer.set_exception(StoreBusy(f"not committed within {PATIENCE} s{why}"))
+
+    # ---- and late
 
     def _ask(self, wanted: _Wanted) -> Future[Answer]:
         asked = self._store.keep(wanted.webhook, wanted.routed, window=wanted.window)
@@ -93,8 +118,12 @@ class Keeper:
         if error is None and not isinstance(born := asked.result(), Duplicate):
             self._admit(born)
         self._part_with(wanted, recovered=wanted.late and error is None)
-        if not wanted.kept.done():
-            wanted.kept.set_result(asked.result() if error is None else _as_store_error(error))
+        if wanted.answer.done():
+            return  # it is late, or its client has gone
+        if error is None:
+            wanted.answer.set_result(asked.result())
+        else:
+            wanted.answer.set_exception(_as_store_error(error))
 
     def _wait(self, wanted: _Wanted) -> None:
         """In its place, if it has one; its deliveries are for the store to give out, for their leases may be over."""
@@ -119,6 +148,7 @@ class Keeper:
 
     def _part_with(self, wanted: _Wanted, *, recovered: bool) -> None:
         self._waiting.pop(wanted.webhook.id, None)
+        wanted.place.let_go()
         self._late -= wanted.late
         self._recovered += recovered
         if self._recovered and not self._late:

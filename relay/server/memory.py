@@ -1,9 +1,6 @@
 """Webhooks that come in -> whether there is memory for them: what many large ones take together is bounded."""
 
-from asyncio import Future
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Self
 
 BESIDES = 4096  # bytes that a webhook takes beside its body
 PER_EVENT = 5000  # bytes that an event takes until it is committed
@@ -25,17 +22,9 @@ class Memory:
         self._size = size
         self.taken = 0
 
-    @contextmanager
-    def place(self) -> Iterator["Place"]:
-        """Memory for one webhook, which grows with it; until the block ends or, if it is later, its commit."""
-        place = Place(self)
-        try:
-            yield place
-        finally:
-            if place.commit and not place.commit.done():
-                place.commit.add_done_callback(lambda _commit: self.give_back(place.taken))
-            else:
-                self.give_back(place.taken)
+    def place(self) -> "Place":
+        """Memory for one webhook, which grows with it: for as long as the block lasts and, beyond, as it is held."""
+        return Place(self)
 
     def take(self, size: int, *, large: bool) -> None:
         """Raises Full."""
@@ -49,14 +38,34 @@ class Memory:
 
 
 class Place:
-    """What one webhook takes. `commit` is what it waits for, whoever else gives up waiting."""
+    """What one webhook takes. `with` it, and `hold` it for whoever may need the webhook for longer."""
+
+    __slots__ = ("_holders", "_memory", "taken")
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
+        self._holders = 0
         self.taken = 0
-        self.commit: Future[Any] | None = None
 
     def take(self, size: int) -> None:
         """So many bytes more; raises Full."""
         self._memory.take(size, large=self.taken + size > LARGE)
         self.taken += size
+
+    def hold(self) -> None:
+        """It is needed until as many `let_go`."""
+        self._holders += 1
+
+    def let_go(self) -> None:
+        """The last one gives the memory back."""
+        self._holders -= 1
+        if not self._holders:
+            self._memory.give_back(self.taken)
+            self.taken = 0
+
+    def __enter__(self) -> Self:
+        self.hold()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.let_go()

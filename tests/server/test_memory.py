@@ -1,7 +1,5 @@
 """What webhooks take of the memory, and who finds some."""
 
-import asyncio
-
 import pytest
 
 from relay.server.memory import LARGE, Full, Memory
@@ -42,13 +40,11 @@ def test_when_all_is_taken_nobody_finds_any() -> None:
             small.take(1)
 
 
-async def test_what_waits_for_its_commit_takes_room_until_then() -> None:
+def test_what_is_held_takes_room_until_the_last_one_lets_go() -> None:
     memory = Memory(SIZE)
-    commit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     with memory.place() as place:
         place.take(1000)
-        place.commit = commit
+        place.hold()
     assert memory.taken == 1000
-    commit.set_result(None)
-    await asyncio.sleep(0)
+    place.let_go()
     assert memory.taken == 0
