@@ -76,7 +76,8 @@ async def _documents(admin: Address) -> AsyncIterator[dict[str, Json]]:
                     answered = there = True
                     note(f"following the relay at {at}, until Ctrl-C")
                     async for line in answer.content:
-                        yield orjson.loads(line)
+                        if line.strip():
+                            yield orjson.loads(line)
             except (aiohttp.ClientError, OSError) as error:
                 if not answered:
                     why = f"{at} ({getattr(error, 'strerror', None) or type(error).__name__})"
@@ -145,6 +146,8 @@ def _told(word: str, said: dict[str, Json]) -> tuple[str, Text]:
             return f"{said['outcome']} from {said['remote'] or 'nobody knows where'}", _dim(said["detail"])
         case "missed":
             return f"{said['number']} more, which came too fast to be shown", _dim("")
+        case "fault":
+            return "the relay cannot tell what happened", _dim(said["detail"])
         case _:
             return json_line(said), _dim("")
 

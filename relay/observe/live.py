@@ -11,7 +11,7 @@ from datetime import datetime
 
 import orjson
 
-from relay.model import Dead, Delivered, Json, RetryAt, entity_id
+from relay.model import Dead, Delivered, Delivery, Json, RetryAt, entity_id
 from relay.observe.log import stamp
 from relay.signals import Attempted, Kept, Refused, Repeated, Signal
 
@@ -29,10 +29,15 @@ class Live:
 
     def __call__(self, signal: Signal) -> None:
         """Tell everybody who follows."""
-        if self._followers and (found := _documents(signal)):
-            at = {"at": stamp(self._clock().timestamp())}
-            for follower in self._followers:
-                follower.tell([at | each for each in found])
+        if not self._followers:
+            return
+        try:
+            found = _documents(signal)
+        except Exception as error:  # noqa: BLE001  to be watched must break no stage
+            found = [{"what": "fault", "detail": repr(error)}]
+        at = {"at": stamp(self._clock().timestamp())}
+        for follower in self._followers:
+            follower.tell([at | each for each in found])
 
     @property
     def followers(self) -> int:
@@ -66,6 +71,8 @@ class Follower:
 
     def tell(self, documents: Sequence[Document]) -> None:
         """Have them waiting, as far as there is room."""
+        if not documents:
+            return
         room = documents[: MAX_BEHIND - len(self._waiting)]
         self._waiting.extend(room)
         self._missed += len(documents) - len(room)
@@ -122,13 +129,11 @@ def _events(kept: Kept) -> list[Document]:
 
 def _attempt(attempted: Attempted) -> Document:
     delivery, outcome = attempted.delivery, attempted.outcome
-    event = orjson.loads(delivery.payload)
     return {
         "what": "attempt",
         "target": delivery.target,
         "event": delivery.event_id,
-        "type": event["type"],
-        "entity_id": entity_id(event["action"], event["data"]),
+        **_about(delivery),
         "attempt": delivery.attempt,
         "replay": delivery.replay,
         "reason": outcome.reason,
@@ -137,6 +142,14 @@ def _attempt(attempted: Attempted) -> Document:
         "detail": outcome.detail,
         **_followed(attempted),
     }
+
+
+def _about(delivery: Delivery) -> Document:
+    """Its JSON tells, unless that is damaged."""
+    if delivery.damaged:
+        return {"type": "", "entity_id": ""}
+    event = orjson.loads(delivery.payload)
+    return {"type": event["type"], "entity_id": entity_id(event["action"], event["data"])}
 
 
 def _followed(attempted: Attempted) -> Document:

@@ -24,6 +24,7 @@ PATIENCE = timedelta(milliseconds=150)
 """How long an answer may wait for the store: metrics and health are due within 200 ms, whatever the disk does."""
 REFRESH_EVERY = timedelta(seconds=1)
 MAX_FOLLOWERS = 16
+HEARTBEAT = 5.0  # seconds
 RESTS = 20  # times as long as the last one took
 LONGEST_REST = 15.0  # seconds
 
@@ -115,14 +116,18 @@ class _Desk:
         return web.json_response({"reloaded": True})
 
     async def tail(self, request: web.Request) -> web.StreamResponse:
-        """What happens from now on, a JSON document a line, until either side has enough; 503 for one too many."""
+        """What happens from now on, a JSON document a line, until either side has enough; 503 for one too many.
+
+        Empty lines mean nothing.
+        """
         if self._live.followers >= MAX_FOLLOWERS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_FOLLOWERS} follow already\n")
-        with self._live.following() as follower:
+        with self._live.following() as follower, suppress(ConnectionResetError):
             response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "application/x-ndjson"})
             await response.prepare(request)
-            while news := await follower.news():
-                await response.write(b"".join(orjson.dumps(each) + b"\n" for each in news))
+            while (news := await _within(HEARTBEAT, follower.news())) != []:
+                # an empty line asks, while nothing happens, whether anybody is there: aiohttp does not tell
+                await response.write(b"".join(orjson.dumps(each) + b"\n" for each in news or ()) or b"\n")
         return response
 
     async def part(self, _app: web.Application) -> None:
@@ -133,6 +138,15 @@ class _Desk:
         """Leave no question open."""
         await self._refreshed.stop()
         await self._readiness.stop()
+
+
+async def _within(seconds: float, awaited: Awaitable[T]) -> T | None:
+    """Its result, or None if it does not come in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await awaited
+    except TimeoutError:
+        return None
 
 
 # ---- manners

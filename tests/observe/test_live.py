@@ -70,6 +70,18 @@ async def test_an_attempt_is_told_with_what_it_was_about_and_what_follows() -> N
     assert (dead["verdict"], dead["why"]) == ("dead", "answered 400, which is in dead_on")
 
 
+async def test_what_is_damaged_is_told_without_what_it_was_about() -> None:
+    made = attempted(Reason.CORRUPT, Dead("corrupt"), status=None)
+    [told_] = await told(replace(made, delivery=replace(made.delivery, payload=b"\0\xff", damaged=True)))
+    assert (told_["verdict"], told_["type"], told_["entity_id"]) == ("dead", "", "")
+
+
+async def test_a_fact_that_cannot_be_told_trips_nobody() -> None:
+    made = attempted()
+    [told_] = await told(replace(made, delivery=replace(made.delivery, payload=b"\0\xff")))
+    assert told_["what"] == "fault"
+
+
 async def test_what_was_not_kept_or_not_read_or_kept_before_is_told_too() -> None:
     webhook = kept().webhook
     found = await told(

@@ -19,6 +19,7 @@ from relay.observe import Live
 from relay.server import access
 from relay.server.admin import MAX_FOLLOWERS, admin
 from relay.signals import Noticed, Refusal, Refused, Reloaded, Signal
+from tests.e2e.processes import until
 
 Client = TestClient[web.Request, web.Application]
 
@@ -209,14 +210,15 @@ async def test_who_follows_is_told_line_by_line_until_the_listener_ends(relay: R
         assert perf_counter() - asked < 5, "nobody waits for those who follow"
 
 
-async def test_who_has_left_follows_no_more(relay: Relay) -> None:
+async def test_who_has_left_follows_no_more_though_nothing_happens(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.server.admin.HEARTBEAT", 0.02)
     client = await relay.client()
-    async with client.get("/-/tail"):
+    async with client.get("/-/tail") as answer:
         assert relay.live.followers == 1
-    async with asyncio.timeout(5):
-        while relay.live.followers:
-            relay.live(REFUSED)
-            await asyncio.sleep(0)
+        assert await answer.content.readline() == b"\n"
+    await until(lambda: not relay.live.followers)
 
 
 async def test_one_who_follows_too_many_is_turned_away(relay: Relay) -> None:
