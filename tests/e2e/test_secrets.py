@@ -5,14 +5,24 @@ import base64
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running
+import aiohttp
+
+from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running, until
 from tests.e2e.sender import post_lead
 from tests.e2e.targets import listening, refusing, repeating, well
 
 BEARER = "canary-of-a-header-4f1d"
 QUERY = "canary-of-a-query-77b2"
 SECRET = base64.b64encode(b"canary of a signature ..").decode()
-CANARIES = (TOKEN, BEARER, QUERY, SECRET)
+DEFAULT = "canary-of-a-default-90aa"
+ADMIN = "canary-of-the-admin-token-51c7"
+KEY = "canary of a private key 2d7b"
+CANARIES = (TOKEN, BEARER, QUERY, SECRET, DEFAULT)
+LOOKS = (
+    ("status",), ("list",), ("audit",), ("verify",), ("pause", "bad", "--reason", "test"), ("purge", "--dry-run"),
+    ("replay", "--all-dead", "--dry-run"), ("status", "--json"), ("list", "--json"), ("audit", "--json"),
+)  # fmt: skip
+"""What operators ask; `check`, `show` and `explain` are asked apart."""
 
 ROUTES = """\
 version: 1
@@ -23,11 +33,20 @@ targets:
     url: "{good}?key=${{file:{folder}/query}}"
     headers: {{Authorization: "Bearer ${{file:{folder}/bearer}}"}}
     secret: "${{file:{folder}/secret}}"
-  bad: {{url: "{bad}?key=${{file:{folder}/query}}", headers: {{X-Key: "${{file:{folder}/bearer}}"}}}}
+  bad:
+    url: "{bad}?key=${{file:{folder}/query}}"
+    headers: {{X-Key: "${{file:{folder}/bearer}}", X-Default: "${{NOBODY_SET_IT:-canary-of-a-default-90aa}}"}}
   weak: {{url: "{weak}?key=${{file:{folder}/query}}"}}
   nowhere: {{url: "http://127.0.0.1:{closed}/?key=${{file:{folder}/query}}"}}
 routes:
   - {{name: all, match: {{entity: leads}}, to: [good, bad, weak, nowhere]}}
+"""
+
+ROUTE = """\
+version: 1
+sources: {crm: {token: "${TOKEN}"}}
+targets: {good: {url: "http://127.0.0.1:9/"}}
+routes: [{name: all, match: {}, to: good}]
 """
 
 MALFORMED = (
@@ -55,7 +74,11 @@ async def test_no_secret_is_ever_said(tmp_path: Path) -> None:
         assert targets.of("good")[0].headers["authorization"] == f"Bearer {BEARER}"
 
         said = [*map(repr, answers), await relay.get("/metrics"), relay.log.read_text()]
-        said += [await asked(relay, "status"), await asked(relay, "list"), await asked(relay, "show", webhook)]
+        said += [await asked(relay, *look) for look in LOOKS]
+        said += [await asked(relay, "show", webhook), await asked(relay, "show", webhook, "--json")]
+        code, printed, complaint = await run(*RELAY, "check", str(relay.routes))
+        assert code == 0
+        said += [printed, complaint]
         said.append(await explained(relay, webhook))
         relay.routes.write_text(relay.routes.read_text().replace("http:", "ftp:").replace("secret:", "secrets:"))
         async with asyncio.timeout(10):
@@ -93,3 +116,35 @@ async def explained(relay: RelayProcess, webhook: str) -> str:
     assert code == 0, complaint
     assert "good" in printed
     return printed + complaint
+
+
+async def test_the_admin_token_is_never_said(tmp_path: Path) -> None:
+    relay = RelayProcess(tmp_path, ROUTE, RELAY_ADMIN_TOKEN=ADMIN)
+    try:
+        await relay.spawn()
+        await until(lambda: relay.log.exists() and bool(relay.lines("ready")))
+        said = [await shown(relay, token) for token in ("", "wrong", ADMIN + "x", ADMIN)]
+        assert [text.partition(" ")[0] for text in said] == ["401", "401", "401", "200"]
+        said += [await shown(relay, "wrong") for _ in range(4)]
+        assert said[-1].startswith("429 ")
+        assert relay.lines("wrong admin tokens: shut out for a minute")
+        assert [text for text in [*said, relay.log.read_text()] if ADMIN in text] == []
+    finally:
+        await relay.kill()
+
+
+async def test_nothing_of_a_key_that_does_not_fit_is_said(tmp_path: Path) -> None:
+    key = tmp_path / "tls.key"
+    key.write_text(f"-----BEGIN PRIVATE KEY-----\n{KEY}\n-----END PRIVATE KEY-----\n")
+    relay = RelayProcess(tmp_path, ROUTE, RELAY_TLS_CERT=str(key), RELAY_TLS_KEY=str(key))
+    code, printed, complaint = await run(*relay.arguments, RELAY_TLS_CERT=str(key), RELAY_TLS_KEY=str(key))
+    assert code == 1
+    assert str(key) in complaint
+    assert KEY not in printed + complaint
+
+
+async def shown(relay: RelayProcess, token: str) -> str:
+    """What /metrics answers to who shows this token."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession() as session, session.get(f"{relay.admin}/metrics", headers=headers) as answer:
+        return f"{answer.status} {await answer.text()}"
