@@ -163,7 +163,7 @@ async def test_a_target_that_hangs_costs_its_time_out_each_time_and_then_the_del
     assert await told(scene, "hanging", webhook) == ([("retry", "timeout", None), ("dead", "timeout", None)], "dead")
     delivery = await scene.ended(webhook)
     assert delivery["why"] == "2 attempts failed, the last one: timeout"
-    assert all(each["took"] >= 0.4 for each in delivery["attempts"])
+    assert all(each["took"] > 0.395 for each in delivery["attempts"])  # uvloop counts in milliseconds
 
 
 async def test_retry_after_puts_the_next_attempt_off(scene: Scene) -> None:
