@@ -105,11 +105,12 @@ class Relay:
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
         self._tell = emit
-        self._certificate = Certificate(*settings.tls) if settings.tls else None
-        self.current = Current(settings.config, settings.environment, self._certificate, use=self._use, emit=self._emit)
         self._unready: str | None = None
         self._live = Live(utc_now)
         self._lost = 0  # webhooks, at most
+        self._certificate = Certificate(*settings.tls) if settings.tls else None
+        # last: it may have something to say of the routes file
+        self.current = Current(settings.config, settings.environment, self._certificate, use=self._use, emit=self._emit)
 
     def _emit(self, fact: Signal) -> None:
         """Hand it on; a webhook that could not be kept says sooner than the next probe that we are not ready."""

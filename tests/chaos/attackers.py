@@ -17,7 +17,7 @@ from time import monotonic
 
 PATIENCE = 40.0  # seconds
 EVERY = 1.0  # second, a drop
-PER_SECOND = 400  # who come: they are to be slow, not a flood
+PER_SECOND = 200  # who come: they are to be slow, not a flood
 
 KINDS = ("idle", "headers", "body", "chunks", "handshake")
 

@@ -243,6 +243,15 @@ def idle(tmp_path: Path) -> RelayProcess:
     return RelayProcess(tmp_path, text)
 
 
+async def test_what_is_to_be_said_of_the_routes_file_keeps_no_relay_from_starting(idle: RelayProcess) -> None:
+    idle.routes.chmod(0o666)
+    try:
+        await idle.start()
+        assert len(idle.lines("the routes file is open to others")) == 1
+    finally:
+        await idle.kill()
+
+
 async def test_a_second_relay_on_one_store_is_refused_and_told_whose_it_is(idle: RelayProcess) -> None:
     try:
         await idle.start()
