@@ -24,7 +24,8 @@ def demand_kept(database: Path, acked: int, *, init: bool = False) -> None:
     what = "is missing" if size is None else "is empty"
     if _size(left):
         raise StoreUnsafe(
-            f"{database} {what}, and {left.name} belongs to it: put it back, or restore a backup and remove {left.name}"
+            f"{database} {what}, and {left.name} belongs to it: put it back; or move {left.name} away, and restore a"
+            " backup or start anew with --init"
         )
     if acked and not init:
         raise StoreUnsafe(f"{database} {what}, but {_told(acked)}: {_REMEDY}")
