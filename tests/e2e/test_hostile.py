@@ -3,7 +3,7 @@
 import asyncio
 import json
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.chaos.sabotage import sabotaged
 from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running, until
 
 ROUTES = """\
@@ -54,7 +55,17 @@ async def say(relay: RelayProcess, said: bytes) -> bytes:
 
 @pytest.mark.parametrize("times", [3000 // len(MALFORMED)])
 async def test_thousands_of_malformed_requests_make_a_small_log_without_tracebacks(times: int, tmp_path: Path) -> None:
-    async with running(tmp_path, ROUTES.format(port=9)) as relay:
+    await pester(tmp_path, RELAY, times)
+
+
+async def test_a_relay_that_logs_whatever_strangers_cause_is_found_guilty(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="a large log"):
+        await pester(tmp_path, sabotaged("tells_everything"), 100)
+
+
+async def pester(folder: Path, command: Sequence[str], times: int) -> None:
+    """So many of each malformed request; nothing leaks, and the log stays small."""
+    async with running(folder, ROUTES.format(port=9), command=command) as relay:
         began = monotonic()
         for _ in range(times):
             answers = await asyncio.gather(*(say(relay, said) for said in MALFORMED))
@@ -62,7 +73,7 @@ async def test_thousands_of_malformed_requests_make_a_small_log_without_tracebac
         assert not any(TOKEN.encode() in answer or b"evil" in answer for answer in answers)
         log = relay.log.read_text()
         # ten lines a second of each kind, some 150 bytes each; there are six kinds
-        assert len(log) < (seconds + 1) * 10 * 6 * 200
+        assert len(log) < (seconds + 1) * 10 * 6 * 200, "a large log"
         assert "Traceback" not in log
         assert TOKEN not in log
         assert sum(line.get("held_back", 0) for line in map(json.loads, log.splitlines())) > times
