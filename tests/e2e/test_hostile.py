@@ -102,8 +102,18 @@ def webhook(body: bytes) -> bytes:
 
 
 async def test_no_text_from_outside_breaks_a_line_or_colours_a_terminal(tmp_path: Path) -> None:
+    await steer(tmp_path, RELAY)
+
+
+async def test_a_command_that_prints_as_it_came_is_found_guilty(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="isprintable"):
+        await steer(tmp_path, sabotaged("prints_as_it_came"))
+
+
+async def steer(folder: Path, command: Sequence[str]) -> None:
+    """Say what could steer a terminal wherever something can be said; `command` shows what came of it."""
     evil, word = quote(EVIL), quote(EVIL.replace("[", ""))
-    async with evil_target() as port, running(tmp_path, ROUTES.format(port=port)) as relay:
+    async with evil_target() as port, running(folder, ROUTES.format(port=port)) as relay:
         bodies = [
             f"leads[add][0][id]={evil}&leads[add][0][name]={evil}&leads[add][0][{word}]={evil}&account[id]={evil}",
             f"{word}[{word}][0][id]={evil}&account[subdomain]={evil}",
@@ -121,9 +131,9 @@ async def test_no_text_from_outside_breaks_a_line_or_colours_a_terminal(tmp_path
         events = {each["event"] for each in await relay.command("list")}
         shown = [("show", id_) for id_ in (*listed, *events)] + [("explain", id_) for id_ in events]
         store = f"--store=sqlite:///{relay.store}"
-        for command in [("status",), ("list",), ("list", "--unparsed"), ("audit",), *shown]:
+        for asked in [("status",), ("list",), ("list", "--unparsed"), ("audit",), *shown]:
             for more in ((), ("--json",)):
-                code, out, err = await run(*RELAY, *command, store, *more, RELAY_CONFIG=str(relay.routes))
+                code, out, err = await run(*command, *asked, store, *more, RELAY_CONFIG=str(relay.routes))
                 for line in (out + err).split("\n"):
-                    assert line.isprintable(), (command, line)
-                assert code == 0, (command, err)
+                    assert line.isprintable(), (asked, line)
+                assert code == 0, (asked, err)
