@@ -1,12 +1,15 @@
 """amocrm-relay: takes amoCRM's webhooks, keeps them, and delivers them until they have arrived.
 
     POST /hooks/{source}/{token}
-      │ server.intake       reads the body, knows the source
+      │ server.door         who may come in; the oldest that is idle makes room
+      │ server.intake       knows the source, reads the body if server.memory has room for it
       ▼
     amocrm.form             bytes -> tree            leads[add][0][id]=7 -> {"leads": {"add": {"0": {"id": "7"}}}}
     amocrm.events           tree  -> [Event]         one body, one or more events
       ▼
     routes.match            Event -> targets         by the YAML file that routes.config compiled
+      ▼
+    server.keeper           tries until it is on disk; 503 after 1.5 s, and tries on
       ▼
     store                   webhook + events + deliveries, one commit, then 200
       ▼

@@ -154,6 +154,13 @@ def test_every_dependency_is_told_and_every_one_told_is_there() -> None:
     assert names == {name for name in there if not name.startswith("types-")}
 
 
+def test_every_campaign_is_told_with_what_it_promises() -> None:
+    told = README.split("## What is promised, and how it is tested")[1].split("\n## ")[0]
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "tests/chaos").glob("test_*.py")}
+    assert len(there) >= 15
+    assert there - set(re.findall(r"\]\(([^)]+)\)", told)) == set()
+
+
 def test_every_link_within_the_project_leads_somewhere() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert links

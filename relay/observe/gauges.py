@@ -12,7 +12,7 @@ STATES = ("ok", "open", "probing", "paused")
 
 
 class Owing(Protocol):
-    """How one target stands; `store.contract.Backlog` is one."""
+    """How one target stands; `store.contract.Standing` is one."""
 
     @property
     def pending(self) -> int:

@@ -1,7 +1,12 @@
-"""A start on a large backlog: soon ready, small, quick to answer while it drains; and no question grows with it."""
+"""A start on a large backlog: soon ready, small, quick to answer while it drains; and no question grows with it.
+
+R12 speaks of 1,000,000 deliveries, which take minutes to write: `python -m tests.bench.backlog 1000000`. Here it is a
+fifth of them, held to the same figures, or to half as good ones on a machine that is busy before it begins.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,14 +18,17 @@ from relay.store.query import rows
 from relay.store.sqlite import RECOVERY, SqliteStore
 from tests.bench.backlog import MEBIBYTE, ROUTES, fill, measure
 from tests.chaos.conftest import Report
+from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import SCALE, scaled
-from tests.e2e.processes import running, until
+from tests.e2e.processes import RELAY, running, until
 from tests.e2e.targets import hanging, listening
 from tests.store.conftest import routed, to, webhook
 
 PENDING = scaled(200_000)
 SECONDS = 20.0 if SCALE >= 1 else 4.0
 FEW, MANY = 1_000, 10_000
+READY, ACK, RATE = 2.0, 0.1, 500  # R12: seconds, seconds, deliveries a second
+BUSY = 3.0  # load of the last minute
 AHEAD = 256 + 8  # deliveries that a target may have in memory: its queue, and those in flight
 
 Questions = Mapping[str, Callable[[SqliteStore], Awaitable[object]]]
@@ -28,36 +36,63 @@ Questions = Mapping[str, Callable[[SqliteStore], Awaitable[object]]]
 
 @pytest.mark.timeout(120 + 60 * max(SCALE, 1))
 async def test_a_backlog_drains_while_webhooks_are_answered(tmp_path: Path, report: Report) -> None:
+    allowance = 2 if os.getloadavg()[0] > BUSY else 1
     await asyncio.to_thread(fill, tmp_path / "relay.db", PENDING)
     seen = await measure(tmp_path, PENDING, SECONDS)
-    report("backlog", str(seen).strip())
+    report("backlog", f"{str(seen).strip()}{', beside others' if allowance > 1 else ''}")
     assert seen.memory <= 250 * MEBIBYTE
     if SCALE >= 1:  # a smaller campaign may run beside anything
-        assert seen.ready <= 3.0
-        assert seen.ack <= 0.2
-        assert seen.rate >= 250
+        assert seen.ready <= READY * allowance
+        assert seen.ack <= ACK * allowance
+        assert seen.rate >= RATE / allowance
 
 
 async def test_what_is_ahead_of_its_attempt_is_bounded(tmp_path: Path) -> None:
-    await asyncio.to_thread(fill, tmp_path / "relay.db", FEW)
-    async with listening(bot=hanging) as targets, running(tmp_path, ROUTES.format(bot=targets.url("bot"))):
+    assert 8 < await ahead(tmp_path, RELAY) <= AHEAD
+
+
+async def test_a_relay_that_claims_all_there_is_is_found_guilty(tmp_path: Path) -> None:
+    assert await ahead(tmp_path, sabotaged("claims_all")) > AHEAD
+
+
+async def ahead(folder: Path, command: Sequence[str]) -> int:
+    """How many deliveries are claimed while the first eight hang."""
+    await asyncio.to_thread(fill, folder / "relay.db", FEW)
+    async with (
+        listening(bot=hanging) as targets,
+        running(folder, ROUTES.format(bot=targets.url("bot")), command=command),
+    ):
         await until(lambda: len(targets.received) == 8)
-        connection = apsw.Connection(str(tmp_path / "relay.db"))
+        connection = apsw.Connection(str(folder / "relay.db"))
         [(claimed,)] = rows(connection.cursor(), "select count(*) from deliveries where claimed = 1")
         connection.close()
-    assert 8 < claimed <= AHEAD
+    return int(claimed)
 
 
 async def test_nothing_asked_all_day_takes_longer_with_a_longer_backlog(tmp_path: Path) -> None:
-    few, many = [await steps(tmp_path / str(pending), pending) for pending in (FEW, MANY)]
+    assert not await grown(tmp_path, fill)
+
+
+async def test_a_store_without_an_index_for_what_is_due_is_found_guilty(tmp_path: Path) -> None:
+    def fill_carelessly(path: Path, pending: int) -> None:
+        fill(path, pending)
+        connection = apsw.Connection(str(path))
+        connection.execute("drop index deliveries_due")
+        connection.close()
+
+    assert {"due", "claim and settle"} <= (await grown(tmp_path, fill_carelessly)).keys()
+
+
+async def grown(folder: Path, make: Callable[[Path, int], None]) -> dict[str, tuple[int, int]]:
+    """The questions that take longer on a longer backlog, with the steps for few and for many."""
+    few, many = [await steps(folder / str(pending), pending, make) for pending in (FEW, MANY)]
     assert few.keys() == many.keys()
-    grown = {question: (few[question], many[question]) for question in few if many[question] > 2 * few[question] + 1}
-    assert not grown
+    return {question: (few[question], many[question]) for question in few if many[question] > 2 * few[question] + 1}
 
 
-async def steps(folder: Path, pending: int) -> dict[str, int]:
+async def steps(folder: Path, pending: int, make: Callable[[Path, int], None]) -> dict[str, int]:
     """By question, the hundreds of steps that SQLite took to answer it."""
-    await asyncio.to_thread(fill, folder / "relay.db", pending)
+    await asyncio.to_thread(make, folder / "relay.db", pending)
     now = datetime.now(UTC)
     store = SqliteStore.open(folder / "relay.db", now=now, emit=lambda _: None, failed=lambda: None)
     taken = [0]

@@ -22,7 +22,7 @@ KILLS = scaled(60)
 PER_SECOND = 250
 LEAST_LOAD = 30  # webhooks answered between two kills
 CONCURRENCY = 4
-READY_WITHIN, READY_AT_ALL = 3.0, 10.0  # seconds, half of the times and always; the machine may do anything else
+READY_WITHIN, READY_AT_ALL = 3.0, 10.0  # seconds, 95 % of the times and always; the machine may do anything else
 STAGES = {1: frozenset({"well"}), 2: frozenset({"well", "flaky"}), 3: frozenset({"well", "flaky", "slow"})}
 
 ROUTES = """\
@@ -49,11 +49,17 @@ class Campaign:
     sent: Sequence[Sent]
     findings: Findings
 
+    @property
+    def in_time(self) -> float:
+        """The part of the starts that took less than READY_WITHIN."""
+        return sum(start < READY_WITHIN for start in self.starts) / len(self.starts)
+
     def __str__(self) -> str:
         acknowledged = sum(each.acknowledged for each in self.sent)
         return (
             f"{self.kills} kills, {acknowledged} of {len(self.sent)} webhooks answered 200: {self.findings},"
-            f" ready again within {max(self.starts):.1f} s, half of the times {median(self.starts):.1f} s"
+            f" ready again within {median(self.starts):.1f} s half of the times, {self.in_time:.0%} within"
+            f" {READY_WITHIN:.0f} s, at most {max(self.starts):.1f} s"
         )
 
 
@@ -105,7 +111,7 @@ async def test_nothing_that_was_answered_200_is_lost_to_kill_9(tmp_path: Path, r
     assert all(findings.repeats(target) <= seen.kills * CONCURRENCY for target in STAGES[3])
     assert max(seen.starts) < READY_AT_ALL
     if SCALE >= 1:
-        assert median(seen.starts) < READY_WITHIN
+        assert seen.in_time >= 0.95
 
 
 @pytest.mark.parametrize("broken", ["answers_early", "settles_early"])

@@ -6,13 +6,14 @@ Whatever of it cannot be undone is told: in the log, by a metric, by /readyz and
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.conftest import Report
-from tests.e2e.processes import RelayProcess, run, running, until
+from tests.chaos.sabotage import sabotaged
+from tests.e2e.processes import RELAY, RelayProcess, run, running, until
 from tests.e2e.sender import Load, post_lead
 from tests.e2e.targets import Targets, always, listening, well
 from tests.store.damage import flip_at
@@ -56,8 +57,19 @@ def moved(database: Path) -> None:
 async def test_a_relay_whose_database_goes_ends_within_5_seconds_and_does_not_begin_anew(
     tmp_path: Path, targets: Targets, harm: Callable[[Path], None]
 ) -> None:
+    await robbed(tmp_path, targets, harm, RELAY)
+
+
+async def test_a_relay_that_does_not_look_after_its_files_is_found_guilty(tmp_path: Path, targets: Targets) -> None:
+    with pytest.raises(ExceptionGroup) as raised:
+        await robbed(tmp_path, targets, deleted, sabotaged("sees_no_loss"))
+    assert raised.group_contains(TimeoutError), "it goes on"
+
+
+async def robbed(folder: Path, targets: Targets, harm: Callable[[Path], None], command: Sequence[str]) -> None:
+    """It ends in time, says why, and so does the next one."""
     load = Load(url="", stages={1: frozenset({"bot"})}, per_second=200)
-    async with running(tmp_path, routes(targets)) as relay:
+    async with running(folder, routes(targets), command=command) as relay:
         load.url = relay.hook
         async with load.flowing():
             await until(lambda: load.acknowledged > 50)
@@ -134,17 +146,7 @@ async def test_what_was_acknowledged_and_is_gone_is_told_until_it_is_accepted(
     tmp_path: Path, targets: Targets, report: Report, harm: Callable[[Path], None]
 ) -> None:
     async with running(tmp_path, routes(targets)) as relay:
-        for number in range(3):
-            await post_lead(relay.hook, f"early-{number}")
-        await relay.drained()
-        relay.signal(signal.SIGTERM)
-        assert await relay.ended() == 0  # its WAL is empty now
-        await relay.start()
-        for number in range(20):
-            await post_lead(relay.hook, f"late-{number}")
-        await relay.kill()
-        harm(relay.store)
-        await relay.start()
+        await shorten(relay, harm)
         [told] = relay.lines("webhooks that were answered 200 are not in the store")
         lost = told["at_most"]
         report(f"{harm.__name__}", f"20 acknowledged in the WAL, at most {lost} told as missing")
@@ -159,6 +161,27 @@ async def test_what_was_acknowledged_and_is_gone_is_told_until_it_is_accepted(
         await relay.start()
         assert len(relay.lines("webhooks that were answered 200 are not in the store")) == 1
         assert (await relay.command("verify"))["sound"] is True
+
+
+async def test_a_relay_that_notes_nothing_is_found_guilty(tmp_path: Path, targets: Targets) -> None:
+    async with running(tmp_path, routes(targets), command=sabotaged("sees_no_loss")) as relay:
+        await shorten(relay, wal_deleted)
+        assert not relay.lines("webhooks that were answered 200 are not in the store")
+
+
+async def shorten(relay: RelayProcess, harm: Callable[[Path], None]) -> None:
+    """Kill it with 20 webhooks in the WAL, harm that, and start it again."""
+    for number in range(3):
+        await post_lead(relay.hook, f"early-{number}")
+    await relay.drained()
+    relay.signal(signal.SIGTERM)
+    assert await relay.ended() == 0  # its WAL is empty now
+    await relay.start()
+    for number in range(20):
+        await post_lead(relay.hook, f"late-{number}")
+    await relay.kill()
+    harm(relay.store)
+    await relay.start()
 
 
 async def says(relay: RelayProcess, text: str) -> bool:

@@ -171,6 +171,7 @@ async def test_no_request_fails_with_tls_either(tmp_path: Path, report: Report) 
     calls = await campaign(tmp_path, RELAY, WITH_TLS, pair=Pair.within(tmp_path))
     report("restart with TLS", f"{WITH_TLS} restarts, {calls}")
     assert not calls.failed
+    assert calls.crossed <= 1 + WITH_TLS // 20
 
 
 @pytest.mark.timeout(120)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.chaos.sabotage import sabotaged
 from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running, until
 
 ROUTES = """\
@@ -54,7 +55,17 @@ async def say(relay: RelayProcess, said: bytes) -> bytes:
 
 @pytest.mark.parametrize("times", [3000 // len(MALFORMED)])
 async def test_thousands_of_malformed_requests_make_a_small_log_without_tracebacks(times: int, tmp_path: Path) -> None:
-    async with running(tmp_path, ROUTES.format(port=9)) as relay:
+    await pester(tmp_path, RELAY, times)
+
+
+async def test_a_relay_that_logs_whatever_strangers_cause_is_found_guilty(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="a large log"):
+        await pester(tmp_path, sabotaged("tells_everything"), 100)
+
+
+async def pester(folder: Path, command: Sequence[str], times: int) -> None:
+    """So many of each malformed request; nothing leaks, and the log stays small."""
+    async with running(folder, ROUTES.format(port=9), command=command) as relay:
         began = monotonic()
         for _ in range(times):
             answers = await asyncio.gather(*(say(relay, said) for said in MALFORMED))
@@ -62,7 +73,7 @@ async def test_thousands_of_malformed_requests_make_a_small_log_without_tracebac
         assert not any(TOKEN.encode() in answer or b"evil" in answer for answer in answers)
         log = relay.log.read_text()
         # ten lines a second of each kind, some 150 bytes each; there are six kinds
-        assert len(log) < (seconds + 1) * 10 * 6 * 200
+        assert len(log) < (seconds + 1) * 10 * 6 * 200, "a large log"
         assert "Traceback" not in log
         assert TOKEN not in log
         assert sum(line.get("held_back", 0) for line in map(json.loads, log.splitlines())) > times
@@ -91,8 +102,18 @@ def webhook(body: bytes) -> bytes:
 
 
 async def test_no_text_from_outside_breaks_a_line_or_colours_a_terminal(tmp_path: Path) -> None:
+    await steer(tmp_path, RELAY)
+
+
+async def test_a_command_that_prints_as_it_came_is_found_guilty(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="isprintable"):
+        await steer(tmp_path, sabotaged("prints_as_it_came"))
+
+
+async def steer(folder: Path, command: Sequence[str]) -> None:
+    """Say what could steer a terminal wherever something can be said; `command` shows what came of it."""
     evil, word = quote(EVIL), quote(EVIL.replace("[", ""))
-    async with evil_target() as port, running(tmp_path, ROUTES.format(port=port)) as relay:
+    async with evil_target() as port, running(folder, ROUTES.format(port=port)) as relay:
         bodies = [
             f"leads[add][0][id]={evil}&leads[add][0][name]={evil}&leads[add][0][{word}]={evil}&account[id]={evil}",
             f"{word}[{word}][0][id]={evil}&account[subdomain]={evil}",
@@ -110,9 +131,9 @@ async def test_no_text_from_outside_breaks_a_line_or_colours_a_terminal(tmp_path
         events = {each["event"] for each in await relay.command("list")}
         shown = [("show", id_) for id_ in (*listed, *events)] + [("explain", id_) for id_ in events]
         store = f"--store=sqlite:///{relay.store}"
-        for command in [("status",), ("list",), ("list", "--unparsed"), ("audit",), *shown]:
+        for asked in [("status",), ("list",), ("list", "--unparsed"), ("audit",), *shown]:
             for more in ((), ("--json",)):
-                code, out, err = await run(*RELAY, *command, store, *more, RELAY_CONFIG=str(relay.routes))
+                code, out, err = await run(*command, *asked, store, *more, RELAY_CONFIG=str(relay.routes))
                 for line in (out + err).split("\n"):
-                    assert line.isprintable(), (command, line)
-                assert code == 0, (command, err)
+                    assert line.isprintable(), (asked, line)
+                assert code == 0, (asked, err)

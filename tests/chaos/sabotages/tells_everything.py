@@ -1,0 +1,8 @@
+"""`relay`, with one promise broken: whatever strangers cause is logged, each time."""
+
+from relay.cli import main
+from relay.observe.limiter import Limiter
+
+if __name__ == "__main__":
+    Limiter.admit = lambda _limiter, _key: 0  # type: ignore[method-assign]
+    main()
