@@ -328,6 +328,7 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
         for sql, plan in plans.items()
         for line in plan
         if line.startswith("SCAN") and "count(*)" not in sql and not any(word in line for word in fine)
+        if line.replace("SCAN", "CO-ROUTINE") not in plan  # of a few rows, found by an index
     ]
     assert scans == []
     counts = [line for sql, plan in plans.items() if "count(*)" in sql for line in plan if line.startswith("SCAN")]
