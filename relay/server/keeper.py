@@ -28,7 +28,10 @@ Answer: TypeAlias = list[Delivery] | Duplicate
 
 @dataclass(slots=True, eq=False)
 class _Wanted:
-    """A webhook on its way to the disk, and what its sender is to be told. `late`: that it is not there yet."""
+    """A webhook on its way to the disk, and what its sender is to be told. `late`: that it is not there yet.
+
+    `settled`: the store has said what becomes of it; it may have been asked twice, and only the first answer counts.
+    """
 
     webhook: Webhook
     routed: Sequence[Routed]
@@ -37,6 +40,7 @@ class _Wanted:
     answer: Future[Answer]
     until: float  # loop time
     late: bool = False
+    settled: bool = False
 
 
 class Keeper:
@@ -111,6 +115,8 @@ class Keeper:
 
     def _hear(self, wanted: _Wanted, asked: Future[Answer]) -> None:
         error = asked.exception()
+        if wanted.settled:
+            return
         if isinstance(error, StoreBusy):
             self._trouble = str(error)
             self._wait(wanted)
@@ -147,6 +153,7 @@ class Keeper:
                 at_once = min(2 * at_once, MOST_AT_ONCE)
 
     def _part_with(self, wanted: _Wanted, *, recovered: bool) -> None:
+        wanted.settled = True
         self._waiting.pop(wanted.webhook.id, None)
         wanted.place.let_go()
         self._late -= wanted.late
