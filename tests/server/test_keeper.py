@@ -196,3 +196,31 @@ async def test_what_is_kept_while_it_is_asked_for_once_more_is_told_once(tmp_pat
     said = [(each.text, each.fields) for each in facts.signals if isinstance(each, Noticed)]
     assert said == [("kept after the answer 503", {"webhooks": 1})]
     assert (memory.taken, place._holders) == (0, 0)
+
+
+# ---- what the store cannot take for a fault of ours
+
+
+async def forbid(scene: Scene, table: str) -> None:
+    sql = f"create trigger fault before insert on {table} begin select raise(abort, 'a fault'); end"
+    await scene.relay.store._writer.submit(lambda cursor: cursor.execute(sql).get)
+
+
+async def test_what_a_fault_of_ours_keeps_out_is_kept_as_unparsed_and_answered_so(scene: Scene) -> None:
+    await forbid(scene, "events")
+    answer = await scene.post(form(LEAD))
+    [kept] = await scene.kept()
+    why = "a fault of the relay: ConstraintError('a fault')"
+    assert (answer.status, answer.body) == (200, {"webhook": kept.id, "events": 0, "deliveries": 0, "unparsed": why})
+    assert (kept.body, kept.unparsed) == (form(LEAD), why)
+    [signal] = [each for each in scene.facts.signals if isinstance(each, Kept)]
+    assert (signal.webhook.unparsed, signal.events, signal.deliveries) == (why, [], 0)
+    assert len(notices(scene, "the relay cannot keep this webhook with its events; tried once more as unparsed")) == 1
+    assert scene.memory.taken == 0
+
+
+async def test_what_cannot_be_kept_even_so_is_503(scene: Scene) -> None:
+    await forbid(scene, "webhooks")
+    answer = await scene.post(form(LEAD))
+    assert (answer.status, "a fault" in answer.body["error"]) == (503, True)
+    assert scene.memory.taken == 0
