@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from itertools import chain, islice, repeat
 from secrets import token_hex
 from time import perf_counter
-from typing import TypeAlias
 
 import orjson
 from aiohttp import web
@@ -22,11 +21,11 @@ from relay.amocrm import events, form
 from relay.amocrm.dated import dated
 from relay.delivery.dispatch import Dispatcher
 from relay.errors import StoreError, Unreadable
-from relay.model import Delivery, Event, Routed, Secret, Source, Webhook
+from relay.model import Event, Routed, Secret, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.owe import owe
 from relay.server.body import Incomplete, TooLarge, read_body
-from relay.server.keeper import PATIENCE, Keeper
+from relay.server.keeper import PATIENCE, Keeper, Taken
 from relay.server.memory import LARGE, PER_EVENT, Full, Memory, Place
 from relay.signals import Emit, Kept, Noticed, Refusal, Refused, Repeated
 from relay.store.contract import Duplicate
@@ -37,10 +36,6 @@ MAX_REQUEST_ID = 100
 
 _NOT_A_TOKEN = Secret(token_hex())
 _NO_SUCH_SOURCE = Source(name="-", tokens=())
-
-
-_Kept: TypeAlias = tuple[Webhook, Sequence[Routed], list[Delivery] | Duplicate]
-"""What was understood of a webhook, and what the store said."""
 
 
 class _Refuse(Exception):
@@ -134,7 +129,7 @@ class Intake:
         )
         return _accepted(webhook, len(routed), deliveries)
 
-    async def _kept(self, request: web.Request, source: Source, place: Place) -> _Kept:
+    async def _kept(self, request: web.Request, source: Source, place: Place) -> Taken:
         webhook = Webhook(
             id=self._new_id(),
             source=source.name,
@@ -188,12 +183,12 @@ class Intake:
         tree = form.decode(webhook.body, webhook.content_type)
         return events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=self._new_id)
 
-    async def _keep(self, source: Source, webhook: Webhook, routed: Sequence[Routed], place: Place) -> _Kept:
+    async def _keep(self, source: Source, webhook: Webhook, routed: Sequence[Routed], place: Place) -> Taken:
         place.take(PER_EVENT * len(routed))
         _demand_account(source, routed)
         window = _window(source, [each.event for each in routed])
         try:
-            return webhook, routed, await self._keeper.keep(webhook, routed, window, place)
+            return await self._keeper.keep(webhook, routed, window, place)
         except StoreError as error:
             raise _Refuse(503, Refusal.UNAVAILABLE, str(error), source=source.name) from None
 

@@ -25,10 +25,17 @@ MOST_AT_ONCE = 64  # webhooks, once it can take some again
 
 Answer: TypeAlias = list[Delivery] | Duplicate
 
+Taken: TypeAlias = tuple[Webhook, Sequence[Routed], Answer]
+"""What was kept of a webhook at last, and what the store said."""
+
 
 @dataclass(slots=True, eq=False)
 class _Wanted:
-    """A webhook on its way to the disk, and what its sender is to be told. `late`: that it is not there yet."""
+    """A webhook on its way to the disk, and what its sender is to be told. `late`: that it is not there yet.
+
+    `settled`: the store has said what becomes of it; it may have been asked twice, and only the first answer counts.
+    `bare`: a fault of ours keeps its events out.
+    """
 
     webhook: Webhook
     routed: Sequence[Routed]
@@ -37,6 +44,8 @@ class _Wanted:
     answer: Future[Answer]
     until: float  # loop time
     late: bool = False
+    settled: bool = False
+    bare: bool = False
 
 
 class Keeper:
@@ -56,8 +65,11 @@ class Keeper:
         self._late = 0
         self._recovered = 0
 
-    async def keep(self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None, place: Place) -> Answer:
-        """Once it is on disk. A StoreError if it is not after `PATIENCE`: it keeps its `place`, and may be yet."""
+    async def keep(self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None, place: Place) -> Taken:
+        """Once it is on disk, as unparsed if a fault of ours allows no more.
+
+        A StoreError if it is not after `PATIENCE`: it keeps its `place`, and may be yet.
+        """
         wanted = _Wanted(webhook, routed, window, place, self._loop.create_future(), self._loop.time() + PATIENCE)
         place.hold()
         self._expect(wanted)
@@ -65,7 +77,8 @@ class Keeper:
             self._wait(wanted)  # behind those that came before
         else:
             self._ask(wanted)
-        return await wanted.answer
+        answer = await wanted.answer
+        return wanted.webhook, wanted.routed, answer
 
     async def stop(self, limit: timedelta) -> None:
         """Try what waits one last time, and tell how many it could not keep: they were answered 503."""
@@ -111,9 +124,14 @@ class Keeper:
 
     def _hear(self, wanted: _Wanted, asked: Future[Answer]) -> None:
         error = asked.exception()
+        if wanted.settled:
+            return
         if isinstance(error, StoreBusy):
             self._trouble = str(error)
             self._wait(wanted)
+            return
+        if error and not isinstance(error, StoreError) and not wanted.bare:
+            self._strip(wanted, error)
             return
         if error is None and not isinstance(born := asked.result(), Duplicate):
             self._admit(born)
@@ -124,6 +142,16 @@ class Keeper:
             wanted.answer.set_result(asked.result())
         else:
             wanted.answer.set_exception(_as_store_error(error))
+
+    def _strip(self, wanted: _Wanted, error: BaseException) -> None:
+        """Once more as unparsed: a fault of ours must not lose what amoCRM sends only once."""
+        text = "the relay cannot keep this webhook with its events; tried once more as unparsed"
+        fields: dict[str, object] = {"webhook": wanted.webhook.id, "error": repr(error)}
+        self._emit(Noticed(level="error", text=text, fields=fields))
+        wanted.bare = True
+        wanted.webhook = replace(wanted.webhook, unparsed=f"a fault of the relay: {error!r}")
+        wanted.routed = []
+        self._ask(wanted)
 
     def _wait(self, wanted: _Wanted) -> None:
         """In its place, if it has one; its deliveries are for the store to give out, for their leases may be over."""
@@ -147,6 +175,7 @@ class Keeper:
                 at_once = min(2 * at_once, MOST_AT_ONCE)
 
     def _part_with(self, wanted: _Wanted, *, recovered: bool) -> None:
+        wanted.settled = True
         self._waiting.pop(wanted.webhook.id, None)
         wanted.place.let_go()
         self._late -= wanted.late

@@ -9,7 +9,7 @@ def checksum(content: bytes, id_: bytes = b"") -> bytes:
 
 
 def is_damaged(content: object, kept: bytes | None, id_: bytes = b"") -> bool:
-    """Whether `content`, as it was read, is not what `kept` is the checksum of; no checksum, no doubt."""
-    if kept is None:
-        return False
-    return not isinstance(content, bytes) or checksum(content, id_) != kept
+    """Whether `content`, as it was read, is not what `kept` is the checksum of; no checksum, no doubt of bytes."""
+    if not isinstance(content, bytes):
+        return True
+    return kept is not None and checksum(content, id_) != kept

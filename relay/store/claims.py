@@ -59,7 +59,7 @@ def _claimed(cursor: apsw.Cursor, seq: int, target: str, until: int) -> Delivery
         policy_attempt=attempt - base,
         received_at=from_ms(received_at),
         pending_since=from_ms(pending_since),
-        payload=payload,
+        payload=payload if isinstance(payload, bytes) else b"",
         replay=replays > 0,
         damaged=is_damaged(payload, checksum, event_id),
     )

@@ -19,16 +19,21 @@ from relay.store.contract import Act
 from relay.store.query import Run, rows
 from relay.store.times import to_ms
 
-PAGE = 500
+PAGE = 500  # webhooks looked at in one read, for others read there too
 LOCKED = 0.005  # seconds after which a transaction begins no further deletion
 PAUSE = 0.02  # seconds between transactions, in which others write
 
 _NOTHING = -1  # ms: nothing is as old as that
 
-Over = tuple[int, int, str]
-"""A webhook's arrival and seq, and the age it is counted under."""
+Place = tuple[int, int]
+"""A webhook's arrival and seq."""
 
-MAY_GO = """
+START: Place = (_NOTHING, 0)
+
+Over = tuple[int, str]
+"""A webhook's seq, and the age it is counted under."""
+
+_MAY_GO = """
   w.received_at <= :newest and case when w.unparsed is not null then w.received_at <= :unparsed
   else not exists (
     select 1 from events e left join deliveries d on d.event = e.seq
@@ -53,10 +58,10 @@ async def purge(
     """See `contract.Store.purge`."""
     before = ages(retention, now)
     counts: Counter[str] = Counter()
-    after = (_NOTHING, 0)
-    while page := await read(partial(_over, before=before, after=after)):
-        counts += Counter(age for _at, _seq, age in page) if dry_run else await _delete(write, page, before, act)
-        after = page[-1][:2]
+    after: Place | None = START
+    while after:
+        after, page = await read(partial(look, before=before, after=after, limit=PAGE))
+        counts += Counter(age for _seq, age in page) if dry_run else await _delete(write, page, before, act)
     return dict(counts)
 
 
@@ -67,14 +72,19 @@ def ages(retention: Retention, now: datetime) -> dict[str, int]:
     return {**before, "newest": max(before.values())}
 
 
-def _over(cursor: apsw.Cursor, before: dict[str, int], after: tuple[int, int]) -> list[Over]:
+def look(cursor: apsw.Cursor, before: dict[str, int], after: Place, limit: int) -> tuple[Place | None, list[Over]]:
+    """At so many webhooks: the place of the last one, None at the end; and those that may go."""
+    looked = (
+        "select received_at, seq, unparsed from webhooks where (received_at, seq) > (:at, :seq)"
+        " and received_at <= :newest order by received_at, seq limit :limit"
+    )
     found = rows(
         cursor,
-        f"select w.received_at, w.seq, {_COUNTED} from webhooks w"
-        f" where (w.received_at, w.seq) > (:at, :seq) and {MAY_GO} order by w.received_at, w.seq limit :limit",
-        {**before, "at": after[0], "seq": after[1], "limit": PAGE},
+        f"select received_at, seq, case when {_MAY_GO} then {_COUNTED} end from ({looked}) w",
+        {**before, "at": after[0], "seq": after[1], "limit": limit},
     )
-    return [(at, seq, age) for at, seq, age in found]
+    last = found[-1][:2] if found else None
+    return last, [(seq, age) for _at, seq, age in found if age is not None]
 
 
 async def _delete(write: Run, page: Sequence[Over], before: dict[str, int], act: Act | None) -> Counter[str]:
@@ -94,7 +104,7 @@ def delete_some(
     until = perf_counter() + LOCKED
     gone: Counter[str] = Counter()
     seen = 0
-    for _at, seq, age in page:
+    for seq, age in page:
         gone[age] += _delete_webhook(cursor, seq, before)
         seen += 1
         if perf_counter() > until:
@@ -106,7 +116,7 @@ def delete_some(
 
 def _delete_webhook(cursor: apsw.Cursor, webhook: int, before: dict[str, int]) -> bool:
     """False if it may not go any more: it was replayed, or read, since it was found."""
-    if not rows(cursor, f"select 1 from webhooks w where w.seq = :seq and {MAY_GO}", {**before, "seq": webhook}):
+    if not rows(cursor, f"select 1 from webhooks w where w.seq = :seq and {_MAY_GO}", {**before, "seq": webhook}):
         return False
     for table in ("attempts", "deliveries"):
         cursor.execute(f"delete from {table} where event in (select seq from events where webhook = ?)", (webhook,))

@@ -10,13 +10,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
 
-import apsw
-
 from relay.errors import StoreBusy
 from relay.model import Retention
 from relay.signals import Emit, Noticed
-from relay.store.purging import MAY_GO, PAUSE, Over, ages, delete_some
-from relay.store.query import Run, rows
+from relay.store.purging import PAUSE, START, Over, ages, delete_some, look
+from relay.store.query import Run
 from relay.store.space import MEBIBYTE, Level, Space
 from relay.store.writer import room
 
@@ -27,7 +25,6 @@ PAGES = 20  # in one look: much may be pending that was there before what is del
 EVERY = 1.0  # seconds
 TOLD_EVERY = 60.0
 
-_NOTHING_SEEN = (-1, 0)
 _DELIVERED = Retention(delivered=timedelta(), dead=None, unrouted=None, unparsed=None)
 
 
@@ -52,7 +49,7 @@ class Shedder:
     def __init__(self, read: Run, write: Run) -> None:
         self._read = read
         self._write = write
-        self._after = _NOTHING_SEEN
+        self._after = START
 
     async def shed(self, now: datetime) -> int:
         """Until there is `ROOM`, or enough was looked at for now; how many webhooks went."""
@@ -60,9 +57,9 @@ class Shedder:
         for _ in range(PAGES):
             if await self._read(room) >= ROOM:
                 break
-            last, page = await self._read(partial(_delivered, before=before, after=self._after))
+            last, page = await self._read(partial(look, before=before, after=self._after, limit=PAGE))
             gone += await self._delete(page, before)
-            self._after = last or _NOTHING_SEEN  # at the end: once more from the start, the next time
+            self._after = last or START  # at the end: once more from the start, the next time
             if last is None:
                 break
         return gone
@@ -75,17 +72,3 @@ class Shedder:
             gone += some.total()
             await asyncio.sleep(PAUSE)
         return gone
-
-
-def _delivered(
-    cursor: apsw.Cursor, before: dict[str, int], after: tuple[int, int]
-) -> tuple[tuple[int, int] | None, list[Over]]:
-    """The place of the last webhook looked at, None at the end; and those that may go."""
-    looked = (
-        "select received_at, seq, unparsed from webhooks where (received_at, seq) > (:at, :seq)"
-        " order by received_at, seq limit :limit"
-    )
-    values = {**before, "at": after[0], "seq": after[1], "limit": PAGE}
-    found = rows(cursor, f"select received_at, seq, {MAY_GO} from ({looked}) w", values)
-    last = found[-1][:2] if found else None
-    return last, [(at, seq, "delivered") for at, seq, may_go in found if may_go]

@@ -3,9 +3,10 @@
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -99,19 +100,21 @@ class SqliteStore:
         """
         if not path.parent.is_dir():
             raise Misconfigured(f"no folder {path.parent} for the store {path.name}: make it, or name another --store")
-        lock = Lock(path)
-        try:
+        with ExitStack() as undo:
+            lock = Lock(path)
+            undo.callback(lock.release)
             acked = Acked.open(path)
+            undo.callback(acked.close)
             demand_kept(path, acked.seq, init=init)
             path.touch(mode=0o600)  # what is in it is nobody else's business; SQLite's other files follow it
             with _our_words(path):
                 connection = _connect(path)
+                undo.callback(connection.close)
                 demand_begun(connection, path, acked, init=init, emit=emit)
                 _make_ready(connection, path, acked, now, emit)
-        except BaseException:
-            lock.release()
-            raise
-        return cls(path, connection, (lock, acked), emit=emit, failed=failed, space=space)
+            store = cls(path, connection, (lock, acked), emit=emit, failed=failed, space=space)
+            undo.pop_all()
+        return store
 
     @classmethod
     def visit(cls, path: Path) -> Self:
@@ -221,7 +224,9 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._writer.close()
-        self._reading.shutdown()
+        self._reader.interrupt()
+        # beside the loop, whose timer ends a stop that takes too long
+        await self._loop.run_in_executor(None, partial(self._reading.shutdown, cancel_futures=True))
         self._reader.close()
         try:
             self._connection.close()

@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import apsw
 import pytest
 
+from relay.errors import StoreBusy
 from relay.server.keeper import Keeper
 from relay.server.limits import Limits
-from relay.server.memory import BESIDES, PER_EVENT
-from relay.signals import Kept, Noticed
+from relay.server.memory import BESIDES, PER_EVENT, Memory
+from relay.signals import Committed, Kept, Noticed
+from relay.store.sqlite import SqliteStore
 from tests.e2e.processes import until
-from tests.server.conftest import LEAD, WON, Answer, Scene, form
+from tests.server.conftest import LEAD, WON, Answer, Facts, Scene, form
+from tests.store.conftest import NOON, routed, to, webhook
 
 CHANGED = LEAD | {"last_modified": 1764000600}
 TRIED_OFTEN = 10  # milliseconds for which the store's writer waits for a lock
@@ -25,7 +29,10 @@ class Door:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         connection.set_busy_timeout(5_000)
-        connection.execute("begin immediate")
+        self.close()
+
+    def close(self) -> None:
+        self._connection.execute("begin immediate")
 
     def open(self) -> None:
         if self._connection.in_transaction:
@@ -163,3 +170,57 @@ async def test_what_cannot_be_kept_then_is_told_as_lost(scene: Scene) -> None:
         assert [(await post).status for post in posts] == [503, 503]
     assert notices(scene, "not kept, and answered 503") == [{"webhooks": 2}]
     assert not await scene.kept()
+
+
+async def test_what_is_kept_while_it_is_asked_for_once_more_is_told_once(tmp_path: Path) -> None:
+    facts, memory = Facts(), Memory(100_000)
+    store = SqliteStore.open(tmp_path / "relay.db", now=NOON, emit=facts, failed=lambda: None)
+    store._connection.set_busy_timeout(TRIED_OFTEN)
+    keeper = Keeper(store, admit=lambda _: None, emit=facts)
+    connection = apsw.Connection(str(tmp_path / "relay.db"))
+    door = Door(connection)
+    with memory.place() as place:
+        place.take(1)
+        with pytest.raises(StoreBusy):
+            await keeper.keep(webhook(), [routed(1, to())], None, place)
+    door.open()  # and the facts' gate is shut: it is on disk, and the writer does not get to say so
+    await until(lambda: any(isinstance(each, Committed) for each in facts.signals))
+    stop = asyncio.create_task(keeper.stop(timedelta(seconds=5)))
+    await asyncio.sleep(0)
+    door.close()
+    facts.gate.set()
+    await stop
+    door.open()
+    connection.close()
+    await store.close()
+    said = [(each.text, each.fields) for each in facts.signals if isinstance(each, Noticed)]
+    assert said == [("kept after the answer 503", {"webhooks": 1})]
+    assert (memory.taken, place._holders) == (0, 0)
+
+
+# ---- what the store cannot take for a fault of ours
+
+
+async def forbid(scene: Scene, table: str) -> None:
+    sql = f"create trigger fault before insert on {table} begin select raise(abort, 'a fault'); end"
+    await scene.relay.store._writer.submit(lambda cursor: cursor.execute(sql).get)
+
+
+async def test_what_a_fault_of_ours_keeps_out_is_kept_as_unparsed_and_answered_so(scene: Scene) -> None:
+    await forbid(scene, "events")
+    answer = await scene.post(form(LEAD))
+    [kept] = await scene.kept()
+    why = "a fault of the relay: ConstraintError('a fault')"
+    assert (answer.status, answer.body) == (200, {"webhook": kept.id, "events": 0, "deliveries": 0, "unparsed": why})
+    assert (kept.body, kept.unparsed) == (form(LEAD), why)
+    [signal] = [each for each in scene.facts.signals if isinstance(each, Kept)]
+    assert (signal.webhook.unparsed, signal.events, signal.deliveries) == (why, [], 0)
+    assert len(notices(scene, "the relay cannot keep this webhook with its events; tried once more as unparsed")) == 1
+    assert scene.memory.taken == 0
+
+
+async def test_what_cannot_be_kept_even_so_is_503(scene: Scene) -> None:
+    await forbid(scene, "webhooks")
+    answer = await scene.post(form(LEAD))
+    assert (answer.status, "a fault" in answer.body["error"]) == (503, True)
+    assert scene.memory.taken == 0

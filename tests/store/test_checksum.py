@@ -65,6 +65,25 @@ async def test_one_that_is_damaged_does_not_spoil_a_question_about_all(spoiled: 
     assert found == []
 
 
+@pytest.mark.parametrize("content", ["7", "null", "'text'"])
+@pytest.mark.parametrize("sum_", ["checksum", "null"], ids=["checksum", "no checksum"])
+async def test_a_payload_that_is_no_bytes_any_more_is_damaged_and_stops_no_other(
+    spoiled: Path, content: str, sum_: str
+) -> None:
+    connection = apsw.Connection(str(spoiled / "relay.db"))
+    connection.pragma("writable_schema", True)  # a disk does not mind what is declared
+    connection.execute("update sqlite_schema set sql = replace(sql, 'blob not null', 'blob') where name = 'events'")
+    connection.close()
+    connection = apsw.Connection(str(spoiled / "relay.db"))
+    connection.execute(f"update events set payload = {content}, checksum = {sum_} where id = 'event-0001'")
+    connection.close()
+    store = open_sqlite(spoiled, NOON)
+    claimed = await claim(store)
+    await store.close()
+    assert [(each.event_id, each.damaged) for each in claimed] == [("event-0001", True), ("event-0002", False)]
+    assert claimed[0].payload == b""
+
+
 async def test_a_replay_does_not_mend_it(spoiled: Path) -> None:
     store = open_sqlite(spoiled, NOON)
     [delivery, _] = await claim(store)
@@ -93,4 +112,5 @@ def test_any_other_content_is_damaged() -> None:
     assert is_damaged(b"", kept)
     assert is_damaged("leads", kept), "a blob that has become text"
     assert is_damaged(None, kept)
+    assert is_damaged(None, None), "no bytes were kept at any time"
     assert is_damaged(b"leads", checksum(b"leads", b"event-1"), b"event-2"), "an id that has become another"

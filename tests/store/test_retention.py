@@ -1,22 +1,26 @@
 """What `Store.purge` promises, held against every store: over any history, and of one age at a time."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.model import Dead, Delivered, Retention, RetryAt, Routed, State, Verdict
+from relay.model import Dead, Delivered, Retention, RetryAt, Routed, State, Verdict, Webhook
 from relay.signals import Committed, Signal
 from relay.store import purging
 from relay.store.contract import Archive, Filter
 from relay.store.sqlite import SqliteStore
 from tests.store.conftest import NOON, OK, OPENERS, REFUSED, act, claim, routed, to, webhook
+
+T = TypeVar("T")
 
 DAY = timedelta(days=1)
 AGES = [each.name for each in fields(Retention)]
@@ -183,6 +187,44 @@ async def test_a_large_purge_is_many_short_transactions(tmp_path: Path, monkeypa
     assert await store.purge(Retention(unrouted=timedelta()), now=NOON) == {"unrouted": 10}
     await store.close()
     assert [each.writes for each in signals if isinstance(each, Committed)] == [1] * 10
+
+
+async def test_no_read_of_a_purge_is_longer_for_a_longer_history_none_of_which_may_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purging, "PAGE", 20)
+    monkeypatch.setattr(purging, "PAUSE", 0.0)
+    short, long = [await longest_read(tmp_path / f"{pending}.db", pending) for pending in (40, 400)]
+    assert 0 < long <= short + 1
+
+
+def arrived(number: int) -> Webhook:
+    """So many milliseconds after a day ago."""
+    return replace(webhook(number), received_at=NOON - DAY + timedelta(milliseconds=number))
+
+
+async def longest_read(path: Path, pending: int) -> int:
+    """In hundreds of SQLite's steps, of a purge that finds one webhook behind so many that are pending."""
+    store = SqliteStore.open(path, now=NOON, emit=lambda _: None, failed=lambda: None)
+    for number in range(pending):
+        store.keep(arrived(number), [routed(number, to())])
+    await store.keep(arrived(pending), [routed(pending)])
+    taken = [0]
+
+    def count() -> bool:
+        taken[-1] += 1
+        return False
+
+    async def read(run: Callable[[apsw.Cursor], T]) -> T:
+        taken.append(0)
+        return await store._read(run)
+
+    store._reader.set_progress_handler(count, 100)
+    ages = Retention(**dict.fromkeys(AGES, DAY))
+    gone = await purging.purge(read, store._writer.submit, ages, NOON + DAY, None, dry_run=False)
+    await store.close()
+    assert gone == {"unrouted": 1}
+    return max(taken)
 
 
 async def test_the_space_of_what_is_gone_is_used_again(tmp_path: Path) -> None:
