@@ -9,7 +9,7 @@ import pytest
 
 from relay.amocrm import form, samples
 from relay.store.contract import Archive
-from tests.cli.conftest import CALL, GARBLED, MINUTE, OFFER, ROUTES, Run, Use, event_of, keep
+from tests.cli.conftest import CALL, GARBLED, LOST, MINUTE, OFFER, ROUTES, Run, Use, event_of, keep
 
 
 def states(run: Run, *arguments: str) -> dict[str, str]:
@@ -93,17 +93,6 @@ def test_a_rate_is_written_as_in_the_routes_file(run: Run, kept: Path) -> None:
 
 
 # ---- what no route took
-
-LOST = "019ab000-0006-7000-8000-000000000000"
-
-
-@pytest.fixture
-def unrouted(run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]) -> None:
-    """A contact that no route took, for there was none for the rest then."""
-    (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
-    body = form.encode(samples.body("contacts.add", fields={"id": "78"}))
-    refill(lambda store: keep(store, LOST, body))
-    (folder / "routes.yaml").write_text(ROUTES)
 
 
 def target_of_lost(run: Run) -> list[tuple[str, str]]:
