@@ -92,6 +92,15 @@ def test_a_rate_is_written_as_in_the_routes_file(run: Run, kept: Path) -> None:
     assert (ended.exit_code, "must be a rate above 0 like 50/s" in ended.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_name_that_nothing_has_is_doubted(run: Run, kept: Path, dry: list[str]) -> None:
+    ended = run("replay", "--target", "warehous", *dry)
+    assert (ended.exit_code, ended.stderr) == (0, "no target 'warehous' (did you mean 'warehouse'?)\n")
+    assert run("replay", "--unrouted", "--entity", "lead", *dry).stderr == "no entity 'lead' (did you mean 'leads'?)\n"
+    assert run("replay", "--target", "warehouse", *dry).stderr == ""
+    assert run("replay", "--target", "sales-bot", *dry).stderr == "", "it has nothing dead, but there is one"
+
+
 # ---- what no route took
 
 
