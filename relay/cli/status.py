@@ -28,6 +28,9 @@ from relay.store.space import MEBIBYTE
 
 WATCH_EVERY = 2.0  # seconds
 
+HEALTH = {"open": "held", "probing": "held, probing"}
+"""The breaker's words -> people's; `--json` and the metrics keep the breaker's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -169,7 +172,7 @@ def _state(standing: Standing, *, running: bool) -> Text:
         return cell("paused", "yellow")
     if standing.condition is None:
         return cell("-")
-    health = standing.condition.health
+    health = HEALTH.get(standing.condition.health, standing.condition.health)
     as_of = "" if running else f", as of {short_time(standing.condition.as_of)}"
     return cell(f"{health}{as_of}", "" if health == "ok" else "red")
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
     refill(lambda store: store.report({"warehouse": HELD, "sales-bot": WELL}))
     lines = run("status").stdout.splitlines()
     assert "ok, as of 11-22 12:01:00" in lines[1]
-    assert "open, as of 11-22 12:01:00" in lines[2]
+    assert "held, as of 11-22 12:01:00" in lines[2]
     assert lines[4] == r"warehouse fails since 11-22 12:00:00: 5xx 503 busy\u001b[31m"
     assert lines[-1] == "daemon        not running"
     documents = json.loads(run("status", "--json").stdout)
@@ -117,6 +118,14 @@ def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: 
     assert text.splitlines()[-1] == f"daemon        running, pid {os.getpid()}"
 
 
+def test_a_target_that_is_probed_is_held_for_people_and_probing_for_programs(
+    run: Run, kept: Path, refill: Callable[[Use], None]
+) -> None:
+    refill(lambda store: store.report({"warehouse": replace(HELD, health="probing")}))
+    assert "  held, probing, as of 11-22 12:01:00  " in run("status").stdout.splitlines()[2]
+    assert json.loads(run("status", "--json").stdout)["targets"][1]["breaker"]["state"] == "probing"
+
+
 def test_a_disk_with_little_room_is_told(run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "disk " not in run("status").stdout
     monkeypatch.setattr("relay.store.sqlite.disk_of", lambda _folder: Disk(total=64 * 2**30, free=312 * 2**20))
@@ -126,7 +135,8 @@ def test_a_disk_with_little_room_is_told(run: Run, kept: Path, monkeypatch: pyte
 
 
 def test_it_fits_80_columns(kept: Path, refill: Callable[[Use], None]) -> None:
-    refill(lambda store: store.report({"warehouse": HELD, "warehouse-of-the-north-west": HELD, "w" * 64: WELL}))
+    probed = replace(HELD, health="probing")
+    refill(lambda store: store.report({"warehouse": HELD, "warehouse-of-the-north-west": probed, "w" * 64: WELL}))
     assert max(map(len, plain(on_terminal("status")))) <= 80
 
 
