@@ -17,6 +17,7 @@ from relay.cli.options import (
     json_option,
     load_to_look,
     store_option,
+    unusable,
     visiting,
     was_given,
 )
@@ -104,7 +105,7 @@ def _targets_of(config_path: Path, tell: Callable[[str], None] = note) -> Mappin
     try:
         return load_to_look(config_path).targets
     except RoutesInvalid as invalid:
-        tell(f"relay: {config_path} cannot be used, `relay check` says why: {len(invalid.problems)} problem(s)")
+        tell(unusable(config_path, invalid))
         return None
 
 
