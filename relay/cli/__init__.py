@@ -30,7 +30,7 @@ COMMANDS = {
     },
     "Look": {
         "status": ("relay.cli.status:status", "Show how targets and webhooks stand."),
-        "list": ("relay.cli.list:list_", "List deliveries, or unparsed webhooks, newest first."),
+        "list": ("relay.cli.list:list_", "List deliveries, or what is unparsed or unrouted."),
         "show": ("relay.cli.show:show", "Show one webhook: its events, deliveries and every attempt."),
         "tail": ("relay.cli.tail:tail", "Follow webhooks, events and attempts as they happen."),
         "audit": ("relay.cli.audit:audit", "List what operators did, newest first."),

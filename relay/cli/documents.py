@@ -73,6 +73,11 @@ def whole(record: WebhookRecord) -> dict[str, Json]:
     return {"webhook": webhook(record.webhook), "events": [_event(event) for event in record.events]}
 
 
+def unrouted(record: EventRecord) -> dict[str, Json]:
+    """An event that no route took; `event` is null if it is damaged."""
+    return {"id": record.id, "event": parsed(record), "damaged": record.damaged}
+
+
 def parsed(record: EventRecord) -> Json:
     """An event's JSON, as targets receive it; None if what is in the store is not that any more."""
     return None if record.damaged else orjson.loads(record.payload)
@@ -132,7 +137,7 @@ def _condition(condition: Condition) -> dict[str, Json]:
 
 def _event(record: EventRecord) -> dict[str, Json]:
     deliveries = [{**delivery(each), "attempts": [attempt(one) for one in each.attempts]} for each in record.deliveries]
-    return {"id": record.id, "event": parsed(record), "damaged": record.damaged, "deliveries": deliveries}
+    return {**unrouted(record), "deliveries": deliveries}
 
 
 def _time(at: datetime | None) -> str | None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from relay.cli import NotDone
-from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
-from relay.cli.screen import note, printable
+from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, unusable, visiting
+from relay.cli.screen import note
 from relay.errors import RoutesInvalid
 from relay.routes.words import quoted, suggestion
 from relay.store.contract import Archive, Filter
@@ -64,5 +64,5 @@ def _routed(config_path: Path) -> set[str]:
     try:
         return set(load_to_look(config_path).targets)
     except RoutesInvalid as invalid:
-        note(f"relay: {printable(str(config_path))} cannot be used: {len(invalid.problems)} problem(s)")
+        note(unusable(config_path, invalid))
         return set()

@@ -1,4 +1,4 @@
-"""`relay list`: deliveries, or webhooks that could not be read -> a table for people, JSON for programs."""
+"""`relay list`: deliveries, unparsed webhooks, or events that no route took -> a table or, for programs, JSON."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,14 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from rich.text import Text
 
+from relay.amocrm import events
 from relay.cli import deliveries, documents
 from relay.cli.filters import doubt, filtered, state_option
 from relay.cli.options import asynchronous, config_option, json_option, store_option, targets_now, visiting
 from relay.cli.outlook import Scene
-from relay.cli.screen import cell, is_wide, note, print_json, put, rfc3339, short_time, starts, table
+from relay.cli.screen import cell, clipped, is_wide, note, print_json, put, rfc3339, short_time, starts, table
 from relay.model import State, Webhook
-from relay.store.contract import Archive, DeliveryRecord, Filter, Status
+from relay.store.contract import Archive, DeliveryRecord, EventRecord, Filter, Status
 
 MOST_TARGETS = 10_000
 
@@ -22,11 +24,12 @@ MOST_TARGETS = 10_000
 @state_option(*State, text="pending, delivered or dead; may be repeated.")
 @filtered
 @click.option("--unparsed", is_flag=True, help="Unparsed webhooks instead, oldest first.")
+@click.option("--unrouted", is_flag=True, help="Events that no route took instead, oldest first.")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many."
 )
-@click.option("--before", type=int, metavar="SEQ", help="Page on: what came before this one.")
-@click.option("--after", metavar="ID", help="Page on in --unparsed: what came after this one.")
+@click.option("--before", type=int, metavar="SEQ", help="Page on in deliveries: what came before this one.")
+@click.option("--after", metavar="ID", help="Page on in --unparsed or --unrouted: what came after this one.")
 @config_option
 @store_option
 @json_option
@@ -35,6 +38,7 @@ async def list_(
     states: Sequence[str],
     wanted: Filter,
     unparsed: bool,
+    unrouted: bool,
     limit: int,
     before: int | None,
     after: str | None,
@@ -42,22 +46,29 @@ async def list_(
     store_path: Path,
     as_json: bool,
 ) -> None:
-    """List deliveries, or unparsed webhooks, newest first.
+    """List deliveries, or what is unparsed or unrouted.
+
+    Deliveries come newest first. With --unparsed webhooks that could not be read come instead, with --unrouted events
+    that no route took when they arrived: both oldest first.
 
     \b
     relay list --state dead
     relay list --state pending --target warehouse --since 2h
     relay list --entity leads --id 4831596
     relay list --unparsed
+    relay list --unrouted --entity contacts --since 1d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     wanted = replace(wanted, states=tuple(map(State, states)))
-    if unparsed and (wanted != Filter() or before is not None):
-        raise click.UsageError("--unparsed lists webhooks: of the other options it takes --limit and --after alone")
-    if after is not None and not unparsed:
-        raise click.UsageError("--after is for --unparsed: page through deliveries with --before")
+    _demand_fitting(wanted, unparsed=unparsed, unrouted=unrouted, before=before, after=after)
     async with visiting(store_path) as store:
         if unparsed:
             _print_unparsed(await store.unparsed(limit=limit, after=after or ""), limit, as_json)
+            return
+        if unrouted:
+            found = await store.events(wanted, limit=limit, after=after or "", unrouted=True)
+            _print_unrouted(found, limit, as_json)
+            if not found and not as_json:
+                await doubt(store, wanted, config_path)
             return
         page = await _page(store, wanted, limit, before)
         if as_json:
@@ -69,6 +80,15 @@ async def list_(
             await doubt(store, wanted, config_path)
     if len(page) >= limit and not as_json:
         note(f"more: --before {page[-1].seq}")
+
+
+def _demand_fitting(wanted: Filter, *, unparsed: bool, unrouted: bool, before: int | None, after: str | None) -> None:
+    if unparsed and (unrouted or wanted != Filter() or before is not None):
+        raise click.UsageError("--unparsed lists webhooks: of the other options it takes --limit and --after alone")
+    if unrouted and (wanted.states or wanted.target or wanted.route or before is not None):
+        raise click.UsageError("--unrouted lists events: it takes no --state, --target, --route and --before")
+    if after is not None and not unparsed and not unrouted:
+        raise click.UsageError("--after is for --unparsed and --unrouted: page through deliveries with --before")
 
 
 async def _scene(store: Archive, page: Sequence[DeliveryRecord], config_path: Path) -> Scene:
@@ -110,3 +130,28 @@ def _print_unparsed(page: Sequence[Webhook], limit: int, as_json: bool) -> None:
         note("nothing is unparsed")
     if len(page) == limit:
         note(f"more: --after {page[-1].id}")
+
+
+def _print_unrouted(page: Sequence[EventRecord], limit: int, as_json: bool) -> None:
+    if as_json:
+        print_json([documents.unrouted(each) for each in page])
+        return
+    shown = table("ID", "ARRIVED (UTC)", "SOURCE", "EVENT", folds=("SOURCE", "EVENT"))
+    ids = starts([each.id for each in page])
+    for each in page:
+        shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_told(each))
+    if page:
+        put(shown)
+    else:
+        note("no event is unrouted")
+    if len(page) == limit:
+        note(f"more: --after {page[-1].id}")
+
+
+def _told(record: EventRecord) -> tuple[Text, Text, Text]:
+    if record.damaged:
+        return cell("-"), cell("-"), cell("damaged, see relay verify", "red")
+    event = events.load(record.payload)
+    arrived = rfc3339(event.received_at) if is_wide() else short_time(event.received_at)
+    about = f"{clipped(event.entity)}.{clipped(event.action)} {clipped(event.entity_id)}".rstrip()
+    return cell(arrived), cell(event.source), cell(about)

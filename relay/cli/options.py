@@ -156,6 +156,12 @@ def targets_now(config_path: Path) -> "Mapping[str, object] | None":
         return None
 
 
+def unusable(config_path: Path, invalid: RoutesInvalid) -> str:
+    """The one sentence of the commands that do without a routes file; those that need it say every problem."""
+    number = len(invalid.problems)
+    return f"relay: {config_path} cannot be used, `relay check` says why: {number} problem{'s' * (number != 1)}"
+
+
 def was_given(option: str) -> bool:
     """False if an option of the present command has its default."""
     return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT

@@ -9,7 +9,7 @@ import click
 
 from relay.amocrm import events
 from relay.cli import NotDone
-from relay.cli.filters import conditions, filtered, named, state_option
+from relay.cli.filters import conditions, doubt, filtered, named, state_option
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
 from relay.cli.screen import cell, put, table
 from relay.cli.values import rate
@@ -68,7 +68,9 @@ async def replay(
             await _replay_named(task, store, ids, wanted)
         else:
             await task.replay(wanted)
-    task.tell()
+        task.tell()
+        if not task.counts:
+            await doubt(store, wanted, config_path)
 
 
 def _demand_a_choice(*, narrowed: bool, all_dead: bool, unrouted: bool, states: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from relay.cli.options import (
     json_option,
     load_to_look,
     store_option,
+    unusable,
     visiting,
     was_given,
 )
@@ -27,6 +28,9 @@ from relay.store.contract import Archive, Filter, Standing, Status
 from relay.store.space import MEBIBYTE
 
 WATCH_EVERY = 2.0  # seconds
+
+HEALTH = {"open": "held", "probing": "held, probing"}
+"""The breaker's words -> people's; `--json` and the metrics keep the breaker's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,7 @@ def _targets_of(config_path: Path, tell: Callable[[str], None] = note) -> Mappin
     try:
         return load_to_look(config_path).targets
     except RoutesInvalid as invalid:
-        tell(f"relay: {config_path} cannot be used, `relay check` says why: {len(invalid.problems)} problem(s)")
+        tell(unusable(config_path, invalid))
         return None
 
 
@@ -169,7 +173,7 @@ def _state(standing: Standing, *, running: bool) -> Text:
         return cell("paused", "yellow")
     if standing.condition is None:
         return cell("-")
-    health = standing.condition.health
+    health = HEALTH.get(standing.condition.health, standing.condition.health)
     as_of = "" if running else f", as of {short_time(standing.condition.as_of)}"
     return cell(f"{health}{as_of}", "" if health == "ok" else "red")
 

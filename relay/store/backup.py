@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 
 from relay.errors import Misconfigured, StoreError
+from relay.store.beginning import demand_there
 from relay.store.migrate import check_version
 from relay.store.query import rows
 from relay.store.verifying import contents, structure
@@ -37,8 +38,7 @@ def backup(store: Path, to: Path, *, overwrite: bool = False) -> Copied:
     Raises Misconfigured if there is no store, or `to` is there already (unless `overwrite`) or cannot be written;
     StoreError if the copy is not what it should be, and then there is none.
     """
-    if not store.exists():
-        raise Misconfigured(f"no store at {store}: start `relay run`, or name the store with --store")
+    demand_there(store)
     _demand_free(to, overwrite)
     with closing(_opened(store)) as source:
         return _copied(source, to)

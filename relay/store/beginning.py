@@ -9,7 +9,7 @@ import apsw
 
 from relay.errors import Misconfigured, StoreUnsafe
 from relay.signals import Emit, Noticed
-from relay.store.acked import Acked
+from relay.store.acked import Acked, acked
 from relay.store.query import rows
 
 _REMEDY = "put it back or restore a backup; to begin with an empty store, `relay run --init`"
@@ -29,6 +29,13 @@ def demand_kept(database: Path, acked: int, *, init: bool = False) -> None:
         )
     if acked and not init:
         raise StoreUnsafe(f"{database} {what}, but {_told(acked)}: {_REMEDY}")
+
+
+def demand_there(database: Path) -> None:
+    """For those who only visit: StoreUnsafe as above, Misconfigured if nothing tells that there ever was a store."""
+    demand_kept(database, acked(database), init=False)
+    if not _size(database):
+        raise Misconfigured(f"no store at {database}: start `relay run`, or name the store with --store")
 
 
 def demand_begun(connection: apsw.Connection, database: Path, acked: Acked, *, init: bool, emit: Emit) -> None:

@@ -17,7 +17,7 @@ from relay.model import Delivery, Outcome, Retention, Routed, Verdict, Webhook
 from relay.signals import Emit, Noticed
 from relay.store import auditing, backup, claims, holding, keeping, losing, migrate, purging, reading, replaying
 from relay.store.acked import Acked
-from relay.store.beginning import demand_begun, demand_kept
+from relay.store.beginning import demand_begun, demand_kept, demand_there
 from relay.store.contract import (
     Act,
     Condition,
@@ -118,9 +118,11 @@ class SqliteStore:
 
     @classmethod
     def visit(cls, path: Path) -> Self:
-        """Read and write beside the owner, if there is one. Raises Misconfigured if there is no database."""
-        if not path.exists():
-            raise Misconfigured(f"no store at {path}: start `relay run`, or name the store with --store")
+        """Read and write beside the owner, if there is one.
+
+        Raises Misconfigured if there is no database, StoreUnsafe if it is gone or none of this version.
+        """
+        demand_there(path)
         with _our_words(path):
             connection = _connect(path)
             _demand_durability(connection, path)

@@ -12,9 +12,9 @@ from time import perf_counter
 
 import apsw
 
-from relay.errors import Misconfigured, StoreFailed
+from relay.errors import StoreFailed
 from relay.store.acked import acked
-from relay.store.beginning import demand_kept
+from relay.store.beginning import demand_there
 from relay.store.checksum import is_damaged
 from relay.store.contract import Loss
 from relay.store.losing import losses, missing
@@ -60,9 +60,7 @@ def verify(store: Path) -> Report:
     Nothing is written, and a WAL stays what it is.
     """
     told = acked(store)  # first: a daemon may commit more before we look
-    demand_kept(store, told)
-    if not store.exists():
-        raise Misconfigured(f"no store at {store}: start `relay run`, or name the store with --store")
+    demand_there(store)
     try:
         with closing(apsw.Connection(str(store), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

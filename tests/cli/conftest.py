@@ -183,6 +183,18 @@ def refill(folder: Path) -> Callable[[Use], None]:
     return lambda use: asyncio.run(_opened(folder / "relay.db", use))
 
 
+LOST = "019ab000-0006-7000-8000-000000000000"
+
+
+@pytest.fixture
+def unrouted(kept: Path, folder: Path, refill: Callable[[Use], None]) -> None:
+    """A contact that no route took, for there was none for the rest then."""
+    (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
+    body = form.encode(samples.body("contacts.add", fields={"id": "78"}))
+    refill(lambda store: keep(store, LOST, body))
+    (folder / "routes.yaml").write_text(ROUTES)
+
+
 def on_terminal(*arguments: str, columns: int = 80, until: str | None = None) -> str:
     """What a command prints on a real terminal so wide; one that goes on gets Ctrl-C once it has printed `until`."""
     ours, theirs = pty.openpty()

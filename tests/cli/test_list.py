@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import pytest
 
 from relay.amocrm import form, samples
@@ -15,6 +16,7 @@ from tests.cli.conftest import (
     CONTACT,
     CYRILLIC,
     GARBLED,
+    LOST,
     MINUTE,
     NOON,
     OFFER,
@@ -108,8 +110,8 @@ def test_the_state_that_was_asked_for_gives_its_room_to_the_attempts(kept: Path)
     assert lines[2:] == ["    400 is in dead_on"]
 
 
-def test_a_list_has_the_same_headings_wherever_it_goes(run: Run, kept: Path) -> None:
-    for arguments in (["list"], ["list", "--unparsed"]):
+def test_a_list_has_the_same_headings_wherever_it_goes(run: Run, unrouted: None) -> None:
+    for arguments in (["list"], ["list", "--unparsed"], ["list", "--unrouted"]):
         piped = re.split(" {2,}", run(*arguments).stdout.splitlines()[0])
         narrow, wide = (re.split(" {2,}", plain(on_terminal(*arguments, columns=n))[0].strip()) for n in (100, 160))
         assert narrow == piped[: len(narrow)]
@@ -226,9 +228,54 @@ def test_unparsed_webhooks_are_paged_by_their_ids(run: Run, kept: Path) -> None:
     assert second["id"] == CYRILLIC
 
 
+def test_events_that_no_route_took_are_listed_with_what_they_are_about(run: Run, unrouted: None) -> None:
+    [told] = json.loads(run("list", "--unrouted", "--json").stdout)
+    assert (told["id"], told["event"]["entity"], told["damaged"]) == (event_of(LOST), "contacts", False)
+    lines = run("list", "--unrouted").stdout.splitlines()
+    assert [re.split(" {2,}", line) for line in lines] == [
+        ["ID", "ARRIVED (UTC)", "SOURCE", "EVENT"],
+        [event_of(LOST), "2026-11-22T12:00:00.000Z", "crm", "contacts.add 78"],
+    ]
+    narrow = plain(on_terminal("list", "--unrouted"))
+    assert max(map(len, narrow)) <= 80
+    assert narrow[1].split() == [LOST[:18], "11-22", "12:00:00", "crm", "contacts.add", "78"]
+
+
+def test_what_is_unrouted_is_listed_oldest_first_and_paged_by_its_ids(
+    run: Run, unrouted: None, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
+    later = LOST.replace("-0006-", "-0007-")
+    refill(lambda store: keep(store, later, form.encode(samples.body("contacts.add"))))
+    first = run("list", "--unrouted", "--limit", "1")
+    assert first.stdout.splitlines()[1].startswith(event_of(LOST))
+    assert first.stderr == f"more: --after {event_of(LOST)}\n"
+    [second] = json.loads(run("list", "--unrouted", "--json", "--after", event_of(LOST)).stdout)
+    assert second["id"] == event_of(later)
+
+
+def test_a_filter_narrows_what_is_unrouted(run: Run, unrouted: None) -> None:
+    assert len(json.loads(run("list", "--unrouted", "--entity", "contacts", "--id", "78", "--json").stdout)) == 1
+    none = run("list", "--unrouted", "--entity", "contact")
+    assert none.stderr == "no event is unrouted\nno entity 'contact' (did you mean 'contacts'?)\n"
+
+
+def test_an_unrouted_event_that_is_damaged_is_listed_as_that(run: Run, unrouted: None, kept: Path) -> None:
+    connection = apsw.Connection(str(kept))
+    connection.execute("update events set payload = 'gone' where id = ?", (event_of(LOST),))
+    connection.close()
+    assert run("list", "--unrouted").stdout.splitlines()[1].endswith("damaged, see relay verify")
+    [told] = json.loads(run("list", "--unrouted", "--json").stdout)
+    assert (told["event"], told["damaged"]) == (None, True)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["--unrouted", "--unparsed"],
+        ["--unrouted", "--target", "bot"],
+        ["--unrouted", "--state", "dead"],
+        ["--unrouted", "--before", "7"],
         ["--unparsed", "--target", "bot"],
         ["--unparsed", "--state", "dead"],
         ["--unparsed", "--before", "7"],
@@ -242,7 +289,7 @@ def test_what_does_not_go_together_is_misuse(run: Run, kept: Path, arguments: li
     assert run("list", *arguments).exit_code == 2
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["list", "--unparsed"], ["status"]])
-def test_nothing_of_a_payload_steers_the_terminal(kept: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--unparsed"], ["list", "--unrouted"], ["status"]])
+def test_nothing_of_a_payload_steers_the_terminal(unrouted: None, arguments: list[str]) -> None:
     coloured = on_terminal(*arguments)
     assert "\x1b[31m" not in re.sub(r"\x1b\[31m(?=dead|1\x1b)", "", coloured)

@@ -9,7 +9,7 @@ import pytest
 
 from relay.amocrm import form, samples
 from relay.store.contract import Archive
-from tests.cli.conftest import CALL, GARBLED, MINUTE, OFFER, ROUTES, Run, Use, event_of, keep
+from tests.cli.conftest import CALL, GARBLED, LOST, MINUTE, OFFER, ROUTES, Run, Use, event_of, keep
 
 
 def states(run: Run, *arguments: str) -> dict[str, str]:
@@ -92,18 +92,16 @@ def test_a_rate_is_written_as_in_the_routes_file(run: Run, kept: Path) -> None:
     assert (ended.exit_code, "must be a rate above 0 like 50/s" in ended.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_name_that_nothing_has_is_doubted(run: Run, kept: Path, dry: list[str]) -> None:
+    ended = run("replay", "--target", "warehous", *dry)
+    assert (ended.exit_code, ended.stderr) == (0, "no target 'warehous' (did you mean 'warehouse'?)\n")
+    assert run("replay", "--unrouted", "--entity", "lead", *dry).stderr == "no entity 'lead' (did you mean 'leads'?)\n"
+    assert run("replay", "--target", "warehouse", *dry).stderr == ""
+    assert run("replay", "--target", "sales-bot", *dry).stderr == "", "it has nothing dead, but there is one"
+
+
 # ---- what no route took
-
-LOST = "019ab000-0006-7000-8000-000000000000"
-
-
-@pytest.fixture
-def unrouted(run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]) -> None:
-    """A contact that no route took, for there was none for the rest then."""
-    (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
-    body = form.encode(samples.body("contacts.add", fields={"id": "78"}))
-    refill(lambda store: keep(store, LOST, body))
-    (folder / "routes.yaml").write_text(ROUTES)
 
 
 def target_of_lost(run: Run) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,14 @@ def test_status_works_without_a_routes_file(run: Run, kept: Path) -> None:
     ended = run("status", "-c", "nowhere.yaml", "--json")
     assert ended.exit_code == 0
     assert {each["in_routes"] for each in json.loads(ended.stdout)["targets"]} == {None}
-    assert "relay check" in ended.stderr
+    assert ended.stderr == "relay: nowhere.yaml cannot be used, `relay check` says why: 1 problem\n"
+
+
+def test_status_says_of_a_broken_routes_file_how_many_problems_it_has(run: Run, kept: Path, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.replace("to: sales-bot", "to: sales-bott").replace("url:", "ulr:"))
+    said = run("status").stderr
+    number = len(run("explain", "whatever").stderr.splitlines())
+    assert said == f"relay: routes.yaml cannot be used, `relay check` says why: {number} problems\n"
 
 
 def test_where_nobody_wrote_a_routes_file_status_shows_every_target_of_the_store(
@@ -95,7 +103,7 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
     refill(lambda store: store.report({"warehouse": HELD, "sales-bot": WELL}))
     lines = run("status").stdout.splitlines()
     assert "ok, as of 11-22 12:01:00" in lines[1]
-    assert "open, as of 11-22 12:01:00" in lines[2]
+    assert "held, as of 11-22 12:01:00" in lines[2]
     assert lines[4] == r"warehouse fails since 11-22 12:00:00: 5xx 503 busy\u001b[31m"
     assert lines[-1] == "daemon        not running"
     documents = json.loads(run("status", "--json").stdout)
@@ -117,6 +125,14 @@ def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: 
     assert text.splitlines()[-1] == f"daemon        running, pid {os.getpid()}"
 
 
+def test_a_target_that_is_probed_is_held_for_people_and_probing_for_programs(
+    run: Run, kept: Path, refill: Callable[[Use], None]
+) -> None:
+    refill(lambda store: store.report({"warehouse": replace(HELD, health="probing")}))
+    assert "  held, probing, as of 11-22 12:01:00  " in run("status").stdout.splitlines()[2]
+    assert json.loads(run("status", "--json").stdout)["targets"][1]["breaker"]["state"] == "probing"
+
+
 def test_a_disk_with_little_room_is_told(run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "disk " not in run("status").stdout
     monkeypatch.setattr("relay.store.sqlite.disk_of", lambda _folder: Disk(total=64 * 2**30, free=312 * 2**20))
@@ -126,7 +142,8 @@ def test_a_disk_with_little_room_is_told(run: Run, kept: Path, monkeypatch: pyte
 
 
 def test_it_fits_80_columns(kept: Path, refill: Callable[[Use], None]) -> None:
-    refill(lambda store: store.report({"warehouse": HELD, "warehouse-of-the-north-west": HELD, "w" * 64: WELL}))
+    probed = replace(HELD, health="probing")
+    refill(lambda store: store.report({"warehouse": HELD, "warehouse-of-the-north-west": probed, "w" * 64: WELL}))
     assert max(map(len, plain(on_terminal("status")))) <= 80
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from relay.errors import Misconfigured, StoreFailed, StoreUnsafe
 from relay.signals import Noticed, Signal
+from relay.store.backup import backup
 from relay.store.sqlite import SqliteStore
+from relay.store.verifying import verify
 from tests.store.conftest import NOON, interrupted, open_sqlite, routed, to, webhook
 
 
@@ -44,6 +46,9 @@ def blank(database: Path) -> None:
     connection.close()
 
 
+LOOKS = (SqliteStore.visit, verify, lambda path: backup(path, path.with_name("copy.db")))
+
+
 @pytest.mark.parametrize("harm", [missing, empty, blank])
 async def test_a_store_that_is_gone_refuses_the_start_and_says_what_to_do(used: Path, harm: object) -> None:
     assert callable(harm)
@@ -52,6 +57,30 @@ async def test_a_store_that_is_gone_refuses_the_start_and_says_what_to_do(used: 
     with pytest.raises(StoreUnsafe, match=r"but 2 webhooks were kept .*put it back or restore .*relay run --init"):
         open_sqlite(used, NOON)
     assert ((used / "relay.db").exists() and (used / "relay.db").read_bytes()) == before
+
+
+@pytest.mark.parametrize("harm", [missing, empty])
+@pytest.mark.parametrize("look", LOOKS)
+async def test_those_who_only_look_say_the_same_of_a_store_that_is_gone(used: Path, harm: object, look: object) -> None:
+    assert callable(harm)
+    assert callable(look)
+    harm(used / "relay.db")
+    with pytest.raises(StoreUnsafe, match=r"but 2 webhooks were kept .*put it back or restore"):
+        look(used / "relay.db")
+    (used / "relay.db-wal").write_bytes(b"the newest webhooks")
+    with pytest.raises(StoreUnsafe, match=r"relay\.db-wal belongs to it"):
+        look(used / "relay.db")
+    assert (used / "relay.db-wal").read_bytes() == b"the newest webhooks"
+    assert not (used / "relay.db").exists() or not (used / "relay.db").stat().st_size
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_an_empty_file_that_never_was_a_store_is_none(tmp_path: Path, look: object) -> None:
+    assert callable(look)
+    (tmp_path / "relay.db").touch()
+    with pytest.raises(Misconfigured, match="no store at"):
+        look(tmp_path / "relay.db")
+    assert (tmp_path / "relay.db").stat().st_size == 0
 
 
 @pytest.mark.parametrize("harm", [missing, empty, blank])
