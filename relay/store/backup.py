@@ -54,6 +54,8 @@ def before(connection: apsw.Connection, store: Path, schema: int) -> Path | None
 
 
 def _demand_free(to: Path, overwrite: bool) -> None:
+    if to.is_dir():
+        raise Misconfigured(f"{to} is a folder: name a file, like {to / 'relay-copy.db'}")
     if to.exists() and not overwrite:
         raise Misconfigured(f"{to} is there already: name another file, or overwrite it with --force")
     if Path(f"{to}-wal").exists():  # SQLite would apply it to the copy

@@ -86,6 +86,12 @@ async def test_a_file_that_is_there_stays_unless_it_is_to_be_overwritten(store: 
     assert (await made(tmp_path, overwrite=True)).counts["events"] == 3
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_a_folder_is_no_file_to_copy_to(store: SqliteStore, tmp_path: Path, overwrite: bool) -> None:
+    with pytest.raises(Misconfigured, match=r"of is a folder: name a file, like \S+/of/relay-copy\.db$"):
+        await asyncio.to_thread(backup, tmp_path / "of" / "relay.db", tmp_path / "of", overwrite=overwrite)
+
+
 async def test_a_store_in_use_is_never_overwritten(store: SqliteStore, tmp_path: Path) -> None:
     path = tmp_path / "of" / "relay.db"
     with pytest.raises(Misconfigured, match="in use"):
