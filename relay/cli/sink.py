@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from relay.cli.screen import printable
 from relay.cli.values import Address, address, duration
 from relay.errors import Misconfigured, Unreadable
 from relay.model import Json
+from relay.server.reason import reason
 
 LARGEST_BODY = 64 * 1024 * 1024
 
@@ -232,5 +232,4 @@ async def _listen(runner: web.AppRunner, at: Address) -> None:
     try:
         await web.TCPSite(runner, at.host, at.port).start()
     except OSError as error:
-        why = os.strerror(error.errno or 0)  # asyncio's own text repeats the address
-        raise Misconfigured(f"cannot listen on {at}: {why}; choose another with --listen") from error
+        raise Misconfigured(f"cannot listen on {at}: {reason(error)}; choose another with --listen") from error
