@@ -18,7 +18,7 @@ from relay.cli import NotDone
 from relay.cli.options import Flag, config_option, load
 from relay.cli.screen import printable
 from relay.cli.show import readable
-from relay.cli.values import Address, address
+from relay.cli.values import Address, Whole, address
 from relay.model import Source
 from relay.routes.fields import WON_AND_LOST, is_status
 
@@ -91,7 +91,7 @@ def fields(texts: Sequence[str]) -> dict[str, str]:
     help="Where the relay listens.",
 )
 @config_option
-@click.option("--count", type=click.IntRange(1), default=1, metavar="N", help="Post it so many times.")
+@click.option("--count", type=Whole(1), default=1, metavar="N", help="Post it so many times.")
 @click.option("--dry-run", is_flag=True, help="Print what would be posted, and post nothing.")
 def send(
     event: str | None,
