@@ -8,13 +8,12 @@ import click
 from relay.cli import documents
 from relay.cli.options import asynchronous, json_option, store_option, visiting
 from relay.cli.screen import cell, note, print_json, put, short_time, table
+from relay.cli.values import Whole
 from relay.model import Json
 
 
 @click.command("audit")
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many."
-)
+@click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
 @store_option
 @json_option
 @asynchronous

@@ -14,6 +14,7 @@ from relay.cli.filters import doubt, filtered, state_option
 from relay.cli.options import asynchronous, config_option, json_option, store_option, targets_now, visiting
 from relay.cli.outlook import Scene
 from relay.cli.screen import cell, clipped, is_wide, note, print_json, put, rfc3339, short_time, starts, table
+from relay.cli.values import Whole
 from relay.model import State, Webhook
 from relay.store.contract import Archive, DeliveryRecord, EventRecord, Filter, Status
 
@@ -25,9 +26,7 @@ MOST_TARGETS = 10_000
 @filtered
 @click.option("--unparsed", is_flag=True, help="Unparsed webhooks instead, oldest first.")
 @click.option("--unrouted", is_flag=True, help="Events that no route took instead, oldest first.")
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many."
-)
+@click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
 @click.option("--before", type=int, metavar="SEQ", help="Page on in deliveries: what came before this one.")
 @click.option("--after", metavar="ID", help="Page on in --unparsed or --unrouted: what came after this one.")
 @config_option

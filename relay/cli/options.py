@@ -30,13 +30,15 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 def store_url(text: str) -> Path:
     """`sqlite:///relay.db`, `sqlite:////var/lib/relay/relay.db` -> the database's path.
 
-    Misconfigured for a store that is yet to come; misuse for what is none.
+    Misconfigured for a store that is yet to come, and for a folder; misuse for what is none.
     """
     if text.startswith(("postgresql:", "postgres:")):
         raise Misconfigured("a PostgreSQL store is not available yet: use --store sqlite:///relay.db")
     scheme, _, path = text.partition(":///")
     if scheme != "sqlite" or not path:
         raise click.BadParameter("a store is written sqlite:///relay.db or sqlite:////absolute/path/relay.db")
+    if path.endswith("/") or os.path.isdir(path):  # noqa: PTH112  Path.is_dir fails where it may not look
+        raise Misconfigured(f"{path} is a folder: name a file, like sqlite:///{Path(path) / 'relay.db'}")
     return Path(path)
 
 

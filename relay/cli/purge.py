@@ -13,6 +13,8 @@ from relay.cli.values import duration
 from relay.model import Json, Retention
 
 AGES = [each.name for each in fields(Retention)]
+DONE_WITH = ("delivered", "unrouted")
+"""What goes by an age alone: what is dead or unparsed may still be wanted, and goes only if it is named."""
 
 
 @click.command("purge")
@@ -23,7 +25,7 @@ AGES = [each.name for each in fields(Retention)]
     type=click.Choice(AGES),
     multiple=True,
     metavar="STATE",
-    help="Only delivered, dead, unrouted or unparsed; may be repeated.",
+    help="Only delivered, dead, unrouted or unparsed; may be repeated. With --older-than alone: delivered, unrouted.",
 )
 @click.option("--dry-run", is_flag=True, help="Only count them.")
 @config_option
@@ -35,15 +37,19 @@ async def purge(
     """Delete what was kept long enough.
 
     Webhooks go with all that came of them, by the ages of retention in the routes file, as the daemon purges them by
-    itself every few minutes; or by --older-than. What has a pending delivery never goes. The space is used again, but
-    the file does not shrink.
+    itself every few minutes; or by --older-than, and then dead and unparsed ones only if --state names them. What has
+    a pending delivery never goes. The space is used again, but the file does not shrink.
 
     \b
     relay purge --dry-run
-    relay purge --older-than 7d --state delivered --state unrouted
+    relay purge --older-than 7d
+    relay purge --older-than 60d --state dead --state unparsed
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    ages = asdict(load_to_look(config_path).retention) if older_than is None else dict.fromkeys(AGES, older_than)
-    chosen = {name: age for name, age in ages.items() if not states or name in states}
+    if older_than is None:
+        ages = asdict(load_to_look(config_path).retention)
+        chosen = {name: age for name, age in ages.items() if not states or name in states}
+    else:
+        chosen = dict.fromkeys(states or DONE_WITH, older_than)
     retention = Retention(**{name: chosen.get(name) for name in AGES})
     async with visiting(store_path) as store:
         done = act("purge", _asked(chosen))

@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from relay.cli.options import Flag, config_option, store_option
-from relay.cli.values import Address, address
+from relay.cli.values import Address, Whole, address
 from relay.model import Secret
 
 MEBIBYTE = 1024 * 1024
@@ -58,7 +58,7 @@ MEBIBYTE = 1024 * 1024
 @click.option(
     "--max-body",
     cls=Flag,
-    type=click.IntRange(1024, 256 * MEBIBYTE),
+    type=Whole(1024, 256 * MEBIBYTE, of="bytes"),
     metavar="BYTES",
     envvar="RELAY_MAX_BODY",
     default=4 * MEBIBYTE,
@@ -69,7 +69,7 @@ MEBIBYTE = 1024 * 1024
 @click.option(
     "--ballast",
     cls=Flag,
-    type=click.IntRange(0),
+    type=Whole(0, of="bytes"),
     metavar="BYTES",
     envvar="RELAY_BALLAST",
     default=64 * MEBIBYTE,

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
+from ssl import SSLCertVerificationError
 from time import perf_counter
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from relay.cli import NotDone
 from relay.cli.options import Flag, config_option, load
 from relay.cli.screen import printable
 from relay.cli.show import readable
-from relay.cli.values import Address, address
+from relay.cli.values import Address, Whole, address
 from relay.model import Source
 from relay.routes.fields import WON_AND_LOST, is_status
 
@@ -36,6 +37,7 @@ class Answer:
     took: float
 
 
+UNTRUSTED = {2, 18, 19, 20, 21}  # OpenSSL's: the authority is unknown, or the certificate has none but itself
 CONNECTIONS = {"http": HTTPConnection, "https": HTTPSConnection}
 
 
@@ -89,7 +91,7 @@ def fields(texts: Sequence[str]) -> dict[str, str]:
     help="Where the relay listens.",
 )
 @config_option
-@click.option("--count", type=click.IntRange(1), default=1, metavar="N", help="Post it so many times.")
+@click.option("--count", type=Whole(1), default=1, metavar="N", help="Post it so many times.")
 @click.option("--dry-run", is_flag=True, help="Print what would be posted, and post nothing.")
 def send(
     event: str | None,
@@ -190,12 +192,22 @@ def _post(url: str, sent: Mapping[str, str], body: bytes) -> Answer:
         response: HTTPResponse = connection.getresponse()
         return Answer(status=response.status, body=response.read(), took=perf_counter() - start)
     except (OSError, HTTPException) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise NotDone(
-            f"no answer from {parts.hostname}:{connection.port}: {printable(why).lower()}. Is the relay up?"
-        ) from None
+        raise NotDone(_why_no_answer(error, parts.scheme, f"{parts.hostname}:{connection.port}")) from None
     finally:
         connection.close()
+
+
+def _why_no_answer(error: OSError | HTTPException, scheme: str, at: str) -> str:
+    match error:
+        case SSLCertVerificationError():
+            if error.verify_code in UNTRUSTED:
+                return f"{at}: its certificate is not trusted: set SSL_CERT_FILE to the file of its authority"
+            return f"{at}: its certificate does not fit: {printable(error.verify_message)}"
+        case RemoteDisconnected() | ConnectionResetError():
+            hint = ": does it speak TLS? Then name --url https://…" if scheme == "http" else ""
+            return f"{at} closed the connection without an answer{hint}"
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"no answer from {at}: {printable(why).lower()}. Is the relay up?"
 
 
 def _path(url: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -19,9 +18,10 @@ from rich.text import Text
 
 from relay.amocrm import events, form
 from relay.cli.screen import printable
-from relay.cli.values import Address, address, duration
+from relay.cli.values import Address, Whole, address, duration
 from relay.errors import Misconfigured, Unreadable
 from relay.model import Json
+from relay.server.reason import reason
 
 LARGEST_BODY = 64 * 1024 * 1024
 
@@ -174,10 +174,12 @@ def json_line(received: Received) -> str:
 
 @click.command("sink", context_settings={"show_default": True})
 @click.option("--listen", type=address, default="127.0.0.1:9000", metavar="HOST:PORT", help="Where to listen.")
-@click.option("--status", type=click.IntRange(200, 599), metavar="N", help="Answer N instead of 200.")
-@click.option("--fail-first", type=click.IntRange(0), metavar="N", help="Refuse the first N requests of each event.")
+@click.option("--status", type=Whole(200, 599, of="a status"), metavar="N", help="Answer N instead of 200.")
+@click.option("--fail-first", type=Whole(0), metavar="N", help="Refuse the first N requests of each event.")
 @click.option("--delay", type=duration, metavar="DURATION", help="Answer that much later: 200ms, 2s.")
-@click.option("--retry-after", type=click.IntRange(0), metavar="SECONDS", help="Say so in an answer that is not 2xx.")
+@click.option(
+    "--retry-after", type=Whole(0, of="seconds"), metavar="SECONDS", help="Say so in an answer that is not 2xx."
+)
 @click.option("--body", "bodies", is_flag=True, help="Print each body too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs.")
 def command(
@@ -232,5 +234,4 @@ async def _listen(runner: web.AppRunner, at: Address) -> None:
     try:
         await web.TCPSite(runner, at.host, at.port).start()
     except OSError as error:
-        why = os.strerror(error.errno or 0)  # asyncio's own text repeats the address
-        raise Misconfigured(f"cannot listen on {at}: {why}; choose another with --listen") from error
+        raise Misconfigured(f"cannot listen on {at}: {reason(error)}; choose another with --listen") from error

@@ -15,6 +15,7 @@ from relay.cli.options import Flag, asynchronous
 from relay.cli.screen import SHORTEST, STYLES, cell, is_wide, json_line, length, note, put, width
 from relay.cli.values import Address, address
 from relay.model import Json
+from relay.server.reason import reason
 
 KNOCK_EVERY = 1.0  # seconds, once the relay has gone
 INDENT = 10  # columns, of a second line
@@ -80,8 +81,10 @@ async def _documents(admin: Address) -> AsyncIterator[dict[str, Json]]:
                             yield orjson.loads(line)
             except (aiohttp.ClientError, OSError) as error:
                 if not answered:
-                    why = f"{at} ({getattr(error, 'strerror', None) or type(error).__name__})"
-                    raise NotDone(f"no relay answers at {why}: is it running? name its --admin address") from error
+                    why = reason(error) if isinstance(error, OSError) else type(error).__name__
+                    raise NotDone(
+                        f"no relay answers at {at} ({why}): is it running? name its --admin address"
+                    ) from error
             if there:
                 there = False
                 note(f"the relay at {at} has gone; waiting for it")

@@ -1,7 +1,7 @@
-"""The text of a flag -> an address or a duration; misuse is click.BadParameter, with an example of what fits."""
+"""The text of a flag -> an address, a duration, a number; misuse is click.BadParameter, with what would fit."""
 
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -30,6 +30,22 @@ def address(text: str) -> Address:
 
 def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and int(text) <= 65535
+
+
+class Whole(click.IntRange):
+    """Whole numbers from `least` to `most`, `of` bytes or what they count."""
+
+    def __init__(self, least: int, most: int | None = None, *, of: str = "a whole number") -> None:
+        super().__init__(least, most)
+        self.wanted = f"{of}, {least} or more" if most is None else f"{of}, {least} to {most}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """`click.IntRange` says "not a valid integer range"."""
+        try:
+            whole: int = super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{str(value)!r} must be {self.wanted}", param, ctx)
+        return whole
 
 
 def rate(text: str) -> float:

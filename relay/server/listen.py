@@ -13,6 +13,7 @@ from relay.errors import Misconfigured
 from relay.server.door import Door
 from relay.server.limits import Limits
 from relay.server.protocol import Protocol, Runner
+from relay.server.reason import reason
 from relay.signals import Emit
 
 BACKLOG = 1024  # connections that wait in the kernel while we are busy
@@ -26,9 +27,8 @@ def bind(address: tuple[str, int], *, flag: str) -> socket.socket:
         return socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         taken = " (is another relay running?)" if error.errno == errno.EADDRINUSE else ""
-        why = error.strerror or str(error)
         raise Misconfigured(
-            f"cannot listen on {address[0]}:{address[1]}: {why}{taken}; choose another with {flag}"
+            f"cannot listen on {address[0]}:{address[1]}: {reason(error)}{taken}; choose another with {flag}"
         ) from None
 
 

@@ -54,6 +54,8 @@ def before(connection: apsw.Connection, store: Path, schema: int) -> Path | None
 
 
 def _demand_free(to: Path, overwrite: bool) -> None:
+    if to.is_dir():
+        raise Misconfigured(f"{to} is a folder: name a file, like {to / 'relay-copy.db'}")
     if to.exists() and not overwrite:
         raise Misconfigured(f"{to} is there already: name another file, or overwrite it with --force")
     if Path(f"{to}-wal").exists():  # SQLite would apply it to the copy
@@ -65,7 +67,7 @@ def _opened(store: Path) -> apsw.Connection:
         source = apsw.Connection(str(store), flags=apsw.SQLITE_OPEN_READWRITE)
         check_version(source, str(store))
     except apsw.Error as error:
-        raise StoreError(f"cannot read {store}: {error}") from error
+        raise StoreError(f"cannot read {store}: {_said(error)}") from error
     return source
 
 
@@ -80,9 +82,19 @@ def _copied(source: apsw.Connection, to: Path) -> Copied:
         _sync(to.parent)
     except OSError as error:
         raise Misconfigured(f"cannot write {to}: {error.strerror}") from error
+    except apsw.FullError as error:
+        raise Misconfigured(f"no space left on {to.parent}: make room, or name a file on another disk") from error
     except apsw.Error as error:
-        raise StoreError(f"cannot copy the store to {to}: {error}") from error
+        raise StoreError(f"cannot copy the store to {to}: {_said(error)}") from error
     return copied
+
+
+def _said(error: apsw.Error) -> str:
+    """Its text; a step of a copy has none of its own, and says "not an error" of whatever went wrong."""
+    if "not an error" not in str(error):
+        return str(error)
+    code = apsw.mapping_extended_result_codes.get(getattr(error, "extendedresult", 0))
+    return str(code or type(error).__name__)
 
 
 def _copy(source: apsw.Connection, to: Path) -> Copied:

@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGTERM
 from time import monotonic
 
 import pytest
 
+from relay.errors import Misconfigured
+from relay.store.backup import backup
 from tests.chaos.conftest import Report
 from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import scaled
@@ -17,6 +20,7 @@ from tests.e2e.history import Findings, judge
 from tests.e2e.processes import RELAY, RelayProcess, until
 from tests.e2e.sender import Load, post_lead
 from tests.e2e.targets import Targets, always, listening, well
+from tests.store.conftest import open_sqlite
 
 CYCLES = scaled(2)
 MEBIBYTES = 64
@@ -184,3 +188,15 @@ async def test_without_anything_to_give_up_it_says_why_it_cannot_start(tmp_path:
             assert await relay.ended() == 1
             [line] = relay.log.read_text()[said:].splitlines()
             assert line.startswith(f"relay: the disk of {disk.folder} is full: 0 bytes are free")
+
+
+# ---- a backup
+
+
+async def test_a_backup_onto_a_full_disk_is_told_in_a_line_and_leaves_nothing(tmp_path: Path) -> None:
+    await open_sqlite(tmp_path, datetime.now(UTC)).close()
+    with mounted(tmp_path / "disk", mebibytes=1) as disk:
+        disk.fill()
+        with pytest.raises(Misconfigured, match=f"^no space left on {disk.folder}: make room"):
+            backup(tmp_path / "relay.db", disk.folder / "copy.db")
+        assert [file.name for file in disk.folder.iterdir()] == ["filler"]

@@ -35,6 +35,16 @@ def test_a_store_that_is_yet_to_come_is_one_clear_line(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("folder", "file"), [(".", "relay.db"), ("..", "../relay.db"), ("/", "/relay.db"), ("new/", "new/relay.db")]
+)
+@pytest.mark.parametrize("command", [["run"], ["list"], ["backup", "copy.db"], ["verify"]])
+def test_a_store_that_is_a_folder_is_one_clear_line(run: Run, command: list[str], folder: str, file: str) -> None:
+    ended = run(*command, "--store", f"sqlite:///{folder}")
+    assert ended.exit_code == 1
+    assert ended.stderr == f"relay: {folder} is a folder: name a file, like sqlite:///{file}\n"
+
+
+@pytest.mark.parametrize(
     ("text", "at"),
     [
         ("2026-11-22T10:53:00Z", datetime(2026, 11, 22, 10, 53, tzinfo=UTC)),

@@ -2,11 +2,30 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.cli.conftest import CALL, CONTACT, CYRILLIC, GARBLED, OFFER, ROUTES, Run, on_terminal, plain
+from relay.cli.purge import AGES
+from relay.store.contract import Archive
+from tests.cli.conftest import (
+    CALL,
+    CONTACT,
+    CYRILLIC,
+    GARBLED,
+    MINUTE,
+    NOON,
+    OFFER,
+    OK,
+    ROUTES,
+    Run,
+    Use,
+    on_terminal,
+    plain,
+    settle,
+)
 
 ALL = [OFFER, CALL, CONTACT, GARBLED, CYRILLIC]
+EVERY_STATE = [word for name in AGES for word in ("--state", name)]
 
 
 def left(run: Run) -> list[str]:
@@ -22,7 +41,7 @@ def audit(run: Run) -> list[dict]:
 
 def test_what_is_older_goes_but_never_with_a_pending_delivery(run: Run, kept: Path) -> None:
     run("replay", "--all-dead")  # the offer is pending again, as are the call and the contact
-    ended = run("purge", "--older-than", "1ms")
+    ended = run("purge", "--older-than", "1ms", *EVERY_STATE)
     assert [line.split() for line in ended.stdout.splitlines()] == [
         ["STATE", "WEBHOOKS"],
         ["unparsed", "2"],
@@ -38,8 +57,22 @@ def test_only_what_was_asked_for_goes(run: Run, kept: Path) -> None:
     assert left(run) == ALL[1:]
 
 
+def test_by_an_age_alone_goes_nothing_that_is_dead_or_unparsed(
+    run: Run, kept: Path, refill: Callable[[Use], None]
+) -> None:
+    async def deliver_the_call(store: Archive) -> None:
+        [call] = await store.claim("sales-bot", limit=1, max_bytes=1, now=NOON + MINUTE, lease=MINUTE)
+        await settle(store, call, OK)
+
+    refill(deliver_the_call)
+    ended = run("purge", "--older-than", "1ms")
+    assert [line.split() for line in ended.stdout.splitlines()[1:]] == [["delivered", "1"], ["purged", "1"]]
+    assert left(run) == [OFFER, CONTACT, GARBLED, CYRILLIC]
+    assert audit(run)[0]["details"] == {"delivered": "0:00:00.001000", "unrouted": "0:00:00.001000"}
+
+
 def test_a_dry_run_counts_and_deletes_nothing(run: Run, kept: Path) -> None:
-    assert run("purge", "--older-than", "1ms", "--dry-run").stdout.splitlines()[-1] == "would purge 3"
+    assert run("purge", "--older-than", "1ms", *EVERY_STATE, "--dry-run").stdout.splitlines()[-1] == "would purge 3"
     assert left(run) == ALL
     assert audit(run) == []
 

@@ -1,9 +1,12 @@
 """`relay send`: the request as it is on the wire, where it goes, and what is made of the answer."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 from uuid import UUID
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from relay.amocrm import form, samples
 from relay.cli.send import masked
 from tests.cli.conftest import ROUTES, SECRETS, Run
+from tests.server.certificates import Pair
 
 TOKEN = SECRETS["CRM_TOKEN"]
 
@@ -18,11 +22,13 @@ TOKEN = SECRETS["CRM_TOKEN"]
 class Wire:
     """A server that keeps every request byte for byte and gives each the same answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
         self.requests: list[bytes] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address = "{}:{}".format(*self._listening.getsockname())
+        self._leaving = False
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -30,10 +36,15 @@ class Wire:
         while True:
             connection, _ = self._listening.accept()
             with connection:
-                if not (request := self._request(connection)):
+                if self._leaving:
                     return
-                self.requests.append(request)
-                connection.sendall(self.answer)
+                with suppress(ssl.SSLError):
+                    self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        with self._tls.wrap_socket(connection, server_side=True) if self._tls else connection as wire:
+            self.requests.append(self._request(wire))
+            wire.sendall(self.answer)
 
     def _request(self, connection: socket.socket) -> bytes:
         request = b""
@@ -47,7 +58,11 @@ class Wire:
             body += connection.recv(65_536)
         return head + b"\r\n\r\n" + body
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving = True
         socket.create_connection(self._listening.getsockname()).close()
         self._thread.join()
         self._listening.close()
@@ -55,9 +70,8 @@ class Wire:
 
 @pytest.fixture
 def wire() -> Iterator[Wire]:
-    made = Wire()
-    yield made
-    made.close()
+    with Wire() as made:
+        yield made
 
 
 def parts(request: bytes) -> tuple[str, list[tuple[str, str]], bytes]:
@@ -110,6 +124,33 @@ def test_nobody_listening_is_one_clear_line(run: Run) -> None:
     ended = run("send", "--event", "leads.chat", "--listen", f"127.0.0.1:{port}")
     assert ended.exit_code == 1
     assert ended.stderr == f"relay: no answer from 127.0.0.1:{port}: connection refused. Is the relay up?\n"
+
+
+def test_a_connection_that_is_closed_without_an_answer_asks_for_tls(run: Run, wire: Wire) -> None:
+    wire.answer = b""
+    ended = run("send", "--event", "leads.chat", "--listen", wire.address)
+    assert (ended.exit_code, ended.stderr) == (
+        1,
+        f"relay: {wire.address} closed the connection without an answer: does it speak TLS? Then name --url https://…\n",
+    )
+
+
+def test_a_certificate_that_is_not_trusted_is_told_as_such(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = Pair.within(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair.files)
+    with Wire(context) as wire:
+        posting = ["send", "--event", "leads.chat", "--url", f"https://{wire.address}/hooks/crm/x"]
+        ended = run(*posting)
+        told = "its certificate is not trusted: set SSL_CERT_FILE to the file of its authority"
+        assert (ended.exit_code, ended.stderr) == (1, f"relay: {wire.address}: {told}\n")
+        pair.authority.cert_pem.write_to_path(folder / "authority.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", "authority.pem")
+        assert run(*posting).exit_code == 0
+        pair.authority.issue_cert("elsewhere.example").configure_cert(context)
+        assert "its certificate does not fit: " in run(*posting).stderr
 
 
 def test_what_is_no_http_is_one_clear_line(run: Run, wire: Wire) -> None:

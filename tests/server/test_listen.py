@@ -12,8 +12,9 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from relay.errors import Misconfigured
 from relay.server.limits import Limits
-from relay.server.listen import SETTLE, Listener, listen
+from relay.server.listen import SETTLE, Listener, bind, listen
 
 LONG = 5.0  # seconds, within which a test is over if nobody waits without need
 SHORT = 0.1
@@ -163,3 +164,17 @@ def test_connections_that_come_while_it_leaves_are_served_by_it_or_by_the_next(r
             await asyncio.gather(*clients)
 
     run(scene())
+
+
+def test_an_address_that_is_taken_is_named_once(ours: socket.socket) -> None:
+    address = ours.getsockname()
+    with pytest.raises(Misconfigured) as raised:
+        bind(address, flag="--listen")
+    at = f"127.0.0.1:{address[1]}"
+    told = "Address already in use (is another relay running?); choose another with --listen"
+    assert str(raised.value) == f"cannot listen on {at}: {told}"
+
+
+def test_a_name_that_nobody_knows_is_told_in_the_same_way() -> None:
+    with pytest.raises(Misconfigured, match=r"^cannot listen on ::nobody:80: [^()-]+; choose another with --admin$"):
+        bind(("::nobody", 80), flag="--admin")

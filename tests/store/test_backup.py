@@ -1,6 +1,7 @@
 """`relay.store.backup`: a copy of a store in use, whole and sound, or none."""
 
 import asyncio
+import resource
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -86,6 +87,12 @@ async def test_a_file_that_is_there_stays_unless_it_is_to_be_overwritten(store: 
     assert (await made(tmp_path, overwrite=True)).counts["events"] == 3
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_a_folder_is_no_file_to_copy_to(store: SqliteStore, tmp_path: Path, overwrite: bool) -> None:
+    with pytest.raises(Misconfigured, match=r"of is a folder: name a file, like \S+/of/relay-copy\.db$"):
+        await asyncio.to_thread(backup, tmp_path / "of" / "relay.db", tmp_path / "of", overwrite=overwrite)
+
+
 async def test_a_store_in_use_is_never_overwritten(store: SqliteStore, tmp_path: Path) -> None:
     path = tmp_path / "of" / "relay.db"
     with pytest.raises(Misconfigured, match="in use"):
@@ -109,6 +116,20 @@ async def test_what_is_no_store_is_not_copied(tmp_path: Path) -> None:
     apsw.Connection(str(tmp_path / "of" / "relay.db")).execute("create table theirs (a)").close()
     with pytest.raises(StoreUnsafe):
         await made(tmp_path)
+
+
+async def test_a_copy_that_cannot_be_written_on_is_told_with_what_went_wrong(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    try:
+        with pytest.raises(StoreError) as raised:
+            await made(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(raised.value).endswith("relay.db: SQLITE_IOERR_WRITE")
+    assert list((tmp_path / "to").iterdir()) == []
 
 
 async def test_a_folder_that_is_not_there_is_told_in_a_line(store: SqliteStore, tmp_path: Path) -> None:
