@@ -61,7 +61,6 @@ def admin(
         web.get("/-/tail", desk.tail),
         web.post("/-/reload", desk.reload),
     ])  # fmt: skip
-    app.on_response_prepare.append(_hide_versions)
     app.on_shutdown.append(desk.part)
     app.on_cleanup.append(desk.close)
     return app
@@ -163,10 +162,6 @@ async def _list_paths(request: web.Request, handler: Handler) -> web.StreamRespo
         ]
         listed = "\n".join(path for path in paths if not path.startswith(hdrs.METH_HEAD))
         raise web.HTTPNotFound(text=f"not found; there are\n{listed}\n") from None
-
-
-async def _hide_versions(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.pop(hdrs.SERVER, None)
 
 
 async def _told(refresh: Callable[[], Awaitable[None]], emit: Emit) -> None:
