@@ -10,8 +10,7 @@ import click
 from relay.cli.options import Flag, config_option, store_option
 from relay.cli.values import Address, address
 from relay.model import Secret
-
-MEBIBYTE = 1024 * 1024
+from relay.store.disk import MEBIBYTE
 
 
 @click.command(context_settings={"show_default": True})
