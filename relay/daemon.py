@@ -8,7 +8,6 @@ Webhooks are taken to the last: amoCRM waits 2 s for an answer, and an attempt m
 
 import asyncio
 import os
-import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -33,7 +32,7 @@ from relay.observe.loop import watch
 from relay.routes.config import Config
 from relay.server.admin import admin
 from relay.server.intake import Intake
-from relay.server.keeper import Keeper
+from relay.server.keeper import PATIENCE, Keeper
 from relay.server.limits import LEAST_FILES, Limits, crowd
 from relay.server.listen import bind, listen
 from relay.server.memory import Memory
@@ -49,12 +48,12 @@ from relay.tls import Certificate
 
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight when we stop; with the rest it takes at most 8 s
 INTAKE_DRAIN = 0.3  # seconds in which who is connected may bring one more webhook
-INTAKE_GRACE = 1.5  # seconds for those that are being answered after that; the same as a commit is given
+INTAKE_GRACE = PATIENCE  # seconds for those that are being answered after that
 ADMIN_GRACE = 0.5
 KEEPER_GRACE = timedelta(seconds=0.5)  # for webhooks that are not on disk yet, although they were answered
 ADMIN_CONNECTIONS = 64
 STOP_LIMIT = 7.5  # seconds; a supervisor is promised 8
-PROBE_TIMEOUT = 1.5  # seconds; the same as a webhook is given
+PROBE_TIMEOUT = PATIENCE  # seconds
 PROBE_EVERY = 5.0
 PROBE_AGAIN = 1.0  # while it fails
 
@@ -185,7 +184,7 @@ class Relay:
             backlog=status.targets,
             target_states=self.dispatcher.health(),
             store_bytes=sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists()),
-            store_free_bytes=shutil.disk_usage(path.parent).free,
+            store_free_bytes=status.disk.free if status.disk else 0,
             lost=self._lost,
             now=utc_now(),
         )
