@@ -117,10 +117,11 @@ def run(
     import uvloop
     from prometheus_client import CollectorRegistry
 
-    from relay.daemon import Settings, serve
+    from relay.daemon import serve
     from relay.observe import Observer, configure_logging
     from relay.server.limits import Limits, raise_files
     from relay.server.systemd import passed
+    from relay.settings import Settings
 
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
