@@ -153,7 +153,13 @@ class Relay:
             self.dispatcher.run(),
             self.readiness.keep_probing(self.store),
             self.current.watch(),
-            keep_purging(self.store, retention=lambda: self.current.config.retention, clock=utc_now, emit=self._emit),
+            keep_purging(
+                self.store,
+                retention=lambda: self.current.config.retention,
+                wall=utc_now,
+                steady=time.monotonic,
+                emit=self._emit,
+            ),
             keep_room(self._space, shed=lambda: self.store.shed(now=utc_now()), emit=self._emit),
             watch(self._emit),
         ]
