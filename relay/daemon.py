@@ -8,14 +8,11 @@ Webhooks are taken to the last: amoCRM waits 2 s for an answer, and an attempt m
 
 import asyncio
 import os
-import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 from aiohttp import web
@@ -26,20 +23,21 @@ from relay import __version__
 from relay.current import Current
 from relay.delivery.clock import TOLERANCE, Clock
 from relay.delivery.dispatch import Dispatcher
-from relay.errors import Misconfigured, StoreError
-from relay.model import Secret
+from relay.errors import StoreError
 from relay.observe import Gauges, Live
 from relay.observe.loop import watch
+from relay.readiness import Readiness
 from relay.routes.config import Config
 from relay.server.admin import admin
 from relay.server.intake import Intake
-from relay.server.keeper import Keeper
-from relay.server.limits import LEAST_FILES, Limits, crowd
+from relay.server.keeper import PATIENCE, Keeper
+from relay.server.limits import Limits, crowd
 from relay.server.listen import bind, listen
 from relay.server.memory import Memory
 from relay.server.parser import demand_parser
-from relay.server.systemd import Passed, notify
-from relay.signals import Emit, InUse, Noticed, Refusal, Refused, Signal
+from relay.server.systemd import notify
+from relay.settings import Settings, demand_private
+from relay.signals import Emit, InUse, Noticed, Signal
 from relay.store.disk import doubt, mounted
 from relay.store.retention import keep_purging
 from relay.store.shedding import keep_room
@@ -49,44 +47,11 @@ from relay.tls import Certificate
 
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight when we stop; with the rest it takes at most 8 s
 INTAKE_DRAIN = 0.3  # seconds in which who is connected may bring one more webhook
-INTAKE_GRACE = 1.5  # seconds for those that are being answered after that; the same as a commit is given
+INTAKE_GRACE = PATIENCE  # seconds for those that are being answered after that
 ADMIN_GRACE = 0.5
 KEEPER_GRACE = timedelta(seconds=0.5)  # for webhooks that are not on disk yet, although they were answered
 ADMIN_CONNECTIONS = 64
 STOP_LIMIT = 7.5  # seconds; a supervisor is promised 8
-PROBE_TIMEOUT = 1.5  # seconds; the same as a webhook is given
-PROBE_EVERY = 5.0
-PROBE_AGAIN = 1.0  # while it fails
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What cannot be reloaded. Addresses are (host, port); port 0 takes a free one.
-
-    `passed`: sockets to listen on in the place of `listen` and `admin`. `tls`: certificate and key of the public one,
-    `limits`: its limits. `files`: how many this process may have open. `init`: begin with an empty store where the one
-    before is gone. `ballast`: bytes of disk to hold back for the moment when it is full.
-    """
-
-    config: Path
-    store: Path
-    listen: tuple[str, int] = ("127.0.0.1", 8080)
-    admin: tuple[str, int] = ("127.0.0.1", 8081)
-    passed: Passed = field(default_factory=Passed)
-    tls: tuple[Path, Path] | None = None
-    files: int = LEAST_FILES
-    limits: Limits = field(default_factory=Limits)
-    admin_token: Secret | None = None
-    max_body: int = 4 * 1024 * 1024
-    init: bool = False
-    ballast: int = 0
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def admin_host(self) -> str:
-        """Whom the private listener listens to, whoever opened its socket."""
-        host: str = (self.passed.admin.getsockname() if self.passed.admin else self.admin)[0]
-        return host
 
 
 def utc_now() -> datetime:
@@ -105,61 +70,21 @@ class Relay:
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
         self._tell = emit
-        self._unready: str | None = None
-        self._live = Live(utc_now)
-        self._lost = 0  # webhooks, at most
+        self.readiness = Readiness(stopping=self.ended.is_set)
+        self.live = Live(utc_now)
         self._certificate = Certificate(*settings.tls) if settings.tls else None
         # last: it may have something to say of the routes file
         self.current = Current(settings.config, settings.environment, self._certificate, use=self._use, emit=self._emit)
 
     def _emit(self, fact: Signal) -> None:
-        """Hand it on; a webhook that could not be kept says sooner than the next probe that we are not ready."""
-        if isinstance(fact, Refused) and fact.refusal is Refusal.UNAVAILABLE:
-            self._unready = fact.detail
+        self.readiness.hear(fact)
         self._tell(fact)
-        self._live(fact)
+        self.live(fact)
 
     def end(self, exit_code: int = 0) -> None:
         """Ask the relay to stop. A failure says so in the exit code, even if it comes while we are stopping."""
         self.exit_code = max(self.exit_code, exit_code)
         self.ended.set()
-
-    def hear_signal(self) -> None:
-        """SIGTERM or SIGINT: stop; the second one leaves at once, which loses nothing either."""
-        if self.ended.is_set():
-            os._exit(1)
-        self.end()
-
-    async def ready(self) -> str | None:
-        """None if a webhook can be committed, else why not; known at once, from the last probe."""
-        return "stopping" if self.ended.is_set() else self._unready
-
-    def remark(self) -> str | None:
-        """What is to be said of a relay that is ready all the same."""
-        return (
-            f"webhooks that were answered 200 are missing, at most {self._lost}: relay verify" if self._lost else None
-        )
-
-    async def _probe(self) -> None:
-        """Commit something every now and then: a disk that went bad shows before the next webhook does."""
-        while True:
-            try:
-                async with asyncio.timeout(PROBE_TIMEOUT):
-                    await self.store.probe()
-                    self._lost = sum(loss.count for loss in await self.store.losses())
-            except StoreError as error:
-                self._unready = str(error)
-            except TimeoutError:
-                self._unready = f"the store did not commit within {PROBE_TIMEOUT} s"
-            else:
-                self._unready = None
-            await asyncio.sleep(PROBE_AGAIN if self._unready else PROBE_EVERY)
-
-    def _purge(self) -> Coroutine[None, None, None]:
-        return keep_purging(self.store, retention=lambda: self.current.config.retention, clock=utc_now, emit=self._emit)
-
-    def _keep_room(self) -> Coroutine[None, None, None]:
-        return keep_room(self._space, shed=lambda: self.store.shed(now=utc_now()), emit=self._emit)
 
     def _deliver_by(self, config: Config) -> None:
         routes = [route.name for route in config.routes]
@@ -180,13 +105,13 @@ class Relay:
     async def refresh(self) -> None:
         """Bring the backlog gauges up to date."""
         path, status = self.settings.store, await self.store.status()
-        self._lost = sum(loss.count for loss in status.losses)
+        self.readiness.count(status.losses)
         self.gauges.update(
             backlog=status.targets,
             target_states=self.dispatcher.health(),
             store_bytes=sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists()),
-            store_free_bytes=shutil.disk_usage(path.parent).free,
-            lost=self._lost,
+            store_free_bytes=status.disk.free if status.disk else 0,
+            lost=self.readiness.lost,
             now=utc_now(),
         )
 
@@ -217,23 +142,35 @@ class Relay:
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
         self._deliver_by(self.current.config)
-        for forever in (
-            self.dispatcher.run(),
-            self._probe(),
-            self.current.watch(),
-            self._purge(),
-            self._keep_room(),
-            watch(self._emit),
-        ):
+        for forever in self._forever():
             task = loop.create_task(forever)
             task.add_done_callback(self._fell)
             stack.callback(task.cancel)
+
+    def _forever(self) -> list[Coroutine[None, None, None]]:
+        """All that goes on beside the listeners."""
+        return [
+            self.dispatcher.run(),
+            self.readiness.keep_probing(self.store),
+            self.current.watch(),
+            keep_purging(
+                self.store,
+                retention=lambda: self.current.config.retention,
+                wall=utc_now,
+                steady=time.monotonic,
+                emit=self._emit,
+            ),
+            keep_room(self._space, shed=lambda: self.store.shed(now=utc_now()), emit=self._emit),
+            watch(self._emit),
+        ]
 
     async def _listen(self, stack: AsyncExitStack, registry: CollectorRegistry) -> None:
         settings = self.settings
         on = settings.passed.admin or bind(settings.admin, flag="--admin")
         limits = Limits(connections=ADMIN_CONNECTIONS)
-        private = await listen(self._admin(registry), on, limits=limits, drain=0.0, grace=ADMIN_GRACE, emit=self._emit)
+        private = await listen(
+            _admin(self, registry, self._emit), on, limits=limits, drain=0.0, grace=ADMIN_GRACE, emit=self._emit
+        )
         stack.push_async_callback(private.close)
         on = settings.passed.public or bind(settings.listen, flag="--listen")
         tls = self._certificate.context if self._certificate else None
@@ -274,19 +211,6 @@ class Relay:
             memory=self.memory,
         ).app()
 
-    def _admin(self, registry: CollectorRegistry) -> web.Application:
-        return admin(
-            registry=registry,
-            refresh=self.refresh,
-            ready=self.ready,
-            remark=self.remark,
-            reload=self.current.reload,
-            live=self._live,
-            emit=self._emit,
-            token=self.settings.admin_token,
-            hosts=[self.settings.admin_host],
-        )
-
 
 @asynccontextmanager
 async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry) -> AsyncIterator[Relay]:
@@ -295,7 +219,7 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
     Raises RoutesInvalid, Misconfigured or a StoreError if it cannot start.
     """
     demand_parser()
-    _demand_private(settings)
+    demand_private(settings)
     relay = Relay(settings, emit=emit)
     async with AsyncExitStack() as stack:
         await relay.start(stack, registry)
@@ -307,7 +231,7 @@ async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) 
     loop = asyncio.get_running_loop()
     async with running(settings, emit=emit, registry=registry) as relay:
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, relay.hear_signal)
+            loop.add_signal_handler(number, _hear_signal, relay)
         loop.add_signal_handler(signal.SIGHUP, relay.current.reload_soon)
         if said := doubt(settings.store, mounted()):
             fields: dict[str, object] = {"store": str(settings.store), "detail": said}
@@ -320,6 +244,27 @@ async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) 
         emit(Noticed(level="info", text="stopping", fields={"exit_code": relay.exit_code}))
     emit(Noticed(level="info", text="stopped", fields={"exit_code": relay.exit_code}))
     return relay.exit_code
+
+
+def _hear_signal(relay: Relay) -> None:
+    """SIGTERM or SIGINT: stop; the second one leaves at once, which loses nothing either."""
+    if relay.ended.is_set():
+        os._exit(1)
+    relay.end()
+
+
+def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Application:
+    return admin(
+        registry=registry,
+        refresh=relay.refresh,
+        ready=relay.readiness.ready,
+        remark=relay.readiness.remark,
+        reload=relay.current.reload,
+        live=relay.live,
+        emit=emit,
+        token=relay.settings.admin_token,
+        hosts=[relay.settings.admin_host],
+    )
 
 
 def _facts(relay: Relay) -> dict[str, object]:
@@ -345,17 +290,3 @@ def _written_at(store: Path) -> datetime:
     """When the store was last written to, by the clock of then."""
     files = [file for file in (store, Path(f"{store}-wal")) if file.exists()]
     return max((datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files), default=utc_now())
-
-
-def _demand_private(settings: Settings) -> None:
-    """The admin listener tells and does more than strangers should see and do."""
-    host = settings.admin_host
-    if settings.admin_token is None and not _is_loopback(host):
-        raise Misconfigured(f"--admin {host} is not loopback: set RELAY_ADMIN_TOKEN, or listen on 127.0.0.1")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -24,9 +24,10 @@ from rich.text import Text
 from relay.amocrm import form, samples
 from relay.cli.send import headers
 from relay.cli.sink import Manners, Received, receiver
-from relay.daemon import Relay, Settings, running, url
+from relay.daemon import Relay, running, url
 from relay.model import Dead, Delivered, RetryAt
 from relay.observe import Observer, configure_logging
+from relay.settings import Settings
 from relay.signals import Attempted, Kept, Signal
 
 SHOWN = ("leads.status", "leads.call_in", "leads.mail_in", "leads.chat", "leads.site_visit", "customers.period")

@@ -17,7 +17,7 @@ from relay.store.contract import (
     Status,
     WebhookRecord,
 )
-from relay.store.space import Disk
+from relay.store.disk import Disk
 
 
 def delivery(record: DeliveryRecord) -> dict[str, Json]:

@@ -10,8 +10,7 @@ import click
 from relay.cli.options import Flag, config_option, store_option
 from relay.cli.values import Address, Whole, address
 from relay.model import Secret
-
-MEBIBYTE = 1024 * 1024
+from relay.store.disk import MEBIBYTE
 
 
 @click.command(context_settings={"show_default": True})
@@ -118,10 +117,11 @@ def run(
     import uvloop
     from prometheus_client import CollectorRegistry
 
-    from relay.daemon import Settings, serve
+    from relay.daemon import serve
     from relay.observe import Observer, configure_logging
     from relay.server.limits import Limits, raise_files
     from relay.server.systemd import passed
+    from relay.settings import Settings
 
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")

@@ -25,7 +25,7 @@ from relay.cli.screen import cell, json_line, length, note, print_json, put, rfc
 from relay.errors import RoutesInvalid
 from relay.model import Json
 from relay.store.contract import Archive, Filter, Standing, Status
-from relay.store.space import MEBIBYTE
+from relay.store.disk import MEBIBYTE
 
 WATCH_EVERY = 2.0  # seconds
 

@@ -20,7 +20,7 @@ from relay.signals import Emit, Noticed, Reloaded
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(milliseconds=150)
+STORE_PATIENCE = timedelta(milliseconds=150)
 """How long an answer may wait for the store: metrics and health are due within 200 ms, whatever the disk does."""
 REFRESH_EVERY = timedelta(seconds=1)
 MAX_FOLLOWERS = 16
@@ -61,7 +61,6 @@ def admin(
         web.get("/-/tail", desk.tail),
         web.post("/-/reload", desk.reload),
     ])  # fmt: skip
-    app.on_response_prepare.append(_hide_versions)
     app.on_shutdown.append(desk.part)
     app.on_cleanup.append(desk.close)
     return app
@@ -165,10 +164,6 @@ async def _list_paths(request: web.Request, handler: Handler) -> web.StreamRespo
         raise web.HTTPNotFound(text=f"not found; there are\n{listed}\n") from None
 
 
-async def _hide_versions(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.pop(hdrs.SERVER, None)
-
-
 async def _told(refresh: Callable[[], Awaitable[None]], emit: Emit) -> None:
     try:
         await refresh()
@@ -193,7 +188,7 @@ class _Asked(Generic[T]):
         now = asyncio.get_running_loop().time()
         if self._task is None or (self._task.done() and now >= self._again_at):
             self._task = asyncio.create_task(self._put(now))
-        async with asyncio.timeout(PATIENCE.total_seconds()):
+        async with asyncio.timeout(STORE_PATIENCE.total_seconds()):
             return await asyncio.shield(self._task)
 
     async def _put(self, start: float) -> T:
@@ -208,4 +203,4 @@ class _Asked(Generic[T]):
         """Ask no more; whoever waits is cancelled."""
         if self._task:
             self._task.cancel()
-            await asyncio.wait([self._task], timeout=PATIENCE.total_seconds())
+            await asyncio.wait([self._task], timeout=STORE_PATIENCE.total_seconds())

@@ -45,7 +45,7 @@ class Door:
     def close(self) -> None:
         """Let in nobody after those who are at the door now."""
         self._pause()
-        self._accept()
+        self._accept(self._limits.connections)  # with more of them one would make room for the other
         self._pause()
         self._on.close()
 
@@ -73,8 +73,8 @@ class Door:
 
     # ---- one by one
 
-    def _accept(self) -> None:
-        for _ in range(BATCH):
+    def _accept(self, most: int = BATCH) -> None:
+        for _ in range(most):
             full = len(self._inside) >= self._limits.connections
             oldest = self._oldest() if full else None
             if full and not oldest:  # everybody inside waits for an answer, and gets one

@@ -83,7 +83,6 @@ class Intake:
         app = web.Application(middlewares=[_plainly])
         app.router.add_route("*", "/hooks/{source}/{token}", self._answer)
         app.router.add_route("*", "/{path:.*}", _nothing_here)
-        app.on_response_prepare.append(_without_banner)
         return app
 
     async def _answer(self, request: web.Request) -> web.Response:
@@ -253,10 +252,6 @@ async def _plainly(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except web.HTTPException:
         return await _nothing_here(request)
-
-
-async def _without_banner(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.pop("Server", None)
 
 
 def _text(header: str) -> str:

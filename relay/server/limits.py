@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from relay.errors import Misconfigured
@@ -35,10 +36,11 @@ def raise_files() -> int:
     """How many files this process may have open, once that is as many as it may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_FILES if hard == resource.RLIM_INFINITY else hard
-    if soft == resource.RLIM_INFINITY or soft >= most:
-        most = MOST_FILES if soft == resource.RLIM_INFINITY else soft
-    else:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(OSError, ValueError):  # a sandbox may forbid it, or the kernel know a lower one: then as it is
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+    most = MOST_FILES if soft == resource.RLIM_INFINITY else soft
     if most < LEAST_FILES:
         raise Misconfigured(
             f"only {most} files may be open at once, the relay needs {LEAST_FILES}:"

@@ -87,6 +87,7 @@ class Listener:
 async def _see_off(leaving: asyncio.Event, door: Door, request: web.Request, response: web.StreamResponse) -> None:
     if response.status < 300 and isinstance(request.protocol, Protocol):
         door.thank(request.protocol)
+    response.headers.pop(hdrs.SERVER, None)  # which software this is, and of what version
     if leaving.is_set():
         response.force_close()
         response.headers[hdrs.CONNECTION] = "close"

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from relay.model import Delivery, Json, Outcome, Retention, Routed, State, Verdict, Webhook
-from relay.store.space import Disk
+from relay.store.disk import Disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

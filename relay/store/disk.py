@@ -1,8 +1,12 @@
-"""A store's path -> what kind of disk it is on, by the kernel's list of mounts, and why that one will not do."""
+"""A store's path -> the disk it is on: its room, and its kind by the kernel's list of mounts, which may not do."""
 
+import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
+MEBIBYTE = 1024 * 1024
+SCARCE = 2 * 1024 * MEBIBYTE
 MOUNTS = Path("/proc/self/mountinfo")
 
 _NETWORK = frozenset({
@@ -10,6 +14,24 @@ _NETWORK = frozenset({
     "smbfs", "vboxsf", "virtiofs",
 })  # fmt: skip
 _PASSING = frozenset({"overlay", "ramfs", "tmpfs"})
+
+
+class Disk(NamedTuple):
+    """A file system: its bytes, and those that we may still write."""
+
+    total: int
+    free: int
+
+    @property
+    def scarce(self) -> bool:
+        """Somebody should look after it."""
+        return self.free < min(SCARCE, self.total // 5)
+
+
+def disk_of(folder: Path) -> Disk:
+    """As it is now."""
+    seen = os.statvfs(folder)
+    return Disk(seen.f_blocks * seen.f_frsize, seen.f_bavail * seen.f_frsize)
 
 
 def doubt(store: Path, mounts: str) -> str | None:

@@ -3,23 +3,41 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from relay.delivery.clock import Clock
 from relay.errors import StoreBusy
 from relay.model import Retention
 from relay.signals import Emit, Purged
 from relay.store.contract import Store
 
 EVERY = 300.0  # seconds
+SETTLING = 3600.0  # seconds from a clock that is set to the next purge: what goes by a wrong time is gone for good
 
 
 async def keep_purging(
-    store: Store, *, retention: Callable[[], Retention], clock: Callable[[], datetime], emit: Emit
+    store: Store,
+    *,
+    retention: Callable[[], Retention],
+    wall: Callable[[], datetime],
+    steady: Callable[[], float],
+    emit: Emit,
 ) -> None:
-    """For ever, by the ages that `retention()` returns each time; cancelled by whoever runs it."""
+    """For ever, by the ages that `retention()` returns each time; cancelled by whoever runs it.
+
+    `wall` and `steady` are those of `Clock`.
+    """
+    settled_at = steady()
+
+    def was_set(_by: timedelta, _now: datetime) -> None:
+        nonlocal settled_at
+        settled_at = steady() + SETTLING
+
+    clock = Clock(wall=wall, steady=steady, was_set=was_set)
     while True:
         start = clock()
-        with suppress(StoreBusy):  # what is left over goes the next time
-            if counts := await store.purge(retention(), now=start):
-                emit(Purged(counts=counts, took=clock() - start))
+        if steady() >= settled_at:
+            with suppress(StoreBusy):  # what is left over goes the next time
+                if counts := await store.purge(retention(), now=start):
+                    emit(Purged(counts=counts, took=wall() - start))
         await asyncio.sleep(EVERY)

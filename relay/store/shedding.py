@@ -13,9 +13,10 @@ from time import monotonic
 from relay.errors import StoreBusy
 from relay.model import Retention
 from relay.signals import Emit, Noticed
+from relay.store.disk import MEBIBYTE
 from relay.store.purging import PAUSE, START, Over, ages, delete_some, look
 from relay.store.query import Run
-from relay.store.space import MEBIBYTE, Level, Space
+from relay.store.space import Level, Space
 from relay.store.writer import room
 
 ROOM = 16 * MEBIBYTE  # to have in the file, for the webhooks until the next look

@@ -15,35 +15,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple
 
 from relay.errors import Misconfigured
 from relay.signals import Emit, Noticed
+from relay.store.disk import MEBIBYTE, Disk, disk_of
 
-MEBIBYTE = 1024 * 1024
 LEAST_TO_OPEN = MEBIBYTE // 4  # SQLite needs 32 KiB and more for its -shm, and the log of a migration
 LEAST_TO_KEEP = 4 * MEBIBYTE  # without a ballast; less, and the disk is full
-SCARCE = 2 * 1024 * MEBIBYTE
 NO_FALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 BACK = 1.1  # a level is left for a better one when so much more is free than it takes
-
-
-class Disk(NamedTuple):
-    """A file system: its bytes, and those that we may still write."""
-
-    total: int
-    free: int
-
-    @property
-    def scarce(self) -> bool:
-        """Somebody should look after it."""
-        return self.free < min(SCARCE, self.total // 5)
-
-
-def disk_of(folder: Path) -> Disk:
-    """As it is now."""
-    seen = os.statvfs(folder)
-    return Disk(seen.f_blocks * seen.f_frsize, seen.f_bavail * seen.f_frsize)
 
 
 class Level(IntEnum):

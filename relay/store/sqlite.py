@@ -30,11 +30,12 @@ from relay.store.contract import (
     Status,
     WebhookRecord,
 )
+from relay.store.disk import disk_of
 from relay.store.files import Files
 from relay.store.lock import Lock, owner
 from relay.store.query import rows
 from relay.store.shedding import ROOM_TO_WORK, Shedder
-from relay.store.space import Level, Space, disk_of
+from relay.store.space import Level, Space
 from relay.store.times import to_ms
 from relay.store.wal import Wal
 from relay.store.writer import BUSY, FATAL, Writer

@@ -15,8 +15,8 @@ from relay.amocrm import form, samples
 from relay.cli.status import watch_on
 from relay.model import State
 from relay.store.contract import Act, Archive, Condition, Filter
+from relay.store.disk import Disk
 from relay.store.lock import Lock
-from relay.store.space import Disk
 from relay.store.sqlite import SqliteStore
 from tests.cli.conftest import (
     ESCAPE,

@@ -14,10 +14,11 @@ import pytest
 from aiohttp.typedefs import LooseHeaders
 from prometheus_client import CollectorRegistry
 
-from relay.daemon import Relay, Settings, running, url
+from relay.daemon import Relay, running, url
 from relay.model import Webhook
 from relay.server.limits import Limits
 from relay.server.memory import Memory
+from relay.settings import Settings
 from relay.signals import Committed, Refused, Signal
 from relay.store.contract import Filter
 from tests.e2e.targets import Targets, listening, well

@@ -238,12 +238,6 @@ async def test_an_unknown_path_is_answered_with_those_there_are(relay: Relay) ->
     )
 
 
-@pytest.mark.parametrize("path", ["/livez", "/nowhere"])
-async def test_no_answer_tells_versions(path: str, relay: Relay) -> None:
-    answer = await (await relay.client()).get(path)
-    assert "Server" not in answer.headers
-
-
 # ---- who may ask
 
 

@@ -13,6 +13,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from relay.server.door import BATCH
 from relay.server.limits import Limits
 from relay.server.listen import Listener, listen
 from relay.server.protocol import MAX_HEAD
@@ -193,6 +194,28 @@ def test_who_leaves_makes_room_without_harm_to_others(run: Run) -> None:
                 await asyncio.sleep(0.01)
             assert there.evicted == 1, "for the first of them; the others found its place"
             assert await status(first) is None
+
+    run(scene())
+
+
+def test_who_is_at_the_door_when_it_closes_is_let_in_however_many(run: Run) -> None:
+    async def scene() -> None:
+        app = web.Application()
+        app.router.add_post("/", hello)
+        on = socket.create_server(("127.0.0.1", 0), backlog=3 * BATCH)
+        listener = await listen(app, on, limits=Limits(), drain=1.0, grace=1.0, emit=lambda _signal: None)
+        crowd = [socket.create_connection(listener.address) for _ in range(3 * BATCH)]
+        for each in crowd:
+            each.sendall(REQUEST % b"")
+        closing = asyncio.create_task(listener.close())  # before the door hears of any of them
+        connections = [await asyncio.open_connection(sock=each) for each in crowd]
+        assert [await status(each) for each in connections] == [200] * len(crowd)
+        for _, writer in connections:
+            writer.close()
+        await closing
+
+    async def hello(_request: web.Request) -> web.Response:
+        return web.Response(text="hello")
 
     run(scene())
 

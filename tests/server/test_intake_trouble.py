@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from relay.daemon import url
 from relay.server.limits import Limits
 from relay.store.contract import Filter
 from tests.e2e.processes import until
@@ -84,6 +85,9 @@ async def test_no_answer_says_what_software_this_is(scene: Scene) -> None:
         ("crm", TOKEN, b"x" * (MAX_BODY + 1)),
     ]:
         assert "server" not in (await scene.post(body, source=source, token=token)).headers
+    for path in ("/livez", "/nowhere"):
+        async with scene.session.get(url(scene.relay.admin_listening) + path) as answer:
+            assert "server" not in answer.headers
 
 
 MALFORMED = [

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay.daemon import Settings, running
+from relay.daemon import running
 from relay.delivery.breaker import Health
 from relay.delivery.dispatch import Dispatcher
+from relay.settings import Settings
 from relay.store.contract import Act
 from relay.store.sqlite import SqliteStore
 from tests.server.conftest import OTHER_TOKEN, ROUTES, TOKEN

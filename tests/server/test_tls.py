@@ -14,10 +14,11 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from prometheus_client import CollectorRegistry
 
-from relay.daemon import Relay, Settings, running
+from relay.daemon import Relay, running
 from relay.errors import Misconfigured
 from relay.server.limits import Limits
 from relay.server.listen import listen
+from relay.settings import Settings
 from relay.tls import Certificate
 from tests.e2e.processes import until
 from tests.server.certificates import Pair, shown

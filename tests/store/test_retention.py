@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from relay.model import Dead, Delivered, Retention, RetryAt, Routed, State, Verdict, Webhook
 from relay.signals import Committed, Signal
-from relay.store import purging
+from relay.store import purging, retention
 from relay.store.contract import Archive, Filter
+from relay.store.retention import keep_purging
 from relay.store.sqlite import SqliteStore
+from tests.e2e.processes import until
 from tests.store.conftest import NOON, OK, OPENERS, REFUSED, act, claim, routed, to, webhook
 
 T = TypeVar("T")
@@ -251,3 +253,50 @@ async def test_no_row_is_left_without_the_one_it_belongs_to(tmp_path: Path) -> N
     left = {name: connection.execute(f"select count(*) from {name}").get for name in ("webhooks", "events", "attempts")}
     connection.close()
     assert (strays, left) == ([], {"webhooks": 1, "events": 1, "attempts": 0})
+
+
+# ---- a clock that is set
+
+
+class Machine:
+    """Its two clocks; each look at the wall clock is counted."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady, self.looks = NOON, 1000.0, 0
+
+    def look(self) -> datetime:
+        self.looks += 1
+        return self.wall
+
+    async def until_looked(self, times: int) -> None:
+        enough = self.looks + times
+        await until(lambda: self.looks >= enough)
+
+
+async def test_nothing_is_purged_for_an_hour_after_the_clock_was_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "EVERY", 0.001)
+    machine, signals = Machine(), list[Signal]()
+    store = OPENERS["sqlite"](tmp_path, NOON)
+    await store.keep(webhook(unparsed="not UTF-8"), [])
+    forever = asyncio.create_task(
+        keep_purging(
+            store,
+            retention=lambda: replace(KEEP, unparsed=DAY),
+            wall=machine.look,
+            steady=lambda: machine.steady,
+            emit=signals.append,
+        )
+    )
+    await machine.until_looked(5)
+    machine.wall += 90 * DAY
+    await machine.until_looked(5)
+    machine.wall, machine.steady = machine.wall + timedelta(minutes=59), machine.steady + 59 * 60
+    await machine.until_looked(5)
+    assert len(await store.unparsed(limit=10)) == 1
+    machine.wall, machine.steady = machine.wall + timedelta(minutes=1), machine.steady + 60
+    await until(lambda: bool(signals))
+    assert await store.unparsed(limit=10) == []
+    forever.cancel()
+    await store.close()

@@ -11,7 +11,8 @@ from relay.model import Dead, Delivered, State
 from relay.signals import Signal
 from relay.store import shedding
 from relay.store.contract import Filter
-from relay.store.space import MEBIBYTE, Disk, Level, Space
+from relay.store.disk import MEBIBYTE, Disk
+from relay.store.space import Level, Space
 from relay.store.sqlite import SqliteStore
 from tests.store.conftest import NOON, OK, REFUSED, claim, deliver, routed, to, webhook
 

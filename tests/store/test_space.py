@@ -7,7 +7,8 @@ import pytest
 
 from relay.errors import Misconfigured
 from relay.signals import Noticed, Signal
-from relay.store.space import MEBIBYTE, Disk, Level, Space
+from relay.store.disk import MEBIBYTE, Disk
+from relay.store.space import Level, Space
 
 GIBIBYTE = 1024 * MEBIBYTE
 BALLAST = MEBIBYTE

@@ -1,0 +1,55 @@
+"""Flags and variables, once read -> what a relay is started with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+from relay.errors import Misconfigured
+from relay.model import Secret
+from relay.server.limits import LEAST_FILES, Limits
+from relay.server.systemd import Passed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What cannot be reloaded. Addresses are (host, port); port 0 takes a free one.
+
+    `passed`: sockets to listen on in the place of `listen` and `admin`. `tls`: certificate and key of the public one,
+    `limits`: its limits. `files`: how many this process may have open. `init`: begin with an empty store where the one
+    before is gone. `ballast`: bytes of disk to hold back for the moment when it is full.
+    """
+
+    config: Path
+    store: Path
+    listen: tuple[str, int] = ("127.0.0.1", 8080)
+    admin: tuple[str, int] = ("127.0.0.1", 8081)
+    passed: Passed = field(default_factory=Passed)
+    tls: tuple[Path, Path] | None = None
+    files: int = LEAST_FILES
+    limits: Limits = field(default_factory=Limits)
+    admin_token: Secret | None = None
+    max_body: int = 4 * 1024 * 1024
+    init: bool = False
+    ballast: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def admin_host(self) -> str:
+        """Whom the private listener listens to, whoever opened its socket."""
+        host: str = (self.passed.admin.getsockname() if self.passed.admin else self.admin)[0]
+        return host
+
+
+def demand_private(settings: Settings) -> None:
+    """The admin listener tells and does more than strangers should see and do."""
+    host = settings.admin_host
+    if settings.admin_token is None and not _is_loopback(host):
+        raise Misconfigured(f"--admin {host} is not loopback: set RELAY_ADMIN_TOKEN, or listen on 127.0.0.1")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
