@@ -1,8 +1,8 @@
 """Where events end: `python -m tests.bench.receiver PORT` counts each POST and answers 200 with as little as can be.
 
-GET / tells, as JSON: how many were `taken`, `first` and `last` when (monotonic seconds), and the `lags` in seconds from
-an event's timestamp until it came (the timestamp is cut to the millisecond: they are up to one too long).
-DELETE / forgets all that.
+GET / tells, as JSON: how many were `taken`, `first` and `last` when (monotonic seconds). That is asked all the time and
+costs nothing. GET /lags: the seconds from each event's timestamp until it came; it is cut to the millisecond, so
+that they are up to one too long. DELETE / forgets all that.
 """
 
 import asyncio
@@ -37,8 +37,10 @@ class Taken:
             self.stamps.append((time.time(), body[at : at + 24]))
 
     def document(self) -> bytes:
-        lags = [came - datetime.fromisoformat(stamp.decode()).timestamp() for came, stamp in self.stamps]
-        return orjson.dumps({"taken": self.count, "first": self.first, "last": self.last, "lags": lags})
+        return orjson.dumps({"taken": self.count, "first": self.first, "last": self.last})
+
+    def lags(self) -> bytes:
+        return orjson.dumps([came - datetime.fromisoformat(stamp.decode()).timestamp() for came, stamp in self.stamps])
 
 
 class Receiver(Protocol):
@@ -67,6 +69,8 @@ class Receiver(Protocol):
             Receiver.taken.take(body)
         elif head.startswith(b"DELETE"):
             Receiver.taken = Taken()
+        elif head.startswith(b"GET /lags "):
+            return Receiver.taken.lags()
         else:
             return Receiver.taken.document()
         return b""

@@ -164,6 +164,11 @@ class Receiver:
         async with self._session.get(self.base) as answer:
             return json.loads(await answer.read())  # type: ignore[no-any-return]
 
+    async def lags(self) -> list[float]:
+        """Of each event since it forgot, in seconds; in order of size."""
+        async with self._session.get(f"{self.base}lags") as answer:
+            return sorted(json.loads(await answer.read()))
+
     async def forget(self) -> None:
         """Begin anew."""
         async with self._session.delete(self.base) as answer:

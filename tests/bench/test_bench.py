@@ -6,10 +6,12 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from pytest_aiohttp.plugin import AiohttpServer
 
 from tests.bench import acks, matching, through
@@ -98,18 +100,26 @@ class Standing:
         self.pids: Sequence[int] = [os.getpid()]
 
 
-async def test_a_receiver_tells_what_it_took_and_how_late() -> None:
+async def test_a_pace_is_kept_and_a_receiver_takes_all_of_it() -> None:
     async with receiving() as receiver:
-        for _ in range(2):
-            code, _, complaint = await run(
-                sys.executable, "-m", "tests.bench.pace", receiver.urls(1)[0], str(WEBHOOK.body), "50", "0.2"
-            )
-            assert code == 0, complaint
-        assert (await receiver.has(20))["taken"] == 20
+        pace = (sys.executable, "-m", "tests.bench.pace", receiver.urls(1)[0], str(WEBHOOK.body), "50", "0.4")
+        code, printed, complaint = await run(*pace)
+        assert code == 0, complaint
+        assert json.loads(printed)["sent"] == (await receiver.has(20))["taken"] == 20
         with pytest.raises(BenchFailed, match="has 20 of 21"):
             await receiver.has(21, seconds=0.1)
         await receiver.forget()
         assert (await receiver.figures())["taken"] == 0
+
+
+async def test_a_receiver_tells_how_late_an_event_came() -> None:
+    async with receiving() as receiver, ClientSession() as session:
+        for ago in (0, 7):
+            at = datetime.fromtimestamp(time() - ago, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            await session.post(receiver.urls(1)[0], data=f'{{"id":"1","timestamp":"{at}","data":{{}}}}'.encode())
+        soon, late = await receiver.lags()
+    assert 0 <= soon < 5
+    assert 7 <= late < 12
 
 
 async def test_a_machine_without_wrk_is_told_what_to_install(tmp_path: Path) -> None:
