@@ -1,7 +1,7 @@
 """The composition root: settings -> a running relay, built in one order and taken down in the reverse.
 
-store ─▶ private listener ─▶ public listener ─▶ lanes        up, in this order
-store ◀─ private listener ◀─ public listener ◀─ lanes        down: begin no attempt, take no webhook, close
+store ─▶ keeper ─▶ private listener ─▶ public listener ─▶ lanes     up, in this order
+store ◀─ keeper ◀─ private listener ◀─ public listener ◀─ lanes     down: begin no attempt, take no webhook, close
 
 Webhooks are taken to the last: amoCRM waits 2 s for an answer, and an attempt may take longer.
 """

@@ -69,7 +69,7 @@ async def replay(
         else:
             await task.replay(wanted)
         task.tell()
-        if not task.counts:
+        if task.found_none:
             await doubt(store, wanted, config_path)
 
 
@@ -118,6 +118,11 @@ class _Replay:
         self._replayed = 0
         self._unrouted = 0
         self._damaged = 0
+
+    @property
+    def found_none(self) -> bool:
+        """Nothing is as it was wanted: no delivery, and no event that no route took."""
+        return not (self.counts or self._unrouted or self._damaged)
 
     async def replay(self, wanted: Filter) -> None:
         """Deliveries that are over."""

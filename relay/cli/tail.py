@@ -21,7 +21,8 @@ KNOCK_EVERY = 1.0  # seconds, once the relay has gone
 INDENT = 10  # columns, of a second line
 UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where it listens everywhere, it does so here
 
-NOT_DELIVERED = {"retry", "dead", "refused", "unparsed", "missed"}
+OF_ALL = {"missed", "fault"}
+NOT_DELIVERED = {"retry", "dead", "refused", "unparsed", *OF_ALL}
 
 
 @click.command("tail")
@@ -52,7 +53,8 @@ async def tail(targets: Sequence[str], failed: bool, admin: Address, as_json: bo
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async for document in _documents(admin):
         word = _word(document)
-        if (targets and document.get("target") not in targets) or (failed and word not in NOT_DELIVERED):
+        elsewhere = targets and document.get("target") not in targets and word not in OF_ALL
+        if elsewhere or (failed and word not in NOT_DELIVERED):
             continue
         if as_json:
             click.echo(json_line(document))

@@ -73,7 +73,7 @@ def _again(
     if _attempts_spent(policy)(state):
         return Dead(f"{attempts} attempts failed, the last one: {_last(outcome)}")
     if stop_before_delay(policy.max_age)(state):
-        return Dead(f"older than max_age after {delivery.policy_attempt} attempts, the last one: {_last(outcome)}")
+        return Dead(f"older than max_age after {attempts} attempts, the last one: {_last(outcome)}")
     if outcome.retry_after is not None:
         # it may delay the attempt, but not past the last moment that max_age leaves
         pause = min(max(pause, outcome.retry_after), policy.max_age - age)

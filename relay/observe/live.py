@@ -35,8 +35,10 @@ class Live:
             found = _documents(signal)
         except Exception as error:  # noqa: BLE001  to be watched must break no stage
             found = [{"what": "fault", "detail": repr(error)}]
+        if not found:
+            return  # also whatever another thread announces
         at = {"at": stamp(self._clock().timestamp())}
-        for follower in self._followers:
+        for follower in tuple(self._followers):
             follower.tell([at | each for each in found])
 
     @property
@@ -71,8 +73,6 @@ class Follower:
 
     def tell(self, documents: Sequence[Document]) -> None:
         """Have them waiting, as far as there is room."""
-        if not documents:
-            return
         room = documents[: MAX_BEHIND - len(self._waiting)]
         self._waiting.extend(room)
         self._missed += len(documents) - len(room)

@@ -15,7 +15,7 @@ from relay.store.query import rows
 _REMEDY = "put it back or restore a backup; to begin with an empty store, `relay run --init`"
 
 
-def demand_kept(database: Path, acked: int, *, init: bool = False) -> None:
+def demand_kept(database: Path, kept: int, *, init: bool = False) -> None:
     """Before it is opened: StoreUnsafe if webhooks were kept here and the database is evidently gone."""
     size = _size(database)
     left = database.with_name(f"{database.name}-wal")
@@ -27,13 +27,13 @@ def demand_kept(database: Path, acked: int, *, init: bool = False) -> None:
             f"{database} {what}, and {left.name} belongs to it: put it back; or move {left.name} away, and restore a"
             " backup or start anew with --init"
         )
-    if acked and not init:
-        raise StoreUnsafe(f"{database} {what}, but {_told(acked)}: {_REMEDY}")
+    if kept and not init:
+        raise StoreUnsafe(f"{database} {what}, but {_told(kept)}: {_REMEDY}")
 
 
 def demand_there(database: Path) -> None:
     """For those who only visit: StoreUnsafe as above, Misconfigured if nothing tells that there ever was a store."""
-    demand_kept(database, acked(database), init=False)
+    demand_kept(database, acked(database))
     if not _size(database):
         raise Misconfigured(f"no store at {database}: start `relay run`, or name the store with --store")
 

@@ -61,7 +61,7 @@ async def purge(
     after: Place | None = START
     while after:
         after, page = await read(partial(look, before=before, after=after, limit=PAGE))
-        counts += Counter(age for _seq, age in page) if dry_run else await _delete(write, page, before, act)
+        counts += Counter(age for _seq, age in page) if dry_run else await delete(write, page, before, act)
     return dict(counts)
 
 
@@ -87,17 +87,18 @@ def look(cursor: apsw.Cursor, before: dict[str, int], after: Place, limit: int) 
     return last, [(seq, age) for _at, seq, age in found if age is not None]
 
 
-async def _delete(write: Run, page: Sequence[Over], before: dict[str, int], act: Act | None) -> Counter[str]:
+async def delete(write: Run, page: Sequence[Over], before: dict[str, int], act: Act | None) -> Counter[str]:
+    """What went of a page; in short transactions, with pauses between them."""
     gone: Counter[str] = Counter()
     while page:
-        seen, some = await write(partial(delete_some, page=page, before=before, act=act))
+        seen, some = await write(partial(_delete_some, page=page, before=before, act=act))
         page = page[seen:]
         gone += some
         await asyncio.sleep(PAUSE)  # whoever stops waiting stops the purge here
     return gone
 
 
-def delete_some(
+def _delete_some(
     cursor: apsw.Cursor, page: Sequence[Over], before: dict[str, int], act: Act | None
 ) -> tuple[int, Counter[str]]:
     """How many of the page were seen before it took too long, and what became of them."""

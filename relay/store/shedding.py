@@ -14,7 +14,7 @@ from relay.errors import StoreBusy
 from relay.model import Retention
 from relay.signals import Emit, Noticed
 from relay.store.disk import MEBIBYTE
-from relay.store.purging import PAUSE, START, Over, ages, delete_some, look
+from relay.store.purging import START, ages, delete, look
 from relay.store.query import Run
 from relay.store.space import Level, Space
 from relay.store.writer import room
@@ -59,17 +59,8 @@ class Shedder:
             if await self._read(room) >= ROOM:
                 break
             last, page = await self._read(partial(look, before=before, after=self._after, limit=PAGE))
-            gone += await self._delete(page, before)
+            gone += (await delete(self._write, page, before, None)).total()
             self._after = last or START  # at the end: once more from the start, the next time
             if last is None:
                 break
-        return gone
-
-    async def _delete(self, page: list[Over], before: dict[str, int]) -> int:
-        gone = 0
-        while page:
-            seen, some = await self._write(partial(delete_some, page=page, before=before, act=None))
-            page = page[seen:]
-            gone += some.total()
-            await asyncio.sleep(PAUSE)
         return gone

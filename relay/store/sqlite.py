@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -227,9 +226,10 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._writer.close()
+        self._reading.shutdown(wait=False, cancel_futures=True)  # first, or another read would begin
         self._reader.interrupt()
         # beside the loop, whose timer ends a stop that takes too long
-        await self._loop.run_in_executor(None, partial(self._reading.shutdown, cancel_futures=True))
+        await self._loop.run_in_executor(None, self._reading.shutdown)
         self._reader.close()
         try:
             self._connection.close()

@@ -98,6 +98,14 @@ async def test_what_is_no_webhook_and_no_attempt_is_not_told() -> None:
     assert await told(Committed(writes=1, took=timedelta())) == []
 
 
+async def test_a_follower_does_not_hear_of_what_is_not_told() -> None:
+    live = Live(lambda: pytest.fail("asked for the time of what is not told"))
+    with live.following() as follower:
+        live(Committed(writes=1, took=timedelta()))
+        live.end()
+        assert await follower.news() == []
+
+
 async def test_who_is_too_slow_misses_some_and_is_told_how_many() -> None:
     live = Live(lambda: NOON)
     with live.following() as follower:

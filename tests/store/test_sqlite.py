@@ -126,6 +126,20 @@ async def test_a_close_ends_a_long_read(tmp_path: Path) -> None:
     assert in_time
 
 
+async def test_a_close_that_waits_for_a_read_leaves_the_loop_to_others(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    begun, may_end = threading.Event(), threading.Event()
+    reading = asyncio.create_task(store._read(lambda _cursor: (begun.set(), may_end.wait(10))))
+    await asyncio.to_thread(begun.wait, 10)
+    closing = asyncio.create_task(store.close())
+    for _ in range(5):
+        await asyncio.sleep(0.01)
+    assert not closing.done()
+    may_end.set()
+    await closing
+    await reading
+
+
 async def test_the_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
