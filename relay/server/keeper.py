@@ -94,11 +94,14 @@ class Keeper:
 
     def _expect(self, wanted: _Wanted) -> None:
         """One timer for all: they are due in the order in which they came."""
-        while self._expected and self._expected[0].answer.done():
-            self._expected.popleft()
+        self._forget_answered()
         self._expected.append(wanted)
         if self._timer is None:
             self._timer = self._loop.call_at(self._expected[0].until, self._ring)
+
+    def _forget_answered(self) -> None:
+        while self._expected and self._expected[0].answer.done():
+            self._expected.popleft()
 
     def _ring(self) -> None:
         self._timer = None
@@ -118,11 +121,11 @@ class Keeper:
     # ---- and late
 
     def _ask(self, wanted: _Wanted) -> Future[Answer]:
-        asked = self._store.keep(wanted.webhook, wanted.routed, window=wanted.window)
-        asked.add_done_callback(lambda _: self._hear(wanted, asked))  # also if its client has gone meanwhile
+        asked, bare = self._store.keep(wanted.webhook, wanted.routed, window=wanted.window), wanted.bare
+        asked.add_done_callback(lambda _: self._hear(wanted, asked, bare))  # also if its client has gone meanwhile
         return asked
 
-    def _hear(self, wanted: _Wanted, asked: Future[Answer]) -> None:
+    def _hear(self, wanted: _Wanted, asked: Future[Answer], bare: bool) -> None:
         error = asked.exception()
         if wanted.settled:
             return
@@ -130,8 +133,9 @@ class Keeper:
             self._trouble = str(error)
             self._wait(wanted)
             return
-        if error and not isinstance(error, StoreError) and not wanted.bare:
-            self._strip(wanted, error)
+        if error and not isinstance(error, StoreError) and not bare:
+            if not wanted.bare:  # else it is asked already
+                self._strip(wanted, error)
             return
         if error is None and not isinstance(born := asked.result(), Duplicate):
             self._admit(born)
@@ -142,6 +146,7 @@ class Keeper:
             wanted.answer.set_result(asked.result())
         else:
             wanted.answer.set_exception(_as_store_error(error))
+        self._forget_answered()
 
     def _strip(self, wanted: _Wanted, error: BaseException) -> None:
         """Once more as unparsed: a fault of ours must not lose what amoCRM sends only once."""
