@@ -14,7 +14,7 @@ LOCKED := --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test chaos bench bench-profile lint format lock image clean
+.PHONY: help demo test chaos bench bench-profile lint format lock sbom image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
@@ -42,6 +42,11 @@ lint: .venv/dev.stamp ## what needs no test run: ruff, mypy
 format: .venv/dev.stamp ## what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+sbom: .venv/relay.stamp ## what the relay is made of, with hashes: sbom.json, CycloneDX
+	@$(BIN)/python -m venv .venv/sbom
+	@.venv/sbom/bin/python -m pip --disable-pip-version-check install --quiet cyclonedx-bom
+	@.venv/sbom/bin/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-file sbom.json
 
 image: ## the container image, amocrm-relay
 	docker build --tag amocrm-relay .
