@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from rich.table import Table
 from rich.text import Text
 
 from relay.amocrm import events
@@ -123,12 +124,7 @@ def _print_unparsed(page: Sequence[Webhook], limit: int, as_json: bool) -> None:
             cell(len(each.body)),
             cell(each.unparsed),
         )
-    if page:
-        put(shown)
-    else:
-        note("nothing is unparsed")
-    if len(page) == limit:
-        note(f"more: --after {page[-1].id}")
+    _put_page(shown, page, limit, none="nothing is unparsed")
 
 
 def _print_unrouted(page: Sequence[EventRecord], limit: int, as_json: bool) -> None:
@@ -139,10 +135,14 @@ def _print_unrouted(page: Sequence[EventRecord], limit: int, as_json: bool) -> N
     ids = starts([each.id for each in page])
     for each in page:
         shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_told(each))
+    _put_page(shown, page, limit, none="no event is unrouted")
+
+
+def _put_page(shown: Table, page: Sequence[Webhook | EventRecord], limit: int, *, none: str) -> None:
     if page:
         put(shown)
     else:
-        note("no event is unrouted")
+        note(none)
     if len(page) == limit:
         note(f"more: --after {page[-1].id}")
 

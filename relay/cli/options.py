@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 from click.core import ParameterSource
 
+from relay.cli.values import address
 from relay.errors import Misconfigured, RoutesInvalid
 
 if TYPE_CHECKING:
@@ -95,6 +96,30 @@ store_option = click.option(
     help="Where webhooks are kept.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def listen_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """`--listen`: where the public listener is."""
+    return _address_option("listen", "127.0.0.1:8080", text)
+
+
+def admin_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """`--admin`: where the private listener is."""
+    return _address_option("admin", "127.0.0.1:8081", text)
+
+
+def _address_option(name: str, default: str, text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    return click.option(
+        f"--{name}",
+        cls=Flag,
+        type=address,
+        metavar="HOST:PORT",
+        envvar=f"RELAY_{name.upper()}",
+        default=default,
+        show_default=True,
+        show_envvar=True,
+        help=text,
+    )
 
 
 def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:

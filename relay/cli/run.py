@@ -7,8 +7,8 @@ from typing import Literal
 
 import click
 
-from relay.cli.options import Flag, config_option, store_option
-from relay.cli.values import Address, Whole, address
+from relay.cli.options import Flag, admin_option, config_option, listen_option, store_option
+from relay.cli.values import Address, Whole
 from relay.model import Secret
 from relay.store.disk import MEBIBYTE
 
@@ -16,26 +16,8 @@ from relay.store.disk import MEBIBYTE
 @click.command(context_settings={"show_default": True})
 @config_option
 @store_option
-@click.option(
-    "--listen",
-    cls=Flag,
-    type=address,
-    metavar="HOST:PORT",
-    envvar="RELAY_LISTEN",
-    default="127.0.0.1:8080",
-    show_envvar=True,
-    help="Where amoCRM posts to.",
-)
-@click.option(
-    "--admin",
-    cls=Flag,
-    type=address,
-    metavar="HOST:PORT",
-    envvar="RELAY_ADMIN",
-    default="127.0.0.1:8081",
-    show_envvar=True,
-    help="Metrics, health, reload; beyond loopback it needs RELAY_ADMIN_TOKEN.",
-)
+@listen_option("Where amoCRM posts to.")
+@admin_option("Metrics, health, reload; beyond loopback it needs RELAY_ADMIN_TOKEN.")
 @click.option(
     "--tls-cert",
     cls=Flag,

@@ -15,10 +15,10 @@ import click
 
 from relay.amocrm import form, samples
 from relay.cli import NotDone
-from relay.cli.options import Flag, config_option, load
+from relay.cli.options import config_option, listen_option, load
 from relay.cli.screen import printable
 from relay.cli.show import readable
-from relay.cli.values import Address, Whole, address
+from relay.cli.values import Address, Whole
 from relay.model import Source
 from relay.routes.fields import WON_AND_LOST, is_status
 
@@ -79,17 +79,7 @@ def fields(texts: Sequence[str]) -> dict[str, str]:
     "--url", type=web_address, metavar="URL", help="Post there.  [default: the intake of the routes file's source]"
 )
 @click.option("--source", metavar="NAME", help="Which source, if the routes file has several.")
-@click.option(
-    "--listen",
-    cls=Flag,
-    type=address,
-    metavar="HOST:PORT",
-    envvar="RELAY_LISTEN",
-    default="127.0.0.1:8080",
-    show_default=True,
-    show_envvar=True,
-    help="Where the relay listens.",
-)
+@listen_option("Where the relay listens.")
 @config_option
 @click.option("--count", type=Whole(1), default=1, metavar="N", help="Post it so many times.")
 @click.option("--dry-run", is_flag=True, help="Print what would be posted, and post nothing.")

@@ -11,9 +11,9 @@ import orjson
 from rich.text import Text
 
 from relay.cli import NotDone
-from relay.cli.options import Flag, asynchronous
+from relay.cli.options import admin_option, asynchronous
 from relay.cli.screen import SHORTEST, STYLES, cell, is_wide, json_line, length, note, put, width
-from relay.cli.values import Address, address
+from relay.cli.values import Address
 from relay.model import Json
 from relay.server.reason import reason
 
@@ -28,17 +28,7 @@ NOT_DELIVERED = {"retry", "dead", "refused", "unparsed", *OF_ALL}
 @click.command("tail")
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="Attempts at this target only; repeatable.")
 @click.option("--failed", is_flag=True, help="Only what was refused, unparsed, or failed.")
-@click.option(
-    "--admin",
-    cls=Flag,
-    type=address,
-    metavar="HOST:PORT",
-    envvar="RELAY_ADMIN",
-    default="127.0.0.1:8081",
-    show_default=True,
-    show_envvar=True,
-    help="The private listener of the relay; RELAY_ADMIN_TOKEN is shown to it.",
-)
+@admin_option("The private listener of the relay; RELAY_ADMIN_TOKEN is shown to it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line, for programs.")
 @asynchronous
 async def tail(targets: Sequence[str], failed: bool, admin: Address, as_json: bool) -> None:
