@@ -18,8 +18,8 @@
     the target              has it (2xx), or will be asked again, or the delivery is dead and kept
 
 Beside the line: `daemon` wires it, `current` holds the routes in use and swaps them, `readiness` says whether a
-webhook could be kept now, `observe` turns `signals` into metrics, log lines and what `relay tail` follows,
-`server.admin` serves them, `cli` is the operator's hand.
+webhook could be kept now, `clock` notices that the machine's was set, `observe` turns `signals` into metrics, log
+lines and what `relay tail` follows, `server.admin` serves them, `cli` is the operator's hand.
 """
 
 __version__ = "0.1.0"

@@ -20,8 +20,8 @@ from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
 from relay import __version__
+from relay.clock import TOLERANCE, Clock
 from relay.current import Current
-from relay.delivery.clock import TOLERANCE, Clock
 from relay.delivery.dispatch import Dispatcher
 from relay.errors import StoreError
 from relay.observe import Gauges, Live

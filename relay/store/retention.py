@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from relay.delivery.clock import Clock
+from relay.clock import Clock
 from relay.errors import StoreBusy
 from relay.model import Retention
 from relay.signals import Emit, Purged

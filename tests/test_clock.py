@@ -1,8 +1,8 @@
-"""`relay.delivery.clock`: whether the clock was set is seen at the first look."""
+"""`relay.clock`: whether the clock was set is seen at the first look."""
 
 from datetime import timedelta
 
-from relay.delivery.clock import Clock
+from relay.clock import Clock
 from tests.delivery.conftest import NOON, SECOND
 
 
