@@ -49,7 +49,9 @@ def _claimed(cursor: apsw.Cursor, seq: int, target: str, until: int) -> Delivery
         (until, seq, target),
     )[0]
     event_id, received_at, payload, checksum = rows(
-        cursor, "select cast(id as blob), received_at, payload, checksum from events where seq = ?", (seq,)
+        cursor,
+        "select coalesce(cast(id as blob), x''), received_at, payload, checksum from events where seq = ?",
+        (seq,),
     )[0]
     return Delivery(
         seq=seq,
@@ -61,7 +63,7 @@ def _claimed(cursor: apsw.Cursor, seq: int, target: str, until: int) -> Delivery
         pending_since=from_ms(pending_since),
         payload=payload if isinstance(payload, bytes) else b"",
         replay=replays > 0,
-        damaged=is_damaged(payload, checksum, event_id),
+        damaged=not event_id or is_damaged(payload, checksum, event_id),
     )
 
 

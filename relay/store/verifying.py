@@ -105,12 +105,13 @@ def _contents(connection: apsw.Connection, table: str, column: str, named: str) 
     while more:
         until, more = perf_counter() + LONGEST_READ, False
         with closing(connection.cursor()) as cursor:
-            sql = f"select seq, cast(id as blob), {column}, checksum, cast({named} as blob) from {table}"
-            for seq, id_, content, kept, name in cursor.execute(f"{sql} where seq > ? order by seq", (last,)):
+            id_ = "coalesce(cast(id as blob), cast('row ' || seq as blob))"
+            sql = f"select seq, {id_}, {column}, checksum, cast({named} as blob) from {table}"
+            for seq, told, content, kept, name in cursor.execute(f"{sql} where seq > ? order by seq", (last,)):
                 count, last = count + 1, seq
                 unmarked += kept is None
                 if is_damaged(content, kept, name):
-                    damaged.append(id_.decode(errors="backslashreplace"))
+                    damaged.append(told.decode(errors="backslashreplace"))
                 if more := perf_counter() > until:
                     break
     return Contents(rows=count, unmarked=unmarked, damaged=tuple(damaged))

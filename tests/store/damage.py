@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import apsw
+
 
 def flip(file: Path, text: bytes) -> None:
     """One bit, in the last byte of the only place where the file has this text."""
@@ -17,6 +19,17 @@ def flip_at(file: Path, offset: int) -> None:
         byte = opened.read(1)[0]
         opened.seek(offset)
         opened.write(bytes([byte ^ 0x04]))
+
+
+def lose_id(database: Path, id_: str) -> None:
+    """Of an event: a disk does not mind that it was declared to be there."""
+    connection = apsw.Connection(str(database))
+    connection.pragma("writable_schema", True)
+    connection.execute("update sqlite_schema set sql = replace(sql, 'text not null unique', 'text unique')")
+    connection.close()
+    connection = apsw.Connection(str(database))
+    connection.execute("update events set id = null where id = ?", (id_,))
+    connection.close()
 
 
 def roll_back(file: Path, content: bytes) -> None:

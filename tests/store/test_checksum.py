@@ -10,7 +10,7 @@ from relay.model import Dead, Outcome, Reason, State
 from relay.store.checksum import checksum, is_damaged
 from relay.store.contract import Filter
 from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
-from tests.store.damage import flip
+from tests.store.damage import flip, lose_id
 
 
 @pytest.fixture
@@ -82,6 +82,18 @@ async def test_a_payload_that_is_no_bytes_any_more_is_damaged_and_stops_no_other
     await store.close()
     assert [(each.event_id, each.damaged) for each in claimed] == [("event-0001", True), ("event-0002", False)]
     assert claimed[0].payload == b""
+
+
+@pytest.mark.parametrize("sum_", ["checksum", "null"], ids=["checksum", "no checksum"])
+async def test_an_event_that_lost_its_id_is_damaged_and_stops_no_other(spoiled: Path, sum_: str) -> None:
+    connection = apsw.Connection(str(spoiled / "relay.db"))
+    connection.execute(f"update events set checksum = {sum_}")
+    connection.close()
+    lose_id(spoiled / "relay.db", "event-0001")
+    store = open_sqlite(spoiled, NOON)
+    claimed = await claim(store)
+    await store.close()
+    assert [(each.event_id, each.damaged) for each in claimed] == [("", True), ("event-0002", False)]
 
 
 async def test_a_replay_does_not_mend_it(spoiled: Path) -> None:

@@ -12,7 +12,7 @@ from relay.store import verifying
 from relay.store.backup import backup
 from relay.store.verifying import verify
 from tests.store.conftest import NOON, act, open_sqlite, routed, to, webhook
-from tests.store.damage import flip, roll_back
+from tests.store.damage import flip, lose_id, roll_back
 
 
 @pytest.fixture
@@ -46,6 +46,11 @@ async def test_each_thing_that_a_disk_has_changed_is_named(path: Path) -> None:
     assert (report.sound, report.structure) == (False, ())
     assert report.contents["webhooks"].damaged == ("webhook-0002",)
     assert report.contents["events"].damaged == ("event-0004", "event-0005")
+
+
+async def test_an_event_that_lost_its_id_is_named_by_its_row(path: Path) -> None:
+    lose_id(path, "event-0003")
+    assert verify(path).contents["events"].damaged == ("row 3",)
 
 
 async def test_it_pages_so_that_no_read_is_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
