@@ -66,9 +66,10 @@ async def test_a_relay_that_logs_whatever_strangers_cause_is_found_guilty(tmp_pa
 async def pester(folder: Path, command: Sequence[str], times: int) -> None:
     """So many of each malformed request; nothing leaks, and the log stays small."""
     async with running(folder, ROUTES.format(port=9), command=command) as relay:
-        began = monotonic()
-        for _ in range(times):
+        began, rounds = monotonic(), 0
+        while rounds < times or monotonic() - began < 2:  # what was held back in a second is told in a later one
             answers = await asyncio.gather(*(say(relay, said) for said in MALFORMED))
+            rounds += 1
         seconds = monotonic() - began
         assert not any(TOKEN.encode() in answer or b"evil" in answer for answer in answers)
         log = relay.log.read_text()
@@ -77,7 +78,7 @@ async def pester(folder: Path, command: Sequence[str], times: int) -> None:
         assert "Traceback" not in log
         assert TOKEN not in log
         assert sum(line.get("held_back", 0) for line in map(json.loads, log.splitlines())) > times
-        assert await relay.metric("relay_webhooks_total", outcome="incomplete") == times
+        assert await relay.metric("relay_webhooks_total", outcome="incomplete") == rounds
         assert not relay.faults()
 
 
