@@ -2,15 +2,44 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import groupby
+from typing import NamedTuple, TypeAlias
 
 import apsw
 import orjson
 
-from relay.model import Delivery, Owed, Routed, Webhook
+from relay.model import Delivery, Event, Owed, Routed, Webhook
 from relay.store.checksum import checksum
 from relay.store.contract import Duplicate
-from relay.store.query import rows
+from relay.store.query import Row, insert, rows
 from relay.store.times import to_ms
+
+Kept: TypeAlias = list[Delivery] | Duplicate
+
+_WEBHOOKS = "webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum)"
+_EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum)"
+_DELIVERIES = (
+    "deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
+)
+
+
+class Asked(NamedTuple):
+    """The arguments of `contract.Store.keep`."""
+
+    webhook: Webhook
+    routed: Sequence[Routed]
+    now: datetime | None = None
+    window: timedelta | None = None
+
+
+def keep_all(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Kept]:
+    """What `keep` returns of each, and the same rows; in a few statements where no row depends on another."""
+    kept: list[Kept] = []
+    for independent, group in groupby(asked, key=_is_independent):
+        keep_them = _keep_together if independent else _keep_each
+        kept += keep_them(cursor, list(group))
+    return kept
 
 
 def keep(
@@ -19,7 +48,7 @@ def keep(
     routed: Sequence[Routed],
     now: datetime | None,
     window: timedelta | None,
-) -> list[Delivery] | Duplicate:
+) -> Kept:
     """The deliveries born claimed; none if the webhook was kept before under its id; see `contract.Store.keep`."""
     digest = checksum(webhook.body)
     if window is not None and (first := _first(cursor, webhook, digest, window)):
@@ -28,6 +57,65 @@ def keep(
     if seq is None:
         return []
     return [delivery for each in routed for delivery in _keep_event(cursor, seq, each, now or each.event.received_at)]
+
+
+# ---- together
+
+
+def _is_independent(asked: Asked) -> bool:
+    """Nobody has to look whether it repeats another webhook, or waits behind another delivery."""
+    return asked.window is None and all(owed.key is None for each in asked.routed for owed in each.owed)
+
+
+def _keep_together(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Kept]:
+    cursor.execute("savepoint before")  # the end of the transaction ends it
+    try:
+        return _insert_all(cursor, asked)
+    except apsw.ConstraintError:  # one of them is here already
+        cursor.execute("rollback to before")
+        return _keep_each(cursor, asked)
+
+
+def _keep_each(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Kept]:
+    return [keep(cursor, *each) for each in asked]
+
+
+def _insert_all(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Kept]:
+    seq, event_seq = _last_seqs(cursor)
+    webhooks: list[Row] = []
+    events: list[Row] = []
+    deliveries: list[Row] = []
+    kept: list[Kept] = []
+    for webhook, routed, now, _window in asked:
+        seq += 1
+        webhooks.append(_webhook_row(seq, webhook, checksum(webhook.body), repeatable=False))
+        born: list[Delivery] = []
+        for each in routed:
+            event_seq += 1
+            events.append(_event_row(event_seq, seq, each))
+            since = now or each.event.received_at
+            for owed in each.owed:
+                deliveries.append(_delivery_row(event_seq, owed, to_ms(since), blocked=False))
+                if owed.lease is not None:
+                    born.append(_born(event_seq, owed, each, since))
+        kept.append(born)
+    insert(cursor, _WEBHOOKS, webhooks)
+    insert(cursor, _EVENTS, events)
+    insert(cursor, _DELIVERIES, deliveries)
+    return kept
+
+
+def _last_seqs(cursor: apsw.Cursor) -> tuple[int, int]:
+    """Of the webhooks and the events that were ever kept."""
+    sql = (
+        "select coalesce(max(iif(name = 'webhooks', seq, 0)), 0), coalesce(max(iif(name = 'events', seq, 0)), 0)"
+        " from sqlite_sequence"
+    )
+    [(webhook, event)] = rows(cursor, sql)
+    return webhook, event
+
+
+# ---- one by one
 
 
 def _first(cursor: apsw.Cursor, webhook: Webhook, digest: bytes, window: timedelta) -> Duplicate | None:
@@ -50,90 +138,106 @@ def _first(cursor: apsw.Cursor, webhook: Webhook, digest: bytes, window: timedel
 
 def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, digest: bytes, *, repeatable: bool) -> int | None:
     """Its seq if it wants its events now; None if it has them. `repeatable`: another may be found to repeat it."""
-    connection = cursor.connection
-    cursor.execute(
-        "insert into webhooks (id, source, received_at, content_type, request_id, body, unparsed, digest, checksum)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing",
-        (
-            webhook.id,
-            webhook.source,
-            to_ms(webhook.received_at),
-            webhook.content_type,
-            webhook.request_id,
-            webhook.body,
-            webhook.unparsed,
-            digest if repeatable else None,
-            digest,
-        ),
-    )
-    if connection.changes():
-        return connection.last_insert_rowid()
-    if webhook.unparsed is not None:
-        return None
-    mended = rows(
-        cursor, "update webhooks set unparsed = null where id = ? and unparsed is not null returning seq", (webhook.id,)
-    )
-    return mended[0][0] if mended else None
+    try:
+        insert(cursor, _WEBHOOKS, [_webhook_row(None, webhook, digest, repeatable=repeatable)])
+    except apsw.ConstraintError:
+        known = rows(cursor, "select seq, unparsed from webhooks where id = ?", (webhook.id,))
+        if not known:
+            raise
+        return _mend(cursor, known[0][0]) if webhook.unparsed is None and known[0][1] is not None else None
+    return cursor.connection.last_insert_rowid()
 
 
-def _keep_event(cursor: apsw.Cursor, webhook: int, routed: Routed, now: datetime) -> list[Delivery]:
-    event = routed.event
-    cursor.execute(
-        "insert into events (id, webhook, entity, action, entity_id, received_at, payload, checksum)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            event.id,
-            webhook,
-            event.entity,
-            event.action,
-            event.entity_id,
-            to_ms(event.received_at),
-            routed.payload,
-            checksum(routed.payload, event.id.encode()),
-        ),
-    )
+def _mend(cursor: apsw.Cursor, seq: int) -> int:
+    """It was unparsed, and is no more."""
+    cursor.execute("update webhooks set unparsed = null where seq = ?", (seq,))
+    return seq
+
+
+def _keep_event(cursor: apsw.Cursor, webhook: int, routed: Routed, since: datetime) -> list[Delivery]:
+    insert(cursor, _EVENTS, [_event_row(None, webhook, routed)])
     seq = cursor.connection.last_insert_rowid()
-    claimed = [each for each in routed.owed if owe(cursor, seq, each, to_ms(now))]
-    return [
-        Delivery(
-            seq=seq,
-            event_id=event.id,
-            target=each.target,
-            attempt=1,
-            policy_attempt=1,
-            received_at=event.received_at,
-            pending_since=now,
-            payload=routed.payload,
-        )
-        for each in claimed
-    ]
+    return [_born(seq, owed, routed, since) for owed in routed.owed if owe(cursor, seq, owed, to_ms(since))]
 
 
 def owe(cursor: apsw.Cursor, seq: int, owed: Owed, now: int, *, replays: int = 0) -> bool:
     """True if the delivery was born claimed. `now` is when its policy begins."""
     blocked = owed.key is not None and pending_with_key(cursor, owed.target, owed.key)
-    claimed = owed.lease is not None and not blocked
-    due_at = now if owed.lease is None else now + owed.lease // timedelta(milliseconds=1)
-    cursor.execute(
-        "insert into deliveries"
-        " (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
-        " values (?, ?, ?, 'pending', ?, ?, 0, ?, ?, ?, ?)",
-        (
-            seq,
-            owed.target,
-            orjson.dumps(owed.routes).decode(),
-            claimed,
-            int(claimed),
-            replays,
-            now,
-            None if blocked else due_at,
-            owed.key,
-        ),
-    )
-    return claimed
+    insert(cursor, _DELIVERIES, [_delivery_row(seq, owed, now, blocked=blocked, replays=replays)])
+    return owed.lease is not None and not blocked
 
 
 def pending_with_key(cursor: apsw.Cursor, target: str, key: str) -> bool:
     """True if a delivery with this key still waits for its turn or its end."""
     sql = "select 1 from deliveries where target = ? and key = ? and state = 'pending' limit 1"
     return bool(rows(cursor, sql, (target, key)))
+
+
+# ---- rows
+
+
+def _webhook_row(seq: int | None, webhook: Webhook, digest: bytes, *, repeatable: bool) -> Row:
+    """Without a `seq` it gets the next one."""
+    return (
+        seq,
+        webhook.id,
+        webhook.source,
+        to_ms(webhook.received_at),
+        webhook.content_type,
+        webhook.request_id,
+        webhook.body,
+        webhook.unparsed,
+        digest if repeatable else None,
+        digest,
+    )
+
+
+def _event_row(seq: int | None, webhook: int, routed: Routed) -> Row:
+    event: Event = routed.event
+    return (
+        seq,
+        event.id,
+        webhook,
+        event.entity,
+        event.action,
+        event.entity_id,
+        to_ms(event.received_at),
+        routed.payload,
+        checksum(routed.payload, event.id.encode()),
+    )
+
+
+def _delivery_row(seq: int, owed: Owed, since: int, *, blocked: bool, replays: int = 0) -> Row:
+    claimed = owed.lease is not None and not blocked
+    due_at = since if owed.lease is None else since + owed.lease // timedelta(milliseconds=1)
+    return (
+        seq,
+        owed.target,
+        _as_json(owed.routes),
+        "pending",
+        claimed,
+        int(claimed),
+        0,
+        replays,
+        since,
+        None if blocked else due_at,
+        owed.key,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _as_json(names: tuple[str, ...]) -> str:
+    return orjson.dumps(names).decode()
+
+
+def _born(seq: int, owed: Owed, routed: Routed, since: datetime) -> Delivery:
+    return Delivery(
+        seq=seq,
+        event_id=routed.event.id,
+        target=owed.target,
+        attempt=1,
+        policy_attempt=1,
+        received_at=routed.event.received_at,
+        pending_since=since,
+        payload=routed.payload,
+    )

@@ -140,7 +140,8 @@ class SqliteStore:
         window: timedelta | None = None,
     ) -> Future[list[Delivery] | Duplicate]:
         grows = ROOM_TO_WORK + 4 * len(webhook.body)  # with its events and the indexes; in doubt it can wait
-        return self._writer.submit(lambda cursor: keeping.keep(cursor, webhook, routed, now, window), grows=grows)
+        asked = keeping.Asked(webhook, routed, now, window)
+        return self._writer.submit_one_of_many(keeping.keep_all, asked, grows=grows)
 
     def clock_set(self, by: timedelta, *, now: datetime) -> Future[None]:
         milliseconds = by // timedelta(milliseconds=1)

@@ -2,17 +2,21 @@
 
 One thread and one connection do every write and every checkpoint. There is no timer: while one commit is on its
 way to the disk the next batch gathers. A commit that failed is unknown, so writes must be safe to repeat.
+
+The thread and the event loop share the interpreter's lock, and handing it over costs as much as a row. So the thread is
+woken once for all that one turn of the loop has to write, and writes of one kind are done together.
 """
 
 import threading
 from asyncio import AbstractEventLoop, Future, get_running_loop
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from time import perf_counter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import apsw
 
@@ -26,6 +30,7 @@ from relay.store.space import Level, Space
 from relay.store.wal import Wal
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 MAX_BATCH = 256
 CHECKPOINT_PAGES = 1_000  # 4 MiB of WAL: checkpoint when there is nothing else to do
@@ -35,18 +40,25 @@ BUSY = (apsw.BusyError, apsw.LockedError, apsw.FullError)
 FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.CantOpenError)
 
 
-@dataclass(frozen=True, slots=True)
-class _Write(Generic[T]):
-    run: Callable[[apsw.Cursor], T]
+Together: TypeAlias = Callable[[apsw.Cursor, Sequence[W]], Sequence[T]]
+"""Does several writes of one kind at once: a result for each, in their order."""
+
+
+@dataclass(slots=True)  # not frozen: made for every webhook and every attempt, and freezing takes as long again
+class _Write(Generic[W, T]):
+    run: Together[W, T]
+    what: W
     done: Future[T]
-    grows: int = 0
+    grows: int
 
 
 _Told = tuple[Future[Any], Any, StoreError | Exception | None]
 
 
 class Writer:
-    """Runs writes in their order of arrival; `failed` is called once, from the thread, when the disk fails.
+    """Runs writes in their order of arrival, but for what `submit_one_of_many` says; lives in one event loop.
+
+    `failed` is called once, from the thread, when the disk fails.
 
     `files` must be there before and after each commit, and `acked` is told of it. `space` is the disk's room, for the
     one who owns the database.
@@ -72,7 +84,10 @@ class Writer:
         self._emit = emit
         self._failed = failed
         self._failure: StoreFailed | None = None
-        self._queue: SimpleQueue[_Write[Any] | None] = SimpleQueue()
+        self._waiting: deque[_Write[Any, Any]] = deque()
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        self._waking = False  # at the end of this turn of the loop
+        self._closing = False
         self._wal = wal
         self._loop: AbstractEventLoop = get_running_loop()
         connection.set_wal_hook(self._note_wal)
@@ -85,14 +100,28 @@ class Writer:
         What makes the database grow by `grows` bytes is StoreBusy on a full disk, unless the file has them to spare:
         the last of the disk is for what is owed already.
         """
+        return self.submit_one_of_many(_each, run, grows=grows)
+
+    def submit_one_of_many(self, run: "Together[W, T]", what: W, *, grows: int = 0) -> Future[T]:
+        """As `submit`, of what `run` does together with others; between two that were submitted alone it may be
+        done before or after one of another kind.
+        """
         done: Future[T] = self._loop.create_future()
-        self._queue.put(_Write(run, done, grows))
+        self._waiting.append(_Write(run, what, done, grows))
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon(self._wake)
         return done
 
     async def close(self) -> None:
         """Commit what waits and end the thread."""
-        self._queue.put(None)
+        self._closing = True
+        self._wakes.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._wakes.put(None)
 
     def _run(self) -> None:
         try:
@@ -103,23 +132,15 @@ class Writer:
         except Exception as error:  # noqa: BLE001  without its writer the relay would be half alive
             self._give_up(_failed("the store's writer broke", error))
 
-    def _take(self) -> list[_Write[Any]]:
-        """At least one write, and all that wait behind it; empty at the end."""
-        batch: list[_Write[Any]] = []
-        try:
-            write = self._queue.get()
-            while write is not None and len(batch) < MAX_BATCH - 1:
-                batch.append(write)
-                write = self._queue.get_nowait()
-        except Empty:
-            return batch
-        if write is not None:
-            batch.append(write)
-        elif batch:
-            self._queue.put(None)  # the end was read together with work: finish the work, then meet it again
-        return batch
+    def _take(self) -> list[_Write[Any, Any]]:
+        """At least one write, and those that wait behind it; empty at the end."""
+        while not self._waiting:
+            if self._closing:
+                return []
+            self._wakes.get()
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
 
-    def _commit(self, batch: Sequence[_Write[Any]]) -> list[_Told]:
+    def _commit(self, batch: Sequence[_Write[Any, Any]]) -> list[_Told]:
         if self._failure:
             return _refuse(batch, self._failure)
         start = perf_counter()
@@ -153,10 +174,10 @@ class Writer:
             self._emit(Committed(writes=writes, took=timedelta(seconds=perf_counter() - start)))
         return told
 
-    def _transact(self, batch: Sequence[_Write[Any]]) -> list[Any]:
+    def _transact(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
         self._cursor.execute("begin immediate")
         try:
-            results = [self._apply(write) for write in batch]
+            results = self._apply(batch)
             self._seq = last_seq(self._cursor)
             self._cursor.execute("commit")
         except BaseException:
@@ -165,18 +186,28 @@ class Writer:
             raise
         return results
 
-    def _apply(self, write: _Write[T]) -> T | StoreBusy:
-        """StoreBusy, and nothing is done, if it has to wait for room."""
-        if write.grows and self._space and self._space.level is Level.FULL and write.grows > room(self._cursor):
+    def _apply(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
+        """A result for each; StoreBusy, and nothing is done, if it has to wait for room."""
+        if self._space and self._space.level is Level.FULL:
+            return [self._apply_within(write, room(self._cursor)) for write in batch]
+        results: list[Any] = [None] * len(batch)
+        for run, positions in _by_kind(batch):
+            done = run(self._cursor, [batch[position].what for position in positions])
+            for position, result in zip(positions, done, strict=True):
+                results[position] = result
+        return results
+
+    def _apply_within(self, write: _Write[Any, T], bytes_free: int) -> T | StoreBusy:
+        if write.grows > bytes_free:
             return StoreBusy("the disk is full")
-        return write.run(self._cursor)
+        return write.run(self._cursor, [write.what])[0]
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal.note(pages)
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:
-        idle = self._queue.empty() and self._wal.pages >= CHECKPOINT_PAGES
+        idle = not self._waiting and self._wal.pages >= CHECKPOINT_PAGES
         if not (idle or self._wal.pages >= CHECKPOINT_NOW_PAGES) or self._failure:
             return
         try:
@@ -217,7 +248,22 @@ def room(cursor: apsw.Cursor) -> int:
     return int(pages * size)
 
 
-def _refuse(batch: Sequence[_Write[Any]], error: Exception) -> list[_Told]:
+def _each(cursor: apsw.Cursor, runs: Sequence[Callable[[apsw.Cursor], T]]) -> list[T]:
+    return [run(cursor) for run in runs]
+
+
+def _by_kind(batch: Sequence[_Write[Any, Any]]) -> Iterator[tuple[Together[Any, Any], list[int]]]:
+    """Positions in the batch of those that are done together; nothing passes one that was submitted alone."""
+    kinds: dict[Together[Any, Any], list[int]] = {}
+    for position, write in enumerate(batch):
+        if write.run is _each:
+            yield from kinds.items()
+            kinds = {}
+        kinds.setdefault(write.run, []).append(position)
+    yield from kinds.items()
+
+
+def _refuse(batch: Sequence[_Write[Any, Any]], error: Exception) -> list[_Told]:
     return [(write.done, None, error) for write in batch]
 
 
