@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aiohttp import StreamReader, web
+from aiohttp import HttpVersion11, StreamReader, web
 
 from relay.server.memory import BESIDES, Place
 
@@ -15,7 +15,7 @@ class Incomplete(Exception):
     """It did not arrive; the text says why."""
 
 
-async def read_body(request: web.Request, place: Place, *, most: int, within: float) -> bytes:
+async def read_body(request: web.BaseRequest, place: Place, *, most: int, within: float) -> bytes:
     """At most so many bytes, within so many seconds; takes its room in `place`.
 
     Raises TooLarge, Incomplete, or Full.
@@ -32,18 +32,18 @@ async def read_body(request: web.Request, place: Place, *, most: int, within: fl
 
 
 def _arrived(content: StreamReader, place: Place, most: int) -> bytes:
-    place.take(BESIDES)
     body = content.read_nowait()
-    place.take(len(body))
+    place.take(BESIDES + len(body))
     if len(body) > most:
         raise TooLarge
     return body
 
 
-async def _read(request: web.Request, place: Place, most: int) -> bytes:
+async def _read(request: web.BaseRequest, place: Place, most: int) -> bytes:
     if (request.content_length or 0) > most:
         raise TooLarge
     place.take(BESIDES)
+    await _ask_for(request)
     body = bytearray()
     async for piece in request.content.iter_any():
         place.take(len(piece))
@@ -51,3 +51,10 @@ async def _read(request: web.Request, place: Place, most: int) -> bytes:
         if len(body) > most:
             raise TooLarge
     return bytes(body)
+
+
+async def _ask_for(request: web.BaseRequest) -> None:
+    """Who asked whether to send it (RFC 9110 §10.1.1) waits for our yes."""
+    if request.headers.get("expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # nothing of the answer itself was sent

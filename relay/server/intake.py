@@ -1,21 +1,24 @@
 """The public listener: amoCRM's POST -> webhook, events and deliveries on disk -> 200.
 
-The answers are DESIGN A2's. A body with the right token is kept whatever is in it: amoCRM counts a 4xx against us,
-and after a hundred of them it stops sending.
+A body with the right token is kept whatever is in it: amoCRM counts a 4xx against us, and after a hundred of them it
+stops sending.
+
+Under load many requests arrive in one turn of the event loop. What they bring is understood together, one webhook right
+after the other, at the end of that turn: with its caches warm the processor takes a third less time for each.
 """
 
 import asyncio
+from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice, repeat
 from secrets import token_hex
 from time import perf_counter
 
-import orjson
-from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp import hdrs, web
+from multidict import istr
 
 from relay.amocrm import events, form
 from relay.amocrm.dated import dated
@@ -24,6 +27,7 @@ from relay.errors import StoreError, Unreadable
 from relay.model import Event, Routed, Secret, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.owe import owe
+from relay.server.answer import Answer
 from relay.server.body import Incomplete, TooLarge, read_body
 from relay.server.keeper import PATIENCE, Keeper, Taken
 from relay.server.memory import LARGE, PER_EVENT, Full, Memory, Place
@@ -32,6 +36,7 @@ from relay.store.contract import Duplicate
 
 RETRY_AFTER = "5"
 REPEATS = timedelta(hours=3)  # amoCRM repeats what it had no answer to for up to 95 minutes
+REQUEST_ID = istr("X-Amocrm-Requestid")
 MAX_REQUEST_ID = 100
 
 _NOT_A_TOKEN = Secret(token_hex())
@@ -46,6 +51,16 @@ class _Refuse(Exception):
         self.refusal = refusal
         self.detail = detail
         self.source = source
+
+
+@dataclass(slots=True)
+class _Arrived:
+    """A webhook that is to be kept, and for whom."""
+
+    webhook: Webhook
+    source: Source
+    place: Place
+    taken: Future[Taken]
 
 
 class Intake:
@@ -77,20 +92,19 @@ class Intake:
         self._body_timeout = body_timeout
         self._memory = memory
         self._large = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._arrivals: list[_Arrived] = []
 
-    def app(self) -> web.Application:
-        """The aiohttp application: one path, and 404 for every other."""
-        app = web.Application(middlewares=[_plainly])
-        app.router.add_route("*", "/hooks/{source}/{token}", self._answer)
-        app.router.add_route("*", "/{path:.*}", _nothing_here)
-        return app
-
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.BaseRequest) -> Answer:
+        """To a webhook, or to whatever else it is."""
         start = perf_counter()
+        path = request.rel_url.parts
+        if len(path) != 4 or path[1] != "hooks" or not path[2] or not path[3]:
+            return Answer({"error": "not found"}, status=404)
         if request.method != "POST":
-            return web.json_response({"error": "POST webhooks here"}, status=405, headers={"allow": "POST"})
+            return Answer({"error": "POST webhooks here"}, status=405, headers={"Allow": "POST"})
         try:
-            return await self._take(request, start)
+            return await self._take(request, path[2], path[3], start)
         except _Refuse as refuse:
             took = timedelta(seconds=perf_counter() - start)
             self._emit(
@@ -104,48 +118,50 @@ class Intake:
             )
             return _refusal(refuse)
 
-    async def _take(self, request: web.Request, start: float) -> web.Response:
-        source = _authorized(self._config(), request.match_info["source"], request.match_info["token"])
+    async def _take(self, request: web.BaseRequest, name: str, token: str, start: float) -> Answer:
+        source = _authorized(self._config(), name, token)
         try:
             with self._memory.place() as place:
                 webhook, routed, kept = await self._kept(request, source, place)
         except Full:
             detail = "too many webhooks, or too large ones, at once"
             raise _Refuse(503, Refusal.UNAVAILABLE, detail, source=source.name) from None
+        except StoreError as error:
+            raise _Refuse(503, Refusal.UNAVAILABLE, str(error), source=source.name) from None
+        took = timedelta(seconds=perf_counter() - start)
         if isinstance(kept, Duplicate):
-            took = timedelta(seconds=perf_counter() - start)
             self._emit(Repeated(webhook=webhook, first=kept.webhook, took=took))
             return _repeated(kept)
-        deliveries = sum(len(each.owed) for each in routed)
+        deliveries = sum([len(each.owed) for each in routed])
         self._emit(
             Kept(
                 webhook=webhook,
                 events=[each.event for each in routed],
                 routes=[_routes_of(each) for each in routed],
                 deliveries=deliveries,
-                took=timedelta(seconds=perf_counter() - start),
+                took=took,
             )
         )
         return _accepted(webhook, len(routed), deliveries)
 
-    async def _kept(self, request: web.Request, source: Source, place: Place) -> Taken:
+    async def _kept(self, request: web.BaseRequest, source: Source, place: Place) -> Taken:
+        body = await self._body(request, source, place)
         webhook = Webhook(
             id=self._new_id(),
             source=source.name,
             received_at=_whole_milliseconds(self._clock()),
-            body=await self._body(request, source, place),
-            content_type=_text(request.headers.get("content-type", "")),
-            request_id=_text(request.headers.get("x-amocrm-requestid", ""))[:MAX_REQUEST_ID],
+            body=body,
+            content_type=_text(request.headers.get(hdrs.CONTENT_TYPE, "")),
+            request_id=_text(request.headers.get(REQUEST_ID, ""))[:MAX_REQUEST_ID],
         )
-        config = self._config()  # a reload may have come before the body
-        if len(webhook.body) <= LARGE:
-            return await self._keep(source, *self._understand(webhook, config), place)
-        async with self._turn():
-            # beside the event loop, which has others to answer
-            understood = await asyncio.to_thread(self._understand, webhook, config)
-            return await self._keep(source, *understood, place)
+        arrived = _Arrived(webhook, source, place, self._loop.create_future())
+        if len(body) <= LARGE:
+            self._arrive(arrived)
+        else:
+            await self._keep_large(arrived)
+        return await arrived.taken
 
-    async def _body(self, request: web.Request, source: Source, place: Place) -> bytes:
+    async def _body(self, request: web.BaseRequest, source: Source, place: Place) -> bytes:
         try:
             return await read_body(request, place, most=self._max_body, within=self._body_timeout)
         except TooLarge:
@@ -167,6 +183,29 @@ class Intake:
         finally:
             self._large.release()
 
+    def _arrive(self, arrived: "_Arrived") -> None:
+        if not self._arrivals:
+            self._loop.call_soon(self._keep_arrivals)
+        self._arrivals.append(arrived)
+
+    def _keep_arrivals(self) -> None:
+        """All that came in this turn of the loop."""
+        arrivals, self._arrivals = self._arrivals, []
+        config = self._config()  # a reload may have come before the body
+        understood = [self._understand(arrived.webhook, config) for arrived in arrivals]
+        for arrived, (webhook, routed) in zip(arrivals, understood, strict=True):
+            try:
+                self._keep(arrived, webhook, routed)
+            except (_Refuse, Full) as error:
+                if not arrived.taken.done():  # whoever waited may have been cancelled
+                    arrived.taken.set_exception(error)
+
+    async def _keep_large(self, arrived: "_Arrived") -> None:
+        async with self._turn():
+            # beside the event loop, which has others to answer
+            understood = await asyncio.to_thread(self._understand, arrived.webhook, self._config())
+        self._keep(arrived, *understood)
+
     def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
         """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
         try:
@@ -182,14 +221,11 @@ class Intake:
         tree = form.decode(webhook.body, webhook.content_type)
         return events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=self._new_id)
 
-    async def _keep(self, source: Source, webhook: Webhook, routed: Sequence[Routed], place: Place) -> Taken:
-        place.take(PER_EVENT * len(routed))
-        _demand_account(source, routed)
-        window = _window(source, [each.event for each in routed])
-        try:
-            return await self._keeper.keep(webhook, routed, window, place)
-        except StoreError as error:
-            raise _Refuse(503, Refusal.UNAVAILABLE, str(error), source=source.name) from None
+    def _keep(self, arrived: "_Arrived", webhook: Webhook, routed: Sequence[Routed]) -> None:
+        arrived.place.take(PER_EVENT * len(routed))
+        _demand_account(arrived.source, routed)
+        window = _window(arrived.source, [each.event for each in routed])
+        self._keeper.keep(webhook, routed, window, arrived.place, arrived.taken)
 
 
 def _authorized(config: Config, name: str, token: str) -> Source:
@@ -222,43 +258,29 @@ def _routes_of(routed: Routed) -> list[str]:
     return list(dict.fromkeys(route for owed in routed.owed for route in owed.routes))
 
 
-def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> web.Response:
+def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> Answer:
     answer: dict[str, object] = {"webhook": webhook.id, "events": events_made, "deliveries": deliveries}
     if webhook.unparsed is not None:
         answer["unparsed"] = webhook.unparsed
-    return web.Response(body=orjson.dumps(answer), content_type="application/json")
+    return Answer(answer)
 
 
-def _repeated(first: Duplicate) -> web.Response:
-    answer = {"webhook": first.webhook, "events": first.events, "deliveries": 0, "duplicate": True}
-    return web.Response(body=orjson.dumps(answer), content_type="application/json")
+def _repeated(first: Duplicate) -> Answer:
+    return Answer({"webhook": first.webhook, "events": first.events, "deliveries": 0, "duplicate": True})
 
 
-def _refusal(refuse: _Refuse) -> web.Response:
+def _refusal(refuse: _Refuse) -> Answer:
     # for a wrong token nothing but the status may tell what was wrong
     error = "not found" if refuse.refusal is Refusal.UNAUTHORIZED else refuse.detail
-    headers = {"retry-after": RETRY_AFTER} if refuse.status == 503 else {}
-    return web.json_response({"error": error}, status=refuse.status, headers=headers)
-
-
-async def _nothing_here(_request: web.Request) -> web.Response:
-    return web.json_response({"error": "not found"}, status=404)
-
-
-@web.middleware
-async def _plainly(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What aiohttp would answer by itself, in words that tell what it is."""
-    try:
-        return await handler(request)
-    except web.HTTPException:
-        return await _nothing_here(request)
+    headers = {"Retry-After": RETRY_AFTER} if refuse.status == 503 else {}
+    return Answer({"error": error}, status=refuse.status, headers=headers)
 
 
 def _text(header: str) -> str:
     """A header as text that can be kept, whatever bytes it is of."""
-    return header.encode(errors="surrogateescape").decode(errors="replace")
+    return header if header.isascii() else header.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _whole_milliseconds(at: datetime) -> datetime:
     """What the store keeps of an instant."""
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+    return at - timedelta(microseconds=at.microsecond % 1000)

@@ -41,7 +41,7 @@ class _Wanted:
     routed: Sequence[Routed]
     window: timedelta | None
     place: Place
-    answer: Future[Answer]
+    taken: Future[Taken]
     until: float  # loop time
     late: bool = False
     settled: bool = False
@@ -65,20 +65,25 @@ class Keeper:
         self._late = 0
         self._recovered = 0
 
-    async def keep(self, webhook: Webhook, routed: Sequence[Routed], window: timedelta | None, place: Place) -> Taken:
-        """Once it is on disk, as unparsed if a fault of ours allows no more.
+    def keep(
+        self,
+        webhook: Webhook,
+        routed: Sequence[Routed],
+        window: timedelta | None,
+        place: Place,
+        taken: Future[Taken],
+    ) -> None:
+        """`taken` is told once it is on disk, as unparsed if a fault of ours allows no more.
 
         A StoreError if it is not after `PATIENCE`: it keeps its `place`, and may be yet.
         """
-        wanted = _Wanted(webhook, routed, window, place, self._loop.create_future(), self._loop.time() + PATIENCE)
+        wanted = _Wanted(webhook, routed, window, place, taken, self._loop.time() + PATIENCE)
         place.hold()
         self._expect(wanted)
         if self._waiting:
             self._wait(wanted)  # behind those that came before
         else:
             self._ask(wanted)
-        answer = await wanted.answer
-        return wanted.webhook, wanted.routed, answer
 
     async def stop(self, limit: timedelta) -> None:
         """Try what waits one last time, and tell how many it could not keep: they were answered 503."""
@@ -100,23 +105,23 @@ class Keeper:
             self._timer = self._loop.call_at(self._expected[0].until, self._ring)
 
     def _forget_answered(self) -> None:
-        while self._expected and self._expected[0].answer.done():
+        while self._expected and self._expected[0].taken.done():
             self._expected.popleft()
 
     def _ring(self) -> None:
         self._timer = None
-        while self._expected and (self._expected[0].answer.done() or self._expected[0].until <= self._loop.time()):
+        while self._expected and (self._expected[0].taken.done() or self._expected[0].until <= self._loop.time()):
             self._tell_late(self._expected.popleft())
         if self._expected:
             self._timer = self._loop.call_at(self._expected[0].until, self._ring)
 
     def _tell_late(self, wanted: _Wanted) -> None:
-        if wanted.answer.done():
+        if wanted.taken.done():
             return
         wanted.late = True
         self._late += 1
         why = f": {self._trouble}" if self._waiting else ""
-        wanted.answer.set_exception(StoreBusy(f"not committed within {PATIENCE} s{why}"))
+        wanted.taken.set_exception(StoreBusy(f"not committed within {PATIENCE} s{why}"))
 
     # ---- and late
 
@@ -140,12 +145,12 @@ class Keeper:
         if error is None and not isinstance(born := asked.result(), Duplicate):
             self._admit(born)
         self._part_with(wanted, recovered=wanted.late and error is None)
-        if wanted.answer.done():
+        if wanted.taken.done():
             return  # it is late, or its client has gone
         if error is None:
-            wanted.answer.set_result(asked.result())
+            wanted.taken.set_result((wanted.webhook, wanted.routed, asked.result()))
         else:
-            wanted.answer.set_exception(_as_store_error(error))
+            wanted.taken.set_exception(_as_store_error(error))
         self._forget_answered()
 
     def _strip(self, wanted: _Wanted, error: BaseException) -> None:

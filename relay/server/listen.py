@@ -4,15 +4,16 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import cast
 
 from aiohttp import hdrs, web
 
 from relay.errors import Misconfigured
 from relay.server.door import Door
 from relay.server.limits import Limits
-from relay.server.protocol import Protocol, Runner
+from relay.server.protocol import Handler, Protocol, Said, runner_of
 from relay.server.reason import reason
 from relay.signals import Emit
 
@@ -33,7 +34,7 @@ def bind(address: tuple[str, int], *, flag: str) -> socket.socket:
 
 
 async def listen(
-    app: web.Application,
+    serves: web.Application | Handler,
     on: socket.socket,
     *,
     limits: Limits,
@@ -42,18 +43,28 @@ async def listen(
     emit: Emit,
     tls: ssl.SSLContext | None = None,
 ) -> "Listener":
-    """Serve `app` on a listening socket, which is the listener's from now on.
+    """Answer on a listening socket, which is the listener's from now on.
 
     `drain` and `grace`: seconds, see `Listener.close`.
     """
     leaving = asyncio.Event()
     door = Door(on, limits=limits, tls=tls, emit=emit)
-    app.on_response_prepare.append(partial(_see_off, leaving, door))
-    runner = Runner(app, limits=limits, grace=grace, gone=door.forget)
+    if isinstance(serves, web.Application):
+        serves.on_response_prepare.append(_leave_out_software)
+
+    def see_off(protocol: Protocol, said: Said) -> None:
+        if said.status < 300:
+            door.thank(protocol)
+        if leaving.is_set():
+            said.force_close()
+
+    runner = runner_of(serves, limits=limits, grace=grace, gone=door.forget, see_off=see_off)
     await runner.setup()
+    server = runner.server
+    assert server is not None  # noqa: S101  it is set up
     address: tuple[str, int] = on.getsockname()[:2]
     on.listen(BACKLOG)  # one that was passed may have a shorter queue
-    door.open(runner.protocol)
+    door.open(cast(Callable[[], Protocol], server))
     return Listener(address=address, door=door, runner=runner, leaving=leaving, drain=drain)
 
 
@@ -63,7 +74,7 @@ class Listener:
 
     address: tuple[str, int]
     door: Door
-    runner: web.AppRunner
+    runner: web.BaseRunner
     leaving: asyncio.Event
     drain: float
 
@@ -84,10 +95,5 @@ class Listener:
         await self.runner.cleanup()
 
 
-async def _see_off(leaving: asyncio.Event, door: Door, request: web.Request, response: web.StreamResponse) -> None:
-    if response.status < 300 and isinstance(request.protocol, Protocol):
-        door.thank(request.protocol)
-    response.headers.pop(hdrs.SERVER, None)  # which software this is, and of what version
-    if leaving.is_set():
-        response.force_close()
-        response.headers[hdrs.CONNECTION] = "close"
+async def _leave_out_software(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop(hdrs.SERVER, None)  # which one this is, and of what version

@@ -1,63 +1,86 @@
 """One connection's bytes -> requests, within our limits and with our manners; aiohttp's are for a friendly network."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from aiohttp import web
 
 from relay.errors import Misconfigured
+from relay.server.answer import Answer
 from relay.server.limits import Limits
 
 MAX_HEAD = 16 * 1024  # bytes of a request line and headers that are not complete yet
 
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
+Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[Answer]]
+"""Any request -> what is said to it: no router, no middlewares, no signals."""
 
-class Runner(web.AppRunner):
-    """Serves with our protocol in the place of aiohttp's; `gone` is told of each connection that has ended."""
+Said: TypeAlias = web.StreamResponse | Answer
 
-    def __init__(
-        self, app: web.Application, *, limits: Limits, grace: float, gone: Callable[["Protocol"], None]
-    ) -> None:
-        super().__init__(
-            app,
-            access_log=None,
-            shutdown_timeout=grace,
-            keepalive_timeout=limits.idle,
-            lingering_time=limits.lingering,
-            auto_decompress=False,  # a body is kept as it came
-            max_line_size=4096,
-            max_field_size=8190,
-            max_headers=64,
-        )
-        self._gone = gone
 
-    def protocol(self) -> "Protocol":
-        """For one more connection."""
-        assert self.server  # noqa: S101  it is set up
-        made = self.server()
-        assert isinstance(made, Protocol)  # noqa: S101  see below
-        return made
+def runner_of(
+    serves: web.Application | Handler,
+    *,
+    limits: Limits,
+    grace: float,
+    gone: Callable[["Protocol"], None],
+    see_off: Callable[["Protocol", Said], None],
+) -> web.BaseRunner:
+    """Serves with our protocol in the place of aiohttp's.
+
+    `see_off` is told of each answer before it is sent, `gone` of each connection that has ended.
+    """
+    make = partial(
+        _Server,
+        gone=gone,
+        see_off=see_off,
+        access_log=None,
+        keepalive_timeout=limits.idle,
+        lingering_time=limits.lingering,
+        auto_decompress=False,  # a body is kept as it came
+        max_line_size=4096,
+        max_field_size=8190,
+        max_headers=64,
+    )
+    if isinstance(serves, web.Application):
+        return _AppRunner(serves, make, grace)
+    return web.ServerRunner(make(serves), shutdown_timeout=grace)
+
+
+class _AppRunner(web.AppRunner):
+    def __init__(self, app: web.Application, make: Callable[..., web.Server], grace: float) -> None:
+        super().__init__(app, shutdown_timeout=grace)
+        self._make = make
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        server = _Server(made.request_handler, request_factory=made.request_factory, **self._kwargs)
-        server.gone = self._gone
-        try:
-            server()  # the first protocol would be the first to object to a limit, at the first connection
-        except TypeError as error:
-            raise Misconfigured(
-                f"this version of aiohttp does not take the relay's limits ({error}): install the pinned one"
-            ) from None
-        return server
+        return self._make(made.request_handler, request_factory=made.request_factory)
 
 
 class _Server(web.Server):
     """Makes protocols with all our limits; aiohttp drops them all, with a mere warning, if it does not know one."""
 
-    gone: Callable[["Protocol"], None]
+    def __init__(
+        self,
+        handler: Any,
+        *,
+        gone: Callable[["Protocol"], None],
+        see_off: Callable[["Protocol", Said], None],
+        **more: Any,
+    ) -> None:
+        super().__init__(handler, **more)
+        self.gone = gone
+        self.see_off = see_off
+        try:
+            self()  # the first protocol would be the first to object to a limit, at the first connection
+        except TypeError as error:
+            raise Misconfigured(
+                f"this version of aiohttp does not take the relay's limits ({error}): install the pinned one"
+            ) from None
 
     def __call__(self) -> "Protocol":
         return Protocol(self, loop=self._loop, **self._kwargs)
@@ -74,10 +97,11 @@ class Protocol(web.RequestHandler):
     aiohttp would repeat the line it could not read, which may have a token in it.
     """
 
-    __slots__ = ("_head", "_wire")
+    __slots__ = ("_head", "_see_off", "_wire")
 
-    def __init__(self, manager: web.Server, **more: Any) -> None:
+    def __init__(self, manager: _Server, **more: Any) -> None:
         super().__init__(manager, **more)
+        self._see_off = manager.see_off
         self._head = 0
         self._wire: asyncio.Transport | None = None
 
@@ -108,6 +132,13 @@ class Protocol(web.RequestHandler):
         if self._head > MAX_HEAD and self.transport:
             self.transport.write(_TOO_LONG)
             self.force_close()
+
+    def finish_response(
+        self, request: web.BaseRequest, resp: Said, start_time: float | None
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
+        """Send it."""
+        self._see_off(self, resp)
+        return super().finish_response(request, cast(web.StreamResponse, resp), start_time)
 
     def handle_error(
         self,

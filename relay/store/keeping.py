@@ -19,9 +19,7 @@ Kept: TypeAlias = list[Delivery] | Duplicate
 
 _WEBHOOKS = "webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum)"
 _EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum)"
-_DELIVERIES = (
-    "deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
-)
+_DELIVERIES = "deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
 
 
 class Asked(NamedTuple):

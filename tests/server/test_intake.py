@@ -186,7 +186,7 @@ async def test_what_has_no_path_is_not_found_in_the_same_words(asked: bytes, sce
         writer.write(asked + b" HTTP/1.1\r\nHost: relay\r\n\r\n")
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 404 ")
-        assert await reader.readexactly(22) == b'{"error": "not found"}'
+        assert await reader.readexactly(21) == b'{"error":"not found"}'
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])

@@ -1,0 +1,66 @@
+"""What the public listener says: a status and a small JSON document, sent in one piece."""
+
+from collections.abc import Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from time import time
+from types import MappingProxyType
+
+import orjson
+from aiohttp import HttpVersion10, web
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class Answer:
+    """All that aiohttp's protocol asks of a response: `prepare`, `write_eof`, `keep_alive`, `force_close`, `status`.
+
+    Its own has cookies, compression, chunks and the name of the software, which nobody asks of a relay; to be able to
+    do all that takes more time than to decode a webhook.
+    """
+
+    __slots__ = ("_document", "_headers", "_last", "keep_alive", "status")
+
+    def __init__(self, document: object, *, status: int = 200, headers: Mapping[str, str] = _NONE) -> None:
+        self.status = status
+        self.keep_alive = False  # until it is sent
+        self._document = document
+        self._headers = headers
+        self._last = False
+
+    def force_close(self) -> None:
+        """Say that no other request is answered on this connection."""
+        self._last = True
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Send all of it. ConnectionResetError if there is nobody any more."""
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        self.keep_alive = request.keep_alive and not self._last
+        body = orjson.dumps(self._document)
+        head = (
+            f"{_status_line(self.status)}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            f"Date: {_date(int(time()))}\r\n"
+        )
+        if self._headers:
+            head += "".join(f"{name}: {value}\r\n" for name, value in self._headers.items())
+        if not self.keep_alive:
+            head += "Connection: close\r\n"
+        elif request.version == HttpVersion10:
+            head += "Connection: keep-alive\r\n"
+        transport.write(b"%s\r\n%s" % (head.encode("ascii"), b"" if request.method == "HEAD" else body))
+
+    async def write_eof(self) -> None:
+        """Sent already."""
+
+
+@lru_cache(maxsize=16)
+def _status_line(status: int) -> str:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
