@@ -181,8 +181,10 @@ async def test_what_is_kept_while_it_is_asked_for_once_more_is_told_once(tmp_pat
     door = Door(connection)
     with memory.place() as place:
         place.take(1)
+        taken: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        keeper.keep(webhook(), [routed(1, to())], None, place, taken)
         with pytest.raises(StoreBusy):
-            await keeper.keep(webhook(), [routed(1, to())], None, place)
+            await taken
     door.open()  # and the facts' gate is shut: it is on disk, and the writer does not get to say so
     await until(lambda: any(isinstance(each, Committed) for each in facts.signals))
     stop = asyncio.create_task(keeper.stop(timedelta(seconds=5)))
