@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from relay.errors import StoreBusy
-from relay.server.keeper import Keeper
+from relay.server.keeper import Keeper, Taken
 from relay.server.limits import Limits
 from relay.server.memory import BESIDES, PER_EVENT, Memory
 from relay.signals import Committed, Kept, Noticed
