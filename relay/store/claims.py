@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 import apsw
+import orjson
 
 from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
 from relay.store.checksum import is_damaged
 from relay.store.contract import Due
-from relay.store.query import rows
+from relay.store.query import Row, at_once, rows
 from relay.store.times import from_ms, to_ms
 
 _NAMES = {Delivered: "delivered", RetryAt: "retry", Dead: "dead"}
@@ -16,49 +18,61 @@ _NAMES = {Delivered: "delivered", RetryAt: "retry", Dead: "dead"}
 
 def claim(cursor: apsw.Cursor, target: str, limit: int, max_bytes: int, now: int, until: int) -> list[Delivery]:
     """The longest due of `target`, leased until `until`; see `contract.Store.claim`."""
-    waiting = (
-        "select event, target, due_at from deliveries where state = 'pending' and claimed = {claimed}"
-        " and target = :target and due_at <= :now order by due_at limit :limit"
-    )
-    found = rows(
-        cursor,
-        # two ranges of one index: those that wait, and those whose lease ran out
-        f"select * from ({waiting.format(claimed=0)}) union all select * from ({waiting.format(claimed=1)})"
-        " order by due_at, event limit :limit",
-        {"target": target, "now": now, "limit": limit},
-    )
     claimed: list[Delivery] = []
+    looked_at: list[Row] = []
     size = 0
-    for seq, _target, _due_at in found:
+    for row in cursor.execute(_DUE, {"target": target, "now": now, "limit": limit}):
+        looked_at.append((row[0], target, until))
         try:
-            delivery = _claimed(cursor, seq, target, until)
-        except (LookupError, ValueError, TypeError):
-            continue  # a row that the disk has changed must not stop the rest; `relay verify` finds it
+            delivery = _claimed(target, *row)
+        except (ValueError, TypeError):
+            continue  # a row that the disk has changed must not hold up the rest; `relay verify` finds it
         claimed.append(delivery)
         size += len(delivery.payload)
         if size >= max_bytes:
             break
+    at_once(cursor, _CLAIM, looked_at)
     return claimed
 
 
-def _claimed(cursor: apsw.Cursor, seq: int, target: str, until: int) -> Delivery:
-    attempt, base, replays, pending_since = rows(
-        cursor,
-        "update deliveries set claimed = 1, attempt = attempt + 1, due_at = ? where event = ? and target = ?"
-        " returning attempt, base, replays, pending_since",
-        (until, seq, target),
-    )[0]
-    event_id, received_at, payload, checksum = rows(
-        cursor,
-        "select coalesce(cast(id as blob), x''), received_at, payload, checksum from events where seq = ?",
-        (seq,),
-    )[0]
+_WAITING = (
+    "select * from (select event, attempt, base, replays, pending_since, due_at from deliveries"
+    " where state = 'pending' and claimed = {claimed} and target = :target and due_at <= :now"
+    " order by due_at limit :limit)"
+)
+_DUE = (
+    "select d.event, d.attempt, d.base, d.replays, d.pending_since, coalesce(cast(e.id as blob), x''), e.received_at,"
+    " e.payload, e.checksum from"
+    # two ranges of one index: those that wait, and those whose lease ran out
+    f" ({_WAITING.format(claimed=0)} union all {_WAITING.format(claimed=1)} order by due_at, event limit :limit) d"
+    " join events e on e.seq = d.event order by d.due_at, d.event"
+)
+_CLAIM = (
+    "with claimed (event, target, until) as (values {values})"
+    " update deliveries set claimed = 1, attempt = attempt + 1, due_at = claimed.until from claimed"
+    " where deliveries.event = claimed.event and deliveries.target = claimed.target"
+)
+
+
+def _claimed(
+    target: str,
+    seq: int,
+    attempt: int,
+    base: int,
+    replays: int,
+    pending_since: int,
+    event_id: bytes,
+    received_at: int,
+    payload: object,
+    checksum: bytes | None,
+) -> Delivery:
+    """One attempt more than there were."""
     return Delivery(
         seq=seq,
         event_id=event_id.decode(errors="replace"),
         target=target,
-        attempt=attempt,
-        policy_attempt=attempt - base,
+        attempt=attempt + 1,
+        policy_attempt=attempt + 1 - base,
         received_at=from_ms(received_at),
         pending_since=from_ms(pending_since),
         payload=payload if isinstance(payload, bytes) else b"",
@@ -67,35 +81,78 @@ def _claimed(cursor: apsw.Cursor, seq: int, target: str, until: int) -> Delivery
     )
 
 
-def settle(cursor: apsw.Cursor, delivery: Delivery, outcome: Outcome, verdict: Verdict, now: int) -> bool:
+class Settled(NamedTuple):
+    """The arguments of `contract.Store.settle`; `now` in milliseconds."""
+
+    delivery: Delivery
+    outcome: Outcome
+    verdict: Verdict
+    now: int
+
+
+def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
     """False if the attempt number is not the present one; the attempt itself is recorded all the same."""
+    keys = _ours(cursor, settled)
+    at_once(cursor, _SETTLE, [_standing(*settled[position]) for position in keys])
+    at_once(cursor, _RECORD, [_attempt(*each) for each in settled])
+    for position, key in keys.items():
+        delivery, _outcome, verdict, now = settled[position]
+        if key is not None and not isinstance(verdict, RetryAt):
+            _unblock(cursor, delivery.target, key, now)
+    return [position in keys for position in range(len(settled))]
+
+
+_OURS = (
+    "with settled (position, event, target, attempt) as (values {values})"
+    " select json_group_array(json_array(position, key)) from settled join deliveries using (event, target)"
+    " where deliveries.attempt = settled.attempt and state = 'pending' and claimed = 1"
+)
+_SETTLE = (
+    "with settled (event, target, state, due_at, why, settled_at, overlooked) as (values {values})"
+    " update deliveries set state = settled.state, claimed = 0, due_at = settled.due_at, why = settled.why,"
+    " settled_at = settled.settled_at, base = base + settled.overlooked from settled"
+    " where deliveries.event = settled.event and deliveries.target = settled.target"
+)
+_RECORD = (
+    "insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)"
+    " values {values} on conflict do nothing"
+)
+
+
+def _ours(cursor: apsw.Cursor, settled: Sequence[Settled]) -> dict[int, str | None]:
+    """Positions of the deliveries that are claimed with this attempt, and their keys."""
+    asked = [
+        (position, delivery.seq, delivery.target, delivery.attempt) for position, (delivery, *_) in enumerate(settled)
+    ]
+    ours: dict[int, str | None] = {}
+    taken: set[tuple[int, str]] = set()
+    for (found,) in at_once(cursor, _OURS, asked):
+        for position, key in sorted(orjson.loads(found)):
+            name = settled[position].delivery.seq, settled[position].delivery.target
+            if name not in taken:  # told twice in one batch, it counts once
+                taken.add(name)
+                ours[position] = key
+    return ours
+
+
+def _standing(delivery: Delivery, _outcome: Outcome, verdict: Verdict, now: int) -> Row:
     state, due_at, why = _stands(verdict)
-    settled_at = None if due_at is not None else now
     overlooked = isinstance(verdict, RetryAt) and not verdict.counted
-    ours = rows(
-        cursor,
-        "update deliveries set state = ?, claimed = 0, due_at = ?, why = ?, settled_at = ?, base = base + ?"
-        " where event = ? and target = ? and attempt = ? and state = 'pending' and claimed = 1 returning key",
-        (state, due_at, why, settled_at, overlooked, delivery.seq, delivery.target, delivery.attempt),
+    return delivery.seq, delivery.target, state, due_at, why, None if due_at is not None else now, overlooked
+
+
+def _attempt(delivery: Delivery, outcome: Outcome, verdict: Verdict, _now: int) -> Row:
+    return (
+        delivery.seq,
+        delivery.target,
+        delivery.attempt,
+        to_ms(outcome.started_at),
+        outcome.took // timedelta(microseconds=1),
+        _NAMES[type(verdict)],
+        outcome.reason,
+        outcome.status,
+        outcome.detail,
     )
-    cursor.execute(
-        "insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
-        (
-            delivery.seq,
-            delivery.target,
-            delivery.attempt,
-            to_ms(outcome.started_at),
-            outcome.took // timedelta(microseconds=1),
-            _NAMES[type(verdict)],
-            outcome.reason,
-            outcome.status,
-            outcome.detail,
-        ),
-    )
-    if ours and ours[0][0] is not None and state != State.PENDING:
-        _unblock(cursor, delivery.target, ours[0][0], now)
-    return bool(ours)
 
 
 def _stands(verdict: Verdict) -> tuple[State, int | None, str]:

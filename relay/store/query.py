@@ -9,7 +9,7 @@ import apsw
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-MOST_ROWS = 64  # that one statement inserts
+MOST_ROWS = 64  # of one statement
 
 
 class Run(Protocol):
@@ -26,18 +26,27 @@ def rows(cursor: apsw.Cursor, sql: str, values: Sequence[Any] | Mapping[str, Any
 
 
 def insert(cursor: apsw.Cursor, into: str, given: Sequence[Row]) -> None:
-    """`into` names the table and the columns of each row.
+    """`into` names the table and the columns of each row."""
+    at_once(cursor, f"insert into {into} values {{values}}", given)
 
-    Many rows a statement: for each one the interpreter's lock goes to the event loop, which is slow to give it back.
+
+def at_once(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> list[Row]:
+    """What `sql` returns, in which `{values}` stands for the given rows: `(?, ?), (?, ?)`.
+
+    Many rows a statement, and statements that return few: at every step of one the interpreter's lock goes to the
+    event loop, which may keep it for a while.
     """
+    found: list[Row] = []
     done = 0
     while left := len(given) - done:
         size = min(MOST_ROWS, 1 << left.bit_length() - 1)  # a power of two: SQLite keeps the few there are prepared
-        cursor.execute(_insertion(into, size), [value for row in given[done : done + size] for value in row])
+        part = given[done : done + size]
+        found += cursor.execute(_filled(sql, len(part[0]), size), [value for row in part for value in row])
         done += size
+    return found
 
 
 @cache
-def _insertion(into: str, size: int) -> str:
-    marks = ", ".join("?" for _ in into.split(","))
-    return f"insert into {into} values {', '.join([f'({marks})'] * size)}"
+def _filled(sql: str, width: int, size: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return sql.format(values=", ".join([row] * size))

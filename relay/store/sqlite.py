@@ -156,7 +156,8 @@ class SqliteStore:
     async def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> bool:
         if self._space and self._space.level <= Level.LOW:
             outcome = replace(outcome, detail="")
-        return await self._writer.submit(lambda cursor: claims.settle(cursor, delivery, outcome, verdict, to_ms(now)))
+        settled = claims.Settled(delivery, outcome, verdict, to_ms(now))
+        return await self._writer.submit_one_of_many(claims.settle_all, settled)
 
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> None:
         keys = [(to_ms(now), d.seq, d.target, d.attempt) for d in deliveries]
@@ -287,6 +288,7 @@ def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
         connection.pragma("synchronous", "full")
         connection.pragma("wal_autocheckpoint", 0)  # the Writer checkpoints
         connection.pragma("foreign_keys", "on")
+        connection.pragma("temp_store", "memory")  # what undoes a statement would else go to a file in /tmp, if it may
         connection.pragma("query_only", read_only)
     except apsw.NotADBError:
         raise StoreUnsafe(

@@ -4,11 +4,11 @@ One relay owns its store alone, but a machine that was suspended wakes up with a
 Time is passed, nothing sleeps.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import apsw
 import pytest
@@ -25,17 +25,19 @@ from tests.store.conftest import MINUTE, NOON, OK, open_sqlite, routed, to, webh
 DELIVERIES, AT_A_TIME = scaled(2_000), 40
 ENDS = {Delivered: State.DELIVERED, Dead: State.DEAD}
 
-settle = claims.settle
+settle_all = claims.settle_all
 
 
-def settle_for_anybody(cursor: apsw.Cursor, delivery: Delivery, *rest: Any) -> bool:
+def settle_for_anybody(cursor: apsw.Cursor, settled: Sequence[claims.Settled]) -> list[bool]:
     """Sabotaged: the number of the attempt is not asked for."""
-    [(attempt,)] = rows(
-        cursor,
-        "select attempt from deliveries where event = ? and target = ?",
-        (delivery.seq, delivery.target),
-    )
-    return settle(cursor, replace(delivery, attempt=attempt), *rest)
+    return settle_all(cursor, [each._replace(delivery=at_present(cursor, each.delivery)) for each in settled])
+
+
+def at_present(cursor: apsw.Cursor, delivery: Delivery) -> Delivery:
+    """As if it were the present owner's."""
+    sql = "select attempt from deliveries where event = ? and target = ?"
+    [(attempt,)] = rows(cursor, sql, (delivery.seq, delivery.target))
+    return replace(delivery, attempt=attempt)
 
 
 @dataclass(slots=True, repr=False)
@@ -119,7 +121,7 @@ async def test_a_stale_owner_settles_nothing(tmp_path: Path, report: Report) -> 
 async def test_a_store_that_lets_anybody_settle_is_found_guilty(
     tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "settle", settle_for_anybody)
+    monkeypatch.setattr(claims, "settle_all", settle_for_anybody)
     seen = await campaign(tmp_path)
     report("stale owner, sabotaged", f"settle_for_anybody: {seen}")
     assert seen.usurped

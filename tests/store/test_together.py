@@ -1,0 +1,159 @@
+"""What is written together is the same as what is written one by one: the same answers, the same rows."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import apsw
+import pytest
+
+from relay.model import Dead, Delivered, Delivery, RetryAt, Routed, Verdict, Webhook
+from relay.store.contract import Duplicate
+from relay.store.query import at_once
+from relay.store.sqlite import SqliteStore
+from tests.store.conftest import MINUTE, NOON, OK, claim, routed, to, webhook
+
+Asked = tuple[Webhook, list[Routed], timedelta | None]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    opened = SqliteStore.open(tmp_path / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None)
+    yield opened
+    await opened.close()
+
+
+def many(chance: random.Random, number: int) -> list[Asked]:
+    """Webhooks of every kind: without events and with several, ordered ones, repeats, one id twice, unparsed ones."""
+    asked: list[Asked] = []
+    for at in range(number):
+        events = [
+            routed(100 * at + n, *chance.choice(OWED), lead=chance.randrange(3)) for n in range(chance.randrange(4))
+        ]
+        window = chance.choice([None, None, MINUTE])
+        one = replace(
+            webhook(at, unparsed=None if events else "odd"), body=b"leads[add][0][id]=%d" % chance.randrange(9)
+        )
+        asked.append((one, events, window))
+        if chance.random() < 0.1:
+            earlier, _, within = chance.choice(asked)
+            again = [routed(100 * at + 50 + n, *chance.choice(OWED)) for n in range(chance.randrange(2))]
+            asked.append((replace(earlier, unparsed=None), again, within))
+    return asked
+
+
+LEASE = timedelta(seconds=30)
+OWED = [(), (to(),), (to(lease=LEASE), to("dwh")), (to(key="lead-7", lease=LEASE),), (to("dwh", lease=LEASE),)]
+
+
+async def keep(store: SqliteStore, asked: Sequence[Asked], *, together: bool) -> list[list[Delivery] | Duplicate]:
+    if together:
+        return await asyncio.gather(*(store.keep(*each, window=window) for *each, window in asked))
+    return [await store.keep(one, events, window=window) for one, events, window in asked]
+
+
+async def everything(store: SqliteStore) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table that is kept and settled."""
+    tables = ("webhooks", "events", "deliveries", "attempts")
+    return {
+        table: await store._writer.submit(lambda c, t=table: list(c.execute(f"select * from {t}"))) for table in tables
+    }
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_webhooks_of_every_kind_are_kept_together_as_they_are_one_by_one(seed: int, tmp_path: Path) -> None:
+    asked = many(random.Random(seed), 150)
+    ends = []
+    for together in (True, False):
+        (folder := tmp_path / str(together)).mkdir()
+        store = SqliteStore.open(folder / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None)
+        ends.append((await keep(store, asked, together=together), await everything(store)))
+        await store.close()
+    (kept, rows), (kept_by_one, rows_by_one) = ends
+    assert kept == kept_by_one
+    assert rows == rows_by_one
+    assert any(isinstance(each, Duplicate) for each in kept)
+    assert len(rows["events"]) > 100
+
+
+VERDICTS: list[Verdict] = [Delivered(), Dead("no"), RetryAt(NOON + MINUTE), RetryAt(NOON + MINUTE, counted=False)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_attempts_are_settled_together_as_they_are_one_by_one(seed: int, tmp_path: Path) -> None:
+    ends = []
+    for together in (True, False):
+        chance = random.Random(seed)
+        (folder := tmp_path / str(together)).mkdir()
+        store = SqliteStore.open(folder / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None)
+        for number in range(90):
+            key = chance.choice([None, f"lead-{number % 7}"])
+            await store.keep(webhook(number), [routed(number, to(key=key), to("dwh"))])
+        claimed = [*await claim(store, limit=80), *await claim(store, "dwh", limit=80)]
+        stale = [replace(each, attempt=each.attempt + 1) for each in chance.sample(claimed, 20)]
+        told = [(each, chance.choice(VERDICTS)) for each in (*claimed, *stale)]
+        chance.shuffle(told)
+        outcome = replace(OK, started_at=NOON)
+        settle = [store.settle(each, outcome, verdict, now=NOON + MINUTE) for each, verdict in told]
+        settled = await asyncio.gather(*settle) if together else [await each for each in settle]
+        assert settled.count(False) == len(stale)
+        ends.append((settled, await everything(store), await claim(store, limit=80, now=NOON + MINUTE)))
+        await store.close()
+    assert ends[0] == ends[1]
+
+
+async def test_an_attempt_that_is_told_twice_in_one_batch_counts_once(store: SqliteStore) -> None:
+    await store.keep(webhook(), [routed(1, to())])
+    [delivery] = await claim(store)
+    settled = await asyncio.gather(
+        store.settle(delivery, OK, Delivered(), now=NOON), store.settle(delivery, OK, Dead("no"), now=NOON)
+    )
+    assert settled == [True, False]
+    rows = await everything(store)
+    assert [row[3] for row in rows["deliveries"]] == ["delivered"]
+    assert len(rows["attempts"]) == 1
+
+
+async def test_nothing_passes_a_write_that_is_submitted_alone(store: SqliteStore) -> None:
+    first = store.keep(webhook(1), [routed(1, to())])
+    count = store._writer.submit(lambda cursor: cursor.execute("select count(*) from webhooks").get)
+    second = store.keep(webhook(2), [routed(2, to())])
+    after = store._writer.submit(lambda cursor: cursor.execute("select count(*) from webhooks").get)
+    assert await asyncio.gather(first, count, second, after) == [[], 1, [], 2]
+
+
+async def test_what_one_turn_of_the_loop_asks_for_is_one_commit(tmp_path: Path) -> None:
+    commits: list[object] = []
+    store = SqliteStore.open(tmp_path / "relay.db", now=NOON, emit=commits.append, failed=lambda: None)
+    await asyncio.gather(*(store.keep(webhook(n), [routed(n, to())]) for n in range(200)))
+    await store.close()
+    assert len(commits) == 1
+
+
+async def test_a_row_that_cannot_be_read_does_not_hold_up_the_rest(store: SqliteStore) -> None:
+    for number in range(1, 5):
+        await store.keep(webhook(number), [routed(number, to())])
+    await store._writer.submit(
+        lambda cursor: cursor.execute("update deliveries set pending_since = x'00' where event in (1, 2)")
+    )
+    assert [each.seq for each in await claim(store, limit=2)] == []
+    assert [each.seq for each in await claim(store, limit=2)] == [3, 4]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 63, 64, 65, 200])
+def test_rows_are_given_at_once_in_their_order_and_none_is_left_out(number: int) -> None:
+    connection = apsw.Connection(":memory:")
+    cursor = connection.cursor()
+    cursor.execute("create table t (a, b)")
+    given = [(each, str(each)) for each in range(number)]
+    at_once(cursor, "insert into t values {values}", given)
+    assert list(cursor.execute("select a, b from t order by rowid")) == given
+
+
+async def test_no_statement_needs_a_file_to_be_undone(store: SqliteStore) -> None:
+    """A file system that is full or read-only beside the store must not stop it."""
+    setting = await store._writer.submit(lambda cursor: cursor.execute("pragma temp_store").get)
+    assert setting == 2  # memory
