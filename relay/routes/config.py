@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 
 from relay.errors import Problem, RoutesInvalid
@@ -48,7 +49,7 @@ class RouteTest:
     column: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """A routes file that can be used. All of it is frozen; a reload makes another."""
 
@@ -60,6 +61,11 @@ class Config:
     tests: tuple[RouteTest, ...]
     matcher: Matcher = field(repr=False)
     document: Document = field(repr=False)
+
+    @cached_property
+    def most_tokens(self) -> int:
+        """Of a source."""
+        return max(len(source.tokens) for source in self.sources.values())
 
     def url_as_written(self, target: str) -> str:
         """The target's URL with every `${…}` unresolved but for a default in force: safe to print."""

@@ -234,8 +234,7 @@ def _authorized(config: Config, name: str, token: str) -> Source:
     Known or not, and however many tokens it has, this takes the same time: as many are compared for every source.
     """
     source = config.sources.get(name, _NO_SUCH_SOURCE)
-    most = max(len(each.tokens) for each in config.sources.values())
-    right = [secret.matches(token) for secret in islice(chain(source.tokens, repeat(_NOT_A_TOKEN)), most)]
+    right = [secret.matches(token) for secret in islice(chain(source.tokens, repeat(_NOT_A_TOKEN)), config.most_tokens)]
     if source is _NO_SUCH_SOURCE or not any(right):
         raise _Refuse(404, Refusal.UNAUTHORIZED, "no such source, or a wrong token")
     return source

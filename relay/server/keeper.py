@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import TypeAlias
 
@@ -126,11 +127,11 @@ class Keeper:
     # ---- and late
 
     def _ask(self, wanted: _Wanted) -> Future[Answer]:
-        asked, bare = self._store.keep(wanted.webhook, wanted.routed, window=wanted.window), wanted.bare
-        asked.add_done_callback(lambda _: self._hear(wanted, asked, bare))  # also if its client has gone meanwhile
+        asked = self._store.keep(wanted.webhook, wanted.routed, window=wanted.window)
+        asked.add_done_callback(partial(self._hear, wanted, wanted.bare))  # also if its client has gone meanwhile
         return asked
 
-    def _hear(self, wanted: _Wanted, asked: Future[Answer], bare: bool) -> None:
+    def _hear(self, wanted: _Wanted, bare: bool, asked: Future[Answer]) -> None:
         error = asked.exception()
         if wanted.settled:
             return

@@ -49,8 +49,9 @@ class Place:
 
     def take(self, size: int) -> None:
         """So many bytes more; raises Full."""
-        self._memory.take(size, large=self.taken + size > LARGE)
-        self.taken += size
+        taken = self.taken + size
+        self._memory.take(size, large=taken > LARGE)
+        self.taken = taken
 
     def hold(self) -> None:
         """It is needed until as many `let_go`."""
