@@ -82,12 +82,12 @@ def alone(tree: Tree, position: int) -> Tree:
 def dump(event: Event) -> bytes:
     """The JSON of an event, as event.schema.json describes it; the time to the millisecond."""
     at = event.received_at.astimezone(UTC)
-    second = orjson.dumps(at)[1:20].decode()  # in half of isoformat's time
+    time = orjson.dumps(at).decode()[1:]  # as isoformat writes it, in a third of the time
     return orjson.dumps(
         {
             "id": event.id,
             "type": event.type,
-            "timestamp": f"{second}.{at.microsecond // 1000:03}Z",
+            "timestamp": f"{time[:23]}Z" if at.microsecond else f"{time[:19]}.000Z",
             "source": event.source,
             "account": event.account,
             "entity": event.entity,

@@ -166,10 +166,10 @@ def _unescaped(raw: bytes) -> bytes:
 @lru_cache(maxsize=len(CHARSETS))
 def _splitter(charset: str) -> Callable[[str], tuple[tuple[str, ...], str]]:
     """`_split` for one charset; keys repeat from webhook to webhook, and splitting them is half of the work."""
-    return lru_cache(maxsize=2048)(partial(_split, charset=charset))
+    return lru_cache(maxsize=2048)(partial(_split, charset))
 
 
-def _split(raw: str, *, charset: str) -> tuple[tuple[str, ...], str]:
+def _split(charset: str, raw: str) -> tuple[tuple[str, ...], str]:
     """leads[add][0][id] -> (("leads", "add", "0"), "id"); `raw` has a character a byte."""
     key = _text(raw.encode("latin-1"), charset)
     if (size := len(key.encode())) > MAX_KEY:
