@@ -10,6 +10,6 @@ T = TypeVar("T")
 def frozen(cls: type[T]) -> type[T]:
     """For values made by the thousand: mypy refuses to change one, Python would not.
 
-    Python's own `frozen=True` sets each field through a call: three times as slow, 5 µs of a webhook's 50.
+    Python's own `frozen=True` sets each field through a call: three times as slow, 4 µs of a webhook's 50.
     """
     return dataclass(slots=True, kw_only=True, unsafe_hash=True)(cls)
