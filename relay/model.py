@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from relay.frozen import frozen
+
 Json: TypeAlias = Any
 """What `json.loads` may return; mypy has no exact name for it that callers could use without casts."""
 
@@ -50,7 +52,7 @@ def signing_key(secret: str) -> bytes:
 # ---- what arrives
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Webhook:
     """One request of amoCRM's, as it came. `unparsed` is the reason why no events were made of it.
 
@@ -67,7 +69,7 @@ class Webhook:
     damaged: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Event:
     """One normalized fact out of a webhook; what `amocrm/event.schema.json` describes."""
 
@@ -113,8 +115,10 @@ class Source:
 
     def stranger(self, account: Mapping[str, Json]) -> str | None:
         """None if an account (its id, its subdomain) may send here, else what to say of it."""
+        if not self.accounts:
+            return None
         names = {str(account[key]) for key in ("id", "subdomain") if key in account}
-        if not self.accounts or names & self.accounts:
+        if names & self.accounts:
             return None
         return f"account {' or '.join(sorted(names)) or '(none named)'} is not in accounts of {self.name}"
 
@@ -204,7 +208,7 @@ class State(StrEnum):
     DEAD = "dead"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Owed:
     """One delivery to be kept: the target, and the routes that chose it.
 
@@ -218,7 +222,7 @@ class Owed:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Routed:
     """An event, the JSON that its targets receive, and what is owed to whom."""
 
@@ -227,7 +231,7 @@ class Routed:
     owed: tuple[Owed, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Delivery:
     """One event owed to one target, claimed by us: attempt number `attempt` is ours to make.
 
@@ -267,7 +271,7 @@ class Reason(StrEnum):
     CORRUPT = "corrupt"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Outcome:
     """What one attempt returned. `detail` is for people: an error's text or the start of the answer."""
 

@@ -4,11 +4,11 @@ A stage is given an `Emit` and calls it; it neither counts nor logs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
+from relay.frozen import frozen
 from relay.model import Delivery, Event, Outcome, Verdict, Webhook
 
 
@@ -22,7 +22,7 @@ class Refusal(StrEnum):
     INCOMPLETE = "incomplete"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Kept:
     """A webhook is on disk and its 200 is due; `routes` names, event by event, the routes that took it."""
 
@@ -33,7 +33,7 @@ class Kept:
     took: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Repeated:
     """A webhook was kept before, as `first`, and its 200 is due; nothing more was kept of it."""
 
@@ -42,7 +42,7 @@ class Repeated:
     took: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Refused:
     """A webhook was turned away. `source` is `-` unless the token was right."""
 
@@ -53,21 +53,21 @@ class Refused:
     took: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Evicted:
     """A connection that had brought nothing for `after` was closed, for there were too many."""
 
     after: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Blocked:
     """The event loop came back `late`: nobody was answered and nothing sent meanwhile."""
 
     late: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Attempted:
     """One attempt of one delivery is over. `lag` is arrival to now."""
 
@@ -77,7 +77,7 @@ class Attempted:
     lag: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Committed:
     """The store's writer ended a transaction of `writes` writes."""
 
@@ -85,7 +85,7 @@ class Committed:
     took: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Purged:
     """Webhooks that had been kept long enough are gone: how many, by the ages of `Retention`."""
 
@@ -93,7 +93,7 @@ class Purged:
     took: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class InUse:
     """The names that count from now on: those of the routes file in use."""
 
@@ -102,7 +102,7 @@ class InUse:
     routes: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reloaded:
     """The routes were swapped (`problems` empty) or left as they were."""
 
@@ -111,7 +111,7 @@ class Reloaded:
     parked: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Noticed:
     """Anything else an operator should read, once: the daemon starts, stops, or something is odd."""
 

@@ -12,7 +12,6 @@ under `_conflicts` of its event, or of the first one. A name that is taken gets 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
@@ -21,6 +20,7 @@ from relay.amocrm import widget
 from relay.amocrm.fields import fields, free, is_index, value
 from relay.amocrm.form import CONFLICTS, Tree, bracketed, place
 from relay.errors import Unreadable
+from relay.frozen import frozen
 from relay.model import Event, Json
 
 MAX_ACCOUNT = 2048
@@ -81,12 +81,13 @@ def alone(tree: Tree, position: int) -> Tree:
 
 def dump(event: Event) -> bytes:
     """The JSON of an event, as event.schema.json describes it; the time to the millisecond."""
-    time = event.received_at.astimezone(UTC).isoformat(timespec="milliseconds")
+    at = event.received_at.astimezone(UTC)
+    time = orjson.dumps(at).decode()[1:]  # as isoformat writes it, in a third of the time
     return orjson.dumps(
         {
             "id": event.id,
             "type": event.type,
-            "timestamp": time.removesuffix("+00:00") + "Z",
+            "timestamp": f"{time[:23]}Z" if at.microsecond else f"{time[:19]}.000Z",
             "source": event.source,
             "account": event.account,
             "entity": event.entity,
@@ -110,11 +111,11 @@ def load(payload: bytes) -> Event:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Item:
     """An event to be; `path` is where its fields stood in the body."""
 
-    path: str
+    path: tuple[str, ...]
     entity: str
     action: str
     data: dict[str, Json]
@@ -138,10 +139,11 @@ def _items(tree: Tree) -> tuple[list[_Item], Tree]:
     items = []
     extra: Tree = {}
     if widget.is_call(tree):
-        items.append(_Item("event", *widget.call(tree)))
-    for path, entity, action, node in _candidates(tree):
+        entity, action, data = widget.call(tree)
+        items.append(_Item(path=("event",), entity=entity, action=action, data=data))
+    for path, name, action, node in _candidates(tree):
         if isinstance(node, dict):
-            items.append(_Item(bracketed(path), _entity(entity, node), action, _data(action, node)))
+            items.append(_Item(path=path, entity=_entity(name, node), action=action, data=_data(action, node)))
         else:
             place(extra, path, node)
     return items, extra
@@ -218,12 +220,12 @@ def _keep(data: dict[str, Json], name: str, node: Json) -> None:
 
 def _keep_conflicts(items: list[_Item], conflicts: Mapping[str, list[Json]]) -> None:
     """Under `_conflicts` of the item whose fields they were, else of the first."""
-    owners = {item.path: item.data for item in items}
+    owners = {bracketed(item.path): item.data for item in items}
     shares: dict[str, dict[str, Json]] = {}
     for path, lost in conflicts.items():
         parts = path.split("[", 3)
         prefixes = ("[".join(parts[:depth]) for depth in (3, 2))
-        owner = next((prefix for prefix in prefixes if prefix in owners), items[0].path)
+        owner = next((prefix for prefix in prefixes if prefix in owners), next(iter(owners)))
         shares.setdefault(owner, {})[path] = lost
     for owner, share in shares.items():
         _keep(owners[owner], CONFLICTS, share)

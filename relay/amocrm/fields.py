@@ -9,6 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from relay.amocrm import exact
+from relay.amocrm.exact import MAX_INT
 from relay.model import Json
 
 _NUMBERS = frozenset(
@@ -88,10 +89,10 @@ def _is_numeric(key: str) -> bool:
 
 def _number(text: str) -> int | str:
     """An int where writing it back gives the same text; "007", "-1", "²" and 2^63 stay text."""
-    if not is_index(text) or len(text) > 19 or (text[0] == "0" and text != "0"):
+    if not (text.isdigit() and text.isascii()) or len(text) > 19 or (text[0] == "0" and text != "0"):
         return text
     number = int(text)
-    return number if number <= exact.MAX_INT else text
+    return number if number <= MAX_INT else text
 
 
 def _elements(node: Json) -> list[Json]:

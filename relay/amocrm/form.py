@@ -13,8 +13,8 @@ itself noted there.
 
 import re
 from binascii import a2b_qp, unhexlify
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from itertools import islice
 from typing import TypeAlias
 from urllib.parse import quote_plus
@@ -133,11 +133,11 @@ def _read(body: bytes, content_type: str, charset: str) -> Tree:
 def _read_form(body: bytes, charset: str) -> Tree:
     if body.count(b"&") >= MAX_PAIRS:
         raise Unreadable(f"more than {MAX_PAIRS} fields")
-    grown = _Growing()
+    grown, split = _Growing(), _splitter(charset)
     for pair in body.decode("latin-1").split("&"):  # a character a byte: texts are split and told apart faster
         if pair:
             key, _, value = pair.partition("=")
-            parents, leaf = _split(key, charset)
+            parents, leaf = split(key)
             as_it_is = value.isalnum() and value.isascii()  # most are: numbers and words
             grown.put(parents, leaf, value if as_it_is else _text(value.encode("latin-1"), charset))
     return grown.done()
@@ -163,8 +163,13 @@ def _unescaped(raw: bytes) -> bytes:
     return a2b_qp(raw.replace(b"=", b"%3D").replace(b"%", b"="))
 
 
-@lru_cache(maxsize=2048)  # keys repeat from webhook to webhook; splitting them is half of the work
-def _split(raw: str, charset: str) -> tuple[tuple[str, ...], str]:
+@lru_cache(maxsize=len(CHARSETS))
+def _splitter(charset: str) -> Callable[[str], tuple[tuple[str, ...], str]]:
+    """`_split` for one charset; keys repeat from webhook to webhook, and splitting them is half of the work."""
+    return lru_cache(maxsize=2048)(partial(_split, charset))
+
+
+def _split(charset: str, raw: str) -> tuple[tuple[str, ...], str]:
     """leads[add][0][id] -> (("leads", "add", "0"), "id"); `raw` has a character a byte."""
     key = _text(raw.encode("latin-1"), charset)
     if (size := len(key.encode())) > MAX_KEY:
@@ -187,22 +192,21 @@ def _parts(key: str) -> list[str]:
 class _Growing:
     """A tree while pairs are put into it."""
 
-    __slots__ = ("_branches", "_counted", "_lost", "_tree")
+    __slots__ = ("_branches", "_counted", "_lost", "_node", "_parents", "_tree")
 
     def __init__(self) -> None:
         self._tree: Tree = {}
+        self._parents: tuple[str, ...] | None = ()
+        self._node = self._tree
         self._branches = 0
         self._lost: dict[str, list[Json]] = {}
         self._counted: dict[int, tuple[int, int]] = {}
 
     def put(self, parents: tuple[str, ...], leaf: str, text: str) -> None:
-        node = self._tree
-        for part in parents:
-            child = node.get(part)
-            if type(child) is not dict:  # twice as fast as isinstance, and this is the innermost loop
-                node = self._branch(parents)
-                break
-            node = child
+        if parents != self._parents:  # most stand beside the one before
+            self._node = self._branch(parents)
+            self._parents = None if _NEXT in parents else parents
+        node = self._node
         if leaf == _NEXT:
             leaf = self._next_index(node)
         elif leaf in node:

@@ -60,6 +60,7 @@ class Observer:
     ) -> None:
         self._series = Series(registry)
         self._log = log
+        self._tells_all = log.is_enabled_for(logging.DEBUG)
         self._clock = clock
         self._limiter = Limiter(LINES_PER_SECOND, clock)
         self._reloaded_at(successful=True)  # the relay has not started without routes
@@ -104,7 +105,8 @@ class Observer:
             series.events(source, entity, action, "yes" if routes else "no").inc()
             for route in routes:
                 series.route_matches(route).inc()
-        self._log_kept(signal)
+        if self._tells_all or webhook.unparsed is not None:
+            self._log_kept(signal)
 
     def _log_kept(self, signal: Kept) -> None:
         webhook = signal.webhook

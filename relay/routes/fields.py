@@ -8,7 +8,7 @@ anything else              a field of `data` by name or dotted path; lists are w
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from relay.model import Event, Json
 
@@ -36,14 +36,17 @@ def reader(field: str) -> Callable[[Event], tuple[str, ...]]:
             return lambda event: (event.action,)
         case "account":
             return lambda event: tuple(as_text(event.account[k]) for k in ("id", "subdomain") if k in event.account)
-    return partial(_of_data, field)
+    return _of_data(field)
 
 
-def _of_data(field: str, event: Event) -> tuple[str, ...]:
-    value = event.data.get(field)
-    if type(value) is int:  # an id or a time: what routes ask for most
-        return (str(value),)
-    return tuple(as_text(value) for value in _found(event.data, field))
+def _of_data(field: str) -> Callable[[Event], tuple[str, ...]]:
+    def read(event: Event) -> tuple[str, ...]:
+        value = event.data.get(field)
+        if type(value) is int:  # an id or a time: what routes ask for most
+            return (str(value),)
+        return tuple(as_text(value) for value in _found(event.data, field))
+
+    return read
 
 
 def as_text(value: Json) -> str:

@@ -61,14 +61,17 @@ class FieldIndex:
 
     def accepting(self, values: Sequence[str]) -> int:
         """The routes that accept a field with these values."""
-        accepted, excluded = self.indifferent, 0
+        accepted = self.indifferent
         for value in values:
             accepted |= self._equals.get(value, 0)
-            excluded |= self._excludes.get(value, 0)
-        for condition, bits in self._others.items():
-            if condition.holds(values):
-                accepted |= bits
-        return accepted & ~excluded
+        if self._others:
+            for condition, bits in self._others.items():
+                if condition.holds(values):
+                    accepted |= bits
+        if self._excludes:
+            for value in values:
+                accepted &= ~self._excludes.get(value, 0)
+        return accepted
 
 
 class Matcher:

@@ -14,11 +14,11 @@ Lease = Callable[[str], timedelta | None]
 def owe(event: Event, config: Config, *, lease: Lease = lambda _target: None) -> Routed:
     """What `config` makes of one event; without `lease` all deliveries wait in the store for whoever claims them."""
     matches = config.matcher.match(event)
-    owed = tuple(
+    owed = [
         Owed(target=name, routes=routes, lease=lease(name), key=_key(event, config.targets[name]))
         for name, routes in matches.targets.items()
-    )
-    return Routed(event=event, payload=dump(event), owed=owed)
+    ]
+    return Routed(event=event, payload=dump(event), owed=tuple(owed))
 
 
 def _key(event: Event, target: Target) -> str | None:

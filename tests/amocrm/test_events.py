@@ -58,6 +58,11 @@ nodes = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4),
     max_leaves=16,
 )
+moments = st.datetimes(
+    min_value=datetime(2, 1, 1),  # noqa: DTZ001  the zone comes below
+    max_value=datetime(9998, 1, 1),  # noqa: DTZ001
+    timezones=st.sampled_from([UTC, timezone(timedelta(hours=-3, minutes=-30))]),
+)
 
 
 def kept(found):
@@ -277,6 +282,13 @@ def test_event_may_be_an_entity_like_any_other(events_of):
 
 
 # ---- JSON of an event
+
+
+@given(at=moments)
+def test_times_are_what_isoformat_makes_of_them(at):
+    event = Event(id="e", source="crm", received_at=at, account={}, entity="leads", action="add", data={})
+    time = at.astimezone(UTC).isoformat(timespec="milliseconds")
+    assert json.loads(events.dump(event))["timestamp"] == time.removesuffix("+00:00") + "Z"
 
 
 def test_dumped_times_are_utc_to_the_millisecond():

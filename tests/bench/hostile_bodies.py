@@ -31,7 +31,7 @@ BODIES = {
 
 def decode(body: bytes) -> tuple[float, str]:
     """Seconds, and what became of it."""
-    form._split.cache_clear()
+    form._splitter.cache_clear()
     start = time.process_time()
     try:
         form.decode(body)

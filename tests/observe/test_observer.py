@@ -239,8 +239,9 @@ def test_accepted_webhooks_are_silent_unless_debugging() -> None:
     observed = Observed(level="info")
     observed.emit(kept(event()))
     assert observed.lines() == []
+    observed.emit(kept(unparsed="empty body"))
     observed.emit(attempted())
-    assert len(observed.lines()) == 1
+    assert len(observed.lines()) == 2
 
 
 def test_a_detail_is_cut_at_500_characters() -> None:
