@@ -32,11 +32,16 @@ class Asked(NamedTuple):
 
 
 def keep_all(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Kept]:
-    """What `keep` returns of each, and the same rows; in a few statements where no row depends on another."""
+    """What `keep` returns of each, and the same rows; in a few statements where no row depends on another.
+
+    ConstraintError if one of several is here already: then they must be kept one by one.
+    """
     kept: list[Kept] = []
     for independent, group in groupby(asked, key=_is_independent):
-        keep_them = _keep_together if independent else _keep_each
-        kept += keep_them(cursor, list(group))
+        some = list(group)
+        kept += (
+            _keep_together(cursor, some) if independent and len(some) > 1 else [keep(cursor, *each) for each in some]
+        )
     return kept
 
 
@@ -66,19 +71,6 @@ def _is_independent(asked: Asked) -> bool:
 
 
 def _keep_together(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Kept]:
-    cursor.execute("savepoint before")  # the end of the transaction ends it
-    try:
-        return _insert_all(cursor, asked)
-    except apsw.ConstraintError:  # one of them is here already
-        cursor.execute("rollback to before")
-        return _keep_each(cursor, asked)
-
-
-def _keep_each(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Kept]:
-    return [keep(cursor, *each) for each in asked]
-
-
-def _insert_all(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Kept]:
     seq, event_seq = _last_seqs(cursor)
     webhooks: list[Row] = []
     events: list[Row] = []

@@ -60,7 +60,7 @@ class Writer:
 
     `failed` is called once, from the thread, when the disk fails.
 
-    `files` must be there before and after each commit, and `acked` is told of it. `space` is the disk's room, for the
+    `files` must still be there after each commit, and `acked` is told of it. `space` is the disk's room, for the
     one who owns the database.
     """
 
@@ -78,7 +78,7 @@ class Writer:
         self._connection = connection
         self._files = files
         self._acked = acked
-        self._seq = 0  # of the newest webhook, in the transaction
+        self._seq: int | None = None  # of the newest webhook, if the transaction may have brought it
         self._space = space
         self._cursor = connection.cursor()
         self._emit = emit
@@ -144,8 +144,6 @@ class Writer:
         if self._failure:
             return _refuse(batch, self._failure)
         start = perf_counter()
-        if gone := self._files.gone():
-            return _refuse(batch, self._lose(gone))
         try:
             results = self._transact(batch)
         except apsw.FullError as error:
@@ -164,7 +162,7 @@ class Writer:
             return [told for write in batch for told in self._commit([write])]
         if gone := self._files.gone():  # then nobody knows where this commit went
             return _refuse(batch, self._lose(gone))
-        if self._acked:
+        if self._acked and self._seq is not None:
             self._acked.note(self._seq)
         told: list[_Told] = [
             (write.done, result, result if isinstance(result, StoreBusy) else None)
@@ -178,7 +176,8 @@ class Writer:
         self._cursor.execute("begin immediate")
         try:
             results = self._apply(batch)
-            self._seq = last_seq(self._cursor)
+            grown = any(write.grows for write in batch)
+            self._seq = last_seq(self._cursor) if grown else None
             self._cursor.execute("commit")
         except BaseException:
             if self._connection.in_transaction:  # SQLite rolls back by itself when the disk is full
