@@ -29,7 +29,7 @@ from relay.routes.config import Config
 from relay.routes.owe import owe
 from relay.server.answer import Answer
 from relay.server.body import Incomplete, TooLarge, read_body
-from relay.server.keeper import PATIENCE, Keeper, Taken
+from relay.server.keeper import PATIENCE, Keeper, Taken, Wanted
 from relay.server.memory import LARGE, PER_EVENT, Full, Memory, Place
 from relay.signals import Emit, Kept, Noticed, Refusal, Refused, Repeated
 from relay.store.contract import Duplicate
@@ -55,10 +55,12 @@ class _Refuse(Exception):
 
 @dataclass(slots=True)
 class _Arrived:
-    """A webhook that is to be kept, and for whom."""
+    """What came of a request; `taken` tells what became of it."""
 
-    webhook: Webhook
     source: Source
+    body: bytes
+    content_type: str
+    request_id: str
     place: Place
     taken: Future[Taken]
 
@@ -145,17 +147,15 @@ class Intake:
         return _accepted(webhook, len(routed), deliveries)
 
     async def _kept(self, request: web.BaseRequest, source: Source, place: Place) -> Taken:
-        body = await self._body(request, source, place)
-        webhook = Webhook(
-            id=self._new_id(),
-            source=source.name,
-            received_at=_whole_milliseconds(self._clock()),
-            body=body,
+        arrived = _Arrived(
+            source=source,
+            body=await self._body(request, source, place),
             content_type=_text(request.headers.get(hdrs.CONTENT_TYPE, "")),
             request_id=_text(request.headers.get(REQUEST_ID, ""))[:MAX_REQUEST_ID],
+            place=place,
+            taken=self._loop.create_future(),
         )
-        arrived = _Arrived(webhook, source, place, self._loop.create_future())
-        if len(body) <= LARGE:
+        if len(arrived.body) <= LARGE:
             self._arrive(arrived)
         else:
             await self._keep_large(arrived)
@@ -191,20 +191,42 @@ class Intake:
     def _keep_arrivals(self) -> None:
         """All that came in this turn of the loop."""
         arrivals, self._arrivals = self._arrivals, []
-        config = self._config()  # a reload may have come before the body
-        understood = [self._understand(arrived.webhook, config) for arrived in arrivals]
-        for arrived, (webhook, routed) in zip(arrivals, understood, strict=True):
-            try:
-                self._keep(arrived, webhook, routed)
-            except (_Refuse, Full) as error:
-                if not arrived.taken.done():  # whoever waited may have been cancelled
-                    arrived.taken.set_exception(error)
+        config, now = self._config(), self._now()  # a reload may have come before the body
+        wanted = [self._wanted(arrived, config, now) for arrived in arrivals]
+        for each in wanted:
+            if each:
+                self._keeper.keep(*each)
+
+    def _wanted(self, arrived: "_Arrived", config: Config, now: datetime) -> Wanted | None:
+        """What the keeper is to keep; or None, and whoever waits for it knows why."""
+        try:
+            return self._admitted(arrived, *self._understand(self._webhook(arrived, now), config))
+        except Exception as error:  # noqa: BLE001  a refusal; or a fault of ours, and others came in the same turn
+            if not arrived.taken.done():  # whoever waited may have been cancelled
+                arrived.taken.set_exception(error)
+            return None
 
     async def _keep_large(self, arrived: "_Arrived") -> None:
         async with self._turn():
             # beside the event loop, which has others to answer
-            understood = await asyncio.to_thread(self._understand, arrived.webhook, self._config())
-        self._keep(arrived, *understood)
+            webhook, config = self._webhook(arrived, self._now()), self._config()
+            understood = await asyncio.to_thread(self._understand, webhook, config)
+        self._keeper.keep(*self._admitted(arrived, *understood))
+
+    def _now(self) -> datetime:
+        """In whole milliseconds: what the store keeps of an instant."""
+        now = self._clock()
+        return now - timedelta(microseconds=now.microsecond % 1000)
+
+    def _webhook(self, arrived: "_Arrived", now: datetime) -> Webhook:
+        return Webhook(
+            id=self._new_id(),
+            source=arrived.source.name,
+            received_at=now,
+            body=arrived.body,
+            content_type=arrived.content_type,
+            request_id=arrived.request_id,
+        )
 
     def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
         """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
@@ -221,11 +243,12 @@ class Intake:
         tree = form.decode(webhook.body, webhook.content_type)
         return events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=self._new_id)
 
-    def _keep(self, arrived: "_Arrived", webhook: Webhook, routed: Sequence[Routed]) -> None:
+    def _admitted(self, arrived: "_Arrived", webhook: Webhook, routed: Sequence[Routed]) -> Wanted:
+        """Raises _Refuse, or Full: what an event takes is known only now."""
         arrived.place.take(PER_EVENT * len(routed))
         _demand_account(arrived.source, routed)
         window = _window(arrived.source, [each.event for each in routed])
-        self._keeper.keep(webhook, routed, window, arrived.place, arrived.taken)
+        return webhook, routed, window, arrived.place, arrived.taken
 
 
 def _authorized(config: Config, name: str, token: str) -> Source:
@@ -278,8 +301,3 @@ def _refusal(refuse: _Refuse) -> Answer:
 def _text(header: str) -> str:
     """A header as text that can be kept, whatever bytes it is of."""
     return header if header.isascii() else header.encode(errors="surrogateescape").decode(errors="replace")
-
-
-def _whole_milliseconds(at: datetime) -> datetime:
-    """What the store keeps of an instant."""
-    return at - timedelta(microseconds=at.microsecond % 1000)

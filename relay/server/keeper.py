@@ -29,9 +29,12 @@ Answer: TypeAlias = list[Delivery] | Duplicate
 Taken: TypeAlias = tuple[Webhook, Sequence[Routed], Answer]
 """What was kept of a webhook at last, and what the store said."""
 
+Wanted: TypeAlias = tuple[Webhook, Sequence[Routed], timedelta | None, Place, Future[Taken]]
+"""The arguments of `Keeper.keep`."""
+
 
 @dataclass(slots=True, eq=False)
-class _Wanted:
+class _Waiting:
     """A webhook on its way to the disk, and what its sender is to be told. `late`: that it is not there yet.
 
     `settled`: the store has said what becomes of it; it may have been asked twice, and only the first answer counts.
@@ -57,9 +60,9 @@ class Keeper:
         self._admit = admit
         self._emit = emit
         self._loop = asyncio.get_running_loop()
-        self._expected: deque[_Wanted] = deque()
+        self._expected: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: dict[str, _Wanted] = {}
+        self._waiting: dict[str, _Waiting] = {}
         self._trouble = ""  # what the store says of those that wait
         self._insisting: asyncio.Task[None] | None = None
         self._stopping = False
@@ -78,7 +81,7 @@ class Keeper:
 
         A StoreError if it is not after `PATIENCE`: it keeps its `place`, and may be yet.
         """
-        wanted = _Wanted(webhook, routed, window, place, taken, self._loop.time() + PATIENCE)
+        wanted = _Waiting(webhook, routed, window, place, taken, self._loop.time() + PATIENCE)
         place.hold()
         self._expect(wanted)
         if self._waiting:
@@ -98,7 +101,7 @@ class Keeper:
 
     # ---- in time
 
-    def _expect(self, wanted: _Wanted) -> None:
+    def _expect(self, wanted: _Waiting) -> None:
         """One timer for all: they are due in the order in which they came."""
         self._forget_answered()
         self._expected.append(wanted)
@@ -116,7 +119,7 @@ class Keeper:
         if self._expected:
             self._timer = self._loop.call_at(self._expected[0].until, self._ring)
 
-    def _tell_late(self, wanted: _Wanted) -> None:
+    def _tell_late(self, wanted: _Waiting) -> None:
         if wanted.taken.done():
             return
         wanted.late = True
@@ -126,12 +129,12 @@ class Keeper:
 
     # ---- and late
 
-    def _ask(self, wanted: _Wanted) -> Future[Answer]:
+    def _ask(self, wanted: _Waiting) -> Future[Answer]:
         asked = self._store.keep(wanted.webhook, wanted.routed, window=wanted.window)
         asked.add_done_callback(partial(self._hear, wanted, wanted.bare))  # also if its client has gone meanwhile
         return asked
 
-    def _hear(self, wanted: _Wanted, bare: bool, asked: Future[Answer]) -> None:
+    def _hear(self, wanted: _Waiting, bare: bool, asked: Future[Answer]) -> None:
         error = asked.exception()
         if wanted.settled:
             return
@@ -154,7 +157,7 @@ class Keeper:
             wanted.taken.set_exception(_as_store_error(error))
         self._forget_answered()
 
-    def _strip(self, wanted: _Wanted, error: BaseException) -> None:
+    def _strip(self, wanted: _Waiting, error: BaseException) -> None:
         """Once more as unparsed: a fault of ours must not lose what amoCRM sends only once."""
         text = "the relay cannot keep this webhook with its events; tried once more as unparsed"
         fields: dict[str, object] = {"webhook": wanted.webhook.id, "error": repr(error)}
@@ -164,7 +167,7 @@ class Keeper:
         wanted.routed = []
         self._ask(wanted)
 
-    def _wait(self, wanted: _Wanted) -> None:
+    def _wait(self, wanted: _Waiting) -> None:
         """In its place, if it has one; its deliveries are for the store to give out, for their leases may be over."""
         wanted.routed = [
             replace(each, owed=tuple(replace(owed, lease=None) for owed in each.owed)) for each in wanted.routed
@@ -185,7 +188,7 @@ class Keeper:
             else:
                 at_once = min(2 * at_once, MOST_AT_ONCE)
 
-    def _part_with(self, wanted: _Wanted, *, recovered: bool) -> None:
+    def _part_with(self, wanted: _Waiting, *, recovered: bool) -> None:
         wanted.settled = True
         self._waiting.pop(wanted.webhook.id, None)
         wanted.place.let_go()

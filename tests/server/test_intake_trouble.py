@@ -1,13 +1,21 @@
 """The public listener when the store cannot commit or clients leave: no false 200, nothing lost, nothing twice."""
 
 import asyncio
+import json
 import socket
 import struct
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 import pytest
 
+from relay.amocrm import events
 from relay.daemon import url
+from relay.model import Source
 from relay.server.limits import Limits
+from relay.server.memory import PER_EVENT
 from relay.store.contract import Filter
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, MAX_BODY, TOKEN, WON, Scene, form
@@ -184,3 +192,98 @@ async def test_a_body_that_ends_too_early_is_counted_and_neither_kept_nor_acknow
     assert not answer or answer.startswith(b"HTTP/1.1 408 ")
     await until(lambda: scene.facts.refusals() == [("crm", "incomplete")])
     assert not await scene.kept()
+
+
+# ---- several in one turn of the loop
+
+
+async def at_once(scene: Scene, bodies: Sequence[bytes]) -> list[bytes]:
+    """The status lines for bodies that arrive together."""
+    async with AsyncExitStack() as stack:
+        ends = [await stack.enter_async_context(scene.connected()) for _ in bodies]
+        for (_, writer), body in zip(ends, bodies, strict=True):
+            head = f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+        return [(await reader.readuntil(b"\r\n")).rstrip() for reader, _ in ends]
+
+
+OK, BUSY, FAULT = b"HTTP/1.1 200 OK", b"HTTP/1.1 503 Service Unavailable", b"HTTP/1.1 500 Internal Server Error"
+
+
+@pytest.mark.parametrize("limits", [Limits(memory=400_000)])
+async def test_what_arrives_together_finds_no_more_memory_than_one_after_the_other(
+    limits: Limits, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many, taken = form(*[LEAD] * 100), []
+    read = events.read
+
+    def note(*given: Any, **more: Any) -> Any:
+        taken.append(scene.memory.taken)
+        return read(*given, **more)
+
+    monkeypatch.setattr(events, "read", note)
+    scene.facts.gate.clear()
+    answers = await at_once(scene, [many] * 6)
+    scene.facts.gate.set()
+    assert sorted(answers) == [BUSY] * 6, "none is committed, and all but one are refused at once"
+    assert [size > 100 * PER_EVENT for size in taken] == [False, *[True] * 5]
+
+
+async def test_a_fault_over_one_webhook_is_not_the_others(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    stranger = Source.stranger
+
+    def trip(source: Source, account: Any) -> str | None:
+        if account["id"] == 13:
+            raise ZeroDivisionError
+        return stranger(source, account)
+
+    monkeypatch.setattr(Source, "stranger", trip)
+    unlucky = form(LEAD, account={"id": 13})
+    assert await at_once(scene, [form(LEAD), unlucky, form(WON)]) == [OK, FAULT, OK]
+    assert len(await scene.kept()) == 2
+
+
+async def test_who_asks_whether_to_send_the_body_is_told_to(scene: Scene) -> None:
+    body = form(LEAD)
+    async with scene.connected() as (reader, writer):
+        head = f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(body)}\r\n"
+        writer.write(head.encode() + b"Expect: 100-continue\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(body)
+        assert (await reader.readuntil(b"\r\n")).rstrip() == OK
+    head = f"POST /hooks/crm/wrong HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(body)}\r\n".encode()
+    async with scene.connected() as (reader, writer):
+        writer.write(head + b"Expect: 100-continue\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n")).rstrip() == b"HTTP/1.1 404 Not Found"
+
+
+@pytest.mark.parametrize(
+    ("asked", "connection"),
+    [
+        (b"HTTP/1.1\r\nHost: relay\r\n", None),
+        (b"HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n", b"close"),
+        (b"HTTP/1.0\r\n", b"close"),
+        (b"HTTP/1.0\r\nConnection: keep-alive\r\n", b"keep-alive"),
+    ],
+)
+async def test_an_answer_says_whether_the_connection_stays(
+    asked: bytes, connection: bytes | None, scene: Scene
+) -> None:
+    body = form(LEAD)
+    async with scene.connected() as (reader, writer):
+        writer.write(f"POST /hooks/crm/{TOKEN} ".encode() + asked + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(OK)
+        said = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
+        assert said.get(b"Connection") == connection
+        assert parsedate_to_datetime(said[b"Date"].decode())
+        assert json.loads(await reader.readexactly(int(said[b"Content-Length"])))["events"] == 1
+        writer.write(b"GET /other HTTP/1.1\r\nHost: relay\r\n\r\n")
+        assert bool(await reader.read(1)) == (connection != b"close")
+
+
+async def test_a_head_is_answered_without_a_body(scene: Scene) -> None:
+    async with scene.connected() as (reader, writer):
+        writer.write(b"HEAD /hooks/crm/x HTTP/1.1\r\nHost: relay\r\n\r\nGET /other HTTP/1.1\r\nHost: relay\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404 Not Found\r\n")
