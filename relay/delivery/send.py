@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
-from types import SimpleNamespace
 
 import aiohttp
 
@@ -21,6 +20,7 @@ from relay.tls import client_context
 
 MAX_ANSWER = 16 * 1024  # bytes we read of an answer, so that its connection can be used again
 MAX_DETAIL = 1_000  # characters we keep of it
+MAX_BYTES = 2**20  # of a body that is written at one go
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 1.0  # seconds for an answer's body: the status has decided already
 
@@ -34,10 +34,8 @@ class Sender:
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_reuseconn.append(_note_reuse)
-        self._pooled = _session(connect.keeping(), [trace])
-        self._fresh = _session(connect.fresh(), [])
+        self._pooled = _session(connect.keeping())
+        self._fresh = _session(connect.fresh())
         self._tls: Tls | None = None
         self._context: ssl.SSLContext | None = None
 
@@ -91,16 +89,16 @@ class Sender:
 
     async def _post(self, request: Request, context: ssl.SSLContext | None) -> aiohttp.ClientResponse:
         """Status and headers; a keep-alive race must not cost an attempt, and aiohttp repeats no POST."""
-        connection = SimpleNamespace(reused=False)
+        connect.used_again.set(False)
         try:
-            response = await _post(self._pooled, request, context, connection)
-            if not connection.reused or response.status != _GOODBYE:
+            response = await _post(self._pooled, request, context)
+            if response.status != _GOODBYE or not connect.used_again.get():
                 return response
             response.close()
         except _GONE:
-            if not connection.reused:
+            if not connect.used_again.get():
                 raise
-        return await _post(self._fresh, request, context, connection)
+        return await _post(self._fresh, request, context)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +111,9 @@ class _Answer:
     detail: str = ""
 
 
-def _session(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) -> aiohttp.ClientSession:
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
-        trace_configs=traces,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         skip_auto_headers={"accept-encoding"},  # the answer's start is for people to read
@@ -126,20 +123,16 @@ def _session(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig])
     )
 
 
-async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.reused = True
-
-
 async def _post(
-    session: aiohttp.ClientSession, request: Request, context: ssl.SSLContext | None, connection: SimpleNamespace
+    session: aiohttp.ClientSession, request: Request, context: ssl.SSLContext | None
 ) -> aiohttp.ClientResponse:
+    body = request.body
     return await session.post(
         request.url,
-        data=io.BytesIO(request.body),  # aiohttp warns of plain bytes above 1 MiB
+        data=body if len(body) <= MAX_BYTES else io.BytesIO(body),  # aiohttp warns of plain bytes above
         headers=request.headers,
         ssl=context or True,  # verified in either case
         allow_redirects=False,
-        trace_request_ctx=connection,
     )
 
 
