@@ -111,12 +111,16 @@ class _Answer:
     detail: str = ""
 
 
+class _Request(aiohttp.ClientRequest):
+    DEFAULT_HEADERS = {"accept": "*/*"}  # noqa: RUF012  no accept-encoding: the answer's start is for people to read
+
+
 def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        skip_auto_headers={"accept-encoding"},  # the answer's start is for people to read
+        request_class=_Request,
         trust_env=False,
         raise_for_status=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
@@ -140,9 +144,12 @@ async def _read(response: aiohttp.ClientResponse, deadline: float) -> str:
     """The start of the answer. What goes wrong here changes nothing, and an answer too long costs its connection."""
     answer = bytearray()
     try:
-        async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + ANSWER_TIMEOUT)):
-            while len(answer) <= MAX_ANSWER and (chunk := await response.content.read(MAX_ANSWER)):
-                answer += chunk
+        if response.content.is_eof():  # it came with the headers, as most do
+            answer += response.content.read_nowait(MAX_ANSWER)
+        else:
+            async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + ANSWER_TIMEOUT)):
+                while len(answer) <= MAX_ANSWER and (chunk := await response.content.read(MAX_ANSWER)):
+                    answer += chunk
     except (aiohttp.ClientError, OSError, ValueError):
         pass
     finally:
