@@ -5,11 +5,12 @@ import io
 import re
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
+from typing import NamedTuple
 
 import aiohttp
+from aiohttp import hdrs
 
 from relay.delivery import connect
 from relay.delivery.render import Request
@@ -101,8 +102,7 @@ class Sender:
         return await _post(self._fresh, request, context)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
+class _Answer(NamedTuple):
     """What came back; `status` None if nothing did."""
 
     reason: Reason
@@ -112,7 +112,7 @@ class _Answer:
 
 
 class _Request(aiohttp.ClientRequest):
-    DEFAULT_HEADERS = {"accept": "*/*"}  # noqa: RUF012  no accept-encoding: the answer's start is for people to read
+    DEFAULT_HEADERS = {hdrs.ACCEPT: "*/*"}  # noqa: RUF012  no accept-encoding: the answer's start is for people to read
 
 
 def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
