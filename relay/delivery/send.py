@@ -200,6 +200,8 @@ def _text(error: Exception) -> str:
     match error:
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return "not a URL that can be asked"
+        case aiohttp.ConnectionTimeoutError():
+            return f"no connection within {CONNECT_TIMEOUT:g} s"
         case aiohttp.ClientResponseError(message=message):
             return message
         case aiohttp.ClientConnectorError(os_error=ConnectionError(errno=None)):
