@@ -206,9 +206,9 @@ class Lane:
     async def _attempt(self, delivery: Delivery) -> None:
         target, probe = self.target, self.breaker.health is Health.PROBING
         outcome = await attempt(delivery, target, store=self._store, sender=self._sender, clock=self._clock)
-        roll = random.random()  # noqa: S311  jitter
-        verdict = decide(delivery, outcome, target, now=self._clock(), roll=roll, probe=probe)
-        self._look_at(outcome, target, probe=probe)
+        now, roll = self._clock(), random.random()  # noqa: S311  jitter
+        verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
+        self._look_at(outcome, target, now, probe=probe)
         settled = self._settle(delivery, outcome, verdict)
         self._unsettled += 1
         if self._unsettled <= target.concurrency:
@@ -226,11 +226,11 @@ class Lane:
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))
         self._go_on(verdict)
 
-    def _look_at(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
+    def _look_at(self, outcome: Outcome, target: Target, now: datetime, *, probe: bool) -> None:
         """What this outcome says of the target's health."""
         was_held = self._held()
         roll = random.random()  # noqa: S311  jitter
-        self.breaker = self.breaker.after(outcome, target, probe=probe, now=self._clock(), roll=roll)
+        self.breaker = self.breaker.after(outcome, target, probe=probe, now=now, roll=roll)
         self.trouble = _told(outcome) if self.breaker.failures else ""
         if self.breaker.probe_at:
             self._give_back(self._queue.drain())

@@ -55,7 +55,7 @@ class Sender:
             started_at=started_at,
             took=timedelta(seconds=perf_counter() - start),
             status=answer.status,
-            retry_after=parse_retry_after(answer.retry_after, now=self._clock()),
+            retry_after=parse_retry_after(answer.retry_after, now=self._clock()) if answer.retry_after else None,
             detail=_masked(answer.detail, request.secrets)[:MAX_DETAIL],
         )
 
