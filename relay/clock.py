@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 TOLERANCE = timedelta(seconds=1)
+_TOLERANCE = TOLERANCE.total_seconds()  # floats: it is called many times for each event
 
 
 class Clock:
@@ -22,14 +23,14 @@ class Clock:
         self._wall = wall
         self._steady = steady
         self._was_set = was_set
-        self._start = wall() - timedelta(seconds=steady())
+        self._start = wall().timestamp() - steady()
 
     def __call__(self) -> datetime:
         """Now."""
         now = self._wall()
-        start = now - timedelta(seconds=self._steady())
+        start = now.timestamp() - self._steady()
         by = start - self._start
-        if abs(by) > TOLERANCE:
+        if abs(by) > _TOLERANCE:
             self._start = start
-            self._was_set(by, now)
+            self._was_set(timedelta(seconds=by), now)
         return now

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,9 @@ from aiohttp.tracing import Trace
 
 NAME_LASTS = 30  # seconds a name's addresses are used
 IDLE = 15.0  # seconds an unused connection is kept
+
+used_again: ContextVar[bool] = ContextVar("used_again")
+"""Whether the last connection of `keeping`'s that this task was given had been used before."""
 
 
 def keeping() -> aiohttp.TCPConnector:
@@ -38,7 +42,9 @@ class _Keeping(aiohttp.TCPConnector):
         kept = self._conns.get(key)
         while kept and _spoke(kept[0][0]):
             kept.popleft()[0].close()
-        return await super()._get(key, traces)
+        connection = await super()._get(key, traces)
+        used_again.set(connection is not None)
+        return connection
 
 
 def _spoke(protocol: ResponseHandler) -> bool:

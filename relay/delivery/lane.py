@@ -4,7 +4,9 @@ admit ──▶ queue ──▶ work (at most `concurrency`, at its pace) ──
             ▲
 feed ◀── store: retries that are due, what a restart left, what did not fit into the queue
 
-While the target is held the queue is empty, but for the probe.
+While the target is held the queue is empty, but for the probe. A target that waits for its next request does not wait
+for the disk: as many as may be attempted at a time are settled beside that. What is in flight or unsettled when the
+relay is killed, at most twice its `concurrency`, the target sees again.
 """
 
 import asyncio
@@ -46,6 +48,7 @@ class Lane:
         self._hungry = False
         self._feeding = False
         self._working = 0
+        self._unsettled = 0
         self._pace = Pace()
         self._alarm = Alarm(self._ring)
         self._stopping = asyncio.Event()
@@ -112,8 +115,10 @@ class Lane:
         self._stopping.set()
         self._alarm.cancel()
         self._give_back(self._queue.drain())
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace.total_seconds())
+        clock = asyncio.get_running_loop().time
+        until = clock() + grace.total_seconds()
+        while self._tasks and (left := until - clock()) > 0:  # an attempt that ends has its settling begin
+            await asyncio.wait(self._tasks, timeout=left)
         late = list(self._tasks)
         for task in late:
             task.cancel()
@@ -201,20 +206,31 @@ class Lane:
     async def _attempt(self, delivery: Delivery) -> None:
         target, probe = self.target, self.breaker.health is Health.PROBING
         outcome = await attempt(delivery, target, store=self._store, sender=self._sender, clock=self._clock)
-        roll = random.random()  # noqa: S311  jitter
-        verdict = decide(delivery, outcome, target, now=self._clock(), roll=roll, probe=probe)
-        self._look_at(outcome, target, probe=probe)
-        # the attempt is made, and to forget it would repeat it
-        await insist(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()))
+        now, roll = self._clock(), random.random()  # noqa: S311  jitter
+        verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
+        self._look_at(outcome, target, now, probe=probe)
+        settled = self._settle(delivery, outcome, verdict)
+        self._unsettled += 1
+        if self._unsettled <= target.concurrency:
+            self._spawn(settled)
+        else:
+            await settled
+
+    async def _settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict) -> None:
+        """The attempt is made, and to forget it would repeat it."""
+        try:
+            await insist(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()))
+        finally:
+            self._unsettled -= 1
         lag = max(self._clock() - delivery.received_at, timedelta())  # the clock may have been set back
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))
         self._go_on(verdict)
 
-    def _look_at(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
+    def _look_at(self, outcome: Outcome, target: Target, now: datetime, *, probe: bool) -> None:
         """What this outcome says of the target's health."""
         was_held = self._held()
         roll = random.random()  # noqa: S311  jitter
-        self.breaker = self.breaker.after(outcome, target, probe=probe, now=self._clock(), roll=roll)
+        self.breaker = self.breaker.after(outcome, target, probe=probe, now=now, roll=roll)
         self.trouble = _told(outcome) if self.breaker.failures else ""
         if self.breaker.probe_at:
             self._give_back(self._queue.drain())

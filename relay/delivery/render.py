@@ -3,9 +3,10 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 from relay import __version__
@@ -36,35 +37,41 @@ def render(delivery: Delivery, target: Target, *, now: datetime, sent: bytes | N
     `sent`, what amoCRM sent of the event, is needed for `format: form` alone.
     """
     content_type, content = body(delivery.payload, target.format, sent)
+    timestamp = str(int(now.timestamp()))
     headers = {
         "content-type": content_type,
         "user-agent": USER_AGENT,
         "webhook-id": delivery.event_id,
-        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-timestamp": timestamp,
         "relay-attempt": str(delivery.attempt),
     }
     if delivery.replay:
         headers["relay-replay"] = "true"
     if target.secrets:
-        headers["webhook-signature"] = _signature(target.secrets, delivery.event_id, now, content)
-    headers.update((name.lower(), value.reveal()) for name, value in target.headers.items())
-    secrets = sorted({*_secrets(target)}, key=len, reverse=True)
-    return Request(url=target.url, headers=headers, body=content, secrets=tuple(secrets))
+        headers["webhook-signature"] = _signature(target.secrets, delivery.event_id, timestamp, content)
+    if target.headers:
+        headers.update((name.lower(), value.reveal()) for name, value in target.headers.items())
+    secrets = _secrets(target.url, *target.headers.values())
+    return Request(url=target.url, headers=headers, body=content, secrets=secrets)
 
 
-def _secrets(target: Target) -> Iterator[str]:
+@lru_cache(maxsize=1024)
+def _secrets(url: str, *headers: Secret) -> tuple[str, ...]:
+    return tuple(sorted({*_secret_texts(url, [value.reveal() for value in headers])}, key=len, reverse=True))
+
+
+def _secret_texts(address: str, values: Sequence[str]) -> Iterator[str]:
     """Values of the target's own headers and of its URL's query, and what looks like a token in the URL's path."""
-    url = urlsplit(target.url)
-    values = [value.reveal() for value in target.headers.values()]
+    url = urlsplit(address)
     words = [word for value in values for word in value.split()]  # Bearer, and the token
     queried = [url.query, *(value for _, value in parse_qsl(url.query))]
     yield from (text for text in (*values, *words, *queried) if len(text) >= SHORTEST_SECRET)
     yield from (part for part in url.path.split("/") if len(part) >= SHORTEST_TOKEN)
 
 
-def _signature(secrets: tuple[Secret, ...], id_: str, now: datetime, content: bytes) -> str:
+def _signature(secrets: tuple[Secret, ...], id_: str, timestamp: str, content: bytes) -> str:
     """Standard Webhooks 1.0: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`, one for each secret."""
-    signed = b"%s.%d.%s" % (id_.encode(), int(now.timestamp()), content)
+    signed = b"%s.%s.%s" % (id_.encode(), timestamp.encode(), content)
     return " ".join(f"v1,{_sign(secret, signed)}" for secret in secrets)
 
 

@@ -5,12 +5,12 @@ import io
 import re
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import aiohttp
+from aiohttp import hdrs
 
 from relay.delivery import connect
 from relay.delivery.render import Request
@@ -21,6 +21,7 @@ from relay.tls import client_context
 
 MAX_ANSWER = 16 * 1024  # bytes we read of an answer, so that its connection can be used again
 MAX_DETAIL = 1_000  # characters we keep of it
+MAX_BYTES = 2**20  # of a body that is written at one go
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 1.0  # seconds for an answer's body: the status has decided already
 
@@ -34,10 +35,8 @@ class Sender:
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_reuseconn.append(_note_reuse)
-        self._pooled = _session(connect.keeping(), [trace])
-        self._fresh = _session(connect.fresh(), [])
+        self._pooled = _session(connect.keeping())
+        self._fresh = _session(connect.fresh())
         self._tls: Tls | None = None
         self._context: ssl.SSLContext | None = None
 
@@ -56,7 +55,7 @@ class Sender:
             started_at=started_at,
             took=timedelta(seconds=perf_counter() - start),
             status=answer.status,
-            retry_after=parse_retry_after(answer.retry_after, now=self._clock()),
+            retry_after=parse_retry_after(answer.retry_after, now=self._clock()) if answer.retry_after else None,
             detail=_masked(answer.detail, request.secrets)[:MAX_DETAIL],
         )
 
@@ -91,20 +90,19 @@ class Sender:
 
     async def _post(self, request: Request, context: ssl.SSLContext | None) -> aiohttp.ClientResponse:
         """Status and headers; a keep-alive race must not cost an attempt, and aiohttp repeats no POST."""
-        connection = SimpleNamespace(reused=False)
+        connect.used_again.set(False)
         try:
-            response = await _post(self._pooled, request, context, connection)
-            if not connection.reused or response.status != _GOODBYE:
+            response = await _post(self._pooled, request, context)
+            if response.status != _GOODBYE or not connect.used_again.get():
                 return response
             response.close()
         except _GONE:
-            if not connection.reused:
+            if not connect.used_again.get():
                 raise
-        return await _post(self._fresh, request, context, connection)
+        return await _post(self._fresh, request, context)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
+class _Answer(NamedTuple):
     """What came back; `status` None if nothing did."""
 
     reason: Reason
@@ -113,33 +111,32 @@ class _Answer:
     detail: str = ""
 
 
-def _session(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) -> aiohttp.ClientSession:
+class _Request(aiohttp.ClientRequest):
+    DEFAULT_HEADERS = {hdrs.ACCEPT: "*/*"}  # noqa: RUF012  no accept-encoding: the answer's start is for people to read
+
+
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
-        trace_configs=traces,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        skip_auto_headers={"accept-encoding"},  # the answer's start is for people to read
+        request_class=_Request,
         trust_env=False,
         raise_for_status=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
     )
 
 
-async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.reused = True
-
-
 async def _post(
-    session: aiohttp.ClientSession, request: Request, context: ssl.SSLContext | None, connection: SimpleNamespace
+    session: aiohttp.ClientSession, request: Request, context: ssl.SSLContext | None
 ) -> aiohttp.ClientResponse:
+    body = request.body
     return await session.post(
         request.url,
-        data=io.BytesIO(request.body),  # aiohttp warns of plain bytes above 1 MiB
+        data=body if len(body) <= MAX_BYTES else io.BytesIO(body),  # aiohttp warns of plain bytes above
         headers=request.headers,
         ssl=context or True,  # verified in either case
         allow_redirects=False,
-        trace_request_ctx=connection,
     )
 
 
@@ -147,9 +144,12 @@ async def _read(response: aiohttp.ClientResponse, deadline: float) -> str:
     """The start of the answer. What goes wrong here changes nothing, and an answer too long costs its connection."""
     answer = bytearray()
     try:
-        async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + ANSWER_TIMEOUT)):
-            while len(answer) <= MAX_ANSWER and (chunk := await response.content.read(MAX_ANSWER)):
-                answer += chunk
+        if response.content.is_eof():  # it came with the headers, as most do
+            answer += response.content.read_nowait(MAX_ANSWER)
+        else:
+            async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + ANSWER_TIMEOUT)):
+                while len(answer) <= MAX_ANSWER and (chunk := await response.content.read(MAX_ANSWER)):
+                    answer += chunk
     except (aiohttp.ClientError, OSError, ValueError):
         pass
     finally:
@@ -200,6 +200,8 @@ def _text(error: Exception) -> str:
     match error:
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return "not a URL that can be asked"
+        case aiohttp.ConnectionTimeoutError():
+            return f"no connection within {CONNECT_TIMEOUT:g} s"
         case aiohttp.ClientResponseError(message=message):
             return message
         case aiohttp.ClientConnectorError(os_error=ConnectionError(errno=None)):

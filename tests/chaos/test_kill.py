@@ -107,8 +107,8 @@ async def test_nothing_that_was_answered_200_is_lost_to_kill_9(tmp_path: Path, r
     assert not findings.lost
     assert not findings.unexpected
     assert not findings.mismatched
-    # what was at a target when the relay was killed goes there again
-    assert all(findings.repeats(target) <= seen.kills * CONCURRENCY for target in STAGES[3])
+    # what was at a target when the relay was killed, or not settled yet, goes there again
+    assert all(findings.repeats(target) <= seen.kills * 2 * CONCURRENCY for target in STAGES[3])
     assert max(seen.starts) < READY_AT_ALL
     if SCALE >= 1:
         assert seen.in_time >= 0.6

@@ -154,8 +154,8 @@ async def test_nothing_that_was_answered_200_is_lost_to_a_power_cut(
     assert not findings.unexpected
     assert not findings.mismatched
     assert not seen.damaged
-    # what was at a target when the power went goes there again
-    assert all(findings.repeats(target) <= seen.cuts * CONCURRENCY for target in STAGES[1])
+    # what was at a target when the power went, or not settled yet, goes there again
+    assert all(findings.repeats(target) <= seen.cuts * 2 * CONCURRENCY for target in STAGES[1])
 
 
 async def test_a_relay_that_syncs_seldom_is_found_guilty(make_disk: MakeDisk, tmp_path: Path, report: Report) -> None:

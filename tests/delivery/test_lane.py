@@ -3,7 +3,8 @@
 import asyncio
 import random
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
 from relay.model import Format, Secret, State
 from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, Receiver, Request, every, longest_pause, target
+from tests.e2e.processes import until
 
 Start = Callable[..., Awaitable[Receiver]]
 
@@ -28,6 +30,16 @@ def to(receiver: Receiver, **changes: Any) -> Any:
 
 def failing_first(times: int, status: int = 503) -> Callable[[Request], int]:
     return lambda request: status if request.attempt <= times else 200
+
+
+@contextmanager
+def locked(store: Path) -> Iterator[None]:
+    """Nothing is committed meanwhile."""
+    with closing(apsw.Connection(str(store))) as other:
+        other.set_busy_timeout(5_000)  # the dispatcher writes now and then
+        other.execute("begin immediate")
+        yield
+        other.execute("rollback")
 
 
 # ---- one delivery
@@ -99,17 +111,31 @@ async def test_a_settled_attempt_waits_for_a_busy_store_and_is_not_made_again(tm
     async with Bench(tmp_path, to(receiver)) as bench:
         await bench.keep([1])
         await receiver.until(lambda r: r.in_flight == 1)
-        other = apsw.Connection(str(bench.path))
-        other.set_busy_timeout(5_000)  # the dispatcher writes now and then
-        other.execute("begin immediate")
-        receiver.gate.set()
-        asyncio.get_running_loop().call_later(1.4, other.execute, "rollback")  # the store itself waits for 1 s
+        with locked(bench.path):
+            receiver.gate.set()
+            await asyncio.sleep(1.4)  # the store itself waits for 1 s
         await bench.until_attempted(1)
         record = await bench.delivery(1)
-    other.close()
     assert record.state is State.DELIVERED
     assert [attempt.number for attempt in record.attempts] == [1]
     assert len(receiver.requests) == 1
+
+
+async def test_the_target_need_not_wait_for_the_store_but_what_is_unsettled_is_bounded(
+    tmp_path: Path, receivers: Start
+) -> None:
+    unsettled = []
+    receiver = await receivers(lambda _: unsettled.append(len(receiver.requests) - len(bench.attempted)) or 200)
+    async with Bench(tmp_path, to(receiver, concurrency=3)) as bench:
+        await bench.keep(range(1, 101))
+        await bench.until_attempted(20)
+        with locked(bench.path):
+            await until(lambda: max(unsettled) >= 2 * 3)
+        await bench.until_none_pending()
+        assert {d.attempt for d in await bench.deliveries()} == {1}
+    assert len(receiver.requests) == 100
+    assert max(unsettled) == 2 * 3, "in flight or unsettled"
+    assert receiver.most_in_flight == 3
 
 
 # ---- bounds
@@ -325,6 +351,28 @@ async def test_stop_lets_attempts_in_flight_end_and_begins_no_other(tmp_path: Pa
         states = [d.state for d in await bench.deliveries()]
     assert states == [State.DELIVERED] * 2 + [State.PENDING] * 8
     assert len(receiver.requests) == 2
+
+
+async def test_stop_waits_until_what_was_attempted_is_settled(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver, concurrency=1)) as bench:
+        await bench.keep([1])
+        await bench.until_attempted(1)
+        receiver.gate.clear()
+        await bench.keep([2, 3, 4])
+        with locked(bench.path):
+            receiver.gate.set()
+            await receiver.until(lambda r: len(r.requests) == 3)
+            stopping = asyncio.create_task(bench.dispatcher.stop(5 * SECOND))
+            await asyncio.sleep(1.4)  # the store itself waits for 1 s
+        await stopping
+        records = await bench.deliveries()
+    assert [(d.state, d.claimed, d.attempt) for d in records] == [
+        (State.DELIVERED, False, 1),
+        (State.DELIVERED, False, 1),
+        (State.DELIVERED, False, 1),
+        (State.PENDING, False, 0),
+    ]
 
 
 async def test_stop_does_not_wait_for_a_slot_of_rate(tmp_path: Path, receivers: Start) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import create_server
@@ -265,6 +266,19 @@ async def test_silence_ends_at_the_deadline(sender: Sender) -> None:
     assert sent.took < timedelta(seconds=0.5)
 
 
+async def test_a_body_that_nobody_reads_is_written_no_more_after_the_deadline(sender: Sender) -> None:
+    async def deaf(_reader: StreamReader, writer: StreamWriter) -> None:
+        writer.transport.pause_reading()
+        await asyncio.sleep(20)
+
+    async with serving(deaf) as port:
+        before = asyncio.all_tasks()
+        sent = await send(sender, port, seconds=0.2, body=b"x" * 30_000_000)
+        await asyncio.sleep(0)
+        writing = [task for task in asyncio.all_tasks() - before if "write_bytes" in repr(task)]
+    assert (sent.reason, writing) == (Reason.TIMEOUT, [])
+
+
 # ---- targets that are not there, or leave
 
 
@@ -288,6 +302,21 @@ async def test_nobody_there_is_a_connect_error(sender: Sender) -> None:
     sent = await send(sender, port)
     assert sent.reason is Reason.CONNECT
     assert "127.0.0.1" in sent.detail
+
+
+async def test_nobody_who_takes_the_connection_is_a_timeout_that_does_not_tell_the_url(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("relay.delivery.send.CONNECT_TIMEOUT", 0.2)
+    sender = Sender(clock=lambda: datetime.now(UTC))
+    with create_server(("127.0.0.1", 0), backlog=0) as listening, ExitStack() as crowd:
+        for _ in range(4):  # it has room for one or two
+            waiting = crowd.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        sent = await send(sender, listening.getsockname()[1])
+    await sender.close()
+    assert (sent.reason, sent.detail) == (Reason.TIMEOUT, "no connection within 0.2 s")
 
 
 async def test_an_unknown_name_is_a_connect_error(sender: Sender) -> None:
