@@ -28,7 +28,7 @@ SETTLED_WITHIN = 120.0
 
 def routes(urls: Sequence[str]) -> str:
     """One route that feeds targets at these."""
-    targets = [f'  bot{number}: {{url: "{url}"}}' for number, url in enumerate(urls)]
+    targets = [f'  bot{number}: {{url: "{url}", concurrency: 64}}' for number, url in enumerate(urls)]
     return ROUTES.format(targets="\n".join(targets), names=", ".join(f"bot{number}" for number in range(len(urls))))
 
 
