@@ -24,11 +24,12 @@ routes:
   - {{name: moved, match: {{entity: leads, action: status}}, to: [{names}]}}
 """
 SETTLED_WITHIN = 120.0
+DEFAULT = 8  # of `concurrency`
 
 
-def routes(urls: Sequence[str]) -> str:
-    """One route that feeds targets at these."""
-    targets = [f'  bot{number}: {{url: "{url}", concurrency: 64}}' for number, url in enumerate(urls)]
+def routes(urls: Sequence[str], at_once: int = DEFAULT) -> str:
+    """One route that feeds targets at these, with so many attempts at once each."""
+    targets = [f'  bot{number}: {{url: "{url}", concurrency: {at_once}}}' for number, url in enumerate(urls)]
     return ROUTES.format(targets="\n".join(targets), names=", ".join(f"bot{number}" for number in range(len(urls))))
 
 
@@ -77,16 +78,16 @@ class Relay(RelayProcess):
         return await self.metric("relay_target_state", target=target, state=state) == 1
 
 
-def made(folder: Path, urls: Sequence[str], **more: str) -> Relay:
+def made(folder: Path, urls: Sequence[str], *, at_once: int = DEFAULT, **more: str) -> Relay:
     """A relay with a target at each of these, to be started."""
     folder.mkdir(exist_ok=True)
-    return Relay(folder, routes(urls), **more)
+    return Relay(folder, routes(urls, at_once), **more)
 
 
 @asynccontextmanager
-async def relaying(folder: Path, urls: Sequence[str], **more: str) -> AsyncIterator[Relay]:
+async def relaying(folder: Path, urls: Sequence[str], *, at_once: int = DEFAULT, **more: str) -> AsyncIterator[Relay]:
     """A relay with a target at each of these, ready."""
-    relay = made(folder, urls, **more)
+    relay = made(folder, urls, at_once=at_once, **more)
     try:
         await relay.start()
         yield relay
