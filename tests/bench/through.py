@@ -2,8 +2,8 @@
 
 The proxy posts the body on and answers once it was answered; the relay answers first. So both are timed from the first
 post until all is done: the receiver, a process of its own, has taken every event of every target, and for the relay the
-store owes nothing more. A target may have 64 attempts at once (the relay's default is 8), as the proxy has requests. The
-lag is measured by the receiver, from the event's timestamp (its arrival at the relay).
+store owes nothing more. A target may have 64 attempts at once (the relay's default is 8), as the proxy has requests.
+The lag is measured by the receiver, from the event's timestamp (its arrival at the relay).
 """
 
 import asyncio

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fcntl import ioctl
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -202,15 +203,25 @@ def on_terminal(*arguments: str, columns: int = 80, until: str | None = None) ->
     environment = {**os.environ, "TERM": "xterm-256color"}
     environment.pop("COLUMNS", None)
     command = [sys.executable, "-m", "relay", *arguments]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+    with subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background job has it ignored
+    ) as process:
         os.close(theirs)
         text = b""
-        while some := _read(ours):
-            text += some
-            if until and until.encode() in text:
-                until = None
-                process.send_signal(signal.SIGINT)
-        process.wait(30)
+        try:
+            while some := _read(ours):
+                text += some
+                if until and until.encode() in text:
+                    until = None
+                    process.send_signal(signal.SIGINT)
+            process.wait(30)
+        finally:
+            process.kill()  # or a time-out of the test would wait for it
     os.close(ours)
     return text.decode()
 
