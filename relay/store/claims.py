@@ -45,7 +45,7 @@ _DUE = (
     " e.payload, e.checksum from"
     # two ranges of one index: those that wait, and those whose lease ran out
     f" ({_WAITING.format(claimed=0)} union all {_WAITING.format(claimed=1)} order by due_at, event limit :limit) d"
-    " join events e on e.seq = d.event order by d.due_at, d.event"
+    " left join events e on e.seq = d.event order by d.due_at, d.event"
 )
 _CLAIM = (
     "with claimed (event, target, until) as (values {values})"
@@ -66,7 +66,7 @@ def _claimed(
     payload: object,
     checksum: bytes | None,
 ) -> Delivery:
-    """One attempt more than there were."""
+    """One attempt more than there were; TypeError or ValueError for what a disk has changed, or lost."""
     return Delivery(
         seq=seq,
         event_id=event_id.decode(errors="replace"),
@@ -93,18 +93,19 @@ class Settled(NamedTuple):
 def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
     """False if the attempt number is not the present one; the attempt itself is recorded all the same."""
     keys = _ours(cursor, settled)
-    at_once(cursor, _SETTLE, [_standing(*settled[position]) for position in keys])
-    at_once(cursor, _RECORD, [_attempt(*each) for each in settled])
+    at_once(cursor, _SETTLE, [_standing(settled[position]) for position in keys])
+    at_once(cursor, _RECORD, [_attempt(each) for each in settled])
     for position, key in keys.items():
-        delivery, _outcome, verdict, now = settled[position]
-        if key is not None and not isinstance(verdict, RetryAt):
-            _unblock(cursor, delivery.target, key, now)
+        each = settled[position]
+        if key is not None and not isinstance(each.verdict, RetryAt):
+            _unblock(cursor, each.delivery.target, key, each.now)
     return [position in keys for position in range(len(settled))]
 
 
 _OURS = (
     "with settled (position, event, target, attempt) as (values {values})"
-    " select json_group_array(json_array(position, key)) from settled join deliveries using (event, target)"
+    " select json_group_array(json_array(position, cast(key as text)))"
+    " from settled join deliveries using (event, target)"
     " where deliveries.attempt = settled.attempt and state = 'pending' and claimed = 1"
 )
 _SETTLE = (
@@ -135,20 +136,22 @@ def _ours(cursor: apsw.Cursor, settled: Sequence[Settled]) -> dict[int, str | No
     return ours
 
 
-def _standing(delivery: Delivery, _outcome: Outcome, verdict: Verdict, now: int) -> Row:
+def _standing(settled: Settled) -> Row:
+    delivery, verdict = settled.delivery, settled.verdict
     state, due_at, why = _stands(verdict)
     overlooked = isinstance(verdict, RetryAt) and not verdict.counted
-    return delivery.seq, delivery.target, state, due_at, why, None if due_at is not None else now, overlooked
+    return delivery.seq, delivery.target, state, due_at, why, None if due_at is not None else settled.now, overlooked
 
 
-def _attempt(delivery: Delivery, outcome: Outcome, verdict: Verdict, _now: int) -> Row:
+def _attempt(settled: Settled) -> Row:
+    delivery, outcome = settled.delivery, settled.outcome
     return (
         delivery.seq,
         delivery.target,
         delivery.attempt,
         to_ms(outcome.started_at),
         outcome.took // timedelta(microseconds=1),
-        _NAMES[type(verdict)],
+        _NAMES[type(settled.verdict)],
         outcome.reason,
         outcome.status,
         outcome.detail,

@@ -8,7 +8,7 @@ from asyncio import Future
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from relay.model import Delivery, Json, Outcome, Retention, Routed, State, Verdict, Webhook
 from relay.store.disk import Disk
@@ -20,6 +20,10 @@ class Duplicate:
 
     webhook: str
     events: int
+
+
+Reply: TypeAlias = list[Delivery] | Duplicate
+"""What came of a webhook that was to be kept: the deliveries born claimed, or that it repeats another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +197,7 @@ class Store(Protocol):
         *,
         now: datetime | None = None,
         window: timedelta | None = None,
-    ) -> Future[list[Delivery] | Duplicate]:
+    ) -> Future[Reply]:
         """Done once the webhook, its events and their deliveries are on disk, all in one commit.
 
         The result are the deliveries born claimed. Kept twice under one id is kept once, and then nothing is
@@ -225,7 +229,7 @@ class Store(Protocol):
         """
         ...
 
-    async def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> bool:
+    def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
         """Record the attempt and what follows. False, and the delivery is untouched, if it is no longer ours.
 
         One that is not `counted` is recorded, but `policy_attempt` goes on as if it had not been made.

@@ -4,18 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import apsw
 import orjson
 
 from relay.model import Delivery, Event, Owed, Routed, Webhook
 from relay.store.checksum import checksum
-from relay.store.contract import Duplicate
-from relay.store.query import Row, insert, rows
+from relay.store.contract import Duplicate, Reply
+from relay.store.query import Row, at_once, insert, rows
 from relay.store.times import to_ms
-
-Kept: TypeAlias = list[Delivery] | Duplicate
 
 _WEBHOOKS = "webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum)"
 _EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum)"
@@ -31,18 +29,17 @@ class Asked(NamedTuple):
     window: timedelta | None = None
 
 
-def keep_all(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Kept]:
+def keep_all(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Reply]:
     """What `keep` returns of each, and the same rows; in a few statements where no row depends on another.
 
     ConstraintError if one of several is here already: then they must be kept one by one.
     """
-    kept: list[Kept] = []
-    for independent, group in groupby(asked, key=_is_independent):
+    replies: list[Reply] = []
+    for unordered, group in groupby(asked, key=_is_unordered):
         some = list(group)
-        kept += (
-            _keep_together(cursor, some) if independent and len(some) > 1 else [keep(cursor, *each) for each in some]
-        )
-    return kept
+        together = unordered and len(some) > 1 and not _repeats(cursor, some)
+        replies += _keep_together(cursor, some) if together else [keep(cursor, *each) for each in some]
+    return replies
 
 
 def keep(
@@ -51,7 +48,7 @@ def keep(
     routed: Sequence[Routed],
     now: datetime | None,
     window: timedelta | None,
-) -> Kept:
+) -> Reply:
     """The deliveries born claimed; none if the webhook was kept before under its id; see `contract.Store.keep`."""
     digest = checksum(webhook.body)
     if window is not None and (first := _first(cursor, webhook, digest, window)):
@@ -65,20 +62,43 @@ def keep(
 # ---- together
 
 
-def _is_independent(asked: Asked) -> bool:
-    """Nobody has to look whether it repeats another webhook, or waits behind another delivery."""
-    return asked.window is None and all(owed.key is None for each in asked.routed for owed in each.owed)
+def _is_unordered(asked: Asked) -> bool:
+    """Nothing of it has to wait behind another delivery."""
+    return all(owed.key is None for each in asked.routed for owed in each.owed)
 
 
-def _keep_together(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Kept]:
+def _repeats(cursor: apsw.Cursor, asked: Sequence[Asked]) -> bool:
+    """Whether any of them repeats a webhook, be it another one of them."""
+    windowed = [
+        (*_likeness(webhook), to_ms(webhook.received_at - window), to_ms(webhook.received_at + window), webhook.id)
+        for webhook, _routed, _now, window in asked
+        if window is not None
+    ]
+    if len({row[:2] for row in windowed}) < len(windowed):
+        return True
+    return any(found for (found,) in at_once(cursor, _REPEATED, windowed))
+
+
+def _likeness(webhook: Webhook) -> tuple[str, bytes]:
+    return webhook.source, checksum(webhook.body)
+
+
+_REPEATED = (
+    "with asked (source, digest, earliest, latest, id) as (values {values})"
+    " select exists (select 1 from asked join webhooks w using (source, digest)"
+    " where w.received_at between asked.earliest and asked.latest and w.id <> asked.id)"
+)
+
+
+def _keep_together(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Reply]:
     seq, event_seq = _last_seqs(cursor)
     webhooks: list[Row] = []
     events: list[Row] = []
     deliveries: list[Row] = []
-    kept: list[Kept] = []
-    for webhook, routed, now, _window in asked:
+    replies: list[Reply] = []
+    for webhook, routed, now, window in asked:
         seq += 1
-        webhooks.append(_webhook_row(seq, webhook, checksum(webhook.body), repeatable=False))
+        webhooks.append(_webhook_row(seq, webhook, checksum(webhook.body), repeatable=window is not None))
         born: list[Delivery] = []
         for each in routed:
             event_seq += 1
@@ -88,11 +108,11 @@ def _keep_together(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Kept]:
                 deliveries.append(_delivery_row(event_seq, owed, to_ms(since), blocked=False))
                 if owed.lease is not None:
                     born.append(_born(event_seq, owed, each, since))
-        kept.append(born)
+        replies.append(born)
     insert(cursor, _WEBHOOKS, webhooks)
     insert(cursor, _EVENTS, events)
     insert(cursor, _DELIVERIES, deliveries)
-    return kept
+    return replies
 
 
 def _last_seqs(cursor: apsw.Cursor) -> tuple[int, int]:

@@ -22,10 +22,10 @@ from relay.store.contract import (
     Condition,
     DeliveryRecord,
     Due,
-    Duplicate,
     EventRecord,
     Filter,
     Loss,
+    Reply,
     Status,
     WebhookRecord,
 )
@@ -138,7 +138,7 @@ class SqliteStore:
         *,
         now: datetime | None = None,
         window: timedelta | None = None,
-    ) -> Future[list[Delivery] | Duplicate]:
+    ) -> Future[Reply]:
         grows = ROOM_TO_WORK + 4 * len(webhook.body)  # with its events and the indexes; in doubt it can wait
         asked = keeping.Asked(webhook, routed, now, window)
         return self._writer.submit_one_of_many(keeping.keep_all, asked, grows=grows)
@@ -153,11 +153,11 @@ class SqliteStore:
         at, until = to_ms(now), to_ms(now + lease)
         return await self._writer.submit(lambda cursor: claims.claim(cursor, target, limit, max_bytes, at, until))
 
-    async def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> bool:
+    def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
         if self._space and self._space.level <= Level.LOW:
             outcome = replace(outcome, detail="")
         settled = claims.Settled(delivery, outcome, verdict, to_ms(now))
-        return await self._writer.submit_one_of_many(claims.settle_all, settled)
+        return self._writer.submit_one_of_many(claims.settle_all, settled)
 
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> None:
         keys = [(to_ms(now), d.seq, d.target, d.attempt) for d in deliveries]

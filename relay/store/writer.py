@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import apsw
 
-from relay.errors import StoreBusy, StoreError, StoreFailed
+from relay.errors import StoreBusy, StoreFailed
 from relay.signals import Committed, Emit, Noticed
 from relay.store.acked import Acked
 from relay.store.files import Files
@@ -44,7 +44,7 @@ Together: TypeAlias = Callable[[apsw.Cursor, Sequence[W]], Sequence[T]]
 """Does several writes of one kind at once: a result for each, in their order."""
 
 
-@dataclass(slots=True)  # not frozen: made for every webhook and every attempt, and freezing takes as long again
+@dataclass(slots=True)
 class _Write(Generic[W, T]):
     run: Together[W, T]
     what: W
@@ -52,7 +52,7 @@ class _Write(Generic[W, T]):
     grows: int
 
 
-_Told = tuple[Future[Any], Any, StoreError | Exception | None]
+_Told = tuple[Future[Any], Any, Exception | None]
 
 
 class Writer:
@@ -87,6 +87,7 @@ class Writer:
         self._waiting: deque[_Write[Any, Any]] = deque()
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._waking = False  # at the end of this turn of the loop
+        self._woken = False  # and has not noticed yet
         self._closing = False
         self._wal = wal
         self._loop: AbstractEventLoop = get_running_loop()
@@ -102,7 +103,7 @@ class Writer:
         """
         return self.submit_one_of_many(_each, run, grows=grows)
 
-    def submit_one_of_many(self, run: "Together[W, T]", what: W, *, grows: int = 0) -> Future[T]:
+    def submit_one_of_many(self, run: Together[W, T], what: W, *, grows: int = 0) -> Future[T]:
         """As `submit`, of what `run` does together with others; between two that were submitted alone it may be
         done before or after one of another kind.
         """
@@ -121,7 +122,9 @@ class Writer:
 
     def _wake(self) -> None:
         self._waking = False
-        self._wakes.put(None)
+        if not self._woken:
+            self._woken = True
+            self._wakes.put(None)
 
     def _run(self) -> None:
         try:
@@ -138,6 +141,7 @@ class Writer:
             if self._closing:
                 return []
             self._wakes.get()
+            self._woken = False
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
 
     def _commit(self, batch: Sequence[_Write[Any, Any]]) -> list[_Told]:
@@ -188,7 +192,7 @@ class Writer:
     def _apply(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
         """A result for each; StoreBusy, and nothing is done, if it has to wait for room."""
         if self._space and self._space.level is Level.FULL:
-            return [self._apply_within(write, room(self._cursor)) for write in batch]
+            return [self._apply_if_room(write) for write in batch]
         results: list[Any] = [None] * len(batch)
         for run, positions in _by_kind(batch):
             done = run(self._cursor, [batch[position].what for position in positions])
@@ -196,8 +200,8 @@ class Writer:
                 results[position] = result
         return results
 
-    def _apply_within(self, write: _Write[Any, T], bytes_free: int) -> T | StoreBusy:
-        if write.grows > bytes_free:
+    def _apply_if_room(self, write: _Write[Any, T]) -> T | StoreBusy:
+        if write.grows and write.grows > room(self._cursor):
             return StoreBusy("the disk is full")
         return write.run(self._cursor, [write.what])[0]
 

@@ -391,6 +391,7 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
         "SCAN losses",
         "SCAN settled",  # as many as are given
         "SCAN claimed",
+        "SCAN asked",
     )  # a handful
     scans = [
         (line, sql)

@@ -6,13 +6,16 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
-from relay.model import Dead, Delivered, Delivery, RetryAt, Routed, Verdict, Webhook
-from relay.store.contract import Duplicate
+from relay.model import Dead, Delivered, RetryAt, Routed, Verdict, Webhook
+from relay.store import keeping
+from relay.store.contract import Duplicate, Reply
 from relay.store.query import at_once
 from relay.store.sqlite import SqliteStore
 from tests.store.conftest import MINUTE, NOON, OK, claim, routed, to, webhook
@@ -27,30 +30,33 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await opened.close()
 
 
-def many(chance: random.Random, number: int) -> list[Asked]:
-    """Webhooks of every kind: without events and with several, ordered ones, repeats, one id twice, unparsed ones."""
+def many(chance: random.Random, number: int, *, repeats: bool = False) -> list[Asked]:
+    """Webhooks without events and with several, unparsed ones, some with a window.
+
+    With `repeats` also ordered deliveries, equal bodies, and ids that come again.
+    """
     asked: list[Asked] = []
+    owed = [*OWED, *ORDERED] if repeats else OWED
     for at in range(number):
         events = [
-            routed(100 * at + n, *chance.choice(OWED), lead=chance.randrange(3)) for n in range(chance.randrange(4))
+            routed(100 * at + n, *chance.choice(owed), lead=chance.randrange(3)) for n in range(chance.randrange(4))
         ]
-        window = chance.choice([None, None, MINUTE])
-        one = replace(
-            webhook(at, unparsed=None if events else "odd"), body=b"leads[add][0][id]=%d" % chance.randrange(9)
-        )
-        asked.append((one, events, window))
-        if chance.random() < 0.1:
+        body = b"leads[add][0][id]=%d" % (chance.randrange(9) if repeats else at)
+        one = replace(webhook(at, unparsed=None if events else "odd"), body=body)
+        asked.append((one, events, chance.choice([None, None, MINUTE])))
+        if repeats and chance.random() < 0.02:
             earlier, _, within = chance.choice(asked)
-            again = [routed(100 * at + 50 + n, *chance.choice(OWED)) for n in range(chance.randrange(2))]
+            again = [routed(100 * at + 50 + n, *chance.choice(owed)) for n in range(chance.randrange(2))]
             asked.append((replace(earlier, unparsed=None), again, within))
     return asked
 
 
 LEASE = timedelta(seconds=30)
-OWED = [(), (to(),), (to(lease=LEASE), to("dwh")), (to(key="lead-7", lease=LEASE),), (to("dwh", lease=LEASE),)]
+OWED = [(), (to(),), (to(lease=LEASE), to("dwh")), (to("dwh", lease=LEASE),)]
+ORDERED = [(to(key="lead-7", lease=LEASE),), (to(), to("dwh", key="lead-8"))]
 
 
-async def keep(store: SqliteStore, asked: Sequence[Asked], *, together: bool) -> list[list[Delivery] | Duplicate]:
+async def keep(store: SqliteStore, asked: Sequence[Asked], *, together: bool) -> list[Reply]:
     if together:
         return await asyncio.gather(*(store.keep(*each, window=window) for *each, window in asked))
     return [await store.keep(one, events, window=window) for one, events, window in asked]
@@ -64,20 +70,58 @@ async def everything(store: SqliteStore) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_webhooks_of_every_kind_are_kept_together_as_they_are_one_by_one(seed: int, tmp_path: Path) -> None:
-    asked = many(random.Random(seed), 150)
+async def compared(asked: Sequence[Asked], folder: Path) -> tuple[list[Reply], int]:
+    """What is replied either way, in how many commits together; the rows are the same."""
     ends = []
     for together in (True, False):
-        (folder := tmp_path / str(together)).mkdir()
-        store = SqliteStore.open(folder / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None)
-        ends.append((await keep(store, asked, together=together), await everything(store)))
+        (at := folder / str(together)).mkdir()
+        commits: list[object] = []
+        store = SqliteStore.open(at / "relay.db", now=NOON, emit=commits.append, failed=lambda: None)
+        kept, commits_made = await keep(store, asked, together=together), len(commits)
+        ends.append((kept, await everything(store), commits_made))
         await store.close()
-    (kept, rows), (kept_by_one, rows_by_one) = ends
+    (kept, rows, made), (kept_by_one, rows_by_one, _) = ends
     assert kept == kept_by_one
     assert rows == rows_by_one
+    return kept, made
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_webhooks_are_kept_together_as_they_are_one_by_one(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = many(random.Random(seed), 200)
+    together = keeping._keep_together
+    groups: list[int] = []
+
+    def note(cursor: apsw.Cursor, some: Sequence[keeping.Asked]) -> list[Reply]:
+        groups.append(len(some))
+        return together(cursor, some)
+
+    monkeypatch.setattr(keeping, "_keep_together", note)
+    kept, _ = await compared(asked, tmp_path)
+    assert groups == [200], "all of them in one group"
+    assert sum(len(born) for born in kept if isinstance(born, list)) > 50
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_webhooks_that_repeat_others_are_kept_together_as_they_are_one_by_one(seed: int, tmp_path: Path) -> None:
+    kept, _ = await compared(many(random.Random(seed), 150, repeats=True), tmp_path)
     assert any(isinstance(each, Duplicate) for each in kept)
-    assert len(rows["events"]) > 100
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_webhooks_with_a_window_find_what_they_repeat_among_those_of_their_batch(
+    seed: int, tmp_path: Path
+) -> None:
+    chance = random.Random(seed)
+    asked = [
+        (replace(webhook(at), body=b"leads[add][0][id]=%d" % chance.randrange(40)), [routed(at, to())], MINUTE)
+        for at in range(60)
+    ]
+    kept, commits = await compared(asked, tmp_path)
+    assert any(isinstance(each, Duplicate) for each in kept)
+    assert commits == 1
 
 
 VERDICTS: list[Verdict] = [Delivered(), Dead("no"), RetryAt(NOON + MINUTE), RetryAt(NOON + MINUTE, counted=False)]
@@ -104,6 +148,42 @@ async def test_attempts_are_settled_together_as_they_are_one_by_one(seed: int, t
         ends.append((settled, await everything(store), await claim(store, limit=80, now=NOON + MINUTE)))
         await store.close()
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_what_is_kept_and_settled_in_one_batch_goes_in_order(seed: int, tmp_path: Path) -> None:
+    """However they are grouped, of one key only the oldest pending one is due."""
+    chance = random.Random(seed)
+    ends = []
+    for together in (True, False):
+        (folder := tmp_path / str(together)).mkdir()
+        store = SqliteStore.open(folder / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None)
+        for number in range(6):
+            await store.keep(webhook(number), [routed(number, to(key=f"lead-{number % 3}"))])
+        claimed = await claim(store)
+        chance.seed(seed)
+        acts = [partial(store.settle, each, OK, chance.choice(VERDICTS), now=NOON) for each in claimed]
+        acts += [
+            partial(store.keep, webhook(10 + n), [routed(10 + n, to(key=f"lead-{n % 3}", lease=LEASE))])
+            for n in range(5)
+        ]
+        chance.shuffle(acts)
+        futures = [act() for act in acts] if together else [await_each(act) for act in acts]
+        for future in futures:
+            await future
+        due = [each.event_id for each in await claim(store, now=NOON + 2 * MINUTE)]
+        ends.append((sorted(due), [row[:4] for row in (await everything(store))["deliveries"]]))
+        await store.close()
+    assert ends[0] == ends[1]
+
+
+def await_each(act: Any) -> Any:
+    """Begun only when it is awaited."""
+
+    async def later() -> Any:
+        return await act()
+
+    return later()
 
 
 async def test_an_attempt_that_is_told_twice_in_one_batch_counts_once(store: SqliteStore) -> None:
@@ -143,6 +223,9 @@ async def test_a_row_that_cannot_be_read_does_not_hold_up_the_rest(store: Sqlite
         await store.keep(webhook(number), [routed(number, to())])
     await store._writer.submit(
         lambda cursor: cursor.execute("update deliveries set pending_since = x'00' where event in (1, 2)")
+    )
+    await store._writer.submit(
+        lambda cursor: cursor.execute("pragma foreign_keys = off; delete from events where seq = 1")
     )
     assert [each.seq for each in await claim(store, limit=2)] == []
     assert [each.seq for each in await claim(store, limit=2)] == [3, 4]
