@@ -224,9 +224,8 @@ async def test_a_row_that_cannot_be_read_does_not_hold_up_the_rest(store: Sqlite
     await store._writer.submit(
         lambda cursor: cursor.execute("update deliveries set pending_since = x'00' where event in (1, 2)")
     )
-    await store._writer.submit(
-        lambda cursor: cursor.execute("pragma foreign_keys = off; delete from events where seq = 1")
-    )
+    store._connection.pragma("foreign_keys", False)
+    await store._writer.submit(lambda cursor: cursor.execute("delete from events where seq = 1"))
     assert [each.seq for each in await claim(store, limit=2)] == []
     assert [each.seq for each in await claim(store, limit=2)] == [3, 4]
 
