@@ -3,6 +3,7 @@
     POST /hooks/{source}/{token}
       │ server.door         who may come in; the oldest that is idle makes room
       │ server.intake       knows the source, reads the body if server.memory has room for it
+      │ server.arrivals     has all that came in one turn of the loop understood together
       ▼
     amocrm.form             bytes -> tree            leads[add][0][id]=7 -> {"leads": {"add": {"0": {"id": "7"}}}}
     amocrm.events           tree  -> [Event]         one body, one or more events

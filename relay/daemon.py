@@ -30,6 +30,7 @@ from relay.observe.loop import watch
 from relay.readiness import Readiness
 from relay.routes.config import Config
 from relay.server.admin import admin
+from relay.server.arrivals import Arrivals
 from relay.server.intake import Intake
 from relay.server.keeper import PATIENCE, Keeper
 from relay.server.limits import Limits, crowd
@@ -53,7 +54,7 @@ ADMIN_GRACE = 0.5
 KEEPER_GRACE = timedelta(seconds=0.5)  # for webhooks that are not on disk yet, although they were answered
 ADMIN_CONNECTIONS = 64
 STOP_LIMIT = 7.5  # seconds; a supervisor is promised 8
-MANY_OBJECTS = 5_000  # of some 100 that a webhook is made of; Python's own 700 would stop the loop after seven
+MANY_OBJECTS = 5_000  # a webhook is made of some hundred
 
 
 def utc_now() -> datetime:
@@ -201,13 +202,18 @@ class Relay:
             self.end(1)
 
     def _intake(self) -> Intake:
-        return Intake(
+        arrivals = Arrivals(
             config=lambda: self.current.config,
             keeper=self._keeper,
             dispatcher=self.dispatcher,
             emit=self._emit,
             clock=utc_now,
             new_id=lambda: str(uuid7()),
+        )
+        return Intake(
+            arrivals,
+            config=lambda: self.current.config,
+            emit=self._emit,
             max_body=self.settings.max_body,
             body_timeout=self.settings.limits.body,
             memory=self.memory,
@@ -250,7 +256,7 @@ async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) 
 
 
 def _spare_the_collector() -> None:
-    """Cycles are rare here, and looking for them took a tenth of every webhook's time."""
+    """Look for cycles less often: they are rare here, and to look takes more time the more webhooks there are."""
     gc.collect()
     gc.freeze()  # what is there by now stays
     gc.set_threshold(MANY_OBJECTS, 20, 20)

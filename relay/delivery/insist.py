@@ -11,10 +11,11 @@ T = TypeVar("T")
 PAUSE = 0.25  # seconds before it is asked again
 
 
-async def insist(ask: Callable[[], Awaitable[T]]) -> T:
-    """The answer; whoever stops waiting stops it."""
+async def insist(ask: Callable[[], Awaitable[T]], asked: Awaitable[T] | None = None) -> T:
+    """The answer; whoever stops waiting stops it. `asked`: this was asked already."""
     while True:
         try:
-            return await ask()
+            return await (asked or ask())
         except StoreBusy:
+            asked = None
             await asyncio.sleep(PAUSE)

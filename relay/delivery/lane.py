@@ -11,8 +11,9 @@ relay is killed, at most twice its `concurrency`, the target sees again.
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from relay.delivery.alarm import Alarm
 from relay.delivery.attempt import attempt
@@ -209,17 +210,18 @@ class Lane:
         now, roll = self._clock(), random.random()  # noqa: S311  jitter
         verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
         self._look_at(outcome, target, now, probe=probe)
-        settled = self._settle(delivery, outcome, verdict)
+        settle = partial(self._store.settle, delivery, outcome, verdict)
+        # asked in this step, for whatever ends the lane now; the attempt is made, and to forget it would repeat it
+        settled = self._settled(delivery, outcome, verdict, insist(lambda: settle(now=self._clock()), settle(now=now)))
         self._unsettled += 1
         if self._unsettled <= target.concurrency:
             self._spawn(settled)
         else:
             await settled
 
-    async def _settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict) -> None:
-        """The attempt is made, and to forget it would repeat it."""
+    async def _settled(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, settling: Awaitable[bool]) -> None:
         try:
-            await insist(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()))
+            await settling
         finally:
             self._unsettled -= 1
         lag = max(self._clock() - delivery.received_at, timedelta())  # the clock may have been set back

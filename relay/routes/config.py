@@ -64,7 +64,7 @@ class Config:
 
     @cached_property
     def most_tokens(self) -> int:
-        """Of a source."""
+        """That a source has: as many are compared for each, so that the time tells nothing."""
         return max(len(source.tokens) for source in self.sources.values())
 
     def url_as_written(self, target: str) -> str:

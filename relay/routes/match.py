@@ -69,11 +69,10 @@ class FieldIndex:
         accepted = self.indifferent
         for value in values:
             if bits := self._equals.get(value):
-                accepted = accepted | bits if accepted else bits
-        if self._others:
-            for condition, bits in self._others.items():
-                if condition.holds(values):
-                    accepted |= bits
+                accepted |= bits
+        for condition, bits in self._others.items():
+            if condition.holds(values):
+                accepted |= bits
         if self._excludes:
             for value in values:
                 accepted &= ~self._excludes.get(value, 0)
@@ -89,7 +88,8 @@ class Matcher:
         self.fields = _indexed(self.routes)
         self._otherwise = _bits(route.otherwise for route in routes)
         self._named = lru_cache(maxsize=1024)(self._matches)  # events of one kind match the same routes
-        self._last = 0, self._named(0)  # and often come one after the other; to hash so long an int takes longer
+        # and often come one after the other: to compare takes less than to hash; one tuple, for threads swap it whole
+        self._last: tuple[int, Matches] | None = None
 
     def match(self, event: Event) -> Matches:
         """The routes that take `event`, and their targets."""
@@ -98,11 +98,11 @@ class Matcher:
             if not alive:
                 break
             alive &= index.accepting(index.read(event))
-        bits, matches = self._last
-        if alive != bits or not alive:
-            matches = self._named(alive or self._otherwise)
-            self._last = alive, matches
-        return matches
+        alive = alive or self._otherwise
+        last = self._last
+        if last is None or last[0] != alive:
+            self._last = last = alive, self._named(alive)
+        return last[1]
 
     def _matches(self, bits: int) -> Matches:
         taken = [self.routes[position] for position in set_bits(bits)]

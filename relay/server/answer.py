@@ -20,7 +20,7 @@ class Answer:
     do all that takes more time than to decode a webhook.
     """
 
-    __slots__ = ("_document", "_headers", "_last", "keep_alive", "status")
+    __slots__ = ("_document", "_headers", "_last", "_writer", "keep_alive", "status")
 
     def __init__(self, document: object, *, status: int = 200, headers: Mapping[str, str] = _NONE) -> None:
         self.status = status
@@ -38,6 +38,7 @@ class Answer:
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError
+        self._writer = request.writer
         self.keep_alive = request.keep_alive and not self._last
         body = orjson.dumps(self._document)
         head = (
@@ -53,7 +54,8 @@ class Answer:
         transport.write(b"%s\r\n%s" % (head.encode("ascii"), b"" if request.method == "HEAD" else body))
 
     async def write_eof(self) -> None:
-        """Sent already."""
+        """Wait while too much was sent that nobody reads: with the answer to come the connection must wait too."""
+        await self._writer.drain()
 
 
 @lru_cache(maxsize=16)

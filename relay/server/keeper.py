@@ -18,26 +18,22 @@ from relay.errors import StoreBusy, StoreError
 from relay.model import Delivery, Routed, Webhook
 from relay.server.memory import Place
 from relay.signals import Emit, Noticed
-from relay.store.contract import Duplicate, Store
+from relay.store.contract import Duplicate, Reply, Store
 
 PATIENCE = 1.5  # seconds; amoCRM waits 2 for the answer
 AGAIN = 0.1  # seconds before the store is asked again
 MOST_AT_ONCE = 64  # webhooks, once it can take some again
 
-Answer: TypeAlias = list[Delivery] | Duplicate
-
-Taken: TypeAlias = tuple[Webhook, Sequence[Routed], Answer]
+Taken: TypeAlias = tuple[Webhook, Sequence[Routed], Reply]
 """What was kept of a webhook at last, and what the store said."""
-
-Wanted: TypeAlias = tuple[Webhook, Sequence[Routed], timedelta | None, Place, Future[Taken]]
-"""The arguments of `Keeper.keep`."""
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
-    """A webhook on its way to the disk, and what its sender is to be told. `late`: that it is not there yet.
+class Wanted:
+    """A webhook on its way to the disk; `taken` is told what became of it. The rest is the keeper's.
 
-    `settled`: the store has said what becomes of it; it may have been asked twice, and only the first answer counts.
+    `until`: when its sender is to be told, in loop time. `late`: that it is not there yet.
+    `settled`: the store has said what becomes of it; it may have been asked twice, and only the first reply counts.
     `bare`: a fault of ours keeps its events out.
     """
 
@@ -46,7 +42,7 @@ class _Waiting:
     window: timedelta | None
     place: Place
     taken: Future[Taken]
-    until: float  # loop time
+    until: float = 0.0
     late: bool = False
     settled: bool = False
     bare: bool = False
@@ -60,29 +56,22 @@ class Keeper:
         self._admit = admit
         self._emit = emit
         self._loop = asyncio.get_running_loop()
-        self._expected: deque[_Waiting] = deque()
+        self._expected: deque[Wanted] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[str, Wanted] = {}
         self._trouble = ""  # what the store says of those that wait
         self._insisting: asyncio.Task[None] | None = None
         self._stopping = False
         self._late = 0
         self._recovered = 0
 
-    def keep(
-        self,
-        webhook: Webhook,
-        routed: Sequence[Routed],
-        window: timedelta | None,
-        place: Place,
-        taken: Future[Taken],
-    ) -> None:
+    def keep(self, wanted: Wanted) -> None:
         """`taken` is told once it is on disk, as unparsed if a fault of ours allows no more.
 
-        A StoreError if it is not after `PATIENCE`: it keeps its `place`, and may be yet.
+        It gets a StoreError if that is not after `PATIENCE`: the webhook keeps its `place`, and may be yet.
         """
-        wanted = _Waiting(webhook, routed, window, place, taken, self._loop.time() + PATIENCE)
-        place.hold()
+        wanted.until = self._loop.time() + PATIENCE
+        wanted.place.hold()
         self._expect(wanted)
         if self._waiting:
             self._wait(wanted)  # behind those that came before
@@ -101,7 +90,7 @@ class Keeper:
 
     # ---- in time
 
-    def _expect(self, wanted: _Waiting) -> None:
+    def _expect(self, wanted: Wanted) -> None:
         """One timer for all: they are due in the order in which they came."""
         self._forget_answered()
         self._expected.append(wanted)
@@ -119,7 +108,7 @@ class Keeper:
         if self._expected:
             self._timer = self._loop.call_at(self._expected[0].until, self._ring)
 
-    def _tell_late(self, wanted: _Waiting) -> None:
+    def _tell_late(self, wanted: Wanted) -> None:
         if wanted.taken.done():
             return
         wanted.late = True
@@ -129,12 +118,12 @@ class Keeper:
 
     # ---- and late
 
-    def _ask(self, wanted: _Waiting) -> Future[Answer]:
+    def _ask(self, wanted: Wanted) -> Future[Reply]:
         asked = self._store.keep(wanted.webhook, wanted.routed, window=wanted.window)
         asked.add_done_callback(partial(self._hear, wanted, wanted.bare))  # also if its client has gone meanwhile
         return asked
 
-    def _hear(self, wanted: _Waiting, bare: bool, asked: Future[Answer]) -> None:
+    def _hear(self, wanted: Wanted, bare: bool, asked: Future[Reply]) -> None:
         error = asked.exception()
         if wanted.settled:
             return
@@ -157,7 +146,7 @@ class Keeper:
             wanted.taken.set_exception(_as_store_error(error))
         self._forget_answered()
 
-    def _strip(self, wanted: _Waiting, error: BaseException) -> None:
+    def _strip(self, wanted: Wanted, error: BaseException) -> None:
         """Once more as unparsed: a fault of ours must not lose what amoCRM sends only once."""
         text = "the relay cannot keep this webhook with its events; tried once more as unparsed"
         fields: dict[str, object] = {"webhook": wanted.webhook.id, "error": repr(error)}
@@ -167,7 +156,7 @@ class Keeper:
         wanted.routed = []
         self._ask(wanted)
 
-    def _wait(self, wanted: _Waiting) -> None:
+    def _wait(self, wanted: Wanted) -> None:
         """In its place, if it has one; its deliveries are for the store to give out, for their leases may be over."""
         wanted.routed = [
             replace(each, owed=tuple(replace(owed, lease=None) for owed in each.owed)) for each in wanted.routed
@@ -188,7 +177,7 @@ class Keeper:
             else:
                 at_once = min(2 * at_once, MOST_AT_ONCE)
 
-    def _part_with(self, wanted: _Waiting, *, recovered: bool) -> None:
+    def _part_with(self, wanted: Wanted, *, recovered: bool) -> None:
         wanted.settled = True
         self._waiting.pop(wanted.webhook.id, None)
         wanted.place.let_go()

@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from relay.errors import Misconfigured
 from relay.server.door import Door
 from relay.server.limits import Limits
-from relay.server.protocol import Handler, Protocol, Said, runner_of
+from relay.server.protocol import Answers, Protocol, Said, runner_of
 from relay.server.reason import reason
 from relay.signals import Emit
 
@@ -34,7 +34,7 @@ def bind(address: tuple[str, int], *, flag: str) -> socket.socket:
 
 
 async def listen(
-    serves: web.Application | Handler,
+    serves: web.Application | Answers,
     on: socket.socket,
     *,
     limits: Limits,

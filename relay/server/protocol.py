@@ -16,14 +16,14 @@ MAX_HEAD = 16 * 1024  # bytes of a request line and headers that are not complet
 
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
-Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[Answer]]
+Answers: TypeAlias = Callable[[web.BaseRequest], Awaitable[Answer]]
 """Any request -> what is said to it: no router, no middlewares, no signals."""
 
 Said: TypeAlias = web.StreamResponse | Answer
 
 
 def runner_of(
-    serves: web.Application | Handler,
+    serves: web.Application | Answers,
     *,
     limits: Limits,
     grace: float,
@@ -136,7 +136,7 @@ class Protocol(web.RequestHandler):
     def finish_response(
         self, request: web.BaseRequest, resp: Said, start_time: float | None
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
-        """Send it."""
+        """Send it, once whoever keeps the connections has seen it: he may have it say that it is the last."""
         self._see_off(self, resp)
         return super().finish_response(request, cast(web.StreamResponse, resp), start_time)
 
@@ -149,15 +149,6 @@ class Protocol(web.RequestHandler):
     ) -> web.StreamResponse:
         """Log, answer, and close the connection."""
         super().handle_error(request, status, exc, message)
-        answer = _Error(text=f'{{"error": "{HTTPStatus(status).phrase.lower()}"}}', content_type="application/json")
-        answer.set_status(status)
+        answer = Answer({"error": HTTPStatus(status).phrase.lower()}, status=status)
         answer.force_close()
-        return answer
-
-
-class _Error(web.Response):
-    """No application's signal sees it, so it leaves out by itself what software this is."""
-
-    async def _prepare_headers(self) -> None:
-        await super()._prepare_headers()
-        self.headers.pop("Server", None)
+        return cast(web.StreamResponse, answer)

@@ -10,10 +10,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from relay.amocrm import events
 from relay.daemon import url
 from relay.model import Source
+from relay.server.answer import Answer
 from relay.server.limits import Limits
 from relay.server.memory import PER_EVENT
 from relay.store.contract import Filter
@@ -113,9 +115,9 @@ async def test_what_is_not_http_is_400_and_nothing_of_it_is_repeated(request_: b
         writer.write(request_.replace(b"{path}", f"/hooks/crm/{TOKEN}".encode()))
         answer = await reader.read()  # to its end: the connection is closed
     head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.0 400 Bad Request\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"server:" not in head.lower()
-    assert body == b'{"error": "bad request"}'
+    assert body == b'{"error":"bad request"}'
 
 
 async def test_no_answer_and_no_signal_has_the_token(scene: Scene) -> None:
@@ -287,3 +289,28 @@ async def test_a_head_is_answered_without_a_body(scene: Scene) -> None:
         writer.write(b"HEAD /hooks/crm/x HTTP/1.1\r\nHost: relay\r\n\r\nGET /other HTTP/1.1\r\nHost: relay\r\n\r\n")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404 Not Found\r\n")
+
+
+async def test_answers_that_nobody_reads_do_not_pile_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = []
+    prepare = Answer.prepare
+
+    async def note(answer: Answer, request: web.BaseRequest) -> None:
+        await prepare(answer, request)
+        assert request.transport
+        waiting.append(request.transport.get_write_buffer_size())
+
+    monkeypatch.setattr(Answer, "prepare", note)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, scene.relay.listening)
+        asking = asyncio.create_task(loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n" * 60_000))
+        answered = -1
+        while answered < len(waiting):
+            answered = len(waiting)
+            await asyncio.sleep(0.2)
+        asking.cancel()
+    assert 0 < answered < 60_000
+    assert max(waiting) < 200_000

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from relay.errors import StoreBusy
-from relay.server.keeper import Keeper, Taken
+from relay.server.keeper import Keeper, Taken, Wanted
 from relay.server.limits import Limits
 from relay.server.memory import BESIDES, PER_EVENT, Memory
 from relay.signals import Committed, Kept, Noticed
@@ -182,7 +182,7 @@ async def test_what_is_kept_while_it_is_asked_for_once_more_is_told_once(tmp_pat
     with memory.place() as place:
         place.take(1)
         taken: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        keeper.keep(webhook(), [routed(1, to())], None, place, taken)
+        keeper.keep(Wanted(webhook(), [routed(1, to())], None, place, taken))
         with pytest.raises(StoreBusy):
             await taken
     door.open()  # and the facts' gate is shut: it is on disk, and the writer does not get to say so
