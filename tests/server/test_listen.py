@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import uvloop
 from aiohttp import web
 
 from relay.errors import Misconfigured
+from relay.server.answer import Answer
 from relay.server.limits import Limits
 from relay.server.listen import SETTLE, Listener, bind, listen
 
@@ -40,23 +42,42 @@ def ours() -> Iterator[socket.socket]:
         yield ours
 
 
+@pytest.fixture(params=["application", "answers"], autouse=True)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is served: the private listener has the one, the public listener the other."""
+    monkeypatch.setattr(sys.modules[__name__], "KIND", request.param)
+
+
+KIND = ""
+
+
 @asynccontextmanager
 async def serving(ours: socket.socket, *, drain: float = LONG, grace: float = LONG) -> AsyncIterator[Listener]:
     """A listener on a copy of the socket, which answers at once, but /slow when its drain is over."""
-    drained = asyncio.Event()
 
-    async def answer(request: web.Request) -> web.Response:
+    async def hold_back(request: web.BaseRequest) -> None:
         if request.path == "/slow":
-            await drained.wait()
-        return web.Response(text="hello")
+            await listener.leaving.wait()
+            await asyncio.sleep(drain + 3 * SETTLE)
 
-    async def note(_app: web.Application) -> None:
-        drained.set()
+    async def respond(request: web.Request) -> web.Response:
+        await hold_back(request)
+        return web.Response(text="12345")
+
+    async def answer(request: web.BaseRequest) -> Answer:
+        await hold_back(request)
+        return Answer(12345)
 
     app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
-    app.on_shutdown.append(note)
-    listener = await listen(app, ours.dup(), limits=Limits(), drain=drain, grace=grace, emit=lambda _signal: None)
+    app.router.add_get("/{path:.*}", respond)
+    listener = await listen(
+        app if KIND == "application" else answer,
+        ours.dup(),
+        limits=Limits(),
+        drain=drain,
+        grace=grace,
+        emit=lambda _signal: None,
+    )
     try:
         yield listener
     finally:
@@ -72,7 +93,7 @@ async def ask(reader: StreamReader, writer: StreamWriter, path: str = "/") -> by
     """The head of the answer."""
     writer.write(f"GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
-    assert await reader.readexactly(5) == b"hello"
+    assert await reader.readexactly(5) == b"12345"
     return head
 
 
