@@ -1,7 +1,6 @@
 """One HTTP attempt: request -> Outcome. Whatever the target does, an Outcome comes back, within the deadline."""
 
 import asyncio
-import io
 import re
 import ssl
 from collections.abc import Callable, Iterable
@@ -10,9 +9,9 @@ from time import perf_counter
 from typing import NamedTuple
 
 import aiohttp
-from aiohttp import hdrs
 
 from relay.delivery import connect
+from relay.delivery.post import post
 from relay.delivery.render import Request
 from relay.delivery.retry import parse_retry_after
 from relay.errors import Misconfigured
@@ -21,8 +20,6 @@ from relay.tls import client_context
 
 MAX_ANSWER = 16 * 1024  # bytes we read of an answer, so that its connection can be used again
 MAX_DETAIL = 1_000  # characters we keep of it
-MAX_BYTES = 2**20  # of a body that is written at one go
-CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 1.0  # seconds for an answer's body: the status has decided already
 
 _GOODBYE = 408  # what some servers say, unasked, before they close an idle connection (RFC 9110 §15.5.9)
@@ -35,8 +32,8 @@ class Sender:
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._pooled = _session(connect.keeping())
-        self._fresh = _session(connect.fresh())
+        self._pooled = connect.keeping()
+        self._fresh = connect.fresh()
         self._tls: Tls | None = None
         self._context: ssl.SSLContext | None = None
 
@@ -92,14 +89,14 @@ class Sender:
         """Status and headers; a keep-alive race must not cost an attempt, and aiohttp repeats no POST."""
         connect.used_again.set(False)
         try:
-            response = await _post(self._pooled, request, context)
+            response = await post(self._pooled, request, context)
             if response.status != _GOODBYE or not connect.used_again.get():
                 return response
             response.close()
         except _GONE:
             if not connect.used_again.get():
                 raise
-        return await _post(self._fresh, request, context)
+        return await post(self._fresh, request, context)
 
 
 class _Answer(NamedTuple):
@@ -109,35 +106,6 @@ class _Answer(NamedTuple):
     status: int | None = None
     retry_after: str | None = None
     detail: str = ""
-
-
-class _Request(aiohttp.ClientRequest):
-    DEFAULT_HEADERS = {hdrs.ACCEPT: "*/*"}  # noqa: RUF012  no accept-encoding: the answer's start is for people to read
-
-
-def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        request_class=_Request,
-        trust_env=False,
-        raise_for_status=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
-    )
-
-
-async def _post(
-    session: aiohttp.ClientSession, request: Request, context: ssl.SSLContext | None
-) -> aiohttp.ClientResponse:
-    body = request.body
-    return await session.post(
-        request.url,
-        data=body if len(body) <= MAX_BYTES else io.BytesIO(body),  # aiohttp warns of plain bytes above
-        headers=request.headers,
-        ssl=context or True,  # verified in either case
-        allow_redirects=False,
-    )
 
 
 async def _read(response: aiohttp.ClientResponse, deadline: float) -> str:
@@ -200,8 +168,6 @@ def _text(error: Exception) -> str:
     match error:
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return "not a URL that can be asked"
-        case aiohttp.ConnectionTimeoutError():
-            return f"no connection within {CONNECT_TIMEOUT:g} s"
         case aiohttp.ClientResponseError(message=message):
             return message
         case aiohttp.ClientConnectorError(os_error=ConnectionError(errno=None)):

@@ -17,6 +17,7 @@ from socket import create_server
 from typing import Any
 
 import pytest
+from aiohttp import ClientTimeout
 
 from relay.delivery.render import Request
 from relay.delivery.retry import decide
@@ -307,7 +308,7 @@ async def test_nobody_there_is_a_connect_error(sender: Sender) -> None:
 async def test_nobody_who_takes_the_connection_is_a_timeout_that_does_not_tell_the_url(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("relay.delivery.send.CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr("relay.delivery.post.TIMEOUT", ClientTimeout(sock_connect=0.2))
     sender = Sender(clock=lambda: datetime.now(UTC))
     with create_server(("127.0.0.1", 0), backlog=0) as listening, ExitStack() as crowd:
         for _ in range(4):  # it has room for one or two
