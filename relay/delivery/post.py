@@ -1,69 +1,115 @@
-"""A request, over a connection of a connector -> status and headers.
+"""A request, over a connection of a connector -> status, headers, and the body as it comes.
 
-It does what `aiohttp.ClientSession.post` does, but for cookies, redirects, proxies, hooks and time-outs of its own, of
-which we want none: they take a tenth of an attempt. aiohttp does not promise the calls it is made of: the tests of
-`send` do, for the release that `requirements.txt` names.
+Half of an attempt's processor time was `aiohttp.ClientSession.post`: a new URL, request, payload, writer's task, and
+response each time, and cookies, redirects, proxies, hooks and time-outs of which we want none. So only the ends of
+aiohttp are used here: the connector (pool, names, TLS), the protocol with the parser in C and all its limits, and what
+writes a head and refuses the headers that HTTP cannot carry. aiohttp does not promise them: the tests of `send` hold
+them for the release that `requirements.txt` names, and `pyproject.toml` allows no other series.
 """
 
 import asyncio
-import io
 import ssl
+from typing import NamedTuple, cast
 
 import aiohttp
 from aiohttp import hdrs
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError
+from aiohttp.http_writer import _serialize_headers
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from relay.delivery.render import Request
 
-MAX_BYTES = 2**20  # of a body that is written at one go
 TIMEOUT = aiohttp.ClientTimeout(sock_connect=5.0)
 
 
-class _Request(aiohttp.ClientRequest):
-    DEFAULT_HEADERS = {hdrs.ACCEPT: "*/*"}  # noqa: RUF012  no accept-encoding: the answer's start is for people to read
+class Address(NamedTuple):
+    """What is the same in every request to a URL: whom to connect to, the first line, and our headers of less weight.
+
+    The connector reads `whom`, and neither keeps nor changes it.
+    """
+
+    whom: aiohttp.ClientRequest
+    line: str
+    headers: CIMultiDict[str]
 
 
-async def post(
-    connector: aiohttp.TCPConnector, request: Request, context: ssl.SSLContext | None
-) -> aiohttp.ClientResponse:
-    """An aiohttp.ClientError, OSError or ValueError says why there is none. Who stops waiting ends the connection."""
-    body = request.body
-    asked = _Request(
-        "POST",
-        _url(request),
-        headers=request.headers,
-        data=body if len(body) <= MAX_BYTES else io.BytesIO(body),  # aiohttp warns of plain bytes above
-        ssl=context or True,  # verified in either case
-        loop=asyncio.get_running_loop(),
-    )
+class Answer(NamedTuple):
+    """It is to be ended, however much of its body was read."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: aiohttp.StreamReader
+    connection: Connection
+
+    def end(self) -> None:
+        """The connector keeps the connection if all was written, all was read, and the target said no more."""
+        transport = self.connection.transport
+        if transport and transport.get_write_buffer_size():
+            _abort(self.connection)
+        else:
+            self.connection.release()
+
+
+def address_of(url: str, context: ssl.SSLContext | None) -> Address:
+    """InvalidURL if nobody can be asked for it. Needs a running loop."""
     try:
-        connection = await connector.connect(asked, [], TIMEOUT)
+        parsed = URL(url)
+    except ValueError as error:
+        raise aiohttp.InvalidURL(url) from error
+    if parsed.scheme not in {"http", "https"} or not parsed.raw_host:
+        raise aiohttp.InvalidURL(parsed)
+    return Address(
+        # verified in either case
+        whom=aiohttp.ClientRequest("POST", parsed, ssl=context or True, loop=asyncio.get_running_loop()),
+        line=f"POST {parsed.raw_path_qs} HTTP/1.1",
+        headers=CIMultiDict({hdrs.HOST: parsed.host_port_subcomponent or "", hdrs.ACCEPT: "*/*"}),
+    )
+
+
+async def post(connector: aiohttp.TCPConnector, address: Address, request: Request) -> Answer:
+    """An aiohttp.ClientError, OSError or ValueError says why there is none. Who stops waiting ends the connection."""
+    written = _written(address, request, close=connector.force_close)
+    try:
+        connection = await connector.connect(address.whom, [], TIMEOUT)
     except TimeoutError as error:
         raise aiohttp.ConnectionTimeoutError(f"no connection within {TIMEOUT.sock_connect:g} s") from error
     try:
-        return await _answer(asked, connection)
+        return await _ask(connection, written)
     except BaseException:
-        connection.close()
+        _abort(connection)
         raise
 
 
-async def _answer(asked: _Request, connection: Connection) -> aiohttp.ClientResponse:
-    if connection.protocol is not None:  # as ever, before it is released
-        connection.protocol.set_response_params(read_until_eof=True, auto_decompress=False)
-    response = await asked.send(connection)
-    try:
-        return await response.start(connection)
-    except BaseException:
-        response.close()  # also ends what still writes
-        raise
+def _written(address: Address, request: Request, *, close: bool) -> bytes:
+    """Head and body as one, to be one packet if they fit; ValueError for a header that HTTP cannot carry."""
+    headers = address.headers.copy()
+    headers.update(request.headers)
+    headers[hdrs.CONTENT_LENGTH] = str(len(request.body))
+    if close:
+        headers[hdrs.CONNECTION] = "close"
+    return _serialize_headers(address.line, headers) + request.body
 
 
-def _url(request: Request) -> URL:
+async def _ask(connection: Connection, written: bytes) -> Answer:
+    """Does not wait until all is written: some answer before, and read no more."""
+    protocol = cast(ResponseHandler, connection.protocol)  # until it is released
+    protocol.set_response_params(read_until_eof=True, auto_decompress=False)
+    if protocol.transport:  # else reading says why not
+        protocol.transport.write(written)
     try:
-        url = URL(request.url)
-    except ValueError as error:
-        raise aiohttp.InvalidURL(request.url) from error
-    if url.scheme not in {"http", "https"} or not url.raw_host:
-        raise aiohttp.InvalidURL(url)
-    return url
+        message, body = await protocol.read()
+        while 100 <= message.code <= 199 and message.code != 101:  # news of an answer to come
+            message, body = await protocol.read()
+    except HttpProcessingError as error:
+        raise aiohttp.ClientError(error.message) from error
+    return Answer(message.code, message.headers, body, connection)
+
+
+def _abort(connection: Connection) -> None:
+    """At once: closed politely it would first write on, if only the target read."""
+    if connection.transport:
+        connection.transport.abort()
+    connection.close()
