@@ -9,6 +9,7 @@ them for the release that `requirements.txt` names, and `pyproject.toml` allows 
 
 import asyncio
 import ssl
+from contextlib import suppress
 from typing import NamedTuple, cast
 
 import aiohttp
@@ -22,6 +23,7 @@ from yarl import URL
 
 from relay.delivery.render import Request
 
+PIECE = 64 * 1024  # bytes that are written at one go; most requests are smaller
 TIMEOUT = aiohttp.ClientTimeout(sock_connect=5.0)
 
 
@@ -94,18 +96,37 @@ def _written(address: Address, request: Request, *, close: bool) -> bytes:
 
 
 async def _ask(connection: Connection, written: bytes) -> Answer:
-    """Does not wait until all is written: some answer before, and read no more."""
+    """Listens while it writes: some answer before they have all, and read no more."""
     protocol = cast(ResponseHandler, connection.protocol)  # until it is released
     protocol.set_response_params(read_until_eof=True, auto_decompress=False)
-    if protocol.transport:  # else reading says why not
-        protocol.transport.write(written)
+    if protocol.transport:  # else the answer is why there is none
+        protocol.transport.write(written[:PIECE])
+    writing = asyncio.create_task(_write_on(protocol, written)) if len(written) > PIECE else None
+    try:
+        return Answer(*await _answer(protocol), connection)
+    finally:
+        if writing and not writing.done():
+            writing.cancel()
+            protocol.force_close()
+
+
+async def _write_on(protocol: ResponseHandler, written: bytes) -> None:
+    """All but the first piece, as the target takes it."""
+    with suppress(OSError):  # the answer is what went wrong
+        for start in range(PIECE, len(written), PIECE):
+            await protocol._drain_helper()
+            if protocol.transport:
+                protocol.transport.write(written[start : start + PIECE])
+
+
+async def _answer(protocol: ResponseHandler) -> tuple[int, CIMultiDictProxy[str], aiohttp.StreamReader]:
     try:
         message, body = await protocol.read()
         while 100 <= message.code <= 199 and message.code != 101:  # news of an answer to come
             message, body = await protocol.read()
     except HttpProcessingError as error:
         raise aiohttp.ClientError(error.message) from error
-    return Answer(message.code, message.headers, body, connection)
+    return message.code, message.headers, body
 
 
 def _abort(connection: Connection) -> None:
