@@ -61,7 +61,7 @@ def address_of(url: str, context: ssl.SSLContext | None) -> Address:
         parsed = URL(url)
     except ValueError as error:
         raise aiohttp.InvalidURL(url) from error
-    if parsed.scheme not in {"http", "https"} or not parsed.raw_host:
+    if parsed.scheme not in {"http", "https"}:
         raise aiohttp.InvalidURL(parsed)
     return Address(
         # verified in either case
@@ -105,8 +105,7 @@ async def _ask(connection: Connection, written: bytes) -> Answer:
     try:
         return Answer(*await _answer(protocol), connection)
     finally:
-        if writing and not writing.done():
-            writing.cancel()
+        if writing and not writing.done():  # nobody else may write in between
             protocol.force_close()
 
 

@@ -1,6 +1,7 @@
 """`relay.delivery.post` at both its ends: the bytes a target gets, and what it may answer. The servers are real."""
 
 import asyncio
+import gc
 import socket
 import ssl
 import struct
@@ -11,18 +12,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import trustme
 import uvloop
+from aiohttp import ClientOSError, ServerDisconnectedError, TCPConnector
+from aiohttp.connector import Connection
 
-from relay.delivery.post import address_of
+from relay.delivery.post import address_of, post
 from relay.delivery.render import Request
 from relay.delivery.send import Sender
 from relay.model import Outcome, Reason, Tls
+from relay.tls import client_context
 from tests.delivery.conftest import Talk, read_request, serving
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-LARGE = 30_000_000  # bytes, more than the sockets between take from a target that reads no more
+NO = b"HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno"
+LARGE = bytes(30_000_000)  # more than the sockets between take for a target that reads no more
 DATA_SEGMENTS_IN = 152  # where Linux's tcp_info has it
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -194,26 +200,25 @@ async def test_an_answer_without_a_length_lasts_until_the_target_hangs_up(sender
 
 
 @asynccontextmanager
-async def unwilling(answer: bytes, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[int, list[int]]]:
-    """Its port; and how much came of each connection's body, which it reads only once `answer` was said and heard."""
-    taken: list[int] = []
+async def unwilling(answer: bytes, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """The port of a target that says `answer` to the head of a request, and reads no more of it."""
 
     async def talk(reader: StreamReader, writer: StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.transport.pause_reading()
-        taken.append(0)
-        mine = len(taken) - 1
         writer.write(answer)
-        await asyncio.sleep(0.5)
-        writer.transport.resume_reading()
-        while piece := await reader.read(2**20):
-            taken[mine] += len(piece)
+        await asyncio.sleep(20)
 
     async with serving(talk, tls=tls) as port:
-        yield port, taken
+        yield port
 
 
-NO = b"HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno"
+async def until_none_is_open(port: int) -> None:
+    """No connection of ours to there, be it only to write what was not read."""
+    us = psutil.Process()
+    async with asyncio.timeout(3):
+        while any(each.raddr and each.raddr.port == port for each in us.net_connections("tcp")):  # noqa: ASYNC110  the system tells nobody
+            await asyncio.sleep(0.01)
 
 
 @on_either_loop
@@ -223,12 +228,11 @@ def test_an_answer_before_the_body_was_written_is_one_and_ends_the_writing(
 ) -> None:
     async def scenario() -> None:
         server, tls = secured(tmp_path) if secure else (None, None)
-        async with unwilling(NO, tls=server) as (port, taken), sending() as sender:
-            sent = [await send(sender, port, b"x" * LARGE, tls=tls) for _ in range(2)]
-            await asyncio.sleep(1)
-        assert [(each.status, each.detail) for each in sent] == [(413, "no")] * 2
-        assert len(taken) == 2, "a half-written connection is not used again"
-        assert max(taken) < LARGE
+        async with unwilling(NO, tls=server) as port, sending() as sender:
+            for _ in range(2):
+                sent = await send(sender, port, LARGE, tls=tls)
+                assert (sent.status, sent.detail) == (413, "no")
+                await until_none_is_open(port)
 
     run(scenario())
 
@@ -236,12 +240,92 @@ def test_an_answer_before_the_body_was_written_is_one_and_ends_the_writing(
 @on_either_loop
 def test_a_body_that_nobody_reads_is_written_no_more_after_the_deadline(run: Run) -> None:
     async def scenario() -> None:
-        async with unwilling(b"") as (port, taken), sending() as sender:
-            sent = await send(sender, port, b"x" * LARGE, seconds=0.2)
-            await asyncio.sleep(1)
-        assert sent.reason is Reason.TIMEOUT
-        assert len(taken) == 1
-        assert taken[0] < LARGE
+        async with unwilling(b"") as port, sending() as sender:
+            before = asyncio.all_tasks()
+            sent = await send(sender, port, LARGE, seconds=0.2)
+            assert sent.reason is Reason.TIMEOUT
+            await until_none_is_open(port)
+            assert not [task for task in asyncio.all_tasks() - before if "_write_on" in repr(task)]
+
+    run(scenario())
+
+
+@on_either_loop
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_of_a_large_body_no_more_waits_in_memory_than_the_target_takes(run: Run, secure: bool, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        server, tls = secured(tmp_path) if secure else (None, None)
+        url = f"{'https' if secure else 'http'}://localhost:{{port}}/"
+        async with unwilling(NO, tls=server) as port, TCPConnector() as connector:
+            address = address_of(url.format(port=port), client_context(tls) if tls else None)
+            answer = await post(connector, address, Request(url=url, headers={}, body=LARGE))
+            await asyncio.sleep(0.1)
+            assert answer.connection.transport.get_write_buffer_size() < len(LARGE) / 10
+            answer.end()
+
+    run(scenario())
+
+
+@on_either_loop
+@pytest.mark.parametrize("leave", [StreamWriter.close, lambda writer: writer.transport.abort()], ids=["close", "reset"])
+def test_a_target_that_leaves_while_it_is_written_to_is_disconnected(
+    run: Run, leave: Callable[[StreamWriter], None]
+) -> None:
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.1)
+        leave(writer)
+
+    async def scenario() -> None:
+        complaints: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+        async with serving(talk) as port, sending() as sender:
+            assert (await send(sender, port, LARGE)).reason is Reason.DISCONNECTED
+            await asyncio.sleep(0.1)
+        gc.collect()
+        assert complaints == []
+
+    run(scenario())
+
+
+# ---- what came before it was asked for
+
+
+class Hesitant(TCPConnector):
+    """Gives a connection only once the target has had time to speak, or to leave."""
+
+    async def connect(self, *whom: Any) -> Connection:
+        connection = await super().connect(*whom)
+        await asyncio.sleep(0.1)
+        return connection
+
+
+@on_either_loop
+def test_an_answer_to_no_question_has_the_connection_ended(run: Run) -> None:
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        writer.write(OK)
+        await reader.read()
+
+    async def scenario() -> None:
+        async with serving(talk) as port, Hesitant() as connector:
+            url = f"http://127.0.0.1:{port}/"
+            answer = await post(connector, address_of(url, None), Request(url=url, headers={}, body=LARGE))
+            answer.end()
+            await until_none_is_open(port)
+
+    run(scenario())
+
+
+@on_either_loop
+def test_a_connection_that_ends_before_it_is_used_is_told_as_that(run: Run) -> None:
+    async def talk(_reader: StreamReader, writer: StreamWriter) -> None:
+        writer.transport.abort()
+
+    async def scenario() -> None:
+        async with serving(talk) as port, Hesitant() as connector:
+            url = f"http://127.0.0.1:{port}/"
+            with pytest.raises((ServerDisconnectedError, ClientOSError)):
+                await post(connector, address_of(url, None), Request(url=url, headers={}, body=b""))
 
     run(scenario())
 
