@@ -267,20 +267,30 @@ def test_of_a_large_body_no_more_waits_in_memory_than_the_target_takes(run: Run,
 
 
 @on_either_loop
-@pytest.mark.parametrize("leave", [StreamWriter.close, lambda writer: writer.transport.abort()], ids=["close", "reset"])
-def test_a_target_that_leaves_while_it_is_written_to_is_disconnected(
-    run: Run, leave: Callable[[StreamWriter], None]
+@pytest.mark.parametrize(
+    ("leave", "reason"),
+    [
+        (StreamWriter.close, Reason.DISCONNECTED),
+        (lambda writer: writer.transport.abort(), Reason.DISCONNECTED),
+        (lambda writer: writer.write(b"SSH-2.0-OpenSSH_9.6\r\n"), Reason.PROTOCOL),
+    ],
+    ids=["close", "reset", "garbage"],
+)
+def test_what_goes_wrong_while_it_is_written_to_is_an_outcome_and_no_more(
+    run: Run, leave: Callable[[StreamWriter], None], reason: Reason
 ) -> None:
     async def talk(reader: StreamReader, writer: StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()
         await asyncio.sleep(0.1)
         leave(writer)
+        await asyncio.sleep(1)
 
     async def scenario() -> None:
         complaints: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
         async with serving(talk) as port, sending() as sender:
-            assert (await send(sender, port, LARGE)).reason is Reason.DISCONNECTED
+            assert (await send(sender, port, LARGE)).reason is reason
             await asyncio.sleep(0.1)
         gc.collect()
         assert complaints == []
