@@ -26,7 +26,14 @@ def test_imports_point_one_way_and_the_pure_rooms_stay_pure(
 
 WIRING = {"relay.daemon", "relay.cli"}
 OWNERS = {
-    "aiohttp": {"relay.server", "relay.delivery.send", "relay.delivery.connect", "relay.delivery.dispatch", *WIRING},
+    "aiohttp": {
+        "relay.server",
+        "relay.delivery.send",
+        "relay.delivery.connect",
+        "relay.delivery.post",
+        "relay.delivery.dispatch",
+        *WIRING,
+    },
     "apsw": {"relay.store"},
     "click": {"relay.cli"},
     "jsonschema": {"relay.routes"},

@@ -1,7 +1,6 @@
 """One HTTP attempt: request -> Outcome. Whatever the target does, an Outcome comes back, within the deadline."""
 
 import asyncio
-import io
 import re
 import ssl
 from collections.abc import Callable, Iterable
@@ -10,9 +9,9 @@ from time import perf_counter
 from typing import NamedTuple
 
 import aiohttp
-from aiohttp import hdrs
 
 from relay.delivery import connect
+from relay.delivery.post import Address, Answer, address_of, post
 from relay.delivery.render import Request
 from relay.delivery.retry import parse_retry_after
 from relay.errors import Misconfigured
@@ -21,8 +20,6 @@ from relay.tls import client_context
 
 MAX_ANSWER = 16 * 1024  # bytes we read of an answer, so that its connection can be used again
 MAX_DETAIL = 1_000  # characters we keep of it
-MAX_BYTES = 2**20  # of a body that is written at one go
-CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 1.0  # seconds for an answer's body: the status has decided already
 
 _GOODBYE = 408  # what some servers say, unasked, before they close an idle connection (RFC 9110 §15.5.9)
@@ -35,10 +32,9 @@ class Sender:
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._pooled = _session(connect.keeping())
-        self._fresh = _session(connect.fresh())
-        self._tls: Tls | None = None
-        self._context: ssl.SSLContext | None = None
+        self._pooled = connect.keeping()
+        self._fresh = connect.fresh()
+        self._known: tuple[str, Tls | None] | None = None
 
     async def send(
         self,
@@ -64,45 +60,45 @@ class Sender:
         await self._pooled.close()
         await self._fresh.close()
 
-    async def _send(self, request: Request, seconds: float, tls: Tls | None) -> "_Answer":
+    async def _send(self, request: Request, seconds: float, tls: Tls | None) -> "_Told":
         try:
-            context = self._context_of(tls)
+            address = self._address(request.url, tls)
             async with asyncio.timeout(seconds) as deadline:
-                response = await self._post(request, context)
+                answer = await self._post(request, address)
         except Misconfigured as error:
-            return _Answer(reason=Reason.TLS, detail=str(error))
+            return _Told(reason=Reason.TLS, detail=str(error))
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            return _Answer(reason=_reason_of(error), detail=_text(error))
-        detail = await _read(response, deadline.when() or 0.0)
-        return _Answer(
-            reason=reason_of_status(response.status),
-            status=response.status,
-            retry_after=response.headers.get("retry-after"),
+            return _Told(reason=_reason_of(error), detail=_text(error))
+        detail = await _read(answer, deadline.when() or 0.0)
+        return _Told(
+            reason=reason_of_status(answer.status),
+            status=answer.status,
+            retry_after=answer.headers.get("retry-after"),
             detail=detail,
         )
 
-    def _context_of(self, tls: Tls | None) -> ssl.SSLContext | None:
+    def _address(self, url: str, tls: Tls | None) -> Address:
         """Made once for the same files. Connections of another context are not used again: aiohttp keeps them apart."""
-        if tls != self._tls:
-            self._context = client_context(tls) if tls else None
-            self._tls = tls
-        return self._context
+        if self._known != (url, tls):
+            self._made = address_of(url, client_context(tls) if tls else None)
+            self._known = (url, tls)
+        return self._made
 
-    async def _post(self, request: Request, context: ssl.SSLContext | None) -> aiohttp.ClientResponse:
+    async def _post(self, request: Request, address: Address) -> Answer:
         """Status and headers; a keep-alive race must not cost an attempt, and aiohttp repeats no POST."""
         connect.used_again.set(False)
         try:
-            response = await _post(self._pooled, request, context)
-            if response.status != _GOODBYE or not connect.used_again.get():
-                return response
-            response.close()
+            answer = await post(self._pooled, address, request)
+            if answer.status != _GOODBYE or not connect.used_again.get():
+                return answer
+            answer.end()
         except _GONE:
             if not connect.used_again.get():
                 raise
-        return await _post(self._fresh, request, context)
+        return await post(self._fresh, address, request)
 
 
-class _Answer(NamedTuple):
+class _Told(NamedTuple):
     """What came back; `status` None if nothing did."""
 
     reason: Reason
@@ -111,50 +107,21 @@ class _Answer(NamedTuple):
     detail: str = ""
 
 
-class _Request(aiohttp.ClientRequest):
-    DEFAULT_HEADERS = {hdrs.ACCEPT: "*/*"}  # noqa: RUF012  no accept-encoding: the answer's start is for people to read
-
-
-def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        request_class=_Request,
-        trust_env=False,
-        raise_for_status=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
-    )
-
-
-async def _post(
-    session: aiohttp.ClientSession, request: Request, context: ssl.SSLContext | None
-) -> aiohttp.ClientResponse:
-    body = request.body
-    return await session.post(
-        request.url,
-        data=body if len(body) <= MAX_BYTES else io.BytesIO(body),  # aiohttp warns of plain bytes above
-        headers=request.headers,
-        ssl=context or True,  # verified in either case
-        allow_redirects=False,
-    )
-
-
-async def _read(response: aiohttp.ClientResponse, deadline: float) -> str:
+async def _read(answer: Answer, deadline: float) -> str:
     """The start of the answer. What goes wrong here changes nothing, and an answer too long costs its connection."""
-    answer = bytearray()
+    start = bytearray()
     try:
-        if response.content.is_eof():  # it came with the headers, as most do
-            answer += response.content.read_nowait(MAX_ANSWER)
+        if answer.body.is_eof():  # it came with the headers, as most do
+            start += answer.body.read_nowait(MAX_ANSWER)
         else:
             async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + ANSWER_TIMEOUT)):
-                while len(answer) <= MAX_ANSWER and (chunk := await response.content.read(MAX_ANSWER)):
-                    answer += chunk
+                while len(start) <= MAX_ANSWER and (chunk := await answer.body.read(MAX_ANSWER)):
+                    start += chunk
     except (aiohttp.ClientError, OSError, ValueError):
         pass
     finally:
-        response.close()  # keeps the connection only if the answer was read to its end
-    return answer[: MAX_DETAIL * 4].decode(errors="replace")
+        answer.end()
+    return start[: MAX_DETAIL * 4].decode(errors="replace")
 
 
 def _masked(text: str, secrets: Iterable[str]) -> str:
@@ -200,10 +167,6 @@ def _text(error: Exception) -> str:
     match error:
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return "not a URL that can be asked"
-        case aiohttp.ConnectionTimeoutError():
-            return f"no connection within {CONNECT_TIMEOUT:g} s"
-        case aiohttp.ClientResponseError(message=message):
-            return message
         case aiohttp.ClientConnectorError(os_error=ConnectionError(errno=None)):
             return "the connection was closed in the TLS handshake"
         case aiohttp.ClientConnectorError():

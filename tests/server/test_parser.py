@@ -10,9 +10,15 @@ def test_the_installed_one_may() -> None:
     demand_parser()
 
 
-@pytest.mark.parametrize("version", ["3.14.5", "3.14.10", "3.15.0", "4.0.0", "3.15.0rc1"])
-def test_newer_ones_may(version: str) -> None:
+@pytest.mark.parametrize("version", ["3.14.5", "3.14.10", "3.14.6rc1"])
+def test_newer_ones_of_the_same_series_may(version: str) -> None:
     demand_parser(version)
+
+
+@pytest.mark.parametrize("version", ["3.15.0", "4.0.0", "3.15.0rc1"])
+def test_those_of_a_newer_series_may_not(version: str) -> None:
+    with pytest.raises(Misconfigured, match=r"newer than this relay knows: install the newest 3\.14"):
+        demand_parser(version)
 
 
 @pytest.mark.parametrize("version", ["3.14.4", "3.9.5", "2.99.99"])

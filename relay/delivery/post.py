@@ -1,0 +1,135 @@
+"""A request, over a connection of a connector -> status, headers, and the body as it comes.
+
+`aiohttp.ClientSession.post` would take two fifths of an attempt's processor time for what we want none of: cookies,
+redirects, proxies, hooks, time-outs, and objects made anew for all that. So only the ends of aiohttp are used here: the
+connector (pool, names, TLS), the protocol with the parser in C and all its limits, and what writes a head and refuses
+the headers that HTTP cannot carry. aiohttp does not promise them: the tests hold them for the release that
+`requirements.txt` names, and `demand_parser` refuses a newer series.
+"""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from typing import NamedTuple, cast
+
+import aiohttp
+from aiohttp import hdrs
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError
+from aiohttp.http_writer import _serialize_headers
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from relay.delivery.render import Request
+
+PIECE = 64 * 1024  # bytes that are written at one go; most requests are smaller
+TIMEOUT = aiohttp.ClientTimeout(sock_connect=5.0)
+
+
+class Address(NamedTuple):
+    """What is the same in every request to a URL: whom to connect to, the first line, and our headers of less weight.
+
+    The connector reads `whom`, and neither keeps nor changes it.
+    """
+
+    whom: aiohttp.ClientRequest
+    line: str
+    headers: CIMultiDict[str]
+
+
+class Answer(NamedTuple):
+    """It is to be ended, however much of its body was read."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: aiohttp.StreamReader
+    connection: Connection
+
+    def end(self) -> None:
+        """The connector keeps the connection if all was written, all was read, and the target said no more."""
+        transport = self.connection.transport
+        if transport and transport.get_write_buffer_size():
+            _abort(self.connection)
+        else:
+            self.connection.release()
+
+
+def address_of(url: str, context: ssl.SSLContext | None) -> Address:
+    """InvalidURL if nobody can be asked for it. Needs a running loop."""
+    try:
+        parsed = URL(url)
+    except ValueError as error:
+        raise aiohttp.InvalidURL(url) from error
+    if parsed.scheme not in {"http", "https"}:
+        raise aiohttp.InvalidURL(parsed)
+    return Address(
+        # verified in either case
+        whom=aiohttp.ClientRequest("POST", parsed, ssl=context or True, loop=asyncio.get_running_loop()),
+        line=f"POST {parsed.raw_path_qs} HTTP/1.1",
+        headers=CIMultiDict({hdrs.HOST: parsed.host_port_subcomponent or "", hdrs.ACCEPT: "*/*"}),  # but no encoding
+    )
+
+
+async def post(connector: aiohttp.TCPConnector, address: Address, request: Request) -> Answer:
+    """An aiohttp.ClientError, OSError or ValueError says why there is none. Who stops waiting ends the connection."""
+    written = _written(address, request, close=connector.force_close)
+    try:
+        connection = await connector.connect(address.whom, [], TIMEOUT)
+    except TimeoutError as error:
+        raise aiohttp.ConnectionTimeoutError(f"no connection within {TIMEOUT.sock_connect:g} s") from error
+    try:
+        return await _ask(connection, written)
+    except BaseException:
+        _abort(connection)
+        raise
+
+
+def _written(address: Address, request: Request, *, close: bool) -> bytes:
+    """Head and body as one, to be one packet if they fit; ValueError for a header that HTTP cannot carry."""
+    headers = address.headers.copy()
+    headers.update(request.headers)
+    headers[hdrs.CONTENT_LENGTH] = str(len(request.body))
+    if close:
+        headers[hdrs.CONNECTION] = "close"
+    return _serialize_headers(address.line, headers) + request.body
+
+
+async def _ask(connection: Connection, written: bytes) -> Answer:
+    """Listens while it writes: some answer before they have all, and read no more."""
+    protocol = cast(ResponseHandler, connection.protocol)  # until it is released
+    protocol.set_response_params(read_until_eof=True, auto_decompress=False)
+    if protocol.transport:  # else the answer is why there is none
+        protocol.transport.write(written[:PIECE])
+    writing = asyncio.create_task(_write_on(protocol, written)) if len(written) > PIECE else None
+    try:
+        return Answer(*await _answer(protocol), connection)
+    finally:
+        if writing and not writing.done():  # nobody else may write in between
+            protocol.force_close()
+
+
+async def _write_on(protocol: ResponseHandler, written: bytes) -> None:
+    """All but the first piece, as the target takes it."""
+    with suppress(OSError):  # the answer is what went wrong
+        for start in range(PIECE, len(written), PIECE):
+            await protocol._drain_helper()
+            if protocol.transport:
+                protocol.transport.write(written[start : start + PIECE])
+
+
+async def _answer(protocol: ResponseHandler) -> tuple[int, CIMultiDictProxy[str], aiohttp.StreamReader]:
+    try:
+        message, body = await protocol.read()
+        while 100 <= message.code <= 199 and message.code != 101:  # news of an answer to come
+            message, body = await protocol.read()
+    except HttpProcessingError as error:
+        raise aiohttp.ClientError(error.message) from error
+    return message.code, message.headers, body
+
+
+def _abort(connection: Connection) -> None:
+    """At once: closed politely it would first write on, if only the target read."""
+    if connection.transport:
+        connection.transport.abort()
+    connection.close()

@@ -1,0 +1,348 @@
+"""`relay.delivery.post` at both its ends: the bytes a target gets, and what it may answer. The servers are real."""
+
+import asyncio
+import gc
+import socket
+import ssl
+import struct
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import trustme
+import uvloop
+from aiohttp import ClientOSError, ServerDisconnectedError, TCPConnector
+from aiohttp.connector import Connection
+
+from relay.delivery.post import address_of, post
+from relay.delivery.render import Request
+from relay.delivery.send import Sender
+from relay.model import Outcome, Reason, Tls
+from relay.tls import client_context
+from tests.delivery.conftest import Talk, read_request, serving
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+NO = b"HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno"
+LARGE = bytes(30_000_000)  # more than the sockets between take for a target that reads no more
+DATA_SEGMENTS_IN = 152  # where Linux's tcp_info has it
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+on_either_loop = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+
+
+@asynccontextmanager
+async def sending() -> AsyncIterator[Sender]:
+    sender = Sender(clock=lambda: datetime.now(UTC))
+    yield sender
+    await sender.close()
+
+
+@pytest.fixture
+async def sender() -> AsyncIterator[Sender]:
+    async with sending() as sender:
+        yield sender
+
+
+async def send(
+    sender: Sender, port: int, body: bytes = b"{}", *, seconds: float = 5.0, tls: Tls | None = None, **headers: str
+) -> Outcome:
+    url = f"https://localhost:{port}/in" if tls else f"http://127.0.0.1:{port}/in"
+    return await sender.send(Request(url=url, headers=headers, body=body), timeout=timedelta(seconds=seconds), tls=tls)
+
+
+def answering(answer: bytes, heads: list[bytes]) -> Talk:
+    """To every request; `heads` are theirs, with a `b""` before those of each connection."""
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        heads.append(b"")
+        while True:
+            heads.append((await read_request(reader))[0])
+            writer.write(answer)
+
+    return talk
+
+
+# ---- what a target gets
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "line"),
+    [
+        ("http://bot.example", "bot.example", "POST / HTTP/1.1"),
+        ("http://bot.example:80/", "bot.example", "POST / HTTP/1.1"),
+        ("https://bot.example:443/", "bot.example", "POST / HTTP/1.1"),
+        ("https://bot.example:80/a?b=c", "bot.example:80", "POST /a?b=c HTTP/1.1"),
+        ("http://[::1]:8080/", "[::1]:8080", "POST / HTTP/1.1"),
+        ("http://[2001:db8::1]/", "[2001:db8::1]", "POST / HTTP/1.1"),
+        ("http://бот.example/", "xn--90a0am.example", "POST / HTTP/1.1"),
+        ("http://bot.example/вх%20?к=%2F+#x", "bot.example", "POST /%D0%B2%D1%85%20?%D0%BA=/+ HTTP/1.1"),
+    ],
+)
+async def test_the_first_lines_are_those_of_the_url(url: str, host: str, line: str) -> None:
+    address = address_of(url, None)
+    assert (address.headers["host"], address.line) == (host, line)
+
+
+async def test_a_request_is_these_bytes_and_one_segment(sender: Sender) -> None:
+    got, segments = bytearray(), 0
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        nonlocal segments
+        while not got.endswith(b"{}"):
+            got.extend(await reader.read(65_536))
+        known = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+        (segments,) = struct.unpack_from("I", known, DATA_SEGMENTS_IN)
+        writer.write(OK)
+
+    async with serving(talk) as port:
+        await send(sender, port, **{"content-type": "application/json", "x-name": "Ольга\t&", "accept": "a/b"})
+    assert got.decode() == (
+        f"POST /in HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\naccept: a/b\r\ncontent-type: application/json\r\n"
+        "x-name: Ольга\t&\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    assert segments == 1
+
+
+@pytest.mark.parametrize("header", [("x", "a\r\nb: c"), ("x", "\x7f"), ("x\r\ny", "z"), ("x", "\x00")])
+async def test_nobody_is_asked_with_a_header_that_http_cannot_carry(sender: Sender, header: tuple[str, str]) -> None:
+    heads: list[bytes] = []
+    async with serving(answering(OK, heads)) as port:
+        sent = await send(sender, port, **dict([header]))
+    assert (sent.reason, heads) == (Reason.REQUEST, [])
+
+
+async def test_a_url_that_cannot_be_read_is_told_without_what_is_secret_in_it(sender: Sender) -> None:
+    request = Request(url="http://canary-token:x@a／b/", headers={}, body=b"")
+    sent = await sender.send(request, timeout=timedelta(seconds=1))
+    assert (sent.reason, sent.detail) == (Reason.REQUEST, "not a URL that can be asked")
+
+
+async def test_only_the_connection_that_replaces_another_is_to_be_closed(sender: Sender) -> None:
+    heads: list[bytes] = []
+
+    async def once(reader: StreamReader, writer: StreamWriter) -> None:
+        heads.append((await read_request(reader))[0])
+        writer.write(OK)
+        await reader.read(1)
+
+    async with serving(once) as port:
+        for _ in range(2):
+            assert (await send(sender, port)).reason is Reason.OK
+    assert [b"connection: close" in head.lower() for head in heads] == [False, True]
+
+
+# ---- what it may answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        (OK, "ok"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, "ok"),
+        (b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * 1_000 + OK, "ok"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\no\r\n1;x=y\r\nk\r\n0\r\nsum: 1\r\n\r\n", "ok"),
+        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnone", "none"),
+        (b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok", "ok"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", ""),
+    ],
+    ids=["plain", "100", "many-103", "trailers", "encoded", "1.0-kept", "204"],
+)
+async def test_an_answer_that_ends_leaves_its_connection_to_the_next(
+    sender: Sender, answer: bytes, detail: str
+) -> None:
+    heads: list[bytes] = []
+    async with serving(answering(answer, heads)) as port:
+        sent = [await send(sender, port) for _ in range(3)]
+    assert {(each.reason, each.detail) for each in sent} == {(Reason.OK, detail)}
+    assert heads.count(b"") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", "ok"),
+        (b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", "ok"),
+        (b"HTTP/1.1 101 Other\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", ""),
+        (OK + OK, "ok"),
+    ],
+    ids=["1.0", "close", "101", "two"],
+)
+async def test_after_any_other_answer_the_next_request_has_a_new_connection(
+    sender: Sender, answer: bytes, detail: str
+) -> None:
+    heads: list[bytes] = []
+    async with serving(answering(answer, heads)) as port:
+        sent = [await send(sender, port) for _ in range(3)]
+    assert {(each.status, each.detail) for each in sent} <= {(200, detail), (101, detail)}
+    assert heads.count(b"") == 3
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_an_answer_without_a_length_lasts_until_the_target_hangs_up(sender: Sender, version: bytes) -> None:
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        await read_request(reader)
+        for piece in (b"HTTP/" + version + b" 503 No\r\n\r\n", b"not ", b"now"):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with serving(talk) as port:
+        sent = await send(sender, port)
+    assert (sent.status, sent.detail) == (503, "not now")
+
+
+# ---- a body that is not wanted
+
+
+@asynccontextmanager
+async def unwilling(answer: bytes, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """The port of a target that says `answer` to the head of a request, and reads no more of it."""
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()
+        writer.write(answer)
+        await asyncio.sleep(20)
+
+    async with serving(talk, tls=tls) as port:
+        yield port
+
+
+async def until_none_is_open(port: int) -> None:
+    """No connection of ours to there, be it only to write what was not read."""
+    us = psutil.Process()
+    async with asyncio.timeout(3):
+        while any(each.raddr and each.raddr.port == port for each in us.net_connections("tcp")):  # noqa: ASYNC110  the system tells nobody
+            await asyncio.sleep(0.01)
+
+
+@on_either_loop
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_an_answer_before_the_body_was_written_is_one_and_ends_the_writing(
+    run: Run, secure: bool, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        server, tls = secured(tmp_path) if secure else (None, None)
+        async with unwilling(NO, tls=server) as port, sending() as sender:
+            for _ in range(2):
+                sent = await send(sender, port, LARGE, tls=tls)
+                assert (sent.status, sent.detail) == (413, "no")
+                await until_none_is_open(port)
+
+    run(scenario())
+
+
+@on_either_loop
+def test_a_body_that_nobody_reads_is_written_no_more_after_the_deadline(run: Run) -> None:
+    async def scenario() -> None:
+        async with unwilling(b"") as port, sending() as sender:
+            before = asyncio.all_tasks()
+            sent = await send(sender, port, LARGE, seconds=0.2)
+            assert sent.reason is Reason.TIMEOUT
+            await until_none_is_open(port)
+            assert not [task for task in asyncio.all_tasks() - before if "_write_on" in repr(task)]
+
+    run(scenario())
+
+
+@on_either_loop
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_of_a_large_body_no_more_waits_in_memory_than_the_target_takes(run: Run, secure: bool, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        server, tls = secured(tmp_path) if secure else (None, None)
+        url = f"{'https' if secure else 'http'}://localhost:{{port}}/"
+        async with unwilling(NO, tls=server) as port, TCPConnector() as connector:
+            address = address_of(url.format(port=port), client_context(tls) if tls else None)
+            answer = await post(connector, address, Request(url=url, headers={}, body=LARGE))
+            await asyncio.sleep(0.1)
+            assert answer.connection.transport.get_write_buffer_size() < len(LARGE) / 10
+            answer.end()
+
+    run(scenario())
+
+
+@on_either_loop
+@pytest.mark.parametrize(
+    ("leave", "reason"),
+    [
+        (StreamWriter.close, Reason.DISCONNECTED),
+        (lambda writer: writer.transport.abort(), Reason.DISCONNECTED),
+        (lambda writer: writer.write(b"SSH-2.0-OpenSSH_9.6\r\n"), Reason.PROTOCOL),
+    ],
+    ids=["close", "reset", "garbage"],
+)
+def test_what_goes_wrong_while_it_is_written_to_is_an_outcome_and_no_more(
+    run: Run, leave: Callable[[StreamWriter], None], reason: Reason
+) -> None:
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()
+        await asyncio.sleep(0.1)
+        leave(writer)
+        await asyncio.sleep(1)
+
+    async def scenario() -> None:
+        complaints: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+        async with serving(talk) as port, sending() as sender:
+            assert (await send(sender, port, LARGE)).reason is reason
+            await asyncio.sleep(0.1)
+        gc.collect()
+        assert complaints == []
+
+    run(scenario())
+
+
+# ---- what came before it was asked for
+
+
+class Hesitant(TCPConnector):
+    """Gives a connection only once the target has had time to speak, or to leave."""
+
+    async def connect(self, *whom: Any) -> Connection:
+        connection = await super().connect(*whom)
+        await asyncio.sleep(0.1)
+        return connection
+
+
+@on_either_loop
+def test_an_answer_to_no_question_has_the_connection_ended(run: Run) -> None:
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        writer.write(OK)
+        await reader.read()
+
+    async def scenario() -> None:
+        async with serving(talk) as port, Hesitant() as connector:
+            url = f"http://127.0.0.1:{port}/"
+            answer = await post(connector, address_of(url, None), Request(url=url, headers={}, body=LARGE))
+            answer.end()
+            await until_none_is_open(port)
+
+    run(scenario())
+
+
+@on_either_loop
+def test_a_connection_that_ends_before_it_is_used_is_told_as_that(run: Run) -> None:
+    async def talk(_reader: StreamReader, writer: StreamWriter) -> None:
+        writer.transport.abort()
+
+    async def scenario() -> None:
+        async with serving(talk) as port, Hesitant() as connector:
+            url = f"http://127.0.0.1:{port}/"
+            with pytest.raises((ServerDisconnectedError, ClientOSError)):
+                await post(connector, address_of(url, None), Request(url=url, headers={}, body=b""))
+
+    run(scenario())
+
+
+def secured(folder: Path) -> tuple[ssl.SSLContext, Tls]:
+    """A target's context, and whom to trust."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    return context, Tls(ca=folder / "ca.pem")
