@@ -161,8 +161,9 @@ def test_a_target_that_misses_our_certificate_is_a_tls_error(
     with openssl(demanding(authority, partners, version)) as port:
         sent = run(attempts(port))
     reasons = {each.reason for each in sent}
-    assert Reason.TLS in reasons
     assert reasons <= {Reason.TLS, Reason.DISCONNECTED}, "TLS 1.3 says it late: we may be writing still"
+    if version is ssl.TLSVersion.TLSv1_2 or run is uvloop.run:  # the daemon's loop reads what is left to be read
+        assert Reason.TLS in reasons
     assert not [each.detail for each in sent if CANARY in each.detail], "a URL may hold a secret"
 
 
