@@ -24,7 +24,7 @@ from relay import __version__
 from relay.clock import TOLERANCE, Clock
 from relay.current import Current
 from relay.delivery.dispatch import Dispatcher
-from relay.errors import StoreError
+from relay.errors import StoreError, StoreFailed
 from relay.observe import Gauges, Live
 from relay.observe.loop import watch
 from relay.readiness import Readiness
@@ -196,10 +196,13 @@ class Relay:
 
     def _fell(self, task: asyncio.Task[None]) -> None:
         """What should run for ever has ended: better no relay than half a one."""
-        if not task.cancelled():
-            fields: dict[str, object] = {"error": repr(task.exception())}
+        if task.cancelled():
+            return
+        error = task.exception()
+        if not isinstance(error, StoreFailed):  # the store has told of that one
+            fields: dict[str, object] = {"error": repr(error)}
             self._emit(Noticed(level="error", text="a fault of the relay: it has to stop", fields=fields))
-            self.end(1)
+        self.end(1)
 
     def _intake(self) -> Intake:
         arrivals = Arrivals(

@@ -1,9 +1,12 @@
 """What every test file owes the others: no child process and no listening socket is left behind."""
 
+import signal
 from collections.abc import Iterator
 
 import psutil
 import pytest
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and what that starts
 
 
 @pytest.fixture(autouse=True, scope="module")

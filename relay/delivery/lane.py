@@ -11,9 +11,9 @@ relay is killed, at most twice its `concurrency`, the target sees again.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from asyncio import Future
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 
 from relay.delivery.alarm import Alarm
 from relay.delivery.attempt import attempt
@@ -23,7 +23,7 @@ from relay.delivery.pace import Pace
 from relay.delivery.queue import MAX_LENGTH, Queue
 from relay.delivery.retry import decide
 from relay.delivery.send import Sender
-from relay.errors import StoreBusy
+from relay.errors import StoreBusy, StoreFailed
 from relay.model import Delivery, Order, Outcome, RetryAt, Target, Verdict
 from relay.signals import Attempted, Emit, Noticed
 from relay.store.contract import Store
@@ -210,18 +210,19 @@ class Lane:
         now, roll = self._clock(), random.random()  # noqa: S311  jitter
         verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
         self._look_at(outcome, target, now, probe=probe)
-        settle = partial(self._store.settle, delivery, outcome, verdict)
-        # asked in this step, for whatever ends the lane now; the attempt is made, and to forget it would repeat it
-        settled = self._settled(delivery, outcome, verdict, insist(lambda: settle(now=self._clock()), settle(now=now)))
+        # in this step, for whatever ends the lane next: the attempt is made, and to forget it would repeat it
+        asked = self._store.settle(delivery, outcome, verdict, now=now)
+        asked.add_done_callback(_noted)
+        settled = self._settled(delivery, outcome, verdict, asked)
         self._unsettled += 1
         if self._unsettled <= target.concurrency:
             self._spawn(settled)
         else:
             await settled
 
-    async def _settled(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, settling: Awaitable[bool]) -> None:
+    async def _settled(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, asked: Future[bool]) -> None:
         try:
-            await settling
+            await insist(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()), asked)
         finally:
             self._unsettled -= 1
         lag = max(self._clock() - delivery.received_at, timedelta())  # the clock may have been set back
@@ -294,10 +295,19 @@ class Lane:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not self._stopping.is_set():
+        if task.cancelled() or self._stopping.is_set():
+            return
+        error = task.exception()
+        if error and not isinstance(error, StoreFailed):  # the store has told of that one, and the relay stops
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"lane {self.target.name}", "exception": error}
             )
+
+
+def _noted(asked: Future[bool]) -> None:
+    """Asyncio would log its error as never seen if the lane ends before somebody waits for it."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _told(outcome: Outcome) -> str:
