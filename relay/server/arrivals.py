@@ -65,11 +65,10 @@ class Arrivals:
     async def take(self, arrived: Arrived) -> Taken:
         """Once it is on disk. Raises Refuse, Full, or a StoreError if it is not there in time."""
         if len(arrived.body) > LARGE:
-            await self._keep_large(arrived)
-        else:
-            if not self._arrived:
-                self._loop.call_soon(self._keep_arrived)
-            self._arrived.append(arrived)
+            return await self._take_large(arrived)
+        if not self._arrived:
+            self._loop.call_soon(self._keep_arrived)
+        self._arrived.append(arrived)
         return await arrived.taken
 
     # ---- together
@@ -101,16 +100,17 @@ class Arrivals:
 
     # ---- one by one
 
-    async def _keep_large(self, arrived: Arrived) -> None:
+    async def _take_large(self, arrived: Arrived) -> Taken:
         webhook = self._webhook(arrived, self._now())
         async with self._in_line():
             # beside the event loop, which has others to answer
             understood = await asyncio.to_thread(self._understand, webhook, self._config())
-        self._keeper.keep(self._admit(arrived, *understood))
+            self._keeper.keep(self._admit(arrived, *understood))
+            return await arrived.taken
 
     @asynccontextmanager
     async def _in_line(self) -> AsyncIterator[None]:
-        """Large ones one at a time, for others wait behind them; raises Full if it takes too long to come first."""
+        """Large ones one at a time until they are kept: each takes much memory. Full if it takes long to come first."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._large.acquire()

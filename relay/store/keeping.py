@@ -15,6 +15,8 @@ from relay.store.contract import Duplicate, Reply
 from relay.store.query import Row, at_once, insert, rows
 from relay.store.times import to_ms
 
+MOST_BYTES = 64 * 1024  # of a body that is written with others: SQLite copies all that a statement is given
+
 _WEBHOOKS = "webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum)"
 _EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum)"
 _DELIVERIES = "deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
@@ -35,9 +37,9 @@ def keep_all(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Reply]:
     ConstraintError if one of several is here already: then they must be kept one by one.
     """
     replies: list[Reply] = []
-    for unordered, group in groupby(asked, key=_is_unordered):
+    for with_others, group in groupby(asked, key=_may_go_with_others):
         some = list(group)
-        together = unordered and len(some) > 1 and not _repeats(cursor, some)
+        together = with_others and len(some) > 1 and not _repeats(cursor, some)
         replies += _keep_together(cursor, some) if together else [keep(cursor, *each) for each in some]
     return replies
 
@@ -62,9 +64,10 @@ def keep(
 # ---- together
 
 
-def _is_unordered(asked: Asked) -> bool:
-    """Nothing of it has to wait behind another delivery."""
-    return all(owed.key is None for each in asked.routed for owed in each.owed)
+def _may_go_with_others(asked: Asked) -> bool:
+    """It is small, and nothing of it has to wait behind another delivery."""
+    ordered = any(owed.key is not None for each in asked.routed for owed in each.owed)
+    return not ordered and len(asked.webhook.body) <= MOST_BYTES
 
 
 def _repeats(cursor: apsw.Cursor, asked: Sequence[Asked]) -> bool:
