@@ -319,8 +319,13 @@ async def test_a_parser_in_python_is_refused(idle: RelayProcess) -> None:
 
 
 async def test_a_lock_holds_though_the_files_beside_the_store_are_removed(idle: RelayProcess) -> None:
+    async def begun() -> bool:
+        """It has committed a probe and how it stands; with the next one, in 5 s, it would miss its files and end."""
+        return await idle.metric("relay_store_commit_seconds_count") >= 2
+
     try:
         await idle.start()
+        await until(begun)
         for suffix in ("-shm", "-wal"):
             idle.store.with_name(idle.store.name + suffix).unlink()
         said = await refused(*idle.arguments, "--listen=127.0.0.1:0", "--admin=127.0.0.1:0")
