@@ -139,6 +139,14 @@ async def test_only_the_connection_that_replaces_another_is_to_be_closed(sender:
 # ---- what it may answer
 
 
+async def three(sender: Sender, answer: bytes) -> tuple[list[Outcome], int]:
+    """What comes of three attempts that are answered so, and over how many connections they went."""
+    heads: list[bytes] = []
+    async with serving(answering(answer, heads)) as port:
+        sent = [await send(sender, port) for _ in range(3)]
+    return sent, heads.count(b"")
+
+
 @pytest.mark.parametrize(
     ("answer", "detail"),
     [
@@ -155,11 +163,9 @@ async def test_only_the_connection_that_replaces_another_is_to_be_closed(sender:
 async def test_an_answer_that_ends_leaves_its_connection_to_the_next(
     sender: Sender, answer: bytes, detail: str
 ) -> None:
-    heads: list[bytes] = []
-    async with serving(answering(answer, heads)) as port:
-        sent = [await send(sender, port) for _ in range(3)]
+    sent, connections = await three(sender, answer)
     assert {(each.reason, each.detail) for each in sent} == {(Reason.OK, detail)}
-    assert heads.count(b"") == 1
+    assert connections == 1
 
 
 @pytest.mark.parametrize(
@@ -175,11 +181,9 @@ async def test_an_answer_that_ends_leaves_its_connection_to_the_next(
 async def test_after_any_other_answer_the_next_request_has_a_new_connection(
     sender: Sender, answer: bytes, detail: str
 ) -> None:
-    heads: list[bytes] = []
-    async with serving(answering(answer, heads)) as port:
-        sent = [await send(sender, port) for _ in range(3)]
+    sent, connections = await three(sender, answer)
     assert {(each.status, each.detail) for each in sent} <= {(200, detail), (101, detail)}
-    assert heads.count(b"") == 3
+    assert connections == 3
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
