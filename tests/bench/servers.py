@@ -55,8 +55,12 @@ class Relay(RelayProcess):
         """Webhooks so far that were kept, by its own count."""
         return int(await self.metric("relay_webhooks_total", outcome="accepted"))
 
+    async def settled(self) -> int:
+        """Deliveries so far that the store has as delivered."""
+        return int(await self.metric("relay_attempts_total", outcome="delivered"))
+
     async def pending(self) -> int:
-        """Deliveries that are owed, read from the store."""
+        """Deliveries that were owed within the last second."""
         return int(await self.metric("relay_deliveries_pending"))
 
     async def pause(self, target: str = "bot0") -> None:
