@@ -224,11 +224,12 @@ class Owed:
 
 @frozen
 class Routed:
-    """An event, the JSON that its targets receive, and what is owed to whom."""
+    """An event, the JSON that its targets receive, what is owed to whom, and the routes that took it, in file order."""
 
     event: Event
     payload: bytes
     owed: tuple[Owed, ...] = ()
+    routes: tuple[str, ...] = ()
 
 
 @frozen

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from relay.frozen import frozen
-from relay.model import Delivery, Event, Outcome, Verdict, Webhook
+from relay.model import Delivery, Outcome, Routed, Verdict, Webhook
 
 
 class Refusal(StrEnum):
@@ -24,11 +24,10 @@ class Refusal(StrEnum):
 
 @frozen
 class Kept:
-    """A webhook is on disk and its 200 is due; `routes` names, event by event, the routes that took it."""
+    """A webhook is on disk with what came of it, so many `deliveries` in all, and its 200 is due."""
 
     webhook: Webhook
-    events: Sequence[Event]
-    routes: Sequence[Sequence[str]]
+    routed: Sequence[Routed]
     deliveries: int
     took: timedelta
 

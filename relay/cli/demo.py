@@ -89,7 +89,7 @@ class _Story:
     def _kept(self, kept: Kept) -> None:
         self.webhooks += 1
         self.owed += kept.deliveries
-        for event in kept.events:
+        for event in (each.event for each in kept.routed):
             self.types[event.id] = event.type
             self.last_id = event.id
             took = kept.took.total_seconds() * 1000

@@ -11,7 +11,6 @@ relay is killed, at most twice its `concurrency`, the target sees again.
 
 import asyncio
 import random
-from asyncio import Future
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 
@@ -23,8 +22,10 @@ from relay.delivery.pace import Pace
 from relay.delivery.queue import MAX_LENGTH, Queue
 from relay.delivery.retry import decide
 from relay.delivery.send import Sender
+from relay.delivery.settling import Made, Settling
+from relay.delivery.workers import Workers
 from relay.errors import StoreBusy, StoreFailed
-from relay.model import Delivery, Order, Outcome, RetryAt, Target, Verdict
+from relay.model import Delivery, Order, Outcome, RetryAt, Target
 from relay.signals import Attempted, Emit, Noticed
 from relay.store.contract import Store
 
@@ -48,12 +49,12 @@ class Lane:
         self._paused = False
         self._hungry = False
         self._feeding = False
-        self._working = 0
-        self._unsettled = 0
+        self._workers = Workers(self._work, most=self._most, begin=self._spawn)
         self._pace = Pace()
         self._alarm = Alarm(self._ring)
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._settling = Settling(store, settled=self._settled, begin=self._spawn, clock=clock)
         self.trouble = ""  # what the last attempt that failed said; empty once one does not
 
     @property
@@ -67,7 +68,8 @@ class Lane:
             self.breaker = Breaker()
             self._pace = Pace()
         self.target = target
-        self._hire()
+        self._workers.dismiss()
+        self._workers.call(len(self._queue))
         self.feed()
 
     def pause(self, *, on: bool) -> None:
@@ -114,15 +116,17 @@ class Lane:
         What has not ended by then stays claimed, because nobody knows what the target made of it.
         """
         self._stopping.set()
+        self._workers.dismiss()
         self._alarm.cancel()
         self._give_back(self._queue.drain())
         clock = asyncio.get_running_loop().time
         until = clock() + grace.total_seconds()
-        while self._tasks and (left := until - clock()) > 0:  # an attempt that ends has its settling begin
-            await asyncio.wait(self._tasks, timeout=left)
-        late = list(self._tasks)
-        for task in late:
-            task.cancel()
+        # an attempt that ends has its settling begin
+        while (busy := self._tasks | self._settling.under_way) and (left := until - clock()) > 0:
+            await asyncio.wait(busy, timeout=left)
+        late = self._tasks | self._settling.under_way
+        for each in late:
+            each.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         await self._sender.close()
 
@@ -177,25 +181,20 @@ class Lane:
 
     def _enqueue(self, deliveries: Sequence[Delivery]) -> None:
         self._queue.add(deliveries)
-        self._hire()
+        self._workers.call(len(self._queue))
 
-    def _hire(self) -> None:
-        for _ in range(min(len(self._queue), self.target.concurrency - self._working)):
-            self._working += 1
-            self._spawn(self._work())
+    async def _work(self) -> bool:
+        """The next attempt; False if there is none to make."""
+        delivery = await self._next()
+        if delivery is None:
+            return False
+        if self._behind and self._queue.room > MAX_LENGTH // 2:
+            self.feed()
+        await self._attempt(delivery)
+        return True
 
-    async def _work(self) -> None:
-        """Attempt after attempt, until there is nothing to do or one too many to do it."""
-        try:
-            while self._working <= self.target.concurrency and (delivery := await self._turn()):
-                if self._behind and self._queue.room > MAX_LENGTH // 2:
-                    self.feed()
-                await self._attempt(delivery)
-        finally:
-            self._working -= 1  # no await since the queue was seen empty, or `_hire` could miss that we left
-
-    async def _turn(self) -> Delivery | None:
-        """The next delivery, as soon as `rate` allows its attempt; None if there is none to begin."""
+    async def _next(self) -> Delivery | None:
+        """A delivery, as soon as `rate` allows its attempt; None if there is none to begin."""
         clock = asyncio.get_running_loop().time
         while self._queue and not self._stopping.is_set() and (pause := self._pace.wait(self.target.rate, now=clock())):
             await _sleep_unless(self._stopping, min(pause, LONGEST_NAP))
@@ -211,23 +210,16 @@ class Lane:
         verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
         self._look_at(outcome, target, now, probe=probe)
         # in this step, for whatever ends the lane next: the attempt is made, and to forget it would repeat it
-        asked = self._store.settle(delivery, outcome, verdict, now=now)
-        asked.add_done_callback(_noted)
-        settled = self._settled(delivery, outcome, verdict, asked)
-        self._unsettled += 1
-        if self._unsettled <= target.concurrency:
-            self._spawn(settled)
-        else:
-            await settled
+        await self._settling.settle(Made(delivery, outcome, verdict), now=now, most=target.concurrency)
 
-    async def _settled(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, asked: Future[bool]) -> None:
-        try:
-            await insist(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()), asked)
-        finally:
-            self._unsettled -= 1
+    def _settled(self, made: Made) -> None:
+        delivery, outcome, verdict = made
         lag = max(self._clock() - delivery.received_at, timedelta())  # the clock may have been set back
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))
-        self._go_on(verdict)
+        if isinstance(verdict, RetryAt):
+            self.expect(verdict.due_at)
+        elif self.target.order is Order.ENTITY:
+            self.feed()  # the next one of this entity is due now
 
     def _look_at(self, outcome: Outcome, target: Target, now: datetime, *, probe: bool) -> None:
         """What this outcome says of the target's health."""
@@ -251,13 +243,11 @@ class Lane:
         else:
             self._emit(Noticed(level="info", text="target answers again", fields=fields))
 
-    def _go_on(self, verdict: Verdict) -> None:
-        if isinstance(verdict, RetryAt):
-            self.expect(verdict.due_at)
-        elif self.target.order is Order.ENTITY:
-            self.feed()  # the next one of this entity is due now
-
     # ---- small questions
+
+    def _most(self) -> int:
+        """Attempts at a time."""
+        return 0 if self._stopping.is_set() else self.target.concurrency
 
     def _held(self) -> bool:
         return self.breaker.health is not Health.OK
@@ -288,10 +278,11 @@ class Lane:
         else:
             self.feed()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -302,12 +293,6 @@ class Lane:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"lane {self.target.name}", "exception": error}
             )
-
-
-def _noted(asked: Future[bool]) -> None:
-    """Asyncio would log its error as never seen if the lane ends before somebody waits for it."""
-    if not asked.cancelled():
-        asked.exception()
 
 
 def _told(outcome: Outcome) -> str:

@@ -118,12 +118,12 @@ def _events(kept: Kept) -> list[Document]:
             "what": "event",
             "source": kept.webhook.source,
             "webhook": kept.webhook.id,
-            "event": event.id,
-            "type": event.type,
-            "entity_id": event.entity_id,
-            "routes": list(routes),
+            "event": each.event.id,
+            "type": each.event.type,
+            "entity_id": each.event.entity_id,
+            "routes": list(each.routes),
         }
-        for event, routes in zip(kept.events, kept.routes, strict=True)
+        for each in kept.routed
     ]
 
 

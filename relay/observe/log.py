@@ -7,6 +7,7 @@ A line is one line: what could end it or colour a terminal (control, bidi and ot
 surrogates) is escaped. A field that is None is left out.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -55,18 +56,44 @@ def configure_logging(
 
 
 class _Lines:
-    """Where lines end up. One that cannot be written is lost: no delivery may fail over its log line."""
+    """Where lines end up. One that cannot be written is lost: no delivery may fail over its log line.
+
+    What is no trouble and is said in an event loop is written at the end of the loop's turn: all of a turn at once.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._lock = threading.Lock()
+        self._waiting: list[str] = []
 
-    def write(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """By the end of this turn of the event loop; at once if there is none."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.say_now(line)
+            return
+        with self._lock:
+            self._waiting.append(line)
+            alone = len(self._waiting) == 1
+        if alone:
+            loop.call_soon(self._write)
+
+    def say_now(self, line: str) -> None:
+        """Behind those that wait."""
+        with self._lock:
+            self._waiting.append(line)
+        self._write()
+
+    def _write(self) -> None:
         with self._lock, suppress(OSError, ValueError):  # ValueError: the file is closed
-            self._file.write(line + "\n")
-            self._file.flush()
+            waiting, self._waiting = self._waiting, []
+            if waiting:
+                self._file.write("\n".join(waiting) + "\n")
+                self._file.flush()
 
-    debug = info = warning = error = critical = write  # the names structlog calls
+    debug = info = say  # the names structlog calls
+    warning = error = critical = say_now
 
 
 def _fields(passed: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -99,11 +99,12 @@ class Observer:
         series.webhooks(source, "accepted" if webhook.unparsed is None else "unparsed").inc()
         series.ack_seconds(source).observe(signal.took.total_seconds())
         series.last_webhook(source).set(webhook.received_at.timestamp())
-        for event, routes in zip(signal.events, signal.routes, strict=True):
+        for each in signal.routed:
+            event = each.event
             entity = event.entity if event.entity in ENTITIES else OTHER
             action = event.action if event.action in ACTIONS else OTHER
-            series.events(source, entity, action, "yes" if routes else "no").inc()
-            for route in routes:
+            series.events(source, entity, action, "yes" if each.routes else "no").inc()
+            for route in each.routes:
                 series.route_matches(route).inc()
         if self._tells_all or webhook.unparsed is not None:
             self._log_kept(signal)
@@ -116,7 +117,7 @@ class Observer:
                 source=webhook.source,
                 webhook=webhook.id,
                 request_id=webhook.request_id or None,
-                events=len(signal.events),
+                events=len(signal.routed),
                 deliveries=signal.deliveries,
                 ms=_ms(signal.took),
             )

@@ -18,7 +18,7 @@ def owe(event: Event, config: Config, *, lease: Lease = lambda _target: None) ->
         Owed(target=name, routes=routes, lease=lease(name), key=_key(event, config.targets[name]))
         for name, routes in matches.targets.items()
     ]
-    return Routed(event=event, payload=dump(event), owed=tuple(owed))
+    return Routed(event=event, payload=dump(event), owed=tuple(owed), routes=matches.routes)
 
 
 def _key(event: Event, target: Target) -> str | None:

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from multidict import istr
 
 from relay.errors import StoreError
-from relay.model import Routed, Secret, Source, Webhook
+from relay.model import Secret, Source, Webhook
 from relay.routes.config import Config
 from relay.server.answer import Answer
 from relay.server.arrivals import Arrivals, Arrived
@@ -96,15 +96,7 @@ class Intake:
             self._emit(Repeated(webhook=webhook, first=kept.webhook, took=took))
             return _repeated(kept)
         deliveries = sum([len(each.owed) for each in routed])
-        self._emit(
-            Kept(
-                webhook=webhook,
-                events=[each.event for each in routed],
-                routes=[_routes_of(each) for each in routed],
-                deliveries=deliveries,
-                took=took,
-            )
-        )
+        self._emit(Kept(webhook=webhook, routed=routed, deliveries=deliveries, took=took))
         return _accepted(webhook, len(routed), deliveries)
 
     async def _kept(self, request: web.BaseRequest, source: Source, place: Place) -> Taken:
@@ -138,11 +130,6 @@ def _authorized(config: Config, name: str, token: str) -> Source:
     if source is _NO_SUCH_SOURCE or not any(right):
         raise Refuse(404, Refusal.UNAUTHORIZED, "no such source, or a wrong token")
     return source
-
-
-def _routes_of(routed: Routed) -> list[str]:
-    """Each route once, however many targets it feeds."""
-    return list(dict.fromkeys(route for owed in routed.owed for route in owed.routes))
 
 
 def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> Answer:

@@ -26,8 +26,10 @@ async def profile(plan: Plan) -> list[Path]:
     async with relaying(plan.folder / "profile-acks", NOWHERE) as relay:
         await relay.pause()
         acks = await _recorded(plan, relay, "acks")
-    async with receiving() as receiver, relaying(plan.folder / "profile-through", receiver.urls(1), at_once=CONNECTIONS) as relay:
-        through = await _recorded(plan, relay, "through")
+    async with receiving() as receiver:
+        folder = plan.folder / "profile-through"
+        async with relaying(folder, receiver.urls(1), at_once=CONNECTIONS) as relay:
+            through = await _recorded(plan, relay, "through")
     return [acks, through]
 
 

@@ -60,7 +60,7 @@ async def _forwarded(plan: Plan, proxy: Other, receiver: Receiver, targets: int)
     took = monotonic() - start
     events = (await receiver.figures())["taken"] / targets
     cpu = (cpu_seconds(proxy.pids) - spent) / events * 1e6
-    await receiver.quiet()  # wrk left some requests alone that the proxy still passes on: they are not the next side's
+    await receiver.quiet()  # wrk left some requests alone that are still passed on: they are not the next side's
     return Through(rate=events / took, cpu=cpu)
 
 
@@ -76,13 +76,15 @@ async def _delivered(plan: Plan, relay: Relay, receiver: Receiver, targets: int)
     if not least * targets <= taken <= most * targets:
         raise BenchFailed(f"{taken} were taken and settled of {least} to {most} events for {targets} targets")
     events = taken / targets
-    return Through(rate=events / took, cpu=(cpu_seconds(relay.pids) - spent) / events * 1e6)
+    cpu = (cpu_seconds(relay.pids) - spent) / events * 1e6
+    await receiver.quiet()
+    return Through(rate=events / took, cpu=cpu)
 
 
 async def _settled(relay: Relay, receiver: Receiver, before: int) -> int:
-    """What was taken, once as much is settled: a little more than wrk has counted, which leaves its last requests alone.
+    """What was taken, once as much is settled; a little more than wrk counted, which leaves its last requests alone.
 
-    By the count of attempts, which goes up with each commit: the backlog's gauge is up to a second late.
+    By the count of attempts, which goes up with each commit; the backlog's gauge is up to a second late.
     """
     deadline = monotonic() + SETTLED_WITHIN
     while (settled := await relay.settled() - before) < (taken := int((await receiver.figures())["taken"])):

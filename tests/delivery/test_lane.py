@@ -131,6 +131,7 @@ async def test_the_target_need_not_wait_for_the_store_but_what_is_unsettled_is_b
         await bench.until_attempted(20)
         with locked(bench.path):
             await until(lambda: max(unsettled) >= 2 * 3)
+            await asyncio.sleep(1.4)  # the store itself waits for 1 s
         await bench.until_none_pending()
         assert {d.attempt for d in await bench.deliveries()} == {1}
     assert len(receiver.requests) == 100

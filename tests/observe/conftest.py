@@ -1,15 +1,16 @@
 """Signals to announce, a log to read, and the exposition's samples as a dict."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from itertools import cycle
 from typing import Literal
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay.model import Delivered, Delivery, Event, Outcome, Reason, Verdict, Webhook
+from relay.model import Delivered, Delivery, Event, Outcome, Reason, Routed, Verdict, Webhook
 from relay.observe import Observer, configure_logging
 from relay.signals import Attempted, Kept, Refusal, Refused
 
@@ -78,11 +79,10 @@ def event(entity: str = "leads", action: str = "status") -> Event:
     return Event(id="e-1", source="crm", received_at=NOON, account={}, entity=entity, action=action, data={})
 
 
-def kept(*events: Event, routes: list[list[str]] | None = None, unparsed: str | None = None) -> Kept:
+def kept(*events: Event, routes: Sequence[Sequence[str]] = ((),), unparsed: str | None = None) -> Kept:
     return Kept(
         webhook=Webhook(id="w-1", source="crm", received_at=NOON, body=b"a=1", request_id="r-1", unparsed=unparsed),
-        events=events,
-        routes=routes if routes is not None else [[] for _ in events],
+        routed=[Routed(event=each, payload=b"", routes=tuple(taken)) for each, taken in zip(events, cycle(routes))],
         deliveries=2,
         took=1400 * MS,
     )

@@ -1,9 +1,11 @@
 """What other libraries log -> our lines, few and without secrets; and what befalls the file of a log."""
 
+import asyncio
 import json
 import logging
 import ssl
 import threading
+from collections import Counter
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
@@ -135,6 +137,47 @@ def test_a_log_that_cannot_be_written_stops_nobody() -> None:
     configure_logging(format="text", level="info", file=full).info("no space left")
     with suppress(OSError):
         full.close()
+
+
+class Pieces(StringIO):
+    """What was written, piece by piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+
+    def write(self, piece: str) -> int:
+        self.pieces.append(piece)
+        return len(piece)
+
+
+async def test_what_is_said_in_one_turn_of_the_loop_is_written_at_once_and_trouble_right_away() -> None:
+    file = Pieces()
+    log = configure_logging(format="json", level="info", file=file)
+    for number in range(3):
+        log.info("said", number=number)
+    assert file.pieces == []
+    await asyncio.sleep(0)
+    assert [[json.loads(line)["number"] for line in piece.splitlines()] for piece in file.pieces] == [[0, 1, 2]]
+    log.info("said")
+    log.warning("trouble")
+    assert [json.loads(line)["message"] for line in file.pieces[1].splitlines()] == ["said", "trouble"]
+    await asyncio.sleep(0)
+    assert len(file.pieces) == 2
+
+
+async def test_lines_of_the_loop_and_of_threads_are_all_written(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("w") as file:
+        log = configure_logging(format="json", level="info", file=file)
+        threads = [asyncio.create_task(asyncio.to_thread(say, log, name)) for name in "abc"]
+        while not all(thread.done() for thread in threads):
+            log.info("said", name="loop")
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    said = Counter(json.loads(line)["name"][:1] for line in path.read_text().splitlines())
+    assert said.pop("l") > 0
+    assert said == dict.fromkeys("abc", 200)
 
 
 def test_lines_of_many_threads_do_not_mix(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ async def test_an_event_that_no_route_takes_is_kept_all_the_same(scene: Scene) -
 async def test_a_route_that_feeds_several_targets_is_told_once(scene: Scene) -> None:
     await scene.post(form(LEAD, WON))
     [kept] = [each for each in scene.facts.signals if isinstance(each, Kept)]
-    assert kept.routes == [["all"], ["all", "won"]]
+    assert [each.routes for each in kept.routed] == [("all",), ("all", "won")]
 
 
 async def test_each_token_of_a_source_is_good(scene: Scene) -> None:

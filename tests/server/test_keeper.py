@@ -216,7 +216,7 @@ async def test_what_a_fault_of_ours_keeps_out_is_kept_as_unparsed_and_answered_s
     assert (answer.status, answer.body) == (200, {"webhook": kept.id, "events": 0, "deliveries": 0, "unparsed": why})
     assert (kept.body, kept.unparsed) == (form(LEAD), why)
     [signal] = [each for each in scene.facts.signals if isinstance(each, Kept)]
-    assert (signal.webhook.unparsed, signal.events, signal.deliveries) == (why, [], 0)
+    assert (signal.webhook.unparsed, signal.routed, signal.deliveries) == (why, [], 0)
     assert len(notices(scene, "the relay cannot keep this webhook with its events; tried once more as unparsed")) == 1
     assert scene.memory.taken == 0
 

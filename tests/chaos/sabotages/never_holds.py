@@ -5,22 +5,12 @@ from relay.delivery.breaker import Breaker
 from relay.delivery.lane import Lane
 
 
-def hire_for_all(lane: Lane) -> None:
-    """One for each delivery that waits."""
-    for _ in range(len(lane._queue)):
-        lane._working += 1
-        lane._spawn(work(lane))
-
-
-async def work(lane: Lane) -> None:
-    try:
-        if delivery := await lane._turn():
-            await lane._attempt(delivery)
-    finally:
-        lane._working -= 1
+def no_bound(lane: Lane) -> int:
+    """As many at a time as are queued."""
+    return 0 if lane._stopping.is_set() else 1_000
 
 
 if __name__ == "__main__":
     Breaker.after = lambda breaker, *_outcome, **_more: breaker  # type: ignore[method-assign]
-    Lane._hire = hire_for_all  # type: ignore[method-assign]
+    Lane._most = no_bound  # type: ignore[method-assign]
     main()
