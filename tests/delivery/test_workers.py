@@ -8,7 +8,6 @@ import pytest
 
 from relay.delivery.workers import Workers
 
-
 NOTHING = -1  # found after a while
 
 
