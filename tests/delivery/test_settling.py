@@ -1,0 +1,106 @@
+"""`relay.delivery.settling` over a store that answers when the test has it answer."""
+
+import asyncio
+from asyncio import Future
+from collections.abc import Coroutine
+from typing import Any, cast
+
+import pytest
+
+from relay.delivery import insist
+from relay.delivery.settling import Made, Settling
+from relay.errors import StoreBusy
+from relay.model import Delivered, Outcome, Reason
+from relay.store.contract import Store
+from tests.delivery.conftest import NOON, SECOND, delivery
+
+
+class Scene:
+    """`asked` is what the store was asked, by event, and has not answered; `settled` was told."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Future[bool]] = {}
+        self.settled: list[str] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self.settling = Settling(cast(Store, self), settled=self.hear, begin=self.begin, clock=lambda: NOON)
+
+    def settle(self, made: Any, *_how: Any, now: Any) -> Future[bool]:
+        self.asked[made.event_id] = asyncio.get_running_loop().create_future()
+        return self.asked[made.event_id]
+
+    def hear(self, made: Made) -> None:
+        self.settled.append(made.delivery.event_id)
+
+    def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        self.tasks.append(asyncio.get_running_loop().create_task(work))
+        return self.tasks[-1]
+
+    def make(self, name: str, *, most: int = 2) -> asyncio.Task[None]:
+        outcome = Outcome(reason=Reason.OK, started_at=NOON, took=SECOND, status=200)
+        made = Made(delivery(event_id=name), outcome, Delivered())
+        return asyncio.get_running_loop().create_task(self.settling.settle(made, now=NOON, most=most))
+
+    async def answer(self, name: str, error: Exception | None = None) -> None:
+        asked = self.asked.pop(name)
+        if error:
+            asked.set_exception(error)
+        else:
+            asked.set_result(True)
+        await turn()
+
+
+async def turn() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setattr(insist, "PAUSE", 0)
+    return Scene()
+
+
+async def test_nobody_waits_for_the_first_ones_and_all_are_told(scene: Scene) -> None:
+    first, second, third = (scene.make(name) for name in "abc")
+    await turn()
+    assert (first.done(), second.done(), third.done()) == (True, True, False)
+    assert [*scene.asked] == ["a", "b", "c"], "asked at once all the same"
+    for name in "bca":
+        await scene.answer(name)
+    assert third.done()
+    assert scene.settled == ["b", "c", "a"]
+    assert not scene.settling.under_way
+
+
+async def test_what_has_to_be_asked_again_is_under_way_until_it_is_settled(scene: Scene) -> None:
+    scene.make("a", most=1)
+    await turn()
+    await scene.answer("a", StoreBusy("not now"))
+    assert [*scene.asked] == ["a"]
+    later = scene.make("b", most=1)
+    await turn()
+    assert not later.done()
+    await scene.answer("b")
+    assert later.done()
+    await scene.answer("a")
+    assert scene.settled == ["b", "a"]
+    assert not scene.settling.under_way
+
+
+async def test_who_waits_asks_again_himself(scene: Scene) -> None:
+    waiting = scene.make("a", most=0)
+    await turn()
+    await scene.answer("a", StoreBusy("not now"))
+    assert not waiting.done()
+    await scene.answer("a")
+    assert waiting.done()
+    assert (scene.settled, scene.tasks) == (["a"], [])
+
+
+async def test_what_is_cancelled_is_not_told(scene: Scene) -> None:
+    scene.make("a")
+    await turn()
+    for each in scene.settling.under_way:
+        each.cancel()
+    await turn()
+    assert (scene.settled, scene.tasks, scene.settling.under_way) == ([], [], set())
