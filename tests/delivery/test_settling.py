@@ -98,9 +98,11 @@ async def test_who_waits_asks_again_himself(scene: Scene) -> None:
 
 
 async def test_what_is_cancelled_is_not_told(scene: Scene) -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
     scene.make("a")
     await turn()
     for each in scene.settling.under_way:
         each.cancel()
     await turn()
-    assert (scene.settled, scene.tasks, scene.settling.under_way) == ([], [], set())
+    assert (scene.settled, scene.tasks, scene.settling.under_way, faults) == ([], [], set(), [])
