@@ -7,7 +7,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -18,7 +17,6 @@ from aiohttp.tracing import Trace
 
 NAME_LASTS = 30  # seconds a name's addresses are used
 IDLE = 15.0  # seconds an unused connection is kept
-FRESH = 0.03  # seconds; what was used so lately no server has tired of
 
 used_again: ContextVar[bool] = ContextVar("used_again")
 """Whether the last connection of `keeping`'s that this task was given had been used before."""
@@ -42,22 +40,17 @@ class _Keeping(aiohttp.TCPConnector):
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Any:
         kept = self._conns.get(key)
-        while kept and _spoke(*kept[0], now=monotonic()):
+        while kept and _spoke(kept[0][0]):
             kept.popleft()[0].close()
         connection = await super()._get(key, traces)
         used_again.set(connection is not None)
         return connection
 
 
-def _spoke(protocol: ResponseHandler, released_at: float, *, now: float) -> bool:
-    """There is something that was read already or, unless it was used just now, to be read, if only the end.
-
-    `now` is not the loop's: that stands still for as long as something holds the loop up.
-    """
+def _spoke(protocol: ResponseHandler) -> bool:
+    """There is something to be read or that was read already, if only the end."""
     if protocol.should_close or protocol.transport is None:
         return True
-    if now - released_at < FRESH:  # to look again costs as much as to decode a webhook
-        return False
     connection = protocol.transport.get_extra_info("socket")
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)

@@ -68,7 +68,7 @@ class Lane:
             self.breaker = Breaker()
             self._pace = Pace()
         self.target = target
-        self._workers.dismiss()
+        self._workers.recount()
         self._workers.call(len(self._queue))
         self.feed()
 
@@ -116,7 +116,7 @@ class Lane:
         What has not ended by then stays claimed, because nobody knows what the target made of it.
         """
         self._stopping.set()
-        self._workers.dismiss()
+        self._workers.recount()
         self._alarm.cancel()
         self._give_back(self._queue.drain())
         clock = asyncio.get_running_loop().time
@@ -124,10 +124,10 @@ class Lane:
         # an attempt that ends has its settling begin
         while (busy := self._tasks | self._settling.under_way) and (left := until - clock()) > 0:
             await asyncio.wait(busy, timeout=left)
-        late = self._tasks | self._settling.under_way
-        for each in late:
-            each.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        while late := self._tasks | self._settling.under_way:  # one that ended just now may have begun another
+            for each in late:
+                each.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await self._sender.close()
 
     # ---- the store
@@ -181,7 +181,7 @@ class Lane:
 
     def _enqueue(self, deliveries: Sequence[Delivery]) -> None:
         self._queue.add(deliveries)
-        self._workers.call(len(self._queue))
+        self._workers.call(len(deliveries))
 
     async def _work(self) -> bool:
         """The next attempt; False if there is none to make."""
@@ -286,9 +286,9 @@ class Lane:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled() or self._stopping.is_set():
+        error = None if task.cancelled() else task.exception()
+        if self._stopping.is_set():
             return
-        error = task.exception()
         if error and not isinstance(error, StoreFailed):  # the store has told of that one, and the relay stops
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"lane {self.target.name}", "exception": error}

@@ -12,7 +12,7 @@ from relay.store.contract import Store
 
 
 class Made(NamedTuple):
-    """An attempt, and what follows from it."""
+    """An attempt that was made, what it returned, and what follows from that."""
 
     delivery: Delivery
     outcome: Outcome

@@ -1,4 +1,4 @@
-"""A number that may change -> as many tasks as that which make attempts, side by side, while there are any to make."""
+"""Work to be done -> tasks that do it side by side, no more than a number that may change."""
 
 import asyncio
 from asyncio import Future
@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 
 class Workers:
-    """At most `most()` of them, each making `attempt()` after `attempt()` until that finds nothing to do.
+    """At most `most()` of them: each makes one `attempt()` after the other, and rests once that found nothing to do.
 
-    Then it rests: to rouse a task takes a third of the time that a new one does. `begin` is given each new one.
+    To rouse one takes a third of the time of a new task. `begin` is given each new one.
     """
 
     def __init__(
@@ -35,20 +35,19 @@ class Workers:
             else:
                 break
 
-    def dismiss(self) -> None:
-        """Those that rest are to end if they are too many now."""
+    def recount(self) -> None:
+        """`most()` has changed: of those that rest, some may have to end."""
         self.call(len(self._resting))
 
     async def _work(self) -> None:
         try:
             while self._number <= self._most():
-                if not await self._attempt():
+                if not await self._attempt() and self._number <= self._most():
                     await self._rest()  # no await since nothing was found, or `call` could miss that we do
         finally:
             self._number -= 1
 
     async def _rest(self) -> None:
-        if self._most():
-            rested: Future[None] = asyncio.get_running_loop().create_future()
-            self._resting.append(rested)
-            await rested
+        rested: Future[None] = asyncio.get_running_loop().create_future()
+        self._resting.append(rested)
+        await rested

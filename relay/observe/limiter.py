@@ -11,7 +11,7 @@ class Limiter:
         self._per_second = per_second
         self._clock = clock
         self._seen: dict[str, tuple[int, int, int]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # in here the garbage collector may run, and what it finds be logged
 
     def admit(self, key: str) -> int | None:
         """How many of `key` were held back since the last one admitted; None: hold this one back too."""

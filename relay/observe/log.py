@@ -58,16 +58,19 @@ def configure_logging(
 class _Lines:
     """Where lines end up. One that cannot be written is lost: no delivery may fail over its log line.
 
-    What is no trouble and is said in an event loop is written at the end of the loop's turn: all of a turn at once.
+    What is no trouble and is said in an event loop is written once the loop comes round, all of a turn in one piece;
+    a process that is killed takes that along.
     """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may have something to say at any point of our own
         self._waiting: list[str] = []
+        self._due = False
+        self._writing = False
 
     def say(self, line: str) -> None:
-        """By the end of this turn of the event loop; at once if there is none."""
+        """Soon; at once where there is no event loop."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -75,22 +78,33 @@ class _Lines:
             return
         with self._lock:
             self._waiting.append(line)
-            alone = len(self._waiting) == 1
-        if alone:
-            loop.call_soon(self._write)
+            if not self._due:
+                self._due = True
+                loop.call_soon(self._write)
 
     def say_now(self, line: str) -> None:
         """Behind those that wait."""
         with self._lock:
             self._waiting.append(line)
-        self._write()
+            self._write()
 
     def _write(self) -> None:
-        with self._lock, suppress(OSError, ValueError):  # ValueError: the file is closed
-            waiting, self._waiting = self._waiting, []
-            if waiting:
-                self._file.write("\n".join(waiting) + "\n")
-                self._file.flush()
+        with self._lock:
+            self._due = False
+            if self._writing:
+                return  # this very thread is about to
+            self._writing = True
+            try:
+                while self._waiting:
+                    self._write_piece()
+            finally:
+                self._writing = False
+
+    def _write_piece(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        with suppress(OSError, ValueError):  # ValueError: the file is closed
+            self._file.write("\n".join(waiting) + "\n")
+            self._file.flush()
 
     debug = info = say  # the names structlog calls
     warning = error = critical = say_now

@@ -174,6 +174,37 @@ async def test_a_new_concurrency_holds_at_once(tmp_path: Path, receivers: Start,
     assert receiver.most_in_flight == after
 
 
+async def test_after_a_reload_that_allows_fewer_the_next_delivery_goes_at_once(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver, concurrency=4)) as bench:
+        await bench.keep(range(4))
+        await bench.until_attempted(4)
+        bench.stop_polling()
+        bench.use(to(receiver, concurrency=1))
+        await asyncio.sleep(0.1)  # it looks into the store, and has seen by now that there is nothing
+        await bench.keep([4])
+        async with asyncio.timeout(2):
+            await bench.until_attempted(5)
+
+
+async def test_who_waited_for_a_slot_of_rate_when_fewer_were_allowed_holds_up_nobody(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver, concurrency=4, rate=4.0)) as bench:
+        await bench.keep(range(3))
+        await bench.until_attempted(2)
+        bench.stop_polling()
+        bench.use(to(receiver, concurrency=1, rate=4.0))
+        await bench.until_attempted(3)
+        await asyncio.sleep(0.4)  # more than a slot
+        await bench.keep([3])
+        async with asyncio.timeout(2):
+            await bench.until_attempted(4)
+
+
 async def test_rate_is_kept_and_repeated_attempts_count(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers(lambda request: 503 if request.event_id == event_id(7) and request.attempt == 1 else 200)
     async with Bench(tmp_path, to(receiver, rate=100.0)) as bench:
@@ -374,6 +405,28 @@ async def test_stop_waits_until_what_was_attempted_is_settled(tmp_path: Path, re
         (State.DELIVERED, False, 1),
         (State.PENDING, False, 0),
     ]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.4])  # the store itself waits for 1 s; then it is asked again
+async def test_once_stopped_nothing_asks_the_store_any_more(tmp_path: Path, receivers: Start, seconds: float) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver, concurrency=2)) as bench:
+        await bench.keep(range(6))
+        with locked(bench.path):
+            receiver.gate.set()
+            await receiver.until(lambda r: len(r.requests) == 4)
+            await asyncio.sleep(seconds)
+            assert lane_tasks()
+            await bench.dispatcher.stop(timedelta(milliseconds=100))
+            assert not lane_tasks()
+            await asyncio.sleep(1.2)
+            assert not lane_tasks()
+
+
+def lane_tasks() -> list[str]:
+    names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    return [name for name in names if name.partition(".")[0] in {"Lane", "Workers", "Settling"}]
 
 
 async def test_stop_does_not_wait_for_a_slot_of_rate(tmp_path: Path, receivers: Start) -> None:

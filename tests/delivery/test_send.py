@@ -482,7 +482,7 @@ async def test_what_was_said_after_an_answer_is_not_the_answer_to_the_next_reque
         with listener.accept()[0] as first:
             first.recv(65_536)
             first.sendall(OK)
-            time.sleep(0.1)  # until the connection is among those that are kept, and not fresh any more
+            time.sleep(0.05)  # until the connection is among those that are kept
             first.sendall(more)
             said.set()
             with listener.accept()[0] as second:

@@ -56,7 +56,7 @@ class Scene:
 
     async def end(self) -> None:
         self.most = 0
-        self.workers.dismiss()
+        self.workers.recount()
         await self.idle()
         assert all(task.done() for task in self.tasks)
 
@@ -97,7 +97,7 @@ async def test_one_more_is_called_while_others_are_busy(scene: Scene) -> None:
 async def test_fewer_may_work_from_now_on(scene: Scene) -> None:
     await scene.do(1, 2, 3)
     scene.most = 1
-    scene.workers.dismiss()
+    scene.workers.recount()
     scene.busiest = 0
     await scene.do(*range(10))
     assert scene.busiest == 1
@@ -110,7 +110,7 @@ async def test_who_is_busy_ends_what_he_does_and_nothing_more_is_begun(scene: Sc
     scene.give(*range(5))
     await asyncio.sleep(0)
     scene.most = 0
-    scene.workers.dismiss()
+    scene.workers.recount()
     scene.gate.set()
     await asyncio.gather(*scene.tasks)
     assert (sorted(scene.done), [*scene.todo]) == ([0, 1, 2], [3, 4])
@@ -121,14 +121,28 @@ async def test_who_finds_nothing_once_all_are_to_end_ends(scene: Scene) -> None:
     scene.give(NOTHING)
     await asyncio.sleep(0)
     scene.most = 0
-    scene.workers.dismiss()
+    scene.workers.recount()
     scene.gate.set()
     async with asyncio.timeout(1):
         await asyncio.gather(*scene.tasks)
 
 
+async def test_one_too_many_that_finds_nothing_ends_and_misses_no_call(scene: Scene) -> None:
+    scene.gate.clear()
+    scene.give(NOTHING, NOTHING)
+    await asyncio.sleep(0)
+    scene.most = 1
+    scene.workers.recount()
+    scene.gate.set()
+    await scene.idle()
+    await scene.do(1)
+    assert scene.done[-1] == 1
+    await scene.end()
+
+
 async def test_what_comes_while_the_last_one_looks_for_work_is_done(scene: Scene) -> None:
     """At every point at which another task can run."""
+    scene.most = 1
     for turns in range(10):
         scene.give(0)
         for _ in range(turns):

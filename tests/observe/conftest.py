@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from io import StringIO
-from itertools import cycle
 from typing import Literal
 
 import pytest
@@ -79,10 +78,13 @@ def event(entity: str = "leads", action: str = "status") -> Event:
     return Event(id="e-1", source="crm", received_at=NOON, account={}, entity=entity, action=action, data={})
 
 
-def kept(*events: Event, routes: Sequence[Sequence[str]] = ((),), unparsed: str | None = None) -> Kept:
+def kept(*events: Event, routes: Sequence[Sequence[str]] | None = None, unparsed: str | None = None) -> Kept:
     return Kept(
         webhook=Webhook(id="w-1", source="crm", received_at=NOON, body=b"a=1", request_id="r-1", unparsed=unparsed),
-        routed=[Routed(event=each, payload=b"", routes=tuple(taken)) for each, taken in zip(events, cycle(routes))],
+        routed=[
+            Routed(event=each, payload=b"", routes=tuple(taken))
+            for each, taken in zip(events, routes or [()] * len(events), strict=True)
+        ],
         deliveries=2,
         took=1400 * MS,
     )

@@ -171,13 +171,40 @@ async def test_lines_of_the_loop_and_of_threads_are_all_written(tmp_path: Path) 
     with path.open("w") as file:
         log = configure_logging(format="json", level="info", file=file)
         threads = [asyncio.create_task(asyncio.to_thread(say, log, name)) for name in "abc"]
+        turns = 0
         while not all(thread.done() for thread in threads):
             log.info("said", name="loop")
+            turns += 1
             await asyncio.sleep(0)
         await asyncio.sleep(0)
     said = Counter(json.loads(line)["name"][:1] for line in path.read_text().splitlines())
-    assert said.pop("l") > 0
-    assert said == dict.fromkeys("abc", 200)
+    assert said == dict.fromkeys("abc", 200) | {"l": turns}
+
+
+class Interrupted(StringIO):
+    """While it is written to, something is logged: as the garbage collector does, that may come at any point."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 3
+
+    def write(self, piece: str) -> int:
+        if self.left:
+            self.left -= 1
+            logging.getLogger("asyncio").error("in between %s", self.left)
+        return super().write(piece)
+
+
+def test_what_is_logged_while_a_line_is_written_is_written_behind_it() -> None:
+    file = Interrupted()
+    log = configure_logging(format="text", level="info", file=file)
+    log.warning("first")
+    assert [line.split(" ", 1)[1] for line in file.getvalue().splitlines()] == [
+        "warn  first",
+        'error asyncio text="in between 2"',
+        'error asyncio text="in between 1"',
+        'error asyncio text="in between 0"',
+    ]
 
 
 def test_lines_of_many_threads_do_not_mix(tmp_path: Path) -> None:
