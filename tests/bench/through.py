@@ -70,28 +70,26 @@ async def _delivered(plan: Plan, relay: Relay, receiver: Receiver, targets: int)
     start, spent = monotonic(), cpu_seconds(relay.pids)
     posted = await load(relay, connections=CONNECTIONS, seconds=LONGER * plan.seconds)
     await receiver.has(posted.requests * targets)
-    taken = await _settled(relay, receiver, settled)
+    events = await _settled(relay, targets, accepted, settled)
     took = monotonic() - start
-    least, most = await relay.accepted() - accepted, posted.requests + CONNECTIONS
-    if not least * targets <= taken <= most * targets:
-        raise BenchFailed(f"{taken} were taken and settled of {least} to {most} events for {targets} targets")
-    events = taken / targets
     cpu = (cpu_seconds(relay.pids) - spent) / events * 1e6
-    await receiver.quiet()
+    taken = (await receiver.quiet())["taken"]
+    if not events * targets <= taken <= (posted.requests + CONNECTIONS) * targets:
+        raise BenchFailed(f"{taken} were taken of {events} events for {targets} targets, and {posted.requests} posted")
     return Through(rate=events / took, cpu=cpu)
 
 
-async def _settled(relay: Relay, receiver: Receiver, before: int) -> int:
-    """What was taken, once as much is settled; a little more than wrk counted, which leaves its last requests alone.
+async def _settled(relay: Relay, targets: int, accepted: int, settled: int) -> int:
+    """Events since there were so many, once all are settled; some more than wrk counts, which leaves its last alone.
 
     By the count of attempts, which goes up with each commit; the backlog's gauge is up to a second late.
     """
     deadline = monotonic() + SETTLED_WITHIN
-    while (settled := await relay.settled() - before) < (taken := int((await receiver.figures())["taken"])):
+    while (done := await relay.settled() - settled) < (owed := (await relay.accepted() - accepted) * targets):
         if monotonic() > deadline:
-            raise BenchFailed(f"{settled} deliveries of {taken} are settled after {SETTLED_WITHIN:.0f} s")
+            raise BenchFailed(f"{done} deliveries of {owed} are settled after {SETTLED_WITHIN:.0f} s")
         await asyncio.sleep(0.02)
-    return taken
+    return owed // targets
 
 
 async def _demand_settled(relay: Relay) -> None:
