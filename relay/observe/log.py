@@ -7,24 +7,22 @@ A line is one line: what could end it or colour a terminal (control, bidi and ot
 surrogates) is escaped. A field that is None is left out.
 """
 
-import asyncio
 import json
 import logging
 import re
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal, TextIO, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import FilteringBoundLogger
 
 from relay.observe.limiter import Limiter
+from relay.observe.lines import File, Lines
 
 FOREIGN_PER_SECOND = 10
 MAX_TEXT = 500
@@ -33,12 +31,15 @@ MAX_TRACE = 4_000
 Clock: TypeAlias = Callable[[], float]
 """Seconds since 1970."""
 
+AsLine: TypeAlias = Callable[[object, str, MutableMapping[str, Any]], str]
+"""The logger, the level and the fields, which it may take apart, as structlog calls a processor -> the line."""
+
 
 def configure_logging(
     *,
     format: Literal["text", "json"],  # noqa: A002  the name of the flag
     level: str,
-    file: TextIO | None = None,
+    file: File | None = None,
     clock: Clock = time.time,
 ) -> FilteringBoundLogger:
     """The relay's log, on `file` or stderr, from `level` (debug, info, warning, error) up.
@@ -46,68 +47,14 @@ def configure_logging(
     `logging` is routed into it from WARNING up. A field to be called `event` is passed as `_event`, for structlog
     calls the message so.
     """
+    as_line = _text(clock) if format == "text" else _json(clock)
     log: FilteringBoundLogger = structlog.wrap_logger(
-        _Lines(file or sys.stderr),
-        processors=[_text(clock) if format == "text" else _json(clock)],
+        Lines(file or sys.stderr, lost=lambda lines: as_line(None, "warning", {"event": "lines lost", "lines": lines})),
+        processors=[as_line],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
     ).bind()
     logging.basicConfig(handlers=[_Foreign(log, clock)], level=logging.WARNING, force=True)
     return log
-
-
-class _Lines:
-    """Where lines end up. One that cannot be written is lost: no delivery may fail over its log line.
-
-    What is no trouble and is said in an event loop is written once the loop comes round, all of a turn in one piece;
-    a process that is killed takes that along.
-    """
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self._lock = threading.RLock()  # the garbage collector may have something to say at any point of our own
-        self._waiting: list[str] = []
-        self._due = False
-        self._writing = False
-
-    def say(self, line: str) -> None:
-        """Soon; at once where there is no event loop."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self.say_now(line)
-            return
-        with self._lock:
-            self._waiting.append(line)
-            if not self._due:
-                self._due = True
-                loop.call_soon(self._write)
-
-    def say_now(self, line: str) -> None:
-        """Behind those that wait."""
-        with self._lock:
-            self._waiting.append(line)
-            self._write()
-
-    def _write(self) -> None:
-        with self._lock:
-            self._due = False
-            if self._writing:
-                return  # this very thread is about to
-            self._writing = True
-            try:
-                while self._waiting:
-                    self._write_piece()
-            finally:
-                self._writing = False
-
-    def _write_piece(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        with suppress(OSError, ValueError):  # ValueError: the file is closed
-            self._file.write("\n".join(waiting) + "\n")
-            self._file.flush()
-
-    debug = info = say  # the names structlog calls
-    warning = error = critical = say_now
 
 
 def _fields(passed: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -133,7 +80,7 @@ _LEVELS = {"debug": "debug", "info": "info ", "warning": "warn ", "error": "erro
 _bare = re.compile(r"[\w.:/+@,-]+").fullmatch  # \w has neither control nor format characters
 
 
-def _text(clock: Clock) -> Processor:
+def _text(clock: Clock) -> AsLine:
     def line(_log: object, level: str, passed: MutableMapping[str, Any]) -> str:
         head = f"{stamp(clock())} {_LEVELS[level]} {_printable(passed.pop('event'))}"
         return " ".join([head, *[f"{name}={_value(value)}" for name, value in _fields(passed)]])
@@ -172,7 +119,7 @@ def _printable(text: str) -> str:
 # ---- as JSON
 
 
-def _json(clock: Clock) -> Processor:
+def _json(clock: Clock) -> AsLine:
     def line(_log: object, level: str, passed: MutableMapping[str, Any]) -> str:
         head = {"time": stamp(clock()), "level": level, "message": passed.pop("event")}
         return _encode(head | dict(_fields(passed)))

@@ -1,9 +1,9 @@
 """Signals to announce, a log to read, and the exposition's samples as a dict."""
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from typing import Literal
 
 import pytest
@@ -28,19 +28,35 @@ class Clock:
         return self.now
 
 
+class InMemory:
+    """A file that is gone with its last user."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.memfd_create("log")
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def content(self) -> str:
+        return os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0).decode()
+
+
 class Observed:
     """An observer with what came of it."""
 
     def __init__(self, written: Literal["text", "json"] = "text", *, level: str = "debug") -> None:
         self.clock = Clock()
         self.registry = CollectorRegistry()
-        self.file = StringIO()
+        self.file = InMemory()
         self.log = configure_logging(format=written, level=level, file=self.file, clock=self.clock)
         self.emit = Observer(self.registry, self.log, clock=self.clock)
 
     def lines(self) -> list[str]:
         """Split as the most eager reader would: at anything Unicode calls the end of a line."""
-        return self.file.getvalue().splitlines()
+        return self.file.content().splitlines()
 
     def samples(self, prefix: str = "relay_") -> dict[tuple[str, ...], float]:
         """(name, label value, …) -> value; label values in the order of their names."""

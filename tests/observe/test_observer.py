@@ -324,7 +324,7 @@ def hostile(kind: int, text: str) -> Signal:
 def test_a_text_line_neither_ends_early_nor_colours_a_terminal(kind: int, text: str) -> None:
     observed = Observed()
     observed.emit(hostile(kind, text))
-    written = observed.file.getvalue()
+    written = observed.file.content()
     assert written.endswith("\n")
     assert written[:-1].isprintable()
 
