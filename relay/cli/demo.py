@@ -26,7 +26,7 @@ from relay.cli.send import headers
 from relay.cli.sink import Manners, Received, receiver
 from relay.daemon import Relay, running, url
 from relay.model import Dead, Delivered, RetryAt
-from relay.observe import Observer, configure_logging
+from relay.observe import Lines, Observer, configure_logging
 from relay.settings import Settings
 from relay.signals import Attempted, Kept, Signal
 
@@ -142,7 +142,7 @@ async def _show(folder: Path, console: Console, once: bool) -> bool:
     """True if everything arrived."""
     story = _Story(console)
     registry = CollectorRegistry()
-    observe = Observer(registry, configure_logging(format="text", level="error"))
+    observe = Observer(registry, configure_logging(Lines(sys.stderr), format="text", level="error"))
 
     def emit(fact: Signal) -> None:
         observe(fact)

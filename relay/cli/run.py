@@ -100,7 +100,7 @@ def run(
     from prometheus_client import CollectorRegistry
 
     from relay.daemon import serve
-    from relay.observe import Observer, configure_logging
+    from relay.observe import Lines, Observer, configure_logging
     from relay.server.limits import Limits, raise_files
     from relay.server.systemd import passed
     from relay.settings import Settings
@@ -125,5 +125,8 @@ def run(
         environment=os.environ,
     )
     registry = CollectorRegistry()
-    observer = Observer(registry, configure_logging(format=log_format, level=log_level))
-    sys.exit(uvloop.run(serve(settings, emit=observer, registry=registry)))
+    lines = Lines(sys.stderr)
+    observer = Observer(registry, configure_logging(lines, format=log_format, level=log_level))
+    with lines.beside():
+        exit_code = uvloop.run(serve(settings, emit=observer, registry=registry))
+    sys.exit(exit_code)

@@ -1,15 +1,16 @@
-"""Lines -> a file, a terminal, a pipe or a socket that somebody reads, and that must hold nothing up if nobody does."""
+"""Lines -> a file, a terminal, a pipe or a socket; beside whoever speaks, for the one who is to read may hang."""
 
-import asyncio
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Protocol
 
-PIECE = select.PIPE_BUF  # bytes; if a pipe has room at all, it has room for so many
+PIECE = 64 * 1024  # bytes that are written at one go, and what the last line of them takes
 MOST_WAITING = 1024 * 1024  # bytes; of what comes beyond, only the number is told
-AGAIN = 0.2  # seconds until the file is looked at again that took no more
+AT_THE_END = 1.0  # seconds for what waits then
 
 
 class File(Protocol):
@@ -20,40 +21,48 @@ class File(Protocol):
 
 
 class Lines:
-    """Writes what it is told, from any thread. What cannot be written is lost: no delivery may fail over its log line.
+    """Writes what it is told, from any thread: at once or, within `beside`, soon and without a wait for anybody.
 
-    What is no trouble and is said in an event loop is written once the loop comes round, all of a turn together. While
-    nobody reads, lines wait in memory; `lost(number)` is the line that tells how many found no room there. What waits
-    when the process ends is lost.
+    What cannot be written is lost: no delivery may fail over its log line. `lost(number)` is the line that tells how
+    many were; it goes before the next one.
     """
 
-    def __init__(self, file: File, *, lost: Callable[[int], str]) -> None:
+    def __init__(self, file: File) -> None:
+        self.lost: Callable[[int], str] = "{} lines lost".format
         self._file = file
-        self._said_of_lost = lost
         self._lock = threading.RLock()  # the garbage collector may have something to say at any point of our own
         self._waiting = bytearray()
         self._lost = 0
-        self._due = False
+        self._cut = False  # the last line that was written is not whole
         self._writing = False
+        self._thread: threading.Thread | None = None
+        self._wakes: SimpleQueue[bool] = SimpleQueue()
+        self._woken = False
 
-    def say(self, line: str) -> None:
-        """Soon; at once where there is no event loop."""
+    def write(self, line: str) -> None:
+        """With its line end."""
         with self._lock:
             self._put(line)
-            if (loop := _loop()) is None:
+            if not self._thread:
                 self._write()
-            elif not self._due:
-                self._due = True
-                loop.call_soon(self._come_round)
+            elif not self._woken:
+                self._woken = True
+                self._wakes.put(True)
 
-    def say_now(self, line: str) -> None:
-        """Behind those that wait."""
-        with self._lock:
-            self._put(line)
-            self._write()
+    debug = info = warning = error = critical = write  # the names structlog calls
 
-    debug = info = say  # the names structlog calls
-    warning = error = critical = say_now
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """A thread writes, for as long as the block lasts; then what waits has `AT_THE_END`."""
+        self._thread = threading.Thread(target=self._run, name="relay-log", daemon=True)  # it may hang with the reader
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._wakes.put(False)
+            self._thread.join(AT_THE_END)
+            if not self._thread.is_alive():
+                self._thread = None
 
     def _put(self, line: str) -> None:
         if len(self._waiting) > MOST_WAITING:
@@ -61,50 +70,53 @@ class Lines:
             return
         if self._lost:
             lost, self._lost = self._lost, 0
-            self._put(self._said_of_lost(lost))
+            self._put(self.lost(lost))
         self._waiting += line.encode(errors="backslashreplace") + b"\n"
 
-    def _come_round(self) -> None:
-        with self._lock:
-            self._due = False
+    def _run(self) -> None:
+        goes_on = True
+        while goes_on:
+            goes_on = self._wakes.get()
             self._write()
 
     def _write(self) -> None:
+        """All that waits; what comes from this very thread meanwhile is part of it."""
         if self._writing:
-            return  # this very thread is about to
+            return
         self._writing = True
         try:
-            while self._waiting and (written := self._write_piece()):
-                del self._waiting[:written]
+            while piece := self._take():
+                self._write_piece(piece)
         finally:
             self._writing = False
-        if self._waiting and not self._due and (loop := _loop()):
-            self._due = True
-            loop.call_later(AGAIN, self._come_round)
 
-    def _write_piece(self) -> int:
-        """How many bytes are dealt with; none while the file takes no more."""
+    def _take(self) -> bytes:
+        """Whole lines."""
+        with self._lock:
+            self._woken = False
+            end = self._waiting.find(b"\n", PIECE) + 1 or len(self._waiting)
+            piece = bytes(self._waiting[:end])
+            del self._waiting[:end]
+            return piece
+
+    def _write_piece(self, piece: bytes) -> None:
+        left = b"\n" + piece if self._cut else piece
         try:
-            descriptor = self._file.fileno()
-            if not _takes_more(descriptor):
-                return 0
-            return os.write(descriptor, self._waiting[:PIECE])
-        except BlockingIOError:
-            return 0  # others write to it, too
+            while left:
+                written = _write_some(self._file.fileno(), left)
+                self._cut = not left[:written].endswith(b"\n")
+                left = left[written:]
         except (OSError, ValueError):  # ValueError: the file is closed
-            return len(self._waiting)
+            with self._lock:
+                self._lost += left.lstrip(b"\n").count(b"\n")
 
 
-def _loop() -> asyncio.AbstractEventLoop | None:
-    """That of this thread, if one runs in it."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def _takes_more(descriptor: int) -> bool:
-    """Also one that is broken: to write to it tells how."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    return bool(poll.poll(0))
+def _write_some(descriptor: int, piece: bytes) -> int:
+    """How many bytes were; waits for room, also where somebody has told the file not to."""
+    while True:
+        try:
+            return os.write(descriptor, piece)
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()

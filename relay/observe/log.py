@@ -10,7 +10,6 @@ surrogates) is escaped. A field that is None is left out.
 import json
 import logging
 import re
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
@@ -22,7 +21,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from relay.observe.limiter import Limiter
-from relay.observe.lines import File, Lines
+from relay.observe.lines import Lines
 
 FOREIGN_PER_SECOND = 10
 MAX_TEXT = 500
@@ -36,20 +35,21 @@ AsLine: TypeAlias = Callable[[object, str, MutableMapping[str, Any]], str]
 
 
 def configure_logging(
+    lines: Lines,
     *,
     format: Literal["text", "json"],  # noqa: A002  the name of the flag
     level: str,
-    file: File | None = None,
     clock: Clock = time.time,
 ) -> FilteringBoundLogger:
-    """The relay's log, on `file` or stderr, from `level` (debug, info, warning, error) up.
+    """The relay's log, as `lines`, from `level` (debug, info, warning, error) up.
 
     `logging` is routed into it from WARNING up. A field to be called `event` is passed as `_event`, for structlog
     calls the message so.
     """
     as_line = _text(clock) if format == "text" else _json(clock)
+    lines.lost = lambda number: as_line(None, "warning", {"event": "lines lost", "lines": number})
     log: FilteringBoundLogger = structlog.wrap_logger(
-        Lines(file or sys.stderr, lost=lambda lines: as_line(None, "warning", {"event": "lines lost", "lines": lines})),
+        lines,
         processors=[as_line],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
     ).bind()

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from relay.model import Delivered, Delivery, Event, Outcome, Reason, Routed, Verdict, Webhook
-from relay.observe import Observer, configure_logging
+from relay.observe import Lines, Observer, configure_logging
 from relay.signals import Attempted, Kept, Refusal, Refused
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -51,7 +51,7 @@ class Observed:
         self.clock = Clock()
         self.registry = CollectorRegistry()
         self.file = InMemory()
-        self.log = configure_logging(format=written, level=level, file=self.file, clock=self.clock)
+        self.log = configure_logging(Lines(self.file), format=written, level=level, clock=self.clock)
         self.emit = Observer(self.registry, self.log, clock=self.clock)
 
     def lines(self) -> list[str]:

@@ -1,168 +1,182 @@
-"""The log's lines over files, pipes that nobody reads, many threads, and a garbage collector that speaks in between."""
+"""The log's lines over files, pipes and terminals that nobody reads, many threads, and who speaks in between."""
 
-import asyncio
 import json
 import logging
 import os
+import re
+import resource
 import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TextIO
+from time import monotonic, sleep
+from typing import Any
 
 import pytest
 from structlog.typing import FilteringBoundLogger
 
-from relay.observe import configure_logging, lines
-from relay.observe.lines import MOST_WAITING
-from tests.observe.conftest import Observed
+from relay.observe import Lines, configure_logging, lines
+from relay.observe.lines import AT_THE_END, MOST_WAITING, PIECE
+from tests.observe.conftest import InMemory, Observed
 
 LONG = "x" * 1_000
+MANY = 200  # of LONG: more than a pipe takes, or a terminal
 
 
-class Pipe:
-    """Read only when the test does; it takes 64 KiB before that."""
+class Ends:
+    """Two descriptors: one that is written to, and one that is read only when the test does."""
 
-    def __init__(self) -> None:
-        self.reading, writing = os.pipe()
-        os.set_blocking(self.reading, False)
-        self.file: TextIO = os.fdopen(writing, "w")
-        self.rest = b""
+    def __init__(self, reading: int, writing: int) -> None:
+        self.reading, self._writing = reading, writing
+        os.set_blocking(reading, False)
+        self.lines = Lines(self)
+        self.log = configure_logging(self.lines, format="json", level="info")
+        self._rest = b""
 
-    def read(self) -> list[dict[str, object]]:
+    def fileno(self) -> int:
+        return self._writing
+
+    def say(self, number: int) -> None:
+        self.log.info("said", number=number, text=LONG)
+
+    def read(self) -> list[dict[str, Any]]:
         """What has come since, by whole lines."""
         with suppress(BlockingIOError):
             while piece := os.read(self.reading, 65_536):
-                self.rest += piece
-        *whole, self.rest = self.rest.split(b"\n")
+                self._rest += piece
+        *whole, self._rest = self._rest.split(b"\n")
         return [json.loads(line) for line in whole]
 
+    def read_until(self, enough: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        read, deadline = self.read(), monotonic() + 10
+        while not enough(read):
+            assert monotonic() < deadline
+            sleep(0.001)
+            read += self.read()
+        return read
+
     def close(self) -> None:
-        self.file.close()
         os.close(self.reading)
+        with suppress(OSError):
+            os.close(self._writing)
 
 
 @pytest.fixture
-def pipe() -> Iterator[Pipe]:
-    pipe = Pipe()
-    yield pipe
-    pipe.close()
+def pipe() -> Iterator[Ends]:
+    ends = Ends(*os.pipe())
+    yield ends
+    ends.close()
 
 
-@pytest.fixture
-def log(pipe: Pipe) -> FilteringBoundLogger:
-    return configure_logging(format="json", level="info", file=pipe.file)
+@pytest.fixture(params=["pipe", "terminal"])
+def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
+    ends = Ends(*(os.pipe() if request.param == "pipe" else os.openpty()))
+    yield ends
+    ends.close()
 
 
-def numbers(read: list[dict[str, object]]) -> list[object]:
-    return [line.get("number", line["message"]) for line in read]
+def numbers(read: list[dict[str, Any]]) -> list[int]:
+    return [line["number"] for line in read if line["message"] == "said"]
 
 
-# ---- in time
+# ---- at once, and beside
 
 
-def test_without_a_loop_a_line_is_written_at_once(pipe: Pipe, log: FilteringBoundLogger) -> None:
-    log.info("said", number=1)
+def test_a_line_is_written_at_once(pipe: Ends) -> None:
+    pipe.say(1)
     assert numbers(pipe.read()) == [1]
 
 
-async def test_what_is_said_in_one_turn_of_the_loop_is_written_together_and_trouble_at_once(
-    pipe: Pipe, log: FilteringBoundLogger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pieces: list[bytes] = []
-    write = os.write
-    monkeypatch.setattr(lines.os, "write", lambda file, piece: pieces.append(bytes(piece)) or write(file, piece))
-    for number in range(3):
-        log.info("said", number=number)
-    assert pipe.read() == []
-    await asyncio.sleep(0)
-    assert (numbers(pipe.read()), len(pieces)) == ([0, 1, 2], 1)
-    log.info("said", number=3)
-    log.warning("trouble", number=4)
-    assert (numbers(pipe.read()), len(pieces)) == ([3, 4], 2)
-    await asyncio.sleep(0)
-    assert len(pieces) == 2
+def test_beside_whoever_speaks_it_is_written_soon_and_by_the_end(pipe: Ends) -> None:
+    with pipe.lines.beside():
+        pipe.say(1)
+        assert numbers(pipe.read_until(bool)) == [1]
+        for number in range(2, 20):
+            pipe.say(number)
+    pipe.say(20)
+    assert numbers(pipe.read()) == [*range(2, 21)]
 
 
 # ---- nobody reads
 
 
-async def test_while_nobody_reads_nobody_waits_and_all_is_there_later(pipe: Pipe, log: FilteringBoundLogger) -> None:
-    for number in range(500):
-        (log.info if number % 2 else log.warning)("said", number=number, text=LONG)
-        await asyncio.sleep(0)
-    read = pipe.read()
-    assert 0 < len(read) < 100
-    async with asyncio.timeout(10):
-        while len(read) < 500:
-            await asyncio.sleep(0.01)
-            read += pipe.read()
-    assert numbers(read) == [*range(500)]
+def test_while_nobody_reads_nobody_waits_and_all_is_there_later(ends: Ends) -> None:
+    with ends.lines.beside():
+        begun = monotonic()
+        for number in range(MANY):
+            ends.say(number)
+        assert monotonic() - begun < 1
+        sleep(0.05)
+        assert ends.lines._waiting, "there was room for all"
+        read = ends.read_until(lambda read: len(read) == MANY)
+    assert numbers(read) == [*range(MANY)]
 
 
-def test_without_a_loop_too(pipe: Pipe, log: FilteringBoundLogger) -> None:
-    for number in range(500):
-        log.warning("said", number=number, text=LONG)
-    read: list[dict[str, object]] = []
-    for number in range(500, 600):
-        read += pipe.read()
-        log.warning("said", number=number)
-    assert numbers(read + pipe.read()) == [*range(600)]
+def test_what_finds_no_room_is_counted(pipe: Ends) -> None:
+    said = 2 * MOST_WAITING // len(LONG)
+    with pipe.lines.beside():
+        for number in range(said):
+            pipe.say(number)
+        read = pipe.read_until(lambda _: not pipe.lines._waiting)
+        pipe.say(said)
+        read += pipe.read_until(lambda more: numbers(more)[-1:] == [said])
+    lost = [line for line in read if line["message"] == "lines lost"]
+    *kept, last = numbers(read)
+    assert (kept, last) == (sorted(kept), said)
+    assert MOST_WAITING < len(kept) * (len(LONG) + 150) < MOST_WAITING + 3 * PIECE
+    assert sum(line["lines"] for line in lost) == said - len(kept)
+    assert {line["level"] for line in lost} == {"warning"}
 
 
-def test_what_finds_no_room_is_counted(pipe: Pipe, log: FilteringBoundLogger) -> None:
-    size = len(LONG)
-    for number in range(2 * MOST_WAITING // size):
-        log.info("said", number=number, text=LONG)
-    read: list[dict[str, object]] = []
-    for _ in range(100):
-        read += pipe.read()
-        log.info("again")
-    read += pipe.read()
-    again = sum(line["message"] == "again" for line in read)
-    [lost] = [line for line in read if line["message"] == "lines lost"]
-    said = [line["number"] for line in read if line["message"] == "said"]
-    assert said == [*range(len(said))]
-    assert len(said) * (size + 150) > MOST_WAITING
-    assert (lost["level"], lost["lines"]) == ("warning", 2 * MOST_WAITING // size - len(said) + 100 - again)
+def test_the_end_waits_a_while_for_who_hangs_and_then_no_more(pipe: Ends) -> None:
+    begun = monotonic()
+    with pipe.lines.beside():
+        for number in range(MANY):
+            pipe.say(number)
+    assert AT_THE_END <= monotonic() - begun < AT_THE_END + 1
+    pipe.say(MANY)
+    read = pipe.read_until(lambda read: len(read) == MANY + 1)
+    assert numbers(read) == [*range(MANY + 1)]
 
 
-async def test_room_that_another_process_has_taken_meanwhile_costs_no_line(
-    pipe: Pipe, log: FilteringBoundLogger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(lines, "_takes_more", lambda _descriptor: True)
-        os.set_blocking(pipe.file.fileno(), False)
-        for number in range(100):
-            log.warning("said", number=number, text=LONG)
-    read = pipe.read()
-    assert len(read) < 100
-    async with asyncio.timeout(10):
-        while len(read) < 100:
-            await asyncio.sleep(0.01)
-            read += pipe.read()
-    assert numbers(read) == [*range(100)]
+def test_a_pipe_that_somebody_told_not_to_wait_loses_nothing(pipe: Ends) -> None:
+    os.set_blocking(pipe.fileno(), False)
+    test_while_nobody_reads_nobody_waits_and_all_is_there_later(pipe)
 
 
 # ---- the file cannot be written
 
 
-def test_a_log_that_cannot_be_written_stops_nobody(pipe: Pipe) -> None:
-    file = Path("/dev/full").open("w")  # noqa: SIM115  closed below, while the log has it
-    log = configure_logging(format="text", level="info", file=file)
-    log.info("no space left")
-    file.close()
+def test_a_log_that_cannot_be_written_stops_nobody(pipe: Ends) -> None:
+    with Path("/dev/full").open("w") as file:
+        log = configure_logging(Lines(file), format="text", level="info")
+        log.info("no space left")
     log.info("to nobody")
-    log = configure_logging(format="text", level="info", file=pipe.file)
     os.close(pipe.reading)
-    log.info("nobody will ever read")
+    pipe.say(1)
     pipe.reading = os.open("/dev/null", os.O_RDONLY)
+
+
+def test_once_it_can_be_written_again_a_line_of_its_own_tells_how_many_were_lost(tmp_path: Path) -> None:
+    path, (soft, hard) = tmp_path / "log", resource.getrlimit(resource.RLIMIT_FSIZE)
+    with path.open("w") as file:
+        log = configure_logging(Lines(file), format="text", level="info")
+        log.info("first")
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
+            log.info("second")
+            log.info("third")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        log.info("fourth")
+    first, part, lost, fourth = path.read_text().splitlines()
+    assert (first[-5:], len(part), fourth[-6:]) == ("first", 10, "fourth")
+    assert lost.endswith("lines lost lines=2")
 
 
 def test_who_has_a_closed_files_number_gets_none_of_its_lines(tmp_path: Path) -> None:
     file = (tmp_path / "log").open("w")
-    log = configure_logging(format="text", level="info", file=file)
+    log = configure_logging(Lines(file), format="text", level="info")
     number = file.fileno()
     file.close()
     with (tmp_path / "other").open("w") as other:
@@ -174,54 +188,45 @@ def test_who_has_a_closed_files_number_gets_none_of_its_lines(tmp_path: Path) ->
 # ---- many speak at once
 
 
-def test_lines_of_many_threads_do_not_mix(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", [False, True])
+def test_lines_of_many_threads_do_not_mix(tmp_path: Path, beside: bool) -> None:
     path = tmp_path / "log"
     with path.open("w") as file:
-        log = configure_logging(format="json", level="info", file=file)
+        written = Lines(file)
+        log = configure_logging(written, format="json", level="info")
         writers = [threading.Thread(target=say, args=[log, name]) for name in "abcd"]
-        for writer in writers:
-            writer.start()
-        for writer in writers:
-            writer.join()
+        with written.beside() if beside else nullcontext():
+            for writer in writers:
+                writer.start()
+            for writer in writers:
+                writer.join()
     said = [json.loads(line)["name"] for line in path.read_text().splitlines()]
-    assert sorted(said) == sorted(name * 20_000 for name in "abcd" * 200)
+    assert sorted(said) == sorted(name * 1_000 for name in "abcd" * 200)
 
 
 def say(log: FilteringBoundLogger, name: str) -> None:
     for _ in range(200):
-        log.info("said", name=name * 20_000)  # in several pieces, so that writing gives way to other threads
-
-
-async def test_lines_of_the_loop_and_of_threads_are_all_written(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    turns = 0
-    with path.open("w") as file:
-        log = configure_logging(format="json", level="info", file=file)
-        threads = [asyncio.create_task(asyncio.to_thread(say, log, name)) for name in "abc"]
-        while not all(thread.done() for thread in threads):
-            log.info("said", name="loop")
-            turns += 1
-            await asyncio.sleep(0)
-        await asyncio.sleep(0)
-    said = Counter(json.loads(line)["name"][:1] for line in path.read_text().splitlines())
-    assert said == dict.fromkeys("abc", 200) | {"l": turns}
+        log.info("said", name=name * 1_000)
 
 
 def test_what_is_logged_while_a_line_is_written_is_written_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As by the garbage collector, which may run at any point."""
     observed = Observed(level="info")
-    write, left = os.write, [2, 1, 0]
+    left = [2, 1, 0]
 
-    def interrupted(file: int, piece: bytes) -> int:
+    def interrupted(descriptor: int, piece: bytes) -> int:
         if left:
             logging.getLogger("asyncio").error("in between %s", left.pop(0))
-        return write(file, piece)
+        return os.write(descriptor, piece[:7])
 
-    monkeypatch.setattr(lines.os, "write", interrupted)
+    monkeypatch.setattr(lines, "_write_some", interrupted)
     observed.log.warning("first")
-    assert [line.split(" ", 1)[1] for line in observed.lines()] == [
-        "warn  first",
-        'error asyncio text="in between 2"',
-        'error asyncio text="in between 1"',
-        'error asyncio text="in between 0"',
-    ]
+    assert re.findall("first|between .", observed.file.content()) == ["first", "between 2", "between 1", "between 0"]
+    assert len(observed.lines()) == 4
+
+
+def test_a_long_line_is_written_whole() -> None:
+    file = InMemory()
+    log = configure_logging(Lines(file), format="json", level="info")
+    log.info("said", text="y" * 3 * PIECE)
+    assert len(json.loads(file.content())["text"]) == 3 * PIECE
