@@ -187,6 +187,7 @@ async def test_after_a_reload_that_allows_fewer_the_next_delivery_goes_at_once(
         await bench.keep([4])
         async with asyncio.timeout(2):
             await bench.until_attempted(5)
+    assert receiver.requests[-1].event_id == event_id(4)
 
 
 async def test_who_waited_for_a_slot_of_rate_when_fewer_were_allowed_holds_up_nobody(
@@ -203,6 +204,7 @@ async def test_who_waited_for_a_slot_of_rate_when_fewer_were_allowed_holds_up_no
         await bench.keep([3])
         async with asyncio.timeout(2):
             await bench.until_attempted(4)
+    assert receiver.requests[-1].event_id == event_id(3)
 
 
 async def test_rate_is_kept_and_repeated_attempts_count(tmp_path: Path, receivers: Start) -> None:

@@ -100,7 +100,8 @@ def test_beside_whoever_speaks_it_is_written_soon_and_by_the_end(pipe: Ends) -> 
 # ---- nobody reads
 
 
-def test_while_nobody_reads_nobody_waits_and_all_is_there_later(ends: Ends) -> None:
+def said_before_any_was_read(ends: Ends) -> list[int]:
+    """The numbers of MANY lines, once all are there."""
     with ends.lines.beside():
         begun = monotonic()
         for number in range(MANY):
@@ -108,8 +109,11 @@ def test_while_nobody_reads_nobody_waits_and_all_is_there_later(ends: Ends) -> N
         assert monotonic() - begun < 1
         sleep(0.05)
         assert ends.lines._waiting, "there was room for all"
-        read = ends.read_until(lambda read: len(read) == MANY)
-    assert numbers(read) == [*range(MANY)]
+        return numbers(ends.read_until(lambda read: len(read) == MANY))
+
+
+def test_while_nobody_reads_nobody_waits_and_all_is_there_later(ends: Ends) -> None:
+    assert said_before_any_was_read(ends) == [*range(MANY)]
 
 
 def test_what_finds_no_room_is_counted(pipe: Ends) -> None:
@@ -141,7 +145,7 @@ def test_the_end_waits_a_while_for_who_hangs_and_then_no_more(pipe: Ends) -> Non
 
 def test_a_pipe_that_somebody_told_not_to_wait_loses_nothing(pipe: Ends) -> None:
     os.set_blocking(pipe.fileno(), False)
-    test_while_nobody_reads_nobody_waits_and_all_is_there_later(pipe)
+    assert said_before_any_was_read(pipe) == [*range(MANY)]
 
 
 # ---- the file cannot be written
@@ -149,12 +153,15 @@ def test_a_pipe_that_somebody_told_not_to_wait_loses_nothing(pipe: Ends) -> None
 
 def test_a_log_that_cannot_be_written_stops_nobody(pipe: Ends) -> None:
     with Path("/dev/full").open("w") as file:
-        log = configure_logging(Lines(file), format="text", level="info")
+        full = Lines(file)
+        log = configure_logging(full, format="text", level="info")
         log.info("no space left")
     log.info("to nobody")
     os.close(pipe.reading)
     pipe.say(1)
     pipe.reading = os.open("/dev/null", os.O_RDONLY)
+    assert not full._waiting
+    assert not pipe.lines._waiting
 
 
 def test_once_it_can_be_written_again_a_line_of_its_own_tells_how_many_were_lost(tmp_path: Path) -> None:
