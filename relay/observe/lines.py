@@ -23,12 +23,12 @@ class File(Protocol):
 class Lines:
     """Writes what it is told, from any thread: at once or, within `beside`, soon and without a wait for anybody.
 
-    What cannot be written is lost: no delivery may fail over its log line. `lost(number)` is the line that tells how
-    many were; it goes before the next one.
+    What cannot be written is lost: no delivery may fail over its log line. `line_of_lost(number)` tells how many were,
+    before the next one.
     """
 
     def __init__(self, file: File) -> None:
-        self.lost: Callable[[int], str] = "{} lines lost".format
+        self.line_of_lost: Callable[[int], str] = "{} lines lost".format
         self._file = file
         self._lock = threading.RLock()  # the garbage collector may have something to say at any point of our own
         self._waiting = bytearray()
@@ -70,7 +70,7 @@ class Lines:
             return
         if self._lost:
             lost, self._lost = self._lost, 0
-            self._put(self.lost(lost))
+            self._put(self.line_of_lost(lost))
         self._waiting += line.encode(errors="backslashreplace") + b"\n"
 
     def _run(self) -> None:

@@ -47,7 +47,7 @@ def configure_logging(
     calls the message so.
     """
     as_line = _text(clock) if format == "text" else _json(clock)
-    lines.lost = lambda number: as_line(None, "warning", {"event": "lines lost", "lines": number})
+    lines.line_of_lost = lambda number: as_line(None, "warning", {"event": "lines lost", "lines": number})
     log: FilteringBoundLogger = structlog.wrap_logger(
         lines,
         processors=[as_line],
