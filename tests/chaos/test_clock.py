@@ -158,7 +158,7 @@ async def test_a_clock_that_is_set_back_delays_no_retry_and_no_probe(tmp_path: P
         pause, probe = await back(machine, "-1h", PAUSE + SLACK)
         await until(lambda: len(machine.targets.accepted("ordered")) >= EVENTS + 4, 4 * (PAUSE + SLACK))
         out_of_order, repeated = machine.out_of_order(), machine.repeated()
-        said = [line["seconds"] for line in machine.relay.lines("the clock was set")]
+        said = [line["seconds"] for line in await machine.relay.said("the clock was set")]
         report(
             "clock -1h",
             f"retries after {pause:.1f} s (policy {PAUSE:.0f} s), a probe after {probe:.1f} s,"

@@ -229,7 +229,7 @@ async def named(folder: Path, command: Sequence[str]) -> tuple[Counter[tuple[str
             await post_lead(relay.hook, "m1", status_id=1)
             await asyncio.sleep(0.3)
             await post_lead(relay.hook, "m2", status_id=2)
-            await until(lambda: len(relay.lines("attempt")) == len([*HUNG, *FINE, "gone"]))
+            await relay.said("attempt", len([*HUNG, *FINE, "gone"]))
             relay.signal(SIGTERM)
             asked = monotonic()
             with suppress(TimeoutError):

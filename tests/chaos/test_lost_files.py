@@ -93,7 +93,7 @@ async def test_it_begins_anew_if_it_is_told_to_and_only_then(tmp_path: Path, tar
     relay = InitialRelay(tmp_path, routes(targets))
     try:
         await relay.start()
-        [told] = relay.lines("begun anew: what the store held before is gone")
+        [told] = await relay.said("begun anew: what the store held before is gone")
         assert (told["level"], told["webhooks"]) == ("warning", 1)
         await post_lead(relay.hook, "after")
         await relay.kill()
@@ -121,6 +121,7 @@ async def test_a_wal_that_is_deleted_costs_a_restart_and_no_webhook(tmp_path: Pa
         targets.manners["bot"] = well
         await relay.start()
         await relay.drained()
+        await relay.said("ready", 2)
         assert not relay.lines("webhooks that were answered 200 are not in the store")
     acknowledged = {each.marker for each in load.sent if each.acknowledged}
     assert acknowledged <= set(targets.accepted("bot"))
@@ -147,7 +148,7 @@ async def test_what_was_acknowledged_and_is_gone_is_told_until_it_is_accepted(
 ) -> None:
     async with running(tmp_path, routes(targets)) as relay:
         await shorten(relay, harm)
-        [told] = relay.lines("webhooks that were answered 200 are not in the store")
+        [told] = await relay.said("webhooks that were answered 200 are not in the store")
         lost = told["at_most"]
         report(f"{harm.__name__}", f"20 acknowledged in the WAL, at most {lost} told as missing")
         assert told["level"] == "error"
@@ -159,6 +160,7 @@ async def test_what_was_acknowledged_and_is_gone_is_told_until_it_is_accepted(
         await until(lambda: says_nothing(relay))
         await relay.kill()
         await relay.start()
+        await relay.said("ready", 4)
         assert len(relay.lines("webhooks that were answered 200 are not in the store")) == 1
         assert (await relay.command("verify"))["sound"] is True
 
@@ -166,6 +168,7 @@ async def test_what_was_acknowledged_and_is_gone_is_told_until_it_is_accepted(
 async def test_a_relay_that_notes_nothing_is_found_guilty(tmp_path: Path, targets: Targets) -> None:
     async with running(tmp_path, routes(targets), command=sabotaged("sees_no_loss")) as relay:
         await shorten(relay, wal_deleted)
+        await relay.said("ready", 3)
         assert not relay.lines("webhooks that were answered 200 are not in the store")
 
 

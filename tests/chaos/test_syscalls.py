@@ -28,7 +28,7 @@ from tests.chaos.conftest import Report
 from tests.chaos.faulty import Disk, attached
 from tests.chaos.scale import SEED, scaled
 from tests.e2e.history import judge as judge_history
-from tests.e2e.processes import RELAY, RelayProcess, until
+from tests.e2e.processes import RELAY, RelayProcess
 from tests.e2e.sender import Load
 from tests.e2e.targets import listening, well
 from tests.store.conftest import MINUTE, NOON, OK, claim, routed, to, webhook
@@ -304,7 +304,7 @@ async def test_a_relay_whose_disk_fails_ends_within_5_seconds_and_loses_nothing(
         try:
             await relay.start()
             async with load.flowing():
-                await until(lambda: bool(relay.lines("the store failed: the relay has to stop")))
+                await relay.said("the store failed: the relay has to stop")
                 async with asyncio.timeout(5):
                     code = await relay.ended()
             restarted = RelayProcess(tmp_path, relay.routes.read_text())

@@ -12,7 +12,7 @@ import pytest
 
 from relay.cli.tail import _show
 from tests.cli.conftest import ESCAPE, Run, on_terminal, plain
-from tests.e2e.processes import RELAY, RelayProcess, free_port, running, until, variables
+from tests.e2e.processes import RELAY, RelayProcess, free_port, running, variables
 from tests.e2e.sender import post, post_lead
 from tests.e2e.targets import listening, refusing, well
 
@@ -123,7 +123,7 @@ async def test_a_relay_with_a_token_wants_it(tmp_path: Path, run: Run, monkeypat
     relay = RelayProcess(tmp_path, ROUTES.format(bot=nowhere, dwh=nowhere), RELAY_ADMIN_TOKEN=token)
     await relay.spawn()
     try:
-        await until(lambda: bool(relay.lines("ready")))
+        await relay.said("ready")
         ended = await asyncio.to_thread(run, "tail", "--admin", f"127.0.0.1:{relay.admin_port}")
         assert (ended.exit_code, "RELAY_ADMIN_TOKEN" in ended.stderr) == (1, True)
         monkeypatch.setenv("RELAY_ADMIN_TOKEN", token)

@@ -158,11 +158,18 @@ class RelayProcess:
         """The log's lines about what went wrong inside."""
         return [line for line in self._lines() if line["level"] == "error"]
 
+    async def said(self, message: str, times: int = 1) -> list[dict[str, Any]]:
+        """Its `lines`, once there are so many: what has happened is in the log a moment later."""
+        await until(lambda: len(self.lines(message)) >= times)
+        return self.lines(message)
+
     def lines(self, message: str) -> list[dict[str, Any]]:
-        """Those of the log that say `message`; one cut short by a kill is left out."""
+        """Those of the log that say `message` by now; one cut short by a kill is left out."""
         return [line for line in self._lines() if line["message"] == message]
 
     def _lines(self) -> list[dict[str, Any]]:
+        if not self.log.exists():
+            return []
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
 
     def _demand_life(self) -> None:

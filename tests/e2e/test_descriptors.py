@@ -53,7 +53,7 @@ async def test_targets_that_could_need_more_than_there_are_left_are_told_of(
     concurrency: int, warned: bool, tmp_path: Path
 ) -> None:
     async with running(tmp_path, routes(concurrency=concurrency), command=limited(1024, 1024)) as relay:
-        await until(lambda: bool(relay.lines("ready")))
+        await relay.said("ready")
         warnings = relay.lines("too many connections to targets")
         assert bool(warnings) is warned
         assert not warned or "413 connections, but only 412 files" in warnings[0]["detail"]

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.chaos.sabotage import sabotaged
-from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running, until
+from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running
 
 ROUTES = """\
 version: 1
@@ -123,7 +123,7 @@ async def steer(folder: Path, command: Sequence[str]) -> None:
         ]
         for body in bodies:
             await say(relay, webhook(body.encode()))
-        await until(lambda: len(relay.lines("attempt")) >= 2)
+        await relay.said("attempt", 2)
         for line in relay.log.read_bytes().splitlines():
             assert line.isascii()
             assert line.decode().isprintable()

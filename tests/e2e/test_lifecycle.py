@@ -102,7 +102,7 @@ async def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
         await post_lead(relay.hook, "m1")
         await until(lambda: len(targets.of("stuck")) == 1)
         relay.signal(signal.SIGTERM)
-        await until(lambda: bool(relay.lines("stopping")))
+        await relay.said("stopping")
         relay.signal(signal.SIGTERM)
         assert await relay.ended() == 1
         assert not relay.lines("stopped")
@@ -126,12 +126,12 @@ async def test_a_reload_by_signal_swaps_the_routes(tmp_path: Path) -> None:
         await post_lead(relay.hook, "m1")
         relay.routes.write_text(routes(targets, {"new": ALL}))
         relay.signal(signal.SIGHUP)
-        await until(lambda: bool(relay.lines("routes reloaded")))
+        await relay.said("routes reloaded")
         await post_lead(relay.hook, "m2")
         await relay.drained()
         assert (targets.accepted("old"), targets.accepted("new")) == (["m1"], ["m2"])
         relay.signal(signal.SIGHUP)  # of a file that has not changed, which nothing but the signal loads again
-        await until(lambda: len(relay.lines("routes reloaded")) == 2)
+        await relay.said("routes reloaded", 2)
 
 
 async def test_a_changed_file_is_loaded_by_itself_and_once(tmp_path: Path) -> None:
@@ -139,12 +139,12 @@ async def test_a_changed_file_is_loaded_by_itself_and_once(tmp_path: Path) -> No
         other = tmp_path / "other.yaml"
         other.write_text(routes(targets, {"new": ALL}))
         other.replace(relay.routes)
-        await until(lambda: bool(relay.lines("routes reloaded")))
+        await relay.said("routes reloaded")
         await post_lead(relay.hook, "m1")
         await relay.drained()
         assert targets.accepted("new") == ["m1"]
         relay.routes.unlink()
-        await until(lambda: bool(relay.lines("routes unchanged")))
+        await relay.said("routes unchanged")
         await post_lead(relay.hook, "m2")
         await relay.drained()
         assert targets.accepted("new") == ["m1", "m2"]
@@ -168,10 +168,10 @@ async def test_a_bad_file_changes_nothing_and_every_error_is_said(tmp_path: Path
         status, answer = await reload(relay)
         assert (status, answer["reloaded"]) == (422, False)
         assert places(relay.routes, answer["problems"]) == WHAT_IS_BAD
-        said = len(relay.lines("routes unchanged"))
+        said = len(await relay.said("routes unchanged"))
         relay.signal(signal.SIGHUP)
-        await until(lambda: len(relay.lines("routes unchanged")) > said)
-        assert all(line["problems"] == answer["problems"] for line in relay.lines("routes unchanged"))
+        unchanged = await relay.said("routes unchanged", said + 1)
+        assert all(line["problems"] == answer["problems"] for line in unchanged)
         assert await relay.metric("relay_config_last_reload_successful") == 0
         await post_lead(relay.hook, "m1")
         await relay.drained()
@@ -186,7 +186,7 @@ async def test_what_a_removed_target_is_owed_is_parked_until_it_comes_back(tmp_p
         await until(lambda: len({each.marker for each in targets.of("away")}) == 3)
         relay.routes.write_text(routes(targets, {"good": ALL}))
         assert (await reload(relay))[0] == 200
-        assert relay.lines("routes reloaded")[-1]["parked"] == ["away"]
+        assert (await relay.said("routes reloaded"))[-1]["parked"] == ["away"]
         standing = {each["target"]: each for each in (await relay.command("status"))["targets"]}
         assert (standing["away"]["pending"], standing["away"]["in_routes"]) == (3, False)
         assert await relay.metric("relay_deliveries_pending", target="away") == 3
@@ -247,7 +247,7 @@ async def test_what_is_to_be_said_of_the_routes_file_keeps_no_relay_from_startin
     idle.routes.chmod(0o666)
     try:
         await idle.start()
-        assert len(idle.lines("the routes file is open to others")) == 1
+        assert len(await idle.said("the routes file is open to others")) == 1
     finally:
         await idle.kill()
 

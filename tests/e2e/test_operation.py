@@ -94,11 +94,8 @@ async def test_a_webhook_that_is_sent_again_after_kill_9_is_the_same_webhook(tmp
 async def test_a_daemon_purges_what_its_routes_file_no_longer_wants_kept(tmp_path: Path) -> None:
     await fill(tmp_path / "relay.db", datetime.now(UTC) - timedelta(days=100))
     async with scene(tmp_path) as (relay, targets):
-        await until(lambda: bool(relay.lines("purged")))
-        assert {name: relay.lines("purged")[0].get(name) for name in ("unrouted", "unparsed")} == {
-            "unrouted": 1,
-            "unparsed": 1,
-        }
+        purged, *_ = await relay.said("purged")
+        assert (purged["unrouted"], purged["unparsed"]) == (1, 1)
         assert await relay.command("list", "--unparsed") == []
         await until(lambda: len(targets.received) == 1)
         assert [each.event_id for each in targets.received] == ["owed"], "however old, what is owed is delivered"
@@ -145,7 +142,7 @@ async def test_a_replay_of_what_no_route_took_is_delivered_by_the_running_daemon
     async with scene(tmp_path) as (relay, targets):
         file = relay.routes.read_text()
         relay.routes.write_text(file.replace("entity: leads", "entity: contacts"))
-        await until(lambda: len(relay.lines("routes reloaded")) == 1)
+        await relay.said("routes reloaded")
         await post_lead(relay.hook, "m1")
         relay.routes.write_text(file)
         assert "replayed 2" in await order(relay, "replay", "--unrouted", "--rate", "20/s")

@@ -78,8 +78,7 @@ async def _answers(hook: str) -> bool:
 async def test_a_socket_that_is_passed_takes_the_place_of_the_flag(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as ours:
         async with running(tmp_path, ROUTES, passed=ours) as relay:
-            await until(lambda: bool(relay.lines("ready")))
-            [ready] = relay.lines("ready")
+            [ready] = await relay.said("ready")
             assert f"127.0.0.1:{ours.getsockname()[1]}/hooks/crm/" in ready["hooks"]
 
 

@@ -130,8 +130,14 @@ async def told(scene: Scene, target: str, webhook: str) -> tuple[Attempts, str]:
     return attempts, delivery["state"]
 
 
+def logged(relay: RelayProcess, target: str) -> list[dict[str, Any]]:
+    """The lines about its attempts."""
+    return [line for line in relay.lines("attempt") if line["target"] == target]
+
+
 async def _logged(relay: RelayProcess, target: str, attempts: Attempts) -> None:
-    lines = [line for line in relay.lines("attempt") if line["target"] == target]
+    await until(lambda: len(logged(relay, target)) >= len(attempts))
+    lines = logged(relay, target)
     assert [(line["outcome"], line["reason"], line.get("status")) for line in lines] == attempts
     assert [line["attempt"] for line in lines] == [*range(1, len(attempts) + 1)]
 
@@ -177,7 +183,7 @@ async def test_a_400_is_final(scene: Scene) -> None:
     webhook = await scene.post("refusing")
     assert await told(scene, "refusing", webhook) == ([("dead", "4xx", 400)], "dead")
     assert (await scene.ended(webhook))["why"] == "answered 400, which is in dead_on"
-    [line] = [line for line in scene.relay.lines("attempt") if line["target"] == "refusing"]
+    [line] = logged(scene.relay, "refusing")
     assert line["level"] == "warning"
     [listed] = await scene.relay.command("list", "--state", "dead", "--target", "refusing")
     assert listed["event"] == scene.targets.of("refusing")[0].event_id
@@ -190,7 +196,8 @@ async def test_a_kept_connection_that_is_closed_under_a_request_costs_no_attempt
     assert 2 in scene.connections
     assert await scene.relay.metric("relay_attempts_total", target="impolite") == 3
     assert await scene.relay.metric("relay_attempts_total", target="impolite", outcome="delivered") == 3
-    lines = [line for line in scene.relay.lines("attempt") if line["target"] == "impolite"]
+    await until(lambda: len(logged(scene.relay, "impolite")) >= 3)
+    lines = logged(scene.relay, "impolite")
     assert [(line["attempt"], line["outcome"], line["reason"]) for line in lines] == [(1, "delivered", "2xx")] * 3
 
 
