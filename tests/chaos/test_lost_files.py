@@ -119,9 +119,8 @@ async def test_a_wal_that_is_deleted_costs_a_restart_and_no_webhook(tmp_path: Pa
             wal_deleted(relay.store)
             assert await relay.ended() == 1
         targets.manners["bot"] = well
-        await relay.start()
+        await start_again(relay)
         await relay.drained()
-        await relay.said("ready", 2)
         assert not relay.lines("webhooks that were answered 200 are not in the store")
     acknowledged = {each.marker for each in load.sent if each.acknowledged}
     assert acknowledged <= set(targets.accepted("bot"))
@@ -159,8 +158,7 @@ async def test_what_was_acknowledged_and_is_gone_is_told_until_it_is_accepted(
         await relay.command("verify", "--accept-loss")
         await until(lambda: says_nothing(relay))
         await relay.kill()
-        await relay.start()
-        await relay.said("ready", 4)
+        await start_again(relay)
         assert len(relay.lines("webhooks that were answered 200 are not in the store")) == 1
         assert (await relay.command("verify"))["sound"] is True
 
@@ -168,7 +166,6 @@ async def test_what_was_acknowledged_and_is_gone_is_told_until_it_is_accepted(
 async def test_a_relay_that_notes_nothing_is_found_guilty(tmp_path: Path, targets: Targets) -> None:
     async with running(tmp_path, routes(targets), command=sabotaged("sees_no_loss")) as relay:
         await shorten(relay, wal_deleted)
-        await relay.said("ready", 3)
         assert not relay.lines("webhooks that were answered 200 are not in the store")
 
 
@@ -184,7 +181,14 @@ async def shorten(relay: RelayProcess, harm: Callable[[Path], None]) -> None:
         await post_lead(relay.hook, f"late-{number}")
     await relay.kill()
     harm(relay.store)
+    await start_again(relay)
+
+
+async def start_again(relay: RelayProcess) -> None:
+    """And have all in the log that it says at its start."""
+    before = len(relay.lines("ready"))
     await relay.start()
+    await relay.said("ready", before + 1)
 
 
 async def says(relay: RelayProcess, text: str) -> bool:
