@@ -5,6 +5,7 @@ what must be said of every command (how errors end, how help is laid out) is sai
 """
 
 import io
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -109,7 +110,21 @@ def relay() -> None:
 
 def main() -> None:
     """The console command; whatever the terminal's charset is, printing does not fail."""
+    _fill_standard_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     relay(prog_name="relay")
+
+
+def _fill_standard_files() -> None:
+    """One that we were started without (`2>&-`) is /dev/null.
+
+    Else whatever is opened next has its number: libuv ends the process at that, and others print to it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))

@@ -115,3 +115,13 @@ def test_a_charset_without_cyrillic_gets_escapes_instead_of_a_traceback(kept: Pa
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=kept.parent, env=environment)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert r"[name]=\u0410\u043d\u043d\u0430" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("closed", "said"), [("<&-", "daemon        not running"), (">&-", ""), ("2>&-", "daemon        not running")]
+)
+def test_a_command_without_one_of_its_three_files_works(kept: Path, closed: str, said: str) -> None:
+    command = f"{sys.executable} -m relay status --store sqlite:///{kept} {closed}"
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, cwd=kept.parent)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert said in ended.stdout

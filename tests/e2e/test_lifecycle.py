@@ -1,6 +1,7 @@
 """Starts that fail, stops, restarts and reloads of a real process: what is owed is kept, what is said is clear."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.history import judge
-from tests.e2e.processes import TOKEN, RelayProcess, run, running, until
+from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running, until
 from tests.e2e.sender import Load, post_lead
 from tests.e2e.targets import Manners, Targets, hanging, listening, refusing, well
 
@@ -82,6 +83,23 @@ async def test_sigterm_ends_in_time_whoever_is_slow(tmp_path: Path) -> None:
             relay.signal(signal.SIGTERM)
             assert await relay.ended() == 0
             assert monotonic() - asked < STOP_WITHIN
+
+
+@pytest.mark.parametrize("closed", ["0>&-", "1>&-", "2>&-", "0>&- 1>&- 2>&-"])
+async def test_a_relay_that_is_started_without_one_of_its_three_files_works_and_ends_well(
+    closed: str, tmp_path: Path
+) -> None:
+    async with listening(good=well) as targets:
+        command = ("sh", "-c", f'exec "$@" {closed}', "sh", *RELAY)
+        async with running(tmp_path, routes(targets, {"good": ALL}), command=command) as relay:
+            assert relay.process
+            numbers = [each.removesuffix(">&-") for each in closed.split()]
+            opened = Path(f"/proc/{relay.process.pid}/fd")
+            assert {(opened / number).readlink() for number in numbers} == {Path(os.devnull)}
+            await post_lead(relay.hook, "m1")
+            await until(lambda: targets.accepted("good") == ["m1"])
+            relay.signal(signal.SIGTERM)
+            assert await relay.ended() == 0
 
 
 @asynccontextmanager
