@@ -138,7 +138,8 @@ class Lane:
                 self._hungry = False
                 await self._look()
         except StoreBusy:
-            self._behind = True  # the dispatcher has us look again within a second
+            self._behind = True
+            self.expect(self._clock() + LOOK_AGAIN)  # the dispatcher sees what is due much sooner, but no lease
         finally:
             self._feeding = False
 

@@ -24,6 +24,7 @@ from yarl import URL
 from relay.delivery.render import Request
 
 PIECE = 64 * 1024  # bytes that are written at one go; most requests are smaller
+MOST_NEWS = 1_000  # answers with 1xx before the answer; there may be thousands in what is read at one go
 TIMEOUT = aiohttp.ClientTimeout(sock_connect=5.0)
 
 
@@ -47,12 +48,18 @@ class Answer(NamedTuple):
     connection: Connection
 
     def end(self) -> None:
-        """The connector keeps the connection if all was written, all was read, and the target said no more."""
+        """The connector keeps the connection if all was written, all was read, and the target said no more.
+
+        From now on nobody listens: what it says all the same is not understood, and soon not even read.
+        """
         transport = self.connection.transport
         if transport and transport.get_write_buffer_size():
             _abort(self.connection)
-        else:
-            self.connection.release()
+            return
+        protocol = self.connection.protocol
+        if protocol is not None and not protocol.should_close:
+            protocol._parser = None
+        self.connection.release()
 
 
 def address_of(url: str, context: ssl.SSLContext | None) -> Address:
@@ -120,12 +127,13 @@ async def _write_on(protocol: ResponseHandler, written: bytes) -> None:
 
 async def _answer(protocol: ResponseHandler) -> tuple[int, CIMultiDictProxy[str], aiohttp.StreamReader]:
     try:
-        message, body = await protocol.read()
-        while 100 <= message.code <= 199 and message.code != 101:  # news of an answer to come
+        for _ in range(MOST_NEWS + 1):
             message, body = await protocol.read()
+            if not 100 <= message.code <= 199 or message.code == 101:  # else it is news of an answer to come
+                return message.code, message.headers, body
     except HttpProcessingError as error:
         raise aiohttp.ClientError(error.message) from error
-    return message.code, message.headers, body
+    raise aiohttp.ClientError(f"{MOST_NEWS} answers with 1xx, and none to come after them")
 
 
 def _abort(connection: Connection) -> None:

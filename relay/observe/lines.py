@@ -33,6 +33,7 @@ class Lines:
         self._lock = threading.RLock()  # the garbage collector may have something to say at any point of our own
         self._waiting = bytearray()
         self._lost = 0
+        self._told: dict[bytes, int] = {}  # a line of lost ones that waits -> how many it tells of
         self._cut = False  # the last line that was written is not whole
         self._writing = False
         self._thread: threading.Thread | None = None
@@ -69,9 +70,11 @@ class Lines:
             self._lost += 1
             return
         if self._lost:
-            lost, self._lost = self._lost, 0
-            self._put(self.line_of_lost(lost))
-        self._waiting += line.encode(errors="backslashreplace") + b"\n"
+            line_of_lost = self.line_of_lost(self._lost)
+            self._told[_encoded(line_of_lost)] = self._lost
+            self._lost = 0
+            self._put(line_of_lost)
+        self._waiting += _encoded(line)
 
     def _run(self) -> None:
         goes_on = True
@@ -108,7 +111,14 @@ class Lines:
                 left = left[written:]
         except (OSError, ValueError):  # ValueError: the file is closed
             with self._lock:
-                self._lost += left.lstrip(b"\n").count(b"\n")
+                self._lost += sum(self._told.get(line, 1) for line in left.lstrip(b"\n").splitlines(keepends=True))
+        if self._told:
+            with self._lock:
+                self._told = {line: lost for line, lost in self._told.items() if line not in piece}
+
+
+def _encoded(line: str) -> bytes:
+    return line.encode(errors="backslashreplace") + b"\n"
 
 
 def _write_some(descriptor: int, piece: bytes) -> int:

@@ -1,5 +1,6 @@
 """What the public listener says: a status and a small JSON document, sent in one piece."""
 
+import asyncio
 from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
@@ -9,6 +10,8 @@ from types import MappingProxyType
 
 import orjson
 from aiohttp import HttpVersion10, web
+
+UNREAD = 5.0  # seconds that answers may wait for who sends requests and does not read
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -20,7 +23,7 @@ class Answer:
     do all that takes more time than to decode a webhook.
     """
 
-    __slots__ = ("_document", "_headers", "_last", "_writer", "keep_alive", "status")
+    __slots__ = ("_document", "_headers", "_last", "_protocol", "_writer", "keep_alive", "status")
 
     def __init__(self, document: object, *, status: int = 200, headers: Mapping[str, str] = _NONE) -> None:
         self.status = status
@@ -38,7 +41,7 @@ class Answer:
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError
-        self._writer = request.writer
+        self._writer, self._protocol = request.writer, request.protocol
         self.keep_alive = request.keep_alive and not self._last
         body = orjson.dumps(self._document)
         head = (
@@ -54,8 +57,19 @@ class Answer:
         transport.write(b"%s\r\n%s" % (head.encode("ascii"), b"" if request.method == "HEAD" else body))
 
     async def write_eof(self) -> None:
-        """Wait while too much was sent that nobody reads: with the answer to come the connection must wait too."""
-        await self._writer.drain()
+        """Wait while too much was sent that nobody reads: with the answer to come the connection must wait too.
+
+        ConnectionResetError, and the connection is at its end, if nobody ever does.
+        """
+        if not self._protocol.writing_paused:
+            return
+        try:
+            async with asyncio.timeout(UNREAD):
+                await self._writer.drain()
+        except TimeoutError:
+            if transport := self._protocol.transport:
+                transport.abort()
+            raise ConnectionResetError from None
 
 
 @lru_cache(maxsize=16)

@@ -107,7 +107,12 @@ class Protocol(web.RequestHandler):
 
     @property
     def unfinished(self) -> bool:
-        """True while nothing has come that we would have to answer: it is idle, or still sends its headers or body."""
+        """True while nothing has come that we would have to answer: it is idle, or still sends its headers or body.
+
+        Or it does not read what it was answered.
+        """
+        if self.writing_paused:
+            return True
         if self._messages:
             return False
         return self._current_request is None or not self._current_request.content.is_eof()

@@ -84,6 +84,7 @@ class Writer:
         self._emit = emit
         self._failed = failed
         self._failure: StoreFailed | None = None
+        self._held_up: StoreBusy | None = None  # just now, by another program
         self._waiting: deque[_Write[Any, Any]] = deque()
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._waking = False  # at the end of this turn of the loop
@@ -129,7 +130,7 @@ class Writer:
     def _run(self) -> None:
         try:
             while batch := self._take():
-                told = self._commit(batch)
+                told = self._commit(batch) + self._refuse_the_next()
                 self._loop.call_soon_threadsafe(_tell, told)
                 self._checkpoint()
         except Exception as error:  # noqa: BLE001  without its writer the relay would be half alive
@@ -144,6 +145,14 @@ class Writer:
             self._woken = False
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
 
+    def _refuse_the_next(self) -> list[_Told]:
+        """Those that wait behind what another program held up: they would come before it, and order matters."""
+        if not self._held_up:
+            return []
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        refused, self._held_up = _refuse(waiting, self._held_up), None
+        return refused
+
     def _commit(self, batch: Sequence[_Write[Any, Any]]) -> list[_Told]:
         if self._failure:
             return _refuse(batch, self._failure)
@@ -157,7 +166,8 @@ class Writer:
                 return [told for write in batch for told in self._commit([write])]
             return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
         except BUSY as error:
-            return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
+            self._held_up = StoreBusy(f"cannot commit now: {error}")
+            return _refuse(batch, self._held_up)
         except FATAL as error:
             return _refuse(batch, self._give_up(_failed("the disk failed under the database", error)))
         except Exception as error:  # noqa: BLE001  one bad write must not stop the others of its batch

@@ -14,9 +14,11 @@ import apsw
 import pytest
 from aiohttp import web
 
+from relay.delivery import lane
 from relay.delivery.breaker import Health
 from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
-from relay.model import Format, Secret, State
+from relay.errors import StoreBusy
+from relay.model import Delivery, Format, Secret, State
 from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, Receiver, Request, every, longest_pause, target
 from tests.e2e.processes import until
@@ -103,6 +105,24 @@ async def test_a_fault_of_ours_is_an_attempt_that_failed_and_the_lane_goes_on(tm
         bench.use(to(receiver, secrets=(Secret(b64encode(b"k" * 32).decode()),)))
         await bench.until_none_pending()
     assert len(receiver.requests) == 1
+
+
+async def test_a_look_at_a_busy_store_is_made_up_for_though_nobody_asks(
+    tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "LOOK_AGAIN", timedelta(seconds=0.2))
+    looks = [StoreBusy("not now"), StoreBusy("nor now"), None, None]
+
+    async def busy_at_first(*_asked: object, **_more: object) -> list[Delivery]:
+        if error := looks.pop(0):
+            raise error
+        return []
+
+    async with Bench(tmp_path, to(await receivers())) as bench:
+        bench.stop_polling()
+        monkeypatch.setattr(bench.store, "claim", busy_at_first)
+        bench.dispatcher._lanes["bot"].feed()
+        await until(lambda: len(looks) < 2)
 
 
 async def test_a_settled_attempt_waits_for_a_busy_store_and_is_not_made_again(tmp_path: Path, receivers: Start) -> None:

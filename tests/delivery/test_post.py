@@ -7,7 +7,7 @@ import ssl
 import struct
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,29 @@ async def test_an_answer_without_a_length_lasts_until_the_target_hangs_up(sender
     async with serving(talk) as port:
         sent = await send(sender, port)
     assert (sent.status, sent.detail) == (503, "not now")
+
+
+async def test_what_a_target_says_after_its_answer_is_not_understood_and_soon_not_read(sender: Sender) -> None:
+    said = 0
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        nonlocal said
+        await read_request(reader)
+        writer.write(OK)
+        await asyncio.sleep(0.1)  # until our side has heard that, and listens no more
+        with suppress(ConnectionError):
+            while True:
+                writer.write(OK * 1_000)
+                await writer.drain()
+                said += 1_000 * len(OK)
+
+    async with serving(talk) as port:
+        assert (await send(sender, port)).reason is Reason.OK
+        before = psutil.Process().memory_info().rss
+        await asyncio.sleep(1)
+        assert said < 10_000_000, "no more than what the sockets take"
+        assert psutil.Process().memory_info().rss - before < 20_000_000
+        assert (await send(sender, port)).reason is Reason.OK
 
 
 # ---- a body that is not wanted

@@ -253,11 +253,18 @@ async def test_headers_that_drip_end_at_the_deadline(sender: Sender) -> None:
     assert timedelta(seconds=0.29) < sent.took < timedelta(seconds=0.6)
 
 
-async def test_a_flood_of_100_continue_ends_at_the_deadline(sender: Sender) -> None:
-    async with serving(repeating(b"HTTP/1.1 100 Continue\r\n\r\n")) as port:
+async def test_100_continue_and_nothing_else_ends_at_the_deadline(sender: Sender) -> None:
+    async with serving(repeating(b"HTTP/1.1 100 Continue\r\n\r\n", every=0.02)) as port:
         sent = await send(sender, port, seconds=0.3)
     assert sent.reason is Reason.TIMEOUT
     assert sent.took < timedelta(seconds=0.6)
+
+
+async def test_a_flood_of_100_continue_is_heard_no_further_than_a_thousand(sender: Sender) -> None:
+    async with serving(repeating(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)) as port:
+        sent = await send(sender, port, seconds=5.0)
+    assert (sent.reason, sent.detail) == (Reason.PROTOCOL, "1000 answers with 1xx, and none to come after them")
+    assert sent.took < timedelta(seconds=3)
 
 
 async def test_silence_ends_at_the_deadline(sender: Sender) -> None:

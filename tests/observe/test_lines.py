@@ -164,21 +164,22 @@ def test_a_log_that_cannot_be_written_stops_nobody(pipe: Ends) -> None:
     assert not pipe.lines._waiting
 
 
-def test_once_it_can_be_written_again_a_line_of_its_own_tells_how_many_were_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [1, 2, 10])
+def test_once_it_can_be_written_again_a_line_of_its_own_tells_how_many_were_lost(tmp_path: Path, number: int) -> None:
     path, (soft, hard) = tmp_path / "log", resource.getrlimit(resource.RLIMIT_FSIZE)
     with path.open("w") as file:
         log = configure_logging(Lines(file), format="text", level="info")
         log.info("first")
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
-            log.info("second")
-            log.info("third")
+            for _ in range(number):
+                log.info("lost")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        log.info("fourth")
-    first, part, lost, fourth = path.read_text().splitlines()
-    assert (first[-5:], len(part), fourth[-6:]) == ("first", 10, "fourth")
-    assert lost.endswith("lines lost lines=2")
+        log.info("last")
+    first, part, lost, last = path.read_text().splitlines()
+    assert (first[-5:], len(part), last[-4:]) == ("first", 10, "last")
+    assert lost.endswith(f"lines lost lines={number}")
 
 
 def test_who_has_a_closed_files_number_gets_none_of_its_lines(tmp_path: Path) -> None:

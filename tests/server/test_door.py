@@ -4,7 +4,7 @@ import asyncio
 import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,28 @@ def test_the_oldest_that_has_brought_nothing_makes_room(sent: bytes, run: Run) -
             assert there.evicted == 2
 
     run(scene())
+
+
+def test_who_does_not_read_makes_room(run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits(connections=3)) as there:
+            deaf = [await there.enter() for _ in range(3)]
+            for _, writer in deaf:
+                await plead(writer)
+            assert await ask(await there.enter()) == 200
+            assert there.evicted == 1
+
+    run(scene())
+
+
+async def plead(writer: StreamWriter) -> None:
+    """Ask and ask, and read nothing, until they read no more of it either."""
+    writer.transport.pause_reading()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.5):
+            while True:
+                writer.write(REQUEST % b"" * 1_000)
+                await writer.drain()
 
 
 def test_whose_answer_is_due_stays_however_old(run: Run) -> None:

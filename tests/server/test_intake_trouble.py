@@ -15,6 +15,7 @@ from aiohttp import web
 from relay.amocrm import events
 from relay.daemon import url
 from relay.model import Source
+from relay.server import answer
 from relay.server.answer import Answer
 from relay.server.limits import Limits
 from relay.server.memory import PER_EVENT
@@ -314,3 +315,16 @@ async def test_answers_that_nobody_reads_do_not_pile_up(scene: Scene, monkeypatc
         asking.cancel()
     assert 0 < answered < 60_000
     assert max(waiting) < 200_000
+
+
+async def test_who_asks_on_and_never_reads_is_cut_off(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer, "UNREAD", 0.3)
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await loop.sock_connect(client, scene.relay.listening)
+        with pytest.raises(ConnectionError):
+            async with asyncio.timeout(10):
+                while True:
+                    await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n" * 10_000)

@@ -292,6 +292,24 @@ async def test_a_writer_locked_out_says_busy_and_recovers(tmp_path: Path) -> Non
     await store.close()
 
 
+async def test_what_waits_behind_one_that_is_locked_out_does_not_come_before_it(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store._connection.set_busy_timeout(300)
+    foreign = apsw.Connection(str(tmp_path / "relay.db"))
+    foreign.execute("begin immediate")
+    first = store.keep(webhook(1), [routed(1, to())])
+    await asyncio.sleep(0.1)  # the writer has it, and waits for the lock
+    second = store.keep(webhook(2), [routed(2, to())])
+    with pytest.raises(StoreBusy):
+        await first
+    foreign.execute("rollback")
+    foreign.close()
+    with pytest.raises(StoreBusy):
+        await second
+    await store.keep(webhook(1), [routed(1, to())])
+    await store.close()
+
+
 async def test_a_full_disk_says_busy_and_works_again_when_there_is_room(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store._connection.pragma("max_page_count", 1)
