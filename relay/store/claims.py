@@ -10,8 +10,8 @@ import orjson
 from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
 from relay.store.checksum import is_damaged
 from relay.store.contract import Due
-from relay.store.query import Row, at_once, rows
-from relay.store.times import from_ms, to_ms
+from relay.store.query import Row, a_blob, a_number, at_once, rows
+from relay.store.times import LAST, from_ms, to_ms
 
 _NAMES = {Delivered: "delivered", RetryAt: "retry", Dead: "dead"}
 
@@ -35,21 +35,28 @@ def claim(cursor: apsw.Cursor, target: str, limit: int, max_bytes: int, now: int
     return claimed
 
 
+_PENDING = (
+    "deliveries i cross join deliveries d on d.event = i.event and d.target = i.target"
+    " where i.state = 'pending' and d.state = 'pending'"
+)
+"""`i` is for the index, which alone is read of it, and `d` the row: if a disk has changed that, the index may lie."""
+
 _WAITING = (
-    "select * from (select event, attempt, base, replays, pending_since, due_at from deliveries"
-    " where state = 'pending' and claimed = {claimed} and target = :target and due_at <= :now"
-    " order by due_at limit :limit)"
+    "select * from (select d.event, d.attempt, d.base, d.replays, d.pending_since, i.due_at"
+    f" from {_PENDING} and i.claimed = {{claimed}} and i.target = :target and i.due_at <= :now"
+    " order by i.due_at limit :limit)"
 )
 _DUE = (
-    "select d.event, d.attempt, d.base, d.replays, d.pending_since, coalesce(cast(e.id as blob), x''), e.received_at,"
-    " e.payload, e.checksum from"
+    f"select d.event, {a_number('d.attempt')}, {a_number('d.base')}, {a_number('d.replays')},"
+    f" {a_number('d.pending_since')}, coalesce(cast(e.id as blob), x''), {a_number('e.received_at')},"
+    f" {a_blob('e.payload')}, cast(e.checksum as blob) from"
     # two ranges of one index: those that wait, and those whose lease ran out
     f" ({_WAITING.format(claimed=0)} union all {_WAITING.format(claimed=1)} order by due_at, event limit :limit) d"
     " left join events e on e.seq = d.event order by d.due_at, d.event"
 )
 _CLAIM = (
     "with claimed (event, target, until) as (values {values})"
-    " update deliveries set claimed = 1, attempt = attempt + 1, due_at = claimed.until from claimed"
+    " update deliveries set claimed = 1, attempt = coalesce(attempt, 0) + 1, due_at = claimed.until from claimed"
     " where deliveries.event = claimed.event and deliveries.target = claimed.target"
 )
 
@@ -92,19 +99,19 @@ class Settled(NamedTuple):
 
 def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
     """False if the attempt number is not the present one; the attempt itself is recorded all the same."""
-    keys = _ours(cursor, settled)
-    at_once(cursor, _SETTLE, [_standing(settled[position]) for position in keys])
+    ours = _ours(cursor, settled)
+    at_once(cursor, _SETTLE, [_standing(settled[position]) for position in ours])
     at_once(cursor, _RECORD, [_attempt(each) for each in settled])
-    for position, key in keys.items():
+    for position, has_key in ours.items():
         each = settled[position]
-        if key is not None and not isinstance(each.verdict, RetryAt):
-            _unblock(cursor, each.delivery.target, key, each.now)
-    return [position in keys for position in range(len(settled))]
+        if has_key and not isinstance(each.verdict, RetryAt):
+            _unblock(cursor, each.delivery.seq, each.delivery.target, each.now)
+    return [position in ours for position in range(len(settled))]
 
 
 _OURS = (
     "with settled (position, event, target, attempt) as (values {values})"
-    " select json_group_array(json_array(position, cast(key as text)))"
+    " select json_group_array(json_array(position, key is not null))"
     " from settled join deliveries using (event, target)"
     " where deliveries.attempt = settled.attempt and state = 'pending' and claimed = 1"
 )
@@ -120,19 +127,19 @@ _RECORD = (
 )
 
 
-def _ours(cursor: apsw.Cursor, settled: Sequence[Settled]) -> dict[int, str | None]:
-    """Positions of the deliveries that are claimed with this attempt, and their keys."""
+def _ours(cursor: apsw.Cursor, settled: Sequence[Settled]) -> dict[int, bool]:
+    """Positions of the deliveries that are claimed with this attempt, and whether they have a key."""
     asked = [
         (position, delivery.seq, delivery.target, delivery.attempt) for position, (delivery, *_) in enumerate(settled)
     ]
-    ours: dict[int, str | None] = {}
+    ours: dict[int, bool] = {}
     taken: set[tuple[int, str]] = set()
     for (found,) in at_once(cursor, _OURS, asked):
-        for position, key in sorted(orjson.loads(found)):
+        for position, has_key in sorted(orjson.loads(found)):
             name = settled[position].delivery.seq, settled[position].delivery.target
             if name not in taken:  # told twice in one batch, it counts once
                 taken.add(name)
-                ours[position] = key
+                ours[position] = bool(has_key)
     return ours
 
 
@@ -169,12 +176,16 @@ def _stands(verdict: Verdict) -> tuple[State, int | None, str]:
             return State.DEAD, None, why
 
 
-def _unblock(cursor: apsw.Cursor, target: str, key: str, now: int) -> None:
-    """The oldest pending delivery of this key is due, unless it has a due time already, or a replay set a later one."""
+def _unblock(cursor: apsw.Cursor, seq: int, target: str, now: int) -> None:
+    """The oldest pending delivery of the same key is due, unless it has a due time already.
+
+    And no earlier than a replay has set.
+    """
     cursor.execute(
         "update deliveries set due_at = max(:now, pending_since) where target = :target and due_at is null and event ="
-        " (select min(event) from deliveries where target = :target and key = :key and state = 'pending')",
-        {"now": now, "target": target, "key": key},
+        " (select min(event) from deliveries where target = :target and state = 'pending'"
+        " and key = (select key from deliveries where event = :event and target = :target))",
+        {"now": now, "target": target, "event": seq},
     )
 
 
@@ -203,8 +214,8 @@ def clock_set(cursor: apsw.Cursor, by: int, now: int) -> None:
 def due(cursor: apsw.Cursor, targets: Sequence[str]) -> Due:
     """One look at the index for each target; nothing here grows with the backlog."""
     sql = (
-        "select due_at from deliveries where state = 'pending' and claimed = 0 and target = ?"
-        " and due_at is not null order by due_at limit 1"
+        f"select i.due_at from {_PENDING} and i.claimed = 0 and i.target = ? and i.due_at <= {LAST}"
+        " order by i.due_at limit 1"
     )
     found = ((target, rows(cursor, sql, (target,))) for target in targets)
     return Due(

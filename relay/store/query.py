@@ -25,6 +25,19 @@ def rows(cursor: apsw.Cursor, sql: str, values: Sequence[Any] | Mapping[str, Any
     return list(cursor.execute(sql, values))
 
 
+def a_number(column: str) -> str:
+    """SQL: the column, or null for what a disk has made of it.
+
+    A text that is not UTF-8, as such a thing may be, would end the reading of all rows with an error.
+    """
+    return f"iif(typeof({column}) = 'integer', {column}, null)"
+
+
+def a_blob(column: str) -> str:
+    """SQL: as `a_number`, of bytes."""
+    return f"iif(typeof({column}) = 'blob', {column}, null)"
+
+
 def insert(cursor: apsw.Cursor, into: str, given: Sequence[Row]) -> None:
     """`into` names the table and the columns of each row."""
     at_once(cursor, f"insert into {into} values {{values}}", given)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_LAST = 253_402_300_799_999  # of the year 9999
+LAST = 253_402_300_799_999  # of the year 9999; whatever is no number is above it
 
 
 def to_ms(at: datetime) -> int:
@@ -14,4 +14,4 @@ def to_ms(at: datetime) -> int:
 
 def from_ms(ms: int) -> datetime:
     """The instant, aware UTC; the last one there is for what a disk may have made of a time."""
-    return _EPOCH + min(max(ms, 0), _LAST) * _MILLISECOND
+    return _EPOCH + min(max(ms, 0), LAST) * _MILLISECOND

@@ -19,7 +19,7 @@ from relay.store.checksum import is_damaged
 from relay.store.contract import Loss
 from relay.store.losing import losses, missing
 from relay.store.migrate import check_version
-from relay.store.query import rows
+from relay.store.query import a_blob, rows
 
 LONGEST_READ = 0.5  # seconds
 MOST_TOLD = 20  # faults of structure; one fault may show in every row
@@ -106,7 +106,7 @@ def _contents(connection: apsw.Connection, table: str, column: str, named: str) 
         until, more = perf_counter() + LONGEST_READ, False
         with closing(connection.cursor()) as cursor:
             id_ = "coalesce(cast(id as blob), cast('row ' || seq as blob))"
-            sql = f"select seq, {id_}, {column}, checksum, cast({named} as blob) from {table}"
+            sql = f"select seq, {id_}, {a_blob(column)}, cast(checksum as blob), cast({named} as blob) from {table}"
             for seq, told, content, kept, name in cursor.execute(f"{sql} where seq > ? order by seq", (last,)):
                 count, last = count + 1, seq
                 unmarked += kept is None

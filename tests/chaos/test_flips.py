@@ -3,9 +3,11 @@
 SQLite has no checksums of its own: most flips read back as good, some make the file one that it cannot use.
 """
 
+import asyncio
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -14,16 +16,21 @@ import apsw
 import pytest
 
 from relay.errors import RelayError, StoreError
+from relay.model import Order, Target
 from relay.store import claims
 from relay.store.contract import Archive
 from relay.store.verifying import verify
 from tests.chaos.conftest import Report
 from tests.chaos.scale import SEED, scaled
+from tests.delivery.bench import Bench
+from tests.delivery.conftest import receiving, target
+from tests.delivery.test_damaged import counted
 from tests.store.conftest import MINUTE, NOON, claim, open_sqlite, routed, to, webhook
 from tests.store.damage import flip_at
 
 FLIPS = scaled(3000)
 EVENTS = 40
+PAGE = 4096
 
 
 @pytest.fixture
@@ -104,3 +111,76 @@ async def test_a_store_that_does_not_look_at_its_checksums_is_found_guilty(
 ) -> None:
     monkeypatch.setattr(claims, "is_damaged", lambda *_of: False)
     assert (await fates(kept, 100))["wrong"]
+
+
+# ---- what is owed, and a relay that delivers it
+
+SOME = scaled(200)
+MOMENT = 0.25  # seconds
+MOST_LOOKS = 40  # in a moment, of two targets, for what is due
+
+
+@pytest.fixture
+async def owed(tmp_path: Path) -> AsyncIterator[tuple[Path, Sequence[Target]]]:
+    """A database with events that are owed to two targets, one of them in order."""
+    async with receiving() as ordered, receiving() as free:
+        targets = target(url=ordered.url, order=Order.ENTITY), target(name="dwh", url=free.url)
+        async with Bench(tmp_path, *targets) as bench:
+            bench.dispatcher.pause({each.name for each in targets})
+            for number in range(1, 5):
+                await bench.keep([number], lead=lambda number: number % 2)
+        yield tmp_path / "relay.db", targets
+
+
+async def trouble(folder: Path, targets: Sequence[Target]) -> str:
+    """What a flip has done to a relay within a moment; empty if that is nothing, or an honest end."""
+    bench = Bench(folder, *targets)
+    faults: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(repr(context)))
+    try:
+        await bench.__aenter__()
+    except RelayError:
+        return ""
+    looks = counted(bench)
+    await asyncio.sleep(MOMENT)
+    ended, attempts = bench._running.done(), len(bench.attempted)
+    failed = bench.store._writer._failure
+    with suppress(StoreError):
+        await bench.__aexit__()
+    if failed:
+        return ""
+    if ended:
+        return "nobody asks any more what is due"
+    if faults:
+        return faults[0]
+    return "looks or sends without end" if looks() > MOST_LOOKS or attempts > MOST_LOOKS else ""
+
+
+@pytest.mark.timeout(60 + SOME * 2)
+async def test_a_flipped_bit_of_what_is_owed_sends_nothing_without_end_and_holds_up_no_relay(
+    owed: tuple[Path, Sequence[Target]], report: Report
+) -> None:
+    database, targets = owed
+    whole, chance = database.read_bytes(), Random(SEED)
+    pages = [root for name, root in roots(database) if name.startswith("deliveries")]
+    troubles: list[str] = []
+    for number in range(SOME):
+        folder = database.parent / f"flipped-{number}"
+        folder.mkdir()
+        page = chance.choice(pages)
+        used = [*range(64), *range(int.from_bytes(whole[page + 5 : page + 7], "big"), PAGE)]
+        changed = bytearray(whole)
+        changed[page + chance.choice(used)] ^= 1 << chance.randrange(8)
+        (folder / "relay.db").write_bytes(changed)
+        troubles += filter(None, [await trouble(folder, targets)])
+        shutil.rmtree(folder)
+    report("one bit flipped", f"{SOME} flips of what is owed (seed {SEED}): {len(troubles)} made trouble")
+    assert not troubles
+
+
+def roots(database: Path) -> list[tuple[str, int]]:
+    """Where the pages of each table and index begin."""
+    with closing(apsw.Connection(str(database))) as connection:
+        return [
+            (name, (page - 1) * PAGE) for name, page in connection.execute("select name, rootpage from sqlite_schema")
+        ]

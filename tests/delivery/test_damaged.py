@@ -1,16 +1,21 @@
 """`relay.delivery.lane` with events that the disk has changed: they reach nobody, and hold nobody up."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import apsw
+import pytest
 
 from relay.delivery.breaker import Health
 from relay.model import Format, Order, Reason, State
+from relay.store.contract import Due
+from relay.store.verifying import verify
 from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target
+from tests.store.damage import flip
 
 Start = Callable[..., Awaitable[Receiver]]
 
@@ -83,3 +88,93 @@ async def test_it_says_nothing_of_a_target_that_is_held(tmp_path: Path, receiver
         assert await bench.pending() == 1
     assert {each.event_id for each in receiver.requests} == {event_id(1)}
     assert all(each.outcome.took < timedelta(seconds=1) for each in bench.attempted)
+
+
+# ---- a row of `deliveries`
+
+
+@pytest.mark.parametrize("text", [b'\x02bot["all"]pending', b"\x02bot"], ids=["its state", "its target"])
+async def test_a_row_that_no_index_knows_any_more_is_neither_sent_nor_looked_for_all_the_time(
+    text: bytes, tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers()
+    await kept(tmp_path, to(receiver), [1, 2, 3])
+    flip(tmp_path / "relay.db", text)
+    async with Bench(tmp_path, to(receiver)) as bench:
+        looks = counted(bench)
+        await bench.until_attempted(2)
+        await asyncio.sleep(0.5)
+        assert looks() < 5
+    assert sorted(each.event_id for each in receiver.requests) == [event_id(1), event_id(3)]
+
+
+def counted(bench: Bench) -> Callable[[], int]:
+    """How often the store is asked for what is due from now on."""
+    claim, times = bench.store.claim, 0
+
+    async def counting(*asked: Any, **more: Any) -> Any:
+        nonlocal times
+        times += 1
+        return await claim(*asked, **more)
+
+    bench.store.claim = counting  # type: ignore[method-assign]
+    return lambda: times
+
+
+NO_TEXT = "cast(x'ff' as text)"
+"""What a number or some bytes look like if the disk has changed what they are."""
+
+
+@pytest.mark.parametrize("column", ["pending_since", "attempt", "base", "replays"])
+async def test_a_number_that_is_none_any_more_holds_up_no_other(column: str, tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    await kept(tmp_path, to(receiver), [1, 2, 3])
+    spoil(tmp_path, f"update deliveries set {column} = {NO_TEXT} where event = 1")
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.until_attempted(2)
+        assert not bench._running.done()
+    assert sorted(each.event_id for each in receiver.requests) == [event_id(2), event_id(3)]
+
+
+async def test_an_attempt_that_is_null_holds_up_no_other(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    await kept(tmp_path, to(receiver), [1, 2, 3])
+    content = (tmp_path / "relay.db").read_bytes()
+    text_text_0_0, text_text_0_null = b"\x1b\x1b\x08\x08", b"\x1b\x1b\x08\x00"  # routes, state, claimed, attempt
+    (tmp_path / "relay.db").write_bytes(content.replace(text_text_0_0, text_text_0_null, 1))
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.until_attempted(2)
+        assert await bench.pending() == 1
+
+
+async def test_a_due_time_that_is_none_any_more_ends_no_relay(tmp_path: Path, receivers: Start) -> None:
+    bot = to(await receivers())
+    await kept(tmp_path, bot, [1])
+    spoil(tmp_path, f"update deliveries set due_at = {NO_TEXT}")
+    async with Bench(tmp_path, bot) as bench:
+        assert await bench.store.due(["bot"]) == Due(at={}, paused=frozenset())
+        await asyncio.sleep(0.1)
+        assert not bench._running.done()
+
+
+async def test_a_checksum_that_is_text_holds_up_no_other(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    await kept(tmp_path, to(receiver), [1, 2])
+    spoil(tmp_path, f"update events set checksum = {NO_TEXT} where id = '{event_id(1)}'")
+    assert verify(tmp_path / "relay.db").contents["events"].damaged == (event_id(1),)
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.until_attempted(2)
+        records = await bench.deliveries()
+    assert [each.state for each in records] == [State.DEAD, State.DELIVERED]
+
+
+async def test_a_key_that_is_no_text_is_settled_as_any_other(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    bot = to(receiver, order=Order.ENTITY)
+    await kept(tmp_path, bot, [1])
+    spoil(tmp_path, f"update deliveries set key = {NO_TEXT}")
+    async with Bench(tmp_path, bot) as bench:
+        await bench.until_none_pending()
+        record = await bench.delivery(1)
+    assert [each.number for each in record.attempts] == [1]
+    assert len(receiver.requests) == 1
