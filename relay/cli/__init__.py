@@ -4,6 +4,7 @@ A command is parse, call, print. Its module is imported when the command is aske
 what must be said of every command (how errors end, how help is laid out) is said here.
 """
 
+import errno
 import io
 import os
 import sys
@@ -109,12 +110,22 @@ def relay() -> None:
 
 
 def main() -> None:
-    """The console command; whatever the terminal's charset is, printing does not fail."""
+    """The console command; whatever the terminal's charset is, printing does not fail.
+
+    On a disk that is full it does, which is one line and exit code 1.
+    """
     _fill_standard_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    relay(prog_name="relay")
+    try:
+        relay(prog_name="relay")
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} or error.filename:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python has some of it left, and would try again at the end
+        print(f"relay: cannot write: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _fill_standard_files() -> None:

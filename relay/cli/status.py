@@ -185,4 +185,4 @@ def _held(name: str, standing: Standing, now: datetime) -> Iterator[Text]:
         yield cell(f"{name} was paused {length(now - pause.at)} ago by {pause.who}{reason}")
     condition = standing.condition
     if condition and condition.health != "ok":
-        yield cell(f"{name} fails since {short_time(condition.since)}: {condition.error}")
+        yield cell(f"{name} is held since {short_time(condition.since)}: {condition.error}")

@@ -125,3 +125,10 @@ def test_a_command_without_one_of_its_three_files_works(kept: Path, closed: str,
     ended = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, cwd=kept.parent)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert said in ended.stdout
+
+
+@pytest.mark.parametrize("arguments", ["list", "status", "list --json", "--help", "schema event", "list --help"])
+def test_output_that_cannot_be_written_is_one_line(kept: Path, arguments: str) -> None:
+    command = f"{sys.executable} -m relay {arguments} >/dev/full"
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, cwd=kept.parent)
+    assert (ended.returncode, ended.stderr) == (1, "relay: cannot write: No space left on device\n")

@@ -104,7 +104,7 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
     lines = run("status").stdout.splitlines()
     assert "ok, as of 11-22 12:01:00" in lines[1]
     assert "held, as of 11-22 12:01:00" in lines[2]
-    assert lines[4] == r"warehouse fails since 11-22 12:00:00: 5xx 503 busy\u001b[31m"
+    assert lines[4] == r"warehouse is held since 11-22 12:00:00: 5xx 503 busy\u001b[31m"
     assert lines[-1] == "daemon        not running"
     documents = json.loads(run("status", "--json").stdout)
     assert documents["daemon"] is None
