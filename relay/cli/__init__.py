@@ -38,7 +38,10 @@ COMMANDS = {
         "audit": ("relay.cli.audit:audit", "List what operators did, newest first."),
     },
     "Mend": {
-        "replay": ("relay.cli.replay:replay", "Make dead or delivered deliveries pending again."),
+        "replay": (
+            "relay.cli.replay:replay",
+            "Have what is dead, delivered or waiting attempted again.",
+        ),
         "reparse": ("relay.cli.reparse:reparse", "Read unparsed webhooks again, with today's code and routes."),
         "pause": ("relay.cli.hold:pause", "Let a target's deliveries wait."),
         "resume": ("relay.cli.hold:resume", "Let a paused target's deliveries go on."),

@@ -1,4 +1,4 @@
-"""`relay replay`: deliveries that are over, or events that no route took -> deliveries that are pending."""
+"""`relay replay`: deliveries that are over or wait, or events that no route took -> deliveries that are due."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,7 +21,9 @@ PAGE = 100
 
 @click.command("replay")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@state_option(State.DEAD, State.DELIVERED, text="dead (unless said) or delivered; may be repeated.")
+@state_option(
+    *State, text="dead (unless said), delivered, or pending: what waits for a later attempt; may be repeated."
+)
 @filtered
 @click.option("--all-dead", is_flag=True, help="Every dead delivery there is.")
 @click.option("--unrouted", is_flag=True, help="Events that no route took, through today's routes.")
@@ -41,10 +43,10 @@ async def replay(
     config_path: Path,
     store_path: Path,
 ) -> None:
-    """Make dead or delivered deliveries pending again.
+    """Have what is dead, delivered or waiting attempted again.
 
-    Their target's retry policy starts anew. IDs are of events, or of webhooks for all their events; a start is enough.
-    A running daemon delivers them within a second, and every replay is written into the audit.
+    It is pending, and its target's retry policy starts anew. IDs are of events, or of webhooks for all their events; a
+    start is enough. A running daemon delivers them within a second, and every replay is written into the audit.
 
     Events that no route took when they arrived have no deliveries; by --unrouted, or by their id, they are given those
     that today's routes make of them.
@@ -53,6 +55,7 @@ async def replay(
     relay replay --target warehouse --since 2h --dry-run
     relay replay --target warehouse --since 2h --rate 50/s
     relay replay 01998f2e-7d3a-7c31 --state delivered
+    relay replay --target warehouse --state pending
     relay replay --all-dead
     relay replay --unrouted --entity leads --since 1d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
@@ -116,6 +119,7 @@ class _Replay:
         self._rate = rate
         self._dry_run = dry_run
         self._replayed = 0
+        self._pending = 0
         self._unrouted = 0
         self._damaged = 0
 
@@ -125,8 +129,11 @@ class _Replay:
         return not (self.counts or self._unrouted or self._damaged)
 
     async def replay(self, wanted: Filter) -> None:
-        """Deliveries that are over."""
-        self.counts.update(await self._store.count(wanted))
+        """Deliveries that are over, or wait."""
+        counted = await self._store.count(wanted)
+        self.counts.update(counted)
+        if State.PENDING in wanted.states:  # of these it takes what waits for a later attempt
+            self._pending += sum(counted.values())
         if not self._dry_run:
             done = act("replay", conditions(wanted))
             self._replayed += await self._store.replay(wanted, done, rate=self._rate)
@@ -154,6 +161,9 @@ class _Replay:
             put(counted)
         if self._unrouted:
             click.echo(f"no route takes {self._unrouted} event{'s' * (self._unrouted != 1)} today either")
+        if left := 0 if self._dry_run else max(self._pending - self._replayed, 0):
+            click.echo(f"left alone {left} that are under way, due already, or wait for an earlier one")
         if self._damaged:
             click.echo(f"left out {self._damaged} whose JSON is not what was kept, see relay verify")
-        click.echo(f"would replay {self.counts.total()}" if self._dry_run else f"replayed {self._replayed}")
+        most = "at most " if self._pending else ""
+        click.echo(f"would replay {most}{self.counts.total()}" if self._dry_run else f"replayed {self._replayed}")

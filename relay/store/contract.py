@@ -312,6 +312,8 @@ class Archive(Store, Protocol):
     async def replay(self, wanted: Filter, act: Act, *, rate: float | None = None) -> int:
         """Dead and delivered ones among `wanted` become pending, their policy starts anew; how many.
 
+        Of pending ones, if they are asked for, those that wait until after `act.at`.
+
         They are due at `act.at` or, `rate` a second, one after another from then on, the oldest first.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is over, or was never owed -> deliveries that are pending, each due in its turn.
+"""What is over, waits for a later attempt or was never owed -> deliveries that are pending, each due in its turn.
 
 Found on the reading connection, changed in short transactions: a replay of a million must not make webhooks wait.
 """
@@ -9,7 +9,7 @@ from functools import partial
 
 import apsw
 
-from relay.model import Routed
+from relay.model import Routed, State
 from relay.store import auditing, keeping
 from relay.store.contract import Act, Filter
 from relay.store.query import Run, rows
@@ -27,34 +27,45 @@ async def replay(read: Run, write: Run, wanted: Filter, act: Act, rate: float | 
     """See `contract.Archive.replay`. What was settled after it was passed is not met again."""
     replayed = 0
     after: _Key = (0, "")
-    while page := await read(partial(_over, wanted=wanted, after=after)):
-        replayed += await write(partial(_replay, keys=page, act=act, rate=rate))
+    which = _which(wanted)
+    while page := await read(partial(_page, wanted=wanted, which=which, after=after, now=to_ms(act.at))):
+        replayed += await write(partial(_replay, keys=page, which=which, act=act, rate=rate))
         after = page[-1]
         await asyncio.sleep(PAUSE)  # whoever stops waiting stops the replay here
     return replayed
 
 
-def _over(cursor: apsw.Cursor, wanted: Filter, after: _Key) -> list[_Key]:
-    """Dead and delivered ones, the oldest first, so that those which share a key keep their order."""
+def _which(wanted: Filter) -> str:
+    """SQL for a row `d` that may be replayed: it is over or, if such are asked for, waits until after `now`."""
+    over = "d.state in ('dead', 'delivered')"
+    waits = "d.state = 'pending' and d.claimed = 0 and d.due_at > :now"
+    return f"({over} or {waits})" if State.PENDING in wanted.states else over
+
+
+def _page(cursor: apsw.Cursor, wanted: Filter, which: str, after: _Key, now: int) -> list[_Key]:
+    """The oldest first, so that those which share a key keep their order."""
     where, values = condition(wanted)
     found = rows(
         cursor,
         "select d.event, d.target from deliveries d join events e on e.seq = d.event"
-        f" where d.state in ('dead', 'delivered') and (d.event, d.target) > (:seq, :name) and {where}"
+        f" where {which} and (d.event, d.target) > (:seq, :name) and {where}"
         " order by d.event, d.target limit :limit",
-        {**values, "seq": after[0], "name": after[1], "limit": CHUNK},
+        {**values, "now": now, "seq": after[0], "name": after[1], "limit": CHUNK},
     )
     return [(seq, target) for seq, target in found]
 
 
-def _replay(cursor: apsw.Cursor, keys: Sequence[_Key], act: Act, rate: float | None) -> int:
-    over = "select key from deliveries where event = ? and target = ? and state in ('dead', 'delivered')"
-    found = [(*each, row[0]) for each in keys for row in rows(cursor, over, each)]
+def _replay(cursor: apsw.Cursor, keys: Sequence[_Key], which: str, act: Act, rate: float | None) -> int:
+    """Those of `keys` that may be still."""
+    sql = f"select event, target, state, key from deliveries d where event = :seq and target = :name and {which}"
+    asked = [{"seq": seq, "name": target, "now": to_ms(act.at)} for seq, target in keys]
+    found = [row for each in asked for row in rows(cursor, sql, each)]
     turn = auditing.note(cursor, act, len(found)) if found else 0
-    for seq, target, key in found:
+    for seq, target, state, key in found:
         due_at = _due_at(act, turn, rate)
         turn += 1
-        blocked = key is not None and keeping.pending_with_key(cursor, target, key)
+        # one that waits for a later attempt is the first of its key
+        blocked = state != "pending" and key is not None and keeping.pending_with_key(cursor, target, key)
         cursor.execute(
             "update deliveries set state = 'pending', claimed = 0, base = attempt, replays = replays + 1,"
             " pending_since = ?, due_at = ?, settled_at = null, why = '' where event = ? and target = ?",

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from relay.amocrm import form, samples
+from relay.model import Outcome, Reason, RetryAt
 from relay.store.contract import Archive
 from tests.cli.conftest import CALL, GARBLED, LOST, MINUTE, OFFER, ROUTES, Run, Use, event_of, keep
+
+OUTCOME = Outcome(reason=Reason.SERVER_ERROR, started_at=datetime.now(UTC), took=timedelta(), status=503)
 
 
 def states(run: Run, *arguments: str) -> dict[str, str]:
@@ -150,3 +153,23 @@ def test_such_a_replay_is_audited_once_for_all_its_pages(
     assert [(each["command"], each["count"]) for each in json.loads(run("audit", "--json").stdout)] == [
         ("replay --unrouted", 2)
     ]
+
+
+def test_what_waits_for_a_later_attempt_is_due_now_on_request(
+    run: Run, kept: Path, refill: Callable[[Use], None]
+) -> None:
+    async def put_off(store: Archive) -> None:
+        [call] = await store.claim("sales-bot", limit=9, max_bytes=10**6, now=datetime.now(UTC), lease=MINUTE)
+        later = RetryAt(datetime.now(UTC) + timedelta(days=1))
+        assert await store.settle(call, OUTCOME, later, now=datetime.now(UTC))
+
+    refill(put_off)
+    asked = ("replay", "--since", "9000d", "--state", "pending")
+    assert run(*asked, "--dry-run").stdout.splitlines()[-1] == "would replay at most 2"
+    ended = run(*asked)
+    assert (ended.exit_code, ended.stdout.splitlines()[-2:]) == (
+        0,
+        ["left alone 1 that are under way, due already, or wait for an earlier one", "replayed 1"],
+    )
+    [due] = json.loads(run("list", "--json", "--state", "pending", "--target", "sales-bot").stdout)
+    assert datetime.fromisoformat(due["due_at"]) <= datetime.now(UTC)

@@ -11,7 +11,7 @@ from relay.store.sqlite import SqliteStore
 from tests.e2e.history import judge
 from tests.e2e.processes import RELAY, RelayProcess, run, running, until
 from tests.e2e.sender import Load, body, lead, post, post_lead
-from tests.e2e.targets import Manners, Targets, hanging, listening, well
+from tests.e2e.targets import Manners, Targets, hanging, listening, refusing, well
 
 ROUTES = """\
 version: 1
@@ -150,3 +150,21 @@ async def test_a_replay_of_what_no_route_took_is_delivered_by_the_running_daemon
         assert {each.headers["relay-replay"] for each in targets.received} == {"true"}
         [act] = await relay.command("audit")
         assert (act["command"], act["count"]) == ("replay --unrouted", 2)
+
+
+async def test_what_a_target_put_off_for_a_day_is_delivered_now_by_a_replay(tmp_path: Path) -> None:
+    async with scene(tmp_path, bot=refusing(1, **{"Retry-After": "86400"})) as (relay, targets):
+        await post_lead(relay.hook, "m1")
+        await until(lambda: len(targets.of("bot")) == 1)
+        assert "replayed 0" in await order(relay, "replay", "--target", "bot", "--since", "1h")
+        await relay.said("attempt", 2)
+        await until(lambda: is_put_off(relay))
+        assert "replayed 1" in await order(relay, "replay", "--target", "bot", "--state", "pending")
+        await relay.drained()
+        assert targets.accepted("bot") == ["m1"]
+
+
+async def is_put_off(relay: RelayProcess) -> bool:
+    """Its one delivery to `bot` waits for a later attempt."""
+    [delivery] = await relay.command("list", "--target", "bot")
+    return datetime.fromisoformat(delivery["due_at"]) > datetime.now(UTC) + timedelta(hours=23)

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relay.model import Dead, State
+from relay.model import Dead, RetryAt, State
 from relay.store.contract import Archive, Condition, Filter, Pause, Standing
 from tests.store.conftest import MINUTE, NOON, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
 
 SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
 
 
 async def die(store: Archive, *numbers: int, key: str | None = None, targets: Sequence[str] = ("bot",)) -> None:
@@ -78,6 +79,35 @@ async def test_what_is_replayed_fits_the_filter(store: Archive) -> None:
     await die(store, 1, 2)
     await store.replay(Filter(event_ids=("event-0002",)), act())
     assert await due(store, NOON) == [2]
+
+
+async def put_off(store: Archive, *numbers: int, key: str | None = None) -> None:
+    """Attempted once each, and to be attempted again in a day."""
+    for number in numbers:
+        await store.keep(webhook(number), [routed(number, to(key=key))])
+        [claimed] = await claim(store)
+        assert await store.settle(claimed, REFUSED, RetryAt(NOON + DAY), now=NOON)
+
+
+PENDING = Filter(states=(State.PENDING,))
+
+
+async def test_what_waits_for_a_later_attempt_is_due_at_once_if_it_is_asked_for(store: Archive) -> None:
+    await put_off(store, 1, 2)
+    assert await store.replay(Filter(), act()) == 0
+    assert await store.replay(PENDING, act(), rate=1.0) == 2
+    assert await due(store, NOON) == [1]
+    [second] = await claim(store, now=NOON + SECOND)
+    assert (second.attempt, second.policy_attempt, second.replay) == (2, 1, True)
+
+
+async def test_what_is_under_way_or_due_or_waits_for_another_is_left_alone(store: Archive) -> None:
+    await put_off(store, 1, key="lead-7")
+    await store.keep(webhook(2), [routed(2, to(key="lead-7"))])
+    await store.keep(webhook(3), [routed(3, to(lease=MINUTE))])
+    await store.keep(webhook(4), [routed(4, to())])
+    assert await store.replay(PENDING, act()) == 1
+    assert sorted(await due(store, NOON)) == [1, 4]
 
 
 # ---- what no route took
