@@ -10,7 +10,7 @@ import orjson
 from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
 from relay.store.checksum import is_damaged
 from relay.store.contract import Due
-from relay.store.query import Row, a_blob, a_number, at_once, rows
+from relay.store.query import Row, a_blob, a_number, at_once, change, rows
 from relay.store.times import LAST, from_ms, to_ms
 
 _NAMES = {Delivered: "delivered", RetryAt: "retry", Dead: "dead"}
@@ -31,7 +31,7 @@ def claim(cursor: apsw.Cursor, target: str, limit: int, max_bytes: int, now: int
         size += len(delivery.payload)
         if size >= max_bytes:
             break
-    at_once(cursor, _CLAIM, looked_at)
+    change(cursor, _CLAIM, looked_at)
     return claimed
 
 
@@ -100,7 +100,7 @@ class Settled(NamedTuple):
 def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
     """False if the attempt number is not the present one; the attempt itself is recorded all the same."""
     ours = _ours(cursor, settled)
-    at_once(cursor, _SETTLE, [_standing(settled[position]) for position in ours])
+    change(cursor, _SETTLE, [_standing(settled[position]) for position in ours])
     at_once(cursor, _RECORD, [_attempt(each) for each in settled])
     for position, has_key in ours.items():
         each = settled[position]

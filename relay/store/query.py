@@ -59,6 +59,18 @@ def at_once(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> list[Row]:
     return found
 
 
+def change(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> None:
+    """As `at_once`, of rows that were read in this transaction, one for each that is given.
+
+    CorruptError if not all of them are found again: a table that a disk has put out of order may show a row and lose
+    it, and what was to be claimed or settled would be sent for ever.
+    """
+    before = cursor.connection.total_changes()
+    at_once(cursor, sql, given)
+    if (changed := cursor.connection.total_changes() - before) != len(given):
+        raise apsw.CorruptError(f"of {len(given)} rows that were read only {changed} are found to be written")
+
+
 @cache
 def _filled(sql: str, width: int, size: int) -> str:
     row = f"({', '.join('?' * width)})"

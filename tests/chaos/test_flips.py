@@ -25,8 +25,9 @@ from tests.chaos.scale import SEED, scaled
 from tests.delivery.bench import Bench
 from tests.delivery.conftest import receiving, target
 from tests.delivery.test_damaged import counted
+from tests.e2e.processes import until
 from tests.store.conftest import MINUTE, NOON, claim, open_sqlite, routed, to, webhook
-from tests.store.damage import flip_at
+from tests.store.damage import flip, flip_at
 
 FLIPS = scaled(3000)
 EVENTS = 40
@@ -127,6 +128,7 @@ async def owed(tmp_path: Path) -> AsyncIterator[tuple[Path, Sequence[Target]]]:
         targets = target(url=ordered.url, order=Order.ENTITY), target(name="dwh", url=free.url)
         async with Bench(tmp_path, *targets) as bench:
             bench.dispatcher.pause({each.name for each in targets})
+            bench.stop_polling()  # or it would go on, for the store knows of no pause
             for number in range(1, 5):
                 await bench.keep([number], lead=lambda number: number % 2)
         yield tmp_path / "relay.db", targets
@@ -170,9 +172,11 @@ async def test_a_flipped_bit_of_what_is_owed_sends_nothing_without_end_and_holds
         page = chance.choice(pages)
         used = [*range(64), *range(int.from_bytes(whole[page + 5 : page + 7], "big"), PAGE)]
         changed = bytearray(whole)
-        changed[page + chance.choice(used)] ^= 1 << chance.randrange(8)
+        offset, bit = page + chance.choice(used), chance.randrange(8)
+        changed[offset] ^= 1 << bit
         (folder / "relay.db").write_bytes(changed)
-        troubles += filter(None, [await trouble(folder, targets)])
+        if said := await trouble(folder, targets):
+            troubles.append(f"byte {offset}, bit {bit}: {said}")
         shutil.rmtree(folder)
     report("one bit flipped", f"{SOME} flips of what is owed (seed {SEED}): {len(troubles)} made trouble")
     assert not troubles
@@ -184,3 +188,22 @@ def roots(database: Path) -> list[tuple[str, int]]:
         return [
             (name, (page - 1) * PAGE) for name, page in connection.execute("select name, rootpage from sqlite_schema")
         ]
+
+
+async def test_a_store_that_believes_its_index_is_found_guilty(
+    owed: tuple[Path, Sequence[Target]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, targets = owed
+    monkeypatch.setattr(claims, "_DUE", claims._DUE.replace("and d.state = 'pending'", ""))
+    flip(database, b'\x02bot["all"]pending')
+    assert await trouble(database.parent, targets) == "looks or sends without end"
+
+
+async def test_a_table_that_is_out_of_order_ends_the_relay(owed: tuple[Path, Sequence[Target]]) -> None:
+    database, targets = owed
+    content = database.read_bytes()
+    assert content.count(b'\x02bot["all"]') == 1
+    database.write_bytes(content.replace(b'\x02bot["all"]', b'\x02jot["all"]'))  # behind it comes (2, 'dwh')
+    async with Bench(database.parent, *targets) as bench:
+        await until(lambda: bench.store._writer._failure is not None)
+        assert not [each for each in bench.attempted if each.delivery.seq == 2 and each.delivery.target == "dwh"]
