@@ -70,9 +70,9 @@ class Lines:
             self._lost += 1
             return
         if self._lost:
-            line_of_lost = self.line_of_lost(self._lost)
-            self._told[_encoded(line_of_lost)] = self._lost
-            self._lost = 0
+            lost, self._lost = self._lost, 0  # first: what comes next may have the garbage collector speak
+            line_of_lost = self.line_of_lost(lost)
+            self._told[_encoded(line_of_lost)] = lost
             self._put(line_of_lost)
         self._waiting += _encoded(line)
 
