@@ -119,7 +119,7 @@ class _Replay:
         self._rate = rate
         self._dry_run = dry_run
         self._replayed = 0
-        self._pending = 0
+        self._waiting = False  # some are asked for that may wait
         self._unrouted = 0
         self._damaged = 0
 
@@ -130,10 +130,8 @@ class _Replay:
 
     async def replay(self, wanted: Filter) -> None:
         """Deliveries that are over, or wait."""
-        counted = await self._store.count(wanted)
-        self.counts.update(counted)
-        if State.PENDING in wanted.states:  # of these it takes what waits for a later attempt
-            self._pending += sum(counted.values())
+        self.counts.update(await self._store.count(wanted))
+        self._waiting = State.PENDING in wanted.states
         if not self._dry_run:
             done = act("replay", conditions(wanted))
             self._replayed += await self._store.replay(wanted, done, rate=self._rate)
@@ -161,9 +159,9 @@ class _Replay:
             put(counted)
         if self._unrouted:
             click.echo(f"no route takes {self._unrouted} event{'s' * (self._unrouted != 1)} today either")
-        if left := 0 if self._dry_run else max(self._pending - self._replayed, 0):
+        if self._waiting and not self._dry_run and (left := self.counts.total() - self._replayed) > 0:
             click.echo(f"left alone {left} that are under way, due already, or wait for an earlier one")
         if self._damaged:
             click.echo(f"left out {self._damaged} whose JSON is not what was kept, see relay verify")
-        most = "at most " if self._pending else ""
+        most = "at most " if self._waiting else ""
         click.echo(f"would replay {most}{self.counts.total()}" if self._dry_run else f"replayed {self._replayed}")

@@ -24,7 +24,6 @@ from tests.chaos.conftest import Report
 from tests.chaos.scale import SEED, scaled
 from tests.delivery.bench import Bench
 from tests.delivery.conftest import receiving, target
-from tests.delivery.test_damaged import counted
 from tests.e2e.processes import until
 from tests.store.conftest import MINUTE, NOON, claim, open_sqlite, routed, to, webhook
 from tests.store.damage import flip, flip_at
@@ -143,7 +142,7 @@ async def trouble(folder: Path, targets: Sequence[Target]) -> str:
         await bench.__aenter__()
     except RelayError:
         return ""
-    looks = counted(bench)
+    looks = bench.count_looks()
     await asyncio.sleep(MOMENT)
     ended, attempts = bench._running.done(), len(bench.attempted)
     failed = bench.store._writer._failure

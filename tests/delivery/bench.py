@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from uuid_utils import uuid7
 
@@ -57,6 +57,18 @@ class Bench:
     def stop_polling(self) -> None:
         """The dispatcher asks the store no more; its lanes go on."""
         self._running.cancel()
+
+    def count_looks(self) -> Callable[[], int]:
+        """How often a lane asks the store for what is due, from now on."""
+        claim, times = self.store.claim, 0
+
+        async def counting(*asked: Any, **more: Any) -> Any:
+            nonlocal times
+            times += 1
+            return await claim(*asked, **more)
+
+        self.store.claim = counting  # type: ignore[method-assign]
+        return lambda: times
 
     def use(self, *targets: Target) -> None:
         self._targets = {target.name: target for target in targets}

@@ -101,24 +101,11 @@ async def test_a_row_that_no_index_knows_any_more_is_neither_sent_nor_looked_for
     await kept(tmp_path, to(receiver), [1, 2, 3])
     flip(tmp_path / "relay.db", text)
     async with Bench(tmp_path, to(receiver)) as bench:
-        looks = counted(bench)
+        looks = bench.count_looks()
         await bench.until_attempted(2)
         await asyncio.sleep(0.5)
         assert looks() < 5
     assert sorted(each.event_id for each in receiver.requests) == [event_id(1), event_id(3)]
-
-
-def counted(bench: Bench) -> Callable[[], int]:
-    """How often the store is asked for what is due from now on."""
-    claim, times = bench.store.claim, 0
-
-    async def counting(*asked: Any, **more: Any) -> Any:
-        nonlocal times
-        times += 1
-        return await claim(*asked, **more)
-
-    bench.store.claim = counting  # type: ignore[method-assign]
-    return lambda: times
 
 
 NO_TEXT = "cast(x'ff' as text)"
