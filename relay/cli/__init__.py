@@ -126,7 +126,6 @@ def main() -> None:
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} or error.filename:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python has some of it left, and would try again at the end
         print(f"relay: cannot write: {error.strerror}", file=sys.stderr)
         sys.exit(1)
 

@@ -15,6 +15,7 @@ import pytest
 from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreLocked, StoreUnsafe
 from relay.model import Retention
 from relay.signals import Committed, Noticed, Signal
+from relay.store import claims
 from relay.store.contract import Filter
 from relay.store.sqlite import RECOVERY, SqliteStore
 from relay.store.times import from_ms, to_ms
@@ -337,6 +338,17 @@ async def test_after_an_io_error_nothing_is_promised_any_more(tmp_path: Path) ->
     assert failures == [1]
     [noticed] = [signal for signal in signals if isinstance(signal, Noticed)]
     assert (noticed.level, "EIO" in str(noticed.fields["error"])) == ("error", True), "operators learn why"
+    await store.close()
+
+
+async def test_a_delivery_whose_row_is_not_found_again_is_not_said_to_be_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path)
+    [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    monkeypatch.setattr(claims, "_SETTLE", f"{claims._SETTLE} and false")  # as a table does that is out of order
+    with pytest.raises(StoreFailed, match="of 1 rows that were read only 0 are found"):
+        await deliver(store, delivery)
     await store.close()
 
 
