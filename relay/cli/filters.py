@@ -125,7 +125,7 @@ async def doubt(store: Archive, wanted: Filter, config_path: Path) -> None:
 
 
 async def _known(store: Archive, kind: str, config_path: Path) -> Collection[str]:
-    from relay.routes.unmatchable import ACTIONS, ENTITIES
+    from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 
     if kind in ("entity", "action"):
         return ENTITIES if kind == "entity" else ACTIONS

@@ -9,6 +9,7 @@ from typing import assert_never
 from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
+from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
 from relay.observe.limiter import Limiter
 from relay.observe.series import Series
@@ -28,14 +29,6 @@ from relay.signals import (
     Signal,
 )
 
-ENTITIES = frozenset({
-    "leads", "contacts", "companies", "customers", "task", "talk", "unsorted", "message", "outgoing_message",
-    "catalogs", "chat_template_review", "unknown",
-})  # fmt: skip
-ACTIONS = frozenset({
-    "add", "update", "delete", "restore", "status", "responsible", "note",
-    "call_in", "mail_in", "chat", "site_visit", "period",
-})  # fmt: skip
 OTHER = "other"
 OUTCOMES = (
     "accepted", "unparsed", "duplicate",

@@ -10,6 +10,10 @@ Mark = tuple[int, int]
 """Line and column, both from 1."""
 
 
+Finding = tuple[Where, str]
+"""A place, and what is to be said of it."""
+
+
 class Unfit(Exception):
     """A value that cannot be used; the text says what it must be, and never what it is."""
 

@@ -1,50 +1,15 @@
-"""A route -> why it, or a part of it, can never match, or hardly was meant so."""
+"""Config -> warnings about matches, or parts of them, that can never hold, or hardly were meant so."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
+from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.routes.conditions import Condition
 from relay.routes.config import Config
 from relay.routes.fields import WON_AND_LOST, is_status
 from relay.routes.match import Route
-from relay.routes.problems import Where
+from relay.routes.problems import Finding, Where
 from relay.routes.words import nearest, quoted, suggestion
-
-ENTITIES = frozenset(
-    {
-        "catalogs",
-        "chat_template_review",
-        "companies",
-        "contacts",
-        "customers",
-        "leads",
-        "message",
-        "outgoing_message",
-        "talk",
-        "task",
-        "unknown",
-        "unsorted",
-    }
-)
-"""amoCRM's words for what an event is about (amoCRM and Kommo, "Webhooks", 2026), and ours for what has none."""
-
-ACTIONS = frozenset(
-    {
-        "add",
-        "call_in",
-        "chat",
-        "delete",
-        "mail_in",
-        "note",
-        "period",
-        "responsible",
-        "restore",
-        "site_visit",
-        "status",
-        "update",
-    }
-)
-"""amoCRM's words for what happened (the same pages, and those of the digital pipeline)."""
 
 FIELDS = frozenset(
     {
@@ -100,11 +65,14 @@ FIELDS = frozenset(
 NEARLY = 0.75
 """difflib's ratio: `status` is that near to `status_id`, `pipelin` to `pipeline_id`."""
 
-Finding = tuple[Where, str]
+
+def never(config: Config) -> Iterator[Finding]:
+    """The places in matches that no event satisfies, with a reason for each."""
+    for position in range(len(config.routes)):
+        yield from _why_never(config, position)
 
 
-def why_never(config: Config, position: int) -> Iterator[Finding]:
-    """The places in the route's match that no event satisfies, with a reason for each."""
+def _why_never(config: Config, position: int) -> Iterator[Finding]:
     route = config.routes[position]
     where = ("routes", position, "match")
     yield from _unknown_words(config, route, where)

@@ -1,0 +1,60 @@
+"""Config -> warnings about its secrets: in the file, short, or shared."""
+
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlsplit
+
+from relay.model import Secret, signing_key
+from relay.routes.config import Config
+from relay.routes.problems import Finding, Where
+from relay.routes.words import quoted
+
+SHORTEST_TOKEN = 16
+"""Characters; it is all that keeps strangers out."""
+SHORTEST_KEY = 24
+"""Bytes; Standard Webhooks, "Signature scheme", asks for 24 to 64."""
+
+_SECRET_HEADERS = ("authorization", "cookie", "api-key", "token", "secret", "password")
+_SECRET_QUERIES = ("key", "token", "secret", "password", "signature")
+
+
+def literal_secrets(config: Config) -> Iterator[Finding]:
+    """Secrets that stand in the file itself."""
+    for where in _secret_places(config):
+        if where not in config.document.written:
+            yield where, "a secret in the file: write ${NAME} and set the variable, or ${file:/run/secrets/name}"
+
+
+def guessable(config: Config) -> Iterator[Finding]:
+    """Tokens and keys that are too short."""
+    for name, source in config.sources.items():
+        if any(len(token.reveal()) < SHORTEST_TOKEN for token in source.tokens):
+            yield ("sources", name, "token"), "short enough to be guessed: make one with: openssl rand -hex 32"
+    for name, target in config.targets.items():
+        if any(len(signing_key(secret.reveal())) < SHORTEST_KEY for secret in target.secrets):
+            yield ("targets", name, "secret"), "under 24 bytes of base64: make one with: openssl rand -base64 32"
+
+
+def shared_tokens(config: Config) -> Iterator[Finding]:
+    """Sources with a token that another has too."""
+    owners: dict[Secret, str] = {}
+    for name, source in config.sources.items():
+        for token in source.tokens:
+            if owners.setdefault(token, name) != name:
+                yield ("sources", name, "token"), f"the same token as {quoted(owners[token])}: give each source its own"
+
+
+def _secret_places(config: Config) -> Iterator[Where]:
+    for name in config.sources:
+        yield from _items(config, ("sources", name, "token"))
+    for name, target in config.targets.items():
+        yield from _items(config, ("targets", name, "secret"))
+        for header in target.headers:
+            if header.lower().endswith(_SECRET_HEADERS):
+                yield ("targets", name, "headers", header)
+        if any(key.lower().endswith(_SECRET_QUERIES) for key, _value in parse_qsl(urlsplit(target.url).query)):
+            yield ("targets", name, "url")
+
+
+def _items(config: Config, where: Where) -> list[Where]:
+    value = config.document.at(where) if config.document.has(where) else []
+    return [(*where, index) for index in range(len(value))] if isinstance(value, list) else [where]

@@ -1,0 +1,44 @@
+"""Config -> warnings about its sources and targets."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from relay.routes.config import Config
+from relay.routes.problems import Finding
+
+REPEATED_FOR = timedelta(hours=1)
+"""kommo.com, "Digital pipeline: API: send webhook" (2026): up to four repeats within one hour."""
+
+
+def unused_targets(config: Config) -> Iterator[Finding]:
+    """Targets that no route names."""
+    used = {target for route in config.routes for target in route.targets}
+    for name in config.targets:
+        if name not in used:
+            yield ("targets", name), "no route feeds it"
+
+
+def clear_text(config: Config) -> Iterator[Finding]:
+    """Targets on another machine without TLS."""
+    for name, target in config.targets.items():
+        url = urlsplit(target.url)
+        if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+            yield ("targets", name, "url"), "http to another machine can be read on the way: use https"
+
+
+def brief_dedupe(config: Config) -> Iterator[Finding]:
+    """Sources that forget a body before amoCRM stops repeating it."""
+    for name, source in config.sources.items():
+        if source.dedupe and source.dedupe < REPEATED_FOR:
+            yield ("sources", name, "dedupe"), "the digital pipeline may repeat for an hour: use 1h"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
