@@ -86,10 +86,18 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a running daemon, or the one before, said of itself at `as_of`."""
+
+    as_of: datetime
+    value: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """How everything stands. `last_at` is the arrival of the newest webhook, `owner` the pid of a running daemon.
 
-    `disk`: what the store is on, if it is a file.
+    `disk`: what the store is on, if it is a file. `reports`: by name, what `publish` was given last.
     """
 
     targets: Mapping[str, Standing] = field(default_factory=dict)
@@ -98,6 +106,7 @@ class Status:
     owner: int | None = None
     losses: tuple[Loss, ...] = ()
     disk: Disk | None = None
+    reports: Mapping[str, Report] = field(default_factory=dict)
 
 
 # ---- what is kept
@@ -246,6 +255,10 @@ class Store(Protocol):
 
     async def report(self, conditions: Mapping[str, Condition]) -> None:
         """How every target of the running daemon stands; replaces what was reported before."""
+        ...
+
+    async def publish(self, name: str, value: Json, *, now: datetime) -> None:
+        """What the running daemon says of itself under `name`, for `status`; replaces what it said before."""
         ...
 
     async def status(self) -> Status:

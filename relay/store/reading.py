@@ -14,6 +14,7 @@ from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord, Fil
 from relay.store.holding import conditions, pauses
 from relay.store.losing import losses
 from relay.store.query import Row, rows
+from relay.store.reporting import reports
 from relay.store.times import from_ms, to_ms
 
 _DELIVERY = (
@@ -144,6 +145,7 @@ def status(cursor: apsw.Cursor, owner: int | None) -> Status:
         unparsed=number,
         owner=owner,
         losses=losses(cursor),
+        reports=reports(cursor),
     )
 
 

@@ -12,9 +12,21 @@ from typing import Self, TypeVar
 import apsw
 
 from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreUnsafe
-from relay.model import Delivery, Outcome, Retention, Routed, Verdict, Webhook
+from relay.model import Delivery, Json, Outcome, Retention, Routed, Verdict, Webhook
 from relay.signals import Emit, Noticed
-from relay.store import auditing, backup, claims, holding, keeping, losing, migrate, purging, reading, replaying
+from relay.store import (
+    auditing,
+    backup,
+    claims,
+    holding,
+    keeping,
+    losing,
+    migrate,
+    purging,
+    reading,
+    replaying,
+    reporting,
+)
 from relay.store.acked import Acked
 from relay.store.beginning import demand_begun, demand_kept, demand_there
 from relay.store.contract import (
@@ -168,6 +180,9 @@ class SqliteStore:
 
     async def report(self, conditions: Mapping[str, Condition]) -> None:
         await self._writer.submit(lambda cursor: holding.report(cursor, conditions))
+
+    async def publish(self, name: str, value: Json, *, now: datetime) -> None:
+        await self._writer.submit(lambda cursor: reporting.publish(cursor, name, value, now))
 
     async def status(self) -> Status:
         status = await self._read(lambda cursor: reading.status(cursor, owner(self._path)))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from relay.model import Dead, RetryAt, State
-from relay.store.contract import Archive, Condition, Filter, Pause, Standing
+from relay.store.contract import Archive, Condition, Filter, Pause, Report, Standing
 from tests.store.conftest import MINUTE, NOON, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
 
 SECOND = timedelta(seconds=1)
@@ -204,6 +204,20 @@ async def test_a_report_replaces_the_one_before(store: Archive) -> None:
         "bot": Condition(health="ok", since=NOON, as_of=NOON + MINUTE),
         "dwh": held,
     }
+
+
+async def test_what_a_daemon_says_of_itself_is_told_by_name_until_it_says_something_else(opener: Reopen) -> None:
+    store = opener(NOON)
+    await store.publish("files", ["routes.yaml"], now=NOON)
+    await store.publish("misaddressed", {"crm": 1}, now=NOON)
+    await store.publish("files", [], now=NOON + MINUTE)
+    await store.close()
+    after = opener(NOON + 2 * MINUTE)
+    assert (await after.status()).reports == {
+        "files": Report(as_of=NOON + MINUTE, value=[]),
+        "misaddressed": Report(as_of=NOON, value={"crm": 1}),
+    }
+    await after.close()
 
 
 # ---- the audit

@@ -417,6 +417,7 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
         "LIST",
         "SCAN pauses",
         "SCAN conditions",
+        "SCAN reports",
         "SCAN sqlite_sequence",
         "SCAN losses",
         "SCAN settled",  # as many as are given

@@ -15,3 +15,18 @@ create table reports (            -- what the running daemon, or the one before,
   as_of integer not null,
   value text not null             -- JSON
 ) without rowid;
+
+-- `seq` rises with every change, so that the running daemon sees at a glance what is new; the ids are of anybody's clock
+create table acts (
+  seq     integer primary key,
+  id      text not null unique,   -- UUIDv7
+  at      integer not null,
+  who     text not null,
+  command text not null,
+  details text not null,          -- JSON object
+  count   integer not null
+);
+insert into acts (id, at, who, command, details, count)
+  select id, at, who, command, details, count from audit order by at, id;
+drop table audit;
+alter table acts rename to audit;
