@@ -48,7 +48,7 @@ from relay.store.query import rows
 from relay.store.shedding import ROOM_TO_WORK, Shedder
 from relay.store.space import Level, Space
 from relay.store.times import to_ms
-from relay.store.wal import Wal
+from relay.store.wal import LONGEST_WAL, Wal
 from relay.store.writer import BUSY, FATAL, Writer
 
 T = TypeVar("T")
@@ -302,6 +302,8 @@ def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
         connection.pragma("wal_autocheckpoint", 0)  # the Writer checkpoints
+        # a log that a long reader made grow is cut by the first commit that begins it anew, else it keeps its disk
+        connection.pragma("journal_size_limit", LONGEST_WAL)
         connection.pragma("foreign_keys", "on")
         connection.pragma("temp_store", "memory")  # what undoes a statement would else go to a file in /tmp, if it may
         connection.pragma("query_only", read_only)

@@ -1,12 +1,15 @@
 """The length of the write-ahead log -> said when it is too much, and readers of ours are interrupted.
 
-It can begin again from its start only while nobody reads what is in it; whoever reads for long makes it grow.
+It can begin again from its start only while nobody reads what is in it; whoever reads for long makes it grow. Once it
+begins again SQLite cuts it to `LONGEST_WAL` (journal_size_limit), in a commit that comes anyway.
 """
 
 from collections.abc import Callable
 
 from relay.signals import Emit, Noticed
+from relay.store.disk import MEBIBYTE
 
+LONGEST_WAL = 16 * MEBIBYTE  # bytes that it may keep while nobody reads: what the Writer checkpoints at
 STEP = 16_384  # pages: 64 MiB
 INTERRUPT_AT = 4  # steps
 

@@ -1,4 +1,4 @@
-"""Somebody reads for long: webhooks are kept all the same, the growing log is told once, readers of ours stop."""
+"""Somebody reads for long: webhooks are kept, the growing log is told once and shrinks again, readers of ours stop."""
 
 import asyncio
 import os
@@ -13,6 +13,7 @@ import pytest
 from relay.errors import StoreBusy
 from relay.signals import Noticed, Signal
 from relay.store import wal
+from relay.store.disk import MEBIBYTE
 from relay.store.sqlite import SqliteStore
 from tests.store.conftest import NOON, routed, to, webhook
 
@@ -80,3 +81,31 @@ async def test_a_reader_of_ours_is_interrupted_before_the_log_takes_the_disk(sce
         with pytest.raises(StoreBusy, match="interrupted"):
             await reading
     assert (await scene.store.status()).targets["bot"].pending == 30
+
+
+async def test_after_a_long_reader_the_log_gives_its_disk_back_while_the_relay_runs(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.store.writer.CHECKPOINT_PAGES", 20)
+    log = Path(f"{scene.path}-wal")
+    await scene.keep(1, 1)
+    with scene.read_by_somebody():
+        await scene.keep(2, 600)
+        grown = log.stat().st_size
+    assert grown > wal.LONGEST_WAL
+    for _ in range(3):  # the daemon's probes: nothing else is to do
+        await scene.store.probe()
+        await asyncio.sleep(0.05)
+    assert log.stat().st_size <= wal.LONGEST_WAL
+    assert (await scene.store.status()).targets["bot"].pending == 600
+
+
+async def test_under_load_the_log_gives_its_disk_back_too(scene: Scene) -> None:
+    log = Path(f"{scene.path}-wal")
+    await scene.keep(1, 1)
+    with scene.read_by_somebody():
+        await scene.keep(2, 600)
+        grown = log.stat().st_size
+    assert grown > wal.LONGEST_WAL
+    await asyncio.gather(*(scene.keep(first, first + 20) for first in range(1000, 1600, 20)))
+    assert log.stat().st_size <= wal.LONGEST_WAL + 4 * MEBIBYTE
