@@ -56,6 +56,7 @@ def signing_key(secret: str) -> bytes:
 class Webhook:
     """One request of amoCRM's, as it came. `unparsed` is the reason why no events were made of it.
 
+    `query` is that of its address, without the `?`: what is not ASCII in it is escaped, all else is as it came.
     `damaged`: the store gave back another body than the one that came.
     """
 
@@ -65,13 +66,17 @@ class Webhook:
     body: bytes
     content_type: str = ""
     request_id: str = ""
+    query: str = ""
     unparsed: str | None = None
     damaged: bool = False
 
 
 @frozen
 class Event:
-    """One normalized fact out of a webhook; what `amocrm/event.schema.json` describes."""
+    """One normalized fact out of a webhook; what `amocrm/event.schema.json` describes.
+
+    `query` is empty if the webhook's address had none.
+    """
 
     id: str
     source: str
@@ -80,6 +85,7 @@ class Event:
     entity: str
     action: str
     data: Mapping[str, Json]
+    query: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def type(self) -> str:

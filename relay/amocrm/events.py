@@ -19,6 +19,7 @@ import orjson
 from relay.amocrm import widget
 from relay.amocrm.fields import fields, free, is_index, value
 from relay.amocrm.form import CONFLICTS, Tree, bracketed, place
+from relay.amocrm.query import values
 from relay.errors import Unreadable
 from relay.frozen import frozen
 from relay.model import Event, Json
@@ -29,10 +30,11 @@ MAX_ACCOUNT = 2048
 EXTRA = "_extra"
 
 
-def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[], str]) -> list[Event]:
+def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[], str], query: str = "") -> list[Event]:
     """The events of one body, in the order they came in, at least one; Unreadable says why there are none.
 
-    `received_at` is aware; `new_id` is asked once for each event. The tree is left as it is.
+    `received_at` is aware; `new_id` is asked once for each event; `query` is that of the webhook's address. The tree
+    is left as it is.
     """
     rest = dict(tree)
     account = _account(rest)
@@ -45,6 +47,7 @@ def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[],
         _keep(items[0].data, EXTRA, extra)
     if conflicts:
         _keep_conflicts(items, conflicts)
+    queried = values(query)
     return [
         Event(
             id=new_id(),
@@ -54,6 +57,7 @@ def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[],
             entity=item.entity,
             action=item.action,
             data=item.data,
+            query=queried,
         )
         for item in items
     ]
@@ -83,18 +87,19 @@ def dump(event: Event) -> bytes:
     """The JSON of an event, as event.schema.json describes it; the time to the millisecond."""
     at = event.received_at.astimezone(UTC)
     time = orjson.dumps(at).decode()[1:]  # as isoformat writes it, in a third of the time
-    return orjson.dumps(
-        {
-            "id": event.id,
-            "type": event.type,
-            "timestamp": f"{time[:23]}Z" if at.microsecond else f"{time[:19]}.000Z",
-            "source": event.source,
-            "account": event.account,
-            "entity": event.entity,
-            "action": event.action,
-            "data": event.data,
-        }
-    )
+    document = {
+        "id": event.id,
+        "type": event.type,
+        "timestamp": f"{time[:23]}Z" if at.microsecond else f"{time[:19]}.000Z",
+        "source": event.source,
+        "account": event.account,
+        "entity": event.entity,
+        "action": event.action,
+        "data": event.data,
+    }
+    if event.query:
+        document["query"] = event.query
+    return orjson.dumps(document)
 
 
 def load(payload: bytes) -> Event:
@@ -108,6 +113,7 @@ def load(payload: bytes) -> Event:
         entity=event["entity"],
         action=event["action"],
         data=event["data"],
+        query=event.get("query", {}),
     )
 
 

@@ -61,6 +61,7 @@ def webhook(shown: Webhook) -> dict[str, Json]:
         "received_at": rfc3339(shown.received_at),
         "content_type": shown.content_type,
         "request_id": shown.request_id,
+        "query": shown.query,
         "unparsed": shown.unparsed,
         "damaged": shown.damaged,
         "size": len(shown.body),

@@ -19,9 +19,9 @@ from relay.cli.filters import is_start, named
 from relay.cli.options import config_option, json_option, load_to_look, store_option, visiting
 from relay.cli.screen import block, cell, json_text, print_json, put
 from relay.cli.screen import table as columns
-from relay.delivery.body import original
+from relay.delivery.body import Sent, original, with_query
 from relay.delivery.render import render
-from relay.model import Delivery, Event, Json, Target
+from relay.model import Delivery, Event, Format, Json, Target
 from relay.routes.config import Config
 from relay.routes.explain import RouteExplanation
 from relay.routes.explain import explain as explain_routes
@@ -41,10 +41,11 @@ class Shown:
 @click.command("explain")
 @click.argument("body", metavar="BODY|-|ID")
 @click.option("--source", metavar="NAME", help="Where the body came in, if the routes file has several sources.")
+@click.option("--query", metavar="QUERY", default="", help="The query of the address it came to: try=1.")
 @config_option
 @store_option
 @json_option
-def explain(body: str, source: str | None, config_path: Path, store_path: Path, as_json: bool) -> None:
+def explain(body: str, source: str | None, query: str, config_path: Path, store_path: Path, as_json: bool) -> None:
     """Show where a webhook would go, and why; send nothing.
 
     BODY is a file with the body of a webhook, form or JSON; - reads it from standard input. Or give the ID of an
@@ -58,7 +59,13 @@ def explain(body: str, source: str | None, config_path: Path, store_path: Path, 
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     config = load_to_look(config_path)
     content = _content(body)
-    found = asyncio.run(_kept(store_path, body)) if content is None else _events(content, _source(config, source))
+    query = query.removeprefix("?")
+    if content is not None:
+        found = _events(content, _source(config, source), query=query)
+    elif query:
+        raise click.UsageError("--query is for a body: a webhook in the store has its own")
+    else:
+        found = asyncio.run(_kept(store_path, body))
     explained = [(event, explain_routes(config, event), _requests(config, event, sent)) for event, sent in found]
     if as_json:
         print_json({"events": [_document(*each) for each in explained]})
@@ -93,20 +100,24 @@ def _source(config: Config, named_: str | None) -> str:
     return name
 
 
-Found = list[tuple[Event, bytes]]
+Found = list[tuple[Event, Sent]]
 """Events, each with what amoCRM sent of it."""
 
 
-def _events(body: bytes, source: str, *, content_type: str = "", received_at: datetime | None = None) -> Found:
+def _events(
+    body: bytes, source: str, *, query: str = "", content_type: str = "", received_at: datetime | None = None
+) -> Found:
     """Unreadable says why there are none."""
     found = events.read(
         form.decode(body, content_type),
         source=source,
         received_at=received_at or datetime.now(UTC),
         new_id=lambda: str(uuid7()),
+        query=query,
     )
     return [
-        (event, original(body, content_type, position=position, of=len(found))) for position, event in enumerate(found)
+        (event, Sent(body=original(body, content_type, position=position, of=len(found)), query=query))
+        for position, event in enumerate(found)
     ]
 
 
@@ -122,26 +133,35 @@ async def _kept(store_path: Path, id_: str) -> Found:
 def _made(record: WebhookRecord, chosen: Sequence[EventRecord]) -> Found:
     if record.webhook.damaged or any(event.damaged for event in chosen):
         raise NotDone(f"{record.webhook.id} is damaged in the store, see relay verify")
-    body, content_type, of = record.webhook.body, record.webhook.content_type, len(record.events)
+    webhook, of = record.webhook, len(record.events)
+    bodies = [
+        original(webhook.body, webhook.content_type, position=record.events.index(event), of=of) for event in chosen
+    ]
     return [
-        (events.load(event.payload), original(body, content_type, position=record.events.index(event), of=of))
-        for event in chosen
+        (events.load(event.payload), Sent(body=body, query=webhook.query))
+        for event, body in zip(chosen, bodies, strict=True)
     ]
 
 
 def _again(record: WebhookRecord) -> Found:
     webhook = record.webhook
-    return _events(webhook.body, webhook.source, content_type=webhook.content_type, received_at=webhook.received_at)
+    return _events(
+        webhook.body,
+        webhook.source,
+        query=webhook.query,
+        content_type=webhook.content_type,
+        received_at=webhook.received_at,
+    )
 
 
 # ---- what would be sent
 
 
-def _requests(config: Config, event: Event, sent: bytes) -> list[Shown]:
+def _requests(config: Config, event: Event, sent: Sent) -> list[Shown]:
     return [_request(config, config.targets[name], event, sent) for name in config.matcher.match(event).targets]
 
 
-def _request(config: Config, target: Target, event: Event, sent: bytes) -> Shown:
+def _request(config: Config, target: Target, event: Event, sent: Sent) -> Shown:
     delivery = Delivery(
         seq=0,
         event_id=event.id,
@@ -156,7 +176,7 @@ def _request(config: Config, target: Target, event: Event, sent: bytes) -> Shown
     secret = {name.lower() for name in target.headers} | {"webhook-signature"}
     return Shown(
         target=target.name,
-        url=config.url_as_written(target.name),
+        url=with_query(config.url_as_written(target.name), sent.query if target.format is Format.FORM else ""),
         headers={name: "***" if name.lower() in secret else value for name, value in request.headers.items()},
         body=request.body.decode(errors="backslashreplace"),
     )

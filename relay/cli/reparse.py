@@ -84,7 +84,13 @@ def _read(webhook: Webhook, config: "Config", charset: str | None) -> list[Route
         return "its body in the store is not what came, see relay verify"
     try:
         tree = form.decode(webhook.body, webhook.content_type, charset=charset)
-        found = events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=lambda: str(uuid7()))
+        found = events.read(
+            tree,
+            source=webhook.source,
+            received_at=webhook.received_at,
+            new_id=lambda: str(uuid7()),
+            query=webhook.query,
+        )
         source = config.sources.get(webhook.source)
         if source and (why := source.stranger(found[0].account)):  # while it was unreadable, nobody knew whose it was
             return why

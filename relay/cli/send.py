@@ -19,6 +19,7 @@ from relay.cli.options import config_option, listen_option, load
 from relay.cli.screen import printable
 from relay.cli.show import readable
 from relay.cli.values import Address, Whole
+from relay.delivery.body import with_query
 from relay.model import Source
 from relay.routes.fields import WON_AND_LOST, is_status
 
@@ -53,6 +54,14 @@ def web_address(text: str) -> str:
     return text
 
 
+def query_text(text: str) -> str:
+    """A query as it goes into an address, with or without its `?`; anything else is misuse."""
+    query = text.removeprefix("?")
+    if not query.isascii() or not query.isprintable() or any(each in query for each in ' #"<>'):
+        raise click.BadParameter("not a query like try=1&step=2: escape what is not ASCII, a space as %20")
+    return query
+
+
 def fields(texts: Sequence[str]) -> dict[str, str]:
     """`("old_status_id=won",)` -> {"old_status_id": "142"}; a name may be a dotted path."""
     pairs = [text.partition("=") for text in texts]
@@ -79,6 +88,7 @@ def fields(texts: Sequence[str]) -> dict[str, str]:
     "--url", type=web_address, metavar="URL", help="Post there.  [default: the intake of the routes file's source]"
 )
 @click.option("--source", metavar="NAME", help="Which source, if the routes file has several.")
+@click.option("--query", type=query_text, metavar="QUERY", default="", help="Append it to the address: try=1.")
 @listen_option("Where the relay listens.")
 @config_option
 @click.option("--count", type=Whole(1), default=1, metavar="N", help="Post it so many times.")
@@ -90,6 +100,7 @@ def send(
     body: BinaryIO | None,
     url: str | None,
     source: str | None,
+    query: str,
     listen: Address,
     config_path: Path,
     count: int,
@@ -100,6 +111,7 @@ def send(
     \b
     relay send --event leads.status --set pipeline_id=7 --set status_id=won
     relay send --event contacts.add --set name="Ann Example" --dry-run
+    relay send --event leads.add --query try=1
     relay send --body body.form --url https://relay.example/hooks/crm/TOKEN
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     if (event is None) == (body is None):
@@ -111,6 +123,7 @@ def send(
         chosen = _source(config_path, source)
         account = account or min(chosen.accounts, default=None)
         url = f"http://{_reachable(listen)}/hooks/{chosen.name}/{chosen.tokens[0].reveal()}"
+    url = with_query(url, query)
     content = body.read() if body else _sample(event or "", given, account)
     good = [_posted(url, content, dry_run) for _ in range(count)]
     raise click.exceptions.Exit(0 if all(good) else 1)

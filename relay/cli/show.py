@@ -86,6 +86,7 @@ def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
         ("arrived", cell(arrived)),
         ("source", cell(webhook.source)),
         ("request id", cell(webhook.request_id or "-")),
+        *([("query", cell(webhook.query))] if webhook.query else []),
         ("body", cell(f"{len(webhook.body)} bytes, {webhook.content_type or 'no content type'}")),
     ]
     if webhook.unparsed is not None:

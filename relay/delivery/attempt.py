@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from relay.delivery.body import original
+from relay.delivery.body import Sent, original
 from relay.delivery.insist import insist
 from relay.delivery.render import Request, render
 from relay.delivery.send import Sender
@@ -35,7 +35,7 @@ async def _request(delivery: Delivery, target: Target, store: Store, now: dateti
     return render(delivery, target, now=now, sent=sent)
 
 
-async def _sent(delivery: Delivery, store: Store) -> bytes:
+async def _sent(delivery: Delivery, store: Store) -> Sent:
     """What amoCRM sent of this event."""
     record = await insist(lambda: store.show(delivery.event_id))
     ids = [event.id for event in record.events] if record else []
@@ -44,4 +44,5 @@ async def _sent(delivery: Delivery, store: Store) -> bytes:
     webhook, position = record.webhook, ids.index(delivery.event_id)
     if webhook.damaged:
         raise Damaged("the body of its webhook in the store is not what was kept, see `relay verify`")
-    return original(webhook.body, webhook.content_type, position=position, of=len(ids))
+    body = original(webhook.body, webhook.content_type, position=position, of=len(ids))
+    return Sent(body=body, query=webhook.query)

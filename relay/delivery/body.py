@@ -1,5 +1,6 @@
 """Event and format -> content type and body. Pure."""
 
+from dataclasses import dataclass
 from typing import assert_never
 from urllib.parse import quote
 
@@ -7,6 +8,14 @@ import orjson
 
 from relay.amocrm import events, form
 from relay.model import Format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What amoCRM sent of an event: its `original`, and the query of the address it came to."""
+
+    body: bytes
+    query: str = ""
 
 
 def body(payload: bytes, format_: Format, sent: bytes | None = None) -> tuple[str, bytes]:
@@ -22,6 +31,14 @@ def body(payload: bytes, format_: Format, sent: bytes | None = None) -> tuple[st
             return "application/x-www-form-urlencoded", sent
         case never:
             assert_never(never)
+
+
+def with_query(url: str, query: str) -> str:
+    """`url`, which may have a query of its own and has no fragment, with `query` appended as it is."""
+    if not query:
+        return url
+    joint = "" if url.endswith(("?", "&")) else "&" if "?" in url else "?"
+    return f"{url}{joint}{query}"
 
 
 def _cloudevent(payload: bytes) -> bytes:

@@ -10,8 +10,8 @@ from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 from relay import __version__
-from relay.delivery.body import body
-from relay.model import Delivery, Secret, Target, signing_key
+from relay.delivery.body import Sent, body, with_query
+from relay.model import Delivery, Format, Secret, Target, signing_key
 
 USER_AGENT = f"amocrm-relay/{__version__}"
 SHORTEST_SECRET = 8  # characters; what is shorter stands in any text
@@ -31,12 +31,13 @@ class Request:
     secrets: tuple[str, ...] = field(repr=False, default=())
 
 
-def render(delivery: Delivery, target: Target, *, now: datetime, sent: bytes | None = None) -> Request:
+def render(delivery: Delivery, target: Target, *, now: datetime, sent: Sent | None = None) -> Request:
     """The request of one attempt: our headers and the target's own; the id is the same in every attempt.
 
     `sent`, what amoCRM sent of the event, is needed for `format: form` alone.
     """
-    content_type, content = body(delivery.payload, target.format, sent)
+    content_type, content = body(delivery.payload, target.format, sent.body if sent else None)
+    url = with_query(target.url, sent.query) if sent and target.format is Format.FORM else target.url
     timestamp = str(int(now.timestamp()))
     headers = {
         "content-type": content_type,
@@ -52,7 +53,7 @@ def render(delivery: Delivery, target: Target, *, now: datetime, sent: bytes | N
     if target.headers:
         headers.update((name.lower(), value.reveal()) for name, value in target.headers.items())
     secrets = _secrets(target.url, *target.headers.values())
-    return Request(url=target.url, headers=headers, body=content, secrets=secrets)
+    return Request(url=url, headers=headers, body=content, secrets=secrets)
 
 
 @lru_cache(maxsize=1024)

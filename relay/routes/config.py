@@ -248,6 +248,7 @@ def _event(reader: Reader, where: Where) -> Event:
         entity=reader.take((*where, "entity"), str, ""),
         action=reader.take((*where, "action"), str, ""),
         data=reader.take((*where, "data"), _arrived, {}),
+        query=reader.take((*where, "query"), _arrived, {}),
     )
 
 

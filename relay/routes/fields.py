@@ -2,6 +2,7 @@
 
 source, entity, action     one value each
 account                    the account's id and its subdomain
+query.<name>               what the webhook's address had under that name in its query
 custom_fields.<id>         the values of that custom field and the ids of their enums
 anything else              a field of `data` by name or dotted path; lists are walked through: tags.name
 """
@@ -36,7 +37,13 @@ def reader(field: str) -> Callable[[Event], tuple[str, ...]]:
             return lambda event: (event.action,)
         case "account":
             return lambda event: tuple(as_text(event.account[k]) for k in ("id", "subdomain") if k in event.account)
+    if field.startswith("query."):
+        return _of_query(field.removeprefix("query."))
     return _of_data(field)
+
+
+def _of_query(name: str) -> Callable[[Event], tuple[str, ...]]:
+    return lambda event: tuple(as_text(value) for value in _leaves(event.query.get(name, []), ()))
 
 
 def _of_data(field: str) -> Callable[[Event], tuple[str, ...]]:

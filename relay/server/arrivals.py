@@ -35,6 +35,7 @@ class Arrived:
     body: bytes
     content_type: str
     request_id: str
+    query: str
     place: Place
     taken: Future[Taken]
 
@@ -136,6 +137,7 @@ class Arrivals:
             body=arrived.body,
             content_type=arrived.content_type,
             request_id=arrived.request_id,
+            query=arrived.query,
         )
 
     def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
@@ -151,7 +153,13 @@ class Arrivals:
 
     def _read(self, webhook: Webhook) -> list[Event]:
         tree = form.decode(webhook.body, webhook.content_type)
-        return events.read(tree, source=webhook.source, received_at=webhook.received_at, new_id=self._new_id)
+        return events.read(
+            tree,
+            source=webhook.source,
+            received_at=webhook.received_at,
+            new_id=self._new_id,
+            query=webhook.query,
+        )
 
     def _admit(self, arrived: Arrived, webhook: Webhook, routed: Sequence[Routed]) -> Wanted:
         """Raises Refuse, or Full: what an event takes is known only now."""

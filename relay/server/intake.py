@@ -105,6 +105,7 @@ class Intake:
             body=await self._body(request, source, place),
             content_type=_text(request.headers.get(hdrs.CONTENT_TYPE, "")),
             request_id=_text(request.headers.get(REQUEST_ID, ""))[:MAX_REQUEST_ID],
+            query=request.rel_url.raw_query_string,
             place=place,
             taken=self._loop.create_future(),
         )

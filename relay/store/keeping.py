@@ -17,7 +17,7 @@ from relay.store.times import to_ms
 
 MOST_BYTES = 64 * 1024  # of a body that is written with others: SQLite copies all that a statement is given
 
-_WEBHOOKS = "webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum)"
+_WEBHOOKS = "webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum, query)"
 _EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum)"
 _DELIVERIES = "deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
 
@@ -52,10 +52,9 @@ def keep(
     window: timedelta | None,
 ) -> Reply:
     """The deliveries born claimed; none if the webhook was kept before under its id; see `contract.Store.keep`."""
-    digest = checksum(webhook.body)
-    if window is not None and (first := _first(cursor, webhook, digest, window)):
+    if window is not None and (first := _first(cursor, webhook, window)):
         return first
-    seq = _keep_webhook(cursor, webhook, digest, repeatable=window is not None)
+    seq = _keep_webhook(cursor, webhook, repeatable=window is not None)
     if seq is None:
         return []
     return [delivery for each in routed for delivery in _keep_event(cursor, seq, each, now or each.event.received_at)]
@@ -83,7 +82,13 @@ def _repeats(cursor: apsw.Cursor, asked: Sequence[Asked]) -> bool:
 
 
 def _likeness(webhook: Webhook) -> tuple[str, bytes]:
-    return webhook.source, checksum(webhook.body)
+    """Source and digest: equal for webhooks that may repeat one another."""
+    return webhook.source, _digest(webhook, checksum(webhook.body))
+
+
+def _digest(webhook: Webhook, of_body: bytes) -> bytes:
+    """Of query and body; without a query that of the body alone, as earlier relays kept it."""
+    return checksum(of_body, webhook.query.encode()) if webhook.query else of_body
 
 
 _REPEATED = (
@@ -101,7 +106,7 @@ def _keep_together(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Reply]:
     replies: list[Reply] = []
     for webhook, routed, now, window in asked:
         seq += 1
-        webhooks.append(_webhook_row(seq, webhook, checksum(webhook.body), repeatable=window is not None))
+        webhooks.append(_webhook_row(seq, webhook, repeatable=window is not None))
         born: list[Delivery] = []
         for each in routed:
             event_seq += 1
@@ -131,15 +136,16 @@ def _last_seqs(cursor: apsw.Cursor) -> tuple[int, int]:
 # ---- one by one
 
 
-def _first(cursor: apsw.Cursor, webhook: Webhook, digest: bytes, window: timedelta) -> Duplicate | None:
+def _first(cursor: apsw.Cursor, webhook: Webhook, window: timedelta) -> Duplicate | None:
     """What it repeats. A clock that was set back makes no difference."""
+    source, digest = _likeness(webhook)
     found = rows(
         cursor,
         "select id, (select count(*) from events where webhook = webhooks.seq) from webhooks"
         " where source = :source and digest = :digest and received_at between :earliest and :latest"
         " and id <> :id order by received_at limit 1",
         {
-            "source": webhook.source,
+            "source": source,
             "digest": digest,
             "earliest": to_ms(webhook.received_at - window),
             "latest": to_ms(webhook.received_at + window),
@@ -149,10 +155,10 @@ def _first(cursor: apsw.Cursor, webhook: Webhook, digest: bytes, window: timedel
     return Duplicate(webhook=found[0][0], events=found[0][1]) if found else None
 
 
-def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, digest: bytes, *, repeatable: bool) -> int | None:
+def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, *, repeatable: bool) -> int | None:
     """Its seq if it wants its events now; None if it has them. `repeatable`: another may be found to repeat it."""
     try:
-        insert(cursor, _WEBHOOKS, [_webhook_row(None, webhook, digest, repeatable=repeatable)])
+        insert(cursor, _WEBHOOKS, [_webhook_row(None, webhook, repeatable=repeatable)])
     except apsw.ConstraintError:
         known = rows(cursor, "select seq, unparsed from webhooks where id = ?", (webhook.id,))
         if not known:
@@ -189,8 +195,9 @@ def pending_with_key(cursor: apsw.Cursor, target: str, key: str) -> bool:
 # ---- rows
 
 
-def _webhook_row(seq: int | None, webhook: Webhook, digest: bytes, *, repeatable: bool) -> Row:
+def _webhook_row(seq: int | None, webhook: Webhook, *, repeatable: bool) -> Row:
     """Without a `seq` it gets the next one."""
+    of_body = checksum(webhook.body)
     return (
         seq,
         webhook.id,
@@ -200,8 +207,9 @@ def _webhook_row(seq: int | None, webhook: Webhook, digest: bytes, *, repeatable
         webhook.request_id,
         webhook.body,
         webhook.unparsed,
-        digest if repeatable else None,
-        digest,
+        _digest(webhook, of_body) if repeatable else None,
+        of_body,
+        webhook.query,
     )
 
 

@@ -21,7 +21,7 @@ _DELIVERY = (
     "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state, d.claimed,"
     " d.attempt, d.replays, d.due_at, d.settled_at, d.why from deliveries d join events e on e.seq = d.event"
 )
-_WEBHOOK = "select id, source, received_at, body, content_type, request_id, unparsed, checksum from webhooks"
+_WEBHOOK = "select id, source, received_at, body, content_type, request_id, query, unparsed, checksum from webhooks"
 
 
 def condition(wanted: Filter) -> tuple[str, dict[str, Any]]:
@@ -232,7 +232,7 @@ def _delivery(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRec
 
 
 def _webhook(row: Row) -> Webhook:
-    id_, source, received_at, body, content_type, request_id, why, checksum = row
+    id_, source, received_at, body, content_type, request_id, query, why, checksum = row
     return Webhook(
         id=id_,
         source=source,
@@ -240,6 +240,7 @@ def _webhook(row: Row) -> Webhook:
         body=body,
         content_type=content_type,
         request_id=request_id,
+        query=query,
         unparsed=why,
         damaged=is_damaged(body, checksum),
     )

@@ -47,6 +47,27 @@ def test_a_body_may_come_from_standard_input(run: Run, body: str) -> None:
     assert piped["events"][0]["routes"] == json.loads(run("explain", body, "--json").stdout)["events"][0]["routes"]
 
 
+def test_a_body_is_explained_as_if_it_came_with_a_query(run: Run, body: str, folder: Path) -> None:
+    routes = folder / "routes.yaml"
+    routes.write_text(
+        routes.read_text()
+        .replace("routes:\n", "routes:\n  - {name: second, match: {query.try: '2'}, to: sales-bot}\n", 1)
+        .replace("amocrm\n", "amocrm\n    format: form\n", 1)
+    )
+    taken = {}
+    for query in ("try=1", "?try=2"):
+        [event] = json.loads(run("explain", body, "--query", query, "--json").stdout)["events"]
+        assert event["event"]["query"] == {"try": query[-1]}
+        assert event["requests"][0]["url"] == f"https://bot.example/amocrm?try={query[-1]}"
+        taken[query] = [each["route"] for each in event["routes"] if each["matched"]]
+    assert taken == {"try=1": ["offer-made"], "?try=2": ["second", "offer-made"]}
+
+
+def test_a_webhook_in_the_store_has_its_own_query(run: Run, kept: Path) -> None:
+    refused = run("explain", CALL, "--query", "try=1")
+    assert (refused.exit_code, "--query is for a body" in refused.stderr) == (2, True)
+
+
 def test_each_event_of_a_body_is_explained(run: Run) -> None:
     tree = {"leads": {"add": {"0": {"id": "1"}, "1": {"id": "2"}}}}
     events = json.loads(run("explain", "-", "--json", stdin=form.encode(tree)).stdout)["events"]

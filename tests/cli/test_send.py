@@ -80,6 +80,15 @@ def parts(request: bytes) -> tuple[str, list[tuple[str, str]], bytes]:
     return first, [(name, value) for name, _, value in (line.partition(": ") for line in lines)], body
 
 
+def test_a_query_goes_with_the_address(run: Run, wire: "Wire") -> None:
+    sent = run("send", "--event", "leads.add", "--listen", wire.address, "--query", "?try=24h-1st&a=%2f")
+    assert sent.exit_code == 0
+    assert wire.requests[0].startswith(f"POST /hooks/crm/{TOKEN}?try=24h-1st&a=%2f HTTP/1.1\r\n".encode())
+    for wrong in ("try=стадия", "a b", "x#y"):
+        refused = run("send", "--event", "leads.add", "--listen", wire.address, "--query", wrong)
+        assert (refused.exit_code, "not a query like" in refused.stderr) == (2, True)
+
+
 def test_it_posts_what_amocrm_posts(run: Run, wire: Wire) -> None:
     ended = run("send", "--event", "leads.status", "--set", "status_id=142", "--listen", wire.address)
     assert ended.exit_code == 0

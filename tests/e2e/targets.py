@@ -31,6 +31,7 @@ class Request(Received):
 
     at: float
     headers: Mapping[str, str]
+    query: str = ""
 
 
 Manners: TypeAlias = Callable[[int], Answer]
@@ -114,6 +115,7 @@ class Targets:
                 accepted=answer.status == 200 and answer.after is not None,
                 at=monotonic(),
                 headers=request.headers,
+                query=request.rel_url.raw_query_string,
             )
         )
         await self._let_pass(name, answer.after)

@@ -51,6 +51,24 @@ async def test_another_body_or_another_source_is_another_webhook(store: Archive)
     assert await store.count(Filter()) == {"bot": 3}
 
 
+async def test_an_equal_body_to_an_address_with_another_query_is_another_webhook(store: Archive) -> None:
+    await keep(store, 1)
+    assert await keep(store, 2, query="try=1") == []
+    assert await keep(store, 3, query="try=2") == []
+    assert await keep(store, 4, query="try=1") == Duplicate(webhook="webhook-0002", events=2)
+    assert await keep(store, 5) == FIRST
+    shown = await store.show("webhook-0003")
+    assert shown is not None and (shown.webhook.query, shown.webhook.damaged) == ("try=2", False)
+
+
+async def test_of_two_queries_that_are_committed_together_both_are_kept(store: Archive) -> None:
+    asked = [
+        store.keep(replace(webhook(number), query=f"try={number % 2}"), [routed(number, to())], window=WINDOW)
+        for number in (1, 2, 3)
+    ]
+    assert [await each for each in asked] == [[], [], Duplicate(webhook="webhook-0001", events=1)]
+
+
 async def test_without_a_window_nothing_repeats(store: Archive) -> None:
     await keep(store, 1, window=None)
     assert await keep(store, 2, window=None) == []
