@@ -47,6 +47,7 @@ FIELDS = frozenset(
         "period_id",
         "pipeline_id",
         "price",
+        "query",
         "responsible_user_id",
         "source",
         "status_id",
