@@ -4,6 +4,7 @@
     ├── Unreadable         a body that is not amoCRM's; the webhook is kept as unparsed
     ├── RoutesInvalid      a routes file with problems, all of them, each with line and column
     ├── Misconfigured      a flag, a variable or the machine is not fit to start with
+    ├── BadCursor          a cursor that this listing did not print
     └── StoreError
         ├── StoreUnsafe    the database cannot promise what we promise: refuse to start
         ├── StoreLocked    another relay has this database open
@@ -28,6 +29,10 @@ class Unreadable(RelayError):
 
 class Misconfigured(RelayError):
     """Started with something that cannot work."""
+
+
+class BadCursor(RelayError):
+    """The listing cannot go on after this: no store printed it, or for another listing."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

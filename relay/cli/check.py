@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from relay.amocrm.events import load as load_event
+from relay.cli.filters import pages
 from relay.cli.options import config_option, instant, json_option, load, load_to_look, store_option, visiting
 from relay.cli.screen import print_json, printable, rfc3339
 from relay.errors import Problem, RoutesInvalid
@@ -91,11 +92,10 @@ def _compare(old: Path, new: Path, since: datetime, store_path: Path, as_json: b
 
 
 async def _difference(old: Matcher, new: Matcher, store_path: Path, since: datetime) -> Difference:
-    found, after = Difference(), ""
+    found = Difference()
     async with visiting(store_path) as store:
-        while page := await store.events(Filter(since=since), limit=PAGE, after=after):
+        async for page in pages(lambda after: store.events(Filter(since=since), limit=PAGE, after=after)):
             found += difference(old, new, [load_event(each.payload) for each in page if not each.damaged])
-            after = page[-1].id
     return found
 
 

@@ -1,6 +1,8 @@
 """The store's records -> the JSON documents that `--json` prints. Times are RFC 3339, lengths are seconds."""
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 import orjson
 
@@ -12,6 +14,7 @@ from relay.store.contract import (
     Condition,
     DeliveryRecord,
     EventRecord,
+    Page,
     Pause,
     Standing,
     Status,
@@ -19,11 +22,17 @@ from relay.store.contract import (
 )
 from relay.store.disk import Disk
 
+T = TypeVar("T")
+
+
+def page(shown: Page[T], document: Callable[[T], Json]) -> dict[str, Json]:
+    """Part of a listing; `next` is what `--before` or `--after` takes, null at the end."""
+    return {"data": [document(each) for each in shown], "next": shown.next}
+
 
 def delivery(record: DeliveryRecord) -> dict[str, Json]:
-    """A delivery without its attempts; `seq` is what `--before` takes, `attempt` the number of the last one."""
+    """A delivery without its attempts; `attempt` is the number of the last one."""
     return {
-        "seq": record.seq,
         "event": record.event_id,
         "type": f"{record.entity}.{record.action}",
         "entity_id": record.entity_id,
@@ -63,7 +72,7 @@ def webhook(shown: Webhook) -> dict[str, Json]:
         "request_id": shown.request_id,
         "query": shown.query,
         "unparsed": shown.unparsed,
-        "damaged": shown.damaged,
+        "corrupt": shown.damaged,
         "size": len(shown.body),
         "body": _text(shown.body),
     }
@@ -75,8 +84,8 @@ def whole(record: WebhookRecord) -> dict[str, Json]:
 
 
 def unrouted(record: EventRecord) -> dict[str, Json]:
-    """An event that no route took; `event` is null if it is damaged."""
-    return {"id": record.id, "event": parsed(record), "damaged": record.damaged}
+    """An event that no route took; `event` is null if it is corrupt."""
+    return {"id": record.id, "event": parsed(record), "corrupt": record.damaged}
 
 
 def parsed(record: EventRecord) -> Json:

@@ -1,6 +1,6 @@
 """Flags -> a store's Filter; an id or its start -> what has it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import fields
 from datetime import datetime
 from functools import wraps
@@ -15,7 +15,7 @@ from relay.cli.screen import note, rfc3339
 from relay.errors import RoutesInvalid
 from relay.model import Json, State
 from relay.routes.words import quoted, suggestion
-from relay.store.contract import Archive, EventRecord, Filter, WebhookRecord
+from relay.store.contract import Archive, EventRecord, Filter, Page, WebhookRecord
 
 T = TypeVar("T")
 
@@ -105,6 +105,16 @@ async def _why_none(store: Archive, id_: str, nor: str) -> str:
         return f"{nor}no id in the store starts with {id_[:80]!r}"
     more = ", …" if len(found) > SHOWN_IDS else ""
     return f"several webhooks have an id that starts with {id_!r}: {', '.join(found[:SHOWN_IDS])}{more}"
+
+
+async def pages(ask: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[Page[T]]:
+    """A whole listing, page by page; `ask` is called with the cursor to go on after."""
+    page = await ask(None)
+    while page:
+        yield page
+        if page.next is None:
+            return
+        page = await ask(page.next)
 
 
 # ---- names that nothing has

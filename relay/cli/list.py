@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from rich.table import Table
@@ -16,10 +17,11 @@ from relay.cli.options import asynchronous, config_option, json_option, store_op
 from relay.cli.outlook import Scene
 from relay.cli.screen import cell, clipped, is_wide, note, print_json, put, rfc3339, short_time, starts, table
 from relay.cli.values import Whole
+from relay.errors import BadCursor
 from relay.model import State, Webhook
-from relay.store.contract import Archive, DeliveryRecord, EventRecord, Filter, Status
+from relay.store.contract import Archive, DeliveryRecord, EventRecord, Filter, Page, Status
 
-MOST_TARGETS = 10_000
+T = TypeVar("T")
 
 
 @click.command("list")
@@ -28,8 +30,8 @@ MOST_TARGETS = 10_000
 @click.option("--unparsed", is_flag=True, help="Unparsed webhooks instead, oldest first.")
 @click.option("--unrouted", is_flag=True, help="Events that no route took instead, oldest first.")
 @click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
-@click.option("--before", type=int, metavar="SEQ", help="Page on in deliveries: what came before this one.")
-@click.option("--after", metavar="ID", help="Page on in --unparsed or --unrouted: what came after this one.")
+@click.option("--before", metavar="CURSOR", help="Page on in deliveries: the cursor below the page before.")
+@click.option("--after", metavar="CURSOR", help="The same for --unparsed and --unrouted.")
 @config_option
 @store_option
 @json_option
@@ -40,7 +42,7 @@ async def list_(
     unparsed: bool,
     unrouted: bool,
     limit: int,
-    before: int | None,
+    before: str | None,
     after: str | None,
     config_path: Path,
     store_path: Path,
@@ -60,29 +62,23 @@ async def list_(
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     wanted = replace(wanted, states=tuple(map(State, states)))
     _demand_fitting(wanted, unparsed=unparsed, unrouted=unrouted, before=before, after=after)
-    async with visiting(store_path) as store:
-        if unparsed:
-            _print_unparsed(await store.unparsed(limit=limit, after=after or ""), limit, as_json)
-            return
-        if unrouted:
-            found = await store.events(wanted, limit=limit, after=after or "", unrouted=True)
-            _print_unrouted(found, limit, as_json)
-            if not found and not as_json:
-                await doubt(store, wanted, config_path)
-            return
-        page = await _page(store, wanted, limit, before)
-        if as_json:
-            print_json([documents.delivery(each) for each in page])
-        elif page:
-            deliveries.show(page, await _scene(store, page, config_path), hide_state=len(set(states)) == 1)
-        else:
-            note("no deliveries")
-            await doubt(store, wanted, config_path)
-    if len(page) >= limit and not as_json:
-        note(f"more: --before {page[-1].seq}")
+    try:
+        async with visiting(store_path) as store:
+            if unparsed:
+                _print_unparsed(await store.unparsed(limit=limit, after=after), as_json)
+            elif unrouted:
+                found = await store.events(wanted, limit=limit, after=after, unrouted=True)
+                _print_unrouted(found, as_json)
+                if not found and not as_json:
+                    await doubt(store, wanted, config_path)
+            else:
+                page = await store.find(wanted, limit=limit, before=before)
+                await _print_deliveries(page, store, wanted, config_path, as_json=as_json)
+    except BadCursor as bad:
+        raise click.BadParameter(str(bad), param_hint="--before" if after is None else "--after") from bad
 
 
-def _demand_fitting(wanted: Filter, *, unparsed: bool, unrouted: bool, before: int | None, after: str | None) -> None:
+def _demand_fitting(wanted: Filter, *, unparsed: bool, unrouted: bool, before: str | None, after: str | None) -> None:
     if unparsed and (unrouted or wanted != Filter() or before is not None):
         raise click.UsageError("--unparsed lists webhooks: of the other options it takes --limit and --after alone")
     if unrouted and (wanted.states or wanted.target or wanted.route or before is not None):
@@ -100,19 +96,28 @@ async def _scene(store: Archive, page: Sequence[DeliveryRecord], config_path: Pa
     )
 
 
-async def _page(store: Archive, wanted: Filter, limit: int, before: int | None) -> list[DeliveryRecord]:
-    """`limit` of them, and the rest of the last event's: `--before` pages by events, so it would skip them."""
-    page = await store.find(wanted, limit=limit, before=before)
-    if len(page) < limit:
-        return page
-    last = page[-1]
-    rest = await store.find(replace(wanted, event_ids=(last.event_id,)), limit=MOST_TARGETS)
-    return page + [each for each in rest if each.target > last.target]
-
-
-def _print_unparsed(page: Sequence[Webhook], limit: int, as_json: bool) -> None:
+async def _print_deliveries(
+    page: Page[DeliveryRecord], store: Archive, wanted: Filter, config_path: Path, *, as_json: bool
+) -> None:
     if as_json:
-        print_json([documents.webhook(each) for each in page])
+        print_json(documents.page(page, documents.delivery))
+    elif page:
+        scene = await _scene(store, page, config_path)
+        deliveries.show(page, scene, hide_state=len(set(wanted.states)) == 1)
+        _point_on(page, "--before")
+    else:
+        note("no deliveries")
+        await doubt(store, wanted, config_path)
+
+
+def _point_on(page: Page[T], option: str) -> None:
+    if page.next is not None:
+        note(f"more: {option} {page.next}")
+
+
+def _print_unparsed(page: Page[Webhook], as_json: bool) -> None:
+    if as_json:
+        print_json(documents.page(page, documents.webhook))
         return
     shown = table("ID", "ARRIVED (UTC)", "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), folds=("UNPARSED",))
     ids = starts([each.id for each in page])
@@ -124,27 +129,26 @@ def _print_unparsed(page: Sequence[Webhook], limit: int, as_json: bool) -> None:
             cell(len(each.body)),
             cell(each.unparsed),
         )
-    _put_page(shown, page, limit, none="nothing is unparsed")
+    _put_page(shown, page, none="nothing is unparsed")
 
 
-def _print_unrouted(page: Sequence[EventRecord], limit: int, as_json: bool) -> None:
+def _print_unrouted(page: Page[EventRecord], as_json: bool) -> None:
     if as_json:
-        print_json([documents.unrouted(each) for each in page])
+        print_json(documents.page(page, documents.unrouted))
         return
     shown = table("ID", "ARRIVED (UTC)", "SOURCE", "EVENT", folds=("SOURCE", "EVENT"))
     ids = starts([each.id for each in page])
     for each in page:
         shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_told(each))
-    _put_page(shown, page, limit, none="no event is unrouted")
+    _put_page(shown, page, none="no event is unrouted")
 
 
-def _put_page(shown: Table, page: Sequence[Webhook | EventRecord], limit: int, *, none: str) -> None:
+def _put_page(shown: Table, page: Page[T], *, none: str) -> None:
     if page:
         put(shown)
     else:
         note(none)
-    if len(page) == limit:
-        note(f"more: --after {page[-1].id}")
+    _point_on(page, "--after")
 
 
 def _told(record: EventRecord) -> tuple[Text, Text, Text]:

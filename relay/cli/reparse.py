@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 
 from relay.amocrm import events, form
 from relay.cli import NotDone
-from relay.cli.filters import named
+from relay.cli.filters import named, pages
 from relay.cli.options import asynchronous, config_option, load_to_look, store_option, visiting
 from relay.cli.screen import printable
 from relay.errors import Unreadable
@@ -69,11 +69,10 @@ async def _chosen(store: Archive, ids: Sequence[str]) -> AsyncIterator[Webhook]:
         if webhook.unparsed is None:
             raise NotDone(f"{webhook.id} is not unparsed: see relay show")
         yield webhook
-    after = ""
-    while not ids and (page := await store.unparsed(limit=PAGE, after=after)):
-        for webhook in page:
-            yield webhook
-        after = page[-1].id
+    if not ids:
+        async for page in pages(lambda after: store.unparsed(limit=PAGE, after=after)):
+            for webhook in page:
+                yield webhook
 
 
 def _read(webhook: Webhook, config: "Config", charset: str | None) -> list[Routed] | str:

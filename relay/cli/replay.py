@@ -9,7 +9,7 @@ import click
 
 from relay.amocrm import events
 from relay.cli import NotDone
-from relay.cli.filters import conditions, doubt, filtered, named, state_option
+from relay.cli.filters import conditions, doubt, filtered, named, pages, state_option
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
 from relay.cli.screen import cell, put, table
 from relay.cli.values import rate
@@ -66,7 +66,8 @@ async def replay(
     async with visiting(store_path) as store:
         task = _Replay(store, config_path, rate=rate, dry_run=dry_run)
         if unrouted:
-            await task.reroute(_pages(store, wanted), conditions(wanted))
+            unrouted_pages = pages(lambda after: store.events(wanted, limit=PAGE, after=after, unrouted=True))
+            await task.reroute(unrouted_pages, conditions(wanted))
         elif ids:
             await _replay_named(task, store, ids, wanted)
         else:
@@ -98,15 +99,8 @@ async def _replay_named(task: "_Replay", store: Archive, ids: Sequence[str], wan
         raise NotDone(f"nothing {' or '.join(wanted.states)} under these ids: see relay show, or give another --state")
 
 
-async def _once(page: list[EventRecord]) -> AsyncIterator[list[EventRecord]]:
+async def _once(page: Sequence[EventRecord]) -> AsyncIterator[Sequence[EventRecord]]:
     yield page
-
-
-async def _pages(store: Archive, wanted: Filter) -> AsyncIterator[list[EventRecord]]:
-    after = ""
-    while page := await store.events(wanted, limit=PAGE, after=after, unrouted=True):
-        yield page
-        after = page[-1].id
 
 
 class _Replay:
@@ -136,13 +130,13 @@ class _Replay:
             done = act("replay", conditions(wanted))
             self._replayed += await self._store.replay(wanted, done, rate=self._rate)
 
-    async def reroute(self, pages: AsyncIterator[list[EventRecord]], asked: Mapping[str, object]) -> None:
+    async def reroute(self, found: AsyncIterator[Sequence[EventRecord]], asked: Mapping[str, object]) -> None:
         """Events without deliveries."""
         from relay.routes.owe import owe
 
         config = load_to_look(self._config_path)
         done = act("replay --unrouted", asked)
-        async for page in pages:
+        async for page in found:
             routed = [owe(events.load(event.payload), config) for event in page if not event.damaged]
             self._damaged += sum(event.damaged for event in page)
             self.counts.update(owed.target for each in routed for owed in each.owed)

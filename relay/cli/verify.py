@@ -115,7 +115,7 @@ def _document(report: "Report", accepted: int) -> dict[str, Json]:
         "sound": report.sound,
         "structure": list(report.structure),
         **{
-            name: {"checked": each.rows, "without_checksum": each.unmarked, "damaged": list(each.damaged)}
+            name: {"checked": each.rows, "without_checksum": each.unmarked, "corrupt": list(each.damaged)}
             for name, each in report.contents.items()
         },
         "losses": [

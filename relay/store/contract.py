@@ -5,13 +5,15 @@ to be done: repeat it with the same ids) and `StoreFailed` (stop).
 """
 
 from asyncio import Future
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from relay.model import Delivery, Json, Outcome, Retention, Routed, State, Verdict, Webhook
 from relay.store.disk import Disk
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +147,6 @@ class AttemptRecord:
 class DeliveryRecord:
     """A delivery as it stands. `due_at` is None unless it waits for a time; `why` is said of the dead."""
 
-    seq: int
     event_id: str
     entity: str
     action: str
@@ -171,6 +172,14 @@ class EventRecord:
     payload: bytes
     deliveries: tuple[DeliveryRecord, ...]
     damaged: bool = False
+
+
+class Page(list[T]):
+    """Part of a listing, in its order. `next`: the cursor that goes on after it, opaque; None if nothing follows."""
+
+    def __init__(self, rows: Iterable[T] = (), *, next_: str | None = None) -> None:
+        super().__init__(rows)
+        self.next = next_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,20 +312,25 @@ class Archive(Store, Protocol):
         """At most `limit` ids of webhooks that start so, or that have an event whose id does; in no order."""
         ...
 
-    async def find(self, wanted: Filter, *, limit: int, before: int | None = None) -> list[DeliveryRecord]:
-        """Deliveries, newest first, without their attempts; `before` a `seq`, to page on."""
+    async def find(self, wanted: Filter, *, limit: int, before: str | None = None) -> Page[DeliveryRecord]:
+        """At most `limit` deliveries, newest first, without their attempts; `before` a cursor, to page on.
+
+        Like every listing, BadCursor for one that is none of its own. What is purged meanwhile makes no difference.
+        """
         ...
 
     async def count(self, wanted: Filter) -> Mapping[str, int]:
         """How many deliveries, by target."""
         ...
 
-    async def unparsed(self, *, limit: int, after: str = "") -> list[Webhook]:
-        """Unparsed webhooks, oldest first; `after` a webhook id, to page on."""
+    async def unparsed(self, *, limit: int, after: str | None = None) -> Page[Webhook]:
+        """Unparsed webhooks, oldest first; `after` a cursor, to page on."""
         ...
 
-    async def events(self, wanted: Filter, *, limit: int, after: str = "", unrouted: bool = False) -> list[EventRecord]:
-        """Events, without their deliveries, oldest first; `after` an event id, to page on.
+    async def events(
+        self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
+    ) -> Page[EventRecord]:
+        """Events, without their deliveries, oldest first; `after` a cursor, to page on.
 
         `unrouted`: only those that have none. What `wanted` says of deliveries (states, target, route) is not asked.
         """

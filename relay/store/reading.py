@@ -1,21 +1,33 @@
 """Questions of operators -> records; read only, paged by key, never a transaction held open."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import orjson
 
 from relay.model import State, Webhook
+from relay.store import cursors
 from relay.store.checksum import is_damaged
-from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord, Filter, Standing, Status, WebhookRecord
+from relay.store.contract import (
+    AttemptRecord,
+    DeliveryRecord,
+    EventRecord,
+    Filter,
+    Page,
+    Standing,
+    Status,
+    WebhookRecord,
+)
 from relay.store.holding import conditions, pauses
 from relay.store.losing import losses
 from relay.store.query import Row, rows
 from relay.store.reporting import reports
 from relay.store.times import from_ms, to_ms
+
+T = TypeVar("T")
 
 _DELIVERY = (
     "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state, d.claimed,"
@@ -64,15 +76,24 @@ def _list(values: Sequence[str]) -> str | None:
     return orjson.dumps(values).decode() if values else None
 
 
-def find(cursor: apsw.Cursor, wanted: Filter, limit: int, before: int | None) -> list[DeliveryRecord]:
+def find(cursor: apsw.Cursor, wanted: Filter, limit: int, before: str | None) -> Page[DeliveryRecord]:
     """Newest first, without attempts."""
     where, values = condition(wanted)
     if before is not None:
-        where += " and d.event < :before"
-        values["before"] = before
-    values["limit"] = limit
+        where += " and d.event <= :before and (d.event < :before or d.target > :before_target)"
+        values["before"], values["before_target"] = cursors.key("deliveries", before, int, str)
+    values["limit"] = limit + 1
     found = rows(cursor, f"{_DELIVERY} where {where} order by d.event desc, d.target limit :limit", values)
-    return [_delivery(row) for row in found]
+    return _page("deliveries", found, limit, lambda row: (row[0], row[6]), _delivery)
+
+
+def _page(
+    listing: str, found: Sequence[Row], limit: int, key: Callable[[Row], cursors.Key], record: Callable[[Row], T]
+) -> Page[T]:
+    """The first `limit` of the rows that were found; whether one more was decides whether there is a next page."""
+    shown = found[:limit]
+    next_ = cursors.cursor(listing, key(shown[-1])) if shown and len(found) > limit else None
+    return Page((record(row) for row in shown), next_=next_)
 
 
 def count(cursor: apsw.Cursor, wanted: Filter) -> dict[str, int]:
@@ -113,26 +134,30 @@ def _starting(cursor: apsw.Cursor, start: str, limit: int) -> list[Row]:
     )
 
 
-def unparsed(cursor: apsw.Cursor, limit: int, after: str) -> list[Webhook]:
+def unparsed(cursor: apsw.Cursor, limit: int, after: str | None) -> Page[Webhook]:
     """Oldest first."""
-    found = rows(cursor, f"{_WEBHOOK} where unparsed is not null and id > ? order by id limit ?", (after, limit))
-    return [_webhook(row) for row in found]
+    (last,) = ("",) if after is None else cursors.key("unparsed", after, str)
+    found = rows(cursor, f"{_WEBHOOK} where unparsed is not null and id > ? order by id limit ?", (last, limit + 1))
+    return _page("unparsed", found, limit, lambda row: (row[0],), _webhook)
 
 
-def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str, unrouted: bool) -> list[EventRecord]:
+def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:
     """Oldest first."""
+    (last,) = (0,) if after is None else cursors.key("events", after, int)
     which = "not exists (select 1 from deliveries d where d.event = e.seq)" if unrouted else "true"
     where, values = condition(replace(wanted, states=(), target=None, route=None))
     found = rows(
         cursor,
-        f"select e.id, e.payload, e.checksum from events e where {which} and {where}"
-        " and e.seq > coalesce((select seq from events where id = :after), 0) order by e.seq limit :limit",
-        {**values, "after": after, "limit": limit},
+        f"select e.seq, e.id, e.payload, e.checksum from events e where {which} and {where}"
+        " and e.seq > :last order by e.seq limit :limit",
+        {**values, "last": last, "limit": limit + 1},
     )
-    return [
-        EventRecord(id=id_, payload=payload, deliveries=(), damaged=is_damaged(payload, checksum, id_.encode()))
-        for id_, payload, checksum in found
-    ]
+    return _page("events", found, limit, lambda row: (row[0],), _event_alone)
+
+
+def _event_alone(row: Row) -> EventRecord:
+    _seq, id_, payload, checksum = row
+    return EventRecord(id=id_, payload=payload, deliveries=(), damaged=is_damaged(payload, checksum, id_.encode()))
 
 
 def status(cursor: apsw.Cursor, owner: int | None) -> Status:
@@ -209,10 +234,9 @@ def _attempts(cursor: apsw.Cursor, seq: int, target: str) -> tuple[AttemptRecord
 
 
 def _delivery(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRecord:
-    seq, event_id, entity, action, entity_id, received_at, target, routes, state, claimed, attempt, replays = row[:12]
+    _seq, event_id, entity, action, entity_id, received_at, target, routes, state, claimed, attempt, replays = row[:12]
     due_at, settled_at, why = row[12:]
     return DeliveryRecord(
-        seq=seq,
         event_id=event_id,
         entity=entity,
         action=action,

@@ -37,6 +37,7 @@ from relay.store.contract import (
     EventRecord,
     Filter,
     Loss,
+    Page,
     Reply,
     Status,
     WebhookRecord,
@@ -208,7 +209,7 @@ class SqliteStore:
     async def starting(self, start: str, *, limit: int) -> list[str]:
         return await self._read(lambda cursor: reading.starting(cursor, start, limit))
 
-    async def find(self, wanted: Filter, *, limit: int, before: int | None = None) -> list[DeliveryRecord]:
+    async def find(self, wanted: Filter, *, limit: int, before: str | None = None) -> Page[DeliveryRecord]:
         return await self._read(lambda cursor: reading.find(cursor, wanted, limit, before))
 
     async def count(self, wanted: Filter) -> Mapping[str, int]:
@@ -217,10 +218,12 @@ class SqliteStore:
     async def show(self, id_: str) -> WebhookRecord | None:
         return await self._read(lambda cursor: reading.show(cursor, id_))
 
-    async def unparsed(self, *, limit: int, after: str = "") -> list[Webhook]:
+    async def unparsed(self, *, limit: int, after: str | None = None) -> Page[Webhook]:
         return await self._read(lambda cursor: reading.unparsed(cursor, limit, after))
 
-    async def events(self, wanted: Filter, *, limit: int, after: str = "", unrouted: bool = False) -> list[EventRecord]:
+    async def events(
+        self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
+    ) -> Page[EventRecord]:
         return await self._read(lambda cursor: reading.events(cursor, wanted, limit, after, unrouted))
 
     async def replay(self, wanted: Filter, act: Act, *, rate: float | None = None) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from relay.amocrm import form, samples
 from relay.store.contract import Archive, Condition
+from relay.store.cursors import cursor
 from relay.store.lock import Lock
 from tests.cli.conftest import (
     CALL,
@@ -33,7 +34,7 @@ from tests.cli.conftest import (
 def listed(run: Run, *arguments: str) -> list[tuple[str, str]]:
     ended = run("list", "--json", *arguments)
     assert ended.exit_code == 0, ended.output
-    return [(each["event"], each["target"]) for each in json.loads(ended.stdout)]
+    return [(each["event"], each["target"]) for each in json.loads(ended.stdout)["data"]]
 
 
 OFFERS = [(event_of(OFFER), "sales-bot"), (event_of(OFFER), "warehouse")]
@@ -67,16 +68,47 @@ def test_each_filter_narrows(run: Run, kept: Path, arguments: list[str], expecte
 
 
 def test_paging_skips_nothing_also_within_an_event(run: Run, kept: Path) -> None:
-    seen: list[tuple[str, str]] = []
+    pages: list[list[tuple[str, str]]] = []
     before: list[str] = []
-    while page := json.loads(run("list", "--json", "--limit", "1", *before).stdout):
-        seen += [(each["event"], each["target"]) for each in page]
-        before = ["--before", str(page[-1]["seq"])]
-    assert seen == [*CONTACTS, *CALLS, *OFFERS]
+    while not pages or before:
+        page = json.loads(run("list", "--json", "--limit", "1", *before).stdout)
+        pages.append([(each["event"], each["target"]) for each in page["data"]])
+        before = ["--before", page["next"]] if page["next"] else []
+    assert pages == [[each] for each in (*CONTACTS, *CALLS, *OFFERS)]
+
+
+def test_a_page_has_as_many_deliveries_as_its_limit_says(run: Run, kept: Path) -> None:
+    assert listed(run, "--limit", "3") == [*CONTACTS, *CALLS, OFFERS[0]]
+    assert len(run("list", "--limit", "3").stdout.splitlines()) == 1 + 3
+    assert json.loads(run("list", "--limit", "4", "--json").stdout)["next"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cursor"),
+    [
+        (["--before"], "3"),
+        (["--before"], "99999999999999999999999"),
+        (["--before"], cursor("deliveries", (2**63, "bot"))),
+        (["--before"], cursor("unparsed", (GARBLED,))),
+        (["--unparsed", "--after"], GARBLED),
+        (["--unparsed", "--after"], "Ж"),
+        (["--unrouted", "--after"], cursor("events", ("1",))),
+        (["--unrouted", "--after"], cursor("events", (True,))),
+    ],
+)
+def test_what_is_no_cursor_of_a_listing_is_misuse(run: Run, kept: Path, arguments: list[str], cursor: str) -> None:
+    ended = run("list", *arguments, cursor)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert f"Error: Invalid value for {arguments[-1]}: " in ended.stderr
+    assert "is not a cursor of this listing: copy it from the line below the table" in ended.stderr
 
 
 def test_a_full_page_says_how_to_go_on(run: Run, kept: Path) -> None:
-    assert run("list", "--limit", "1").stderr == "more: --before 3\n"
+    told = run("list", "--limit", "1").stderr
+    assert told.startswith("more: --before ")
+    further = run("list", "--limit", "1", *told.split()[1:])
+    assert further.stdout.splitlines()[1].startswith(event_of(CALL))
+    assert json.loads(run("list", "--limit", "1", "--json").stdout)["next"] == told.split()[-1]
     assert run("list").stderr == ""
     assert run("list", "--entity", "task").stderr == "no deliveries\n"
 
@@ -212,7 +244,7 @@ def test_ids_of_one_millisecond_are_shown_long_enough(run: Run, kept: Path, refi
 
 
 def test_unparsed_webhooks_are_listed_with_their_reasons(run: Run, kept: Path) -> None:
-    webhooks = json.loads(run("list", "--unparsed", "--json").stdout)
+    webhooks = json.loads(run("list", "--unparsed", "--json").stdout)["data"]
     assert [each["id"] for each in webhooks] == [GARBLED, CYRILLIC]
     assert [each["body"] for each in webhooks] == ["hello\x1b[31m", None]
     plain_lines = run("list", "--unparsed").stdout.splitlines()
@@ -221,16 +253,16 @@ def test_unparsed_webhooks_are_listed_with_their_reasons(run: Run, kept: Path) -
     assert max(map(len, plain(on_terminal("list", "--unparsed")))) <= 80
 
 
-def test_unparsed_webhooks_are_paged_by_their_ids(run: Run, kept: Path) -> None:
+def test_unparsed_webhooks_are_paged_by_cursors(run: Run, kept: Path) -> None:
     first = run("list", "--unparsed", "--limit", "1")
-    assert first.stderr == f"more: --after {GARBLED}\n"
-    [second] = json.loads(run("list", "--unparsed", "--json", "--after", GARBLED).stdout)
+    assert first.stderr.startswith("more: --after ")
+    [second] = json.loads(run("list", "--unparsed", "--json", *first.stderr.split()[1:]).stdout)["data"]
     assert second["id"] == CYRILLIC
 
 
 def test_events_that_no_route_took_are_listed_with_what_they_are_about(run: Run, unrouted: None) -> None:
-    [told] = json.loads(run("list", "--unrouted", "--json").stdout)
-    assert (told["id"], told["event"]["entity"], told["damaged"]) == (event_of(LOST), "contacts", False)
+    [told] = json.loads(run("list", "--unrouted", "--json").stdout)["data"]
+    assert (told["id"], told["event"]["entity"], told["corrupt"]) == (event_of(LOST), "contacts", False)
     lines = run("list", "--unrouted").stdout.splitlines()
     assert [re.split(" {2,}", line) for line in lines] == [
         ["ID", "ARRIVED (UTC)", "SOURCE", "EVENT"],
@@ -241,7 +273,7 @@ def test_events_that_no_route_took_are_listed_with_what_they_are_about(run: Run,
     assert narrow[1].split() == [LOST[:18], "11-22", "12:00:00", "crm", "contacts.add", "78"]
 
 
-def test_what_is_unrouted_is_listed_oldest_first_and_paged_by_its_ids(
+def test_what_is_unrouted_is_listed_oldest_first_and_paged_by_cursors(
     run: Run, unrouted: None, folder: Path, refill: Callable[[Use], None]
 ) -> None:
     (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
@@ -249,13 +281,15 @@ def test_what_is_unrouted_is_listed_oldest_first_and_paged_by_its_ids(
     refill(lambda store: keep(store, later, form.encode(samples.body("contacts.add"))))
     first = run("list", "--unrouted", "--limit", "1")
     assert first.stdout.splitlines()[1].startswith(event_of(LOST))
-    assert first.stderr == f"more: --after {event_of(LOST)}\n"
-    [second] = json.loads(run("list", "--unrouted", "--json", "--after", event_of(LOST)).stdout)
+    assert first.stderr.startswith("more: --after ")
+    [second] = json.loads(run("list", "--unrouted", "--json", *first.stderr.split()[1:]).stdout)["data"]
     assert second["id"] == event_of(later)
 
 
 def test_a_filter_narrows_what_is_unrouted(run: Run, unrouted: None) -> None:
-    assert len(json.loads(run("list", "--unrouted", "--entity", "contacts", "--id", "78", "--json").stdout)) == 1
+    assert (
+        len(json.loads(run("list", "--unrouted", "--entity", "contacts", "--id", "78", "--json").stdout)["data"]) == 1
+    )
     none = run("list", "--unrouted", "--entity", "contact")
     assert none.stderr == "no event is unrouted\nno entity 'contact' (did you mean 'contacts'?)\n"
 
@@ -265,8 +299,8 @@ def test_an_unrouted_event_that_is_damaged_is_listed_as_that(run: Run, unrouted:
     connection.execute("update events set payload = 'gone' where id = ?", (event_of(LOST),))
     connection.close()
     assert run("list", "--unrouted").stdout.splitlines()[1].endswith("damaged, see relay verify")
-    [told] = json.loads(run("list", "--unrouted", "--json").stdout)
-    assert (told["event"], told["damaged"]) == (None, True)
+    [told] = json.loads(run("list", "--unrouted", "--json").stdout)["data"]
+    assert (told["event"], told["corrupt"]) == (None, True)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_what_cannot_be_read_stays_and_says_why(run: Run, kept: Path) -> None:
     assert lines[0].startswith(f"{GARBLED}  unparsed: no events")
     assert lines[1].startswith(f"{CYRILLIC}  unparsed: not UTF-8")
     assert lines[2] == "0 read, 2 left unparsed"
-    assert len(json.loads(run("list", "--unparsed", "--json").stdout)) == 2
+    assert len(json.loads(run("list", "--unparsed", "--json").stdout)["data"]) == 2
 
 
 def test_a_dry_run_keeps_everything_as_it_was(run: Run, kept: Path) -> None:

@@ -17,7 +17,7 @@ OUTCOME = Outcome(reason=Reason.SERVER_ERROR, started_at=datetime.now(UTC), took
 
 def states(run: Run, *arguments: str) -> dict[str, str]:
     """The offer's deliveries: target -> state."""
-    deliveries = json.loads(run("list", "--json", "--id", "4831596", *arguments).stdout)
+    deliveries = json.loads(run("list", "--json", "--id", "4831596", *arguments).stdout)["data"]
     return {each["target"]: each["state"] for each in deliveries}
 
 
@@ -86,7 +86,7 @@ def test_a_filter_that_takes_nothing_is_done(run: Run, kept: Path) -> None:
 
 def test_at_a_rate_they_are_due_one_after_another(run: Run, kept: Path) -> None:
     run("replay", OFFER, "--state", "delivered", "--state", "dead", "--rate", "1/m")
-    due = sorted(each["due_at"] for each in json.loads(run("list", "--json", "--id", "4831596").stdout))
+    due = sorted(each["due_at"] for each in json.loads(run("list", "--json", "--id", "4831596").stdout)["data"])
     assert datetime.fromisoformat(due[1]) - datetime.fromisoformat(due[0]) == MINUTE
 
 
@@ -171,5 +171,5 @@ def test_what_waits_for_a_later_attempt_is_due_now_on_request(
         0,
         ["left alone 1 that are under way, due already, or wait for an earlier one", "replayed 1"],
     )
-    [due] = json.loads(run("list", "--json", "--state", "pending", "--target", "sales-bot").stdout)
+    [due] = json.loads(run("list", "--json", "--state", "pending", "--target", "sales-bot").stdout)["data"]
     assert datetime.fromisoformat(due["due_at"]) <= datetime.now(UTC)

@@ -34,7 +34,7 @@ def test_a_sound_store_takes_two_lines_and_exit_code_0(run: Run, kept: Path) -> 
     assert ended.stdout.splitlines() == ["looked at 5 webhooks and 3 events", "relay.db is sound"]
     document = json.loads(run("verify", "--json").stdout)
     assert document["sound"] is True
-    assert document["events"] == {"checked": 3, "without_checksum": 0, "damaged": []}
+    assert document["events"] == {"checked": 3, "without_checksum": 0, "corrupt": []}
 
 
 def test_what_is_damaged_is_named_with_what_to_do(run: Run, kept: Path) -> None:
@@ -48,7 +48,7 @@ def test_what_is_damaged_is_named_with_what_to_do(run: Run, kept: Path) -> None:
     assert any("reason corrupt" in line for line in lines)
     assert lines[-1] == "relay.db is not sound"
     document = json.loads(run("verify", "--json").stdout)
-    assert (document["sound"], document["events"]["damaged"]) == (False, [event_of(OFFER)])
+    assert (document["sound"], document["events"]["corrupt"]) == (False, [event_of(OFFER)])
 
 
 def test_other_commands_say_so_too_and_do_not_trip(run: Run, kept: Path) -> None:
@@ -57,7 +57,7 @@ def test_other_commands_say_so_too_and_do_not_trip(run: Run, kept: Path) -> None
     shown = run("show", OFFER)
     assert (shown.exit_code, "damaged: its JSON is not what was kept" in shown.stdout) == (0, True)
     document = json.loads(run("show", OFFER, "--json").stdout)["events"][0]
-    assert (document["id"], document["event"], document["damaged"]) == (event_of(OFFER), None, True)
+    assert (document["id"], document["event"], document["corrupt"]) == (event_of(OFFER), None, True)
     explained = run("explain", OFFER)
     assert (explained.exit_code, explained.stderr) == (1, f"relay: {OFFER} is damaged in the store, see relay verify\n")
     reread = run("reparse")

@@ -1,17 +1,21 @@
 """The promises of `relay.store.contract.Archive`, held against every store. Time is passed, nothing sleeps."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import pytest
 
-from relay.model import Dead, RetryAt, State
-from relay.store.contract import Archive, Condition, Filter, Pause, Report, Standing
+from relay.errors import BadCursor
+from relay.model import Dead, Retention, RetryAt, State
+from relay.store.contract import Archive, Condition, Filter, Page, Pause, Report, Standing
 from tests.store.conftest import MINUTE, NOON, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
+
+T = TypeVar("T")
 
 
 async def die(store: Archive, *numbers: int, key: str | None = None, targets: Sequence[str] = ("bot",)) -> None:
@@ -118,13 +122,13 @@ async def test_events_without_deliveries_are_listed_oldest_first_page_by_page(st
     await store.keep(webhook(2), [routed(4, lead=8, after=MINUTE)])
     every = await store.events(Filter(), limit=3)
     assert [each.id for each in every] == ["event-0001", "event-0002", "event-0003"], "routed or not"
-    assert [each.id for each in await store.events(Filter(), limit=3, after=every[-1].id)] == ["event-0004"]
+    assert [each.id for each in await store.events(Filter(), limit=3, after=every.next)] == ["event-0004"]
     first = await store.events(Filter(), limit=2, unrouted=True)
     assert [(each.id, each.payload) for each in first] == [
         ("event-0001", routed(1).payload),
         ("event-0003", routed(3).payload),
     ]
-    assert [each.id for each in await store.events(Filter(), limit=2, after=first[-1].id, unrouted=True)] == [
+    assert [each.id for each in await store.events(Filter(), limit=2, after=first.next, unrouted=True)] == [
         "event-0004"
     ]
     for wanted in (Filter(entity_id="8"), Filter(since=NOON + MINUTE), Filter(entity_id="8", target="bot")):
@@ -248,3 +252,43 @@ async def test_what_changed_nothing_is_not_audited(store: Archive, wanted: Filte
     await store.resume("bot", act(2))
     await store.reroute([routed(1, to())], act(3))
     assert await store.audit(limit=9) == []
+
+
+async def test_each_listing_is_paged_by_opaque_cursors_and_ends_without_one(store: Archive) -> None:
+    for n in (1, 2, 3):
+        await store.keep(webhook(n), [routed(n, to("bot"), to("dwh"))])
+        await store.keep(webhook(n + 3, unparsed="not UTF-8"), [])
+    deliveries = [(f"event-000{n}", target) for n in (3, 2, 1) for target in ("bot", "dwh")]
+    found = await paged(lambda before: store.find(Filter(), limit=1, before=before))
+    assert [(each.event_id, each.target) for each in found] == deliveries
+    found_events = await paged(lambda after: store.events(Filter(), limit=1, after=after))
+    assert [each.id for each in found_events] == ["event-0001", "event-0002", "event-0003"]
+    found_unparsed = await paged(lambda after: store.unparsed(limit=1, after=after))
+    assert [each.id for each in found_unparsed] == ["webhook-0004", "webhook-0005", "webhook-0006"]
+
+
+async def paged(ask: Callable[[str | None], Awaitable[Page[T]]]) -> list[T]:
+    """All pages, each of one row."""
+    page = await ask(None)
+    found = [*page]
+    while page.next is not None:
+        page = await ask(page.next)
+        assert len(page) == 1
+        found += page
+    return found
+
+
+async def test_a_cursor_of_another_listing_is_refused(store: Archive) -> None:
+    await store.keep(webhook(1), [routed(1, to("bot"), to("dwh"))])
+    other = (await store.find(Filter(), limit=1)).next
+    for ask in (store.unparsed(limit=1, after=other), store.events(Filter(), limit=1, after=other)):
+        with pytest.raises(BadCursor, match="not a cursor of this listing"):
+            await ask
+
+
+async def test_a_listing_goes_on_after_a_row_that_was_purged_meanwhile(store: Archive) -> None:
+    await store.keep(webhook(1), [routed(1)])
+    await store.keep(replace(webhook(2), received_at=NOON + MINUTE), [routed(2, after=MINUTE)])
+    first = await store.events(Filter(), limit=1)
+    await store.purge(Retention(unrouted=timedelta(seconds=1)), now=NOON + timedelta(seconds=30))
+    assert [each.id for each in await store.events(Filter(), limit=1, after=first.next)] == ["event-0002"]

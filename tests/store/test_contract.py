@@ -43,7 +43,7 @@ async def test_an_unparsed_webhook_is_listed_until_it_is_kept_with_events(store:
     await store.keep(webhook(1, unparsed="not UTF-8"), [])
     await store.keep(webhook(2, unparsed="empty body"), [])
     assert [w.unparsed for w in await store.unparsed(limit=10)] == ["not UTF-8", "empty body"]
-    assert [w.id for w in await store.unparsed(limit=1, after="webhook-0001")] == ["webhook-0002"]
+    assert [w.id for w in await store.unparsed(limit=1, after=(await store.unparsed(limit=1)).next)] == ["webhook-0002"]
     await store.keep(webhook(1), [routed(1, to())])
     assert [w.id for w in await store.unparsed(limit=10)] == ["webhook-0002"]
     assert [d.event_id for d in await claim(store)] == ["event-0001"]
@@ -240,7 +240,7 @@ async def test_a_filter_finds_what_fits_it_and_counts_the_same(store: Archive, w
 async def test_find_pages_from_the_newest(store: Archive) -> None:
     await store.keep(webhook(), [routed(n, to()) for n in range(1, 6)])
     first = await store.find(Filter(), limit=2)
-    then = await store.find(Filter(), limit=2, before=first[-1].seq)
+    then = await store.find(Filter(), limit=2, before=first.next)
     assert [record.event_id[-1] for record in first + then] == ["5", "4", "3", "2"]
 
 
