@@ -165,8 +165,8 @@ class Arrivals:
         """Raises Refuse, or Full: what an event takes is known only now."""
         arrived.place.take(PER_EVENT * len(routed))
         _demand_account(arrived.source, routed)
-        window = _window(arrived.source, [each.event for each in routed])
-        return Wanted(webhook, routed, window, arrived.place, arrived.taken)
+        repeats = REPEATS if dated([each.event for each in routed]) else None
+        return Wanted(webhook, routed, arrived.source.dedupe, arrived.place, arrived.taken, repeats)
 
 
 def _tell(taken: Future[Taken], error: Exception) -> None:
@@ -178,9 +178,3 @@ def _demand_account(source: Source, routed: Sequence[Routed]) -> None:
     """Every event of a body is of one account; what cannot be read has none and is kept."""
     if routed and (why := source.stranger(routed[0].event.account)):
         raise Refuse(403, Refusal.ACCOUNT, why, source=source.name)
-
-
-def _window(source: Source, events: Sequence[Event]) -> timedelta | None:
-    """Within what time an equal body is the same webhook again; None if it is another one."""
-    windows = [window for window in (source.dedupe, REPEATS if dated(events) else None) if window]
-    return max(windows, default=None)

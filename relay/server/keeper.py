@@ -42,6 +42,7 @@ class Wanted:
     window: timedelta | None
     place: Place
     taken: Future[Taken]
+    dated: timedelta | None = None
     until: float = 0.0
     late: bool = False
     settled: bool = False
@@ -119,7 +120,7 @@ class Keeper:
     # ---- and late
 
     def _ask(self, wanted: Wanted) -> Future[Reply]:
-        asked = self._store.keep(wanted.webhook, wanted.routed, window=wanted.window)
+        asked = self._store.keep(wanted.webhook, wanted.routed, window=wanted.window, dated=wanted.dated)
         asked.add_done_callback(partial(self._hear, wanted, wanted.bare))  # also if its client has gone meanwhile
         return asked
 

@@ -215,6 +215,7 @@ class Store(Protocol):
         *,
         now: datetime | None = None,
         window: timedelta | None = None,
+        dated: timedelta | None = None,
     ) -> Future[Reply]:
         """Done once the webhook, its events and their deliveries are on disk, all in one commit.
 
@@ -222,8 +223,13 @@ class Store(Protocol):
         claimed; but an unparsed webhook that is kept again with events gets them, and is unparsed no more.
         Deliveries are due, and their policy begins, at `now`: the webhook's arrival unless given.
 
-        With a `window` it is a Duplicate, and nothing is kept, if an equal body of the same source arrived within
-        `window` of it and was itself kept with one. Of two that come at once one is kept.
+        With a `window` it is a Duplicate, and nothing is kept, if an equal webhook (source, query and body) arrived
+        within `window` of it and was itself kept with one. Of two that come at once one is kept.
+
+        `dated` is such a window for a webhook whose events carry times: within it, it is no Duplicate if, after the
+        last one equal to it, a different body about the same entity was kept to the same source that is dated with
+        the same second (`amocrm.dated.second`). So A, B and A within a second are three webhooks; a body that is
+        dated later does not make the old one new.
         """
         ...
 

@@ -11,8 +11,9 @@ import orjson
 
 from relay.model import Delivery, Event, Owed, Routed, Webhook
 from relay.store.checksum import checksum
-from relay.store.contract import Duplicate, Reply
-from relay.store.query import Row, at_once, insert, rows
+from relay.store.contract import Reply
+from relay.store.query import Row, insert, rows
+from relay.store.repeating import Windows, any_repeats, digest, repeated
 from relay.store.times import to_ms
 
 MOST_BYTES = 64 * 1024  # of a body that is written with others: SQLite copies all that a statement is given
@@ -28,7 +29,7 @@ class Asked(NamedTuple):
     webhook: Webhook
     routed: Sequence[Routed]
     now: datetime | None = None
-    window: timedelta | None = None
+    windows: Windows = Windows()
 
 
 def keep_all(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Reply]:
@@ -39,7 +40,7 @@ def keep_all(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Reply]:
     replies: list[Reply] = []
     for with_others, group in groupby(asked, key=_may_go_with_others):
         some = list(group)
-        together = with_others and len(some) > 1 and not _repeats(cursor, some)
+        together = with_others and len(some) > 1 and not any_repeats(cursor, [(a.webhook, a.windows) for a in some])
         replies += _keep_together(cursor, some) if together else [keep(cursor, *each) for each in some]
     return replies
 
@@ -49,12 +50,12 @@ def keep(
     webhook: Webhook,
     routed: Sequence[Routed],
     now: datetime | None,
-    window: timedelta | None,
+    windows: Windows,
 ) -> Reply:
     """The deliveries born claimed; none if the webhook was kept before under its id; see `contract.Store.keep`."""
-    if window is not None and (first := _first(cursor, webhook, window)):
-        return first
-    seq = _keep_webhook(cursor, webhook, repeatable=window is not None)
+    if earlier := repeated(cursor, webhook, routed, windows):
+        return earlier
+    seq = _keep_webhook(cursor, webhook, repeatable=windows.longest is not None)
     if seq is None:
         return []
     return [delivery for each in routed for delivery in _keep_event(cursor, seq, each, now or each.event.received_at)]
@@ -69,44 +70,15 @@ def _may_go_with_others(asked: Asked) -> bool:
     return not ordered and len(asked.webhook.body) <= MOST_BYTES
 
 
-def _repeats(cursor: apsw.Cursor, asked: Sequence[Asked]) -> bool:
-    """Whether any of them repeats a webhook, be it another one of them."""
-    windowed = [
-        (*_likeness(webhook), to_ms(webhook.received_at - window), to_ms(webhook.received_at + window), webhook.id)
-        for webhook, _routed, _now, window in asked
-        if window is not None
-    ]
-    if len({row[:2] for row in windowed}) < len(windowed):
-        return True
-    return any(found for (found,) in at_once(cursor, _REPEATED, windowed))
-
-
-def _likeness(webhook: Webhook) -> tuple[str, bytes]:
-    """Source and digest: equal for webhooks that may repeat one another."""
-    return webhook.source, _digest(webhook, checksum(webhook.body))
-
-
-def _digest(webhook: Webhook, of_body: bytes) -> bytes:
-    """Of query and body; without a query that of the body alone, as earlier relays kept it."""
-    return checksum(of_body, webhook.query.encode()) if webhook.query else of_body
-
-
-_REPEATED = (
-    "with asked (source, digest, earliest, latest, id) as (values {values})"
-    " select exists (select 1 from asked join webhooks w using (source, digest)"
-    " where w.received_at between asked.earliest and asked.latest and w.id <> asked.id)"
-)
-
-
 def _keep_together(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[Reply]:
     seq, event_seq = _last_seqs(cursor)
     webhooks: list[Row] = []
     events: list[Row] = []
     deliveries: list[Row] = []
     replies: list[Reply] = []
-    for webhook, routed, now, window in asked:
+    for webhook, routed, now, windows in asked:
         seq += 1
-        webhooks.append(_webhook_row(seq, webhook, repeatable=window is not None))
+        webhooks.append(_webhook_row(seq, webhook, repeatable=windows.longest is not None))
         born: list[Delivery] = []
         for each in routed:
             event_seq += 1
@@ -134,25 +106,6 @@ def _last_seqs(cursor: apsw.Cursor) -> tuple[int, int]:
 
 
 # ---- one by one
-
-
-def _first(cursor: apsw.Cursor, webhook: Webhook, window: timedelta) -> Duplicate | None:
-    """What it repeats. A clock that was set back makes no difference."""
-    source, digest = _likeness(webhook)
-    found = rows(
-        cursor,
-        "select id, (select count(*) from events where webhook = webhooks.seq) from webhooks"
-        " where source = :source and digest = :digest and received_at between :earliest and :latest"
-        " and id <> :id order by received_at limit 1",
-        {
-            "source": source,
-            "digest": digest,
-            "earliest": to_ms(webhook.received_at - window),
-            "latest": to_ms(webhook.received_at + window),
-            "id": webhook.id,
-        },
-    )
-    return Duplicate(webhook=found[0][0], events=found[0][1]) if found else None
 
 
 def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, *, repeatable: bool) -> int | None:
@@ -207,7 +160,7 @@ def _webhook_row(seq: int | None, webhook: Webhook, *, repeatable: bool) -> Row:
         webhook.request_id,
         webhook.body,
         webhook.unparsed,
-        _digest(webhook, of_body) if repeatable else None,
+        digest(webhook, of_body) if repeatable else None,
         of_body,
         webhook.query,
     )

@@ -46,6 +46,7 @@ from relay.store.disk import disk_of
 from relay.store.files import Files
 from relay.store.lock import Lock, owner
 from relay.store.query import rows
+from relay.store.repeating import Windows
 from relay.store.shedding import ROOM_TO_WORK, Shedder
 from relay.store.space import Level, Space
 from relay.store.times import to_ms
@@ -151,9 +152,10 @@ class SqliteStore:
         *,
         now: datetime | None = None,
         window: timedelta | None = None,
+        dated: timedelta | None = None,
     ) -> Future[Reply]:
         grows = ROOM_TO_WORK + 4 * len(webhook.body)  # with its events and the indexes; in doubt it can wait
-        asked = keeping.Asked(webhook, routed, now, window)
+        asked = keeping.Asked(webhook, routed, now, Windows(window, dated))
         return self._writer.submit_one_of_many(keeping.keep_all, asked, grows=grows)
 
     def clock_set(self, by: timedelta, *, now: datetime) -> Future[None]:

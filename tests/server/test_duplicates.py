@@ -52,6 +52,28 @@ async def test_of_repeats_at_once_one_is_kept(scene: Scene) -> None:
     ]
 
 
+# ---- times are whole seconds
+
+
+def moved(old: int, new: int, second: int = 1764000600) -> bytes:
+    return form(LEAD | {"name": f"to {new}", "status_id": new, "old_status_id": old, "last_modified": second})
+
+
+async def test_there_and_back_and_there_again_within_a_second_are_three_deliveries(scene: Scene) -> None:
+    answers = [await scene.post(each) for each in (moved(100, 200), moved(200, 100), moved(100, 200))]
+    assert [each.body["deliveries"] for each in answers] == [1, 1, 1]
+    again = await scene.post(moved(100, 200))
+    assert again.body == {"webhook": answers[2].body["webhook"], "events": 1, "deliveries": 0, "duplicate": True}
+    await until(lambda: len(scene.targets.accepted("bot")) == 3)
+    assert sorted(scene.targets.accepted("bot")) == ["to 100", "to 200", "to 200"]
+
+
+async def test_after_a_later_change_the_old_one_is_still_a_repeat(scene: Scene) -> None:
+    first, _later = [await scene.post(each) for each in (moved(100, 200), moved(200, 100, 1764000630))]
+    again = await scene.post(moved(100, 200))
+    assert again.body == {"webhook": first.body["webhook"], "events": 1, "deliveries": 0, "duplicate": True}
+
+
 # ---- a source that says so
 
 

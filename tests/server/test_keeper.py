@@ -97,6 +97,19 @@ async def test_what_was_answered_503_is_kept_and_delivered_all_the_same_and_coun
     assert not [each for each in scene.facts.signals if isinstance(each, Kept)]
 
 
+async def test_there_and_back_and_there_again_within_a_second_are_three_though_they_had_to_wait(scene: Scene) -> None:
+    bodies = [form(CHANGED | {"name": name, "status_id": status}) for name, status in (("A", 1), ("B", 2), ("A", 1))]
+    async with locked(scene) as door:
+        posts = []
+        for number, body in enumerate(bodies, 1):
+            posts.append(asyncio.create_task(scene.post(body)))
+            await until(lambda number=number: len(keeper_of(scene)._waiting) == number)
+        door.open()
+        answers = [await each for each in posts]
+    assert [(each.status, each.body["deliveries"]) for each in answers] == [(200, 1)] * 3
+    await until(lambda: sorted(scene.targets.accepted("bot")) == ["A", "A", "B"])
+
+
 async def test_when_amocrm_repeats_it_it_is_known(scene: Scene) -> None:
     async with locked(scene) as door:
         assert (await scene.post(form(CHANGED))).status == 503

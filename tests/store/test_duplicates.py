@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from relay.model import Delivery, Webhook
+from relay.amocrm.events import dump
+from relay.model import Delivery, Event, Routed, Webhook
 from relay.store.contract import Archive, Duplicate, Filter
 from tests.store.conftest import MINUTE, NOON, Reopen, claim, routed, to, webhook
 
@@ -105,3 +106,114 @@ async def test_an_unparsed_webhook_repeats_too(store: Archive) -> None:
     await store.keep(broken, [], window=WINDOW)
     assert await store.keep(replace(broken, id="webhook-0002"), [], window=WINDOW) == replace(FIRST, events=0)
     assert (await store.status()).unparsed == 1
+
+
+# ---- bodies that carry times, which are whole seconds
+
+SECOND = timedelta(seconds=1)
+
+
+async def moved(
+    store: Archive,
+    number: int,
+    body: str,
+    at: int,
+    *,
+    after: timedelta = timedelta(),
+    lead: int = 7,
+    source: str = "crm",
+    action: str = "status",
+    window: timedelta | None = None,
+) -> str:
+    """A lead changed at the second `at`; `kept`, or the number of the webhook that it repeats."""
+    asked = store.keep(*move(number, body, at, after, lead, source, action), window=window, dated=WINDOW)
+    return said(await asked)
+
+
+def move(
+    number: int,
+    body: str,
+    at: int,
+    after: timedelta = timedelta(),
+    lead: int = 7,
+    source: str = "crm",
+    action: str = "status",
+) -> tuple[Webhook, list[Routed]]:
+    one = replace(webhook(number), body=body.encode(), received_at=NOON + after, source=source)
+    event = Event(
+        id=f"event-{number:04}",
+        source=source,
+        received_at=one.received_at,
+        account={"id": 1},
+        entity="leads",
+        action=action,
+        data={"id": lead, "last_modified": at},
+    )
+    return one, [Routed(event=event, payload=dump(event), owed=(to(),))]
+
+
+def said(reply: list[Delivery] | Duplicate) -> str:
+    return str(int(reply.webhook[-4:])) if isinstance(reply, Duplicate) else "kept"
+
+
+async def test_a_b_and_a_within_a_second_are_three_and_so_on(store: Archive) -> None:
+    there_and_back = [await moved(store, number, "BA"[number % 2], 600) for number in range(1, 8)]
+    assert there_and_back == ["kept"] * 7
+    assert await moved(store, 8, "B", 600, after=5 * MINUTE) == "kept", "A came after it"
+    assert await moved(store, 9, "B", 600, after=10 * MINUTE) == "8", "nothing came after that"
+    assert await store.count(Filter()) == {"bot": 8}
+
+
+async def test_a_body_that_is_dated_later_does_not_make_the_old_one_new(store: Archive) -> None:
+    assert await moved(store, 1, "A", 600) == "kept"
+    assert await moved(store, 2, "B", 630, after=30 * SECOND) == "kept"
+    assert await moved(store, 3, "update", 601, after=31 * SECOND, action="update") == "kept"
+    assert await moved(store, 4, "A", 600, after=5 * MINUTE) == "1"
+
+
+async def test_what_came_before_the_last_equal_one_makes_it_not_new(store: Archive) -> None:
+    assert await moved(store, 1, "B", 600) == "kept"
+    assert await moved(store, 2, "A", 600) == "kept"
+    assert await moved(store, 3, "A", 600, after=5 * MINUTE) == "2"
+
+
+async def test_another_lead_or_source_of_the_same_second_makes_no_difference(store: Archive) -> None:
+    assert await moved(store, 1, "A", 600) == "kept"
+    assert await moved(store, 2, "other lead", 600, lead=8) == "kept"
+    assert await moved(store, 3, "other source", 600, source="shop") == "kept"
+    assert await moved(store, 4, "A", 600, after=5 * MINUTE) == "1"
+
+
+async def test_the_same_body_to_an_address_with_another_query_is_no_different_body(store: Archive) -> None:
+    """An account that has two web hooks, which differ in the query alone, tells each of everything."""
+    first, second = move(1, "A", 600), move(2, "A", 600)
+    assert said(await store.keep(*first, dated=WINDOW)) == "kept"
+    assert said(await store.keep(replace(second[0], query="to=2"), second[1], dated=WINDOW)) == "kept"
+    assert await moved(store, 3, "A", 600, after=5 * MINUTE) == "1"
+
+
+async def test_in_a_window_for_all_an_equal_one_is_a_duplicate_whatever_came_between(store: Archive) -> None:
+    for number, body in enumerate("AB", 1):
+        assert await moved(store, number, body, 600, window=MINUTE) == "kept"
+    assert await moved(store, 3, "A", 600, after=SECOND, window=MINUTE) == "1"
+    assert await moved(store, 4, "A", 600, after=2 * MINUTE, window=MINUTE) == "kept"
+
+
+async def test_a_b_and_a_that_are_committed_together_are_three(store: Archive) -> None:
+    asked = [store.keep(*move(number, body, 600), dated=WINDOW) for number, body in enumerate("ABAA", 1)]
+    assert [said(await each) for each in asked] == ["kept", "kept", "kept", "3"]
+
+
+async def test_one_that_is_asked_for_again_repeats_none_that_came_later(store: Archive) -> None:
+    """Its first commit was taken for failed, and the others went through before it was repeated."""
+    for number, body in enumerate("ABA", 1):
+        assert await moved(store, number, body, 600) == "kept"
+    assert await moved(store, 1, "A", 600) == "kept"
+    assert await store.count(Filter()) == {"bot": 3}
+
+
+async def test_what_a_disk_has_changed_is_no_different_body_and_no_error(store: Archive) -> None:
+    assert await moved(store, 1, "A", 600) == "kept"
+    one, [routed_] = move(2, "B", 600)
+    await store.keep(one, [replace(routed_, payload=b"[1]")], dated=WINDOW)
+    assert await moved(store, 3, "A", 600) == "1"

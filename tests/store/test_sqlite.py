@@ -401,6 +401,7 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
     await store.status()
     await store.report({})
     await store.keep(webhook(2), [routed(3)], window=MINUTE)
+    await store.keep(webhook(3), [routed(4)], dated=MINUTE)
     await store.purge(Retention(delivered=-MINUTE), now=NOON)
     plans = {
         sql: [row[3] for row in store._connection.execute("explain query plan " + sql, values)]
@@ -411,6 +412,8 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
     assert len(plans) >= 8
     [repeats] = [plan for sql, plan in plans.items() if "digest = " in sql]
     assert any("webhooks_digest" in line for line in repeats), "not all that came within the window"
+    [since] = [plan for sql, plan in plans.items() if "w.body <> " in sql]
+    assert any("events_entity_id (entity_id=? AND rowid>?)" in line for line in since), "nor all about that entity"
     fine = (
         "subquery",
         "CONSTANT",
