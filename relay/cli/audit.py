@@ -7,7 +7,8 @@ import click
 
 from relay.cli import documents
 from relay.cli.options import asynchronous, json_option, store_option, visiting
-from relay.cli.screen import cell, note, print_json, put, short_time, table
+from relay.cli.screen import cell, note, print_json, put, table
+from relay.cli.times import Times
 from relay.cli.values import Whole
 from relay.model import Json
 
@@ -31,10 +32,11 @@ async def audit(limit: int, store_path: Path, as_json: bool) -> None:
     if as_json:
         print_json([documents.act(each) for each in acts])
         return
-    shown = table("WHEN (UTC)", "WHO", "COMMAND", "COUNT", "ASKED", right=("COUNT",), folds=("WHO", "ASKED"))
+    times = Times(each.at for each in acts)
+    shown = table(times.heading("WHEN"), "WHO", "COMMAND", "COUNT", "ASKED", right=("COUNT",), folds=("WHO", "ASKED"))
     for each in acts:
         shown.add_row(
-            short_time(each.at), cell(each.who), cell(each.command), cell(each.count), cell(_asked(each.details))
+            times.cell(each.at), cell(each.who), cell(each.command), cell(each.count), cell(_asked(each.details))
         )
     if acts:
         put(shown)

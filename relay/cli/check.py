@@ -9,8 +9,9 @@ import click
 
 from relay.amocrm.events import load as load_event
 from relay.cli.filters import pages
-from relay.cli.options import config_option, instant, json_option, load, load_to_look, store_option, visiting
-from relay.cli.screen import print_json, printable, rfc3339
+from relay.cli.options import config_option, json_option, load, load_to_look, store_option, visiting
+from relay.cli.screen import print_json, printable
+from relay.cli.times import Instant, local
 from relay.errors import Problem, RoutesInvalid
 from relay.model import Json
 from relay.routes import lint
@@ -30,7 +31,7 @@ PAGE = 500
 @config_option
 @click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
 @click.option("--diff", "old", type=click.Path(path_type=Path), metavar="OLD", help="Compare with this file instead.")
-@click.option("--since", type=instant, metavar="TIME", default="7d", help="With --diff: events from then on. [7d]")
+@click.option("--since", type=Instant(), metavar="TIME", default="7d", help="With --diff: events from then on. [7d]")
 @store_option
 @json_option
 def check(
@@ -88,7 +89,7 @@ def _compare(old: Path, new: Path, since: datetime, store_path: Path, as_json: b
         for target, number in sorted(change.items()):
             click.echo(f"{_counted(number, 'event')} {words} {printable(target)}")
     same = "" if found.also or found.no_longer else ", all routed as before"
-    click.echo(f"{_counted(found.events, 'event')} since {rfc3339(since)}{same}")
+    click.echo(f"{_counted(found.events, 'event')} since {local(since)}{same}")
 
 
 async def _difference(old: Matcher, new: Matcher, store_path: Path, since: datetime) -> Difference:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from relay.cli.outlook import Scene, outlook
-from relay.cli.screen import cell, clipped, is_wide, put, rfc3339, short_time, starts, state, table, width
+from relay.cli.screen import cell, clipped, is_wide, put, starts, state, table, width
+from relay.cli.times import Times
 from relay.store.contract import DeliveryRecord
 
 GAP = 2
@@ -19,7 +20,8 @@ Row = Mapping[str, Text]
 def show(page: Sequence[DeliveryRecord], scene: Scene, *, hide_state: bool) -> None:
     """Print them; `hide_state`: all have the one that was asked for, so that a narrow terminal need not show it."""
     ids = {} if is_wide() else starts([each.event_id for each in page])
-    rows = [_row(each, ids.get(each.event_id, each.event_id), scene) for each in page]
+    times = Times(each.received_at for each in page)
+    rows = [_row(each, ids.get(each.event_id, each.event_id), times, scene) for each in page]
     if is_wide():
         shown = table(*rows[0], right=RIGHT, folds=FOLDS)
         for row in rows:
@@ -29,11 +31,10 @@ def show(page: Sequence[DeliveryRecord], scene: Scene, *, hide_state: bool) -> N
         _put_narrow([name for name in rows[0] if name != "NOTE" and not (name == "STATE" and hide_state)], rows)
 
 
-def _row(record: DeliveryRecord, id_: str, scene: Scene) -> Row:
-    arrived = rfc3339(record.received_at) if is_wide() else short_time(record.received_at)
+def _row(record: DeliveryRecord, id_: str, times: Times, scene: Scene) -> Row:
     return {
         "ID": cell(id_),
-        "ARRIVED (UTC)": cell(arrived),
+        times.heading("ARRIVED"): cell(times.cell(record.received_at)),
         "EVENT": cell(f"{clipped(record.entity)}.{clipped(record.action)} {clipped(record.entity_id)}".rstrip()),
         "TARGET": cell(record.target),
         "STATE": state(record.state),

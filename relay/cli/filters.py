@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from relay.cli import NotDone
-from relay.cli.options import instant, load_to_look
+from relay.cli.options import load_to_look
 from relay.cli.screen import note, rfc3339
+from relay.cli.times import Instant, local
 from relay.errors import RoutesInvalid
 from relay.model import Json, State
 from relay.routes.words import quoted, suggestion
@@ -29,9 +30,12 @@ _OPTIONS = (
     click.option("--id", "entity_id", metavar="ID", help="About the lead, contact, … with this id."),
     click.option("--pipeline", "pipeline_id", metavar="ID", help="In this pipeline."),
     click.option(
-        "--since", type=instant, metavar="TIME", help="Arrived then or later: 2026-11-22T10:00Z, or 2h for an age."
+        "--since",
+        type=Instant(),
+        metavar="TIME",
+        help="Arrived then or later: 2026-11-22T10:00, 10:00, yesterday, or an age like 2h. Local, unless with a zone.",
     ),
-    click.option("--until", type=instant, metavar="TIME", help="Arrived before then."),
+    click.option("--until", type=Instant(), metavar="TIME", help="Arrived before then."),
 )
 
 
@@ -51,6 +55,8 @@ def filtered(command: Callable[..., T]) -> Callable[..., T]:
         until: datetime | None,
         **others: Any,
     ) -> T:
+        if since is not None and until is not None and until <= since:
+            raise click.UsageError(f"nothing arrives between --since {local(since)} and --until {local(until)}")
         wanted = Filter(
             target=target,
             route=route,

@@ -15,10 +15,11 @@ from relay.cli import deliveries, documents
 from relay.cli.filters import doubt, filtered, state_option
 from relay.cli.options import asynchronous, config_option, json_option, store_option, targets_now, visiting
 from relay.cli.outlook import Scene
-from relay.cli.screen import cell, clipped, is_wide, note, print_json, put, rfc3339, short_time, starts, table
+from relay.cli.screen import cell, clipped, is_wide, note, print_json, put, starts, table
+from relay.cli.times import Times
 from relay.cli.values import Whole
 from relay.errors import BadCursor
-from relay.model import State, Webhook
+from relay.model import Event, State, Webhook
 from relay.store.contract import Archive, DeliveryRecord, EventRecord, Filter, Page, Status
 
 T = TypeVar("T")
@@ -119,12 +120,13 @@ def _print_unparsed(page: Page[Webhook], as_json: bool) -> None:
     if as_json:
         print_json(documents.page(page, documents.webhook))
         return
-    shown = table("ID", "ARRIVED (UTC)", "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), folds=("UNPARSED",))
+    times = Times(each.received_at for each in page)
+    shown = table("ID", times.heading("ARRIVED"), "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), folds=("UNPARSED",))
     ids = starts([each.id for each in page])
     for each in page:
         shown.add_row(
             cell(each.id if is_wide() else ids[each.id]),
-            rfc3339(each.received_at) if is_wide() else short_time(each.received_at),
+            times.cell(each.received_at),
             cell(each.source),
             cell(len(each.body)),
             cell(each.unparsed),
@@ -136,10 +138,12 @@ def _print_unrouted(page: Page[EventRecord], as_json: bool) -> None:
     if as_json:
         print_json(documents.page(page, documents.unrouted))
         return
-    shown = table("ID", "ARRIVED (UTC)", "SOURCE", "EVENT", folds=("SOURCE", "EVENT"))
+    found = [None if each.damaged else events.load(each.payload) for each in page]
+    times = Times(event.received_at for event in found if event)
+    shown = table("ID", times.heading("ARRIVED"), "SOURCE", "EVENT", folds=("SOURCE", "EVENT"))
     ids = starts([each.id for each in page])
-    for each in page:
-        shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_told(each))
+    for each, event in zip(page, found, strict=True):
+        shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_told(event, times))
     _put_page(shown, page, none="no event is unrouted")
 
 
@@ -151,10 +155,8 @@ def _put_page(shown: Table, page: Page[T], *, none: str) -> None:
     _point_on(page, "--after")
 
 
-def _told(record: EventRecord) -> tuple[Text, Text, Text]:
-    if record.damaged:
+def _told(event: Event | None, times: Times) -> tuple[Text, Text, Text]:
+    if event is None:
         return cell("-"), cell("-"), cell("damaged, see relay verify", "red")
-    event = events.load(record.payload)
-    arrived = rfc3339(event.received_at) if is_wide() else short_time(event.received_at)
     about = f"{clipped(event.entity)}.{clipped(event.action)} {clipped(event.entity_id)}".rstrip()
-    return cell(arrived), cell(event.source), cell(about)
+    return cell(times.cell(event.received_at)), cell(event.source), cell(about)

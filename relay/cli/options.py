@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
 
 def store_url(text: str) -> Path:
     """`sqlite:///relay.db`, `sqlite:////var/lib/relay/relay.db` -> the database's path.
@@ -41,23 +39,6 @@ def store_url(text: str) -> Path:
     if path.endswith("/") or os.path.isdir(path):  # noqa: PTH112  Path.is_dir fails where it may not look
         raise Misconfigured(f"{path} is a folder: name a file, like sqlite:///{Path(path) / 'relay.db'}")
     return Path(path)
-
-
-def instant(text: str) -> datetime:
-    """`2026-11-22T10:53:00Z`, `2026-11-22`, or an age (`45s`, `10m`, `2h`, `3d`) -> aware UTC; no zone means UTC."""
-    try:
-        return _age_ago(text) if text[-1:] in _UNITS else _utc(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
-        wanted = "a time like 2026-11-22T10:53:00Z nor an age like 2h or 3d"
-        raise click.BadParameter(f"{text!r} is neither {wanted}") from None
-
-
-def _age_ago(value: str) -> datetime:
-    return datetime.now(UTC) - timedelta(**{_UNITS[value[-1]]: float(value[:-1])})
-
-
-def _utc(instant: datetime) -> datetime:
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
 class Flag(click.Option):

@@ -122,13 +122,8 @@ def state(word: str) -> Text:
 
 
 def rfc3339(at: datetime) -> str:
-    """`2026-11-22T10:53:00.123Z`, as events have it."""
+    """`2026-11-22T10:53:00.123Z`, as events have it: for programs, people read `times`."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def short_time(at: datetime) -> str:
-    """`11-22 10:53:00`, UTC."""
-    return f"{at.astimezone(UTC):%m-%d %H:%M:%S}"
 
 
 def length(span: timedelta) -> str:

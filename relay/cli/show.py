@@ -22,11 +22,10 @@ from relay.cli.screen import (
     print_json,
     printable,
     put,
-    rfc3339,
-    short_time,
     state,
     table,
 )
+from relay.cli.times import local, short
 from relay.model import Webhook
 from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord
 
@@ -80,7 +79,7 @@ def _print_webhook(webhook: Webhook, now: datetime) -> None:
 
 
 def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
-    arrived = f"{rfc3339(webhook.received_at)}, {length(now - webhook.received_at)} ago"
+    arrived = f"{local(webhook.received_at)}, {length(now - webhook.received_at)} ago"
     facts = [
         ("webhook", cell(webhook.id, "bold")),
         ("arrived", cell(arrived)),
@@ -140,7 +139,7 @@ def _attempts(attempts: Sequence[AttemptRecord]) -> Table:
         status = "" if each.status is None else each.status
         shown.add_row(
             cell(each.number),
-            short_time(each.started_at),
+            short(each.started_at),
             length(each.took),
             state(each.verdict),
             cell(f"{each.reason} {status}".rstrip()),

@@ -21,7 +21,8 @@ from relay.cli.options import (
     visiting,
     was_given,
 )
-from relay.cli.screen import cell, json_line, length, note, print_json, put, rfc3339, short_time, table
+from relay.cli.screen import cell, json_line, length, note, print_json, put, rfc3339, table
+from relay.cli.times import local, short
 from relay.errors import RoutesInvalid
 from relay.model import Json
 from relay.store.contract import Archive, Filter, Standing, Status
@@ -84,7 +85,7 @@ async def watch_on(
             click.echo(json_line({"at": rfc3339(seen.at), **_document(seen)}))
         else:
             click.clear()  # a terminal; into a file or a pipe one look follows the other
-            put(cell(f"relay status at {rfc3339(seen.at)}, every {WATCH_EVERY:g} s until Ctrl-C", "dim"), "")
+            put(cell(f"relay status at {local(seen.at)}, every {WATCH_EVERY:g} s until Ctrl-C", "dim"), "")
             _show(seen, before)
         await pause()
         before = seen
@@ -144,7 +145,7 @@ def _show(seen: Seen, before: Seen | None) -> None:
 
 
 def _show_intake(status: Status, now: datetime) -> None:
-    last = "never" if status.last_at is None else f"{rfc3339(status.last_at)}, {length(now - status.last_at)} ago"
+    last = "never" if status.last_at is None else f"{local(status.last_at)}, {length(now - status.last_at)} ago"
     disk = status.disk
     put(
         f"\nlast webhook  {last}",
@@ -174,7 +175,7 @@ def _state(standing: Standing, *, running: bool) -> Text:
     if standing.condition is None:
         return cell("-")
     health = HEALTH.get(standing.condition.health, standing.condition.health)
-    as_of = "" if running else f", as of {short_time(standing.condition.as_of)}"
+    as_of = "" if running else f", as of {short(standing.condition.as_of)}"
     return cell(f"{health}{as_of}", "" if health == "ok" else "red")
 
 
@@ -185,4 +186,4 @@ def _held(name: str, standing: Standing, now: datetime) -> Iterator[Text]:
         yield cell(f"{name} was paused {length(now - pause.at)} ago by {pause.who}{reason}")
     condition = standing.condition
     if condition and condition.health != "ok":
-        yield cell(f"{name} is held since {short_time(condition.since)}: {condition.error}")
+        yield cell(f"{name} is held since {short(condition.since)}: {condition.error}")

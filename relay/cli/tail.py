@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import click
@@ -13,6 +13,7 @@ from rich.text import Text
 from relay.cli import NotDone
 from relay.cli.options import admin_option, asynchronous
 from relay.cli.screen import SHORTEST, STYLES, cell, is_wide, json_line, length, note, put, width
+from relay.cli.times import zone
 from relay.cli.values import Address
 from relay.model import Json
 from relay.server.reason import reason
@@ -67,7 +68,7 @@ async def _documents(admin: Address) -> AsyncIterator[dict[str, Json]]:
                 async with session.get(f"http://{at}/-/tail") as answer:
                     await _demand_tale(answer, at)
                     answered = there = True
-                    note(f"following the relay at {at}, until Ctrl-C")
+                    note(f"following the relay at {at}, until Ctrl-C; times are {zone(datetime.now(UTC))}")
                     async for line in answer.content:
                         if line.strip():
                             yield orjson.loads(line)
@@ -104,7 +105,7 @@ def _show(word: str, document: dict[str, Json]) -> None:
     what, more = _told(word, document)
     id_ = str(document.get("event") or document.get("webhook") or "")
     line = Text.assemble(
-        cell(f"{datetime.fromisoformat(document['at']):%H:%M:%S}", "dim"),
+        cell(f"{datetime.fromisoformat(document['at']).astimezone():%H:%M:%S}", "dim"),
         "  ",
         cell(f"{word:<9}", STYLES.get(word, "")),
         "  ",

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from relay.cli.options import act, json_option, store_option, visiting
 from relay.cli.screen import cell, print_json, put, rfc3339
+from relay.cli.times import local
 from relay.errors import StoreLocked
 from relay.model import Json
 
@@ -103,7 +104,7 @@ def _damaged(what: str, ids: tuple[str, ...]) -> Iterator[Text]:
 
 
 def _missing(loss: "Loss") -> Text:
-    after = "" if loss.after is None else f", that came after {rfc3339(loss.after)}"
+    after = "" if loss.after is None else f", that came after {local(loss.after)}"
     return cell(f"missing: at most {loss.count} webhooks that were answered 200{after}", "red")
 
 

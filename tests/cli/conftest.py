@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -82,11 +83,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory: a routes file, and the variables it needs."""
     (tmp_path / "routes.yaml").write_text(ROUTES)
     monkeypatch.chdir(tmp_path)
+    use_zone("UTC", monkeypatch)
     for name in [name for name in os.environ if name.startswith("RELAY_")]:
         monkeypatch.delenv(name)
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     return tmp_path
+
+
+def use_zone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process, and those it starts, in a time zone; `folder` takes it back."""
+    monkeypatch.setenv("TZ", name)
+    time.tzset()
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ def test_it_shows_the_body_the_event_and_every_attempt(run: Run, kept: Path) -> 
     assert "leads[status][0][status_id]=16203337" in lines
     assert '"type": "leads.status",' in lines
     assert "sales-bot delivered (routes offer-made)" in lines
-    assert "1 11-22 12:00:00 12 ms delivered 2xx 200" in lines
+    assert "1 11-22 12:00:00Z 12 ms delivered 2xx 200" in lines
     assert "warehouse dead: 400 is in dead_on (routes offer-made)" in lines
-    assert r"1 11-22 12:00:00 12 ms retry 5xx 503 \u001b[31mcome back later" in lines
-    assert "2 11-22 12:00:00 12 ms dead 4xx 400 bad price" in lines
+    assert r"1 11-22 12:00:00Z 12 ms retry 5xx 503 \u001b[31mcome back later" in lines
+    assert "2 11-22 12:00:00Z 12 ms dead 4xx 400 bad price" in lines
 
 
 def test_what_is_next_is_told(run: Run, kept: Path) -> None:

@@ -102,9 +102,9 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
 ) -> None:
     refill(lambda store: store.report({"warehouse": HELD, "sales-bot": WELL}))
     lines = run("status").stdout.splitlines()
-    assert "ok, as of 11-22 12:01:00" in lines[1]
-    assert "held, as of 11-22 12:01:00" in lines[2]
-    assert lines[4] == r"warehouse is held since 11-22 12:00:00: 5xx 503 busy\u001b[31m"
+    assert "ok, as of 11-22 12:01:00Z" in lines[1]
+    assert "held, as of 11-22 12:01:00Z" in lines[2]
+    assert lines[4] == r"warehouse is held since 11-22 12:00:00Z: 5xx 503 busy\u001b[31m"
     assert lines[-1] == "daemon        not running"
     documents = json.loads(run("status", "--json").stdout)
     assert documents["daemon"] is None
@@ -129,7 +129,7 @@ def test_a_target_that_is_probed_is_held_for_people_and_probing_for_programs(
     run: Run, kept: Path, refill: Callable[[Use], None]
 ) -> None:
     refill(lambda store: store.report({"warehouse": replace(HELD, health="probing")}))
-    assert "  held, probing, as of 11-22 12:01:00  " in run("status").stdout.splitlines()[2]
+    assert "  held, probing, as of 11-22 12:01:00Z  " in run("status").stdout.splitlines()[2]
     assert json.loads(run("status", "--json").stdout)["targets"][1]["breaker"]["state"] == "probing"
 
 

@@ -62,7 +62,9 @@ async def tailing(relay: RelayProcess, *arguments: str) -> AsyncIterator[Tail]:
     )
     try:
         tail = Tail(process)
-        assert await tail.noted() == f"following the relay at 127.0.0.1:{relay.admin_port}, until Ctrl-C\n"
+        assert (
+            await tail.noted() == f"following the relay at 127.0.0.1:{relay.admin_port}, until Ctrl-C; times are UTC\n"
+        )
         yield tail
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
