@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema
@@ -15,6 +16,8 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from relay.amocrm import form
+from relay.amocrm.events import read
 from relay.model import Format, Retention
 from relay.observe.series import Series
 from relay.routes import lint
@@ -111,6 +114,14 @@ def test_the_routes_file_loads_without_a_warning_and_its_tests_pass() -> None:
     config = parse(text, file="README.md", env=SECRETS)
     assert lint.warnings(config) == []
     assert [result.differences for result in lint.run_tests(config)] == [()]
+
+
+@pytest.mark.parametrize("text", [blocks("yaml")[0], (ROOT / "config/routes.example.yaml").read_text()])
+def test_a_lead_that_is_created_in_the_stage_reaches_the_bot_of_the_first_example(text: str) -> None:
+    created = b"leads[add][0][id]=22791302&leads[add][0][status_id]=16203337&leads[add][0][pipeline_id]=752662"
+    [event] = read(form.decode(created, ""), source="crm", received_at=datetime.now(UTC), new_id=lambda: "1")
+    matched = parse(text, file="README.md", env=SECRETS).matcher.match(event)
+    assert (matched.routes, set(matched.targets)) == (("offer-made",), {"sales-bot", "warehouse"})
 
 
 @pytest.mark.parametrize("part", blocks("yaml")[1:])

@@ -50,8 +50,8 @@ targets:
     retry: {{initial: 1s}}
 
 routes:
-  - name: offer-made
-    match: {{entity: leads, action: status, status_id: 16203337}}
+  - name: offer-made              # a lead that is created in the stage arrives as add
+    match: {{entity: leads, action: [status, add], status_id: 16203337}}
     to: [sales-bot, warehouse]
   - name: talks-to-us
     match: {{entity: leads, action: [call_in, mail_in, chat, site_visit]}}

@@ -17,6 +17,7 @@ from relay.model import Event, Json, Retention, Source, Target
 from relay.routes.conditions import Condition, condition
 from relay.routes.document import MAX_BYTES, Document
 from relay.routes.document import parse as parse_document
+from relay.routes.fields import is_custom
 from relay.routes.match import Matcher, Route
 from relay.routes.problems import Problems, Unfit, Where
 from relay.routes.quantities import age
@@ -177,7 +178,7 @@ def _match(reader: Reader, where: Where) -> dict[str, Condition]:
     conditions = {}
     for name in reader.keys(where):
         here = (*where, name)
-        if not all(name.split(".")):
+        if not all(name.split(".")) and not is_custom(name):
             reader.wrong(here, "is no name of a field")
         elif reader.sound(here):
             conditions[name] = condition(name, reader.document.at(here), condition_text(reader.document, here))

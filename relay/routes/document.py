@@ -13,7 +13,7 @@ import yaml
 
 from relay.model import Json
 from relay.routes.problems import Mark, Problems, Where
-from relay.routes.scalars import plain_value, surprise
+from relay.routes.scalars import lookalike, plain_value, surprise
 from relay.routes.syntax import explained
 from relay.routes.words import quoted, shortened
 
@@ -32,12 +32,14 @@ class Document:
     """A file's value and where its parts stand.
 
     `value` is made of dict, list, str, int, Decimal, bool and None. `marks` has the place of each key and of each
-    list item. `written` has, for each text that `${…}` took part in, what the file says: safe to print.
+    list item. `written` has, for each text that `${…}` took part in, what the file says: safe to print. `doubtful` has
+    what is to be said of texts without quotes that look like something else.
     """
 
     value: Json = field(repr=False)
     marks: Mapping[Where, Mark] = field(repr=False)
     written: Mapping[Where, str] = field(default_factory=dict)
+    doubtful: Mapping[Where, str] = field(default_factory=dict, repr=False)
 
     def has(self, where: Where) -> bool:
         """True if the file says something at `where`."""
@@ -105,6 +107,7 @@ class _Build:
         self.problems = problems
         self.events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
         self.marks: dict[Where, Mark] = {}
+        self.doubtful: dict[Where, str] = {}
         self.nodes = 0
 
     def document(self) -> Document | None:
@@ -130,7 +133,7 @@ class _Build:
         next(self.events)  # the document ends
         if isinstance(another := next(self.events), yaml.DocumentStartEvent):
             self._note((), another, "a second document (---): one file holds one document")
-        return Document(value=value, marks=self.marks)
+        return Document(value=value, marks=self.marks, doubtful=self.doubtful)
 
     def _value(self, where: Where, event: Any) -> Json:
         self._bound(where, event)
@@ -162,6 +165,8 @@ class _Build:
             return event.value
         if message := surprise(event.value):
             self._note(where, event, message)
+        elif message := lookalike(event.value):
+            self.doubtful[where] = message
         return plain_value(event.value)
 
     def _items(self, where: Where) -> list[Json]:

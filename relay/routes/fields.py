@@ -1,10 +1,15 @@
-"""Event x field name -> the texts of that field's values, as matches compare them.
+"""Event x key of a match -> the texts of its values, as matches compare them.
 
 source, entity, action     one value each
+type                       the event's type and the `type` in its data
 account                    the account's id and its subdomain
+account.<path>             that part of the account block
 query.<name>               what the webhook's address had under that name in its query
-custom_fields.<id>         the values of that custom field and the ids of their enums
-anything else              a field of `data` by name or dotted path; lists are walked through: tags.name
+data.<path>                that path of `data`; lists are walked through: data.tags.name
+anything else              the same without `data.`
+
+Within data, `custom_fields.<X>` is what the custom fields with the id, code or name X have as values and as ids of
+their enums, and `tags` are the tags' names and ids.
 """
 
 import json
@@ -13,8 +18,14 @@ from functools import lru_cache
 
 from relay.model import Event, Json
 
+Read = Callable[[Event], tuple[str, ...]]
+
 WON_AND_LOST = {"won": "142", "lost": "143"}
 """amoCRM's two closing statuses, the same in every pipeline (amoCRM, API v4, "Pipelines and statuses")."""
+
+CUSTOM = "custom_fields"
+_OF_ALL_CUSTOM_FIELDS = frozenset({"id", "name", "code", "values"})
+"""What stands after `custom_fields.` in a path through all of them; nobody's field is called so."""
 
 
 def values_of(event: Event, field: str) -> tuple[str, ...]:
@@ -26,7 +37,7 @@ def values_of(event: Event, field: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def reader(field: str) -> Callable[[Event], tuple[str, ...]]:
+def reader(field: str) -> Read:
     """What `values_of` does for one field, for those who ask for it again and again."""
     match field:
         case "source":
@@ -35,23 +46,29 @@ def reader(field: str) -> Callable[[Event], tuple[str, ...]]:
             return lambda event: (event.entity,)
         case "action":
             return lambda event: (event.action,)
+        case "type":
+            return lambda event: (event.type, *_texts(event.data, "type"))
         case "account":
             return lambda event: tuple(as_text(event.account[k]) for k in ("id", "subdomain") if k in event.account)
-    if field.startswith("query."):
-        return _of_query(field.removeprefix("query."))
+    first, _, path = field.partition(".")
+    match first if path else "":
+        case "account":
+            return lambda event: _texts(event.account, path)
+        case "query":
+            return lambda event: _texts(event.query, path)
+        case "data":
+            return _of_data(path, or_else=field)
     return _of_data(field)
 
 
-def _of_query(name: str) -> Callable[[Event], tuple[str, ...]]:
-    return lambda event: tuple(as_text(value) for value in _leaves(event.query.get(name, []), ()))
+def _of_data(path: str, *, or_else: str | None = None) -> Read:
+    """`or_else` is looked for where `path` is not: an incoming lead has its own `data` in its data."""
 
-
-def _of_data(field: str) -> Callable[[Event], tuple[str, ...]]:
     def read(event: Event) -> tuple[str, ...]:
-        value = event.data.get(field)
+        value = event.data.get(path)
         if type(value) is int:  # an id or a time: what routes ask for most
             return (str(value),)
-        return tuple(as_text(value) for value in _found(event.data, field))
+        return _texts(event.data, path) or (_texts(event.data, or_else) if or_else else ())
 
     return read
 
@@ -70,18 +87,35 @@ def as_text(value: Json) -> str:
     return str(value)
 
 
+def data_path(field: str) -> str:
+    """`data.status_id` -> `status_id`: the shorter way to say the same."""
+    return field.removeprefix("data.")
+
+
+def is_custom(field: str) -> bool:
+    """True for `custom_fields.BILL_STATUS`: what follows is one name, whatever is in it."""
+    return data_path(field).startswith(f"{CUSTOM}.")
+
+
 def is_status(field: str) -> bool:
     """True for `status_id`, `old_status_id` and the like, where `won` and `lost` are words."""
+    if is_custom(field) or field.startswith("query."):
+        return False
     return field.rpartition(".")[2] == "status_id" or field.endswith("_status_id")
 
 
-def _found(data: Mapping[str, Json], field: str) -> Iterator[Json]:
-    if field in data:
-        return _leaves(data[field], ())
-    first, *rest = field.split(".")
-    if first == "custom_fields" and len(rest) == 1 and rest[0].isdecimal():
-        return _custom(data.get(first), rest[0])
-    return _leaves(data.get(first), rest) if rest and first in data else iter(())
+def _texts(data: Mapping[str, Json], path: str) -> tuple[str, ...]:
+    return tuple(as_text(value) for value in _found(data, path))
+
+
+def _found(data: Mapping[str, Json], path: str) -> Iterator[Json]:
+    first, *rest = (path,) if path in data else path.split(".")
+    if first not in data:
+        return iter(())
+    leaves = _leaves(data[first], rest)
+    if first == CUSTOM and rest and rest[0] not in _OF_ALL_CUSTOM_FIELDS:
+        return iter(tuple(_custom(data[first], path.partition(".")[2])) or leaves)
+    return _names_and_ids(leaves) if path.rpartition(".")[2] == "tags" else leaves
 
 
 def _leaves(value: Json, path: Sequence[str]) -> Iterator[Json]:
@@ -94,8 +128,16 @@ def _leaves(value: Json, path: Sequence[str]) -> Iterator[Json]:
         yield from _leaves(value[path[0]], path[1:])
 
 
-def _custom(custom_fields: Json, field_id: str) -> Iterator[Json]:
+def _custom(custom_fields: Json, wanted: str) -> Iterator[Json]:
     for custom_field in custom_fields if isinstance(custom_fields, list) else ():
-        if isinstance(custom_field, Mapping) and as_text(custom_field.get("id")) == field_id:
+        if isinstance(custom_field, Mapping) and any(
+            as_text(custom_field.get(key)) == wanted for key in ("id", "code", "name")
+        ):
             yield from _leaves(custom_field, ("values", "value"))
             yield from _leaves(custom_field, ("values", "enum"))
+
+
+def _names_and_ids(tags: Iterator[Json]) -> Iterator[Json]:
+    for tag in tags:
+        known = [tag[key] for key in ("name", "id") if key in tag] if isinstance(tag, Mapping) else []
+        yield from known or (tag,)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from relay.model import Json
 from relay.routes.words import shortened
 
+_LONGEST = 40
 _WORDS: dict[str, Json] = {
     "true": True,
     "false": False,
@@ -18,6 +19,8 @@ _WORDS: dict[str, Json] = {
 _INTEGER = re.compile("-?(0|[1-9][0-9]{0,17})")  # 18 digits fit in 63 bits; more stay text, as does a leading +
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
 _LEADING_ZERO = re.compile("[+-]?0[0-9_]+")
+_NUMBER_ELSEWHERE = re.compile("[+-]?(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|[0-9]+(_[0-9]+)+)")
+_TYPOGRAPHIC = re.compile("[“”„‟«‘’‚‛‹](.*)[“”‟„»‘’‛›]", re.DOTALL)
 _OLD_BOOLEANS = frozenset({"yes", "no", "on", "off"})
 
 
@@ -43,4 +46,15 @@ def surprise(text: str) -> str | None:
     if _LEADING_ZERO.fullmatch(text):
         shown = shortened(text)
         return f'bare `{shown}`: write "{shown}" in quotes, or the number without leading zeros'
+    return None
+
+
+def lookalike(text: str) -> str | None:
+    """What a plain scalar that stays text was probably meant to be; in quotes it is meant as it stands."""
+    if _NUMBER_ELSEWHERE.fullmatch(text):
+        shown, number = shortened(text), int(text, 0) if len(text) < _LONGEST else ""
+        return f'{shown} is compared as text: write {number}, or "{shown}" in quotes to mean that text'
+    if inside := _TYPOGRAPHIC.fullmatch(text):
+        shown = shortened(inside[1])
+        return f'the quotes {text[0]} {text[-1]} are taken as part of the text: write "{shown}"'
     return None

@@ -1,5 +1,7 @@
-"""Names in messages: quoted safely, listed, and with a suggestion for a near miss."""
+"""Names in messages: quoted safely, listed, with a suggestion for a near miss and with the character nobody can see."""
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
@@ -7,6 +9,12 @@ from functools import lru_cache
 SHOWN_CHARACTERS = 60
 SHOWN_NAMES = 10
 COMPARED_NAMES = 200  # difflib is slow; a longer list is listed, not searched
+
+_LOOKALIKES = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХаеіјорсухѕһԁΑΒΕΖΗΙΚΜΝΟΡΤΥΧονρ",
+    "ABESIJKMHOPCTYXaeijopcyxshdABEZHIKMNOPTYXovp",
+)
+_WORD = re.compile(r"\w+")
 
 
 def shortened(text: str) -> str:
@@ -22,7 +30,9 @@ def quoted(text: str) -> str:
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """The known word that `word` was probably meant to be; `cutoff` from 0, whichever, to 1, the same."""
-    return _nearest(word[:SHOWN_CHARACTERS], tuple(known)[:COMPARED_NAMES], cutoff)
+    names = tuple(known)[:COMPARED_NAMES]
+    looks = _as_it_looks(word[:SHOWN_CHARACTERS])
+    return looks if looks in names else _nearest(looks, names, cutoff)
 
 
 @lru_cache(maxsize=1024)  # one wrong name is often used by a thousand routes
@@ -31,10 +41,47 @@ def _nearest(word: str, known: tuple[str, ...], cutoff: float) -> str | None:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """`(did you mean 'url'?)`, or else `(known: a, b)`."""
+    """`(did you mean 'url'?)`, or else `(known: a, b)`; and what in it only looks like something else."""
     names = tuple(known)
     near = nearest(word, names)
-    return f"(did you mean {quoted(near)}?)" if near else f"(known: {listed(names)})"
+    return (f"(did you mean {quoted(near)}?)" if near else f"(known: {listed(names)})") + stranger(word, near)
+
+
+def stranger(text: str, meant: str | None = None) -> str:
+    """`; U+043E CYRILLIC SMALL LETTER O is in it`, for what cannot be told by looking; else nothing.
+
+    That is a blank or an invisible character other than a space, and a letter of another alphabet among ASCII ones,
+    or in a word that looks like `meant`.
+    """
+    found = next(filter(_is_unseen, text), None)
+    if found is None and meant is not None and not text.isascii() and _as_it_looks(text) == meant:
+        found = next(character for character in text if not character.isascii())
+    found = found or next(filter(None, map(_foreign, _WORD.findall(text))), None)
+    return "" if found is None else f"; {named(found)} is in it"
+
+
+def named(character: str) -> str:
+    """`U+00A0 NO-BREAK SPACE`."""
+    return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
+
+
+def _is_unseen(character: str) -> bool:
+    return not character.isascii() and unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cf")
+
+
+def _foreign(word: str) -> str | None:
+    """The first letter that is not ASCII in a word that has ASCII ones too."""
+    if word.isascii() or not any(character.isascii() and character.isalnum() for character in word):
+        return None
+    return next((character for character in word if not character.isascii()), None)
+
+
+def _as_it_looks(word: str) -> str:
+    """With the ASCII letters that it seems to be made of, and without what is not seen."""
+    if word.isascii():
+        return word
+    seen = "".join(character for character in word if not _is_unseen(character))
+    return unicodedata.normalize("NFKC", seen).translate(_LOOKALIKES)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -52,7 +52,7 @@ targets:
     secret: ${DWH_SECRET}
 routes:
   - name: offer-made
-    match: {entity: leads, action: status, status_id: 16203337}
+    match: {entity: leads, action: [status, add], status_id: 16203337}
     to: [sales-bot, warehouse]
   - name: talks-to-us
     match: {entity: leads, action: [call_in, mail_in]}

@@ -137,7 +137,7 @@ def test_an_event_that_no_route_takes_goes_nowhere(run: Run, folder: Path, body:
 def test_nothing_of_a_payload_steers_the_terminal(kept: Path) -> None:
     shown = on_terminal("explain", "019ab000-0003")
     assert "\x1b[1m" in shown, "on a terminal there is colour"
-    assert shown.count("\x1b[31m") == shown.count("\x1b[31mnot\x1b[0m")
+    assert shown.count("\x1b[31m") == len(re.findall("\x1b\\[31mnot *\x1b\\[0m", shown))
     assert not any(value in shown for value in SECRETS.values())
 
 

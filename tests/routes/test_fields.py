@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,18 @@ MakeEvent = Callable[..., Event]
         ("nothing", ("",)),
         ("flag", ("true",)),
         ("absent", ()),
-        ("tags", ('{"id":1,"name":"a"}', '{"id":2,"name":"b"}')),
+        ("type", ("leads.status",)),
+        ("account.id", ("5",)),
+        ("account.subdomain", ("example",)),
+        ("account.absent", ()),
+        ("data.id", ("7",)),
+        ("data.name", ("Иван",)),
+        ("data.absent", ()),
+        ("data.settings.a.b", ("1",)),
+        ("data.dotted.name", ("whole",)),
+        ("tags", ("a", "1", "b", "2")),
+        ("data.tags", ("a", "1", "b", "2")),
+        ("data.tags.name", ("a", "b")),
         ("tags.name", ("a", "b")),
         ("tags.name.x", ()),
         ("linked", ("1", "2", "3")),
@@ -29,10 +42,17 @@ MakeEvent = Callable[..., Event]
         ("settings.a", ('{"b":1}',)),
         ("dotted.name", ("whole",)),
         ("custom_fields.11", ("x", "y", "101", "102")),
+        ("data.custom_fields.11", ("x", "y", "101", "102")),
+        ("custom_fields.Campaign", ("x", "y", "101", "102")),
+        ("custom_fields.BILL.STATUS", ("paid",)),
+        ("custom_fields.Статус. Счёт", ("paid",)),
+        ("custom_fields.values.value", ("x", "y", "1500000000", "paid")),
+        ("custom_fields.code", ("BILL.STATUS",)),
+        ("custom_fields.origin", ("form",)),
         ("custom_fields.12", ("1500000000",)),
         ("custom_fields.13", ()),
         ("custom_fields.99", ()),
-        ("custom_fields.name", ("Campaign", "Date", "None")),
+        ("custom_fields.name", ("Campaign", "Date", "None", "Статус. Счёт")),
         ("no_list.11", ()),
     ],
 )
@@ -50,7 +70,8 @@ def test_a_field_has_these_values(event: MakeEvent, field: str, values: tuple[st
         custom_fields=[
             {"id": 11, "name": "Campaign", "values": [{"value": "x", "enum": 101}, {"value": "y", "enum": 102}]},
             {"id": 12, "name": "Date", "values": [{"value": "1500000000"}]},
-            {"id": 13, "name": "None"},
+            {"id": 13, "name": "None", "origin": "form"},
+            {"id": 14, "name": "Статус. Счёт", "code": "BILL.STATUS", "values": [{"value": "paid"}]},
         ],
         no_list="text",
         **{"dotted.name": "whole"},
@@ -63,6 +84,27 @@ def test_custom_fields_that_are_no_list_have_no_values(event: MakeEvent) -> None
 
 
 @pytest.mark.parametrize(
+    ("data", "field", "values"),
+    [
+        ({"type": "company"}, "type", ("leads.status", "company")),
+        ({"type": "company"}, "data.type", ("company",)),
+        ({"tags": []}, "tags", ()),
+        ({"tags": ["vip", {"name": "new"}, {"colour": "red"}]}, "tags", ("vip", "new", '{"colour":"red"}')),
+        ({"data": {"leads": [{"name": "Замер"}]}}, "data.data.leads.name", ("Замер",)),
+        ({"data": {"leads": [{"name": "Замер"}]}}, "data.leads.name", ("Замер",)),
+        ({"data": {"id": 8}, "id": 7}, "data.id", ("7",)),
+        ({"action": "accept"}, "data.action", ("accept",)),
+        ({"action": "accept"}, "action", ("status",)),
+    ],
+)
+def test_what_the_event_and_its_data_both_have_is_told_apart_by_the_path(
+    event: MakeEvent, data: dict[str, Any], field: str, values: tuple[str, ...]
+) -> None:
+    made = event()
+    assert values_of(replace(made, data=data), field) == values
+
+
+@pytest.mark.parametrize(
     ("field", "answer"),
     [
         ("status_id", True),
@@ -71,6 +113,8 @@ def test_custom_fields_that_are_no_list_have_no_values(event: MakeEvent) -> None
         ("status", False),
         ("mystatus_id", False),
         ("pipeline_id", False),
+        ("data.status_id", True),
+        ("custom_fields.status_id", False),
     ],
 )
 def test_won_and_lost_are_words_of_status_fields_only(field: str, answer: bool) -> None:

@@ -1,12 +1,21 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
+from relay.amocrm import form, samples
+from relay.amocrm.events import read
+from relay.amocrm.vocabulary import FIELDS, OF_FEW, TIMES
+from relay.amocrm.vocabulary import IDS as IDS_OF_AMOCRM
 from relay.routes import lint
-from relay.routes.config import Config, parse
+from relay.routes.config import NO_TIME, Config, parse
 from relay.routes.lint import run_tests, warnings
 
 RoutesFile = Callable[..., Config]
+ADD = "a lead that is created in the stage arrives as add, and this misses it: write"
+IDS = "only ids arrive here, and never"
+TEXT = "is compared as text, sign and all: write"
+NO_ENTITY = "amoCRM is not known to send the entity"
 NO_FIELD = "amoCRM is not known to send the field '{}' (did you mean '{}'?)"
 REST = "\n  - {name: rest, otherwise: true, to: [bot, erp]}\n"
 
@@ -138,6 +147,97 @@ def test_a_match_that_is_empty_is_noticed_and_told_how_to_be_meant(routes_file: 
         ("status_id: {not: Won}", "status_id.not", "a status is a number, won or lost, and never 'Won'"),
         ("pipelin_id: 7", "pipelin_id", NO_FIELD.format("pipelin_id", "pipeline_id")),
         ("pipelin: 7", "pipelin", NO_FIELD.format("pipelin", "pipeline_id")),
+        # names that no event has
+        (
+            "event: leads.status",
+            "event",
+            NO_FIELD.format("event", "").replace("''", "type, as in {type: leads.status}"),
+        ),
+        ("phone: '+7999'", "phone", NO_FIELD.format("phone", "").replace("''", "custom_fields.PHONE")),
+        ("data.pipelin: 5", "data.pipelin", NO_FIELD.format("pipelin", "pipeline_id")),
+        ("account.idd: 5", "account.idd", NO_FIELD.format("account.idd", "account.id")),
+        ("tags.nmae: vip", "tags.nmae", NO_FIELD.format("tags.nmae", "tags.name")),
+        ("wholly_unknown: 5", "wholly_unknown", "amoCRM is not known to send the field 'wholly_unknown'"),
+        ("timestamp: 5", "timestamp", "never matches: routes do not look at the timestamp of an event"),
+        (
+            "custom_fields.PHONE.enum: 7",
+            "custom_fields.PHONE.enum",
+            "never matches: write custom_fields.PHONE, which compares the field's values and the ids of their enums",
+        ),
+        (
+            "еntity: leads",
+            "еntity",
+            NO_FIELD.format("еntity", "entity") + "; U+0435 CYRILLIC SMALL LETTER IE is in it",
+        ),
+        # values that they never have
+        ("pipeline_id: Продажи", "pipeline_id", f"{IDS} 'Продажи': write the number"),
+        ("data.pipeline_id: {not: x}", "data.pipeline_id.not", f"{IDS} 'x': write the number"),
+        ("pipeline_id: '1, 2'", "pipeline_id", f"{IDS} '1, 2': write the number (a list is written [1, 2])"),
+        ("account.id: example", "account.id", f"{IDS} 'example': write the number"),
+        ("responsible_user_id: -5", "responsible_user_id", f"{IDS} '-5': write the number"),
+        ("id: 99999999999999999999", "id", "an id of 20 digits never arrives"),
+        ("status_id: 1620333716203337", "status_id", "an id of 16 digits never arrives"),
+        ("id: lead", "id", "an id is a number, or a message's UUID, and never 'lead'"),
+        ("pipeline_id: '007'", "pipeline_id", "an id never arrives with a zero in front: write 7"),
+        (
+            "created_at: {gt: 1764000000000}",
+            "created_at.gt",
+            "Unix seconds of 13 digits never arrives: these look like milliseconds",
+        ),
+        (
+            "created_at: 2026-01-01",
+            "created_at",
+            "only Unix seconds arrive here, and never '2026-01-01': write {gt: 1764000000}",
+        ),
+        (
+            "pipeline_id: 0x1F",
+            "pipeline_id",
+            '0x1F is compared as text: write 31, or "0x1F" in quotes to mean that text',
+        ),
+        (
+            "custom_fields.5: [7, 1_000]",
+            "custom_fields.5[1]",
+            '1_000 is compared as text: write 1000, or "1_000" in quotes to mean that text',
+        ),
+        ("tags: “vip”", "tags", 'the quotes “ ” are taken as part of the text: write "vip"'),
+        ("name: {not: «vip»}", "name.not", 'the quotes « » are taken as part of the text: write "vip"'),
+        # operators in the text
+        ("name: Order*", "name", 'never matches but for a text with that star: write {like: "Order*"}'),
+        ("name: {not: [a, '*x']}", "name.not[1]", 'always holds but for a text with that star: write {like: "*x"}'),
+        ("name: '*'", "name", "never matches but for a text that is a star: write {exists: true}"),
+        ("price: '>1000'", "price", f"{TEXT} {{gt: 1000}}"),
+        ("price: '<= 1000'", "price", f"{TEXT} {{lte: 1000}}"),
+        ("status_id: '!=142'", "status_id", f"{TEXT} {{not: 142}}"),
+        # types, and what goes together
+        ("type: lead.status", "type", "amoCRM is not known to send the entity 'lead' (did you mean 'leads'?)"),
+        ("type: leads.stauts", "type", "amoCRM is not known to send the action 'stauts' (did you mean 'status'?)"),
+        ("type: leads", "type", "never matches: write entity: leads, or the whole type, like leads.status"),
+        (
+            "type: {exists: false}",
+            "type",
+            "never matches: every event has a type: write data.type for the type in its data",
+        ),
+        ("action: {exists: false}", "action", "never matches: every event has an action"),
+        ("action: 'status, add'", "action", "never matches: a list is written [status, add]"),
+        (
+            "entity: contacts, action: status",
+            "action",
+            "amoCRM is not known to send contacts.status: only leads and customers have stages",
+        ),
+        (
+            "entity: lеads",
+            "entity",
+            f"{NO_ENTITY} 'lеads' (did you mean 'leads'?); U+0435 CYRILLIC SMALL LETTER IE is in it",
+        ),
+        # a lead that is created in the stage
+        ("action: status, status_id: 7", "action", f"{ADD} action: [status, add]"),
+        (
+            "entity: leads, action: [mail_in, status], data.status_id: won",
+            "action",
+            f"{ADD} action: [mail_in, status, add]",
+        ),
+        ("type: leads.status, status_id: 7", "type", f"{ADD} type: [leads.status, leads.add]"),
+        ("entity: {not: lead}", "entity.not", "amoCRM is not known to send the entity 'lead' (did you mean 'leads'?)"),
         ("status: won", "status", NO_FIELD.format("status", "status_id")),
         ("tag.name: web", "tag.name", NO_FIELD.format("tag", "tags")),
         ("custom_field.7: web", "custom_field.7", NO_FIELD.format("custom_field", "custom_fields")),
@@ -153,7 +253,25 @@ def test_a_match_that_cannot_hold_is_noticed(routes_file: RoutesFile, match: str
     [
         "entity: [leads, companies, contacts, customers, task, talk, unsorted, message, catalogs]",
         "action: [status, mail_in, call_in, chat, site_visit, period, add, update, note, delete, restore, responsible]",
-        "entity: {not: lead}",
+        "entity: {not: leads}",
+        "entity: task, status: 1",
+        "entity: message, phone: 79990000001",
+        "account.id: 5, account.subdomain: example, data.status_id: 7, data.data.leads.name: x, data.leads.name: x",
+        "type: leads.status, status_id: 7, old_status_id: 8",
+        "type: [company, 14], data.type: incoming",
+        "type: {not: [leads.status, company]}",
+        "tags: [vip, 77101], tags.id: 5",
+        "custom_fields.PHONE: '+79990000001', custom_fields.Дата. Начало: 5, custom_fields.482913: {not: 'a > b'}",
+        "custom_fields.BILL_STATUS: {not: 1371080}, custom_fields.values.value: x, custom_fields.code: PHONE",
+        "id: [4831596, 00000000-0000-4000-8000-000000000001]",
+        "status_id: {like: '14*'}, created_at: {gte: 1764000000, lt: 1795536000}, responsible_user_id: 0",
+        "name: ['«Пример»', '0x1F', '1_000', ООО «Пример», 5 > 4, 2*2]",
+        "old_status_id: 7, status_id: 8, action: status",
+        "status_id: 7, action: [add, status]",
+        "action: status, pipeline_id: 7",
+        "entity: customers, action: status, status_id: 7",
+        "action: status, status_id: 7, old_pipeline_id: {not: 5}",
+        "settings.widget.x: y, _extra.foo: {exists: true}, source_data.from: x, linked_leads_id: 5",
         'entity: "${WORD}"',
         "price: {gte: 5, lte: 5}",
         "price: {gt: 5, lt: 6}",
@@ -167,6 +285,36 @@ def test_a_match_that_cannot_hold_is_noticed(routes_file: RoutesFile, match: str
 )
 def test_a_match_that_can_hold_is_left_alone(routes_file: RoutesFile, match: str) -> None:
     assert warned(routes_file("routes:\n  - {name: odd, match: {" + match + "}, to: bot}" + REST, WORD="x")) == []
+
+
+def test_leads_created_in_the_stage_may_be_another_routes(routes_file: RoutesFile) -> None:
+    moved = "  - {name: moved, match: {entity: leads, action: status, status_id: 7}, to: bot}"
+    made = "  - {name: made, match: {entity: leads, action: add, status_id: %s}, to: [bot, erp]}"
+    assert warned(routes_file("\n".join(["routes:", moved, made % 7]) + REST)) == []
+    [only] = warned(routes_file("\n".join(["routes:", moved, made % 8]) + REST))
+    assert only == f"routes.yaml:9:42  routes[0].match.action: {ADD} action: [status, add]"
+
+
+def test_a_value_from_a_variable_is_not_judged_aloud(routes_file: RoutesFile) -> None:
+    asked = 'pipeline_id: "${WORD}", name: {not: ["${WORD}"]}, created_at: "${WORD}"'
+    assert warned(routes_file("routes:\n  - {name: odd, match: {" + asked + "}, to: bot}" + REST, WORD=">1*")) == []
+
+
+def test_every_field_of_every_sample_body_is_known_and_ids_are_numbers() -> None:
+    fields = [(name, value) for type_ in samples.TYPES for name, value in _data(type_).items()]
+    assert {name for name, _ in fields} <= FIELDS | OF_FEW.keys()
+    assert {name for name, value in fields if name in IDS_OF_AMOCRM | TIMES and not _is_number(value)} == set()
+    assert len(fields) > 80
+
+
+def _data(type_: str) -> Mapping[str, Any]:
+    body = form.encode(samples.body(type_))
+    [event] = read(form.decode(body, ""), source="crm", received_at=NO_TIME, new_id=lambda: "1")
+    return event.data
+
+
+def _is_number(value: Any) -> bool:
+    return all(map(_is_number, value)) if isinstance(value, list) else isinstance(value, int)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.amocrm import form
+from relay.amocrm.events import read
 from relay.model import Event
 from relay.routes.conditions import condition
 from relay.routes.config import NO_TIME, Config
@@ -86,10 +90,74 @@ routes:
     assert matcher.match(event(tags=[])).routes == ("untagged", "no-spam")
 
 
+BILL = (
+    "account[id]=30110022&catalogs[update][0][id]=347577&catalogs[update][0][catalog_id]=6640"
+    "&catalogs[update][0][custom_fields][0][id]=1001&catalogs[update][0][custom_fields][0][name]=Статус"
+    "&catalogs[update][0][custom_fields][0][code]=BILL_STATUS"
+    "&catalogs[update][0][custom_fields][0][values][0][value]=Оплачен"
+    "&catalogs[update][0][custom_fields][0][values][0][enum]=1371080"
+)
+
+
+@pytest.mark.parametrize("field", ["custom_fields.BILL_STATUS", "custom_fields.Статус", "data.custom_fields.1001"])
+def test_a_bill_that_is_paid_is_taken_as_paid_by_id_code_or_name(routes_file: RoutesFile, field: str) -> None:
+    [paid] = read(form.decode(BILL.encode(), ""), source="crm", received_at=NO_TIME, new_id=lambda: "1")
+    matcher = routes_file(f"""
+routes:
+  - {{name: paid, match: {{{field}: 1371080}}, to: bot}}
+  - {{name: paid-too, match: {{{field}: Оплачен}}, to: bot}}
+  - {{name: unpaid, match: {{{field}: {{not: 1371080}}}}, to: erp}}
+  - {{name: other, match: {{{field}: 1371081}}, to: erp}}
+""").matcher
+    assert matcher.match(paid).routes == ("paid", "paid-too")
+
+
+def test_a_key_is_a_path_of_the_event_as_its_targets_receive_it(routes_file: RoutesFile, event: MakeEvent) -> None:
+    matcher = routes_file("""
+routes:
+  - {name: id, match: {account.id: 5}, to: bot}
+  - {name: subdomain, match: {account.subdomain: example}, to: bot}
+  - {name: not-id, match: {account.id: {not: 5}}, to: bot}
+  - {name: status, match: {data.status_id: won}, to: bot}
+  - {name: type, match: {type: leads.status}, to: bot}
+  - {name: not-type, match: {type: {not: leads.status}}, to: bot}
+  - {name: data-type, match: {type: company}, to: bot}
+  - {name: not-data-type, match: {type: {not: company}}, to: bot}
+  - {name: only-data-type, match: {data.type: {not: leads.status}}, to: bot}
+  - {name: tags, match: {tags: vip}, to: bot}
+  - {name: tag-id, match: {tags: {not: 77}}, to: bot}
+""").matcher
+    known = {"id": 5, "subdomain": "example"}
+    lead = event(account=known, status_id=142, tags=[{"id": 77, "name": "vip"}])
+    assert matcher.match(lead).routes == (
+        "id",
+        "subdomain",
+        "status",
+        "type",
+        "not-data-type",
+        "only-data-type",
+        "tags",
+    )
+    company = event("companies", "add", type="company")
+    assert matcher.match(company).routes == ("not-id", "not-type", "data-type", "only-data-type", "tag-id")
+
+
 # ---- the index against a plain loop
 
-FIELDS = ("entity", "action", "source", "n", "s.t")
-texts = st.sampled_from(["", "a", "ab", "1", "2", "10", "-1.5"])
+FIELDS = (
+    "entity",
+    "action",
+    "source",
+    "n",
+    "s.t",
+    "data.n",
+    "data.s.t",
+    "type",
+    "account.n",
+    "tags",
+    "custom_fields.a",
+)
+texts = st.sampled_from(["", "a", "ab", "1", "2", "10", "-1.5", "a.ab", "a.1"])
 numbers = st.sampled_from([-1, 0, 1, 2, 10])
 operators = st.fixed_dictionaries(
     {},
@@ -112,15 +180,26 @@ datas = st.fixed_dictionaries(
         "n": texts | numbers | st.none(),
         "s": st.fixed_dictionaries({"t": texts})
         | st.lists(st.fixed_dictionaries({}, optional={"t": texts}), max_size=3),
+        "type": texts,
+        "tags": st.lists(st.fixed_dictionaries({"name": texts}, optional={"id": numbers}), max_size=3),
+        "custom_fields": st.lists(
+            st.fixed_dictionaries(
+                {"values": st.lists(st.fixed_dictionaries({"value": texts}, optional={"enum": numbers}), max_size=2)},
+                optional={"id": texts, "code": texts, "name": texts},
+            ),
+            max_size=3,
+        ),
     },
 )
+accounts = st.fixed_dictionaries({}, optional={"n": texts | numbers})
 events = st.builds(
-    lambda entity, action, data: Event(
-        id="", source="a", received_at=NO_TIME, account={}, entity=entity, action=action, data=data
+    lambda entity, action, data, account: Event(
+        id="", source="a", received_at=NO_TIME, account=account, entity=entity, action=action, data=data
     ),
     texts,
     texts,
     datas,
+    accounts,
 )
 
 
@@ -149,7 +228,18 @@ def _all_hold(match: Mapping[str, Any], event: Event) -> bool:
 def _values(event: Event, name: str) -> list[str]:
     if name in ("entity", "action", "source"):
         return [getattr(event, name)]
-    if name == "n":
+    if name == "type":
+        return [f"{event.entity}.{event.action}", *([event.data["type"]] if "type" in event.data else [])]
+    if name == "account.n":
+        return [str(event.account["n"])] if "n" in event.account else []
+    if name == "tags":
+        return [str(tag[key]) for tag in event.data.get("tags", []) for key in ("name", "id") if key in tag]
+    if name == "custom_fields.a":
+        named = [each for each in event.data.get("custom_fields", []) if "a" in {**each, "values": ""}.values()]
+        return [
+            str(value[key]) for each in named for value in each["values"] for key in ("value", "enum") if key in value
+        ]
+    if name in ("n", "data.n"):
         return ["" if event.data["n"] is None else str(event.data["n"])] if "n" in event.data else []
     inner = event.data.get("s", [])
     return [item["t"] for item in (inner if isinstance(inner, list) else [inner]) if "t" in item]
@@ -179,7 +269,7 @@ def _one_holds(name: str, bound: Any, value: str) -> bool:
             "1*": value.startswith("1"),
             "?": value == "?",
         }[bound]
-    if value in ("", "a", "ab"):
+    if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
         return False
     number = float(value)
     return {"gt": number > bound, "gte": number >= bound, "lt": number < bound, "lte": number <= bound}[name]
@@ -209,7 +299,19 @@ def test_targets_are_those_of_the_routes_that_matched(file: list[Mapping[str, An
     assert all(target in routes[int(name[1:])].targets for target, names in found.targets.items() for name in names)
 
 
-def test_ten_thousand_routes_are_not_asked_one_by_one(event: MakeEvent) -> None:
+@pytest.mark.parametrize(
+    ("asked", "data"),
+    [
+        ("status_id", {"status_id": 4567}),
+        ("data.status_id", {"status_id": 4567}),
+        ("account.id", {}),
+        ("tags", {"tags": [{"name": "4567"}]}),
+        ("custom_fields.A", {"custom_fields": [{"code": "A", "values": [{"value": "4567"}]}]}),
+    ],
+)
+def test_ten_thousand_routes_are_not_asked_one_by_one(
+    event: MakeEvent, monkeypatch: pytest.MonkeyPatch, asked: str, data: dict[str, Any]
+) -> None:
     class Counted(dict[str, Any]):
         asked = 0
 
@@ -217,9 +319,9 @@ def test_ten_thousand_routes_are_not_asked_one_by_one(event: MakeEvent) -> None:
             self.asked += 1
             return super().get(key, default)
 
-    file = [{"entity": "leads", "pipeline_id": n % 10, "status_id": n} for n in range(10_000)]
+    file = [{"entity": "leads", "pipeline_id": n % 10, asked: n} for n in range(10_000)]
     matcher = Matcher(compiled(file))
     for index in matcher.fields.values():
-        index._equals = Counted(index._equals)
-    assert matcher.match(event(pipeline_id=7, status_id=4567)).routes == ("r4567",)
+        monkeypatch.setattr(index, "_equals", Counted(index._equals))
+    assert matcher.match(event(pipeline_id=7, account={"id": 4567}, **data)).routes == ("r4567",)
     assert [index._equals.asked for index in matcher.fields.values()] == [1, 1, 1]

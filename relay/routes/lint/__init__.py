@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from relay.errors import Problem
 from relay.routes.config import Config, RouteTest
-from relay.routes.lint.never import never
+from relay.routes.lint.keys import unknown_keys
 from relay.routes.lint.routes import everything, nowhere, superfluous
 from relay.routes.lint.secrets import guessable, literal_secrets, shared_tokens
+from relay.routes.lint.stages import missed_creations
 from relay.routes.lint.targets import brief_dedupe, clear_text, unused_targets
+from relay.routes.lint.values import impossible_values
 from relay.routes.match import Matches
 from relay.routes.problems import Where, path_text
 from relay.routes.words import listed
@@ -19,7 +21,9 @@ _CHECKS = (
     unused_targets,
     clear_text,
     brief_dedupe,
-    never,
+    unknown_keys,
+    impossible_values,
+    missed_creations,
     everything,
     superfluous,
     nowhere,

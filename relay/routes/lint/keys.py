@@ -1,0 +1,83 @@
+"""Config -> warnings about keys of matches that no event has."""
+
+from collections.abc import Iterator
+
+from relay.amocrm.vocabulary import FIELDS, OF_FEW
+from relay.routes.config import Config
+from relay.routes.fields import data_path, is_custom
+from relay.routes.problems import Finding
+from relay.routes.words import nearest, quoted, stranger
+
+NEARLY = 0.75
+"""difflib's ratio: `status` is that near to `status_id`, `pipelin` to `pipeline_id`."""
+
+_MEANT = {
+    "company": "entity: companies",
+    "contact": "entity: contacts",
+    "email": "custom_fields.EMAIL",
+    "event": "type, as in {type: leads.status}",
+    "event_type": "type, as in {type: leads.status}",
+    "lead": "entity: leads",
+    "phone": "custom_fields.PHONE",
+    "pipeline": "pipeline_id",
+    "query": "query.NAME",
+    "responsible": "responsible_user_id",
+    "stage": "status_id",
+    "subdomain": "account.subdomain",
+    "webhook": "source",
+}
+"""Names that people try, and what has it."""
+
+_ACCOUNT = ("id", "subdomain", "_links")
+_TAG = ("name", "id")
+_INSIDE_CUSTOM = frozenset({"value", "values", "enum", "enums", "enum_id", "enum_code", "subtype"})
+_TOP = frozenset({"timestamp"})
+_INCOMING = frozenset({"companies", "contacts", "customers", "leads"})
+"""What an incoming lead has in the `data` of its data."""
+_OF_THE_EVENT = frozenset({"source", "entity", "action", "type", "account"})
+
+
+def unknown_keys(config: Config) -> Iterator[Finding]:
+    """No more than a warning, since amoCRM may send what nobody knows of."""
+    for position, route in enumerate(config.routes):
+        entities = route.match["entity"].any_of if "entity" in route.match else None
+        for field in route.match:
+            if said := _unknown(field, entities or frozenset()):
+                yield ("routes", position, "match", field), said
+
+
+def _unknown(field: str, entities: frozenset[str]) -> str | None:
+    if is_custom(field):
+        return _inside_custom(field)
+    first, _, rest = field.partition(".")
+    if field in _OF_THE_EVENT or (first == "query" and rest):
+        return None
+    if first == "account" and rest:
+        return (
+            None if rest.partition(".")[0] in _ACCOUNT else _no_field(field, [f"account.{name}" for name in _ACCOUNT])
+        )
+    if field in _TOP:
+        return f"never matches: routes do not look at the {field} of an event"
+    name, _, inside = data_path(field).partition(".")
+    if name == "tags" and inside and inside not in _TAG:
+        return _no_field(field, [f"tags.{key}" for key in _TAG])
+    if name in FIELDS or name.startswith("_") or not entities.isdisjoint(OF_FEW.get(name, ())):
+        return None
+    return None if first == "data" and name in _INCOMING else _no_field(name, sorted(FIELDS))
+
+
+def _no_field(name: str, known: list[str]) -> str:
+    said = f"amoCRM is not known to send the field {quoted(name)}"
+    if meant := _MEANT.get(name):
+        return f"{said} (did you mean {meant}?)"
+    near = nearest(name, known, cutoff=NEARLY)
+    return f"{said}{f' (did you mean {quoted(near)}?)' if near else ''}{stranger(name, near)}"
+
+
+def _inside_custom(field: str) -> str | None:
+    whole, _, last = field.rpartition(".")
+    if last in _INSIDE_CUSTOM and is_custom(whole) and "." not in data_path(whole).partition(".")[2]:
+        name = whole.rpartition(".")[2]
+        if name not in _INSIDE_CUSTOM:
+            return f"never matches: write {whole}, which compares the field's values and the ids of their enums"
+    return None

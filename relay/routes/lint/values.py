@@ -1,0 +1,181 @@
+"""Config -> warnings about values that the fields of events never have."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from decimal import Decimal
+
+from relay.amocrm.vocabulary import ACTIONS, ENTITIES, IDS, STAGE_ACTIONS, STAGED, TIMES
+from relay.routes.conditions import Condition
+from relay.routes.config import Config
+from relay.routes.fields import WON_AND_LOST, data_path, is_custom, is_status
+from relay.routes.lint.asked import Asked, asked
+from relay.routes.match import Route
+from relay.routes.problems import Finding, Where
+from relay.routes.words import quoted, suggestion
+
+LONGEST_ID = 12
+"""Digits: amoCRM's ids have 10 at most (2026)."""
+LONGEST_TIME = 11
+"""Digits of Unix seconds until the year 5138; milliseconds have 13."""
+
+_ALWAYS = frozenset({"source", "entity", "action", "type"})
+"""What every event has."""
+_COMPARISON = re.compile(r"(>=|<=|=>|=<|≥|≤|!=|<>|==|>|<|=)\s*(\S.*)", re.DOTALL)
+_OPERATORS = {
+    ">": "gt", ">=": "gte", "=>": "gte", "≥": "gte", "<": "lt", "<=": "lte", "=<": "lte", "≤": "lte",
+    "!=": "not", "<>": "not",
+}  # fmt: skip
+_ORDERED = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_DIGITS = re.compile("[0-9]+")
+
+
+def impossible_values(config: Config) -> Iterator[Finding]:
+    """At most one reason for each place."""
+    for position, route in enumerate(config.routes):
+        where: Where = ("routes", position, "match")
+        yield from _together(route, where)
+        for field, condition in route.match.items():
+            here = (*where, field)
+            if reason := _contradiction(field, condition):
+                yield here, reason
+            for each in asked(config, here):
+                said = config.document.doubtful.get(each.where) or _impossible(config, field, each)
+                if said:
+                    yield each.where, said
+
+
+# ---- one value
+
+
+def _impossible(config: Config, field: str, each: Asked) -> str | None:
+    if said := _of_a_word(config, field, each):
+        return said
+    if each.operator in ("", "not") and (said := _operator_as_text(each)):
+        return said
+    if is_custom(field) or field.startswith("query."):
+        return None
+    if is_status(field):
+        return _of_a_status(each)
+    return _of_a_number(data_path(field), each) if field != "account" else None
+
+
+def _of_a_word(config: Config, field: str, each: Asked) -> str | None:
+    if each.operator not in ("", "not"):
+        return None
+    match field:
+        case "source" if each.text not in config.sources:
+            return f"no source {quoted(each.text)} {suggestion(each.text, sorted(config.sources))}"
+        case "entity" if each.text not in ENTITIES:
+            return _unknown_word("entity", each.text, ENTITIES)
+        case "action" if each.text not in ACTIONS:
+            return _unknown_word("action", each.text, ACTIONS)
+        case "type":
+            return _of_a_type(each)
+    return None
+
+
+def _unknown_word(kind: str, text: str, known: Collection[str]) -> str:
+    parts = re.split(r"[\s,;|/]+", text)
+    if len(parts) > 1 and all(part in known for part in parts):
+        return f"never matches: a list is written [{', '.join(parts)}]"
+    return f"amoCRM is not known to send the {kind} {quoted(text)} {suggestion(text, sorted(known))}"
+
+
+def _of_a_type(each: Asked) -> str | None:
+    """A type of an event has a dot in it; without one it is the `type` in its data, which may be anything."""
+    entity, dot, action = each.text.partition(".")
+    if not dot:
+        kind = "entity" if each.text in ENTITIES else "action" if each.text in ACTIONS else None
+        return f"{each.consequence}: write {kind}: {each.text}, or the whole type, like leads.status" if kind else None
+    if entity not in ENTITIES:
+        return _unknown_word("entity", entity, ENTITIES)
+    return _unknown_word("action", action, ACTIONS) if action not in ACTIONS else None
+
+
+def _operator_as_text(each: Asked) -> str | None:
+    if compared := _COMPARISON.fullmatch(each.text):
+        sign, rest = compared[1], compared[2]
+        if (operator := _OPERATORS.get(sign)) == "not" or (operator and _ORDERED.fullmatch(rest)):
+            return f"is compared as text, sign and all: write {{{operator}: {rest[:40]}}}"
+        return f"is compared as text, sign and all: write {rest[:40]}" if operator is None else None
+    if each.text == "*":
+        return f"{each.consequence} but for a text that is a star: write {{exists: {str(not each.operator).lower()}}}"
+    if each.text.endswith("*") or each.text.startswith("*"):
+        return f'{each.consequence} but for a text with that star: write {{like: "{each.text[:40]}"}}'
+    return None
+
+
+def _of_a_status(each: Asked) -> str | None:
+    if each.text in WON_AND_LOST and each.operator in ("", "not"):
+        return None
+    text = each.text.replace("*", "") if each.operator == "like" else each.text
+    if text and not _DIGITS.fullmatch(text):
+        return f"a status is a number, won or lost, and never {quoted(each.text)}{_list_advice(each.text)}"
+    return _absurd(each, LONGEST_ID, "an id")
+
+
+def _of_a_number(name: str, each: Asked) -> str | None:
+    text = each.text.replace("*", "") if each.operator == "like" else each.text
+    if name in IDS or name in ("tags.id", "custom_fields.id", "account.id"):
+        if text and not _DIGITS.fullmatch(text) and not (each.operator and _ORDERED.fullmatch(text)):
+            return f"only ids arrive here, and never {quoted(each.text)}: write the number{_list_advice(each.text)}"
+        return _absurd(each, LONGEST_ID, "an id")
+    if name in TIMES:
+        if text and not _DIGITS.fullmatch(text):
+            return f"only Unix seconds arrive here, and never {quoted(each.text)}: write {{gt: 1764000000}}"
+        return _absurd(each, LONGEST_TIME, "Unix seconds")
+    if name == "id" and each.operator in ("", "not"):
+        if not _DIGITS.fullmatch(text) and not _UUID.fullmatch(text):
+            return f"an id is a number, or a message's UUID, and never {quoted(each.text)}{_list_advice(each.text)}"
+        return _absurd(each, LONGEST_ID, "an id")
+    return None
+
+
+def _absurd(each: Asked, longest: int, what: str) -> str | None:
+    if each.operator == "like" or not _DIGITS.fullmatch(each.text):
+        return None
+    if len(each.text) > longest:
+        hint = ": these look like milliseconds" if what == "Unix seconds" and len(each.text) == 13 else ""
+        return f"{what} of {len(each.text)} digits never arrives{hint}"
+    if len(each.text) > 1 and each.text.startswith("0"):
+        return f"{what} never arrives with a zero in front: write {each.text.lstrip('0') or 0}"
+    return None
+
+
+def _list_advice(text: str) -> str:
+    parts = re.split(r"[\s,;|]+", text)
+    good = len(parts) > 1 and all(_DIGITS.fullmatch(part) for part in parts)
+    return f" (a list is written [{', '.join(parts[:3])}{', …' if len(parts) > 3 else ''}])" if good else ""
+
+
+# ---- a whole condition, and several together
+
+
+def _contradiction(field: str, condition: Condition) -> str | None:
+    if condition.exists is False and field in _ALWAYS:
+        more = ": write data.type for the type in its data" if field == "type" else ""
+        return f"never matches: every event has {'an' if field[0] in 'ae' else 'a'} {field}{more}"
+    if condition.exists is False and condition.asks_for_a_value:
+        return "never matches: a field that is absent has no value"
+    bounds = dict(condition.bounds)
+    lowest = max((bounds[name] for name in ("gt", "gte") if name in bounds), default=Decimal("-Infinity"))
+    highest = min((bounds[name] for name in ("lt", "lte") if name in bounds), default=Decimal("Infinity"))
+    strict = bounds.get("gt") == lowest or bounds.get("lt") == highest
+    if lowest > highest or (lowest == highest and strict):
+        return "never matches: no number is in this range"
+    return None
+
+
+def _together(route: Route, where: Where) -> Iterator[Finding]:
+    entities, actions = _any_of(route.match, "entity"), _any_of(route.match, "action")
+    for field in ("type", "data.type"):
+        if entities == {"contacts"} and _any_of(route.match, field) == {"company"}:
+            yield (*where, field), "never matches: a company's events have the entity 'companies'"
+    if entities and actions and actions <= STAGE_ACTIONS and entities <= ENTITIES - STAGED:
+        pair = f"{min(entities)}.{min(actions)}"
+        yield (*where, "action"), f"amoCRM is not known to send {pair}: only leads and customers have stages"
+
+
+def _any_of(match: Mapping[str, Condition], field: str) -> frozenset[str]:
+    return (match[field].any_of or frozenset()) if field in match else frozenset()
