@@ -45,7 +45,6 @@ from relay.store.retention import keep_purging
 from relay.store.shedding import keep_room
 from relay.store.space import Space
 from relay.store.sqlite import SqliteStore
-from relay.tls import Certificate
 
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight when we stop; with the rest it takes at most 8 s
 INTAKE_DRAIN = 0.3  # seconds in which who is connected may bring one more webhook
@@ -75,9 +74,10 @@ class Relay:
         self._tell = emit
         self.readiness = Readiness(stopping=self.ended.is_set)
         self.live = Live(utc_now)
-        self._certificate = Certificate(*settings.tls) if settings.tls else None
-        # last: it may have something to say of the routes file
-        self.current = Current(settings.config, settings.environment, self._certificate, use=self._use, emit=self._emit)
+        # last: it may have something to say of the files
+        self.current = Current(
+            settings.config, settings.environment, settings.tls, use=self._use, emit=self._emit, clock=utc_now
+        )
 
     def _emit(self, fact: Signal) -> None:
         self.readiness.hear(fact)
@@ -176,7 +176,7 @@ class Relay:
         )
         stack.push_async_callback(private.close)
         on = settings.passed.public or bind(settings.listen, flag="--listen")
-        tls = self._certificate.context if self._certificate else None
+        tls = self.current.certificate.context if self.current.certificate else None
         public = await listen(
             self._intake().answer,
             on,

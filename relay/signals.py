@@ -103,11 +103,18 @@ class InUse:
 
 @frozen
 class Reloaded:
-    """The routes were swapped (`problems` empty) or left as they were."""
+    """The routes were swapped (`problems` empty) or left as they were; so was the certificate with its key, apart.
+
+    `refused_pair` is what is wrong with the latter; `taken_up` names those of the two that were swapped.
+    `warnings`: files whose newer versions cannot arrive.
+    """
 
     file: str
     problems: Sequence[str] = ()
+    refused_pair: Sequence[str] = ()
+    taken_up: Sequence[str] = ()
     parked: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
 
 @frozen

@@ -4,6 +4,8 @@ Everything here may raise Misconfigured, with a text that names the file and sho
 """
 
 import ssl
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from relay.errors import Misconfigured
@@ -20,8 +22,10 @@ class Certificate:
         self.context = self._current = self.read()
         self.context.sni_callback = self._show
 
-    def read(self) -> ssl.SSLContext:
-        """The files as they are now, for `use`."""
+    def read(self, note: Callable[[Path], object] = lambda _path: None) -> ssl.SSLContext:
+        """The files as they are now, for `use`; `note` is told of each before."""
+        for file in self.files:
+            note(file)
         context = _versions(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         _show(context, *self.files)
         return context
@@ -35,8 +39,12 @@ class Certificate:
         connection.context = self._current
 
 
+@lru_cache(maxsize=256)
 def client_context(tls: Tls) -> ssl.SSLContext:
-    """Trusts whom the system trusts and `tls.ca`, and shows `tls.cert` to who asks for one."""
+    """Trusts whom the system trusts and `tls.ca`, and shows `tls.cert` to who asks for one.
+
+    Made once for what the files held, so that a load has it made, and no connection depends on what became of them.
+    """
     context = _versions(ssl.create_default_context())
     if tls.ca:
         _trust(context, tls.ca)

@@ -203,11 +203,13 @@ class Observer:
             self._series.route_matches(route)
 
     def _reloaded(self, signal: Reloaded) -> None:
-        self._reloaded_at(successful=not signal.problems)
+        self._reloaded_at(successful=not (signal.problems or signal.refused_pair))
         if signal.problems:
             self._log.error("routes unchanged", file=signal.file, problems=signal.problems)
         else:
             self._log.info("routes reloaded", file=signal.file, parked=signal.parked or None)
+        if signal.refused_pair:
+            self._log.error("certificate unchanged", problems=signal.refused_pair)
 
     def _reloaded_at(self, *, successful: bool) -> None:
         self._series.reload_successful.set(successful)

@@ -21,7 +21,7 @@ from relay.routes.fields import is_custom
 from relay.routes.match import Matcher, Route
 from relay.routes.problems import Problems, Unfit, Where
 from relay.routes.quantities import age
-from relay.routes.reader import Reader
+from relay.routes.reader import Reader, Reading
 from relay.routes.scalars import plain_value
 from relay.routes.secrets import expand
 from relay.routes.shape import check_shape
@@ -73,11 +73,17 @@ class Config:
         return self.document.shown(("targets", target, "url"))
 
 
-def load(path: Path, env: Mapping[str, str], *, stand_ins: bool = False) -> Config:
+def _nobody(_path: Path) -> None:
+    """Nobody wants to be told which files are read."""
+
+
+def load(path: Path, env: Mapping[str, str], *, stand_ins: bool = False, reading: Reading = _nobody) -> Config:
     """Read and compile the file; raises `RoutesInvalid` with every problem, also when it cannot be read.
 
-    With `stand_ins` the file may lack secrets that only requests need: for those who send none.
+    With `stand_ins` the file may lack secrets that only requests need: for those who send none. `reading` is told of
+    this file, and of each that it names, before it is opened.
     """
+    reading(path)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -86,10 +92,12 @@ def load(path: Path, env: Mapping[str, str], *, stand_ins: bool = False) -> Conf
         raise RoutesInvalid(str(path), [Problem(0, 0, "", f"no such file: {advice}")]) from None
     except OSError as error:
         raise RoutesInvalid(str(path), [Problem(0, 0, "", f"cannot be read: {error.strerror}")]) from None
-    return parse(data, file=str(path), env=env, stand_ins=stand_ins)
+    return parse(data, file=str(path), env=env, stand_ins=stand_ins, reading=reading)
 
 
-def parse(text: bytes | str, *, file: str, env: Mapping[str, str], stand_ins: bool = False) -> Config:
+def parse(
+    text: bytes | str, *, file: str, env: Mapping[str, str], stand_ins: bool = False, reading: Reading = _nobody
+) -> Config:
     """Compile a routes file; `file` is its name in messages, `env` the variables that `${NAME}` may use.
 
     Reads the files that `${file:…}` names. Raises `RoutesInvalid` with every problem.
@@ -98,15 +106,15 @@ def parse(text: bytes | str, *, file: str, env: Mapping[str, str], stand_ins: bo
     document = parse_document(text, problems)
     if document is None:
         raise RoutesInvalid(file, problems.found())
-    config = _compiled(expand(document, env, problems, stand_ins=stand_ins), file, problems)
+    config = _compiled(expand(document, env, problems, stand_ins=stand_ins, reading=reading), file, problems, reading)
     if problems:
         raise RoutesInvalid(file, problems.found())
     return config
 
 
-def _compiled(document: Document, file: str, problems: Problems) -> Config:
+def _compiled(document: Document, file: str, problems: Problems, reading: Reading) -> Config:
     """The config; only of use if `problems` is empty afterwards."""
-    reader = Reader(document, problems)
+    reader = Reader(document, problems, reading)
     _refuse_variables_in_names(reader)
     check_shape(document, problems)
     sources, targets = read_sources(reader), read_targets(reader)

@@ -1,7 +1,8 @@
 """Document -> values, one conversion at a time; what does not convert becomes a problem at its place."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 from relay.model import Json
 from relay.routes.document import Document
@@ -9,13 +10,17 @@ from relay.routes.problems import Problems, Unfit, Where
 
 T = TypeVar("T")
 
+Reading: TypeAlias = Callable[[Path], object]
+"""Told of each file before it is opened."""
+
 
 class Reader:
     """Reads a document whose shape was checked; leaves alone whatever already has a problem."""
 
-    def __init__(self, document: Document, problems: Problems) -> None:
+    def __init__(self, document: Document, problems: Problems, reading: Reading) -> None:
         self.document = document
         self.problems = problems
+        self.reading = reading
 
     def take(self, where: Where, convert: Callable[[Any], T], default: T) -> T:
         """The converted value at `where`; `default` if there is none or it is not fit."""

@@ -8,7 +8,7 @@ it, becomes a stand-in.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,24 +34,38 @@ class Absent(Unfit):
     """A variable or a file is not there, or holds nothing that could be used."""
 
 
-def expand(document: Document, env: Mapping[str, str], problems: Problems, *, stand_ins: bool = False) -> Document:
+def expand(
+    document: Document,
+    env: Mapping[str, str],
+    problems: Problems,
+    *,
+    stand_ins: bool = False,
+    reading: Callable[[Path], object] = lambda _path: None,
+) -> Document:
     """The document with its secrets; where one is missing, a problem names it and the text stays as written.
 
-    With `stand_ins` a missing one is no problem in tokens, URLs, headers and signing secrets.
+    With `stand_ins` a missing one is no problem in tokens, URLs, headers and signing secrets. `reading` is told of each
+    file before it is opened.
     """
-    expansion = _Expansion(document, env, problems, _STAND_INS if stand_ins else {})
+    expansion = _Expansion(document, env, problems, _STAND_INS if stand_ins else {}, reading)
     value = expansion.value((), document.value)
     return replace(document, value=value, written=expansion.written)
 
 
 class _Expansion:
     def __init__(
-        self, document: Document, env: Mapping[str, str], problems: Problems, stand_ins: Mapping[str | int, str]
+        self,
+        document: Document,
+        env: Mapping[str, str],
+        problems: Problems,
+        stand_ins: Mapping[str | int, str],
+        reading: Callable[[Path], object],
     ) -> None:
         self.document = document
         self.env = env
         self.problems = problems
         self.stand_ins = stand_ins
+        self.reading = reading
         self.written: dict[Where, str] = {}
 
     def value(self, where: Where, value: Json) -> Json:
@@ -70,7 +84,7 @@ class _Expansion:
     def _text(self, where: Where, text: str) -> str:
         self.written[where] = _PLACE.sub(self._shown_url if _is_url(where) else _without_default, text)
         try:
-            return _PLACE.sub(lambda place: _resolved(place, self.env), text)
+            return _PLACE.sub(lambda place: _resolved(place, self.env, self.reading), text)
         except Unfit as unfit:
             stand_in = self.stand_ins.get(where[2]) if isinstance(unfit, Absent) and where[2:] else None
             if stand_in is None:
@@ -91,12 +105,12 @@ def _without_default(place: re.Match[str]) -> str:
     return re.sub(":-.*", "", place[0].removesuffix("}"), flags=re.DOTALL) + "}" if place[2] else place[0]
 
 
-def _resolved(place: re.Match[str], env: Mapping[str, str]) -> str:
+def _resolved(place: re.Match[str], env: Mapping[str, str], reading: Callable[[Path], object]) -> str:
     if place[0] == "$${":
         return "${"
     inside, closed = place[1], place[2]
     if closed and inside.startswith("file:"):
-        return _from_file(Path(inside.removeprefix("file:")))
+        return _from_file(Path(inside.removeprefix("file:")), reading)
     variable = _VARIABLE.fullmatch(inside)
     if not closed or not variable:
         raise Unfit("write ${NAME}, ${NAME:-default} or ${file:/absolute/path}; a plain ${ is written $${")
@@ -110,9 +124,10 @@ def _from_environment(name: str, default: str | None, env: Mapping[str, str]) ->
     return _storable(value, f"the variable {name}")
 
 
-def _from_file(path: Path) -> str:
+def _from_file(path: Path, reading: Callable[[Path], object]) -> str:
     if not path.is_absolute():
         raise Unfit(f"${{file:{path}}} needs an absolute path")
+    reading(path)
     try:
         if not path.is_file():
             raise Absent(f"the file {path} does not exist or is no file")

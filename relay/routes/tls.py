@@ -24,6 +24,7 @@ def read_tls(reader: Reader, where: Where, url: str) -> Tls | None:
     def file(name: str, read: Callable[[Path], bytes]) -> Path | None:
         def taken(text: str) -> Path:
             path = _absolute(text)
+            reader.reading(path)
             try:
                 held.update(read(path))
             except Misconfigured as error:

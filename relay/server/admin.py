@@ -108,11 +108,15 @@ class _Desk:
         return web.Response(text=f"ready; {remark}\n" if remark else "ready\n")
 
     async def reload(self, _request: web.Request) -> web.Response:
-        """200, or 422 and every problem."""
-        problems = list((await self._reload()).problems)
-        if problems:
-            return web.json_response({"reloaded": False, "problems": problems}, status=422)
-        return web.json_response({"reloaded": True})
+        """200, or 422 and every problem; `taken_up` is what was reloaded all the same."""
+        told = await self._reload()
+        answer: dict[str, object] = {"reloaded": not (told.problems or told.refused_pair)}
+        if not answer["reloaded"]:
+            answer["problems"] = [*told.problems, *told.refused_pair]
+            answer |= {"taken_up": [*told.taken_up]} if told.taken_up else {}
+        if told.warnings:
+            answer["warnings"] = [*told.warnings]
+        return web.json_response(answer, status=200 if answer["reloaded"] else 422)
 
     async def tail(self, request: web.Request) -> web.StreamResponse:
         """What happens from now on, a JSON document a line, until either side has enough; 503 for one too many.

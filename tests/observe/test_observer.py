@@ -114,6 +114,16 @@ def test_the_last_reload_tells_whether_and_when(observed: Observed) -> None:
     assert observed.value("relay_config_last_reload_timestamp_seconds") == NOON.timestamp() + 60
     observed.emit(Reloaded(file="routes.yaml"))
     assert observed.value("relay_config_last_reload_successful") == 1
+    observed.emit(Reloaded(file="routes.yaml", refused_pair=["the file tls.key cannot be read"]))
+    assert observed.value("relay_config_last_reload_successful") == 0
+
+
+def test_a_pair_that_was_refused_beside_good_routes_is_a_line_of_its_own(observed: Observed) -> None:
+    observed.emit(Reloaded(file="routes.yaml", refused_pair=["the file tls.key cannot be read"]))
+    assert [line.partition(" ")[2] for line in observed.lines()] == [
+        "info  routes reloaded file=routes.yaml",
+        'error certificate unchanged problems="the file tls.key cannot be read"',
+    ]
 
 
 def test_the_build_tells_its_version(observed: Observed) -> None:

@@ -26,7 +26,7 @@ async def test_a_webhook_whose_body_comes_after_a_reload_goes_by_the_new_routes(
 async def test_a_fault_in_reading_the_file_leaves_the_routes_as_they_were(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_arguments: object) -> None:
+    def broken(*_arguments: object, **_more: object) -> None:
         raise ZeroDivisionError("a secret")
 
     monkeypatch.setattr(current, "load", broken)

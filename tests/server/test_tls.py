@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import uvloop
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from prometheus_client import CollectorRegistry
 
-from relay.daemon import Relay, running
+from relay.daemon import Relay, running, url
 from relay.errors import Misconfigured
 from relay.server.limits import Limits
 from relay.server.listen import listen
@@ -171,22 +172,31 @@ async def test_a_changed_certificate_is_taken_up_by_itself(relay: Relay, pair: P
     await until(changed)
 
 
-async def test_a_bad_pair_keeps_the_routes_as_they_were_too(relay: Relay, pair: Pair) -> None:
-    before, config = await shown(relay.listening[1], pair.client()), relay.current.config
+async def test_a_pair_that_does_not_fit_keeps_good_routes_from_nothing(relay: Relay, pair: Pair) -> None:
+    before = await shown(relay.listening[1], pair.client())
     relay.settings.config.write_text(ROUTES.replace("bot", "robot"))
     pair.key.write_text("hello")
-    [problem] = (await relay.current.reload()).problems
-    assert problem == f"the file {pair.key} holds no private key in PEM, or one with a password"
-    assert relay.current.config is config
+    status, answer = await reloaded(relay)
+    problem = f"the file {pair.key} holds no private key in PEM, or one with a password"
+    assert (status, answer) == (422, {"reloaded": False, "problems": [problem], "taken_up": ["routes"]})
+    assert list(relay.current.config.targets) == ["robot"]
     assert await shown(relay.listening[1], pair.client()) == before
 
 
-async def test_bad_routes_keep_the_certificate_as_it_was_too(relay: Relay, pair: Pair) -> None:
-    before = await shown(relay.listening[1], pair.client())
+async def test_bad_routes_keep_a_good_pair_from_nothing(relay: Relay, pair: Pair) -> None:
+    before, config = await shown(relay.listening[1], pair.client()), relay.current.config
     relay.settings.config.write_text("version: 2\n")
     pair.issue()
-    assert (await relay.current.reload()).problems
-    assert await shown(relay.listening[1], pair.client()) == before
+    status, answer = await reloaded(relay)
+    assert (status, answer["taken_up"]) == (422, ["certificate"])
+    assert relay.current.config is config
+    assert await shown(relay.listening[1], pair.client()) != before
+
+
+async def reloaded(relay: Relay) -> tuple[int, dict[str, Any]]:
+    """What POST /-/reload answers."""
+    async with aiohttp.ClientSession() as session, session.post(f"{url(relay.admin_listening)}/-/reload") as answer:
+        return answer.status, await answer.json()
 
 
 # ---- files

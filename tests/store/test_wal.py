@@ -34,6 +34,10 @@ class Scene:
         for number in range(first, last + 1):
             await self.store.keep(replace(webhook(number), body=os.urandom(40_000)), [routed(number, to())])
 
+    def log_size(self) -> int:
+        """Bytes of the write-ahead log's file."""
+        return Path(f"{self.path}-wal").stat().st_size
+
     def warnings(self) -> list[str]:
         return [each.text for each in self.said if isinstance(each, Noticed)]
 
@@ -87,25 +91,23 @@ async def test_after_a_long_reader_the_log_gives_its_disk_back_while_the_relay_r
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.store.writer.CHECKPOINT_PAGES", 20)
-    log = Path(f"{scene.path}-wal")
     await scene.keep(1, 1)
     with scene.read_by_somebody():
         await scene.keep(2, 600)
-        grown = log.stat().st_size
+        grown = scene.log_size()
     assert grown > wal.LONGEST_WAL
     for _ in range(3):  # the daemon's probes: nothing else is to do
         await scene.store.probe()
         await asyncio.sleep(0.05)
-    assert log.stat().st_size <= wal.LONGEST_WAL
+    assert scene.log_size() <= wal.LONGEST_WAL
     assert (await scene.store.status()).targets["bot"].pending == 600
 
 
 async def test_under_load_the_log_gives_its_disk_back_too(scene: Scene) -> None:
-    log = Path(f"{scene.path}-wal")
     await scene.keep(1, 1)
     with scene.read_by_somebody():
         await scene.keep(2, 600)
-        grown = log.stat().st_size
+        grown = scene.log_size()
     assert grown > wal.LONGEST_WAL
     await asyncio.gather(*(scene.keep(first, first + 20) for first in range(1000, 1600, 20)))
-    assert log.stat().st_size <= wal.LONGEST_WAL + 4 * MEBIBYTE
+    assert scene.log_size() <= wal.LONGEST_WAL + 4 * MEBIBYTE
