@@ -17,7 +17,8 @@ _PART = r"(\d+(?:\.\d+)?)([smhdw])"
 _CLOCK = r"(?P<hour>\d{1,2})(?P<rest>:\d\d(?::\d\d(?:\.\d{1,6})?)?)"
 _ZONE = r"\s*(?P<zone>Z|UTC|[+-]\d\d(?::?\d\d)?)"
 _WRITTEN = re.compile(
-    rf"(?:(?P<day>today|yesterday|(?P<year>\d{{4}}-)?\d\d-\d\d)(?:[T\s](?=\d)|\s(?=[ZU+-])|$))?(?:{_CLOCK})?(?:{_ZONE})?", re.ASCII
+    rf"(?:(?P<day>today|yesterday|(?P<year>\d{{4}}-)?\d\d-\d\d)(?:[T\s](?=\d)|\s(?=[ZU+-])|$))?(?:{_CLOCK})?(?:{_ZONE})?",
+    re.ASCII,
 )
 _YEARS_BACK = 5  # one of them has a 29 February
 _WANTED = "a time like 2026-11-22T10:53, 10:00 or yesterday nor an age like 2h, 1h30m or 3d"

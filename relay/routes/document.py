@@ -14,7 +14,7 @@ import yaml
 from relay.model import Json
 from relay.routes.problems import Mark, Problems, Where
 from relay.routes.scalars import lookalike, plain_value, surprise
-from relay.routes.syntax import explained
+from relay.routes.syntax import explained, slipped
 from relay.routes.words import quoted, shortened
 
 MAX_BYTES = 1_000_000
@@ -180,12 +180,18 @@ class _Build:
     def _pairs(self, where: Where) -> dict[str, Json]:
         pairs: dict[str, Json] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            following = next(self.events) if isinstance(event, yaml.ScalarEvent) else None
+            said = ""
+            if following is not None and (slip := slipped(event, following, self.text)):
+                event.value, said = slip
             key = self._key(where, event)
             here = (*where, key)
+            if said:
+                self._note(here, event, said)
             if key in pairs:
                 self._note(here, event, f"the key {quoted(key)} is already on line {self.marks[here][0]}")
             self.marks[here] = _mark(event)
-            pairs[key] = self._value(here, next(self.events))
+            pairs[key] = self._value(here, following or next(self.events))
         return pairs
 
     def _key(self, where: Where, event: Any) -> str:

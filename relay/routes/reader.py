@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 from relay.model import Json
 from relay.routes.document import Document
 from relay.routes.problems import Problems, Unfit, Where
+from relay.routes.words import oddity
 
 T = TypeVar("T")
 
@@ -29,8 +30,11 @@ class Reader:
         try:
             return convert(self.document.at(where))
         except Unfit as unfit:
-            self.wrong(where, str(unfit))
+            self.wrong(where, f"{unfit}{self._oddity(where)}")
             return default
+
+    def _oddity(self, where: Where) -> str:
+        return oddity(self.document.shown(where)) if isinstance(self.document.at(where), str) else ""
 
     def each(self, where: Where, convert: Callable[[Any], T]) -> tuple[T, ...]:
         """The converted items of the list at `where`; a single value counts as a list of one."""

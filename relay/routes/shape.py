@@ -17,7 +17,7 @@ from jsonschema.validators import extend
 from relay.model import Json
 from relay.routes.document import Document
 from relay.routes.problems import Problems, Where
-from relay.routes.words import listed, nearest, quoted, suggestion
+from relay.routes.words import listed, nearest, oddity, quoted, stranger, suggestion
 
 _MUST_BE = {"object": "a mapping", "array": "a list", "string": "text"}
 
@@ -80,15 +80,27 @@ def _told(error: ValidationError, document: Document) -> Iterator[tuple[Where, s
                 if key not in instance and key not in misspelt:
                     yield (*where, key), "is missing"
         case "enum":
-            yield where, f"must be one of {listed(asked)}{_near(document, where, asked)}"
+            yield where, f"must be one of {listed(asked)}{_near(document, where, asked)}{_oddity(document, where)}"
         case "oneOf":
-            yield where, f"needs either {' or '.join(choice['required'][0] for choice in asked)}"
+            yield where, _choice(instance)
         case "uniqueItems":
             yield where, "has the same value twice"
         case _:
+            said = schema_here.get("errorMessage") or _default(error)
             if "propertyNames" in error.absolute_schema_path:
-                where = (*where, instance)
-            yield where, schema_here.get("errorMessage") or _default(error)
+                yield (*where, instance), said + stranger(instance)
+            else:
+                yield where, said + _oddity(document, where)
+
+
+def _choice(route: dict[str, Json]) -> str:
+    if "match" in route and "otherwise" in route:
+        return "has both match and otherwise, which takes what no other route did: remove one of them"
+    return "needs either match or otherwise"
+
+
+def _oddity(document: Document, where: Where) -> str:
+    return oddity(document.shown(where)) if isinstance(document.at(where), str) else ""
 
 
 def _misspelt(instance: dict[str, Json], known: dict[str, Json]) -> set[str | None]:

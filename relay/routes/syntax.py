@@ -1,6 +1,14 @@
-"""PyYAML's syntax error -> line, column and words for people."""
+"""PyYAML's syntax error -> line, column and words for people.
+
+PyYAML notices a missing ':' only when it meets the next one: where it gave up is not where to look.
+"""
+
+import re
+from typing import Any
 
 import yaml
+
+from relay.routes.words import first_unseen, named, quoted, stranger
 
 _WORDS = (
     ("found a tab character", "a tab cannot indent: use spaces"),
@@ -12,13 +20,15 @@ _WORDS = (
     ("did not find expected ',' or '}'", "',' or '}}' is missing in the mapping that starts on line {start}"),
     ("did not find expected key", "does not line up with the block that starts on line {start}: check the indentation"),
     ("did not find expected '-'", "does not line up with the list that starts on line {start}: check the indentation"),
-    ("could not find expected ':'", "a key without ':'"),
     ("did not find expected node content", "a value is missing before this"),
     ("found unexpected document indicator", "a quote that is not closed before the document ends"),
     ("did not find expected <document start>", "text after the end of the document"),
     ("found unknown escape character", r"an unknown \ escape: write \\, or use single quotes"),
     ("block sequence entries are not allowed", "a '- ' that cannot be here: check the indentation"),
 )
+_WITHOUT_BLANK = re.compile(r"[\w.-]+:[^\s]")
+_SLIP = re.compile(r"(?P<name>[\w.-]+)(?:(?P<colon>:)|\s)\s*(?P<open>[\[{])?.*", re.DOTALL)
+_COLON = re.compile(r":(\s|$)|^[\[{\"'#]")
 _TOP = yaml.Mark("", 0, 0, 0, None, 0)
 _NEEDS_QUOTES = frozenset("@`%|>&*!?")
 
@@ -28,9 +38,49 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[int, int, str]:
     place = error.problem_mark or error.context_mark or _TOP
     start = error.context_mark or place
     problem = error.problem or "cannot be read"
+    lines = text.split("\n")
+    if unseen := _unseen_indent(lines, place.line):
+        return unseen
     if "unexpected end of stream" in problem:  # the end of the file helps nobody: show where the quote opened
         return start.line + 1, start.column + 1, "a quote that is never closed"
-    return place.line + 1, place.column + 1, _message(problem, _character(text, place), start.line + 1)
+    if (line := _without_colon(problem, start, place, lines)) is not None:
+        content = lines[line].lstrip(" -")
+        column = len(lines[line]) - len(content)
+        return line + 1, column + 1, _no_colon(content)
+    return place.line + 1, place.column + 1, _message(problem, _character(lines, place), start.line + 1)
+
+
+def _without_colon(problem: str, start: yaml.Mark, place: yaml.Mark, lines: list[str]) -> int | None:
+    """The line, from 0, of a key without ':', if that is what is wrong."""
+    if "could not find expected ':'" in problem:
+        return start.line
+    if "mapping values are not allowed" not in problem:
+        return None
+    before = next((number for number in range(place.line - 1, -1, -1) if lines[number].strip()), None)
+    if before is None or _indent(lines[before]) > _indent(lines[place.line]):
+        return None
+    return None if _COLON.search(lines[before].lstrip(" -")) else before
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" -"))
+
+
+def _no_colon(content: str) -> str:
+    """Not a word of it is shown: it may be a secret."""
+    said = "a blank is missing after ':'" if _WITHOUT_BLANK.match(content) else "a key without ':'"
+    return said + stranger(content.partition(" #")[0])
+
+
+def _unseen_indent(lines: list[str], last: int) -> tuple[int, int, str] | None:
+    """Where a line, this or the one before, is indented with what only looks like spaces."""
+    for number in (last - 1, last):
+        line = lines[number] if 0 <= number < len(lines) else ""
+        content = line.lstrip()
+        indent = line[: len(line) - len(content)]
+        if character := first_unseen(indent):
+            return number + 1, indent.index(character) + 1, f"{named(character)} cannot indent: use spaces"
+    return None
 
 
 def _message(problem: str, character: str, start: int) -> str:
@@ -44,7 +94,16 @@ def _message(problem: str, character: str, start: int) -> str:
     return words.format(start=start) if "{start}" in words else words
 
 
-def _character(text: str, mark: yaml.Mark) -> str:
-    lines = text.split("\n")
+def _character(lines: list[str], mark: yaml.Mark) -> str:
     line = lines[mark.line] if mark.line < len(lines) else ""
     return line[mark.column : mark.column + 1]
+
+
+def slipped(key: Any, value: Any, text: str) -> tuple[str, str] | None:
+    """The key that was meant, and what is wrong, where YAML takes a slip for a longer key: `{entity:leads}`."""
+    if key.style or not (slip := _SLIP.fullmatch(key.value)):
+        return None
+    if slip["open"] is None and ":" in text[key.end_mark.index : value.start_mark.index]:
+        return None
+    said = f"a blank is missing after {quoted(slip['name'] + ':')}" if slip["colon"] else "a ':' is missing after this"
+    return slip["name"], said

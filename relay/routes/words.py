@@ -14,6 +14,8 @@ _LOOKALIKES = str.maketrans(
     "АВЕЅІЈКМНОРСТУХаеіјорсухѕһԁΑΒΕΖΗΙΚΜΝΟΡΤΥΧονρ",
     "ABESIJKMHOPCTYXaeijopcyxshdABEZHIKMNOPTYXovp",
 )
+BRACES = "a variable is written ${NAME}, with braces"
+_NO_BRACES = re.compile(r"\$([A-Z_][A-Z0-9_]{2,}|\([A-Z_][A-Z0-9_]*\))")
 _WORD = re.compile(r"\w+")
 
 
@@ -50,14 +52,29 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 def stranger(text: str, meant: str | None = None) -> str:
     """`; U+043E CYRILLIC SMALL LETTER O is in it`, for what cannot be told by looking; else nothing.
 
-    That is a blank or an invisible character other than a space, and a letter of another alphabet among ASCII ones,
+    That is what `first_unseen` finds, and a letter of another alphabet among ASCII ones,
     or in a word that looks like `meant`.
     """
-    found = next(filter(_is_unseen, text), None)
+    found = first_unseen(text)
     if found is None and meant is not None and not text.isascii() and _as_it_looks(text) == meant:
         found = next(character for character in text if not character.isascii())
     found = found or next(filter(None, map(_foreign, _WORD.findall(text))), None)
     return "" if found is None else f"; {named(found)} is in it"
+
+
+def oddity(written: str) -> str:
+    """What may be the matter with a text that does not fit, as the file has it: `; a variable is written ${NAME}`."""
+    return f"; {BRACES}" if without_braces(written) else stranger(written)
+
+
+def without_braces(written: str) -> bool:
+    """True for `Bearer $TOKEN` and `$(TOKEN)`, which stay as they are."""
+    return _NO_BRACES.search(written) is not None
+
+
+def first_unseen(text: str) -> str | None:
+    """The first blank or invisible character that is not ASCII, or sign that is twice as wide as the ASCII one."""
+    return None if text.isascii() else next(filter(_is_unseen, text), None)
 
 
 def named(character: str) -> str:
@@ -66,7 +83,10 @@ def named(character: str) -> str:
 
 
 def _is_unseen(character: str) -> bool:
-    return not character.isascii() and unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cf")
+    if character.isascii():
+        return False
+    kind = unicodedata.category(character)
+    return kind in ("Zs", "Zl", "Zp", "Cf") or (kind[0] == "P" and unicodedata.name(character).startswith("FULLWIDTH"))
 
 
 def _foreign(word: str) -> str | None:

@@ -74,6 +74,27 @@ routes:
     ]
 
 
+def test_a_variable_without_braces_is_noticed_where_it_is_text_like_any_other() -> None:
+    text = """
+version: 1
+sources: {a: {token: "${TOKEN}"}}
+targets:
+  bot:
+    url: https://bot.example/$BOT_PATH?$filter=a&price=5$
+    headers: {X-Key: Bearer $KEY_NAME, X-Other: $(OTHER), X-Right: "${KEY}", X-Escaped: "$${TOKEN}", X-Cost: $5}
+routes:
+  - {name: all, match: {entity: {exists: true}, name: $NAME}, to: bot}
+  - {name: rest, otherwise: true, to: bot}
+"""
+    said = "$… is taken as it stands: a variable is written ${NAME}, with braces"
+    assert warned(parse(text, file="routes.yaml", env={"TOKEN": "t" * 16, "KEY": "$CANARY"})) == [
+        f"routes.yaml:6:5  targets.bot.url: {said}",
+        f"routes.yaml:7:15  targets.bot.headers.X-Key: {said}",
+        f"routes.yaml:7:40  targets.bot.headers.X-Other: {said}",
+        f"routes.yaml:9:49  routes[0].match.name: {said}",
+    ]
+
+
 def test_a_window_shorter_than_amocrm_repeats_is_noticed() -> None:
     text = """
 version: 1

@@ -6,7 +6,7 @@ from relay.errors import Problem
 from relay.routes.config import Config, RouteTest
 from relay.routes.lint.keys import unknown_keys
 from relay.routes.lint.routes import everything, nowhere, superfluous
-from relay.routes.lint.secrets import guessable, literal_secrets, shared_tokens
+from relay.routes.lint.secrets import guessable, literal_secrets, shared_tokens, variables_without_braces
 from relay.routes.lint.stages import missed_creations
 from relay.routes.lint.targets import brief_dedupe, clear_text, unused_targets
 from relay.routes.lint.values import impossible_values
@@ -18,6 +18,7 @@ _CHECKS = (
     literal_secrets,
     guessable,
     shared_tokens,
+    variables_without_braces,
     unused_targets,
     clear_text,
     brief_dedupe,

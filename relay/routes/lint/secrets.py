@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
-from relay.model import Secret, signing_key
+from relay.model import Json, Secret, signing_key
 from relay.routes.config import Config
 from relay.routes.problems import Finding, Where
-from relay.routes.words import quoted
+from relay.routes.words import BRACES, quoted, without_braces
 
 SHORTEST_TOKEN = 16
 """Characters; it is all that keeps strangers out."""
@@ -41,6 +41,27 @@ def shared_tokens(config: Config) -> Iterator[Finding]:
         for token in source.tokens:
             if owners.setdefault(token, name) != name:
                 yield ("sources", name, "token"), f"the same token as {quoted(owners[token])}: give each source its own"
+
+
+def variables_without_braces(config: Config) -> Iterator[Finding]:
+    """`Bearer $TOKEN`, which is sent as it stands."""
+    for where, text in _texts(config, (), config.document.value):
+        if without_braces(text):
+            yield where, f"$… is taken as it stands: {BRACES}"
+
+
+def _texts(config: Config, where: Where, value: Json) -> Iterator[tuple[Where, str]]:
+    """Every text of the file with its place, with every `${…}` unresolved; but not the data of tests."""
+    if where[:1] == ("tests",):
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(config, (*where, key), item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(config, (*where, index), item)
+    elif isinstance(value, str):
+        yield where, config.document.shown(where)
 
 
 def _secret_places(config: Config) -> Iterator[Where]:
