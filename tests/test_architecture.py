@@ -31,6 +31,7 @@ OWNERS = {
         "relay.delivery.send",
         "relay.delivery.connect",
         "relay.delivery.post",
+        "relay.delivery.head",
         "relay.delivery.dispatch",
         *WIRING,
     },

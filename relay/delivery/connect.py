@@ -1,4 +1,7 @@
-"""A target's URL -> a connection to it: names looked up beside each other, and none used again that has more to say."""
+"""A target's URL -> a connection to it: names looked up beside each other, and anew before a minute is over.
+
+No connection is used again that is older than that, or on which the target has more to say.
+"""
 
 import asyncio
 import select
@@ -7,7 +10,9 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any
+from functools import partial
+from time import monotonic
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -15,7 +20,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.tracing import Trace
 
-NAME_LASTS = 30  # seconds a name's addresses are used
+MOVES_WITHIN = 60  # seconds after a name has come to mean another host, all requests go there
+NAME_LASTS = 10  # seconds of them for which new connections use the addresses of one look-up
 IDLE = 15.0  # seconds an unused connection is kept
 
 used_again: ContextVar[bool] = ContextVar("used_again")
@@ -32,19 +38,36 @@ def fresh() -> aiohttp.TCPConnector:
     return aiohttp.TCPConnector(limit=0, ttl_dns_cache=NAME_LASTS, resolver=_Resolver(), force_close=True)
 
 
+class _Protocol(ResponseHandler):
+    """Knows since when it is connected."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.since = monotonic()
+
+
 class _Keeping(aiohttp.TCPConnector):
-    """Uses no connection again on which the target said something after its answer.
+    """Uses no connection again that is too old, nor one on which the target said something after its answer.
 
     aiohttp would take that, be it a `408` for goodbye or an answer too many, for the answer to the next request.
     """
 
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how)
+        self._factory = cast(Any, partial(_Protocol, loop=self._loop))
+
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Any:
-        kept = self._conns.get(key)
-        while kept and _spoke(kept[0][0]):
+        kept, now = self._conns.get(key), monotonic()
+        while kept and _spent(*kept[0], now):
             kept.popleft()[0].close()
         connection = await super()._get(key, traces)
         used_again.set(connection is not None)
         return connection
+
+
+def _spent(protocol: ResponseHandler, idle_since: float, now: float) -> bool:
+    too_old = now - cast(_Protocol, protocol).since > MOVES_WITHIN - NAME_LASTS
+    return too_old or now - idle_since > IDLE or _spoke(protocol)
 
 
 def _spoke(protocol: ResponseHandler) -> bool:

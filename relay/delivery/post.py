@@ -10,7 +10,7 @@ the headers that HTTP cannot carry. aiohttp does not promise them: the tests hol
 import asyncio
 import ssl
 from contextlib import suppress
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import aiohttp
 from aiohttp import hdrs
@@ -21,11 +21,16 @@ from aiohttp.http_writer import _serialize_headers
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from relay.delivery.head import TolerantParser, is_news
 from relay.delivery.render import Request
 
 PIECE = 64 * 1024  # bytes that are written at one go; most requests are smaller
 MOST_NEWS = 1_000  # answers with 1xx before the answer; there may be thousands in what is read at one go
 TIMEOUT = aiohttp.ClientTimeout(sock_connect=5.0)
+
+
+class NotAnAnswer(aiohttp.ClientError):
+    """What arrived is not the head of an HTTP answer."""
 
 
 class Address(NamedTuple):
@@ -50,7 +55,8 @@ class Answer(NamedTuple):
     def end(self) -> None:
         """The connector keeps the connection if all was written, all was read, and the target said no more.
 
-        From now on nobody listens: what it says all the same is not understood, and soon not even read.
+        An odd answer is its connection's last. From now on nobody listens: what it says all the same is not
+        understood, and soon not even read.
         """
         transport = self.connection.transport
         if transport and transport.get_write_buffer_size():
@@ -58,6 +64,8 @@ class Answer(NamedTuple):
             return
         protocol = self.connection.protocol
         if protocol is not None and not protocol.should_close:
+            if not cast(TolerantParser, protocol._parser).said_no_more():
+                protocol.force_close()
             protocol._parser = None
         self.connection.release()
 
@@ -106,6 +114,7 @@ async def _ask(connection: Connection, written: bytes) -> Answer:
     """Listens while it writes: some answer before they have all, and read no more."""
     protocol = cast(ResponseHandler, connection.protocol)  # until it is released
     protocol.set_response_params(read_until_eof=True, auto_decompress=False)
+    protocol._parser = cast(Any, TolerantParser(protocol._parser, protocol))
     if protocol.transport:  # else the answer is why there is none
         protocol.transport.write(written[:PIECE])
     writing = asyncio.create_task(_write_on(protocol, written)) if len(written) > PIECE else None
@@ -129,10 +138,10 @@ async def _answer(protocol: ResponseHandler) -> tuple[int, CIMultiDictProxy[str]
     try:
         for _ in range(MOST_NEWS + 1):
             message, body = await protocol.read()
-            if not 100 <= message.code <= 199 or message.code == 101:  # else it is news of an answer to come
+            if not is_news(message.code):
                 return message.code, message.headers, body
     except HttpProcessingError as error:
-        raise aiohttp.ClientError(error.message) from error
+        raise NotAnAnswer(error.message) from error
     raise aiohttp.ClientError(f"{MOST_NEWS} answers with 1xx, and none to come after them")
 
 

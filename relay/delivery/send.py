@@ -11,7 +11,7 @@ from typing import NamedTuple
 import aiohttp
 
 from relay.delivery import connect
-from relay.delivery.post import Address, Answer, address_of, post
+from relay.delivery.post import Address, Answer, NotAnAnswer, address_of, post
 from relay.delivery.render import Request
 from relay.delivery.retry import parse_retry_after
 from relay.errors import Misconfigured
@@ -24,7 +24,8 @@ ANSWER_TIMEOUT = 1.0  # seconds for an answer's body: the status has decided alr
 
 _GOODBYE = 408  # what some servers say, unasked, before they close an idle connection (RFC 9110 §15.5.9)
 _TLS_OBJECT = re.compile(" ssl:(default|True|<[^>]*>)")
-_GONE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
+# on a connection that was used before; the last one: what came may be left from the answer before
+_GONE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError, NotAnAnswer)
 
 
 class Sender:

@@ -78,6 +78,20 @@ def _repeats(start: bytes, more: bytes, *, pause: float = 0.0) -> Talk:
     return talk
 
 
+def _always(*pieces: bytes) -> Talk:
+    """This to every request, each piece a packet."""
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        while True:
+            await _request(reader)
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+
+    return talk
+
+
 async def _hang(reader: StreamReader, _writer: StreamWriter) -> None:
     await reader.read()
     await asyncio.Event().wait()
@@ -169,19 +183,25 @@ def kinds() -> Mapping[str, Kind]:
         ),
         "bomb": Kind(talk=_says(packed), **ok),
         # too much
-        "long-header": Kind(talk=_answers(200, "X: " + "y" * 20_000), reason="protocol"),
+        "long-header": Kind(talk=_answers(200, "X: " + "y" * 20_000), **ok),
+        "longer-header": Kind(talk=_answers(200, "X: " + "y" * 200_000), reason="protocol"),
+        "some-headers": Kind(talk=_answers(200, *(f"X-{n}: y" for n in range(200))), **ok),
         "many-headers": Kind(talk=_answers(200, *(f"X-{n}: y" for n in range(100_000))), reason="protocol"),
         "shouts": Kind(talk=_answers(500, body=ESCAPES * 2_000), reason="5xx", status=500),
         # not HTTP
         "garbage": Kind(talk=_says(bytes(range(256)) * 16), reason="protocol"),
         "ssh": Kind(talk=_says(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", first=True), reason="protocol"),
-        "two-lengths": Kind(
-            talk=_says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"), reason="protocol"
-        ),
         "nothing": Kind(talk=_leave, reason="disconnected"),
         "resets": Kind(talk=_reset, reason="disconnected"),
         # odd answers
         "truncated": Kind(talk=_says(OK.replace(b": 2", b": 9999")), **ok),
+        "overlong": Kind(talk=_always(OK + b", and more"), **ok),
+        "overlong-later": Kind(talk=_always(OK, b", and more"), **ok),
+        "two-lengths": Kind(talk=_always(OK.replace(b"\n\r", b"\nContent-Length: 3\r\n\r")), **ok),
+        "junk-line": Kind(talk=_always(OK.replace(b"OK\r\n", b"OK\r\nPHP Warning\r\n")), **ok),
+        "odd-chunks": Kind(talk=_always(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nok"), **ok),
+        "endless-junk": Kind(talk=_repeats(b"HTTP/1.1 200 OK\r\n", b"PHP Warning\r\n" * 1_000), reason="protocol"),
+        "endless-odd-103": Kind(talk=_repeats(b"", b"HTTP/1.1 103 Hints\r\njunk\r\n\r\n" * 100), reason="protocol"),
         "status-000": Kind(talk=_answers(0), reason="other", status=0),
         "status-999": Kind(talk=_answers(999), reason="other", status=999),
         "redirects": Kind(talk=_answers(308, "Location: /"), reason="3xx", status=308),

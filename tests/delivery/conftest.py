@@ -69,7 +69,9 @@ Talk = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def serving(talk: Talk, *, tls: SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(
+    talk: Talk, *, tls: SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[int]:
     """A port on which `talk` speaks with whoever connects."""
     talks: set[asyncio.Task[None]] = set()
 
@@ -82,7 +84,7 @@ async def serving(talk: Talk, *, tls: SSLContext | None = None) -> AsyncIterator
             talks.discard(task)
             writer.transport.abort() if task.cancelling() else writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(answer, host, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
