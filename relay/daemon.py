@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
 from relay import __version__
+from relay.acts import keep_telling
 from relay.clock import TOLERANCE, Clock
 from relay.current import Current
 from relay.delivery.dispatch import Dispatcher
@@ -28,6 +29,7 @@ from relay.errors import StoreError, StoreFailed
 from relay.observe import Gauges, Live
 from relay.observe.loop import watch
 from relay.readiness import Readiness
+from relay.reports import keep_reporting
 from relay.routes.config import Config
 from relay.server.admin import admin
 from relay.server.arrivals import Arrivals
@@ -155,6 +157,8 @@ class Relay:
         return [
             self.dispatcher.run(),
             self.readiness.keep_probing(self.store),
+            keep_telling(self.store, self._emit),
+            keep_reporting(self.store, {"files": self.current.files}, clock=utc_now),
             self.current.watch(),
             keep_purging(
                 self.store,

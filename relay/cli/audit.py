@@ -1,6 +1,5 @@
 """`relay audit`: the store's audit -> a table for people, JSON for programs."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -10,7 +9,6 @@ from relay.cli.options import asynchronous, json_option, store_option, visiting
 from relay.cli.screen import cell, note, print_json, put, table
 from relay.cli.times import Times
 from relay.cli.values import Whole
-from relay.model import Json
 
 
 @click.command("audit")
@@ -21,7 +19,7 @@ from relay.model import Json
 async def audit(limit: int, store_path: Path, as_json: bool) -> None:
     """List what operators did, newest first.
 
-    Replays, pauses and purges by hand: when, who, what was asked, and how many it concerned.
+    Replays, reparses, pauses, purges by hand and backups: when, who, what was asked, and how many it concerned.
 
     \b
     relay audit
@@ -35,16 +33,8 @@ async def audit(limit: int, store_path: Path, as_json: bool) -> None:
     times = Times(each.at for each in acts)
     shown = table(times.heading("WHEN"), "WHO", "COMMAND", "COUNT", "ASKED", right=("COUNT",), folds=("WHO", "ASKED"))
     for each in acts:
-        shown.add_row(
-            times.cell(each.at), cell(each.who), cell(each.command), cell(each.count), cell(_asked(each.details))
-        )
+        shown.add_row(times.cell(each.at), cell(each.who), cell(each.command), cell(each.count), cell(each.asked))
     if acts:
         put(shown)
     else:
         note("nothing was done by hand")
-
-
-def _asked(details: Mapping[str, Json]) -> str:
-    """`target=warehouse states=dead,delivered`."""
-    told = ((name, ",".join(map(str, value)) if isinstance(value, list) else value) for name, value in details.items())
-    return " ".join(f"{name}={value}" for name, value in told if value not in ("", None))

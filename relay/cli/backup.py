@@ -1,11 +1,17 @@
 """`relay backup`: the store, in use or not -> a verified copy of it."""
 
+import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.options import store_option
+from relay.cli.options import act, store_option, visiting
 from relay.cli.screen import note
+from relay.errors import RelayError
+
+if TYPE_CHECKING:
+    from relay.store.contract import Act
 
 
 @click.command("backup")
@@ -26,8 +32,19 @@ def backup(file: Path, force: bool, store_path: Path) -> None:
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     from relay.store.backup import backup as copy
 
+    done = act("backup", {"file": str(file.absolute())})
     copied = copy(store_path, file, overwrite=force)
     held = ", ".join(f"{number} {name}" for name, number in copied.counts.items() if number)
     if copied.damaged:
         note(f"{len(copied.damaged)} damaged in the store, and so in the copy: see relay verify")
     click.echo(f"{file}: {copied.size} bytes, verified: {held or 'nothing in it'}")
+    asyncio.run(_audit(store_path, done, copied.counts["webhooks"]))
+
+
+async def _audit(store_path: Path, done: "Act", webhooks: int) -> None:
+    """The copy is made, and needs no disk that works; to write that down does."""
+    try:
+        async with visiting(store_path) as store:
+            await store.note(done, webhooks)
+    except RelayError as error:
+        note(f"made, but not in the audit: {error}")

@@ -1,8 +1,6 @@
 """`relay reparse`: unparsed webhooks -> what today's code and routes make of them."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,7 @@ from uuid_utils import uuid7
 from relay.amocrm import events, form
 from relay.cli import NotDone
 from relay.cli.filters import named, pages
-from relay.cli.options import asynchronous, config_option, load_to_look, store_option, visiting
+from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
 from relay.cli.screen import printable
 from relay.errors import Unreadable
 from relay.model import Routed, Webhook
@@ -47,6 +45,7 @@ async def reparse(ids: Sequence[str], charset: str | None, dry_run: bool, config
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     config = load_to_look(config_path)
     read = left = 0
+    done = act("reparse", {"ids": [*ids], "charset": charset})
     async with visiting(store_path) as store:
         async for webhook in _chosen(store, ids):
             fate = _read(webhook, config, charset)
@@ -55,7 +54,7 @@ async def reparse(ids: Sequence[str], charset: str | None, dry_run: bool, config
             else:
                 read += 1
                 if not dry_run:
-                    await store.keep(replace(webhook, unparsed=None), fate, now=datetime.now(UTC))
+                    await store.reparse(webhook, fate, done)
             click.echo(f"{webhook.id}  {printable(_said(fate))}")
     click.echo(f"{read} {'can be read' if dry_run else 'read'}, {left} left unparsed")
     if left:

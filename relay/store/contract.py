@@ -201,6 +201,15 @@ class Act:
     details: Mapping[str, Json] = field(default_factory=dict)
     count: int = 0
 
+    @property
+    def asked(self) -> str:
+        """`target=warehouse states=dead,delivered`."""
+        told = (
+            (name, ",".join(map(str, value)) if isinstance(value, list) else value)
+            for name, value in self.details.items()
+        )
+        return " ".join(f"{name}={value}" for name, value in told if value not in ("", None))
+
 
 # ---- the promises
 
@@ -278,6 +287,13 @@ class Store(Protocol):
 
     async def status(self) -> Status:
         """Every target that is paused, was reported, or has pending or dead deliveries, named by routes or not."""
+        ...
+
+    async def acts(self, after: int | None) -> tuple[int, list[Act]]:
+        """Acts that are new or have grown since, in the order of their last change; and what to pass the next time.
+
+        With None there are none, only where to begin. Not more than a page of them at a time.
+        """
         ...
 
     async def losses(self) -> Sequence[Loss]:
@@ -367,6 +383,14 @@ class Archive(Store, Protocol):
 
     async def resume(self, target: str, act: Act) -> bool:
         """Its deliveries go on; False, and nothing changes, if it was not paused."""
+        ...
+
+    async def reparse(self, webhook: Webhook, routed: Sequence[Routed], act: Act) -> bool:
+        """An unparsed webhook gets these events, due at `act.at`, as `keep` has it; False if it is unparsed no more."""
+        ...
+
+    async def note(self, act: Act, count: int) -> None:
+        """Audit an act that changes nothing here, like a backup."""
         ...
 
     async def accept_losses(self, act: Act) -> int:

@@ -1,6 +1,7 @@
 """Webhook, events, what is owed -> rows, inside the writer's transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
@@ -10,8 +11,9 @@ import apsw
 import orjson
 
 from relay.model import Delivery, Event, Owed, Routed, Webhook
+from relay.store import auditing
 from relay.store.checksum import checksum
-from relay.store.contract import Reply
+from relay.store.contract import Act, Reply
 from relay.store.query import Row, insert, rows
 from relay.store.repeating import Windows, any_repeats, digest, repeated
 from relay.store.times import to_ms
@@ -59,6 +61,15 @@ def keep(
     if seq is None:
         return []
     return [delivery for each in routed for delivery in _keep_event(cursor, seq, each, now or each.event.received_at)]
+
+
+def reparse(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[Routed], act: Act) -> bool:
+    """See `contract.Archive.reparse`."""
+    if not rows(cursor, "select 1 from webhooks where id = ? and unparsed is not null", (webhook.id,)):
+        return False
+    keep(cursor, replace(webhook, unparsed=None), routed, act.at, Windows())
+    auditing.note(cursor, act, 1)
+    return True
 
 
 # ---- together

@@ -203,6 +203,9 @@ class SqliteStore:
         """Delete delivered history, the oldest first, until there is room for more in the file; how many webhooks."""
         return await self._shedder.shed(now)
 
+    async def acts(self, after: int | None) -> tuple[int, list[Act]]:
+        return await self._read(lambda cursor: auditing.changed(cursor, after))
+
     async def losses(self) -> Sequence[Loss]:
         return await self._read(losing.losses)
 
@@ -239,6 +242,12 @@ class SqliteStore:
 
     async def resume(self, target: str, act: Act) -> bool:
         return await self._writer.submit(lambda cursor: holding.resume(cursor, target, act))
+
+    async def reparse(self, webhook: Webhook, routed: Sequence[Routed], act: Act) -> bool:
+        return await self._writer.submit(lambda cursor: keeping.reparse(cursor, webhook, routed, act))
+
+    async def note(self, act: Act, count: int) -> None:
+        await self._writer.submit(lambda cursor: auditing.note(cursor, act, count))
 
     async def accept_losses(self, act: Act) -> int:
         return await self._writer.submit(lambda cursor: losing.accept(cursor, act))

@@ -292,3 +292,31 @@ async def test_a_listing_goes_on_after_a_row_that_was_purged_meanwhile(store: Ar
     first = await store.events(Filter(), limit=1)
     await store.purge(Retention(unrouted=timedelta(seconds=1)), now=NOON + timedelta(seconds=30))
     assert [each.id for each in await store.events(Filter(), limit=1, after=first.next)] == ["event-0002"]
+
+
+async def test_acts_that_are_new_or_have_grown_are_told_whatever_the_clock_of_who_did_them_says(store: Archive) -> None:
+    await die(store, 1, 2)
+    await store.pause("bot", act(7, command="pause", target="bot"))
+    begin, found = await store.acts(None)
+    assert found == []
+    assert await store.acts(begin) == (begin, [])
+    early = act(3, at=NOON - DAY, command="resume", target="bot")  # its id and its time come before those of the first
+    await store.resume("bot", early)
+    seen, found = await store.acts(begin)
+    assert found == [replace(early, count=1)]
+    await store.note(act(5, command="backup"), 4)
+    await store.note(early, 2)
+    later, found = await store.acts(seen)
+    assert [(each.id, each.count) for each in found] == [("act-0005", 4), ("act-0003", 3)]
+    assert await store.acts(later) == (later, [])
+
+
+async def test_a_reparse_is_in_the_audit_once_with_the_webhooks_it_read(store: Archive) -> None:
+    for number in (1, 2):
+        await store.keep(webhook(number, unparsed="not UTF-8"), [])
+    done = act(command="reparse")
+    assert await store.reparse(webhook(1), [routed(1, to())], done)
+    assert await store.reparse(webhook(2), [routed(2, to())], done)
+    assert not await store.reparse(webhook(1), [routed(3, to())], done), "it is unparsed no more"
+    assert await due(store, NOON) == [1, 2]
+    assert await store.audit(limit=9) == [replace(done, count=2)]
