@@ -13,7 +13,8 @@ from relay.model import Json
 MAX_DEPTH = 16
 """How many objects and lists may stand inside one another; bounds every recursion over what a body holds."""
 
-MAX_INT = 2**63 - 1
+MAX_INT = 2**53 - 1
+"""Beyond it JavaScript, and Go's interface{}, read another number than was sent (RFC 7493)."""
 
 
 def refuse(number: str) -> NoReturn:
@@ -22,7 +23,7 @@ def refuse(number: str) -> NoReturn:
 
 
 def parse(text: str, *, inexact: Callable[[str], Json] = refuse) -> Json:
-    """The value of `text`, free of floats; `inexact` is asked for each number that is no integer of 63 bits.
+    """The value of `text`, free of floats; `inexact` is asked for each number that is no integer of 53 bits.
 
     NUL becomes U+FFFD, as in every other text. ValueError says what is wrong.
     """
@@ -37,7 +38,7 @@ def parse(text: str, *, inexact: Callable[[str], Json] = refuse) -> Json:
         )
     except RecursionError:
         raise ValueError(f"nested deeper than {MAX_DEPTH}") from None
-    return _sound(value, MAX_DEPTH)
+    return bounded(value, MAX_DEPTH)
 
 
 def printable(text: str) -> str:
@@ -54,7 +55,8 @@ def _unique(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:
     return unique
 
 
-def _sound(value: Json, depth: int) -> Json:
+def bounded(value: Json, depth: int) -> Json:
+    """A copy of `value` with printable texts; ValueError if more than `depth` objects and lists nest in it."""
     if isinstance(value, str):
         return printable(value)
     if not isinstance(value, (dict, list)):
@@ -62,5 +64,5 @@ def _sound(value: Json, depth: int) -> Json:
     if depth == 0:
         raise ValueError(f"nested deeper than {MAX_DEPTH}")
     if isinstance(value, list):
-        return [_sound(inner, depth - 1) for inner in value]
-    return _unique([(printable(key), _sound(inner, depth - 1)) for key, inner in value.items()])
+        return [bounded(inner, depth - 1) for inner in value]
+    return _unique([(printable(key), bounded(inner, depth - 1)) for key, inner in value.items()])

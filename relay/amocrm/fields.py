@@ -88,8 +88,8 @@ def _is_numeric(key: str) -> bool:
 
 
 def _number(text: str) -> int | str:
-    """An int where writing it back gives the same text; "007", "-1", "²" and 2^63 stay text."""
-    if not (text.isdigit() and text.isascii()) or len(text) > 19 or (text[0] == "0" and text != "0"):
+    """An int where writing it back gives the same text; "007", "-1", "²" and 2^53 stay text."""
+    if not (text.isdigit() and text.isascii()) or len(text) > 16 or (text[0] == "0" and text != "0"):
         return text
     number = int(text)
     return number if number <= MAX_INT else text
@@ -97,6 +97,8 @@ def _number(text: str) -> int | str:
 
 def _elements(node: Json) -> list[Json]:
     """The elements of what is a list by its name: in order of index, then what stood beside the indexes as one."""
+    if node is None:
+        return []
     if not isinstance(node, dict):
         return node if isinstance(node, list) else [node]
     indexes = sorted(filter(is_index, node), key=int)
@@ -118,6 +120,8 @@ def _valued(node: Json) -> list[Json]:
 
 def _linked(node: Json) -> Json:
     """linked_leads_id[<id>][ID]=<id> as a list of ids; anything that says more keeps its shape."""
+    if node is None:
+        return []
     if isinstance(node, dict) and all(child == {"ID": key} for key, child in node.items()):
         return [_number(key) for key in node]
     return _plain("linked_leads_id", node)

@@ -21,7 +21,9 @@ def test_everything_else_stays_text(name, data_of):
     ("text", "number"),
     [
         ("0", 0),
-        ("9223372036854775807", 2**63 - 1),
+        ("9007199254740991", 2**53 - 1),
+        ("9007199254740992", "9007199254740992"),
+        ("24312345678901235", "24312345678901235"),
         ("9223372036854775808", "9223372036854775808"),
         ("99999999999999999999", "99999999999999999999"),
         ("007", "007"),
@@ -101,6 +103,12 @@ def test_custom_fields_have_their_shape_wherever_they_are(data_of):
     assert found == {"data": {"leads": [{"custom_fields": [{"values": [{"value": "1"}]}]}]}}
 
 
+def test_linked_leads_beyond_what_json_readers_keep_stay_text(data_of):
+    assert data_of("linked_leads_id[9007199254740992][ID]=9007199254740992") == {
+        "linked_leads_id": ["9007199254740992"]
+    }
+
+
 def test_linked_leads_are_a_list_of_ids(data_of):
     assert data_of("linked_leads_id[8][ID]=8&linked_leads_id[7][ID]=7") == {"linked_leads_id": [8, 7]}
     assert data_of("linked_leads_id[0]=8") == {"linked_leads_id": [8]}
@@ -132,6 +140,7 @@ def test_metadata_that_is_json_is_parsed(data_of):
         "",
         "{",
         '{"a":1.5}',
+        '{"a":9007199254740992}',
         '{"a":9223372036854775808}',
         '{"a":1,"a":2}',
         '{"a":NaN}',
