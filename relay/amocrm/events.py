@@ -1,9 +1,10 @@
 """Tree -> [Event], and Event <-> the JSON that targets receive.
 
-How the events of a body are told apart, by shape alone:
+How the events of a body are told apart (`places` says which are believed):
 
     leads[add][0][id]=7     entity[action][index]: one event for each index
     leads[add][id]=7        fields where the index should be: one event
+    leads[delete]=7         a deletion that says the id alone: one event
     add[0][chat_id]=…       an index where the action should be: `add` is the action, the fields tell the entity
     event[type_code]=…      a call of a digital-pipeline widget
 
@@ -11,15 +12,16 @@ What belongs to no event (`foo=bar`, `leads[add]=7`) goes under `_extra` of the 
 under `_conflicts` of its event, or of the first one. A name that is taken gets an underscore in front.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import orjson
 
-from relay.amocrm import widget
+from relay.amocrm import form, places, widget
 from relay.amocrm.fields import fields, free, is_index, value
 from relay.amocrm.form import CONFLICTS, Tree, bracketed, place
 from relay.amocrm.query import values
+from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.errors import Unreadable
 from relay.frozen import frozen
 from relay.model import Event, Json
@@ -28,6 +30,8 @@ MAX_ACCOUNT = 2048
 """Bytes of an account block as JSON: each event of a body carries it, so a large one would multiply."""
 
 EXTRA = "_extra"
+
+_DIRECTIONS = ("incoming", "outgoing")  # types of messages
 
 
 def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[], str], query: str = "") -> list[Event]:
@@ -41,8 +45,7 @@ def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[],
     conflicts = rest.pop(CONFLICTS, {})
     items, extra = _items(rest)
     if not items:
-        keys = ", ".join(repr(key[:40])[1:-1] for key in list(tree)[:5]) or "none"
-        raise Unreadable(f"no events: expected entity[action][index], got keys: {keys}")
+        raise Unreadable(f"no events: {_why_none(tree)}")
     if extra:
         _keep(items[0].data, EXTRA, extra)
     if conflicts:
@@ -69,7 +72,7 @@ def alone(tree: Tree, position: int) -> Tree:
     Everything keeps its place and its text, and the index becomes 0. What was no event's stays with an only event.
     """
     rest = {name: node for name, node in tree.items() if name != CONFLICTS}
-    paths = [path for path, _entity, _action, node in _candidates(_without_account(rest)) if isinstance(node, dict)]
+    paths = [path for path, _entity, action, _node in places.split(_without_account(rest)) if action is not None]
     if len(paths) == 1 or widget.is_call(tree):
         return rest
     chosen = paths[position]
@@ -145,43 +148,42 @@ def _items(tree: Tree) -> tuple[list[_Item], Tree]:
     items = []
     extra: Tree = {}
     if widget.is_call(tree):
-        entity, action, data = widget.call(tree)
-        items.append(_Item(path=("event",), entity=entity, action=action, data=data))
-    for path, name, action, node in _candidates(tree):
-        if isinstance(node, dict):
+        entity, said, data = widget.call(tree)
+        items.append(_Item(path=("event",), entity=entity, action=said, data=data))
+    for path, name, action, node in places.split(tree):
+        if action is not None and isinstance(node, dict):
             items.append(_Item(path=path, entity=_entity(name, node), action=action, data=_data(action, node)))
         else:
             place(extra, path, node)
     return items, extra
 
 
-def _candidates(tree: Tree) -> Iterator[tuple[tuple[str, ...], str | None, str, Json]]:
-    """Path, entity, action and node of everything that stands where an item should; only objects are items."""
-    for name, branch in tree.items():
-        if not isinstance(branch, (dict, list)):
-            yield (name,), None, "", branch
-            continue
-        for key, child in _children(branch):
-            if is_index(key):
-                yield (name, key), None, name, child
-            elif not isinstance(child, (dict, list)):
-                yield (name, key), None, "", child
-            elif _is_item(child):
-                yield (name, key), name, key, child
-            else:
-                for index, item in _children(child):
-                    yield (name, key, index), name, key, item
+def _why_none(tree: Tree) -> str:
+    for key, node in tree.items():
+        if _is_a_form(node):
+            name = _printable(key)
+            return f"the form is under `{name}`, in an envelope: have the node that sends it on send `{name}` alone"
+    keys = ", ".join(map(_printable, list(tree)[:5])) or "none"
+    return f"expected entity[action][index], got keys: {keys}"
 
 
-def _children(branch: Json) -> Iterable[tuple[str, Json]]:
-    return branch.items() if isinstance(branch, dict) else ((str(index), item) for index, item in enumerate(branch))
-
-
-def _is_item(branch: Json) -> bool:
-    """Whether an action's node holds an item's fields itself, without an index: no indexes, and not only objects."""
-    if not isinstance(branch, dict) or any(map(is_index, branch)):
+def _is_a_form(node: Json) -> bool:
+    """Whether amoCRM's whole body stands here: as text, as an object, or as one with bracket keys."""
+    try:
+        match node:
+            case dict():
+                inner = form.unfolded(node)
+            case str() if "[" in node or "%5B" in node:
+                inner = form.decode(node.encode())
+            case _:
+                return False
+    except Unreadable:
         return False
-    return not all(isinstance(child, dict) for child in branch.values())
+    return any(name in ENTITIES and action in ACTIONS for _path, name, action, _node in places.split(inner))
+
+
+def _printable(key: str) -> str:
+    return repr(key[:40])[1:-1]
 
 
 def _entity(name: str | None, item: Tree) -> str:
@@ -191,7 +193,9 @@ def _entity(name: str | None, item: Tree) -> str:
         return name
     if "chat_id" in item:
         return "message"
-    return "chat_template_review" if "reviews" in item else "unknown"
+    if "reviews" in item:
+        return "chat_template_review"
+    return "message" if "message_type" in item or item.get("type") in _DIRECTIONS else "unknown"
 
 
 def _data(action: str, item: Tree) -> dict[str, Json]:

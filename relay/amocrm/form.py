@@ -1,7 +1,8 @@
 """Body bytes <-> tree: leads[add][0][id]=7 <-> {"leads": {"add": {"0": {"id": "7"}}}}.
 
 A tree is nested dicts with text at the leaves. A JSON body of the same shape may bring lists, true, false, null and
-integers of at most 63 bits; its other numbers become the text they were written as.
+integers of at most 53 bits; its other numbers become the text they were written as. Its keys may have the form's
+brackets, {"leads[add][0][id]": "7"}: that is what n8n, Zapier and Vercel make of a form.
 
 `a[]` takes the next free index, as PHP counts. A key whose brackets do not pair up is one plain name.
 
@@ -44,6 +45,8 @@ CHARSETS = {
     "iso-8859-1": "latin-1",
 }
 """Names that a sender or an operator may give, in lower case, and Python's."""
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"x\x9c": "zlib", b"x\xda": "zlib", b"\x28\xb5\x2f\xfd": "zstd"}
+_MAGIC_BYTES = frozenset(magic[0] for magic in _COMPRESSED)
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NEXT = "\0"  # stands for the index `[]` will get; no key can hold it, because NUL becomes U+FFFD
@@ -58,6 +61,8 @@ def decode(body: bytes, content_type: str = "", *, charset: str | None = None) -
     body = body.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
     if not body:
         raise Unreadable("empty body")
+    if body[0] in _MAGIC_BYTES:
+        _demand_plain(body)
     charsets = _charsets(content_type, charset)
     for name in charsets:
         try:
@@ -103,6 +108,13 @@ def bracketed(path: Sequence[str]) -> str:
     return path[0] + "".join(f"[{part}]" for part in path[1:])
 
 
+def _demand_plain(body: bytes) -> None:
+    for magic, name in _COMPRESSED.items():
+        if body.startswith(magic):
+            what = "have what stands in between pass on plain text"
+            raise Unreadable(f"compressed ({name}), which amoCRM never sends: {what}")
+
+
 @lru_cache(maxsize=64)
 def _charsets(content_type: str, override: str | None) -> tuple[str, ...]:
     if override is not None:
@@ -127,7 +139,26 @@ def _read(body: bytes, content_type: str, charset: str) -> Tree:
         return _read_form(body, charset)
     if not isinstance(value, dict):
         raise Unreadable("a JSON list; expected an object")
-    return _noted(value, {})
+    return unfolded(value)
+
+
+def unfolded(flat: Tree) -> Tree:
+    """The tree of an object whose keys may have brackets; one without such keys is that tree already.
+
+    A list under `a[]` holds the values of a key that came several times.
+    """
+    if not any("[" in key for key in flat):
+        return _noted(dict(flat), {})
+    grown = _Growing()
+    for key, value in flat.items():
+        parents, leaf = _path(key)
+        try:
+            sound = exact.bounded(value, MAX_DEPTH - len(parents) - 1)
+        except ValueError as error:
+            raise Unreadable(str(error)) from None
+        for each in sound if leaf == _NEXT and isinstance(sound, list) else [sound]:
+            grown.put(parents, leaf, each)
+    return grown.done()
 
 
 def _read_form(body: bytes, charset: str) -> Tree:
@@ -171,7 +202,10 @@ def _splitter(charset: str) -> Callable[[str], tuple[tuple[str, ...], str]]:
 
 def _split(charset: str, raw: str) -> tuple[tuple[str, ...], str]:
     """leads[add][0][id] -> (("leads", "add", "0"), "id"); `raw` has a character a byte."""
-    key = _text(raw.encode("latin-1"), charset)
+    return _path(_text(raw.encode("latin-1"), charset))
+
+
+def _path(key: str) -> tuple[tuple[str, ...], str]:
     if (size := len(key.encode())) > MAX_KEY:
         raise Unreadable(f"a key of {size} bytes; at most {MAX_KEY}")
     *parents, leaf = _parts(key)
@@ -202,7 +236,7 @@ class _Growing:
         self._lost: dict[str, list[Json]] = {}
         self._counted: dict[int, tuple[int, int]] = {}
 
-    def put(self, parents: tuple[str, ...], leaf: str, text: str) -> None:
+    def put(self, parents: tuple[str, ...], leaf: str, text: Json) -> None:
         if parents != self._parents:  # most stand beside the one before
             self._node = self._branch(parents)
             self._parents = None if _NEXT in parents else parents
@@ -231,13 +265,13 @@ class _Growing:
             raise Unreadable(f"more than {MAX_BRANCHES} branches")
         return node
 
-    def _settle(self, path: tuple[str, ...], old: Json, new: str) -> Json:
+    def _settle(self, path: tuple[str, ...], old: Json, new: Json) -> Json:
         """Which of two values stays: children, or else the later text."""
         winner, loser = (old, new) if isinstance(old, dict) else (new, old)
         self._lose(path, loser)
         return winner
 
-    def _lose(self, path: tuple[str, ...], text: str) -> None:
+    def _lose(self, path: tuple[str, ...], text: Json) -> None:
         self._lost.setdefault(bracketed(path), []).append(text)
 
     def _next_index(self, node: Tree) -> str:

@@ -1,45 +1,35 @@
-"""The words of amoCRM: what an event can be about, and what can have happened."""
+"""The words of amoCRM: what an event can be about, and what can have happened to it."""
 
-ENTITIES = frozenset(
-    {
-        "catalogs",
-        "chat_template_review",
-        "companies",
-        "contacts",
-        "customers",
-        "leads",
-        "message",
-        "outgoing_message",
-        "talk",
-        "task",
-        "unknown",
-        "unsorted",
-    }
-)
-"""amoCRM's words for what an event is about (amoCRM and Kommo, "Webhooks", 2026), and ours for what has none."""
-
-ACTIONS = frozenset(
-    {
-        "add",
-        "call_in",
-        "chat",
-        "delete",
-        "mail_in",
-        "note",
-        "period",
-        "responsible",
-        "restore",
-        "site_visit",
-        "status",
-        "update",
-    }
-)
-"""amoCRM's words for what happened (the same pages, and those of the digital pipeline)."""
+from collections.abc import Mapping
 
 STAGE_ACTIONS = frozenset({"call_in", "chat", "mail_in", "period", "site_visit", "status"})
 """What happens in a pipeline: to leads and customers alone."""
 
 STAGED = frozenset({"customers", "leads", "unknown"})
+
+_CHANGES = frozenset({"add", "update", "delete"})
+_CARD = frozenset({*_CHANGES, "restore", "responsible", "note"})
+
+ACTIONS_OF: Mapping[str, frozenset[str]] = {
+    "catalogs": _CHANGES,
+    "chat_template_review": _CHANGES,
+    "companies": _CARD,
+    "contacts": _CARD,
+    "customers": _CARD | STAGE_ACTIONS,
+    "leads": _CARD | STAGE_ACTIONS,
+    "message": _CHANGES,
+    "outgoing_message": _CHANGES,
+    "talk": _CHANGES,
+    "task": _CHANGES | {"responsible"},
+    "unsorted": _CHANGES,
+}
+"""Entity -> its actions (amoCRM and Kommo, "Webhooks" and "Digital pipeline", 2026), and the likely ones."""
+
+ENTITIES = frozenset({*ACTIONS_OF, "unknown"})
+"""amoCRM's words for what an event is about, and ours for what has none."""
+
+ACTIONS = frozenset().union(*ACTIONS_OF.values())
+"""amoCRM's words for what happened."""
 
 IDS = frozenset(
     {

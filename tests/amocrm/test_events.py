@@ -50,7 +50,19 @@ paths = st.builds(
     st.lists(st.sampled_from([*WORDS, ""]), max_size=5),
 )
 texts = st.sampled_from(
-    ["", "7", "007", "company", "ж", "9223372036854775808", '{"a":[1]}', '{"a":1.0}', "[", "lead_added"]
+    [
+        "",
+        "7",
+        "007",
+        "company",
+        "ж",
+        "9007199254740992",
+        "9223372036854775808",
+        '{"a":[1]}',
+        '{"a":1.0}',
+        "[",
+        "lead_added",
+    ]
 )
 bodies = st.lists(st.builds("{}={}".format, paths, texts), min_size=1, max_size=12).map("&".join)
 nodes = st.recursive(
@@ -99,10 +111,75 @@ def test_every_leaf_of_any_json_is_in_the_events_once(tree, item, events_of, lea
         ("add[0][reviews][0][id]=1", ["chat_template_review.add"]),
         ("add[0][id]=1", ["unknown.add"]),
         ("Leads[ADD][0][id]=1", ["Leads.ADD"]),
+        ("rockets[launched][0][id]=1&rockets[add][id]=2", ["rockets.launched", "rockets.add"]),
+        ("leads[launched][0][id]=1&leads[add][id]=2", ["leads.launched", "leads.add"]),
+        ("launched[0][id]=1&account[id]=2", ["unknown.launched"]),
+        ("add[0][talk_id]=1&add[0][type]=incoming", ["message.add"]),
+        ("add[0][message_type]=location", ["message.add"]),
+        ("add[0][reviews][0][id]=1&add[0][type]=incoming", ["chat_template_review.add"]),
+        ("leads[delete]=7", ["leads.delete"]),
+        ("leads[delete]=7&contacts[delete]=8&task[add][0][id]=9", ["leads.delete", "contacts.delete", "task.add"]),
     ],
 )
 def test_the_shape_tells_what_is_an_event(body, types, events_of):
     assert [event["type"] for event in events_of(body)] == types
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "data[FIELDS][ID]=1",
+        "data[0][id]=1&token=x",
+        "message[from][id]=1",
+        "message[chat][id]=1",
+        "message[add]=5",
+        "leads[0][id]=1",
+        "order[status][id]=1&order[id]=2",
+        "order[status][id]=1&order[status_code]=2&order[lines][0][id]=3",
+        "rockets[launched][0][id]=1&rockets[crew][name]=x",
+        "file[delete]=5",
+        "leads[delete]=",
+        "leads[delete]=all",
+        "leads[status]=5",
+    ],
+)
+def test_words_of_others_make_no_event(body, events_of):
+    with pytest.raises(Unreadable, match="no events: expected entity"):
+        events_of(body)
+
+
+def test_a_deletion_that_says_the_id_alone_has_that_id(events_of):
+    [event] = events_of("leads[delete]=7&leads[delete]=8")
+    assert event["data"] == {"id": 8, "_conflicts": {"leads[delete]": ["7"]}}
+    assert events_of('{"leads": {"delete": 7}}')[0]["data"] == {"id": 7}
+
+
+def test_null_is_an_empty_list_only_where_a_list_belongs(events_of):
+    [event] = events_of(
+        '{"leads": {"add": [{"id": 1, "tags": null, "name": null}], "update": null, "x": null}, "y": null}'
+    )
+    assert event["data"] == {"id": 1, "tags": [], "name": None, "_extra": {"leads": {"x": None}, "y": None}}
+
+
+def test_telling_what_is_foreign_takes_time_in_proportion(stopwatch):
+    def run(words):
+        body = "&".join(f"x[w{n}][0][a]=&w{n}[5][a]=" for n in range(words)).encode()
+        tree = decode(body)
+        return stopwatch(lambda: events.read(tree, source="", received_at=datetime(2026, 1, 1, tzinfo=UTC), new_id=str))
+
+    assert run(4_000) < 10 * run(400) * 4 + 0.25
+
+
+@pytest.mark.parametrize("body", ['{"body": {"leads[add][0][id]": 1}}', '{"body": "leads[add][0][id]=1"}'])
+def test_a_form_in_an_envelope_is_not_unwrapped_but_named(body, events_of):
+    with pytest.raises(Unreadable, match="no events: the form is under `body`"):
+        events_of(body)
+
+
+@pytest.mark.parametrize("inner", ['"x[[=&%5B"', '{"a[": 1}', '{"leads": 5}', "[]", '"{"', '{"rockets": {"up": [{}]}}'])
+def test_not_every_body_under_body_is_a_form(inner, events_of):
+    with pytest.raises(Unreadable, match="no events: expected entity"):
+        events_of(f'{{"body": {inner}, "n": 1}}')
 
 
 def test_a_json_body_may_have_lists(events_of):

@@ -1,3 +1,5 @@
+import gzip
+import zlib
 from contextlib import suppress
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -86,6 +88,35 @@ def test_encoding_is_what_php_writes():
     )
 
 
+# ---- JSON with the keys of a form
+
+
+@pytest.mark.parametrize(
+    ("flat", "tree"),
+    [
+        ('{"a[b][0]":"x","a[b][1]":2,"c":null}', {"a": {"b": {"0": "x", "1": 2}}, "c": None}),
+        ('{"a[b]":{"c":[1]},"a[d]":true}', {"a": {"b": {"c": [1]}, "d": True}}),
+        ('{"a":{"b":1},"a[c]":2}', {"a": {"b": 1, "c": 2}}),
+        ('{"a[]":["x","y"],"b[]":"z"}', {"a": {"0": "x", "1": "y"}, "b": {"0": "z"}}),
+        ('{"a[b":1,"c]":2}', {"a[b": 1, "c]": 2}),
+        ('{"a[b]":1,"a":2}', {"a": {"b": 1}, "_conflicts": {"a": [2]}}),
+        ('{"a":[1],"a[b]":2}', {"a": {"b": 2}, "_conflicts": {"a": [[1]]}}),
+        ('{"a[b]":1,"_conflicts":{"x":2}}', {"a": {"b": 1}, "_conflicts": {"_conflicts": [{"x": 2}]}}),
+        ('{"a[b]":24312345678901235}', {"a": {"b": "24312345678901235"}}),
+    ],
+)
+def test_a_json_object_with_bracket_keys_reads_like_the_form(flat, tree):
+    assert decode(flat.encode(), "application/json") == tree
+
+
+def test_bracket_keys_and_what_is_under_them_nest_as_deep_as_a_form():
+    assert decode(b'{"a' + b"[b]" * 10 + b'":' + b"[" * 5 + b"]" * 5 + b"}")
+    with pytest.raises(Unreadable, match="nested deeper than 16"):
+        decode(b'{"a' + b"[b]" * 10 + b'":' + b"[" * 6 + b"]" * 6 + b"}")
+    with pytest.raises(Unreadable, match="a key of 17 parts; at most 16"):
+        decode(b'{"a' + b"[b]" * 16 + b'":1}')
+
+
 # ---- conflicts
 
 
@@ -138,6 +169,21 @@ def test_a_charset_that_is_not_known_is_no_excuse(declared):
 def test_bytes_that_fail_in_the_declared_charset_too_are_refused():
     with pytest.raises(Unreadable, match="not UTF-8 or CP1251: byte 0x98"):
         decode(b"a=\x98", "x/y; charset=cp1251")
+
+
+@pytest.mark.parametrize(
+    ("compressed", "name"),
+    [
+        (gzip.compress(b"leads[add][0][id]=1"), "gzip"),
+        (zlib.compress(b"leads[add][0][id]=1"), "zlib"),
+        (zlib.compress(b"leads[add][0][id]=1", 9), "zlib"),
+        (b"\x28\xb5\x2f\xfd\x20\x13", "zstd"),
+    ],
+)
+def test_a_compressed_body_is_named_so_whatever_its_content_type(compressed, name):
+    for content_type in ("", "application/json", "x/y; charset=cp1251"):
+        with pytest.raises(Unreadable, match=rf"compressed \({name}\), which amoCRM never sends"):
+            decode(compressed, content_type)
 
 
 def test_an_unknown_charset_given_by_hand_is_named():
