@@ -10,6 +10,7 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -125,6 +126,7 @@ class Relay:
         settings = self.settings
         loop = asyncio.get_running_loop()
         self.gauges = Gauges(registry)
+        on_admin, on_public = self._bind(stack)  # first: a port that is taken must not leave a store behind
         self._space = Space(settings.store, ballast=settings.ballast, emit=self._emit)
         self._space.prepare()
         written_at = _written_at(settings.store)
@@ -143,7 +145,7 @@ class Relay:
         stack.push_async_callback(self._keeper.stop, KEEPER_GRACE)
         if (ahead := written_at - utc_now()) > TOLERANCE:
             self.dispatcher.clock_set(-ahead, utc_now())
-        await self._listen(stack, registry)
+        await self._listen(stack, registry, on_admin, on_public)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
         self._deliver_by(self.current.config)
@@ -171,19 +173,30 @@ class Relay:
             watch(self._emit),
         ]
 
-    async def _listen(self, stack: AsyncExitStack, registry: CollectorRegistry) -> None:
+    def _bind(self, stack: AsyncExitStack) -> list[socket.socket]:
+        """The private socket and the public one; who connects waits until we listen."""
+        settings, sockets = self.settings, []
+        for passed, address, flag in (
+            (settings.passed.admin, settings.admin, "--admin"),
+            (settings.passed.public, settings.listen, "--listen"),
+        ):
+            sockets.append(passed or bind(address, flag=flag))
+            stack.callback(sockets[-1].close)
+        return sockets
+
+    async def _listen(
+        self, stack: AsyncExitStack, registry: CollectorRegistry, on_admin: socket.socket, on_public: socket.socket
+    ) -> None:
         settings = self.settings
-        on = settings.passed.admin or bind(settings.admin, flag="--admin")
         limits = Limits(connections=ADMIN_CONNECTIONS)
         private = await listen(
-            _admin(self, registry, self._emit), on, limits=limits, drain=0.0, grace=ADMIN_GRACE, emit=self._emit
+            _admin(self, registry, self._emit), on_admin, limits=limits, drain=0.0, grace=ADMIN_GRACE, emit=self._emit
         )
         stack.push_async_callback(private.close)
-        on = settings.passed.public or bind(settings.listen, flag="--listen")
         tls = self.current.certificate.context if self.current.certificate else None
         public = await listen(
             self._intake().answer,
-            on,
+            on_public,
             limits=settings.limits,
             drain=INTAKE_DRAIN,
             grace=INTAKE_GRACE,

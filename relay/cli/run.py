@@ -8,12 +8,13 @@ from typing import Literal
 import click
 
 from relay.cli.options import Flag, admin_option, config_option, listen_option, store_option
+from relay.cli.starting import Start
 from relay.cli.values import Address, Whole
 from relay.model import Secret
 from relay.store.disk import MEBIBYTE
 
 
-@click.command(context_settings={"show_default": True})
+@click.command("run", cls=Start, context_settings={"show_default": True})
 @config_option
 @store_option
 @listen_option("Where amoCRM posts to.")

@@ -18,19 +18,21 @@ SIZE = 8  # bytes of the seq, and as many of its checksum: a false alarm would b
 class Acked:
     """The file of one database, open for its owner."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, path: Path) -> None:
         self._fd = fd
+        self._path = path
         self._seq = _read(fd)
 
     @classmethod
     def open(cls, database: Path) -> Self:
         """Made if missing. Misconfigured if it cannot be."""
         try:
-            return cls(os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            fd = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise Misconfigured(
                 f"cannot write {_path(database)}: {error.strerror}; is its folder the relay's?"
             ) from None
+        return cls(fd, _path(database))
 
     @property
     def seq(self) -> int:
@@ -49,6 +51,13 @@ class Acked:
     def close(self) -> None:
         """The file stays."""
         os.close(self._fd)
+
+    def undo(self) -> None:
+        """Close it, and leave no file that tells nothing."""
+        if not os.fstat(self._fd).st_size:
+            with suppress(OSError):
+                self._path.unlink()
+        self.close()
 
 
 def acked(database: Path) -> int:

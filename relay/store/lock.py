@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from relay.errors import Misconfigured, StoreLocked
@@ -12,22 +13,45 @@ class Lock:
     """Held from construction until `release()` or the end of the process, however that comes."""
 
     def __init__(self, database: Path) -> None:
-        try:
-            self._fd = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise Misconfigured(
-                f"cannot write {_path(database)}: {error.strerror}; is its folder the relay's?"
-            ) from None
-        if not _taken(self._fd, fcntl.LOCK_EX, tries=10):
-            pid = _pid(self._fd) or "?"
-            os.close(self._fd)
-            raise StoreLocked(f"{database} is in use by another relay, pid {pid}: stop it, or use another --store")
+        self._path = _path(database)
+        self._fd = _locked(self._path, database)
+        self._found = bool(os.fstat(self._fd).st_size)
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """The file stays: to remove it would let two owners lock two files of one name."""
+        """The file stays: it is as good as new for the next owner."""
         os.close(self._fd)
+
+    def undo(self) -> None:
+        """Release, and leave no file that was not there before."""
+        if not self._found:
+            with suppress(OSError):
+                self._path.unlink()  # while it is ours: whoever opened it before sees that it has gone
+        self.release()
+
+
+def _locked(path: Path, database: Path) -> int:
+    """The file under this name, ours alone; StoreLocked if another relay has it."""
+    while True:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Misconfigured(f"cannot write {path}: {error.strerror}; is its folder the relay's?") from None
+        if not _taken(fd, fcntl.LOCK_EX, tries=10):
+            pid = _pid(fd) or "?"
+            os.close(fd)
+            raise StoreLocked(f"{database} is in use by another relay, pid {pid}: stop it, or use another --store")
+        if _is_at(fd, path):
+            return fd
+        os.close(fd)  # a start that failed took its file away between our two steps
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def owner(database: Path) -> int | None:

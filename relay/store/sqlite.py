@@ -43,7 +43,7 @@ from relay.store.contract import (
     WebhookRecord,
 )
 from relay.store.disk import disk_of
-from relay.store.files import Files
+from relay.store.files import SUFFIXES, Files
 from relay.store.lock import Lock, owner
 from relay.store.query import rows
 from relay.store.repeating import Windows
@@ -116,10 +116,11 @@ class SqliteStore:
             raise Misconfigured(f"no folder {path.parent} for the store {path.name}: make it, or name another --store")
         with ExitStack() as undo:
             lock = Lock(path)
-            undo.callback(lock.release)
+            undo.callback(lock.undo)
             acked = Acked.open(path)
-            undo.callback(acked.close)
+            undo.callback(acked.undo)
             demand_kept(path, acked.seq, init=init)
+            undo.callback(_leave_nothing, path, made=not path.exists())
             path.touch(mode=0o600)  # what is in it is nobody else's business; SQLite's other files follow it
             with _our_words(path):
                 connection = _connect(path)
@@ -286,6 +287,13 @@ def _our_words(path: Path) -> Iterator[None]:
     except (*FATAL, apsw.SQLError) as error:  # our SQL is good: then the schema is not ours any more
         said = f"{type(error).__name__}: {error}"
         raise StoreFailed(f"{path} is damaged, or its disk is ({said}): see the disk, then `relay verify`") from error
+
+
+def _leave_nothing(path: Path, *, made: bool) -> None:
+    """After a start that failed: the files that it made hold nothing."""
+    if made:
+        for suffix in SUFFIXES:
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 # ---- connections

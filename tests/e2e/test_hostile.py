@@ -128,8 +128,8 @@ async def steer(folder: Path, command: Sequence[str]) -> None:
             assert line.isascii()
             assert line.decode().isprintable()
             json.loads(line)
-        listed = [each["id"] for each in await relay.command("list", "--unparsed")]
-        events = {each["event"] for each in await relay.command("list")}
+        listed = [each["id"] for each in (await relay.command("list", "--unparsed"))["data"]]
+        events = {each["event"] for each in (await relay.command("list"))["data"]}
         shown = [("show", id_) for id_ in (*listed, *events)] + [("explain", id_) for id_ in events]
         store = f"--store=sqlite:///{relay.store}"
         for asked in [("status",), ("list",), ("list", "--unparsed"), ("audit",), *shown]:

@@ -96,7 +96,7 @@ async def test_a_daemon_purges_what_its_routes_file_no_longer_wants_kept(tmp_pat
     async with scene(tmp_path) as (relay, targets):
         purged, *_ = await relay.said("purged")
         assert (purged["unrouted"], purged["unparsed"]) == (1, 1)
-        assert await relay.command("list", "--unparsed") == []
+        assert (await relay.command("list", "--unparsed"))["data"] == []
         await until(lambda: len(targets.received) == 1)
         assert [each.event_id for each in targets.received] == ["owed"], "however old, what is owed is delivered"
 
@@ -166,5 +166,5 @@ async def test_what_a_target_put_off_for_a_day_is_delivered_now_by_a_replay(tmp_
 
 async def is_put_off(relay: RelayProcess) -> bool:
     """Its one delivery to `bot` waits for a later attempt."""
-    [delivery] = await relay.command("list", "--target", "bot")
+    [delivery] = (await relay.command("list", "--target", "bot"))["data"]
     return datetime.fromisoformat(delivery["due_at"]) > datetime.now(UTC) + timedelta(hours=23)

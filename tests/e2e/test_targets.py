@@ -185,7 +185,7 @@ async def test_a_400_is_final(scene: Scene) -> None:
     assert (await scene.ended(webhook))["why"] == "answered 400, which is in dead_on"
     [line] = logged(scene.relay, "refusing")
     assert line["level"] == "warning"
-    [listed] = await scene.relay.command("list", "--state", "dead", "--target", "refusing")
+    [listed] = (await scene.relay.command("list", "--state", "dead", "--target", "refusing"))["data"]
     assert listed["event"] == scene.targets.of("refusing")[0].event_id
 
 
