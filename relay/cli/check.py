@@ -1,35 +1,38 @@
 """`relay check`: a routes file -> its problems, its warnings, and how its own tests went."""
 
-import asyncio
+import os
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import click
+from rich.cells import cell_len
 
-from relay.amocrm.events import load as load_event
-from relay.cli.filters import pages
-from relay.cli.options import config_option, json_option, load, load_to_look, store_option, visiting
+from relay.cli.compare import compare, counted
+from relay.cli.options import config_option, json_option, store_option
 from relay.cli.screen import print_json, printable
-from relay.cli.times import Instant, local
+from relay.cli.times import Instant
 from relay.errors import Problem, RoutesInvalid
 from relay.model import Json
-from relay.routes import lint
+from relay.routes import config, lint
 from relay.routes.config import Config
-from relay.routes.difference import Difference, difference
+from relay.routes.document import MAX_BYTES
+from relay.routes.excerpt import Excerpts
 from relay.routes.exposure import exposure
 from relay.routes.lint import TestResult
-from relay.routes.match import Matcher
 from relay.routes.words import quoted
-from relay.store.contract import Filter
 
-PAGE = 500
+STDIN = Path("-")
+WIDEST = 100
+"""Characters of a line that are shown."""
 
 
 @click.command("check")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @config_option
 @click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
+@click.option("--no-secrets", is_flag=True, help="Do without secrets that are not here, as in CI.")
 @click.option("--diff", "old", type=click.Path(path_type=Path), metavar="OLD", help="Compare with this file instead.")
 @click.option("--since", type=Instant(), metavar="TIME", default="7d", help="With --diff: events from then on. [7d]")
 @store_option
@@ -38,6 +41,7 @@ def check(
     file: Path | None,
     config_path: Path,
     strict: bool,
+    no_secrets: bool,
     old: Path | None,
     since: datetime,
     store_path: Path,
@@ -46,92 +50,109 @@ def check(
     """Validate a routes file and run its tests.
 
     Ends with 0 if it is good, 1 if it has errors or a test fails. Warnings alone are good, unless --strict. FILE is
-    short for --config FILE. With --diff OLD it says how the events in the store would be routed differently.
+    short for --config FILE, and - reads standard input. With --diff OLD it says which events in the store would be
+    routed differently, and how.
 
     \b
     relay check
     relay check routes.yaml --strict
+    git show HEAD:routes.yaml | relay check - --no-secrets
     relay check --diff routes.yaml routes.new.yaml --since 3d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     if old is not None:
         _compare(old, file or config_path, since, store_path, as_json)
         return
+    path = file or config_path
+    data = b""
     try:
-        config = load(file or config_path)
+        name, data = _content(path)
+        checked = config.parse(data, file=name, env=os.environ, stand_ins=no_secrets)
     except RoutesInvalid as invalid:
-        _print_invalid(invalid, as_json)
+        _print_invalid(invalid, Excerpts(data), as_json)
         raise click.exceptions.Exit(1) from None
-    warnings, results = [*_exposed(file or config_path), *lint.warnings(config)], lint.run_tests(config)
+    warnings, results = [*_exposed(path), *lint.warnings(checked)], lint.run_tests(checked)
     good = all(result.passed for result in results) and not (strict and warnings)
     if as_json:
-        print_json(_document(config.file, good, warnings=warnings, results=results))
+        print_json(_document(checked.file, good, warnings=warnings, results=results))
     else:
-        _print_checked(config, good, warnings, results)
+        _print_checked(checked, good, warnings, results, Excerpts(data))
     raise click.exceptions.Exit(0 if good else 1)
 
 
 def _exposed(file: Path) -> list[Problem]:
     """It is of the whole file: no line."""
-    said = exposure(file)
+    said = None if file == STDIN else exposure(file)
     return [Problem(0, 0, "", said)] if said else []
 
 
-# ---- --diff
+# ---- what to check
+
+
+def _content(file: Path) -> tuple[str, bytes]:
+    """Its name in messages, and what is in it; RoutesInvalid if it cannot be read."""
+    if file == STDIN:
+        return "<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1)
+    return str(file), config.read(file)
+
+
+def _config(file: Path, *, stand_ins: bool) -> Config:
+    name, data = _content(file)
+    return config.parse(data, file=name, env=os.environ, stand_ins=stand_ins)
 
 
 def _compare(old: Path, new: Path, since: datetime, store_path: Path, as_json: bool) -> None:
-    before, after = load_to_look(old), load_to_look(new)
-    found = asyncio.run(_difference(before.matcher, after.matcher, store_path, since))
-    if as_json:
-        print_json({"events": found.events, "also": dict(found.also), "no_longer": dict(found.no_longer)})
-        return
-    for change, words in ((found.also, "would also go to"), (found.no_longer, "would no longer go to")):
-        for target, number in sorted(change.items()):
-            click.echo(f"{_counted(number, 'event')} {words} {printable(target)}")
-    same = "" if found.also or found.no_longer else ", all routed as before"
-    click.echo(f"{_counted(found.events, 'event')} since {local(since)}{same}")
-
-
-async def _difference(old: Matcher, new: Matcher, store_path: Path, since: datetime) -> Difference:
-    found = Difference()
-    async with visiting(store_path) as store:
-        async for page in pages(lambda after: store.events(Filter(since=since), limit=PAGE, after=after)):
-            found += difference(old, new, [load_event(each.payload) for each in page if not each.damaged])
-    return found
+    if old == new == STDIN:
+        raise click.UsageError("standard input can be only one of the two files")
+    compare(_config(old, stand_ins=True), _config(new, stand_ins=True), since, store_path, as_json=as_json)
 
 
 # ---- for people
 
 
-def _print_invalid(invalid: RoutesInvalid, as_json: bool) -> None:
+def _print_invalid(invalid: RoutesInvalid, excerpts: Excerpts, as_json: bool) -> None:
     if as_json:
         print_json(_document(invalid.file, False, errors=invalid.problems))
         return
-    for line in invalid.lines():
-        click.echo(printable(line))
-    click.echo(_red(f"{invalid.file}: {_counted(len(invalid.problems), 'error')}"))
+    for problem in invalid.problems:
+        click.echo(printable(problem.text(invalid.file)))
+        _print_excerpt(excerpts, problem)
+    click.echo(_red(f"{invalid.file}: {counted(len(invalid.problems), 'error')}"))
 
 
-def _print_checked(config: Config, good: bool, warnings: Sequence[Problem], results: Sequence[TestResult]) -> None:
+def _print_excerpt(excerpts: Excerpts, problem: Problem) -> None:
+    """The line with a caret under the place, and a part of it if it is long."""
+    if not (found := excerpts.at(problem.line, problem.column)):
+        return
+    line, at = found
+    start = 0 if len(line) <= WIDEST else max(0, at - WIDEST // 2)
+    before, after = printable(line[start:at]), printable(line[at : start + WIDEST])
+    click.echo(f"{problem.line:>5} | {(before + after).rstrip()}")
+    click.echo(f"{'':>5} | {' ' * cell_len(before)}{click.style('^', fg='green')}")
+
+
+def _print_checked(
+    checked: Config, good: bool, warnings: Sequence[Problem], results: Sequence[TestResult], excerpts: Excerpts
+) -> None:
     for problem in warnings:
-        where = f"{config.file}:{problem.line}:{problem.column} " if problem.line else f"{config.file}:"
+        where = f"{checked.file}:{problem.line}:{problem.column} " if problem.line else f"{checked.file}:"
         click.echo(f"{where} {click.style('warning', fg='yellow')} {_said(problem)}")
+        _print_excerpt(excerpts, problem)
     for result in results:
-        for line in _failures(config, result):
+        for line in _failures(checked, result):
             click.echo(line)
     failed = sum(not result.passed for result in results)
-    tests = f"{len(results) - failed} of {_counted(len(results), 'test')} passed" if results else "no tests"
-    named = ((config.sources, "source"), (config.targets, "target"), (config.routes, "route"), (warnings, "warning"))
-    summary = ", ".join([*(_counted(len(things), word) for things, word in named), tests])
-    click.echo(f"{config.file}: {click.style('good', fg='green') if good else _red('not good')}: {summary}")
+    tests = f"{len(results) - failed} of {counted(len(results), 'test')} passed" if results else "no tests"
+    named = ((checked.sources, "source"), (checked.targets, "target"), (checked.routes, "route"), (warnings, "warning"))
+    summary = ", ".join([*(counted(len(things), word) for things, word in named), tests])
+    click.echo(f"{checked.file}: {click.style('good', fg='green') if good else _red('not good')}: {summary}")
 
 
 def _said(problem: Problem) -> str:
     return printable(f"{problem.path}: {problem.message}" if problem.path else problem.message)
 
 
-def _failures(config: Config, result: TestResult) -> list[str]:
-    where = f"{config.file}:{result.test.line}:{result.test.column}"
+def _failures(checked: Config, result: TestResult) -> list[str]:
+    where = f"{checked.file}:{result.test.line}:{result.test.column}"
     return [
         f"{where}  {_red('failed')} {printable(f'{quoted(result.test.name)}: {difference}')}"
         for difference in result.differences
@@ -140,10 +161,6 @@ def _failures(config: Config, result: TestResult) -> list[str]:
 
 def _red(text: str) -> str:
     return click.style(text, fg="red")
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 # ---- for programs

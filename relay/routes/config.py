@@ -84,15 +84,19 @@ def load(path: Path, env: Mapping[str, str], *, stand_ins: bool = False, reading
     this file, and of each that it names, before it is opened.
     """
     reading(path)
+    return parse(read(path), file=str(path), env=env, stand_ins=stand_ins, reading=reading)
+
+
+def read(path: Path) -> bytes:
+    """What `parse` takes, of a file; `RoutesInvalid` if it cannot be read."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         advice = "copy config/routes.example.yaml, or name another with --config"
         raise RoutesInvalid(str(path), [Problem(0, 0, "", f"no such file: {advice}")]) from None
     except OSError as error:
         raise RoutesInvalid(str(path), [Problem(0, 0, "", f"cannot be read: {error.strerror}")]) from None
-    return parse(data, file=str(path), env=env, stand_ins=stand_ins, reading=reading)
 
 
 def parse(
@@ -106,17 +110,17 @@ def parse(
     document = parse_document(text, problems)
     if document is None:
         raise RoutesInvalid(file, problems.found())
-    config = _compiled(expand(document, env, problems, stand_ins=stand_ins, reading=reading), file, problems, reading)
+    expanded = expand(document, env, problems, stand_ins=stand_ins, reading=reading)
+    config = _compiled(Reader(expanded, problems, reading, stand_ins=stand_ins), file)
     if problems:
         raise RoutesInvalid(file, problems.found())
     return config
 
 
-def _compiled(document: Document, file: str, problems: Problems, reading: Reading) -> Config:
-    """The config; only of use if `problems` is empty afterwards."""
-    reader = Reader(document, problems, reading)
+def _compiled(reader: Reader, file: str) -> Config:
+    """The config; only of use if the reader has no problems afterwards."""
     _refuse_variables_in_names(reader)
-    check_shape(document, problems)
+    check_shape(reader.document, reader.problems)
     sources, targets = read_sources(reader), read_targets(reader)
     routes = _routes(reader)
     return Config(
@@ -127,7 +131,7 @@ def _compiled(document: Document, file: str, problems: Problems, reading: Readin
         routes=routes,
         tests=_tests(reader, {route.name for route in routes if route.name}),
         matcher=Matcher(routes),
-        document=document,
+        document=reader.document,
     )
 
 

@@ -22,9 +22,9 @@ MAX_DEPTH = 32
 MAX_NODES = 100_000
 START: Mark = (1, 1)
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is ten times as fast
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is ten times as fast
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def _decoded(data: bytes | str, problems: Problems) -> str | None:
 
 
 def _mark_after(text: str) -> Mark:
-    ends = [match.end() for match in _LINE_END.finditer(text)]
+    ends = [match.end() for match in LINE_END.finditer(text)]
     return len(ends) + 1, len(text) - (ends[-1] if ends else 0) + 1
 
 
@@ -105,7 +105,7 @@ class _Build:
     def __init__(self, text: str, problems: Problems) -> None:
         self.text = text
         self.problems = problems
-        self.events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+        self.events: Iterator[Any] = yaml.parse(text, Loader=LOADER)
         self.marks: dict[Where, Mark] = {}
         self.doubtful: dict[Where, str] = {}
         self.nodes = 0

@@ -16,12 +16,16 @@ Reading: TypeAlias = Callable[[Path], object]
 
 
 class Reader:
-    """Reads a document whose shape was checked; leaves alone whatever already has a problem."""
+    """Reads a document whose shape was checked; leaves alone whatever already has a problem.
 
-    def __init__(self, document: Document, problems: Problems, reading: Reading) -> None:
+    `stand_ins`: files that only requests need may be missing.
+    """
+
+    def __init__(self, document: Document, problems: Problems, reading: Reading, *, stand_ins: bool = False) -> None:
         self.document = document
         self.problems = problems
         self.reading = reading
+        self.stand_ins = stand_ins
 
     def take(self, where: Where, convert: Callable[[Any], T], default: T) -> T:
         """The converted value at `where`; `default` if there is none or it is not fit."""

@@ -7,6 +7,8 @@ Whoever only looks need not have the secrets: then a text that lacks one, where 
 it, becomes a stand-in.
 """
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,14 +19,6 @@ from relay.routes.document import Document
 from relay.routes.problems import Problems, Unfit, Where
 
 MAX_FILE_BYTES = 65_536
-
-_STAND_INS: Mapping[str | int, str] = {
-    "token": "absent",
-    "url": "https://absent.invalid/",
-    "headers": "absent",
-    "secret": "YWJzZW50",
-}
-"""By the third part of their places: texts that are as fit there as any."""
 
 _PLACE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
@@ -47,7 +41,7 @@ def expand(
     With `stand_ins` a missing one is no problem in tokens, URLs, headers and signing secrets. `reading` is told of each
     file before it is opened.
     """
-    expansion = _Expansion(document, env, problems, _STAND_INS if stand_ins else {}, reading)
+    expansion = _Expansion(document, env, problems, stand_ins, reading)
     value = expansion.value((), document.value)
     return replace(document, value=value, written=expansion.written)
 
@@ -58,7 +52,7 @@ class _Expansion:
         document: Document,
         env: Mapping[str, str],
         problems: Problems,
-        stand_ins: Mapping[str | int, str],
+        stand_ins: bool,
         reading: Callable[[Path], object],
     ) -> None:
         self.document = document
@@ -86,7 +80,7 @@ class _Expansion:
         try:
             return _PLACE.sub(lambda place: _resolved(place, self.env, self.reading), text)
         except Unfit as unfit:
-            stand_in = self.stand_ins.get(where[2]) if isinstance(unfit, Absent) and where[2:] else None
+            stand_in = _stand_in(where) if self.stand_ins and isinstance(unfit, Absent) else None
             if stand_in is None:
                 self.problems.add(where, self.document.mark(where), str(unfit))
             return stand_in or text
@@ -95,6 +89,23 @@ class _Expansion:
         """A default that is in force is shown: it stands in the file, and tells where requests go."""
         variable = _VARIABLE.fullmatch(place[1] or "")
         return _without_default(place) if variable is None or self.env.get(variable[1]) else variable[2] or place[0]
+
+
+def _stand_in(where: Where) -> str | None:
+    """A text that is as fit there as any, and at no other place the same; None where it would change what is routed."""
+    own = hashlib.sha256(repr(where).encode()).digest()
+    match where[2:3]:
+        case ("token",):
+            return f"absent-{own.hex()}"
+        case ("url",):
+            return "https://absent.invalid/"
+        case ("headers",):
+            return "absent"
+        case ("secret",):
+            return base64.b64encode(own).decode()
+        case ("tls",):
+            return "/absent.pem"
+    return None
 
 
 def _is_url(where: Where) -> bool:

@@ -1,6 +1,7 @@
 """Document -> what the connections to a target trust and show: PEM files, read now and so in order."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,8 +23,10 @@ def read_tls(reader: Reader, where: Where, url: str) -> Tls | None:
     held = hashlib.sha256()
 
     def file(name: str, read: Callable[[Path], bytes]) -> Path | None:
-        def taken(text: str) -> Path:
+        def taken(text: str) -> Path | None:
             path = _absolute(text)
+            if reader.stand_ins and not os.access(path, os.R_OK):
+                return None
             reader.reading(path)
             try:
                 held.update(read(path))

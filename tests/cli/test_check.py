@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from tests.cli.conftest import ROUTES, Run
+import pytest
+
+from tests.cli.conftest import OFFER, ROUTES, SECRETS, Run, event_of
 
 UNUSED = ROUTES.replace("routes:\n", "  spare:\n    url: https://spare.example/\nroutes:\n", 1)
 FAILING = ROUTES.replace("expect: {targets: [sales-bot, warehouse]}", "expect: {targets: sales-bot}")
@@ -29,8 +31,83 @@ def test_every_error_has_its_line_and_column(run: Run, folder: Path) -> None:
     lines = ended.stdout.splitlines()
     assert ended.exit_code == 1
     assert lines[0].startswith("routes.yaml:1:")
-    assert lines[1].startswith("routes.yaml:18:5  routes[1].to: no target 'sales-bott'")
+    assert lines[3].startswith("routes.yaml:18:5  routes[1].to: no target 'sales-bott'")
     assert lines[-1] == "routes.yaml: 2 errors"
+
+
+def test_each_problem_shows_its_line_with_a_caret_under_the_place(run: Run, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(
+        ROUTES.replace(
+            "to: [sales-bot, warehouse]\n  - name: talks", "to: [sales-bot, warehose]\n  - name: talks"
+        ).replace("    secret: ${DWH_SECRET}\n", "    secret: canary-hunter2  # canary\n    tmeout: 5s\n")
+    )
+    base64 = "must be base64, with or without whsec_ in front (make one with: openssl rand -base64 32)"
+    ended = run("check")
+    assert ended.stdout.splitlines() == [
+        f"routes.yaml:11:5  targets.warehouse.secret: {base64}",
+        "   11 |     secret: ***",
+        "      |     ^",
+        "routes.yaml:12:5  targets.warehouse.tmeout: unknown key 'tmeout' (did you mean 'timeout'?)",
+        "   12 |     tmeout: ***",
+        "      |     ^",
+        "routes.yaml:16:21  routes[0].to[1]: no target 'warehose' (did you mean 'warehouse'?)",
+        "   16 |     to: [sales-bot, warehose]",
+        "      |                     ^",
+        "routes.yaml: 3 errors",
+    ]
+
+
+def test_a_warning_shows_its_line_too_and_a_long_one_is_cut(run: Run, folder: Path) -> None:
+    many = ", ".join(f"x{number}" for number in range(100))
+    (folder / "routes.yaml").write_text(
+        ROUTES.replace("action: [call_in, mail_in]}", f"name: [Имя, {many}], pipelin: 7}}")
+    )
+    warning, line, caret, _ = run("check").stdout.splitlines()
+    assert "warning routes[1].match.pipelin: amoCRM is not known" in warning
+    assert line.startswith("   17 | ")
+    assert line.endswith(", pipelin: 7}")
+    assert line.index("pipelin") == caret.index("^")
+    assert len(line) < 120
+    assert json.loads(run("check", "--json").stdout)["warnings"][0]["line"] == 17
+
+
+def test_a_dash_reads_standard_input(run: Run, folder: Path) -> None:
+    ended = run("check", "-", stdin=ROUTES.encode())
+    assert (ended.exit_code, ended.stdout.split(":")[0]) == (0, "<stdin>")
+    assert run("check", "-", "--json", stdin=b"").exit_code == 1
+    broken = run("check", "-", stdin=ROUTES.replace("to: sales-bot", "to sales-bot").encode())
+    assert broken.stdout.splitlines()[:3] == [
+        "<stdin>:18:5  a key without ':'",
+        "   18 |     to sales-bot",
+        "      |     ^",
+    ]
+    assert run("check", "--diff", "-", "-", stdin=b"").exit_code == 2
+
+
+def test_without_secrets_the_rest_is_checked(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SECRETS:
+        monkeypatch.delenv(name)
+    text = ROUTES.replace("${CRM_TOKEN}", '["${CRM_TOKEN}", "${file:/run/secrets/none}"]').replace(
+        "    secret: ${DWH_SECRET}\n",
+        '    secret: ["${DWH_SECRET}", "${OTHER}"]\n    tls: {ca: /none/ca.pem, cert: /none/c.pem, key: "${KEY}"}\n',
+    )
+    (folder / "routes.yaml").write_text(text)
+    assert run("check").exit_code == 1
+    ended = run("check", "--no-secrets", "--strict")
+    assert (ended.exit_code, ended.stdout) == (
+        0,
+        "routes.yaml: good: 1 source, 2 targets, 3 routes, 0 warnings, 1 of 1 test passed\n",
+    )
+    (folder / "routes.yaml").write_text(
+        text.replace("16203337}\n    to", '"${STAGE}"}\n    to').replace("https", "htps", 1)
+    )
+    lines = run("check", "--no-secrets").stdout.splitlines()
+    assert [
+        line.split("  ")[1].split(":")[0] for line in lines if line.startswith("routes.yaml:") and "  " in line
+    ] == [
+        "targets.sales-bot.url",
+        "routes[0].match.status_id",
+    ]
 
 
 def test_a_missing_file_is_an_error(run: Run) -> None:
@@ -90,6 +167,37 @@ def test_a_diff_says_which_stored_events_would_be_routed_differently(run: Run, f
     swapped = json.loads(run("check", "--diff", "new.yaml", old, "--since", "2020-01-01", "--json").stdout)
     assert (swapped["also"], swapped["no_longer"]) == ({}, counted["also"])
     assert json.loads(run("check", "--diff", old, "new.yaml", "--since", "1s", "--json").stdout)["events"] == 0
+
+
+def test_a_diff_names_the_events_and_their_routes_before_and_after(run: Run, folder: Path, kept: Path) -> None:
+    (folder / "new.yaml").write_text(ROUTES.replace("status_id: 16203337}\n", "status_id: 5}\n", 1))
+    compared = ("check", "--diff", "routes.yaml", "new.yaml", "--since", "2020-01-01")
+    document = json.loads(run(*compared, "--json").stdout)
+    assert document["changed"] == 1
+    assert document["changes"] == [
+        {
+            "id": event_of(OFFER),
+            "type": "leads.status",
+            "entity_id": "4831596",
+            "before": {"routes": ["offer-made"], "targets": ["sales-bot", "warehouse"]},
+            "after": {"routes": ["everything-else"], "targets": ["warehouse"]},
+        }
+    ]
+    heading, row, *_ = run(*compared).stdout.splitlines()
+    assert heading.split() == ["event", "type", "id", "before", "after"]
+    assert row.split() == [event_of(OFFER), "leads.status", "4831596", "offer-made", "everything-else"]
+    assert json.loads(run("check", "--diff", "new.yaml", "-", *compared[-2:], "--json", stdin=ROUTES.encode()).stdout)[
+        "changes"
+    ][0]["after"] == {"routes": ["offer-made"], "targets": ["sales-bot", "warehouse"]}
+
+
+def test_a_diff_of_many_events_lists_a_few_for_people(
+    run: Run, folder: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.cli.compare.MOST_SHOWN", 1)
+    (folder / "new.yaml").write_text(ROUTES.replace("to: warehouse", "to: sales-bot").replace("[sales-bot, ", "["))
+    said = run("check", "--diff", "routes.yaml", "new.yaml", "--since", "2020-01-01").stdout
+    assert "… and 1 more: --json lists them" in said
 
 
 def test_a_file_that_others_may_write_is_a_warning(run: Run, folder: Path) -> None:

@@ -1,0 +1,165 @@
+"""A routes file's bytes -> any of its lines as it may be printed, with a place in it: what may be secret is `***`.
+
+What may be shown is listed, the rest is not: a misspelt key must not show what stands under it. Where the YAML can be
+read the places of values decide; behind a syntax error, where nobody knows what belongs to what, words do.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from relay.routes.document import LINE_END, LOADER
+from relay.routes.problems import Where
+
+HIDDEN = "***"
+CUT = "…"
+
+_OPEN = frozenset({"version", "routes", "tests", "retention"})
+"""Parts of the file in which values are shown, unless they look like a secret."""
+_SETTINGS = frozenset(
+    {
+        "accounts", "attempts", "breaker", "ca", "cert", "concurrency", "dead_on", "dedupe", "factor", "failures",
+        "format", "initial", "jitter", "max", "max_age", "ok_on", "order", "rate", "retry", "schedule", "timeout",
+        "tls",
+    }
+)  # fmt: skip
+"""Keys of sources and targets whose values are shown."""
+_NAMES = _SETTINGS | _OPEN | {"sources", "targets", "defaults", "token", "url", "headers", "secret", "key"}
+"""Keys that are shown behind a syntax error."""
+_SECRETIVE = re.compile(
+    r"token|secret|passw|authoriz|cookie|api.?key|bearer|basic\s|://|:-|[A-Za-z0-9+/_=-]{20,}", re.IGNORECASE
+)
+_REFERENCE = re.compile(r"(?P<quote>[\"']?)\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]*)\}(?P=quote)")
+_COMMENT = re.compile(r"(^|\s)#.*$")
+_SECTION = re.compile(r"[\"']?([a-z]+)[\"']?\s*:")
+_FIRST_KEY = re.compile(r"\W*([a-z_]+)(\s*:)?(?=\s)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Scalar:
+    where: Where
+    is_key: bool
+    start: tuple[int, int]
+    end: tuple[int, int]
+    text: str
+
+
+class Excerpts:
+    """The lines of one file."""
+
+    def __init__(self, data: bytes) -> None:
+        text = data.decode("utf-8-sig", "replace")
+        self._lines = LINE_END.split(text)
+        self._spans: dict[int, list[tuple[int, int, bool]]] = defaultdict(list)
+        self._known = 0  # lines before this one are known scalar by scalar
+        try:
+            for scalar in self._read(text):
+                self._keep(scalar)
+        except (yaml.YAMLError, ValueError, IndexError):
+            pass  # the lines so far are known
+        else:
+            self._known = len(self._lines)
+
+    def at(self, line: int, column: int) -> tuple[str, int] | None:
+        """The line, counted from 1, and how many of the characters shown are before the column; None if there is none.
+
+        Where the place itself is hidden it is where that begins.
+        """
+        if not 1 <= line <= len(self._lines):
+            return None
+        pieces = self._pieces(line - 1) if line - 1 < self._known else self._guessed(line - 1)
+        shown, before, passed = "", 0, 0
+        for piece, length in pieces:
+            if passed <= column - 1:
+                before = len(shown) + (column - 1 - passed if len(piece) == length else 0)
+            shown, passed = shown + piece, passed + length
+        return shown, min(before, len(shown))
+
+    def _pieces(self, number: int) -> list[tuple[str, int]]:
+        """What is shown, and for how many characters of the line it stands."""
+        line, end, pieces = self._lines[number], 0, []
+        for start, stop, hidden in sorted(self._spans[number]):
+            pieces.append((line[end:start], start - end))
+            pieces.append((HIDDEN if hidden else line[start:stop], stop - start))
+            end = stop
+        rest = _COMMENT.sub("", line[end:])
+        return [*pieces, (rest, len(rest))]
+
+    def _guessed(self, number: int) -> list[tuple[str, int]]:
+        line = _COMMENT.sub("", self._lines[number])
+        if self._section(number) in _OPEN and not _SECRETIVE.search(line):
+            return [(line, len(line))]
+        first = _FIRST_KEY.match(line)
+        end = first.end() if first and first[1] in _NAMES else len(line) - len(line.lstrip())
+        return [(line[:end], end), (f" {CUT}" if line[end:].strip() else "", len(line) - end)]
+
+    def _section(self, number: int) -> str:
+        found = (_SECTION.match(self._lines[above]) for above in range(number, -1, -1))
+        return next((match[1] for match in found if match), "")
+
+    def _keep(self, scalar: _Scalar) -> None:
+        (first, start), (last, stop) = scalar.start, scalar.end
+        hidden = not _may_be_shown(scalar)
+        for number in range(first, min(last, len(self._lines) - 1) + 1):
+            line = self._lines[number]
+            begin = start if number == first else len(line) - len(line.lstrip())
+            end = stop if number == last else len(line)
+            if begin < end:
+                self._spans[number].append((begin, end, hidden))
+
+    def _read(self, text: str) -> Iterator[_Scalar]:
+        stack: list[
+            tuple[Where, Any]
+        ] = []  # where it is, and the present key or the number of items; None before a key
+        events: Iterator[Any] = yaml.parse(text, Loader=LOADER)
+        for event in events:
+            self._known = event.start_mark.line
+            if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+                stack.pop()
+                continue
+            if not isinstance(event, yaml.NodeEvent):
+                continue
+            where, is_key = _next(stack, event)
+            if isinstance(event, yaml.ScalarEvent):
+                start: Any = event.start_mark
+                end: Any = event.end_mark
+                raw = text[start.index : end.index]
+                yield _Scalar(where, is_key, (start.line, start.column), (end.line, end.column), raw)
+            elif isinstance(event, yaml.MappingStartEvent):
+                stack.append((where, None))
+            elif isinstance(event, yaml.SequenceStartEvent):
+                stack.append((where, 0))
+
+
+def _next(stack: list[tuple[Where, Any]], event: Any) -> tuple[Where, bool]:
+    """Where the node is, and whether it is a key."""
+    if not stack:
+        return (), False
+    where, at = stack[-1]
+    if isinstance(at, int):
+        stack[-1] = where, at + 1
+        return (*where, at), False
+    if at is None:
+        key = event.value if isinstance(event, yaml.ScalarEvent) else "?"
+        stack[-1] = where, key
+        return (*where, key), isinstance(event, yaml.ScalarEvent)
+    stack[-1] = where, None
+    return (*where, at), False
+
+
+def _may_be_shown(scalar: _Scalar) -> bool:
+    where, text = scalar.where, scalar.text
+    if scalar.is_key:
+        return len(text) <= len("If-Unmodified-Since") and " " not in text
+    if _REFERENCE.fullmatch(text):
+        return True
+    if _SECRETIVE.search(text) or not where:
+        return False
+    if where[0] in _OPEN:
+        return where[2:4] != ("event", "data")
+    setting = where[1:2] if where[0] == "defaults" else where[2:3]
+    return bool(_SETTINGS.intersection(setting))

@@ -1,0 +1,120 @@
+"""The line of a problem, as it may be printed: with the place in it, and nothing secret."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.errors import RoutesInvalid
+from relay.routes.config import parse
+from relay.routes.excerpt import Excerpts
+from tests.routes.test_bad_files import ENV, FILES
+
+FILE = b"""\
+version: 1
+sources:
+  crm: {token: hunter2, accounts: [5, example], dedupe: 1h}   # hunter2
+targets:
+  bot:
+    url: "https://bot.example/hunter2"   # hunter2
+    headers: {Authorization: "Bearer hunter2", X-Right: "${NAME}"}
+    timeout: 15s
+    secret:
+      - hunter2
+      - ${file:/run/secrets/dwh}
+    tokn: hunter2
+  erp:
+    url: ${URL:-https://hunter2.example/}
+    secret: |
+      hunter2
+      hunter2
+    headers:
+      timeout: hunter2
+routes:
+  - name: offer
+    match: {entity: leads, status_id: [won, 7], name: hunter2hunter2hunter2}
+    to: https://hunter2.example/?token=hunter2
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "shown", "before"),
+    [
+        (1, 1, "version: 1", "version: "[:0]),
+        (3, 9, "  crm: {token: ***, accounts: [5, example], dedupe: 1h}   ", "  crm: {"),
+        (3, 16, "  crm: {token: ***, accounts: [5, example], dedupe: 1h}   ", "  crm: {token: "),
+        (3, 18, "  crm: {token: ***, accounts: [5, example], dedupe: 1h}   ", "  crm: {token: "),
+        (3, 25, "  crm: {token: ***, accounts: [5, example], dedupe: 1h}   ", "  crm: {token: ***, "),
+        (6, 5, "    url: ***  ", "    "),
+        (7, 15, '    headers: {Authorization: ***, X-Right: "${NAME}"}', "    headers: {"),
+        (8, 5, "    timeout: 15s", "    "),
+        (10, 9, "      - ***", "      - "),
+        (11, 9, "      - ${file:/run/secrets/dwh}", "      - "),
+        (12, 5, "    tokn: ***", "    "),
+        (14, 5, "    url: ***", "    "),
+        (16, 7, "      ***", "      "),
+        (19, 7, "      timeout: ***", "      "),
+        (22, 13, "    match: {entity: leads, status_id: [won, 7], name: ***}", "    match: {"),
+        (23, 5, "    to: ***", "    "),
+    ],
+)
+def test_a_line_is_shown_without_what_may_be_secret(line: int, column: int, shown: str, before: str) -> None:
+    found = Excerpts(FILE).at(line, column)
+    assert found is not None
+    assert (found[0].rstrip(), found[0][: found[1]]) == (shown.rstrip(), before)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "shown"),
+    [
+        ("sources:\n  crm:\n    token hunter2\n    dedupe: 1h\n", 3, "    token …"),
+        ("targets:\n  bot:\n    url:https://hunter2.example/\n    timeout: 5s\n", 3, "    …"),
+        ("targets:\n  bot:\n    headers: X-Note: hunter2\n", 3, "    headers: …"),
+        ("targets:\n  bot:\n    secret: 'hunter2\n    timeout: 5s\n", 3, "    secret: …"),
+        ("targets:\n  bot:\n    secret:\n    - a: b: c\n      hunter2\n", 5, "      …"),
+        ("routes:\n  - name: a\n    to bot  # hunter2\n    match: {}\n", 3, "    to bot"),
+        ("routes:\n  - name: a\n    to https://hunter2.example\n    match: {}\n", 3, "    …"),
+        ("{sources: {crm: {token: hunter2 x: y}}}", 1, "{sources: …"),
+    ],
+)
+def test_behind_a_syntax_error_only_known_words_are_shown(text: str, line: int, shown: str) -> None:
+    found = Excerpts(text.encode()).at(line, 1)
+    assert found is not None
+    assert found[0].strip() == shown.strip()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_excerpt_of_a_bad_file_shows_a_secret(file: Path) -> None:
+    data = file.read_bytes()
+    with pytest.raises(RoutesInvalid) as refused:
+        parse(data, file="routes.yaml", env=ENV)
+    found = [Excerpts(data).at(problem.line, problem.column) for problem in refused.value.problems]
+    assert "hunter2" not in str(found)
+
+
+def test_every_line_of_a_file_without_secrets_is_shown_as_it_is() -> None:
+    text = (
+        "version: 1\nroutes:\n  - name: a\n    match: {entity: [leads, 'task'], \"name\": Имя}\n    to: [a,\n     b]\n"
+    )
+    excerpts = Excerpts(text.encode())
+    assert [excerpts.at(number, 3) for number in range(1, 7)] == [(line, 2) for line in text.splitlines()]
+    assert excerpts.at(8, 1) is None
+    assert excerpts.at(0, 0) is None
+
+
+@given(st.text("ab:-{}[]\"'#\n $!&*|>,?\u00a0éя\t", max_size=60), st.integers(1, 9), st.integers(1, 70))
+def test_any_text_has_excerpts_or_none(text: str, line: int, column: int) -> None:
+    found = Excerpts(text.encode()).at(line, column)
+    assert found is None or (0 <= found[1] <= len(found[0]))
+
+
+@given(
+    st.sampled_from(FILE.decode().splitlines(keepends=True)[2:19]), st.integers(0, 60), st.sampled_from(":{}[]'\"- #\n")
+)
+def test_whatever_sign_is_too_much_a_secret_stays_hidden(line: str, at: int, sign: str) -> None:
+    slip = line[:at] + sign + line[at:]
+    text = FILE.decode().replace(line, slip, 1)
+    excerpts = Excerpts(text.encode())
+    for number in range(1, 27):
+        assert "hunter2" not in str(excerpts.at(number, 1))
