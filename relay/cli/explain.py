@@ -21,6 +21,7 @@ from relay.cli.screen import block, cell, json_text, print_json, put
 from relay.cli.screen import table as columns
 from relay.delivery.body import Sent, original, with_query
 from relay.delivery.render import render
+from relay.delivery.url import as_sent
 from relay.model import Delivery, Event, Format, Json, Target
 from relay.routes.config import Config
 from relay.routes.explain import RouteExplanation
@@ -174,9 +175,10 @@ def _request(config: Config, target: Target, event: Event, sent: Sent) -> Shown:
     )
     request = render(delivery, target, now=datetime.now(UTC), sent=sent)
     secret = {name.lower() for name in target.headers} | {"webhook-signature"}
+    query = sent.query if target.format is Format.FORM else ""
     return Shown(
         target=target.name,
-        url=with_query(config.url_as_written(target.name), sent.query if target.format is Format.FORM else ""),
+        url=as_sent(request.url, with_query(config.url_as_written(target.name), query)),
         headers={name: "***" if name.lower() in secret else value for name, value in request.headers.items()},
         body=request.body.decode(errors="backslashreplace"),
     )

@@ -23,6 +23,7 @@ from yarl import URL
 
 from relay.delivery.head import TolerantParser, is_news
 from relay.delivery.render import Request
+from relay.delivery.url import request_target
 
 PIECE = 64 * 1024  # bytes that are written at one go; most requests are smaller
 MOST_NEWS = 1_000  # answers with 1xx before the answer; there may be thousands in what is read at one go
@@ -73,7 +74,7 @@ class Answer(NamedTuple):
 def address_of(url: str, context: ssl.SSLContext | None) -> Address:
     """InvalidURL if nobody can be asked for it. Needs a running loop."""
     try:
-        parsed = URL(url)
+        parsed, target = URL(url), request_target(url)
     except ValueError as error:
         raise aiohttp.InvalidURL(url) from error
     if parsed.scheme not in {"http", "https"}:
@@ -81,7 +82,7 @@ def address_of(url: str, context: ssl.SSLContext | None) -> Address:
     return Address(
         # verified in either case
         whom=aiohttp.ClientRequest("POST", parsed, ssl=context or True, loop=asyncio.get_running_loop()),
-        line=f"POST {parsed.raw_path_qs} HTTP/1.1",
+        line=f"POST {target} HTTP/1.1",
         headers=CIMultiDict({hdrs.HOST: parsed.host_port_subcomponent or "", hdrs.ACCEPT: "*/*"}),  # but no encoding
     )
 

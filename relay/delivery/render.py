@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from relay import __version__
 from relay.delivery.body import Sent, body, with_query
@@ -65,9 +65,11 @@ def _secret_texts(address: str, values: Sequence[str]) -> Iterator[str]:
     """Values of the target's own headers and of its URL's query, and what looks like a token in the URL's path."""
     url = urlsplit(address)
     words = [word for value in values for word in value.split()]  # Bearer, and the token
-    queried = [url.query, *(value for _, value in parse_qsl(url.query))]
-    yield from (text for text in (*values, *words, *queried) if len(text) >= SHORTEST_SECRET)
-    yield from (part for part in url.path.split("/") if len(part) >= SHORTEST_TOKEN)
+    queried = [url.query, *(pair.partition("=")[2] for pair in url.query.split("&"))]
+    read = [value for _, value in parse_qsl(url.query)]
+    yield from (text for text in (*values, *words, *queried, *read) if len(text) >= SHORTEST_SECRET)
+    for part in url.path.split("/"):
+        yield from (text for text in (part, unquote(part)) if len(text) >= SHORTEST_TOKEN)
 
 
 def _signature(secrets: tuple[Secret, ...], id_: str, timestamp: str, content: bytes) -> str:

@@ -103,6 +103,8 @@ def _url(text: str) -> str:
     except ValueError:
         raise Unfit("must be a URL like https://bot.example/amocrm") from None
     _check_url_parts(parts, port)
+    if "#" in text:
+        raise Unfit("a URL to deliver to has no #fragment")
     return text
 
 
@@ -121,8 +123,6 @@ def _check_url_parts(parts: SplitResult, port: int | None) -> None:
         raise Unfit("a URL with a user or password: put them in headers, as Authorization")
     if not _is_host(parts.hostname or "") or port == 0:
         raise Unfit("must name a host, like https://bot.example/amocrm")
-    if parts.fragment:
-        raise Unfit("a URL to deliver to has no #fragment")
 
 
 def _is_host(text: str) -> bool:
