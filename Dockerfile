@@ -36,8 +36,8 @@ VOLUME /data
 EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
 
-# http.client and not urllib: a proxy set for the targets must not be asked for our own port.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", "import http.client, os, sys; admin = http.client.HTTPConnection('127.0.0.1', int(os.environ['RELAY_ADMIN'].rpartition(':')[2]), timeout=2); admin.request('GET', '/readyz', headers={'Authorization': 'Bearer ' + os.environ.get('RELAY_ADMIN_TOKEN', '')}); sys.exit(admin.getresponse().status != 200)"]
+# http.client and not urllib: a proxy set for the targets must not be asked for our own port. /readyz needs no token.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", "import http.client, os, sys; host, _, port = os.environ['RELAY_ADMIN'].rpartition(':'); host = host.strip('[]'); admin = http.client.HTTPConnection({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host), int(port), timeout=2); admin.request('GET', '/readyz'); sys.exit(admin.getresponse().status != 200)"]
 
 ENTRYPOINT ["relay"]
 CMD ["run"]

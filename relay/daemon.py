@@ -39,10 +39,11 @@ from relay.server.keeper import PATIENCE, Keeper
 from relay.server.limits import Limits, crowd
 from relay.server.listen import bind, listen
 from relay.server.memory import Memory
+from relay.server.misaddressed import MISADDRESSED, Misaddressed
 from relay.server.parser import demand_parser
 from relay.server.systemd import notify
 from relay.settings import Settings, demand_private
-from relay.signals import Emit, InUse, Noticed, Signal
+from relay.signals import Emit, InUse, Noticed, Refused, Signal
 from relay.store.disk import doubt, mounted
 from relay.store.retention import keep_purging
 from relay.store.shedding import keep_room
@@ -76,6 +77,7 @@ class Relay:
         self.admin_listening: tuple[str, int] = settings.admin
         self._tell = emit
         self.readiness = Readiness(stopping=self.ended.is_set)
+        self.misaddressed = Misaddressed(utc_now)
         self.live = Live(utc_now)
         # last: it may have something to say of the files
         self.current = Current(
@@ -83,7 +85,9 @@ class Relay:
         )
 
     def _emit(self, fact: Signal) -> None:
-        self.readiness.hear(fact)
+        if isinstance(fact, Refused):
+            self.readiness.hear(fact)
+            self.misaddressed.hear(fact)
         self._tell(fact)
         self.live(fact)
 
@@ -160,7 +164,9 @@ class Relay:
             self.dispatcher.run(),
             self.readiness.keep_probing(self.store),
             keep_telling(self.store, self._emit),
-            keep_reporting(self.store, {"files": self.current.files}, clock=utc_now),
+            keep_reporting(
+                self.store, {"files": self.current.files, MISADDRESSED: self.misaddressed.report}, clock=utc_now
+            ),
             self.current.watch(),
             keep_purging(
                 self.store,
@@ -194,14 +200,16 @@ class Relay:
         )
         stack.push_async_callback(private.close)
         tls = self.current.certificate.context if self.current.certificate else None
+        intake = self._intake()
         public = await listen(
-            self._intake().answer,
+            intake.answer,
             on_public,
             limits=settings.limits,
             drain=INTAKE_DRAIN,
             grace=INTAKE_GRACE,
             emit=self._emit,
             tls=tls,
+            unread=intake.unread,
         )
         stack.push_async_callback(public.close)
         self.admin_listening, self.listening = private.address, public.address
@@ -237,6 +245,7 @@ class Relay:
             max_body=self.settings.max_body,
             body_timeout=self.settings.limits.body,
             memory=self.memory,
+            proxies=self.settings.proxies,
         )
 
 
@@ -300,6 +309,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         emit=emit,
         token=relay.settings.admin_token,
         hosts=[relay.settings.admin_host],
+        proxies=relay.settings.proxies,
     )
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from relay.errors import StoreError
 from relay.server.keeper import PATIENCE
-from relay.signals import Refusal, Refused, Signal
+from relay.signals import Refusal, Refused
 from relay.store.contract import Loss, Store
 
 PROBE_EVERY = 5.0  # seconds
@@ -31,10 +31,10 @@ class Readiness:
         """What is to be said of a relay that is ready all the same."""
         return f"webhooks that were answered 200 are missing, at most {self.lost}: relay verify" if self.lost else None
 
-    def hear(self, fact: Signal) -> None:
+    def hear(self, refused: Refused) -> None:
         """One that could not be kept is believed until the next probe, which comes at once: it may be the memory."""
-        if isinstance(fact, Refused) and fact.refusal is Refusal.UNAVAILABLE:
-            self._trouble = fact.detail
+        if refused.refusal is Refusal.UNAVAILABLE:
+            self._trouble = refused.detail
             self._doubted.set()
 
     def count(self, losses: Iterable[Loss]) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from relay.errors import Misconfigured
 from relay.model import Secret
+from relay.server.forwarded import NOBODY, TrustedProxies
 from relay.server.limits import LEAST_FILES, Limits
 from relay.server.systemd import Passed
+
+SHORTEST_TOKEN = 20  # characters, where strangers may guess: the right one passes however many wrong ones were shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +19,9 @@ class Settings:
     """What cannot be reloaded. Addresses are (host, port); port 0 takes a free one.
 
     `passed`: sockets to listen on in the place of `listen` and `admin`. `tls`: certificate and key of the public one,
-    `limits`: its limits. `files`: how many this process may have open. `init`: begin with an empty store where the one
-    before is gone. `ballast`: bytes of disk to hold back for the moment when it is full.
+    `limits`: its limits. `proxies`: whose word is taken for where a request comes from. `files`: how many this process
+    may have open. `init`: begin with an empty store where the one before is gone. `ballast`: bytes of disk to hold back
+    for the moment when it is full.
     """
 
     config: Path
@@ -29,6 +33,7 @@ class Settings:
     files: int = LEAST_FILES
     limits: Limits = field(default_factory=Limits)
     admin_token: Secret | None = None
+    proxies: TrustedProxies = NOBODY
     max_body: int = 4 * 1024 * 1024
     init: bool = False
     ballast: int = 0
@@ -43,9 +48,16 @@ class Settings:
 
 def demand_private(settings: Settings) -> None:
     """The admin listener tells and does more than strangers should see and do."""
-    host = settings.admin_host
-    if settings.admin_token is None and not _is_loopback(host):
+    host, token = settings.admin_host, settings.admin_token
+    if _is_loopback(host):
+        return
+    if token is None:
         raise Misconfigured(f"--admin {host} is not loopback: set RELAY_ADMIN_TOKEN, or listen on 127.0.0.1")
+    if len(token.reveal()) < SHORTEST_TOKEN:
+        raise Misconfigured(
+            f"--admin {host} is not loopback and RELAY_ADMIN_TOKEN has fewer than {SHORTEST_TOKEN} characters:"
+            " make one with openssl rand -hex 32"
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,9 +13,11 @@ from relay.model import Delivery, Outcome, Routed, Verdict, Webhook
 
 
 class Refusal(StrEnum):
-    """Why a webhook was not kept."""
+    """Why a request was not kept. `MISADDRESSED` was meant for us, `STRANGER` was not (scanners, health checks)."""
 
     UNAUTHORIZED = "unauthorized"
+    MISADDRESSED = "misaddressed"
+    STRANGER = "stranger"
     ACCOUNT = "refused_account"
     TOO_LARGE = "too_large"
     UNAVAILABLE = "unavailable"
@@ -42,14 +44,26 @@ class Repeated:
 
 
 @frozen
+class Probed:
+    """Somebody who is not amoCRM posted an empty body to a source with the right token; nothing is kept."""
+
+    source: str
+    remote: str
+
+
+@frozen
 class Refused:
-    """A webhook was turned away. `source` is `-` unless the token was right."""
+    """A request was turned away. `source` is `-` unless the token was right.
+
+    `address`: method and path of one that is `MISADDRESSED`, masked: `POST /***/hooks/crm/***`.
+    """
 
     source: str
     refusal: Refusal
     detail: str
     remote: str
     took: timedelta
+    address: str = ""
 
 
 @frozen
@@ -127,6 +141,6 @@ class Noticed:
 
 
 Signal: TypeAlias = (
-    Kept | Repeated | Refused | Evicted | Blocked | Attempted | Committed | Purged | InUse | Reloaded | Noticed
+    Kept | Repeated | Probed | Refused | Evicted | Blocked | Attempted | Committed | Purged | InUse | Reloaded | Noticed
 )
 Emit: TypeAlias = Callable[[Signal], None]

@@ -8,6 +8,7 @@ import orjson
 
 from relay.cli.screen import rfc3339
 from relay.model import Json, Webhook
+from relay.server.misaddressed import MISADDRESSED
 from relay.store.contract import (
     Act,
     AttemptRecord,
@@ -111,7 +112,21 @@ def intake(seen: Status) -> dict[str, Json]:
     return {
         "last_at": _time(seen.last_at),
         "unparsed": seen.unparsed,
+        "misaddressed": misaddressed(seen),
         "lost": sum(loss.count for loss in seen.losses),
+    }
+
+
+def misaddressed(seen: Status) -> dict[str, Json]:
+    """Requests that were meant for us at a wrong address, since the daemon that had the last one was started."""
+    report = seen.reports.get(MISADDRESSED)
+    said = report.value if report and isinstance(report.value, dict) else {}
+    return {
+        "count": said.get("count", 0),
+        "since": said.get("since"),
+        "last_at": said.get("last_at"),
+        "address": said.get("address"),
+        "detail": said.get("detail"),
     }
 
 

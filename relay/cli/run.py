@@ -2,6 +2,7 @@
 
 import os
 import sys
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ import click
 
 from relay.cli.options import Flag, admin_option, config_option, listen_option, store_option
 from relay.cli.starting import Start
-from relay.cli.values import Address, Whole
+from relay.cli.values import Address, Network, Whole
 from relay.model import Secret
 from relay.store.disk import MEBIBYTE
 
@@ -19,6 +20,17 @@ from relay.store.disk import MEBIBYTE
 @store_option
 @listen_option("Where amoCRM posts to.")
 @admin_option("Metrics, health, reload; beyond loopback it needs RELAY_ADMIN_TOKEN.")
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    cls=Flag,
+    type=Network(),
+    multiple=True,
+    metavar="CIDR",
+    envvar="RELAY_TRUSTED_PROXY",
+    show_envvar=True,
+    help="Whose X-Forwarded-For and Forwarded are believed; repeatable.",
+)
 @click.option(
     "--tls-cert",
     cls=Flag,
@@ -81,6 +93,7 @@ def run(
     store_path: Path,
     listen: Address,
     admin: Address,
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
     tls_cert: Path | None,
     tls_key: Path | None,
     max_body: int,
@@ -102,6 +115,7 @@ def run(
 
     from relay.daemon import serve
     from relay.observe import Lines, Observer, configure_logging
+    from relay.server.forwarded import TrustedProxies
     from relay.server.limits import Limits, raise_files
     from relay.server.systemd import passed
     from relay.settings import Settings
@@ -120,6 +134,7 @@ def run(
         files=files,
         limits=Limits.within(files, max_body=max_body),
         admin_token=Secret(token) if token else None,
+        proxies=TrustedProxies(trusted_proxies),
         max_body=max_body,
         init=init,
         ballast=ballast,

@@ -150,10 +150,21 @@ def _show_intake(status: Status, now: datetime) -> None:
     put(
         f"\nlast webhook  {last}",
         f"unparsed      {status.unparsed}{', see relay list --unparsed' if status.unparsed else ''}",
+        *_misaddressed(status, now),
         *_lost(status),
         *([cell(f"disk          low: {disk.free // MEBIBYTE} MiB are free", "red")] if disk and disk.scarce else []),
         f"daemon        {'not running' if status.owner is None else f'running, pid {status.owner}'}",
     )
+
+
+def _misaddressed(status: Status, now: datetime) -> Iterator[Text]:
+    """Requests that were meant for us and came to a wrong address: what was wrong with the last one."""
+    said = documents.misaddressed(status)
+    if said["count"]:
+        since, last = (datetime.fromisoformat(said[name]) for name in ("since", "last_at"))
+        told = ": ".join(filter(None, (said["address"], said["detail"])))
+        yield cell(f"misaddressed  {said['count']} since {short(since)}, the last {length(now - last)} ago", "red")
+        yield cell(f"              {told}")
 
 
 def _lost(status: Status) -> Iterator[Text]:

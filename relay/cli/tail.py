@@ -139,7 +139,10 @@ def _told(word: str, said: dict[str, Json]) -> tuple[str, Text]:
         case "duplicate":
             return f"source {said['source']}", _dim("kept before under this id")
         case "refused":
-            return f"{said['outcome']} from {said['remote'] or 'nobody knows where'}", _dim(said["detail"])
+            told = filter(None, (said.get("address"), said["detail"]))
+            return f"{said['outcome']} from {said['remote'] or 'nobody knows where'}", _dim(": ".join(told))
+        case "probe":
+            return f"source {said['source']}", _dim(f"an empty body from {said['remote']}, not kept")
         case "missed":
             return f"{said['number']} more, which came too fast to be shown", _dim("")
         case "fault":

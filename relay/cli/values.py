@@ -1,6 +1,8 @@
 """The text of a flag -> an address, a duration, a number; misuse is click.BadParameter, with what would fit."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, NamedTuple
 
 import click
@@ -30,6 +32,34 @@ def address(text: str) -> Address:
 
 def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and int(text) <= 65535
+
+
+class Network(click.ParamType[IPv4Network | IPv6Network]):
+    """`10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`; in a variable several, with commas or blanks between them."""
+
+    name = "network"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> IPv4Network | IPv6Network:
+        """Misuse if bits stand behind its mask: one of the two is not what was meant."""
+        try:
+            return ip_network(value)
+        except ValueError:
+            meant = _network_around(value)
+            advice = f": did you mean {meant}?" if meant else ", like 10.0.0.0/8 or 2001:db8::1"
+            self.fail(f"{str(value)!r} is not a network{advice}", param, ctx)
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """As lists are written in most such variables."""
+        return rv.replace(",", " ").split()
+
+
+def _network_around(text: Any) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 class Whole(click.IntRange):

@@ -13,7 +13,7 @@ import orjson
 
 from relay.model import Dead, Delivered, Delivery, Json, RetryAt, entity_id
 from relay.observe.log import stamp
-from relay.signals import Attempted, Kept, Refused, Repeated, Signal
+from relay.signals import Attempted, Kept, Probed, Refusal, Refused, Repeated, Signal
 
 MAX_BEHIND = 1_000  # documents that a follower may be late by
 
@@ -104,12 +104,27 @@ def _documents(signal: Signal) -> list[Document]:
             return _events(signal)
         case Repeated(webhook=webhook, first=first):
             return [{"what": "duplicate", "source": webhook.source, "webhook": first}]
-        case Refused(source=source, refusal=refusal, detail=detail, remote=remote):
-            return [{"what": "refused", "source": source, "outcome": refusal, "remote": remote, "detail": detail}]
+        case Probed(source=source, remote=remote):
+            return [{"what": "probe", "source": source, "remote": remote}]
+        case Refused(refusal=Refusal.STRANGER):
+            return []
+        case Refused():
+            return [_refused(signal)]
         case Attempted():
             return [_attempt(signal)]
         case _:
             return []
+
+
+def _refused(refused: Refused) -> Document:
+    said: Document = {
+        "what": "refused",
+        "source": refused.source,
+        "outcome": refused.refusal,
+        "remote": refused.remote,
+        "detail": refused.detail,
+    }
+    return said | {"address": refused.address} if refused.address else said
 
 
 def _events(kept: Kept) -> list[Document]:

@@ -21,6 +21,7 @@ from relay.signals import (
     InUse,
     Kept,
     Noticed,
+    Probed,
     Purged,
     Refusal,
     Refused,
@@ -31,7 +32,7 @@ from relay.signals import (
 
 OTHER = "other"
 OUTCOMES = (
-    "accepted", "unparsed", "duplicate",
+    "accepted", "unparsed", "duplicate", "probe",
     Refusal.ACCOUNT, Refusal.TOO_LARGE, Refusal.UNAVAILABLE, Refusal.INCOMPLETE,
 )  # fmt: skip
 
@@ -71,6 +72,9 @@ class Observer:
                 self._series.commit_seconds.observe(signal.took.total_seconds())
             case Refused():
                 self._refused(signal)
+            case Probed():
+                self._series.webhooks(signal.source, "probe").inc()
+                self._log.debug("probe", source=signal.source, remote=signal.remote)
             case Evicted():
                 self._evicted(signal)
             case Blocked():
@@ -143,6 +147,8 @@ class Observer:
 
     def _refused(self, signal: Refused) -> None:
         self._series.webhooks(signal.source, signal.refusal.value).inc()
+        if signal.refusal is Refusal.STRANGER:
+            return  # health checks, and the internet at its worst
         held_back = self._limiter.admit(signal.refusal)
         if held_back is None:
             return
@@ -154,6 +160,7 @@ class Observer:
             outcome=signal.refusal.value,
             remote=signal.remote,
             ms=_ms(signal.took),
+            address=signal.address[:MAX_DETAIL] or None,
             detail=signal.detail[:MAX_DETAIL] or None,
             held_back=held_back or None,
         )
@@ -193,7 +200,8 @@ class Observer:
 
     def _in_use(self, signal: InUse) -> None:
         """Their counters begin at 0, or an `increase` would miss what happens first."""
-        self._series.webhooks("-", Refusal.UNAUTHORIZED)
+        for refusal in (Refusal.UNAUTHORIZED, Refusal.MISADDRESSED, Refusal.STRANGER):
+            self._series.webhooks("-", refusal)
         for source in signal.sources:
             for outcome in OUTCOMES:
                 self._series.webhooks(source, outcome)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from relay.errors import Problem, RoutesInvalid
-from relay.model import Event, Json, Retention, Source, Target
+from relay.model import Event, Json, Retention, Secret, Source, Target
 from relay.routes.conditions import Condition, condition
 from relay.routes.document import MAX_BYTES, Document
 from relay.routes.document import parse as parse_document
@@ -67,6 +67,11 @@ class Config:
     def most_tokens(self) -> int:
         """That a source has: as many are compared for each, so that the time tells nothing."""
         return max(len(source.tokens) for source in self.sources.values())
+
+    @cached_property
+    def source_of_token(self) -> Mapping[Secret, str]:
+        """The first source that has it, by token. A look-up compares digests."""
+        return {token: name for name in reversed(list(self.sources)) for token in self.sources[name].tokens}
 
     def url_as_written(self, target: str) -> str:
         """The target's URL with every `${…}` unresolved but for a default in force: safe to print."""

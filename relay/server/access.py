@@ -10,34 +10,46 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from relay.model import Secret
+from relay.server.forwarded import NOBODY, TrustedProxies
 from relay.signals import Emit, Noticed
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 GUESSES = 5
-"""Wrong tokens from one address, within `FORGET_AFTER`, after which it is not listened to for as long."""
+"""Wrong tokens from one address, within `FORGET_AFTER`, after which only the right one is listened to for as long."""
 FORGET_AFTER = timedelta(minutes=1)
 MAX_GUESSERS = 1_000  # addresses remembered; beyond, the oldest is forgotten
+
+FOR_ANYONE = frozenset({"/livez", "/readyz", "/readyz/store"})
+"""Kubernetes and balancers show no token: these tell them yes or no, and the reason only `MAY_KNOW`."""
+MAY_KNOW = web.RequestKey("may_know", bool)
 
 _SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
-def demand_token(token: Secret, *, emit: Emit, clock: Callable[[], float]) -> Middleware:
-    """Every path but /livez is for who shows the token. `clock`: seconds that never go back."""
+def demand_token(
+    token: Secret, *, emit: Emit, clock: Callable[[], float], proxies: TrustedProxies = NOBODY
+) -> Middleware:
+    """Every path but those `FOR_ANYONE` is for who shows the token. `clock`: seconds that never go back.
+
+    Whoever shows it passes, whatever others at the same address have shown: they may be behind one proxy or NAT.
+    """
     guessers = _Guessers(clock)
 
     @web.middleware
     async def demand(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path == "/livez":
-            return await handler(request)
-        remote = request.remote or ""
-        if seconds := guessers.shut_out(remote):  # be its next guess right: else guessing could go on
-            text = "too many wrong tokens from this address; wait a minute\n"
-            raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(seconds)}, text=text)
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         if scheme.lower() == "bearer" and token.matches(given.strip()):
+            request[MAY_KNOW] = True
             return await handler(request)
-        if given.strip() and guessers.note(remote):
+        remote = proxies.client(request.remote, request.headers)
+        seconds = guessers.shut_out(remote)
+        if given.strip() and not seconds and guessers.note(remote):
             emit(Noticed(level="warning", text="wrong admin tokens: shut out for a minute", fields={"remote": remote}))
+        if request.path in FOR_ANYONE:
+            return await handler(request)
+        if seconds:
+            text = "too many wrong tokens from this address; wait a minute\n"
+            raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(seconds)}, text=text)
         raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"}, text="this needs the admin token\n")
 
     return demand
@@ -85,6 +97,7 @@ def demand_host(hosts: Collection[str]) -> Middleware:
     @web.middleware
     async def demand(request: web.Request, handler: Handler) -> web.StreamResponse:
         if _without_port(request.host) in allowed:
+            request[MAY_KNOW] = True
             return await handler(request)
         raise web.HTTPMisdirectedRequest(text=f"not a name of this listener; use {', '.join(sorted(allowed))}\n")
 

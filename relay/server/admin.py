@@ -15,7 +15,8 @@ from prometheus_client.exposition import choose_encoder
 
 from relay.model import Secret
 from relay.observe import Live
-from relay.server.access import demand_host, demand_token, refuse_other_sites
+from relay.server.access import MAY_KNOW, demand_host, demand_token, refuse_other_sites
+from relay.server.forwarded import NOBODY, TrustedProxies
 from relay.signals import Emit, Noticed, Reloaded
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ def admin(
     remark: Callable[[], str | None] = lambda: None,
     token: Secret | None = None,
     hosts: Collection[str] = (),
+    proxies: TrustedProxies = NOBODY,
     clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
     """The app of the private listener.
@@ -47,17 +49,18 @@ def admin(
     `refresh` brings the gauges in `registry` up to date; it is called at most once a second, and a scrape that it is
     too late for gets the figures of before. `ready` says why webhooks cannot be kept now, or None;
     `remark` what is to be said although they can.
-    With a `token` every path but /livez asks for it, without one for the name of the loopback or of one of `hosts`, the
-    addresses listened on.
+    With a `token` every path asks for it, but for /livez, and for /readyz as far as it tells no reason; without one for
+    the name of the loopback or of one of `hosts`, the addresses listened on.
     """
     refreshed = _Asked(lambda: _told(refresh, emit), every=REFRESH_EVERY)
     desk = _Desk(registry, refreshed, _Asked(ready), remark, reload, live)
-    access = demand_token(token, emit=emit, clock=clock) if token else demand_host(hosts)
+    access = demand_token(token, emit=emit, clock=clock, proxies=proxies) if token else demand_host(hosts)
     app = web.Application(middlewares=[access, refuse_other_sites, _list_paths])
     app.add_routes([
         web.get("/metrics", desk.metrics),
         web.get("/livez", desk.livez),
         web.get("/readyz", desk.readyz),
+        web.get("/readyz/store", desk.readyz),  # where there is no other store but this, they are the same
         web.get("/-/tail", desk.tail),
         web.post("/-/reload", desk.reload),
     ])  # fmt: skip
@@ -96,15 +99,16 @@ class _Desk:
         """200 as long as the loop turns."""
         return web.Response(text="ok\n")
 
-    async def readyz(self, _request: web.Request) -> web.Response:
-        """200, and what is to be said of it; or 503 and the reason."""
+    async def readyz(self, request: web.Request) -> web.Response:
+        """200, and what is to be said of it; or 503 and the reason. Whoever may not know why is told yes or no."""
         try:
             reason = await self._readiness.answer()
         except TimeoutError:
             reason = "the store does not answer"
+        may_know = request.get(MAY_KNOW, False)
         if reason:
-            return web.Response(status=503, text=f"{reason}\n")
-        remark = self._remark()
+            return web.Response(status=503, text=f"{reason if may_know else 'not ready'}\n")
+        remark = self._remark() if may_know else None
         return web.Response(text=f"ready; {remark}\n" if remark else "ready\n")
 
     async def reload(self, _request: web.Request) -> web.Response:

@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import Any
 
 from relay.server.limits import Limits
-from relay.server.protocol import Protocol
+from relay.server.misread import Misread, not_tls
+from relay.server.protocol import Protocol, Unread
 from relay.signals import Emit, Evicted, Noticed
 
 BATCH = 32  # connections accepted in one go
@@ -25,10 +26,19 @@ LACK = 0.5  # seconds until we look again whether there are descriptors
 class Door:
     """Lets in at most `limits.connections` at a time, and has each served by a protocol of `make`."""
 
-    def __init__(self, on: socket.socket, *, limits: Limits, tls: ssl.SSLContext | None, emit: Emit) -> None:
+    def __init__(
+        self,
+        on: socket.socket,
+        *,
+        limits: Limits,
+        tls: ssl.SSLContext | None,
+        emit: Emit,
+        unread: Unread | None = None,
+    ) -> None:
         self._on = on
         self._limits = limits
         self._emit = emit
+        self._unread = unread
         # aiohttp's own sites have no limit for the handshake
         times = {"ssl_handshake_timeout": limits.handshake, "ssl_shutdown_timeout": GOODBYE_TIMEOUT}
         self._tls: dict[str, Any] = {"ssl": tls, **times} if tls else {}
@@ -81,7 +91,7 @@ class Door:
                 self._pause(PAUSE)
                 return
             try:
-                connection, _ = self._on.accept()
+                connection, peer = self._on.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionError:
@@ -91,19 +101,21 @@ class Door:
                 return
             if oldest:
                 self._evict(oldest)
-            self._let_in(connection)
+            self._let_in(connection, peer[0])
 
-    def _let_in(self, connection: socket.socket) -> None:
+    def _let_in(self, connection: socket.socket, remote: str) -> None:
         connection.setblocking(False)
         protocol = self._make()
-        introduction = self._loop.create_task(self._introduce(connection, protocol))
+        introduction = self._loop.create_task(self._introduce(connection, remote, protocol))
         self._inside[protocol] = _Visit(introduction, self._loop.time())
 
-    async def _introduce(self, connection: socket.socket, protocol: Protocol) -> None:
+    async def _introduce(self, connection: socket.socket, remote: str, protocol: Protocol) -> None:
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, connection, **self._tls)
-        except OSError:  # also of ssl: it did not shake hands, or has left
+        except OSError as error:  # also of ssl: it did not shake hands, or has left
             self.forget(protocol)
+            if self._unread and (wrong := not_tls(error)):
+                self._unread(Misread(400, wrong, foreign=True), remote)
 
     def _oldest(self) -> Protocol | None:
         """Of those who have brought nothing that we would have to answer."""

@@ -17,18 +17,23 @@ from multidict import istr
 from relay.errors import StoreError
 from relay.model import Secret, Source, Webhook
 from relay.routes.config import Config
+from relay.server.address import judge, source_and_token
 from relay.server.answer import Answer
 from relay.server.arrivals import Arrivals, Arrived
 from relay.server.body import Incomplete, TooLarge, read_body
+from relay.server.forwarded import TrustedProxies
 from relay.server.keeper import Taken
 from relay.server.memory import Full, Memory, Place
+from relay.server.misread import Misread
 from relay.server.refuse import Refuse
-from relay.signals import Emit, Kept, Refusal, Refused, Repeated
+from relay.signals import Emit, Kept, Probed, Refusal, Refused, Repeated
 from relay.store.contract import Duplicate
 
 RETRY_AFTER = "5"
 REQUEST_ID = istr("X-Amocrm-Requestid")
 MAX_REQUEST_ID = 100
+AMOCRM = ("amocrm", "kommo")  # in its user agents: amoCRM-Webhooks/3.0, amoCRM-WebHook-client/2.0
+NOT_POST = "not a POST: a redirect in front (301, 302) makes a GET of it, so name the final address or answer 308"
 
 _NOT_A_TOKEN = Secret(token_hex())
 _NO_SUCH_SOURCE = Source(name="-", tokens=())
@@ -49,6 +54,7 @@ class Intake:
         max_body: int,
         body_timeout: float,
         memory: Memory,
+        proxies: TrustedProxies,
     ) -> None:
         self._arrivals = arrivals
         self._config = config
@@ -56,36 +62,63 @@ class Intake:
         self._max_body = max_body
         self._body_timeout = body_timeout
         self._memory = memory
+        self._proxies = proxies
         self._loop = asyncio.get_running_loop()
 
     async def answer(self, request: web.BaseRequest) -> Answer:
         """To a webhook, or to whatever else it is."""
         start = perf_counter()
         path = request.rel_url.parts
-        if len(path) != 4 or path[1] != "hooks" or not path[2] or not path[3]:
-            return Answer({"error": "not found"}, status=404)
-        if request.method != "POST":
-            return Answer({"error": "POST webhooks here"}, status=405, headers={"Allow": "POST"})
         try:
-            return await self._take(request, path[2], path[3], start)
+            if len(path) == 4 and path[1] == "hooks" and path[2] and path[3] and request.method == "POST":
+                return await self._take(request, path[2], path[3], start)
+            return await self._take(request, *self._read_address(request), start)
         except Refuse as refuse:
             took = timedelta(seconds=perf_counter() - start)
-            self._emit(
-                Refused(
-                    source=refuse.source,
-                    refusal=refuse.refusal,
-                    detail=refuse.detail,
-                    remote=request.remote or "",
-                    took=took,
-                )
-            )
+            self._announce(refuse, remote=self._remote(request), took=took)
             return _refusal(refuse)
+
+    def unread(self, seen: Misread, remote: str) -> None:
+        """Announce what came in the place of a request, and was answered already."""
+        if seen.foreign:
+            refuse = Refuse(seen.status, Refusal.MISADDRESSED, seen.wrong)
+        else:
+            refuse = judge(seen.method, seen.path, self._config(), wrong=seen.wrong)
+        self._announce(refuse, remote=self._proxies.client(remote), took=timedelta())
+
+    def _announce(self, refuse: Refuse, *, remote: str, took: timedelta) -> None:
+        self._emit(
+            Refused(
+                source=refuse.source,
+                refusal=refuse.refusal,
+                detail=refuse.detail,
+                remote=remote,
+                took=took,
+                address=refuse.address,
+            )
+        )
+
+    def _read_address(self, request: web.BaseRequest) -> tuple[str, str]:
+        """Source and token of an address that is not quite as it should be."""
+        found, path = source_and_token(request.rel_url.parts), request.rel_url.raw_path
+        if found is None:
+            raise judge(request.method, path, self._config())
+        if request.method != "POST":
+            raise judge(request.method, path, self._config(), wrong=NOT_POST, status=405)
+        return found
+
+    def _remote(self, request: web.BaseRequest) -> str:
+        return self._proxies.client(request.remote, request.headers)
 
     async def _take(self, request: web.BaseRequest, name: str, token: str, start: float) -> Answer:
         source = _authorized(self._config(), name, token)
         try:
             with self._memory.place() as place:
-                webhook, routed, kept = await self._kept(request, source, place)
+                body = await self._body(request, source, place)
+                if not body and not _of_amocrm(request):
+                    self._emit(Probed(source=source.name, remote=self._remote(request)))
+                    return Answer({"probe": True})
+                webhook, routed, kept = await self._kept(request, source, body, place)
         except Full:
             detail = "too many webhooks, or too large ones, at once"
             raise Refuse(503, Refusal.UNAVAILABLE, detail, source=source.name) from None
@@ -99,10 +132,10 @@ class Intake:
         self._emit(Kept(webhook=webhook, routed=routed, deliveries=deliveries, took=took))
         return _accepted(webhook, len(routed), deliveries)
 
-    async def _kept(self, request: web.BaseRequest, source: Source, place: Place) -> Taken:
+    async def _kept(self, request: web.BaseRequest, source: Source, body: bytes, place: Place) -> Taken:
         arrived = Arrived(
             source=source,
-            body=await self._body(request, source, place),
+            body=body,
             content_type=_text(request.headers.get(hdrs.CONTENT_TYPE, "")),
             request_id=_text(request.headers.get(REQUEST_ID, ""))[:MAX_REQUEST_ID],
             query=request.rel_url.raw_query_string,
@@ -133,6 +166,12 @@ def _authorized(config: Config, name: str, token: str) -> Source:
     return source
 
 
+def _of_amocrm(request: web.BaseRequest) -> bool:
+    """An empty body of amoCRM's own is none of its webhooks: something on the way strips them."""
+    agent = request.headers.get(hdrs.USER_AGENT, "").lower()
+    return REQUEST_ID in request.headers or any(name in agent for name in AMOCRM)
+
+
 def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> Answer:
     answer: dict[str, object] = {"webhook": webhook.id, "events": events_made, "deliveries": deliveries}
     if webhook.unparsed is not None:
@@ -145,10 +184,13 @@ def _repeated(first: Duplicate) -> Answer:
 
 
 def _refusal(refuse: Refuse) -> Answer:
-    # for a wrong token nothing but the status may tell what was wrong
-    error = "not found" if refuse.refusal is Refusal.UNAUTHORIZED else refuse.detail
+    match refuse.status:
+        case 404:  # nothing but the status may tell what was wrong
+            return Answer({"error": "not found"}, status=404)
+        case 405:
+            return Answer({"error": "POST webhooks here"}, status=405, headers={"Allow": "POST"})
     headers = {"Retry-After": RETRY_AFTER} if refuse.status == 503 else {}
-    return Answer({"error": error}, status=refuse.status, headers=headers)
+    return Answer({"error": refuse.detail}, status=refuse.status, headers=headers)
 
 
 def _text(header: str) -> str:

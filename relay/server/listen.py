@@ -13,11 +13,12 @@ from aiohttp import hdrs, web
 from relay.errors import Misconfigured
 from relay.server.door import Door
 from relay.server.limits import Limits
-from relay.server.protocol import Answers, Protocol, Said, runner_of
+from relay.server.protocol import Answers, Protocol, Said, Unread, runner_of
 from relay.server.reason import reason
 from relay.signals import Emit
 
 BACKLOG = 1024  # connections that wait in the kernel while we are busy
+EVERYWHERE = "::"  # IPv4 too, whatever the system's default is
 SETTLE = 0.02  # seconds in which the loop gets through all that it has begun
 
 
@@ -25,7 +26,8 @@ def bind(address: tuple[str, int], *, flag: str) -> socket.socket:
     """A socket that listens there. Misconfigured, naming `flag`, if that cannot be."""
     try:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        return socket.create_server(address, family=family, backlog=BACKLOG)
+        both = address[0] == EVERYWHERE and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except OSError as error:
         taken = " (is another relay running?)" if error.errno == errno.EADDRINUSE else ""
         raise Misconfigured(
@@ -42,13 +44,14 @@ async def listen(
     grace: float,
     emit: Emit,
     tls: ssl.SSLContext | None = None,
+    unread: Unread | None = None,
 ) -> "Listener":
     """Answer on a listening socket, which is the listener's from now on.
 
-    `drain` and `grace`: seconds, see `Listener.close`.
+    `drain` and `grace`: seconds, see `Listener.close`. `unread` is told of what is no request.
     """
     leaving = asyncio.Event()
-    door = Door(on, limits=limits, tls=tls, emit=emit)
+    door = Door(on, limits=limits, tls=tls, emit=emit, unread=unread)
     if isinstance(serves, web.Application):
         serves.on_response_prepare.append(_leave_out_software)
 
@@ -58,7 +61,7 @@ async def listen(
         if leaving.is_set():
             said.force_close()
 
-    runner = runner_of(serves, limits=limits, grace=grace, gone=door.forget, see_off=see_off)
+    runner = runner_of(serves, limits=limits, grace=grace, gone=door.forget, see_off=see_off, unread=unread)
     await runner.setup()
     server = runner.server
     assert server is not None  # noqa: S101  it is set up

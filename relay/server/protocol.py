@@ -7,19 +7,22 @@ from http import HTTPStatus
 from typing import Any, TypeAlias, cast
 
 from aiohttp import web
+from aiohttp.web_protocol import _ErrInfo
 
 from relay.errors import Misconfigured
 from relay.server.answer import Answer
 from relay.server.limits import Limits
+from relay.server.misread import MAX_FIELD, MAX_HEAD, MAX_LINE, Misread, misread
 
-MAX_HEAD = 16 * 1024  # bytes of a request line and headers that are not complete yet
-
-_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_NO_BODY = "HTTP/1.1 {0.value} {0.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 Answers: TypeAlias = Callable[[web.BaseRequest], Awaitable[Answer]]
 """Any request -> what is said to it: no router, no middlewares, no signals."""
 
 Said: TypeAlias = web.StreamResponse | Answer
+
+Unread: TypeAlias = Callable[[Misread, str], None]
+"""Is told what came in the place of a request, and from which address."""
 
 
 def runner_of(
@@ -29,21 +32,24 @@ def runner_of(
     grace: float,
     gone: Callable[["Protocol"], None],
     see_off: Callable[["Protocol", Said], None],
+    unread: Unread | None = None,
 ) -> web.BaseRunner:
     """Serves with our protocol in the place of aiohttp's.
 
-    `see_off` is told of each answer before it is sent, `gone` of each connection that has ended.
+    `see_off` is told of each answer before it is sent, `gone` of each connection that has ended. Without `unread`
+    aiohttp logs what it cannot read.
     """
     make = partial(
         _Server,
         gone=gone,
         see_off=see_off,
+        unread=unread,
         access_log=None,
         keepalive_timeout=limits.idle,
         lingering_time=limits.lingering,
         auto_decompress=False,  # a body is kept as it came
-        max_line_size=4096,
-        max_field_size=8190,
+        max_line_size=MAX_LINE,
+        max_field_size=MAX_FIELD,
         max_headers=64,
     )
     if isinstance(serves, web.Application):
@@ -70,11 +76,13 @@ class _Server(web.Server):
         *,
         gone: Callable[["Protocol"], None],
         see_off: Callable[["Protocol", Said], None],
+        unread: Unread | None,
         **more: Any,
     ) -> None:
         super().__init__(handler, **more)
         self.gone = gone
         self.see_off = see_off
+        self.unread = unread
         try:
             self()  # the first protocol would be the first to object to a limit, at the first connection
         except TypeError as error:
@@ -97,12 +105,14 @@ class Protocol(web.RequestHandler):
     aiohttp would repeat the line it could not read, which may have a token in it.
     """
 
-    __slots__ = ("_head", "_see_off", "_wire")
+    __slots__ = ("_head", "_see_off", "_unread", "_unreadable", "_wire")
 
     def __init__(self, manager: _Server, **more: Any) -> None:
         super().__init__(manager, **more)
         self._see_off = manager.see_off
-        self._head = 0
+        self._unread = manager.unread
+        self._head = b""  # of a request, as far as it has come
+        self._unreadable = b""  # a head that the parser gave up on
         self._wire: asyncio.Transport | None = None
 
     @property
@@ -131,11 +141,14 @@ class Protocol(web.RequestHandler):
         """Take some more of a request; a head of many long headers would cost more than a body may."""
         super().data_received(data)
         if self._waiter is None or self._waiter.done():
-            self._head = 0
+            if self._messages and type(self._messages[-1][0]) is _ErrInfo:
+                self._unreadable = (self._head + data)[: 2 * MAX_HEAD]
+            self._head = b""
             return
-        self._head += len(data)
-        if self._head > MAX_HEAD and self.transport:
-            self.transport.write(_TOO_LONG)
+        self._head += data
+        if len(self._head) > MAX_HEAD and self.transport:
+            status = self._tell_unread(self._head, None)
+            self.transport.write(_NO_BODY.format(HTTPStatus(status)).encode())
             self.force_close()
 
     def finish_response(
@@ -153,7 +166,17 @@ class Protocol(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Log, answer, and close the connection."""
-        super().handle_error(request, status, exc, message)
+        if status == HTTPStatus.BAD_REQUEST and self._unread:
+            status = self._tell_unread(self._unreadable, exc)
+        else:
+            super().handle_error(request, status, exc, message)
         answer = Answer({"error": HTTPStatus(status).phrase.lower()}, status=status)
         answer.force_close()
         return cast(web.StreamResponse, answer)
+
+    def _tell_unread(self, head: bytes, error: BaseException | None) -> int:
+        """The status to answer."""
+        seen = misread(head, error)
+        if self._unread:
+            self._unread(seen, self.peername[0] if isinstance(self.peername, tuple) else "")
+        return seen.status

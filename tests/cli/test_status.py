@@ -46,6 +46,32 @@ def test_status_shows_targets_and_webhooks(run: Run, kept: Path) -> None:
     assert lines[6] == ["daemon", "not", "running"]
 
 
+WRONG = {
+    "count": 3,
+    "since": "2026-11-22T11:00:00.000Z",
+    "last_at": "2026-11-22T12:00:00.000Z",
+    "address": f"POST /***/hooks/crm/***{ESCAPE}",
+    "detail": "something stands before /hooks",
+}
+NONE_WRONG = {"count": 0, "since": None, "last_at": None, "address": None, "detail": None}
+
+
+@pytest.mark.parametrize(("said", "shown"), [(WRONG, WRONG), (None, NONE_WRONG), ([], NONE_WRONG)])
+def test_status_shows_what_came_to_a_wrong_address(
+    said: object, shown: object, run: Run, kept: Path, refill: Callable[[Use], None]
+) -> None:
+    async def use(store: Archive) -> None:
+        if said is not None:
+            await store.publish("misaddressed", said, now=NOON)
+
+    refill(use)
+    assert json.loads(run("status", "--json").stdout)["webhooks"]["misaddressed"] == shown
+    told = run("status").stdout
+    assert ("misaddressed  3 since " in told) == (shown == WRONG)
+    assert ("POST /***/hooks/crm/***" in told) == (shown == WRONG)
+    assert ESCAPE not in told
+
+
 def test_a_target_that_the_routes_file_no_longer_names_is_still_shown(run: Run, kept: Path, folder: Path) -> None:
     (folder / "routes.yaml").write_text(ROUTES.replace("sales-bot", "new-bot"))
     standing = {each["target"]: each for each in json.loads(run("status", "--json").stdout)["targets"]}

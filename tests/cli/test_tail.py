@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from relay.cli.tail import _show
 from tests.cli.conftest import ESCAPE, Run, on_terminal, plain
-from tests.e2e.processes import RELAY, RelayProcess, free_port, running, variables
+from tests.e2e.processes import RELAY, TOKEN, RelayProcess, free_port, running, variables
 from tests.e2e.sender import post, post_lead
 from tests.e2e.targets import listening, refusing, well
 
@@ -100,6 +101,15 @@ async def test_only_what_failed_and_only_one_target_is_told_to_who_asks_so(tmp_p
         assert {(each["target"], each["attempt"], each["verdict"]) for each in told} == {("dwh", 1, "retry")}
 
 
+async def test_a_webhook_that_came_to_a_wrong_address_is_told_as_one_that_failed(tmp_path: Path) -> None:
+    async with scene(tmp_path) as relay, tailing(relay, "--failed") as tail, aiohttp.ClientSession() as session:
+        for path in ("/", "/.env", f"/crm/{TOKEN}"):
+            async with session.post(f"http://127.0.0.1:{relay.port}{path}", data=b"leads[add][0][id]=7") as answer:
+                assert answer.status == 404
+        told = await tail.told()
+        assert (told["what"], told["outcome"], told["address"]) == ("refused", "misaddressed", "POST /crm/***")
+
+
 async def test_a_relay_that_is_restarted_is_waited_for(tmp_path: Path) -> None:
     async with scene(tmp_path) as relay, tailing(relay, "--failed") as tail:
         relay.signal(signal.SIGTERM)
@@ -158,6 +168,22 @@ SHOWN = [
         [
             "12:00:00  retry      019ab000-0001-7000  leads.status 4831596 → warehouse",
             r"          attempt 3, 503 in 12 ms, again in 4.5 s: \u001b[31mcome back later, t…",
+        ],
+    ),
+    (
+        AT
+        | {"what": "refused", "outcome": "misaddressed", "remote": "192.0.2.7"}
+        | {"address": "POST /crm/***", "detail": "/hooks is missing"},
+        [
+            "12:00:00  refused                        misaddressed from 192.0.2.7",
+            "          POST /crm/***: /hooks is missing",
+        ],
+    ),
+    (
+        AT | {"what": "probe", "source": "crm", "remote": "192.0.2.7"},
+        [
+            "12:00:00  probe                          source crm",
+            "          an empty body from 192.0.2.7, not kept",
         ],
     ),
     (

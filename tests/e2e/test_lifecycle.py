@@ -309,6 +309,17 @@ async def test_an_admin_address_for_strangers_needs_a_token(idle: RelayProcess) 
     assert not idle.store.exists()
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
+async def test_an_admin_address_for_strangers_needs_a_token_that_nobody_guesses(
+    address: str, idle: RelayProcess
+) -> None:
+    said = await refused(*idle.arguments, f"--admin={address}", RELAY_ADMIN_TOKEN="0123456789abcdefghi")
+    assert "RELAY_ADMIN_TOKEN has fewer than 20 characters" in said
+    assert "openssl rand -hex 32" in said
+    assert "0123456789" not in said
+    assert not idle.store.exists()
+
+
 async def test_a_store_in_no_folder_is_one_clear_line(idle: RelayProcess, tmp_path: Path) -> None:
     said = await refused(*idle.arguments, f"--store=sqlite:///{tmp_path}/missing/relay.db")
     assert f"no folder {tmp_path}/missing for the store" in said

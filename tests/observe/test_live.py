@@ -10,7 +10,7 @@ import pytest
 from relay.model import Dead, Reason, RetryAt
 from relay.observe import Live
 from relay.observe.live import MAX_BEHIND
-from relay.signals import Committed, Repeated, Signal
+from relay.signals import Committed, Probed, Refusal, Repeated, Signal
 from tests.observe.conftest import NOON, attempted, event, kept, refused
 
 PAYLOAD = b'{"type": "leads.note", "action": "note", "data": {"id": 5, "element_id": 7}}'
@@ -92,6 +92,13 @@ async def test_what_was_not_kept_or_not_read_or_kept_before_is_told_too() -> Non
         {"what": "refused", "source": "-", "outcome": "unauthorized", "remote": "192.0.2.7", "detail": "wrong"},
         {"what": "duplicate", "source": "crm", "webhook": "w-0"},
     ]
+
+
+async def test_a_misaddressed_request_is_told_with_its_address_a_stranger_not_at_all() -> None:
+    wrong = replace(refused(Refusal.MISADDRESSED, detail="/hooks is missing"), address="POST /crm/***")
+    [said, probe] = await told(refused(Refusal.STRANGER), wrong, Probed(source="crm", remote="192.0.2.7"))
+    assert (said["what"], said["outcome"], said["address"]) == ("refused", "misaddressed", "POST /crm/***")
+    assert (probe["what"], probe["source"], probe["remote"]) == ("probe", "crm", "192.0.2.7")
 
 
 async def test_what_is_no_webhook_and_no_attempt_is_not_told() -> None:

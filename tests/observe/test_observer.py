@@ -13,7 +13,19 @@ from prometheus_client import generate_latest
 import relay
 from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
 from relay.observe.observer import LINES_PER_SECOND
-from relay.signals import Blocked, Committed, Evicted, InUse, Noticed, Purged, Refusal, Reloaded, Repeated, Signal
+from relay.signals import (
+    Blocked,
+    Committed,
+    Evicted,
+    InUse,
+    Noticed,
+    Probed,
+    Purged,
+    Refusal,
+    Reloaded,
+    Repeated,
+    Signal,
+)
 from tests.observe.conftest import MS, NOON, Observed, attempted, event, kept, refused
 
 LATER = NOON + timedelta(minutes=5)
@@ -101,7 +113,9 @@ def test_counters_of_names_in_use_begin_at_0(observed: Observed) -> None:
     observed.emit(InUse(sources=["crm"], targets=["bot"], routes=["all"]))
     for outcome in ("accepted", "unparsed", "duplicate", "refused_account", "too_large", "unavailable", "incomplete"):
         assert observed.value("relay_webhooks_total", source="crm", outcome=outcome) == 0
-    assert observed.value("relay_webhooks_total", source="-", outcome="unauthorized") == 0
+    assert observed.value("relay_webhooks_total", source="crm", outcome="probe") == 0
+    for outcome in ("unauthorized", "misaddressed", "stranger"):
+        assert observed.value("relay_webhooks_total", source="-", outcome=outcome) == 0
     assert observed.value("relay_attempts_total", target="bot", outcome="delivered", reason="2xx") == 0
     assert observed.value("relay_route_matches_total", route="all") == 0
 
@@ -196,6 +210,14 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
             'warn  refused source=crm outcome=too_large remote=192.0.2.7 ms=3.0 detail="5 MiB"',
         ),
         (
+            replace(refused(Refusal.MISADDRESSED, detail="/hooks is missing"), address="POST /crm/***"),
+            (
+                "warn  refused source=- outcome=misaddressed remote=192.0.2.7 ms=3.0"
+                ' address="POST /crm/***" detail="/hooks is missing"'
+            ),
+        ),
+        (Probed(source="crm", remote="192.0.2.7"), "debug probe source=crm remote=192.0.2.7"),
+        (
             attempted(),
             "info  attempt target=warehouse event=e-1 attempt=2 outcome=delivered reason=2xx status=200 ms=12.3",
         ),
@@ -243,6 +265,17 @@ def test_a_signal_is_one_line(signal: Signal, line: str, observed: Observed) -> 
 def test_a_commit_writes_no_line(observed: Observed) -> None:
     observed.emit(Committed(writes=1, took=MS))
     assert observed.lines() == []
+
+
+def test_a_stranger_writes_no_line(observed: Observed) -> None:
+    observed.emit(refused(Refusal.STRANGER, detail="not a hook path"))
+    assert observed.lines() == []
+
+
+def test_a_probe_is_counted_and_is_no_webhook(observed: Observed) -> None:
+    observed.emit(Probed(source="crm", remote="192.0.2.7"))
+    assert observed.samples("relay_webhooks_total") == {("relay_webhooks_total", "crm", "probe"): 1}
+    assert observed.samples("relay_last_webhook_timestamp_seconds") == {}
 
 
 def test_accepted_webhooks_are_silent_unless_debugging() -> None:

@@ -16,7 +16,7 @@ from tests.observe.conftest import NOON, attempted, event, kept, refused
 from tests.pictures.expressions import grouped, selectors
 
 CLOSED: Mapping[tuple[str, str], frozenset[str]] = {
-    ("relay_webhooks_total", "outcome"): frozenset({"accepted", "unparsed", "duplicate", *map(str, Refusal)}),
+    ("relay_webhooks_total", "outcome"): frozenset({"accepted", "unparsed", "duplicate", "probe", *map(str, Refusal)}),
     ("relay_attempts_total", "outcome"): frozenset({"delivered", "retry", "dead"}),
     ("relay_events_total", "routed"): frozenset({"yes", "no"}),
     ("relay_target_state", "state"): frozenset(STATES),

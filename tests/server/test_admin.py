@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from time import perf_counter
 from typing import Any
 
@@ -18,12 +19,14 @@ from relay.model import Secret
 from relay.observe import Live
 from relay.server import access
 from relay.server.admin import MAX_FOLLOWERS, admin
+from relay.server.forwarded import TrustedProxies
 from relay.signals import Noticed, Refusal, Refused, Reloaded, Signal
 from tests.e2e.processes import until
 
 Client = TestClient[web.Request, web.Application]
 
-PATHS = [("GET", "/metrics"), ("GET", "/livez"), ("GET", "/readyz"), ("GET", "/-/tail"), ("POST", "/-/reload")]
+FOR_ANYONE = ["/livez", "/readyz", "/readyz/store"]
+PATHS = [*(("GET", path) for path in ("/metrics", *FOR_ANYONE, "/-/tail")), ("POST", "/-/reload")]
 BEARER = {"Authorization": "Bearer a-long-admin-token"}
 
 
@@ -232,10 +235,8 @@ async def test_one_who_follows_too_many_is_turned_away(relay: Relay) -> None:
 async def test_an_unknown_path_is_answered_with_those_there_are(relay: Relay) -> None:
     answer = await (await relay.client()).get("/")
     assert answer.status == 404
-    assert (
-        await answer.text()
-        == "not found; there are\nGET /metrics\nGET /livez\nGET /readyz\nGET /-/tail\nPOST /-/reload\n"
-    )
+    told = ["GET /metrics", "GET /livez", "GET /readyz", "GET /readyz/store", "GET /-/tail", "POST /-/reload"]
+    assert (await answer.text()).splitlines() == ["not found; there are", *told]
 
 
 # ---- who may ask
@@ -243,17 +244,33 @@ async def test_an_unknown_path_is_answered_with_those_there_are(relay: Relay) ->
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 @pytest.mark.parametrize("given", ["", "Bearer", "Bearer wrong", "Basic a-long-admin-token", "a-long-admin-token"])
-async def test_with_a_token_only_liveness_is_told_to_strangers(
+async def test_with_a_token_only_life_and_readiness_are_told_to_strangers(
     method: str, path: str, given: str, relay: Relay
 ) -> None:
     client = await relay.client(token=Secret("a-long-admin-token"))
     answer = await client.request(method, path, headers={"Authorization": given})
-    if path == "/livez":
+    if path in FOR_ANYONE:
         assert answer.status == 200
     else:
         assert answer.status == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert relay.refreshes == 0
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/readyz/store"])
+@pytest.mark.parametrize("given", [{}, {"Authorization": "Bearer wrong"}, {"Host": "relay.internal.example"}])
+async def test_a_probe_without_the_token_learns_whether_it_is_ready_and_nothing_else(
+    given: dict[str, str], path: str, relay: Relay
+) -> None:
+    """Kubernetes cannot send one."""
+    client = await relay.client(token=Secret("a-long-admin-token"), remark=lambda: "webhooks are missing")
+    answer, told = await client.get(path, headers=given), await client.get(path, headers=BEARER)
+    assert (answer.status, await answer.text()) == (200, "ready\n")
+    assert (told.status, await told.text()) == (200, "ready; webhooks are missing\n")
+    relay.reason = "disk full"
+    answer, told = await client.get(path, headers=given), await client.get(path, headers=BEARER)
+    assert (answer.status, await answer.text()) == (503, "not ready\n")
+    assert (told.status, await told.text()) == (503, "disk full\n")
 
 
 async def test_a_stranger_does_not_learn_which_paths_there_are(relay: Relay) -> None:
@@ -321,18 +338,40 @@ def guarded(relay: Relay) -> Guarded:
     return Guarded(relay)
 
 
-async def test_after_five_wrong_tokens_even_the_right_one_has_to_wait_a_minute(guarded: Guarded, relay: Relay) -> None:
+async def test_after_five_wrong_tokens_all_but_the_right_one_have_to_wait_a_minute(
+    guarded: Guarded, relay: Relay
+) -> None:
+    """Others at the address may be behind the same proxy: they must not shut out who knows the token."""
     assert [await guarded.ask(WRONG) for _ in range(5)] == [401] * 5
-    answer = await guarded.answer(BEARER)
+    answer = await guarded.answer(WRONG)
     assert (answer.status, answer.headers["Retry-After"]) == (429, "61")
-    assert await guarded.ask({}, "/livez") == 200
+    assert [await guarded.ask(each) for each in ({}, BEARER, WRONG, BEARER)] == [429, 200, 429, 200]
+    assert [await guarded.ask(WRONG, path) for path in FOR_ANYONE] == [200, 200, 200]
     assert [(s.level, s.fields) for s in relay.signals if isinstance(s, Noticed)] == [
         ("warning", {"remote": "127.0.0.1"})
     ]
     guarded.now += 59
-    assert [await guarded.ask(each) for each in (BEARER, WRONG)] == [429, 429]
+    assert [await guarded.ask(each) for each in (BEARER, WRONG)] == [200, 429]
     guarded.now += 1
     assert [await guarded.ask(each) for each in (BEARER, WRONG, BEARER)] == [200, 401, 200]
+
+
+async def test_wrong_tokens_at_readyz_are_guesses_too(guarded: Guarded, relay: Relay) -> None:
+    assert [await guarded.ask(WRONG, "/readyz") for _ in range(5)] == [200] * 5
+    assert await guarded.ask(WRONG) == 429
+    assert [s.fields for s in relay.signals if isinstance(s, Noticed)] == [{"remote": "127.0.0.1"}]
+
+
+async def test_behind_a_trusted_proxy_only_the_guesser_is_shut_out(relay: Relay) -> None:
+    client = await relay.client(
+        token=Secret("a-long-admin-token"), proxies=TrustedProxies((ip_network("127.0.0.1/32"),))
+    )
+    asked = [
+        (await client.get("/metrics", headers=WRONG | {"X-Forwarded-For": remote})).status
+        for remote in [*["192.0.2.1"] * 6, "192.0.2.2"]
+    ]
+    assert asked == [401] * 5 + [429, 401]
+    assert [s.fields for s in relay.signals if isinstance(s, Noticed)] == [{"remote": "192.0.2.1"}]
 
 
 async def test_four_wrong_tokens_a_minute_shut_nobody_out(guarded: Guarded) -> None:

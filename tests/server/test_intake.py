@@ -8,7 +8,7 @@ import pytest
 from relay.amocrm import events
 from relay.daemon import url
 from relay.model import Secret
-from relay.signals import Kept
+from relay.signals import Kept, Probed, Refused
 from tests.e2e.processes import until
 from tests.server.conftest import FORM, LEAD, MAX_BODY, OTHER_TOKEN, TOKEN, WON, Answer, Scene, form
 
@@ -115,8 +115,8 @@ async def test_equal_work_is_done_for_every_source_and_for_none(scene: Scene, mo
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"hello", b"\x00\xff\xfe", b'{"leads":', b"[1, 2]", b"leads[status][0]=7", b"a" * 10_000],
-    ids=["nothing", "a word", "no text", "half of a JSON", "a list", "no fields", "a long word"],
+    [b"hello", b"\x00\xff\xfe", b'{"leads":', b"[1, 2]", b"leads[status][0]=7", b"a" * 10_000],
+    ids=["a word", "no text", "half of a JSON", "a list", "no fields", "a long word"],
 )
 async def test_what_cannot_be_read_is_kept_as_it_came_and_listed(body: bytes, scene: Scene) -> None:
     answer = await scene.post(body)
@@ -125,6 +125,21 @@ async def test_what_cannot_be_read_is_kept_as_it_came_and_listed(body: bytes, sc
     assert (unparsed.id, unparsed.body, unparsed.unparsed) == (answer.body["webhook"], body, answer.body["unparsed"])
     [kept] = [each for each in scene.facts.signals if isinstance(each, Kept)]
     assert kept.webhook.unparsed
+
+
+AMOCRM = [
+    {"x-amocrm-requestid": "6f2f7c0e-0000-4000-8000-000000000001"},
+    {"user-agent": "amoCRM-Webhooks/3.0"},
+    {"user-agent": "amoCRM-WebHook-client/1.0"},
+]
+
+
+@pytest.mark.parametrize("headers", AMOCRM)
+async def test_an_empty_body_of_amocrm_is_kept_as_unparsed(headers: dict[str, str], scene: Scene) -> None:
+    """A proxy that strips bodies must not look healthy."""
+    answer = await scene.post(b"", headers=FORM | headers)
+    assert (answer.status, answer.body["unparsed"]) == (200, "empty body")
+    assert [each.body for each in await scene.relay.store.unparsed(limit=10)] == [b""]
 
 
 async def test_a_compressed_body_is_kept_compressed(scene: Scene) -> None:
@@ -144,6 +159,31 @@ async def test_a_fault_of_our_own_costs_no_webhook(scene: Scene, monkeypatch: py
     assert answer.status == 200
     assert "ZeroDivisionError" in answer.body["unparsed"]
     assert [each.body for each in await scene.relay.store.unparsed(limit=10)] == [form(LEAD)]
+
+
+# ---- 200, a probe
+
+
+@pytest.mark.parametrize("path", ["", "/", "?try=1"])
+async def test_an_empty_body_of_anybody_else_is_a_probe_and_not_kept(path: str, scene: Scene) -> None:
+    async with scene.session.post(scene.hook() + path, headers=FORM) as response:
+        assert (response.status, await response.json()) == (200, {"probe": True})
+    assert [each for each in scene.facts.signals if isinstance(each, Kept | Probed | Refused)] == [
+        Probed(source="crm", remote="127.0.0.1")
+    ]
+    status = await scene.relay.store.status()
+    assert (status.last_at, status.unparsed) == (None, 0)
+
+
+async def test_a_probe_in_chunks_or_of_no_said_length_is_one_too(scene: Scene) -> None:
+    for piece in (b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"\r\n"):
+        assert (await scene.raw(piece)).startswith(b"HTTP/1.1 200 ")
+    assert [each for each in scene.facts.signals if isinstance(each, Kept | Refused)] == []
+
+
+async def test_a_probe_needs_the_token(scene: Scene) -> None:
+    assert (await scene.post(b"", token="wrong")).status == 404
+    assert scene.facts.refusals() == [("-", "unauthorized")]
 
 
 # ---- 404, 405, 403, 413

@@ -4,13 +4,16 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay.daemon import running
+from relay.daemon import running, url
 from relay.delivery.breaker import Health
 from relay.delivery.dispatch import Dispatcher
+from relay.model import Secret
 from relay.settings import Settings
+from relay.signals import Refused, Signal
 from relay.store.contract import Act
 from relay.store.sqlite import SqliteStore
 from tests.server.conftest import OTHER_TOKEN, ROUTES, TOKEN
@@ -30,3 +33,25 @@ async def test_a_target_that_was_paused_before_is_paused_before_anything_is_sent
     settings = Settings(config=routes, store=tmp_path / "relay.db", listen=("127.0.0.1", 0), admin=("127.0.0.1", 0))
     async with running(settings, emit=lambda _signal: None, registry=CollectorRegistry()) as relay:
         assert relay.dispatcher.health() == {"bot": Health.PAUSED, "dwh": Health.OK}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_listening_everywhere_is_for_both_families(host: str, tmp_path: Path) -> None:
+    routes = tmp_path / "routes.yaml"
+    nowhere = "http://127.0.0.1:9/in"
+    routes.write_text(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, bot=nowhere, dwh=nowhere))
+    settings = Settings(
+        config=routes,
+        store=tmp_path / "relay.db",
+        listen=("::", 0),
+        admin=("::", 0),
+        admin_token=Secret("0123456789abcdefghij"),
+    )
+    facts: list[Signal] = []
+    starting = running(settings, emit=facts.append, registry=CollectorRegistry())
+    async with starting as relay, aiohttp.ClientSession() as session:
+        async with session.get(url((host, relay.admin_listening[1])) + "/readyz") as answer:
+            assert answer.status == 200
+        async with session.post(url((host, relay.listening[1])) + "/hooks/crm/wrong", data=b"") as answer:
+            assert answer.status == 404
+    assert [each.remote for each in facts if isinstance(each, Refused)] == [host], "not ::ffff:127.0.0.1"

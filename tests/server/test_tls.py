@@ -19,6 +19,8 @@ from relay.daemon import Relay, running, url
 from relay.errors import Misconfigured
 from relay.server.limits import Limits
 from relay.server.listen import listen
+from relay.server.misread import Misread
+from relay.server.protocol import Unread
 from relay.settings import Settings
 from relay.tls import Certificate
 from tests.e2e.processes import until
@@ -48,7 +50,9 @@ def pair(tmp_path: Path) -> Pair:
 
 
 @asynccontextmanager
-async def serving(certificate: Certificate, limits: Limits = LIMITS) -> AsyncIterator[int]:
+async def serving(
+    certificate: Certificate, limits: Limits = LIMITS, unread: Unread | None = None
+) -> AsyncIterator[int]:
     """The port of a listener that says hello."""
 
     async def answer(_request: web.Request) -> web.Response:
@@ -58,7 +62,14 @@ async def serving(certificate: Certificate, limits: Limits = LIMITS) -> AsyncIte
     app.router.add_get("/", answer)
     on = socket.create_server(("127.0.0.1", 0))
     listener = await listen(
-        app, on, limits=limits, drain=0.0, grace=0.0, emit=lambda _signal: None, tls=certificate.context
+        app,
+        on,
+        limits=limits,
+        drain=0.0,
+        grace=0.0,
+        emit=lambda _signal: None,
+        tls=certificate.context,
+        unread=unread,
     )
     try:
         yield listener.address[1]
@@ -67,6 +78,43 @@ async def serving(certificate: Certificate, limits: Limits = LIMITS) -> AsyncIte
 
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n"
+
+
+@pytest.mark.parametrize("request_", [b"GET / HTTP/1.1\r\n\r\n", b"POST /hooks/crm/x HTTP/1.1\r\n\r\n"])
+def test_plain_http_on_the_tls_port_is_called_by_its_name(request_: bytes, run: Run, pair: Pair) -> None:
+    async def scene() -> None:
+        said: list[tuple[Misread, str]] = []
+        async with serving(Certificate(*pair.files), unread=lambda *heard: said.append(heard)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request_)
+            await reader.read()
+            writer.close()
+            await until(lambda: bool(said))
+            [(seen, remote)] = said
+            assert (seen.foreign, remote) == (True, "127.0.0.1")
+            assert "plain HTTP" in seen.wrong
+
+    run(scene())
+
+
+def test_who_leaves_before_its_handshake_is_not_told(run: Run, pair: Pair) -> None:
+    """A balancer's TCP check."""
+
+    async def scene() -> None:
+        said: list[tuple[Misread, str]] = []
+        async with serving(Certificate(*pair.files), unread=lambda *heard: said.append(heard)) as port:
+            for _ in range(3):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, ssl=pair.client(), server_hostname="localhost"
+            )
+            writer.write(REQUEST)
+            await reader.readuntil(b"hello")
+            writer.close()
+            assert said == []
+
+    run(scene())
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -1,0 +1,87 @@
+"""Bytes that are no HTTP, or no request that we take -> the status to answer, and what was sent in its place."""
+
+import re
+import ssl
+from typing import NamedTuple
+
+from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
+
+MAX_LINE = 8190  # bytes of a request line
+MAX_FIELD = 8190  # bytes of a header
+MAX_HEAD = 16 * 1024  # bytes of a request line and headers that are not complete yet
+MAX_REASON = 200
+
+_PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
+_REQUEST_LINE = re.compile(rb"\s*([A-Za-z]{1,20}) +([^\s?#]*)")
+_WHOLE_LINE = re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) \S+ HTTP/1\.[01]\r")
+_ORIGIN = re.compile("[A-Za-z]+://[^/]*")
+_NOT_TLS = {"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"}  # OpenSSL's names for what it took for HTTP
+
+
+class Misread(NamedTuple):
+    """What came in the place of a request. `foreign`: it is another protocol, which nobody speaks to us by chance.
+
+    `method` and `path` are those of its request line, empty if it has none.
+    """
+
+    status: int
+    wrong: str
+    foreign: bool = False
+    method: str = ""
+    path: str = ""
+
+
+def misread(head: bytes, error: BaseException | None) -> Misread:
+    """Of a head, up to where the parser gave up, or became too long if there is no error."""
+    if foreign := _other_protocol(head):
+        return Misread(400, foreign, foreign=True)
+    status, wrong = _fault(head, error)
+    line = _REQUEST_LINE.match(head)
+    if not line:
+        return Misread(status, wrong)
+    path = _ORIGIN.sub("", line[2].decode(errors="replace"), count=1)
+    return Misread(status, wrong, method=line[1].decode(), path=path)
+
+
+def not_tls(error: OSError) -> str | None:
+    """What to say of a handshake that failed because somebody spoke plain HTTP; None if that is not it."""
+    if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
+        return "plain HTTP on the port for TLS: write https:// into the address, or into the proxy's upstream"
+    return None
+
+
+def _other_protocol(head: bytes) -> str | None:
+    if head.startswith(b"\x16\x03"):
+        return "TLS on a port without it: write http:// into the proxy's upstream, or start with --tls-cert, --tls-key"
+    if head.startswith((b"PROXY ", _PROXY_V2)):
+        return (
+            "the PROXY protocol, which the relay does not speak: switch it off at the balancer,"
+            " and have it say X-Forwarded-For to --trusted-proxy"
+        )
+    if head.startswith(b"PRI * HTTP/2"):
+        return "HTTP/2 without TLS, which the relay does not speak: set the proxy's upstream to HTTP/1.1"
+    return None
+
+
+def _fault(head: bytes, error: BaseException | None) -> tuple[int, str]:
+    line = head.lstrip(b"\r\n").partition(b"\n")[0]
+    if error is None or isinstance(error, LineTooLong):
+        if len(line) > MAX_LINE:
+            return 414, f"the request line is longer than {MAX_LINE} bytes"
+        if error is None:
+            return 431, f"the headers take more than {MAX_HEAD} bytes"
+        return 431, f"a header is longer than {MAX_FIELD} bytes"
+    if isinstance(error, BadHttpMethod) and _WHOLE_LINE.fullmatch(line):
+        return 400, "what follows its body is no request: is its Content-Length too small?"
+    if not line.isascii():
+        return 400, "the request line has bytes that are not ASCII: escape them, like %D0%90"
+    if len(line.split()) > 3:
+        return 400, "the request line has a blank in its address: escape it, as %20"
+    return 400, f"the request cannot be read: {_reason(error)}"
+
+
+def _reason(error: BaseException) -> str:
+    """The parser's words, without the bytes that it repeats, which may have a token in them."""
+    said = str(getattr(error, "message", "")).partition("\n\n")[0]
+    said = re.split(r"\bb['\"]|\bbytearray", said)[0]
+    return " ".join(said.split()).rstrip(":")[:MAX_REASON] or type(error).__name__
