@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from relay.model import Json
+from relay.routes.carried import what_is_odd
 from relay.routes.document import Document
 from relay.routes.problems import Problems, Unfit, Where
-from relay.routes.words import oddity
 
 T = TypeVar("T")
 
@@ -34,11 +34,8 @@ class Reader:
         try:
             return convert(self.document.at(where))
         except Unfit as unfit:
-            self.wrong(where, f"{unfit}{self._oddity(where)}")
+            self.wrong(where, f"{unfit}{what_is_odd(self.document, where)}")
             return default
-
-    def _oddity(self, where: Where) -> str:
-        return oddity(self.document.shown(where)) if isinstance(self.document.at(where), str) else ""
 
     def each(self, where: Where, convert: Callable[[Any], T]) -> tuple[T, ...]:
         """The converted items of the list at `where`; a single value counts as a list of one."""

@@ -15,9 +15,10 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from relay.model import Json
+from relay.routes.carried import what_is_odd
 from relay.routes.document import Document
 from relay.routes.problems import Problems, Where
-from relay.routes.words import listed, nearest, oddity, quoted, stranger, suggestion
+from relay.routes.words import listed, nearest, quoted, stranger, suggestion
 
 _MUST_BE = {"object": "a mapping", "array": "a list", "string": "text"}
 
@@ -80,7 +81,7 @@ def _told(error: ValidationError, document: Document) -> Iterator[tuple[Where, s
                 if key not in instance and key not in misspelt:
                     yield (*where, key), "is missing"
         case "enum":
-            yield where, f"must be one of {listed(asked)}{_near(document, where, asked)}{_oddity(document, where)}"
+            yield where, f"must be one of {listed(asked)}{_near(document, where, asked)}{what_is_odd(document, where)}"
         case "oneOf":
             yield where, _choice(instance)
         case "uniqueItems":
@@ -90,17 +91,13 @@ def _told(error: ValidationError, document: Document) -> Iterator[tuple[Where, s
             if "propertyNames" in error.absolute_schema_path:
                 yield (*where, instance), said + stranger(instance)
             else:
-                yield where, said + _oddity(document, where)
+                yield where, said + what_is_odd(document, where)
 
 
 def _choice(route: dict[str, Json]) -> str:
     if "match" in route and "otherwise" in route:
         return "has both match and otherwise, which takes what no other route did: remove one of them"
     return "needs either match or otherwise"
-
-
-def _oddity(document: Document, where: Where) -> str:
-    return oddity(document.shown(where)) if isinstance(document.at(where), str) else ""
 
 
 def _misspelt(instance: dict[str, Json], known: dict[str, Json]) -> set[str | None]:

@@ -14,6 +14,9 @@ ENV = {
     "SHORT": "canary",
     "TWO_LINES": "canary\nX-Evil: 1",
     "EMPTY": "",
+    "QUOTED": '"canary-in-quotes"',
+    "MARKED": "\ufeffcanary",
+    "BLANK": "https://canary.example/ ",
 }
 
 

@@ -95,6 +95,56 @@ routes:
     ]
 
 
+QUOTES = "has quotes in it, which are a part of it: docker's --env-file keeps them, so write it without"
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "said"),
+    [
+        ("${V}", '"canary"', QUOTES),
+        ("${V}", "'canary'", QUOTES),
+        ("Bearer ${V}", '"canary"', QUOTES),
+        ("'\"canary\"'", "", QUOTES),
+        ("Bearer ${V}", "\ufeffcanary", "has a byte order mark in it (U+FEFF): save what it comes from without one"),
+        ("${V}", "\ufeffcanary", "has a byte order mark in it (U+FEFF): save what it comes from without one"),
+        ("${V}", "canary ", "ends with a blank: remove it"),
+        ("Bearer ${V}", " canary", "has two blanks in it: remove the one that a variable has at its end"),
+        ("${V}", "\tcanary", "begins with a blank: remove it"),
+        ("Bearer ${V}", "canary\u00a0", "ends with a blank: remove it"),
+        ("${V}", "can\u00a0ary", "is not ASCII, which servers read differently: character 4 is U+00A0 NO-BREAK SPACE"),
+        (
+            "${V}",
+            "“canary”",
+            "is not ASCII, which servers read differently: character 1 is U+201C LEFT DOUBLE QUOTATION MARK",
+        ),
+        ("Bearer ${V}", "cаnary", "is not ASCII, which servers read differently: character 9 is a Cyrillic letter"),
+    ],
+)
+def test_what_a_header_value_carried_along_is_noticed_and_not_shown(
+    target_file: RoutesFile, written: str, value: str, said: str
+) -> None:
+    quoted = written if written.startswith("'") else f'"{written}"'
+    lines = warned(target_file(f"headers: {{X-Value: {quoted}}}", V=value or "x"))
+    assert [line.partition("  ")[2] for line in lines if ".headers" in line] == [
+        f"targets.bot.headers.X-Value: the value {said}"
+    ]
+    assert "canary" not in str(lines).replace("X-Value", "")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        'X-Value: "${V}"',
+        "X-Value: \"say 'hello'\"",
+        'X-Value: "Digest username=\\"${V}\\""',
+        'If-None-Match: "\\"${V}\\""',
+        "X-Value: 5",
+    ],
+)
+def test_header_values_that_are_well_are_left_alone(target_file: RoutesFile, header: str) -> None:
+    assert [line for line in warned(target_file(f"headers: {{{header}}}", V="a-b c.d~e==")) if ".headers" in line] == []
+
+
 def test_a_window_shorter_than_amocrm_repeats_is_noticed() -> None:
     text = """
 version: 1

@@ -8,7 +8,7 @@ from relay.routes.lint.keys import unknown_keys
 from relay.routes.lint.routes import everything, nowhere, superfluous
 from relay.routes.lint.secrets import guessable, literal_secrets, shared_tokens, variables_without_braces
 from relay.routes.lint.stages import missed_creations
-from relay.routes.lint.targets import brief_dedupe, clear_text, unused_targets
+from relay.routes.lint.targets import brief_dedupe, clear_text, odd_headers, unused_targets
 from relay.routes.lint.values import impossible_values
 from relay.routes.match import Matches
 from relay.routes.problems import Where, path_text
@@ -21,6 +21,7 @@ _CHECKS = (
     variables_without_braces,
     unused_targets,
     clear_text,
+    odd_headers,
     brief_dedupe,
     unknown_keys,
     impossible_values,

@@ -5,11 +5,15 @@ from datetime import timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from relay.routes.carried import carried
 from relay.routes.config import Config
 from relay.routes.problems import Finding
 
 REPEATED_FOR = timedelta(hours=1)
 """kommo.com, "Digital pipeline: API: send webhook" (2026): up to four repeats within one hour."""
+
+_QUOTED_RIGHTLY = frozenset({"if-match", "if-none-match", "if-range"})
+"""RFC 9110, 8.8.3: an entity tag is in quotes."""
 
 
 def unused_targets(config: Config) -> Iterator[Finding]:
@@ -26,6 +30,16 @@ def clear_text(config: Config) -> Iterator[Finding]:
         url = urlsplit(target.url)
         if url.scheme == "http" and not _is_loopback(url.hostname or ""):
             yield ("targets", name, "url"), "http to another machine can be read on the way: use https"
+
+
+def odd_headers(config: Config) -> Iterator[Finding]:
+    """Header values with something in them that was hardly meant."""
+    for name, target in config.targets.items():
+        for header, secret in target.headers.items():
+            where = ("targets", name, "headers", header)
+            said = carried(secret.reveal(), config.document.shown(where)) if secret.reveal() else "is empty"
+            if said and not (header.lower() in _QUOTED_RIGHTLY and "quotes" in said):
+                yield where, f"the value {said}"
 
 
 def brief_dedupe(config: Config) -> Iterator[Finding]:
