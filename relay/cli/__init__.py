@@ -90,6 +90,16 @@ class LazyGroup(click.Group):
             with formatter.section(heading):
                 formatter.write_dl([(name, line) for name, (_where, line) in section.items()])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Misuse if an argument is neither UTF-8 nor the name of a file, which may be any bytes."""
+        for given in args:
+            if not is_utf8(given) and not os.path.lexists(given.partition("=")[2] or given):
+                raise click.UsageError(
+                    f"the argument {given[:80]!r} is not UTF-8: have the terminal use UTF-8"
+                    " (PuTTY: Window, Translation, Remote character set)"
+                )
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
@@ -98,6 +108,15 @@ class LazyGroup(click.Group):
             raise NotDone(str(error)) from error
         except KeyboardInterrupt:
             ctx.exit(130)
+
+
+def is_utf8(text: str) -> bool:
+    """False if an argument or a variable, as Python has it, came as other bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # as lone surrogates
+        return False
+    return True
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -113,14 +132,14 @@ def relay() -> None:
 
 
 def main() -> None:
-    """The console command; whatever the terminal's charset is, printing does not fail.
+    """The console command; whatever the terminal's charset is, and whoever stops reading, printing does not fail.
 
     On a disk that is full it does, which is one line and exit code 1.
     """
     _fill_standard_files()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    for name in ("stdout", "stderr"):
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            setattr(sys, name, _patient(stream))
     try:
         relay(prog_name="relay")
     except OSError as error:
@@ -128,6 +147,30 @@ def main() -> None:
             raise
         print(f"relay: cannot write: {error.strerror}", file=sys.stderr)
         sys.exit(1)
+
+
+class _Patient(io.FileIO):
+    """Standard output or error; once its reader is `gone` (`| head`) the rest is dropped, and no exit code changes."""
+
+    gone = False
+
+    def write(self, data: Any, /) -> int:
+        """To the end of the file, or to nobody."""
+        if not self.gone:
+            try:
+                return super().write(data)
+            except BrokenPipeError:
+                self.gone = True
+            except OSError:
+                self.gone = True  # it is told once, not again by the interpreter when it ends
+                raise
+        return memoryview(data).nbytes
+
+
+def _patient(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    raw = _Patient(stream.fileno(), "w", closefd=False)
+    encoding, by_line = stream.encoding, stream.line_buffering
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="backslashreplace", line_buffering=by_line)
 
 
 def _fill_standard_files() -> None:

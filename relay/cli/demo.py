@@ -22,6 +22,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from relay.amocrm import form, samples
+from relay.cli.screen import reader_gone
 from relay.cli.send import headers
 from relay.cli.sink import Manners, Received, receiver
 from relay.daemon import Relay, running, url
@@ -160,7 +161,8 @@ async def _show(folder: Path, console: Console, once: bool) -> bool:
             _point_on(console)
         else:
             _invite(console, story, relay, settings)
-            await _interrupted()
+            if not reader_gone():
+                await _interrupted()
     return story.dead == 0 and story.delivered == story.owed > 0
 
 

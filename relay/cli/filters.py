@@ -128,6 +128,12 @@ async def pages(ask: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterato
 
 async def doubt(store: Archive, wanted: Filter, config_path: Path) -> None:
     """Note each name of a filter that took nothing which neither the routes file nor the store knows."""
+    async for doubted in doubts(store, wanted, config_path):
+        note(doubted)
+
+
+async def doubts(store: Archive, wanted: Filter, config_path: Path) -> AsyncIterator[str]:
+    """What to say of each such name."""
     asked = (
         ("target", wanted.target, Filter(target=wanted.target)),
         ("route", wanted.route, Filter(route=wanted.route)),
@@ -137,7 +143,7 @@ async def doubt(store: Archive, wanted: Filter, config_path: Path) -> None:
     for kind, name, alone in asked:
         known = await _known(store, kind, config_path) if name else ()
         if name and name not in known and not await store.find(alone, limit=1):
-            note(f"no {kind} {quoted(name)} {suggestion(name, sorted(known))}")
+            yield f"no {kind} {quoted(name)} {suggestion(name, sorted(known))}"
 
 
 async def _known(store: Archive, kind: str, config_path: Path) -> Collection[str]:

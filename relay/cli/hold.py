@@ -7,6 +7,7 @@ import click
 from relay.cli import NotDone
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, unusable, visiting
 from relay.cli.screen import note
+from relay.cli.values import Words
 from relay.errors import RoutesInvalid
 from relay.routes.words import quoted, suggestion
 from relay.store.contract import Archive, Filter
@@ -14,7 +15,9 @@ from relay.store.contract import Archive, Filter
 
 @click.command("pause")
 @click.argument("target")
-@click.option("--reason", default="", metavar="TEXT", help="For whoever reads relay status or relay audit.")
+@click.option(
+    "--reason", type=Words(500), default="", metavar="TEXT", help="For whoever reads relay status or relay audit."
+)
 @config_option
 @store_option
 @asynchronous

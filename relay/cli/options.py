@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 from click.core import ParameterSource
 
+from relay.cli import is_utf8
 from relay.cli.values import address
 from relay.errors import Misconfigured, RoutesInvalid
 
@@ -36,6 +37,8 @@ def store_url(text: str) -> Path:
     scheme, _, path = text.partition(":///")
     if scheme != "sqlite" or not path:
         raise click.BadParameter("a store is written sqlite:///relay.db or sqlite:////absolute/path/relay.db")
+    if not is_utf8(path):
+        raise click.BadParameter(f"{path!r} is not UTF-8, which the name of a store must be")
     if path.endswith("/") or os.path.isdir(path):  # noqa: PTH112  Path.is_dir fails where it may not look
         raise Misconfigured(f"{path} is a folder: name a file, like sqlite:///{Path(path) / 'relay.db'}")
     return Path(path)
@@ -87,6 +90,14 @@ def listen_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 def admin_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """`--admin`: where the private listener is."""
     return _address_option("admin", "127.0.0.1:8081", text)
+
+
+def admin_token() -> str | None:
+    """The variable RELAY_ADMIN_TOKEN, if it is set; Misconfigured for bytes that are no text."""
+    token = os.environ.get("RELAY_ADMIN_TOKEN")
+    if token and not is_utf8(token):
+        raise Misconfigured("the variable RELAY_ADMIN_TOKEN is not UTF-8")
+    return token
 
 
 def _address_option(name: str, default: str, text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:

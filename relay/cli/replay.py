@@ -9,7 +9,7 @@ import click
 
 from relay.amocrm import events
 from relay.cli import NotDone
-from relay.cli.filters import conditions, doubt, filtered, named, pages, state_option
+from relay.cli.filters import conditions, doubts, filtered, named, pages, state_option
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
 from relay.cli.screen import cell, put, table
 from relay.cli.values import rate
@@ -72,9 +72,9 @@ async def replay(
             await _replay_named(task, store, ids, wanted)
         else:
             await task.replay(wanted)
+        if task.found_none and (doubted := [each async for each in doubts(store, wanted, config_path)]):
+            raise NotDone("\n".join(doubted))
         task.tell()
-        if task.found_none:
-            await doubt(store, wanted, config_path)
 
 
 def _demand_a_choice(*, narrowed: bool, all_dead: bool, unrouted: bool, states: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from relay.cli.options import Flag, admin_option, config_option, listen_option, store_option
+from relay.cli.options import Flag, admin_option, admin_token, config_option, listen_option, store_option
 from relay.cli.starting import Start
 from relay.cli.values import Address, Network, Whole
 from relay.model import Secret
@@ -123,7 +123,7 @@ def run(
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
     files = raise_files()
-    token = os.environ.get("RELAY_ADMIN_TOKEN")
+    token = admin_token()
     settings = Settings(
         config=config_path,
         store=store_path,

@@ -35,6 +35,12 @@ def is_wide() -> bool:
     return width() >= WIDE
 
 
+def reader_gone() -> bool:
+    """Whether nobody reads standard output any more: then a command that would go on for ever ends."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return getattr(raw, "gone", False)
+
+
 def put(*shown: RenderableType, indent: int = 0) -> None:
     """Print each on lines of its own: in colour on a terminal, plain and unwrapped into a file or a pipe."""
     console = Console(

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from relay.amocrm import events, form
-from relay.cli.screen import printable
+from relay.cli.screen import printable, reader_gone
 from relay.cli.values import Address, Whole, address, duration
 from relay.errors import Misconfigured, Unreadable
 from relay.model import Json
@@ -208,10 +208,17 @@ def _print(screen: Console, bodies: bool, received: Received) -> None:
     screen.print(line(received), soft_wrap=True)
     if bodies:
         click.echo(indent(body(received), "  ") + "\n")
+    _end_unread()
 
 
 def _print_json(received: Received) -> None:
     click.echo(json_line(received))
+    _end_unread()
+
+
+def _end_unread() -> None:
+    if reader_gone():
+        signal.raise_signal(signal.SIGTERM)
 
 
 async def _serve(listen: Address, app: web.Application, manners: Manners) -> None:

@@ -21,7 +21,7 @@ from relay.cli.options import (
     visiting,
     was_given,
 )
-from relay.cli.screen import cell, json_line, length, note, print_json, put, rfc3339, table
+from relay.cli.screen import cell, json_line, length, note, print_json, put, reader_gone, rfc3339, table
 from relay.cli.times import local, short
 from relay.errors import RoutesInvalid
 from relay.model import Json
@@ -79,7 +79,7 @@ async def watch_on(
 ) -> None:
     """Look and show, with a pause between, until Ctrl-C. `targets`: those of the routes file as it is by then."""
     before = None
-    while True:
+    while not reader_gone():
         seen = await _look(store, targets())
         if as_json:
             click.echo(json_line({"at": rfc3339(seen.at), **_document(seen)}))

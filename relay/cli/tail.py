@@ -1,7 +1,6 @@
 """`relay tail`: what the running relay says of each event and attempt -> lines, as they happen."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -11,8 +10,8 @@ import orjson
 from rich.text import Text
 
 from relay.cli import NotDone
-from relay.cli.options import admin_option, asynchronous
-from relay.cli.screen import SHORTEST, STYLES, cell, is_wide, json_line, length, note, put, width
+from relay.cli.options import admin_option, admin_token, asynchronous
+from relay.cli.screen import SHORTEST, STYLES, cell, is_wide, json_line, length, note, put, reader_gone, width
 from relay.cli.times import zone
 from relay.cli.values import Address
 from relay.model import Json
@@ -51,6 +50,8 @@ async def tail(targets: Sequence[str], failed: bool, admin: Address, as_json: bo
             click.echo(json_line(document))
         else:
             _show(word, document)
+        if reader_gone():
+            return
 
 
 # ---- the relay
@@ -59,7 +60,7 @@ async def tail(targets: Sequence[str], failed: bool, admin: Address, as_json: bo
 async def _documents(admin: Address) -> AsyncIterator[dict[str, Json]]:
     """From one relay after the other; NotDone if there is none at first, or one that will not tell."""
     at = admin._replace(host=UNSPECIFIED.get(admin.host, admin.host))
-    token = os.environ.get("RELAY_ADMIN_TOKEN")
+    token = admin_token()
     headers = {"authorization": f"Bearer {token}"} if token else {}
     answered = there = False
     async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=None)) as session:

@@ -78,6 +78,22 @@ class Whole(click.IntRange):
         return whole
 
 
+class Words(click.ParamType[str]):
+    """A text of at most `most` characters: it is stored, and shown to others."""
+
+    name = "text"
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As it is."""
+        text = str(value)
+        if len(text) > self.most:
+            self.fail(f"it has {len(text)} characters: write at most {self.most}", param, ctx)
+        return text
+
+
 def rate(text: str) -> float:
     """`50/s`, `300/m`, as in the routes file -> a second."""
     try:

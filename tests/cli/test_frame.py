@@ -109,6 +109,79 @@ def test_a_reader_that_went_away_is_no_trouble(kept: Path) -> None:
     assert ended.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [("show 019ab000-0003", 0), ("show 019ab000-0003 --raw", 0), ("list --json", 0), ("--help", 0),
+     ("schema routes", 0), ("check bad.yaml", 1), ("check bad.yaml --json", 1),
+     ("list --help", 0), ("status", 0), ("status --watch", 0),
+     ("reparse --dry-run", 1), ("lsit 2>&1", 2), ("verify", 0), ("demo --once", 0)],
+)  # fmt: skip
+def test_a_reader_that_went_away_changes_no_exit_code(kept: Path, arguments: str, code: int) -> None:
+    (kept.parent / "bad.yaml").write_text("version: 1\nsources: 7\n" * 50)
+    command = f"(sleep 0.3; {sys.executable} -m relay {arguments}; echo $? >&3) 3>code | true"
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, cwd=kept.parent)
+    assert (int((kept.parent / "code").read_text()), ended.stderr) == (code, "")
+
+
+CP1251 = os.fsdecode("Иван".encode("cp1251"))
+"""As a terminal in another charset sends it."""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "--target", CP1251],
+        ["list", "--entity", CP1251],
+        ["list", f"--id={CP1251}"],
+        ["list", "--unparsed", "--after", CP1251],
+        ["list", "--since", CP1251],
+        ["replay", "--route", CP1251],
+        ["replay", CP1251],
+        ["show", CP1251],
+        ["explain", CP1251],
+        ["pause", CP1251],
+        ["pause", "warehouse", "--reason", CP1251],
+        ["resume", CP1251],
+        ["send", "--event", "contacts.add", "--set", f"name={CP1251}", "--dry-run"],
+        ["status", "--store", f"sqlite:///{CP1251}.db"],
+        ["backup", CP1251],
+        ["tail", "--target", CP1251],
+        [CP1251],
+    ],
+)
+def test_an_argument_that_is_not_utf8_is_misuse(run: Run, kept: Path, arguments: list[str]) -> None:
+    ended = run(*arguments)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "Error: the argument '" in ended.stderr
+    assert "is not UTF-8: have the terminal use UTF-8" in ended.stderr
+    assert not [each for each in kept.parent.iterdir() if CP1251 in each.name]
+
+
+def test_a_file_may_have_any_name(run: Run, kept: Path) -> None:
+    (kept.parent / CP1251).write_text(ROUTES)
+    for arguments in (["check", CP1251], ["check", f"--config={CP1251}"], ["status", "-c", CP1251]):
+        command = [sys.executable, "-m", "relay", *arguments]
+        ended = subprocess.run(command, capture_output=True, timeout=30, cwd=kept.parent)
+        assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("RELAY_STORE", f"sqlite:///{CP1251}.db", "the variable RELAY_STORE: '\\udcc8"),
+        ("RELAY_ADMIN_TOKEN", CP1251 * 10, "relay: the variable RELAY_ADMIN_TOKEN is not UTF-8"),
+        ("RELAY_LISTEN", CP1251, "the variable RELAY_LISTEN: '\\udcc8"),
+        ("CRM_TOKEN", CP1251, "the variable CRM_TOKEN is not UTF-8"),
+    ],
+)
+def test_a_variable_that_is_not_utf8_is_named(folder: Path, name: str, value: str, said: str) -> None:
+    command = [sys.executable, "-m", "relay", "run", "--admin", "127.0.0.1:0"]
+    environment = {**os.environ, name: value}
+    ended = subprocess.run(command, capture_output=True, timeout=30, cwd=folder, env=environment)
+    assert (ended.returncode in (1, 2), b"Traceback" in ended.stderr) == (True, False)
+    assert said in ended.stderr.decode()
+
+
 def test_a_charset_without_cyrillic_gets_escapes_instead_of_a_traceback(kept: Path) -> None:
     command = [sys.executable, "-m", "relay", "show", "019ab000-0003"]
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}

@@ -26,6 +26,14 @@ def test_paused_twice_is_paused_once(run: Run, kept: Path) -> None:
     assert "upgrade" in run("status").stdout
 
 
+def test_a_reason_is_bounded_for_it_is_stored_and_shown(run: Run, kept: Path) -> None:
+    ended = run("pause", "warehouse", "--reason", "ж" * 501)
+    assert ended.exit_code == 2
+    assert "Invalid value for '--reason': it has 501 characters: write at most 500\n" in ended.stderr
+    assert paused(run) == []
+    assert run("pause", "warehouse", "--reason", "ж" * 500).exit_code == 0
+
+
 def test_what_is_not_paused_is_not_resumed(run: Run, kept: Path) -> None:
     ended = run("resume", "warehouse")
     assert (ended.exit_code, ended.stderr) == (1, "relay: warehouse is not paused: see relay status\n")

@@ -77,7 +77,7 @@ def test_ids_with_nothing_to_replay_are_not_done(run: Run, kept: Path) -> None:
 
 
 def test_a_filter_that_takes_nothing_is_done(run: Run, kept: Path) -> None:
-    ended = run("replay", "--target", "nobody")
+    ended = run("replay", "--target", "sales-bot")
     assert (ended.exit_code, ended.stdout) == (0, "replayed 0\n")
 
 
@@ -96,10 +96,18 @@ def test_a_rate_is_written_as_in_the_routes_file(run: Run, kept: Path) -> None:
 
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
-def test_a_name_that_nothing_has_is_doubted(run: Run, kept: Path, dry: list[str]) -> None:
+def test_a_name_that_nothing_has_is_not_done(run: Run, kept: Path, dry: list[str]) -> None:
     ended = run("replay", "--target", "warehous", *dry)
-    assert (ended.exit_code, ended.stderr) == (0, "no target 'warehous' (did you mean 'warehouse'?)\n")
-    assert run("replay", "--unrouted", "--entity", "lead", *dry).stderr == "no entity 'lead' (did you mean 'leads'?)\n"
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert ended.stderr == "relay: no target 'warehous' (did you mean 'warehouse'?)\n"
+    ended = run("replay", "--target", "nope", "--route", "nowhere", "--since", "2h", *dry)
+    assert ended.exit_code == 1
+    assert ended.stderr.splitlines() == [
+        "relay: no target 'nope' (known: sales-bot, warehouse)",
+        "relay: no route 'nowhere' (known: everything-else, offer-made, talks-to-us)",
+    ]
+    ended = run("replay", "--unrouted", "--entity", "lead", *dry)
+    assert (ended.exit_code, ended.stderr) == (1, "relay: no entity 'lead' (did you mean 'leads'?)\n")
     assert run("replay", "--target", "warehouse", *dry).stderr == ""
     assert run("replay", "--target", "sales-bot", *dry).stderr == "", "it has nothing dead, but there is one"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -59,7 +60,7 @@ async def tailing(relay: RelayProcess, *arguments: str) -> AsyncIterator[Tail]:
         *arguments,
         stdout=PIPE,
         stderr=PIPE,
-        env=variables(),
+        env=variables(TZ="UTC"),
     )
     try:
         tail = Tail(process)
@@ -119,6 +120,25 @@ async def test_a_relay_that_is_restarted_is_waited_for(tmp_path: Path) -> None:
         assert "following" in await tail.noted()
         await post(relay.hook, b"hello")
         assert (await tail.told())["what"] == "unparsed"
+
+
+async def test_a_reader_that_went_away_ends_it_quietly(tmp_path: Path) -> None:
+    async with running(tmp_path, ROUTES.format(bot="http://127.0.0.1:9/", dwh="http://127.0.0.1:9/")) as relay:
+        command = f"{shlex.join(RELAY)} tail --json --admin=127.0.0.1:{relay.admin_port} | head -n 1"
+        shell = ["bash", "-c", f"set -o pipefail; {command}"]
+        process = await asyncio.create_subprocess_exec(*shell, stdout=PIPE, stderr=PIPE, env=variables())
+        try:
+            assert process.stdout and process.stderr
+            async with asyncio.timeout(20):
+                assert b"following" in await process.stderr.readline()
+                while process.returncode is None:
+                    await post_lead(relay.hook, "m")
+                    await asyncio.sleep(0.1)
+                assert (process.returncode, await process.stderr.read()) == (0, b"")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
 
 async def test_without_a_relay_it_says_so_in_a_line(run: Run) -> None:

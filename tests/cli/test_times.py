@@ -82,7 +82,7 @@ def test_an_age_is_counted_back_from_now(text: str, age: timedelta) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "soon", "h", "-h", "-2h", "9999999999d", "2026-13-01", "02-30", "nan", "infd", "25:00", "10:0", "1h 30m", "Z",
-     "2026-11-22T", "yesterday noon", "٢h", "0001-01-01", "2026", "10", "\udcff"],
+     "2026-11-22T", "yesterday noon", "٢h", "0001-01-01", "2026", "10"],
 )  # fmt: skip
 def test_what_is_no_time_is_misuse(text: str, run: Run, kept: Path, use: Callable[[str], None]) -> None:
     use(MOSCOW)  # where the year 1 begins before there is a time
