@@ -172,7 +172,10 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An HTTP endpoint we deliver to. `rate`: attempts per second, None for no limit."""
+    """An HTTP endpoint we deliver to. `rate`: attempts per second, None for no limit.
+
+    A status of `ok_on` means delivered, as 2xx does; it is none of `dead_on`.
+    """
 
     name: str
     url: str = field(repr=False)  # may hold a secret
@@ -182,6 +185,7 @@ class Target:
     concurrency: int = 8
     retry: RetryPolicy = RetryPolicy()
     dead_on: frozenset[int] = frozenset({400, 410, 413, 414, 415, 422})
+    ok_on: frozenset[int] = frozenset()
     order: Order = Order.NONE
     rate: float | None = None
     format: Format = Format.JSON

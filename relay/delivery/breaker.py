@@ -47,7 +47,7 @@ class Breaker:
         A target that answers, be it with a status of `dead_on`, is well. While it is held only the probe's failure
         counts: the others began before. `roll` in [0, 1) is the luck that jitter needs.
         """
-        if outcome.reason is Reason.OK or outcome.status in target.dead_on:
+        if outcome.reason is Reason.OK or outcome.status in target.ok_on | target.dead_on:
             return Breaker()
         if self.health is Health.OPEN or (self.health is Health.PROBING and not probe):
             return self

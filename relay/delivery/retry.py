@@ -31,7 +31,7 @@ def decide(
 
     A `probe` was sent for all that wait for a target which is held: that it failed costs its delivery nothing.
     """
-    if outcome.reason is Reason.OK:
+    if outcome.reason is Reason.OK or outcome.status in target.ok_on:
         return Delivered()
     if outcome.reason is Reason.REQUEST:
         return Dead(f"the request cannot be made: {outcome.detail}")

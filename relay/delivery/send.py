@@ -70,12 +70,12 @@ class Sender:
             return _Told(reason=Reason.TLS, detail=str(error))
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return _Told(reason=_reason_of(error), detail=_text(error))
-        detail = await _read(answer, deadline.when() or 0.0)
+        said = await _read(answer, deadline.when() or 0.0)
         return _Told(
             reason=reason_of_status(answer.status),
             status=answer.status,
             retry_after=answer.headers.get("retry-after"),
-            detail=detail,
+            detail=f"{_redirect(answer)} {said}".strip() if 300 <= answer.status <= 399 else said,
         )
 
     def _address(self, url: str, tls: Tls | None) -> Address:
@@ -123,6 +123,12 @@ async def _read(answer: Answer, deadline: float) -> str:
     finally:
         answer.end()
     return start[: MAX_DETAIL * 4].decode(errors="replace")
+
+
+def _redirect(answer: Answer) -> str:
+    """Where to: it is not followed, but somebody may want to ask there in the first place."""
+    location = answer.headers.get("location", "")
+    return f"Location: {location.encode(errors='surrogateescape').decode(errors='replace')}" if location else ""
 
 
 def _masked(text: str, secrets: Iterable[str]) -> str:

@@ -50,17 +50,30 @@ def _settings(reader: Reader, where: Where, base: Target) -> Target:
     def take(key: str, convert: Any, default: Any) -> Any:
         return reader.take((*where, key), convert, default)
 
-    return replace(
+    settings = replace(
         base,
         timeout=take("timeout", _timeout, base.timeout),
         concurrency=take("concurrency", int, base.concurrency),
         retry=_retry(reader, (*where, "retry"), base.retry),
         dead_on=take("dead_on", frozenset, base.dead_on),
+        ok_on=take("ok_on", frozenset, base.ok_on),
         order=take("order", Order, base.order),
         rate=take("rate", rate, base.rate),
         format=take("format", Format, base.format),
         breaker_failures=reader.take((*where, "breaker", "failures"), int, base.breaker_failures),
     )
+    _check_statuses(reader, where, settings)
+    return settings
+
+
+def _check_statuses(reader: Reader, where: Where, settings: Target) -> None:
+    """Where one of the two lists is set: what both inherit was looked at there."""
+    both = sorted(settings.ok_on & settings.dead_on)
+    here = [key for key in ("ok_on", "dead_on") if reader.document.has((*where, key))]
+    if both and here:
+        other = "dead_on" if here[0] == "ok_on" else "ok_on"
+        named = f"{', '.join(map(str, both))} {'are' if len(both) > 1 else 'is'}"
+        reader.wrong((*where, here[0]), f"{named} in {other}, too: write {other} without, or leave it out here")
 
 
 def _retry(reader: Reader, where: Where, base: RetryPolicy) -> RetryPolicy:

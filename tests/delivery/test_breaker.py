@@ -68,6 +68,13 @@ def test_answers_in_dead_on_never_open_it() -> None:
     assert after(Breaker(), *[DEAD] * 100) == Breaker()
 
 
+def test_answers_in_ok_on_never_open_it_and_close_it() -> None:
+    redirecting = target(ok_on=frozenset({302}), breaker_failures=1)
+    for before, probe in ((Breaker(), False), (Breaker(health=Health.PROBING, failures=10), True)):
+        said = outcome(Reason.REDIRECT, status=302)
+        assert before.after(said, redirecting, probe=probe, now=NOON, roll=0.0) == Breaker()
+
+
 def test_a_target_that_never_redirects_right_is_held_too() -> None:
     assert after(Breaker(), *[outcome(Reason.REDIRECT, status=301)] * 3).health is Health.OPEN
 

@@ -75,6 +75,16 @@ def test_operators_say_which_statuses_are_dead() -> None:
     assert isinstance(decide(delivery(), outcome(status=400), fussy, now=NOON, roll=0.0), RetryAt)
 
 
+def test_operators_say_which_statuses_are_delivered() -> None:
+    redirecting = target(ok_on=frozenset({302}))
+    verdicts = [
+        decide(delivery(), outcome(Reason.REDIRECT, status=status), redirecting, now=NOON, roll=0.0)
+        for status in (302, 301)
+    ]
+    assert verdicts[0] == Delivered()
+    assert isinstance(verdicts[1], RetryAt)
+
+
 # ---- how long
 
 

@@ -380,6 +380,26 @@ async def test_a_redirect_is_not_followed(sender: Sender) -> None:
     assert (sent.reason, len(heads)) == (Reason.REDIRECT, 1)
 
 
+@pytest.mark.parametrize(
+    ("head", "detail"),
+    [
+        (b"302 Found\r\nLocation: /elsewhere", "Location: /elsewhere moved"),
+        (b"308 Permanent\r\nlocation:  https://bot.example/in?a=b ", "Location: https://bot.example/in?a=b moved"),
+        (b"302 Found\r\nLocation: /\xd0\xb8/\xff", "Location: /\u0438/\ufffd moved"),
+        (b"302 Found\r\nLocation: /in?token=canary-token", "Location: /in?token=*** moved"),
+        (b"302 Found\r\njunk\r\nLocation: /odd", "Location: /odd moved"),
+        (b"302 Found\r\nLocation: ", "moved"),
+        (b"304 Same", ""),
+        (b"201 Created\r\nLocation: /made", "moved"),
+        (b"503 No\r\nLocation: /elsewhere", "moved"),
+    ],
+)
+async def test_the_detail_of_a_redirect_says_where_to(sender: Sender, head: bytes, detail: str) -> None:
+    async with serving(saying(b"HTTP/1.1 %b\r\ncontent-length: 5\r\n\r\nmoved" % head)) as port:
+        request = Request(url=f"http://127.0.0.1:{port}/in", headers={}, body=b"", secrets=("canary-token",))
+        assert (await sender.send(request, timeout=timedelta(seconds=1))).detail == detail
+
+
 async def test_cookies_are_not_sent_back(sender: Sender) -> None:
     heads = []
 

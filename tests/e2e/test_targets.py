@@ -11,11 +11,21 @@ import pytest_asyncio
 
 from tests.e2e.processes import RelayProcess, running, until
 from tests.e2e.sender import post_lead
-from tests.e2e.targets import Targets, always, hanging, listening, refusing, well
+from tests.e2e.targets import Answer, Targets, always, hanging, listening, refusing, well
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # one relay for all: every test has a target of its own
 
-STAGES = {"recovering": 1, "hanging": 2, "busy": 3, "refusing": 4, "impolite": 5, "well": 6, "hung": 7}
+STAGES = {
+    "recovering": 1,
+    "hanging": 2,
+    "busy": 3,
+    "refusing": 4,
+    "impolite": 5,
+    "well": 6,
+    "hung": 7,
+    "redirecting": 8,
+    "moved": 9,
+}
 
 ROUTES = """\
 version: 1
@@ -29,6 +39,8 @@ targets:
   refusing: {{url: "{refusing}"}}
   impolite: {{url: "{impolite}", concurrency: 1}}
   well: {{url: "{well}"}}
+  redirecting: {{url: "{redirecting}?key=canary-key-1", ok_on: [302]}}
+  moved: {{url: "{moved}", breaker: {{failures: 1}}, retry: {{attempts: 2}}}}
 routes:
   - {{name: to-recovering, match: {{status_id: 1}}, to: recovering}}
   - {{name: to-hanging, match: {{status_id: 2}}, to: hanging}}
@@ -37,6 +49,8 @@ routes:
   - {{name: to-impolite, match: {{status_id: 5}}, to: impolite}}
   - {{name: to-well, match: {{status_id: 6}}, to: well}}
   - {{name: to-hung, match: {{status_id: 7}}, to: hung}}
+  - {{name: to-redirecting, match: {{status_id: 8}}, to: redirecting}}
+  - {{name: to-moved, match: {{status_id: 9}}, to: moved}}
 """
 
 
@@ -74,6 +88,11 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         "busy": refusing(1, **{"Retry-After": "1"}),
         "refusing": always(400),
         "well": well,
+        "redirecting": lambda _nth: Answer(
+            status=302, headers={"Location": "https://script.example/?key=canary-key-1"}
+        ),
+        "moved": lambda _nth: Answer(status=308, headers={"Location": "/new"}),
+        "new": well,
     }
     async with listening(**manners) as targets, impolite() as (impolite_url, connections):
         urls = {name: targets.url(name) for name in manners}
@@ -187,6 +206,29 @@ async def test_a_400_is_final(scene: Scene) -> None:
     assert line["level"] == "warning"
     [listed] = (await scene.relay.command("list", "--state", "dead", "--target", "refusing"))["data"]
     assert listed["event"] == scene.targets.of("refusing")[0].event_id
+
+
+async def test_a_redirect_of_ok_on_is_delivered_and_says_where_to_without_the_secret(scene: Scene) -> None:
+    """As Google Apps Script answers once it has done the work."""
+    webhook = await scene.post("redirecting")
+    assert await told(scene, "redirecting", webhook) == ([("delivered", "3xx", 302)], "delivered")
+    [attempt] = (await scene.ended(webhook))["attempts"]
+    assert attempt["detail"] == "Location: https://script.example/?***"
+    assert [each.query for each in scene.targets.of("redirecting")] == ["key=canary-key-1"], "and it is not followed"
+
+
+async def test_where_a_target_redirects_to_is_shown_while_it_is_held_for_it(scene: Scene) -> None:
+    webhook = await scene.post("moved")
+    await until(lambda: bool(logged(scene.relay, "moved")))
+
+    async def held() -> bool:
+        [moved] = [each for each in (await scene.relay.command("status"))["targets"] if each["target"] == "moved"]
+        return (moved["breaker"] or {}).get("error") == "3xx 308 Location: /new"
+
+    await until(held)
+    [event] = (await scene.relay.command("show", webhook))["events"]
+    assert event["deliveries"][0]["attempts"][0]["detail"] == "Location: /new"
+    assert (bool(scene.targets.of("moved")), scene.targets.of("new")) == (True, [])
 
 
 async def test_a_kept_connection_that_is_closed_under_a_request_costs_no_attempt(scene: Scene) -> None:

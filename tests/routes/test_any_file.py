@@ -11,7 +11,7 @@ from relay.routes.config import Config, parse
 
 WORDS = """
 version sources targets defaults routes tests retention crm bot token accounts dedupe url headers secret timeout
-concurrency retry initial factor max jitter max_age schedule attempts breaker failures dead_on order rate format
+concurrency retry initial factor max jitter max_age schedule attempts breaker failures dead_on ok_on order rate format
 tls ca name match otherwise to entity status_id not exists gt like event expect data delivered
 """
 KEYS = st.sampled_from(WORDS.split())
@@ -42,6 +42,7 @@ SETTINGS = {
     "rate": mostly("50/s"),
     "order": mostly("entity"),
     "dead_on": mostly([400, 410]),
+    "ok_on": mostly([302], [410]),
 }
 CONDITIONS = st.dictionaries(KEYS, mostly("leads", 142, ["won", "lost"], {"not": 5}, {"exists": True}), max_size=3)
 ROUTE = st.fixed_dictionaries({"name": mostly("a", "b", "c"), "match": CONDITIONS | TREES, "to": mostly("bot")})

@@ -22,7 +22,7 @@ def test_a_target_can_set_everything(target_file: TargetFile) -> None:
     bot = target_file(
         f"""headers: {{X-A: a, X-N: 5}}, secret: [{KEY}, whsec_{KEY}], timeout: 200ms, concurrency: 1,
         retry: {{initial: 1s, factor: 1.5, max: 2h, jitter: 0%, max_age: 1d, attempts: 9}}, breaker: {{failures: 3}},
-        dead_on: [404], order: entity, rate: 30/m, format: cloudevents"""
+        dead_on: [404], ok_on: [302], order: entity, rate: 30/m, format: cloudevents"""
     ).targets["bot"]
     assert bot == Target(
         name="bot",
@@ -40,6 +40,7 @@ def test_a_target_can_set_everything(target_file: TargetFile) -> None:
             attempts=9,
         ),
         dead_on=frozenset({404}),
+        ok_on=frozenset({302}),
         order=Order.ENTITY,
         rate=0.5,
         format=Format.CLOUDEVENTS,
