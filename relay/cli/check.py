@@ -10,10 +10,10 @@ import click
 from rich.cells import cell_len
 
 from relay.cli.compare import compare, counted
-from relay.cli.options import config_option, json_option, store_option
+from relay.cli.options import config_option, json_option, pair_of, store_option, tls_options
 from relay.cli.screen import print_json, printable
 from relay.cli.times import Instant
-from relay.errors import Problem, RoutesInvalid
+from relay.errors import Misconfigured, Problem, RoutesInvalid
 from relay.model import Json
 from relay.routes import config, lint
 from relay.routes.config import Config
@@ -22,6 +22,8 @@ from relay.routes.excerpt import Excerpts
 from relay.routes.exposure import exposure
 from relay.routes.lint import TestResult
 from relay.routes.words import quoted
+from relay.tls import Certificate
+from relay.watched import outdated
 
 STDIN = Path("-")
 WIDEST = 100
@@ -35,6 +37,7 @@ WIDEST = 100
 @click.option("--no-secrets", is_flag=True, help="Do without secrets that are not here, as in CI.")
 @click.option("--diff", "old", type=click.Path(path_type=Path), metavar="OLD", help="Compare with this file instead.")
 @click.option("--since", type=Instant(), metavar="TIME", default="7d", help="With --diff: events from then on. [7d]")
+@tls_options("Check this certificate of the public listener too, PEM.")
 @store_option
 @json_option
 def check(
@@ -44,6 +47,8 @@ def check(
     no_secrets: bool,
     old: Path | None,
     since: datetime,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     store_path: Path,
     as_json: bool,
 ) -> None:
@@ -57,6 +62,7 @@ def check(
     relay check
     relay check routes.yaml --strict
     git show HEAD:routes.yaml | relay check - --no-secrets
+    relay check --tls-cert tls.pem --tls-key tls.key
     relay check --diff routes.yaml routes.new.yaml --since 3d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     if old is not None:
@@ -64,19 +70,37 @@ def check(
         return
     path = file or config_path
     data = b""
+    pair = pair_of(tls_cert, tls_key)
+    unfit = _unfit(pair) if pair else []
+    read = [path, *(pair or ())]
     try:
         name, data = _content(path)
-        checked = config.parse(data, file=name, env=os.environ, stand_ins=no_secrets)
+        checked = config.parse(data, file=name, env=os.environ, stand_ins=no_secrets, reading=read.append)
     except RoutesInvalid as invalid:
-        _print_invalid(invalid, Excerpts(data), as_json)
+        _print_invalid(invalid, unfit, Excerpts(data), as_json)
         raise click.exceptions.Exit(1) from None
-    warnings, results = [*_exposed(path), *lint.warnings(checked)], lint.run_tests(checked)
-    good = all(result.passed for result in results) and not (strict and warnings)
+    warnings, results = [*_exposed(path), *_outdated(read), *lint.warnings(checked)], lint.run_tests(checked)
+    good = not unfit and all(result.passed for result in results) and not (strict and warnings)
     if as_json:
-        print_json(_document(checked.file, good, warnings=warnings, results=results))
+        print_json(_document(checked.file, good, errors=unfit, warnings=warnings, results=results))
     else:
+        _print_unfit(unfit)
         _print_checked(checked, good, warnings, results, Excerpts(data))
     raise click.exceptions.Exit(0 if good else 1)
+
+
+def _unfit(pair: tuple[Path, Path]) -> list[Problem]:
+    """What is wrong with the certificate and its key; the text names the file."""
+    try:
+        Certificate(*pair)
+    except Misconfigured as error:
+        return [Problem(0, 0, "", str(error))]
+    return []
+
+
+def _outdated(read: Sequence[Path]) -> list[Problem]:
+    """Files that are not what whoever edits them sees."""
+    return [Problem(0, 0, "", f"{file} {said}") for file in dict.fromkeys(read) if (said := outdated(file))]
 
 
 def _exposed(file: Path) -> list[Problem]:
@@ -109,14 +133,21 @@ def _compare(old: Path, new: Path, since: datetime, store_path: Path, as_json: b
 # ---- for people
 
 
-def _print_invalid(invalid: RoutesInvalid, excerpts: Excerpts, as_json: bool) -> None:
+def _print_invalid(invalid: RoutesInvalid, unfit: Sequence[Problem], excerpts: Excerpts, as_json: bool) -> None:
     if as_json:
-        print_json(_document(invalid.file, False, errors=invalid.problems))
+        print_json(_document(invalid.file, False, errors=[*invalid.problems, *unfit]))
         return
+    _print_unfit(unfit)
     for problem in invalid.problems:
         click.echo(printable(problem.text(invalid.file)))
         _print_excerpt(excerpts, problem)
     click.echo(_red(f"{invalid.file}: {counted(len(invalid.problems), 'error')}"))
+
+
+def _print_unfit(problems: Sequence[Problem]) -> None:
+    """Of the certificate, not of the routes file."""
+    for problem in problems:
+        click.echo(f"{_red('error')} {printable(problem.message)}")
 
 
 def _print_excerpt(excerpts: Excerpts, problem: Problem) -> None:

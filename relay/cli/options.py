@@ -114,6 +114,35 @@ def _address_option(name: str, default: str, text: str) -> Callable[[Callable[P,
     )
 
 
+def tls_options(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """`--tls-cert`, `--tls-key`: the pair of the public listener, see `pair_of`."""
+
+    def both(command: Callable[P, T]) -> Callable[P, T]:
+        key = _pem_option("key", "The certificate's key, PEM.")
+        return _pem_option("cert", text)(key(command))
+
+    return both
+
+
+def _pem_option(name: str, text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    return click.option(
+        f"--tls-{name}",
+        cls=Flag,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        envvar=f"RELAY_TLS_{name.upper()}",
+        show_envvar=True,
+        help=text,
+    )
+
+
+def pair_of(tls_cert: Path | None, tls_key: Path | None) -> tuple[Path, Path] | None:
+    """The two, or none; misuse if it is one of them."""
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together")
+    return (tls_cert, tls_key) if tls_cert and tls_key else None
+
+
 def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     """Let click call an `async def`."""
 

@@ -8,7 +8,16 @@ from typing import Literal
 
 import click
 
-from relay.cli.options import Flag, admin_option, admin_token, config_option, listen_option, store_option
+from relay.cli.options import (
+    Flag,
+    admin_option,
+    admin_token,
+    config_option,
+    listen_option,
+    pair_of,
+    store_option,
+    tls_options,
+)
 from relay.cli.starting import Start
 from relay.cli.values import Address, Network, Whole
 from relay.model import Secret
@@ -31,24 +40,7 @@ from relay.store.disk import MEBIBYTE
     show_envvar=True,
     help="Whose X-Forwarded-For and Forwarded are believed; repeatable.",
 )
-@click.option(
-    "--tls-cert",
-    cls=Flag,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    envvar="RELAY_TLS_CERT",
-    show_envvar=True,
-    help="Listen with TLS: certificate and chain, PEM.",
-)
-@click.option(
-    "--tls-key",
-    cls=Flag,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    envvar="RELAY_TLS_KEY",
-    show_envvar=True,
-    help="The certificate's key, PEM.",
-)
+@tls_options("Listen with TLS: certificate and chain, PEM.")
 @click.option(
     "--max-body",
     cls=Flag,
@@ -120,8 +112,7 @@ def run(
     from relay.server.systemd import passed
     from relay.settings import Settings
 
-    if (tls_cert is None) != (tls_key is None):
-        raise click.UsageError("--tls-cert and --tls-key go together")
+    tls = pair_of(tls_cert, tls_key)
     files = raise_files()
     token = admin_token()
     settings = Settings(
@@ -130,7 +121,7 @@ def run(
         listen=listen,
         admin=admin,
         passed=passed(os.environ, pid=os.getpid()),
-        tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
+        tls=tls,
         files=files,
         limits=Limits.within(files, max_body=max_body),
         admin_token=Secret(token) if token else None,

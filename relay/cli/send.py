@@ -88,6 +88,9 @@ def fields(texts: Sequence[str]) -> dict[str, str]:
     "--url", type=web_address, metavar="URL", help="Post there.  [default: the intake of the routes file's source]"
 )
 @click.option("--source", metavar="NAME", help="Which source, if the routes file has several.")
+@click.option(
+    "--token", "place", type=Whole(1), metavar="N", help="By the N-th of the source's tokens in the routes file.  [1]"
+)
 @click.option("--query", type=query_text, metavar="QUERY", default="", help="Append it to the address: try=1.")
 @listen_option("Where the relay listens.")
 @config_option
@@ -100,6 +103,7 @@ def send(
     body: BinaryIO | None,
     url: str | None,
     source: str | None,
+    place: int | None,
     query: str,
     listen: Address,
     config_path: Path,
@@ -112,6 +116,7 @@ def send(
     relay send --event leads.status --set pipeline_id=7 --set status_id=won
     relay send --event contacts.add --set name="Ann Example" --dry-run
     relay send --event leads.add --query try=1
+    relay send --event leads.add --token 2    while the token is changed
     relay send --body body.form --url https://relay.example/hooks/crm/TOKEN
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     if (event is None) == (body is None):
@@ -122,7 +127,11 @@ def send(
     if url is None:
         chosen = _source(config_path, source)
         account = account or min(chosen.accounts, default=None)
-        url = f"http://{_reachable(listen)}/hooks/{chosen.name}/{chosen.tokens[0].reveal()}"
+        url = f"http://{_reachable(listen)}/hooks/{chosen.name}/{_token(chosen, place or 1)}"
+        if len(chosen.tokens) > 1:
+            click.echo(f"by token {place or 1} of the {len(chosen.tokens)} of source {chosen.name}")
+    elif place:
+        raise click.UsageError("--token is for the routes file's sources: --url has its token in it")
     url = with_query(url, query)
     content = body.read() if body else _sample(event or "", given, account)
     good = [_posted(url, content, dry_run) for _ in range(count)]
@@ -146,6 +155,13 @@ def _source(config_path: Path, name: str | None) -> Source:
     if name is None or name not in sources:
         raise click.UsageError(f"say which source: --source, one of {', '.join(sources)}; or give --url")
     return sources[name]
+
+
+def _token(source: Source, place: int) -> str:
+    if place > len(source.tokens):
+        tokens = f"{len(source.tokens)} token{'s' * (len(source.tokens) != 1)}"
+        raise click.BadParameter(f"the source {source.name} has {tokens}", param_hint="--token")
+    return source.tokens[place - 1].reveal()
 
 
 def _reachable(listen: Address) -> Address:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from relay.cli import documents
+from relay.cli import documents, loaded
 from relay.cli.options import (
     asynchronous,
     config_option,
@@ -120,6 +120,7 @@ def _document(seen: Seen) -> dict[str, Json]:
         "webhooks": documents.intake(seen.status),
         "disk": seen.status.disk and documents.disk(seen.status.disk),
         "daemon": seen.status.owner,
+        "files": loaded.document(seen.status),
     }
 
 
@@ -154,6 +155,7 @@ def _show_intake(status: Status, now: datetime) -> None:
         *_lost(status),
         *([cell(f"disk          low: {disk.free // MEBIBYTE} MiB are free", "red")] if disk and disk.scarce else []),
         f"daemon        {'not running' if status.owner is None else f'running, pid {status.owner}'}",
+        *loaded.lines(status),
     )
 
 

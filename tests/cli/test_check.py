@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import OFFER, ROUTES, SECRETS, Run, event_of
+from tests.server.certificates import Pair
 
 UNUSED = ROUTES.replace("routes:\n", "  spare:\n    url: https://spare.example/\nroutes:\n", 1)
 FAILING = ROUTES.replace("expect: {targets: [sales-bot, warehouse]}", "expect: {targets: sales-bot}")
@@ -209,3 +210,68 @@ def test_a_file_that_others_may_write_is_a_warning(run: Run, folder: Path) -> No
     assert json.loads(run("check", "--json").stdout)["warnings"] == [
         {"line": 0, "column": 0, "path": "", "message": said}
     ]
+
+
+# ---- the certificate of the public listener
+
+
+def test_a_pair_that_fits_is_as_good_as_none(run: Run, folder: Path) -> None:
+    pair = Pair.within(folder)
+    assert run("check", *flags(pair)).stdout == run("check").stdout
+
+
+def test_a_pair_that_does_not_fit_fails_the_check_of_good_routes(run: Run, folder: Path) -> None:
+    pair = Pair.within(folder)
+    key = pair.key.read_bytes()
+    pair.issue()
+    pair.key.write_bytes(key)
+    said = f"the file {pair.key} holds another key than that of {pair.certificate}"
+    ended = run("check", *flags(pair))
+    assert (ended.exit_code, ended.stdout.splitlines()[0]) == (1, f"error {said}")
+    assert "routes.yaml: not good: 1 source" in ended.stdout
+    document = json.loads(run("check", *flags(pair), "--json").stdout)
+    assert (document["good"], [each["message"] for each in document["errors"]]) == (False, [said])
+
+
+def test_the_pair_is_found_where_the_daemon_finds_it(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAY_TLS_CERT", str(folder / "none.pem"))
+    monkeypatch.setenv("RELAY_TLS_KEY", str(folder / "none.key"))
+    ended = run("check")
+    said = f"error the file {folder / 'none.pem'} cannot be read: No such file or directory"
+    assert (ended.exit_code, ended.stdout.splitlines()[0]) == (1, said)
+
+
+def test_bad_routes_and_a_bad_pair_are_told_together(run: Run, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.replace("to: sales-bot", "to: sales-bott"))
+    pair = Pair.within(folder)
+    pair.key.unlink()
+    ended = run("check", *flags(pair))
+    assert ended.exit_code == 1
+    assert "no target 'sales-bott'" in ended.stdout
+    assert f"error the file {pair.key} cannot be read: No such file or directory" in ended.stdout
+    assert len(json.loads(run("check", *flags(pair), "--json").stdout)["errors"]) == 2
+
+
+def test_half_a_pair_is_misuse(run: Run) -> None:
+    ended = run("check", "--tls-cert", "tls.pem")
+    assert (ended.exit_code, "--tls-cert and --tls-key go together" in ended.stderr) == (2, True)
+
+
+def flags(pair: Pair) -> tuple[str, ...]:
+    return "--tls-cert", str(pair.certificate), "--tls-key", str(pair.key)
+
+
+# ---- a file that was replaced under a mount
+
+
+def test_a_file_whose_newer_versions_cannot_arrive_is_a_warning(run: Run, folder: Path) -> None:
+    token = folder / "token"
+    token.write_text("5b1f0c9e7a3d48268e4f")
+    with token.open() as mounted:
+        inside = f"/proc/self/fd/{mounted.fileno()}"  # as a mount of one file does, it leads to what was there
+        (folder / "routes.yaml").write_text(ROUTES.replace("${CRM_TOKEN}", f"${{file:{inside}}}"))
+        assert "0 warnings" in run("check").stdout
+        token.unlink()
+        ended = run("check")
+    said = f"{inside} was replaced where it is mounted from, and this is the old one: mount its folder"
+    assert ended.stdout.splitlines()[0] == f"routes.yaml: warning {said}"

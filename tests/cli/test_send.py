@@ -250,3 +250,31 @@ def test_a_url_is_shown_without_its_secrets() -> None:
     assert masked("http://127.0.0.1:8080/hooks/crm/secret") == "http://127.0.0.1:8080/hooks/crm/***"
     assert masked("https://user:pass@x.example/hooks/crm/secret?k=v#f") == "https://x.example/hooks/crm/***"
     assert masked("https://x.example/secret") == "https://x.example/***"
+
+
+def test_it_may_be_posted_by_another_of_the_sources_tokens_and_none_is_shown(
+    run: Run, wire: Wire, folder: Path
+) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.replace("token: ${CRM_TOKEN}", "token: [first-token, second-token]"))
+    arguments = ("send", "--event", "leads.status", "--listen", wire.address)
+    ended = [run(*arguments), run(*arguments, "--token", "1"), run(*arguments, "--token", "2")]
+    assert [each.exit_code for each in ended] == [0, 0, 0]
+    tokens = [request.split(b" ")[1].rpartition(b"/")[2] for request in wire.requests]
+    assert tokens == [b"first-token", b"first-token", b"second-token"]
+    assert [each.stdout.splitlines()[0] for each in ended] == [
+        f"by token {place} of the 2 of source crm" for place in (1, 1, 2)
+    ]
+    assert all("-token" not in each.stdout for each in ended)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--token", "2"), "the source crm has 1 token"),
+        (("--token", "0"), "must be a whole number, 1 or more"),
+        (("--token", "1", "--url", "http://127.0.0.1:9/hooks/crm/x"), "--url has its token in it"),
+    ],
+)
+def test_a_token_that_there_is_not_is_misuse(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    ended = run("send", "--event", "leads.status", *arguments)
+    assert (ended.exit_code, said in ended.stderr) == (2, True), ended.stderr
