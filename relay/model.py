@@ -249,7 +249,7 @@ class Delivery:
     `seq` is the event's place in the order of arrival. `policy_attempt` counts from 1 since `pending_since`
     (arrival, or the last replay), which is what the retry policy looks at; `attempt` never starts again, so
     that a stale owner can be told from the present one. `damaged`: the payload is not what was kept, and not to be
-    sent.
+    sent. `entity`, `entity_id`: what the event is about, for the log.
     """
 
     seq: int
@@ -262,6 +262,8 @@ class Delivery:
     payload: bytes
     replay: bool = False
     damaged: bool = False
+    entity: str = ""
+    entity_id: str = ""
 
 
 class Reason(StrEnum):

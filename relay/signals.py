@@ -36,11 +36,12 @@ class Kept:
 
 @frozen
 class Repeated:
-    """A webhook was kept before, as `first`, and its 200 is due; nothing more was kept of it."""
+    """A webhook was kept before, as `first`, and its 200 is due; nothing more was kept of it, or of `routed`."""
 
     webhook: Webhook
     first: str
     took: timedelta
+    routed: Sequence[Routed] = ()
 
 
 @frozen

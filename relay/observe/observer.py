@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import assert_never
 
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
-from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
+from relay.model import Dead, Delivered, Reason, RetryAt, Routed, Verdict
 from relay.observe.limiter import Limiter
 from relay.observe.series import Series
 from relay.signals import (
@@ -37,6 +37,7 @@ OUTCOMES = (
 )  # fmt: skip
 
 MAX_DETAIL = 500
+MOST_ENTITIES = 100  # named in the line of one webhook
 LINES_PER_SECOND = 10  # of each kind that strangers can cause
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -115,6 +116,7 @@ class Observer:
                 webhook=webhook.id,
                 request_id=webhook.request_id or None,
                 events=len(signal.routed),
+                entities=_entities(signal.routed),
                 deliveries=signal.deliveries,
                 ms=_ms(signal.took),
             )
@@ -141,6 +143,7 @@ class Observer:
                 source=webhook.source,
                 webhook=signal.first,
                 request_id=webhook.request_id or None,
+                entities=_entities(signal.routed),
                 ms=_ms(signal.took),
                 held_back=held_back or None,
             )
@@ -183,11 +186,13 @@ class Observer:
         series.attempt_seconds(target).observe(outcome.took.total_seconds())
         if followed == "delivered":
             series.delivery_lag_seconds(target).observe(signal.lag.total_seconds())
-        write = self._log.warning if followed == "dead" else self._log.info
+        write = self._log.info if followed == "delivered" else self._log.warning
         write(
             "attempt",
             target=target,
             _event=delivery.event_id,
+            entity=delivery.entity or None,
+            entity_id=delivery.entity_id or None,
             attempt=delivery.attempt,
             outcome=followed,
             reason=reason,
@@ -240,6 +245,13 @@ def _followed(verdict: Verdict) -> tuple[str, dict[str, object]]:
             return "dead", {"why": verdict.why[:MAX_DETAIL]}
         case _:
             assert_never(verdict)
+
+
+def _entities(routed: Sequence[Routed]) -> list[str] | None:
+    """`leads 4831596` of each event, so that a search for the id finds the line; None if there is none."""
+    named = [f"{each.event.entity} {each.event.entity_id}".rstrip() for each in routed[:MOST_ENTITIES]]
+    more = [f"{len(routed) - MOST_ENTITIES} more"] if len(routed) > MOST_ENTITIES else []
+    return named + more or None
 
 
 def _ms(took: timedelta) -> float:

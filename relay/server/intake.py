@@ -126,7 +126,7 @@ class Intake:
             raise Refuse(503, Refusal.UNAVAILABLE, str(error), source=source.name) from None
         took = timedelta(seconds=perf_counter() - start)
         if isinstance(kept, Duplicate):
-            self._emit(Repeated(webhook=webhook, first=kept.webhook, took=took))
+            self._emit(Repeated(webhook=webhook, first=kept.webhook, took=took, routed=routed))
             return _repeated(kept)
         deliveries = sum([len(each.owed) for each in routed])
         self._emit(Kept(webhook=webhook, routed=routed, deliveries=deliveries, took=took))

@@ -49,7 +49,8 @@ _WAITING = (
 _DUE = (
     f"select d.event, {a_number('d.attempt')}, {a_number('d.base')}, {a_number('d.replays')},"
     f" {a_number('d.pending_since')}, coalesce(cast(e.id as blob), x''), {a_number('e.received_at')},"
-    f" {a_blob('e.payload')}, cast(e.checksum as blob) from"
+    f" {a_blob('e.payload')}, cast(e.checksum as blob),"
+    " cast(e.entity as blob), cast(e.entity_id as blob) from"
     # two ranges of one index: those that wait, and those whose lease ran out
     f" ({_WAITING.format(claimed=0)} union all {_WAITING.format(claimed=1)} order by due_at, event limit :limit) d"
     " left join events e on e.seq = d.event order by d.due_at, d.event"
@@ -72,6 +73,8 @@ def _claimed(
     received_at: int,
     payload: object,
     checksum: bytes | None,
+    entity: bytes | None,
+    entity_id: bytes | None,
 ) -> Delivery:
     """One attempt more than there were; TypeError or ValueError for what a disk has changed, or lost."""
     return Delivery(
@@ -85,6 +88,8 @@ def _claimed(
         payload=payload if isinstance(payload, bytes) else b"",
         replay=replays > 0,
         damaged=not event_id or is_damaged(payload, checksum, event_id),
+        entity=(entity or b"").decode(errors="replace"),
+        entity_id=(entity_id or b"").decode(errors="replace"),
     )
 
 

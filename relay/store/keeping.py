@@ -225,4 +225,6 @@ def _born(seq: int, owed: Owed, routed: Routed, since: datetime) -> Delivery:
         received_at=routed.event.received_at,
         pending_since=since,
         payload=routed.payload,
+        entity=routed.event.entity,
+        entity_id=routed.event.entity_id,
     )

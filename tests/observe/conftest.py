@@ -91,7 +91,9 @@ def observed() -> Observed:
 
 
 def event(entity: str = "leads", action: str = "status") -> Event:
-    return Event(id="e-1", source="crm", received_at=NOON, account={}, entity=entity, action=action, data={})
+    return Event(
+        id="e-1", source="crm", received_at=NOON, account={}, entity=entity, action=action, data={"id": 4831596}
+    )
 
 
 def kept(*events: Event, routes: Sequence[Sequence[str]] | None = None, unparsed: str | None = None) -> Kept:
@@ -129,6 +131,8 @@ def attempted(
             pending_since=NOON,
             payload=b"{}",
             replay=replay,
+            entity="leads",
+            entity_id="4831596",
         ),
         outcome=Outcome(reason=reason, started_at=NOON, took=12.34 * MS, status=status, detail=detail),
         verdict=verdict,

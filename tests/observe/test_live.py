@@ -39,7 +39,7 @@ async def test_each_event_is_told_with_the_routes_that_took_it() -> None:
         "webhook": "w-1",
         "event": "e-1",
         "type": "leads.status",
-        "entity_id": "",
+        "entity_id": "4831596",
         "routes": ["offer"],
     }
     assert (second["type"], second["routes"]) == ("contacts.add", [])

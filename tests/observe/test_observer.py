@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 
 import relay
 from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
-from relay.observe.observer import LINES_PER_SECOND
+from relay.observe.observer import LINES_PER_SECOND, MOST_ENTITIES
 from relay.signals import (
     Blocked,
     Committed,
@@ -29,6 +29,7 @@ from relay.signals import (
 from tests.observe.conftest import MS, NOON, Observed, attempted, event, kept, refused
 
 LATER = NOON + timedelta(minutes=5)
+ABOUT = "target=warehouse event=e-1 entity=leads entity_id=4831596 attempt=2"
 
 
 # ---- series
@@ -185,7 +186,10 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
     [
         (
             kept(event()),
-            "debug accepted source=crm webhook=w-1 request_id=r-1 events=1 deliveries=2 ms=1400.0",
+            (
+                "debug accepted source=crm webhook=w-1 request_id=r-1 events=1"
+                ' entities="leads 4831596" deliveries=2 ms=1400.0'
+            ),
         ),
         (
             kept(unparsed="empty body"),
@@ -219,28 +223,22 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
         (Probed(source="crm", remote="192.0.2.7"), "debug probe source=crm remote=192.0.2.7"),
         (
             attempted(),
-            "info  attempt target=warehouse event=e-1 attempt=2 outcome=delivered reason=2xx status=200 ms=12.3",
+            f"info  attempt {ABOUT} outcome=delivered reason=2xx status=200 ms=12.3",
         ),
         (
             attempted(replay=True),
-            (
-                "info  attempt target=warehouse event=e-1 attempt=2 outcome=delivered reason=2xx status=200 ms=12.3"
-                " replay=true"
-            ),
+            (f"info  attempt {ABOUT} outcome=delivered reason=2xx status=200 ms=12.3 replay=true"),
         ),
         (
             attempted(Reason.SERVER_ERROR, RetryAt(LATER), status=503, detail="busy"),
             (
-                "info  attempt target=warehouse event=e-1 attempt=2 outcome=retry reason=5xx status=503 ms=12.3"
+                f"warn  attempt {ABOUT} outcome=retry reason=5xx status=503 ms=12.3"
                 " due_at=2026-11-22T12:05:00.000Z detail=busy"
             ),
         ),
         (
             attempted(Reason.CONNECT, Dead("tried for 3 days"), status=None),
-            (
-                "warn  attempt target=warehouse event=e-1 attempt=2 outcome=dead reason=connect ms=12.3"
-                ' why="tried for 3 days"'
-            ),
+            (f'warn  attempt {ABOUT} outcome=dead reason=connect ms=12.3 why="tried for 3 days"'),
         ),
         (
             Reloaded(file="routes.yaml", parked=("old-bot", "older-bot")),
@@ -413,3 +411,32 @@ def read_escape(part: str) -> str:
     if not part.startswith("\\"):
         return part
     return part.encode("ascii").decode("unicode_escape")
+
+
+# ---- a search for an id finds every line about it
+
+
+def test_a_webhook_names_what_its_events_are_about(observed: Observed) -> None:
+    observed.emit(kept(event(), event("contacts", "add")))
+    repeated = kept(event(), event("task", "add"))
+    observed.emit(Repeated(webhook=repeated.webhook, first="w-0", took=MS, routed=repeated.routed))
+    accepted, duplicate = observed.lines()
+    assert ' entities="leads 4831596; contacts 4831596" ' in accepted
+    assert ' entities="leads 4831596; task 4831596" ' in duplicate
+
+
+def test_a_line_of_a_large_webhook_is_bounded(observed: Observed) -> None:
+    observed.emit(kept(*[event()] * (MOST_ENTITIES + 7)))
+    [line] = observed.lines()
+    assert line.count("leads 4831596") == MOST_ENTITIES
+    assert '; 7 more"' in line
+
+
+@pytest.mark.parametrize(
+    ("verdict", "level"), [(Delivered(), "info"), (RetryAt(LATER), "warning"), (Dead("400"), "warning")]
+)
+def test_a_failed_attempt_is_a_warning_and_every_one_names_its_entity(verdict: Verdict, level: str) -> None:
+    observed = Observed("json")
+    observed.emit(attempted(verdict=verdict))
+    [line] = [json.loads(line) for line in observed.lines()]
+    assert (line["level"], line["entity"], line["entity_id"]) == (level, "leads", "4831596")

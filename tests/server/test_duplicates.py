@@ -26,6 +26,7 @@ async def test_it_is_announced_as_repeated_and_not_as_kept(scene: Scene) -> None
     assert [type(each) for each in scene.facts.signals if isinstance(each, Kept | Repeated)] == [Kept, Repeated]
     [repeated] = [each for each in scene.facts.signals if isinstance(each, Repeated)]
     assert (repeated.first, repeated.webhook.source) == (first.body["webhook"], "crm")
+    assert [each.event.entity_id for each in repeated.routed] == ["501"], "its line in the log is found by it"
 
 
 async def test_one_change_at_two_sources_is_two_webhooks(scene: Scene) -> None:

@@ -3,6 +3,7 @@
 What is promised of a `window` is in test_duplicates.py, of `purge` in test_retention.py.
 """
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -322,3 +323,10 @@ async def test_what_is_due_already_or_over_does_not_mind_a_clock_that_is_set(sto
     await store.clock_set(-HOUR, now=NOON - HOUR)
     await store.clock_set(HOUR, now=NOON)
     assert (await store.show("event-0001")).events[0].deliveries[0].state is State.DELIVERED  # type: ignore[union-attr]
+
+
+async def test_a_claimed_delivery_says_what_its_event_is_about(store: Archive) -> None:
+    born = await store.keep(webhook(1), [routed(1, to(lease=MINUTE), to("dwh"))])
+    together = await asyncio.gather(*(store.keep(webhook(n), [routed(n, to(lease=MINUTE))]) for n in (2, 3)))
+    for delivery in (*born, *together[0], *together[1], *await claim(store, "dwh")):
+        assert (delivery.entity, delivery.entity_id) == ("leads", "7")
