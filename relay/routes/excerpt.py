@@ -33,6 +33,7 @@ _NAMES = _SETTINGS | _OPEN | {"sources", "targets", "defaults", "token", "url", 
 _SECRETIVE = re.compile(
     r"token|secret|passw|authoriz|cookie|api.?key|bearer|basic\s|://|:-|[A-Za-z0-9+/_=-]{20,}", re.IGNORECASE
 )
+_LONGEST_KEY = len("If-Unmodified-Since")
 _REFERENCE = re.compile(r"(?P<quote>[\"']?)\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]*)\}(?P=quote)")
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _SECTION = re.compile(r"[\"']?([a-z]+)[\"']?\s*:")
@@ -154,12 +155,20 @@ def _next(stack: list[tuple[Where, Any]], event: Any) -> tuple[Where, bool]:
 def _may_be_shown(scalar: _Scalar) -> bool:
     where, text = scalar.where, scalar.text
     if scalar.is_key:
-        return len(text) <= len("If-Unmodified-Since") and " " not in text
+        return len(text) <= _LONGEST_KEY and " " not in text and _may_hold_keys(where[:-1])
     if _REFERENCE.fullmatch(text):
         return True
     if _SECRETIVE.search(text) or not where:
         return False
     if where[0] in _OPEN:
         return where[2:4] != ("event", "data")
-    setting = where[1:2] if where[0] == "defaults" else where[2:3]
-    return bool(_SETTINGS.intersection(setting))
+    return _is_setting(where)
+
+
+def _may_hold_keys(where: Where) -> bool:
+    """False within a secret that was written as a mapping: `token: {…}`."""
+    return len(where) <= 2 or where[0] in _OPEN or where[2:] == ("headers",) or _is_setting(where)
+
+
+def _is_setting(where: Where) -> bool:
+    return bool(_SETTINGS.intersection(where[1:2] if where[0] == "defaults" else where[2:3]))

@@ -84,6 +84,22 @@ def test_behind_a_syntax_error_only_known_words_are_shown(text: str, line: int, 
     assert found[0].strip() == shown.strip()
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("    token: {hunter2}", "    token: {***}"),
+        ("    token: {hunter2: 5}", "    token: {***: ***}"),
+        (
+            "    headers: {X-Key: {hunter2: a}, Authorization: x}",
+            "    headers: {X-Key: {***: ***}, Authorization: ***}",
+        ),
+        ("    retry: {initial: 5s, tries: 5}", "    retry: {initial: 5s, tries: 5}"),
+    ],
+)
+def test_a_secret_written_as_a_mapping_is_hidden_with_its_keys(line: str, shown: str) -> None:
+    assert Excerpts(f"targets:\n  bot:\n{line}\n".encode()).at(3, 1) == (shown, 0)
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_no_excerpt_of_a_bad_file_shows_a_secret(file: Path) -> None:
     data = file.read_bytes()

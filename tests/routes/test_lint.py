@@ -186,8 +186,10 @@ def test_without_an_otherwise_route_events_may_go_nowhere(routes_file: RoutesFil
     ]
 
 
-def test_a_route_for_every_event_leaves_nothing_over(routes_file: RoutesFile) -> None:
-    assert warned(routes_file("routes:\n  - {name: all, match: {entity: {exists: true}}, to: [bot, erp]}\n")) == []
+@pytest.mark.parametrize("field", ["entity", "type"])
+def test_a_route_for_every_event_leaves_nothing_over(routes_file: RoutesFile, field: str) -> None:
+    every = f"{{{field}: {{exists: true}}}}"
+    assert warned(routes_file(f"routes:\n  - {{name: all, match: {every}, to: [bot, erp]}}\n")) == []
 
 
 def test_a_match_that_is_empty_is_noticed_and_told_how_to_be_meant(routes_file: RoutesFile) -> None:

@@ -9,7 +9,7 @@ from relay.routes.match import Route
 from relay.routes.problems import Finding
 from relay.routes.words import quoted
 
-_EVERYWHERE = frozenset({"source", "entity", "action"})
+_EVERYWHERE = frozenset({"source", "entity", "action", "type"})
 """Fields that every event has."""
 
 
