@@ -145,7 +145,7 @@ class Relay:
         stack.push_async_callback(self.store.close)
         clock = Clock(wall=utc_now, steady=time.monotonic, was_set=lambda by, now: self.dispatcher.clock_set(by, now))
         self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=clock)
-        self._keeper = Keeper(self.store, admit=self.dispatcher.admit, emit=self._emit)
+        self._keeper = Keeper(self.store, lanes=self.dispatcher, emit=self._emit)
         stack.push_async_callback(self._keeper.stop, KEEPER_GRACE)
         if (ahead := written_at - utc_now()) > TOLERANCE:
             self.dispatcher.clock_set(-ahead, utc_now())
@@ -233,7 +233,6 @@ class Relay:
         arrivals = Arrivals(
             config=lambda: self.current.config,
             keeper=self._keeper,
-            dispatcher=self.dispatcher,
             emit=self._emit,
             clock=utc_now,
             new_id=lambda: str(uuid7()),

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from relay.delivery.breaker import Health
 from relay.delivery.lane import Lane
 from relay.errors import StoreBusy, StoreError
-from relay.model import Delivery, Target
+from relay.model import Delivery, Owed, Routed, Target
 from relay.signals import Emit, Noticed
 from relay.store.contract import Condition, Store
 
@@ -45,18 +46,32 @@ class Dispatcher:
         for name, lane in self._lanes.items():
             lane.pause(on=name in names)
 
-    def lease(self, target: str) -> timedelta | None:
-        """For how long a delivery to `target` may be born claimed; None: it is the store's to keep for now."""
-        lane = self._lanes.get(target)
-        return lane.lease() if lane else None
+    def lease(self, routed: Sequence[Routed]) -> Sequence[Routed]:
+        """The same, but what its lane has room for is to be born claimed; that room is reserved until `unlease`."""
+        return [replace(each, owed=self._leased(each)) if each.owed else each for each in routed]
+
+    def _leased(self, routed: Routed) -> tuple[Owed, ...]:
+        size = len(routed.payload)
+        lanes = [(owed, self._lanes.get(owed.target)) for owed in routed.owed]
+        return tuple(replace(owed, lease=lane.lease(size) if lane else None) for owed, lane in lanes)
+
+    def unlease(self, routed: Sequence[Routed]) -> None:
+        """It is in the store or will not be: what `lease` has reserved for it is free. Goes before `admit`."""
+        for each in routed:
+            for owed in each.owed:
+                if lane := self._lanes.get(owed.target):
+                    lane.unlease(len(each.payload), leased=owed.lease is not None)
 
     def admit(self, deliveries: Sequence[Delivery]) -> None:
         """Deliveries that were born claimed go to their lanes; those whose target went meanwhile are given back."""
+        by_target: dict[str, list[Delivery]] = {}
         for delivery in deliveries:
-            if lane := self._lanes.get(delivery.target):
-                lane.admit([delivery])
-        if homeless := [delivery for delivery in deliveries if delivery.target not in self._lanes]:
-            self._aside(self._park(homeless))
+            by_target.setdefault(delivery.target, []).append(delivery)
+        for target, some in by_target.items():
+            if lane := self._lanes.get(target):
+                lane.admit(some)
+            else:
+                self._aside(self._park(some))
 
     def clock_set(self, by: timedelta, now: datetime) -> None:
         """The clock says `now`, `by` more than it would have: that is to delay nothing, and to end no lease."""
@@ -125,9 +140,11 @@ class Dispatcher:
 
 def _condition(lane: Lane, before: Condition | None, now: datetime) -> Condition:
     """Held, whether a probe is on its way or not, is one stretch of time."""
-    health = lane.breaker.health
+    health = lane.circuit.health
     same = before is not None and (before.health == Health.OK) == (health is Health.OK)
-    return Condition(health=health, since=before.since if same and before else now, as_of=now, error=lane.trouble)
+    return Condition(
+        health=health, since=before.since if same and before else now, as_of=now, error=lane.circuit.trouble
+    )
 
 
 def _healths(conditions: Mapping[str, Condition]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Policy and history -> when next, or never. Pure: tenacity's waits and stops, asked about what the store remembers."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -22,6 +23,7 @@ from tenacity.wait import wait_base
 from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, RetryPolicy, Target, Verdict
 
 LONGEST_RETRY_AFTER = timedelta(hours=24)
+_SECONDS = re.compile(r"[0-9]{1,9}(\.0{1,9})?")
 
 
 def decide(
@@ -49,12 +51,15 @@ def wait(policy: RetryPolicy, attempt: int, *, roll: float) -> timedelta:
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> timedelta | None:
-    """Seconds or an HTTP date (RFC 9110 §10.2.3), within a day from now; None if it is neither or has passed."""
+    """Seconds or an HTTP date (RFC 9110 §10.2.3), within a day from now; None if it is neither or has passed.
+
+    Some write whole seconds as `2.0`.
+    """
     if value is None:
         return None
     text = value.strip()
-    if text.isascii() and text.isdigit() and len(text) <= 9:
-        return min(timedelta(seconds=int(text)), LONGEST_RETRY_AFTER)
+    if _SECONDS.fullmatch(text):
+        return min(timedelta(seconds=int(text.partition(".")[0])), LONGEST_RETRY_AFTER)
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, IndexError, OverflowError):

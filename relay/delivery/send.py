@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from time import perf_counter
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -22,10 +23,16 @@ MAX_ANSWER = 16 * 1024  # bytes we read of an answer, so that its connection can
 MAX_DETAIL = 1_000  # characters we keep of it
 ANSWER_TIMEOUT = 1.0  # seconds for an answer's body: the status has decided already
 
+PORTS = {"http": 80, "https": 443}
+
 _GOODBYE = 408  # what some servers say, unasked, before they close an idle connection (RFC 9110 §15.5.9)
 _TLS_OBJECT = re.compile(" ssl:(default|True|<[^>]*>)")
 # on a connection that was used before; the last one: what came may be left from the answer before
 _GONE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError, NotAnAnswer)
+
+
+Origin = tuple[str, str | None, int | None]
+"""Scheme, host and port."""
 
 
 class Sender:
@@ -36,6 +43,7 @@ class Sender:
         self._pooled = connect.keeping()
         self._fresh = connect.fresh()
         self._known: tuple[str, Tls | None] | None = None
+        self._deadlines: dict[asyncio.Timeout, tuple[str, float]] = {}  # of what is under way: the URL, and seconds
 
     async def send(
         self,
@@ -56,6 +64,14 @@ class Sender:
             detail=_masked(answer.detail, request.secrets)[:MAX_DETAIL],
         )
 
+    def bound(self, place: Origin, timeout: timedelta) -> None:
+        """What is under way to this place may take so long from its beginning, and ends now if it has."""
+        seconds = timeout.total_seconds()
+        for deadline, (url, before) in self._deadlines.items():
+            if before != seconds and not deadline.expired() and origin(url) == place:
+                deadline.reschedule((deadline.when() or 0.0) - before + seconds)
+                self._deadlines[deadline] = (url, seconds)
+
     async def close(self) -> None:
         """End the connections."""
         await self._pooled.close()
@@ -65,7 +81,11 @@ class Sender:
         try:
             address = self._address(request.url, tls)
             async with asyncio.timeout(seconds) as deadline:
-                answer = await self._post(request, address)
+                self._deadlines[deadline] = (request.url, seconds)
+                try:
+                    answer = await self._post(request, address)
+                finally:
+                    del self._deadlines[deadline]
         except Misconfigured as error:
             return _Told(reason=Reason.TLS, detail=str(error))
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
@@ -129,6 +149,15 @@ def _redirect(answer: Answer) -> str:
     """Where to: it is not followed, but somebody may want to ask there in the first place."""
     location = answer.headers.get("location", "")
     return f"Location: {location.encode(errors='surrogateescape').decode(errors='replace')}" if location else ""
+
+
+def origin(url: str) -> Origin:
+    """`https://bot.example/in` -> `("https", "bot.example", 443)`; whatever it is of a URL that cannot be asked."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
+    except ValueError:
+        return url, None, None
 
 
 def _masked(text: str, secrets: Iterable[str]) -> str:

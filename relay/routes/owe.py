@@ -1,21 +1,15 @@
 """Event and routes -> Routed: its JSON, and the deliveries that are owed."""
 
-from collections.abc import Callable
-from datetime import timedelta
-
 from relay.amocrm.events import dump
 from relay.model import Event, Order, Owed, Routed, Target
 from relay.routes.config import Config
 
-Lease = Callable[[str], timedelta | None]
-"""For how long a new delivery to this target may be born claimed, if at all."""
 
-
-def owe(event: Event, config: Config, *, lease: Lease = lambda _target: None) -> Routed:
-    """What `config` makes of one event; without `lease` all deliveries wait in the store for whoever claims them."""
+def owe(event: Event, config: Config) -> Routed:
+    """What `config` makes of one event; all its deliveries wait in the store for whoever claims them."""
     matches = config.matcher.match(event)
     owed = [
-        Owed(target=name, routes=routes, lease=lease(name), key=_key(event, config.targets[name]))
+        Owed(target=name, routes=routes, key=_key(event, config.targets[name]))
         for name, routes in matches.targets.items()
     ]
     return Routed(event=event, payload=dump(event), owed=tuple(owed), routes=matches.routes)

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 from relay.amocrm import events, form
 from relay.amocrm.dated import dated
-from relay.delivery.dispatch import Dispatcher
 from relay.errors import Unreadable
 from relay.model import Event, Routed, Source, Webhook
 from relay.routes.config import Config
@@ -48,14 +47,12 @@ class Arrivals:
         *,
         config: Callable[[], Config],
         keeper: Keeper,
-        dispatcher: Dispatcher,
         emit: Emit,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
         self._config = config
         self._keeper = keeper
-        self._dispatcher = dispatcher
         self._emit = emit
         self._clock = clock
         self._new_id = new_id
@@ -143,7 +140,7 @@ class Arrivals:
     def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
         """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
         try:
-            return webhook, [owe(event, config, lease=self._dispatcher.lease) for event in self._read(webhook)]
+            return webhook, [owe(event, config) for event in self._read(webhook)]
         except Unreadable as error:
             return replace(webhook, unparsed=str(error)), []
         except Exception as error:  # noqa: BLE001  a fault of ours must not lose what amoCRM sends only once

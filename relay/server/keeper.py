@@ -7,12 +7,12 @@ What waits is in memory alone, within its bounds, and nobody was told 200 for it
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from itertools import islice
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from relay.errors import StoreBusy, StoreError
 from relay.model import Delivery, Routed, Webhook
@@ -49,12 +49,28 @@ class Wanted:
     bare: bool = False
 
 
-class Keeper:
-    """Keeps webhooks in their order of arrival; `admit` is given the deliveries that are born claimed."""
+class Lanes(Protocol):
+    """Who delivers what is kept."""
 
-    def __init__(self, store: Store, *, admit: Callable[[Sequence[Delivery]], None], emit: Emit) -> None:
+    def lease(self, routed: Sequence[Routed]) -> Sequence[Routed]:
+        """The same, but some deliveries are to be born claimed; there is room reserved for them until `unlease`."""
+        ...
+
+    def unlease(self, routed: Sequence[Routed]) -> None:
+        """What `lease` gave is kept or will not be."""
+        ...
+
+    def admit(self, deliveries: Sequence[Delivery]) -> None:
+        """These were born claimed."""
+        ...
+
+
+class Keeper:
+    """Keeps webhooks in their order of arrival; `lanes` are given the deliveries that are born claimed."""
+
+    def __init__(self, store: Store, *, lanes: Lanes, emit: Emit) -> None:
         self._store = store
-        self._admit = admit
+        self._lanes = lanes
         self._emit = emit
         self._loop = asyncio.get_running_loop()
         self._expected: deque[Wanted] = deque()
@@ -120,11 +136,18 @@ class Keeper:
     # ---- and late
 
     def _ask(self, wanted: Wanted) -> Future[Reply]:
-        asked = self._store.keep(wanted.webhook, wanted.routed, window=wanted.window, dated=wanted.dated)
-        asked.add_done_callback(partial(self._hear, wanted, wanted.bare))  # also if its client has gone meanwhile
+        # what has waited is for the store to give out: its leases might be over
+        routed = wanted.routed if wanted.webhook.id in self._waiting else self._lanes.lease(wanted.routed)
+        try:
+            asked = self._store.keep(wanted.webhook, routed, window=wanted.window, dated=wanted.dated)
+        except BaseException:
+            self._lanes.unlease(routed)
+            raise
+        asked.add_done_callback(partial(self._hear, wanted, routed, wanted.bare))  # also if its client has gone
         return asked
 
-    def _hear(self, wanted: Wanted, bare: bool, asked: Future[Reply]) -> None:
+    def _hear(self, wanted: Wanted, routed: Sequence[Routed], bare: bool, asked: Future[Reply]) -> None:
+        self._lanes.unlease(routed)
         error = asked.exception()
         if wanted.settled:
             return
@@ -137,7 +160,7 @@ class Keeper:
                 self._strip(wanted, error)
             return
         if error is None and not isinstance(born := asked.result(), Duplicate):
-            self._admit(born)
+            self._lanes.admit(born)
         self._part_with(wanted, recovered=wanted.late and error is None)
         if wanted.taken.done():
             return  # it is late, or its client has gone
@@ -158,10 +181,7 @@ class Keeper:
         self._ask(wanted)
 
     def _wait(self, wanted: Wanted) -> None:
-        """In its place, if it has one; its deliveries are for the store to give out, for their leases may be over."""
-        wanted.routed = [
-            replace(each, owed=tuple(replace(owed, lease=None) for owed in each.owed)) for each in wanted.routed
-        ]
+        """In its place, if it has one."""
         self._waiting[wanted.webhook.id] = wanted
         if not self._stopping and (self._insisting is None or self._insisting.done()):
             self._insisting = asyncio.get_running_loop().create_task(self._insist())

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 from relay.amocrm import events, form, samples
 from relay.cli import relay
-from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, Verdict, Webhook
+from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, Routed, Verdict, Webhook
 from relay.routes import config
 from relay.routes.owe import owe
 from relay.store.contract import Archive
@@ -150,8 +150,13 @@ async def keep(store: Archive, id_: str, body: bytes, *, received_at: datetime =
     webhook = replace(unread(id_, body), received_at=received_at)
     found = events.read(form.decode(body), source="crm", received_at=webhook.received_at, new_id=lambda: event_of(id_))
     routes = config.load(Path("routes.yaml"), SECRETS)
-    routed = [owe(event, routes, lease=lambda _target: MINUTE) for event in found]
+    routed = [claimed_at_insert(owe(event, routes)) for event in found]
     return {delivery.target: delivery for delivery in await store.keep(webhook, routed)}
+
+
+def claimed_at_insert(routed: Routed) -> Routed:
+    """The same, as the daemon keeps it when its lanes have room."""
+    return replace(routed, owed=tuple(replace(owed, lease=MINUTE) for owed in routed.owed))
 
 
 async def settle(store: Archive, delivery: Delivery, attempt: Attempt) -> None:

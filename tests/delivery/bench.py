@@ -86,7 +86,10 @@ class Bench:
         received_at = self._clock()
         webhook = Webhook(id=f"webhook-{numbers[0]:05}", source="crm", received_at=received_at, body=body)
         routed = [self._routed(number, lead(number), received_at, payload) for number in numbers]
-        self.dispatcher.admit(await self.store.keep(webhook, routed))
+        leased = self.dispatcher.lease(routed)
+        born = await self.store.keep(webhook, leased)
+        self.dispatcher.unlease(leased)
+        self.dispatcher.admit(born)
 
     def _routed(self, number: int, lead: int, received_at: datetime, payload: bytes) -> Routed:
         event = Event(
@@ -102,7 +105,6 @@ class Bench:
             Owed(
                 target=target.name,
                 routes=("all",),
-                lease=self.dispatcher.lease(target.name),
                 key=f"leads/{lead}" if target.order is Order.ENTITY else None,
             )
             for target in self._targets.values()

@@ -13,6 +13,8 @@ from relay.store.contract import Filter
 from relay.store.sqlite import SqliteStore
 from tests.delivery.bench import Bench, act, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target
+from tests.store.conftest import routed
+from tests.store.conftest import to as owed_to
 
 Start = Callable[..., Awaitable[Receiver]]
 LONG = every(3_600_000)
@@ -93,7 +95,8 @@ async def test_a_target_that_is_gone_leaves_its_deliveries_parked_until_it_is_ba
         bench.use()
         receiver.gate.set()
         await bench.until_attempted(8)
-        assert bench.dispatcher.lease("bot") is None
+        [unleased] = bench.dispatcher.lease([routed(1, owed_to("bot"))])
+        assert unleased.owed[0].lease is None
         assert (await bench.pending(), len(receiver.requests)) == (20, 8)
         bench.use(bot)
         await bench.until_none_pending()

@@ -23,6 +23,8 @@ from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, Receiver, Request, every, longest_pause, target
 from tests.e2e.processes import until
 
+HOUR = timedelta(hours=1)
+
 Start = Callable[..., Awaitable[Receiver]]
 
 
@@ -105,6 +107,50 @@ async def test_a_fault_of_ours_is_an_attempt_that_failed_and_the_lane_goes_on(tm
         bench.use(to(receiver, secrets=(Secret(b64encode(b"k" * 32).decode()),)))
         await bench.until_none_pending()
     assert len(receiver.requests) == 1
+
+
+async def test_a_look_during_which_something_was_kept_is_not_the_last_one(tmp_path: Path, receivers: Start) -> None:
+    answers = iter([web.Response(status=500, headers={"retry-after": "3600"})])
+    receiver = await receivers(lambda _request: next(answers, 200))
+    async with Bench(tmp_path, to(receiver, breaker_failures=1, retry=replace(every(200), max=HOUR))) as bench:
+        bench.stop_polling()
+        claim, probes = bench.store.claim, 0
+
+        async def slow(*asked: Any, **more: Any) -> list[Delivery]:
+            nonlocal probes
+            claimed = await claim(*asked, **more)
+            probes += bench.dispatcher.health() == {"bot": Health.OPEN}
+            if probes == 1:
+                await bench.keep([2])  # it is held, so this goes to the store
+            return claimed
+
+        bench.store.claim = slow
+        await bench.keep([1])
+        await bench.until(lambda: len(bench.attempted) == 2)
+    assert [(r.event_id, r.attempt) for r in receiver.requests] == [(event_id(1), 1), (event_id(2), 1)]
+
+
+async def test_what_falls_due_while_there_is_no_room_is_looked_for_once_there_is(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers(failing_first(1))
+    async with Bench(tmp_path, to(receiver, concurrency=1, retry=every(300))) as bench:
+        await bench.keep([1])
+        await bench.until_attempted(1)
+        bench.stop_polling()
+        receiver.answer = lambda _request: 200
+        receiver.gate.clear()
+        await bench.keep([2])
+        await receiver.until(lambda r: r.in_flight == 1)
+        await bench.keep([3], payload=b"x" * MAX_BYTES)  # the queue takes no more
+        await asyncio.sleep(0.5)  # the retry falls due
+        receiver.gate.set()
+        await bench.until_none_pending()
+    assert [(r.event_id, r.attempt) for r in receiver.requests[1:]] == [
+        (event_id(2), 1),
+        (event_id(3), 1),
+        (event_id(1), 2),
+    ]
 
 
 async def test_a_look_at_a_busy_store_is_made_up_for_though_nobody_asks(
@@ -289,6 +335,7 @@ async def test_a_failing_target_is_held_probed_by_one_and_then_gets_everything(
     async with Bench(tmp_path, to(receiver, concurrency=4, breaker_failures=5, retry=every(40))) as bench:
         await bench.keep(range(1, 41))
         await bench.until(lambda: bench.dispatcher.health()["bot"] is Health.OPEN)
+        await bench.until_attempted(len(receiver.requests))  # and settled
         begun = len(bench.attempted)
         assert begun <= 5 + 4, "those in flight when it opened, and no more"
         receiver.most_in_flight = 0

@@ -192,6 +192,8 @@ def test_retry_after_does_not_reach_past_max_age() -> None:
         ("0", timedelta()),
         ("120", 120 * SECOND),
         (" 7 ", 7 * SECOND),
+        ("2.0", 2 * SECOND),
+        ("20.000", 20 * SECOND),
         ("86400", DAY),
         ("86401", LONGEST_RETRY_AFTER),
         ("999999999", LONGEST_RETRY_AFTER),

@@ -82,6 +82,6 @@ class VirtualBench(Bench):
         await super().__aenter__()
         loop, writer = asyncio.get_running_loop(), self.store._writer
         assert isinstance(loop, VirtualLoop)
-        submit = writer.submit
-        writer.submit = lambda write, **how: loop.heed(submit(write, **how))
+        submit = writer.submit_one_of_many  # by which everything is written
+        writer.submit_one_of_many = lambda *write, **how: loop.heed(submit(*write, **how))
         return self

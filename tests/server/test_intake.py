@@ -2,12 +2,16 @@
 
 import gzip
 import json
+import threading
+from typing import Any
 
 import pytest
 
 from relay.amocrm import events
 from relay.daemon import url
+from relay.delivery.lane import Lane
 from relay.model import Secret
+from relay.server import arrivals
 from relay.signals import Kept, Probed, Refused
 from tests.e2e.processes import until
 from tests.server.conftest import FORM, LEAD, MAX_BODY, OTHER_TOKEN, TOKEN, WON, Answer, Scene, form
@@ -279,3 +283,29 @@ async def test_a_larger_body_of_unsaid_length_is_refused(scene: Scene) -> None:
     head = await scene.raw(b"Transfer-Encoding: chunked\r\n\r\n", chunk * (MAX_BODY // 0x1000 + 1), b"0\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
     assert scene.facts.refusals() == [("crm", "too_large")]
+
+
+# ---- large ones, which are understood beside the event loop
+
+
+async def test_a_large_body_has_its_deliveries_leased_in_the_event_loop(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "LARGE", 100)
+    lease, owe, leased, owed = Lane.lease, arrivals.owe, set(), set()
+
+    def leasing(lane: Lane, *what: Any) -> Any:
+        leased.add(threading.get_ident())
+        return lease(lane, *what)
+
+    def owing(*what: Any, **more: Any) -> Any:
+        owed.add(threading.get_ident())
+        return owe(*what, **more)
+
+    monkeypatch.setattr(Lane, "lease", leasing)
+    monkeypatch.setattr(arrivals, "owe", owing)
+    assert (await scene.post(form(LEAD, WON))).body["deliveries"] == 3
+    await until(lambda: len(scene.targets.received) == 3)
+    assert leased == {threading.get_ident()}, "a lane lives in one event loop"
+    assert owed
+    assert threading.get_ident() not in owed

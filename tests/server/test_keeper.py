@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from relay.delivery.dispatch import Dispatcher
 from relay.errors import StoreBusy
 from relay.server.keeper import Keeper, Taken, Wanted
 from relay.server.limits import Limits
@@ -189,7 +190,7 @@ async def test_what_is_kept_while_it_is_asked_for_once_more_is_told_once(tmp_pat
     facts, memory = Facts(), Memory(100_000)
     store = SqliteStore.open(tmp_path / "relay.db", now=NOON, emit=facts, failed=lambda: None)
     store._connection.set_busy_timeout(TRIED_OFTEN)
-    keeper = Keeper(store, admit=lambda _: None, emit=facts)
+    keeper = Keeper(store, lanes=Dispatcher(store=store, emit=facts, clock=lambda: NOON), emit=facts)
     connection = apsw.Connection(str(tmp_path / "relay.db"))
     door = Door(connection)
     with memory.place() as place:

@@ -1,0 +1,83 @@
+"""One target's breaker in time: what each outcome makes of it, why it is open, and the log lines that tell of it."""
+
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from relay.delivery.breaker import LONGEST_PAUSE, Breaker, Health
+from relay.model import Outcome, Target
+from relay.signals import Emit, Noticed
+
+MAX_TROUBLE = 200  # characters of an outcome's detail
+
+
+class Circuit:
+    """`trouble` is what the failed attempt said that made it what it is; empty once an attempt has not failed."""
+
+    def __init__(self, *, emit: Emit, clock: Callable[[], datetime]) -> None:
+        self.trouble = ""
+        self._emit = emit
+        self._clock = clock
+        self._breaker = Breaker()
+
+    @property
+    def health(self) -> Health:
+        """Ok, open or probing."""
+        return self._breaker.health
+
+    @property
+    def held(self) -> bool:
+        """Nothing but a probe may be sent."""
+        return self._breaker.health is not Health.OK
+
+    @property
+    def probe_at(self) -> datetime | None:
+        """From when on it may be probed, while it is open."""
+        return self._breaker.probe_at
+
+    def shut(self, target: Target) -> bool:
+        """Held, and it is not yet time for a probe. If that is further away than it ever is, the clock was set back."""
+        if not self.held or self.probe_at is None:
+            return self.held
+        longest = max(target.retry.max, LONGEST_PAUSE) if self._breaker.asked else LONGEST_PAUSE
+        return timedelta() < self.probe_at - self._clock() <= longest
+
+    def reset(self) -> None:
+        """It may be another target now: nothing is known of it."""
+        self._breaker = Breaker()
+        self.trouble = ""
+
+    def probe(self) -> None:
+        """One delivery is on its way to see whether the target answers."""
+        self._breaker = self._breaker.probe()
+
+    def unprobed(self) -> None:
+        """The probe was not sent, or is wanted now."""
+        self._breaker = self._breaker.unprobed(self._clock())
+
+    def hear(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
+        """What this outcome, maybe the probe's, says of the target."""
+        before, now = self._breaker, self._clock()
+        roll = random.random()  # noqa: S311  jitter
+        after = self._breaker = before.after(outcome, target, probe=probe, now=now, roll=roll)
+        if after != before or not self.held:  # else it stays open for what was said before
+            self.trouble = _told(outcome, after, now) if after.failures else ""
+        if (before.health is Health.OK) == self.held:
+            self._tell(target)
+
+    def _tell(self, target: Target) -> None:
+        fields: dict[str, object] = {"target": target.name, "failures": self._breaker.failures or None}
+        if self.held:
+            fields |= {"probe_at": self.probe_at, "detail": self.trouble}
+            self._emit(Noticed(level="warning", text="target held", fields=fields))
+        else:
+            self._emit(Noticed(level="info", text="target answers again", fields=fields))
+
+
+def _told(outcome: Outcome, breaker: Breaker, now: datetime) -> str:
+    """`5xx 503 busy`; `asked by Retry-After to wait 20 s: 429 429 slow down`."""
+    parts = (outcome.reason, outcome.status, outcome.detail[:MAX_TROUBLE])
+    told = " ".join(str(each) for each in parts if each)
+    if not breaker.asked or breaker.probe_at is None:
+        return told
+    return f"asked by Retry-After to wait {(breaker.probe_at - now).total_seconds():g} s: {told}"
