@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from relay.server.limits import Limits
-from relay.server.misread import Misread, not_tls
+from relay.server.misread import not_tls
 from relay.server.protocol import Protocol, Unread
 from relay.signals import Emit, Evicted, Noticed
 
@@ -114,8 +114,8 @@ class Door:
             await self._loop.connect_accepted_socket(lambda: protocol, connection, **self._tls)
         except OSError as error:  # also of ssl: it did not shake hands, or has left
             self.forget(protocol)
-            if self._unread and (wrong := not_tls(error)):
-                self._unread(Misread(400, wrong, foreign=True), remote)
+            if self._unread and (seen := not_tls(error)):
+                self._unread(seen, remote)
 
     def _oldest(self) -> Protocol | None:
         """Of those who have brought nothing that we would have to answer."""

@@ -15,7 +15,7 @@ _PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 _REQUEST_LINE = re.compile(rb"\s*([A-Za-z]{1,20}) +([^\s?#]*)")
 _WHOLE_LINE = re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) \S+ HTTP/1\.[01]\r")
 _ORIGIN = re.compile("[A-Za-z]+://[^/]*")
-_NOT_TLS = {"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"}  # OpenSSL's names for what it took for HTTP
+_PLAIN_HTTP = {"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"}  # OpenSSL's names for what it took for HTTP
 
 
 class Misread(NamedTuple):
@@ -43,11 +43,14 @@ def misread(head: bytes, error: BaseException | None) -> Misread:
     return Misread(status, wrong, method=line[1].decode(), path=path)
 
 
-def not_tls(error: OSError) -> str | None:
-    """What to say of a handshake that failed because somebody spoke plain HTTP; None if that is not it."""
-    if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
-        return "plain HTTP on the port for TLS: write https:// into the address, or into the proxy's upstream"
-    return None
+def not_tls(error: OSError) -> Misread | None:
+    """What was sent in the place of a handshake, as far as OpenSSL tells; None if it was TLS, or nothing came."""
+    if not isinstance(error, ssl.SSLError):
+        return None
+    if error.reason in _PLAIN_HTTP:
+        wrong = "plain HTTP on the port for TLS: write https:// into the address, or into the proxy's upstream"
+        return Misread(400, wrong, foreign=True)
+    return Misread(400, "no TLS") if error.reason == "WRONG_VERSION_NUMBER" else None
 
 
 def _other_protocol(head: bytes) -> str | None:

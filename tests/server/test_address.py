@@ -1,14 +1,23 @@
 """An address that is slightly wrong leaves a trace: it is accepted, or said to be wrong and how it should look."""
 
 import asyncio
+import re
 import struct
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.model import Secret
-from relay.signals import Kept, Refused
+from relay.routes.config import parse
+from relay.server.address import judge
+from relay.signals import Kept, Refusal, Refused
 from tests.e2e.processes import until
-from tests.server.conftest import LEAD, OTHER_TOKEN, TOKEN, Scene, form
+from tests.server.conftest import LEAD, OTHER_TOKEN, ROUTES, TOKEN, Scene, form
+
+NOWHERE = "http://127.0.0.1:9/"
+CONFIG = parse(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, bot=NOWHERE, dwh=NOWHERE), file="routes.yaml", env={})
 
 BODY = form(LEAD)
 REST = b" HTTP/1.1\r\nHost: relay\r\nContent-Length: %d\r\n" % len(BODY)
@@ -228,3 +237,26 @@ async def test_after_all_that_an_ordinary_webhook_is_kept(scene: Scene) -> None:
         await asked(scene, line)
     assert (await scene.post(BODY)).status == 200
     assert len([each for each in scene.facts.signals if isinstance(each, Kept)]) == 1
+
+
+# ---- what is never shown
+
+JUNK = ["x", "secret-of-a-neighbour", "..", "%2e%2e", "%00", "a b", "Ж", "hooks%252Fcrm", TOKEN[:-1], TOKEN + "0"]
+SEGMENTS = st.sampled_from(["hooks", "HOOKS", "crm", "shop", TOKEN, f"%{ord(TOKEN[0]):x}{TOKEN[1:]}", "", *JUNK])
+
+
+@given(
+    st.lists(SEGMENTS, max_size=12),
+    st.sampled_from(["/", "//", "%2F", "%2f"]),
+    st.sampled_from(["POST", "Ж", "X" * 99]),
+)
+def test_no_path_is_shown_with_more_than_hooks_and_sources(segments: list[str], slash: str, method: str) -> None:
+    told = judge(method, slash.join(["", *segments]), CONFIG)
+    assert all(
+        each in {"hooks", "crm", "shop", "***", ""}
+        for each in re.split("/|%2f", told.address.lower().partition(" ")[2])
+    )
+    assert TOKEN not in told.detail
+    assert len(told.address) < 2_000
+    meant = {"hooks", "crm", "shop", TOKEN} & {unquote(each).lower() for each in segments}
+    assert (told.refusal is Refusal.MISADDRESSED) == bool(meant)

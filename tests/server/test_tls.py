@@ -97,6 +97,20 @@ def test_plain_http_on_the_tls_port_is_called_by_its_name(request_: bytes, run: 
     run(scene())
 
 
+def test_what_is_neither_tls_nor_http_is_told_as_nothing_of_ours(run: Run, pair: Pair) -> None:
+    async def scene() -> None:
+        said: list[Misread] = []
+        async with serving(Certificate(*pair.files), unread=lambda seen, _remote: said.append(seen)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"SSH-2.0-scanner\r\n")
+            await reader.read()
+            writer.close()
+            await until(lambda: bool(said))
+            assert [(seen.foreign, seen.path) for seen in said] == [(False, "")]
+
+    run(scene())
+
+
 def test_who_leaves_before_its_handshake_is_not_told(run: Run, pair: Pair) -> None:
     """A balancer's TCP check."""
 
