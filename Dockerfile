@@ -1,5 +1,7 @@
 # The relay as an image:
-#   docker run --read-only -v relay:/data -v ./routes.yaml:/etc/relay/routes.yaml:ro -p 8080:8080 amocrm-relay
+#   docker run --read-only -v relay:/data -v ./relay:/etc/relay:ro -p 8080:8080 amocrm-relay
+# where ./relay holds routes.yaml and its secrets, for uid 10001 to read. Mount the folder: a file that is mounted alone
+# stays the one that it was, whatever is edited.
 #
 # To pin the base, take the digest that `docker buildx imagetools inspect python:3.13-slim` prints and build with
 #   --build-arg BASE=python:3.13-slim@sha256:…

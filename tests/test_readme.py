@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from pathlib import Path
+from time import monotonic, sleep
 
 import jsonschema
 import pytest
@@ -23,26 +25,28 @@ from relay.observe.series import Series
 from relay.routes import lint
 from relay.routes.config import parse
 from tests.e2e.processes import free_port
+from tests.example import ETC, placed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-SECRETS = {
-    "RELAY_CRM_TOKEN": "0123456789abcdef0123",
-    "DWH_TOKEN": "change-me",
-    "DWH_SECRET": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
-}
-
+ROTATION = README.split("### Change a token\n")[1].split("\n## ")[0].split("\n### ")[0]
 
 ENDLESS = ("relay status --watch", "relay tail")
 """Commands that end with Ctrl-C; tests of their own show that they do what they should."""
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
-def commands() -> list[str]:
-    return [line.split("  #")[0].strip() for block in blocks("sh") for line in block.splitlines() if line.strip()]
+def commands(text: str = README) -> list[str]:
+    return [line.split("  #")[0].strip() for block in blocks("sh", text) for line in block.splitlines() if line.strip()]
+
+
+def set_up() -> list[str]:
+    """What comes before `relay check`: the secrets, and the routes file."""
+    shown = commands()
+    return shown[shown.index("mkdir -p -m 700 secrets") : shown.index("relay check routes.yaml")]
 
 
 @pytest.fixture
@@ -56,7 +60,6 @@ def environment() -> dict[str, str]:
     bin_ = str(Path(sys.executable).parent)
     return {
         **os.environ,
-        **SECRETS,
         "PATH": f"{bin_}:{os.environ['PATH']}",
         "RELAY_LISTEN": f"127.0.0.1:{free_port()}",
         "RELAY_ADMIN": f"127.0.0.1:{free_port()}",
@@ -65,9 +68,9 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def daemon(folder: Path, environment: dict[str, str]) -> Iterator[None]:
-    """What `relay run` of the README starts."""
+    """What `relay run` of the README starts, after what comes before it."""
+    subprocess.run(["bash", "-ec", "\n".join(set_up())], cwd=folder, env=environment, check=True)
     [run] = [command for command in commands() if command.startswith("relay run")]
-    shutil.copy(folder / "config/routes.example.yaml", folder / "routes.yaml")
     with subprocess.Popen(run.split(), cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert "ready" in process.stderr.readline()
@@ -78,24 +81,72 @@ def daemon(folder: Path, environment: dict[str, str]) -> Iterator[None]:
 
 
 def test_every_command_does_what_it_is_shown_for(folder: Path, environment: dict[str, str], daemon: None) -> None:
-    shown = [command for command in commands() if not command.startswith(("make ", "relay run", *ENDLESS))]
+    apart = {*set_up(), *commands(ROTATION)}  # done already, and below
+    shown = [
+        command
+        for command in commands()
+        if not command.startswith(("make ", "relay run", *ENDLESS)) and command not in apart
+    ]
     assert len(shown) >= 8
     for command in shown:
-        done = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        done(folder, environment, command)
 
 
-def test_a_second_shell_gets_the_variables_that_the_first_one_made(folder: Path, environment: dict[str, str]) -> None:
-    bare = {name: value for name, value in environment.items() if name not in SECRETS}
-    shown = commands()
-    set_up = shown[
-        shown.index("cp config/routes.example.yaml routes.yaml") : shown.index("relay check routes.yaml") + 1
-    ]
-    [again] = [command for command in set_up if command.startswith("set -a")]
-    for shell in ("\n".join(set_up), f"{again}\nrelay check routes.yaml"):
-        done = subprocess.run(["bash", "-c", shell], cwd=folder, env=bare, capture_output=True, text=True)
-        assert (done.returncode, ": good: " in done.stdout) == (0, True), done.stdout + done.stderr
-    assert (folder / "relay.env").stat().st_mode & 0o077 == 0, "a secret is nobody else's business"
+def done(folder: Path, environment: dict[str, str], command: str) -> str:
+    """What it prints; it must end well."""
+    ended = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
+    return ended.stdout
+
+
+def test_a_token_is_changed_by_the_recipe_under_a_running_daemon(
+    folder: Path, environment: dict[str, str], daemon: None
+) -> None:
+    routes = folder / "routes.yaml"
+    as_it_was = routes.read_text()
+    make, status, try_new, take_over, try_only, remove = commands(ROTATION)
+    [both] = re.findall(r"    (token: .*)\n", blocks("yaml", ROTATION)[0])
+    old = (folder / "secrets/crm_token").read_text().strip()
+
+    done(folder, environment, make)
+    routes.write_text(re.sub(r"token: .*crm_token}", both.replace(ETC, str(folder)), as_it_was, count=1))
+    until(lambda: "crm_token.new" in done(folder, environment, status))
+    assert "\n200 after" in done(folder, environment, try_new)
+    new = (folder / "secrets/crm_token.new").read_text().strip()
+    assert (posted(environment, old), posted(environment, new)) == (200, 200)
+
+    done(folder, environment, take_over)
+    routes.write_text(as_it_was)
+    until(lambda: "crm_token.new" not in done(folder, environment, status))
+    until(lambda: posted(environment, old) == 404)
+    assert "\n200 after" in done(folder, environment, try_only)
+    done(folder, environment, remove)
+    assert posted(environment, new) == 200
+    assert "refused" not in done(folder, environment, status)
+
+
+def posted(environment: dict[str, str], token: str) -> int:
+    """The status that a webhook with this token is answered."""
+    connection = HTTPConnection(environment["RELAY_LISTEN"], timeout=10)
+    connection.request("POST", f"/hooks/crm/{token}", b"leads[add][0][id]=7")
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """What the daemon does by itself it does within some seconds."""
+    deadline = monotonic() + 20
+    while not holds():
+        assert monotonic() < deadline
+        sleep(0.1)
+
+
+def test_a_second_shell_needs_nothing_of_the_first_one(folder: Path, environment: dict[str, str]) -> None:
+    for shell in ("\n".join([*set_up(), "relay check routes.yaml"]), "relay check routes.yaml"):
+        assert ": good: " in done(folder, environment, shell)
+    assert (folder / "secrets").stat().st_mode & 0o077 == 0, "a secret is nobody else's business"
 
 
 @pytest.mark.parametrize("format_", Format)
@@ -109,30 +160,29 @@ def test_every_make_target_exists(command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_routes_file_loads_without_a_warning_and_its_tests_pass() -> None:
-    text = blocks("yaml")[0]
-    config = parse(text, file="README.md", env=SECRETS)
+def test_the_routes_file_loads_without_a_warning_and_its_tests_pass(tmp_path: Path) -> None:
+    config = parse(placed(blocks("yaml")[0], tmp_path), file="README.md", env={})
     assert lint.warnings(config) == []
     assert [result.differences for result in lint.run_tests(config)] == [()]
 
 
 @pytest.mark.parametrize("text", [blocks("yaml")[0], (ROOT / "config/routes.example.yaml").read_text()])
-def test_a_lead_that_is_created_in_the_stage_reaches_the_bot_of_the_first_example(text: str) -> None:
+def test_a_lead_that_is_created_in_the_stage_reaches_the_bot_of_the_first_example(text: str, tmp_path: Path) -> None:
     created = b"leads[add][0][id]=22791302&leads[add][0][status_id]=16203337&leads[add][0][pipeline_id]=752662"
     [event] = read(form.decode(created, ""), source="crm", received_at=datetime.now(UTC), new_id=lambda: "1")
-    matched = parse(text, file="README.md", env=SECRETS).matcher.match(event)
+    matched = parse(placed(text, tmp_path), file="README.md", env={}).matcher.match(event)
     assert (matched.routes, set(matched.targets)) == (("offer-made",), {"sales-bot", "warehouse"})
 
 
 @pytest.mark.parametrize("part", blocks("yaml")[1:])
-def test_each_part_of_a_routes_file_fits_the_whole_one(part: str) -> None:
+def test_each_part_of_a_routes_file_fits_the_whole_one(part: str, tmp_path: Path) -> None:
     whole = yaml.safe_load(blocks("yaml")[0]) | yaml.safe_load(part)
-    assert lint.warnings(parse(yaml.safe_dump(whole), file="README.md", env=SECRETS)) == []
+    assert lint.warnings(parse(placed(yaml.safe_dump(whole), tmp_path), file="README.md", env={})) == []
 
 
-def test_the_ages_that_the_readme_calls_built_in_are() -> None:
+def test_the_ages_that_the_readme_calls_built_in_are(tmp_path: Path) -> None:
     [part] = [part for part in blocks("yaml") if part.startswith("retention:")]
-    assert parse(blocks("yaml")[0] + part, file="README.md", env=SECRETS).retention == Retention()
+    assert parse(placed(blocks("yaml")[0] + part, tmp_path), file="README.md", env={}).retention == Retention()
 
 
 def test_the_event_is_one() -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from relay.cli.run import run as run_command
+from tests.example import ETC, placed
 from tests.pictures.files import CONFIG, DASHBOARD, PROMETHEUS, ROOT
 
 COMPOSE = CONFIG / "compose.yaml"
@@ -19,8 +20,8 @@ PROVISIONING = CONFIG / "grafana" / "provisioning"
 
 
 def mounts(service: str) -> list[tuple[str, str, str]]:
-    """(source, path in the container, mode); a variable in a source has the value it has if nobody sets it."""
-    texts = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text) for text in SERVICES[service]["volumes"]]
+    """(source, path in the container, mode); a variable that must be set stands for /NAME."""
+    texts = [re.sub(r"\$\{(\w+):\?[^}]*\}", r"/\1", text) for text in SERVICES[service]["volumes"]]
     return [(source, path, mode) for source, path, mode in ((f"{text}:rw".split(":")[:3]) for text in texts)]
 
 
@@ -115,18 +116,30 @@ def test_no_secret_is_written_down() -> None:
             assert not secret or value is None or re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), name
 
 
-def test_the_relay_is_given_all_that_its_routes_file_and_it_ask_for() -> None:
-    given = set(SERVICES["relay"]["environment"])
-    secrets = {name: "bm90LWEtc2VjcmV0LWp1c3QtYS10ZXN0" for name in given if not name.startswith("RELAY_ADMIN")}
-    del secrets["SALES_BOT_URL"]  # its default is in the file
+def test_the_relay_is_given_all_that_its_routes_file_and_it_ask_for(tmp_path: Path) -> None:
+    example = (CONFIG / "routes.example.yaml").read_text()
+    (tmp_path / "routes.yaml").write_text(placed(example, tmp_path))
     check = subprocess.run(
-        [sys.executable, "-m", "relay", "check", at("relay", "/etc/relay/routes.yaml")],
-        env={"PATH": os.environ["PATH"], **secrets},
+        [sys.executable, "-m", "relay", "check", tmp_path / "routes.yaml"],
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
     )
-    assert check.returncode == 0, check.stderr
+    assert check.returncode == 0, check.stdout + check.stderr
+    given = set(SERVICES["relay"]["environment"])
     own = {str(parameter.envvar) for parameter in run_command.params} | {"RELAY_ADMIN_TOKEN"}
-    asked = set(re.findall(r"\$\{(\w+)(?:}|:-)", at("relay", "/etc/relay/routes.yaml").read_text())) - {"NAME"}
+    asked = set(re.findall(r"\$\{(\w+)(?:}|:-)", example)) - {"NAME"}
     assert given <= own | asked
     assert asked <= given
+
+
+def test_the_folder_is_mounted_that_the_routes_file_and_its_secrets_are_in_and_no_file_alone() -> None:
+    [(_, inside, mode)] = [each for each in mounts("relay") if each[0] == "/RELAY_FOLDER"]
+    assert (inside, mode) == (ETC, "ro")
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"RELAY_CONFIG={ETC}/routes.yaml" in dockerfile
+    assert {inside for _, inside, _ in mounts("relay")} == {ETC, "/data"}
+    [shown] = re.findall(r"^#   (docker run .*)$", dockerfile, re.MULTILINE)
+    assert re.findall(r"-v (\S+)", shown) == ["relay:/data", f"./relay:{ETC}:ro"]
+    for service in SERVICES:  # what is edited by hand arrives
+        assert not [inside for source, inside, _ in mounts(service) if (CONFIG / source).is_file()], service

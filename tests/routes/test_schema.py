@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,35 +14,43 @@ from relay.routes.document import parse as parse_document
 from relay.routes.lint import run_tests, warnings
 from relay.routes.problems import Problems, path_text
 from relay.routes.shape import schema
+from tests.example import ETC, SECRETS, placed
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "routes.example.yaml"
 BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
-ENV = {
-    "RELAY_CRM_TOKEN": "example-crm-token-0123456789",
-    "DWH_TOKEN": "example-dwh-token",
-    "DWH_SECRET": "ZXhhbXBsZS1leGFtcGxlLWV4YW1wbGUtZXhhbXBsZQ==",
-}
+ENV = {"DWH_TOKEN": "a-token-of-a-variable"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the example as routes.yaml, and its secrets."""
+    folder = tmp_path_factory.mktemp("relay")
+    (folder / "routes.yaml").write_text(placed(EXAMPLE.read_text("utf-8"), folder))
+    return folder
 
 
 @pytest.fixture
-def example() -> Config:
-    return load(EXAMPLE, ENV)
+def example(folder: Path) -> Config:
+    return load(folder / "routes.yaml", {})
 
 
-def test_the_example_loads_with_its_variables_and_passes_its_own_tests(example: Config) -> None:
+def test_the_example_loads_with_its_secrets_and_passes_its_own_tests(example: Config) -> None:
     assert [result.differences for result in run_tests(example) if not result.passed] == []
     assert len(example.tests) >= 5
     assert warnings(example) == []
 
 
-def test_the_example_asks_for_no_variable_that_it_does_not_name() -> None:
-    assert set(ENV) == {name for name in ENV if f"${{{name}}}" in EXAMPLE.read_text("utf-8")}
+def test_the_example_has_its_secrets_in_files() -> None:
+    asked = set(re.findall(r"\$\{(?!name\b)([^}]+)\}", re.sub("(?m)^ *#.*$", "", EXAMPLE.read_text("utf-8"))))
+    assert asked == {"SALES_BOT_URL:-http://127.0.0.1:9000/amocrm"} | {
+        f"file:{ETC}/secrets/{name}" for name in ("crm_token", "dwh_token", "dwh_secret")
+    }
 
 
-def test_the_defaults_the_example_shows_are_the_built_in_ones(example: Config) -> None:
-    text = EXAMPLE.read_text("utf-8")
+def test_the_defaults_the_example_shows_are_the_built_in_ones(example: Config, folder: Path) -> None:
+    text = (folder / "routes.yaml").read_text("utf-8")
     start, end = text.index("defaults:"), text.index("targets:\n")
-    built_in = parse(text[:start] + text[end:], file="routes.yaml", env=ENV)
+    built_in = parse(text[:start] + text[end:], file="routes.yaml", env={})
     assert (example.targets, example.retention) == (built_in.targets, built_in.retention)
 
 
@@ -71,12 +80,12 @@ def damaged(draw: st.DrawFn) -> str:
 
 @settings(max_examples=300, deadline=None)
 @given(damaged())
-def test_a_damaged_file_is_loaded_or_refused_and_never_crashes(text: str) -> None:
+def test_a_damaged_file_is_loaded_or_refused_and_never_crashes(folder: Path, text: str) -> None:
     try:
-        config = parse(text, file="routes.yaml", env=ENV)
+        config = parse(text.replace(ETC, str(folder)), file="routes.yaml", env=ENV)
     except RoutesInvalid as refused:
         assert refused.problems
-        assert not [secret for secret in ENV.values() if secret in str(refused)]
+        assert not [secret for secret in [*ENV.values(), *SECRETS.values()] if secret in str(refused)]
     else:
         assert all(warning.line > 0 for warning in warnings(config))
         run_tests(config)
