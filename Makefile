@@ -14,7 +14,7 @@ LOCKED := --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test chaos bench bench-profile lint format lock sbom image clean
+.PHONY: help demo test chaos bench bench-profile bench-compare lint format lock sbom image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
@@ -33,6 +33,10 @@ bench: .venv/dev.stamp ## how fast, beside what forgets and beside a peer: a tab
 
 bench-profile: .venv/dev.stamp ## where the time goes: tests/bench/output/
 	@$(BIN)/python -m tests.bench --profile $(ARGS)
+
+bench-compare: .venv/dev.stamp ## what a webhook costs here and at BASE=<commit>, in turns: five pairs, two minutes
+	@test -n '$(BASE)' || { echo 'say with what to compare: make bench-compare BASE=<commit>' >&2; exit 2; }
+	@$(BIN)/python -m tests.bench.compare '$(BASE)' $(ARGS)
 
 lint: .venv/dev.stamp ## what needs no test run: ruff, mypy
 	$(BIN)/ruff check .

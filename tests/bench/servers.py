@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from tests.bench.wrk import WEBHOOK, BenchFailed
-from tests.e2e.processes import PATIENCE, RELAY, TOKEN, RelayProcess, free_port, run, until, variables
+from tests.e2e.processes import PATIENCE, TOKEN, RelayProcess, free_port, run, until, variables
 
 ROUTES = """\
 version: 1
@@ -74,7 +74,7 @@ class Relay(RelayProcess):
 
     async def _tell(self, *arguments: str) -> None:
         store, config = f"--store=sqlite:///{self.store}", str(self.routes)
-        code, _, complaint = await run(*RELAY, *arguments, store, RELAY_CONFIG=config)
+        code, _, complaint = await run(*self._command, *arguments, store, **self._more | {"RELAY_CONFIG": config})
         if code:
             raise BenchFailed(f"relay {' '.join(arguments)}: {complaint}")
 
@@ -158,6 +158,7 @@ class Receiver:
 
     def __init__(self, server: Other, session: aiohttp.ClientSession) -> None:
         self.base = server.base
+        self.pids = server.pids
         self._session = session
 
     def urls(self, targets: int) -> list[str]:

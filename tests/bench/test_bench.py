@@ -1,5 +1,6 @@
 """The instruments work, whatever the machine's pace: figures are there and are what they say. None is judged here."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -14,11 +15,12 @@ import pytest
 from aiohttp import ClientSession, web
 from pytest_aiohttp.plugin import AiohttpServer
 
-from tests.bench import acks, matching, through
+from relay.amocrm import form
+from tests.bench import acks, compare, leads, matching, through
 from tests.bench.profiles import shares
 from tests.bench.servers import receiving
 from tests.bench.table import Goal, Row, figure, table
-from tests.bench.wrk import MISSING, WEBHOOK, BenchFailed, Plan, load
+from tests.bench.wrk import MISSING, WEBHOOK, BenchFailed, Content, Plan, cpu_seconds, load
 from tests.e2e.processes import run
 
 
@@ -195,3 +197,98 @@ def test_a_profile_tells_a_functions_own_time_from_what_it_calls() -> None:
     told = shares("thread;outer (a.py:1);inner (b.py:7) 3\nthread;outer (a.py:2) 1\n").splitlines()
     assert "  75.0%    75.0%  inner (b.py)" in told
     assert "  25.0%   100.0%  outer (a.py)" in told
+
+
+# ---- two commits in turn
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.usefixtures("wrk")
+async def test_two_commits_are_compared_each_by_its_own_code(plan: Plan) -> None:
+    old = compare.checked_out("HEAD", plan.folder / "old")
+    found = await compare.compare(plan, old, compare.this_tree())
+    assert [row.what for row in found.judged] == ["acks, 16 connections", "acks, 64 connections", "end to end"]
+    assert all(0 < each < 1e5 for row in found.judged for each in (*row.ours, *row.theirs)), "microseconds"
+    assert [0 <= share <= 1 for share in found.others] == [True]
+    told = compare.report(found, old, compare.this_tree())
+    assert "end to end: × " in told
+    assert told.count("not distinguishable (1 pair; 5 are needed)") == 3
+
+
+async def test_a_side_of_a_comparison_that_would_run_other_code_has_no_figure(tmp_path: Path) -> None:
+    nothing = compare.Code(name="nothing", folder=tmp_path / "nothing")
+    with pytest.raises(BenchFailed, match="nothing is not what would run"):
+        await compare.Side(nothing, tmp_path / "side", "http://127.0.0.1:9/").demand_code()
+    old = compare.checked_out("HEAD", tmp_path / "old")
+    await compare.Side(old, tmp_path / "other", "http://127.0.0.1:9/").demand_code()
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict"),
+    [
+        ([1.0, 1.02, 1.04, 0.98, 1.0], compare.Verdict.AS_GOOD),
+        ([0.8, 0.82, 0.84, 0.79, 0.8], compare.Verdict.AS_GOOD),
+        ([1.06, 1.07, 1.04, 1.08, 1.06], compare.Verdict.DEARER),
+        ([1.2, 1.5, 1.4, 1.3, 1.2], compare.Verdict.DEARER),
+        ([0.9, 1.0, 1.0, 1.0, 1.01], compare.Verdict.UNCLEAR),
+        ([0.98, 1.2, 1.3, 1.2, 1.2], compare.Verdict.UNCLEAR),
+        ([0.7, 0.9, 0.8, 0.7, 0.8], compare.Verdict.UNCLEAR),
+        ([1.0, 1.0, 1.0, 1.0], compare.Verdict.UNCLEAR),
+    ],
+)
+def test_a_spread_that_is_too_wide_is_no_proof_of_being_as_good(ratios: list[float], verdict: compare.Verdict) -> None:
+    assert compare.judge(ratios) is verdict
+
+
+def test_a_comparison_posts_a_thousand_leads_that_differ(tmp_path: Path) -> None:
+    bodies = leads.webhooks(tmp_path).body.read_text().splitlines()
+    read = [form.decode(body.encode(), WEBHOOK.type)["leads"] for body in bodies]
+    items = [item for each in read for action in each.values() for item in action.values()]
+    assert len({item["id"] for item in items}) == len(bodies) == 1_000
+    assert {key for each in read for key in each} == {"status", "update", "add"}
+    assert len({(item["pipeline_id"], item["status_id"]) for item in items}) > 50
+    assert len({item["name"] for item in items if "name" in item}) > 100
+
+
+@pytest.mark.usefixtures("wrk")
+async def test_bodies_in_lines_take_turns_and_one_is_posted_as_it_is(
+    aiohttp_server: AiohttpServer, tmp_path: Path
+) -> None:
+    got: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        got.append(await request.text())
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    server = Standing(url=str((await aiohttp_server(app)).make_url("/")))
+    (tmp_path / "bodies").write_text("a={id}\nb=1\n")
+    await load(server, connections=1, seconds=1, content=Content(body=tmp_path / "bodies", more={"WRK_LINES": "1"}))
+    assert {body[:2] for body in got} == {"a=", "b="}
+    assert len({body for body in got if body[0] == "a"}) == len([body for body in got if body[0] == "a"])
+    got.clear()
+    await load(server, connections=1, seconds=1, content=Content(body=tmp_path / "bodies"))
+    assert {body.partition("\n")[2] for body in got} == {"b=1\n"}
+
+
+async def test_the_processor_time_is_that_of_all_threads() -> None:
+    """Of a process whose first thread only waits."""
+    spin = "import threading\nthreading.Thread(target=lambda: [None for _ in iter(int, 1)]).start()"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", spin)
+    try:
+        start = cpu_seconds([process.pid])
+        async with asyncio.timeout(20):
+            while cpu_seconds([process.pid]) < start + 0.3:  # noqa: ASYNC110  the system tells nobody
+                await asyncio.sleep(0.05)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_a_base_that_is_no_commit_is_told(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "tests.bench.compare", "no-such-commit", f"--folder={tmp_path}")
+    code, _, complaint = await run(*command)
+    assert code == 2
+    assert complaint.strip() in (MISSING, "no commit 'no-such-commit' here")
+    assert os.listdir(tmp_path) == [], "it leaves nothing behind"  # noqa: PTH208

@@ -14,7 +14,7 @@ from time import monotonic
 
 from tests.bench.servers import SETTLED_WITHIN, Other, Receiver, Relay, other, paced, receiving, relaying
 from tests.bench.table import Goal, Row
-from tests.bench.wrk import BenchFailed, Plan, alternating, cpu_seconds, load
+from tests.bench.wrk import WEBHOOK, BenchFailed, Content, Plan, alternating, cpu_seconds, load
 
 CONNECTIONS = 64
 LONGER = 2
@@ -44,7 +44,7 @@ async def _with(plan: Plan, targets: int) -> list[Row]:
             samples = await alternating(
                 plan.rounds,
                 bare=partial(_forwarded, plan, proxy, receiver, targets),
-                relay=partial(_delivered, plan, relay, receiver, targets),
+                relay=partial(delivered, plan, relay, receiver, targets),
             )
             rows = _rows(targets, samples["relay"], samples["bare"])
             if targets == 1:
@@ -64,11 +64,12 @@ async def _forwarded(plan: Plan, proxy: Other, receiver: Receiver, targets: int)
     return Through(rate=events / took, cpu=cpu)
 
 
-async def _delivered(plan: Plan, relay: Relay, receiver: Receiver, targets: int) -> Through:
+async def delivered(plan: Plan, relay: Relay, receiver: Receiver, targets: int, content: Content = WEBHOOK) -> Through:
+    """One load, from the first post until the store has the last event as delivered."""
     await receiver.forget()
     accepted, settled = await relay.accepted(), await relay.settled()
     start, spent = monotonic(), cpu_seconds(relay.pids)
-    posted = await load(relay, connections=CONNECTIONS, seconds=LONGER * plan.seconds)
+    posted = await load(relay, connections=CONNECTIONS, seconds=LONGER * plan.seconds, content=content)
     await receiver.has(posted.requests * targets)
     events = await _settled(relay, targets, accepted, settled)
     took = monotonic() - start
