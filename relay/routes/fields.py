@@ -114,7 +114,8 @@ def _found(data: Mapping[str, Json], path: str) -> Iterator[Json]:
         return iter(())
     leaves = _leaves(data[first], rest)
     if first == CUSTOM and rest and rest[0] not in _OF_ALL_CUSTOM_FIELDS:
-        return iter(tuple(_custom(data[first], path.partition(".")[2])) or leaves)
+        called = tuple(_custom(data[first], path.partition(".")[2]))
+        return iter(called) if called or rest[0].isdecimal() else leaves
     return _names_and_ids(leaves) if path.rpartition(".")[2] == "tags" else leaves
 
 
@@ -129,10 +130,13 @@ def _leaves(value: Json, path: Sequence[str]) -> Iterator[Json]:
 
 
 def _custom(custom_fields: Json, wanted: str) -> Iterator[Json]:
+    number = int(wanted) if wanted.isdecimal() and wanted.isascii() and len(wanted) < 20 else None
+    names = (wanted, number) if str(number) == wanted else (wanted,)
     for custom_field in custom_fields if isinstance(custom_fields, list) else ():
-        if isinstance(custom_field, Mapping) and any(
-            as_text(custom_field.get(key)) == wanted for key in ("id", "code", "name")
-        ):
+        if not (type(custom_field) is dict or isinstance(custom_field, Mapping)):
+            continue
+        get = custom_field.get
+        if get("id") in names or get("code") in names or get("name") in names:
             yield from _leaves(custom_field, ("values", "value"))
             yield from _leaves(custom_field, ("values", "enum"))
 

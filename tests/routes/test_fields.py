@@ -51,6 +51,7 @@ MakeEvent = Callable[..., Event]
         ("custom_fields.origin", ("form",)),
         ("custom_fields.12", ("1500000000",)),
         ("custom_fields.13", ()),
+        ("custom_fields.011", ()),
         ("custom_fields.99", ()),
         ("custom_fields.name", ("Campaign", "Date", "None", "Статус. Счёт")),
         ("no_list.11", ()),
