@@ -56,7 +56,7 @@ def signing_key(secret: str) -> bytes:
 class Webhook:
     """One request of amoCRM's, as it came. `unparsed` is the reason why no events were made of it.
 
-    `query` is that of its address, without the `?`: what is not ASCII in it is escaped, all else is as it came.
+    `query` is that of its address, without the `?`; `signature` its X-Signature, which senders of another protocol set.
     `damaged`: the store gave back another body than the one that came.
     """
 
@@ -67,6 +67,7 @@ class Webhook:
     content_type: str = ""
     request_id: str = ""
     query: str = ""
+    signature: str = ""
     unparsed: str | None = None
     damaged: bool = False
 
@@ -234,12 +235,21 @@ class Owed:
 
 @frozen
 class Routed:
-    """An event, the JSON that its targets receive, what is owed to whom, and the routes that took it, in file order."""
+    """An event, the JSON that its targets receive, what is owed to whom, and the routes that took it, in file order.
+
+    Raw deliveries have one too: it stands for the whole webhook, its payload is empty, and of its event only the id,
+    the source and the time count.
+    """
 
     event: Event
     payload: bytes
     owed: tuple[Owed, ...] = ()
     routes: tuple[str, ...] = ()
+
+    @property
+    def raw(self) -> bool:
+        """True for an unparsed webhook on its way to targets, byte for byte."""
+        return not self.payload
 
 
 @frozen
@@ -264,6 +274,11 @@ class Delivery:
     damaged: bool = False
     entity: str = ""
     entity_id: str = ""
+
+    @property
+    def raw(self) -> bool:
+        """True if it is the unparsed webhook that is to be sent, as it came: there is no payload."""
+        return not self.payload and not self.damaged
 
 
 class Reason(StrEnum):

@@ -35,12 +35,18 @@ def _row(record: DeliveryRecord, id_: str, times: Times, scene: Scene) -> Row:
     return {
         "ID": cell(id_),
         times.heading("ARRIVED"): cell(times.cell(record.received_at)),
-        "EVENT": cell(f"{clipped(record.entity)}.{clipped(record.action)} {clipped(record.entity_id)}".rstrip()),
+        "EVENT": cell(_about(record)),
         "TARGET": cell(record.target),
         "STATE": state(record.state),
         "ATTEMPTS": cell(record.attempt),
         "NOTE": cell(outlook(record, scene)),
     }
+
+
+def _about(record: DeliveryRecord) -> str:
+    if record.raw:
+        return record.type
+    return f"{clipped(record.entity)}.{clipped(record.action)} {clipped(record.entity_id)}".rstrip()
 
 
 # ---- on a narrow terminal

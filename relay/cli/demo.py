@@ -90,11 +90,12 @@ class _Story:
     def _kept(self, kept: Kept) -> None:
         self.webhooks += 1
         self.owed += kept.deliveries
-        for event in (each.event for each in kept.routed):
-            self.types[event.id] = event.type
+        for each in kept.routed:
+            event, type_ = each.event, "unparsed" if each.raw else each.event.type
+            self.types[event.id] = type_
             self.last_id = event.id
             took = kept.took.total_seconds() * 1000
-            self._line("amoCRM", event.type, "cyan", f"kept, owed to {kept.deliveries}, 200 in {took:.0f} ms")
+            self._line("amoCRM", type_, "cyan", f"kept, owed to {kept.deliveries}, 200 in {took:.0f} ms")
 
     def _attempted(self, attempted: Attempted) -> None:
         delivery, outcome = attempted.delivery, attempted.outcome

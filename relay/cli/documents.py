@@ -35,7 +35,7 @@ def delivery(record: DeliveryRecord) -> dict[str, Json]:
     """A delivery without its attempts; `attempt` is the number of the last one."""
     return {
         "event": record.event_id,
-        "type": f"{record.entity}.{record.action}",
+        "type": record.type,
         "entity_id": record.entity_id,
         "received_at": rfc3339(record.received_at),
         "target": record.target,
@@ -72,6 +72,7 @@ def webhook(shown: Webhook) -> dict[str, Json]:
         "content_type": shown.content_type,
         "request_id": shown.request_id,
         "query": shown.query,
+        "signature": shown.signature,
         "unparsed": shown.unparsed,
         "corrupt": shown.damaged,
         "size": len(shown.body),
@@ -80,8 +81,14 @@ def webhook(shown: Webhook) -> dict[str, Json]:
 
 
 def whole(record: WebhookRecord) -> dict[str, Json]:
-    """A webhook with all that came of it."""
-    return {"webhook": webhook(record.webhook), "events": [_event(event) for event in record.events]}
+    """A webhook with all that came of it; `raw` is there if it went to targets unparsed."""
+    whole_: dict[str, Json] = {
+        "webhook": webhook(record.webhook),
+        "events": [_event(event) for event in record.events],
+    }
+    if record.raw:
+        whole_["raw"] = {"id": record.raw.id, "deliveries": _deliveries(record.raw)}
+    return whole_
 
 
 def unrouted(record: EventRecord) -> dict[str, Json]:
@@ -161,8 +168,11 @@ def _condition(condition: Condition) -> dict[str, Json]:
 
 
 def _event(record: EventRecord) -> dict[str, Json]:
-    deliveries = [{**delivery(each), "attempts": [attempt(one) for one in each.attempts]} for each in record.deliveries]
-    return {**unrouted(record), "deliveries": deliveries}
+    return {**unrouted(record), "deliveries": _deliveries(record)}
+
+
+def _deliveries(record: EventRecord) -> list[dict[str, Json]]:
+    return [{**delivery(each), "attempts": [attempt(one) for one in each.attempts]} for each in record.deliveries]
 
 
 def _time(at: datetime | None) -> str | None:

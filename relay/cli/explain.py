@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,12 +20,14 @@ from relay.cli.options import config_option, json_option, load_to_look, store_op
 from relay.cli.screen import block, cell, json_text, print_json, put
 from relay.cli.screen import table as columns
 from relay.delivery.body import Sent, original, with_query
-from relay.delivery.render import render
+from relay.delivery.render import Request, render, render_raw
 from relay.delivery.url import as_sent
-from relay.model import Delivery, Event, Format, Json, Target
+from relay.errors import Unreadable
+from relay.model import Delivery, Event, Format, Json, Target, Webhook
 from relay.routes.config import Config
 from relay.routes.explain import RouteExplanation
 from relay.routes.explain import explain as explain_routes
+from relay.routes.match import Route
 from relay.store.contract import EventRecord, WebhookRecord
 
 
@@ -51,7 +53,8 @@ def explain(body: str, source: str | None, query: str, config_path: Path, store_
 
     BODY is a file with the body of a webhook, form or JSON; - reads it from standard input. Or give the ID of an
     event or a webhook in the store, as relay list shows it. Every route is listed with what held and what did not,
-    then the exact request that each target would get, with secrets as ***.
+    then the exact request that each target would get, with secrets as ***. Of a body that cannot be read that is what
+    routes with `unparsed: true` send on.
 
     \b
     relay explain body.form
@@ -62,11 +65,20 @@ def explain(body: str, source: str | None, query: str, config_path: Path, store_
     content = _content(body)
     query = query.removeprefix("?")
     if content is not None:
-        found = _events(content, _source(config, source), query=query)
+        webhook = Webhook(
+            id="", source=_source(config, source), received_at=datetime.now(UTC), body=content, query=query
+        )
     elif query:
         raise click.UsageError("--query is for a body: a webhook in the store has its own")
     else:
-        found = asyncio.run(_kept(store_path, body))
+        record, chosen = asyncio.run(_kept(store_path, body))
+        webhook = record.webhook
+    try:
+        # of an unparsed one those that would be made of it now
+        found = _events(webhook) if content is not None or webhook.unparsed is not None else _made(record, chosen)
+    except Unreadable as error:
+        _explain_raw(config, replace(webhook, unparsed=str(error)), as_json)
+        return
     explained = [(event, explain_routes(config, event), _requests(config, event, sent)) for event, sent in found]
     if as_json:
         print_json({"events": [_document(*each) for each in explained]})
@@ -105,36 +117,35 @@ Found = list[tuple[Event, Sent]]
 """Events, each with what amoCRM sent of it."""
 
 
-def _events(
-    body: bytes, source: str, *, query: str = "", content_type: str = "", received_at: datetime | None = None
-) -> Found:
+def _events(webhook: Webhook) -> Found:
     """Unreadable says why there are none."""
+    body, content_type = webhook.body, webhook.content_type
     found = events.read(
         form.decode(body, content_type),
-        source=source,
-        received_at=received_at or datetime.now(UTC),
+        source=webhook.source,
+        received_at=webhook.received_at,
         new_id=lambda: str(uuid7()),
-        query=query,
+        query=webhook.query,
     )
     return [
-        (event, Sent(body=original(body, content_type, position=position, of=len(found)), query=query))
+        (event, Sent(body=original(body, content_type, position=position, of=len(found)), query=webhook.query))
         for position, event in enumerate(found)
     ]
 
 
-async def _kept(store_path: Path, id_: str) -> Found:
-    """The events that were made of it; of an unparsed webhook those that would be made of it now."""
+async def _kept(store_path: Path, id_: str) -> tuple[WebhookRecord, Sequence[EventRecord]]:
+    """A webhook of the store, and its events that are meant."""
     if not is_start(id_):
         raise NotDone(f"no such file, and no such id in the store: {id_[:80]!r}")
     async with visiting(store_path) as store:
-        record, chosen = await named(store, id_, nor="no such file, and ")
-    return _again(record) if record.webhook.unparsed is not None else _made(record, chosen)
+        return await named(store, id_, nor="no such file, and ")
 
 
 def _made(record: WebhookRecord, chosen: Sequence[EventRecord]) -> Found:
     if record.webhook.damaged or any(event.damaged for event in chosen):
         raise NotDone(f"{record.webhook.id} is damaged in the store, see relay verify")
     webhook, of = record.webhook, len(record.events)
+    chosen = [event for event in chosen if event != record.raw]
     bodies = [
         original(webhook.body, webhook.content_type, position=record.events.index(event), of=of) for event in chosen
     ]
@@ -142,17 +153,6 @@ def _made(record: WebhookRecord, chosen: Sequence[EventRecord]) -> Found:
         (events.load(event.payload), Sent(body=body, query=webhook.query))
         for event, body in zip(chosen, bodies, strict=True)
     ]
-
-
-def _again(record: WebhookRecord) -> Found:
-    webhook = record.webhook
-    return _events(
-        webhook.body,
-        webhook.source,
-        query=webhook.query,
-        content_type=webhook.content_type,
-        received_at=webhook.received_at,
-    )
 
 
 # ---- what would be sent
@@ -163,25 +163,62 @@ def _requests(config: Config, event: Event, sent: Sent) -> list[Shown]:
 
 
 def _request(config: Config, target: Target, event: Event, sent: Sent) -> Shown:
-    delivery = Delivery(
+    delivery = _delivery(event.id, target, events.dump(event), event.received_at)
+    request = render(delivery, target, now=datetime.now(UTC), sent=sent)
+    return _shown(config, target, request, sent.query if target.format is Format.FORM else "")
+
+
+def _raw_request(config: Config, target: Target, webhook: Webhook) -> Shown:
+    delivery = _delivery(str(uuid7()), target, b"", webhook.received_at)
+    request = render_raw(delivery, target, webhook, now=datetime.now(UTC))
+    return _shown(config, target, request, webhook.query)
+
+
+def _delivery(event_id: str, target: Target, payload: bytes, at: datetime) -> Delivery:
+    return Delivery(
         seq=0,
-        event_id=event.id,
+        event_id=event_id,
         target=target.name,
         attempt=1,
         policy_attempt=1,
-        received_at=event.received_at,
-        pending_since=event.received_at,
-        payload=events.dump(event),
+        received_at=at,
+        pending_since=at,
+        payload=payload,
     )
-    request = render(delivery, target, now=datetime.now(UTC), sent=sent)
+
+
+def _shown(config: Config, target: Target, request: Request, query: str) -> Shown:
     secret = {name.lower() for name in target.headers} | {"webhook-signature"}
-    query = sent.query if target.format is Format.FORM else ""
     return Shown(
         target=target.name,
         url=as_sent(request.url, with_query(config.url_as_written(target.name), query)),
         headers={name: "***" if name.lower() in secret else value for name, value in request.headers.items()},
         body=request.body.decode(errors="backslashreplace"),
     )
+
+
+# ---- what cannot be read
+
+
+def _explain_raw(config: Config, webhook: Webhook, as_json: bool) -> None:
+    """Where it goes as it came; NotDone, with why it cannot be read, if no route takes such a one."""
+    matches = config.matcher.match_unparsed(webhook.source)
+    if not matches.targets:
+        raise NotDone(f"{webhook.unparsed}; no route with `unparsed: true` takes it")
+    requests = [_raw_request(config, config.targets[name], webhook) for name in matches.targets]
+    if as_json:
+        routes = [
+            {"route": route.name, "matched": route.name in matches.routes, "targets": list(route.targets)}
+            for route in config.routes
+            if route.unparsed
+        ]
+        raw = {"unparsed": webhook.unparsed, "routes": routes, "requests": [*map(_sent, requests)]}
+        print_json({"events": [], "raw": raw})
+        return
+    put(Text.assemble(cell("unparsed", "bold"), cell(f"  from {webhook.source}: {webhook.unparsed}", "dim")))
+    put(cell(f"goes on as it came, by {', '.join(matches.routes)}"), indent=2)
+    for request in requests:
+        _print_request(request)
 
 
 # ---- for people
@@ -211,8 +248,14 @@ def _verdict(explanation: RouteExplanation) -> Text:
     if explanation.matched:
         said = cell(f"takes it{why}: {', '.join(route.targets)}", "green")
     else:
-        said = cell("not needed: another route takes it" if route.otherwise else "does not take it", "dim")
+        said = cell(_why_not(route), "dim")
     return Text.assemble(cell(route.name, "bold"), "  ", said)
+
+
+def _why_not(route: Route) -> str:
+    if route.unparsed:
+        return "takes only what cannot be read"
+    return "not needed: another route takes it" if route.otherwise else "does not take it"
 
 
 def _checks(explanation: RouteExplanation) -> Table:
@@ -248,6 +291,7 @@ def _route(explanation: RouteExplanation) -> dict[str, Json]:
         "route": explanation.route.name,
         "matched": explanation.matched,
         "otherwise": explanation.route.otherwise,
+        "unparsed": explanation.route.unparsed,
         "targets": list(explanation.route.targets),
         "checks": [
             {"field": each.field, "condition": each.condition, "values": list(each.values), "held": each.held}

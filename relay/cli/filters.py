@@ -95,14 +95,17 @@ def is_start(text: str) -> bool:
 async def named(store: Archive, id_: str, *, nor: str = "") -> tuple[WebhookRecord, tuple[EventRecord, ...]]:
     """The webhook that `id_`, or its start, names, and its events that are meant: one, or all of the webhook's.
 
+    Of a webhook that went to targets unparsed that is what its raw deliveries hang on.
+
     NotDone, beginning with `nor`, if there is none; or with some of them, if there are several.
     """
     record = await store.show(id_) if is_start(id_) else None
     if record is None:
         raise NotDone(await _why_none(store, id_, nor))
+    made = (*record.events, record.raw) if record.raw else record.events
     if record.webhook.id.startswith(id_):
-        return record, record.events
-    return record, tuple(event for event in record.events if event.id.startswith(id_))
+        return record, made
+    return record, tuple(event for event in made if event.id.startswith(id_))
 
 
 async def _why_none(store: Archive, id_: str, nor: str) -> str:

@@ -124,7 +124,7 @@ class _Replay:
 
     async def replay(self, wanted: Filter) -> None:
         """Deliveries that are over, or wait."""
-        self.counts.update(await self._store.count(wanted))
+        self.counts.update(await self._store.count(wanted, replayable=True))
         self._waiting = State.PENDING in wanted.states
         if not self._dry_run:
             done = act("replay", conditions(wanted))

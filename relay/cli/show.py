@@ -59,6 +59,8 @@ async def show(id_: str, raw: bool, config_path: Path, store_path: Path, as_json
         _print_webhook(record.webhook, scene.now)
         for event in record.events:
             _print_event(event, scene)
+        if record.raw:
+            _print_raw_deliveries(record.raw, scene)
 
 
 def _print_raw(body: bytes) -> None:
@@ -85,7 +87,7 @@ def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
         ("arrived", cell(arrived)),
         ("source", cell(webhook.source)),
         ("request id", cell(webhook.request_id or "-")),
-        *([("query", cell(webhook.query))] if webhook.query else []),
+        *((name, cell(value)) for name, value in (("query", webhook.query), ("signature", webhook.signature)) if value),
         ("body", cell(f"{len(webhook.body)} bytes, {webhook.content_type or 'no content type'}")),
     ]
     if webhook.unparsed is not None:
@@ -114,6 +116,15 @@ def _print_event(event: EventRecord, scene: Scene) -> None:
         put(block(json_text(documents.parsed(event))), indent=4)
     if not event.deliveries:
         put("owed to no target", indent=2)
+    _print_deliveries(event, scene)
+
+
+def _print_raw_deliveries(raw: EventRecord, scene: Scene) -> None:
+    put("", Text.assemble(("as it came  ", "dim"), cell(raw.id, "bold")))
+    _print_deliveries(raw, scene)
+
+
+def _print_deliveries(event: EventRecord, scene: Scene) -> None:
     for delivery in event.deliveries:
         put(_standing(delivery, scene), indent=2)
         if delivery.attempts:

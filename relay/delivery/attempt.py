@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from relay.delivery.body import Sent, original
 from relay.delivery.insist import insist
-from relay.delivery.render import Request, render
+from relay.delivery.render import Request, render, render_raw
 from relay.delivery.send import Sender
 from relay.errors import Damaged, Unreadable
-from relay.model import Delivery, Format, Outcome, Reason, Target
-from relay.store.contract import Store
+from relay.model import Delivery, Format, Outcome, Reason, Target, Webhook
+from relay.store.contract import Store, WebhookRecord
 
 
 async def attempt(
@@ -31,18 +31,32 @@ async def _request(delivery: Delivery, target: Target, store: Store, now: dateti
     """Damaged, Unreadable or LookupError says why there can be none."""
     if delivery.damaged:
         raise Damaged("its JSON in the store is not what was kept, see `relay verify`")
+    if delivery.raw:
+        return render_raw(delivery, target, await _unparsed(delivery, store), now=now)
     sent = await _sent(delivery, store) if target.format is Format.FORM else None
     return render(delivery, target, now=now, sent=sent)
 
 
 async def _sent(delivery: Delivery, store: Store) -> Sent:
     """What amoCRM sent of this event."""
-    record = await insist(lambda: store.show(delivery.event_id))
-    ids = [event.id for event in record.events] if record else []
-    if record is None or delivery.event_id not in ids:
-        raise LookupError("its webhook is no longer in the store")
-    webhook, position = record.webhook, ids.index(delivery.event_id)
-    if webhook.damaged:
-        raise Damaged("the body of its webhook in the store is not what was kept, see `relay verify`")
-    body = original(webhook.body, webhook.content_type, position=position, of=len(ids))
+    record = await _record(delivery, store)
+    webhook, ids = record.webhook, [event.id for event in record.events]
+    body = original(webhook.body, webhook.content_type, position=ids.index(delivery.event_id), of=len(ids))
     return Sent(body=body, query=webhook.query)
+
+
+async def _unparsed(delivery: Delivery, store: Store) -> Webhook:
+    """The webhook that this raw delivery sends."""
+    webhook = (await _record(delivery, store)).webhook
+    if webhook.unparsed is None:
+        raise LookupError("its webhook was read since (relay reparse): its events are delivered instead")
+    return webhook
+
+
+async def _record(delivery: Delivery, store: Store) -> WebhookRecord:
+    record = await insist(lambda: store.show(delivery.event_id))
+    if record is None or delivery.event_id not in {each.id for each in (*record.events, record.raw) if each}:
+        raise LookupError("its webhook is no longer in the store")
+    if record.webhook.damaged:
+        raise Damaged("the body of its webhook in the store is not what was kept, see `relay verify`")
+    return record

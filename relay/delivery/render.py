@@ -11,10 +11,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from relay import __version__
 from relay.delivery.body import Sent, body, with_query
-from relay.model import Delivery, Format, Secret, Target, signing_key
+from relay.model import Delivery, Format, Secret, Target, Webhook, signing_key
 
 USER_AGENT = f"amocrm-relay/{__version__}"
 SHORTEST_SECRET = 8  # characters; what is shorter stands in any text
+MAX_REASON = 300  # characters of `relay-unparsed`
 SHORTEST_TOKEN = 16  # characters of a URL's path between two slashes; what is shorter is a name
 
 
@@ -38,9 +39,31 @@ def render(delivery: Delivery, target: Target, *, now: datetime, sent: Sent | No
     """
     content_type, content = body(delivery.payload, target.format, sent.body if sent else None)
     url = with_query(target.url, sent.query) if sent and target.format is Format.FORM else target.url
+    return _request(delivery, target, url, {"content-type": content_type}, content, now)
+
+
+def render_raw(delivery: Delivery, target: Target, webhook: Webhook, *, now: datetime) -> Request:
+    """The request of one attempt of a raw delivery: whatever the target's format, the webhook byte for byte.
+
+    With its query, content type and signature, and with why it could not be read.
+    """
+    theirs = {"content-type": webhook.content_type, "x-signature": webhook.signature}
+    headers = {name: value for name, value in theirs.items() if value}
+    headers["relay-unparsed"] = _as_header(webhook.unparsed or "")
+    return _request(delivery, target, with_query(target.url, webhook.query), headers, webhook.body, now)
+
+
+def _as_header(reason: str) -> str:
+    """Text that any server takes: it may hold whatever a stranger's body has for a key."""
+    return "".join(each if each.isascii() and each.isprintable() else "?" for each in reason[:MAX_REASON])
+
+
+def _request(
+    delivery: Delivery, target: Target, url: str, of_body: Mapping[str, str], content: bytes, now: datetime
+) -> Request:
     timestamp = str(int(now.timestamp()))
     headers = {
-        "content-type": content_type,
+        **of_body,
         "user-agent": USER_AGENT,
         "webhook-id": delivery.event_id,
         "webhook-timestamp": timestamp,

@@ -163,6 +163,8 @@ def _about(delivery: Delivery) -> Document:
     """Its JSON tells, unless that is damaged."""
     if delivery.damaged:
         return {"type": "", "entity_id": ""}
+    if delivery.raw:
+        return {"type": "unparsed", "entity_id": ""}
     event = orjson.loads(delivery.payload)
     return {"type": event["type"], "entity_id": entity_id(event["action"], event["data"])}
 

@@ -98,10 +98,11 @@ class Observer:
         series.ack_seconds(source).observe(signal.took.total_seconds())
         series.last_webhook(source).set(webhook.received_at.timestamp())
         for each in signal.routed:
-            event = each.event
-            entity = event.entity if event.entity in ENTITIES else OTHER
-            action = event.action if event.action in ACTIONS else OTHER
-            series.events(source, entity, action, "yes" if each.routes else "no").inc()
+            if webhook.unparsed is None:  # else raw deliveries hang on it, and it is no event
+                event = each.event
+                entity = event.entity if event.entity in ENTITIES else OTHER
+                action = event.action if event.action in ACTIONS else OTHER
+                series.events(source, entity, action, "yes" if each.routes else "no").inc()
             for route in each.routes:
                 series.route_matches(route).inc()
         if self._tells_all or webhook.unparsed is not None:

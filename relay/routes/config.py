@@ -181,11 +181,18 @@ def _routes(reader: Reader) -> tuple[Route, ...]:
 
 def _route(reader: Reader, where: Where, target_named: Callable[[str], str]) -> Route:
     line, column = reader.document.mark(where)
+    unparsed = reader.take((*where, "unparsed"), bool, False)
+    match = _match(reader, (*where, "match"))
+    for key in [key for key in match if unparsed and key != "source"]:
+        reader.wrong(
+            (*where, "match", key), "what could not be read has no fields: beside `unparsed` ask `source` alone"
+        )
     return Route(
         name=reader.take((*where, "name"), str, ""),
-        match=_match(reader, (*where, "match")),
+        match=match,
         targets=reader.each((*where, "to"), target_named),
         otherwise=reader.take((*where, "otherwise"), bool, False),
+        unparsed=unparsed,
         line=line,
         column=column,
     )

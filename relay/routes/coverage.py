@@ -52,7 +52,7 @@ class _Coverage:
     def of(self, position: int) -> int:
         """The other routes that take all events of the route at `position` and feed all its targets."""
         route = self.routes[position]
-        others = 0 if route.otherwise else self.matcher.conditional & ~(1 << position)
+        others = 0 if route.otherwise or route.unparsed else self.matcher.conditional & ~(1 << position)
         for target in route.targets:
             others &= self.feeding[target]
         for index in self.matcher.fields.values():

@@ -19,12 +19,16 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A match and the targets it feeds. `otherwise`: for the events that no other route took; then `match` is empty."""
+    """A match and the targets it feeds. `otherwise`: for the events that no other route took; then `match` is empty.
+
+    `unparsed`: for no event at all, but for webhooks that could not be read; `match` may ask for their source.
+    """
 
     name: str
     match: Mapping[str, Condition]
     targets: tuple[str, ...]
     otherwise: bool = False
+    unparsed: bool = False
     line: int = 1
     column: int = 1
 
@@ -84,7 +88,7 @@ class Matcher:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
-        self.conditional = _bits(not route.otherwise for route in routes)
+        self.conditional = _bits(not route.otherwise and not route.unparsed for route in routes)
         self.fields = _indexed(self.routes)
         self._otherwise = _bits(route.otherwise for route in routes)
         self._named = lru_cache(maxsize=1024)(self._matches)  # events of one kind match the same routes
@@ -104,9 +108,17 @@ class Matcher:
             self._last = last = alive, self._named(alive)
         return last[1]
 
+    def match_unparsed(self, source: str) -> Matches:
+        """The routes that take an unparsed webhook from `source`, and their targets."""
+        return self._matches(_bits(route.unparsed and _wants(route, source) for route in self.routes))
+
     def _matches(self, bits: int) -> Matches:
         taken = [self.routes[position] for position in set_bits(bits)]
         return Matches(routes=tuple(route.name for route in taken), targets=_by_target(taken))
+
+
+def _wants(route: Route, source: str) -> bool:
+    return all(condition.holds((source,)) for condition in route.match.values())
 
 
 def set_bits(bits: int) -> Iterator[int]:
@@ -121,7 +133,7 @@ def _indexed(routes: Sequence[Route]) -> dict[str, FieldIndex]:
     everyone = (1 << len(routes)) - 1
     fields: dict[str, FieldIndex] = {}
     for position, route in enumerate(routes):
-        for field, condition in route.match.items():
+        for field, condition in route.match.items() if not route.unparsed else ():
             fields.setdefault(field, FieldIndex(field, everyone)).add(condition, 1 << position)
     # the one that tells most routes apart is asked first: of the few that it leaves the others take less time
     return dict(sorted(fields.items(), key=lambda item: item[1].known, reverse=True))

@@ -1,7 +1,9 @@
-"""Event and routes -> Routed: its JSON, and the deliveries that are owed."""
+"""Event, or unparsed webhook, and routes -> Routed: its JSON, and the deliveries that are owed."""
+
+from collections.abc import Callable
 
 from relay.amocrm.events import dump
-from relay.model import Event, Order, Owed, Routed, Target
+from relay.model import Event, Order, Owed, Routed, Target, Webhook
 from relay.routes.config import Config
 
 
@@ -13,6 +15,28 @@ def owe(event: Event, config: Config) -> Routed:
         for name, routes in matches.targets.items()
     ]
     return Routed(event=event, payload=dump(event), owed=tuple(owed), routes=matches.routes)
+
+
+def owe_raw(webhook: Webhook, config: Config, *, new_id: Callable[[], str]) -> list[Routed]:
+    """The raw deliveries of an unparsed webhook, all under one id; none if no route takes what cannot be read."""
+    matches = config.matcher.match_unparsed(webhook.source)
+    if not matches.targets:
+        return []
+    source = webhook.source
+    event = Event(
+        id=new_id(), source=source, received_at=webhook.received_at, account={}, entity="", action="", data={}
+    )
+    owed = [
+        # nobody knows what it is about: all of a source go in order
+        Owed(target=name, routes=routes, key=_raw_key(source, config.targets[name]))
+        for name, routes in matches.targets.items()
+    ]
+    return [Routed(event=event, payload=b"", owed=tuple(owed), routes=matches.routes)]
+
+
+def _raw_key(source: str, target: Target) -> str | None:
+    """Unlike the key of any event, which has two slashes or more."""
+    return None if target.order is Order.NONE else f"unparsed/{source}"
 
 
 def _key(event: Event, target: Target) -> str | None:

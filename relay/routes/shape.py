@@ -63,8 +63,13 @@ def _pattern(_: Any, pattern: str, value: Json, __: Any) -> Iterator[ValidationE
 
 def _one_of(_: Any, choices: list[Json], value: Json, __: Any) -> Iterator[ValidationError]:
     """The keyword `oneOf` for what we use it for, a choice of keys: as shown by a profile, worth its own lines."""
-    if isinstance(value, dict) and sum(choice["required"][0] in value for choice in choices) != 1:
+    if isinstance(value, dict) and sum(_chosen(choice, value) for choice in choices) != 1:
         yield ValidationError("not one of them")
+
+
+def _chosen(choice: dict[str, Json], value: dict[str, Json]) -> bool:
+    """It has the key that the choice asks for, and none that cannot stand beside it."""
+    return choice["required"][0] in value and not any(key in value for key in choice["properties"])
 
 
 def _told(error: ValidationError, document: Document) -> Iterator[tuple[Where, str]]:
@@ -95,6 +100,9 @@ def _told(error: ValidationError, document: Document) -> Iterator[tuple[Where, s
 
 
 def _choice(route: dict[str, Json]) -> str:
+    """`unparsed` is rare, and named only to who has found it."""
+    if "unparsed" in route:
+        return "otherwise takes events alone: give unparsed, which takes what could not be read, a route of its own"
     if "match" in route and "otherwise" in route:
         return "has both match and otherwise, which takes what no other route did: remove one of them"
     return "needs either match or otherwise"

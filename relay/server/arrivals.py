@@ -16,7 +16,7 @@ from relay.amocrm.dated import dated
 from relay.errors import Unreadable
 from relay.model import Event, Routed, Source, Webhook
 from relay.routes.config import Config
-from relay.routes.owe import owe
+from relay.routes.owe import owe, owe_raw
 from relay.server.keeper import PATIENCE, Keeper, Taken, Wanted
 from relay.server.memory import LARGE, PER_EVENT, Full, Place
 from relay.server.refuse import Refuse
@@ -35,6 +35,7 @@ class Arrived:
     content_type: str
     request_id: str
     query: str
+    signature: str
     place: Place
     taken: Future[Taken]
 
@@ -135,6 +136,7 @@ class Arrivals:
             content_type=arrived.content_type,
             request_id=arrived.request_id,
             query=arrived.query,
+            signature=arrived.signature,
         )
 
     def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
@@ -142,11 +144,20 @@ class Arrivals:
         try:
             return webhook, [owe(event, config) for event in self._read(webhook)]
         except Unreadable as error:
-            return replace(webhook, unparsed=str(error)), []
+            return self._raw(replace(webhook, unparsed=str(error)), config)
         except Exception as error:  # noqa: BLE001  a fault of ours must not lose what amoCRM sends only once
             fields: dict[str, object] = {"webhook": webhook.id, "error": repr(error)}
             self._emit(Noticed(level="error", text="the relay cannot read this webhook; it is kept", fields=fields))
-            return replace(webhook, unparsed=f"a fault of the relay: {error!r}"), []
+            return self._raw(replace(webhook, unparsed=f"a fault of the relay: {error!r}"), config)
+
+    def _raw(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[Routed]]:
+        """The unparsed webhook with the raw deliveries that are owed; a fault here must not lose it either."""
+        try:
+            return webhook, owe_raw(webhook, config, new_id=self._new_id)
+        except Exception as error:  # noqa: BLE001  as above
+            fields: dict[str, object] = {"webhook": webhook.id, "error": repr(error)}
+            self._emit(Noticed(level="error", text="the relay cannot route this unparsed webhook", fields=fields))
+            return webhook, []
 
     def _read(self, webhook: Webhook) -> list[Event]:
         tree = form.decode(webhook.body, webhook.content_type)
@@ -160,8 +171,9 @@ class Arrivals:
 
     def _admit(self, arrived: Arrived, webhook: Webhook, routed: Sequence[Routed]) -> Wanted:
         """Raises Refuse, or Full: what an event takes is known only now."""
-        arrived.place.take(PER_EVENT * len(routed))
-        _demand_account(arrived.source, routed)
+        arrived.place.take((PER_EVENT + len(webhook.query)) * len(routed))
+        if webhook.unparsed is None:
+            _demand_account(arrived.source, routed)
         repeats = REPEATS if dated([each.event for each in routed]) else None
         return Wanted(webhook, routed, arrived.source.dedupe, arrived.place, arrived.taken, repeats)
 

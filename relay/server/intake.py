@@ -31,6 +31,7 @@ from relay.store.contract import Duplicate
 
 RETRY_AFTER = "5"
 REQUEST_ID = istr("X-Amocrm-Requestid")
+SIGNATURE = istr("X-Signature")
 MAX_REQUEST_ID = 100
 AMOCRM = ("amocrm", "kommo")  # in its user agents: amoCRM-Webhooks/3.0, amoCRM-WebHook-client/2.0
 NOT_POST = "not a POST: a redirect in front (301, 302) makes a GET of it, so name the final address or answer 308"
@@ -130,7 +131,7 @@ class Intake:
             return _repeated(kept)
         deliveries = sum([len(each.owed) for each in routed])
         self._emit(Kept(webhook=webhook, routed=routed, deliveries=deliveries, took=took))
-        return _accepted(webhook, len(routed), deliveries)
+        return _accepted(webhook, len(routed) if webhook.unparsed is None else 0, deliveries)
 
     async def _kept(self, request: web.BaseRequest, source: Source, body: bytes, place: Place) -> Taken:
         arrived = Arrived(
@@ -139,6 +140,7 @@ class Intake:
             content_type=_text(request.headers.get(hdrs.CONTENT_TYPE, "")),
             request_id=_text(request.headers.get(REQUEST_ID, ""))[:MAX_REQUEST_ID],
             query=request.rel_url.raw_query_string,
+            signature=_text(request.headers.get(SIGNATURE, "")),
             place=place,
             taken=self._loop.create_future(),
         )

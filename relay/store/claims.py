@@ -110,7 +110,7 @@ def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
     for position, has_key in ours.items():
         each = settled[position]
         if has_key and not isinstance(each.verdict, RetryAt):
-            _unblock(cursor, each.delivery.seq, each.delivery.target, each.now)
+            unblock(cursor, each.delivery.seq, each.delivery.target, each.now)
     return [position in ours for position in range(len(settled))]
 
 
@@ -181,7 +181,7 @@ def _stands(verdict: Verdict) -> tuple[State, int | None, str]:
             return State.DEAD, None, why
 
 
-def _unblock(cursor: apsw.Cursor, seq: int, target: str, now: int) -> None:
+def unblock(cursor: apsw.Cursor, seq: int, target: str, now: int) -> None:
     """The oldest pending delivery of the same key is due, unless it has a due time already.
 
     And no earlier than a replay has set.

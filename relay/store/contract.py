@@ -161,7 +161,13 @@ class DeliveryRecord:
     due_at: datetime | None
     settled_at: datetime | None
     why: str
+    raw: bool = False
     attempts: tuple[AttemptRecord, ...] = ()
+
+    @property
+    def type(self) -> str:
+        """`leads.status`, or `unparsed` for a raw one."""
+        return "unparsed" if self.raw else f"{self.entity}.{self.action}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,10 +190,11 @@ class Page(list[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookRecord:
-    """A webhook with all that came of it."""
+    """A webhook with all that came of it. `raw` has its raw deliveries, and no payload."""
 
     webhook: Webhook
     events: tuple[EventRecord, ...]
+    raw: EventRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +236,10 @@ class Store(Protocol):
         """Done once the webhook, its events and their deliveries are on disk, all in one commit.
 
         The result are the deliveries born claimed. Kept twice under one id is kept once, and then nothing is
-        claimed; but an unparsed webhook that is kept again with events gets them, and is unparsed no more.
+        claimed; but an unparsed webhook that is kept again with events gets them, and is unparsed no more: what is
+        pending of it raw is dead from then on, with the reason `reparsed`.
+
+        An unparsed webhook may be kept with one Routed that is `raw`, for its raw deliveries.
         Deliveries are due, and their policy begins, at `now`: the webhook's arrival unless given.
 
         With a `window` it is a Duplicate, and nothing is kept, if an equal webhook (source, query and body) arrived
@@ -341,8 +351,8 @@ class Archive(Store, Protocol):
         """
         ...
 
-    async def count(self, wanted: Filter) -> Mapping[str, int]:
-        """How many deliveries, by target."""
+    async def count(self, wanted: Filter, *, replayable: bool = False) -> Mapping[str, int]:
+        """How many deliveries, by target; `replayable`: without those raw ones that `replay` leaves alone."""
         ...
 
     async def unparsed(self, *, limit: int, after: str | None = None) -> Page[Webhook]:
@@ -361,7 +371,8 @@ class Archive(Store, Protocol):
     async def replay(self, wanted: Filter, act: Act, *, rate: float | None = None) -> int:
         """Dead and delivered ones among `wanted` become pending, their policy starts anew; how many.
 
-        Of pending ones, if they are asked for, those that wait until after `act.at`.
+        Of pending ones, if they are asked for, those that wait until after `act.at`. Raw ones of a webhook that was
+        read since stay as they are.
 
         They are due at `act.at` or, `rate` a second, one after another from then on, the oldest first.
         """

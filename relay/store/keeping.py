@@ -13,15 +13,21 @@ import orjson
 from relay.model import Delivery, Event, Owed, Routed, Webhook
 from relay.store import auditing
 from relay.store.checksum import checksum
+from relay.store.claims import unblock
 from relay.store.contract import Act, Reply
 from relay.store.query import Row, insert, rows
 from relay.store.repeating import Windows, any_repeats, digest, repeated
 from relay.store.times import to_ms
 
+RAW = "unparsed"  # the kind of the event row that raw deliveries hang on
+REPARSED = "reparsed"  # why raw deliveries are dead whose webhook was read after all
 MOST_BYTES = 64 * 1024  # of a body that is written with others: SQLite copies all that a statement is given
 
-_WEBHOOKS = "webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum, query)"
-_EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum)"
+_WEBHOOKS = (
+    "webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum, query,"
+    " signature)"
+)
+_EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum, kind)"
 _DELIVERIES = "deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
 
 
@@ -57,7 +63,7 @@ def keep(
     """The deliveries born claimed; none if the webhook was kept before under its id; see `contract.Store.keep`."""
     if earlier := repeated(cursor, webhook, routed, windows):
         return earlier
-    seq = _keep_webhook(cursor, webhook, repeatable=windows.longest is not None)
+    seq = _keep_webhook(cursor, webhook, to_ms(now or webhook.received_at), repeatable=windows.longest is not None)
     if seq is None:
         return []
     return [delivery for each in routed for delivery in _keep_event(cursor, seq, each, now or each.event.received_at)]
@@ -119,7 +125,7 @@ def _last_seqs(cursor: apsw.Cursor) -> tuple[int, int]:
 # ---- one by one
 
 
-def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, *, repeatable: bool) -> int | None:
+def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, now: int, *, repeatable: bool) -> int | None:
     """Its seq if it wants its events now; None if it has them. `repeatable`: another may be found to repeat it."""
     try:
         insert(cursor, _WEBHOOKS, [_webhook_row(None, webhook, repeatable=repeatable)])
@@ -127,13 +133,27 @@ def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, *, repeatable: bool) ->
         known = rows(cursor, "select seq, unparsed from webhooks where id = ?", (webhook.id,))
         if not known:
             raise
-        return _mend(cursor, known[0][0]) if webhook.unparsed is None and known[0][1] is not None else None
+        return _mend(cursor, known[0][0], now) if webhook.unparsed is None and known[0][1] is not None else None
     return cursor.connection.last_insert_rowid()
 
 
-def _mend(cursor: apsw.Cursor, seq: int) -> int:
-    """It was unparsed, and is no more."""
+def _mend(cursor: apsw.Cursor, seq: int, now: int) -> int:
+    """It was unparsed, and is no more: events take the place of what was to be sent raw."""
     cursor.execute("update webhooks set unparsed = null where seq = ?", (seq,))
+    pending = rows(
+        cursor,
+        "select d.event, d.target, d.key is not null from events e join deliveries d on d.event = e.seq"
+        " where e.webhook = ? and e.kind = 'unparsed' and d.state = 'pending'",
+        (seq,),
+    )
+    for event, target, has_key in pending:
+        cursor.execute(
+            "update deliveries set state = 'dead', claimed = 0, due_at = null, settled_at = ?, why = ?"
+            " where event = ? and target = ?",
+            (now, REPARSED, event, target),
+        )
+        if has_key:
+            unblock(cursor, event, target, now)
     return seq
 
 
@@ -174,6 +194,7 @@ def _webhook_row(seq: int | None, webhook: Webhook, *, repeatable: bool) -> Row:
         digest(webhook, of_body) if repeatable else None,
         of_body,
         webhook.query,
+        webhook.signature,
     )
 
 
@@ -189,6 +210,7 @@ def _event_row(seq: int | None, webhook: int, routed: Routed) -> Row:
         to_ms(event.received_at),
         routed.payload,
         checksum(routed.payload, event.id.encode()),
+        RAW if routed.raw else "event",
     )
 
 

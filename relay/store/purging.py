@@ -34,8 +34,7 @@ Over = tuple[int, str]
 """A webhook's seq, and the age it is counted under."""
 
 _MAY_GO = """
-  w.received_at <= :newest and case when w.unparsed is not null then w.received_at <= :unparsed
-  else not exists (
+  w.received_at <= :newest and (w.unparsed is null or w.received_at <= :unparsed) and not exists (
     select 1 from events e left join deliveries d on d.event = e.seq
     where e.webhook = w.seq and case d.state
       when 'pending' then true
@@ -43,7 +42,7 @@ _MAY_GO = """
       when 'dead' then d.settled_at > :dead
       else w.received_at > :unrouted
     end
-  ) end
+  )
 """
 _COUNTED = """
   case when w.unparsed is not null then 'unparsed' else coalesce(

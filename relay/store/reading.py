@@ -31,9 +31,14 @@ T = TypeVar("T")
 
 _DELIVERY = (
     "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state, d.claimed,"
-    " d.attempt, d.replays, d.due_at, d.settled_at, d.why from deliveries d join events e on e.seq = d.event"
+    " d.attempt, d.replays, d.due_at, d.settled_at, d.why, e.kind = 'unparsed'"
+    " from deliveries d join events e on e.seq = d.event"
 )
-_WEBHOOK = "select id, source, received_at, body, content_type, request_id, query, unparsed, checksum from webhooks"
+READ_SINCE = "exists (select 1 from webhooks w where w.seq = e.webhook and e.kind = 'unparsed' and w.unparsed is null)"
+"""SQL for a raw delivery whose webhook was read after all: its events have taken its place."""
+_WEBHOOK = (
+    "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum from webhooks"
+)
 
 
 def condition(wanted: Filter) -> tuple[str, dict[str, Any]]:
@@ -96,9 +101,10 @@ def _page(
     return Page((record(row) for row in shown), next_=next_)
 
 
-def count(cursor: apsw.Cursor, wanted: Filter) -> dict[str, int]:
+def count(cursor: apsw.Cursor, wanted: Filter, replayable: bool) -> dict[str, int]:
     """By target."""
     where, values = condition(wanted)
+    where = f"not {READ_SINCE} and {where}" if replayable else where
     sql = (
         f"select d.target, count(*) from deliveries d join events e on e.seq = d.event where {where} group by d.target"
     )
@@ -113,11 +119,15 @@ def show(cursor: apsw.Cursor, id_: str) -> WebhookRecord | None:
     webhook = _webhook(found[0])
     events = rows(
         cursor,
-        "select seq, id, payload, checksum from events"
+        "select kind, seq, id, payload, checksum from events"
         " where webhook = (select seq from webhooks where id = ?) order by seq",
         (webhook.id,),
     )
-    return WebhookRecord(webhook=webhook, events=tuple(_event(cursor, *row) for row in events))
+    return WebhookRecord(
+        webhook=webhook,
+        events=tuple(_event(cursor, *row) for kind, *row in events if kind != "unparsed"),
+        raw=next((_event(cursor, *row) for kind, *row in events if kind == "unparsed"), None),
+    )
 
 
 def starting(cursor: apsw.Cursor, start: str, limit: int) -> list[str]:
@@ -144,7 +154,7 @@ def unparsed(cursor: apsw.Cursor, limit: int, after: str | None) -> Page[Webhook
 def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:
     """Oldest first."""
     (last,) = (0,) if after is None else cursors.key("events", after, int)
-    which = "not exists (select 1 from deliveries d where d.event = e.seq)" if unrouted else "true"
+    which = "not exists (select 1 from deliveries d where d.event = e.seq)" if unrouted else "e.kind = 'event'"
     where, values = condition(replace(wanted, states=(), target=None, route=None))
     found = rows(
         cursor,
@@ -235,7 +245,7 @@ def _attempts(cursor: apsw.Cursor, seq: int, target: str) -> tuple[AttemptRecord
 
 def _delivery(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRecord:
     _seq, event_id, entity, action, entity_id, received_at, target, routes, state, claimed, attempt, replays = row[:12]
-    due_at, settled_at, why = row[12:]
+    due_at, settled_at, why, raw = row[12:]
     return DeliveryRecord(
         event_id=event_id,
         entity=entity,
@@ -251,12 +261,13 @@ def _delivery(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRec
         due_at=None if due_at is None else from_ms(due_at),
         settled_at=None if settled_at is None else from_ms(settled_at),
         why=why,
+        raw=bool(raw),
         attempts=attempts,
     )
 
 
 def _webhook(row: Row) -> Webhook:
-    id_, source, received_at, body, content_type, request_id, query, why, checksum = row
+    id_, source, received_at, body, content_type, request_id, query, signature, why, checksum = row
     return Webhook(
         id=id_,
         source=source,
@@ -265,6 +276,7 @@ def _webhook(row: Row) -> Webhook:
         content_type=content_type,
         request_id=request_id,
         query=query,
+        signature=signature,
         unparsed=why,
         damaged=is_damaged(body, checksum),
     )

@@ -118,7 +118,7 @@ _EQUAL = (
 )
 # one that is asked for again has a seq: then only what was kept before it counts
 _LAST_EQUAL = (
-    "select id, (select count(*) from events where webhook = w.seq), received_at, seq,"
+    "select id, (select count(*) from events where webhook = w.seq and kind = 'event'), received_at, seq,"
     " (select coalesce(min(seq), 0) from events where webhook = w.seq) from webhooks w"
     " where source = :source and digest = :digest and received_at between :earliest and :latest and id <> :id"
     " and seq < coalesce((select seq from webhooks where id = :id), w.seq + 1) order by seq desc limit 1"

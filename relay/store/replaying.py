@@ -13,7 +13,7 @@ from relay.model import Routed, State
 from relay.store import auditing, keeping
 from relay.store.contract import Act, Filter
 from relay.store.query import Run, rows
-from relay.store.reading import condition
+from relay.store.reading import READ_SINCE, condition
 from relay.store.times import to_ms
 
 CHUNK = 100  # deliveries a transaction: some ms
@@ -36,10 +36,11 @@ async def replay(read: Run, write: Run, wanted: Filter, act: Act, rate: float | 
 
 
 def _which(wanted: Filter) -> str:
-    """SQL for a row `d` that may be replayed: it is over or, if such are asked for, waits until after `now`."""
+    """SQL for rows `d` and `e` that may be replayed: it is over or, if such are asked for, waits until after `now`."""
     over = "d.state in ('dead', 'delivered')"
     waits = "d.state = 'pending' and d.claimed = 0 and d.due_at > :now"
-    return f"({over} or {waits})" if State.PENDING in wanted.states else over
+    which = f"({over} or {waits})" if State.PENDING in wanted.states else f"{over}"
+    return f"{which} and not {READ_SINCE}"
 
 
 def _page(cursor: apsw.Cursor, wanted: Filter, which: str, after: _Key, now: int) -> list[_Key]:
@@ -57,7 +58,10 @@ def _page(cursor: apsw.Cursor, wanted: Filter, which: str, after: _Key, now: int
 
 def _replay(cursor: apsw.Cursor, keys: Sequence[_Key], which: str, act: Act, rate: float | None) -> int:
     """Those of `keys` that may be still."""
-    sql = f"select event, target, state, key from deliveries d where event = :seq and target = :name and {which}"
+    sql = (
+        "select d.event, d.target, d.state, d.key from deliveries d join events e on e.seq = d.event"
+        f" where d.event = :seq and d.target = :name and {which}"
+    )
     asked = [{"seq": seq, "name": target, "now": to_ms(act.at)} for seq, target in keys]
     found = [row for each in asked for row in rows(cursor, sql, each)]
     turn = auditing.note(cursor, act, len(found)) if found else 0

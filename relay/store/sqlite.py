@@ -218,8 +218,8 @@ class SqliteStore:
     async def find(self, wanted: Filter, *, limit: int, before: str | None = None) -> Page[DeliveryRecord]:
         return await self._read(lambda cursor: reading.find(cursor, wanted, limit, before))
 
-    async def count(self, wanted: Filter) -> Mapping[str, int]:
-        return await self._read(lambda cursor: reading.count(cursor, wanted))
+    async def count(self, wanted: Filter, *, replayable: bool = False) -> Mapping[str, int]:
+        return await self._read(lambda cursor: reading.count(cursor, wanted, replayable))
 
     async def show(self, id_: str) -> WebhookRecord | None:
         return await self._read(lambda cursor: reading.show(cursor, id_))

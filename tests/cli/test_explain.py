@@ -149,3 +149,40 @@ def test_a_long_body_stays_within_80_columns(kept: Path) -> None:
 def test_offers_are_explained_alike_before_and_after_they_are_kept(run: Run, kept: Path, body: str) -> None:
     before = json.loads(run("explain", body, "--json").stdout)["events"][0]["routes"]
     assert json.loads(run("explain", OFFER, "--json").stdout)["events"][0]["routes"] == before
+
+
+# ---- what cannot be read
+
+RAW = ROUTES.replace(
+    "  - name: everything-else", "  - {name: raw, unparsed: true, to: warehouse}\n  - name: everything-else"
+)
+
+
+def test_a_body_that_cannot_be_read_is_shown_as_it_would_go_on(run: Run, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(RAW)
+    raw = json.loads(run("explain", "-", "--query", "a=1", "--json", stdin=b"hello").stdout)["raw"]
+    assert raw["routes"] == [{"route": "raw", "matched": True, "targets": ["warehouse"]}]
+    [request] = raw["requests"]
+    assert (request["body"], request["url"]) == ("hello", "https://dwh.example/${DWH_PATH}?a=1")
+    assert request["headers"]["relay-unparsed"] == raw["unparsed"]
+    assert request["headers"]["authorization"] == request["headers"]["webhook-signature"] == "***"
+    shown = run("explain", "-", stdin=b"hello").stdout
+    assert "goes on as it came, by raw" in shown
+
+
+def test_so_is_an_unparsed_webhook_of_the_store(run: Run, kept: Path, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(RAW)
+    [request] = json.loads(run("explain", GARBLED, "--json").stdout)["raw"]["requests"]
+    assert request["headers"]["content-type"] == "application/x-www-form-urlencoded"
+    assert request["body"].startswith("hello")
+
+
+def test_if_no_route_takes_it_that_is_said(run: Run, kept: Path) -> None:
+    ended = run("explain", "-", stdin=b"hello")
+    assert (ended.exit_code, "no route with `unparsed: true` takes it" in ended.stderr) == (1, True)
+
+
+def test_of_a_readable_body_such_a_route_says_that_it_takes_only_others(run: Run, body: str, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(RAW)
+    lines = [" ".join(line.split()) for line in run("explain", body).stdout.splitlines()]
+    assert "raw takes only what cannot be read" in lines

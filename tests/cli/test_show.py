@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from relay.cli.show import readable
-from tests.cli.conftest import CALL, CONTACT, CYRILLIC, GARBLED, OFFER, Run, Use, event_of, on_terminal, unread
+from relay.model import Event, Owed, Routed
+from tests.cli.conftest import CALL, CONTACT, CYRILLIC, GARBLED, NOON, OFFER, Run, Use, event_of, on_terminal, unread
 
 
 @pytest.mark.parametrize("id_", [OFFER, OFFER[:18], event_of(OFFER)])
@@ -100,3 +102,32 @@ def test_it_reads_well_at_80_columns(kept: Path) -> None:
     for id_ in (OFFER, CONTACT):
         lines = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal("show", id_)).split("\r\n")
         assert max(map(len, lines)) <= 80
+
+
+def test_what_went_on_unparsed_is_shown_with_its_deliveries(
+    run: Run, kept: Path, refill: Callable[[Use], None]
+) -> None:
+    webhook = replace(
+        unread("019ab000-0007-7000-8000-000000000000", b"hello", "no events"), query="a=1", signature="0af1"
+    )
+    event = Event(
+        id="019ab000-0007-7000-8000-000000000001",
+        source="crm",
+        received_at=NOON,
+        account={},
+        entity="",
+        action="",
+        data={},
+    )
+    raw = Routed(event=event, payload=b"", owed=(Owed(target="sales-bot", routes=("raw",)),), routes=("raw",))
+    refill(lambda store: store.keep(webhook, [raw]))
+    for id_ in (webhook.id, event.id):
+        shown = " ".join(run("show", id_).stdout.split())
+        assert "query a=1 signature 0af1" in shown
+        assert f"as it came {event.id} sales-bot pending" in shown
+        document = json.loads(run("show", id_, "--json").stdout)
+        assert (document["webhook"]["query"], document["webhook"]["signature"]) == ("a=1", "0af1")
+        assert [each["type"] for each in document["raw"]["deliveries"]] == ["unparsed"]
+    assert "raw" not in json.loads(run("show", GARBLED, "--json").stdout)
+    listed = json.loads(run("list", "--target", "sales-bot", "--json").stdout)["data"]
+    assert listed[0]["type"] == "unparsed"

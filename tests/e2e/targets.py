@@ -134,10 +134,10 @@ class Targets:
 
 
 def _marker(body: bytes) -> str:
-    """The name of the lead; empty if the event has none, or is not JSON."""
+    """The name of the lead; empty if the event has none, or it is another body."""
     try:
         return str(orjson.loads(body)["data"].get("name", ""))
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
         return ""
 
 

@@ -45,7 +45,7 @@ async def test_the_query_is_kept_matched_delivered_and_told_apart(tmp_path: Path
     async with listening(all=well, first=well, script=well) as targets:
         routes = ROUTES.format(**{name: targets.url(name) for name in targets.manners})
         async with running(tmp_path, routes) as relay:
-            first = await post(relay.hook, "try=24h-1st")
+            first = await post(relay.hook, "try=24h-1st&at=%2f%7E")
             second = await post(relay.hook, "try=24h-2nd")
             again = await post(relay.hook, "try=24h-2nd")
             await post(relay.hook, "")
@@ -53,12 +53,12 @@ async def test_the_query_is_kept_matched_delivered_and_told_apart(tmp_path: Path
             shown = await relay.command("show", str(first["webhook"]))
     assert (first["deliveries"], second["deliveries"]) == (3, 2)
     assert again == {"webhook": second["webhook"], "events": 1, "deliveries": 0, "duplicate": True}
-    assert sorted(queries(targets, "all"), key=str) == [None, {"try": "24h-1st"}, {"try": "24h-2nd"}]
-    assert queries(targets, "first") == [{"try": "24h-1st"}]
-    assert shown["webhook"]["query"] == "try=24h-1st"
+    assert sorted(queries(targets, "all"), key=str) == [None, {"try": "24h-1st", "at": "/~"}, {"try": "24h-2nd"}]
+    assert queries(targets, "first") == [{"try": "24h-1st", "at": "/~"}]
+    assert shown["webhook"]["query"] == "try=24h-1st&at=%2f%7E"
     assert {request.body for request in targets.of("script")} == {BODY}
     assert sorted(request.query for request in targets.of("script")) == [
         "key=k",
-        "key=k&try=24h-1st",
+        "key=k&try=24h-1st&at=%2f%7E",
         "key=k&try=24h-2nd",
     ]

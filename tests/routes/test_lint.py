@@ -179,6 +179,19 @@ routes:
     ]
 
 
+def test_a_route_for_what_could_not_be_read_is_no_reason_to_warn_and_takes_no_events(routes_file: RoutesFile) -> None:
+    raw = """routes:
+  - {name: raw, unparsed: true, to: bot}
+  - {name: raw-too, unparsed: true, match: {source: crm}, to: bot}"""
+    assert warned(routes_file(raw + REST)) == []
+    alone = warned(routes_file(raw + "\n  - {name: leads, match: {entity: leads}, to: erp}"))
+    assert alone == [
+        "routes.yaml:8:1  routes: events that no route takes go nowhere: end with a route that has otherwise: true"
+    ]
+    unknown = routes_file("routes:\n  - {name: raw, unparsed: true, match: {source: cmr}, to: bot}" + REST)
+    assert warned(unknown) == ["routes.yaml:9:41  routes[0].match.source: no source 'cmr' (did you mean 'crm'?)"]
+
+
 def test_without_an_otherwise_route_events_may_go_nowhere(routes_file: RoutesFile) -> None:
     config = routes_file("routes:\n  - {name: leads, match: {entity: leads}, to: [bot, erp]}\n")
     assert warned(config) == [

@@ -325,3 +325,30 @@ def test_ten_thousand_routes_are_not_asked_one_by_one(
         monkeypatch.setattr(index, "_equals", Counted(index._equals))
     assert matcher.match(event(pipeline_id=7, account={"id": 4567}, **data)).routes == ("r4567",)
     assert [index._equals.asked for index in matcher.fields.values()] == [1, 1, 1]
+
+
+# ---- what could not be read
+
+
+def test_a_route_for_what_could_not_be_read_takes_no_event_and_otherwise_takes_nothing_else(
+    routes_file: RoutesFile, event: MakeEvent
+) -> None:
+    matcher = routes_file("""
+routes:
+  - {name: leads, match: {entity: leads}, to: bot}
+  - {name: raw, unparsed: true, to: erp}
+  - {name: raw-of-crm, unparsed: true, match: {source: crm}, to: [bot, erp]}
+  - {name: raw-of-shops, unparsed: true, match: {source: {like: "shop*"}}, to: bot}
+  - {name: rest, otherwise: true, to: bot}
+""").matcher
+    assert matcher.match(event()).routes == ("leads",)
+    assert matcher.match(event("task")).routes == ("rest",)
+    crm, shop, other = (matcher.match_unparsed(source) for source in ("crm", "shop-2", "chats"))
+    assert crm.targets == {"erp": ("raw", "raw-of-crm"), "bot": ("raw-of-crm",)}
+    assert shop.targets == {"erp": ("raw",), "bot": ("raw-of-shops",)}
+    assert (other.routes, other.targets) == (("raw",), {"erp": ("raw",)})
+
+
+def test_without_such_a_route_what_could_not_be_read_goes_nowhere(routes_file: RoutesFile) -> None:
+    matcher = routes_file("routes: [{name: all, match: {}, to: bot}, {name: rest, otherwise: true, to: erp}]").matcher
+    assert matcher.match_unparsed("crm").targets == {}

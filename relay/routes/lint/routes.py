@@ -16,7 +16,7 @@ _EVERYWHERE = frozenset({"source", "entity", "action", "type"})
 def everything(config: Config) -> Iterator[Finding]:
     """Routes that ask for nothing."""
     for position, route in enumerate(config.routes):
-        if not route.match and not route.otherwise:
+        if not route.match and not route.otherwise and not route.unparsed:
             advice = "write `otherwise: true` for what no other route takes, or `{entity: {exists: true}}` to mean it"
             yield ("routes", position, "match"), f"takes every event: {advice}"
 
@@ -39,4 +39,6 @@ def nowhere(config: Config) -> Iterator[Finding]:
 
 def _takes_all(route: Route) -> bool:
     exists = Condition(exists=True)
-    return all(field in _EVERYWHERE and condition == exists for field, condition in route.match.items())
+    return not route.unparsed and all(
+        field in _EVERYWHERE and condition == exists for field, condition in route.match.items()
+    )
