@@ -18,7 +18,8 @@
       ▼
     the target              has it (2xx), or will be asked again, or the delivery is dead and kept
 
-Beside the line: `daemon` wires it, `current` holds the routes in use and swaps them, `readiness` says whether a
+Beside the line: `daemon` wires it, `current` holds the routes in use and swaps them when a file of `watched` changes,
+`acts` logs what operators do beside it, `reports` has `relay status` know what it loaded, `readiness` says whether a
 webhook could be kept now, `clock` notices that the machine's was set, `observe` turns `signals` into metrics, log
 lines and what `relay tail` follows, `server.admin` serves them, `cli` is the operator's hand.
 """

@@ -113,7 +113,7 @@ class Watched(Generic[T]):
         """The files in force, as a report lists them."""
         return [
             {
-                "file": str(path),
+                "file": str(path.absolute()),
                 "written_at": _written_at(each.stamp),
                 "loaded_at": _rfc3339(each.at),
                 "warning": outdated(path),
@@ -126,7 +126,7 @@ class Watched(Generic[T]):
         if self._refused is None:
             return []
         newer = [
-            {"file": str(path), "written_at": _written_at(found)}
+            {"file": str(path.absolute()), "written_at": _written_at(found)}
             for path, found in self._seen.items()
             if path not in self._loaded or self._loaded[path].stamp != found
         ]
