@@ -74,8 +74,7 @@ class Observer:
             case Refused():
                 self._refused(signal)
             case Probed():
-                self._series.webhooks(signal.source, "probe").inc()
-                self._log.debug("probe", source=signal.source, remote=signal.remote)
+                self._probed(signal)
             case Evicted():
                 self._evicted(signal)
             case Blocked():
@@ -148,6 +147,12 @@ class Observer:
                 ms=_ms(signal.took),
                 held_back=held_back or None,
             )
+
+    def _probed(self, signal: Probed) -> None:
+        self._series.webhooks(signal.source, "probe").inc()
+        held_back = self._limiter.admit("probe") if self._tells_all else None
+        if held_back is not None:
+            self._log.debug("probe", source=signal.source, remote=signal.remote, held_back=held_back or None)
 
     def _refused(self, signal: Refused) -> None:
         self._series.webhooks(signal.source, signal.refusal.value).inc()

@@ -32,7 +32,7 @@ MALFORMED = [
     b"POST " + PATH + b" HTTP/1.1\r\n" + HOST + b"Content-Length: many\r\n\r\n",
     b"POST " + PATH + b" HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"POST " + PATH + b" HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
-    b"POST " + PATH + b"?" + b"x" * 5000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+    b"POST " + PATH + b"?" + b"x" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
     b"POST " + PATH + b" HTTP/1.1\r\n" + HOST + b"a: b\r\n" * 70 + b"\r\n",
     b"POST " + PATH + b" HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\nleft",
     b"POST /hooks/crm/%1b%5B31m%0d%0aevil HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n",

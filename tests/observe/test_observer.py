@@ -308,6 +308,8 @@ def test_a_storm_of_refusals_is_counted_in_full_and_logged_in_part(observed: Obs
     "signal",
     [
         refused(Refusal.INCOMPLETE, source="crm"),
+        refused(Refusal.MISADDRESSED, detail="/hooks is missing"),
+        Probed(source="crm", remote="192.0.2.7"),
         kept(unparsed="empty body"),
         Repeated(webhook=kept().webhook, first="w-0", took=MS),
         Evicted(after=MS),
