@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from time import time
+from time import monotonic, time
 
 import pytest
 from aiohttp import ClientSession, web
@@ -18,8 +18,9 @@ from pytest_aiohttp.plugin import AiohttpServer
 from relay.amocrm import form
 from tests.bench import acks, compare, leads, matching, through
 from tests.bench.profiles import shares
-from tests.bench.servers import receiving
+from tests.bench.servers import Other, Receiver, Relay, receiving
 from tests.bench.table import Goal, Row, figure, table
+from tests.bench.through import Through
 from tests.bench.wrk import MISSING, WEBHOOK, BenchFailed, Content, Plan, cpu_seconds, load
 from tests.e2e.processes import run
 
@@ -53,10 +54,32 @@ async def test_acks_are_measured_beside_the_bare_handlers_also_over_a_slow_disk(
 
 @pytest.mark.timeout(180)
 @pytest.mark.usefixtures("wrk")
-async def test_end_to_end_counts_what_every_target_has_taken(plan: Plan) -> None:
+async def test_end_to_end_counts_an_event_once_when_each_of_three_targets_has_taken_it(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a second count: what the receiver has taken, over the time that the whole side took."""
+    took: dict[str, float] = {}
+    taken: dict[str, int] = {}
+
+    def counted(name: str) -> None:
+        measured = getattr(through, name)
+
+        async def count(plan: Plan, server: Other | Relay, receiver: Receiver, targets: int) -> Through:
+            start = monotonic()
+            found: Through = await measured(plan, server, receiver, targets)
+            took[name], taken[name] = monotonic() - start, (await receiver.figures())["taken"]
+            return found
+
+        monkeypatch.setattr(through, name, count)
+
+    counted("_delivered")
+    counted("_forwarded")
     rows = await through.measure(plan, numbers=[3])
     assert [row.what for row in rows] == ["3 targets, delivered and settled", "3 targets, processor"]
-    assert min(*rows[0].ours, *rows[0].theirs) > 0
+    rate, cpu = rows
+    for name, events, spent in (("_delivered", *rate.ours, *cpu.ours), ("_forwarded", *rate.theirs, *cpu.theirs)):
+        assert 0.7 < events * took[name] * 3 / taken[name] < 2, "the whole side takes somewhat longer than its figure"
+        assert 0.01 < events * spent / 1e6 <= (os.cpu_count() or 1) * 1.1, "processors that were at work"
 
 
 async def test_the_benches_that_need_no_server_print_a_table_and_write_json(tmp_path: Path) -> None:

@@ -108,6 +108,21 @@ def test_systemd_is_told_where_it_listens(abstract: bool, tmp_path: Path) -> Non
         assert systemd.recv(100) == b"READY=1"
 
 
-def test_without_systemd_nobody_is_told(tmp_path: Path) -> None:
-    notify("READY=1", {})
-    notify("READY=1", {"NOTIFY_SOCKET": f"{tmp_path}/nobody-listens"})
+@pytest.mark.parametrize(
+    ("environment", "asked"),
+    [({}, 0), ({"NOTIFY_SOCKET": ""}, 0), ({"NOTIFY_SOCKET": "nobody-listens"}, 1), ({"NOTIFY_SOCKET": "@nobody"}, 1)],
+)
+def test_without_systemd_nobody_is_told_and_no_socket_stays_open(
+    environment: dict[str, str], asked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[socket.socket] = []
+
+    class Noted(socket.socket):
+        def __init__(self, *kind: int) -> None:
+            super().__init__(*kind)
+            opened.append(self)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(socket, "socket", Noted)
+    notify("READY=1", environment)
+    assert [each.fileno() for each in opened] == [-1] * asked

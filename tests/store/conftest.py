@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay.model import Delivered, Delivery, Event, Outcome, Owed, Reason, Routed, Webhook
+from relay.signals import Emit, Signal
 from relay.store.contract import Act, Archive
 from relay.store.sqlite import SqliteStore
 
@@ -22,16 +23,22 @@ REFUSED = Outcome(
 Reopen = Callable[[datetime], Archive]
 
 
-def open_sqlite(folder: Path, now: datetime) -> Archive:
-    return SqliteStore.open(folder / "relay.db", now=now, emit=lambda _signal: None, failed=lambda: None)
+def open_sqlite(folder: Path, now: datetime, emit: Emit = lambda _signal: None) -> SqliteStore:
+    return SqliteStore.open(folder / "relay.db", now=now, emit=emit, failed=lambda: None)
 
 
 OPENERS = {"sqlite": open_sqlite}
 
 
 @pytest.fixture(params=OPENERS.values(), ids=OPENERS.keys())
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
-    return lambda now: request.param(tmp_path, now)
+def opener(request: pytest.FixtureRequest, tmp_path: Path, signals: list[Signal]) -> Reopen:
+    return lambda now: request.param(tmp_path, now, signals.append)
+
+
+@pytest.fixture
+def signals() -> list[Signal]:
+    """What the store has emitted."""
+    return []
 
 
 @pytest.fixture

@@ -106,9 +106,11 @@ async def test_init_is_refused_where_a_store_is(used: Path) -> None:
 
 
 async def test_a_first_start_needs_no_flag_and_minds_none(tmp_path: Path) -> None:
-    await open_sqlite(tmp_path, NOON).close()
     (tmp_path / "other").mkdir()
-    await begin(tmp_path / "other").close()
+    for store in (open_sqlite(tmp_path, NOON), begin(tmp_path / "other")):
+        await store.keep(webhook(), [])
+        assert await store.show("webhook-0001") is not None
+        await store.close()
 
 
 @pytest.mark.parametrize("harm", [missing, empty])

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from relay.model import Dead, Delivered, RetryAt, State
+from relay.signals import Committed, Signal
 from relay.store.contract import Archive, Filter, Standing
 from tests.store.conftest import MINUTE, NOON, OK, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
 
@@ -272,8 +273,10 @@ async def test_replays_with_a_key_wait_for_each_other(store: Archive) -> None:
     assert [d.event_id for d in await claim(store)] == ["event-0002"]
 
 
-async def test_a_probe_commits(store: Archive) -> None:
-    assert await store.probe() is None
+async def test_a_probe_commits(store: Archive, signals: list[Signal]) -> None:
+    signals.clear()
+    await store.probe()
+    assert [signal.writes for signal in signals if isinstance(signal, Committed)] == [1]
 
 
 # ---- a clock that is set

@@ -1,10 +1,13 @@
 """`relay.store.disk`: the disks on which a store should not be."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from relay.store import disk
 from relay.store.disk import doubt, mounted
+from tests.tools import tool
 
 MOUNTS = r"""
 22 27 0:21 / /proc rw,nosuid shared:12 - proc proc rw
@@ -43,5 +46,25 @@ def test_where_nothing_is_known_nothing_is_said() -> None:
     assert doubt(Path("/x/relay.db"), "") is None
 
 
-def test_the_kernel_is_asked() -> None:
-    assert " - proc " in mounted()
+@pytest.mark.parametrize(("folder", "name"), [("/proc", "proc"), ("/sys", "sysfs"), ("/dev/shm", "tmpfs")])
+def test_the_kernel_is_asked_for_what_is_mounted_in_this_process(
+    folder: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As statfs(2), which stat(1) asks, has it."""
+    stat = subprocess.run([tool("stat", "coreutils"), "-f", "-c", "%T", folder], capture_output=True, text=True)
+    if stat.stdout.strip() != name:
+        pytest.skip(f"{folder} is no {name} here")
+    monkeypatch.setattr(disk, "_PASSING", frozenset({name}))
+    assert (doubt(Path(folder) / "relay.db", mounted()) or "").startswith(f"{name} goes with this machine")
+
+
+def test_a_mount_whose_name_is_no_text_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = tmp_path / "mountinfo"
+    listed.write_bytes(b"1 0 0:1 / /mnt/\xff rw - ext4 /dev/vda rw\n2 1 0:2 / /srv rw - nfs4 server:/x rw\n")
+    monkeypatch.setattr(disk, "MOUNTS", listed)
+    assert (doubt(Path("/srv/relay.db"), mounted()) or "").startswith("nfs4 is a network file system")
+
+
+def test_where_the_kernel_has_no_such_list_it_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "MOUNTS", tmp_path / "none")
+    assert mounted() == ""

@@ -108,9 +108,16 @@ async def test_a_visitor_that_comes_and_goes_moves_nothing(tmp_path: Path) -> No
     store = open_sqlite(tmp_path, NOON)
     for number in range(1, 4):
         await store.keep(webhook(number), [])
+        before = Files(tmp_path / "relay.db")
         visitor = SqliteStore.visit(tmp_path / "relay.db")
         await visitor.probe()
         await visitor.close()
+        assert before.gone() is None, "nor is a file put in the place of another"
+        assert all(
+            path.exists() for path in (tmp_path / "relay.db", tmp_path / "relay.db-wal", tmp_path / "relay.db-shm")
+        )
+    assert [await store.show(f"webhook-000{number}") is not None for number in range(1, 4)] == [True] * 3
+    assert await store.losses() == ()
     await store.close()
 
 

@@ -140,4 +140,7 @@ def test_if_that_does_not_help_it_says_what_is_needed(scene: Scene) -> None:
 
 
 def test_a_missing_folder_is_for_the_store_to_tell(tmp_path: Path) -> None:
-    Scene(tmp_path / "nowhere").space.prepare()
+    scene = Scene(tmp_path / "nowhere", free=0)
+    scene.space.prepare()
+    assert scene.said == []
+    assert not scene.folder.exists()
