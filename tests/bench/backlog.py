@@ -23,6 +23,7 @@ import psutil
 
 from relay.model import Event, Owed, Routed, Webhook
 from relay.store import keeping
+from relay.store.repeating import Windows
 from relay.store.sqlite import SqliteStore
 from tests.e2e.processes import RelayProcess, until
 from tests.e2e.sender import ACCOUNT, body, headers, lead
@@ -79,11 +80,12 @@ def fill(path: Path, pending: int) -> None:
     connection = apsw.Connection(str(path))
     connection.pragma("synchronous", "off")
     cursor = connection.cursor()
+    windows = Windows(dated=timedelta(hours=3))
     for first in range(0, pending, BATCH):
         with connection:
             for number in range(first, min(first + BATCH, pending)):
                 at = start + timedelta(milliseconds=number)
-                keeping.keep(cursor, _webhook(number, at), [_routed(number, at)], None, timedelta(hours=3))
+                keeping.keep(cursor, _webhook(number, at), [_routed(number, at)], None, windows)
     connection.close()
     with path.open("rb") as file:
         os.fsync(file.fileno())

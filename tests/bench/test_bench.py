@@ -72,12 +72,12 @@ async def test_end_to_end_counts_an_event_once_when_each_of_three_targets_has_ta
 
         monkeypatch.setattr(through, name, count)
 
-    counted("_delivered")
+    counted("delivered")
     counted("_forwarded")
     rows = await through.measure(plan, numbers=[3])
     assert [row.what for row in rows] == ["3 targets, delivered and settled", "3 targets, processor"]
     rate, cpu = rows
-    for name, events, spent in (("_delivered", *rate.ours, *cpu.ours), ("_forwarded", *rate.theirs, *cpu.theirs)):
+    for name, events, spent in (("delivered", *rate.ours, *cpu.ours), ("_forwarded", *rate.theirs, *cpu.theirs)):
         assert 0.7 < events * took[name] * 3 / taken[name] < 2, "the whole side takes somewhat longer than its figure"
         assert 0.01 < events * spent / 1e6 <= (os.cpu_count() or 1) * 1.1, "processors that were at work"
 

@@ -87,5 +87,5 @@ class _File(apsw.VFSFile):
 
 def _error(kind: str) -> apsw.IOError:
     error = apsw.IOError(f"{kind}: injected")
-    error.extendedresult = CODES[kind]
+    error.extendedresult = CODES[kind]  # type: ignore[attr-defined]  # apsw reads it, its stubs have it not
     return error

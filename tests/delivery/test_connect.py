@@ -51,7 +51,7 @@ class World:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World()
     for module in ("relay.delivery.connect", "aiohttp.connector"):
-        monkeypatch.setattr(f"{module}.monotonic", lambda: world.seconds, raising=False)
+        monkeypatch.setattr(f"{module}.monotonic", lambda: world.seconds)
     yield world
 
 

@@ -190,8 +190,13 @@ async def test_a_settled_attempt_waits_for_a_busy_store_and_is_not_made_again(tm
 async def test_the_target_need_not_wait_for_the_store_but_what_is_unsettled_is_bounded(
     tmp_path: Path, receivers: Start
 ) -> None:
-    unsettled = []
-    receiver = await receivers(lambda _: unsettled.append(len(receiver.requests) - len(bench.attempted)) or 200)
+    unsettled: list[int] = []
+
+    def answer(_number: int) -> int:
+        unsettled.append(len(receiver.requests) - len(bench.attempted))
+        return 200
+
+    receiver = await receivers(answer)
     async with Bench(tmp_path, to(receiver, concurrency=3)) as bench:
         await bench.keep(range(1, 101))
         await bench.until_attempted(20)

@@ -232,7 +232,7 @@ async def unwilling(answer: bytes, *, tls: ssl.SSLContext | None = None) -> Asyn
 
     async def talk(reader: StreamReader, writer: StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.transport.pause_reading()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's reads, too
         writer.write(answer)
         await asyncio.sleep(20)
 
@@ -308,7 +308,7 @@ def test_what_goes_wrong_while_it_is_written_to_is_an_outcome_and_no_more(
 ) -> None:
     async def talk(reader: StreamReader, writer: StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.transport.pause_reading()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's reads, too
         await asyncio.sleep(0.1)
         leave(writer)
         await asyncio.sleep(1)

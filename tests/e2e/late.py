@@ -1,6 +1,7 @@
 """`relay`, with one promise broken: webhooks still go by the routes of before for a while after a reload is done."""
 
 from asyncio import get_running_loop
+from unittest.mock import patch
 
 from relay.cli import main
 from relay.current import Current
@@ -21,5 +22,5 @@ async def reload_late(current: Current) -> Reloaded:
 
 
 if __name__ == "__main__":
-    Current._reload = reload_late  # type: ignore[method-assign]
+    patch.object(Current, "_reload", reload_late).start()
     main()

@@ -135,6 +135,6 @@ async def steer(folder: Path, command: Sequence[str]) -> None:
         for asked in [("status",), ("list",), ("list", "--unparsed"), ("audit",), *shown]:
             for more in ((), ("--json",)):
                 code, out, err = await run(*command, *asked, store, *more, RELAY_CONFIG=str(relay.routes))
-                for line in (out + err).split("\n"):
-                    assert line.isprintable(), (asked, line)
+                for printed in (out + err).split("\n"):
+                    assert printed.isprintable(), (asked, printed)
                 assert code == 0, (asked, err)

@@ -76,10 +76,10 @@ def judge_by(reloads: Sequence[Reload], sent: Sequence[Sent], received: Sequence
     for each in received:
         reached[each.marker].add(each.target)
     owed = []
-    for each in sent:
-        files = may_be_in_force(reloads, each.began, each.ended)
-        went_by = [to for to in files if to == reached[each.marker]]
-        owed.append(replace(each, targets=(went_by or files)[0]))
+    for webhook in sent:
+        files = may_be_in_force(reloads, webhook.began, webhook.ended)
+        went_by = [to for to in files if to == reached[webhook.marker]]
+        owed.append(replace(webhook, targets=(went_by or files)[0]))
     return judge(owed, received)
 
 

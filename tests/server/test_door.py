@@ -147,7 +147,7 @@ def test_who_does_not_read_makes_room(run: Run) -> None:
 
 async def plead(writer: StreamWriter) -> None:
     """Ask and ask, and read nothing, until they read no more of it either."""
-    writer.transport.pause_reading()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's reads, too
     with suppress(TimeoutError):
         async with asyncio.timeout(0.5):
             while True:

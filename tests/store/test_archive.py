@@ -21,7 +21,7 @@ T = TypeVar("T")
 async def die(store: Archive, *numbers: int, key: str | None = None, targets: Sequence[str] = ("bot",)) -> None:
     """Deliveries of these events are kept, and die one by one."""
     await store.keep(webhook(), [routed(number, *(to(target, key=key) for target in targets)) for number in numbers])
-    for target in targets * len(numbers):
+    for target in tuple(targets) * len(numbers):
         [delivery] = await claim(store, target, limit=1)
         await store.settle(delivery, REFUSED, Dead("no"), now=NOON)
 

@@ -130,7 +130,12 @@ async def test_a_close_ends_a_long_read(tmp_path: Path) -> None:
 async def test_a_close_that_waits_for_a_read_leaves_the_loop_to_others(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     begun, may_end = threading.Event(), threading.Event()
-    reading = asyncio.create_task(store._read(lambda _cursor: (begun.set(), may_end.wait(10))))
+
+    def begin_and_wait() -> None:
+        begun.set()
+        may_end.wait(10)
+
+    reading = asyncio.create_task(store._read(lambda _cursor: begin_and_wait()))
     await asyncio.to_thread(begun.wait, 10)
     closing = asyncio.create_task(store.close())
     for _ in range(5):

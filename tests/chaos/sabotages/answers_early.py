@@ -3,8 +3,9 @@
 from asyncio import Future, get_running_loop
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
+from typing import Any
+from unittest.mock import patch
 
 from relay.cli import main
 from relay.model import Delivery, Routed, Webhook
@@ -17,17 +18,17 @@ keep = SqliteStore.keep
 
 
 def keep_later(
-    store: SqliteStore, webhook: Webhook, routed: Sequence[Routed], *, window: timedelta | None = None
+    store: SqliteStore, webhook: Webhook, routed: Sequence[Routed], **windows: Any
 ) -> Future[list[Delivery] | Duplicate]:
     """Done at once; what is owed is left for the dispatcher to find."""
     loop = get_running_loop()
     unclaimed = [replace(each, owed=tuple(replace(owed, lease=None) for owed in each.owed)) for each in routed]
-    loop.call_later(LATE, partial(keep, store, webhook, unclaimed, window=window))
+    loop.call_later(LATE, partial(keep, store, webhook, unclaimed, **windows))
     done: Future[list[Delivery] | Duplicate] = loop.create_future()
     done.set_result([])
     return done
 
 
 if __name__ == "__main__":
-    SqliteStore.keep = keep_later  # type: ignore[method-assign]
+    patch.object(SqliteStore, "keep", keep_later).start()
     main()

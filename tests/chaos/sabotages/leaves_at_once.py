@@ -1,5 +1,7 @@
 """`relay`, with one promise broken: it stops as aiohttp would, and whoever is connected is cut off."""
 
+from unittest.mock import patch
+
 from relay.cli import main
 from relay.server.listen import Listener
 
@@ -11,5 +13,5 @@ async def close_at_once(listener: Listener) -> None:
 
 
 if __name__ == "__main__":
-    Listener.close = close_at_once
+    patch.object(Listener, "close", close_at_once).start()
     main()

@@ -1,5 +1,7 @@
 """`relay`, with two promises broken: a target that fails is never held, and more is sent at once than it may get."""
 
+from unittest.mock import patch
+
 from relay.cli import main
 from relay.delivery.breaker import Breaker
 from relay.delivery.lane import Lane
@@ -11,6 +13,6 @@ def no_bound(lane: Lane) -> int:
 
 
 if __name__ == "__main__":
-    Breaker.after = lambda breaker, *_outcome, **_more: breaker  # type: ignore[method-assign]
-    Lane._most = no_bound  # type: ignore[method-assign]
+    patch.object(Breaker, "after", lambda breaker, *_outcome, **_more: breaker).start()
+    patch.object(Lane, "_most", no_bound).start()
     main()

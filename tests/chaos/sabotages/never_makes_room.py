@@ -1,8 +1,10 @@
 """`relay`, with one promise broken: whoever is in stays in, and others wait outside."""
 
+from unittest.mock import patch
+
 from relay.cli import main
 from relay.server.protocol import Protocol
 
 if __name__ == "__main__":
-    Protocol.unfinished = property(lambda _protocol: False)  # type: ignore[method-assign,assignment]
+    patch.object(Protocol, "unfinished", property(lambda _protocol: False)).start()
     main()

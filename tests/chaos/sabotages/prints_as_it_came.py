@@ -1,7 +1,9 @@
 """`relay`, with one promise broken: a terminal is shown what came from outside, as it came."""
 
+from unittest.mock import patch
+
 from relay.cli import main, screen
 
 if __name__ == "__main__":
-    screen.printable = lambda text, keep="": text
+    patch.object(screen, "printable", lambda text, keep="": text).start()
     main()

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from functools import partial
+from unittest.mock import patch
 
 from relay.cli import main
 from relay.delivery.attempt import attempt
@@ -21,5 +22,5 @@ async def settle_then_send(lane: Lane, delivery: Delivery) -> None:
 
 
 if __name__ == "__main__":
-    Lane._attempt = settle_then_send  # type: ignore[method-assign]
+    patch.object(Lane, "_attempt", settle_then_send).start()
     main()

@@ -1,6 +1,7 @@
 """`relay`, with one promise broken: a commit is not on the disk when it says so (`synchronous=NORMAL`)."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import apsw
 
@@ -17,6 +18,6 @@ def connect_carelessly(path: Path, *, read_only: bool = False) -> apsw.Connectio
 
 
 if __name__ == "__main__":
-    sqlite._connect = connect_carelessly
-    sqlite._demand_durability = lambda _connection, _path: None
+    patch.object(sqlite, "_connect", connect_carelessly).start()
+    patch.object(sqlite, "_demand_durability", lambda _connection, _path: None).start()
     main()

@@ -1,8 +1,10 @@
 """`relay`, with one promise broken: there is always memory for one more webhook."""
 
+from unittest.mock import patch
+
 from relay.cli import main
 from relay.server.memory import Memory
 
 if __name__ == "__main__":
-    Memory.take = lambda *_arguments, **_more: None  # type: ignore[method-assign]
+    patch.object(Memory, "take", lambda *_arguments, **_more: None).start()
     main()

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 from relay.cli import main
 from relay.delivery.send import Sender
@@ -16,5 +17,5 @@ async def send_patiently(sender: Sender, request: Any, *, timeout: timedelta, tl
 
 
 if __name__ == "__main__":
-    Sender.send = send_patiently  # type: ignore[method-assign]
+    patch.object(Sender, "send", send_patiently).start()
     main()
