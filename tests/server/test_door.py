@@ -16,7 +16,7 @@ from aiohttp import web
 from relay.server.door import BATCH
 from relay.server.limits import Limits
 from relay.server.listen import Listener, listen
-from relay.server.protocol import MAX_HEAD
+from relay.server.misread import MAX_HEAD
 from relay.signals import Evicted, Signal
 from relay.tls import Certificate
 from tests.server.certificates import Pair

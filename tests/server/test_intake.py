@@ -11,6 +11,7 @@ from relay.amocrm import events
 from relay.daemon import url
 from relay.delivery.lane import Lane
 from relay.model import Secret
+from relay.routes.owe import owe
 from relay.server import arrivals
 from relay.signals import Kept, Probed, Refused
 from tests.e2e.processes import until
@@ -292,7 +293,7 @@ async def test_a_large_body_has_its_deliveries_leased_in_the_event_loop(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arrivals, "LARGE", 100)
-    lease, owe, leased, owed = Lane.lease, arrivals.owe, set(), set()
+    lease, leased, owed = Lane.lease, set(), set()
 
     def leasing(lane: Lane, *what: Any) -> Any:
         leased.add(threading.get_ident())
