@@ -304,6 +304,7 @@ async def test_the_processor_time_is_that_of_all_threads() -> None:
         async with asyncio.timeout(20):
             while cpu_seconds([process.pid]) < start + 0.3:  # noqa: ASYNC110  the system tells nobody
                 await asyncio.sleep(0.05)
+        assert process.returncode is None, "it is at work, and was counted"
     finally:
         process.kill()
         await process.wait()
