@@ -45,6 +45,7 @@ from relay.server.systemd import notify
 from relay.settings import Settings, demand_private
 from relay.signals import Emit, InUse, Noticed, Refused, Signal
 from relay.store.disk import doubt, mounted
+from relay.store.permitted import demand_permitted
 from relay.store.retention import keep_purging
 from relay.store.shedding import keep_room
 from relay.store.space import Space
@@ -130,6 +131,7 @@ class Relay:
         settings = self.settings
         loop = asyncio.get_running_loop()
         self.gauges = Gauges(registry)
+        demand_permitted(settings.store, owner=True)
         on_admin, on_public = self._bind(stack)  # first: a port that is taken must not leave a store behind
         self._space = Space(settings.store, ballast=settings.ballast, emit=self._emit)
         self._space.prepare()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+from relay.denied import denied
 from relay.errors import Misconfigured
 from relay.model import Tls
 
@@ -80,7 +81,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Misconfigured(f"the file {path} cannot be read: {error.strerror}") from None
+        raise Misconfigured(denied(path) or f"the file {path} cannot be read: {error.strerror}") from None
 
 
 def _trust(context: ssl.SSLContext, path: Path) -> None:

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 @click.command("backup")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--force", is_flag=True, help="Overwrite FILE, once the copy is verified.")
 @store_option
 def backup(file: Path, force: bool, store_path: Path) -> None:
     """Copy the store while it is in use, and verify the copy.
 
     FILE appears once it is whole, sound and on disk. To restore, stop the daemon, put the copy in the place of the
-    store, remove what is left of the old one (its -wal and -shm), and start the daemon: what was pending is delivered,
-    and what was delivered since the copy was made is delivered once more. The log says how many webhooks are missing
-    that came after the copy, until `relay verify --accept-loss`.
+    store, remove what is left of the old one (its -wal and -shm), chown it to the relay's user, and start the daemon:
+    what was pending is delivered, and what was delivered since the copy was made is delivered once more. The log says
+    how many webhooks are missing that came after the copy, until `relay verify --accept-loss`.
 
     \b
     relay backup /backups/relay-monday.db

@@ -31,11 +31,17 @@ WIDEST = 100
 
 
 @click.command("check")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=click.Path(path_type=Path, readable=False))
 @config_option
 @click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
 @click.option("--no-secrets", is_flag=True, help="Do without secrets that are not here, as in CI.")
-@click.option("--diff", "old", type=click.Path(path_type=Path), metavar="OLD", help="Compare with this file instead.")
+@click.option(
+    "--diff",
+    "old",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="OLD",
+    help="Compare with this file instead.",
+)
 @click.option("--since", type=Instant(), metavar="TIME", default="7d", help="With --diff: events from then on. [7d]")
 @tls_options("Check this certificate of the public listener too, PEM.")
 @store_option

@@ -22,6 +22,7 @@ from relay.cli.screen import table as columns
 from relay.delivery.body import Sent, original, with_query
 from relay.delivery.render import Request, render, render_raw
 from relay.delivery.url import as_sent
+from relay.denied import denied
 from relay.errors import Unreadable
 from relay.model import Delivery, Event, Format, Json, Target, Webhook
 from relay.routes.config import Config
@@ -100,6 +101,8 @@ def _content(body: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
+        if isinstance(error, PermissionError) and (said := denied(Path(body))):
+            raise NotDone(said) from None
         raise NotDone(f"cannot read {body[:80]!r}: {getattr(error, 'strerror', None) or error}") from None
 
 

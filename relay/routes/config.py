@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
+from relay.denied import denied
 from relay.errors import Problem, RoutesInvalid
 from relay.model import Event, Json, Retention, Secret, Source, Target
 from relay.routes.conditions import Condition, condition
@@ -101,7 +102,8 @@ def read(path: Path) -> bytes:
         advice = "copy config/routes.example.yaml, or name another with --config"
         raise RoutesInvalid(str(path), [Problem(0, 0, "", f"no such file: {advice}")]) from None
     except OSError as error:
-        raise RoutesInvalid(str(path), [Problem(0, 0, "", f"cannot be read: {error.strerror}")]) from None
+        said = denied(path) or f"cannot be read: {error.strerror}"
+        raise RoutesInvalid(str(path), [Problem(0, 0, "", said)]) from None
 
 
 def parse(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from relay.denied import denied
 from relay.model import Json
 from relay.routes.document import Document
 from relay.routes.problems import Problems, Unfit, Where
@@ -145,7 +146,7 @@ def _from_file(path: Path, reading: Callable[[Path], object]) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise Absent(f"the file {path} cannot be read: {error.strerror}") from None
+        raise Absent(denied(path) or f"the file {path} cannot be read: {error.strerror}") from None
     if len(data) > MAX_FILE_BYTES:
         raise Unfit(f"the file {path} is over {MAX_FILE_BYTES} bytes")
     text = data.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from relay.denied import unwritable
 from relay.errors import Misconfigured
 from relay.store.checksum import checksum
 
@@ -29,9 +30,7 @@ class Acked:
         try:
             fd = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise Misconfigured(
-                f"cannot write {_path(database)}: {error.strerror}; is its folder the relay's?"
-            ) from None
+            raise Misconfigured(unwritable(_path(database), error)) from None
         return cls(fd, _path(database))
 
     @property

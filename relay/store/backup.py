@@ -12,6 +12,7 @@ from pathlib import Path
 
 import apsw
 
+from relay.denied import denied, unwritable
 from relay.errors import Misconfigured, StoreError
 from relay.store.beginning import demand_there
 from relay.store.migrate import check_version
@@ -54,6 +55,8 @@ def before(connection: apsw.Connection, store: Path, schema: int) -> Path | None
 
 
 def _demand_free(to: Path, overwrite: bool) -> None:
+    if said := denied(to, write=True):
+        raise Misconfigured(said)
     if to.is_dir():
         raise Misconfigured(f"{to} is a folder: name a file, like {to / 'relay-copy.db'}")
     if to.exists() and not overwrite:
@@ -81,7 +84,7 @@ def _copied(source: apsw.Connection, to: Path) -> Copied:
             made.replace(to)
         _sync(to.parent)
     except OSError as error:
-        raise Misconfigured(f"cannot write {to}: {error.strerror}") from error
+        raise Misconfigured(unwritable(to, error)) from error
     except apsw.FullError as error:
         raise Misconfigured(f"no space left on {to.parent}: make room, or name a file on another disk") from error
     except apsw.Error as error:

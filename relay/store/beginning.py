@@ -10,6 +10,7 @@ import apsw
 from relay.errors import Misconfigured, StoreUnsafe
 from relay.signals import Emit, Noticed
 from relay.store.acked import Acked, acked
+from relay.store.permitted import demand_permitted
 from relay.store.query import rows
 
 _REMEDY = "put it back or restore a backup; to begin with an empty store, `relay run --init`"
@@ -33,6 +34,7 @@ def demand_kept(database: Path, kept: int, *, init: bool = False) -> None:
 
 def demand_there(database: Path) -> None:
     """For those who only visit: StoreUnsafe as above, Misconfigured if nothing tells that there ever was a store."""
+    demand_permitted(database)
     demand_kept(database, acked(database))
     if not _size(database):
         raise Misconfigured(f"no store at {database}: start `relay run`, or name the store with --store")

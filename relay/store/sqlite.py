@@ -45,6 +45,7 @@ from relay.store.contract import (
 from relay.store.disk import disk_of
 from relay.store.files import SUFFIXES, Files
 from relay.store.lock import Lock, owner
+from relay.store.permitted import demand_permitted, refused
 from relay.store.query import rows
 from relay.store.repeating import Windows
 from relay.store.shedding import ROOM_TO_WORK, Shedder
@@ -112,6 +113,7 @@ class SqliteStore:
         StoreLocked, StoreUnsafe, StoreFailed if it is damaged, StoreBusy if another program holds it, or Misconfigured
         if the file cannot be opened.
         """
+        demand_permitted(path, owner=True)
         if not path.parent.is_dir():
             raise Misconfigured(f"no folder {path.parent} for the store {path.name}: make it, or name another --store")
         with ExitStack() as undo:
@@ -285,6 +287,8 @@ def _our_words(path: Path) -> Iterator[None]:
     except BUSY as error:
         raise StoreBusy(f"{path} is held by another program, or its disk is full: {error}") from error
     except (*FATAL, apsw.SQLError) as error:  # our SQL is good: then the schema is not ours any more
+        if why := refused(path):
+            raise Misconfigured(why) from error
         said = f"{type(error).__name__}: {error}"
         raise StoreFailed(f"{path} is damaged, or its disk is ({said}): see the disk, then `relay verify`") from error
 

@@ -1,0 +1,53 @@
+"""A file that this process may not use -> one sentence: what cannot be read or written, who owns it, who we are."""
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+_EFFECTIVE = os.access in os.supports_effective_ids
+
+
+def denied(path: Path, *, write: bool = False) -> str | None:
+    """Why it cannot be read (with `write`, written too, or made); None if permissions are not the reason."""
+    for folder in reversed(path.absolute().parents):
+        if not os.path.lexists(folder):
+            return None
+        if not _may(folder, os.X_OK):
+            return _sentence("enter", folder, "x")
+    if not path.exists():
+        made_in = path.absolute().parent
+        return _sentence("write in", made_in, "w") if write and not _may(made_in, os.W_OK) else None
+    if not _may(path, os.R_OK):
+        return _sentence("read", path, "rw" if write else "r")
+    return _sentence("write", path, "w") if write and not _may(path, os.W_OK) else None
+
+
+def unwritable(path: Path, error: OSError) -> str:
+    """The same of a file that could not be written, for whatever reason."""
+    return denied(path, write=True) or f"cannot write {path}: {error.strerror}"
+
+
+def _may(path: Path, how: int) -> bool:
+    return os.access(path, how, effective_ids=_EFFECTIVE)
+
+
+def _sentence(doing: str, path: Path, lacking: str) -> str:
+    if "w" in lacking and os.statvfs(path).f_flag & os.ST_RDONLY:
+        return f"cannot {doing} {path}: its file system is mounted read-only"
+    found = path.stat()
+    owner, we = _user(found.st_uid), _user(os.geteuid())
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid == os.geteuid():
+        remedy = f"chmod u+{lacking} {path}"
+    else:
+        remedy = f"chown {we.partition(' ')[0]} {path}, or run the relay as {owner}"
+    return f"cannot {doing} {path}: it belongs to {owner}, mode {mode:04o}, and the relay runs as {we}: {remedy}"
+
+
+def _user(uid: int) -> str:
+    """`relay (uid 10001)`; a number alone in a container that has no name for it."""
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"{uid}"
