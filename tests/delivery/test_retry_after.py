@@ -1,0 +1,157 @@
+"""`Retry-After` on 429 and 503 holds the whole target until then, for at most its policy's `retry.max`; probes too."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from relay.delivery.breaker import Breaker, Health
+from relay.model import Outcome, Reason, RetryPolicy
+from tests.delivery import virtual
+from tests.delivery.bench import Bench, event_id
+from tests.delivery.conftest import NOON, SECOND, Receiver, outcome, receiving, target
+from tests.delivery.virtual import VirtualBench
+
+Start = Callable[..., Awaitable[Receiver]]
+WAITING, ASKED = 40, 20
+HOUR = timedelta(hours=1)
+LONG = RetryPolicy(initial=SECOND, max=HOUR, jitter=0.0)
+
+
+def busy(status: int, seconds: float = ASKED) -> web.Response:
+    return web.Response(status=status, headers={"retry-after": f"{seconds}"}, text="slow down")
+
+
+async def asked_to_wait(folder: Path, status: int) -> list[float]:
+    """When the requests came, from the first one on, of a target that asks for 20 s at first."""
+    async with receiving() as receiver:
+        receiver.answer = lambda request: 200 if request.at - receiver.requests[0].at >= ASKED else busy(status)
+        async with VirtualBench(folder, target(url=receiver.url, concurrency=1, retry=LONG)) as bench:
+            await bench.keep(range(WAITING))
+            await bench.until_none_pending(within=600)
+        return [request.at - receiver.requests[0].at for request in receiver.requests]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_whole_target_waits_until_the_time_it_has_named(tmp_path: Path, status: int) -> None:
+    first, second, *rest = virtual.run(asked_to_wait(tmp_path, status))
+    assert first == 0
+    assert ASKED <= second < ASKED + 1.5
+    assert len(rest) == WAITING - 1
+    assert rest[-1] < ASKED + 5, "once it answers the others go too"
+
+
+async def for_too_long(folder: Path) -> list[float]:
+    async with receiving(lambda _request: busy(503, 86_400)) as receiver:
+        policy = replace(LONG, max=30 * SECOND)
+        async with VirtualBench(folder, target(url=receiver.url, concurrency=1, retry=policy)) as bench:
+            await bench.keep(range(WAITING))
+            await asyncio.sleep(100)
+            record = await bench.delivery(0)
+        assert record.due_at is not None
+        assert record.due_at - record.attempts[0].started_at > 86_000 * SECOND, "the delivery itself waits as asked"
+        return [request.at - receiver.requests[0].at for request in receiver.requests]
+
+
+def test_it_is_held_for_no_longer_than_the_longest_pause_of_its_policy(tmp_path: Path) -> None:
+    came = virtual.run(for_too_long(tmp_path))
+    assert [round(at / 30) for at in came] == [0, 1, 2, 3]
+    assert all(abs(at - round(at / 30) * 30) < 1.5 for at in came)
+
+
+async def test_an_answer_to_what_began_before_ends_no_pause(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    receiver.answer = lambda request: busy(429) if request.event_id == event_id(1) else 200
+    async with Bench(tmp_path, target(url=receiver.url, concurrency=2, retry=LONG)) as bench:
+        await bench.keep([1, 2])
+        await receiver.until(lambda r: r.in_flight == 2)
+        receiver.moment = 0.0
+        receiver.gate.set()
+        await bench.until_attempted(2)
+        await bench.keep([3])
+        assert bench.dispatcher.health() == {"bot": Health.OPEN}
+        assert len(receiver.requests) == 2
+
+
+async def test_status_is_told_until_when_and_why(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(lambda _request: busy(429))
+    async with Bench(tmp_path, target(url=receiver.url, retry=LONG)) as bench:
+        await bench.keep([1])
+        await bench.until_reported("bot", Health.OPEN)
+        condition = (await bench.store.status()).targets["bot"].condition
+        record = await bench.delivery(1)
+    assert condition.error == "asked by Retry-After to wait 20 s: 429 429 slow down"
+    assert abs(condition.probe_at - record.due_at) < SECOND
+    [held] = [each for each in bench.noticed if each.text == "target held"]
+    assert held.fields["detail"] == condition.error
+
+
+async def test_a_reload_that_changes_the_target_ends_it(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    receiver.answer = lambda _request: busy(503) if len(receiver.requests) == 1 else 200
+    bot = target(url=receiver.url, retry=LONG, concurrency=1)
+    async with Bench(tmp_path, bot) as bench:
+        await bench.keep([1, 2])
+        await bench.until_attempted(1)
+        bench.use(bot)
+        assert bench.dispatcher.health() == {"bot": Health.OPEN}, "nothing is new"
+        bench.use(replace(bot, concurrency=2))
+        await bench.until_attempted(2)
+    assert receiver.requests[-1].event_id == event_id(2)
+
+
+# ---- the breaker alone
+
+PATIENT = target(breaker_failures=3, retry=LONG, dead_on=frozenset({503}), ok_on=frozenset({302}))
+
+
+def after(breaker: Breaker, what: Outcome, *, probe: bool = False, **changes: Any) -> Breaker:
+    return breaker.after(what, replace(PATIENT, **changes), probe=probe, now=NOON, roll=0.0)
+
+
+def asks(seconds: float, status: int = 429) -> Outcome:
+    return outcome(Reason.TOO_MANY, status=status, retry_after=timedelta(seconds=seconds))
+
+
+HELD = Breaker(health=Health.OPEN, failures=1, probes=1, probe_at=NOON + 20 * SECOND, asked=True)
+WELL = outcome(Reason.OK, status=200)
+
+
+@pytest.mark.parametrize(
+    ("before", "what", "probe", "expected"),
+    [
+        (Breaker(), asks(20), False, HELD),
+        (Breaker(), asks(20, status=503), False, HELD),  # although it is in dead_on
+        (Breaker(), asks(20, status=500), False, Breaker(failures=1)),
+        (Breaker(), asks(0), False, Breaker(failures=1)),
+        (Breaker(), asks(86_400), False, replace(HELD, probe_at=NOON + HOUR)),
+        (HELD, WELL, False, HELD),
+        (HELD, outcome(status=500), False, HELD),
+        (HELD, asks(5), False, HELD),
+        (HELD, asks(30), False, replace(HELD, probe_at=NOON + 30 * SECOND)),
+        (HELD.probe(), WELL, True, Breaker()),
+        (HELD.probe(), asks(20), False, HELD.probe()),
+        (HELD.probe(), asks(20), True, replace(HELD, failures=2, probes=2)),
+        (HELD.probe(), asks(0.5), True, replace(HELD, failures=2, probes=2, probe_at=NOON + 2 * SECOND)),
+        (HELD.unprobed(NOON), WELL, False, Breaker()),
+    ],
+)
+def test_what_a_pause_that_was_asked_for_makes_of_the_breaker(
+    before: Breaker, what: Outcome, probe: bool, expected: Breaker
+) -> None:
+    assert after(before, what, probe=probe) == expected
+
+
+def test_a_status_that_counts_as_delivered_asks_for_nothing() -> None:
+    assert after(Breaker(), asks(20, status=503), ok_on=frozenset({503})) == Breaker()
+
+
+def test_a_short_pause_does_not_hasten_the_probe_of_a_target_that_fails() -> None:
+    breaker = after(Breaker(failures=2), asks(0.1))
+    assert breaker.probe_at == NOON + SECOND
