@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import orjson
 
+from relay.cli.outlook import in_flight
 from relay.cli.screen import rfc3339
 from relay.model import Json, Webhook
 from relay.server.misaddressed import MISADDRESSED
@@ -31,8 +32,11 @@ def page(shown: Page[T], document: Callable[[T], Json]) -> dict[str, Json]:
     return {"data": [document(each) for each in shown], "next": shown.next}
 
 
-def delivery(record: DeliveryRecord) -> dict[str, Json]:
-    """A delivery without its attempts; `attempt` is the number of the last one."""
+def delivery(record: DeliveryRecord, status: Status) -> dict[str, Json]:
+    """A delivery without its attempts; `attempt` is the number of the last one.
+
+    `in_flight`: an attempt is under way, for a second or more; null if no daemon runs.
+    """
     return {
         "event": record.event_id,
         "type": record.type,
@@ -42,6 +46,7 @@ def delivery(record: DeliveryRecord) -> dict[str, Json]:
         "routes": list(record.routes),
         "state": record.state,
         "claimed": record.claimed,
+        "in_flight": in_flight(record, status),
         "attempt": record.attempt,
         "replays": record.replays,
         "due_at": _time(record.due_at),
@@ -80,14 +85,14 @@ def webhook(shown: Webhook) -> dict[str, Json]:
     }
 
 
-def whole(record: WebhookRecord) -> dict[str, Json]:
+def whole(record: WebhookRecord, status: Status) -> dict[str, Json]:
     """A webhook with all that came of it; `raw` is there if it went to targets unparsed."""
     whole_: dict[str, Json] = {
         "webhook": webhook(record.webhook),
-        "events": [_event(event) for event in record.events],
+        "events": [_event(event, status) for event in record.events],
     }
     if record.raw:
-        whole_["raw"] = {"id": record.raw.id, "deliveries": _deliveries(record.raw)}
+        whole_["raw"] = {"id": record.raw.id, "deliveries": _deliveries(record.raw, status)}
     return whole_
 
 
@@ -164,15 +169,19 @@ def _condition(condition: Condition) -> dict[str, Json]:
         "since": rfc3339(condition.since),
         "as_of": rfc3339(condition.as_of),
         "error": condition.error,
+        "probe_at": _time(condition.probe_at),
+        "in_flight": condition.in_flight,
     }
 
 
-def _event(record: EventRecord) -> dict[str, Json]:
-    return {**unrouted(record), "deliveries": _deliveries(record)}
+def _event(record: EventRecord, status: Status) -> dict[str, Json]:
+    return {**unrouted(record), "deliveries": _deliveries(record, status)}
 
 
-def _deliveries(record: EventRecord) -> list[dict[str, Json]]:
-    return [{**delivery(each), "attempts": [attempt(one) for one in each.attempts]} for each in record.deliveries]
+def _deliveries(record: EventRecord, status: Status) -> list[dict[str, Json]]:
+    return [
+        {**delivery(each, status), "attempts": [attempt(one) for one in each.attempts]} for each in record.deliveries
+    ]
 
 
 def _time(at: datetime | None) -> str | None:

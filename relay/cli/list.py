@@ -101,7 +101,8 @@ async def _print_deliveries(
     page: Page[DeliveryRecord], store: Archive, wanted: Filter, config_path: Path, *, as_json: bool
 ) -> None:
     if as_json:
-        print_json(documents.page(page, documents.delivery))
+        status = await store.status()
+        print_json(documents.page(page, lambda each: documents.delivery(each, status)))
     elif page:
         scene = await _scene(store, page, config_path)
         deliveries.show(page, scene, hide_state=len(set(wanted.states)) == 1)

@@ -25,9 +25,9 @@ def outlook(delivery: DeliveryRecord, scene: Scene) -> str:
     if scene.routed is not None and delivery.target not in scene.routed:
         return "parked: no such target now"
     running = scene.status.owner is not None
-    if delivery.claimed and running:
-        return f"attempt {delivery.attempt} is being made"
     standing = scene.status.targets.get(delivery.target, Standing())
+    if delivery.claimed and running:
+        return _claimed(delivery, standing)
     if standing.pause:
         return "waits: the target is paused"
     if delivery.claimed:
@@ -35,6 +35,24 @@ def outlook(delivery: DeliveryRecord, scene: Scene) -> str:
     if running and standing.condition and standing.condition.health != "ok":
         return "waits: the target is held"
     return _when(delivery, scene.now)
+
+
+def in_flight(delivery: DeliveryRecord, status: Status) -> bool | None:
+    """Whether an attempt of it has been under way for a second or more; None if no daemon runs, which would say so."""
+    if status.owner is None:
+        return None
+    condition = status.targets.get(delivery.target, Standing()).condition
+    return delivery.claimed and condition is not None and delivery.event_id in condition.slow
+
+
+def _claimed(delivery: DeliveryRecord, standing: Standing) -> str:
+    """What the daemon says of it, once a second."""
+    condition = standing.condition
+    if condition and delivery.event_id in condition.slow:
+        return f"attempt {delivery.attempt} is being made"
+    if condition and condition.in_flight:
+        return f"waits behind {condition.in_flight} in flight"
+    return f"attempt {delivery.attempt} is next"
 
 
 def _when(delivery: DeliveryRecord, now: datetime) -> str:

@@ -11,7 +11,7 @@ from relay.amocrm import events
 from relay.cli import NotDone
 from relay.cli.filters import conditions, doubts, filtered, named, pages, state_option
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
-from relay.cli.screen import cell, put, table
+from relay.cli.screen import cell, printable, put, table
 from relay.cli.values import rate
 from relay.model import State
 from relay.store.contract import Archive, EventRecord, Filter
@@ -114,6 +114,7 @@ class _Replay:
         self._dry_run = dry_run
         self._replayed = 0
         self._waiting = False  # some are asked for that may wait
+        self._probed: list[str] = []  # targets that are held, and asked at once
         self._unrouted = 0
         self._damaged = 0
 
@@ -129,6 +130,8 @@ class _Replay:
         if not self._dry_run:
             done = act("replay", conditions(wanted))
             self._replayed += await self._store.replay(wanted, done, rate=self._rate)
+            if self._waiting:
+                await self._look_for_probed()
 
     async def reroute(self, found: AsyncIterator[Sequence[EventRecord]], asked: Mapping[str, object]) -> None:
         """Events without deliveries."""
@@ -144,6 +147,12 @@ class _Replay:
             if not self._dry_run:
                 self._replayed += await self._store.reroute(routed, done, rate=self._rate)
 
+    async def _look_for_probed(self) -> None:
+        status = await self._store.status()
+        seen = {name: status.targets[name].condition for name in self.counts if name in status.targets}
+        if status.owner is not None:
+            self._probed = [name for name, each in seen.items() if each and each.health == "open"]
+
     def tell(self) -> None:
         """By target, and in all."""
         counted = table("TARGET", "DELIVERIES", right=("DELIVERIES",))
@@ -155,6 +164,8 @@ class _Replay:
             click.echo(f"no route takes {self._unrouted} event{'s' * (self._unrouted != 1)} today either")
         if self._waiting and not self._dry_run and (left := self.counts.total() - self._replayed) > 0:
             click.echo(f"left alone {left} that are under way, due already, or wait for an earlier one")
+        if self._probed:
+            click.echo(f"held, and asked now: {', '.join(map(printable, sorted(self._probed)))}")
         if self._damaged:
             click.echo(f"left out {self._damaged} whose JSON is not what was kept, see relay verify")
         most = "at most " if self._waiting else ""

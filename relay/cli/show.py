@@ -53,7 +53,7 @@ async def show(id_: str, raw: bool, config_path: Path, store_path: Path, as_json
     if raw:
         _print_raw(record.webhook.body)
     elif as_json:
-        print_json(documents.whole(record))
+        print_json(documents.whole(record, status))
     else:
         scene = Scene(now=datetime.now(UTC), status=status, routed=targets_now(config_path))
         _print_webhook(record.webhook, scene.now)

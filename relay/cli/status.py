@@ -25,7 +25,7 @@ from relay.cli.screen import cell, json_line, length, note, print_json, put, rea
 from relay.cli.times import local, short
 from relay.errors import RoutesInvalid
 from relay.model import Json
-from relay.store.contract import Archive, Filter, Standing, Status
+from relay.store.contract import Archive, Condition, Filter, Standing, Status
 from relay.store.disk import MEBIBYTE
 
 WATCH_EVERY = 2.0  # seconds
@@ -140,7 +140,7 @@ def _show(seen: Seen, before: Seen | None) -> None:
             "?" if seen.routed is None else "yes" if name in seen.routed else cell("no longer", "red"),
         )
     put(targets if seen.standing else "no targets")
-    if held := [line for name, each in seen.standing.items() for line in _held(name, each, seen.at)]:
+    if held := [line for name, each in seen.standing.items() for line in _held(name, each, seen)]:
         put("", *held)
     _show_intake(seen.status, seen.at)
 
@@ -192,11 +192,21 @@ def _state(standing: Standing, *, running: bool) -> Text:
     return cell(f"{health}{as_of}", "" if health == "ok" else "red")
 
 
-def _held(name: str, standing: Standing, now: datetime) -> Iterator[Text]:
+def _held(name: str, standing: Standing, seen: Seen) -> Iterator[Text]:
     """Why its deliveries wait: who paused it, and what it answers while the daemon holds it."""
     if pause := standing.pause:
         reason = f": {pause.reason}" if pause.reason else ""
-        yield cell(f"{name} was paused {length(now - pause.at)} ago by {pause.who}{reason}")
+        yield cell(f"{name} was paused {length(seen.at - pause.at)} ago by {pause.who}{reason}")
     condition = standing.condition
     if condition and condition.health != "ok":
         yield cell(f"{name} is held since {short(condition.since)}: {condition.error}")
+        if seen.status.owner is not None and not standing.pause:
+            yield cell(f"{name} {_next_probe(condition, seen.at)}")
+
+
+def _next_probe(condition: Condition, now: datetime) -> str:
+    if condition.probe_at is None:
+        return "is being asked now whether it is back"
+    if condition.probe_at <= now:
+        return "is asked next with the first delivery that falls due"
+    return f"is asked next at {short(condition.probe_at)}, in {length(condition.probe_at - now)}"

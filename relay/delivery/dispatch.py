@@ -14,6 +14,7 @@ from relay.signals import Emit, Noticed
 from relay.store.contract import Condition, Store
 
 TIME_TO_SETTLE = timedelta(seconds=1)  # what times out at the last moment is still to be written down
+SLOW = 1.0  # seconds after which an attempt under way is told by its event
 POLL = 1.0  # seconds; also the time within which what another process wrote is noticed
 
 
@@ -106,12 +107,17 @@ class Dispatcher:
         for name, due_at in due.at.items():
             if lane := self._lanes.get(name):
                 lane.expect(due_at)
+        for name in due.probes:
+            if lane := self._lanes.get(name):
+                lane.probe()
+        if due.probes:
+            await self._store.probed(due.probes)
 
     async def _report(self) -> None:
-        """Tell operators, through the store, which targets are held; only when that has changed."""
+        """Tell operators, through the store, how targets are and what is in flight; only when that has changed."""
         before, now = self._reported or {}, self._clock()
         conditions = {name: _condition(lane, before.get(name), now) for name, lane in self._lanes.items()}
-        if self._reported is None or _healths(conditions) != _healths(before):
+        if self._reported is None or _told(conditions) != _told(before):
             await self._store.report(conditions)
             self._reported = conditions
 
@@ -140,12 +146,19 @@ class Dispatcher:
 
 def _condition(lane: Lane, before: Condition | None, now: datetime) -> Condition:
     """Held, whether a probe is on its way or not, is one stretch of time."""
-    health = lane.circuit.health
-    same = before is not None and (before.health == Health.OK) == (health is Health.OK)
+    circuit, begun = lane.circuit, asyncio.get_running_loop().time() - SLOW
+    same = before is not None and (before.health == Health.OK) == (not circuit.held)
     return Condition(
-        health=health, since=before.since if same and before else now, as_of=now, error=lane.circuit.trouble
+        health=circuit.health,
+        since=before.since if same and before else now,
+        as_of=now,
+        error=circuit.trouble,
+        in_flight=len(lane.under_way),
+        slow=frozenset(event for event, since in lane.under_way.items() if since <= begun),
+        probe_at=circuit.probe_at,
     )
 
 
-def _healths(conditions: Mapping[str, Condition]) -> dict[str, str]:
-    return {name: each.health for name, each in conditions.items()}
+def _told(conditions: Mapping[str, Condition]) -> dict[str, tuple[object, ...]]:
+    """What is news if it differs."""
+    return {name: (each.health, each.in_flight, each.slow, each.probe_at) for name, each in conditions.items()}

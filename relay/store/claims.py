@@ -8,6 +8,7 @@ import apsw
 import orjson
 
 from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
+from relay.store import holding
 from relay.store.checksum import is_damaged
 from relay.store.contract import Due
 from relay.store.query import Row, a_blob, a_number, at_once, change, rows
@@ -226,4 +227,5 @@ def due(cursor: apsw.Cursor, targets: Sequence[str]) -> Due:
     return Due(
         at={target: from_ms(due[0][0]) for target, due in found if due},
         paused=frozenset(target for (target,) in rows(cursor, "select target from pauses")),
+        probes=holding.wishes(cursor),
     )

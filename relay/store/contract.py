@@ -30,10 +30,14 @@ Reply: TypeAlias = list[Delivery] | Duplicate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """What a daemon has to know all the time: the earliest due time by target, and which targets are paused."""
+    """What a daemon has to know all the time: the earliest due time by target, and which targets are paused.
+
+    `probes`: which targets somebody wants to be asked at once if they are held, and since when.
+    """
 
     at: Mapping[str, datetime]
     paused: frozenset[str]
+    probes: Mapping[str, datetime] = field(default_factory=dict)
 
 
 # ---- how things stand
@@ -41,12 +45,19 @@ class Due:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """How a running daemon saw a target at `as_of`: `ok` or held (`open`, `probing`) `since` then, for that `error`."""
+    """How a running daemon saw a target at `as_of`: `ok` or held (`open`, `probing`) `since` then, for that `error`.
+
+    `in_flight` attempts were under way; `slow` are the events of those that were for over a second. `probe_at`: from
+    when on an open target may be asked again.
+    """
 
     health: str
     since: datetime
     as_of: datetime
     error: str = ""
+    in_flight: int = 0
+    slow: frozenset[str] = frozenset()
+    probe_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +156,10 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRecord:
-    """A delivery as it stands. `due_at` is None unless it waits for a time; `why` is said of the dead."""
+    """A delivery as it stands. `due_at` is None unless it waits for a time, `why` is said of the dead.
+
+    A claimed one does not wait for the end of its lease: it is in flight, or its turn comes.
+    """
 
     event_id: str
     entity: str
@@ -284,7 +298,14 @@ class Store(Protocol):
         ...
 
     async def due(self, targets: Sequence[str]) -> Due:
-        """For each of `targets` that has unclaimed pending deliveries with a due time the earliest one; all pauses."""
+        """For each of `targets` that has unclaimed pending deliveries with a due time the earliest one.
+
+        Beside it all pauses, and all wishes for a probe that nobody has met yet.
+        """
+        ...
+
+    async def probed(self, wishes: Mapping[str, datetime]) -> None:
+        """These wishes of `due` are met; one that was uttered later is not."""
         ...
 
     async def report(self, conditions: Mapping[str, Condition]) -> None:
@@ -371,8 +392,9 @@ class Archive(Store, Protocol):
     async def replay(self, wanted: Filter, act: Act, *, rate: float | None = None) -> int:
         """Dead and delivered ones among `wanted` become pending, their policy starts anew; how many.
 
-        Of pending ones, if they are asked for, those that wait until after `act.at`. Raw ones of a webhook that was
-        read since stay as they are.
+        Of pending ones, if they are asked for, those that wait until after `act.at`; their targets, and those of
+        whatever else is pending among `wanted`, are to be probed at once if they are held. Raw ones of a webhook that
+        was read since stay as they are.
 
         They are due at `act.at` or, `rate` a second, one after another from then on, the oldest first.
         """

@@ -1,13 +1,17 @@
 """Targets -> why their deliveries wait: paused by an operator, held by the daemon."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import apsw
+import orjson
 
 from relay.store import auditing
 from relay.store.contract import Act, Condition, Pause
-from relay.store.query import rows
+from relay.store.query import Row, rows
 from relay.store.times import from_ms, to_ms
+
+_CONDITION = "target, health, since, as_of, error, in_flight, slow, probe_at"
 
 
 def pause(cursor: apsw.Cursor, target: str, act: Act) -> bool:
@@ -37,8 +41,21 @@ def report(cursor: apsw.Cursor, conditions: Mapping[str, Condition]) -> None:
     """In place of all that was reported before."""
     cursor.execute("delete from conditions")
     cursor.executemany(
-        "insert into conditions (target, health, since, as_of, error) values (?, ?, ?, ?, ?)",
-        [(name, each.health, to_ms(each.since), to_ms(each.as_of), each.error) for name, each in conditions.items()],
+        f"insert into conditions ({_CONDITION}) values (?, ?, ?, ?, ?, ?, ?, ?)",
+        [_row(name, each) for name, each in conditions.items()],
+    )
+
+
+def _row(target: str, seen: Condition) -> Row:
+    return (
+        target,
+        seen.health,
+        to_ms(seen.since),
+        to_ms(seen.as_of),
+        seen.error,
+        seen.in_flight,
+        orjson.dumps(sorted(seen.slow)).decode(),
+        seen.probe_at and to_ms(seen.probe_at),
     )
 
 
@@ -50,8 +67,40 @@ def pauses(cursor: apsw.Cursor) -> dict[str, Pause]:
 
 def conditions(cursor: apsw.Cursor) -> dict[str, Condition]:
     """By target."""
-    found = rows(cursor, "select target, health, since, as_of, error from conditions")
+    found = rows(cursor, f"select {_CONDITION} from conditions")
     return {
-        target: Condition(health=health, since=from_ms(since), as_of=from_ms(as_of), error=error)
-        for target, health, since, as_of, error in found
+        target: Condition(
+            health=health,
+            since=from_ms(since),
+            as_of=from_ms(as_of),
+            error=error,
+            in_flight=in_flight,
+            slow=frozenset(orjson.loads(slow)),
+            probe_at=None if probe_at is None else from_ms(probe_at),
+        )
+        for target, health, since, as_of, error, in_flight, slow, probe_at in found
     }
+
+
+# ---- wishes for a probe
+
+
+def wish(cursor: apsw.Cursor, targets: Sequence[str], at: int) -> None:
+    """They are to be asked at once if they are held."""
+    cursor.executemany(
+        "insert into probes (target, at) values (?, ?)"
+        " on conflict (target) do update set at = max(at + 1, excluded.at)",  # it is not the one that may be met now
+        [(target, at) for target in targets],
+    )
+
+
+def wishes(cursor: apsw.Cursor) -> dict[str, datetime]:
+    """By target, since when."""
+    return {target: from_ms(at) for target, at in rows(cursor, "select target, at from probes")}
+
+
+def meet(cursor: apsw.Cursor, met: Mapping[str, datetime]) -> None:
+    """These are wishes no more."""
+    cursor.executemany(
+        "delete from probes where target = ? and at = ?", [(target, to_ms(at)) for target, at in met.items()]
+    )

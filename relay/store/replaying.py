@@ -5,12 +5,13 @@ Found on the reading connection, changed in short transactions: a replay of a mi
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import apsw
 
 from relay.model import Routed, State
-from relay.store import auditing, keeping
+from relay.store import auditing, holding, keeping
 from relay.store.contract import Act, Filter
 from relay.store.query import Run, rows
 from relay.store.reading import READ_SINCE, condition
@@ -32,7 +33,24 @@ async def replay(read: Run, write: Run, wanted: Filter, act: Act, rate: float | 
         replayed += await write(partial(_replay, keys=page, which=which, act=act, rate=rate))
         after = page[-1]
         await asyncio.sleep(PAUSE)  # whoever stops waiting stops the replay here
+    if State.PENDING in wanted.states and (targets := await read(partial(_pending, wanted=wanted))):
+        await write(partial(_wish, targets=targets, act=act, replayed=replayed))
     return replayed
+
+
+def _pending(cursor: apsw.Cursor, wanted: Filter) -> list[str]:
+    """The targets of what is pending."""
+    where, values = condition(replace(wanted, states=(State.PENDING,)))
+    sql = f"select distinct d.target from deliveries d join events e on e.seq = d.event where {where}"
+    return [target for (target,) in rows(cursor, sql, values)]
+
+
+def _wish(cursor: apsw.Cursor, targets: Sequence[str], act: Act, replayed: int) -> None:
+    """Have them probed; an act too if it is all there was to do."""
+    held = {target for target, seen in holding.conditions(cursor).items() if seen.health == "open"}
+    if not replayed and held.intersection(targets):
+        auditing.note(cursor, act, 0)
+    holding.wish(cursor, targets, to_ms(act.at))
 
 
 def _which(wanted: Filter) -> str:

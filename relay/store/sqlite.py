@@ -184,6 +184,9 @@ class SqliteStore:
     async def due(self, targets: Sequence[str]) -> Due:
         return await self._read(lambda cursor: claims.due(cursor, targets))
 
+    async def probed(self, wishes: Mapping[str, datetime]) -> None:
+        await self._writer.submit(lambda cursor: holding.meet(cursor, wishes))
+
     async def report(self, conditions: Mapping[str, Condition]) -> None:
         await self._writer.submit(lambda cursor: holding.report(cursor, conditions))
 

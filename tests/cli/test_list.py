@@ -1,8 +1,9 @@
 """`relay list`: what it shows of a store, to people at 80 columns and to programs."""
 
+import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import apsw
@@ -12,6 +13,7 @@ from relay.amocrm import form, samples
 from relay.store.contract import Archive, Condition
 from relay.store.cursors import cursor
 from relay.store.lock import Lock
+from relay.store.sqlite import SqliteStore
 from tests.cli.conftest import (
     CALL,
     CONTACT,
@@ -177,9 +179,56 @@ def test_what_a_daemon_had_begun_is_cut_off_without_it(run: Run, kept: Path) -> 
     assert outlooks(run)[event_of(CONTACT)] == "cut off; made again at the next start"
     lock = Lock(kept)
     try:
-        assert outlooks(run)[event_of(CONTACT)] == "attempt 1 is being made"
+        assert outlooks(run)[event_of(CONTACT)] == "attempt 1 is next"
     finally:
         lock.release()
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "slow", "outlook", "shown"),
+    [
+        (4, [event_of(CONTACT), "another"], "attempt 1 is being made", True),
+        (4, ["another"], "waits behind 4 in flight", False),
+        (0, [], "attempt 1 is next", False),
+    ],
+)
+def test_what_is_claimed_waits_behind_what_is_in_flight(
+    run: Run, kept: Path, in_flight: int, slow: list[str], outlook: str, shown: bool
+) -> None:
+    seen = Condition(health="ok", since=NOON, as_of=NOON, in_flight=in_flight, slow=frozenset(slow))
+    asyncio.run(report(kept, {"warehouse": seen}))
+    assert flights(run) == {event_of(CONTACT): None, event_of(OFFER): None}, "nobody knows while no daemon runs"
+    lock = Lock(kept)
+    try:
+        assert outlooks(run)[event_of(CONTACT)] == outlook
+        assert f"warehouse  pending: {outlook}  (" in run("show", CONTACT).stdout
+        assert flights(run) == {event_of(CONTACT): shown, event_of(OFFER): False}
+    finally:
+        lock.release()
+
+
+async def report(path: Path, conditions: Mapping[str, Condition]) -> None:
+    """Without an owner's start, which would give back what is claimed."""
+    store = SqliteStore.visit(path)
+    await store.report(conditions)
+    await store.close()
+
+
+def flights(run: Run) -> dict[str, bool | None]:
+    """`in_flight` of each delivery to the warehouse, which `show` says too."""
+    listed = json.loads(run("list", "--json", "--target", "warehouse").stdout)["data"]
+    for each in listed:
+        [event] = json.loads(run("show", each["event"], "--json").stdout)["events"]
+        assert [d["in_flight"] for d in event["deliveries"] if d["target"] == "warehouse"] == [each["in_flight"]]
+    return {each["event"]: each["in_flight"] for each in listed}
+
+
+def test_the_end_of_a_lease_is_no_time_at_which_a_delivery_is_due(run: Run, kept: Path) -> None:
+    listed = json.loads(run("list", "--json", "--state", "pending").stdout)["data"]
+    assert {(each["event"], each["claimed"]): each["due_at"] for each in listed} == {
+        (event_of(CONTACT), True): None,
+        (event_of(CALL), False): "2026-11-22T12:01:00.000Z",
+    }
 
 
 def test_a_delivery_to_a_target_that_is_gone_is_parked(run: Run, kept: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,35 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
         "since": "2026-11-22T12:00:00.000Z",
         "as_of": "2026-11-22T12:01:00.000Z",
         "error": f"5xx 503 busy{ESCAPE}",
+        "probe_at": None,
+        "in_flight": 0,
     }
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (timedelta(minutes=3), "is asked next at {at}, in 2 min"),
+        (timedelta(minutes=-3), "is asked next with the first delivery that falls due"),
+        (None, "is being asked now whether it is back"),
+    ],
+)
+def test_of_a_held_target_it_says_when_it_is_asked_next(
+    run: Run, kept: Path, refill: Callable[[Use], None], after: timedelta | None, said: str
+) -> None:
+    probe_at = None if after is None else datetime.now(UTC).replace(microsecond=0) + after
+    refill(lambda store: store.report({"warehouse": replace(HELD, probe_at=probe_at)}))
+    assert "asked" not in run("status").stdout, "nobody asks while no daemon runs"
+    daemon = Lock(kept)
+    try:
+        line = run("status").stdout.splitlines()[5]
+        [_, warehouse] = json.loads(run("status", "--json").stdout)["targets"]
+        run("pause", "warehouse")
+        assert "asked" not in run("status").stdout, "nor while it is paused"
+    finally:
+        daemon.release()
+    assert line == "warehouse " + said.format(at=f"{probe_at:%m-%d %H:%M:%S}Z" if probe_at else "")
+    assert warehouse["breaker"]["probe_at"] == (probe_at and f"{probe_at:%Y-%m-%dT%H:%M:%S.000Z}")
 
 
 def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:

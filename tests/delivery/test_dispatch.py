@@ -7,9 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from relay.delivery.breaker import Health
 from relay.model import State
-from relay.store.contract import Filter
+from relay.store.contract import Condition, Filter
 from relay.store.sqlite import SqliteStore
 from tests.delivery.bench import Bench, act, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target
@@ -52,6 +54,50 @@ async def test_a_replay_by_another_process_is_noticed(tmp_path: Path, receivers:
         (event_id(1), 1, False),
         (event_id(1), 2, True),
     ]
+
+
+# ---- what it says of itself
+
+
+async def test_what_is_in_flight_is_told_once_a_second_and_for_over_a_second_by_its_event(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver, concurrency=2, timeout=60 * SECOND)) as bench:
+        await bench.keep([1, 2, 3])
+        await receiver.until(lambda r: r.in_flight == 2)
+        seen = [await told(bench, lambda condition: condition.in_flight == 2)]
+        seen.append(await told(bench, lambda condition: len(condition.slow) == 2))
+        receiver.gate.set()
+        seen.append(await told(bench, lambda condition: not condition.in_flight))
+    assert [each.slow for each in seen[1:]] == [{event_id(1), event_id(2)}, frozenset()]
+    assert {each.health for each in seen} == {"ok"}
+
+
+async def told(bench: Bench, check: Callable[[Condition], bool]) -> Condition:
+    """What operators are told of the target, once that is so."""
+    async with asyncio.timeout(5):
+        while True:
+            condition = (await bench.store.status()).targets["bot"].condition
+            if condition and check(condition):
+                return condition
+            await asyncio.sleep(0.05)
+
+
+async def test_a_relay_that_has_nothing_to_do_writes_nothing(
+    tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.delivery.dispatch.POLL", 0.05)
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.keep([1])
+        await bench.until_none_pending()
+        await asyncio.sleep(0.3)
+        [(before,)] = await bench.store._read(lambda cursor: list(cursor.execute("pragma data_version")))
+        await asyncio.sleep(0.5)
+        [(after,)] = await bench.store._read(lambda cursor: list(cursor.execute("pragma data_version")))
+    assert before == after
 
 
 # ---- reloads

@@ -11,10 +11,12 @@ import pytest
 from aiohttp import web
 
 from relay.delivery.breaker import Breaker, Health
-from relay.model import Outcome, Reason, RetryPolicy
+from relay.model import Outcome, Reason, RetryPolicy, State
+from relay.store.contract import Filter
+from relay.store.sqlite import SqliteStore
 from tests.delivery import virtual
-from tests.delivery.bench import Bench, event_id
-from tests.delivery.conftest import NOON, SECOND, Receiver, outcome, receiving, target
+from tests.delivery.bench import Bench, act, event_id
+from tests.delivery.conftest import NOON, SECOND, Receiver, every, outcome, receiving, target
 from tests.delivery.virtual import VirtualBench
 
 Start = Callable[..., Awaitable[Receiver]]
@@ -104,6 +106,62 @@ async def test_a_reload_that_changes_the_target_ends_it(tmp_path: Path, receiver
         bench.use(replace(bot, concurrency=2))
         await bench.until_attempted(2)
     assert receiver.requests[-1].event_id == event_id(2)
+
+
+async def test_a_replay_of_what_is_pending_ends_it(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    receiver.answer = lambda _request: busy(503) if len(receiver.requests) == 1 else 200
+    async with Bench(tmp_path, target(url=receiver.url, retry=LONG, concurrency=1)) as bench:
+        await bench.keep([1, 2])
+        await bench.until_reported("bot", Health.OPEN)
+        assert len(receiver.requests) == 1
+        await replay(bench)
+        await bench.until_none_pending(within=3)
+
+
+# ---- a replay has a held target probed
+
+
+async def replay(bench: Bench, **wanted: Any) -> int:
+    """As `relay replay --state pending` does, beside the daemon."""
+    command = SqliteStore.visit(bench.path)
+    try:
+        return await command.replay(Filter(states=(State.PENDING,), **wanted), act())
+    finally:
+        await command.close()
+
+
+@pytest.mark.parametrize("due", [True, False])
+async def test_a_held_target_is_probed_within_a_second_of_a_replay_of_what_is_pending(
+    tmp_path: Path, receivers: Start, due: bool
+) -> None:
+    receiver, other = await receivers(lambda _request: 503), await receivers(lambda _request: 503)
+    held = {"retry": every(60_000), "breaker_failures": 1, "concurrency": 1}
+    both = target(url=receiver.url, **held), target(name="crm", url=other.url, **held)
+    async with Bench(tmp_path, *both) as bench:
+        await bench.keep([1, 2])
+        await bench.until_reported("crm", Health.OPEN)
+        await bench.until_reported("bot", Health.OPEN)
+        assert len(receiver.requests) == 1
+        receiver.answer = lambda _request: 200
+        replayed = await replay(bench, target="bot", event_ids=(event_id(2 if due else 1),))
+        assert replayed == (0 if due else 1), "what is due already is not replayed, but asked with"
+        assert [each.count for each in await bench.store.audit(limit=9)] == [replayed]
+        async with asyncio.timeout(2.5):
+            await receiver.until(lambda r: len(r.requests) >= 2)
+        await asyncio.sleep(1.2)
+        assert len(other.requests) == 1, "nobody wants that one probed"
+        assert not (await bench.store.due([])).probes
+
+
+async def test_a_target_that_answers_is_not_disturbed_by_it(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(lambda request: 500 if request.attempt == 1 else 200)
+    async with Bench(tmp_path, target(url=receiver.url, retry=every(60_000))) as bench:
+        await bench.keep([1])
+        await bench.until_attempted(1)
+        assert await replay(bench) == 1
+        await bench.until_none_pending(within=3)
+        assert bench.dispatcher.health() == {"bot": Health.OK}
 
 
 # ---- the breaker alone

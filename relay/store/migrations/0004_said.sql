@@ -16,6 +16,11 @@ create table reports (            -- what the running daemon, or the one before,
   value text not null             -- JSON
 ) without rowid;
 
+create table probes (             -- targets that are to be asked at once if they are held, for an operator says so
+  target text primary key,
+  at     integer not null
+) without rowid;
+
 -- `seq` rises with every change, so that the running daemon sees at a glance what is new; the ids are of anybody's clock
 create table acts (
   seq     integer primary key,
