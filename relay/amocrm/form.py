@@ -46,6 +46,7 @@ CHARSETS = {
 }
 """Names that a sender or an operator may give, in lower case, and Python's."""
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"x\x9c": "zlib", b"x\xda": "zlib", b"\x28\xb5\x2f\xfd": "zstd"}
+_JSON_MAY_START = frozenset(b"{[ \t\r\n\v\f")
 _MAGIC_BYTES = frozenset(magic[0] for magic in _COMPRESSED)
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -126,7 +127,7 @@ def _charsets(content_type: str, override: str | None) -> tuple[str, ...]:
 
 
 def _read(body: bytes, content_type: str, charset: str) -> Tree:
-    if body.lstrip()[:1] not in (b"{", b"["):
+    if body[0] not in _JSON_MAY_START or body.lstrip()[:1] not in (b"{", b"["):
         return _read_form(body, charset)
     text = body.decode(charset)
     if body.count(b",") >= MAX_PAIRS:
