@@ -14,7 +14,7 @@ import yaml
 from relay.model import Json
 from relay.routes.problems import Mark, Problems, Where
 from relay.routes.scalars import lookalike, plain_value, surprise
-from relay.routes.syntax import explained, slipped
+from relay.routes.syntax import LINE_END, explained, slipped
 from relay.routes.words import quoted, shortened
 
 MAX_BYTES = 1_000_000
@@ -24,7 +24,6 @@ START: Mark = (1, 1)
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is ten times as fast
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from relay.routes.document import LINE_END, LOADER
+from relay.routes.document import LOADER
 from relay.routes.problems import Where
+from relay.routes.syntax import LINE_END
 
 HIDDEN = "***"
 CUT = "…"

@@ -29,6 +29,7 @@ _WORDS = (
 _WITHOUT_BLANK = re.compile(r"[\w.-]+:[^\s]")
 _SLIP = re.compile(r"(?P<name>[\w.-]+)(?:(?P<colon>:)|\s)\s*(?P<open>[\[{])?.*", re.DOTALL)
 _COLON = re.compile(r":(\s|$)|^[\[{\"'#]")
+LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # PyYAML's, by which its marks count
 _TOP = yaml.Mark("", 0, 0, 0, None, 0)
 _NEEDS_QUOTES = frozenset("@`%|>&*!?")
 
@@ -38,7 +39,7 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[int, int, str]:
     place = error.problem_mark or error.context_mark or _TOP
     start = error.context_mark or place
     problem = error.problem or "cannot be read"
-    lines = text.split("\n")
+    lines = LINE_END.split(text)
     if unseen := _unseen_indent(lines, place.line):
         return unseen
     if "unexpected end of stream" in problem:  # the end of the file helps nobody: show where the quote opened

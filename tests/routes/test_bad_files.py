@@ -63,6 +63,13 @@ def test_bytes_that_are_no_routes_file_are_refused_early(data: bytes, line: str)
     assert refusal(data) == [f"routes.yaml:{line}"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\x85", "\u2028", "\u2029"])
+def test_a_slip_is_found_on_its_line_whatever_ends_lines(end: str) -> None:
+    with pytest.raises(RoutesInvalid) as refused:
+        parse(end.join(["version: 1", "targets:", "  bot", "    url: http://127.0.0.1/"]), file="routes.yaml", env={})
+    assert refused.value.problems[0].line == 3
+
+
 def test_a_column_counts_characters_and_not_bytes() -> None:
     expected = 'routes.yaml:1:14  имя[1]: bare `no`: write "no" in quotes, or true or false'
     assert expected in refusal("{имя: [один, no]}")
