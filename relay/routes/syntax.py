@@ -48,7 +48,10 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[int, int, str]:
         content = lines[line].lstrip(" -")
         column = len(lines[line]) - len(content)
         return line + 1, column + 1, _no_colon(content)
-    return place.line + 1, place.column + 1, _message(problem, _character(lines, place), start.line + 1)
+    message = _message(problem, _character(lines, place), start.line + 1)
+    if place.line >= len(lines):  # libyaml ends a last line without an end itself
+        return len(lines), len(lines[-1]) + 1, message
+    return place.line + 1, place.column + 1, message
 
 
 def _without_colon(problem: str, start: yaml.Mark, place: yaml.Mark, lines: list[str]) -> int | None:
