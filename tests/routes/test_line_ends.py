@@ -1,4 +1,4 @@
-"""Every line end that YAML knows counts as one, also the old Mac's and Unicode's: a slip has its place, and no fault."""
+"""Every line end of YAML counts, also the old Mac's and Unicode's: a slip has its place, and no text raises."""
 
 import pytest
 from hypothesis import given

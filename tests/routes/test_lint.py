@@ -9,7 +9,8 @@ from relay.amocrm.vocabulary import FIELDS, OF_FEW, TIMES
 from relay.amocrm.vocabulary import IDS as IDS_OF_AMOCRM
 from relay.routes import lint
 from relay.routes.config import NO_TIME, Config, parse
-from relay.routes.lint import run_tests, warnings
+from relay.routes.lint import run_tests, stages, warnings
+from relay.routes.match import Route
 
 RoutesFile = Callable[..., Config]
 ADD = "a lead that is created in the stage arrives as add, and this misses it: write"
@@ -379,6 +380,50 @@ def test_leads_created_in_the_stage_may_be_another_routes(routes_file: RoutesFil
     assert warned(routes_file("\n".join(["routes:", moved, made % 7]) + REST)) == []
     [only] = warned(routes_file("\n".join(["routes:", moved, made % 8]) + REST))
     assert only == f"routes.yaml:9:42  routes[0].match.action: {ADD} action: [status, add]"
+
+
+@pytest.mark.parametrize(
+    ("others", "missed"),
+    [
+        (["action: [add, update]"], False),
+        (["entity: leads"], False),
+        (["source: crm, type: leads.add"], False),
+        (["entity: leads, action: add, pipeline_id: 3"], False),
+        (["entity: leads, action: add, pipeline_id: 4"], True),
+        (["entity: leads, action: add, price: {gt: 5}"], True),
+        (["entity: contacts"], True),
+        (["entity: leads, action: update"], True),
+    ],
+)
+def test_leads_created_in_any_stage_may_be_another_routes(
+    routes_file: RoutesFile, others: list[str], missed: bool
+) -> None:
+    moved = "routes:\n  - {name: moved, match: {action: status, status_id: 7, pipeline_id: 3}, to: [bot, erp]}"
+    made = [f"\n  - {{name: {to}, match: {{{match}}}, to: {to}}}" for match in others for to in ("bot", "erp")]
+    lines = [line for line in warned(routes_file(moved + "".join(made) + REST)) if "created" in line]
+    assert bool(lines) is missed
+
+
+def test_ten_times_the_routes_for_a_stage_are_ten_times_the_work(
+    routes_file: RoutesFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[Route] = []
+    stage = stages._stage
+
+    def looked(route: Route) -> object:
+        looked_at.append(route)
+        return stage(route)
+
+    monkeypatch.setattr(stages, "_stage", looked)
+
+    def work(number: int) -> int:
+        looked_at.clear()
+        each = "\n  - {name: r%d, match: {entity: leads, action: status, status_id: %d}, to: bot}"
+        config = routes_file("routes:" + "".join(each % (n, n) for n in range(1, number + 1)) + REST)
+        assert len(list(stages.missed_creations(config))) == number
+        return len(looked_at)
+
+    assert work(100) == 10 * work(10)
 
 
 def test_a_value_from_a_variable_is_not_judged_aloud(routes_file: RoutesFile) -> None:
