@@ -137,7 +137,7 @@ class _Build:
     def _value(self, where: Where, event: Any) -> Json:
         self._bound(where, event)
         if isinstance(event, yaml.AliasEvent):
-            self._note(where, event, f"an alias (*{shortened(str(event.anchor))}): write the value out")
+            self._note(where, event, "an alias (*…): write the value out, or put text that starts with * in quotes")
             return None
         self._refuse_decoration(where, event)
         if isinstance(event, yaml.ScalarEvent):
@@ -155,9 +155,10 @@ class _Build:
 
     def _refuse_decoration(self, where: Where, event: Any) -> None:
         if event.anchor is not None:
-            self._note(where, event, f"an anchor (&{shortened(event.anchor)}): write the value out where it is used")
+            advice = "write the value out where it is used, or put text that starts with & in quotes"
+            self._note(where, event, f"an anchor (&…): {advice}")
         if event.tag is not None:
-            self._note(where, event, f"a tag ({shortened(event.tag)}): remove it")
+            self._note(where, event, "a tag (!…): remove it, or put text that starts with ! in quotes")
 
     def _scalar(self, where: Where, event: Any) -> Json:
         if event.style:  # quoted or a block: text as it stands

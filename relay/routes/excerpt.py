@@ -7,7 +7,7 @@ read the places of values decide; behind a syntax error, where nobody knows what
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -37,7 +37,8 @@ _SECRETIVE = re.compile(
 _LONGEST_KEY = len("If-Unmodified-Since")
 _REFERENCE = re.compile(r"(?P<quote>[\"']?)\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]*)\}(?P=quote)")
 _COMMENT = re.compile(r"(^|\s)#.*$")
-_SECTION = re.compile(r"[\"']?([a-z]+)[\"']?\s*:")
+_SECTION = re.compile(r"(?![\s#]|-\s|-$)[\"']?([\w.-]*)")
+"""What no list item, comment or indented line begins with: a part of the file, however its name is misspelt."""
 _FIRST_KEY = re.compile(r"\W*([a-z_]+)(\s*:)?(?=\s)")
 
 
@@ -126,12 +127,15 @@ class Excerpts:
             if not isinstance(event, yaml.NodeEvent):
                 continue
             where, is_key = _next(stack, event)
+            start: Any = event.start_mark
+            end: Any = event.end_mark
+            raw = text[start.index : end.index]
+            scalar = _Scalar(where, is_key, (start.line, start.column), (end.line, end.column), raw)
             if isinstance(event, yaml.ScalarEvent):
-                start: Any = event.start_mark
-                end: Any = event.end_mark
-                raw = text[start.index : end.index]
-                yield _Scalar(where, is_key, (start.line, start.column), (end.line, end.column), raw)
-            elif isinstance(event, yaml.MappingStartEvent):
+                yield scalar
+            elif event.anchor or getattr(event, "tag", None):  # a secret may begin with & or * or !
+                yield replace(scalar, where=(), is_key=False)
+            if isinstance(event, yaml.MappingStartEvent):
                 stack.append((where, None))
             elif isinstance(event, yaml.SequenceStartEvent):
                 stack.append((where, 0))

@@ -44,8 +44,7 @@ def surprise(text: str) -> str | None:
     if lowered in ("true", "false") and lowered != text:
         return f'bare `{text}`: write {lowered}, or "{text}" in quotes'
     if _LEADING_ZERO.fullmatch(text):
-        shown = shortened(text)
-        return f'bare `{shown}`: write "{shown}" in quotes, or the number without leading zeros'
+        return "a number with leading zeros: write it in quotes, or without them"  # not shown: it may be a secret
     return None
 
 

@@ -76,6 +76,12 @@ def test_a_line_is_shown_without_what_may_be_secret(line: int, column: int, show
         ("routes:\n  - name: a\n    to bot  # hunter2\n    match: {}\n", 3, "    to bot"),
         ("routes:\n  - name: a\n    to https://hunter2.example\n    match: {}\n", 3, "    …"),
         ("{sources: {crm: {token: hunter2 x: y}}}", 1, "{sources: …"),
+        # a part of the file whose name is misspelt
+        ("routes: []\nTargets:\n  bot:\n    headers: X-Note: hunter2\n", 4, "    headers: …"),
+        ("routes: []\nmy-targets:\n  bot:\n    headers:\n      X-Note: 'hunter2' x\n", 5, "      …"),
+        ("routes:\n- name: a\ntаrgets:\n  bot:\n    headers: X-Note: hunter2\n", 5, "    headers: …"),
+        ("routes: []\ntargets\n  bot: {headers: {X-Note: hunter2}}\n", 3, "  …"),
+        ("routes:\n- name: a\n# comment\n- to bot\n  match: {}\n", 4, "- to bot"),
     ],
 )
 def test_behind_a_syntax_error_only_known_words_are_shown(text: str, line: int, shown: str) -> None:
@@ -93,10 +99,15 @@ def test_behind_a_syntax_error_only_known_words_are_shown(text: str, line: int, 
             "    headers: {X-Key: {hunter2: a}, Authorization: x}",
             "    headers: {X-Key: {***: ***}, Authorization: ***}",
         ),
+        ("    token: *hunter2", "    token: ***"),
+        (
+            "    token: [&hunter2 x, !hunter2 [], &hunter2 {a: b}, *hunter2 ]",
+            "    token: [***, ***], ******: ***}, *** ]",
+        ),
         ("    retry: {initial: 5s, tries: 5}", "    retry: {initial: 5s, tries: 5}"),
     ],
 )
-def test_a_secret_written_as_a_mapping_is_hidden_with_its_keys(line: str, shown: str) -> None:
+def test_a_secret_that_yaml_takes_for_something_else_is_hidden(line: str, shown: str) -> None:
     assert Excerpts(f"targets:\n  bot:\n{line}\n".encode()).at(3, 1) == (shown, 0)
 
 
