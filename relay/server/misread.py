@@ -4,7 +4,7 @@ import re
 import ssl
 from typing import NamedTuple
 
-from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
+from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 
 MAX_LINE = 8190  # bytes of a request line
 MAX_FIELD = 8190  # bytes of a header
@@ -85,6 +85,8 @@ def _fault(head: bytes, error: BaseException | None) -> tuple[int, str]:
 
 def _reason(error: BaseException) -> str:
     """The parser's words, without the bytes that it repeats, which may have a token in them."""
-    said = str(getattr(error, "message", "")).partition("\n\n")[0]
+    said, place, _ = str(getattr(error, "message", "")).partition("\n\n")
+    if isinstance(error, InvalidURLError) and not place:  # then its words are the address itself
+        return "its address is no URL"
     said = re.split(r"\bb['\"]|\bbytearray", said)[0]
     return " ".join(said.split()).rstrip(":")[:MAX_REASON] or type(error).__name__

@@ -161,6 +161,7 @@ UNREAD = [
     ("a blank in the query", b"POST /hooks/crm/{T}?try=a b", 400, "blank"),
     ("a request line of 9 KB", b"POST /hooks/crm/{T}?a=" + b"x" * 9_000, 414, "8190"),
     ("a raw UTF-8 query, cut off", "POST /crm/{T}?try=Иван".encode(), 400, "not ASCII"),
+    ("a URL that is none", b"POST http://[::/hooks/crm/{T}", 400, "its address is no URL"),
     ("a method that there is not", b"POSTX /hooks/crm/{T}", 400, "cannot be read"),
 ]
 
