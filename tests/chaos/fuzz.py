@@ -21,6 +21,8 @@ with atheris.instrument_imports(include=["relay", "yaml"]):
     from relay.delivery.retry import LONGEST_RETRY_AFTER, parse_retry_after
     from relay.errors import RoutesInvalid, Unreadable
     from relay.routes.config import Config, parse
+    from relay.routes.excerpt import Excerpts
+    from relay.routes.lint import warnings
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 TYPES = ("application/x-www-form-urlencoded", "application/json", "", "x/y; charset=cp1251")
@@ -46,9 +48,18 @@ def body(data: bytes) -> None:
 
 
 def routes(data: bytes) -> None:
-    """A routes file: a Config, or every problem with its place."""
-    if b"file:" not in data:  # which may name /dev/zero
-        _parsed(data)
+    """A routes file: a Config and what is to be warned of, or every problem with its place and its line."""
+    if b"file:" in data:  # which may name /dev/zero
+        return
+    excerpts = Excerpts(data)
+    try:
+        problems = warnings(parse(data, file="routes.yaml", env=ENVIRONMENT))
+    except RoutesInvalid as invalid:
+        problems = list(invalid.problems)
+        assert problems
+    for problem in problems[:5]:
+        assert problem.message
+        excerpts.at(problem.line, problem.column)
 
 
 def url(data: bytes) -> None:

@@ -54,7 +54,7 @@ async def fuzzed(target: str, folder: Path, seconds: int) -> tuple[int, int, str
     return process.returncode, int(inputs[1]) if inputs else 0, said[said.find("=== Uncaught") :][-3000:]
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(90 + max(SECONDS.values()))
 @pytest.mark.parametrize("target", SECONDS)
 async def test_no_input_raises_what_is_not_declared(target: str, tmp_path: Path, report: Report) -> None:
     code, inputs, said = await fuzzed(target, tmp_path, SECONDS[target])
