@@ -167,4 +167,5 @@ async def test_what_a_target_put_off_for_a_day_is_delivered_now_by_a_replay(tmp_
 async def is_put_off(relay: RelayProcess) -> bool:
     """Its one delivery to `bot` waits for a later attempt."""
     [delivery] = (await relay.command("list", "--target", "bot"))["data"]
-    return datetime.fromisoformat(delivery["due_at"]) > datetime.now(UTC) + timedelta(hours=23)
+    due_at = delivery["due_at"]  # null while it is claimed
+    return due_at is not None and datetime.fromisoformat(due_at) > datetime.now(UTC) + timedelta(hours=23)
