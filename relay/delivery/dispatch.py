@@ -49,12 +49,19 @@ class Dispatcher:
 
     def lease(self, routed: Sequence[Routed]) -> Sequence[Routed]:
         """The same, but what its lane has room for is to be born claimed; that room is reserved until `unlease`."""
-        return [replace(each, owed=self._leased(each)) if each.owed else each for each in routed]
+        begun: set[str] = set()  # the targets that something is leased for
+        return [replace(each, owed=self._leased(each, begun)) if each.owed else each for each in routed]
 
-    def _leased(self, routed: Routed) -> tuple[Owed, ...]:
-        size = len(routed.payload)
-        lanes = [(owed, self._lanes.get(owed.target)) for owed in routed.owed]
-        return tuple(replace(owed, lease=lane.lease(size) if lane else None) for owed, lane in lanes)
+    def _leased(self, routed: Routed, begun: set[str]) -> tuple[Owed, ...]:
+        size, owed = len(routed.payload), []
+        for each in routed.owed:
+            lane = self._lanes.get(each.target)
+            if lane and (lease := lane.lease(size, more=each.target in begun)):
+                begun.add(each.target)
+                owed.append(replace(each, lease=lease))
+            else:
+                owed.append(each)
+        return tuple(owed)
 
     def unlease(self, routed: Sequence[Routed]) -> None:
         """It is in the store or will not be: what `lease` has reserved for it is free. Goes before `admit`."""

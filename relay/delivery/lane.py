@@ -106,12 +106,12 @@ class Lane:
 
     # ---- what comes in
 
-    def lease(self, size: int) -> timedelta | None:
+    def lease(self, size: int, *, more: bool) -> timedelta | None:
         """For how long a new delivery may be born claimed; None if it has to wait its turn in the store.
 
-        Room for it, and its bytes, is reserved until `unlease`.
+        Room for it, and its bytes, is reserved until `unlease`. `more`: another of its webhook was leased before.
         """
-        if self._behind or self._closed() or not self._queue.room:
+        if self._behind or self._closed() or not self._queue.takes(more=more):
             self._behind = True
             return None
         self._queue.reserve(size)

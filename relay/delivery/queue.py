@@ -7,7 +7,9 @@ from datetime import timedelta
 from relay.model import Delivery, Target
 
 MAX_LENGTH = 256
+MAX_WHOLE = 1024  # if they came in one body: most of a thousand events need not be read back from the store
 MAX_BYTES = 8 * 1024 * 1024
+LONGEST = MAX_WHOLE + MAX_LENGTH
 MARGIN = timedelta(minutes=1)
 """What a lease is longer than the worst that is expected: for a disk, or a processor, that is slow."""
 
@@ -15,8 +17,8 @@ MARGIN = timedelta(minutes=1)
 class Queue:
     """Room can be reserved for deliveries that are on their way to the disk.
 
-    The bounds are asked, not enforced: what is claimed already has to go somewhere. While the store is asked for as
-    many as there is room for, that room may be reserved once more, so there are at most twice as many.
+    The bounds are asked, not enforced: what is claimed already has to go somewhere. While the store is asked for more,
+    room may be reserved, so that both come: `LONGEST` is the most there can be.
     """
 
     def __init__(self) -> None:
@@ -29,8 +31,13 @@ class Queue:
 
     @property
     def room(self) -> int:
-        """How many more deliveries; none if the bytes are used up."""
+        """How many more deliveries to claim; none if the bytes are used up."""
         return max(MAX_LENGTH - len(self._deliveries) - self._reserved, 0) if self._bytes < MAX_BYTES else 0
+
+    def takes(self, *, more: bool) -> bool:
+        """Whether one more may be claimed at insert; `more`: another of its webhook is already."""
+        longest = MAX_WHOLE if more else MAX_LENGTH
+        return len(self._deliveries) + self._reserved < longest and self._bytes < MAX_BYTES
 
     @property
     def room_bytes(self) -> int:
@@ -75,7 +82,6 @@ class Queue:
 
 def lease_for(target: Target) -> timedelta:
     """Long enough for the last delivery of a queue as long as it may get, each before it at its worst."""
-    longest = 2 * MAX_LENGTH
-    worst = target.timeout * (longest // target.concurrency + 2)
-    paced = timedelta(seconds=longest / target.rate) if target.rate else timedelta()
+    worst = target.timeout * (LONGEST // target.concurrency + 2)
+    paced = timedelta(seconds=LONGEST / target.rate) if target.rate else timedelta()
     return worst + paced + MARGIN

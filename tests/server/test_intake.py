@@ -295,9 +295,9 @@ async def test_a_large_body_has_its_deliveries_leased_in_the_event_loop(
     monkeypatch.setattr(arrivals, "LARGE", 100)
     lease, leased, owed = Lane.lease, set(), set()
 
-    def leasing(lane: Lane, *what: Any) -> Any:
+    def leasing(lane: Lane, *what: Any, **more: Any) -> Any:
         leased.add(threading.get_ident())
-        return lease(lane, *what)
+        return lease(lane, *what, **more)
 
     def owing(*what: Any, **more: Any) -> Any:
         owed.add(threading.get_ident())
