@@ -5,9 +5,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from relay.delivery.breaker import LONGEST_PAUSE, Breaker, Health
-from relay.model import Outcome, Target
+from relay.model import Outcome, Reason, Target
 from relay.signals import Emit, Noticed
 
+WELL = Breaker()
 MAX_TROUBLE = 200  # characters of an outcome's detail
 
 
@@ -57,6 +58,8 @@ class Circuit:
 
     def hear(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
         """What this outcome, maybe the probe's, says of the target."""
+        if outcome.reason is Reason.OK and self._breaker == WELL:
+            return  # as ever
         before, now = self._breaker, self._clock()
         roll = random.random()  # noqa: S311  jitter
         after = self._breaker = before.after(outcome, target, probe=probe, now=now, roll=roll)

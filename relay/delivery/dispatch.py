@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from relay.delivery.breaker import Health
 from relay.delivery.lane import Lane
 from relay.errors import StoreBusy, StoreError
-from relay.model import Delivery, Owed, Routed, Target
+from relay.model import Delivery, Routed, Target
 from relay.signals import Emit, Noticed
 from relay.store.contract import Condition, Store
 
@@ -50,18 +50,18 @@ class Dispatcher:
     def lease(self, routed: Sequence[Routed]) -> Sequence[Routed]:
         """The same, but what its lane has room for is to be born claimed; that room is reserved until `unlease`."""
         begun: set[str] = set()  # the targets that something is leased for
-        return [replace(each, owed=self._leased(each, begun)) if each.owed else each for each in routed]
+        return [self._leased(each, begun) for each in routed]
 
-    def _leased(self, routed: Routed, begun: set[str]) -> tuple[Owed, ...]:
-        size, owed = len(routed.payload), []
-        for each in routed.owed:
-            lane = self._lanes.get(each.target)
-            if lane and (lease := lane.lease(size, more=each.target in begun)):
-                begun.add(each.target)
-                owed.append(replace(each, lease=lease))
-            else:
-                owed.append(each)
-        return tuple(owed)
+    def _leased(self, routed: Routed, begun: set[str]) -> Routed:
+        size, leases = len(routed.payload), {}
+        for owed in routed.owed:
+            lane = self._lanes.get(owed.target)
+            if lane and (lease := lane.lease(size, more=owed.target in begun)):
+                begun.add(owed.target)
+                leases[owed.target] = lease
+        if not leases:
+            return routed
+        return replace(routed, owed=tuple(replace(owed, lease=leases.get(owed.target)) for owed in routed.owed))
 
     def unlease(self, routed: Sequence[Routed]) -> None:
         """It is in the store or will not be: what `lease` has reserved for it is free. Goes before `admit`."""
