@@ -206,11 +206,14 @@ def _data(action: str, item: Tree) -> dict[str, Json]:
 def _lifted(item: Tree, note: dict[str, Json]) -> dict[str, Json]:
     """The fields of the inner note in place of `note`; they keep their names, the outer ones give way."""
     data: dict[str, Json] = {}
+    taken = set(note)
     for key, node in item.items():
         if key == "note":
             data.update(note)
         else:
-            data[free(key, data.keys() | note.keys())] = value(key, node)
+            name = free(key, taken)
+            taken.add(name)
+            data[name] = value(key, node)
     return data
 
 

@@ -394,3 +394,13 @@ def test_reading_leaves_the_tree_as_it_is(events_in):
     before = json.dumps(tree)
     events_in(tree)
     assert json.dumps(tree) == before
+
+
+def test_lifting_a_note_is_linear(stopwatch):
+    def run(fields):
+        outer = b"&".join(b"leads[note][0][a%d]=" % number for number in range(fields))
+        inner = b"&".join(b"leads[note][0][note][b%d]=" % number for number in range(fields))
+        tree = decode(outer + b"&" + inner)
+        return stopwatch(lambda: events.read(tree, source="", received_at=datetime(2026, 1, 1, tzinfo=UTC), new_id=str))
+
+    assert run(4_800) < 12 * run(400) * 4
