@@ -6,9 +6,9 @@ from relay.model import Json
 
 
 def values(query: str) -> dict[str, Json]:
-    """Text as UTF-8, what is not shows as U+FFFD; a name that comes again has a list. Empty for an empty query."""
+    """Text as UTF-8; what is not, and NUL, shows as U+FFFD. A name that comes again has a list."""
     found: dict[str, Json] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True) if query else ():
+    for name, value in parse_qsl(query.replace("%00", "%EF%BF%BD"), keep_blank_values=True) if query else ():
         if name not in found:
             found[name] = value
         elif isinstance(found[name], list):

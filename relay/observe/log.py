@@ -186,4 +186,4 @@ def _trace(error: BaseException) -> str:
 
 def _masked(text: str) -> str:
     """Without the tokens of hook paths."""
-    return re.sub(r"(/hooks/[^/\s]*/)[^\s/'\"<>]+", r"\1***", text)
+    return re.sub(r"(/hooks/+[^/\s]*/+)[^\s'\"<>]+", r"\1***", text)

@@ -22,6 +22,7 @@ TREE = form.decode(b"leads[add][0][id]=7&leads[add][1][id]=8")
         ("next=https://a.example/?b=1", {"next": "https://a.example/?b=1"}),
         ("a[b]=1&a[]=2", {"a[b]": "1", "a[]": "2"}),
         ("price=1_000&id=0012", {"price": "1_000", "id": "0012"}),
+        ("a%00b=%00", {"a\ufffdb": "\ufffd"}),
         ("", {}),
         ("&&", {}),
     ],

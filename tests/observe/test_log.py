@@ -96,6 +96,16 @@ def test_the_token_of_a_hook_path_is_masked(observed: Observed) -> None:
     assert "s3cret" not in str(line)
 
 
+@pytest.mark.parametrize(
+    "path", ["//hooks//crm//s3cret", "/hooks/crm//s3cret/", "/hooks/crm/x/s3cret", "/x/hooks//crm/s3cret?a"]
+)
+def test_a_slash_too_many_leaves_the_token_masked(path: str, observed: Observed) -> None:
+    fail("aiohttp.server", RuntimeError(f"<Request POST {path} >"), text=f"{path} from %s")
+    (line,) = lines(observed)
+    assert "s3cret" not in str(line)
+    assert line["text"].endswith("*** from 192.0.2.7")
+
+
 def test_arguments_that_do_not_fit_lose_no_line() -> None:
     observed = Observed("json")  # here, not as a fixture, to be rid of pytest's own handler, which would raise
     logging.getLogger("asyncio").error("two %s %s", "but one came")
