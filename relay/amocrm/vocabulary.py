@@ -65,9 +65,13 @@ IDS = frozenset(
 TIMES = frozenset({"complete_before", "created_at", "updated_at"})
 """Fields of `data` that are Unix seconds in every event that has them."""
 
+AMOUNTS = frozenset({"next_price", "price"})
+"""Fields of `data` that are sums of money, without a currency or blanks in them."""
+
 FIELDS = (
     IDS
     | TIMES
+    | AMOUNTS
     | frozenset(
         {
             "ID",
@@ -117,10 +121,8 @@ FIELDS = (
             "metadata",
             "name",
             "next_date",
-            "next_price",
             "old_text",
             "origin",
-            "price",
             "rate",
             "recipient",
             "request_id",

@@ -14,6 +14,7 @@ from relay.routes.match import Route
 
 RoutesFile = Callable[..., Config]
 ADD = "a lead that is created in the stage arrives as add, and this misses it: write"
+ACCOUNT = "an account's id or subdomain arrives, and never"
 IDS = "only ids arrive here, and never"
 TEXT = "is compared as text, sign and all: write"
 NO_ENTITY = "amoCRM is not known to send the entity"
@@ -72,6 +73,18 @@ routes:
     advice = "a secret in the file: write ${NAME} and set the variable, or ${file:/run/secrets/name}"
     assert warned(parse(text, file="routes.yaml", env={"TOKEN": "t" * 16})) == [
         f"routes.yaml:5:13  targets.literal.url: {advice}"
+    ]
+
+
+def test_an_account_that_is_named_by_its_address_is_noticed_for_every_webhook_would_be_refused() -> None:
+    text = """
+version: 1
+sources: {a: {token: "${TOKEN}", accounts: [example.amocrm.ru, 700622, other, "${OWN}"]}}
+targets: {bot: {url: "https://bot.example/"}}
+routes: [{name: all, match: {entity: {exists: true}}, to: bot}]
+"""
+    assert warned(parse(text, file="routes.yaml", env={"TOKEN": "t" * 16, "OWN": "canary.amocrm.ru"})) == [
+        f"routes.yaml:3:45  sources.a.accounts[0]: {ACCOUNT} 'example.amocrm.ru': write example"
     ]
 
 
@@ -292,6 +305,19 @@ def test_a_match_that_is_empty_is_noticed_and_told_how_to_be_meant(routes_file: 
         ("name: Order*", "name", 'never matches but for a text with that star: write {like: "Order*"}'),
         ("name: {not: [a, '*x']}", "name.not[1]", 'always holds but for a text with that star: write {like: "*x"}'),
         ("name: '*'", "name", "never matches but for a text that is a star: write {exists: true}"),
+        ("entity: '*'", "entity", "never matches but for a text that is a star: write {exists: true}"),
+        ("price: 1 000", "price", "only plain numbers arrive here, and never '1 000'"),
+        (
+            "data.next_price: {not: ['1000', '1000 ₽']}",
+            "data.next_price.not[1]",
+            "only plain numbers arrive here, and never '1000 ₽'",
+        ),
+        ("account: example.amocrm.ru", "account", f"{ACCOUNT} 'example.amocrm.ru': write example"),
+        (
+            "account.subdomain: {not: [a, 'https://Example.kommo.com/']}",
+            "account.subdomain.not[1]",
+            f"{ACCOUNT} 'https://Example.kommo.com/': write example",
+        ),
         ("price: '>1000'", "price", f"{TEXT} {{gt: 1000}}"),
         ("price: '<= 1000'", "price", f"{TEXT} {{lte: 1000}}"),
         ("status_id: '!=142'", "status_id", f"{TEXT} {{not: 142}}"),
@@ -361,6 +387,7 @@ def test_a_match_that_cannot_hold_is_noticed(routes_file: RoutesFile, match: str
         "settings.widget.x: y, _extra.foo: {exists: true}, source_data.from: x, linked_leads_id: 5",
         'entity: "${WORD}"',
         "price: {gte: 5, lte: 5}",
+        "price: [5, '', 10.50, -1], account: [700622, my-company, 131373hvv], account.subdomain: {like: 'example.*'}",
         "price: {gt: 5, lt: 6}",
         "price: {exists: true, gt: 5}",
         "entity: [contacts, leads], type: company",

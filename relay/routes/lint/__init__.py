@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from relay.errors import Problem
 from relay.routes.config import Config, RouteTest
+from relay.routes.lint.accounts import whole_addresses
 from relay.routes.lint.keys import unknown_keys
 from relay.routes.lint.routes import everything, nowhere, superfluous
 from relay.routes.lint.secrets import guessable, literal_secrets, shared_tokens, variables_without_braces
@@ -23,6 +24,7 @@ _CHECKS = (
     clear_text,
     odd_headers,
     brief_dedupe,
+    whole_addresses,
     unknown_keys,
     impossible_values,
     missed_creations,

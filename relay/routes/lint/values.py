@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 
-from relay.amocrm.vocabulary import ACTIONS, ENTITIES, IDS, STAGE_ACTIONS, STAGED, TIMES
+from relay.amocrm.vocabulary import ACTIONS, AMOUNTS, ENTITIES, IDS, STAGE_ACTIONS, STAGED, TIMES
 from relay.routes.conditions import Condition
 from relay.routes.config import Config
 from relay.routes.fields import WON_AND_LOST, data_path, is_custom, is_status
@@ -49,9 +49,9 @@ def impossible_values(config: Config) -> Iterator[Finding]:
 
 
 def _impossible(config: Config, field: str, each: Asked) -> str | None:
-    if said := _of_a_word(config, field, each):
-        return said
     if each.operator in ("", "not") and (said := _operator_as_text(each)):
+        return said
+    if said := _of_a_word(config, field, each):
         return said
     if is_custom(field) or field.startswith("query."):
         return None
@@ -125,6 +125,8 @@ def _of_a_number(name: str, each: Asked) -> str | None:
         if text and not _DIGITS.fullmatch(text):
             return f"only Unix seconds arrive here, and never {quoted(each.text)}: write {{gt: 1764000000}}"
         return _absurd(each, LONGEST_TIME, "Unix seconds")
+    if name in AMOUNTS and each.operator in ("", "not") and text and not _ORDERED.fullmatch(text):
+        return f"only plain numbers arrive here, and never {quoted(each.text)}"
     if name == "id" and each.operator in ("", "not"):
         if not _DIGITS.fullmatch(text) and not _UUID.fullmatch(text):
             return f"an id is a number, or a message's UUID, and never {quoted(each.text)}{_list_advice(each.text)}"
