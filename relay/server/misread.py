@@ -14,7 +14,7 @@ MAX_REASON = 200
 _PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 _REQUEST_LINE = re.compile(rb"\s*([A-Za-z]{1,20}) +([^\s?#]*)")
 _WHOLE_LINE = re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) \S+ HTTP/1\.[01]\r")
-_ORIGIN = re.compile("[A-Za-z]+://[^/]*")
+_ORIGIN = re.compile(r"\A[A-Za-z]+://[^/]*")
 _PLAIN_HTTP = {"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"}  # OpenSSL's names for what it took for HTTP
 
 

@@ -3,15 +3,18 @@
 import asyncio
 import re
 import struct
+import time
 from urllib.parse import unquote
 
 import pytest
+from aiohttp.http_exceptions import BadHttpMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.model import Secret
 from relay.routes.config import parse
 from relay.server.address import judge
+from relay.server.misread import MAX_HEAD, misread
 from relay.signals import Kept, Refusal, Refused
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, OTHER_TOKEN, ROUTES, TOKEN, Scene, form
@@ -223,6 +226,20 @@ async def test_another_protocol_is_called_by_its_name(sent: bytes, wrong: str, s
     [said] = refused(scene)
     assert (said.refusal, said.address) == ("misaddressed", "")
     assert wrong in said.detail
+
+
+@pytest.mark.parametrize("piece", [b"a", b" ", b"/", b"a://", b"\r\n", b"%2F", b"a b'"])
+@pytest.mark.parametrize("error", [None, BadHttpMessage("junk")], ids=["too long", "junk"])
+def test_what_is_wrong_with_a_head_is_found_in_time_that_grows_with_it(piece: bytes, error: Exception | None) -> None:
+    def seconds(pieces: int) -> float:
+        before = time.process_time()
+        misread(b"POST " + piece * pieces, error)
+        return time.process_time() - before
+
+    def best(size: int) -> float:
+        return min(seconds(size // len(piece)) for _ in range(3))
+
+    assert best(2 * MAX_HEAD) < 16 * best(MAX_HEAD // 8) * 4 + 0.05
 
 
 @pytest.mark.parametrize("sent", [b"hello there\r\n\r\n", b"\x00\x01\x02\x03", b"GET /.env?\xff HTTP/1.1\r\n\r\n"])
