@@ -374,6 +374,27 @@ async def test_behind_a_trusted_proxy_only_the_guesser_is_shut_out(relay: Relay)
     assert [s.fields for s in relay.signals if isinstance(s, Noticed)] == [{"remote": "192.0.2.1"}]
 
 
+async def test_however_many_networks_guess_ten_lines_a_second_say_so(relay: Relay) -> None:
+    now = 5.0
+    client = await relay.client(
+        token=Secret("a-long-admin-token"),
+        proxies=TrustedProxies((ip_network("127.0.0.1/32"),)),
+        clock=lambda: now,
+    )
+
+    async def guess(network: int) -> None:
+        for _ in range(5):
+            await client.get("/metrics", headers=WRONG | {"X-Forwarded-For": f"2001:db8:1:{network + 1}::1"})
+
+    for network in range(12):
+        await guess(network)
+    now += 1
+    await guess(12)
+    said = [signal.fields for signal in relay.signals if isinstance(signal, Noticed)]
+    assert [each["remote"] for each in said] == [f"2001:db8:1:{network + 1}::1" for network in [*range(10), 12]]
+    assert [each.get("held_back") for each in said] == [None] * 10 + [2]
+
+
 async def test_four_wrong_tokens_a_minute_shut_nobody_out(guarded: Guarded) -> None:
     for _ in range(3):
         assert [await guarded.ask(each) for each in (WRONG, WRONG, WRONG, WRONG, BEARER)] == [401, 401, 401, 401, 200]
