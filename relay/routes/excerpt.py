@@ -31,9 +31,9 @@ _SETTINGS = frozenset(
 """Keys of sources and targets whose values are shown."""
 _NAMES = _SETTINGS | _OPEN | {"sources", "targets", "defaults", "token", "url", "headers", "secret", "key"}
 """Keys that are shown behind a syntax error."""
-_SECRETIVE = re.compile(
-    r"token|secret|passw|authoriz|cookie|api.?key|bearer|basic\s|://|:-|[A-Za-z0-9+/_=-]{20,}", re.IGNORECASE
-)
+_SAID_OF_SECRETS = "token|secret|passw|authoriz|cookie|api.?key"
+_OF_A_SECRET = re.compile(_SAID_OF_SECRETS, re.IGNORECASE)
+_SECRETIVE = re.compile(rf"{_SAID_OF_SECRETS}|bearer|basic\s|://|:-|[A-Za-z0-9+/_=-]{{20,}}", re.IGNORECASE)
 _LONGEST_KEY = len("If-Unmodified-Since")
 _REFERENCE = re.compile(r"(?P<quote>[\"']?)\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]*)\}(?P=quote)")
 _COMMENT = re.compile(r"(^|\s)#.*$")
@@ -166,7 +166,8 @@ def _may_be_shown(scalar: _Scalar) -> bool:
     if _SECRETIVE.search(text) or not where:
         return False
     if where[0] in _OPEN:
-        return where[2:4] != ("event", "data")
+        asked = any(_OF_A_SECRET.search(part) for part in where if isinstance(part, str))
+        return not asked and where[2:4] not in (("event", "data"), ("event", "query"))
     return _is_setting(where)
 
 

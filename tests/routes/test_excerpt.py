@@ -111,6 +111,20 @@ def test_a_secret_that_yaml_takes_for_something_else_is_hidden(line: str, shown:
     assert Excerpts(f"targets:\n  bot:\n{line}\n".encode()).at(3, 1) == (shown, 0)
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("  - {match: {query.token: hunter2, query.try: 1}}", "  - {match: {query.token: ***, query.try: 1}}"),
+        ("  - {match: {source: {not: crm}, api_key: [hunter2]}}", "  - {match: {source: {not: crm}, api_key: [***]}}"),
+        ("  - {event: {query: {s: hunter2}, entity: leads}}", "  - {event: {query: {s: ***}, entity: leads}}"),
+        ("  - {event: {data: {s: hunter2}, action: add}}", "  - {event: {data: {s: ***}, action: add}}"),
+    ],
+)
+@pytest.mark.parametrize("part", ["routes", "tests"])
+def test_what_a_route_asks_of_a_secret_is_hidden(part: str, line: str, shown: str) -> None:
+    assert Excerpts(f"{part}:\n{line}\n".encode()).at(2, 1) == (shown, 0)
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_no_excerpt_of_a_bad_file_shows_a_secret(file: Path) -> None:
     data = file.read_bytes()
