@@ -50,6 +50,10 @@ class Breaker:
         """The probe was not sent: another may be, now."""
         return replace(self, health=Health.OPEN, probe_at=now, asked=False)
 
+    def clock_set(self, by: timedelta) -> "Breaker":
+        """The clock by which `probe_at` was told shows so much more now."""
+        return replace(self, probe_at=self.probe_at + by) if self.probe_at else self
+
     def after(self, outcome: Outcome, target: Target, *, probe: bool, now: datetime, roll: float) -> "Breaker":
         """What the outcome of an attempt, maybe the probe, says of the target.
 

@@ -41,7 +41,12 @@ class Circuit:
         if not self.held or self.probe_at is None:
             return self.held
         longest = max(target.retry.max, LONGEST_PAUSE) if self._breaker.asked else LONGEST_PAUSE
-        return timedelta() < self.probe_at - self._clock() <= longest
+        now = self._clock()  # first: it may move `probe_at`
+        return timedelta() < self.probe_at - now <= longest
+
+    def clock_set(self, by: timedelta) -> None:
+        """The clock was set: the pause stays as long as it was."""
+        self._breaker = self._breaker.clock_set(by)
 
     def reset(self) -> None:
         """It may be another target now: nothing is known of it."""
@@ -60,7 +65,8 @@ class Circuit:
         """What this outcome, maybe the probe's, says of the target."""
         if outcome.reason is Reason.OK and self._breaker == WELL:
             return  # as ever
-        before, now = self._breaker, self._clock()
+        now = self._clock()
+        before = self._breaker
         roll = random.random()  # noqa: S311  jitter
         after = self._breaker = before.after(outcome, target, probe=probe, now=now, roll=roll)
         if after != before or not self.held:  # else it stays open for what was said before

@@ -85,6 +85,8 @@ class Dispatcher:
         """The clock says `now`, `by` more than it would have: that is to delay nothing, and to end no lease."""
         fields: dict[str, object] = {"seconds": round(by.total_seconds(), 1)}
         self._emit(Noticed(level="warning", text="the clock was set", fields=fields))
+        for lane in self._lanes.values():
+            lane.circuit.clock_set(by)
         self._aside(self._follow(self._store.clock_set(by, now=now), by, now))
 
     async def run(self) -> None:

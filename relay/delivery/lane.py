@@ -175,7 +175,7 @@ class Lane:
         """Claim what is due: as much as fits or, if the target is held, a probe."""
         probing, until = self.circuit.held, self._until(self._lease)
         deliveries = await self._claim(limit=1 if probing else self._queue.room)
-        if probing and deliveries and self.circuit.held and not self._idle():
+        if probing and deliveries and self.circuit.held and not self._shut() and not self._idle():
             self.circuit.probe()
             self._enqueue(deliveries, until=until)
         elif self._closed():

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from relay.clock import Clock
 from relay.delivery.breaker import Breaker, Health
 from relay.model import Outcome, Reason, RetryPolicy, State
 from relay.store.contract import Filter
@@ -64,6 +65,61 @@ def test_it_is_held_for_no_longer_than_the_longest_pause_of_its_policy(tmp_path:
     came = virtual.run(for_too_long(tmp_path))
     assert [round(at / 30) for at in came] == [0, 1, 2, 3]
     assert all(abs(at - round(at / 30) * 30) < 1.5 for at in came)
+
+
+async def on_a_clock_that_is_set(folder: Path, by: timedelta) -> list[float]:
+    """When the requests came, from the first one on, if the clock was set 5 s later."""
+    offset = timedelta()
+    clock = Clock(
+        wall=lambda: virtual.now() + offset,
+        steady=asyncio.get_running_loop().time,
+        was_set=lambda by, now: bench.dispatcher.clock_set(by, now),
+    )
+    async with receiving() as receiver:
+        receiver.answer = lambda _request: busy(503) if len(receiver.requests) == 1 else 200
+        bench = VirtualBench(folder, target(url=receiver.url, concurrency=1, retry=LONG), clock=clock)
+        async with bench:
+            await bench.keep(range(3))
+            await bench.until_attempted(1)
+            await asyncio.sleep(5)
+            offset = by
+            await bench.until_none_pending(within=7_200)
+        return [request.at - receiver.requests[0].at for request in receiver.requests]
+
+
+@pytest.mark.parametrize("minutes", [-50, -1, 1, 50])
+def test_a_clock_that_is_set_makes_it_neither_longer_nor_shorter(tmp_path: Path, minutes: int) -> None:
+    came = virtual.run(on_a_clock_that_is_set(tmp_path, timedelta(minutes=minutes)))
+    assert ASKED <= came[1] < ASKED + 1.5
+    assert came[-1] < ASKED + 5
+
+
+async def asked_while_a_probe_is_claimed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When the requests came, from that moment on, if an older attempt brings the wish for a pause in it."""
+    async with receiving() as receiver:
+        receiver.answer = lambda _request: 500 if len(receiver.requests) == 1 else 200
+        bot = target(url=receiver.url, concurrency=1, breaker_failures=1, retry=LONG)
+        async with VirtualBench(folder, bot) as bench:
+            claim, moments = bench.store.claim, []
+
+            async def claimed(*asked: Any, **more: Any) -> Any:
+                found = await claim(*asked, **more)
+                circuit = bench.dispatcher._lanes["bot"].circuit
+                if found and circuit.health is Health.OPEN and not moments:
+                    moments.append(asyncio.get_running_loop().time())
+                    wish = outcome(Reason.TOO_MANY, status=429, retry_after=ASKED * SECOND)
+                    circuit.hear(wish, bot, probe=False)
+                return found
+
+            monkeypatch.setattr(bench.store, "claim", claimed)
+            await bench.keep(range(3))
+            await bench.until_none_pending(within=600)
+        return [request.at - moments[0] for request in receiver.requests]
+
+
+def test_it_comes_before_a_probe_that_is_being_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    came = virtual.run(asked_while_a_probe_is_claimed(tmp_path, monkeypatch))
+    assert ASKED <= came[1] < ASKED + 1.5
 
 
 async def test_an_answer_to_what_began_before_ends_no_pause(tmp_path: Path, receivers: Start) -> None:

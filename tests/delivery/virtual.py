@@ -4,7 +4,7 @@ Sockets and the store are real, and what is on its way through them is waited fo
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from selectors import DefaultSelector, SelectorKey
@@ -75,8 +75,8 @@ class _Leaping(DefaultSelector):
 class VirtualBench(Bench):
     """A bench on a VirtualLoop."""
 
-    def __init__(self, folder: Path, *targets: Target) -> None:
-        super().__init__(folder, *targets, clock=now)
+    def __init__(self, folder: Path, *targets: Target, clock: Callable[[], datetime] = now) -> None:
+        super().__init__(folder, *targets, clock=clock)
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
