@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from relay.routes.document import LOADER
+from relay.routes.document import LOADER, MAX_DEPTH
 from relay.routes.problems import Where
 from relay.routes.syntax import LINE_END
 
@@ -121,6 +121,8 @@ class Excerpts:
         events: Iterator[Any] = yaml.parse(text, Loader=LOADER)
         for event in events:
             self._known = event.start_mark.line
+            if len(stack) > MAX_DEPTH:  # each place is as long as it is deep
+                raise ValueError("deeper than anybody's routes")
             if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
                 stack.pop()
                 continue

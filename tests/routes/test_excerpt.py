@@ -144,6 +144,14 @@ def test_every_line_of_a_file_without_secrets_is_shown_as_it_is() -> None:
     assert excerpts.at(0, 0) is None
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("sign", ["[", "{a: ", "- ", "? ", "[{"], ids=ascii)
+def test_a_file_of_brackets_costs_no_more_than_its_size(sign: str) -> None:
+    """Each place would be as long as its depth, and all of them together its square."""
+    text = f"version: 1\nroutes: [a]\nx:\n  {sign * (900_000 // len(sign))}\n"
+    assert Excerpts(text.encode()).at(2, 1) == ("routes: [a]", 0)
+
+
 @given(st.text("ab:-{}[]\"'#\n $!&*|>,?\u00a0éя\t", max_size=60), st.integers(1, 9), st.integers(1, 70))
 def test_any_text_has_excerpts_or_none(text: str, line: int, column: int) -> None:
     found = Excerpts(text.encode()).at(line, column)
