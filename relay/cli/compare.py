@@ -6,12 +6,11 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from relay.amocrm.events import load as load_event
 from relay.cli.filters import pages
 from relay.cli.options import visiting
-from relay.cli.screen import cell, print_json, printable, put, table
+from relay.cli.screen import cell, clipped, fits, is_wide, print_json, printable, put, starts, table
 from relay.cli.times import local
 from relay.model import Json
 from relay.routes.config import Config
@@ -51,7 +50,7 @@ async def _changes(
 
 def _print(found: Difference, changed: Sequence[Change], since: datetime) -> None:
     if changed:
-        put(_table(changed))
+        _put_changes(changed)
     if more := found.changed - len(changed):
         click.echo(f"… and {more} more: --json lists them")
     for change, words in ((found.also, "would also go to"), (found.no_longer, "would no longer go to")):
@@ -61,13 +60,23 @@ def _print(found: Difference, changed: Sequence[Change], since: datetime) -> Non
     click.echo(f"{counted(found.events, 'event')} since {local(since)}{same}")
 
 
-def _table(changed: Collection[Change]) -> Table:
-    shown = table("event", "type", "id", "before", "after", folds=("before", "after"))
-    for each in changed:
-        event = each.event
-        routes = (", ".join(side.routes) or "none" for side in (each.before, each.after))
-        shown.add_row(cell(event.id), cell(event.type), cell(event.entity_id), *map(cell, routes))
-    return shown
+def _put_changes(changed: Collection[Change]) -> None:
+    """A line for each event; where one is wider than the terminal, its routes go below it."""
+    ids = {} if is_wide() else starts([each.event.id for each in changed])
+    events = [[cell(ids.get(e.id, e.id)), cell(e.type), cell(clipped(e.entity_id))] for e in (c.event for c in changed)]
+    routes = [[", ".join(side.routes) or "none" for side in (each.before, each.after)] for each in changed]
+    whole = table("event", "type", "id", "before", "after")
+    for event, sides in zip(events, routes, strict=True):
+        whole.add_row(*event, *map(cell, sides))
+    if fits(whole):
+        put(whole)
+        return
+    widths = {name: max(row[n].cell_len for row in events) for n, name in enumerate(("event", "type"))}
+    for event, (before, after) in zip(events, routes, strict=True):
+        line = table("event", "type", "id", folds=("id",), headed=False, widths=widths)
+        line.add_row(*event)
+        put(line)
+        put(cell(f"{before} → {after}", "dim"), indent=4)
 
 
 def _document(found: Difference, changed: Sequence[Change]) -> dict[str, Json]:

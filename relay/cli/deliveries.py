@@ -1,4 +1,4 @@
-"""Deliveries -> a table: each on a line or, where a terminal is too narrow for that, with a second line below it."""
+"""Deliveries -> a table: each on one line or, where one is wider than the terminal, with a second line below each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,19 +11,19 @@ from relay.store.contract import DeliveryRecord
 
 GAP = 2
 RIGHT = ("ATTEMPTS",)
-FOLDS = ("EVENT", "TARGET", "NOTE")
+FOLDS = ("EVENT", "TARGET")
 
 Row = Mapping[str, Text]
 """A cell for each column, in their order."""
 
 
 def show(page: Sequence[DeliveryRecord], scene: Scene, *, hide_state: bool) -> None:
-    """Print them; `hide_state`: all have the one that was asked for, so that a narrow terminal need not show it."""
+    """Print them; `hide_state`: all have the one that was asked for, so that a second line need not show it."""
     ids = {} if is_wide() else starts([each.event_id for each in page])
     times = Times(each.received_at for each in page)
     rows = [_row(each, ids.get(each.event_id, each.event_id), times, scene) for each in page]
-    if is_wide():
-        shown = table(*rows[0], right=RIGHT, folds=FOLDS)
+    if _taken([*rows[0]], rows) <= width():
+        shown = table(*rows[0], right=RIGHT)
         for row in rows:
             shown.add_row(*row.values())
         put(shown)
@@ -54,7 +54,7 @@ def _about(record: DeliveryRecord) -> str:
 
 def _put_narrow(columns: Sequence[str], rows: Sequence[Row]) -> None:
     """What is noted goes below; the number of attempts too if there is no room for it."""
-    counted = sum(_natural(columns, rows).values()) + GAP * len(columns) <= width()
+    counted = _taken(columns, rows) <= width()
     if not counted:
         columns = columns[:-1]
     widths = _fitted(_natural(columns, rows), width() - GAP * len(columns))
@@ -71,6 +71,11 @@ def _told(row: Row) -> str:
     """`2 attempts; 400 is in dead_on`."""
     attempts = "1 attempt" if row["ATTEMPTS"].plain == "1" else f"{row['ATTEMPTS'].plain} attempts"
     return "; ".join(filter(None, (attempts, row["NOTE"].plain)))
+
+
+def _taken(columns: Sequence[str], rows: Sequence[Row]) -> int:
+    """The columns of a terminal that a line takes."""
+    return sum(_natural(columns, rows).values()) + GAP * len(columns)
 
 
 def _natural(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, int]:

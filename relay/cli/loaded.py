@@ -3,15 +3,14 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from rich.text import Text
+from rich.table import Table
 
-from relay.cli.screen import cell, printable
+from relay.cli.screen import labelled
 from relay.cli.times import short
 from relay.model import Json
 from relay.store.contract import Status
 
 REPORT = "files"
-INDENT = " " * 14
 
 
 def document(status: Status) -> Json:
@@ -20,22 +19,22 @@ def document(status: Status) -> Json:
     return report.value if report and status.owner is not None else None
 
 
-def lines(status: Status) -> Iterator[Text]:
+def lines(status: Status) -> Iterator[Table]:
     """A line for each file in force, then what was refused and why."""
     said = document(status)
     if not isinstance(said, dict):
         return
-    label = "loaded        "
+    label = "loaded"
     for each in said["loaded"]:
-        yield cell(f"{label}{each['file']}, {_version(each['written_at'])}, since {_short(each['loaded_at'])}")
+        yield labelled(label, f"{each['file']}, {_version(each['written_at'])}, since {_short(each['loaded_at'])}")
         if each["warning"]:
-            yield cell(f"{INDENT}{each['file']} {each['warning']}", "yellow")
-        label = INDENT
+            yield labelled("", f"{each['file']} {each['warning']}", "yellow")
+        label = ""
     for each in said["refused"]:
         newer = ", ".join(f"{file['file']} {_version(file['written_at'])}" for file in each["files"])
-        yield cell(f"refused       at {_short(each['at'])}{f': {newer}' if newer else ''}", "red")
+        yield labelled("refused", f"at {_short(each['at'])}{f': {newer}' if newer else ''}", "red")
         for problem in each["problems"]:
-            yield cell(f"{INDENT}{printable(problem)}", "red")
+            yield labelled("", problem, "red")
 
 
 def _version(written_at: str | None) -> str:

@@ -104,6 +104,18 @@ def table(
     return made
 
 
+def fits(shown: Table) -> bool:
+    """Whether each of its rows has room on one line."""
+    return Console(width=UNWRAPPED).measure(shown).maximum <= width()
+
+
+def labelled(label: str, text: str, style: str = "") -> Table:
+    """`daemon        running`: what does not fit on the line goes on below `text`."""
+    made = table("LABEL", "TEXT", folds=("TEXT",), headed=False, widths={"LABEL": 12})
+    made.add_row(cell(label, style), cell(text, style))
+    return made
+
+
 def cell(text: object, style: str = "") -> Text:
     """What fits a table or one line: a line end is escaped too."""
     return Text(printable(str(text)), style)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+from rich.table import Table
 from rich.text import Text
 
 from relay.cli import documents, loaded
@@ -21,7 +22,7 @@ from relay.cli.options import (
     visiting,
     was_given,
 )
-from relay.cli.screen import cell, json_line, length, note, print_json, put, reader_gone, rfc3339, table
+from relay.cli.screen import cell, json_line, labelled, length, note, print_json, put, reader_gone, rfc3339, table
 from relay.cli.times import local, short
 from relay.errors import RoutesInvalid
 from relay.model import Json
@@ -149,30 +150,32 @@ def _show_intake(status: Status, now: datetime) -> None:
     last = "never" if status.last_at is None else f"{local(status.last_at)}, {length(now - status.last_at)} ago"
     disk = status.disk
     put(
-        f"\nlast webhook  {last}",
-        f"unparsed      {status.unparsed}{', see relay list --unparsed' if status.unparsed else ''}",
+        "",
+        labelled("last webhook", last),
+        labelled("unparsed", f"{status.unparsed}{', see relay list --unparsed' if status.unparsed else ''}"),
         *_misaddressed(status, now),
         *_lost(status),
-        *([cell(f"disk          low: {disk.free // MEBIBYTE} MiB are free", "red")] if disk and disk.scarce else []),
-        f"daemon        {'not running' if status.owner is None else f'running, pid {status.owner}'}",
+        *([labelled("disk", f"low: {disk.free // MEBIBYTE} MiB are free", "red")] if disk and disk.scarce else []),
+        labelled("daemon", "not running" if status.owner is None else f"running, pid {status.owner}"),
         *loaded.lines(status),
     )
 
 
-def _misaddressed(status: Status, now: datetime) -> Iterator[Text]:
+def _misaddressed(status: Status, now: datetime) -> Iterator[Table]:
     """Requests that were meant for us and came to a wrong address: what was wrong with the last one."""
     said = documents.misaddressed(status)
     if said["count"]:
         since, last = (datetime.fromisoformat(said[name]) for name in ("since", "last_at"))
         told = ": ".join(filter(None, (said["address"], said["detail"])))
-        yield cell(f"misaddressed  {said['count']} since {short(since)}, the last {length(now - last)} ago", "red")
-        yield cell(f"              {told}")
+        ago = length(now - last)
+        yield labelled("misaddressed", f"{said['count']} since {short(since)}, the last {ago} ago", "red")
+        yield labelled("", told)
 
 
-def _lost(status: Status) -> Iterator[Text]:
+def _lost(status: Status) -> Iterator[Table]:
     if status.losses:
         count = sum(loss.count for loss in status.losses)
-        yield cell(f"missing       at most {count} that were answered 200, see relay verify", "red")
+        yield labelled("missing", f"at most {count} that were answered 200, see relay verify", "red")
 
 
 def _counted(number: int, before: int, style: str) -> Text:

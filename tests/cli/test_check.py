@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import OFFER, ROUTES, SECRETS, Run, event_of
+from tests.cli.conftest import OFFER, ROUTES, SECRETS, Run, event_of, on_terminal, plain
 from tests.server.certificates import Pair
 
 UNUSED = ROUTES.replace("routes:\n", "  spare:\n    url: https://spare.example/\nroutes:\n", 1)
@@ -190,6 +190,21 @@ def test_a_diff_names_the_events_and_their_routes_before_and_after(run: Run, fol
     assert json.loads(run("check", "--diff", "new.yaml", "-", *compared[-2:], "--json", stdin=ROUTES.encode()).stdout)[
         "changes"
     ][0]["after"] == {"routes": ["offer-made"], "targets": ["sales-bot", "warehouse"]}
+
+
+def test_a_diff_reads_well_at_80_columns(run: Run, folder: Path, kept: Path) -> None:
+    compared = ("check", "--diff", "routes.yaml", "new.yaml", "--since", "2020-01-01T00:00Z")
+    new = ROUTES.replace("status_id: 16203337}\n", "status_id: 5}\n", 1)
+    (folder / "new.yaml").write_text(new)
+    assert plain(on_terminal(*compared))[1].split()[3:] == ["offer-made", "everything-else"]
+    (folder / "new.yaml").write_text(new.replace("everything-else", "everything-that-no-other-route-takes"))
+    lines = plain(on_terminal(*compared))
+    assert max(map(len, lines)) <= 80
+    assert lines[:2] == [
+        f"{event_of(OFFER)[:18]}  leads.status  4831596",
+        "    offer-made → everything-that-no-other-route-takes",
+    ]
+    assert run("show", lines[0].split()[0]).exit_code == 0
 
 
 def test_a_diff_of_many_events_lists_a_few_for_people(

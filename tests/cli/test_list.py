@@ -166,6 +166,37 @@ def test_an_id_that_is_long_pushes_no_column_away(run: Run, kept: Path, refill: 
         assert any(line.startswith("019ab000-0009") for line in lines)
 
 
+def test_at_120_columns_a_delivery_is_one_line_with_whole_ids_and_its_note_below(run: Run, kept: Path) -> None:
+    lines = plain(on_terminal("list", columns=120))
+    assert max(map(len, lines)) <= 120
+    assert lines[0].split() == ["ID", "ARRIVED", "UTC", "EVENT", "TARGET", "STATE", "ATTEMPTS"]
+    assert [re.split(" {2,}", line) for line in lines[1:3]] == [
+        [event_of(CONTACT), "2026-11-22T12:00:00.000", "contacts.add 9120034", "warehouse", "pending", "1"],
+        ["", "cut off; made again at the next start"],
+    ]
+    assert sum("leads.status 4831596" in line for line in lines) == 2
+    assert lines[-1] == "    400 is in dead_on"
+
+
+@pytest.mark.parametrize("columns", [100, 120])
+def test_a_type_is_not_broken_where_there_is_room_for_it(
+    run: Run, kept: Path, refill: Callable[[Use], None], columns: int
+) -> None:
+    twins = [f"019ab000-0009-7000-8000-0000000{n}0000" for n in (1, 2)]  # their ids take 28 columns
+    talk = b"unsorted[update][0][uid]=f575b754b0d1eb1c380e53d6821ffd2820a6dfbe"
+
+    async def use(store: Archive) -> None:
+        for n, twin in enumerate(twins):
+            await keep(store, twin, b"companies[update][0][id]=779345%d" % n, received_at=NOON + MINUTE)
+        await keep(store, "019ab000-000a-7000-8000-000000000000", talk, received_at=NOON + MINUTE)
+
+    refill(use)
+    lines = plain(on_terminal("list", columns=columns))
+    assert max(map(len, lines)) <= columns
+    assert sum("companies.update" in line for line in lines) == 2
+    assert sum("unsorted.update" in line for line in lines) == 1
+
+
 # ---- what is said of the pending
 
 

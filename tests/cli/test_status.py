@@ -202,6 +202,31 @@ def test_it_fits_80_columns(kept: Path, refill: Callable[[Use], None]) -> None:
     assert max(map(len, plain(on_terminal("status")))) <= 80
 
 
+def test_what_is_longer_than_a_line_goes_on_below_its_label(kept: Path, refill: Callable[[Use], None]) -> None:
+    file = {"file": "/etc/relay/routes/" + "a-folder/" * 5, "written_at": NOON.isoformat(), "warning": "is old"}
+    refused = {"at": NOON.isoformat(), "files": [file], "problems": ["one word and another " * 5]}
+    files = {"loaded": [{**file, "loaded_at": NOON.isoformat()}], "refused": [refused]}
+
+    async def publish(store: Archive) -> None:
+        await store.publish("files", files, now=NOON)
+        detail = "does a proxy in front of the relay add a prefix? " * 2
+        await store.publish("misaddressed", {**WRONG, "detail": detail}, now=NOON)
+
+    refill(publish)
+    lock = Lock(kept)
+    try:
+        lines = plain(on_terminal("status"))
+    finally:
+        lock.release()
+    told = lines[lines.index("") + 1 :]
+    labels = [line[:12].strip() for line in told]
+    assert max(map(len, told)) <= 80
+    assert [each for each in labels if each] == [
+        "last webhook", "unparsed", "misaddressed", "daemon", "loaded", "refused"
+    ]  # fmt: skip
+    assert all(line[12:14] == "  " and line[14] != " " for line in told), told
+
+
 # ---- again and again
 
 
