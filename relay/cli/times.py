@@ -39,12 +39,13 @@ class Instant(click.ParamType[datetime]):
         now = datetime.now(UTC)
         try:
             at = instant(value, now)
+            shown = local(at)  # it may be no time of this zone: the calendar begins with the year 1
         except (ValueError, OverflowError, OSError):
             self.fail(f"{value!r} is neither {_WANTED}", param, ctx)
         if at > now:
             self.fail(f"{value!r} is in the future: it is {local(now, seconds=True)} now", param, ctx)
         if not _is_age(value) and not _has_zone(value):
-            note(f"{param.opts[0] if param else value} {local(at)}, in the zone of this machine")
+            note(f"{param.opts[0] if param else value} {shown}, in the zone of this machine")
         return at
 
 

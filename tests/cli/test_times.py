@@ -17,6 +17,7 @@ from relay.store.contract import Archive
 from tests.cli.conftest import Run, Use, keep, on_terminal, plain, use_zone
 
 MOSCOW = "MSK-3"
+SAO_PAULO = "BRT+3"
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"  # by POSIX's rules: needs no data of zones
 DELHI = "IST-5:30"
 NO_DATA = "Europe/Nowhere"
@@ -87,6 +88,13 @@ def test_an_age_is_counted_back_from_now(text: str, age: timedelta) -> None:
 def test_what_is_no_time_is_misuse(text: str, run: Run, kept: Path, use: Callable[[str], None]) -> None:
     use(MOSCOW)  # where the year 1 begins before there is a time
     ended = run("list", "--since", text)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "is neither a time like" in ended.stderr
+
+
+def test_a_time_before_the_calendar_of_this_zone_is_misuse(run: Run, kept: Path, use: Callable[[str], None]) -> None:
+    use(SAO_PAULO)
+    ended = run("list", "--since", "0001-01-01T00:00:00Z", "--until", "0001-01-01T00:00:00Z")
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert "is neither a time like" in ended.stderr
 
