@@ -9,6 +9,8 @@ from relay.errors import StoreUnsafe
 
 APPLICATION_ID = 0x616D6F52  # "amoR": tells our database from any other
 
+_REMEDIES = {False: "relay run brings it up to date", True: "upgrade the relay"}
+
 
 def pending(connection: apsw.Connection) -> int | None:
     """The schema that a database of an earlier version would be brought to; None if there is nothing to bring."""
@@ -40,8 +42,10 @@ def check_version(connection: apsw.Connection, name: str) -> None:
     """For those who only visit: raises StoreUnsafe unless the schema is exactly the one this relay knows."""
     newest = max(number for number, _ in _scripts())
     version = _number(connection, "user_version")
-    if _number(connection, "application_id") != APPLICATION_ID or version != newest:
-        raise StoreUnsafe(f"{name} is not a store of this relay's version (schema {version}, needed {newest})")
+    ours = _number(connection, "application_id") == APPLICATION_ID
+    if not ours or version != newest:
+        next_ = f": {_REMEDIES[version > newest]}" if version and ours else ""
+        raise StoreUnsafe(f"{name} is not a store of this relay's version (schema {version}, needed {newest}){next_}")
 
 
 def _scripts() -> Iterator[tuple[int, str]]:
