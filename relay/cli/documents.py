@@ -106,15 +106,18 @@ def parsed(record: EventRecord) -> Json:
     return None if record.damaged else orjson.loads(record.payload)
 
 
-def standing(target: str, owed: Standing, *, routed: bool | None) -> dict[str, Json]:
-    """One target; `in_routes` is null if there is no routes file to ask."""
+def standing(target: str, owed: Standing, *, routed: bool | None, running: bool) -> dict[str, Json]:
+    """One target; `in_routes` is null if there is no routes file to ask.
+
+    Of the breaker `in_flight` and `probe_at` are null if no daemon is `running`: nothing is sent.
+    """
     return {
         "target": target,
         "pending": owed.pending,
         "dead": owed.dead,
         "oldest_at": _time(owed.oldest_at),
         "paused": owed.pause and _pause(owed.pause),
-        "breaker": owed.condition and _condition(owed.condition),
+        "breaker": owed.condition and _condition(owed.condition, running=running),
         "in_routes": routed,
     }
 
@@ -163,14 +166,14 @@ def _pause(pause: Pause) -> dict[str, Json]:
     return {"at": rfc3339(pause.at), "who": pause.who, "reason": pause.reason}
 
 
-def _condition(condition: Condition) -> dict[str, Json]:
+def _condition(condition: Condition, *, running: bool) -> dict[str, Json]:
     return {
         "state": condition.health,
         "since": rfc3339(condition.since),
         "as_of": rfc3339(condition.as_of),
         "error": condition.error,
-        "probe_at": _time(condition.probe_at),
-        "in_flight": condition.in_flight,
+        "probe_at": _time(condition.probe_at) if running else None,
+        "in_flight": condition.in_flight if running else None,
     }
 
 

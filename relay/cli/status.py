@@ -112,8 +112,9 @@ def _targets_of(config_path: Path, tell: Callable[[str], None] = note) -> Mappin
 
 
 def _document(seen: Seen) -> dict[str, Json]:
+    running = seen.status.owner is not None
     targets = [
-        documents.standing(name, each, routed=None if seen.routed is None else name in seen.routed)
+        documents.standing(name, each, routed=None if seen.routed is None else name in seen.routed, running=running)
         for name, each in seen.standing.items()
     ]
     return {

@@ -127,7 +127,8 @@ def test_it_tells_who_paused_a_target_and_why(run: Run, kept: Path) -> None:
 def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
     run: Run, kept: Path, refill: Callable[[Use], None]
 ) -> None:
-    refill(lambda store: store.report({"warehouse": HELD, "sales-bot": WELL}))
+    held = replace(HELD, in_flight=3, probe_at=NOON + MINUTE)
+    refill(lambda store: store.report({"warehouse": held, "sales-bot": WELL}))
     lines = run("status").stdout.splitlines()
     assert "ok, as of 11-22 12:01:00Z" in lines[1]
     assert "held, as of 11-22 12:01:00Z" in lines[2]
@@ -141,8 +142,8 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
         "as_of": "2026-11-22T12:01:00.000Z",
         "error": f"5xx 503 busy{ESCAPE}",
         "probe_at": None,
-        "in_flight": 0,
-    }
+        "in_flight": None,
+    }, "nothing is in flight, nor will it be asked, and the daemon that said so is gone"
 
 
 @pytest.mark.parametrize(
@@ -172,10 +173,12 @@ def test_of_a_held_target_it_says_when_it_is_asked_next(
 
 
 def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:
-    refill(lambda store: store.report({"warehouse": HELD, "sales-bot": WELL}))
+    refill(lambda store: store.report({"warehouse": replace(HELD, in_flight=3), "sales-bot": WELL}))
     daemon = Lock(kept)
     text = run("status").stdout
+    targets = json.loads(run("status", "--json").stdout)["targets"]
     daemon.release()
+    assert [each["breaker"]["in_flight"] for each in targets] == [0, 3]
     assert "as of" not in text
     assert text.splitlines()[-1] == f"daemon        running, pid {os.getpid()}"
 
