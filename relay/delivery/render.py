@@ -3,11 +3,12 @@
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from relay import __version__
 from relay.delivery.body import Sent, body, with_query
@@ -17,6 +18,8 @@ USER_AGENT = f"amocrm-relay/{__version__}"
 SHORTEST_SECRET = 8  # characters; what is shorter stands in any text
 MAX_REASON = 300  # characters of `relay-unparsed`
 SHORTEST_TOKEN = 16  # characters of a URL's path between two slashes; what is shorter is a name
+
+_ENCODED = re.compile("%[0-9A-F]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,16 @@ def _request(
 
 @lru_cache(maxsize=1024)
 def _secrets(url: str, *headers: Secret) -> tuple[str, ...]:
-    return tuple(sorted({*_secret_texts(url, [value.reveal() for value in headers])}, key=len, reverse=True))
+    texts = {*_secret_texts(url, [value.reveal() for value in headers])}
+    return tuple(sorted({form for text in texts for form in _spellings(text)}, key=len, reverse=True))
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """As it is, and as it stands within a query: a redirect to a login says where one came from."""
+    yield text
+    encoded = quote(text, safe="", errors="replace")
+    yield encoded
+    yield _ENCODED.sub(lambda each: each[0].lower(), encoded)
 
 
 def _secret_texts(address: str, values: Sequence[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import shutil
 import socket
 import ssl
@@ -9,20 +10,21 @@ import subprocess
 import threading
 import time
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import create_server
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp import ClientTimeout
 
-from relay.delivery.render import Request
+from relay.delivery.render import Request, render
 from relay.delivery.retry import decide
 from relay.delivery.send import MAX_ANSWER, MAX_DETAIL, Sender
-from relay.model import Dead, Outcome, Reason
+from relay.model import Dead, Outcome, Reason, Secret
 from tests.delivery.conftest import NOON, Talk, delivery, read_request, serving, target
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
@@ -398,6 +400,24 @@ async def test_the_detail_of_a_redirect_says_where_to(sender: Sender, head: byte
     async with serving(saying(b"HTTP/1.1 %b\r\ncontent-length: 5\r\n\r\nmoved" % head)) as port:
         request = Request(url=f"http://127.0.0.1:{port}/in", headers={}, body=b"", secrets=("canary-token",))
         assert (await sender.send(request, timeout=timedelta(seconds=1))).detail == detail
+
+
+@pytest.mark.parametrize("hexadecimal", [str.upper, str.lower])
+async def test_where_a_redirect_repeats_what_it_was_asked_for_no_secret_is_shown(
+    sender: Sender, hexadecimal: Callable[[str], str]
+) -> None:
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        head = (await read_request(reader))[0].decode()
+        asked = head.split(" ")[1] + re.search(r"x-key: (\S+)", head)[1]
+        encoded = re.sub("%..", lambda each: hexadecimal(each[0]), quote(asked, safe=""))
+        writer.write(f"HTTP/1.1 302 Found\r\nlocation: /login?next={encoded}\r\ncontent-length: 0\r\n\r\n".encode())
+
+    async with serving(talk) as port:
+        url = f"http://127.0.0.1:{port}/in?key=canary%2Fquery"
+        asking = target(url=url, headers={"X-Key": Secret("canary/header==")})
+        sent = await sender.send(render(delivery(), asking, now=NOON), timeout=timedelta(seconds=1))
+    assert sent.detail.startswith("Location: /login?next=")
+    assert not re.search("query|header", sent.detail), sent.detail
 
 
 async def test_cookies_are_not_sent_back(sender: Sender) -> None:
