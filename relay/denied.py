@@ -38,11 +38,14 @@ def _sentence(doing: str, path: Path, lacking: str) -> str:
     found = path.stat()
     owner, we = _user(found.st_uid), _user(os.geteuid())
     mode = stat.S_IMODE(found.st_mode)
+    chown, run_as = f"chown {we.partition(' ')[0]} {path}", f"run it as {owner}"
     if found.st_uid == os.geteuid():
         remedy = f"chmod u+{lacking} {path}"
-    else:
-        remedy = f"chown {we.partition(' ')[0]} {path}, or run the relay as {owner}"
-    return f"cannot {doing} {path}: it belongs to {owner}, mode {mode:04o}, and the relay runs as {we}: {remedy}"
+    elif found.st_uid == 0:  # a slip of root's, such as a restored backup
+        remedy = f"{chown}, or {run_as}"
+    else:  # the daemon's, most likely: a chown to whoever runs a command would take it from the daemon
+        remedy = f"{run_as}, or {chown}"
+    return f"cannot {doing} {path}: it belongs to {owner}, mode {mode:04o}, and this process runs as {we}: {remedy}"
 
 
 def _user(uid: int) -> str:

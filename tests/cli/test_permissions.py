@@ -1,4 +1,4 @@
-"""A missing permission is called that, in one sentence everywhere: which file, who owns it, who the relay is."""
+"""A missing permission is called that, in one sentence everywhere: which file, who owns it, who this process is."""
 
 import asyncio
 import json
@@ -108,14 +108,14 @@ ON_THE_STORE = [
 
 
 def whose(uid: int, mode: str, we: int) -> str:
-    return f"it belongs to {uid}, mode {mode}, and the relay runs as {we}: "
+    return f"it belongs to {uid}, mode {mode}, and this process runs as {we}: "
 
 
 @pytest.mark.parametrize("arguments", ON_THE_STORE, ids=" ".join)
 def test_a_store_of_another_user_is_called_that(scene: Scene, arguments: tuple[str, ...]) -> None:
     said = scene.refused(OTHER, *arguments)
-    whole = f"cannot read relay.db: {whose(RELAY, '0600', OTHER)}chown {OTHER} relay.db, or run the relay as {RELAY}"
-    assert said == whole
+    whose_it_is = f"cannot read relay.db: {whose(RELAY, '0600', OTHER)}"
+    assert said == f"{whose_it_is}run it as {RELAY}, or chown {OTHER} relay.db", "it is the daemon's: no chown at first"
 
 
 @pytest.mark.parametrize("arguments", ON_THE_STORE, ids=" ".join)
@@ -135,8 +135,10 @@ def test_a_lock_that_cannot_be_read_is_not_called_a_daemon_that_does_not_run(sce
 def test_a_restore_by_root_says_what_to_chown(scene: Scene) -> None:
     scene.own(0, 0o600, scene.store)
     said = scene.refused(RELAY, *RUN)
-    assert said.startswith("cannot read relay.db: it belongs to root (uid 0), mode 0600, and the relay runs as 61001: ")
-    assert said.endswith(f"chown {RELAY} relay.db, or run the relay as root (uid 0)")
+    assert said.startswith(
+        "cannot read relay.db: it belongs to root (uid 0), mode 0600, and this process runs as 61001: "
+    )
+    assert said.endswith(f"chown {RELAY} relay.db, or run it as root (uid 0)")
     assert scene.run(RELAY, "status")[0] == 1
     scene.own(RELAY, None, scene.store)
     assert scene.run(RELAY, "status")[0] == 0, "as it was told"
@@ -189,10 +191,14 @@ def test_routes_and_secrets_that_cannot_be_read_are_called_that(scene: Scene) ->
     scene.own(0, 0o600, secret)
     _, out, _ = scene.run(RELAY, "check", "--json")
     [problem] = json.loads(out)["errors"]
-    assert problem["message"].startswith(f"cannot read {secret}: it belongs to root (uid 0), mode 0600, and the relay")
+    assert problem["message"].startswith(
+        f"cannot read {secret}: it belongs to root (uid 0), mode 0600, and this process"
+    )
     scene.own(0, 0o600, scene.folder / "routes.yaml")
     said = scene.refused(RELAY, *RUN)
-    assert said.startswith("routes.yaml: cannot read routes.yaml: it belongs to root (uid 0), mode 0600, and the relay")
+    assert said.startswith(
+        "routes.yaml: cannot read routes.yaml: it belongs to root (uid 0), mode 0600, and this process"
+    )
 
 
 def test_a_body_to_explain_that_cannot_be_read_is_called_that(scene: Scene) -> None:
