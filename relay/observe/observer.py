@@ -227,6 +227,8 @@ class Observer:
             self._log.error("routes unchanged", file=signal.file, problems=signal.problems)
         else:
             self._log.info("routes reloaded", file=signal.file, parked=signal.parked or None)
+        if "certificate" in signal.taken_up:
+            self._log.info("certificate reloaded")
         if signal.refused_pair:
             self._log.error("certificate unchanged", problems=signal.refused_pair)
 

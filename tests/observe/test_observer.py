@@ -141,6 +141,14 @@ def test_a_pair_that_was_refused_beside_good_routes_is_a_line_of_its_own(observe
     ]
 
 
+def test_a_pair_that_was_taken_up_is_a_line_of_its_own(observed: Observed) -> None:
+    observed.emit(Reloaded(file="routes.yaml", problems=["routes.yaml:3:1  no"], taken_up=["certificate"]))
+    assert [line.partition(" ")[2] for line in observed.lines()] == [
+        'error routes unchanged file=routes.yaml problems="routes.yaml:3:1  no"',
+        "info  certificate reloaded",
+    ]
+
+
 def test_the_build_tells_its_version(observed: Observed) -> None:
     assert observed.value("relay_build_info", version=relay.__version__) == 1
 
