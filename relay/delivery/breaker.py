@@ -60,7 +60,7 @@ class Breaker:
         A target that answers, be it with a status of `dead_on`, is well. While it is held only the probe's failure
         counts: the others began before. `roll` in [0, 1) is the luck that jitter needs.
         """
-        if (asked := _asked(outcome, target)) and (self.health is not Health.PROBING or probe):
+        if (asked := asked_pause(outcome, target)) and (self.health is not Health.PROBING or probe):
             return self._wait(asked, target, now=now, roll=roll)
         if self.asked and not probe:  # it began before the target asked for a pause
             return self
@@ -91,7 +91,7 @@ class Breaker:
         return min(wait(target.retry, self.probes + 1, roll=roll), LONGEST_PAUSE)
 
 
-def _asked(outcome: Outcome, target: Target) -> timedelta:
+def asked_pause(outcome: Outcome, target: Target) -> timedelta:
     """How long the target asks to be left alone, within its policy's `max`; nothing, or zero, if it does not."""
     if outcome.status not in BUSY - target.ok_on or outcome.retry_after is None:
         return timedelta()

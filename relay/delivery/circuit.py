@@ -1,10 +1,11 @@
 """One target's breaker in time: what each outcome makes of it, why it is open, and the log lines that tell of it."""
 
+import math
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from relay.delivery.breaker import LONGEST_PAUSE, Breaker, Health
+from relay.delivery.breaker import LONGEST_PAUSE, Breaker, Health, asked_pause
 from relay.model import Outcome, Reason, Target
 from relay.signals import Emit, Noticed
 
@@ -70,7 +71,7 @@ class Circuit:
         roll = random.random()  # noqa: S311  jitter
         after = self._breaker = before.after(outcome, target, probe=probe, now=now, roll=roll)
         if after != before or not self.held:  # else it stays open for what was said before
-            self.trouble = _told(outcome, after, now) if after.failures else ""
+            self.trouble = _told(outcome, after, target) if after.failures else ""
         if (before.health is Health.OK) == self.held:
             self._tell(target)
 
@@ -83,10 +84,10 @@ class Circuit:
             self._emit(Noticed(level="info", text="target answers again", fields=fields))
 
 
-def _told(outcome: Outcome, breaker: Breaker, now: datetime) -> str:
-    """`5xx 503 busy`; `asked by Retry-After to wait 20 s: 429 429 slow down`."""
+def _told(outcome: Outcome, breaker: Breaker, target: Target) -> str:
+    """`5xx 503 busy`; `asked by Retry-After to wait 20 s: 429 429 slow down`, even if the breaker waits longer."""
     parts = (outcome.reason, outcome.status, outcome.detail[:MAX_TROUBLE])
     told = " ".join(str(each) for each in parts if each)
-    if not breaker.asked or breaker.probe_at is None:
+    if not breaker.asked:
         return told
-    return f"asked by Retry-After to wait {(breaker.probe_at - now).total_seconds():g} s: {told}"
+    return f"asked by Retry-After to wait {math.ceil(asked_pause(outcome, target).total_seconds())} s: {told}"

@@ -137,6 +137,19 @@ async def test_an_answer_to_what_began_before_ends_no_pause(tmp_path: Path, rece
         assert len(receiver.requests) == 2
 
 
+async def test_a_probe_that_waits_longer_than_it_was_asked_to_says_what_was_asked(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers(lambda _request: busy(503, 2))
+    retry = replace(LONG, initial=50 * SECOND)
+    async with Bench(tmp_path, target(url=receiver.url, breaker_failures=1, retry=retry)) as bench:
+        await bench.keep([1])
+        await bench.until_reported("bot", Health.OPEN)
+        condition = (await bench.store.status()).targets["bot"].condition
+    assert condition.error == "asked by Retry-After to wait 2 s: 5xx 503 slow down"
+    assert condition.probe_at - condition.since > 40 * SECOND
+
+
 async def test_status_is_told_until_when_and_why(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers(lambda _request: busy(429))
     async with Bench(tmp_path, target(url=receiver.url, retry=LONG)) as bench:
