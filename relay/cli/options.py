@@ -207,7 +207,8 @@ def targets_now(config_path: Path) -> "Mapping[str, object] | None":
 def unusable(config_path: Path, invalid: RoutesInvalid) -> str:
     """The one sentence of the commands that do without a routes file; those that need it say every problem."""
     number = len(invalid.problems)
-    return f"relay: {config_path} cannot be used, `relay check` says why: {number} problem{'s' * (number != 1)}"
+    problems = f"{number} problem{'s' * (number != 1)}"
+    return f"relay: {config_path} cannot be used, `relay check {config_path}` says why: {problems}"
 
 
 def was_given(option: str) -> bool:

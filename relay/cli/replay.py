@@ -10,7 +10,7 @@ import click
 from relay.amocrm import events
 from relay.cli import NotDone
 from relay.cli.filters import conditions, doubts, filtered, named, pages, state_option
-from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
+from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, targets_now, visiting
 from relay.cli.screen import cell, printable, put, table
 from relay.cli.values import rate
 from relay.model import State
@@ -153,6 +153,11 @@ class _Replay:
         if status.owner is not None:
             self._probed = [name for name, each in seen.items() if each and each.health == "open"]
 
+    def _parked(self) -> list[str]:
+        """Targets that nothing is sent to, as the routes file stands; none if it cannot be used."""
+        routed = targets_now(self._config_path)
+        return [] if routed is None else sorted(name for name in self.counts if name not in routed)
+
     def tell(self) -> None:
         """By target, and in all."""
         counted = table("TARGET", "DELIVERIES", right=("DELIVERIES",))
@@ -164,6 +169,8 @@ class _Replay:
             click.echo(f"no route takes {self._unrouted} event{'s' * (self._unrouted != 1)} today either")
         if self._waiting and not self._dry_run and (left := self.counts.total() - self._replayed) > 0:
             click.echo(f"left alone {left} that are under way, due already, or wait for an earlier one")
+        if parked := self._parked():
+            click.echo(f"parked until the routes file has the target again: {', '.join(map(printable, parked))}")
         if self._probed:
             click.echo(f"held, and asked now: {', '.join(map(printable, sorted(self._probed)))}")
         if self._damaged:

@@ -80,7 +80,9 @@ class Received:
 
     @property
     def type(self) -> str:
-        """`leads.status`; `-` if the body does not say."""
+        """`leads.status`; `unparsed` as it came; `-` if the body does not say."""
+        if "relay-unparsed" in self.headers:
+            return "unparsed"
         content = self.content
         if isinstance(content, str):
             return self._form_type()

@@ -58,6 +58,6 @@ def test_a_broken_routes_file_keeps_nobody_from_pausing(
     (folder / "routes.yaml").write_text("targets: [")
     for target in ("warehouse", "quiet-bot"):
         ended = run("pause", target)
-        said = "relay: routes.yaml cannot be used, `relay check` says why: 1 problem\n"
+        said = "relay: routes.yaml cannot be used, `relay check routes.yaml` says why: 1 problem\n"
         assert (ended.exit_code, ended.stderr) == (0, said)
     assert run("pause", "nobody").exit_code == 1

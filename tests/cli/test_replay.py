@@ -57,6 +57,18 @@ def test_the_dead_become_pending_and_are_due_at_once(run: Run, kept: Path, refil
     refill(use)
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_what_a_target_that_has_left_the_routes_file_gets_is_called_parked(
+    run: Run, kept: Path, folder: Path, dry: list[str]
+) -> None:
+    (folder / "routes.yaml").write_text(ROUTES.replace("warehouse", "archive"))
+    ended = run("replay", "--all-dead", *dry)
+    assert ended.exit_code == 0
+    assert ended.stdout.splitlines()[-2] == "parked until the routes file has the target again: warehouse"
+    (folder / "routes.yaml").write_text("version: 1\n")
+    assert "parked" not in run("replay", "--state", "pending", "--target", "warehouse").stdout, "nobody knows"
+
+
 @pytest.mark.parametrize("id_", [OFFER, OFFER[:18], event_of(OFFER)])
 def test_ids_may_be_of_the_webhook_or_the_event(run: Run, kept: Path, id_: str) -> None:
     assert run("replay", id_).stdout.splitlines()[-1] == "replayed 1"

@@ -107,6 +107,12 @@ async def test_bytes_that_are_no_text_are_shown_and_answered(aiohttp_client: Sta
 # ---- what people read
 
 
+def test_what_was_passed_on_as_it_came_is_called_unparsed() -> None:
+    chat = json.dumps({"type": "text", "message": {}}).encode()
+    assert received(chat, **{"relay-unparsed": "no events"}).type == "unparsed"
+    assert received(chat).type == "text"
+
+
 def test_a_line_says_when_what_which_try_whether_signed_and_what_was_answered() -> None:
     at = received().at.astimezone().strftime("%H:%M:%S")
     assert line(received()).plain == f"{at}  leads.status              …9f30d17e  attempt 2   signed    200"

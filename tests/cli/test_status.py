@@ -89,14 +89,14 @@ def test_status_works_without_a_routes_file(run: Run, kept: Path) -> None:
     ended = run("status", "-c", "nowhere.yaml", "--json")
     assert ended.exit_code == 0
     assert {each["in_routes"] for each in json.loads(ended.stdout)["targets"]} == {None}
-    assert ended.stderr == "relay: nowhere.yaml cannot be used, `relay check` says why: 1 problem\n"
+    assert ended.stderr == "relay: nowhere.yaml cannot be used, `relay check nowhere.yaml` says why: 1 problem\n"
 
 
 def test_status_says_of_a_broken_routes_file_how_many_problems_it_has(run: Run, kept: Path, folder: Path) -> None:
     (folder / "routes.yaml").write_text(ROUTES.replace("to: sales-bot", "to: sales-bott").replace("url:", "ulr:"))
     said = run("status").stderr
     number = len(run("explain", "whatever").stderr.splitlines())
-    assert said == f"relay: routes.yaml cannot be used, `relay check` says why: {number} problems\n"
+    assert said == f"relay: routes.yaml cannot be used, `relay check routes.yaml` says why: {number} problems\n"
 
 
 def test_where_nobody_wrote_a_routes_file_status_shows_every_target_of_the_store(
