@@ -71,7 +71,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How one target stands. `oldest_at` is the arrival of its oldest pending delivery."""
+    """How one target stands. `dead` is without what is `reparsed`; `oldest_at`: when its oldest pending one arrived."""
 
     pending: int = 0
     dead: int = 0
@@ -251,7 +251,7 @@ class Store(Protocol):
 
         The result are the deliveries born claimed. Kept twice under one id is kept once, and then nothing is
         claimed; but an unparsed webhook that is kept again with events gets them, and is unparsed no more: what is
-        pending of it raw is dead from then on, with the reason `reparsed`.
+        pending or dead of it raw is dead from then on with the reason `reparsed`.
 
         An unparsed webhook may be kept with one Routed that is `raw`, for its raw deliveries.
         Deliveries are due, and their policy begins, at `now`: the webhook's arrival unless given.

@@ -138,8 +138,13 @@ def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, now: int, *, repeatable
 
 
 def _mend(cursor: apsw.Cursor, seq: int, now: int) -> int:
-    """It was unparsed, and is no more: events take the place of what was to be sent raw."""
+    """It was unparsed, and is no more: events take the place of what was to be sent raw, or is given up."""
     cursor.execute("update webhooks set unparsed = null where seq = ?", (seq,))
+    cursor.execute(
+        "update deliveries set why = ? where state = 'dead' and event in"
+        " (select seq from events where webhook = ? and kind = 'unparsed')",
+        (REPARSED, seq),
+    )
     pending = rows(
         cursor,
         "select d.event, d.target, d.key is not null from events e join deliveries d on d.event = e.seq"

@@ -195,8 +195,12 @@ def _targets(cursor: apsw.Cursor) -> dict[str, Standing]:
 
 
 def _owed(cursor: apsw.Cursor) -> dict[str, Standing]:
-    """Counted in the partial indexes: they hold what is pending or dead, not the history."""
-    dead = dict(cursor.execute("select target, count(*) from deliveries where state = 'dead' group by target"))
+    """Counted in the partial indexes: they hold what is pending or dead, not the history.
+
+    Not what is dead as reparsed: it has events in its place, and no replay would end an alert about it.
+    """
+    sql = "select target, count(*) from deliveries where state = 'dead' and why <> 'reparsed' group by target"
+    dead = dict(cursor.execute(sql))
     pending = rows(
         cursor,
         "select target, n, (select received_at from events where seq = oldest) from ("

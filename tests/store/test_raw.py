@@ -99,6 +99,22 @@ async def test_what_is_pending_raw_when_the_webhook_is_read_is_dead_as_reparsed(
     assert [each.event_id for each in await claim(store, now=NOON + MINUTE)] == ["event-0101"]
 
 
+async def test_what_was_dead_raw_before_is_reparsed_too_and_none_of_it_is_counted_as_dead(store: Archive) -> None:
+    await store.keep(webhook(1, unparsed="no events"), [raw(1, to("bot"), to("dwh"))])
+    await keep(store, 2, to("bot"))
+    for each in await claim(store, "bot"):
+        await store.settle(each, REFUSED, Dead("answered 400"), now=NOON)
+    assert (await store.status()).targets["bot"].dead == 2
+    await reparse(store, 1, routed(101))
+    assert {name: each.dead for name, each in (await store.status()).targets.items()} == {"bot": 1}
+    dead = await store.find(Filter(states=(State.DEAD,)), limit=9)
+    assert [(each.event_id, each.target, each.why) for each in dead] == [
+        ("event-0002", "bot", "answered 400"),
+        ("event-0001", "bot", "reparsed"),
+        ("event-0001", "dwh", "reparsed"),
+    ]
+
+
 async def test_the_next_of_its_key_goes_on(store: Archive) -> None:
     for number in (1, 2):
         await keep(store, number, to(key="unparsed/crm"))

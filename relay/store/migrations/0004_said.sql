@@ -6,6 +6,10 @@ alter table webhooks add column signature text not null default '';  -- X-Signat
 -- `event`, or `unparsed`: a raw delivery hangs on it, and its payload is empty
 alter table events add column kind text not null default 'event';
 
+-- what is counted and alarmed about: what is dead as reparsed has events in its place
+drop index deliveries_dead;
+create index deliveries_dead on deliveries (target) where state = 'dead' and why <> 'reparsed';
+
 alter table conditions add column in_flight integer not null default 0;  -- attempts under way
 alter table conditions add column slow      text not null default '[]';  -- JSON: ids of events under way for over 1 s
 alter table conditions add column probe_at  integer;                     -- when an open target is asked next
