@@ -426,6 +426,7 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
         "LIST",
         "SCAN pauses",
         "SCAN conditions",
+        "SCAN probes",
         "SCAN reports",
         "SCAN sqlite_sequence",
         "SCAN losses",
