@@ -184,6 +184,8 @@ def _posted(url: str, body: bytes, dry_run: bool) -> bool:
         return True
     answer = _post(url, sent, body)
     click.echo(f"{answer.status} after {answer.took * 1000:.0f} ms: {_safe(answer.body, url)}")
+    if answer.status == 200 and b'"duplicate":true' in answer.body:
+        click.echo("it repeats one that was kept before: change it to post another, like --set id=7", err=True)
     if answer.took > AMOCRM_WAITS:
         click.echo("amoCRM waits 2 s: it would have counted this as a failure", err=True)
     return answer.status == 200

@@ -1,5 +1,6 @@
 """`relay send`: the request as it is on the wire, where it goes, and what is made of the answer."""
 
+import json
 import socket
 import ssl
 import threading
@@ -118,6 +119,14 @@ def test_the_answer_and_what_was_sent_are_printed_without_the_token(run: Run, wi
     assert "contacts[add][0][name]=Анна" in shown
     assert shown.splitlines()[-1].endswith(r": \u001b[31m ***")
     assert TOKEN not in shown
+
+
+def test_of_a_duplicate_it_says_how_to_post_another(run: Run, wire: Wire) -> None:
+    answer = json.dumps({"webhook": "1", "events": 1, "deliveries": 0, "duplicate": True}, separators=(",", ":"))
+    wire.answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n{answer}".encode()
+    ended = run("send", "--event", "contacts.add", "--listen", wire.address)
+    said = "it repeats one that was kept before: change it to post another, like --set id=7\n"
+    assert (ended.exit_code, ended.stderr) == (0, said)
 
 
 @pytest.mark.parametrize("status", [201, 404, 503])
