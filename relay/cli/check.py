@@ -40,7 +40,7 @@ WIDEST = 100
     "old",
     type=click.Path(path_type=Path, readable=False),
     metavar="OLD",
-    help="Compare with this file instead.",
+    help="Say what FILE would route elsewhere than this one does.",
 )
 @click.option("--since", type=Instant(), metavar="TIME", default="7d", help="With --diff: events from then on. [7d]")
 @tls_options("Check this certificate of the public listener too, PEM.")
@@ -133,6 +133,8 @@ def _config(file: Path, *, stand_ins: bool) -> Config:
 def _compare(old: Path, new: Path, since: datetime, store_path: Path, as_json: bool) -> None:
     if old == new == STDIN:
         raise click.UsageError("standard input can be only one of the two files")
+    if old.absolute() == new.absolute():
+        raise click.UsageError(f"--diff would compare {old} with itself: name the new file too, after it")
     compare(_config(old, stand_ins=True), _config(new, stand_ins=True), since, store_path, as_json=as_json)
 
 

@@ -170,6 +170,13 @@ def test_a_diff_says_which_stored_events_would_be_routed_differently(run: Run, f
     assert json.loads(run("check", "--diff", old, "new.yaml", "--since", "1s", "--json").stdout)["events"] == 0
 
 
+def test_a_diff_of_a_file_and_itself_is_misuse(run: Run, folder: Path, kept: Path) -> None:
+    for arguments in (["routes.yaml"], [folder / "routes.yaml", "routes.yaml"]):
+        ended = run("check", "--diff", *map(str, arguments))
+        assert ended.exit_code == 2
+        assert "with itself: name the new file too, after it" in ended.stderr
+
+
 def test_a_diff_names_the_events_and_their_routes_before_and_after(run: Run, folder: Path, kept: Path) -> None:
     (folder / "new.yaml").write_text(ROUTES.replace("status_id: 16203337}\n", "status_id: 5}\n", 1))
     compared = ("check", "--diff", "routes.yaml", "new.yaml", "--since", "2020-01-01")
