@@ -148,7 +148,8 @@ def _made(record: WebhookRecord, chosen: Sequence[EventRecord]) -> Found:
     if record.webhook.damaged or any(event.damaged for event in chosen):
         raise NotDone(f"{record.webhook.id} is damaged in the store, see relay verify")
     webhook, of = record.webhook, len(record.events)
-    chosen = [event for event in chosen if event != record.raw]
+    # what went on raw was read since if it comes here: all the events that were made of it
+    chosen = [event for event in chosen if event != record.raw] or record.events
     bodies = [
         original(webhook.body, webhook.content_type, position=record.events.index(event), of=of) for event in chosen
     ]

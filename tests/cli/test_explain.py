@@ -2,12 +2,30 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from relay.amocrm import form, samples
-from tests.cli.conftest import CALL, CONTACT, CYRILLIC, GARBLED, OFFER, ROUTES, SECRETS, Run, event_of, on_terminal
+from relay.model import Event, Routed
+from relay.store.contract import Archive
+from tests.cli.conftest import (
+    CALL,
+    CONTACT,
+    CYRILLIC,
+    GARBLED,
+    NOON,
+    OFFER,
+    ROUTES,
+    SECRETS,
+    Run,
+    Use,
+    event_of,
+    keep,
+    on_terminal,
+    unread,
+)
 
 BODY = form.encode(samples.body("leads.status"))
 
@@ -175,6 +193,21 @@ def test_so_is_an_unparsed_webhook_of_the_store(run: Run, kept: Path, folder: Pa
     [request] = json.loads(run("explain", GARBLED, "--json").stdout)["raw"]["requests"]
     assert request["headers"]["content-type"] == "application/x-www-form-urlencoded"
     assert request["body"].startswith("hello")
+
+
+def test_the_id_of_one_that_was_read_since_explains_its_events(
+    run: Run, kept: Path, refill: Callable[[Use], None]
+) -> None:
+    webhook, went_on = "019ab000-0009-7000-8000-000000000000", "019ab000-0009-7000-8000-00000000000f"
+
+    async def use(store: Archive) -> None:
+        event = Event(id=went_on, source="crm", received_at=NOON, account={}, entity="", action="", data={})
+        await store.keep(unread(webhook, BODY, "no events"), [Routed(event=event, payload=b"")])
+        await keep(store, webhook, BODY)
+
+    refill(use)
+    [event] = json.loads(run("explain", went_on, "--json").stdout)["events"]
+    assert event["event"]["type"] == "leads.status"
 
 
 def test_if_no_route_takes_it_that_is_said(run: Run, kept: Path) -> None:
