@@ -96,7 +96,12 @@ class _Seen:
             return "something stands before /hooks: does a proxy add a prefix?"
         if len(kinds) > 3:
             return "something stands after the token: put it into the query, like ?try=1"
-        return "the token is missing" if len(kinds) == 2 else "source and token are missing"
+        match kinds[1:]:
+            case []:
+                return "source and token are missing"
+            case ["token"]:
+                return "the source is missing before the token"
+        return "the token is missing"
 
 
 def _segment(text: str, config: Config) -> _Segment:

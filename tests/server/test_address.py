@@ -83,7 +83,7 @@ WRONG = [
     ("/hooks%2fcrm/{T}", "/hooks%2fcrm/***", CRM, "escaped"),
     ("/hooks/crm", "/hooks/crm", CRM, "the token is missing"),
     ("/hooks/crm/", "/hooks/crm/", CRM, "the token is missing"),
-    ("/hooks/{T}", "/hooks/***", CRM, "the token is missing"),
+    ("/hooks/{T}", "/hooks/***", CRM, "the source is missing"),
     ("/hooks", "/hooks", "/hooks/<source>/<token>", "source and token are missing"),
     ("/a/hooks/b", "/***/hooks/***", "/hooks/<source>/<token>", "before /hooks"),
     ("/crm/login.php", "/crm/***", CRM, "/hooks is missing"),
