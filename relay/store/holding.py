@@ -66,8 +66,8 @@ def pauses(cursor: apsw.Cursor) -> dict[str, Pause]:
 
 
 def conditions(cursor: apsw.Cursor) -> dict[str, Condition]:
-    """By target."""
-    found = rows(cursor, f"select {_CONDITION} from conditions")
+    """By target, without those that a disk has made unreadable: the daemon will replace them."""
+    found = rows(cursor, f"select {_CONDITION} from conditions where json_valid(slow)")
     return {
         target: Condition(
             health=health,

@@ -8,7 +8,7 @@ import pytest
 
 from relay.model import Dead, Outcome, Reason, State
 from relay.store.checksum import checksum, is_damaged
-from relay.store.contract import Filter
+from relay.store.contract import Condition, Filter
 from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
 from tests.store.damage import flip, lose_id
 
@@ -126,3 +126,15 @@ def test_any_other_content_is_damaged() -> None:
     assert is_damaged(None, kept)
     assert is_damaged(None, None), "no bytes were kept at any time"
     assert is_damaged(b"leads", checksum(b"leads", b"event-1"), b"event-2"), "an id that has become another"
+
+
+async def test_what_is_damaged_of_a_daemons_report_leaves_the_status_of_the_rest(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path, NOON)
+    seen = Condition(health="ok", since=NOON, as_of=NOON, in_flight=1, slow=frozenset({"event-0001"}))
+    await store.report({"bot": seen, "dwh": replace(seen, slow=frozenset({"event-0002"}))})
+    connection = apsw.Connection(str(tmp_path / "relay.db"))
+    connection.execute("update conditions set slow = '{\"event-0001\"]' where target = 'bot'")
+    connection.close()
+    targets = (await store.status()).targets
+    await store.close()
+    assert {name: each.condition.slow for name, each in targets.items() if each.condition} == {"dwh": {"event-0002"}}
