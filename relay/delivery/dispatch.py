@@ -15,6 +15,7 @@ from relay.store.contract import Condition, Store
 
 TIME_TO_SETTLE = timedelta(seconds=1)  # what times out at the last moment is still to be written down
 SLOW = 1.0  # seconds after which an attempt under way is told by its event
+LOOK = 0.1  # seconds between looks at whether the last attempt has ended of a target that has gone
 POLL = 1.0  # seconds; also the time within which what another process wrote is noticed
 
 
@@ -26,7 +27,8 @@ class Dispatcher:
         self._emit = emit
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
-        self._leaving: dict[asyncio.Task[None], Lane] = {}
+        self._leaving: dict[str, tuple[Lane, asyncio.Task[None]]] = {}  # with attempts under way; they may come back
+        self._ending: dict[asyncio.Task[None], Lane] = {}
         self._asides: set[asyncio.Task[None]] = set()
         self._paused: Collection[str] = ()
         self._reported: Mapping[str, Condition] | None = None
@@ -34,10 +36,10 @@ class Dispatcher:
     def use(self, targets: Mapping[str, Target]) -> None:
         """From now on these targets, with these settings; pending deliveries are sent by the new ones."""
         for name in self._lanes.keys() - targets.keys():
-            self._retire(self._lanes.pop(name))
+            self._retire(name, self._lanes.pop(name))
         for name, target in targets.items():
             if name not in self._lanes:
-                self._lanes[name] = Lane(target, store=self._store, emit=self._emit, clock=self._clock)
+                self._lanes[name] = self._back(name) or self._new(target)
                 self._lanes[name].pause(on=name in self._paused)
             self._lanes[name].use(target)
 
@@ -67,7 +69,7 @@ class Dispatcher:
         """It is in the store or will not be: what `lease` has reserved for it is free. Goes before `admit`."""
         for each in routed:
             for owed in each.owed:
-                if lane := self._lanes.get(owed.target):
+                if lane := self._lanes.get(owed.target) or self._left(owed.target):
                     lane.unlease(len(each.payload), leased=owed.lease is not None)
 
     def admit(self, deliveries: Sequence[Delivery]) -> None:
@@ -85,7 +87,7 @@ class Dispatcher:
         """The clock says `now`, `by` more than it would have: that is to delay nothing, and to end no lease."""
         fields: dict[str, object] = {"seconds": round(by.total_seconds(), 1)}
         self._emit(Noticed(level="warning", text="the clock was set", fields=fields))
-        for lane in self._lanes.values():
+        for lane in self._all():
             lane.circuit.clock_set(by)
         self._aside(self._follow(self._store.clock_set(by, now=now), by, now))
 
@@ -103,10 +105,12 @@ class Dispatcher:
 
     async def stop(self, grace: timedelta) -> None:
         """Begin nothing more, and end within about `grace`."""
-        lanes = [*self._lanes.values(), *self._leaving.values()]
-        await asyncio.gather(*(lane.stop(grace) for lane in lanes))
-        await asyncio.gather(*self._leaving)
+        for _lane, task in self._leaving.values():
+            task.cancel()
+        await asyncio.gather(*(lane.stop(grace) for lane in self._all()))
+        await asyncio.gather(*self._ending)
         self._lanes.clear()
+        self._leaving.clear()
         for task in self._asides:
             task.cancel()
 
@@ -147,10 +151,40 @@ class Dispatcher:
         self._asides.add(task)
         task.add_done_callback(self._asides.discard)
 
-    def _retire(self, lane: Lane) -> None:
-        task = asyncio.get_running_loop().create_task(lane.stop(lane.target.timeout + TIME_TO_SETTLE))
-        self._leaving[task] = lane
-        task.add_done_callback(self._leaving.pop)
+    # ---- lanes that come and go
+
+    def _all(self) -> list[Lane]:
+        return [*self._lanes.values(), *(lane for lane, _task in self._leaving.values()), *self._ending.values()]
+
+    def _new(self, target: Target) -> Lane:
+        return Lane(target, store=self._store, emit=self._emit, clock=self._clock)
+
+    def _retire(self, name: str, lane: Lane) -> None:
+        lane.pause(on=True)
+        self._leaving[name] = lane, asyncio.get_running_loop().create_task(self._leave(name, lane))
+
+    def _left(self, name: str) -> Lane | None:
+        return self._leaving[name][0] if name in self._leaving else None
+
+    def _back(self, name: str) -> Lane | None:
+        """The lane that the target had, while attempts of it are under way: they count for its `concurrency`."""
+        if name not in self._leaving:
+            return None
+        lane, task = self._leaving.pop(name)
+        task.cancel()
+        return lane
+
+    async def _leave(self, name: str, lane: Lane) -> None:
+        """End the lane once its attempts have ended."""
+        grace = lane.target.timeout + TIME_TO_SETTLE
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace.total_seconds()):
+                while lane.under_way:  # noqa: ASYNC110  an event would cost each attempt something
+                    await asyncio.sleep(LOOK)  # `_back` or `stop` cancels it
+        del self._leaving[name]
+        task = asyncio.get_running_loop().create_task(lane.stop(grace))
+        self._ending[task] = lane
+        task.add_done_callback(self._ending.pop)
 
 
 def _condition(lane: Lane, before: Condition | None, now: datetime) -> Condition:

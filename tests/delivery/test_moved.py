@@ -117,6 +117,46 @@ async def test_a_host_never_gets_twice_its_concurrency_though_the_target_goes_an
     assert {r.event_id for r in first.requests + other.requests} == {event_id(number) for number in range(30)}
 
 
+async def test_nor_though_it_leaves_the_routes_and_is_put_back(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.keep(range(20))
+        await receiver.until(lambda r: r.in_flight == 4)
+        for _ in range(3):
+            bench.use()
+            bench.use(to(receiver))
+        bench.use()
+        await asyncio.sleep(0.3)
+        bench.use(to(receiver))
+        await bench.keep(range(20, 30))
+        await asyncio.sleep(0.3)
+        assert receiver.in_flight == 4
+        receiver.gate.set()
+        await bench.until_none_pending()
+    assert receiver.most_in_flight == 4
+    assert len(receiver.requests) == 30
+
+
+async def test_one_that_has_left_the_routes_is_gone_once_its_attempts_are(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.keep(range(20))
+        await receiver.until(lambda r: r.in_flight == 4)
+        bench.use()
+        [(_lane, leaving)] = bench.dispatcher._leaving.values()
+        receiver.gate.set()
+        async with asyncio.timeout(5):
+            await leaving
+            await asyncio.gather(*bench.dispatcher._ending)
+        assert not bench.dispatcher._leaving
+        assert len(receiver.requests) == len(bench.attempted) == 4
+        bench.use(to(receiver))
+        await bench.until_none_pending()
+    assert len(receiver.requests) == 20
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
