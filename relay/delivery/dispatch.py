@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from relay.delivery.breaker import Health
 from relay.delivery.lane import Lane
 from relay.errors import StoreBusy, StoreError
-from relay.model import Delivery, Routed, Target
+from relay.model import Delivery, Owed, Routed, Target
 from relay.signals import Emit, Noticed
 from relay.store.contract import Condition, Store
 
@@ -63,7 +62,12 @@ class Dispatcher:
                 leases[owed.target] = lease
         if not leases:
             return routed
-        return replace(routed, owed=tuple(replace(owed, lease=leases.get(owed.target)) for owed in routed.owed))
+        # made anew field by field: `replace` takes more than twice as long, for each event
+        owed_now = tuple(
+            Owed(target=each.target, routes=each.routes, lease=leases.get(each.target), key=each.key)
+            for each in routed.owed
+        )
+        return Routed(event=routed.event, payload=routed.payload, owed=owed_now, routes=routed.routes)
 
     def unlease(self, routed: Sequence[Routed]) -> None:
         """It is in the store or will not be: what `lease` has reserved for it is free. Goes before `admit`."""

@@ -129,8 +129,8 @@ class Lane:
         if self._closed():
             self._give_back(deliveries)
         else:
-            age = max(self._clock() - deliveries[0].pending_since, timedelta())
-            self._enqueue(deliveries, until=self._until(self._lease - age))
+            age = (self._clock() - deliveries[0].pending_since).total_seconds()  # below 0 if the clock was set back
+            self._enqueue(deliveries, until=self._until() - max(age, 0.0))
 
     def feed(self) -> None:
         """See what the store has for us; asked while looking, look once more."""
@@ -173,7 +173,7 @@ class Lane:
 
     async def _look(self) -> None:
         """Claim what is due: as much as fits or, if the target is held, a probe."""
-        probing, until = self.circuit.held, self._until(self._lease)
+        probing, until = self.circuit.held, self._until()
         deliveries = await self._claim(limit=1 if probing else self._queue.room)
         if probing and deliveries and self.circuit.held and not self._shut() and not self._idle():
             self.circuit.probe()
@@ -298,9 +298,9 @@ class Lane:
     def _shut(self) -> bool:
         return self.circuit.shut(self.target)
 
-    def _until(self, lease: timedelta) -> float:
+    def _until(self) -> float:
         """When a lease that begins now is to be thought over, in loop time, which nobody sets."""
-        return asyncio.get_running_loop().time() + (lease - MARGIN / 2).total_seconds()
+        return asyncio.get_running_loop().time() + (self._lease - MARGIN / 2).total_seconds()
 
     def _ring(self) -> None:
         if self._shut() and self.circuit.probe_at:

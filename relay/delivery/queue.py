@@ -1,7 +1,7 @@
 """Deliveries claimed ahead of their attempt: first in, first out, and bounded in number and bytes."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
 from relay.model import Delivery, Target
@@ -67,9 +67,9 @@ class Queue:
         self._bytes -= len(delivery.payload)
         return delivery
 
-    def overdue(self, at: float) -> list[Delivery]:
+    def overdue(self, at: float) -> Sequence[Delivery]:
         """Those at the head of the queue that are ours no more at this time; they are taken out."""
-        return list(self._overdue(at))
+        return list(self._overdue(at)) if self._deliveries and self._deliveries[0][0] <= at else ()
 
     def drain(self) -> list[Delivery]:
         """All of them; none stays, but what is reserved stays so."""
