@@ -1,5 +1,6 @@
 """A disk that is full, again and again: what was answered 200 arrives, what is owed is settled, the rest gets 503."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -187,7 +188,7 @@ async def test_without_anything_to_give_up_it_says_why_it_cannot_start(tmp_path:
             await relay.spawn()
             assert await relay.ended() == 1
             [line] = relay.log.read_text()[said:].splitlines()
-            assert line.startswith(f"relay: the disk of {disk.folder} is full: 0 bytes are free")
+            assert json.loads(line)["detail"].startswith(f"the disk of {disk.folder} is full: 0 bytes are free")
 
 
 # ---- a backup
