@@ -8,6 +8,8 @@ from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from yarl import URL
+
 from relay.model import Format, Order, RetryPolicy, Secret, Target, signing_key
 from relay.routes.problems import Unfit, Where
 from relay.routes.quantities import duration, rate, share
@@ -140,12 +142,20 @@ def _check_url_parts(parts: SplitResult, port: int | None) -> None:
 
 def _is_host(text: str) -> bool:
     if ":" not in text:
-        return _HOST.fullmatch(text) is not None
+        return _HOST.fullmatch(text) is not None and _has_ascii_form(text)
     try:
         IPv6Address(text)
     except ValueError:
         return False
     return True
+
+
+def _has_ascii_form(name: str) -> bool:
+    """Whether the name can be looked up: IDNA has no form for some names of other alphabets."""
+    try:
+        return name.isascii() or bool(URL.build(scheme="http", host=name).raw_host)
+    except ValueError:
+        return False
 
 
 def _headers(reader: Reader, where: Where) -> Mapping[str, Secret]:
