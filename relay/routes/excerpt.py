@@ -89,7 +89,7 @@ class Excerpts:
             pieces.append((line[end:start], start - end))
             pieces.append((HIDDEN if hidden else line[start:stop], stop - start))
             end = stop
-        rest = _COMMENT.sub("", line[end:])
+        rest = line[end:].partition("#")[0].rstrip()  # outside of scalars it begins a comment, with or without a blank
         return [*pieces, (rest, len(rest))]
 
     def _guessed(self, number: int) -> list[tuple[str, int]]:
@@ -179,4 +179,6 @@ def _may_hold_keys(where: Where) -> bool:
 
 
 def _is_setting(where: Where) -> bool:
-    return bool(_SETTINGS.intersection(where[1:2] if where[0] == "defaults" else where[2:3]))
+    """A setting of a source, a target or the defaults; elsewhere the same word may be the name of a secret header."""
+    keys = {"defaults": where[1:2], "sources": where[2:3], "targets": where[2:3]}.get(str(where[0]), ())
+    return bool(_SETTINGS.intersection(keys))

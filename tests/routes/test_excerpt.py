@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.errors import RoutesInvalid
@@ -158,8 +158,10 @@ def test_any_text_has_excerpts_or_none(text: str, line: int, column: int) -> Non
     assert found is None or (0 <= found[1] <= len(found[0]))
 
 
-@given(
-    st.sampled_from(FILE.decode().splitlines(keepends=True)[2:19]), st.integers(0, 60), st.sampled_from(":{}[]'\"- #\n")
+@example("  erp:\n", 2, "\n")  # what stands under it is one level higher then
+@example(FILE.decode().splitlines(keepends=True)[2], 8, "#")  # a comment, though no blank is before it
+@given(  # a line end elsewhere may make a setting of a header: then it is one
+    st.sampled_from(FILE.decode().splitlines(keepends=True)[2:19]), st.integers(0, 60), st.sampled_from(":{}[]'\"- #")
 )
 def test_whatever_sign_is_too_much_a_secret_stays_hidden(line: str, at: int, sign: str) -> None:
     slip = line[:at] + sign + line[at:]
