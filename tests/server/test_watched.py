@@ -134,7 +134,7 @@ async def test_a_file_that_is_gone_is_told_and_changes_nothing_until_it_is_back(
     await until(lambda: bool(scene.problems()))
     assert str(file) in scene.problems()[0]
     assert scene.relay.current.config is config
-    assert await scene.accepts(TOKEN)
+    await until(lambda: scene.accepts(TOKEN))
     file.write_bytes(before)
     await until(lambda: not scene.reloads()[-1].problems)  # announced a moment after the routes are in use
     assert scene.relay.current.config is not config
