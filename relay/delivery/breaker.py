@@ -65,7 +65,7 @@ class Breaker:
         if self.asked and not probe:  # it began before the target asked for a pause
             return self
         if outcome.reason is Reason.OK or outcome.status in target.ok_on | target.dead_on:
-            return Breaker()
+            return WELL
         if self.health is Health.OPEN or (self.health is Health.PROBING and not probe):
             return self
         if outcome.reason in (Reason.REQUEST, Reason.CORRUPT):  # nothing was sent
@@ -96,3 +96,7 @@ def asked_pause(outcome: Outcome, target: Target) -> timedelta:
     if outcome.status not in BUSY - target.ok_on or outcome.retry_after is None:
         return timedelta()
     return min(outcome.retry_after, target.retry.max)
+
+
+WELL = Breaker()
+"""Of a target that answers: nothing failed, nothing is asked."""

@@ -5,11 +5,10 @@ import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from relay.delivery.breaker import LONGEST_PAUSE, Breaker, Health, asked_pause
+from relay.delivery.breaker import LONGEST_PAUSE, WELL, Breaker, Health, asked_pause
 from relay.model import Outcome, Reason, Target
 from relay.signals import Emit, Noticed
 
-WELL = Breaker()
 MAX_TROUBLE = 200  # characters of an outcome's detail
 
 
@@ -20,7 +19,7 @@ class Circuit:
         self.trouble = ""
         self._emit = emit
         self._clock = clock
-        self._breaker = Breaker()
+        self._breaker = WELL
 
     @property
     def health(self) -> Health:
@@ -51,7 +50,7 @@ class Circuit:
 
     def reset(self) -> None:
         """It may be another target now: nothing is known of it."""
-        self._breaker = Breaker()
+        self._breaker = WELL
         self.trouble = ""
 
     def probe(self) -> None:
@@ -64,7 +63,7 @@ class Circuit:
 
     def hear(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
         """What this outcome, maybe the probe's, says of the target."""
-        if outcome.reason is Reason.OK and self._breaker == WELL:
+        if outcome.reason is Reason.OK and self._breaker is WELL:
             return  # as ever
         now = self._clock()
         before = self._breaker

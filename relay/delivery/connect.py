@@ -65,8 +65,8 @@ class _Keeping(aiohttp.TCPConnector):
         return connection
 
 
-def _spent(protocol: ResponseHandler, idle_since: float, now: float) -> bool:
-    too_old = now - cast(_Protocol, protocol).since > MOVES_WITHIN - NAME_LASTS
+def _spent(protocol: Any, idle_since: float, now: float) -> bool:
+    too_old = now - protocol.since > MOVES_WITHIN - NAME_LASTS
     return too_old or now - idle_since > IDLE or _spoke(protocol)
 
 

@@ -235,6 +235,8 @@ class Lane:
             await _sleep_unless(self._stopping, min(pause, LONGEST_NAP))
             if place != self._origin:
                 return None
+        if not self._queue:
+            return None
         now = clock()
         self._drop_overdue(now)
         if not self._queue:

@@ -65,7 +65,8 @@ class Answer(NamedTuple):
             return
         protocol = self.connection.protocol
         if protocol is not None and not protocol.should_close:
-            if not cast(TolerantParser, protocol._parser).said_no_more():
+            parser: Any = protocol._parser
+            if not parser.said_no_more():
                 protocol.force_close()
             protocol._parser = None
         self.connection.release()
@@ -115,7 +116,8 @@ async def _ask(connection: Connection, written: bytes) -> Answer:
     """Listens while it writes: some answer before they have all, and read no more."""
     protocol = cast(ResponseHandler, connection.protocol)  # until it is released
     protocol.set_response_params(read_until_eof=True, auto_decompress=False)
-    protocol._parser = cast(Any, TolerantParser(protocol._parser, protocol))
+    parser: Any = TolerantParser(protocol._parser, protocol)
+    protocol._parser = parser
     if protocol.transport:  # else the answer is why there is none
         protocol.transport.write(written[:PIECE])
     writing = asyncio.create_task(_write_on(protocol, written)) if len(written) > PIECE else None
