@@ -3,6 +3,7 @@
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -10,6 +11,7 @@ from typing import Protocol
 
 PIECE = 64 * 1024  # bytes that are written at one go, and what the last line of them takes
 MOST_WAITING = 1024 * 1024  # bytes; of what comes beyond, only the number is told
+GATHER = 0.01  # seconds that a line may wait for others: to wake the thread for each costs more than the line
 AT_THE_END = 1.0  # seconds for what waits then
 
 
@@ -41,7 +43,7 @@ class Lines:
         self._woken = False
 
     def write(self, line: str) -> None:
-        """With its line end."""
+        """A line, without its end."""
         with self._lock:
             self._put(line)
             if not self._thread:
@@ -49,8 +51,6 @@ class Lines:
             elif not self._woken:
                 self._woken = True
                 self._wakes.put(True)
-
-    debug = info = warning = error = critical = write  # the names structlog calls
 
     @contextmanager
     def beside(self) -> Iterator[None]:
@@ -80,6 +80,8 @@ class Lines:
         goes_on = True
         while goes_on:
             goes_on = self._wakes.get()
+            if goes_on:
+                time.sleep(GATHER)
             self._write()
 
     def _write(self) -> None:

@@ -12,13 +12,10 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, Literal, TypeAlias
-
-import structlog
-from structlog.typing import FilteringBoundLogger
+from functools import lru_cache, partial
+from typing import Literal, TypeAlias
 
 from relay.observe.limiter import Limiter
 from relay.observe.lines import Lines
@@ -30,8 +27,33 @@ MAX_TRACE = 4_000
 Clock: TypeAlias = Callable[[], float]
 """Seconds since 1970."""
 
-AsLine: TypeAlias = Callable[[object, str, MutableMapping[str, Any]], str]
-"""The logger, the level and the fields, which it may take apart, as structlog calls a processor -> the line."""
+AsLine: TypeAlias = Callable[[int, str, Mapping[str, object]], str]
+"""Level, message and fields -> the line, without its end."""
+
+
+class Log:
+    """`log.info("attempt", target="bot", status=503)` writes one line, if its level is not below `level`.
+
+    Any thread may call it. It is called for every attempt, and costs little more than the text of the line.
+    """
+
+    def __init__(self, write: Callable[[str], None], as_line: AsLine, level: int) -> None:
+        self._write = write
+        self._as_line = as_line
+        self._level = level
+        self.debug = partial(self.log, logging.DEBUG)
+        self.info = partial(self.log, logging.INFO)
+        self.warning = partial(self.log, logging.WARNING)
+        self.error = partial(self.log, logging.ERROR)
+
+    def log(self, level: int, message: str, /, **fields: object) -> None:
+        """Write the line; a field that is None is left out."""
+        if level >= self._level:
+            self._write(self._as_line(level, message, fields))
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether a line of this level is written."""
+        return level >= self._level
 
 
 def configure_logging(
@@ -40,26 +62,16 @@ def configure_logging(
     format: Literal["text", "json"],  # noqa: A002  the name of the flag
     level: str,
     clock: Clock = time.time,
-) -> FilteringBoundLogger:
+) -> Log:
     """The relay's log, as `lines`, from `level` (debug, info, warning, error) up.
 
-    `logging` is routed into it from WARNING up. A field to be called `event` is passed as `_event`, for structlog
-    calls the message so.
+    `logging` is routed into it from WARNING up.
     """
-    as_line = _text(clock) if format == "text" else _json(clock)
-    lines.line_of_lost = lambda number: as_line(None, "warning", {"event": "lines lost", "lines": number})
-    log: FilteringBoundLogger = structlog.wrap_logger(
-        lines,
-        processors=[as_line],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-    ).bind()
+    as_line = partial(_text if format == "text" else _json, clock)
+    lines.line_of_lost = lambda number: as_line(logging.WARNING, "lines lost", {"lines": number})
+    log = Log(lines.write, as_line, logging.getLevelNamesMapping()[level.upper()])
     logging.basicConfig(handlers=[_Foreign(log, clock)], level=logging.WARNING, force=True)
     return log
-
-
-def _fields(passed: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Those that have a value, and `_event` by its right name; this runs for every attempt."""
-    return [("event" if name == "_event" else name, value) for name, value in passed.items() if value is not None]
 
 
 def stamp(seconds: float) -> str:
@@ -76,15 +88,21 @@ def _second(seconds: int) -> str:
 # ---- as text
 
 
-_LEVELS = {"debug": "debug", "info": "info ", "warning": "warn ", "error": "error", "critical": "fatal"}
+_LEVELS = {
+    logging.DEBUG: "debug",
+    logging.INFO: "info ",
+    logging.WARNING: "warn ",
+    logging.ERROR: "error",
+    logging.CRITICAL: "fatal",
+}
 _bare = re.compile(r"[\w.:/+@,-]+").fullmatch  # \w has neither control nor format characters
 
 
-def _text(clock: Clock) -> AsLine:
-    def line(_log: object, level: str, passed: MutableMapping[str, Any]) -> str:
-        head = f"{stamp(clock())} {_LEVELS[level]} {_printable(passed.pop('event'))}"
-        return " ".join([head, *[f"{name}={_value(value)}" for name, value in _fields(passed)]])
-
+def _text(clock: Clock, level: int, message: str, fields: Mapping[str, object]) -> str:
+    line = f"{stamp(clock())} {_LEVELS[level]} {_printable(message)}"
+    for name, value in fields.items():
+        if value is not None:
+            line += f" {name}={_value(value)}"
     return line
 
 
@@ -119,12 +137,12 @@ def _printable(text: str) -> str:
 # ---- as JSON
 
 
-def _json(clock: Clock) -> AsLine:
-    def line(_log: object, level: str, passed: MutableMapping[str, Any]) -> str:
-        head = {"time": stamp(clock()), "level": level, "message": passed.pop("event")}
-        return _encode(head | dict(_fields(passed)))
-
-    return line
+def _json(clock: Clock, level: int, message: str, fields: Mapping[str, object]) -> str:
+    line: dict[str, object] = {"time": stamp(clock()), "level": logging.getLevelName(level).lower(), "message": message}
+    for name, value in fields.items():
+        if value is not None:
+            line[name] = value
+    return _encode(line)
 
 
 def _plain(value: object) -> str:
@@ -143,7 +161,7 @@ class _Foreign(logging.Handler):
     Strangers can cause them, so each kind (a logger and the class of its error) has ten a second.
     """
 
-    def __init__(self, log: FilteringBoundLogger, clock: Clock) -> None:
+    def __init__(self, log: Log, clock: Clock) -> None:
         super().__init__(logging.WARNING)
         self._log = log
         self._limiter = Limiter(FOREIGN_PER_SECOND, clock)

@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import assert_never
 
 from prometheus_client import CollectorRegistry
-from structlog.typing import FilteringBoundLogger
 
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.model import Dead, Delivered, Reason, RetryAt, Routed, Verdict
 from relay.observe.limiter import Limiter
+from relay.observe.log import Log
 from relay.observe.series import Series
 from relay.signals import (
     Attempted,
@@ -51,7 +51,7 @@ class Observer:
     """
 
     def __init__(
-        self, registry: CollectorRegistry, log: FilteringBoundLogger, *, clock: Callable[[], float] = time.time
+        self, registry: CollectorRegistry, log: Log, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._series = Series(registry)
         self._log = log
@@ -196,7 +196,7 @@ class Observer:
         write(
             "attempt",
             target=target,
-            _event=delivery.event_id,
+            event=delivery.event_id,
             entity=delivery.entity or None,
             entity_id=delivery.entity_id or None,
             attempt=delivery.attempt,
@@ -237,9 +237,8 @@ class Observer:
         self._series.reload_timestamp.set(self._clock())
 
     def _noticed(self, signal: Noticed) -> None:
-        fields = {"_event" if name == "event" else name: value for name, value in signal.fields.items()}
         level = logging.getLevelNamesMapping().get(signal.level.upper(), logging.INFO)
-        self._log.bind(**fields).log(level, signal.text)
+        self._log.log(level, signal.text, **signal.fields)
 
 
 def _followed(verdict: Verdict) -> tuple[str, dict[str, object]]:
