@@ -23,14 +23,13 @@ class Clock:
         self._wall = wall
         self._steady = steady
         self._was_set = was_set
-        self._start = wall().timestamp() - steady()
+        self._start = wall().timestamp() - steady()  # of `steady`, by the wall
 
     def __call__(self) -> datetime:
         """Now."""
         now = self._wall()
-        start = now.timestamp() - self._steady()
-        by = start - self._start
-        if abs(by) > _TOLERANCE:
-            self._start = start
+        by = now.timestamp() - self._steady() - self._start
+        if not -_TOLERANCE <= by <= _TOLERANCE:
+            self._start += by
             self._was_set(timedelta(seconds=by), now)
         return now

@@ -41,7 +41,6 @@ OWNERS = {
     "logging": {"relay.observe"},
     "prometheus_client": {"relay.observe", "relay.server.admin", *WIRING},  # which make the registry
     "rich": {"relay.cli"},
-    "structlog": {"relay.observe"},
     "tenacity": {"relay.delivery"},
     "uvloop": WIRING,
     "yaml": {"relay.routes"},

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from relay.delivery.breaker import LONGEST_PAUSE, WELL, Breaker, Health, asked_pause
-from relay.model import Outcome, Reason, Target
+from relay.model import Outcome, Target
 from relay.signals import Emit, Noticed
 
 MAX_TROUBLE = 200  # characters of an outcome's detail
@@ -25,6 +25,11 @@ class Circuit:
     def health(self) -> Health:
         """Ok, open or probing."""
         return self._breaker.health
+
+    @property
+    def well(self) -> bool:
+        """Nothing failed since it last answered, and nothing is asked."""
+        return self._breaker is WELL
 
     @property
     def held(self) -> bool:
@@ -63,8 +68,6 @@ class Circuit:
 
     def hear(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
         """What this outcome, maybe the probe's, says of the target."""
-        if outcome.reason is Reason.OK and self._breaker is WELL:
-            return  # as ever
         now = self._clock()
         before = self._breaker
         roll = random.random()  # noqa: S311  jitter

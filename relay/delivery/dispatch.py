@@ -78,10 +78,7 @@ class Dispatcher:
 
     def admit(self, deliveries: Sequence[Delivery]) -> None:
         """Deliveries that were born claimed go to their lanes; those whose target went meanwhile are given back."""
-        by_target: dict[str, list[Delivery]] = {}
-        for delivery in deliveries:
-            by_target.setdefault(delivery.target, []).append(delivery)
-        for target, some in by_target.items():
+        for target, some in _by_target(deliveries).items():
             if lane := self._lanes.get(target):
                 lane.admit(some)
             else:
@@ -189,6 +186,15 @@ class Dispatcher:
         task = asyncio.get_running_loop().create_task(lane.stop(grace))
         self._ending[task] = lane
         task.add_done_callback(self._ending.pop)
+
+
+def _by_target(deliveries: Sequence[Delivery]) -> Mapping[str, Sequence[Delivery]]:
+    if len(deliveries) == 1:  # as it is for most webhooks
+        return {deliveries[0].target: deliveries}
+    by_target: dict[str, list[Delivery]] = {}
+    for delivery in deliveries:
+        by_target.setdefault(delivery.target, []).append(delivery)
+    return by_target
 
 
 def _condition(lane: Lane, before: Condition | None, now: datetime) -> Condition:

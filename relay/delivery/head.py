@@ -45,8 +45,9 @@ class TolerantParser:
 
     def feed_data(self, data: bytes) -> tuple[Messages, bool, bytes]:
         """What the parser makes of it; if it fails on a head that can be read, what can be read."""
-        if self._heard is not None:
-            self._heard = self._heard + data if self._heard else data
+        heard = self._heard
+        if heard is not None:
+            self._heard = heard + data if heard else data
         if self._error is not None:
             return self._read(self._error), False, b""
         try:
@@ -54,8 +55,12 @@ class TolerantParser:
         except Exception as error:  # noqa: BLE001  whatever it stumbles over
             self._error = error
             return self._read(error), False, b""
-        if self._heard is not None:
-            self._note(fed[0])
+        if heard is not None:
+            messages = fed[0]
+            if len(messages) == 1 and messages[0][0].code >= 200:  # as it is for nearly every answer
+                self._heard, self._body = None, messages[0][1]
+            else:
+                self._note(messages)
         return fed
 
     def feed_eof(self) -> Any:

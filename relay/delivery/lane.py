@@ -27,7 +27,7 @@ from relay.delivery.settling import Made, Settling
 from relay.delivery.tasks import Tasks
 from relay.delivery.workers import Workers
 from relay.errors import StoreBusy
-from relay.model import Delivery, Order, Outcome, RetryAt, Target
+from relay.model import Delivery, Order, Outcome, Reason, RetryAt, Target
 from relay.signals import Attempted, Emit
 from relay.store.contract import Store
 
@@ -44,7 +44,6 @@ class Lane:
         self._store = store
         self._emit = emit
         self._clock = clock
-        self._lease = lease_for(target)
         self._origin = origin(target.url)
         self._sender = Sender(clock=clock)
         self._queue = Queue()
@@ -59,6 +58,8 @@ class Lane:
         self._stopping = asyncio.Event()
         self._settling = Settling(store, settled=self._settled, begin=self._tasks.begin, clock=clock)
         self._under_way: dict[str, float] = {}  # by event: when its attempt began, in loop time
+        self._time = asyncio.get_running_loop().time
+        self._set_lease(target)
 
     @property
     def health(self) -> Health:
@@ -80,7 +81,7 @@ class Lane:
             self.circuit.reset()
             self._pace = Pace()
         self.target = target
-        self._lease = lease_for(target)
+        self._set_lease(target)
         self._origin = origin(target.url)
         self._sender.bound(self._origin, target.timeout)
         self._workers.move(self._origin)
@@ -230,7 +231,7 @@ class Lane:
 
     async def _next(self) -> Delivery | None:
         """A delivery, as soon as `rate` allows its attempt; None if there is none to begin, or others are to do it."""
-        clock, place = asyncio.get_running_loop().time, self._origin
+        clock, place = self._time, self._origin
         while self._queue and not self._stopping.is_set() and (pause := self._pace.wait(self.target.rate, now=clock())):
             await _sleep_unless(self._stopping, min(pause, LONGEST_NAP))
             if place != self._origin:
@@ -238,21 +239,21 @@ class Lane:
         if not self._queue:
             return None
         now = clock()
-        self._drop_overdue(now)
-        if not self._queue:
-            return None
+        if self._queue.ends_by(now + self._timeout):
+            self._drop_overdue(now)
+            if not self._queue:
+                return None
         self._pace.take(self.target.rate, now=now)
         return self._queue.take()
 
     def _drop_overdue(self, now: float) -> None:
         """A claim that would run out during its attempt is not sent: it is given back, and claimed anew."""
-        if overdue := self._queue.overdue(now + self.target.timeout.total_seconds()):
-            self._send_back(overdue)
-            self.feed()
+        self._send_back(self._queue.overdue(now + self._timeout))
+        self.feed()
 
     async def _attempt(self, delivery: Delivery) -> None:
         target, place, probe = self.target, self._origin, self.circuit.health is Health.PROBING
-        self._under_way[delivery.event_id] = asyncio.get_running_loop().time()
+        self._under_way[delivery.event_id] = self._time()
         try:
             outcome = await attempt(delivery, target, store=self._store, sender=self._sender, clock=self._clock)
         finally:
@@ -275,6 +276,8 @@ class Lane:
 
     def _look_at(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
         """What this outcome says of the target's health."""
+        if self.circuit.well and outcome.reason is Reason.OK:
+            return  # as ever
         was_held = self.circuit.held
         self.circuit.hear(outcome, target, probe=probe)
         if self.circuit.probe_at:
@@ -302,7 +305,12 @@ class Lane:
 
     def _until(self) -> float:
         """When a lease that begins now is to be thought over, in loop time, which nobody sets."""
-        return asyncio.get_running_loop().time() + (self._lease - MARGIN / 2).total_seconds()
+        return self._time() + self._holds
+
+    def _set_lease(self, target: Target) -> None:
+        self._lease = lease_for(target)
+        self._holds = (self._lease - MARGIN / 2).total_seconds()  # asked for every webhook
+        self._timeout = target.timeout.total_seconds()
 
     def _ring(self) -> None:
         if self._shut() and self.circuit.probe_at:

@@ -141,8 +141,9 @@ async def _answer(protocol: ResponseHandler) -> tuple[int, CIMultiDictProxy[str]
     try:
         for _ in range(MOST_NEWS + 1):
             message, body = await protocol.read()
-            if not is_news(message.code):
-                return message.code, message.headers, body
+            status = message.code
+            if status >= 200 or not is_news(status):
+                return status, message.headers, body
     except HttpProcessingError as error:
         raise NotAnAnswer(error.message) from error
     raise aiohttp.ClientError(f"{MOST_NEWS} answers with 1xx, and none to come after them")

@@ -67,9 +67,13 @@ class Queue:
         self._bytes -= len(delivery.payload)
         return delivery
 
+    def ends_by(self, at: float) -> bool:
+        """Whether the first one is ours no more at this time; IndexError if there is none."""
+        return self._deliveries[0][0] <= at
+
     def overdue(self, at: float) -> Sequence[Delivery]:
         """Those at the head of the queue that are ours no more at this time; they are taken out."""
-        return list(self._overdue(at)) if self._deliveries and self._deliveries[0][0] <= at else ()
+        return list(self._overdue(at))
 
     def drain(self) -> list[Delivery]:
         """All of them; none stays, but what is reserved stays so."""

@@ -51,8 +51,13 @@ class Workers:
     async def _work(self, place: Hashable) -> None:
         try:
             while self._needed(place):
-                if not await self._attempt() and self._needed(place):
-                    await self._rest()  # no await since nothing was found, or `call` could miss that we do
+                if await self._attempt():
+                    continue
+                if not self._needed(place):
+                    break
+                rested: Future[None] = asyncio.get_running_loop().create_future()
+                self._resting.append(rested)  # no await since nothing was found, or `call` could miss that we rest
+                await rested
         finally:
             self._numbers[place] -= 1
             if not self._numbers[place]:
@@ -60,8 +65,3 @@ class Workers:
 
     def _needed(self, place: Hashable) -> bool:
         return place == self._place and self._numbers[place] <= self._most()
-
-    async def _rest(self) -> None:
-        rested: Future[None] = asyncio.get_running_loop().create_future()
-        self._resting.append(rested)
-        await rested

@@ -109,7 +109,7 @@ def _text(clock: Clock, level: int, message: str, fields: Mapping[str, object]) 
 def _value(value: object) -> str:
     match value:
         case str():
-            text = value
+            return value if _bare(value) else _quoted(value)
         case bool():
             return "true" if value else "false"
         case int() | float():
@@ -138,11 +138,8 @@ def _printable(text: str) -> str:
 
 
 def _json(clock: Clock, level: int, message: str, fields: Mapping[str, object]) -> str:
-    line: dict[str, object] = {"time": stamp(clock()), "level": logging.getLevelName(level).lower(), "message": message}
-    for name, value in fields.items():
-        if value is not None:
-            line[name] = value
-    return _encode(line)
+    head = {"time": stamp(clock()), "level": logging.getLevelName(level).lower(), "message": message}
+    return _encode(head | {name: value for name, value in fields.items() if value is not None})
 
 
 def _plain(value: object) -> str:

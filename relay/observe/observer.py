@@ -50,9 +50,7 @@ class Observer:
     Anybody can be refused or crowd others out, so the lines of each kind are limited; every one is counted.
     """
 
-    def __init__(
-        self, registry: CollectorRegistry, log: Log, *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, registry: CollectorRegistry, log: Log, *, clock: Callable[[], float] = time.time) -> None:
         self._series = Series(registry)
         self._log = log
         self._tells_all = log.is_enabled_for(logging.DEBUG)
@@ -62,15 +60,15 @@ class Observer:
 
     def __call__(self, signal: Signal) -> None:
         """Count, measure and log it."""
-        match signal:
-            case Kept():
-                self._kept(signal)
-            case Repeated():
-                self._repeated(signal)
+        match signal:  # the three of every webhook first
             case Attempted():
                 self._attempted(signal)
             case Committed():
                 self._series.commit_seconds.observe(signal.took.total_seconds())
+            case Kept():
+                self._kept(signal)
+            case Repeated():
+                self._repeated(signal)
             case Refused():
                 self._refused(signal)
             case Probed():

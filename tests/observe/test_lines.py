@@ -13,10 +13,10 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from structlog.typing import FilteringBoundLogger
 
 from relay.observe import Lines, configure_logging, lines
 from relay.observe.lines import AT_THE_END, MOST_WAITING, PIECE
+from relay.observe.log import Log
 from tests.observe.conftest import InMemory, Observed
 
 LONG = "x" * 1_000
@@ -212,7 +212,7 @@ def test_lines_of_many_threads_do_not_mix(tmp_path: Path, beside: bool) -> None:
     assert sorted(said) == sorted(name * 1_000 for name in "abcd" * 200)
 
 
-def say(log: FilteringBoundLogger, name: str) -> None:
+def say(log: Log, name: str) -> None:
     for _ in range(200):
         log.info("said", name=name * 1_000)
 

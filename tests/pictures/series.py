@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from relay.observe import Gauges, Observer
 from relay.observe.gauges import STATES
+from relay.observe.log import Log
 from relay.observe.series import ACK_SECONDS
 from relay.signals import Committed, Refusal
 from tests.observe.conftest import NOON, attempted, event, kept, refused
@@ -24,8 +24,6 @@ CLOSED: Mapping[tuple[str, str], frozenset[str]] = {
 }
 """Metric and label -> the values there are."""
 
-QUIET = structlog.make_filtering_bound_logger(logging.CRITICAL)
-
 SCRAPED = frozenset({"job", "instance"})
 """What Prometheus adds to each series."""
 
@@ -34,8 +32,7 @@ SCRAPED = frozenset({"job", "instance"})
 def labels() -> Mapping[str, frozenset[str]]:
     """Series name -> its labels."""
     registry = CollectorRegistry()
-    log = structlog.wrap_logger(structlog.ReturnLogger(), processors=[], wrapper_class=QUIET)
-    observe = Observer(registry, log)
+    observe = Observer(registry, Log(lambda _line: None, lambda _level, _message, _fields: "", logging.CRITICAL))
     for signal in (kept(event(), routes=[["to-bot"]]), refused(), attempted(), Committed(writes=1, took=timedelta(0))):
         observe(signal)
     Gauges(registry).update(backlog={}, target_states={"bot": "ok"}, store_bytes=1, store_free_bytes=1, now=NOON)
