@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from relay.errors import StoreBusy
-from relay.signals import Emit, Noticed
-from relay.store.contract import Act, Store
+from relay.signals import Emit, Notice
+from relay.store.contract import AuditEntry, Store
 
 EVERY = 0.5  # seconds: with what it takes to read and to log, within one
 MOST_ASKED = 500  # characters
@@ -32,9 +32,9 @@ class _Growing:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._told: dict[str, int] = {}  # by id, the count that was told
-        self._now: dict[str, Act] = {}
+        self._now: dict[str, AuditEntry] = {}
 
-    def look(self, found: Sequence[Act]) -> None:
+    def look(self, found: Sequence[AuditEntry]) -> None:
         """Tell of new ones at once, and of those that have stopped growing if they have grown since."""
         for act in found:
             self._now[act.id] = act
@@ -44,16 +44,16 @@ class _Growing:
             if (act := self._now.pop(id_)).count != self._told.pop(id_):
                 self._emit(_line(act))
 
-    def _tell(self, act: Act) -> None:
+    def _tell(self, act: AuditEntry) -> None:
         self._told[act.id] = act.count
         self._emit(_line(act))
 
 
-def _line(act: Act) -> Noticed:
+def _line(act: AuditEntry) -> Notice:
     fields: dict[str, object] = {
         "command": act.command,
         "who": act.who,
         "count": act.count,
         "asked": act.asked[:MOST_ASKED] or None,
     }
-    return Noticed(level="info", text="done by an operator", fields=fields)
+    return Notice(level="info", text="done by an operator", fields=fields)

@@ -23,33 +23,33 @@ from uuid_utils import uuid7
 
 from relay import __version__
 from relay.acts import keep_telling
+from relay.admin.app import admin
 from relay.clock import TOLERANCE, Clock
-from relay.current import Current
-from relay.delivery.dispatch import Dispatcher
+from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreError, StoreFailed
-from relay.observe import Gauges, Live
-from relay.observe.loop import watch
+from relay.http.compatibility import demand_parser
+from relay.http.limits import Limits, crowd
+from relay.http.listener import bind, listen
+from relay.http.systemd import notify
+from relay.ingest.budget import Budget
+from relay.ingest.commit import PATIENCE, Committer
+from relay.ingest.decode import Decoder
+from relay.ingest.endpoint import Intake
+from relay.ingest.misaddressed import MISADDRESSED, Misaddressed
+from relay.observe import EventStream, Gauges
+from relay.observe.loop_monitor import watch
 from relay.readiness import Readiness
+from relay.reloader import Reloader
 from relay.reports import keep_reporting
 from relay.routes.config import Config
-from relay.server.admin import admin
-from relay.server.arrivals import Arrivals
-from relay.server.intake import Intake
-from relay.server.keeper import PATIENCE, Keeper
-from relay.server.limits import Limits, crowd
-from relay.server.listen import bind, listen
-from relay.server.memory import Memory
-from relay.server.misaddressed import MISADDRESSED, Misaddressed
-from relay.server.parser import demand_parser
-from relay.server.systemd import notify
 from relay.settings import Settings, demand_private
-from relay.signals import Emit, InUse, Noticed, Refused, Signal
+from relay.signals import ConfigActivated, Emit, Notice, Signal, WebhookRejected
 from relay.store.disk import doubt, mounted
-from relay.store.permitted import demand_permitted
 from relay.store.retention import keep_purging
-from relay.store.shedding import keep_room
-from relay.store.space import Space
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite.early_purge import keep_room
+from relay.store.sqlite.permissions import demand_permitted
+from relay.store.sqlite.space import Space
+from relay.store.sqlite.store import SqliteStore
 
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight when we stop; with the rest it takes at most 8 s
 INTAKE_DRAIN = 0.3  # seconds in which who is connected may bring one more webhook
@@ -73,20 +73,20 @@ class Relay:
         self.settings = settings
         self.ended = asyncio.Event()
         self.exit_code = 0
-        self.memory = Memory(settings.limits.memory)
+        self.memory = Budget(settings.limits.memory)
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
         self._tell = emit
         self.readiness = Readiness(stopping=self.ended.is_set)
         self.misaddressed = Misaddressed(utc_now)
-        self.live = Live(utc_now)
+        self.live = EventStream(utc_now)
         # last: it may have something to say of the files
-        self.current = Current(
+        self.reloader = Reloader(
             settings.config, settings.environment, settings.tls, use=self._use, emit=self._emit, clock=utc_now
         )
 
     def _emit(self, fact: Signal) -> None:
-        if isinstance(fact, Refused):
+        if isinstance(fact, WebhookRejected):
             self.readiness.hear(fact)
             self.misaddressed.hear(fact)
         self._tell(fact)
@@ -99,10 +99,10 @@ class Relay:
 
     def _deliver_by(self, config: Config) -> None:
         routes = [route.name for route in config.routes]
-        self._emit(InUse(sources=list(config.sources), targets=list(config.targets), routes=routes))
+        self._emit(ConfigActivated(sources=list(config.sources), targets=list(config.targets), routes=routes))
         self.dispatcher.use(config.targets)
         if why := crowd(config.targets.values(), files=self.settings.files, limits=self.settings.limits):
-            self._emit(Noticed(level="warning", text="too many connections to targets", fields={"detail": why}))
+            self._emit(Notice(level="warning", text="too many connections to targets", fields={"detail": why}))
 
     async def _use(self, config: Config) -> list[str]:
         """Go over to these routes; the targets that are owed deliveries but are not in them."""
@@ -111,7 +111,7 @@ class Relay:
             targets = (await self.store.status()).targets
         except StoreError:
             return []  # the metrics will show it
-        return sorted(name for name, owed in targets.items() if owed.pending and name not in config.targets)
+        return sorted(name for name, planned in targets.items() if planned.pending and name not in config.targets)
 
     async def refresh(self) -> None:
         """Bring the backlog gauges up to date."""
@@ -147,14 +147,14 @@ class Relay:
         stack.push_async_callback(self.store.close)
         clock = Clock(wall=utc_now, steady=time.monotonic, was_set=lambda by, now: self.dispatcher.clock_set(by, now))
         self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=clock)
-        self._keeper = Keeper(self.store, lanes=self.dispatcher, emit=self._emit)
+        self._keeper = Committer(self.store, lanes=self.dispatcher, emit=self._emit)
         stack.push_async_callback(self._keeper.stop, KEEPER_GRACE)
         if (ahead := written_at - utc_now()) > TOLERANCE:
             self.dispatcher.clock_set(-ahead, utc_now())
         await self._listen(stack, registry, on_admin, on_public)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
-        self._deliver_by(self.current.config)
+        self._deliver_by(self.reloader.config)
         for forever in self._forever():
             task = loop.create_task(forever)
             task.add_done_callback(self._fell)
@@ -167,12 +167,12 @@ class Relay:
             self.readiness.keep_probing(self.store),
             keep_telling(self.store, self._emit),
             keep_reporting(
-                self.store, {"files": self.current.files, MISADDRESSED: self.misaddressed.report}, clock=utc_now
+                self.store, {"files": self.reloader.files, MISADDRESSED: self.misaddressed.report}, clock=utc_now
             ),
-            self.current.watch(),
+            self.reloader.watch(),
             keep_purging(
                 self.store,
-                retention=lambda: self.current.config.retention,
+                retention=lambda: self.reloader.config.retention,
                 wall=utc_now,
                 steady=time.monotonic,
                 emit=self._emit,
@@ -201,7 +201,7 @@ class Relay:
             _admin(self, registry, self._emit), on_admin, limits=limits, drain=0.0, grace=ADMIN_GRACE, emit=self._emit
         )
         stack.push_async_callback(private.close)
-        tls = self.current.certificate.context if self.current.certificate else None
+        tls = self.reloader.certificate.context if self.reloader.certificate else None
         intake = self._intake()
         public = await listen(
             intake.answer,
@@ -217,7 +217,7 @@ class Relay:
         self.admin_listening, self.listening = private.address, public.address
 
     async def _stop_deliveries(self) -> None:
-        self.current.freeze()
+        self.reloader.freeze()
         # nothing that is still to be settled could be written down on a failed disk
         await self.dispatcher.stop(timedelta() if self.exit_code else DELIVERY_GRACE)
 
@@ -228,12 +228,12 @@ class Relay:
         error = task.exception()
         if not isinstance(error, StoreFailed):  # the store has told of that one
             fields: dict[str, object] = {"error": repr(error)}
-            self._emit(Noticed(level="error", text="a fault of the relay: it has to stop", fields=fields))
+            self._emit(Notice(level="error", text="a fault of the relay: it has to stop", fields=fields))
         self.end(1)
 
     def _intake(self) -> Intake:
-        arrivals = Arrivals(
-            config=lambda: self.current.config,
+        arrivals = Decoder(
+            config=lambda: self.reloader.config,
             keeper=self._keeper,
             emit=self._emit,
             clock=utc_now,
@@ -241,7 +241,7 @@ class Relay:
         )
         return Intake(
             arrivals,
-            config=lambda: self.current.config,
+            config=lambda: self.reloader.config,
             emit=self._emit,
             max_body=self.settings.max_body,
             body_timeout=self.settings.limits.body,
@@ -270,18 +270,18 @@ async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) 
     async with running(settings, emit=emit, registry=registry) as relay:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _hear_signal, relay)
-        loop.add_signal_handler(signal.SIGHUP, relay.current.reload_soon)
+        loop.add_signal_handler(signal.SIGHUP, relay.reloader.reload_soon)
         if said := doubt(settings.store, mounted()):
             fields: dict[str, object] = {"store": str(settings.store), "detail": said}
-            emit(Noticed(level="warning", text="the store may not last", fields=fields))
+            emit(Notice(level="warning", text="the store may not last", fields=fields))
         _spare_the_collector()
-        emit(Noticed(level="info", text="ready", fields=_facts(relay)))
+        emit(Notice(level="info", text="ready", fields=_facts(relay)))
         notify("READY=1", settings.environment)
         await relay.ended.wait()
         notify("STOPPING=1", settings.environment)
         loop.call_later(STOP_LIMIT, os._exit, 1)  # if a disk hangs, so would we
-        emit(Noticed(level="info", text="stopping", fields={"exit_code": relay.exit_code}))
-    emit(Noticed(level="info", text="stopped", fields={"exit_code": relay.exit_code}))
+        emit(Notice(level="info", text="stopping", fields={"exit_code": relay.exit_code}))
+    emit(Notice(level="info", text="stopped", fields={"exit_code": relay.exit_code}))
     return relay.exit_code
 
 
@@ -305,7 +305,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         refresh=relay.refresh,
         ready=relay.readiness.ready,
         remark=relay.readiness.remark,
-        reload=relay.current.reload,
+        reload=relay.reloader.reload,
         live=relay.live,
         emit=emit,
         token=relay.settings.admin_token,
@@ -316,7 +316,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
 
 def _facts(relay: Relay) -> dict[str, object]:
     public = url(relay.listening, scheme="https" if relay.settings.tls else "http")
-    hooks = [f"{public}/hooks/{name}/<token>" for name in relay.current.config.sources]
+    hooks = [f"{public}/hooks/{name}/<token>" for name in relay.reloader.config.sources]
     return {
         "version": __version__,
         "pid": os.getpid(),

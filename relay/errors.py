@@ -85,5 +85,5 @@ class StoreFailed(StoreError):
     """An I/O error or a corrupt file: a commit reported after this could be a lie."""
 
 
-class Damaged(StoreError):
+class Corrupt(StoreError):
     """Its checksum tells."""

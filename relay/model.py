@@ -69,7 +69,7 @@ class Webhook:
     query: str = ""
     signature: str = ""
     unparsed: str | None = None
-    damaged: bool = False
+    corrupt: bool = False
 
 
 @frozen
@@ -220,7 +220,7 @@ class State(StrEnum):
 
 
 @frozen
-class Owed:
+class PlannedDelivery:
     """One delivery to be kept: the target, and the routes that chose it.
 
     `lease`: it is born in our hands, attempt 1 is ours for so long after the arrival. Deliveries with the same
@@ -234,7 +234,7 @@ class Owed:
 
 
 @frozen
-class Routed:
+class RoutedEvent:
     """An event, the JSON that its targets receive, what is owed to whom, and the routes that took it, in file order.
 
     Raw deliveries have one too: it stands for the whole webhook, its payload is empty, and of its event only the id,
@@ -243,7 +243,7 @@ class Routed:
 
     event: Event
     payload: bytes
-    owed: tuple[Owed, ...] = ()
+    planned: tuple[PlannedDelivery, ...] = ()
     routes: tuple[str, ...] = ()
 
     @property
@@ -271,14 +271,14 @@ class Delivery:
     pending_since: datetime
     payload: bytes
     replay: bool = False
-    damaged: bool = False
+    corrupt: bool = False
     entity: str = ""
     entity_id: str = ""
 
     @property
     def raw(self) -> bool:
         """True if it is the unparsed webhook that is to be sent, as it came: there is no payload."""
-        return not self.payload and not self.damaged
+        return not self.payload and not self.corrupt
 
 
 class Reason(StrEnum):

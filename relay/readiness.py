@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from relay.errors import StoreError
-from relay.server.keeper import PATIENCE
-from relay.signals import Refusal, Refused
-from relay.store.contract import Loss, Store
+from relay.ingest.commit import PATIENCE
+from relay.signals import Refusal, WebhookRejected
+from relay.store.contract import AckGap, Store
 
 PROBE_EVERY = 5.0  # seconds
 PROBE_AGAIN = 1.0  # while it fails
@@ -31,13 +31,13 @@ class Readiness:
         """What is to be said of a relay that is ready all the same."""
         return f"webhooks that were answered 200 are missing, at most {self.lost}: relay verify" if self.lost else None
 
-    def hear(self, refused: Refused) -> None:
+    def hear(self, refused: WebhookRejected) -> None:
         """One that could not be kept is believed until the next probe, which comes at once: it may be the memory."""
         if refused.refusal is Refusal.UNAVAILABLE:
             self._trouble = refused.detail
             self._doubted.set()
 
-    def count(self, losses: Iterable[Loss]) -> None:
+    def count(self, losses: Iterable[AckGap]) -> None:
         """What the store says of them."""
         self.lost = sum(loss.count for loss in losses)
 

@@ -6,10 +6,10 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from relay.errors import Misconfigured
+from relay.http.limits import LEAST_FILES, Limits
+from relay.http.systemd import Passed
+from relay.ingest.forwarded import NOBODY, TrustedProxies
 from relay.model import Secret
-from relay.server.forwarded import NOBODY, TrustedProxies
-from relay.server.limits import LEAST_FILES, Limits
-from relay.server.systemd import Passed
 
 SHORTEST_TOKEN = 20  # characters, where strangers may guess: the right one passes however many wrong ones were shown
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from relay.frozen import frozen
-from relay.model import Delivery, Outcome, Routed, Verdict, Webhook
+from relay.model import Delivery, Outcome, RoutedEvent, Verdict, Webhook
 
 
 class Refusal(StrEnum):
@@ -25,23 +25,23 @@ class Refusal(StrEnum):
 
 
 @frozen
-class Kept:
+class WebhookStored:
     """A webhook is on disk with what came of it, so many `deliveries` in all, and its 200 is due."""
 
     webhook: Webhook
-    routed: Sequence[Routed]
+    routed: Sequence[RoutedEvent]
     deliveries: int
     took: timedelta
 
 
 @frozen
-class Repeated:
+class DuplicateReceived:
     """A webhook was kept before, as `first`, and its 200 is due; nothing more was kept of it, or of `routed`."""
 
     webhook: Webhook
     first: str
     took: timedelta
-    routed: Sequence[Routed] = ()
+    routed: Sequence[RoutedEvent] = ()
 
 
 @frozen
@@ -53,7 +53,7 @@ class Probed:
 
 
 @frozen
-class Refused:
+class WebhookRejected:
     """A request was turned away. `source` is `-` unless the token was right.
 
     `address`: method and path of one that is `MISADDRESSED`, masked: `POST /***/hooks/crm/***`.
@@ -108,7 +108,7 @@ class Purged:
 
 
 @frozen
-class InUse:
+class ConfigActivated:
     """The names that count from now on: those of the routes file in use."""
 
     sources: Sequence[str]
@@ -133,7 +133,7 @@ class Reloaded:
 
 
 @frozen
-class Noticed:
+class Notice:
     """Anything else an operator should read, once: the daemon starts, stops, or something is odd."""
 
     level: str
@@ -142,6 +142,17 @@ class Noticed:
 
 
 Signal: TypeAlias = (
-    Kept | Repeated | Probed | Refused | Evicted | Blocked | Attempted | Committed | Purged | InUse | Reloaded | Noticed
+    WebhookStored
+    | DuplicateReceived
+    | Probed
+    | WebhookRejected
+    | Evicted
+    | Blocked
+    | Attempted
+    | Committed
+    | Purged
+    | ConfigActivated
+    | Reloaded
+    | Notice
 )
 Emit: TypeAlias = Callable[[Signal], None]

@@ -39,7 +39,7 @@ class Loaded:
 
 
 @frozen
-class Refused:
+class WebhookRejected:
     """What was not taken up, and why."""
 
     at: datetime
@@ -72,7 +72,7 @@ class Watched(Generic[T]):
         self._clock = clock
         self._seen: Mapping[Path, Stamp | None] = {}
         self._loaded: dict[Path, Loaded] = {}
-        self._refused: Refused | None = None
+        self._refused: WebhookRejected | None = None
 
     def read(self) -> T:
         """What the files hold now; they are not in force yet. Any thread may call it."""
@@ -98,7 +98,7 @@ class Watched(Generic[T]):
 
     def refuse(self, problems: Sequence[str]) -> None:
         """What was read last is not in force, and what was before still is."""
-        self._refused = Refused(at=self._clock(), problems=problems)
+        self._refused = WebhookRejected(at=self._clock(), problems=problems)
 
     @property
     def seen(self) -> Mapping[Path, Stamp | None]:

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from relay.amocrm import form
 from relay.amocrm.events import read
 from relay.model import Format, Retention
-from relay.observe.series import Series
+from relay.observe.metrics import Metrics
 from relay.routes import lint
 from relay.routes.config import parse
 from tests.e2e.processes import free_port
@@ -193,7 +193,7 @@ def test_the_event_is_one() -> None:
 
 def test_the_metrics_are_those_there_are() -> None:
     registry = CollectorRegistry()
-    Series(registry)
+    Metrics(registry)
     there = {
         name
         for metric in registry.collect()

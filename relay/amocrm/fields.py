@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from relay.amocrm import exact
-from relay.amocrm.exact import MAX_INT
+from relay.amocrm import strict_json
+from relay.amocrm.strict_json import MAX_INT
 from relay.model import Json
 
 _NUMBERS = frozenset(
@@ -132,7 +132,7 @@ def _metadata(node: Json) -> Json:
     if not isinstance(node, str) or node[:1] not in ("{", "["):
         return _plain("metadata", node)
     try:
-        return exact.parse(node)
+        return strict_json.parse(node)
     except ValueError:
         return node
 

@@ -20,8 +20,8 @@ from itertools import islice
 from typing import TypeAlias
 from urllib.parse import quote_plus
 
-from relay.amocrm import exact
-from relay.amocrm.exact import MAX_DEPTH
+from relay.amocrm import strict_json
+from relay.amocrm.strict_json import MAX_DEPTH
 from relay.errors import Unreadable
 from relay.model import Json
 
@@ -133,7 +133,7 @@ def _read(body: bytes, content_type: str, charset: str) -> Tree:
     if body.count(b",") >= MAX_PAIRS:
         raise Unreadable(f"more than {MAX_PAIRS} commas in JSON")
     try:
-        value = exact.parse(text, inexact=str)
+        value = strict_json.parse(text, inexact=str)
     except ValueError as error:
         if "json" in content_type.lower():
             raise Unreadable(f"not JSON that can be kept: {error}") from None
@@ -154,7 +154,7 @@ def unfolded(flat: Tree) -> Tree:
     for key, value in flat.items():
         parents, leaf = _path(key)
         try:
-            sound = exact.bounded(value, MAX_DEPTH - len(parents) - 1)
+            sound = strict_json.bounded(value, MAX_DEPTH - len(parents) - 1)
         except ValueError as error:
             raise Unreadable(str(error)) from None
         for each in sound if leaf == _NEXT and isinstance(sound, list) else [sound]:

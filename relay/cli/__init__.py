@@ -43,8 +43,8 @@ COMMANDS = {
             "Have what is dead, delivered or waiting attempted again.",
         ),
         "reparse": ("relay.cli.reparse:reparse", "Read unparsed webhooks again, with today's code and routes."),
-        "pause": ("relay.cli.hold:pause", "Let a target's deliveries wait."),
-        "resume": ("relay.cli.hold:resume", "Let a paused target's deliveries go on."),
+        "pause": ("relay.cli.pause:pause", "Let a target's deliveries wait."),
+        "resume": ("relay.cli.pause:resume", "Let a paused target's deliveries go on."),
     },
     "Care for the store": {
         "backup": ("relay.cli.backup:backup", "Copy the store while it is in use, and verify the copy."),
@@ -62,7 +62,7 @@ class NotDone(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """`relay: …`, line by line."""
-        from relay.cli.screen import printable
+        from relay.cli.output import printable
 
         for line in self.message.splitlines():
             click.echo(f"relay: {printable(line)}", file=file or sys.stderr)

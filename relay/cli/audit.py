@@ -6,7 +6,7 @@ import click
 
 from relay.cli import documents
 from relay.cli.options import asynchronous, json_option, store_option, visiting
-from relay.cli.screen import cell, note, print_json, put, table
+from relay.cli.output import cell, note, print_json, put, table
 from relay.cli.times import Times
 from relay.cli.values import Whole
 

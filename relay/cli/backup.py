@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.options import act, store_option, visiting
-from relay.cli.screen import note
+from relay.cli.output import note
 from relay.errors import RelayError
 
 if TYPE_CHECKING:
-    from relay.store.contract import Act
+    from relay.store.contract import AuditEntry
 
 
 @click.command("backup")
@@ -30,18 +30,18 @@ def backup(file: Path, force: bool, store_path: Path) -> None:
     relay backup /backups/relay-monday.db
     relay backup /backups/latest.db --force
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    from relay.store.backup import backup as copy
+    from relay.store.sqlite.backup import backup as copy
 
     done = act("backup", {"file": str(file.absolute())})
     copied = copy(store_path, file, overwrite=force)
     held = ", ".join(f"{number} {name}" for name, number in copied.counts.items() if number)
-    if copied.damaged:
-        note(f"{len(copied.damaged)} damaged in the store, and so in the copy: see relay verify")
+    if copied.corrupt:
+        note(f"{len(copied.corrupt)} damaged in the store, and so in the copy: see relay verify")
     click.echo(f"{file}: {copied.size} bytes, verified: {held or 'nothing in it'}")
     asyncio.run(_audit(store_path, done, copied.counts["webhooks"]))
 
 
-async def _audit(store_path: Path, done: "Act", webhooks: int) -> None:
+async def _audit(store_path: Path, done: "AuditEntry", webhooks: int) -> None:
     """The copy is made, and needs no disk that works; to write that down does."""
     try:
         async with visiting(store_path) as store:

@@ -11,17 +11,17 @@ from rich.cells import cell_len
 
 from relay.cli.compare import compare, counted
 from relay.cli.options import config_option, json_option, pair_of, store_option, tls_options
-from relay.cli.screen import print_json, printable
+from relay.cli.output import print_json, printable
 from relay.cli.times import Instant
 from relay.errors import Misconfigured, Problem, RoutesInvalid
 from relay.model import Json
 from relay.routes import config, lint
 from relay.routes.config import Config
-from relay.routes.document import MAX_BYTES
 from relay.routes.excerpt import Excerpts
-from relay.routes.exposure import exposure
 from relay.routes.lint import TestResult
+from relay.routes.permissions import permissions
 from relay.routes.words import quoted
+from relay.routes.yaml_document import MAX_BYTES
 from relay.tls import Certificate
 from relay.watched import outdated
 
@@ -111,7 +111,7 @@ def _outdated(read: Sequence[Path]) -> list[Problem]:
 
 def _exposed(file: Path) -> list[Problem]:
     """It is of the whole file: no line."""
-    said = None if file == STDIN else exposure(file)
+    said = None if file == STDIN else permissions(file)
     return [Problem(0, 0, "", said)] if said else []
 
 

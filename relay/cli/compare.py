@@ -10,11 +10,11 @@ import click
 from relay.amocrm.events import load as load_event
 from relay.cli.filters import pages
 from relay.cli.options import visiting
-from relay.cli.screen import cell, clipped, fits, is_wide, print_json, printable, put, starts, table
+from relay.cli.output import cell, clipped, fits, is_wide, print_json, printable, put, starts, table
 from relay.cli.times import local
 from relay.model import Json
 from relay.routes.config import Config
-from relay.routes.difference import Change, Difference, changes, difference
+from relay.routes.diff import Change, Difference, changes, difference
 from relay.routes.match import Matcher, Matches
 from relay.store.contract import Filter
 
@@ -41,7 +41,7 @@ async def _changes(
     found, first = Difference(), list[Change]()
     async with visiting(store_path) as store:
         async for page in pages(lambda after: store.events(Filter(since=since), limit=PAGE, after=after)):
-            events = [load_event(each.payload) for each in page if not each.damaged]
+            events = [load_event(each.payload) for each in page if not each.corrupt]
             changed = changes(old, new, events)
             found += difference(changed, of=len(events))
             first += changed[: most - len(first)]

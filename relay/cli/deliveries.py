@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from relay.cli.outlook import Scene, outlook
-from relay.cli.screen import cell, clipped, is_wide, put, starts, state, table, width
+from relay.cli.next_step import Scene, outlook
+from relay.cli.output import cell, clipped, is_wide, put, starts, state, table, width
 from relay.cli.times import Times
 from relay.store.contract import DeliveryRecord
 

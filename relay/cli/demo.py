@@ -21,15 +21,15 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
-from relay.amocrm import form, samples
-from relay.cli.screen import reader_gone
+from relay.amocrm import form, sample_bodies
+from relay.cli.output import reader_gone
 from relay.cli.send import headers
 from relay.cli.sink import Manners, Received, receiver
 from relay.daemon import Relay, running, url
 from relay.model import Dead, Delivered, RetryAt
-from relay.observe import Lines, Observer, configure_logging
+from relay.observe import LogWriter, Observer, configure_logging
 from relay.settings import Settings
-from relay.signals import Attempted, Kept, Signal
+from relay.signals import Attempted, Signal, WebhookStored
 
 SHOWN = ("leads.status", "leads.call_in", "leads.mail_in", "leads.chat", "leads.site_visit", "customers.period")
 PACE = 0.3  # seconds between webhooks, for the eye
@@ -69,7 +69,7 @@ class _Story:
 
     console: Console
     webhooks: int = 0
-    owed: int = 0
+    planned: int = 0
     delivered: int = 0
     retried: int = 0
     dead: int = 0
@@ -79,7 +79,7 @@ class _Story:
 
     def __call__(self, signal: Signal) -> None:
         match signal:
-            case Kept():
+            case WebhookStored():
                 self._kept(signal)
             case Attempted():
                 self._attempted(signal)
@@ -87,9 +87,9 @@ class _Story:
                 return
         self.changed.set()
 
-    def _kept(self, kept: Kept) -> None:
+    def _kept(self, kept: WebhookStored) -> None:
         self.webhooks += 1
-        self.owed += kept.deliveries
+        self.planned += kept.deliveries
         for each in kept.routed:
             event, type_ = each.event, "unparsed" if each.raw else each.event.type
             self.types[event.id] = type_
@@ -118,7 +118,7 @@ class _Story:
 
     async def settled(self) -> None:
         """Until everything owed is delivered or dead."""
-        while self.delivered + self.dead < self.owed:
+        while self.delivered + self.dead < self.planned:
             self.changed.clear()
             await self.changed.wait()
 
@@ -144,7 +144,7 @@ async def _show(folder: Path, console: Console, once: bool) -> bool:
     """True if everything arrived."""
     story = _Story(console)
     registry = CollectorRegistry()
-    observe = Observer(registry, configure_logging(Lines(sys.stderr), format="text", level="error"))
+    observe = Observer(registry, configure_logging(LogWriter(sys.stderr), format="text", level="error"))
 
     def emit(fact: Signal) -> None:
         observe(fact)
@@ -164,7 +164,7 @@ async def _show(folder: Path, console: Console, once: bool) -> bool:
             _invite(console, story, relay, settings)
             if not reader_gone():
                 await _interrupted()
-    return story.dead == 0 and story.delivered == story.owed > 0
+    return story.dead == 0 and story.delivered == story.planned > 0
 
 
 async def _prepare(stack: AsyncExitStack, folder: Path) -> Settings:
@@ -199,7 +199,9 @@ async def _post_all(relay: Relay, settings: Settings) -> None:
     hook = f"{url(relay.listening)}/hooks/crm/{settings.environment['DEMO_TOKEN']}"
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         for event_type in SHOWN:
-            async with session.post(hook, data=form.encode(samples.body(event_type)), headers=headers()) as answer:
+            async with session.post(
+                hook, data=form.encode(sample_bodies.body(event_type)), headers=headers()
+            ) as answer:
                 answer.raise_for_status()
             await asyncio.sleep(PACE)
 
@@ -220,7 +222,7 @@ def _print_yaml(console: Console, text: str) -> None:
 
 
 def _conclude(console: Console, story: _Story) -> None:
-    console.print(f"\n[bold]In the end[/] {story.webhooks} webhooks made {story.owed} deliveries:")
+    console.print(f"\n[bold]In the end[/] {story.webhooks} webhooks made {story.planned} deliveries:")
     console.print(
         f"{story.delivered} delivered, {story.retried} of them after a failed first attempt, {story.dead} dead.\n"
     )

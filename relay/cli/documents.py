@@ -6,20 +6,20 @@ from typing import TypeVar
 
 import orjson
 
-from relay.cli.outlook import in_flight
-from relay.cli.screen import rfc3339
+from relay.cli.next_step import in_flight
+from relay.cli.output import rfc3339
+from relay.ingest.misaddressed import MISADDRESSED
 from relay.model import Json, Webhook
-from relay.server.misaddressed import MISADDRESSED
 from relay.store.contract import (
-    Act,
     AttemptRecord,
-    Condition,
+    AuditEntry,
     DeliveryRecord,
     EventRecord,
+    HealthReport,
     Page,
     Pause,
-    Standing,
     Status,
+    TargetStatus,
     WebhookRecord,
 )
 from relay.store.disk import Disk
@@ -79,7 +79,7 @@ def webhook(shown: Webhook) -> dict[str, Json]:
         "query": shown.query,
         "signature": shown.signature,
         "unparsed": shown.unparsed,
-        "corrupt": shown.damaged,
+        "corrupt": shown.corrupt,
         "size": len(shown.body),
         "body": _text(shown.body),
     }
@@ -98,26 +98,26 @@ def whole(record: WebhookRecord, status: Status) -> dict[str, Json]:
 
 def unrouted(record: EventRecord) -> dict[str, Json]:
     """An event that no route took; `event` is null if it is corrupt."""
-    return {"id": record.id, "event": parsed(record), "corrupt": record.damaged}
+    return {"id": record.id, "event": parsed(record), "corrupt": record.corrupt}
 
 
 def parsed(record: EventRecord) -> Json:
     """An event's JSON, as targets receive it; None if what is in the store is not that any more."""
-    return None if record.damaged else orjson.loads(record.payload)
+    return None if record.corrupt else orjson.loads(record.payload)
 
 
-def standing(target: str, owed: Standing, *, routed: bool | None, running: bool) -> dict[str, Json]:
+def standing(target: str, planned: TargetStatus, *, routed: bool | None, running: bool) -> dict[str, Json]:
     """One target; `in_routes` is null if there is no routes file to ask.
 
     Of the breaker `in_flight` and `probe_at` are null if no daemon is `running`: nothing is sent.
     """
     return {
         "target": target,
-        "pending": owed.pending,
-        "dead": owed.dead,
-        "oldest_at": _time(owed.oldest_at),
-        "paused": owed.pause and _pause(owed.pause),
-        "breaker": owed.condition and _condition(owed.condition, running=running),
+        "pending": planned.pending,
+        "dead": planned.dead,
+        "oldest_at": _time(planned.oldest_at),
+        "paused": planned.pause and _pause(planned.pause),
+        "breaker": planned.condition and _condition(planned.condition, running=running),
         "in_routes": routed,
     }
 
@@ -150,7 +150,7 @@ def disk(seen: Disk) -> dict[str, Json]:
     return {"free": seen.free, "total": seen.total, "low": seen.scarce}
 
 
-def act(done: Act) -> dict[str, Json]:
+def act(done: AuditEntry) -> dict[str, Json]:
     """One line of the audit."""
     return {
         "id": done.id,
@@ -166,7 +166,7 @@ def _pause(pause: Pause) -> dict[str, Json]:
     return {"at": rfc3339(pause.at), "who": pause.who, "reason": pause.reason}
 
 
-def _condition(condition: Condition, *, running: bool) -> dict[str, Json]:
+def _condition(condition: HealthReport, *, running: bool) -> dict[str, Json]:
     return {
         "state": condition.health,
         "since": rfc3339(condition.since),

@@ -17,13 +17,14 @@ from relay.amocrm import events, form
 from relay.cli import NotDone
 from relay.cli.filters import is_start, named
 from relay.cli.options import config_option, json_option, load_to_look, store_option, visiting
-from relay.cli.screen import block, cell, json_text, print_json, put
-from relay.cli.screen import table as columns
-from relay.delivery.body import Sent, original, with_query
-from relay.delivery.render import Request, render, render_raw
-from relay.delivery.url import as_sent
+from relay.cli.output import block, cell, json_text, print_json, put
+from relay.cli.output import table as columns
+from relay.delivery.payload import Sent, original, with_query
+from relay.delivery.request import render, render_raw
 from relay.denied import denied
 from relay.errors import Unreadable
+from relay.http.request import Request
+from relay.http.request_target import as_sent
 from relay.model import Delivery, Event, Format, Json, Target, Webhook
 from relay.routes.config import Config
 from relay.routes.explain import RouteExplanation
@@ -145,7 +146,7 @@ async def _kept(store_path: Path, id_: str) -> tuple[WebhookRecord, Sequence[Eve
 
 
 def _made(record: WebhookRecord, chosen: Sequence[EventRecord]) -> Found:
-    if record.webhook.damaged or any(event.damaged for event in chosen):
+    if record.webhook.corrupt or any(event.corrupt for event in chosen):
         raise NotDone(f"{record.webhook.id} is damaged in the store, see relay verify")
     webhook, of = record.webhook, len(record.events)
     # what went on raw was read since if it comes here: all the events that were made of it

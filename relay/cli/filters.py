@@ -11,7 +11,7 @@ import click
 
 from relay.cli import NotDone
 from relay.cli.options import load_to_look
-from relay.cli.screen import note, rfc3339
+from relay.cli.output import note, rfc3339
 from relay.cli.times import Instant, local
 from relay.errors import RoutesInvalid
 from relay.model import Json, State

@@ -13,9 +13,9 @@ from rich.text import Text
 from relay.amocrm import events
 from relay.cli import deliveries, documents
 from relay.cli.filters import doubt, filtered, state_option
+from relay.cli.next_step import Scene
 from relay.cli.options import asynchronous, config_option, json_option, store_option, targets_now, visiting
-from relay.cli.outlook import Scene
-from relay.cli.screen import cell, clipped, is_wide, note, print_json, put, starts, table
+from relay.cli.output import cell, clipped, is_wide, note, print_json, put, starts, table
 from relay.cli.times import Times
 from relay.cli.values import Whole
 from relay.errors import BadCursor
@@ -139,7 +139,7 @@ def _print_unrouted(page: Page[EventRecord], as_json: bool) -> None:
     if as_json:
         print_json(documents.page(page, documents.unrouted))
         return
-    found = [None if each.damaged else events.load(each.payload) for each in page]
+    found = [None if each.corrupt else events.load(each.payload) for each in page]
     times = Times(event.received_at for event in found if event)
     shown = table("ID", times.heading("ARRIVED"), "SOURCE", "EVENT", folds=("SOURCE", "EVENT"))
     ids = starts([each.id for each in page])

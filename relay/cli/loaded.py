@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rich.table import Table
 
-from relay.cli.screen import labelled
+from relay.cli.output import labelled
 from relay.cli.times import short
 from relay.model import Json
 from relay.store.contract import Status
@@ -14,7 +14,7 @@ REPORT = "files"
 
 
 def document(status: Status) -> Json:
-    """`loaded` and `refused`, as `relay.current` reports them; None if no daemon runs, or it has not said yet."""
+    """`loaded` and `refused`, as `relay.reloader` reports them; None if no daemon runs, or it has not said yet."""
     report = status.reports.get(REPORT)
     return report.value if report and status.owner is not None else None
 

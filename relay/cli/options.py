@@ -21,7 +21,7 @@ from relay.errors import Misconfigured, RoutesInvalid
 if TYPE_CHECKING:
     from relay.model import Json
     from relay.routes.config import Config
-    from relay.store.contract import Act, Archive
+    from relay.store.contract import Archive, AuditEntry
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -156,7 +156,7 @@ def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]
 @asynccontextmanager
 async def visiting(path: Path) -> AsyncIterator["Archive"]:
     """The store, beside the daemon if one runs. Misconfigured if there is none."""
-    from relay.store.sqlite import SqliteStore
+    from relay.store.sqlite.store import SqliteStore
 
     store = SqliteStore.visit(path)
     try:
@@ -165,14 +165,14 @@ async def visiting(path: Path) -> AsyncIterator["Archive"]:
         await store.close()
 
 
-def act(command: str, details: "Mapping[str, Json]") -> "Act":
+def act(command: str, details: "Mapping[str, Json]") -> "AuditEntry":
     """What is being done now, for the audit, by whoever runs this process."""
     from uuid_utils import uuid7
 
-    from relay.store.contract import Act
+    from relay.store.contract import AuditEntry
 
     who = f"{_user()}@{socket.gethostname()}"
-    return Act(id=str(uuid7()), at=datetime.now(UTC), who=who, command=command, details=details)
+    return AuditEntry(id=str(uuid7()), at=datetime.now(UTC), who=who, command=command, details=details)
 
 
 def _user() -> str:

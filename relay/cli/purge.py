@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
-from relay.cli.screen import cell, put, table
+from relay.cli.output import cell, put, table
 from relay.cli.values import duration
 from relay.model import Json, Retention
 

@@ -11,9 +11,9 @@ from relay.amocrm import events, form
 from relay.cli import NotDone
 from relay.cli.filters import named, pages
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
-from relay.cli.screen import printable
+from relay.cli.output import printable
 from relay.errors import Unreadable
-from relay.model import Routed, Webhook
+from relay.model import RoutedEvent, Webhook
 from relay.store.contract import Archive
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ async def _chosen(store: Archive, ids: Sequence[str]) -> AsyncIterator[Webhook]:
                 yield webhook
 
 
-def _read(webhook: Webhook, config: "Config", charset: str | None) -> list[Routed] | str:
+def _read(webhook: Webhook, config: "Config", charset: str | None) -> list[RoutedEvent] | str:
     """What the webhook owes by now, or why it stays unparsed."""
-    from relay.routes.owe import owe
+    from relay.routes.plan import plan
 
-    if webhook.damaged:
+    if webhook.corrupt:
         return "its body in the store is not what came, see relay verify"
     try:
         tree = form.decode(webhook.body, webhook.content_type, charset=charset)
@@ -92,15 +92,15 @@ def _read(webhook: Webhook, config: "Config", charset: str | None) -> list[Route
         source = config.sources.get(webhook.source)
         if source and (why := source.stranger(found[0].account)):  # while it was unreadable, nobody knew whose it was
             return why
-        return [owe(event, config) for event in found]
+        return [plan(event, config) for event in found]
     except Unreadable as unreadable:
         return str(unreadable)
     except Exception as error:  # noqa: BLE001  a fault of ours with one webhook must not stop the rest
         return f"a fault of the relay: {error!r}"
 
 
-def _said(fate: list[Routed] | str) -> str:
+def _said(fate: list[RoutedEvent] | str) -> str:
     if isinstance(fate, str):
         return f"unparsed: {fate}"
-    deliveries = sum(len(each.owed) for each in fate)
+    deliveries = sum(len(each.planned) for each in fate)
     return f"{len(fate)} event{'s' * (len(fate) != 1)}, {deliveries} {'delivery' if deliveries == 1 else 'deliveries'}"

@@ -11,7 +11,7 @@ from relay.amocrm import events
 from relay.cli import NotDone
 from relay.cli.filters import conditions, doubts, filtered, named, pages, state_option
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, targets_now, visiting
-from relay.cli.screen import cell, printable, put, table
+from relay.cli.output import cell, printable, put, table
 from relay.cli.values import rate
 from relay.model import State
 from relay.store.contract import Archive, EventRecord, Filter
@@ -90,8 +90,8 @@ async def _replay_named(task: "_Replay", store: Archive, ids: Sequence[str], wan
     chosen = [event for id_ in ids for event in (await named(store, id_))[1]]
     if not chosen:
         raise NotDone("no events came of these webhooks: see relay show")
-    if owed := tuple(event.id for event in chosen if event.deliveries):
-        await task.replay(replace(wanted, event_ids=owed))
+    if planned := tuple(event.id for event in chosen if event.deliveries):
+        await task.replay(replace(wanted, event_ids=planned))
     never = [event for event in chosen if not event.deliveries and not (wanted.target or wanted.route)]
     if never:
         await task.reroute(_once(never), {"event_ids": [event.id for event in never]})
@@ -135,15 +135,15 @@ class _Replay:
 
     async def reroute(self, found: AsyncIterator[Sequence[EventRecord]], asked: Mapping[str, object]) -> None:
         """Events without deliveries."""
-        from relay.routes.owe import owe
+        from relay.routes.plan import plan
 
         config = load_to_look(self._config_path)
         done = act("replay --unrouted", asked)
         async for page in found:
-            routed = [owe(events.load(event.payload), config) for event in page if not event.damaged]
-            self._damaged += sum(event.damaged for event in page)
-            self.counts.update(owed.target for each in routed for owed in each.owed)
-            self._unrouted += sum(not each.owed for each in routed)
+            routed = [plan(events.load(event.payload), config) for event in page if not event.corrupt]
+            self._damaged += sum(event.corrupt for event in page)
+            self.counts.update(planned.target for each in routed for planned in each.planned)
+            self._unrouted += sum(not each.planned for each in routed)
             if not self._dry_run:
                 self._replayed += await self._store.reroute(routed, done, rate=self._rate)
 

@@ -106,10 +106,10 @@ def run(
     from prometheus_client import CollectorRegistry
 
     from relay.daemon import serve
-    from relay.observe import Lines, Observer, configure_logging
-    from relay.server.forwarded import TrustedProxies
-    from relay.server.limits import Limits, raise_files
-    from relay.server.systemd import passed
+    from relay.http.limits import Limits, raise_files
+    from relay.http.systemd import passed
+    from relay.ingest.forwarded import TrustedProxies
+    from relay.observe import LogWriter, Observer, configure_logging
     from relay.settings import Settings
 
     tls = pair_of(tls_cert, tls_key)
@@ -132,7 +132,7 @@ def run(
         environment=os.environ,
     )
     registry = CollectorRegistry()
-    lines = Lines(sys.stderr)
+    lines = LogWriter(sys.stderr)
     observer = Observer(registry, configure_logging(lines, format=log_format, level=log_level))
     with lines.beside():
         exit_code = uvloop.run(serve(settings, emit=observer, registry=registry))

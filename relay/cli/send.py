@@ -13,13 +13,13 @@ from uuid import uuid4
 
 import click
 
-from relay.amocrm import form, samples
+from relay.amocrm import form, sample_bodies
 from relay.cli import NotDone
 from relay.cli.options import config_option, listen_option, load
-from relay.cli.screen import printable
+from relay.cli.output import printable
 from relay.cli.show import readable
 from relay.cli.values import Address, Whole
-from relay.delivery.body import with_query
+from relay.delivery.payload import with_query
 from relay.model import Source
 from relay.routes.fields import WON_AND_LOST, is_status
 
@@ -74,7 +74,9 @@ def fields(texts: Sequence[str]) -> dict[str, str]:
 
 
 @click.command("send")
-@click.option("--event", type=click.Choice(samples.TYPES), metavar="TYPE", help=f"One of {', '.join(samples.TYPES)}.")
+@click.option(
+    "--event", type=click.Choice(sample_bodies.TYPES), metavar="TYPE", help=f"One of {', '.join(sample_bodies.TYPES)}."
+)
 @click.option(
     "--set",
     "settings",
@@ -142,10 +144,12 @@ def send(
 
 
 def _sample(event: str, given: dict[str, str], account: str | None) -> bytes:
-    id_, _, subdomain = (account or samples.ACCOUNT_ID).partition("/")
+    id_, _, subdomain = (account or sample_bodies.ACCOUNT_ID).partition("/")
     if not id_.isdecimal():
-        id_, subdomain = samples.ACCOUNT_ID, id_
-    return form.encode(samples.body(event, fields=given, account_id=id_, subdomain=subdomain or samples.SUBDOMAIN))
+        id_, subdomain = sample_bodies.ACCOUNT_ID, id_
+    return form.encode(
+        sample_bodies.body(event, fields=given, account_id=id_, subdomain=subdomain or sample_bodies.SUBDOMAIN)
+    )
 
 
 def _source(config_path: Path, name: str | None) -> Source:

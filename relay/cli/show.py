@@ -12,9 +12,9 @@ from rich.text import Text
 
 from relay.cli import NotDone, documents
 from relay.cli.filters import named
+from relay.cli.next_step import Scene, outlook
 from relay.cli.options import asynchronous, config_option, json_option, store_option, targets_now, visiting
-from relay.cli.outlook import Scene, outlook
-from relay.cli.screen import (
+from relay.cli.output import (
     block,
     cell,
     json_text,
@@ -92,7 +92,7 @@ def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
     ]
     if webhook.unparsed is not None:
         facts.append(("unparsed", cell(webhook.unparsed, "red")))
-    if webhook.damaged:
+    if webhook.corrupt:
         facts.append(("damaged", cell("this is not the body that came, see relay verify", "red")))
     return facts
 
@@ -110,7 +110,7 @@ def readable(body: bytes) -> str:
 
 def _print_event(event: EventRecord, scene: Scene) -> None:
     put("", Text.assemble(("event    ", "dim"), cell(event.id, "bold")))
-    if event.damaged:
+    if event.corrupt:
         put(cell("damaged: its JSON is not what was kept, see relay verify", "red"), indent=4)
     else:
         put(block(json_text(documents.parsed(event))), indent=4)

@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.text import Text
 
 from relay.amocrm import events, form
-from relay.cli.screen import printable, reader_gone
+from relay.cli.output import printable, reader_gone
 from relay.cli.values import Address, Whole, address, duration
 from relay.errors import Misconfigured, Unreadable
+from relay.http.reason import reason
 from relay.model import Json
-from relay.server.reason import reason
 
 LARGEST_BODY = 64 * 1024 * 1024
 

@@ -65,6 +65,6 @@ def _said(*, as_json: bool) -> Iterator[None]:
 
 
 def _log(text: str, **fields: str) -> None:
-    from relay.observe import Lines, configure_logging
+    from relay.observe import LogWriter, configure_logging
 
-    configure_logging(Lines(sys.stderr), format="json", level="error").error(text, **fields)
+    configure_logging(LogWriter(sys.stderr), format="json", level="error").error(text, **fields)

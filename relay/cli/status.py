@@ -22,11 +22,11 @@ from relay.cli.options import (
     visiting,
     was_given,
 )
-from relay.cli.screen import cell, json_line, labelled, length, note, print_json, put, reader_gone, rfc3339, table
+from relay.cli.output import cell, json_line, labelled, length, note, print_json, put, reader_gone, rfc3339, table
 from relay.cli.times import local, short
 from relay.errors import RoutesInvalid
 from relay.model import Json
-from relay.store.contract import Archive, Condition, Filter, Standing, Status
+from relay.store.contract import Archive, Filter, HealthReport, Status, TargetStatus
 from relay.store.disk import MEBIBYTE
 
 WATCH_EVERY = 2.0  # seconds
@@ -41,7 +41,7 @@ class Seen:
 
     at: datetime
     status: Status
-    standing: Mapping[str, Standing]
+    standing: Mapping[str, TargetStatus]
     routed: Mapping[str, object] | None
 
 
@@ -95,7 +95,7 @@ async def watch_on(
 async def _look(store: Archive, routed: Mapping[str, object] | None) -> Seen:
     status = await store.status()
     known = await store.count(Filter()) if routed is None else routed
-    standing = {name: status.targets.get(name, Standing()) for name in sorted({*status.targets, *known})}
+    standing = {name: status.targets.get(name, TargetStatus()) for name in sorted({*status.targets, *known})}
     return Seen(at=datetime.now(UTC), status=status, standing=standing, routed=routed)
 
 
@@ -132,7 +132,7 @@ def _show(seen: Seen, before: Seen | None) -> None:
         "TARGET", "PENDING", "DEAD", "OLDEST", "STATE", "IN ROUTES", right=("PENDING", "DEAD"), folds=("TARGET",)
     )
     for name, each in seen.standing.items():
-        was = before.standing.get(name, Standing()) if before else each
+        was = before.standing.get(name, TargetStatus()) if before else each
         targets.add_row(
             cell(name),
             _counted(each.pending, was.pending, "yellow"),
@@ -185,7 +185,7 @@ def _counted(number: int, before: int, style: str) -> Text:
     return Text.assemble(cell(number, style if number else ""), change)
 
 
-def _state(standing: Standing, *, running: bool) -> Text:
+def _state(standing: TargetStatus, *, running: bool) -> Text:
     """`paused`, or what the daemon says; if it does not run, what it said last."""
     if standing.pause:
         return cell("paused", "yellow")
@@ -196,7 +196,7 @@ def _state(standing: Standing, *, running: bool) -> Text:
     return cell(f"{health}{as_of}", "" if health == "ok" else "red")
 
 
-def _held(name: str, standing: Standing, seen: Seen) -> Iterator[Text]:
+def _held(name: str, standing: TargetStatus, seen: Seen) -> Iterator[Text]:
     """Why its deliveries wait: who paused it, and what it answers while the daemon holds it."""
     if pause := standing.pause:
         reason = f": {pause.reason}" if pause.reason else ""
@@ -208,7 +208,7 @@ def _held(name: str, standing: Standing, seen: Seen) -> Iterator[Text]:
             yield cell(f"{name} {_next_probe(condition, seen.at)}")
 
 
-def _next_probe(condition: Condition, now: datetime) -> str:
+def _next_probe(condition: HealthReport, now: datetime) -> str:
     if condition.probe_at is None:
         return "is being asked now whether it is back"
     if condition.probe_at <= now:

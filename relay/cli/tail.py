@@ -11,11 +11,11 @@ from rich.text import Text
 
 from relay.cli import NotDone
 from relay.cli.options import admin_option, admin_token, asynchronous
-from relay.cli.screen import SHORTEST, STYLES, cell, is_wide, json_line, length, note, put, reader_gone, width
+from relay.cli.output import SHORTEST, STYLES, cell, is_wide, json_line, length, note, put, reader_gone, width
 from relay.cli.times import zone
 from relay.cli.values import Address
+from relay.http.reason import reason
 from relay.model import Json
-from relay.server.reason import reason
 
 KNOCK_EVERY = 1.0  # seconds, once the relay has gone
 INDENT = 10  # columns, of a second line

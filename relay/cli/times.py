@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from relay.cli.screen import is_wide, note
+from relay.cli.output import is_wide, note
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PART = r"(\d+(?:\.\d+)?)([smhdw])"

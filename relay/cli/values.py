@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from relay.routes import quantities
-from relay.routes.problems import Unfit
+from relay.routes import units
+from relay.routes.diagnostics import Unfit
 
 
 class Address(NamedTuple):
@@ -97,7 +97,7 @@ class Words(click.ParamType[str]):
 def rate(text: str) -> float:
     """`50/s`, `300/m`, as in the routes file -> a second."""
     try:
-        return quantities.rate(text)
+        return units.rate(text)
     except Unfit as unfit:
         raise click.BadParameter(f"{text!r} {unfit}") from None
 
@@ -105,6 +105,6 @@ def rate(text: str) -> float:
 def duration(text: str) -> timedelta:
     """`200ms`, `2s`, `5m`, as in the routes file."""
     try:
-        return quantities.duration(text)
+        return units.duration(text)
     except Unfit as unfit:
         raise click.BadParameter(f"{text!r} {unfit}") from None

@@ -11,14 +11,14 @@ import click
 from rich.text import Text
 
 from relay.cli.options import act, json_option, store_option, visiting
-from relay.cli.screen import cell, print_json, put, rfc3339
+from relay.cli.output import cell, print_json, put, rfc3339
 from relay.cli.times import local
 from relay.errors import StoreLocked
 from relay.model import Json
 
 if TYPE_CHECKING:
-    from relay.store.contract import Loss
-    from relay.store.verifying import Report
+    from relay.store.contract import AckGap
+    from relay.store.sqlite.integrity import Report
 
 MOST_SHOWN = 20
 
@@ -38,7 +38,7 @@ def verify(accept_loss: bool, store_path: Path, as_json: bool) -> None:
     relay verify
     relay verify --accept-loss
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    from relay.store.verifying import verify as look
+    from relay.store.sqlite.integrity import verify as look
 
     report = look(store_path)
     accepted = 0
@@ -55,7 +55,7 @@ def verify(accept_loss: bool, store_path: Path, as_json: bool) -> None:
 
 async def _accept(store_path: Path) -> int:
     """How many webhooks are told of no more."""
-    from relay.store.sqlite import SqliteStore
+    from relay.store.sqlite.store import SqliteStore
 
     with suppress(StoreLocked):  # then its owner noticed what is missing when it began
         await SqliteStore.open(
@@ -83,7 +83,7 @@ def _faults(report: "Report") -> Iterator[Text]:
     yield from (cell(f"damaged file: {fault}", "red") for fault in report.structure)
     if report.structure:
         yield cell("  Stop the daemon, copy the database, its -wal and -shm away, and restore the last sound backup.")
-    events, webhooks = (report.contents[name].damaged for name in ("events", "webhooks"))
+    events, webhooks = (report.contents[name].corrupt for name in ("events", "webhooks"))
     yield from _damaged("event", events)
     if events:
         yield cell("  Sent to nobody: their deliveries die with the reason corrupt. See in amoCRM what they told.")
@@ -103,7 +103,7 @@ def _damaged(what: str, ids: tuple[str, ...]) -> Iterator[Text]:
         yield cell(f"damaged {what}s besides: {len(ids) - MOST_SHOWN}, see --json", "red")
 
 
-def _missing(loss: "Loss") -> Text:
+def _missing(loss: "AckGap") -> Text:
     after = "" if loss.after is None else f", that came after {local(loss.after)}"
     return cell(f"missing: at most {loss.count} webhooks that were answered 200{after}", "red")
 
@@ -116,7 +116,7 @@ def _document(report: "Report", accepted: int) -> dict[str, Json]:
         "sound": report.sound,
         "structure": list(report.structure),
         **{
-            name: {"checked": each.rows, "without_checksum": each.unmarked, "corrupt": list(each.damaged)}
+            name: {"checked": each.rows, "without_checksum": each.unmarked, "corrupt": list(each.corrupt)}
             for name, each in report.contents.items()
         },
         "losses": [

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from relay.delivery.breaker import LONGEST_PAUSE, WELL, Breaker, Health, asked_pause
 from relay.model import Outcome, Target
-from relay.signals import Emit, Noticed
+from relay.signals import Emit, Notice
 
 MAX_TROUBLE = 200  # characters of an outcome's detail
 
@@ -81,9 +81,9 @@ class Circuit:
         fields: dict[str, object] = {"target": target.name, "failures": self._breaker.failures or None}
         if self.held:
             fields |= {"probe_at": self.probe_at, "detail": self.trouble}
-            self._emit(Noticed(level="warning", text="target held", fields=fields))
+            self._emit(Notice(level="warning", text="target held", fields=fields))
         else:
-            self._emit(Noticed(level="info", text="target answers again", fields=fields))
+            self._emit(Notice(level="info", text="target answers again", fields=fields))
 
 
 def _told(outcome: Outcome, breaker: Breaker, target: Target) -> str:

@@ -14,18 +14,18 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from relay.delivery.alarm import Alarm
 from relay.delivery.attempt import attempt
 from relay.delivery.breaker import Health
 from relay.delivery.circuit import Circuit
-from relay.delivery.insist import insist
-from relay.delivery.pace import Pace
 from relay.delivery.queue import MARGIN, MAX_LENGTH, Queue, lease_for
+from relay.delivery.rate_limiter import RateLimiter
 from relay.delivery.retry import decide
+from relay.delivery.retry_busy import retry_busy
 from relay.delivery.send import Sender, origin
-from relay.delivery.settling import Made, Settling
+from relay.delivery.settlements import AttemptResult, Settlements
 from relay.delivery.tasks import Tasks
-from relay.delivery.workers import Workers
+from relay.delivery.timer import Timer
+from relay.delivery.worker_pool import WorkerPool
 from relay.errors import StoreBusy
 from relay.model import Delivery, Order, Outcome, Reason, RetryAt, Target
 from relay.signals import Attempted, Emit
@@ -52,11 +52,11 @@ class Lane:
         self._paused = False
         self._hungry = False
         self._feeding = False
-        self._workers = Workers(self._work, most=self._most, begin=self._tasks.begin)
-        self._pace = Pace()
-        self._alarm = Alarm(self._ring)
+        self._workers = WorkerPool(self._work, most=self._most, begin=self._tasks.begin)
+        self._pace = RateLimiter()
+        self._alarm = Timer(self._ring)
         self._stopping = asyncio.Event()
-        self._settling = Settling(store, settled=self._settled, begin=self._tasks.begin, clock=clock)
+        self._settling = Settlements(store, settled=self._settled, begin=self._tasks.begin, clock=clock)
         self._under_way: dict[str, float] = {}  # by event: when its attempt began, in loop time
         self._time = asyncio.get_running_loop().time
         self._set_lease(target)
@@ -79,7 +79,7 @@ class Lane:
         """
         if target != self.target:
             self.circuit.reset()
-            self._pace = Pace()
+            self._pace = RateLimiter()
         self.target = target
         self._set_lease(target)
         self._origin = origin(target.url)
@@ -211,7 +211,7 @@ class Lane:
     def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
             self._behind = True
-            self._tasks.begin(insist(lambda: self._store.release(deliveries, now=self._clock())))
+            self._tasks.begin(retry_busy(lambda: self._store.release(deliveries, now=self._clock())))
 
     # ---- attempts
 
@@ -263,9 +263,9 @@ class Lane:
         if place == self._origin:  # else it tells nothing of where the target is now
             self._look_at(outcome, target, probe=probe)
         # in this step, for whatever ends the lane next: the attempt is made, and to forget it would repeat it
-        await self._settling.settle(Made(delivery, outcome, verdict), now=now, most=target.concurrency)
+        await self._settling.settle(AttemptResult(delivery, outcome, verdict), now=now, most=target.concurrency)
 
-    def _settled(self, made: Made) -> None:
+    def _settled(self, made: AttemptResult) -> None:
         delivery, outcome, verdict = made
         lag = max(self._clock() - delivery.received_at, timedelta())  # the clock may have been set back
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from relay.delivery import connect
-from relay.delivery.post import Address, Answer, NotAnAnswer, address_of, post
-from relay.delivery.render import Request
 from relay.delivery.retry import parse_retry_after
 from relay.errors import Misconfigured
+from relay.http import connector
+from relay.http.client import Address, Answer, NotAnAnswer, address_of, post
+from relay.http.request import Request
 from relay.model import Outcome, Reason, Tls
 from relay.tls import client_context
 
@@ -40,8 +40,8 @@ class Sender:
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._pooled = connect.keeping()
-        self._fresh = connect.fresh()
+        self._pooled = connector.keeping()
+        self._fresh = connector.fresh()
         self._known: tuple[str, Tls | None] | None = None
         self._deadlines: dict[asyncio.Timeout, tuple[str, float]] = {}  # of what is under way: the URL, and seconds
 
@@ -107,14 +107,14 @@ class Sender:
 
     async def _post(self, request: Request, address: Address) -> Answer:
         """Status and headers; a keep-alive race must not cost an attempt, and aiohttp repeats no POST."""
-        connect.used_again.set(False)
+        connector.used_again.set(False)
         try:
             answer = await post(self._pooled, address, request)
-            if answer.status != _GOODBYE or not connect.used_again.get():
+            if answer.status != _GOODBYE or not connector.used_again.get():
                 return answer
             answer.end()
         except _GONE:
-            if not connect.used_again.get():
+            if not connector.used_again.get():
                 raise
         return await post(self._fresh, address, request)
 

@@ -7,10 +7,10 @@ signal ─▶ observer ─▶ series    counters and histograms, as they happen
 store  ─▶ gauges                the backlog, as it stood at the last scrape
 """
 
+from relay.observe.event_stream import EventStream
 from relay.observe.gauges import Gauges
-from relay.observe.lines import Lines
-from relay.observe.live import Live
 from relay.observe.log import configure_logging
+from relay.observe.log_writer import LogWriter
 from relay.observe.observer import Observer
 
-__all__ = ["Gauges", "Lines", "Live", "Observer", "configure_logging"]
+__all__ = ["EventStream", "Gauges", "LogWriter", "Observer", "configure_logging"]

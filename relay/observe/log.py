@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 from typing import Literal, TypeAlias
 
 from relay.observe.limiter import Limiter
-from relay.observe.lines import Lines
+from relay.observe.log_writer import LogWriter
 
 FOREIGN_PER_SECOND = 10
 MAX_TEXT = 500
@@ -57,7 +57,7 @@ class Log:
 
 
 def configure_logging(
-    lines: Lines,
+    lines: LogWriter,
     *,
     format: Literal["text", "json"],  # noqa: A002  the name of the flag
     level: str,

@@ -9,25 +9,25 @@ from typing import assert_never
 from prometheus_client import CollectorRegistry
 
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
-from relay.model import Dead, Delivered, Reason, RetryAt, Routed, Verdict
+from relay.model import Dead, Delivered, Reason, RetryAt, RoutedEvent, Verdict
 from relay.observe.limiter import Limiter
 from relay.observe.log import Log
-from relay.observe.series import Series
+from relay.observe.metrics import Metrics
 from relay.signals import (
     Attempted,
     Blocked,
     Committed,
+    ConfigActivated,
+    DuplicateReceived,
     Evicted,
-    InUse,
-    Kept,
-    Noticed,
+    Notice,
     Probed,
     Purged,
     Refusal,
-    Refused,
     Reloaded,
-    Repeated,
     Signal,
+    WebhookRejected,
+    WebhookStored,
 )
 
 OTHER = "other"
@@ -51,7 +51,7 @@ class Observer:
     """
 
     def __init__(self, registry: CollectorRegistry, log: Log, *, clock: Callable[[], float] = time.time) -> None:
-        self._series = Series(registry)
+        self._series = Metrics(registry)
         self._log = log
         self._tells_all = log.is_enabled_for(logging.DEBUG)
         self._clock = clock
@@ -65,11 +65,11 @@ class Observer:
                 self._attempted(signal)
             case Committed():
                 self._series.commit_seconds.observe(signal.took.total_seconds())
-            case Kept():
+            case WebhookStored():
                 self._kept(signal)
-            case Repeated():
+            case DuplicateReceived():
                 self._repeated(signal)
-            case Refused():
+            case WebhookRejected():
                 self._refused(signal)
             case Probed():
                 self._probed(signal)
@@ -77,18 +77,18 @@ class Observer:
                 self._evicted(signal)
             case Blocked():
                 self._blocked(signal)
-            case InUse():
+            case ConfigActivated():
                 self._in_use(signal)
             case Reloaded():
                 self._reloaded(signal)
             case Purged():
                 self._log.info("purged", **signal.counts, ms=_ms(signal.took))
-            case Noticed():
+            case Notice():
                 self._noticed(signal)
             case _:
                 assert_never(signal)
 
-    def _kept(self, signal: Kept) -> None:
+    def _kept(self, signal: WebhookStored) -> None:
         webhook, series = signal.webhook, self._series
         source = webhook.source
         series.webhooks(source, "accepted" if webhook.unparsed is None else "unparsed").inc()
@@ -105,7 +105,7 @@ class Observer:
         if self._tells_all or webhook.unparsed is not None:
             self._log_kept(signal)
 
-    def _log_kept(self, signal: Kept) -> None:
+    def _log_kept(self, signal: WebhookStored) -> None:
         webhook = signal.webhook
         if webhook.unparsed is None:
             self._log.debug(
@@ -130,7 +130,7 @@ class Observer:
                 held_back=held_back or None,
             )
 
-    def _repeated(self, signal: Repeated) -> None:
+    def _repeated(self, signal: DuplicateReceived) -> None:
         webhook = signal.webhook
         self._series.webhooks(webhook.source, "duplicate").inc()
         self._series.ack_seconds(webhook.source).observe(signal.took.total_seconds())
@@ -152,7 +152,7 @@ class Observer:
         if held_back is not None:
             self._log.debug("probe", source=signal.source, remote=signal.remote, held_back=held_back or None)
 
-    def _refused(self, signal: Refused) -> None:
+    def _refused(self, signal: WebhookRejected) -> None:
         self._series.webhooks(signal.source, signal.refusal.value).inc()
         if signal.refusal is Refusal.STRANGER:
             return  # health checks, and the internet at its worst
@@ -207,7 +207,7 @@ class Observer:
             detail=outcome.detail[:MAX_DETAIL] or None,
         )
 
-    def _in_use(self, signal: InUse) -> None:
+    def _in_use(self, signal: ConfigActivated) -> None:
         """Their counters begin at 0, or an `increase` would miss what happens first."""
         for refusal in (Refusal.UNAUTHORIZED, Refusal.MISADDRESSED, Refusal.STRANGER):
             self._series.webhooks("-", refusal)
@@ -234,7 +234,7 @@ class Observer:
         self._series.reload_successful.set(successful)
         self._series.reload_timestamp.set(self._clock())
 
-    def _noticed(self, signal: Noticed) -> None:
+    def _noticed(self, signal: Notice) -> None:
         level = logging.getLevelNamesMapping().get(signal.level.upper(), logging.INFO)
         self._log.log(level, signal.text, **signal.fields)
 
@@ -252,7 +252,7 @@ def _followed(verdict: Verdict) -> tuple[str, dict[str, object]]:
             assert_never(verdict)
 
 
-def _entities(routed: Sequence[Routed]) -> list[str] | None:
+def _entities(routed: Sequence[RoutedEvent]) -> list[str] | None:
     """`leads 4831596` of each event, so that a search for the id finds the line; None if there is none."""
     named = [f"{each.event.entity} {each.event.entity_id}".rstrip() for each in routed[:MOST_ENTITIES]]
     more = [f"{len(routed) - MOST_ENTITIES} more"] if len(routed) > MOST_ENTITIES else []

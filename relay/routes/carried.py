@@ -3,9 +3,9 @@
 import re
 import unicodedata
 
-from relay.routes.document import Document
-from relay.routes.problems import Where
+from relay.routes.diagnostics import Where
 from relay.routes.words import named, oddity
+from relay.routes.yaml_document import Document
 
 MARK = "\ufeff"
 

@@ -16,19 +16,19 @@ from relay.denied import denied
 from relay.errors import Problem, RoutesInvalid
 from relay.model import Event, Json, Retention, Secret, Source, Target
 from relay.routes.conditions import Condition, condition
-from relay.routes.document import MAX_BYTES, Document
-from relay.routes.document import parse as parse_document
+from relay.routes.diagnostics import Problems, Unfit, Where
 from relay.routes.fields import is_custom
 from relay.routes.match import Matcher, Route
-from relay.routes.problems import Problems, Unfit, Where
-from relay.routes.quantities import age
 from relay.routes.reader import Reader, Reading
 from relay.routes.scalars import plain_value
+from relay.routes.schema import check_shape
 from relay.routes.secrets import expand
-from relay.routes.shape import check_shape
 from relay.routes.sources import read_sources
 from relay.routes.targets import read_targets
+from relay.routes.units import age
 from relay.routes.words import quoted, suggestion
+from relay.routes.yaml_document import MAX_BYTES, Document
+from relay.routes.yaml_document import parse as parse_document
 
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """When the event of a test arrived: matches never look at it."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from relay.routes.document import LOADER, MAX_DEPTH
-from relay.routes.problems import Where
+from relay.routes.diagnostics import Where
 from relay.routes.syntax import LINE_END
+from relay.routes.yaml_document import LOADER, MAX_DEPTH
 
 HIDDEN = "***"
 CUT = "…"

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from relay.model import Json
 from relay.routes.carried import what_is_odd
-from relay.routes.document import Document
-from relay.routes.problems import Problems, Unfit, Where
+from relay.routes.diagnostics import Problems, Unfit, Where
+from relay.routes.yaml_document import Document
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from relay.denied import denied
 from relay.model import Json
-from relay.routes.document import Document
-from relay.routes.problems import Problems, Unfit, Where
+from relay.routes.diagnostics import Problems, Unfit, Where
+from relay.routes.yaml_document import Document
 
 MAX_FILE_BYTES = 65_536
 

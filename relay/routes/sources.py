@@ -3,9 +3,9 @@
 import re
 
 from relay.model import Secret, Source
-from relay.routes.problems import Unfit
-from relay.routes.quantities import window
+from relay.routes.diagnostics import Unfit
 from relay.routes.reader import Reader
+from relay.routes.units import window
 
 _TOKEN = re.compile("[A-Za-z0-9._~-]{1,512}")
 

@@ -11,10 +11,10 @@ from urllib.parse import SplitResult, urlsplit
 from yarl import URL
 
 from relay.model import Format, Order, RetryPolicy, Secret, Target, signing_key
-from relay.routes.problems import Unfit, Where
-from relay.routes.quantities import duration, rate, share
+from relay.routes.diagnostics import Unfit, Where
 from relay.routes.reader import Reader
 from relay.routes.tls import read_tls
+from relay.routes.units import duration, rate, share
 
 LONGEST_TIMEOUT = timedelta(minutes=5)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from relay.errors import Misconfigured
 from relay.model import Tls
-from relay.routes.problems import Unfit, Where
+from relay.routes.diagnostics import Unfit, Where
 from relay.routes.reader import Reader
 from relay.tls import certificates, key_of
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias, TypeVar
 
-from relay.model import Delivery, Json, Outcome, Retention, Routed, State, Verdict, Webhook
+from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, State, Verdict, Webhook
 from relay.store.disk import Disk
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ class Duplicate:
     events: int
 
 
-Reply: TypeAlias = list[Delivery] | Duplicate
+KeepResult: TypeAlias = list[Delivery] | Duplicate
 """What came of a webhook that was to be kept: the deliveries born claimed, or that it repeats another."""
 
 
@@ -44,7 +44,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class HealthReport:
     """How a running daemon saw a target at `as_of`: `ok` or held (`open`, `probing`) `since` then, for that `error`.
 
     `in_flight` attempts were under way; `slow` are the events of those that were for over a second. `probe_at`: from
@@ -70,18 +70,18 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class TargetStatus:
     """How one target stands. `dead` is without what is `reparsed`; `oldest_at`: when its oldest pending one arrived."""
 
     pending: int = 0
     dead: int = 0
     oldest_at: datetime | None = None
     pause: Pause | None = None
-    condition: Condition | None = None
+    condition: HealthReport | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
+class AckGap:
     """Webhooks that were answered 200 and at `noticed_at` were not in the store any more, by the order of arrival.
 
     What had been delivered of them has been delivered. `after`: they came later than this one, which is still there.
@@ -113,11 +113,11 @@ class Status:
     `disk`: what the store is on, if it is a file. `reports`: by name, what `publish` was given last.
     """
 
-    targets: Mapping[str, Standing] = field(default_factory=dict)
+    targets: Mapping[str, TargetStatus] = field(default_factory=dict)
     last_at: datetime | None = None
     unparsed: int = 0
     owner: int | None = None
-    losses: tuple[Loss, ...] = ()
+    losses: tuple[AckGap, ...] = ()
     disk: Disk | None = None
     reports: Mapping[str, Report] = field(default_factory=dict)
 
@@ -191,7 +191,7 @@ class EventRecord:
     id: str
     payload: bytes
     deliveries: tuple[DeliveryRecord, ...]
-    damaged: bool = False
+    corrupt: bool = False
 
 
 class Page(list[T]):
@@ -212,7 +212,7 @@ class WebhookRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
+class AuditEntry:
     """What an operator did: the audit's line, one for each `id`. `count` is filled in by the store."""
 
     id: str
@@ -241,12 +241,12 @@ class Store(Protocol):
     def keep(
         self,
         webhook: Webhook,
-        routed: Sequence[Routed],
+        routed: Sequence[RoutedEvent],
         *,
         now: datetime | None = None,
         window: timedelta | None = None,
         dated: timedelta | None = None,
-    ) -> Future[Reply]:
+    ) -> Future[KeepResult]:
         """Done once the webhook, its events and their deliveries are on disk, all in one commit.
 
         The result are the deliveries born claimed. Kept twice under one id is kept once, and then nothing is
@@ -308,7 +308,7 @@ class Store(Protocol):
         """These wishes of `due` are met; one that was uttered later is not."""
         ...
 
-    async def report(self, conditions: Mapping[str, Condition]) -> None:
+    async def report(self, conditions: Mapping[str, HealthReport]) -> None:
         """How every target of the running daemon stands; replaces what was reported before."""
         ...
 
@@ -320,14 +320,14 @@ class Store(Protocol):
         """Every target that is paused, was reported, or has pending or dead deliveries, named by routes or not."""
         ...
 
-    async def acts(self, after: int | None) -> tuple[int, list[Act]]:
+    async def acts(self, after: int | None) -> tuple[int, list[AuditEntry]]:
         """Acts that are new or have grown since, in the order of their last change; and what to pass the next time.
 
         With None there are none, only where to begin. Not more than a page of them at a time.
         """
         ...
 
-    async def losses(self) -> Sequence[Loss]:
+    async def losses(self) -> Sequence[AckGap]:
         """What is missing, and not accepted yet."""
         ...
 
@@ -339,7 +339,7 @@ class Store(Protocol):
         ...
 
     async def purge(
-        self, retention: Retention, *, now: datetime, act: Act | None = None, dry_run: bool = False
+        self, retention: Retention, *, now: datetime, act: AuditEntry | None = None, dry_run: bool = False
     ) -> Mapping[str, int]:
         """Delete webhooks, with all that came of them, that were kept for longer; how many, by the ages of `retention`.
 
@@ -389,7 +389,7 @@ class Archive(Store, Protocol):
         """
         ...
 
-    async def replay(self, wanted: Filter, act: Act, *, rate: float | None = None) -> int:
+    async def replay(self, wanted: Filter, act: AuditEntry, *, rate: float | None = None) -> int:
         """Dead and delivered ones among `wanted` become pending, their policy starts anew; how many.
 
         Of pending ones, if they are asked for, those that wait until after `act.at`; their targets, and those of
@@ -400,36 +400,36 @@ class Archive(Store, Protocol):
         """
         ...
 
-    async def reroute(self, routed: Sequence[Routed], act: Act, *, rate: float | None = None) -> int:
+    async def reroute(self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None) -> int:
         """Those events that have no deliveries get theirs, as a replay; how many deliveries, due as `replay` says.
 
         Further calls with the same `act` go on where its last one ended.
         """
         ...
 
-    async def pause(self, target: str, act: Act) -> bool:
+    async def pause(self, target: str, act: AuditEntry) -> bool:
         """Its deliveries wait until `resume`; False, and nothing changes, if it is paused already.
 
         `act.details["reason"]` says why.
         """
         ...
 
-    async def resume(self, target: str, act: Act) -> bool:
+    async def resume(self, target: str, act: AuditEntry) -> bool:
         """Its deliveries go on; False, and nothing changes, if it was not paused."""
         ...
 
-    async def reparse(self, webhook: Webhook, routed: Sequence[Routed], act: Act) -> bool:
+    async def reparse(self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
         """An unparsed webhook gets these events, due at `act.at`, as `keep` has it; False if it is unparsed no more."""
         ...
 
-    async def note(self, act: Act, count: int) -> None:
+    async def note(self, act: AuditEntry, count: int) -> None:
         """Audit an act that changes nothing here, like a backup."""
         ...
 
-    async def accept_losses(self, act: Act) -> int:
+    async def accept_losses(self, act: AuditEntry) -> int:
         """They are told of no more; how many webhooks that is."""
         ...
 
-    async def audit(self, *, limit: int) -> list[Act]:
+    async def audit(self, *, limit: int) -> list[AuditEntry]:
         """The last acts, newest first."""
         ...

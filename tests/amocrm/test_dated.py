@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from relay.amocrm import events, form, samples
-from relay.amocrm.dated import dated
+from relay.amocrm import events, form, sample_bodies
+from relay.amocrm.retransmission import dated
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -15,7 +15,7 @@ def is_dated(body: str) -> bool:
 
 
 def is_dated_sample(type_: str) -> bool:
-    tree = form.decode(form.encode(samples.body(type_)))
+    tree = form.decode(form.encode(sample_bodies.body(type_)))
     return dated(events.read(tree, source="crm", received_at=NOON, new_id=lambda: "1"))
 
 

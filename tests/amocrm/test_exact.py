@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.amocrm.exact import parse
+from relay.amocrm.strict_json import parse
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 values = st.recursive(

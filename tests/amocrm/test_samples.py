@@ -3,38 +3,38 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
-from relay.amocrm import samples
+from relay.amocrm import sample_bodies
 from relay.amocrm.form import decode, encode
 
 
-@pytest.mark.parametrize("event_type", samples.TYPES)
+@pytest.mark.parametrize("event_type", sample_bodies.TYPES)
 def test_a_sample_travels_as_a_form_and_is_one_event_of_its_type(event_type, events_of):
-    body = encode(samples.body(event_type))
-    assert decode(body) == samples.body(event_type)
+    body = encode(sample_bodies.body(event_type))
+    assert decode(body) == sample_bodies.body(event_type)
     [event] = events_of(body)
     assert event["type"] == event_type
-    assert event["account"]["id"] == int(samples.ACCOUNT_ID)
+    assert event["account"]["id"] == int(sample_bodies.ACCOUNT_ID)
 
 
 def test_the_digital_pipeline_sends_the_account_last_and_the_others_first():
-    assert list(samples.body("leads.status")) == ["leads", "account"]
-    assert list(samples.body("leads.update")) == ["account", "leads"]
+    assert list(sample_bodies.body("leads.status")) == ["leads", "account"]
+    assert list(sample_bodies.body("leads.update")) == ["account", "leads"]
 
 
 def test_fields_are_set_by_dotted_path():
     changed = {"status_id": "142", "custom_fields.0.values.0.value": "x", "new.one": "y"}
-    item = samples.body("leads.update", fields=changed)["leads"]["update"]["0"]
+    item = sample_bodies.body("leads.update", fields=changed)["leads"]["update"]["0"]
     assert (item["status_id"], item["new"]) == ("142", {"one": "y"})
     assert item["custom_fields"]["0"]["values"]["0"]["value"] == "x"
 
 
 def test_a_sample_is_nobody_elses():
-    samples.body("leads.update", fields={"tags.0.name": "changed"})
-    assert samples.body("leads.update")["leads"]["update"]["0"]["tags"]["0"]["name"] != "changed"
+    sample_bodies.body("leads.update", fields={"tags.0.name": "changed"})
+    assert sample_bodies.body("leads.update")["leads"]["update"]["0"]["tags"]["0"]["name"] != "changed"
 
 
 def test_the_account_can_be_chosen():
-    tree = samples.body("contacts.add", account_id="5", subdomain="acme")
+    tree = sample_bodies.body("contacts.add", account_id="5", subdomain="acme")
     assert tree["account"] == {"subdomain": "acme", "id": "5", "_links": {"self": "https://acme.amocrm.ru"}}
 
 

@@ -21,10 +21,10 @@ import apsw
 import orjson
 import psutil
 
-from relay.model import Event, Owed, Routed, Webhook
-from relay.store import keeping
-from relay.store.repeating import Windows
-from relay.store.sqlite import SqliteStore
+from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.store.sqlite import ingest
+from relay.store.sqlite.duplicates import Windows
+from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import RelayProcess, until
 from tests.e2e.sender import ACCOUNT, body, headers, lead
 
@@ -85,7 +85,7 @@ def fill(path: Path, pending: int) -> None:
         with connection:
             for number in range(first, min(first + BATCH, pending)):
                 at = start + timedelta(milliseconds=number)
-                keeping.keep(cursor, _webhook(number, at), [_routed(number, at)], None, windows)
+                ingest.keep(cursor, _webhook(number, at), [_routed(number, at)], None, windows)
     connection.close()
     with path.open("rb") as file:
         os.fsync(file.fileno())
@@ -97,14 +97,14 @@ def _webhook(number: int, at: datetime) -> Webhook:
     return Webhook(id=_id(at, 0, number), source="crm", received_at=at, body=body("leads[status][0]", data))
 
 
-def _routed(number: int, at: datetime) -> Routed:
+def _routed(number: int, at: datetime) -> RoutedEvent:
     data = lead(number, f"m{number:07}", 1) | {"last_modified": 1764000600}
     event = Event(
         id=_id(at, 1, number), source="crm", received_at=at, account=ACCOUNT, entity="leads", action="status", data=data
     )
     payload = {"id": event.id, "type": event.type, "timestamp": at, "source": "crm", "account": ACCOUNT}
     content = orjson.dumps(payload | {"entity": event.entity, "action": event.action, "data": data})
-    return Routed(event=event, payload=content, owed=(Owed(target="bot", routes=("all",)),))
+    return RoutedEvent(event=event, payload=content, planned=(PlannedDelivery(target="bot", routes=("all",)),))
 
 
 def _id(at: datetime, kind: int, number: int) -> str:

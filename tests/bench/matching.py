@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 from relay.amocrm import events, form
 from relay.model import Event
 from relay.routes.config import Config, parse
-from relay.routes.owe import owe
+from relay.routes.plan import plan
 from tests.bench.table import Goal, Row
 from tests.bench.wrk import WEBHOOK, BenchFailed, Plan
 
@@ -77,7 +77,7 @@ def _match(config: Config, event: Event) -> Callable[[], object]:
 
 
 def _understand(config: Config, body: bytes) -> Callable[[], object]:
-    return lambda: [owe(event, config) for event in read(body)]
+    return lambda: [plan(event, config) for event in read(body)]
 
 
 def read(body: bytes) -> list[Event]:

@@ -47,7 +47,7 @@ class Connection(Protocol):
             self._answered.set_exception(ConnectionError("closed before it answered"))
 
 
-class Pace:
+class RateLimiter:
     """Requests that are due at their own time."""
 
     def __init__(self, url: str, body: bytes) -> None:
@@ -84,7 +84,7 @@ class Pace:
 
 
 async def main(url: str, body: bytes, rate: float, seconds: float) -> None:
-    pace = Pace(url, body)
+    pace = RateLimiter(url, body)
     kept = await pace.keep(rate, seconds)
     took = sorted(pace.took)
     print(

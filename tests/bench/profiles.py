@@ -75,6 +75,6 @@ def shares(folded: str) -> str:
 
 
 def _function(frame: str) -> str:
-    """`_take (relay/server/intake.py:107)` -> without its line: one function is one row."""
+    """`_take (relay/ingest/endpoint.py:107)` -> without its line: one function is one row."""
     head, colon, number = frame.rpartition(":")
     return f"{head})" if colon and number.rstrip(")").isdigit() else frame

@@ -112,12 +112,12 @@ async def test_a_server_that_refuses_has_no_figure(aiohttp_server: AiohttpServer
     app = web.Application()
     app.router.add_post("/hooks/crm/x", refuse)
     server = await aiohttp_server(app)
-    refusing = Standing(url=str(server.make_url("/hooks/crm/x")))
+    refusing = TargetStatus(url=str(server.make_url("/hooks/crm/x")))
     with pytest.raises(BenchFailed, match="not all was answered 2xx"):
         await load(refusing, connections=2, seconds=1)
 
 
-class Standing:
+class TargetStatus:
     """A server in this process."""
 
     def __init__(self, *, url: str) -> None:
@@ -285,7 +285,7 @@ async def test_bodies_in_lines_take_turns_and_one_is_posted_as_it_is(
 
     app = web.Application()
     app.router.add_post("/", take)
-    server = Standing(url=str((await aiohttp_server(app)).make_url("/")))
+    server = TargetStatus(url=str((await aiohttp_server(app)).make_url("/")))
     (tmp_path / "bodies").write_text("a={id}\nb=1\n")
     await load(server, connections=1, seconds=1, content=Content(body=tmp_path / "bodies", more={"WRK_LINES": "1"}))
     assert {body[:2] for body in got} == {"a=", "b="}

@@ -86,11 +86,11 @@ async def _settled(relay: Relay, targets: int, accepted: int, settled: int) -> i
     By the count of attempts, which goes up with each commit; the backlog's gauge is up to a second late.
     """
     deadline = monotonic() + SETTLED_WITHIN
-    while (done := await relay.settled() - settled) < (owed := (await relay.accepted() - accepted) * targets):
+    while (done := await relay.settled() - settled) < (planned := (await relay.accepted() - accepted) * targets):
         if monotonic() > deadline:
-            raise BenchFailed(f"{done} deliveries of {owed} are settled after {SETTLED_WITHIN:.0f} s")
+            raise BenchFailed(f"{done} deliveries of {planned} are settled after {SETTLED_WITHIN:.0f} s")
         await asyncio.sleep(0.02)
-    return owed // targets
+    return planned // targets
 
 
 async def _demand_settled(relay: Relay) -> None:

@@ -13,8 +13,8 @@ import apsw
 import pytest
 
 from relay.model import Delivered, Outcome, Reason
-from relay.store.query import rows
-from relay.store.sqlite import RECOVERY, SqliteStore
+from relay.store.sqlite.query import rows
+from relay.store.sqlite.store import RECOVERY, SqliteStore
 from tests.bench.backlog import MEBIBYTE, ROUTES, fill, measure
 from tests.chaos.conftest import Report
 from tests.chaos.sabotage import sabotaged

@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 
 from relay.errors import Misconfigured
-from relay.store.backup import backup
+from relay.store.sqlite.backup import backup
 from tests.chaos.conftest import Report
 from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import scaled

@@ -17,9 +17,9 @@ import pytest
 
 from relay.errors import RelayError, StoreError
 from relay.model import Order, Target
-from relay.store import claims
 from relay.store.contract import Archive
-from relay.store.verifying import verify
+from relay.store.sqlite import queue
+from relay.store.sqlite.integrity import verify
 from tests.chaos.conftest import Report
 from tests.chaos.scale import SEED, scaled
 from tests.delivery.bench import Bench
@@ -86,7 +86,7 @@ async def sent_by(store: Archive) -> dict[str, bytes]:
     await store.status()
     await store.due(["bot"])
     claimed = [each for now in (NOON + MINUTE, NOON + 3 * MINUTE) for each in await claim(store, limit=1000, now=now)]
-    return {each.event_id: bytes(each.payload) for each in claimed if not each.damaged}
+    return {each.event_id: bytes(each.payload) for each in claimed if not each.corrupt}
 
 
 def sound(database: Path) -> bool:
@@ -109,7 +109,7 @@ async def test_a_flipped_bit_reaches_no_target(kept: tuple[Path, Mapping[str, by
 async def test_a_store_that_does_not_look_at_its_checksums_is_found_guilty(
     kept: tuple[Path, Mapping[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "is_damaged", lambda *_of: False)
+    monkeypatch.setattr(queue, "is_damaged", lambda *_of: False)
     assert (await fates(kept, 100))["wrong"]
 
 
@@ -121,7 +121,7 @@ MOST_LOOKS = 40  # in a moment, of two targets, for what is due
 
 
 @pytest.fixture
-async def owed(tmp_path: Path) -> AsyncIterator[tuple[Path, Sequence[Target]]]:
+async def planned(tmp_path: Path) -> AsyncIterator[tuple[Path, Sequence[Target]]]:
     """A database with events that are owed to two targets, one of them in order."""
     async with receiving() as ordered, receiving() as free:
         targets = target(url=ordered.url, order=Order.ENTITY), target(name="dwh", url=free.url)
@@ -159,9 +159,9 @@ async def trouble(folder: Path, targets: Sequence[Target]) -> str:
 
 @pytest.mark.timeout(60 + SOME * 2)
 async def test_a_flipped_bit_of_what_is_owed_sends_nothing_without_end_and_holds_up_no_relay(
-    owed: tuple[Path, Sequence[Target]], report: Report
+    planned: tuple[Path, Sequence[Target]], report: Report
 ) -> None:
-    database, targets = owed
+    database, targets = planned
     whole, chance = database.read_bytes(), Random(SEED)
     pages = [root for name, root in roots(database) if name.startswith("deliveries")]
     troubles: list[str] = []
@@ -190,16 +190,16 @@ def roots(database: Path) -> list[tuple[str, int]]:
 
 
 async def test_a_store_that_believes_its_index_is_found_guilty(
-    owed: tuple[Path, Sequence[Target]], monkeypatch: pytest.MonkeyPatch
+    planned: tuple[Path, Sequence[Target]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database, targets = owed
-    monkeypatch.setattr(claims, "_DUE", claims._DUE.replace("and d.state = 'pending'", ""))
+    database, targets = planned
+    monkeypatch.setattr(queue, "_DUE", queue._DUE.replace("and d.state = 'pending'", ""))
     flip(database, b'\x02bot["all"]pending')
     assert await trouble(database.parent, targets) == "looks or sends without end"
 
 
-async def test_a_table_that_is_out_of_order_ends_the_relay(owed: tuple[Path, Sequence[Target]]) -> None:
-    database, targets = owed
+async def test_a_table_that_is_out_of_order_ends_the_relay(planned: tuple[Path, Sequence[Target]]) -> None:
+    database, targets = planned
     content = database.read_bytes()
     assert content.count(b'\x02bot["all"]') == 1
     database.write_bytes(content.replace(b'\x02bot["all"]', b'\x02jot["all"]'))  # behind it comes (2, 'dwh')

@@ -47,7 +47,7 @@ class Campaign:
     """What a drained campaign saw; `damaged` is what SQLite said of the database after a cut, if not ok."""
 
     cuts: int
-    damaged: Sequence[str]
+    corrupt: Sequence[str]
     sent: Sequence[Sent]
     findings: Findings
 
@@ -55,7 +55,7 @@ class Campaign:
         acknowledged = sum(each.acknowledged for each in self.sent)
         return (
             f"{self.cuts} cuts, {acknowledged} of {len(self.sent)} webhooks answered 200: {self.findings},"
-            f" integrity {'; '.join(self.damaged) or 'ok'}"
+            f" integrity {'; '.join(self.corrupt) or 'ok'}"
         )
 
 
@@ -65,7 +65,7 @@ class Room:
     def __init__(self, folder: Path, disk: Disk, routes: str, command: Sequence[str]) -> None:
         self.relay = RelayProcess(folder, routes, command=command)
         self.relay.store = disk.folder / "relay.db"
-        self.damaged: list[str] = []
+        self.corrupt: list[str] = []
         self.cuts = 0
         self._disk = disk
         self._copies = folder / "copies"
@@ -90,7 +90,7 @@ class Room:
         said = str(connection.pragma("integrity_check"))
         connection.close()
         if said != "ok":
-            self.damaged.append(said)
+            self.corrupt.append(said)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ async def campaign(folder: Path, disk: Disk, command: Sequence[str], cuts: int) 
         finally:
             await room.relay.kill()
         findings = judge(load.sent, targets.received)
-        return Campaign(cuts=room.cuts, damaged=room.damaged, sent=load.sent, findings=findings)
+        return Campaign(cuts=room.cuts, corrupt=room.corrupt, sent=load.sent, findings=findings)
 
 
 async def cut_under_load(room: Room, load: Load, chance: Random) -> None:
@@ -153,7 +153,7 @@ async def test_nothing_that_was_answered_200_is_lost_to_a_power_cut(
     assert not findings.lost
     assert not findings.unexpected
     assert not findings.mismatched
-    assert not seen.damaged
+    assert not seen.corrupt
     # what was at a target when the power went, or not settled yet, goes there again
     assert all(findings.repeats(target) <= seen.cuts * 2 * CONCURRENCY for target in STAGES[1])
 

@@ -20,11 +20,11 @@ import pytest
 
 from relay.errors import RelayError, StoreError, StoreFailed
 from relay.model import Delivered
-from relay.store import writer
 from relay.store.contract import Filter
-from relay.store.sqlite import SqliteStore
-from relay.store.verifying import verify
-from relay.store.writer import Writer
+from relay.store.sqlite import writer
+from relay.store.sqlite.integrity import verify
+from relay.store.sqlite.store import SqliteStore
+from relay.store.sqlite.writer import Writer
 from tests.chaos.conftest import Report
 from tests.chaos.faulty import Disk, attached
 from tests.chaos.scale import SEED, scaled
@@ -146,7 +146,7 @@ def image(folder: Path) -> None:
 
 async def judge(folder: Path, seen: Run, findings: Findings, where: str) -> None:
     store = SqliteStore.open(folder / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None)
-    before = Counter(await owed(store))
+    before = Counter(await planned(store))
     findings.acked += len(seen.acked)
     findings.unknown += len(seen.unknown)
     for number in seen.acked + seen.unknown:
@@ -156,7 +156,7 @@ async def judge(folder: Path, seen: Run, findings: Findings, where: str) -> None
             findings.lost.append(f"{where}: webhook {number} has {there}")
     for number in seen.unknown:  # whoever got no answer asks again, by the same ids
         await keep(store, number)
-    after = Counter(await owed(store))
+    after = Counter(await planned(store))
     claimed = [(each.event_id, target) for target in ("bot", "dwh") for each in await claim(store, target, limit=1000)]
     if max((after + Counter(claimed)).values(), default=0) > 2 or len(after) != len(OWED) * len(
         seen.acked + seen.unknown
@@ -168,7 +168,7 @@ async def judge(folder: Path, seen: Run, findings: Findings, where: str) -> None
         findings.unsound.append(f"{where}: {report.structure} {report.losses}")
 
 
-async def owed(store: SqliteStore) -> list[tuple[str, str]]:
+async def planned(store: SqliteStore) -> list[tuple[str, str]]:
     return [(each.event_id, each.target) for each in await store.find(Filter(), limit=10_000)]
 
 

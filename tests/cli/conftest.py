@@ -19,13 +19,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from relay.amocrm import events, form, samples
+from relay.amocrm import events, form, sample_bodies
 from relay.cli import relay
-from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, Routed, Verdict, Webhook
+from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, RoutedEvent, Verdict, Webhook
 from relay.routes import config
-from relay.routes.owe import owe
+from relay.routes.plan import plan
 from relay.store.contract import Archive
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite.store import SqliteStore
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -131,16 +131,18 @@ REFUSED = Attempt(reason=Reason.CLIENT_ERROR, verdict=Dead("400 is in dead_on"),
 
 
 async def _fill(store: Archive) -> None:
-    offer = await keep(store, OFFER, form.encode(samples.body("leads.status")))
+    offer = await keep(store, OFFER, form.encode(sample_bodies.body("leads.status")))
     await settle(store, offer["sales-bot"], OK)
     await settle(store, offer["warehouse"], BUSY)
     [again] = await store.claim("warehouse", limit=1, max_bytes=1, now=NOON + MINUTE, lease=MINUTE)
     await settle(store, again, REFUSED)
-    call = await keep(store, CALL, form.encode(samples.body("leads.call_in", fields={"id": "77"})))
+    call = await keep(store, CALL, form.encode(sample_bodies.body("leads.call_in", fields={"id": "77"})))
     await settle(store, call["sales-bot"], BUSY)
-    await keep(store, CONTACT, form.encode(samples.body("contacts.add", fields={"name": f"Анна {ESCAPE}"})))
+    await keep(store, CONTACT, form.encode(sample_bodies.body("contacts.add", fields={"name": f"Анна {ESCAPE}"})))
     await store.keep(unread(GARBLED, f"hello{ESCAPE}".encode(), unparsed=f"no events{ESCAPE}"), [])
-    body = form.encode(samples.body("contacts.add", fields={"name": "@"})).replace(b"%40", "Анна".encode("cp1251"))
+    body = form.encode(sample_bodies.body("contacts.add", fields={"name": "@"})).replace(
+        b"%40", "Анна".encode("cp1251")
+    )
     cyrillic = body.replace("Телефон".encode(), b"tel")
     await store.keep(unread(CYRILLIC, cyrillic, unparsed="not UTF-8: byte 0xc0"), [])
 
@@ -150,13 +152,13 @@ async def keep(store: Archive, id_: str, body: bytes, *, received_at: datetime =
     webhook = replace(unread(id_, body), received_at=received_at)
     found = events.read(form.decode(body), source="crm", received_at=webhook.received_at, new_id=lambda: event_of(id_))
     routes = config.load(Path("routes.yaml"), SECRETS)
-    routed = [claimed_at_insert(owe(event, routes)) for event in found]
+    routed = [claimed_at_insert(plan(event, routes)) for event in found]
     return {delivery.target: delivery for delivery in await store.keep(webhook, routed)}
 
 
-def claimed_at_insert(routed: Routed) -> Routed:
+def claimed_at_insert(routed: RoutedEvent) -> RoutedEvent:
     """The same, as the daemon keeps it when its lanes have room."""
-    return replace(routed, owed=tuple(replace(owed, lease=MINUTE) for owed in routed.owed))
+    return replace(routed, planned=tuple(replace(planned, lease=MINUTE) for planned in routed.planned))
 
 
 async def settle(store: Archive, delivery: Delivery, attempt: Attempt) -> None:
@@ -203,7 +205,7 @@ LOST = "019ab000-0006-7000-8000-000000000000"
 def unrouted(kept: Path, folder: Path, refill: Callable[[Use], None]) -> None:
     """A contact that no route took, for there was none for the rest then."""
     (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
-    body = form.encode(samples.body("contacts.add", fields={"id": "78"}))
+    body = form.encode(sample_bodies.body("contacts.add", fields={"id": "78"}))
     refill(lambda store: keep(store, LOST, body))
     (folder / "routes.yaml").write_text(ROUTES)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.amocrm import form, samples
-from relay.model import Event, Routed
+from relay.amocrm import form, sample_bodies
+from relay.model import Event, RoutedEvent
 from relay.store.contract import Archive
 from tests.cli.conftest import (
     CALL,
@@ -27,7 +27,7 @@ from tests.cli.conftest import (
     unread,
 )
 
-BODY = form.encode(samples.body("leads.status"))
+BODY = form.encode(sample_bodies.body("leads.status"))
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_the_id_of_one_that_was_read_since_explains_its_events(
 
     async def use(store: Archive) -> None:
         event = Event(id=went_on, source="crm", received_at=NOON, account={}, entity="", action="", data={})
-        await store.keep(unread(webhook, BODY, "no events"), [Routed(event=event, payload=b"")])
+        await store.keep(unread(webhook, BODY, "no events"), [RoutedEvent(event=event, payload=b"")])
         await keep(store, webhook, BODY)
 
     refill(use)

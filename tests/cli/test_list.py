@@ -9,11 +9,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.amocrm import form, samples
-from relay.store.contract import Archive, Condition
+from relay.amocrm import form, sample_bodies
+from relay.store.contract import Archive, HealthReport
 from relay.store.cursors import cursor
-from relay.store.lock import Lock
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite.lock import Lock
+from relay.store.sqlite.store import SqliteStore
 from tests.cli.conftest import (
     CALL,
     CONTACT,
@@ -226,7 +226,7 @@ def test_what_a_daemon_had_begun_is_cut_off_without_it(run: Run, kept: Path) -> 
 def test_what_is_claimed_waits_behind_what_is_in_flight(
     run: Run, kept: Path, in_flight: int, slow: list[str], outlook: str, shown: bool
 ) -> None:
-    seen = Condition(health="ok", since=NOON, as_of=NOON, in_flight=in_flight, slow=frozenset(slow))
+    seen = HealthReport(health="ok", since=NOON, as_of=NOON, in_flight=in_flight, slow=frozenset(slow))
     asyncio.run(report(kept, {"warehouse": seen}))
     assert flights(run) == {event_of(CONTACT): None, event_of(OFFER): None}, "nobody knows while no daemon runs"
     lock = Lock(kept)
@@ -238,7 +238,7 @@ def test_what_is_claimed_waits_behind_what_is_in_flight(
         lock.release()
 
 
-async def report(path: Path, conditions: Mapping[str, Condition]) -> None:
+async def report(path: Path, conditions: Mapping[str, HealthReport]) -> None:
     """Without an owner's start, which would give back what is claimed."""
     store = SqliteStore.visit(path)
     await store.report(conditions)
@@ -269,7 +269,7 @@ def test_a_delivery_to_a_target_that_is_gone_is_parked(run: Run, kept: Path, fol
 
 
 def test_a_delivery_to_a_paused_or_held_target_waits(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:
-    held = Condition(health="open", since=NOON, as_of=NOON, error="503")
+    held = HealthReport(health="open", since=NOON, as_of=NOON, error="503")
     refill(lambda store: store.report({"sales-bot": held}))
     assert outlooks(run)[event_of(CALL)] == "attempt 2 is due", "nobody holds it while no daemon runs"
     lock = Lock(kept)
@@ -314,7 +314,7 @@ def test_ids_of_one_millisecond_are_shown_long_enough(run: Run, kept: Path, refi
 
     async def use(store: Archive) -> None:
         for twin in twins:
-            await keep(store, twin, form.encode(samples.body("leads.mail_in")), received_at=NOON + MINUTE)
+            await keep(store, twin, form.encode(sample_bodies.body("leads.mail_in")), received_at=NOON + MINUTE)
 
     refill(use)
     lines = plain(on_terminal("list", "--action", "mail_in"))
@@ -358,7 +358,7 @@ def test_what_is_unrouted_is_listed_oldest_first_and_paged_by_cursors(
 ) -> None:
     (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
     later = LOST.replace("-0006-", "-0007-")
-    refill(lambda store: keep(store, later, form.encode(samples.body("contacts.add"))))
+    refill(lambda store: keep(store, later, form.encode(sample_bodies.body("contacts.add"))))
     first = run("list", "--unrouted", "--limit", "1")
     assert first.stdout.splitlines()[1].startswith(event_of(LOST))
     assert first.stderr.startswith("more: --after ")

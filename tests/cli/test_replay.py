@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.amocrm import form, samples
+from relay.amocrm import form, sample_bodies
 from relay.model import Outcome, Reason, RetryAt
 from relay.store.contract import Archive
 from tests.cli.conftest import CALL, GARBLED, LOST, MINUTE, OFFER, ROUTES, Run, Use, event_of, keep
@@ -165,7 +165,7 @@ def test_such_a_replay_is_audited_once_for_all_its_pages(
     run: Run, unrouted: None, monkeypatch: pytest.MonkeyPatch, folder: Path, refill: Callable[[Use], None]
 ) -> None:
     (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
-    body = form.encode(samples.body("contacts.add", fields={"id": "79"}))
+    body = form.encode(sample_bodies.body("contacts.add", fields={"id": "79"}))
     refill(lambda store: keep(store, LOST.replace("-0006-", "-0007-"), body))
     (folder / "routes.yaml").write_text(ROUTES)
     monkeypatch.setattr("relay.cli.replay.PAGE", 1)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.cli.screen import SHORTEST, cell, json_text, length, printable, starts
+from relay.cli.output import SHORTEST, cell, json_text, length, printable, starts
 
 STEERING = "\x1b\x07\x9b\r\n\u202e\u2028\u200f\x7f"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.amocrm import form, samples
+from relay.amocrm import form, sample_bodies
 from tests.cli.conftest import CONTACT, CYRILLIC, OFFER, ROUTES, SECRETS, Run
 
 COMMANDS = [
@@ -40,7 +40,7 @@ BROKEN = {
 @pytest.mark.parametrize("routes", BROKEN)
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_no_secret_is_in_any_output(run: Run, kept: Path, folder: Path, arguments: list[str], routes: str) -> None:
-    (folder / "body.form").write_bytes(form.encode(samples.body("leads.status")))
+    (folder / "body.form").write_bytes(form.encode(sample_bodies.body("leads.status")))
     (folder / "routes.yaml").write_text(BROKEN[routes])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from relay.amocrm import form, samples
+from relay.amocrm import form, sample_bodies
 from relay.cli.send import masked
 from tests.cli.conftest import ROUTES, SECRETS, Run
 from tests.server.certificates import Pair
@@ -108,7 +108,7 @@ def test_it_posts_what_amocrm_posts(run: Run, wire: Wire) -> None:
     assert sent["Content-Type"] == "application/x-www-form-urlencoded"
     assert sent["Accept-Encoding"] == "gzip"
     assert UUID(sent["X-Amocrm-Requestid"]).version == 4
-    assert body == form.encode(samples.body("leads.status", fields={"status_id": "142"}))
+    assert body == form.encode(sample_bodies.body("leads.status", fields={"status_id": "142"}))
     assert body.startswith(b"leads%5Bstatus%5D%5B0%5D%5Bid%5D=")
 
 
@@ -204,7 +204,7 @@ def test_with_a_url_no_routes_file_is_needed(run: Run, wire: Wire, folder: Path)
 
 @pytest.mark.parametrize(
     ("account", "id_", "subdomain"),
-    [("77", "77", samples.SUBDOMAIN), ("acme", samples.ACCOUNT_ID, "acme"), ("77/acme", "77", "acme")],
+    [("77", "77", sample_bodies.SUBDOMAIN), ("acme", sample_bodies.ACCOUNT_ID, "acme"), ("77/acme", "77", "acme")],
 )
 def test_the_account_may_be_chosen(run: Run, wire: Wire, account: str, id_: str, subdomain: str) -> None:
     run("send", "--event", "leads.chat", "--account", account, "--listen", wire.address)

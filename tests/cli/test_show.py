@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay.cli.show import readable
-from relay.model import Event, Owed, Routed
+from relay.model import Event, PlannedDelivery, RoutedEvent
 from tests.cli.conftest import CALL, CONTACT, CYRILLIC, GARBLED, NOON, OFFER, Run, Use, event_of, on_terminal, unread
 
 
@@ -119,7 +119,9 @@ def test_what_went_on_unparsed_is_shown_with_its_deliveries(
         action="",
         data={},
     )
-    raw = Routed(event=event, payload=b"", owed=(Owed(target="sales-bot", routes=("raw",)),), routes=("raw",))
+    raw = RoutedEvent(
+        event=event, payload=b"", planned=(PlannedDelivery(target="sales-bot", routes=("raw",)),), routes=("raw",)
+    )
     refill(lambda store: store.keep(webhook, [raw]))
     for id_ in (webhook.id, event.id):
         shown = " ".join(run("show", id_).stdout.split())

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from relay.amocrm import form, samples
+from relay.amocrm import form, sample_bodies
 from relay.cli.status import watch_on
 from relay.model import State
-from relay.store.contract import Act, Archive, Condition, Filter
+from relay.store.contract import Archive, AuditEntry, Filter, HealthReport
 from relay.store.disk import Disk
-from relay.store.lock import Lock
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite.lock import Lock
+from relay.store.sqlite.store import SqliteStore
 from tests.cli.conftest import (
     ESCAPE,
     MINUTE,
@@ -33,8 +33,8 @@ from tests.cli.conftest import (
     settle,
 )
 
-HELD = Condition(health="open", since=NOON, as_of=NOON + MINUTE, error=f"5xx 503 busy{ESCAPE}")
-WELL = Condition(health="ok", since=NOON, as_of=NOON + MINUTE)
+HELD = HealthReport(health="open", since=NOON, as_of=NOON + MINUTE, error=f"5xx 503 busy{ESCAPE}")
+WELL = HealthReport(health="ok", since=NOON, as_of=NOON + MINUTE)
 
 
 def test_status_shows_targets_and_webhooks(run: Run, kept: Path) -> None:
@@ -105,7 +105,9 @@ def test_where_nobody_wrote_a_routes_file_status_shows_every_target_of_the_store
     (folder / "routes.yaml").write_text(ROUTES.replace("sales-bot", "quiet"))
 
     async def use(store: Archive) -> None:
-        kept = await keep(store, "019ab000-0009-7000-8000-000000000000", form.encode(samples.body("leads.mail_in")))
+        kept = await keep(
+            store, "019ab000-0009-7000-8000-000000000000", form.encode(sample_bodies.body("leads.mail_in"))
+        )
         await settle(store, kept["quiet"], OK)
 
     refill(use)
@@ -193,7 +195,7 @@ def test_a_target_that_is_probed_is_held_for_people_and_probing_for_programs(
 
 def test_a_disk_with_little_room_is_told(run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "disk " not in run("status").stdout
-    monkeypatch.setattr("relay.store.sqlite.disk_of", lambda _folder: Disk(total=64 * 2**30, free=312 * 2**20))
+    monkeypatch.setattr("relay.store.sqlite.store.disk_of", lambda _folder: Disk(total=64 * 2**30, free=312 * 2**20))
     assert "disk          low: 312 MiB are free" in run("status").stdout.splitlines()
     told = json.loads(run("status", "--json").stdout)["disk"]
     assert told == {"free": 312 * 2**20, "total": 64 * 2**30, "low": True}
@@ -270,7 +272,7 @@ def watched(
 
 def test_watched_it_tells_what_has_changed(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def replay(store: Archive) -> None:
-        act = Act(id="a", at=NOON, who="olga@host", command="test")
+        act = AuditEntry(id="a", at=NOON, who="olga@host", command="test")
         assert await store.replay(Filter(states=(State.DEAD,)), act) == 1
 
     rows = [line.split() for line in watched(kept, capsys, change=replay) if line.startswith("warehouse")]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.amocrm import form, samples
+from relay.amocrm import form, sample_bodies
 from relay.cli.times import Instant, Times, instant, local, short, zone
 from relay.store.contract import Archive
 from tests.cli.conftest import Run, Use, keep, on_terminal, plain, use_zone
@@ -187,7 +187,7 @@ def test_a_time_copied_from_a_table_finds_its_row(
     run: Run, kept: Path, refill: Callable[[Use], None], use: Callable[[str], None], zone_: str
 ) -> None:
     at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
-    body = form.encode(samples.body("leads.mail_in", fields={"id": "88"}))
+    body = form.encode(sample_bodies.body("leads.mail_in", fields={"id": "88"}))
 
     async def add(store: Archive) -> None:
         await keep(store, "019ab000-0009-7000-8000-000000000000", body, received_at=at)

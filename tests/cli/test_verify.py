@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.store.lock import Lock
+from relay.store.sqlite.lock import Lock
 from tests.cli.conftest import CALL, NOON, OFFER, Run, Use, event_of, unread
 
 

@@ -9,11 +9,11 @@ from typing import Any, Self
 from uuid_utils import uuid7
 
 from relay.delivery.breaker import Health
-from relay.delivery.dispatch import Dispatcher
-from relay.model import Event, Order, Owed, Routed, State, Target, Webhook
-from relay.signals import Attempted, Committed, Noticed, Signal
-from relay.store.contract import Act, DeliveryRecord, Filter
-from relay.store.sqlite import SqliteStore
+from relay.delivery.dispatcher import Dispatcher
+from relay.model import Event, Order, PlannedDelivery, RoutedEvent, State, Target, Webhook
+from relay.signals import Attempted, Committed, Notice, Signal
+from relay.store.contract import AuditEntry, DeliveryRecord, Filter
+from relay.store.sqlite.store import SqliteStore
 
 SHORT = timedelta(milliseconds=200)
 
@@ -26,8 +26,8 @@ def event_id(number: int) -> str:
     return f"event-{number:05}"
 
 
-def act(**details: object) -> Act:
-    return Act(id=str(uuid7()), at=now(), who="olga@host", command="test", details=details)
+def act(**details: object) -> AuditEntry:
+    return AuditEntry(id=str(uuid7()), at=now(), who="olga@host", command="test", details=details)
 
 
 class Bench:
@@ -37,7 +37,7 @@ class Bench:
         self.path = folder / "relay.db"
         self._clock = clock
         self.attempted: list[Attempted] = []
-        self.noticed: list[Noticed] = []
+        self.noticed: list[Notice] = []
         self._targets = {target.name: target for target in targets}
         self._news = asyncio.Event()
 
@@ -91,7 +91,7 @@ class Bench:
         self.dispatcher.unlease(leased)
         self.dispatcher.admit(born)
 
-    def _routed(self, number: int, lead: int, received_at: datetime, payload: bytes) -> Routed:
+    def _routed(self, number: int, lead: int, received_at: datetime, payload: bytes) -> RoutedEvent:
         event = Event(
             id=event_id(number),
             source="crm",
@@ -101,15 +101,15 @@ class Bench:
             action="update",
             data={"id": lead},
         )
-        owed = tuple(
-            Owed(
+        planned = tuple(
+            PlannedDelivery(
                 target=target.name,
                 routes=("all",),
                 key=f"leads/{lead}" if target.order is Order.ENTITY else None,
             )
             for target in self._targets.values()
         )
-        return Routed(event=event, payload=payload, owed=owed)
+        return RoutedEvent(event=event, payload=payload, planned=planned)
 
     async def deliveries(self, **wanted: object) -> list[DeliveryRecord]:
         """In order of arrival."""
@@ -157,5 +157,5 @@ class Bench:
             self._news.set()
         if isinstance(signal, Committed):  # told by the store's thread
             self._loop.call_soon_threadsafe(self._news.set)
-        if isinstance(signal, Noticed):
+        if isinstance(signal, Notice):
             self.noticed.append(signal)

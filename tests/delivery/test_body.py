@@ -1,11 +1,11 @@
-"""`relay.delivery.body`: what each format makes of an event; form is what amoCRM sent, byte for byte."""
+"""`relay.delivery.payload`: what each format makes of an event; form is what amoCRM sent, byte for byte."""
 
 from pathlib import Path
 
 import pytest
 
 from relay.amocrm import form
-from relay.delivery.body import body, original
+from relay.delivery.payload import body, original
 from relay.errors import Unreadable
 from relay.model import Format
 from tests.delivery.conftest import PAYLOAD

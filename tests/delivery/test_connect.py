@@ -1,4 +1,4 @@
-"""`relay.delivery.connect`: how long a connection is used, and when a new look-up decides where requests go."""
+"""`relay.http.connector`: how long a connection is used, and when a new look-up decides where requests go."""
 
 import asyncio
 import socket
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from relay.delivery.render import Request
 from relay.delivery.send import Sender
+from relay.http.request import Request
 from relay.model import Reason
 from tests.delivery.conftest import read_request, serving
 
@@ -50,7 +50,7 @@ class World:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World()
-    for module in ("relay.delivery.connect", "aiohttp.connector"):
+    for module in ("relay.http.connector", "aiohttp.connector"):
         monkeypatch.setattr(f"{module}.monotonic", lambda: world.seconds)
     yield world
 

@@ -12,7 +12,7 @@ import pytest
 from relay.delivery.breaker import Health
 from relay.model import Format, Order, Reason, State
 from relay.store.contract import Due
-from relay.store.verifying import verify
+from relay.store.sqlite.integrity import verify
 from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target
 from tests.store.damage import flip
@@ -148,7 +148,7 @@ async def test_a_checksum_that_is_text_holds_up_no_other(tmp_path: Path, receive
     receiver = await receivers()
     await kept(tmp_path, to(receiver), [1, 2])
     spoil(tmp_path, f"update events set checksum = {NO_TEXT} where id = '{event_id(1)}'")
-    assert verify(tmp_path / "relay.db").contents["events"].damaged == (event_id(1),)
+    assert verify(tmp_path / "relay.db").contents["events"].corrupt == (event_id(1),)
     async with Bench(tmp_path, to(receiver)) as bench:
         await bench.until_attempted(2)
         records = await bench.deliveries()

@@ -1,4 +1,4 @@
-"""`relay.delivery.dispatch`: targets side by side, reloads, restarts, and what other processes write."""
+"""`relay.delivery.dispatcher`: targets side by side, reloads, restarts, and what other processes write."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,8 +11,8 @@ import pytest
 
 from relay.delivery.breaker import Health
 from relay.model import State
-from relay.store.contract import Condition, Filter
-from relay.store.sqlite import SqliteStore
+from relay.store.contract import Filter, HealthReport
+from relay.store.sqlite.store import SqliteStore
 from tests.delivery.bench import Bench, act, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target
 from tests.store.conftest import routed
@@ -75,7 +75,7 @@ async def test_what_is_in_flight_is_told_once_a_second_and_for_over_a_second_by_
     assert {each.health for each in seen} == {"ok"}
 
 
-async def told(bench: Bench, check: Callable[[Condition], bool]) -> Condition:
+async def told(bench: Bench, check: Callable[[HealthReport], bool]) -> HealthReport:
     """What operators are told of the target, once that is so."""
     async with asyncio.timeout(5):
         while True:
@@ -88,7 +88,7 @@ async def told(bench: Bench, check: Callable[[Condition], bool]) -> Condition:
 async def test_a_relay_that_has_nothing_to_do_writes_nothing(
     tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.delivery.dispatch.POLL", 0.05)
+    monkeypatch.setattr("relay.delivery.dispatcher.POLL", 0.05)
     receiver = await receivers()
     async with Bench(tmp_path, to(receiver)) as bench:
         await bench.keep([1])
@@ -142,7 +142,7 @@ async def test_a_target_that_is_gone_leaves_its_deliveries_parked_until_it_is_ba
         receiver.gate.set()
         await bench.until_attempted(8)
         [unleased] = bench.dispatcher.lease([routed(1, owed_to("bot"))])
-        assert unleased.owed[0].lease is None
+        assert unleased.planned[0].lease is None
         assert (await bench.pending(), len(receiver.requests)) == (20, 8)
         bench.use(bot)
         await bench.until_none_pending()

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import psutil
 import pytest
 
-from relay.delivery.head import MOST_HEAD
-from relay.delivery.render import Request
 from relay.delivery.send import Sender
+from relay.http.request import Request
+from relay.http.tolerant_parser import MOST_HEAD
 from relay.model import Outcome, Reason
 from tests.delivery.conftest import Talk, read_request, serving
 

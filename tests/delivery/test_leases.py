@@ -114,4 +114,4 @@ async def test_room_is_reserved_for_bytes_too(tmp_path: Path) -> None:
 
 
 def leases(kept: Sequence[Any]) -> list[timedelta]:
-    return [owed.lease for each in kept for owed in each.owed if owed.lease is not None]
+    return [planned.lease for each in kept for planned in each.planned if planned.lease is not None]

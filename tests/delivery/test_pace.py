@@ -1,15 +1,15 @@
-"""`relay.delivery.pace`: slots come evenly, and late attempts are made up for, but not many."""
+"""`relay.delivery.rate_limiter`: slots come evenly, and late attempts are made up for, but not many."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.pace import CATCH_UP, Pace
+from relay.delivery.rate_limiter import CATCH_UP, RateLimiter
 
 
 def begins(rate: float, late: list[float], start: float = 100.0) -> list[float]:
     """When attempts begin that are always wanted, each of them so much later than its slot allows."""
-    pace, now, begun = Pace(), start, []
+    pace, now, begun = RateLimiter(), start, []
     for each in late:
         now += pace.wait(rate, now=now) + each
         pace.take(rate, now=now)
@@ -18,7 +18,7 @@ def begins(rate: float, late: list[float], start: float = 100.0) -> list[float]:
 
 
 def test_without_a_rate_nothing_waits() -> None:
-    pace = Pace()
+    pace = RateLimiter()
     for _ in range(3):
         assert pace.wait(None, now=1.0) == 0.0
         pace.take(None, now=1.0)
@@ -29,7 +29,7 @@ def test_slots_come_evenly_from_the_first_on() -> None:
 
 
 def test_a_slot_that_is_not_taken_is_still_there() -> None:
-    pace = Pace()
+    pace = RateLimiter()
     pace.take(1.0, now=5.0)
     assert pace.wait(1.0, now=9.0) == pace.wait(1.0, now=9.0) == 0.0
 

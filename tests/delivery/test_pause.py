@@ -6,8 +6,8 @@ from typing import Any
 
 from relay.delivery.breaker import Health
 from relay.model import State
-from relay.store.contract import Condition
-from relay.store.sqlite import SqliteStore
+from relay.store.contract import HealthReport
+from relay.store.sqlite.store import SqliteStore
 from tests.delivery.bench import Bench, act, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target
 from tests.e2e.processes import until
@@ -138,7 +138,7 @@ async def test_a_probe_that_a_pause_took_back_is_made_up_for(tmp_path: Path, rec
 # ---- what the store is told
 
 
-async def conditions(bench: Bench) -> dict[str, Condition | None]:
+async def conditions(bench: Bench) -> dict[str, HealthReport | None]:
     return {name: each.condition for name, each in (await bench.store.status()).targets.items()}
 
 
@@ -157,7 +157,7 @@ async def test_the_store_is_told_which_targets_are_held_since_when_and_why(tmp_p
 async def test_what_a_dead_daemon_said_is_replaced_at_the_start(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers()
     store = SqliteStore.open(tmp_path / "relay.db", now=act().at, emit=lambda _: None, failed=lambda: None)
-    held = Condition(health="open", since=act().at, as_of=act().at, error="5xx 503")
+    held = HealthReport(health="open", since=act().at, as_of=act().at, error="5xx 503")
     await store.report({"bot": held, "gone": held})
     await store.close()
     async with Bench(tmp_path, to(receiver)) as bench:

@@ -1,4 +1,4 @@
-"""`relay.delivery.post` at both its ends: the bytes a target gets, and what it may answer. The servers are real."""
+"""`relay.http.client` at both its ends: the bytes a target gets, and what it may answer. The servers are real."""
 
 import asyncio
 import gc
@@ -19,9 +19,9 @@ import uvloop
 from aiohttp import ClientOSError, ServerDisconnectedError, TCPConnector
 from aiohttp.connector import Connection
 
-from relay.delivery.post import address_of, post
-from relay.delivery.render import Request
 from relay.delivery.send import Sender
+from relay.http.client import address_of, post
+from relay.http.request import Request
 from relay.model import Outcome, Reason, Tls
 from relay.tls import client_context
 from tests.delivery.conftest import Talk, read_request, serving

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from relay.delivery.attempt import attempt
-from relay.delivery.render import render_raw
+from relay.delivery.request import render_raw
 from relay.delivery.send import Sender
-from relay.model import Event, Format, Owed, Reason, Routed, Secret, Webhook
-from relay.store.sqlite import SqliteStore
+from relay.model import Event, Format, PlannedDelivery, Reason, RoutedEvent, Secret, Webhook
+from relay.store.sqlite.store import SqliteStore
 from tests.delivery.conftest import NOON, SECOND, delivery, target
 
 HOOK = Webhook(
@@ -71,7 +71,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 async def test_one_that_was_read_while_it_waited_for_its_turn_is_not_sent(store: SqliteStore) -> None:
     event = Event(id="event-1", source="chats", received_at=NOON, account={}, entity="", action="", data={})
-    raw = Routed(event=event, payload=b"", owed=(Owed(target="bot", routes=("raw",), lease=SECOND),))
+    raw = RoutedEvent(event=event, payload=b"", planned=(PlannedDelivery(target="bot", routes=("raw",), lease=SECOND),))
     [claimed] = await store.keep(HOOK, [raw])
     await store.keep(replace(HOOK, unparsed=None), [])
     sender = Sender(clock=lambda: NOON)

@@ -1,4 +1,4 @@
-"""`relay.delivery.render`: the very request that a target gets."""
+"""`relay.delivery.request`: the very request that a target gets."""
 
 from base64 import b64encode
 from dataclasses import replace
@@ -9,8 +9,8 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from relay import __version__
-from relay.delivery.body import Sent
-from relay.delivery.render import render
+from relay.delivery.payload import Sent
+from relay.delivery.request import render
 from relay.model import Format, Secret
 from tests.delivery.conftest import NOON, PAYLOAD, delivery, target
 

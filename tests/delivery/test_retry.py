@@ -33,9 +33,9 @@ policies = st.builds(
 def after(
     policy: RetryPolicy, *, attempt: int = 1, age: timedelta = timedelta(), roll: float = 0.0, **answer: object
 ) -> Verdict:
-    owed = delivery(attempt=attempt, policy_attempt=attempt)
+    planned = delivery(attempt=attempt, policy_attempt=attempt)
     failed = outcome(**{"status": 503} | answer)
-    return decide(owed, failed, target(retry=policy), now=NOON + age, roll=roll)
+    return decide(planned, failed, target(retry=policy), now=NOON + age, roll=roll)
 
 
 # ---- what kind of verdict

@@ -14,7 +14,7 @@ from relay.clock import Clock
 from relay.delivery.breaker import Breaker, Health
 from relay.model import Outcome, Reason, RetryPolicy, State
 from relay.store.contract import Filter
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite.store import SqliteStore
 from tests.delivery import virtual
 from tests.delivery.bench import Bench, act, event_id
 from tests.delivery.conftest import NOON, SECOND, Receiver, every, outcome, receiving, target

@@ -21,9 +21,10 @@ from urllib.parse import quote
 import pytest
 from aiohttp import ClientTimeout
 
-from relay.delivery.render import Request, render
+from relay.delivery.request import render
 from relay.delivery.retry import decide
 from relay.delivery.send import MAX_ANSWER, MAX_DETAIL, Sender
+from relay.http.request import Request
 from relay.model import Dead, Outcome, Reason, Secret
 from tests.delivery.conftest import NOON, Talk, delivery, read_request, serving, target
 
@@ -302,7 +303,7 @@ async def test_nobody_there_is_a_connect_error(sender: Sender) -> None:
 async def test_nobody_who_takes_the_connection_is_a_timeout_that_does_not_tell_the_url(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("relay.delivery.post.TIMEOUT", ClientTimeout(sock_connect=0.2))
+    monkeypatch.setattr("relay.http.client.TIMEOUT", ClientTimeout(sock_connect=0.2))
     sender = Sender(clock=lambda: datetime.now(UTC))
     with create_server(("127.0.0.1", 0), backlog=0) as listening, ExitStack() as crowd:
         for _ in range(4):  # it has room for one or two

@@ -15,8 +15,8 @@ import pytest
 import trustme
 import uvloop
 
-from relay.delivery.render import Request
 from relay.delivery.send import Sender
+from relay.http.request import Request
 from relay.model import Outcome, Reason, Tls
 from tests.delivery.conftest import read_request, serving
 

@@ -1,4 +1,4 @@
-"""`relay.delivery.settling` over a store that answers when the test has it answer."""
+"""`relay.delivery.settlements` over a store that answers when the test has it answer."""
 
 import asyncio
 from asyncio import Future
@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from relay.delivery import insist
-from relay.delivery.settling import Made, Settling
+from relay.delivery import retry_busy
+from relay.delivery.settlements import AttemptResult, Settlements
 from relay.errors import StoreBusy
 from relay.model import Delivered, Outcome, Reason
 from relay.store.contract import Store
@@ -22,13 +22,13 @@ class Scene:
         self.asked: dict[str, Future[bool]] = {}
         self.settled: list[str] = []
         self.tasks: list[asyncio.Task[None]] = []
-        self.settling = Settling(cast(Store, self), settled=self.hear, begin=self.begin, clock=lambda: NOON)
+        self.settling = Settlements(cast(Store, self), settled=self.hear, begin=self.begin, clock=lambda: NOON)
 
     def settle(self, made: Any, *_how: Any, now: Any) -> Future[bool]:
         self.asked[made.event_id] = asyncio.get_running_loop().create_future()
         return self.asked[made.event_id]
 
-    def hear(self, made: Made) -> None:
+    def hear(self, made: AttemptResult) -> None:
         self.settled.append(made.delivery.event_id)
 
     def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -37,7 +37,7 @@ class Scene:
 
     def make(self, name: str, *, most: int = 2) -> asyncio.Task[None]:
         outcome = Outcome(reason=Reason.OK, started_at=NOON, took=SECOND, status=200)
-        made = Made(delivery(event_id=name), outcome, Delivered())
+        made = AttemptResult(delivery(event_id=name), outcome, Delivered())
         return asyncio.get_running_loop().create_task(self.settling.settle(made, now=NOON, most=most))
 
     async def answer(self, name: str, error: Exception | None = None) -> None:
@@ -56,7 +56,7 @@ async def turn() -> None:
 
 @pytest.fixture
 async def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr(insist, "PAUSE", 0)
+    monkeypatch.setattr(retry_busy, "PAUSE", 0)
     return Scene()
 
 

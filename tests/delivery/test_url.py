@@ -10,11 +10,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.amocrm import form, samples
+from relay.amocrm import form, sample_bodies
 from relay.cli import relay
-from relay.delivery.render import Request, render
+from relay.delivery.request import render
 from relay.delivery.send import Sender
-from relay.delivery.url import as_sent, request_target
+from relay.http.request import Request
+from relay.http.request_target import as_sent, request_target
 from relay.model import Reason
 from tests.delivery.conftest import NOON, delivery, read_request, serving, target
 
@@ -125,7 +126,7 @@ async def test_explain_and_the_wire_agree(rest: str, tmp_path: Path) -> None:
             }
         )
     )
-    (tmp_path / "body.form").write_bytes(form.encode(samples.body("leads.status")))
+    (tmp_path / "body.form").write_bytes(form.encode(sample_bodies.body("leads.status")))
     told = CliRunner().invoke(
         relay, ["explain", str(tmp_path / "body.form"), "--json", f"--config={tmp_path / 'routes.yaml'}"]
     )

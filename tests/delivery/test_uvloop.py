@@ -7,7 +7,7 @@ import uvloop
 
 from relay.delivery.lane import Lane
 from relay.model import Target
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite.store import SqliteStore
 
 
 def test_what_is_due_at_once_may_be_expected_again_before_the_alarm_rings(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`relay.delivery.workers` with work of a list; how many at a time, and who does it."""
+"""`relay.delivery.worker_pool` with work of a list; how many at a time, and who does it."""
 
 import asyncio
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 
 import pytest
 
-from relay.delivery.workers import Workers
+from relay.delivery.worker_pool import WorkerPool
 
 NOTHING = -1  # found after a while
 
@@ -23,7 +23,7 @@ class Scene:
         self.gate = asyncio.Event()
         self.gate.set()
         self.tasks: list[asyncio.Task[None]] = []
-        self.workers = Workers(self.attempt, most=lambda: self.most, begin=self.begin)
+        self.workers = WorkerPool(self.attempt, most=lambda: self.most, begin=self.begin)
 
     def begin(self, work: Coroutine[None, None, None]) -> None:
         self.tasks.append(asyncio.get_running_loop().create_task(work))

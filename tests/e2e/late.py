@@ -4,15 +4,15 @@ from asyncio import get_running_loop
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.current import Current
+from relay.reloader import Reloader
 from relay.signals import Reloaded
 
 LATE = 0.05  # seconds
 
-reload = Current._reload
+reload = Reloader._reload
 
 
-async def reload_late(current: Current) -> Reloaded:
+async def reload_late(current: Reloader) -> Reloaded:
     """The new targets at once, the new routes later."""
     before = current.config
     reloaded = await reload(current)
@@ -22,5 +22,5 @@ async def reload_late(current: Current) -> Reloaded:
 
 
 if __name__ == "__main__":
-    patch.object(Current, "_reload", reload_late).start()
+    patch.object(Reloader, "_reload", reload_late).start()
     main()

@@ -11,7 +11,7 @@ from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.exceptions import CloudEventValidationError
 
-from relay.amocrm import form, samples
+from relay.amocrm import form, sample_bodies
 from tests.e2e.processes import running
 from tests.e2e.sender import post
 from tests.e2e.targets import Request, Targets, listening, well
@@ -32,7 +32,7 @@ routes:
 GOLDEN = sorted((Path(__file__).parent.parent / "amocrm" / "bodies").glob("*.form"))
 ALONE = [
     *(file.read_bytes() for file in GOLDEN if len(orjson.loads(file.with_suffix(".json").read_bytes())) == 1),
-    *(form.encode(samples.body(event_type)) for event_type in samples.TYPES),
+    *(form.encode(sample_bodies.body(event_type)) for event_type in sample_bodies.TYPES),
 ]
 
 

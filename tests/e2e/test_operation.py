@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from relay.model import Event, Owed, Routed, Webhook
-from relay.store.sqlite import SqliteStore
+from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.store.sqlite.store import SqliteStore
 from tests.e2e.history import judge
 from tests.e2e.processes import RELAY, RelayProcess, run, running, until
 from tests.e2e.sender import Load, body, lead, post, post_lead
@@ -104,11 +104,11 @@ async def test_a_daemon_purges_what_its_routes_file_no_longer_wants_kept(tmp_pat
 async def fill(path: Path, at: datetime) -> None:
     """An event that is owed, one that no route took, and what could not be read, all of that time."""
     store = SqliteStore.open(path, now=at, emit=lambda _signal: None, failed=lambda: None)
-    for name, owed in (("owed", (Owed(target="bot", routes=("all",)),)), ("unrouted", ())):
+    for name, planned in (("owed", (PlannedDelivery(target="bot", routes=("all",)),)), ("unrouted", ())):
         event = Event(id=name, source="crm", received_at=at, account={}, entity="leads", action="add", data={"id": 1})
         payload = b'{"data": {"name": "m1"}}'
         webhook = Webhook(id=f"webhook-{name}", source="crm", received_at=at, body=b"leads[add][0][id]=1")
-        await store.keep(webhook, [Routed(event=event, payload=payload, owed=owed)])
+        await store.keep(webhook, [RoutedEvent(event=event, payload=payload, planned=planned)])
     await store.keep(Webhook(id="unread", source="crm", received_at=at, body=b"?", unparsed="no events"), [])
     await store.close()
 

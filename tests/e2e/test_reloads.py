@@ -75,12 +75,12 @@ def judge_by(reloads: Sequence[Reload], sent: Sequence[Sent], received: Sequence
     reached: defaultdict[str, set[str]] = defaultdict(set)
     for each in received:
         reached[each.marker].add(each.target)
-    owed = []
+    planned = []
     for webhook in sent:
         files = may_be_in_force(reloads, webhook.began, webhook.ended)
         went_by = [to for to in files if to == reached[webhook.marker]]
-        owed.append(replace(webhook, targets=(went_by or files)[0]))
-    return judge(owed, received)
+        planned.append(replace(webhook, targets=(went_by or files)[0]))
+    return judge(planned, received)
 
 
 @dataclass(kw_only=True)

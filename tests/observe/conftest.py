@@ -9,9 +9,9 @@ from typing import Literal
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay.model import Delivered, Delivery, Event, Outcome, Reason, Routed, Verdict, Webhook
-from relay.observe import Lines, Observer, configure_logging
-from relay.signals import Attempted, Kept, Refusal, Refused
+from relay.model import Delivered, Delivery, Event, Outcome, Reason, RoutedEvent, Verdict, Webhook
+from relay.observe import LogWriter, Observer, configure_logging
+from relay.signals import Attempted, Refusal, WebhookRejected, WebhookStored
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MS = timedelta(milliseconds=1)
@@ -51,7 +51,7 @@ class Observed:
         self.clock = Clock()
         self.registry = CollectorRegistry()
         self.file = InMemory()
-        self.log = configure_logging(Lines(self.file), format=written, level=level, clock=self.clock)
+        self.log = configure_logging(LogWriter(self.file), format=written, level=level, clock=self.clock)
         self.emit = Observer(self.registry, self.log, clock=self.clock)
 
     def lines(self) -> list[str]:
@@ -96,11 +96,11 @@ def event(entity: str = "leads", action: str = "status") -> Event:
     )
 
 
-def kept(*events: Event, routes: Sequence[Sequence[str]] | None = None, unparsed: str | None = None) -> Kept:
-    return Kept(
+def kept(*events: Event, routes: Sequence[Sequence[str]] | None = None, unparsed: str | None = None) -> WebhookStored:
+    return WebhookStored(
         webhook=Webhook(id="w-1", source="crm", received_at=NOON, body=b"a=1", request_id="r-1", unparsed=unparsed),
         routed=[
-            Routed(event=each, payload=b"", routes=tuple(taken))
+            RoutedEvent(event=each, payload=b"", routes=tuple(taken))
             for each, taken in zip(events, routes or [()] * len(events), strict=True)
         ],
         deliveries=2,
@@ -108,8 +108,8 @@ def kept(*events: Event, routes: Sequence[Sequence[str]] | None = None, unparsed
     )
 
 
-def refused(refusal: Refusal = Refusal.UNAUTHORIZED, *, source: str = "-", detail: str = "") -> Refused:
-    return Refused(source=source, refusal=refusal, detail=detail, remote="192.0.2.7", took=3 * MS)
+def refused(refusal: Refusal = Refusal.UNAUTHORIZED, *, source: str = "-", detail: str = "") -> WebhookRejected:
+    return WebhookRejected(source=source, refusal=refusal, detail=detail, remote="192.0.2.7", took=3 * MS)
 
 
 def attempted(

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from relay.observe import Gauges
-from relay.store.contract import Standing
+from relay.store.contract import TargetStatus
 from tests.observe.conftest import NOON, samples
 
 
@@ -26,8 +26,8 @@ def test_nothing_is_claimed_before_the_store_was_asked(gauges: Gauges, registry:
 
 def test_each_target_shows_its_backlog(gauges: Gauges, registry: CollectorRegistry) -> None:
     backlog = {
-        "bot": Standing(pending=3, dead=1, oldest_at=NOON - timedelta(minutes=2)),
-        "gone": Standing(dead=2),
+        "bot": TargetStatus(pending=3, dead=1, oldest_at=NOON - timedelta(minutes=2)),
+        "gone": TargetStatus(dead=2),
     }
     gauges.update(backlog, {"bot": "open", "idle": "ok"}, store_bytes=4096, store_free_bytes=9_000, now=NOON)
     shown = samples(registry)
@@ -64,11 +64,11 @@ def test_a_target_is_in_exactly_one_state(current: str, gauges: Gauges, registry
 
 
 def test_a_target_that_is_settled_goes_back_to_zero(gauges: Gauges, registry: CollectorRegistry) -> None:
-    gauges.update({"bot": Standing(pending=3, oldest_at=NOON)}, {"bot": "ok"}, 0, 0, NOON)
+    gauges.update({"bot": TargetStatus(pending=3, oldest_at=NOON)}, {"bot": "ok"}, 0, 0, NOON)
     gauges.update({}, {"bot": "ok"}, 0, 0, NOON)
     assert registry.get_sample_value("relay_deliveries_pending", {"target": "bot"}) == 0
 
 
 def test_a_clock_that_went_back_makes_nothing_younger_than_now(gauges: Gauges, registry: CollectorRegistry) -> None:
-    gauges.update({"bot": Standing(pending=1, oldest_at=NOON + timedelta(hours=1))}, {}, 0, 0, NOON)
+    gauges.update({"bot": TargetStatus(pending=1, oldest_at=NOON + timedelta(hours=1))}, {}, 0, 0, NOON)
     assert registry.get_sample_value("relay_oldest_pending_seconds", {"target": "bot"}) == 0

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from relay.observe import Lines, configure_logging, lines
-from relay.observe.lines import AT_THE_END, MOST_WAITING, PIECE
+from relay.observe import LogWriter, configure_logging, log_writer
 from relay.observe.log import Log
+from relay.observe.log_writer import AT_THE_END, MOST_WAITING, PIECE
 from tests.observe.conftest import InMemory, Observed
 
 LONG = "x" * 1_000
@@ -29,7 +29,7 @@ class Ends:
     def __init__(self, reading: int, writing: int) -> None:
         self.reading, self._writing = reading, writing
         os.set_blocking(reading, False)
-        self.lines = Lines(self)
+        self.lines = LogWriter(self)
         self.log = configure_logging(self.lines, format="json", level="info")
         self._rest = b""
 
@@ -153,7 +153,7 @@ def test_a_pipe_that_somebody_told_not_to_wait_loses_nothing(pipe: Ends) -> None
 
 def test_a_log_that_cannot_be_written_stops_nobody(pipe: Ends) -> None:
     with Path("/dev/full").open("w") as file:
-        full = Lines(file)
+        full = LogWriter(file)
         log = configure_logging(full, format="text", level="info")
         log.info("no space left")
     log.info("to nobody")
@@ -168,7 +168,7 @@ def test_a_log_that_cannot_be_written_stops_nobody(pipe: Ends) -> None:
 def test_once_it_can_be_written_again_a_line_of_its_own_tells_how_many_were_lost(tmp_path: Path, number: int) -> None:
     path, (soft, hard) = tmp_path / "log", resource.getrlimit(resource.RLIMIT_FSIZE)
     with path.open("w") as file:
-        log = configure_logging(Lines(file), format="text", level="info")
+        log = configure_logging(LogWriter(file), format="text", level="info")
         log.info("first")
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
@@ -184,7 +184,7 @@ def test_once_it_can_be_written_again_a_line_of_its_own_tells_how_many_were_lost
 
 def test_who_has_a_closed_files_number_gets_none_of_its_lines(tmp_path: Path) -> None:
     file = (tmp_path / "log").open("w")
-    log = configure_logging(Lines(file), format="text", level="info")
+    log = configure_logging(LogWriter(file), format="text", level="info")
     number = file.fileno()
     file.close()
     with (tmp_path / "other").open("w") as other:
@@ -200,7 +200,7 @@ def test_who_has_a_closed_files_number_gets_none_of_its_lines(tmp_path: Path) ->
 def test_lines_of_many_threads_do_not_mix(tmp_path: Path, beside: bool) -> None:
     path = tmp_path / "log"
     with path.open("w") as file:
-        written = Lines(file)
+        written = LogWriter(file)
         log = configure_logging(written, format="json", level="info")
         writers = [threading.Thread(target=say, args=[log, name]) for name in "abcd"]
         with written.beside() if beside else nullcontext():
@@ -227,7 +227,7 @@ def test_what_is_logged_while_a_line_is_written_is_written_behind_it(monkeypatch
             logging.getLogger("asyncio").error("in between %s", left.pop(0))
         return os.write(descriptor, piece[:7])
 
-    monkeypatch.setattr(lines, "_write_some", interrupted)
+    monkeypatch.setattr(log_writer, "_write_some", interrupted)
     observed.log.warning("first")
     assert re.findall("first|between .", observed.file.content()) == ["first", "between 2", "between 1", "between 0"]
     assert len(observed.lines()) == 4
@@ -235,6 +235,6 @@ def test_what_is_logged_while_a_line_is_written_is_written_behind_it(monkeypatch
 
 def test_a_long_line_is_written_whole() -> None:
     file = InMemory()
-    log = configure_logging(Lines(file), format="json", level="info")
+    log = configure_logging(LogWriter(file), format="json", level="info")
     log.info("said", text="y" * 3 * PIECE)
     assert len(json.loads(file.content())["text"]) == 3 * PIECE

@@ -1,4 +1,4 @@
-"""`relay.observe.live`: what those who watch are told, and that nobody waits for them."""
+"""`relay.observe.event_stream`: what those who watch are told, and that nobody waits for them."""
 
 import asyncio
 from dataclasses import replace
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from relay.model import Dead, Reason, RetryAt
-from relay.observe import Live
-from relay.observe.live import MAX_BEHIND
-from relay.signals import Committed, Probed, Refusal, Repeated, Signal
+from relay.observe import EventStream
+from relay.observe.event_stream import MAX_BEHIND
+from relay.signals import Committed, DuplicateReceived, Probed, Refusal, Signal
 from tests.observe.conftest import NOON, attempted, event, kept, refused
 
 PAYLOAD = b'{"type": "leads.note", "action": "note", "data": {"id": 5, "element_id": 7}}'
@@ -22,7 +22,7 @@ def an_attempt(*arguments: Any, **more: Any) -> Signal:
 
 
 async def told(*signals: Signal) -> list[dict[str, Any]]:
-    live = Live(lambda: NOON)
+    live = EventStream(lambda: NOON)
     with live.following() as follower:
         for signal in signals:
             live(signal)
@@ -72,7 +72,7 @@ async def test_an_attempt_is_told_with_what_it_was_about_and_what_follows() -> N
 
 async def test_what_is_damaged_is_told_without_what_it_was_about() -> None:
     made = attempted(Reason.CORRUPT, Dead("corrupt"), status=None)
-    [told_] = await told(replace(made, delivery=replace(made.delivery, payload=b"\0\xff", damaged=True)))
+    [told_] = await told(replace(made, delivery=replace(made.delivery, payload=b"\0\xff", corrupt=True)))
     assert (told_["verdict"], told_["type"], told_["entity_id"]) == ("dead", "", "")
 
 
@@ -85,7 +85,9 @@ async def test_a_fact_that_cannot_be_told_trips_nobody() -> None:
 async def test_what_was_not_kept_or_not_read_or_kept_before_is_told_too() -> None:
     webhook = kept().webhook
     found = await told(
-        kept(unparsed="no events"), refused(detail="wrong"), Repeated(webhook=webhook, first="w-0", took=timedelta())
+        kept(unparsed="no events"),
+        refused(detail="wrong"),
+        DuplicateReceived(webhook=webhook, first="w-0", took=timedelta()),
     )
     assert [{name: value for name, value in each.items() if name != "at"} for each in found] == [
         {"what": "unparsed", "source": "crm", "webhook": "w-1", "unparsed": "no events"},
@@ -106,7 +108,7 @@ async def test_what_is_no_webhook_and_no_attempt_is_not_told() -> None:
 
 
 async def test_a_follower_does_not_hear_of_what_is_not_told() -> None:
-    live = Live(lambda: pytest.fail("asked for the time of what is not told"))
+    live = EventStream(lambda: pytest.fail("asked for the time of what is not told"))
     with live.following() as follower:
         live(Committed(writes=1, took=timedelta()))
         live.end()
@@ -114,7 +116,7 @@ async def test_a_follower_does_not_hear_of_what_is_not_told() -> None:
 
 
 async def test_who_is_too_slow_misses_some_and_is_told_how_many() -> None:
-    live = Live(lambda: NOON)
+    live = EventStream(lambda: NOON)
     with live.following() as follower:
         for _ in range(MAX_BEHIND + 5):
             live(refused())
@@ -126,7 +128,7 @@ async def test_who_is_too_slow_misses_some_and_is_told_how_many() -> None:
 
 
 async def test_nothing_is_made_of_a_fact_while_nobody_watches() -> None:
-    live = Live(pytest.fail)
+    live = EventStream(pytest.fail)
     live(refused())
     with live.following():
         assert live.followers == 1
@@ -135,7 +137,7 @@ async def test_nothing_is_made_of_a_fact_while_nobody_watches() -> None:
 
 
 async def test_who_waits_is_woken_by_what_happens_and_by_the_end() -> None:
-    live = Live(lambda: NOON)
+    live = EventStream(lambda: NOON)
     with live.following() as follower:
         waiting = asyncio.create_task(follower.news())
         await asyncio.sleep(0)

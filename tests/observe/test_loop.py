@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from relay.observe.loop import EVERY, TOO_LATE, watch
+from relay.observe.loop_monitor import EVERY, TOO_LATE, watch
 from relay.signals import Blocked, Signal
 
 Run = Callable[[Coroutine[Any, Any, None]], None]

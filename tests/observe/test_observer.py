@@ -16,14 +16,14 @@ from relay.observe.observer import LINES_PER_SECOND, MOST_ENTITIES
 from relay.signals import (
     Blocked,
     Committed,
+    ConfigActivated,
+    DuplicateReceived,
     Evicted,
-    InUse,
-    Noticed,
+    Notice,
     Probed,
     Purged,
     Refusal,
     Reloaded,
-    Repeated,
     Signal,
 )
 from tests.observe.conftest import MS, NOON, Observed, attempted, event, kept, refused
@@ -54,7 +54,7 @@ def test_an_unparsed_webhook_is_counted_as_such(observed: Observed) -> None:
 
 
 def test_a_repeated_webhook_is_counted_and_timed_and_makes_no_events(observed: Observed) -> None:
-    observed.emit(Repeated(webhook=kept().webhook, first="019ab000-0001", took=1400 * MS))
+    observed.emit(DuplicateReceived(webhook=kept().webhook, first="019ab000-0001", took=1400 * MS))
     assert observed.samples("relay_webhooks_total") == {("relay_webhooks_total", "crm", "duplicate"): 1}
     assert observed.value("relay_ack_seconds_sum", source="crm") == 1.4
     assert observed.samples("relay_events_total") == {}
@@ -111,7 +111,7 @@ def test_a_commit_is_timed(observed: Observed) -> None:
 
 def test_counters_of_names_in_use_begin_at_0(observed: Observed) -> None:
     assert observed.value("relay_webhooks_total", source="crm", outcome="unparsed") is None
-    observed.emit(InUse(sources=["crm"], targets=["bot"], routes=["all"]))
+    observed.emit(ConfigActivated(sources=["crm"], targets=["bot"], routes=["all"]))
     for outcome in ("accepted", "unparsed", "duplicate", "refused_account", "too_large", "unavailable", "incomplete"):
         assert observed.value("relay_webhooks_total", source="crm", outcome=outcome) == 0
     assert observed.value("relay_webhooks_total", source="crm", outcome="probe") == 0
@@ -204,7 +204,7 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
             'warn  unparsed source=crm webhook=w-1 request_id=r-1 bytes=3 ms=1400.0 detail="empty body"',
         ),
         (
-            Repeated(webhook=kept().webhook, first="w-0", took=1400 * MS),
+            DuplicateReceived(webhook=kept().webhook, first="w-0", took=1400 * MS),
             "info  duplicate source=crm webhook=w-0 request_id=r-1 ms=1400.0",
         ),
         (Evicted(after=1400 * MS), "warn  connection evicted after_ms=1400.0"),
@@ -257,10 +257,10 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
             'error routes unchanged file=routes.yaml problems="routes.yaml:3:1  no; routes.yaml:4:1  nor"',
         ),
         (
-            Noticed(level="error", text="the breaker opened", fields={"target": "bot", "event": "e-1"}),
+            Notice(level="error", text="the breaker opened", fields={"target": "bot", "event": "e-1"}),
             "error the breaker opened target=bot event=e-1",
         ),
-        (Noticed(level="odd", text="a level nobody knows", fields={}), "info  a level nobody knows"),
+        (Notice(level="odd", text="a level nobody knows", fields={}), "info  a level nobody knows"),
     ],
 )
 def test_a_signal_is_one_line(signal: Signal, line: str, observed: Observed) -> None:
@@ -319,7 +319,7 @@ def test_a_storm_of_refusals_is_counted_in_full_and_logged_in_part(observed: Obs
         refused(Refusal.MISADDRESSED, detail="/hooks is missing"),
         Probed(source="crm", remote="192.0.2.7"),
         kept(unparsed="empty body"),
-        Repeated(webhook=kept().webhook, first="w-0", took=MS),
+        DuplicateReceived(webhook=kept().webhook, first="w-0", took=MS),
         Evicted(after=MS),
     ],
     ids=lambda signal: type(signal).__name__,
@@ -365,8 +365,8 @@ def hostile(kind: int, text: str) -> Signal:
         refused(detail=text, source=text),
         attempted(Reason.REQUEST, Dead(text), detail=text),
         Reloaded(file=text, problems=[text, text]),
-        Noticed(level="warning", text=text, fields={"error": text, "event": text, "path": Exception(text)}),
-        Repeated(webhook=replace(kept().webhook, request_id=text), first=text, took=MS),
+        Notice(level="warning", text=text, fields={"error": text, "event": text, "path": Exception(text)}),
+        DuplicateReceived(webhook=replace(kept().webhook, request_id=text), first=text, took=MS),
     ]
     return signals[kind]
 
@@ -406,7 +406,7 @@ def test_a_json_line_is_ascii_and_reads_back(kind: int, text: str) -> None:
 def test_a_quoted_text_can_be_read_back(text: str) -> None:
     """Python's own reader of escapes undoes ours, so no two texts look alike."""
     observed = Observed()
-    observed.emit(Noticed(level="info", text="said", fields={"text": text}))
+    observed.emit(Notice(level="info", text="said", fields={"text": text}))
     shown = observed.lines()[0].partition(" text=")[2]
     if shown.startswith('"'):
         shown = "".join(read_escape(part) for part in split_escapes(shown[1:-1]))
@@ -429,7 +429,7 @@ def read_escape(part: str) -> str:
 def test_a_webhook_names_what_its_events_are_about(observed: Observed) -> None:
     observed.emit(kept(event(), event("contacts", "add")))
     repeated = kept(event(), event("task", "add"))
-    observed.emit(Repeated(webhook=repeated.webhook, first="w-0", took=MS, routed=repeated.routed))
+    observed.emit(DuplicateReceived(webhook=repeated.webhook, first="w-0", took=MS, routed=repeated.routed))
     accepted, duplicate = observed.lines()
     assert ' entities="leads 4831596; contacts 4831596" ' in accepted
     assert ' entities="leads 4831596; task 4831596" ' in duplicate

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from relay.observe import Gauges, Observer
 from relay.observe.gauges import STATES
 from relay.observe.log import Log
-from relay.observe.series import ACK_SECONDS
+from relay.observe.metrics import ACK_SECONDS
 from relay.signals import Committed, Refusal
 from tests.observe.conftest import NOON, attempted, event, kept, refused
 from tests.pictures.expressions import grouped, selectors

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from relay.model import Event
 from relay.routes.conditions import condition
 from relay.routes.config import NO_TIME
-from relay.routes.coverage import superfluous
 from relay.routes.match import Matcher, Route
+from relay.routes.subsumption import superfluous
 
 words = st.sampled_from(["a", "b", "1", "5"])
 some_words = st.lists(words, min_size=1, max_size=3)

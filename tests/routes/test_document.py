@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.routes.document import parse
-from relay.routes.problems import Problems
+from relay.routes.diagnostics import Problems
+from relay.routes.yaml_document import parse
 
 
 def value_of(text: str) -> object:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from relay.amocrm import form, samples
+from relay.amocrm import form, sample_bodies
 from relay.amocrm.events import read
 from relay.amocrm.vocabulary import FIELDS, OF_FEW, TIMES
 from relay.amocrm.vocabulary import IDS as IDS_OF_AMOCRM
@@ -459,14 +459,14 @@ def test_a_value_from_a_variable_is_not_judged_aloud(routes_file: RoutesFile) ->
 
 
 def test_every_field_of_every_sample_body_is_known_and_ids_are_numbers() -> None:
-    fields = [(name, value) for type_ in samples.TYPES for name, value in _data(type_).items()]
+    fields = [(name, value) for type_ in sample_bodies.TYPES for name, value in _data(type_).items()]
     assert {name for name, _ in fields} <= FIELDS | OF_FEW.keys()
     assert {name for name, value in fields if name in IDS_OF_AMOCRM | TIMES and not _is_number(value)} == set()
     assert len(fields) > 80
 
 
 def _data(type_: str) -> Mapping[str, Any]:
-    body = form.encode(samples.body(type_))
+    body = form.encode(sample_bodies.body(type_))
     [event] = read(form.decode(body, ""), source="crm", received_at=NO_TIME, new_id=lambda: "1")
     return event.data
 

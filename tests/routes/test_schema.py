@@ -10,10 +10,10 @@ from jsonschema import Draft202012Validator
 
 from relay.errors import RoutesInvalid
 from relay.routes.config import Config, load, parse
-from relay.routes.document import parse as parse_document
+from relay.routes.diagnostics import Problems, path_text
 from relay.routes.lint import run_tests, warnings
-from relay.routes.problems import Problems, path_text
-from relay.routes.shape import schema
+from relay.routes.schema import schema
+from relay.routes.yaml_document import parse as parse_document
 from tests.example import ETC, SECRETS, placed
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "routes.example.yaml"
@@ -55,7 +55,7 @@ def test_the_defaults_the_example_shows_are_the_built_in_ones(example: Config, f
 
 
 @st.composite
-def damaged(draw: st.DrawFn) -> str:
+def corrupt(draw: st.DrawFn) -> str:
     """The example with some lines lost, doubled, moved, indented or cut."""
     lines = [line for line in EXAMPLE.read_text("utf-8").splitlines() if line.strip() and line.lstrip()[0] != "#"]
     for _ in range(draw(st.integers(1, 4))):
@@ -79,7 +79,7 @@ def damaged(draw: st.DrawFn) -> str:
 
 
 @settings(max_examples=300, deadline=None)
-@given(damaged())
+@given(corrupt())
 def test_a_damaged_file_is_loaded_or_refused_and_never_crashes(folder: Path, text: str) -> None:
     try:
         config = parse(text.replace(ETC, str(folder)), file="routes.yaml", env=ENV)

@@ -5,11 +5,11 @@ import pytest
 
 from relay.errors import RoutesInvalid
 from relay.routes.config import condition_text, parse
-from relay.routes.document import Document
+from relay.routes.diagnostics import Problems
 from relay.routes.explain import explain
 from relay.routes.lint import run_tests, warnings
-from relay.routes.problems import Problems
 from relay.routes.secrets import MAX_FILE_BYTES, expand
+from relay.routes.yaml_document import Document
 
 
 def expanded(text: str, env: dict[str, str] | None = None) -> tuple[object, list[str]]:

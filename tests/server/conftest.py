@@ -15,11 +15,11 @@ from aiohttp.typedefs import LooseHeaders
 from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, running, url
+from relay.http.limits import Limits
+from relay.ingest.budget import Budget
 from relay.model import Webhook
-from relay.server.limits import Limits
-from relay.server.memory import Memory
 from relay.settings import Settings
-from relay.signals import Committed, Refused, Signal
+from relay.signals import Committed, Signal, WebhookRejected
 from relay.store.contract import Filter
 from tests.e2e.targets import Targets, listening, well
 
@@ -56,7 +56,7 @@ class Facts:
 
     def refusals(self) -> list[tuple[str, str]]:
         """Source and kind of each."""
-        return [(each.source, str(each.refusal)) for each in self.signals if isinstance(each, Refused)]
+        return [(each.source, str(each.refusal)) for each in self.signals if isinstance(each, WebhookRejected)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Scene:
     session: aiohttp.ClientSession
 
     @property
-    def memory(self) -> Memory:
+    def memory(self) -> Budget:
         """For the webhooks that are on their way to the disk."""
         return self.relay.memory
 

@@ -11,16 +11,16 @@ import pytest
 
 from relay import acts
 from relay.acts import _Growing, keep_telling
-from relay.signals import Noticed, Signal
-from relay.store.contract import Act
-from relay.store.sqlite import SqliteStore
+from relay.signals import Notice, Signal
+from relay.store.contract import AuditEntry
+from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
 
-REPLAY = Act(id="a1", at=datetime(2026, 11, 22, tzinfo=UTC), who="olga@host", command="replay", count=100)
+REPLAY = AuditEntry(id="a1", at=datetime(2026, 11, 22, tzinfo=UTC), who="olga@host", command="replay", count=100)
 
 
 def counts(said: list[Signal]) -> list[object]:
-    return [each.fields["count"] for each in said if isinstance(each, Noticed)]
+    return [each.fields["count"] for each in said if isinstance(each, Notice)]
 
 
 def test_it_is_told_at_once_and_when_it_is_done() -> None:

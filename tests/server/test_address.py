@@ -11,11 +11,11 @@ from aiohttp.http_exceptions import BadHttpMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.http.misread import MAX_HEAD, misread
+from relay.ingest.address import judge
 from relay.model import Secret
 from relay.routes.config import parse
-from relay.server.address import judge
-from relay.server.misread import MAX_HEAD, misread
-from relay.signals import Kept, Refusal, Refused
+from relay.signals import Refusal, WebhookRejected, WebhookStored
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, OTHER_TOKEN, ROUTES, TOKEN, Scene, form
 
@@ -34,8 +34,8 @@ async def asked(scene: Scene, line: bytes, more: bytes = b"\r\n" + BODY, rest: b
         return await reader.readuntil(b"\r\n\r\n")
 
 
-def refused(scene: Scene) -> list[Refused]:
-    return [each for each in scene.facts.signals if isinstance(each, Refused)]
+def refused(scene: Scene) -> list[WebhookRejected]:
+    return [each for each in scene.facts.signals if isinstance(each, WebhookRejected)]
 
 
 # ---- accepted
@@ -254,7 +254,7 @@ async def test_after_all_that_an_ordinary_webhook_is_kept(scene: Scene) -> None:
     for line in (b"POST /crm/{T}", b"GET /hooks/crm/{T}", b"POST /"):
         await asked(scene, line)
     assert (await scene.post(BODY)).status == 200
-    assert len([each for each in scene.facts.signals if isinstance(each, Kept)]) == 1
+    assert len([each for each in scene.facts.signals if isinstance(each, WebhookStored)]) == 1
 
 
 # ---- what is never shown

@@ -15,12 +15,12 @@ from aiohttp.test_utils import TestClient
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
+from relay.admin import auth
+from relay.admin.app import MAX_FOLLOWERS, admin
+from relay.ingest.forwarded import TrustedProxies
 from relay.model import Secret
-from relay.observe import Live
-from relay.server import access
-from relay.server.admin import MAX_FOLLOWERS, admin
-from relay.server.forwarded import TrustedProxies
-from relay.signals import Noticed, Refusal, Refused, Reloaded, Signal
+from relay.observe import EventStream
+from relay.signals import Notice, Refusal, Reloaded, Signal, WebhookRejected
 from tests.e2e.processes import until
 
 Client = TestClient[web.Request, web.Application]
@@ -42,7 +42,7 @@ class Relay:
         self.reason: str | None = None
         self.problems: list[str] = []
         self.signals: list[Signal] = []
-        self.live = Live(lambda: datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+        self.live = EventStream(lambda: datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
 
     async def refresh(self) -> None:
         self.refreshes += 1
@@ -99,7 +99,7 @@ async def test_many_scrapes_ask_the_store_once_a_second(relay: Relay) -> None:
 async def test_a_backlog_that_takes_long_to_count_is_counted_less_often(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.server.admin.REFRESH_EVERY", timedelta(milliseconds=1))
+    monkeypatch.setattr("relay.admin.app.REFRESH_EVERY", timedelta(milliseconds=1))
     client = await relay.client()
     for _ in range(3):
         await asyncio.sleep(0.01)
@@ -152,7 +152,7 @@ async def test_a_store_in_trouble_hides_no_other_metric(relay: Relay) -> None:
 
     answer = await (await relay.client(refresh=fail)).get("/metrics")
     assert answer.status == 200
-    assert [(s.level, s.fields) for s in relay.signals if isinstance(s, Noticed)] == [
+    assert [(s.level, s.fields) for s in relay.signals if isinstance(s, Notice)] == [
         ("warning", {"error": "no such disk"})
     ]
 
@@ -198,7 +198,9 @@ async def test_a_reload_is_not_done_by_looking(relay: Relay) -> None:
 # ---- what happens just now
 
 
-REFUSED = Refused(source="-", refusal=Refusal.UNAUTHORIZED, detail="wrong", remote="192.0.2.7", took=timedelta())
+REFUSED = WebhookRejected(
+    source="-", refusal=Refusal.UNAUTHORIZED, detail="wrong", remote="192.0.2.7", took=timedelta()
+)
 
 
 async def test_who_follows_is_told_line_by_line_until_the_listener_ends(relay: Relay) -> None:
@@ -216,7 +218,7 @@ async def test_who_follows_is_told_line_by_line_until_the_listener_ends(relay: R
 async def test_who_has_left_follows_no_more_though_nothing_happens(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.server.admin.HEARTBEAT", 0.02)
+    monkeypatch.setattr("relay.admin.app.HEARTBEAT", 0.02)
     client = await relay.client()
     async with client.get("/-/tail") as answer:
         assert relay.live.followers == 1
@@ -347,7 +349,7 @@ async def test_after_five_wrong_tokens_all_but_the_right_one_have_to_wait_a_minu
     assert (answer.status, answer.headers["Retry-After"]) == (429, "61")
     assert [await guarded.ask(each) for each in ({}, BEARER, WRONG, BEARER)] == [429, 200, 429, 200]
     assert [await guarded.ask(WRONG, path) for path in FOR_ANYONE] == [200, 200, 200]
-    assert [(s.level, s.fields) for s in relay.signals if isinstance(s, Noticed)] == [
+    assert [(s.level, s.fields) for s in relay.signals if isinstance(s, Notice)] == [
         ("warning", {"remote": "127.0.0.1"})
     ]
     guarded.now += 59
@@ -359,7 +361,7 @@ async def test_after_five_wrong_tokens_all_but_the_right_one_have_to_wait_a_minu
 async def test_wrong_tokens_at_readyz_are_guesses_too(guarded: Guarded, relay: Relay) -> None:
     assert [await guarded.ask(WRONG, "/readyz") for _ in range(5)] == [200] * 5
     assert await guarded.ask(WRONG) == 429
-    assert [s.fields for s in relay.signals if isinstance(s, Noticed)] == [{"remote": "127.0.0.1"}]
+    assert [s.fields for s in relay.signals if isinstance(s, Notice)] == [{"remote": "127.0.0.1"}]
 
 
 async def test_behind_a_trusted_proxy_only_the_guesser_is_shut_out(relay: Relay) -> None:
@@ -371,7 +373,7 @@ async def test_behind_a_trusted_proxy_only_the_guesser_is_shut_out(relay: Relay)
         for remote in [*["192.0.2.1"] * 6, "192.0.2.2"]
     ]
     assert asked == [401] * 5 + [429, 401]
-    assert [s.fields for s in relay.signals if isinstance(s, Noticed)] == [{"remote": "192.0.2.1"}]
+    assert [s.fields for s in relay.signals if isinstance(s, Notice)] == [{"remote": "192.0.2.1"}]
 
 
 async def test_however_many_networks_guess_ten_lines_a_second_say_so(relay: Relay) -> None:
@@ -390,7 +392,7 @@ async def test_however_many_networks_guess_ten_lines_a_second_say_so(relay: Rela
         await guess(network)
     now += 1
     await guess(12)
-    said = [signal.fields for signal in relay.signals if isinstance(signal, Noticed)]
+    said = [signal.fields for signal in relay.signals if isinstance(signal, Notice)]
     assert [each["remote"] for each in said] == [f"2001:db8:1:{network + 1}::1" for network in [*range(10), 12]]
     assert [each.get("held_back") for each in said] == [None] * 10 + [2]
 
@@ -408,9 +410,9 @@ async def test_who_shows_no_token_does_not_guess(guarded: Guarded) -> None:
 
 
 def test_a_guesser_shuts_out_its_own_network_alone() -> None:
-    guessers = access._Guessers(lambda: 0.0)
+    guessers = auth._Guessers(lambda: 0.0)
     for remote in ("192.0.2.1", "2001:db8::1"):
-        for _ in range(access.GUESSES):
+        for _ in range(auth.GUESSES):
             guessers.note(remote)
     shut_out = ["192.0.2.1", "2001:db8::1", "2001:db8::2:1", "2001:db8:0:0:ffff::1"]
     heard = ["192.0.2.2", "::1", "2001:db8:0:1::1", "fe80::1%eth0", "::ffff:192.0.2.1", ""]
@@ -418,10 +420,10 @@ def test_a_guesser_shuts_out_its_own_network_alone() -> None:
 
 
 def test_of_a_million_guessers_a_thousand_are_remembered() -> None:
-    guessers = access._Guessers(lambda: 0.0)
-    for number in range(20 * access.MAX_GUESSERS):
+    guessers = auth._Guessers(lambda: 0.0)
+    for number in range(20 * auth.MAX_GUESSERS):
         guessers.note(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(guessers._guesses) == access.MAX_GUESSERS
+    assert len(guessers._guesses) == auth.MAX_GUESSERS
 
 
 # ---- pages of other sites

@@ -13,10 +13,10 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from relay.server.door import BATCH
-from relay.server.limits import Limits
-from relay.server.listen import Listener, listen
-from relay.server.misread import MAX_HEAD
+from relay.http.acceptor import BATCH
+from relay.http.limits import Limits
+from relay.http.listener import Listener, listen
+from relay.http.misread import MAX_HEAD
 from relay.signals import Evicted, Signal
 from relay.tls import Certificate
 from tests.server.certificates import Pair

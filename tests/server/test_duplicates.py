@@ -2,7 +2,7 @@
 
 from urllib.parse import urlencode
 
-from relay.signals import Kept, Repeated
+from relay.signals import DuplicateReceived, WebhookStored
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, TOKEN, Scene, form
 
@@ -23,8 +23,11 @@ async def test_a_repeated_webhook_is_answered_with_the_first_ones_id_and_deliver
 async def test_it_is_announced_as_repeated_and_not_as_kept(scene: Scene) -> None:
     first = await scene.post(form(CHANGED))
     await scene.post(form(CHANGED))
-    assert [type(each) for each in scene.facts.signals if isinstance(each, Kept | Repeated)] == [Kept, Repeated]
-    [repeated] = [each for each in scene.facts.signals if isinstance(each, Repeated)]
+    assert [type(each) for each in scene.facts.signals if isinstance(each, WebhookStored | DuplicateReceived)] == [
+        WebhookStored,
+        DuplicateReceived,
+    ]
+    [repeated] = [each for each in scene.facts.signals if isinstance(each, DuplicateReceived)]
     assert (repeated.first, repeated.webhook.source) == (first.body["webhook"], "crm")
     assert [each.event.entity_id for each in repeated.routed] == ["501"], "its line in the log is found by it"
 
@@ -47,7 +50,9 @@ async def test_of_repeats_at_once_one_is_kept(scene: Scene) -> None:
             writer.write(request)
         for reader, _ in (one, other):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
-    assert sorted(type(each).__name__ for each in scene.facts.signals if isinstance(each, Kept | Repeated)) == [
+    assert sorted(
+        type(each).__name__ for each in scene.facts.signals if isinstance(each, WebhookStored | DuplicateReceived)
+    ) == [
         "Kept",
         "Repeated",
     ]

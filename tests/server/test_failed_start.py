@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.store.lock import Lock
+from relay.store.sqlite.lock import Lock
 from tests.server.conftest import OTHER_TOKEN, ROUTES, TOKEN
 from tests.store.conftest import NOON, open_sqlite, webhook
 
@@ -68,7 +68,7 @@ def test_a_store_that_cannot_be_begun_leaves_no_file_behind(folder: Path, monkey
     def fail(*_: object) -> None:
         raise OSError("no more room")
 
-    monkeypatch.setattr("relay.store.migrate.migrate", fail)
+    monkeypatch.setattr("relay.store.sqlite.migrate.migrate", fail)
     with pytest.raises(OSError, match="no more room"):
         asyncio.run(opened(folder))
     assert [each.name for each in folder.iterdir()] == ["routes.yaml"]

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 from multidict import CIMultiDict
 
-from relay.server.forwarded import NOBODY, TrustedProxies
+from relay.ingest.forwarded import NOBODY, TrustedProxies
 
 TRUSTED = TrustedProxies((ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48")))
 X = "X-Forwarded-For"

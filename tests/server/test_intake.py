@@ -10,10 +10,10 @@ import pytest
 from relay.amocrm import events
 from relay.daemon import url
 from relay.delivery.lane import Lane
+from relay.ingest import decode
 from relay.model import Secret
-from relay.routes.owe import owe
-from relay.server import arrivals
-from relay.signals import Kept, Probed, Refused
+from relay.routes.plan import plan
+from relay.signals import Probed, WebhookRejected, WebhookStored
 from tests.e2e.processes import until
 from tests.server.conftest import FORM, LEAD, MAX_BODY, OTHER_TOKEN, TOKEN, WON, Answer, Scene, form
 
@@ -41,7 +41,7 @@ async def test_an_event_that_no_route_takes_is_kept_all_the_same(scene: Scene) -
 
 async def test_a_route_that_feeds_several_targets_is_told_once(scene: Scene) -> None:
     await scene.post(form(LEAD, WON))
-    [kept] = [each for each in scene.facts.signals if isinstance(each, Kept)]
+    [kept] = [each for each in scene.facts.signals if isinstance(each, WebhookStored)]
     assert [each.routes for each in kept.routed] == [("all",), ("all", "won")]
 
 
@@ -128,7 +128,7 @@ async def test_what_cannot_be_read_is_kept_as_it_came_and_listed(body: bytes, sc
     assert (answer.status, answer.body["events"], answer.body["deliveries"]) == (200, 0, 0)
     [unparsed] = await scene.relay.store.unparsed(limit=10)
     assert (unparsed.id, unparsed.body, unparsed.unparsed) == (answer.body["webhook"], body, answer.body["unparsed"])
-    [kept] = [each for each in scene.facts.signals if isinstance(each, Kept)]
+    [kept] = [each for each in scene.facts.signals if isinstance(each, WebhookStored)]
     assert kept.webhook.unparsed
 
 
@@ -173,7 +173,7 @@ async def test_a_fault_of_our_own_costs_no_webhook(scene: Scene, monkeypatch: py
 async def test_an_empty_body_of_anybody_else_is_a_probe_and_not_kept(path: str, scene: Scene) -> None:
     async with scene.session.post(scene.hook() + path, headers=FORM) as response:
         assert (response.status, await response.json()) == (200, {"probe": True})
-    assert [each for each in scene.facts.signals if isinstance(each, Kept | Probed | Refused)] == [
+    assert [each for each in scene.facts.signals if isinstance(each, WebhookStored | Probed | WebhookRejected)] == [
         Probed(source="crm", remote="127.0.0.1")
     ]
     status = await scene.relay.store.status()
@@ -183,7 +183,7 @@ async def test_an_empty_body_of_anybody_else_is_a_probe_and_not_kept(path: str, 
 async def test_a_probe_in_chunks_or_of_no_said_length_is_one_too(scene: Scene) -> None:
     for piece in (b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"\r\n"):
         assert (await scene.raw(piece)).startswith(b"HTTP/1.1 200 ")
-    assert [each for each in scene.facts.signals if isinstance(each, Kept | Refused)] == []
+    assert [each for each in scene.facts.signals if isinstance(each, WebhookStored | WebhookRejected)] == []
 
 
 async def test_a_probe_needs_the_token(scene: Scene) -> None:
@@ -292,21 +292,21 @@ async def test_a_larger_body_of_unsaid_length_is_refused(scene: Scene) -> None:
 async def test_a_large_body_has_its_deliveries_leased_in_the_event_loop(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrivals, "LARGE", 100)
-    lease, leased, owed = Lane.lease, set(), set()
+    monkeypatch.setattr(decode, "LARGE", 100)
+    lease, leased, planned = Lane.lease, set(), set()
 
     def leasing(lane: Lane, *what: Any, **more: Any) -> Any:
         leased.add(threading.get_ident())
         return lease(lane, *what, **more)
 
     def owing(*what: Any, **more: Any) -> Any:
-        owed.add(threading.get_ident())
-        return owe(*what, **more)
+        planned.add(threading.get_ident())
+        return plan(*what, **more)
 
     monkeypatch.setattr(Lane, "lease", leasing)
-    monkeypatch.setattr(arrivals, "owe", owing)
+    monkeypatch.setattr(decode, "owe", owing)
     assert (await scene.post(form(LEAD, WON))).body["deliveries"] == 3
     await until(lambda: len(scene.targets.received) == 3)
     assert leased == {threading.get_ident()}, "a lane lives in one event loop"
-    assert owed
-    assert threading.get_ident() not in owed
+    assert planned
+    assert threading.get_ident() not in planned

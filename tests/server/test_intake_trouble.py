@@ -15,11 +15,11 @@ from aiohttp import web
 
 from relay.amocrm import events
 from relay.daemon import url
+from relay.http import response
+from relay.http.limits import Limits
+from relay.http.response import Answer
+from relay.ingest.budget import PER_EVENT
 from relay.model import Source
-from relay.server import answer
-from relay.server.answer import Answer
-from relay.server.limits import Limits
-from relay.server.memory import PER_EVENT
 from relay.store.contract import Filter
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, MAX_BODY, TOKEN, WON, Scene, form
@@ -30,8 +30,8 @@ from tests.server.conftest import LEAD, MAX_BODY, TOKEN, WON, Scene, form
 async def test_a_commit_that_takes_too_long_is_503_and_is_delivered_once_when_it_comes(scene: Scene) -> None:
     scene.facts.gate.clear()
     stuck = asyncio.create_task(scene.relay.store.probe())  # the writer will not get over telling of this commit
-    answer = await scene.post(form(LEAD))
-    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    response = await scene.post(form(LEAD))
+    assert (response.status, response.headers["retry-after"]) == (503, "5")
     assert scene.facts.refusals() == [("crm", "unavailable")]
     assert not scene.targets.received
     scene.facts.gate.set()
@@ -98,8 +98,8 @@ async def test_no_answer_says_what_software_this_is(scene: Scene) -> None:
     ]:
         assert "server" not in (await scene.post(body, source=source, token=token)).headers
     for path in ("/livez", "/nowhere"):
-        async with scene.session.get(url(scene.relay.admin_listening) + path) as answer:
-            assert "server" not in answer.headers
+        async with scene.session.get(url(scene.relay.admin_listening) + path) as response:
+            assert "server" not in response.headers
 
 
 MALFORMED = [
@@ -122,8 +122,8 @@ async def test_what_is_not_http_is_refused_and_nothing_of_it_is_repeated(
 ) -> None:
     async with scene.connected() as (reader, writer):
         writer.write(request_.replace(b"{path}", f"/hooks/crm/{TOKEN}".encode()))
-        answer = await reader.read()  # to its end: the connection is closed
-    head, _, body = answer.partition(b"\r\n\r\n")
+        response = await reader.read()  # to its end: the connection is closed
+    head, _, body = response.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode())
     assert b"server:" not in head.lower()
     assert json.loads(body) == {"error": status.phrase.lower()}
@@ -156,8 +156,8 @@ async def test_bodies_that_are_too_much_together_are_refused_and_there_is_room_a
             writer.write(f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: 12001\r\n\r\n".encode())
             writer.write(body)
         await until(lambda: scene.memory.taken > 30_000)
-        answer = await scene.post(form(LEAD))
-        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        response = await scene.post(form(LEAD))
+        assert (response.status, response.headers["retry-after"]) == (503, "5")
         assert scene.facts.refusals() == [("crm", "unavailable")]
     await until(lambda: scene.memory.taken == 0)
     for _ in range(5):
@@ -199,8 +199,8 @@ async def test_a_body_that_ends_too_early_is_counted_and_neither_kept_nor_acknow
         writer.write(f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\n".encode() + piece)
         if leaves:
             writer.write_eof()
-        answer = await reader.read()
-    assert not answer or answer.startswith(b"HTTP/1.1 408 ")
+        response = await reader.read()
+    assert not response or response.startswith(b"HTTP/1.1 408 ")
     await until(lambda: scene.facts.refusals() == [("crm", "incomplete")])
     assert not await scene.kept()
 
@@ -305,7 +305,7 @@ async def test_answers_that_nobody_reads_do_not_pile_up(scene: Scene, monkeypatc
     prepare = Answer.prepare
 
     async def note(answer: Answer, request: web.BaseRequest) -> None:
-        await prepare(answer, request)
+        await prepare(response, request)
         assert request.transport
         waiting.append(request.transport.get_write_buffer_size())
 
@@ -326,7 +326,7 @@ async def test_answers_that_nobody_reads_do_not_pile_up(scene: Scene, monkeypatc
 
 
 async def test_who_asks_on_and_never_reads_is_cut_off(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer, "UNREAD", 0.3)
+    monkeypatch.setattr(response, "UNREAD", 0.3)
     loop = asyncio.get_running_loop()
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

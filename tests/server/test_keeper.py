@@ -9,13 +9,13 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.delivery.dispatch import Dispatcher
+from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreBusy
-from relay.server.keeper import Keeper, Taken, Wanted
-from relay.server.limits import Limits
-from relay.server.memory import BESIDES, PER_EVENT, Memory
-from relay.signals import Committed, Kept, Noticed
-from relay.store.sqlite import SqliteStore
+from relay.http.limits import Limits
+from relay.ingest.budget import BESIDES, PER_EVENT, Budget
+from relay.ingest.commit import Committer, Taken, Wanted
+from relay.signals import Committed, Notice, WebhookStored
+from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, WON, Answer, Facts, Scene, form
 from tests.store.conftest import NOON, routed, to, webhook
@@ -24,7 +24,7 @@ CHANGED = LEAD | {"last_modified": 1764000600}
 TRIED_OFTEN = 10  # milliseconds for which the store's writer waits for a lock
 
 
-class Door:
+class Acceptor:
     """The database, which somebody else holds locked until it is opened."""
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -41,10 +41,10 @@ class Door:
 
 
 @asynccontextmanager
-async def locked(scene: Scene) -> AsyncIterator[Door]:
+async def locked(scene: Scene) -> AsyncIterator[Acceptor]:
     await scene.relay.store._writer.submit(lambda cursor: cursor.connection.set_busy_timeout(TRIED_OFTEN))
     connection = apsw.Connection(str(scene.relay.settings.store))
-    door = Door(connection)
+    door = Acceptor(connection)
     try:
         yield door
     finally:
@@ -52,12 +52,12 @@ async def locked(scene: Scene) -> AsyncIterator[Door]:
         connection.close()
 
 
-def keeper_of(scene: Scene) -> Keeper:
+def keeper_of(scene: Scene) -> Committer:
     return scene.relay._keeper
 
 
 def notices(scene: Scene, text: str) -> list[dict[str, object]]:
-    return [each.fields for each in scene.facts.signals if isinstance(each, Noticed) and each.text == text]
+    return [each.fields for each in scene.facts.signals if isinstance(each, Notice) and each.text == text]
 
 
 async def arrivals(scene: Scene) -> list[str]:
@@ -95,7 +95,7 @@ async def test_what_was_answered_503_is_kept_and_delivered_all_the_same_and_coun
         await until(lambda: scene.targets.accepted("bot") == ["m1"])
     assert scene.facts.refusals() == [("crm", "unavailable")]
     assert notices(scene, "kept after the answer 503") == [{"webhooks": 1}]
-    assert not [each for each in scene.facts.signals if isinstance(each, Kept)]
+    assert not [each for each in scene.facts.signals if isinstance(each, WebhookStored)]
 
 
 async def test_there_and_back_and_there_again_within_a_second_are_three_though_they_had_to_wait(scene: Scene) -> None:
@@ -137,7 +137,7 @@ async def test_what_waits_is_kept_in_the_order_of_arrival(scene: Scene) -> None:
 
 
 async def test_who_comes_later_goes_behind_those_that_wait(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.server.keeper.AGAIN", 0.5)
+    monkeypatch.setattr("relay.ingest.commit.AGAIN", 0.5)
     async with locked(scene) as door:
         [first] = await posted(scene, "m1")
         await asyncio.sleep(0.1)  # it has been tried, and will not be for a while
@@ -187,12 +187,12 @@ async def test_what_cannot_be_kept_then_is_told_as_lost(scene: Scene) -> None:
 
 
 async def test_what_is_kept_while_it_is_asked_for_once_more_is_told_once(tmp_path: Path) -> None:
-    facts, memory = Facts(), Memory(100_000)
+    facts, memory = Facts(), Budget(100_000)
     store = SqliteStore.open(tmp_path / "relay.db", now=NOON, emit=facts, failed=lambda: None)
     store._connection.set_busy_timeout(TRIED_OFTEN)
-    keeper = Keeper(store, lanes=Dispatcher(store=store, emit=facts, clock=lambda: NOON), emit=facts)
+    keeper = Committer(store, lanes=Dispatcher(store=store, emit=facts, clock=lambda: NOON), emit=facts)
     connection = apsw.Connection(str(tmp_path / "relay.db"))
-    door = Door(connection)
+    door = Acceptor(connection)
     with memory.place() as place:
         place.take(1)
         taken: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
@@ -209,7 +209,7 @@ async def test_what_is_kept_while_it_is_asked_for_once_more_is_told_once(tmp_pat
     door.open()
     connection.close()
     await store.close()
-    said = [(each.text, each.fields) for each in facts.signals if isinstance(each, Noticed)]
+    said = [(each.text, each.fields) for each in facts.signals if isinstance(each, Notice)]
     assert said == [("kept after the answer 503", {"webhooks": 1})]
     assert (memory.taken, place._holders) == (0, 0)
 
@@ -229,7 +229,7 @@ async def test_what_a_fault_of_ours_keeps_out_is_kept_as_unparsed_and_answered_s
     why = "a fault of the relay: ConstraintError('a fault')"
     assert (answer.status, answer.body) == (200, {"webhook": kept.id, "events": 0, "deliveries": 0, "unparsed": why})
     assert (kept.body, kept.unparsed) == (form(LEAD), why)
-    [signal] = [each for each in scene.facts.signals if isinstance(each, Kept)]
+    [signal] = [each for each in scene.facts.signals if isinstance(each, WebhookStored)]
     assert (signal.webhook.unparsed, signal.routed, signal.deliveries) == (why, [], 0)
     assert len(notices(scene, "the relay cannot keep this webhook with its events; tried once more as unparsed")) == 1
     assert scene.memory.taken == 0

@@ -14,9 +14,9 @@ import uvloop
 from aiohttp import web
 
 from relay.errors import Misconfigured
-from relay.server.answer import Answer
-from relay.server.limits import Limits
-from relay.server.listen import SETTLE, Listener, bind, listen
+from relay.http.limits import Limits
+from relay.http.listener import SETTLE, Listener, bind, listen
+from relay.http.response import Answer
 
 LONG = 5.0  # seconds, within which a test is over if nobody waits without need
 SHORT = 0.1

@@ -2,13 +2,13 @@
 
 import pytest
 
-from relay.server.memory import LARGE, Full, Memory
+from relay.ingest.budget import LARGE, Budget, Full
 
 SIZE = 10 * LARGE
 
 
 def test_what_is_taken_is_given_back_when_the_block_ends() -> None:
-    memory = Memory(SIZE)
+    memory = Budget(SIZE)
     with memory.place() as place:
         place.take(1000)
         place.take(500)
@@ -20,7 +20,7 @@ def test_what_is_taken_is_given_back_when_the_block_ends() -> None:
 
 
 def test_large_ones_leave_half_of_it_to_the_small() -> None:
-    memory = Memory(SIZE)
+    memory = Budget(SIZE)
     with memory.place() as large, memory.place() as another, memory.place() as small:
         large.take(SIZE // 2)
         with pytest.raises(Full):
@@ -33,7 +33,7 @@ def test_large_ones_leave_half_of_it_to_the_small() -> None:
 
 
 def test_when_all_is_taken_nobody_finds_any() -> None:
-    memory = Memory(SIZE)
+    memory = Budget(SIZE)
     with memory.place() as large, memory.place() as small:
         large.take(SIZE)
         with pytest.raises(Full):
@@ -41,7 +41,7 @@ def test_when_all_is_taken_nobody_finds_any() -> None:
 
 
 def test_what_is_held_takes_room_until_the_last_one_lets_go() -> None:
-    memory = Memory(SIZE)
+    memory = Budget(SIZE)
     with memory.place() as place:
         place.take(1000)
         place.hold()

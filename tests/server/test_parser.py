@@ -1,9 +1,9 @@
-"""`relay.server.parser`: which aiohttp may be used."""
+"""`relay.http.compatibility`: which aiohttp may be used."""
 
 import pytest
 
 from relay.errors import Misconfigured
-from relay.server.parser import demand_parser
+from relay.http.compatibility import demand_parser
 
 
 def test_the_installed_one_may() -> None:

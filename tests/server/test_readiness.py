@@ -6,8 +6,8 @@ from time import monotonic
 import pytest
 
 from relay.daemon import url
+from relay.http.limits import Limits
 from relay.readiness import PROBE_EVERY
-from relay.server.limits import Limits
 from tests.server.conftest import LEAD, Scene, form
 
 SOON = PROBE_EVERY / 3

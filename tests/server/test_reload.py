@@ -2,8 +2,8 @@
 
 import pytest
 
-from relay import current
-from relay.signals import Noticed
+from relay import reloader
+from relay.signals import Notice
 from tests.e2e.processes import until
 from tests.server.conftest import LEAD, TOKEN, Scene, form
 
@@ -16,7 +16,7 @@ async def test_a_webhook_whose_body_comes_after_a_reload_goes_by_the_new_routes(
         await scene.post(form(LEAD | {"name": "before"}))  # by now the head of the other one is read
         routes = scene.relay.settings.config
         routes.write_text(routes.read_text().replace("to: bot}", "to: dwh}"))
-        assert not (await scene.relay.current.reload()).problems
+        assert not (await scene.relay.reloader.reload()).problems
         writer.write(body[10:])
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200 ")
     await until(lambda: scene.targets.accepted("dwh") == ["m1"])
@@ -29,23 +29,23 @@ async def test_a_fault_in_reading_the_file_leaves_the_routes_as_they_were(
     def broken(*_arguments: object, **_more: object) -> None:
         raise ZeroDivisionError("a secret")
 
-    monkeypatch.setattr(current, "load", broken)
-    [problem] = (await scene.relay.current.reload()).problems
+    monkeypatch.setattr(reloader, "load", broken)
+    [problem] = (await scene.relay.reloader.reload()).problems
     assert problem.endswith("routes.yaml: a fault of the relay, ZeroDivisionError")
     assert (await scene.post(form(LEAD))).status == 200
 
 
 async def test_a_relay_that_stops_takes_up_no_routes(scene: Scene) -> None:
-    config = scene.relay.current.config
-    scene.relay.current.freeze()
-    assert (await scene.relay.current.reload()).problems == ["the relay is stopping"]
-    assert scene.relay.current.config is config
+    config = scene.relay.reloader.config
+    scene.relay.reloader.freeze()
+    assert (await scene.relay.reloader.reload()).problems == ["the relay is stopping"]
+    assert scene.relay.reloader.config is config
 
 
 async def test_a_file_that_others_may_write_is_taken_up_with_a_warning(scene: Scene) -> None:
     scene.relay.settings.config.chmod(0o666)
-    assert not (await scene.relay.current.reload()).problems
+    assert not (await scene.relay.reloader.reload()).problems
     said = [
-        each.fields["detail"] for each in scene.facts.signals if isinstance(each, Noticed) and "detail" in each.fields
+        each.fields["detail"] for each in scene.facts.signals if isinstance(each, Notice) and "detail" in each.fields
     ]
     assert said == ["anybody may change this file, and so where events go: chmod go-w"]

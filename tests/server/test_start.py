@@ -10,12 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from relay.daemon import running, url
 from relay.delivery.breaker import Health
-from relay.delivery.dispatch import Dispatcher
+from relay.delivery.dispatcher import Dispatcher
 from relay.model import Secret
 from relay.settings import Settings
-from relay.signals import Refused, Signal
-from relay.store.contract import Act
-from relay.store.sqlite import SqliteStore
+from relay.signals import Signal, WebhookRejected
+from relay.store.contract import AuditEntry
+from relay.store.sqlite.store import SqliteStore
 from tests.server.conftest import OTHER_TOKEN, ROUTES, TOKEN
 
 
@@ -24,7 +24,7 @@ async def test_a_target_that_was_paused_before_is_paused_before_anything_is_sent
 ) -> None:
     now = datetime.now(UTC)
     store = SqliteStore.open(tmp_path / "relay.db", now=now, emit=lambda _signal: None, failed=lambda: None)
-    await store.pause("bot", Act(id="act-1", at=now, who="olga@host", command="pause"))
+    await store.pause("bot", AuditEntry(id="act-1", at=now, who="olga@host", command="pause"))
     await store.close()
     routes = tmp_path / "routes.yaml"
     nowhere = "http://127.0.0.1:9/in"
@@ -54,4 +54,4 @@ async def test_listening_everywhere_is_for_both_families(host: str, tmp_path: Pa
             assert answer.status == 200
         async with session.post(url((host, relay.listening[1])) + "/hooks/crm/wrong", data=b"") as answer:
             assert answer.status == 404
-    assert [each.remote for each in facts if isinstance(each, Refused)] == [host], "not ::ffff:127.0.0.1"
+    assert [each.remote for each in facts if isinstance(each, WebhookRejected)] == [host], "not ::ffff:127.0.0.1"

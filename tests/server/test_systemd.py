@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from relay.server.systemd import notify
+from relay.http.systemd import notify
 from tests.e2e.processes import passing
 
 ASK = """\
 import os
 from relay.errors import Misconfigured
-from relay.server.systemd import passed
+from relay.http.systemd import passed
 try:
     sockets = passed(os.environ, pid=os.getpid())
 except Misconfigured as refused:

@@ -17,10 +17,10 @@ from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, running, url
 from relay.errors import Misconfigured
-from relay.server.limits import Limits
-from relay.server.listen import listen
-from relay.server.misread import Misread
-from relay.server.protocol import Unread
+from relay.http.limits import Limits
+from relay.http.listener import listen
+from relay.http.misread import Misread
+from relay.http.protocol import Unread
 from relay.settings import Settings
 from relay.tls import Certificate
 from tests.e2e.processes import until
@@ -220,7 +220,7 @@ async def relay(pair: Pair, tmp_path: Path) -> AsyncIterator[Relay]:
 async def test_a_reload_takes_up_the_certificate(relay: Relay, pair: Pair) -> None:
     before = await shown(relay.listening[1], pair.client())
     pair.issue()
-    assert not (await relay.current.reload()).problems
+    assert not (await relay.reloader.reload()).problems
     assert await shown(relay.listening[1], pair.client()) != before
 
 
@@ -241,17 +241,17 @@ async def test_a_pair_that_does_not_fit_keeps_good_routes_from_nothing(relay: Re
     status, answer = await reloaded(relay)
     problem = f"the file {pair.key} holds no private key in PEM, or one with a password"
     assert (status, answer) == (422, {"reloaded": False, "problems": [problem], "taken_up": ["routes"]})
-    assert list(relay.current.config.targets) == ["robot"]
+    assert list(relay.reloader.config.targets) == ["robot"]
     assert await shown(relay.listening[1], pair.client()) == before
 
 
 async def test_bad_routes_keep_a_good_pair_from_nothing(relay: Relay, pair: Pair) -> None:
-    before, config = await shown(relay.listening[1], pair.client()), relay.current.config
+    before, config = await shown(relay.listening[1], pair.client()), relay.reloader.config
     relay.settings.config.write_text("version: 2\n")
     pair.issue()
     status, answer = await reloaded(relay)
     assert (status, answer["taken_up"]) == (422, ["certificate"])
-    assert relay.current.config is config
+    assert relay.reloader.config is config
     assert await shown(relay.listening[1], pair.client()) != before
 
 

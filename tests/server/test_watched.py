@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, running, url
 from relay.settings import Settings
-from relay.signals import Noticed, Reloaded, Signal
+from relay.signals import Notice, Reloaded, Signal
 from relay.tls import client_context
 from relay.watched import outdated
 from tests.e2e.processes import until
@@ -55,7 +55,7 @@ class Scene:
 
     def digest(self) -> str:
         """Of the PEM files in force."""
-        tls = self.relay.current.config.targets["bot"].tls
+        tls = self.relay.reloader.config.targets["bot"].tls
         assert tls
         return tls.digest
 
@@ -98,7 +98,7 @@ async def test_a_secret_behind_a_link_that_is_turned_takes_effect_by_itself(scen
     (scene.folder / "data").symlink_to("one")
     scene.token.unlink()
     scene.token.symlink_to("data/token")  # as Kubernetes mounts its secrets
-    await scene.relay.current.reload()
+    await scene.relay.reloader.reload()
     (scene.folder / "data.new").symlink_to("two")
     (scene.folder / "data.new").rename(scene.folder / "data")
     await until(lambda: scene.accepts(OTHER_TOKEN))
@@ -128,16 +128,16 @@ async def test_rotated_pem_files_of_a_target_take_effect_by_themselves(
 
 @pytest.mark.parametrize("name", ["token", "ca.pem", "tls.pem", "tls.key"])
 async def test_a_file_that_is_gone_is_told_and_changes_nothing_until_it_is_back(name: str, scene: Scene) -> None:
-    file, config = scene.folder / name, scene.relay.current.config
+    file, config = scene.folder / name, scene.relay.reloader.config
     before = file.read_bytes()
     file.unlink()
     await until(lambda: bool(scene.problems()))
     assert str(file) in scene.problems()[0]
-    assert scene.relay.current.config is config
+    assert scene.relay.reloader.config is config
     await until(lambda: scene.accepts(TOKEN))
     file.write_bytes(before)
     await until(lambda: not scene.reloads()[-1].problems)  # announced a moment after the routes are in use
-    assert scene.relay.current.config is not config
+    assert scene.relay.reloader.config is not config
 
 
 async def test_something_in_its_place_that_cannot_be_read_is_told_and_changes_nothing(scene: Scene) -> None:
@@ -149,7 +149,7 @@ async def test_something_in_its_place_that_cannot_be_read_is_told_and_changes_no
 
 
 async def test_what_became_of_a_file_after_it_was_loaded_does_not_matter_to_a_connection(scene: Scene) -> None:
-    tls = scene.relay.current.config.targets["bot"].tls
+    tls = scene.relay.reloader.config.targets["bot"].tls
     assert tls
     for name in ("ca.pem", "tls.pem", "tls.key"):
         (scene.folder / name).unlink()
@@ -182,8 +182,8 @@ async def test_a_file_without_a_name_is_warned_of_at_a_reload_and_in_the_status(
             told = await answer.json()
         said = "was replaced where it is mounted from, and this is the old one: mount its folder"
         assert told == {"reloaded": True, "warnings": [f"{mounted} {said}"]}
-        warned = [each.fields for each in scene.said if isinstance(each, Noticed) and "newer versions" in each.text]
+        warned = [each.fields for each in scene.said if isinstance(each, Notice) and "newer versions" in each.text]
         assert warned[-1] == {"file": str(mounted), "detail": said}
-        assert [each["warning"] for each in scene.relay.current.files()["loaded"] if each["file"] == str(mounted)] == [
+        assert [each["warning"] for each in scene.relay.reloader.files()["loaded"] if each["file"] == str(mounted)] == [
             said
         ]

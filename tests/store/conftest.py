@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.model import Delivered, Delivery, Event, Outcome, Owed, Reason, Routed, Webhook
+from relay.model import Delivered, Delivery, Event, Outcome, PlannedDelivery, Reason, RoutedEvent, Webhook
 from relay.signals import Emit, Signal
-from relay.store.contract import Act, Archive
-from relay.store.sqlite import SqliteStore
+from relay.store.contract import Archive, AuditEntry
+from relay.store.sqlite.store import SqliteStore
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -54,7 +54,7 @@ def webhook(number: int = 1, *, unparsed: str | None = None) -> Webhook:
     )
 
 
-def routed(number: int, *owed: Owed, lead: int = 7, after: timedelta = timedelta()) -> Routed:
+def routed(number: int, *planned: PlannedDelivery, lead: int = 7, after: timedelta = timedelta()) -> RoutedEvent:
     event = Event(
         id=f"event-{number:04}",
         source="crm",
@@ -64,11 +64,11 @@ def routed(number: int, *owed: Owed, lead: int = 7, after: timedelta = timedelta
         action="add",
         data={"id": lead, "pipeline_id": 3},
     )
-    return Routed(event=event, payload=b'{"n":%d,"data":{"pipeline_id":3}}' % number, owed=owed)
+    return RoutedEvent(event=event, payload=b'{"n":%d,"data":{"pipeline_id":3}}' % number, planned=planned)
 
 
-def to(target: str = "bot", *, lease: timedelta | None = None, key: str | None = None) -> Owed:
-    return Owed(target=target, routes=("all",), lease=lease, key=key)
+def to(target: str = "bot", *, lease: timedelta | None = None, key: str | None = None) -> PlannedDelivery:
+    return PlannedDelivery(target=target, routes=("all",), lease=lease, key=key)
 
 
 async def claim(store: Archive, target: str = "bot", *, limit: int = 10, now: datetime = NOON) -> list[Delivery]:
@@ -79,8 +79,8 @@ async def deliver(store: Archive, delivery: Delivery, *, now: datetime = NOON) -
     return await store.settle(delivery, OK, Delivered(), now=now)
 
 
-def act(number: int = 1, *, at: datetime = NOON, command: str = "replay", **details: object) -> Act:
-    return Act(id=f"act-{number:04}", at=at, who="olga@host", command=command, details=details)
+def act(number: int = 1, *, at: datetime = NOON, command: str = "replay", **details: object) -> AuditEntry:
+    return AuditEntry(id=f"act-{number:04}", at=at, who="olga@host", command=command, details=details)
 
 
 def interrupted(folder: Path, *database: Path) -> list[Path]:

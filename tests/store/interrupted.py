@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import NOON
 
 KILLED = 9

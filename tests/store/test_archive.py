@@ -9,7 +9,7 @@ import pytest
 
 from relay.errors import BadCursor
 from relay.model import Dead, Retention, RetryAt, State
-from relay.store.contract import Archive, Condition, Filter, Page, Pause, Report, Standing
+from relay.store.contract import Archive, Filter, HealthReport, Page, Pause, Report, TargetStatus
 from tests.store.conftest import MINUTE, NOON, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
 
 SECOND = timedelta(seconds=1)
@@ -183,7 +183,7 @@ async def test_a_pause_tells_who_when_and_why_and_the_first_one_counts(store: Ar
     assert await store.pause("bot", act(1, reason="upgrade"))
     assert not await store.pause("bot", act(2, at=NOON + MINUTE, reason="again"))
     pause = Pause(at=NOON, who="olga@host", reason="upgrade")
-    assert (await store.status()).targets == {"bot": Standing(pause=pause)}
+    assert (await store.status()).targets == {"bot": TargetStatus(pause=pause)}
 
 
 async def test_what_is_not_paused_is_not_resumed(store: Archive) -> None:
@@ -201,11 +201,11 @@ async def test_a_pause_survives_a_restart(opener: Reopen) -> None:
 
 
 async def test_a_report_replaces_the_one_before(store: Archive) -> None:
-    held = Condition(health="open", since=NOON, as_of=NOON + MINUTE, error="5xx 503 busy")
+    held = HealthReport(health="open", since=NOON, as_of=NOON + MINUTE, error="5xx 503 busy")
     await store.report({"bot": held, "old": held})
     await store.report({"bot": replace(held, health="ok", error=""), "dwh": held})
     assert {name: each.condition for name, each in (await store.status()).targets.items()} == {
-        "bot": Condition(health="ok", since=NOON, as_of=NOON + MINUTE),
+        "bot": HealthReport(health="ok", since=NOON, as_of=NOON + MINUTE),
         "dwh": held,
     }
 

@@ -1,4 +1,4 @@
-"""`relay.store.backup`: a copy of a store in use, whole and sound, or none."""
+"""`relay.store.sqlite.backup`: a copy of a store in use, whole and sound, or none."""
 
 import asyncio
 import resource
@@ -10,10 +10,10 @@ import apsw
 import pytest
 
 from relay.errors import Misconfigured, StoreError, StoreUnsafe
-from relay.store import backup as module
-from relay.store.backup import Copied, backup
 from relay.store.contract import Filter
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite import backup as module
+from relay.store.sqlite.backup import Copied, backup
+from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import MINUTE, NOON, claim, deliver, open_sqlite, routed, to, webhook
 
 

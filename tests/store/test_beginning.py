@@ -7,10 +7,10 @@ import apsw
 import pytest
 
 from relay.errors import Misconfigured, StoreFailed, StoreUnsafe
-from relay.signals import Noticed, Signal
-from relay.store.backup import backup
-from relay.store.sqlite import SqliteStore
-from relay.store.verifying import verify
+from relay.signals import Notice, Signal
+from relay.store.sqlite.backup import backup
+from relay.store.sqlite.integrity import verify
+from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import NOON, interrupted, open_sqlite, routed, to, webhook
 
 
@@ -92,7 +92,7 @@ async def test_init_begins_with_an_empty_store_and_says_so(used: Path, harm: obj
     assert await store.show("webhook-0001") is None
     assert await store.losses() == (), "who begins anew knows"
     await store.close()
-    [noticed] = [signal for signal in signals if isinstance(signal, Noticed)]
+    [noticed] = [signal for signal in signals if isinstance(signal, Notice)]
     assert (noticed.level, noticed.fields["webhooks"]) == ("warning", 2)
     await open_sqlite(used, NOON).close()
 

@@ -7,8 +7,8 @@ import apsw
 import pytest
 
 from relay.model import Dead, Outcome, Reason, State
-from relay.store.checksum import checksum, is_damaged
-from relay.store.contract import Condition, Filter
+from relay.store.contract import Filter, HealthReport
+from relay.store.sqlite.checksum import checksum, is_damaged
 from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
 from tests.store.damage import flip, lose_id
 
@@ -38,7 +38,7 @@ async def test_what_is_claimed_says_whether_it_is_damaged(spoiled: Path) -> None
     store = open_sqlite(spoiled, NOON)
     claimed = await claim(store)
     await store.close()
-    assert [(each.event_id, each.damaged) for each in claimed] == [("event-0001", True), ("event-0002", False)]
+    assert [(each.event_id, each.corrupt) for each in claimed] == [("event-0001", True), ("event-0002", False)]
 
 
 async def test_what_is_shown_says_whether_it_is_damaged(spoiled: Path) -> None:
@@ -47,12 +47,12 @@ async def test_what_is_shown_says_whether_it_is_damaged(spoiled: Path) -> None:
     listed = await store.events(Filter(), limit=9)
     unparsed = await store.unparsed(limit=9)
     await store.close()
-    assert [(record.webhook.damaged, record.events[0].damaged) for record in shown if record] == [
+    assert [(record.webhook.corrupt, record.events[0].corrupt) for record in shown if record] == [
         (True, True),
         (False, False),
     ]
-    assert [each.damaged for each in listed] == [True, False]
-    assert [each.damaged for each in unparsed] == [True]
+    assert [each.corrupt for each in listed] == [True, False]
+    assert [each.corrupt for each in unparsed] == [True]
 
 
 async def test_one_that_is_damaged_does_not_spoil_a_question_about_all(spoiled: Path) -> None:
@@ -80,7 +80,7 @@ async def test_a_payload_that_is_no_bytes_any_more_is_damaged_and_stops_no_other
     store = open_sqlite(spoiled, NOON)
     claimed = await claim(store)
     await store.close()
-    assert [(each.event_id, each.damaged) for each in claimed] == [("event-0001", True), ("event-0002", False)]
+    assert [(each.event_id, each.corrupt) for each in claimed] == [("event-0001", True), ("event-0002", False)]
     assert claimed[0].payload == b""
 
 
@@ -93,7 +93,7 @@ async def test_an_event_that_lost_its_id_is_damaged_and_stops_no_other(spoiled: 
     store = open_sqlite(spoiled, NOON)
     claimed = await claim(store)
     await store.close()
-    assert [(each.event_id, each.damaged) for each in claimed] == [("", True), ("event-0002", False)]
+    assert [(each.event_id, each.corrupt) for each in claimed] == [("", True), ("event-0002", False)]
 
 
 async def test_a_replay_does_not_mend_it(spoiled: Path) -> None:
@@ -104,7 +104,7 @@ async def test_a_replay_does_not_mend_it(spoiled: Path) -> None:
     assert await store.replay(Filter(states=(State.DEAD,)), act()) == 1
     [again] = await claim(store)
     await store.close()
-    assert (again.event_id, again.attempt, again.damaged) == ("event-0001", 2, True)
+    assert (again.event_id, again.attempt, again.corrupt) == ("event-0001", 2, True)
 
 
 async def test_what_an_earlier_relay_kept_has_no_checksum_and_is_not_doubted(spoiled: Path) -> None:
@@ -112,7 +112,7 @@ async def test_what_an_earlier_relay_kept_has_no_checksum_and_is_not_doubted(spo
     connection.execute("update events set checksum = null; update webhooks set checksum = null")
     connection.close()
     store = open_sqlite(spoiled, NOON)
-    assert [each.damaged for each in await claim(store)] == [False, False]
+    assert [each.corrupt for each in await claim(store)] == [False, False]
     await store.close()
 
 
@@ -130,7 +130,7 @@ def test_any_other_content_is_damaged() -> None:
 
 async def test_what_is_damaged_of_a_daemons_report_leaves_the_status_of_the_rest(tmp_path: Path) -> None:
     store = open_sqlite(tmp_path, NOON)
-    seen = Condition(health="ok", since=NOON, as_of=NOON, in_flight=1, slow=frozenset({"event-0001"}))
+    seen = HealthReport(health="ok", since=NOON, as_of=NOON, in_flight=1, slow=frozenset({"event-0001"}))
     await store.report({"bot": seen, "dwh": replace(seen, slow=frozenset({"event-0002"}))})
     connection = apsw.Connection(str(tmp_path / "relay.db"))
     connection.execute("update conditions set slow = '{\"event-0001\"]' where target = 'bot'")

@@ -11,7 +11,7 @@ import pytest
 
 from relay.model import Dead, Delivered, RetryAt, State
 from relay.signals import Committed, Signal
-from relay.store.contract import Archive, Filter, Standing
+from relay.store.contract import Archive, Filter, TargetStatus
 from tests.store.conftest import MINUTE, NOON, OK, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
 
 
@@ -206,8 +206,8 @@ async def test_the_status_counts_by_target_also_claimed_ones(store: Archive) -> 
     await store.settle(dead, REFUSED, Dead("no"), now=NOON)
     await store.keep(webhook(2), [routed(2, to(lease=MINUTE), after=-MINUTE), routed(3, to())])
     assert (await store.status()).targets == {
-        "bot": Standing(pending=2, oldest_at=NOON - MINUTE),
-        "dwh": Standing(dead=1),
+        "bot": TargetStatus(pending=2, oldest_at=NOON - MINUTE),
+        "dwh": TargetStatus(dead=1),
     }
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from relay.amocrm.events import dump
-from relay.model import Delivery, Event, Routed, Webhook
+from relay.model import Delivery, Event, RoutedEvent, Webhook
 from relay.store.contract import Archive, Duplicate, Filter
 from tests.store.conftest import MINUTE, NOON, Reopen, claim, routed, to, webhook
 
@@ -59,7 +59,7 @@ async def test_an_equal_body_to_an_address_with_another_query_is_another_webhook
     assert await keep(store, 4, query="try=1") == Duplicate(webhook="webhook-0002", events=2)
     assert await keep(store, 5) == FIRST
     shown = await store.show("webhook-0003")
-    assert shown is not None and (shown.webhook.query, shown.webhook.damaged) == ("try=2", False)
+    assert shown is not None and (shown.webhook.query, shown.webhook.corrupt) == ("try=2", False)
 
 
 async def test_of_two_queries_that_are_committed_together_both_are_kept(store: Archive) -> None:
@@ -138,7 +138,7 @@ def move(
     lead: int = 7,
     source: str = "crm",
     action: str = "status",
-) -> tuple[Webhook, list[Routed]]:
+) -> tuple[Webhook, list[RoutedEvent]]:
     one = replace(webhook(number), body=body.encode(), received_at=NOON + after, source=source)
     event = Event(
         id=f"event-{number:04}",
@@ -149,7 +149,7 @@ def move(
         action=action,
         data={"id": lead, "last_modified": at},
     )
-    return one, [Routed(event=event, payload=dump(event), owed=(to(),))]
+    return one, [RoutedEvent(event=event, payload=dump(event), planned=(to(),))]
 
 
 def said(reply: list[Delivery] | Duplicate) -> str:

@@ -1,4 +1,4 @@
-"""`relay.store.files`: what is moved, replaced or deleted under a store that is in use ends its promises at once."""
+"""`store.sqlite.files`: a file that is moved, replaced or deleted under an open store ends its promises at once."""
 
 import shutil
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from time import perf_counter
 import pytest
 
 from relay.errors import StoreFailed
-from relay.signals import Committed, Noticed, Signal
-from relay.store.files import Files
-from relay.store.sqlite import SqliteStore
-from relay.store.verifying import verify
+from relay.signals import Committed, Notice, Signal
+from relay.store.sqlite.files import Files
+from relay.store.sqlite.integrity import verify
+from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import NOON, open_sqlite, routed, to, webhook
 
 
@@ -48,7 +48,7 @@ async def test_nothing_is_acknowledged_any_more_and_the_relay_has_to_end(
     await store.close()
     assert failures == [1]
     assert sum(isinstance(signal, Committed) for signal in signals) == 1, "the first one, and nothing later"
-    assert [signal.level for signal in signals if isinstance(signal, Noticed)] == ["error"]
+    assert [signal.level for signal in signals if isinstance(signal, Notice)] == ["error"]
 
 
 @pytest.mark.parametrize("name", ["relay.db", "relay.db-wal"])

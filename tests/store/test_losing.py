@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from relay.model import Retention
-from relay.signals import Noticed, Signal
-from relay.store.acked import SIZE, Acked, acked
+from relay.signals import Notice, Signal
 from relay.store.contract import Archive
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite.store import SqliteStore
+from relay.store.sqlite.watermark import SIZE, Acked, acked
 from tests.store.conftest import MINUTE, NOON, act, open_sqlite, routed, to, webhook
 from tests.store.damage import flip_at, roll_back
 
 LATER = NOON + timedelta(days=1)
 
 
-def start(folder: Path) -> tuple[SqliteStore, list[Noticed]]:
+def start(folder: Path) -> tuple[SqliteStore, list[Notice]]:
     signals: list[Signal] = []
     store = SqliteStore.open(folder / "relay.db", now=LATER, emit=signals.append, failed=lambda: None)
-    return store, [signal for signal in signals if isinstance(signal, Noticed)]
+    return store, [signal for signal in signals if isinstance(signal, Notice)]
 
 
 async def keep(store: Archive, *numbers: int) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from relay.errors import Misconfigured, StoreUnsafe
 from relay.model import State
-from relay.signals import Noticed, Signal
+from relay.signals import Notice, Signal
 from relay.store.contract import Filter
-from relay.store.migrate import APPLICATION_ID
-from relay.store.sqlite import SqliteStore
-from relay.store.times import to_ms
+from relay.store.sqlite.migrate import APPLICATION_ID
+from relay.store.sqlite.store import SqliteStore
+from relay.store.sqlite.times import to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, interrupted, open_sqlite, routed, webhook
 
 ROWS = """
@@ -36,7 +36,7 @@ insert into attempts (event, target, number, started_at, took_us, verdict, reaso
 def first_version(tmp_path: Path) -> Path:
     """A database as the first migration alone left it, with something of everything."""
     path = tmp_path / "relay.db"
-    [schema] = [file for file in (files("relay.store") / "migrations").iterdir() if file.name.startswith("0001")]
+    [schema] = [file for file in (files("relay.store.sqlite") / "migrations").iterdir() if file.name.startswith("0001")]
     connection = apsw.Connection(str(path))
     connection.execute(schema.read_text())
     connection.execute(ROWS, {"noon": to_ms(NOON), "later": to_ms(NOON + MINUTE)})
@@ -98,7 +98,7 @@ async def new(folder: Path) -> Path:
 async def test_before_a_migration_a_copy_is_made_and_named_in_the_log(first_version: Path) -> None:
     signals: list[Signal] = []
     await SqliteStore.open(first_version, now=NOON, emit=signals.append, failed=lambda: None).close()
-    [noticed] = [signal for signal in signals if isinstance(signal, Noticed)]
+    [noticed] = [signal for signal in signals if isinstance(signal, Notice)]
     copy = first_version.with_name("relay.db.before-4")
     assert (noticed.text, noticed.fields["copy"]) == ("the store is migrated", str(copy))
     assert copy.stat().st_mode & 0o777 == 0o600

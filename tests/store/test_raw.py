@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.model import Dead, Delivered, Delivery, Event, Owed, Retention, RetryAt, Routed, State
+from relay.model import Dead, Delivered, Delivery, Event, PlannedDelivery, Retention, RetryAt, RoutedEvent, State
 from relay.store.contract import Archive, Duplicate, Filter
 from tests.store.conftest import MINUTE, NOON, OK, REFUSED, act, claim, deliver, routed, to, webhook
 
@@ -16,16 +16,16 @@ SIGNED = replace(
 )
 
 
-def raw(number: int, *owed: Owed) -> Routed:
+def raw(number: int, *planned: PlannedDelivery) -> RoutedEvent:
     event = Event(id=f"event-{number:04}", source="crm", received_at=NOON, account={}, entity="", action="", data={})
-    return Routed(event=event, payload=b"", owed=owed)
+    return RoutedEvent(event=event, payload=b"", planned=planned)
 
 
-async def keep(store: Archive, number: int, *owed: Owed) -> list[Delivery]:
-    return await store.keep(webhook(number, unparsed="no events"), [raw(number, *owed)])
+async def keep(store: Archive, number: int, *planned: PlannedDelivery) -> list[Delivery]:
+    return await store.keep(webhook(number, unparsed="no events"), [raw(number, *planned)])
 
 
-async def reparse(store: Archive, number: int, *events: Routed) -> None:
+async def reparse(store: Archive, number: int, *events: RoutedEvent) -> None:
     await store.keep(webhook(number), events or [routed(100 + number, to())], now=NOON + MINUTE)
 
 
@@ -34,7 +34,7 @@ async def test_it_is_claimed_attempted_and_settled_like_any_other(store: Archive
     assert (born.raw, born.payload, born.event_id, born.attempt) == (True, b"", "event-0001", 1)
     await store.settle(born, REFUSED, RetryAt(NOON), now=NOON)
     [again] = await claim(store)
-    assert (again.raw, again.damaged, again.attempt) == (True, False, 2)
+    assert (again.raw, again.corrupt, again.attempt) == (True, False, 2)
     assert await deliver(store, again)
 
 

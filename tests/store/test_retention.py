@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.model import Dead, Delivered, Retention, RetryAt, Routed, State, Verdict, Webhook
+from relay.model import Dead, Delivered, Retention, RetryAt, RoutedEvent, State, Verdict, Webhook
 from relay.signals import Committed, Signal
-from relay.store import purging, retention
+from relay.store import retention
 from relay.store.contract import Archive, Filter
 from relay.store.retention import keep_purging
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite import purge
+from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
 from tests.store.conftest import NOON, OK, OPENERS, REFUSED, act, claim, routed, to, webhook
 
@@ -107,9 +108,9 @@ async def keep(store: Archive, number: int, past: Past) -> None:
             await store.settle(delivery, OK, VERDICTS[state], now=NOON - days * DAY)
 
 
-def event(number: int, place: int, past: Past) -> Routed:
-    owed = [to(f"t{number}-{place}-{nth}") for nth in range(len(past.events[place]))]
-    return routed(10 * number + place, *owed, after=-past.arrived * DAY)
+def event(number: int, place: int, past: Past) -> RoutedEvent:
+    planned = [to(f"t{number}-{place}-{nth}") for nth in range(len(past.events[place]))]
+    return routed(10 * number + place, *planned, after=-past.arrived * DAY)
 
 
 # ---- one age at a time
@@ -178,9 +179,9 @@ async def test_a_purge_by_hand_is_audited_and_a_dry_run_is_not(store: Archive) -
 
 
 async def test_a_large_purge_is_many_short_transactions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(purging, "PAGE", 4)
-    monkeypatch.setattr(purging, "LOCKED", 0.0)
-    monkeypatch.setattr(purging, "PAUSE", 0.0)
+    monkeypatch.setattr(purge, "PAGE", 4)
+    monkeypatch.setattr(purge, "LOCKED", 0.0)
+    monkeypatch.setattr(purge, "PAUSE", 0.0)
     signals: list[Signal] = []
     store = SqliteStore.open(tmp_path / "relay.db", now=NOON, emit=signals.append, failed=lambda: None)
     for number in range(10):
@@ -194,8 +195,8 @@ async def test_a_large_purge_is_many_short_transactions(tmp_path: Path, monkeypa
 async def test_no_read_of_a_purge_is_longer_for_a_longer_history_none_of_which_may_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(purging, "PAGE", 20)
-    monkeypatch.setattr(purging, "PAUSE", 0.0)
+    monkeypatch.setattr(purge, "PAGE", 20)
+    monkeypatch.setattr(purge, "PAUSE", 0.0)
     short, long = [await longest_read(tmp_path / f"{pending}.db", pending) for pending in (40, 400)]
     assert 0 < long <= short + 1
 
@@ -223,7 +224,7 @@ async def longest_read(path: Path, pending: int) -> int:
 
     store._reader.set_progress_handler(count, 100)
     ages = Retention(**dict.fromkeys(AGES, DAY))
-    gone = await purging.purge(read, store._writer.submit, ages, NOON + DAY, None, dry_run=False)
+    gone = await purge.purge(read, store._writer.submit, ages, NOON + DAY, None, dry_run=False)
     await store.close()
     assert gone == {"unrouted": 1}
     return max(taken)

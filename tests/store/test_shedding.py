@@ -9,11 +9,11 @@ import pytest
 from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, State
 from relay.signals import Signal
-from relay.store import shedding
 from relay.store.contract import Filter
 from relay.store.disk import MEBIBYTE, Disk
-from relay.store.space import Level, Space
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite import early_purge
+from relay.store.sqlite.space import Level, Space
+from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import NOON, OK, REFUSED, claim, deliver, routed, to, webhook
 
 LARGE = b"x" * 500_000
@@ -48,8 +48,8 @@ class Scene:
         await self.store._writer.submit(lambda _: self.cap(more=0))
 
     async def keep(self, number: int, *, body: bytes = LARGE, unparsed: str | None = None) -> None:
-        owed = [] if unparsed else [routed(number, to())]
-        await self.store.keep(replace(webhook(number, unparsed=unparsed), body=body), owed)
+        planned = [] if unparsed else [routed(number, to())]
+        await self.store.keep(replace(webhook(number, unparsed=unparsed), body=body), planned)
 
     async def delivered(self, *numbers: int) -> None:
         for number in numbers:
@@ -87,8 +87,8 @@ async def test_only_what_was_delivered_goes(scene: Scene) -> None:
 
 
 async def test_the_oldest_goes_first_and_no_more_than_is_needed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shedding, "ROOM", MEBIBYTE)
-    monkeypatch.setattr(shedding, "PAGE", 1)
+    monkeypatch.setattr(early_purge, "ROOM", MEBIBYTE)
+    monkeypatch.setattr(early_purge, "PAGE", 1)
     await scene.delivered(1, 2, 3, 4, 5, 6)
     assert await scene.store.shed(now=NOON) == 3
     assert await scene.kept() == [4, 5, 6]
@@ -96,8 +96,8 @@ async def test_the_oldest_goes_first_and_no_more_than_is_needed(scene: Scene, mo
 
 
 async def test_a_look_goes_through_so_much_and_the_next_goes_on(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shedding, "PAGE", 1)
-    monkeypatch.setattr(shedding, "PAGES", 2)
+    monkeypatch.setattr(early_purge, "PAGE", 1)
+    monkeypatch.setattr(early_purge, "PAGES", 2)
     await scene.delivered(4)
     for number in (1, 2, 3):
         await scene.keep(number)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from relay.errors import Misconfigured
-from relay.signals import Noticed, Signal
+from relay.signals import Notice, Signal
 from relay.store.disk import MEBIBYTE, Disk
-from relay.store.space import Level, Space
+from relay.store.sqlite.space import Level, Space
 
 GIBIBYTE = 1024 * MEBIBYTE
 BALLAST = MEBIBYTE
@@ -21,7 +21,7 @@ class Scene:
     folder: Path
     free: int = 20 * GIBIBYTE
     total: int = 40 * GIBIBYTE
-    said: list[Noticed] = field(default_factory=list)
+    said: list[Notice] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.ballast = self.folder / "relay.db.ballast"
@@ -31,7 +31,7 @@ class Scene:
         return Space(self.folder / "relay.db", ballast=ballast, emit=self.hear, disk=self.disk)
 
     def hear(self, signal: Signal) -> None:
-        assert isinstance(signal, Noticed)
+        assert isinstance(signal, Notice)
         self.said.append(signal)
 
     def disk(self, _folder: Path) -> Disk:

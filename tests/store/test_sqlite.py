@@ -14,11 +14,11 @@ import pytest
 
 from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreLocked, StoreUnsafe
 from relay.model import Retention
-from relay.signals import Committed, Noticed, Signal
-from relay.store import claims
+from relay.signals import Committed, Notice, Signal
 from relay.store.contract import Filter
-from relay.store.sqlite import RECOVERY, SqliteStore
-from relay.store.times import from_ms, to_ms
+from relay.store.sqlite import queue
+from relay.store.sqlite.store import RECOVERY, SqliteStore
+from relay.store.sqlite.times import from_ms, to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, routed, to, webhook
 
 
@@ -53,16 +53,16 @@ async def test_what_durability_rests_on_is_set_for_the_writing_connection(tmp_pa
 async def test_the_settings_are_read_back_and_a_lie_refuses_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from relay.store import sqlite
+    from relay.store.sqlite import store
 
-    connect = sqlite._connect
+    connect = store._connect
 
     def careless(path: Path, *, read_only: bool = False) -> apsw.Connection:
         connection = connect(path, read_only=read_only)
         connection.pragma("synchronous", "normal")
         return connection
 
-    monkeypatch.setattr(sqlite, "_connect", careless)
+    monkeypatch.setattr(store, "_connect", careless)
     with pytest.raises(StoreUnsafe, match="synchronous=1"):
         open_store(tmp_path)
 
@@ -86,16 +86,16 @@ async def test_a_start_that_is_refused_leaves_nothing_open(tmp_path: Path) -> No
 async def test_a_start_that_fails_at_its_last_step_leaves_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from relay.store import sqlite
+    from relay.store.sqlite import store
 
-    connect = sqlite._connect
+    connect = store._connect
 
     def no_reader(path: Path, *, read_only: bool = False) -> apsw.Connection:
         if read_only:
             raise Misconfigured("no more files")
         return connect(path)
 
-    monkeypatch.setattr(sqlite, "_connect", no_reader)
+    monkeypatch.setattr(store, "_connect", no_reader)
     with pytest.raises(Misconfigured) as failed:
         open_store(tmp_path)
     assert opened(tmp_path) == []
@@ -341,7 +341,7 @@ async def test_after_an_io_error_nothing_is_promised_any_more(tmp_path: Path) ->
     with pytest.raises(StoreFailed):
         await store.keep(webhook(), [])
     assert failures == [1]
-    [noticed] = [signal for signal in signals if isinstance(signal, Noticed)]
+    [noticed] = [signal for signal in signals if isinstance(signal, Notice)]
     assert (noticed.level, "EIO" in str(noticed.fields["error"])) == ("error", True), "operators learn why"
     await store.close()
 
@@ -351,7 +351,7 @@ async def test_a_delivery_whose_row_is_not_found_again_is_not_said_to_be_settled
 ) -> None:
     store = open_store(tmp_path)
     [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
-    monkeypatch.setattr(claims, "_SETTLE", f"{claims._SETTLE} and false")  # as a table does that is out of order
+    monkeypatch.setattr(queue, "_SETTLE", f"{queue._SETTLE} and false")  # as a table does that is out of order
     with pytest.raises(StoreFailed, match="of 1 rows that were read only 0 are found"):
         await deliver(store, delivery)
     await store.close()

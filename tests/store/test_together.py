@@ -13,14 +13,14 @@ from typing import Any
 import apsw
 import pytest
 
-from relay.model import Dead, Delivered, RetryAt, Routed, Verdict, Webhook
-from relay.store import keeping
-from relay.store.contract import Duplicate, Reply
-from relay.store.query import at_once
-from relay.store.sqlite import SqliteStore
+from relay.model import Dead, Delivered, RetryAt, RoutedEvent, Verdict, Webhook
+from relay.store.contract import Duplicate, KeepResult
+from relay.store.sqlite import ingest
+from relay.store.sqlite.query import at_once
+from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import MINUTE, NOON, OK, claim, routed, to, webhook
 
-Asked = tuple[Webhook, list[Routed], timedelta | None]
+Asked = tuple[Webhook, list[RoutedEvent], timedelta | None]
 
 
 @pytest.fixture
@@ -36,17 +36,17 @@ def many(chance: random.Random, number: int, *, repeats: bool = False) -> list[A
     With `repeats` also ordered deliveries, equal bodies, and ids that come again.
     """
     asked: list[Asked] = []
-    owed = [*OWED, *ORDERED] if repeats else OWED
+    planned = [*OWED, *ORDERED] if repeats else OWED
     for at in range(number):
         events = [
-            routed(100 * at + n, *chance.choice(owed), lead=chance.randrange(3)) for n in range(chance.randrange(4))
+            routed(100 * at + n, *chance.choice(planned), lead=chance.randrange(3)) for n in range(chance.randrange(4))
         ]
         body = b"leads[add][0][id]=%d" % (chance.randrange(9) if repeats else at)
         one = replace(webhook(at, unparsed=None if events else "odd"), body=body)
         asked.append((one, events, chance.choice([None, None, MINUTE])))
         if repeats and chance.random() < 0.02:
             earlier, _, within = chance.choice(asked)
-            again = [routed(100 * at + 50 + n, *chance.choice(owed)) for n in range(chance.randrange(2))]
+            again = [routed(100 * at + 50 + n, *chance.choice(planned)) for n in range(chance.randrange(2))]
             asked.append((replace(earlier, unparsed=None), again, within))
     return asked
 
@@ -56,7 +56,7 @@ OWED = [(), (to(),), (to(lease=LEASE), to("dwh")), (to("dwh", lease=LEASE),)]
 ORDERED = [(to(key="lead-7", lease=LEASE),), (to(), to("dwh", key="lead-8"))]
 
 
-async def keep(store: SqliteStore, asked: Sequence[Asked], *, together: bool) -> list[Reply]:
+async def keep(store: SqliteStore, asked: Sequence[Asked], *, together: bool) -> list[KeepResult]:
     if together:
         return await asyncio.gather(*(store.keep(*each, window=window) for *each, window in asked))
     return [await store.keep(one, events, window=window) for one, events, window in asked]
@@ -70,7 +70,7 @@ async def everything(store: SqliteStore) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-async def compared(asked: Sequence[Asked], folder: Path) -> tuple[list[Reply], int]:
+async def compared(asked: Sequence[Asked], folder: Path) -> tuple[list[KeepResult], int]:
     """What is replied either way, in how many commits together; the rows are the same."""
     ends = []
     for together in (True, False):
@@ -91,14 +91,14 @@ async def test_webhooks_are_kept_together_as_they_are_one_by_one(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = many(random.Random(seed), 200)
-    together = keeping._keep_together
+    together = ingest._keep_together
     groups: list[int] = []
 
-    def note(cursor: apsw.Cursor, some: Sequence[keeping.Asked]) -> list[Reply]:
+    def note(cursor: apsw.Cursor, some: Sequence[ingest.Asked]) -> list[KeepResult]:
         groups.append(len(some))
         return together(cursor, some)
 
-    monkeypatch.setattr(keeping, "_keep_together", note)
+    monkeypatch.setattr(ingest, "_keep_together", note)
     kept, _ = await compared(asked, tmp_path)
     assert groups == [200], "all of them in one group"
     assert sum(len(born) for born in kept if isinstance(born, list)) > 50

@@ -1,4 +1,4 @@
-"""`relay.store.verifying`: what is damaged or missing is named, what is sound is not, and looking changes nothing."""
+"""`store.sqlite.integrity`: names what is corrupt or missing, not what is sound, and changes nothing by looking."""
 
 import os
 from dataclasses import replace
@@ -8,9 +8,9 @@ import apsw
 import pytest
 
 from relay.errors import Misconfigured, StoreError, StoreFailed, StoreUnsafe
-from relay.store import verifying
-from relay.store.backup import backup
-from relay.store.verifying import verify
+from relay.store.sqlite import integrity
+from relay.store.sqlite.backup import backup
+from relay.store.sqlite.integrity import verify
 from tests.store.conftest import NOON, act, open_sqlite, routed, to, webhook
 from tests.store.damage import flip, lose_id, roll_back
 
@@ -44,20 +44,20 @@ async def test_each_thing_that_a_disk_has_changed_is_named(path: Path) -> None:
         flip(path, text)
     report = verify(path)
     assert (report.sound, report.structure) == (False, ())
-    assert report.contents["webhooks"].damaged == ("webhook-0002",)
-    assert report.contents["events"].damaged == ("event-0004", "event-0005")
+    assert report.contents["webhooks"].corrupt == ("webhook-0002",)
+    assert report.contents["events"].corrupt == ("event-0004", "event-0005")
 
 
 async def test_an_event_that_lost_its_id_is_named_by_its_row(path: Path) -> None:
     lose_id(path, "event-0003")
-    assert verify(path).contents["events"].damaged == ("row 3",)
+    assert verify(path).contents["events"].corrupt == ("row 3",)
 
 
 async def test_it_pages_so_that_no_read_is_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flip(path, b"payload-4")
-    monkeypatch.setattr(verifying, "LONGEST_READ", 0.0)  # a transaction for each row
+    monkeypatch.setattr(integrity, "LONGEST_READ", 0.0)  # a transaction for each row
     report = verify(path)
-    assert (report.contents["events"].rows, report.contents["events"].damaged) == (5, ("event-0004",))
+    assert (report.contents["events"].rows, report.contents["events"].corrupt) == (5, ("event-0004",))
 
 
 async def test_rows_without_a_checksum_are_counted(path: Path) -> None:
@@ -139,5 +139,5 @@ def test_what_is_no_store_is_told_in_a_line(path: Path, tmp_path: Path) -> None:
 async def test_a_restored_copy_is_sound_and_says_what_was_damaged_before_it_was_made(path: Path) -> None:
     flip(path, b"payload-4")
     copy = path.parent / "copy.db"
-    assert backup(path, copy).damaged == ("event-0004",)
-    assert verify(copy).contents["events"].damaged == ("event-0004",)
+    assert backup(path, copy).corrupt == ("event-0004",)
+    assert verify(copy).contents["events"].corrupt == ("event-0004",)

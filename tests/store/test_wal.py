@@ -11,10 +11,10 @@ import apsw
 import pytest
 
 from relay.errors import StoreBusy
-from relay.signals import Noticed, Signal
-from relay.store import wal
+from relay.signals import Notice, Signal
 from relay.store.disk import MEBIBYTE
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite import wal
+from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import NOON, routed, to, webhook
 
 LONG = """
@@ -39,7 +39,7 @@ class Scene:
         return Path(f"{self.path}-wal").stat().st_size
 
     def warnings(self) -> list[str]:
-        return [each.text for each in self.said if isinstance(each, Noticed)]
+        return [each.text for each in self.said if isinstance(each, Notice)]
 
     @contextmanager
     def read_by_somebody(self) -> Iterator[None]:
@@ -68,7 +68,7 @@ async def test_what_arrives_beside_a_long_reader_is_kept_and_the_log_is_told_of_
 
 
 async def test_when_it_was_short_again_it_is_told_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.store.writer.CHECKPOINT_NOW_PAGES", 1)
+    monkeypatch.setattr("relay.store.sqlite.writer.CHECKPOINT_NOW_PAGES", 1)
     await scene.keep(1, 1)
     for first in (2, 22):
         with scene.read_by_somebody():
@@ -90,7 +90,7 @@ async def test_a_reader_of_ours_is_interrupted_before_the_log_takes_the_disk(sce
 async def test_after_a_long_reader_the_log_gives_its_disk_back_while_the_relay_runs(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.store.writer.CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr("relay.store.sqlite.writer.CHECKPOINT_PAGES", 20)
     await scene.keep(1, 1)
     with scene.read_by_somebody():
         await scene.keep(2, 600)

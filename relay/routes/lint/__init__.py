@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from relay.errors import Problem
 from relay.routes.config import Config, RouteTest
+from relay.routes.diagnostics import Where, path_text
 from relay.routes.lint.accounts import whole_addresses
 from relay.routes.lint.keys import unknown_keys
 from relay.routes.lint.routes import everything, nowhere, superfluous
@@ -12,7 +13,6 @@ from relay.routes.lint.stages import missed_creations
 from relay.routes.lint.targets import brief_dedupe, clear_text, odd_headers, unused_targets
 from relay.routes.lint.values import impossible_values
 from relay.routes.match import Matches
-from relay.routes.problems import Where, path_text
 from relay.routes.words import listed
 
 _CHECKS = (

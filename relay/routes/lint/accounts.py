@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from relay.routes.config import Config
+from relay.routes.diagnostics import Finding, Where
 from relay.routes.lint.asked import asked
-from relay.routes.problems import Finding, Where
 from relay.routes.words import quoted
 
 _ADDRESS = re.compile(r"(?:https?://)?([A-Za-z0-9-]+)(?:\.[A-Za-z0-9-]+)+(?:[:/].*)?", re.DOTALL)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from relay.routes.config import Config
+from relay.routes.diagnostics import Where
 from relay.routes.fields import as_text
-from relay.routes.problems import Where
 
 _COMPARED = ("gt", "gte", "lt", "lte")
 

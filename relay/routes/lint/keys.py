@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from relay.amocrm.vocabulary import FIELDS, OF_FEW
 from relay.routes.config import Config
+from relay.routes.diagnostics import Finding
 from relay.routes.fields import data_path, is_custom
-from relay.routes.problems import Finding
 from relay.routes.words import nearest, quoted, stranger
 
 NEARLY = 0.75

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from relay.routes.conditions import Condition
 from relay.routes.config import Config
-from relay.routes.coverage import superfluous as superfluous_routes
+from relay.routes.diagnostics import Finding
 from relay.routes.match import Route
-from relay.routes.problems import Finding
+from relay.routes.subsumption import superfluous as superfluous_routes
 from relay.routes.words import quoted
 
 _EVERYWHERE = frozenset({"source", "entity", "action", "type"})

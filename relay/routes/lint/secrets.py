@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from relay.model import Json, Secret, signing_key
 from relay.routes.config import Config
-from relay.routes.problems import Finding, Where
+from relay.routes.diagnostics import Finding, Where
 from relay.routes.words import BRACES, quoted, without_braces
 
 SHORTEST_TOKEN = 16

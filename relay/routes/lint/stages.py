@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from relay.routes.conditions import Condition
 from relay.routes.config import Config
+from relay.routes.diagnostics import Finding
 from relay.routes.fields import data_path
 from relay.routes.match import Route
-from relay.routes.problems import Finding
 
 _ADVICE = "a lead that is created in the stage arrives as add, and this misses it: write"
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from relay.routes.carried import carried
 from relay.routes.config import Config
-from relay.routes.problems import Finding
+from relay.routes.diagnostics import Finding
 
 REPEATED_FOR = timedelta(hours=1)
 """kommo.com, "Digital pipeline: API: send webhook" (2026): up to four repeats within one hour."""

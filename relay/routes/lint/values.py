@@ -7,10 +7,10 @@ from decimal import Decimal
 from relay.amocrm.vocabulary import ACTIONS, AMOUNTS, ENTITIES, IDS, STAGE_ACTIONS, STAGED, TIMES
 from relay.routes.conditions import Condition
 from relay.routes.config import Config
+from relay.routes.diagnostics import Finding, Where
 from relay.routes.fields import WON_AND_LOST, data_path, is_custom, is_status
 from relay.routes.lint.asked import Asked, asked
 from relay.routes.match import Route
-from relay.routes.problems import Finding, Where
 from relay.routes.words import quoted, suggestion
 
 LONGEST_ID = 12

@@ -8,9 +8,9 @@ from typing import Any
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.model import Delivery, Routed, Webhook
+from relay.model import Delivery, RoutedEvent, Webhook
 from relay.store.contract import Duplicate
-from relay.store.sqlite import SqliteStore
+from relay.store.sqlite.store import SqliteStore
 
 LATE = 0.1  # seconds between the answer and the commit
 
@@ -18,11 +18,13 @@ keep = SqliteStore.keep
 
 
 def keep_later(
-    store: SqliteStore, webhook: Webhook, routed: Sequence[Routed], **windows: Any
+    store: SqliteStore, webhook: Webhook, routed: Sequence[RoutedEvent], **windows: Any
 ) -> Future[list[Delivery] | Duplicate]:
     """Done at once; what is owed is left for the dispatcher to find."""
     loop = get_running_loop()
-    unclaimed = [replace(each, owed=tuple(replace(owed, lease=None) for owed in each.owed)) for each in routed]
+    unclaimed = [
+        replace(each, planned=tuple(replace(planned, lease=None) for planned in each.planned)) for each in routed
+    ]
     loop.call_later(LATE, partial(keep, store, webhook, unclaimed, **windows))
     done: Future[list[Delivery] | Duplicate] = loop.create_future()
     done.set_result([])

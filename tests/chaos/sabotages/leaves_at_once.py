@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.server.listen import Listener
+from relay.http.listener import Listener
 
 
 async def close_at_once(listener: Listener) -> None:

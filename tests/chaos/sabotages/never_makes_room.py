@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.server.protocol import Protocol
+from relay.http.protocol import Protocol
 
 if __name__ == "__main__":
     patch.object(Protocol, "unfinished", property(lambda _protocol: False)).start()

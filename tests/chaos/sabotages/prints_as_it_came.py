@@ -2,8 +2,8 @@
 
 from unittest.mock import patch
 
-from relay.cli import main, screen
+from relay.cli import main, output
 
 if __name__ == "__main__":
-    patch.object(screen, "printable", lambda text, keep="": text).start()
+    patch.object(output, "printable", lambda text, keep="": text).start()
     main()

@@ -3,8 +3,8 @@
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.store.acked import Acked
-from relay.store.files import Files
+from relay.store.sqlite.files import Files
+from relay.store.sqlite.watermark import Acked
 
 if __name__ == "__main__":
     patch.object(Files, "gone", lambda _files: None).start()

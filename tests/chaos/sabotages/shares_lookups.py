@@ -5,8 +5,8 @@ from unittest.mock import patch
 import aiohttp
 
 from relay.cli import main
-from relay.delivery import connect
+from relay.http import connector
 
 if __name__ == "__main__":
-    patch.object(connect, "_Resolver", aiohttp.ThreadedResolver).start()
+    patch.object(connector, "_Resolver", aiohttp.ThreadedResolver).start()
     main()

@@ -6,9 +6,9 @@ from unittest.mock import patch
 import apsw
 
 from relay.cli import main
-from relay.store import sqlite
+from relay.store.sqlite import store
 
-connect = sqlite._connect
+connect = store._connect
 
 
 def connect_carelessly(path: Path, *, read_only: bool = False) -> apsw.Connection:
@@ -18,6 +18,6 @@ def connect_carelessly(path: Path, *, read_only: bool = False) -> apsw.Connectio
 
 
 if __name__ == "__main__":
-    patch.object(sqlite, "_connect", connect_carelessly).start()
-    patch.object(sqlite, "_demand_durability", lambda _connection, _path: None).start()
+    patch.object(store, "_connect", connect_carelessly).start()
+    patch.object(store, "_demand_durability", lambda _connection, _path: None).start()
     main()

@@ -3,8 +3,8 @@
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.server.memory import Memory
+from relay.ingest.budget import Budget
 
 if __name__ == "__main__":
-    patch.object(Memory, "take", lambda *_arguments, **_more: None).start()
+    patch.object(Budget, "take", lambda *_arguments, **_more: None).start()
     main()

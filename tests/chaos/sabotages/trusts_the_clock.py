@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.delivery.dispatch import Dispatcher
+from relay.delivery.dispatcher import Dispatcher
 
 if __name__ == "__main__":
     patch.object(Dispatcher, "clock_set", lambda *_arguments: None).start()

@@ -1,0 +1,1 @@
+"""The private listener: metrics, health, reload, the event stream."""

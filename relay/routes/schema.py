@@ -1,0 +1,123 @@
+"""Document -> problems of its shape, in words, by the same JSON Schema that editors complete from.
+
+The schema has no `anyOf` where a value may be of several types: keywords look only at the type they are for, so each
+error stands exactly where the mistake is. Its `errorMessage` (an extension that editors know too) is what we say.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
+
+from relay.model import Json
+from relay.routes.carried import what_is_odd
+from relay.routes.diagnostics import Problems, Where
+from relay.routes.words import listed, nearest, quoted, stranger, suggestion
+from relay.routes.yaml_document import Document
+
+_MUST_BE = {"object": "a mapping", "array": "a list", "string": "text"}
+
+
+def schema() -> dict[str, Json]:
+    """The JSON Schema of a routes file."""
+    text = files("relay.routes").joinpath("routes.schema.json").read_text("utf-8")
+    return dict(json.loads(text))
+
+
+def check_shape(document: Document, problems: Problems) -> None:
+    """Note each key that is unknown or missing and each value of a wrong kind."""
+    for error in _validator().iter_errors(document.value):
+        for where, message in _told(error, document):
+            if not problems.touch(where):
+                problems.add(where, document.mark(where), message)
+
+
+@cache
+def _validator() -> Any:
+    whole = schema()
+    strict: Any = extend(Draft202012Validator, {"pattern": _pattern, "oneOf": _one_of})  # type: ignore[no-untyped-call]  # its stub
+    return strict(_inlined(whole, whole["$defs"]))
+
+
+def _inlined(part: Json, definitions: dict[str, Json]) -> Json:
+    """`part` without `$ref`: jsonschema resolves them anew for each value, which is most of its time."""
+    if isinstance(part, list):
+        return [_inlined(item, definitions) for item in part]
+    if not isinstance(part, dict):
+        return part
+    own = {key: _inlined(item, definitions) for key, item in part.items() if key not in ("$ref", "$defs")}
+    name = part["$ref"].rpartition("/")[2] if "$ref" in part else None
+    return own if name is None else {**_inlined(definitions[name], definitions), **own}
+
+
+def _pattern(_: Any, pattern: str, value: Json, __: Any) -> Iterator[ValidationError]:
+    """The keyword `pattern`. All of ours are `^…$`, but Python's `$` also stands before a last line break."""
+    if isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield ValidationError("does not fit")
+
+
+def _one_of(_: Any, choices: list[Json], value: Json, __: Any) -> Iterator[ValidationError]:
+    """The keyword `oneOf` for what we use it for, a choice of keys: as shown by a profile, worth its own lines."""
+    if isinstance(value, dict) and sum(_chosen(choice, value) for choice in choices) != 1:
+        yield ValidationError("not one of them")
+
+
+def _chosen(choice: dict[str, Json], value: dict[str, Json]) -> bool:
+    """It has the key that the choice asks for, and none that cannot stand beside it."""
+    return choice["required"][0] in value and not any(key in value for key in choice["properties"])
+
+
+def _told(error: ValidationError, document: Document) -> Iterator[tuple[Where, str]]:
+    where = tuple(error.absolute_path)
+    asked, instance, schema_here = cast("tuple[Any, Any, Any]", (error.validator_value, error.instance, error.schema))
+    match error.validator:
+        case "additionalProperties":
+            known = schema_here["properties"]
+            for key in sorted(instance.keys() - known.keys()):
+                yield (*where, key), f"unknown key {quoted(key)} {suggestion(key, known)}"
+        case "required":
+            misspelt = _misspelt(instance, schema_here["properties"])
+            for key in asked:
+                if key not in instance and key not in misspelt:
+                    yield (*where, key), "is missing"
+        case "enum":
+            yield where, f"must be one of {listed(asked)}{_near(document, where, asked)}{what_is_odd(document, where)}"
+        case "oneOf":
+            yield where, _choice(instance)
+        case "uniqueItems":
+            yield where, "has the same value twice"
+        case _:
+            said = schema_here.get("errorMessage") or _default(error)
+            if "propertyNames" in error.absolute_schema_path:
+                yield (*where, instance), said + stranger(instance)
+            else:
+                yield where, said + what_is_odd(document, where)
+
+
+def _choice(route: dict[str, Json]) -> str:
+    """`unparsed` is rare, and named only to who has found it."""
+    if "unparsed" in route:
+        return "otherwise takes events alone: give unparsed, which takes what could not be read, a route of its own"
+    if "match" in route and "otherwise" in route:
+        return "has both match and otherwise, which takes what no other route did: remove one of them"
+    return "needs either match or otherwise"
+
+
+def _misspelt(instance: dict[str, Json], known: dict[str, Json]) -> set[str | None]:
+    """The keys that an unknown one was probably meant to be: that was said, and it is no other mistake to lack them."""
+    return {nearest(key, known) for key in instance.keys() - known.keys()}
+
+
+def _near(document: Document, where: Where, known: list[str]) -> str:
+    near = nearest(document.shown(where), known)
+    return f" (did you mean {quoted(near)}?)" if near else ""
+
+
+def _default(error: ValidationError) -> str:
+    asked: Any = error.validator_value
+    return f"must be {_MUST_BE[asked]}" if error.validator == "type" else "must not be empty"

@@ -1,1 +1,0 @@
-"""The two listeners: public for amoCRM, private for operators."""

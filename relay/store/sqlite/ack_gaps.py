@@ -1,0 +1,63 @@
+"""What was answered 200 and is not in the database any more -> losses: noticed at a start, told until accepted.
+
+SQLite cannot see them. A WAL that was deleted, cut short or changed in one bit ends early; a file that was put back
+from a backup is whole.
+"""
+
+from datetime import datetime
+
+import apsw
+
+from relay.store.contract import AckGap, AuditEntry
+from relay.store.sqlite import audit
+from relay.store.sqlite.query import rows
+from relay.store.sqlite.times import from_ms, to_ms
+
+
+def last_seq(cursor: apsw.Cursor) -> int:
+    """Of the webhooks that were ever kept; a purge does not lower it."""
+    found = rows(cursor, "select seq from sqlite_sequence where name = 'webhooks'")
+    return found[0][0] if found else 0
+
+
+def missing(cursor: apsw.Cursor, acked: int, now: datetime) -> AckGap | None:
+    """What is missing, if webhooks up to `acked` were committed."""
+    seq = last_seq(cursor)
+    if seq >= acked:
+        return None
+    newest = rows(cursor, "select received_at from webhooks where seq = (select max(seq) from webhooks)")
+    return AckGap(first=seq + 1, last=acked, after=from_ms(newest[0][0]) if newest else None, noticed_at=now)
+
+
+def notice(connection: apsw.Connection, acked: int, now: datetime) -> AckGap | None:
+    """Remember what is missing, if anything is, before its place is taken by what comes next."""
+    loss = missing(connection.cursor(), acked, now)
+    if loss:
+        connection.execute(
+            "insert into losses (first, last, after, noticed_at) values (?, ?, ?, ?) on conflict (first, last)"
+            " do update set after = excluded.after, noticed_at = excluded.noticed_at, accepted_at = null",
+            (loss.first, loss.last, loss.after and to_ms(loss.after), to_ms(loss.noticed_at)),
+        )
+        # a WAL has just been lost, perhaps: this must not be in the next one that is
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
+    return loss
+
+
+def losses(cursor: apsw.Cursor) -> tuple[AckGap, ...]:
+    """Those that nobody has accepted yet."""
+    found = rows(
+        cursor, "select first, last, after, noticed_at from losses where accepted_at is null order by noticed_at"
+    )
+    return tuple(
+        AckGap(first=first, last=last, after=None if after is None else from_ms(after), noticed_at=from_ms(at))
+        for first, last, after, at in found
+    )
+
+
+def accept(cursor: apsw.Cursor, act: AuditEntry) -> int:
+    """How many webhooks; they are told no more."""
+    count = sum(loss.count for loss in losses(cursor))
+    if count:
+        cursor.execute("update losses set accepted_at = ? where accepted_at is null", (to_ms(act.at),))
+        audit.note(cursor, act, count)
+    return count

@@ -1,0 +1,44 @@
+"""What operators did -> lines that stay."""
+
+import apsw
+import orjson
+
+from relay.store.contract import AuditEntry
+from relay.store.sqlite.query import Row, rows
+from relay.store.sqlite.times import from_ms, to_ms
+
+PAGE = 100
+
+
+def note(cursor: apsw.Cursor, act: AuditEntry, count: int) -> int:
+    """Count `count` more for this act; how many it were before."""
+    before = rows(cursor, "select count from audit where id = ?", (act.id,))
+    details = orjson.dumps(dict(act.details)).decode()
+    cursor.execute(
+        "insert into audit (id, at, who, command, details, count) values (?, ?, ?, ?, ?, ?)"
+        " on conflict (id) do update set count = count + excluded.count, seq = (select max(seq) + 1 from audit)",
+        (act.id, to_ms(act.at), act.who, act.command, details, count),
+    )
+    return before[0][0] if before else 0
+
+
+def audit(cursor: apsw.Cursor, limit: int) -> list[AuditEntry]:
+    """Newest first."""
+    found = rows(
+        cursor, "select id, at, who, command, details, count from audit order by at desc, id desc limit ?", (limit,)
+    )
+    return [_act(row) for row in found]
+
+
+def changed(cursor: apsw.Cursor, after: int | None) -> tuple[int, list[AuditEntry]]:
+    """See `contract.Store.acts`. By `seq`, not by time: the clock of whoever did it may be behind."""
+    if after is None:
+        return rows(cursor, "select coalesce(max(seq), 0) from audit")[0][0], []
+    sql = "select id, at, who, command, details, count, seq from audit where seq > ? order by seq limit ?"
+    found = rows(cursor, sql, (after, PAGE))
+    return (found[-1][6] if found else after), [_act(row[:6]) for row in found]
+
+
+def _act(row: Row) -> AuditEntry:
+    id_, at, who, command, details, count = row
+    return AuditEntry(id=id_, at=from_ms(at), who=who, command=command, details=orjson.loads(details), count=count)

@@ -1,0 +1,131 @@
+"""A webhook -> the one kept before that it repeats, if it does; see `contract.Store.keep`.
+
+Equal bytes are not always the same news. Times within bodies are whole seconds: a lead that moves from A to B, back and
+to B again within one brings A, B and A, three webhooks. Only what was kept between two equal ones tells: a body about
+the same entity, of the same second. That is looked up once an equal webhook was found, which is rare.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+import apsw
+
+from relay.amocrm.events import load
+from relay.amocrm.retransmission import second
+from relay.model import Event, RoutedEvent, Webhook
+from relay.store.contract import Duplicate
+from relay.store.sqlite.checksum import checksum
+from relay.store.sqlite.query import at_once, rows
+from relay.store.sqlite.times import to_ms
+
+
+class Windows(NamedTuple):
+    """The arguments of those names of `contract.Store.keep`."""
+
+    window: timedelta | None = None
+    dated: timedelta | None = None
+
+    @property
+    def longest(self) -> timedelta | None:
+        """None if nothing is to be looked for."""
+        if self.window is None or self.dated is None:
+            return self.window or self.dated
+        return max(self.window, self.dated)
+
+
+def digest(webhook: Webhook, of_body: bytes) -> bytes:
+    """Of query and body; without a query that of the body alone, as earlier relays kept it."""
+    return checksum(of_body, webhook.query.encode()) if webhook.query else of_body
+
+
+def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[Webhook, Windows]]) -> bool:
+    """Whether any of them is equal to a webhook within its windows, be it another one of them."""
+    windowed = [
+        (*_likeness(webhook), to_ms(webhook.received_at - longest), to_ms(webhook.received_at + longest), webhook.id)
+        for webhook, windows in asked
+        if (longest := windows.longest) is not None
+    ]
+    if len({row[:2] for row in windowed}) < len(windowed):
+        return True
+    return any(found for (found,) in at_once(cursor, _EQUAL, windowed))
+
+
+def repeated(
+    cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent], windows: Windows
+) -> Duplicate | None:
+    """The last one that it is equal to, if it is no news since. A clock that was set back makes no difference."""
+    longest = windows.longest
+    if longest is None:
+        return None
+    source, of_both = _likeness(webhook)
+    found = rows(
+        cursor,
+        _LAST_EQUAL,
+        {
+            "source": source,
+            "digest": of_both,
+            "earliest": to_ms(webhook.received_at - longest),
+            "latest": to_ms(webhook.received_at + longest),
+            "id": webhook.id,
+        },
+    )
+    if not found:
+        return None
+    id_, events, received_at, seq, first_event = found[0]
+    apart = timedelta(milliseconds=abs(to_ms(webhook.received_at) - received_at))
+    if windows.window is not None and apart <= windows.window:
+        return Duplicate(webhook=id_, events=events)
+    if any(_overtaken(cursor, webhook, each.event, seq, first_event) for each in routed):
+        return None
+    return Duplicate(webhook=id_, events=events)
+
+
+def _likeness(webhook: Webhook) -> tuple[str, bytes]:
+    """Source and digest: the same for webhooks that are equal."""
+    return webhook.source, digest(webhook, checksum(webhook.body))
+
+
+def _overtaken(cursor: apsw.Cursor, webhook: Webhook, event: Event, seq: int, first_event: int) -> bool:
+    """Whether a different body to the same source, kept after `seq`, tells of the same entity in the same second.
+
+    `first_event` is that of the webhook `seq`: of an entity with a long history only what came later is read.
+    """
+    if not event.entity_id:
+        return False
+    since = rows(
+        cursor,
+        _SINCE,
+        (event.entity_id, first_event, seq, event.entity, webhook.source, webhook.body),
+    )
+    return any(_moment(payload) == _moment_of(event) for (payload,) in since)
+
+
+def _moment(payload: bytes) -> tuple[object, str] | None:
+    try:
+        return _moment_of(load(payload))
+    except (ValueError, TypeError, KeyError, AttributeError):  # a disk has changed it
+        return None
+
+
+def _moment_of(event: Event) -> tuple[object, str]:
+    """Account and second."""
+    return event.account.get("id"), second(event)
+
+
+_EQUAL = (
+    "with asked (source, digest, earliest, latest, id) as (values {values})"
+    " select exists (select 1 from asked join webhooks w using (source, digest)"
+    " where w.received_at between asked.earliest and asked.latest and w.id <> asked.id)"
+)
+# one that is asked for again has a seq: then only what was kept before it counts
+_LAST_EQUAL = (
+    "select id, (select count(*) from events where webhook = w.seq and kind = 'event'), received_at, seq,"
+    " (select coalesce(min(seq), 0) from events where webhook = w.seq) from webhooks w"
+    " where source = :source and digest = :digest and received_at between :earliest and :latest and id <> :id"
+    " and seq < coalesce((select seq from webhooks where id = :id), w.seq + 1) order by seq desc limit 1"
+)
+_SINCE = (
+    "select e.payload from events e join webhooks w on w.seq = e.webhook"
+    " where e.entity_id = ? and e.seq > ? and e.webhook > ? and e.entity = ? and w.source = ? and w.body <> ?"
+)

@@ -1,0 +1,259 @@
+"""Webhook, events, what is owed -> rows, inside the writer's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import groupby
+from typing import NamedTuple
+
+import apsw
+import orjson
+
+from relay.model import Delivery, Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.store.contract import AuditEntry, KeepResult
+from relay.store.sqlite import audit
+from relay.store.sqlite.checksum import checksum
+from relay.store.sqlite.duplicates import Windows, any_repeats, digest, repeated
+from relay.store.sqlite.query import Row, insert, rows
+from relay.store.sqlite.queue import unblock
+from relay.store.sqlite.times import to_ms
+
+RAW = "unparsed"  # the kind of the event row that raw deliveries hang on
+REPARSED = "reparsed"  # why raw deliveries are dead whose webhook was read after all
+MOST_BYTES = 64 * 1024  # of a body that is written with others: SQLite copies all that a statement is given
+
+_WEBHOOKS = (
+    "webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum, query,"
+    " signature)"
+)
+_EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum, kind)"
+_DELIVERIES = "deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
+
+
+class Asked(NamedTuple):
+    """The arguments of `contract.Store.keep`."""
+
+    webhook: Webhook
+    routed: Sequence[RoutedEvent]
+    now: datetime | None = None
+    windows: Windows = Windows()
+
+
+def keep_all(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[KeepResult]:
+    """What `keep` returns of each, and the same rows; in a few statements where no row depends on another.
+
+    ConstraintError if one of several is here already: then they must be kept one by one.
+    """
+    replies: list[KeepResult] = []
+    for with_others, group in groupby(asked, key=_may_go_with_others):
+        some = list(group)
+        together = with_others and len(some) > 1 and not any_repeats(cursor, [(a.webhook, a.windows) for a in some])
+        replies += _keep_together(cursor, some) if together else [keep(cursor, *each) for each in some]
+    return replies
+
+
+def keep(
+    cursor: apsw.Cursor,
+    webhook: Webhook,
+    routed: Sequence[RoutedEvent],
+    now: datetime | None,
+    windows: Windows,
+) -> KeepResult:
+    """The deliveries born claimed; none if the webhook was kept before under its id; see `contract.Store.keep`."""
+    if earlier := repeated(cursor, webhook, routed, windows):
+        return earlier
+    seq = _keep_webhook(cursor, webhook, to_ms(now or webhook.received_at), repeatable=windows.longest is not None)
+    if seq is None:
+        return []
+    return [delivery for each in routed for delivery in _keep_event(cursor, seq, each, now or each.event.received_at)]
+
+
+def reparse(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
+    """See `contract.Archive.reparse`."""
+    if not rows(cursor, "select 1 from webhooks where id = ? and unparsed is not null", (webhook.id,)):
+        return False
+    keep(cursor, replace(webhook, unparsed=None), routed, act.at, Windows())
+    audit.note(cursor, act, 1)
+    return True
+
+
+# ---- together
+
+
+def _may_go_with_others(asked: Asked) -> bool:
+    """It is small, and nothing of it has to wait behind another delivery."""
+    ordered = any(planned.key is not None for each in asked.routed for planned in each.planned)
+    return not ordered and len(asked.webhook.body) <= MOST_BYTES
+
+
+def _keep_together(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[KeepResult]:
+    seq, event_seq = _last_seqs(cursor)
+    webhooks: list[Row] = []
+    events: list[Row] = []
+    deliveries: list[Row] = []
+    replies: list[KeepResult] = []
+    for webhook, routed, now, windows in asked:
+        seq += 1
+        webhooks.append(_webhook_row(seq, webhook, repeatable=windows.longest is not None))
+        born: list[Delivery] = []
+        for each in routed:
+            event_seq += 1
+            events.append(_event_row(event_seq, seq, each))
+            since = now or each.event.received_at
+            for planned in each.planned:
+                deliveries.append(_delivery_row(event_seq, planned, to_ms(since), blocked=False))
+                if planned.lease is not None:
+                    born.append(_born(event_seq, planned, each, since))
+        replies.append(born)
+    insert(cursor, _WEBHOOKS, webhooks)
+    insert(cursor, _EVENTS, events)
+    insert(cursor, _DELIVERIES, deliveries)
+    return replies
+
+
+def _last_seqs(cursor: apsw.Cursor) -> tuple[int, int]:
+    """Of the webhooks and the events that were ever kept."""
+    sql = (
+        "select coalesce(max(iif(name = 'webhooks', seq, 0)), 0), coalesce(max(iif(name = 'events', seq, 0)), 0)"
+        " from sqlite_sequence"
+    )
+    [(webhook, event)] = rows(cursor, sql)
+    return webhook, event
+
+
+# ---- one by one
+
+
+def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, now: int, *, repeatable: bool) -> int | None:
+    """Its seq if it wants its events now; None if it has them. `repeatable`: another may be found to repeat it."""
+    try:
+        insert(cursor, _WEBHOOKS, [_webhook_row(None, webhook, repeatable=repeatable)])
+    except apsw.ConstraintError:
+        known = rows(cursor, "select seq, unparsed from webhooks where id = ?", (webhook.id,))
+        if not known:
+            raise
+        return _mend(cursor, known[0][0], now) if webhook.unparsed is None and known[0][1] is not None else None
+    return cursor.connection.last_insert_rowid()
+
+
+def _mend(cursor: apsw.Cursor, seq: int, now: int) -> int:
+    """It was unparsed, and is no more: events take the place of what was to be sent raw, or is given up."""
+    cursor.execute("update webhooks set unparsed = null where seq = ?", (seq,))
+    cursor.execute(
+        "update deliveries set why = ? where state = 'dead' and event in"
+        " (select seq from events where webhook = ? and kind = 'unparsed')",
+        (REPARSED, seq),
+    )
+    pending = rows(
+        cursor,
+        "select d.event, d.target, d.key is not null from events e join deliveries d on d.event = e.seq"
+        " where e.webhook = ? and e.kind = 'unparsed' and d.state = 'pending'",
+        (seq,),
+    )
+    for event, target, has_key in pending:
+        cursor.execute(
+            "update deliveries set state = 'dead', claimed = 0, due_at = null, settled_at = ?, why = ?"
+            " where event = ? and target = ?",
+            (now, REPARSED, event, target),
+        )
+        if has_key:
+            unblock(cursor, event, target, now)
+    return seq
+
+
+def _keep_event(cursor: apsw.Cursor, webhook: int, routed: RoutedEvent, since: datetime) -> list[Delivery]:
+    insert(cursor, _EVENTS, [_event_row(None, webhook, routed)])
+    seq = cursor.connection.last_insert_rowid()
+    return [
+        _born(seq, planned, routed, since) for planned in routed.planned if plan(cursor, seq, planned, to_ms(since))
+    ]
+
+
+def plan(cursor: apsw.Cursor, seq: int, planned: PlannedDelivery, now: int, *, replays: int = 0) -> bool:
+    """True if the delivery was born claimed. `now` is when its policy begins."""
+    blocked = planned.key is not None and pending_with_key(cursor, planned.target, planned.key)
+    insert(cursor, _DELIVERIES, [_delivery_row(seq, planned, now, blocked=blocked, replays=replays)])
+    return planned.lease is not None and not blocked
+
+
+def pending_with_key(cursor: apsw.Cursor, target: str, key: str) -> bool:
+    """True if a delivery with this key still waits for its turn or its end."""
+    sql = "select 1 from deliveries where target = ? and key = ? and state = 'pending' limit 1"
+    return bool(rows(cursor, sql, (target, key)))
+
+
+# ---- rows
+
+
+def _webhook_row(seq: int | None, webhook: Webhook, *, repeatable: bool) -> Row:
+    """Without a `seq` it gets the next one."""
+    of_body = checksum(webhook.body)
+    return (
+        seq,
+        webhook.id,
+        webhook.source,
+        to_ms(webhook.received_at),
+        webhook.content_type,
+        webhook.request_id,
+        webhook.body,
+        webhook.unparsed,
+        digest(webhook, of_body) if repeatable else None,
+        of_body,
+        webhook.query,
+        webhook.signature,
+    )
+
+
+def _event_row(seq: int | None, webhook: int, routed: RoutedEvent) -> Row:
+    event: Event = routed.event
+    return (
+        seq,
+        event.id,
+        webhook,
+        event.entity,
+        event.action,
+        event.entity_id,
+        to_ms(event.received_at),
+        routed.payload,
+        checksum(routed.payload, event.id.encode()),
+        RAW if routed.raw else "event",
+    )
+
+
+def _delivery_row(seq: int, planned: PlannedDelivery, since: int, *, blocked: bool, replays: int = 0) -> Row:
+    claimed = planned.lease is not None and not blocked
+    due_at = since if planned.lease is None else since + planned.lease // timedelta(milliseconds=1)
+    return (
+        seq,
+        planned.target,
+        _as_json(planned.routes),
+        "pending",
+        claimed,
+        int(claimed),
+        0,
+        replays,
+        since,
+        None if blocked else due_at,
+        planned.key,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _as_json(names: tuple[str, ...]) -> str:
+    return orjson.dumps(names).decode()
+
+
+def _born(seq: int, planned: PlannedDelivery, routed: RoutedEvent, since: datetime) -> Delivery:
+    return Delivery(
+        seq=seq,
+        event_id=routed.event.id,
+        target=planned.target,
+        attempt=1,
+        policy_attempt=1,
+        received_at=routed.event.received_at,
+        pending_since=since,
+        payload=routed.payload,
+        entity=routed.event.entity,
+        entity_id=routed.event.entity_id,
+    )

@@ -1,0 +1,33 @@
+"""The files of a store -> whether this process may use them, before anything is opened, made or called damaged."""
+
+from pathlib import Path
+
+from relay.denied import denied
+from relay.errors import Misconfigured
+from relay.store.sqlite.files import SUFFIXES
+
+
+def demand_permitted(database: Path, *, owner: bool = False) -> None:
+    """Misconfigured, with who owns what, if a visitor, or the `owner`, would be refused one of them."""
+    if said := refused(database, owner=owner):
+        raise Misconfigured(said)
+
+
+def refused(database: Path, *, owner: bool = False) -> str | None:
+    """The sentence; None if permissions are in nobody's way."""
+    there = owner or _is_there(database)  # a visitor makes none
+    for suffix in SUFFIXES:
+        if said := denied(Path(f"{database}{suffix}"), write=there):
+            return said
+    for suffix in (".lock", ".acked", ".ballast"):
+        beside = Path(f"{database}{suffix}")
+        if beside.exists() and (said := denied(beside, write=owner)):
+            return said
+    return None
+
+
+def _is_there(database: Path) -> bool:
+    try:
+        return database.exists()
+    except PermissionError:
+        return False

@@ -1,0 +1,231 @@
+"""What is due -> claimed deliveries; what an attempt returned -> how the delivery stands."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+import apsw
+import orjson
+
+from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
+from relay.store.contract import Due
+from relay.store.sqlite import targets
+from relay.store.sqlite.checksum import is_damaged
+from relay.store.sqlite.query import Row, a_blob, a_number, at_once, change, rows
+from relay.store.sqlite.times import LAST, from_ms, to_ms
+
+_NAMES = {Delivered: "delivered", RetryAt: "retry", Dead: "dead"}
+
+
+def claim(cursor: apsw.Cursor, target: str, limit: int, max_bytes: int, now: int, until: int) -> list[Delivery]:
+    """The longest due of `target`, leased until `until`; see `contract.Store.claim`."""
+    claimed: list[Delivery] = []
+    looked_at: list[Row] = []
+    size = 0
+    for row in cursor.execute(_DUE, {"target": target, "now": now, "limit": limit}):
+        looked_at.append((row[0], target, until))
+        try:
+            delivery = _claimed(target, *row)
+        except (ValueError, TypeError):
+            continue  # a row that the disk has changed must not hold up the rest; `relay verify` finds it
+        claimed.append(delivery)
+        size += len(delivery.payload)
+        if size >= max_bytes:
+            break
+    change(cursor, _CLAIM, looked_at)
+    return claimed
+
+
+_PENDING = (
+    "deliveries i cross join deliveries d on d.event = i.event and d.target = i.target"
+    " where i.state = 'pending' and d.state = 'pending'"
+)
+"""`i` is for the index, which alone is read of it, and `d` the row: if a disk has changed that, the index may lie."""
+
+_WAITING = (
+    "select * from (select d.event, d.attempt, d.base, d.replays, d.pending_since, i.due_at"
+    f" from {_PENDING} and i.claimed = {{claimed}} and i.target = :target and i.due_at <= :now"
+    " order by i.due_at limit :limit)"
+)
+_DUE = (
+    f"select d.event, {a_number('d.attempt')}, {a_number('d.base')}, {a_number('d.replays')},"
+    f" {a_number('d.pending_since')}, coalesce(cast(e.id as blob), x''), {a_number('e.received_at')},"
+    f" {a_blob('e.payload')}, cast(e.checksum as blob),"
+    " cast(e.entity as blob), cast(e.entity_id as blob) from"
+    # two ranges of one index: those that wait, and those whose lease ran out
+    f" ({_WAITING.format(claimed=0)} union all {_WAITING.format(claimed=1)} order by due_at, event limit :limit) d"
+    " left join events e on e.seq = d.event order by d.due_at, d.event"
+)
+_CLAIM = (
+    "with claimed (event, target, until) as (values {values})"
+    " update deliveries set claimed = 1, attempt = coalesce(attempt, 0) + 1, due_at = claimed.until from claimed"
+    " where deliveries.event = claimed.event and deliveries.target = claimed.target"
+)
+
+
+def _claimed(
+    target: str,
+    seq: int,
+    attempt: int,
+    base: int,
+    replays: int,
+    pending_since: int,
+    event_id: bytes,
+    received_at: int,
+    payload: object,
+    checksum: bytes | None,
+    entity: bytes | None,
+    entity_id: bytes | None,
+) -> Delivery:
+    """One attempt more than there were; TypeError or ValueError for what a disk has changed, or lost."""
+    return Delivery(
+        seq=seq,
+        event_id=event_id.decode(errors="replace"),
+        target=target,
+        attempt=attempt + 1,
+        policy_attempt=attempt + 1 - base,
+        received_at=from_ms(received_at),
+        pending_since=from_ms(pending_since),
+        payload=payload if isinstance(payload, bytes) else b"",
+        replay=replays > 0,
+        corrupt=not event_id or is_damaged(payload, checksum, event_id),
+        entity=(entity or b"").decode(errors="replace"),
+        entity_id=(entity_id or b"").decode(errors="replace"),
+    )
+
+
+class Settled(NamedTuple):
+    """The arguments of `contract.Store.settle`; `now` in milliseconds."""
+
+    delivery: Delivery
+    outcome: Outcome
+    verdict: Verdict
+    now: int
+
+
+def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
+    """False if the attempt number is not the present one; the attempt itself is recorded all the same."""
+    ours = _ours(cursor, settled)
+    change(cursor, _SETTLE, [_standing(settled[position]) for position in ours])
+    at_once(cursor, _RECORD, [_attempt(each) for each in settled])
+    for position, has_key in ours.items():
+        each = settled[position]
+        if has_key and not isinstance(each.verdict, RetryAt):
+            unblock(cursor, each.delivery.seq, each.delivery.target, each.now)
+    return [position in ours for position in range(len(settled))]
+
+
+_OURS = (
+    "with settled (position, event, target, attempt) as (values {values})"
+    " select json_group_array(json_array(position, key is not null))"
+    " from settled join deliveries using (event, target)"
+    " where deliveries.attempt = settled.attempt and state = 'pending' and claimed = 1"
+)
+_SETTLE = (
+    "with settled (event, target, state, due_at, why, settled_at, overlooked) as (values {values})"
+    " update deliveries set state = settled.state, claimed = 0, due_at = settled.due_at, why = settled.why,"
+    " settled_at = settled.settled_at, base = base + settled.overlooked from settled"
+    " where deliveries.event = settled.event and deliveries.target = settled.target"
+)
+_RECORD = (
+    "insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)"
+    " values {values} on conflict do nothing"
+)
+
+
+def _ours(cursor: apsw.Cursor, settled: Sequence[Settled]) -> dict[int, bool]:
+    """Positions of the deliveries that are claimed with this attempt, and whether they have a key."""
+    asked = [
+        (position, delivery.seq, delivery.target, delivery.attempt) for position, (delivery, *_) in enumerate(settled)
+    ]
+    ours: dict[int, bool] = {}
+    taken: set[tuple[int, str]] = set()
+    for (found,) in at_once(cursor, _OURS, asked):
+        for position, has_key in sorted(orjson.loads(found)):
+            name = settled[position].delivery.seq, settled[position].delivery.target
+            if name not in taken:  # told twice in one batch, it counts once
+                taken.add(name)
+                ours[position] = bool(has_key)
+    return ours
+
+
+def _standing(settled: Settled) -> Row:
+    delivery, verdict = settled.delivery, settled.verdict
+    state, due_at, why = _stands(verdict)
+    overlooked = isinstance(verdict, RetryAt) and not verdict.counted
+    return delivery.seq, delivery.target, state, due_at, why, None if due_at is not None else settled.now, overlooked
+
+
+def _attempt(settled: Settled) -> Row:
+    delivery, outcome = settled.delivery, settled.outcome
+    return (
+        delivery.seq,
+        delivery.target,
+        delivery.attempt,
+        to_ms(outcome.started_at),
+        outcome.took // timedelta(microseconds=1),
+        _NAMES[type(settled.verdict)],
+        outcome.reason,
+        outcome.status,
+        outcome.detail,
+    )
+
+
+def _stands(verdict: Verdict) -> tuple[State, int | None, str]:
+    """State, due time, and why it is dead."""
+    match verdict:
+        case Delivered():
+            return State.DELIVERED, None, ""
+        case RetryAt(due_at):
+            return State.PENDING, to_ms(due_at), ""
+        case Dead(why):
+            return State.DEAD, None, why
+
+
+def unblock(cursor: apsw.Cursor, seq: int, target: str, now: int) -> None:
+    """The oldest pending delivery of the same key is due, unless it has a due time already.
+
+    And no earlier than a replay has set.
+    """
+    cursor.execute(
+        "update deliveries set due_at = max(:now, pending_since) where target = :target and due_at is null and event ="
+        " (select min(event) from deliveries where target = :target and state = 'pending'"
+        " and key = (select key from deliveries where event = :event and target = :target))",
+        {"now": now, "target": target, "event": seq},
+    )
+
+
+def release(cursor: apsw.Cursor, keys: Sequence[tuple[int, int, str, int]]) -> None:
+    """Each of `keys` is (due_at, event, target, attempt)."""
+    cursor.executemany(
+        "update deliveries set claimed = 0, due_at = ?, attempt = attempt - 1"
+        " where event = ? and target = ? and attempt = ? and state = 'pending' and claimed = 1",
+        keys,
+    )
+
+
+def clock_set(cursor: apsw.Cursor, by: int, now: int) -> None:
+    """Leases move with a clock that was set forward, what waits with one that was set back; see `contract.Store`."""
+    if by > 0:
+        cursor.execute("update deliveries set due_at = due_at + ? where state = 'pending' and claimed = 1", (by,))
+    else:
+        cursor.execute(
+            "update deliveries set pending_since = iif(pending_since > :now, pending_since + :by, pending_since),"
+            " due_at = iif(claimed = 0 and due_at > :now, due_at + :by, due_at)"
+            " where state = 'pending' and (pending_since > :now or due_at > :now)",
+            {"by": by, "now": now},
+        )
+
+
+def due(cursor: apsw.Cursor, names: Sequence[str]) -> Due:
+    """One look at the index for each target; nothing here grows with the backlog."""
+    sql = (
+        f"select i.due_at from {_PENDING} and i.claimed = 0 and i.target = ? and i.due_at <= {LAST}"
+        " order by i.due_at limit 1"
+    )
+    found = ((target, rows(cursor, sql, (target,))) for target in names)
+    return Due(
+        at={target: from_ms(due[0][0]) for target, due in found if due},
+        paused=frozenset(target for (target,) in rows(cursor, "select target from pauses")),
+        probes=targets.wishes(cursor),
+    )

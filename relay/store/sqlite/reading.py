@@ -1,0 +1,286 @@
+"""Questions of operators -> records; read only, paged by key, never a transaction held open."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import apsw
+import orjson
+
+from relay.model import State, Webhook
+from relay.store import cursors
+from relay.store.contract import (
+    AttemptRecord,
+    DeliveryRecord,
+    EventRecord,
+    Filter,
+    Page,
+    Status,
+    TargetStatus,
+    WebhookRecord,
+)
+from relay.store.sqlite.ack_gaps import losses
+from relay.store.sqlite.checksum import is_damaged
+from relay.store.sqlite.query import Row, rows
+from relay.store.sqlite.reports import reports
+from relay.store.sqlite.targets import conditions, pauses
+from relay.store.sqlite.times import from_ms, to_ms
+
+T = TypeVar("T")
+
+_DELIVERY = (
+    "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state, d.claimed,"
+    " d.attempt, d.replays, d.due_at, d.settled_at, d.why, e.kind = 'unparsed'"
+    " from deliveries d join events e on e.seq = d.event"
+)
+READ_SINCE = "exists (select 1 from webhooks w where w.seq = e.webhook and e.kind = 'unparsed' and w.unparsed is null)"
+"""SQL for a raw delivery whose webhook was read after all: its events have taken its place."""
+_WEBHOOK = (
+    "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum from webhooks"
+)
+
+
+def condition(wanted: Filter) -> tuple[str, dict[str, Any]]:
+    """The filter as SQL over `deliveries d` and `events e`, with its values."""
+    given = {name: value for name, value in _values(wanted).items() if value is not None}
+    return " and ".join(_CONDITIONS[name] for name in given) or "true", given
+
+
+_CONDITIONS = {
+    "event_ids": "e.id in (select value from json_each(:event_ids))",
+    "states": "d.state in (select value from json_each(:states))",
+    "target": "d.target = :target",
+    "route": "exists (select 1 from json_each(d.routes) where value = :route)",
+    "entity": "e.entity = :entity",
+    "action": "e.action = :action",
+    "entity_id": "e.entity_id = :entity_id",
+    "pipeline_id": "case when json_valid(cast(e.payload as text))"  # what is damaged must not spoil the question
+    " then cast(json_extract(cast(e.payload as text), '$.data.pipeline_id') as text) = :pipeline_id end",
+    "since": "e.received_at >= :since",
+    "until": "e.received_at < :until",
+}
+
+
+def _values(wanted: Filter) -> dict[str, Any]:
+    return {
+        "event_ids": _list(wanted.event_ids),
+        "states": _list(wanted.states),
+        "target": wanted.target,
+        "route": wanted.route,
+        "entity": wanted.entity,
+        "action": wanted.action,
+        "entity_id": wanted.entity_id,
+        "pipeline_id": wanted.pipeline_id,
+        "since": None if wanted.since is None else to_ms(wanted.since),
+        "until": None if wanted.until is None else to_ms(wanted.until),
+    }
+
+
+def _list(values: Sequence[str]) -> str | None:
+    return orjson.dumps(values).decode() if values else None
+
+
+def find(cursor: apsw.Cursor, wanted: Filter, limit: int, before: str | None) -> Page[DeliveryRecord]:
+    """Newest first, without attempts."""
+    where, values = condition(wanted)
+    if before is not None:
+        where += " and d.event <= :before and (d.event < :before or d.target > :before_target)"
+        values["before"], values["before_target"] = cursors.key("deliveries", before, int, str)
+    values["limit"] = limit + 1
+    found = rows(cursor, f"{_DELIVERY} where {where} order by d.event desc, d.target limit :limit", values)
+    return _page("deliveries", found, limit, lambda row: (row[0], row[6]), _delivery)
+
+
+def _page(
+    listing: str, found: Sequence[Row], limit: int, key: Callable[[Row], cursors.Key], record: Callable[[Row], T]
+) -> Page[T]:
+    """The first `limit` of the rows that were found; whether one more was decides whether there is a next page."""
+    shown = found[:limit]
+    next_ = cursors.cursor(listing, key(shown[-1])) if shown and len(found) > limit else None
+    return Page((record(row) for row in shown), next_=next_)
+
+
+def count(cursor: apsw.Cursor, wanted: Filter, replayable: bool) -> dict[str, int]:
+    """By target."""
+    where, values = condition(wanted)
+    where = f"not {READ_SINCE} and {where}" if replayable else where
+    sql = (
+        f"select d.target, count(*) from deliveries d join events e on e.seq = d.event where {where} group by d.target"
+    )
+    return dict(rows(cursor, sql, values))
+
+
+def show(cursor: apsw.Cursor, id_: str) -> WebhookRecord | None:
+    """By its own id, an event's, or the start of either; None if none or several fit."""
+    found = _starting(cursor, id_, 2)
+    if len(found) != 1:
+        return None
+    webhook = _webhook(found[0])
+    events = rows(
+        cursor,
+        "select kind, seq, id, payload, checksum from events"
+        " where webhook = (select seq from webhooks where id = ?) order by seq",
+        (webhook.id,),
+    )
+    return WebhookRecord(
+        webhook=webhook,
+        events=tuple(_event(cursor, *row) for kind, *row in events if kind != "unparsed"),
+        raw=next((_event(cursor, *row) for kind, *row in events if kind == "unparsed"), None),
+    )
+
+
+def starting(cursor: apsw.Cursor, start: str, limit: int) -> list[str]:
+    """Ids of webhooks, for their own or an event's."""
+    return [row[0] for row in _starting(cursor, start, limit)]
+
+
+def _starting(cursor: apsw.Cursor, start: str, limit: int) -> list[Row]:
+    pattern = start.replace("*", "").replace("?", "").replace("[", "") + "*"
+    return rows(
+        cursor,
+        f"{_WEBHOOK} where id glob :id or seq in (select webhook from events where id glob :id) limit :n",
+        {"id": pattern, "n": limit},
+    )
+
+
+def unparsed(cursor: apsw.Cursor, limit: int, after: str | None) -> Page[Webhook]:
+    """Oldest first."""
+    (last,) = ("",) if after is None else cursors.key("unparsed", after, str)
+    found = rows(cursor, f"{_WEBHOOK} where unparsed is not null and id > ? order by id limit ?", (last, limit + 1))
+    return _page("unparsed", found, limit, lambda row: (row[0],), _webhook)
+
+
+def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:
+    """Oldest first."""
+    (last,) = (0,) if after is None else cursors.key("events", after, int)
+    which = "not exists (select 1 from deliveries d where d.event = e.seq)" if unrouted else "e.kind = 'event'"
+    where, values = condition(replace(wanted, states=(), target=None, route=None))
+    found = rows(
+        cursor,
+        f"select e.seq, e.id, e.payload, e.checksum from events e where {which} and {where}"
+        " and e.seq > :last order by e.seq limit :limit",
+        {**values, "last": last, "limit": limit + 1},
+    )
+    return _page("events", found, limit, lambda row: (row[0],), _event_alone)
+
+
+def _event_alone(row: Row) -> EventRecord:
+    _seq, id_, payload, checksum = row
+    return EventRecord(id=id_, payload=payload, deliveries=(), corrupt=is_damaged(payload, checksum, id_.encode()))
+
+
+def status(cursor: apsw.Cursor, owner: int | None) -> Status:
+    """One look at the end of webhooks; what is counted is counted within partial indexes."""
+    last = rows(cursor, "select received_at from webhooks where seq = (select max(seq) from webhooks)")
+    [(number,)] = rows(cursor, "select count(*) from webhooks where unparsed is not null")
+    return Status(
+        targets=_targets(cursor),
+        last_at=from_ms(last[0][0]) if last else None,
+        unparsed=number,
+        owner=owner,
+        losses=losses(cursor),
+        reports=reports(cursor),
+    )
+
+
+def _targets(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
+    planned, paused, reported = _owed(cursor), pauses(cursor), conditions(cursor)
+    return {
+        name: replace(planned.get(name, TargetStatus()), pause=paused.get(name), condition=reported.get(name))
+        for name in sorted(
+            each for each in {*planned, *paused, *reported} if isinstance(each, str)
+        )  # whatever the disk did
+    }
+
+
+def _owed(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
+    """Counted in the partial indexes: they hold what is pending or dead, not the history.
+
+    Not what is dead as reparsed: it has events in its place, and no replay would end an alert about it.
+    """
+    sql = "select target, count(*) from deliveries where state = 'dead' and why <> 'reparsed' group by target"
+    dead = dict(cursor.execute(sql))
+    pending = rows(
+        cursor,
+        "select target, n, (select received_at from events where seq = oldest) from ("
+        " select target, sum(n) as n, min(oldest) as oldest from ("
+        "  select target, count(*) as n, min(event) as oldest from deliveries"
+        "  where state = 'pending' group by claimed, target"
+        " ) group by target)",
+    )
+    standing = {target: TargetStatus(dead=number) for target, number in dead.items()}
+    for target, number, oldest in pending:
+        oldest_at = None if oldest is None else from_ms(oldest)  # None: the disk has changed what it was
+        standing[target] = TargetStatus(pending=number, dead=dead.get(target, 0), oldest_at=oldest_at)
+    return standing
+
+
+def _event(cursor: apsw.Cursor, seq: int, id_: str, payload: bytes, checksum: bytes | None) -> EventRecord:
+    found = rows(cursor, f"{_DELIVERY} where d.event = ? order by d.target", (seq,))
+    return EventRecord(
+        id=id_,
+        payload=payload,
+        deliveries=tuple(_delivery(row, _attempts(cursor, seq, row[6])) for row in found),
+        corrupt=is_damaged(payload, checksum, id_.encode()),
+    )
+
+
+def _attempts(cursor: apsw.Cursor, seq: int, target: str) -> tuple[AttemptRecord, ...]:
+    found = rows(
+        cursor,
+        "select number, started_at, took_us, verdict, reason, status, detail from attempts"
+        " where event = ? and target = ? order by number",
+        (seq, target),
+    )
+    return tuple(
+        AttemptRecord(
+            number=number,
+            started_at=from_ms(started_at),
+            took=timedelta(microseconds=took_us),
+            verdict=verdict,
+            reason=reason,
+            status=status,
+            detail=detail,
+        )
+        for number, started_at, took_us, verdict, reason, status, detail in found
+    )
+
+
+def _delivery(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRecord:
+    _seq, event_id, entity, action, entity_id, received_at, target, routes, state, claimed, attempt, replays = row[:12]
+    due_at, settled_at, why, raw = row[12:]
+    return DeliveryRecord(
+        event_id=event_id,
+        entity=entity,
+        action=action,
+        entity_id=entity_id,
+        received_at=from_ms(received_at),
+        target=target,
+        routes=tuple(orjson.loads(routes)),
+        state=State(state),
+        claimed=bool(claimed),
+        attempt=attempt,
+        replays=replays,
+        due_at=None if due_at is None or claimed else from_ms(due_at),
+        settled_at=None if settled_at is None else from_ms(settled_at),
+        why=why,
+        raw=bool(raw),
+        attempts=attempts,
+    )
+
+
+def _webhook(row: Row) -> Webhook:
+    id_, source, received_at, body, content_type, request_id, query, signature, why, checksum = row
+    return Webhook(
+        id=id_,
+        source=source,
+        received_at=from_ms(received_at),
+        body=body,
+        content_type=content_type,
+        request_id=request_id,
+        query=query,
+        signature=signature,
+        unparsed=why,
+        corrupt=is_damaged(body, checksum),
+    )

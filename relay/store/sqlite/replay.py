@@ -1,0 +1,117 @@
+"""What is over, waits for a later attempt or was never owed -> deliveries that are pending, each due in its turn.
+
+Found on the reading connection, changed in short transactions: a replay of a million must not make webhooks wait.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import apsw
+
+from relay.model import RoutedEvent, State
+from relay.store.contract import AuditEntry, Filter
+from relay.store.sqlite import audit, ingest, targets
+from relay.store.sqlite.query import Run, rows
+from relay.store.sqlite.reading import READ_SINCE, condition
+from relay.store.sqlite.times import to_ms
+
+CHUNK = 100  # deliveries a transaction: some ms
+PAUSE = 0.02  # seconds between transactions, in which others write
+
+_Key = tuple[int, str]
+"""Event and target."""
+
+
+async def replay(read: Run, write: Run, wanted: Filter, act: AuditEntry, rate: float | None) -> int:
+    """See `contract.Archive.replay`. What was settled after it was passed is not met again."""
+    replayed = 0
+    after: _Key = (0, "")
+    which = _which(wanted)
+    while page := await read(partial(_page, wanted=wanted, which=which, after=after, now=to_ms(act.at))):
+        replayed += await write(partial(_replay, keys=page, which=which, act=act, rate=rate))
+        after = page[-1]
+        await asyncio.sleep(PAUSE)  # whoever stops waiting stops the replay here
+    if State.PENDING in wanted.states and (names := await read(partial(_pending, wanted=wanted))):
+        await write(partial(_wish, names=names, act=act, replayed=replayed))
+    return replayed
+
+
+def _pending(cursor: apsw.Cursor, wanted: Filter) -> list[str]:
+    """The targets of what is pending."""
+    where, values = condition(replace(wanted, states=(State.PENDING,)))
+    sql = f"select distinct d.target from deliveries d join events e on e.seq = d.event where {where}"
+    return [target for (target,) in rows(cursor, sql, values)]
+
+
+def _wish(cursor: apsw.Cursor, names: Sequence[str], act: AuditEntry, replayed: int) -> None:
+    """Have them probed; an act too if it is all there was to do."""
+    held = {target for target, seen in targets.conditions(cursor).items() if seen.health == "open"}
+    if not replayed and held.intersection(names):
+        audit.note(cursor, act, 0)
+    targets.wish(cursor, names, to_ms(act.at))
+
+
+def _which(wanted: Filter) -> str:
+    """SQL for rows `d` and `e` that may be replayed: it is over or, if such are asked for, waits until after `now`."""
+    over = "d.state in ('dead', 'delivered')"
+    waits = "d.state = 'pending' and d.claimed = 0 and d.due_at > :now"
+    which = f"({over} or {waits})" if State.PENDING in wanted.states else f"{over}"
+    return f"{which} and not {READ_SINCE}"
+
+
+def _page(cursor: apsw.Cursor, wanted: Filter, which: str, after: _Key, now: int) -> list[_Key]:
+    """The oldest first, so that those which share a key keep their order."""
+    where, values = condition(wanted)
+    found = rows(
+        cursor,
+        "select d.event, d.target from deliveries d join events e on e.seq = d.event"
+        f" where {which} and (d.event, d.target) > (:seq, :name) and {where}"
+        " order by d.event, d.target limit :limit",
+        {**values, "now": now, "seq": after[0], "name": after[1], "limit": CHUNK},
+    )
+    return [(seq, target) for seq, target in found]
+
+
+def _replay(cursor: apsw.Cursor, keys: Sequence[_Key], which: str, act: AuditEntry, rate: float | None) -> int:
+    """Those of `keys` that may be still."""
+    sql = (
+        "select d.event, d.target, d.state, d.key from deliveries d join events e on e.seq = d.event"
+        f" where d.event = :seq and d.target = :name and {which}"
+    )
+    asked = [{"seq": seq, "name": target, "now": to_ms(act.at)} for seq, target in keys]
+    found = [row for each in asked for row in rows(cursor, sql, each)]
+    turn = audit.note(cursor, act, len(found)) if found else 0
+    for seq, target, state, key in found:
+        due_at = _due_at(act, turn, rate)
+        turn += 1
+        # one that waits for a later attempt is the first of its key
+        blocked = state != "pending" and key is not None and ingest.pending_with_key(cursor, target, key)
+        cursor.execute(
+            "update deliveries set state = 'pending', claimed = 0, base = attempt, replays = replays + 1,"
+            " pending_since = ?, due_at = ?, settled_at = null, why = '' where event = ? and target = ?",
+            (due_at, None if blocked else due_at, seq, target),
+        )
+    return len(found)
+
+
+def reroute(cursor: apsw.Cursor, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None) -> int:
+    """How many deliveries; see `contract.Archive.reroute`."""
+    found = [(seq, planned) for each in routed for seq in _unrouted(cursor, each.event.id) for planned in each.planned]
+    turn = audit.note(cursor, act, len(found)) if found else 0
+    for seq, planned in found:
+        ingest.plan(cursor, seq, planned, _due_at(act, turn, rate), replays=1)
+        turn += 1
+    return len(found)
+
+
+def _unrouted(cursor: apsw.Cursor, event_id: str) -> list[int]:
+    """The event's seq, unless it has deliveries."""
+    sql = "select seq from events where id = ? and not exists (select 1 from deliveries where event = seq)"
+    return [seq for (seq,) in rows(cursor, sql, (event_id,))]
+
+
+def _due_at(act: AuditEntry, turn: int, rate: float | None) -> int:
+    """The `turn` counts from 0 over the whole act."""
+    return to_ms(act.at) + (int(turn * 1000 / rate) if rate else 0)

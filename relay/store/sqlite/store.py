@@ -1,0 +1,354 @@
+"""The SQLite store: `keep`, `claim`, `settle` … -> rows of `migrations/`, every write through one Writer."""
+
+from asyncio import AbstractEventLoop, Future, get_running_loop
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Self, TypeVar
+
+import apsw
+
+from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreUnsafe
+from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
+from relay.signals import Emit, Notice
+from relay.store.contract import (
+    AckGap,
+    AuditEntry,
+    DeliveryRecord,
+    Due,
+    EventRecord,
+    Filter,
+    HealthReport,
+    KeepResult,
+    Page,
+    Status,
+    WebhookRecord,
+)
+from relay.store.disk import disk_of
+from relay.store.sqlite import ack_gaps, audit, backup, ingest, migrate, purge, queue, reading, replay, reports, targets
+from relay.store.sqlite.duplicates import Windows
+from relay.store.sqlite.early_purge import ROOM_TO_WORK, Shedder
+from relay.store.sqlite.files import SUFFIXES, Files
+from relay.store.sqlite.lock import Lock, owner
+from relay.store.sqlite.permissions import demand_permitted, refused
+from relay.store.sqlite.query import rows
+from relay.store.sqlite.space import Level, Space
+from relay.store.sqlite.startup import demand_begun, demand_kept, demand_there
+from relay.store.sqlite.times import to_ms
+from relay.store.sqlite.wal import LONGEST_WAL, Wal
+from relay.store.sqlite.watermark import Acked
+from relay.store.sqlite.writer import BUSY, FATAL, Writer
+
+T = TypeVar("T")
+
+RECOVERY = "update deliveries set claimed = 0, due_at = ? where state = 'pending' and claimed = 1"
+BUSY_TIMEOUT = timedelta(seconds=1)
+OLDEST_SAFE_SQLITE = 3_051_003  # sqlite.org/wal.html#walresetbug: before it, two checkpoints at once may corrupt
+
+
+class SqliteStore:
+    """An `Archive` in one file; see `contract` for what each verb promises.
+
+    `open` makes the owner, of which there is one; `visit` is for commands beside a running daemon.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connection: apsw.Connection,
+        owned: tuple[Lock, Acked] | None,
+        *,
+        emit: Emit,
+        failed: Callable[[], object],
+        space: Space | None = None,
+    ) -> None:
+        self._path = path
+        self._owned = owned
+        self._connection = connection
+        self._space = space
+        self._reader = _connect(path, read_only=True)
+        wal = Wal(interrupt=self._reader.interrupt, emit=emit)
+        self._writer = Writer(
+            connection,
+            files=Files(path),
+            wal=wal,
+            acked=owned[1] if owned else None,
+            space=space,
+            emit=emit,
+            failed=failed,
+        )
+        self._shedder = Shedder(self._read, self._writer.submit)
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
+        self._loop: AbstractEventLoop = get_running_loop()
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        now: datetime,
+        emit: Emit,
+        failed: Callable[[], object],
+        space: Space | None = None,
+        init: bool = False,
+    ) -> Self:
+        """Own the database: made if missing, migrated, what a dead owner had claimed is due again at `now`.
+
+        One that is evidently gone is made anew only by `init`. With a `space` it gets along with a full disk. Raises
+        StoreLocked, StoreUnsafe, StoreFailed if it is damaged, StoreBusy if another program holds it, or Misconfigured
+        if the file cannot be opened.
+        """
+        demand_permitted(path, owner=True)
+        if not path.parent.is_dir():
+            raise Misconfigured(f"no folder {path.parent} for the store {path.name}: make it, or name another --store")
+        with ExitStack() as undo:
+            lock = Lock(path)
+            undo.callback(lock.undo)
+            acked = Acked.open(path)
+            undo.callback(acked.undo)
+            demand_kept(path, acked.seq, init=init)
+            undo.callback(_leave_nothing, path, made=not path.exists())
+            path.touch(mode=0o600)  # what is in it is nobody else's business; SQLite's other files follow it
+            with _our_words(path):
+                connection = _connect(path)
+                undo.callback(connection.close)
+                demand_begun(connection, path, acked, init=init, emit=emit)
+                _make_ready(connection, path, acked, now, emit)
+            store = cls(path, connection, (lock, acked), emit=emit, failed=failed, space=space)
+            undo.pop_all()
+        return store
+
+    @classmethod
+    def visit(cls, path: Path) -> Self:
+        """Read and write beside the owner, if there is one.
+
+        Raises Misconfigured if there is no database, StoreUnsafe if it is gone or none of this version.
+        """
+        demand_there(path)
+        with _our_words(path):
+            connection = _connect(path)
+            _demand_durability(connection, path)
+            migrate.check_version(connection, str(path))
+        return cls(path, connection, None, emit=lambda _signal: None, failed=lambda: None)
+
+    # ---- what the daemon does all day
+
+    def keep(
+        self,
+        webhook: Webhook,
+        routed: Sequence[RoutedEvent],
+        *,
+        now: datetime | None = None,
+        window: timedelta | None = None,
+        dated: timedelta | None = None,
+    ) -> Future[KeepResult]:
+        grows = ROOM_TO_WORK + 4 * len(webhook.body)  # with its events and the indexes; in doubt it can wait
+        asked = ingest.Asked(webhook, routed, now, Windows(window, dated))
+        return self._writer.submit_one_of_many(ingest.keep_all, asked, grows=grows)
+
+    def clock_set(self, by: timedelta, *, now: datetime) -> Future[None]:
+        milliseconds = by // timedelta(milliseconds=1)
+        return self._writer.submit(lambda cursor: queue.clock_set(cursor, milliseconds, to_ms(now)))
+
+    async def claim(
+        self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta
+    ) -> list[Delivery]:
+        at, until = to_ms(now), to_ms(now + lease)
+        return await self._writer.submit(lambda cursor: queue.claim(cursor, target, limit, max_bytes, at, until))
+
+    def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
+        if self._space and self._space.level <= Level.LOW:
+            outcome = replace(outcome, detail="")
+        settled = queue.Settled(delivery, outcome, verdict, to_ms(now))
+        return self._writer.submit_one_of_many(queue.settle_all, settled)
+
+    async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> None:
+        keys = [(to_ms(now), d.seq, d.target, d.attempt) for d in deliveries]
+        await self._writer.submit(lambda cursor: queue.release(cursor, keys))
+
+    async def due(self, targets: Sequence[str]) -> Due:
+        return await self._read(lambda cursor: queue.due(cursor, targets))
+
+    async def probed(self, wishes: Mapping[str, datetime]) -> None:
+        await self._writer.submit(lambda cursor: targets.meet(cursor, wishes))
+
+    async def report(self, conditions: Mapping[str, HealthReport]) -> None:
+        await self._writer.submit(lambda cursor: targets.report(cursor, conditions))
+
+    async def publish(self, name: str, value: Json, *, now: datetime) -> None:
+        await self._writer.submit(lambda cursor: reports.publish(cursor, name, value, now))
+
+    async def status(self) -> Status:
+        status = await self._read(lambda cursor: reading.status(cursor, owner(self._path)))
+        return replace(status, disk=disk_of(self._path.parent))
+
+    async def purge(
+        self, retention: Retention, *, now: datetime, act: AuditEntry | None = None, dry_run: bool = False
+    ) -> Mapping[str, int]:
+        return await purge.purge(self._read, self._writer.submit, retention, now, act, dry_run)
+
+    async def probe(self) -> None:
+        await self._writer.submit(_rewrite_version, grows=ROOM_TO_WORK)
+
+    async def shed(self, *, now: datetime) -> int:
+        """Delete delivered history, the oldest first, until there is room for more in the file; how many webhooks."""
+        return await self._shedder.shed(now)
+
+    async def acts(self, after: int | None) -> tuple[int, list[AuditEntry]]:
+        return await self._read(lambda cursor: audit.changed(cursor, after))
+
+    async def losses(self) -> Sequence[AckGap]:
+        return await self._read(ack_gaps.losses)
+
+    # ---- what operators ask
+
+    async def starting(self, start: str, *, limit: int) -> list[str]:
+        return await self._read(lambda cursor: reading.starting(cursor, start, limit))
+
+    async def find(self, wanted: Filter, *, limit: int, before: str | None = None) -> Page[DeliveryRecord]:
+        return await self._read(lambda cursor: reading.find(cursor, wanted, limit, before))
+
+    async def count(self, wanted: Filter, *, replayable: bool = False) -> Mapping[str, int]:
+        return await self._read(lambda cursor: reading.count(cursor, wanted, replayable))
+
+    async def show(self, id_: str) -> WebhookRecord | None:
+        return await self._read(lambda cursor: reading.show(cursor, id_))
+
+    async def unparsed(self, *, limit: int, after: str | None = None) -> Page[Webhook]:
+        return await self._read(lambda cursor: reading.unparsed(cursor, limit, after))
+
+    async def events(
+        self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
+    ) -> Page[EventRecord]:
+        return await self._read(lambda cursor: reading.events(cursor, wanted, limit, after, unrouted))
+
+    async def replay(self, wanted: Filter, act: AuditEntry, *, rate: float | None = None) -> int:
+        return await replay.replay(self._read, self._writer.submit, wanted, act, rate)
+
+    async def reroute(self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None) -> int:
+        return await self._writer.submit(lambda cursor: replay.reroute(cursor, routed, act, rate))
+
+    async def pause(self, target: str, act: AuditEntry) -> bool:
+        return await self._writer.submit(lambda cursor: targets.pause(cursor, target, act))
+
+    async def resume(self, target: str, act: AuditEntry) -> bool:
+        return await self._writer.submit(lambda cursor: targets.resume(cursor, target, act))
+
+    async def reparse(self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
+        return await self._writer.submit(lambda cursor: ingest.reparse(cursor, webhook, routed, act))
+
+    async def note(self, act: AuditEntry, count: int) -> None:
+        await self._writer.submit(lambda cursor: audit.note(cursor, act, count))
+
+    async def accept_losses(self, act: AuditEntry) -> int:
+        return await self._writer.submit(lambda cursor: ack_gaps.accept(cursor, act))
+
+    async def audit(self, *, limit: int) -> list[AuditEntry]:
+        return await self._read(lambda cursor: audit.audit(cursor, limit))
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._reading.shutdown(wait=False, cancel_futures=True)  # first, or another read would begin
+        self._reader.interrupt()
+        # beside the loop, whose timer ends a stop that takes too long
+        await self._loop.run_in_executor(None, self._reading.shutdown)
+        self._reader.close()
+        try:
+            self._connection.close()
+        finally:
+            if self._owned:
+                lock, acked = self._owned
+                acked.close()
+                lock.release()
+
+    async def _read(self, run: Callable[[apsw.Cursor], T]) -> T:
+        with _our_words(self._path):
+            return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
+
+
+@contextmanager
+def _our_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except apsw.InterruptError as error:
+        raise StoreBusy("cannot read now: interrupted, for the write-ahead log has become too long") from error
+    except BUSY as error:
+        raise StoreBusy(f"{path} is held by another program, or its disk is full: {error}") from error
+    except (*FATAL, apsw.SQLError) as error:  # our SQL is good: then the schema is not ours any more
+        if why := refused(path):
+            raise Misconfigured(why) from error
+        said = f"{type(error).__name__}: {error}"
+        raise StoreFailed(f"{path} is damaged, or its disk is ({said}): see the disk, then `relay verify`") from error
+
+
+def _leave_nothing(path: Path, *, made: bool) -> None:
+    """After a start that failed: the files that it made hold nothing."""
+    if made:
+        for suffix in SUFFIXES:
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+# ---- connections
+
+
+def _make_ready(connection: apsw.Connection, path: Path, acked: Acked, now: datetime, emit: Emit) -> None:
+    """An open database -> one to work with: migrated, nothing claimed; and said, if webhooks are missing."""
+    _demand_durability(connection, path)
+    if schema := migrate.pending(connection):
+        copy = backup.before(connection, path, schema)
+        emit(Notice(level="info", text="the store is migrated", fields={"schema": schema, "copy": copy and str(copy)}))
+    migrate.migrate(connection, str(path))
+    if loss := ack_gaps.notice(connection, acked.seq, now):
+        fields: dict[str, object] = {
+            "at_most": loss.count,
+            "after": loss.after,
+            "next": "runbook: Acknowledged webhooks missing",
+        }
+        emit(Notice(level="error", text="webhooks that were answered 200 are not in the store", fields=fields))
+    acked.note(ack_gaps.last_seq(connection.cursor()))
+    connection.execute(RECOVERY, (to_ms(now),))
+
+
+def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
+    try:
+        connection = apsw.Connection(str(path))
+        connection.set_busy_timeout(int(BUSY_TIMEOUT.total_seconds() * 1000))
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        connection.pragma("wal_autocheckpoint", 0)  # the Writer checkpoints
+        # a log that a long reader made grow is cut by the first commit that begins it anew, else it keeps its disk
+        connection.pragma("journal_size_limit", LONGEST_WAL)
+        connection.pragma("foreign_keys", "on")
+        connection.pragma("temp_store", "memory")  # what undoes a statement would else go to a file in /tmp, if it may
+        connection.pragma("query_only", read_only)
+    except apsw.NotADBError:
+        raise StoreUnsafe(
+            f"{path} is not a database, or is damaged: restore a backup, or name another file with --store"
+        ) from None
+    except apsw.CorruptError:
+        raise
+    except apsw.Error as error:
+        raise Misconfigured(f"cannot open the store {path}: {error}") from error
+    return connection
+
+
+def _demand_durability(connection: apsw.Connection, path: Path) -> None:
+    """Read the settings back: a promise rests on them, so believe only what SQLite says."""
+    mode, synchronous = connection.pragma("journal_mode"), connection.pragma("synchronous")
+    if mode != "wal" or synchronous != 2:
+        raise StoreUnsafe(
+            f"{path}: journal_mode={mode}, synchronous={synchronous}; needed wal and 2 (FULL). Is it a local disk?"
+        )
+    if apsw.SQLITE_VERSION_NUMBER < OLDEST_SAFE_SQLITE:
+        raise StoreUnsafe(
+            f"SQLite {apsw.sqlite_lib_version()} may corrupt a WAL database: install apsw 3.51.3 or newer"
+        )
+
+
+def _rewrite_version(cursor: apsw.Cursor) -> None:
+    """A write that changes nothing: the page goes to the disk all the same."""
+    [(version,)] = rows(cursor, "pragma user_version")
+    rows(cursor, f"pragma user_version = {version}")

@@ -1,0 +1,40 @@
+"""The length of the write-ahead log -> said when it is too much, and readers of ours are interrupted.
+
+It can begin again from its start only while nobody reads what is in it; whoever reads for long makes it grow. Once it
+begins again SQLite cuts it to `LONGEST_WAL` (journal_size_limit), in a commit that comes anyway.
+"""
+
+from collections.abc import Callable
+
+from relay.signals import Emit, Notice
+from relay.store.disk import MEBIBYTE
+
+LONGEST_WAL = 16 * MEBIBYTE  # bytes that it may keep while nobody reads: what the Writer checkpoints at
+STEP = 16_384  # pages: 64 MiB
+INTERRUPT_AT = 4  # steps
+
+
+class Wal:
+    """Told the pages of the log after each commit."""
+
+    def __init__(self, *, interrupt: Callable[[], object], emit: Emit) -> None:
+        self.pages = 0
+        self._interrupt = interrupt
+        self._emit = emit
+        self._steps = 0  # so many were crossed since it was short
+
+    def note(self, pages: int) -> None:
+        """After a commit. Each step counts once, on the way up."""
+        self.pages = pages
+        steps = pages // STEP
+        if steps > self._steps:
+            self._grown(steps)
+        if steps == 0 or steps > self._steps:
+            self._steps = steps
+
+    def _grown(self, steps: int) -> None:
+        if self._steps == 0:
+            text = "the write-ahead log grows: somebody has been reading the database for long"
+            self._emit(Notice(level="warning", text=text, fields={"pages": self.pages}))
+        if steps >= INTERRUPT_AT:
+            self._interrupt()

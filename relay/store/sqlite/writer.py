@@ -1,0 +1,290 @@
+"""Group commit: everything that waits -> one transaction -> every waiter told.
+
+One thread and one connection do every write and every checkpoint. There is no timer: while one commit is on its
+way to the disk the next batch gathers. A commit that failed is unknown, so writes must be safe to repeat.
+
+The thread and the event loop share the interpreter's lock, and handing it over costs as much as a row. So the thread is
+woken once for all that one turn of the loop has to write, and writes of one kind are done together.
+"""
+
+import threading
+from asyncio import AbstractEventLoop, Future, get_running_loop
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from queue import SimpleQueue
+from time import perf_counter
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import apsw
+
+from relay.errors import StoreBusy, StoreFailed
+from relay.signals import Committed, Emit, Notice
+from relay.store.sqlite.ack_gaps import last_seq
+from relay.store.sqlite.files import Files
+from relay.store.sqlite.query import rows
+from relay.store.sqlite.space import Level, Space
+from relay.store.sqlite.wal import Wal
+from relay.store.sqlite.watermark import Acked
+
+T = TypeVar("T")
+W = TypeVar("W")
+
+MAX_BATCH = 256
+CHECKPOINT_PAGES = 1_000  # 4 MiB of WAL: checkpoint when there is nothing else to do
+CHECKPOINT_NOW_PAGES = 4_000  # 16 MiB: checkpoint all the same
+
+BUSY = (apsw.BusyError, apsw.LockedError, apsw.FullError)
+FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.CantOpenError)
+
+
+Together: TypeAlias = Callable[[apsw.Cursor, Sequence[W]], Sequence[T]]
+"""Does several writes of one kind at once: a result for each, in their order."""
+
+
+@dataclass(slots=True)
+class _Write(Generic[W, T]):
+    run: Together[W, T]
+    what: W
+    done: Future[T]
+    grows: int
+
+
+_Told = tuple[Future[Any], Any, Exception | None]
+
+
+class Writer:
+    """Runs writes in their order of arrival, but for what `submit_one_of_many` says; lives in one event loop.
+
+    `failed` is called once, from the thread, when the disk fails.
+
+    `files` must still be there after each commit, and `acked` is told of it. `space` is the disk's room, for the
+    one who owns the database.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        *,
+        files: Files,
+        wal: Wal,
+        acked: Acked | None,
+        space: Space | None,
+        emit: Emit,
+        failed: Callable[[], object],
+    ) -> None:
+        self._connection = connection
+        self._files = files
+        self._acked = acked
+        self._seq: int | None = None  # of the newest webhook, if the transaction may have brought it
+        self._space = space
+        self._cursor = connection.cursor()
+        self._emit = emit
+        self._failed = failed
+        self._failure: StoreFailed | None = None
+        self._held_up: StoreBusy | None = None  # just now, by another program
+        self._waiting: deque[_Write[Any, Any]] = deque()
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        self._waking = False  # at the end of this turn of the loop
+        self._woken = False  # and has not noticed yet
+        self._closing = False
+        self._wal = wal
+        self._loop: AbstractEventLoop = get_running_loop()
+        connection.set_wal_hook(self._note_wal)
+        self._thread = threading.Thread(target=self._run, name="relay-store", daemon=True)
+        self._thread.start()
+
+    def submit(self, run: Callable[[apsw.Cursor], T], *, grows: int = 0) -> Future[T]:
+        """The result of `run(cursor)`, once it is committed. `run` may be called again if a batch is repeated.
+
+        What makes the database grow by `grows` bytes is StoreBusy on a full disk, unless the file has them to spare:
+        the last of the disk is for what is owed already.
+        """
+        return self.submit_one_of_many(_each, run, grows=grows)
+
+    def submit_one_of_many(self, run: Together[W, T], what: W, *, grows: int = 0) -> Future[T]:
+        """As `submit`, of what `run` does together with others; between two that were submitted alone it may be
+        done before or after one of another kind.
+        """
+        done: Future[T] = self._loop.create_future()
+        self._waiting.append(_Write(run, what, done, grows))
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon(self._wake)
+        return done
+
+    async def close(self) -> None:
+        """Commit what waits and end the thread."""
+        self._closing = True
+        self._wakes.put(None)
+        await self._loop.run_in_executor(None, self._thread.join)
+
+    def _wake(self) -> None:
+        self._waking = False
+        if not self._woken:
+            self._woken = True
+            self._wakes.put(None)
+
+    def _run(self) -> None:
+        try:
+            while batch := self._take():
+                told = self._commit(batch) + self._refuse_the_next()
+                self._loop.call_soon_threadsafe(_tell, told)
+                self._checkpoint()
+        except Exception as error:  # noqa: BLE001  without its writer the relay would be half alive
+            self._give_up(_failed("the store's writer broke", error))
+
+    def _take(self) -> list[_Write[Any, Any]]:
+        """At least one write, and those that wait behind it; empty at the end."""
+        while not self._waiting:
+            if self._closing:
+                return []
+            self._wakes.get()
+            self._woken = False
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
+
+    def _refuse_the_next(self) -> list[_Told]:
+        """Those that wait behind what another program held up: they would come before it, and order matters."""
+        if not self._held_up:
+            return []
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        refused, self._held_up = _refuse(waiting, self._held_up), None
+        return refused
+
+    def _commit(self, batch: Sequence[_Write[Any, Any]]) -> list[_Told]:
+        if self._failure:
+            return _refuse(batch, self._failure)
+        start = perf_counter()
+        try:
+            results = self._transact(batch)
+        except apsw.FullError as error:
+            if self._space and self._space.release():
+                return self._commit(batch)
+            if len(batch) > 1:  # a large one must not stop those that would fit
+                return [told for write in batch for told in self._commit([write])]
+            return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
+        except BUSY as error:
+            self._held_up = StoreBusy(f"cannot commit now: {error}")
+            return _refuse(batch, self._held_up)
+        except FATAL as error:
+            return _refuse(batch, self._give_up(_failed("the disk failed under the database", error)))
+        except Exception as error:  # noqa: BLE001  one bad write must not stop the others of its batch
+            if len(batch) == 1:
+                return _refuse(batch, error)
+            return [told for write in batch for told in self._commit([write])]
+        if gone := self._files.gone():  # then nobody knows where this commit went
+            return _refuse(batch, self._lose(gone))
+        if self._acked and self._seq is not None:
+            self._acked.note(self._seq)
+        told: list[_Told] = [
+            (write.done, result, result if isinstance(result, StoreBusy) else None)
+            for write, result in zip(batch, results, strict=True)
+        ]
+        if writes := sum(error is None for _, _, error in told):
+            self._emit(Committed(writes=writes, took=timedelta(seconds=perf_counter() - start)))
+        return told
+
+    def _transact(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
+        self._cursor.execute("begin immediate")
+        try:
+            results = self._apply(batch)
+            grown = any(write.grows for write in batch)
+            self._seq = last_seq(self._cursor) if grown else None
+            self._cursor.execute("commit")
+        except BaseException:
+            if self._connection.in_transaction:  # SQLite rolls back by itself when the disk is full
+                self._cursor.execute("rollback")
+            raise
+        return results
+
+    def _apply(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
+        """A result for each; StoreBusy, and nothing is done, if it has to wait for room."""
+        if self._space and self._space.level is Level.FULL:
+            return [self._apply_if_room(write) for write in batch]
+        results: list[Any] = [None] * len(batch)
+        for run, positions in _by_kind(batch):
+            done = run(self._cursor, [batch[position].what for position in positions])
+            for position, result in zip(positions, done, strict=True):
+                results[position] = result
+        return results
+
+    def _apply_if_room(self, write: _Write[Any, T]) -> T | StoreBusy:
+        if write.grows and write.grows > room(self._cursor):
+            return StoreBusy("the disk is full")
+        return write.run(self._cursor, [write.what])[0]
+
+    def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal.note(pages)
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        idle = not self._waiting and self._wal.pages >= CHECKPOINT_PAGES
+        if not (idle or self._wal.pages >= CHECKPOINT_NOW_PAGES) or self._failure:
+            return
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._wal.pages = 0  # as far as it was copied; after the next commit we know
+        except BUSY:
+            pass  # nothing is lost: the data stays in the WAL and the next commit comes back here
+        except FATAL as error:
+            self._give_up(_failed("the disk failed in a checkpoint", error))
+
+    def _lose(self, file: str) -> StoreFailed:
+        """It was moved or deleted: save what can be saved, for the WAL ends with this process."""
+        if self._files.only_the_wal_is_missing:
+            with suppress(apsw.Error):
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return self._give_up(
+            StoreFailed(f"{file} was moved, replaced or deleted while it was in use: put it back, then restart")
+        )
+
+    def _give_up(self, failure: StoreFailed) -> StoreFailed:
+        """Say so, for there may be nobody whose write is refused, and have the relay ended."""
+        self._failure = failure
+        # the next start recovers what is on disk; to sync again here might succeed without a reason
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._failed()
+        fields: dict[str, object] = {"error": str(self._failure)}
+        self._emit(Notice(level="error", text="the store failed: the relay has to stop", fields=fields))
+        return self._failure
+
+
+def _failed(what: str, error: Exception) -> StoreFailed:
+    return StoreFailed(f"{what} ({type(error).__name__}: {error}); restart")
+
+
+def room(cursor: apsw.Cursor) -> int:
+    """Bytes of the file that hold nothing any more."""
+    [(pages, size)] = rows(cursor, "select freelist_count, page_size from pragma_freelist_count, pragma_page_size")
+    return int(pages * size)
+
+
+def _each(cursor: apsw.Cursor, runs: Sequence[Callable[[apsw.Cursor], T]]) -> list[T]:
+    return [run(cursor) for run in runs]
+
+
+def _by_kind(batch: Sequence[_Write[Any, Any]]) -> Iterator[tuple[Together[Any, Any], list[int]]]:
+    """Positions in the batch of those that are done together; nothing passes one that was submitted alone."""
+    kinds: dict[Together[Any, Any], list[int]] = {}
+    for position, write in enumerate(batch):
+        if write.run is _each:
+            yield from kinds.items()
+            kinds = {}
+        kinds.setdefault(write.run, []).append(position)
+    yield from kinds.items()
+
+
+def _refuse(batch: Sequence[_Write[Any, Any]], error: Exception) -> list[_Told]:
+    return [(write.done, None, error) for write in batch]
+
+
+def _tell(told: Sequence[_Told]) -> None:
+    for done, result, error in told:
+        if done.done():
+            continue  # whoever asked has stopped waiting
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(error)
