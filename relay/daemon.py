@@ -254,7 +254,7 @@ class Relay:
 async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry) -> AsyncIterator[Relay]:
     """A relay that takes and delivers webhooks for as long as the block lasts.
 
-    Raises RoutesInvalid, Misconfigured or a StoreError if it cannot start.
+    Raises RoutesInvalid, ConfigurationError or a StoreError if it cannot start.
     """
     demand_parser()
     demand_private(settings)

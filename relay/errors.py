@@ -1,18 +1,16 @@
-"""Every error the relay raises on purpose.
+"""Exceptions the relay raises on purpose; the text of each says what happened, where, and what to do.
 
-    RelayError
-    ├── Unreadable         a body that is not amoCRM's; the webhook is kept as unparsed
-    ├── RoutesInvalid      a routes file with problems, all of them, each with line and column
-    ├── Misconfigured      a flag, a variable or the machine is not fit to start with
-    ├── BadCursor          a cursor that this listing did not print
-    └── StoreError
-        ├── StoreUnsafe    the database cannot promise what we promise: refuse to start
-        ├── StoreLocked    another relay has this database open
-        ├── StoreBusy      this commit did not happen or is unknown; it may be tried again
-        ├── StoreFailed    the disk failed under us; nothing more may be promised, exit
-        └── Damaged        one thing in it is not what was kept, and must not be sent
-
-The text of each says what, where, and what to do.
+RelayError
+├── UnreadableError       a body is not amoCRM's; its webhook is stored as unparsed
+├── RoutesInvalid         a routes file has problems: all of them, each with line and column
+├── ConfigurationError    a flag, a variable, a file or the machine is not fit to start with
+├── BadCursor             a cursor was not issued by this listing
+└── StoreError
+    ├── StoreUnsafe       the database cannot guarantee durability: refuse to start
+    ├── StoreLocked       another relay has this database open
+    ├── StoreBusy         the commit failed, or its outcome is unknown; it may be repeated
+    ├── StoreFailed       the disk or the database failed: stop, nothing more can be guaranteed
+    └── CorruptError      stored bytes do not match their checksum and must not be sent
 """
 
 from collections.abc import Sequence
@@ -20,24 +18,24 @@ from dataclasses import dataclass
 
 
 class RelayError(Exception):
-    """The root: the command line prints its text as one line and exits."""
+    """Root of the tree; the command line prints its text as one line and exits."""
 
 
-class Unreadable(RelayError):
-    """The body cannot be read as amoCRM events; the text is the webhook's `unparsed` reason."""
+class UnreadableError(RelayError):
+    """The body cannot be read as amoCRM events; the text becomes the webhook's `unparsed` reason."""
 
 
-class Misconfigured(RelayError):
-    """Started with something that cannot work."""
+class ConfigurationError(RelayError):
+    """A flag, a variable, a file or the machine is not fit to start with."""
 
 
 class BadCursor(RelayError):
-    """The listing cannot go on after this: no store printed it, or for another listing."""
+    """The cursor was not issued by a store, or belongs to another listing."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong with a routes file; `line` and `column` count from 1, or are 0 for a file nobody could read."""
+    """One problem of a routes file; `line` and `column` count from 1 and are 0 if the file could not be read."""
 
     line: int
     column: int
@@ -53,7 +51,7 @@ class Problem:
 
 
 class RoutesInvalid(RelayError):
-    """The routes file cannot be used; `problems` has every reason, in file order."""
+    """The routes file cannot be used; `problems` lists every reason, in file order."""
 
     def __init__(self, file: str, problems: Sequence[Problem]) -> None:
         self.file = file
@@ -61,29 +59,29 @@ class RoutesInvalid(RelayError):
         super().__init__("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
-        """One line for each problem."""
+        """Format one line per problem."""
         return [problem.text(self.file) for problem in self.problems]
 
 
 class StoreError(RelayError):
-    """The store cannot do what it was asked."""
+    """A store operation failed."""
 
 
 class StoreUnsafe(StoreError):
-    """The database does not keep the settings that durability rests on."""
+    """The database does not keep the settings that durability depends on."""
 
 
 class StoreLocked(StoreError):
-    """One daemon per file."""
+    """Another daemon has the database open: one daemon per file."""
 
 
 class StoreBusy(StoreError):
-    """Not committed as far as we know: disk full, locked by somebody, or too slow. Repeat with the same ids."""
+    """The commit failed or its outcome is unknown (disk full, database locked, too slow): repeat with the same ids."""
 
 
 class StoreFailed(StoreError):
-    """An I/O error or a corrupt file: a commit reported after this could be a lie."""
+    """I/O error or corrupt database file: no later commit can be trusted, so the relay stops."""
 
 
-class Corrupt(StoreError):
-    """Its checksum tells."""
+class CorruptError(StoreError):
+    """Stored bytes do not match their checksum."""

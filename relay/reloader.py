@@ -10,7 +10,7 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import TypeVar
 
-from relay.errors import Misconfigured, RoutesInvalid
+from relay.errors import ConfigurationError, RoutesInvalid
 from relay.model import Json
 from relay.routes.config import Config, load
 from relay.routes.permissions import permissions
@@ -128,7 +128,7 @@ class Reloader:
             found = await asyncio.to_thread(files.read)
         except RoutesInvalid as error:
             problems: Sequence[str] = error.lines()
-        except Misconfigured as error:
+        except ConfigurationError as error:
             problems = [str(error)]
         except Exception as error:  # noqa: BLE001  a fault of ours in reading a file must not end a relay that works
             # the error's text may have secrets of the file in it

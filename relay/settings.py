@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.http.limits import LEAST_FILES, Limits
 from relay.http.systemd import Passed
 from relay.ingest.forwarded import NOBODY, TrustedProxies
@@ -52,9 +52,9 @@ def demand_private(settings: Settings) -> None:
     if _is_loopback(host):
         return
     if token is None:
-        raise Misconfigured(f"--admin {host} is not loopback: set RELAY_ADMIN_TOKEN, or listen on 127.0.0.1")
+        raise ConfigurationError(f"--admin {host} is not loopback: set RELAY_ADMIN_TOKEN, or listen on 127.0.0.1")
     if len(token.reveal()) < SHORTEST_TOKEN:
-        raise Misconfigured(
+        raise ConfigurationError(
             f"--admin {host} is not loopback and RELAY_ADMIN_TOKEN has fewer than {SHORTEST_TOKEN} characters:"
             " make one with openssl rand -hex 32"
         )

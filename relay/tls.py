@@ -1,6 +1,6 @@
 """PEM files -> contexts for TLS 1.2 and newer, as a server and as a client; or, in words, what is wrong with a file.
 
-Everything here may raise Misconfigured, with a text that names the file and shows nothing of what is in it.
+Everything here may raise ConfigurationError, with a text that names the file and shows nothing of what is in it.
 """
 
 import ssl
@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from relay.denied import denied
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.model import Tls
 
 _NO_PASSWORD = ""  # without one OpenSSL would ask the terminal for that of an encrypted key
@@ -81,7 +81,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Misconfigured(denied(path) or f"the file {path} cannot be read: {error.strerror}") from None
+        raise ConfigurationError(denied(path) or f"the file {path} cannot be read: {error.strerror}") from None
 
 
 def _trust(context: ssl.SSLContext, path: Path) -> None:
@@ -89,7 +89,7 @@ def _trust(context: ssl.SSLContext, path: Path) -> None:
     try:
         context.load_verify_locations(path)
     except ssl.SSLError:
-        raise Misconfigured(f"the file {path} holds no certificate in PEM") from None
+        raise ConfigurationError(f"the file {path} holds no certificate in PEM") from None
 
 
 def _show(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
@@ -99,5 +99,5 @@ def _show(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         context.load_cert_chain(certificate, key, password=_NO_PASSWORD)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise Misconfigured(f"the file {key} holds another key than that of {certificate}") from None
-        raise Misconfigured(f"the file {key} holds no private key in PEM, or one with a password") from None
+            raise ConfigurationError(f"the file {key} holds another key than that of {certificate}") from None
+        raise ConfigurationError(f"the file {key} holds no private key in PEM, or one with a password") from None

@@ -22,7 +22,7 @@ from relay.amocrm.fields import fields, free, is_index, value
 from relay.amocrm.form import CONFLICTS, Tree, bracketed, place
 from relay.amocrm.query import values
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
-from relay.errors import Unreadable
+from relay.errors import UnreadableError
 from relay.frozen import frozen
 from relay.model import Event, Json
 
@@ -35,7 +35,7 @@ _DIRECTIONS = ("incoming", "outgoing")  # types of messages
 
 
 def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[], str], query: str = "") -> list[Event]:
-    """The events of one body, in the order they came in, at least one; Unreadable says why there are none.
+    """The events of one body, in the order they came in, at least one; UnreadableError says why there are none.
 
     `received_at` is aware; `new_id` is asked once for each event; `query` is that of the webhook's address. The tree
     is left as it is.
@@ -45,7 +45,7 @@ def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[],
     conflicts = rest.pop(CONFLICTS, {})
     items, extra = _items(rest)
     if not items:
-        raise Unreadable(f"no events: {_why_none(tree)}")
+        raise UnreadableError(f"no events: {_why_none(tree)}")
     if extra:
         _keep(items[0].data, EXTRA, extra)
     if conflicts:
@@ -139,7 +139,7 @@ def _account(tree: Tree) -> Tree:
     else:
         return {}
     if (size := len(orjson.dumps(account))) > MAX_ACCOUNT:
-        raise Unreadable(f"an account block of {size} bytes; at most {MAX_ACCOUNT}")
+        raise UnreadableError(f"an account block of {size} bytes; at most {MAX_ACCOUNT}")
     return account
 
 
@@ -177,7 +177,7 @@ def _is_a_form(node: Json) -> bool:
                 inner = form.decode(node.encode())
             case _:
                 return False
-    except Unreadable:
+    except UnreadableError:
         return False
     return any(name in ENTITIES and action in ACTIONS for _path, name, action, _node in places.split(inner))
 

@@ -22,7 +22,7 @@ from urllib.parse import quote_plus
 
 from relay.amocrm import strict_json
 from relay.amocrm.strict_json import MAX_DEPTH
-from relay.errors import Unreadable
+from relay.errors import UnreadableError
 from relay.model import Json
 
 Tree: TypeAlias = dict[str, Json]
@@ -54,14 +54,14 @@ _NEXT = "\0"  # stands for the index `[]` will get; no key can hold it, because 
 
 
 def decode(body: bytes, content_type: str = "", *, charset: str | None = None) -> Tree:
-    """The tree of a form or JSON body; Unreadable says why there is none.
+    """The tree of a form or JSON body; UnreadableError says why there is none.
 
     Text is UTF-8 or, failing that, in the charset that `content_type` declares; `charset` overrides both.
     A byte-order mark in front and line ends behind are not part of the body.
     """
     body = body.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
     if not body:
-        raise Unreadable("empty body")
+        raise UnreadableError("empty body")
     if body[0] in _MAGIC_BYTES:
         _demand_plain(body)
     charsets = _charsets(content_type, charset)
@@ -71,7 +71,7 @@ def decode(body: bytes, content_type: str = "", *, charset: str | None = None) -
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
     tried = " or ".join(name.upper() for name in charsets)
-    raise Unreadable(f"not {tried}: byte 0x{byte:02x}; `relay reparse --charset` reads it in another charset")
+    raise UnreadableError(f"not {tried}: byte 0x{byte:02x}; `relay reparse --charset` reads it in another charset")
 
 
 def encode(tree: Mapping[str, Json]) -> bytes:
@@ -113,14 +113,14 @@ def _demand_plain(body: bytes) -> None:
     for magic, name in _COMPRESSED.items():
         if body.startswith(magic):
             what = "have what stands in between pass on plain text"
-            raise Unreadable(f"compressed ({name}), which amoCRM never sends: {what}")
+            raise UnreadableError(f"compressed ({name}), which amoCRM never sends: {what}")
 
 
 @lru_cache(maxsize=64)
 def _charsets(content_type: str, override: str | None) -> tuple[str, ...]:
     if override is not None:
         if override.lower() not in CHARSETS:
-            raise Unreadable(f"unknown charset {override!r} (known: {', '.join(CHARSETS)})")
+            raise UnreadableError(f"unknown charset {override!r} (known: {', '.join(CHARSETS)})")
         return (CHARSETS[override.lower()],)
     declared = content_type.lower().partition("charset=")[2].partition(";")[0].strip(" \"'")
     return tuple(dict.fromkeys(["utf-8", CHARSETS.get(declared, "utf-8")]))
@@ -131,15 +131,15 @@ def _read(body: bytes, content_type: str, charset: str) -> Tree:
         return _read_form(body, charset)
     text = body.decode(charset)
     if body.count(b",") >= MAX_PAIRS:
-        raise Unreadable(f"more than {MAX_PAIRS} commas in JSON")
+        raise UnreadableError(f"more than {MAX_PAIRS} commas in JSON")
     try:
         value = strict_json.parse(text, inexact=str)
     except ValueError as error:
         if "json" in content_type.lower():
-            raise Unreadable(f"not JSON that can be kept: {error}") from None
+            raise UnreadableError(f"not JSON that can be kept: {error}") from None
         return _read_form(body, charset)
     if not isinstance(value, dict):
-        raise Unreadable("a JSON list; expected an object")
+        raise UnreadableError("a JSON list; expected an object")
     return unfolded(value)
 
 
@@ -156,7 +156,7 @@ def unfolded(flat: Tree) -> Tree:
         try:
             sound = strict_json.bounded(value, MAX_DEPTH - len(parents) - 1)
         except ValueError as error:
-            raise Unreadable(str(error)) from None
+            raise UnreadableError(str(error)) from None
         for each in sound if leaf == _NEXT and isinstance(sound, list) else [sound]:
             grown.put(parents, leaf, each)
     return grown.done()
@@ -164,7 +164,7 @@ def unfolded(flat: Tree) -> Tree:
 
 def _read_form(body: bytes, charset: str) -> Tree:
     if body.count(b"&") >= MAX_PAIRS:
-        raise Unreadable(f"more than {MAX_PAIRS} fields")
+        raise UnreadableError(f"more than {MAX_PAIRS} fields")
     grown, split = _Growing(), _splitter(charset)
     for pair in body.decode("latin-1").split("&"):  # a character a byte: texts are split and told apart faster
         if pair:
@@ -190,7 +190,7 @@ def _unescaped(raw: bytes) -> bytes:
     """
     if _NO_ESCAPE.search(raw):
         if raw.count(b"%") > MAX_BROKEN:
-            raise Unreadable(f"more than {MAX_BROKEN} percent signs, and not all of them are escapes")
+            raise UnreadableError(f"more than {MAX_BROKEN} percent signs, and not all of them are escapes")
         return _ESCAPES.sub(lambda run: unhexlify(run[0].replace(b"%", b"")), raw)
     return a2b_qp(raw.replace(b"=", b"%3D").replace(b"%", b"="))
 
@@ -208,10 +208,10 @@ def _split(charset: str, raw: str) -> tuple[tuple[str, ...], str]:
 
 def _path(key: str) -> tuple[tuple[str, ...], str]:
     if (size := len(key.encode())) > MAX_KEY:
-        raise Unreadable(f"a key of {size} bytes; at most {MAX_KEY}")
+        raise UnreadableError(f"a key of {size} bytes; at most {MAX_KEY}")
     *parents, leaf = _parts(key)
     if len(parents) >= MAX_DEPTH:
-        raise Unreadable(f"a key of {len(parents) + 1} parts; at most {MAX_DEPTH}")
+        raise UnreadableError(f"a key of {len(parents) + 1} parts; at most {MAX_DEPTH}")
     return tuple(parents), leaf
 
 
@@ -263,7 +263,7 @@ class _Growing:
                 self._branches += 1
             node = child
         if self._branches > MAX_BRANCHES:
-            raise Unreadable(f"more than {MAX_BRANCHES} branches")
+            raise UnreadableError(f"more than {MAX_BRANCHES} branches")
         return node
 
     def _settle(self, path: tuple[str, ...], old: Json, new: Json) -> Json:

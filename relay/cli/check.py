@@ -13,7 +13,7 @@ from relay.cli.compare import compare, counted
 from relay.cli.options import config_option, json_option, pair_of, store_option, tls_options
 from relay.cli.output import print_json, printable
 from relay.cli.times import Instant
-from relay.errors import Misconfigured, Problem, RoutesInvalid
+from relay.errors import ConfigurationError, Problem, RoutesInvalid
 from relay.model import Json
 from relay.routes import config, lint
 from relay.routes.config import Config
@@ -99,7 +99,7 @@ def _unfit(pair: tuple[Path, Path]) -> list[Problem]:
     """What is wrong with the certificate and its key; the text names the file."""
     try:
         Certificate(*pair)
-    except Misconfigured as error:
+    except ConfigurationError as error:
         return [Problem(0, 0, "", str(error))]
     return []
 

@@ -22,7 +22,7 @@ from relay.cli.output import table as columns
 from relay.delivery.payload import Sent, original, with_query
 from relay.delivery.request import render, render_raw
 from relay.denied import denied
-from relay.errors import Unreadable
+from relay.errors import UnreadableError
 from relay.http.request import Request
 from relay.http.request_target import as_sent
 from relay.model import Delivery, Event, Format, Json, Target, Webhook
@@ -78,7 +78,7 @@ def explain(body: str, source: str | None, query: str, config_path: Path, store_
     try:
         # of an unparsed one those that would be made of it now
         found = _events(webhook) if content is not None or webhook.unparsed is not None else _made(record, chosen)
-    except Unreadable as error:
+    except UnreadableError as error:
         _explain_raw(config, replace(webhook, unparsed=str(error)), as_json)
         return
     explained = [(event, explain_routes(config, event), _requests(config, event, sent)) for event, sent in found]
@@ -122,7 +122,7 @@ Found = list[tuple[Event, Sent]]
 
 
 def _events(webhook: Webhook) -> Found:
-    """Unreadable says why there are none."""
+    """UnreadableError says why there are none."""
     body, content_type = webhook.body, webhook.content_type
     found = events.read(
         form.decode(body, content_type),

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 from relay.cli import is_utf8
 from relay.cli.values import address
-from relay.errors import Misconfigured, RoutesInvalid
+from relay.errors import ConfigurationError, RoutesInvalid
 
 if TYPE_CHECKING:
     from relay.model import Json
@@ -30,17 +30,17 @@ T = TypeVar("T")
 def store_url(text: str) -> Path:
     """`sqlite:///relay.db`, `sqlite:////var/lib/relay/relay.db` -> the database's path.
 
-    Misconfigured for a store that is yet to come, and for a folder; misuse for what is none.
+    ConfigurationError for a store that is yet to come, and for a folder; misuse for what is none.
     """
     if text.startswith(("postgresql:", "postgres:")):
-        raise Misconfigured("a PostgreSQL store is not available yet: use --store sqlite:///relay.db")
+        raise ConfigurationError("a PostgreSQL store is not available yet: use --store sqlite:///relay.db")
     scheme, _, path = text.partition(":///")
     if scheme != "sqlite" or not path:
         raise click.BadParameter("a store is written sqlite:///relay.db or sqlite:////absolute/path/relay.db")
     if not is_utf8(path):
         raise click.BadParameter(f"{path!r} is not UTF-8, which the name of a store must be")
     if path.endswith("/") or os.path.isdir(path):  # noqa: PTH112  Path.is_dir fails where it may not look
-        raise Misconfigured(f"{path} is a folder: name a file, like sqlite:///{Path(path) / 'relay.db'}")
+        raise ConfigurationError(f"{path} is a folder: name a file, like sqlite:///{Path(path) / 'relay.db'}")
     return Path(path)
 
 
@@ -93,10 +93,10 @@ def admin_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 
 def admin_token() -> str | None:
-    """The variable RELAY_ADMIN_TOKEN, if it is set; Misconfigured for bytes that are no text."""
+    """The variable RELAY_ADMIN_TOKEN, if it is set; ConfigurationError for bytes that are no text."""
     token = os.environ.get("RELAY_ADMIN_TOKEN")
     if token and not is_utf8(token):
-        raise Misconfigured("the variable RELAY_ADMIN_TOKEN is not UTF-8")
+        raise ConfigurationError("the variable RELAY_ADMIN_TOKEN is not UTF-8")
     return token
 
 
@@ -155,7 +155,7 @@ def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]
 
 @asynccontextmanager
 async def visiting(path: Path) -> AsyncIterator["Archive"]:
-    """The store, beside the daemon if one runs. Misconfigured if there is none."""
+    """The store, beside the daemon if one runs. ConfigurationError if there is none."""
     from relay.store.sqlite.store import SqliteStore
 
     store = SqliteStore.visit(path)

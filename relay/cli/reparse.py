@@ -12,7 +12,7 @@ from relay.cli import NotDone
 from relay.cli.filters import named, pages
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
 from relay.cli.output import printable
-from relay.errors import Unreadable
+from relay.errors import UnreadableError
 from relay.model import RoutedEvent, Webhook
 from relay.store.contract import Archive
 
@@ -93,7 +93,7 @@ def _read(webhook: Webhook, config: "Config", charset: str | None) -> list[Route
         if source and (why := source.stranger(found[0].account)):  # while it was unreadable, nobody knew whose it was
             return why
         return [plan(event, config) for event in found]
-    except Unreadable as unreadable:
+    except UnreadableError as unreadable:
         return str(unreadable)
     except Exception as error:  # noqa: BLE001  a fault of ours with one webhook must not stop the rest
         return f"a fault of the relay: {error!r}"

@@ -19,7 +19,7 @@ from rich.text import Text
 from relay.amocrm import events, form
 from relay.cli.output import printable, reader_gone
 from relay.cli.values import Address, Whole, address, duration
-from relay.errors import Misconfigured, Unreadable
+from relay.errors import ConfigurationError, UnreadableError
 from relay.http.reason import reason
 from relay.model import Json
 
@@ -94,7 +94,7 @@ class Received:
         try:
             tree = form.decode(self.body, self.headers.get("content-type", ""))
             return events.read(tree, source="", received_at=self.at, new_id=str)[0].type
-        except Unreadable:
+        except UnreadableError:
             return "-"
 
     def header(self, name: str) -> str:
@@ -243,4 +243,4 @@ async def _listen(runner: web.AppRunner, at: Address) -> None:
     try:
         await web.TCPSite(runner, at.host, at.port).start()
     except OSError as error:
-        raise Misconfigured(f"cannot listen on {at}: {reason(error)}; choose another with --listen") from error
+        raise ConfigurationError(f"cannot listen on {at}: {reason(error)}; choose another with --listen") from error

@@ -7,7 +7,7 @@ from relay.delivery.payload import Sent, original
 from relay.delivery.request import render, render_raw
 from relay.delivery.retry_busy import retry_busy
 from relay.delivery.send import Sender
-from relay.errors import Corrupt, Unreadable
+from relay.errors import CorruptError, UnreadableError
 from relay.http.request import Request
 from relay.model import Delivery, Format, Outcome, Reason, Target, Webhook
 from relay.store.contract import Store, WebhookRecord
@@ -20,8 +20,8 @@ async def attempt(
     try:
         request = await _request(delivery, target, store, clock())
         return await sender.send(request, timeout=target.timeout, tls=target.tls)
-    except (Corrupt, Unreadable, LookupError) as error:
-        reason = Reason.CORRUPT if isinstance(error, Corrupt) else Reason.REQUEST
+    except (CorruptError, UnreadableError, LookupError) as error:
+        reason = Reason.CORRUPT if isinstance(error, CorruptError) else Reason.REQUEST
         return Outcome(reason=reason, started_at=clock(), took=timedelta(), detail=str(error))
     except Exception as error:  # noqa: BLE001  one delivery that trips us must not stop the lane
         detail = f"the relay failed: {error!r}"
@@ -29,9 +29,9 @@ async def attempt(
 
 
 async def _request(delivery: Delivery, target: Target, store: Store, now: datetime) -> Request:
-    """Damaged, Unreadable or LookupError says why there can be none."""
+    """CorruptError, UnreadableError or LookupError says why there can be none."""
     if delivery.corrupt:
-        raise Corrupt("its JSON in the store is not what was kept, see `relay verify`")
+        raise CorruptError("its JSON in the store is not what was kept, see `relay verify`")
     if delivery.raw:
         return render_raw(delivery, target, await _unparsed(delivery, store), now=now)
     sent = await _sent(delivery, store) if target.format is Format.FORM else None
@@ -59,5 +59,5 @@ async def _record(delivery: Delivery, store: Store) -> WebhookRecord:
     if record is None or delivery.event_id not in {each.id for each in (*record.events, record.raw) if each}:
         raise LookupError("its webhook is no longer in the store")
     if record.webhook.corrupt:
-        raise Corrupt("the body of its webhook in the store is not what was kept, see `relay verify`")
+        raise CorruptError("the body of its webhook in the store is not what was kept, see `relay verify`")
     return record

@@ -60,7 +60,7 @@ def _cloudevent(payload: bytes) -> bytes:
 def original(webhook: bytes, content_type: str, *, position: int, of: int) -> bytes:
     """What amoCRM sent or, of a webhook with several events, would have sent for this one alone.
 
-    `position` counts its `of` events from 0. Unreadable if several were read by `relay reparse --charset`.
+    `position` counts its `of` events from 0. UnreadableError if several were read by `relay reparse --charset`.
     """
     if of == 1 and webhook.lstrip()[:1] not in (b"{", b"["):
         return webhook

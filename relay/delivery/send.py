@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from relay.delivery.retry import parse_retry_after
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.http import connector
 from relay.http.client import Address, Answer, NotAnAnswer, address_of, post
 from relay.http.request import Request
@@ -86,7 +86,7 @@ class Sender:
                     answer = await self._post(request, address)
                 finally:
                     del self._deadlines[deadline]
-        except Misconfigured as error:
+        except ConfigurationError as error:
             return _Told(reason=Reason.TLS, detail=str(error))
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return _Told(reason=_reason_of(error), detail=_text(error))

@@ -5,20 +5,20 @@ import re
 import aiohttp
 from aiohttp import http_parser
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 
 NEWEST_KNOWN = (3, 14)  # relay.http.client stands on what aiohttp promises to nobody
 OLDEST_SAFE = (3, 14, 5)  # before it, a target's answer could have the parser read beyond its end (CVE-2026-69244)
 
 
 def demand_parser(version: str = aiohttp.__version__) -> None:
-    """Misconfigured if it is too old or too new, or came without its parser in C: Python's is slow and takes more."""
+    """ConfigurationError if it is too old or too new, or lacks its C parser: Python's is slow and accepts more."""
     numbers = tuple(map(int, re.findall(r"\d+", version)[:3]))
     if numbers < OLDEST_SAFE:
         oldest = ".".join(map(str, OLDEST_SAFE))
-        raise Misconfigured(f"aiohttp {version} has known holes: install {oldest} or newer")
+        raise ConfigurationError(f"aiohttp {version} has known holes: install {oldest} or newer")
     if numbers[:2] > NEWEST_KNOWN:
         newest = ".".join(map(str, NEWEST_KNOWN))
-        raise Misconfigured(f"aiohttp {version} is newer than this relay knows: install the newest {newest}")
+        raise ConfigurationError(f"aiohttp {version} is newer than this relay knows: install the newest {newest}")
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
-        raise Misconfigured(f"aiohttp {version} runs without its C parser: install a binary wheel of it")
+        raise ConfigurationError(f"aiohttp {version} runs without its C parser: install a binary wheel of it")

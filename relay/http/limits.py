@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.model import Target
 
 LEAST_FILES = 1024  # open files a relay can work with
@@ -42,7 +42,7 @@ def raise_files() -> int:
             soft = most
     most = MOST_FILES if soft == resource.RLIM_INFINITY else soft
     if most < LEAST_FILES:
-        raise Misconfigured(
+        raise ConfigurationError(
             f"only {most} files may be open at once, the relay needs {LEAST_FILES}:"
             " raise the hard limit (LimitNOFILE of systemd, --ulimit nofile of docker, ulimit -Hn)"
         )

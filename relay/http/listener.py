@@ -10,7 +10,7 @@ from typing import cast
 
 from aiohttp import hdrs, web
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.http.acceptor import Acceptor
 from relay.http.limits import Limits
 from relay.http.protocol import Answers, Protocol, Said, Unread, runner_of
@@ -23,14 +23,14 @@ SETTLE = 0.02  # seconds in which the loop gets through all that it has begun
 
 
 def bind(address: tuple[str, int], *, flag: str) -> socket.socket:
-    """A socket that listens there. Misconfigured, naming `flag`, if that cannot be."""
+    """A socket that listens there. ConfigurationError, naming `flag`, if that cannot be."""
     try:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         both = address[0] == EVERYWHERE and socket.has_dualstack_ipv6()
         return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except OSError as error:
         taken = " (is another relay running?)" if error.errno == errno.EADDRINUSE else ""
-        raise Misconfigured(
+        raise ConfigurationError(
             f"cannot listen on {address[0]}:{address[1]}: {reason(error)}{taken}; choose another with {flag}"
         ) from None
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, cast
 from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.http.limits import Limits
 from relay.http.misread import MAX_FIELD, MAX_HEAD, MAX_LINE, Misread, misread
 from relay.http.response import Answer
@@ -86,7 +86,7 @@ class _Server(web.Server):
         try:
             self()  # the first protocol would be the first to object to a limit, at the first connection
         except TypeError as error:
-            raise Misconfigured(
+            raise ConfigurationError(
                 f"this version of aiohttp does not take the relay's limits ({error}): install the pinned one"
             ) from None
 

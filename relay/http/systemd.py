@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 
 FIRST = 3  # the descriptor that passing starts with
 
@@ -25,7 +25,7 @@ def passed(environment: Mapping[str, str], *, pid: int) -> Passed:
     """The sockets that `environment` says are for process `pid`.
 
     One that is named `public` or `admin` (LISTEN_FDNAMES) is that; the others are public and admin in this order.
-    Misconfigured if there are more, or if one is no listening TCP socket.
+    ConfigurationError if there are more, or if one is no listening TCP socket.
     """
     number = _number(environment, pid)
     named = environment.get("LISTEN_FDNAMES", "").split(":")
@@ -35,7 +35,7 @@ def passed(environment: Mapping[str, str], *, pid: int) -> Passed:
     for descriptor, name in enumerate(names, FIRST):
         listener = name or (vacant.pop(0) if vacant else "")
         if not listener or listener in sockets:
-            raise Misconfigured(f"{number} sockets are passed to us: we take one named public and one named admin")
+            raise ConfigurationError(f"{number} sockets are passed to us: we take one named public and one named admin")
         sockets[listener] = _listening(descriptor, listener)
     return Passed(**sockets)
 
@@ -45,7 +45,7 @@ def _number(environment: Mapping[str, str], pid: int) -> int:
         ours = int(environment.get("LISTEN_PID", "0")) == pid
         return max(int(environment.get("LISTEN_FDS", "0")), 0) if ours else 0
     except ValueError:
-        raise Misconfigured("LISTEN_PID and LISTEN_FDS must be numbers: let systemd set them") from None
+        raise ConfigurationError("LISTEN_PID and LISTEN_FDS must be numbers: let systemd set them") from None
 
 
 def _listening(descriptor: int, listener: str) -> socket.socket:
@@ -53,9 +53,9 @@ def _listening(descriptor: int, listener: str) -> socket.socket:
         given = socket.socket(fileno=descriptor)
         accepts = given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
-        raise Misconfigured(f"descriptor {descriptor} ({listener}) is no socket: {error.strerror}") from None
+        raise ConfigurationError(f"descriptor {descriptor} ({listener}) is no socket: {error.strerror}") from None
     if not accepts or given.type != socket.SOCK_STREAM or given.family not in (socket.AF_INET, socket.AF_INET6):
-        raise Misconfigured(
+        raise ConfigurationError(
             f"descriptor {descriptor} ({listener}) is no listening TCP socket:"
             " the socket unit needs ListenStream with a port, and Accept=no"
         )

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from relay.amocrm import events, form
 from relay.amocrm.retransmission import dated
-from relay.errors import Unreadable
+from relay.errors import UnreadableError
 from relay.ingest.budget import LARGE, PER_EVENT, Full, Reservation
 from relay.ingest.commit import PATIENCE, Committer, Taken, Wanted
 from relay.ingest.refusal import Refuse
@@ -143,7 +143,7 @@ class Decoder:
         """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
         try:
             return webhook, [plan(event, config) for event in self._read(webhook)]
-        except Unreadable as error:
+        except UnreadableError as error:
             return self._raw(replace(webhook, unparsed=str(error)), config)
         except Exception as error:  # noqa: BLE001  a fault of ours must not lose what amoCRM sends only once
             fields: dict[str, object] = {"webhook": webhook.id, "error": repr(error)}

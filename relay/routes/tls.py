@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.model import Tls
 from relay.routes.diagnostics import Unfit, Where
 from relay.routes.reader import Reader
@@ -30,7 +30,7 @@ def read_tls(reader: Reader, where: Where, url: str) -> Tls | None:
             reader.reading(path)
             try:
                 held.update(read(path))
-            except Misconfigured as error:
+            except ConfigurationError as error:
                 raise Unfit(str(error)) from None
             return path
 

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from relay.amocrm.form import decode, encode, flat
-from relay.errors import Unreadable
+from relay.errors import UnreadableError
 
 HERE = Path(__file__).parent
 BODIES = sorted((HERE / "bodies").glob("*.form"))
@@ -82,7 +82,7 @@ def test_a_json_body_becomes_its_events(path, events_of):
 
 @pytest.mark.parametrize("path", FOREIGN_BODIES, ids=lambda path: path.stem)
 def test_a_foreign_body_becomes_no_event_at_all(path, events_of):
-    with pytest.raises(Unreadable) as error:
+    with pytest.raises(UnreadableError) as error:
         events_of(path.read_bytes())
     assert f"{error.value}\n" == path.with_suffix(".reason").read_text()
 

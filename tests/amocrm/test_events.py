@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from relay.amocrm import events
 from relay.amocrm.form import decode
-from relay.errors import Unreadable
+from relay.errors import UnreadableError
 from relay.model import Event
 
 WORDS = [
@@ -144,7 +144,7 @@ def test_the_shape_tells_what_is_an_event(body, types, events_of):
     ],
 )
 def test_words_of_others_make_no_event(body, events_of):
-    with pytest.raises(Unreadable, match="no events: expected entity"):
+    with pytest.raises(UnreadableError, match="no events: expected entity"):
         events_of(body)
 
 
@@ -172,13 +172,13 @@ def test_telling_what_is_foreign_takes_time_in_proportion(stopwatch):
 
 @pytest.mark.parametrize("body", ['{"body": {"leads[add][0][id]": 1}}', '{"body": "leads[add][0][id]=1"}'])
 def test_a_form_in_an_envelope_is_not_unwrapped_but_named(body, events_of):
-    with pytest.raises(Unreadable, match="no events: the form is under `body`"):
+    with pytest.raises(UnreadableError, match="no events: the form is under `body`"):
         events_of(body)
 
 
 @pytest.mark.parametrize("inner", ['"x[[=&%5B"', '{"a[": 1}', '{"leads": 5}', "[]", '"{"', '{"rockets": {"up": [{}]}}'])
 def test_not_every_body_under_body_is_a_form(inner, events_of):
-    with pytest.raises(Unreadable, match="no events: expected entity"):
+    with pytest.raises(UnreadableError, match="no events: expected entity"):
         events_of(f'{{"body": {inner}, "n": 1}}')
 
 
@@ -211,13 +211,13 @@ def test_numbers_of_a_json_body_that_would_be_rounded_become_text(data_of, event
     ],
 )
 def test_the_reason_says_why_there_are_no_events(body, reason, events_of):
-    with pytest.raises(Unreadable) as error:
+    with pytest.raises(UnreadableError) as error:
         events_of(body)
     assert str(error.value) == reason
 
 
 def test_json_that_cannot_be_kept_is_refused_by_its_content_type(events_of):
-    with pytest.raises(Unreadable, match="not JSON that can be kept: a key is given twice"):
+    with pytest.raises(UnreadableError, match="not JSON that can be kept: a key is given twice"):
         events_of('{"a":{"b":{}},"a":1}', content_type="application/json; charset=utf-8")
 
 
@@ -235,7 +235,7 @@ def test_the_account_is_found_wherever_it_stands(body, events_of):
 
 
 def test_an_account_that_would_multiply_with_its_events_is_refused(events_of):
-    with pytest.raises(Unreadable, match="an account block of 2063 bytes; at most 2048"):
+    with pytest.raises(UnreadableError, match="an account block of 2063 bytes; at most 2048"):
         events_of("leads[add][0][id]=1&account[subdomain]=" + "x" * 2047)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relay.amocrm import form
 from relay.amocrm.form import decode, encode
-from relay.errors import Unreadable
+from relay.errors import UnreadableError
 
 names = st.text(st.characters(exclude_characters="[]\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -111,9 +111,9 @@ def test_a_json_object_with_bracket_keys_reads_like_the_form(flat, tree):
 
 def test_bracket_keys_and_what_is_under_them_nest_as_deep_as_a_form():
     assert decode(b'{"a' + b"[b]" * 10 + b'":' + b"[" * 5 + b"]" * 5 + b"}")
-    with pytest.raises(Unreadable, match="nested deeper than 16"):
+    with pytest.raises(UnreadableError, match="nested deeper than 16"):
         decode(b'{"a' + b"[b]" * 10 + b'":' + b"[" * 6 + b"]" * 6 + b"}")
-    with pytest.raises(Unreadable, match="a key of 17 parts; at most 16"):
+    with pytest.raises(UnreadableError, match="a key of 17 parts; at most 16"):
         decode(b'{"a' + b"[b]" * 16 + b'":1}')
 
 
@@ -141,7 +141,7 @@ def test_what_loses_a_place_is_kept_as_a_conflict(body, tree):
 
 
 def test_text_that_is_not_utf_8_is_refused_rather_than_replaced():
-    with pytest.raises(Unreadable, match="not UTF-8: byte 0xcf"):
+    with pytest.raises(UnreadableError, match="not UTF-8: byte 0xcf"):
         decode(b"a=%CF%F0%E8")
 
 
@@ -162,12 +162,12 @@ def test_utf_8_is_tried_before_the_declared_charset():
 
 @pytest.mark.parametrize("declared", ["utf-16", "idna", "rot13", "", "nonsense"])
 def test_a_charset_that_is_not_known_is_no_excuse(declared):
-    with pytest.raises(Unreadable, match="not UTF-8"):
+    with pytest.raises(UnreadableError, match="not UTF-8"):
         decode(b"a=\xff", f"x/y; charset={declared}")
 
 
 def test_bytes_that_fail_in_the_declared_charset_too_are_refused():
-    with pytest.raises(Unreadable, match="not UTF-8 or CP1251: byte 0x98"):
+    with pytest.raises(UnreadableError, match="not UTF-8 or CP1251: byte 0x98"):
         decode(b"a=\x98", "x/y; charset=cp1251")
 
 
@@ -182,17 +182,17 @@ def test_bytes_that_fail_in_the_declared_charset_too_are_refused():
 )
 def test_a_compressed_body_is_named_so_whatever_its_content_type(compressed, name):
     for content_type in ("", "application/json", "x/y; charset=cp1251"):
-        with pytest.raises(Unreadable, match=rf"compressed \({name}\), which amoCRM never sends"):
+        with pytest.raises(UnreadableError, match=rf"compressed \({name}\), which amoCRM never sends"):
             decode(compressed, content_type)
 
 
 def test_an_unknown_charset_given_by_hand_is_named():
-    with pytest.raises(Unreadable, match=r"unknown charset 'koi8-r' \(known: utf-8, "):
+    with pytest.raises(UnreadableError, match=r"unknown charset 'koi8-r' \(known: utf-8, "):
         decode(b"a=1", charset="koi8-r")
 
 
 def test_surrogates_in_utf_8_are_not_text():
-    with pytest.raises(Unreadable, match="not UTF-8"):
+    with pytest.raises(UnreadableError, match="not UTF-8"):
         decode(b"a=%ED%A0%80")
 
 
@@ -201,26 +201,26 @@ def test_surrogates_in_utf_8_are_not_text():
 
 @pytest.mark.parametrize("body", [b"", b"\n", b"\r\n", b"\xef\xbb\xbf"])
 def test_an_empty_body_is_unreadable(body):
-    with pytest.raises(Unreadable, match="empty body"):
+    with pytest.raises(UnreadableError, match="empty body"):
         decode(body)
 
 
 def test_twenty_thousand_fields_are_read_and_one_more_is_not():
     body = b"&".join(b"a[%d]=" % number for number in range(10_000))
     assert len(decode(body)["a"]) == 10_000
-    with pytest.raises(Unreadable, match="more than 10000 fields"):
+    with pytest.raises(UnreadableError, match="more than 10000 fields"):
         decode(body + b"&b=")
 
 
 def test_sixteen_parts_of_a_key_are_read_and_one_more_is_not():
     assert decode(b"a" + b"[b]" * 15)
-    with pytest.raises(Unreadable, match="a key of 17 parts; at most 16"):
+    with pytest.raises(UnreadableError, match="a key of 17 parts; at most 16"):
         decode(b"a" + b"[b]" * 16)
 
 
 def test_a_key_of_512_bytes_is_read_and_a_longer_one_is_not():
     assert decode("é".encode() * 256)
-    with pytest.raises(Unreadable, match="a key of 513 bytes; at most 512"):
+    with pytest.raises(UnreadableError, match="a key of 513 bytes; at most 512"):
         decode("é".encode() * 256 + b"x")
 
 
@@ -232,7 +232,7 @@ def test_time_and_memory_do_not_run_away(piece, stopwatch):
     def hostile(size):
         def run():
             for body in (piece * (size // len(piece)), b"a=" + piece * (size // len(piece))):
-                with suppress(Unreadable):
+                with suppress(UnreadableError):
                     decode(body)
 
         return run
@@ -265,7 +265,7 @@ def test_any_bytes_decode_or_are_unreadable(body):
     for content_type in ("", "application/json", "x/y; charset=cp1251"):
         try:
             encode(decode(body, content_type))
-        except Unreadable as reason:
+        except UnreadableError as reason:
             assert str(reason)
 
 
@@ -279,10 +279,10 @@ def test_unquoting_is_that_of_urllib(pieces):
 
 def test_branches_without_end_are_unreadable_before_they_cost_much():
     deep = b"&".join(b"k%d[%s]=1" % (n, b"][".join(b"%d" % part for part in range(15))) for n in range(4_000))
-    with pytest.raises(Unreadable, match="more than 25000 branches"):
+    with pytest.raises(UnreadableError, match="more than 25000 branches"):
         form.decode(deep)
 
 
 def test_json_without_end_is_unreadable_before_it_is_parsed():
-    with pytest.raises(Unreadable, match="more than 10000 commas"):
+    with pytest.raises(UnreadableError, match="more than 10000 commas"):
         form.decode(b'{"leads": {"add": [' + b"1," * 10_000 + b"1]}}")

@@ -7,7 +7,7 @@ import os
 import time
 
 from relay.amocrm import form
-from relay.errors import Unreadable
+from relay.errors import UnreadableError
 
 MEGABYTE = 1_000_000
 KEY = b"contacts%%5Badd%%5D%%5B0%%5D%%5Blinked_leads_id%%5D%%5B%d%%5D%%5BID%%5D=%d"
@@ -35,7 +35,7 @@ def decode(body: bytes) -> tuple[float, str]:
     start = time.process_time()
     try:
         form.decode(body)
-    except Unreadable as unreadable:
+    except UnreadableError as unreadable:
         return time.process_time() - start, str(unreadable)[:44]
     return time.process_time() - start, "read"
 

@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["relay", "yaml"]):
 
     from relay.amocrm import events, form
     from relay.delivery.retry import LONGEST_RETRY_AFTER, parse_retry_after
-    from relay.errors import RoutesInvalid, Unreadable
+    from relay.errors import RoutesInvalid, UnreadableError
     from relay.routes.config import Config, parse
     from relay.routes.excerpt import Excerpts
     from relay.routes.lint import warnings
@@ -36,8 +36,8 @@ routes: [{name: all, match: {}, to: bot}]
 
 
 def body(data: bytes) -> None:
-    """A webhook as it arrives: the first byte is for its content type, the rest becomes events or is Unreadable."""
-    with suppress(Unreadable):
+    """A webhook as it arrives: the first byte is for its content type, the rest becomes events or UnreadableError."""
+    with suppress(UnreadableError):
         tree = form.decode(data[1:], TYPES[data[0] % len(TYPES)] if data else "")
         form.encode(tree)
         ids = count()

@@ -11,7 +11,7 @@ from time import monotonic
 
 import pytest
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.store.sqlite.backup import backup
 from tests.chaos.conftest import Report
 from tests.chaos.sabotage import sabotaged
@@ -198,6 +198,6 @@ async def test_a_backup_onto_a_full_disk_is_told_in_a_line_and_leaves_nothing(tm
     await open_sqlite(tmp_path, datetime.now(UTC)).close()
     with mounted(tmp_path / "disk", mebibytes=1) as disk:
         disk.fill()
-        with pytest.raises(Misconfigured, match=f"^no space left on {disk.folder}: make room"):
+        with pytest.raises(ConfigurationError, match=f"^no space left on {disk.folder}: make room"):
             backup(tmp_path / "relay.db", disk.folder / "copy.db")
         assert [file.name for file in disk.folder.iterdir()] == ["filler"]

@@ -6,7 +6,7 @@ import pytest
 
 from relay.amocrm import form
 from relay.delivery.payload import body, original
-from relay.errors import Unreadable
+from relay.errors import UnreadableError
 from relay.model import Format
 from tests.delivery.conftest import PAYLOAD
 
@@ -36,7 +36,7 @@ def test_a_json_webhook_becomes_the_form_it_would_have_been() -> None:
 
 
 def test_several_events_in_an_undeclared_charset_cannot_be_told_apart_any_more() -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableError):
         original(SEVERAL + b"&leads%5Badd%5D%5B1%5D%5Bname%5D=%CF", "", position=0, of=2)
 
 

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.http.limits import LEAST_FILES, MOST_FILES, raise_files
 
 INFINITE = resource.RLIM_INFINITY
@@ -56,5 +56,5 @@ def test_where_it_may_not_be_raised_the_relay_goes_on_with_what_there_is(
 @pytest.mark.parametrize("refuses", REFUSALS, ids=repr)
 def test_or_says_that_it_is_too_little(refuses: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     Machine(monkeypatch, LEAST_FILES - 1, 4096, refuses)
-    with pytest.raises(Misconfigured, match=f"only {LEAST_FILES - 1} files"):
+    with pytest.raises(ConfigurationError, match=f"only {LEAST_FILES - 1} files"):
         raise_files()

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.http.limits import Limits
 from relay.http.listener import SETTLE, Listener, bind, listen
 from relay.http.response import Answer
@@ -189,7 +189,7 @@ def test_connections_that_come_while_it_leaves_are_served_by_it_or_by_the_next(r
 
 def test_an_address_that_is_taken_is_named_once(ours: socket.socket) -> None:
     address = ours.getsockname()
-    with pytest.raises(Misconfigured) as raised:
+    with pytest.raises(ConfigurationError) as raised:
         bind(address, flag="--listen")
     at = f"127.0.0.1:{address[1]}"
     told = "Address already in use (is another relay running?); choose another with --listen"
@@ -197,5 +197,7 @@ def test_an_address_that_is_taken_is_named_once(ours: socket.socket) -> None:
 
 
 def test_a_name_that_nobody_knows_is_told_in_the_same_way() -> None:
-    with pytest.raises(Misconfigured, match=r"^cannot listen on ::nobody:80: [^()-]+; choose another with --admin$"):
+    with pytest.raises(
+        ConfigurationError, match=r"^cannot listen on ::nobody:80: [^()-]+; choose another with --admin$"
+    ):
         bind(("::nobody", 80), flag="--admin")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.http.compatibility import demand_parser
 
 
@@ -17,11 +17,11 @@ def test_newer_ones_of_the_same_series_may(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["3.15.0", "4.0.0", "3.15.0rc1"])
 def test_those_of_a_newer_series_may_not(version: str) -> None:
-    with pytest.raises(Misconfigured, match=r"newer than this relay knows: install the newest 3\.14"):
+    with pytest.raises(ConfigurationError, match=r"newer than this relay knows: install the newest 3\.14"):
         demand_parser(version)
 
 
 @pytest.mark.parametrize("version", ["3.14.4", "3.9.5", "2.99.99"])
 def test_older_ones_may_not(version: str) -> None:
-    with pytest.raises(Misconfigured, match=r"has known holes: install 3\.14\.5 or newer"):
+    with pytest.raises(ConfigurationError, match=r"has known holes: install 3\.14\.5 or newer"):
         demand_parser(version)

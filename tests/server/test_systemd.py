@@ -15,11 +15,11 @@ from tests.e2e.processes import passing
 
 ASK = """\
 import os
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.http.systemd import passed
 try:
     sockets = passed(os.environ, pid=os.getpid())
-except Misconfigured as refused:
+except ConfigurationError as refused:
     print(refused)
 else:
     print(*(each.getsockname()[1] if each else None for each in (sockets.public, sockets.admin)))

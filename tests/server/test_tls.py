@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, running, url
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.http.limits import Limits
 from relay.http.listener import listen
 from relay.http.misread import Misread
@@ -168,7 +168,9 @@ def test_half_of_a_new_pair_is_told_and_the_old_one_is_shown_on(run: Run, pair: 
             before = await shown(port, pair.client())
             pair.issue()
             pair.key.write_bytes(key)
-            with pytest.raises(Misconfigured, match=f"{pair.key} holds another key than that of {pair.certificate}"):
+            with pytest.raises(
+                ConfigurationError, match=f"{pair.key} holds another key than that of {pair.certificate}"
+            ):
                 certificate.use(certificate.read())
             assert await shown(port, pair.client()) == before
 
@@ -296,5 +298,5 @@ SPOILT: dict[str, tuple[Callable[[Pair], object], str]] = {
 def test_files_that_do_not_serve_are_told_by_name(case: str, pair: Pair) -> None:
     spoil, said = SPOILT[case]
     spoil(pair)
-    with pytest.raises(Misconfigured, match=said):
+    with pytest.raises(ConfigurationError, match=said):
         Certificate(*pair.files)

@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.errors import Misconfigured, StoreError, StoreUnsafe
+from relay.errors import ConfigurationError, StoreError, StoreUnsafe
 from relay.store.contract import Filter
 from relay.store.sqlite import backup as module
 from relay.store.sqlite.backup import Copied, backup
@@ -81,7 +81,7 @@ async def test_a_file_that_is_there_stays_unless_it_is_to_be_overwritten(store: 
     await made(tmp_path)
     before = (tmp_path / "to" / "relay.db").read_bytes()
     await store.keep(webhook(3), [routed(3, to())])
-    with pytest.raises(Misconfigured, match=r"there already.*--force"):
+    with pytest.raises(ConfigurationError, match=r"there already.*--force"):
         await made(tmp_path)
     assert (tmp_path / "to" / "relay.db").read_bytes() == before
     assert (await made(tmp_path, overwrite=True)).counts["events"] == 3
@@ -89,13 +89,13 @@ async def test_a_file_that_is_there_stays_unless_it_is_to_be_overwritten(store: 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 async def test_a_folder_is_no_file_to_copy_to(store: SqliteStore, tmp_path: Path, overwrite: bool) -> None:
-    with pytest.raises(Misconfigured, match=r"of is a folder: name a file, like \S+/of/relay-copy\.db$"):
+    with pytest.raises(ConfigurationError, match=r"of is a folder: name a file, like \S+/of/relay-copy\.db$"):
         await asyncio.to_thread(backup, tmp_path / "of" / "relay.db", tmp_path / "of", overwrite=overwrite)
 
 
 async def test_a_store_in_use_is_never_overwritten(store: SqliteStore, tmp_path: Path) -> None:
     path = tmp_path / "of" / "relay.db"
-    with pytest.raises(Misconfigured, match="in use"):
+    with pytest.raises(ConfigurationError, match="in use"):
         await asyncio.to_thread(backup, path, path, overwrite=True)
     assert await store.count(Filter()) == {"bot": 1, "dwh": 1}
 
@@ -111,7 +111,7 @@ async def test_a_copy_that_is_not_sound_is_not_kept(store: SqliteStore, tmp_path
 
 async def test_what_is_no_store_is_not_copied(tmp_path: Path) -> None:
     (tmp_path / "of").mkdir()
-    with pytest.raises(Misconfigured, match="no store at"):
+    with pytest.raises(ConfigurationError, match="no store at"):
         await made(tmp_path)
     apsw.Connection(str(tmp_path / "of" / "relay.db")).execute("create table theirs (a)").close()
     with pytest.raises(StoreUnsafe):
@@ -133,5 +133,5 @@ async def test_a_copy_that_cannot_be_written_on_is_told_with_what_went_wrong(
 
 
 async def test_a_folder_that_is_not_there_is_told_in_a_line(store: SqliteStore, tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match=r"cannot write .*No such file"):
+    with pytest.raises(ConfigurationError, match=r"cannot write .*No such file"):
         await asyncio.to_thread(backup, tmp_path / "of" / "relay.db", tmp_path / "nowhere" / "relay.db")

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.errors import Misconfigured, StoreFailed, StoreUnsafe
+from relay.errors import ConfigurationError, StoreFailed, StoreUnsafe
 from relay.signals import Notice, Signal
 from relay.store.sqlite.backup import backup
 from relay.store.sqlite.integrity import verify
@@ -78,7 +78,7 @@ async def test_those_who_only_look_say_the_same_of_a_store_that_is_gone(used: Pa
 async def test_an_empty_file_that_never_was_a_store_is_none(tmp_path: Path, look: object) -> None:
     assert callable(look)
     (tmp_path / "relay.db").touch()
-    with pytest.raises(Misconfigured, match="no store at"):
+    with pytest.raises(ConfigurationError, match="no store at"):
         look(tmp_path / "relay.db")
     assert (tmp_path / "relay.db").stat().st_size == 0
 
@@ -98,7 +98,7 @@ async def test_init_begins_with_an_empty_store_and_says_so(used: Path, harm: obj
 
 
 async def test_init_is_refused_where_a_store_is(used: Path) -> None:
-    with pytest.raises(Misconfigured, match=r"there is a store at .*leave it out"):
+    with pytest.raises(ConfigurationError, match=r"there is a store at .*leave it out"):
         begin(used)
     store = open_sqlite(used, NOON)
     assert await store.show("webhook-0001") is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.errors import Misconfigured, StoreUnsafe
+from relay.errors import ConfigurationError, StoreUnsafe
 from relay.model import State
 from relay.signals import Notice, Signal
 from relay.store.contract import Filter
@@ -111,7 +111,7 @@ async def test_before_a_migration_a_copy_is_made_and_named_in_the_log(first_vers
 
 async def test_without_a_copy_nothing_is_migrated(first_version: Path) -> None:
     (first_version.with_name("relay.db.before-4")).mkdir()
-    with pytest.raises(Misconfigured, match=r"cannot write .*before-4"):
+    with pytest.raises(ConfigurationError, match=r"cannot write .*before-4"):
         open_sqlite(first_version.parent, NOON)
     assert schema(first_version)[-1] == ("version", 1)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.signals import Notice, Signal
 from relay.store.disk import MEBIBYTE, Disk
 from relay.store.sqlite.space import Level, Space
@@ -134,7 +134,9 @@ def test_without_room_the_ballast_is_given_up(scene: Scene) -> None:
 def test_if_that_does_not_help_it_says_what_is_needed(scene: Scene) -> None:
     scene.space.look()
     scene.free = 1000
-    with pytest.raises(Misconfigured, match=r"full: 1000 bytes are free, and to open the store takes 262144\. Free"):
+    with pytest.raises(
+        ConfigurationError, match=r"full: 1000 bytes are free, and to open the store takes 262144\. Free"
+    ):
         scene.space.prepare()
     assert not scene.said
 

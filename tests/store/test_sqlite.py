@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreLocked, StoreUnsafe
+from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreLocked, StoreUnsafe
 from relay.model import Retention
 from relay.signals import Committed, Notice, Signal
 from relay.store.contract import Filter
@@ -92,11 +92,11 @@ async def test_a_start_that_fails_at_its_last_step_leaves_nothing_open(
 
     def no_reader(path: Path, *, read_only: bool = False) -> apsw.Connection:
         if read_only:
-            raise Misconfigured("no more files")
+            raise ConfigurationError("no more files")
         return connect(path)
 
     monkeypatch.setattr(store, "_connect", no_reader)
-    with pytest.raises(Misconfigured) as failed:
+    with pytest.raises(ConfigurationError) as failed:
         open_store(tmp_path)
     assert opened(tmp_path) == []
     del failed
@@ -189,7 +189,7 @@ async def test_a_command_that_looks_whether_a_daemon_runs_keeps_none_from_starti
 
 
 async def test_a_visitor_needs_a_store(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match=r"no store at .*relay run"):
+    with pytest.raises(ConfigurationError, match=r"no store at .*relay run"):
         SqliteStore.visit(tmp_path / "relay.db")
     assert not (tmp_path / "relay.db").exists()
 
@@ -216,12 +216,12 @@ async def found_by_a_visitor(folder: Path) -> None:
 
 async def test_a_lock_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "relay.db.lock").mkdir()
-    with pytest.raises(Misconfigured, match=r"cannot write .*relay\.db\.lock: "):
+    with pytest.raises(ConfigurationError, match=r"cannot write .*relay\.db\.lock: "):
         open_store(tmp_path)
 
 
 async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match=r"no folder .*nowhere"):
+    with pytest.raises(ConfigurationError, match=r"no folder .*nowhere"):
         open_store(tmp_path / "nowhere")
 
 

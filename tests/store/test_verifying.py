@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.errors import Misconfigured, StoreError, StoreFailed, StoreUnsafe
+from relay.errors import ConfigurationError, StoreError, StoreFailed, StoreUnsafe
 from relay.store.sqlite import integrity
 from relay.store.sqlite.backup import backup
 from relay.store.sqlite.integrity import verify
@@ -126,7 +126,7 @@ async def test_a_wal_is_left_as_it_is(path: Path) -> None:
 
 
 def test_what_is_no_store_is_told_in_a_line(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="no store at"):
+    with pytest.raises(ConfigurationError, match="no store at"):
         verify(tmp_path / "nowhere.db")
     os.truncate(path, 0)
     with pytest.raises(StoreUnsafe, match="is empty, but 5 webhooks were kept"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 
 from relay.denied import denied, unwritable
-from relay.errors import Misconfigured, StoreError
+from relay.errors import ConfigurationError, StoreError
 from relay.store.sqlite.integrity import contents, structure
 from relay.store.sqlite.migrate import check_version
 from relay.store.sqlite.query import rows
@@ -36,7 +36,7 @@ class Copied:
 def backup(store: Path, to: Path, *, overwrite: bool = False) -> Copied:
     """Copy the store at `store` to `to`, which is there only once it is verified and on disk.
 
-    Raises Misconfigured if there is no store, or `to` is there already (unless `overwrite`) or cannot be written;
+    Raises ConfigurationError if there is no store, or `to` is there already (unless `overwrite`) or cannot be written;
     StoreError if the copy is not what it should be, and then there is none.
     """
     demand_there(store)
@@ -56,13 +56,13 @@ def before(connection: apsw.Connection, store: Path, schema: int) -> Path | None
 
 def _demand_free(to: Path, overwrite: bool) -> None:
     if said := denied(to, write=True):
-        raise Misconfigured(said)
+        raise ConfigurationError(said)
     if to.is_dir():
-        raise Misconfigured(f"{to} is a folder: name a file, like {to / 'relay-copy.db'}")
+        raise ConfigurationError(f"{to} is a folder: name a file, like {to / 'relay-copy.db'}")
     if to.exists() and not overwrite:
-        raise Misconfigured(f"{to} is there already: name another file, or overwrite it with --force")
+        raise ConfigurationError(f"{to} is there already: name another file, or overwrite it with --force")
     if Path(f"{to}-wal").exists():  # SQLite would apply it to the copy
-        raise Misconfigured(f"{to} is a database in use: name another file")
+        raise ConfigurationError(f"{to} is a database in use: name another file")
 
 
 def _opened(store: Path) -> apsw.Connection:
@@ -84,9 +84,9 @@ def _copied(source: apsw.Connection, to: Path) -> Copied:
             made.replace(to)
         _sync(to.parent)
     except OSError as error:
-        raise Misconfigured(unwritable(to, error)) from error
+        raise ConfigurationError(unwritable(to, error)) from error
     except apsw.FullError as error:
-        raise Misconfigured(f"no space left on {to.parent}: make room, or name a file on another disk") from error
+        raise ConfigurationError(f"no space left on {to.parent}: make room, or name a file on another disk") from error
     except apsw.Error as error:
         raise StoreError(f"cannot copy the store to {to}: {_said(error)}") from error
     return copied

@@ -55,7 +55,7 @@ class Report:
 
 
 def verify(store: Path) -> Report:
-    """Raises Misconfigured if there is no store, StoreUnsafe if it is none of this version, StoreFailed if unreadable.
+    """ConfigurationError if there is no store, StoreUnsafe if it is of another version, StoreFailed if unreadable.
 
     Nothing is written, and a WAL stays what it is.
     """

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from relay.denied import denied
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.store.sqlite.files import SUFFIXES
 
 
 def demand_permitted(database: Path, *, owner: bool = False) -> None:
-    """Misconfigured, with who owns what, if a visitor, or the `owner`, would be refused one of them."""
+    """ConfigurationError, with who owns what, if a visitor, or the `owner`, would be refused one of them."""
     if said := refused(database, owner=owner):
-        raise Misconfigured(said)
+        raise ConfigurationError(said)
 
 
 def refused(database: Path, *, owner: bool = False) -> str | None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.signals import Emit, Notice
 from relay.store.disk import MEBIBYTE, Disk, disk_of
 
@@ -61,12 +61,12 @@ class Space:
         return self._level
 
     def prepare(self) -> None:
-        """See that a database can be opened: give the ballast up if need be. Misconfigured if that is not enough."""
+        """Free the ballast if a database needs it to open. ConfigurationError if that is not enough."""
         if not self._folder.is_dir() or self._disk(self._folder).free >= LEAST_TO_OPEN:
             return
         self._drop()
         if (left := self._disk(self._folder).free) < LEAST_TO_OPEN:
-            raise Misconfigured(
+            raise ConfigurationError(
                 f"the disk of {self._folder} is full: {left} bytes are free, and to open the store takes"
                 f" {LEAST_TO_OPEN}. Free some space there; but leave relay.db-wal alone, webhooks are in it"
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 
-from relay.errors import Misconfigured, StoreUnsafe
+from relay.errors import ConfigurationError, StoreUnsafe
 from relay.signals import Emit, Notice
 from relay.store.sqlite.permissions import demand_permitted
 from relay.store.sqlite.query import rows
@@ -33,18 +33,18 @@ def demand_kept(database: Path, kept: int, *, init: bool = False) -> None:
 
 
 def demand_there(database: Path) -> None:
-    """For those who only visit: StoreUnsafe as above, Misconfigured if nothing tells that there ever was a store."""
+    """For readers: StoreUnsafe as above, ConfigurationError if nothing tells that there ever was a store."""
     demand_permitted(database)
     demand_kept(database, acked(database))
     if not _size(database):
-        raise Misconfigured(f"no store at {database}: start `relay run`, or name the store with --store")
+        raise ConfigurationError(f"no store at {database}: start `relay run`, or name the store with --store")
 
 
 def demand_begun(connection: apsw.Connection, database: Path, acked: Acked, *, init: bool, emit: Emit) -> None:
-    """Once it is open: StoreUnsafe if it never held anything but should; Misconfigured for `init` where it does."""
+    """Once it is open: StoreUnsafe if it is empty but should not be; ConfigurationError for `init` if it is not."""
     begun = rows(connection.cursor(), "select 1 from sqlite_schema limit 1")
     if begun and init:
-        raise Misconfigured(f"there is a store at {database}: --init is for one that is gone, leave it out")
+        raise ConfigurationError(f"there is a store at {database}: --init is for one that is gone, leave it out")
     if begun or not acked.seq:
         return
     if not init:

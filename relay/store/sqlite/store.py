@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 import apsw
 
-from relay.errors import Misconfigured, StoreBusy, StoreFailed, StoreUnsafe
+from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.signals import Emit, Notice
 from relay.store.contract import (
@@ -98,12 +98,14 @@ class SqliteStore:
         """Own the database: made if missing, migrated, what a dead owner had claimed is due again at `now`.
 
         One that is evidently gone is made anew only by `init`. With a `space` it gets along with a full disk. Raises
-        StoreLocked, StoreUnsafe, StoreFailed if it is damaged, StoreBusy if another program holds it, or Misconfigured
-        if the file cannot be opened.
+        StoreLocked, StoreUnsafe, StoreFailed if it is corrupt, StoreBusy if another program locks it, or
+        ConfigurationError if the file cannot be opened.
         """
         demand_permitted(path, owner=True)
         if not path.parent.is_dir():
-            raise Misconfigured(f"no folder {path.parent} for the store {path.name}: make it, or name another --store")
+            raise ConfigurationError(
+                f"no folder {path.parent} for the store {path.name}: make it, or name another --store"
+            )
         with ExitStack() as undo:
             lock = Lock(path)
             undo.callback(lock.undo)
@@ -125,7 +127,7 @@ class SqliteStore:
     def visit(cls, path: Path) -> Self:
         """Read and write beside the owner, if there is one.
 
-        Raises Misconfigured if there is no database, StoreUnsafe if it is gone or none of this version.
+        Raises ConfigurationError if there is no database, StoreUnsafe if it is gone or none of this version.
         """
         demand_there(path)
         with _our_words(path):
@@ -279,7 +281,7 @@ def _our_words(path: Path) -> Iterator[None]:
         raise StoreBusy(f"{path} is held by another program, or its disk is full: {error}") from error
     except (*FATAL, apsw.SQLError) as error:  # our SQL is good: then the schema is not ours any more
         if why := refused(path):
-            raise Misconfigured(why) from error
+            raise ConfigurationError(why) from error
         said = f"{type(error).__name__}: {error}"
         raise StoreFailed(f"{path} is damaged, or its disk is ({said}): see the disk, then `relay verify`") from error
 
@@ -331,7 +333,7 @@ def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     except apsw.CorruptError:
         raise
     except apsw.Error as error:
-        raise Misconfigured(f"cannot open the store {path}: {error}") from error
+        raise ConfigurationError(f"cannot open the store {path}: {error}") from error
     return connection
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from relay.denied import unwritable
-from relay.errors import Misconfigured
+from relay.errors import ConfigurationError
 from relay.store.sqlite.checksum import checksum
 
 SIZE = 8  # bytes of the seq, and as many of its checksum: a false alarm would be believed only once
@@ -26,11 +26,11 @@ class Acked:
 
     @classmethod
     def open(cls, database: Path) -> Self:
-        """Made if missing. Misconfigured if it cannot be."""
+        """Made if missing. ConfigurationError if it cannot be."""
         try:
             fd = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise Misconfigured(unwritable(_path(database), error)) from None
+            raise ConfigurationError(unwritable(_path(database), error)) from None
         return cls(fd, _path(database))
 
     @property
