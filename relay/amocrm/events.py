@@ -25,6 +25,7 @@ from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.errors import UnreadableError
 from relay.frozen import frozen
 from relay.model import Event, Json
+from relay.printable import printable
 
 MAX_ACCOUNT = 2048
 """Bytes of an account block as JSON: each event of a body carries it, so a large one would multiply."""
@@ -161,9 +162,9 @@ def _items(tree: Tree) -> tuple[list[_Item], Tree]:
 def _why_none(tree: Tree) -> str:
     for key, node in tree.items():
         if _is_a_form(node):
-            name = _printable(key)
+            name = _shortened(key)
             return f"the form is under `{name}`, in an envelope: have the node that sends it on send `{name}` alone"
-    keys = ", ".join(map(_printable, list(tree)[:5])) or "none"
+    keys = ", ".join(map(_shortened, list(tree)[:5])) or "none"
     return f"expected entity[action][index], got keys: {keys}"
 
 
@@ -182,8 +183,8 @@ def _is_a_form(node: Json) -> bool:
     return any(name in ENTITIES and action in ACTIONS for _path, name, action, _node in places.split(inner))
 
 
-def _printable(key: str) -> str:
-    return repr(key[:40])[1:-1]
+def _shortened(key: str) -> str:
+    return printable(key[:40])
 
 
 def _entity(name: str | None, item: Tree) -> str:

@@ -41,7 +41,7 @@ def parse(text: str, *, inexact: Callable[[str], Json] = refuse) -> Json:
     return bounded(value, MAX_DEPTH)
 
 
-def printable(text: str) -> str:
+def storable(text: str) -> str:
     """`text` fit to be stored: NUL, which PostgreSQL refuses, becomes U+FFFD; half a surrogate pair: ValueError."""
     if not text.isascii():
         text.encode()
@@ -56,13 +56,13 @@ def _unique(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def bounded(value: Json, depth: int) -> Json:
-    """A copy of `value` with printable texts; ValueError if more than `depth` objects and lists nest in it."""
+    """A copy of `value` with storable texts; ValueError if more than `depth` objects and lists nest in it."""
     if isinstance(value, str):
-        return printable(value)
+        return storable(value)
     if not isinstance(value, (dict, list)):
         return value
     if depth == 0:
         raise ValueError(f"nested deeper than {MAX_DEPTH}")
     if isinstance(value, list):
         return [bounded(inner, depth - 1) for inner in value]
-    return _unique([(printable(key), bounded(inner, depth - 1)) for key, inner in value.items()])
+    return _unique([(storable(key), bounded(inner, depth - 1)) for key, inner in value.items()])

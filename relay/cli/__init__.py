@@ -62,7 +62,7 @@ class NotDone(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """`relay: …`, line by line."""
-        from relay.cli.output import printable
+        from relay.printable import printable
 
         for line in self.message.splitlines():
             click.echo(f"relay: {printable(line)}", file=file or sys.stderr)

@@ -11,10 +11,11 @@ from rich.cells import cell_len
 
 from relay.cli.compare import compare, counted
 from relay.cli.options import config_option, json_option, pair_of, store_option, tls_options
-from relay.cli.output import print_json, printable
+from relay.cli.output import print_json
 from relay.cli.times import Instant
 from relay.errors import ConfigurationError, Problem, RoutesInvalid
 from relay.model import Json
+from relay.printable import printable
 from relay.routes import config, lint
 from relay.routes.config import Config
 from relay.routes.excerpt import Excerpts

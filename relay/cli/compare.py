@@ -10,9 +10,10 @@ import click
 from relay.amocrm.events import load as load_event
 from relay.cli.filters import pages
 from relay.cli.options import visiting
-from relay.cli.output import cell, clipped, fits, is_wide, print_json, printable, put, starts, table
+from relay.cli.output import cell, clipped, fits, is_wide, print_json, put, starts, table
 from relay.cli.times import local
 from relay.model import Json
+from relay.printable import printable
 from relay.routes.config import Config
 from relay.routes.diff import Change, Difference, changes, difference
 from relay.routes.match import Matcher, Matches

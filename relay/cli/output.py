@@ -1,6 +1,5 @@
 """Values -> what a terminal shows: columns, colours, times; and nothing of a payload's that could steer it."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.model import Json
+from relay.printable import printable
 
 WIDE = 120
 """From this many columns on lists show whole ids and whole times."""
@@ -55,18 +55,6 @@ def put(*shown: RenderableType, indent: int = 0) -> None:
             console.print(each)
     for line in captured.get().splitlines():
         click.echo((" " * indent + line).rstrip())
-
-
-def printable(text: str, keep: str = "") -> str:
-    r"""`text`, each character that is neither printable nor in `keep` as `\u001b`: JSON reads it back as itself."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in keep else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    # json.dumps lets DEL through, but writes what is beyond the first plane as the pair JSON wants
-    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else json.dumps(character)[1:-1]
 
 
 def json_text(value: Json) -> str:

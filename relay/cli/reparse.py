@@ -11,9 +11,9 @@ from relay.amocrm import events, form
 from relay.cli import NotDone
 from relay.cli.filters import named, pages
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
-from relay.cli.output import printable
 from relay.errors import UnreadableError
 from relay.model import RoutedEvent, Webhook
+from relay.printable import printable
 from relay.store.contract import Archive
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from relay.amocrm import events
 from relay.cli import NotDone
 from relay.cli.filters import conditions, doubts, filtered, named, pages, state_option
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, targets_now, visiting
-from relay.cli.output import cell, printable, put, table
+from relay.cli.output import cell, put, table
 from relay.cli.values import rate
 from relay.model import State
+from relay.printable import printable
 from relay.store.contract import Archive, EventRecord, Filter
 
 PAGE = 100

@@ -16,11 +16,11 @@ import click
 from relay.amocrm import form, sample_bodies
 from relay.cli import NotDone
 from relay.cli.options import config_option, listen_option, load
-from relay.cli.output import printable
 from relay.cli.show import readable
 from relay.cli.values import Address, Whole
 from relay.delivery.payload import with_query
 from relay.model import Source
+from relay.printable import printable
 from relay.routes.fields import WON_AND_LOST, is_status
 
 PATIENCE = 10

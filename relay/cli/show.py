@@ -14,19 +14,10 @@ from relay.cli import NotDone, documents
 from relay.cli.filters import named
 from relay.cli.next_step import Scene, outlook
 from relay.cli.options import asynchronous, config_option, json_option, store_option, targets_now, visiting
-from relay.cli.output import (
-    block,
-    cell,
-    json_text,
-    length,
-    print_json,
-    printable,
-    put,
-    state,
-    table,
-)
+from relay.cli.output import block, cell, json_text, length, print_json, put, state, table
 from relay.cli.times import local, short
 from relay.model import Webhook
+from relay.printable import printable
 from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord
 
 

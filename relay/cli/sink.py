@@ -17,11 +17,12 @@ from rich.console import Console
 from rich.text import Text
 
 from relay.amocrm import events, form
-from relay.cli.output import printable, reader_gone
+from relay.cli.output import reader_gone
 from relay.cli.values import Address, Whole, address, duration
 from relay.errors import ConfigurationError, UnreadableError
 from relay.http.reason import reason
 from relay.model import Json
+from relay.printable import printable
 
 LARGEST_BODY = 64 * 1024 * 1024
 

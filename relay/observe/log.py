@@ -19,6 +19,7 @@ from typing import Literal, TypeAlias
 
 from relay.observe.limiter import Limiter
 from relay.observe.log_writer import LogWriter
+from relay.printable import printable
 
 FOREIGN_PER_SECOND = 10
 MAX_TEXT = 500
@@ -99,7 +100,7 @@ _bare = re.compile(r"[\w.:/+@,-]+").fullmatch  # \w has neither control nor form
 
 
 def _text(clock: Clock, level: int, message: str, fields: Mapping[str, object]) -> str:
-    line = f"{stamp(clock())} {_LEVELS[level]} {_printable(message)}"
+    line = f"{stamp(clock())} {_LEVELS[level]} {printable(message)}"
     for name, value in fields.items():
         if value is not None:
             line += f" {name}={_value(value)}"
@@ -125,13 +126,7 @@ def _value(value: object) -> str:
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{_printable(escaped)}"'
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f'"{printable(escaped)}"'
 
 
 # ---- as JSON

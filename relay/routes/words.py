@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 
+from relay.printable import printable
+
 SHOWN_CHARACTERS = 60
 SHOWN_NAMES = 10
 COMPARED_NAMES = 200  # difflib is slow; a longer list is listed, not searched
@@ -21,7 +23,7 @@ _WORD = re.compile(r"\w+")
 
 def shortened(text: str) -> str:
     """`text` on one line and not too long, whatever is in it."""
-    text = text if text.isprintable() else repr(text)[1:-1]
+    text = printable(text)
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 

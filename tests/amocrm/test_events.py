@@ -204,7 +204,7 @@ def test_numbers_of_a_json_body_that_would_be_rounded_become_text(data_of, event
         (b"foo=bar&leads=5", "no events: expected entity[action][index], got keys: foo, leads"),
         (b"leads[add]=5", "no events: expected entity[action][index], got keys: leads"),
         (b"leads[delete][0]=5", "no events: expected entity[action][index], got keys: leads"),
-        (b"\x1b[31m%0A=1", "no events: expected entity[action][index], got keys: \\x1b[31m\\n"),
+        (b"\x1b[31m%0A=1", "no events: expected entity[action][index], got keys: \\u001b[31m\\n"),
         (b"{}", "no events: expected entity[action][index], got keys: none"),
         (b"[1]", "a JSON list; expected an object"),
         (b"a" * 100, f"no events: expected entity[action][index], got keys: {'a' * 40}"),

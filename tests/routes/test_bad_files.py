@@ -90,6 +90,6 @@ def test_a_file_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> Non
 
 def test_a_name_with_line_breaks_or_no_end_stays_on_one_short_line() -> None:
     lines = refusal('{"a\\n\\u001b[31m": 1}')
-    assert r"routes.yaml:1:2  a\n\x1b[31m: unknown key 'a\n\x1b[31m'" in "".join(lines)
+    assert r"routes.yaml:1:2  a\n\u001b[31m: unknown key 'a\n\u001b[31m'" in "".join(lines)
     assert all(line.isprintable() for line in lines)
     assert max(map(len, refusal("{" + "x" * 900 + ": 1}"))) < 250
