@@ -27,8 +27,8 @@ from relay.admin.app import admin
 from relay.clock import TOLERANCE, Clock
 from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreError, StoreFailed
-from relay.http.compatibility import demand_parser
-from relay.http.limits import Limits, crowd
+from relay.http.aiohttp_version import check_aiohttp
+from relay.http.limits import Limits, descriptor_shortage
 from relay.http.listener import bind, listen
 from relay.http.systemd import notify
 from relay.ingest.budget import Budget
@@ -101,7 +101,8 @@ class Relay:
         routes = [route.name for route in config.routes]
         self._emit(ConfigActivated(sources=list(config.sources), targets=list(config.targets), routes=routes))
         self.dispatcher.use(config.targets)
-        if why := crowd(config.targets.values(), files=self.settings.files, limits=self.settings.limits):
+        attempts = sum(target.concurrency for target in config.targets.values())
+        if why := descriptor_shortage(attempts, files=self.settings.files, limits=self.settings.limits):
             self._emit(Notice(level="warning", text="too many connections to targets", fields={"detail": why}))
 
     async def _use(self, config: Config) -> list[str]:
@@ -211,7 +212,7 @@ class Relay:
             grace=INTAKE_GRACE,
             emit=self._emit,
             tls=tls,
-            unread=intake.unread,
+            on_malformed=intake.reject_malformed,
         )
         stack.push_async_callback(public.close)
         self.admin_listening, self.listening = private.address, public.address
@@ -256,7 +257,7 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
 
     Raises RoutesInvalid, ConfigurationError or a StoreError if it cannot start.
     """
-    demand_parser()
+    check_aiohttp()
     demand_private(settings)
     relay = Relay(settings, emit=emit)
     async with AsyncExitStack() as stack:

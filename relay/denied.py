@@ -1,4 +1,4 @@
-"""A file that this process may not use -> one sentence: what cannot be read or written, who owns it, who we are."""
+"""OSError -> words; a file that this process may not use -> one sentence: what it lacks, who owns it, who we are."""
 
 import os
 import pwd
@@ -25,7 +25,15 @@ def denied(path: Path, *, write: bool = False) -> str | None:
 
 def unwritable(path: Path, error: OSError) -> str:
     """The same of a file that could not be written, for whatever reason."""
-    return denied(path, write=True) or f"cannot write {path}: {error.strerror}"
+    return denied(path, write=True) or f"cannot write {path}: {os_error_text(error)}"
+
+
+def os_error_text(error: OSError) -> str:
+    """The system's words for it: `Connection refused`. asyncio adds the address to them, twice."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    text = error.strerror or str(error) or type(error).__name__  # a failed name look-up has no errno of the system
+    return text.partition(" (while attempting")[0]
 
 
 def _may(path: Path, how: int) -> bool:

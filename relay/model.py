@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -332,3 +333,11 @@ class Dead:
 
 
 Verdict: TypeAlias = Delivered | RetryAt | Dead
+
+
+def is_loopback(host: str) -> bool:
+    """True for `localhost` and the loopback addresses: nobody on another machine can be reached, or reach us, there."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 
 from relay.errors import ConfigurationError
 from relay.http.limits import LEAST_FILES, Limits
 from relay.http.systemd import Passed
 from relay.ingest.forwarded import NOBODY, TrustedProxies
-from relay.model import Secret
+from relay.model import Secret, is_loopback
 
 SHORTEST_TOKEN = 20  # characters, where strangers may guess: the right one passes however many wrong ones were shown
 
@@ -49,7 +48,7 @@ class Settings:
 def demand_private(settings: Settings) -> None:
     """The admin listener tells and does more than strangers should see and do."""
     host, token = settings.admin_host, settings.admin_token
-    if _is_loopback(host):
+    if is_loopback(host):
         return
     if token is None:
         raise ConfigurationError(f"--admin {host} is not loopback: set RELAY_ADMIN_TOKEN, or listen on 127.0.0.1")
@@ -58,10 +57,3 @@ def demand_private(settings: Settings) -> None:
             f"--admin {host} is not loopback and RELAY_ADMIN_TOKEN has fewer than {SHORTEST_TOKEN} characters:"
             " make one with openssl rand -hex 32"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

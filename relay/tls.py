@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from relay.denied import denied
+from relay.denied import denied, os_error_text
 from relay.errors import ConfigurationError
 from relay.model import Tls
 
@@ -81,7 +81,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigurationError(denied(path) or f"the file {path} cannot be read: {error.strerror}") from None
+        raise ConfigurationError(denied(path) or f"the file {path} cannot be read: {os_error_text(error)}") from None
 
 
 def _trust(context: ssl.SSLContext, path: Path) -> None:

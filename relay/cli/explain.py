@@ -23,8 +23,7 @@ from relay.delivery.payload import Sent, original, with_query
 from relay.delivery.request import render, render_raw
 from relay.denied import denied
 from relay.errors import UnreadableError
-from relay.http.request import Request
-from relay.http.request_target import as_sent
+from relay.http.request import Request, as_sent
 from relay.model import Delivery, Event, Format, Json, Target, Webhook
 from relay.routes.config import Config
 from relay.routes.explain import RouteExplanation

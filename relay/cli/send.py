@@ -19,6 +19,7 @@ from relay.cli.options import config_option, listen_option, load
 from relay.cli.show import readable
 from relay.cli.values import Address, Whole
 from relay.delivery.payload import with_query
+from relay.denied import os_error_text
 from relay.model import Source
 from relay.printable import printable
 from relay.routes.fields import WON_AND_LOST, is_status
@@ -231,7 +232,7 @@ def _why_no_answer(error: OSError | HTTPException, scheme: str, at: str) -> str:
         case RemoteDisconnected() | ConnectionResetError():
             hint = ": does it speak TLS? Then name --url https://…" if scheme == "http" else ""
             return f"{at} closed the connection without an answer{hint}"
-    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    why = os_error_text(error) if isinstance(error, OSError) else str(error) or type(error).__name__
     return f"no answer from {at}: {printable(why).lower()}. Is the relay up?"
 
 

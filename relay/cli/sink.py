@@ -19,8 +19,8 @@ from rich.text import Text
 from relay.amocrm import events, form
 from relay.cli.output import reader_gone
 from relay.cli.values import Address, Whole, address, duration
+from relay.denied import os_error_text
 from relay.errors import ConfigurationError, UnreadableError
-from relay.http.reason import reason
 from relay.model import Json
 from relay.printable import printable
 
@@ -244,4 +244,6 @@ async def _listen(runner: web.AppRunner, at: Address) -> None:
     try:
         await web.TCPSite(runner, at.host, at.port).start()
     except OSError as error:
-        raise ConfigurationError(f"cannot listen on {at}: {reason(error)}; choose another with --listen") from error
+        raise ConfigurationError(
+            f"cannot listen on {at}: {os_error_text(error)}; choose another with --listen"
+        ) from error

@@ -14,7 +14,7 @@ from relay.cli.options import admin_option, admin_token, asynchronous
 from relay.cli.output import SHORTEST, STYLES, cell, is_wide, json_line, length, note, put, reader_gone, width
 from relay.cli.times import zone
 from relay.cli.values import Address
-from relay.http.reason import reason
+from relay.denied import os_error_text
 from relay.model import Json
 
 KNOCK_EVERY = 1.0  # seconds, once the relay has gone
@@ -75,7 +75,7 @@ async def _documents(admin: Address) -> AsyncIterator[dict[str, Json]]:
                             yield orjson.loads(line)
             except (aiohttp.ClientError, OSError) as error:
                 if not answered:
-                    why = reason(error) if isinstance(error, OSError) else type(error).__name__
+                    why = os_error_text(error) if isinstance(error, OSError) else type(error).__name__
                     raise NotDone(
                         f"no relay answers at {at} ({why}): is it running? name its --admin address"
                     ) from error

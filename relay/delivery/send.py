@@ -14,7 +14,7 @@ import aiohttp
 from relay.delivery.retry import parse_retry_after
 from relay.errors import ConfigurationError
 from relay.http import connector
-from relay.http.client import Address, Answer, NotAnAnswer, address_of, post
+from relay.http.client import Endpoint, NotHttp, TargetResponse, endpoint_of, post
 from relay.http.request import Request
 from relay.model import Outcome, Reason, Tls
 from relay.tls import client_context
@@ -28,7 +28,7 @@ PORTS = {"http": 80, "https": 443}
 _GOODBYE = 408  # what some servers say, unasked, before they close an idle connection (RFC 9110 §15.5.9)
 _TLS_OBJECT = re.compile(" ssl:(default|True|<[^>]*>)")
 # on a connection that was used before; the last one: what came may be left from the answer before
-_GONE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError, NotAnAnswer)
+_GONE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError, NotHttp)
 
 
 Origin = tuple[str, str | None, int | None]
@@ -98,14 +98,14 @@ class Sender:
             detail=f"{_redirect(answer)} {said}".strip() if 300 <= answer.status <= 399 else said,
         )
 
-    def _address(self, url: str, tls: Tls | None) -> Address:
+    def _address(self, url: str, tls: Tls | None) -> Endpoint:
         """Made once for the same files. Connections of another context are not used again: aiohttp keeps them apart."""
         if self._known != (url, tls):
-            self._made = address_of(url, client_context(tls) if tls else None)
+            self._made = endpoint_of(url, client_context(tls) if tls else None)
             self._known = (url, tls)
         return self._made
 
-    async def _post(self, request: Request, address: Address) -> Answer:
+    async def _post(self, request: Request, address: Endpoint) -> TargetResponse:
         """Status and headers; a keep-alive race must not cost an attempt, and aiohttp repeats no POST."""
         connector.used_again.set(False)
         try:
@@ -128,7 +128,7 @@ class _Told(NamedTuple):
     detail: str = ""
 
 
-async def _read(answer: Answer, deadline: float) -> str:
+async def _read(answer: TargetResponse, deadline: float) -> str:
     """The start of the answer. What goes wrong here changes nothing, and an answer too long costs its connection."""
     start = bytearray()
     try:
@@ -145,7 +145,7 @@ async def _read(answer: Answer, deadline: float) -> str:
     return start[: MAX_DETAIL * 4].decode(errors="replace")
 
 
-def _redirect(answer: Answer) -> str:
+def _redirect(answer: TargetResponse) -> str:
     """Where to: it is not followed, but somebody may want to ask there in the first place."""
     location = answer.headers.get("location", "")
     return f"Location: {location.encode(errors='surrogateescape').decode(errors='replace')}" if location else ""
@@ -202,7 +202,7 @@ def _text(error: Exception) -> str:
     """The error's own text, but never the URL, which may hold a secret."""
     match error:
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return "not a URL that can be asked"
+            return "not a URL that a request can be sent to"
         case aiohttp.ClientConnectorError(os_error=ConnectionError(errno=None)):
             return "the connection was closed in the TLS handshake"
         case aiohttp.ClientConnectorError():

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from relay.denied import os_error_text
 from relay.http.limits import Limits
-from relay.http.misread import not_tls
-from relay.http.protocol import Protocol, Unread
+from relay.http.malformed import diagnose_handshake
+from relay.http.protocol import OnMalformed, Protocol
 from relay.signals import Emit, Evicted, Notice
 
 BATCH = 32  # connections accepted in one go
@@ -33,12 +34,12 @@ class Acceptor:
         limits: Limits,
         tls: ssl.SSLContext | None,
         emit: Emit,
-        unread: Unread | None = None,
+        on_malformed: OnMalformed | None = None,
     ) -> None:
         self._on = on
         self._limits = limits
         self._emit = emit
-        self._unread = unread
+        self._on_malformed = on_malformed
         # aiohttp's own sites have no limit for the handshake
         times = {"ssl_handshake_timeout": limits.handshake, "ssl_shutdown_timeout": GOODBYE_TIMEOUT}
         self._tls: dict[str, Any] = {"ssl": tls, **times} if tls else {}
@@ -114,8 +115,8 @@ class Acceptor:
             await self._loop.connect_accepted_socket(lambda: protocol, connection, **self._tls)
         except OSError as error:  # also of ssl: it did not shake hands, or has left
             self.forget(protocol)
-            if self._unread and (seen := not_tls(error)):
-                self._unread(seen, remote)
+            if self._on_malformed and (seen := diagnose_handshake(error)):
+                self._on_malformed(seen, remote)
 
     def _oldest(self) -> Protocol | None:
         """Of those who have brought nothing that we would have to answer."""
@@ -132,7 +133,7 @@ class Acceptor:
 
     def _lack(self, error: OSError) -> None:
         """No descriptors or no memory: with one connection less there will be some."""
-        self._emit(Notice(level="error", text="cannot accept connections", fields={"error": error.strerror}))
+        self._emit(Notice(level="error", text="cannot accept connections", fields={"error": os_error_text(error)}))
         if oldest := self._oldest():
             self._evict(oldest)
         self._pause(LACK)

@@ -4,7 +4,7 @@
 redirects, proxies, hooks, time-outs, and objects made anew for all that. So only the ends of aiohttp are used here: the
 connector (pool, names, TLS), the protocol with the parser in C and all its limits, and what writes a head and refuses
 the headers that HTTP cannot carry. aiohttp does not promise them: the tests hold them for the release that
-`requirements.txt` names, and `demand_parser` refuses a newer series.
+`requirements.txt` names, and `check_aiohttp` refuses a newer series.
 """
 
 import asyncio
@@ -21,8 +21,7 @@ from aiohttp.http_writer import _serialize_headers
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from relay.http.request import Request
-from relay.http.request_target import request_target
+from relay.http.request import Request, request_target
 from relay.http.tolerant_parser import TolerantParser, is_news
 
 PIECE = 64 * 1024  # bytes that are written at one go; most requests are smaller
@@ -30,11 +29,11 @@ MOST_NEWS = 1_000  # answers with 1xx before the answer; there may be thousands 
 TIMEOUT = aiohttp.ClientTimeout(sock_connect=5.0)
 
 
-class NotAnAnswer(aiohttp.ClientError):
+class NotHttp(aiohttp.ClientError):
     """What arrived is not the head of an HTTP answer."""
 
 
-class Address(NamedTuple):
+class Endpoint(NamedTuple):
     """What is the same in every request to a URL: whom to connect to, the first line, and our headers of less weight.
 
     The connector reads `whom`, and neither keeps nor changes it.
@@ -45,7 +44,7 @@ class Address(NamedTuple):
     headers: CIMultiDict[str]
 
 
-class Answer(NamedTuple):
+class TargetResponse(NamedTuple):
     """It is to be ended, however much of its body was read."""
 
     status: int
@@ -72,7 +71,7 @@ class Answer(NamedTuple):
         self.connection.release()
 
 
-def address_of(url: str, context: ssl.SSLContext | None) -> Address:
+def endpoint_of(url: str, context: ssl.SSLContext | None) -> Endpoint:
     """InvalidURL if nobody can be asked for it. Needs a running loop."""
     try:
         parsed, target = URL(url), request_target(url)
@@ -80,7 +79,7 @@ def address_of(url: str, context: ssl.SSLContext | None) -> Address:
         raise aiohttp.InvalidURL(url) from error
     if parsed.scheme not in {"http", "https"}:
         raise aiohttp.InvalidURL(parsed)
-    return Address(
+    return Endpoint(
         # verified in either case
         whom=aiohttp.ClientRequest("POST", parsed, ssl=context or True, loop=asyncio.get_running_loop()),
         line=f"POST {target} HTTP/1.1",
@@ -88,7 +87,7 @@ def address_of(url: str, context: ssl.SSLContext | None) -> Address:
     )
 
 
-async def post(connector: aiohttp.TCPConnector, address: Address, request: Request) -> Answer:
+async def post(connector: aiohttp.TCPConnector, address: Endpoint, request: Request) -> TargetResponse:
     """An aiohttp.ClientError, OSError or ValueError says why there is none. Who stops waiting ends the connection."""
     written = _written(address, request, close=connector.force_close)
     try:
@@ -102,7 +101,7 @@ async def post(connector: aiohttp.TCPConnector, address: Address, request: Reque
         raise
 
 
-def _written(address: Address, request: Request, *, close: bool) -> bytes:
+def _written(address: Endpoint, request: Request, *, close: bool) -> bytes:
     """Head and body as one, to be one packet if they fit; ValueError for a header that HTTP cannot carry."""
     headers = address.headers.copy()
     headers.update(request.headers)
@@ -112,7 +111,7 @@ def _written(address: Address, request: Request, *, close: bool) -> bytes:
     return _serialize_headers(address.line, headers) + request.body
 
 
-async def _ask(connection: Connection, written: bytes) -> Answer:
+async def _ask(connection: Connection, written: bytes) -> TargetResponse:
     """Listens while it writes: some answer before they have all, and read no more."""
     protocol = cast(ResponseHandler, connection.protocol)  # until it is released
     protocol.set_response_params(read_until_eof=True, auto_decompress=False)
@@ -122,7 +121,7 @@ async def _ask(connection: Connection, written: bytes) -> Answer:
         protocol.transport.write(written[:PIECE])
     writing = asyncio.create_task(_write_on(protocol, written)) if len(written) > PIECE else None
     try:
-        return Answer(*await _answer(protocol), connection)
+        return TargetResponse(*await _answer(protocol), connection)
     finally:
         if writing and not writing.done():  # nobody else may write in between
             protocol.force_close()
@@ -145,7 +144,7 @@ async def _answer(protocol: ResponseHandler) -> tuple[int, CIMultiDictProxy[str]
             if status >= 200 or not is_news(status):
                 return status, message.headers, body
     except HttpProcessingError as error:
-        raise NotAnAnswer(error.message) from error
+        raise NotHttp(error.message) from error
     raise aiohttp.ClientError(f"{MOST_NEWS} answers with 1xx, and none to come after them")
 
 

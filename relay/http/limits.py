@@ -1,12 +1,10 @@
 """The machine's limits -> ours: how many connections there may be, for how long, and how much may come in at once."""
 
 import resource
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from relay.errors import ConfigurationError
-from relay.model import Target
 
 LEAST_FILES = 1024  # open files a relay can work with
 MOST_FILES = 1 << 20  # of what is unlimited, for no system takes that literally
@@ -49,9 +47,8 @@ def raise_files() -> int:
     return most
 
 
-def crowd(targets: Iterable[Target], *, files: int, limits: Limits) -> str | None:
-    """What to say if the attempts that may be under way at once, each a connection, could need more files; or None."""
-    attempts = sum(target.concurrency for target in targets)
+def descriptor_shortage(attempts: int, *, files: int, limits: Limits) -> str | None:
+    """The warning if so many concurrent attempts, a connection each, could need more open files than are left."""
     left = files - RESERVED_FILES - limits.connections
     if attempts <= left:
         return None

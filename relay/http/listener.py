@@ -10,11 +10,11 @@ from typing import cast
 
 from aiohttp import hdrs, web
 
+from relay.denied import os_error_text
 from relay.errors import ConfigurationError
 from relay.http.acceptor import Acceptor
 from relay.http.limits import Limits
-from relay.http.protocol import Answers, Protocol, Said, Unread, runner_of
-from relay.http.reason import reason
+from relay.http.protocol import Answers, OnMalformed, Protocol, Said, runner_of
 from relay.signals import Emit
 
 BACKLOG = 1024  # connections that wait in the kernel while we are busy
@@ -31,7 +31,7 @@ def bind(address: tuple[str, int], *, flag: str) -> socket.socket:
     except OSError as error:
         taken = " (is another relay running?)" if error.errno == errno.EADDRINUSE else ""
         raise ConfigurationError(
-            f"cannot listen on {address[0]}:{address[1]}: {reason(error)}{taken}; choose another with {flag}"
+            f"cannot listen on {address[0]}:{address[1]}: {os_error_text(error)}{taken}; choose another with {flag}"
         ) from None
 
 
@@ -44,14 +44,14 @@ async def listen(
     grace: float,
     emit: Emit,
     tls: ssl.SSLContext | None = None,
-    unread: Unread | None = None,
+    on_malformed: OnMalformed | None = None,
 ) -> "Listener":
     """Answer on a listening socket, which is the listener's from now on.
 
-    `drain` and `grace`: seconds, see `Listener.close`. `unread` is told of what is no request.
+    `drain` and `grace`: seconds, see `Listener.close`. `on_malformed` is told of what is no request.
     """
     leaving = asyncio.Event()
-    door = Acceptor(on, limits=limits, tls=tls, emit=emit, unread=unread)
+    door = Acceptor(on, limits=limits, tls=tls, emit=emit, on_malformed=on_malformed)
     if isinstance(serves, web.Application):
         serves.on_response_prepare.append(_leave_out_software)
 
@@ -61,7 +61,7 @@ async def listen(
         if leaving.is_set():
             said.force_close()
 
-    runner = runner_of(serves, limits=limits, grace=grace, gone=door.forget, see_off=see_off, unread=unread)
+    runner = runner_of(serves, limits=limits, grace=grace, gone=door.forget, see_off=see_off, on_malformed=on_malformed)
     await runner.setup()
     server = runner.server
     assert server is not None  # noqa: S101  it is set up

@@ -11,17 +11,17 @@ from aiohttp.web_protocol import _ErrInfo
 
 from relay.errors import ConfigurationError
 from relay.http.limits import Limits
-from relay.http.misread import MAX_FIELD, MAX_HEAD, MAX_LINE, Misread, misread
-from relay.http.response import Answer
+from relay.http.malformed import MAX_FIELD, MAX_HEAD, MAX_LINE, MalformedRequest, diagnose
+from relay.http.response import Response
 
 _NO_BODY = "HTTP/1.1 {0.value} {0.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
-Answers: TypeAlias = Callable[[web.BaseRequest], Awaitable[Answer]]
+Answers: TypeAlias = Callable[[web.BaseRequest], Awaitable[Response]]
 """Any request -> what is said to it: no router, no middlewares, no signals."""
 
-Said: TypeAlias = web.StreamResponse | Answer
+Said: TypeAlias = web.StreamResponse | Response
 
-Unread: TypeAlias = Callable[[Misread, str], None]
+OnMalformed: TypeAlias = Callable[[MalformedRequest, str], None]
 """Is told what came in the place of a request, and from which address."""
 
 
@@ -32,18 +32,18 @@ def runner_of(
     grace: float,
     gone: Callable[["Protocol"], None],
     see_off: Callable[["Protocol", Said], None],
-    unread: Unread | None = None,
+    on_malformed: OnMalformed | None = None,
 ) -> web.BaseRunner:
     """Serves with our protocol in the place of aiohttp's.
 
-    `see_off` is told of each answer before it is sent, `gone` of each connection that has ended. Without `unread`
+    `see_off` is told of each answer before it is sent, `gone` of each connection that has ended. Without `on_malformed`
     aiohttp logs what it cannot read.
     """
     make = partial(
         _Server,
         gone=gone,
         see_off=see_off,
-        unread=unread,
+        on_malformed=on_malformed,
         access_log=None,
         keepalive_timeout=limits.idle,
         lingering_time=limits.lingering,
@@ -76,13 +76,13 @@ class _Server(web.Server):
         *,
         gone: Callable[["Protocol"], None],
         see_off: Callable[["Protocol", Said], None],
-        unread: Unread | None,
+        on_malformed: OnMalformed | None,
         **more: Any,
     ) -> None:
         super().__init__(handler, **more)
         self.gone = gone
         self.see_off = see_off
-        self.unread = unread
+        self.on_malformed = on_malformed
         try:
             self()  # the first protocol would be the first to object to a limit, at the first connection
         except TypeError as error:
@@ -105,12 +105,12 @@ class Protocol(web.RequestHandler):
     aiohttp would repeat the line it could not read, which may have a token in it.
     """
 
-    __slots__ = ("_head", "_see_off", "_unread", "_unreadable", "_wire")
+    __slots__ = ("_head", "_on_malformed", "_see_off", "_unreadable", "_wire")
 
     def __init__(self, manager: _Server, **more: Any) -> None:
         super().__init__(manager, **more)
         self._see_off = manager.see_off
-        self._unread = manager.unread
+        self._on_malformed = manager.on_malformed
         self._head = b""  # of a request, as far as it has come
         self._unreadable = b""  # a head that the parser gave up on
         self._wire: asyncio.Transport | None = None
@@ -166,17 +166,17 @@ class Protocol(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Log, answer, and close the connection."""
-        if status == HTTPStatus.BAD_REQUEST and self._unread:
+        if status == HTTPStatus.BAD_REQUEST and self._on_malformed:
             status = self._tell_unread(self._unreadable, exc)
         else:
             super().handle_error(request, status, exc, message)
-        answer = Answer({"error": HTTPStatus(status).phrase.lower()}, status=status)
+        answer = Response({"error": HTTPStatus(status).phrase.lower()}, status=status)
         answer.force_close()
         return cast(web.StreamResponse, answer)
 
     def _tell_unread(self, head: bytes, error: BaseException | None) -> int:
         """The status to answer."""
-        seen = misread(head, error)
-        if self._unread:
-            self._unread(seen, self.peername[0] if isinstance(self.peername, tuple) else "")
+        seen = diagnose(head, error)
+        if self._on_malformed:
+            self._on_malformed(seen, self.peername[0] if isinstance(self.peername, tuple) else "")
         return seen.status

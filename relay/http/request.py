@@ -1,17 +1,59 @@
-"""The request that `client` sends. Pure."""
+"""A POST request, ready to be sent, and the request target (path and query) that its URL puts on the wire. Pure.
 
+ASCII goes out byte for byte: a signature over the URL holds, and `%2F` stays different from `/`. A host name with other
+letters goes out in its IDNA form, a path or query with other letters percent-encoded as UTF-8. A URL has neither a user
+nor a fragment: the routes file refuses them.
+"""
+
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from yarl import URL
+
+_ORIGIN = re.compile(r"[^:/?#]+://[^/?#]*")
+_NOT_IN_A_REQUEST_LINE = re.compile(r"[\x00-\x20\x7f]")
+_PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A POST, ready to be sent; names of headers are in lower case. `url` and the target's own headers are secret.
+    """A POST, ready to be sent; header names are in lower case. `url` and the target's own headers are secret.
 
-    `secrets` are what may be secret in them, longest first: nobody is to read it in an answer that repeats it.
+    `secrets` are the texts in them that may be secret, longest first: they are masked in an answer that repeats them.
     """
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False, default=())
+
+
+def request_target(url: str) -> str:
+    """Path and query for the request line (RFC 9112 §3.2.1). ValueError for a URL that no request can be sent to."""
+    path, mark, query = _ORIGIN.sub("", url, count=1).partition("#")[0].partition("?")
+    sent = (path if path.isascii() else URL(url).raw_path) or "/"
+    sent += mark + (query if query.isascii() else URL(url).raw_query_string)
+    if not sent.startswith("/") or _NOT_IN_A_REQUEST_LINE.search(sent):
+        raise ValueError("not a URL that a request can be sent to")
+    return sent
+
+
+def as_sent(url: str, written: str) -> str:
+    """Show `written` (the URL with `${…}` in place of secrets) in the letters that `url` puts on the wire."""
+    if url.isascii():
+        return written
+    placeholders: list[str] = []
+
+    def keep(placeholder: re.Match[str]) -> str:
+        placeholders.append(placeholder[0])
+        return f"relay0place{len(placeholders) - 1}x"
+
+    try:
+        marked = _PLACEHOLDER.sub(keep, written)
+        shown = f"{URL(marked).origin()}{request_target(marked)}"
+    except ValueError:  # the scheme or the host is a secret, too
+        return written
+    for number, placeholder in enumerate(placeholders):
+        shown = shown.replace(f"relay0place{number}x", placeholder)
+    return shown

@@ -16,7 +16,7 @@ UNREAD = 5.0  # seconds that answers may wait for who sends requests and does no
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
-class Answer:
+class Response:
     """All that aiohttp's protocol asks of a response: `prepare`, `write_eof`, `keep_alive`, `force_close`, `status`.
 
     Its own has cookies, compression, chunks and the name of the software, which nobody asks of a relay; to be able to

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from relay.denied import os_error_text
 from relay.errors import ConfigurationError
 
 FIRST = 3  # the descriptor that passing starts with
@@ -53,7 +54,7 @@ def _listening(descriptor: int, listener: str) -> socket.socket:
         given = socket.socket(fileno=descriptor)
         accepts = given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
-        raise ConfigurationError(f"descriptor {descriptor} ({listener}) is no socket: {error.strerror}") from None
+        raise ConfigurationError(f"descriptor {descriptor} ({listener}) is no socket: {os_error_text(error)}") from None
     if not accepts or given.type != socket.SOCK_STREAM or given.family not in (socket.AF_INET, socket.AF_INET6):
         raise ConfigurationError(
             f"descriptor {descriptor} ({listener}) is no listening TCP socket:"

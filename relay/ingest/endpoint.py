@@ -15,8 +15,8 @@ from aiohttp import hdrs, web
 from multidict import istr
 
 from relay.errors import StoreError
-from relay.http.misread import Misread
-from relay.http.response import Answer
+from relay.http.malformed import MalformedRequest
+from relay.http.response import Response
 from relay.ingest.address import judge, source_and_token
 from relay.ingest.body import Incomplete, TooLarge, read_body
 from relay.ingest.budget import Budget, Full, Reservation
@@ -66,7 +66,7 @@ class Intake:
         self._proxies = proxies
         self._loop = asyncio.get_running_loop()
 
-    async def answer(self, request: web.BaseRequest) -> Answer:
+    async def answer(self, request: web.BaseRequest) -> Response:
         """To a webhook, or to whatever else it is."""
         start = perf_counter()
         path = request.rel_url.parts
@@ -79,12 +79,12 @@ class Intake:
             self._announce(refuse, remote=self._remote(request), took=took)
             return _refusal(refuse)
 
-    def unread(self, seen: Misread, remote: str) -> None:
+    def reject_malformed(self, seen: MalformedRequest, remote: str) -> None:
         """Announce what came in the place of a request, and was answered already."""
-        if seen.foreign:
-            refuse = Refuse(seen.status, Refusal.MISADDRESSED, seen.wrong)
+        if seen.other_protocol:
+            refuse = Refuse(seen.status, Refusal.MISADDRESSED, seen.problem)
         else:
-            refuse = judge(seen.method, seen.path, self._config(), wrong=seen.wrong)
+            refuse = judge(seen.method, seen.path, self._config(), wrong=seen.problem)
         self._announce(refuse, remote=self._proxies.client(remote), took=timedelta())
 
     def _announce(self, refuse: Refuse, *, remote: str, took: timedelta) -> None:
@@ -111,14 +111,14 @@ class Intake:
     def _remote(self, request: web.BaseRequest) -> str:
         return self._proxies.client(request.remote, request.headers)
 
-    async def _take(self, request: web.BaseRequest, name: str, token: str, start: float) -> Answer:
+    async def _take(self, request: web.BaseRequest, name: str, token: str, start: float) -> Response:
         source = _authorized(self._config(), name, token)
         try:
             with self._memory.place() as place:
                 body = await self._body(request, source, place)
                 if not body and not _of_amocrm(request):
                     self._emit(Probed(source=source.name, remote=self._remote(request)))
-                    return Answer({"probe": True})
+                    return Response({"probe": True})
                 webhook, routed, kept = await self._kept(request, source, body, place)
         except Full:
             detail = "too many webhooks, or too large ones, at once"
@@ -174,25 +174,25 @@ def _of_amocrm(request: web.BaseRequest) -> bool:
     return REQUEST_ID in request.headers or any(name in agent for name in AMOCRM)
 
 
-def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> Answer:
+def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> Response:
     answer: dict[str, object] = {"webhook": webhook.id, "events": events_made, "deliveries": deliveries}
     if webhook.unparsed is not None:
         answer["unparsed"] = webhook.unparsed
-    return Answer(answer)
+    return Response(answer)
 
 
-def _repeated(first: Duplicate) -> Answer:
-    return Answer({"webhook": first.webhook, "events": first.events, "deliveries": 0, "duplicate": True})
+def _repeated(first: Duplicate) -> Response:
+    return Response({"webhook": first.webhook, "events": first.events, "deliveries": 0, "duplicate": True})
 
 
-def _refusal(refuse: Refuse) -> Answer:
+def _refusal(refuse: Refuse) -> Response:
     match refuse.status:
         case 404:  # nothing but the status may tell what was wrong
-            return Answer({"error": "not found"}, status=404)
+            return Response({"error": "not found"}, status=404)
         case 405:
-            return Answer({"error": "POST webhooks here"}, status=405, headers={"Allow": "POST"})
+            return Response({"error": "POST webhooks here"}, status=405, headers={"Allow": "POST"})
     headers = {"Retry-After": RETRY_AFTER} if refuse.status == 503 else {}
-    return Answer({"error": refuse.detail}, status=refuse.status, headers=headers)
+    return Response({"error": refuse.detail}, status=refuse.status, headers=headers)
 
 
 def _text(header: str) -> str:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
-from relay.denied import denied
+from relay.denied import denied, os_error_text
 from relay.errors import Problem, RoutesInvalid
 from relay.model import Event, Json, Retention, Secret, Source, Target
 from relay.routes.conditions import Condition, condition
@@ -102,7 +102,7 @@ def read(path: Path) -> bytes:
         advice = "copy config/routes.example.yaml, or name another with --config"
         raise RoutesInvalid(str(path), [Problem(0, 0, "", f"no such file: {advice}")]) from None
     except OSError as error:
-        said = denied(path) or f"cannot be read: {error.strerror}"
+        said = denied(path) or f"cannot be read: {os_error_text(error)}"
         raise RoutesInvalid(str(path), [Problem(0, 0, "", said)]) from None
 
 

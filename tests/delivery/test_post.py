@@ -20,7 +20,7 @@ from aiohttp import ClientOSError, ServerDisconnectedError, TCPConnector
 from aiohttp.connector import Connection
 
 from relay.delivery.send import Sender
-from relay.http.client import address_of, post
+from relay.http.client import endpoint_of, post
 from relay.http.request import Request
 from relay.model import Outcome, Reason, Tls
 from relay.tls import client_context
@@ -84,7 +84,7 @@ def answering(answer: bytes, heads: list[bytes]) -> Talk:
     ],
 )
 async def test_the_first_lines_are_those_of_the_url(url: str, host: str, line: str) -> None:
-    address = address_of(url, None)
+    address = endpoint_of(url, None)
     assert (address.headers["host"], address.line) == (host, line)
 
 
@@ -119,7 +119,7 @@ async def test_nobody_is_asked_with_a_header_that_http_cannot_carry(sender: Send
 async def test_a_url_that_cannot_be_read_is_told_without_what_is_secret_in_it(sender: Sender) -> None:
     request = Request(url="http://canary-token:x@a／b/", headers={}, body=b"")
     sent = await sender.send(request, timeout=timedelta(seconds=1))
-    assert (sent.reason, sent.detail) == (Reason.REQUEST, "not a URL that can be asked")
+    assert (sent.reason, sent.detail) == (Reason.REQUEST, "not a URL that a request can be sent to")
 
 
 async def test_only_the_connection_that_replaces_another_is_to_be_closed(sender: Sender) -> None:
@@ -284,7 +284,7 @@ def test_of_a_large_body_no_more_waits_in_memory_than_the_target_takes(run: Run,
         server, tls = secured(tmp_path) if secure else (None, None)
         url = f"{'https' if secure else 'http'}://localhost:{{port}}/"
         async with unwilling(NO, tls=server) as port, TCPConnector() as connector:
-            address = address_of(url.format(port=port), client_context(tls) if tls else None)
+            address = endpoint_of(url.format(port=port), client_context(tls) if tls else None)
             answer = await post(connector, address, Request(url=url, headers={}, body=LARGE))
             await asyncio.sleep(0.1)
             assert answer.connection.transport.get_write_buffer_size() < len(LARGE) / 10
@@ -346,7 +346,7 @@ def test_an_answer_to_no_question_has_the_connection_ended(run: Run) -> None:
     async def scenario() -> None:
         async with serving(talk) as port, Hesitant() as connector:
             url = f"http://127.0.0.1:{port}/"
-            answer = await post(connector, address_of(url, None), Request(url=url, headers={}, body=LARGE))
+            answer = await post(connector, endpoint_of(url, None), Request(url=url, headers={}, body=LARGE))
             answer.end()
             await until_none_is_open(port)
 
@@ -362,7 +362,7 @@ def test_a_connection_that_ends_before_it_is_used_is_told_as_that(run: Run) -> N
         async with serving(talk) as port, Hesitant() as connector:
             url = f"http://127.0.0.1:{port}/"
             with pytest.raises((ServerDisconnectedError, ClientOSError)):
-                await post(connector, address_of(url, None), Request(url=url, headers={}, body=b""))
+                await post(connector, endpoint_of(url, None), Request(url=url, headers={}, body=b""))
 
     run(scenario())
 

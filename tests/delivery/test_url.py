@@ -14,8 +14,7 @@ from relay.amocrm import form, sample_bodies
 from relay.cli import relay
 from relay.delivery.request import render
 from relay.delivery.send import Sender
-from relay.http.request import Request
-from relay.http.request_target import as_sent, request_target
+from relay.http.request import Request, as_sent, request_target
 from relay.model import Reason
 from tests.delivery.conftest import NOON, delivery, read_request, serving, target
 

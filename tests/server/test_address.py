@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.http.misread import MAX_HEAD, misread
+from relay.http.malformed import MAX_HEAD, diagnose
 from relay.ingest.address import judge
 from relay.model import Secret
 from relay.routes.config import parse
@@ -233,7 +233,7 @@ async def test_another_protocol_is_called_by_its_name(sent: bytes, wrong: str, s
 def test_what_is_wrong_with_a_head_is_found_in_time_that_grows_with_it(piece: bytes, error: Exception | None) -> None:
     def seconds(pieces: int) -> float:
         before = time.process_time()
-        misread(b"POST " + piece * pieces, error)
+        diagnose(b"POST " + piece * pieces, error)
         return time.process_time() - before
 
     def best(size: int) -> float:

@@ -16,7 +16,7 @@ from aiohttp import web
 from relay.http.acceptor import BATCH
 from relay.http.limits import Limits
 from relay.http.listener import Listener, listen
-from relay.http.misread import MAX_HEAD
+from relay.http.malformed import MAX_HEAD
 from relay.signals import Evicted, Signal
 from relay.tls import Certificate
 from tests.server.certificates import Pair

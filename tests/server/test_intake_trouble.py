@@ -17,7 +17,7 @@ from relay.amocrm import events
 from relay.daemon import url
 from relay.http import response
 from relay.http.limits import Limits
-from relay.http.response import Answer
+from relay.http.response import Response
 from relay.ingest.budget import PER_EVENT
 from relay.model import Source
 from relay.store.contract import Filter
@@ -302,14 +302,14 @@ async def test_a_head_is_answered_without_a_body(scene: Scene) -> None:
 
 async def test_answers_that_nobody_reads_do_not_pile_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = []
-    prepare = Answer.prepare
+    prepare = Response.prepare
 
-    async def note(answer: Answer, request: web.BaseRequest) -> None:
+    async def note(answer: Response, request: web.BaseRequest) -> None:
         await prepare(response, request)
         assert request.transport
         waiting.append(request.transport.get_write_buffer_size())
 
-    monkeypatch.setattr(Answer, "prepare", note)
+    monkeypatch.setattr(Response, "prepare", note)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)

@@ -16,7 +16,7 @@ from aiohttp import web
 from relay.errors import ConfigurationError
 from relay.http.limits import Limits
 from relay.http.listener import SETTLE, Listener, bind, listen
-from relay.http.response import Answer
+from relay.http.response import Response
 
 LONG = 5.0  # seconds, within which a test is over if nobody waits without need
 SHORT = 0.1
@@ -64,9 +64,9 @@ async def serving(ours: socket.socket, *, drain: float = LONG, grace: float = LO
         await hold_back(request)
         return web.Response(text="12345")
 
-    async def answer(request: web.BaseRequest) -> Answer:
+    async def answer(request: web.BaseRequest) -> Response:
         await hold_back(request)
-        return Answer(12345)
+        return Response(12345)
 
     app = web.Application()
     app.router.add_get("/{path:.*}", respond)

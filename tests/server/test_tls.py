@@ -19,8 +19,8 @@ from relay.daemon import Relay, running, url
 from relay.errors import ConfigurationError
 from relay.http.limits import Limits
 from relay.http.listener import listen
-from relay.http.misread import Misread
-from relay.http.protocol import Unread
+from relay.http.malformed import MalformedRequest
+from relay.http.protocol import OnMalformed
 from relay.settings import Settings
 from relay.tls import Certificate
 from tests.e2e.processes import until
@@ -51,7 +51,7 @@ def pair(tmp_path: Path) -> Pair:
 
 @asynccontextmanager
 async def serving(
-    certificate: Certificate, limits: Limits = LIMITS, unread: Unread | None = None
+    certificate: Certificate, limits: Limits = LIMITS, on_malformed: OnMalformed | None = None
 ) -> AsyncIterator[int]:
     """The port of a listener that says hello."""
 
@@ -69,7 +69,7 @@ async def serving(
         grace=0.0,
         emit=lambda _signal: None,
         tls=certificate.context,
-        unread=unread,
+        on_malformed=on_malformed,
     )
     try:
         yield listener.address[1]
@@ -83,30 +83,30 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n"
 @pytest.mark.parametrize("request_", [b"GET / HTTP/1.1\r\n\r\n", b"POST /hooks/crm/x HTTP/1.1\r\n\r\n"])
 def test_plain_http_on_the_tls_port_is_called_by_its_name(request_: bytes, run: Run, pair: Pair) -> None:
     async def scene() -> None:
-        said: list[tuple[Misread, str]] = []
-        async with serving(Certificate(*pair.files), unread=lambda *heard: said.append(heard)) as port:
+        said: list[tuple[MalformedRequest, str]] = []
+        async with serving(Certificate(*pair.files), on_malformed=lambda *heard: said.append(heard)) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(request_)
             await reader.read()
             writer.close()
             await until(lambda: bool(said))
             [(seen, remote)] = said
-            assert (seen.foreign, remote) == (True, "127.0.0.1")
-            assert "plain HTTP" in seen.wrong
+            assert (seen.other_protocol, remote) == (True, "127.0.0.1")
+            assert "plain HTTP" in seen.problem
 
     run(scene())
 
 
 def test_what_is_neither_tls_nor_http_is_told_as_nothing_of_ours(run: Run, pair: Pair) -> None:
     async def scene() -> None:
-        said: list[Misread] = []
-        async with serving(Certificate(*pair.files), unread=lambda seen, _remote: said.append(seen)) as port:
+        said: list[MalformedRequest] = []
+        async with serving(Certificate(*pair.files), on_malformed=lambda seen, _remote: said.append(seen)) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"SSH-2.0-scanner\r\n")
             await reader.read()
             writer.close()
             await until(lambda: bool(said))
-            assert [(seen.foreign, seen.path) for seen in said] == [(False, "")]
+            assert [(seen.other_protocol, seen.path) for seen in said] == [(False, "")]
 
     run(scene())
 
@@ -115,8 +115,8 @@ def test_who_leaves_before_its_handshake_is_not_told(run: Run, pair: Pair) -> No
     """A balancer's TCP check."""
 
     async def scene() -> None:
-        said: list[tuple[Misread, str]] = []
-        async with serving(Certificate(*pair.files), unread=lambda *heard: said.append(heard)) as port:
+        said: list[tuple[MalformedRequest, str]] = []
+        async with serving(Certificate(*pair.files), on_malformed=lambda *heard: said.append(heard)) as port:
             for _ in range(3):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.close()

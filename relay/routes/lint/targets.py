@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from relay.model import is_loopback
 from relay.routes.carried import carried
 from relay.routes.config import Config
 from relay.routes.diagnostics import Finding
@@ -28,7 +28,8 @@ def clear_text(config: Config) -> Iterator[Finding]:
     """Targets on another machine without TLS."""
     for name, target in config.targets.items():
         url = urlsplit(target.url)
-        if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+        host = url.hostname or ""
+        if url.scheme == "http" and not is_loopback(host) and not host.endswith(".localhost"):  # RFC 6761
             yield ("targets", name, "url"), "http to another machine can be read on the way: use https"
 
 
@@ -47,12 +48,3 @@ def brief_dedupe(config: Config) -> Iterator[Finding]:
     for name, source in config.sources.items():
         if source.dedupe and source.dedupe < REPEATED_FOR:
             yield ("sources", name, "dedupe"), "the digital pipeline may repeat for an hour: use 1h"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

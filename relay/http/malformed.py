@@ -18,39 +18,39 @@ _ORIGIN = re.compile(r"\A[A-Za-z]+://[^/]*")
 _PLAIN_HTTP = {"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"}  # OpenSSL's names for what it took for HTTP
 
 
-class Misread(NamedTuple):
+class MalformedRequest(NamedTuple):
     """What came in the place of a request. `foreign`: it is another protocol, which nobody speaks to us by chance.
 
     `method` and `path` are those of its request line, empty if it has none.
     """
 
     status: int
-    wrong: str
-    foreign: bool = False
+    problem: str
+    other_protocol: bool = False
     method: str = ""
     path: str = ""
 
 
-def misread(head: bytes, error: BaseException | None) -> Misread:
+def diagnose(head: bytes, error: BaseException | None) -> MalformedRequest:
     """Of a head, up to where the parser gave up, or became too long if there is no error."""
     if foreign := _other_protocol(head):
-        return Misread(400, foreign, foreign=True)
+        return MalformedRequest(400, foreign, other_protocol=True)
     status, wrong = _fault(head, error)
     line = _REQUEST_LINE.match(head)
     if not line:
-        return Misread(status, wrong)
+        return MalformedRequest(status, wrong)
     path = _ORIGIN.sub("", line[2].decode(errors="replace"), count=1)
-    return Misread(status, wrong, method=line[1].decode(), path=path)
+    return MalformedRequest(status, wrong, method=line[1].decode(), path=path)
 
 
-def not_tls(error: OSError) -> Misread | None:
+def diagnose_handshake(error: OSError) -> MalformedRequest | None:
     """What was sent in the place of a handshake, as far as OpenSSL tells; None if it was TLS, or nothing came."""
     if not isinstance(error, ssl.SSLError):
         return None
     if error.reason in _PLAIN_HTTP:
         wrong = "plain HTTP on the port for TLS: write https:// into the address, or into the proxy's upstream"
-        return Misread(400, wrong, foreign=True)
-    return Misread(400, "no TLS") if error.reason == "WRONG_VERSION_NUMBER" else None
+        return MalformedRequest(400, wrong, other_protocol=True)
+    return MalformedRequest(400, "no TLS") if error.reason == "WRONG_VERSION_NUMBER" else None
 
 
 def _other_protocol(head: bytes) -> str | None:

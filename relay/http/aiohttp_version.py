@@ -11,7 +11,7 @@ NEWEST_KNOWN = (3, 14)  # relay.http.client stands on what aiohttp promises to n
 OLDEST_SAFE = (3, 14, 5)  # before it, a target's answer could have the parser read beyond its end (CVE-2026-69244)
 
 
-def demand_parser(version: str = aiohttp.__version__) -> None:
+def check_aiohttp(version: str = aiohttp.__version__) -> None:
     """ConfigurationError if it is too old or too new, or lacks its C parser: Python's is slow and accepts more."""
     numbers = tuple(map(int, re.findall(r"\d+", version)[:3]))
     if numbers < OLDEST_SAFE:
