@@ -503,7 +503,7 @@ async def test_once_stopped_nothing_asks_the_store_any_more(tmp_path: Path, rece
 
 def lane_tasks() -> list[str]:
     names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
-    return [name for name in names if name.partition(".")[0] in {"Lane", "Workers", "Settling"}]
+    return [name for name in names if name.partition(".")[0] in {"Lane", "WorkerPool", "Settlements"}]
 
 
 async def test_stop_does_not_wait_for_a_slot_of_rate(tmp_path: Path, receivers: Start) -> None:

@@ -53,8 +53,8 @@ async def test_of_repeats_at_once_one_is_kept(scene: Scene) -> None:
     assert sorted(
         type(each).__name__ for each in scene.facts.signals if isinstance(each, WebhookStored | DuplicateReceived)
     ) == [
-        "Kept",
-        "Repeated",
+        "DuplicateReceived",
+        "WebhookStored",
     ]
 
 

@@ -304,7 +304,7 @@ async def test_a_large_body_has_its_deliveries_leased_in_the_event_loop(
         return plan(*what, **more)
 
     monkeypatch.setattr(Lane, "lease", leasing)
-    monkeypatch.setattr(decode, "owe", owing)
+    monkeypatch.setattr(decode, "plan", owing)
     assert (await scene.post(form(LEAD, WON))).body["deliveries"] == 3
     await until(lambda: len(scene.targets.received) == 3)
     assert leased == {threading.get_ident()}, "a lane lives in one event loop"
