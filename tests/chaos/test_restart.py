@@ -21,13 +21,13 @@ import aiohttp
 import pytest
 
 from relay.daemon import DELIVERY_GRACE, INTAKE_DRAIN
+from tests.certificates import Pair
 from tests.chaos.conftest import Report
 from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import scaled
 from tests.e2e.processes import RELAY, RelayProcess, running, until
 from tests.e2e.sender import body, headers, lead, post_lead
 from tests.e2e.targets import Targets, hanging, listening, well
-from tests.server.certificates import Pair
 
 RESTARTS, WITH_TLS = scaled(100), scaled(20, least=3)
 CLOSED = ("ServerDisconnectedError", "ClientOSError")  # of a connection that there was

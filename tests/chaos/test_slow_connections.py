@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from tests.certificates import Pair
 from tests.chaos.attackers import KINDS
 from tests.chaos.conftest import Report
 from tests.chaos.sabotage import sabotaged
@@ -23,7 +24,6 @@ from tests.chaos.scale import SCALE, scaled
 from tests.e2e.processes import RELAY, RelayProcess, running
 from tests.e2e.sender import body, lead
 from tests.e2e.targets import listening, well
-from tests.server.certificates import Pair
 
 ATTACKERS = scaled(1000, least=150)
 WAVES: Sequence[Sequence[str]] = [[kind] for kind in KINDS] if SCALE >= 1 else [KINDS]

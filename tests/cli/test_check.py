@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import Pair
 from tests.cli.conftest import OFFER, ROUTES, SECRETS, Run, event_of, on_terminal, plain
-from tests.server.certificates import Pair
 
 UNUSED = ROUTES.replace("routes:\n", "  spare:\n    url: https://spare.example/\nroutes:\n", 1)
 FAILING = ROUTES.replace("expect: {targets: [sales-bot, warehouse]}", "expect: {targets: sales-bot}")

@@ -14,8 +14,8 @@ import pytest
 
 from relay.amocrm import form, sample_bodies
 from relay.cli.send import masked
+from tests.certificates import Pair
 from tests.cli.conftest import ROUTES, SECRETS, Run
-from tests.server.certificates import Pair
 
 TOKEN = SECRETS["CRM_TOKEN"]
 

@@ -8,7 +8,7 @@ import pytest
 from relay.errors import RoutesInvalid
 from relay.model import Tls
 from relay.routes.config import Config, parse
-from tests.server.certificates import Pair
+from tests.certificates import Pair
 
 FILE = """\
 version: 1

@@ -17,7 +17,7 @@ from relay.ingest.commit import Committer, Taken, Wanted
 from relay.signals import Committed, Notice, WebhookStored
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
-from tests.server.conftest import LEAD, WON, Answer, Facts, Scene, form
+from tests.scene import LEAD, WON, Answer, Facts, Scene, form
 from tests.store.conftest import NOON, routed, to, webhook
 
 CHANGED = LEAD | {"last_modified": 1764000600}

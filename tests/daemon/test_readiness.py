@@ -8,7 +8,7 @@ import pytest
 from relay.daemon import url
 from relay.http.limits import Limits
 from relay.readiness import PROBE_EVERY
-from tests.server.conftest import LEAD, Scene, form
+from tests.scene import LEAD, Scene, form
 
 SOON = PROBE_EVERY / 3
 

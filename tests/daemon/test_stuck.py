@@ -8,7 +8,7 @@ from time import perf_counter
 import apsw
 
 from relay.daemon import url
-from tests.server.conftest import LEAD, Scene, form
+from tests.scene import LEAD, Scene, form
 
 PATHS = ("/metrics", "/livez", "/readyz")
 PROMISED = 0.2  # seconds

@@ -17,7 +17,7 @@ from relay.model import Secret
 from relay.routes.config import parse
 from relay.signals import Refusal, WebhookRejected, WebhookStored
 from tests.e2e.processes import until
-from tests.server.conftest import LEAD, OTHER_TOKEN, ROUTES, TOKEN, Scene, form
+from tests.scene import LEAD, OTHER_TOKEN, ROUTES, TOKEN, Scene, form
 
 NOWHERE = "http://127.0.0.1:9/"
 CONFIG = parse(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, bot=NOWHERE, dwh=NOWHERE), file="routes.yaml", env={})

@@ -16,7 +16,7 @@ from relay.settings import Settings
 from relay.signals import Signal, WebhookRejected
 from relay.store.contract import AuditEntry
 from relay.store.sqlite.store import SqliteStore
-from tests.server.conftest import OTHER_TOKEN, ROUTES, TOKEN
+from tests.scene import OTHER_TOKEN, ROUTES, TOKEN
 
 
 async def test_a_target_that_was_paused_before_is_paused_before_anything_is_sent(

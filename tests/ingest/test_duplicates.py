@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 from relay.signals import DuplicateReceived, WebhookStored
 from tests.e2e.processes import until
-from tests.server.conftest import LEAD, TOKEN, Scene, form
+from tests.scene import LEAD, TOKEN, Scene, form
 
 CHANGED = LEAD | {"last_modified": 1764000600}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from relay.store.sqlite.lock import Lock
-from tests.server.conftest import OTHER_TOKEN, ROUTES, TOKEN
+from tests.scene import OTHER_TOKEN, ROUTES, TOKEN
 from tests.store.conftest import NOON, open_sqlite, webhook
 
 BAD_ROUTES = "version: 1\nsources: {}\ntargets: [\nroutes: 7\n"

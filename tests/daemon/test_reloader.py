@@ -5,7 +5,7 @@ import pytest
 from relay import reloader
 from relay.signals import Notice
 from tests.e2e.processes import until
-from tests.server.conftest import LEAD, TOKEN, Scene, form
+from tests.scene import LEAD, TOKEN, Scene, form
 
 
 async def test_a_webhook_whose_body_comes_after_a_reload_goes_by_the_new_routes(scene: Scene) -> None:

@@ -22,7 +22,7 @@ from relay.ingest.budget import PER_EVENT
 from relay.model import Source
 from relay.store.contract import Filter
 from tests.e2e.processes import until
-from tests.server.conftest import LEAD, MAX_BODY, TOKEN, WON, Scene, form
+from tests.scene import LEAD, MAX_BODY, TOKEN, WON, Scene, form
 
 # ---- 503; more of it is in test_keeper
 

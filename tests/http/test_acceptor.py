@@ -19,7 +19,7 @@ from relay.http.listener import Listener, listen
 from relay.http.malformed import MAX_HEAD
 from relay.signals import Evicted, Signal
 from relay.tls import Certificate
-from tests.server.certificates import Pair
+from tests.certificates import Pair
 
 LONG = 40.0  # seconds, within which a test is over if nobody waits without need, on a busy machine too
 SOON = 0.2

@@ -13,9 +13,9 @@ from relay.settings import Settings
 from relay.signals import Notice, Reloaded, Signal
 from relay.tls import client_context
 from relay.watched import outdated
+from tests.certificates import Pair
 from tests.e2e.processes import until
-from tests.server.certificates import Pair
-from tests.server.conftest import FORM, LEAD, OTHER_TOKEN, TOKEN, form
+from tests.scene import FORM, LEAD, OTHER_TOKEN, TOKEN, form
 
 ROUTES = """\
 version: 1

@@ -23,8 +23,8 @@ from relay.http.malformed import MalformedRequest
 from relay.http.protocol import OnMalformed
 from relay.settings import Settings
 from relay.tls import Certificate
+from tests.certificates import Pair, shown
 from tests.e2e.processes import until
-from tests.server.certificates import Pair, shown
 
 ROUTES = """\
 version: 1

@@ -15,7 +15,7 @@ from relay.model import Secret
 from relay.routes.plan import plan
 from relay.signals import Probed, WebhookRejected, WebhookStored
 from tests.e2e.processes import until
-from tests.server.conftest import FORM, LEAD, MAX_BODY, OTHER_TOKEN, TOKEN, WON, Answer, Scene, form
+from tests.scene import FORM, LEAD, MAX_BODY, OTHER_TOKEN, TOKEN, WON, Answer, Scene, form
 
 # ---- 200
 

@@ -1,0 +1,55 @@
+"""A private listener before a relay that the test plays."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from prometheus_client import CollectorRegistry, Gauge
+
+from relay.admin.app import admin
+from relay.observe import EventStream
+from relay.signals import Reloaded, Signal
+
+Client = TestClient[web.Request, web.Application]
+
+FOR_ANYONE = ["/livez", "/readyz", "/readyz/store"]
+PATHS = [*(("GET", path) for path in ("/metrics", *FOR_ANYONE, "/-/tail")), ("POST", "/-/reload")]
+BEARER = {"Authorization": "Bearer a-long-admin-token"}
+
+
+class Relay:
+    """What stands behind the listener; its answers are set by the test."""
+
+    def __init__(self, connect: Callable[[web.Application], Awaitable[Client]]) -> None:
+        self._connect = connect
+        self.registry = CollectorRegistry()
+        self.backlog = Gauge("relay_backlog", "As the store knows it.", registry=self.registry)
+        self.refreshes = 0
+        self.reloads = 0
+        self.reason: str | None = None
+        self.problems: list[str] = []
+        self.signals: list[Signal] = []
+        self.live = EventStream(lambda: datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+
+    async def refresh(self) -> None:
+        self.refreshes += 1
+        self.backlog.set(self.refreshes)
+
+    async def ready(self) -> str | None:
+        return self.reason
+
+    async def reload(self) -> Reloaded:
+        self.reloads += 1
+        return Reloaded(file="routes.yaml", problems=self.problems)
+
+    async def client(self, **more: Any) -> Client:
+        asked = {"refresh": self.refresh, "ready": self.ready, "reload": self.reload, "live": self.live} | more
+        return await self._connect(admin(registry=self.registry, emit=self.signals.append, **asked))
+
+
+@pytest.fixture
+def relay(aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> Relay:
+    return Relay(aiohttp_client)
