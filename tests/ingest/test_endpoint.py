@@ -299,12 +299,12 @@ async def test_a_large_body_has_its_deliveries_leased_in_the_event_loop(
         leased.add(threading.get_ident())
         return lease(lane, *what, **more)
 
-    def owing(*what: Any, **more: Any) -> Any:
+    def planning(*what: Any, **more: Any) -> Any:
         planned.add(threading.get_ident())
         return plan(*what, **more)
 
     monkeypatch.setattr(Lane, "lease", leasing)
-    monkeypatch.setattr(decode, "plan", owing)
+    monkeypatch.setattr(decode, "plan", planning)
     assert (await scene.post(form(LEAD, WON))).body["deliveries"] == 3
     await until(lambda: len(scene.targets.received) == 3)
     assert leased == {threading.get_ident()}, "a lane lives in one event loop"

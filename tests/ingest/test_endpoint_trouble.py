@@ -305,7 +305,7 @@ async def test_answers_that_nobody_reads_do_not_pile_up(scene: Scene, monkeypatc
     prepare = Response.prepare
 
     async def note(answer: Response, request: web.BaseRequest) -> None:
-        await prepare(response, request)
+        await prepare(answer, request)
         assert request.transport
         waiting.append(request.transport.get_write_buffer_size())
 
