@@ -255,12 +255,13 @@ class RoutedEvent:
 
 @frozen
 class Delivery:
-    """One event owed to one target, claimed by us: attempt number `attempt` is ours to make.
+    """One delivery of one event to one target, claimed by this process, which may make attempt number `attempt`.
 
-    `seq` is the event's place in the order of arrival. `policy_attempt` counts from 1 since `pending_since`
-    (arrival, or the last replay), which is what the retry policy looks at; `attempt` never starts again, so
-    that a stale owner can be told from the present one. `damaged`: the payload is not what was kept, and not to be
-    sent. `entity`, `entity_id`: what the event is about, for the log.
+    `seq` is the event's place in the order of arrival. `policy_attempt` counts from 1 since `pending_since` (arrival,
+    or the last replay): the retry policy looks at it; `attempt` never starts again. `token` is the claim token: made
+    anew at each claim and never used twice, so that the store can tell a stale holder from the present one; 0 if
+    nothing was claimed. `corrupt`: the payload is not the one that was stored, and must not be sent. `entity`,
+    `entity_id`: what the event is about, for the log.
     """
 
     seq: int
@@ -275,6 +276,7 @@ class Delivery:
     corrupt: bool = False
     entity: str = ""
     entity_id: str = ""
+    token: int = 0
 
     @property
     def raw(self) -> bool:

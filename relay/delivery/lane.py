@@ -211,7 +211,10 @@ class Lane:
     def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
             self._behind = True
-            self._tasks.begin(retry_busy(lambda: self._store.release(deliveries, now=self._clock())))
+            self._tasks.begin(self._release(deliveries))
+
+    async def _release(self, deliveries: Sequence[Delivery]) -> None:
+        await retry_busy(lambda: self._store.release(deliveries, now=self._clock()))
 
     # ---- attempts
 

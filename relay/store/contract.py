@@ -236,7 +236,11 @@ class AuditEntry:
 
 
 class Store(Protocol):
-    """What a daemon needs. The attempt number is the fencing token: given out by `claim`, checked by `settle`."""
+    """What a daemon needs.
+
+    Only the holder of the present claim token can settle or release a delivery (fencing): `claim` and `keep` give the
+    token out, a new one at each claim, never used twice, be it over a restart.
+    """
 
     def keep(
         self,
@@ -287,14 +291,18 @@ class Store(Protocol):
         ...
 
     def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
-        """Record the attempt and what follows. False, and the delivery is untouched, if it is no longer ours.
+        """Record the attempt and what follows; False if the claim token is not the present one.
 
-        One that is not `counted` is recorded, but `policy_attempt` goes on as if it had not been made.
+        Then the delivery is untouched, and the attempt itself is recorded all the same. One that is not `counted` is
+        recorded, but `policy_attempt` goes on as if it had not been made.
         """
         ...
 
-    async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> None:
-        """Give claimed deliveries back unattempted: due at once, their attempt not counted."""
+    async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:
+        """Give claimed deliveries back unattempted: due at once, their attempt not counted. Returns how many.
+
+        Those whose token is not the present one are untouched.
+        """
         ...
 
     async def due(self, targets: Sequence[str]) -> Due:

@@ -85,7 +85,7 @@ def fill(path: Path, pending: int) -> None:
         with connection:
             for number in range(first, min(first + BATCH, pending)):
                 at = start + timedelta(milliseconds=number)
-                ingest.keep(cursor, _webhook(number, at), [_routed(number, at)], None, windows)
+                ingest.keep(None, cursor, _webhook(number, at), [_routed(number, at)], None, windows)
     connection.close()
     with path.open("rb") as file:
         os.fsync(file.fileno())

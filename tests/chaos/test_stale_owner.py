@@ -1,4 +1,4 @@
-"""Two owners of one store, each of which sleeps past its leases now and then: only the present one's word counts.
+"""An owner that sleeps past its leases now and then: only the holder of the present claim token can settle.
 
 One relay owns its store alone, but a machine that was suspended wakes up with attempts whose leases have run out.
 Time is passed, nothing sleeps.
@@ -17,7 +17,6 @@ from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
 from relay.store.contract import Archive, Filter
 from relay.store.sqlite import queue
 from relay.store.sqlite.query import rows
-from relay.store.sqlite.store import SqliteStore
 from tests.chaos.conftest import Report
 from tests.chaos.scale import SEED, scaled
 from tests.store.conftest import MINUTE, NOON, OK, open_sqlite, routed, to, webhook
@@ -29,22 +28,22 @@ settle_all = queue.settle_all
 
 
 def settle_for_anybody(cursor: apsw.Cursor, settled: Sequence[queue.Settled]) -> list[bool]:
-    """Sabotaged: the number of the attempt is not asked for."""
+    """Sabotaged: the claim token is not checked."""
     return settle_all(cursor, [each._replace(delivery=at_present(cursor, each.delivery)) for each in settled])
 
 
 def at_present(cursor: apsw.Cursor, delivery: Delivery) -> Delivery:
     """As if it were the present owner's."""
-    sql = "select attempt from deliveries where event = ? and target = ?"
-    [(attempt,)] = rows(cursor, sql, (delivery.seq, delivery.target))
-    return replace(delivery, attempt=attempt)
+    sql = "select claim from deliveries where event = ? and target = ?"
+    [(token,)] = rows(cursor, sql, (delivery.seq, delivery.target))
+    return replace(delivery, token=token)
 
 
 @dataclass(slots=True, repr=False)
 class Campaign:
-    """`present` is the attempt that was claimed last, `ended` what its owner said; both by event."""
+    """`present` is the token of the last claim, `ended` what its owner said; both by event."""
 
-    owners: list[Archive]
+    store: Archive
     chance: Random
     present: dict[str, int] = field(default_factory=dict)
     ended: dict[str, State] = field(default_factory=dict)
@@ -53,33 +52,33 @@ class Campaign:
     unheard: int = 0
     wrong: int = 0
     _now: datetime = NOON
-    _in_hand: list[tuple[Archive, Delivery]] = field(default_factory=list)
+    _in_hand: list[Delivery] = field(default_factory=list)
 
     async def run(self) -> None:
         """Until all are delivered or dead, and every sleeper has woken up."""
         while await self._owed() or self._in_hand:
             self._now += MINUTE * self.chance.uniform(0.0, 0.5)
-            await self._claim(self.chance.choice(self.owners))
+            await self._claim()
             woken = [each for each in self._in_hand if self.chance.random() < 0.4]
             self._in_hand = [each for each in self._in_hand if each not in woken]
-            for owner, delivery in woken:
-                await self._settle(owner, delivery)
-        found = await self.owners[0].find(Filter(), limit=2 * DELIVERIES)
+            for delivery in woken:
+                await self._settle(delivery)
+        found = await self.store.find(Filter(), limit=2 * DELIVERIES)
         self.wrong = sum(record.state != self.ended.get(record.event_id) for record in found)
 
     async def _owed(self) -> int:
-        return sum((await self.owners[0].count(Filter(states=(State.PENDING,)))).values())
+        return sum((await self.store.count(Filter(states=(State.PENDING,)))).values())
 
-    async def _claim(self, owner: Archive) -> None:
-        for delivery in await owner.claim("bot", limit=20, max_bytes=1_000_000, now=self._now, lease=MINUTE):
-            self.present[delivery.event_id] = delivery.attempt
-            self._in_hand.append((owner, delivery))
+    async def _claim(self) -> None:
+        for delivery in await self.store.claim("bot", limit=20, max_bytes=1_000_000, now=self._now, lease=MINUTE):
+            self.present[delivery.event_id] = delivery.token
+            self._in_hand.append(delivery)
 
-    async def _settle(self, owner: Archive, delivery: Delivery) -> None:
-        ours = self.present[delivery.event_id] == delivery.attempt
+    async def _settle(self, delivery: Delivery) -> None:
+        ours = self.present[delivery.event_id] == delivery.token
         choices: list[Verdict] = [Delivered(), Dead("refused"), RetryAt(self._now + MINUTE)]
         verdict = self.chance.choice(choices)
-        counted = await owner.settle(delivery, OK, verdict, now=self._now)
+        counted = await self.store.settle(delivery, OK, verdict, now=self._now)
         self.stale += not ours
         self.usurped += counted and not ours
         self.unheard += ours and not counted
@@ -94,18 +93,16 @@ class Campaign:
 
 
 async def campaign(folder: Path) -> Campaign:
-    """What was seen of two owners in one folder."""
+    """Run one on a new store in `folder`."""
     ours = open_sqlite(folder, NOON)
-    others = SqliteStore.visit(folder / "relay.db")
     try:
-        seen = Campaign([ours, others], Random(SEED))
+        seen = Campaign(ours, Random(SEED))
         for number in range(1, DELIVERIES, AT_A_TIME):  # fewer than would leave what was slept over to the end
             events = [routed(number + each, to()) for each in range(AT_A_TIME)]
             await ours.keep(webhook(number), events)
             await seen.run()
         return seen
     finally:
-        await others.close()
         await ours.close()
 
 

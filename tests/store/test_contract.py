@@ -170,6 +170,38 @@ async def test_released_is_due_at_once_and_its_attempt_was_none(store: Archive) 
     assert await claim(store) == [], "what is settled is not given back"
 
 
+async def test_a_release_that_is_repeated_leaves_the_next_claim_alone(store: Archive) -> None:
+    [first] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    assert await store.release([first], now=NOON) == 1
+    [second] = await claim(store)
+    assert await store.release([first], now=NOON) == 0, "the answer to the first call may have been lost"
+    assert await claim(store) == [], "it is still claimed"
+    assert not await store.settle(first, REFUSED, Dead("stale"), now=NOON)
+    assert await deliver(store, second)
+    assert (first.attempt, second.attempt) == (1, 1)
+
+
+async def test_no_claim_token_is_used_twice(opener: Reopen) -> None:
+    tokens: list[int] = []
+    for start in range(3):
+        store = opener(NOON)
+        kept = await asyncio.gather(
+            *(store.keep(webhook(10 * start + n), [routed(10 * start + n, to(lease=MINUTE))]) for n in range(3))
+        )
+        tokens += [each.token for born in kept for each in born]
+        tokens += [
+            each.token
+            for each in await store.keep(webhook(10 * start + 3), [routed(10 * start + 3, to(lease=MINUTE, key="k"))])
+        ]
+        await store.release([each for born in kept for each in born], now=NOON)
+        tokens += [each.token for each in await claim(store, limit=2)]
+        tokens += [each.token for each in await claim(store, limit=9, now=NOON + 2 * MINUTE)]
+        await store.close()
+    assert len(tokens) > 20
+    assert len(set(tokens)) == len(tokens)
+    assert 0 not in tokens
+
+
 async def test_what_a_dead_owner_had_claimed_is_due_after_a_restart(opener: Reopen) -> None:
     store = opener(NOON)
     await store.keep(webhook(), [routed(1, to(lease=MINUTE)), routed(2, to())])

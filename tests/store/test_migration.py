@@ -73,7 +73,7 @@ def schema(path: Path) -> list[tuple[object, ...]]:
 
 
 async def test_a_command_does_not_migrate_what_a_daemon_may_be_using(first_version: Path) -> None:
-    with pytest.raises(StoreUnsafe, match=r"schema 1, needed 4\): relay run brings it up to date"):
+    with pytest.raises(StoreUnsafe, match=r"schema 1, needed 5\): relay run brings it up to date"):
         SqliteStore.visit(first_version)
 
 
@@ -99,7 +99,7 @@ async def test_before_a_migration_a_copy_is_made_and_named_in_the_log(first_vers
     signals: list[Signal] = []
     await SqliteStore.open(first_version, now=NOON, emit=signals.append, failed=lambda: None).close()
     [noticed] = [signal for signal in signals if isinstance(signal, Notice)]
-    copy = first_version.with_name("relay.db.before-4")
+    copy = first_version.with_name("relay.db.before-5")
     assert (noticed.text, noticed.fields["copy"]) == ("the store is migrated", str(copy))
     assert copy.stat().st_mode & 0o777 == 0o600
     assert schema(copy)[-1] == ("version", 1)
@@ -110,8 +110,8 @@ async def test_before_a_migration_a_copy_is_made_and_named_in_the_log(first_vers
 
 
 async def test_without_a_copy_nothing_is_migrated(first_version: Path) -> None:
-    (first_version.with_name("relay.db.before-4")).mkdir()
-    with pytest.raises(ConfigurationError, match=r"cannot write .*before-4"):
+    (first_version.with_name("relay.db.before-5")).mkdir()
+    with pytest.raises(ConfigurationError, match=r"cannot write .*before-5"):
         open_sqlite(first_version.parent, NOON)
     assert schema(first_version)[-1] == ("version", 1)
 
@@ -121,4 +121,4 @@ async def test_a_store_without_webhooks_is_not_copied(first_version: Path) -> No
     connection.execute("delete from attempts; delete from deliveries; delete from events; delete from webhooks")
     connection.close()
     await open_sqlite(first_version.parent, NOON).close()
-    assert not first_version.with_name("relay.db.before-4").exists()
+    assert not first_version.with_name("relay.db.before-5").exists()

@@ -17,7 +17,8 @@ from relay.model import Retention
 from relay.signals import Committed, Notice, Signal
 from relay.store.contract import Filter
 from relay.store.sqlite import queue
-from relay.store.sqlite.store import RECOVERY, SqliteStore
+from relay.store.sqlite.owner import RECOVERY
+from relay.store.sqlite.store import SqliteStore
 from relay.store.sqlite.times import from_ms, to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, routed, to, webhook
 

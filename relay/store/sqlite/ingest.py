@@ -15,6 +15,7 @@ from relay.store.contract import AuditEntry, KeepResult
 from relay.store.sqlite import audit
 from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.duplicates import Windows, any_repeats, digest, repeated
+from relay.store.sqlite.owner import Tokens
 from relay.store.sqlite.query import Row, insert, rows
 from relay.store.sqlite.queue import unblock
 from relay.store.sqlite.times import to_ms
@@ -28,7 +29,9 @@ _WEBHOOKS = (
     " signature)"
 )
 _EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum, kind)"
-_DELIVERIES = "deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key)"
+_DELIVERIES = (
+    "deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key, claim)"
+)
 
 
 class Asked(NamedTuple):
@@ -40,20 +43,22 @@ class Asked(NamedTuple):
     windows: Windows = Windows()
 
 
-def keep_all(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[KeepResult]:
+def keep_all(tokens: Tokens | None, cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[KeepResult]:
     """What `keep` returns of each, and the same rows; in a few statements where no row depends on another.
 
-    ConstraintError if one of several is here already: then they must be kept one by one.
+    ConstraintError if one of several is here already: then they must be kept one by one. Without `tokens`, as for a
+    process that owns nothing, no delivery is claimed at insert.
     """
     replies: list[KeepResult] = []
     for with_others, group in groupby(asked, key=_may_go_with_others):
         some = list(group)
         together = with_others and len(some) > 1 and not any_repeats(cursor, [(a.webhook, a.windows) for a in some])
-        replies += _keep_together(cursor, some) if together else [keep(cursor, *each) for each in some]
+        replies += _keep_together(tokens, cursor, some) if together else [keep(tokens, cursor, *each) for each in some]
     return replies
 
 
 def keep(
+    tokens: Tokens | None,
     cursor: apsw.Cursor,
     webhook: Webhook,
     routed: Sequence[RoutedEvent],
@@ -66,14 +71,18 @@ def keep(
     seq = _keep_webhook(cursor, webhook, to_ms(now or webhook.received_at), repeatable=windows.longest is not None)
     if seq is None:
         return []
-    return [delivery for each in routed for delivery in _keep_event(cursor, seq, each, now or each.event.received_at)]
+    return [
+        delivery
+        for each in routed
+        for delivery in _keep_event(tokens, cursor, seq, each, now or each.event.received_at)
+    ]
 
 
 def reparse(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
     """See `contract.Archive.reparse`."""
     if not rows(cursor, "select 1 from webhooks where id = ? and unparsed is not null", (webhook.id,)):
         return False
-    keep(cursor, replace(webhook, unparsed=None), routed, act.at, Windows())
+    keep(None, cursor, replace(webhook, unparsed=None), routed, act.at, Windows())
     audit.note(cursor, act, 1)
     return True
 
@@ -87,7 +96,7 @@ def _may_go_with_others(asked: Asked) -> bool:
     return not ordered and len(asked.webhook.body) <= MOST_BYTES
 
 
-def _keep_together(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[KeepResult]:
+def _keep_together(tokens: Tokens | None, cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[KeepResult]:
     seq, event_seq = _last_seqs(cursor)
     webhooks: list[Row] = []
     events: list[Row] = []
@@ -102,9 +111,10 @@ def _keep_together(cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[KeepResu
             events.append(_event_row(event_seq, seq, each))
             since = now or each.event.received_at
             for planned in each.planned:
-                deliveries.append(_delivery_row(event_seq, planned, to_ms(since), blocked=False))
-                if planned.lease is not None:
-                    born.append(_born(event_seq, planned, each, since))
+                token = tokens.new() if tokens and planned.lease is not None else 0
+                deliveries.append(_delivery_row(event_seq, planned, to_ms(since), token, blocked=False))
+                if token:
+                    born.append(_born(event_seq, planned, each, since, token))
         replies.append(born)
     insert(cursor, _WEBHOOKS, webhooks)
     insert(cursor, _EVENTS, events)
@@ -162,19 +172,26 @@ def _mend(cursor: apsw.Cursor, seq: int, now: int) -> int:
     return seq
 
 
-def _keep_event(cursor: apsw.Cursor, webhook: int, routed: RoutedEvent, since: datetime) -> list[Delivery]:
+def _keep_event(
+    tokens: Tokens | None, cursor: apsw.Cursor, webhook: int, routed: RoutedEvent, since: datetime
+) -> list[Delivery]:
     insert(cursor, _EVENTS, [_event_row(None, webhook, routed)])
     seq = cursor.connection.last_insert_rowid()
     return [
-        _born(seq, planned, routed, since) for planned in routed.planned if plan(cursor, seq, planned, to_ms(since))
+        _born(seq, planned, routed, since, token)
+        for planned in routed.planned
+        if (token := plan(tokens, cursor, seq, planned, to_ms(since)))
     ]
 
 
-def plan(cursor: apsw.Cursor, seq: int, planned: PlannedDelivery, now: int, *, replays: int = 0) -> bool:
-    """True if the delivery was born claimed. `now` is when its policy begins."""
+def plan(
+    tokens: Tokens | None, cursor: apsw.Cursor, seq: int, planned: PlannedDelivery, now: int, *, replays: int = 0
+) -> int:
+    """Insert a delivery; the claim token if it is claimed at insert, else 0. Its policy begins at `now`."""
     blocked = planned.key is not None and pending_with_key(cursor, planned.target, planned.key)
-    insert(cursor, _DELIVERIES, [_delivery_row(seq, planned, now, blocked=blocked, replays=replays)])
-    return planned.lease is not None and not blocked
+    token = tokens.new() if tokens and planned.lease is not None and not blocked else 0
+    insert(cursor, _DELIVERIES, [_delivery_row(seq, planned, now, token, blocked=blocked, replays=replays)])
+    return token
 
 
 def pending_with_key(cursor: apsw.Cursor, target: str, key: str) -> bool:
@@ -221,21 +238,24 @@ def _event_row(seq: int | None, webhook: int, routed: RoutedEvent) -> Row:
     )
 
 
-def _delivery_row(seq: int, planned: PlannedDelivery, since: int, *, blocked: bool, replays: int = 0) -> Row:
-    claimed = planned.lease is not None and not blocked
-    due_at = since if planned.lease is None else since + planned.lease // timedelta(milliseconds=1)
+def _delivery_row(
+    seq: int, planned: PlannedDelivery, since: int, token: int, *, blocked: bool, replays: int = 0
+) -> Row:
+    """A `token` of 0: nobody has it."""
+    due_at = since + planned.lease // timedelta(milliseconds=1) if token and planned.lease is not None else since
     return (
         seq,
         planned.target,
         _as_json(planned.routes),
         "pending",
-        claimed,
-        int(claimed),
+        token > 0,
+        int(token > 0),
         0,
         replays,
         since,
         None if blocked else due_at,
         planned.key,
+        token,
     )
 
 
@@ -244,7 +264,7 @@ def _as_json(names: tuple[str, ...]) -> str:
     return orjson.dumps(names).decode()
 
 
-def _born(seq: int, planned: PlannedDelivery, routed: RoutedEvent, since: datetime) -> Delivery:
+def _born(seq: int, planned: PlannedDelivery, routed: RoutedEvent, since: datetime, token: int) -> Delivery:
     return Delivery(
         seq=seq,
         event_id=routed.event.id,
@@ -256,4 +276,5 @@ def _born(seq: int, planned: PlannedDelivery, routed: RoutedEvent, since: dateti
         payload=routed.payload,
         entity=routed.event.entity,
         entity_id=routed.event.entity_id,
+        token=token,
     )

@@ -11,21 +11,25 @@ from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verd
 from relay.store.contract import Due
 from relay.store.sqlite import targets
 from relay.store.sqlite.checksum import is_damaged
+from relay.store.sqlite.owner import Tokens
 from relay.store.sqlite.query import Row, a_blob, a_number, at_once, change, rows
 from relay.store.sqlite.times import LAST, from_ms, to_ms
 
 _NAMES = {Delivered: "delivered", RetryAt: "retry", Dead: "dead"}
 
 
-def claim(cursor: apsw.Cursor, target: str, limit: int, max_bytes: int, now: int, until: int) -> list[Delivery]:
+def claim(
+    cursor: apsw.Cursor, tokens: Tokens, target: str, limit: int, max_bytes: int, now: int, until: int
+) -> list[Delivery]:
     """The longest due of `target`, leased until `until`; see `contract.Store.claim`."""
     claimed: list[Delivery] = []
     looked_at: list[Row] = []
     size = 0
     for row in cursor.execute(_DUE, {"target": target, "now": now, "limit": limit}):
-        looked_at.append((row[0], target, until))
+        token = tokens.new()
+        looked_at.append((row[0], target, until, token))
         try:
-            delivery = _claimed(target, *row)
+            delivery = _claimed(target, token, *row)
         except (ValueError, TypeError):
             continue  # a row that the disk has changed must not hold up the rest; `relay verify` finds it
         claimed.append(delivery)
@@ -57,14 +61,16 @@ _DUE = (
     " left join events e on e.seq = d.event order by d.due_at, d.event"
 )
 _CLAIM = (
-    "with claimed (event, target, until) as (values {values})"
-    " update deliveries set claimed = 1, attempt = coalesce(attempt, 0) + 1, due_at = claimed.until from claimed"
+    "with claimed (event, target, until, token) as (values {values})"
+    " update deliveries set claimed = 1, attempt = coalesce(attempt, 0) + 1, due_at = claimed.until,"
+    " claim = claimed.token from claimed"
     " where deliveries.event = claimed.event and deliveries.target = claimed.target"
 )
 
 
 def _claimed(
     target: str,
+    token: int,
     seq: int,
     attempt: int,
     base: int,
@@ -91,6 +97,7 @@ def _claimed(
         corrupt=not event_id or is_damaged(payload, checksum, event_id),
         entity=(entity or b"").decode(errors="replace"),
         entity_id=(entity_id or b"").decode(errors="replace"),
+        token=token,
     )
 
 
@@ -104,7 +111,7 @@ class Settled(NamedTuple):
 
 
 def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
-    """False if the attempt number is not the present one; the attempt itself is recorded all the same."""
+    """False if the claim token is not the present one; the attempt itself is recorded all the same."""
     ours = _ours(cursor, settled)
     change(cursor, _SETTLE, [_standing(settled[position]) for position in ours])
     at_once(cursor, _RECORD, [_attempt(each) for each in settled])
@@ -116,10 +123,10 @@ def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
 
 
 _OURS = (
-    "with settled (position, event, target, attempt) as (values {values})"
+    "with settled (position, event, target, token) as (values {values})"
     " select json_group_array(json_array(position, key is not null))"
     " from settled join deliveries using (event, target)"
-    " where deliveries.attempt = settled.attempt and state = 'pending' and claimed = 1"
+    " where deliveries.claim = settled.token and state = 'pending' and claimed = 1"
 )
 _SETTLE = (
     "with settled (event, target, state, due_at, why, settled_at, overlooked) as (values {values})"
@@ -134,9 +141,9 @@ _RECORD = (
 
 
 def _ours(cursor: apsw.Cursor, settled: Sequence[Settled]) -> dict[int, bool]:
-    """Positions of the deliveries that are claimed with this attempt, and whether they have a key."""
+    """Positions of the deliveries whose present claim has this token, and whether they have a key."""
     asked = [
-        (position, delivery.seq, delivery.target, delivery.attempt) for position, (delivery, *_) in enumerate(settled)
+        (position, delivery.seq, delivery.target, delivery.token) for position, (delivery, *_) in enumerate(settled)
     ]
     ours: dict[int, bool] = {}
     taken: set[tuple[int, str]] = set()
@@ -195,13 +202,15 @@ def unblock(cursor: apsw.Cursor, seq: int, target: str, now: int) -> None:
     )
 
 
-def release(cursor: apsw.Cursor, keys: Sequence[tuple[int, int, str, int]]) -> None:
-    """Each of `keys` is (due_at, event, target, attempt)."""
+def release(cursor: apsw.Cursor, keys: Sequence[tuple[int, int, str, int]]) -> int:
+    """Each of `keys` is (due_at, event, target, token); how many were released."""
+    before = cursor.connection.total_changes()
     cursor.executemany(
         "update deliveries set claimed = 0, due_at = ?, attempt = attempt - 1"
-        " where event = ? and target = ? and attempt = ? and state = 'pending' and claimed = 1",
+        " where event = ? and target = ? and claim = ? and state = 'pending' and claimed = 1",
         keys,
     )
+    return cursor.connection.total_changes() - before
 
 
 def clock_set(cursor: apsw.Cursor, by: int, now: int) -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -33,6 +34,7 @@ from relay.store.sqlite.duplicates import Windows
 from relay.store.sqlite.early_purge import ROOM_TO_WORK, Shedder
 from relay.store.sqlite.files import SUFFIXES, Files
 from relay.store.sqlite.lock import Lock, owner
+from relay.store.sqlite.owner import Tokens, register
 from relay.store.sqlite.permissions import demand_permitted, refused
 from relay.store.sqlite.query import rows
 from relay.store.sqlite.space import Level, Space
@@ -44,7 +46,6 @@ from relay.store.sqlite.writer import BUSY, FATAL, Writer
 
 T = TypeVar("T")
 
-RECOVERY = "update deliveries set claimed = 0, due_at = ? where state = 'pending' and claimed = 1"
 BUSY_TIMEOUT = timedelta(seconds=1)
 OLDEST_SAFE_SQLITE = 3_051_003  # sqlite.org/wal.html#walresetbug: before it, two checkpoints at once may corrupt
 
@@ -60,6 +61,7 @@ class SqliteStore:
         path: Path,
         connection: apsw.Connection,
         owned: tuple[Lock, Acked] | None,
+        tokens: Tokens | None,
         *,
         emit: Emit,
         failed: Callable[[], object],
@@ -67,6 +69,8 @@ class SqliteStore:
     ) -> None:
         self._path = path
         self._owned = owned
+        self._tokens = tokens
+        self._keep_all = partial(ingest.keep_all, tokens)  # one object: what is written together is told by it
         self._connection = connection
         self._space = space
         self._reader = _connect(path, read_only=True)
@@ -118,8 +122,8 @@ class SqliteStore:
                 connection = _connect(path)
                 undo.callback(connection.close)
                 demand_begun(connection, path, acked, init=init, emit=emit)
-                _make_ready(connection, path, acked, now, emit)
-            store = cls(path, connection, (lock, acked), emit=emit, failed=failed, space=space)
+                tokens = _make_ready(connection, path, acked, now, emit)
+            store = cls(path, connection, (lock, acked), tokens, emit=emit, failed=failed, space=space)
             undo.pop_all()
         return store
 
@@ -134,7 +138,7 @@ class SqliteStore:
             connection = _connect(path)
             _demand_durability(connection, path)
             migrate.check_version(connection, str(path))
-        return cls(path, connection, None, emit=lambda _signal: None, failed=lambda: None)
+        return cls(path, connection, None, None, emit=lambda _signal: None, failed=lambda: None)
 
     # ---- what the daemon does all day
 
@@ -149,7 +153,7 @@ class SqliteStore:
     ) -> Future[KeepResult]:
         grows = ROOM_TO_WORK + 4 * len(webhook.body)  # with its events and the indexes; in doubt it can wait
         asked = ingest.Asked(webhook, routed, now, Windows(window, dated))
-        return self._writer.submit_one_of_many(ingest.keep_all, asked, grows=grows)
+        return self._writer.submit_one_of_many(self._keep_all, asked, grows=grows)
 
     def clock_set(self, by: timedelta, *, now: datetime) -> Future[None]:
         milliseconds = by // timedelta(milliseconds=1)
@@ -158,8 +162,12 @@ class SqliteStore:
     async def claim(
         self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta
     ) -> list[Delivery]:
+        if (tokens := self._tokens) is None:
+            return []  # no owner
         at, until = to_ms(now), to_ms(now + lease)
-        return await self._writer.submit(lambda cursor: queue.claim(cursor, target, limit, max_bytes, at, until))
+        return await self._writer.submit(
+            lambda cursor: queue.claim(cursor, tokens, target, limit, max_bytes, at, until)
+        )
 
     def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
         if self._space and self._space.level <= Level.LOW:
@@ -167,9 +175,9 @@ class SqliteStore:
         settled = queue.Settled(delivery, outcome, verdict, to_ms(now))
         return self._writer.submit_one_of_many(queue.settle_all, settled)
 
-    async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> None:
-        keys = [(to_ms(now), d.seq, d.target, d.attempt) for d in deliveries]
-        await self._writer.submit(lambda cursor: queue.release(cursor, keys))
+    async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:
+        keys = [(to_ms(now), d.seq, d.target, d.token) for d in deliveries]
+        return await self._writer.submit(lambda cursor: queue.release(cursor, keys))
 
     async def due(self, targets: Sequence[str]) -> Due:
         return await self._read(lambda cursor: queue.due(cursor, targets))
@@ -296,8 +304,8 @@ def _leave_nothing(path: Path, *, made: bool) -> None:
 # ---- connections
 
 
-def _make_ready(connection: apsw.Connection, path: Path, acked: Acked, now: datetime, emit: Emit) -> None:
-    """An open database -> one to work with: migrated, nothing claimed; and said, if webhooks are missing."""
+def _make_ready(connection: apsw.Connection, path: Path, acked: Acked, now: datetime, emit: Emit) -> Tokens:
+    """Migrate an open database, log missing webhooks, and become its owner."""
     _demand_durability(connection, path)
     if schema := migrate.pending(connection):
         copy = backup.before(connection, path, schema)
@@ -311,7 +319,7 @@ def _make_ready(connection: apsw.Connection, path: Path, acked: Acked, now: date
         }
         emit(Notice(level="error", text="webhooks that were answered 200 are not in the store", fields=fields))
     acked.note(ack_gaps.last_seq(connection.cursor()))
-    connection.execute(RECOVERY, (to_ms(now),))
+    return register(connection, to_ms(now))
 
 
 def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:

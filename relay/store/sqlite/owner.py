@@ -1,0 +1,56 @@
+"""A process that opens a store -> its owner: a new incarnation, whose claim tokens nobody else ever uses."""
+
+import os
+import socket
+from uuid import uuid4
+
+import apsw
+
+from relay import __version__
+from relay.store.sqlite.query import rows
+
+TOKENS = 2**40  # of one incarnation: 34 years at 1,000 a second; and 8 million incarnations fit beside it
+
+RECOVERY = "update deliveries set claimed = 0, due_at = ? where state = 'pending' and claimed = 1"
+"""Makes all claimed deliveries due: no owner holds them any more."""
+
+
+class Tokens:
+    """Claim tokens of one incarnation. `last` is the newest one; used by the writer's thread alone."""
+
+    __slots__ = ("last",)
+
+    def __init__(self, incarnation: int) -> None:
+        self.last = incarnation * TOKENS
+
+    def new(self) -> int:
+        """A number that was never a token before."""
+        self.last += 1
+        return self.last
+
+
+def register(connection: apsw.Connection, now: int) -> Tokens:
+    """Become the owner, in one transaction: what the incarnation before this one had claimed is due at `now`."""
+    connection.execute("begin immediate")
+    try:
+        incarnation = _incarnate(connection.cursor(), now)
+        connection.execute(RECOVERY, (now,))
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
+    return Tokens(incarnation)
+
+
+def _incarnate(cursor: apsw.Cursor, now: int) -> int:
+    process = socket.gethostname(), os.getpid(), __version__, now
+    found = rows(
+        cursor,
+        "update relays set incarnation = incarnation + 1, host = ?, pid = ?, version = ?, started_at = ?"
+        " returning incarnation",
+        process,
+    )
+    if not found:
+        cursor.execute("insert into relays values (?, 1, ?, ?, ?, ?)", (uuid4().hex, *process))
+    return found[0][0] if found else 1
