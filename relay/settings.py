@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from relay.errors import ConfigurationError
+from relay.http.forwarded import NO_PROXIES, TrustedProxies
 from relay.http.limits import LEAST_FILES, Limits
 from relay.http.systemd import Passed
-from relay.ingest.forwarded import NOBODY, TrustedProxies
 from relay.model import Secret, is_loopback
 
 SHORTEST_TOKEN = 20  # characters, where strangers may guess: the right one passes however many wrong ones were shown
@@ -32,7 +32,7 @@ class Settings:
     files: int = LEAST_FILES
     limits: Limits = field(default_factory=Limits)
     admin_token: Secret | None = None
-    proxies: TrustedProxies = NOBODY
+    proxies: TrustedProxies = NO_PROXIES
     max_body: int = 4 * 1024 * 1024
     init: bool = False
     ballast: int = 0

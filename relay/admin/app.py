@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from relay.admin.auth import MAY_KNOW, demand_host, demand_token, refuse_other_sites
-from relay.ingest.forwarded import NOBODY, TrustedProxies
+from relay.http.forwarded import NO_PROXIES, TrustedProxies
 from relay.model import Secret
 from relay.observe import EventStream
 from relay.signals import Emit, Notice, Reloaded
@@ -41,7 +41,7 @@ def admin(
     remark: Callable[[], str | None] = lambda: None,
     token: Secret | None = None,
     hosts: Collection[str] = (),
-    proxies: TrustedProxies = NOBODY,
+    proxies: TrustedProxies = NO_PROXIES,
     clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
     """The app of the private listener.

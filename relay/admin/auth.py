@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, ip_address
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from relay.ingest.forwarded import NOBODY, TrustedProxies
+from relay.http.forwarded import NO_PROXIES, TrustedProxies
 from relay.model import Secret
 from relay.observe.limiter import Limiter
 from relay.signals import Emit, Notice
@@ -29,7 +29,7 @@ _SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
 def demand_token(
-    token: Secret, *, emit: Emit, clock: Callable[[], float], proxies: TrustedProxies = NOBODY
+    token: Secret, *, emit: Emit, clock: Callable[[], float], proxies: TrustedProxies = NO_PROXIES
 ) -> Middleware:
     """Every path but those `FOR_ANYONE` is for who shows the token. `clock`: seconds that never go back.
 

@@ -106,9 +106,9 @@ def run(
     from prometheus_client import CollectorRegistry
 
     from relay.daemon import serve
+    from relay.http.forwarded import TrustedProxies
     from relay.http.limits import Limits, raise_files
     from relay.http.systemd import passed
-    from relay.ingest.forwarded import TrustedProxies
     from relay.observe import LogWriter, Observer, configure_logging
     from relay.settings import Settings
 

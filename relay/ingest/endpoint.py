@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from multidict import istr
 
 from relay.errors import StoreError
+from relay.http.forwarded import TrustedProxies
 from relay.http.malformed import MalformedRequest
 from relay.http.response import Response
 from relay.ingest.address import judge, source_and_token
@@ -22,7 +23,6 @@ from relay.ingest.body import Incomplete, TooLarge, read_body
 from relay.ingest.budget import Budget, Full, Reservation
 from relay.ingest.commit import Taken
 from relay.ingest.decode import Arrived, Decoder
-from relay.ingest.forwarded import TrustedProxies
 from relay.ingest.refusal import Refuse
 from relay.model import Secret, Source, Webhook
 from relay.routes.config import Config

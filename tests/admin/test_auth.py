@@ -6,7 +6,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from relay.admin import auth
-from relay.ingest.forwarded import TrustedProxies
+from relay.http.forwarded import TrustedProxies
 from relay.model import Secret
 from relay.signals import Notice
 from tests.admin.conftest import BEARER, FOR_ANYONE, PATHS, Client, Relay

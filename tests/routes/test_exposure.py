@@ -8,7 +8,7 @@ import pytest
 from relay.routes.permissions import permissions
 from tests.tools import demand_root
 
-NOBODY = 65_534
+NO_PROXIES = 65_534
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def test_one_that_others_may_write_is(mode: int, who: str, file: Path) -> None:
 
 def test_so_is_one_that_belongs_to_another_user(file: Path) -> None:
     demand_root()
-    os.chown(file, NOBODY, NOBODY)
+    os.chown(file, NO_PROXIES, NO_PROXIES)
     said = permissions(file)
-    assert said is not None and said.startswith(f"uid {NOBODY} may change this file")
+    assert said is not None and said.startswith(f"uid {NO_PROXIES} may change this file")
 
 
 def test_of_a_file_that_is_not_there_nothing_is_said(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 from multidict import CIMultiDict
 
-from relay.ingest.forwarded import NOBODY, TrustedProxies
+from relay.http.forwarded import NO_PROXIES, TrustedProxies
 
 TRUSTED = TrustedProxies((ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48")))
 X = "X-Forwarded-For"
@@ -46,7 +46,7 @@ def test_the_right_most_hop_that_is_not_trusted_is_the_client(
 
 
 def test_without_a_trusted_proxy_nobody_is_believed() -> None:
-    assert NOBODY.client("127.0.0.1", CIMultiDict({X: "192.0.2.1"})) == "127.0.0.1"
+    assert NO_PROXIES.client("127.0.0.1", CIMultiDict({X: "192.0.2.1"})) == "127.0.0.1"
 
 
 def test_only_so_many_hops_are_followed() -> None:

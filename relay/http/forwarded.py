@@ -1,7 +1,8 @@
-"""Who a request is from: its connection's address or, if that is a trusted proxy's, what the proxy says.
+"""Peer address and proxy headers -> the client's address.
 
-X-Forwarded-For, and Forwarded of RFC 7239: the right-most hop that is not itself trusted, for each proxy appends the
-address it was asked from, and whatever stands to the left may be a stranger's invention.
+The headers (X-Forwarded-For, and Forwarded of RFC 7239) count only if the peer is a trusted proxy. The client is the
+right-most hop that is not trusted: each proxy appends the address of its own peer, and a client can forge what stands
+to the left of that.
 """
 
 import re
@@ -19,33 +20,33 @@ _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"]*"|[^;]*)', re.IGNORECASE)
 
 
 class Headers(Protocol):
-    """Of a request."""
+    """The headers of a request."""
 
     def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]:
-        """The lines of one header, as they came."""
+        """Return the lines of one header, unparsed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The networks whose word is taken for where a request comes from."""
+    """The networks whose forwarding headers are believed."""
 
     networks: tuple[Network, ...] = ()
 
     def client(self, peer: str | None, headers: Headers | None = None) -> str:
-        """The address to name; the peer's own if it is not trusted, says nothing, or contradicts itself."""
+        """Return the client's address; the peer's if it is not trusted, or its two headers are missing or disagree."""
         near = _address(peer or "")
         if near is None:
             return peer or ""
         if headers is None or not self._trusts(near):
             return str(near)
-        said = {self._client(near, hops) for hops in (_x_forwarded_for(headers), _forwarded(headers)) if hops}
-        return str(said.pop() if len(said) == 1 else near)
+        clients = {self._client(near, hops) for hops in (_x_forwarded_for(headers), _forwarded(headers)) if hops}
+        return str(clients.pop() if len(clients) == 1 else near)
 
     def _client(self, near: Address, hops: Sequence[str]) -> Address:
         for hop in reversed(hops[-MOST_HOPS:]):
             further = _address(hop)
-            if further is None:  # "unknown", or a name that hides it: nearer than that is all we know
+            if further is None:  # "unknown" or an obfuscated name (RFC 7239 §6.3): the last known hop counts
                 return near
             near = further
             if not self._trusts(near):
@@ -56,7 +57,7 @@ class TrustedProxies:
         return any(address in network for network in self.networks)
 
 
-NOBODY = TrustedProxies()
+NO_PROXIES = TrustedProxies()
 
 
 def _x_forwarded_for(headers: Headers) -> list[str]:
@@ -64,7 +65,7 @@ def _x_forwarded_for(headers: Headers) -> list[str]:
 
 
 def _forwarded(headers: Headers) -> list[str]:
-    """Each hop's `for`; empty for one that does not say."""
+    """Return each hop's `for` parameter; empty for a hop without one."""
     found = [_FOR.search(hop) for hop in _listed(headers.getall("Forwarded", ()))]
     return [hop[1].strip().strip('"') if hop else "" for hop in found]
 
@@ -74,7 +75,7 @@ def _listed(lines: Iterable[str]) -> list[str]:
 
 
 def _address(text: str) -> Address | None:
-    """`192.0.2.1`, `192.0.2.1:8080`, `2001:db8::1`, `[2001:db8::1]:8080`; one of IPv4 is never written as IPv6."""
+    """`192.0.2.1`, `192.0.2.1:8080`, `2001:db8::1`, `[2001:db8::1]:8080`; an IPv4-mapped IPv6 address becomes IPv4."""
     bare = text[1:].partition("]")[0] if text.startswith("[") else text
     if bare.count(":") == 1:
         bare = bare.partition(":")[0]
