@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from relay.frozen import frozen
 
@@ -314,14 +314,26 @@ class Outcome:
     detail: str = ""
 
 
+class VerdictName(StrEnum):
+    """What follows an attempt, in one word: metrics, log lines, the store and the CLI all use it."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """The target has it."""
+
+    name: ClassVar = VerdictName.DELIVERED
 
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
     """Not yet: try again then. Not `counted`: the retry policy overlooks this attempt."""
+
+    name: ClassVar = VerdictName.RETRY
 
     due_at: datetime
     counted: bool = True
@@ -331,10 +343,21 @@ class RetryAt:
 class Dead:
     """Given up, and why; kept, and can be replayed."""
 
+    name: ClassVar = VerdictName.DEAD
+
     why: str
 
 
 Verdict: TypeAlias = Delivered | RetryAt | Dead
+
+
+class Health(StrEnum):
+    """The states of a target: circuit closed, open or half-open, or paused; `relay_target_state` has these values."""
+
+    OK = "ok"
+    OPEN = "open"
+    PROBING = "probing"
+    PAUSED = "paused"
 
 
 def is_loopback(host: str) -> bool:

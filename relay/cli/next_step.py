@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from relay.cli.output import length
-from relay.model import State
+from relay.model import Health, State
 from relay.store.contract import DeliveryRecord, Status, TargetStatus
 
 
@@ -32,7 +32,7 @@ def outlook(delivery: DeliveryRecord, scene: Scene) -> str:
         return "waits: the target is paused"
     if delivery.claimed:
         return "cut off; made again at the next start"
-    if running and standing.condition and standing.condition.health != "ok":
+    if running and standing.condition and standing.condition.health is not Health.OK:
         return "waits: the target is held"
     return _when(delivery, scene.now)
 

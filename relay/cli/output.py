@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from relay.model import Json
+from relay.model import Json, State, VerdictName
 from relay.printable import printable
 
 WIDE = 120
@@ -22,7 +22,12 @@ WIDE = 120
 UNWRAPPED = 2000
 """Columns of a console that is no terminal: programs want a line to be a line."""
 
-STYLES = {"delivered": "green", "pending": "yellow", "retry": "yellow", "dead": "red"}
+STYLES: Mapping[str, str] = {
+    State.PENDING: "yellow",
+    VerdictName.DELIVERED: "green",
+    VerdictName.RETRY: "yellow",
+    VerdictName.DEAD: "red",
+}
 
 
 def width() -> int:

@@ -13,7 +13,7 @@ from relay.cli.filters import conditions, doubts, filtered, named, pages, state_
 from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, targets_now, visiting
 from relay.cli.output import cell, put, table
 from relay.cli.values import rate
-from relay.model import State
+from relay.model import Health, State
 from relay.printable import printable
 from relay.store.contract import Archive, EventRecord, Filter
 
@@ -152,7 +152,7 @@ class _Replay:
         status = await self._store.status()
         seen = {name: status.targets[name].condition for name in self.counts if name in status.targets}
         if status.owner is not None:
-            self._probed = [name for name, each in seen.items() if each and each.health == "open"]
+            self._probed = [name for name, each in seen.items() if each and each.health is Health.OPEN]
 
     def _parked(self) -> list[str]:
         """Targets that nothing is sent to, as the routes file stands; none if it cannot be used."""

@@ -25,13 +25,13 @@ from relay.cli.options import (
 from relay.cli.output import cell, json_line, labelled, length, note, print_json, put, reader_gone, rfc3339, table
 from relay.cli.times import local, short
 from relay.errors import RoutesInvalid
-from relay.model import Json
+from relay.model import Health, Json
 from relay.store.contract import Archive, Filter, HealthReport, Status, TargetStatus
 from relay.store.disk import MEBIBYTE
 
 WATCH_EVERY = 2.0  # seconds
 
-HEALTH = {"open": "held", "probing": "held, probing"}
+HEALTH = {Health.OPEN: "held", Health.PROBING: "held, probing"}
 """The breaker's words -> people's; `--json` and the metrics keep the breaker's."""
 
 
@@ -191,9 +191,9 @@ def _state(standing: TargetStatus, *, running: bool) -> Text:
         return cell("paused", "yellow")
     if standing.condition is None:
         return cell("-")
-    health = HEALTH.get(standing.condition.health, standing.condition.health)
+    health = HEALTH.get(standing.condition.health, standing.condition.health.value)
     as_of = "" if running else f", as of {short(standing.condition.as_of)}"
-    return cell(f"{health}{as_of}", "" if health == "ok" else "red")
+    return cell(f"{health}{as_of}", "" if standing.condition.health is Health.OK else "red")
 
 
 def _held(name: str, standing: TargetStatus, seen: Seen) -> Iterator[Text]:
@@ -202,7 +202,7 @@ def _held(name: str, standing: TargetStatus, seen: Seen) -> Iterator[Text]:
         reason = f": {pause.reason}" if pause.reason else ""
         yield cell(f"{name} was paused {length(seen.at - pause.at)} ago by {pause.who}{reason}")
     condition = standing.condition
-    if condition and condition.health != "ok":
+    if condition and condition.health is not Health.OK:
         yield cell(f"{name} is held since {short(condition.since)}: {condition.error}")
         if seen.status.owner is not None and not standing.pause:
             yield cell(f"{name} {_next_probe(condition, seen.at)}")

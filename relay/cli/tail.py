@@ -15,14 +15,14 @@ from relay.cli.output import SHORTEST, STYLES, cell, is_wide, json_line, length,
 from relay.cli.times import zone
 from relay.cli.values import Address
 from relay.denied import os_error_text
-from relay.model import Json
+from relay.model import Json, VerdictName
 
 KNOCK_EVERY = 1.0  # seconds, once the relay has gone
 INDENT = 10  # columns, of a second line
 UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where it listens everywhere, it does so here
 
 OF_ALL = {"missed", "fault"}
-NOT_DELIVERED = {"retry", "dead", "refused", "unparsed", *OF_ALL}
+NOT_DELIVERED = {VerdictName.RETRY, VerdictName.DEAD, "refused", "unparsed", *OF_ALL}
 
 
 @click.command("tail")
@@ -161,10 +161,14 @@ def _outcome(word: str, said: dict[str, Json]) -> str:
     took = length(timedelta(seconds=said["took"]))
     parts = [f"attempt {said['attempt']}"] if said["attempt"] > 1 else []
     parts.append(f"{said['status'] or said['reason']} in {took}")
-    if word == "retry":
+    if word == VerdictName.RETRY:
         pause = datetime.fromisoformat(said["due_at"]) - datetime.fromisoformat(said["at"])
         parts.append(f"again in {length(max(pause, timedelta()))}")
     if said["replay"]:
         parts.append("a replay")
-    told = [said["why"], said["detail"]] if word == "dead" else [said["detail"] if word == "retry" else ""]
+    told = (
+        [said["why"], said["detail"]]
+        if word == VerdictName.DEAD
+        else [said["detail"] if word == VerdictName.RETRY else ""]
+    )
     return ": ".join(filter(None, (", ".join(parts), *told)))

@@ -9,24 +9,14 @@ A 429 or 503 with Retry-After opens it at once, until then.
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from relay.delivery.retry import wait
-from relay.model import Outcome, Reason, Target
+from relay.model import Health, Outcome, Reason, Target
 
 LONGEST_PAUSE = timedelta(minutes=1)
 BUSY = frozenset(
     {429, 503}
 )  # the statuses whose Retry-After speaks of the whole target (RFC 6585 §4, RFC 9110 §15.6.4)
-
-
-class Health(StrEnum):
-    """The states of `relay_target_state`."""
-
-    OK = "ok"
-    OPEN = "open"
-    PROBING = "probing"
-    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from relay.delivery.breaker import LONGEST_PAUSE, WELL, Breaker, Health, asked_pause
-from relay.model import Outcome, Target
+from relay.delivery.breaker import LONGEST_PAUSE, WELL, Breaker, asked_pause
+from relay.model import Health, Outcome, Target
 from relay.signals import Emit, Notice
 
 MAX_TROUBLE = 200  # characters of an outcome's detail

@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping,
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from relay.delivery.breaker import Health
 from relay.delivery.lane import Lane
 from relay.errors import StoreBusy, StoreError
-from relay.model import Delivery, PlannedDelivery, RoutedEvent, Target
+from relay.model import Delivery, Health, PlannedDelivery, RoutedEvent, Target
 from relay.signals import Emit, Notice
 from relay.store.contract import HealthReport, Store
 

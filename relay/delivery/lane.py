@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from relay.delivery.attempt import attempt
-from relay.delivery.breaker import Health
 from relay.delivery.circuit import Circuit
 from relay.delivery.queue import MARGIN, MAX_LENGTH, Queue, lease_for
 from relay.delivery.rate_limiter import RateLimiter
@@ -27,7 +26,7 @@ from relay.delivery.tasks import Tasks
 from relay.delivery.timer import Timer
 from relay.delivery.worker_pool import WorkerPool
 from relay.errors import StoreBusy
-from relay.model import Delivery, Order, Outcome, Reason, RetryAt, Target
+from relay.model import Delivery, Health, Order, Outcome, Reason, RetryAt, Target
 from relay.signals import Attempted, Emit
 from relay.store.contract import Store
 

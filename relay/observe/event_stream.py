@@ -170,10 +170,11 @@ def _about(delivery: Delivery) -> Document:
 
 
 def _followed(attempted: Attempted) -> Document:
+    verdict: Document = {"verdict": attempted.verdict.name.value}
     match attempted.verdict:
         case Delivered():
-            return {"verdict": "delivered"}
+            return verdict
         case RetryAt(due_at):
-            return {"verdict": "retry", "due_at": stamp(due_at.timestamp())}
+            return verdict | {"due_at": stamp(due_at.timestamp())}
         case Dead(why):
-            return {"verdict": "dead", "why": why}
+            return verdict | {"why": why}

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-STATES = ("ok", "open", "probing", "paused")
+from relay.model import Health
 
 
 class Owing(Protocol):
@@ -83,7 +83,7 @@ def _by_target(name: str, text: str, values: Iterable[tuple[str, float]]) -> Gau
 def _states(target_states: Mapping[str, str]) -> GaugeMetricFamily:
     family = GaugeMetricFamily("relay_target_state", "1 for the state the target is in.", labels=["target", "state"])
     for target, current in sorted(target_states.items()):
-        for state in STATES:
+        for state in Health:
             family.add_metric([target, state], state == current)
     return family
 

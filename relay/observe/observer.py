@@ -9,7 +9,7 @@ from typing import assert_never
 from prometheus_client import CollectorRegistry
 
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
-from relay.model import Dead, Delivered, Reason, RetryAt, RoutedEvent, Verdict
+from relay.model import Dead, Delivered, Reason, RetryAt, RoutedEvent, Verdict, VerdictName
 from relay.observe.limiter import Limiter
 from relay.observe.log import Log
 from relay.observe.metrics import Metrics
@@ -185,12 +185,12 @@ class Observer:
     def _attempted(self, signal: Attempted) -> None:
         delivery, outcome, series = signal.delivery, signal.outcome, self._series
         target, reason = delivery.target, outcome.reason.value
-        followed, more = _followed(signal.verdict)
-        series.attempts(target, followed, reason).inc()
+        verdict, more = signal.verdict.name, _details(signal.verdict)
+        series.attempts(target, verdict, reason).inc()
         series.attempt_seconds(target).observe(outcome.took.total_seconds())
-        if followed == "delivered":
+        if verdict is VerdictName.DELIVERED:
             series.delivery_lag_seconds(target).observe(signal.lag.total_seconds())
-        write = self._log.info if followed == "delivered" else self._log.warning
+        write = self._log.info if verdict is VerdictName.DELIVERED else self._log.warning
         write(
             "attempt",
             target=target,
@@ -198,7 +198,7 @@ class Observer:
             entity=delivery.entity or None,
             entity_id=delivery.entity_id or None,
             attempt=delivery.attempt,
-            outcome=followed,
+            outcome=verdict.value,
             reason=reason,
             status=outcome.status,
             ms=_ms(outcome.took),
@@ -215,7 +215,7 @@ class Observer:
             for outcome in OUTCOMES:
                 self._series.webhooks(source, outcome)
         for target in signal.targets:
-            self._series.attempts(target, "delivered", Reason.OK)
+            self._series.attempts(target, VerdictName.DELIVERED, Reason.OK)
         for route in signal.routes:
             self._series.route_matches(route)
 
@@ -239,15 +239,15 @@ class Observer:
         self._log.log(level, signal.text, **signal.fields)
 
 
-def _followed(verdict: Verdict) -> tuple[str, dict[str, object]]:
-    """The outcome's name, and what else its line says."""
+def _details(verdict: Verdict) -> dict[str, object]:
+    """What the attempt's log line says beside the verdict's name."""
     match verdict:
         case Delivered():
-            return "delivered", {}
+            return {}
         case RetryAt():
-            return "retry", {"due_at": verdict.due_at}
+            return {"due_at": verdict.due_at}
         case Dead():
-            return "dead", {"why": verdict.why[:MAX_DETAIL]}
+            return {"why": verdict.why[:MAX_DETAIL]}
         case _:
             assert_never(verdict)
 

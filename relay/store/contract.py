@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias, TypeVar
 
-from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, State, Verdict, Webhook
+from relay.model import Delivery, Health, Json, Outcome, Retention, RoutedEvent, State, Verdict, Webhook
 from relay.store.disk import Disk
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class HealthReport:
     when on an open target may be asked again.
     """
 
-    health: str
+    health: Health
     since: datetime
     as_of: datetime
     error: str = ""
@@ -143,7 +143,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
-    """One attempt that was made. `verdict` is delivered, retry or dead."""
+    """One attempt that was made. `verdict` is the value of a `VerdictName`."""
 
     number: int
     started_at: datetime

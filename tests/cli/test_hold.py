@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from relay.model import Health
 from relay.store.contract import HealthReport
 from tests.cli.conftest import NOON, ROUTES, Run, Use
 
@@ -53,7 +54,7 @@ def test_a_target_that_the_routes_file_no_longer_names_can_be_paused(run: Run, k
 def test_a_broken_routes_file_keeps_nobody_from_pausing(
     run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]
 ) -> None:
-    condition = HealthReport(health="ok", since=NOON, as_of=NOON)
+    condition = HealthReport(health=Health.OK, since=NOON, as_of=NOON)
     refill(lambda store: store.report({"quiet-bot": condition}))
     (folder / "routes.yaml").write_text("targets: [")
     for target in ("warehouse", "quiet-bot"):

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from relay.amocrm import form, sample_bodies
+from relay.model import Health
 from relay.store.contract import Archive, HealthReport
 from relay.store.cursors import cursor
 from relay.store.sqlite.lock import Lock
@@ -226,7 +227,7 @@ def test_what_a_daemon_had_begun_is_cut_off_without_it(run: Run, kept: Path) -> 
 def test_what_is_claimed_waits_behind_what_is_in_flight(
     run: Run, kept: Path, in_flight: int, slow: list[str], outlook: str, shown: bool
 ) -> None:
-    seen = HealthReport(health="ok", since=NOON, as_of=NOON, in_flight=in_flight, slow=frozenset(slow))
+    seen = HealthReport(health=Health.OK, since=NOON, as_of=NOON, in_flight=in_flight, slow=frozenset(slow))
     asyncio.run(report(kept, {"warehouse": seen}))
     assert flights(run) == {event_of(CONTACT): None, event_of(OFFER): None}, "nobody knows while no daemon runs"
     lock = Lock(kept)
@@ -269,7 +270,7 @@ def test_a_delivery_to_a_target_that_is_gone_is_parked(run: Run, kept: Path, fol
 
 
 def test_a_delivery_to_a_paused_or_held_target_waits(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:
-    held = HealthReport(health="open", since=NOON, as_of=NOON, error="503")
+    held = HealthReport(health=Health.OPEN, since=NOON, as_of=NOON, error="503")
     refill(lambda store: store.report({"sales-bot": held}))
     assert outlooks(run)[event_of(CALL)] == "attempt 2 is due", "nobody holds it while no daemon runs"
     lock = Lock(kept)

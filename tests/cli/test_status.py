@@ -14,7 +14,7 @@ import pytest
 
 from relay.amocrm import form, sample_bodies
 from relay.cli.status import watch_on
-from relay.model import State
+from relay.model import Health, State
 from relay.store.contract import Archive, AuditEntry, Filter, HealthReport
 from relay.store.disk import Disk
 from relay.store.sqlite.lock import Lock
@@ -33,8 +33,8 @@ from tests.cli.conftest import (
     settle,
 )
 
-HELD = HealthReport(health="open", since=NOON, as_of=NOON + MINUTE, error=f"5xx 503 busy{ESCAPE}")
-WELL = HealthReport(health="ok", since=NOON, as_of=NOON + MINUTE)
+HELD = HealthReport(health=Health.OPEN, since=NOON, as_of=NOON + MINUTE, error=f"5xx 503 busy{ESCAPE}")
+WELL = HealthReport(health=Health.OK, since=NOON, as_of=NOON + MINUTE)
 
 
 def test_status_shows_targets_and_webhooks(run: Run, kept: Path) -> None:
@@ -188,7 +188,7 @@ def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: 
 def test_a_target_that_is_probed_is_held_for_people_and_probing_for_programs(
     run: Run, kept: Path, refill: Callable[[Use], None]
 ) -> None:
-    refill(lambda store: store.report({"warehouse": replace(HELD, health="probing")}))
+    refill(lambda store: store.report({"warehouse": replace(HELD, health=Health.PROBING)}))
     assert "  held, probing, as of 11-22 12:01:00Z  " in run("status").stdout.splitlines()[2]
     assert json.loads(run("status", "--json").stdout)["targets"][1]["breaker"]["state"] == "probing"
 
@@ -202,7 +202,7 @@ def test_a_disk_with_little_room_is_told(run: Run, kept: Path, monkeypatch: pyte
 
 
 def test_it_fits_80_columns(kept: Path, refill: Callable[[Use], None]) -> None:
-    probed = replace(HELD, health="probing")
+    probed = replace(HELD, health=Health.PROBING)
     refill(lambda store: store.report({"warehouse": HELD, "warehouse-of-the-north-west": probed, "w" * 64: WELL}))
     assert max(map(len, plain(on_terminal("status")))) <= 80
 

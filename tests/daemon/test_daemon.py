@@ -9,9 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from relay.daemon import running, url
-from relay.delivery.breaker import Health
 from relay.delivery.dispatcher import Dispatcher
-from relay.model import Secret
+from relay.model import Health, Secret
 from relay.settings import Settings
 from relay.signals import Signal, WebhookRejected
 from relay.store.contract import AuditEntry

@@ -8,9 +8,8 @@ from typing import Any, Self
 
 from uuid_utils import uuid7
 
-from relay.delivery.breaker import Health
 from relay.delivery.dispatcher import Dispatcher
-from relay.model import Event, Order, PlannedDelivery, RoutedEvent, State, Target, Webhook
+from relay.model import Event, Health, Order, PlannedDelivery, RoutedEvent, State, Target, Webhook
 from relay.signals import Attempted, Committed, Notice, Signal
 from relay.store.contract import AuditEntry, DeliveryRecord, Filter
 from relay.store.sqlite.store import SqliteStore

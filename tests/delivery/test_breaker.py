@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from relay.delivery.breaker import LONGEST_PAUSE, Breaker, Health
-from relay.model import Outcome, Reason, RetryPolicy, Target
+from relay.delivery.breaker import LONGEST_PAUSE, Breaker
+from relay.model import Health, Outcome, Reason, RetryPolicy, Target
 from tests.delivery.conftest import NOON, SECOND, outcome, target
 
 WELL = outcome(Reason.OK, status=200)

@@ -9,8 +9,7 @@ from typing import Any
 import apsw
 import pytest
 
-from relay.delivery.breaker import Health
-from relay.model import Format, Order, Reason, State
+from relay.model import Format, Health, Order, Reason, State
 from relay.store.contract import Due
 from relay.store.sqlite.integrity import verify
 from tests.delivery.bench import Bench, event_id

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from relay.delivery.breaker import Health
-from relay.model import State
+from relay.model import Health, State
 from relay.store.contract import Filter, HealthReport
 from relay.store.sqlite.store import SqliteStore
 from tests.delivery.bench import Bench, act, event_id

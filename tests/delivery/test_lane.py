@@ -16,10 +16,9 @@ import pytest
 from aiohttp import web
 
 from relay.delivery import lane
-from relay.delivery.breaker import Health
 from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
 from relay.errors import StoreBusy
-from relay.model import Delivery, Format, Secret, State
+from relay.model import Delivery, Format, Health, Secret, State
 from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, Receiver, Request, every, longest_pause, target
 from tests.e2e.processes import until

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from relay.delivery.breaker import Health
 from relay.delivery.send import origin
-from relay.model import Reason
+from relay.model import Health, Reason
 from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target
 

@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from relay.delivery.breaker import Health
-from relay.model import State
+from relay.model import Health, State
 from relay.store.contract import HealthReport
 from relay.store.sqlite.store import SqliteStore
 from tests.delivery.bench import Bench, act, event_id
@@ -157,7 +156,7 @@ async def test_the_store_is_told_which_targets_are_held_since_when_and_why(tmp_p
 async def test_what_a_dead_daemon_said_is_replaced_at_the_start(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers()
     store = SqliteStore.open(tmp_path / "relay.db", now=act().at, emit=lambda _: None, failed=lambda: None)
-    held = HealthReport(health="open", since=act().at, as_of=act().at, error="5xx 503")
+    held = HealthReport(health=Health.OPEN, since=act().at, as_of=act().at, error="5xx 503")
     await store.report({"bot": held, "gone": held})
     await store.close()
     async with Bench(tmp_path, to(receiver)) as bench:

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from relay.clock import Clock
-from relay.delivery.breaker import Breaker, Health
-from relay.model import Outcome, Reason, RetryPolicy, State
+from relay.delivery.breaker import Breaker
+from relay.model import Health, Outcome, Reason, RetryPolicy, State
 from relay.store.contract import Filter
 from relay.store.sqlite.store import SqliteStore
 from tests.delivery import virtual

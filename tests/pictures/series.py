@@ -7,8 +7,8 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry
 
+from relay.model import Health, VerdictName
 from relay.observe import Gauges, Observer
-from relay.observe.gauges import STATES
 from relay.observe.log import Log
 from relay.observe.metrics import ACK_SECONDS
 from relay.signals import Committed, Refusal
@@ -17,9 +17,9 @@ from tests.pictures.expressions import grouped, selectors
 
 CLOSED: Mapping[tuple[str, str], frozenset[str]] = {
     ("relay_webhooks_total", "outcome"): frozenset({"accepted", "unparsed", "duplicate", "probe", *map(str, Refusal)}),
-    ("relay_attempts_total", "outcome"): frozenset({"delivered", "retry", "dead"}),
+    ("relay_attempts_total", "outcome"): frozenset(VerdictName),
     ("relay_events_total", "routed"): frozenset({"yes", "no"}),
-    ("relay_target_state", "state"): frozenset(STATES),
+    ("relay_target_state", "state"): frozenset(Health),
     ("relay_ack_seconds_bucket", "le"): frozenset(str(float(seconds)) for seconds in ACK_SECONDS),
 }
 """Metric and label -> the values there are."""

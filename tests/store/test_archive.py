@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from relay.errors import BadCursor
-from relay.model import Dead, Retention, RetryAt, State
+from relay.model import Dead, Health, Retention, RetryAt, State
 from relay.store.contract import Archive, Filter, HealthReport, Page, Pause, Report, TargetStatus
 from tests.store.conftest import MINUTE, NOON, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
 
@@ -201,11 +201,11 @@ async def test_a_pause_survives_a_restart(opener: Reopen) -> None:
 
 
 async def test_a_report_replaces_the_one_before(store: Archive) -> None:
-    held = HealthReport(health="open", since=NOON, as_of=NOON + MINUTE, error="5xx 503 busy")
+    held = HealthReport(health=Health.OPEN, since=NOON, as_of=NOON + MINUTE, error="5xx 503 busy")
     await store.report({"bot": held, "old": held})
-    await store.report({"bot": replace(held, health="ok", error=""), "dwh": held})
+    await store.report({"bot": replace(held, health=Health.OK, error=""), "dwh": held})
     assert {name: each.condition for name, each in (await store.status()).targets.items()} == {
-        "bot": HealthReport(health="ok", since=NOON, as_of=NOON + MINUTE),
+        "bot": HealthReport(health=Health.OK, since=NOON, as_of=NOON + MINUTE),
         "dwh": held,
     }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.model import Dead, Outcome, Reason, State
+from relay.model import Dead, Health, Outcome, Reason, State
 from relay.store.contract import Filter, HealthReport
 from relay.store.sqlite.checksum import checksum, is_damaged
 from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
@@ -130,7 +130,7 @@ def test_any_other_content_is_damaged() -> None:
 
 async def test_what_is_damaged_of_a_daemons_report_leaves_the_status_of_the_rest(tmp_path: Path) -> None:
     store = open_sqlite(tmp_path, NOON)
-    seen = HealthReport(health="ok", since=NOON, as_of=NOON, in_flight=1, slow=frozenset({"event-0001"}))
+    seen = HealthReport(health=Health.OK, since=NOON, as_of=NOON, in_flight=1, slow=frozenset({"event-0001"}))
     await store.report({"bot": seen, "dwh": replace(seen, slow=frozenset({"event-0002"}))})
     connection = apsw.Connection(str(tmp_path / "relay.db"))
     connection.execute("update conditions set slow = '{\"event-0001\"]' where target = 'bot'")

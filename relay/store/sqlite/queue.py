@@ -15,8 +15,6 @@ from relay.store.sqlite.owner import Tokens
 from relay.store.sqlite.query import Row, a_blob, a_number, at_once, change, rows
 from relay.store.sqlite.times import LAST, from_ms, to_ms
 
-_NAMES = {Delivered: "delivered", RetryAt: "retry", Dead: "dead"}
-
 
 def claim(
     cursor: apsw.Cursor, tokens: Tokens, target: str, limit: int, max_bytes: int, now: int, until: int
@@ -171,7 +169,7 @@ def _attempt(settled: Settled) -> Row:
         delivery.attempt,
         to_ms(outcome.started_at),
         outcome.took // timedelta(microseconds=1),
-        _NAMES[type(settled.verdict)],
+        settled.verdict.name,
         outcome.reason,
         outcome.status,
         outcome.detail,

@@ -10,7 +10,7 @@ from functools import partial
 
 import apsw
 
-from relay.model import RoutedEvent, State
+from relay.model import Health, RoutedEvent, State
 from relay.store.contract import AuditEntry, Filter
 from relay.store.sqlite import audit, ingest, targets
 from relay.store.sqlite.query import Run, rows
@@ -47,7 +47,7 @@ def _pending(cursor: apsw.Cursor, wanted: Filter) -> list[str]:
 
 def _wish(cursor: apsw.Cursor, names: Sequence[str], act: AuditEntry, replayed: int) -> None:
     """Have them probed; an act too if it is all there was to do."""
-    held = {target for target, seen in targets.conditions(cursor).items() if seen.health == "open"}
+    held = {target for target, seen in targets.conditions(cursor).items() if seen.health is Health.OPEN}
     if not replayed and held.intersection(names):
         audit.note(cursor, act, 0)
     targets.wish(cursor, names, to_ms(act.at))

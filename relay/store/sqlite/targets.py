@@ -6,12 +6,14 @@ from datetime import datetime
 import apsw
 import orjson
 
+from relay.model import Health
 from relay.store.contract import AuditEntry, HealthReport, Pause
 from relay.store.sqlite import audit
 from relay.store.sqlite.query import Row, rows
 from relay.store.sqlite.times import from_ms, to_ms
 
 _CONDITION = "target, health, since, as_of, error, in_flight, slow, probe_at"
+_HEALTH = {each.value: each for each in Health}
 
 
 def pause(cursor: apsw.Cursor, target: str, act: AuditEntry) -> bool:
@@ -49,7 +51,7 @@ def report(cursor: apsw.Cursor, conditions: Mapping[str, HealthReport]) -> None:
 def _row(target: str, seen: HealthReport) -> Row:
     return (
         target,
-        seen.health,
+        seen.health.value,
         to_ms(seen.since),
         to_ms(seen.as_of),
         seen.error,
@@ -70,7 +72,7 @@ def conditions(cursor: apsw.Cursor) -> dict[str, HealthReport]:
     found = rows(cursor, f"select {_CONDITION} from conditions where json_valid(slow)")
     return {
         target: HealthReport(
-            health=health,
+            health=_HEALTH[health],
             since=from_ms(since),
             as_of=from_ms(as_of),
             error=error,
@@ -79,6 +81,7 @@ def conditions(cursor: apsw.Cursor) -> dict[str, HealthReport]:
             probe_at=None if probe_at is None else from_ms(probe_at),
         )
         for target, health, since, as_of, error, in_flight, slow, probe_at in found
+        if health in _HEALTH
     }
 
 
