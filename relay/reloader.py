@@ -13,7 +13,7 @@ from typing import TypeVar
 from relay.errors import ConfigurationError, RoutesInvalid
 from relay.model import Json
 from relay.routes.config import Config, load
-from relay.routes.permissions import permissions
+from relay.routes.permissions import writable_by_others
 from relay.signals import Emit, Notice, Reloaded
 from relay.tls import Certificate, client_context
 from relay.watched import Note, Watched, outdated
@@ -99,7 +99,7 @@ class Reloader:
         return [each.seen for each in self._watched]
 
     def _load(self, note: Note) -> Config:
-        config = load(self._file, self._environment, reading=note)
+        config = load(self._file, self._environment, on_open=note)
         for target in config.targets.values():
             if target.tls:
                 client_context(target.tls)  # now: when a connection needs it the files may be gone
@@ -148,7 +148,7 @@ class Reloader:
 
     def _warn(self) -> None:
         """Not a refusal: routes that are refused over a `chmod` lose webhooks, or go on as they were before."""
-        if said := permissions(self._file):
+        if said := writable_by_others(self._file):
             fields: dict[str, object] = {"file": str(self._file), "detail": said}
             self._emit(Notice(level="warning", text="the routes file is open to others", fields=fields))
 

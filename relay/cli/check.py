@@ -18,10 +18,10 @@ from relay.model import Json
 from relay.printable import printable
 from relay.routes import config, lint
 from relay.routes.config import Config
-from relay.routes.excerpt import Excerpts
-from relay.routes.lint import TestResult
-from relay.routes.permissions import permissions
-from relay.routes.words import quoted
+from relay.routes.diagnostics import quoted
+from relay.routes.permissions import writable_by_others
+from relay.routes.redaction import RedactedLines
+from relay.routes.route_tests import RouteTestResult, run_tests
 from relay.routes.yaml_document import MAX_BYTES
 from relay.tls import Certificate
 from relay.watched import outdated
@@ -82,17 +82,18 @@ def check(
     read = [path, *(pair or ())]
     try:
         name, data = _content(path)
-        checked = config.parse(data, file=name, env=os.environ, stand_ins=no_secrets, reading=read.append)
+        checked = config.parse(data, file=name, env=os.environ, stand_ins=no_secrets, on_open=read.append)
     except RoutesInvalid as invalid:
-        _print_invalid(invalid, unfit, Excerpts(data), as_json)
+        _print_invalid(invalid, unfit, RedactedLines(data), as_json)
         raise click.exceptions.Exit(1) from None
-    warnings, results = [*_exposed(path), *_outdated(read), *lint.warnings(checked)], lint.run_tests(checked)
+    warnings = [*_exposed(path), *_outdated(read), *lint.warnings(checked)]
+    results = run_tests(checked.tests, checked.matcher)
     good = not unfit and all(result.passed for result in results) and not (strict and warnings)
     if as_json:
         print_json(_document(checked.file, good, errors=unfit, warnings=warnings, results=results))
     else:
         _print_unfit(unfit)
-        _print_checked(checked, good, warnings, results, Excerpts(data))
+        _print_checked(checked, good, warnings, results, RedactedLines(data))
     raise click.exceptions.Exit(0 if good else 1)
 
 
@@ -112,7 +113,7 @@ def _outdated(read: Sequence[Path]) -> list[Problem]:
 
 def _exposed(file: Path) -> list[Problem]:
     """It is of the whole file: no line."""
-    said = None if file == STDIN else permissions(file)
+    said = None if file == STDIN else writable_by_others(file)
     return [Problem(0, 0, "", said)] if said else []
 
 
@@ -142,14 +143,14 @@ def _compare(old: Path, new: Path, since: datetime, store_path: Path, as_json: b
 # ---- for people
 
 
-def _print_invalid(invalid: RoutesInvalid, unfit: Sequence[Problem], excerpts: Excerpts, as_json: bool) -> None:
+def _print_invalid(invalid: RoutesInvalid, unfit: Sequence[Problem], lines: RedactedLines, as_json: bool) -> None:
     if as_json:
         print_json(_document(invalid.file, False, errors=[*invalid.problems, *unfit]))
         return
     _print_unfit(unfit)
     for problem in invalid.problems:
         click.echo(printable(problem.text(invalid.file)))
-        _print_excerpt(excerpts, problem)
+        _print_excerpt(lines, problem)
     click.echo(_red(f"{invalid.file}: {counted(len(invalid.problems), 'error')}"))
 
 
@@ -159,9 +160,9 @@ def _print_unfit(problems: Sequence[Problem]) -> None:
         click.echo(f"{_red('error')} {printable(problem.message)}")
 
 
-def _print_excerpt(excerpts: Excerpts, problem: Problem) -> None:
+def _print_excerpt(lines: RedactedLines, problem: Problem) -> None:
     """The line with a caret under the place, and a part of it if it is long."""
-    if not (found := excerpts.at(problem.line, problem.column)):
+    if not (found := lines.at(problem.line, problem.column)):
         return
     line, at = found
     start = 0 if len(line) <= WIDEST else max(0, at - WIDEST // 2)
@@ -171,12 +172,12 @@ def _print_excerpt(excerpts: Excerpts, problem: Problem) -> None:
 
 
 def _print_checked(
-    checked: Config, good: bool, warnings: Sequence[Problem], results: Sequence[TestResult], excerpts: Excerpts
+    checked: Config, good: bool, warnings: Sequence[Problem], results: Sequence[RouteTestResult], lines: RedactedLines
 ) -> None:
     for problem in warnings:
         where = f"{checked.file}:{problem.line}:{problem.column} " if problem.line else f"{checked.file}:"
         click.echo(f"{where} {click.style('warning', fg='yellow')} {_said(problem)}")
-        _print_excerpt(excerpts, problem)
+        _print_excerpt(lines, problem)
     for result in results:
         for line in _failures(checked, result):
             click.echo(line)
@@ -191,7 +192,7 @@ def _said(problem: Problem) -> str:
     return printable(f"{problem.path}: {problem.message}" if problem.path else problem.message)
 
 
-def _failures(checked: Config, result: TestResult) -> list[str]:
+def _failures(checked: Config, result: RouteTestResult) -> list[str]:
     where = f"{checked.file}:{result.test.line}:{result.test.column}"
     return [
         f"{where}  {_red('failed')} {printable(f'{quoted(result.test.name)}: {difference}')}"
@@ -212,7 +213,7 @@ def _document(
     *,
     errors: Sequence[Problem] = (),
     warnings: Sequence[Problem] = (),
-    results: Sequence[TestResult] = (),
+    results: Sequence[RouteTestResult] = (),
 ) -> dict[str, Json]:
     return {
         "file": file,

@@ -15,7 +15,7 @@ from relay.cli.times import local
 from relay.model import Json
 from relay.printable import printable
 from relay.routes.config import Config
-from relay.routes.diff import Change, Difference, changes, difference
+from relay.routes.diff import DiffSummary, RoutingChange, changes, summarize
 from relay.routes.match import Matcher, Matches
 from relay.store.contract import Filter
 
@@ -37,19 +37,19 @@ def compare(before: Config, after: Config, since: datetime, store_path: Path, *,
 
 async def _changes(
     old: Matcher, new: Matcher, store_path: Path, since: datetime, *, most: int
-) -> tuple[Difference, list[Change]]:
+) -> tuple[DiffSummary, list[RoutingChange]]:
     """All of it counted, and the first so many changes."""
-    found, first = Difference(), list[Change]()
+    found, first = DiffSummary(), list[RoutingChange]()
     async with visiting(store_path) as store:
         async for page in pages(lambda after: store.events(Filter(since=since), limit=PAGE, after=after)):
             events = [load_event(each.payload) for each in page if not each.corrupt]
             changed = changes(old, new, events)
-            found += difference(changed, of=len(events))
+            found += summarize(changed, of=len(events))
             first += changed[: most - len(first)]
     return found, first
 
 
-def _print(found: Difference, changed: Sequence[Change], since: datetime) -> None:
+def _print(found: DiffSummary, changed: Sequence[RoutingChange], since: datetime) -> None:
     if changed:
         _put_changes(changed)
     if more := found.changed - len(changed):
@@ -61,7 +61,7 @@ def _print(found: Difference, changed: Sequence[Change], since: datetime) -> Non
     click.echo(f"{counted(found.events, 'event')} since {local(since)}{same}")
 
 
-def _put_changes(changed: Collection[Change]) -> None:
+def _put_changes(changed: Collection[RoutingChange]) -> None:
     """A line for each event; where one is wider than the terminal, its routes go below it."""
     ids = {} if is_wide() else starts([each.event.id for each in changed])
     events = [[cell(ids.get(e.id, e.id)), cell(e.type), cell(clipped(e.entity_id))] for e in (c.event for c in changed)]
@@ -80,7 +80,7 @@ def _put_changes(changed: Collection[Change]) -> None:
         put(cell(f"{before} → {after}", "dim"), indent=4)
 
 
-def _document(found: Difference, changed: Sequence[Change]) -> dict[str, Json]:
+def _document(found: DiffSummary, changed: Sequence[RoutingChange]) -> dict[str, Json]:
     return {
         "events": found.events,
         "also": dict(found.also),

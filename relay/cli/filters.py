@@ -15,7 +15,7 @@ from relay.cli.output import note, rfc3339
 from relay.cli.times import Instant, local
 from relay.errors import RoutesInvalid
 from relay.model import Json, State
-from relay.routes.words import quoted, suggestion
+from relay.routes.diagnostics import quoted, suggestion
 from relay.store.contract import Archive, EventRecord, Filter, Page, WebhookRecord
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from relay.cli.options import act, asynchronous, config_option, load_to_look, st
 from relay.cli.output import note
 from relay.cli.values import Words
 from relay.errors import RoutesInvalid
-from relay.routes.words import quoted, suggestion
+from relay.routes.diagnostics import quoted, suggestion
 from relay.store.contract import Archive, Filter
 
 

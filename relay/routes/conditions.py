@@ -9,7 +9,7 @@ from decimal import Decimal
 from relay.model import Json
 from relay.routes.fields import WON_AND_LOST, as_text, is_status
 
-_COMPARE = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
+ORDERINGS = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
@@ -54,7 +54,7 @@ class Condition:
         if not _NUMBER.fullmatch(value):
             return False
         number = Decimal(value)
-        return all(_COMPARE[name](number, bound) for name, bound in self.bounds)
+        return all(ORDERINGS[name](number, bound) for name, bound in self.bounds)
 
 
 def is_like(text: str, pattern: str) -> bool:
@@ -78,7 +78,7 @@ def condition(name: str, value: Json, text: str) -> Condition:
     """The condition that `value` puts on the field `name`; `value` has the shape that the schema gives it."""
     if not isinstance(value, Mapping):
         return Condition(any_of=_texts(name, value), text=text)
-    bounds = tuple((key, Decimal(as_text(value[key]))) for key in _COMPARE if key in value)
+    bounds = tuple((key, Decimal(as_text(value[key]))) for key in ORDERINGS if key in value)
     return Condition(
         none_of=_texts(name, value["not"]) if "not" in value else frozenset(),
         exists=value.get("exists"),

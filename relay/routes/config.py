@@ -7,48 +7,31 @@ Each stage notes its problems and goes on with what is sound, so one run shows t
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
 from relay.denied import denied, os_error_text
 from relay.errors import Problem, RoutesInvalid
-from relay.model import Event, Json, Retention, Secret, Source, Target
+from relay.model import Retention, Secret, Source, Target
 from relay.routes.conditions import Condition, condition
-from relay.routes.diagnostics import Problems, Unfit, Where
+from relay.routes.diagnostics import Problems, Where, quoted
 from relay.routes.fields import is_custom
 from relay.routes.match import Matcher, Route
-from relay.routes.reader import Reader, Reading
-from relay.routes.scalars import plain_value
+from relay.routes.reader import OnOpen, Reader
+from relay.routes.route_tests import RouteTest, read_tests
 from relay.routes.schema import check_shape
 from relay.routes.secrets import expand
 from relay.routes.sources import read_sources
 from relay.routes.targets import read_targets
 from relay.routes.units import age
-from relay.routes.words import quoted, suggestion
 from relay.routes.yaml_document import MAX_BYTES, Document
 from relay.routes.yaml_document import parse as parse_document
-
-NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
-"""When the event of a test arrived: matches never look at it."""
 
 _NAMES: Mapping[str | int, tuple[Where, ...]] = {
     "routes": (("name",), ("to",)),
     "tests": (("name",), ("expect",), ("event", "source")),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteTest:
-    """An event and the targets and routes it must have; None where the file does not say."""
-
-    name: str
-    event: Event = field(repr=False)  # may hold secrets
-    targets: frozenset[str] | None
-    routes: frozenset[str] | None
-    line: int
-    column: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,18 +62,18 @@ class Config:
         return self.document.shown(("targets", target, "url"))
 
 
-def _nobody(_path: Path) -> None:
-    """Nobody wants to be told which files are read."""
+def _ignore(_path: Path) -> None:
+    """Ignore which files are read."""
 
 
-def load(path: Path, env: Mapping[str, str], *, stand_ins: bool = False, reading: Reading = _nobody) -> Config:
+def load(path: Path, env: Mapping[str, str], *, stand_ins: bool = False, on_open: OnOpen = _ignore) -> Config:
     """Read and compile the file; raises `RoutesInvalid` with every problem, also when it cannot be read.
 
     With `stand_ins` the file may lack secrets that only requests need: for those who send none. `reading` is told of
     this file, and of each that it names, before it is opened.
     """
-    reading(path)
-    return parse(read(path), file=str(path), env=env, stand_ins=stand_ins, reading=reading)
+    on_open(path)
+    return parse(read(path), file=str(path), env=env, stand_ins=stand_ins, on_open=on_open)
 
 
 def read(path: Path) -> bytes:
@@ -107,7 +90,7 @@ def read(path: Path) -> bytes:
 
 
 def parse(
-    text: bytes | str, *, file: str, env: Mapping[str, str], stand_ins: bool = False, reading: Reading = _nobody
+    text: bytes | str, *, file: str, env: Mapping[str, str], stand_ins: bool = False, on_open: OnOpen = _ignore
 ) -> Config:
     """Compile a routes file; `file` is its name in messages, `env` the variables that `${NAME}` may use.
 
@@ -117,8 +100,8 @@ def parse(
     document = parse_document(text, problems)
     if document is None:
         raise RoutesInvalid(file, problems.found())
-    expanded = expand(document, env, problems, stand_ins=stand_ins, reading=reading)
-    config = _compiled(Reader(expanded, problems, reading, stand_ins=stand_ins), file)
+    expanded = expand(document, env, problems, stand_ins=stand_ins, on_open=on_open)
+    config = _compiled(Reader(expanded, problems, on_open, stand_ins=stand_ins), file)
     if problems:
         raise RoutesInvalid(file, problems.found())
     return config
@@ -136,7 +119,7 @@ def _compiled(reader: Reader, file: str) -> Config:
         targets=targets,
         retention=_retention(reader),
         routes=routes,
-        tests=_tests(reader, {route.name for route in routes if route.name}),
+        tests=read_tests(reader, {route.name for route in routes if route.name}),
         matcher=Matcher(routes),
         document=reader.document,
     )
@@ -168,11 +151,11 @@ def _retention(reader: Reader) -> Retention:
 
 
 def _routes(reader: Reader) -> tuple[Route, ...]:
-    target_named = _name_among("target", reader, ("targets",))
+    target_name = reader.one_of_keys("target", ("targets",))
     lines: dict[str, int] = {}
     routes = []
     for where in reader.places(("routes",)):
-        route = _route(reader, where, target_named)
+        route = _route(reader, where, target_name)
         if route.name in lines:
             reader.wrong((*where, "name"), f"the name {quoted(route.name)} is already on line {lines[route.name]}")
         if route.name:
@@ -181,7 +164,7 @@ def _routes(reader: Reader) -> tuple[Route, ...]:
     return tuple(routes)
 
 
-def _route(reader: Reader, where: Where, target_named: Callable[[str], str]) -> Route:
+def _route(reader: Reader, where: Where, target_name: Callable[[str], str]) -> Route:
     line, column = reader.document.mark(where)
     unparsed = reader.take((*where, "unparsed"), bool, False)
     match = _match(reader, (*where, "match"))
@@ -192,7 +175,7 @@ def _route(reader: Reader, where: Where, target_named: Callable[[str], str]) -> 
     return Route(
         name=reader.take((*where, "name"), str, ""),
         match=match,
-        targets=reader.each((*where, "to"), target_named),
+        targets=reader.each((*where, "to"), target_name),
         otherwise=reader.take((*where, "otherwise"), bool, False),
         unparsed=unparsed,
         line=line,
@@ -219,81 +202,3 @@ def condition_text(document: Document, where: Where) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(condition_text(document, (*where, index)) for index in range(len(value))) + "]"
     return str(value).lower() if isinstance(value, bool) else document.shown(where)
-
-
-def _name_among(kind: str, reader: Reader, where: Where) -> Callable[[str], str]:
-    """A conversion that lets pass the keys of the mapping at `where`."""
-    known = dict.fromkeys(reader.keys(where))
-    return _one_of(kind, known)
-
-
-def _one_of(kind: str, known: Mapping[str, object]) -> Callable[[str], str]:
-    """Where none is known, their part of the file is missing or wrong, which was said: the rest follows from it."""
-
-    def named(name: str) -> str:
-        if known and name not in known:
-            raise Unfit(f"no {kind} {quoted(name)} {suggestion(name, known)}")
-        return name
-
-    return named
-
-
-# ---- tests
-
-
-def _tests(reader: Reader, route_names: set[str]) -> tuple[RouteTest, ...]:
-    target_named = _name_among("target", reader, ("targets",))
-    route_named = _one_of("route", dict.fromkeys(sorted(route_names)))
-    return tuple(_test(reader, where, target_named, route_named) for where in reader.places(("tests",)))
-
-
-def _test(
-    reader: Reader, where: Where, target_named: Callable[[str], str], route_named: Callable[[str], str]
-) -> RouteTest:
-    line, column = reader.document.mark(where)
-    return RouteTest(
-        name=reader.take((*where, "name"), str, ""),
-        event=_event(reader, (*where, "event")),
-        targets=_expected(reader, (*where, "expect", "targets"), target_named),
-        routes=_expected(reader, (*where, "expect", "routes"), route_named),
-        line=line,
-        column=column,
-    )
-
-
-def _expected(reader: Reader, where: Where, named: Callable[[str], str]) -> frozenset[str] | None:
-    return frozenset(reader.each(where, named)) if reader.document.has(where) else None
-
-
-def _event(reader: Reader, where: Where) -> Event:
-    sources = reader.keys(("sources",))
-    return Event(
-        id="",
-        source=reader.take((*where, "source"), _name_among("source", reader, ("sources",)), _only(sources)),
-        received_at=NO_TIME,
-        account=reader.take((*where, "account"), _account, {}),
-        entity=reader.take((*where, "entity"), str, ""),
-        action=reader.take((*where, "action"), str, ""),
-        data=reader.take((*where, "data"), _arrived, {}),
-        query=reader.take((*where, "query"), _arrived, {}),
-    )
-
-
-def _only(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ""
-
-
-def _account(value: Json) -> Mapping[str, Json]:
-    if isinstance(value, dict):
-        return value
-    number = plain_value(str(value))
-    return {"id": number} if isinstance(number, int) else {"subdomain": value}
-
-
-def _arrived(value: Json) -> Json:
-    """`value` as it would arrive: amoCRM sends decimals as text."""
-    if isinstance(value, dict):
-        return {key: _arrived(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_arrived(item) for item in value]
-    return str(value) if isinstance(value, Decimal) else value

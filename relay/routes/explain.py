@@ -1,4 +1,4 @@
-"""Config x Event -> why each route took the event or did not."""
+"""Config, event -> why each route matches the event or does not."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from relay.routes.match import Route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One key of a route's match: `condition` as written, the event's `values` as text, and whether it held."""
+class ConditionCheck:
+    """One key of a match: its `condition` as written, the `values` of the event as text, and whether it held."""
 
     field: str
     condition: str
@@ -21,15 +21,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteExplanation:
-    """A route and what became of it. An `otherwise` route has no checks: it matched if no other did."""
+    """Whether a route matched, and why. An `otherwise` route has no checks: it matches if no other route does."""
 
     route: Route
     matched: bool
-    checks: tuple[Check, ...]
+    checks: tuple[ConditionCheck, ...]
 
 
 def explain(config: Config, event: Event) -> list[RouteExplanation]:
-    """One explanation for each route, in file order; agrees with `Matcher.match`, which uses the same conditions."""
+    """One explanation per route, in file order. Agrees with `Matcher.match`: both use the same conditions."""
     taken = set(config.matcher.match(event).routes)
     return [
         RouteExplanation(route=route, matched=route.name in taken, checks=tuple(_checks(route, event)))
@@ -37,7 +37,7 @@ def explain(config: Config, event: Event) -> list[RouteExplanation]:
     ]
 
 
-def _checks(route: Route, event: Event) -> Iterator[Check]:
+def _checks(route: Route, event: Event) -> Iterator[ConditionCheck]:
     for field, condition in route.match.items():
         values = values_of(event, field)
-        yield Check(field=field, condition=condition.text, values=values, held=condition.holds(values))
+        yield ConditionCheck(field=field, condition=condition.text, values=values, held=condition.holds(values))

@@ -18,10 +18,13 @@ from functools import lru_cache
 
 from relay.model import Event, Json
 
-Read = Callable[[Event], tuple[str, ...]]
+FieldReader = Callable[[Event], tuple[str, ...]]
 
 WON_AND_LOST = {"won": "142", "lost": "143"}
 """amoCRM's two closing statuses, the same in every pipeline (amoCRM, API v4, "Pipelines and statuses")."""
+
+EVENT_FIELDS = frozenset({"source", "entity", "action", "type"})
+"""Fields that every event has."""
 
 CUSTOM = "custom_fields"
 _OF_ALL_CUSTOM_FIELDS = frozenset({"id", "name", "code", "values"})
@@ -33,11 +36,11 @@ def values_of(event: Event, field: str) -> tuple[str, ...]:
 
     None is "", true and false are "true" and "false", a mapping is its JSON.
     """
-    return reader(field)(event)
+    return field_reader(field)(event)
 
 
 @lru_cache(maxsize=4096)
-def reader(field: str) -> Read:
+def field_reader(field: str) -> FieldReader:
     """What `values_of` does for one field, for those who ask for it again and again."""
     match field:
         case "source":
@@ -61,7 +64,7 @@ def reader(field: str) -> Read:
     return _of_data(field)
 
 
-def _of_data(path: str, *, or_else: str | None = None) -> Read:
+def _of_data(path: str, *, or_else: str | None = None) -> FieldReader:
     """`or_else` is looked for where `path` is not: an incoming lead has its own `data` in its data."""
 
     def read(event: Event) -> tuple[str, ...]:

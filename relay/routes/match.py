@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from relay.model import Event
 from relay.routes.conditions import Condition
-from relay.routes.fields import reader
+from relay.routes.fields import field_reader
 
 K = TypeVar("K")
 
@@ -46,7 +46,7 @@ class FieldIndex:
 
     def __init__(self, field: str, everyone: int) -> None:
         self.field = field
-        self.read = reader(field)
+        self.read = field_reader(field)
         self.indifferent = everyone
         self._equals: dict[str, int] = {}
         self._excludes: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""A file -> who else may change it: whoever does has every event sent where they like."""
+"""A file -> who else may change it, and so redirect events or read secrets."""
 
 import os
 import stat
@@ -7,8 +7,8 @@ from pathlib import Path
 ROOT = 0
 
 
-def permissions(path: Path) -> str | None:
-    """What to mend; None if only we or root may write it, or if it cannot be told."""
+def writable_by_others(path: Path) -> str | None:
+    """Who may write the file, and the command that ends it; None if only we or root, or if its status is unknown."""
     try:
         status = path.stat()
     except OSError:

@@ -1,18 +1,17 @@
 """Document -> values, one conversion at a time; what does not convert becomes a problem at its place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from relay.model import Json
-from relay.routes.carried import what_is_odd
-from relay.routes.diagnostics import Problems, Unfit, Where
+from relay.routes.diagnostics import Problems, Unfit, Where, quoted, suggestion
 from relay.routes.yaml_document import Document
 
 T = TypeVar("T")
 
-Reading: TypeAlias = Callable[[Path], object]
-"""Told of each file before it is opened."""
+OnOpen: TypeAlias = Callable[[Path], object]
+"""Called with each file before it is opened."""
 
 
 class Reader:
@@ -21,10 +20,10 @@ class Reader:
     `stand_ins`: files that only requests need may be missing.
     """
 
-    def __init__(self, document: Document, problems: Problems, reading: Reading, *, stand_ins: bool = False) -> None:
+    def __init__(self, document: Document, problems: Problems, on_open: OnOpen, *, stand_ins: bool = False) -> None:
         self.document = document
         self.problems = problems
-        self.reading = reading
+        self.on_open = on_open
         self.stand_ins = stand_ins
 
     def take(self, where: Where, convert: Callable[[Any], T], default: T) -> T:
@@ -34,7 +33,7 @@ class Reader:
         try:
             return convert(self.document.at(where))
         except Unfit as unfit:
-            self.wrong(where, f"{unfit}{what_is_odd(self.document, where)}")
+            self.wrong(where, f"{unfit}{self.document.hint(where)}")
             return default
 
     def each(self, where: Where, convert: Callable[[Any], T]) -> tuple[T, ...]:
@@ -53,6 +52,10 @@ class Reader:
         """The keys of the mapping at `where`, in file order; none if it is no mapping."""
         return list(self._of_type(where, dict))
 
+    def one_of_keys(self, kind: str, where: Where) -> Callable[[str], str]:
+        """See `one_of`: the keys of the mapping at `where` are the names."""
+        return one_of(kind, self.keys(where))
+
     def places(self, where: Where) -> list[Where]:
         """The places of the items of the list at `where`; none if it is no list."""
         return [(*where, index) for index in range(len(self._of_type(where, list)))]
@@ -68,3 +71,15 @@ class Reader:
     def _of_type(self, where: Where, kind: type) -> Json:
         value = self.document.at(where) if self.document.has(where) else None
         return value if isinstance(value, kind) else kind()
+
+
+def one_of(kind: str, names: Collection[str]) -> Callable[[str], str]:
+    """A conversion that accepts only these names; any name if there are none, since that is a problem already noted."""
+    known = dict.fromkeys(names)
+
+    def name(text: str) -> str:
+        if known and text not in known:
+            raise Unfit(f"no {kind} {quoted(text)} {suggestion(text, known)}")
+        return text
+
+    return name

@@ -15,9 +15,8 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from relay.model import Json
-from relay.routes.carried import what_is_odd
-from relay.routes.diagnostics import Problems, Where
-from relay.routes.words import listed, nearest, quoted, stranger, suggestion
+from relay.routes.diagnostics import Problems, Where, listed, nearest, quoted, suggestion
+from relay.routes.stray_characters import confusable
 from relay.routes.yaml_document import Document
 
 _MUST_BE = {"object": "a mapping", "array": "a list", "string": "text"}
@@ -86,7 +85,7 @@ def _told(error: ValidationError, document: Document) -> Iterator[tuple[Where, s
                 if key not in instance and key not in misspelt:
                     yield (*where, key), "is missing"
         case "enum":
-            yield where, f"must be one of {listed(asked)}{_near(document, where, asked)}{what_is_odd(document, where)}"
+            yield where, f"must be one of {listed(asked)}{_near(document, where, asked)}{document.hint(where)}"
         case "oneOf":
             yield where, _choice(instance)
         case "uniqueItems":
@@ -94,9 +93,9 @@ def _told(error: ValidationError, document: Document) -> Iterator[tuple[Where, s
         case _:
             said = schema_here.get("errorMessage") or _default(error)
             if "propertyNames" in error.absolute_schema_path:
-                yield (*where, instance), said + stranger(instance)
+                yield (*where, instance), said + confusable(instance)
             else:
-                yield where, said + what_is_odd(document, where)
+                yield where, said + document.hint(where)
 
 
 def _choice(route: dict[str, Json]) -> str:

@@ -35,14 +35,14 @@ def expand(
     problems: Problems,
     *,
     stand_ins: bool = False,
-    reading: Callable[[Path], object] = lambda _path: None,
+    on_open: Callable[[Path], object] = lambda _path: None,
 ) -> Document:
     """The document with its secrets; where one is missing, a problem names it and the text stays as written.
 
-    With `stand_ins` a missing one is no problem in tokens, URLs, headers and signing secrets. `reading` is told of each
-    file before it is opened.
+    With `stand_ins` a missing one is no problem in tokens, URLs, headers and signing secrets. `on_open` is called with
+    each file before it is opened.
     """
-    expansion = _Expansion(document, env, problems, stand_ins, reading)
+    expansion = _Expansion(document, env, problems, stand_ins, on_open)
     value = expansion.value((), document.value)
     return replace(document, value=value, written=expansion.written)
 
@@ -54,13 +54,13 @@ class _Expansion:
         env: Mapping[str, str],
         problems: Problems,
         stand_ins: bool,
-        reading: Callable[[Path], object],
+        on_open: Callable[[Path], object],
     ) -> None:
         self.document = document
         self.env = env
         self.problems = problems
         self.stand_ins = stand_ins
-        self.reading = reading
+        self.on_open = on_open
         self.written: dict[Where, str] = {}
 
     def value(self, where: Where, value: Json) -> Json:
@@ -79,7 +79,7 @@ class _Expansion:
     def _text(self, where: Where, text: str) -> str:
         self.written[where] = _PLACE.sub(self._shown_url if _is_url(where) else _without_default, text)
         try:
-            return _PLACE.sub(lambda place: _resolved(place, self.env, self.reading), text)
+            return _PLACE.sub(lambda place: _resolved(place, self.env, self.on_open), text)
         except Unfit as unfit:
             stand_in = _stand_in(where) if self.stand_ins and isinstance(unfit, Absent) else None
             if stand_in is None:
@@ -117,12 +117,12 @@ def _without_default(place: re.Match[str]) -> str:
     return re.sub(":-.*", "", place[0].removesuffix("}"), flags=re.DOTALL) + "}" if place[2] else place[0]
 
 
-def _resolved(place: re.Match[str], env: Mapping[str, str], reading: Callable[[Path], object]) -> str:
+def _resolved(place: re.Match[str], env: Mapping[str, str], on_open: Callable[[Path], object]) -> str:
     if place[0] == "$${":
         return "${"
     inside, closed = place[1], place[2]
     if closed and inside.startswith("file:"):
-        return _from_file(Path(inside.removeprefix("file:")), reading)
+        return _from_file(Path(inside.removeprefix("file:")), on_open)
     variable = _VARIABLE.fullmatch(inside)
     if not closed or not variable:
         raise Unfit("write ${NAME}, ${NAME:-default} or ${file:/absolute/path}; a plain ${ is written $${")
@@ -136,10 +136,10 @@ def _from_environment(name: str, default: str | None, env: Mapping[str, str]) ->
     return _storable(value, f"the variable {name}")
 
 
-def _from_file(path: Path, reading: Callable[[Path], object]) -> str:
+def _from_file(path: Path, on_open: Callable[[Path], object]) -> str:
     if not path.is_absolute():
         raise Unfit(f"${{file:{path}}} needs an absolute path")
-    reading(path)
+    on_open(path)
     try:
         if not path.is_file():
             raise Absent(f"the file {path} does not exist or is no file")

@@ -13,7 +13,7 @@ from yarl import URL
 from relay.model import Format, Order, RetryPolicy, Secret, Target, signing_key
 from relay.routes.diagnostics import Unfit, Where
 from relay.routes.reader import Reader
-from relay.routes.tls import read_tls
+from relay.routes.target_tls import read_tls
 from relay.routes.units import duration, rate, share
 
 LONGEST_TIMEOUT = timedelta(minutes=5)

@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 
 from relay.model import Json
-from relay.routes.diagnostics import Mark, Problems, Where
-from relay.routes.scalars import lookalike, plain_value, surprise
-from relay.routes.syntax import LINE_END, explained, slipped
-from relay.routes.words import quoted, shortened
+from relay.routes.diagnostics import Mark, Problems, Where, quoted, shortened
+from relay.routes.stray_characters import copying_mistake, written_mistake
+from relay.routes.yaml_errors import LINE_END, explain, misread_key
+from relay.routes.yaml_scalars import lookalike, plain_value, surprise
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
@@ -64,6 +64,15 @@ class Document:
     def shown(self, where: Where) -> str:
         """The scalar at `where` as the file has it, with every `${…}` unresolved."""
         return self.written.get(where) or str(self.at(where))
+
+    def hint(self, where: Where) -> str:
+        """What may be wrong with a text that does not fit, `; …`, or nothing; never shows what a variable holds."""
+        value = self.at(where)
+        if not isinstance(value, str):
+            return ""
+        written = self.written.get(where)
+        mistake = copying_mistake(value, written) if written is not None and value else None
+        return f"; its value {mistake}" if mistake else written_mistake(self.shown(where))
 
 
 def parse(data: bytes | str, problems: Problems) -> Document | None:
@@ -115,7 +124,7 @@ class _Build:
         except _TooLarge:
             return None
         except yaml.MarkedYAMLError as error:
-            line, column, message = explained(error, self.text)
+            line, column, message = explain(error, self.text)
             self.problems.add((), (line, column), message)
             return None
 
@@ -182,7 +191,7 @@ class _Build:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             following = next(self.events) if isinstance(event, yaml.ScalarEvent) else None
             said = ""
-            if following is not None and (slip := slipped(event, following, self.text)):
+            if following is not None and (slip := misread_key(event, following, self.text)):
                 event.value, said = slip
             key = self._key(where, event)
             here = (*where, key)

@@ -21,8 +21,8 @@ with atheris.instrument_imports(include=["relay", "yaml"]):
     from relay.delivery.retry import LONGEST_RETRY_AFTER, parse_retry_after
     from relay.errors import RoutesInvalid, UnreadableError
     from relay.routes.config import Config, parse
-    from relay.routes.excerpt import Excerpts
     from relay.routes.lint import warnings
+    from relay.routes.redaction import RedactedLines
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 TYPES = ("application/x-www-form-urlencoded", "application/json", "", "x/y; charset=cp1251")
@@ -51,7 +51,7 @@ def routes(data: bytes) -> None:
     """A routes file: a Config and what is to be warned of, or every problem with its place and its line."""
     if b"file:" in data:  # which may name /dev/zero
         return
-    excerpts = Excerpts(data)
+    excerpts = RedactedLines(data)
     try:
         problems = warnings(parse(data, file="routes.yaml", env=ENVIRONMENT))
     except RoutesInvalid as invalid:

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 from relay.model import Event
 from relay.routes.config import Config
-from relay.routes.explain import Check, explain
+from relay.routes.explain import ConditionCheck, explain
 
 ROUTES = """
 routes:
@@ -19,14 +19,14 @@ def test_each_route_says_what_held_and_what_did_not(
     left_won, large, rest = explain(config, event(old_status_id=142, status_id=7, pipeline_id=5))
     assert (left_won.matched, large.matched, rest.matched) == (True, False, False)
     assert left_won.checks == (
-        Check(field="entity", condition="leads", values=("leads",), held=True),
-        Check(field="old_status_id", condition="won", values=("142",), held=True),
-        Check(field="status_id", condition="{not: [won, lost]}", values=("7",), held=True),
+        ConditionCheck(field="entity", condition="leads", values=("leads",), held=True),
+        ConditionCheck(field="old_status_id", condition="won", values=("142",), held=True),
+        ConditionCheck(field="status_id", condition="{not: [won, lost]}", values=("7",), held=True),
     )
     assert large.checks == (
-        Check(field="entity", condition="leads", values=("leads",), held=True),
-        Check(field="price", condition="{gte: 100}", values=(), held=False),
-        Check(field="pipeline_id", condition="${PIPELINE}", values=("5",), held=True),
+        ConditionCheck(field="entity", condition="leads", values=("leads",), held=True),
+        ConditionCheck(field="price", condition="{gte: 100}", values=(), held=False),
+        ConditionCheck(field="pipeline_id", condition="${PIPELINE}", values=("5",), held=True),
     )
     assert rest.checks == ()
 

@@ -7,10 +7,11 @@ from relay.amocrm import form, sample_bodies
 from relay.amocrm.events import read
 from relay.amocrm.vocabulary import FIELDS, OF_FEW, TIMES
 from relay.amocrm.vocabulary import IDS as IDS_OF_AMOCRM
-from relay.routes import lint
-from relay.routes.config import NO_TIME, Config, parse
-from relay.routes.lint import run_tests, stages, warnings
+from relay.routes.config import Config, parse
+from relay.routes.lint import routes as lint_routes
+from relay.routes.lint import warnings
 from relay.routes.match import Route
+from relay.routes.route_tests import NO_TIME, run_tests
 
 RoutesFile = Callable[..., Config]
 ADD = "a lead that is created in the stage arrives as add, and this misses it: write"
@@ -435,19 +436,19 @@ def test_ten_times_the_routes_for_a_stage_are_ten_times_the_work(
     routes_file: RoutesFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_at: list[Route] = []
-    stage = stages._stage
+    stage = lint_routes._stage
 
     def looked(route: Route) -> object:
         looked_at.append(route)
         return stage(route)
 
-    monkeypatch.setattr(stages, "_stage", looked)
+    monkeypatch.setattr(lint_routes, "_stage", looked)
 
     def work(number: int) -> int:
         looked_at.clear()
         each = "\n  - {name: r%d, match: {entity: leads, action: status, status_id: %d}, to: bot}"
         config = routes_file("routes:" + "".join(each % (n, n) for n in range(1, number + 1)) + REST)
-        assert len(list(stages.missed_creations(config))) == number
+        assert len(list(lint_routes.miss_created_leads(config))) == number
         return len(looked_at)
 
     assert work(100) == 10 * work(10)
@@ -549,7 +550,7 @@ tests:
   - {name: nowhere, event: {entity: talk, action: add}, expect: {targets: []}}
   - {name: not nowhere, event: {entity: talk, action: add}, expect: {targets: bot}}
 """)
-    results = run_tests(config)
+    results = run_tests(config.tests, config.matcher)
     assert [(result.test.name, result.passed) for result in results] == [
         ("good", True),
         ("bad", False),
@@ -558,7 +559,3 @@ tests:
     ]
     assert results[1].differences == ("targets: expected bot, got bot, erp", "routes: expected leads, tasks, got leads")
     assert results[3].differences == ("targets: expected bot, got none",)
-
-
-def test_a_result_is_not_collected_as_a_test_of_ours() -> None:
-    assert lint.TestResult.__test__ is False

@@ -10,8 +10,9 @@ from relay.amocrm import form
 from relay.amocrm.events import read
 from relay.model import Event
 from relay.routes.conditions import condition
-from relay.routes.config import NO_TIME, Config
+from relay.routes.config import Config
 from relay.routes.match import Matcher, Route
+from relay.routes.route_tests import NO_TIME
 
 RoutesFile = Callable[..., Config]
 MakeEvent = Callable[..., Event]

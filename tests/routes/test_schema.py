@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from relay.errors import RoutesInvalid
 from relay.routes.config import Config, load, parse
 from relay.routes.diagnostics import Problems, path_text
-from relay.routes.lint import run_tests, warnings
+from relay.routes.lint import warnings
+from relay.routes.route_tests import run_tests
 from relay.routes.schema import schema
 from relay.routes.yaml_document import parse as parse_document
 from tests.example import ETC, SECRETS, placed
@@ -35,7 +36,7 @@ def example(folder: Path) -> Config:
 
 
 def test_the_example_loads_with_its_secrets_and_passes_its_own_tests(example: Config) -> None:
-    assert [result.differences for result in run_tests(example) if not result.passed] == []
+    assert [result.differences for result in run_tests(example.tests, example.matcher) if not result.passed] == []
     assert len(example.tests) >= 5
     assert warnings(example) == []
 
@@ -88,7 +89,7 @@ def test_a_damaged_file_is_loaded_or_refused_and_never_crashes(folder: Path, tex
         assert not [secret for secret in [*ENV.values(), *SECRETS.values()] if secret in str(refused)]
     else:
         assert all(warning.line > 0 for warning in warnings(config))
-        run_tests(config)
+        run_tests(config.tests, config.matcher)
 
 
 def test_the_schema_is_a_schema() -> None:

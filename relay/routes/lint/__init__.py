@@ -1,71 +1,35 @@
-"""Config -> warnings about what can be loaded but is hardly meant, and the results of the file's own tests."""
-
-from dataclasses import dataclass
+"""Config -> warnings: what a routes file may say, but hardly means. Each check yields places and messages."""
 
 from relay.errors import Problem
-from relay.routes.config import Config, RouteTest
+from relay.routes.config import Config
 from relay.routes.diagnostics import Where, path_text
-from relay.routes.lint.accounts import whole_addresses
 from relay.routes.lint.keys import unknown_keys
-from relay.routes.lint.routes import everything, nowhere, superfluous
-from relay.routes.lint.secrets import guessable, literal_secrets, shared_tokens, variables_without_braces
-from relay.routes.lint.stages import missed_creations
-from relay.routes.lint.targets import brief_dedupe, clear_text, odd_headers, unused_targets
-from relay.routes.lint.values import impossible_values
-from relay.routes.match import Matches
-from relay.routes.words import listed
+from relay.routes.lint.routes import match_everything, miss_created_leads, no_catch_all, redundant
+from relay.routes.lint.secrets import in_the_file, reused_tokens, too_short, variables_without_braces
+from relay.routes.lint.targets import odd_headers, short_dedupe, unencrypted, unused
+from relay.routes.lint.values import impossible_values, whole_addresses
 
 _CHECKS = (
-    literal_secrets,
-    guessable,
-    shared_tokens,
+    in_the_file,
+    too_short,
+    reused_tokens,
     variables_without_braces,
-    unused_targets,
-    clear_text,
+    unused,
+    unencrypted,
     odd_headers,
-    brief_dedupe,
+    short_dedupe,
     whole_addresses,
     unknown_keys,
     impossible_values,
-    missed_creations,
-    everything,
-    superfluous,
-    nowhere,
+    miss_created_leads,
+    match_everything,
+    redundant,
+    no_catch_all,
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestResult:
-    """What a test of the file expected and what the routes did."""
-
-    __test__ = False  # pytest collects classes by this name
-
-    test: RouteTest
-    got: Matches
-
-    @property
-    def passed(self) -> bool:
-        """True if nothing differs."""
-        return not self.differences
-
-    @property
-    def differences(self) -> tuple[str, ...]:
-        """`targets: expected sales-bot, got none`, for each part that differs."""
-        parts = (("targets", self.test.targets, self.got.targets), ("routes", self.test.routes, self.got.routes))
-        return tuple(
-            f"{name}: expected {listed(sorted(expected))}, got {listed(sorted(got))}"
-            for name, expected, got in parts
-            if expected is not None and expected != set(got)
-        )
-
-
-def run_tests(config: Config) -> list[TestResult]:
-    """The file's `tests`, in file order."""
-    return [TestResult(test=test, got=config.matcher.match(test.event)) for test in config.tests]
-
-
 def warnings(config: Config) -> list[Problem]:
-    """What is worth a second look, in file order; a file with warnings still loads."""
+    """Run every check; the warnings in file order. A file with warnings can be loaded."""
     return sorted(_warning(config, where, message) for check in _CHECKS for where, message in check(config))
 
 

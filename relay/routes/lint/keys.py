@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from relay.amocrm.vocabulary import FIELDS, OF_FEW
 from relay.routes.config import Config
-from relay.routes.diagnostics import Finding
-from relay.routes.fields import data_path, is_custom
-from relay.routes.words import nearest, quoted, stranger
+from relay.routes.diagnostics import Finding, nearest, quoted
+from relay.routes.fields import EVENT_FIELDS, data_path, is_custom
+from relay.routes.stray_characters import confusable
 
 NEARLY = 0.75
 """difflib's ratio: `status` is that near to `status_id`, `pipelin` to `pipeline_id`."""
@@ -34,7 +34,7 @@ _INSIDE_CUSTOM = frozenset({"value", "values", "enum", "enums", "enum_id", "enum
 _TOP = frozenset({"timestamp"})
 _INCOMING = frozenset({"companies", "contacts", "customers", "leads"})
 """What an incoming lead has in the `data` of its data."""
-_OF_THE_EVENT = frozenset({"source", "entity", "action", "type", "account"})
+_OF_THE_EVENT = EVENT_FIELDS | {"account"}
 
 
 def unknown_keys(config: Config) -> Iterator[Finding]:
@@ -71,7 +71,7 @@ def _no_field(name: str, known: list[str]) -> str:
     if meant := _MEANT.get(name):
         return f"{said} (did you mean {meant}?)"
     near = nearest(name, known, cutoff=NEARLY)
-    return f"{said}{f' (did you mean {quoted(near)}?)' if near else ''}{stranger(name, near)}"
+    return f"{said}{f' (did you mean {quoted(near)}?)' if near else ''}{confusable(name, near)}"
 
 
 def _inside_custom(field: str) -> str | None:

@@ -1,15 +1,15 @@
-"""Config -> warnings about its secrets: in the file, short, or shared."""
+"""Config -> warnings about its secrets: written in the file, too short, or shared by sources."""
 
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 from relay.model import Json, Secret, signing_key
 from relay.routes.config import Config
-from relay.routes.diagnostics import Finding, Where
-from relay.routes.words import BRACES, quoted, without_braces
+from relay.routes.diagnostics import Finding, Where, quoted
+from relay.routes.stray_characters import BRACES, lacks_braces
 
 SHORTEST_TOKEN = 16
-"""Characters; it is all that keeps strangers out."""
+"""Characters; the token is the only authentication of a webhook."""
 SHORTEST_KEY = 24
 """Bytes; Standard Webhooks, "Signature scheme", asks for 24 to 64."""
 
@@ -17,15 +17,15 @@ _SECRET_HEADERS = ("authorization", "cookie", "api-key", "token", "secret", "pas
 _SECRET_QUERIES = ("key", "token", "secret", "password", "signature")
 
 
-def literal_secrets(config: Config) -> Iterator[Finding]:
-    """Secrets that stand in the file itself."""
+def in_the_file(config: Config) -> Iterator[Finding]:
+    """Secrets that are written in the file itself."""
     for where in _secret_places(config):
         if where not in config.document.written:
             yield where, "a secret in the file: write ${NAME} and set the variable, or ${file:/run/secrets/name}"
 
 
-def guessable(config: Config) -> Iterator[Finding]:
-    """Tokens and keys that are too short."""
+def too_short(config: Config) -> Iterator[Finding]:
+    """Tokens and signing keys that are short enough to be guessed."""
     for name, source in config.sources.items():
         if any(len(token.reveal()) < SHORTEST_TOKEN for token in source.tokens):
             yield ("sources", name, "token"), "short enough to be guessed: make one with: openssl rand -hex 32"
@@ -34,8 +34,8 @@ def guessable(config: Config) -> Iterator[Finding]:
             yield ("targets", name, "secret"), "under 24 bytes of base64: make one with: openssl rand -base64 32"
 
 
-def shared_tokens(config: Config) -> Iterator[Finding]:
-    """Sources with a token that another has too."""
+def reused_tokens(config: Config) -> Iterator[Finding]:
+    """Tokens that two sources have."""
     owners: dict[Secret, str] = {}
     for name, source in config.sources.items():
         for token in source.tokens:
@@ -44,14 +44,14 @@ def shared_tokens(config: Config) -> Iterator[Finding]:
 
 
 def variables_without_braces(config: Config) -> Iterator[Finding]:
-    """`Bearer $TOKEN`, which is sent as it stands."""
+    """`Bearer $TOKEN`, which is not expanded."""
     for where, text in _texts(config, (), config.document.value):
-        if without_braces(text):
+        if lacks_braces(text):
             yield where, f"$… is taken as it stands: {BRACES}"
 
 
 def _texts(config: Config, where: Where, value: Json) -> Iterator[tuple[Where, str]]:
-    """Every text of the file with its place, with every `${…}` unresolved; but not the data of tests."""
+    """Every text of the file with its place and every `${…}` unresolved, except those of `tests`."""
     if where[:1] == ("tests",):
         return
     if isinstance(value, dict):

@@ -5,18 +5,18 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from relay.model import is_loopback
-from relay.routes.carried import carried
 from relay.routes.config import Config
 from relay.routes.diagnostics import Finding
+from relay.routes.stray_characters import copying_mistake
 
-REPEATED_FOR = timedelta(hours=1)
+AMOCRM_REPEATS_FOR = timedelta(hours=1)
 """kommo.com, "Digital pipeline: API: send webhook" (2026): up to four repeats within one hour."""
 
-_QUOTED_RIGHTLY = frozenset({"if-match", "if-none-match", "if-range"})
-"""RFC 9110, 8.8.3: an entity tag is in quotes."""
+_QUOTED_HEADERS = frozenset({"if-match", "if-none-match", "if-range"})
+"""Headers whose values are quoted: an entity tag is (RFC 9110, 8.8.3)."""
 
 
-def unused_targets(config: Config) -> Iterator[Finding]:
+def unused(config: Config) -> Iterator[Finding]:
     """Targets that no route names."""
     used = {target for route in config.routes for target in route.targets}
     for name in config.targets:
@@ -24,8 +24,8 @@ def unused_targets(config: Config) -> Iterator[Finding]:
             yield ("targets", name), "no route feeds it"
 
 
-def clear_text(config: Config) -> Iterator[Finding]:
-    """Targets on another machine without TLS."""
+def unencrypted(config: Config) -> Iterator[Finding]:
+    """Targets on another machine that are reached without TLS."""
     for name, target in config.targets.items():
         url = urlsplit(target.url)
         host = url.hostname or ""
@@ -34,17 +34,17 @@ def clear_text(config: Config) -> Iterator[Finding]:
 
 
 def odd_headers(config: Config) -> Iterator[Finding]:
-    """Header values with something in them that was hardly meant."""
+    """Header values with stray characters in them."""
     for name, target in config.targets.items():
         for header, secret in target.headers.items():
             where = ("targets", name, "headers", header)
-            said = carried(secret.reveal(), config.document.shown(where)) if secret.reveal() else "is empty"
-            if said and not (header.lower() in _QUOTED_RIGHTLY and "quotes" in said):
-                yield where, f"the value {said}"
+            mistake = copying_mistake(secret.reveal(), config.document.shown(where)) if secret.reveal() else "is empty"
+            if mistake and not (header.lower() in _QUOTED_HEADERS and "quotes" in mistake):
+                yield where, f"the value {mistake}"
 
 
-def brief_dedupe(config: Config) -> Iterator[Finding]:
-    """Sources that forget a body before amoCRM stops repeating it."""
+def short_dedupe(config: Config) -> Iterator[Finding]:
+    """Sources whose `dedupe` ends before amoCRM stops repeating a body."""
     for name, source in config.sources.items():
-        if source.dedupe and source.dedupe < REPEATED_FOR:
+        if source.dedupe and source.dedupe < AMOCRM_REPEATS_FOR:
             yield ("sources", name, "dedupe"), "the digital pipeline may repeat for an hour: use 1h"

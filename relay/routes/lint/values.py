@@ -2,24 +2,23 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from relay.amocrm.vocabulary import ACTIONS, AMOUNTS, ENTITIES, IDS, STAGE_ACTIONS, STAGED, TIMES
-from relay.routes.conditions import Condition
+from relay.routes.conditions import ORDERINGS, Condition
 from relay.routes.config import Config
-from relay.routes.diagnostics import Finding, Where
-from relay.routes.fields import WON_AND_LOST, data_path, is_custom, is_status
-from relay.routes.lint.asked import Asked, asked
+from relay.routes.diagnostics import Finding, Where, quoted, suggestion
+from relay.routes.fields import EVENT_FIELDS, WON_AND_LOST, as_text, data_path, is_custom, is_status
 from relay.routes.match import Route
-from relay.routes.words import quoted, suggestion
 
 LONGEST_ID = 12
 """Digits: amoCRM's ids have 10 at most (2026)."""
 LONGEST_TIME = 11
 """Digits of Unix seconds until the year 5138; milliseconds have 13."""
 
-_ALWAYS = frozenset({"source", "entity", "action", "type"})
-"""What every event has."""
+_ADDRESS = re.compile(r"(?:https?://)?([A-Za-z0-9-]+)(?:\.[A-Za-z0-9-]+)+(?:[:/].*)?", re.DOTALL)
+_ACCOUNT_FIELDS = ("account", "account.subdomain")
 _COMPARISON = re.compile(r"(>=|<=|=>|=<|≥|≤|!=|<>|==|>|<|=)\s*(\S.*)", re.DOTALL)
 _OPERATORS = {
     ">": "gt", ">=": "gte", "=>": "gte", "≥": "gte", "<": "lt", "<=": "lte", "=<": "lte", "≤": "lte",
@@ -28,6 +27,25 @@ _OPERATORS = {
 _ORDERED = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DIGITS = re.compile("[0-9]+")
+
+
+def whole_addresses(config: Config) -> Iterator[Finding]:
+    """`example.amocrm.ru` in the `accounts` of a source refuses every webhook; in a match it never holds."""
+    for where in _account_places(config):
+        for each in operands(config, where):
+            if each.operator in ("", "not") and (address := _ADDRESS.fullmatch(each.text)):
+                said = f"an account's id or subdomain arrives, and never {quoted(each.text)}"
+                yield each.where, f"{said}: write {address[1].lower()}"
+
+
+def _account_places(config: Config) -> Iterator[Where]:
+    for name in config.sources:
+        if config.document.has(("sources", name, "accounts")):
+            yield "sources", name, "accounts"
+    for position, route in enumerate(config.routes):
+        for field in _ACCOUNT_FIELDS:
+            if field in route.match:
+                yield "routes", position, "match", field
 
 
 def impossible_values(config: Config) -> Iterator[Finding]:
@@ -39,16 +57,51 @@ def impossible_values(config: Config) -> Iterator[Finding]:
             here = (*where, field)
             if reason := _contradiction(field, condition):
                 yield here, reason
-            for each in asked(config, here):
+            for each in operands(config, here):
                 said = config.document.doubtful.get(each.where) or _impossible(config, field, each)
                 if said:
                     yield each.where, said
 
 
+# ---- the texts of a condition, one by one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operand:
+    """A text that a field is compared with; `operator` is empty for a plain value."""
+
+    where: Where
+    operator: str
+    text: str
+
+    @property
+    def consequence(self) -> str:
+        """What follows if no value can ever be that text."""
+        return "always holds" if self.operator == "not" else "never matches"
+
+
+def operands(config: Config, where: Where) -> Iterator[Operand]:
+    """What the condition at `where` compares with; nothing of what came from variables, which may be secret."""
+    value = config.document.at(where)
+    if not isinstance(value, Mapping):
+        yield from _texts(config, where, "")
+        return
+    for operator in ("not", "like", *ORDERINGS):
+        if operator in value:
+            yield from _texts(config, (*where, operator), operator)
+
+
+def _texts(config: Config, where: Where, operator: str) -> Iterator[Operand]:
+    value = config.document.at(where)
+    for place in [(*where, index) for index in range(len(value))] if isinstance(value, list) else [where]:
+        if place not in config.document.written:
+            yield Operand(where=place, operator=operator, text=as_text(config.document.at(place)))
+
+
 # ---- one value
 
 
-def _impossible(config: Config, field: str, each: Asked) -> str | None:
+def _impossible(config: Config, field: str, each: Operand) -> str | None:
     if each.operator in ("", "not") and (said := _operator_as_text(each)):
         return said
     if said := _of_a_word(config, field, each):
@@ -60,7 +113,7 @@ def _impossible(config: Config, field: str, each: Asked) -> str | None:
     return _of_a_number(data_path(field), each) if field != "account" else None
 
 
-def _of_a_word(config: Config, field: str, each: Asked) -> str | None:
+def _of_a_word(config: Config, field: str, each: Operand) -> str | None:
     if each.operator not in ("", "not"):
         return None
     match field:
@@ -82,7 +135,7 @@ def _unknown_word(kind: str, text: str, known: Collection[str]) -> str:
     return f"amoCRM is not known to send the {kind} {quoted(text)} {suggestion(text, sorted(known))}"
 
 
-def _of_a_type(each: Asked) -> str | None:
+def _of_a_type(each: Operand) -> str | None:
     """A type of an event has a dot in it; without one it is the `type` in its data, which may be anything."""
     entity, dot, action = each.text.partition(".")
     if not dot:
@@ -93,7 +146,7 @@ def _of_a_type(each: Asked) -> str | None:
     return _unknown_word("action", action, ACTIONS) if action not in ACTIONS else None
 
 
-def _operator_as_text(each: Asked) -> str | None:
+def _operator_as_text(each: Operand) -> str | None:
     if compared := _COMPARISON.fullmatch(each.text):
         sign, rest = compared[1], compared[2]
         if (operator := _OPERATORS.get(sign)) == "not" or (operator and _ORDERED.fullmatch(rest)):
@@ -106,7 +159,7 @@ def _operator_as_text(each: Asked) -> str | None:
     return None
 
 
-def _of_a_status(each: Asked) -> str | None:
+def _of_a_status(each: Operand) -> str | None:
     if each.text in WON_AND_LOST and each.operator in ("", "not"):
         return None
     text = each.text.replace("*", "") if each.operator == "like" else each.text
@@ -115,7 +168,7 @@ def _of_a_status(each: Asked) -> str | None:
     return _absurd(each, LONGEST_ID, "an id")
 
 
-def _of_a_number(name: str, each: Asked) -> str | None:
+def _of_a_number(name: str, each: Operand) -> str | None:
     text = each.text.replace("*", "") if each.operator == "like" else each.text
     if name in IDS or name in ("tags.id", "custom_fields.id", "account.id"):
         if text and not _DIGITS.fullmatch(text) and not (each.operator and _ORDERED.fullmatch(text)):
@@ -134,7 +187,7 @@ def _of_a_number(name: str, each: Asked) -> str | None:
     return None
 
 
-def _absurd(each: Asked, longest: int, what: str) -> str | None:
+def _absurd(each: Operand, longest: int, what: str) -> str | None:
     if each.operator == "like" or not _DIGITS.fullmatch(each.text):
         return None
     if len(each.text) > longest:
@@ -155,7 +208,7 @@ def _list_advice(text: str) -> str:
 
 
 def _contradiction(field: str, condition: Condition) -> str | None:
-    if condition.exists is False and field in _ALWAYS:
+    if condition.exists is False and field in EVENT_FIELDS:
         more = ": write data.type for the type in its data" if field == "type" else ""
         return f"never matches: every event has {'an' if field[0] in 'ae' else 'a'} {field}{more}"
     if condition.exists is False and condition.asks_for_a_value:

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 from relay.model import Json
-from relay.routes.words import shortened
+from relay.routes.diagnostics import shortened
 
 _LONGEST = 40
 _WORDS: dict[str, Json] = {

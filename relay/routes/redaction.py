@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from relay.routes.diagnostics import Where
-from relay.routes.syntax import LINE_END
 from relay.routes.yaml_document import LOADER, MAX_DEPTH
+from relay.routes.yaml_errors import LINE_END
 
 HIDDEN = "***"
 CUT = "…"
@@ -51,7 +51,7 @@ class _Scalar:
     text: str
 
 
-class Excerpts:
+class RedactedLines:
     """The lines of one file."""
 
     def __init__(self, data: bytes) -> None:

@@ -11,7 +11,7 @@ _ONE_VALUE = frozenset({"source", "entity", "action", "pipeline_id", "status_id"
 """Fields that never repeat: only for these "it is a" implies "it is not b"."""
 
 
-def superfluous(routes: Sequence[Route]) -> dict[int, int]:
+def redundant_routes(routes: Sequence[Route]) -> dict[int, int]:
     """By position: a route, and another that takes every event it takes and feeds every target it feeds.
 
     Careful rather than complete: whatever is listed adds nothing. Of two equal routes the later is listed.

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from relay.model import Event
 from relay.routes.conditions import condition
-from relay.routes.config import NO_TIME
+from relay.routes.lint.subsumption import redundant_routes
 from relay.routes.match import Matcher, Route
-from relay.routes.subsumption import superfluous
+from relay.routes.route_tests import NO_TIME
 
 words = st.sampled_from(["a", "b", "1", "5"])
 some_words = st.lists(words, min_size=1, max_size=3)
@@ -49,11 +49,11 @@ def compiled(file: list[tuple[dict[str, Any] | None, set[str]]]) -> list[Route]:
 
 @settings(max_examples=500)
 @given(routes, st.lists(events, max_size=5))
-def test_without_the_superfluous_routes_every_event_reaches_the_same_targets(
+def test_without_the_redundant_routes_routes_every_event_reaches_the_same_targets(
     file: list[tuple[dict[str, Any] | None, set[str]]], some_events: list[Event]
 ) -> None:
     every = compiled(file)
-    unneeded = superfluous(every)
+    unneeded = redundant_routes(every)
     fewer = Matcher([route for position, route in enumerate(every) if position not in unneeded])
     for event in some_events:
         assert fewer.match(event).targets.keys() == Matcher(every).match(event).targets.keys()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relay.errors import RoutesInvalid
 from relay.routes.config import parse
-from relay.routes.excerpt import Excerpts
+from relay.routes.redaction import RedactedLines
 from tests.routes.test_bad_files import ENV, FILES
 
 FILE = b"""\
@@ -60,7 +60,7 @@ routes:
     ],
 )
 def test_a_line_is_shown_without_what_may_be_secret(line: int, column: int, shown: str, before: str) -> None:
-    found = Excerpts(FILE).at(line, column)
+    found = RedactedLines(FILE).at(line, column)
     assert found is not None
     assert (found[0].rstrip(), found[0][: found[1]]) == (shown.rstrip(), before)
 
@@ -85,7 +85,7 @@ def test_a_line_is_shown_without_what_may_be_secret(line: int, column: int, show
     ],
 )
 def test_behind_a_syntax_error_only_known_words_are_shown(text: str, line: int, shown: str) -> None:
-    found = Excerpts(text.encode()).at(line, 1)
+    found = RedactedLines(text.encode()).at(line, 1)
     assert found is not None
     assert found[0].strip() == shown.strip()
 
@@ -108,7 +108,7 @@ def test_behind_a_syntax_error_only_known_words_are_shown(text: str, line: int, 
     ],
 )
 def test_a_secret_that_yaml_takes_for_something_else_is_hidden(line: str, shown: str) -> None:
-    assert Excerpts(f"targets:\n  bot:\n{line}\n".encode()).at(3, 1) == (shown, 0)
+    assert RedactedLines(f"targets:\n  bot:\n{line}\n".encode()).at(3, 1) == (shown, 0)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_secret_that_yaml_takes_for_something_else_is_hidden(line: str, shown:
 )
 @pytest.mark.parametrize("part", ["routes", "tests"])
 def test_what_a_route_asks_of_a_secret_is_hidden(part: str, line: str, shown: str) -> None:
-    assert Excerpts(f"{part}:\n{line}\n".encode()).at(2, 1) == (shown, 0)
+    assert RedactedLines(f"{part}:\n{line}\n".encode()).at(2, 1) == (shown, 0)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -130,7 +130,7 @@ def test_no_excerpt_of_a_bad_file_shows_a_secret(file: Path) -> None:
     data = file.read_bytes()
     with pytest.raises(RoutesInvalid) as refused:
         parse(data, file="routes.yaml", env=ENV)
-    found = [Excerpts(data).at(problem.line, problem.column) for problem in refused.value.problems]
+    found = [RedactedLines(data).at(problem.line, problem.column) for problem in refused.value.problems]
     assert "hunter2" not in str(found)
 
 
@@ -138,7 +138,7 @@ def test_every_line_of_a_file_without_secrets_is_shown_as_it_is() -> None:
     text = (
         "version: 1\nroutes:\n  - name: a\n    match: {entity: [leads, 'task'], \"name\": Имя}\n    to: [a,\n     b]\n"
     )
-    excerpts = Excerpts(text.encode())
+    excerpts = RedactedLines(text.encode())
     assert [excerpts.at(number, 3) for number in range(1, 7)] == [(line, 2) for line in text.splitlines()]
     assert excerpts.at(8, 1) is None
     assert excerpts.at(0, 0) is None
@@ -149,12 +149,12 @@ def test_every_line_of_a_file_without_secrets_is_shown_as_it_is() -> None:
 def test_a_file_of_brackets_costs_no_more_than_its_size(sign: str) -> None:
     """Each place would be as long as its depth, and all of them together its square."""
     text = f"version: 1\nroutes: [a]\nx:\n  {sign * (900_000 // len(sign))}\n"
-    assert Excerpts(text.encode()).at(2, 1) == ("routes: [a]", 0)
+    assert RedactedLines(text.encode()).at(2, 1) == ("routes: [a]", 0)
 
 
 @given(st.text("ab:-{}[]\"'#\n $!&*|>,?\u00a0éя\t", max_size=60), st.integers(1, 9), st.integers(1, 70))
 def test_any_text_has_excerpts_or_none(text: str, line: int, column: int) -> None:
-    found = Excerpts(text.encode()).at(line, column)
+    found = RedactedLines(text.encode()).at(line, column)
     assert found is None or (0 <= found[1] <= len(found[0]))
 
 
@@ -166,6 +166,6 @@ def test_any_text_has_excerpts_or_none(text: str, line: int, column: int) -> Non
 def test_whatever_sign_is_too_much_a_secret_stays_hidden(line: str, at: int, sign: str) -> None:
     slip = line[:at] + sign + line[at:]
     text = FILE.decode().replace(line, slip, 1)
-    excerpts = Excerpts(text.encode())
+    excerpts = RedactedLines(text.encode())
     for number in range(1, 27):
         assert "hunter2" not in str(excerpts.at(number, 1))

@@ -27,7 +27,7 @@ def read_tls(reader: Reader, where: Where, url: str) -> Tls | None:
             path = _absolute(text)
             if reader.stand_ins and not os.access(path, os.R_OK):
                 return None
-            reader.reading(path)
+            reader.on_open(path)
             try:
                 held.update(read(path))
             except ConfigurationError as error:

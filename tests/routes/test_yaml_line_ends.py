@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from relay.errors import Problem, RoutesInvalid
 from relay.routes.config import parse
-from relay.routes.excerpt import Excerpts
+from relay.routes.redaction import RedactedLines
 
 LINE_ENDS = ["\n", "\r\n", "\r", "\x85", "\u2028", "\u2029"]
 SLIPS = {
@@ -35,4 +35,4 @@ def test_any_text_has_problems_and_never_raises(text: str) -> None:
     for problem in problems(text):
         assert problem.message
         assert 1 <= problem.line <= lines
-        Excerpts(text.encode()).at(problem.line, problem.column)
+        RedactedLines(text.encode()).at(problem.line, problem.column)

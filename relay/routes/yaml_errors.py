@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from relay.routes.words import first_unseen, named, quoted, stranger
+from relay.routes.diagnostics import quoted
+from relay.routes.stray_characters import character_name, confusable, first_invisible
 
 _WORDS = (
     ("found a tab character", "a tab cannot indent: use spaces"),
@@ -34,13 +35,13 @@ _TOP = yaml.Mark("", 0, 0, 0, None, 0)
 _NEEDS_QUOTES = frozenset("@`%|>&*!?")
 
 
-def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[int, int, str]:
+def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[int, int, str]:
     """Where to look, counted from 1, and what to do about it."""
     place = error.problem_mark or error.context_mark or _TOP
     start = error.context_mark or place
     problem = error.problem or "cannot be read"
     lines = LINE_END.split(text)
-    if unseen := _unseen_indent(lines, place.line):
+    if unseen := _invisible_indent(lines, place.line):
         return unseen
     if "unexpected end of stream" in problem:  # the end of the file helps nobody: show where the quote opened
         return start.line + 1, start.column + 1, "a quote that is never closed"
@@ -73,17 +74,17 @@ def _indent(line: str) -> int:
 def _no_colon(content: str) -> str:
     """Not a word of it is shown: it may be a secret."""
     said = "a blank is missing after ':'" if _WITHOUT_BLANK.match(content) else "a key without ':'"
-    return said + stranger(content.partition(" #")[0])
+    return said + confusable(content.partition(" #")[0])
 
 
-def _unseen_indent(lines: list[str], last: int) -> tuple[int, int, str] | None:
+def _invisible_indent(lines: list[str], last: int) -> tuple[int, int, str] | None:
     """Where a line, this or the one before, is indented with what only looks like spaces."""
     for number in (last - 1, last):
         line = lines[number] if 0 <= number < len(lines) else ""
         content = line.lstrip()
         indent = line[: len(line) - len(content)]
-        if character := first_unseen(indent):
-            return number + 1, indent.index(character) + 1, f"{named(character)} cannot indent: use spaces"
+        if character := first_invisible(indent):
+            return number + 1, indent.index(character) + 1, f"{character_name(character)} cannot indent: use spaces"
     return None
 
 
@@ -103,7 +104,7 @@ def _character(lines: list[str], mark: yaml.Mark) -> str:
     return line[mark.column : mark.column + 1]
 
 
-def slipped(key: Any, value: Any, text: str) -> tuple[str, str] | None:
+def misread_key(key: Any, value: Any, text: str) -> tuple[str, str] | None:
     """The key that was meant, and what is wrong, where YAML takes a slip for a longer key: `{entity:leads}`."""
     if key.style or not (slip := _SLIP.fullmatch(key.value)):
         return None
