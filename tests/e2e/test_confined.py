@@ -16,7 +16,7 @@ from tests.e2e.sender import post_lead
 from tests.e2e.targets import listening, well
 from tests.tools import demand_root, tool
 
-NO_PROXIES = 65_534
+NOBODY = 65_534
 STRICT = (sys.executable, "-O", "-W", "error", "-m", "relay")
 
 ROUTES = """\
@@ -62,7 +62,7 @@ def folder() -> Iterator[Path]:
     """Nobody's own, and in folders that anybody may pass."""
     demand_root()
     path = Path(tempfile.mkdtemp(prefix="relay-", dir="/var/tmp"))
-    os.chown(path, NO_PROXIES, NO_PROXIES)
+    os.chown(path, NOBODY, NOBODY)
     yield path
     shutil.rmtree(path)
 
@@ -73,7 +73,7 @@ async def test_nobody_with_one_folder_to_write_to_is_enough(folder: Path) -> Non
     code, _, complaint = await run(*confined, "touch", "/tmp/relay-was-here")
     assert code == 1 and "Read-only file system" in complaint, "or nothing would be shown"
     await delivers(folder, (*confined, *RELAY))
-    assert (folder / "relay.db").stat().st_uid == NO_PROXIES
+    assert (folder / "relay.db").stat().st_uid == NOBODY
 
 
 @pytest.mark.parametrize("flags", [STRICT], ids=["-O -W error"])
