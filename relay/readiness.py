@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from relay.errors import StoreError
 from relay.ingest.commit import PATIENCE
-from relay.signals import Refusal, WebhookRejected
+from relay.signals import Rejection, WebhookRejected
 from relay.store.contract import AckGap, Store
 
 PROBE_EVERY = 5.0  # seconds
@@ -33,7 +33,7 @@ class Readiness:
 
     def hear(self, refused: WebhookRejected) -> None:
         """One that could not be kept is believed until the next probe, which comes at once: it may be the memory."""
-        if refused.refusal is Refusal.UNAVAILABLE:
+        if refused.reason is Rejection.UNAVAILABLE:
             self._trouble = refused.detail
             self._doubted.set()
 

@@ -12,8 +12,8 @@ from relay.frozen import frozen
 from relay.model import Delivery, Outcome, RoutedEvent, Verdict, Webhook
 
 
-class Refusal(StrEnum):
-    """Why a request was not kept. `MISADDRESSED` was meant for us, `STRANGER` was not (scanners, health checks)."""
+class Rejection(StrEnum):
+    """Why a request was rejected. `MISADDRESSED` was meant for us, `STRANGER` was not (scanners, health checks)."""
 
     UNAUTHORIZED = "unauthorized"
     MISADDRESSED = "misaddressed"
@@ -60,7 +60,7 @@ class WebhookRejected:
     """
 
     source: str
-    refusal: Refusal
+    reason: Rejection
     detail: str
     remote: str
     took: timedelta

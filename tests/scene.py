@@ -56,7 +56,7 @@ class Facts:
 
     def refusals(self) -> list[tuple[str, str]]:
         """Source and kind of each."""
-        return [(each.source, str(each.refusal)) for each in self.signals if isinstance(each, WebhookRejected)]
+        return [(each.source, str(each.reason)) for each in self.signals if isinstance(each, WebhookRejected)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from relay.ingest.refusal import Refuse
+from relay.ingest.answers import Reject
 from relay.model import Secret
 from relay.routes.config import Config
-from relay.signals import Refusal
+from relay.signals import Rejection
 
 MOST_SEGMENTS = 32  # of a path that are looked at; each costs a digest
 MOST_METHOD = 10  # characters of a method that are shown
@@ -33,7 +33,7 @@ def source_and_token(parts: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def judge(method: str, path: str, config: Config, *, wrong: str = "", status: int = 404) -> Refuse:
+def judge(method: str, path: str, config: Config, *, wrong: str = "", status: int = 404) -> Reject:
     """Why there is no webhook: the path is not a hook path, or is one but the request is wrong for that other reason.
 
     It was meant for us if `hooks`, a source or a token is in its path, which is shown without what may be a secret.
@@ -41,10 +41,10 @@ def judge(method: str, path: str, config: Config, *, wrong: str = "", status: in
     """
     seen = _Seen.of(path, config)
     if not seen.meant:
-        return Refuse(status, Refusal.STRANGER, wrong or "not a hook path")
+        return Reject(status, Rejection.STRANGER, wrong or "not a hook path")
     detail = f"{wrong or seen.wrong()} (right: POST {seen.right()})"
     shown = method[:MOST_METHOD] if method.isascii() and method.isalpha() else _MASK
-    return Refuse(status, Refusal.MISADDRESSED, detail, address=f"{shown} {seen.masked}")
+    return Reject(status, Rejection.MISADDRESSED, detail, address=f"{shown} {seen.masked}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

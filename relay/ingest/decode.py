@@ -14,13 +14,13 @@ from datetime import datetime, timedelta
 from relay.amocrm import events, form
 from relay.amocrm.retransmission import dated
 from relay.errors import UnreadableError
+from relay.ingest.answers import Reject
 from relay.ingest.budget import LARGE, PER_EVENT, Full, Reservation
 from relay.ingest.commit import PATIENCE, Committer, Taken, Wanted
-from relay.ingest.refusal import Refuse
 from relay.model import Event, RoutedEvent, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.plan import plan, plan_raw
-from relay.signals import Emit, Notice, Refusal
+from relay.signals import Emit, Notice, Rejection
 
 MOST_AT_ONCE = 32  # of a turn; then the first of them go to the disk, and others have their turn
 REPEATS = timedelta(hours=3)  # amoCRM repeats what it had no answer to for up to 95 minutes
@@ -62,7 +62,7 @@ class Decoder:
         self._large = asyncio.Lock()
 
     async def take(self, arrived: Arrived) -> Taken:
-        """Once it is on disk. Raises Refuse, Full, or a StoreError if it is not there in time."""
+        """Once it is on disk. Raises Reject, Full, or a StoreError if it is not there in time."""
         if len(arrived.body) > LARGE:
             return await self._take_large(arrived)
         if not self._arrived:
@@ -170,7 +170,7 @@ class Decoder:
         )
 
     def _admit(self, arrived: Arrived, webhook: Webhook, routed: Sequence[RoutedEvent]) -> Wanted:
-        """Raises Refuse, or Full: what an event takes is known only now."""
+        """Raises Reject, or Full: what an event takes is known only now."""
         arrived.place.take((PER_EVENT + len(webhook.query)) * len(routed))
         if webhook.unparsed is None:
             _demand_account(arrived.source, routed)
@@ -186,4 +186,4 @@ def _tell(taken: Future[Taken], error: Exception) -> None:
 def _demand_account(source: Source, routed: Sequence[RoutedEvent]) -> None:
     """Every event of a body is of one account; what cannot be read has none and is kept."""
     if routed and (why := source.stranger(routed[0].event.account)):
-        raise Refuse(403, Refusal.ACCOUNT, why, source=source.name)
+        raise Reject(403, Rejection.ACCOUNT, why, source=source.name)

@@ -18,18 +18,18 @@ from relay.errors import StoreError
 from relay.http.forwarded import TrustedProxies
 from relay.http.malformed import MalformedRequest
 from relay.http.response import Response
+from relay.ingest import answers
 from relay.ingest.address import judge, source_and_token
+from relay.ingest.answers import Reject
 from relay.ingest.body import Incomplete, TooLarge, read_body
 from relay.ingest.budget import Budget, Full, Reservation
 from relay.ingest.commit import Taken
 from relay.ingest.decode import Arrived, Decoder
-from relay.ingest.refusal import Refuse
-from relay.model import Secret, Source, Webhook
+from relay.model import Secret, Source
 from relay.routes.config import Config
-from relay.signals import DuplicateReceived, Emit, Probed, Refusal, WebhookRejected, WebhookStored
+from relay.signals import DuplicateReceived, Emit, Probed, Rejection, WebhookRejected, WebhookStored
 from relay.store.contract import Duplicate
 
-RETRY_AFTER = "5"
 REQUEST_ID = istr("X-Amocrm-Requestid")
 SIGNATURE = istr("X-Signature")
 MAX_REQUEST_ID = 100
@@ -74,28 +74,28 @@ class Intake:
             if len(path) == 4 and path[1] == "hooks" and path[2] and path[3] and request.method == "POST":
                 return await self._take(request, path[2], path[3], start)
             return await self._take(request, *self._read_address(request), start)
-        except Refuse as refuse:
+        except Reject as reject:
             took = timedelta(seconds=perf_counter() - start)
-            self._announce(refuse, remote=self._remote(request), took=took)
-            return _refusal(refuse)
+            self._announce(reject, remote=self._remote(request), took=took)
+            return answers.rejected(reject)
 
     def reject_malformed(self, seen: MalformedRequest, remote: str) -> None:
         """Announce what came in the place of a request, and was answered already."""
         if seen.other_protocol:
-            refuse = Refuse(seen.status, Refusal.MISADDRESSED, seen.problem)
+            reject = Reject(seen.status, Rejection.MISADDRESSED, seen.problem)
         else:
-            refuse = judge(seen.method, seen.path, self._config(), wrong=seen.problem)
-        self._announce(refuse, remote=self._proxies.client(remote), took=timedelta())
+            reject = judge(seen.method, seen.path, self._config(), wrong=seen.problem)
+        self._announce(reject, remote=self._proxies.client(remote), took=timedelta())
 
-    def _announce(self, refuse: Refuse, *, remote: str, took: timedelta) -> None:
+    def _announce(self, reject: Reject, *, remote: str, took: timedelta) -> None:
         self._emit(
             WebhookRejected(
-                source=refuse.source,
-                refusal=refuse.refusal,
-                detail=refuse.detail,
+                source=reject.source,
+                reason=reject.reason,
+                detail=reject.detail,
                 remote=remote,
                 took=took,
-                address=refuse.address,
+                address=reject.address,
             )
         )
 
@@ -118,20 +118,20 @@ class Intake:
                 body = await self._body(request, source, place)
                 if not body and not _of_amocrm(request):
                     self._emit(Probed(source=source.name, remote=self._remote(request)))
-                    return Response({"probe": True})
+                    return answers.probed()
                 webhook, routed, kept = await self._kept(request, source, body, place)
         except Full:
             detail = "too many webhooks, or too large ones, at once"
-            raise Refuse(503, Refusal.UNAVAILABLE, detail, source=source.name) from None
+            raise Reject(503, Rejection.UNAVAILABLE, detail, source=source.name) from None
         except StoreError as error:
-            raise Refuse(503, Refusal.UNAVAILABLE, str(error), source=source.name) from None
+            raise Reject(503, Rejection.UNAVAILABLE, str(error), source=source.name) from None
         took = timedelta(seconds=perf_counter() - start)
         if isinstance(kept, Duplicate):
             self._emit(DuplicateReceived(webhook=webhook, first=kept.webhook, took=took, routed=routed))
-            return _repeated(kept)
+            return answers.duplicate(kept)
         deliveries = sum([len(each.planned) for each in routed])
         self._emit(WebhookStored(webhook=webhook, routed=routed, deliveries=deliveries, took=took))
-        return _accepted(webhook, len(routed) if webhook.unparsed is None else 0, deliveries)
+        return answers.stored(webhook, len(routed) if webhook.unparsed is None else 0, deliveries)
 
     async def _kept(self, request: web.BaseRequest, source: Source, body: bytes, place: Reservation) -> Taken:
         arrived = Arrived(
@@ -151,9 +151,9 @@ class Intake:
             return await read_body(request, place, most=self._max_body, within=self._body_timeout)
         except TooLarge:
             detail = f"the body is larger than --max-body, {self._max_body} bytes"
-            raise Refuse(413, Refusal.TOO_LARGE, detail, source=source.name) from None
+            raise Reject(413, Rejection.TOO_LARGE, detail, source=source.name) from None
         except Incomplete as error:
-            raise Refuse(408, Refusal.INCOMPLETE, str(error), source=source.name) from None
+            raise Reject(408, Rejection.INCOMPLETE, str(error), source=source.name) from None
 
 
 def _authorized(config: Config, name: str, token: str) -> Source:
@@ -164,7 +164,7 @@ def _authorized(config: Config, name: str, token: str) -> Source:
     source = config.sources.get(name, _NO_SUCH_SOURCE)
     right = [secret.matches(token) for secret in islice(chain(source.tokens, repeat(_NOT_A_TOKEN)), config.most_tokens)]
     if source is _NO_SUCH_SOURCE or not any(right):
-        raise Refuse(404, Refusal.UNAUTHORIZED, "no such source, or a wrong token")
+        raise Reject(404, Rejection.UNAUTHORIZED, "no such source, or a wrong token")
     return source
 
 
@@ -172,27 +172,6 @@ def _of_amocrm(request: web.BaseRequest) -> bool:
     """An empty body of amoCRM's own is none of its webhooks: something on the way strips them."""
     agent = request.headers.get(hdrs.USER_AGENT, "").lower()
     return REQUEST_ID in request.headers or any(name in agent for name in AMOCRM)
-
-
-def _accepted(webhook: Webhook, events_made: int, deliveries: int) -> Response:
-    answer: dict[str, object] = {"webhook": webhook.id, "events": events_made, "deliveries": deliveries}
-    if webhook.unparsed is not None:
-        answer["unparsed"] = webhook.unparsed
-    return Response(answer)
-
-
-def _repeated(first: Duplicate) -> Response:
-    return Response({"webhook": first.webhook, "events": first.events, "deliveries": 0, "duplicate": True})
-
-
-def _refusal(refuse: Refuse) -> Response:
-    match refuse.status:
-        case 404:  # nothing but the status may tell what was wrong
-            return Response({"error": "not found"}, status=404)
-        case 405:
-            return Response({"error": "POST webhooks here"}, status=405, headers={"Allow": "POST"})
-    headers = {"Retry-After": RETRY_AFTER} if refuse.status == 503 else {}
-    return Response({"error": refuse.detail}, status=refuse.status, headers=headers)
 
 
 def _text(header: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from relay.model import Json
-from relay.signals import Refusal, WebhookRejected
+from relay.signals import Rejection, WebhookRejected
 
 MISADDRESSED = "misaddressed"  # the report's name in the store
 
@@ -20,7 +20,7 @@ class Misaddressed:
 
     def hear(self, refused: WebhookRejected) -> None:
         """Count it if it is one."""
-        if refused.refusal is Refusal.MISADDRESSED:
+        if refused.reason is Rejection.MISADDRESSED:
             self._count += 1
             self._last = self._clock(), refused
 

@@ -13,7 +13,7 @@ import orjson
 
 from relay.model import Dead, Delivered, Delivery, Json, RetryAt, entity_id
 from relay.observe.log import stamp
-from relay.signals import Attempted, DuplicateReceived, Probed, Refusal, Signal, WebhookRejected, WebhookStored
+from relay.signals import Attempted, DuplicateReceived, Probed, Rejection, Signal, WebhookRejected, WebhookStored
 
 MAX_BEHIND = 1_000  # documents that a follower may be late by
 
@@ -106,7 +106,7 @@ def _documents(signal: Signal) -> list[Document]:
             return [{"what": "duplicate", "source": webhook.source, "webhook": first}]
         case Probed(source=source, remote=remote):
             return [{"what": "probe", "source": source, "remote": remote}]
-        case WebhookRejected(refusal=Refusal.STRANGER):
+        case WebhookRejected(reason=Rejection.STRANGER):
             return []
         case WebhookRejected():
             return [_refused(signal)]
@@ -120,7 +120,7 @@ def _refused(refused: WebhookRejected) -> Document:
     said: Document = {
         "what": "refused",
         "source": refused.source,
-        "outcome": refused.refusal,
+        "outcome": refused.reason,
         "remote": refused.remote,
         "detail": refused.detail,
     }

@@ -23,7 +23,7 @@ from relay.signals import (
     Notice,
     Probed,
     Purged,
-    Refusal,
+    Rejection,
     Reloaded,
     Signal,
     WebhookRejected,
@@ -33,7 +33,7 @@ from relay.signals import (
 OTHER = "other"
 OUTCOMES = (
     "accepted", "unparsed", "duplicate", "probe",
-    Refusal.ACCOUNT, Refusal.TOO_LARGE, Refusal.UNAVAILABLE, Refusal.INCOMPLETE,
+    Rejection.ACCOUNT, Rejection.TOO_LARGE, Rejection.UNAVAILABLE, Rejection.INCOMPLETE,
 )  # fmt: skip
 
 MAX_DETAIL = 500
@@ -153,18 +153,18 @@ class Observer:
             self._log.debug("probe", source=signal.source, remote=signal.remote, held_back=held_back or None)
 
     def _refused(self, signal: WebhookRejected) -> None:
-        self._series.webhooks(signal.source, signal.refusal.value).inc()
-        if signal.refusal is Refusal.STRANGER:
+        self._series.webhooks(signal.source, signal.reason.value).inc()
+        if signal.reason is Rejection.STRANGER:
             return  # health checks, and the internet at its worst
-        held_back = self._limiter.admit(signal.refusal)
+        held_back = self._limiter.admit(signal.reason)
         if held_back is None:
             return
         # the internet tries doors all day; a sender with the right token that is turned away loses webhooks
         self._log.log(
-            logging.INFO if signal.refusal is Refusal.UNAUTHORIZED else logging.WARNING,
+            logging.INFO if signal.reason is Rejection.UNAUTHORIZED else logging.WARNING,
             "refused",
             source=signal.source,
-            outcome=signal.refusal.value,
+            outcome=signal.reason.value,
             remote=signal.remote,
             ms=_ms(signal.took),
             address=signal.address[:MAX_DETAIL] or None,
@@ -209,8 +209,8 @@ class Observer:
 
     def _in_use(self, signal: ConfigActivated) -> None:
         """Their counters begin at 0, or an `increase` would miss what happens first."""
-        for refusal in (Refusal.UNAUTHORIZED, Refusal.MISADDRESSED, Refusal.STRANGER):
-            self._series.webhooks("-", refusal)
+        for reason in (Rejection.UNAUTHORIZED, Rejection.MISADDRESSED, Rejection.STRANGER):
+            self._series.webhooks("-", reason)
         for source in signal.sources:
             for outcome in OUTCOMES:
                 self._series.webhooks(source, outcome)

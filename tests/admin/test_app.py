@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.admin.app import MAX_FOLLOWERS
-from relay.signals import Notice, Refusal, WebhookRejected
+from relay.signals import Notice, Rejection, WebhookRejected
 from tests.admin.conftest import Relay
 from tests.e2e.processes import until
 
@@ -149,7 +149,7 @@ async def test_a_reload_is_not_done_by_looking(relay: Relay) -> None:
 
 
 REFUSED = WebhookRejected(
-    source="-", refusal=Refusal.UNAUTHORIZED, detail="wrong", remote="192.0.2.7", took=timedelta()
+    source="-", reason=Rejection.UNAUTHORIZED, detail="wrong", remote="192.0.2.7", took=timedelta()
 )
 
 

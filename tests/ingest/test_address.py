@@ -15,7 +15,7 @@ from relay.http.malformed import MAX_HEAD, diagnose
 from relay.ingest.address import judge
 from relay.model import Secret
 from relay.routes.config import parse
-from relay.signals import Refusal, WebhookRejected, WebhookStored
+from relay.signals import Rejection, WebhookRejected, WebhookStored
 from tests.e2e.processes import until
 from tests.scene import LEAD, OTHER_TOKEN, ROUTES, TOKEN, Scene, form
 
@@ -96,7 +96,7 @@ async def test_what_was_meant_for_us_is_told_with_how_it_should_look(
 ) -> None:
     assert (await asked(scene, b"POST " + path.encode())).startswith(b"HTTP/1.1 404 ")
     [said] = refused(scene)
-    assert (said.source, said.refusal, said.remote) == ("-", "misaddressed", "127.0.0.1")
+    assert (said.source, said.reason, said.remote) == ("-", "misaddressed", "127.0.0.1")
     assert said.address == f"POST {address}"
     assert said.detail.endswith(f" (right: POST {right})")
     assert wrong in said.detail
@@ -110,7 +110,7 @@ async def test_a_get_after_a_redirect_is_told(method: str, path: str, scene: Sce
     assert head.startswith(b"HTTP/1.1 405 ")
     assert b"\r\nAllow: POST\r\n" in head
     [said] = refused(scene)
-    assert said.refusal == "misaddressed"
+    assert said.reason == "misaddressed"
     assert said.address == f"{method} {path.replace('{T}', '***').replace('wrong', '***')}"
     assert "redirect" in said.detail
 
@@ -122,7 +122,7 @@ STRANGERS = ["/", "/.env", "/wp-login.php", "/favicon.ico", "/a//b/", "/%00", "/
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 async def test_scanners_and_health_checks_are_counted_and_no_more(method: str, path: str, scene: Scene) -> None:
     await asked(scene, f"{method} {path}".encode(), b"\r\n", b" HTTP/1.1\r\nHost: relay\r\n")
-    assert [(each.refusal, each.address) for each in refused(scene)] == [("stranger", "")]
+    assert [(each.reason, each.address) for each in refused(scene)] == [("stranger", "")]
 
 
 async def test_a_connection_that_brings_nothing_is_not_even_counted(scene: Scene) -> None:
@@ -173,7 +173,7 @@ UNREAD = [
 async def test_a_request_line_that_cannot_be_read_is_told(line: bytes, status: int, wrong: str, scene: Scene) -> None:
     assert (await asked(scene, line)).startswith(f"HTTP/1.1 {status} ".encode())
     [said] = refused(scene)
-    assert (said.refusal, said.remote) == ("misaddressed", "127.0.0.1")
+    assert (said.reason, said.remote) == ("misaddressed", "127.0.0.1")
     assert said.address.endswith("/crm/***")
     assert wrong in said.detail
     assert TOKEN not in repr(said)
@@ -198,7 +198,7 @@ async def test_headers_that_cannot_be_read_are_told(head: bytes, status: int, cu
         writer.write(head)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(f"HTTP/1.1 {status} ".encode())
     [said] = refused(scene)
-    assert (said.refusal, said.address) == ("misaddressed", "POST /hooks/crm/***")
+    assert (said.reason, said.address) == ("misaddressed", "POST /hooks/crm/***")
 
 
 async def test_a_body_that_is_longer_than_it_says_is_told(scene: Scene) -> None:
@@ -224,7 +224,7 @@ async def test_another_protocol_is_called_by_its_name(sent: bytes, wrong: str, s
         writer.write(sent)
         assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
     [said] = refused(scene)
-    assert (said.refusal, said.address) == ("misaddressed", "")
+    assert (said.reason, said.address) == ("misaddressed", "")
     assert wrong in said.detail
 
 
@@ -277,4 +277,4 @@ def test_no_path_is_shown_with_more_than_hooks_and_sources(segments: list[str], 
     assert TOKEN not in told.detail
     assert len(told.address) < 2_000
     meant = {"hooks", "crm", "shop", TOKEN} & {unquote(each).lower() for each in segments}
-    assert (told.refusal is Refusal.MISADDRESSED) == bool(meant)
+    assert (told.reason is Rejection.MISADDRESSED) == bool(meant)

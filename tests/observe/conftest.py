@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from relay.model import Delivered, Delivery, Event, Outcome, Reason, RoutedEvent, Verdict, Webhook
 from relay.observe import LogWriter, Observer, configure_logging
-from relay.signals import Attempted, Refusal, WebhookRejected, WebhookStored
+from relay.signals import Attempted, Rejection, WebhookRejected, WebhookStored
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MS = timedelta(milliseconds=1)
@@ -108,8 +108,8 @@ def kept(*events: Event, routes: Sequence[Sequence[str]] | None = None, unparsed
     )
 
 
-def refused(refusal: Refusal = Refusal.UNAUTHORIZED, *, source: str = "-", detail: str = "") -> WebhookRejected:
-    return WebhookRejected(source=source, refusal=refusal, detail=detail, remote="192.0.2.7", took=3 * MS)
+def refused(reason: Rejection = Rejection.UNAUTHORIZED, *, source: str = "-", detail: str = "") -> WebhookRejected:
+    return WebhookRejected(source=source, reason=reason, detail=detail, remote="192.0.2.7", took=3 * MS)
 
 
 def attempted(

@@ -10,7 +10,7 @@ import pytest
 from relay.model import Dead, Reason, RetryAt
 from relay.observe import EventStream
 from relay.observe.event_stream import MAX_BEHIND
-from relay.signals import Committed, DuplicateReceived, Probed, Refusal, Signal
+from relay.signals import Committed, DuplicateReceived, Probed, Rejection, Signal
 from tests.observe.conftest import NOON, attempted, event, kept, refused
 
 PAYLOAD = b'{"type": "leads.note", "action": "note", "data": {"id": 5, "element_id": 7}}'
@@ -97,8 +97,8 @@ async def test_what_was_not_kept_or_not_read_or_kept_before_is_told_too() -> Non
 
 
 async def test_a_misaddressed_request_is_told_with_its_address_a_stranger_not_at_all() -> None:
-    wrong = replace(refused(Refusal.MISADDRESSED, detail="/hooks is missing"), address="POST /crm/***")
-    [said, probe] = await told(refused(Refusal.STRANGER), wrong, Probed(source="crm", remote="192.0.2.7"))
+    wrong = replace(refused(Rejection.MISADDRESSED, detail="/hooks is missing"), address="POST /crm/***")
+    [said, probe] = await told(refused(Rejection.STRANGER), wrong, Probed(source="crm", remote="192.0.2.7"))
     assert (said["what"], said["outcome"], said["address"]) == ("refused", "misaddressed", "POST /crm/***")
     assert (probe["what"], probe["source"], probe["remote"]) == ("probe", "crm", "192.0.2.7")
 

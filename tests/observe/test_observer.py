@@ -21,7 +21,7 @@ from relay.signals import (
     Notice,
     Probed,
     Purged,
-    Refusal,
+    Rejection,
     Reloaded,
     Signal,
 )
@@ -71,10 +71,10 @@ def test_the_last_webhook_is_dated_by_its_arrival(observed: Observed) -> None:
     assert observed.value("relay_last_webhook_timestamp_seconds", source="crm") == NOON.timestamp()
 
 
-@pytest.mark.parametrize("refusal", Refusal)
-def test_a_refused_webhook_is_counted_by_its_refusal(refusal: Refusal, observed: Observed) -> None:
-    observed.emit(refused(refusal, source="crm"))
-    assert observed.samples("relay_webhooks_total") == {("relay_webhooks_total", "crm", str(refusal)): 1}
+@pytest.mark.parametrize("reason", Rejection)
+def test_a_refused_webhook_is_counted_by_its_reason(reason: Rejection, observed: Observed) -> None:
+    observed.emit(refused(reason, source="crm"))
+    assert observed.samples("relay_webhooks_total") == {("relay_webhooks_total", "crm", str(reason)): 1}
 
 
 @pytest.mark.parametrize(
@@ -213,15 +213,15 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
             "info  purged delivered=7 unparsed=1 ms=1400.0",
         ),
         (
-            refused(Refusal.UNAUTHORIZED),
+            refused(Rejection.UNAUTHORIZED),
             "info  refused source=- outcome=unauthorized remote=192.0.2.7 ms=3.0",
         ),
         (
-            refused(Refusal.TOO_LARGE, source="crm", detail="5 MiB"),
+            refused(Rejection.TOO_LARGE, source="crm", detail="5 MiB"),
             'warn  refused source=crm outcome=too_large remote=192.0.2.7 ms=3.0 detail="5 MiB"',
         ),
         (
-            replace(refused(Refusal.MISADDRESSED, detail="/hooks is missing"), address="POST /crm/***"),
+            replace(refused(Rejection.MISADDRESSED, detail="/hooks is missing"), address="POST /crm/***"),
             (
                 "warn  refused source=- outcome=misaddressed remote=192.0.2.7 ms=3.0"
                 ' address="POST /crm/***" detail="/hooks is missing"'
@@ -273,7 +273,7 @@ def test_a_commit_writes_no_line(observed: Observed) -> None:
 
 
 def test_a_stranger_writes_no_line(observed: Observed) -> None:
-    observed.emit(refused(Refusal.STRANGER, detail="not a hook path"))
+    observed.emit(refused(Rejection.STRANGER, detail="not a hook path"))
     assert observed.lines() == []
 
 
@@ -314,8 +314,8 @@ def test_a_storm_of_refusals_is_counted_in_full_and_logged_in_part(observed: Obs
 @pytest.mark.parametrize(
     "signal",
     [
-        refused(Refusal.INCOMPLETE, source="crm"),
-        refused(Refusal.MISADDRESSED, detail="/hooks is missing"),
+        refused(Rejection.INCOMPLETE, source="crm"),
+        refused(Rejection.MISADDRESSED, detail="/hooks is missing"),
         Probed(source="crm", remote="192.0.2.7"),
         kept(unparsed="empty body"),
         DuplicateReceived(webhook=kept().webhook, first="w-0", took=MS),
@@ -346,7 +346,7 @@ def test_evictions_are_counted_and_blocks_are_measured(observed: Observed) -> No
 def test_one_kind_of_refusal_does_not_hide_another(observed: Observed) -> None:
     for _ in range(1_000):
         observed.emit(refused())
-    observed.emit(refused(Refusal.UNAVAILABLE, source="crm"))
+    observed.emit(refused(Rejection.UNAVAILABLE, source="crm"))
     assert "outcome=unavailable" in observed.lines()[-1]
 
 

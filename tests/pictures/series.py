@@ -11,12 +11,14 @@ from relay.model import Health, VerdictName
 from relay.observe import Gauges, Observer
 from relay.observe.log import Log
 from relay.observe.metrics import ACK_SECONDS
-from relay.signals import Committed, Refusal
+from relay.signals import Committed, Rejection
 from tests.observe.conftest import NOON, attempted, event, kept, refused
 from tests.pictures.expressions import grouped, selectors
 
 CLOSED: Mapping[tuple[str, str], frozenset[str]] = {
-    ("relay_webhooks_total", "outcome"): frozenset({"accepted", "unparsed", "duplicate", "probe", *map(str, Refusal)}),
+    ("relay_webhooks_total", "outcome"): frozenset(
+        {"accepted", "unparsed", "duplicate", "probe", *map(str, Rejection)}
+    ),
     ("relay_attempts_total", "outcome"): frozenset(VerdictName),
     ("relay_events_total", "routed"): frozenset({"yes", "no"}),
     ("relay_target_state", "state"): frozenset(Health),
