@@ -3,7 +3,6 @@
 import os
 import select
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -81,7 +80,7 @@ class LogWriter:
         while goes_on:
             goes_on = self._wakes.get()
             if goes_on:
-                time.sleep(GATHER)
+                select.select((), (), (), GATHER)  # relative: time.sleep waits until an instant of a clock
             self._write()
 
     def _write(self) -> None:
