@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from relay.delivery.lane import Lane
 from relay.errors import StoreBusy, StoreError
+from relay.http.client import Client, fast_client
 from relay.model import Delivery, Health, PlannedDelivery, RoutedEvent, Target
 from relay.signals import Emit, Notice
 from relay.store.contract import HealthReport, Store
@@ -20,10 +21,18 @@ POLL = 1.0  # seconds; also the time within which what another process wrote is 
 class Dispatcher:
     """All lanes. What belongs to a target that the routes no longer name stays in the store: parked."""
 
-    def __init__(self, *, store: Store, emit: Emit, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        emit: Emit,
+        clock: Callable[[], datetime],
+        new_client: Callable[[], Client] = fast_client,
+    ) -> None:
         self._store = store
         self._emit = emit
         self._clock = clock
+        self._new_client = new_client
         self._lanes: dict[str, Lane] = {}
         self._leaving: dict[str, tuple[Lane, asyncio.Task[None]]] = {}  # with attempts under way; they may come back
         self._ending: dict[asyncio.Task[None], Lane] = {}
@@ -157,7 +166,7 @@ class Dispatcher:
         return [*self._lanes.values(), *(lane for lane, _task in self._leaving.values()), *self._ending.values()]
 
     def _new(self, target: Target) -> Lane:
-        return Lane(target, store=self._store, emit=self._emit, clock=self._clock)
+        return Lane(target, store=self._store, emit=self._emit, clock=self._clock, new_client=self._new_client)
 
     def _retire(self, name: str, lane: Lane) -> None:
         lane.pause(on=True)

@@ -26,6 +26,7 @@ from relay.delivery.tasks import Tasks
 from relay.delivery.timer import Timer
 from relay.delivery.worker_pool import WorkerPool
 from relay.errors import StoreBusy
+from relay.http.client import Client, fast_client
 from relay.model import Delivery, Health, Order, Outcome, Reason, RetryAt, Target
 from relay.signals import Attempted, Emit
 from relay.store.contract import Store
@@ -37,14 +38,22 @@ LONGEST_NAP = 1.0  # seconds between looks at `rate`, which a reload may have ch
 class Lane:
     """Everything for one target; nothing here waits for another target. Lives in one event loop."""
 
-    def __init__(self, target: Target, *, store: Store, emit: Emit, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        store: Store,
+        emit: Emit,
+        clock: Callable[[], datetime],
+        new_client: Callable[[], Client] = fast_client,
+    ) -> None:
         self.target = target
         self.circuit = Circuit(emit=emit, clock=clock)
         self._store = store
         self._emit = emit
         self._clock = clock
         self._origin = origin(target.url)
-        self._sender = Sender(clock=clock)
+        self._sender = Sender(clock=clock, new_client=new_client)
         self._queue = Queue()
         self._tasks = Tasks(f"lane {target.name}")
         self._behind = True  # the store may have due deliveries that are not in the queue

@@ -13,8 +13,7 @@ import aiohttp
 
 from relay.delivery.retry import parse_retry_after
 from relay.errors import ConfigurationError
-from relay.http import connector
-from relay.http.client import Endpoint, NotHttp, TargetResponse, endpoint_of, post
+from relay.http.client import Client, Endpoint, TargetResponse, fast_client
 from relay.http.request import Request
 from relay.model import Outcome, Reason, Tls
 from relay.tls import client_context
@@ -25,10 +24,7 @@ ANSWER_TIMEOUT = 1.0  # seconds for an answer's body: the status has decided alr
 
 PORTS = {"http": 80, "https": 443}
 
-_GOODBYE = 408  # what some servers say, unasked, before they close an idle connection (RFC 9110 §15.5.9)
 _TLS_OBJECT = re.compile(" ssl:(default|True|<[^>]*>)")
-# on a connection that was used before; the last one: what came may be left from the answer before
-_GONE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError, NotHttp)
 
 
 Origin = tuple[str, str | None, int | None]
@@ -38,10 +34,9 @@ Origin = tuple[str, str | None, int | None]
 class Sender:
     """Sends to one target over connections of its own, so that no target can use up another's."""
 
-    def __init__(self, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, clock: Callable[[], datetime], new_client: Callable[[], Client] = fast_client) -> None:
         self._clock = clock
-        self._pooled = connector.keeping()
-        self._fresh = connector.fresh()
+        self._client = new_client()
         self._known: tuple[str, Tls | None] | None = None
         self._deadlines: dict[asyncio.Timeout, tuple[str, float]] = {}  # of what is under way: the URL, and seconds
 
@@ -74,8 +69,7 @@ class Sender:
 
     async def close(self) -> None:
         """End the connections."""
-        await self._pooled.close()
-        await self._fresh.close()
+        await self._client.close()
 
     async def _send(self, request: Request, seconds: float, tls: Tls | None) -> "_Told":
         try:
@@ -83,7 +77,7 @@ class Sender:
             async with asyncio.timeout(seconds) as deadline:
                 self._deadlines[deadline] = (request.url, seconds)
                 try:
-                    answer = await self._post(request, address)
+                    answer = await self._client.post(address, request)
                 finally:
                     del self._deadlines[deadline]
         except ConfigurationError as error:
@@ -101,22 +95,9 @@ class Sender:
     def _address(self, url: str, tls: Tls | None) -> Endpoint:
         """Made once for the same files. Connections of another context are not used again: aiohttp keeps them apart."""
         if self._known != (url, tls):
-            self._made = endpoint_of(url, client_context(tls) if tls else None)
+            self._made = self._client.endpoint(url, client_context(tls) if tls else None)
             self._known = (url, tls)
         return self._made
-
-    async def _post(self, request: Request, address: Endpoint) -> TargetResponse:
-        """Status and headers; a keep-alive race must not cost an attempt, and aiohttp repeats no POST."""
-        connector.used_again.set(False)
-        try:
-            answer = await post(self._pooled, address, request)
-            if answer.status != _GOODBYE or not connector.used_again.get():
-                return answer
-            answer.end()
-        except _GONE:
-            if not connector.used_again.get():
-                raise
-        return await post(self._fresh, address, request)
 
 
 class _Told(NamedTuple):

@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from relay.model import Delivery, Outcome, Reason, RetryPolicy, Target
+from tests.clients import client, new_client, sender  # noqa: F401  fixtures: both clients
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ import trustme
 import uvloop
 
 from relay.delivery.send import Sender
+from relay.http.client import Client
 from relay.http.request import Request
 from relay.model import Outcome, Reason, Tls
 from tests.delivery.conftest import read_request, serving
@@ -35,13 +36,6 @@ def authority() -> trustme.CA:
 def partners() -> trustme.CA:
     """Vouches for us."""
     return trustme.CA()
-
-
-@pytest.fixture
-async def sender() -> AsyncIterator[Sender]:
-    sender = Sender(clock=lambda: datetime.now(UTC))
-    yield sender
-    await sender.close()
 
 
 async def send(sender: Sender, port: int, tls: Tls | None) -> Outcome:
@@ -150,10 +144,15 @@ def _shake_hands(listening: socket.socket, context: ssl.SSLContext) -> None:
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_target_that_misses_our_certificate_is_a_tls_error(
-    version: ssl.TLSVersion, run: Callable[[Any], Any], authority: trustme.CA, partners: trustme.CA, tmp_path: Path
+    version: ssl.TLSVersion,
+    run: Callable[[Any], Any],
+    new_client: Callable[[], Client],
+    authority: trustme.CA,
+    partners: trustme.CA,
+    tmp_path: Path,
 ) -> None:
     async def attempts(port: int) -> list[Outcome]:
-        sender = Sender(clock=lambda: datetime.now(UTC))
+        sender = Sender(clock=lambda: datetime.now(UTC), new_client=new_client)
         sent = [await send(sender, port, trusting(authority, tmp_path)) for _ in range(20)]
         await sender.close()
         return sent

@@ -8,5 +8,5 @@ from relay.cli import main
 from relay.http import connector
 
 if __name__ == "__main__":
-    patch.object(connector, "_Resolver", aiohttp.ThreadedResolver).start()
+    patch.object(connector, "Resolver", aiohttp.ThreadedResolver).start()
     main()

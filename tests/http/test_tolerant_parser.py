@@ -2,17 +2,18 @@
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import psutil
 import pytest
 
 from relay.delivery.send import Sender
 from relay.http.request import Request
-from relay.http.tolerant_parser import MOST_HEAD
+from relay.http.tolerant_parser import MAX_HEAD
 from relay.model import Outcome, Reason
+from tests.clients import outcomes
 from tests.delivery.conftest import Talk, read_request, serving
 
 PHP = "Заявка принята".encode()  # 27 bytes, which mb_strlen counts as 14
@@ -44,13 +45,6 @@ ODD = {
     "a chunk cut short": CHUNKED + b"\r\n5\r\nok",
     "a body cut short": b"content-length: 100\r\n\r\nok",
 }
-
-
-@pytest.fixture
-async def sender() -> AsyncIterator[Sender]:
-    sender = Sender(clock=lambda: datetime.now(UTC))
-    yield sender
-    await sender.close()
 
 
 async def send(sender: Sender, port: int, *, seconds: float = 5.0) -> Outcome:
@@ -104,40 +98,50 @@ class Target:
 
 @pytest.mark.parametrize("cut", [whole, bytewise, at_the_end_of_the_head])
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "closed"])
-@pytest.mark.parametrize("rest", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("name", ODD)
 async def test_a_legible_2xx_is_delivered_and_its_connection_dropped(
-    sender: Sender, rest: bytes, kept: bool, cut: Cut
+    sender: Sender, client: str, name: str, kept: bool, cut: Cut
 ) -> None:
-    target = Target(b"HTTP/1.1 201 Created\r\n" + rest, cut, kept=kept)
+    target = Target(b"HTTP/1.1 201 Created\r\n" + ODD[name], cut, kept=kept)
     async with serving(target.talk) as port:
         sent = [await send(sender, port, seconds=0.4) for _ in range(2)]
-    assert {(each.reason, each.status) for each in sent} == {(Reason.OK, 201)}
-    assert target.requests == [1, 1], "and nothing was sent twice"
+    assert {each.reason for each in sent} <= outcomes(client, name, at_once=cut is whole)
+    assert {each.status for each in sent if each.reason is Reason.OK} <= {201}
+    assert sum(target.requests) == 2, "and nothing was sent twice"
+    if client == "fast":
+        assert target.requests == [1, 1]
 
 
 @pytest.mark.parametrize("fields", [b"content-length: 2\r\n\r\n", b"\r\n", CHUNKED + b"\r\n2\r\n"])
 @pytest.mark.parametrize("cut", [whole, bytewise, at_the_end_of_the_head])
-async def test_a_204_with_a_body_is_delivered(sender: Sender, fields: bytes, cut: Cut) -> None:
+async def test_a_204_with_a_body_is_delivered(sender: Sender, client: str, fields: bytes, cut: Cut) -> None:
     """What comes after its head in a later packet may meet the next request: that goes out anew."""
     target = Target(b"HTTP/1.1 204 No Content\r\n" + fields + b"ok", cut)
     async with serving(target.talk) as port:
-        assert [(await send(sender, port)).status for _ in range(3)] == [204] * 3
+        sent = [await send(sender, port) for _ in range(3)]
+    assert {each.reason for each in sent} <= outcomes(client, "204 with a body", at_once=cut is whole)
+    assert {each.status for each in sent if each.reason is Reason.OK} <= {204}
 
 
 @pytest.mark.parametrize("status", [200, 301, 400, 404, 410, 429, 503, 999])
-async def test_whatever_the_status_says_is_so(sender: Sender, status: int) -> None:
+async def test_whatever_the_status_says_is_so(sender: Sender, client: str, status: int) -> None:
     head = b"HTTP/1.1 %d X\r\njunk\r\nRetry-After: 7\r\ncontent-length: 9\r\n\r\nnot today" % status
     async with serving(Target(head).talk) as port:
         sent = await send(sender, port)
-    assert (sent.status, sent.detail, sent.retry_after) == (status, "not today", timedelta(seconds=7))
+    if client == "plain":
+        assert {sent.reason} == outcomes(client, "junk line")
+    else:
+        assert (sent.status, sent.detail, sent.retry_after) == (status, "not today", timedelta(seconds=7))
 
 
 @pytest.mark.parametrize("news", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\njunk\r\n\r\n"])
 @pytest.mark.parametrize("cut", [whole, bytewise])
-async def test_news_before_an_odd_answer_are_not_the_answer(sender: Sender, news: bytes, cut: Cut) -> None:
+async def test_news_before_an_odd_answer_are_not_the_answer(sender: Sender, client: str, news: bytes, cut: Cut) -> None:
     answer = news * 3 + b"HTTP/1.1 201 Created\r\njunk\r\n" + FIELDS
     async with serving(Target(answer, cut).talk) as port:
-        assert (await send(sender, port)).status == 201
+        sent = await send(sender, port)
+    assert {sent.reason} == outcomes(client, "junk line")
+    assert sent.status == (201 if sent.reason is Reason.OK else None)
 
 
 async def test_nobody_waits_for_a_body_of_which_nobody_knows_the_end(sender: Sender) -> None:
@@ -183,7 +187,7 @@ async def test_an_odd_head_without_end_is_read_no_further_than_its_limit(sender:
 
 
 async def test_a_head_larger_than_the_limit_is_refused_however_it_comes(sender: Sender) -> None:
-    answer = b"HTTP/1.1 200 OK\r\nx: " + b"y" * MOST_HEAD + b"\r\n" + FIELDS
+    answer = b"HTTP/1.1 200 OK\r\nx: " + b"y" * MAX_HEAD + b"\r\n" + FIELDS
     for cut in (whole, bytewise):
         async with serving(Target(answer, cut).talk) as port:
             assert (await send(sender, port)).reason is Reason.PROTOCOL
@@ -215,9 +219,9 @@ async def test_a_head_that_breaks_off_delivers_nothing(sender: Sender, start: by
     assert sent.detail
 
 
-async def test_a_head_that_stops_in_the_middle_ends_at_the_deadline(sender: Sender) -> None:
+async def test_a_head_that_stops_in_the_middle_ends_at_the_deadline(sender: Sender, client: str) -> None:
     async with serving(Target(b"HTTP/1.1 200 OK\r\njunk\r\n").talk) as port:
-        assert (await send(sender, port, seconds=0.3)).reason is Reason.TIMEOUT
+        assert {(await send(sender, port, seconds=0.3)).reason} == outcomes(client, "junk line", Reason.TIMEOUT)
 
 
 # ---- the next request of a connection

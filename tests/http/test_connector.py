@@ -5,7 +5,7 @@ import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -50,7 +50,7 @@ class World:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World()
-    for module in ("relay.http.connector", "aiohttp.connector"):
+    for module in ("relay.http.connector", "relay.http.plain_client", "aiohttp.connector"):
         monkeypatch.setattr(f"{module}.monotonic", lambda: world.seconds)
     yield world
 
@@ -61,13 +61,6 @@ async def world(clock: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     clock.gate.set()
     async with serving(clock.answer, host=OLD) as clock.port, serving(clock.answer, host=NEW, port=clock.port):
         yield clock
-
-
-@pytest.fixture
-async def sender() -> AsyncIterator[Sender]:
-    sender = Sender(clock=lambda: datetime.now(UTC))
-    yield sender
-    await sender.close()
 
 
 async def send(sender: Sender, world: World) -> None:
