@@ -1,20 +1,25 @@
 # Everything is kept in .venv, pinned by the locks; only the first run of a target reaches the network.
 #   PYTHON=python3.13   the interpreter .venv is made of (3.11 or newer)
 #   ARGS='-k sink'      for pytest; ARGS='--quick --only acks' for the benches
-#   SCALE=10            how much of each fault campaign `make chaos` runs
+#   WORKERS=4           test processes of `make test` and `make system`; 0 runs the tests in pytest itself
+#   SCALE=0.1           how much of each fault campaign `make chaos` runs
 #   DEMO=               lets `make demo` stay up until Ctrl-C
 PYTHON ?= python3
 DEMO ?= --once
 ARGS ?=
+WORKERS ?= logical
 SCALE ?= 1
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCKED := --require-hashes --only-binary :all:
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
+SYSTEM := tests/e2e tests/bench tests/pictures/test_live.py tests/cli/test_tail.py tests/delivery/test_outage.py
+CHAOS := tests/chaos
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test chaos bench bench-profile bench-compare lint format lock sbom image clean
+.PHONY: help demo test system chaos bench bench-profile bench-compare lint format lock sbom image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
@@ -22,11 +27,14 @@ help: ## this list
 demo: .venv/relay.stamp ## webhooks received, routed, delivered and retried, on this machine only
 	@$(BIN)/relay demo $(DEMO)
 
-test: lint ## lint, types, then every test, and a tenth of each fault campaign
-	$(BIN)/python -m pytest $(ARGS)
+test: lint ## lint, types, and every test but those of `make system` and `make chaos`: four minutes on two cores
+	$(PYTEST) $(addprefix --ignore=,$(SYSTEM) $(CHAOS)) $(ARGS)
+
+system: .venv/dev.stamp ## whole relays as processes, Prometheus beside one, and the instruments of `make bench`
+	$(PYTEST) $(SYSTEM) $(ARGS)
 
 chaos: .venv/dev.stamp ## the fault campaigns in full: kills, power cuts, failing system calls, hostile peers …
-	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest tests/chaos -vv -rs --durations=15 --session-timeout=$$(awk 'BEGIN { print 1800 * $(SCALE) + 60 }') $(ARGS)
+	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest $(CHAOS) -vv -rs --durations=15 --session-timeout=$$(awk 'BEGIN { print 1800 * $(SCALE) + 60 }') $(ARGS)
 
 bench: .venv/dev.stamp ## how fast, beside what forgets and beside a peer: a table and bench.json, in twelve minutes
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -4,6 +4,7 @@ mypy, which runs over the tests too, finds what a typed value does not have. The
 """
 
 import ast
+import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -217,3 +218,15 @@ def test_mypy_looks_at_the_tests_for_names_that_are_gone() -> None:
     assert "tests" in mypy["packages"]
     assert ours["check_untyped_defs"]
     assert not {"attr-defined", "name-defined", "call-arg", "func-returns-value"} & set(ours["disable_error_code"])
+
+
+# ---- who runs them
+
+
+def test_what_make_test_leaves_out_is_there_for_make_system_and_make_chaos() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    paths = [
+        path for name in ("SYSTEM", "CHAOS") for path in re.findall(rf"^{name} := (.+)", makefile, re.M)[0].split()
+    ]
+    assert "tests/e2e" in paths
+    assert [path for path in paths if not (ROOT / path).exists()] == [], "it has moved: say where in the Makefile"

@@ -1,7 +1,7 @@
-"""The environment -> how much of each campaign is run, and by which dice.
+"""Environment -> size and random seed of every campaign.
 
-RELAY_CHAOS_SCALE multiplies its size: 0.1 in `make test`, 1 in `make chaos`, more before a release. RELAY_CHAOS_SEED
-repeats a run whose table named that seed, as far as a machine can.
+RELAY_CHAOS_SCALE multiplies the sizes: 1 in `make chaos`, 0.1 where pytest is run by hand, more before a release.
+RELAY_CHAOS_SEED repeats the run whose table shows that seed, as far as a machine can.
 """
 
 import os
@@ -12,5 +12,5 @@ SEED = int(os.environ.get("RELAY_CHAOS_SEED", randrange(1_000_000)))
 
 
 def scaled(number: float, *, least: int = 1) -> int:
-    """What is `number` at scale 1, and never below `least`: a campaign of nothing proves nothing."""
+    """Scale `number`, the size at scale 1, but not below `least`: an empty campaign proves nothing."""
     return max(least, round(number * SCALE))

@@ -27,7 +27,7 @@ from tests.e2e.targets import listening, well
 
 ATTACKERS = scaled(1000, least=150)
 WAVES: Sequence[Sequence[str]] = [[kind] for kind in KINDS] if SCALE >= 1 else [KINDS]
-"""Kinds that come together: at a small scale all of them, or `make test` would wait for each."""
+"""Kinds that run together: at a small scale all of them, as each takes a fixed time."""
 FILES = 1024  # descriptors that the relay has: fewer than there are attackers
 PER_SECOND = 50
 PATIENCE = 5.0  # seconds that a webhook waits for its answer
