@@ -24,7 +24,6 @@ from uuid_utils import uuid7
 from relay import __version__
 from relay.acts import keep_telling
 from relay.admin.app import admin
-from relay.clock import TOLERANCE, Clock
 from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreError, StoreFailed
 from relay.http.aiohttp_version import check_aiohttp
@@ -136,7 +135,6 @@ class Relay:
         on_admin, on_public = self._bind(stack)  # first: a port that is taken must not leave a store behind
         self._space = Space(settings.store, ballast=settings.ballast, emit=self._emit)
         self._space.prepare()
-        written_at = _written_at(settings.store)
         self.store = SqliteStore.open(
             settings.store,
             now=utc_now(),
@@ -144,14 +142,13 @@ class Relay:
             failed=lambda: loop.call_soon_threadsafe(self.end, 1),
             init=settings.init,
             space=self._space,
+            clock_set=lambda by: self.dispatcher.clock_set(by),
+            written_at=_written_at(settings.store),
         )
         stack.push_async_callback(self.store.close)
-        clock = Clock(wall=utc_now, steady=time.monotonic, was_set=lambda by, now: self.dispatcher.clock_set(by, now))
-        self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=clock)
+        self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=self.store.clock)
         self._keeper = Committer(self.store, lanes=self.dispatcher, emit=self._emit)
         stack.push_async_callback(self._keeper.stop, KEEPER_GRACE)
-        if (ahead := written_at - utc_now()) > TOLERANCE:
-            self.dispatcher.clock_set(-ahead, utc_now())
         await self._listen(stack, registry, on_admin, on_public)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
@@ -168,17 +165,19 @@ class Relay:
             self.readiness.keep_probing(self.store),
             keep_telling(self.store, self._emit),
             keep_reporting(
-                self.store, {"files": self.reloader.files, MISADDRESSED: self.misaddressed.report}, clock=utc_now
+                self.store,
+                {"files": self.reloader.files, MISADDRESSED: self.misaddressed.report},
+                clock=self.store.clock,
             ),
             self.reloader.watch(),
             keep_purging(
                 self.store,
                 retention=lambda: self.reloader.config.retention,
-                wall=utc_now,
+                wall=self.store.clock,
                 steady=time.monotonic,
                 emit=self._emit,
             ),
-            keep_room(self._space, shed=lambda: self.store.shed(now=utc_now()), emit=self._emit),
+            keep_room(self._space, shed=lambda: self.store.shed(now=self.store.clock()), emit=self._emit),
             watch(self._emit),
         ]
 
@@ -237,7 +236,7 @@ class Relay:
             config=lambda: self.reloader.config,
             keeper=self._keeper,
             emit=self._emit,
-            clock=utc_now,
+            clock=self.store.clock,
             new_id=lambda: str(uuid7()),
         )
         return Intake(

@@ -1,7 +1,7 @@
 """Lanes: every target of the routes has one; deliveries go to theirs, and the store is asked what is due and paused."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ from relay.delivery.lane import Lane
 from relay.errors import StoreBusy, StoreError
 from relay.http.client import Client, fast_client
 from relay.model import Delivery, Health, PlannedDelivery, RoutedEvent, Target
-from relay.signals import Emit, Notice
+from relay.signals import Emit
 from relay.store.contract import HealthReport, Store
 
 TIME_TO_SETTLE = timedelta(seconds=1)  # what times out at the last moment is still to be written down
@@ -92,13 +92,10 @@ class Dispatcher:
             else:
                 self._aside(self._park(some))
 
-    def clock_set(self, by: timedelta, now: datetime) -> None:
-        """The clock says `now`, `by` more than it would have: that is to delay nothing, and to end no lease."""
-        fields: dict[str, object] = {"seconds": round(by.total_seconds(), 1)}
-        self._emit(Notice(level="warning", text="the clock was set", fields=fields))
+    def clock_set(self, by: timedelta) -> None:
+        """Move what the circuits wait for with a clock that was set by `by`."""
         for lane in self._all():
             lane.circuit.clock_set(by)
-        self._aside(self._follow(self._store.clock_set(by, now=now), by, now))
 
     async def run(self) -> None:
         """Ask the store what is due and paused, for ever: it finds retries, restarts, replays, whatever was missed."""
@@ -146,14 +143,6 @@ class Dispatcher:
     async def _park(self, deliveries: Sequence[Delivery]) -> None:
         with suppress(StoreError):  # then they are due when their leases end, or at the next start
             await self._store.release(deliveries, now=self._clock())
-
-    async def _follow(self, asked: Awaitable[None], by: timedelta, now: datetime) -> None:
-        while True:
-            try:
-                return await asked
-            except StoreBusy:
-                await asyncio.sleep(POLL)  # `stop` cancels it
-                asked = self._store.clock_set(by, now=now)
 
     def _aside(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -270,11 +270,18 @@ class Store(Protocol):
         """
         ...
 
-    def clock_set(self, by: timedelta, *, now: datetime) -> Future[None]:
-        """The clock, which says `now`, was set forward, or back if `by` is negative.
+    def clock(self) -> datetime:
+        """Return the time by which everything in the store is dated and falls due, aware UTC.
 
-        What is asked after this call finds that no lease ends sooner for it, and that nothing which waits is due later.
-        Repeated, it has things due sooner than they need be.
+        If that clock is set, leases and due times have moved with it for every call that follows: no lease ends
+        sooner for it, and nothing that waits is due later.
+        """
+        ...
+
+    def share(self, target: str) -> tuple[int, int]:
+        """Return which part of `target`'s concurrency and rate is this owner's: (1, 1) is all, (2, 3) one of three.
+
+        Parts count from 1; no two owners that live have the same one for a target. It changes as owners come and go.
         """
         ...
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +70,15 @@ def test_it_is_held_for_no_longer_than_the_longest_pause_of_its_policy(tmp_path:
 async def on_a_clock_that_is_set(folder: Path, by: timedelta) -> list[float]:
     """When the requests came, from the first one on, if the clock was set 5 s later."""
     offset = timedelta()
+
+    def was_set(by: timedelta, now: datetime) -> None:
+        bench.store.clock_set(by, now)
+        bench.dispatcher.clock_set(by)
+
     clock = Clock(
         wall=lambda: virtual.now() + offset,
         steady=asyncio.get_running_loop().time,
-        was_set=lambda by, now: bench.dispatcher.clock_set(by, now),
+        was_set=was_set,
     )
     async with receiving() as receiver:
         receiver.answer = lambda _request: busy(503) if len(receiver.requests) == 1 else 200

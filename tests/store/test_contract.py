@@ -305,59 +305,20 @@ async def test_replays_with_a_key_wait_for_each_other(store: Archive) -> None:
     assert [d.event_id for d in await claim(store)] == ["event-0002"]
 
 
+async def test_the_clock_is_aware_utc_and_goes_on(store: Archive) -> None:
+    seen = [store.clock() for _ in range(3)]
+    assert seen == sorted(seen)
+    assert {each.utcoffset() for each in seen} == {timedelta()}
+
+
+async def test_an_owner_that_is_alone_has_the_whole_of_every_target(store: Archive) -> None:
+    assert store.share("bot") == (1, 1)
+
+
 async def test_a_probe_commits(store: Archive, signals: list[Signal]) -> None:
     signals.clear()
     await store.probe()
     assert [signal.writes for signal in signals if isinstance(signal, Committed)] == [1]
-
-
-# ---- a clock that is set
-
-
-HOUR = 60 * MINUTE
-
-
-async def test_a_clock_set_back_delays_nothing_that_waits(store: Archive) -> None:
-    await store.keep(webhook(), [routed(1, to())])
-    [delivery] = await claim(store)
-    await store.settle(delivery, REFUSED, RetryAt(NOON + 2 * MINUTE), now=NOON)
-    await store.clock_set(-HOUR, now=NOON - HOUR)
-    assert (await store.due(["bot"])).at == {"bot": NOON - HOUR + 2 * MINUTE}
-    assert await claim(store, now=NOON - HOUR + MINUTE) == []
-    assert len(await claim(store, now=NOON - HOUR + 2 * MINUTE)) == 1
-
-
-async def test_a_clock_set_back_delays_nothing_that_waits_for_an_older_one(store: Archive) -> None:
-    await store.keep(webhook(), [routed(1, to(key="leads/7")), routed(2, to(key="leads/7"))])
-    [first] = await claim(store)
-    await store.clock_set(-HOUR, now=NOON - HOUR)
-    await deliver(store, first, now=NOON - HOUR)
-    assert [d.event_id for d in await claim(store, now=NOON - HOUR)] == ["event-0002"]
-
-
-async def test_a_clock_set_back_ends_no_lease(store: Archive) -> None:
-    await store.keep(webhook(), [routed(1, to()), routed(2, to(lease=MINUTE))])
-    await claim(store)
-    await store.clock_set(-HOUR, now=NOON - HOUR)
-    assert await claim(store, now=NOON - HOUR + 2 * MINUTE) == []
-
-
-async def test_a_clock_set_forward_ends_no_lease_and_has_due_what_waits(store: Archive) -> None:
-    await store.keep(webhook(), [routed(1, to()), routed(2, to(lease=MINUTE))])
-    [first] = await claim(store)
-    await store.settle(first, REFUSED, RetryAt(NOON + 2 * MINUTE), now=NOON)
-    await store.clock_set(24 * HOUR, now=NOON + 24 * HOUR)
-    assert [d.event_id for d in await claim(store, now=NOON + 24 * HOUR)] == ["event-0001"], "the other one is ours"
-    assert [d.event_id for d in await claim(store, now=NOON + 24 * HOUR + MINUTE)] == ["event-0001", "event-0002"]
-
-
-async def test_what_is_due_already_or_over_does_not_mind_a_clock_that_is_set(store: Archive) -> None:
-    await store.keep(webhook(), [routed(1, to()), routed(2, to())])
-    [first, _] = await claim(store, limit=2)
-    await deliver(store, first)
-    await store.clock_set(-HOUR, now=NOON - HOUR)
-    await store.clock_set(HOUR, now=NOON)
-    assert (await store.show("event-0001")).events[0].deliveries[0].state is State.DELIVERED  # type: ignore[union-attr]
 
 
 async def test_a_claimed_delivery_says_what_its_event_is_about(store: Archive) -> None:

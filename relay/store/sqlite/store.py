@@ -1,5 +1,6 @@
 """The SQLite store: `keep`, `claim`, `settle` … -> rows of `migrations/`, every write through one Writer."""
 
+import time
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Self, TypeVar
 
 import apsw
 
+from relay.clock import TOLERANCE, Clock
 from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.signals import Emit, Notice
@@ -39,13 +41,14 @@ from relay.store.sqlite.permissions import demand_permitted, refused
 from relay.store.sqlite.query import rows
 from relay.store.sqlite.space import Level, Space
 from relay.store.sqlite.startup import demand_begun, demand_kept, demand_there
-from relay.store.sqlite.times import to_ms
+from relay.store.sqlite.times import to_ms, utc_now
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
 from relay.store.sqlite.watermark import Acked
 from relay.store.sqlite.writer import BUSY, FATAL, Writer
 
 T = TypeVar("T")
 
+CLOCK_AGAIN = 1.0  # seconds until what waits is moved once more, if the store was busy
 BUSY_TIMEOUT = timedelta(seconds=1)
 OLDEST_SAFE_SQLITE = 3_051_003  # sqlite.org/wal.html#walresetbug: before it, two checkpoints at once may corrupt
 
@@ -66,8 +69,14 @@ class SqliteStore:
         emit: Emit,
         failed: Callable[[], object],
         space: Space | None = None,
+        wall: Callable[[], datetime] = utc_now,
+        steady: Callable[[], float] = time.monotonic,
+        clock_set: Callable[[timedelta], object] = lambda _by: None,
     ) -> None:
         self._path = path
+        self._emit = emit
+        self._clock = Clock(wall=wall, steady=steady, was_set=self._clock_was_set)
+        self._on_clock_set = clock_set
         self._owned = owned
         self._tokens = tokens
         self._keep_all = partial(ingest.keep_all, tokens)  # one object: what is written together is told by it
@@ -87,6 +96,7 @@ class SqliteStore:
         self._shedder = Shedder(self._read, self._writer.submit)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
         self._loop: AbstractEventLoop = get_running_loop()
+        self._closed = False
 
     @classmethod
     def open(
@@ -98,9 +108,15 @@ class SqliteStore:
         failed: Callable[[], object],
         space: Space | None = None,
         init: bool = False,
+        wall: Callable[[], datetime] = utc_now,
+        steady: Callable[[], float] = time.monotonic,
+        clock_set: Callable[[timedelta], object] = lambda _by: None,
+        written_at: datetime | None = None,
     ) -> Self:
         """Own the database: made if missing, migrated, what a dead owner had claimed is due again at `now`.
 
+        `wall` and `steady` are those of `Clock`; `clock_set` is called, with the difference, when the wall clock was
+        set. `written_at`: the last write by the clock of then; if that is ahead of `now`, the clock was set since.
         One that is evidently gone is made anew only by `init`. With a `space` it gets along with a full disk. Raises
         StoreLocked, StoreUnsafe, StoreFailed if it is corrupt, StoreBusy if another program locks it, or
         ConfigurationError if the file cannot be opened.
@@ -123,7 +139,19 @@ class SqliteStore:
                 undo.callback(connection.close)
                 demand_begun(connection, path, acked, init=init, emit=emit)
                 tokens = _make_ready(connection, path, acked, now, emit)
-            store = cls(path, connection, (lock, acked), tokens, emit=emit, failed=failed, space=space)
+            _check_clock(connection, written_at, now, emit)
+            store = cls(
+                path,
+                connection,
+                (lock, acked),
+                tokens,
+                emit=emit,
+                failed=failed,
+                space=space,
+                wall=wall,
+                steady=steady,
+                clock_set=clock_set,
+            )
             undo.pop_all()
         return store
 
@@ -155,7 +183,17 @@ class SqliteStore:
         asked = ingest.Asked(webhook, routed, now, Windows(window, dated))
         return self._writer.submit_one_of_many(self._keep_all, asked, grows=grows)
 
-    def clock_set(self, by: timedelta, *, now: datetime) -> Future[None]:
+    def clock(self) -> datetime:
+        return self._clock()
+
+    def share(self, target: str) -> tuple[int, int]:
+        return 1, 1
+
+    def clock_set(self, by: timedelta, now: datetime) -> Future[None]:
+        """Move leases forward, or due times back, with a clock that was set by `by` and says `now`.
+
+        Repeated, it has deliveries due sooner than they need be.
+        """
         milliseconds = by // timedelta(milliseconds=1)
         return self._writer.submit(lambda cursor: queue.clock_set(cursor, milliseconds, to_ms(now)))
 
@@ -260,6 +298,7 @@ class SqliteStore:
         return await self._read(lambda cursor: audit.audit(cursor, limit))
 
     async def close(self) -> None:
+        self._closed = True
         await self._writer.close()
         self._reading.shutdown(wait=False, cancel_futures=True)  # first, or another read would begin
         self._reader.interrupt()
@@ -273,6 +312,19 @@ class SqliteStore:
                 lock, acked = self._owned
                 acked.close()
                 lock.release()
+
+    def _clock_was_set(self, by: timedelta, now: datetime) -> None:
+        """Move what is stored before whoever asked for the time can ask for anything else."""
+        self._emit(_clock_notice(by))
+        self._on_clock_set(by)
+        self._follow(self.clock_set(by, now), by, now)
+
+    def _follow(self, moved: Future[None], by: timedelta, now: datetime) -> None:
+        def again(done: Future[None]) -> None:
+            if not done.cancelled() and isinstance(done.exception(), StoreBusy) and not self._closed:
+                self._loop.call_later(CLOCK_AGAIN, lambda: self._follow(self.clock_set(by, now), by, now))
+
+        moved.add_done_callback(again)
 
     async def _read(self, run: Callable[[apsw.Cursor], T]) -> T:
         with _our_words(self._path):
@@ -299,6 +351,18 @@ def _leave_nothing(path: Path, *, made: bool) -> None:
     if made:
         for suffix in SUFFIXES:
             Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _check_clock(connection: apsw.Connection, written_at: datetime | None, now: datetime, emit: Emit) -> None:
+    """A store that was written in the future: the clock was set back while nobody looked."""
+    if written_at is not None and (ahead := written_at - now) > TOLERANCE:
+        emit(_clock_notice(-ahead))
+        queue.clock_set(connection.cursor(), -(ahead // timedelta(milliseconds=1)), to_ms(now))
+
+
+def _clock_notice(by: timedelta) -> Notice:
+    fields: dict[str, object] = {"seconds": round(by.total_seconds(), 1)}
+    return Notice(level="warning", text="the clock was set", fields=fields)
 
 
 # ---- connections

@@ -7,6 +7,11 @@ _MILLISECOND = timedelta(milliseconds=1)
 LAST = 253_402_300_799_999  # of the year 9999; whatever is no number is above it
 
 
+def utc_now() -> datetime:
+    """Read the machine's wall clock."""
+    return datetime.now(UTC)
+
+
 def to_ms(at: datetime) -> int:
     """Exact, rounded down; `timestamp()` would go through a float."""
     return (at - _EPOCH) // _MILLISECOND

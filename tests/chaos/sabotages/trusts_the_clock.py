@@ -3,8 +3,8 @@
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.delivery.dispatcher import Dispatcher
+from relay.store.sqlite.store import SqliteStore
 
 if __name__ == "__main__":
-    patch.object(Dispatcher, "clock_set", lambda *_arguments: None).start()
+    patch.object(SqliteStore, "_clock_was_set", lambda *_arguments: None).start()
     main()
