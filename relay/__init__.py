@@ -24,4 +24,4 @@ webhook could be kept now, `clock` notices that the machine's was set, `observe`
 lines and what `relay tail` follows, `admin` serves them, `cli` is the operator's hand.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
