@@ -5,23 +5,31 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import yaml
 
-from relay.cli import relay
-from tests.pictures.files import ALERTS, ALERTS_TEST, ROOT, alerts, rules
+from tests.docs.pages import anchor, assert_parses, read, relay_commands, section
+from tests.pictures.files import ALERTS, ALERTS_TEST, PROMETHEUS, ROOT, alerts, rules
 from tests.pictures.prometheus import configuration
 from tests.pictures.series import labels, strangers
 from tests.tools import tool
 
-RUNBOOK = (ROOT / "README.md").read_text().split("\n## Runbook\n")[1].split("\n## ")[0]
+RUNBOOK = read("docs/runbook.md")
+BASE = "{{ $externalLabels.runbooks }}"
+"""What every runbook_url begins with."""
 
 
-def headings() -> set[str]:
-    """As GitHub makes anchors of them."""
-    lines = re.findall(r"^### (.+)$", RUNBOOK, re.MULTILINE)
-    return {re.sub(r"[^\w\s-]", "", line.lower()).replace(" ", "-") for line in lines}
+def url(alert: dict[str, Any]) -> str:
+    """Its runbook_url without the base."""
+    base, found, rest = alert["annotations"]["runbook_url"].partition(BASE)
+    assert (base, found) == ("", BASE)
+    return str(rest)
+
+
+def sections() -> dict[str, str]:
+    """Anchor -> what stands below the heading."""
+    headings = re.findall(r"^## (.+)$", RUNBOOK, re.MULTILINE)
+    return {anchor(heading): section(RUNBOOK, f"## {heading}") for heading in headings}
 
 
 def promtool(*arguments: str | Path) -> str:
@@ -42,23 +50,42 @@ def test_an_alert_says_how_bad_it_is_what_it_is_and_where_to_read_on(name: str) 
     alert = alerts()[name]
     assert alert["labels"]["severity"] in {"critical", "warning"}
     assert alert["annotations"]["summary"].endswith(".")
-    page, _, anchor = alert["annotations"]["runbook"].partition("#")
-    assert page == "README.md"
-    assert anchor in headings()
+    page, _, there = url(alert).partition("#")
+    assert (ROOT / page).read_text() == RUNBOOK
+    assert f"`{name}`, {alert['labels']['severity']}." in sections()[there]
 
 
-def test_the_runbook_is_about_these_alerts_and_no_others() -> None:
-    assert headings() == {alert["annotations"]["runbook"].partition("#")[2] for alert in alerts().values()}
+def test_the_runbook_has_a_section_for_each_of_these_alerts_and_no_others() -> None:
+    linked = [url(alert).partition("#")[2] for alert in alerts().values()]
+    assert sorted(linked) == sorted(sections())
+
+
+def test_one_line_says_where_the_runbook_is_read(tmp_path: Path) -> None:
+    """The line that prometheus.yaml shows in a comment, as Prometheus expands it."""
+    text = PROMETHEUS.read_text()
+    [line] = re.findall(r"^  # (external_labels: .+)$", text, re.MULTILINE)
+    promtool("check", "config", "--syntax-only", write(tmp_path / "prometheus.yaml", text.replace(f"# {line}", line)))
+    labels_ = yaml.safe_load(line)["external_labels"]
+    scenes = yaml.safe_load(ALERTS_TEST.read_text())
+    [scene] = [each for each in scenes["tests"] if each["name"].startswith("a relay that nobody scrapes")]
+    [expected] = scene["alert_rule_test"][0]["exp_alerts"]
+    link = expected["exp_annotations"]["runbook_url"]
+    expected["exp_annotations"]["runbook_url"] = f"{labels_['runbooks']}{link}"
+    assert expected["exp_annotations"]["runbook_url"].endswith("/docs/runbook.md#relay-down")
+    test = {"rule_files": [str(ALERTS)], "tests": [{**scene, "external_labels": labels_}]}
+    promtool("test", "rules", write(tmp_path / "test.yaml", yaml.safe_dump(test)))
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
 
 
 def test_every_command_of_the_runbook_is_one_with_such_options() -> None:
-    told = re.findall(r"`relay ([a-z][^`]*)`", re.sub(r"\s+", " ", RUNBOOK))
+    told = relay_commands(RUNBOOK)
     assert len(told) > 10
-    for words in map(str.split, told):
-        command = relay.get_command(click.Context(relay), words[0])
-        assert command, words
-        options = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= options, words
+    for words in told:
+        assert_parses(words)
 
 
 @pytest.mark.parametrize("name", alerts())

@@ -1,0 +1,372 @@
+"""The JSON Schema of the routes file, click's commands and the flow's picture -> the generated parts of docs/.
+
+.venv/bin/python -m tests.docs.reference        rewrites them; test_configuration.py holds them equal
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+import relay as package
+from relay.cli import COMMANDS, relay
+from relay.routes.schema import schema
+from tests.docs.pages import ROOT
+
+KEY_EXAMPLES: Mapping[str, str] = {
+    "version": "1",
+    "sources": "{crm: {token: '${file:/etc/relay/secrets/crm_token}'}}",
+    "sources.NAME.token": "${file:/etc/relay/secrets/crm_token}",
+    "sources.NAME.accounts": "[29085955, example]",
+    "sources.NAME.dedupe": "1h",
+    "defaults": "{timeout: 5s, concurrency: 16}",
+    "targets": "{warehouse: {url: 'https://dwh.example/in'}}",
+    "targets.NAME.url": "https://dwh.example/in",
+    "targets.NAME.headers": "{Authorization: 'Bearer ${file:/etc/relay/secrets/dwh_token}'}",
+    "targets.NAME.secret": "${file:/etc/relay/secrets/dwh_secret}",
+    "targets.NAME.tls": "{ca: /etc/relay/ca.pem}",
+    "targets.NAME.tls.ca": "/etc/relay/ca.pem",
+    "targets.NAME.tls.cert": "/etc/relay/client.pem",
+    "targets.NAME.tls.key": "/etc/relay/client.key",
+    "targets.NAME.timeout": "5s",
+    "targets.NAME.concurrency": "64",
+    "targets.NAME.retry": "{initial: 2s, max: 1h, max_age: 3d}",
+    "targets.NAME.retry.initial": "5s",
+    "targets.NAME.retry.factor": "1.5",
+    "targets.NAME.retry.max": "30m",
+    "targets.NAME.retry.jitter": "10%",
+    "targets.NAME.retry.max_age": "1d",
+    "targets.NAME.retry.schedule": "[5s, 5m, 30m, 2h]",
+    "targets.NAME.retry.attempts": "7",
+    "targets.NAME.breaker": "{failures: 5}",
+    "targets.NAME.breaker.failures": "5",
+    "targets.NAME.dead_on": "[400, 404, 410]",
+    "targets.NAME.ok_on": "[302]",
+    "targets.NAME.order": "entity",
+    "targets.NAME.rate": "50/s",
+    "targets.NAME.format": "cloudevents",
+    "retention": "{delivered: 7d}",
+    "retention.delivered": "7d",
+    "retention.dead": "forever",
+    "retention.unrouted": "7d",
+    "retention.unparsed": "30d",
+    "routes": "[{name: all, match: {}, to: warehouse}]",
+    "routes[].name": "offer-made",
+    "routes[].match": "{entity: leads, action: [status, add]}",
+    "routes[].otherwise": "true",
+    "routes[].unparsed": "true",
+    "routes[].to": "[sales-bot, warehouse]",
+    "tests": "[{name: a lead, event: {entity: leads, action: add}, expect: {targets: warehouse}}]",
+    "tests[].name": "an offer reaches both",
+    "tests[].event": "{entity: leads, action: add, data: {id: 1}}",
+    "tests[].event.entity": "leads",
+    "tests[].event.action": "status",
+    "tests[].event.source": "crm",
+    "tests[].event.account": "29085955",
+    "tests[].event.query": "{try: '1'}",
+    "tests[].event.data": "{id: 1, status_id: 142}",
+    "tests[].expect": "{targets: [], routes: []}",
+    "tests[].expect.targets": "[sales-bot, warehouse]",
+    "tests[].expect.routes": "offer-made",
+}
+"""YAML of each key of the routes file; a test shows that the schema takes it."""
+
+FLAG_EXAMPLES: Mapping[str, str] = {
+    "--account": "29085955/example",
+    "--action": "status",
+    "--admin": "127.0.0.1:9081",
+    "--after": "CURSOR",
+    "--ballast": "134217728",
+    "--before": "CURSOR",
+    "--body FILE": "body.form",
+    "--charset": "cp1251",
+    "--config": "/etc/relay/routes.yaml",
+    "--count": "10",
+    "--delay": "20s",
+    "--diff": "routes.yaml",
+    "--entity": "leads",
+    "--event": "leads.status",
+    "--fail-first": "2",
+    "--id": "4831596",
+    "--limit": "200",
+    "--listen": "0.0.0.0:8080",
+    "--log-format": "json",
+    "--log-level": "debug",
+    "--max-body": "1048576",
+    "--older-than": "7d",
+    "--pipeline": "752662",
+    "--query": "try=1",
+    "--rate": "50/s",
+    "--reason": "upgrade",
+    "--retry-after": "5",
+    "--route": "offer-made",
+    "--set": "pipeline_id=752662",
+    "--since": "2h",
+    "--source": "crm",
+    "--state": "dead",
+    "--status": "503",
+    "--store": "sqlite:////var/lib/relay/relay.db",
+    "--target": "warehouse",
+    "--tls-cert": "/etc/relay/tls.pem",
+    "--tls-key": "/etc/relay/tls.key",
+    "--token": "2",
+    "--trusted-proxy": "10.0.0.0/8",
+    "--until": "yesterday",
+    "--url": "https://relay.example/hooks/crm/TOKEN",
+}
+"""A value of each flag that takes one; where two commands have flags of one name, `--name METAVAR` goes before."""
+
+OTHER_VARIABLES: Mapping[str, tuple[str, str, str, str]] = {
+    "RELAY_ADMIN_TOKEN": (
+        "text of at least 20 characters",
+        "–",
+        "output of `openssl rand -hex 32`",
+        "`run`: what the admin listener asks for; required beyond loopback. `tail`: what it shows",
+    ),
+    "TZ": (
+        "zone",
+        "the machine's",
+        "`Europe/Moscow`",
+        "all: the zone of times that people read and write; `--json` and the log are in UTC",
+    ),
+    "LISTEN_FDS": ("number", "–", "`1`", "`run`: set by systemd, how many sockets it passes"),
+    "LISTEN_FDNAMES": ("names, `:` between", "–", "`public:admin`", "`run`: set by systemd, which socket is which"),
+    "LISTEN_PID": ("number", "–", "`4711`", "`run`: set by systemd, whose sockets they are"),
+    "NOTIFY_SOCKET": ("path", "–", "`/run/systemd/notify`", "`run`: set by systemd, told when ready and when stopping"),
+}
+"""Variable -> its type, default, example and meaning, where no flag stands beside it."""
+
+
+# ---- the routes file
+
+_TYPES = {
+    "duration": "duration",
+    "age": "duration, `forever`",
+    "name": "name",
+    "names": "name or list of names",
+    "condition": "condition",
+    "pem": "absolute path",
+    "statuses": "list of statuses 300–599",
+}
+_JSON = {"string": "text", "integer": "number", "number": "number", "array": "list", "object": "mapping"}
+
+
+def keys() -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """(path, its schema, whether it is required), as in a file: `targets.NAME.url`."""
+    whole = schema()
+    yield from _below(whole, whole, "")
+
+
+def _below(whole: dict[str, Any], part: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    for key, value in part.get("properties", {}).items():
+        here = f"{path}{key}"
+        resolved = _resolved(whole, value)
+        if here.startswith("defaults.") or (path.startswith("routes[].match.")):
+            continue  # the keys of a target, and those of an event
+        yield here, resolved, key in part.get("required", ())
+        if here in ("routes[].match", "tests[].event.account"):
+            continue
+        if isinstance(named := resolved.get("additionalProperties"), dict) and "$ref" in named:
+            yield from _below(whole, _resolved(whole, named), f"{here}.NAME.")
+        elif resolved.get("type") == "array" and "$ref" in resolved["items"]:
+            yield from _below(whole, _resolved(whole, resolved["items"]), f"{here}[].")
+        else:
+            yield from _below(whole, resolved, f"{here}.")
+
+
+def _resolved(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """With what `$ref` names under its own keys, and every name on the way in `is`."""
+    if "$ref" not in part:
+        return part
+    name = part["$ref"].rpartition("/")[2]
+    below = _resolved(whole, whole["$defs"][name])
+    own = {key: value for key, value in part.items() if key != "$ref"}
+    return {**below, **own, "is": [name, *below.get("is", [])]}
+
+
+def key_type(part: dict[str, Any]) -> str:
+    """In words."""
+    for name in part.get("is", ()):
+        if name in _TYPES:
+            return _TYPES[name]
+    if "enum" in part:
+        return ", ".join(f"`{each}`" for each in part["enum"])
+    if "const" in part:
+        return f"`{json.dumps(part['const'])}`"
+    if part.get("pattern", "").startswith("^(0|[1-9][0-9]?|100)%"):
+        return "percentage"
+    if part.get("pattern", "").endswith("/[smh]$|^.*\\$\\{.*$"):
+        return "rate"
+    kinds = part["type"] if isinstance(part["type"], list) else [part["type"]]
+    if kinds == ["string", "array"]:
+        return f"text or list of up to {part['maxItems']}"
+    bounds = f" {part['minimum']}–{part['maximum']}" if "maximum" in part else ""
+    return " or ".join(_JSON[kind] for kind in kinds) + bounds
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _yaml(value: Any) -> str:
+    return f"`{json.dumps(value) if isinstance(value, (list, bool)) else value}`"
+
+
+def routes_table() -> str:
+    """Each key with type, default, example and meaning."""
+    rows = ["| key | type | default | example | meaning |", "|---|---|---|---|---|"]
+    for path, part, required in keys():
+        default = _yaml(part["default"]) if "default" in part else "required" if required else "–"
+        meaning = part.get("description", "")
+        rows.append(f"| `{path}` | {key_type(part)} | {default} | `{KEY_EXAMPLES[path]}` | {_cell(meaning)} |")
+    return "\n".join(rows) + "\n"
+
+
+# ---- the command line
+
+
+_FLAG_HEADING = ("| flag | type | default | example | variable | meaning |", "|---|---|---|---|---|---|")
+
+
+def all_commands() -> dict[str, click.Command]:
+    """By name, in the order of the help."""
+    found: dict[str, click.Command] = {}
+    for group in COMMANDS.values():
+        for name in group:
+            command = relay.get_command(click.Context(relay), name)
+            assert command
+            found[name] = command
+    return found
+
+
+def flags(command: click.Command) -> list[click.Option]:
+    """All but --help."""
+    return [each for each in command.params if isinstance(each, click.Option)]
+
+
+def flag_name(option: click.Option) -> str:
+    """`--config`."""
+    return next(each for each in option.opts if each.startswith("--"))
+
+
+def flag_type(option: click.Option) -> str:
+    """In words: its choices, or its metavar."""
+    if option.is_flag:
+        return "switch"
+    if isinstance(option.type, click.Choice):
+        return ", ".join(f"`{each}`" for each in option.type.choices)
+    text = str(option.metavar or option.type.name.upper())
+    low, high = getattr(option.type, "min", None), getattr(option.type, "max", None)
+    if low is not None:
+        text += f" {low}–{high}" if high is not None else f" from {low}"
+    return text + (", repeatable" if option.multiple else "")
+
+
+def flag_default(option: click.Option) -> str:
+    """As it is written on the command line."""
+    default = option.to_info_dict()["default"]
+    if option.is_flag or default in (None, "", (), []) or not isinstance(default, str | int | float):
+        return "–"
+    return f"`{default}`"
+
+
+def flag_example(option: click.Option) -> str:
+    """`--limit 200`."""
+    name = flag_name(option)
+    if option.is_flag:
+        return f"`{name}`"
+    return f"`{name} {value_example(option)}`"
+
+
+def value_example(option: click.Option) -> str:
+    """What stands behind the flag."""
+    name = flag_name(option)
+    return FLAG_EXAMPLES.get(f"{name} {option.metavar}") or FLAG_EXAMPLES[name]
+
+
+def commands_tables() -> str:
+    """One table a command."""
+    parts = []
+    for name, command in all_commands().items():
+        arguments = " ".join(str(each.make_metavar(click.Context(command))) for each in command.params
+                             if isinstance(each, click.Argument))  # fmt: skip
+        parts += [f"### relay {name}", "", f"`relay {name} {arguments}`".replace(" `", "`"), ""]
+        parts += [first_line(command), ""]
+        rows = [_flag_row(option) for option in flags(command)]
+        parts += [*_FLAG_HEADING, *rows, ""] if rows else ["It has no flags.", ""]
+    return "\n".join(parts)
+
+
+def _flag_row(option: click.Option) -> str:
+    spelled = ", ".join(f"`{each}`" for each in reversed(option.opts))
+    variable = f"`{option.envvar}`" if option.envvar else "–"
+    cells = (spelled, flag_type(option), flag_default(option), flag_example(option), variable, option.help or "")
+    return f"| {' | '.join(_cell(each) for each in cells)} |"
+
+
+def first_line(command: click.Command) -> str:
+    """Of its help."""
+    return (command.help or "").split("\n")[0]
+
+
+def variables_table() -> str:
+    """Each variable with type, default, example, and the flag that it stands for."""
+    rows = ["| variable | type | default | example | meaning |", "|---|---|---|---|---|"]
+    found: dict[str, tuple[click.Option, list[str]]] = {}
+    for name, command in all_commands().items():
+        for option in flags(command):
+            if option.envvar:
+                found.setdefault(str(option.envvar), (option, []))[1].append(f"`{name}`")
+    for variable, (option, users) in found.items():
+        meaning = f"the flag `{flag_name(option)}` of {', '.join(users)}"
+        kind = flag_type(option).replace(", repeatable", ", several with commas or blanks between them")
+        rows.append(
+            f"| `{variable}` | {kind} | {flag_default(option)} | `{value_example(option)}` | {_cell(meaning)} |"
+        )
+    for variable, (kind, default, example, meaning) in OTHER_VARIABLES.items():
+        rows.append(f"| `{variable}` | {kind} | {default} | {example} | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+# ---- the flow
+
+
+def flow() -> str:
+    """The picture in the docstring of `relay`, and what it says beside it."""
+    lines = (package.__doc__ or "").split("\n", 2)[2].strip("\n").splitlines()
+    picture = [line.removeprefix("    ") for line in lines if line.startswith("    ") or not line.strip()]
+    rest = "\n".join(line for line in lines if not line.startswith("    ")).strip()
+    return "```\n" + "\n".join(picture).strip("\n") + "\n```\n\n" + rest + "\n"
+
+
+# ---- the pages
+
+GENERATED = {
+    ("docs/configuration.md", "routes"): routes_table,
+    ("docs/configuration.md", "commands"): commands_tables,
+    ("docs/configuration.md", "variables"): variables_table,
+    ("docs/architecture.md", "flow"): flow,
+}
+"""(page, part) -> what makes the part; it stands between `<!-- generated: part -->` and `<!-- end -->`."""
+
+
+def part(page: str, name: str) -> str:
+    """The part as the page has it."""
+    text = (ROOT / page).read_text("utf-8")
+    return text.partition(f"<!-- generated: {name} -->\n")[2].partition("<!-- end -->")[0].strip("\n")
+
+
+def write() -> None:
+    """Every generated part anew."""
+    for (page, name), made in GENERATED.items():
+        text = (ROOT / page).read_text("utf-8")
+        before, start, rest = text.partition(f"<!-- generated: {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        assert start and end, (page, name)
+        new = made().strip("\n")
+        (ROOT / page).write_text(f"{before}{start}\n{new}\n\n{end}{after}", "utf-8")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,89 @@
+"""Every command in the documents is run here, or by the test of its guide."""
+
+import re
+import subprocess
+from pathlib import Path
+from signal import SIGINT
+from time import sleep
+
+import pytest
+
+from tests.docs.conftest import done, set_up
+from tests.docs.pages import PAGES, ROOT, assert_parses, commands, name, read, relay_commands
+
+_DOCS = ("routes", "targets", "amocrm", "operate", "performance", "develop")
+HERE = ["README.md", *(f"docs/{page}.md" for page in _DOCS)]
+"""Pages whose commands are run here, one after another, beside the daemon that README.md starts."""
+
+ENDLESS = ("relay status --watch", "relay tail", "relay sink")
+"""Commands that end with Ctrl-C."""
+
+ELSEWHERE = {
+    "apt install": "test_the_packages_that_the_tests_need_are_those_of_ci",
+    "python3 -m venv /opt/relay": "test_guides.py",
+    "/opt/relay/bin/pip install .": "test_guides.py",
+    "export PATH=/opt/relay/bin": "test_guides.py",
+    "export RELAY_CONFIG=": "test_guides.py",
+    ".venv/bin/python -m tests.docs.reference": "test_configuration.py",
+    "relay run ": "conftest.py: the daemon",
+}
+"""How a command begins -> what checks it."""
+
+
+@pytest.mark.parametrize("page", HERE)
+def test_every_command_of_a_page_does_what_it_is_shown_for(
+    page: str, folder: Path, environment: dict[str, str], daemon: None
+) -> None:
+    (folder / "body.form").write_text("leads[add][0][id]=7")
+    (folder / "routes.new.yaml").write_text((folder / "routes.yaml").read_text())
+    shown = [
+        each for each in commands(read(page)) if not each.startswith(("make ", *ELSEWHERE)) and each not in set_up()
+    ]
+    for command in shown:
+        if command.startswith(ENDLESS):
+            endless(folder, environment, command)
+        else:
+            done(folder, environment, command)
+
+
+def endless(folder: Path, environment: dict[str, str], command: str) -> None:
+    """It goes on, and Ctrl-C ends it without a complaint."""
+    with subprocess.Popen(
+        command.split(), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        sleep(2)
+        assert process.poll() is None, command
+        process.send_signal(SIGINT)
+        _, complaint = process.communicate(timeout=10)
+        assert "Traceback" not in complaint, command
+
+
+MADE = {each for page in PAGES for each in commands(page.read_text("utf-8")) if each.startswith("make ")}
+
+
+@pytest.mark.parametrize("command", sorted(MADE))
+def test_every_make_target_exists(command: str) -> None:
+    run = subprocess.run(["bash", "-c", f"{command} --dry-run"], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_relay_command_in_a_sentence_is_one_with_such_options(page: Path) -> None:
+    if page.name != "CHANGELOG.md":  # it tells of commands as they were
+        for words in relay_commands(page.read_text("utf-8")):
+            assert_parses(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_command_hides_in_a_block_that_is_not_run(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^    \S.*$", text, re.MULTILINE) == [], "use a fenced block of a language"
+    languages = set(re.findall(r"^```(\S+)$", page.read_text("utf-8"), re.MULTILINE))
+    assert languages <= {"sh", "yaml", "json", "nginx", "caddyfile", "python", "php", "js", "ini"}
+
+
+def test_the_packages_that_the_tests_need_are_those_of_ci() -> None:
+    [shown] = [command for command in commands(read("docs/develop.md")) if command.startswith("apt install ")]
+    installed = set(re.findall(r"missing\+=\(([\w-]+)\)", (ROOT / ".ci/run").read_text()))
+    of_any_debian = {"make", "python3", "python3-venv", "e2fsprogs", "util-linux", "mount"}
+    assert set(shown.split()[2:]) == installed - of_any_debian
