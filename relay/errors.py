@@ -5,6 +5,8 @@ RelayError
 ├── RoutesInvalid         a routes file has problems: all of them, each with line and column
 ├── ConfigurationError    a flag, a variable, a file or the machine is not fit to start with
 ├── BadCursor             a cursor was not issued by this listing
+├── NotFoundError         no webhook, event or target has the id or name that was given
+├── ConflictError         what was found is not in a state in which this can be done, or is not one thing
 └── StoreError
     ├── StoreUnsafe       the database cannot guarantee durability: refuse to start
     ├── StoreLocked       another relay has this database open
@@ -31,6 +33,14 @@ class ConfigurationError(RelayError):
 
 class BadCursor(RelayError):
     """The cursor was not issued by a store, or belongs to another listing."""
+
+
+class NotFoundError(RelayError):
+    """Nothing has the id or the name that was given."""
+
+
+class ConflictError(RelayError):
+    """An operator's act does not fit the present state of what it names, or an id fits several things."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -31,7 +31,7 @@ COMMANDS = {
         "schema": ("relay.cli.schema:schema", "Print the JSON Schema of the routes file or of an event."),
     },
     "Look": {
-        "status": ("relay.cli.status:status", "Show how targets and webhooks stand."),
+        "status": ("relay.cli.status:status", "Show the state of every target, of intake and of the daemon."),
         "list": ("relay.cli.list:list_", "List deliveries, or what is unparsed or unrouted."),
         "show": ("relay.cli.show:show", "Show one webhook: its events, deliveries and every attempt."),
         "tail": ("relay.cli.tail:tail", "Follow webhooks, events and attempts as they happen."),
@@ -40,16 +40,16 @@ COMMANDS = {
     "Mend": {
         "replay": (
             "relay.cli.replay:replay",
-            "Have what is dead, delivered or waiting attempted again.",
+            "Make dead, delivered or scheduled deliveries due now.",
         ),
         "reparse": ("relay.cli.reparse:reparse", "Read unparsed webhooks again, with today's code and routes."),
-        "pause": ("relay.cli.pause:pause", "Let a target's deliveries wait."),
-        "resume": ("relay.cli.pause:resume", "Let a paused target's deliveries go on."),
+        "pause": ("relay.cli.pause:pause", "Pause deliveries to a target."),
+        "resume": ("relay.cli.resume:resume", "Resume deliveries to a paused target."),
     },
     "Care for the store": {
         "backup": ("relay.cli.backup:backup", "Copy the store while it is in use, and verify the copy."),
-        "verify": ("relay.cli.verify:verify", "Look for what is damaged or missing in the store."),
-        "purge": ("relay.cli.purge:purge", "Delete what was kept long enough."),
+        "verify": ("relay.cli.verify:verify", "Look for what is corrupt or missing in the store."),
+        "purge": ("relay.cli.purge:purge", "Delete webhooks past their retention."),
     },
 }
 """Heading -> command -> where it is, and its help's first line (a test holds it against the command's own)."""

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
-from relay.cli import documents
-from relay.cli.options import asynchronous, json_option, store_option, visiting
+from relay.cli.flag_types import Whole
+from relay.cli.options import asynchronous, json_option
 from relay.cli.output import cell, note, print_json, put, table
+from relay.cli.store import store_option, visiting
 from relay.cli.times import Times
-from relay.cli.values import Whole
+from relay.operations import views
+from relay.operations.audit import latest
 
 
 @click.command("audit")
@@ -19,16 +21,16 @@ from relay.cli.values import Whole
 async def audit(limit: int, store_path: Path, as_json: bool) -> None:
     """List what operators did, newest first.
 
-    Replays, reparses, pauses, purges by hand and backups: when, who, what was asked, and how many it concerned.
+    Replays, reparses, pauses, purges by hand and backups: when, who, which options, and how many things it concerned.
 
     \b
     relay audit
     relay audit --limit 1 --json
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_path) as store:
-        acts = await store.audit(limit=limit)
+        acts = await latest(store, limit=limit)
     if as_json:
-        print_json([documents.act(each) for each in acts])
+        print_json([views.act(each) for each in acts])
         return
     times = Times(each.at for each in acts)
     shown = table(times.heading("WHEN"), "WHO", "COMMAND", "COUNT", "ASKED", right=("COUNT",), folds=("WHO", "ASKED"))

@@ -1,17 +1,19 @@
 """`relay backup`: the store, in use or not -> a verified copy of it."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.options import act, store_option, visiting
 from relay.cli.output import note
+from relay.cli.store import operator, store_option, visiting
 from relay.errors import RelayError
+from relay.operations import backup as operation
 
 if TYPE_CHECKING:
-    from relay.store.contract import AuditEntry
+    from relay.operations.backup import Copied
 
 
 @click.command("backup")
@@ -30,21 +32,19 @@ def backup(file: Path, force: bool, store_path: Path) -> None:
     relay backup /backups/relay-monday.db
     relay backup /backups/latest.db --force
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    from relay.store.sqlite.backup import backup as copy
-
-    done = act("backup", {"file": str(file.absolute())})
-    copied = copy(store_path, file, overwrite=force)
-    held = ", ".join(f"{number} {name}" for name, number in copied.counts.items() if number)
+    now = datetime.now(UTC)
+    copied = operation.copy(store_path, file, overwrite=force)
+    content = ", ".join(f"{number} {name}" for name, number in copied.counts.items() if number)
     if copied.corrupt:
-        note(f"{len(copied.corrupt)} damaged in the store, and so in the copy: see relay verify")
-    click.echo(f"{file}: {copied.size} bytes, verified: {held or 'nothing in it'}")
-    asyncio.run(_audit(store_path, done, copied.counts["webhooks"]))
+        note(f"{len(copied.corrupt)} corrupt in the store, and so in the copy: see relay verify")
+    click.echo(f"{file}: {copied.size} bytes, verified: {content or 'nothing in it'}")
+    asyncio.run(_audit(store_path, str(file.absolute()), copied, now))
 
 
-async def _audit(store_path: Path, done: "AuditEntry", webhooks: int) -> None:
-    """The copy is made, and needs no disk that works; to write that down does."""
+async def _audit(store_path: Path, file: str, copied: "Copied", now: datetime) -> None:
+    """A disk that cannot be written does not prevent a copy, but it does prevent the audit."""
     try:
         async with visiting(store_path) as store:
-            await store.note(done, webhooks)
+            await operation.note(store, file, copied, by=operator(), now=now)
     except RelayError as error:
-        note(f"made, but not in the audit: {error}")
+        note(f"copied, but not in the audit: {error}")

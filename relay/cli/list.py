@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,16 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.amocrm import events
-from relay.cli import deliveries, documents
-from relay.cli.filters import doubt, filtered, state_option
-from relay.cli.next_step import Scene
-from relay.cli.options import asynchronous, config_option, json_option, store_option, targets_now, visiting
+from relay.cli import delivery_table
+from relay.cli.filters import filtered, state_option
+from relay.cli.flag_types import Whole
+from relay.cli.options import asynchronous, json_option
 from relay.cli.output import cell, clipped, is_wide, note, print_json, put, starts, table
+from relay.cli.routes_file import config_option, config_or_none
+from relay.cli.store import store_option, visiting
 from relay.cli.times import Times
-from relay.cli.values import Whole
 from relay.errors import BadCursor
 from relay.model import Event, State, Webhook
-from relay.store.contract import Archive, DeliveryRecord, EventRecord, Filter, Page, Status
+from relay.operations import deliveries, status, views
+from relay.operations.next_step import Situation
+from relay.operations.unknown_names import unknown_names
+from relay.store.contract import DeliveryRecord, EventRecord, Filter, Page, Status
 
 T = TypeVar("T")
 
@@ -51,8 +56,8 @@ async def list_(
 ) -> None:
     """List deliveries, or what is unparsed or unrouted.
 
-    Deliveries come newest first. With --unparsed webhooks that could not be read come instead, with --unrouted events
-    that no route took when they arrived: both oldest first.
+    Deliveries are listed newest first. --unparsed lists webhooks that could not be read instead, --unrouted events that
+    no route took when they arrived: both oldest first.
 
     \b
     relay list --state dead
@@ -62,24 +67,27 @@ async def list_(
     relay list --unrouted --entity contacts --since 1d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     wanted = replace(wanted, states=tuple(map(State, states)))
-    _demand_fitting(wanted, unparsed=unparsed, unrouted=unrouted, before=before, after=after)
+    _check_options(wanted, unparsed=unparsed, unrouted=unrouted, before=before, after=after)
     try:
         async with visiting(store_path) as store:
+            found: Page[Webhook] | Page[EventRecord] | Page[DeliveryRecord]
             if unparsed:
-                _print_unparsed(await store.unparsed(limit=limit, after=after), as_json)
+                found = await deliveries.unparsed(store, limit=limit, after=after)
+                _print_unparsed(found, as_json)
             elif unrouted:
-                found = await store.events(wanted, limit=limit, after=after, unrouted=True)
+                found = await deliveries.unrouted(store, wanted, limit=limit, after=after)
                 _print_unrouted(found, as_json)
-                if not found and not as_json:
-                    await doubt(store, wanted, config_path)
             else:
-                page = await store.find(wanted, limit=limit, before=before)
-                await _print_deliveries(page, store, wanted, config_path, as_json=as_json)
+                found = await deliveries.find(store, wanted, limit=limit, before=before)
+                _print_deliveries(found, await status.read(store), wanted, config_path, as_json=as_json)
+            if not found and not unparsed and not as_json:
+                for unknown in await unknown_names(store, wanted, config_or_none(config_path)):
+                    note(unknown)
     except BadCursor as bad:
         raise click.BadParameter(str(bad), param_hint="--before" if after is None else "--after") from bad
 
 
-def _demand_fitting(wanted: Filter, *, unparsed: bool, unrouted: bool, before: str | None, after: str | None) -> None:
+def _check_options(wanted: Filter, *, unparsed: bool, unrouted: bool, before: str | None, after: str | None) -> None:
     if unparsed and (unrouted or wanted != Filter() or before is not None):
         raise click.UsageError("--unparsed lists webhooks: of the other options it takes --limit and --after alone")
     if unrouted and (wanted.states or wanted.target or wanted.route or before is not None):
@@ -88,38 +96,29 @@ def _demand_fitting(wanted: Filter, *, unparsed: bool, unrouted: bool, before: s
         raise click.UsageError("--after is for --unparsed and --unrouted: page through deliveries with --before")
 
 
-async def _scene(store: Archive, page: Sequence[DeliveryRecord], config_path: Path) -> Scene:
-    pending = any(each.state is State.PENDING for each in page)
-    return Scene(
-        now=datetime.now(UTC),
-        status=await store.status() if pending else Status(),
-        routed=targets_now(config_path) if pending else None,
-    )
-
-
-async def _print_deliveries(
-    page: Page[DeliveryRecord], store: Archive, wanted: Filter, config_path: Path, *, as_json: bool
+def _print_deliveries(
+    page: Page[DeliveryRecord], stored: Status, wanted: Filter, config_path: Path, *, as_json: bool
 ) -> None:
     if as_json:
-        status = await store.status()
-        print_json(documents.page(page, lambda each: documents.delivery(each, status)))
+        print_json(views.page(page, partial(views.delivery, status=stored)))
     elif page:
-        scene = await _scene(store, page, config_path)
-        deliveries.show(page, scene, hide_state=len(set(wanted.states)) == 1)
-        _point_on(page, "--before")
+        pending = any(each.state is State.PENDING for each in page)
+        config = config_or_none(config_path) if pending else None
+        situation = Situation(now=datetime.now(UTC), status=stored, routed=config.targets if config else None)
+        delivery_table.show(page, situation, hide_state=len(set(wanted.states)) == 1)
+        _put_cursor(page, "--before")
     else:
         note("no deliveries")
-        await doubt(store, wanted, config_path)
 
 
-def _point_on(page: Page[T], option: str) -> None:
+def _put_cursor(page: Page[T], option: str) -> None:
     if page.next is not None:
         note(f"more: {option} {page.next}")
 
 
 def _print_unparsed(page: Page[Webhook], as_json: bool) -> None:
     if as_json:
-        print_json(documents.page(page, documents.webhook))
+        print_json(views.page(page, views.webhook))
         return
     times = Times(each.received_at for each in page)
     shown = table("ID", times.heading("ARRIVED"), "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), folds=("UNPARSED",))
@@ -137,14 +136,14 @@ def _print_unparsed(page: Page[Webhook], as_json: bool) -> None:
 
 def _print_unrouted(page: Page[EventRecord], as_json: bool) -> None:
     if as_json:
-        print_json(documents.page(page, documents.unrouted))
+        print_json(views.page(page, views.event))
         return
     found = [None if each.corrupt else events.load(each.payload) for each in page]
     times = Times(event.received_at for event in found if event)
     shown = table("ID", times.heading("ARRIVED"), "SOURCE", "EVENT", folds=("SOURCE", "EVENT"))
     ids = starts([each.id for each in page])
     for each, event in zip(page, found, strict=True):
-        shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_told(event, times))
+        shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_event_cells(event, times))
     _put_page(shown, page, none="no event is unrouted")
 
 
@@ -153,11 +152,11 @@ def _put_page(shown: Table, page: Page[T], *, none: str) -> None:
         put(shown)
     else:
         note(none)
-    _point_on(page, "--after")
+    _put_cursor(page, "--after")
 
 
-def _told(event: Event | None, times: Times) -> tuple[Text, Text, Text]:
+def _event_cells(event: Event | None, times: Times) -> tuple[Text, Text, Text]:
     if event is None:
-        return cell("-"), cell("-"), cell("damaged, see relay verify", "red")
+        return cell("-"), cell("-"), cell("corrupt, see relay verify", "red")
     about = f"{clipped(event.entity)}.{clipped(event.action)} {clipped(event.entity_id)}".rstrip()
     return cell(times.cell(event.received_at)), cell(event.source), cell(about)

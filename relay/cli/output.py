@@ -1,8 +1,7 @@
-"""Values -> what a terminal shows: columns, colours, times; and nothing of a payload's that could steer it."""
+"""Values -> lines and tables on standard output; no text from outside can steer the terminal."""
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal
@@ -20,7 +19,7 @@ WIDE = 120
 """From this many columns on lists show whole ids and whole times."""
 
 UNWRAPPED = 2000
-"""Columns of a console that is no terminal: programs want a line to be a line."""
+"""Columns where standard output is not a terminal: programs expect a row on one line."""
 
 STYLES: Mapping[str, str] = {
     State.PENDING: "yellow",
@@ -36,18 +35,18 @@ def width() -> int:
 
 
 def is_wide() -> bool:
-    """True into a file or a pipe, and on a terminal with room."""
+    """True for a file or a pipe, and for a terminal of `WIDE` columns or more."""
     return width() >= WIDE
 
 
 def reader_gone() -> bool:
-    """Whether nobody reads standard output any more: then a command that would go on for ever ends."""
+    """True once the reader of standard output has closed it: endless commands end then."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return getattr(raw, "gone", False)
 
 
 def put(*shown: RenderableType, indent: int = 0) -> None:
-    """Print each on lines of its own: in colour on a terminal, plain and unwrapped into a file or a pipe."""
+    """Print each on lines of its own: in colour on a terminal, plain and unwrapped to a file or a pipe."""
     console = Console(
         highlight=False,
         markup=False,
@@ -63,7 +62,7 @@ def put(*shown: RenderableType, indent: int = 0) -> None:
 
 
 def json_text(value: Json) -> str:
-    """Indented JSON that means the same and is safe to show."""
+    """Indented JSON, safe to show on a terminal."""
     return printable(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode(), keep="\n")
 
 
@@ -78,7 +77,7 @@ def print_json(value: Json) -> None:
 
 
 def note(text: str) -> None:
-    """A line for people, beside the output that programs read."""
+    """Print a line for people on standard error, beside the output that programs read."""
     click.echo(printable(text), err=True)
 
 
@@ -89,7 +88,7 @@ def table(
     headed: bool = True,
     widths: Mapping[str, int] = MappingProxyType({}),
 ) -> Table:
-    """Columns under their headings: those in `right` are numbers, those in `folds` give way where it is narrow."""
+    """Columns under their headings: those in `right` are numbers, those in `folds` wrap on a narrow terminal."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=headed)
     for name in columns:
         justify: Literal["right", "left"] = "right" if name in right else "left"
@@ -98,25 +97,30 @@ def table(
 
 
 def fits(shown: Table) -> bool:
-    """Whether each of its rows has room on one line."""
+    """Whether each row fits on one line."""
     return Console(width=UNWRAPPED).measure(shown).maximum <= width()
 
 
 def labelled(label: str, text: str, style: str = "") -> Table:
-    """`daemon        running`: what does not fit on the line goes on below `text`."""
+    """`daemon        running`: a long `text` wraps below itself."""
     made = table("LABEL", "TEXT", folds=("TEXT",), headed=False, widths={"LABEL": 12})
     made.add_row(cell(label, style), cell(text, style))
     return made
 
 
 def cell(text: object, style: str = "") -> Text:
-    """What fits a table or one line: a line end is escaped too."""
+    """One line of text: line ends are escaped too."""
     return Text(printable(str(text)), style)
 
 
 def clipped(text: str, size: int = 48) -> str:
-    """`text`, at most so long: one odd value must not push everybody's columns away."""
+    """`text`, at most so long: one long value must not push the other columns off the screen."""
     return text if len(text) <= size else text[: size - 1] + "…"
+
+
+def counted(number: int, word: str) -> str:
+    """`1 event`, `3 events`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def block(text: str) -> Text:
@@ -129,27 +133,6 @@ def state(word: str) -> Text:
     return cell(word, STYLES.get(word, ""))
 
 
-# ---- times
-
-
-def rfc3339(at: datetime) -> str:
-    """`2026-11-22T10:53:00.123Z`, as events have it: for programs, people read `times`."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def length(span: timedelta) -> str:
-    """`12 ms`, `1.5 s`, `3 min`, `2 h`, `5 d`: one unit, rounded down."""
-    seconds = span.total_seconds()
-    if seconds < 1:
-        return f"{int(seconds * 1000)} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    for unit, size, until in (("min", 60, 60), ("h", 3600, 48)):
-        if seconds < size * until:
-            return f"{int(seconds / size)} {unit}"
-    return f"{int(seconds / 86400)} d"
-
-
 # ---- ids
 
 SHORTEST = 18
@@ -157,7 +140,7 @@ SHORTEST = 18
 
 
 def starts(ids: Sequence[str]) -> dict[str, str]:
-    """For each id the start that tells it from the others, `SHORTEST` characters or more."""
+    """For each id the start that is unique among them, `SHORTEST` characters or more."""
     ordered = sorted(set(ids))
     needed = dict.fromkeys(ordered, SHORTEST)
     for one, next_ in pairwise(ordered):

@@ -1,20 +1,17 @@
-"""`relay purge`: an age -> the webhooks that were kept for longer are gone."""
+"""`relay purge`: an age -> webhooks that have been kept for longer are deleted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
-from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, visiting
+from relay.cli.flag_types import duration
+from relay.cli.options import asynchronous
 from relay.cli.output import cell, put, table
-from relay.cli.values import duration
-from relay.model import Json, Retention
-
-AGES = [each.name for each in fields(Retention)]
-DONE_WITH = ("delivered", "unrouted")
-"""What goes by an age alone: what is dead or unparsed may still be wanted, and goes only if it is named."""
+from relay.cli.routes_file import config_option, load_with_stand_ins
+from relay.cli.store import operator, store_option, visiting
+from relay.operations import purge as operation
 
 
 @click.command("purge")
@@ -22,7 +19,7 @@ DONE_WITH = ("delivered", "unrouted")
 @click.option(
     "--state",
     "states",
-    type=click.Choice(AGES),
+    type=click.Choice(operation.AGES),
     multiple=True,
     metavar="STATE",
     help="Only delivered, dead, unrouted or unparsed; may be repeated. With --older-than alone: delivered, unrouted.",
@@ -34,11 +31,11 @@ DONE_WITH = ("delivered", "unrouted")
 async def purge(
     older_than: timedelta | None, states: Sequence[str], dry_run: bool, config_path: Path, store_path: Path
 ) -> None:
-    """Delete what was kept long enough.
+    """Delete webhooks past their retention.
 
-    Webhooks go with all that came of them, by the ages of retention in the routes file, as the daemon purges them by
-    itself every few minutes; or by --older-than, and then dead and unparsed ones only if --state names them. What has
-    a pending delivery never goes. The space is used again, but the file does not shrink.
+    Webhooks are deleted with all that came of them, by the ages of retention in the routes file, as the daemon does by
+    itself every few minutes; or by --older-than, and then dead and unparsed ones only if --state names them. A webhook
+    with a pending delivery is never deleted. The space is used again, but the file does not shrink.
 
     \b
     relay purge --dry-run
@@ -46,24 +43,17 @@ async def purge(
     relay purge --older-than 60d --state dead --state unparsed
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     if older_than is None:
-        ages = asdict(load_to_look(config_path).retention)
-        chosen = {name: age for name, age in ages.items() if not states or name in states}
+        ages = operation.chosen_ages(load_with_stand_ins(config_path).retention, states)
     else:
-        chosen = dict.fromkeys(states or DONE_WITH, older_than)
-    retention = Retention(**{name: chosen.get(name) for name in AGES})
+        ages = operation.one_age(older_than, states)
     async with visiting(store_path) as store:
-        done = act("purge", _asked(chosen))
-        counts = await store.purge(retention, now=datetime.now(UTC), act=done, dry_run=dry_run)
-    _tell(counts, "would purge" if dry_run else "purged")
+        counts = await operation.purge(store, ages, by=operator(), now=datetime.now(UTC), dry_run=dry_run)
+    _print(counts, "would purge" if dry_run else "purged")
 
 
-def _asked(ages: Mapping[str, timedelta | None]) -> dict[str, Json]:
-    return {name: "forever" if age is None else str(age) for name, age in ages.items()}
-
-
-def _tell(counts: Mapping[str, int], purged: str) -> None:
+def _print(counts: Mapping[str, int], purged: str) -> None:
     counted = table("STATE", "WEBHOOKS", right=("WEBHOOKS",))
-    for name in AGES:
+    for name in operation.AGES:
         if name in counts:
             counted.add_row(cell(name), cell(counts[name]))
     if counts:

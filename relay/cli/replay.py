@@ -1,30 +1,32 @@
-"""`relay replay`: deliveries that are over or wait, or events that no route took -> deliveries that are due."""
+"""`relay replay`: deliveries, or events that no route took -> deliveries that are pending and due."""
 
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
 
-from relay.amocrm import events
 from relay.cli import NotDone
-from relay.cli.filters import conditions, doubts, filtered, named, pages, state_option
-from relay.cli.options import act, asynchronous, config_option, load_to_look, store_option, targets_now, visiting
+from relay.cli.filters import filtered, state_option
+from relay.cli.flag_types import rate
+from relay.cli.options import asynchronous
 from relay.cli.output import cell, put, table
-from relay.cli.values import rate
-from relay.model import Health, State
+from relay.cli.routes_file import config_option, config_or_none, load_with_stand_ins
+from relay.cli.store import operator, store_option, visiting
+from relay.model import State
+from relay.operations import replay as operation
+from relay.operations.replay import Replayed
+from relay.operations.reroute import reroute
+from relay.operations.unknown_names import unknown_names
 from relay.printable import printable
-from relay.store.contract import Archive, EventRecord, Filter
-
-PAGE = 100
+from relay.store.contract import Filter
 
 
 @click.command("replay")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@state_option(
-    *State, text="dead (unless said), delivered, or pending: what waits for a later attempt; may be repeated."
-)
+@state_option(*State, text="dead (unless said), delivered, or pending: scheduled for later; may be repeated.")
 @filtered
 @click.option("--all-dead", is_flag=True, help="Every dead delivery there is.")
 @click.option("--unrouted", is_flag=True, help="Events that no route took, through today's routes.")
@@ -44,13 +46,13 @@ async def replay(
     config_path: Path,
     store_path: Path,
 ) -> None:
-    """Have what is dead, delivered or waiting attempted again.
+    """Make dead, delivered or scheduled deliveries due now.
 
-    It is pending, and its target's retry policy starts anew. IDs are of events, or of webhooks for all their events; a
-    start is enough. A running daemon delivers them within a second, and every replay is written into the audit.
+    They become pending, and the retry policy of their target starts anew. IDs are of events, or of webhooks for all
+    their events; a start is enough. A running daemon delivers them within a second; every replay is in the audit.
 
-    Events that no route took when they arrived have no deliveries; by --unrouted, or by their id, they are given those
-    that today's routes make of them.
+    Events that no route took when they arrived have no deliveries; --unrouted, or their id, gives them those that
+    today's routes make of them.
 
     \b
     relay replay --target warehouse --since 2h --dry-run
@@ -60,25 +62,26 @@ async def replay(
     relay replay --all-dead
     relay replay --unrouted --entity leads --since 1d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    _demand_a_choice(narrowed=bool(ids) or wanted != Filter(), all_dead=all_dead, unrouted=unrouted, states=states)
+    _check_choice(narrowed=bool(ids) or wanted != Filter(), all_dead=all_dead, unrouted=unrouted, states=states)
     if unrouted and (ids or wanted.target or wanted.route):
         raise click.UsageError("--unrouted looks for events: it takes neither ids nor --target and --route")
     wanted = replace(wanted, states=() if unrouted else tuple(map(State, states)) or (State.DEAD,))
+    config = partial(load_with_stand_ins, config_path)
+    by, now = operator(), datetime.now(UTC)
     async with visiting(store_path) as store:
-        task = _Replay(store, config_path, rate=rate, dry_run=dry_run)
         if unrouted:
-            unrouted_pages = pages(lambda after: store.events(wanted, limit=PAGE, after=after, unrouted=True))
-            await task.reroute(unrouted_pages, conditions(wanted))
+            rerouted = await reroute(store, wanted, config(), by=by, now=now, rate=rate, dry_run=dry_run)
+            done = Replayed(rerouted=rerouted)
         elif ids:
-            await _replay_named(task, store, ids, wanted)
+            done = await operation.replay_ids(store, ids, wanted, config, by=by, now=now, rate=rate, dry_run=dry_run)
         else:
-            await task.replay(wanted)
-        if task.found_none and (doubted := [each async for each in doubts(store, wanted, config_path)]):
-            raise NotDone("\n".join(doubted))
-        task.tell()
+            done = await operation.replay(store, wanted, by=by, now=now, rate=rate, dry_run=dry_run)
+        if done.nothing and (unknown := await unknown_names(store, wanted, config_or_none(config_path))):
+            raise NotDone("\n".join(unknown))
+    _print(done, wanted, config_path, dry_run=dry_run)
 
 
-def _demand_a_choice(*, narrowed: bool, all_dead: bool, unrouted: bool, states: Sequence[str]) -> None:
+def _check_choice(*, narrowed: bool, all_dead: bool, unrouted: bool, states: Sequence[str]) -> None:
     if all_dead and (narrowed or unrouted or states):
         raise click.UsageError("--all-dead stands alone: without it, give ids or a filter")
     if unrouted and states:
@@ -87,94 +90,29 @@ def _demand_a_choice(*, narrowed: bool, all_dead: bool, unrouted: bool, states: 
         raise click.UsageError("say which: give ids, a filter like --target or --since, --unrouted or --all-dead")
 
 
-async def _replay_named(task: "_Replay", store: Archive, ids: Sequence[str], wanted: Filter) -> None:
-    chosen = [event for id_ in ids for event in (await named(store, id_))[1]]
-    if not chosen:
-        raise NotDone("no events came of these webhooks: see relay show")
-    if planned := tuple(event.id for event in chosen if event.deliveries):
-        await task.replay(replace(wanted, event_ids=planned))
-    never = [event for event in chosen if not event.deliveries and not (wanted.target or wanted.route)]
-    if never:
-        await task.reroute(_once(never), {"event_ids": [event.id for event in never]})
-    if not task.counts and not never:
-        raise NotDone(f"nothing {' or '.join(wanted.states)} under these ids: see relay show, or give another --state")
+def _print(done: Replayed, wanted: Filter, config_path: Path, *, dry_run: bool) -> None:
+    """By target, and in all."""
+    targets = table("TARGET", "DELIVERIES", right=("DELIVERIES",))
+    for target, number in sorted(done.targets.items()):
+        targets.add_row(cell(target), cell(number))
+    if done.targets:
+        put(targets)
+    if unrouted := done.rerouted.unrouted:
+        click.echo(f"no route takes {unrouted} event{'s' * (unrouted != 1)} today either")
+    total, pending = done.targets.total(), State.PENDING in wanted.states
+    if pending and not dry_run and (left := total - done.done) > 0:
+        click.echo(f"left alone {left} that are in flight, due already, or behind an earlier one")
+    if orphaned := _orphaned(done, config_path):
+        click.echo(f"orphaned until the routes file has the target again: {', '.join(map(printable, orphaned))}")
+    if done.probed:
+        click.echo(f"circuit open, probed now: {', '.join(map(printable, done.probed))}")
+    if done.rerouted.corrupt:
+        click.echo(f"left out {done.rerouted.corrupt} that are corrupt, see relay verify")
+    most = "at most " if pending else ""
+    click.echo(f"would replay {most}{total}" if dry_run else f"replayed {done.done}")
 
 
-async def _once(page: Sequence[EventRecord]) -> AsyncIterator[Sequence[EventRecord]]:
-    yield page
-
-
-class _Replay:
-    """What the command does, or on a dry run would do, and how much that is."""
-
-    def __init__(self, store: Archive, config_path: Path, *, rate: float | None, dry_run: bool) -> None:
-        self.counts: Counter[str] = Counter()
-        self._store = store
-        self._config_path = config_path
-        self._rate = rate
-        self._dry_run = dry_run
-        self._replayed = 0
-        self._waiting = False  # some are asked for that may wait
-        self._probed: list[str] = []  # targets that are held, and asked at once
-        self._unrouted = 0
-        self._damaged = 0
-
-    @property
-    def found_none(self) -> bool:
-        """Nothing is as it was wanted: no delivery, and no event that no route took."""
-        return not (self.counts or self._unrouted or self._damaged)
-
-    async def replay(self, wanted: Filter) -> None:
-        """Deliveries that are over, or wait."""
-        self.counts.update(await self._store.count(wanted, replayable=True))
-        self._waiting = State.PENDING in wanted.states
-        if not self._dry_run:
-            done = act("replay", conditions(wanted))
-            self._replayed += await self._store.replay(wanted, done, rate=self._rate)
-            if self._waiting:
-                await self._look_for_probed()
-
-    async def reroute(self, found: AsyncIterator[Sequence[EventRecord]], asked: Mapping[str, object]) -> None:
-        """Events without deliveries."""
-        from relay.routes.plan import plan
-
-        config = load_to_look(self._config_path)
-        done = act("replay --unrouted", asked)
-        async for page in found:
-            routed = [plan(events.load(event.payload), config) for event in page if not event.corrupt]
-            self._damaged += sum(event.corrupt for event in page)
-            self.counts.update(planned.target for each in routed for planned in each.planned)
-            self._unrouted += sum(not each.planned for each in routed)
-            if not self._dry_run:
-                self._replayed += await self._store.reroute(routed, done, rate=self._rate)
-
-    async def _look_for_probed(self) -> None:
-        status = await self._store.status()
-        seen = {name: status.targets[name].condition for name in self.counts if name in status.targets}
-        if status.owner is not None:
-            self._probed = [name for name, each in seen.items() if each and each.health is Health.OPEN]
-
-    def _parked(self) -> list[str]:
-        """Targets that nothing is sent to, as the routes file stands; none if it cannot be used."""
-        routed = targets_now(self._config_path)
-        return [] if routed is None else sorted(name for name in self.counts if name not in routed)
-
-    def tell(self) -> None:
-        """By target, and in all."""
-        counted = table("TARGET", "DELIVERIES", right=("DELIVERIES",))
-        for target, number in sorted(self.counts.items()):
-            counted.add_row(cell(target), cell(number))
-        if self.counts:
-            put(counted)
-        if self._unrouted:
-            click.echo(f"no route takes {self._unrouted} event{'s' * (self._unrouted != 1)} today either")
-        if self._waiting and not self._dry_run and (left := self.counts.total() - self._replayed) > 0:
-            click.echo(f"left alone {left} that are under way, due already, or wait for an earlier one")
-        if parked := self._parked():
-            click.echo(f"parked until the routes file has the target again: {', '.join(map(printable, parked))}")
-        if self._probed:
-            click.echo(f"held, and asked now: {', '.join(map(printable, sorted(self._probed)))}")
-        if self._damaged:
-            click.echo(f"left out {self._damaged} whose JSON is not what was kept, see relay verify")
-        most = "at most " if self._waiting else ""
-        click.echo(f"would replay {most}{self.counts.total()}" if self._dry_run else f"replayed {self._replayed}")
+def _orphaned(done: Replayed, config_path: Path) -> list[str]:
+    """Targets that nothing is sent to, as the routes file is now; none if it cannot be used."""
+    config = config_or_none(config_path)
+    return [] if config is None else sorted(name for name in done.targets if name not in config.targets)

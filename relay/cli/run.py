@@ -8,20 +8,14 @@ from typing import Literal
 
 import click
 
-from relay.cli.options import (
-    Flag,
-    admin_option,
-    admin_token,
-    config_option,
-    listen_option,
-    pair_of,
-    store_option,
-    tls_options,
-)
-from relay.cli.starting import Start
-from relay.cli.values import Address, Network, Whole
+from relay.cli.failed_start import Start
+from relay.cli.flag_types import Address, Network, Whole
+from relay.cli.options import Flag, admin_option, admin_token, listen_option, pair_of, tls_options
+from relay.cli.routes_file import config_option
+from relay.cli.store import store_option
 from relay.model import Secret
-from relay.store.disk import MEBIBYTE
+
+MEBIBYTE = 1024 * 1024
 
 
 @click.command("run", cls=Start, context_settings={"show_default": True})

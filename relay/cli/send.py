@@ -15,9 +15,10 @@ import click
 
 from relay.amocrm import form, sample_bodies
 from relay.cli import NotDone
-from relay.cli.options import config_option, listen_option, load
+from relay.cli.flag_types import Address, Whole
+from relay.cli.options import listen_option
+from relay.cli.routes_file import config_option, load
 from relay.cli.show import readable
-from relay.cli.values import Address, Whole
 from relay.delivery.payload import with_query
 from relay.denied import os_error_text
 from relay.model import Source

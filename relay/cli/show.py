@@ -10,13 +10,16 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from relay.cli import NotDone, documents
-from relay.cli.filters import named
-from relay.cli.next_step import Scene, outlook
-from relay.cli.options import asynchronous, config_option, json_option, store_option, targets_now, visiting
-from relay.cli.output import block, cell, json_text, length, print_json, put, state, table
+from relay.cli import NotDone
+from relay.cli.options import asynchronous, json_option
+from relay.cli.output import block, cell, json_text, print_json, put, state, table
+from relay.cli.routes_file import config_option, config_or_none
+from relay.cli.store import store_option, visiting
 from relay.cli.times import local, short
 from relay.model import Webhook
+from relay.operations import deliveries, status, views
+from relay.operations.durations import length
+from relay.operations.next_step import Situation, next_step
 from relay.printable import printable
 from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord
 
@@ -31,7 +34,7 @@ from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord
 async def show(id_: str, raw: bool, config_path: Path, store_path: Path, as_json: bool) -> None:
     """Show one webhook: its events, deliveries and every attempt.
 
-    ID is a webhook's or an event's, or as much of its start as is needed to tell it from others. An event's id shows
+    ID is a webhook's or an event's, or a start of it that no other has. An event's id shows
     the webhook it came in.
 
     \b
@@ -39,24 +42,25 @@ async def show(id_: str, raw: bool, config_path: Path, store_path: Path, as_json
     relay show 01998f2e-7d3a-7c31 --raw > body.form
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_path) as store:
-        record, _ = await named(store, id_)
-        status = await store.status()
+        record = (await deliveries.show(store, id_)).record
+        stored = await status.read(store)
     if raw:
         _print_raw(record.webhook.body)
     elif as_json:
-        print_json(documents.whole(record, status))
+        print_json(views.webhook_record(record, stored))
     else:
-        scene = Scene(now=datetime.now(UTC), status=status, routed=targets_now(config_path))
-        _print_webhook(record.webhook, scene.now)
+        config = config_or_none(config_path)
+        situation = Situation(now=datetime.now(UTC), status=stored, routed=config.targets if config else None)
+        _print_webhook(record.webhook, situation.now)
         for event in record.events:
-            _print_event(event, scene)
+            _print_event(event, situation)
         if record.raw:
-            _print_raw_deliveries(record.raw, scene)
+            _print_raw_deliveries(record.raw, situation)
 
 
 def _print_raw(body: bytes) -> None:
     if sys.stdout.isatty() and not body.decode(errors="replace").isprintable():
-        raise NotDone("the body could steer your terminal: send it to a file or a pipe, relay show ID --raw > body")
+        raise NotDone("the body could steer your terminal: write it to a file or a pipe, relay show ID --raw > body")
     click.echo(body, nl=False)
 
 
@@ -84,7 +88,7 @@ def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
     if webhook.unparsed is not None:
         facts.append(("unparsed", cell(webhook.unparsed, "red")))
     if webhook.corrupt:
-        facts.append(("damaged", cell("this is not the body that came, see relay verify", "red")))
+        facts.append(("corrupt", cell("not the body that arrived, see relay verify", "red")))
     return facts
 
 
@@ -99,32 +103,32 @@ def readable(body: bytes) -> str:
 # ---- its events
 
 
-def _print_event(event: EventRecord, scene: Scene) -> None:
+def _print_event(event: EventRecord, situation: Situation) -> None:
     put("", Text.assemble(("event    ", "dim"), cell(event.id, "bold")))
     if event.corrupt:
-        put(cell("damaged: its JSON is not what was kept, see relay verify", "red"), indent=4)
+        put(cell("corrupt: not the JSON that was stored, see relay verify", "red"), indent=4)
     else:
-        put(block(json_text(documents.parsed(event))), indent=4)
+        put(block(json_text(views.payload(event))), indent=4)
     if not event.deliveries:
-        put("owed to no target", indent=2)
-    _print_deliveries(event, scene)
+        put("no deliveries", indent=2)
+    _print_deliveries(event, situation)
 
 
-def _print_raw_deliveries(raw: EventRecord, scene: Scene) -> None:
+def _print_raw_deliveries(raw: EventRecord, situation: Situation) -> None:
     put("", Text.assemble(("as it came  ", "dim"), cell(raw.id, "bold")))
-    _print_deliveries(raw, scene)
+    _print_deliveries(raw, situation)
 
 
-def _print_deliveries(event: EventRecord, scene: Scene) -> None:
+def _print_deliveries(event: EventRecord, situation: Situation) -> None:
     for delivery in event.deliveries:
-        put(_standing(delivery, scene), indent=2)
+        put(_delivery(delivery, situation), indent=2)
         if delivery.attempts:
             put(_attempts(delivery.attempts), indent=4)
 
 
-def _standing(delivery: DeliveryRecord, scene: Scene) -> Text:
+def _delivery(delivery: DeliveryRecord, situation: Situation) -> Text:
     """`warehouse  pending: attempt 3 in 4 min  (routes offer-made)`."""
-    more = outlook(delivery, scene)
+    more = next_step(delivery, situation)
     return Text.assemble(
         cell(delivery.target, "bold"),
         "  ",

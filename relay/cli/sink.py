@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.text import Text
 
 from relay.amocrm import events, form
+from relay.cli.flag_types import Address, Whole, address, duration
 from relay.cli.output import reader_gone
-from relay.cli.values import Address, Whole, address, duration
 from relay.denied import os_error_text
 from relay.errors import ConfigurationError, UnreadableError
 from relay.model import Json

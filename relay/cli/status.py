@@ -1,8 +1,7 @@
-"""`relay status`: how targets and webhooks stand -> a table for people, JSON for programs; once, or again and again."""
+"""`relay status`: targets, intake and the daemon -> a table for people, JSON for programs; once, or again and again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,38 +10,23 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from relay.cli import documents, loaded
-from relay.cli.options import (
-    asynchronous,
-    config_option,
-    json_option,
-    load_to_look,
-    store_option,
-    unusable,
-    visiting,
-    was_given,
-)
-from relay.cli.output import cell, json_line, labelled, length, note, print_json, put, reader_gone, rfc3339, table
+from relay.cli.options import asynchronous, json_option, was_given
+from relay.cli.output import cell, json_line, labelled, note, print_json, put, reader_gone, table
+from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
+from relay.cli.store import store_option, visiting
 from relay.cli.times import local, short
 from relay.errors import RoutesInvalid
-from relay.model import Health, Json
-from relay.store.contract import Archive, Filter, HealthReport, Status, TargetStatus
-from relay.store.disk import MEBIBYTE
+from relay.model import Health
+from relay.operations import views
+from relay.operations.durations import length
+from relay.operations.status import Overview, overview
+from relay.store.contract import Archive, HealthReport, Status, TargetStatus
 
 WATCH_EVERY = 2.0  # seconds
+MEBIBYTE = 1024 * 1024
 
-HEALTH = {Health.OPEN: "held", Health.PROBING: "held, probing"}
-"""The breaker's words -> people's; `--json` and the metrics keep the breaker's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """One look at the store. `routed`: the targets of the routes file, None if there is none that can be used."""
-
-    at: datetime
-    status: Status
-    standing: Mapping[str, TargetStatus]
-    routed: Mapping[str, object] | None
+CIRCUIT = {Health.PROBING: "half-open"}
+"""States of a circuit as tables name them; `--json` and the metrics keep the breaker's words."""
 
 
 @click.command("status")
@@ -52,38 +36,37 @@ class Seen:
 @json_option
 @asynchronous
 async def status(watch: bool, config_path: Path, store_path: Path, as_json: bool) -> None:
-    """Show how targets and webhooks stand.
+    """Show the state of every target, of intake and of the daemon.
 
-    Reads the store, so it works whether the daemon runs or not.
+    Reads the store: it works whether the daemon runs or not.
 
     \b
     relay status
-    relay status --watch           with what has changed since the look before
+    relay status --watch           with what has changed since the last look
     relay status --watch --json    one document a line
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_path) as store:
         if watch:
-            targets = partial(_targets_of, config_path, tell=lambda _text: None)  # `?` says it, look after look
-            await watch_on(store, targets, as_json=as_json, pause=lambda: asyncio.sleep(WATCH_EVERY))
+            silent = partial(_targets_of, config_path, warn=lambda _text: None)  # `?` in the table shows it each time
+            await watch_on(lambda: _look(store, silent()), as_json=as_json, pause=lambda: asyncio.sleep(WATCH_EVERY))
         elif as_json:
-            print_json(_document(await _look(store, _targets_of(config_path))))
+            print_json(views.overview(await _look(store, _targets_of(config_path))))
         else:
             _show(await _look(store, _targets_of(config_path)), None)
 
 
 async def watch_on(
-    store: Archive,
-    targets: Callable[[], Mapping[str, object] | None],
+    look: Callable[[], Awaitable[Overview]],
     *,
     as_json: bool,
     pause: Callable[[], Awaitable[object]],
 ) -> None:
-    """Look and show, with a pause between, until Ctrl-C. `targets`: those of the routes file as it is by then."""
+    """Look and show, with a pause between, until Ctrl-C."""
     before = None
     while not reader_gone():
-        seen = await _look(store, targets())
+        seen = await look()
         if as_json:
-            click.echo(json_line({"at": rfc3339(seen.at), **_document(seen)}))
+            click.echo(json_line({"at": views.rfc3339(seen.at), **views.overview(seen)}))
         else:
             click.clear()  # a terminal; into a file or a pipe one look follows the other
             put(cell(f"relay status at {local(seen.at)}, every {WATCH_EVERY:g} s until Ctrl-C", "dim"), "")
@@ -92,58 +75,40 @@ async def watch_on(
         before = seen
 
 
-async def _look(store: Archive, routed: Mapping[str, object] | None) -> Seen:
-    status = await store.status()
-    known = await store.count(Filter()) if routed is None else routed
-    standing = {name: status.targets.get(name, TargetStatus()) for name in sorted({*status.targets, *known})}
-    return Seen(at=datetime.now(UTC), status=status, standing=standing, routed=routed)
+async def _look(store: Archive, routed: Mapping[str, object] | None) -> Overview:
+    return await overview(store, routed, now=datetime.now(UTC))
 
 
-def _targets_of(config_path: Path, tell: Callable[[str], None] = note) -> Mapping[str, object] | None:
-    """By name; None if the file cannot be used: how things stand must be seen all the more then."""
+def _targets_of(config_path: Path, warn: Callable[[str], None] = note) -> Mapping[str, object] | None:
+    """By name; None if the file cannot be used: the status matters all the more then."""
     if not was_given("config_path") and not config_path.exists():
-        tell(f"no {config_path} here")
+        warn(f"no {config_path} here")
         return None
     try:
-        return load_to_look(config_path).targets
+        return load_with_stand_ins(config_path).targets
     except RoutesInvalid as invalid:
-        tell(unusable(config_path, invalid))
+        warn(unusable(config_path, invalid))
         return None
 
 
-def _document(seen: Seen) -> dict[str, Json]:
-    running = seen.status.owner is not None
-    targets = [
-        documents.standing(name, each, routed=None if seen.routed is None else name in seen.routed, running=running)
-        for name, each in seen.standing.items()
-    ]
-    return {
-        "targets": targets,
-        "webhooks": documents.intake(seen.status),
-        "disk": seen.status.disk and documents.disk(seen.status.disk),
-        "daemon": seen.status.owner,
-        "files": loaded.document(seen.status),
-    }
-
-
-def _show(seen: Seen, before: Seen | None) -> None:
-    """`before`: what changes are told against."""
+def _show(seen: Overview, before: Overview | None) -> None:
+    """`before`: the last look, with which numbers are compared."""
     targets = table(
         "TARGET", "PENDING", "DEAD", "OLDEST", "STATE", "IN ROUTES", right=("PENDING", "DEAD"), folds=("TARGET",)
     )
-    for name, each in seen.standing.items():
-        was = before.standing.get(name, TargetStatus()) if before else each
+    for name, each in seen.targets.items():
+        was = before.targets.get(name, TargetStatus()) if before else each
         targets.add_row(
             cell(name),
-            _counted(each.pending, was.pending, "yellow"),
-            _counted(each.dead, was.dead, "red"),
+            _number(each.pending, was.pending, "yellow"),
+            _number(each.dead, was.dead, "red"),
             "-" if each.oldest_at is None else length(seen.at - each.oldest_at),
-            _state(each, running=seen.status.owner is not None),
-            "?" if seen.routed is None else "yes" if name in seen.routed else cell("no longer", "red"),
+            _state(each, running=seen.running),
+            _in_routes(name, seen),
         )
-    put(targets if seen.standing else "no targets")
-    if held := [line for name, each in seen.standing.items() for line in _held(name, each, seen)]:
-        put("", *held)
+    put(targets if seen.targets else "no targets")
+    if stopped := [line for name, each in seen.targets.items() for line in _why_stopped(name, each, seen)]:
+        put("", *stopped)
     _show_intake(seen.status, seen.at)
 
 
@@ -158,19 +123,19 @@ def _show_intake(status: Status, now: datetime) -> None:
         *_lost(status),
         *([labelled("disk", f"low: {disk.free // MEBIBYTE} MiB are free", "red")] if disk and disk.scarce else []),
         labelled("daemon", "not running" if status.owner is None else f"running, pid {status.owner}"),
-        *loaded.lines(status),
+        *_files(status),
     )
 
 
 def _misaddressed(status: Status, now: datetime) -> Iterator[Table]:
-    """Requests that were meant for us and came to a wrong address: what was wrong with the last one."""
-    said = documents.misaddressed(status)
-    if said["count"]:
-        since, last = (datetime.fromisoformat(said[name]) for name in ("since", "last_at"))
-        told = ": ".join(filter(None, (said["address"], said["detail"])))
+    """Requests meant for us at a wrong address, and what was wrong with the last one."""
+    report = views.misaddressed(status)
+    if report["count"]:
+        since, last = (datetime.fromisoformat(report[name]) for name in ("since", "last_at"))
+        what = ": ".join(filter(None, (report["address"], report["detail"])))
         ago = length(now - last)
-        yield labelled("misaddressed", f"{said['count']} since {short(since)}, the last {ago} ago", "red")
-        yield labelled("", told)
+        yield labelled("misaddressed", f"{report['count']} since {short(since)}, the last {ago} ago", "red")
+        yield labelled("", what)
 
 
 def _lost(status: Status) -> Iterator[Table]:
@@ -179,38 +144,78 @@ def _lost(status: Status) -> Iterator[Table]:
         yield labelled("missing", f"at most {count} that were answered 200, see relay verify", "red")
 
 
-def _counted(number: int, before: int, style: str) -> Text:
-    """`12`, or `12 -3` where there were 15 at the last look."""
+def _number(number: int, before: int, style: str) -> Text:
+    """`12`, or `12 -3` if there were 15 at the last look."""
     change = cell(f" {number - before:+}", "dim") if number != before else ""
     return Text.assemble(cell(number, style if number else ""), change)
 
 
-def _state(standing: TargetStatus, *, running: bool) -> Text:
-    """`paused`, or what the daemon says; if it does not run, what it said last."""
-    if standing.pause:
+def _state(target: TargetStatus, *, running: bool) -> Text:
+    """`paused`, or the circuit as the daemon reports it; as of its last report if it does not run."""
+    if target.pause:
         return cell("paused", "yellow")
-    if standing.condition is None:
+    if target.condition is None:
         return cell("-")
-    health = HEALTH.get(standing.condition.health, standing.condition.health.value)
-    as_of = "" if running else f", as of {short(standing.condition.as_of)}"
-    return cell(f"{health}{as_of}", "" if standing.condition.health is Health.OK else "red")
+    health = target.condition.health
+    state = CIRCUIT.get(health, health.value)
+    as_of = "" if running else f", as of {short(target.condition.as_of)}"
+    return cell(f"{state}{as_of}", "" if health is Health.OK else "red")
 
 
-def _held(name: str, standing: TargetStatus, seen: Seen) -> Iterator[Text]:
-    """Why its deliveries wait: who paused it, and what it answers while the daemon holds it."""
-    if pause := standing.pause:
+def _why_stopped(name: str, target: TargetStatus, seen: Overview) -> Iterator[Text]:
+    """Why nothing is delivered: who paused the target, and what it answered before its circuit opened."""
+    if pause := target.pause:
         reason = f": {pause.reason}" if pause.reason else ""
         yield cell(f"{name} was paused {length(seen.at - pause.at)} ago by {pause.who}{reason}")
-    condition = standing.condition
-    if condition and condition.health is not Health.OK:
-        yield cell(f"{name} is held since {short(condition.since)}: {condition.error}")
-        if seen.status.owner is not None and not standing.pause:
-            yield cell(f"{name} {_next_probe(condition, seen.at)}")
+    report = target.condition
+    if report and report.health is not Health.OK:
+        yield cell(f"{name}: circuit open since {short(report.since)}: {report.error}")
+        if seen.running and not target.pause:
+            yield cell(f"{name}: {_next_probe(report, seen.at)}")
 
 
-def _next_probe(condition: HealthReport, now: datetime) -> str:
-    if condition.probe_at is None:
-        return "is being asked now whether it is back"
-    if condition.probe_at <= now:
-        return "is asked next with the first delivery that falls due"
-    return f"is asked next at {short(condition.probe_at)}, in {length(condition.probe_at - now)}"
+def _next_probe(report: HealthReport, now: datetime) -> str:
+    if report.probe_at is None:
+        return "a probe is in flight"
+    if report.probe_at <= now:
+        return "probed with the next delivery that is due"
+    return f"probed at {short(report.probe_at)}, in {length(report.probe_at - now)}"
+
+
+def _in_routes(name: str, seen: Overview) -> Text:
+    match seen.in_routes(name):
+        case None:
+            return cell("?")
+        case True:
+            return cell("yes")
+        case False:
+            return cell("no longer", "red")
+
+
+# ---- the files of the daemon
+
+
+def _files(status: Status) -> Iterator[Table]:
+    """A line for each file that is loaded, then what was refused and why."""
+    report = views.files(status)
+    if not isinstance(report, dict):
+        return
+    label = "loaded"
+    for each in report["loaded"]:
+        yield labelled(label, f"{each['file']}, {_version(each['written_at'])}, since {_local(each['loaded_at'])}")
+        if each["warning"]:
+            yield labelled("", f"{each['file']} {each['warning']}", "yellow")
+        label = ""
+    for each in report["refused"]:
+        newer = ", ".join(f"{file['file']} {_version(file['written_at'])}" for file in each["files"])
+        yield labelled("refused", f"at {_local(each['at'])}{f': {newer}' if newer else ''}", "red")
+        for problem in each["problems"]:
+            yield labelled("", problem, "red")
+
+
+def _version(written_at: str | None) -> str:
+    return "not there" if written_at is None else f"of {_local(written_at)}"
+
+
+def _local(at: str) -> str:
+    return short(datetime.fromisoformat(at))

@@ -10,12 +10,13 @@ import orjson
 from rich.text import Text
 
 from relay.cli import NotDone
+from relay.cli.flag_types import Address
 from relay.cli.options import admin_option, admin_token, asynchronous
-from relay.cli.output import SHORTEST, STYLES, cell, is_wide, json_line, length, note, put, reader_gone, width
+from relay.cli.output import SHORTEST, STYLES, cell, is_wide, json_line, note, put, reader_gone, width
 from relay.cli.times import zone
-from relay.cli.values import Address
 from relay.denied import os_error_text
 from relay.model import Json, VerdictName
+from relay.operations.durations import length
 
 KNOCK_EVERY = 1.0  # seconds, once the relay has gone
 INDENT = 10  # columns, of a second line

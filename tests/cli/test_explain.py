@@ -185,7 +185,7 @@ def test_a_body_that_cannot_be_read_is_shown_as_it_would_go_on(run: Run, folder:
     assert request["headers"]["relay-unparsed"] == raw["unparsed"]
     assert request["headers"]["authorization"] == request["headers"]["webhook-signature"] == "***"
     shown = run("explain", "-", stdin=b"hello").stdout
-    assert "goes on as it came, by raw" in shown
+    assert "sent on as it came, by raw" in shown
 
 
 def test_so_is_an_unparsed_webhook_of_the_store(run: Run, kept: Path, folder: Path) -> None:
@@ -218,4 +218,4 @@ def test_if_no_route_takes_it_that_is_said(run: Run, kept: Path) -> None:
 def test_of_a_readable_body_such_a_route_says_that_it_takes_only_others(run: Run, body: str, folder: Path) -> None:
     (folder / "routes.yaml").write_text(RAW)
     lines = [" ".join(line.split()) for line in run("explain", body).stdout.splitlines()]
-    assert "raw takes only what cannot be read" in lines
+    assert "raw takes only unparsed webhooks" in lines

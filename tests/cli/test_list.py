@@ -129,7 +129,7 @@ def test_a_list_fits_80_columns_with_ids_that_show_accepts(run: Run, kept: Path)
     assert max(map(len, lines)) <= 80
     assert lines[3].split() == [CALL[:18], "11-22", "12:00:00", "leads.call_in", "77", "sales-bot", "pending"]
     assert lines[2::2] == [
-        "    1 attempt; cut off; made again at the next start",
+        "    1 attempt; interrupted: retried at the next start",
         "    1 attempt; attempt 2 is due",
         "    1 attempt",
         "    2 attempts; 400 is in dead_on",
@@ -173,7 +173,7 @@ def test_at_120_columns_a_delivery_is_one_line_with_whole_ids_and_its_note_below
     assert lines[0].split() == ["ID", "ARRIVED", "UTC", "EVENT", "TARGET", "STATE", "ATTEMPTS"]
     assert [re.split(" {2,}", line) for line in lines[1:3]] == [
         [event_of(CONTACT), "2026-11-22T12:00:00.000", "contacts.add 9120034", "warehouse", "pending", "1"],
-        ["", "cut off; made again at the next start"],
+        ["", "interrupted: retried at the next start"],
     ]
     assert sum("leads.status 4831596" in line for line in lines) == 2
     assert lines[-1] == "    400 is in dead_on"
@@ -201,17 +201,17 @@ def test_a_type_is_not_broken_where_there_is_room_for_it(
 # ---- what is said of the pending
 
 
-def outlooks(run: Run, *arguments: str) -> dict[str, str]:
+def next_steps(run: Run, *arguments: str) -> dict[str, str]:
     """Event -> its note."""
     lines = [re.split(" {2,}", line) for line in run("list", "--state", "pending", *arguments).stdout.splitlines()]
     return {line[0]: line[6] for line in lines[1:]}
 
 
 def test_what_a_daemon_had_begun_is_cut_off_without_it(run: Run, kept: Path) -> None:
-    assert outlooks(run)[event_of(CONTACT)] == "cut off; made again at the next start"
+    assert next_steps(run)[event_of(CONTACT)] == "interrupted: retried at the next start"
     lock = Lock(kept)
     try:
-        assert outlooks(run)[event_of(CONTACT)] == "attempt 1 is next"
+        assert next_steps(run)[event_of(CONTACT)] == "attempt 1 is next"
     finally:
         lock.release()
 
@@ -219,8 +219,8 @@ def test_what_a_daemon_had_begun_is_cut_off_without_it(run: Run, kept: Path) -> 
 @pytest.mark.parametrize(
     ("in_flight", "slow", "outlook", "shown"),
     [
-        (4, [event_of(CONTACT), "another"], "attempt 1 is being made", True),
-        (4, ["another"], "waits behind 4 in flight", False),
+        (4, [event_of(CONTACT), "another"], "attempt 1 in flight", True),
+        (4, ["another"], "queued behind 4 in flight", False),
         (0, [], "attempt 1 is next", False),
     ],
 )
@@ -232,7 +232,7 @@ def test_what_is_claimed_waits_behind_what_is_in_flight(
     assert flights(run) == {event_of(CONTACT): None, event_of(OFFER): None}, "nobody knows while no daemon runs"
     lock = Lock(kept)
     try:
-        assert outlooks(run)[event_of(CONTACT)] == outlook
+        assert next_steps(run)[event_of(CONTACT)] == outlook
         assert f"warehouse  pending: {outlook}  (" in run("show", CONTACT).stdout
         assert flights(run) == {event_of(CONTACT): shown, event_of(OFFER): False}
     finally:
@@ -263,21 +263,23 @@ def test_the_end_of_a_lease_is_no_time_at_which_a_delivery_is_due(run: Run, kept
     }
 
 
-def test_a_delivery_to_a_target_that_is_gone_is_parked(run: Run, kept: Path, folder: Path) -> None:
+def test_a_delivery_to_a_target_that_is_gone_is_orphaned(run: Run, kept: Path, folder: Path) -> None:
     (folder / "routes.yaml").write_text(ROUTES.replace("sales-bot", "new-bot"))
-    assert outlooks(run)[event_of(CALL)] == "parked: no such target now"
-    assert outlooks(run, "-c", "nowhere.yaml")[event_of(CALL)] == "attempt 2 is due"
+    assert next_steps(run)[event_of(CALL)] == "orphaned: no such target now"
+    assert next_steps(run, "-c", "nowhere.yaml")[event_of(CALL)] == "attempt 2 is due"
 
 
-def test_a_delivery_to_a_paused_or_held_target_waits(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:
+def test_a_delivery_to_a_paused_target_or_an_open_circuit_is_not_attempted(
+    run: Run, kept: Path, refill: Callable[[Use], None]
+) -> None:
     held = HealthReport(health=Health.OPEN, since=NOON, as_of=NOON, error="503")
     refill(lambda store: store.report({"sales-bot": held}))
-    assert outlooks(run)[event_of(CALL)] == "attempt 2 is due", "nobody holds it while no daemon runs"
+    assert next_steps(run)[event_of(CALL)] == "attempt 2 is due", "nobody holds it while no daemon runs"
     lock = Lock(kept)
     try:
-        assert outlooks(run)[event_of(CALL)] == "waits: the target is held"
+        assert next_steps(run)[event_of(CALL)] == "circuit open"
         run("pause", "sales-bot")
-        assert outlooks(run)[event_of(CALL)] == "waits: the target is paused"
+        assert next_steps(run)[event_of(CALL)] == "target paused"
     finally:
         lock.release()
 
@@ -379,7 +381,7 @@ def test_an_unrouted_event_that_is_damaged_is_listed_as_that(run: Run, unrouted:
     connection = apsw.Connection(str(kept))
     connection.execute("update events set payload = 'gone' where id = ?", (event_of(LOST),))
     connection.close()
-    assert run("list", "--unrouted").stdout.splitlines()[1].endswith("damaged, see relay verify")
+    assert run("list", "--unrouted").stdout.splitlines()[1].endswith("corrupt, see relay verify")
     [told] = json.loads(run("list", "--unrouted", "--json").stdout)["data"]
     assert (told["event"], told["corrupt"]) == (None, True)
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from relay.cli.purge import AGES
+from relay.operations.purge import AGES
 from relay.store.contract import Archive
 from tests.cli.conftest import (
     CALL,

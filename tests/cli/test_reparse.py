@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from relay.cli.reparse import PAGE
+from relay.operations.reparse import PAGE
 from relay.store.contract import Archive
 from tests.cli.conftest import CYRILLIC, GARBLED, ROUTES, Run, Use, unread
 

@@ -58,15 +58,15 @@ def test_the_dead_become_pending_and_are_due_at_once(run: Run, kept: Path, refil
 
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
-def test_what_a_target_that_has_left_the_routes_file_gets_is_called_parked(
+def test_what_a_target_that_has_left_the_routes_file_gets_is_orphaned(
     run: Run, kept: Path, folder: Path, dry: list[str]
 ) -> None:
     (folder / "routes.yaml").write_text(ROUTES.replace("warehouse", "archive"))
     ended = run("replay", "--all-dead", *dry)
     assert ended.exit_code == 0
-    assert ended.stdout.splitlines()[-2] == "parked until the routes file has the target again: warehouse"
+    assert ended.stdout.splitlines()[-2] == "orphaned until the routes file has the target again: warehouse"
     (folder / "routes.yaml").write_text("version: 1\n")
-    assert "parked" not in run("replay", "--state", "pending", "--target", "warehouse").stdout, "nobody knows"
+    assert "orphaned" not in run("replay", "--state", "pending", "--target", "warehouse").stdout, "nobody knows"
 
 
 @pytest.mark.parametrize("id_", [OFFER, OFFER[:18], event_of(OFFER)])
@@ -168,7 +168,7 @@ def test_such_a_replay_is_audited_once_for_all_its_pages(
     body = form.encode(sample_bodies.body("contacts.add", fields={"id": "79"}))
     refill(lambda store: keep(store, LOST.replace("-0006-", "-0007-"), body))
     (folder / "routes.yaml").write_text(ROUTES)
-    monkeypatch.setattr("relay.cli.replay.PAGE", 1)
+    monkeypatch.setattr("relay.operations.reroute.PAGE", 1)
     assert run("replay", "--unrouted").stdout.splitlines()[-1] == "replayed 2"
     assert [(each["command"], each["count"]) for each in json.loads(run("audit", "--json").stdout)] == [
         ("replay --unrouted", 2)
@@ -189,7 +189,7 @@ def test_what_waits_for_a_later_attempt_is_due_now_on_request(
     ended = run(*asked)
     assert (ended.exit_code, ended.stdout.splitlines()[-2:]) == (
         0,
-        ["left alone 1 that are under way, due already, or wait for an earlier one", "replayed 1"],
+        ["left alone 1 that are in flight, due already, or behind an earlier one", "replayed 1"],
     )
     [due] = json.loads(run("list", "--json", "--state", "pending", "--target", "sales-bot").stdout)["data"]
     assert datetime.fromisoformat(due["due_at"]) <= datetime.now(UTC)

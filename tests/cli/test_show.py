@@ -33,7 +33,7 @@ def test_it_shows_the_body_the_event_and_every_attempt(run: Run, kept: Path) -> 
 
 def test_what_is_next_is_told(run: Run, kept: Path) -> None:
     assert "sales-bot  pending: attempt 2 is due" in run("show", CALL).stdout
-    assert "warehouse  pending: cut off; made again at the next start" in run("show", CONTACT).stdout
+    assert "warehouse  pending: interrupted: retried at the next start" in run("show", CONTACT).stdout
 
 
 def test_an_unparsed_webhook_says_why(run: Run, kept: Path) -> None:
@@ -49,7 +49,7 @@ def test_raw_is_the_body_byte_for_byte(run: Run, kept: Path) -> None:
 def test_raw_does_not_steer_a_terminal(kept: Path) -> None:
     shown = on_terminal("show", GARBLED, "--raw")
     assert "\x1b" not in shown
-    assert "send it to a file or a pipe" in shown
+    assert "write it to a file or a pipe" in shown
     assert on_terminal("show", OFFER, "--raw").startswith("leads%5Bstatus")
 
 

@@ -15,6 +15,7 @@ import pytest
 from relay.amocrm import form, sample_bodies
 from relay.cli.status import watch_on
 from relay.model import Health, State
+from relay.operations.status import Overview, overview
 from relay.store.contract import Archive, AuditEntry, Filter, HealthReport
 from relay.store.disk import Disk
 from relay.store.sqlite.lock import Lock
@@ -133,8 +134,8 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
     refill(lambda store: store.report({"warehouse": held, "sales-bot": WELL}))
     lines = run("status").stdout.splitlines()
     assert "ok, as of 11-22 12:01:00Z" in lines[1]
-    assert "held, as of 11-22 12:01:00Z" in lines[2]
-    assert lines[4] == r"warehouse is held since 11-22 12:00:00Z: 5xx 503 busy\u001b[31m"
+    assert "open, as of 11-22 12:01:00Z" in lines[2]
+    assert lines[4] == r"warehouse: circuit open since 11-22 12:00:00Z: 5xx 503 busy\u001b[31m"
     assert lines[-1] == "daemon        not running"
     documents = json.loads(run("status", "--json").stdout)
     assert documents["daemon"] is None
@@ -151,26 +152,26 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
 @pytest.mark.parametrize(
     ("after", "said"),
     [
-        (timedelta(minutes=3), "is asked next at {at}, in 2 min"),
-        (timedelta(minutes=-3), "is asked next with the first delivery that falls due"),
-        (None, "is being asked now whether it is back"),
+        (timedelta(minutes=3), "probed at {at}, in 2 min"),
+        (timedelta(minutes=-3), "probed with the next delivery that is due"),
+        (None, "a probe is in flight"),
     ],
 )
-def test_of_a_held_target_it_says_when_it_is_asked_next(
+def test_of_an_open_circuit_it_says_when_it_is_probed(
     run: Run, kept: Path, refill: Callable[[Use], None], after: timedelta | None, said: str
 ) -> None:
     probe_at = None if after is None else datetime.now(UTC).replace(microsecond=0) + after
     refill(lambda store: store.report({"warehouse": replace(HELD, probe_at=probe_at)}))
-    assert "asked" not in run("status").stdout, "nobody asks while no daemon runs"
+    assert "probe" not in run("status").stdout, "nobody asks while no daemon runs"
     daemon = Lock(kept)
     try:
         line = run("status").stdout.splitlines()[5]
         [_, warehouse] = json.loads(run("status", "--json").stdout)["targets"]
         run("pause", "warehouse")
-        assert "asked" not in run("status").stdout, "nor while it is paused"
+        assert "probe" not in run("status").stdout, "nor while it is paused"
     finally:
         daemon.release()
-    assert line == "warehouse " + said.format(at=f"{probe_at:%m-%d %H:%M:%S}Z" if probe_at else "")
+    assert line == "warehouse: " + said.format(at=f"{probe_at:%m-%d %H:%M:%S}Z" if probe_at else "")
     assert warehouse["breaker"]["probe_at"] == (probe_at and f"{probe_at:%Y-%m-%dT%H:%M:%S.000Z}")
 
 
@@ -185,11 +186,11 @@ def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: 
     assert text.splitlines()[-1] == f"daemon        running, pid {os.getpid()}"
 
 
-def test_a_target_that_is_probed_is_held_for_people_and_probing_for_programs(
+def test_a_target_that_is_probed_is_half_open_for_people_and_probing_for_programs(
     run: Run, kept: Path, refill: Callable[[Use], None]
 ) -> None:
     refill(lambda store: store.report({"warehouse": replace(HELD, health=Health.PROBING)}))
-    assert "  held, probing, as of 11-22 12:01:00Z  " in run("status").stdout.splitlines()[2]
+    assert "  half-open, as of 11-22 12:01:00Z  " in run("status").stdout.splitlines()[2]
     assert json.loads(run("status", "--json").stdout)["targets"][1]["breaker"]["state"] == "probing"
 
 
@@ -255,6 +256,9 @@ def watched(
         store = SqliteStore.visit(kept)
         pauses = iter([change or (lambda _store: asyncio.sleep(0))])
 
+        async def look() -> Overview:
+            return await overview(store, None, now=datetime.now(UTC))
+
         async def pause() -> None:
             if not (happen := next(pauses, None)):
                 raise Enough
@@ -262,7 +266,7 @@ def watched(
 
         try:
             with suppress(Enough):
-                await watch_on(store, lambda: None, as_json=as_json, pause=pause)
+                await watch_on(look, as_json=as_json, pause=pause)
         finally:
             await store.close()
 

@@ -37,14 +37,14 @@ def test_a_sound_store_takes_two_lines_and_exit_code_0(run: Run, kept: Path) -> 
     assert document["events"] == {"checked": 3, "without_checksum": 0, "corrupt": []}
 
 
-def test_what_is_damaged_is_named_with_what_to_do(run: Run, kept: Path) -> None:
+def test_what_is_corrupt_is_named_with_what_to_do(run: Run, kept: Path) -> None:
     spoil(kept, f"update events set payload = '{{]' where id = '{event_of(OFFER)}'")
     spoil(kept, f"update webhooks set body = 'x' where id = '{CALL}'")
     ended = run("verify")
     assert ended.exit_code == 1
     lines = ended.stdout.splitlines()
-    assert f"damaged event {event_of(OFFER)}" in lines
-    assert f"damaged webhook {CALL}" in lines
+    assert f"corrupt event {event_of(OFFER)}" in lines
+    assert f"corrupt webhook {CALL}" in lines
     assert any("reason corrupt" in line for line in lines)
     assert lines[-1] == "relay.db is not sound"
     document = json.loads(run("verify", "--json").stdout)
@@ -55,16 +55,16 @@ def test_other_commands_say_so_too_and_do_not_trip(run: Run, kept: Path) -> None
     spoil(kept, f"update events set payload = '{{]' where id = '{event_of(OFFER)}'")
     spoil(kept, "update webhooks set body = 'x' where unparsed is not null")
     shown = run("show", OFFER)
-    assert (shown.exit_code, "damaged: its JSON is not what was kept" in shown.stdout) == (0, True)
+    assert (shown.exit_code, "corrupt: not the JSON that was stored" in shown.stdout) == (0, True)
     document = json.loads(run("show", OFFER, "--json").stdout)["events"][0]
     assert (document["id"], document["event"], document["corrupt"]) == (event_of(OFFER), None, True)
     explained = run("explain", OFFER)
-    assert (explained.exit_code, explained.stderr) == (1, f"relay: {OFFER} is damaged in the store, see relay verify\n")
+    assert (explained.exit_code, explained.stderr) == (1, f"relay: {OFFER} is corrupt in the store, see relay verify\n")
     reread = run("reparse")
-    assert (reread.exit_code, reread.stdout.count("not what came, see relay verify")) == (1, 2)
+    assert (reread.exit_code, reread.stdout.count("is corrupt, see relay verify")) == (1, 2)
     assert run("list", "--pipeline", "1").exit_code == 0
     copied = run("backup", "copy.db")
-    assert (copied.exit_code, "3 damaged in the store, and so in the copy" in copied.stderr) == (0, True)
+    assert (copied.exit_code, "3 corrupt in the store, and so in the copy" in copied.stderr) == (0, True)
 
 
 def test_a_loss_is_told_until_it_is_accepted_and_that_is_audited(run: Run, shorter: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.cli.output import SHORTEST, cell, json_text, length, starts
+from relay.cli.output import SHORTEST, cell, json_text, starts
+from relay.operations.durations import length
 from relay.printable import printable
 
 STEERING = "\x1b\x07\x9b\r\n\u202e\u2028\u200f\x7f"

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from relay.cli.next_step import Scene, outlook
 from relay.cli.output import cell, clipped, is_wide, put, starts, state, table, width
 from relay.cli.times import Times
+from relay.operations.next_step import Situation, next_step
 from relay.store.contract import DeliveryRecord
 
 GAP = 2
@@ -17,11 +17,11 @@ Row = Mapping[str, Text]
 """A cell for each column, in their order."""
 
 
-def show(page: Sequence[DeliveryRecord], scene: Scene, *, hide_state: bool) -> None:
-    """Print them; `hide_state`: all have the one that was asked for, so that a second line need not show it."""
+def show(page: Sequence[DeliveryRecord], situation: Situation, *, hide_state: bool) -> None:
+    """Print them; `hide_state`: all have the same, so that a second line need not show it."""
     ids = {} if is_wide() else starts([each.event_id for each in page])
     times = Times(each.received_at for each in page)
-    rows = [_row(each, ids.get(each.event_id, each.event_id), times, scene) for each in page]
+    rows = [_row(each, ids.get(each.event_id, each.event_id), times, situation) for each in page]
     if _taken([*rows[0]], rows) <= width():
         shown = table(*rows[0], right=RIGHT)
         for row in rows:
@@ -31,7 +31,7 @@ def show(page: Sequence[DeliveryRecord], scene: Scene, *, hide_state: bool) -> N
         _put_narrow([name for name in rows[0] if name != "NOTE" and not (name == "STATE" and hide_state)], rows)
 
 
-def _row(record: DeliveryRecord, id_: str, times: Times, scene: Scene) -> Row:
+def _row(record: DeliveryRecord, id_: str, times: Times, situation: Situation) -> Row:
     return {
         "ID": cell(id_),
         times.heading("ARRIVED"): cell(times.cell(record.received_at)),
@@ -39,7 +39,7 @@ def _row(record: DeliveryRecord, id_: str, times: Times, scene: Scene) -> Row:
         "TARGET": cell(record.target),
         "STATE": state(record.state),
         "ATTEMPTS": cell(record.attempt),
-        "NOTE": cell(outlook(record, scene)),
+        "NOTE": cell(next_step(record, situation)),
     }
 
 
@@ -53,7 +53,7 @@ def _about(record: DeliveryRecord) -> str:
 
 
 def _put_narrow(columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """What is noted goes below; the number of attempts too if there is no room for it."""
+    """NOTE goes below; the number of attempts too if there is no room for it."""
     counted = _taken(columns, rows) <= width()
     if not counted:
         columns = columns[:-1]
@@ -63,18 +63,18 @@ def _put_narrow(columns: Sequence[str], rows: Sequence[Row]) -> None:
         line = table(*columns, right=RIGHT, folds=FOLDS, headed=False, widths=widths)
         line.add_row(*(row[name] for name in columns))
         put(line)
-        if below := row["NOTE"].plain if counted else _told(row):
+        if below := row["NOTE"].plain if counted else _below(row):
             put(Text(below, "dim"), indent=4)
 
 
-def _told(row: Row) -> str:
+def _below(row: Row) -> str:
     """`2 attempts; 400 is in dead_on`."""
     attempts = "1 attempt" if row["ATTEMPTS"].plain == "1" else f"{row['ATTEMPTS'].plain} attempts"
     return "; ".join(filter(None, (attempts, row["NOTE"].plain)))
 
 
 def _taken(columns: Sequence[str], rows: Sequence[Row]) -> int:
-    """The columns of a terminal that a line takes."""
+    """How many columns of a terminal a line takes."""
     return sum(_natural(columns, rows).values()) + GAP * len(columns)
 
 
@@ -83,7 +83,7 @@ def _natural(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, int]:
 
 
 def _fitted(widths: dict[str, int], room: int) -> dict[str, int]:
-    """The widest of those that fold gives way, until there is room for all or nothing is left to give."""
+    """Narrow the widest column that folds, again and again, until all have room or none can be narrower."""
     foldable = [name for name in widths if name in FOLDS]
     while sum(widths.values()) > room and any(widths[name] > len(name) for name in foldable):
         widths[max(foldable, key=widths.__getitem__)] -= 1

@@ -5,7 +5,7 @@ from datetime import timedelta
 import click
 import pytest
 
-from relay.cli.values import Address, Whole, address, duration
+from relay.cli.flag_types import Address, Whole, address, duration
 from tests.cli.conftest import Run
 
 

@@ -16,14 +16,14 @@ def paused(run: Run) -> list[str]:
 def test_a_target_is_paused_until_it_is_resumed(run: Run, kept: Path) -> None:
     assert run("pause", "warehouse").stdout == "warehouse is paused\n"
     assert paused(run) == ["warehouse"]
-    assert run("resume", "warehouse").stdout == "warehouse goes on\n"
+    assert run("resume", "warehouse").stdout == "warehouse is resumed\n"
     assert paused(run) == []
 
 
 def test_paused_twice_is_paused_once(run: Run, kept: Path) -> None:
     run("pause", "warehouse", "--reason", "upgrade")
     ended = run("pause", "warehouse", "--reason", "another")
-    assert (ended.exit_code, ended.stdout) == (0, "warehouse was paused before: see relay status\n")
+    assert (ended.exit_code, ended.stdout) == (0, "warehouse was already paused: see relay status\n")
     assert "upgrade" in run("status").stdout
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from relay.cli.options import store_url
+from relay.cli.store import store_url
 from tests.cli.conftest import Run
 
 

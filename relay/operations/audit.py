@@ -1,0 +1,27 @@
+"""An act of an operator -> its line in the audit, which the store writes in the same commit; and the last lines."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+
+from uuid_utils import uuid7
+
+from relay.model import Json
+from relay.operations.views import rfc3339
+from relay.store.contract import Archive, AuditEntry, Filter
+
+
+def entry(command: str, details: Mapping[str, Json], *, by: str, now: datetime) -> AuditEntry:
+    """The line of one act; the store fills in how many things it concerned."""
+    return AuditEntry(id=str(uuid7()), at=now, who=by, command=command, details=details)
+
+
+def conditions(wanted: Filter) -> dict[str, Json]:
+    """The conditions of a filter as details of an act: only those that are set, times as RFC 3339."""
+    given = {each.name: getattr(wanted, each.name) for each in fields(wanted)}
+    return {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in given.items() if value}
+
+
+async def latest(store: Archive, *, limit: int) -> list[AuditEntry]:
+    """The last acts, newest first."""
+    return await store.audit(limit=limit)

@@ -1,0 +1,82 @@
+"""A filter or an id -> deliveries, unparsed webhooks, unrouted events; a webhook with all that came of it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from relay.errors import ConflictError, NotFoundError
+from relay.model import Webhook
+from relay.store.contract import Archive, DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
+
+T = TypeVar("T")
+
+SHOWN_IDS = 4
+
+
+# ---- listings; each raises BadCursor for a cursor that is none of its own
+
+
+async def find(store: Archive, wanted: Filter, *, limit: int, before: str | None = None) -> Page[DeliveryRecord]:
+    """Deliveries without their attempts, newest first."""
+    return await store.find(wanted, limit=limit, before=before)
+
+
+async def unparsed(store: Archive, *, limit: int, after: str | None = None) -> Page[Webhook]:
+    """Webhooks that could not be read, oldest first."""
+    return await store.unparsed(limit=limit, after=after)
+
+
+async def unrouted(store: Archive, wanted: Filter, *, limit: int, after: str | None = None) -> Page[EventRecord]:
+    """Events that no route took when they arrived, oldest first."""
+    return await store.events(wanted, limit=limit, after=after, unrouted=True)
+
+
+async def pages(listing: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[Page[T]]:
+    """A whole listing, page by page; `listing` is called with the cursor to continue after."""
+    page = await listing(None)
+    while page:
+        yield page
+        if page.next is None:
+            return
+        page = await listing(page.next)
+
+
+# ---- one webhook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The webhook that an id names, and which of its events the id means: one, or all of the webhook's.
+
+    The events of a webhook that went to targets unparsed include the one that its raw deliveries hang on.
+    """
+
+    record: WebhookRecord
+    events: tuple[EventRecord, ...]
+
+
+async def show(store: Archive, id_: str) -> Found:
+    """Find a webhook by its id, by that of one of its events, or by a unique start of either.
+
+    NotFoundError if there is none, ConflictError with some of the ids if there are several.
+    """
+    record = await store.show(id_) if is_start(id_) else None
+    if record is None:
+        raise await _none_or_several(store, id_)
+    events = (*record.events, record.raw) if record.raw else record.events
+    if not record.webhook.id.startswith(id_):
+        events = tuple(event for event in events if event.id.startswith(id_))
+    return Found(record=record, events=events)
+
+
+def is_start(text: str) -> bool:
+    """True for what an id could begin with."""
+    return bool(text) and set(text) <= set("0123456789abcdef-")
+
+
+async def _none_or_several(store: Archive, id_: str) -> NotFoundError | ConflictError:
+    found = await store.starting(id_, limit=SHOWN_IDS + 1) if is_start(id_) else []
+    if not found:
+        return NotFoundError(f"no id in the store starts with {id_[:80]!r}")
+    more = ", …" if len(found) > SHOWN_IDS else ""
+    return ConflictError(f"several webhooks have an id that starts with {id_!r}: {', '.join(found[:SHOWN_IDS])}{more}")

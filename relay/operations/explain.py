@@ -1,0 +1,178 @@
+"""A body or stored events, and routes -> what each route checked, and the requests that targets would get.
+
+Nothing is sent, and what is secret in a request is `***`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeAlias
+
+from uuid_utils import uuid7
+
+from relay.amocrm import events, form
+from relay.delivery.payload import Sent, original, with_query
+from relay.delivery.request import render, render_raw
+from relay.errors import CorruptError, UnreadableError
+from relay.http.request import Request, as_sent
+from relay.model import Delivery, Event, Format, Target, Webhook
+from relay.operations.deliveries import Found
+from relay.routes.config import Config
+from relay.routes.explain import RouteExplanation
+from relay.routes.explain import explain as explain_routes
+from relay.routes.match import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownRequest:
+    """The request that a target would get, fit to be shown."""
+
+    target: str
+    url: str
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventExplanation:
+    """Every route of the file, in its order, and a request for each target that a matching one names."""
+
+    event: Event
+    routes: Sequence[RouteExplanation]
+    requests: Sequence[ShownRequest]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawExplanation:
+    """A webhook that cannot be read for the reason `unparsed`, as routes with `unparsed: true` send it on.
+
+    `routes` are those, of which `matched` take it.
+    """
+
+    source: str
+    unparsed: str
+    routes: Sequence[Route]
+    matched: Sequence[str]
+    requests: Sequence[ShownRequest]
+
+
+Explanation: TypeAlias = Sequence[EventExplanation] | RawExplanation
+
+
+def explain_body(config: Config, body: bytes, *, source: str, query: str = "", now: datetime) -> Explanation:
+    """What would become of a body, form or JSON, that came to `source` at `now`.
+
+    UnreadableError, with the reason, if it cannot be read and no route takes unparsed ones.
+    """
+    return _explain_unread(config, Webhook(id="", source=source, received_at=now, body=body, query=query), now)
+
+
+def explain_stored(config: Config, found: Found, *, now: datetime) -> Explanation:
+    """What would become of a stored webhook, or of one of its events; CorruptError if it is.
+
+    An unparsed one is read again, with the code of today.
+    """
+    webhook = found.record.webhook
+    if webhook.unparsed is not None:
+        return _explain_unread(config, webhook, now)
+    return [_explain(config, event, sent, now) for event, sent in _stored(found)]
+
+
+def _explain_unread(config: Config, webhook: Webhook, now: datetime) -> Explanation:
+    try:
+        return [_explain(config, event, sent, now) for event, sent in _read(webhook)]
+    except UnreadableError as error:
+        return _explain_raw(config, replace(webhook, unparsed=str(error)), now)
+
+
+def _explain(config: Config, event: Event, sent: Sent, now: datetime) -> EventExplanation:
+    targets = config.matcher.match(event).targets
+    requests = [_request(config, config.targets[name], event, sent, now) for name in targets]
+    return EventExplanation(event=event, routes=explain_routes(config, event), requests=requests)
+
+
+def _explain_raw(config: Config, webhook: Webhook, now: datetime) -> RawExplanation:
+    matches = config.matcher.match_unparsed(webhook.source)
+    if not matches.targets:
+        raise UnreadableError(f"{webhook.unparsed}; no route with `unparsed: true` takes it")
+    return RawExplanation(
+        source=webhook.source,
+        unparsed=webhook.unparsed or "",
+        routes=[route for route in config.routes if route.unparsed],
+        matched=matches.routes,
+        requests=[_raw_request(config, config.targets[name], webhook, now) for name in matches.targets],
+    )
+
+
+# ---- events, each with what amoCRM sent of it
+
+
+def _read(webhook: Webhook) -> list[tuple[Event, Sent]]:
+    """UnreadableError says why there are none."""
+    body, content_type = webhook.body, webhook.content_type
+    found = events.read(
+        form.decode(body, content_type),
+        source=webhook.source,
+        received_at=webhook.received_at,
+        new_id=lambda: str(uuid7()),
+        query=webhook.query,
+    )
+    return [
+        (event, Sent(body=original(body, content_type, position=position, of=len(found)), query=webhook.query))
+        for position, event in enumerate(found)
+    ]
+
+
+def _stored(found: Found) -> list[tuple[Event, Sent]]:
+    record, webhook = found.record, found.record.webhook
+    if webhook.corrupt or any(event.corrupt for event in found.events):
+        raise CorruptError(f"{webhook.id} is corrupt in the store, see relay verify")
+    # raw deliveries of a webhook that was read since stand for all the events that were made of it
+    chosen = [event for event in found.events if event != record.raw] or record.events
+    sent = [
+        Sent(
+            body=original(
+                webhook.body, webhook.content_type, position=record.events.index(event), of=len(record.events)
+            ),
+            query=webhook.query,
+        )
+        for event in chosen
+    ]
+    return [(events.load(event.payload), each) for event, each in zip(chosen, sent, strict=True)]
+
+
+# ---- requests
+
+
+def _request(config: Config, target: Target, event: Event, sent: Sent, now: datetime) -> ShownRequest:
+    delivery = _delivery(event.id, target, events.dump(event), event.received_at)
+    request = render(delivery, target, now=now, sent=sent)
+    return _shown(config, target, request, sent.query if target.format is Format.FORM else "")
+
+
+def _raw_request(config: Config, target: Target, webhook: Webhook, now: datetime) -> ShownRequest:
+    delivery = _delivery(str(uuid7()), target, b"", webhook.received_at)
+    return _shown(config, target, render_raw(delivery, target, webhook, now=now), webhook.query)
+
+
+def _delivery(event_id: str, target: Target, payload: bytes, at: datetime) -> Delivery:
+    return Delivery(
+        seq=0,
+        event_id=event_id,
+        target=target.name,
+        attempt=1,
+        policy_attempt=1,
+        received_at=at,
+        pending_since=at,
+        payload=payload,
+    )
+
+
+def _shown(config: Config, target: Target, request: Request, query: str) -> ShownRequest:
+    secret = {name.lower() for name in target.headers} | {"webhook-signature"}
+    return ShownRequest(
+        target=target.name,
+        url=as_sent(request.url, with_query(config.url_as_written(target.name), query)),
+        headers={name: "***" if name.lower() in secret else value for name, value in request.headers.items()},
+        body=request.body.decode(errors="backslashreplace"),
+    )

@@ -1,0 +1,29 @@
+"""A target's name -> its deliveries wait, or go on."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from relay.errors import ConflictError, NotFoundError
+from relay.operations import audit
+from relay.routes.diagnostics import quoted, suggestion
+from relay.store.contract import Archive, Filter
+
+
+async def pause(
+    store: Archive, target: str, *, reason: str = "", routed: Collection[str], by: str, now: datetime
+) -> bool:
+    """Stop new attempts at a target until `resume`; False if it was paused before.
+
+    NotFoundError for a name that neither `routed`, the targets of the routes file, nor the store knows: a mistyped
+    name would pause nothing, and nobody would notice.
+    """
+    known = {*routed, *(await store.status()).targets}
+    if target not in known and not await store.find(Filter(target=target), limit=1):
+        raise NotFoundError(f"no target {quoted(target)} {suggestion(target, sorted(known))}")
+    return await store.pause(target, audit.entry("pause", {"target": target, "reason": reason}, by=by, now=now))
+
+
+async def resume(store: Archive, target: str, *, by: str, now: datetime) -> None:
+    """Let attempts go on; ConflictError if the target is not paused."""
+    if not await store.resume(target, audit.entry("resume", {"target": target}, by=by, now=now)):
+        raise ConflictError(f"{target} is not paused: see relay status")

@@ -1,0 +1,39 @@
+"""Ages -> the webhooks that have been kept for longer are deleted, with all that came of them."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, fields
+from datetime import datetime, timedelta
+
+from relay.model import Json, Retention
+from relay.operations import audit
+from relay.store.contract import Archive
+
+AGES = tuple(each.name for each in fields(Retention))
+"""The states that retention has an age for."""
+
+DONE_WITH = ("delivered", "unrouted")
+"""What goes by an age alone: what is dead or unparsed may still be wanted, and goes only if it is named."""
+
+Ages = Mapping[str, timedelta | None]
+"""By state; None: for ever. A state that is missing is not purged either."""
+
+
+def chosen_ages(retention: Retention, states: Collection[str] = ()) -> Ages:
+    """The ages of `retention`, of these states or of all."""
+    return {name: age for name, age in asdict(retention).items() if not states or name in states}
+
+
+def one_age(age: timedelta, states: Collection[str] = ()) -> Ages:
+    """The same age for these states, or for what is `DONE_WITH`."""
+    return dict.fromkeys(states or DONE_WITH, age)
+
+
+async def purge(store: Archive, ages: Ages, *, by: str, now: datetime, dry_run: bool = False) -> Mapping[str, int]:
+    """Delete what is older and has nothing pending; how many webhooks, by state. A dry run only counts them."""
+    retention = Retention(**{name: ages.get(name) for name in AGES})
+    act = audit.entry("purge", _details(ages), by=by, now=now)
+    return await store.purge(retention, now=now, act=act, dry_run=dry_run)
+
+
+def _details(ages: Ages) -> dict[str, Json]:
+    return {name: "forever" if age is None else str(age) for name, age in ages.items()}

@@ -1,0 +1,39 @@
+"""A store and the targets of a routes file -> the state of every target, of intake and of the daemon."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from relay.store.contract import Archive, Filter, Status, TargetStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The store as it was `at` an instant. `routed`: the targets of the routes file, None if it cannot be used."""
+
+    at: datetime
+    status: Status
+    targets: Mapping[str, TargetStatus]
+    routed: Collection[str] | None
+
+    @property
+    def running(self) -> bool:
+        """True while a daemon runs."""
+        return self.status.owner is not None
+
+    def in_routes(self, target: str) -> bool | None:
+        """Whether the routes file names a target; None if it cannot be used."""
+        return None if self.routed is None else target in self.routed
+
+
+async def overview(store: Archive, routed: Collection[str] | None, *, now: datetime) -> Overview:
+    """Every target that the routes file names or the store has something of, by name."""
+    status = await store.status()
+    known = await store.count(Filter()) if routed is None else routed
+    targets = {name: status.targets.get(name, TargetStatus()) for name in sorted({*status.targets, *known})}
+    return Overview(at=now, status=status, targets=targets, routed=routed)
+
+
+async def read(store: Archive) -> Status:
+    """The status alone, on which the next step of a delivery depends."""
+    return await store.status()

@@ -1,0 +1,36 @@
+"""A filter that matched nothing -> the names in it that neither the routes file nor the store knows."""
+
+from collections.abc import Collection
+
+from relay.amocrm.vocabulary import ACTIONS, ENTITIES
+from relay.routes.config import Config
+from relay.routes.diagnostics import quoted, suggestion
+from relay.store.contract import Archive, Filter
+
+
+async def unknown_names(store: Archive, wanted: Filter, config: Config | None) -> list[str]:
+    """One sentence for each, with a suggestion; `config` is None if the routes file cannot be used."""
+    names = (
+        ("target", wanted.target, Filter(target=wanted.target)),
+        ("route", wanted.route, Filter(route=wanted.route)),
+        ("entity", wanted.entity, Filter(entity=wanted.entity)),
+        ("action", wanted.action, Filter(action=wanted.action)),
+    )
+    found: list[str] = []
+    for kind, name, alone in names:
+        known = await _known(store, kind, config) if name else ()
+        if name and name not in known and not await store.find(alone, limit=1):
+            found.append(f"no {kind} {quoted(name)} {suggestion(name, sorted(known))}")
+    return found
+
+
+async def _known(store: Archive, kind: str, config: Config | None) -> Collection[str]:
+    match kind:
+        case "entity":
+            return ENTITIES
+        case "action":
+            return ACTIONS
+        case "route":
+            return {route.name for route in config.routes} if config else ()
+        case _:
+            return {*(config.targets if config else ()), *(await store.status()).targets}

@@ -1,0 +1,251 @@
+"""Records and statuses of a store -> JSON, the one shape of each thing in `--json` and the API.
+
+Times are RFC 3339 in UTC, lengths of time are seconds, cursors are opaque.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import orjson
+
+from relay.ingest.misaddressed import MISADDRESSED
+from relay.model import Json, Outcome, Webhook
+from relay.operations.next_step import in_flight
+from relay.operations.status import Overview
+from relay.store.contract import (
+    AttemptRecord,
+    AuditEntry,
+    DeliveryRecord,
+    EventRecord,
+    HealthReport,
+    Page,
+    Pause,
+    Status,
+    TargetStatus,
+    WebhookRecord,
+)
+from relay.store.disk import Disk
+
+if TYPE_CHECKING:
+    from relay.store.sqlite.integrity import Report
+
+T = TypeVar("T")
+
+FILES = "files"
+"""The report of the running daemon about the files that it has loaded and refused."""
+
+
+def rfc3339(at: datetime) -> str:
+    """`2026-11-22T10:53:00.123Z`, as events have it."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)
+
+
+# ---- deliveries, webhooks, events
+
+
+def page(shown: Page[T], view: Callable[[T], Json]) -> dict[str, Json]:
+    """Part of a listing; `next` is the cursor for `--before` or `--after`, null at the end."""
+    return {"data": [view(each) for each in shown], "next": shown.next}
+
+
+def delivery(record: DeliveryRecord, status: Status) -> dict[str, Json]:
+    """A delivery without its attempts; `attempt` is the number of the last one.
+
+    `in_flight`: an attempt is under way, for a second or more; null if no daemon runs.
+    """
+    return {
+        "event": record.event_id,
+        "type": record.type,
+        "entity_id": record.entity_id,
+        "received_at": rfc3339(record.received_at),
+        "target": record.target,
+        "routes": list(record.routes),
+        "state": record.state,
+        "claimed": record.claimed,
+        "in_flight": in_flight(record, status),
+        "attempt": record.attempt,
+        "replays": record.replays,
+        "due_at": _time(record.due_at),
+        "settled_at": _time(record.settled_at),
+        "why": record.why,
+    }
+
+
+def attempt(record: AttemptRecord) -> dict[str, Json]:
+    """One attempt."""
+    return {
+        "number": record.number,
+        "started_at": rfc3339(record.started_at),
+        "verdict": record.verdict,
+        **outcome(record),
+    }
+
+
+def outcome(shown: AttemptRecord | Outcome) -> dict[str, Json]:
+    """What an attempt returned, in `show` and in `tail`; `took` is in seconds."""
+    return {
+        "reason": shown.reason,
+        "status": shown.status,
+        "took": shown.took.total_seconds(),
+        "detail": shown.detail,
+    }
+
+
+def webhook(shown: Webhook) -> dict[str, Json]:
+    """A webhook; `body` is null if it is not UTF-8 (`relay show --raw` has the bytes), `size` is in bytes."""
+    return {
+        "id": shown.id,
+        "source": shown.source,
+        "received_at": rfc3339(shown.received_at),
+        "content_type": shown.content_type,
+        "request_id": shown.request_id,
+        "query": shown.query,
+        "signature": shown.signature,
+        "unparsed": shown.unparsed,
+        "corrupt": shown.corrupt,
+        "size": len(shown.body),
+        "body": _text(shown.body),
+    }
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def webhook_record(record: WebhookRecord, status: Status) -> dict[str, Json]:
+    """A webhook with all that came of it; `raw` is there if it went to targets unparsed."""
+    whole: dict[str, Json] = {
+        "webhook": webhook(record.webhook),
+        "events": [{**event(each), "deliveries": _deliveries(each, status)} for each in record.events],
+    }
+    if record.raw:
+        whole["raw"] = {"id": record.raw.id, "deliveries": _deliveries(record.raw, status)}
+    return whole
+
+
+def _deliveries(record: EventRecord, status: Status) -> list[dict[str, Json]]:
+    return [
+        {**delivery(each, status), "attempts": [attempt(one) for one in each.attempts]} for each in record.deliveries
+    ]
+
+
+def event(record: EventRecord) -> dict[str, Json]:
+    """An event without its deliveries; `event` is null if it is corrupt."""
+    return {"id": record.id, "event": payload(record), "corrupt": record.corrupt}
+
+
+def payload(record: EventRecord) -> Json:
+    """An event's JSON, as targets receive it; None if it is corrupt."""
+    return None if record.corrupt else orjson.loads(record.payload)
+
+
+# ---- status
+
+
+def overview(seen: Overview) -> dict[str, Json]:
+    """`relay status`."""
+    return {
+        "targets": [_target(name, each, seen) for name, each in seen.targets.items()],
+        "webhooks": {
+            "last_at": _time(seen.status.last_at),
+            "unparsed": seen.status.unparsed,
+            "misaddressed": misaddressed(seen.status),
+            "lost": sum(loss.count for loss in seen.status.losses),
+        },
+        "disk": seen.status.disk and _disk(seen.status.disk),
+        "daemon": seen.status.owner,
+        "files": files(seen.status),
+    }
+
+
+def _target(name: str, target: TargetStatus, seen: Overview) -> dict[str, Json]:
+    """`in_routes` is null if there is no routes file that can be used."""
+    return {
+        "target": name,
+        "pending": target.pending,
+        "dead": target.dead,
+        "oldest_at": _time(target.oldest_at),
+        "paused": target.pause and _pause(target.pause),
+        "breaker": target.condition and _breaker(target.condition, running=seen.running),
+        "in_routes": seen.in_routes(name),
+    }
+
+
+def _pause(pause: Pause) -> dict[str, Json]:
+    return {"at": rfc3339(pause.at), "who": pause.who, "reason": pause.reason}
+
+
+def _breaker(report: HealthReport, *, running: bool) -> dict[str, Json]:
+    """`probe_at` and `in_flight` are null if no daemon is `running`: nothing is sent."""
+    return {
+        "state": report.health,
+        "since": rfc3339(report.since),
+        "as_of": rfc3339(report.as_of),
+        "error": report.error,
+        "probe_at": _time(report.probe_at) if running else None,
+        "in_flight": report.in_flight if running else None,
+    }
+
+
+def misaddressed(status: Status) -> dict[str, Json]:
+    """Requests meant for us at a wrong address, since the start of the daemon that received the last one."""
+    report = status.reports.get(MISADDRESSED)
+    value = report.value if report and isinstance(report.value, dict) else {}
+    return {
+        "count": value.get("count", 0),
+        "since": value.get("since"),
+        "last_at": value.get("last_at"),
+        "address": value.get("address"),
+        "detail": value.get("detail"),
+    }
+
+
+def files(status: Status) -> Json:
+    """`loaded` and `refused`, as `relay.reloader` reports them; None if no daemon runs or none has reported yet."""
+    report = status.reports.get(FILES)
+    return report.value if report and status.owner is not None else None
+
+
+def _disk(disk: Disk) -> dict[str, Json]:
+    """Where the store is; in bytes."""
+    return {"free": disk.free, "total": disk.total, "low": disk.scarce}
+
+
+def act(entry: AuditEntry) -> dict[str, Json]:
+    """One line of the audit."""
+    return {
+        "id": entry.id,
+        "at": rfc3339(entry.at),
+        "who": entry.who,
+        "command": entry.command,
+        "details": dict(entry.details),
+        "count": entry.count,
+    }
+
+
+# ---- the store
+
+
+def verified(report: "Report", accepted: int) -> dict[str, Json]:
+    """`relay verify`; `accepted`: so many missing webhooks were accepted before it looked."""
+    return {
+        "sound": report.sound,
+        "structure": list(report.structure),
+        **{
+            name: {"checked": each.rows, "without_checksum": each.unmarked, "corrupt": list(each.corrupt)}
+            for name, each in report.contents.items()
+        },
+        "losses": [
+            {"at_most": loss.count, "after": _time(loss.after), "noticed_at": rfc3339(loss.noticed_at)}
+            for loss in report.losses
+        ],
+        "accepted": accepted,
+    }
