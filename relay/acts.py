@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from relay.errors import StoreBusy
-from relay.signals import Emit, Notice
+from relay.signals import Emit, OperatorActed
 from relay.store.contract import AuditEntry, Store
 
 EVERY = 0.5  # seconds: with what it takes to read and to log, within one
@@ -42,18 +42,12 @@ class _Growing:
                 self._tell(act)
         for id_ in self._now.keys() - {act.id for act in found}:
             if (act := self._now.pop(id_)).count != self._told.pop(id_):
-                self._emit(_line(act))
+                self._emit(_fact(act))
 
     def _tell(self, act: AuditEntry) -> None:
         self._told[act.id] = act.count
-        self._emit(_line(act))
+        self._emit(_fact(act))
 
 
-def _line(act: AuditEntry) -> Notice:
-    fields: dict[str, object] = {
-        "command": act.command,
-        "who": act.who,
-        "count": act.count,
-        "asked": act.asked[:MOST_ASKED] or None,
-    }
-    return Notice(level="info", text="done by an operator", fields=fields)
+def _fact(act: AuditEntry) -> OperatorActed:
+    return OperatorActed(command=act.command, who=act.who, count=act.count, asked=act.asked[:MOST_ASKED] or None)

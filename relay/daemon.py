@@ -42,7 +42,7 @@ from relay.reloader import Reloader
 from relay.reports import keep_reporting
 from relay.routes.config import Config
 from relay.settings import Settings, demand_private
-from relay.signals import ConfigActivated, Emit, Notice, Signal, WebhookRejected
+from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Notice, Signal, WebhookRejected
 from relay.store.disk import doubt, mounted
 from relay.store.retention import keep_purging
 from relay.store.sqlite.early_purge import keep_room
@@ -102,7 +102,7 @@ class Relay:
         self.dispatcher.use(config.targets)
         attempts = sum(target.concurrency for target in config.targets.values())
         if why := descriptor_shortage(attempts, files=self.settings.files, limits=self.settings.limits):
-            self._emit(Notice(level="warning", text="too many connections to targets", fields={"detail": why}))
+            self._emit(ConnectionsScarce(detail=why))
 
     async def _use(self, config: Config) -> list[str]:
         """Go over to these routes; the targets that are owed deliveries but are not in them."""

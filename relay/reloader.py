@@ -14,7 +14,7 @@ from relay.errors import ConfigurationError, RoutesInvalid
 from relay.model import Json
 from relay.routes.config import Config, load
 from relay.routes.permissions import writable_by_others
-from relay.signals import Emit, Notice, Reloaded
+from relay.signals import Emit, FileDetached, FileExposed, Reloaded
 from relay.tls import Certificate, client_context
 from relay.watched import Note, Watched, outdated
 
@@ -149,13 +149,11 @@ class Reloader:
     def _warn(self) -> None:
         """Not a refusal: routes that are refused over a `chmod` lose webhooks, or go on as they were before."""
         if said := writable_by_others(self._file):
-            fields: dict[str, object] = {"file": str(self._file), "detail": said}
-            self._emit(Notice(level="warning", text="the routes file is open to others", fields=fields))
+            self._emit(FileExposed(file=str(self._file), detail=said))
 
     def _outdated(self) -> list[str]:
         """Files whose newer versions cannot arrive: what is in force may not be what the operator sees."""
         found = {path: said for part in self._watched for path in part.seen if (said := outdated(path))}
         for path, said in found.items():
-            fields: dict[str, object] = {"file": str(path), "detail": said}
-            self._emit(Notice(level="warning", text="newer versions of a file cannot arrive", fields=fields))
+            self._emit(FileDetached(file=str(path), detail=said))
         return [f"{path} {said}" for path, said in found.items()]

@@ -4,8 +4,8 @@ A stage is given an `Emit` and calls it; it neither counts nor logs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
 from typing import TypeAlias
 
 from relay.frozen import frozen
@@ -133,8 +133,175 @@ class Reloaded:
 
 
 @frozen
+class EventsNotStored:
+    """The store failed on the events of one webhook; it is stored once more as unparsed."""
+
+    webhook: str
+    error: str
+
+
+@frozen
+class DecodeFailed:
+    """Decoding a webhook raised something unexpected: a bug of ours. The webhook is stored as unparsed."""
+
+    webhook: str
+    error: str
+
+
+@frozen
+class RawRoutingFailed:
+    """Matching an unparsed webhook raised something unexpected: a bug of ours. It is stored without deliveries."""
+
+    webhook: str
+    error: str
+
+
+@frozen
+class StoredLate:
+    """So many webhooks were committed after their 503; none is left uncommitted."""
+
+    webhooks: int
+
+
+@frozen
+class NotStored:
+    """The relay stops, and so many webhooks, all answered 503, are not in the store."""
+
+    webhooks: int
+
+
+@frozen
+class CircuitOpened:
+    """A target failed too often or asked for a pause: only a probe is sent to it, from `probe_at` on.
+
+    `failures`: attempts in a row that failed, None if none did. `detail`: the outcome of the last one.
+    """
+
+    target: str
+    failures: int | None
+    probe_at: datetime | None
+    detail: str
+
+
+@frozen
+class CircuitClosed:
+    """A target answers again."""
+
+    target: str
+    failures: int | None
+
+
+@frozen
+class ClockSet:
+    """The machine's wall clock was set forward `by` so much, or back if negative."""
+
+    by: timedelta
+
+
+class DiskSpace(IntEnum):
+    """Free space on the disk of the store, from none to enough."""
+
+    FULL = 0
+    LOW = 1
+    SCARCE = 2
+    AMPLE = 3
+
+
+@frozen
+class DiskSpaceChanged:
+    """The free space crossed a limit; `free` bytes, or None if a write failed before anybody looked."""
+
+    level: DiskSpace
+    folder: str
+    free: int | None
+
+
+@frozen
+class PurgedEarly:
+    """So many delivered webhooks were deleted before their time, to make room on the disk."""
+
+    webhooks: int
+
+
+@frozen
+class WalGrown:
+    """The write-ahead log has so many pages: a long read keeps SQLite from starting it anew."""
+
+    pages: int
+
+
+@frozen
+class AcksMissing:
+    """At most so many webhooks that were answered 200 are not in the store, all later than `after`."""
+
+    at_most: int
+    after: datetime | None
+
+
+@frozen
+class StoreGaveUp:
+    """The store cannot go on after this error; the relay stops."""
+
+    error: str
+
+
+@frozen
+class BacklogUnreadable:
+    """A scrape shows the backlog of the scrape before, for the store could not be read."""
+
+    error: str
+
+
+@frozen
+class ClientLockedOut:
+    """An address sent too many wrong admin tokens: for a minute only the right one is accepted from it."""
+
+    remote: str
+
+
+@frozen
+class AcceptFailed:
+    """A connection could not be accepted: no descriptors, or no memory."""
+
+    error: str
+
+
+@frozen
+class FileExposed:
+    """Users other than the relay's can read or change the routes file or a secret; `detail` says which and how."""
+
+    file: str
+    detail: str
+
+
+@frozen
+class FileDetached:
+    """The mount of a watched file shows an old version: newer ones cannot arrive."""
+
+    file: str
+    detail: str
+
+
+@frozen
+class ConnectionsScarce:
+    """Targets may open more connections at once than the process has descriptors for."""
+
+    detail: str
+
+
+@frozen
+class OperatorActed:
+    """An operator did something beside the daemon, as the audit has it. Emitted again once `count` has grown."""
+
+    command: str
+    who: str
+    count: int
+    asked: str | None
+
+
+@frozen
 class Notice:
-    """Anything else an operator should read, once: the daemon starts, stops, or something is odd."""
+    """What is logged once in the life of a process, and never counted: it starts, stops, or has a bug."""
 
     level: str
     text: str
@@ -153,6 +320,26 @@ Signal: TypeAlias = (
     | Purged
     | ConfigActivated
     | Reloaded
+    | EventsNotStored
+    | DecodeFailed
+    | RawRoutingFailed
+    | StoredLate
+    | NotStored
+    | CircuitOpened
+    | CircuitClosed
+    | ClockSet
+    | DiskSpaceChanged
+    | PurgedEarly
+    | WalGrown
+    | AcksMissing
+    | StoreGaveUp
+    | BacklogUnreadable
+    | ClientLockedOut
+    | AcceptFailed
+    | FileExposed
+    | FileDetached
+    | ConnectionsScarce
+    | OperatorActed
     | Notice
 )
 Emit: TypeAlias = Callable[[Signal], None]

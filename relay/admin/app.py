@@ -17,7 +17,7 @@ from relay.admin.auth import MAY_KNOW, demand_host, demand_token, refuse_other_s
 from relay.http.forwarded import NO_PROXIES, TrustedProxies
 from relay.model import Secret
 from relay.observe import EventStream
-from relay.signals import Emit, Notice, Reloaded
+from relay.signals import BacklogUnreadable, Emit, Reloaded
 
 T = TypeVar("T")
 
@@ -176,7 +176,7 @@ async def _told(refresh: Callable[[], Awaitable[None]], emit: Emit) -> None:
     try:
         await refresh()
     except Exception as error:  # noqa: BLE001  the other metrics are needed most when the store is in trouble
-        emit(Notice(level="warning", text="cannot read the backlog for the metrics", fields={"error": str(error)}))
+        emit(BacklogUnreadable(error=str(error)))
 
 
 class _Asked(Generic[T]):

@@ -11,14 +11,12 @@ from aiohttp.typedefs import Handler, Middleware
 
 from relay.http.forwarded import NO_PROXIES, TrustedProxies
 from relay.model import Secret
-from relay.observe.limiter import Limiter
-from relay.signals import Emit, Notice
+from relay.signals import ClientLockedOut, Emit
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 GUESSES = 5
 """Wrong tokens from one address, within `FORGET_AFTER`, after which only the right one is listened to for as long."""
 FORGET_AFTER = timedelta(minutes=1)
-LINES_PER_SECOND = 10  # on who was shut out: whoever has a network of IPv6 has thousands of them
 MAX_GUESSERS = 1_000  # addresses remembered; beyond, the oldest is forgotten
 
 FOR_ANYONE = frozenset({"/livez", "/readyz", "/readyz/store"})
@@ -35,7 +33,7 @@ def demand_token(
 
     Whoever shows it passes, whatever others at the same address have shown: they may be behind one proxy or NAT.
     """
-    guessers, lines = _Guessers(clock), Limiter(LINES_PER_SECOND, clock)
+    guessers = _Guessers(clock)
 
     @web.middleware
     async def demand(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -45,9 +43,8 @@ def demand_token(
             return await handler(request)
         remote = proxies.client(request.remote, request.headers)
         seconds = guessers.shut_out(remote)
-        if given.strip() and not seconds and guessers.note(remote) and (held_back := lines.admit("")) is not None:
-            fields: dict[str, object] = {"remote": remote} | ({"held_back": held_back} if held_back else {})
-            emit(Notice(level="warning", text="wrong admin tokens: shut out for a minute", fields=fields))
+        if given.strip() and not seconds and guessers.note(remote):
+            emit(ClientLockedOut(remote=remote))
         if request.path in FOR_ANYONE:
             return await handler(request)
         if seconds:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from relay.delivery.breaker import LONGEST_PAUSE, WELL, Breaker, asked_pause
 from relay.model import Health, Outcome, Target
-from relay.signals import Emit, Notice
+from relay.signals import CircuitClosed, CircuitOpened, Emit
 
 MAX_TROUBLE = 200  # characters of an outcome's detail
 
@@ -78,12 +78,12 @@ class Circuit:
             self._tell(target)
 
     def _tell(self, target: Target) -> None:
-        fields: dict[str, object] = {"target": target.name, "failures": self._breaker.failures or None}
+        failures = self._breaker.failures or None
         if self.held:
-            fields |= {"probe_at": self.probe_at, "detail": self.trouble}
-            self._emit(Notice(level="warning", text="target held", fields=fields))
+            opened = CircuitOpened(target=target.name, failures=failures, probe_at=self.probe_at, detail=self.trouble)
+            self._emit(opened)
         else:
-            self._emit(Notice(level="info", text="target answers again", fields=fields))
+            self._emit(CircuitClosed(target=target.name, failures=failures))
 
 
 def _told(outcome: Outcome, breaker: Breaker, target: Target) -> str:

@@ -16,7 +16,7 @@ from relay.denied import os_error_text
 from relay.http.limits import Limits
 from relay.http.malformed import diagnose_handshake
 from relay.http.protocol import OnMalformed, Protocol
-from relay.signals import Emit, Evicted, Notice
+from relay.signals import AcceptFailed, Emit, Evicted
 
 BATCH = 32  # connections accepted in one go
 GOODBYE_TIMEOUT = 1.0  # seconds for TLS to end
@@ -133,7 +133,7 @@ class Acceptor:
 
     def _lack(self, error: OSError) -> None:
         """No descriptors or no memory: with one connection less there will be some."""
-        self._emit(Notice(level="error", text="cannot accept connections", fields={"error": os_error_text(error)}))
+        self._emit(AcceptFailed(error=os_error_text(error)))
         if oldest := self._oldest():
             self._evict(oldest)
         self._pause(LACK)

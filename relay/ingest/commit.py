@@ -17,7 +17,7 @@ from typing import Protocol, TypeAlias
 from relay.errors import StoreBusy, StoreError
 from relay.ingest.budget import Reservation
 from relay.model import Delivery, RoutedEvent, Webhook
-from relay.signals import Emit, Notice
+from relay.signals import Emit, EventsNotStored, NotStored, StoredLate
 from relay.store.contract import Duplicate, KeepResult, Store
 
 PATIENCE = 1.5  # seconds; amoCRM waits 2 for the answer
@@ -103,7 +103,7 @@ class Committer:
         if self._waiting:
             await asyncio.wait([self._ask(each) for each in self._waiting.values()], timeout=limit.total_seconds())
         if lost := len(self._waiting):
-            self._emit(Notice(level="warning", text="not kept, and answered 503", fields={"webhooks": lost}))
+            self._emit(NotStored(webhooks=lost))
 
     # ---- in time
 
@@ -172,9 +172,7 @@ class Committer:
 
     def _strip(self, wanted: Wanted, error: BaseException) -> None:
         """Once more as unparsed: a fault of ours must not lose what amoCRM sends only once."""
-        text = "the relay cannot keep this webhook with its events; tried once more as unparsed"
-        fields: dict[str, object] = {"webhook": wanted.webhook.id, "error": repr(error)}
-        self._emit(Notice(level="error", text=text, fields=fields))
+        self._emit(EventsNotStored(webhook=wanted.webhook.id, error=repr(error)))
         wanted.bare = True
         wanted.webhook = replace(wanted.webhook, unparsed=f"a fault of the relay: {error!r}")
         wanted.routed = []
@@ -205,7 +203,7 @@ class Committer:
         self._late -= wanted.late
         self._recovered += recovered
         if self._recovered and not self._late:
-            self._emit(Notice(level="info", text="kept after the answer 503", fields={"webhooks": self._recovered}))
+            self._emit(StoredLate(webhooks=self._recovered))
             self._recovered = 0
 
 

@@ -20,7 +20,7 @@ from relay.ingest.commit import PATIENCE, Committer, Taken, Wanted
 from relay.model import Event, RoutedEvent, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.plan import plan, plan_raw
-from relay.signals import Emit, Notice, Rejection
+from relay.signals import DecodeFailed, Emit, RawRoutingFailed, Rejection
 
 MOST_AT_ONCE = 32  # of a turn; then the first of them go to the disk, and others have their turn
 REPEATS = timedelta(hours=3)  # amoCRM repeats what it had no answer to for up to 95 minutes
@@ -146,8 +146,7 @@ class Decoder:
         except UnreadableError as error:
             return self._raw(replace(webhook, unparsed=str(error)), config)
         except Exception as error:  # noqa: BLE001  a fault of ours must not lose what amoCRM sends only once
-            fields: dict[str, object] = {"webhook": webhook.id, "error": repr(error)}
-            self._emit(Notice(level="error", text="the relay cannot read this webhook; it is kept", fields=fields))
+            self._emit(DecodeFailed(webhook=webhook.id, error=repr(error)))
             return self._raw(replace(webhook, unparsed=f"a fault of the relay: {error!r}"), config)
 
     def _raw(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[RoutedEvent]]:
@@ -155,8 +154,7 @@ class Decoder:
         try:
             return webhook, plan_raw(webhook, config, new_id=self._new_id)
         except Exception as error:  # noqa: BLE001  as above
-            fields: dict[str, object] = {"webhook": webhook.id, "error": repr(error)}
-            self._emit(Notice(level="error", text="the relay cannot route this unparsed webhook", fields=fields))
+            self._emit(RawRoutingFailed(webhook=webhook.id, error=repr(error)))
             return webhook, []
 
     def _read(self, webhook: Webhook) -> list[Event]:

@@ -11,11 +11,13 @@ from prometheus_client import CollectorRegistry
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.model import Dead, Delivered, Reason, RetryAt, RoutedEvent, Verdict, VerdictName
 from relay.observe.limiter import Limiter
+from relay.observe.lines import line
 from relay.observe.log import Log
 from relay.observe.metrics import Metrics
 from relay.signals import (
     Attempted,
     Blocked,
+    ClientLockedOut,
     Committed,
     ConfigActivated,
     DuplicateReceived,
@@ -83,10 +85,14 @@ class Observer:
                 self._reloaded(signal)
             case Purged():
                 self._log.info("purged", **signal.counts, ms=_ms(signal.took))
+            case ClientLockedOut():
+                self._locked_out(signal)
             case Notice():
-                self._noticed(signal)
+                level = logging.getLevelNamesMapping().get(signal.level.upper(), logging.INFO)
+                self._log.log(level, signal.text, **signal.fields)
             case _:
-                assert_never(signal)
+                level, text, fields = line(signal)
+                self._log.log(level, text, **fields)
 
     def _kept(self, signal: WebhookStored) -> None:
         webhook, series = signal.webhook, self._series
@@ -234,9 +240,12 @@ class Observer:
         self._series.reload_successful.set(successful)
         self._series.reload_timestamp.set(self._clock())
 
-    def _noticed(self, signal: Notice) -> None:
-        level = logging.getLevelNamesMapping().get(signal.level.upper(), logging.INFO)
-        self._log.log(level, signal.text, **signal.fields)
+    def _locked_out(self, signal: ClientLockedOut) -> None:
+        held_back = self._limiter.admit("locked out")
+        if held_back is not None:
+            self._log.warning(
+                "wrong admin tokens: shut out for a minute", remote=signal.remote, held_back=held_back or None
+            )
 
 
 def _details(verdict: Verdict) -> dict[str, object]:

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.admin.app import MAX_FOLLOWERS
-from relay.signals import Notice, Rejection, WebhookRejected
+from relay.signals import BacklogUnreadable, Rejection, WebhookRejected
 from tests.admin.conftest import Relay
 from tests.e2e.processes import until
 
@@ -102,9 +102,7 @@ async def test_a_store_in_trouble_hides_no_other_metric(relay: Relay) -> None:
 
     answer = await (await relay.client(refresh=fail)).get("/metrics")
     assert answer.status == 200
-    assert [(s.level, s.fields) for s in relay.signals if isinstance(s, Notice)] == [
-        ("warning", {"error": "no such disk"})
-    ]
+    assert BacklogUnreadable(error="no such disk") in relay.signals
 
 
 # ---- health and reload

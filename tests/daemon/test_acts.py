@@ -11,7 +11,7 @@ import pytest
 
 from relay import acts
 from relay.acts import _Growing, keep_telling
-from relay.signals import Notice, Signal
+from relay.signals import OperatorActed, Signal
 from relay.store.contract import AuditEntry
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
@@ -19,8 +19,8 @@ from tests.e2e.processes import until
 REPLAY = AuditEntry(id="a1", at=datetime(2026, 11, 22, tzinfo=UTC), who="olga@host", command="replay", count=100)
 
 
-def counts(said: list[Signal]) -> list[object]:
-    return [each.fields["count"] for each in said if isinstance(each, Notice)]
+def counts(said: list[Signal]) -> list[int]:
+    return [each.count for each in said if isinstance(each, OperatorActed)]
 
 
 def test_it_is_told_at_once_and_when_it_is_done() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from relay import reloader
-from relay.signals import Notice
+from relay.signals import FileExposed
 from tests.e2e.processes import until
 from tests.scene import LEAD, TOKEN, Scene, form
 
@@ -45,7 +45,5 @@ async def test_a_relay_that_stops_takes_up_no_routes(scene: Scene) -> None:
 async def test_a_file_that_others_may_write_is_taken_up_with_a_warning(scene: Scene) -> None:
     scene.relay.settings.config.chmod(0o666)
     assert not (await scene.relay.reloader.reload()).problems
-    said = [
-        each.fields["detail"] for each in scene.facts.signals if isinstance(each, Notice) and "detail" in each.fields
-    ]
+    said = [each.detail for each in scene.facts.signals if isinstance(each, FileExposed)]
     assert said == ["anybody may change this file, and so where events go: chmod go-w"]

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, running, url
 from relay.settings import Settings
-from relay.signals import Notice, Reloaded, Signal
+from relay.signals import FileDetached, Reloaded, Signal
 from relay.tls import client_context
 from relay.watched import outdated
 from tests.certificates import Pair
@@ -182,8 +182,9 @@ async def test_a_file_without_a_name_is_warned_of_at_a_reload_and_in_the_status(
             told = await answer.json()
         said = "was replaced where it is mounted from, and this is the old one: mount its folder"
         assert told == {"reloaded": True, "warnings": [f"{mounted} {said}"]}
-        warned = [each.fields for each in scene.said if isinstance(each, Notice) and "newer versions" in each.text]
-        assert warned[-1] == {"file": str(mounted), "detail": said}
+        assert [each for each in scene.said if isinstance(each, FileDetached)][-1] == FileDetached(
+            file=str(mounted), detail=said
+        )
         assert [each["warning"] for each in scene.relay.reloader.files()["loaded"] if each["file"] == str(mounted)] == [
             said
         ]

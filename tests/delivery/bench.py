@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 
 from relay.delivery.dispatcher import Dispatcher
 from relay.model import Event, Health, Order, PlannedDelivery, RoutedEvent, State, Target, Webhook
-from relay.signals import Attempted, Committed, Notice, Signal
+from relay.signals import Attempted, CircuitClosed, CircuitOpened, Committed, Signal
 from relay.store.contract import AuditEntry, DeliveryRecord, Filter
 from relay.store.sqlite.store import SqliteStore
 
@@ -36,7 +36,7 @@ class Bench:
         self.path = folder / "relay.db"
         self._clock = clock
         self.attempted: list[Attempted] = []
-        self.noticed: list[Notice] = []
+        self.circuits: list[CircuitOpened | CircuitClosed] = []
         self._targets = {target.name: target for target in targets}
         self._news = asyncio.Event()
 
@@ -156,5 +156,5 @@ class Bench:
             self._news.set()
         if isinstance(signal, Committed):  # told by the store's thread
             self._loop.call_soon_threadsafe(self._news.set)
-        if isinstance(signal, Notice):
-            self.noticed.append(signal)
+        if isinstance(signal, CircuitOpened | CircuitClosed):
+            self.circuits.append(signal)

@@ -19,6 +19,7 @@ from relay.delivery import lane
 from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
 from relay.errors import StoreBusy
 from relay.model import Delivery, Format, Health, Secret, State
+from relay.signals import CircuitClosed, CircuitOpened
 from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, Receiver, Request, every, longest_pause, target
 from tests.e2e.processes import until
@@ -380,14 +381,10 @@ async def test_that_a_target_is_held_and_answers_again_is_said_once_each(tmp_pat
         await bench.until_attempted(12)
         well = True
         await bench.until_none_pending()
-    held, again = bench.noticed
-    assert (held.level, held.text, held.fields["target"], held.fields["failures"]) == (
-        "warning",
-        "target held",
-        "bot",
-        3,
-    )
-    assert (again.level, again.text, again.fields["target"]) == ("info", "target answers again", "bot")
+    opened, closed = bench.circuits
+    assert isinstance(opened, CircuitOpened)
+    assert (opened.target, opened.failures) == ("bot", 3)
+    assert closed == CircuitClosed(target="bot", failures=None)
 
 
 async def test_what_is_kept_while_a_target_is_held_waits_in_the_store(tmp_path: Path, receivers: Start) -> None:

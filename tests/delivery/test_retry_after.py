@@ -13,6 +13,7 @@ from aiohttp import web
 from relay.clock import Clock
 from relay.delivery.breaker import Breaker
 from relay.model import Health, Outcome, Reason, RetryPolicy, State
+from relay.signals import CircuitOpened
 from relay.store.contract import Filter
 from relay.store.sqlite.store import SqliteStore
 from tests.delivery import virtual
@@ -164,8 +165,8 @@ async def test_status_is_told_until_when_and_why(tmp_path: Path, receivers: Star
         record = await bench.delivery(1)
     assert condition.error == "asked by Retry-After to wait 20 s: 429 429 slow down"
     assert abs(condition.probe_at - record.due_at) < SECOND
-    [held] = [each for each in bench.noticed if each.text == "target held"]
-    assert held.fields["detail"] == condition.error
+    [opened] = [each for each in bench.circuits if isinstance(each, CircuitOpened)]
+    assert opened.detail == condition.error
 
 
 async def test_a_reload_that_changes_the_target_ends_it(tmp_path: Path, receivers: Start) -> None:

@@ -14,7 +14,7 @@ from relay.errors import StoreBusy
 from relay.http.limits import Limits
 from relay.ingest.budget import BESIDES, PER_EVENT, Budget
 from relay.ingest.commit import Committer, Taken, Wanted
-from relay.signals import Committed, Notice, WebhookStored
+from relay.signals import Committed, EventsNotStored, NotStored, StoredLate, WebhookStored
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
 from tests.scene import LEAD, WON, Answer, Facts, Scene, form
@@ -56,8 +56,8 @@ def keeper_of(scene: Scene) -> Committer:
     return scene.relay._keeper
 
 
-def notices(scene: Scene, text: str) -> list[dict[str, object]]:
-    return [each.fields for each in scene.facts.signals if isinstance(each, Notice) and each.text == text]
+def facts_of(scene: Scene, kind: type) -> list[object]:
+    return [each for each in scene.facts.signals if isinstance(each, kind)]
 
 
 async def arrivals(scene: Scene) -> list[str]:
@@ -94,7 +94,7 @@ async def test_what_was_answered_503_is_kept_and_delivered_all_the_same_and_coun
         door.open()
         await until(lambda: scene.targets.accepted("bot") == ["m1"])
     assert scene.facts.refusals() == [("crm", "unavailable")]
-    assert notices(scene, "kept after the answer 503") == [{"webhooks": 1}]
+    assert facts_of(scene, StoredLate) == [StoredLate(webhooks=1)]
     assert not [each for each in scene.facts.signals if isinstance(each, WebhookStored)]
 
 
@@ -174,7 +174,7 @@ async def test_at_the_end_what_waits_is_tried_once_more(scene: Scene) -> None:
         door.open()
         await keeper_of(scene).stop(timedelta(seconds=5))
         assert [(await post).status for post in posts] == [200, 200]
-    assert not notices(scene, "not kept, and answered 503")
+    assert not facts_of(scene, NotStored)
 
 
 async def test_what_cannot_be_kept_then_is_told_as_lost(scene: Scene) -> None:
@@ -182,7 +182,7 @@ async def test_what_cannot_be_kept_then_is_told_as_lost(scene: Scene) -> None:
         posts = await posted(scene, "m1", "m2")
         await keeper_of(scene).stop(timedelta(seconds=5))
         assert [(await post).status for post in posts] == [503, 503]
-    assert notices(scene, "not kept, and answered 503") == [{"webhooks": 2}]
+    assert facts_of(scene, NotStored) == [NotStored(webhooks=2)]
     assert not await scene.kept()
 
 
@@ -209,8 +209,8 @@ async def test_what_is_kept_while_it_is_asked_for_once_more_is_told_once(tmp_pat
     door.open()
     connection.close()
     await store.close()
-    said = [(each.text, each.fields) for each in facts.signals if isinstance(each, Notice)]
-    assert said == [("kept after the answer 503", {"webhooks": 1})]
+    said = [each for each in facts.signals if isinstance(each, StoredLate | NotStored)]
+    assert said == [StoredLate(webhooks=1)]
     assert (memory.taken, place._holders) == (0, 0)
 
 
@@ -231,7 +231,7 @@ async def test_what_a_fault_of_ours_keeps_out_is_kept_as_unparsed_and_answered_s
     assert (kept.body, kept.unparsed) == (form(LEAD), why)
     [signal] = [each for each in scene.facts.signals if isinstance(each, WebhookStored)]
     assert (signal.webhook.unparsed, signal.routed, signal.deliveries) == (why, [], 0)
-    assert len(notices(scene, "the relay cannot keep this webhook with its events; tried once more as unparsed")) == 1
+    assert len(facts_of(scene, EventsNotStored)) == 1
     assert scene.memory.taken == 0
 
 

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from relay.model import RetryAt, State
-from relay.signals import Notice, Signal
+from relay.signals import ClockSet, Signal
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import MINUTE, NOON, REFUSED, claim, deliver, open_sqlite, routed, to, webhook
 
@@ -106,7 +106,7 @@ async def test_a_clock_that_was_set_moves_what_waits_before_its_time_is_returned
     assert now == NOON - HOUR
     assert [each.event_id for each in await claim(store, now=now + MINUTE)] == ["event-0001"]
     assert machine.told == [-HOUR]
-    assert [each.fields for each in machine.noticed if isinstance(each, Notice)] == [{"seconds": -3600.0}]
+    assert [each for each in machine.noticed if isinstance(each, ClockSet)] == [ClockSet(by=timedelta(hours=-1))]
     await store.close()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relay.model import Retention
-from relay.signals import Notice, Signal
+from relay.signals import AcksMissing, Signal
 from relay.store.contract import Archive
 from relay.store.sqlite.store import SqliteStore
 from relay.store.sqlite.watermark import SIZE, Acked, acked
@@ -17,10 +17,10 @@ from tests.store.damage import flip_at, roll_back
 LATER = NOON + timedelta(days=1)
 
 
-def start(folder: Path) -> tuple[SqliteStore, list[Notice]]:
+def start(folder: Path) -> tuple[SqliteStore, list[AcksMissing]]:
     signals: list[Signal] = []
     store = SqliteStore.open(folder / "relay.db", now=LATER, emit=signals.append, failed=lambda: None)
-    return store, [signal for signal in signals if isinstance(signal, Notice)]
+    return store, [signal for signal in signals if isinstance(signal, AcksMissing)]
 
 
 async def keep(store: Archive, *numbers: int) -> None:
@@ -61,20 +61,19 @@ async def test_a_wal_that_lost_something_is_told_at_the_next_start(
 ) -> None:
     image = await crash_image(tmp_path)
     harm(image / "relay.db-wal")
-    store, [noticed] = start(image)
+    store, [missing] = start(image)
     [loss] = await store.losses()
     kept = [number for number in range(1, 6) if await store.show(f"webhook-{number:04}")]
     await store.close()
-    assert noticed.level == "error"
-    assert noticed.fields["at_most"] == loss.count == 5 - len(kept) > 0
+    assert missing.at_most == loss.count == 5 - len(kept) > 0
     assert (loss.first, loss.last) == (len(kept) + 1, 5)
     assert (loss.after, loss.noticed_at) == (NOON, LATER)
 
 
 async def test_a_crash_alone_loses_nothing_and_says_nothing(tmp_path: Path) -> None:
     image = await crash_image(tmp_path)
-    store, noticed = start(image)
-    assert (noticed, await store.losses()) == ([], ())
+    store, missing = start(image)
+    assert (missing, await store.losses()) == ([], ())
     await store.close()
 
 
@@ -87,8 +86,8 @@ async def test_a_backup_that_was_restored_lacks_what_came_after_it(tmp_path: Pat
     await keep(store, 2, 3)
     await store.close()
     roll_back(tmp_path / "relay.db", backup)
-    store, [noticed] = start(tmp_path)
-    assert noticed.fields["at_most"] == 2
+    store, [missing] = start(tmp_path)
+    assert missing.at_most == 2
     await store.close()
 
 
@@ -106,8 +105,8 @@ async def shorter(tmp_path: Path) -> Path:
 
 
 async def test_it_is_told_until_somebody_accepts_it_whatever_comes_in_meanwhile(shorter: Path) -> None:
-    store, [noticed] = start(shorter)
-    assert noticed.fields["after"] is None, "there is nothing left to count from"
+    store, [missing] = start(shorter)
+    assert missing.after is None, "there is nothing left to count from"
     await keep(store, 7, 8, 9)
     await store.close()
     store, noticed_again = start(shorter)
@@ -157,8 +156,8 @@ async def test_a_purge_loses_nothing(tmp_path: Path) -> None:
         "unparsed",
     }
     await store.close()
-    store, noticed = start(tmp_path)
-    assert (noticed, await store.losses()) == ([], ())
+    store, missing = start(tmp_path)
+    assert (missing, await store.losses()) == ([], ())
     await store.close()
 
 
@@ -182,8 +181,8 @@ async def test_a_file_that_cannot_be_read_alarms_nobody(tmp_path: Path, content:
     await keep(store, 1)
     await store.close()
     (tmp_path / "relay.db.acked").write_bytes(content)
-    store, noticed = start(tmp_path)
-    assert noticed == []
+    store, missing = start(tmp_path)
+    assert missing == []
     assert acked(tmp_path / "relay.db") == 1, "from now on it tells again"
     await store.close()
 

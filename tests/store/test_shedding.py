@@ -8,11 +8,11 @@ import pytest
 
 from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, State
-from relay.signals import Signal
+from relay.signals import DiskSpace, Signal
 from relay.store.contract import Filter
 from relay.store.disk import MEBIBYTE, Disk
 from relay.store.sqlite import early_purge
-from relay.store.sqlite.space import Level, Space
+from relay.store.sqlite.space import Space
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import NOON, OK, REFUSED, claim, deliver, routed, to, webhook
 
@@ -117,7 +117,7 @@ async def test_on_a_full_disk_what_is_owed_is_settled_and_a_webhook_waits(scene:
     with pytest.raises(StoreBusy, match="the disk is full"):
         await scene.keep(2)
     assert not scene.ballast.exists()
-    assert scene.space.level is Level.FULL
+    assert scene.space.level is DiskSpace.FULL
     assert await deliver(scene.store, delivery)
     with pytest.raises(StoreBusy, match="the disk is full"):
         await scene.store.probe()

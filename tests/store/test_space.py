@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from relay.errors import ConfigurationError
-from relay.signals import Notice, Signal
+from relay.signals import DiskSpace, DiskSpaceChanged, Signal
 from relay.store.disk import MEBIBYTE, Disk
-from relay.store.sqlite.space import Level, Space
+from relay.store.sqlite.space import Space
 
 GIBIBYTE = 1024 * MEBIBYTE
 BALLAST = MEBIBYTE
@@ -21,7 +21,7 @@ class Scene:
     folder: Path
     free: int = 20 * GIBIBYTE
     total: int = 40 * GIBIBYTE
-    said: list[Notice] = field(default_factory=list)
+    said: list[DiskSpaceChanged] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.ballast = self.folder / "relay.db.ballast"
@@ -31,7 +31,7 @@ class Scene:
         return Space(self.folder / "relay.db", ballast=ballast, emit=self.hear, disk=self.disk)
 
     def hear(self, signal: Signal) -> None:
-        assert isinstance(signal, Notice)
+        assert isinstance(signal, DiskSpaceChanged)
         self.said.append(signal)
 
     def disk(self, _folder: Path) -> Disk:
@@ -86,9 +86,9 @@ def test_each_level_is_told_once_however_often_one_looks(scene: Scene) -> None:
         scene.free = free
         for _ in range(3):
             scene.space.look()
-    assert [each.level for each in scene.said] == ["warning", "warning", "warning", "info"]
-    assert ["almost full" in each.text for each in scene.said] == [False, True, False, False]
-    assert "room again" in scene.said[-1].text
+    levels = [each.level for each in scene.said]
+    assert levels == [DiskSpace.SCARCE, DiskSpace.LOW, DiskSpace.SCARCE, DiskSpace.AMPLE]
+    assert all(each.free is not None and each.folder == str(scene.folder) for each in scene.said)
 
 
 def test_a_little_up_and_down_is_not_told(scene: Scene) -> None:
@@ -105,13 +105,13 @@ def test_a_disk_that_was_full_is_so_until_the_ballast_and_as_much_again_is_there
     for free in (0, 4 * MEBIBYTE, 20 * GIBIBYTE):
         scene.free = free
         seen.append(scene.space.look())
-    assert seen == [Level.FULL, Level.FULL, Level.AMPLE]
-    assert [each.level for each in scene.said] == ["error", "info"]
+    assert seen == [DiskSpace.FULL, DiskSpace.FULL, DiskSpace.AMPLE]
+    assert [each.level for each in scene.said] == [DiskSpace.FULL, DiskSpace.AMPLE]
 
 
 def test_a_start_finds_that_there_is_less_than_a_ballast(scene: Scene) -> None:
     scene.free = MEBIBYTE // 2
-    assert scene.space.look() is Level.FULL
+    assert scene.space.look() is DiskSpace.FULL
 
 
 # ---- before a database is opened
@@ -128,7 +128,7 @@ def test_without_room_the_ballast_is_given_up(scene: Scene) -> None:
     scene.free = BALLAST
     scene.space.prepare()
     assert not scene.ballast.exists()
-    assert scene.space.level is Level.FULL
+    assert scene.space.level is DiskSpace.FULL
 
 
 def test_if_that_does_not_help_it_says_what_is_needed(scene: Scene) -> None:

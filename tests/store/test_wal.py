@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from relay.errors import StoreBusy
-from relay.signals import Notice, Signal
+from relay.signals import Signal, WalGrown
 from relay.store.disk import MEBIBYTE
 from relay.store.sqlite import wal
 from relay.store.sqlite.store import SqliteStore
@@ -38,8 +38,8 @@ class Scene:
         """Bytes of the write-ahead log's file."""
         return Path(f"{self.path}-wal").stat().st_size
 
-    def warnings(self) -> list[str]:
-        return [each.text for each in self.said if isinstance(each, Notice)]
+    def warnings(self) -> list[WalGrown]:
+        return [each for each in self.said if isinstance(each, WalGrown)]
 
     @contextmanager
     def read_by_somebody(self) -> Iterator[None]:

@@ -12,11 +12,11 @@ from time import monotonic
 
 from relay.errors import StoreBusy
 from relay.model import Retention
-from relay.signals import Emit, Notice
+from relay.signals import DiskSpace, Emit, PurgedEarly
 from relay.store.disk import MEBIBYTE
 from relay.store.sqlite.purge import START, ages, delete, look
 from relay.store.sqlite.query import Run
-from relay.store.sqlite.space import Level, Space
+from relay.store.sqlite.space import Space
 from relay.store.sqlite.writer import room
 
 ROOM = 16 * MEBIBYTE  # to have in the file, for the webhooks until the next look
@@ -35,11 +35,11 @@ async def keep_room(space: Space, *, shed: Callable[[], Awaitable[int]], emit: E
     while True:
         with suppress(OSError):  # a disk that cannot be looked at will fail the writer
             await asyncio.to_thread(space.look)
-        if space.level <= Level.LOW:
+        if space.level <= DiskSpace.LOW:
             with suppress(StoreBusy):  # again at the next look
                 gone += await shed()
         if gone and monotonic() >= told_at + TOLD_EVERY:
-            emit(Notice(level="warning", text="delivered history deleted to make room", fields={"webhooks": gone}))
+            emit(PurgedEarly(webhooks=gone))
             gone, told_at = 0, monotonic()
         await asyncio.sleep(EVERY)
 

@@ -13,34 +13,16 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from enum import IntEnum
 from pathlib import Path
 
 from relay.errors import ConfigurationError
-from relay.signals import Emit, Notice
+from relay.signals import DiskSpace, DiskSpaceChanged, Emit
 from relay.store.disk import MEBIBYTE, Disk, disk_of
 
 LEAST_TO_OPEN = MEBIBYTE // 4  # SQLite needs 32 KiB and more for its -shm, and the log of a migration
 LEAST_TO_KEEP = 4 * MEBIBYTE  # without a ballast; less, and the disk is full
 NO_FALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 BACK = 1.1  # a level is left for a better one when so much more is free than it takes
-
-
-class Level(IntEnum):
-    """How much room there is; the more the better."""
-
-    FULL = 0
-    LOW = 1
-    SCARCE = 2
-    AMPLE = 3
-
-
-_TOLD = {
-    Level.FULL: ("error", "the disk is full: webhooks are refused unless old ones make room"),
-    Level.LOW: ("warning", "the disk is almost full: delivered history goes before its time"),
-    Level.SCARCE: ("warning", "little is free on the disk of the store"),
-    Level.AMPLE: ("info", "the disk of the store has room again"),
-}
 
 
 class Space:
@@ -52,11 +34,11 @@ class Space:
         self._file = database.with_name(f"{database.name}.ballast")
         self._ballast = ballast
         self._emit = emit
-        self._level = Level.AMPLE
+        self._level = DiskSpace.AMPLE
         self._lock = threading.Lock()
 
     @property
-    def level(self) -> Level:
+    def level(self) -> DiskSpace:
         """As it was last seen."""
         return self._level
 
@@ -70,16 +52,16 @@ class Space:
                 f"the disk of {self._folder} is full: {left} bytes are free, and to open the store takes"
                 f" {LEAST_TO_OPEN}. Free some space there; but leave relay.db-wal alone, webhooks are in it"
             )
-        self._cross(Level.FULL)
+        self._cross(DiskSpace.FULL)
 
     def release(self) -> bool:
         """A commit found no room: give the ballast up. False if there is none, and to try again is no use."""
         with self._lock:
             dropped = self._drop()
-            self._cross(Level.FULL)
+            self._cross(DiskSpace.FULL)
             return dropped
 
-    def look(self) -> Level:
+    def look(self) -> DiskSpace:
         """Take what is wanting of the ballast, if there is room for it, and see how things stand."""
         with self._lock:
             wanted = min(self._ballast, self._disk(self._folder).total // 8)
@@ -109,22 +91,20 @@ class Space:
             return held
         return size if _allocate(self._file, size) else 0
 
-    def _judge(self, disk: Disk, held: int, wanted: int) -> Level:
+    def _judge(self, disk: Disk, held: int, wanted: int) -> DiskSpace:
         """A disk that was full is so until the ballast is whole, and as much is free again."""
         least = max(wanted, LEAST_TO_KEEP)
         whole = held >= wanted and disk.free >= least
-        if not whole and (self._level is Level.FULL or disk.free + held < least):
-            return Level.FULL
+        if not whole and (self._level is DiskSpace.FULL or disk.free + held < least):
+            return DiskSpace.FULL
         if disk.free < 4 * wanted:
-            return Level.LOW
-        return Level.SCARCE if disk.scarce else Level.AMPLE
+            return DiskSpace.LOW
+        return DiskSpace.SCARCE if disk.scarce else DiskSpace.AMPLE
 
-    def _cross(self, level: Level, **fields: object) -> None:
+    def _cross(self, level: DiskSpace, *, free: int | None = None) -> None:
         if level is not self._level:
             self._level = level
-            told, text = _TOLD[level]
-            fields |= {"folder": str(self._folder)}
-            self._emit(Notice(level=told, text=text, fields=fields))
+            self._emit(DiskSpaceChanged(level=level, folder=str(self._folder), free=free))
 
 
 def _allocate(file: Path, size: int) -> bool:

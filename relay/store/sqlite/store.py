@@ -16,7 +16,7 @@ import apsw
 from relay.clock import TOLERANCE, Clock
 from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
-from relay.signals import Emit, Notice
+from relay.signals import AcksMissing, ClockSet, DiskSpace, Emit, Notice
 from relay.store.contract import (
     AckGap,
     AuditEntry,
@@ -39,7 +39,7 @@ from relay.store.sqlite.lock import Lock, owner
 from relay.store.sqlite.owner import Tokens, register
 from relay.store.sqlite.permissions import demand_permitted, refused
 from relay.store.sqlite.query import rows
-from relay.store.sqlite.space import Level, Space
+from relay.store.sqlite.space import Space
 from relay.store.sqlite.startup import demand_begun, demand_kept, demand_there
 from relay.store.sqlite.times import to_ms, utc_now
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
@@ -208,7 +208,7 @@ class SqliteStore:
         )
 
     def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
-        if self._space and self._space.level <= Level.LOW:
+        if self._space and self._space.level <= DiskSpace.LOW:
             outcome = replace(outcome, detail="")
         settled = queue.Settled(delivery, outcome, verdict, to_ms(now))
         return self._writer.submit_one_of_many(queue.settle_all, settled)
@@ -315,7 +315,7 @@ class SqliteStore:
 
     def _clock_was_set(self, by: timedelta, now: datetime) -> None:
         """Move what is stored before whoever asked for the time can ask for anything else."""
-        self._emit(_clock_notice(by))
+        self._emit(ClockSet(by=by))
         self._on_clock_set(by)
         self._follow(self.clock_set(by, now), by, now)
 
@@ -356,13 +356,8 @@ def _leave_nothing(path: Path, *, made: bool) -> None:
 def _check_clock(connection: apsw.Connection, written_at: datetime | None, now: datetime, emit: Emit) -> None:
     """A store that was written in the future: the clock was set back while nobody looked."""
     if written_at is not None and (ahead := written_at - now) > TOLERANCE:
-        emit(_clock_notice(-ahead))
+        emit(ClockSet(by=-ahead))
         queue.clock_set(connection.cursor(), -(ahead // timedelta(milliseconds=1)), to_ms(now))
-
-
-def _clock_notice(by: timedelta) -> Notice:
-    fields: dict[str, object] = {"seconds": round(by.total_seconds(), 1)}
-    return Notice(level="warning", text="the clock was set", fields=fields)
 
 
 # ---- connections
@@ -376,12 +371,7 @@ def _make_ready(connection: apsw.Connection, path: Path, acked: Acked, now: date
         emit(Notice(level="info", text="the store is migrated", fields={"schema": schema, "copy": copy and str(copy)}))
     migrate.migrate(connection, str(path))
     if loss := ack_gaps.notice(connection, acked.seq, now):
-        fields: dict[str, object] = {
-            "at_most": loss.count,
-            "after": loss.after,
-            "next": "runbook: Acknowledged webhooks missing",
-        }
-        emit(Notice(level="error", text="webhooks that were answered 200 are not in the store", fields=fields))
+        emit(AcksMissing(at_most=loss.count, after=loss.after))
     acked.note(ack_gaps.last_seq(connection.cursor()))
     return register(connection, to_ms(now))
 

@@ -6,7 +6,7 @@ begins again SQLite cuts it to `LONGEST_WAL` (journal_size_limit), in a commit t
 
 from collections.abc import Callable
 
-from relay.signals import Emit, Notice
+from relay.signals import Emit, WalGrown
 from relay.store.disk import MEBIBYTE
 
 LONGEST_WAL = 16 * MEBIBYTE  # bytes that it may keep while nobody reads: what the Writer checkpoints at
@@ -34,7 +34,6 @@ class Wal:
 
     def _grown(self, steps: int) -> None:
         if self._steps == 0:
-            text = "the write-ahead log grows: somebody has been reading the database for long"
-            self._emit(Notice(level="warning", text=text, fields={"pages": self.pages}))
+            self._emit(WalGrown(pages=self.pages))
         if steps >= INTERRUPT_AT:
             self._interrupt()

@@ -21,11 +21,11 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import apsw
 
 from relay.errors import StoreBusy, StoreFailed
-from relay.signals import Committed, Emit, Notice
+from relay.signals import Committed, DiskSpace, Emit, StoreGaveUp
 from relay.store.sqlite.ack_gaps import last_seq
 from relay.store.sqlite.files import Files
 from relay.store.sqlite.query import rows
-from relay.store.sqlite.space import Level, Space
+from relay.store.sqlite.space import Space
 from relay.store.sqlite.wal import Wal
 from relay.store.sqlite.watermark import Acked
 
@@ -201,7 +201,7 @@ class Writer:
 
     def _apply(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
         """A result for each; StoreBusy, and nothing is done, if it has to wait for room."""
-        if self._space and self._space.level is Level.FULL:
+        if self._space and self._space.level is DiskSpace.FULL:
             return [self._apply_if_room(write) for write in batch]
         results: list[Any] = [None] * len(batch)
         for run, positions in _by_kind(batch):
@@ -246,8 +246,7 @@ class Writer:
         # the next start recovers what is on disk; to sync again here might succeed without a reason
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._failed()
-        fields: dict[str, object] = {"error": str(self._failure)}
-        self._emit(Notice(level="error", text="the store failed: the relay has to stop", fields=fields))
+        self._emit(StoreGaveUp(error=str(self._failure)))
         return self._failure
 
 

@@ -1,0 +1,79 @@
+"""A fact that is not counted -> its line: level, message, fields. Alerts and runbooks cite the messages."""
+
+from logging import ERROR, INFO, WARNING
+from typing import TypeAlias
+
+from relay.signals import (
+    AcceptFailed,
+    AcksMissing,
+    BacklogUnreadable,
+    CircuitClosed,
+    CircuitOpened,
+    ClockSet,
+    ConnectionsScarce,
+    DecodeFailed,
+    DiskSpace,
+    DiskSpaceChanged,
+    EventsNotStored,
+    FileDetached,
+    FileExposed,
+    NotStored,
+    OperatorActed,
+    PurgedEarly,
+    RawRoutingFailed,
+    Signal,
+    StoredLate,
+    StoreGaveUp,
+    WalGrown,
+)
+
+Line: TypeAlias = tuple[int, str, dict[str, object]]
+
+LINES: dict[type, tuple[int, str]] = {
+    # ingest
+    DecodeFailed: (ERROR, "the relay cannot read this webhook; it is kept"),
+    RawRoutingFailed: (ERROR, "the relay cannot route this unparsed webhook"),
+    EventsNotStored: (ERROR, "the relay cannot keep this webhook with its events; tried once more as unparsed"),
+    StoredLate: (INFO, "kept after the answer 503"),
+    NotStored: (WARNING, "not kept, and answered 503"),
+    # store
+    StoreGaveUp: (ERROR, "the store failed: the relay has to stop"),
+    PurgedEarly: (WARNING, "delivered history deleted to make room"),
+    WalGrown: (WARNING, "the write-ahead log grows: somebody has been reading the database for long"),
+    # delivery
+    CircuitOpened: (WARNING, "target held"),
+    CircuitClosed: (INFO, "target answers again"),
+    # daemon and listeners
+    AcceptFailed: (ERROR, "cannot accept connections"),
+    BacklogUnreadable: (WARNING, "cannot read the backlog for the metrics"),
+    ConnectionsScarce: (WARNING, "too many connections to targets"),
+    FileDetached: (WARNING, "newer versions of a file cannot arrive"),
+    FileExposed: (WARNING, "the routes file is open to others"),
+    OperatorActed: (INFO, "done by an operator"),
+}
+"""Facts whose line has their own fields, in their order."""
+
+DISK_SPACE = {
+    DiskSpace.FULL: (ERROR, "the disk is full: webhooks are refused unless old ones make room"),
+    DiskSpace.LOW: (WARNING, "the disk is almost full: delivered history goes before its time"),
+    DiskSpace.SCARCE: (WARNING, "little is free on the disk of the store"),
+    DiskSpace.AMPLE: (INFO, "the disk of the store has room again"),
+}
+
+
+def line(fact: Signal) -> Line:
+    """The line of a fact that has no series of its own. The log leaves out a field that is None."""
+    match fact:
+        case ClockSet():
+            return WARNING, "the clock was set", {"seconds": round(fact.by.total_seconds(), 1)}
+        case DiskSpaceChanged():
+            return *DISK_SPACE[fact.level], {"free": fact.free, "folder": fact.folder}
+        case AcksMissing():
+            missing: dict[str, object] = {
+                "at_most": fact.at_most,
+                "after": fact.after,
+                "next": "runbook: Acknowledged webhooks missing",
+            }
+            return ERROR, "webhooks that were answered 200 are not in the store", missing
+        case _:
+            return *LINES[type(fact)], {name: getattr(fact, name) for name in fact.__dataclass_fields__}

@@ -1,0 +1,89 @@
+"""Every fact that has no series of its own -> its line, byte for byte, as alerts and runbooks cite it."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, get_args
+
+import pytest
+
+from relay.signals import (
+    AcceptFailed,
+    AcksMissing,
+    BacklogUnreadable,
+    CircuitClosed,
+    CircuitOpened,
+    ClientLockedOut,
+    ClockSet,
+    ConnectionsScarce,
+    DecodeFailed,
+    DiskSpace,
+    DiskSpaceChanged,
+    EventsNotStored,
+    FileDetached,
+    FileExposed,
+    NotStored,
+    OperatorActed,
+    PurgedEarly,
+    RawRoutingFailed,
+    Signal,
+    StoredLate,
+    StoreGaveUp,
+    WalGrown,
+)
+from tests.observe.conftest import NOON, Observed
+
+FACTS: list[Signal] = [
+    ClientLockedOut(remote="192.0.2.7"),
+    BacklogUnreadable(error="database is locked"),
+    OperatorActed(command="replay", who="olga", count=12, asked="--target bot"),
+    OperatorActed(command="purge", who="root", count=0, asked=None),
+    ClockSet(by=timedelta(seconds=-3600.06)),
+    CircuitOpened(target="bot", failures=10, probe_at=NOON, detail="5xx 503 busy"),
+    CircuitOpened(target="bot", failures=None, probe_at=NOON, detail=""),
+    CircuitClosed(target="bot", failures=None),
+    FileExposed(file="/etc/relay/routes.yaml", detail="mode 0644: chmod 600"),
+    FileDetached(file="/etc/relay/routes.yaml", detail="was replaced where it is mounted from"),
+    AcceptFailed(error="Too many open files"),
+    ConnectionsScarce(detail="3000 of 1024"),
+    NotStored(webhooks=3),
+    EventsNotStored(webhook="w-1", error="ValueError('x')"),
+    StoredLate(webhooks=7),
+    DecodeFailed(webhook="w-1", error="ValueError('x')"),
+    RawRoutingFailed(webhook="w-1", error="ValueError('x')"),
+    WalGrown(pages=40000),
+    DiskSpaceChanged(level=DiskSpace.FULL, folder="/data", free=None),
+    DiskSpaceChanged(level=DiskSpace.LOW, folder="/data", free=1_048_576),
+    DiskSpaceChanged(level=DiskSpace.SCARCE, folder="/data", free=1_048_576),
+    DiskSpaceChanged(level=DiskSpace.AMPLE, folder="/data", free=1_048_576),
+    StoreGaveUp(error="disk I/O error"),
+    PurgedEarly(webhooks=5),
+    AcksMissing(at_most=2, after=NOON),
+]
+
+
+@pytest.mark.parametrize(("written", "golden"), [("text", "facts.txt"), ("json", "facts.jsonl")])
+def test_a_session_of_every_fact_is_logged_as_recorded(written: Literal["text", "json"], golden: str) -> None:
+    observed = Observed(written)
+    for fact in FACTS:
+        observed.emit(fact)
+    assert observed.lines() == (Path(__file__).parent / golden).read_text().splitlines()
+
+
+COUNTED = {
+    "WebhookStored", "DuplicateReceived", "Probed", "WebhookRejected", "Evicted", "Blocked", "Attempted", "Committed",
+    "Purged", "ConfigActivated", "Reloaded", "Notice",
+}  # fmt: skip
+"""Facts that test_observer.py is about."""
+
+
+def test_every_fact_there_is_is_tested() -> None:
+    assert {each.__name__ for each in get_args(Signal)} == COUNTED | {type(fact).__name__ for fact in FACTS}
+
+
+def test_however_many_networks_guess_ten_lines_a_second_say_so(observed: Observed) -> None:
+    for network in range(12):
+        observed.emit(ClientLockedOut(remote=f"2001:db8:1:{network}::1"))
+    observed.clock.now += 1
+    observed.emit(ClientLockedOut(remote="2001:db8:1:c::1"))
+    told = [line.partition("remote=")[2] for line in observed.lines()]
+    assert told == [f"2001:db8:1:{network}::1" for network in range(10)] + ["2001:db8:1:c::1 held_back=2"]
