@@ -58,6 +58,50 @@ def test_a_library_is_known_only_in_its_own_room(library: str, graph: grimp.Impo
     assert not strangers, f"{library} belongs to {OWNERS[library]}"
 
 
+# ---- what operators ask and do is answered below the terminal
+
+TERMINAL_OR_HTTP = {"click", "rich", "aiohttp", "http", "sys", "argparse", "getpass"}
+OPENS_A_STORE = "store.py"
+"""The one file of the command line that knows which store there is: it opens it, and hands it to an operation."""
+
+
+def test_operations_know_neither_a_terminal_nor_http() -> None:
+    for file in sorted((ROOT / "relay/operations").glob("*.py")):
+        tree = ast.parse(file.read_text())
+        assert not {name.partition(".")[0] for name in imported(tree)} & TERMINAL_OR_HTTP, file
+        assert not {name for name in imported(tree) if name.startswith(("relay.cli", "relay.admin"))}, file
+        calls = {called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        assert not calls & {"print", "input", "exit", "echo"}, file
+
+
+def test_commands_reach_the_store_through_operations() -> None:
+    """They import its records, which are what operations return, and call none of its verbs."""
+    for file in sorted((ROOT / "relay/cli").glob("*.py")):
+        if file.name == OPENS_A_STORE:
+            continue
+        tree = ast.parse(file.read_text())
+        names = {name for name in imported(tree) if name.startswith("relay.store")}
+        verbs = {"relay.store.contract.Store", "relay.store.contract.Archive"}
+        assert not {name for name in names if not name.startswith("relay.store.contract.")} | names & verbs, file
+        asked = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_store(node.value)]
+        assert not [node.attr for node in asked], file
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """`from relay.errors import RelayError` -> `relay.errors.RelayError`."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{each.name}" for each in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {each.name for each in node.names}
+    return names
+
+
+def is_store(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == "store"
+
+
 # ---- who may look at the clock
 
 

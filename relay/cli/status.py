@@ -20,7 +20,7 @@ from relay.model import Health
 from relay.operations import views
 from relay.operations.durations import length
 from relay.operations.status import Overview, overview
-from relay.store.contract import Archive, HealthReport, Status, TargetStatus
+from relay.store.contract import HealthReport, Status, TargetStatus
 
 WATCH_EVERY = 2.0  # seconds
 MEBIBYTE = 1024 * 1024
@@ -46,13 +46,17 @@ async def status(watch: bool, config_path: Path, store_path: Path, as_json: bool
     relay status --watch --json    one document a line
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_path) as store:
+
+        async def look(warn: Callable[[str], None] = note) -> Overview:
+            return await overview(store, _targets_of(config_path, warn), now=datetime.now(UTC))
+
         if watch:
-            silent = partial(_targets_of, config_path, warn=lambda _text: None)  # `?` in the table shows it each time
-            await watch_on(lambda: _look(store, silent()), as_json=as_json, pause=lambda: asyncio.sleep(WATCH_EVERY))
+            silent = partial(look, warn=lambda _text: None)  # `?` in the table shows it each time
+            await watch_on(silent, as_json=as_json, pause=lambda: asyncio.sleep(WATCH_EVERY))
         elif as_json:
-            print_json(views.overview(await _look(store, _targets_of(config_path))))
+            print_json(views.overview(await look()))
         else:
-            _show(await _look(store, _targets_of(config_path)), None)
+            _show(await look(), None)
 
 
 async def watch_on(
@@ -75,11 +79,7 @@ async def watch_on(
         before = seen
 
 
-async def _look(store: Archive, routed: Mapping[str, object] | None) -> Overview:
-    return await overview(store, routed, now=datetime.now(UTC))
-
-
-def _targets_of(config_path: Path, warn: Callable[[str], None] = note) -> Mapping[str, object] | None:
+def _targets_of(config_path: Path, warn: Callable[[str], None]) -> Mapping[str, object] | None:
     """By name; None if the file cannot be used: the status matters all the more then."""
     if not was_given("config_path") and not config_path.exists():
         warn(f"no {config_path} here")

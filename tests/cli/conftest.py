@@ -111,7 +111,7 @@ def run(folder: Path) -> Run:
 def kept(folder: Path) -> Path:
     """The store, after some webhooks and attempts."""
     path = folder / "relay.db"
-    asyncio.run(_opened(path, _fill))
+    asyncio.run(_opened(path, fill))
     return path
 
 
@@ -130,7 +130,7 @@ BUSY = Attempt(
 REFUSED = Attempt(reason=Reason.CLIENT_ERROR, verdict=Dead("400 is in dead_on"), status=400, detail="bad price")
 
 
-async def _fill(store: Archive) -> None:
+async def fill(store: Archive) -> None:
     offer = await keep(store, OFFER, form.encode(sample_bodies.body("leads.status")))
     await settle(store, offer["sales-bot"], OK)
     await settle(store, offer["warehouse"], BUSY)
