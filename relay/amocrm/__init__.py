@@ -1,1 +1,1 @@
-"""Bytes and values in, values out: what amoCRM says, and how it says it. No I/O, no clock."""
+"""amoCRM's webhook format -> events, and back to sample bodies and forms. Pure: no I/O, no clock."""

@@ -1,26 +1,26 @@
 """Tree -> [Event], and Event <-> the JSON that targets receive.
 
-How the events of a body are told apart (`places` says which are believed):
+How a body is split into events (`event_paths` decides which paths count):
 
-    leads[add][0][id]=7     entity[action][index]: one event for each index
-    leads[add][id]=7        fields where the index should be: one event
-    leads[delete]=7         a deletion that says the id alone: one event
-    add[0][chat_id]=…       an index where the action should be: `add` is the action, the fields tell the entity
+    leads[add][0][id]=7     entity[action][index]: one event per index
+    leads[add][id]=7        fields in place of the index: one event
+    leads[delete]=7         a deletion with the id alone: one event
+    add[0][chat_id]=…       an index in place of the action: `add` is the action, the fields decide the entity
     event[type_code]=…      a call of a digital-pipeline widget
 
-What belongs to no event (`foo=bar`, `leads[add]=7`) goes under `_extra` of the first event, and what lost a conflict
-under `_conflicts` of its event, or of the first one. A name that is taken gets an underscore in front.
+Fields of no event (`foo=bar`, `leads[add]=7`) go under `_extra` of the first event, and values that lost a conflict
+under `_conflicts` of their event, or of the first one. A name that is taken gets an underscore in front.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl
 
 import orjson
 
-from relay.amocrm import form, places, widget
-from relay.amocrm.fields import fields, free, is_index, value
-from relay.amocrm.form import CONFLICTS, Tree, bracketed, place
-from relay.amocrm.query import values
+from relay.amocrm import event_paths, form, widget
+from relay.amocrm.fields import fields, is_index, unused_name, value
+from relay.amocrm.form import CONFLICTS, Tree, bracket_path, put_at
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.errors import UnreadableError
 from relay.frozen import frozen
@@ -28,18 +28,18 @@ from relay.model import Event, Json
 from relay.printable import printable
 
 MAX_ACCOUNT = 2048
-"""Bytes of an account block as JSON: each event of a body carries it, so a large one would multiply."""
+"""Bytes of an account block as JSON: every event of a body carries a copy."""
 
 EXTRA = "_extra"
 
-_DIRECTIONS = ("incoming", "outgoing")  # types of messages
+_DIRECTIONS = ("incoming", "outgoing")  # values of `type` that only messages have
 
 
 def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[], str], query: str = "") -> list[Event]:
-    """The events of one body, in the order they came in, at least one; UnreadableError says why there are none.
+    """Make the events of one body, at least one, in their order; UnreadableError says why there are none.
 
-    `received_at` is aware; `new_id` is asked once for each event; `query` is that of the webhook's address. The tree
-    is left as it is.
+    `received_at` is aware; `new_id` is called once per event; `query` is the query string of the webhook's address.
+    The tree is not changed.
     """
     rest = dict(tree)
     account = _account(rest)
@@ -48,10 +48,10 @@ def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[],
     if not items:
         raise UnreadableError(f"no events: {_why_none(tree)}")
     if extra:
-        _keep(items[0].data, EXTRA, extra)
+        _add(items[0].data, EXTRA, extra)
     if conflicts:
-        _keep_conflicts(items, conflicts)
-    queried = values(query)
+        _add_conflicts(items, conflicts)
+    by_name = query_values(query)
     return [
         Event(
             id=new_id(),
@@ -61,19 +61,19 @@ def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[],
             entity=item.entity,
             action=item.action,
             data=item.data,
-            query=queried,
+            query=by_name,
         )
         for item in items
     ]
 
 
-def alone(tree: Tree, position: int) -> Tree:
-    """The tree that amoCRM would have sent for one event of a body alone: `position` counts from 0, as `read` orders.
+def isolate(tree: Tree, position: int) -> Tree:
+    """The tree that amoCRM would send for one event of a body alone; `position` counts from 0, in the order of `read`.
 
-    Everything keeps its place and its text, and the index becomes 0. What was no event's stays with an only event.
+    Keys, order and texts stay, the index becomes 0. Fields of no event are kept only if the body has a single event.
     """
     rest = {name: node for name, node in tree.items() if name != CONFLICTS}
-    paths = [path for path, _entity, action, _node in places.split(_without_account(rest)) if action is not None]
+    paths = [path for path, _entity, action, _node in event_paths.walk(_without_account(rest)) if action is not None]
     if len(paths) == 1 or widget.is_call(tree):
         return rest
     chosen = paths[position]
@@ -81,14 +81,14 @@ def alone(tree: Tree, position: int) -> Tree:
     one: Tree = {}
     for name, node in rest.items():
         if name == chosen[0]:
-            place(one, indexed, _at(node, chosen[1:]))
+            put_at(one, indexed, _at(node, chosen[1:]))
         elif name == "account":
             one[name] = node
     return one
 
 
 def dump(event: Event) -> bytes:
-    """The JSON of an event, as event.schema.json describes it; the time to the millisecond."""
+    """Encode an event as the JSON that event.schema.json describes."""
     at = event.received_at.astimezone(UTC)
     time = orjson.dumps(at).decode()[1:]  # as isoformat writes it, in a third of the time
     document = {
@@ -107,7 +107,7 @@ def dump(event: Event) -> bytes:
 
 
 def load(payload: bytes) -> Event:
-    """The event that `dump` made `payload` of."""
+    """Decode what `dump` encoded."""
     event = orjson.loads(payload)
     return Event(
         id=event["id"],
@@ -121,9 +121,25 @@ def load(payload: bytes) -> Event:
     )
 
 
+def query_values(query: str) -> dict[str, Json]:
+    """Parse a query string: try=1&tag=a&tag=b -> {"try": "1", "tag": ["a", "b"]}; a repeated name gives a list.
+
+    Text is UTF-8; invalid bytes and NUL become U+FFFD.
+    """
+    found: dict[str, Json] = {}
+    for name, text in parse_qsl(query.replace("%00", "%EF%BF%BD"), keep_blank_values=True) if query else ():
+        if name not in found:
+            found[name] = text
+        elif isinstance(found[name], list):
+            found[name].append(text)
+        else:
+            found[name] = [found[name], text]
+    return found
+
+
 @frozen
 class _Item:
-    """An event to be; `path` is where its fields stood in the body."""
+    """What becomes an event; `path` is where its fields were in the body."""
 
     path: tuple[str, ...]
     entity: str
@@ -132,7 +148,7 @@ class _Item:
 
 
 def _account(tree: Tree) -> Tree:
-    """The account block, taken out of the tree; {} when none came."""
+    """Take the account block out of the tree; {} if there is none."""
     if isinstance(tree.get("account"), dict):
         account = fields(tree.pop("account"))
     elif widget.is_call(tree):
@@ -145,17 +161,17 @@ def _account(tree: Tree) -> Tree:
 
 
 def _items(tree: Tree) -> tuple[list[_Item], Tree]:
-    """What will be events, and what cannot be."""
+    """Split the tree into items, which become events, and everything else."""
     items = []
     extra: Tree = {}
     if widget.is_call(tree):
-        entity, said, data = widget.call(tree)
-        items.append(_Item(path=("event",), entity=entity, action=said, data=data))
-    for path, name, action, node in places.split(tree):
-        if action is not None and isinstance(node, dict):
-            items.append(_Item(path=path, entity=_entity(name, node), action=action, data=_data(action, node)))
+        entity, action, data = widget.call(tree)
+        items.append(_Item(path=("event",), entity=entity, action=action, data=data))
+    for path, name, found, node in event_paths.walk(tree):
+        if found is not None and isinstance(node, dict):
+            items.append(_Item(path=path, entity=_entity(name, node), action=found, data=_data(found, node)))
         else:
-            place(extra, path, node)
+            put_at(extra, path, node)
     return items, extra
 
 
@@ -169,18 +185,18 @@ def _why_none(tree: Tree) -> str:
 
 
 def _is_a_form(node: Json) -> bool:
-    """Whether amoCRM's whole body stands here: as text, as an object, or as one with bracket keys."""
+    """True if a node contains amoCRM's whole body: as text, as an object, or as one with bracket keys."""
     try:
         match node:
             case dict():
-                inner = form.unfolded(node)
+                inner = form.unflatten(node)
             case str() if "[" in node or "%5B" in node:
                 inner = form.decode(node.encode())
             case _:
                 return False
     except UnreadableError:
         return False
-    return any(name in ENTITIES and action in ACTIONS for _path, name, action, _node in places.split(inner))
+    return any(name in ENTITIES and action in ACTIONS for _path, name, action, _node in event_paths.walk(inner))
 
 
 def _shortened(key: str) -> str:
@@ -205,14 +221,14 @@ def _data(action: str, item: Tree) -> dict[str, Json]:
 
 
 def _lifted(item: Tree, note: dict[str, Json]) -> dict[str, Json]:
-    """The fields of the inner note in place of `note`; they keep their names, the outer ones give way."""
+    """Replace `note` by the fields of the inner note; where names clash, the outer field is renamed."""
     data: dict[str, Json] = {}
     taken = set(note)
     for key, node in item.items():
         if key == "note":
             data.update(note)
         else:
-            name = free(key, taken)
+            name = unused_name(key, taken)
             taken.add(name)
             data[name] = value(key, node)
     return data
@@ -228,18 +244,18 @@ def _at(node: Json, path: Sequence[str]) -> Json:
     return node
 
 
-def _keep(data: dict[str, Json], name: str, node: Json) -> None:
-    data[free(name, data)] = node
+def _add(data: dict[str, Json], name: str, node: Json) -> None:
+    data[unused_name(name, data)] = node
 
 
-def _keep_conflicts(items: list[_Item], conflicts: Mapping[str, list[Json]]) -> None:
-    """Under `_conflicts` of the item whose fields they were, else of the first."""
-    owners = {bracketed(item.path): item.data for item in items}
-    shares: dict[str, dict[str, Json]] = {}
+def _add_conflicts(items: list[_Item], conflicts: Mapping[str, list[Json]]) -> None:
+    """Add `_conflicts` to the item whose fields they were, else to the first."""
+    owners = {bracket_path(item.path): item.data for item in items}
+    by_owner: dict[str, dict[str, Json]] = {}
     for path, lost in conflicts.items():
         parts = path.split("[", 3)
         prefixes = ("[".join(parts[:depth]) for depth in (3, 2))
         owner = next((prefix for prefix in prefixes if prefix in owners), next(iter(owners)))
-        shares.setdefault(owner, {})[path] = lost
-    for owner, share in shares.items():
-        _keep(owners[owner], CONFLICTS, share)
+        by_owner.setdefault(owner, {})[path] = lost
+    for owner, its_own in by_owner.items():
+        _add(owners[owner], CONFLICTS, its_own)

@@ -1,6 +1,6 @@
 """Tree of texts -> typed values: {"id": "7", "tags": {"0": {…}}} -> {"id": 7, "tags": [{…}]}.
 
-Names decide what is a number, shapes what is a list. Whatever fits no rule stays as it came; nothing is left out.
+Names decide what is a number, shapes what is a list. A value that fits no rule stays as received; nothing is dropped.
 Recursion is safe: `form.decode` bounds the depth.
 """
 
@@ -10,63 +10,35 @@ from types import MappingProxyType
 
 from relay.amocrm import strict_json
 from relay.amocrm.strict_json import MAX_INT
+from relay.amocrm.vocabulary import NUMBERS
 from relay.model import Json
-
-_NUMBERS = frozenset(
-    {
-        "ID",
-        "complete_before",
-        "created_by",
-        "date",
-        "date_create",
-        "date_modify",
-        "datetime",
-        "element_type",
-        "enum",
-        "id",
-        "last_modified",
-        "main_user",
-        "modified_by",
-        "next_price",
-        "note_type",
-        "price",
-        "rate",
-        "task_type",
-        "time",
-        # accept_result[leads][0]=<id>
-        "companies",
-        "contacts",
-        "customers",
-        "leads",
-    }
-)
 
 
 def fields(node: Mapping[str, Json]) -> dict[str, Json]:
-    """Each field of an object under its own name, in order."""
+    """Convert each field of an object; names and order stay."""
     return {
         key: (_number(child) if _is_numeric(key) else child)
-        if type(child) is str and key not in _RULES  # most are; `value` would come to the same
+        if type(child) is str and key not in _RULES  # a shortcut for most fields: `value` gives the same
         else value(key, child)
         for key, child in node.items()
     }
 
 
 def value(key: str, node: Json) -> Json:
-    """What arrived under `key`, by the rule for that name if there is one."""
+    """Convert one field, by the rule for its name if there is one."""
     rule = _RULES.get(key)
     return _plain(key, node) if rule is None else rule(node)
 
 
-def free(name: str, taken: Collection[str]) -> str:
-    """`name`, or the first of `_name`, `__name`, … that nothing has yet."""
+def unused_name(name: str, taken: Collection[str]) -> str:
+    """`name`, or the first of `_name`, `__name`, … that is not taken."""
     while name in taken:
         name = f"_{name}"
     return name
 
 
 def is_index(key: str) -> bool:
-    """Whether `key` is what stands in the brackets of a list: ASCII digits."""
+    """True for an index of a list: ASCII digits."""
     return key.isdigit() and key.isascii()
 
 
@@ -84,11 +56,11 @@ def _plain(key: str, node: Json) -> Json:
 
 @lru_cache(maxsize=2048)  # names repeat from webhook to webhook
 def _is_numeric(key: str) -> bool:
-    return key in _NUMBERS or key.endswith(("_id", "_at"))
+    return key in NUMBERS or key.endswith(("_id", "_at"))
 
 
 def _number(text: str) -> int | str:
-    """An int where writing it back gives the same text; "007", "-1", "²" and 2^53 stay text."""
+    """The int, if it is written back as the same text; "007", "-1", "²" and 2^53 stay text."""
     if not (text.isdigit() and text.isascii()) or len(text) > 16 or (text[0] == "0" and text != "0"):
         return text
     number = int(text)
@@ -96,7 +68,7 @@ def _number(text: str) -> int | str:
 
 
 def _elements(node: Json) -> list[Json]:
-    """The elements of what is a list by its name: in order of index, then what stood beside the indexes as one."""
+    """The elements of a list: in order of index, then all fields without an index as one element."""
     if node is None:
         return []
     if not isinstance(node, dict):
@@ -114,12 +86,12 @@ def _listed(key: str) -> Callable[[Json], Json]:
 
 
 def _valued(node: Json) -> list[Json]:
-    """Custom fields, and the values of one, as objects; a bare text is the `value` of one."""
+    """Custom fields, and the values of one, as objects; a bare text becomes {"value": text}."""
     return [fields(child) if isinstance(child, dict) else {"value": child} for child in _elements(node)]
 
 
 def _linked(node: Json) -> Json:
-    """linked_leads_id[<id>][ID]=<id> as a list of ids; anything that says more keeps its shape."""
+    """linked_leads_id[<id>][ID]=<id> as a list of ids; any other shape stays."""
     if node is None:
         return []
     if isinstance(node, dict) and all(child == {"ID": key} for key, child in node.items()):
@@ -128,7 +100,7 @@ def _linked(node: Json) -> Json:
 
 
 def _metadata(node: Json) -> Json:
-    """The object or list that a JSON text says, if it can be kept to the digit."""
+    """Parse a JSON text, if no number in it would be rounded; else keep the text."""
     if not isinstance(node, str) or node[:1] not in ("{", "["):
         return _plain("metadata", node)
     try:

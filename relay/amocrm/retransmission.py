@@ -1,8 +1,9 @@
-"""Events of one body -> whether an equal body would be the same news, sent again.
+"""Events of a body -> whether an equal body repeats it (a retransmission), or may report another change.
 
-An account-level item says when it was changed (`last_modified`, `updated_at`), or made if it was added: to the second,
-so equal bodies tell of one change, unless another of that second came in between. The digital pipeline's bodies have
-no time, nor have deletions: a lead that moves there, back and there again makes equal bodies of two moves.
+An item of an account-level webhook carries the time of its change (`last_modified`, `updated_at`), or of its creation
+if it was added, in seconds. Equal bodies then report the same change, unless another change of the same second came in
+between. Bodies of the digital pipeline, and deletions, carry no time: a lead that enters a stage, leaves it and enters
+it again makes two equal bodies of two changes.
 """
 
 from collections.abc import Sequence
@@ -10,16 +11,16 @@ from collections.abc import Sequence
 from relay.model import Event
 
 _CHANGED = ("last_modified", "updated_at")
-_MADE = ("created_at", "date_create")
+_CREATED = ("created_at", "date_create")
 
 
-def dated(events: Sequence[Event]) -> bool:
-    """True if each event, and there is one, carries the time of what it tells."""
-    return bool(events) and all(map(second, events))
+def all_dated(events: Sequence[Event]) -> bool:
+    """True if there are events and each carries the time of its change."""
+    return bool(events) and all(map(changed_at, events))
 
 
-def second(event: Event) -> str:
-    """The time of what the event tells, as it came: unix seconds or a date and time; empty if it carries none."""
-    names = (*_CHANGED, *_MADE) if event.action == "add" else _CHANGED
+def changed_at(event: Event) -> str:
+    """The time of the change as received, Unix seconds or a date and time; empty if the event carries none."""
+    names = (*_CHANGED, *_CREATED) if event.action == "add" else _CHANGED
     found = (event.data.get(name) for name in names)
     return next((str(each) for each in found if each not in (None, "", "0", 0)), "")

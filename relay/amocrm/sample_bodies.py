@@ -1,4 +1,4 @@
-"""Event type -> the body amoCRM sends for it, as a tree: "leads.call_in" -> {"leads": {"call_in": …}, "account": …}.
+"""Event type -> the body that amoCRM sends for it, as a tree: "leads.call_in" -> {"leads": {"call_in": …}, …}.
 
 The names, ids and people are made up; the keys and their order are amoCRM's.
 """
@@ -6,7 +6,7 @@ The names, ids and people are made up; the keys and their order are amoCRM's.
 from collections.abc import Mapping
 from copy import deepcopy
 
-from relay.amocrm.form import Tree, place
+from relay.amocrm.form import Tree, put_at
 
 ACCOUNT_ID = "30110022"
 SUBDOMAIN = "example"
@@ -169,7 +169,7 @@ _ACCOUNT_LEVEL: Mapping[str, Tree] = {
 }
 
 TYPES = (*_PIPELINE, *_ACCOUNT_LEVEL)
-"""The event types there is a body for: what a digital pipeline sends first, then what an account's webhooks send."""
+"""Event types with a sample body: those of a digital pipeline first, then those of account-level webhooks."""
 
 
 def body(
@@ -179,16 +179,16 @@ def body(
     account_id: str = ACCOUNT_ID,
     subdomain: str = SUBDOMAIN,
 ) -> Tree:
-    """The body for one of TYPES, for `form.encode`; `fields` overrides by dotted path: {"author.name": "Ann"}.
+    """The body of one of TYPES, for `form.encode`; `fields` sets texts by dotted path: {"author.name": "Ann"}.
 
     KeyError for any other type.
     """
     entity, action = event_type.split(".")
     item = deepcopy(_PIPELINE.get(event_type) or _ACCOUNT_LEVEL[event_type])
     for path, text in (fields or {}).items():
-        place(item, path.split("."), text)
-    happened = {"contacts" if entity == "companies" else entity: {action: {"0": item}}}
+        put_at(item, path.split("."), text)
+    items = {"contacts" if entity == "companies" else entity: {action: {"0": item}}}
     if event_type in _PIPELINE:
-        return {**happened, "account": {"id": account_id, "subdomain": subdomain}}
+        return {**items, "account": {"id": account_id, "subdomain": subdomain}}
     links = {"self": f"https://{subdomain}.amocrm.ru"}
-    return {"account": {"subdomain": subdomain, "id": account_id, "_links": links}, **happened}
+    return {"account": {"subdomain": subdomain, "id": account_id, "_links": links}, **items}

@@ -1,7 +1,7 @@
-"""JSON text -> the value it says, to the digit; or ValueError.
+"""JSON text -> its value without loss, or ValueError.
 
-Python's reader forgives what would not arrive downstream as it was sent: NaN, a key given twice, half a surrogate
-pair, a number rounded to a float. This one does not.
+Python's parser accepts what would be delivered as something else: NaN, a repeated key, half a surrogate pair, a number
+that is rounded to a float. This one does not.
 """
 
 import json
@@ -11,19 +11,19 @@ from typing import NoReturn
 from relay.model import Json
 
 MAX_DEPTH = 16
-"""How many objects and lists may stand inside one another; bounds every recursion over what a body holds."""
+"""Nesting depth of objects and lists; bounds every recursion over a body."""
 
 MAX_INT = 2**53 - 1
-"""Beyond it JavaScript, and Go's interface{}, read another number than was sent (RFC 7493)."""
+"""The largest integer that JavaScript, and Go's interface{}, read exactly (RFC 7493)."""
 
 
-def refuse(number: str) -> NoReturn:
-    """The strict choice for `inexact`: such a text is not read at all."""
+def refuse_inexact(number: str) -> NoReturn:
+    """The strict choice for `inexact`: ValueError."""
     raise ValueError(f"the number {number[:40]} cannot be kept exactly")
 
 
-def parse(text: str, *, inexact: Callable[[str], Json] = refuse) -> Json:
-    """The value of `text`, free of floats; `inexact` is asked for each number that is no integer of 53 bits.
+def parse(text: str, *, inexact: Callable[[str], Json] = refuse_inexact) -> Json:
+    """Parse `text`; `inexact` converts each number that is not an integer of 53 bits, so there are no floats.
 
     NUL becomes U+FFFD, as in every other text. ValueError says what is wrong.
     """
@@ -34,7 +34,7 @@ def parse(text: str, *, inexact: Callable[[str], Json] = refuse) -> Json:
 
     try:
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_int=integer, parse_float=inexact, parse_constant=refuse
+            text, object_pairs_hook=_unique, parse_int=integer, parse_float=inexact, parse_constant=refuse_inexact
         )
     except RecursionError:
         raise ValueError(f"nested deeper than {MAX_DEPTH}") from None

@@ -1,14 +1,20 @@
-"""The words of amoCRM: what an event can be about, and what can have happened to it."""
+"""amoCRM's vocabulary: entities and their actions, field names, codes.
+
+ACTIONS_OF is the only list of entities and actions: decoding, the labels of relay_events_total, `check`, `send`, the
+schemas and the documentation use it, or a test holds them equal to it.
+"""
 
 from collections.abc import Mapping
+from itertools import chain
 
 STAGE_ACTIONS = frozenset({"call_in", "chat", "mail_in", "period", "site_visit", "status"})
-"""What happens in a pipeline: to leads and customers alone."""
-
-STAGED = frozenset({"customers", "leads", "unknown"})
+"""Actions of a pipeline's stages."""
 
 _CHANGES = frozenset({"add", "update", "delete"})
 _CARD = frozenset({*_CHANGES, "restore", "responsible", "note"})
+
+UNKNOWN = "unknown"
+"""Our entity of an event whose body names none."""
 
 ACTIONS_OF: Mapping[str, frozenset[str]] = {
     "catalogs": _CHANGES,
@@ -25,11 +31,20 @@ ACTIONS_OF: Mapping[str, frozenset[str]] = {
 }
 """Entity -> its actions (amoCRM and Kommo, "Webhooks" and "Digital pipeline", 2026), and the likely ones."""
 
-ENTITIES = frozenset({*ACTIONS_OF, "unknown"})
-"""amoCRM's words for what an event is about, and ours for what has none."""
+ENTITIES = frozenset({*ACTIONS_OF, UNKNOWN})
+"""amoCRM's words for what an event is about, and UNKNOWN."""
 
-ACTIONS = frozenset().union(*ACTIONS_OF.values())
+ACTIONS = frozenset(chain.from_iterable(ACTIONS_OF.values()))
 """amoCRM's words for what happened."""
+
+STAGED = frozenset({UNKNOWN, *(entity for entity, actions in ACTIONS_OF.items() if actions >= STAGE_ACTIONS)})
+"""Entities that move through the stages of a pipeline, or may."""
+
+ELEMENT_TYPES: Mapping[str, str] = {"2": "leads", "12": "customers"}
+"""`element_type` of a digital pipeline -> entity."""
+
+WON_AND_LOST: Mapping[str, str] = {"won": "142", "lost": "143"}
+"""The two closing statuses, the same in every pipeline (amoCRM, API v4, "Pipelines and statuses")."""
 
 IDS = frozenset(
     {
@@ -60,13 +75,43 @@ IDS = frozenset(
         "updated_by",
     }
 )
-"""Fields of `data` that are ids of amoCRM's, and so numbers; those of messages and chats are UUIDs."""
+"""Fields of `data` that hold amoCRM ids, and so numbers; the ids of messages and chats are UUIDs."""
 
 TIMES = frozenset({"complete_before", "created_at", "updated_at"})
-"""Fields of `data` that are Unix seconds in every event that has them."""
+"""Fields of `data` that hold Unix seconds in every event that has them."""
 
 AMOUNTS = frozenset({"next_price", "price"})
-"""Fields of `data` that are sums of money, without a currency or blanks in them."""
+"""Fields of `data` that hold sums of money, without a currency or blanks."""
+
+NUMBERS = frozenset(
+    {
+        "ID",
+        "complete_before",
+        "created_by",
+        "date",
+        "date_create",
+        "date_modify",
+        "datetime",
+        "element_type",
+        "enum",
+        "id",
+        "last_modified",
+        "main_user",
+        "modified_by",
+        "next_price",
+        "note_type",
+        "price",
+        "rate",
+        "task_type",
+        "time",
+        # accept_result[leads][0]=<id>
+        "companies",
+        "contacts",
+        "customers",
+        "leads",
+    }
+)
+"""Fields that become integers where they hold decimal digits; names that end in `_id` or `_at` do, too."""
 
 FIELDS = (
     IDS
@@ -148,7 +193,7 @@ FIELDS = (
         }
     )
 )
-"""Fields of `data` that arrive (the same pages, and public captures). amoCRM adds others without a word."""
+"""Fields of `data` that amoCRM sends (the same pages, and public captures). It adds others without notice."""
 
 OF_FEW = {
     "email": frozenset({"message", "outgoing_message"}),
@@ -156,4 +201,4 @@ OF_FEW = {
     "status": frozenset({"task"}),
     "tag": frozenset({"message"}),
 }
-"""Fields whose names suggest another, with the entities that do have them."""
+"""Fields that only these entities have; on others the name is likely a mistake."""

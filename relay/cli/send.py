@@ -14,6 +14,7 @@ from uuid import uuid4
 import click
 
 from relay.amocrm import form, sample_bodies
+from relay.amocrm.vocabulary import WON_AND_LOST
 from relay.cli import NotDone
 from relay.cli.flag_types import Address, Whole
 from relay.cli.options import listen_option
@@ -23,7 +24,7 @@ from relay.delivery.payload import with_query
 from relay.denied import os_error_text
 from relay.model import Source
 from relay.printable import printable
-from relay.routes.fields import WON_AND_LOST, is_status
+from relay.routes.fields import is_status
 
 PATIENCE = 10
 """Seconds we wait for an answer; amoCRM waits 2."""

@@ -64,4 +64,4 @@ def original(webhook: bytes, content_type: str, *, position: int, of: int) -> by
     """
     if of == 1 and webhook.lstrip()[:1] not in (b"{", b"["):
         return webhook
-    return form.encode(events.alone(form.decode(webhook, content_type), position))
+    return form.encode(events.isolate(form.decode(webhook, content_type), position))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from relay.amocrm import events, form
-from relay.amocrm.retransmission import dated
+from relay.amocrm.retransmission import all_dated
 from relay.errors import UnreadableError
 from relay.ingest.answers import Reject
 from relay.ingest.budget import LARGE, PER_EVENT, Full, Reservation
@@ -172,7 +172,7 @@ class Decoder:
         arrived.place.take((PER_EVENT + len(webhook.query)) * len(routed))
         if webhook.unparsed is None:
             _demand_account(arrived.source, routed)
-        repeats = REPEATS if dated([each.event for each in routed]) else None
+        repeats = REPEATS if all_dated([each.event for each in routed]) else None
         return Wanted(webhook, routed, arrived.source.dedupe, arrived.place, arrived.taken, repeats)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from relay.amocrm.vocabulary import WON_AND_LOST
 from relay.model import Json
-from relay.routes.fields import WON_AND_LOST, as_text, is_status
+from relay.routes.fields import as_text, is_status
 
 ORDERINGS = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")

@@ -20,9 +20,6 @@ from relay.model import Event, Json
 
 FieldReader = Callable[[Event], tuple[str, ...]]
 
-WON_AND_LOST = {"won": "142", "lost": "143"}
-"""amoCRM's two closing statuses, the same in every pipeline (amoCRM, API v4, "Pipelines and statuses")."""
-
 EVENT_FIELDS = frozenset({"source", "entity", "action", "type"})
 """Fields that every event has."""
 

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from relay.amocrm.form import decode, encode, flat
+from relay.amocrm.form import decode, encode, flatten
 from relay.errors import UnreadableError
 
 HERE = Path(__file__).parent
@@ -68,7 +68,7 @@ def test_the_same_as_json_gives_the_same_events(peaceful_pair, events_of):
 
 def test_a_json_object_with_the_bracket_keys_of_the_form_gives_the_same_events(peaceful_pair, events_of):
     body, expected = peaceful_pair
-    assert events_of(json.dumps(dict(flat(decode(body)))), content_type="application/json") == expected
+    assert events_of(json.dumps(dict(flatten(decode(body)))), content_type="application/json") == expected
 
 
 @pytest.mark.parametrize("path", JSON_BODIES, ids=lambda path: path.stem)

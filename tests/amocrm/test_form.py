@@ -274,7 +274,7 @@ def test_any_bytes_decode_or_are_unreadable(body):
 )
 def test_unquoting_is_that_of_urllib(pieces):
     raw = b"".join(pieces)
-    assert form._unescaped(raw) == unquote_to_bytes(raw)
+    assert form._unescape(raw) == unquote_to_bytes(raw)
 
 
 def test_branches_without_end_are_unreadable_before_they_cost_much():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from relay.amocrm import events, form
-from relay.amocrm.query import values
+from relay.amocrm.events import query_values
 from tests.amocrm.conftest import ARRIVED, VALIDATOR
 
 TREE = form.decode(b"leads[add][0][id]=7&leads[add][1][id]=8")
@@ -28,7 +28,7 @@ TREE = form.decode(b"leads[add][0][id]=7&leads[add][1][id]=8")
     ],
 )
 def test_a_query_is_text_by_name_and_a_list_if_the_name_comes_again(query: str, found: object) -> None:
-    assert values(query) == found
+    assert query_values(query) == found
 
 
 def test_each_event_of_a_webhook_has_the_query_and_one_without_has_no_such_key() -> None:

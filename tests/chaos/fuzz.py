@@ -44,7 +44,7 @@ def body(data: bytes) -> None:
         found = events.read(tree, source="crm", received_at=NOW, new_id=lambda: f"event-{next(ids)}")
         for position, event in enumerate(found):
             assert orjson.loads(events.dump(event))["data"] == event.data
-            form.encode(events.alone(tree, position))
+            form.encode(events.isolate(tree, position))
 
 
 def routes(data: bytes) -> None:

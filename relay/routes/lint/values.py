@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from relay.amocrm.vocabulary import ACTIONS, AMOUNTS, ENTITIES, IDS, STAGE_ACTIONS, STAGED, TIMES
+from relay.amocrm.vocabulary import ACTIONS, AMOUNTS, ENTITIES, IDS, STAGE_ACTIONS, STAGED, TIMES, WON_AND_LOST
 from relay.routes.conditions import ORDERINGS, Condition
 from relay.routes.config import Config
 from relay.routes.diagnostics import Finding, Where, quoted, suggestion
-from relay.routes.fields import EVENT_FIELDS, WON_AND_LOST, as_text, data_path, is_custom, is_status
+from relay.routes.fields import EVENT_FIELDS, as_text, data_path, is_custom, is_status
 from relay.routes.match import Route
 
 LONGEST_ID = 12

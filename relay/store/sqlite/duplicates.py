@@ -12,7 +12,7 @@ from typing import NamedTuple
 import apsw
 
 from relay.amocrm.events import load
-from relay.amocrm.retransmission import second
+from relay.amocrm.retransmission import changed_at
 from relay.model import Event, RoutedEvent, Webhook
 from relay.store.contract import Duplicate
 from relay.store.sqlite.checksum import checksum
@@ -110,7 +110,7 @@ def _moment(payload: bytes) -> tuple[object, str] | None:
 
 def _moment_of(event: Event) -> tuple[object, str]:
     """Account and second."""
-    return event.account.get("id"), second(event)
+    return event.account.get("id"), changed_at(event)
 
 
 _EQUAL = (

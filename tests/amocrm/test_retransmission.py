@@ -5,18 +5,18 @@ from datetime import UTC, datetime
 import pytest
 
 from relay.amocrm import events, form, sample_bodies
-from relay.amocrm.retransmission import dated
+from relay.amocrm.retransmission import all_dated
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 def is_dated(body: str) -> bool:
-    return dated(events.read(form.decode(body.encode()), source="crm", received_at=NOON, new_id=lambda: "1"))
+    return all_dated(events.read(form.decode(body.encode()), source="crm", received_at=NOON, new_id=lambda: "1"))
 
 
 def is_dated_sample(type_: str) -> bool:
     tree = form.decode(form.encode(sample_bodies.body(type_)))
-    return dated(events.read(tree, source="crm", received_at=NOON, new_id=lambda: "1"))
+    return all_dated(events.read(tree, source="crm", received_at=NOON, new_id=lambda: "1"))
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,4 @@ def test_what_an_account_sends_of_a_change_is_dated(type_: str) -> None:
 
 
 def test_nothing_is_not_dated() -> None:
-    assert not dated([])
+    assert not all_dated([])

@@ -1,6 +1,6 @@
-"""Tree -> where in it events stand, and what belongs to none.
+"""Tree -> the paths of its events, and what belongs to none.
 
-A foreign body must not become events that nobody sent, so a place counts only in one of these cases:
+A foreign body must not become events that nobody sent, so a path counts as an event only in one of these cases:
 
     leads[add]…             amoCRM is known to send this action for this entity, with an index or without
     rockets[launched][0]    another word, if an index follows and all else under `rockets` has that shape
@@ -17,15 +17,15 @@ from relay.amocrm.vocabulary import ACTIONS, ACTIONS_OF, ENTITIES
 from relay.model import Json
 
 Path: TypeAlias = tuple[str, ...]
-Place: TypeAlias = tuple[Path, str | None, str | None, Json]
-"""Path, entity (None if the body does not say), action, and the node there; without an action no event stands there."""
+Found: TypeAlias = tuple[Path, str | None, str | None, Json]
+"""Path, entity (None if the body does not name one), action (None: no event), and the node at that path."""
 
 _NO_ACTIONS: frozenset[str] = frozenset()
 
 
-def split(tree: Tree) -> Iterator[Place]:
-    """Everything in a tree without its account block, in the order it came; what is no object has no action."""
-    shape: _Shape | None = None  # hardly any body needs it
+def walk(tree: Tree) -> Iterator[Found]:
+    """Yield everything in a tree that has no account block, in order; only an object can have an action."""
+    shape: _Shape | None = None  # few bodies need it
     for name, branch in tree.items():
         if not isinstance(branch, (dict, list)):
             if branch is not None or not (name in ENTITIES or name == "account"):  # null there: an empty list
@@ -37,8 +37,8 @@ def split(tree: Tree) -> Iterator[Place]:
                 yield from _plain(name, key, child, known)
             elif is_index(key):
                 shape = shape or _Shape(tree)
-                believed = isinstance(child, dict) and (name in ACTIONS or (name not in ENTITIES and shape.of_all()))
-                yield (name, key), None, name if believed else None, child
+                is_event = isinstance(child, dict) and (name in ACTIONS or (name not in ENTITIES and shape.of_all()))
+                yield (name, key), None, name if is_event else None, child
             elif key not in known and not (shape := shape or _Shape(tree)).fits(name, branch, child):
                 yield (name, key), None, None, child
             elif _is_item(child):
@@ -48,7 +48,7 @@ def split(tree: Tree) -> Iterator[Place]:
                     yield (name, key, index), name, key if isinstance(item, dict) else None, item
 
 
-def _plain(name: str, key: str, node: Json, known: frozenset[str]) -> Iterator[Place]:
+def _plain(name: str, key: str, node: Json, known: frozenset[str]) -> Iterator[Found]:
     if key not in known:
         yield (name, key), None, None, node
     elif key == "delete" and _is_id(node):
@@ -58,7 +58,7 @@ def _plain(name: str, key: str, node: Json, known: frozenset[str]) -> Iterator[P
 
 
 class _Shape:
-    """Whether words that amoCRM is not known to send stand as it would send them; each part is looked at once."""
+    """Decide whether unknown words stand where amoCRM would put them; each branch is inspected once."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -66,13 +66,13 @@ class _Shape:
         self._branch: Json = None
 
     def of_all(self) -> bool:
-        """Whether the body has no plain values beside its branches."""
+        """True if the body has no plain values beside its branches."""
         if self._all is None:
             self._all = all(isinstance(branch, (dict, list)) for branch in self._tree.values())
         return self._all
 
     def fits(self, name: str, branch: dict[str, Json] | list[Json], child: dict[str, Json] | list[Json]) -> bool:
-        """Whether all under `name` looks like actions, each a known one or indexed, and so does this child."""
+        """True if everything under `name` looks like an action, known or indexed, and this child does."""
         if self._branch is not branch:
             self._branch = branch
             self._branch_fits = all(
@@ -91,7 +91,7 @@ def _is_indexed(node: dict[str, Json] | list[Json]) -> bool:
 
 
 def _is_item(branch: dict[str, Json] | list[Json]) -> bool:
-    """Whether an action's node holds the fields itself, without an index: no indexes, and not only objects."""
+    """True if the node of an action holds the fields itself: it has no indexes, and not only objects."""
     if isinstance(branch, list) or any(map(is_index, branch)):
         return False
     return not all(isinstance(child, dict) for child in branch.values())
