@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from relay.frozen import frozen
 from relay.model import Json
+from relay.rfc3339 import rfc3339
 
 T = TypeVar("T")
 
@@ -115,7 +116,7 @@ class Watched(Generic[T]):
             {
                 "file": str(path.absolute()),
                 "written_at": _written_at(each.stamp),
-                "loaded_at": _rfc3339(each.at),
+                "loaded_at": rfc3339(each.at),
                 "warning": outdated(path),
             }
             for path, each in self._loaded.items()
@@ -131,15 +132,11 @@ class Watched(Generic[T]):
             if path not in self._loaded or self._loaded[path].stamp != found
         ]
         problems = [each[:MOST_OF_EACH] for each in self._refused.problems[:MOST_PROBLEMS]]
-        return [{"at": _rfc3339(self._refused.at), "files": newer, "problems": problems}]
+        return [{"at": rfc3339(self._refused.at), "files": newer, "problems": problems}]
 
 
 def _written_at(found: Stamp | None) -> str | None:
     """None if the file is not there."""
     if found is None:
         return None
-    return _rfc3339(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=found.modified_ns // 1000))
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=found.modified_ns // 1000))

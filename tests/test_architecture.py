@@ -113,7 +113,7 @@ PURE += [
     "delivery/breaker.py",
     "delivery/rate_limiter.py",
 ]
-PURE += ["clock.py"]
+PURE += ["clock.py", "rfc3339.py"]
 CLOCKS_AND_DISKS = {"now", "utcnow", "today", "open", "read_text", "read_bytes", "write_text", "write_bytes"}
 
 

@@ -20,6 +20,7 @@ from relay.model import Health
 from relay.operations import views
 from relay.operations.durations import length
 from relay.operations.status import Overview, overview
+from relay.rfc3339 import rfc3339
 from relay.store.contract import HealthReport, Status, TargetStatus
 
 WATCH_EVERY = 2.0  # seconds
@@ -70,7 +71,7 @@ async def watch_on(
     while not reader_gone():
         seen = await look()
         if as_json:
-            click.echo(json_line({"at": views.rfc3339(seen.at), **views.overview(seen)}))
+            click.echo(json_line({"at": rfc3339(seen.at), **views.overview(seen)}))
         else:
             click.clear()  # a terminal; into a file or a pipe one look follows the other
             put(cell(f"relay status at {local(seen.at)}, every {WATCH_EVERY:g} s until Ctrl-C", "dim"), "")

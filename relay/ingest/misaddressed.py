@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from relay.model import Json
+from relay.rfc3339 import rfc3339
 from relay.signals import Rejection, WebhookRejected
 
 MISADDRESSED = "misaddressed"  # the report's name in the store
@@ -31,12 +32,8 @@ class Misaddressed:
         at, refused = self._last
         return {
             "count": self._count,
-            "since": _rfc3339(self._since),
-            "last_at": _rfc3339(at),
+            "since": rfc3339(self._since),
+            "last_at": rfc3339(at),
             "address": refused.address,
             "detail": refused.detail,
         }
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

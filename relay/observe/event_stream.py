@@ -12,7 +12,7 @@ from datetime import datetime
 import orjson
 
 from relay.model import Dead, Delivered, Delivery, Json, RetryAt, entity_id
-from relay.observe.log import stamp
+from relay.rfc3339 import rfc3339
 from relay.signals import Attempted, DuplicateReceived, Probed, Rejection, Signal, WebhookRejected, WebhookStored
 
 MAX_BEHIND = 1_000  # documents that a follower may be late by
@@ -37,7 +37,7 @@ class EventStream:
             found = [{"what": "fault", "detail": repr(error)}]
         if not found:
             return  # also whatever another thread announces
-        at = {"at": stamp(self._clock().timestamp())}
+        at = {"at": rfc3339(self._clock())}
         for follower in tuple(self._followers):
             follower.tell([at | each for each in found])
 
@@ -175,6 +175,6 @@ def _followed(attempted: Attempted) -> Document:
         case Delivered():
             return verdict
         case RetryAt(due_at):
-            return verdict | {"due_at": stamp(due_at.timestamp())}
+            return verdict | {"due_at": rfc3339(due_at)}
         case Dead(why):
             return verdict | {"why": why}

@@ -13,13 +13,14 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache, partial
+from datetime import datetime
+from functools import partial
 from typing import Literal, TypeAlias
 
 from relay.observe.limiter import Limiter
 from relay.observe.log_writer import LogWriter
 from relay.printable import printable
+from relay.rfc3339 import rfc3339, rfc3339_of_seconds
 
 FOREIGN_PER_SECOND = 10
 MAX_TEXT = 500
@@ -75,17 +76,6 @@ def configure_logging(
     return log
 
 
-def stamp(seconds: float) -> str:
-    """RFC 3339, UTC, to the millisecond."""
-    whole, ms = divmod(round(seconds * 1_000), 1_000)
-    return f"{_second(whole)}.{ms:03}Z"
-
-
-@lru_cache(maxsize=64)  # most lines share their second with the line before
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
 # ---- as text
 
 
@@ -100,7 +90,7 @@ _bare = re.compile(r"[\w.:/+@,-]+").fullmatch  # \w has neither control nor form
 
 
 def _text(clock: Clock, level: int, message: str, fields: Mapping[str, object]) -> str:
-    line = f"{stamp(clock())} {_LEVELS[level]} {printable(message)}"
+    line = f"{rfc3339_of_seconds(clock())} {_LEVELS[level]} {printable(message)}"
     for name, value in fields.items():
         if value is not None:
             line += f" {name}={_value(value)}"
@@ -116,7 +106,7 @@ def _value(value: object) -> str:
         case int() | float():
             return str(value)
         case datetime():
-            return stamp(value.timestamp())
+            return rfc3339(value)
         case list() | tuple():
             text = "; ".join(map(str, value))
         case _:
@@ -133,12 +123,12 @@ def _quoted(text: str) -> str:
 
 
 def _json(clock: Clock, level: int, message: str, fields: Mapping[str, object]) -> str:
-    head = {"time": stamp(clock()), "level": logging.getLevelName(level).lower(), "message": message}
+    head = {"time": rfc3339_of_seconds(clock()), "level": logging.getLevelName(level).lower(), "message": message}
     return _encode(head | {name: value for name, value in fields.items() if value is not None})
 
 
 def _plain(value: object) -> str:
-    return stamp(value.timestamp()) if isinstance(value, datetime) else str(value)
+    return rfc3339(value) if isinstance(value, datetime) else str(value)
 
 
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=_plain).encode

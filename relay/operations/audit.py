@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid_utils import uuid7
 
 from relay.model import Json
-from relay.operations.views import rfc3339
+from relay.rfc3339 import rfc3339
 from relay.store.contract import Archive, AuditEntry, Filter
 
 

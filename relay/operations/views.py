@@ -4,7 +4,7 @@ Times are RFC 3339 in UTC, lengths of time are seconds, cursors are opaque.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import orjson
@@ -13,6 +13,7 @@ from relay.ingest.misaddressed import MISADDRESSED
 from relay.model import Json, Outcome, Webhook
 from relay.operations.next_step import in_flight
 from relay.operations.status import Overview
+from relay.rfc3339 import rfc3339
 from relay.store.contract import (
     AttemptRecord,
     AuditEntry,
@@ -34,11 +35,6 @@ T = TypeVar("T")
 
 FILES = "files"
 """The report of the running daemon about the files that it has loaded and refused."""
-
-
-def rfc3339(at: datetime) -> str:
-    """`2026-11-22T10:53:00.123Z`, as events have it."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _time(at: datetime | None) -> str | None:

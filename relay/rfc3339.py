@@ -1,0 +1,27 @@
+"""Instants -> RFC 3339 texts in UTC, cut to the millisecond: 2026-11-22T10:53:00.123Z.
+
+`datetime.fromisoformat` reads them back.
+"""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import orjson
+
+
+def rfc3339(at: datetime) -> str:
+    """Format an aware datetime; orjson takes a third of the time of `isoformat`, and every webhook has a timestamp."""
+    at = at.astimezone(UTC)
+    text = orjson.dumps(at).decode()[1:]
+    return f"{text[:23]}Z" if at.microsecond else f"{text[:19]}.000Z"
+
+
+def rfc3339_of_seconds(seconds: float) -> str:
+    """Format Unix seconds, for log lines: most share their second with the line before."""
+    whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)  # a float's milliseconds may end in .9999
+    return f"{_second(whole)}.{micros // 1_000:03}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
