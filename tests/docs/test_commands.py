@@ -9,7 +9,7 @@ from time import sleep
 import pytest
 
 from tests.docs.conftest import done, set_up
-from tests.docs.pages import PAGES, ROOT, assert_parses, commands, name, read, relay_commands
+from tests.docs.pages import DOCS, PAGES, ROOT, assert_parses, commands, name, read, relay_commands
 
 _DOCS = ("routes", "targets", "amocrm", "operate", "performance", "develop")
 HERE = ["README.md", *(f"docs/{page}.md" for page in _DOCS)]
@@ -72,6 +72,15 @@ def test_every_relay_command_in_a_sentence_is_one_with_such_options(page: Path) 
     if page.name != "CHANGELOG.md":  # it tells of commands as they were
         for words in relay_commands(page.read_text("utf-8")):
             assert_parses(words)
+
+
+def test_every_page_with_commands_is_run_somewhere() -> None:
+    """Guides have a test of their own, which names them."""
+    with_commands = {name(page) for page in PAGES if commands(page.read_text("utf-8"))}
+    guides = {name(page) for page in DOCS.glob("guides/*.md")}
+    assert with_commands <= {*HERE, *guides}
+    tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert [page for page in sorted(guides & with_commands) if f'"{page}"' not in tests] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

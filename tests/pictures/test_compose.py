@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from relay.cli.run import run as run_command
 from tests.example import ETC, placed
@@ -17,6 +18,14 @@ from tests.pictures.files import CONFIG, DASHBOARD, PROMETHEUS, ROOT
 COMPOSE = CONFIG / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
 PROVISIONING = CONFIG / "grafana" / "provisioning"
+
+
+def test_it_is_what_compose_takes() -> None:
+    schema = yaml.safe_load((ROOT / "tests/docs/schemas/compose.yaml").read_text())
+    validator = Draft202012Validator(schema)
+    whole = yaml.safe_load(COMPOSE.read_text())
+    assert [error.message for error in validator.iter_errors(whole)] == []
+    assert not validator.is_valid({**whole, "services": {"relay": {**SERVICES["relay"], "port": []}}})
 
 
 def mounts(service: str) -> list[tuple[str, str, str]]:

@@ -1,0 +1,148 @@
+"""docs/guides/proxy.md: nginx itself, with the configuration shown, in front of a relay; Caddy's file as a text."""
+
+import asyncio
+import json
+import re
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+
+import aiohttp
+import pytest
+import trustme
+
+from relay.cli.run import run as run_command
+from relay.http.limits import Limits
+from tests.docs.conftest import done
+from tests.docs.pages import blocks, commands, read
+from tests.docs.sandbox import Sandbox
+from tests.e2e.processes import TOKEN, free_port, running, until
+from tests.tools import tool
+
+PAGE = "docs/guides/proxy.md"
+[NGINX] = blocks(read(PAGE), "nginx")
+[CADDY] = blocks(read(PAGE), "caddyfile")
+HOST = "hooks.example.com"
+ROUTES = """\
+version: 1
+sources: {crm: {token: "${TOKEN}"}}
+targets: {bot: {url: "http://127.0.0.1:9/"}}
+routes: [{name: all, match: {}, to: bot}]
+"""
+DEFAULTS = {each.name: each.default for each in run_command.params}
+
+
+def configuration(folder: Path, authority: trustme.CA, port: int, relay: int) -> Path:
+    """nginx.conf with the server of the guide, on loopback and with files of its own alone."""
+    certificate = authority.issue_cert(HOST)
+    certificate.private_key_pem.write_to_path(folder / f"{HOST}.key")
+    (folder / f"{HOST}.pem").write_bytes(b"".join(each.bytes() for each in certificate.cert_chain_pems))
+    server, listens = re.subn(r"listen (\[::\]:)?443 ssl;", "", NGINX)
+    assert listens == 2
+    server = server.replace("server {", f"server {{\n    listen 127.0.0.1:{port} ssl;", 1)
+    server = server.replace("/etc/nginx/tls", str(folder)).replace(str(DEFAULTS["listen"]), f"127.0.0.1:{relay}")
+    temporary = "".join(
+        f"  {each}_temp_path {folder}/{each};\n" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    path = folder / "nginx.conf"
+    path.write_text(
+        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
+        f"events {{ worker_connections 64; }}\nhttp {{\n{temporary}{server}}}\n"
+    )
+    return path
+
+
+@asynccontextmanager
+async def nginx(configuration: Path, port: int) -> AsyncIterator[None]:
+    """One that listens."""
+    process = await asyncio.create_subprocess_exec(
+        tool("nginx", "nginx-light"), "-p", str(configuration.parent), "-c", str(configuration)
+    )
+    try:
+        await until(lambda: _connects(port))
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _connects(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def test_nginx_understands_the_configuration(tmp_path: Path) -> None:
+    path = configuration(tmp_path, trustme.CA(), 443, 8080)
+    checked = subprocess.run(
+        [tool("nginx", "nginx-light"), "-t", "-p", tmp_path, "-c", path], capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "warn" not in checked.stderr
+
+
+async def test_a_webhook_comes_through_nginx_and_the_relay_knows_who_sent_it(tmp_path: Path) -> None:
+    authority, port = trustme.CA(), free_port()
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    async with running(tmp_path, ROUTES, RELAY_TRUSTED_PROXY="127.0.0.1") as relay:
+        path = configuration(tmp_path, authority, port, relay.port)
+        elsewhere = aiohttp.TCPConnector(local_addr=("127.0.0.5", 0))
+        async with nginx(path, port), aiohttp.ClientSession(connector=elsewhere) as session:
+
+            async def post(address: str, body: bytes = b"leads[add][0][id]=7") -> tuple[int, str]:
+                url = f"https://127.0.0.1:{port}{address}"
+                async with session.post(url, data=BytesIO(body), ssl=trusted, server_hostname=HOST) as answer:
+                    return answer.status, await answer.text()
+
+            status, text = await post(f"/hooks/crm/{TOKEN}?try=1")
+            assert (status, json.loads(text)["deliveries"]) == (200, 1)
+            assert (await post(f"/hooks/crm/{TOKEN}", b"x" * 2**20 * 5))[0] == 413
+            assert (await post("/metrics"))[0] == 404
+            assert (await post("/hooks/crm/wrong"))[0] == 404
+        assert "try=1" in str(await relay.command("show", json.loads(text)["webhook"]))
+        assert '"127.0.0.5"' in relay.log.read_text(), "who sent the wrong token, not the proxy"
+
+
+def test_the_size_that_the_proxies_let_through_is_the_relays_own() -> None:
+    mebibytes = DEFAULTS["max_body"] // 2**20
+    assert f"client_max_body_size {mebibytes}m;" in NGINX
+    assert f"max_size {mebibytes}MiB" in CADDY
+    assert Limits.within(4096, max_body=DEFAULTS["max_body"])
+
+
+def test_caddys_file_is_whole_and_passes_hooks_alone_to_the_relay() -> None:
+    depth = 0
+    for line in CADDY.splitlines():
+        depth += line.count("{") - line.count("}")
+        assert depth >= 0
+    assert depth == 0
+    assert re.findall(r"handle (\S+) \{", CADDY) == ["/hooks/*"]
+    assert re.findall(r"reverse_proxy (\S+) \{", CADDY) == [str(DEFAULTS["listen"])]
+    assert re.findall(r"handle \{\s+respond (\d+)", CADDY) == ["404"]
+
+
+@pytest.mark.skipif(not shutil.which("caddy"), reason="caddy is not here; the test above reads its file")
+def test_caddy_understands_its_file(tmp_path: Path) -> None:
+    (tmp_path / "Caddyfile").write_text(CADDY)
+    adapted = subprocess.run(["caddy", "adapt", "--config", tmp_path / "Caddyfile"], capture_output=True, text=True)
+    assert adapted.returncode == 0, adapted.stderr
+
+
+def test_the_commands_do_what_they_are_shown_for(
+    folder: Path, environment: dict[str, str], daemon: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shown = commands(read(PAGE))
+    of_a_machine = [each for each in shown if each.startswith(("nginx", "systemctl"))]
+    Sandbox(tmp_path_factory.mktemp("machine")).run(of_a_machine)
+    endless = "relay tail --failed"
+    for command in set(shown) - {*of_a_machine, endless}:
+        done(folder, environment, command)
+    assert endless in shown and endless in commands(read("docs/operate.md")), "run by test_commands.py"
