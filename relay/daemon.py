@@ -1,7 +1,7 @@
 """The composition root: settings -> a running relay, built in one order and taken down in the reverse.
 
-store ─▶ keeper ─▶ private listener ─▶ public listener ─▶ lanes     up, in this order
-store ◀─ keeper ◀─ private listener ◀─ public listener ◀─ lanes     down: begin no attempt, take no webhook, close
+store ─▶ committer ─▶ private listener ─▶ public listener ─▶ lanes     up, in this order
+store ◀─ committer ◀─ private listener ◀─ public listener ◀─ lanes     down: begin no attempt, take no webhook, close
 
 Webhooks are taken to the last: amoCRM waits 2 s for an answer, and an attempt may take longer.
 """
@@ -24,17 +24,18 @@ from uuid_utils import uuid7
 from relay import __version__
 from relay.acts import keep_telling
 from relay.admin.app import admin
+from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreError, StoreFailed
 from relay.http.aiohttp_version import check_aiohttp
 from relay.http.limits import Limits, descriptor_shortage
 from relay.http.listener import bind, listen
 from relay.http.systemd import notify
+from relay.ingest.address import MISADDRESSED, MisaddressedReport
 from relay.ingest.budget import Budget
-from relay.ingest.commit import PATIENCE, Committer
+from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
-from relay.ingest.misaddressed import MISADDRESSED, Misaddressed
 from relay.observe import EventStream, Gauges
 from relay.observe.loop_monitor import watch
 from relay.readiness import Readiness
@@ -52,9 +53,9 @@ from relay.store.sqlite.store import SqliteStore
 
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight when we stop; with the rest it takes at most 8 s
 INTAKE_DRAIN = 0.3  # seconds in which who is connected may bring one more webhook
-INTAKE_GRACE = PATIENCE  # seconds for those that are being answered after that
+INTAKE_GRACE = COMMIT_TIMEOUT  # seconds for those that are being answered after that
 ADMIN_GRACE = 0.5
-KEEPER_GRACE = timedelta(seconds=0.5)  # for webhooks that are not on disk yet, although they were answered
+COMMIT_GRACE = timedelta(seconds=0.5)  # for webhooks that are not on disk yet, although they were answered
 ADMIN_CONNECTIONS = 64
 STOP_LIMIT = 7.5  # seconds; a supervisor is promised 8
 MANY_OBJECTS = 5_000  # a webhook is made of some hundred
@@ -65,6 +66,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _new_id() -> str:
+    return str(uuid7())
+
+
 class Relay:
     """A relay that runs; `running` makes it. `ended` is set when it should not go on, `exit_code` says how it went."""
 
@@ -72,12 +77,12 @@ class Relay:
         self.settings = settings
         self.ended = asyncio.Event()
         self.exit_code = 0
-        self.memory = Budget(settings.limits.memory)
+        self.budget = Budget(settings.limits.memory)
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
         self._tell = emit
         self.readiness = Readiness(stopping=self.ended.is_set)
-        self.misaddressed = Misaddressed(utc_now)
+        self.misaddressed = MisaddressedReport(utc_now)
         self.live = EventStream(utc_now)
         # last: it may have something to say of the files
         self.reloader = Reloader(
@@ -87,7 +92,7 @@ class Relay:
     def _emit(self, fact: Signal) -> None:
         if isinstance(fact, WebhookRejected):
             self.readiness.hear(fact)
-            self.misaddressed.hear(fact)
+            self.misaddressed.count(fact)
         self._tell(fact)
         self.live(fact)
 
@@ -147,8 +152,9 @@ class Relay:
         )
         stack.push_async_callback(self.store.close)
         self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=self.store.clock)
-        self._keeper = Committer(self.store, lanes=self.dispatcher, emit=self._emit)
-        stack.push_async_callback(self._keeper.stop, KEEPER_GRACE)
+        claiming = ClaimAtInsert(self.store, self.dispatcher)
+        self._committer = Committer(self.store, claiming=claiming, emit=self._emit)
+        stack.push_async_callback(self._committer.stop, COMMIT_GRACE)
         await self._listen(stack, registry, on_admin, on_public)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
@@ -166,7 +172,7 @@ class Relay:
             keep_telling(self.store, self._emit),
             keep_reporting(
                 self.store,
-                {"files": self.reloader.files, MISADDRESSED: self.misaddressed.report},
+                {"files": self.reloader.files, MISADDRESSED: self.misaddressed.value},
                 clock=self.store.clock,
             ),
             self.reloader.watch(),
@@ -232,20 +238,15 @@ class Relay:
         self.end(1)
 
     def _intake(self) -> Intake:
-        arrivals = Decoder(
+        return Intake(
+            Decoder(self._committer, config=lambda: self.reloader.config, emit=self._emit, new_id=_new_id),
             config=lambda: self.reloader.config,
-            keeper=self._keeper,
             emit=self._emit,
             clock=self.store.clock,
-            new_id=lambda: str(uuid7()),
-        )
-        return Intake(
-            arrivals,
-            config=lambda: self.reloader.config,
-            emit=self._emit,
+            new_id=_new_id,
             max_body=self.settings.max_body,
             body_timeout=self.settings.limits.body,
-            memory=self.memory,
+            budget=self.budget,
             proxies=self.settings.proxies,
         )
 

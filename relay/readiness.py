@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from relay.errors import StoreError
-from relay.ingest.commit import PATIENCE
+from relay.ingest.commit import COMMIT_TIMEOUT
 from relay.signals import Rejection, WebhookRejected
 from relay.store.contract import AckGap, Store
 
@@ -50,13 +50,13 @@ class Readiness:
 
     async def _probe(self, store: Store) -> str | None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(COMMIT_TIMEOUT):
                 await store.probe()
                 self.count(await store.losses())
         except StoreError as error:
             return str(error)
         except TimeoutError:
-            return f"the store did not commit within {PATIENCE} s"
+            return f"the store did not commit within {COMMIT_TIMEOUT} s"
         return None
 
     async def _rest(self) -> None:

@@ -69,9 +69,9 @@ class Scene:
     session: aiohttp.ClientSession
 
     @property
-    def memory(self) -> Budget:
+    def budget(self) -> Budget:
         """For the webhooks that are on their way to the disk."""
-        return self.relay.memory
+        return self.relay.budget
 
     def hook(self, source: str = "crm", token: str = TOKEN) -> str:
         """Where webhooks are posted to."""

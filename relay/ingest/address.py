@@ -1,21 +1,24 @@
-"""The path of a request -> source and token, or what is wrong with it and how it should look.
+"""Path of a request -> source and token; or what is wrong with the address, and how it should look.
 
-`judge` is for what failed: the ordinary request never comes here.
+Most requests match `/hooks/S/T` in `endpoint`; only the others come here.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 from urllib.parse import unquote
 
 from relay.ingest.answers import Reject
-from relay.model import Secret
+from relay.model import Json, Secret
+from relay.rfc3339 import rfc3339
 from relay.routes.config import Config
-from relay.signals import Rejection
+from relay.signals import Rejection, WebhookRejected
 
-MOST_SEGMENTS = 32  # of a path that are looked at; each costs a digest
-MOST_METHOD = 10  # characters of a method that are shown
+MAX_SEGMENTS = 32  # of a path; each costs a digest
+MAX_METHOD = 10  # characters of a method that are shown
+MISADDRESSED = "misaddressed"  # the report's name in the store
 
 _SLASH = re.compile("(/|%2[fF])")
 _LIKE_A_TOKEN = re.compile("[A-Za-z0-9._~-]{1,512}")
@@ -23,7 +26,7 @@ _MASK = "***"
 
 
 def source_and_token(parts: Sequence[str]) -> tuple[str, str] | None:
-    """Of `/hooks/S/T`, also with doubled slashes or one at the end; None for any other path.
+    """Parse `/hooks/S/T`, with doubled slashes or one at the end too; None for any other path.
 
     `parts`: the path as yarl splits it, `("/", "hooks", "S", "T", "")`.
     """
@@ -33,18 +36,47 @@ def source_and_token(parts: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def judge(method: str, path: str, config: Config, *, wrong: str = "", status: int = 404) -> Reject:
-    """Why there is no webhook: the path is not a hook path, or is one but the request is wrong for that other reason.
+def diagnose_address(method: str, path: str, config: Config, *, problem: str = "", status: int = 404) -> Reject:
+    """Say why a request is no webhook: its path is wrong, or it has another `problem`.
 
-    It was meant for us if `hooks`, a source or a token is in its path, which is shown without what may be a secret.
-    Tokens are looked up by their digests, so the time tells nothing of them.
+    It is misaddressed if `hooks`, a source or a token is in its path, else a stranger. Segments that may be secrets
+    are masked; tokens are looked up by digest, so the time reveals nothing of them.
     """
-    seen = _Seen.of(path, config)
-    if not seen.meant:
-        return Reject(status, Rejection.STRANGER, wrong or "not a hook path")
-    detail = f"{wrong or seen.wrong()} (right: POST {seen.right()})"
-    shown = method[:MOST_METHOD] if method.isascii() and method.isalpha() else _MASK
+    seen = _Path.of(path, config)
+    if not seen.is_ours:
+        return Reject(status, Rejection.STRANGER, problem or "not a hook path")
+    detail = f"{problem or seen.problem()} (right: POST {seen.expected()})"
+    shown = method[:MAX_METHOD] if method.isascii() and method.isalpha() else _MASK
     return Reject(status, Rejection.MISADDRESSED, detail, address=f"{shown} {seen.masked}")
+
+
+class MisaddressedReport:
+    """How many requests were misaddressed since the relay started, and the last one, for `relay status`."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._count = 0
+        self._last: tuple[datetime, WebhookRejected] | None = None
+
+    def count(self, rejected: WebhookRejected) -> None:
+        """Count it if it was misaddressed."""
+        if rejected.reason is Rejection.MISADDRESSED:
+            self._count += 1
+            self._last = self._clock(), rejected
+
+    def value(self) -> Json:
+        """Return the report; None before the first, so that the report of the run before stays."""
+        if self._last is None:
+            return None
+        at, rejected = self._last
+        return {
+            "count": self._count,
+            "since": rfc3339(self._since),
+            "last_at": rfc3339(at),
+            "address": rejected.address,
+            "detail": rejected.detail,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +86,8 @@ class _Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """A path, segment by segment, without the empty ones."""
+class _Path:
+    """A path as segments, the empty ones left out."""
 
     segments: tuple[_Segment, ...]
     masked: str
@@ -63,27 +95,27 @@ class _Seen:
     source: str | None
 
     @classmethod
-    def of(cls, path: str, config: Config) -> "_Seen":
-        pieces = _SLASH.split(path, maxsplit=MOST_SEGMENTS)
+    def of(cls, path: str, config: Config) -> "_Path":
+        pieces = _SLASH.split(path, maxsplit=MAX_SEGMENTS)
         segments = [_segment(text, config) for text in pieces[::2]]
         shown = [segment.text if segment.kind in ("hooks", "source") else _masked(segment) for segment in segments]
         slashes = pieces[1::2]
         return cls(
             segments=tuple(segment for segment in segments if segment.text),
-            masked="".join(_woven(shown, slashes)),
+            masked="".join(_interleave(shown, slashes)),
             escaped=any(slash != "/" for slash in slashes),
             source=_source_of(segments, config),
         )
 
     @property
-    def meant(self) -> bool:
+    def is_ours(self) -> bool:
         return any(segment.kind != "other" for segment in self.segments)
 
-    def right(self) -> str:
+    def expected(self) -> str:
         return f"/hooks/{self.source or '<source>'}/<token>"
 
-    def wrong(self) -> str:
-        """The first thing that has to be mended."""
+    def problem(self) -> str:
+        """Name the first thing to correct."""
         kinds = [segment.kind for segment in self.segments]
         if "hooks" not in kinds:
             return "/hooks is missing: does a proxy cut it off?"
@@ -117,14 +149,14 @@ def _masked(segment: _Segment) -> str:
     return _MASK if segment.text else ""
 
 
-def _woven(texts: Sequence[str], slashes: Sequence[str]) -> Iterator[str]:
+def _interleave(texts: Sequence[str], slashes: Sequence[str]) -> Iterator[str]:
     for number, text in enumerate(texts):
         yield text
         yield from slashes[number : number + 1]
 
 
 def _source_of(segments: Sequence[_Segment], config: Config) -> str | None:
-    """The one it names; else the first that has its token."""
+    """Return the source that the path names; else the one of its token."""
     for kind in ("source", "token"):
         for segment in segments:
             if segment.kind == kind:

@@ -1,72 +1,75 @@
-"""Webhooks that come in -> whether there is memory for them: what many large ones take together is bounded."""
+"""Sizes of webhooks in memory -> reserved, or BudgetExceeded: the memory of all webhooks together is bounded."""
 
 from typing import Self
 
-BESIDES = 4096  # bytes that a webhook takes beside its body
+OVERHEAD = 4096  # bytes that a webhook takes beside its body
 PER_EVENT = 5000  # bytes that an event takes until it is committed
-LARGE = 64 * 1024  # bytes, more than any webhook that amoCRM is known to send
+LARGE = 64 * 1024  # bytes; larger than any webhook that amoCRM is known to send
 
 
-class Full(Exception):
-    """There is no memory for more; the webhook must be sent again later."""
+class BudgetExceeded(Exception):
+    """No memory is left for this webhook; it must be sent again later."""
 
 
 class Budget:
-    """So many bytes, for all webhooks that are read or wait for their commit; `taken` are in use.
+    """Bytes for all webhooks that are being read or wait for their commit; `used` are reserved.
 
-    Half of it is for small webhooks alone. Whoever finds some may take more than is left, for what a body comes to is
-    known when it is there.
+    Half of it is for small webhooks alone. A reservation is granted as long as anything is left, so one webhook may
+    overdraw the budget: its size is known only once it is read.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self.taken = 0
+        self.used = 0
 
-    def place(self) -> "Reservation":
-        """Memory for one webhook, which grows with it: for as long as the block lasts and, beyond, as it is held."""
+    def reservation(self) -> "Reservation":
+        """Return an empty reservation for one webhook."""
         return Reservation(self)
 
-    def take(self, size: int, *, large: bool) -> None:
-        """Raises Full."""
-        if self.taken >= (self._size // 2 if large else self._size):
-            raise Full
-        self.taken += size
+    def reserve(self, size: int, *, large: bool) -> None:
+        """Reserve bytes, or raise BudgetExceeded."""
+        if self.used >= (self._size // 2 if large else self._size):
+            raise BudgetExceeded
+        self.used += size
 
-    def give_back(self, size: int) -> None:
-        """What was taken."""
-        self.taken -= size
+    def free(self, size: int) -> None:
+        """Give reserved bytes back."""
+        self.used -= size
 
 
 class Reservation:
-    """What one webhook takes. `with` it, and `hold` it for whoever may need the webhook for longer."""
+    """The memory of one webhook, counted by reference: freed when the last holder has released it.
 
-    __slots__ = ("_holders", "_memory", "taken")
+    A `with` block is one holder; whoever needs the webhook for longer calls `acquire` and later `release`.
+    """
 
-    def __init__(self, memory: Budget) -> None:
-        self._memory = memory
+    __slots__ = ("_budget", "_holders", "_size")
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self._holders = 0
-        self.taken = 0
+        self._size = 0
 
-    def take(self, size: int) -> None:
-        """So many bytes more; raises Full."""
-        taken = self.taken + size
-        self._memory.take(size, large=taken > LARGE)
-        self.taken = taken
+    def grow(self, size: int) -> None:
+        """Reserve more bytes, or raise BudgetExceeded."""
+        total = self._size + size
+        self._budget.reserve(size, large=total > LARGE)
+        self._size = total
 
-    def hold(self) -> None:
-        """It is needed until as many `let_go`."""
+    def acquire(self) -> None:
+        """Add a holder."""
         self._holders += 1
 
-    def let_go(self) -> None:
-        """The last one gives the memory back."""
+    def release(self) -> None:
+        """Remove a holder; the last one frees the memory."""
         self._holders -= 1
         if not self._holders:
-            self._memory.give_back(self.taken)
-            self.taken = 0
+            self._budget.free(self._size)
+            self._size = 0
 
     def __enter__(self) -> Self:
-        self.hold()
+        self.acquire()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.let_go()
+        self.release()

@@ -1,7 +1,8 @@
-"""Webhook -> kept, soon or late: what the store cannot take at once waits here, and is tried until it is on disk.
+"""Decoded webhooks -> committed: at once, or later if the store is busy.
 
-It is tried on after its 503 went out: amoCRM may never send it again, and if it does, the store knows the repeat.
-What waits is in memory alone, within its bounds, and nobody was told 200 for it.
+A webhook that the store cannot take yet is retried until it is stored, also after its 503: amoCRM may never send it
+again, and if it does, the store recognises the duplicate. A waiting webhook is in memory only, within the budget, and
+was not answered 200.
 """
 
 import asyncio
@@ -12,195 +13,183 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from itertools import islice
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from relay.errors import StoreBusy, StoreError
 from relay.ingest.budget import Reservation
-from relay.model import Delivery, RoutedEvent, Webhook
+from relay.model import RoutedEvent, Source, Webhook
 from relay.signals import Emit, EventsNotStored, NotStored, StoredLate
-from relay.store.contract import Duplicate, KeepResult, Store
+from relay.store.contract import KeepResult
 
-PATIENCE = 1.5  # seconds; amoCRM waits 2 for the answer
-AGAIN = 0.1  # seconds before the store is asked again
-MOST_AT_ONCE = 64  # webhooks, once it can take some again
-
-Taken: TypeAlias = tuple[Webhook, Sequence[RoutedEvent], KeepResult]
-"""What was kept of a webhook at last, and what the store said."""
+COMMIT_TIMEOUT = 1.5  # seconds until the 503; amoCRM waits 2 s for an answer
+RETRY_EVERY = 0.1  # seconds between retries while the store is busy
+MAX_AT_ONCE = 64  # webhooks that are retried together once the store takes some again
 
 
-@dataclass(slots=True, eq=False)
-class Wanted:
-    """A webhook on its way to the disk; `taken` is told what became of it. The rest is the keeper's.
+class WebhookStore(Protocol):
+    """The store as intake needs it: one verb of `store.contract.Store`."""
 
-    `until`: when its sender is to be told, in loop time. `late`: that it is not there yet.
-    `settled`: the store has said what becomes of it; it may have been asked twice, and only the first reply counts.
-    `bare`: a fault of ours keeps its events out.
+    def keep(
+        self, webhook: Webhook, routed: Sequence[RoutedEvent], *, window: timedelta | None, dated: timedelta | None
+    ) -> Future[KeepResult]:
+        """See `store.contract.Store.keep`."""
+        ...
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class PendingWebhook:
+    """A webhook between its request and its commit; the request waits for `stored`.
+
+    The decoder sets `routed`, `retransmission` (the window in which an equal body is one that amoCRM sent again) and,
+    if it is unparsed, `webhook`. The rest is the committer's: `deadline` is when to answer 503, in loop time; `late`:
+    it was; `settled`: the store has replied, and a second reply does not count; `stripped`: a fault of ours keeps its
+    events out.
     """
 
     webhook: Webhook
-    routed: Sequence[RoutedEvent]
-    window: timedelta | None
-    place: Reservation
-    taken: Future[Taken]
-    dated: timedelta | None = None
-    until: float = 0.0
+    source: Source
+    reservation: Reservation
+    stored: Future[KeepResult]
+    routed: Sequence[RoutedEvent] = ()
+    retransmission: timedelta | None = None
+    deadline: float = 0.0
     late: bool = False
     settled: bool = False
-    bare: bool = False
-
-
-class Lanes(Protocol):
-    """Who delivers what is kept."""
-
-    def lease(self, routed: Sequence[RoutedEvent]) -> Sequence[RoutedEvent]:
-        """The same, but some deliveries are to be born claimed; there is room reserved for them until `unlease`."""
-        ...
-
-    def unlease(self, routed: Sequence[RoutedEvent]) -> None:
-        """What `lease` gave is kept or will not be."""
-        ...
-
-    def admit(self, deliveries: Sequence[Delivery]) -> None:
-        """These were born claimed."""
-        ...
+    stripped: bool = False
 
 
 class Committer:
-    """Keeps webhooks in their order of arrival; `lanes` are given the deliveries that are born claimed."""
+    """Commits webhooks in their order of arrival.
 
-    def __init__(self, store: Store, *, lanes: Lanes, emit: Emit) -> None:
+    The first try goes to `claiming`, which claims deliveries at insert; retries go to `store` alone, because a lease
+    that was given before the wait might be over after it.
+    """
+
+    def __init__(self, store: WebhookStore, *, claiming: WebhookStore, emit: Emit) -> None:
         self._store = store
-        self._lanes = lanes
+        self._claiming = claiming
         self._emit = emit
         self._loop = asyncio.get_running_loop()
-        self._expected: deque[Wanted] = deque()
+        self._deadlines: deque[PendingWebhook] = deque()  # all have the same timeout: the first is the next
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: dict[str, Wanted] = {}
-        self._trouble = ""  # what the store says of those that wait
-        self._insisting: asyncio.Task[None] | None = None
+        self._waiting: dict[str, PendingWebhook] = {}  # for the store, in their order of arrival
+        self._trouble = ""  # why the store is busy
+        self._retrying: asyncio.Task[None] | None = None
         self._stopping = False
         self._late = 0
         self._recovered = 0
 
-    def keep(self, wanted: Wanted) -> None:
-        """`taken` is told once it is on disk, as unparsed if a fault of ours allows no more.
+    def commit(self, pending: PendingWebhook) -> None:
+        """Store the webhook and resolve `stored`; as unparsed if a fault of ours allows no more.
 
-        It gets a StoreError if that is not after `PATIENCE`: the webhook keeps its `place`, and may be yet.
+        `stored` gets a StoreError after `COMMIT_TIMEOUT`; the webhook keeps its reservation, and is retried.
         """
-        wanted.until = self._loop.time() + PATIENCE
-        wanted.place.hold()
-        self._expect(wanted)
+        pending.deadline = self._loop.time() + COMMIT_TIMEOUT
+        pending.reservation.acquire()
+        self._watch_deadline(pending)
         if self._waiting:
-            self._wait(wanted)  # behind those that came before
+            self._wait(pending)  # behind those that came before
         else:
-            self._ask(wanted)
+            self._insert(pending)
 
     async def stop(self, limit: timedelta) -> None:
-        """Try what waits one last time, and tell how many it could not keep: they were answered 503."""
+        """Retry waiting webhooks one last time; announce how many were dropped. All of them were answered 503."""
         self._stopping = True
-        if self._insisting:
-            self._insisting.cancel()
+        if self._retrying:
+            self._retrying.cancel()
         if self._waiting:
-            await asyncio.wait([self._ask(each) for each in self._waiting.values()], timeout=limit.total_seconds())
-        if lost := len(self._waiting):
-            self._emit(NotStored(webhooks=lost))
+            await asyncio.wait([self._insert(each) for each in self._waiting.values()], timeout=limit.total_seconds())
+        if dropped := len(self._waiting):
+            self._emit(NotStored(webhooks=dropped))
 
-    # ---- in time
+    # ---- deadlines: one timer for all
 
-    def _expect(self, wanted: Wanted) -> None:
-        """One timer for all: they are due in the order in which they came."""
-        self._forget_answered()
-        self._expected.append(wanted)
+    def _watch_deadline(self, pending: PendingWebhook) -> None:
+        self._drop_answered()
+        self._deadlines.append(pending)
         if self._timer is None:
-            self._timer = self._loop.call_at(self._expected[0].until, self._ring)
+            self._timer = self._loop.call_at(self._deadlines[0].deadline, self._on_deadline)
 
-    def _forget_answered(self) -> None:
-        while self._expected and self._expected[0].taken.done():
-            self._expected.popleft()
+    def _drop_answered(self) -> None:
+        while self._deadlines and self._deadlines[0].stored.done():
+            self._deadlines.popleft()
 
-    def _ring(self) -> None:
+    def _on_deadline(self) -> None:
         self._timer = None
-        while self._expected and (self._expected[0].taken.done() or self._expected[0].until <= self._loop.time()):
-            self._tell_late(self._expected.popleft())
-        if self._expected:
-            self._timer = self._loop.call_at(self._expected[0].until, self._ring)
+        now = self._loop.time()
+        while self._deadlines and (self._deadlines[0].stored.done() or self._deadlines[0].deadline <= now):
+            self._time_out(self._deadlines.popleft())
+        if self._deadlines:
+            self._timer = self._loop.call_at(self._deadlines[0].deadline, self._on_deadline)
 
-    def _tell_late(self, wanted: Wanted) -> None:
-        if wanted.taken.done():
+    def _time_out(self, pending: PendingWebhook) -> None:
+        if pending.stored.done():
             return
-        wanted.late = True
+        pending.late = True
         self._late += 1
         why = f": {self._trouble}" if self._waiting else ""
-        wanted.taken.set_exception(StoreBusy(f"not committed within {PATIENCE} s{why}"))
+        pending.stored.set_exception(StoreBusy(f"not committed within {COMMIT_TIMEOUT} s{why}"))
 
-    # ---- and late
+    # ---- inserts and retries
 
-    def _ask(self, wanted: Wanted) -> Future[KeepResult]:
-        # what has waited is for the store to give out: its leases might be over
-        routed = wanted.routed if wanted.webhook.id in self._waiting else self._lanes.lease(wanted.routed)
-        try:
-            asked = self._store.keep(wanted.webhook, routed, window=wanted.window, dated=wanted.dated)
-        except BaseException:
-            self._lanes.unlease(routed)
-            raise
-        asked.add_done_callback(partial(self._hear, wanted, routed, wanted.bare))  # also if its client has gone
-        return asked
+    def _insert(self, pending: PendingWebhook) -> Future[KeepResult]:
+        store = self._store if pending.webhook.id in self._waiting else self._claiming
+        reply = store.keep(pending.webhook, pending.routed, window=pending.source.dedupe, dated=pending.retransmission)
+        reply.add_done_callback(partial(self._on_reply, pending, pending.stripped))  # also if its client has gone
+        return reply
 
-    def _hear(self, wanted: Wanted, routed: Sequence[RoutedEvent], bare: bool, asked: Future[KeepResult]) -> None:
-        self._lanes.unlease(routed)
-        error = asked.exception()
-        if wanted.settled:
+    def _on_reply(self, pending: PendingWebhook, stripped: bool, reply: Future[KeepResult]) -> None:
+        error = reply.exception()
+        if pending.settled:
             return
         if isinstance(error, StoreBusy):
             self._trouble = str(error)
-            self._wait(wanted)
+            self._wait(pending)
             return
-        if error and not isinstance(error, StoreError) and not bare:
-            if not wanted.bare:  # else it is asked already
-                self._strip(wanted, error)
+        if error and not isinstance(error, StoreError) and not stripped:
+            if not pending.stripped:  # else it is being retried without events already
+                self._strip(pending, error)
             return
-        if error is None and not isinstance(born := asked.result(), Duplicate):
-            self._lanes.admit(born)
-        self._part_with(wanted, recovered=wanted.late and error is None)
-        if wanted.taken.done():
-            return  # it is late, or its client has gone
+        self._settle(pending, recovered=pending.late and error is None)
+        if pending.stored.done():
+            return  # it was answered 503, or its client has gone
         if error is None:
-            wanted.taken.set_result((wanted.webhook, wanted.routed, asked.result()))
+            pending.stored.set_result(reply.result())
         else:
-            wanted.taken.set_exception(_as_store_error(error))
-        self._forget_answered()
+            pending.stored.set_exception(_as_store_error(error))
+        self._drop_answered()
 
-    def _strip(self, wanted: Wanted, error: BaseException) -> None:
-        """Once more as unparsed: a fault of ours must not lose what amoCRM sends only once."""
-        self._emit(EventsNotStored(webhook=wanted.webhook.id, error=repr(error)))
-        wanted.bare = True
-        wanted.webhook = replace(wanted.webhook, unparsed=f"a fault of the relay: {error!r}")
-        wanted.routed = []
-        self._ask(wanted)
+    def _strip(self, pending: PendingWebhook, error: BaseException) -> None:
+        """Retry without events, as unparsed: a fault of ours must not lose what amoCRM sends only once."""
+        self._emit(EventsNotStored(webhook=pending.webhook.id, error=repr(error)))
+        pending.stripped = True
+        pending.webhook = replace(pending.webhook, unparsed=f"a fault of the relay: {error!r}")
+        pending.routed = []
+        self._insert(pending)
 
-    def _wait(self, wanted: Wanted) -> None:
-        """In its place, if it has one."""
-        self._waiting[wanted.webhook.id] = wanted
-        if not self._stopping and (self._insisting is None or self._insisting.done()):
-            self._insisting = asyncio.get_running_loop().create_task(self._insist())
+    def _wait(self, pending: PendingWebhook) -> None:
+        """Queue for a retry; one that is queued keeps its place."""
+        self._waiting[pending.webhook.id] = pending
+        if not self._stopping and (self._retrying is None or self._retrying.done()):
+            self._retrying = self._loop.create_task(self._retry())
 
-    async def _insist(self) -> None:
-        """Ask for the first; once it is kept, for more and more of them at a time."""
+    async def _retry(self) -> None:
+        """Retry the first; once it is stored, twice as many at a time."""
         at_once = 1
         while self._waiting:
-            asked = [self._ask(each) for each in islice(self._waiting.values(), at_once)]
-            await asyncio.wait(asked)
-            if any(isinstance(each.exception(), StoreBusy) for each in asked):
+            replies = [self._insert(each) for each in islice(self._waiting.values(), at_once)]
+            await asyncio.wait(replies)
+            if any(isinstance(each.exception(), StoreBusy) for each in replies):
                 at_once = 1
-                await asyncio.sleep(AGAIN)  # `stop` cancels it
+                await asyncio.sleep(RETRY_EVERY)  # `stop` cancels it
             else:
-                at_once = min(2 * at_once, MOST_AT_ONCE)
+                at_once = min(2 * at_once, MAX_AT_ONCE)
 
-    def _part_with(self, wanted: Wanted, *, recovered: bool) -> None:
-        wanted.settled = True
-        self._waiting.pop(wanted.webhook.id, None)
-        wanted.place.let_go()
-        self._late -= wanted.late
+    def _settle(self, pending: PendingWebhook, *, recovered: bool) -> None:
+        pending.settled = True
+        self._waiting.pop(pending.webhook.id, None)
+        pending.reservation.release()
+        self._late -= pending.late
         self._recovered += recovered
         if self._recovered and not self._late:
             self._emit(StoredLate(webhooks=self._recovered))

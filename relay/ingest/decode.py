@@ -1,120 +1,99 @@
-"""Bodies that have arrived -> webhooks, events and what is owed -> the keeper.
+"""Bodies -> webhooks with their events and planned deliveries -> the committer.
 
-Under load many requests arrive in one turn of the event loop. What they bring is understood together, one body right
-after the other, at the end of that turn: with its caches warm the processor takes a third less time for each.
+Under load many requests arrive in one turn of the event loop. Their bodies are decoded together at the end of that
+turn, one right after the other: with warm caches each takes the processor a third less time.
 """
 
 import asyncio
-from asyncio import Future
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 from relay.amocrm import events, form
 from relay.amocrm.retransmission import all_dated
 from relay.errors import UnreadableError
 from relay.ingest.answers import Reject
-from relay.ingest.budget import LARGE, PER_EVENT, Full, Reservation
-from relay.ingest.commit import PATIENCE, Committer, Taken, Wanted
+from relay.ingest.budget import LARGE, PER_EVENT, BudgetExceeded
+from relay.ingest.commit import COMMIT_TIMEOUT, Committer, PendingWebhook
 from relay.model import Event, RoutedEvent, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.plan import plan, plan_raw
 from relay.signals import DecodeFailed, Emit, RawRoutingFailed, Rejection
+from relay.store.contract import KeepResult
 
-MOST_AT_ONCE = 32  # of a turn; then the first of them go to the disk, and others have their turn
-REPEATS = timedelta(hours=3)  # amoCRM repeats what it had no answer to for up to 95 minutes
-
-
-@dataclass(slots=True, kw_only=True)
-class Arrived:
-    """What came of a request; `taken` tells what became of it."""
-
-    source: Source
-    body: bytes
-    content_type: str
-    request_id: str
-    query: str
-    signature: str
-    place: Reservation
-    taken: Future[Taken]
+MAX_PER_TURN = 32  # webhooks decoded in one turn; then they go to the disk, and other callbacks have their turn
+RETRANSMISSIONS = timedelta(hours=3)  # amoCRM repeats a webhook that was not answered for up to 95 minutes
 
 
 class Decoder:
-    """Has what arrives understood and kept, by the configuration that `config()` returns at that moment."""
+    """Decodes webhooks and plans their deliveries by the configuration that `config()` returns at that moment."""
 
     def __init__(
-        self,
-        *,
-        config: Callable[[], Config],
-        keeper: Committer,
-        emit: Emit,
-        clock: Callable[[], datetime],
-        new_id: Callable[[], str],
+        self, committer: Committer, *, config: Callable[[], Config], emit: Emit, new_id: Callable[[], str]
     ) -> None:
+        self._committer = committer
         self._config = config
-        self._keeper = keeper
         self._emit = emit
-        self._clock = clock
         self._new_id = new_id
         self._loop = asyncio.get_running_loop()
-        self._arrived: list[Arrived] = []
+        self._arrived: list[PendingWebhook] = []
         self._large = asyncio.Lock()
 
-    async def take(self, arrived: Arrived) -> Taken:
-        """Once it is on disk. Raises Reject, Full, or a StoreError if it is not there in time."""
-        if len(arrived.body) > LARGE:
-            return await self._take_large(arrived)
+    def submit(self, pending: PendingWebhook) -> Awaitable[KeepResult]:
+        """Decode the webhook and commit it.
+
+        Awaiting raises Reject, BudgetExceeded, or a StoreError if it is not committed in time.
+        """
+        if len(pending.webhook.body) > LARGE:
+            return self._submit_large(pending)
         if not self._arrived:
-            self._loop.call_soon(self._keep_arrived)
-        self._arrived.append(arrived)
-        return await arrived.taken
+            self._loop.call_soon(self._submit_arrived)
+        self._arrived.append(pending)
+        return pending.stored
 
-    # ---- together
+    # ---- small ones, together
 
-    def _keep_arrived(self) -> None:
-        """All that came in this turn of the loop, unless it is too much for one."""
-        some = self._arrived[:MOST_AT_ONCE]
-        del self._arrived[:MOST_AT_ONCE]
+    def _submit_arrived(self) -> None:
+        """Decode all that arrived in this turn of the loop, up to `MAX_PER_TURN`, then commit them."""
+        batch = self._arrived[:MAX_PER_TURN]
+        del self._arrived[:MAX_PER_TURN]
         if self._arrived:
-            self._loop.call_soon(self._keep_arrived)
-        config, now = self._config(), self._now()  # a reload may have come before the body
-        for wanted in [self._wanted(arrived, config, now) for arrived in some]:
-            if wanted:
-                self._keep(wanted)
+            self._loop.call_soon(self._submit_arrived)
+        config = self._config()  # a reload may have come before the body
+        for pending in [each for each in batch if self._prepare(each, config)]:
+            try:
+                self._committer.commit(pending)
+            except Exception as error:  # noqa: BLE001  a fault of ours over one webhook is not the others'
+                _fail(pending, error)
 
-    def _wanted(self, arrived: Arrived, config: Config, now: datetime) -> Wanted | None:
-        """None if it cannot be kept, and whoever waits for it knows why."""
+    def _prepare(self, pending: PendingWebhook, config: Config) -> bool:
+        """Decode one; False if it cannot be committed, and `stored` has the reason."""
         try:
-            return self._admit(arrived, *self._understand(self._webhook(arrived, now), config))
-        except Exception as error:  # noqa: BLE001  a refusal; or a fault of ours, and others came in the same turn
-            _tell(arrived.taken, error)
-            return None
+            self._accept(pending, *self._decode(pending.webhook, config))
+        except Exception as error:  # noqa: BLE001  a Reject, BudgetExceeded, or as above
+            _fail(pending, error)
+            return False
+        return True
 
-    def _keep(self, wanted: Wanted) -> None:
-        try:
-            self._keeper.keep(wanted)
-        except Exception as error:  # noqa: BLE001  as above
-            _tell(wanted.taken, error)
+    # ---- large ones, one by one
 
-    # ---- one by one
-
-    async def _take_large(self, arrived: Arrived) -> Taken:
-        webhook = self._webhook(arrived, self._now())
-        async with self._in_line():
-            # beside the event loop, which has others to answer
-            understood = await asyncio.to_thread(self._understand, webhook, self._config())
-            self._keeper.keep(self._admit(arrived, *understood))
-            return await arrived.taken
+    async def _submit_large(self, pending: PendingWebhook) -> KeepResult:
+        async with self._turn_of_large():
+            # in a thread: the event loop has other requests to answer
+            decoded = await asyncio.to_thread(self._decode, pending.webhook, self._config())
+            self._accept(pending, *decoded)
+            self._committer.commit(pending)
+            return await pending.stored
 
     @asynccontextmanager
-    async def _in_line(self) -> AsyncIterator[None]:
-        """Large ones one at a time until they are kept: each takes much memory. Full if it takes long to come first."""
+    async def _turn_of_large(self) -> AsyncIterator[None]:
+        """Let one large webhook at a time in, until its commit: each takes much memory. BudgetExceeded on time-out."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(COMMIT_TIMEOUT):
                 await self._large.acquire()
         except TimeoutError:
-            raise Full from None
+            raise BudgetExceeded from None
         try:
             yield
         finally:
@@ -122,66 +101,49 @@ class Decoder:
 
     # ---- each
 
-    def _now(self) -> datetime:
-        """In whole milliseconds: what the store keeps of an instant."""
-        now = self._clock()
-        return now - timedelta(microseconds=now.microsecond % 1000)
-
-    def _webhook(self, arrived: Arrived, now: datetime) -> Webhook:
-        return Webhook(
-            id=self._new_id(),
-            source=arrived.source.name,
-            received_at=now,
-            body=arrived.body,
-            content_type=arrived.content_type,
-            request_id=arrived.request_id,
-            query=arrived.query,
-            signature=arrived.signature,
-        )
-
-    def _understand(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[RoutedEvent]]:
-        """The webhook with what it owes; or, whatever goes wrong, the webhook as unparsed."""
+    def _decode(self, webhook: Webhook, config: Config) -> tuple[Webhook, Sequence[RoutedEvent]]:
+        """Return the webhook with its planned deliveries; or, whatever goes wrong, the webhook as unparsed."""
         try:
-            return webhook, [plan(event, config) for event in self._read(webhook)]
+            return webhook, [plan(event, config) for event in self._events(webhook)]
         except UnreadableError as error:
-            return self._raw(replace(webhook, unparsed=str(error)), config)
+            return self._unparsed(webhook, str(error), config)
         except Exception as error:  # noqa: BLE001  a fault of ours must not lose what amoCRM sends only once
             self._emit(DecodeFailed(webhook=webhook.id, error=repr(error)))
-            return self._raw(replace(webhook, unparsed=f"a fault of the relay: {error!r}"), config)
+            return self._unparsed(webhook, f"a fault of the relay: {error!r}", config)
 
-    def _raw(self, webhook: Webhook, config: Config) -> tuple[Webhook, list[RoutedEvent]]:
-        """The unparsed webhook with the raw deliveries that are owed; a fault here must not lose it either."""
-        try:
-            return webhook, plan_raw(webhook, config, new_id=self._new_id)
-        except Exception as error:  # noqa: BLE001  as above
-            self._emit(RawRoutingFailed(webhook=webhook.id, error=repr(error)))
-            return webhook, []
-
-    def _read(self, webhook: Webhook) -> list[Event]:
-        tree = form.decode(webhook.body, webhook.content_type)
+    def _events(self, webhook: Webhook) -> list[Event]:
         return events.read(
-            tree,
+            form.decode(webhook.body, webhook.content_type),
             source=webhook.source,
             received_at=webhook.received_at,
             new_id=self._new_id,
             query=webhook.query,
         )
 
-    def _admit(self, arrived: Arrived, webhook: Webhook, routed: Sequence[RoutedEvent]) -> Wanted:
-        """Raises Reject, or Full: what an event takes is known only now."""
-        arrived.place.take((PER_EVENT + len(webhook.query)) * len(routed))
+    def _unparsed(self, webhook: Webhook, reason: str, config: Config) -> tuple[Webhook, Sequence[RoutedEvent]]:
+        """Return the unparsed webhook with its raw deliveries; without them if a fault of ours prevents it."""
+        webhook = replace(webhook, unparsed=reason)
+        try:
+            return webhook, plan_raw(webhook, config, new_id=self._new_id)
+        except Exception as error:  # noqa: BLE001  as above
+            self._emit(RawRoutingFailed(webhook=webhook.id, error=repr(error)))
+            return webhook, []
+
+    def _accept(self, pending: PendingWebhook, webhook: Webhook, routed: Sequence[RoutedEvent]) -> None:
+        """Make it ready to commit. Raises Reject, or BudgetExceeded: what events take is known only now."""
+        pending.reservation.grow((PER_EVENT + len(webhook.query)) * len(routed))
         if webhook.unparsed is None:
-            _demand_account(arrived.source, routed)
-        repeats = REPEATS if all_dated([each.event for each in routed]) else None
-        return Wanted(webhook, routed, arrived.source.dedupe, arrived.place, arrived.taken, repeats)
+            _demand_account(pending.source, routed)
+        pending.webhook, pending.routed = webhook, routed
+        pending.retransmission = RETRANSMISSIONS if all_dated([each.event for each in routed]) else None
 
 
-def _tell(taken: Future[Taken], error: Exception) -> None:
-    if not taken.done():  # whoever waited may have been cancelled
-        taken.set_exception(error.with_traceback(None))  # which holds what came, and what came holds `taken`
+def _fail(pending: PendingWebhook, error: Exception) -> None:
+    if not pending.stored.done():  # its request may have been cancelled
+        pending.stored.set_exception(error.with_traceback(None))  # whose frames hold `pending`: a reference cycle
 
 
 def _demand_account(source: Source, routed: Sequence[RoutedEvent]) -> None:
-    """Every event of a body is of one account; what cannot be read has none and is kept."""
+    """Reject an account that the source does not accept. All events of a body are of one account."""
     if routed and (why := source.stranger(routed[0].event.account)):
-        raise Reject(403, Rejection.ACCOUNT, why, source=source.name)
+        raise Reject(403, Rejection.ACCOUNT, why)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
-from relay.ingest.misaddressed import MISADDRESSED
+from relay.ingest.address import MISADDRESSED
 from relay.model import Json, Outcome, Webhook
 from relay.operations.next_step import in_flight
 from relay.operations.status import Overview

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.http.malformed import MAX_HEAD, diagnose
-from relay.ingest.address import judge
+from relay.ingest.address import diagnose_address
 from relay.model import Secret
 from relay.routes.config import parse
 from relay.signals import Rejection, WebhookRejected, WebhookStored
@@ -269,7 +269,7 @@ SEGMENTS = st.sampled_from(["hooks", "HOOKS", "crm", "shop", TOKEN, f"%{ord(TOKE
     st.sampled_from(["POST", "Ж", "X" * 99]),
 )
 def test_no_path_is_shown_with_more_than_hooks_and_sources(segments: list[str], slash: str, method: str) -> None:
-    told = judge(method, slash.join(["", *segments]), CONFIG)
+    told = diagnose_address(method, slash.join(["", *segments]), CONFIG)
     assert all(
         each in {"hooks", "crm", "shop", "***", ""}
         for each in re.split("/|%2f", told.address.lower().partition(" ")[2])

@@ -1,50 +1,50 @@
-"""What webhooks take of the memory, and who finds some."""
+"""The memory that webhooks take together is bounded, and small ones always find some."""
 
 import pytest
 
-from relay.ingest.budget import LARGE, Budget, Full
+from relay.ingest.budget import LARGE, Budget, BudgetExceeded
 
 SIZE = 10 * LARGE
 
 
 def test_what_is_taken_is_given_back_when_the_block_ends() -> None:
-    memory = Budget(SIZE)
-    with memory.place() as place:
-        place.take(1000)
-        place.take(500)
-        assert memory.taken == 1500
-    with pytest.raises(ZeroDivisionError), memory.place() as place:
-        place.take(1000)
+    budget = Budget(SIZE)
+    with budget.reservation() as reservation:
+        reservation.grow(1000)
+        reservation.grow(500)
+        assert budget.used == 1500
+    with pytest.raises(ZeroDivisionError), budget.reservation() as reservation:
+        reservation.grow(1000)
         raise ZeroDivisionError
-    assert memory.taken == 0
+    assert budget.used == 0
 
 
 def test_large_ones_leave_half_of_it_to_the_small() -> None:
-    memory = Budget(SIZE)
-    with memory.place() as large, memory.place() as another, memory.place() as small:
-        large.take(SIZE // 2)
-        with pytest.raises(Full):
-            another.take(LARGE + 1)
+    budget = Budget(SIZE)
+    with budget.reservation() as large, budget.reservation() as another, budget.reservation() as small:
+        large.grow(SIZE // 2)
+        with pytest.raises(BudgetExceeded):
+            another.grow(LARGE + 1)
         for _ in range(10):
-            small.take(LARGE // 10)
-        with pytest.raises(Full):
-            small.take(LARGE)
-    assert memory.taken == 0
+            small.grow(LARGE // 10)
+        with pytest.raises(BudgetExceeded):
+            small.grow(LARGE)
+    assert budget.used == 0
 
 
 def test_when_all_is_taken_nobody_finds_any() -> None:
-    memory = Budget(SIZE)
-    with memory.place() as large, memory.place() as small:
-        large.take(SIZE)
-        with pytest.raises(Full):
-            small.take(1)
+    budget = Budget(SIZE)
+    with budget.reservation() as large, budget.reservation() as small:
+        large.grow(SIZE)
+        with pytest.raises(BudgetExceeded):
+            small.grow(1)
 
 
 def test_what_is_held_takes_room_until_the_last_one_lets_go() -> None:
-    memory = Budget(SIZE)
-    with memory.place() as place:
-        place.take(1000)
-        place.hold()
-    assert memory.taken == 1000
-    place.let_go()
-    assert memory.taken == 0
+    budget = Budget(SIZE)
+    with budget.reservation() as reservation:
+        reservation.grow(1000)
+        reservation.acquire()
+    assert budget.used == 1000
+    reservation.release()
+    assert budget.used == 0

@@ -155,14 +155,14 @@ async def test_bodies_that_are_too_much_together_are_refused_and_there_is_room_a
         for writer in (one, other):
             writer.write(f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: 12001\r\n\r\n".encode())
             writer.write(body)
-        await until(lambda: scene.memory.taken > 30_000)
+        await until(lambda: scene.budget.used > 30_000)
         response = await scene.post(form(LEAD))
         assert (response.status, response.headers["retry-after"]) == (503, "5")
         assert scene.facts.refusals() == [("crm", "unavailable")]
-    await until(lambda: scene.memory.taken == 0)
+    await until(lambda: scene.budget.used == 0)
     for _ in range(5):
         assert (await scene.post(body)).status == 200
-    assert scene.memory.taken == 0
+    assert scene.budget.used == 0
 
 
 async def test_a_body_that_waits_for_its_commit_takes_room_after_its_answer_too(scene: Scene) -> None:
@@ -170,10 +170,10 @@ async def test_a_body_that_waits_for_its_commit_takes_room_after_its_answer_too(
     stuck = asyncio.create_task(scene.relay.store.probe())
     large = b"x" * 12_000
     assert [(await scene.post(large)).status for _ in range(2)] == [503, 503]
-    assert scene.memory.taken > 24_000
+    assert scene.budget.used > 24_000
     scene.facts.gate.set()
     await stuck
-    await until(lambda: scene.memory.taken == 0)
+    await until(lambda: scene.budget.used == 0)
     assert len(await scene.kept()) == 2
 
 
@@ -229,7 +229,7 @@ async def test_what_arrives_together_finds_no_more_memory_than_one_after_the_oth
     read = events.read
 
     def note(*given: Any, **more: Any) -> Any:
-        taken.append(scene.memory.taken)
+        taken.append(scene.budget.used)
         return read(*given, **more)
 
     monkeypatch.setattr(events, "read", note)

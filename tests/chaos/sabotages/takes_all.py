@@ -6,5 +6,5 @@ from relay.cli import main
 from relay.ingest.budget import Budget
 
 if __name__ == "__main__":
-    patch.object(Budget, "take", lambda *_arguments, **_more: None).start()
+    patch.object(Budget, "reserve", lambda *_arguments, **_more: None).start()
     main()
