@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from relay import __version__
 from relay.model import Format, Retention
+from relay.observe.lines import LINES
 from relay.observe.metrics import Metrics
 from relay.routes import lint
 from relay.routes.config import parse
@@ -20,6 +21,11 @@ from relay.routes.route_tests import run_tests
 from tests.docs.pages import PAGES, ROOT, blocks, name, read, section
 from tests.example import placed
 
+CITED = {
+    "kept after the answer 503": "docs/runbook.md",
+    "not kept, and answered 503": "docs/runbook.md",
+}
+"""Log message -> the page that has it."""
 WHOLE = blocks(read("README.md"), "yaml")[0]
 PARTS = [
     (name(page), part)
@@ -123,3 +129,9 @@ def test_the_changes_begin_with_this_version() -> None:
     versions = re.findall(r"^## \[?(\d+\.\d+\.\d+)\]? - (\d{4}-\d{2}-\d{2})$", read("CHANGELOG.md"), re.MULTILINE)
     assert versions[0][0] == __version__
     assert re.search(r"^## \[?Unreleased", read("CHANGELOG.md"), re.MULTILINE)
+
+
+def test_a_log_line_that_the_documents_cite_is_one() -> None:
+    assert set(CITED) - {message for _, message in LINES.values()} == set(), "reworded: change the document, too"
+    for message, page in CITED.items():
+        assert f"`{message}`" in re.sub(r"\s+", " ", read(page)), message

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.pictures.expressions import grouped
-from tests.pictures.files import DASHBOARD, Query, dashboard, panels, queries
-from tests.pictures.series import labels, strangers
+from tests.config.expressions import grouped
+from tests.config.files import DASHBOARD, Query, dashboard, panels, queries
+from tests.config.series import labels, strangers
 
 GLANCE = ["Ready", "Oldest pending", "Dead", "Unparsed, 24 h", "Since the last webhook", "Failed answers, 2 h"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import yaml
 
+from tests.config.files import ALERTS, PROMETHEUS
 from tests.e2e.processes import PATIENCE, free_port, until
-from tests.pictures.files import ALERTS, PROMETHEUS
 from tests.tools import tool
 
 

@@ -12,8 +12,8 @@ from relay.observe import Gauges, Observer
 from relay.observe.log import Log
 from relay.observe.metrics import ACK_SECONDS
 from relay.signals import Committed, Rejection
+from tests.config.expressions import grouped, selectors
 from tests.observe.conftest import NOON, attempted, event, kept, refused
-from tests.pictures.expressions import grouped, selectors
 
 CLOSED: Mapping[tuple[str, str], frozenset[str]] = {
     ("relay_webhooks_total", "outcome"): frozenset(

@@ -12,8 +12,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from relay.cli.run import run as run_command
+from tests.config.files import CONFIG, DASHBOARD, PROMETHEUS, ROOT
 from tests.example import ETC, placed
-from tests.pictures.files import CONFIG, DASHBOARD, PROMETHEUS, ROOT
 
 COMPOSE = CONFIG / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.config.files import ALERTS, ALERTS_TEST, PROMETHEUS, ROOT, alerts, rules
+from tests.config.prometheus import configuration
+from tests.config.series import labels, strangers
 from tests.docs.pages import anchor, assert_parses, read, relay_commands, section
-from tests.pictures.files import ALERTS, ALERTS_TEST, PROMETHEUS, ROOT, alerts, rules
-from tests.pictures.prometheus import configuration
-from tests.pictures.series import labels, strangers
 from tests.tools import tool
 
 RUNBOOK = read("docs/runbook.md")

@@ -14,12 +14,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from tests.config.files import Query, queries, rules
+from tests.config.prometheus import Prometheus, configuration, watching
+from tests.config.test_dashboard import variables
 from tests.e2e.processes import RelayProcess, until
 from tests.e2e.sender import ACCOUNT, Load, body, headers, lead
 from tests.e2e.targets import Targets, always, hanging, listening, well
-from tests.pictures.files import Query, queries, rules
-from tests.pictures.prometheus import Prometheus, configuration, watching
-from tests.pictures.test_dashboard import variables
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # one scene for all
 
