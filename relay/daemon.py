@@ -38,6 +38,7 @@ from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
 from relay.observe import EventStream, Gauges
 from relay.observe.loop_monitor import watch
+from relay.operations.tail import documents
 from relay.readiness import Readiness
 from relay.reloader import Reloader
 from relay.reports import keep_reporting
@@ -83,7 +84,7 @@ class Relay:
         self._tell = emit
         self.readiness = Readiness(stopping=self.ended.is_set)
         self.misaddressed = MisaddressedReport(utc_now)
-        self.live = EventStream(utc_now)
+        self.live = EventStream(utc_now, documents)
         # last: it may have something to say of the files
         self.reloader = Reloader(
             settings.config, settings.environment, settings.tls, use=self._use, emit=self._emit, clock=utc_now

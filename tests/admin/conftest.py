@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from relay.admin.app import admin
 from relay.observe import EventStream
+from relay.operations.tail import documents
 from relay.signals import Reloaded, Signal
 
 Client = TestClient[web.Request, web.Application]
@@ -32,7 +33,7 @@ class Relay:
         self.reason: str | None = None
         self.problems: list[str] = []
         self.signals: list[Signal] = []
-        self.live = EventStream(lambda: datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+        self.live = EventStream(lambda: datetime(2026, 11, 22, 12, 0, tzinfo=UTC), documents)
 
     async def refresh(self) -> None:
         self.refreshes += 1

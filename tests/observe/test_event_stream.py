@@ -1,0 +1,75 @@
+"""`relay.observe.event_stream`: what followers get, that a slow one misses some, and that nobody waits for them."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from relay.observe import EventStream
+from relay.observe.event_stream import MAX_BEHIND, Document
+from relay.signals import Committed, Signal
+from tests.observe.conftest import NOON, attempted, refused
+
+
+def documents(signal: Signal) -> list[Document]:
+    return [] if isinstance(signal, Committed) else [{"what": "refused"}]
+
+
+async def test_documents_are_stamped_with_the_time() -> None:
+    live = EventStream(lambda: NOON, documents)
+    with live.following() as follower:
+        live(refused())
+        assert await follower.news() == [{"at": "2026-11-22T12:00:00.000Z", "what": "refused"}]
+
+
+async def test_a_signal_that_cannot_be_shown_is_a_fault_and_breaks_nothing() -> None:
+    def broken(_signal: Signal) -> list[Document]:
+        raise ValueError("odd")
+
+    live = EventStream(lambda: NOON, broken)
+    with live.following() as follower:
+        live(refused())
+        [document] = await follower.news()
+        assert (document["what"], document["detail"]) == ("fault", "ValueError('odd')")
+
+
+async def test_a_follower_does_not_hear_of_what_is_not_told() -> None:
+    live = EventStream(lambda: pytest.fail("asked for the time of what is not shown"), documents)
+    with live.following() as follower:
+        live(Committed(writes=1, took=timedelta()))
+        live.end()
+        assert await follower.news() == []
+
+
+async def test_who_is_too_slow_misses_some_and_is_told_how_many() -> None:
+    live = EventStream(lambda: NOON, documents)
+    with live.following() as follower:
+        for _ in range(MAX_BEHIND + 5):
+            live(refused())
+        news = await follower.news()
+        assert len(news) == MAX_BEHIND + 1
+        assert news[-1] == {"at": "2026-11-22T12:00:00.000Z", "what": "missed", "number": 5}
+        live(refused())
+        assert [each["what"] for each in await follower.news()] == ["refused"]
+
+
+async def test_nothing_is_made_of_a_fact_while_nobody_watches() -> None:
+    live = EventStream(pytest.fail, pytest.fail)
+    live(refused())
+    with live.following():
+        assert live.followers == 1
+    live(attempted())  # whose payload could not be read
+    assert live.followers == 0
+
+
+async def test_who_waits_is_woken_by_what_happens_and_by_the_end() -> None:
+    live = EventStream(lambda: NOON, documents)
+    with live.following() as follower:
+        waiting = asyncio.create_task(follower.news())
+        await asyncio.sleep(0)
+        live(refused())
+        assert len(await waiting) == 1
+        waiting = asyncio.create_task(follower.news())
+        await asyncio.sleep(0)
+        live.end()
+        assert await waiting == []
