@@ -1,27 +1,32 @@
-"""amocrm-relay: takes amoCRM's webhooks, keeps them, and delivers them until they have arrived.
+"""amocrm-relay: receive amoCRM's webhooks, commit them to disk, deliver their events at least once.
 
     POST /hooks/{source}/{token}
-      │ http.acceptor       who may come in; the oldest that is idle makes room
-      │ ingest.endpoint     knows the source, reads the body if ingest.budget has room for it
-      │ ingest.decode       has all that came in one turn of the loop understood together
+      │ http.acceptor       accepts connections; over the limit it evicts the one that has been idle longest
+      │ ingest.endpoint     checks path, token and size, and reads the body if ingest.budget has memory for it
+      │ ingest.decode       decodes all bodies of one turn of the event loop together
       ▼
     amocrm.form             bytes -> tree            leads[add][0][id]=7 -> {"leads": {"add": {"0": {"id": "7"}}}}
     amocrm.events           tree  -> [Event]         one body, one or more events
       ▼
     routes.match            Event -> targets         by the YAML file that routes.config compiled
       ▼
-    ingest.commit           tries until it is on disk; 503 after 1.5 s, and tries on
+    ingest.commit           retries until the webhook is stored; replies 503 after 1.5 s and goes on
       ▼
-    store                   webhook + events + deliveries, one commit, then 200
+    store                   webhook, events and deliveries in one transaction, then the 200
       ▼
-    delivery.dispatcher     a lane per target: claim -> render -> send -> retry? -> settle
+    delivery.dispatcher     a lane for each target: claim -> render -> send -> retry? -> settle
       ▼
-    the target              has it (2xx), or will be asked again, or the delivery is dead and kept
+    the target              replies 2xx, or the delivery is retried, or it is dead and kept
 
-Beside the line: `daemon` wires it, `reloader` holds the routes in use and swaps them when a file of `watched` changes,
-`acts` logs what operators do beside it, `reports` has `relay status` know what it loaded, `readiness` says whether a
-webhook could be kept now, `clock` notices that the machine's was set, `observe` turns `signals` into metrics, log
-lines and what `relay tail` follows, `admin` serves them, `cli` is the operator's hand.
+Beside the flow: `daemon` wires it. `reloader` activates the routes and the certificate when `file_watch` finds their
+files changed, `readiness` probes the store, `maintenance` logs what operators did and publishes reports for commands,
+`settings` are the flags and variables. `observe` turns `signals` into metrics, log lines and the event stream. `admin`
+is the private listener, `operations` what operators ask and do, `cli` the commands.
+
+Imports point one way (pyproject.toml, checked by tests/test_architecture.py):
+
+    cli -> daemon -> admin -> operations -> ingest | delivery -> routes | store | observe | http -> amocrm
+        -> signals -> model, errors
 """
 
 __version__ = "0.2.0"

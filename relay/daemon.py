@@ -22,7 +22,6 @@ from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
 from relay import __version__
-from relay.acts import keep_telling
 from relay.admin.app import admin
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
@@ -36,12 +35,12 @@ from relay.ingest.budget import Budget
 from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
+from relay.maintenance import log_audit, publish_reports
 from relay.observe import EventStream, Gauges
 from relay.observe.loop_monitor import watch
 from relay.operations.tail import documents
 from relay.readiness import Readiness
 from relay.reloader import Reloader
-from relay.reports import keep_reporting
 from relay.routes.config import Config
 from relay.settings import Settings, demand_private
 from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Notice, Signal, WebhookRejected
@@ -170,8 +169,8 @@ class Relay:
         return [
             self.dispatcher.run(),
             self.readiness.keep_probing(self.store),
-            keep_telling(self.store, self._emit),
-            keep_reporting(
+            log_audit(self.store, self._emit),
+            publish_reports(
                 self.store,
                 {"files": self.reloader.files, MISADDRESSED: self.misaddressed.value},
                 clock=self.store.clock,
@@ -224,7 +223,7 @@ class Relay:
         self.admin_listening, self.listening = private.address, public.address
 
     async def _stop_deliveries(self) -> None:
-        self.reloader.freeze()
+        self.reloader.stop()
         # nothing that is still to be settled could be written down on a failed disk
         await self.dispatcher.stop(timedelta() if self.exit_code else DELIVERY_GRACE)
 

@@ -1,6 +1,6 @@
-"""Files that may change while we run -> what is in force. Routes with their secrets, and the certificate with its key.
+"""Files that may change while the relay runs -> the routes with their secrets, and the certificate with its key.
 
-Each of the two is taken up as a whole or, with a problem, not at all; neither waits for the other.
+Each of the two is activated as a whole or, with a problem, not at all; neither waits for the other.
 """
 
 import asyncio
@@ -11,23 +11,23 @@ from ssl import SSLContext
 from typing import TypeVar
 
 from relay.errors import ConfigurationError, RoutesInvalid
+from relay.file_watch import OnOpen, WatchedFiles, detached
 from relay.model import Json
 from relay.routes.config import Config, load
 from relay.routes.permissions import writable_by_others
 from relay.signals import Emit, FileDetached, FileExposed, Reloaded
 from relay.tls import Certificate, client_context
-from relay.watched import Note, Watched, outdated
 
 T = TypeVar("T")
 
-WATCH_EVERY = 0.5  # seconds; changed files are loaded when they were the same twice
+WATCH_EVERY = 0.5  # seconds; changed files are loaded once two looks in a row saw the same
 STOPPING = "the relay is stopping"
 
 
 class Reloader:
-    """The routes, as `config`, and the `certificate`. `use` is told of new routes and returns the parked targets.
+    """Hold the routes in force, as `config`, and the `certificate`.
 
-    `tls` are the files of the certificate and its key. `clock` is that of the process.
+    `use` is called with new routes and returns the orphaned targets. `tls`: the files of the certificate and its key.
     """
 
     def __init__(
@@ -46,114 +46,114 @@ class Reloader:
         self._emit = emit
         self._reloads: set[asyncio.Task[Reloaded]] = set()
         self._reloading = asyncio.Lock()
-        self._frozen = False
+        self._stopping = False
         self.certificate = Certificate(*tls) if tls else None
-        self._pair = Watched(self.certificate.read, clock=clock) if self.certificate else None
+        self._pair = WatchedFiles(self.certificate.read, clock=clock) if self.certificate else None
         if self.certificate and self._pair:
             self.certificate.use(self._pair.read())
-            self._pair.take_up()
-        self._routes = Watched(self._load, clock=clock)
+            self._pair.activate()
+        self._routes = WatchedFiles(self._load, clock=clock)
         self.config = self._routes.read()
-        self._routes.take_up()
-        self._warn()
-        self._outdated()
+        self._routes.activate()
+        self._warn_if_exposed()
+        self._detached()
 
     async def reload(self) -> Reloaded:
-        """Read every file anew."""
-        async with self._reloading:  # else the files of before could win over the present ones
+        """Read every file again, and activate what is good."""
+        async with self._reloading:  # else an older read could be activated after a newer one
             reloaded = await self._reload()
         self._emit(reloaded)
         return reloaded
 
     def reload_soon(self) -> None:
-        """`reload` for those who cannot wait for it."""
+        """Start a reload from where nothing can be awaited: a signal handler."""
         task = asyncio.get_running_loop().create_task(self.reload())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
 
     async def watch(self) -> None:
-        """Reload when a file that was read has changed, once they have all stopped changing; for ever."""
-        now = self._seen()
+        """Reload, for ever, when a file that was read has changed and all have stopped changing."""
+        now = self._last_read()
         while True:
             await asyncio.sleep(WATCH_EVERY)
-            before, now = now, [each.now() for each in self._watched]
-            if now == before and now != self._seen():
+            before, now = now, [each.now() for each in self._all]
+            if now == before and now != self._last_read():
                 await self.reload()
 
-    def freeze(self) -> None:
-        """What is in force stays so: nobody is left to use anything new."""
-        self._frozen = True
+    def stop(self) -> None:
+        """Activate nothing any more: the relay is stopping."""
+        self._stopping = True
 
     def files(self) -> Json:
-        """What is loaded, since when, and what was refused, for `relay status`."""
+        """Report what is loaded, since when, and what was rejected, for `relay status`."""
         return {
-            "loaded": [each for part in self._watched for each in part.loaded()],
-            "refused": [each for part in self._watched for each in part.refused()],
+            "loaded": [each for part in self._all for each in part.loaded()],
+            "refused": [each for part in self._all for each in part.rejected()],
         }
 
     @property
-    def _watched(self) -> list[Watched[Config] | Watched[SSLContext]]:
+    def _all(self) -> list[WatchedFiles[Config] | WatchedFiles[SSLContext]]:
         return [self._routes, self._pair] if self._pair else [self._routes]
 
-    def _seen(self) -> list[Mapping[Path, object]]:
-        return [each.seen for each in self._watched]
+    def _last_read(self) -> list[Mapping[Path, object]]:
+        return [each.last_read for each in self._all]
 
-    def _load(self, note: Note) -> Config:
-        config = load(self._file, self._environment, on_open=note)
+    def _load(self, on_open: OnOpen) -> Config:
+        config = load(self._file, self._environment, on_open=on_open)
         for target in config.targets.values():
             if target.tls:
-                client_context(target.tls)  # now: when a connection needs it the files may be gone
+                client_context(target.tls)  # now: the files may be gone when a connection needs them
         return config
 
     async def _reload(self) -> Reloaded:
-        refused_pair: Sequence[str] = ()
-        taken_up = []
+        certificate_problems: Sequence[str] = ()
+        activated = []
         if self.certificate and self._pair:
-            refused_pair = await self._read(self._pair, use=self.certificate.use)
-            taken_up += [] if refused_pair else ["certificate"]
+            certificate_problems = await self._read(self._pair, use=self.certificate.use)
+            activated += [] if certificate_problems else ["certificate"]
         problems = await self._read(self._routes, use=self._use_config)
-        taken_up += [] if problems else ["routes"]
+        activated += [] if problems else ["routes"]
         return Reloaded(
             file=str(self._file),
             problems=problems,
-            refused_pair=refused_pair,
-            taken_up=taken_up,
-            parked=() if problems else await self._use(self.config),
-            warnings=self._outdated(),
+            certificate_problems=certificate_problems,
+            activated=activated,
+            orphaned=() if problems else await self._use(self.config),
+            warnings=self._detached(),
         )
 
-    async def _read(self, files: Watched[T], *, use: Callable[[T], None]) -> Sequence[str]:
-        """Use what they hold from now on; or why not."""
+    async def _read(self, files: WatchedFiles[T], *, use: Callable[[T], None]) -> Sequence[str]:
+        """Activate what the files hold now, or return their problems."""
         try:
             found = await asyncio.to_thread(files.read)
         except RoutesInvalid as error:
             problems: Sequence[str] = error.lines()
         except ConfigurationError as error:
             problems = [str(error)]
-        except Exception as error:  # noqa: BLE001  a fault of ours in reading a file must not end a relay that works
-            # the error's text may have secrets of the file in it
-            problems = [f"{next(iter(files.seen), self._file)}: a fault of the relay, {type(error).__name__}"]
+        except Exception as error:  # noqa: BLE001  a bug in reading a file must not end a relay that works
+            # not its text, which may quote secrets of the file
+            problems = [f"{next(iter(files.last_read), self._file)}: a fault of the relay, {type(error).__name__}"]
         else:
-            if not self._frozen:
-                files.take_up()
+            if not self._stopping:
+                files.activate()
                 use(found)
                 return ()
             problems = [STOPPING]
-        files.refuse(problems)
+        files.reject(problems)
         return problems
 
     def _use_config(self, config: Config) -> None:
         self.config = config
-        self._warn()
+        self._warn_if_exposed()
 
-    def _warn(self) -> None:
-        """Not a refusal: routes that are refused over a `chmod` lose webhooks, or go on as they were before."""
+    def _warn_if_exposed(self) -> None:
+        """Warn only: to reject routes over a `chmod` would lose webhooks, or leave old routes in force."""
         if said := writable_by_others(self._file):
             self._emit(FileExposed(file=str(self._file), detail=said))
 
-    def _outdated(self) -> list[str]:
-        """Files whose newer versions cannot arrive: what is in force may not be what the operator sees."""
-        found = {path: said for part in self._watched for path in part.seen if (said := outdated(path))}
+    def _detached(self) -> list[str]:
+        """Warn of files whose newer versions cannot arrive: the operator may see another file than the relay."""
+        found = {path: said for part in self._all for path in part.last_read if (said := detached(path))}
         for path, said in found.items():
             self._emit(FileDetached(file=str(path), detail=said))
         return [f"{path} {said}" for path, said in found.items()]

@@ -118,17 +118,17 @@ class ConfigActivated:
 
 @frozen
 class Reloaded:
-    """The routes were swapped (`problems` empty) or left as they were; so was the certificate with its key, apart.
+    """A reload ended: routes and certificate were each activated, or left as they were because of problems.
 
-    `refused_pair` is what is wrong with the latter; `taken_up` names those of the two that were swapped.
-    `warnings`: files whose newer versions cannot arrive.
+    `problems` of the routes. `activated`: "routes", "certificate" or both. `orphaned`: targets that have pending
+    deliveries and are in the routes no more. `warnings`: files whose newer versions cannot arrive.
     """
 
     file: str
     problems: Sequence[str] = ()
-    refused_pair: Sequence[str] = ()
-    taken_up: Sequence[str] = ()
-    parked: Sequence[str] = ()
+    certificate_problems: Sequence[str] = ()
+    activated: Sequence[str] = ()
+    orphaned: Sequence[str] = ()
     warnings: Sequence[str] = ()
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from relay.denied import denied, os_error_text
 from relay.errors import ConfigurationError
 from relay.model import Tls
+from relay.os_errors import os_error_text, permission_problem
 
 _NO_PASSWORD = ""  # without one OpenSSL would ask the terminal for that of an encrypted key
 
@@ -81,7 +81,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigurationError(denied(path) or f"the file {path} cannot be read: {os_error_text(error)}") from None
+        raise ConfigurationError(
+            permission_problem(path) or f"the file {path} cannot be read: {os_error_text(error)}"
+        ) from None
 
 
 def _trust(context: ssl.SSLContext, path: Path) -> None:

@@ -20,7 +20,7 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 OTHERS = {"_conns", "_exit", "_getframe", "_replace"}
 """Private names of aiohttp's and of Python's that tests may read; where they are gone reading them raises."""
-CHECKS = {"raises", "fail", "validate", "check_schema"}
+CHECKS = {"raises", "fail", "validate", "check_schema", "check_aiohttp"}
 """Calls that fail a test by themselves, and those of ours whose names begin with `demand_`."""
 
 

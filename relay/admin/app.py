@@ -114,10 +114,10 @@ class _Desk:
     async def reload(self, _request: web.Request) -> web.Response:
         """200, or 422 and every problem; `taken_up` is what was reloaded all the same."""
         told = await self._reload()
-        answer: dict[str, object] = {"reloaded": not (told.problems or told.refused_pair)}
+        answer: dict[str, object] = {"reloaded": not (told.problems or told.certificate_problems)}
         if not answer["reloaded"]:
-            answer["problems"] = [*told.problems, *told.refused_pair]
-            answer |= {"taken_up": [*told.taken_up]} if told.taken_up else {}
+            answer["problems"] = [*told.problems, *told.certificate_problems]
+            answer |= {"taken_up": [*told.activated]} if told.activated else {}
         if told.warnings:
             answer["warnings"] = [*told.warnings]
         return web.json_response(answer, status=200 if answer["reloaded"] else 422)

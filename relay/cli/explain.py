@@ -16,11 +16,11 @@ from relay.cli.output import block, cell, json_text, print_json, put
 from relay.cli.output import table as columns
 from relay.cli.routes_file import config_option, load_with_stand_ins
 from relay.cli.store import store_option, visiting
-from relay.denied import denied
 from relay.errors import NotFoundError
 from relay.operations import deliveries, route_views
 from relay.operations.deliveries import Found
 from relay.operations.explain import EventExplanation, RawExplanation, ShownRequest, explain_body, explain_stored
+from relay.os_errors import permission_problem
 from relay.routes.config import Config
 from relay.routes.explain import RouteExplanation
 from relay.routes.match import Route
@@ -78,7 +78,7 @@ def _content(body: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        if isinstance(error, PermissionError) and (why := denied(Path(body))):
+        if isinstance(error, PermissionError) and (why := permission_problem(Path(body))):
             raise NotDone(why) from None
         raise NotDone(f"cannot read {body[:80]!r}: {getattr(error, 'strerror', None) or error}") from None
 

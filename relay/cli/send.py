@@ -21,8 +21,8 @@ from relay.cli.options import listen_option
 from relay.cli.routes_file import config_option, load
 from relay.cli.show import readable
 from relay.delivery.payload import with_query
-from relay.denied import os_error_text
 from relay.model import Source
+from relay.os_errors import os_error_text
 from relay.printable import printable
 from relay.routes.fields import is_status
 

@@ -19,9 +19,9 @@ from rich.text import Text
 from relay.amocrm import events, form
 from relay.cli.flag_types import Address, Whole, address, duration
 from relay.cli.output import reader_gone
-from relay.denied import os_error_text
 from relay.errors import ConfigurationError, UnreadableError
 from relay.model import Json
+from relay.os_errors import os_error_text
 from relay.printable import printable
 
 LARGEST_BODY = 64 * 1024 * 1024

@@ -14,9 +14,9 @@ from relay.cli.flag_types import Address
 from relay.cli.options import admin_option, admin_token, asynchronous
 from relay.cli.output import SHORTEST, STYLES, cell, is_wide, json_line, note, put, reader_gone, width
 from relay.cli.times import zone
-from relay.denied import os_error_text
 from relay.model import Json, VerdictName
 from relay.operations.durations import length
+from relay.os_errors import os_error_text
 
 KNOCK_EVERY = 1.0  # seconds, once the relay has gone
 INDENT = 10  # columns, of a second line

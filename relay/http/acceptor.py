@@ -12,10 +12,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from relay.denied import os_error_text
 from relay.http.limits import Limits
 from relay.http.malformed import diagnose_handshake
 from relay.http.protocol import OnMalformed, Protocol
+from relay.os_errors import os_error_text
 from relay.signals import AcceptFailed, Emit, Evicted
 
 BATCH = 32  # connections accepted in one go

@@ -10,11 +10,11 @@ from typing import cast
 
 from aiohttp import hdrs, web
 
-from relay.denied import os_error_text
 from relay.errors import ConfigurationError
 from relay.http.acceptor import Acceptor
 from relay.http.limits import Limits
 from relay.http.protocol import Answers, OnMalformed, Protocol, Said, runner_of
+from relay.os_errors import os_error_text
 from relay.signals import Emit
 
 BACKLOG = 1024  # connections that wait in the kernel while we are busy

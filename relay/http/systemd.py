@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from relay.denied import os_error_text
 from relay.errors import ConfigurationError
+from relay.os_errors import os_error_text
 
 FIRST = 3  # the descriptor that passing starts with
 

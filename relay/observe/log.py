@@ -10,6 +10,7 @@ surrogates) is escaped. A field that is None is left out.
 import json
 import logging
 import re
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -17,7 +18,6 @@ from datetime import datetime
 from functools import partial
 from typing import Literal, TypeAlias
 
-from relay.observe.limiter import Limiter
 from relay.observe.log_writer import LogWriter
 from relay.printable import printable
 from relay.rfc3339 import rfc3339, rfc3339_of_seconds
@@ -134,6 +134,32 @@ def _plain(value: object) -> str:
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=_plain).encode
 
 
+# ---- limits
+
+
+class LineLimiter:
+    """Admit at most `per_second` lines of each key in each second of `clock`. Keys must be a bounded set."""
+
+    def __init__(self, per_second: int, clock: Callable[[], float]) -> None:
+        self._per_second = per_second
+        self._clock = clock
+        self._seen: dict[str, tuple[int, int, int]] = {}
+        self._lock = threading.RLock()  # reentrant: the garbage collector may run in here, and a finalizer may log
+
+    def admit(self, key: str) -> int | None:
+        """The number of lines suppressed since the last admitted one; None suppresses this one too."""
+        this_second = int(self._clock())
+        with self._lock:
+            second, admitted, held_back = self._seen.get(key, (this_second, 0, 0))
+            if second != this_second:
+                admitted = 0
+            if admitted == self._per_second:
+                self._seen[key] = this_second, admitted, held_back + 1
+                return None
+            self._seen[key] = this_second, admitted + 1, 0
+            return held_back
+
+
 # ---- what other libraries say
 
 
@@ -146,7 +172,7 @@ class _Foreign(logging.Handler):
     def __init__(self, log: Log, clock: Clock) -> None:
         super().__init__(logging.WARNING)
         self._log = log
-        self._limiter = Limiter(FOREIGN_PER_SECOND, clock)
+        self._limiter = LineLimiter(FOREIGN_PER_SECOND, clock)
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None

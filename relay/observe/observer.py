@@ -10,9 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.model import Dead, Delivered, Reason, RetryAt, RoutedEvent, Verdict, VerdictName
-from relay.observe.limiter import Limiter
-from relay.observe.lines import line
-from relay.observe.log import Log
+from relay.observe.log import LineLimiter, Log
+from relay.observe.messages import line
 from relay.observe.metrics import Metrics
 from relay.signals import (
     Attempted,
@@ -57,7 +56,7 @@ class Observer:
         self._log = log
         self._tells_all = log.is_enabled_for(logging.DEBUG)
         self._clock = clock
-        self._limiter = Limiter(LINES_PER_SECOND, clock)
+        self._limiter = LineLimiter(LINES_PER_SECOND, clock)
         self._reloaded_at(successful=True)  # the relay has not started without routes
 
     def __call__(self, signal: Signal) -> None:
@@ -226,15 +225,15 @@ class Observer:
             self._series.route_matches(route)
 
     def _reloaded(self, signal: Reloaded) -> None:
-        self._reloaded_at(successful=not (signal.problems or signal.refused_pair))
+        self._reloaded_at(successful=not (signal.problems or signal.certificate_problems))
         if signal.problems:
             self._log.error("routes unchanged", file=signal.file, problems=signal.problems)
         else:
-            self._log.info("routes reloaded", file=signal.file, parked=signal.parked or None)
-        if "certificate" in signal.taken_up:
+            self._log.info("routes reloaded", file=signal.file, parked=signal.orphaned or None)
+        if "certificate" in signal.activated:
             self._log.info("certificate reloaded")
-        if signal.refused_pair:
-            self._log.error("certificate unchanged", problems=signal.refused_pair)
+        if signal.certificate_problems:
+            self._log.error("certificate unchanged", problems=signal.certificate_problems)
 
     def _reloaded_at(self, *, successful: bool) -> None:
         self._series.reload_successful.set(successful)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay.errors import ConfigurationError, Problem, RoutesInvalid
+from relay.file_watch import detached
 from relay.routes import config, lint
 from relay.routes.config import Config
 from relay.routes.permissions import writable_by_others
 from relay.routes.route_tests import RouteTestResult, run_tests
 from relay.tls import Certificate
-from relay.watched import outdated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def _misfit(certificate: tuple[Path, Path]) -> list[Problem]:
 
 def _outdated(read: Sequence[Path]) -> list[Problem]:
     """Files whose content differs from what an editor of the same path sees."""
-    return [problem for file in dict.fromkeys(read) if (how := outdated(file)) for problem in _of_file(f"{file} {how}")]
+    return [problem for file in dict.fromkeys(read) if (how := detached(file)) for problem in _of_file(f"{file} {how}")]
 
 
 def _of_file(message: str | None) -> list[Problem]:

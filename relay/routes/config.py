@@ -11,9 +11,9 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
-from relay.denied import denied, os_error_text
 from relay.errors import Problem, RoutesInvalid
 from relay.model import Retention, Secret, Source, Target
+from relay.os_errors import os_error_text, permission_problem
 from relay.routes.conditions import Condition, condition
 from relay.routes.diagnostics import Problems, Where, quoted
 from relay.routes.fields import is_custom
@@ -85,7 +85,7 @@ def read(path: Path) -> bytes:
         advice = "copy config/routes.example.yaml, or name another with --config"
         raise RoutesInvalid(str(path), [Problem(0, 0, "", f"no such file: {advice}")]) from None
     except OSError as error:
-        said = denied(path) or f"cannot be read: {os_error_text(error)}"
+        said = permission_problem(path) or f"cannot be read: {os_error_text(error)}"
         raise RoutesInvalid(str(path), [Problem(0, 0, "", said)]) from None
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from relay.denied import denied, os_error_text
 from relay.model import Json
+from relay.os_errors import os_error_text, permission_problem
 from relay.routes.diagnostics import Problems, Unfit, Where
 from relay.routes.yaml_document import Document
 
@@ -146,7 +146,7 @@ def _from_file(path: Path, on_open: Callable[[Path], object]) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise Absent(denied(path) or f"the file {path} cannot be read: {os_error_text(error)}") from None
+        raise Absent(permission_problem(path) or f"the file {path} cannot be read: {os_error_text(error)}") from None
     if len(data) > MAX_FILE_BYTES:
         raise Unfit(f"the file {path} is over {MAX_FILE_BYTES} bytes")
     text = data.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.denied import denied
+from relay.os_errors import permission_problem
 from tests.cli.conftest import ROUTES, SECRETS
 from tests.store.conftest import NOON, open_sqlite, routed, to, webhook
 
@@ -209,7 +209,7 @@ def test_a_body_to_explain_that_cannot_be_read_is_called_that(scene: Scene) -> N
 
 
 def test_who_may_is_told_nothing(scene: Scene) -> None:
-    assert denied(scene.store, write=True) is None
-    assert denied(scene.folder / "none" / "none.db", write=True) is None
+    assert permission_problem(scene.store, write=True) is None
+    assert permission_problem(scene.folder / "none" / "none.db", write=True) is None
     for arguments in (("status",), ("pause", "warehouse"), ("backup", "copy.db"), ("verify",)):
         assert scene.run(RELAY, *arguments)[0] == 0

@@ -37,7 +37,7 @@ async def test_a_fault_in_reading_the_file_leaves_the_routes_as_they_were(
 
 async def test_a_relay_that_stops_takes_up_no_routes(scene: Scene) -> None:
     config = scene.relay.reloader.config
-    scene.relay.reloader.freeze()
+    scene.relay.reloader.stop()
     assert (await scene.relay.reloader.reload()).problems == ["the relay is stopping"]
     assert scene.relay.reloader.config is config
 

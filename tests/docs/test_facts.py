@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from relay import __version__
 from relay.model import Format, Retention
-from relay.observe.lines import LINES
+from relay.observe.messages import LINES
 from relay.observe.metrics import Metrics
 from relay.routes import lint
 from relay.routes.config import parse

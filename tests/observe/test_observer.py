@@ -128,12 +128,12 @@ def test_the_last_reload_tells_whether_and_when(observed: Observed) -> None:
     assert observed.value("relay_config_last_reload_timestamp_seconds") == NOON.timestamp() + 60
     observed.emit(Reloaded(file="routes.yaml"))
     assert observed.value("relay_config_last_reload_successful") == 1
-    observed.emit(Reloaded(file="routes.yaml", refused_pair=["the file tls.key cannot be read"]))
+    observed.emit(Reloaded(file="routes.yaml", certificate_problems=["the file tls.key cannot be read"]))
     assert observed.value("relay_config_last_reload_successful") == 0
 
 
 def test_a_pair_that_was_refused_beside_good_routes_is_a_line_of_its_own(observed: Observed) -> None:
-    observed.emit(Reloaded(file="routes.yaml", refused_pair=["the file tls.key cannot be read"]))
+    observed.emit(Reloaded(file="routes.yaml", certificate_problems=["the file tls.key cannot be read"]))
     assert [line.partition(" ")[2] for line in observed.lines()] == [
         "info  routes reloaded file=routes.yaml",
         'error certificate unchanged problems="the file tls.key cannot be read"',
@@ -141,7 +141,7 @@ def test_a_pair_that_was_refused_beside_good_routes_is_a_line_of_its_own(observe
 
 
 def test_a_pair_that_was_taken_up_is_a_line_of_its_own(observed: Observed) -> None:
-    observed.emit(Reloaded(file="routes.yaml", problems=["routes.yaml:3:1  no"], taken_up=["certificate"]))
+    observed.emit(Reloaded(file="routes.yaml", problems=["routes.yaml:3:1  no"], activated=["certificate"]))
     assert [line.partition(" ")[2] for line in observed.lines()] == [
         'error routes unchanged file=routes.yaml problems="routes.yaml:3:1  no"',
         "info  certificate reloaded",
@@ -248,7 +248,7 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
             (f'warn  attempt {ABOUT} outcome=dead reason=connect ms=12.3 why="tried for 3 days"'),
         ),
         (
-            Reloaded(file="routes.yaml", parked=("old-bot", "older-bot")),
+            Reloaded(file="routes.yaml", orphaned=("old-bot", "older-bot")),
             'info  routes reloaded file=routes.yaml parked="old-bot; older-bot"',
         ),
         (

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import apsw
 
-from relay.denied import denied, unwritable
 from relay.errors import ConfigurationError, StoreError
+from relay.os_errors import permission_problem, write_problem
 from relay.store.sqlite.integrity import contents, structure
 from relay.store.sqlite.migrate import check_version
 from relay.store.sqlite.query import rows
@@ -55,7 +55,7 @@ def before(connection: apsw.Connection, store: Path, schema: int) -> Path | None
 
 
 def _demand_free(to: Path, overwrite: bool) -> None:
-    if said := denied(to, write=True):
+    if said := permission_problem(to, write=True):
         raise ConfigurationError(said)
     if to.is_dir():
         raise ConfigurationError(f"{to} is a folder: name a file, like {to / 'relay-copy.db'}")
@@ -84,7 +84,7 @@ def _copied(source: apsw.Connection, to: Path) -> Copied:
             made.replace(to)
         _sync(to.parent)
     except OSError as error:
-        raise ConfigurationError(unwritable(to, error)) from error
+        raise ConfigurationError(write_problem(to, error)) from error
     except apsw.FullError as error:
         raise ConfigurationError(f"no space left on {to.parent}: make room, or name a file on another disk") from error
     except apsw.Error as error:

@@ -6,8 +6,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from relay.denied import unwritable
 from relay.errors import ConfigurationError, StoreLocked
+from relay.os_errors import write_problem
 
 
 class Lock:
@@ -38,7 +38,7 @@ def _locked(path: Path, database: Path) -> int:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ConfigurationError(unwritable(path, error)) from None
+            raise ConfigurationError(write_problem(path, error)) from None
         if not _taken(fd, fcntl.LOCK_EX, tries=10):
             pid = _pid(fd) or "?"
             os.close(fd)

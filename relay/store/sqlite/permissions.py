@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from relay.denied import denied
 from relay.errors import ConfigurationError
+from relay.os_errors import permission_problem
 from relay.store.sqlite.files import SUFFIXES
 
 
@@ -17,11 +17,11 @@ def refused(database: Path, *, owner: bool = False) -> str | None:
     """The sentence; None if permissions are in nobody's way."""
     there = owner or _is_there(database)  # a visitor makes none
     for suffix in SUFFIXES:
-        if said := denied(Path(f"{database}{suffix}"), write=there):
+        if said := permission_problem(Path(f"{database}{suffix}"), write=there):
             return said
     for suffix in (".lock", ".acked", ".ballast"):
         beside = Path(f"{database}{suffix}")
-        if beside.exists() and (said := denied(beside, write=owner)):
+        if beside.exists() and (said := permission_problem(beside, write=owner)):
             return said
     return None
 

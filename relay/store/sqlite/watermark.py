@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from relay.denied import unwritable
 from relay.errors import ConfigurationError
+from relay.os_errors import write_problem
 from relay.store.sqlite.checksum import checksum
 
 SIZE = 8  # bytes of the seq, and as many of its checksum: a false alarm would be believed only once
@@ -30,7 +30,7 @@ class Acked:
         try:
             fd = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ConfigurationError(unwritable(_path(database), error)) from None
+            raise ConfigurationError(write_problem(_path(database), error)) from None
         return cls(fd, _path(database))
 
     @property

@@ -1,4 +1,4 @@
-"""An act that goes on for long is told when it is seen, and once more when it has stopped growing."""
+"""An audit entry is logged when it appears, and once more when it has stopped growing."""
 
 import asyncio
 from dataclasses import replace
@@ -9,8 +9,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay import acts
-from relay.acts import _Growing, keep_telling
+from relay import maintenance
+from relay.maintenance import _Reported, log_audit
 from relay.signals import OperatorActed, Signal
 from relay.store.contract import AuditEntry
 from relay.store.sqlite.store import SqliteStore
@@ -23,32 +23,32 @@ def counts(said: list[Signal]) -> list[int]:
     return [each.count for each in said if isinstance(each, OperatorActed)]
 
 
-def test_it_is_told_at_once_and_when_it_is_done() -> None:
+def test_a_growing_entry_is_logged_at_once_and_when_it_has_stopped() -> None:
     said: list[Signal] = []
-    growing = _Growing(said.append)
-    growing.look([REPLAY])
+    reported = _Reported(said.append)
+    reported.update([REPLAY])
     assert counts(said) == [100]
     for number in (200, 300):
-        growing.look([replace(REPLAY, count=number)])
+        reported.update([replace(REPLAY, count=number)])
     assert counts(said) == [100]
     for _ in range(3):
-        growing.look([])
+        reported.update([])
     assert counts(said) == [100, 300]
 
 
-def test_one_that_was_done_at_once_is_told_once() -> None:
+def test_an_entry_that_does_not_grow_is_logged_once() -> None:
     said: list[Signal] = []
-    growing = _Growing(said.append)
+    reported = _Reported(said.append)
     for found in ([REPLAY, replace(REPLAY, id="a2", count=1)], [], []):
-        growing.look(found)
+        reported.update(found)
     assert counts(said) == [100, 1]
 
 
-async def test_a_line_that_a_disk_has_changed_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acts, "EVERY", 0.01)
+async def test_a_corrupt_entry_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "AUDIT_EVERY", 0.01)
     store = SqliteStore.open(tmp_path / "relay.db", now=REPLAY.at, emit=lambda _signal: None, failed=lambda: None)
     said: list[Signal] = []
-    telling = asyncio.create_task(keep_telling(store, said.append))
+    telling = asyncio.create_task(log_audit(store, said.append))
     numbers = count()
 
     async def one_is_told() -> bool:  # those that come before the first look, or with the bad line, are not

@@ -8,7 +8,7 @@ from pathlib import Path
 _EFFECTIVE = os.access in os.supports_effective_ids
 
 
-def denied(path: Path, *, write: bool = False) -> str | None:
+def permission_problem(path: Path, *, write: bool = False) -> str | None:
     """Why it cannot be read (with `write`, written too, or made); None if permissions are not the reason."""
     for folder in reversed(path.absolute().parents):
         if not os.path.lexists(folder):
@@ -23,9 +23,9 @@ def denied(path: Path, *, write: bool = False) -> str | None:
     return _sentence("write", path, "w") if write and not _may(path, os.W_OK) else None
 
 
-def unwritable(path: Path, error: OSError) -> str:
+def write_problem(path: Path, error: OSError) -> str:
     """The same of a file that could not be written, for whatever reason."""
-    return denied(path, write=True) or f"cannot write {path}: {os_error_text(error)}"
+    return permission_problem(path, write=True) or f"cannot write {path}: {os_error_text(error)}"
 
 
 def os_error_text(error: OSError) -> str:

@@ -9,10 +9,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, running, url
+from relay.file_watch import detached
 from relay.settings import Settings
 from relay.signals import FileDetached, Reloaded, Signal
 from relay.tls import client_context
-from relay.watched import outdated
 from tests.certificates import Pair
 from tests.e2e.processes import until
 from tests.scene import FORM, LEAD, OTHER_TOKEN, TOKEN, form
@@ -174,7 +174,7 @@ async def test_a_file_without_a_name_is_warned_of_at_a_reload_and_in_the_status(
             ROUTES.format(folder=scene.folder).replace(f"{scene.folder}/token", str(mounted))
         )
         await until(lambda: bool(scene.reloads()))
-        assert outdated(mounted) is None
+        assert detached(mounted) is None
         replace(scene.token, OTHER_TOKEN)
         await until(lambda: bool(scene.reloads()[-1].warnings))  # by itself: its ctime tells
         reload = f"{url(scene.relay.admin_listening)}/-/reload"

@@ -61,7 +61,7 @@ FACTS: list[Signal] = [
 ]
 
 
-@pytest.mark.parametrize(("written", "golden"), [("text", "facts.txt"), ("json", "facts.jsonl")])
+@pytest.mark.parametrize(("written", "golden"), [("text", "messages.txt"), ("json", "messages.jsonl")])
 def test_a_session_of_every_fact_is_logged_as_recorded(written: Literal["text", "json"], golden: str) -> None:
     observed = Observed(written)
     for fact in FACTS:
