@@ -304,10 +304,10 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
     return admin(
         registry=registry,
         refresh=relay.refresh,
-        ready=relay.readiness.ready,
+        unready=relay.readiness.ready,
         remark=relay.readiness.remark,
         reload=relay.reloader.reload,
-        live=relay.live,
+        stream=relay.live,
         emit=emit,
         token=relay.settings.admin_token,
         hosts=[relay.settings.admin_host],

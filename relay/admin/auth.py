@@ -1,4 +1,4 @@
-"""Who may ask the private listener -> middlewares: by token, by name, and never on behalf of another site's page."""
+"""Access to the private listener -> middlewares: by token or by Host header, and no cross-site writes."""
 
 import re
 from collections import OrderedDict
@@ -14,94 +14,94 @@ from relay.model import Secret
 from relay.signals import ClientLockedOut, Emit
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-GUESSES = 5
-"""Wrong tokens from one address, within `FORGET_AFTER`, after which only the right one is listened to for as long."""
-FORGET_AFTER = timedelta(minutes=1)
-MAX_GUESSERS = 1_000  # addresses remembered; beyond, the oldest is forgotten
+MAX_FAILURES = 5
+"""Wrong tokens from one address within `LOCKOUT` before it is locked out for the rest of that time."""
+LOCKOUT = timedelta(minutes=1)
+MAX_ADDRESSES = 1_000  # remembered; beyond, the oldest is evicted
 
-FOR_ANYONE = frozenset({"/livez", "/readyz", "/readyz/store"})
-"""Kubernetes and balancers show no token: these tell them yes or no, and the reason only `MAY_KNOW`."""
-MAY_KNOW = web.RequestKey("may_know", bool)
+PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/readyz/store"})
+"""Kubernetes and load balancers send no token: they get yes or no, and the reason only if `AUTHORIZED`."""
+AUTHORIZED = web.RequestKey("authorized", bool)
 
-_SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+_SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
-def demand_token(
+def require_token(
     token: Secret, *, emit: Emit, clock: Callable[[], float], proxies: TrustedProxies = NO_PROXIES
 ) -> Middleware:
-    """Every path but those `FOR_ANYONE` is for who shows the token. `clock`: seconds that never go back.
+    """Require the bearer token on every path but `PUBLIC_PATHS`. `clock`: monotonic seconds.
 
-    Whoever shows it passes, whatever others at the same address have shown: they may be behind one proxy or NAT.
+    The right token passes from a locked-out address too: others behind the same proxy or NAT may have locked it out.
     """
-    guessers = _Guessers(clock)
+    lockouts = _Lockouts(clock)
 
     @web.middleware
-    async def demand(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         if scheme.lower() == "bearer" and token.matches(given.strip()):
-            request[MAY_KNOW] = True
+            request[AUTHORIZED] = True
             return await handler(request)
-        remote = proxies.client(request.remote, request.headers)
-        seconds = guessers.shut_out(remote)
-        if given.strip() and not seconds and guessers.note(remote):
-            emit(ClientLockedOut(remote=remote))
-        if request.path in FOR_ANYONE:
+        client = proxies.client(request.remote, request.headers)
+        seconds = lockouts.seconds_left(client)
+        if given.strip() and not seconds and lockouts.count_failure(client):
+            emit(ClientLockedOut(remote=client))
+        if request.path in PUBLIC_PATHS:
             return await handler(request)
         if seconds:
             text = "too many wrong tokens from this address; wait a minute\n"
             raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(seconds)}, text=text)
         raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"}, text="this needs the admin token\n")
 
-    return demand
+    return check
 
 
-class _Guessers:
-    """Addresses that showed wrong tokens: each with how many, and when the first of them was. Bounded."""
+class _Lockouts:
+    """Networks that sent wrong tokens: how many, and when the first one came. Bounded by `MAX_ADDRESSES`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._guesses: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    def shut_out(self, remote: str) -> int:
-        """For how many more seconds; 0 if it is not."""
-        count, since = self._guesses.get(_network(remote), (0, 0.0))
-        left = since + FORGET_AFTER.total_seconds() - self._clock()
-        return max(int(left) + 1, 1) if count >= GUESSES and left > 0 else 0
+    def seconds_left(self, client: str) -> int:
+        """Return how much longer the client is locked out; 0 if it is not."""
+        count, since = self._failures.get(_network(client), (0, 0.0))
+        left = since + LOCKOUT.total_seconds() - self._clock()
+        return max(int(left) + 1, 1) if count >= MAX_FAILURES and left > 0 else 0
 
-    def note(self, remote: str) -> bool:
-        """One more; True if it was the last."""
-        network, now = _network(remote), self._clock()
-        count, since = self._guesses.get(network, (0, now))
-        if now - since >= FORGET_AFTER.total_seconds():
-            self._guesses.pop(network)
+    def count_failure(self, client: str) -> bool:
+        """Count a wrong token; True if it locks the client out."""
+        network, now = _network(client), self._clock()
+        count, since = self._failures.get(network, (0, now))
+        if now - since >= LOCKOUT.total_seconds():
+            self._failures.pop(network)
             count, since = 0, now
-        self._guesses[network] = count + 1, since
-        if len(self._guesses) > MAX_GUESSERS:
-            self._guesses.popitem(last=False)
-        return count + 1 == GUESSES
+        self._failures[network] = count + 1, since
+        if len(self._failures) > MAX_ADDRESSES:
+            self._failures.popitem(last=False)
+        return count + 1 == MAX_FAILURES
 
 
-def _network(remote: str) -> str:
-    """Of IPv6 the /64: whoever has one address of it has all."""
+def _network(client: str) -> str:
+    """Return the /64 of an IPv6 address, which one host usually has as a whole; else the address."""
     try:
-        address = ip_address(remote.partition("%")[0])
+        address = ip_address(client.partition("%")[0])
     except ValueError:
-        return remote
-    return address.exploded[:19] if isinstance(address, IPv6Address) and not address.ipv4_mapped else remote
+        return client
+    return address.exploded[:19] if isinstance(address, IPv6Address) and not address.ipv4_mapped else client
 
 
-def demand_host(hosts: Collection[str]) -> Middleware:
-    """Only requests that name the loopback or one of `hosts`: a page must not get here by DNS rebinding."""
+def require_host(hosts: Collection[str]) -> Middleware:
+    """Require a Host header that names the loopback or one of `hosts`, against DNS rebinding."""
     allowed = LOOPBACK | {f"[{host}]" if ":" in host else host for host in hosts}
 
     @web.middleware
-    async def demand(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if _without_port(request.host) in allowed:
-            request[MAY_KNOW] = True
+            request[AUTHORIZED] = True
             return await handler(request)
         raise web.HTTPMisdirectedRequest(text=f"not a name of this listener; use {', '.join(sorted(allowed))}\n")
 
-    return demand
+    return check
 
 
 def _without_port(host: str) -> str:
@@ -109,17 +109,17 @@ def _without_port(host: str) -> str:
 
 
 @web.middleware
-async def refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What changes something is not done for a page of another site, which a browser lets post without asking.
+async def reject_cross_site(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Reject writes from pages of other sites (CSRF), which a browser sends without asking.
 
-    Browsers say where a request comes from (`Sec-Fetch-Site`; older ones `Origin`); other clients say nothing.
+    Browsers send `Sec-Fetch-Site`, older ones `Origin`; other clients send neither.
     """
-    if request.method not in _SAFE and _of_another_site(request):
+    if request.method not in _SAFE_METHODS and _is_cross_site(request):
         raise web.HTTPForbidden(text="not from a page of another site\n")
     return await handler(request)
 
 
-def _of_another_site(request: web.Request) -> bool:
+def _is_cross_site(request: web.Request) -> bool:
     if site := request.headers.get("Sec-Fetch-Site"):
         return site not in ("same-origin", "none")
     origin = request.headers.get(hdrs.ORIGIN)

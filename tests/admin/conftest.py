@@ -1,5 +1,6 @@
 """A private listener before a relay that the test plays."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +17,8 @@ from relay.signals import Reloaded, Signal
 
 Client = TestClient[web.Request, web.Application]
 
-FOR_ANYONE = ["/livez", "/readyz", "/readyz/store"]
-PATHS = [*(("GET", path) for path in ("/metrics", *FOR_ANYONE, "/-/tail")), ("POST", "/-/reload")]
+PUBLIC_PATHS = ["/livez", "/readyz", "/readyz/store"]
+PATHS = [*(("GET", path) for path in ("/metrics", *PUBLIC_PATHS, "/-/tail")), ("POST", "/-/reload")]
 BEARER = {"Authorization": "Bearer a-long-admin-token"}
 
 
@@ -47,10 +48,14 @@ class Relay:
         return Reloaded(file="routes.yaml", problems=self.problems)
 
     async def client(self, **more: Any) -> Client:
-        asked = {"refresh": self.refresh, "ready": self.ready, "reload": self.reload, "live": self.live} | more
+        asked = {"refresh": self.refresh, "unready": self.ready, "reload": self.reload, "stream": self.live} | more
         return await self._connect(admin(registry=self.registry, emit=self.signals.append, **asked))
 
 
 @pytest.fixture
 def relay(aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> Relay:
     return Relay(aiohttp_client)
+
+
+async def hang() -> None:
+    await asyncio.Event().wait()

@@ -9,7 +9,7 @@ from relay.admin import auth
 from relay.http.forwarded import TrustedProxies
 from relay.model import Secret
 from relay.signals import ClientLockedOut
-from tests.admin.conftest import BEARER, FOR_ANYONE, PATHS, Client, Relay
+from tests.admin.conftest import BEARER, PATHS, PUBLIC_PATHS, Client, Relay
 
 # ---- who may ask
 
@@ -21,7 +21,7 @@ async def test_with_a_token_only_life_and_readiness_are_told_to_strangers(
 ) -> None:
     client = await relay.client(token=Secret("a-long-admin-token"))
     answer = await client.request(method, path, headers={"Authorization": given})
-    if path in FOR_ANYONE:
+    if path in PUBLIC_PATHS:
         assert answer.status == 200
     else:
         assert answer.status == 401
@@ -118,7 +118,7 @@ async def test_after_five_wrong_tokens_all_but_the_right_one_have_to_wait_a_minu
     answer = await guarded.answer(WRONG)
     assert (answer.status, answer.headers["Retry-After"]) == (429, "61")
     assert [await guarded.ask(each) for each in ({}, BEARER, WRONG, BEARER)] == [429, 200, 429, 200]
-    assert [await guarded.ask(WRONG, path) for path in FOR_ANYONE] == [200, 200, 200]
+    assert [await guarded.ask(WRONG, path) for path in PUBLIC_PATHS] == [200, 200, 200]
     assert locked_out(relay) == ["127.0.0.1"]
     guarded.now += 59
     assert [await guarded.ask(each) for each in (BEARER, WRONG)] == [200, 429]
@@ -173,20 +173,20 @@ async def test_who_shows_no_token_does_not_guess(guarded: Guarded) -> None:
 
 
 def test_a_guesser_shuts_out_its_own_network_alone() -> None:
-    guessers = auth._Guessers(lambda: 0.0)
+    lockouts = auth._Lockouts(lambda: 0.0)
     for remote in ("192.0.2.1", "2001:db8::1"):
-        for _ in range(auth.GUESSES):
-            guessers.note(remote)
+        for _ in range(auth.MAX_FAILURES):
+            lockouts.count_failure(remote)
     shut_out = ["192.0.2.1", "2001:db8::1", "2001:db8::2:1", "2001:db8:0:0:ffff::1"]
     heard = ["192.0.2.2", "::1", "2001:db8:0:1::1", "fe80::1%eth0", "::ffff:192.0.2.1", ""]
-    assert [remote for remote in [*shut_out, *heard] if guessers.shut_out(remote)] == shut_out
+    assert [remote for remote in [*shut_out, *heard] if lockouts.seconds_left(remote)] == shut_out
 
 
 def test_of_a_million_guessers_a_thousand_are_remembered() -> None:
-    guessers = auth._Guessers(lambda: 0.0)
-    for number in range(20 * auth.MAX_GUESSERS):
-        guessers.note(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(guessers._guesses) == auth.MAX_GUESSERS
+    lockouts = auth._Lockouts(lambda: 0.0)
+    for number in range(20 * auth.MAX_ADDRESSES):
+        lockouts.count_failure(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(lockouts._failures) == auth.MAX_ADDRESSES
 
 
 # ---- pages of other sites
