@@ -18,7 +18,7 @@ PUBLISH_EVERY = 1.0  # seconds
 async def log_audit(store: Store, emit: Emit) -> None:
     """Emit each entry that the audit gains from now on, for ever."""
     reported = _Reported(emit)
-    seen: int | None = None
+    seen: str | None = None
     while True:
         try:
             seen, entries = await store.acts(seen)

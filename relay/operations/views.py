@@ -22,6 +22,7 @@ from relay.store.contract import (
     HealthReport,
     Page,
     Pause,
+    RelayStanding,
     Status,
     TargetStatus,
     WebhookRecord,
@@ -158,6 +159,7 @@ def overview(seen: Overview) -> dict[str, Json]:
         },
         "disk": seen.status.disk and _disk(seen.status.disk),
         "daemon": seen.status.owner,
+        "relays": [_relay(each) for each in seen.status.relays],
         "files": files(seen.status),
     }
 
@@ -208,6 +210,17 @@ def files(status: Status) -> Json:
     """`loaded` and `refused`, as `relay.reloader` reports them; None if no daemon runs or none has reported yet."""
     report = status.reports.get(FILES)
     return report.value if report and status.owner is not None else None
+
+
+def _relay(relay: RelayStanding) -> dict[str, Json]:
+    return {
+        "name": relay.name,
+        "host": relay.host,
+        "pid": relay.pid,
+        "version": relay.version,
+        "since": rfc3339(relay.since),
+        "seen_at": rfc3339(relay.seen_at),
+    }
 
 
 def _disk(disk: Disk) -> dict[str, Json]:

@@ -107,8 +107,23 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelayStanding:
+    """A relay that owns the store, or part of it, and lives: since when, and when it gave the last sign of life.
+
+    `name` stays over restarts; pid, version and `since` are those of its present process.
+    """
+
+    name: str
+    host: str
+    pid: int
+    version: str
+    since: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How everything stands. `last_at` is the arrival of the newest webhook, `owner` the pid of a running daemon.
+    """The state of everything. `last_at` is the arrival of the newest webhook; `relays` are those that live.
 
     `disk`: what the store is on, if it is a file. `reports`: by name, what `publish` was given last.
     """
@@ -116,10 +131,15 @@ class Status:
     targets: Mapping[str, TargetStatus] = field(default_factory=dict)
     last_at: datetime | None = None
     unparsed: int = 0
-    owner: int | None = None
+    relays: tuple[RelayStanding, ...] = ()
     losses: tuple[AckGap, ...] = ()
     disk: Disk | None = None
     reports: Mapping[str, Report] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> int | None:
+        """The pid of a running daemon, None if none runs."""
+        return self.relays[0].pid if self.relays else None
 
 
 # ---- what is kept
@@ -335,8 +355,8 @@ class Store(Protocol):
         """Every target that is paused, was reported, or has pending or dead deliveries, named by routes or not."""
         ...
 
-    async def acts(self, after: int | None) -> tuple[int, list[AuditEntry]]:
-        """Acts that are new or have grown since, in the order of their last change; and what to pass the next time.
+    async def acts(self, after: str | None) -> tuple[str, list[AuditEntry]]:
+        """Acts that are new or have grown since, in the order of their last change; and the cursor for the next call.
 
         With None there are none, only where to begin. Not more than a page of them at a time.
         """
@@ -438,7 +458,7 @@ class Archive(Store, Protocol):
         ...
 
     async def note(self, act: AuditEntry, count: int) -> None:
-        """Audit an act that changes nothing here, like a backup."""
+        """Audit an act that changes nothing here, like a backup; repeated, it is audited once."""
         ...
 
     async def accept_losses(self, act: AuditEntry) -> int:

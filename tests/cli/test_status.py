@@ -139,6 +139,7 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
     assert lines[-1] == "daemon        not running"
     documents = json.loads(run("status", "--json").stdout)
     assert documents["daemon"] is None
+    assert documents["relays"] == []
     assert documents["targets"][1]["breaker"] == {
         "state": "open",
         "since": "2026-11-22T12:00:00.000Z",
@@ -286,4 +287,4 @@ def test_watched_it_tells_what_has_changed(kept: Path, capsys: pytest.CaptureFix
 
 def test_watched_as_json_it_is_a_document_a_line(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     looks = [json.loads(line) for line in watched(kept, capsys, as_json=True)]
-    assert [sorted(each) for each in looks] == [["at", "daemon", "disk", "files", "targets", "webhooks"]] * 2
+    assert [sorted(each) for each in looks] == [["at", "daemon", "disk", "files", "relays", "targets", "webhooks"]] * 2

@@ -1,17 +1,21 @@
-"""A store to ask, and the values to ask it with; a second kind of store joins by a line in `OPENERS`."""
+"""The stores that the contract's suite runs on, and the values it calls them with.
+
+A store joins with one file like `kind_sqlite.py`, which has the three functions of `Kind`, and a line in `KINDS`.
+"""
 
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from relay.model import Delivered, Delivery, Event, Outcome, PlannedDelivery, Reason, RoutedEvent, Webhook
 from relay.signals import Emit, Signal
 from relay.store.contract import Archive, AuditEntry
-from relay.store.sqlite.store import SqliteStore
+from tests.store import kind_sqlite
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -23,16 +27,35 @@ REFUSED = Outcome(
 Reopen = Callable[[datetime], Archive]
 
 
-def open_sqlite(folder: Path, now: datetime, emit: Emit = lambda _signal: None) -> SqliteStore:
-    return SqliteStore.open(folder / "relay.db", now=now, emit=emit, failed=lambda: None)
+class Kind(Protocol):
+    """What the suite has to know of a store beside the contract."""
+
+    def open_store(self, folder: Path, now: datetime, emit: Emit = ...) -> Archive:
+        """Own the store that belongs to `folder`; made if there is none."""
+        ...
+
+    def take_over(self, folder: Path, now: datetime) -> Archive:
+        """As `open_store`, under the same name, while the object of the owner before still lives."""
+        ...
+
+    def lose_answer(self, store: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The next call commits what it is to commit, and is told StoreBusy."""
+        ...
 
 
-OPENERS = {"sqlite": open_sqlite}
+KINDS: dict[str, Kind] = {"sqlite": kind_sqlite}
+open_sqlite = kind_sqlite.open_store
+OPENERS = {name: kind.open_store for name, kind in KINDS.items()}
 
 
-@pytest.fixture(params=OPENERS.values(), ids=OPENERS.keys())
-def opener(request: pytest.FixtureRequest, tmp_path: Path, signals: list[Signal]) -> Reopen:
-    return lambda now: request.param(tmp_path, now, signals.append)
+@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return request.param
+
+
+@pytest.fixture
+def opener(kind: Kind, tmp_path: Path, signals: list[Signal]) -> Reopen:
+    return lambda now: kind.open_store(tmp_path, now, signals.append)
 
 
 @pytest.fixture

@@ -305,7 +305,7 @@ async def test_acts_that_are_new_or_have_grown_are_told_whatever_the_clock_of_wh
     seen, found = await store.acts(begin)
     assert found == [replace(early, count=1)]
     await store.note(act(5, command="backup"), 4)
-    await store.note(early, 2)
+    await store.note(early, 3)
     later, found = await store.acts(seen)
     assert [(each.id, each.count) for each in found] == [("act-0005", 4), ("act-0003", 3)]
     assert await store.acts(later) == (later, [])

@@ -405,7 +405,7 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
     await store.release(await claim(store, "dwh"), now=NOON)
     await store.due(["bot", "dwh"])
     await store.status()
-    await store.acts(0)
+    await store.acts((await store.acts(None))[0])
     await store.report({})
     await store.keep(webhook(2), [routed(3)], window=MINUTE)
     await store.keep(webhook(3), [routed(4)], dated=MINUTE)
@@ -428,6 +428,7 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
         "SCAN pauses",
         "SCAN conditions",
         "SCAN probes",
+        "SCAN relays",
         "SCAN reports",
         "SCAN sqlite_sequence",
         "SCAN losses",

@@ -3,6 +3,7 @@
 import apsw
 import orjson
 
+from relay.store import cursors
 from relay.store.contract import AuditEntry
 from relay.store.sqlite.query import Row, rows
 from relay.store.sqlite.times import from_ms, to_ms
@@ -30,13 +31,22 @@ def audit(cursor: apsw.Cursor, limit: int) -> list[AuditEntry]:
     return [_act(row) for row in found]
 
 
-def changed(cursor: apsw.Cursor, after: int | None) -> tuple[int, list[AuditEntry]]:
+def record(cursor: apsw.Cursor, act: AuditEntry, count: int) -> None:
+    """Audit an act of which `count` is the whole; repeated, it is audited once."""
+    cursor.execute("delete from audit where id = ?", (act.id,))
+    note(cursor, act, count)
+
+
+def changed(cursor: apsw.Cursor, after: str | None) -> tuple[str, list[AuditEntry]]:
     """See `contract.Store.acts`. By `seq`, not by time: the clock of whoever did it may be behind."""
     if after is None:
-        return rows(cursor, "select coalesce(max(seq), 0) from audit")[0][0], []
+        [(last,)] = rows(cursor, "select coalesce(max(seq), 0) from audit")
+        return cursors.cursor("acts", (last,)), []
+    (last,) = cursors.key("acts", after, int)
     sql = "select id, at, who, command, details, count, seq from audit where seq > ? order by seq limit ?"
-    found = rows(cursor, sql, (after, PAGE))
-    return (found[-1][6] if found else after), [_act(row[:6]) for row in found]
+    found = rows(cursor, sql, (last, PAGE))
+    next_ = cursors.cursor("acts", (found[-1][6],)) if found else after
+    return next_, [_act(row[:6]) for row in found]
 
 
 def _act(row: Row) -> AuditEntry:

@@ -2,17 +2,27 @@
 
 import os
 import socket
+from datetime import datetime
 from uuid import uuid4
 
 import apsw
 
 from relay import __version__
+from relay.store.contract import RelayStanding
 from relay.store.sqlite.query import rows
+from relay.store.sqlite.times import from_ms
 
 TOKENS = 2**40  # of one incarnation: 34 years at 1,000 a second; and 8 million incarnations fit beside it
 
 RECOVERY = "update deliveries set claimed = 0, due_at = ? where state = 'pending' and claimed = 1"
 """Makes all claimed deliveries due: no owner holds them any more."""
+
+
+LOST = (
+    "update deliveries set claimed = 0, due_at = pending_since, attempt = attempt - 1"
+    " where state = 'pending' and claimed = 1 and claim between ? and ?"
+)
+"""Gives back what was claimed with tokens that nobody was given: the answer to their commit was lost."""
 
 
 class Tokens:
@@ -27,6 +37,15 @@ class Tokens:
         """A number that was never a token before."""
         self.last += 1
         return self.last
+
+
+def standing(cursor: apsw.Cursor, pid: int | None, now: datetime) -> tuple[RelayStanding, ...]:
+    """The owner, which lives if its lock is held, by this process; none if `pid` is None."""
+    found = rows(cursor, "select name, host, version, started_at from relays") if pid is not None else []
+    return tuple(
+        RelayStanding(name=name, host=host, pid=pid or 0, version=version, since=from_ms(since), seen_at=now)
+        for name, host, version, since in found
+    )
 
 
 def register(connection: apsw.Connection, now: int) -> Tokens:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import apsw
@@ -22,6 +22,7 @@ from relay.store.contract import (
 )
 from relay.store.sqlite.ack_gaps import losses
 from relay.store.sqlite.checksum import is_damaged
+from relay.store.sqlite.owner import standing
 from relay.store.sqlite.query import Row, rows
 from relay.store.sqlite.reports import reports
 from relay.store.sqlite.targets import conditions, pauses
@@ -170,7 +171,7 @@ def _event_alone(row: Row) -> EventRecord:
     return EventRecord(id=id_, payload=payload, deliveries=(), corrupt=is_damaged(payload, checksum, id_.encode()))
 
 
-def status(cursor: apsw.Cursor, owner: int | None) -> Status:
+def status(cursor: apsw.Cursor, pid: int | None, now: datetime) -> Status:
     """One look at the end of webhooks; what is counted is counted within partial indexes."""
     last = rows(cursor, "select received_at from webhooks where seq = (select max(seq) from webhooks)")
     [(number,)] = rows(cursor, "select count(*) from webhooks where unparsed is not null")
@@ -178,7 +179,7 @@ def status(cursor: apsw.Cursor, owner: int | None) -> Status:
         targets=_targets(cursor),
         last_at=from_ms(last[0][0]) if last else None,
         unparsed=number,
-        owner=owner,
+        relays=standing(cursor, pid, now),
         losses=losses(cursor),
         reports=reports(cursor),
     )

@@ -1,5 +1,6 @@
 """The SQLite store: `keep`, `claim`, `settle` … -> rows of `migrations/`, every write through one Writer."""
 
+import asyncio
 import time
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import apsw
 
@@ -89,6 +90,8 @@ class SqliteStore:
             files=Files(path),
             wal=wal,
             acked=owned[1] if owned else None,
+            lock=owned[0] if owned else None,
+            tokens=tokens,
             space=space,
             emit=emit,
             failed=failed,
@@ -203,9 +206,17 @@ class SqliteStore:
         if (tokens := self._tokens) is None:
             return []  # no owner
         at, until = to_ms(now), to_ms(now + lease)
-        return await self._writer.submit(
-            lambda cursor: queue.claim(cursor, tokens, target, limit, max_bytes, at, until)
-        )
+        asked = self._writer.submit(lambda cursor: queue.claim(cursor, tokens, target, limit, max_bytes, at, until))
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            asked.add_done_callback(self._give_back)  # else nobody would have them until their leases end
+            raise
+
+    def _give_back(self, asked: Future[list[Delivery]]) -> None:
+        if not asked.cancelled() and asked.exception() is None and asked.result() and not self._closed:
+            keys = _keys(asked.result(), self.clock())
+            self._writer.submit(lambda cursor: queue.release(cursor, keys)).add_done_callback(_seen)
 
     def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
         if self._space and self._space.level <= DiskSpace.LOW:
@@ -214,7 +225,7 @@ class SqliteStore:
         return self._writer.submit_one_of_many(queue.settle_all, settled)
 
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:
-        keys = [(to_ms(now), d.seq, d.target, d.token) for d in deliveries]
+        keys = _keys(deliveries, now)
         return await self._writer.submit(lambda cursor: queue.release(cursor, keys))
 
     async def due(self, targets: Sequence[str]) -> Due:
@@ -230,7 +241,7 @@ class SqliteStore:
         await self._writer.submit(lambda cursor: reports.publish(cursor, name, value, now))
 
     async def status(self) -> Status:
-        status = await self._read(lambda cursor: reading.status(cursor, owner(self._path)))
+        status = await self._read(lambda cursor: reading.status(cursor, owner(self._path), self.clock()))
         return replace(status, disk=disk_of(self._path.parent))
 
     async def purge(
@@ -245,7 +256,7 @@ class SqliteStore:
         """Delete delivered history, the oldest first, until there is room for more in the file; how many webhooks."""
         return await self._shedder.shed(now)
 
-    async def acts(self, after: int | None) -> tuple[int, list[AuditEntry]]:
+    async def acts(self, after: str | None) -> tuple[str, list[AuditEntry]]:
         return await self._read(lambda cursor: audit.changed(cursor, after))
 
     async def losses(self) -> Sequence[AckGap]:
@@ -289,7 +300,7 @@ class SqliteStore:
         return await self._writer.submit(lambda cursor: ingest.reparse(cursor, webhook, routed, act))
 
     async def note(self, act: AuditEntry, count: int) -> None:
-        await self._writer.submit(lambda cursor: audit.note(cursor, act, count))
+        await self._writer.submit(lambda cursor: audit.record(cursor, act, count))
 
     async def accept_losses(self, act: AuditEntry) -> int:
         return await self._writer.submit(lambda cursor: ack_gaps.accept(cursor, act))
@@ -344,6 +355,17 @@ def _our_words(path: Path) -> Iterator[None]:
             raise ConfigurationError(why) from error
         said = f"{type(error).__name__}: {error}"
         raise StoreFailed(f"{path} is damaged, or its disk is ({said}): see the disk, then `relay verify`") from error
+
+
+def _keys(deliveries: Sequence[Delivery], now: datetime) -> list[tuple[int, int, str, int]]:
+    """What `queue.release` asks for."""
+    return [(to_ms(now), each.seq, each.target, each.token) for each in deliveries]
+
+
+def _seen(done: Future[Any]) -> None:
+    """Its error, if it has one, is not logged: the leases end all the same."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _leave_nothing(path: Path, *, made: bool) -> None:

@@ -24,6 +24,8 @@ from relay.errors import StoreBusy, StoreFailed
 from relay.signals import Committed, DiskSpace, Emit, StoreGaveUp
 from relay.store.sqlite.ack_gaps import last_seq
 from relay.store.sqlite.files import Files
+from relay.store.sqlite.lock import Lock
+from relay.store.sqlite.owner import LOST, Tokens
 from relay.store.sqlite.query import rows
 from relay.store.sqlite.space import Space
 from relay.store.sqlite.wal import Wal
@@ -71,6 +73,8 @@ class Writer:
         files: Files,
         wal: Wal,
         acked: Acked | None,
+        lock: Lock | None,
+        tokens: Tokens | None,
         space: Space | None,
         emit: Emit,
         failed: Callable[[], object],
@@ -78,6 +82,9 @@ class Writer:
         self._connection = connection
         self._files = files
         self._acked = acked
+        self._lock = lock
+        self._tokens = tokens
+        self._lost_tokens: list[tuple[int, int]] = []  # of commits whose answer was lost
         self._seq: int | None = None  # of the newest webhook, if the transaction may have brought it
         self._space = space
         self._cursor = connection.cursor()
@@ -156,9 +163,11 @@ class Writer:
     def _commit(self, batch: Sequence[_Write[Any, Any]]) -> list[_Told]:
         if self._failure:
             return _refuse(batch, self._failure)
+        if self._lock and not self._lock.held():
+            return _refuse(batch, self._give_up(StoreFailed("another relay owns the store now: stop one of them")))
         start = perf_counter()
         try:
-            results = self._transact(batch)
+            results = self._transact_or_note_tokens(batch)
         except apsw.FullError as error:
             if self._space and self._space.release():
                 return self._commit(batch)
@@ -186,13 +195,26 @@ class Writer:
             self._emit(Committed(writes=writes, took=timedelta(seconds=perf_counter() - start)))
         return told
 
+    def _transact_or_note_tokens(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
+        """As `_transact`; if it fails, note the claim tokens: it may have been committed, and nobody was given them."""
+        first = self._tokens.last if self._tokens else 0
+        try:
+            return self._transact(batch)
+        except BaseException:
+            if self._tokens and self._tokens.last > first:
+                self._lost_tokens.append((first + 1, self._tokens.last))
+            raise
+
     def _transact(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
         self._cursor.execute("begin immediate")
         try:
+            if self._lost_tokens:
+                self._cursor.executemany(LOST, self._lost_tokens)
             results = self._apply(batch)
             grown = any(write.grows for write in batch)
             self._seq = last_seq(self._cursor) if grown else None
             self._cursor.execute("commit")
+            self._lost_tokens.clear()
         except BaseException:
             if self._connection.in_transaction:  # SQLite rolls back by itself when the disk is full
                 self._cursor.execute("rollback")

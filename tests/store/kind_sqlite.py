@@ -1,0 +1,36 @@
+"""SQLite in the contract's suite: see `Kind` in `tests.store.conftest`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from relay.signals import Emit
+from relay.store.contract import Archive
+from relay.store.sqlite.store import SqliteStore
+
+
+def open_store(folder: Path, now: datetime, emit: Emit = lambda _signal: None) -> SqliteStore:
+    return SqliteStore.open(folder / "relay.db", now=now, emit=emit, failed=lambda: None)
+
+
+def take_over(folder: Path, now: datetime) -> SqliteStore:
+    """The lock file is removed, as people do who believe that it is stale: nothing else lets a second owner in."""
+    (folder / "relay.db.lock").unlink()
+    return open_store(folder, now)
+
+
+def lose_answer(store: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(store, SqliteStore)
+    writer = store._writer
+    transact = writer._transact
+
+    def lose(batch: Sequence[Any]) -> list[Any]:
+        monkeypatch.setattr(writer, "_transact", transact)
+        transact(batch)
+        raise apsw.BusyError("the answer was lost")
+
+    monkeypatch.setattr(writer, "_transact", lose)

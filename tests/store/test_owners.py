@@ -1,0 +1,72 @@
+"""Owners of one store, one after the other: what the dead one held is due at once, and its object changes nothing."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from relay.errors import StoreError, StoreLocked
+from relay.model import Delivered
+from relay.store.contract import Filter
+from tests.store import kind_sqlite
+from tests.store.conftest import MINUTE, NOON, OK, Kind, Reopen, claim, deliver, routed, to, webhook
+
+
+async def test_what_the_owner_before_held_is_due_at_once_when_the_next_one_opens(kind: Kind, tmp_path: Path) -> None:
+    first = kind.open_store(tmp_path, NOON)
+    await first.keep(webhook(), [routed(1, to(lease=60 * MINUTE)), routed(2, to())])
+    await claim(first)
+    second = kind.take_over(tmp_path, NOON)
+    assert [(each.event_id, each.attempt) for each in await claim(second)] == [("event-0001", 2), ("event-0002", 2)]
+    await second.close()
+    await first.close()
+
+
+async def test_the_object_of_a_dead_owner_changes_nothing_that_is_not_its_own_and_says_so(
+    kind: Kind, tmp_path: Path
+) -> None:
+    first = kind.open_store(tmp_path, NOON)
+    [stale] = await first.keep(webhook(), [routed(1, to(lease=60 * MINUTE))])
+    await first.keep(webhook(2), [routed(2, to("dwh"))])
+    second = kind.take_over(tmp_path, NOON)
+    [present] = await claim(second)
+    assert not await unless_it_raises(first.settle(stale, OK, Delivered(), now=NOON))
+    assert not await unless_it_raises(first.settle(present, OK, Delivered(), now=NOON))
+    assert not await unless_it_raises(first.release([stale], now=NOON))
+    assert not await unless_it_raises(first.keep(webhook(3), [routed(3, to(lease=60 * MINUTE))]))
+    assert not await unless_it_raises(claim(first, "dwh")), "who owns nothing claims nothing"
+    assert [each.event_id for each in await claim(second, "dwh")] == ["event-0002"]
+    assert await deliver(second, present)
+    kept = await second.find(Filter(event_ids=("event-0003",)), limit=1)
+    assert not [each for each in kept if each.claimed], "claimed for nobody"
+    await second.close()
+    await first.close()
+
+
+async def unless_it_raises(asked):
+    try:
+        return await asked
+    except StoreError:
+        return None
+
+
+async def test_the_status_lists_the_relay_that_lives(opener: Reopen) -> None:
+    store = opener(NOON)
+    [first] = (await store.status()).relays
+    assert first.pid > 0 and first.host and first.version and first.name
+    assert first.since == NOON
+    await store.close()
+    store = opener(NOON + MINUTE)
+    [second] = (await store.status()).relays
+    assert (second.name, second.since) == (first.name, NOON + MINUTE)
+    await store.close()
+
+
+async def test_a_lock_file_that_somebody_removed_is_locked_anew_and_keeps_others_out(tmp_path: Path) -> None:
+    store = kind_sqlite.open_store(tmp_path, NOON)
+    (tmp_path / "relay.db.lock").unlink()
+    await store.keep(webhook(), [routed(1, to())])
+    with pytest.raises(StoreLocked):
+        kind_sqlite.open_store(tmp_path, NOON)
+    assert (await store.status()).owner == os.getpid()
+    await store.close()
