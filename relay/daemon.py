@@ -26,7 +26,8 @@ from relay.admin.app import admin
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreError, StoreFailed
-from relay.http.aiohttp_version import check_aiohttp
+from relay.http.aiohttp_version import Variant, Variants, choose_variants
+from relay.http.client import fast_client, plain_client
 from relay.http.limits import Limits, descriptor_shortage
 from relay.http.listener import bind, listen
 from relay.http.systemd import notify
@@ -73,8 +74,9 @@ def _new_id() -> str:
 class Relay:
     """A relay that runs; `running` makes it. `ended` is set when it should not go on, `exit_code` says how it went."""
 
-    def __init__(self, settings: Settings, *, emit: Emit) -> None:
+    def __init__(self, settings: Settings, *, emit: Emit, http: Variants) -> None:
         self.settings = settings
+        self._http = http
         self.ended = asyncio.Event()
         self.exit_code = 0
         self.budget = Budget(settings.limits.memory)
@@ -151,7 +153,12 @@ class Relay:
             written_at=_written_at(settings.store),
         )
         stack.push_async_callback(self.store.close)
-        self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=self.store.clock)
+        self.dispatcher = Dispatcher(
+            store=self.store,
+            emit=self._emit,
+            clock=self.store.clock,
+            new_client=plain_client if self._http.client is Variant.PLAIN else fast_client,
+        )
         claiming = ClaimAtInsert(self.store, self.dispatcher)
         self._committer = Committer(self.store, claiming=claiming, emit=self._emit)
         stack.push_async_callback(self._committer.stop, COMMIT_GRACE)
@@ -204,7 +211,13 @@ class Relay:
         settings = self.settings
         limits = Limits(connections=ADMIN_CONNECTIONS)
         private = await listen(
-            _admin(self, registry, self._emit), on_admin, limits=limits, drain=0.0, grace=ADMIN_GRACE, emit=self._emit
+            _admin(self, registry, self._emit),
+            on_admin,
+            limits=limits,
+            drain=0.0,
+            grace=ADMIN_GRACE,
+            emit=self._emit,
+            variant=self._http.server,
         )
         stack.push_async_callback(private.close)
         tls = self.reloader.certificate.context if self.reloader.certificate else None
@@ -218,6 +231,7 @@ class Relay:
             emit=self._emit,
             tls=tls,
             on_malformed=intake.reject_malformed,
+            variant=self._http.server,
         )
         stack.push_async_callback(public.close)
         self.admin_listening, self.listening = private.address, public.address
@@ -257,9 +271,11 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
 
     Raises RoutesInvalid, ConfigurationError or a StoreError if it cannot start.
     """
-    check_aiohttp()
+    variants = choose_variants(settings.http_client)
     demand_private(settings)
-    relay = Relay(settings, emit=emit)
+    if variants.warning:
+        emit(Notice(level="warning", text="aiohttp is not known", fields={"detail": variants.warning}))
+    relay = Relay(settings, emit=emit, http=variants)
     async with AsyncExitStack() as stack:
         await relay.start(stack, registry)
         yield relay

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from relay.errors import ConfigurationError
+from relay.http.aiohttp_version import Variant
 from relay.http.forwarded import NO_PROXIES, TrustedProxies
 from relay.http.limits import LEAST_FILES, Limits
 from relay.http.systemd import Passed
@@ -36,6 +37,7 @@ class Settings:
     max_body: int = 4 * 1024 * 1024
     init: bool = False
     ballast: int = 0
+    http_client: Variant = Variant.FAST
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property

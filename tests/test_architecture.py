@@ -3,7 +3,9 @@
 import ast
 import re
 from pathlib import Path
+from typing import TypeGuard
 
+import aiohttp
 import grimp
 import pytest
 from importlinter.cli import lint_imports
@@ -100,6 +102,132 @@ def imported(tree: ast.AST) -> set[str]:
 
 def is_store(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id == "store"
+
+
+# ---- who may touch what aiohttp promises to nobody
+
+
+MAY_TOUCH_PRIVATE = {f"http/{name}.py" for name in ("connector", "fast_client", "fast_protocol", "tolerant_parser")}
+ON_PUBLIC_API = {f"http/{name}.py" for name in ("client", "plain_client", "plain_protocol", "listener", "acceptor")}
+
+
+def private_names_of_aiohttp() -> frozenset[str]:
+    """Every `_name` that it defines: of modules, classes and objects."""
+    names: set[str] = set()
+    for file in Path(aiohttp.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                    names.add(name)
+                case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Name(id=name, ctx=ast.Store()):
+                    names.add(name)
+    return frozenset(name for name in names if is_private(name))
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name != "_"
+
+
+@pytest.fixture(scope="module")
+def private() -> frozenset[str]:
+    return private_names_of_aiohttp()
+
+
+def touched(source: str, private: frozenset[str]) -> set[str]:
+    """The private names of aiohttp that a module imports, reads, writes, or reaches by inheritance."""
+    tree = ast.parse(source)
+    ours = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    ours |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_own(node, ast.Store)}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] == "aiohttp":
+                found |= {part for each in names for part in (*module.split("."), each.name) if is_private(part)}
+            case ast.Import(names=names):
+                found |= {each.name for each in names if re.match(r"aiohttp\..*\b_", each.name)}
+            case ast.Call(func=ast.Name(id="getattr" | "setattr"), args=[_, ast.Constant(value=str(name)), *_]):
+                found |= {name} & private
+            case ast.Attribute(attr=name) if (
+                name in private and not is_own(node, ast.expr_context) and name not in ours
+            ):
+                found.add(name)
+            case ast.ClassDef(bases=bases) if any(root(base) in imported_from_aiohttp(tree) for base in bases):
+                set_here = {each.attr for each in ast.walk(node) if is_own(each, ast.Store)}
+                reached = {each.attr for each in ast.walk(node) if is_own(each, ast.Load)} - set_here
+                found |= reached & private
+    return found
+
+
+def is_own(node: ast.AST, context: type[ast.expr_context]) -> TypeGuard[ast.Attribute]:
+    """`self._name`, read or written."""
+    match node:
+        case ast.Attribute(value=ast.Name(id="self" | "cls"), ctx=how):
+            return isinstance(how, context)
+    return False
+
+
+def root(base: ast.expr) -> str:
+    while isinstance(base, ast.Attribute):
+        base = base.value
+    return base.id if isinstance(base, ast.Name) else ""
+
+
+def imported_from_aiohttp(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=aliases) if module.split(".")[0] == "aiohttp":
+                names |= {each.asname or each.name for each in aliases}
+            case ast.Import(names=aliases):
+                names |= {each.asname or "aiohttp" for each in aliases if each.name.split(".")[0] == "aiohttp"}
+    return names
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from aiohttp.http_writer import _serialize_headers",
+        "import aiohttp._http_parser",
+        "from aiohttp import _websocket",
+        "def end(response): response._connection.close()",
+        "def queued(request): return request.protocol._messages",
+        "def end(response): getattr(response, '_connection').close()",
+        "import aiohttp\nclass Late(aiohttp.ClientResponse):\n    def end(self): self._cleanup_writer()",
+        "from aiohttp import web\nclass Idle(web.RequestHandler):\n    def idle(self): return self._waiter",
+    ],
+)
+def test_a_private_name_of_aiohttp_is_found(source: str, private: frozenset[str]) -> None:
+    assert touched(source, private)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class Ours:\n    def __init__(self): self._connection = None\n    def end(self): return self._connection",
+        "import aiohttp\nclass Late(aiohttp.ClientResponse):\n    def start(self): self._since = 1; return self._since",
+        "from aiohttp import web\ndef end(response): response.connection.close()",
+    ],
+)
+def test_a_private_name_of_ours_is_none_of_aiohttp(source: str, private: frozenset[str]) -> None:
+    assert not touched(source, private)
+
+
+def test_only_the_fast_halves_touch_private_names_of_aiohttp(private: frozenset[str]) -> None:
+    files = {file.relative_to(ROOT / "relay").as_posix(): file for file in (ROOT / "relay").rglob("*.py")}
+    found = {name: touched(file.read_text(), private) for name, file in files.items()}
+    assert {name for name, names in found.items() if names} == MAY_TOUCH_PRIVATE
+    assert set(files) >= ON_PUBLIC_API, "they have moved: say where here"
+
+
+FACTS_OF_CONNECTIONS = {"AcceptFailed", "Evicted"}
+
+
+def test_http_knows_only_the_facts_of_its_connections() -> None:
+    """relay.http knows no webhook; pyproject forbids it the modules, and relay.signals has both."""
+    for file in (ROOT / "relay" / "http").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "relay.signals":
+                assert {each.name for each in node.names} <= FACTS_OF_CONNECTIONS, file
 
 
 # ---- who may look at the clock

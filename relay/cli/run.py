@@ -57,6 +57,15 @@ MEBIBYTE = 1024 * 1024
     help="Disk held back beside the store, given up when the disk is full; 0 for none.",
 )
 @click.option(
+    "--http-client",
+    cls=Flag,
+    type=click.Choice(["fast", "plain"]),
+    envvar="RELAY_HTTP_CLIENT",
+    default="fast",
+    show_envvar=True,
+    help="plain: deliver by aiohttp's public API alone, slower; always so with an aiohttp that is not known.",
+)
+@click.option(
     "--log-format",
     cls=Flag,
     type=click.Choice(["text", "json"]),
@@ -85,6 +94,7 @@ def run(
     max_body: int,
     init: bool,
     ballast: int,
+    http_client: Literal["fast", "plain"],
     log_format: Literal["text", "json"],
     log_level: str,
 ) -> None:
@@ -100,6 +110,7 @@ def run(
     from prometheus_client import CollectorRegistry
 
     from relay.daemon import serve
+    from relay.http.aiohttp_version import Variant
     from relay.http.forwarded import TrustedProxies
     from relay.http.limits import Limits, raise_files
     from relay.http.systemd import passed
@@ -123,6 +134,7 @@ def run(
         max_body=max_body,
         init=init,
         ballast=ballast,
+        http_client=Variant(http_client),
         environment=os.environ,
     )
     registry = CollectorRegistry()

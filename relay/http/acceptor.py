@@ -1,7 +1,7 @@
-"""A listening socket -> connections, and never too many: for one more the oldest that has nothing to answer must go.
+"""A listening socket -> at most N connections: for one more, the oldest that no response is due to is evicted.
 
-We accept by ourselves, for asyncio and uvloop know neither a connection that shakes hands nor a limit. Out of
-descriptors, the one would fill the log and the other reset whoever comes.
+We accept ourselves, because the servers of asyncio and uvloop know neither a connection that is still in its TLS
+handshake nor a limit. Out of descriptors, asyncio's would fill the log and uvloop's reset whoever connects.
 """
 
 import asyncio
@@ -10,151 +10,153 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
+from relay.http.connection import Connection, OnMalformed
 from relay.http.limits import Limits
 from relay.http.malformed import diagnose_handshake
-from relay.http.protocol import OnMalformed, Protocol
 from relay.os_errors import os_error_text
-from relay.signals import AcceptFailed, Emit, Evicted
+from relay.signals import AcceptFailed, Evicted
 
-BATCH = 32  # connections accepted in one go
-GOODBYE_TIMEOUT = 1.0  # seconds for TLS to end
-PAUSE = 0.05  # seconds until we look again whether there is room
-LACK = 0.5  # seconds until we look again whether there are descriptors
+BATCH = 32  # connections accepted in one turn of the loop
+TLS_SHUTDOWN_TIMEOUT = 1.0  # seconds
+RETRY_FULL = 0.05  # seconds until the next accept when no connection can be evicted
+RETRY_STARVED = 0.5  # seconds until the next accept when there are no descriptors
+
+EmitAccepting: TypeAlias = Callable[[AcceptFailed | Evicted], None]
 
 
 class Acceptor:
-    """Lets in at most `limits.connections` at a time, and has each served by a protocol of `make`."""
+    """Accept connections of one listening socket, at most `limits.connections` at a time."""
 
     def __init__(
         self,
-        on: socket.socket,
+        listening: socket.socket,
         *,
         limits: Limits,
         tls: ssl.SSLContext | None,
-        emit: Emit,
+        emit: EmitAccepting,
         on_malformed: OnMalformed | None = None,
     ) -> None:
-        self._on = on
+        self._listening = listening
         self._limits = limits
         self._emit = emit
         self._on_malformed = on_malformed
-        # aiohttp's own sites have no limit for the handshake
-        times = {"ssl_handshake_timeout": limits.handshake, "ssl_shutdown_timeout": GOODBYE_TIMEOUT}
-        self._tls: dict[str, Any] = {"ssl": tls, **times} if tls else {}
-        self._inside: OrderedDict[Protocol, _Connection] = OrderedDict()  # the one that has waited longest is first
+        # aiohttp's own sites have no time-out for the handshake
+        timeouts = {"ssl_handshake_timeout": limits.handshake, "ssl_shutdown_timeout": TLS_SHUTDOWN_TIMEOUT}
+        self._tls: dict[str, Any] = {"ssl": tls, **timeouts} if tls else {}
+        self._open: OrderedDict[Connection, _Entry] = OrderedDict()  # least recently useful first
         self._loop = asyncio.get_running_loop()
         self._resuming: asyncio.TimerHandle | None = None
 
-    def open(self, make: Callable[[], Protocol]) -> None:
-        """Let them in from now on."""
-        self._make = make
-        self._on.setblocking(False)
+    def start(self, new_connection: Callable[[], Connection]) -> None:
+        """Accept from now on; `new_connection` makes the protocol of each."""
+        self._new_connection = new_connection
+        self._listening.setblocking(False)
         self._resume()
 
-    def close(self) -> None:
-        """Let in nobody after those who are at the door now."""
+    def stop(self) -> None:
+        """Accept what is in the backlog now, and nothing after it."""
         self._pause()
-        self._accept(self._limits.connections)  # with more of them one would make room for the other
+        self._accept(self._limits.connections)  # with more, each would evict another
         self._pause()
-        self._on.close()
+        self._listening.close()
 
-    async def clear(self) -> None:
-        """Send away who still shakes hands."""
-        shaking = [visit.introduction for visit in self._inside.values() if not visit.introduction.done()]
-        for introduction in shaking:
-            introduction.cancel()
-        await asyncio.gather(*shaking, return_exceptions=True)
+    async def cancel_handshakes(self) -> None:
+        """Close the connections that are still in their TLS handshake."""
+        handshakes = [entry.handshake for entry in self._open.values() if not entry.handshake.done()]
+        for handshake in handshakes:
+            handshake.cancel()
+        await asyncio.gather(*handshakes, return_exceptions=True)
 
     @property
     def busy(self) -> bool:
-        """There is a connection."""
-        return bool(self._inside)
+        """True while a connection is open."""
+        return bool(self._open)
 
-    def thank(self, protocol: Protocol) -> None:
-        """It brought what we are here for: it counts as one that has just come."""
-        if visit := self._inside.get(protocol):
-            visit.since = self._loop.time()
-            self._inside.move_to_end(protocol)
+    def touch(self, connection: Connection) -> None:
+        """It carried a request that we are here for: evict it as if it had just been accepted."""
+        if entry := self._open.get(connection):
+            entry.since = self._loop.time()
+            self._open.move_to_end(connection)
 
-    def forget(self, protocol: Protocol) -> None:
-        """It is gone."""
-        self._inside.pop(protocol, None)
+    def forget(self, connection: Connection) -> None:
+        """It is closed."""
+        self._open.pop(connection, None)
 
-    # ---- one by one
+    # ---- accepting
 
     def _accept(self, most: int = BATCH) -> None:
         for _ in range(most):
-            full = len(self._inside) >= self._limits.connections
-            oldest = self._oldest() if full else None
-            if full and not oldest:  # everybody inside waits for an answer, and gets one
-                self._pause(PAUSE)
+            full = len(self._open) >= self._limits.connections
+            oldest = self._oldest_evictable() if full else None
+            if full and not oldest:  # every connection waits for a response, and gets one
+                self._pause(RETRY_FULL)
                 return
             try:
-                connection, peer = self._on.accept()
+                accepted, peer = self._listening.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionError:
-                continue  # it left while it waited
+                continue  # the peer closed it in the backlog
             except OSError as error:
-                self._lack(error)
+                self._starved(error)
                 return
             if oldest:
                 self._evict(oldest)
-            self._let_in(connection, peer[0])
+            self._add(accepted, peer[0])
 
-    def _let_in(self, connection: socket.socket, remote: str) -> None:
-        connection.setblocking(False)
-        protocol = self._make()
-        introduction = self._loop.create_task(self._introduce(connection, remote, protocol))
-        self._inside[protocol] = _Connection(introduction, self._loop.time())
+    def _add(self, accepted: socket.socket, peer: str) -> None:
+        accepted.setblocking(False)
+        connection = self._new_connection()
+        handshake = self._loop.create_task(self._shake_hands(accepted, peer, connection))
+        self._open[connection] = _Entry(handshake, self._loop.time())
 
-    async def _introduce(self, connection: socket.socket, remote: str, protocol: Protocol) -> None:
+    async def _shake_hands(self, accepted: socket.socket, peer: str, connection: Any) -> None:
+        """TLS, if there is any; connects the protocol."""
         try:
-            await self._loop.connect_accepted_socket(lambda: protocol, connection, **self._tls)
-        except OSError as error:  # also of ssl: it did not shake hands, or has left
-            self.forget(protocol)
-            if self._on_malformed and (seen := diagnose_handshake(error)):
-                self._on_malformed(seen, remote)
+            await self._loop.connect_accepted_socket(lambda: connection, accepted, **self._tls)
+        except OSError as error:  # SSLError is one: the handshake failed, or the peer has closed
+            self.forget(connection)
+            if self._on_malformed and (malformed := diagnose_handshake(error)):
+                self._on_malformed(malformed, peer)
 
-    def _oldest(self) -> Protocol | None:
-        """Of those who have brought nothing that we would have to answer."""
-        for protocol, visit in self._inside.items():
-            if protocol.unfinished or not visit.introduction.done():
-                return protocol
+    def _oldest_evictable(self) -> Connection | None:
+        for connection, entry in self._open.items():
+            if connection.evictable or not entry.handshake.done():
+                return connection
         return None
 
-    def _evict(self, protocol: Protocol) -> None:
-        visit = self._inside.pop(protocol)
-        visit.introduction.cancel()  # while it shakes hands the protocol has no connection yet
-        protocol.cut_off()
-        self._emit(Evicted(after=timedelta(seconds=self._loop.time() - visit.since)))
+    def _evict(self, connection: Connection) -> None:
+        entry = self._open.pop(connection)
+        entry.handshake.cancel()  # during the handshake the protocol has no transport yet
+        connection.abort()
+        self._emit(Evicted(after=timedelta(seconds=self._loop.time() - entry.since)))
 
-    def _lack(self, error: OSError) -> None:
-        """No descriptors or no memory: with one connection less there will be some."""
+    def _starved(self, error: OSError) -> None:
+        """Out of descriptors or memory: evict one connection, so that there will be some."""
         self._emit(AcceptFailed(error=os_error_text(error)))
-        if oldest := self._oldest():
+        if oldest := self._oldest_evictable():
             self._evict(oldest)
-        self._pause(LACK)
+        self._pause(RETRY_STARVED)
 
     def _pause(self, seconds: float | None = None) -> None:
-        """Accept nobody, for so long or from now on."""
-        self._loop.remove_reader(self._on)
+        """Accept nothing, for so long or for good."""
+        self._loop.remove_reader(self._listening)
         if self._resuming:
             self._resuming.cancel()
         self._resuming = self._loop.call_later(seconds, self._resume) if seconds else None
 
     def _resume(self) -> None:
         self._resuming = None
-        self._loop.add_reader(self._on, self._accept)
+        self._loop.add_reader(self._listening, self._accept)
 
 
-class _Connection:
-    """A connection: how it is let in, and since when it has brought nothing."""
+class _Entry:
+    """The handshake of a connection, and since when it has carried nothing useful."""
 
-    __slots__ = ("introduction", "since")
+    __slots__ = ("handshake", "since")
 
-    def __init__(self, introduction: asyncio.Task[None], since: float) -> None:
-        self.introduction = introduction
+    def __init__(self, handshake: asyncio.Task[None], since: float) -> None:
+        self.handshake = handshake
         self.since = since

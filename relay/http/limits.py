@@ -3,9 +3,14 @@
 import resource
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from relay.errors import ConfigurationError
 
+MAX_LINE = 8190  # bytes of a request line
+MAX_FIELD = 8190  # bytes of a header
+MAX_HEADERS = 64
+MAX_HEAD = 16 * 1024  # bytes of a request line and headers that are not complete yet
 LEAST_FILES = 1024  # open files a relay can work with
 MOST_FILES = 1 << 20  # of what is unlimited, for no system takes that literally
 RESERVED_FILES = 200  # for the store, the private listener, the log, and what is accepted before another is closed
@@ -56,3 +61,16 @@ def descriptor_shortage(attempts: int, *, files: int, limits: Limits) -> str | N
         f"the targets' concurrency adds up to {attempts} connections, but only {left} files are left for them:"
         " lower it, or raise the hard limit of open files (LimitNOFILE)"
     )
+
+
+def handler_arguments(limits: Limits) -> dict[str, Any]:
+    """The arguments of aiohttp's request handler. It has no time-out for a body: that is the reader's."""
+    return {
+        "access_log": None,
+        "keepalive_timeout": limits.idle,
+        "lingering_time": limits.lingering,
+        "auto_decompress": False,  # a body is stored as it came
+        "max_line_size": MAX_LINE,
+        "max_field_size": MAX_FIELD,
+        "max_headers": MAX_HEADERS,
+    }

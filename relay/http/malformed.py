@@ -1,14 +1,15 @@
-"""Bytes that are no HTTP, or no request that we take -> the status to answer, and what was sent in its place."""
+"""Bytes that are not HTTP, or not a request that we accept -> the status of the response, and a diagnosis."""
 
 import re
 import ssl
+from http import HTTPStatus
 from typing import NamedTuple
 
+import orjson
 from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 
-MAX_LINE = 8190  # bytes of a request line
-MAX_FIELD = 8190  # bytes of a header
-MAX_HEAD = 16 * 1024  # bytes of a request line and headers that are not complete yet
+from relay.http.limits import MAX_FIELD, MAX_HEAD, MAX_LINE
+
 MAX_REASON = 200
 
 _PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -19,9 +20,10 @@ _PLAIN_HTTP = {"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"}  # OpenSSL's names for wha
 
 
 class MalformedRequest(NamedTuple):
-    """What came in the place of a request. `foreign`: it is another protocol, which nobody speaks to us by chance.
+    """What arrived in place of a request: the status of the response, and what is wrong.
 
-    `method` and `path` are those of its request line, empty if it has none.
+    `other_protocol`: it is another protocol, which no scanner speaks to us: somebody configured it. `method` and `path`
+    are those of its request line, empty if it has none.
     """
 
     status: int
@@ -32,25 +34,36 @@ class MalformedRequest(NamedTuple):
 
 
 def diagnose(head: bytes, error: BaseException | None) -> MalformedRequest:
-    """Of a head, up to where the parser gave up, or became too long if there is no error."""
-    if foreign := _other_protocol(head):
-        return MalformedRequest(400, foreign, other_protocol=True)
-    status, wrong = _fault(head, error)
+    """Diagnose a head that the parser rejected with `error`; None: that is longer than MAX_HEAD."""
+    if problem := _other_protocol(head):
+        return MalformedRequest(400, problem, other_protocol=True)
+    status, problem = _fault(head, error)
     line = _REQUEST_LINE.match(head)
     if not line:
-        return MalformedRequest(status, wrong)
+        return MalformedRequest(status, problem)
     path = _ORIGIN.sub("", line[2].decode(errors="replace"), count=1)
-    return MalformedRequest(status, wrong, method=line[1].decode(), path=path)
+    return MalformedRequest(status, problem, method=line[1].decode(), path=path)
 
 
 def diagnose_handshake(error: OSError) -> MalformedRequest | None:
-    """What was sent in the place of a handshake, as far as OpenSSL tells; None if it was TLS, or nothing came."""
+    """Diagnose what arrived in place of a TLS handshake, as far as OpenSSL says; None if it was TLS, or nothing."""
     if not isinstance(error, ssl.SSLError):
         return None
     if error.reason in _PLAIN_HTTP:
-        wrong = "plain HTTP on the port for TLS: write https:// into the address, or into the proxy's upstream"
-        return MalformedRequest(400, wrong, other_protocol=True)
-    return MalformedRequest(400, "no TLS") if error.reason == "WRONG_VERSION_NUMBER" else None
+        problem = "plain HTTP on the port for TLS: write https:// into the address, or into the proxy's upstream"
+        return MalformedRequest(400, problem, other_protocol=True)
+    return MalformedRequest(400, "not TLS") if error.reason == "WRONG_VERSION_NUMBER" else None
+
+
+def error_response(status: int) -> bytes:
+    """The whole response to a malformed request, the last one of its connection."""
+    line = HTTPStatus(status)
+    body = orjson.dumps({"error": line.phrase.lower()})
+    head = (
+        f"HTTP/1.1 {line.value} {line.phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def _other_protocol(head: bytes) -> str | None:
@@ -80,13 +93,13 @@ def _fault(head: bytes, error: BaseException | None) -> tuple[int, str]:
         return 400, "the request line has bytes that are not ASCII: escape them, like %D0%90"
     if len(line.split()) > 3:
         return 400, "the request line has a blank in its address: escape it, as %20"
-    return 400, f"the request cannot be read: {_reason(error)}"
+    return 400, f"the request cannot be read: {_parser_message(error)}"
 
 
-def _reason(error: BaseException) -> str:
-    """The parser's words, without the bytes that it repeats, which may have a token in them."""
-    said, place, _ = str(getattr(error, "message", "")).partition("\n\n")
-    if isinstance(error, InvalidURLError) and not place:  # then its words are the address itself
+def _parser_message(error: BaseException) -> str:
+    """The parser's message, without the bytes that it repeats, which may have a token in them."""
+    text, place, _ = str(getattr(error, "message", "")).partition("\n\n")
+    if isinstance(error, InvalidURLError) and not place:  # then its message is the address itself
         return "its address is no URL"
-    said = re.split(r"\bb['\"]|\bbytearray", said)[0]
-    return " ".join(said.split()).rstrip(":")[:MAX_REASON] or type(error).__name__
+    text = re.split(r"\bb['\"]|\bbytearray", text)[0]
+    return " ".join(text.split()).rstrip(":")[:MAX_REASON] or type(error).__name__

@@ -23,13 +23,13 @@ class Response:
     do all that takes more time than to decode a webhook.
     """
 
-    __slots__ = ("_document", "_headers", "_last", "_protocol", "_writer", "keep_alive", "status")
+    __slots__ = ("_last", "_protocol", "_writer", "document", "headers", "keep_alive", "status")
 
     def __init__(self, document: object, *, status: int = 200, headers: Mapping[str, str] = _NONE) -> None:
         self.status = status
         self.keep_alive = False  # until it is sent
-        self._document = document
-        self._headers = headers
+        self.document = document
+        self.headers = headers
         self._last = False
 
     def force_close(self) -> None:
@@ -43,13 +43,13 @@ class Response:
             raise ConnectionResetError
         self._writer, self._protocol = request.writer, request.protocol
         self.keep_alive = request.keep_alive and not self._last
-        body = orjson.dumps(self._document)
+        body = orjson.dumps(self.document)
         head = (
             f"{_status_line(self.status)}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
             f"Date: {_date(int(time()))}\r\n"
         )
-        if self._headers:
-            head += "".join(f"{name}: {value}\r\n" for name, value in self._headers.items())
+        if self.headers:
+            head += "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         if not self.keep_alive:
             head += "Connection: close\r\n"
         elif request.version == HttpVersion10:

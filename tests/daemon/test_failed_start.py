@@ -164,7 +164,7 @@ def test_a_fault_of_ours_is_one_json_line_with_its_trace(folder: Path) -> None:
     code = (
         "import relay.daemon\n"
         "def fault(*_, **__): raise ZeroDivisionError('ours')\n"
-        "relay.daemon.check_aiohttp = fault\n"
+        "relay.daemon.choose_variants = fault\n"
         "from relay.cli import main; main()\n"
     )
     command = [sys.executable, "-c", code, "run", "--log-format", "json"]

@@ -91,6 +91,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--id": "4831596",
     "--limit": "200",
     "--listen": "0.0.0.0:8080",
+    "--http-client": "plain",
     "--log-format": "json",
     "--log-level": "debug",
     "--max-body": "1048576",

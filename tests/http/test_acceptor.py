@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -14,9 +15,9 @@ import uvloop
 from aiohttp import web
 
 from relay.http.acceptor import BATCH
-from relay.http.limits import Limits
+from relay.http.aiohttp_version import Variant
+from relay.http.limits import MAX_HEAD, Limits
 from relay.http.listener import Listener, listen
-from relay.http.malformed import MAX_HEAD
 from relay.signals import Evicted, Signal
 from relay.tls import Certificate
 from tests.certificates import Pair
@@ -32,6 +33,18 @@ UNFINISHED = {
     "body": HEAD % b"" + b"Content-Length: 5\r\n\r\nhel",
     "chunks": HEAD % b"" + b"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n",
 }
+
+VARIANT = Variant.FAST
+
+
+@pytest.fixture(autouse=True)
+def served_by(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "VARIANT", variant)
+
+
+def ignore(_signal: Signal) -> None:
+    """For tests that look elsewhere."""
+
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 Connection = tuple[StreamReader, StreamWriter]
@@ -85,7 +98,7 @@ async def house(limits: Limits, *, certificate: Certificate | None = None) -> As
     app.router.add_post("/{path:.*}", answer)
     on = socket.create_server(("127.0.0.1", 0))
     tls = certificate.context if certificate else None
-    listener = await listen(app, on, limits=limits, drain=0.0, grace=0.0, emit=signals.append, tls=tls)
+    listener = await listen(app, on, limits=limits, drain=0.0, grace=0.0, emit=signals.append, tls=tls, variant=VARIANT)
     there = House(listener=listener, told=told, signals=signals)
     try:
         yield there
@@ -225,7 +238,9 @@ def test_who_is_at_the_door_when_it_closes_is_let_in_however_many(run: Run) -> N
         app = web.Application()
         app.router.add_post("/", hello)
         on = socket.create_server(("127.0.0.1", 0), backlog=3 * BATCH)
-        listener = await listen(app, on, limits=Limits(), drain=1.0, grace=1.0, emit=lambda _signal: None)
+        listener = await listen(
+            app, on, limits=Limits(), drain=1.0, grace=1.0, emit=lambda _signal: None, variant=VARIANT
+        )
         crowd = [socket.create_connection(listener.address) for _ in range(3 * BATCH)]
         for each in crowd:
             each.sendall(REQUEST % b"")
@@ -301,7 +316,9 @@ def test_a_body_that_nobody_wants_is_not_read_for_long(run: Run) -> None:
         app.router.add_post("/", refuse)
         on = socket.create_server(("127.0.0.1", 0))
         limits = Limits(lingering=SOON)
-        listener = await listen(app, on, limits=limits, drain=0.0, grace=0.0, emit=lambda _signal: None)
+        listener = await listen(
+            app, on, limits=limits, drain=0.0, grace=0.0, emit=lambda _signal: None, variant=VARIANT
+        )
         _, writer = connection = await asyncio.open_connection(*listener.address)
         writer.write(HEAD % b"" + b"Content-Length: 500000\r\n\r\n")
         assert await status(connection) == 404

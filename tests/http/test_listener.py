@@ -14,6 +14,7 @@ import uvloop
 from aiohttp import web
 
 from relay.errors import ConfigurationError
+from relay.http.aiohttp_version import Variant
 from relay.http.limits import Limits
 from relay.http.listener import SETTLE, Listener, bind, listen
 from relay.http.response import Response
@@ -43,12 +44,14 @@ def ours() -> Iterator[socket.socket]:
 
 
 @pytest.fixture(params=["application", "answers"], autouse=True)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is served: the private listener has the one, the public listener the other."""
+def kind(request: pytest.FixtureRequest, variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is served: the private listener has the one, the public listener the other; and by which protocol."""
     monkeypatch.setattr(sys.modules[__name__], "KIND", request.param)
+    monkeypatch.setattr(sys.modules[__name__], "VARIANT", variant)
 
 
 KIND = ""
+VARIANT = Variant.FAST
 
 
 @asynccontextmanager
@@ -57,7 +60,7 @@ async def serving(ours: socket.socket, *, drain: float = LONG, grace: float = LO
 
     async def hold_back(request: web.BaseRequest) -> None:
         if request.path == "/slow":
-            await listener.leaving.wait()
+            await listener.draining.wait()
             await asyncio.sleep(drain + 3 * SETTLE)
 
     async def respond(request: web.Request) -> web.Response:
@@ -77,11 +80,12 @@ async def serving(ours: socket.socket, *, drain: float = LONG, grace: float = LO
         drain=drain,
         grace=grace,
         emit=lambda _signal: None,
+        variant=VARIANT,
     )
     try:
         yield listener
     finally:
-        if not listener.leaving.is_set():
+        if not listener.draining.is_set():
             await listener.close()
 
 

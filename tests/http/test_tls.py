@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,10 +18,11 @@ from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, running, url
 from relay.errors import ConfigurationError
+from relay.http.aiohttp_version import Variant
+from relay.http.connection import OnMalformed
 from relay.http.limits import Limits
 from relay.http.listener import listen
 from relay.http.malformed import MalformedRequest
-from relay.http.protocol import OnMalformed
 from relay.settings import Settings
 from relay.tls import Certificate
 from tests.certificates import Pair, shown
@@ -34,6 +36,13 @@ routes: [{name: all, match: {}, to: bot}]
 """
 
 LIMITS = Limits()
+VARIANT = Variant.FAST
+
+
+@pytest.fixture(autouse=True)
+def served_by(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "VARIANT", variant)
+
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -70,6 +79,7 @@ async def serving(
         emit=lambda _signal: None,
         tls=certificate.context,
         on_malformed=on_malformed,
+        variant=VARIANT,
     )
     try:
         yield listener.address[1]

@@ -11,7 +11,8 @@ from aiohttp.http_exceptions import BadHttpMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.http.malformed import MAX_HEAD, diagnose
+from relay.http.limits import MAX_HEAD
+from relay.http.malformed import diagnose
 from relay.ingest.address import diagnose_address
 from relay.model import Secret
 from relay.routes.config import parse
@@ -169,6 +170,7 @@ UNREAD = [
 ]
 
 
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize(("line", "status", "wrong"), [each[1:] for each in UNREAD], ids=[each[0] for each in UNREAD])
 async def test_a_request_line_that_cannot_be_read_is_told(line: bytes, status: int, wrong: str, scene: Scene) -> None:
     assert (await asked(scene, line)).startswith(f"HTTP/1.1 {status} ".encode())
@@ -188,6 +190,7 @@ HEADS = [
 ]
 
 
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("cut", [False, True], ids=["at once", "in pieces"])
 @pytest.mark.parametrize(("head", "status"), [each[1:] for each in HEADS], ids=[each[0] for each in HEADS])
 async def test_headers_that_cannot_be_read_are_told(head: bytes, status: int, cut: bool, scene: Scene) -> None:
@@ -201,6 +204,7 @@ async def test_headers_that_cannot_be_read_are_told(head: bytes, status: int, cu
     assert (said.reason, said.address) == ("misaddressed", "POST /hooks/crm/***")
 
 
+@pytest.mark.usefixtures("server")
 async def test_a_body_that_is_longer_than_it_says_is_told(scene: Scene) -> None:
     """PHP's `mb_strlen` of Cyrillic counts letters, not bytes."""
     head = await asked(scene, b"POST /hooks/crm/{T}", b"\r\n" + BODY + b"Content")
@@ -218,6 +222,7 @@ OTHERS = [
 ]
 
 
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize(("sent", "wrong"), [each[1:] for each in OTHERS], ids=[each[0] for each in OTHERS])
 async def test_another_protocol_is_called_by_its_name(sent: bytes, wrong: str, scene: Scene) -> None:
     async with scene.connected() as (reader, writer):
@@ -242,6 +247,7 @@ def test_what_is_wrong_with_a_head_is_found_in_time_that_grows_with_it(piece: by
     assert best(2 * MAX_HEAD) < 16 * best(MAX_HEAD // 8) * 4 + 0.05
 
 
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("sent", [b"hello there\r\n\r\n", b"\x00\x01\x02\x03", b"GET /.env?\xff HTTP/1.1\r\n\r\n"])
 async def test_what_is_none_of_ours_and_cannot_be_read_is_a_stranger(sent: bytes, scene: Scene) -> None:
     async with scene.connected() as (reader, writer):

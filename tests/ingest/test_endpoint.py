@@ -17,6 +17,9 @@ from relay.signals import Probed, WebhookRejected, WebhookStored
 from tests.e2e.processes import until
 from tests.scene import FORM, LEAD, MAX_BODY, OTHER_TOKEN, TOKEN, WON, Answer, Scene, form
 
+pytestmark = pytest.mark.usefixtures("server")  # each is run with both
+
+
 # ---- 200
 
 

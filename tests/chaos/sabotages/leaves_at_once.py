@@ -8,7 +8,7 @@ from relay.http.listener import Listener
 
 async def close_at_once(listener: Listener) -> None:
     """No draining, no last answer."""
-    listener.door.close()
+    listener.acceptor.stop()
     await listener.runner.cleanup()
 
 

@@ -3,8 +3,8 @@
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.http.protocol import Protocol
+from relay.http.fast_protocol import FastProtocol
 
 if __name__ == "__main__":
-    patch.object(Protocol, "unfinished", property(lambda _protocol: False)).start()
+    patch.object(FastProtocol, "evictable", property(lambda _protocol: False)).start()
     main()
