@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from uuid_utils import uuid7
 
+from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
 from relay.model import Event, Health, Order, PlannedDelivery, RoutedEvent, State, Target, Webhook
 from relay.signals import Attempted, CircuitClosed, CircuitOpened, Committed, Signal
@@ -85,10 +86,7 @@ class Bench:
         received_at = self._clock()
         webhook = Webhook(id=f"webhook-{numbers[0]:05}", source="crm", received_at=received_at, body=body)
         routed = [self._routed(number, lead(number), received_at, payload) for number in numbers]
-        leased = self.dispatcher.lease(routed)
-        born = await self.store.keep(webhook, leased)
-        self.dispatcher.unlease(leased)
-        self.dispatcher.admit(born)
+        await ClaimAtInsert(self.store, self.dispatcher).keep(webhook, routed, window=None, dated=None)
 
     def _routed(self, number: int, lead: int, received_at: datetime, payload: bytes) -> RoutedEvent:
         event = Event(

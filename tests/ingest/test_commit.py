@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 import pytest
@@ -114,6 +114,25 @@ async def test_there_and_back_and_there_again_within_a_second_are_three_though_t
         answers = [await each for each in posts]
     assert [(each.status, each.body["deliveries"]) for each in answers] == [(200, 1)] * 3
     await until(lambda: sorted(scene.targets.accepted("bot")) == ["A", "A", "B"])
+
+
+async def test_a_retry_claims_nothing_at_insert(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    for kind, name in ((ClaimAtInsert, "claiming"), (SqliteStore, "store")):
+        keep = kind.keep
+
+        def noting(store: Any, *what: Any, keep: Any = keep, name: str = name, **more: Any) -> Any:
+            tried.append(name)
+            return keep(store, *what, **more)
+
+        monkeypatch.setattr(kind, "keep", noting)
+    async with locked(scene) as lock:
+        [post] = await posted(scene, "m1")
+        await until(lambda: len(tried) > 4)
+        lock.release()
+        assert (await post).status == 200
+    assert tried[:2] == ["claiming", "store"], "the first try, and what it asks"
+    assert set(tried[2:]) == {"store"}
 
 
 async def test_when_amocrm_repeats_it_it_is_known(scene: Scene) -> None:

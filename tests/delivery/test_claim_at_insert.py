@@ -1,0 +1,84 @@
+"""`relay.delivery.claim_at_insert`: room in a queue is reserved until the store has replied, whatever it replies."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from relay.delivery.claim_at_insert import ClaimAtInsert
+from relay.delivery.queue import MAX_LENGTH
+from relay.errors import StoreBusy
+from relay.store.contract import Duplicate
+from tests.delivery.bench import Bench
+from tests.delivery.conftest import SECOND, Receiver, every, target
+from tests.e2e.processes import until
+from tests.store.conftest import routed, to, webhook
+
+Start = Callable[..., Awaitable[Receiver]]
+
+
+def room(bench: Bench) -> bool:
+    """Whether the lane would take one more, which is given back."""
+    leased = bench.dispatcher.lease([routed(0, to("bot"))])
+    bench.dispatcher.unlease(leased)
+    return leased[0].planned[0].lease is not None
+
+
+def bot(receiver: Receiver) -> Any:
+    return target(url=receiver.url, retry=every(10), timeout=60 * SECOND)
+
+
+async def ready(bench: Bench) -> ClaimAtInsert:
+    """Once the lane has looked into the store: until then it claims nothing at insert."""
+    await until(lambda: room(bench))
+    return ClaimAtInsert(bench.store, bench.dispatcher)
+
+
+async def test_a_failed_insert_frees_the_room_that_was_reserved(tmp_path: Path, receivers: Start) -> None:
+    async with Bench(tmp_path, bot(await receivers())) as bench:
+        await bench.store._writer.submit(lambda cursor: cursor.connection.set_busy_timeout(10))
+        claiming = await ready(bench)
+        other = apsw.Connection(str(bench.path))
+        other.execute("begin immediate")
+        inserts = [
+            claiming.keep(webhook(n), [routed(n, to("bot"))], window=None, dated=None) for n in range(MAX_LENGTH)
+        ]
+        assert not room(bench), "the reservations last until the store has replied"
+        results = await asyncio.gather(*inserts, return_exceptions=True)
+        assert {type(each) for each in results} == {StoreBusy}
+        other.close()
+        await until(lambda: room(bench))
+
+
+async def test_a_duplicate_frees_it_and_is_delivered_once(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, bot(receiver)) as bench:
+        claiming, window = await ready(bench), timedelta(hours=1)
+        first = await claiming.keep(webhook(1), [routed(1, to("bot"))], window=window, dated=None)
+        assert not isinstance(first, Duplicate)
+        repeats = [
+            await claiming.keep(webhook(n), [routed(n, to("bot"))], window=window, dated=None)
+            for n in range(2, 2 + MAX_LENGTH)
+        ]
+        assert {each.webhook for each in repeats if isinstance(each, Duplicate)} == {"webhook-0001"}
+        await bench.until_attempted(1)
+        assert room(bench)
+    assert len(receiver.requests) == 1
+
+
+async def test_a_store_that_raises_frees_it(tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Bench(tmp_path, bot(await receivers())) as bench:
+
+        def fail(*_arguments: object, **_more: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(bench.store, "keep", fail)
+        claiming = await ready(bench)
+        for n in range(MAX_LENGTH):
+            with pytest.raises(ZeroDivisionError):
+                claiming.keep(webhook(n), [routed(n, to("bot"))], window=None, dated=None)
+        assert room(bench)
