@@ -31,11 +31,11 @@ Line: TypeAlias = tuple[int, str, dict[str, object]]
 
 LINES: dict[type, tuple[int, str]] = {
     # ingest
-    DecodeFailed: (ERROR, "the relay cannot read this webhook; it is kept"),
-    RawRoutingFailed: (ERROR, "the relay cannot route this unparsed webhook"),
-    EventsNotStored: (ERROR, "the relay cannot keep this webhook with its events; tried once more as unparsed"),
-    StoredLate: (INFO, "kept after the answer 503"),
-    NotStored: (WARNING, "not kept, and answered 503"),
+    DecodeFailed: (ERROR, "webhook not readable: stored as unparsed"),
+    RawRoutingFailed: (ERROR, "unparsed webhook not routable: stored without raw deliveries"),
+    EventsNotStored: (ERROR, "events not storable: webhook retried as unparsed"),
+    StoredLate: (INFO, "stored after replying 503"),
+    NotStored: (WARNING, "not stored, and replied 503"),
     # store
     StoreGaveUp: (ERROR, "the store failed: the relay has to stop"),
     PurgedEarly: (WARNING, "delivered history deleted to make room"),

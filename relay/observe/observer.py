@@ -243,7 +243,7 @@ class Observer:
         held_back = self._limiter.admit("locked out")
         if held_back is not None:
             self._log.warning(
-                "wrong admin tokens: shut out for a minute", remote=signal.remote, held_back=held_back or None
+                "wrong admin tokens: locked out for a minute", remote=signal.remote, held_back=held_back or None
             )
 
 

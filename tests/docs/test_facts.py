@@ -22,8 +22,8 @@ from tests.docs.pages import PAGES, ROOT, blocks, name, read, section
 from tests.example import placed
 
 CITED = {
-    "kept after the answer 503": "docs/runbook.md",
-    "not kept, and answered 503": "docs/runbook.md",
+    "stored after replying 503": "docs/runbook.md",
+    "not stored, and replied 503": "docs/runbook.md",
 }
 """Log message -> the page that has it."""
 WHOLE = blocks(read("README.md"), "yaml")[0]

@@ -127,7 +127,7 @@ async def test_the_admin_token_is_never_said(tmp_path: Path) -> None:
         assert [text.partition(" ")[0] for text in said] == ["401", "401", "401", "200"]
         said += [await shown(relay, "wrong") for _ in range(4)]
         assert said[-1].startswith("429 ")
-        assert len(await relay.said("wrong admin tokens: shut out for a minute")) == 1
+        assert len(await relay.said("wrong admin tokens: locked out for a minute")) == 1
         assert [text for text in [*said, relay.log.read_text()] if ADMIN in text] == []
     finally:
         await relay.kill()
