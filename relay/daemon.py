@@ -31,7 +31,7 @@ from relay.http.client import fast_client, plain_client
 from relay.http.limits import Limits, descriptor_shortage
 from relay.http.listener import bind, listen
 from relay.http.systemd import notify
-from relay.ingest.address import MISADDRESSED, MisaddressedReport
+from relay.ingest.address import MisaddressedReport
 from relay.ingest.budget import Budget
 from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
@@ -39,6 +39,7 @@ from relay.ingest.endpoint import Intake
 from relay.maintenance import log_audit, publish_reports
 from relay.observe import EventStream, Gauges
 from relay.observe.loop_monitor import watch
+from relay.operations.status import FILES, MISADDRESSED
 from relay.operations.tail import documents
 from relay.readiness import Readiness
 from relay.reloader import Reloader
@@ -179,7 +180,7 @@ class Relay:
             log_audit(self.store, self._emit),
             publish_reports(
                 self.store,
-                {"files": self.reloader.files, MISADDRESSED: self.misaddressed.value},
+                {FILES: self.reloader.files, MISADDRESSED: self.misaddressed.value},
                 clock=self.store.clock,
             ),
             self.reloader.watch(),

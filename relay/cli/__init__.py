@@ -1,7 +1,7 @@
 """`relay …` -> one command, its lines, its exit code: 0 done, 1 not done, 2 misused.
 
-A command is parse, call, print. Its module is imported when the command is asked for, so that each starts fast;
-what must be said of every command (how errors end, how help is laid out) is said here.
+A command is parse, call, print: `relay.operations` does the work. Its module is imported when the command runs, so
+that each starts fast. What all commands share (how errors end, how help is laid out) is here.
 """
 
 import errno
@@ -18,7 +18,7 @@ from relay.errors import RelayError
 
 COMMANDS = {
     "Receive and deliver": {
-        "run": ("relay.cli.run:run", "Receive, keep and deliver webhooks: the daemon."),
+        "run": ("relay.cli.run:run", "Receive, store and deliver webhooks: the daemon."),
     },
     "Try it out": {
         "demo": ("relay.cli.demo:demo", "Show the relay at work, in one terminal and on this machine only."),
@@ -52,16 +52,16 @@ COMMANDS = {
         "purge": ("relay.cli.purge:purge", "Delete webhooks past their retention."),
     },
 }
-"""Heading -> command -> where it is, and its help's first line (a test holds it against the command's own)."""
+"""Heading -> command -> its module and function, and the first line of its help (a test compares it)."""
 
 
 class NotDone(click.ClickException):
-    """Expected trouble: its lines go to standard error, and the command ends with 1."""
+    """An expected failure: its lines go to standard error, and the exit code is 1."""
 
     exit_code = 1
 
     def show(self, file: Any = None) -> None:
-        """`relay: …`, line by line."""
+        """Print `relay: …`, line by line."""
         from relay.printable import printable
 
         for line in self.message.splitlines():
@@ -69,14 +69,14 @@ class NotDone(click.ClickException):
 
 
 class LazyGroup(click.Group):
-    """Commands by `COMMANDS`; an error of ours becomes lines, an interruption ends quietly with 130."""
+    """Run commands of `COMMANDS`; a RelayError becomes lines, an interruption the exit code 130."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of the help."""
+        """Names in the order of the help."""
         return [name for section in COMMANDS.values() for name in section]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports the command's module, and no other's."""
+        """Import the module of this command and no other."""
         for section in COMMANDS.values():
             if cmd_name in section:
                 module, attribute = section[cmd_name][0].split(":")
@@ -85,13 +85,13 @@ class LazyGroup(click.Group):
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """By headings, without importing anything."""
+        """List commands under their headings, without importing them."""
         for heading, section in COMMANDS.items():
             with formatter.section(heading):
                 formatter.write_dl([(name, line) for name, (_where, line) in section.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Misuse if an argument is neither UTF-8 nor the name of a file, which may be any bytes."""
+        """Refuse arguments that are not UTF-8; names of files may be any bytes."""
         for given in args:
             if not is_utf8(given) and not os.path.lexists(given.partition("=")[2] or given):
                 raise click.UsageError(
@@ -101,7 +101,7 @@ class LazyGroup(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+        """Run the command; turn errors into lines and exit codes."""
         try:
             return super().invoke(ctx)
         except RelayError as error:
@@ -111,10 +111,10 @@ class LazyGroup(click.Group):
 
 
 def is_utf8(text: str) -> bool:
-    """False if an argument or a variable, as Python has it, came as other bytes."""
+    """False if an argument or a variable was given in bytes that are not UTF-8."""
     try:
         text.encode()
-    except UnicodeEncodeError:  # as lone surrogates
+    except UnicodeEncodeError:  # Python has such bytes as lone surrogates
         return False
     return True
 
@@ -122,7 +122,7 @@ def is_utf8(text: str) -> bool:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def relay() -> None:
-    """Take amoCRM's webhooks, keep them on disk, and deliver them as JSON until they have arrived.
+    """Receive amoCRM's webhooks, store them on disk, and deliver them as JSON, at least once.
 
     \b
     New here?   relay demo
@@ -132,14 +132,14 @@ def relay() -> None:
 
 
 def main() -> None:
-    """The console command; whatever the terminal's charset is, and whoever stops reading, printing does not fail.
+    """Run the console command. Printing does not fail for a charset or a closed pipe.
 
-    On a disk that is full it does, which is one line and exit code 1.
+    On a full disk it does: one line and exit code 1.
     """
     _fill_standard_files()
     for name in ("stdout", "stderr"):
         if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
-            setattr(sys, name, _patient(stream))
+            setattr(sys, name, _ignoring_closed_pipes(stream))
     try:
         relay(prog_name="relay")
     except OSError as error:
@@ -149,34 +149,34 @@ def main() -> None:
         sys.exit(1)
 
 
-class _Patient(io.FileIO):
+class _StandardStream(io.FileIO):
     """Standard output or error; once its reader is `gone` (`| head`) the rest is dropped, and no exit code changes."""
 
     gone = False
 
     def write(self, data: Any, /) -> int:
-        """To the end of the file, or to nobody."""
+        """Write, or drop `data` once the reader is gone."""
         if not self.gone:
             try:
                 return super().write(data)
             except BrokenPipeError:
                 self.gone = True
             except OSError:
-                self.gone = True  # it is told once, not again by the interpreter when it ends
+                self.gone = True  # reported once, not again by the interpreter when it ends
                 raise
         return memoryview(data).nbytes
 
 
-def _patient(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    raw = _Patient(stream.fileno(), "w", closefd=False)
+def _ignoring_closed_pipes(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    raw = _StandardStream(stream.fileno(), "w", closefd=False)
     encoding, by_line = stream.encoding, stream.line_buffering
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="backslashreplace", line_buffering=by_line)
 
 
 def _fill_standard_files() -> None:
-    """One that we were started without (`2>&-`) is /dev/null.
+    """Open /dev/null for each standard file that is closed (`2>&-`).
 
-    Else whatever is opened next has its number: libuv ends the process at that, and others print to it.
+    Else the next file that is opened gets its number: libuv aborts then, and others print into that file.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:

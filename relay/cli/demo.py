@@ -1,4 +1,4 @@
-"""`relay demo`: the whole line in one terminal: webhooks as amoCRM sends them, a relay, and two targets, one unwell."""
+"""`relay demo`: webhooks as amoCRM sends them, a relay and two targets, one failing, in one terminal."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ from rich.text import Text
 from relay.amocrm import form, sample_bodies
 from relay.cli.output import reader_gone
 from relay.cli.send import headers
-from relay.cli.sink import Manners, Received, receiver
+from relay.cli.sink import Behaviour, Received, receiver
 from relay.daemon import Relay, running, url
 from relay.model import Dead, Delivered, RetryAt
 from relay.observe import LogWriter, Observer, configure_logging
@@ -32,8 +32,8 @@ from relay.settings import Settings
 from relay.signals import Attempted, Signal, WebhookStored
 
 SHOWN = ("leads.status", "leads.call_in", "leads.mail_in", "leads.chat", "leads.site_visit", "customers.period")
-PACE = 0.3  # seconds between webhooks, for the eye
-PATIENCE = 20.0  # seconds for all of them to arrive
+WEBHOOK_INTERVAL = 0.3  # seconds, for the eye
+TIMEOUT = 20.0  # seconds for all of them to arrive
 
 ROUTES = """\
 version: 1
@@ -64,8 +64,8 @@ routes:
 
 
 @dataclass
-class _Story:
-    """What happened so far, and a line for each thing that does."""
+class _Progress:
+    """Count what happened so far, and print a line for each webhook and attempt."""
 
     console: Console
     webhooks: int = 0
@@ -80,22 +80,22 @@ class _Story:
     def __call__(self, signal: Signal) -> None:
         match signal:
             case WebhookStored():
-                self._kept(signal)
+                self._stored(signal)
             case Attempted():
                 self._attempted(signal)
             case _:
                 return
         self.changed.set()
 
-    def _kept(self, kept: WebhookStored) -> None:
+    def _stored(self, stored: WebhookStored) -> None:
         self.webhooks += 1
-        self.planned += kept.deliveries
-        for each in kept.routed:
+        self.planned += stored.deliveries
+        for each in stored.routed:
             event, type_ = each.event, "unparsed" if each.raw else each.event.type
             self.types[event.id] = type_
             self.last_id = event.id
-            took = kept.took.total_seconds() * 1000
-            self._line("amoCRM", type_, "cyan", f"kept, owed to {kept.deliveries}, 200 in {took:.0f} ms")
+            took = stored.took.total_seconds() * 1000
+            self._line("amoCRM", type_, "cyan", f"stored for {stored.deliveries}, 200 in {took:.0f} ms")
 
     def _attempted(self, attempted: Attempted) -> None:
         delivery, outcome = attempted.delivery, attempted.outcome
@@ -117,7 +117,7 @@ class _Story:
         self.console.print(Text.assemble(f"  {way:<30}", (f"{what:<17}", "bold"), (said, colour)))
 
     async def settled(self) -> None:
-        """Until everything owed is delivered or dead."""
+        """Wait until every delivery is delivered or dead."""
         while self.delivered + self.dead < self.planned:
             self.changed.clear()
             await self.changed.wait()
@@ -128,51 +128,51 @@ class _Story:
 def demo(once: bool) -> None:
     """Show the relay at work, in one terminal and on this machine only.
 
-    Two targets, one of which refuses every first attempt; real-shaped webhooks; a store that is thrown away.
+    Two targets, one of which refuses every first attempt; real-shaped webhooks; a temporary store.
     """
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="relay-demo-") as folder:
         try:
             arrived = asyncio.run(_show(Path(folder), console, once))
         except TimeoutError:
-            console.print(f"[red]Not everything arrived within {PATIENCE:.0f} s.[/]")
+            console.print(f"[red]Not everything arrived within {TIMEOUT:.0f} s.[/]")
             arrived = False
     sys.exit(0 if arrived else 1)
 
 
 async def _show(folder: Path, console: Console, once: bool) -> bool:
-    """True if everything arrived."""
-    story = _Story(console)
+    """Run the demo; True if everything arrived."""
+    progress = _Progress(console)
     registry = CollectorRegistry()
     observe = Observer(registry, configure_logging(LogWriter(sys.stderr), format="text", level="error"))
 
-    def emit(fact: Signal) -> None:
-        observe(fact)
-        story(fact)
+    def emit(signal_: Signal) -> None:
+        observe(signal_)
+        progress(signal_)
 
     async with AsyncExitStack() as stack:
         settings = await _prepare(stack, folder)
         relay = await stack.enter_async_context(running(settings, emit=emit, registry=registry))
         _introduce(console, settings)
         await _post_all(relay, settings)
-        async with asyncio.timeout(PATIENCE):
-            await story.settled()
-        _conclude(console, story)
+        async with asyncio.timeout(TIMEOUT):
+            await progress.settled()
+        _conclude(console, progress)
         if once:
             _point_on(console)
         else:
-            _invite(console, story, relay, settings)
+            _invite(console, progress, relay, settings)
             if not reader_gone():
                 await _interrupted()
-    return story.dead == 0 and story.delivered == story.planned > 0
+    return progress.dead == 0 and progress.delivered == progress.planned > 0
 
 
 async def _prepare(stack: AsyncExitStack, folder: Path) -> Settings:
-    """Two targets that listen, and a routes file that names them."""
-    well = await _target(stack, Manners())
-    unwell = await _target(stack, Manners(fail_first=1))
+    """Start two targets and write a routes file that names them."""
+    good = await _target(stack, Behaviour())
+    failing = await _target(stack, Behaviour(fail_first=1))
     routes = folder / "routes.yaml"
-    routes.write_text(ROUTES.format(sales_bot=f"{well}/sales-bot", warehouse=f"{unwell}/warehouse"))
+    routes.write_text(ROUTES.format(sales_bot=f"{good}/sales-bot", warehouse=f"{failing}/warehouse"))
     secret = base64.b64encode(secrets.token_bytes(24)).decode()
     return Settings(
         config=routes,
@@ -183,8 +183,8 @@ async def _prepare(stack: AsyncExitStack, folder: Path) -> Settings:
     )
 
 
-async def _target(stack: AsyncExitStack, manners: Manners) -> str:
-    runner = web.AppRunner(receiver(_ignore, manners), access_log=None, shutdown_timeout=1)
+async def _target(stack: AsyncExitStack, behaviour: Behaviour) -> str:
+    runner = web.AppRunner(receiver(_ignore, behaviour), access_log=None, shutdown_timeout=1)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -192,7 +192,7 @@ async def _target(stack: AsyncExitStack, manners: Manners) -> str:
 
 
 def _ignore(_received: Received) -> None:
-    """What arrives is told by the relay's own signals."""
+    """The signals of the relay show what arrives."""
 
 
 async def _post_all(relay: Relay, settings: Settings) -> None:
@@ -203,12 +203,12 @@ async def _post_all(relay: Relay, settings: Settings) -> None:
                 hook, data=form.encode(sample_bodies.body(event_type)), headers=headers()
             ) as answer:
                 answer.raise_for_status()
-            await asyncio.sleep(PACE)
+            await asyncio.sleep(WEBHOOK_INTERVAL)
 
 
 def _introduce(console: Console, settings: Settings) -> None:
-    console.print("\n[bold]amocrm-relay[/]: a webhook is on disk before it is answered,")
-    console.print("and is delivered again and again until it has arrived.\n")
+    console.print("\n[bold]amocrm-relay[/]: a webhook is committed to disk before it is answered,")
+    console.print("and delivered until it has arrived: at least once.\n")
     console.print("[bold]The routes[/] of this demo:\n")
     _print_yaml(console, settings.config.read_text())
     console.print("[bold]What happens[/] when amoCRM's digital pipeline posts six webhooks:\n")
@@ -221,15 +221,16 @@ def _print_yaml(console: Console, text: str) -> None:
         console.print(indent(text, "  "), soft_wrap=True, markup=False)
 
 
-def _conclude(console: Console, story: _Story) -> None:
-    console.print(f"\n[bold]In the end[/] {story.webhooks} webhooks made {story.planned} deliveries:")
+def _conclude(console: Console, progress: _Progress) -> None:
+    console.print(f"\n[bold]In the end[/] {progress.webhooks} webhooks made {progress.planned} deliveries:")
     console.print(
-        f"{story.delivered} delivered, {story.retried} of them after a failed first attempt, {story.dead} dead.\n"
+        f"{progress.delivered} delivered, {progress.retried} of them after a failed first attempt,"
+        f" {progress.dead} dead.\n"
     )
 
 
 def _program() -> str:
-    """What starts this program from where the person is: `relay` if the shell finds it, else as it was started."""
+    """How to start this program from this shell: `relay` if it is on the path, else as it was started."""
     started = Path(sys.argv[0])
     if started.name == "__main__.py":
         return f"{quote(sys.executable)} -m relay"
@@ -256,19 +257,19 @@ def _point_on(console: Console) -> None:
     console.print()
 
 
-def _invite(console: Console, story: _Story, relay: Relay, settings: Settings) -> None:
+def _invite(console: Console, progress: _Progress, relay: Relay, settings: Settings) -> None:
     routes, store = f"-c {quote(str(settings.config))}", f"--store {quote(f'sqlite:///{settings.store}')}"
     hook = f"{url(relay.listening)}/hooks/crm/{settings.environment['DEMO_TOKEN']}"
     console.print("[bold]Look next[/], in another terminal, while this one stays up:\n")
     for command in (
         f"{_program()} status {routes} {store}",
-        f"{_program()} show {story.last_id} {routes} {store}",
-        f"{_program()} explain {story.last_id} {routes} {store}",
+        f"{_program()} show {progress.last_id} {routes} {store}",
+        f"{_program()} explain {progress.last_id} {routes} {store}",
         f"{_program()} send --event leads.call_in --url {hook}",
         f"curl {url(relay.admin_listening)}/metrics",
     ):
         console.print(f"  {command}", soft_wrap=True, markup=False)
-    console.print("\nCtrl-C ends it, and its store is thrown away.")
+    console.print("\nCtrl-C ends it, and deletes its store.")
 
 
 async def _interrupted() -> None:

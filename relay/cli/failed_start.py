@@ -1,4 +1,4 @@
-"""A start that fails -> lines of the log that was asked for: JSON from the first flag on, or else for people."""
+"""A start that fails -> lines in the log format that was asked for: JSON, or text for people."""
 
 import os
 import sys
@@ -15,26 +15,26 @@ MAX_TRACE = 4_000
 
 
 class Start(click.Command):
-    """The daemon's command. Whoever collects JSON lines cannot read another shape, least of all when it matters."""
+    """Run the daemon; a failure before its log exists is a JSON line too, if the log is JSON."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """The flags are read, and may not fit."""
-        as_json = _asked(args) == "json"
-        with _said(as_json=as_json):
+        """Parse the flags; a wrong one is a failed start."""
+        as_json = _log_format(args) == "json"
+        with _logged(as_json=as_json):
             context = super().make_context(info_name, args, parent, **extra)
         context.meta[__name__] = as_json
         return context
 
     def invoke(self, ctx: click.Context) -> Any:
-        """The daemon runs, or cannot."""
-        with _said(as_json=ctx.meta[__name__]):
+        """Run the daemon; log why it cannot."""
+        with _logged(as_json=ctx.meta[__name__]):
             return super().invoke(ctx)
 
 
-def _asked(args: Sequence[str]) -> str | None:
-    """What `--log-format` or its variable says, before anything is known to fit."""
+def _log_format(args: Sequence[str]) -> str | None:
+    """The value of `--log-format` or its variable, read before the flags are checked."""
     for given, following in zip(reversed(args), [None, *reversed(args)], strict=False):
         name, equals, value = given.partition("=")
         if name == "--log-format":
@@ -43,8 +43,8 @@ def _asked(args: Sequence[str]) -> str | None:
 
 
 @contextmanager
-def _said(*, as_json: bool) -> Iterator[None]:
-    """Errors become JSON lines and an exit code, if that was asked for."""
+def _logged(*, as_json: bool) -> Iterator[None]:
+    """Turn errors into JSON lines and an exit code, if `as_json`."""
     try:
         yield
     except (click.exceptions.Exit, click.Abort):

@@ -14,8 +14,8 @@ from relay.store.contract import Filter
 T = TypeVar("T")
 
 _OPTIONS = (
-    click.option("--target", metavar="NAME", help="Owed to this target."),
-    click.option("--route", metavar="NAME", help="Chosen by this route."),
+    click.option("--target", metavar="NAME", help="Deliveries to this target."),
+    click.option("--route", metavar="NAME", help="Deliveries by this route."),
     click.option("--entity", metavar="WORD", help="About leads, contacts, companies, task, …"),
     click.option("--action", metavar="WORD", help="status, add, update, note, …"),
     click.option("--id", "entity_id", metavar="ID", help="About the lead, contact, … with this id."),

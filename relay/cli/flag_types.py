@@ -1,4 +1,4 @@
-"""The text of a flag -> an address, a duration, a number; misuse is click.BadParameter, with what would fit."""
+"""The text of a flag -> an address, a duration, a number; misuse is click.BadParameter, which says what is expected."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,7 +12,7 @@ from relay.routes.diagnostics import Unfit
 
 
 class Address(NamedTuple):
-    """Where to listen. Port 0: any free one."""
+    """An address to listen on; port 0 is any free one."""
 
     host: str
     port: int
@@ -42,7 +42,7 @@ class Network(click.ParamType[IPv4Network | IPv6Network]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> IPv4Network | IPv6Network:
-        """Misuse if bits stand behind its mask: one of the two is not what was meant."""
+        """Misuse if host bits are set: either the address or the mask is wrong."""
         try:
             return ip_network(value)
         except ValueError:
@@ -51,7 +51,7 @@ class Network(click.ParamType[IPv4Network | IPv6Network]):
             self.fail(f"{str(value)!r} is not a network{advice}", param, ctx)
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """As lists are written in most such variables."""
+        """Split at commas and blanks."""
         return rv.replace(",", " ").split()
 
 
@@ -79,7 +79,7 @@ class Whole(click.IntRange):
 
 
 class Words(click.ParamType[str]):
-    """A text of at most `most` characters: it is stored, and shown to others."""
+    """A text of at most `most` characters, for it is stored."""
 
     name = "text"
 
@@ -87,7 +87,7 @@ class Words(click.ParamType[str]):
         self.most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """As it is."""
+        """The text unchanged."""
         text = str(value)
         if len(text) > self.most:
             self.fail(f"it has {len(text)} characters: write at most {self.most}", param, ctx)

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Flag(click.Option):
-    """An option that may come from a variable: what is wrong with it is said of the one that it came from."""
+    """An option that may come from a variable: an error names the one that its value came from."""
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         """`'--listen'`, or `the variable RELAY_LISTEN`."""
@@ -32,12 +32,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 def listen_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """`--listen`: where the public listener is."""
+    """`--listen`: the address of the public listener."""
     return _address_option("listen", "127.0.0.1:8080", text)
 
 
 def admin_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """`--admin`: where the private listener is."""
+    """`--admin`: the address of the private listener."""
     return _address_option("admin", "127.0.0.1:8081", text)
 
 
@@ -86,14 +86,14 @@ def _pem_option(name: str, text: str) -> Callable[[Callable[P, T]], Callable[P, 
 
 
 def pair_of(tls_cert: Path | None, tls_key: Path | None) -> tuple[Path, Path] | None:
-    """The two, or none; misuse if it is one of them."""
+    """Both files or none; misuse if one is missing."""
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
     return (tls_cert, tls_key) if tls_cert and tls_key else None
 
 
 def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """Let click call an `async def`."""
+    """Run an `async def` as a command."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -45,7 +45,7 @@ MEBIBYTE = 1024 * 1024
     show_envvar=True,
     help="A larger webhook is refused with 413.",
 )
-@click.option("--init", is_flag=True, help="Begin with an empty store where the one before is gone.")
+@click.option("--init", is_flag=True, help="Start with an empty store if the previous one is gone.")
 @click.option(
     "--ballast",
     cls=Flag,
@@ -54,7 +54,7 @@ MEBIBYTE = 1024 * 1024
     envvar="RELAY_BALLAST",
     default=64 * MEBIBYTE,
     show_envvar=True,
-    help="Disk held back beside the store, given up when the disk is full; 0 for none.",
+    help="Disk reserved beside the store, freed when the disk is full; 0 for none.",
 )
 @click.option(
     "--http-client",
@@ -72,7 +72,7 @@ MEBIBYTE = 1024 * 1024
     envvar="RELAY_LOG_FORMAT",
     default="text",
     show_envvar=True,
-    help="Of the lines on standard error.",
+    help="Format of the log on standard error.",
 )
 @click.option(
     "--log-level",
@@ -81,7 +81,7 @@ MEBIBYTE = 1024 * 1024
     envvar="RELAY_LOG_LEVEL",
     default="info",
     show_envvar=True,
-    help="debug also shows each webhook that is kept.",
+    help="debug also logs each webhook that is stored.",
 )
 def run(
     config_path: Path,
@@ -98,9 +98,9 @@ def run(
     log_format: Literal["text", "json"],
     log_level: str,
 ) -> None:
-    """Receive, keep and deliver webhooks: the daemon.
+    """Receive, store and deliver webhooks: the daemon.
 
-    SIGHUP reloads the routes file and the certificate; SIGTERM finishes what is under way and ends within 8 s.
+    SIGHUP reloads the routes file and the certificate; SIGTERM finishes attempts in flight and exits within 8 s.
     Sockets that systemd passes take the place of --listen and --admin.
 
     \b

@@ -26,22 +26,20 @@ from relay.os_errors import os_error_text
 from relay.printable import printable
 from relay.routes.fields import is_status
 
-PATIENCE = 10
-"""Seconds we wait for an answer; amoCRM waits 2."""
-
-AMOCRM_WAITS = 2.0
+TIMEOUT = 10  # seconds
+AMOCRM_TIMEOUT = 2.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back, and after how many seconds."""
+class RelayAnswer:
+    """What the relay answered, and after how many seconds."""
 
     status: int
     body: bytes
     took: float
 
 
-UNTRUSTED = {2, 18, 19, 20, 21}  # OpenSSL's: the authority is unknown, or the certificate has none but itself
+UNTRUSTED = {2, 18, 19, 20, 21}  # OpenSSL's codes: the authority is unknown, or the certificate is self-signed
 CONNECTIONS = {"http": HTTPConnection, "https": HTTPSConnection}
 
 
@@ -192,8 +190,8 @@ def _posted(url: str, body: bytes, dry_run: bool) -> bool:
     answer = _post(url, sent, body)
     click.echo(f"{answer.status} after {answer.took * 1000:.0f} ms: {_safe(answer.body, url)}")
     if answer.status == 200 and b'"duplicate":true' in answer.body:
-        click.echo("it repeats one that was kept before: change it to post another, like --set id=7", err=True)
-    if answer.took > AMOCRM_WAITS:
+        click.echo("it is a duplicate of one stored before: change it to post another, like --set id=7", err=True)
+    if answer.took > AMOCRM_TIMEOUT:
         click.echo("amoCRM waits 2 s: it would have counted this as a failure", err=True)
     return answer.status == 200
 
@@ -208,9 +206,9 @@ def headers() -> dict[str, str]:
     }
 
 
-def _post(url: str, sent: Mapping[str, str], body: bytes) -> Answer:
+def _post(url: str, sent: Mapping[str, str], body: bytes) -> RelayAnswer:
     parts = urlsplit(url)
-    connection = CONNECTIONS[parts.scheme](parts.hostname or "", parts.port, timeout=PATIENCE)
+    connection = CONNECTIONS[parts.scheme](parts.hostname or "", parts.port, timeout=TIMEOUT)
     start = perf_counter()
     try:
         connection.putrequest("POST", _path(url), skip_accept_encoding=True)
@@ -218,7 +216,7 @@ def _post(url: str, sent: Mapping[str, str], body: bytes) -> Answer:
             connection.putheader(name, value)
         connection.endheaders(body)
         response: HTTPResponse = connection.getresponse()
-        return Answer(status=response.status, body=response.read(), took=perf_counter() - start)
+        return RelayAnswer(status=response.status, body=response.read(), took=perf_counter() - start)
     except (OSError, HTTPException) as error:
         raise NotDone(_why_no_answer(error, parts.scheme, f"{parts.hostname}:{connection.port}")) from None
     finally:

@@ -1,4 +1,4 @@
-"""`relay sink`: requests of the relay's -> answers, well or badly mannered, and a line for people about each."""
+"""`relay sink`: requests of the relay -> answers, good or bad as asked, and a line for people about each."""
 
 import asyncio
 import json
@@ -28,11 +28,11 @@ LARGEST_BODY = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
+class Behaviour:
     """How to answer.
 
-    With `fail_first`, the first so many requests of each event get `status` (503 unless said) and the others 200;
-    without, every request gets `status` (200 unless said). An answer that is not 2xx carries `retry_after` seconds.
+    With `fail_first`, the first so many requests of each event get `status` (default 503) and the others 200;
+    without it, every request gets `status` (default 200). An answer that is not 2xx carries `retry_after` seconds.
     """
 
     status: int | None = None
@@ -47,9 +47,9 @@ class Manners:
         return self.status or 200
 
     def headers(self, status: int) -> dict[str, str]:
-        """What goes with that status."""
-        unwell = self.retry_after is not None and not 200 <= status < 300
-        return {"Retry-After": str(self.retry_after)} if unwell else {}
+        """Headers of an answer with that status."""
+        failing = self.retry_after is not None and not 200 <= status < 300
+        return {"Retry-After": str(self.retry_after)} if failing else {}
 
     def __str__(self) -> str:
         late = f", {self.delay.total_seconds():g} s late" if self.delay else ""
@@ -60,7 +60,7 @@ class Manners:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One request as it came, and the status it gets. Nothing in it can be trusted to be printable."""
+    """One request as it came, and the status it gets. Nothing in it is safe to print as it is."""
 
     at: datetime
     method: str
@@ -81,7 +81,7 @@ class Received:
 
     @property
     def type(self) -> str:
-        """`leads.status`; `unparsed` as it came; `-` if the body does not say."""
+        """`leads.status`; `unparsed` for a raw delivery; `-` if the body has none."""
         if "relay-unparsed" in self.headers:
             return "unparsed"
         content = self.content
@@ -91,7 +91,7 @@ class Received:
         return said if isinstance(said, str) else "-"
 
     def _form_type(self) -> str:
-        """As amoCRM's own encoding says it, which a target of `format: form` gets."""
+        """The type in amoCRM's own encoding, which a target of `format: form` gets."""
         try:
             tree = form.decode(self.body, self.headers.get("content-type", ""))
             return events.read(tree, source="", received_at=self.at, new_id=str)[0].type
@@ -99,12 +99,12 @@ class Received:
             return "-"
 
     def header(self, name: str) -> str:
-        """`-` if it did not come."""
+        """The header, or `-` if it is absent."""
         return self.headers.get(name, "-")
 
 
-def receiver(show: Callable[[Received], None], manners: Manners = Manners()) -> web.Application:
-    """An application that takes any method and path, calls `show` at once, and then answers as `manners` say.
+def receiver(show: Callable[[Received], None], behaviour: Behaviour = Behaviour()) -> web.Application:
+    """An application that takes any method and path, calls `show` at once, and then answers as `behaviour` says.
 
     The requests of an event are counted for each path: two targets may share one receiver.
     """
@@ -114,7 +114,7 @@ def receiver(show: Callable[[Received], None], manners: Manners = Manners()) -> 
         event = (request.path, request.headers.get("webhook-id", ""))
         body = await request.read()
         seen[event] += 1
-        status = manners.answer(seen[event])
+        status = behaviour.answer(seen[event])
         show(
             Received(
                 at=datetime.now(UTC),
@@ -125,8 +125,8 @@ def receiver(show: Callable[[Received], None], manners: Manners = Manners()) -> 
                 answer=status,
             )
         )
-        await asyncio.sleep(manners.delay.total_seconds())
-        return web.Response(status=status, headers=manners.headers(status))
+        await asyncio.sleep(behaviour.delay.total_seconds())
+        return web.Response(status=status, headers=behaviour.headers(status))
 
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_route("*", "/{path:.*}", take)
@@ -181,7 +181,7 @@ def json_line(received: Received) -> str:
 @click.option("--fail-first", type=Whole(0), metavar="N", help="Refuse the first N requests of each event.")
 @click.option("--delay", type=duration, metavar="DURATION", help="Answer that much later: 200ms, 2s.")
 @click.option(
-    "--retry-after", type=Whole(0, of="seconds"), metavar="SECONDS", help="Say so in an answer that is not 2xx."
+    "--retry-after", type=Whole(0, of="seconds"), metavar="SECONDS", help="Retry-After of an answer that is not 2xx."
 )
 @click.option("--body", "bodies", is_flag=True, help="Print each body too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs.")
@@ -202,9 +202,11 @@ def command(
     relay sink --status 410                    refuses everything
     relay sink --delay 20s                     is too slow for most time-outs
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    manners = Manners(status=status, fail_first=fail_first or 0, delay=delay or timedelta(), retry_after=retry_after)
+    behaviour = Behaviour(
+        status=status, fail_first=fail_first or 0, delay=delay or timedelta(), retry_after=retry_after
+    )
     show = _print_json if as_json else partial(_print, Console(highlight=False), bodies)
-    asyncio.run(_serve(listen, receiver(show, manners), manners))
+    asyncio.run(_serve(listen, receiver(show, behaviour), behaviour))
 
 
 def _print(screen: Console, bodies: bool, received: Received) -> None:
@@ -224,7 +226,7 @@ def _end_unread() -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-async def _serve(listen: Address, app: web.Application, manners: Manners) -> None:
+async def _serve(listen: Address, app: web.Application, behaviour: Behaviour) -> None:
     """Until Ctrl-C or SIGTERM."""
     stop = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
@@ -234,7 +236,7 @@ async def _serve(listen: Address, app: web.Application, manners: Manners) -> Non
     try:
         await _listen(runner, listen)
         click.echo(f"Listening on http://{Address(*runner.addresses[0][:2])} until Ctrl-C.", err=True)
-        click.echo(f"Answering {manners}.", err=True)
+        click.echo(f"Answering {behaviour}.", err=True)
         await stop.wait()
     finally:
         await runner.cleanup()

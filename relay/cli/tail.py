@@ -1,4 +1,4 @@
-"""`relay tail`: what the running relay says of each event and attempt -> lines, as they happen."""
+"""`relay tail`: the documents of a running relay -> a line for each event and attempt, as they happen."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +18,7 @@ from relay.model import Json, VerdictName
 from relay.operations.durations import length
 from relay.os_errors import os_error_text
 
-KNOCK_EVERY = 1.0  # seconds, once the relay has gone
+RECONNECT_EVERY = 1.0  # seconds
 INDENT = 10  # columns, of a second line
 UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where it listens everywhere, it does so here
 
@@ -29,7 +29,7 @@ NOT_DELIVERED = {VerdictName.RETRY, VerdictName.DEAD, "refused", "unparsed", *OF
 @click.command("tail")
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="Attempts at this target only; repeatable.")
 @click.option("--failed", is_flag=True, help="Only what was refused, unparsed, or failed.")
-@admin_option("The private listener of the relay; RELAY_ADMIN_TOKEN is shown to it.")
+@admin_option("The private listener of the relay; with RELAY_ADMIN_TOKEN.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line, for programs.")
 @asynchronous
 async def tail(targets: Sequence[str], failed: bool, admin: Address, as_json: bool) -> None:
@@ -59,17 +59,17 @@ async def tail(targets: Sequence[str], failed: bool, admin: Address, as_json: bo
 
 
 async def _documents(admin: Address) -> AsyncIterator[dict[str, Json]]:
-    """From one relay after the other; NotDone if there is none at first, or one that will not tell."""
+    """Follow one relay after the other; NotDone if none answers at first, or one refuses."""
     at = admin._replace(host=UNSPECIFIED.get(admin.host, admin.host))
     token = admin_token()
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    answered = there = False
+    answered = connected = False
     async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=None)) as session:
         while True:
             try:
                 async with session.get(f"http://{at}/-/tail") as answer:
-                    await _demand_tale(answer, at)
-                    answered = there = True
+                    await _check_answer(answer, at)
+                    answered = connected = True
                     note(f"following the relay at {at}, until Ctrl-C; times are {zone(datetime.now(UTC))}")
                     async for line in answer.content:
                         if line.strip():
@@ -80,13 +80,13 @@ async def _documents(admin: Address) -> AsyncIterator[dict[str, Json]]:
                     raise NotDone(
                         f"no relay answers at {at} ({why}): is it running? name its --admin address"
                     ) from error
-            if there:
-                there = False
+            if connected:
+                connected = False
                 note(f"the relay at {at} has gone; waiting for it")
-            await asyncio.sleep(KNOCK_EVERY)
+            await asyncio.sleep(RECONNECT_EVERY)
 
 
-async def _demand_tale(answer: aiohttp.ClientResponse, at: Address) -> None:
+async def _check_answer(answer: aiohttp.ClientResponse, at: Address) -> None:
     if answer.status == 401:
         raise NotDone(f"the relay at {at} wants its admin token: set RELAY_ADMIN_TOKEN to it")
     if answer.status != 200:
@@ -98,13 +98,13 @@ async def _demand_tale(answer: aiohttp.ClientResponse, at: Address) -> None:
 
 
 def _word(document: dict[str, Json]) -> str:
-    """`event`, `unparsed`, …; an attempt by what follows from it."""
+    """`event`, `unparsed`, …; for an attempt its verdict."""
     return str(document["verdict"] if document["what"] == "attempt" else document["what"])
 
 
 def _show(word: str, document: dict[str, Json]) -> None:
     """On one line or, where a terminal is too narrow for that, with a second line below it."""
-    what, more = _told(word, document)
+    what, more = _described(word, document)
     id_ = str(document.get("event") or document.get("webhook") or "")
     line = Text.assemble(
         cell(f"{datetime.fromisoformat(document['at']).astimezone():%H:%M:%S}", "dim"),
@@ -128,48 +128,44 @@ def _clipped(text: Text, columns: int) -> Text:
     return text
 
 
-def _told(word: str, said: dict[str, Json]) -> tuple[str, Text]:
-    """What it is about, and what else there is to say."""
-    about = " ".join(filter(None, (said.get("type", ""), said.get("entity_id", ""))))
-    match said["what"]:
+def _described(word: str, document: dict[str, Json]) -> tuple[str, Text]:
+    """What it is about, and more about it."""
+    about = " ".join(filter(None, (document.get("type", ""), document.get("entity_id", ""))))
+    match document["what"]:
         case "event":
-            return about, _dim(f"routes {', '.join(said['routes'])}" if said["routes"] else "no route took it")
+            return about, _dim(f"routes {', '.join(document['routes'])}" if document["routes"] else "no route took it")
         case "attempt":
-            return f"{about} → {said['target']}", _dim(_outcome(word, said))
+            return f"{about} → {document['target']}", _dim(_outcome(word, document))
         case "unparsed":
-            return f"source {said['source']}", _dim(said["unparsed"])
+            return f"source {document['source']}", _dim(document["unparsed"])
         case "duplicate":
-            return f"source {said['source']}", _dim("kept before under this id")
+            return f"source {document['source']}", _dim("stored before under this id")
         case "refused":
-            told = filter(None, (said.get("address"), said["detail"]))
-            return f"{said['outcome']} from {said['remote'] or 'nobody knows where'}", _dim(": ".join(told))
+            parts = filter(None, (document.get("address"), document["detail"]))
+            return f"{document['outcome']} from {document['remote'] or 'an unknown address'}", _dim(": ".join(parts))
         case "probe":
-            return f"source {said['source']}", _dim(f"an empty body from {said['remote']}, not kept")
+            return f"source {document['source']}", _dim(f"an empty body from {document['remote']}, not stored")
         case "missed":
-            return f"{said['number']} more, which came too fast to be shown", _dim("")
+            return f"{document['number']} more, which came too fast to be shown", _dim("")
         case "fault":
-            return "the relay cannot tell what happened", _dim(said["detail"])
+            return "the relay cannot show what happened", _dim(document["detail"])
         case _:
-            return json_line(said), _dim("")
+            return json_line(document), _dim("")
 
 
 def _dim(text: str) -> Text:
     return cell(text, "dim")
 
 
-def _outcome(word: str, said: dict[str, Json]) -> str:
+def _outcome(word: str, document: dict[str, Json]) -> str:
     """`attempt 2, 503 in 12 ms, again in 3.9 s: busy`."""
-    took = length(timedelta(seconds=said["took"]))
-    parts = [f"attempt {said['attempt']}"] if said["attempt"] > 1 else []
-    parts.append(f"{said['status'] or said['reason']} in {took}")
+    took = length(timedelta(seconds=document["took"]))
+    parts = [f"attempt {document['attempt']}"] if document["attempt"] > 1 else []
+    parts.append(f"{document['status'] or document['reason']} in {took}")
     if word == VerdictName.RETRY:
-        pause = datetime.fromisoformat(said["due_at"]) - datetime.fromisoformat(said["at"])
+        pause = datetime.fromisoformat(document["due_at"]) - datetime.fromisoformat(document["at"])
         parts.append(f"again in {length(max(pause, timedelta()))}")
-    if said["replay"]:
+    if document["replay"]:
         parts.append("a replay")
-    told = (
-        [said["why"], said["detail"]]
-        if word == VerdictName.DEAD
-        else [said["detail"] if word == VerdictName.RETRY else ""]
-    )
-    return ": ".join(filter(None, (", ".join(parts), *told)))
+    names = {VerdictName.DEAD: ("why", "detail"), VerdictName.RETRY: ("detail",)}.get(VerdictName(word), ())
+    return ": ".join(filter(None, (", ".join(parts), *(document[name] for name in names))))

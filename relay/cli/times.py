@@ -1,4 +1,4 @@
-"""Times for people <-> instants: in this machine's zone, which stands beside them. Programs get UTC, see `rfc3339`.
+"""Times for people <-> instants: in the zone of this machine, shown beside them. Programs get UTC, see `rfc3339`.
 
 The zone is the C library's: `TZ`, or /etc/localtime; UTC where its data is missing.
 """
@@ -28,7 +28,7 @@ _WANTED = "a time like 2026-11-22T10:53, 10:00 or yesterday nor an age like 2h, 
 
 
 class Instant(click.ParamType[datetime]):
-    """The value of a flag: a time that is past. What a time without a zone was taken for goes to standard error."""
+    """The value of a flag: a time in the past. How a time without a zone was read goes to standard error."""
 
     name = "time"
 
@@ -39,7 +39,7 @@ class Instant(click.ParamType[datetime]):
         now = datetime.now(UTC)
         try:
             at = instant(value, now)
-            shown = local(at)  # it may be no time of this zone: the calendar begins with the year 1
+            shown = local(at)  # fails before the year 1 of the local zone
         except (ValueError, OverflowError, OSError):
             self.fail(f"{value!r} is neither {_WANTED}", param, ctx)
         if at > now:
@@ -117,7 +117,7 @@ def _suffix(at: datetime) -> str:
 
 
 class Times:
-    """One column: the zone is in its heading or, if that differs or an hour came twice, in each of its cells."""
+    """One column: the zone is in its heading or, if zones differ or an hour repeats, in each cell."""
 
     def __init__(self, shown: Iterable[datetime]) -> None:
         instants = [*shown] or [datetime.now(UTC)]
@@ -137,5 +137,5 @@ class Times:
 
 
 def _is_second(at: datetime) -> bool:
-    """Whether the clock had shown this time before: it was put back in between."""
+    """True in the hour that local time repeats when summer time ends."""
     return at.astimezone().replace(tzinfo=None).astimezone() != at

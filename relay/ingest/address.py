@@ -18,7 +18,6 @@ from relay.signals import Rejection, WebhookRejected
 
 MAX_SEGMENTS = 32  # of a path; each costs a digest
 MAX_METHOD = 10  # characters of a method that are shown
-MISADDRESSED = "misaddressed"  # the report's name in the store
 
 _SLASH = re.compile("(/|%2[fF])")
 _LIKE_A_TOKEN = re.compile("[A-Za-z0-9._~-]{1,512}")

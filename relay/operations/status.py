@@ -6,6 +6,10 @@ from datetime import datetime
 
 from relay.store.contract import Archive, Filter, Status, TargetStatus
 
+FILES = "files"
+MISADDRESSED = "misaddressed"
+"""Names under which the running daemon publishes reports: its files, and requests at wrong addresses."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:

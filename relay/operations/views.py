@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
-from relay.ingest.address import MISADDRESSED
 from relay.model import Json, Outcome, Webhook
 from relay.operations.next_step import in_flight
-from relay.operations.status import Overview
+from relay.operations.status import FILES, MISADDRESSED, Overview
 from relay.rfc3339 import rfc3339
 from relay.store.contract import (
     AttemptRecord,
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from relay.store.sqlite.integrity import Report
 
 T = TypeVar("T")
-
-FILES = "files"
-"""The report of the running daemon about the files that it has loaded and refused."""
 
 
 def _time(at: datetime | None) -> str | None:

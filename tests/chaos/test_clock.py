@@ -123,7 +123,7 @@ class Clocked:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
         }
-        routes = ROUTES.format(**{name: targets.url(name) for name in targets.manners})
+        routes = ROUTES.format(**{name: targets.url(name) for name in targets.behaviour})
         self._relay = RelayProcess(self._folder, routes, command=self._command, **lies)
         try:
             await self._relay.start()
@@ -143,7 +143,7 @@ async def back(machine: Machine, by: str, seconds: float) -> tuple[float, float]
     await machine.until_attempted("waits", EVENTS)
     await machine.until_attempted("held", UNTIL_HELD)
     machine.set(by)
-    machine.targets.manners["held"] = slow(0.0)
+    machine.targets.behaviour["held"] = slow(0.0)
     well_at = monotonic()
     await machine.post(range(EVENTS, EVENTS + 4))
     await machine.until_attempted("waits", 2 * (EVENTS + 4), seconds)

@@ -68,7 +68,7 @@ async def campaign(folder: Path, ordeal: Callable[[Campaign], Awaitable[None]], 
             seen = Campaign(disk=disk, targets=targets, load=load)
             async with load.flowing():
                 await ordeal(seen)
-            targets.manners["bot"] = well
+            targets.behaviour["bot"] = well
             await relay.drained()
             seen.counted = await relay.metric("relay_webhooks_total", outcome="unavailable")
             seen.findings = judge(load.sent, targets.received)
@@ -102,7 +102,7 @@ async def ebb_and_flow(seen: Campaign) -> None:
 async def filled(seen: Campaign) -> None:
     """The target refuses everything, so that all of it has to be kept, until no webhook is taken any more."""
     load = seen.load
-    seen.targets.manners["bot"] = always(503)
+    seen.targets.behaviour["bot"] = always(503)
 
     async def full() -> bool:
         before, refused = load.acknowledged, load.answers[503]
@@ -115,7 +115,7 @@ async def filled(seen: Campaign) -> None:
 async def target_came_back(seen: Campaign) -> None:
     """The disk stays full, until what was delivered makes room for webhooks."""
     taken, acknowledged = len(seen.targets.accepted("bot")), seen.load.acknowledged
-    seen.targets.manners["bot"] = well
+    seen.targets.behaviour["bot"] = well
     await until(lambda: seen.load.acknowledged >= acknowledged + 50)
     seen.delivered_while_full += len(seen.targets.accepted("bot")) - taken
 
@@ -130,7 +130,7 @@ async def grown(seen: Campaign) -> None:
 
 async def stuffed(seen: Campaign) -> None:
     """As much as the disk holds, while the target is away, whatever is answered."""
-    seen.targets.manners["bot"] = always(503)
+    seen.targets.behaviour["bot"] = always(503)
     await until(lambda: len(seen.load.sent) * PADDING > MEBIBYTES * MEBIBYTE, 60)
 
 
@@ -166,7 +166,7 @@ async def test_a_relay_that_starts_on_a_full_disk_delivers_what_it_owes(tmp_path
             relay.signal(SIGTERM)
             assert await relay.ended() == 0
             disk.fill()
-            targets.manners["bot"] = well
+            targets.behaviour["bot"] = well
             await relay.spawn()
             await until(lambda: bool(targets.accepted("bot")))
             await relay.drained()

@@ -80,7 +80,7 @@ async def campaign(folder: Path, command: Sequence[str], kills: int) -> Campaign
 
 
 def routes(targets: Targets) -> str:
-    return ROUTES.format(concurrency=CONCURRENCY, **{name: targets.url(name) for name in targets.manners})
+    return ROUTES.format(concurrency=CONCURRENCY, **{name: targets.url(name) for name in targets.behaviour})
 
 
 async def killed(relay: RelayProcess, load: Load, chance: Random) -> tuple[float, int]:

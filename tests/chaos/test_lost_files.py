@@ -111,14 +111,14 @@ class InitialRelay(RelayProcess):
 
 
 async def test_a_wal_that_is_deleted_costs_a_restart_and_no_webhook(tmp_path: Path, targets: Targets) -> None:
-    targets.manners["bot"] = always(503)
+    targets.behaviour["bot"] = always(503)
     async with running(tmp_path, routes(targets)) as relay:
         load = Load(url=relay.hook, stages={1: frozenset({"bot"})}, per_second=200)
         async with load.flowing():
             await until(lambda: load.acknowledged > 50)
             wal_deleted(relay.store)
             assert await relay.ended() == 1
-        targets.manners["bot"] = well
+        targets.behaviour["bot"] = well
         await start_again(relay)
         await relay.drained()
         assert not relay.lines("webhooks that were answered 200 are not in the store")

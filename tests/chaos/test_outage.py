@@ -58,7 +58,7 @@ async def campaign(folder: Path, command: Sequence[str], backlog: int) -> Campai
                 started = monotonic()
                 await until(lambda: load.acknowledged >= backlog, 20 + backlog / 25)
                 spent, waiting, back = len(targets.received), load.acknowledged, monotonic()
-                targets.manners["away"] = slow(0.005)
+                targets.behaviour["away"] = slow(0.005)
                 await until(lambda: len(targets.accepted("away")) >= waiting, 20 + backlog / 25)
                 drained = monotonic()
             await relay.drained()

@@ -113,7 +113,7 @@ async def campaign(folder: Path, disk: Disk, command: Sequence[str], cuts: int) 
     """Cut the power again and again while a target is down and most is still owed; then let it drain, and judge."""
     chance = Random(SEED)
     async with listening(well=well, down=always(503)) as targets:
-        urls = {name: targets.url(name) for name in targets.manners}
+        urls = {name: targets.url(name) for name in targets.behaviour}
         room = Room(folder, disk, ROUTES.format(concurrency=CONCURRENCY, **urls), command)
         try:
             await room.relay.start()
@@ -121,7 +121,7 @@ async def campaign(folder: Path, disk: Disk, command: Sequence[str], cuts: int) 
             async with load.flowing():
                 for _ in range(cuts):
                     await cut_under_load(room, load, chance)
-            targets.manners["down"] = well
+            targets.behaviour["down"] = well
             await room.relay.drained()
         finally:
             await room.relay.kill()

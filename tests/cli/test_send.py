@@ -125,7 +125,7 @@ def test_of_a_duplicate_it_says_how_to_post_another(run: Run, wire: Wire) -> Non
     answer = json.dumps({"webhook": "1", "events": 1, "deliveries": 0, "duplicate": True}, separators=(",", ":"))
     wire.answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n{answer}".encode()
     ended = run("send", "--event", "contacts.add", "--listen", wire.address)
-    said = "it repeats one that was kept before: change it to post another, like --set id=7\n"
+    said = "it is a duplicate of one stored before: change it to post another, like --set id=7\n"
     assert (ended.exit_code, ended.stderr) == (0, said)
 
 

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from relay.cli.sink import Manners, Received, body, json_line, line, receiver
+from relay.cli.sink import Behaviour, Received, body, json_line, line, receiver
 
 Client = TestClient[Any, Any]
 Start = Callable[..., Coroutine[Any, Any, Client]]
@@ -46,39 +46,39 @@ async def test_everything_is_welcome_unless_said_otherwise(aiohttp_client: Start
 
 
 async def test_a_status_is_given_to_every_request(aiohttp_client: Start) -> None:
-    client = await aiohttp_client(receiver([].append, Manners(status=410)))
+    client = await aiohttp_client(receiver([].append, Behaviour(status=410)))
     assert await statuses(client, "a", "a", "b") == [410, 410, 410]
 
 
 async def test_the_first_requests_of_each_event_fail_and_the_next_does_not(aiohttp_client: Start) -> None:
-    client = await aiohttp_client(receiver([].append, Manners(fail_first=2)))
+    client = await aiohttp_client(receiver([].append, Behaviour(fail_first=2)))
     assert await statuses(client, "a", "b", "a", "a", "b", "b", "a") == [503, 503, 503, 200, 503, 200, 200]
 
 
 async def test_a_status_says_how_the_first_ones_fail(aiohttp_client: Start) -> None:
-    client = await aiohttp_client(receiver([].append, Manners(fail_first=1, status=429)))
+    client = await aiohttp_client(receiver([].append, Behaviour(fail_first=1, status=429)))
     assert await statuses(client, "a", "a") == [429, 200]
 
 
 async def test_two_targets_at_two_paths_fail_apart(aiohttp_client: Start) -> None:
-    client = await aiohttp_client(receiver([].append, Manners(fail_first=1)))
+    client = await aiohttp_client(receiver([].append, Behaviour(fail_first=1)))
     assert await statuses(client, "a", "a", path="/bot") == [503, 200]
     assert await statuses(client, "a", "a", path="/dwh") == [503, 200]
 
 
 async def test_retry_after_comes_with_refusals_only(aiohttp_client: Start) -> None:
-    client = await aiohttp_client(receiver([].append, Manners(fail_first=1, retry_after=5)))
+    client = await aiohttp_client(receiver([].append, Behaviour(fail_first=1, retry_after=5)))
     answers = [await client.post("/") for _ in range(2)]
     assert [answer.headers.get("Retry-After") for answer in answers] == ["5", None]
 
 
 async def test_a_late_answer_is_shown_before_it_is_given(aiohttp_client: Start) -> None:
     shown: list[Received] = []
-    client = await aiohttp_client(receiver(shown.append, Manners(delay=timedelta(milliseconds=150))))
+    client = await aiohttp_client(receiver(shown.append, Behaviour(delay=timedelta(milliseconds=150))))
     started = time.monotonic()
     await client.post("/")
     assert time.monotonic() - started >= 0.15
-    late = await aiohttp_client(receiver(shown.append, Manners(delay=timedelta(hours=1))))
+    late = await aiohttp_client(receiver(shown.append, Behaviour(delay=timedelta(hours=1))))
     with pytest.raises(TimeoutError):
         await late.post("/slow", timeout=aiohttp.ClientTimeout(total=0.3))
     assert [one.path for one in shown] == ["/", "/slow"]
@@ -86,7 +86,7 @@ async def test_a_late_answer_is_shown_before_it_is_given(aiohttp_client: Start) 
 
 async def test_what_came_is_handed_on_whole(aiohttp_client: Start) -> None:
     shown: list[Received] = []
-    client = await aiohttp_client(receiver(shown.append, Manners(status=201)))
+    client = await aiohttp_client(receiver(shown.append, Behaviour(status=201)))
     await client.put("/some/where?x=1", data=b"\x00\xff", headers={"WebHook-Id": "a"})
     (one,) = shown
     assert (one.method, one.path, one.body, one.answer) == ("PUT", "/some/where", b"\x00\xff", 201)

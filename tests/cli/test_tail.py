@@ -80,7 +80,7 @@ async def tailing(relay: RelayProcess, *arguments: str) -> AsyncIterator[Tail]:
 async def scene(folder: Path) -> AsyncIterator[RelayProcess]:
     async with AsyncExitStack() as stack:
         targets = await stack.enter_async_context(listening(bot=well, dwh=refusing(1)))
-        urls = {name: targets.url(name) for name in targets.manners}
+        urls = {name: targets.url(name) for name in targets.behaviour}
         yield await stack.enter_async_context(running(folder, ROUTES.format(**urls)))
 
 
@@ -203,7 +203,7 @@ SHOWN = [
         AT | {"what": "probe", "source": "crm", "remote": "192.0.2.7"},
         [
             "12:00:00  probe                          source crm",
-            "          an empty body from 192.0.2.7, not kept",
+            "          an empty body from 192.0.2.7, not stored",
         ],
     ),
     (

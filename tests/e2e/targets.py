@@ -1,4 +1,4 @@
-"""Names and manners -> HTTP targets in this process, and what they received."""
+"""Names and behaviour -> HTTP targets in this process, and what they received."""
 
 import asyncio
 from collections import Counter
@@ -34,7 +34,7 @@ class Request(Received):
     query: str = ""
 
 
-Manners: TypeAlias = Callable[[int], Answer]
+Behaviour: TypeAlias = Callable[[int], Answer]
 """The how-manieth request of this event, from 1 -> the answer."""
 
 
@@ -48,39 +48,39 @@ def hanging(_nth: int) -> Answer:
     return Answer(after=None)
 
 
-def slow(seconds: float) -> Manners:
+def slow(seconds: float) -> Behaviour:
     """Takes everything, later."""
     return lambda _nth: Answer(after=seconds)
 
 
-def always(status: int) -> Manners:
+def always(status: int) -> Behaviour:
     """The same for all."""
     return lambda _nth: Answer(status=status)
 
 
-def repeating(status: int) -> Manners:
+def repeating(status: int) -> Behaviour:
     """The same for all, with the address and the headers that it was sent."""
     return lambda _nth: Answer(status=status, indiscreet=True)
 
 
-def refusing(times: int, **headers: str) -> Manners:
+def refusing(times: int, **headers: str) -> Behaviour:
     """503 to the first requests of each event, with these headers."""
     return lambda nth: Answer(status=503, headers=headers) if nth <= times else Answer()
 
 
-def flaky(share: float, chance: Random) -> Manners:
+def flaky(share: float, chance: Random) -> Behaviour:
     """503 to that share of requests."""
     return lambda _nth: Answer(status=503 if chance.random() < share else 200)
 
 
 class Targets:
-    """Targets at one port, each at the path of its name. Their manners may be changed while they run.
+    """Targets at one port, each at the path of its name. Their behaviour may be changed while they run.
 
     `busiest` is how many requests each had at the same time, at most.
     """
 
-    def __init__(self, manners: dict[str, Manners]) -> None:
-        self.manners = manners
+    def __init__(self, behaviour: dict[str, Behaviour]) -> None:
+        self.behaviour = behaviour
         self.received: list[Request] = []
         self.port = 0
         self.busiest: Counter[str] = Counter()
@@ -100,11 +100,11 @@ class Targets:
         return [each.marker for each in self.of(name) if each.accepted]
 
     async def take(self, request: web.Request) -> web.Response:
-        """Note the request, then answer as the target's manners are."""
+        """Note the request, then answer as the target's behaviour are."""
         name, event_id = request.match_info["name"], request.headers.get("webhook-id", "")
         body = await request.read()
         self._seen[name, event_id] += 1
-        answer = self.manners[name](self._seen[name, event_id])
+        answer = self.behaviour[name](self._seen[name, event_id])
         self.received.append(
             Request(
                 target=name,
@@ -142,9 +142,9 @@ def _marker(body: bytes) -> str:
 
 
 @asynccontextmanager
-async def listening(**manners: Manners) -> AsyncIterator[Targets]:
+async def listening(**behaviour: Behaviour) -> AsyncIterator[Targets]:
     """Targets of these names that can be reached for as long as the block lasts."""
-    targets = Targets(manners)
+    targets = Targets(behaviour)
     app = web.Application()
     app.router.add_post("/{name}", targets.take)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -16,7 +16,7 @@ async def test_the_demo_ends_with_everything_delivered_and_says_where_to_look_ne
     assert (code, complaint) == (0, "")
     assert IN_THE_END in printed
     for event in TYPES:
-        assert f"{event:<17}kept, owed to" in printed
+        assert f"{event:<17}stored for " in printed
     assert printed.count("attempt 1, 503: again in") == 2
     assert [line for line in printed.splitlines() if line != line.rstrip()] == []
     assert "README.md" in printed.partition("Look next")[2]

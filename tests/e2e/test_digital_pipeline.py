@@ -66,7 +66,7 @@ async def targets() -> AsyncIterator[Targets]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def process(targets: Targets, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RelayProcess]:
-    routes = ROUTES.format(**{name: targets.url(name) for name in targets.manners})
+    routes = ROUTES.format(**{name: targets.url(name) for name in targets.behaviour})
     async with running(tmp_path_factory.mktemp("relay"), routes) as process:
         yield process
 

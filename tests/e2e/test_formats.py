@@ -40,7 +40,7 @@ ALONE = [
 async def targets(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Targets]:
     """Once each has got its deliveries of every body."""
     async with listening(plain=well, cloud=well, amocrm=well) as targets:
-        routes = ROUTES.format(**{name: targets.url(name) for name in targets.manners})
+        routes = ROUTES.format(**{name: targets.url(name) for name in targets.behaviour})
         async with running(tmp_path_factory.mktemp("relay"), routes) as relay:
             for each in ALONE:
                 kept = await post(relay.hook, each)

@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.history import judge
 from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running, until
 from tests.e2e.sender import Load, post_lead
-from tests.e2e.targets import Manners, Targets, hanging, listening, refusing, well
+from tests.e2e.targets import Behaviour, Targets, hanging, listening, refusing, well
 
 STOP_WITHIN = 8.0
 
@@ -47,10 +47,10 @@ FIRST, SECOND = "{status_id: 1}", "{status_id: 2}"
 
 @asynccontextmanager
 async def scene(
-    folder: Path, matches: Mapping[str, str], *, patience: str = "10s", **manners: Manners
+    folder: Path, matches: Mapping[str, str], *, patience: str = "10s", **behaviour: Behaviour
 ) -> AsyncIterator[tuple[RelayProcess, Targets]]:
-    """A relay with routes to the targets of `matches`; targets of `manners` may be more."""
-    async with listening(**manners) as targets, running(folder, routes(targets, matches, patience=patience)) as relay:
+    """A relay with routes to the targets of `matches`; targets of `behaviour` may be more."""
+    async with listening(**behaviour) as targets, running(folder, routes(targets, matches, patience=patience)) as relay:
         yield relay, targets
 
 
@@ -66,7 +66,7 @@ async def test_sigterm_under_load_ends_in_time_and_loses_nothing(tmp_path: Path)
             relay.signal(signal.SIGTERM)
             assert await relay.ended() == 0
             assert monotonic() - asked < STOP_WITHIN
-        targets.manners["stuck"] = well
+        targets.behaviour["stuck"] = well
         await relay.start()
         await relay.drained()
         findings = judge(load.sent, targets.received)
@@ -125,7 +125,7 @@ async def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
         relay.signal(signal.SIGTERM)
         assert await relay.ended() == 1
         assert not relay.lines("stopped")
-        targets.manners["stuck"] = well
+        targets.behaviour["stuck"] = well
         await relay.start()
         await relay.drained()
         assert targets.accepted("stuck") == ["m1"]
@@ -198,8 +198,8 @@ async def test_a_bad_file_changes_nothing_and_every_error_is_said(tmp_path: Path
 
 
 async def test_what_a_removed_target_is_owed_is_parked_until_it_comes_back(tmp_path: Path) -> None:
-    manners = {"good": well, "away": refusing(1_000)}
-    async with scene(tmp_path, {"good": ALL, "away": ALL}, **manners) as (relay, targets):
+    behaviour = {"good": well, "away": refusing(1_000)}
+    async with scene(tmp_path, {"good": ALL, "away": ALL}, **behaviour) as (relay, targets):
         for marker in ("m1", "m2", "m3"):
             await post_lead(relay.hook, marker)
         await until(lambda: len({each.marker for each in targets.of("away")}) == 3)
@@ -210,7 +210,7 @@ async def test_what_a_removed_target_is_owed_is_parked_until_it_comes_back(tmp_p
         assert (standing["away"]["pending"], standing["away"]["in_routes"]) == (3, False)
         assert await relay.metric("relay_deliveries_pending", target="away") == 3
 
-        targets.manners["away"] = well
+        targets.behaviour["away"] = well
         relay.routes.write_text(routes(targets, {"good": ALL, "away": ALL}))
         assert (await reload(relay))[0] == 200
         await relay.drained()

@@ -11,7 +11,7 @@ from relay.store.sqlite.store import SqliteStore
 from tests.e2e.history import judge
 from tests.e2e.processes import RELAY, RelayProcess, run, running, until
 from tests.e2e.sender import Load, body, lead, post, post_lead
-from tests.e2e.targets import Manners, Targets, hanging, listening, refusing, well
+from tests.e2e.targets import Behaviour, Targets, hanging, listening, refusing, well
 
 ROUTES = """\
 version: 1
@@ -31,7 +31,7 @@ def routes(targets: Targets) -> str:
 
 
 @asynccontextmanager
-async def scene(folder: Path, *, bot: Manners = well) -> AsyncIterator[tuple[RelayProcess, Targets]]:
+async def scene(folder: Path, *, bot: Behaviour = well) -> AsyncIterator[tuple[RelayProcess, Targets]]:
     async with listening(bot=bot, dwh=well) as targets, running(folder, routes(targets)) as relay:
         yield relay, targets
 
@@ -130,7 +130,7 @@ async def test_a_copy_made_under_load_has_all_that_was_answered_before_and_is_dr
         assert load.acknowledged == len(load.sent), "nobody was refused for it"
         relay.signal(signal.SIGTERM)
         assert await relay.ended() == 0
-        targets.manners["bot"] = well
+        targets.behaviour["bot"] = well
         targets.received.clear()
         async with running(copy, routes(targets)) as restored:
             await restored.drained()

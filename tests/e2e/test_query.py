@@ -43,7 +43,7 @@ def queries(targets: Targets, name: str) -> list[object]:
 
 async def test_the_query_is_kept_matched_delivered_and_told_apart(tmp_path: Path) -> None:
     async with listening(all=well, first=well, script=well) as targets:
-        routes = ROUTES.format(**{name: targets.url(name) for name in targets.manners})
+        routes = ROUTES.format(**{name: targets.url(name) for name in targets.behaviour})
         async with running(tmp_path, routes) as relay:
             first = await post(relay.hook, "try=24h-1st&at=%2f%7E")
             second = await post(relay.hook, "try=24h-2nd")

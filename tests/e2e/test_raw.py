@@ -17,7 +17,7 @@ from yarl import URL
 
 from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running
 from tests.e2e.sender import body, lead
-from tests.e2e.targets import Answer, Manners, Targets, always, listening, refusing, well
+from tests.e2e.targets import Answer, Behaviour, Targets, always, listening, refusing, well
 
 CHANNEL = b"channel-secret-0123456789"
 SECRET = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -57,10 +57,10 @@ def gone_at_first(nth: int) -> Answer:
 
 @asynccontextmanager
 async def scene(
-    folder: Path, *, chats: Manners = well, bot: Manners = well
+    folder: Path, *, chats: Behaviour = well, bot: Behaviour = well
 ) -> AsyncIterator[tuple[RelayProcess, Targets]]:
     async with listening(bot=bot, chats=chats, events=well) as targets:
-        urls = {name: targets.url(name) for name in targets.manners}
+        urls = {name: targets.url(name) for name in targets.behaviour}
         async with running(folder, ROUTES.format(secret=SECRET, **urls)) as relay:
             yield relay, targets
 

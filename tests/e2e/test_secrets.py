@@ -66,7 +66,7 @@ async def test_no_secret_is_ever_said(tmp_path: Path) -> None:
         (tmp_path / name).write_text(canary)
     async with AsyncExitStack() as stack:
         targets = await stack.enter_async_context(listening(good=well, bad=repeating(400), weak=refusing(1)))
-        urls = {name: targets.url(name) for name in targets.manners}
+        urls = {name: targets.url(name) for name in targets.behaviour}
         relay = await stack.enter_async_context(running(tmp_path, ROUTES.format(folder=tmp_path, closed=1, **urls)))
         answers = [await malformed(relay, request % TOKEN.encode()) for request in MALFORMED]
         webhook = await post_lead(relay.hook, "m1")

@@ -81,7 +81,7 @@ class Scene:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
-    manners = {
+    behaviour = {
         "recovering": refusing(2),
         "hanging": hanging,
         "hung": hanging,
@@ -94,8 +94,8 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         "moved": lambda _nth: Answer(status=308, headers={"Location": "/new"}),
         "new": well,
     }
-    async with listening(**manners) as targets, impolite() as (impolite_url, connections):
-        urls = {name: targets.url(name) for name in manners}
+    async with listening(**behaviour) as targets, impolite() as (impolite_url, connections):
+        urls = {name: targets.url(name) for name in behaviour}
         async with running(tmp_path_factory.mktemp("relay"), ROUTES.format(impolite=impolite_url, **urls)) as relay:
             yield Scene(relay=relay, targets=targets, connections=connections)
 
