@@ -1,16 +1,16 @@
-"""Wall time that tells when it was set: it is held against time that only ever goes on."""
+"""Wall clock and steady clock -> the wall's time, and a call when the wall clock was set."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 TOLERANCE = timedelta(seconds=1)
-_TOLERANCE = TOLERANCE.total_seconds()  # floats: it is called many times for each event
+_TOLERANCE = TOLERANCE.total_seconds()  # a float: called many times for each event
 
 
 class Clock:
-    """Call it for the time; if it was set since the last call, `was_set` hears by how much before the caller does.
+    """Return the time; if the wall clock was set since the last call, call `was_set` with the difference first.
 
-    `wall` is aware UTC; `steady` are seconds that nobody sets.
+    `wall` is aware UTC; `steady` are monotonic seconds.
     """
 
     def __init__(
@@ -23,10 +23,10 @@ class Clock:
         self._wall = wall
         self._steady = steady
         self._was_set = was_set
-        self._start = wall().timestamp() - steady()  # of `steady`, by the wall
+        self._start = wall().timestamp() - steady()  # the wall's time at steady 0
 
     def __call__(self) -> datetime:
-        """Now."""
+        """Return the present time, aware UTC."""
         now = self._wall()
         by = now.timestamp() - self._steady() - self._start
         if not -_TOLERANCE <= by <= _TOLERANCE:

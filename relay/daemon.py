@@ -1,9 +1,9 @@
 """The composition root: settings -> a running relay, built in one order and taken down in the reverse.
 
-store ─▶ committer ─▶ private listener ─▶ public listener ─▶ lanes     up, in this order
-store ◀─ committer ◀─ private listener ◀─ public listener ◀─ lanes     down: begin no attempt, take no webhook, close
+store ─▶ committer ─▶ private listener ─▶ public listener ─▶ lanes     start, in this order
+store ◀─ committer ◀─ private listener ◀─ public listener ◀─ lanes     stop: no new attempt, no new webhook, close
 
-Webhooks are taken to the last: amoCRM waits 2 s for an answer, and an attempt may take longer.
+Intake stops after deliveries: amoCRM waits 2 s for a reply, and an attempt in flight may take longer to end.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
 from relay.maintenance import log_audit, publish_reports
 from relay.observe import EventStream, Gauges
-from relay.observe.loop_monitor import watch
+from relay.observe.loop_monitor import monitor_loop
 from relay.operations.status import FILES, MISADDRESSED
 from relay.operations.tail import documents
 from relay.readiness import Readiness
@@ -53,18 +53,18 @@ from relay.store.sqlite.permissions import demand_permitted
 from relay.store.sqlite.space import Space
 from relay.store.sqlite.store import SqliteStore
 
-DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight when we stop; with the rest it takes at most 8 s
-INTAKE_DRAIN = 0.3  # seconds in which who is connected may bring one more webhook
-INTAKE_GRACE = COMMIT_TIMEOUT  # seconds for those that are being answered after that
+DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; the whole stop takes at most 8 s
+INTAKE_DRAIN = 0.3  # seconds in which open connections may send one more request
+INTAKE_GRACE = COMMIT_TIMEOUT  # seconds for requests that are being served after that
 ADMIN_GRACE = 0.5
-COMMIT_GRACE = timedelta(seconds=0.5)  # for webhooks that are not on disk yet, although they were answered
+COMMIT_GRACE = timedelta(seconds=0.5)  # for webhooks that were answered 503 and are not stored yet
 ADMIN_CONNECTIONS = 64
-STOP_LIMIT = 7.5  # seconds; a supervisor is promised 8
-MANY_OBJECTS = 5_000  # a webhook is made of some hundred
+STOP_LIMIT = 7.5  # seconds; documented as 8
+GC_THRESHOLD = 5_000  # objects; a webhook is made of some hundred
 
 
 def utc_now() -> datetime:
-    """The clock of the whole process."""
+    """Return the wall clock's time; the store's `clock` is what stored and due times are compared with."""
     return datetime.now(UTC)
 
 
@@ -73,7 +73,7 @@ def _new_id() -> str:
 
 
 class Relay:
-    """A relay that runs; `running` makes it. `ended` is set when it should not go on, `exit_code` says how it went."""
+    """A running relay, made by `running`. `ended` is set when it has to stop, with `exit_code`."""
 
     def __init__(self, settings: Settings, *, emit: Emit, http: Variants) -> None:
         self.settings = settings
@@ -83,28 +83,28 @@ class Relay:
         self.budget = Budget(settings.limits.memory)
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
-        self._tell = emit
+        self._observe = emit
         self.readiness = Readiness(stopping=self.ended.is_set)
         self.misaddressed = MisaddressedReport(utc_now)
         self.live = EventStream(utc_now, documents)
-        # last: it may have something to say of the files
+        # last: it reads the files, and may emit warnings about them
         self.reloader = Reloader(
-            settings.config, settings.environment, settings.tls, use=self._use, emit=self._emit, clock=utc_now
+            settings.config, settings.environment, settings.tls, use=self._reactivate, emit=self._emit, clock=utc_now
         )
 
     def _emit(self, fact: Signal) -> None:
         if isinstance(fact, WebhookRejected):
-            self.readiness.hear(fact)
+            self.readiness.on_rejected(fact)
             self.misaddressed.count(fact)
-        self._tell(fact)
+        self._observe(fact)
         self.live(fact)
 
     def end(self, exit_code: int = 0) -> None:
-        """Ask the relay to stop. A failure says so in the exit code, even if it comes while we are stopping."""
+        """Stop the relay. A failure sets the exit code even while the relay is stopping."""
         self.exit_code = max(self.exit_code, exit_code)
         self.ended.set()
 
-    def _deliver_by(self, config: Config) -> None:
+    def _activate(self, config: Config) -> None:
         routes = [route.name for route in config.routes]
         self._emit(ConfigActivated(sources=list(config.sources), targets=list(config.targets), routes=routes))
         self.dispatcher.use(config.targets)
@@ -112,19 +112,19 @@ class Relay:
         if why := descriptor_shortage(attempts, files=self.settings.files, limits=self.settings.limits):
             self._emit(ConnectionsScarce(detail=why))
 
-    async def _use(self, config: Config) -> list[str]:
-        """Go over to these routes; the targets that are owed deliveries but are not in them."""
-        self._deliver_by(config)
+    async def _reactivate(self, config: Config) -> list[str]:
+        """Switch to these routes; return the orphaned targets: pending deliveries, but not in the routes."""
+        self._activate(config)
         try:
             targets = (await self.store.status()).targets
         except StoreError:
             return []  # the metrics will show it
-        return sorted(name for name, planned in targets.items() if planned.pending and name not in config.targets)
+        return sorted(name for name, each in targets.items() if each.pending and name not in config.targets)
 
     async def refresh(self) -> None:
-        """Bring the backlog gauges up to date."""
+        """Read the backlog gauges from the store."""
         path, status = self.settings.store, await self.store.status()
-        self.readiness.count(status.losses)
+        self.readiness.update_losses(status.losses)
         self.gauges.update(
             backlog=status.targets,
             target_states=self.dispatcher.health(),
@@ -135,7 +135,7 @@ class Relay:
         )
 
     async def start(self, stack: AsyncExitStack, registry: CollectorRegistry) -> None:
-        """Bring everything up; `stack` takes it down again."""
+        """Start everything in order; `stack` stops it in the reverse."""
         settings = self.settings
         loop = asyncio.get_running_loop()
         self.gauges = Gauges(registry)
@@ -166,14 +166,14 @@ class Relay:
         await self._listen(stack, registry, on_admin, on_public)
         stack.push_async_callback(self._stop_deliveries)
         self.dispatcher.pause((await self.store.due([])).paused)
-        self._deliver_by(self.reloader.config)
-        for forever in self._forever():
-            task = loop.create_task(forever)
-            task.add_done_callback(self._fell)
+        self._activate(self.reloader.config)
+        for endless in self._background():
+            task = loop.create_task(endless)
+            task.add_done_callback(self._on_background_ended)
             stack.callback(task.cancel)
 
-    def _forever(self) -> list[Coroutine[None, None, None]]:
-        """All that goes on beside the listeners."""
+    def _background(self) -> list[Coroutine[None, None, None]]:
+        """The endless loops beside the listeners."""
         return [
             self.dispatcher.run(),
             self.readiness.keep_probing(self.store),
@@ -192,11 +192,11 @@ class Relay:
                 emit=self._emit,
             ),
             keep_room(self._space, shed=lambda: self.store.shed(now=self.store.clock()), emit=self._emit),
-            watch(self._emit),
+            monitor_loop(self._emit),
         ]
 
     def _bind(self, stack: AsyncExitStack) -> list[socket.socket]:
-        """The private socket and the public one; who connects waits until we listen."""
+        """Bind the private socket and the public one; connections queue in the kernel until `_listen`."""
         settings, sockets = self.settings, []
         for passed, address, flag in (
             (settings.passed.admin, settings.admin, "--admin"),
@@ -239,17 +239,17 @@ class Relay:
 
     async def _stop_deliveries(self) -> None:
         self.reloader.stop()
-        # nothing that is still to be settled could be written down on a failed disk
+        # after a failure of the disk nothing can be settled: do not wait for attempts
         await self.dispatcher.stop(timedelta() if self.exit_code else DELIVERY_GRACE)
 
-    def _fell(self, task: asyncio.Task[None]) -> None:
-        """What should run for ever has ended: better no relay than half a one."""
+    def _on_background_ended(self, task: asyncio.Task[None]) -> None:
+        """Stop the relay when an endless loop has ended: half a relay would look healthy."""
         if task.cancelled():
             return
         error = task.exception()
-        if not isinstance(error, StoreFailed):  # the store has told of that one
+        if not isinstance(error, StoreFailed):  # the store has emitted that one itself
             fields: dict[str, object] = {"error": repr(error)}
-            self._emit(Notice(level="error", text="a fault of the relay: it has to stop", fields=fields))
+            self._emit(Notice(level="error", text="internal error: the relay stops", fields=fields))
         self.end(1)
 
     def _intake(self) -> Intake:
@@ -268,7 +268,7 @@ class Relay:
 
 @asynccontextmanager
 async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry) -> AsyncIterator[Relay]:
-    """A relay that takes and delivers webhooks for as long as the block lasts.
+    """Run a relay for as long as the block lasts.
 
     Raises RoutesInvalid, ConfigurationError or a StoreError if it cannot start.
     """
@@ -283,35 +283,35 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
 
 
 async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) -> int:
-    """Run until SIGTERM or SIGINT, or until the disk fails; the exit code. SIGHUP reloads."""
+    """Run until SIGTERM, SIGINT or a failure of the disk, and return the exit code. SIGHUP reloads."""
     loop = asyncio.get_running_loop()
     async with running(settings, emit=emit, registry=registry) as relay:
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _hear_signal, relay)
+            loop.add_signal_handler(number, _on_signal, relay)
         loop.add_signal_handler(signal.SIGHUP, relay.reloader.reload_soon)
         if said := doubt(settings.store, mounted()):
             fields: dict[str, object] = {"store": str(settings.store), "detail": said}
             emit(Notice(level="warning", text="the store may not last", fields=fields))
-        _spare_the_collector()
-        emit(Notice(level="info", text="ready", fields=_facts(relay)))
+        _tune_garbage_collector()
+        emit(Notice(level="info", text="ready", fields=_summary(relay)))
         notify("READY=1", settings.environment)
         await relay.ended.wait()
         notify("STOPPING=1", settings.environment)
-        loop.call_later(STOP_LIMIT, os._exit, 1)  # if a disk hangs, so would we
+        loop.call_later(STOP_LIMIT, os._exit, 1)  # a disk that hangs would hang the stop
         emit(Notice(level="info", text="stopping", fields={"exit_code": relay.exit_code}))
     emit(Notice(level="info", text="stopped", fields={"exit_code": relay.exit_code}))
     return relay.exit_code
 
 
-def _spare_the_collector() -> None:
-    """Look for cycles less often: they are rare here, and to look takes more time the more webhooks there are."""
+def _tune_garbage_collector() -> None:
+    """Collect less often: cycles are rare here, and a collection costs more the more webhooks are in memory."""
     gc.collect()
-    gc.freeze()  # what is there by now stays
-    gc.set_threshold(MANY_OBJECTS, 20, 20)
+    gc.freeze()  # objects of the start live as long as the process
+    gc.set_threshold(GC_THRESHOLD, 20, 20)
 
 
-def _hear_signal(relay: Relay) -> None:
-    """SIGTERM or SIGINT: stop; the second one leaves at once, which loses nothing either."""
+def _on_signal(relay: Relay) -> None:
+    """Stop at the first SIGTERM or SIGINT, exit at once at the second; neither loses anything."""
     if relay.ended.is_set():
         os._exit(1)
     relay.end()
@@ -332,7 +332,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
     )
 
 
-def _facts(relay: Relay) -> dict[str, object]:
+def _summary(relay: Relay) -> dict[str, object]:
     public = url(relay.listening, scheme="https" if relay.settings.tls else "http")
     hooks = [f"{public}/hooks/{name}/<token>" for name in relay.reloader.config.sources]
     return {
@@ -352,6 +352,6 @@ def url(address: tuple[str, int], *, scheme: str = "http") -> str:
 
 
 def _written_at(store: Path) -> datetime:
-    """When the store was last written to, by the clock of then."""
+    """Return when the store was last written, by the clock of that time."""
     files = [file for file in (store, Path(f"{store}-wal")) if file.exists()]
     return max((datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files), default=utc_now())

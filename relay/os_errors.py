@@ -24,7 +24,7 @@ def permission_problem(path: Path, *, write: bool = False) -> str | None:
 
 
 def write_problem(path: Path, error: OSError) -> str:
-    """The same of a file that could not be written, for whatever reason."""
+    """Say why the file could not be written, whatever the reason."""
     return permission_problem(path, write=True) or f"cannot write {path}: {os_error_text(error)}"
 
 

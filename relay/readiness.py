@@ -1,4 +1,4 @@
-"""Probes of the store, and webhooks it did not take -> whether one can be committed now; known at once."""
+"""Probes of the store, and webhooks that it did not take -> whether one can be committed now, without asking it."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -10,41 +10,41 @@ from relay.signals import Rejection, WebhookRejected
 from relay.store.contract import AckGap, Store
 
 PROBE_EVERY = 5.0  # seconds
-PROBE_AGAIN = 1.0  # while it fails
-LEAST_PAUSE = 0.1  # however many are refused
+RETRY_EVERY = 1.0  # while the probe fails
+MIN_PAUSE = 0.1  # however many webhooks are rejected
 
 
 class Readiness:
-    """`lost`: of the webhooks that were answered 200 so many are missing, at most."""
+    """Know whether the store commits. `lost`: at most so many webhooks that were answered 200 are missing."""
 
     def __init__(self, *, stopping: Callable[[], bool]) -> None:
         self.lost = 0
         self._stopping = stopping
         self._trouble: str | None = None
-        self._doubted = asyncio.Event()
+        self._probe_now = asyncio.Event()
 
     async def ready(self) -> str | None:
-        """None if a webhook can be committed, else why not."""
+        """Return None if a webhook can be committed, else why not."""
         return "stopping" if self._stopping() else self._trouble
 
     def remark(self) -> str | None:
-        """What is to be said of a relay that is ready all the same."""
+        """Return a warning about a relay that is ready all the same."""
         return f"webhooks that were answered 200 are missing, at most {self.lost}: relay verify" if self.lost else None
 
-    def hear(self, refused: WebhookRejected) -> None:
-        """One that could not be kept is believed until the next probe, which comes at once: it may be the memory."""
-        if refused.reason is Rejection.UNAVAILABLE:
-            self._trouble = refused.detail
-            self._doubted.set()
+    def on_rejected(self, rejected: WebhookRejected) -> None:
+        """Not ready after a webhook that could not be stored, until the probe that it triggers has ended."""
+        if rejected.reason is Rejection.UNAVAILABLE:
+            self._trouble = rejected.detail
+            self._probe_now.set()
 
-    def count(self, losses: Iterable[AckGap]) -> None:
-        """What the store says of them."""
+    def update_losses(self, losses: Iterable[AckGap]) -> None:
+        """Take over the gaps that the store reports."""
         self.lost = sum(loss.count for loss in losses)
 
     async def keep_probing(self, store: Store) -> None:
-        """Commit something every now and then, for ever: a disk that went bad shows before the next webhook does."""
+        """Commit a probe every few seconds, for ever: a failing disk shows before the next webhook arrives."""
         while True:
-            self._doubted.clear()
+            self._probe_now.clear()
             self._trouble = await self._probe(store)
             await self._rest()
 
@@ -52,7 +52,7 @@ class Readiness:
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT):
                 await store.probe()
-                self.count(await store.losses())
+                self.update_losses(await store.losses())
         except StoreError as error:
             return str(error)
         except TimeoutError:
@@ -61,9 +61,9 @@ class Readiness:
 
     async def _rest(self) -> None:
         if self._trouble:
-            await asyncio.sleep(PROBE_AGAIN)
+            await asyncio.sleep(RETRY_EVERY)
             return
-        await asyncio.sleep(LEAST_PAUSE)
+        await asyncio.sleep(MIN_PAUSE)
         with suppress(TimeoutError):
             async with asyncio.timeout(PROBE_EVERY):
-                await self._doubted.wait()
+                await self._probe_now.wait()

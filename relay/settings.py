@@ -1,4 +1,4 @@
-"""Flags and variables, once read -> what a relay is started with."""
+"""Flags and variables -> the settings that a relay starts with; routes are not among them, they can be reloaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from relay.http.limits import LEAST_FILES, Limits
 from relay.http.systemd import Passed
 from relay.model import Secret, is_loopback
 
-SHORTEST_TOKEN = 20  # characters, where strangers may guess: the right one passes however many wrong ones were shown
+MIN_TOKEN_LENGTH = 20  # on a public address: guessing is slowed down, but the right token always passes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What cannot be reloaded. Addresses are (host, port); port 0 takes a free one.
 
-    `passed`: sockets to listen on in the place of `listen` and `admin`. `tls`: certificate and key of the public one,
+    `passed`: sockets of systemd, which replace `listen` and `admin`. `tls`: certificate and key of the public one,
     `limits`: its limits. `proxies`: whose word is taken for where a request comes from. `files`: how many this process
     may have open. `init`: begin with an empty store where the one before is gone. `ballast`: bytes of disk to hold back
     for the moment when it is full.
@@ -42,20 +42,20 @@ class Settings:
 
     @property
     def admin_host(self) -> str:
-        """Whom the private listener listens to, whoever opened its socket."""
+        """The address of the private listener, whoever opened its socket."""
         host: str = (self.passed.admin.getsockname() if self.passed.admin else self.admin)[0]
         return host
 
 
 def demand_private(settings: Settings) -> None:
-    """The admin listener tells and does more than strangers should see and do."""
+    """Refuse an admin listener that is not on loopback and has no token, or a short one."""
     host, token = settings.admin_host, settings.admin_token
     if is_loopback(host):
         return
     if token is None:
         raise ConfigurationError(f"--admin {host} is not loopback: set RELAY_ADMIN_TOKEN, or listen on 127.0.0.1")
-    if len(token.reveal()) < SHORTEST_TOKEN:
+    if len(token.reveal()) < MIN_TOKEN_LENGTH:
         raise ConfigurationError(
-            f"--admin {host} is not loopback and RELAY_ADMIN_TOKEN has fewer than {SHORTEST_TOKEN} characters:"
+            f"--admin {host} is not loopback and RELAY_ADMIN_TOKEN has fewer than {MIN_TOKEN_LENGTH} characters:"
             " make one with openssl rand -hex 32"
         )

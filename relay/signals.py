@@ -185,7 +185,7 @@ class CircuitOpened:
 
 @frozen
 class CircuitClosed:
-    """A target answers again."""
+    """A circuit closed: every delivery may be sent to it."""
 
     target: str
     failures: int | None

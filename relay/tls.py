@@ -1,4 +1,4 @@
-"""PEM files -> contexts for TLS 1.2 and newer, as a server and as a client; or, in words, what is wrong with a file.
+"""PEM files -> TLS contexts (1.2 and newer) for a server and for a client, or a sentence about what is wrong.
 
 Everything here may raise ConfigurationError, with a text that names the file and shows nothing of what is in it.
 """
@@ -16,7 +16,7 @@ _NO_PASSWORD = ""  # without one OpenSSL would ask the terminal for that of an e
 
 
 class Certificate:
-    """What the public listener shows: `context` is for the listener, `use` changes what new connections get."""
+    """The public listener's certificate: it is given `context`; `use` replaces what new connections get."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self.files = (certificate, key)
@@ -24,7 +24,7 @@ class Certificate:
         self.context.sni_callback = self._show
 
     def read(self, note: Callable[[Path], object] = lambda _path: None) -> ssl.SSLContext:
-        """The files as they are now, for `use`; `note` is told of each before."""
+        """Load the files as they are now, for `use`; `note` is called with each before."""
         for file in self.files:
             note(file)
         context = _versions(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
@@ -32,19 +32,19 @@ class Certificate:
         return context
 
     def use(self, context: ssl.SSLContext) -> None:
-        """From now on this one. Connections that are open stay as they are."""
+        """Serve new connections with this context. Open connections stay as they are."""
         self._current = context
 
     def _show(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-        # nothing is loaded into a live context: with half of a bad pair it could serve nobody
+        # a context in use is never reloaded: with half of a bad pair it could serve nobody
         connection.context = self._current
 
 
 @lru_cache(maxsize=256)
 def client_context(tls: Tls) -> ssl.SSLContext:
-    """Trusts whom the system trusts and `tls.ca`, and shows `tls.cert` to who asks for one.
+    """Make a context that trusts the system's authorities and `tls.ca`, and presents `tls.cert` when asked for one.
 
-    Made once for what the files held, so that a load has it made, and no connection depends on what became of them.
+    Cached by what the files held: a load of the routes makes it, and no connection depends on what became of the files.
     """
     context = _versions(ssl.create_default_context())
     if tls.ca:
@@ -64,14 +64,14 @@ def _versions(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 def certificates(path: Path) -> bytes:
-    """What the file holds, which must be certificates."""
+    """Read a file that must hold certificates."""
     data = _read(path)
     _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
     return data
 
 
 def key_of(certificate: Path, path: Path) -> bytes:
-    """What the file holds, which must be the private key of a certificate that is in order."""
+    """Read a file that must hold the private key of this certificate."""
     data = _read(path)
     _show(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, path)
     return data

@@ -60,7 +60,7 @@ def _logged(*, as_json: bool) -> Iterator[None]:
         if not as_json:
             raise
         trace = "".join(traceback.format_exception(error))[-MAX_TRACE:]
-        _log("a fault of the relay: it has to stop", error=type(error).__name__, trace=trace)
+        _log("internal error: the relay stops", error=type(error).__name__, trace=trace)
         raise click.exceptions.Exit(1) from error
 
 

@@ -1,4 +1,4 @@
-"""The event loop's own time -> Blocked, when something kept it for so long that others had to wait."""
+"""The event loop's clock -> Blocked, when something held the loop for so long that everything else waited."""
 
 import asyncio
 from datetime import timedelta
@@ -9,8 +9,8 @@ EVERY = 0.1  # seconds
 TOO_LATE = 0.25  # seconds
 
 
-async def watch(emit: Emit) -> None:
-    """Ask to be woken again and again, and tell when that came too late; for ever."""
+async def monitor_loop(emit: Emit) -> None:
+    """Sleep again and again, for ever, and emit Blocked when a wake-up came too late."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + EVERY

@@ -37,27 +37,27 @@ LINES: dict[type, tuple[int, str]] = {
     StoredLate: (INFO, "stored after replying 503"),
     NotStored: (WARNING, "not stored, and replied 503"),
     # store
-    StoreGaveUp: (ERROR, "the store failed: the relay has to stop"),
-    PurgedEarly: (WARNING, "delivered history deleted to make room"),
-    WalGrown: (WARNING, "the write-ahead log grows: somebody has been reading the database for long"),
+    StoreGaveUp: (ERROR, "the store failed: the relay stops"),
+    PurgedEarly: (WARNING, "delivered webhooks deleted early to free disk"),
+    WalGrown: (WARNING, "the write-ahead log grows: a read of the database takes too long"),
     # delivery
-    CircuitOpened: (WARNING, "target held"),
-    CircuitClosed: (INFO, "target answers again"),
+    CircuitOpened: (WARNING, "circuit open"),
+    CircuitClosed: (INFO, "circuit closed"),
     # daemon and listeners
     AcceptFailed: (ERROR, "cannot accept connections"),
     BacklogUnreadable: (WARNING, "cannot read the backlog for the metrics"),
     ConnectionsScarce: (WARNING, "too many connections to targets"),
     FileDetached: (WARNING, "newer versions of a file cannot arrive"),
-    FileExposed: (WARNING, "the routes file is open to others"),
+    FileExposed: (WARNING, "the routes file is writable by others"),
     OperatorActed: (INFO, "done by an operator"),
 }
 """Facts whose line has their own fields, in their order."""
 
 DISK_SPACE = {
-    DiskSpace.FULL: (ERROR, "the disk is full: webhooks are refused unless old ones make room"),
-    DiskSpace.LOW: (WARNING, "the disk is almost full: delivered history goes before its time"),
-    DiskSpace.SCARCE: (WARNING, "little is free on the disk of the store"),
-    DiskSpace.AMPLE: (INFO, "the disk of the store has room again"),
+    DiskSpace.FULL: (ERROR, "the disk is full: webhooks are rejected unless delivered ones make room"),
+    DiskSpace.LOW: (WARNING, "the disk is almost full: delivered webhooks are deleted early"),
+    DiskSpace.SCARCE: (WARNING, "the disk of the store has little free space"),
+    DiskSpace.AMPLE: (INFO, "the disk of the store has free space again"),
 }
 
 

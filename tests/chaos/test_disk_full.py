@@ -173,7 +173,7 @@ async def test_a_relay_that_starts_on_a_full_disk_delivers_what_it_owes(tmp_path
             assert len(set(targets.accepted("bot"))) == 20
             assert disk.free <= MEBIBYTES * MEBIBYTE // 8, "what it had held back, and no more"
             disk.empty()
-            await relay.said("the disk of the store has room again")
+            await relay.said("the disk of the store has free space again")
             await post_lead(relay.hook, "last")
 
 

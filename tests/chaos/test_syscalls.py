@@ -336,7 +336,7 @@ async def test_a_relay_whose_disk_fails_ends_within_5_seconds_and_loses_nothing(
         try:
             await relay.start()
             async with load.flowing():
-                await relay.said("the store failed: the relay has to stop")
+                await relay.said("the store failed: the relay stops")
                 async with asyncio.timeout(5):
                     code = await relay.ended()
             restarted = RelayProcess(tmp_path, relay.routes.read_text())

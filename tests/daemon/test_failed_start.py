@@ -170,5 +170,5 @@ def test_a_fault_of_ours_is_one_json_line_with_its_trace(folder: Path) -> None:
     command = [sys.executable, "-c", code, "run", "--log-format", "json"]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30)
     [line] = lines(ended.stderr)
-    assert (ended.returncode, line["message"]) == (1, "a fault of the relay: it has to stop")
+    assert (ended.returncode, line["message"]) == (1, "internal error: the relay stops")
     assert line["trace"].startswith("Traceback")

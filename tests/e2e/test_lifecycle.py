@@ -271,7 +271,7 @@ async def test_what_is_to_be_said_of_the_routes_file_keeps_no_relay_from_startin
     idle.routes.chmod(0o666)
     try:
         await idle.start()
-        assert len(await idle.said("the routes file is open to others")) == 1
+        assert len(await idle.said("the routes file is writable by others")) == 1
     finally:
         await idle.kill()
 

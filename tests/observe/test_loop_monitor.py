@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from relay.observe.loop_monitor import EVERY, TOO_LATE, watch
+from relay.observe.loop_monitor import EVERY, TOO_LATE, monitor_loop
 from relay.signals import Blocked, Signal
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -20,13 +20,13 @@ def test_whatever_holds_the_loop_up_is_told_with_how_long(run: Run) -> None:
     told: list[Signal] = []
 
     async def scene() -> None:
-        watching = asyncio.create_task(watch(told.append))
+        monitoring = asyncio.create_task(monitor_loop(told.append))
         await asyncio.sleep(EVERY / 2)
         time.sleep(EVERY + 2 * TOO_LATE)  # noqa: ASYNC251  nothing else holds a loop up
         await asyncio.sleep(EVERY / 2)
-        watching.cancel()
+        monitoring.cancel()
         with suppress(asyncio.CancelledError):
-            await watching
+            await monitoring
 
     run(scene())
     assert [type(each) for each in told] == [Blocked]
