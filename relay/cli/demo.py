@@ -99,22 +99,22 @@ class _Progress:
 
     def _attempted(self, attempted: Attempted) -> None:
         delivery, outcome = attempted.delivery, attempted.outcome
-        said = f"attempt {delivery.attempt}, {'no answer' if outcome.status is None else outcome.status}"
+        text = f"attempt {delivery.attempt}, {'no answer' if outcome.status is None else outcome.status}"
         match attempted.verdict:
             case Delivered():
                 self.delivered += 1
                 self.retried += delivery.attempt > 1
-                self._line(delivery.target, self.types[delivery.event_id], "green", f"{said}: delivered")
+                self._line(delivery.target, self.types[delivery.event_id], "green", f"{text}: delivered")
             case RetryAt(due_at):
                 pause = (due_at - outcome.started_at).total_seconds()
-                self._line(delivery.target, self.types[delivery.event_id], "yellow", f"{said}: again in {pause:.1f} s")
+                self._line(delivery.target, self.types[delivery.event_id], "yellow", f"{text}: again in {pause:.1f} s")
             case Dead(why):
                 self.dead += 1
-                self._line(delivery.target, self.types[delivery.event_id], "red", f"{said}: dead, {why}")
+                self._line(delivery.target, self.types[delivery.event_id], "red", f"{text}: dead, {why}")
 
-    def _line(self, who: str, what: str, colour: str, said: str) -> None:
+    def _line(self, who: str, what: str, colour: str, text: str) -> None:
         way = "amoCRM ─▶ relay" if who == "amoCRM" else f"          relay ─▶ {who}"
-        self.console.print(Text.assemble(f"  {way:<30}", (f"{what:<17}", "bold"), (said, colour)))
+        self.console.print(Text.assemble(f"  {way:<30}", (f"{what:<17}", "bold"), (text, colour)))
 
     async def settled(self) -> None:
         """Wait until every delivery is delivered or dead."""

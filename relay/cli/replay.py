@@ -26,7 +26,7 @@ from relay.store.contract import Filter
 
 @click.command("replay")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@state_option(*State, text="dead (unless said), delivered, or pending: scheduled for later; may be repeated.")
+@state_option(*State, text="dead (the default), delivered, or pending: scheduled for later; may be repeated.")
 @filtered
 @click.option("--all-dead", is_flag=True, help="Every dead delivery there is.")
 @click.option("--unrouted", is_flag=True, help="Events that no route took, through today's routes.")

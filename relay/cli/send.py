@@ -248,8 +248,8 @@ def masked(url: str) -> str:
     """The address without its secrets: `http://127.0.0.1:8080/hooks/crm/***`."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    kept = re.match("/hooks/[^/]+/", parts.path)
-    return printable(f"{parts.scheme}://{host}{kept[0] if kept else '/'}***")
+    path = re.match("/hooks/[^/]+/", parts.path)
+    return printable(f"{parts.scheme}://{host}{path[0] if path else '/'}***")
 
 
 def _safe(answer: bytes, url: str) -> str:

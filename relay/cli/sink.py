@@ -87,8 +87,8 @@ class Received:
         content = self.content
         if isinstance(content, str):
             return self._form_type()
-        said = content.get("type") if isinstance(content, dict) else None
-        return said if isinstance(said, str) else "-"
+        type_ = content.get("type") if isinstance(content, dict) else None
+        return type_ if isinstance(type_, str) else "-"
 
     def _form_type(self) -> str:
         """The type in amoCRM's own encoding, which a target of `format: form` gets."""
@@ -161,7 +161,7 @@ def body(received: Received) -> str:
 
 def json_line(received: Received) -> str:
     """One JSON object on one line; `body` is a JSON value, or text if the body is not JSON."""
-    said = {
+    document = {
         "at": received.at.isoformat(),
         "method": received.method,
         "path": received.path,
@@ -169,7 +169,7 @@ def json_line(received: Received) -> str:
         "body": received.content,
         "answer": received.answer,
     }
-    return printable(json.dumps(said, ensure_ascii=False))
+    return printable(json.dumps(document, ensure_ascii=False))
 
 
 # ---- the command

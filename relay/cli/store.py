@@ -46,7 +46,7 @@ store_option = click.option(
     default="sqlite:///relay.db",
     show_default=True,
     show_envvar=True,
-    help="Where webhooks are kept.",
+    help="Where webhooks are stored.",
 )
 
 
