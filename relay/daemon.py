@@ -321,7 +321,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
     return admin(
         registry=registry,
         refresh=relay.refresh,
-        unready=relay.readiness.ready,
+        unready=relay.readiness.unready,
         remark=relay.readiness.remark,
         reload=relay.reloader.reload,
         stream=relay.live,

@@ -23,7 +23,7 @@ class Readiness:
         self._trouble: str | None = None
         self._probe_now = asyncio.Event()
 
-    async def ready(self) -> str | None:
+    async def unready(self) -> str | None:
         """Return None if a webhook can be committed, else why not."""
         return "stopping" if self._stopping() else self._trouble
 

@@ -51,7 +51,7 @@ async def test_a_slash_too_many_costs_no_webhook(path: str, scene: Scene) -> Non
     await until(lambda: scene.targets.accepted("bot") == ["m1"])
 
 
-async def test_who_asks_first_whether_to_send_is_told_yes_there_too(scene: Scene) -> None:
+async def test_expect_100_continue_is_answered_there_too(scene: Scene) -> None:
     async with scene.connected() as (reader, writer):
         writer.write(f"POST /hooks/crm/{TOKEN}/".encode() + REST + b"Expect: 100-continue\r\n\r\n")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
@@ -92,7 +92,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("path", "address", "right", "wrong"), WRONG, ids=[path for path, *_ in WRONG])
-async def test_what_was_meant_for_us_is_told_with_how_it_should_look(
+async def test_a_misaddressed_request_is_announced_with_the_right_address(
     path: str, address: str, right: str, wrong: str, scene: Scene
 ) -> None:
     assert (await asked(scene, b"POST " + path.encode())).startswith(b"HTTP/1.1 404 ")
@@ -106,7 +106,7 @@ async def test_what_was_meant_for_us_is_told_with_how_it_should_look(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/hooks/crm/{T}", "/hooks/crm/wrong", "/hooks/crm/{T}/", "//hooks/crm/{T}"])
-async def test_a_get_after_a_redirect_is_told(method: str, path: str, scene: Scene) -> None:
+async def test_a_get_after_a_redirect_is_announced(method: str, path: str, scene: Scene) -> None:
     head = await asked(scene, f"{method} {path}".encode(), b"\r\n", b" HTTP/1.1\r\nHost: relay\r\n")
     assert head.startswith(b"HTTP/1.1 405 ")
     assert b"\r\nAllow: POST\r\n" in head
@@ -133,7 +133,7 @@ async def test_a_connection_that_brings_nothing_is_not_even_counted(scene: Scene
     assert not refused(scene)
 
 
-async def test_a_token_is_looked_for_in_few_segments_and_by_its_digest(
+async def test_tokens_are_looked_up_in_few_segments_and_by_digest(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
@@ -149,7 +149,7 @@ async def test_a_token_is_looked_for_in_few_segments_and_by_its_digest(
 
 
 @pytest.mark.parametrize("token", [TOKEN, OTHER_TOKEN])
-async def test_the_answer_tells_nobody_whether_a_token_is_right(token: str, scene: Scene) -> None:
+async def test_the_answer_does_not_reveal_whether_a_token_is_right(token: str, scene: Scene) -> None:
     said = [
         (await scene.session.post(f"{scene.hook(token=each)}/more", data=BODY)).headers["content-length"]
         for each in (token, "wrong")
@@ -172,7 +172,7 @@ UNREAD = [
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize(("line", "status", "wrong"), [each[1:] for each in UNREAD], ids=[each[0] for each in UNREAD])
-async def test_a_request_line_that_cannot_be_read_is_told(line: bytes, status: int, wrong: str, scene: Scene) -> None:
+async def test_a_malformed_request_line_is_announced(line: bytes, status: int, wrong: str, scene: Scene) -> None:
     assert (await asked(scene, line)).startswith(f"HTTP/1.1 {status} ".encode())
     [said] = refused(scene)
     assert (said.reason, said.remote) == ("misaddressed", "127.0.0.1")
@@ -193,7 +193,7 @@ HEADS = [
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("cut", [False, True], ids=["at once", "in pieces"])
 @pytest.mark.parametrize(("head", "status"), [each[1:] for each in HEADS], ids=[each[0] for each in HEADS])
-async def test_headers_that_cannot_be_read_are_told(head: bytes, status: int, cut: bool, scene: Scene) -> None:
+async def test_malformed_headers_are_announced(head: bytes, status: int, cut: bool, scene: Scene) -> None:
     async with scene.connected() as (reader, writer):
         writer.write(f"POST /hooks/crm/{TOKEN}".encode() + REST)
         if cut:
@@ -205,7 +205,7 @@ async def test_headers_that_cannot_be_read_are_told(head: bytes, status: int, cu
 
 
 @pytest.mark.usefixtures("server")
-async def test_a_body_that_is_longer_than_it_says_is_told(scene: Scene) -> None:
+async def test_a_body_longer_than_its_content_length_is_announced(scene: Scene) -> None:
     """PHP's `mb_strlen` of Cyrillic counts letters, not bytes."""
     head = await asked(scene, b"POST /hooks/crm/{T}", b"\r\n" + BODY + b"Content")
     assert head.startswith(b"HTTP/1.1 400 ")
@@ -235,7 +235,7 @@ async def test_another_protocol_is_called_by_its_name(sent: bytes, wrong: str, s
 
 @pytest.mark.parametrize("piece", [b"a", b" ", b"/", b"a://", b"\r\n", b"%2F", b"a b'"])
 @pytest.mark.parametrize("error", [None, BadHttpMessage("junk")], ids=["too long", "junk"])
-def test_what_is_wrong_with_a_head_is_found_in_time_that_grows_with_it(piece: bytes, error: Exception | None) -> None:
+def test_a_malformed_head_is_diagnosed_in_linear_time(piece: bytes, error: Exception | None) -> None:
     def seconds(pieces: int) -> float:
         before = time.process_time()
         diagnose(b"POST " + piece * pieces, error)
@@ -249,14 +249,14 @@ def test_what_is_wrong_with_a_head_is_found_in_time_that_grows_with_it(piece: by
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("sent", [b"hello there\r\n\r\n", b"\x00\x01\x02\x03", b"GET /.env?\xff HTTP/1.1\r\n\r\n"])
-async def test_what_is_none_of_ours_and_cannot_be_read_is_a_stranger(sent: bytes, scene: Scene) -> None:
+async def test_malformed_bytes_without_a_hook_path_are_a_stranger(sent: bytes, scene: Scene) -> None:
     async with scene.connected() as (reader, writer):
         writer.write(sent)
         assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
     assert scene.facts.refusals() == [("-", "stranger")]
 
 
-async def test_after_all_that_an_ordinary_webhook_is_kept(scene: Scene) -> None:
+async def test_after_all_that_an_ordinary_webhook_is_stored(scene: Scene) -> None:
     for line in (b"POST /crm/{T}", b"GET /hooks/crm/{T}", b"POST /"):
         await asked(scene, line)
     assert (await scene.post(BODY)).status == 200
@@ -274,7 +274,7 @@ SEGMENTS = st.sampled_from(["hooks", "HOOKS", "crm", "shop", TOKEN, f"%{ord(TOKE
     st.sampled_from(["/", "//", "%2F", "%2f"]),
     st.sampled_from(["POST", "Ж", "X" * 99]),
 )
-def test_no_path_is_shown_with_more_than_hooks_and_sources(segments: list[str], slash: str, method: str) -> None:
+def test_a_masked_path_shows_hooks_and_sources_only(segments: list[str], slash: str, method: str) -> None:
     told = diagnose_address(method, slash.join(["", *segments]), CONFIG)
     assert all(
         each in {"hooks", "crm", "shop", "***", ""}

@@ -7,7 +7,7 @@ from relay.ingest.budget import LARGE, Budget, BudgetExceeded
 SIZE = 10 * LARGE
 
 
-def test_what_is_taken_is_given_back_when_the_block_ends() -> None:
+def test_a_reservation_is_freed_when_its_block_ends() -> None:
     budget = Budget(SIZE)
     with budget.reservation() as reservation:
         reservation.grow(1000)
@@ -19,7 +19,7 @@ def test_what_is_taken_is_given_back_when_the_block_ends() -> None:
     assert budget.used == 0
 
 
-def test_large_ones_leave_half_of_it_to_the_small() -> None:
+def test_large_webhooks_leave_half_of_the_budget_to_small_ones() -> None:
     budget = Budget(SIZE)
     with budget.reservation() as large, budget.reservation() as another, budget.reservation() as small:
         large.grow(SIZE // 2)
@@ -32,7 +32,7 @@ def test_large_ones_leave_half_of_it_to_the_small() -> None:
     assert budget.used == 0
 
 
-def test_when_all_is_taken_nobody_finds_any() -> None:
+def test_a_budget_that_is_used_up_grants_nothing() -> None:
     budget = Budget(SIZE)
     with budget.reservation() as large, budget.reservation() as small:
         large.grow(SIZE)
@@ -40,7 +40,7 @@ def test_when_all_is_taken_nobody_finds_any() -> None:
             small.grow(1)
 
 
-def test_what_is_held_takes_room_until_the_last_one_lets_go() -> None:
+def test_a_reservation_lasts_until_its_last_holder_releases_it() -> None:
     budget = Budget(SIZE)
     with budget.reservation() as reservation:
         reservation.grow(1000)

@@ -1,4 +1,4 @@
-"""A webhook that the store cannot take at once: 503 and never a false 200, but it waits and is kept in the end."""
+"""A webhook that the store cannot take at once: 503, never a false 200, and stored in the end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -80,7 +80,7 @@ async def posted(scene: Scene, *names: str) -> list["asyncio.Task[Answer]"]:
     return tasks
 
 
-async def test_what_can_be_kept_in_time_is_answered_200(scene: Scene) -> None:
+async def test_a_commit_in_time_is_answered_200(scene: Scene) -> None:
     async with locked(scene) as lock:
         [post] = await posted(scene, "m1")
         await until(lambda: bool(committer_of(scene)._waiting))
@@ -90,7 +90,7 @@ async def test_what_can_be_kept_in_time_is_answered_200(scene: Scene) -> None:
     assert not scene.facts.refusals()
 
 
-async def test_what_was_answered_503_is_kept_and_delivered_all_the_same_and_counted_once(scene: Scene) -> None:
+async def test_after_its_503_a_webhook_is_stored_delivered_and_counted_once(scene: Scene) -> None:
     async with locked(scene) as lock:
         answer = await scene.post(form(LEAD))
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")
@@ -135,7 +135,7 @@ async def test_a_retry_claims_nothing_at_insert(scene: Scene, monkeypatch: pytes
     assert set(tried[2:]) == {"store"}
 
 
-async def test_when_amocrm_repeats_it_it_is_known(scene: Scene) -> None:
+async def test_a_retransmission_after_the_503_is_a_duplicate(scene: Scene) -> None:
     async with locked(scene) as lock:
         assert (await scene.post(form(CHANGED))).status == 503
         again = asyncio.create_task(scene.post(form(CHANGED)))  # while the first one waits still
@@ -150,7 +150,7 @@ async def test_when_amocrm_repeats_it_it_is_known(scene: Scene) -> None:
     await until(lambda: scene.targets.accepted("bot") == ["m1"])
 
 
-async def test_what_waits_is_kept_in_the_order_of_arrival(scene: Scene) -> None:
+async def test_waiting_webhooks_are_stored_in_order_of_arrival(scene: Scene) -> None:
     names = [f"m{number}" for number in range(1, 8)]
     async with locked(scene) as lock:
         posts = await posted(scene, *names)
@@ -160,7 +160,7 @@ async def test_what_waits_is_kept_in_the_order_of_arrival(scene: Scene) -> None:
     assert await arrivals(scene) == [each.body["webhook"] for each in answers]
 
 
-async def test_who_comes_later_goes_behind_those_that_wait(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_later_webhook_queues_behind_waiting_ones(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay.ingest.commit.RETRY_EVERY", 0.5)
     async with locked(scene) as lock:
         [first] = await posted(scene, "m1")
@@ -172,7 +172,7 @@ async def test_who_comes_later_goes_behind_those_that_wait(scene: Scene, monkeyp
 
 
 @pytest.mark.parametrize("limits", [Limits(memory=20_000)])
-async def test_what_would_be_too_much_to_hold_is_503_at_once(scene: Scene, limits: Limits) -> None:
+async def test_over_the_budget_the_answer_is_503_at_once(scene: Scene, limits: Limits) -> None:
     async with locked(scene) as lock:
         posts = await posted(scene, "m1", "m2")
         answer = await scene.post(form(LEAD))
@@ -183,7 +183,7 @@ async def test_what_would_be_too_much_to_hold_is_503_at_once(scene: Scene, limit
     assert (await scene.post(form(LEAD))).status == 200
 
 
-async def test_what_waits_after_its_503_takes_memory_until_it_is_kept(scene: Scene) -> None:
+async def test_a_webhook_reserves_memory_after_its_503_until_it_is_stored(scene: Scene) -> None:
     async with locked(scene) as lock:
         assert (await scene.post(form(LEAD))).status == 503
         assert scene.budget.used > len(form(LEAD))
@@ -191,7 +191,7 @@ async def test_what_waits_after_its_503_takes_memory_until_it_is_kept(scene: Sce
         await until(lambda: scene.budget.used == 0)
 
 
-async def test_at_the_end_what_waits_is_tried_once_more(scene: Scene) -> None:
+async def test_stop_retries_waiting_webhooks_once(scene: Scene) -> None:
     async with locked(scene) as lock:
         posts = await posted(scene, "m1", "m2")
         await until(lambda: len(committer_of(scene)._waiting) == 2)
@@ -201,7 +201,7 @@ async def test_at_the_end_what_waits_is_tried_once_more(scene: Scene) -> None:
     assert not signals(scene.facts, NotStored)
 
 
-async def test_what_cannot_be_kept_then_is_told_as_lost(scene: Scene) -> None:
+async def test_stop_announces_webhooks_that_are_not_stored(scene: Scene) -> None:
     async with locked(scene):
         posts = await posted(scene, "m1", "m2")
         await committer_of(scene).stop(timedelta(seconds=5))
@@ -210,7 +210,7 @@ async def test_what_cannot_be_kept_then_is_told_as_lost(scene: Scene) -> None:
     assert not await scene.kept()
 
 
-async def test_what_is_kept_while_it_is_asked_for_once_more_is_told_once(tmp_path: Path) -> None:
+async def test_a_webhook_that_is_committed_during_its_retry_is_announced_once(tmp_path: Path) -> None:
     facts, budget = Facts(), Budget(100_000)
     store = SqliteStore.open(tmp_path / "relay.db", now=NOON, emit=facts, failed=lambda: None)
     store._connection.set_busy_timeout(TRIED_OFTEN)
@@ -253,7 +253,7 @@ async def forbid(scene: Scene, table: str) -> None:
     await scene.relay.store._writer.submit(lambda cursor: cursor.execute(sql).get)
 
 
-async def test_what_a_fault_of_ours_keeps_out_is_kept_as_unparsed_and_answered_so(scene: Scene) -> None:
+async def test_events_that_cannot_be_stored_leave_the_webhook_unparsed(scene: Scene) -> None:
     await forbid(scene, "events")
     answer = await scene.post(form(LEAD))
     [kept] = await scene.kept()
@@ -267,7 +267,7 @@ async def test_what_a_fault_of_ours_keeps_out_is_kept_as_unparsed_and_answered_s
     assert scene.budget.used == 0
 
 
-async def test_what_cannot_be_kept_even_so_is_503(scene: Scene) -> None:
+async def test_a_webhook_that_cannot_be_stored_unparsed_either_is_503(scene: Scene) -> None:
     await forbid(scene, "webhooks")
     answer = await scene.post(form(LEAD))
     assert (answer.status, "a fault" in answer.body["error"]) == (503, True)

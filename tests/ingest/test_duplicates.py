@@ -9,7 +9,7 @@ from tests.scene import LEAD, TOKEN, Scene, form
 CHANGED = LEAD | {"last_modified": 1764000600}
 
 
-async def test_a_repeated_webhook_is_answered_with_the_first_ones_id_and_delivered_once(scene: Scene) -> None:
+async def test_a_duplicate_is_answered_with_the_first_id_and_delivered_once(scene: Scene) -> None:
     body = form(CHANGED, CHANGED | {"id": 502, "name": "m2"})
     first = await scene.post(body)
     second = await scene.post(body)
@@ -20,7 +20,7 @@ async def test_a_repeated_webhook_is_answered_with_the_first_ones_id_and_deliver
     assert sorted(scene.targets.accepted("bot")) == ["last", "m1", "m2"]
 
 
-async def test_it_is_announced_as_repeated_and_not_as_kept(scene: Scene) -> None:
+async def test_a_duplicate_is_announced_as_such_and_not_as_stored(scene: Scene) -> None:
     first = await scene.post(form(CHANGED))
     await scene.post(form(CHANGED))
     assert [type(each) for each in scene.facts.signals if isinstance(each, WebhookStored | DuplicateReceived)] == [
@@ -42,7 +42,7 @@ async def test_a_change_and_a_later_one_are_two_webhooks(scene: Scene) -> None:
     assert [each.body["deliveries"] for each in answers] == [1, 1]
 
 
-async def test_of_repeats_at_once_one_is_kept(scene: Scene) -> None:
+async def test_of_concurrent_duplicates_one_is_stored(scene: Scene) -> None:
     head = f"Host: relay\r\nContent-Length: {len(form(CHANGED))}\r\n\r\n".encode()
     request = f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\n".encode() + head + form(CHANGED)
     async with scene.connected() as one, scene.connected() as other:
@@ -74,7 +74,7 @@ async def test_there_and_back_and_there_again_within_a_second_are_three_deliveri
     assert sorted(scene.targets.accepted("bot")) == ["to 100", "to 200", "to 200"]
 
 
-async def test_after_a_later_change_the_old_one_is_still_a_repeat(scene: Scene) -> None:
+async def test_after_a_later_change_the_old_body_is_still_a_duplicate(scene: Scene) -> None:
     first, _later = [await scene.post(each) for each in (moved(100, 200), moved(200, 100, 1764000630))]
     again = await scene.post(moved(100, 200))
     assert again.body == {"webhook": first.body["webhook"], "events": 1, "deliveries": 0, "duplicate": True}
@@ -88,13 +88,13 @@ async def test_where_the_source_has_a_window_whatever_is_equal_is_one_webhook(sc
     assert second.body == {"webhook": first.body["webhook"], "events": 1, "deliveries": 0, "duplicate": True}
 
 
-async def test_there_even_the_unreadable_is_kept_once(scene: Scene) -> None:
+async def test_there_an_unparsed_webhook_is_deduplicated_too(scene: Scene) -> None:
     first, second = [await scene.post(b"hello", source="pipeline") for _ in range(2)]
     assert second.body == {"webhook": first.body["webhook"], "events": 0, "deliveries": 0, "duplicate": True}
     assert (await scene.relay.store.status()).unparsed == 1
 
 
-async def test_a_deletion_carries_no_time_and_is_kept_each_time(scene: Scene) -> None:
+async def test_a_deletion_carries_no_time_and_is_never_a_duplicate(scene: Scene) -> None:
     body = urlencode({"leads[delete][0][id]": 501}).encode()
     answers = [await scene.post(body) for _ in range(2)]
     assert ["duplicate" in each.body for each in answers] == [False, False]

@@ -1,4 +1,4 @@
-"""The public listener: each answer that there is, and what is kept and delivered by it."""
+"""The public listener's answers, and what is stored and delivered for each."""
 
 import gzip
 import json
@@ -36,13 +36,13 @@ async def test_the_answer_counts_events_and_deliveries(scene: Scene) -> None:
     assert (scene.targets.accepted("bot"), scene.targets.accepted("dwh")) == (["m1", "m2"], ["m2"])
 
 
-async def test_an_event_that_no_route_takes_is_kept_all_the_same(scene: Scene) -> None:
+async def test_an_unrouted_event_is_stored(scene: Scene) -> None:
     answer = await scene.post(b"task[add][0][id]=7")
     assert (answer.status, answer.body["events"], answer.body["deliveries"]) == (200, 1, 0)
     assert await scene.relay.store.show(answer.body["webhook"])
 
 
-async def test_a_route_that_feeds_several_targets_is_told_once(scene: Scene) -> None:
+async def test_a_route_with_several_targets_is_counted_once(scene: Scene) -> None:
     await scene.post(form(LEAD, WON))
     [kept] = [each for each in scene.facts.signals if isinstance(each, WebhookStored)]
     assert [each.routes for each in kept.routed] == [("all",), ("all", "won")]
@@ -52,7 +52,7 @@ async def test_each_token_of_a_source_is_good(scene: Scene) -> None:
     assert [(await scene.post(form(LEAD), token=token)).status for token in (TOKEN, OTHER_TOKEN)] == [200, 200]
 
 
-async def test_equal_bodies_without_a_time_are_kept_each(scene: Scene) -> None:
+async def test_equal_bodies_without_a_time_are_not_duplicates(scene: Scene) -> None:
     first, second = await scene.post(form(LEAD)), await scene.post(form(LEAD))
     assert first.body["webhook"] < second.body["webhook"]
     await until(lambda: len(scene.targets.received) == 2)
@@ -102,7 +102,9 @@ async def test_a_header_that_is_no_text_costs_no_webhook(name: bytes, scene: Sce
     await until(lambda: scene.targets.accepted("bot") == ["m1"])
 
 
-async def test_equal_work_is_done_for_every_source_and_for_none(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_token_checks_take_the_same_work_for_any_source_or_none(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compared: list[int] = []
     matches = Secret.matches
 
@@ -126,7 +128,7 @@ async def test_equal_work_is_done_for_every_source_and_for_none(scene: Scene, mo
     [b"hello", b"\x00\xff\xfe", b'{"leads":', b"[1, 2]", b"leads[status][0]=7", b"a" * 10_000],
     ids=["a word", "no text", "half of a JSON", "a list", "no fields", "a long word"],
 )
-async def test_what_cannot_be_read_is_kept_as_it_came_and_listed(body: bytes, scene: Scene) -> None:
+async def test_an_unreadable_body_is_stored_raw_and_listed(body: bytes, scene: Scene) -> None:
     answer = await scene.post(body)
     assert (answer.status, answer.body["events"], answer.body["deliveries"]) == (200, 0, 0)
     [unparsed] = await scene.relay.store.unparsed(limit=10)
@@ -143,7 +145,7 @@ AMOCRM = [
 
 
 @pytest.mark.parametrize("headers", AMOCRM)
-async def test_an_empty_body_of_amocrm_is_kept_as_unparsed(headers: dict[str, str], scene: Scene) -> None:
+async def test_an_empty_body_from_amocrm_is_stored_as_unparsed(headers: dict[str, str], scene: Scene) -> None:
     """A proxy that strips bodies must not look healthy."""
     answer = await scene.post(b"", headers=FORM | headers)
     assert (answer.status, answer.body["unparsed"]) == (200, "empty body")
@@ -158,7 +160,7 @@ async def test_a_compressed_body_is_kept_compressed(scene: Scene) -> None:
     assert [each.body for each in await scene.relay.store.unparsed(limit=10)] == [body]
 
 
-async def test_a_fault_of_our_own_costs_no_webhook(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_of_ours_loses_no_webhook(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_arguments: object, **_more: object) -> None:
         raise ZeroDivisionError("broken for the test")
 
@@ -173,7 +175,7 @@ async def test_a_fault_of_our_own_costs_no_webhook(scene: Scene, monkeypatch: py
 
 
 @pytest.mark.parametrize("path", ["", "/", "?try=1"])
-async def test_an_empty_body_of_anybody_else_is_a_probe_and_not_kept(path: str, scene: Scene) -> None:
+async def test_an_empty_body_from_another_client_is_a_probe_and_not_stored(path: str, scene: Scene) -> None:
     async with scene.session.post(scene.hook() + path, headers=FORM) as response:
         assert (response.status, await response.json()) == (200, {"probe": True})
     assert [each for each in scene.facts.signals if isinstance(each, WebhookStored | Probed | WebhookRejected)] == [
@@ -183,7 +185,7 @@ async def test_an_empty_body_of_anybody_else_is_a_probe_and_not_kept(path: str, 
     assert (status.last_at, status.unparsed) == (None, 0)
 
 
-async def test_a_probe_in_chunks_or_of_no_said_length_is_one_too(scene: Scene) -> None:
+async def test_a_chunked_probe_is_one_too(scene: Scene) -> None:
     for piece in (b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"\r\n"):
         assert (await scene.raw(piece)).startswith(b"HTTP/1.1 200 ")
     assert [each for each in scene.facts.signals if isinstance(each, WebhookStored | WebhookRejected)] == []
@@ -245,7 +247,7 @@ async def test_only_post_is_allowed_whoever_asks(method: str, token: str, scene:
     assert not await scene.kept()
 
 
-async def test_a_foreign_account_is_refused_and_not_kept(scene: Scene) -> None:
+async def test_a_foreign_account_is_rejected_and_not_stored(scene: Scene) -> None:
     answer = await scene.post(form(LEAD, account={"id": 7, "subdomain": "stranger"}), source="shop")
     assert answer.status == 403
     assert scene.facts.refusals() == [("shop", "refused_account")]
@@ -261,15 +263,15 @@ async def test_an_account_is_known_by_its_id_or_its_subdomain(account: dict[str,
     assert (await scene.post(form(LEAD, account=account), source="shop")).status == 200
 
 
-async def test_what_cannot_be_read_has_no_account_and_is_kept(scene: Scene) -> None:
+async def test_an_unparsed_webhook_has_no_account_and_is_stored(scene: Scene) -> None:
     assert (await scene.post(b"hello", source="shop")).status == 200
 
 
-async def test_a_body_as_large_as_allowed_is_kept(scene: Scene) -> None:
+async def test_a_body_as_large_as_allowed_is_stored(scene: Scene) -> None:
     assert (await scene.post(b"x" * MAX_BODY)).status == 200
 
 
-async def test_a_larger_body_is_refused(scene: Scene) -> None:
+async def test_a_larger_body_is_rejected(scene: Scene) -> None:
     answer = await scene.post(b"x" * (MAX_BODY + 1))
     assert answer.status == 413
     assert str(MAX_BODY) in answer.body["error"]
@@ -277,12 +279,12 @@ async def test_a_larger_body_is_refused(scene: Scene) -> None:
     assert not await scene.kept()
 
 
-async def test_a_body_that_is_said_to_be_larger_is_refused_before_it_comes(scene: Scene) -> None:
+async def test_a_larger_content_length_is_rejected_before_the_body(scene: Scene) -> None:
     head = await scene.raw(b"Content-Length: 99999999999\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
 
 
-async def test_a_larger_body_of_unsaid_length_is_refused(scene: Scene) -> None:
+async def test_a_larger_chunked_body_is_rejected(scene: Scene) -> None:
     chunk = b"1000\r\n" + b"x" * 0x1000 + b"\r\n"
     head = await scene.raw(b"Transfer-Encoding: chunked\r\n\r\n", chunk * (MAX_BODY // 0x1000 + 1), b"0\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
@@ -292,7 +294,7 @@ async def test_a_larger_body_of_unsaid_length_is_refused(scene: Scene) -> None:
 # ---- large ones, which are understood beside the event loop
 
 
-async def test_a_large_body_has_its_deliveries_leased_in_the_event_loop(
+async def test_a_large_body_is_decoded_in_a_thread_and_leased_in_the_event_loop(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decode, "LARGE", 100)

@@ -1,4 +1,4 @@
-"""The public listener when the store cannot commit or clients leave: no false 200, nothing lost, nothing twice."""
+"""The public listener when the store is busy or clients misbehave: no false 200, no loss, no duplicate."""
 
 import asyncio
 import json
@@ -60,7 +60,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing(sce
 
 
 @pytest.mark.parametrize("limits", [Limits(body=0.1)])
-async def test_a_body_that_does_not_go_on_is_given_up(limits: Limits, scene: Scene) -> None:
+async def test_a_stalled_body_times_out(limits: Limits, scene: Scene) -> None:
     head = await scene.raw(b"Content-Length: 500\r\n\r\n", form(LEAD))
     assert head.startswith(b"HTTP/1.1 408 ")
     assert scene.facts.refusals() == [("crm", "incomplete")]
@@ -68,9 +68,7 @@ async def test_a_body_that_does_not_go_on_is_given_up(limits: Limits, scene: Sce
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["close", "reset"])
-async def test_what_was_kept_is_delivered_whether_the_client_waited_for_the_answer_or_not(
-    reset: bool, scene: Scene
-) -> None:
+async def test_a_stored_webhook_is_delivered_even_if_its_client_left(reset: bool, scene: Scene) -> None:
     sent = {f"m{number}": form(LEAD | {"name": f"m{number}"}) for number in range(200)}
     for body in sent.values():
         async with scene.connected() as (_, writer):
@@ -123,9 +121,7 @@ STATUSES = [*[HTTPStatus.BAD_REQUEST] * 4, HTTPStatus.REQUEST_URI_TOO_LONG]
     list(zip(MALFORMED, STATUSES, strict=True)),
     ids=["version", "method", "header", "length", "long path"],
 )
-async def test_what_is_not_http_is_refused_and_nothing_of_it_is_repeated(
-    request_: bytes, status: HTTPStatus, scene: Scene
-) -> None:
+async def test_what_is_not_http_is_rejected_and_not_echoed(request_: bytes, status: HTTPStatus, scene: Scene) -> None:
     async with scene.connected() as (reader, writer):
         writer.write(request_.replace(b"{path}", f"/hooks/crm/{TOKEN}".encode()))
         response = await reader.read()  # to its end: the connection is closed
@@ -153,9 +149,7 @@ SMALL = Limits(memory=30_000)
 
 
 @pytest.mark.parametrize("limits", [SMALL])
-async def test_bodies_that_are_too_much_together_are_refused_and_there_is_room_again(
-    limits: Limits, scene: Scene
-) -> None:
+async def test_bodies_over_the_budget_together_are_rejected_until_it_has_room(limits: Limits, scene: Scene) -> None:
     body = b"x" * 12_000
     async with scene.connected() as (_, one), scene.connected() as (_, other):
         for writer in (one, other):
@@ -171,7 +165,7 @@ async def test_bodies_that_are_too_much_together_are_refused_and_there_is_room_a
     assert scene.budget.used == 0
 
 
-async def test_a_body_that_waits_for_its_commit_takes_room_after_its_answer_too(scene: Scene) -> None:
+async def test_a_body_that_waits_for_its_commit_stays_reserved_after_its_503(scene: Scene) -> None:
     scene.facts.gate.clear()
     stuck = asyncio.create_task(scene.relay.store.probe())
     large = b"x" * 12_000
@@ -198,7 +192,7 @@ async def test_a_body_that_waits_for_its_commit_takes_room_after_its_answer_too(
 )
 @pytest.mark.parametrize("limits", [Limits(body=0.1)])
 @pytest.mark.parametrize("leaves", [True, False], ids=["left", "waits"])
-async def test_a_body_that_ends_too_early_is_counted_and_neither_kept_nor_acknowledged(
+async def test_a_truncated_body_is_counted_and_neither_stored_nor_acknowledged(
     piece: bytes, leaves: bool, limits: Limits, scene: Scene
 ) -> None:
     async with scene.connected() as (reader, writer):
@@ -228,7 +222,7 @@ OK, BUSY, FAULT = b"HTTP/1.1 200 OK", b"HTTP/1.1 503 Service Unavailable", b"HTT
 
 
 @pytest.mark.parametrize("limits", [Limits(memory=400_000)])
-async def test_what_arrives_together_finds_no_more_memory_than_one_after_the_other(
+async def test_concurrent_webhooks_share_the_same_budget(
     limits: Limits, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many, taken = form(*[LEAD] * 100), []
@@ -246,7 +240,7 @@ async def test_what_arrives_together_finds_no_more_memory_than_one_after_the_oth
     assert [size > 100 * PER_EVENT for size in taken] == [False, *[True] * 5]
 
 
-async def test_a_fault_over_one_webhook_is_not_the_others(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_over_one_webhook_does_not_affect_others(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     stranger = Source.stranger
 
     def trip(source: Source, account: Any) -> str | None:
@@ -260,7 +254,7 @@ async def test_a_fault_over_one_webhook_is_not_the_others(scene: Scene, monkeypa
     assert len(await scene.kept()) == 2
 
 
-async def test_who_asks_whether_to_send_the_body_is_told_to(scene: Scene) -> None:
+async def test_expect_100_continue_is_answered(scene: Scene) -> None:
     body = form(LEAD)
     async with scene.connected() as (reader, writer):
         head = f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(body)}\r\n"
@@ -337,7 +331,7 @@ async def test_answers_that_nobody_reads_do_not_pile_up(
     assert max(waiting) < 200_000
 
 
-async def test_who_asks_on_and_never_reads_is_cut_off(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_never_reads_is_disconnected(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(response, "UNREAD", 0.3)
     loop = asyncio.get_running_loop()
     with socket.socket() as client:
