@@ -283,7 +283,11 @@ def flag_example(option: click.Option) -> str:
 def value_example(option: click.Option) -> str:
     """What stands behind the flag."""
     name = flag_name(option)
-    return FLAG_EXAMPLES.get(f"{name} {option.metavar}") or FLAG_EXAMPLES[name]
+    own = FLAG_EXAMPLES.get(f"{name} {option.metavar}") or FLAG_EXAMPLES.get(name)
+    if own is None and isinstance(option.type, click.Choice):
+        return str(option.type.choices[-1])
+    assert own, f"give {name} an example in FLAG_EXAMPLES"
+    return own
 
 
 def commands_tables() -> str:

@@ -58,7 +58,12 @@ class Sandbox:
         """What they print, one shell for all; each must end well."""
         script = "\n".join(self.here(command) for command in commands)
         ended = subprocess.run(
-            ["bash", "-ec", script], cwd=self.checkout, env=self.environment, capture_output=True, text=True, timeout=50
+            ["bash", "-ec", script],
+            cwd=self.checkout,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
         )
         assert ended.returncode == 0, (script, ended.stdout, ended.stderr)
         return ended.stdout

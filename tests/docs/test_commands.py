@@ -11,6 +11,8 @@ import pytest
 from tests.docs.conftest import done, set_up
 from tests.docs.pages import DOCS, PAGES, ROOT, assert_parses, commands, name, read, relay_commands
 
+pytestmark = pytest.mark.timeout(240)  # many commands, each a process
+
 _DOCS = ("routes", "targets", "amocrm", "operate", "performance", "develop")
 HERE = ["README.md", *(f"docs/{page}.md" for page in _DOCS)]
 """Pages whose commands are run here, one after another, beside the daemon that README.md starts."""
@@ -44,6 +46,12 @@ def test_every_command_of_a_page_does_what_it_is_shown_for(
             endless(folder, environment, command)
         else:
             done(folder, environment, command)
+
+
+def test_what_a_page_leaves_to_the_systemd_guide_is_run_there() -> None:
+    left = [each for page in HERE for each in commands(read(page)) if each.startswith(("/opt", "export", "python3 -m"))]
+    assert len(left) >= 4
+    assert set(left) <= set(commands(read("docs/guides/systemd.md")))
 
 
 def endless(folder: Path, environment: dict[str, str], command: str) -> None:

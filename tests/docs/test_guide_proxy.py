@@ -23,6 +23,8 @@ from tests.docs.sandbox import Sandbox
 from tests.e2e.processes import TOKEN, free_port, running, until
 from tests.tools import tool
 
+pytestmark = pytest.mark.timeout(240)  # many commands, each a process
+
 PAGE = "docs/guides/proxy.md"
 [NGINX] = blocks(read(PAGE), "nginx")
 [CADDY] = blocks(read(PAGE), "caddyfile")

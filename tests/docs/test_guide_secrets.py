@@ -6,9 +6,13 @@ from http.client import HTTPConnection
 from pathlib import Path
 from time import monotonic, sleep
 
+import pytest
+
 from tests.docs.conftest import done
 from tests.docs.pages import blocks, commands, read, section
 from tests.example import ETC
+
+pytestmark = pytest.mark.timeout(240)  # many commands, each a process
 
 PAGE = read("docs/guides/secrets.md")
 ROTATION = section(PAGE, "## Change a token")

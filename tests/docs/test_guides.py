@@ -13,6 +13,8 @@ from tests.docs.pages import commands, read, section
 from tests.docs.sandbox import Sandbox
 from tests.example import SECRETS
 
+pytestmark = pytest.mark.timeout(240)  # many commands, each a process
+
 SYSTEMD = read("docs/guides/systemd.md")
 MOVE = read("docs/guides/move.md")
 UPGRADE = read("docs/guides/upgrade.md")
