@@ -4,6 +4,8 @@
 """
 
 import json
+import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -338,11 +340,14 @@ def variables_table() -> str:
 
 
 def flow() -> str:
-    """The picture in the docstring of `relay`, and what it says beside it."""
-    lines = (package.__doc__ or "").split("\n", 2)[2].strip("\n").splitlines()
-    picture = [line.removeprefix("    ") for line in lines if line.startswith("    ") or not line.strip()]
-    rest = "\n".join(line for line in lines if not line.startswith("    ")).strip()
-    return "```\n" + "\n".join(picture).strip("\n") + "\n```\n\n" + rest + "\n"
+    """The docstring of `relay` without its first line; what is indented there is a picture."""
+    text = (package.__doc__ or "").partition("\n")[2].strip("\n")
+    pictures = re.sub(r"(?:^    .*\n|^\n(?=    ))+", _picture, f"{text}\n", flags=re.MULTILINE)
+    return re.sub(r"\n{3,}", "\n\n", pictures)
+
+
+def _picture(lines: re.Match[str]) -> str:
+    return "\n```\n" + textwrap.dedent(lines[0]).strip("\n") + "\n```\n"
 
 
 # ---- the pages
