@@ -11,11 +11,9 @@ import gc
 import os
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -46,12 +44,7 @@ from relay.reloader import Reloader
 from relay.routes.config import Config
 from relay.settings import Settings, demand_private
 from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Notice, Signal, WebhookRejected
-from relay.store.disk import doubt, mounted
-from relay.store.retention import keep_purging
-from relay.store.sqlite.early_purge import keep_room
-from relay.store.sqlite.permissions import demand_permitted
-from relay.store.sqlite.space import Space
-from relay.store.sqlite.store import SqliteStore
+from relay.store.open import check_permissions, open_store
 
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; the whole stop takes at most 8 s
 INTAKE_DRAIN = 0.3  # seconds in which open connections may send one more request
@@ -123,13 +116,13 @@ class Relay:
 
     async def refresh(self) -> None:
         """Read the backlog gauges from the store."""
-        path, status = self.settings.store, await self.store.status()
+        status, sizes = await self.store.status(), self.store.sizes()
         self.readiness.update_losses(status.losses)
         self.gauges.update(
             backlog=status.targets,
             target_states=self.dispatcher.health(),
-            store_bytes=sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists()),
-            store_free_bytes=status.disk.free if status.disk else 0,
+            store_bytes=sizes.used,
+            store_free_bytes=sizes.free,
             lost=self.readiness.lost,
             now=utc_now(),
         )
@@ -139,19 +132,15 @@ class Relay:
         settings = self.settings
         loop = asyncio.get_running_loop()
         self.gauges = Gauges(registry)
-        demand_permitted(settings.store, owner=True)
+        check_permissions(settings.store)
         on_admin, on_public = self._bind(stack)  # first: a port that is taken must not leave a store behind
-        self._space = Space(settings.store, ballast=settings.ballast, emit=self._emit)
-        self._space.prepare()
-        self.store = SqliteStore.open(
+        self.store = open_store(
             settings.store,
-            now=utc_now(),
             emit=self._emit,
             failed=lambda: loop.call_soon_threadsafe(self.end, 1),
             init=settings.init,
-            space=self._space,
+            ballast=settings.ballast,
             clock_set=lambda by: self.dispatcher.clock_set(by),
-            written_at=_written_at(settings.store),
         )
         stack.push_async_callback(self.store.close)
         self.dispatcher = Dispatcher(
@@ -184,14 +173,7 @@ class Relay:
                 clock=self.store.clock,
             ),
             self.reloader.watch(),
-            keep_purging(
-                self.store,
-                retention=lambda: self.reloader.config.retention,
-                wall=self.store.clock,
-                steady=time.monotonic,
-                emit=self._emit,
-            ),
-            keep_room(self._space, shed=lambda: self.store.shed(now=self.store.clock()), emit=self._emit),
+            *self.store.background(lambda: self.reloader.config.retention),
             monitor_loop(self._emit),
         ]
 
@@ -289,7 +271,7 @@ async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _on_signal, relay)
         loop.add_signal_handler(signal.SIGHUP, relay.reloader.reload_soon)
-        if said := doubt(settings.store, mounted()):
+        if said := relay.store.doubts():
             fields: dict[str, object] = {"store": str(settings.store), "detail": said}
             emit(Notice(level="warning", text="the store may not last", fields=fields))
         _tune_garbage_collector()
@@ -349,9 +331,3 @@ def url(address: tuple[str, int], *, scheme: str = "http") -> str:
     """`http://127.0.0.1:8080`, `http://[::1]:8080`."""
     host, port = address
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-def _written_at(store: Path) -> datetime:
-    """Return when the store was last written, by the clock of that time."""
-    files = [file for file in (store, Path(f"{store}-wal")) if file.exists()]
-    return max((datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files), default=utc_now())

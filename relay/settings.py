@@ -10,6 +10,7 @@ from relay.http.forwarded import NO_PROXIES, TrustedProxies
 from relay.http.limits import LEAST_FILES, Limits
 from relay.http.systemd import Passed
 from relay.model import Secret, is_loopback
+from relay.store.open import StoreUrl
 
 MIN_TOKEN_LENGTH = 20  # on a public address: guessing is slowed down, but the right token always passes
 
@@ -25,7 +26,7 @@ class Settings:
     """
 
     config: Path
-    store: Path
+    store: StoreUrl
     listen: tuple[str, int] = ("127.0.0.1", 8080)
     admin: tuple[str, int] = ("127.0.0.1", 8081)
     passed: Passed = field(default_factory=Passed)

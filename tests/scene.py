@@ -21,6 +21,8 @@ from relay.model import Webhook
 from relay.settings import Settings
 from relay.signals import Committed, Signal, WebhookRejected
 from relay.store.contract import Filter
+from relay.store.open import StoreUrl
+from relay.store.sqlite.store import SqliteStore
 from tests.e2e.targets import Targets, listening, well
 
 TOKEN, OTHER_TOKEN = "f3c1a09d5e7b4c628d10", "0a9b8c7d6e5f4a3b2c1d"
@@ -57,6 +59,12 @@ class Facts:
     def refusals(self) -> list[tuple[str, str]]:
         """Source and kind of each."""
         return [(each.source, str(each.reason)) for each in self.signals if isinstance(each, WebhookRejected)]
+
+
+def sqlite_of(relay: Relay) -> SqliteStore:
+    """The store that the daemon has opened, for tests that look into its file."""
+    assert isinstance(relay.store, SqliteStore)
+    return relay.store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +144,7 @@ async def scene(tmp_path: Path, limits: Limits) -> AsyncIterator[Scene]:
         routes.write_text(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, **urls))
         settings = Settings(
             config=routes,
-            store=tmp_path / "relay.db",
+            store=StoreUrl(tmp_path / "relay.db"),
             listen=("127.0.0.1", 0),
             admin=("127.0.0.1", 0),
             max_body=MAX_BODY,

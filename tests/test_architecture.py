@@ -82,7 +82,7 @@ def test_commands_reach_the_store_through_operations() -> None:
         if file.name == OPENS_A_STORE:
             continue
         tree = ast.parse(file.read_text())
-        names = {name for name in imported(tree) if name.startswith("relay.store")}
+        names = {name for name in imported(tree) if name.startswith("relay.store")} - {"relay.store.open.StoreUrl"}
         verbs = {"relay.store.contract.Store", "relay.store.contract.Archive"}
         assert not {name for name in names if not name.startswith("relay.store.contract.")} | names & verbs, file
         asked = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_store(node.value)]
@@ -270,3 +270,11 @@ def test_every_room_on_the_map_is_there(graph: grimp.ImportGraph) -> None:
     rooms = {f"relay.{stage or room}" for stage, room in drawn}
     assert len(rooms) >= 8
     assert rooms <= graph.modules
+
+
+def test_only_the_store_room_knows_which_kinds_of_store_there_are(graph: grimp.ImportGraph) -> None:
+    kinds = [name for name in graph.modules if name.startswith("relay.store.sqlite")]
+    inside = ("relay.store.sqlite", "relay.store.open")
+    knows = {who for kind in kinds for who in graph.find_modules_that_directly_import(kind)}
+    assert {name for name in knows if not name.startswith(inside)} == set()
+    assert "relay.store.open" in knows

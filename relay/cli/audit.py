@@ -1,7 +1,5 @@
 """`relay audit`: the store's audit -> a table for people, JSON for programs."""
 
-from pathlib import Path
-
 import click
 
 from relay.cli.flag_types import Whole
@@ -11,6 +9,7 @@ from relay.cli.store import store_option, visiting
 from relay.cli.times import Times
 from relay.operations import views
 from relay.operations.audit import latest
+from relay.store.open import StoreUrl
 
 
 @click.command("audit")
@@ -18,7 +17,7 @@ from relay.operations.audit import latest
 @store_option
 @json_option
 @asynchronous
-async def audit(limit: int, store_path: Path, as_json: bool) -> None:
+async def audit(limit: int, store_url: StoreUrl, as_json: bool) -> None:
     """List what operators did, newest first.
 
     Replays, reparses, pauses, purges by hand and backups: when, who, which options, and how many things it concerned.
@@ -27,7 +26,7 @@ async def audit(limit: int, store_path: Path, as_json: bool) -> None:
     relay audit
     relay audit --limit 1 --json
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    async with visiting(store_path) as store:
+    async with visiting(store_url) as store:
         acts = await latest(store, limit=limit)
     if as_json:
         print_json([views.act(each) for each in acts])

@@ -11,16 +11,17 @@ from relay.cli.output import note
 from relay.cli.store import operator, store_option, visiting
 from relay.errors import RelayError
 from relay.operations import backup as operation
+from relay.store.open import StoreUrl
 
 if TYPE_CHECKING:
-    from relay.operations.backup import Copied
+    from relay.store.contract import BackupCopy
 
 
 @click.command("backup")
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--force", is_flag=True, help="Overwrite FILE, once the copy is verified.")
 @store_option
-def backup(file: Path, force: bool, store_path: Path) -> None:
+def backup(file: Path, force: bool, store_url: StoreUrl) -> None:
     """Copy the store while it is in use, and verify the copy.
 
     FILE appears once it is whole, sound and on disk. To restore, stop the daemon, put the copy in the place of the
@@ -33,18 +34,18 @@ def backup(file: Path, force: bool, store_path: Path) -> None:
     relay backup /backups/latest.db --force
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     now = datetime.now(UTC)
-    copied = operation.copy(store_path, file, overwrite=force)
+    copied = operation.copy(store_url, file, overwrite=force)
     content = ", ".join(f"{number} {name}" for name, number in copied.counts.items() if number)
     if copied.corrupt:
         note(f"{len(copied.corrupt)} corrupt in the store, and so in the copy: see relay verify")
     click.echo(f"{file}: {copied.size} bytes, verified: {content or 'nothing in it'}")
-    asyncio.run(_audit(store_path, str(file.absolute()), copied, now))
+    asyncio.run(_audit(store_url, str(file.absolute()), copied, now))
 
 
-async def _audit(store_path: Path, file: str, copied: "Copied", now: datetime) -> None:
+async def _audit(store_url: StoreUrl, file: str, copied: "BackupCopy", now: datetime) -> None:
     """A disk that cannot be written does not prevent a copy, but it does prevent the audit."""
     try:
-        async with visiting(store_path) as store:
+        async with visiting(store_url) as store:
             await operation.note(store, file, copied, by=operator(), now=now)
     except RelayError as error:
         note(f"copied, but not in the audit: {error}")

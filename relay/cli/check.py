@@ -27,6 +27,7 @@ from relay.routes.diagnostics import quoted
 from relay.routes.redaction import RedactedLines
 from relay.routes.route_tests import RouteTestResult
 from relay.routes.yaml_document import MAX_BYTES
+from relay.store.open import StoreUrl
 
 STDIN = Path("-")
 MOST_SHOWN_OF_A_LINE = 100  # characters
@@ -57,7 +58,7 @@ def check(
     since: datetime,
     tls_cert: Path | None,
     tls_key: Path | None,
-    store_path: Path,
+    store_url: StoreUrl,
     as_json: bool,
 ) -> None:
     """Validate a routes file and run its tests.
@@ -75,7 +76,7 @@ def check(
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     path = file or config_path
     if old is not None:
-        _diff(old, path, since, store_path, as_json)
+        _diff(old, path, since, store_url, as_json)
         return
     checked = operation.check(
         _content(path),
@@ -104,7 +105,7 @@ def _config(file: Path) -> Config:
     return operation.load(_content(file), name=_name(file), env=os.environ)
 
 
-def _diff(old: Path, new: Path, since: datetime, store_path: Path, as_json: bool) -> None:
+def _diff(old: Path, new: Path, since: datetime, store_url: StoreUrl, as_json: bool) -> None:
     if old == new == STDIN:
         raise click.UsageError("standard input can be only one of the two files")
     if old.absolute() == new.absolute():
@@ -113,7 +114,7 @@ def _diff(old: Path, new: Path, since: datetime, store_path: Path, as_json: bool
     most = check_diff.MOST_LISTED if as_json else check_diff.MOST_SHOWN
 
     async def found() -> RoutesDiff:
-        async with visiting(store_path) as store:
+        async with visiting(store_url) as store:
             return await diff(store, before, after, since=since, most=most)
 
     if as_json:

@@ -24,6 +24,7 @@ from relay.os_errors import permission_problem
 from relay.routes.config import Config
 from relay.routes.explain import RouteExplanation
 from relay.routes.match import Route
+from relay.store.open import StoreUrl
 
 
 @click.command("explain")
@@ -33,7 +34,7 @@ from relay.routes.match import Route
 @config_option
 @store_option
 @json_option
-def explain(body: str, source: str | None, query: str, config_path: Path, store_path: Path, as_json: bool) -> None:
+def explain(body: str, source: str | None, query: str, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
     """Show where a webhook would go, and why; send nothing.
 
     BODY is a file with the body of a webhook, form or JSON; - reads it from standard input. Or give the ID of an
@@ -55,7 +56,7 @@ def explain(body: str, source: str | None, query: str, config_path: Path, store_
     elif query.removeprefix("?"):
         raise click.UsageError("--query is for a body: a webhook in the store has its own")
     else:
-        found = explain_stored(config, asyncio.run(_stored(store_path, body)), now=now)
+        found = explain_stored(config, asyncio.run(_stored(store_url, body)), now=now)
     if as_json:
         print_json(route_views.explanation(found))
     elif isinstance(found, RawExplanation):
@@ -93,10 +94,10 @@ def _source(config: Config, given: str | None) -> str:
     return name
 
 
-async def _stored(store_path: Path, id_: str) -> Found:
+async def _stored(store_url: StoreUrl, id_: str) -> Found:
     if not deliveries.is_start(id_):
         raise NotFoundError(f"no such file, and no such id in the store: {id_[:80]!r}")
-    async with visiting(store_path) as store:
+    async with visiting(store_url) as store:
         try:
             return await deliveries.show(store, id_)
         except NotFoundError as error:

@@ -26,6 +26,7 @@ from relay.operations import deliveries, status, views
 from relay.operations.next_step import Situation
 from relay.operations.unknown_names import unknown_names
 from relay.store.contract import DeliveryRecord, EventRecord, Filter, Page, Status
+from relay.store.open import StoreUrl
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ async def list_(
     before: str | None,
     after: str | None,
     config_path: Path,
-    store_path: Path,
+    store_url: StoreUrl,
     as_json: bool,
 ) -> None:
     """List deliveries, or what is unparsed or unrouted.
@@ -69,7 +70,7 @@ async def list_(
     wanted = replace(wanted, states=tuple(map(State, states)))
     _check_options(wanted, unparsed=unparsed, unrouted=unrouted, before=before, after=after)
     try:
-        async with visiting(store_path) as store:
+        async with visiting(store_url) as store:
             found: Page[Webhook] | Page[EventRecord] | Page[DeliveryRecord]
             if unparsed:
                 found = await deliveries.unparsed(store, limit=limit, after=after)

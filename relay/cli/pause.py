@@ -12,6 +12,7 @@ from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
 from relay.cli.store import operator, store_option, visiting
 from relay.errors import RoutesInvalid
 from relay.operations import pause as operation
+from relay.store.open import StoreUrl
 
 
 @click.command("pause")
@@ -22,7 +23,7 @@ from relay.operations import pause as operation
 @config_option
 @store_option
 @asynchronous
-async def pause(target: str, reason: str, config_path: Path, store_path: Path) -> None:
+async def pause(target: str, reason: str, config_path: Path, store_url: StoreUrl) -> None:
     """Pause deliveries to a target.
 
     They stay pending and spend no attempts, over restarts too, until relay resume. Attempts in flight finish; a running
@@ -32,7 +33,7 @@ async def pause(target: str, reason: str, config_path: Path, store_path: Path) -
     relay pause warehouse --reason "upgrade until 18:00"
     relay status
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    async with visiting(store_path) as store:
+    async with visiting(store_url) as store:
         changed = await operation.pause(
             store, target, reason=reason, routed=_routed(config_path), by=operator(), now=datetime.now(UTC)
         )

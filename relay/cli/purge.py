@@ -12,6 +12,7 @@ from relay.cli.output import cell, put, table
 from relay.cli.routes_file import config_option, load_with_stand_ins
 from relay.cli.store import operator, store_option, visiting
 from relay.operations import purge as operation
+from relay.store.open import StoreUrl
 
 
 @click.command("purge")
@@ -29,7 +30,7 @@ from relay.operations import purge as operation
 @store_option
 @asynchronous
 async def purge(
-    older_than: timedelta | None, states: Sequence[str], dry_run: bool, config_path: Path, store_path: Path
+    older_than: timedelta | None, states: Sequence[str], dry_run: bool, config_path: Path, store_url: StoreUrl
 ) -> None:
     """Delete webhooks past their retention.
 
@@ -46,7 +47,7 @@ async def purge(
         ages = operation.chosen_ages(load_with_stand_ins(config_path).retention, states)
     else:
         ages = operation.one_age(older_than, states)
-    async with visiting(store_path) as store:
+    async with visiting(store_url) as store:
         counts = await operation.purge(store, ages, by=operator(), now=datetime.now(UTC), dry_run=dry_run)
     _print(counts, "would purge" if dry_run else "purged")
 

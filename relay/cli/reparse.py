@@ -14,6 +14,7 @@ from relay.cli.store import operator, store_option, visiting
 from relay.operations import reparse as operation
 from relay.operations.reparse import Reparsed
 from relay.printable import printable
+from relay.store.open import StoreUrl
 
 
 @click.command("reparse")
@@ -28,7 +29,9 @@ from relay.printable import printable
 @config_option
 @store_option
 @asynchronous
-async def reparse(ids: Sequence[str], charset: str | None, dry_run: bool, config_path: Path, store_path: Path) -> None:
+async def reparse(
+    ids: Sequence[str], charset: str | None, dry_run: bool, config_path: Path, store_url: StoreUrl
+) -> None:
     """Read unparsed webhooks again, with today's code and routes.
 
     All of them, or those whose ids (or starts of ids) are given. Ends with 1 if some stay unparsed.
@@ -40,7 +43,7 @@ async def reparse(ids: Sequence[str], charset: str | None, dry_run: bool, config
     config = load_with_stand_ins(config_path)
     read = left = 0
     by, now = operator(), datetime.now(UTC)
-    async with visiting(store_path) as store:
+    async with visiting(store_url) as store:
         async for each in operation.reparse(store, ids, config, charset=charset, by=by, now=now, dry_run=dry_run):
             if each.unparsed is None:
                 read += 1

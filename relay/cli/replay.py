@@ -22,6 +22,7 @@ from relay.operations.reroute import reroute
 from relay.operations.unknown_names import unknown_names
 from relay.printable import printable
 from relay.store.contract import Filter
+from relay.store.open import StoreUrl
 
 
 @click.command("replay")
@@ -44,7 +45,7 @@ async def replay(
     rate: float | None,
     dry_run: bool,
     config_path: Path,
-    store_path: Path,
+    store_url: StoreUrl,
 ) -> None:
     """Make dead, delivered or scheduled deliveries due now.
 
@@ -68,7 +69,7 @@ async def replay(
     wanted = replace(wanted, states=() if unrouted else tuple(map(State, states)) or (State.DEAD,))
     config = partial(load_with_stand_ins, config_path)
     by, now = operator(), datetime.now(UTC)
-    async with visiting(store_path) as store:
+    async with visiting(store_url) as store:
         if unrouted:
             rerouted = await reroute(store, wanted, config(), by=by, now=now, rate=rate, dry_run=dry_run)
             done = Replayed(rerouted=rerouted)

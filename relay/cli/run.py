@@ -14,6 +14,7 @@ from relay.cli.options import Flag, admin_option, admin_token, listen_option, pa
 from relay.cli.routes_file import config_option
 from relay.cli.store import store_option
 from relay.model import Secret
+from relay.store.open import StoreUrl
 
 MEBIBYTE = 1024 * 1024
 
@@ -85,7 +86,7 @@ MEBIBYTE = 1024 * 1024
 )
 def run(
     config_path: Path,
-    store_path: Path,
+    store_url: StoreUrl,
     listen: Address,
     admin: Address,
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
@@ -122,7 +123,7 @@ def run(
     token = admin_token()
     settings = Settings(
         config=config_path,
-        store=store_path,
+        store=store_url,
         listen=listen,
         admin=admin,
         passed=passed(os.environ, pid=os.getpid()),

@@ -22,6 +22,7 @@ from relay.operations.durations import length
 from relay.operations.next_step import Situation, next_step
 from relay.printable import printable
 from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord
+from relay.store.open import StoreUrl
 
 
 @click.command("show")
@@ -31,7 +32,7 @@ from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord
 @store_option
 @json_option
 @asynchronous
-async def show(id_: str, raw: bool, config_path: Path, store_path: Path, as_json: bool) -> None:
+async def show(id_: str, raw: bool, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
     """Show one webhook: its events, deliveries and every attempt.
 
     ID is a webhook's or an event's, or a start of it that no other has. An event's id shows
@@ -41,7 +42,7 @@ async def show(id_: str, raw: bool, config_path: Path, store_path: Path, as_json
     relay show 01998f2e-7d3a-7c31
     relay show 01998f2e-7d3a-7c31 --raw > body.form
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    async with visiting(store_path) as store:
+    async with visiting(store_url) as store:
         record = (await deliveries.show(store, id_)).record
         stored = await status.read(store)
     if raw:

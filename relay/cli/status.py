@@ -22,6 +22,7 @@ from relay.operations.durations import length
 from relay.operations.status import Overview, overview
 from relay.rfc3339 import rfc3339
 from relay.store.contract import HealthReport, Status, TargetStatus
+from relay.store.open import StoreUrl
 
 WATCH_EVERY = 2.0  # seconds
 MEBIBYTE = 1024 * 1024
@@ -36,7 +37,7 @@ CIRCUIT = {Health.PROBING: "half-open"}
 @store_option
 @json_option
 @asynchronous
-async def status(watch: bool, config_path: Path, store_path: Path, as_json: bool) -> None:
+async def status(watch: bool, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
     """Show the state of every target, of intake and of the daemon.
 
     Reads the store: it works whether the daemon runs or not.
@@ -46,7 +47,7 @@ async def status(watch: bool, config_path: Path, store_path: Path, as_json: bool
     relay status --watch           with what has changed since the last look
     relay status --watch --json    one document a line
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    async with visiting(store_path) as store:
+    async with visiting(store_url) as store:
 
         async def look(warn: Callable[[str], None] = note) -> Overview:
             return await overview(store, _targets_of(config_path, warn), now=datetime.now(UTC))

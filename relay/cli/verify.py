@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,10 +14,10 @@ from relay.cli.store import notice_losses, operator, store_option, visiting
 from relay.cli.times import local
 from relay.operations import verify as operation
 from relay.operations import views
+from relay.store.open import StoreUrl
 
 if TYPE_CHECKING:
-    from relay.operations.verify import Report
-    from relay.store.contract import AckGap
+    from relay.store.contract import AckGap, IntegrityReport
 
 MOST_SHOWN = 20
 
@@ -27,7 +26,7 @@ MOST_SHOWN = 20
 @click.option("--accept-loss", is_flag=True, help="Accept what is missing: report it no more.")
 @store_option
 @json_option
-def verify(accept_loss: bool, store_path: Path, as_json: bool) -> None:
+def verify(accept_loss: bool, store_url: StoreUrl, as_json: bool) -> None:
     """Look for what is corrupt or missing in the store.
 
     Three things: what SQLite finds wrong with its file; bodies and events that do not match their checksums; and
@@ -38,40 +37,40 @@ def verify(accept_loss: bool, store_path: Path, as_json: bool) -> None:
     relay verify
     relay verify --accept-loss
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    report = operation.verify(store_path)
+    report = operation.verify(store_url)
     accepted = 0
     if accept_loss and report.losses:
-        accepted = asyncio.run(_accept(store_path))
-        report = operation.verify(store_path)
+        accepted = asyncio.run(_accept(store_url))
+        report = operation.verify(store_url)
     if as_json:
         print_json(views.verified(report, accepted))
     else:
-        _print(report, accepted, store_path)
+        _print(report, accepted, store_url)
     if not report.sound:
         raise click.exceptions.Exit(1)
 
 
-async def _accept(store_path: Path) -> int:
+async def _accept(store_url: StoreUrl) -> int:
     """How many webhooks are reported no more."""
-    await notice_losses(store_path)
-    async with visiting(store_path) as store:
+    await notice_losses(store_url)
+    async with visiting(store_url) as store:
         return await operation.accept_loss(store, by=operator(), now=datetime.now(UTC))
 
 
 # ---- for people
 
 
-def _print(report: "Report", accepted: int, store_path: Path) -> None:
+def _print(report: "IntegrityReport", accepted: int, store_url: StoreUrl) -> None:
     if accepted:
         put(f"accepted that at most {accepted} webhooks are missing; see relay audit")
     put(*_faults(report))
     unmarked = sum(each.unmarked for each in report.contents.values())
     checked = " and ".join(f"{each.rows} {name}" for name, each in report.contents.items())
     put(f"looked at {checked}{f', {unmarked} of them without a checksum' if unmarked else ''}")
-    put(f"{store_path} is sound" if report.sound else cell(f"{store_path} is not sound", "red"))
+    put(f"{store_url} is sound" if report.sound else cell(f"{store_url} is not sound", "red"))
 
 
-def _faults(report: "Report") -> Iterator[Text]:
+def _faults(report: "IntegrityReport") -> Iterator[Text]:
     """Each with what to do."""
     yield from (cell(f"corrupt file: {fault}", "red") for fault in report.structure)
     if report.structure:

@@ -1,21 +1,16 @@
 """A store, in use or not -> what in it is corrupt or missing; and an operator accepts what is missing."""
 
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from relay.operations import audit
-from relay.store.contract import Archive
+from relay.store import open as stores
+from relay.store.contract import Archive, IntegrityReport
+from relay.store.open import StoreUrl
 
-if TYPE_CHECKING:
-    from relay.store.sqlite.integrity import Report as Report
 
-
-def verify(store: Path) -> "Report":
+def verify(store: StoreUrl) -> IntegrityReport:
     """Check the file's structure and every checksum, and look for webhooks that were acknowledged and are missing."""
-    from relay.store.sqlite import integrity
-
-    return integrity.verify(store)
+    return stores.verify(store)
 
 
 async def accept_loss(store: Archive, *, by: str, now: datetime) -> int:

@@ -17,8 +17,10 @@ from relay.store.contract import (
     AttemptRecord,
     AuditEntry,
     DeliveryRecord,
+    Disk,
     EventRecord,
     HealthReport,
+    IntegrityReport,
     Page,
     Pause,
     RelayStanding,
@@ -26,10 +28,9 @@ from relay.store.contract import (
     TargetStatus,
     WebhookRecord,
 )
-from relay.store.disk import Disk
 
 if TYPE_CHECKING:
-    from relay.store.sqlite.integrity import Report
+    pass
 
 T = TypeVar("T")
 
@@ -239,7 +240,7 @@ def act(entry: AuditEntry) -> dict[str, Json]:
 # ---- the store
 
 
-def verified(report: "Report", accepted: int) -> dict[str, Json]:
+def verified(report: IntegrityReport, accepted: int) -> dict[str, Json]:
     """`relay verify`; `accepted`: so many missing webhooks were accepted before it looked."""
     return {
         "sound": report.sound,

@@ -5,15 +5,16 @@ to be done: repeat it with the same ids) and `StoreFailed` (stop).
 """
 
 from asyncio import Future
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from relay.model import Delivery, Health, Json, Outcome, Retention, RoutedEvent, State, Verdict, Webhook
-from relay.store.disk import Disk
 
 T = TypeVar("T")
+
+SCARCE = 2 * 1024**3  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,18 @@ class Report:
     value: Json
 
 
+class Disk(NamedTuple):
+    """The file system that a store is on: its bytes, and those that this process may still write."""
+
+    total: int
+    free: int
+
+    @property
+    def scarce(self) -> bool:
+        """Whether somebody should make room."""
+        return self.free < min(SCARCE, self.total // 5)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayStanding:
     """A relay that owns the store, or part of it, and lives: since when, and when it gave the last sign of life.
@@ -140,6 +153,45 @@ class Status:
     def owner(self) -> int | None:
         """The pid of a running daemon, None if none runs."""
         return self.relays[0].pid if self.relays else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """The rows of one table that were checked: how many, those without a checksum, and the ids of corrupt ones."""
+
+    rows: int
+    unmarked: int
+    corrupt: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntegrityReport:
+    """What is wrong with a store: faults of its structure, corrupt rows by table, missing webhooks not accepted yet."""
+
+    structure: tuple[str, ...]
+    contents: Mapping[str, Contents]
+    losses: tuple[AckGap, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Nothing is corrupt and nothing is missing."""
+        return not self.structure and not self.losses and not any(each.corrupt for each in self.contents.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupCopy:
+    """What a copy holds: rows by table, its size in bytes, and the ids of what is corrupt in the store and so in it."""
+
+    counts: Mapping[str, int]
+    size: int
+    corrupt: tuple[str, ...]
+
+
+class Sizes(NamedTuple):
+    """Bytes that the store takes, and bytes that are free where it is."""
+
+    used: int
+    free: int
 
 
 # ---- what is kept
@@ -467,4 +519,23 @@ class Archive(Store, Protocol):
 
     async def audit(self, *, limit: int) -> list[AuditEntry]:
         """The last acts, newest first."""
+        ...
+
+
+class OwnedStore(Archive, Protocol):
+    """A store as its owner has it: with what it needs beside the daemon's own work."""
+
+    def background(self, retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
+        """Return what is to run for as long as the store is owned; `retention` is asked at each purge.
+
+        One that ends, or raises, means that the store cannot go on. Whoever runs them cancels them before `close`.
+        """
+        ...
+
+    def sizes(self) -> Sizes:
+        """Return how large the store is now, and how much room it has."""
+        ...
+
+    def doubts(self) -> str | None:
+        """Return why what is stored may not last, if that can be told of the place where it is."""
         ...

@@ -3,10 +3,10 @@
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
+
+from relay.store.contract import Disk
 
 MEBIBYTE = 1024 * 1024
-SCARCE = 2 * 1024 * MEBIBYTE
 MOUNTS = Path("/proc/self/mountinfo")
 
 _NETWORK = frozenset({
@@ -14,18 +14,6 @@ _NETWORK = frozenset({
     "smbfs", "vboxsf", "virtiofs",
 })  # fmt: skip
 _PASSING = frozenset({"overlay", "ramfs", "tmpfs"})
-
-
-class Disk(NamedTuple):
-    """A file system: its bytes, and those that we may still write."""
-
-    total: int
-    free: int
-
-    @property
-    def scarce(self) -> bool:
-        """Somebody should look after it."""
-        return self.free < min(SCARCE, self.total // 5)
 
 
 def disk_of(folder: Path) -> Disk:

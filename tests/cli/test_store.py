@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 import pytest
 
-from relay.cli.store import store_url
+from relay.cli.store import parse_store_url
+from relay.store.open import StoreUrl
 from tests.cli.conftest import Run
 
 
@@ -18,13 +19,13 @@ from tests.cli.conftest import Run
     ],
 )
 def test_a_store_is_a_path(text: str, path: str) -> None:
-    assert store_url(text) == Path(path)
+    assert parse_store_url(text) == StoreUrl(Path(path))
 
 
 @pytest.mark.parametrize("text", ["relay.db", "sqlite://relay.db", "sqlite:///", "mysql:///x", ""])
 def test_what_is_no_store_is_misuse_with_an_example(text: str) -> None:
     with pytest.raises(click.BadParameter, match=r"sqlite:///relay\.db"):
-        store_url(text)
+        parse_store_url(text)
 
 
 def test_a_store_that_is_yet_to_come_is_one_clear_line(run: Run) -> None:

@@ -8,7 +8,7 @@ from time import perf_counter
 import apsw
 
 from relay.daemon import url
-from tests.scene import LEAD, Scene, form
+from tests.scene import LEAD, Scene, form, sqlite_of
 
 PATHS = ("/metrics", "/livez", "/readyz")
 PROMISED = 0.2  # seconds
@@ -47,7 +47,7 @@ async def hung(scene: Scene) -> AsyncIterator[None]:
     """As by a disk that does not answer: neither the thread that reads nor the one that writes comes back."""
     over = threading.Event()
     scene.facts.gate.clear()
-    scene.relay.store._reading.submit(over.wait, 30)
+    sqlite_of(scene.relay)._reading.submit(over.wait, 30)
     try:
         yield
     finally:

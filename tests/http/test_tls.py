@@ -24,6 +24,7 @@ from relay.http.limits import Limits
 from relay.http.listener import listen
 from relay.http.malformed import MalformedRequest
 from relay.settings import Settings
+from relay.store.open import StoreUrl
 from relay.tls import Certificate
 from tests.certificates import Pair, shown
 from tests.e2e.processes import until
@@ -220,7 +221,7 @@ async def relay(pair: Pair, tmp_path: Path) -> AsyncIterator[Relay]:
     routes.write_text(ROUTES)
     settings = Settings(
         config=routes,
-        store=tmp_path / "relay.db",
+        store=StoreUrl(tmp_path / "relay.db"),
         listen=("127.0.0.1", 0),
         admin=("127.0.0.1", 0),
         tls=pair.files,

@@ -20,7 +20,7 @@ from relay.model import Source
 from relay.signals import Committed, EventsNotStored, NotStored, StoredLate, WebhookStored
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
-from tests.scene import LEAD, WON, Answer, Facts, Scene, form
+from tests.scene import LEAD, WON, Answer, Facts, Scene, form, sqlite_of
 from tests.store.conftest import NOON, routed, to, webhook
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class WriteLock:
 
 @asynccontextmanager
 async def locked(scene: Scene) -> AsyncIterator[WriteLock]:
-    await scene.relay.store._writer.submit(lambda cursor: cursor.connection.set_busy_timeout(TRIED_OFTEN))
+    await sqlite_of(scene.relay)._writer.submit(lambda cursor: cursor.connection.set_busy_timeout(TRIED_OFTEN))
     connection = apsw.Connection(str(scene.relay.settings.store))
     lock = WriteLock(connection)
     try:
@@ -68,7 +68,7 @@ def signals(facts: Facts, kind: type[T]) -> list[T]:
 async def arrivals(scene: Scene) -> list[str]:
     """Ids of the webhooks, as the store has them in order."""
     sql = "select id from webhooks order by seq"
-    return [id_ for (id_,) in await scene.relay.store._read(lambda cursor: list(cursor.execute(sql)))]
+    return [id_ for (id_,) in await sqlite_of(scene.relay)._read(lambda cursor: list(cursor.execute(sql)))]
 
 
 async def posted(scene: Scene, *names: str) -> list["asyncio.Task[Answer]"]:
@@ -250,7 +250,7 @@ async def test_a_webhook_that_is_committed_during_its_retry_is_announced_once(tm
 
 async def forbid(scene: Scene, table: str) -> None:
     sql = f"create trigger fault before insert on {table} begin select raise(abort, 'a fault'); end"
-    await scene.relay.store._writer.submit(lambda cursor: cursor.execute(sql).get)
+    await sqlite_of(scene.relay)._writer.submit(lambda cursor: cursor.execute(sql).get)
 
 
 async def test_events_that_cannot_be_stored_leave_the_webhook_unparsed(scene: Scene) -> None:

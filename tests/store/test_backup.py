@@ -10,9 +10,9 @@ import apsw
 import pytest
 
 from relay.errors import ConfigurationError, StoreError, StoreUnsafe
-from relay.store.contract import Filter
+from relay.store.contract import BackupCopy, Filter
 from relay.store.sqlite import backup as module
-from relay.store.sqlite.backup import Copied, backup
+from relay.store.sqlite.backup import backup
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import MINUTE, NOON, claim, deliver, open_sqlite, routed, to, webhook
 
@@ -26,7 +26,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await opened.close()
 
 
-async def made(tmp_path: Path, **flags: bool) -> Copied:
+async def made(tmp_path: Path, **flags: bool) -> BackupCopy:
     (tmp_path / "to").mkdir(exist_ok=True)
     return await asyncio.to_thread(backup, tmp_path / "of" / "relay.db", tmp_path / "to" / "relay.db", **flags)
 

@@ -7,13 +7,13 @@ have the copy begin anew. Writers go on meanwhile; the WAL grows until the copy 
 import os
 import tempfile
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 
 from relay.errors import ConfigurationError, StoreError
 from relay.os_errors import permission_problem, write_problem
+from relay.store.contract import BackupCopy
 from relay.store.sqlite.integrity import contents, structure
 from relay.store.sqlite.migrate import check_version
 from relay.store.sqlite.query import rows
@@ -24,16 +24,7 @@ STEP = 1_000  # pages: between steps an interruption is noticed
 _TABLES = ("webhooks", "events", "deliveries", "attempts", "pauses", "losses", "audit")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copied:
-    """What a copy holds: rows by table, its size in bytes, and what was damaged in the store and so is in the copy."""
-
-    counts: dict[str, int]
-    size: int
-    corrupt: tuple[str, ...]
-
-
-def backup(store: Path, to: Path, *, overwrite: bool = False) -> Copied:
+def backup(store: Path, to: Path, *, overwrite: bool = False) -> BackupCopy:
     """Copy the store at `store` to `to`, which is there only once it is verified and on disk.
 
     Raises ConfigurationError if there is no store, or `to` is there already (unless `overwrite`) or cannot be written;
@@ -74,7 +65,7 @@ def _opened(store: Path) -> apsw.Connection:
     return source
 
 
-def _copied(source: apsw.Connection, to: Path) -> Copied:
+def _copied(source: apsw.Connection, to: Path) -> BackupCopy:
     """It is made elsewhere, and is `to` once it is sound and on disk."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as folder:
@@ -100,7 +91,7 @@ def _said(error: apsw.Error) -> str:
     return str(code or type(error).__name__)
 
 
-def _copy(source: apsw.Connection, to: Path) -> Copied:
+def _copy(source: apsw.Connection, to: Path) -> BackupCopy:
     to.touch(mode=0o600)  # it holds what people said
     source.execute("begin")
     try:
@@ -113,7 +104,7 @@ def _copy(source: apsw.Connection, to: Path) -> Copied:
     with closing(apsw.Connection(str(to))) as copy:
         _demand_sound(copy, expected)
         corrupt = tuple(id_ for each in contents(copy).values() for id_ in each.corrupt)
-    return Copied(counts=expected, size=to.stat().st_size, corrupt=corrupt)
+    return BackupCopy(counts=expected, size=to.stat().st_size, corrupt=corrupt)
 
 
 def _demand_sound(copy: apsw.Connection, expected: dict[str, int]) -> None:

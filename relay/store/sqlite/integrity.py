@@ -5,7 +5,6 @@ row by row, and no longer than `LONGEST_READ` at a time.
 """
 
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +12,7 @@ from time import perf_counter
 import apsw
 
 from relay.errors import StoreFailed
-from relay.store.contract import AckGap
+from relay.store.contract import AckGap, Contents, IntegrityReport
 from relay.store.sqlite.ack_gaps import losses, missing
 from relay.store.sqlite.checksum import is_damaged
 from relay.store.sqlite.migrate import check_version
@@ -31,30 +30,7 @@ _NUMBERS = ("claimed", "attempt", "base", "replays", "pending_since")
 _ODD = "select count(*) from deliveries where " + " or ".join(f"typeof({each}) <> 'integer'" for each in _NUMBERS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """Of one table: how many rows, of these how many without a checksum, and the ids of the damaged ones."""
-
-    rows: int
-    unmarked: int
-    corrupt: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """`structure`: what SQLite finds wrong. `losses`: what is missing, and not accepted."""
-
-    structure: tuple[str, ...]
-    contents: dict[str, Contents]
-    losses: tuple[AckGap, ...]
-
-    @property
-    def sound(self) -> bool:
-        """Nothing is damaged and nothing is missing."""
-        return not self.structure and not self.losses and not any(each.corrupt for each in self.contents.values())
-
-
-def verify(store: Path) -> Report:
+def verify(store: Path) -> IntegrityReport:
     """ConfigurationError if there is no store, StoreUnsafe if it is of another version, StoreFailed if unreadable.
 
     Nothing is written, and a WAL stays what it is.
@@ -66,7 +42,7 @@ def verify(store: Path) -> Report:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.set_busy_timeout(1000)
             check_version(connection, str(store))
-            return Report(
+            return IntegrityReport(
                 structure=structure(connection),
                 contents=contents(connection),
                 losses=_losses(connection, told),

@@ -3,6 +3,7 @@
 SQLite makes an empty database of a file that is missing or was cut to nothing, and removes the WAL that belonged to it.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
@@ -56,6 +57,12 @@ def demand_begun(connection: apsw.Connection, database: Path, acked: Acked, *, i
 
 def _told(acked: int) -> str:
     return f"{acked} webhook{'s were' if acked > 1 else ' was'} kept in it before"
+
+
+def written_at(database: Path) -> datetime | None:
+    """When the store was last written to, by the clock of then; None if there is none."""
+    files = [file for file in (database, Path(f"{database}-wal")) if file.exists()]
+    return max((datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files), default=None)
 
 
 def _size(file: Path) -> int | None:

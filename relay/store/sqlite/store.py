@@ -3,7 +3,7 @@
 import asyncio
 import time
 from asyncio import AbstractEventLoop, Future, get_running_loop
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -28,13 +28,15 @@ from relay.store.contract import (
     HealthReport,
     KeepResult,
     Page,
+    Sizes,
     Status,
     WebhookRecord,
 )
-from relay.store.disk import disk_of
+from relay.store.disk import disk_of, doubt, mounted
+from relay.store.retention import keep_purging
 from relay.store.sqlite import ack_gaps, audit, backup, ingest, migrate, purge, queue, reading, replay, reports, targets
 from relay.store.sqlite.duplicates import Windows
-from relay.store.sqlite.early_purge import ROOM_TO_WORK, Shedder
+from relay.store.sqlite.early_purge import ROOM_TO_WORK, Shedder, keep_room
 from relay.store.sqlite.files import SUFFIXES, Files
 from relay.store.sqlite.lock import Lock, owner
 from relay.store.sqlite.owner import Tokens, register
@@ -78,6 +80,7 @@ class SqliteStore:
         self._emit = emit
         self._clock = Clock(wall=wall, steady=steady, was_set=self._clock_was_set)
         self._on_clock_set = clock_set
+        self._steady = steady
         self._owned = owned
         self._tokens = tokens
         self._keep_all = partial(ingest.keep_all, tokens)  # one object: what is written together is told by it
@@ -261,6 +264,20 @@ class SqliteStore:
 
     async def losses(self) -> Sequence[AckGap]:
         return await self._read(ack_gaps.losses)
+
+    def background(self, retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
+        purging = keep_purging(self, retention=retention, wall=self.clock, steady=self._steady, emit=self._emit)
+        if self._space is None:
+            return [purging]
+        return [purging, keep_room(self._space, shed=lambda: self.shed(now=self.clock()), emit=self._emit)]
+
+    def sizes(self) -> Sizes:
+        files = (self._path, Path(f"{self._path}-wal"))
+        used = sum(file.stat().st_size for file in files if file.exists())
+        return Sizes(used=used, free=disk_of(self._path.parent).free)
+
+    def doubts(self) -> str | None:
+        return doubt(self._path, mounted())
 
     # ---- what operators ask
 
