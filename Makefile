@@ -24,38 +24,38 @@ CHAOS := tests/chaos
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
 
-demo: .venv/relay.stamp ## webhooks received, routed, delivered and retried, on this machine only
+demo: .venv/relay.stamp ## webhooks received, routed, delivered and retried, on loopback only
 	@$(BIN)/relay demo $(DEMO)
 
 test: lint ## lint, types, and every test but those of `make system` and `make chaos`: four minutes on two cores
 	$(PYTEST) $(addprefix --ignore=,$(SYSTEM) $(CHAOS)) $(ARGS)
 
-system: .venv/dev.stamp ## whole relays as processes, Prometheus beside one, and the instruments of `make bench`
+system: .venv/dev.stamp ## relays as processes, Prometheus beside one, the tools of `make bench`
 	$(PYTEST) $(SYSTEM) $(ARGS)
 
 chaos: .venv/dev.stamp ## the fault campaigns in full: kills, power cuts, failing system calls, hostile peers …
 	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest $(CHAOS) -vv -rs --durations=15 --session-timeout=$$(awk 'BEGIN { print 1800 * $(SCALE) + 60 }') $(ARGS)
 
-bench: .venv/dev.stamp ## how fast, beside what forgets and beside a peer: a table and bench.json, in twelve minutes
+bench: .venv/dev.stamp ## throughput, latency and memory beside bare handlers and a peer: a table and bench.json, twelve minutes
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-bench-profile: .venv/dev.stamp ## where the time goes: tests/bench/output/
+bench-profile: .venv/dev.stamp ## CPU profiles, in tests/bench/output/
 	@$(BIN)/python -m tests.bench --profile $(ARGS)
 
-bench-compare: .venv/dev.stamp ## what a webhook costs here and at BASE=<commit>, in turns: five pairs, two minutes
+bench-compare: .venv/dev.stamp ## CPU of a webhook here and at BASE=<commit>, in turns: five pairs, two minutes
 	@test -n '$(BASE)' || { echo 'say with what to compare: make bench-compare BASE=<commit>' >&2; exit 2; }
 	@$(BIN)/python -m tests.bench.compare '$(BASE)' $(ARGS)
 
-lint: .venv/dev.stamp ## what needs no test run: ruff, mypy
+lint: .venv/dev.stamp ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: .venv/dev.stamp ## what ruff can mend by itself
+format: .venv/dev.stamp ## what ruff can fix by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-sbom: .venv/relay.stamp ## what the relay is made of, with hashes: sbom.json, CycloneDX
+sbom: .venv/relay.stamp ## software bill of materials with hashes: sbom.json, CycloneDX
 	@$(BIN)/python -m venv .venv/sbom
 	@.venv/sbom/bin/python -m pip --disable-pip-version-check install --quiet cyclonedx-bom
 	@.venv/sbom/bin/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-file sbom.json
@@ -63,7 +63,7 @@ sbom: .venv/relay.stamp ## what the relay is made of, with hashes: sbom.json, Cy
 image: ## the container image, amocrm-relay
 	docker build --tag amocrm-relay .
 
-clean: ## forget .venv and every cache; no store is touched
+clean: ## remove .venv and every cache; stores stay
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find relay tests -name __pycache__ -prune -exec rm -rf {} +
 
@@ -93,7 +93,7 @@ clean: ## forget .venv and every cache; no store is touched
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --annotation-style line --upgrade
 
-lock: | .venv/pyvenv.cfg ## newest versions that pyproject.toml allows
+lock: | .venv/pyvenv.cfg ## pin the newest versions that pyproject.toml allows
 	@$(PIP) uv
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' | \
 	  $(LOCK) --output-file requirements-build.txt -

@@ -141,6 +141,6 @@ def run(
     registry = CollectorRegistry()
     lines = LogWriter(sys.stderr)
     observer = Observer(registry, configure_logging(lines, format=log_format, level=log_level))
-    with lines.beside():
+    with lines.in_background():
         exit_code = uvloop.run(serve(settings, emit=observer, registry=registry))
     sys.exit(exit_code)

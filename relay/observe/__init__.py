@@ -1,10 +1,11 @@
-"""Signals -> Prometheus series and log lines: the only place for either.
+"""Signals -> Prometheus series, log lines and the event stream: nothing else counts or logs.
 
-signal ─▶ observer ─▶ series    counters and histograms, as they happen
-                   └▶ log       one line each, text or JSON, safe to print
-                      └▶ lines  written beside whoever speaks
-       ─▶ live                  documents for who watches just now
-store  ─▶ gauges                the backlog, as it stood at the last scrape
+signal ─▶ observer ─▶ metrics      counters and histograms, as they happen
+                   └▶ log          one line each, text or JSON, safe to print; texts of uncounted facts in messages
+                      └▶ log_writer   written by a thread of its own
+       ─▶ event_stream             documents for who follows just now (`relay tail`)
+store  ─▶ gauges                   the backlog, as of the last scrape
+loop   ─▶ loop_monitor             how long the event loop was held
 """
 
 from relay.observe.event_stream import EventStream

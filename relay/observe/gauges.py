@@ -1,4 +1,4 @@
-"""What the store and the targets say at a scrape -> backlog gauges."""
+"""The store's status and the targets' states, at a scrape -> backlog gauges."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -11,24 +11,24 @@ from prometheus_client.registry import Collector
 from relay.model import Health
 
 
-class Owing(Protocol):
-    """How one target stands; `store.contract.Standing` is one."""
+class Backlog(Protocol):
+    """One target's deliveries; `store.contract.TargetStatus` is one."""
 
     @property
     def pending(self) -> int:
-        """Deliveries still owed."""
+        """Deliveries that are not settled."""
 
     @property
     def dead(self) -> int:
-        """Deliveries given up."""
+        """Dead deliveries."""
 
     @property
     def oldest_at(self) -> datetime | None:
-        """Arrival of the oldest pending one."""
+        """When the oldest pending one arrived."""
 
 
 class Gauges(Collector):
-    """Shows what `update` was last told, so that a scrape never waits for the store."""
+    """Export the values of the last `update`, so that a scrape never waits for the store."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._families: Sequence[Metric] = ()
@@ -36,7 +36,7 @@ class Gauges(Collector):
 
     def update(
         self,
-        backlog: Mapping[str, Owing],
+        backlog: Mapping[str, Backlog],
         target_states: Mapping[str, str],
         store_bytes: int,
         store_free_bytes: int,

@@ -49,7 +49,7 @@ class Log:
         self.error = partial(self.log, logging.ERROR)
 
     def log(self, level: int, message: str, /, **fields: object) -> None:
-        """Write the line; a field that is None is left out."""
+        """Write a line, without the fields that are None."""
         if level >= self._level:
             self._write(self._as_line(level, message, fields))
 
@@ -65,9 +65,9 @@ def configure_logging(
     level: str,
     clock: Clock = time.time,
 ) -> Log:
-    """The relay's log, as `lines`, from `level` (debug, info, warning, error) up.
+    """Make the relay's log, which writes to `lines` from `level` (debug, info, warning, error) up.
 
-    `logging` is routed into it from WARNING up.
+    The standard `logging` is routed into it from WARNING up.
     """
     as_line = partial(_text if format == "text" else _json, clock)
     lines.line_of_lost = lambda number: as_line(logging.WARNING, "lines lost", {"lines": number})
@@ -160,13 +160,13 @@ class LineLimiter:
             return held_back
 
 
-# ---- what other libraries say
+# ---- records of other libraries
 
 
 class _Foreign(logging.Handler):
-    """A `logging` record -> a line of ours.
+    """Write `logging` records as lines of this log.
 
-    Strangers can cause them, so each kind (a logger and the class of its error) has ten a second.
+    Unauthenticated clients can trigger them, so each kind (logger and class of the error) is limited to ten a second.
     """
 
     def __init__(self, log: Log, clock: Clock) -> None:
@@ -194,12 +194,12 @@ class _Foreign(logging.Handler):
 def _said(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError, KeyError):  # arguments that do not fit the text
+    except (TypeError, ValueError, KeyError):  # arguments that do not fit the message
         return str(record.msg)
 
 
 def _of_a_peer(error: BaseException) -> bool:
-    """Whether somebody at the other end of a connection did it; its text repeats bytes of the request."""
+    """Whether the peer of a connection caused it; its text may repeat bytes of the request."""
     return isinstance(error, ConnectionError | TimeoutError) or type(error).__module__.partition(".")[0] in {
         "aiohttp",
         "ssl",
@@ -211,5 +211,5 @@ def _trace(error: BaseException) -> str:
 
 
 def _masked(text: str) -> str:
-    """Without the tokens of hook paths."""
+    """Mask the tokens in hook paths."""
     return re.sub(r"(/hooks/+[^/\s]*/+)[^\s'\"<>]+", r"\1***", text)

@@ -1,4 +1,4 @@
-"""Lines -> a file, a terminal, a pipe or a socket; beside whoever speaks, for the one who is to read may hang."""
+"""Lines -> a file, a terminal, a pipe or a socket; by a thread of its own, for a reader that hangs blocks a write."""
 
 import os
 import select
@@ -8,72 +8,73 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Protocol
 
-PIECE = 64 * 1024  # bytes that are written at one go, and what the last line of them takes
-MOST_WAITING = 1024 * 1024  # bytes; of what comes beyond, only the number is told
-GATHER = 0.01  # seconds that a line may wait for others: to wake the thread for each costs more than the line
-AT_THE_END = 1.0  # seconds for what waits then
+CHUNK = 64 * 1024  # bytes of one write, rounded up to a whole line
+MAX_PENDING = 1024 * 1024  # bytes; further lines are dropped and counted
+GATHER = 0.01  # seconds that a line may wait for others: to wake the thread costs more than a line
+CLOSE_TIMEOUT = 1.0  # seconds for what is pending at the end
 
 
 class File(Protocol):
-    """Anything with a descriptor; what Python itself buffers of it is not used."""
+    """Anything with a descriptor; Python's buffer of it is bypassed."""
 
     def fileno(self) -> int:
         """The descriptor; ValueError once it is closed."""
 
 
 class LogWriter:
-    """Writes what it is told, from any thread: at once or, within `beside`, soon and without a wait for anybody.
+    """Write lines from any thread: at once or, within `in_background`, soon and without blocking the caller.
 
-    What cannot be written is lost: no delivery may fail over its log line. `line_of_lost(number)` tells how many were,
-    before the next one.
+    Lines that cannot be written are dropped: no delivery may fail over its log line. `line_of_lost(number)`, which says
+    how many were, precedes the next line.
     """
 
     def __init__(self, file: File) -> None:
         self.line_of_lost: Callable[[int], str] = "{} lines lost".format
         self._file = file
-        self._lock = threading.RLock()  # the garbage collector may have something to say at any point of our own
-        self._waiting = bytearray()
+        # reentrant: the garbage collector may run anywhere in here, and a finalizer may log
+        self._lock = threading.RLock()
+        self._pending = bytearray()
         self._lost = 0
-        self._told: dict[bytes, int] = {}  # a line of lost ones that waits -> how many it tells of
-        self._cut = False  # the last line that was written is not whole
+        self._reports: dict[bytes, int] = {}  # a pending line of lost ones -> the number in it
+        self._cut = False  # whether the last write ended within a line
         self._writing = False
         self._thread: threading.Thread | None = None
         self._wakes: SimpleQueue[bool] = SimpleQueue()
-        self._woken = False
+        self._wake_queued = False
 
     def write(self, line: str) -> None:
-        """A line, without its end."""
+        """Write a line, given without its end."""
         with self._lock:
             self._put(line)
             if not self._thread:
                 self._write()
-            elif not self._woken:
-                self._woken = True
+            elif not self._wake_queued:
+                self._wake_queued = True
                 self._wakes.put(True)
 
     @contextmanager
-    def beside(self) -> Iterator[None]:
-        """A thread writes, for as long as the block lasts; then what waits has `AT_THE_END`."""
+    def in_background(self) -> Iterator[None]:
+        """Write from a thread for as long as the block lasts; what is pending then has `CLOSE_TIMEOUT`."""
         self._thread = threading.Thread(target=self._run, name="relay-log", daemon=True)  # it may hang with the reader
         self._thread.start()
         try:
             yield
         finally:
             self._wakes.put(False)
-            self._thread.join(AT_THE_END)
+            self._thread.join(CLOSE_TIMEOUT)
             if not self._thread.is_alive():
                 self._thread = None
 
     def _put(self, line: str) -> None:
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._pending) > MAX_PENDING:
             self._lost += 1
             return
         if self._lost:
-            lost, self._lost = self._lost, 0  # first: what comes next may have the garbage collector speak
+            lost, self._lost = self._lost, 0  # first: the next line may run the garbage collector, which may log
             line_of_lost = self.line_of_lost(lost)
-            self._told[_encoded(line_of_lost)] = lost
+            self._reports[_encoded(line_of_lost)] = lost
             self._put(line_of_lost)
-        self._waiting += _encoded(line)
+        self._pending += _encoded(line)
 
     def _run(self) -> None:
         goes_on = True
@@ -84,27 +85,27 @@ class LogWriter:
             self._write()
 
     def _write(self) -> None:
-        """All that waits; what comes from this very thread meanwhile is part of it."""
+        """Write all that is pending, also what this very thread adds meanwhile."""
         if self._writing:
             return
         self._writing = True
         try:
-            while piece := self._take():
-                self._write_piece(piece)
+            while chunk := self._take():
+                self._write_chunk(chunk)
         finally:
             self._writing = False
 
     def _take(self) -> bytes:
-        """Whole lines."""
+        """Take whole lines, about a chunk."""
         with self._lock:
-            self._woken = False
-            end = self._waiting.find(b"\n", PIECE) + 1 or len(self._waiting)
-            piece = bytes(self._waiting[:end])
-            del self._waiting[:end]
-            return piece
+            self._wake_queued = False
+            end = self._pending.find(b"\n", CHUNK) + 1 or len(self._pending)
+            chunk = bytes(self._pending[:end])
+            del self._pending[:end]
+            return chunk
 
-    def _write_piece(self, piece: bytes) -> None:
-        left = b"\n" + piece if self._cut else piece
+    def _write_chunk(self, chunk: bytes) -> None:
+        left = b"\n" + chunk if self._cut else chunk
         try:
             while left:
                 written = _write_some(self._file.fileno(), left)
@@ -112,21 +113,21 @@ class LogWriter:
                 left = left[written:]
         except (OSError, ValueError):  # ValueError: the file is closed
             with self._lock:
-                self._lost += sum(self._told.get(line, 1) for line in left.lstrip(b"\n").splitlines(keepends=True))
-        if self._told:
+                self._lost += sum(self._reports.get(line, 1) for line in left.lstrip(b"\n").splitlines(keepends=True))
+        if self._reports:
             with self._lock:
-                self._told = {line: lost for line, lost in self._told.items() if line not in piece}
+                self._reports = {line: lost for line, lost in self._reports.items() if line not in chunk}
 
 
 def _encoded(line: str) -> bytes:
     return line.encode(errors="backslashreplace") + b"\n"
 
 
-def _write_some(descriptor: int, piece: bytes) -> int:
-    """How many bytes were; waits for room, also where somebody has told the file not to."""
+def _write_some(descriptor: int, chunk: bytes) -> int:
+    """Write and return how many bytes were; waits for room also where another process made the file non-blocking."""
     while True:
         try:
-            return os.write(descriptor, piece)
+            return os.write(descriptor, chunk)
         except BlockingIOError:
             poll = select.poll()
             poll.register(descriptor, select.POLLOUT)

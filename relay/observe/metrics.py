@@ -1,4 +1,4 @@
-"""A registry -> every series that signals feed. Names and labels are a contract with dashboards and alerts."""
+"""Registry -> every series that signals feed. Names and labels are a contract with dashboards and alerts."""
 
 from collections.abc import Callable
 from functools import cache

@@ -1,4 +1,4 @@
-"""Signal -> series counted, log line written."""
+"""Signal -> series and a log line."""
 
 import logging
 import time
@@ -39,25 +39,26 @@ OUTCOMES = (
 
 MAX_DETAIL = 500
 MOST_ENTITIES = 100  # named in the line of one webhook
-LINES_PER_SECOND = 10  # of each kind that strangers can cause
+LINES_PER_SECOND = 10  # of each kind that unauthenticated clients can trigger
 
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Observer:
-    """The `Emit` of a running relay. Any thread may call it; it takes a few µs.
+    """Count, measure and log each signal of a running relay. Any thread may call it; it takes a few µs.
 
     Labels are bounded: names come from the routes file, and a word that amoCRM is not known to use is `other`.
-    Anybody can be refused or crowd others out, so the lines of each kind are limited; every one is counted.
+    Lines that unauthenticated clients can trigger are limited to `LINES_PER_SECOND` of each kind; suppressed ones are
+    counted (`held_back`).
     """
 
     def __init__(self, registry: CollectorRegistry, log: Log, *, clock: Callable[[], float] = time.time) -> None:
         self._series = Metrics(registry)
         self._log = log
-        self._tells_all = log.is_enabled_for(logging.DEBUG)
+        self._debug = log.is_enabled_for(logging.DEBUG)
         self._clock = clock
         self._limiter = LineLimiter(LINES_PER_SECOND, clock)
-        self._reloaded_at(successful=True)  # the relay has not started without routes
+        self._reloaded_at(successful=True)  # the start has loaded the routes
 
     def __call__(self, signal: Signal) -> None:
         """Count, measure and log it."""
@@ -67,11 +68,11 @@ class Observer:
             case Committed():
                 self._series.commit_seconds.observe(signal.took.total_seconds())
             case WebhookStored():
-                self._kept(signal)
+                self._webhook_stored(signal)
             case DuplicateReceived():
-                self._repeated(signal)
+                self._duplicate(signal)
             case WebhookRejected():
-                self._refused(signal)
+                self._rejected(signal)
             case Probed():
                 self._probed(signal)
             case Evicted():
@@ -79,7 +80,7 @@ class Observer:
             case Blocked():
                 self._blocked(signal)
             case ConfigActivated():
-                self._in_use(signal)
+                self._config_activated(signal)
             case Reloaded():
                 self._reloaded(signal)
             case Purged():
@@ -93,24 +94,24 @@ class Observer:
                 level, text, fields = line(signal)
                 self._log.log(level, text, **fields)
 
-    def _kept(self, signal: WebhookStored) -> None:
+    def _webhook_stored(self, signal: WebhookStored) -> None:
         webhook, series = signal.webhook, self._series
         source = webhook.source
         series.webhooks(source, "accepted" if webhook.unparsed is None else "unparsed").inc()
         series.ack_seconds(source).observe(signal.took.total_seconds())
         series.last_webhook(source).set(webhook.received_at.timestamp())
         for each in signal.routed:
-            if webhook.unparsed is None:  # else raw deliveries hang on it, and it is no event
+            if webhook.unparsed is None:  # an unparsed webhook has raw deliveries and no event
                 event = each.event
                 entity = event.entity if event.entity in ENTITIES else OTHER
                 action = event.action if event.action in ACTIONS else OTHER
                 series.events(source, entity, action, "yes" if each.routes else "no").inc()
             for route in each.routes:
                 series.route_matches(route).inc()
-        if self._tells_all or webhook.unparsed is not None:
-            self._log_kept(signal)
+        if self._debug or webhook.unparsed is not None:
+            self._log_stored(signal)
 
-    def _log_kept(self, signal: WebhookStored) -> None:
+    def _log_stored(self, signal: WebhookStored) -> None:
         webhook = signal.webhook
         if webhook.unparsed is None:
             self._log.debug(
@@ -135,7 +136,7 @@ class Observer:
                 held_back=held_back or None,
             )
 
-    def _repeated(self, signal: DuplicateReceived) -> None:
+    def _duplicate(self, signal: DuplicateReceived) -> None:
         webhook = signal.webhook
         self._series.webhooks(webhook.source, "duplicate").inc()
         self._series.ack_seconds(webhook.source).observe(signal.took.total_seconds())
@@ -153,18 +154,18 @@ class Observer:
 
     def _probed(self, signal: Probed) -> None:
         self._series.webhooks(signal.source, "probe").inc()
-        held_back = self._limiter.admit("probe") if self._tells_all else None
+        held_back = self._limiter.admit("probe") if self._debug else None
         if held_back is not None:
             self._log.debug("probe", source=signal.source, remote=signal.remote, held_back=held_back or None)
 
-    def _refused(self, signal: WebhookRejected) -> None:
+    def _rejected(self, signal: WebhookRejected) -> None:
         self._series.webhooks(signal.source, signal.reason.value).inc()
         if signal.reason is Rejection.STRANGER:
-            return  # health checks, and the internet at its worst
+            return  # health checks and scanners
         held_back = self._limiter.admit(signal.reason)
         if held_back is None:
             return
-        # the internet tries doors all day; a sender with the right token that is turned away loses webhooks
+        # scanners guess tokens all day; a sender with the right token that is rejected loses webhooks
         self._log.log(
             logging.INFO if signal.reason is Rejection.UNAUTHORIZED else logging.WARNING,
             "refused",
@@ -212,8 +213,8 @@ class Observer:
             detail=outcome.detail[:MAX_DETAIL] or None,
         )
 
-    def _in_use(self, signal: ConfigActivated) -> None:
-        """Their counters begin at 0, or an `increase` would miss what happens first."""
+    def _config_activated(self, signal: ConfigActivated) -> None:
+        """Start the counters of these names at 0, or PromQL's `increase` would miss the first event."""
         for reason in (Rejection.UNAUTHORIZED, Rejection.MISADDRESSED, Rejection.STRANGER):
             self._series.webhooks("-", reason)
         for source in signal.sources:
@@ -261,7 +262,7 @@ def _details(verdict: Verdict) -> dict[str, object]:
 
 
 def _entities(routed: Sequence[RoutedEvent]) -> list[str] | None:
-    """`leads 4831596` of each event, so that a search for the id finds the line; None if there is none."""
+    """List `leads 4831596` of each event, so that a search for the id finds the line; None if there is none."""
     named = [f"{each.event.entity} {each.event.entity_id}".rstrip() for each in routed[:MOST_ENTITIES]]
     more = [f"{len(routed) - MOST_ENTITIES} more"] if len(routed) > MOST_ENTITIES else []
     return named + more or None

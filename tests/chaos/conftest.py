@@ -1,4 +1,4 @@
-"""What every campaign has: a `report`, printed as one table at the end of the run, with what failed in it."""
+"""Campaigns -> one table at the end of the run: what each reported, and which failed."""
 
 from collections.abc import Callable, Generator
 from typing import TypeAlias
@@ -9,36 +9,36 @@ from tests.chaos.scale import SCALE, SEED
 from tests.tools import demand_root
 
 Report: TypeAlias = Callable[[str, str], None]
-"""`report("kill -9", "60 kills, …: lost 0")`: a campaign, and what was seen."""
+"""`report("kill -9", "60 kills, …: lost 0")`: a campaign and its result."""
 
 LINES = pytest.StashKey[list[tuple[str, str]]]()
 
 
 @pytest.fixture
 def report(pytestconfig: pytest.Config) -> Report:
-    """Say what a campaign saw, before anything of it is asserted."""
+    """Add a line to the table; call it before asserting anything of the result."""
     return lambda campaign, line: _lines(pytestconfig).append((campaign, line))
 
 
 @pytest.fixture(scope="session")
 def root() -> None:
-    """For tests that mount: skipped if we are not root, and failed in CI."""
+    """Mount only as root: skip the test if we are not, and fail it in CI."""
     demand_root()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A campaign that failed is in the table too."""
-    told = yield
-    if told.failed:
-        crash = getattr(told.longrepr, "reprcrash", None)
-        reason = crash.message if crash else str(told.longrepr)
+    """Add failed campaigns to the table."""
+    made = yield
+    if made.failed:
+        crash = getattr(made.longrepr, "reprcrash", None)
+        reason = crash.message if crash else str(made.longrepr)
         _lines(item.config).append(("FAILED", f"{item.name}: {(reason.splitlines() or [''])[0]}"))
-    return told
+    return made
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The table."""
+    """Print the table."""
     if lines := _lines(config):
         terminalreporter.section(f"fault campaigns, scale {SCALE:g}, seed {SEED}", sep="-")
         width = max(len(campaign) for campaign, _ in lines)

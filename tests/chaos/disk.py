@@ -1,4 +1,4 @@
-"""A file -> a disk with a file system of its own, whose power can be cut."""
+"""Image file -> a loop-mounted file system whose power can be cut."""
 
 import subprocess
 from pathlib import Path
@@ -10,7 +10,7 @@ MAKE = {"ext4": ("mkfs.ext4", "e2fsprogs", "-qF"), "xfs": ("mkfs.xfs", "xfsprogs
 
 
 class Disk:
-    """Made, and not yet mounted. Its files are in `folder` while it is."""
+    """A formatted image; its files are in `folder` while it is mounted."""
 
     def __init__(self, within: Path, kind: str) -> None:
         self.folder = within / kind
@@ -22,19 +22,19 @@ class Disk:
         _do(tool(name, package), flags, str(self._image))
 
     def mount(self) -> None:
-        """The journal is replayed, as after a power cut."""
+        """Mount it; the file system replays its journal, as after a power cut."""
         _do(tool("mount", "mount"), "-o", "loop", str(self._image), str(self.folder))
 
     def cut(self) -> None:
-        """What was not synced is gone, and nothing works until it is mounted again (FS_IOC_SHUTDOWN)."""
+        """Drop what was not synced, and fail every call until it is mounted again (FS_IOC_SHUTDOWN)."""
         _do(tool("xfs_io", "xfsprogs"), "-x", "-c", "shutdown", str(self.folder))
 
     def unmount(self) -> None:
-        """Who uses it must have ended. The loop device goes with it."""
+        """Unmount it and its loop device; its users must have ended."""
         _do(tool("umount", "mount"), str(self.folder))
 
     def remove(self) -> None:
-        """Whatever state it is in, and whoever uses it."""
+        """Remove it in whatever state it is, used or not."""
         if self.folder.is_mount():
             _do(tool("umount", "mount"), "--lazy", str(self.folder))
         self._image.unlink()

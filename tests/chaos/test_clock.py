@@ -208,4 +208,4 @@ async def test_a_relay_that_trusts_its_clock_is_found_guilty(tmp_path: Path, rep
         with pytest.raises(AssertionError, match="not within"):
             await back(machine, "-1h", PAUSE + SLACK)
         made = len(machine.targets.of("waits"))
-        report("clock -1h", f"found guilty, deaf to it: {made} of {2 * (EVENTS + 4)} attempts were made")
+        report("clock -1h", f"sabotaged, ignores it: {made} of {2 * (EVENTS + 4)} attempts were made")

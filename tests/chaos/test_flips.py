@@ -177,7 +177,7 @@ async def test_a_flipped_bit_of_what_is_owed_sends_nothing_without_end_and_holds
         if said := await trouble(folder, targets):
             troubles.append(f"byte {offset}, bit {bit}: {said}")
         shutil.rmtree(folder)
-    report("one bit flipped", f"{SOME} flips of what is owed (seed {SEED}): {len(troubles)} made trouble")
+    report("one bit flipped", f"{SOME} flips of pending deliveries (seed {SEED}): {len(troubles)} made trouble")
     assert not troubles
 
 

@@ -199,7 +199,7 @@ async def test_a_relay_without_a_time_out_for_the_whole_is_found_guilty(tmp_path
     chosen = {name: kind for name, kind in kinds().items() if name in {"drips-headers", "endless-100", "resets"}}
     seen = await campaign(tmp_path, chosen, sabotaged("waits_for_ever"), 6)
     faults = seen.faults(chosen)
-    report("hostile targets", f"found guilty, without a time-out: {'; '.join(faults)}")
+    report("hostile targets", f"sabotaged, without a time-out: {'; '.join(faults)}")
     assert {fault.partition(":")[0] for fault in faults} == {"drips-headers", "endless-100"}
 
 
@@ -253,7 +253,5 @@ async def test_a_name_server_that_hangs_holds_up_its_own_names_alone(
 
 async def test_a_relay_that_shares_its_lookups_is_found_guilty(root: None, tmp_path: Path, report: Report) -> None:
     seen, took = await named(tmp_path, sabotaged("shares_lookups"))
-    report(
-        "hostile names", f"found guilty, with the loop's own lookups: {dict(seen)}; ended {took:.1f} s after SIGTERM"
-    )
+    report("hostile names", f"sabotaged, with the loop's own lookups: {dict(seen)}; ended {took:.1f} s after SIGTERM")
     assert seen["fine", "timeout"] > 0

@@ -101,5 +101,5 @@ async def test_large_webhooks_together_take_no_more_memory_than_there_is(
 @pytest.mark.timeout(300)
 async def test_a_relay_that_takes_all_there_is_is_found_guilty(tmp_path: Path, report: Report) -> None:
     seen = await flood(tmp_path, LONG, 1, sabotaged("takes_all"))
-    report("sabotaged: takes all", str(seen))
+    report("large bodies, sabotaged", str(seen))
     assert seen.peak > BOUND

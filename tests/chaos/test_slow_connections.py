@@ -199,5 +199,5 @@ async def test_who_never_comes_to_an_end_is_in_nobodys_way(
 async def test_a_relay_that_never_makes_room_is_found_guilty(tmp_path: Path, report: Report) -> None:
     kinds = [kind for kind in KINDS if kind != "handshake"]
     seen = await siege(tmp_path, kinds, sabotaged("never_makes_room"))
-    report("sabotaged: never makes room", str(seen))
+    report("slow connections, sabotaged", str(seen))
     assert len(seen.visitors.failed) > PER_SECOND

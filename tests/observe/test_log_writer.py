@@ -16,7 +16,7 @@ import pytest
 
 from relay.observe import LogWriter, configure_logging, log_writer
 from relay.observe.log import Log
-from relay.observe.log_writer import AT_THE_END, MOST_WAITING, PIECE
+from relay.observe.log_writer import CHUNK, CLOSE_TIMEOUT, MAX_PENDING
 from tests.observe.conftest import InMemory, Observed
 
 LONG = "x" * 1_000
@@ -79,7 +79,7 @@ def numbers(read: list[dict[str, Any]]) -> list[int]:
     return [line["number"] for line in read if line["message"] == "said"]
 
 
-# ---- at once, and beside
+# ---- at once, and in the background
 
 
 def test_a_line_is_written_at_once(pipe: Ends) -> None:
@@ -87,8 +87,8 @@ def test_a_line_is_written_at_once(pipe: Ends) -> None:
     assert numbers(pipe.read()) == [1]
 
 
-def test_beside_whoever_speaks_it_is_written_soon_and_by_the_end(pipe: Ends) -> None:
-    with pipe.lines.beside():
+def test_in_the_background_a_line_is_written_soon_and_at_the_latest_at_the_end(pipe: Ends) -> None:
+    with pipe.lines.in_background():
         pipe.say(1)
         assert numbers(pipe.read_until(bool)) == [1]
         for number in range(2, 20):
@@ -102,13 +102,13 @@ def test_beside_whoever_speaks_it_is_written_soon_and_by_the_end(pipe: Ends) -> 
 
 def said_before_any_was_read(ends: Ends) -> list[int]:
     """The numbers of MANY lines, once all are there."""
-    with ends.lines.beside():
+    with ends.lines.in_background():
         begun = monotonic()
         for number in range(MANY):
             ends.say(number)
         assert monotonic() - begun < 1
         sleep(0.05)
-        assert ends.lines._waiting, "there was room for all"
+        assert ends.lines._pending, "there was room for all"
         return numbers(ends.read_until(lambda read: len(read) == MANY))
 
 
@@ -117,27 +117,27 @@ def test_while_nobody_reads_nobody_waits_and_all_is_there_later(ends: Ends) -> N
 
 
 def test_what_finds_no_room_is_counted(pipe: Ends) -> None:
-    said = 2 * MOST_WAITING // len(LONG)
-    with pipe.lines.beside():
+    said = 2 * MAX_PENDING // len(LONG)
+    with pipe.lines.in_background():
         for number in range(said):
             pipe.say(number)
-        read = pipe.read_until(lambda _: not pipe.lines._waiting)
+        read = pipe.read_until(lambda _: not pipe.lines._pending)
         pipe.say(said)
         read += pipe.read_until(lambda more: numbers(more)[-1:] == [said])
     lost = [line for line in read if line["message"] == "lines lost"]
     *kept, last = numbers(read)
     assert (kept, last) == (sorted(kept), said)
-    assert MOST_WAITING < len(kept) * (len(LONG) + 150) < MOST_WAITING + 3 * PIECE
+    assert MAX_PENDING < len(kept) * (len(LONG) + 150) < MAX_PENDING + 3 * CHUNK
     assert sum(line["lines"] for line in lost) == said - len(kept)
     assert {line["level"] for line in lost} == {"warning"}
 
 
 def test_the_end_waits_a_while_for_who_hangs_and_then_no_more(pipe: Ends) -> None:
     begun = monotonic()
-    with pipe.lines.beside():
+    with pipe.lines.in_background():
         for number in range(MANY):
             pipe.say(number)
-    assert AT_THE_END <= monotonic() - begun < AT_THE_END + 1
+    assert CLOSE_TIMEOUT <= monotonic() - begun < CLOSE_TIMEOUT + 1
     pipe.say(MANY)
     read = pipe.read_until(lambda read: len(read) == MANY + 1)
     assert numbers(read) == [*range(MANY + 1)]
@@ -160,8 +160,8 @@ def test_a_log_that_cannot_be_written_stops_nobody(pipe: Ends) -> None:
     os.close(pipe.reading)
     pipe.say(1)
     pipe.reading = os.open("/dev/null", os.O_RDONLY)
-    assert not full._waiting
-    assert not pipe.lines._waiting
+    assert not full._pending
+    assert not pipe.lines._pending
 
 
 @pytest.mark.parametrize("number", [1, 2, 10])
@@ -196,14 +196,14 @@ def test_who_has_a_closed_files_number_gets_none_of_its_lines(tmp_path: Path) ->
 # ---- many speak at once
 
 
-@pytest.mark.parametrize("beside", [False, True])
-def test_lines_of_many_threads_do_not_mix(tmp_path: Path, beside: bool) -> None:
+@pytest.mark.parametrize("in_background", [False, True])
+def test_lines_of_many_threads_do_not_mix(tmp_path: Path, in_background: bool) -> None:
     path = tmp_path / "log"
     with path.open("w") as file:
         written = LogWriter(file)
         log = configure_logging(written, format="json", level="info")
         writers = [threading.Thread(target=say, args=[log, name]) for name in "abcd"]
-        with written.beside() if beside else nullcontext():
+        with written.in_background() if in_background else nullcontext():
             for writer in writers:
                 writer.start()
             for writer in writers:
@@ -236,5 +236,5 @@ def test_what_is_logged_while_a_line_is_written_is_written_behind_it(monkeypatch
 def test_a_long_line_is_written_whole() -> None:
     file = InMemory()
     log = configure_logging(LogWriter(file), format="json", level="info")
-    log.info("said", text="y" * 3 * PIECE)
-    assert len(json.loads(file.content())["text"]) == 3 * PIECE
+    log.info("said", text="y" * 3 * CHUNK)
+    assert len(json.loads(file.content())["text"]) == 3 * CHUNK
