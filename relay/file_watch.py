@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-from relay.frozen import frozen
-from relay.model import Json
+from relay.model import Json, frozen
 from relay.rfc3339 import rfc3339
 
 T = TypeVar("T")

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import TypeAlias
 
-from relay.frozen import frozen
-from relay.model import Delivery, Outcome, RoutedEvent, Verdict, Webhook
+from relay.model import Delivery, Outcome, RoutedEvent, Verdict, Webhook, frozen
 
 
 class Rejection(StrEnum):

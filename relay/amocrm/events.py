@@ -23,8 +23,7 @@ from relay.amocrm.fields import fields, is_index, unused_name, value
 from relay.amocrm.form import CONFLICTS, Tree, bracket_path, put_at
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.errors import UnreadableError
-from relay.frozen import frozen
-from relay.model import Event, Json
+from relay.model import Event, Json, frozen
 from relay.printable import printable
 from relay.rfc3339 import rfc3339
 

@@ -145,5 +145,5 @@ def _fail(pending: PendingWebhook, error: Exception) -> None:
 
 def _demand_account(source: Source, routed: Sequence[RoutedEvent]) -> None:
     """Reject an account that the source does not accept. All events of a body are of one account."""
-    if routed and (why := source.stranger(routed[0].event.account)):
+    if routed and (why := source.refusal(routed[0].event.account)):
         raise Reject(403, Rejection.ACCOUNT, why)

@@ -74,7 +74,7 @@ def _read(webhook: Webhook, config: Config, charset: str | None) -> Reparsed:
             query=webhook.query,
         )
         source = config.sources.get(webhook.source)
-        if source and (refusal := source.stranger(found[0].account)):  # intake could not read whose it was
+        if source and (refusal := source.refusal(found[0].account)):  # intake could not read whose it was
             return Reparsed(webhook=webhook, unparsed=refusal)
         return Reparsed(webhook=webhook, routed=[plan(event, config) for event in found])
     except UnreadableError as unreadable:

@@ -241,14 +241,14 @@ async def test_concurrent_webhooks_share_the_same_budget(
 
 
 async def test_a_fault_over_one_webhook_does_not_affect_others(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    stranger = Source.stranger
+    refusal = Source.refusal
 
     def trip(source: Source, account: Any) -> str | None:
         if account["id"] == 13:
             raise ZeroDivisionError
-        return stranger(source, account)
+        return refusal(source, account)
 
-    monkeypatch.setattr(Source, "stranger", trip)
+    monkeypatch.setattr(Source, "refusal", trip)
     unlucky = form(LEAD, account={"id": 13})
     assert await at_once(scene, [form(LEAD), unlucky, form(WON)]) == [OK, FAULT, OK]
     assert len(await scene.kept()) == 2

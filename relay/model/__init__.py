@@ -1,0 +1,50 @@
+"""The values that every stage shares: immutable, without I/O and clocks. Import them from here."""
+
+from relay.model.deliveries import (
+    Dead,
+    Delivered,
+    Delivery,
+    Health,
+    Outcome,
+    PlannedDelivery,
+    Reason,
+    RetryAt,
+    RoutedEvent,
+    State,
+    Verdict,
+    VerdictName,
+)
+from relay.model.secret import Secret, signing_key
+from relay.model.settings import Format, Order, Retention, RetryPolicy, Source, Target, Tls, is_loopback
+from relay.model.values import Json, frozen
+from relay.model.webhooks import Event, Webhook, entity_id
+
+__all__ = [
+    "Dead",
+    "Delivered",
+    "Delivery",
+    "Event",
+    "Format",
+    "Health",
+    "Json",
+    "Order",
+    "Outcome",
+    "PlannedDelivery",
+    "Reason",
+    "Retention",
+    "RetryAt",
+    "RetryPolicy",
+    "RoutedEvent",
+    "Secret",
+    "Source",
+    "State",
+    "Target",
+    "Tls",
+    "Verdict",
+    "VerdictName",
+    "Webhook",
+    "entity_id",
+    "frozen",
+    "is_loopback",
+    "signing_key",
+]

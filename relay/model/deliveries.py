@@ -1,0 +1,157 @@
+"""What the relay does with events: deliveries, attempts, outcomes, verdicts."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import ClassVar, TypeAlias
+
+from relay.model.values import frozen
+from relay.model.webhooks import Event
+
+
+class State(StrEnum):
+    """The states of a delivery."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@frozen
+class PlannedDelivery:
+    """One delivery to be stored: the target, and the routes that name it.
+
+    `lease`: claim it at insert, for this long after the arrival. Deliveries with the same target and `key` go one at a
+    time, in the order of arrival: one is claimed at insert only if no older one is pending.
+    """
+
+    target: str
+    routes: tuple[str, ...]
+    lease: timedelta | None = None
+    key: str | None = None
+
+
+@frozen
+class RoutedEvent:
+    """An event, its JSON, its planned deliveries, and the routes that matched it, in file order.
+
+    Raw deliveries have one, too: it stands for the whole webhook, its payload is empty, and of its event only the id,
+    the source and the time are used.
+    """
+
+    event: Event
+    payload: bytes
+    planned: tuple[PlannedDelivery, ...] = ()
+    routes: tuple[str, ...] = ()
+
+    @property
+    def raw(self) -> bool:
+        """True for an unparsed webhook on its way to targets, byte for byte."""
+        return not self.payload
+
+
+@frozen
+class Delivery:
+    """One delivery of one event to one target, claimed by this process, which may make attempt number `attempt`.
+
+    `seq` is the event's place in the order of arrival. `policy_attempt` counts from 1 since `pending_since` (arrival,
+    or the last replay): the retry policy looks at it; `attempt` never starts again. `token` is the claim token: made
+    anew at each claim and never used twice, so that the store can tell a stale holder from the present one; 0 if
+    nothing was claimed. `corrupt`: the payload is not the one that was stored, and must not be sent. `entity`,
+    `entity_id`: what the event is about, for the log.
+    """
+
+    seq: int
+    event_id: str
+    target: str
+    attempt: int
+    policy_attempt: int
+    received_at: datetime
+    pending_since: datetime
+    payload: bytes
+    replay: bool = False
+    corrupt: bool = False
+    entity: str = ""
+    entity_id: str = ""
+    token: int = 0
+
+    @property
+    def raw(self) -> bool:
+        """True for a raw delivery: there is no payload, the unparsed webhook is sent as received."""
+        return not self.payload and not self.corrupt
+
+
+class Reason(StrEnum):
+    """Why an attempt ended as it did: a bounded set, a label of metrics."""
+
+    OK = "2xx"
+    REDIRECT = "3xx"
+    CLIENT_ERROR = "4xx"
+    TOO_MANY = "429"
+    SERVER_ERROR = "5xx"
+    OTHER_STATUS = "other"
+    TIMEOUT = "timeout"
+    CONNECT = "connect"
+    TLS = "tls"
+    DISCONNECTED = "disconnected"
+    PROTOCOL = "protocol"
+    REQUEST = "request"
+    CORRUPT = "corrupt"
+
+
+@frozen
+class Outcome:
+    """What one attempt returned. `detail` is for people: the text of an error or the start of the response."""
+
+    reason: Reason
+    started_at: datetime
+    took: timedelta
+    status: int | None = None
+    retry_after: timedelta | None = None
+    detail: str = ""
+
+
+class VerdictName(StrEnum):
+    """What follows an attempt, in one word: metrics, log lines, the store and the CLI all use it."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The target accepted it."""
+
+    name: ClassVar = VerdictName.DELIVERED
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """Retry at `due_at`. Not `counted`: the attempt does not count against the retry policy."""
+
+    name: ClassVar = VerdictName.RETRY
+
+    due_at: datetime
+    counted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Given up, and why; the delivery is kept and can be replayed."""
+
+    name: ClassVar = VerdictName.DEAD
+
+    why: str
+
+
+Verdict: TypeAlias = Delivered | RetryAt | Dead
+
+
+class Health(StrEnum):
+    """The states of a target: circuit closed, open or half-open, or paused; `relay_target_state` has these values."""
+
+    OK = "ok"
+    OPEN = "open"
+    PROBING = "probing"
+    PAUSED = "paused"

@@ -1,0 +1,18 @@
+"""Building blocks of values: JSON, and a dataclass that is frozen for mypy alone."""
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar, dataclass_transform
+
+Json: TypeAlias = Any
+"""What `json.loads` may return; mypy has no exact type for it that callers could use without casts."""
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def frozen(cls: type[T]) -> type[T]:
+    """For values made several times per event: mypy rejects assignments, Python does not.
+
+    `dataclass(frozen=True)` sets each field through a call and takes three times as long to construct.
+    """
+    return dataclass(slots=True, kw_only=True, unsafe_hash=True)(cls)

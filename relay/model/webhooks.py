@@ -1,0 +1,57 @@
+"""What arrives: a webhook, and the events in it."""
+
+from collections.abc import Mapping
+from dataclasses import field
+from datetime import datetime
+
+from relay.model.values import Json, frozen
+
+
+@frozen
+class Webhook:
+    """One request from amoCRM as received. `unparsed` is the reason why it has no events; None if it has.
+
+    `query` is the query string, without the `?`; `signature` the X-Signature header, which senders of another protocol
+    set. `corrupt`: the body does not match its checksum in the store.
+    """
+
+    id: str
+    source: str
+    received_at: datetime
+    body: bytes
+    content_type: str = ""
+    request_id: str = ""
+    query: str = ""
+    signature: str = ""
+    unparsed: str | None = None
+    corrupt: bool = False
+
+
+@frozen
+class Event:
+    """One normalized fact out of a webhook, as `amocrm/event.schema.json` describes it."""
+
+    id: str
+    source: str
+    received_at: datetime
+    account: Mapping[str, Json]
+    entity: str
+    action: str
+    data: Mapping[str, Json]
+    query: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def type(self) -> str:
+        """`leads.status`."""
+        return f"{self.entity}.{self.action}"
+
+    @property
+    def entity_id(self) -> str:
+        """See `entity_id`."""
+        return entity_id(self.action, self.data)
+
+
+def entity_id(action: str, data: Mapping[str, Json]) -> str:
+    """The id of the lead, contact, … that an event is about; of a note, its element's; empty if the event has none."""
+    names = ("element_id", "id") if action == "note" else ("id", "talk_id", "uid")
+    return next((str(data[name]) for name in names if name in data), "")
