@@ -173,7 +173,7 @@ def _authorize(config: Config, name: str, token: str) -> Source:
     As many tokens are compared for every source, known or not, however many it has.
     """
     source = config.sources.get(name, _NO_SUCH_SOURCE)
-    right = [secret.matches(token) for secret in islice(chain(source.tokens, repeat(_NOT_A_TOKEN)), config.most_tokens)]
+    right = [secret.matches(token) for secret in islice(chain(source.tokens, repeat(_NOT_A_TOKEN)), config.max_tokens)]
     if source is _NO_SUCH_SOURCE or not any(right):
         raise Reject(404, Rejection.UNAUTHORIZED, "no such source, or a wrong token")
     return source

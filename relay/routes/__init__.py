@@ -1,1 +1,1 @@
-"""What operators write: the routes file, compiled into who gets which event."""
+"""The routes file -> compiled routes and target settings, warnings, explanations."""

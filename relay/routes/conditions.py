@@ -16,11 +16,11 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """All of it must hold for a field with some values, each a text.
+    """A conjunction over the values of one field, each a text.
 
-    `any_of`, `bounds` and `like` ask for one value that satisfies them all; `none_of` for no value that is one of
-    these, so it also holds for an absent field; `exists` for at least one value, or for none. `text` is the condition
-    as people read it, with secrets unresolved.
+    `any_of`, `bounds` and `like` require one value that satisfies them all; `none_of` that no value is one of these, so
+    it also holds for an absent field; `exists` at least one value, or none. `text` is the condition as written, with
+    secrets unresolved.
     """
 
     any_of: frozenset[str] | None = field(default=None, repr=False)  # any of these may hold secrets
@@ -36,11 +36,11 @@ class Condition:
             return False
         if not self.none_of.isdisjoint(values):
             return False
-        return not self.asks_for_a_value or any(self._fits(value) for value in values)
+        return not self.requires_a_value or any(self._fits(value) for value in values)
 
     @property
-    def asks_for_a_value(self) -> bool:
-        """True if an absent field cannot hold because some value is asked for."""
+    def requires_a_value(self) -> bool:
+        """True if the condition cannot hold for an absent field."""
         return self.any_of is not None or self.like is not None or bool(self.bounds)
 
     def _fits(self, value: str) -> bool:
@@ -59,7 +59,7 @@ class Condition:
 
 
 def is_like(text: str, pattern: str) -> bool:
-    """True if `*` in `pattern` can stand for something that makes it `text`. Linear: no backtracking."""
+    """True if `text` matches `pattern`, where `*` is any text. Linear time: no backtracking."""
     first, *rest = pattern.split("*")
     if not rest:
         return text == pattern
@@ -76,7 +76,7 @@ def is_like(text: str, pattern: str) -> bool:
 
 
 def condition(name: str, value: Json, text: str) -> Condition:
-    """The condition that `value` puts on the field `name`; `value` has the shape that the schema gives it."""
+    """Compile the condition `value` on the field `name`; `value` fits the schema."""
     if not isinstance(value, Mapping):
         return Condition(any_of=_texts(name, value), text=text)
     bounds = tuple((key, Decimal(as_text(value[key]))) for key in ORDERINGS if key in value)

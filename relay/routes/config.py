@@ -1,8 +1,8 @@
-"""The routes file -> Config: sources, targets, ages and compiled routes, or every problem at once.
+"""The routes file -> Config: sources, targets, retention and compiled routes, or every problem at once.
 
-    text -> document.parse -> secrets.expand -> shape.check_shape -> read_sources, read_targets, _routes, _tests
+    bytes -> yaml_document.parse -> secrets.expand -> schema.check -> read_sources, read_targets, _routes, read_tests
 
-Each stage notes its problems and goes on with what is sound, so one run shows them all.
+Each stage records its problems and continues with the valid parts, so that one run reports them all.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from relay.routes.fields import is_custom
 from relay.routes.match import Matcher, Route
 from relay.routes.reader import OnOpen, Reader
 from relay.routes.route_tests import RouteTest, read_tests
-from relay.routes.schema import check_shape
+from relay.routes.schema import check
 from relay.routes.secrets import expand
 from relay.routes.sources import read_sources
 from relay.routes.targets import read_targets
@@ -36,7 +36,7 @@ _NAMES: Mapping[str | int, tuple[Where, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A routes file that can be used. All of it is frozen; a reload makes another."""
+    """A valid routes file. Immutable; a reload makes another."""
 
     file: str
     sources: Mapping[str, Source]
@@ -48,36 +48,36 @@ class Config:
     document: Document = field(repr=False)
 
     @cached_property
-    def most_tokens(self) -> int:
-        """That a source has: as many are compared for each, so that the time tells nothing."""
+    def max_tokens(self) -> int:
+        """The most tokens of any source: so many are compared for each, so that timing reveals nothing."""
         return max(len(source.tokens) for source in self.sources.values())
 
     @cached_property
     def source_of_token(self) -> Mapping[Secret, str]:
-        """The first source that has it, by token. A look-up compares digests."""
+        """Token -> the first source that has it. A look-up compares digests."""
         return {token: name for name in reversed(list(self.sources)) for token in self.sources[name].tokens}
 
     def url_as_written(self, target: str) -> str:
-        """The target's URL with every `${…}` unresolved but for a default in force: safe to print."""
+        """The target's URL with every `${…}` unresolved, except defaults that apply: safe to print."""
         return self.document.shown(("targets", target, "url"))
 
 
 def _ignore(_path: Path) -> None:
-    """Ignore which files are read."""
+    """Do nothing when a file is opened."""
 
 
 def load(path: Path, env: Mapping[str, str], *, stand_ins: bool = False, on_open: OnOpen = _ignore) -> Config:
     """Read and compile the file; raises `RoutesInvalid` with every problem, also when it cannot be read.
 
-    With `stand_ins` the file may lack secrets that only requests need: for those who send none. `reading` is told of
-    this file, and of each that it names, before it is opened.
+    With `stand_ins`, secrets that only requests need may be missing: for commands that send none. `on_open` is called
+    with this file, and with each that it names, before it is opened.
     """
     on_open(path)
     return parse(read(path), file=str(path), env=env, stand_ins=stand_ins, on_open=on_open)
 
 
 def read(path: Path) -> bytes:
-    """What `parse` takes, of a file; `RoutesInvalid` if it cannot be read."""
+    """Read the bytes that `parse` takes; `RoutesInvalid` if the file cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
@@ -108,9 +108,9 @@ def parse(
 
 
 def _compiled(reader: Reader, file: str) -> Config:
-    """The config; only of use if the reader has no problems afterwards."""
+    """Build the config; valid only if the reader has no problems afterwards."""
     _refuse_variables_in_names(reader)
-    check_shape(reader.document, reader.problems)
+    check(reader.document, reader.problems)
     sources, targets = read_sources(reader), read_targets(reader)
     routes = _routes(reader)
     return Config(
@@ -126,7 +126,7 @@ def _compiled(reader: Reader, file: str) -> Config:
 
 
 def _refuse_variables_in_names(reader: Reader) -> None:
-    # names become labels and log lines, where a secret must never be
+    # names become labels and log fields, where a secret must never appear
     for where in reader.document.written:
         names = _NAMES.get(where[0], ())
         if where[2:3] in names or where[2:4] in names:
@@ -195,7 +195,7 @@ def _match(reader: Reader, where: Where) -> dict[str, Condition]:
 
 
 def condition_text(document: Document, where: Where) -> str:
-    """What stands at `where`, on one line and with secrets unresolved: `{not: [won, lost]}`."""
+    """The value at `where` on one line, with secrets unresolved: `{not: [won, lost]}`."""
     value = document.at(where)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {condition_text(document, (*where, key))}" for key in value) + "}"

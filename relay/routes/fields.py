@@ -1,15 +1,15 @@
-"""Event x key of a match -> the texts of its values, as matches compare them.
+"""Event, field -> the texts of its values, as matches compare them.
 
 source, entity, action     one value each
 type                       the event's type and the `type` in its data
 account                    the account's id and its subdomain
 account.<path>             that part of the account block
-query.<name>               what the webhook's address had under that name in its query
+query.<name>               the values of that name in the query string of the webhook's address
 data.<path>                that path of `data`; lists are walked through: data.tags.name
 anything else              the same without `data.`
 
-Within data, `custom_fields.<X>` is what the custom fields with the id, code or name X have as values and as ids of
-their enums, and `tags` are the tags' names and ids.
+Within data, `custom_fields.<X>` are the values, and the ids of enum values, of the custom fields with the id, code or
+name X, and `tags` are the names and ids of the tags.
 """
 
 import json
@@ -25,7 +25,7 @@ EVENT_FIELDS = frozenset({"source", "entity", "action", "type"})
 
 CUSTOM = "custom_fields"
 _OF_ALL_CUSTOM_FIELDS = frozenset({"id", "name", "code", "values"})
-"""What stands after `custom_fields.` in a path through all of them; nobody's field is called so."""
+"""Keys after `custom_fields.` in a path through all of them; no custom field is called that."""
 
 
 def values_of(event: Event, field: str) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def values_of(event: Event, field: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def field_reader(field: str) -> FieldReader:
-    """What `values_of` does for one field, for those who ask for it again and again."""
+    """`values_of` for one field, cached: a compiled match calls it for every event."""
     match field:
         case "source":
             return lambda event: (event.source,)
@@ -62,11 +62,11 @@ def field_reader(field: str) -> FieldReader:
 
 
 def _of_data(path: str, *, or_else: str | None = None) -> FieldReader:
-    """`or_else` is looked for where `path` is not: an incoming lead has its own `data` in its data."""
+    """Read `path`, or `or_else` if it is absent: an incoming lead has its own `data` in its data."""
 
     def read(event: Event) -> tuple[str, ...]:
         value = event.data.get(path)
-        if type(value) is int:  # an id or a time: what routes ask for most
+        if type(value) is int:  # ids and times, the most frequent conditions
             return (str(value),)
         return _texts(event.data, path) or (_texts(event.data, or_else) if or_else else ())
 
@@ -88,17 +88,17 @@ def as_text(value: Json) -> str:
 
 
 def data_path(field: str) -> str:
-    """`data.status_id` -> `status_id`: the shorter way to say the same."""
+    """`data.status_id` -> `status_id`, which means the same."""
     return field.removeprefix("data.")
 
 
 def is_custom(field: str) -> bool:
-    """True for `custom_fields.BILL_STATUS`: what follows is one name, whatever is in it."""
+    """True for `custom_fields.BILL_STATUS`: all that follows is one name, dots included."""
     return data_path(field).startswith(f"{CUSTOM}.")
 
 
 def is_status(field: str) -> bool:
-    """True for `status_id`, `old_status_id` and the like, where `won` and `lost` are words."""
+    """True for `status_id`, `old_status_id` and the like, where `won` and `lost` stand for ids."""
     if is_custom(field) or field.startswith("query."):
         return False
     return field.rpartition(".")[2] == "status_id" or field.endswith("_status_id")
@@ -114,8 +114,8 @@ def _found(data: Mapping[str, Json], path: str) -> Iterator[Json]:
         return iter(())
     leaves = _leaves(data[first], rest)
     if first == CUSTOM and rest and rest[0] not in _OF_ALL_CUSTOM_FIELDS:
-        called = tuple(_custom(data[first], path.partition(".")[2]))
-        return iter(called) if called or rest[0].isdecimal() else leaves
+        values = tuple(_custom(data[first], path.partition(".")[2]))
+        return iter(values) if values or rest[0].isdecimal() else leaves
     return _names_and_ids(leaves) if path.rpartition(".")[2] == "tags" else leaves
 
 

@@ -1,8 +1,8 @@
-"""Event -> targets: an index of the routes, asked field by field.
+"""Event -> routes and targets, by an index of the routes per field.
 
-For each field that some route asks about, the index holds which routes accept which value, as bit sets (an int, bit i
-for route i). The routes that match are those that every field accepts, so ten thousand cost about what ten do.
-Conditions that are more than equality are asked once each, however many routes share them.
+For each field with a condition in some route, the index maps values to the routes that accept them, as bit sets (an
+int, bit i for route i). The matching routes are the intersection over all fields, so ten thousand routes cost about
+what ten do. A condition that is more than equality is evaluated once per event, however many routes share it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,9 +19,9 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A match and the targets it feeds. `otherwise`: for the events that no other route took; then `match` is empty.
+    """A match and the targets it feeds. `otherwise`: for events that no other route matches; then `match` is empty.
 
-    `unparsed`: for no event at all, but for webhooks that could not be read; `match` may ask for their source.
+    `unparsed`: for unparsed webhooks instead of events; `match` may have a condition on their source.
     """
 
     name: str
@@ -35,42 +35,42 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matches:
-    """The names of the routes that took an event, in file order, and by target the routes that named it."""
+    """The names of the matching routes, in file order, and target -> the routes that name it."""
 
     routes: tuple[str, ...]
     targets: Mapping[str, tuple[str, ...]]
 
 
 class FieldIndex:
-    """One field: which routes accept which of its values."""
+    """Index of one field: value -> the routes that accept it."""
 
-    def __init__(self, field: str, everyone: int) -> None:
+    def __init__(self, field: str, all_routes: int) -> None:
         self.field = field
         self.read = field_reader(field)
-        self.indifferent = everyone
+        self.unconditional = all_routes
         self._equals: dict[str, int] = {}
         self._excludes: dict[str, int] = {}
         self._others: dict[Condition, int] = {}
 
     @property
-    def known(self) -> int:
-        """How many values some route asks for."""
+    def size(self) -> int:
+        """The number of distinct values that routes compare with."""
         return len(self._equals)
 
     def add(self, condition: Condition, bit: int) -> None:
-        """Let the route at `bit` ask for `condition`."""
+        """Add the condition of the route at `bit`."""
         if condition == Condition(none_of=condition.none_of):
             _add_to(self._excludes, condition.none_of, bit)
             return
-        self.indifferent &= ~bit
+        self.unconditional &= ~bit
         if condition == Condition(any_of=condition.any_of):
             _add_to(self._equals, condition.any_of or (), bit)
         else:
             _add_to(self._others, (condition,), bit)
 
     def accepting(self, values: Sequence[str]) -> int:
-        """The routes that accept a field with these values."""
-        accepted = self.indifferent
+        """The routes whose condition on this field holds for these values."""
+        accepted = self.unconditional
         for value in values:
             if bits := self._equals.get(value):
                 accepted |= bits
@@ -84,7 +84,7 @@ class FieldIndex:
 
 
 class Matcher:
-    """The compiled routes. Nothing of them changes once they are made; threads may share them."""
+    """Compiled routes. Immutable after construction but for caches; threads may share one."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
@@ -92,37 +92,37 @@ class Matcher:
         self.fields = _indexed(self.routes)
         self._otherwise = _bits(route.otherwise for route in routes)
         self._named = lru_cache(maxsize=1024)(self._matches)  # events of one kind match the same routes
-        # and often come one after the other: to compare takes less than to hash; one tuple, for threads swap it whole
+        # and often follow each other: comparing is faster than hashing; one tuple, so that threads swap it atomically
         self._last: tuple[int, Matches] | None = None
 
     def match(self, event: Event) -> Matches:
-        """The routes that take `event`, and their targets."""
-        alive = self.conditional
+        """The routes that match `event`, and their targets."""
+        candidates = self.conditional
         for index in self.fields.values():
-            if not alive:
+            if not candidates:
                 break
-            alive &= index.accepting(index.read(event))
-        alive = alive or self._otherwise
+            candidates &= index.accepting(index.read(event))
+        candidates = candidates or self._otherwise
         last = self._last
-        if last is None or last[0] != alive:
-            self._last = last = alive, self._named(alive)
+        if last is None or last[0] != candidates:
+            self._last = last = candidates, self._named(candidates)
         return last[1]
 
     def match_unparsed(self, source: str) -> Matches:
-        """The routes that take an unparsed webhook from `source`, and their targets."""
-        return self._matches(_bits(route.unparsed and _wants(route, source) for route in self.routes))
+        """The routes that match an unparsed webhook from `source`, and their targets."""
+        return self._matches(_bits(route.unparsed and _matches_source(route, source) for route in self.routes))
 
     def _matches(self, bits: int) -> Matches:
         taken = [self.routes[position] for position in set_bits(bits)]
         return Matches(routes=tuple(route.name for route in taken), targets=_by_target(taken))
 
 
-def _wants(route: Route, source: str) -> bool:
+def _matches_source(route: Route, source: str) -> bool:
     return all(condition.holds((source,)) for condition in route.match.values())
 
 
 def set_bits(bits: int) -> Iterator[int]:
-    """The positions of the ones, lowest first."""
+    """The positions of the set bits, lowest first."""
     while bits:
         lowest = bits & -bits
         yield lowest.bit_length() - 1
@@ -130,13 +130,13 @@ def set_bits(bits: int) -> Iterator[int]:
 
 
 def _indexed(routes: Sequence[Route]) -> dict[str, FieldIndex]:
-    everyone = (1 << len(routes)) - 1
+    all_routes = (1 << len(routes)) - 1
     fields: dict[str, FieldIndex] = {}
     for position, route in enumerate(routes):
         for field, condition in route.match.items() if not route.unparsed else ():
-            fields.setdefault(field, FieldIndex(field, everyone)).add(condition, 1 << position)
-    # the one that tells most routes apart is asked first: of the few that it leaves the others take less time
-    return dict(sorted(fields.items(), key=lambda item: item[1].known, reverse=True))
+            fields.setdefault(field, FieldIndex(field, all_routes)).add(condition, 1 << position)
+    # the most selective field first: the fewer routes it leaves, the less the others cost
+    return dict(sorted(fields.items(), key=lambda item: item[1].size, reverse=True))
 
 
 def _by_target(routes: Sequence[Route]) -> dict[str, tuple[str, ...]]:

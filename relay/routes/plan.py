@@ -1,4 +1,4 @@
-"""Event, or unparsed webhook, and routes -> Routed: its JSON, and the deliveries that are owed."""
+"""Event, or unparsed webhook, and routes -> RoutedEvent: its JSON and its planned deliveries."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from relay.routes.config import Config
 
 
 def plan(event: Event, config: Config) -> RoutedEvent:
-    """What `config` makes of one event; all its deliveries wait in the store for whoever claims them."""
+    """Route one event. Its deliveries are not claimed at insert."""
     matches = config.matcher.match(event)
     planned = [
         PlannedDelivery(target=name, routes=routes, key=_key(event, config.targets[name]))
@@ -18,7 +18,7 @@ def plan(event: Event, config: Config) -> RoutedEvent:
 
 
 def plan_raw(webhook: Webhook, config: Config, *, new_id: Callable[[], str]) -> list[RoutedEvent]:
-    """The raw deliveries of an unparsed webhook, all under one id; none if no route takes what cannot be read."""
+    """Plan raw deliveries of an unparsed webhook, all with one event id; none if no route takes unparsed webhooks."""
     matches = config.matcher.match_unparsed(webhook.source)
     if not matches.targets:
         return []
@@ -27,7 +27,7 @@ def plan_raw(webhook: Webhook, config: Config, *, new_id: Callable[[], str]) -> 
         id=new_id(), source=source, received_at=webhook.received_at, account={}, entity="", action="", data={}
     )
     planned = [
-        # nobody knows what it is about: all of a source go in order
+        # the entity is unknown: all raw deliveries of a source go in order
         PlannedDelivery(target=name, routes=routes, key=_raw_key(source, config.targets[name]))
         for name, routes in matches.targets.items()
     ]
@@ -35,12 +35,12 @@ def plan_raw(webhook: Webhook, config: Config, *, new_id: Callable[[], str]) -> 
 
 
 def _raw_key(source: str, target: Target) -> str | None:
-    """Unlike the key of any event, which has two slashes or more."""
+    """Differs from the key of any event, which has at least two slashes."""
     return None if target.order is Order.NONE else f"unparsed/{source}"
 
 
 def _key(event: Event, target: Target) -> str | None:
-    """What goes in order at an ordered target: one lead, contact, … of one account."""
+    """The ordering key at an ordered target: one lead, contact, … of one account."""
     if target.order is Order.NONE or not event.entity_id:
         return None
     account = event.account.get("id", event.account.get("subdomain", ""))

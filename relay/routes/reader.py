@@ -1,4 +1,4 @@
-"""Document -> values, one conversion at a time; what does not convert becomes a problem at its place."""
+"""Document -> values, one conversion at a time; a value that does not convert becomes a problem at its place."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -15,7 +15,7 @@ OnOpen: TypeAlias = Callable[[Path], object]
 
 
 class Reader:
-    """Reads a document whose shape was checked; leaves alone whatever already has a problem.
+    """Reads a document that was checked against the schema; skips values that already have a problem.
 
     `stand_ins`: files that only requests need may be missing.
     """
@@ -27,7 +27,7 @@ class Reader:
         self.stand_ins = stand_ins
 
     def take(self, where: Where, convert: Callable[[Any], T], default: T) -> T:
-        """The converted value at `where`; `default` if there is none or it is not fit."""
+        """The converted value at `where`; `default` if there is none or it does not convert."""
         if not self.sound(where):
             return default
         try:
@@ -61,11 +61,11 @@ class Reader:
         return [(*where, index) for index in range(len(self._of_type(where, list)))]
 
     def sound(self, where: Where) -> bool:
-        """True if the file says something at `where` and nothing is wrong with it so far."""
+        """True if the file has a value at `where` without a problem so far."""
         return self.document.has(where) and not self.problems.touch(where)
 
     def wrong(self, where: Where, message: str) -> None:
-        """Note a problem."""
+        """Add a problem."""
         self.problems.add(where, self.document.mark(where), message)
 
     def _of_type(self, where: Where, kind: type) -> Json:

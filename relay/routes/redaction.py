@@ -1,7 +1,7 @@
-"""A routes file's bytes -> any of its lines as it may be printed, with a place in it: what may be secret is `***`.
+"""Routes file -> its lines as they may be printed, with a position in them: possible secrets become `***`.
 
-What may be shown is listed, the rest is not: a misspelt key must not show what stands under it. Where the YAML can be
-read the places of values decide; behind a syntax error, where nobody knows what belongs to what, words do.
+An allow list decides what is shown, so that a misspelt key does not reveal its value. Where the YAML can be parsed, the
+path of a value decides; after a syntax error, keywords in the line do.
 """
 
 import re
@@ -20,7 +20,7 @@ HIDDEN = "***"
 CUT = "…"
 
 _OPEN = frozenset({"version", "routes", "tests", "retention"})
-"""Parts of the file in which values are shown, unless they look like a secret."""
+"""Sections whose values are shown, unless they look like a secret."""
 _SETTINGS = frozenset(
     {
         "accounts", "attempts", "breaker", "ca", "cert", "concurrency", "dead_on", "dedupe", "factor", "failures",
@@ -30,15 +30,15 @@ _SETTINGS = frozenset(
 )  # fmt: skip
 """Keys of sources and targets whose values are shown."""
 _NAMES = _SETTINGS | _OPEN | {"sources", "targets", "defaults", "token", "url", "headers", "secret", "key"}
-"""Keys that are shown behind a syntax error."""
-_SAID_OF_SECRETS = "token|secret|passw|authoriz|cookie|api.?key"
-_OF_A_SECRET = re.compile(_SAID_OF_SECRETS, re.IGNORECASE)
-_SECRETIVE = re.compile(rf"{_SAID_OF_SECRETS}|bearer|basic\s|://|:-|[A-Za-z0-9+/_=-]{{20,}}", re.IGNORECASE)
+"""Keys that are shown after a syntax error."""
+_SENSITIVE = "token|secret|passw|authoriz|cookie|api.?key"
+_NAMES_SECRET = re.compile(_SENSITIVE, re.IGNORECASE)
+_LOOKS_SECRET = re.compile(rf"{_SENSITIVE}|bearer|basic\s|://|:-|[A-Za-z0-9+/_=-]{{20,}}", re.IGNORECASE)
 _LONGEST_KEY = len("If-Unmodified-Since")
 _REFERENCE = re.compile(r"(?P<quote>[\"']?)\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]*)\}(?P=quote)")
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _SECTION = re.compile(r"(?![\s#]|-\s|-$)[\"']?([\w.-]*)")
-"""What no list item, comment or indented line begins with: a part of the file, however its name is misspelt."""
+"""The start of a section, also a misspelt one: no list item, comment or indented line begins so."""
 _FIRST_KEY = re.compile(r"\W*([a-z_]+)(\s*:)?(?=\s)")
 
 
@@ -58,23 +58,23 @@ class RedactedLines:
         text = data.decode("utf-8-sig", "replace")
         self._lines = LINE_END.split(text)
         self._spans: dict[int, list[tuple[int, int, bool]]] = defaultdict(list)
-        self._known = 0  # lines before this one are known scalar by scalar
+        self._parsed = 0  # lines before this one are parsed
         try:
             for scalar in self._read(text):
                 self._keep(scalar)
         except (yaml.YAMLError, ValueError, IndexError):
-            pass  # the lines so far are known
+            pass  # the lines so far are parsed
         else:
-            self._known = len(self._lines)
+            self._parsed = len(self._lines)
 
     def at(self, line: int, column: int) -> tuple[str, int] | None:
-        """The line, counted from 1, and how many of the characters shown are before the column; None if there is none.
+        """The line, counted from 1, and how many of the characters shown precede the column; None if there is none.
 
-        Where the place itself is hidden it is where that begins.
+        For a column in a hidden text, its start.
         """
         if not 1 <= line <= len(self._lines):
             return None
-        pieces = self._pieces(line - 1) if line - 1 < self._known else self._guessed(line - 1)
+        pieces = self._pieces(line - 1) if line - 1 < self._parsed else self._guessed(line - 1)
         shown, before, passed = "", 0, 0
         for piece, length in pieces:
             if passed <= column - 1:
@@ -83,18 +83,18 @@ class RedactedLines:
         return shown, min(before, len(shown))
 
     def _pieces(self, number: int) -> list[tuple[str, int]]:
-        """What is shown, and for how many characters of the line it stands."""
+        """Pieces to show, each with the number of characters of the line that it stands for."""
         line, end, pieces = self._lines[number], 0, []
         for start, stop, hidden in sorted(self._spans[number]):
             pieces.append((line[end:start], start - end))
             pieces.append((HIDDEN if hidden else line[start:stop], stop - start))
             end = stop
-        rest = line[end:].partition("#")[0].rstrip()  # outside of scalars it begins a comment, with or without a blank
+        rest = line[end:].partition("#")[0].rstrip()  # outside of scalars `#` begins a comment, with or without a blank
         return [*pieces, (rest, len(rest))]
 
     def _guessed(self, number: int) -> list[tuple[str, int]]:
         line = _COMMENT.sub("", self._lines[number])
-        if self._section(number) in _OPEN and not _SECRETIVE.search(line):
+        if self._section(number) in _OPEN and not _LOOKS_SECRET.search(line):
             return [(line, len(line))]
         first = _FIRST_KEY.match(line)
         end = first.end() if first and first[1] in _NAMES else len(line) - len(line.lstrip())
@@ -115,14 +115,12 @@ class RedactedLines:
                 self._spans[number].append((begin, end, hidden))
 
     def _read(self, text: str) -> Iterator[_Scalar]:
-        stack: list[
-            tuple[Where, Any]
-        ] = []  # where it is, and the present key or the number of items; None before a key
+        stack: list[tuple[Where, Any]] = []  # path, and the current key or the number of items; None before a key
         events: Iterator[Any] = yaml.parse(text, Loader=LOADER)
         for event in events:
-            self._known = event.start_mark.line
+            self._parsed = event.start_mark.line
             if len(stack) > MAX_DEPTH:  # each place is as long as it is deep
-                raise ValueError("deeper than anybody's routes")
+                raise ValueError("nested too deeply")
             if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
                 stack.pop()
                 continue
@@ -144,7 +142,7 @@ class RedactedLines:
 
 
 def _next(stack: list[tuple[Where, Any]], event: Any) -> tuple[Where, bool]:
-    """Where the node is, and whether it is a key."""
+    """The path of the node, and whether it is a key."""
     if not stack:
         return (), False
     where, at = stack[-1]
@@ -165,16 +163,16 @@ def _may_be_shown(scalar: _Scalar) -> bool:
         return len(text) <= _LONGEST_KEY and " " not in text and _may_hold_keys(where[:-1])
     if _REFERENCE.fullmatch(text):
         return True
-    if _SECRETIVE.search(text) or not where:
+    if _LOOKS_SECRET.search(text) or not where:
         return False
     if where[0] in _OPEN:
-        asked = any(_OF_A_SECRET.search(part) for part in where if isinstance(part, str))
-        return not asked and where[2:4] not in (("event", "data"), ("event", "query"))
+        secret = any(_NAMES_SECRET.search(part) for part in where if isinstance(part, str))
+        return not secret and where[2:4] not in (("event", "data"), ("event", "query"))
     return _is_setting(where)
 
 
 def _may_hold_keys(where: Where) -> bool:
-    """False within a secret that was written as a mapping: `token: {…}`."""
+    """False within a secret written as a mapping: `token: {…}`."""
     return len(where) <= 2 or where[0] in _OPEN or where[2:] == ("headers",) or _is_setting(where)
 
 

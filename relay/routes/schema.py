@@ -1,7 +1,7 @@
-"""Document -> problems of its shape, in words, by the same JSON Schema that editors complete from.
+"""Document -> schema problems in words, by the same JSON Schema that editors complete from.
 
-The schema has no `anyOf` where a value may be of several types: keywords look only at the type they are for, so each
-error stands exactly where the mistake is. Its `errorMessage` (an extension that editors know too) is what we say.
+The schema has no `anyOf` where a value may be of several types: keywords apply only to their own type, so each error
+is exactly where the mistake is. Its `errorMessage` (an extension that editors know, too) is the text of the problem.
 """
 
 import json
@@ -28,10 +28,10 @@ def schema() -> dict[str, Json]:
     return dict(json.loads(text))
 
 
-def check_shape(document: Document, problems: Problems) -> None:
-    """Note each key that is unknown or missing and each value of a wrong kind."""
+def check(document: Document, problems: Problems) -> None:
+    """Add a problem for each unknown or missing key and each value of a wrong kind."""
     for error in _validator().iter_errors(document.value):
-        for where, message in _told(error, document):
+        for where, message in _messages(error, document):
             if not problems.touch(where):
                 problems.add(where, document.mark(where), message)
 
@@ -44,7 +44,7 @@ def _validator() -> Any:
 
 
 def _inlined(part: Json, definitions: dict[str, Json]) -> Json:
-    """`part` without `$ref`: jsonschema resolves them anew for each value, which is most of its time."""
+    """Resolve every `$ref` once: jsonschema resolves them for each value, which is most of its time."""
     if isinstance(part, list):
         return [_inlined(item, definitions) for item in part]
     if not isinstance(part, dict):
@@ -55,51 +55,56 @@ def _inlined(part: Json, definitions: dict[str, Json]) -> Json:
 
 
 def _pattern(_: Any, pattern: str, value: Json, __: Any) -> Iterator[ValidationError]:
-    """The keyword `pattern`. All of ours are `^…$`, but Python's `$` also stands before a last line break."""
+    """The keyword `pattern`. Ours are all `^…$`, but Python's `$` also matches before a final line break."""
     if isinstance(value, str) and not re.fullmatch(pattern, value):
         yield ValidationError("does not fit")
 
 
 def _one_of(_: Any, choices: list[Json], value: Json, __: Any) -> Iterator[ValidationError]:
-    """The keyword `oneOf` for what we use it for, a choice of keys: as shown by a profile, worth its own lines."""
+    """The keyword `oneOf` as our schema uses it, for a choice of keys: the generic one is slow."""
     if isinstance(value, dict) and sum(_chosen(choice, value) for choice in choices) != 1:
         yield ValidationError("not one of them")
 
 
 def _chosen(choice: dict[str, Json], value: dict[str, Json]) -> bool:
-    """It has the key that the choice asks for, and none that cannot stand beside it."""
+    """True if `value` has the key that the choice requires, and none that it excludes."""
     return choice["required"][0] in value and not any(key in value for key in choice["properties"])
 
 
-def _told(error: ValidationError, document: Document) -> Iterator[tuple[Where, str]]:
+def _messages(error: ValidationError, document: Document) -> Iterator[tuple[Where, str]]:
     where = tuple(error.absolute_path)
-    asked, instance, schema_here = cast("tuple[Any, Any, Any]", (error.validator_value, error.instance, error.schema))
+    keyword_value, instance, subschema = cast(
+        "tuple[Any, Any, Any]", (error.validator_value, error.instance, error.schema)
+    )
     match error.validator:
         case "additionalProperties":
-            known = schema_here["properties"]
+            known = subschema["properties"]
             for key in sorted(instance.keys() - known.keys()):
                 yield (*where, key), f"unknown key {quoted(key)} {suggestion(key, known)}"
         case "required":
-            misspelt = _misspelt(instance, schema_here["properties"])
-            for key in asked:
+            misspelt = _misspelt(instance, subschema["properties"])
+            for key in keyword_value:
                 if key not in instance and key not in misspelt:
                     yield (*where, key), "is missing"
         case "enum":
-            yield where, f"must be one of {listed(asked)}{_near(document, where, asked)}{document.hint(where)}"
+            yield (
+                where,
+                f"must be one of {listed(keyword_value)}{_near(document, where, keyword_value)}{document.hint(where)}",
+            )
         case "oneOf":
             yield where, _choice(instance)
         case "uniqueItems":
             yield where, "has the same value twice"
         case _:
-            said = schema_here.get("errorMessage") or _default(error)
+            message = subschema.get("errorMessage") or _default(error)
             if "propertyNames" in error.absolute_schema_path:
-                yield (*where, instance), said + confusable(instance)
+                yield (*where, instance), message + confusable(instance)
             else:
-                yield where, said + document.hint(where)
+                yield where, message + document.hint(where)
 
 
 def _choice(route: dict[str, Json]) -> str:
-    """`unparsed` is rare, and named only to who has found it."""
+    """`unparsed` is rare, and named only where the file uses it."""
     if "unparsed" in route:
         return "otherwise takes events alone: give unparsed, which takes what could not be read, a route of its own"
     if "match" in route and "otherwise" in route:
@@ -108,7 +113,7 @@ def _choice(route: dict[str, Json]) -> str:
 
 
 def _misspelt(instance: dict[str, Json], known: dict[str, Json]) -> set[str | None]:
-    """The keys that an unknown one was probably meant to be: that was said, and it is no other mistake to lack them."""
+    """The keys that unknown ones were probably meant to be: reported as misspelt, not as missing, too."""
     return {nearest(key, known) for key in instance.keys() - known.keys()}
 
 
@@ -118,5 +123,5 @@ def _near(document: Document, where: Where, known: list[str]) -> str:
 
 
 def _default(error: ValidationError) -> str:
-    asked: Any = error.validator_value
-    return f"must be {_MUST_BE[asked]}" if error.validator == "type" else "must not be empty"
+    kind: Any = error.validator_value
+    return f"must be {_MUST_BE[kind]}" if error.validator == "type" else "must not be empty"

@@ -1,10 +1,10 @@
-"""Document x environment -> Document with every `${…}` in its place, or a problem that names what is missing.
+"""Document, environment -> Document with every `${…}` replaced, or a problem that names what is missing.
 
 `${NAME}`, `${NAME:-default}` and `${file:/run/secrets/name}` stand anywhere in a text value; `$${` is a plain `${`.
-They are resolved after parsing, so what they stand for cannot change the structure of the file.
+They are replaced after parsing, so a value cannot change the structure of the file.
 
-Whoever only looks need not have the secrets: then a text that lacks one, where only a request or its check would use
-it, becomes a stand-in.
+Commands that send no requests work without the secrets: a text that lacks one is replaced by a stand-in, where only a
+request would use it.
 """
 
 import base64
@@ -25,8 +25,8 @@ _PLACE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
-class Absent(Unfit):
-    """A variable or a file is not there, or holds nothing that could be used."""
+class MissingSecret(Unfit):
+    """A variable or a file is missing, empty or unreadable."""
 
 
 def expand(
@@ -37,9 +37,9 @@ def expand(
     stand_ins: bool = False,
     on_open: Callable[[Path], object] = lambda _path: None,
 ) -> Document:
-    """The document with its secrets; where one is missing, a problem names it and the text stays as written.
+    """Replace every `${…}`; where one is missing, a problem names it and the text stays as written.
 
-    With `stand_ins` a missing one is no problem in tokens, URLs, headers and signing secrets. `on_open` is called with
+    With `stand_ins`, a missing one is no problem in tokens, URLs, headers and signing secrets. `on_open` is called with
     each file before it is opened.
     """
     expansion = _Expansion(document, env, problems, stand_ins, on_open)
@@ -81,19 +81,19 @@ class _Expansion:
         try:
             return _PLACE.sub(lambda place: _resolved(place, self.env, self.on_open), text)
         except Unfit as unfit:
-            stand_in = _stand_in(where) if self.stand_ins and isinstance(unfit, Absent) else None
+            stand_in = _stand_in(where) if self.stand_ins and isinstance(unfit, MissingSecret) else None
             if stand_in is None:
                 self.problems.add(where, self.document.mark(where), str(unfit))
             return stand_in or text
 
     def _shown_url(self, place: re.Match[str]) -> str:
-        """A default that is in force is shown: it stands in the file, and tells where requests go."""
+        """Show a default that applies: it is written in the file, and decides where requests go."""
         variable = _VARIABLE.fullmatch(place[1] or "")
         return _without_default(place) if variable is None or self.env.get(variable[1]) else variable[2] or place[0]
 
 
 def _stand_in(where: Where) -> str | None:
-    """A text that is as fit there as any, and at no other place the same; None where it would change what is routed."""
+    """A valid text for this place, unique to it; None where it could change what is routed."""
     own = hashlib.sha256(repr(where).encode()).digest()
     match where[2:3]:
         case ("token",):
@@ -132,7 +132,7 @@ def _resolved(place: re.Match[str], env: Mapping[str, str], on_open: Callable[[P
 def _from_environment(name: str, default: str | None, env: Mapping[str, str]) -> str:
     value = env.get(name) or default  # an empty variable is a forgotten one
     if not value:
-        raise Absent(f"the variable {name} is not set or empty")
+        raise MissingSecret(f"the variable {name} is not set or empty")
     return _storable(value, f"the variable {name}")
 
 
@@ -142,21 +142,22 @@ def _from_file(path: Path, on_open: Callable[[Path], object]) -> str:
     on_open(path)
     try:
         if not path.is_file():
-            raise Absent(f"the file {path} does not exist or is no file")
+            raise MissingSecret(f"the file {path} does not exist or is no file")
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise Absent(permission_problem(path) or f"the file {path} cannot be read: {os_error_text(error)}") from None
+        problem = permission_problem(path) or f"the file {path} cannot be read: {os_error_text(error)}"
+        raise MissingSecret(problem) from None
     if len(data) > MAX_FILE_BYTES:
         raise Unfit(f"the file {path} is over {MAX_FILE_BYTES} bytes")
     text = data.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
     if not text:
-        raise Absent(f"the file {path} is empty")
+        raise MissingSecret(f"the file {path} is empty")
     return _storable(text, f"the file {path}")
 
 
 def _storable(text: str, name: str) -> str:
-    # Python stands lone surrogates for bytes that are no UTF-8; nothing downstream could encode them
+    # Python decodes bytes that are not UTF-8 as lone surrogates, which cannot be encoded
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise Unfit(f"{name} is not UTF-8")
     return text

@@ -1,4 +1,4 @@
-"""Document -> the sources it names."""
+"""Document -> its sources."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Document -> what the connections to a target trust and show: PEM files, read now and so in order."""
+"""Document -> TLS settings of a target: the PEM files are read and checked."""
 
 import hashlib
 import os
@@ -13,14 +13,14 @@ from relay.tls import certificates, key_of
 
 
 def read_tls(reader: Reader, where: Where, url: str) -> Tls | None:
-    """What `tls` of the target at `where` says, if it has one; `url` is the target's."""
+    """The `tls` of the target at `where`, if it has one; `url` is the target's."""
     here = (*where, "tls")
     if not reader.document.has(here):
         return None
     if url.lower().startswith("http:"):
         reader.wrong(here, "is for a URL that starts with https://")
-    _demand_both(reader, here)
-    held = hashlib.sha256()
+    _require_both(reader, here)
+    digest = hashlib.sha256()
 
     def file(name: str, read: Callable[[Path], bytes]) -> Path | None:
         def taken(text: str) -> Path | None:
@@ -29,7 +29,7 @@ def read_tls(reader: Reader, where: Where, url: str) -> Tls | None:
                 return None
             reader.on_open(path)
             try:
-                held.update(read(path))
+                digest.update(read(path))
             except ConfigurationError as error:
                 raise Unfit(str(error)) from None
             return path
@@ -38,10 +38,10 @@ def read_tls(reader: Reader, where: Where, url: str) -> Tls | None:
 
     ca, cert = file("ca", certificates), file("cert", certificates)
     key = file("key", lambda path: key_of(cert, path)) if cert else None
-    return Tls(ca=ca, cert=cert, key=key, digest=held.hexdigest())
+    return Tls(ca=ca, cert=cert, key=key, digest=digest.hexdigest())
 
 
-def _demand_both(reader: Reader, where: Where) -> None:
+def _require_both(reader: Reader, where: Where) -> None:
     names = [name for name in ("cert", "key") if reader.document.has((*where, name))]
     if len(names) == 1:
         reader.wrong((*where, names[0]), "cert and key go together")

@@ -1,4 +1,4 @@
-"""Document -> the targets it names, each with the defaults under its own settings."""
+"""Document -> its targets, each with its own settings over the defaults."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
 _HOST_AND_PORT = re.compile(r"[^\[\]]*|\[[^\[\]]*\](:[0-9]*)?")
 _NOT_IN_URL = re.compile(r"[\s\x00-\x20\x7f\\]")
 _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_OURS = frozenset({"content-type", "content-length", "host"})
+_SET_BY_RELAY = frozenset({"content-type", "content-length", "host"})
 _OF_THE_CONNECTION = frozenset({"connection", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 
 
@@ -47,7 +47,7 @@ def _target(reader: Reader, name: str, defaults: Target) -> Target:
 
 
 def _settings(reader: Reader, where: Where, base: Target) -> Target:
-    """`base` with whatever the mapping at `where` sets."""
+    """`base` with the settings of the mapping at `where`."""
 
     def take(key: str, convert: Any, default: Any) -> Any:
         return reader.take((*where, key), convert, default)
@@ -69,7 +69,7 @@ def _settings(reader: Reader, where: Where, base: Target) -> Target:
 
 
 def _check_statuses(reader: Reader, where: Where, settings: Target) -> None:
-    """Where one of the two lists is set: what both inherit was looked at there."""
+    """Reject a status in both lists where one of them is set; inherited lists were checked where they are written."""
     both = sorted(settings.ok_on & settings.dead_on)
     here = [key for key in ("ok_on", "dead_on") if reader.document.has((*where, key))]
     if both and here:
@@ -79,7 +79,7 @@ def _check_statuses(reader: Reader, where: Where, settings: Target) -> None:
 
 
 def _retry(reader: Reader, where: Where, base: RetryPolicy) -> RetryPolicy:
-    """`base` key by key under the mapping at `where`; of `schedule` and the exponential keys, the nearer ones win."""
+    """`base` with the keys at `where`; a `schedule` there replaces inherited exponential keys, and vice versa."""
     exponential = [key for key in _EXPONENTIAL if reader.document.has((*where, key))]
     scheduled = reader.document.has((*where, "schedule"))
     if scheduled and exponential:
@@ -124,10 +124,10 @@ def _url(text: str) -> str:
 
 
 def _split(text: str) -> SplitResult:
-    """Its parts, or ValueError."""
+    """Split a URL; ValueError if its host is malformed."""
     parts = urlsplit(text)
     if not _HOST_AND_PORT.fullmatch(parts.netloc.rpartition("@")[2]):
-        raise ValueError(text)  # older Pythons overlook what stands around the brackets: http://x[::1]y/
+        raise ValueError(text)  # older Pythons ignore text around the brackets: http://x[::1]y/
     return parts
 
 
@@ -151,7 +151,7 @@ def _is_host(text: str) -> bool:
 
 
 def _has_ascii_form(name: str) -> bool:
-    """Whether the name can be looked up: IDNA has no form for some names of other alphabets."""
+    """True if the name can be looked up: IDNA cannot encode some names."""
     try:
         return name.isascii() or bool(URL.build(scheme="http", host=name).raw_host)
     except ValueError:
@@ -173,7 +173,7 @@ def _headers(reader: Reader, where: Where) -> Mapping[str, Secret]:
 def _refused_header(name: str, seen: Mapping[str, str]) -> str | None:
     if name in seen:
         return f"the same header as {seen[name]}"
-    if name in _OURS or name.startswith(("webhook-", "relay-")):
+    if name in _SET_BY_RELAY or name.startswith(("webhook-", "relay-")):
         return "the relay sets this header itself"
     return "this header belongs to the connection, not to the request" if name in _OF_THE_CONNECTION else None
 

@@ -1,7 +1,6 @@
 """Texts of the routes file -> durations, rates and shares: `2s`, `50/s`, `20%`.
 
-Each raises `Unfit` with what it must be. The schema refuses most of it earlier, and where the mistake is a kind of
-value; here stand the limits.
+Each raises `Unfit` with what it must be. The schema rejects values of another form earlier; the limits are here.
 """
 
 import re
@@ -37,7 +36,7 @@ def duration(text: str) -> timedelta:
 
 
 def age(text: str) -> timedelta | None:
-    """`30d`, a day or more -> for how long something is kept; `forever` -> None."""
+    """`30d` -> how long records are kept, at least a day; `forever` -> None."""
     if text == "forever":
         return None
     span = _span(text)
@@ -47,7 +46,7 @@ def age(text: str) -> timedelta | None:
 
 
 def window(text: str) -> timedelta:
-    """`1h` -> within what time equal bodies are one webhook: at most a day, which everything is kept for."""
+    """`1h` -> the time within which equal bodies are one webhook: at most a day, the shortest retention."""
     span = duration(text)
     if span > A_DAY:
         raise Unfit("must be at most 1d")

@@ -1,7 +1,7 @@
-"""YAML text -> Document: plain values that know their lines, or every problem with the text.
+"""YAML text -> Document: values with their lines and columns, or every problem with the text.
 
-The YAML is the strict part of YAML 1.2 that nobody misreads: mappings with text keys, lists and scalars.
-Anchors, aliases, merge keys, tags and further documents are refused, so the size of the file bounds the work.
+A strict subset of YAML 1.2: mappings with text keys, lists and scalars. Anchors, aliases, merge keys, tags and further
+documents are refused, so the size of the file bounds the work.
 """
 
 import re
@@ -28,11 +28,11 @@ _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A file's value and where its parts stand.
+    """The value of a file, and the position of each part.
 
-    `value` is made of dict, list, str, int, Decimal, bool and None. `marks` has the place of each key and of each
-    list item. `written` has, for each text that `${…}` took part in, what the file says: safe to print. `doubtful` has
-    what is to be said of texts without quotes that look like something else.
+    `value` is made of dict, list, str, int, Decimal, bool and None. `marks` has the position of each key
+    and list item. `written` has, for each text with `${…}`, the text of the file: safe to print. `doubtful` has a
+    warning for each unquoted text that looks like something else.
     """
 
     value: Json = field(repr=False)
@@ -41,7 +41,7 @@ class Document:
     doubtful: Mapping[Where, str] = field(default_factory=dict, repr=False)
 
     def has(self, where: Where) -> bool:
-        """True if the file says something at `where`."""
+        """True if the file has a value at `where`."""
         value = self.value
         for part in where:
             known = part in value if isinstance(value, dict) else isinstance(value, list) and part in range(len(value))
@@ -58,7 +58,7 @@ class Document:
         return value
 
     def mark(self, where: Where) -> Mark:
-        """Where that stands; for what is missing, the place it is missing from."""
+        """The position of `where`; of a missing value, that of its parent."""
         return next((self.marks[where[:end]] for end in range(len(where), 0, -1) if where[:end] in self.marks), START)
 
     def shown(self, where: Where) -> str:
@@ -76,7 +76,7 @@ class Document:
 
 
 def parse(data: bytes | str, problems: Problems) -> Document | None:
-    """The document in `data`, or None when its problems leave nothing to go on with."""
+    """Parse `data`; None if its problems leave no document."""
     text = _decoded(data, problems)
     return None if text is None else _Build(text, problems).document()
 
@@ -104,7 +104,7 @@ def _mark_after(text: str) -> Mark:
 
 
 class _TooLarge(Exception):
-    """The document is deeper or longer than anybody's routes; its problem is already noted."""
+    """The document is too deep or too long; its problem is already added."""
 
 
 class _Build:
@@ -148,7 +148,7 @@ class _Build:
         if isinstance(event, yaml.AliasEvent):
             self._note(where, event, "an alias (*…): write the value out, or put text that starts with * in quotes")
             return None
-        self._refuse_decoration(where, event)
+        self._refuse_anchor_and_tag(where, event)
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(where, event)
         return self._pairs(where) if isinstance(event, yaml.MappingStartEvent) else self._items(where)
@@ -162,7 +162,7 @@ class _Build:
             self._note((), event, f"more than {MAX_NODES} values")
             raise _TooLarge
 
-    def _refuse_decoration(self, where: Where, event: Any) -> None:
+    def _refuse_anchor_and_tag(self, where: Where, event: Any) -> None:
         if event.anchor is not None:
             advice = "write the value out where it is used, or put text that starts with & in quotes"
             self._note(where, event, f"an anchor (&…): {advice}")
@@ -210,7 +210,7 @@ class _Build:
             self._note(here, event, "a key must be plain text")
             return "?"
         here = (*where, str(event.value))
-        self._refuse_decoration(here, event)
+        self._refuse_anchor_and_tag(here, event)
         if not event.style:
             self._refuse_plain_key(here, event)
         return str(event.value)

@@ -1,6 +1,6 @@
-"""PyYAML's syntax error -> line, column and words for people.
+"""PyYAML's syntax error -> line, column and a message for people.
 
-PyYAML notices a missing ':' only when it meets the next one: where it gave up is not where to look.
+PyYAML reports a missing ':' only at the next one: its position is not that of the mistake.
 """
 
 import re
@@ -30,20 +30,20 @@ _WORDS = (
 _WITHOUT_BLANK = re.compile(r"[\w.-]+:[^\s]")
 _SLIP = re.compile(r"(?P<name>[\w.-]+)(?:(?P<colon>:)|\s)\s*(?P<open>[\[{])?.*", re.DOTALL)
 _COLON = re.compile(r":(\s|$)|^[\[{\"'#]")
-LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # PyYAML's, by which its marks count
+LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as PyYAML counts lines
 _TOP = yaml.Mark("", 0, 0, 0, None, 0)
 _NEEDS_QUOTES = frozenset("@`%|>&*!?")
 
 
 def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[int, int, str]:
-    """Where to look, counted from 1, and what to do about it."""
+    """Line and column of the mistake, from 1, and what to do about it."""
     place = error.problem_mark or error.context_mark or _TOP
     start = error.context_mark or place
     problem = error.problem or "cannot be read"
     lines = LINE_END.split(text)
     if unseen := _invisible_indent(lines, place.line):
         return unseen
-    if "unexpected end of stream" in problem:  # the end of the file helps nobody: show where the quote opened
+    if "unexpected end of stream" in problem:  # show where the quote opened, not the end of the file
         return start.line + 1, start.column + 1, "a quote that is never closed"
     if (line := _without_colon(problem, start, place, lines)) is not None:
         content = lines[line].lstrip(" -")
@@ -72,13 +72,13 @@ def _indent(line: str) -> int:
 
 
 def _no_colon(content: str) -> str:
-    """Not a word of it is shown: it may be a secret."""
+    """Shows no part of the line: it may be a secret."""
     said = "a blank is missing after ':'" if _WITHOUT_BLANK.match(content) else "a key without ':'"
     return said + confusable(content.partition(" #")[0])
 
 
 def _invisible_indent(lines: list[str], last: int) -> tuple[int, int, str] | None:
-    """Where a line, this or the one before, is indented with what only looks like spaces."""
+    """Where this line or the one before is indented with characters that only look like spaces."""
     for number in (last - 1, last):
         line = lines[number] if 0 <= number < len(lines) else ""
         content = line.lstrip()
@@ -105,10 +105,12 @@ def _character(lines: list[str], mark: yaml.Mark) -> str:
 
 
 def misread_key(key: Any, value: Any, text: str) -> tuple[str, str] | None:
-    """The key that was meant, and what is wrong, where YAML takes a slip for a longer key: `{entity:leads}`."""
+    """The intended key and the mistake, where YAML reads a longer key: `{entity:leads}`."""
     if key.style or not (slip := _SLIP.fullmatch(key.value)):
         return None
     if slip["open"] is None and ":" in text[key.end_mark.index : value.start_mark.index]:
         return None
-    said = f"a blank is missing after {quoted(slip['name'] + ':')}" if slip["colon"] else "a ':' is missing after this"
-    return slip["name"], said
+    message = (
+        f"a blank is missing after {quoted(slip['name'] + ':')}" if slip["colon"] else "a ':' is missing after this"
+    )
+    return slip["name"], message

@@ -1,4 +1,4 @@
-"""A plain (unquoted) YAML scalar -> the value it means in YAML 1.2, or why nobody can be sure what it means."""
+"""Plain (unquoted) YAML scalar -> its value in YAML 1.2, or why it is ambiguous."""
 
 import re
 from decimal import Decimal
@@ -25,7 +25,7 @@ _OLD_BOOLEANS = frozenset({"yes", "no", "on", "off"})
 
 
 def plain_value(text: str) -> Json:
-    """`true`, `null`, `5` and `1.50` mean what they look like; all else is text, `12:30` and `1_000` too.
+    """`true`, `null`, `5` and `1.50` are what they look like; all else is text, `12:30` and `1_000`, too.
 
     Decimals keep their digits (`Decimal("1.50")`), because a match compares values as text.
     """
@@ -37,7 +37,7 @@ def plain_value(text: str) -> Json:
 
 
 def surprise(text: str) -> str | None:
-    """What to write instead of a scalar that YAML 1.1 and 1.2 read differently."""
+    """What to write instead of a scalar that YAML 1.1 and 1.2 read differently; None for others."""
     lowered = text.lower()
     if lowered in _OLD_BOOLEANS:
         return f'bare `{text}`: write "{text}" in quotes, or true or false'
@@ -49,7 +49,7 @@ def surprise(text: str) -> str | None:
 
 
 def lookalike(text: str) -> str | None:
-    """What a plain scalar that stays text was probably meant to be; in quotes it is meant as it stands."""
+    """Warn of a plain scalar that is text but looks like a number or a quoted text; None for others."""
     if _NUMBER_ELSEWHERE.fullmatch(text):
         shown, number = shortened(text), int(text, 0) if len(text) < _LONGEST else ""
         return f'{shown} is compared as text: write {number}, or "{shown}" in quotes to mean that text'

@@ -1,4 +1,4 @@
-"""Config -> warnings about keys of matches that no event has."""
+"""Config -> warnings about fields in matches that no event has."""
 
 from collections.abc import Iterator
 
@@ -26,24 +26,24 @@ _MEANT = {
     "subdomain": "account.subdomain",
     "webhook": "source",
 }
-"""Names that people try, and what has it."""
+"""Names that people try, and what to write instead."""
 
 _ACCOUNT = ("id", "subdomain", "_links")
 _TAG = ("name", "id")
 _INSIDE_CUSTOM = frozenset({"value", "values", "enum", "enums", "enum_id", "enum_code", "subtype"})
 _TOP = frozenset({"timestamp"})
 _INCOMING = frozenset({"companies", "contacts", "customers", "leads"})
-"""What an incoming lead has in the `data` of its data."""
+"""Keys in the `data` of an incoming lead's data."""
 _OF_THE_EVENT = EVENT_FIELDS | {"account"}
 
 
 def unknown_keys(config: Config) -> Iterator[Finding]:
-    """No more than a warning, since amoCRM may send what nobody knows of."""
+    """Fields that amoCRM is not known to send; it may send others."""
     for position, route in enumerate(config.routes):
         entities = route.match["entity"].any_of if "entity" in route.match else None
         for field in route.match:
-            if said := _unknown(field, entities or frozenset()):
-                yield ("routes", position, "match", field), said
+            if message := _unknown(field, entities or frozenset()):
+                yield ("routes", position, "match", field), message
 
 
 def _unknown(field: str, entities: frozenset[str]) -> str | None:

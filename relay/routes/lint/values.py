@@ -1,4 +1,4 @@
-"""Config -> warnings about values that the fields of events never have."""
+"""Config -> warnings about values that a field never has."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -30,7 +30,7 @@ _DIGITS = re.compile("[0-9]+")
 
 
 def whole_addresses(config: Config) -> Iterator[Finding]:
-    """`example.amocrm.ru` in the `accounts` of a source refuses every webhook; in a match it never holds."""
+    """Accounts given by their address: `example.amocrm.ru` never arrives, only `example` or the id."""
     for where in _account_places(config):
         for each in operands(config, where):
             if each.operator in ("", "not") and (address := _ADDRESS.fullmatch(each.text)):
@@ -49,10 +49,10 @@ def _account_places(config: Config) -> Iterator[Where]:
 
 
 def impossible_values(config: Config) -> Iterator[Finding]:
-    """At most one reason for each place."""
+    """Values and conditions that no event can satisfy; one reason per place."""
     for position, route in enumerate(config.routes):
         where: Where = ("routes", position, "match")
-        yield from _together(route, where)
+        yield from _combination(route, where)
         for field, condition in route.match.items():
             here = (*where, field)
             if reason := _contradiction(field, condition):
@@ -76,12 +76,12 @@ class Operand:
 
     @property
     def consequence(self) -> str:
-        """What follows if no value can ever be that text."""
+        """What the condition does if no value can be that text."""
         return "always holds" if self.operator == "not" else "never matches"
 
 
 def operands(config: Config, where: Where) -> Iterator[Operand]:
-    """What the condition at `where` compares with; nothing of what came from variables, which may be secret."""
+    """The texts that the condition at `where` compares with, except those of variables, which may be secret."""
     value = config.document.at(where)
     if not isinstance(value, Mapping):
         yield from _texts(config, where, "")
@@ -104,16 +104,16 @@ def _texts(config: Config, where: Where, operator: str) -> Iterator[Operand]:
 def _impossible(config: Config, field: str, each: Operand) -> str | None:
     if each.operator in ("", "not") and (said := _operator_as_text(each)):
         return said
-    if said := _of_a_word(config, field, each):
+    if said := _word(config, field, each):
         return said
     if is_custom(field) or field.startswith("query."):
         return None
     if is_status(field):
-        return _of_a_status(each)
-    return _of_a_number(data_path(field), each) if field != "account" else None
+        return _status(each)
+    return _number(data_path(field), each) if field != "account" else None
 
 
-def _of_a_word(config: Config, field: str, each: Operand) -> str | None:
+def _word(config: Config, field: str, each: Operand) -> str | None:
     if each.operator not in ("", "not"):
         return None
     match field:
@@ -124,7 +124,7 @@ def _of_a_word(config: Config, field: str, each: Operand) -> str | None:
         case "action" if each.text not in ACTIONS:
             return _unknown_word("action", each.text, ACTIONS)
         case "type":
-            return _of_a_type(each)
+            return _type(each)
     return None
 
 
@@ -135,8 +135,8 @@ def _unknown_word(kind: str, text: str, known: Collection[str]) -> str:
     return f"amoCRM is not known to send the {kind} {quoted(text)} {suggestion(text, sorted(known))}"
 
 
-def _of_a_type(each: Operand) -> str | None:
-    """A type of an event has a dot in it; without one it is the `type` in its data, which may be anything."""
+def _type(each: Operand) -> str | None:
+    """The type of an event has a dot; without one it is the `type` in `data`, which may be any text."""
     entity, dot, action = each.text.partition(".")
     if not dot:
         kind = "entity" if each.text in ENTITIES else "action" if each.text in ACTIONS else None
@@ -159,35 +159,35 @@ def _operator_as_text(each: Operand) -> str | None:
     return None
 
 
-def _of_a_status(each: Operand) -> str | None:
+def _status(each: Operand) -> str | None:
     if each.text in WON_AND_LOST and each.operator in ("", "not"):
         return None
     text = each.text.replace("*", "") if each.operator == "like" else each.text
     if text and not _DIGITS.fullmatch(text):
         return f"a status is a number, won or lost, and never {quoted(each.text)}{_list_advice(each.text)}"
-    return _absurd(each, LONGEST_ID, "an id")
+    return _implausible(each, LONGEST_ID, "an id")
 
 
-def _of_a_number(name: str, each: Operand) -> str | None:
+def _number(name: str, each: Operand) -> str | None:
     text = each.text.replace("*", "") if each.operator == "like" else each.text
     if name in IDS or name in ("tags.id", "custom_fields.id", "account.id"):
         if text and not _DIGITS.fullmatch(text) and not (each.operator and _ORDERED.fullmatch(text)):
             return f"only ids arrive here, and never {quoted(each.text)}: write the number{_list_advice(each.text)}"
-        return _absurd(each, LONGEST_ID, "an id")
+        return _implausible(each, LONGEST_ID, "an id")
     if name in TIMES:
         if text and not _DIGITS.fullmatch(text):
             return f"only Unix seconds arrive here, and never {quoted(each.text)}: write {{gt: 1764000000}}"
-        return _absurd(each, LONGEST_TIME, "Unix seconds")
+        return _implausible(each, LONGEST_TIME, "Unix seconds")
     if name in AMOUNTS and each.operator in ("", "not") and text and not _ORDERED.fullmatch(text):
         return f"only plain numbers arrive here, and never {quoted(each.text)}"
     if name == "id" and each.operator in ("", "not"):
         if not _DIGITS.fullmatch(text) and not _UUID.fullmatch(text):
             return f"an id is a number, or a message's UUID, and never {quoted(each.text)}{_list_advice(each.text)}"
-        return _absurd(each, LONGEST_ID, "an id")
+        return _implausible(each, LONGEST_ID, "an id")
     return None
 
 
-def _absurd(each: Operand, longest: int, what: str) -> str | None:
+def _implausible(each: Operand, longest: int, what: str) -> str | None:
     if each.operator == "like" or not _DIGITS.fullmatch(each.text):
         return None
     if len(each.text) > longest:
@@ -211,7 +211,7 @@ def _contradiction(field: str, condition: Condition) -> str | None:
     if condition.exists is False and field in EVENT_FIELDS:
         more = ": write data.type for the type in its data" if field == "type" else ""
         return f"never matches: every event has {'an' if field[0] in 'ae' else 'a'} {field}{more}"
-    if condition.exists is False and condition.asks_for_a_value:
+    if condition.exists is False and condition.requires_a_value:
         return "never matches: a field that is absent has no value"
     bounds = dict(condition.bounds)
     lowest = max((bounds[name] for name in ("gt", "gte") if name in bounds), default=Decimal("-Infinity"))
@@ -222,7 +222,7 @@ def _contradiction(field: str, condition: Condition) -> str | None:
     return None
 
 
-def _together(route: Route, where: Where) -> Iterator[Finding]:
+def _combination(route: Route, where: Where) -> Iterator[Finding]:
     entities, actions = _any_of(route.match, "entity"), _any_of(route.match, "action")
     for field in ("type", "data.type"):
         if entities == {"contacts"} and _any_of(route.match, field) == {"company"}:
