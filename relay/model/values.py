@@ -13,6 +13,7 @@ T = TypeVar("T")
 def frozen(cls: type[T]) -> type[T]:
     """For values made several times per event: mypy rejects assignments, Python does not.
 
-    `dataclass(frozen=True)` sets each field through a call and takes three times as long to construct.
+    `dataclass(frozen=True)` sets each field through a call: constructing takes three times as long, 4 µs of the 26 that
+    decoding, matching and encoding one event take.
     """
     return dataclass(slots=True, kw_only=True, unsafe_hash=True)(cls)

@@ -170,7 +170,7 @@ def _route(reader: Reader, where: Where, target_name: Callable[[str], str]) -> R
     match = _match(reader, (*where, "match"))
     for key in [key for key in match if unparsed and key != "source"]:
         reader.wrong(
-            (*where, "match", key), "what could not be read has no fields: beside `unparsed` ask `source` alone"
+            (*where, "match", key), "an unparsed webhook has no fields: beside `unparsed`, match `source` alone"
         )
     return Route(
         name=reader.take((*where, "name"), str, ""),
@@ -188,7 +188,7 @@ def _match(reader: Reader, where: Where) -> dict[str, Condition]:
     for name in reader.keys(where):
         here = (*where, name)
         if not all(name.split(".")) and not is_custom(name):
-            reader.wrong(here, "is no name of a field")
+            reader.wrong(here, "is not the name of a field")
         elif reader.sound(here):
             conditions[name] = condition(name, reader.document.at(here), condition_text(reader.document, here))
     return conditions

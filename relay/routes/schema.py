@@ -106,9 +106,9 @@ def _messages(error: ValidationError, document: Document) -> Iterator[tuple[Wher
 def _choice(route: dict[str, Json]) -> str:
     """`unparsed` is rare, and named only where the file uses it."""
     if "unparsed" in route:
-        return "otherwise takes events alone: give unparsed, which takes what could not be read, a route of its own"
+        return "otherwise is for events: give unparsed, for webhooks that could not be read, a route of its own"
     if "match" in route and "otherwise" in route:
-        return "has both match and otherwise, which takes what no other route did: remove one of them"
+        return "has both match and otherwise, for events that no other route matches: remove one of them"
     return "needs either match or otherwise"
 
 

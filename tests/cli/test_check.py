@@ -121,7 +121,7 @@ def test_warnings_alone_are_good_unless_strict(run: Run, folder: Path) -> None:
     (folder / "routes.yaml").write_text(UNUSED)
     ended, strict = run("check"), run("check", "--strict")
     assert (ended.exit_code, strict.exit_code) == (0, 1)
-    assert "warning targets.spare: no route feeds it" in ended.stdout
+    assert "warning targets.spare: no route names it" in ended.stdout
     assert ": good: " in ended.stdout
     assert ": not good: " in strict.stdout
 

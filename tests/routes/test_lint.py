@@ -14,9 +14,9 @@ from relay.routes.match import Route
 from relay.routes.route_tests import NO_TIME, run_tests
 
 RoutesFile = Callable[..., Config]
-ADD = "a lead that is created in the stage arrives as add, and this misses it: write"
-ACCOUNT = "an account's id or subdomain arrives, and never"
-IDS = "only ids arrive here, and never"
+ADD = "a lead created in the stage arrives as add and does not match: write"
+ACCOUNT = "an account is named by its id or subdomain, never"
+IDS = "this field holds ids, never"
 TEXT = "is compared as text, sign and all: write"
 NO_ENTITY = "amoCRM is not known to send the entity"
 NO_FIELD = "amoCRM is not known to send the field '{}' (did you mean '{}'?)"
@@ -56,7 +56,7 @@ routes:
         "routes.yaml:8:5  targets.bot.url: http to another machine can be read on the way: use https",
         f"routes.yaml:9:15  targets.bot.headers.Authorization: {advice}",
         f"routes.yaml:10:5  targets.bot.secret: {advice}",
-        "routes.yaml:14:3  targets.spare: no route feeds it",
+        "routes.yaml:14:3  targets.spare: no route names it",
     ]
 
 
@@ -101,7 +101,7 @@ routes:
   - {name: all, match: {entity: {exists: true}, name: $NAME}, to: bot}
   - {name: rest, otherwise: true, to: bot}
 """
-    said = "$… is taken as it stands: a variable is written ${NAME}, with braces"
+    said = "$… is not expanded: a variable is written ${NAME}, with braces"
     assert warned(parse(text, file="routes.yaml", env={"TOKEN": "t" * 16, "KEY": "$CANARY"})) == [
         f"routes.yaml:6:5  targets.bot.url: {said}",
         f"routes.yaml:7:15  targets.bot.headers.X-Key: {said}",
@@ -172,7 +172,7 @@ routes:
   - {name: all, match: {entity: {exists: true}}, to: bot}
 """
     assert warned(parse(text, file="routes.yaml", env={"LONG": "l" * 16, "TOKEN": "t" * 16})) == [
-        "routes.yaml:5:30  sources.brief.dedupe: the digital pipeline may repeat for an hour: use 1h"
+        "routes.yaml:5:30  sources.brief.dedupe: the digital pipeline repeats a webhook for up to an hour: use 1h"
     ]
 
 
@@ -201,7 +201,7 @@ def test_a_route_for_what_could_not_be_read_is_no_reason_to_warn_and_takes_no_ev
     assert warned(routes_file(raw + REST)) == []
     alone = warned(routes_file(raw + "\n  - {name: leads, match: {entity: leads}, to: erp}"))
     assert alone == [
-        "routes.yaml:8:1  routes: events that no route takes go nowhere: end with a route that has otherwise: true"
+        "routes.yaml:8:1  routes: events that no route matches are not delivered: add a route with otherwise: true"
     ]
     unknown = routes_file("routes:\n  - {name: raw, unparsed: true, match: {source: cmr}, to: bot}" + REST)
     assert warned(unknown) == ["routes.yaml:9:41  routes[0].match.source: no source 'cmr' (did you mean 'crm'?)"]
@@ -210,7 +210,7 @@ def test_a_route_for_what_could_not_be_read_is_no_reason_to_warn_and_takes_no_ev
 def test_without_an_otherwise_route_events_may_go_nowhere(routes_file: RoutesFile) -> None:
     config = routes_file("routes:\n  - {name: leads, match: {entity: leads}, to: [bot, erp]}\n")
     assert warned(config) == [
-        "routes.yaml:8:1  routes: events that no route takes go nowhere: end with a route that has otherwise: true"
+        "routes.yaml:8:1  routes: events that no route matches are not delivered: add a route with otherwise: true"
     ]
 
 
@@ -221,9 +221,9 @@ def test_a_route_for_every_event_leaves_nothing_over(routes_file: RoutesFile, fi
 
 
 def test_a_match_that_is_empty_is_noticed_and_told_how_to_be_meant(routes_file: RoutesFile) -> None:
-    advice = "write `otherwise: true` for what no other route takes, or `{entity: {exists: true}}` to mean it"
+    advice = "write `otherwise: true` for events that no other route matches, or `{entity: {exists: true}}` for all"
     assert warned(routes_file("routes:\n  - {name: all, match: {}, to: [bot, erp]}\n")) == [
-        f"routes.yaml:9:17  routes[0].match: takes every event: {advice}"
+        f"routes.yaml:9:17  routes[0].match: matches every event: {advice}"
     ]
 
 
@@ -243,9 +243,9 @@ def test_a_match_that_is_empty_is_noticed_and_told_how_to_be_meant(routes_file: 
         ("price: {gte: 6, lte: 5}", "price", "never matches: no number is in this range"),
         ("price: {gte: 5, lt: 5}", "price", "never matches: no number is in this range"),
         ("price: {exists: false, gt: 5}", "price", "never matches: a field that is absent has no value"),
-        ("status_id: wonn", "status_id", "a status is a number, won or lost, and never 'wonn'"),
-        ("old_status_id: [won, loose]", "old_status_id[1]", "a status is a number, won or lost, and never 'loose'"),
-        ("status_id: {not: Won}", "status_id.not", "a status is a number, won or lost, and never 'Won'"),
+        ("status_id: wonn", "status_id", "a status is a number, won or lost, never 'wonn'"),
+        ("old_status_id: [won, loose]", "old_status_id[1]", "a status is a number, won or lost, never 'loose'"),
+        ("status_id: {not: Won}", "status_id.not", "a status is a number, won or lost, never 'Won'"),
         ("pipelin_id: 7", "pipelin_id", NO_FIELD.format("pipelin_id", "pipeline_id")),
         ("pipelin: 7", "pipelin", NO_FIELD.format("pipelin", "pipeline_id")),
         # names that no event has
@@ -278,7 +278,7 @@ def test_a_match_that_is_empty_is_noticed_and_told_how_to_be_meant(routes_file: 
         ("responsible_user_id: -5", "responsible_user_id", f"{IDS} '-5': write the number"),
         ("id: 99999999999999999999", "id", "an id of 20 digits never arrives"),
         ("status_id: 1620333716203337", "status_id", "an id of 16 digits never arrives"),
-        ("id: lead", "id", "an id is a number, or a message's UUID, and never 'lead'"),
+        ("id: lead", "id", "an id is a number, or a message's UUID, never 'lead'"),
         ("pipeline_id: '007'", "pipeline_id", "an id never arrives with a zero in front: write 7"),
         (
             "created_at: {gt: 1764000000000}",
@@ -288,7 +288,7 @@ def test_a_match_that_is_empty_is_noticed_and_told_how_to_be_meant(routes_file: 
         (
             "created_at: 2026-01-01",
             "created_at",
-            "only Unix seconds arrive here, and never '2026-01-01': write {gt: 1764000000}",
+            "this field holds Unix seconds, never '2026-01-01': write {gt: 1764000000}",
         ),
         (
             "pipeline_id: 0x1F",
@@ -307,11 +307,11 @@ def test_a_match_that_is_empty_is_noticed_and_told_how_to_be_meant(routes_file: 
         ("name: {not: [a, '*x']}", "name.not[1]", 'always holds but for a text with that star: write {like: "*x"}'),
         ("name: '*'", "name", "never matches but for a text that is a star: write {exists: true}"),
         ("entity: '*'", "entity", "never matches but for a text that is a star: write {exists: true}"),
-        ("price: 1 000", "price", "only plain numbers arrive here, and never '1 000'"),
+        ("price: 1 000", "price", "this field holds plain numbers, never '1 000'"),
         (
             "data.next_price: {not: ['1000', '1000 ₽']}",
             "data.next_price.not[1]",
-            "only plain numbers arrive here, and never '1000 ₽'",
+            "this field holds plain numbers, never '1000 ₽'",
         ),
         ("account: example.amocrm.ru", "account", f"{ACCOUNT} 'example.amocrm.ru': write example"),
         (
@@ -498,7 +498,7 @@ def test_a_route_that_adds_nothing_is_noticed(routes_file: RoutesFile, narrow: s
   - {{name: rest, otherwise: true, to: bot}}
 """
     assert warned(routes_file(routes)) == [
-        "routes.yaml:9:5  routes[0]: adds nothing: 'wide' on line 10 takes the same events to the same targets"
+        "routes.yaml:9:5  routes[0]: redundant: 'wide' on line 10 sends the same events to the same targets"
     ]
 
 
@@ -534,8 +534,8 @@ def test_of_equal_routes_the_first_is_kept(routes_file: RoutesFile) -> None:
         f"  - {{name: {name}, match: {{entity: {{exists: true}}}}, to: [bot, erp]}}\n" for name in "abc"
     )
     assert warned(routes_file(routes)) == [
-        "routes.yaml:10:5  routes[1]: adds nothing: 'a' on line 9 takes the same events to the same targets",
-        "routes.yaml:11:5  routes[2]: adds nothing: 'a' on line 9 takes the same events to the same targets",
+        "routes.yaml:10:5  routes[1]: redundant: 'a' on line 9 sends the same events to the same targets",
+        "routes.yaml:11:5  routes[2]: redundant: 'a' on line 9 sends the same events to the same targets",
     ]
 
 

@@ -10,7 +10,7 @@ from relay.routes.fields import EVENT_FIELDS, data_path
 from relay.routes.lint.subsumption import redundant_routes
 from relay.routes.match import Route
 
-_ADVICE = "a lead that is created in the stage arrives as add, and this misses it: write"
+_ADVICE = "a lead created in the stage arrives as add and does not match: write"
 
 _Stage = frozenset[tuple[str, Condition]]
 """The conditions of a route on pipeline and status."""
@@ -20,8 +20,10 @@ def match_everything(config: Config) -> Iterator[Finding]:
     """Routes without conditions."""
     for position, route in enumerate(config.routes):
         if not route.match and not route.otherwise and not route.unparsed:
-            advice = "write `otherwise: true` for what no other route takes, or `{entity: {exists: true}}` to mean it"
-            yield ("routes", position, "match"), f"takes every event: {advice}"
+            advice = (
+                "write `otherwise: true` for events that no other route matches, or `{entity: {exists: true}}` for all"
+            )
+            yield ("routes", position, "match"), f"matches every event: {advice}"
 
 
 def redundant(config: Config) -> Iterator[Finding]:
@@ -30,14 +32,14 @@ def redundant(config: Config) -> Iterator[Finding]:
         covering = config.routes[other]
         yield (
             ("routes", position),
-            f"adds nothing: {quoted(covering.name)} on line {covering.line} takes the same events to the same targets",
+            f"redundant: {quoted(covering.name)} on line {covering.line} sends the same events to the same targets",
         )
 
 
 def no_catch_all(config: Config) -> Iterator[Finding]:
     """A file whose routes may leave events without a target."""
     if not any(route.otherwise or _takes_all(route) for route in config.routes):
-        yield ("routes",), "events that no route takes go nowhere: end with a route that has otherwise: true"
+        yield ("routes",), "events that no route matches are not delivered: add a route with otherwise: true"
 
 
 def _takes_all(route: Route) -> bool:

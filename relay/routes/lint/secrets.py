@@ -47,7 +47,7 @@ def variables_without_braces(config: Config) -> Iterator[Finding]:
     """`Bearer $TOKEN`, which is not expanded."""
     for where, text in _texts(config, (), config.document.value):
         if lacks_braces(text):
-            yield where, f"$… is taken as it stands: {BRACES}"
+            yield where, f"$… is not expanded: {BRACES}"
 
 
 def _texts(config: Config, where: Where, value: Json) -> Iterator[tuple[Where, str]]:

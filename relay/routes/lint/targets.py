@@ -21,7 +21,7 @@ def unused(config: Config) -> Iterator[Finding]:
     used = {target for route in config.routes for target in route.targets}
     for name in config.targets:
         if name not in used:
-            yield ("targets", name), "no route feeds it"
+            yield ("targets", name), "no route names it"
 
 
 def unencrypted(config: Config) -> Iterator[Finding]:
@@ -47,4 +47,4 @@ def short_dedupe(config: Config) -> Iterator[Finding]:
     """Sources whose `dedupe` ends before amoCRM stops repeating a body."""
     for name, source in config.sources.items():
         if source.dedupe and source.dedupe < AMOCRM_REPEATS_FOR:
-            yield ("sources", name, "dedupe"), "the digital pipeline may repeat for an hour: use 1h"
+            yield ("sources", name, "dedupe"), "the digital pipeline repeats a webhook for up to an hour: use 1h"

@@ -34,7 +34,7 @@ def whole_addresses(config: Config) -> Iterator[Finding]:
     for where in _account_places(config):
         for each in operands(config, where):
             if each.operator in ("", "not") and (address := _ADDRESS.fullmatch(each.text)):
-                said = f"an account's id or subdomain arrives, and never {quoted(each.text)}"
+                said = f"an account is named by its id or subdomain, never {quoted(each.text)}"
                 yield each.where, f"{said}: write {address[1].lower()}"
 
 
@@ -164,7 +164,7 @@ def _status(each: Operand) -> str | None:
         return None
     text = each.text.replace("*", "") if each.operator == "like" else each.text
     if text and not _DIGITS.fullmatch(text):
-        return f"a status is a number, won or lost, and never {quoted(each.text)}{_list_advice(each.text)}"
+        return f"a status is a number, won or lost, never {quoted(each.text)}{_list_advice(each.text)}"
     return _implausible(each, LONGEST_ID, "an id")
 
 
@@ -172,17 +172,17 @@ def _number(name: str, each: Operand) -> str | None:
     text = each.text.replace("*", "") if each.operator == "like" else each.text
     if name in IDS or name in ("tags.id", "custom_fields.id", "account.id"):
         if text and not _DIGITS.fullmatch(text) and not (each.operator and _ORDERED.fullmatch(text)):
-            return f"only ids arrive here, and never {quoted(each.text)}: write the number{_list_advice(each.text)}"
+            return f"this field holds ids, never {quoted(each.text)}: write the number{_list_advice(each.text)}"
         return _implausible(each, LONGEST_ID, "an id")
     if name in TIMES:
         if text and not _DIGITS.fullmatch(text):
-            return f"only Unix seconds arrive here, and never {quoted(each.text)}: write {{gt: 1764000000}}"
+            return f"this field holds Unix seconds, never {quoted(each.text)}: write {{gt: 1764000000}}"
         return _implausible(each, LONGEST_TIME, "Unix seconds")
     if name in AMOUNTS and each.operator in ("", "not") and text and not _ORDERED.fullmatch(text):
-        return f"only plain numbers arrive here, and never {quoted(each.text)}"
+        return f"this field holds plain numbers, never {quoted(each.text)}"
     if name == "id" and each.operator in ("", "not"):
         if not _DIGITS.fullmatch(text) and not _UUID.fullmatch(text):
-            return f"an id is a number, or a message's UUID, and never {quoted(each.text)}{_list_advice(each.text)}"
+            return f"an id is a number, or a message's UUID, never {quoted(each.text)}{_list_advice(each.text)}"
         return _implausible(each, LONGEST_ID, "an id")
     return None
 
