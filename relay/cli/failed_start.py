@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +9,6 @@ from typing import Any
 import click
 
 from relay.errors import RelayError
-
-MAX_TRACE = 4_000
 
 
 class Start(click.Command):
@@ -59,8 +56,9 @@ def _logged(*, as_json: bool) -> Iterator[None]:
     except Exception as error:
         if not as_json:
             raise
-        trace = "".join(traceback.format_exception(error))[-MAX_TRACE:]
-        _log("internal error: the relay stops", error=type(error).__name__, trace=trace)
+        from relay.observe.log import trace_of
+
+        _log("internal error: the relay stops", error=type(error).__name__, trace=trace_of(error))
         raise click.exceptions.Exit(1) from error
 
 

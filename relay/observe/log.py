@@ -186,7 +186,7 @@ class _Foreign(logging.Handler):
             record.name,
             text=_masked(_said(record))[:MAX_TEXT],
             error=kind,
-            trace=_masked(_trace(error)) if error and not peer else None,
+            trace=_masked(trace_of(error)) if error and not peer else None,
             held_back=held_back or None,
         )
 
@@ -206,7 +206,8 @@ def _of_a_peer(error: BaseException) -> bool:
     }
 
 
-def _trace(error: BaseException) -> str:
+def trace_of(error: BaseException) -> str:
+    """The traceback as text, its last 4,000 characters."""
     return "".join(traceback.format_exception(error))[-MAX_TRACE:]
 
 
