@@ -263,7 +263,7 @@ def test_the_pair_is_found_where_the_daemon_finds_it(run: Run, folder: Path, mon
     assert (ended.exit_code, ended.stdout.splitlines()[0]) == (1, said)
 
 
-def test_bad_routes_and_a_bad_pair_are_told_together(run: Run, folder: Path) -> None:
+def test_bad_routes_and_a_bad_pair_are_reported_together(run: Run, folder: Path) -> None:
     (folder / "routes.yaml").write_text(ROUTES.replace("to: sales-bot", "to: sales-bott"))
     pair = Pair.within(folder)
     pair.key.unlink()

@@ -104,7 +104,7 @@ def test_an_unparsed_webhook_is_explained_by_why_it_cannot_be_read(run: Run, kep
     assert (ended.exit_code, ended.stdout) == (1, "")
 
 
-def test_what_is_neither_file_nor_id_is_told(run: Run, kept: Path) -> None:
+def test_what_is_neither_file_nor_id_is_reported(run: Run, kept: Path) -> None:
     ended = run("explain", "0fffffff")
     assert (ended.exit_code, ended.stderr) == (
         1,

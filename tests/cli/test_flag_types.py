@@ -21,7 +21,7 @@ def test_an_ipv6_host_loses_its_brackets() -> None:
 @pytest.mark.parametrize(
     "text", ["", "8080", ":8080", "localhost", "localhost:", "h:65536", "h:-1", "h:²", "::1:80", "[]:80"]
 )
-def test_what_is_no_address_is_told_how_one_looks(text: str) -> None:
+def test_what_is_no_address_gets_an_example(text: str) -> None:
     with pytest.raises(click.BadParameter, match=r"not an address like 127\.0\.0\.1:8080"):
         address(text)
 
@@ -42,7 +42,7 @@ def test_a_duration_is_written_as_in_the_routes_file() -> None:
         (["sink", "--status", "600"], "'--status': '600' must be a status, 200 to 599"),
     ],
 )
-def test_what_is_no_such_number_is_told_what_is_wanted(run: Run, command: list[str], told: str) -> None:
+def test_what_is_no_such_number_is_refused_with_what_is_expected(run: Run, command: list[str], told: str) -> None:
     ended = run(*command)
     assert (ended.exit_code, ended.stderr.splitlines()[-1]) == (2, f"Error: Invalid value for {told}")
 

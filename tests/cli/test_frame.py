@@ -69,7 +69,7 @@ def test_looking_at_the_store_imports_no_server() -> None:
     assert not modules & {"aiohttp", "uvloop", "prometheus_client", "relay.daemon"}
 
 
-def test_the_version_is_told(run: Run) -> None:
+def test_the_version_is_reported(run: Run) -> None:
     assert run("--version").stdout.startswith("relay 0.")
 
 
@@ -83,7 +83,7 @@ def test_an_error_of_ours_is_one_line_and_exit_code_1(run: Run) -> None:
     assert ended.stderr == "relay: no store at relay.db: start `relay run`, or name the store with --store\n"
 
 
-def test_an_invalid_routes_file_is_told_line_by_line(run: Run, folder: Path) -> None:
+def test_an_invalid_routes_file_is_reported_line_by_line(run: Run, folder: Path) -> None:
     (folder / "routes.yaml").write_text(ROUTES.replace("to: sales-bot", "to: sales-bott").replace("url:", "ulr:"))
     ended = run("explain", "whatever")
     assert ended.exit_code == 1

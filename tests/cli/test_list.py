@@ -377,7 +377,7 @@ def test_a_filter_narrows_what_is_unrouted(run: Run, unrouted: None) -> None:
     assert none.stderr == "no event is unrouted\nno entity 'contact' (did you mean 'contacts'?)\n"
 
 
-def test_an_unrouted_event_that_is_damaged_is_listed_as_that(run: Run, unrouted: None, kept: Path) -> None:
+def test_an_unrouted_event_that_is_corrupt_is_listed_as_that(run: Run, unrouted: None, kept: Path) -> None:
     connection = apsw.Connection(str(kept))
     connection.execute("update events set payload = 'gone' where id = ?", (event_of(LOST),))
     connection.close()

@@ -26,7 +26,7 @@ def test_nothing_that_steers_a_terminal_gets_through(character: str) -> None:
     assert cell(character).plain.isprintable()
 
 
-def test_a_start_tells_an_id_from_the_others() -> None:
+def test_a_start_distinguishes_an_id_from_the_others() -> None:
     ids = ["019ab000-0001-7000-8000-000000000001", "019ab000-0001-7000-8000-000000000002", "019ab000-0002-7000-8000-0"]
     found = starts(ids)
     assert [len(found[id_]) for id_ in ids] == [36, 36, SHORTEST]

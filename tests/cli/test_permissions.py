@@ -208,7 +208,7 @@ def test_a_body_to_explain_that_cannot_be_read_is_called_that(scene: Scene) -> N
     assert scene.refused(RELAY, "explain", "body.form").startswith("cannot read body.form: it belongs to root (uid 0)")
 
 
-def test_who_may_is_told_nothing(scene: Scene) -> None:
+def test_who_may_sees_nothing(scene: Scene) -> None:
     assert permission_problem(scene.store, write=True) is None
     assert permission_problem(scene.folder / "none" / "none.db", write=True) is None
     for arguments in (("status",), ("pause", "warehouse"), ("backup", "copy.db"), ("verify",)):

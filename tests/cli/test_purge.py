@@ -91,7 +91,7 @@ def test_an_age_is_a_duration(run: Run, kept: Path) -> None:
 # ---- backup
 
 
-def test_a_backup_is_made_and_told(run: Run, kept: Path, folder: Path) -> None:
+def test_a_backup_is_made_and_reported(run: Run, kept: Path, folder: Path) -> None:
     ended = run("backup", "copy.db")
     assert re.fullmatch(
         r"copy\.db: \d+ bytes, verified: 5 webhooks, 3 events, 4 deliveries, 4 attempts\n", ended.stdout
@@ -114,7 +114,7 @@ def test_a_backup_that_is_there_is_overwritten_only_by_force(run: Run, kept: Pat
 # ---- audit
 
 
-def test_the_audit_tells_who_did_what_to_how_many(run: Run, kept: Path) -> None:
+def test_the_audit_says_who_did_what_to_how_many(run: Run, kept: Path) -> None:
     run("replay", "--target", "warehouse", "--since", "2026-11-22T12:00:00Z")
     run("pause", "warehouse", "--reason", "upgrade")
     run("purge", "--older-than", "1ms", "--state", "unparsed")

@@ -142,7 +142,7 @@ def test_what_no_route_took_goes_through_todays_routes(run: Run, unrouted: None,
     assert run("replay", "--unrouted").stdout == "replayed 0\n"
 
 
-def test_what_no_route_takes_today_either_stays_and_is_told(run: Run, unrouted: None, folder: Path) -> None:
+def test_what_no_route_takes_today_either_stays_and_is_reported(run: Run, unrouted: None, folder: Path) -> None:
     (folder / "routes.yaml").write_text(ROUTES.partition("  - name: everything-else")[0])
     for arguments in (["--unrouted"], [LOST]):
         ended = run("replay", *arguments)

@@ -153,7 +153,7 @@ def test_a_connection_that_is_closed_without_an_answer_asks_for_tls(run: Run, wi
     )
 
 
-def test_a_certificate_that_is_not_trusted_is_told_as_such(
+def test_a_certificate_that_is_not_trusted_is_reported_as_such(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = Pair.within(folder)

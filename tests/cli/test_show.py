@@ -31,7 +31,7 @@ def test_it_shows_the_body_the_event_and_every_attempt(run: Run, kept: Path) -> 
     assert "2 11-22 12:00:00Z 12 ms dead 4xx 400 bad price" in lines
 
 
-def test_what_is_next_is_told(run: Run, kept: Path) -> None:
+def test_what_is_next_is_reported(run: Run, kept: Path) -> None:
     assert "sales-bot  pending: attempt 2 is due" in run("show", CALL).stdout
     assert "warehouse  pending: interrupted: retried at the next start" in run("show", CONTACT).stdout
 
@@ -78,13 +78,13 @@ def test_as_json_it_is_one_document(run: Run, kept: Path) -> None:
 
 
 @pytest.mark.parametrize("id_", ["0fff", "*", "", "[a-z]*", "019AB000"])
-def test_an_id_that_names_nothing_is_told(run: Run, kept: Path, id_: str) -> None:
+def test_an_id_that_names_nothing_is_reported(run: Run, kept: Path, id_: str) -> None:
     ended = run("show", id_)
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert ended.stderr == f"relay: no id in the store starts with {id_!r}\n"
 
 
-def test_of_an_id_that_names_several_some_are_told(run: Run, kept: Path) -> None:
+def test_of_an_id_that_names_several_some_are_reported(run: Run, kept: Path) -> None:
     ended = run("show", "019ab000")
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert ended.stderr.startswith("relay: several webhooks have an id that starts with '019ab000': 019ab000-")

@@ -33,8 +33,8 @@ from tests.cli.conftest import (
     settle,
 )
 
-HELD = HealthReport(health=Health.OPEN, since=NOON, as_of=NOON + MINUTE, error=f"5xx 503 busy{ESCAPE}")
-WELL = HealthReport(health=Health.OK, since=NOON, as_of=NOON + MINUTE)
+OPEN = HealthReport(health=Health.OPEN, since=NOON, as_of=NOON + MINUTE, error=f"5xx 503 busy{ESCAPE}")
+CLOSED = HealthReport(health=Health.OK, since=NOON, as_of=NOON + MINUTE)
 
 
 def test_status_shows_targets_and_webhooks(run: Run, kept: Path) -> None:
@@ -117,7 +117,7 @@ def test_where_nobody_wrote_a_routes_file_status_shows_every_target_of_the_store
     assert [each["target"] for each in json.loads(ended.stdout)["targets"]] == ["quiet", "sales-bot", "warehouse"]
 
 
-def test_it_tells_who_paused_a_target_and_why(run: Run, kept: Path) -> None:
+def test_it_says_who_paused_a_target_and_why(run: Run, kept: Path) -> None:
     run("pause", "warehouse", "--reason", f"upgrade{ESCAPE}")
     lines = run("status").stdout.splitlines()
     assert lines[2].split()[-2:] == ["paused", "yes"]
@@ -129,8 +129,8 @@ def test_it_tells_who_paused_a_target_and_why(run: Run, kept: Path) -> None:
 def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
     run: Run, kept: Path, refill: Callable[[Use], None]
 ) -> None:
-    held = replace(HELD, in_flight=3, probe_at=NOON + MINUTE)
-    refill(lambda store: store.report({"warehouse": held, "sales-bot": WELL}))
+    reported = replace(OPEN, in_flight=3, probe_at=NOON + MINUTE)
+    refill(lambda store: store.report({"warehouse": reported, "sales-bot": CLOSED}))
     lines = run("status").stdout.splitlines()
     assert "ok, as of 11-22 12:01:00Z" in lines[1]
     assert "open, as of 11-22 12:01:00Z" in lines[2]
@@ -161,7 +161,7 @@ def test_of_an_open_circuit_it_says_when_it_is_probed(
     run: Run, kept: Path, refill: Callable[[Use], None], after: timedelta | None, said: str
 ) -> None:
     probe_at = None if after is None else datetime.now(UTC).replace(microsecond=0) + after
-    refill(lambda store: store.report({"warehouse": replace(HELD, probe_at=probe_at)}))
+    refill(lambda store: store.report({"warehouse": replace(OPEN, probe_at=probe_at)}))
     assert "probe" not in run("status").stdout, "nobody asks while no daemon runs"
     daemon = Lock(kept)
     try:
@@ -176,7 +176,7 @@ def test_of_an_open_circuit_it_says_when_it_is_probed(
 
 
 def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:
-    refill(lambda store: store.report({"warehouse": replace(HELD, in_flight=3), "sales-bot": WELL}))
+    refill(lambda store: store.report({"warehouse": replace(OPEN, in_flight=3), "sales-bot": CLOSED}))
     daemon = Lock(kept)
     text = run("status").stdout
     targets = json.loads(run("status", "--json").stdout)["targets"]
@@ -189,12 +189,12 @@ def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: 
 def test_a_target_that_is_probed_is_half_open_for_people_and_probing_for_programs(
     run: Run, kept: Path, refill: Callable[[Use], None]
 ) -> None:
-    refill(lambda store: store.report({"warehouse": replace(HELD, health=Health.PROBING)}))
+    refill(lambda store: store.report({"warehouse": replace(OPEN, health=Health.PROBING)}))
     assert "  half-open, as of 11-22 12:01:00Z  " in run("status").stdout.splitlines()[2]
     assert json.loads(run("status", "--json").stdout)["targets"][1]["breaker"]["state"] == "probing"
 
 
-def test_a_disk_with_little_room_is_told(run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_with_little_room_is_reported(run: Run, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "disk " not in run("status").stdout
     monkeypatch.setattr("relay.store.sqlite.store.disk_of", lambda _folder: Disk(total=64 * 2**30, free=312 * 2**20))
     assert "disk          low: 312 MiB are free" in run("status").stdout.splitlines()
@@ -203,8 +203,8 @@ def test_a_disk_with_little_room_is_told(run: Run, kept: Path, monkeypatch: pyte
 
 
 def test_it_fits_80_columns(kept: Path, refill: Callable[[Use], None]) -> None:
-    probed = replace(HELD, health=Health.PROBING)
-    refill(lambda store: store.report({"warehouse": HELD, "warehouse-of-the-north-west": probed, "w" * 64: WELL}))
+    probed = replace(OPEN, health=Health.PROBING)
+    refill(lambda store: store.report({"warehouse": OPEN, "warehouse-of-the-north-west": probed, "w" * 64: CLOSED}))
     assert max(map(len, plain(on_terminal("status")))) <= 80
 
 
@@ -274,7 +274,7 @@ def watched(
     return capsys.readouterr().out.splitlines()
 
 
-def test_watched_it_tells_what_has_changed(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_watched_it_shows_what_has_changed(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def replay(store: Archive) -> None:
         act = AuditEntry(id="a", at=NOON, who="olga@host", command="test")
         assert await store.replay(Filter(states=(State.DEAD,)), act) == 1

@@ -84,7 +84,7 @@ async def scene(folder: Path) -> AsyncIterator[RelayProcess]:
         yield await stack.enter_async_context(running(folder, ROUTES.format(**urls)))
 
 
-async def test_an_event_and_every_attempt_are_told_as_they_happen(tmp_path: Path) -> None:
+async def test_an_event_and_every_attempt_are_reported_as_they_happen(tmp_path: Path) -> None:
     async with scene(tmp_path) as relay, tailing(relay) as tail:
         webhook = await post_lead(relay.hook, "m1")
         told = [await tail.told() for _ in range(4)]
@@ -94,7 +94,7 @@ async def test_an_event_and_every_attempt_are_told_as_they_happen(tmp_path: Path
         assert {each["event"] for each in told} == {told[0]["event"]}
 
 
-async def test_only_what_failed_and_only_one_target_is_told_to_who_asks_so(tmp_path: Path) -> None:
+async def test_only_what_failed_and_only_one_target_is_shown_on_request(tmp_path: Path) -> None:
     async with scene(tmp_path) as relay, tailing(relay, "--target=dwh", "--failed") as tail:
         await post_lead(relay.hook, "m1")
         await post_lead(relay.hook, "m2")
@@ -102,7 +102,7 @@ async def test_only_what_failed_and_only_one_target_is_told_to_who_asks_so(tmp_p
         assert {(each["target"], each["attempt"], each["verdict"]) for each in told} == {("dwh", 1, "retry")}
 
 
-async def test_a_webhook_that_came_to_a_wrong_address_is_told_as_one_that_failed(tmp_path: Path) -> None:
+async def test_a_webhook_that_came_to_a_wrong_address_is_shown_as_one_that_failed(tmp_path: Path) -> None:
     async with scene(tmp_path) as relay, tailing(relay, "--failed") as tail, aiohttp.ClientSession() as session:
         for path in ("/", "/.env", f"/crm/{TOKEN}"):
             async with session.post(f"http://127.0.0.1:{relay.port}{path}", data=b"leads[add][0][id]=7") as answer:

@@ -207,7 +207,7 @@ def test_a_time_copied_from_a_table_finds_its_row(
 @pytest.mark.parametrize(
     "arguments", [["list"], ["list", "--unparsed"], ["list", "--unrouted"], ["audit"], ["show", "019ab000-0002"]]
 )
-def test_every_table_tells_the_zone(run: Run, unrouted: None, use: Callable[[str], None], arguments: list[str]) -> None:
+def test_every_table_names_the_zone(run: Run, unrouted: None, use: Callable[[str], None], arguments: list[str]) -> None:
     run("pause", "warehouse")
     use(MOSCOW)
     shown = run(*arguments).stdout

@@ -67,7 +67,7 @@ def test_other_commands_say_so_too_and_do_not_trip(run: Run, kept: Path) -> None
     assert (copied.exit_code, "3 corrupt in the store, and so in the copy" in copied.stderr) == (0, True)
 
 
-def test_a_loss_is_told_until_it_is_accepted_and_that_is_audited(run: Run, shorter: Path) -> None:
+def test_a_loss_is_reported_until_it_is_accepted_and_that_is_audited(run: Run, shorter: Path) -> None:
     ended = run("verify")
     assert ended.exit_code == 1
     assert (
