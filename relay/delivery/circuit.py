@@ -1,95 +1,102 @@
-"""One target's breaker in time: what each outcome makes of it, why it is open, and the log lines that tell of it."""
+"""One target's circuit breaker over time: what each outcome makes of it, why it is open, and the signals of that."""
 
 import math
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from relay.delivery.breaker import LONGEST_PAUSE, WELL, Breaker, asked_pause
+from relay.delivery.breaker import CLOSED, LONGEST_PAUSE, Breaker, requested_pause
+from relay.delivery.states import Event
 from relay.model import Health, Outcome, Target
 from relay.signals import CircuitClosed, CircuitOpened, Emit
 
-MAX_TROUBLE = 200  # characters of an outcome's detail
+MAX_ERROR = 200  # characters of an outcome's detail
+_EVENTS = {Health.OK: Event.CLOSED, Health.OPEN: Event.OPENED, Health.PROBING: Event.PROBE_CLAIMED}
 
 
 class Circuit:
-    """`trouble` is what the failed attempt said that made it what it is; empty once an attempt has not failed."""
+    """`error` says what the last attempt that failed returned; empty once one has not failed.
 
-    def __init__(self, *, emit: Emit, clock: Callable[[], datetime]) -> None:
-        self.trouble = ""
+    `changed` is called whenever the circuit opens, half-opens or closes.
+    """
+
+    def __init__(self, *, emit: Emit, clock: Callable[[], datetime], changed: Callable[[Event], None]) -> None:
+        self.error = ""
         self._emit = emit
         self._clock = clock
-        self._breaker = WELL
+        self._changed = changed
+        self._breaker = CLOSED
 
     @property
     def health(self) -> Health:
-        """Ok, open or probing."""
+        """Closed (OK), OPEN or half-open (PROBING)."""
         return self._breaker.health
 
     @property
-    def well(self) -> bool:
-        """Nothing failed since it last answered, and nothing is asked."""
-        return self._breaker is WELL
-
-    @property
-    def held(self) -> bool:
-        """Nothing but a probe may be sent."""
-        return self._breaker.health is not Health.OK
+    def clean(self) -> bool:
+        """Closed, and no attempt has failed since the last one that did not."""
+        return self._breaker is CLOSED
 
     @property
     def probe_at(self) -> datetime | None:
-        """From when on it may be probed, while it is open."""
+        """While it is open: from when on the target may be probed."""
         return self._breaker.probe_at
 
-    def shut(self, target: Target) -> bool:
-        """Held, and it is not yet time for a probe. If that is further away than it ever is, the clock was set back."""
-        if not self.held or self.probe_at is None:
-            return self.held
-        longest = max(target.retry.max, LONGEST_PAUSE) if self._breaker.asked else LONGEST_PAUSE
+    def waits(self, target: Target) -> bool:
+        """Open, and its pause is not over; or half-open. A pause that could not be so long means a clock set back."""
+        if self.health is Health.OK or self.probe_at is None:
+            return self.health is not Health.OK
+        longest = max(target.retry.max, LONGEST_PAUSE) if self._breaker.requested else LONGEST_PAUSE
         now = self._clock()  # first: it may move `probe_at`
         return timedelta() < self.probe_at - now <= longest
 
     def clock_set(self, by: timedelta) -> None:
-        """The clock was set: the pause stays as long as it was."""
+        """Keep the pause as long as it was although the clock was set by `by`."""
         self._breaker = self._breaker.clock_set(by)
 
     def reset(self) -> None:
-        """It may be another target now: nothing is known of it."""
-        self._breaker = WELL
-        self.trouble = ""
+        """Close, and forget every failure: it may be another endpoint now."""
+        self.error = ""
+        self._set(CLOSED)
 
     def probe(self) -> None:
-        """One delivery is on its way to see whether the target answers."""
-        self._breaker = self._breaker.probe()
+        """Half-open: one delivery is queued as the probe."""
+        self._set(self._breaker.half_open())
 
-    def unprobed(self) -> None:
-        """The probe was not sent, or is wanted now."""
-        self._breaker = self._breaker.unprobed(self._clock())
+    def probe_unsent(self) -> None:
+        """Open, with a probe due now: the last one was given back unsent, or an operator wants one."""
+        self._set(self._breaker.probe_due(self._clock()))
 
-    def hear(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
-        """What this outcome, maybe the probe's, says of the target."""
-        now = self._clock()
-        before = self._breaker
+    def record(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
+        """Open, extend the pause, close, or count a failure, by the outcome of an attempt, maybe of the probe."""
         roll = random.random()  # noqa: S311  jitter
-        after = self._breaker = before.after(outcome, target, probe=probe, now=now, roll=roll)
-        if after != before or not self.held:  # else it stays open for what was said before
-            self.trouble = _told(outcome, after, target) if after.failures else ""
-        if (before.health is Health.OK) == self.held:
-            self._tell(target)
+        now = self._clock()  # first: it may move `probe_at`
+        before = self._breaker
+        after = before.after(outcome, target, probe=probe, now=now, roll=roll)
+        if after != before or after.health is Health.OK:  # else it stays open for the earlier error
+            self.error = _error_text(outcome, after, target) if after.failures else ""
+        self._set(after)
+        if (before.health is Health.OK) != (after.health is Health.OK):
+            self._report(target)
 
-    def _tell(self, target: Target) -> None:
+    def _set(self, breaker: Breaker) -> None:
+        before, self._breaker = self._breaker, breaker
+        if breaker.health is not before.health:
+            self._changed(_EVENTS[breaker.health])
+
+    def _report(self, target: Target) -> None:
         failures = self._breaker.failures or None
-        if self.held:
-            opened = CircuitOpened(target=target.name, failures=failures, probe_at=self.probe_at, detail=self.trouble)
-            self._emit(opened)
-        else:
+        if self.health is Health.OK:
             self._emit(CircuitClosed(target=target.name, failures=failures))
+        else:
+            probe_at, detail = self.probe_at, self.error
+            self._emit(CircuitOpened(target=target.name, failures=failures, probe_at=probe_at, detail=detail))
 
 
-def _told(outcome: Outcome, breaker: Breaker, target: Target) -> str:
-    """`5xx 503 busy`; `asked by Retry-After to wait 20 s: 429 429 slow down`, even if the breaker waits longer."""
-    parts = (outcome.reason, outcome.status, outcome.detail[:MAX_TROUBLE])
-    told = " ".join(str(each) for each in parts if each)
-    if not breaker.asked:
-        return told
-    return f"asked by Retry-After to wait {math.ceil(asked_pause(outcome, target).total_seconds())} s: {told}"
+def _error_text(outcome: Outcome, breaker: Breaker, target: Target) -> str:
+    """`5xx 503 busy`; `asked by Retry-After to wait 20 s: 429 429 slow down`, even if the pause is longer."""
+    parts = (outcome.reason, outcome.status, outcome.detail[:MAX_ERROR])
+    text = " ".join(str(each) for each in parts if each)
+    if not breaker.requested:
+        return text
+    return f"asked by Retry-After to wait {math.ceil(requested_pause(outcome, target).total_seconds())} s: {text}"

@@ -1,24 +1,25 @@
-"""Deliveries claimed ahead of their attempt: first in, first out, and bounded in number and bytes."""
+"""Deliveries claimed ahead of their attempt: first in, first out, bounded in number and bytes."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
-from relay.model import Delivery, Target
+from relay.delivery.share import Share
+from relay.model import Delivery
 
 MAX_LENGTH = 256
-MAX_WHOLE = 1024  # if they came in one body: most of a thousand events need not be read back from the store
+MAX_OF_WEBHOOK = 1024  # if one webhook brings them: most of a thousand events need not be read back from the store
 MAX_BYTES = 8 * 1024 * 1024
-LONGEST = MAX_WHOLE + MAX_LENGTH
+LONGEST = MAX_OF_WEBHOOK + MAX_LENGTH
 MARGIN = timedelta(minutes=1)
-"""What a lease is longer than the worst that is expected: for a disk, or a processor, that is slow."""
+"""By how much a lease is longer than the worst case, for a slow disk or processor."""
 
 
 class Queue:
-    """Room can be reserved for deliveries that are on their way to the disk.
+    """Room can be reserved for deliveries that are being committed.
 
-    The bounds are asked, not enforced: what is claimed already has to go somewhere. While the store is asked for more,
-    room may be reserved, so that both come: `LONGEST` is the most there can be.
+    The bounds are for callers to heed, and not enforced: a delivery that is claimed has to go somewhere. Room may be
+    reserved while a claim is under way, so that both come: the queue never gets longer than `LONGEST`.
     """
 
     def __init__(self) -> None:
@@ -34,58 +35,63 @@ class Queue:
         """How many more deliveries to claim; none if the bytes are used up."""
         return max(MAX_LENGTH - len(self._deliveries) - self._reserved, 0) if self._bytes < MAX_BYTES else 0
 
-    def takes(self, *, more: bool) -> bool:
-        """Whether one more may be claimed at insert; `more`: another of its webhook is already."""
-        longest = MAX_WHOLE if more else MAX_LENGTH
-        return len(self._deliveries) + self._reserved < longest and self._bytes < MAX_BYTES
-
     @property
     def room_bytes(self) -> int:
-        """How many more bytes of payload."""
+        """How many more bytes of payload to claim."""
         return MAX_BYTES - self._bytes
 
+    @property
+    def low(self) -> bool:
+        """Less than half full: a claim is worth its commit."""
+        return self.room > MAX_LENGTH // 2
+
+    def takes(self, *, more: bool) -> bool:
+        """Whether one more may be claimed at insert; `more`: another delivery of its webhook is already."""
+        longest = MAX_OF_WEBHOOK if more else MAX_LENGTH
+        return len(self._deliveries) + self._reserved < longest and self._bytes < MAX_BYTES
+
     def reserve(self, size: int) -> None:
-        """Room for one delivery with so many bytes, until as much is given back by `unreserve`."""
+        """Keep room for one delivery of `size` bytes until `unreserve` is called for it."""
         self._reserved += 1
         self._bytes += size
 
     def unreserve(self, size: int) -> None:
-        """It is added now, or will never be. Nothing is free of what another queue of the target had reserved."""
+        """Free the room: the delivery is added now, or never. Ignored if another queue of the target reserved it."""
         if self._reserved:
             self._reserved -= 1
             self._bytes -= size
 
-    def add(self, deliveries: Iterable[Delivery], *, until: float) -> None:
-        """Put them at the end; `until`, in loop time, is when they are ours no more."""
+    def add(self, deliveries: Iterable[Delivery], *, expires_at: float) -> None:
+        """Append them; their claims expire at this loop time."""
         for delivery in deliveries:
-            self._deliveries.append((until, delivery))
+            self._deliveries.append((expires_at, delivery))
             self._bytes += len(delivery.payload)
 
     def take(self) -> Delivery:
-        """The first one; IndexError if there is none."""
+        """Remove and return the first one; IndexError if there is none."""
         _, delivery = self._deliveries.popleft()
         self._bytes -= len(delivery.payload)
         return delivery
 
-    def ends_by(self, at: float) -> bool:
-        """Whether the first one is ours no more at this time; IndexError if there is none."""
+    def expires_by(self, at: float) -> bool:
+        """Whether the first one's claim expires by this time; IndexError if there is none."""
         return self._deliveries[0][0] <= at
 
-    def overdue(self, at: float) -> Sequence[Delivery]:
-        """Those at the head of the queue that are ours no more at this time; they are taken out."""
-        return list(self._overdue(at))
+    def expired(self, at: float) -> Sequence[Delivery]:
+        """Remove and return those at the head whose claims expire by this time."""
+        return list(self._expired(at))
 
     def drain(self) -> list[Delivery]:
-        """All of them; none stays, but what is reserved stays so."""
+        """Remove and return all of them; what is reserved stays reserved."""
         return [self.take() for _ in range(len(self._deliveries))]
 
-    def _overdue(self, at: float) -> Iterator[Delivery]:
+    def _expired(self, at: float) -> Iterator[Delivery]:
         while self._deliveries and self._deliveries[0][0] <= at:
             yield self.take()
 
 
-def lease_for(target: Target) -> timedelta:
-    """Long enough for the last delivery of a queue as long as it may get, each before it at its worst."""
-    worst = target.timeout * (LONGEST // target.concurrency + 2)
-    paced = timedelta(seconds=LONGEST / target.rate) if target.rate else timedelta()
-    return worst + paced + MARGIN
+def lease_for(timeout: timedelta, share: Share) -> timedelta:
+    """Long enough for the last delivery of the longest queue if every attempt before it takes the whole `timeout`."""
+    worst = timeout * (LONGEST // max(share.concurrency, 1) + 2)
+    at_rate = timedelta(seconds=LONGEST / share.rate) if share.rate else timedelta()
+    return worst + at_rate + MARGIN

@@ -1,4 +1,4 @@
-"""A question that the store is too busy to answer -> asked until it is answered."""
+"""A store call that may raise StoreBusy -> its result, however often it has to be repeated."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,14 +8,14 @@ from relay.errors import StoreBusy
 
 T = TypeVar("T")
 
-PAUSE = 0.25  # seconds before it is asked again
+PAUSE = 0.25  # seconds before it is repeated
 
 
-async def retry_busy(ask: Callable[[], Awaitable[T]], asked: Awaitable[T] | None = None) -> T:
-    """The answer; whoever stops waiting stops it. `asked`: this was asked already."""
+async def retry_busy(call: Callable[[], Awaitable[T]], pending: Awaitable[T] | None = None) -> T:
+    """Repeat a store call until it is not busy. `pending`: the first call, if it was made already."""
     while True:
         try:
-            return await (asked or ask())
+            return await (pending or call())
         except StoreBusy:
-            asked = None
+            pending = None
             await asyncio.sleep(PAUSE)

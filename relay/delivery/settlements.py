@@ -1,4 +1,4 @@
-"""What became of an attempt -> on disk, beside the attempts that follow."""
+"""Attempt, outcome and verdict -> committed to the store, while the next attempts are made."""
 
 from asyncio import Future
 from collections.abc import Callable, Coroutine
@@ -12,7 +12,7 @@ from relay.store.contract import Store
 
 
 class AttemptResult(NamedTuple):
-    """An attempt that was made, what it returned, and what follows from that."""
+    """An attempt that was made, its outcome, and the verdict on its delivery."""
 
     delivery: Delivery
     outcome: Outcome
@@ -20,9 +20,9 @@ class AttemptResult(NamedTuple):
 
 
 class Settlements:
-    """Tells `settled` of each that is on disk. `begin` is given what has to ask the store again, and returns its task.
+    """Calls `settled` with each result that is committed. `start` runs a retry in the background, and returns its task.
 
-    `under_way` is what waits for the store, but for what somebody waits for here.
+    `pending` are the store calls and retries that nobody awaits here.
     """
 
     def __init__(
@@ -30,35 +30,35 @@ class Settlements:
         store: Store,
         *,
         settled: Callable[[AttemptResult], None],
-        begin: Callable[[Coroutine[None, None, None]], Future[None]],
+        start: Callable[[Coroutine[None, None, None]], Future[None]],
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._settled = settled
-        self._begin = begin
+        self._start = start
         self._clock = clock
-        self.under_way: set[Future[Any]] = set()
+        self.pending: set[Future[Any]] = set()
 
     async def settle(self, made: AttemptResult, *, now: datetime, most: int) -> None:
-        """Asks the store at once; waits for it if `most` are under way already."""
-        asked = self._store.settle(*made, now=now)
-        if len(self.under_way) < most:
-            self.under_way.add(asked)
-            asked.add_done_callback(partial(self._hear, made))
+        """Call the store at once; await it only if `most` calls are pending already."""
+        call = self._store.settle(*made, now=now)
+        if len(self.pending) < most:
+            self.pending.add(call)
+            call.add_done_callback(partial(self._on_done, made))
         else:
-            await self._insist(made, asked)
+            await self._retry(made, call)
 
-    def _hear(self, made: AttemptResult, asked: Future[bool]) -> None:
-        self.under_way.discard(asked)
-        if asked.cancelled():
+    def _on_done(self, made: AttemptResult, call: Future[bool]) -> None:
+        self.pending.discard(call)
+        if call.cancelled():
             return
-        if asked.exception() is None:
+        if call.exception() is None:
             self._settled(made)
         else:
-            again = self._begin(self._insist(made, asked))
-            self.under_way.add(again)
-            again.add_done_callback(self.under_way.discard)
+            retry = self._start(self._retry(made, call))
+            self.pending.add(retry)
+            retry.add_done_callback(self.pending.discard)
 
-    async def _insist(self, made: AttemptResult, asked: Future[bool]) -> None:
-        await retry_busy(lambda: self._store.settle(*made, now=self._clock()), asked)
+    async def _retry(self, made: AttemptResult, call: Future[bool]) -> None:
+        await retry_busy(lambda: self._store.settle(*made, now=self._clock()), call)
         self._settled(made)

@@ -1,4 +1,4 @@
-"""Work that goes on beside -> tasks: a fault in one is told, and in the end they are waited for."""
+"""Background work of one owner -> tasks: an error in one is reported, and at the end they are awaited or cancelled."""
 
 import asyncio
 from asyncio import Future
@@ -10,37 +10,37 @@ from relay.errors import StoreFailed
 
 
 class Tasks:
-    """All that was begun and has not ended; `name` is whose they are. Lives in one event loop."""
+    """The tasks that were started and have not ended; `name` says whose they are. Lives in one event loop."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._ending = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
 
-    def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Do it beside whoever asks."""
+    def start(self, work: Coroutine[None, None, Any]) -> asyncio.Task[Any]:
+        """Run it in the background."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_done)
         return task
 
-    async def end(self, grace: timedelta, under_way: set[Future[Any]]) -> None:
-        """Wait for them, and for what is `under_way`, which they may add to; what takes longer is stopped."""
-        self._ending = True
+    async def stop(self, grace: timedelta, pending: set[Future[Any]]) -> None:
+        """Wait `grace` for the tasks and for what is `pending`, to which they may add; then cancel both."""
+        self._stopping = True
         clock = asyncio.get_running_loop().time
         until = clock() + grace.total_seconds()
-        # an attempt that ends has its settling begin
-        while (busy := self._tasks | under_way) and (left := until - clock()) > 0:
-            await asyncio.wait(busy, timeout=left)
-        while late := self._tasks | under_way:  # one that ended just now may have begun another
+        # an attempt that ends starts to be settled
+        while (running := self._tasks | pending) and (left := until - clock()) > 0:
+            await asyncio.wait(running, timeout=left)
+        while late := self._tasks | pending:  # one that ended just now may have started another
             for each in late:
                 each.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if self._ending:
+        if self._stopping:
             return
-        if error and not isinstance(error, StoreFailed):  # the store has told of that one, and the relay stops
+        if error and not isinstance(error, StoreFailed):  # the store reports that one itself, and the relay stops
             asyncio.get_running_loop().call_exception_handler({"message": self._name, "exception": error})

@@ -1,4 +1,4 @@
-"""Work to be done -> tasks that do it side by side, no more than a number that may change."""
+"""Attempts to be made -> tasks that make them side by side, at most a number of them that may change."""
 
 import asyncio
 from asyncio import Future
@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable
 
 
 class WorkerPool:
-    """At most `most()` of them: each makes one `attempt()` after the other, and rests once that found nothing to do.
+    """At most `most()` workers: each makes one `attempt()` after another, and idles once it returns False.
 
-    To rouse one takes a third of the time of a new task. `begin` is given each new one. They work for one place: those
-    that are at work for another one are not counted, and end once their attempt has.
+    To wake an idle worker takes a third of the time of a new task. `start` is given each new one. Workers are bound to
+    an origin: those of another one do not count against `most()`, and end after their attempt.
     """
 
     def __init__(
@@ -18,50 +18,50 @@ class WorkerPool:
         attempt: Callable[[], Awaitable[bool]],
         *,
         most: Callable[[], int],
-        begin: Callable[[Coroutine[None, None, None]], object],
+        start: Callable[[Coroutine[None, None, None]], object],
     ) -> None:
         self._attempt = attempt
         self._most = most
-        self._begin = begin
-        self._place: Hashable = None
-        self._numbers: Counter[Hashable] = Counter()  # by place
-        self._resting: list[Future[None]] = []  # all of them of this place
+        self._start = start
+        self._origin: Hashable = None
+        self._numbers: Counter[Hashable] = Counter()  # by origin
+        self._idle: list[Future[None]] = []  # all of the present origin
 
     def call(self, wanted: int) -> None:
-        """So many are needed, if they can be had."""
+        """Wake or start so many workers, as far as `most()` allows."""
         for _ in range(wanted):
-            if self._resting:
-                self._resting.pop().set_result(None)
-            elif self._numbers[self._place] < self._most():
-                self._numbers[self._place] += 1
-                self._begin(self._work(self._place))
+            if self._idle:
+                self._idle.pop().set_result(None)
+            elif self._numbers[self._origin] < self._most():
+                self._numbers[self._origin] += 1
+                self._start(self._work(self._origin))
             else:
                 break
 
     def recount(self) -> None:
-        """`most()` has changed: of those that rest, some may have to end."""
-        self.call(len(self._resting))
+        """Apply a changed `most()`: wake idle workers, so that those beyond it end."""
+        self.call(len(self._idle))
 
-    def move(self, place: Hashable) -> None:
-        """From now on they work for this place; there may be some at work for it, if it was the place before."""
-        if place != self._place:
+    def move(self, origin: Hashable) -> None:
+        """Work for this origin from now on; workers that it had before, and are still at work, count again."""
+        if origin != self._origin:
             self.recount()
-            self._place = place
+            self._origin = origin
 
-    async def _work(self, place: Hashable) -> None:
+    async def _work(self, origin: Hashable) -> None:
         try:
-            while self._needed(place):
+            while self._needed(origin):
                 if await self._attempt():
                     continue
-                if not self._needed(place):
+                if not self._needed(origin):
                     break
-                rested: Future[None] = asyncio.get_running_loop().create_future()
-                self._resting.append(rested)  # no await since nothing was found, or `call` could miss that we rest
-                await rested
+                woken: Future[None] = asyncio.get_running_loop().create_future()
+                self._idle.append(woken)  # no await since the attempt found nothing: `call` must see this worker idle
+                await woken
         finally:
-            self._numbers[place] -= 1
-            if not self._numbers[place]:
-                del self._numbers[place]
+            self._numbers[origin] -= 1
+            if not self._numbers[origin]:
+                del self._numbers[origin]
 
-    def _needed(self, place: Hashable) -> bool:
-        return place == self._place and self._numbers[place] <= self._most()
+    def _needed(self, origin: Hashable) -> bool:
+        return origin == self._origin and self._numbers[origin] <= self._most()

@@ -19,7 +19,7 @@ PATIENT = target(breaker_failures=3, retry=RetryPolicy(initial=2 * SECOND, facto
 
 NEARLY = Breaker(failures=2)
 OPEN = Breaker(health=Health.OPEN, failures=3, probes=1, probe_at=NOON + 2 * SECOND)
-PROBING = OPEN.probe()
+PROBING = OPEN.half_open()
 
 
 def after(breaker: Breaker, *outcomes: Outcome, probe: bool = False, of: Target = PATIENT) -> Breaker:
@@ -84,7 +84,7 @@ def test_probes_come_at_the_pace_of_the_targets_policy_but_at_least_every_minute
     for _ in range(6):
         assert breaker.probe_at is not None
         pauses.append((breaker.probe_at - NOON).total_seconds())
-        breaker = after(breaker.probe(), FAILS, probe=True)
+        breaker = after(breaker.half_open(), FAILS, probe=True)
     assert pauses == [2, 8, 32, 60, 60, 60]
 
 

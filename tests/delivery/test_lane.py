@@ -15,7 +15,7 @@ import apsw
 import pytest
 from aiohttp import web
 
-from relay.delivery import lane
+from relay.delivery import prefetch
 from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
 from relay.errors import StoreBusy
 from relay.model import Delivery, Format, Health, Secret, State
@@ -157,7 +157,7 @@ async def test_what_falls_due_while_there_is_no_room_is_looked_for_once_there_is
 async def test_a_look_at_a_busy_store_is_made_up_for_though_nobody_asks(
     tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "LOOK_AGAIN", timedelta(seconds=0.2))
+    monkeypatch.setattr(prefetch, "LOOK_AGAIN", timedelta(seconds=0.2))
     looks = [StoreBusy("not now"), StoreBusy("nor now"), None, None]
 
     async def busy_at_first(*_asked: object, **_more: object) -> list[Delivery]:
@@ -168,7 +168,7 @@ async def test_a_look_at_a_busy_store_is_made_up_for_though_nobody_asks(
     async with Bench(tmp_path, to(await receivers())) as bench:
         bench.stop_polling()
         monkeypatch.setattr(bench.store, "claim", busy_at_first)
-        bench.dispatcher._lanes["bot"].feed()
+        bench.dispatcher._lanes["bot"].refill()
         await until(lambda: len(looks) < 2)
 
 
@@ -499,7 +499,7 @@ async def test_once_stopped_nothing_asks_the_store_any_more(tmp_path: Path, rece
 
 def lane_tasks() -> list[str]:
     names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
-    return [name for name in names if name.partition(".")[0] in {"Lane", "WorkerPool", "Settlements"}]
+    return [name for name in names if name.partition(".")[0] in {"Lane", "Prefetch", "WorkerPool", "Settlements"}]
 
 
 async def test_stop_does_not_wait_for_a_slot_of_rate(tmp_path: Path, receivers: Start) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relay.delivery.queue import MAX_BYTES, MAX_LENGTH, MAX_WHOLE
+from relay.delivery.queue import MAX_BYTES, MAX_LENGTH, MAX_OF_WEBHOOK
 from tests.delivery import virtual
 from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, receiving, target
@@ -48,7 +48,7 @@ def test_many_events_at_a_slow_pace_are_sent_once_each(seen: tuple[list[str], in
 
 def test_no_more_are_claimed_at_arrival_than_there_is_room_for(seen: tuple[list[str], int]) -> None:
     _, claimed = seen
-    assert MAX_LENGTH < claimed <= MAX_WHOLE
+    assert MAX_LENGTH < claimed <= MAX_OF_WEBHOOK
 
 
 async def slowed_down(folder: Path) -> Sequence[str]:
@@ -83,8 +83,8 @@ async def test_room_is_reserved_from_the_lease_until_what_was_leased_is_kept_or_
             while not leases(dispatcher.lease([one])):  # it has looked into the store by then
                 dispatcher.unlease([one])
                 await asyncio.sleep(0.01)
-        rest = dispatcher.lease([one] * MAX_WHOLE)
-        assert len(leases(rest)) == MAX_WHOLE - 1
+        rest = dispatcher.lease([one] * MAX_OF_WEBHOOK)
+        assert len(leases(rest)) == MAX_OF_WEBHOOK - 1
         assert not leases(dispatcher.lease([one]))
         dispatcher.unlease(rest)
         async with asyncio.timeout(5):

@@ -148,7 +148,7 @@ async def test_one_that_has_left_the_routes_is_gone_once_its_attempts_are(tmp_pa
         receiver.gate.set()
         async with asyncio.timeout(5):
             await leaving
-            await asyncio.gather(*bench.dispatcher._ending)
+            await asyncio.gather(*bench.dispatcher._stopping)
         assert not bench.dispatcher._leaving
         assert len(receiver.requests) == len(bench.attempted) == 4
         bench.use(to(receiver))

@@ -114,7 +114,7 @@ async def asked_while_a_probe_is_claimed(folder: Path, monkeypatch: pytest.Monke
                 if found and circuit.health is Health.OPEN and not moments:
                     moments.append(asyncio.get_running_loop().time())
                     wish = outcome(Reason.TOO_MANY, status=429, retry_after=ASKED * SECOND)
-                    circuit.hear(wish, bot, probe=False)
+                    circuit.record(wish, bot, probe=False)
                 return found
 
             monkeypatch.setattr(bench.store, "claim", claimed)
@@ -252,7 +252,7 @@ def asks(seconds: float, status: int = 429) -> Outcome:
     return outcome(Reason.TOO_MANY, status=status, retry_after=timedelta(seconds=seconds))
 
 
-HELD = Breaker(health=Health.OPEN, failures=1, probes=1, probe_at=NOON + 20 * SECOND, asked=True)
+HELD = Breaker(health=Health.OPEN, failures=1, probes=1, probe_at=NOON + 20 * SECOND, requested=True)
 WELL = outcome(Reason.OK, status=200)
 
 
@@ -268,11 +268,11 @@ WELL = outcome(Reason.OK, status=200)
         (HELD, outcome(status=500), False, HELD),
         (HELD, asks(5), False, HELD),
         (HELD, asks(30), False, replace(HELD, probe_at=NOON + 30 * SECOND)),
-        (HELD.probe(), WELL, True, Breaker()),
-        (HELD.probe(), asks(20), False, HELD.probe()),
-        (HELD.probe(), asks(20), True, replace(HELD, failures=2, probes=2)),
-        (HELD.probe(), asks(0.5), True, replace(HELD, failures=2, probes=2, probe_at=NOON + 2 * SECOND)),
-        (HELD.unprobed(NOON), WELL, False, Breaker()),
+        (HELD.half_open(), WELL, True, Breaker()),
+        (HELD.half_open(), asks(20), False, HELD.half_open()),
+        (HELD.half_open(), asks(20), True, replace(HELD, failures=2, probes=2)),
+        (HELD.half_open(), asks(0.5), True, replace(HELD, failures=2, probes=2, probe_at=NOON + 2 * SECOND)),
+        (HELD.probe_due(NOON), WELL, False, Breaker()),
     ],
 )
 def test_what_a_pause_that_was_asked_for_makes_of_the_breaker(

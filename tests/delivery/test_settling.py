@@ -22,7 +22,7 @@ class Scene:
         self.asked: dict[str, Future[bool]] = {}
         self.settled: list[str] = []
         self.tasks: list[asyncio.Task[None]] = []
-        self.settling = Settlements(cast(Store, self), settled=self.hear, begin=self.begin, clock=lambda: NOON)
+        self.settling = Settlements(cast(Store, self), settled=self.hear, start=self.begin, clock=lambda: NOON)
 
     def settle(self, made: Any, *_how: Any, now: Any) -> Future[bool]:
         self.asked[made.event_id] = asyncio.get_running_loop().create_future()
@@ -69,7 +69,7 @@ async def test_nobody_waits_for_the_first_ones_and_all_are_told(scene: Scene) ->
         await scene.answer(name)
     assert third.done()
     assert scene.settled == ["b", "c", "a"]
-    assert not scene.settling.under_way
+    assert not scene.settling.pending
 
 
 async def test_what_has_to_be_asked_again_is_under_way_until_it_is_settled(scene: Scene) -> None:
@@ -84,7 +84,7 @@ async def test_what_has_to_be_asked_again_is_under_way_until_it_is_settled(scene
     assert later.done()
     await scene.answer("a")
     assert scene.settled == ["b", "a"]
-    assert not scene.settling.under_way
+    assert not scene.settling.pending
 
 
 async def test_who_waits_asks_again_himself(scene: Scene) -> None:
@@ -102,7 +102,7 @@ async def test_what_is_cancelled_is_not_told(scene: Scene) -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
     scene.make("a")
     await turn()
-    for each in scene.settling.under_way:
+    for each in scene.settling.pending:
         each.cancel()
     await turn()
-    assert (scene.settled, scene.tasks, scene.settling.under_way, faults) == ([], [], set(), [])
+    assert (scene.settled, scene.tasks, scene.settling.pending, faults) == ([], [], set(), [])

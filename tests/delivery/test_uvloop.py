@@ -20,8 +20,8 @@ def test_what_is_due_at_once_may_be_expected_again_before_the_alarm_rings(tmp_pa
             emit=lambda _signal: None,
             clock=lambda: now,
         )
-        lane.expect(now)
-        lane.expect(now)
+        lane.wake_at(now)
+        lane.wake_at(now)
         await lane.stop(lane.target.timeout)
         await store.close()
 

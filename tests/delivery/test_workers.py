@@ -23,7 +23,7 @@ class Scene:
         self.gate = asyncio.Event()
         self.gate.set()
         self.tasks: list[asyncio.Task[None]] = []
-        self.workers = WorkerPool(self.attempt, most=lambda: self.most, begin=self.begin)
+        self.workers = WorkerPool(self.attempt, most=lambda: self.most, start=self.begin)
 
     def begin(self, work: Coroutine[None, None, None]) -> None:
         self.tasks.append(asyncio.get_running_loop().create_task(work))

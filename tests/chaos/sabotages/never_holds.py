@@ -9,7 +9,7 @@ from relay.delivery.lane import Lane
 
 def no_bound(lane: Lane) -> int:
     """As many at a time as are queued."""
-    return 0 if lane._stopping.is_set() else 1_000
+    return 0 if lane._states.stopping else 1_000
 
 
 if __name__ == "__main__":
