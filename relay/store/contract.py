@@ -1,6 +1,7 @@
 """Store and Archive: what every store promises. The docstrings are the promises, and `tests/store` holds them.
 
-Times are arguments, aware UTC, kept to the millisecond. Every verb may raise `StoreBusy` (not done, or not known
+Times are arguments, aware UTC, kept to the millisecond. Text that the store cannot hold (a lone surrogate, in some a
+NUL) comes back with U+FFFD in its place, and is found by what was given. Every verb may raise `StoreBusy` (not done, or not known
 to be done: repeat it with the same ids) and `StoreFailed` (stop).
 """
 

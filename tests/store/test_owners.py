@@ -1,7 +1,9 @@
 """Owners of one store, one after the other: what the dead one held is due at once, and its object changes nothing."""
 
 import os
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -10,6 +12,8 @@ from relay.model import Delivered
 from relay.store.contract import Filter
 from tests.store import kind_sqlite
 from tests.store.conftest import MINUTE, NOON, OK, Kind, Reopen, claim, deliver, routed, to, webhook
+
+T = TypeVar("T")
 
 
 async def test_what_the_owner_before_held_is_due_at_once_when_the_next_one_opens(kind: Kind, tmp_path: Path) -> None:
@@ -43,7 +47,7 @@ async def test_the_object_of_a_dead_owner_changes_nothing_that_is_not_its_own_an
     await first.close()
 
 
-async def unless_it_raises(asked):
+async def unless_it_raises(asked: Awaitable[T]) -> T | None:
     try:
         return await asked
     except StoreError:

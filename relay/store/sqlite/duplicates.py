@@ -36,7 +36,7 @@ class Windows(NamedTuple):
 
 def digest(webhook: Webhook, of_body: bytes) -> bytes:
     """Of query and body; without a query that of the body alone, as earlier relays kept it."""
-    return checksum(of_body, webhook.query.encode()) if webhook.query else of_body
+    return checksum(of_body, webhook.query.encode(errors="surrogatepass")) if webhook.query else of_body
 
 
 def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[Webhook, Windows]]) -> bool:

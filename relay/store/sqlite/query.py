@@ -1,5 +1,6 @@
 """SQL and its values -> rows, and rows -> a table."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol, TypeVar
@@ -21,8 +22,8 @@ class Run(Protocol):
 
 
 def rows(cursor: apsw.Cursor, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
-    """All rows; the columns' types are the schema's business, so they are not checked here."""
-    return list(cursor.execute(sql, values))
+    """Return all rows; the columns' types are the schema's business, so they are not checked here."""
+    return _execute(cursor, sql, values)
 
 
 def a_number(column: str) -> str:
@@ -54,9 +55,27 @@ def at_once(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> list[Row]:
     while left := len(given) - done:
         size = min(MOST_ROWS, 1 << left.bit_length() - 1)  # a power of two: SQLite keeps the few there are prepared
         part = given[done : done + size]
-        found += cursor.execute(_filled(sql, len(part[0]), size), [value for row in part for value in row])
+        found += _execute(cursor, _filled(sql, len(part[0]), size), [value for row in part for value in row])
         done += size
     return found
+
+
+def _execute(cursor: apsw.Cursor, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Row]:
+    """Lone surrogates, which are no UTF-8, become U+FFFD; looked for only in what SQLite refused."""
+    try:
+        return list(cursor.execute(sql, values))
+    except UnicodeEncodeError:
+        return list(cursor.execute(sql, _clean(values)))
+
+
+def _clean(values: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any] | Mapping[str, Any]:
+    if isinstance(values, Mapping):
+        return {name: _clean_one(value) for name, value in values.items()}
+    return [_clean_one(value) for value in values]
+
+
+def _clean_one(value: object) -> object:
+    return re.sub("[\ud800-\udfff]", "\ufffd", value) if isinstance(value, str) else value
 
 
 def change(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> None:
