@@ -8,14 +8,15 @@ from datetime import datetime
 from relay.errors import StoreBusy
 from relay.model import Json
 from relay.signals import Emit, OperatorActed
-from relay.store.contract import AuditEntry, Store
+from relay.store.contract import MaintenanceStore
+from relay.store.records import AuditEntry
 
 AUDIT_EVERY = 0.5  # seconds: with the time to read and to log, within one
 MAX_ARGUMENTS = 500  # characters
 PUBLISH_EVERY = 1.0  # seconds
 
 
-async def log_audit(store: Store, emit: Emit) -> None:
+async def log_audit(store: MaintenanceStore, emit: Emit) -> None:
     """Emit each entry that the audit gains from now on, for ever."""
     reported = _Reported(emit)
     seen: str | None = None
@@ -56,7 +57,7 @@ def _fact(entry: AuditEntry) -> OperatorActed:
 
 
 async def publish_reports(
-    store: Store, reports: Mapping[str, Callable[[], Json]], *, clock: Callable[[], datetime]
+    store: MaintenanceStore, reports: Mapping[str, Callable[[], Json]], *, clock: Callable[[], datetime]
 ) -> None:
     """Store each report under its name when it has changed, for ever.
 

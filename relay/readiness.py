@@ -7,7 +7,8 @@ from contextlib import suppress
 from relay.errors import StoreError
 from relay.ingest.commit import COMMIT_TIMEOUT
 from relay.signals import Rejection, WebhookRejected
-from relay.store.contract import AckGap, Store
+from relay.store.contract import MaintenanceStore
+from relay.store.records import AckGap
 
 PROBE_EVERY = 5.0  # seconds
 RETRY_EVERY = 1.0  # while the probe fails
@@ -41,14 +42,14 @@ class Readiness:
         """Take over the gaps that the store reports."""
         self.lost = sum(loss.count for loss in losses)
 
-    async def keep_probing(self, store: Store) -> None:
+    async def keep_probing(self, store: MaintenanceStore) -> None:
         """Commit a probe every few seconds, for ever: a failing disk shows before the next webhook arrives."""
         while True:
             self._probe_now.clear()
             self._trouble = await self._probe(store)
             await self._rest()
 
-    async def _probe(self, store: Store) -> str | None:
+    async def _probe(self, store: MaintenanceStore) -> str | None:
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT):
                 await store.probe()

@@ -20,8 +20,8 @@ from relay.ingest.budget import Budget
 from relay.model import Webhook
 from relay.settings import Settings
 from relay.signals import Committed, Signal, WebhookRejected
-from relay.store.contract import Filter
 from relay.store.open import StoreUrl
+from relay.store.records import Filter
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.targets import Targets, listening, well
 

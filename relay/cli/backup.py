@@ -14,7 +14,7 @@ from relay.operations import backup as operation
 from relay.store.open import StoreUrl
 
 if TYPE_CHECKING:
-    from relay.store.contract import BackupCopy
+    from relay.store.records import BackupCopy
 
 
 @click.command("backup")

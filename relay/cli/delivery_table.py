@@ -7,7 +7,7 @@ from rich.text import Text
 from relay.cli.output import cell, clipped, is_wide, put, starts, state, table, width
 from relay.cli.times import Times
 from relay.operations.next_step import Situation, next_step
-from relay.store.contract import DeliveryRecord
+from relay.store.records import DeliveryRecord
 
 GAP = 2
 RIGHT = ("ATTEMPTS",)

@@ -9,7 +9,7 @@ import click
 
 from relay.cli.times import Instant, local
 from relay.model import State
-from relay.store.contract import Filter
+from relay.store.records import Filter
 
 T = TypeVar("T")
 

@@ -25,8 +25,8 @@ from relay.model import Event, State, Webhook
 from relay.operations import deliveries, status, views
 from relay.operations.next_step import Situation
 from relay.operations.unknown_names import unknown_names
-from relay.store.contract import DeliveryRecord, EventRecord, Filter, Page, Status
 from relay.store.open import StoreUrl
+from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, Status
 
 T = TypeVar("T")
 

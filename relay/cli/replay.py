@@ -21,8 +21,8 @@ from relay.operations.replay import Replayed
 from relay.operations.reroute import reroute
 from relay.operations.unknown_names import unknown_names
 from relay.printable import printable
-from relay.store.contract import Filter
 from relay.store.open import StoreUrl
+from relay.store.records import Filter
 
 
 @click.command("replay")

@@ -21,8 +21,8 @@ from relay.operations import deliveries, status, views
 from relay.operations.durations import length
 from relay.operations.next_step import Situation, next_step
 from relay.printable import printable
-from relay.store.contract import AttemptRecord, DeliveryRecord, EventRecord
 from relay.store.open import StoreUrl
+from relay.store.records import AttemptRecord, DeliveryRecord, EventRecord
 
 
 @click.command("show")

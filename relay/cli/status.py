@@ -21,8 +21,8 @@ from relay.operations import views
 from relay.operations.durations import length
 from relay.operations.status import Overview, overview
 from relay.rfc3339 import rfc3339
-from relay.store.contract import HealthReport, Status, TargetStatus
 from relay.store.open import StoreUrl
+from relay.store.records import HealthReport, Status, TargetStatus
 
 WATCH_EVERY = 2.0  # seconds
 MEBIBYTE = 1024 * 1024

@@ -17,7 +17,7 @@ from relay.operations import views
 from relay.store.open import StoreUrl
 
 if TYPE_CHECKING:
-    from relay.store.contract import AckGap, IntegrityReport
+    from relay.store.records import AckGap, IntegrityReport
 
 MOST_SHOWN = 20
 

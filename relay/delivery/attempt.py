@@ -10,11 +10,12 @@ from relay.delivery.send import Sender
 from relay.errors import CorruptError, UnreadableError
 from relay.http.request import Request
 from relay.model import Delivery, Format, Outcome, Reason, Target, Webhook
-from relay.store.contract import Store, WebhookRecord
+from relay.store.contract import DeliveryStore
+from relay.store.records import WebhookRecord
 
 
 async def attempt(
-    delivery: Delivery, target: Target, *, store: Store, sender: Sender, clock: Callable[[], datetime]
+    delivery: Delivery, target: Target, *, store: DeliveryStore, sender: Sender, clock: Callable[[], datetime]
 ) -> Outcome:
     """An Outcome comes back whatever happens: a fault of ours is an attempt that failed."""
     try:
@@ -28,7 +29,7 @@ async def attempt(
         return Outcome(reason=Reason.PROTOCOL, started_at=clock(), took=timedelta(), detail=detail)
 
 
-async def _request(delivery: Delivery, target: Target, store: Store, now: datetime) -> Request:
+async def _request(delivery: Delivery, target: Target, store: DeliveryStore, now: datetime) -> Request:
     """CorruptError, UnreadableError or LookupError says why there can be none."""
     if delivery.corrupt:
         raise CorruptError("its JSON in the store is not what was kept, see `relay verify`")
@@ -38,7 +39,7 @@ async def _request(delivery: Delivery, target: Target, store: Store, now: dateti
     return render(delivery, target, now=now, sent=sent)
 
 
-async def _sent(delivery: Delivery, store: Store) -> Sent:
+async def _sent(delivery: Delivery, store: DeliveryStore) -> Sent:
     """What amoCRM sent of this event."""
     record = await _record(delivery, store)
     webhook, ids = record.webhook, [event.id for event in record.events]
@@ -46,7 +47,7 @@ async def _sent(delivery: Delivery, store: Store) -> Sent:
     return Sent(body=body, query=webhook.query)
 
 
-async def _unparsed(delivery: Delivery, store: Store) -> Webhook:
+async def _unparsed(delivery: Delivery, store: DeliveryStore) -> Webhook:
     """The webhook that this raw delivery sends."""
     webhook = (await _record(delivery, store)).webhook
     if webhook.unparsed is None:
@@ -54,7 +55,7 @@ async def _unparsed(delivery: Delivery, store: Store) -> Webhook:
     return webhook
 
 
-async def _record(delivery: Delivery, store: Store) -> WebhookRecord:
+async def _record(delivery: Delivery, store: DeliveryStore) -> WebhookRecord:
     record = await retry_busy(lambda: store.show(delivery.event_id))
     if record is None or delivery.event_id not in {each.id for each in (*record.events, record.raw) if each}:
         raise LookupError("its webhook is no longer in the store")

@@ -10,20 +10,21 @@ from functools import partial
 
 from relay.delivery.dispatcher import Dispatcher
 from relay.model import RoutedEvent, Webhook
-from relay.store.contract import Duplicate, KeepResult, Store
+from relay.store.contract import IngestStore
+from relay.store.records import Duplicate, KeepResult
 
 
 class ClaimAtInsert:
     """`Store.keep` for intake, which knows nothing of claims. Lives in the dispatcher's event loop."""
 
-    def __init__(self, store: Store, dispatcher: Dispatcher) -> None:
+    def __init__(self, store: IngestStore, dispatcher: Dispatcher) -> None:
         self._store = store
         self._dispatcher = dispatcher
 
     def keep(
         self, webhook: Webhook, routed: Sequence[RoutedEvent], *, window: timedelta | None, dated: timedelta | None
     ) -> Future[KeepResult]:
-        """See `store.contract.Store.keep`. Lanes have the claimed deliveries before later callbacks see the result."""
+        """See `store.contract.IngestStore.keep`. Lanes get the claimed deliveries before later callbacks do."""
         leased = self._dispatcher.lease(routed)
         try:
             reply = self._store.keep(webhook, leased, window=window, dated=dated)

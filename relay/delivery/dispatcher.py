@@ -10,7 +10,8 @@ from relay.errors import StoreBusy, StoreError
 from relay.http.client import Client, fast_client
 from relay.model import Delivery, Health, PlannedDelivery, RoutedEvent, Target
 from relay.signals import Emit
-from relay.store.contract import HealthReport, Store
+from relay.store.contract import DeliveryStore
+from relay.store.records import HealthReport
 
 TIME_TO_SETTLE = timedelta(seconds=1)  # for an attempt that times out at the last moment
 SLOW = 1.0  # seconds after which an attempt in flight is reported by its event
@@ -24,7 +25,7 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        store: Store,
+        store: DeliveryStore,
         emit: Emit,
         clock: Callable[[], datetime],
         new_client: Callable[[], Client] = fast_client,

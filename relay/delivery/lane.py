@@ -28,7 +28,7 @@ from relay.delivery.worker_pool import WorkerPool
 from relay.http.client import Client, fast_client
 from relay.model import Delivery, Health, Order, Outcome, Reason, RetryAt, Target
 from relay.signals import Attempted, Emit
-from relay.store.contract import Store
+from relay.store.contract import DeliveryStore
 
 LONGEST_SLEEP = 1.0  # seconds between looks at `rate`, which a reload may have changed
 
@@ -40,7 +40,7 @@ class Lane:
         self,
         target: Target,
         *,
-        store: Store,
+        store: DeliveryStore,
         emit: Emit,
         clock: Callable[[], datetime],
         new_client: Callable[[], Client] = fast_client,

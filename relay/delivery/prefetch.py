@@ -20,7 +20,7 @@ from relay.delivery.states import Backlog, Claims, Event, States
 from relay.delivery.timer import Timer
 from relay.errors import StoreBusy
 from relay.model import Delivery, Health, Target
-from relay.store.contract import Store
+from relay.store.contract import DeliveryStore
 
 LOOK_AGAIN = timedelta(minutes=1)  # in the store, although no due time is known: a lease may have expired
 
@@ -34,7 +34,7 @@ class Prefetch:
     def __init__(
         self,
         *,
-        store: Store,
+        store: DeliveryStore,
         states: States,
         circuit: Circuit,
         start: Callable[[Coroutine[None, None, object]], object],

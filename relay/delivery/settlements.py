@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from relay.delivery.retry_busy import retry_busy
 from relay.model import Delivery, Outcome, Verdict
-from relay.store.contract import Store
+from relay.store.contract import DeliveryStore
 
 
 class AttemptResult(NamedTuple):
@@ -27,7 +27,7 @@ class Settlements:
 
     def __init__(
         self,
-        store: Store,
+        store: DeliveryStore,
         *,
         settled: Callable[[AttemptResult], None],
         start: Callable[[Coroutine[None, None, None]], Future[None]],

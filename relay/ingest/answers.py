@@ -3,7 +3,7 @@
 from relay.http.response import Response
 from relay.model import Webhook
 from relay.signals import Rejection
-from relay.store.contract import Duplicate
+from relay.store.records import Duplicate
 
 RETRY_AFTER = "5"  # seconds
 

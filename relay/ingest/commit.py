@@ -19,7 +19,7 @@ from relay.errors import StoreBusy, StoreError
 from relay.ingest.budget import Reservation
 from relay.model import RoutedEvent, Source, Webhook
 from relay.signals import Emit, EventsNotStored, NotStored, StoredLate
-from relay.store.contract import KeepResult
+from relay.store.records import KeepResult
 
 COMMIT_TIMEOUT = 1.5  # seconds until the 503; amoCRM waits 2 s for an answer
 RETRY_EVERY = 0.1  # seconds between retries while the store is busy
@@ -27,12 +27,12 @@ MAX_AT_ONCE = 64  # webhooks that are retried together once the store takes some
 
 
 class WebhookStore(Protocol):
-    """The store as intake needs it: one verb of `store.contract.Store`."""
+    """The store as intake needs it: one verb of `store.contract.IngestStore`."""
 
     def keep(
         self, webhook: Webhook, routed: Sequence[RoutedEvent], *, window: timedelta | None, dated: timedelta | None
     ) -> Future[KeepResult]:
-        """See `store.contract.Store.keep`."""
+        """See `store.contract.IngestStore.keep`."""
         ...
 
 

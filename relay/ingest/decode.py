@@ -20,7 +20,7 @@ from relay.model import Event, RoutedEvent, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.plan import plan, plan_raw
 from relay.signals import DecodeFailed, Emit, RawRoutingFailed, Rejection
-from relay.store.contract import KeepResult
+from relay.store.records import KeepResult
 
 MAX_PER_TURN = 32  # webhooks decoded in one turn; then they go to the disk, and other callbacks have their turn
 RETRANSMISSIONS = timedelta(hours=3)  # amoCRM repeats a webhook that was not answered for up to 95 minutes

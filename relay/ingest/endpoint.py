@@ -28,7 +28,7 @@ from relay.ingest.decode import Decoder
 from relay.model import Secret, Source, Webhook
 from relay.routes.config import Config
 from relay.signals import DuplicateReceived, Emit, Probed, Rejection, WebhookRejected, WebhookStored
-from relay.store.contract import Duplicate, KeepResult
+from relay.store.records import Duplicate, KeepResult
 
 REQUEST_ID = istr("X-Amocrm-Requestid")
 SIGNATURE = istr("X-Signature")

@@ -8,7 +8,8 @@ from uuid_utils import uuid7
 
 from relay.model import Json
 from relay.rfc3339 import rfc3339
-from relay.store.contract import Archive, AuditEntry, Filter
+from relay.store.contract import OperationsStore
+from relay.store.records import AuditEntry, Filter
 
 
 def entry(command: str, details: Mapping[str, Json], *, by: str, now: datetime) -> AuditEntry:
@@ -22,6 +23,6 @@ def conditions(wanted: Filter) -> dict[str, Json]:
     return {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in given.items() if value}
 
 
-async def latest(store: Archive, *, limit: int) -> list[AuditEntry]:
+async def latest(store: OperationsStore, *, limit: int) -> list[AuditEntry]:
     """The last acts, newest first."""
     return await store.audit(limit=limit)

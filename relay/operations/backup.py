@@ -8,8 +8,9 @@ from pathlib import Path
 
 from relay.operations import audit
 from relay.store import open as stores
-from relay.store.contract import Archive, BackupCopy
+from relay.store.contract import OperationsStore
 from relay.store.open import StoreUrl
+from relay.store.records import BackupCopy
 
 
 def copy(store: StoreUrl, to: Path, *, overwrite: bool) -> BackupCopy:
@@ -17,7 +18,7 @@ def copy(store: StoreUrl, to: Path, *, overwrite: bool) -> BackupCopy:
     return stores.copy(store, to, overwrite=overwrite)
 
 
-async def note(store: Archive, to: str, copied: BackupCopy, *, by: str, now: datetime) -> None:
+async def note(store: OperationsStore, to: str, copied: BackupCopy, *, by: str, now: datetime) -> None:
     """Audit a copy that was begun at `now`."""
     act = audit.entry("backup", {"file": to}, by=by, now=now)
     await store.note(act, copied.counts["webhooks"])

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from relay.errors import ConflictError, NotFoundError
 from relay.model import Webhook
-from relay.store.contract import Archive, DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
+from relay.store.contract import OperationsStore
+from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
 
 T = TypeVar("T")
 
@@ -16,17 +17,21 @@ SHOWN_IDS = 4
 # ---- listings; each raises BadCursor for a cursor that is none of its own
 
 
-async def find(store: Archive, wanted: Filter, *, limit: int, before: str | None = None) -> Page[DeliveryRecord]:
+async def find(
+    store: OperationsStore, wanted: Filter, *, limit: int, before: str | None = None
+) -> Page[DeliveryRecord]:
     """Deliveries without their attempts, newest first."""
     return await store.find(wanted, limit=limit, before=before)
 
 
-async def unparsed(store: Archive, *, limit: int, after: str | None = None) -> Page[Webhook]:
+async def unparsed(store: OperationsStore, *, limit: int, after: str | None = None) -> Page[Webhook]:
     """Webhooks that could not be read, oldest first."""
     return await store.unparsed(limit=limit, after=after)
 
 
-async def unrouted(store: Archive, wanted: Filter, *, limit: int, after: str | None = None) -> Page[EventRecord]:
+async def unrouted(
+    store: OperationsStore, wanted: Filter, *, limit: int, after: str | None = None
+) -> Page[EventRecord]:
     """Events that no route took when they arrived, oldest first."""
     return await store.events(wanted, limit=limit, after=after, unrouted=True)
 
@@ -55,7 +60,7 @@ class Found:
     events: tuple[EventRecord, ...]
 
 
-async def show(store: Archive, id_: str) -> Found:
+async def show(store: OperationsStore, id_: str) -> Found:
     """Find a webhook by its id, by that of one of its events, or by a unique start of either.
 
     NotFoundError if there is none, ConflictError with some of the ids if there are several.
@@ -74,7 +79,7 @@ def is_start(text: str) -> bool:
     return bool(text) and set(text) <= set("0123456789abcdef-")
 
 
-async def _none_or_several(store: Archive, id_: str) -> NotFoundError | ConflictError:
+async def _none_or_several(store: OperationsStore, id_: str) -> NotFoundError | ConflictError:
     found = await store.starting(id_, limit=SHOWN_IDS + 1) if is_start(id_) else []
     if not found:
         return NotFoundError(f"no id in the store starts with {id_[:80]!r}")

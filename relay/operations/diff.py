@@ -8,7 +8,8 @@ from relay.amocrm import events
 from relay.operations.deliveries import pages
 from relay.routes.config import Config
 from relay.routes.diff import DiffSummary, RoutingChange, changes, summarize
-from relay.store.contract import Archive, Filter
+from relay.store.contract import OperationsStore
+from relay.store.records import Filter
 
 PAGE = 500
 
@@ -21,7 +22,7 @@ class RoutesDiff:
     changes: Sequence[RoutingChange]
 
 
-async def diff(store: Archive, before: Config, after: Config, *, since: datetime, most: int) -> RoutesDiff:
+async def diff(store: OperationsStore, before: Config, after: Config, *, since: datetime, most: int) -> RoutesDiff:
     """Route the events from `since` on by both; keep at most `most` changes, for each holds its event."""
     counts, first = DiffSummary(), list[RoutingChange]()
     async for page in pages(lambda cursor: store.events(Filter(since=since), limit=PAGE, after=cursor)):

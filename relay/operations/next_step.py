@@ -6,7 +6,7 @@ from datetime import datetime
 
 from relay.model import Health, State
 from relay.operations.durations import length
-from relay.store.contract import DeliveryRecord, Status, TargetStatus
+from relay.store.records import DeliveryRecord, Status, TargetStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,12 @@ from datetime import datetime
 from relay.errors import ConflictError, NotFoundError
 from relay.operations import audit
 from relay.routes.diagnostics import quoted, suggestion
-from relay.store.contract import Archive, Filter
+from relay.store.contract import OperationsStore
+from relay.store.records import Filter
 
 
 async def pause(
-    store: Archive, target: str, *, reason: str = "", routed: Collection[str], by: str, now: datetime
+    store: OperationsStore, target: str, *, reason: str = "", routed: Collection[str], by: str, now: datetime
 ) -> bool:
     """Stop new attempts at a target until `resume`; False if it was paused before.
 
@@ -23,7 +24,7 @@ async def pause(
     return await store.pause(target, audit.entry("pause", {"target": target, "reason": reason}, by=by, now=now))
 
 
-async def resume(store: Archive, target: str, *, by: str, now: datetime) -> None:
+async def resume(store: OperationsStore, target: str, *, by: str, now: datetime) -> None:
     """Let attempts go on; ConflictError if the target is not paused."""
     if not await store.resume(target, audit.entry("resume", {"target": target}, by=by, now=now)):
         raise ConflictError(f"{target} is not paused: see relay status")

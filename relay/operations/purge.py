@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from relay.model import Json, Retention
 from relay.operations import audit
-from relay.store.contract import Archive
+from relay.store.contract import OperationsStore
 
 AGES = tuple(each.name for each in fields(Retention))
 """The states that retention has an age for."""
@@ -28,7 +28,9 @@ def one_age(age: timedelta, states: Collection[str] = ()) -> Ages:
     return dict.fromkeys(states or DONE_WITH, age)
 
 
-async def purge(store: Archive, ages: Ages, *, by: str, now: datetime, dry_run: bool = False) -> Mapping[str, int]:
+async def purge(
+    store: OperationsStore, ages: Ages, *, by: str, now: datetime, dry_run: bool = False
+) -> Mapping[str, int]:
     """Delete what is older and has nothing pending; how many webhooks, by state. A dry run only counts them."""
     retention = Retention(**{name: ages.get(name) for name in AGES})
     act = audit.entry("purge", _details(ages), by=by, now=now)

@@ -13,7 +13,7 @@ from relay.operations import audit
 from relay.operations.deliveries import pages, show, unparsed
 from relay.routes.config import Config
 from relay.routes.plan import plan
-from relay.store.contract import Archive
+from relay.store.contract import OperationsStore
 
 PAGE = 100
 
@@ -28,7 +28,7 @@ class Reparsed:
 
 
 async def reparse(
-    store: Archive,
+    store: OperationsStore,
     ids: Sequence[str],
     config: Config,
     *,
@@ -49,7 +49,7 @@ async def reparse(
         yield reparsed
 
 
-async def _chosen(store: Archive, ids: Sequence[str]) -> AsyncIterator[Webhook]:
+async def _chosen(store: OperationsStore, ids: Sequence[str]) -> AsyncIterator[Webhook]:
     for id_ in ids:
         webhook = (await show(store, id_)).record.webhook
         if webhook.unparsed is None:

@@ -11,7 +11,8 @@ from relay.operations import audit
 from relay.operations.deliveries import show
 from relay.operations.reroute import Rerouted, reroute_events
 from relay.routes.config import Config
-from relay.store.contract import Archive, Filter
+from relay.store.contract import OperationsStore
+from relay.store.records import Filter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Replayed:
 
 
 async def replay(
-    store: Archive, wanted: Filter, *, by: str, now: datetime, rate: float | None = None, dry_run: bool = False
+    store: OperationsStore, wanted: Filter, *, by: str, now: datetime, rate: float | None = None, dry_run: bool = False
 ) -> Replayed:
     """Make deliveries pending, due at `now` or `rate` a second from then on; their retry policy starts anew.
 
@@ -60,7 +61,7 @@ async def replay(
 
 
 async def replay_ids(
-    store: Archive,
+    store: OperationsStore,
     ids: Sequence[str],
     wanted: Filter,
     config: Callable[[], Config],
@@ -92,7 +93,7 @@ async def replay_ids(
     return done
 
 
-async def _probed(store: Archive, found: Counter[str]) -> tuple[str, ...]:
+async def _probed(store: OperationsStore, found: Counter[str]) -> tuple[str, ...]:
     status = await store.status()
     if status.owner is None:
         return ()

@@ -10,7 +10,8 @@ from relay.operations import audit
 from relay.operations.deliveries import pages, unrouted
 from relay.routes.config import Config
 from relay.routes.plan import plan
-from relay.store.contract import Archive, AuditEntry, EventRecord, Filter
+from relay.store.contract import OperationsStore
+from relay.store.records import AuditEntry, EventRecord, Filter
 
 PAGE = 100
 
@@ -39,7 +40,7 @@ class Rerouted:
 
 
 async def reroute(
-    store: Archive,
+    store: OperationsStore,
     wanted: Filter,
     config: Config,
     *,
@@ -57,7 +58,13 @@ async def reroute(
 
 
 async def reroute_events(
-    store: Archive, found: Sequence[EventRecord], config: Config, act: AuditEntry, *, rate: float | None, dry_run: bool
+    store: OperationsStore,
+    found: Sequence[EventRecord],
+    config: Config,
+    act: AuditEntry,
+    *,
+    rate: float | None,
+    dry_run: bool,
 ) -> Rerouted:
     """The same for these events; several calls with one `act` are one line of the audit."""
     routed = [plan(events.load(event.payload), config) for event in found if not event.corrupt]

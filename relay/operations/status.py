@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from relay.store.contract import Archive, Filter, Status, TargetStatus
+from relay.store.contract import OperationsStore
+from relay.store.records import Filter, Status, TargetStatus
 
 FILES = "files"
 MISADDRESSED = "misaddressed"
@@ -30,7 +31,7 @@ class Overview:
         return None if self.routed is None else target in self.routed
 
 
-async def overview(store: Archive, routed: Collection[str] | None, *, now: datetime) -> Overview:
+async def overview(store: OperationsStore, routed: Collection[str] | None, *, now: datetime) -> Overview:
     """Every target that the routes file names or the store has something of, by name."""
     status = await store.status()
     known = await store.count(Filter()) if routed is None else routed
@@ -38,6 +39,6 @@ async def overview(store: Archive, routed: Collection[str] | None, *, now: datet
     return Overview(at=now, status=status, targets=targets, routed=routed)
 
 
-async def read(store: Archive) -> Status:
+async def read(store: OperationsStore) -> Status:
     """The status alone, on which the next step of a delivery depends."""
     return await store.status()

@@ -5,10 +5,11 @@ from collections.abc import Collection
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.routes.config import Config
 from relay.routes.diagnostics import quoted, suggestion
-from relay.store.contract import Archive, Filter
+from relay.store.contract import OperationsStore
+from relay.store.records import Filter
 
 
-async def unknown_names(store: Archive, wanted: Filter, config: Config | None) -> list[str]:
+async def unknown_names(store: OperationsStore, wanted: Filter, config: Config | None) -> list[str]:
     """One sentence for each, with a suggestion; `config` is None if the routes file cannot be used."""
     names = (
         ("target", wanted.target, Filter(target=wanted.target)),
@@ -24,7 +25,7 @@ async def unknown_names(store: Archive, wanted: Filter, config: Config | None) -
     return found
 
 
-async def _known(store: Archive, kind: str, config: Config | None) -> Collection[str]:
+async def _known(store: OperationsStore, kind: str, config: Config | None) -> Collection[str]:
     match kind:
         case "entity":
             return ENTITIES

@@ -4,8 +4,9 @@ from datetime import datetime
 
 from relay.operations import audit
 from relay.store import open as stores
-from relay.store.contract import Archive, IntegrityReport
+from relay.store.contract import OperationsStore
 from relay.store.open import StoreUrl
+from relay.store.records import IntegrityReport
 
 
 def verify(store: StoreUrl) -> IntegrityReport:
@@ -13,6 +14,6 @@ def verify(store: StoreUrl) -> IntegrityReport:
     return stores.verify(store)
 
 
-async def accept_loss(store: Archive, *, by: str, now: datetime) -> int:
+async def accept_loss(store: OperationsStore, *, by: str, now: datetime) -> int:
     """Report what is missing no more; how many webhooks that is at most."""
     return await store.accept_losses(audit.entry("verify --accept-loss", {}, by=by, now=now))

@@ -13,7 +13,7 @@ from relay.model import Json, Outcome, Webhook
 from relay.operations.next_step import in_flight
 from relay.operations.status import FILES, MISADDRESSED, Overview
 from relay.rfc3339 import rfc3339
-from relay.store.contract import (
+from relay.store.records import (
     AttemptRecord,
     AuditEntry,
     DeliveryRecord,

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from relay.store.contract import Disk
+from relay.store.records import Disk
 
 MEBIBYTE = 1024 * 1024
 MOUNTS = Path("/proc/self/mountinfo")

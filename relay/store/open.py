@@ -10,7 +10,8 @@ from typing import Self
 
 from relay.errors import ConfigurationError, StoreLocked
 from relay.signals import Emit
-from relay.store.contract import Archive, BackupCopy, IntegrityReport, OwnedStore
+from relay.store.contract import Archive, OwnedStore
+from relay.store.records import BackupCopy, IntegrityReport
 
 
 @dataclass(frozen=True, slots=True)

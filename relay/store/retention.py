@@ -9,14 +9,14 @@ from relay.clock import Clock
 from relay.errors import StoreBusy
 from relay.model import Retention
 from relay.signals import Emit, Purged
-from relay.store.contract import Store
+from relay.store.contract import MaintenanceStore
 
 EVERY = 300.0  # seconds
 SETTLING = 3600.0  # seconds from a clock that is set to the next purge: what goes by a wrong time is gone for good
 
 
 async def keep_purging(
-    store: Store,
+    store: MaintenanceStore,
     *,
     retention: Callable[[], Retention],
     wall: Callable[[], datetime],

@@ -14,7 +14,8 @@ import apsw
 import pytest
 
 from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
-from relay.store.contract import Archive, Filter
+from relay.store.contract import Archive
+from relay.store.records import Filter
 from relay.store.sqlite import queue
 from relay.store.sqlite.query import rows
 from tests.chaos.conftest import Report

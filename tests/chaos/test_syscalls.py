@@ -20,7 +20,7 @@ import pytest
 
 from relay.errors import RelayError, StoreError, StoreFailed
 from relay.model import Delivered
-from relay.store.contract import Filter
+from relay.store.records import Filter
 from relay.store.sqlite import writer
 from relay.store.sqlite.integrity import verify
 from relay.store.sqlite.store import SqliteStore

@@ -11,8 +11,9 @@ import pytest
 
 from relay.amocrm import form, sample_bodies
 from relay.model import Health
-from relay.store.contract import Archive, HealthReport
+from relay.store.contract import Archive
 from relay.store.cursors import cursor
+from relay.store.records import HealthReport
 from relay.store.sqlite.lock import Lock
 from relay.store.sqlite.store import SqliteStore
 from tests.cli.conftest import (

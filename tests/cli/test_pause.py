@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from relay.model import Health
-from relay.store.contract import HealthReport
+from relay.store.records import HealthReport
 from tests.cli.conftest import NOON, ROUTES, Run, Use
 
 

@@ -16,7 +16,8 @@ from relay.amocrm import form, sample_bodies
 from relay.cli.status import watch_on
 from relay.model import Health, State
 from relay.operations.status import Overview, overview
-from relay.store.contract import Archive, AuditEntry, Disk, Filter, HealthReport
+from relay.store.contract import Archive
+from relay.store.records import AuditEntry, Disk, Filter, HealthReport
 from relay.store.sqlite.lock import Lock
 from relay.store.sqlite.store import SqliteStore
 from tests.cli.conftest import (

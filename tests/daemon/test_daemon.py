@@ -13,8 +13,8 @@ from relay.delivery.dispatcher import Dispatcher
 from relay.model import Health, Secret
 from relay.settings import Settings
 from relay.signals import Signal, WebhookRejected
-from relay.store.contract import AuditEntry
 from relay.store.open import StoreUrl
+from relay.store.records import AuditEntry
 from relay.store.sqlite.store import SqliteStore
 from tests.scene import OTHER_TOKEN, ROUTES, TOKEN
 

@@ -12,7 +12,7 @@ import pytest
 from relay import maintenance
 from relay.maintenance import _Reported, log_audit
 from relay.signals import OperatorActed, Signal
-from relay.store.contract import AuditEntry
+from relay.store.records import AuditEntry
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
 

@@ -12,7 +12,7 @@ from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
 from relay.model import Event, Health, Order, PlannedDelivery, RoutedEvent, State, Target, Webhook
 from relay.signals import Attempted, CircuitClosed, CircuitOpened, Committed, Signal
-from relay.store.contract import AuditEntry, DeliveryRecord, Filter
+from relay.store.records import AuditEntry, DeliveryRecord, Filter
 from relay.store.sqlite.store import SqliteStore
 
 SHORT = timedelta(milliseconds=200)

@@ -12,7 +12,7 @@ import pytest
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.queue import MAX_LENGTH
 from relay.errors import StoreBusy
-from relay.store.contract import Duplicate
+from relay.store.records import Duplicate
 from tests.delivery.bench import Bench
 from tests.delivery.conftest import SECOND, Receiver, every, target
 from tests.e2e.processes import until

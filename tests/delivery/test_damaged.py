@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from relay.model import Format, Health, Order, Reason, State
-from relay.store.contract import Due
+from relay.store.records import Due
 from relay.store.sqlite.integrity import verify
 from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target

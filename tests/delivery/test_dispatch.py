@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from relay.model import Health, State
-from relay.store.contract import Filter, HealthReport
+from relay.store.records import Filter, HealthReport
 from relay.store.sqlite.store import SqliteStore
 from tests.delivery.bench import Bench, act, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target

@@ -31,7 +31,8 @@ from relay.delivery.breaker import LONGEST_PAUSE
 from relay.delivery.lane import Lane
 from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, Delivery, Health, Outcome, Reason, RetryAt, RetryPolicy, Target, Verdict
-from relay.store.contract import Due, Store
+from relay.store.contract import Store
+from relay.store.records import Due
 from tests.delivery.conftest import delivery
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pytest
 from relay.delivery.breaker import LONGEST_PAUSE
 from relay.model import State
 from relay.signals import Attempted
-from relay.store.contract import DeliveryRecord
+from relay.store.records import DeliveryRecord
 from tests.delivery import virtual
 from tests.delivery.bench import event_id
 from tests.delivery.conftest import SECOND, Request, receiving, target

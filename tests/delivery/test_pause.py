@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.model import Health, State
-from relay.store.contract import HealthReport
+from relay.store.records import HealthReport
 from relay.store.sqlite.store import SqliteStore
 from tests.delivery.bench import Bench, act, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target

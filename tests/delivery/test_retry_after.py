@@ -14,7 +14,7 @@ from relay.clock import Clock
 from relay.delivery.breaker import Breaker
 from relay.model import Health, Outcome, Reason, RetryPolicy, State
 from relay.signals import CircuitOpened
-from relay.store.contract import Filter
+from relay.store.records import Filter
 from relay.store.sqlite.store import SqliteStore
 from tests.delivery import virtual
 from tests.delivery.bench import Bench, act, event_id

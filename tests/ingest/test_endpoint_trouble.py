@@ -21,7 +21,7 @@ from relay.http.limits import Limits
 from relay.http.response import Response
 from relay.ingest.budget import PER_EVENT
 from relay.model import Source
-from relay.store.contract import Filter
+from relay.store.records import Filter
 from tests.e2e.processes import until
 from tests.scene import LEAD, MAX_BODY, TOKEN, WON, Scene, form
 

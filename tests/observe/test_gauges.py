@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from relay.observe import Gauges
-from relay.store.contract import TargetStatus
+from relay.store.records import TargetStatus
 from tests.observe.conftest import NOON, samples
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from relay.routes import config as routes_file
 from relay.routes.config import Config
-from relay.store.contract import Archive, AuditEntry
+from relay.store.contract import Archive
+from relay.store.records import AuditEntry
 from relay.store.sqlite.store import SqliteStore
 from tests.cli.conftest import NOON, SECRETS, fill
 from tests.cli.conftest import folder as folder  # a fixture

@@ -15,7 +15,8 @@ from relay.operations.purge import one_age, purge
 from relay.operations.reparse import reparse
 from relay.operations.replay import replay
 from relay.routes.config import Config
-from relay.store.contract import Archive, Filter
+from relay.store.contract import Archive
+from relay.store.records import Filter
 from tests.cli.conftest import CYRILLIC, MINUTE, NOON
 from tests.operations.conftest import BY
 

@@ -8,7 +8,8 @@ from relay.errors import ConflictError, NotFoundError
 from relay.model import State
 from relay.operations.replay import replay, replay_ids
 from relay.routes.config import Config
-from relay.store.contract import Archive, Filter
+from relay.store.contract import Archive
+from relay.store.records import Filter
 from tests.cli.conftest import CALL, GARBLED, MINUTE, NOON, OFFER, event_of
 from tests.operations.conftest import BY, last
 

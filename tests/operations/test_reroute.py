@@ -9,7 +9,8 @@ from relay.model import RoutedEvent
 from relay.operations.replay import replay_ids
 from relay.operations.reroute import reroute
 from relay.routes.config import Config
-from relay.store.contract import Archive, Filter
+from relay.store.contract import Archive
+from relay.store.records import Filter
 from tests.cli.conftest import LOST, NOON, event_of, unread
 from tests.operations.conftest import BY, last
 

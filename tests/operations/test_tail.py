@@ -8,7 +8,7 @@ from relay.model import Dead, Reason, RetryAt
 from relay.operations import views
 from relay.operations.tail import documents
 from relay.signals import Committed, DuplicateReceived, Probed, Rejection, Signal
-from relay.store.contract import AttemptRecord
+from relay.store.records import AttemptRecord
 from tests.observe.conftest import NOON, attempted, event, kept, refused
 
 PAYLOAD = b'{"type": "leads.note", "action": "note", "data": {"id": 5, "element_id": 7}}'

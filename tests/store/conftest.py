@@ -14,7 +14,8 @@ import pytest
 
 from relay.model import Delivered, Delivery, Event, Outcome, PlannedDelivery, Reason, RoutedEvent, Webhook
 from relay.signals import Emit, Signal
-from relay.store.contract import Archive, AuditEntry
+from relay.store.contract import Archive
+from relay.store.records import AuditEntry
 from tests.store import kind_sqlite
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -9,7 +9,8 @@ import pytest
 
 from relay.errors import BadCursor
 from relay.model import Dead, Health, Retention, RetryAt, State
-from relay.store.contract import Archive, Filter, HealthReport, Page, Pause, Report, TargetStatus
+from relay.store.contract import Archive
+from relay.store.records import Filter, HealthReport, Page, Pause, Report, TargetStatus
 from tests.store.conftest import MINUTE, NOON, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
 
 SECOND = timedelta(seconds=1)

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from relay.errors import ConfigurationError, StoreError, StoreUnsafe
-from relay.store.contract import BackupCopy, Filter
+from relay.store.records import BackupCopy, Filter
 from relay.store.sqlite import backup as module
 from relay.store.sqlite.backup import backup
 from relay.store.sqlite.store import SqliteStore

@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from relay.model import Dead, Health, Outcome, Reason, State
-from relay.store.contract import Filter, HealthReport
+from relay.store.records import Filter, HealthReport
 from relay.store.sqlite.checksum import checksum, is_damaged
 from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
 from tests.store.damage import flip, lose_id

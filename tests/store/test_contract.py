@@ -11,7 +11,8 @@ import pytest
 
 from relay.model import Dead, Delivered, RetryAt, State
 from relay.signals import Committed, Signal
-from relay.store.contract import Archive, Filter, TargetStatus
+from relay.store.contract import Archive
+from relay.store.records import Filter, TargetStatus
 from tests.store.conftest import MINUTE, NOON, OK, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from relay.amocrm.events import dump
 from relay.model import Delivery, Event, RoutedEvent, Webhook
-from relay.store.contract import Archive, Duplicate, Filter
+from relay.store.contract import Archive
+from relay.store.records import Duplicate, Filter
 from tests.store.conftest import MINUTE, NOON, Reopen, claim, routed, to, webhook
 
 HOURS = timedelta(hours=1)

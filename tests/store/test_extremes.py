@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
-from relay.store.contract import Archive, Filter, Page
+from relay.store.contract import Archive
+from relay.store.records import Filter, Page
 from tests.store.conftest import MINUTE, NOON, OK, claim, deliver, routed, to, webhook
 
 ODD = ["nul \0 in it", "lone \ud800 surrogate", "\udfff\0", "\U0001f600 fine"]

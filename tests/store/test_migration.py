@@ -9,7 +9,7 @@ import pytest
 from relay.errors import ConfigurationError, StoreUnsafe
 from relay.model import State
 from relay.signals import Notice, Signal
-from relay.store.contract import Filter
+from relay.store.records import Filter
 from relay.store.sqlite.migrate import APPLICATION_ID
 from relay.store.sqlite.store import SqliteStore
 from relay.store.sqlite.times import to_ms

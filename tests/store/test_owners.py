@@ -9,7 +9,7 @@ import pytest
 
 from relay.errors import StoreError, StoreLocked
 from relay.model import Delivered
-from relay.store.contract import Filter
+from relay.store.records import Filter
 from tests.store import kind_sqlite
 from tests.store.conftest import MINUTE, NOON, OK, Kind, Reopen, claim, deliver, routed, to, webhook
 

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from relay.model import Dead, Delivered, Delivery, Event, PlannedDelivery, Retention, RetryAt, RoutedEvent, State
-from relay.store.contract import Archive, Duplicate, Filter
+from relay.store.contract import Archive
+from relay.store.records import Duplicate, Filter
 from tests.store.conftest import MINUTE, NOON, OK, REFUSED, act, claim, deliver, routed, to, webhook
 
 DAY = timedelta(days=1)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from relay.model import Dead, Delivered, Retention, RetryAt, RoutedEvent, State, Verdict, Webhook
 from relay.signals import Committed, Signal
 from relay.store import retention
-from relay.store.contract import Archive, Filter
+from relay.store.contract import Archive
+from relay.store.records import Filter
 from relay.store.retention import keep_purging
 from relay.store.sqlite import purge
 from relay.store.sqlite.store import SqliteStore

@@ -9,8 +9,8 @@ import pytest
 from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, State
 from relay.signals import DiskSpace, Signal
-from relay.store.contract import Disk, Filter
 from relay.store.disk import MEBIBYTE
+from relay.store.records import Disk, Filter
 from relay.store.sqlite import early_purge
 from relay.store.sqlite.space import Space
 from relay.store.sqlite.store import SqliteStore

@@ -7,8 +7,8 @@ import pytest
 
 from relay.errors import ConfigurationError
 from relay.signals import DiskSpace, DiskSpaceChanged, Signal
-from relay.store.contract import Disk
 from relay.store.disk import MEBIBYTE
+from relay.store.records import Disk
 from relay.store.sqlite.space import Space
 
 GIBIBYTE = 1024 * MEBIBYTE

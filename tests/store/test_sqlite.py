@@ -15,7 +15,7 @@ import pytest
 from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreLocked, StoreUnsafe
 from relay.model import Retention
 from relay.signals import Committed, Signal, StoreGaveUp
-from relay.store.contract import Filter
+from relay.store.records import Filter
 from relay.store.sqlite import queue
 from relay.store.sqlite.owner import RECOVERY
 from relay.store.sqlite.store import SqliteStore

@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from relay.model import Dead, Delivered, RetryAt, RoutedEvent, Verdict, Webhook
-from relay.store.contract import Duplicate, KeepResult
+from relay.store.records import Duplicate, KeepResult
 from relay.store.sqlite import ingest
 from relay.store.sqlite.owner import Tokens
 from relay.store.sqlite.query import at_once

@@ -8,7 +8,8 @@ import pytest
 
 from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, Health, Json, Retention, RetryAt, State
-from relay.store.contract import Archive, Filter, HealthReport
+from relay.store.contract import Archive
+from relay.store.records import Filter, HealthReport
 from tests.store.conftest import MINUTE, NOON, OK, REFUSED, Kind, act, claim, deliver, routed, to, webhook
 
 Verb = Callable[[Archive], Awaitable[object]]

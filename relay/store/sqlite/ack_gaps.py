@@ -8,7 +8,7 @@ from datetime import datetime
 
 import apsw
 
-from relay.store.contract import AckGap, AuditEntry
+from relay.store.records import AckGap, AuditEntry
 from relay.store.sqlite import audit
 from relay.store.sqlite.query import rows
 from relay.store.sqlite.times import from_ms, to_ms

@@ -4,7 +4,7 @@ import apsw
 import orjson
 
 from relay.store import cursors
-from relay.store.contract import AuditEntry
+from relay.store.records import AuditEntry
 from relay.store.sqlite.query import Row, rows
 from relay.store.sqlite.times import from_ms, to_ms
 
@@ -38,7 +38,7 @@ def record(cursor: apsw.Cursor, act: AuditEntry, count: int) -> None:
 
 
 def changed(cursor: apsw.Cursor, after: str | None) -> tuple[str, list[AuditEntry]]:
-    """See `contract.Store.acts`. By `seq`, not by time: the clock of whoever did it may be behind."""
+    """See `contract.MaintenanceStore.acts`. By `seq`, not by time: the clock of whoever did it may be behind."""
     if after is None:
         [(last,)] = rows(cursor, "select coalesce(max(seq), 0) from audit")
         return cursors.cursor("acts", (last,)), []

@@ -13,7 +13,7 @@ import apsw
 
 from relay.errors import ConfigurationError, StoreError
 from relay.os_errors import permission_problem, write_problem
-from relay.store.contract import BackupCopy
+from relay.store.records import BackupCopy
 from relay.store.sqlite.integrity import contents, structure
 from relay.store.sqlite.migrate import check_version
 from relay.store.sqlite.query import rows

@@ -1,4 +1,4 @@
-"""A webhook -> the one kept before that it repeats, if it does; see `contract.Store.keep`.
+"""A webhook -> the one kept before that it repeats, if it does; see `contract.IngestStore.keep`.
 
 Equal bytes are not always the same news. Times within bodies are whole seconds: a lead that moves from A to B, back and
 to B again within one brings A, B and A, three webhooks. Only what was kept between two equal ones tells: a body about
@@ -14,14 +14,14 @@ import apsw
 from relay.amocrm.events import load
 from relay.amocrm.retransmission import changed_at
 from relay.model import Event, RoutedEvent, Webhook
-from relay.store.contract import Duplicate
+from relay.store.records import Duplicate
 from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.query import at_once, rows
 from relay.store.sqlite.times import to_ms
 
 
 class Windows(NamedTuple):
-    """The arguments of those names of `contract.Store.keep`."""
+    """The arguments of those names of `contract.IngestStore.keep`."""
 
     window: timedelta | None = None
     dated: timedelta | None = None

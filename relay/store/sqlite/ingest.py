@@ -11,7 +11,7 @@ import apsw
 import orjson
 
 from relay.model import Delivery, Event, PlannedDelivery, RoutedEvent, Webhook
-from relay.store.contract import AuditEntry, KeepResult
+from relay.store.records import AuditEntry, KeepResult
 from relay.store.sqlite import audit
 from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.duplicates import Windows, any_repeats, digest, repeated
@@ -35,7 +35,7 @@ _DELIVERIES = (
 
 
 class Asked(NamedTuple):
-    """The arguments of `contract.Store.keep`."""
+    """The arguments of `contract.IngestStore.keep`."""
 
     webhook: Webhook
     routed: Sequence[RoutedEvent]
@@ -65,7 +65,7 @@ def keep(
     now: datetime | None,
     windows: Windows,
 ) -> KeepResult:
-    """The deliveries born claimed; none if the webhook was kept before under its id; see `contract.Store.keep`."""
+    """Insert one webhook alone; see `contract.IngestStore.keep`."""
     if earlier := repeated(cursor, webhook, routed, windows):
         return earlier
     seq = _keep_webhook(cursor, webhook, to_ms(now or webhook.received_at), repeatable=windows.longest is not None)
@@ -79,7 +79,7 @@ def keep(
 
 
 def reparse(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
-    """See `contract.Archive.reparse`."""
+    """See `contract.OperationsStore.reparse`."""
     if not rows(cursor, "select 1 from webhooks where id = ? and unparsed is not null", (webhook.id,)):
         return False
     keep(None, cursor, replace(webhook, unparsed=None), routed, act.at, Windows())

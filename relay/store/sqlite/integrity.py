@@ -12,7 +12,7 @@ from time import perf_counter
 import apsw
 
 from relay.errors import StoreFailed
-from relay.store.contract import AckGap, Contents, IntegrityReport
+from relay.store.records import AckGap, Contents, IntegrityReport
 from relay.store.sqlite.ack_gaps import losses, missing
 from relay.store.sqlite.checksum import is_damaged
 from relay.store.sqlite.migrate import check_version

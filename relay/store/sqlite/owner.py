@@ -8,7 +8,7 @@ from uuid import uuid4
 import apsw
 
 from relay import __version__
-from relay.store.contract import RelayStanding
+from relay.store.records import RelayStanding
 from relay.store.sqlite.query import rows
 from relay.store.sqlite.times import from_ms
 

@@ -14,7 +14,7 @@ from time import perf_counter
 import apsw
 
 from relay.model import Retention
-from relay.store.contract import AuditEntry
+from relay.store.records import AuditEntry
 from relay.store.sqlite import audit
 from relay.store.sqlite.query import Run, rows
 from relay.store.sqlite.times import to_ms
@@ -54,7 +54,7 @@ _COUNTED = """
 async def purge(
     read: Run, write: Run, retention: Retention, now: datetime, act: AuditEntry | None, dry_run: bool
 ) -> dict[str, int]:
-    """See `contract.Store.purge`."""
+    """See `contract.MaintenanceStore.purge`."""
     before = ages(retention, now)
     counts: Counter[str] = Counter()
     after: Place | None = START

@@ -8,7 +8,7 @@ import apsw
 import orjson
 
 from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
-from relay.store.contract import Due
+from relay.store.records import Due
 from relay.store.sqlite import targets
 from relay.store.sqlite.checksum import is_damaged
 from relay.store.sqlite.owner import Tokens
@@ -19,7 +19,7 @@ from relay.store.sqlite.times import LAST, from_ms, to_ms
 def claim(
     cursor: apsw.Cursor, tokens: Tokens, target: str, limit: int, max_bytes: int, now: int, until: int
 ) -> list[Delivery]:
-    """The longest due of `target`, leased until `until`; see `contract.Store.claim`."""
+    """The longest due of `target`, leased until `until`; see `contract.DeliveryStore.claim`."""
     claimed: list[Delivery] = []
     looked_at: list[Row] = []
     size = 0
@@ -100,7 +100,7 @@ def _claimed(
 
 
 class Settled(NamedTuple):
-    """The arguments of `contract.Store.settle`; `now` in milliseconds."""
+    """The arguments of `contract.DeliveryStore.settle`; `now` in milliseconds."""
 
     delivery: Delivery
     outcome: Outcome
@@ -212,7 +212,7 @@ def release(cursor: apsw.Cursor, keys: Sequence[tuple[int, int, str, int]]) -> i
 
 
 def clock_set(cursor: apsw.Cursor, by: int, now: int) -> None:
-    """Leases move with a clock that was set forward, what waits with one that was set back; see `contract.Store`."""
+    """Move leases with a clock that was set forward, due times with one that was set back."""
     if by > 0:
         cursor.execute("update deliveries set due_at = due_at + ? where state = 'pending' and claimed = 1", (by,))
     else:

@@ -10,7 +10,7 @@ import orjson
 
 from relay.model import State, Webhook
 from relay.store import cursors
-from relay.store.contract import (
+from relay.store.records import (
     AttemptRecord,
     DeliveryRecord,
     EventRecord,

@@ -11,7 +11,7 @@ from functools import partial
 import apsw
 
 from relay.model import Health, RoutedEvent, State
-from relay.store.contract import AuditEntry, Filter
+from relay.store.records import AuditEntry, Filter
 from relay.store.sqlite import audit, ingest, targets
 from relay.store.sqlite.query import Run, rows
 from relay.store.sqlite.reading import READ_SINCE, condition
@@ -25,7 +25,7 @@ _Key = tuple[int, str]
 
 
 async def replay(read: Run, write: Run, wanted: Filter, act: AuditEntry, rate: float | None) -> int:
-    """See `contract.Archive.replay`. What was settled after it was passed is not met again."""
+    """See `contract.OperationsStore.replay`. What was settled after it was passed is not met again."""
     replayed = 0
     after: _Key = (0, "")
     which = _which(wanted)
@@ -97,7 +97,7 @@ def _replay(cursor: apsw.Cursor, keys: Sequence[_Key], which: str, act: AuditEnt
 
 
 def reroute(cursor: apsw.Cursor, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None) -> int:
-    """How many deliveries; see `contract.Archive.reroute`."""
+    """How many deliveries; see `contract.OperationsStore.reroute`."""
     found = [(seq, planned) for each in routed for seq in _unrouted(cursor, each.event.id) for planned in each.planned]
     turn = audit.note(cursor, act, len(found)) if found else 0
     for seq, planned in found:

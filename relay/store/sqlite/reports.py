@@ -6,7 +6,7 @@ import apsw
 import orjson
 
 from relay.model import Json
-from relay.store.contract import Report
+from relay.store.records import Report
 from relay.store.sqlite.query import rows
 from relay.store.sqlite.times import from_ms, to_ms
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from relay.errors import ConfigurationError
 from relay.signals import DiskSpace, DiskSpaceChanged, Emit
-from relay.store.contract import Disk
 from relay.store.disk import MEBIBYTE, disk_of
+from relay.store.records import Disk
 
 LEAST_TO_OPEN = MEBIBYTE // 4  # SQLite needs 32 KiB and more for its -shm, and the log of a migration
 LEAST_TO_KEEP = 4 * MEBIBYTE  # without a ballast; less, and the disk is full

@@ -18,7 +18,8 @@ from relay.clock import TOLERANCE, Clock
 from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.signals import AcksMissing, ClockSet, DiskSpace, Emit, Notice
-from relay.store.contract import (
+from relay.store.disk import disk_of, doubt, mounted
+from relay.store.records import (
     AckGap,
     AuditEntry,
     DeliveryRecord,
@@ -32,7 +33,6 @@ from relay.store.contract import (
     Status,
     WebhookRecord,
 )
-from relay.store.disk import disk_of, doubt, mounted
 from relay.store.retention import keep_purging
 from relay.store.sqlite import ack_gaps, audit, backup, ingest, migrate, purge, queue, reading, replay, reports, targets
 from relay.store.sqlite.duplicates import Windows

@@ -7,7 +7,7 @@ import apsw
 import orjson
 
 from relay.model import Health
-from relay.store.contract import AuditEntry, HealthReport, Pause
+from relay.store.records import AuditEntry, HealthReport, Pause
 from relay.store.sqlite import audit
 from relay.store.sqlite.query import Row, rows
 from relay.store.sqlite.times import from_ms, to_ms

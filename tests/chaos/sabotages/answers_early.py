@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from relay.cli import main
 from relay.model import Delivery, RoutedEvent, Webhook
-from relay.store.contract import Duplicate
+from relay.store.records import Duplicate
 from relay.store.sqlite.store import SqliteStore
 
 LATE = 0.1  # seconds between the answer and the commit

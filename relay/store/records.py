@@ -1,0 +1,299 @@
+"""The values that a store takes and returns: frozen, and the same for every kind of store."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from relay.model import Delivery, Health, Json, State, Webhook
+
+T = TypeVar("T")
+
+SCARCE = 2 * 1024**3  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate:
+    """The earlier webhook that an equal one repeats: its id, and how many events came of it."""
+
+    webhook: str
+    events: int
+
+
+KeepResult: TypeAlias = list[Delivery] | Duplicate
+"""What `keep` returns: the deliveries that were claimed at insert, or the webhook that this one repeats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """The earliest due time by target, and which targets are paused.
+
+    `probes`: when a probe of a target was requested, which is sent at once if its circuit is open.
+    """
+
+    at: Mapping[str, datetime]
+    paused: frozenset[str]
+    probes: Mapping[str, datetime] = field(default_factory=dict)
+
+
+# ---- the state of targets and relays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthReport:
+    """How a running daemon saw a target at `as_of`: its health `since` then, and the error if not ok.
+
+    `in_flight` counts the attempts under way; `slow` are the events of those that had taken over a second. `probe_at`:
+    when a target whose circuit is open may be probed next.
+    """
+
+    health: Health
+    since: datetime
+    as_of: datetime
+    error: str = ""
+    in_flight: int = 0
+    slow: frozenset[str] = frozenset()
+    probe_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """When a target was paused, by whom, and why."""
+
+    at: datetime
+    who: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetStatus:
+    """The backlog of a target. `dead` is without `reparsed` ones; `oldest_at`: arrival of its oldest pending one."""
+
+    pending: int = 0
+    dead: int = 0
+    oldest_at: datetime | None = None
+    pause: Pause | None = None
+    condition: HealthReport | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AckGap:
+    """Webhooks that were acknowledged with 200 and were missing from the store at `noticed_at`, by order of arrival.
+
+    Those of their deliveries that were made are made. `after`: arrival of the newest webhook that was still there.
+    """
+
+    first: int
+    last: int
+    after: datetime | None
+    noticed_at: datetime
+
+    @property
+    def count(self) -> int:
+        """How many at most: some may have been purged before."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What the running daemon, or the last one, published at `as_of`."""
+
+    as_of: datetime
+    value: Json
+
+
+class Disk(NamedTuple):
+    """The file system that a store is on: its bytes, and those that this process may still write."""
+
+    total: int
+    free: int
+
+    @property
+    def scarce(self) -> bool:
+        """Whether somebody should make room."""
+        return self.free < min(SCARCE, self.total // 5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayStanding:
+    """A relay that owns the store, or part of it, and lives: since when, and when it gave the last sign of life.
+
+    `name` stays over restarts; pid, version and `since` are those of its present process.
+    """
+
+    name: str
+    host: str
+    pid: int
+    version: str
+    since: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The state of everything. `last_at` is the arrival of the newest webhook; `relays` are those that live.
+
+    `disk`: what the store is on, if it is a file. `reports`: by name, what `publish` was given last.
+    """
+
+    targets: Mapping[str, TargetStatus] = field(default_factory=dict)
+    last_at: datetime | None = None
+    unparsed: int = 0
+    relays: tuple[RelayStanding, ...] = ()
+    losses: tuple[AckGap, ...] = ()
+    disk: Disk | None = None
+    reports: Mapping[str, Report] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> int | None:
+        """The pid of a running daemon, None if none runs."""
+        return self.relays[0].pid if self.relays else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """The rows of one table that were checked: how many, those without a checksum, and the ids of corrupt ones."""
+
+    rows: int
+    unmarked: int
+    corrupt: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntegrityReport:
+    """What is wrong with a store: faults of its structure, corrupt rows by table, missing webhooks not accepted yet."""
+
+    structure: tuple[str, ...]
+    contents: Mapping[str, Contents]
+    losses: tuple[AckGap, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Nothing is corrupt and nothing is missing."""
+        return not self.structure and not self.losses and not any(each.corrupt for each in self.contents.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupCopy:
+    """What a copy holds: rows by table, its size in bytes, and the ids of what is corrupt in the store and so in it."""
+
+    counts: Mapping[str, int]
+    size: int
+    corrupt: tuple[str, ...]
+
+
+class Sizes(NamedTuple):
+    """Bytes that the store takes, and bytes that are free where it is."""
+
+    used: int
+    free: int
+
+
+# ---- what is stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which deliveries: all conditions that are given must hold. `since` is included, `until` is not."""
+
+    event_ids: tuple[str, ...] = ()
+    states: tuple[State, ...] = ()
+    target: str | None = None
+    route: str | None = None
+    entity: str | None = None
+    action: str | None = None
+    entity_id: str | None = None
+    pipeline_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRecord:
+    """One attempt that was made. `verdict` is the value of a `VerdictName`."""
+
+    number: int
+    started_at: datetime
+    took: timedelta
+    verdict: str
+    reason: str
+    status: int | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRecord:
+    """A delivery as it is now. `due_at` is set only while it waits for a time, `why` only if it is dead.
+
+    A claimed one waits for no time: it is in flight, or next in the queue of a daemon.
+    """
+
+    event_id: str
+    entity: str
+    action: str
+    entity_id: str
+    received_at: datetime
+    target: str
+    routes: tuple[str, ...]
+    state: State
+    claimed: bool
+    attempt: int
+    replays: int
+    due_at: datetime | None
+    settled_at: datetime | None
+    why: str
+    raw: bool = False
+    attempts: tuple[AttemptRecord, ...] = ()
+
+    @property
+    def type(self) -> str:
+        """`leads.status`, or `unparsed` for a raw one."""
+        return "unparsed" if self.raw else f"{self.entity}.{self.action}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """An event as stored: its JSON, and its deliveries. `corrupt`: the JSON fails its checksum."""
+
+    id: str
+    payload: bytes
+    deliveries: tuple[DeliveryRecord, ...]
+    corrupt: bool = False
+
+
+class Page(list[T]):
+    """Part of a listing, in its order. `next`: the opaque cursor of the next page; None at the end."""
+
+    def __init__(self, rows: Iterable[T] = (), *, next_: str | None = None) -> None:
+        super().__init__(rows)
+        self.next = next_
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookRecord:
+    """A webhook with its events and deliveries. `raw` has its raw deliveries, and no payload."""
+
+    webhook: Webhook
+    events: tuple[EventRecord, ...]
+    raw: EventRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """What an operator did: one audit entry for each `id`. The store fills in `count`."""
+
+    id: str
+    at: datetime
+    who: str
+    command: str
+    details: Mapping[str, Json] = field(default_factory=dict)
+    count: int = 0
+
+    @property
+    def asked(self) -> str:
+        """`target=warehouse states=dead,delivered`."""
+        told = (
+            (name, ",".join(map(str, value)) if isinstance(value, list) else value)
+            for name, value in self.details.items()
+        )
+        return " ".join(f"{name}={value}" for name, value in told if value not in ("", None))
