@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Protocol, TypeAlias
 
 Network: TypeAlias = IPv4Network | IPv6Network
-Address: TypeAlias = IPv4Address | IPv6Address
+IpAddress: TypeAlias = IPv4Address | IPv6Address
 
 MOST_HOPS = 32
 
@@ -43,7 +43,7 @@ class TrustedProxies:
         clients = {self._client(near, hops) for hops in (_x_forwarded_for(headers), _forwarded(headers)) if hops}
         return str(clients.pop() if len(clients) == 1 else near)
 
-    def _client(self, near: Address, hops: Sequence[str]) -> Address:
+    def _client(self, near: IpAddress, hops: Sequence[str]) -> IpAddress:
         for hop in reversed(hops[-MOST_HOPS:]):
             further = _address(hop)
             if further is None:  # "unknown" or an obfuscated name (RFC 7239 §6.3): the last known hop counts
@@ -53,7 +53,7 @@ class TrustedProxies:
                 return near
         return near
 
-    def _trusts(self, address: Address) -> bool:
+    def _trusts(self, address: IpAddress) -> bool:
         return any(address in network for network in self.networks)
 
 
@@ -74,7 +74,7 @@ def _listed(lines: Iterable[str]) -> list[str]:
     return [hop.strip() for line in lines for hop in line.split(",") if hop.strip()]
 
 
-def _address(text: str) -> Address | None:
+def _address(text: str) -> IpAddress | None:
     """`192.0.2.1`, `192.0.2.1:8080`, `2001:db8::1`, `[2001:db8::1]:8080`; an IPv4-mapped IPv6 address becomes IPv4."""
     bare = text[1:].partition("]")[0] if text.startswith("[") else text
     if bare.count(":") == 1:

@@ -1,4 +1,4 @@
-"""The machine's limits -> ours: how many connections there may be, for how long, and how much may come in at once."""
+"""The limits of the machine -> those of a listener: connections, time-outs, sizes, memory."""
 
 import resource
 from contextlib import suppress
@@ -11,36 +11,36 @@ MAX_LINE = 8190  # bytes of a request line
 MAX_FIELD = 8190  # bytes of a header
 MAX_HEADERS = 64
 MAX_HEAD = 16 * 1024  # bytes of a request line and headers that are not complete yet
-LEAST_FILES = 1024  # open files a relay can work with
-MOST_FILES = 1 << 20  # of what is unlimited, for no system takes that literally
-RESERVED_FILES = 200  # for the store, the private listener, the log, and what is accepted before another is closed
+LEAST_FILES = 1024  # open files that a relay needs
+MOST_FILES = 1 << 20  # in place of "unlimited", which no system takes literally
+RESERVED_FILES = 200  # for the store, the admin listener, the log, and connections not yet evicted
 MOST_CONNECTIONS = 1000  # each may cost some 50 KB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Of a listener. Times are in seconds; `memory` is in bytes, for all webhooks until they are kept."""
+    """Of one listener. Times are in seconds; `memory` is in bytes, for all request bodies that are being processed."""
 
     connections: int = (LEAST_FILES - RESERVED_FILES) // 2
-    handshake: float = 5.0  # for TLS to begin
-    idle: float = 10.0  # without a request; also for the headers of one to arrive
-    body: float = 10.0  # for a body to arrive; aiohttp has no such limit of its own
-    lingering: float = 1.0  # in which a body that nobody wants is read and thrown away
+    handshake: float = 5.0  # for the TLS handshake
+    idle: float = 10.0  # keep-alive without a request; also for the head of one to arrive
+    body: float = 10.0  # for a body to arrive; aiohttp has no such time-out
+    lingering: float = 1.0  # in which the rest of a rejected body is read and discarded
     memory: int = 128 * 1024 * 1024
 
     @classmethod
     def within(cls, files: int, *, max_body: int) -> "Limits":
-        """Those of a public listener in a process that may have so many `files` open: half of them are for targets."""
+        """Limits of the public listener in a process that may open so many `files`: half of them are for targets."""
         half = (files - RESERVED_FILES) // 2
         return cls(connections=min(half, MOST_CONNECTIONS), memory=max(cls().memory, 4 * max_body))
 
 
 def raise_files() -> int:
-    """How many files this process may have open, once that is as many as it may be."""
+    """Raise the soft limit of open files to the hard one; return how many files this process may open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_FILES if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < most:
-        with suppress(OSError, ValueError):  # a sandbox may forbid it, or the kernel know a lower one: then as it is
+        with suppress(OSError, ValueError):  # a sandbox or the kernel may forbid it: keep the soft one
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
             soft = most
     most = MOST_FILES if soft == resource.RLIM_INFINITY else soft

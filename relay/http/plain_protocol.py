@@ -87,10 +87,11 @@ class PlainProtocol(asyncio.Protocol):
         self._request, self._body = request, request.content
         self._head, self._last_head = b"", self._head or self._last_head
 
-    def finish(self, response: AnyResponse) -> None:
-        """Its response goes out next."""
+    def finish(self, response: AnyResponse | None) -> None:
+        """Its response goes out next; None: the relay failed, and aiohttp sends a 500."""
         self._request = None
-        self._hooks.before_response(self, response)
+        if response is not None:
+            self._hooks.before_response(self, response)
 
     def refuse(self, error: BaseException | None) -> None:
         """Report what the parser rejected, or a head that is too long, and close.
@@ -161,8 +162,11 @@ def _served(respond: Respond) -> Callable[[web.BaseRequest], Any]:
     async def serve(request: web.BaseRequest) -> web.Response:
         connection = _current.get()
         connection.begin(request)
-        response = _as_public(await respond(request))
-        connection.finish(response)
+        response: web.Response | None = None
+        try:
+            response = _as_public(await respond(request))
+        finally:
+            connection.finish(response)
         return response
 
     return serve
@@ -185,12 +189,14 @@ def _middleware() -> Any:
     async def serve(request: web.Request, handler: Any) -> web.StreamResponse:
         connection = _current.get()
         connection.begin(request)
+        response: web.StreamResponse | None = None
         try:
-            response: web.StreamResponse = await handler(request)
+            response = await handler(request)
         except web.HTTPException as error:
-            connection.finish(error)
+            response = error
             raise
-        connection.finish(response)
+        finally:
+            connection.finish(response)
         return response
 
     return serve

@@ -1,4 +1,4 @@
-"""What the public listener says: a status and a small JSON document, sent in one piece."""
+"""Status and a small JSON document -> a response, written in one piece."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from types import MappingProxyType
 import orjson
 from aiohttp import HttpVersion10, web
 
-UNREAD = 5.0  # seconds that answers may wait for who sends requests and does not read
+UNREAD = 5.0  # seconds for which the write buffer may stay above its high-water mark
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Response:
-    """All that aiohttp's protocol asks of a response: `prepare`, `write_eof`, `keep_alive`, `force_close`, `status`.
+    """What aiohttp's request handler uses of a response: `prepare`, `write_eof`, `keep_alive`, `force_close`, `status`.
 
-    Its own has cookies, compression, chunks and the name of the software, which nobody asks of a relay; to be able to
-    do all that takes more time than to decode a webhook.
+    aiohttp's own supports cookies, compression, chunks and a `Server` header, and takes more processor time for it than
+    the decoding of a webhook.
     """
 
     __slots__ = ("_last", "_protocol", "_writer", "document", "headers", "keep_alive", "status")
@@ -33,11 +33,11 @@ class Response:
         self._last = False
 
     def force_close(self) -> None:
-        """Say that no other request is answered on this connection."""
+        """Close the connection after this response."""
         self._last = True
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Send all of it. ConnectionResetError if there is nobody any more."""
+        """Write all of it. ConnectionResetError if the peer has closed the connection."""
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError
@@ -57,9 +57,9 @@ class Response:
         transport.write(b"%s\r\n%s" % (head.encode("ascii"), b"" if request.method == "HEAD" else body))
 
     async def write_eof(self) -> None:
-        """Wait while too much was sent that nobody reads: with the answer to come the connection must wait too.
+        """Wait until the write buffer is below its high-water mark: backpressure on the requests that follow.
 
-        ConnectionResetError, and the connection is at its end, if nobody ever does.
+        Aborts the connection and raises ConnectionResetError if the peer does not read within UNREAD.
         """
         if not self._protocol.writing_paused:
             return

@@ -70,8 +70,8 @@ def test_one_socket_is_public_unless_it_is_named_admin(two: list[socket.socket])
 
 def test_more_than_one_of_a_kind_is_refused(two: list[socket.socket]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as third:
-        assert said(*two, third).startswith("3 sockets are passed to us")
-    assert said(*two, LISTEN_FDNAMES="public:public").startswith("2 sockets are passed to us")
+        assert said(*two, third).startswith("3 sockets are passed")
+    assert said(*two, LISTEN_FDNAMES="public:public").startswith("2 sockets are passed")
 
 
 def test_sockets_for_another_process_are_not_ours() -> None:
@@ -89,7 +89,7 @@ def test_what_is_no_listening_tcp_socket_is_refused(tmp_path: Path) -> None:
         local.bind(str(tmp_path / "relay.sock"))
         local.listen()
         for wrong in (udp, idle, local):
-            assert said(wrong).startswith("descriptor 3 (public) is no listening TCP socket: the socket unit needs ")
+            assert said(wrong).startswith("descriptor 3 (public) is not a listening TCP socket: the socket unit needs ")
 
 
 def test_numbers_that_are_none_are_refused() -> None:
