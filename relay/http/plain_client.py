@@ -116,9 +116,8 @@ class PlainResponse:
 
     def end(self) -> None:
         """Return the connection to the pool if all was written and all was read; otherwise abort it."""
-        # once complete, the response has given its connection back, perhaps to another request
-        ours = self._response.early or self._response.connection is not None
-        if ours and self.transport and self.transport.get_write_buffer_size():
+        # a complete response has given its connection back already, perhaps to another request
+        if self._response.connection is not None and self.transport and self.transport.get_write_buffer_size():
             self.transport.abort()
         if self.body.at_eof():
             self._response.release()
@@ -227,7 +226,6 @@ class _AbortableResponse(aiohttp.ClientResponse):
 
     transport: asyncio.WriteTransport | None = None
     protocol: Any = None
-    early = False  # it came before the body was written; its connection is not reused
 
     async def start(self, connection: Any, *rest: Any) -> aiohttp.ClientResponse:
         """Read the head, or abort the connection."""
@@ -239,9 +237,6 @@ class _AbortableResponse(aiohttp.ClientResponse):
             if self.transport:
                 self.transport.abort()
             raise
-        if self.transport and self.transport.get_write_buffer_size():
-            self.early = True
-            self.protocol.force_close()
         return self
 
 

@@ -90,6 +90,11 @@ async def house(limits: Limits, *, certificate: Certificate | None = None) -> As
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
+        if request.path == "/endless":
+            stream = web.StreamResponse()
+            await stream.prepare(request)
+            while True:
+                await stream.write(bytes(65_536))
         if request.path == "/slow":
             await told.wait()
         return web.Response(text="hello", status=404 if request.path == "/nowhere" else 200)
@@ -152,6 +157,19 @@ def test_who_does_not_read_makes_room(run: Run) -> None:
             deaf = [await there.enter() for _ in range(3)]
             for _, writer in deaf:
                 await plead(writer)
+            assert await ask(await there.enter()) == 200
+            assert there.evicted == 1
+
+    run(scene())
+
+
+def test_who_does_not_read_a_stream_makes_room(run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits(connections=1)) as there:
+            _, writer = await there.enter()
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's reads, too
+            writer.write(REQUEST % b"endless")
+            await asyncio.sleep(0.3)  # until the sockets are full
             assert await ask(await there.enter()) == 200
             assert there.evicted == 1
 
