@@ -168,7 +168,7 @@ def test_a_file_may_have_any_name(run: Run, kept: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("RELAY_STORE", f"sqlite:///{CP1251}.db", "the variable RELAY_STORE: '\\udcc8"),
+        ("RELAY_STORE", f"sqlite:///{CP1251}.db", "the variable RELAY_STORE: 'sqlite:///\\udcc8"),
         ("RELAY_ADMIN_TOKEN", CP1251 * 10, "relay: the variable RELAY_ADMIN_TOKEN is not UTF-8"),
         ("RELAY_LISTEN", CP1251, "the variable RELAY_LISTEN: '\\udcc8"),
         ("CRM_TOKEN", CP1251, "the variable CRM_TOKEN is not UTF-8"),
