@@ -1,1 +1,1 @@
-"""What must not be lost: webhooks, events and the deliveries owed."""
+"""Store webhooks, events and deliveries so that nothing acknowledged is lost."""

@@ -1,4 +1,4 @@
-"""The place of a row in a listing <-> an opaque text by which the listing goes on after it."""
+"""The place of a row in a listing <-> an opaque cursor of the page that follows."""
 
 import base64
 import binascii
@@ -14,12 +14,12 @@ Key = tuple[int | str, ...]
 
 
 def cursor(listing: str, key: Key) -> str:
-    """Base64url without padding, so that it needs no quotes in a shell or a URL."""
+    """Encode in base64url without padding: it needs no quotes in a shell or a URL."""
     return base64.urlsafe_b64encode(orjson.dumps([listing, *key])).rstrip(b"=").decode()
 
 
 def key(listing: str, text: str, *types: type) -> Key:
-    """What `cursor` was given, of these types; BadCursor for anything that this listing did not print."""
+    """Decode a cursor of this listing into values of these types; BadCursor for anything else."""
     try:
         given = orjson.loads(base64.urlsafe_b64decode(f"{text}{'=' * (-len(text) % 4)}".encode()))
     except (ValueError, binascii.Error):

@@ -41,9 +41,9 @@ class StoreUrl:
 
 def check_permissions(url: StoreUrl) -> None:
     """ConfigurationError if this process may not own the store; nothing is opened or made."""
-    from relay.store.sqlite.permissions import demand_permitted
+    from relay.store.sqlite.files import check_permitted
 
-    demand_permitted(url.path, owner=True)
+    check_permitted(url.path, owner=True)
 
 
 def open_store(
@@ -61,7 +61,7 @@ def open_store(
     when the store's clock was set. `init`: begin with an empty store where the one before is gone. `ballast`: bytes of
     disk to hold back for the moment when it is full. Raises a StoreError or ConfigurationError.
     """
-    from relay.store.sqlite.space import Space
+    from relay.store.sqlite.disk import Space
     from relay.store.sqlite.startup import written_at
     from relay.store.sqlite.store import SqliteStore
     from relay.store.sqlite.times import utc_now

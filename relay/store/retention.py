@@ -1,4 +1,4 @@
-"""Every few minutes: what was kept long enough -> gone, and said."""
+"""Purge every few minutes: webhooks past their retention -> deleted, and a signal with the counts."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ async def keep_purging(
     steady: Callable[[], float],
     emit: Emit,
 ) -> None:
-    """For ever, by the ages that `retention()` returns each time; cancelled by whoever runs it.
+    """Purge for ever, by the ages that `retention()` returns each time; the caller cancels it.
 
     `wall` and `steady` are those of `Clock`.
     """

@@ -109,7 +109,7 @@ async def test_a_flipped_bit_reaches_no_target(kept: tuple[Path, Mapping[str, by
 async def test_a_store_that_does_not_look_at_its_checksums_is_found_guilty(
     kept: tuple[Path, Mapping[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "is_damaged", lambda *_of: False)
+    monkeypatch.setattr(queue, "is_corrupt", lambda *_of: False)
     assert (await fates(kept, 100))["wrong"]
 
 

@@ -139,9 +139,9 @@ async def test_a_wal_without_its_database_is_left_alone(tmp_path: Path, harm: ob
 async def test_a_database_that_was_cut_short_is_told_in_a_line(used: Path) -> None:
     database = used / "relay.db"
     os.truncate(database, database.stat().st_size // 2)
-    with pytest.raises(StoreFailed, match=r"relay\.db is damaged.*relay verify"):
+    with pytest.raises(StoreFailed, match=r"relay\.db is corrupt.*relay verify"):
         open_sqlite(used, NOON)
-    with pytest.raises(StoreFailed, match=r"relay\.db is damaged"):
+    with pytest.raises(StoreFailed, match=r"relay\.db is corrupt"):
         open_sqlite(used, NOON)  # the lock was given back
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from relay.model import Dead, Health, Outcome, Reason, State
 from relay.store.records import Filter, HealthReport
-from relay.store.sqlite.checksum import checksum, is_damaged
+from relay.store.sqlite.checksum import checksum, is_corrupt
 from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
 from tests.store.damage import flip, lose_id
 
@@ -119,13 +119,13 @@ async def test_what_an_earlier_relay_kept_has_no_checksum_and_is_not_doubted(spo
 def test_any_other_content_is_damaged() -> None:
     kept = checksum(b"leads")
     assert len(kept) == 16
-    assert not is_damaged(b"leads", kept)
-    assert is_damaged(b"leadz", kept)
-    assert is_damaged(b"", kept)
-    assert is_damaged("leads", kept), "a blob that has become text"
-    assert is_damaged(None, kept)
-    assert is_damaged(None, None), "no bytes were kept at any time"
-    assert is_damaged(b"leads", checksum(b"leads", b"event-1"), b"event-2"), "an id that has become another"
+    assert not is_corrupt(b"leads", kept)
+    assert is_corrupt(b"leadz", kept)
+    assert is_corrupt(b"", kept)
+    assert is_corrupt("leads", kept), "a blob that has become text"
+    assert is_corrupt(None, kept)
+    assert is_corrupt(None, None), "no bytes were kept at any time"
+    assert is_corrupt(b"leads", checksum(b"leads", b"event-1"), b"event-2"), "an id that has become another"
 
 
 async def test_what_is_damaged_of_a_daemons_report_leaves_the_status_of_the_rest(tmp_path: Path) -> None:

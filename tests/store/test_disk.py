@@ -1,12 +1,12 @@
-"""`relay.store.disk`: the disks on which a store should not be."""
+"""`relay.store.sqlite.disk`: the disks on which a store should not be."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from relay.store import disk
-from relay.store.disk import doubt, mounted
+from relay.store.sqlite import disk
+from relay.store.sqlite.disk import doubt, mounted
 from tests.tools import tool
 
 MOUNTS = r"""

@@ -10,7 +10,7 @@ from relay.model import Retention
 from relay.signals import AcksMissing, Signal
 from relay.store.contract import Archive
 from relay.store.sqlite.store import SqliteStore
-from relay.store.sqlite.watermark import SIZE, Acked, acked
+from relay.store.sqlite.watermark import SIZE, Watermark, acked
 from tests.store.conftest import MINUTE, NOON, act, open_sqlite, routed, to, webhook
 from tests.store.damage import flip_at, roll_back
 
@@ -188,7 +188,7 @@ async def test_a_file_that_cannot_be_read_alarms_nobody(tmp_path: Path, content:
 
 
 def test_a_disk_that_will_not_write_it_stops_nothing(tmp_path: Path) -> None:
-    file = Acked.open(tmp_path / "relay.db")
+    file = Watermark.open(tmp_path / "relay.db")
     file.note(1)
     file.close()  # from now on every write of it fails
     file.note(2)

@@ -9,10 +9,9 @@ import pytest
 from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, State
 from relay.signals import DiskSpace, Signal
-from relay.store.disk import MEBIBYTE
 from relay.store.records import Disk, Filter
 from relay.store.sqlite import early_purge
-from relay.store.sqlite.space import Space
+from relay.store.sqlite.disk import MEBIBYTE, Space
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import NOON, OK, REFUSED, claim, deliver, routed, to, webhook
 
@@ -81,7 +80,7 @@ async def test_only_what_was_delivered_goes(scene: Scene) -> None:
     await scene.keep(3)
     await scene.keep(4, unparsed="not a form")
     await store.keep(webhook(5), [routed(5)])
-    assert await store.shed(now=NOON) == 1
+    assert await store.purge_early(now=NOON) == 1
     assert await scene.kept() == [2, 3, 4, 5]
     assert {each.state for each in await store.find(Filter(), limit=10)} == {State.DEAD, State.PENDING}
 
@@ -90,9 +89,9 @@ async def test_the_oldest_goes_first_and_no_more_than_is_needed(scene: Scene, mo
     monkeypatch.setattr(early_purge, "ROOM", MEBIBYTE)
     monkeypatch.setattr(early_purge, "PAGE", 1)
     await scene.delivered(1, 2, 3, 4, 5, 6)
-    assert await scene.store.shed(now=NOON) == 3
+    assert await scene.store.purge_early(now=NOON) == 3
     assert await scene.kept() == [4, 5, 6]
-    assert await scene.store.shed(now=NOON) == 0, "there is room already"
+    assert await scene.store.purge_early(now=NOON) == 0, "there is room already"
 
 
 async def test_a_look_goes_through_so_much_and_the_next_goes_on(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +101,7 @@ async def test_a_look_goes_through_so_much_and_the_next_goes_on(scene: Scene, mo
     for number in (1, 2, 3):
         await scene.keep(number)
     await scene.delivered(5)
-    gone = [await scene.store.shed(now=NOON) for _ in range(4)]
+    gone = [await scene.store.purge_early(now=NOON) for _ in range(4)]
     assert sum(gone) == 5, "also what was delivered after it was passed"
     assert max(gone) <= 2
 
@@ -129,7 +128,7 @@ async def test_the_ballast_is_for_what_is_owed_and_webhooks_get_what_the_file_ha
     await scene.fill()
     with pytest.raises(StoreBusy):
         await scene.keep(11)
-    assert await scene.store.shed(now=NOON) == 10
+    assert await scene.store.purge_early(now=NOON) == 10
     await scene.keep(12)
     kept = 12
     with pytest.raises(StoreBusy, match="the disk is full"):

@@ -7,9 +7,8 @@ import pytest
 
 from relay.errors import ConfigurationError
 from relay.signals import DiskSpace, DiskSpaceChanged, Signal
-from relay.store.disk import MEBIBYTE
 from relay.store.records import Disk
-from relay.store.sqlite.space import Space
+from relay.store.sqlite.disk import MEBIBYTE, Space
 
 GIBIBYTE = 1024 * MEBIBYTE
 BALLAST = MEBIBYTE

@@ -203,7 +203,7 @@ async def test_a_damaged_file_is_told_in_the_stores_own_words(tmp_path: Path) ->
     with (tmp_path / "relay.db").open("r+b") as file:
         file.seek(4096)  # the first page says what tables there are
         file.write(b"\xff" * 400_000)
-    with pytest.raises(StoreFailed, match=r"relay\.db is damaged, or its disk is.*relay verify"):
+    with pytest.raises(StoreFailed, match=r"relay\.db is corrupt, or its disk fails.*relay verify"):
         await found_by_a_visitor(tmp_path)
 
 

@@ -96,7 +96,7 @@ async def test_webhooks_are_kept_together_as_they_are_one_by_one(
     together = ingest._keep_together
     groups: list[int] = []
 
-    def note(tokens: Tokens | None, cursor: apsw.Cursor, some: Sequence[ingest.Asked]) -> list[KeepResult]:
+    def note(tokens: Tokens | None, cursor: apsw.Cursor, some: Sequence[ingest.KeepRequest]) -> list[KeepResult]:
         groups.append(len(some))
         return together(tokens, cursor, some)
 

@@ -12,8 +12,8 @@ import pytest
 
 from relay.errors import StoreBusy
 from relay.signals import Signal, WalGrown
-from relay.store.disk import MEBIBYTE
 from relay.store.sqlite import wal
+from relay.store.sqlite.disk import MEBIBYTE
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import NOON, routed, to, webhook
 

@@ -1,6 +1,6 @@
-"""What was answered 200 and is not in the database any more -> losses: noticed at a start, told until accepted.
+"""Acknowledged webhooks that are missing from the database -> gaps: found at a start, reported until accepted.
 
-SQLite cannot see them. A WAL that was deleted, cut short or changed in one bit ends early; a file that was put back
+SQLite cannot see them. A WAL that was deleted, cut short or changed in one bit ends early; a file that was restored
 from a backup is whole.
 """
 
@@ -15,13 +15,13 @@ from relay.store.sqlite.times import from_ms, to_ms
 
 
 def last_seq(cursor: apsw.Cursor) -> int:
-    """Of the webhooks that were ever kept; a purge does not lower it."""
+    """Return the seq of the newest webhook ever stored; a purge does not lower it."""
     found = rows(cursor, "select seq from sqlite_sequence where name = 'webhooks'")
     return found[0][0] if found else 0
 
 
 def missing(cursor: apsw.Cursor, acked: int, now: datetime) -> AckGap | None:
-    """What is missing, if webhooks up to `acked` were committed."""
+    """Return the gap, if webhooks up to `acked` were committed and the newest seq is lower."""
     seq = last_seq(cursor)
     if seq >= acked:
         return None
@@ -30,7 +30,7 @@ def missing(cursor: apsw.Cursor, acked: int, now: datetime) -> AckGap | None:
 
 
 def notice(connection: apsw.Connection, acked: int, now: datetime) -> AckGap | None:
-    """Remember what is missing, if anything is, before its place is taken by what comes next."""
+    """Record the gap, if there is one, before new webhooks take its seqs."""
     loss = missing(connection.cursor(), acked, now)
     if loss:
         connection.execute(
@@ -44,7 +44,7 @@ def notice(connection: apsw.Connection, acked: int, now: datetime) -> AckGap | N
 
 
 def losses(cursor: apsw.Cursor) -> tuple[AckGap, ...]:
-    """Those that nobody has accepted yet."""
+    """Return the gaps that nobody has accepted yet."""
     found = rows(
         cursor, "select first, last, after, noticed_at from losses where accepted_at is null order by noticed_at"
     )
@@ -55,7 +55,7 @@ def losses(cursor: apsw.Cursor) -> tuple[AckGap, ...]:
 
 
 def accept(cursor: apsw.Cursor, act: AuditEntry) -> int:
-    """How many webhooks; they are told no more."""
+    """Report the gaps no more; return how many webhooks that are."""
     count = sum(loss.count for loss in losses(cursor))
     if count:
         cursor.execute("update losses set accepted_at = ? where accepted_at is null", (to_ms(act.at),))

@@ -1,4 +1,4 @@
-"""What operators did -> lines that stay."""
+"""What operators did -> audit entries."""
 
 import apsw
 import orjson
@@ -12,7 +12,7 @@ PAGE = 100
 
 
 def note(cursor: apsw.Cursor, act: AuditEntry, count: int) -> int:
-    """Count `count` more for this act; how many it were before."""
+    """Add `count` to the entry of this act; return the count before."""
     before = rows(cursor, "select count from audit where id = ?", (act.id,))
     details = orjson.dumps(dict(act.details)).decode()
     cursor.execute(
@@ -24,7 +24,7 @@ def note(cursor: apsw.Cursor, act: AuditEntry, count: int) -> int:
 
 
 def audit(cursor: apsw.Cursor, limit: int) -> list[AuditEntry]:
-    """Newest first."""
+    """Return the last entries, newest first."""
     found = rows(
         cursor, "select id, at, who, command, details, count from audit order by at desc, id desc limit ?", (limit,)
     )
@@ -32,13 +32,13 @@ def audit(cursor: apsw.Cursor, limit: int) -> list[AuditEntry]:
 
 
 def record(cursor: apsw.Cursor, act: AuditEntry, count: int) -> None:
-    """Audit an act of which `count` is the whole; repeated, it is audited once."""
+    """Set the entry of this act, of which `count` is the whole; repeated, there is one entry."""
     cursor.execute("delete from audit where id = ?", (act.id,))
     note(cursor, act, count)
 
 
 def changed(cursor: apsw.Cursor, after: str | None) -> tuple[str, list[AuditEntry]]:
-    """See `contract.MaintenanceStore.acts`. By `seq`, not by time: the clock of whoever did it may be behind."""
+    """See `contract.MaintenanceStore.acts`. By `seq`, not by time: clocks of different hosts differ."""
     if after is None:
         [(last,)] = rows(cursor, "select coalesce(max(seq), 0) from audit")
         return cursors.cursor("acts", (last,)), []

@@ -17,7 +17,7 @@ from relay.store.records import BackupCopy
 from relay.store.sqlite.integrity import contents, structure
 from relay.store.sqlite.migrate import check_version
 from relay.store.sqlite.query import rows
-from relay.store.sqlite.startup import demand_there
+from relay.store.sqlite.startup import check_exists
 
 STEP = 1_000  # pages: between steps an interruption is noticed
 
@@ -30,14 +30,14 @@ def backup(store: Path, to: Path, *, overwrite: bool = False) -> BackupCopy:
     Raises ConfigurationError if there is no store, or `to` is there already (unless `overwrite`) or cannot be written;
     StoreError if the copy is not what it should be, and then there is none.
     """
-    demand_there(store)
-    _demand_free(to, overwrite)
+    check_exists(store)
+    _check_free(to, overwrite)
     with closing(_opened(store)) as source:
         return _copied(source, to)
 
 
 def before(connection: apsw.Connection, store: Path, schema: int) -> Path | None:
-    """The copy that is made before a store is brought to this schema; None if it holds nothing to be lost."""
+    """Copy the store before it is migrated to this schema; None if it holds nothing to lose."""
     if not _counts(connection)["webhooks"]:
         return None
     to = store.with_name(f"{store.name}.before-{schema}")
@@ -45,7 +45,7 @@ def before(connection: apsw.Connection, store: Path, schema: int) -> Path | None
     return to
 
 
-def _demand_free(to: Path, overwrite: bool) -> None:
+def _check_free(to: Path, overwrite: bool) -> None:
     if said := permission_problem(to, write=True):
         raise ConfigurationError(said)
     if to.is_dir():
@@ -66,7 +66,7 @@ def _opened(store: Path) -> apsw.Connection:
 
 
 def _copied(source: apsw.Connection, to: Path) -> BackupCopy:
-    """It is made elsewhere, and is `to` once it is sound and on disk."""
+    """Copy to a temporary file, and rename it to `to` once it is sound and on disk."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as folder:
             made = Path(folder) / to.name
@@ -84,7 +84,7 @@ def _copied(source: apsw.Connection, to: Path) -> BackupCopy:
 
 
 def _said(error: apsw.Error) -> str:
-    """Its text; a step of a copy has none of its own, and says "not an error" of whatever went wrong."""
+    """Return the error's text; a step of a copy has none of its own, and says "not an error" of any failure."""
     if "not an error" not in str(error):
         return str(error)
     code = apsw.mapping_extended_result_codes.get(getattr(error, "extendedresult", 0))
@@ -102,12 +102,12 @@ def _copy(source: apsw.Connection, to: Path) -> BackupCopy:
     finally:
         source.execute("rollback")
     with closing(apsw.Connection(str(to))) as copy:
-        _demand_sound(copy, expected)
+        _check_sound(copy, expected)
         corrupt = tuple(id_ for each in contents(copy).values() for id_ in each.corrupt)
     return BackupCopy(counts=expected, size=to.stat().st_size, corrupt=corrupt)
 
 
-def _demand_sound(copy: apsw.Connection, expected: dict[str, int]) -> None:
+def _check_sound(copy: apsw.Connection, expected: dict[str, int]) -> None:
     found, counts = structure(copy), _counts(copy)
     if found or counts != expected:
         seen = f"{'; '.join(found)[:200]}; {counts}, expected {expected}"
@@ -115,7 +115,7 @@ def _demand_sound(copy: apsw.Connection, expected: dict[str, int]) -> None:
 
 
 def _counts(connection: apsw.Connection) -> dict[str, int]:
-    """By table; an earlier version had fewer."""
+    """Count rows by table; an earlier version had fewer tables."""
     there = [name for (name,) in rows(connection.cursor(), "select name from sqlite_schema where type = 'table'")]
     return {
         table: rows(connection.cursor(), f"select count(*) from {table}")[0][0] for table in _TABLES if table in there

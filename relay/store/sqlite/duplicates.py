@@ -1,8 +1,9 @@
-"""A webhook -> the one kept before that it repeats, if it does; see `contract.IngestStore.keep`.
+"""A webhook -> the earlier one that it repeats, if any; see `contract.IngestStore.keep`.
 
-Equal bytes are not always the same news. Times within bodies are whole seconds: a lead that moves from A to B, back and
-to B again within one brings A, B and A, three webhooks. Only what was kept between two equal ones tells: a body about
-the same entity, of the same second. That is looked up once an equal webhook was found, which is rare.
+Equal bytes are not always a retransmission. Times in bodies are whole seconds: a lead that moves from A to B, back
+and to B again within one second brings A, B and A, three webhooks. Only a webhook stored between two equal ones tells
+them apart: another body about the same entity, of the same second. It is looked up once an equal webhook is found,
+which is rare.
 """
 
 from collections.abc import Sequence
@@ -21,26 +22,26 @@ from relay.store.sqlite.times import to_ms
 
 
 class Windows(NamedTuple):
-    """The arguments of those names of `contract.IngestStore.keep`."""
+    """The arguments of these names of `contract.IngestStore.keep`."""
 
     window: timedelta | None = None
     dated: timedelta | None = None
 
     @property
     def longest(self) -> timedelta | None:
-        """None if nothing is to be looked for."""
+        """The longer window; None if there is none."""
         if self.window is None or self.dated is None:
             return self.window or self.dated
         return max(self.window, self.dated)
 
 
 def digest(webhook: Webhook, of_body: bytes) -> bytes:
-    """Of query and body; without a query that of the body alone, as earlier relays kept it."""
+    """Return the digest of query and body; without a query that of the body alone, as earlier relays stored it."""
     return checksum(of_body, webhook.query.encode(errors="surrogatepass")) if webhook.query else of_body
 
 
 def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[Webhook, Windows]]) -> bool:
-    """Whether any of them is equal to a webhook within its windows, be it another one of them."""
+    """Return whether any of them equals a webhook within its windows, or another one of them."""
     windowed = [
         (*_likeness(webhook), to_ms(webhook.received_at - longest), to_ms(webhook.received_at + longest), webhook.id)
         for webhook, windows in asked
@@ -54,7 +55,7 @@ def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[Webhook, Windows]]) -
 def repeated(
     cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent], windows: Windows
 ) -> Duplicate | None:
-    """The last one that it is equal to, if it is no news since. A clock that was set back makes no difference."""
+    """Return the last webhook that it equals, unless something else happened since."""
     longest = windows.longest
     if longest is None:
         return None
@@ -82,12 +83,12 @@ def repeated(
 
 
 def _likeness(webhook: Webhook) -> tuple[str, bytes]:
-    """Source and digest: the same for webhooks that are equal."""
+    """Return source and digest: the same for equal webhooks."""
     return webhook.source, digest(webhook, checksum(webhook.body))
 
 
 def _overtaken(cursor: apsw.Cursor, webhook: Webhook, event: Event, seq: int, first_event: int) -> bool:
-    """Whether a different body to the same source, kept after `seq`, tells of the same entity in the same second.
+    """Return whether a different body from the same source, stored after `seq`, is about the entity in the same second.
 
     `first_event` is that of the webhook `seq`: of an entity with a long history only what came later is read.
     """
@@ -109,7 +110,7 @@ def _moment(payload: bytes) -> tuple[object, str] | None:
 
 
 def _moment_of(event: Event) -> tuple[object, str]:
-    """Account and second."""
+    """Return account and second."""
     return event.account.get("id"), changed_at(event)
 
 

@@ -1,6 +1,6 @@
-"""A disk that fills up -> delivered history deleted before its time, the oldest first, as far as room is needed.
+"""Make room on a disk that fills up: delete delivered history before its retention ends, oldest first, as needed.
 
-What is pending, dead, unparsed or taken by no route stays: only what has arrived may go.
+What is pending, dead, unparsed or unrouted stays.
 """
 
 import asyncio
@@ -13,14 +13,13 @@ from time import monotonic
 from relay.errors import StoreBusy
 from relay.model import Retention
 from relay.signals import DiskSpace, Emit, PurgedEarly
-from relay.store.disk import MEBIBYTE
+from relay.store.sqlite.disk import MEBIBYTE, Space
 from relay.store.sqlite.purge import START, ages, delete, look
 from relay.store.sqlite.query import Run
-from relay.store.sqlite.space import Space
 from relay.store.sqlite.writer import room
 
 ROOM = 16 * MEBIBYTE  # to have in the file, for the webhooks until the next look
-ROOM_TO_WORK = 2 * MEBIBYTE  # of it, for what is owed already: webhooks leave it alone
+ROOM_TO_WORK = 2 * MEBIBYTE  # of it, for settling pending deliveries: webhooks leave it alone
 PAGE = 1_000  # webhooks looked at in one read
 PAGES = 20  # in one look: much may be pending that was there before what is delivered
 EVERY = 1.0  # seconds
@@ -29,31 +28,31 @@ TOLD_EVERY = 60.0
 _DELIVERED = Retention(delivered=timedelta(), dead=None, unrouted=None, unparsed=None)
 
 
-async def keep_room(space: Space, *, shed: Callable[[], Awaitable[int]], emit: Emit) -> None:
-    """For ever: look how much room there is, and shed when it is little; cancelled by whoever runs it."""
+async def keep_room(space: Space, *, purge: Callable[[], Awaitable[int]], emit: Emit) -> None:
+    """Watch the free space for ever, and purge early when it is low; the caller cancels it."""
     gone, told_at = 0, -TOLD_EVERY
     while True:
         with suppress(OSError):  # a disk that cannot be looked at will fail the writer
             await asyncio.to_thread(space.look)
         if space.level <= DiskSpace.LOW:
             with suppress(StoreBusy):  # again at the next look
-                gone += await shed()
+                gone += await purge()
         if gone and monotonic() >= told_at + TOLD_EVERY:
             emit(PurgedEarly(webhooks=gone))
             gone, told_at = 0, monotonic()
         await asyncio.sleep(EVERY)
 
 
-class Shedder:
-    """Goes through the webhooks of one store from the oldest on, and each time goes on where it stopped."""
+class EarlyPurge:
+    """Walks the webhooks of one store from the oldest on; each call goes on where the last one stopped."""
 
     def __init__(self, read: Run, write: Run) -> None:
         self._read = read
         self._write = write
         self._after = START
 
-    async def shed(self, now: datetime) -> int:
-        """Until there is `ROOM`, or enough was looked at for now; how many webhooks went."""
+    async def purge_early(self, now: datetime) -> int:
+        """Delete until there is `ROOM`, or enough rows were read for now; return how many webhooks."""
         before, gone = ages(_DELIVERED, now), 0
         for _ in range(PAGES):
             if await self._read(room) >= ROOM:

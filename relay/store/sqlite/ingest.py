@@ -1,4 +1,4 @@
-"""Webhook, events, what is owed -> rows, inside the writer's transaction."""
+"""Insert webhooks, their events and deliveries, inside the writer's transaction."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,7 +34,7 @@ _DELIVERIES = (
 )
 
 
-class Asked(NamedTuple):
+class KeepRequest(NamedTuple):
     """The arguments of `contract.IngestStore.keep`."""
 
     webhook: Webhook
@@ -43,14 +43,14 @@ class Asked(NamedTuple):
     windows: Windows = Windows()
 
 
-def keep_all(tokens: Tokens | None, cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[KeepResult]:
-    """What `keep` returns of each, and the same rows; in a few statements where no row depends on another.
+def keep_all(tokens: Tokens | None, cursor: apsw.Cursor, requests: Sequence[KeepRequest]) -> list[KeepResult]:
+    """Insert many webhooks in few statements, as if one by one, where no row depends on another.
 
-    ConstraintError if one of several is here already: then they must be kept one by one. Without `tokens`, as for a
-    process that owns nothing, no delivery is claimed at insert.
+    ConstraintError if one of several is stored already: then they must be inserted one by one. Without `tokens`, as
+    for a process that does not own the store, no delivery is claimed at insert.
     """
     replies: list[KeepResult] = []
-    for with_others, group in groupby(asked, key=_may_go_with_others):
+    for with_others, group in groupby(requests, key=_is_independent):
         some = list(group)
         together = with_others and len(some) > 1 and not any_repeats(cursor, [(a.webhook, a.windows) for a in some])
         replies += _keep_together(tokens, cursor, some) if together else [keep(tokens, cursor, *each) for each in some]
@@ -90,22 +90,22 @@ def reparse(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent]
 # ---- together
 
 
-def _may_go_with_others(asked: Asked) -> bool:
-    """It is small, and nothing of it has to wait behind another delivery."""
-    ordered = any(planned.key is not None for each in asked.routed for planned in each.planned)
-    return not ordered and len(asked.webhook.body) <= MOST_BYTES
+def _is_independent(requests: KeepRequest) -> bool:
+    """Whether it is small, and none of its deliveries may have to wait behind another."""
+    ordered = any(planned.key is not None for each in requests.routed for planned in each.planned)
+    return not ordered and len(requests.webhook.body) <= MOST_BYTES
 
 
-def _keep_together(tokens: Tokens | None, cursor: apsw.Cursor, asked: Sequence[Asked]) -> list[KeepResult]:
+def _keep_together(tokens: Tokens | None, cursor: apsw.Cursor, requests: Sequence[KeepRequest]) -> list[KeepResult]:
     seq, event_seq = _last_seqs(cursor)
     webhooks: list[Row] = []
     events: list[Row] = []
     deliveries: list[Row] = []
     replies: list[KeepResult] = []
-    for webhook, routed, now, windows in asked:
+    for webhook, routed, now, windows in requests:
         seq += 1
         webhooks.append(_webhook_row(seq, webhook, repeatable=windows.longest is not None))
-        born: list[Delivery] = []
+        claimed: list[Delivery] = []
         for each in routed:
             event_seq += 1
             events.append(_event_row(event_seq, seq, each))
@@ -114,8 +114,8 @@ def _keep_together(tokens: Tokens | None, cursor: apsw.Cursor, asked: Sequence[A
                 token = tokens.new() if tokens and planned.lease is not None else 0
                 deliveries.append(_delivery_row(event_seq, planned, to_ms(since), token, blocked=False))
                 if token:
-                    born.append(_born(event_seq, planned, each, since, token))
-        replies.append(born)
+                    claimed.append(_claimed_at_insert(event_seq, planned, each, since, token))
+        replies.append(claimed)
     insert(cursor, _WEBHOOKS, webhooks)
     insert(cursor, _EVENTS, events)
     insert(cursor, _DELIVERIES, deliveries)
@@ -123,7 +123,7 @@ def _keep_together(tokens: Tokens | None, cursor: apsw.Cursor, asked: Sequence[A
 
 
 def _last_seqs(cursor: apsw.Cursor) -> tuple[int, int]:
-    """Of the webhooks and the events that were ever kept."""
+    """Return the seqs of the newest webhook and the newest event ever stored."""
     sql = (
         "select coalesce(max(iif(name = 'webhooks', seq, 0)), 0), coalesce(max(iif(name = 'events', seq, 0)), 0)"
         " from sqlite_sequence"
@@ -136,19 +136,19 @@ def _last_seqs(cursor: apsw.Cursor) -> tuple[int, int]:
 
 
 def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, now: int, *, repeatable: bool) -> int | None:
-    """Its seq if it wants its events now; None if it has them. `repeatable`: another may be found to repeat it."""
+    """Return its seq if its events are to be inserted; None if they are stored. `repeatable`: equal ones may follow."""
     try:
         insert(cursor, _WEBHOOKS, [_webhook_row(None, webhook, repeatable=repeatable)])
     except apsw.ConstraintError:
         known = rows(cursor, "select seq, unparsed from webhooks where id = ?", (webhook.id,))
         if not known:
             raise
-        return _mend(cursor, known[0][0], now) if webhook.unparsed is None and known[0][1] is not None else None
+        return _replace_raw(cursor, known[0][0], now) if webhook.unparsed is None and known[0][1] is not None else None
     return cursor.connection.last_insert_rowid()
 
 
-def _mend(cursor: apsw.Cursor, seq: int, now: int) -> int:
-    """It was unparsed, and is no more: events take the place of what was to be sent raw, or is given up."""
+def _replace_raw(cursor: apsw.Cursor, seq: int, now: int) -> int:
+    """Mark an unparsed webhook as parsed: its raw deliveries are dead with the reason `reparsed`."""
     cursor.execute("update webhooks set unparsed = null where seq = ?", (seq,))
     cursor.execute(
         "update deliveries set why = ? where state = 'dead' and event in"
@@ -178,7 +178,7 @@ def _keep_event(
     insert(cursor, _EVENTS, [_event_row(None, webhook, routed)])
     seq = cursor.connection.last_insert_rowid()
     return [
-        _born(seq, planned, routed, since, token)
+        _claimed_at_insert(seq, planned, routed, since, token)
         for planned in routed.planned
         if (token := plan(tokens, cursor, seq, planned, to_ms(since)))
     ]
@@ -195,7 +195,7 @@ def plan(
 
 
 def pending_with_key(cursor: apsw.Cursor, target: str, key: str) -> bool:
-    """True if a delivery with this key still waits for its turn or its end."""
+    """Return whether a delivery with this key is pending."""
     sql = "select 1 from deliveries where target = ? and key = ? and state = 'pending' limit 1"
     return bool(rows(cursor, sql, (target, key)))
 
@@ -204,7 +204,7 @@ def pending_with_key(cursor: apsw.Cursor, target: str, key: str) -> bool:
 
 
 def _webhook_row(seq: int | None, webhook: Webhook, *, repeatable: bool) -> Row:
-    """Without a `seq` it gets the next one."""
+    """Without a `seq` SQLite gives it the next one."""
     of_body = checksum(webhook.body)
     return (
         seq,
@@ -241,7 +241,7 @@ def _event_row(seq: int | None, webhook: int, routed: RoutedEvent) -> Row:
 def _delivery_row(
     seq: int, planned: PlannedDelivery, since: int, token: int, *, blocked: bool, replays: int = 0
 ) -> Row:
-    """A `token` of 0: nobody has it."""
+    """With a `token` it is claimed; 0: it is not."""
     due_at = since + planned.lease // timedelta(milliseconds=1) if token and planned.lease is not None else since
     return (
         seq,
@@ -264,7 +264,9 @@ def _as_json(names: tuple[str, ...]) -> str:
     return orjson.dumps(names).decode()
 
 
-def _born(seq: int, planned: PlannedDelivery, routed: RoutedEvent, since: datetime, token: int) -> Delivery:
+def _claimed_at_insert(
+    seq: int, planned: PlannedDelivery, routed: RoutedEvent, since: datetime, token: int
+) -> Delivery:
     return Delivery(
         seq=seq,
         event_id=routed.event.id,

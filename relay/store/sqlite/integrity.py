@@ -1,7 +1,7 @@
-"""A store, in use or not -> what in it is not as it was kept.
+"""A store, in use or not -> what in it is corrupt or missing.
 
-SQLite looks at its own structure, in one read transaction; meanwhile the WAL grows by what arrives. Contents are read
-row by row, and no longer than `LONGEST_READ` at a time.
+SQLite checks its own structure in one read transaction; meanwhile the WAL grows. Contents are checked row by row, for
+at most `LONGEST_READ` at a time.
 """
 
 from contextlib import closing
@@ -14,10 +14,10 @@ import apsw
 from relay.errors import StoreFailed
 from relay.store.records import AckGap, Contents, IntegrityReport
 from relay.store.sqlite.ack_gaps import losses, missing
-from relay.store.sqlite.checksum import is_damaged
+from relay.store.sqlite.checksum import is_corrupt
 from relay.store.sqlite.migrate import check_version
 from relay.store.sqlite.query import a_blob, rows
-from relay.store.sqlite.startup import demand_there
+from relay.store.sqlite.startup import check_exists
 from relay.store.sqlite.watermark import acked
 
 LONGEST_READ = 0.5  # seconds
@@ -36,7 +36,7 @@ def verify(store: Path) -> IntegrityReport:
     Nothing is written, and a WAL stays what it is.
     """
     told = acked(store)  # first: a daemon may commit more before we look
-    demand_there(store)
+    check_exists(store)
     try:
         with closing(apsw.Connection(str(store), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -54,7 +54,7 @@ def verify(store: Path) -> IntegrityReport:
 
 
 def structure(connection: apsw.Connection) -> tuple[str, ...]:
-    """What SQLite finds wrong: pages, indexes, and rows that belong to none."""
+    """Return what SQLite finds wrong: pages, indexes, and rows without their parent."""
     cursor = connection.cursor()
     try:
         found = [text for (text,) in rows(cursor, f"pragma integrity_check({MOST_TOLD})") if text != "ok"]
@@ -68,7 +68,7 @@ def structure(connection: apsw.Connection) -> tuple[str, ...]:
 
 
 def contents(connection: apsw.Connection) -> dict[str, Contents]:
-    """By table: everything that has a checksum, against it; an earlier version had none."""
+    """Check every row that has a checksum, by table; an earlier version had none."""
     sql = "select t.name from sqlite_schema t join pragma_table_info(t.name) c where c.name = 'checksum'"
     marked = {name for (name,) in rows(connection.cursor(), sql)}
     return {table: _contents(connection, table, *of) for table, of in _CONTENTS.items() if table in marked}
@@ -86,7 +86,7 @@ def _contents(connection: apsw.Connection, table: str, column: str, named: str) 
             for seq, told, content, kept, name in cursor.execute(f"{sql} where seq > ? order by seq", (last,)):
                 count, last = count + 1, seq
                 unmarked += kept is None
-                if is_damaged(content, kept, name):
+                if is_corrupt(content, kept, name):
                     corrupt.append(told.decode(errors="backslashreplace"))
                 if more := perf_counter() > until:
                     break
@@ -94,7 +94,7 @@ def _contents(connection: apsw.Connection, table: str, column: str, named: str) 
 
 
 def _losses(connection: apsw.Connection, told: int) -> tuple[AckGap, ...]:
-    """Those that were noticed, and what the next start would notice."""
+    """Return the recorded gaps, and the one that the next start would record."""
     cursor = connection.cursor()
     unnoticed = missing(cursor, told, datetime.now(UTC))
     return (*losses(cursor), *([unnoticed] if unnoticed else ()))

@@ -1,4 +1,4 @@
-"""One daemon per database: a locked file beside it that names the owner's pid."""
+"""One owner per database: a locked file beside it with the owner's pid."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from relay.os_errors import write_problem
 
 
 class Lock:
-    """Held from construction until `release()` or the end of the process, however that comes."""
+    """Held from construction until `release()` or the end of the process, even by kill -9."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
@@ -47,11 +47,11 @@ class Lock:
         self._name, self._identity = str(self._path), (stat.st_dev, stat.st_ino)
 
     def release(self) -> None:
-        """The file stays: it is as good as new for the next owner."""
+        """Unlock; the file stays for the next owner."""
         os.close(self._fd)
 
     def undo(self) -> None:
-        """Release, and leave no file that was not there before."""
+        """Release, and remove the file if it was not there before."""
         if not self._found:
             with suppress(OSError):
                 self._path.unlink()  # while it is ours: whoever opened it before sees that it has gone
@@ -59,36 +59,36 @@ class Lock:
 
 
 def _locked(path: Path, database: Path) -> int:
-    """The file under this name, ours alone; StoreLocked if another relay has it."""
+    """Open and lock the file under this name; StoreLocked if another relay has it."""
     while True:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ConfigurationError(write_problem(path, error)) from None
-        if not _taken(fd, fcntl.LOCK_EX, tries=10):
+        if not _try_lock(fd, fcntl.LOCK_EX, tries=10):
             pid = _pid(fd) or "?"
             os.close(fd)
             raise StoreLocked(f"{database} is in use by another relay, pid {pid}: stop it, or use another --store")
-        if _is_at(fd, path):
+        if _is_same_file(fd, path):
             return fd
         os.close(fd)  # a start that failed took its file away between our two steps
 
 
-def _is_at(fd: int, path: Path) -> bool:
+def _is_same_file(fd: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(fd), path.stat())
     except FileNotFoundError:
         return False
 
 
-def owner(database: Path) -> int | None:
-    """The pid of the daemon that holds the lock, None if none does."""
+def owner_pid(database: Path) -> int | None:
+    """Return the pid of the daemon that holds the lock, None if none does."""
     try:
         fd = os.open(_path(database), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        return None if _taken(fd, fcntl.LOCK_SH, tries=1) else _pid(fd)
+        return None if _try_lock(fd, fcntl.LOCK_SH, tries=1) else _pid(fd)
     finally:
         os.close(fd)
 
@@ -97,8 +97,8 @@ def _path(database: Path) -> Path:
     return database.with_name(database.name + ".lock")
 
 
-def _taken(fd: int, how: int, *, tries: int) -> bool:
-    """Tried again, because `owner` holds the lock too, for the moment in which it looks."""
+def _try_lock(fd: int, how: int, *, tries: int) -> bool:
+    """Retry, because `owner_pid` holds the lock for a moment, too."""
     for left in reversed(range(tries)):
         try:
             fcntl.flock(fd, how | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Database of any earlier version -> this version: the numbered files of `migrations/`, all in one transaction."""
+"""Migrate a database of any earlier version: the numbered files of `migrations/`, all in one transaction."""
 
 from collections.abc import Iterator
 from importlib.resources import files
@@ -13,7 +13,7 @@ _REMEDIES = {False: "relay run brings it up to date", True: "upgrade the relay"}
 
 
 def pending(connection: apsw.Connection) -> int | None:
-    """The schema that a database of an earlier version would be brought to; None if there is nothing to bring."""
+    """Return the schema that a database of an earlier version would be migrated to; None if it is current."""
     version = _number(connection, "user_version")
     newest = max(number for number, _ in _scripts())
     ours = _number(connection, "application_id") == APPLICATION_ID
@@ -39,7 +39,7 @@ def migrate(connection: apsw.Connection, name: str) -> None:
 
 
 def check_version(connection: apsw.Connection, name: str) -> None:
-    """For those who only visit: raises StoreUnsafe unless the schema is exactly the one this relay knows."""
+    """For visitors: raise StoreUnsafe unless the schema is exactly the one this relay knows."""
     newest = max(number for number, _ in _scripts())
     version = _number(connection, "user_version")
     ours = _number(connection, "application_id") == APPLICATION_ID

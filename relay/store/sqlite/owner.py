@@ -1,4 +1,4 @@
-"""A process that opens a store -> its owner: a new incarnation, whose claim tokens nobody else ever uses."""
+"""Register the owner of a store: a new incarnation, whose claim tokens no other ever uses."""
 
 import os
 import socket
@@ -34,13 +34,13 @@ class Tokens:
         self.last = incarnation * TOKENS
 
     def new(self) -> int:
-        """A number that was never a token before."""
+        """Return a number that was never a token before."""
         self.last += 1
         return self.last
 
 
 def standing(cursor: apsw.Cursor, pid: int | None, now: datetime) -> tuple[RelayStanding, ...]:
-    """The owner, which lives if its lock is held, by this process; none if `pid` is None."""
+    """Return the owner while its lock is held by process `pid`; none if that is None."""
     found = rows(cursor, "select name, host, version, started_at from relays") if pid is not None else []
     return tuple(
         RelayStanding(name=name, host=host, pid=pid or 0, version=version, since=from_ms(since), seen_at=now)
@@ -49,7 +49,7 @@ def standing(cursor: apsw.Cursor, pid: int | None, now: datetime) -> tuple[Relay
 
 
 def register(connection: apsw.Connection, now: int) -> Tokens:
-    """Become the owner, in one transaction: what the incarnation before this one had claimed is due at `now`."""
+    """Become the owner, in one transaction: deliveries claimed by the last incarnation are due at `now`."""
     connection.execute("begin immediate")
     try:
         incarnation = _incarnate(connection.cursor(), now)

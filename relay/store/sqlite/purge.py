@@ -1,6 +1,6 @@
-"""What was kept long enough -> gone: found on the reading connection, deleted in transactions of a few ms.
+"""Delete webhooks past their retention: found on the reading connection, deleted in transactions of a few ms.
 
-The pages stay in the file and are used again; nothing here shrinks it, for that would lock writers out.
+Freed pages stay in the file and are reused; nothing here shrinks it, which would lock writers out.
 """
 
 import asyncio
@@ -65,14 +65,14 @@ async def purge(
 
 
 def ages(retention: Retention, now: datetime) -> dict[str, int]:
-    """By age: what ended then or earlier may go. `newest`: nothing that arrived later can have ended so early."""
+    """Return, by age, the time up to which what ended may go. `newest`: nothing that arrived later is so old."""
     kept = {each.name: getattr(retention, each.name) for each in fields(retention)}
     before = {name: _NOTHING if age is None else to_ms(now - age) for name, age in kept.items()}
     return {**before, "newest": max(before.values())}
 
 
 def look(cursor: apsw.Cursor, before: dict[str, int], after: Place, limit: int) -> tuple[Place | None, list[Over]]:
-    """At so many webhooks: the place of the last one, None at the end; and those that may go."""
+    """Read so many webhooks: the place of the last one, None at the end; and those that may be deleted."""
     looked = (
         "select received_at, seq, unparsed from webhooks where (received_at, seq) > (:at, :seq)"
         " and received_at <= :newest order by received_at, seq limit :limit"
@@ -87,20 +87,20 @@ def look(cursor: apsw.Cursor, before: dict[str, int], after: Place, limit: int) 
 
 
 async def delete(write: Run, page: Sequence[Over], before: dict[str, int], act: AuditEntry | None) -> Counter[str]:
-    """What went of a page; in short transactions, with pauses between them."""
+    """Delete a page in short transactions with pauses between them; count what was deleted."""
     gone: Counter[str] = Counter()
     while page:
         seen, some = await write(partial(_delete_some, page=page, before=before, act=act))
         page = page[seen:]
         gone += some
-        await asyncio.sleep(PAUSE)  # whoever stops waiting stops the purge here
+        await asyncio.sleep(PAUSE)  # a cancelled call stops here
     return gone
 
 
 def _delete_some(
     cursor: apsw.Cursor, page: Sequence[Over], before: dict[str, int], act: AuditEntry | None
 ) -> tuple[int, Counter[str]]:
-    """How many of the page were seen before it took too long, and what became of them."""
+    """Delete until it takes too long; return how many of the page were looked at, and what was deleted."""
     until = perf_counter() + LOCKED
     gone: Counter[str] = Counter()
     seen = 0
@@ -115,7 +115,7 @@ def _delete_some(
 
 
 def _delete_webhook(cursor: apsw.Cursor, webhook: int, before: dict[str, int]) -> bool:
-    """False if it may not go any more: it was replayed, or read, since it was found."""
+    """Return False if it may not be deleted any more: it was replayed, or parsed, since it was found."""
     if not rows(cursor, f"select 1 from webhooks w where w.seq = :seq and {_MAY_GO}", {**before, "seq": webhook}):
         return False
     for table in ("attempts", "deliveries"):

@@ -14,10 +14,10 @@ MOST_ROWS = 64  # of one statement
 
 
 class Run(Protocol):
-    """Runs what needs a cursor: on the reading connection, or within a transaction of the writer."""
+    """Runs a function of a cursor: on the reading connection, or in a transaction of the writer."""
 
     def __call__(self, run: Callable[[apsw.Cursor], T], /) -> Awaitable[T]:
-        """Its result, once it is read or committed."""
+        """Return its result, once it is read or committed."""
         ...
 
 
@@ -27,27 +27,27 @@ def rows(cursor: apsw.Cursor, sql: str, values: Sequence[Any] | Mapping[str, Any
 
 
 def a_number(column: str) -> str:
-    """SQL: the column, or null for what a disk has made of it.
+    """SQL: the column, or null if a disk has corrupted it.
 
-    A text that is not UTF-8, as such a thing may be, would end the reading of all rows with an error.
+    A corrupt text that is not UTF-8 would end the reading of all rows with an error.
     """
     return f"iif(typeof({column}) = 'integer', {column}, null)"
 
 
 def a_blob(column: str) -> str:
-    """SQL: as `a_number`, of bytes."""
+    """SQL: as `a_number`, for bytes."""
     return f"iif(typeof({column}) = 'blob', {column}, null)"
 
 
 def insert(cursor: apsw.Cursor, into: str, given: Sequence[Row]) -> None:
-    """`into` names the table and the columns of each row."""
+    """Insert rows; `into` names the table and the columns of each row."""
     at_once(cursor, f"insert into {into} values {{values}}", given)
 
 
 def at_once(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> list[Row]:
-    """What `sql` returns, in which `{values}` stands for the given rows: `(?, ?), (?, ?)`.
+    """Run `sql` with `{values}` filled in with the rows, as `(?, ?), (?, ?)`; return what it returns.
 
-    Many rows a statement, and statements that return few: at every step of one the interpreter's lock goes to the
+    Many rows per statement, and statements that return few: at every step of one the interpreter's lock goes to the
     event loop, which may keep it for a while.
     """
     found: list[Row] = []
@@ -61,7 +61,7 @@ def at_once(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> list[Row]:
 
 
 def _execute(cursor: apsw.Cursor, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Row]:
-    """Lone surrogates, which are no UTF-8, become U+FFFD; looked for only in what SQLite refused."""
+    """Replace lone surrogates, which are no UTF-8, by U+FFFD, only in what SQLite refused."""
     try:
         return list(cursor.execute(sql, values))
     except UnicodeEncodeError:
@@ -79,10 +79,10 @@ def _clean_one(value: object) -> object:
 
 
 def change(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> None:
-    """As `at_once`, of rows that were read in this transaction, one for each that is given.
+    """As `at_once`, for rows that were read in this transaction, one for each given row.
 
-    CorruptError if not all of them are found again: a table that a disk has put out of order may show a row and lose
-    it, and what was to be claimed or settled would be sent for ever.
+    CorruptError if not all are found again: a corrupt index may show a row and miss it in the update, and the delivery
+    would be sent for ever.
     """
     before = cursor.connection.total_changes()
     at_once(cursor, sql, given)

@@ -1,4 +1,4 @@
-"""What is due -> claimed deliveries; what an attempt returned -> how the delivery stands."""
+"""Claim due deliveries; settle and release claimed ones."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,7 +10,7 @@ import orjson
 from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
 from relay.store.records import Due
 from relay.store.sqlite import targets
-from relay.store.sqlite.checksum import is_damaged
+from relay.store.sqlite.checksum import is_corrupt
 from relay.store.sqlite.owner import Tokens
 from relay.store.sqlite.query import Row, a_blob, a_number, at_once, change, rows
 from relay.store.sqlite.times import LAST, from_ms, to_ms
@@ -19,13 +19,13 @@ from relay.store.sqlite.times import LAST, from_ms, to_ms
 def claim(
     cursor: apsw.Cursor, tokens: Tokens, target: str, limit: int, max_bytes: int, now: int, until: int
 ) -> list[Delivery]:
-    """The longest due of `target`, leased until `until`; see `contract.DeliveryStore.claim`."""
+    """Claim the longest due of `target` until `until`; see `contract.DeliveryStore.claim`."""
     claimed: list[Delivery] = []
-    looked_at: list[Row] = []
+    rows_read: list[Row] = []
     size = 0
     for row in cursor.execute(_DUE, {"target": target, "now": now, "limit": limit}):
         token = tokens.new()
-        looked_at.append((row[0], target, until, token))
+        rows_read.append((row[0], target, until, token))
         try:
             delivery = _claimed(target, token, *row)
         except (ValueError, TypeError):
@@ -34,7 +34,7 @@ def claim(
         size += len(delivery.payload)
         if size >= max_bytes:
             break
-    change(cursor, _CLAIM, looked_at)
+    change(cursor, _CLAIM, rows_read)
     return claimed
 
 
@@ -81,7 +81,7 @@ def _claimed(
     entity: bytes | None,
     entity_id: bytes | None,
 ) -> Delivery:
-    """One attempt more than there were; TypeError or ValueError for what a disk has changed, or lost."""
+    """Make the delivery of a row, with the next attempt number; TypeError or ValueError for a corrupt row."""
     return Delivery(
         seq=seq,
         event_id=event_id.decode(errors="replace"),
@@ -92,7 +92,7 @@ def _claimed(
         pending_since=from_ms(pending_since),
         payload=payload if isinstance(payload, bytes) else b"",
         replay=replays > 0,
-        corrupt=not event_id or is_damaged(payload, checksum, event_id),
+        corrupt=not event_id or is_corrupt(payload, checksum, event_id),
         entity=(entity or b"").decode(errors="replace"),
         entity_id=(entity_id or b"").decode(errors="replace"),
         token=token,
@@ -109,10 +109,10 @@ class Settled(NamedTuple):
 
 
 def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
-    """False if the claim token is not the present one; the attempt itself is recorded all the same."""
+    """Settle each; False where the claim token is not the present one, and only the attempt is recorded."""
     ours = _ours(cursor, settled)
-    change(cursor, _SETTLE, [_standing(settled[position]) for position in ours])
-    at_once(cursor, _RECORD, [_attempt(each) for each in settled])
+    change(cursor, _SETTLE, [_settled_row(settled[position]) for position in ours])
+    at_once(cursor, _RECORD, [_attempt_row(each) for each in settled])
     for position, has_key in ours.items():
         each = settled[position]
         if has_key and not isinstance(each.verdict, RetryAt):
@@ -139,29 +139,29 @@ _RECORD = (
 
 
 def _ours(cursor: apsw.Cursor, settled: Sequence[Settled]) -> dict[int, bool]:
-    """Positions of the deliveries whose present claim has this token, and whether they have a key."""
+    """Return positions of deliveries whose present claim has this token, and whether they have a key."""
     asked = [
         (position, delivery.seq, delivery.target, delivery.token) for position, (delivery, *_) in enumerate(settled)
     ]
     ours: dict[int, bool] = {}
-    taken: set[tuple[int, str]] = set()
+    seen: set[tuple[int, str]] = set()
     for (found,) in at_once(cursor, _OURS, asked):
         for position, has_key in sorted(orjson.loads(found)):
             name = settled[position].delivery.seq, settled[position].delivery.target
-            if name not in taken:  # told twice in one batch, it counts once
-                taken.add(name)
+            if name not in seen:  # told twice in one batch, it counts once
+                seen.add(name)
                 ours[position] = bool(has_key)
     return ours
 
 
-def _standing(settled: Settled) -> Row:
+def _settled_row(settled: Settled) -> Row:
     delivery, verdict = settled.delivery, settled.verdict
-    state, due_at, why = _stands(verdict)
+    state, due_at, why = _next_state(verdict)
     overlooked = isinstance(verdict, RetryAt) and not verdict.counted
     return delivery.seq, delivery.target, state, due_at, why, None if due_at is not None else settled.now, overlooked
 
 
-def _attempt(settled: Settled) -> Row:
+def _attempt_row(settled: Settled) -> Row:
     delivery, outcome = settled.delivery, settled.outcome
     return (
         delivery.seq,
@@ -176,8 +176,8 @@ def _attempt(settled: Settled) -> Row:
     )
 
 
-def _stands(verdict: Verdict) -> tuple[State, int | None, str]:
-    """State, due time, and why it is dead."""
+def _next_state(verdict: Verdict) -> tuple[State, int | None, str]:
+    """Return state, due time, and the reason of a dead one."""
     match verdict:
         case Delivered():
             return State.DELIVERED, None, ""
@@ -188,7 +188,7 @@ def _stands(verdict: Verdict) -> tuple[State, int | None, str]:
 
 
 def unblock(cursor: apsw.Cursor, seq: int, target: str, now: int) -> None:
-    """The oldest pending delivery of the same key is due, unless it has a due time already.
+    """Make the oldest pending delivery of the same key due, unless it has a due time already.
 
     And no earlier than a replay has set.
     """
@@ -201,7 +201,7 @@ def unblock(cursor: apsw.Cursor, seq: int, target: str, now: int) -> None:
 
 
 def release(cursor: apsw.Cursor, keys: Sequence[tuple[int, int, str, int]]) -> int:
-    """Each of `keys` is (due_at, event, target, token); how many were released."""
+    """Release each of `keys`, (due_at, event, target, token); return how many."""
     before = cursor.connection.total_changes()
     cursor.executemany(
         "update deliveries set claimed = 0, due_at = ?, attempt = attempt - 1"
@@ -225,7 +225,7 @@ def clock_set(cursor: apsw.Cursor, by: int, now: int) -> None:
 
 
 def due(cursor: apsw.Cursor, names: Sequence[str]) -> Due:
-    """One look at the index for each target; nothing here grows with the backlog."""
+    """Look into the index once for each target; nothing here grows with the backlog."""
     sql = (
         f"select i.due_at from {_PENDING} and i.claimed = 0 and i.target = ? and i.due_at <= {LAST}"
         " order by i.due_at limit 1"
@@ -234,5 +234,5 @@ def due(cursor: apsw.Cursor, names: Sequence[str]) -> Due:
     return Due(
         at={target: from_ms(due[0][0]) for target, due in found if due},
         paused=frozenset(target for (target,) in rows(cursor, "select target from pauses")),
-        probes=targets.wishes(cursor),
+        probes=targets.probe_requests(cursor),
     )

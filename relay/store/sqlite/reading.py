@@ -21,11 +21,10 @@ from relay.store.records import (
     WebhookRecord,
 )
 from relay.store.sqlite.ack_gaps import losses
-from relay.store.sqlite.checksum import is_damaged
+from relay.store.sqlite.checksum import is_corrupt
 from relay.store.sqlite.owner import standing
 from relay.store.sqlite.query import Row, rows
-from relay.store.sqlite.reports import reports
-from relay.store.sqlite.targets import conditions, pauses
+from relay.store.sqlite.targets import conditions, pauses, reports
 from relay.store.sqlite.times import from_ms, to_ms
 
 T = TypeVar("T")
@@ -42,13 +41,13 @@ _WEBHOOK = (
 )
 
 
-def condition(wanted: Filter) -> tuple[str, dict[str, Any]]:
+def filter_sql(wanted: Filter) -> tuple[str, dict[str, Any]]:
     """The filter as SQL over `deliveries d` and `events e`, with its values."""
     given = {name: value for name, value in _values(wanted).items() if value is not None}
-    return " and ".join(_CONDITIONS[name] for name in given) or "true", given
+    return " and ".join(_FILTERS[name] for name in given) or "true", given
 
 
-_CONDITIONS = {
+_FILTERS = {
     "event_ids": "e.id in (select value from json_each(:event_ids))",
     "states": "d.state in (select value from json_each(:states))",
     "target": "d.target = :target",
@@ -56,7 +55,7 @@ _CONDITIONS = {
     "entity": "e.entity = :entity",
     "action": "e.action = :action",
     "entity_id": "e.entity_id = :entity_id",
-    "pipeline_id": "case when json_valid(cast(e.payload as text))"  # what is damaged must not spoil the question
+    "pipeline_id": "case when json_valid(cast(e.payload as text))"  # corrupt JSON must not fail the query
     " then cast(json_extract(cast(e.payload as text), '$.data.pipeline_id') as text) = :pipeline_id end",
     "since": "e.received_at >= :since",
     "until": "e.received_at < :until",
@@ -84,7 +83,7 @@ def _list(values: Sequence[str]) -> str | None:
 
 def find(cursor: apsw.Cursor, wanted: Filter, limit: int, before: str | None) -> Page[DeliveryRecord]:
     """Newest first, without attempts."""
-    where, values = condition(wanted)
+    where, values = filter_sql(wanted)
     if before is not None:
         where += " and d.event <= :before and (d.event < :before or d.target > :before_target)"
         values["before"], values["before_target"] = cursors.key("deliveries", before, int, str)
@@ -104,7 +103,7 @@ def _page(
 
 def count(cursor: apsw.Cursor, wanted: Filter, replayable: bool) -> dict[str, int]:
     """By target."""
-    where, values = condition(wanted)
+    where, values = filter_sql(wanted)
     where = f"not {READ_SINCE} and {where}" if replayable else where
     sql = (
         f"select d.target, count(*) from deliveries d join events e on e.seq = d.event where {where} group by d.target"
@@ -156,7 +155,7 @@ def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str | None, u
     """Oldest first."""
     (last,) = (0,) if after is None else cursors.key("events", after, int)
     which = "not exists (select 1 from deliveries d where d.event = e.seq)" if unrouted else "e.kind = 'event'"
-    where, values = condition(replace(wanted, states=(), target=None, route=None))
+    where, values = filter_sql(replace(wanted, states=(), target=None, route=None))
     found = rows(
         cursor,
         f"select e.seq, e.id, e.payload, e.checksum from events e where {which} and {where}"
@@ -168,7 +167,7 @@ def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str | None, u
 
 def _event_alone(row: Row) -> EventRecord:
     _seq, id_, payload, checksum = row
-    return EventRecord(id=id_, payload=payload, deliveries=(), corrupt=is_damaged(payload, checksum, id_.encode()))
+    return EventRecord(id=id_, payload=payload, deliveries=(), corrupt=is_corrupt(payload, checksum, id_.encode()))
 
 
 def status(cursor: apsw.Cursor, pid: int | None, now: datetime) -> Status:
@@ -186,7 +185,7 @@ def status(cursor: apsw.Cursor, pid: int | None, now: datetime) -> Status:
 
 
 def _targets(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
-    planned, paused, reported = _owed(cursor), pauses(cursor), conditions(cursor)
+    planned, paused, reported = _backlog(cursor), pauses(cursor), conditions(cursor)
     return {
         name: replace(planned.get(name, TargetStatus()), pause=paused.get(name), condition=reported.get(name))
         for name in sorted(
@@ -195,7 +194,7 @@ def _targets(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
     }
 
 
-def _owed(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
+def _backlog(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
     """Counted in the partial indexes: they hold what is pending or dead, not the history.
 
     Not what is dead as reparsed: it has events in its place, and no replay would end an alert about it.
@@ -223,7 +222,7 @@ def _event(cursor: apsw.Cursor, seq: int, id_: str, payload: bytes, checksum: by
         id=id_,
         payload=payload,
         deliveries=tuple(_delivery(row, _attempts(cursor, seq, row[6])) for row in found),
-        corrupt=is_damaged(payload, checksum, id_.encode()),
+        corrupt=is_corrupt(payload, checksum, id_.encode()),
     )
 
 
@@ -283,5 +282,5 @@ def _webhook(row: Row) -> Webhook:
         query=query,
         signature=signature,
         unparsed=why,
-        corrupt=is_damaged(body, checksum),
+        corrupt=is_corrupt(body, checksum),
     )

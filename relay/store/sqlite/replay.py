@@ -1,4 +1,4 @@
-"""What is over, waits for a later attempt or was never owed -> deliveries that are pending, each due in its turn.
+"""Deliveries that ended, wait for a later attempt or were never planned -> pending ones, each due in its turn.
 
 Found on the reading connection, changed in short transactions: a replay of a million must not make webhooks wait.
 """
@@ -14,7 +14,7 @@ from relay.model import Health, RoutedEvent, State
 from relay.store.records import AuditEntry, Filter
 from relay.store.sqlite import audit, ingest, targets
 from relay.store.sqlite.query import Run, rows
-from relay.store.sqlite.reading import READ_SINCE, condition
+from relay.store.sqlite.reading import READ_SINCE, filter_sql
 from relay.store.sqlite.times import to_ms
 
 CHUNK = 100  # deliveries a transaction: some ms
@@ -32,25 +32,25 @@ async def replay(read: Run, write: Run, wanted: Filter, act: AuditEntry, rate: f
     while page := await read(partial(_page, wanted=wanted, which=which, after=after, now=to_ms(act.at))):
         replayed += await write(partial(_replay, keys=page, which=which, act=act, rate=rate))
         after = page[-1]
-        await asyncio.sleep(PAUSE)  # whoever stops waiting stops the replay here
+        await asyncio.sleep(PAUSE)  # a cancelled call stops here
     if State.PENDING in wanted.states and (names := await read(partial(_pending, wanted=wanted))):
-        await write(partial(_wish, names=names, act=act, replayed=replayed))
+        await write(partial(_request_probes, names=names, act=act, replayed=replayed))
     return replayed
 
 
 def _pending(cursor: apsw.Cursor, wanted: Filter) -> list[str]:
     """The targets of what is pending."""
-    where, values = condition(replace(wanted, states=(State.PENDING,)))
+    where, values = filter_sql(replace(wanted, states=(State.PENDING,)))
     sql = f"select distinct d.target from deliveries d join events e on e.seq = d.event where {where}"
     return [target for (target,) in rows(cursor, sql, values)]
 
 
-def _wish(cursor: apsw.Cursor, names: Sequence[str], act: AuditEntry, replayed: int) -> None:
+def _request_probes(cursor: apsw.Cursor, names: Sequence[str], act: AuditEntry, replayed: int) -> None:
     """Have them probed; an act too if it is all there was to do."""
     held = {target for target, seen in targets.conditions(cursor).items() if seen.health is Health.OPEN}
     if not replayed and held.intersection(names):
         audit.note(cursor, act, 0)
-    targets.wish(cursor, names, to_ms(act.at))
+    targets.request_probes(cursor, names, to_ms(act.at))
 
 
 def _which(wanted: Filter) -> str:
@@ -63,7 +63,7 @@ def _which(wanted: Filter) -> str:
 
 def _page(cursor: apsw.Cursor, wanted: Filter, which: str, after: _Key, now: int) -> list[_Key]:
     """The oldest first, so that those which share a key keep their order."""
-    where, values = condition(wanted)
+    where, values = filter_sql(wanted)
     found = rows(
         cursor,
         "select d.event, d.target from deliveries d join events e on e.seq = d.event"

@@ -10,14 +10,14 @@ import apsw
 
 from relay.errors import ConfigurationError, StoreUnsafe
 from relay.signals import Emit, Notice
-from relay.store.sqlite.permissions import demand_permitted
+from relay.store.sqlite.files import check_permitted
 from relay.store.sqlite.query import rows
-from relay.store.sqlite.watermark import Acked, acked
+from relay.store.sqlite.watermark import Watermark, acked
 
 _REMEDY = "put it back or restore a backup; to begin with an empty store, `relay run --init`"
 
 
-def demand_kept(database: Path, kept: int, *, init: bool = False) -> None:
+def check_not_lost(database: Path, kept: int, *, init: bool = False) -> None:
     """Before it is opened: StoreUnsafe if webhooks were kept here and the database is evidently gone."""
     size = _size(database)
     left = database.with_name(f"{database.name}-wal")
@@ -33,15 +33,15 @@ def demand_kept(database: Path, kept: int, *, init: bool = False) -> None:
         raise StoreUnsafe(f"{database} {what}, but {_told(kept)}: {_REMEDY}")
 
 
-def demand_there(database: Path) -> None:
+def check_exists(database: Path) -> None:
     """For readers: StoreUnsafe as above, ConfigurationError if nothing tells that there ever was a store."""
-    demand_permitted(database)
-    demand_kept(database, acked(database))
+    check_permitted(database)
+    check_not_lost(database, acked(database))
     if not _size(database):
         raise ConfigurationError(f"no store at {database}: start `relay run`, or name the store with --store")
 
 
-def demand_begun(connection: apsw.Connection, database: Path, acked: Acked, *, init: bool, emit: Emit) -> None:
+def check_not_emptied(connection: apsw.Connection, database: Path, acked: Watermark, *, init: bool, emit: Emit) -> None:
     """Once it is open: StoreUnsafe if it is empty but should not be; ConfigurationError for `init` if it is not."""
     begun = rows(connection.cursor(), "select 1 from sqlite_schema limit 1")
     if begun and init:

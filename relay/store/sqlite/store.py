@@ -18,7 +18,6 @@ from relay.clock import TOLERANCE, Clock
 from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.signals import AcksMissing, ClockSet, DiskSpace, Emit, Notice
-from relay.store.disk import disk_of, doubt, mounted
 from relay.store.records import (
     AckGap,
     AuditEntry,
@@ -34,19 +33,18 @@ from relay.store.records import (
     WebhookRecord,
 )
 from relay.store.retention import keep_purging
-from relay.store.sqlite import ack_gaps, audit, backup, ingest, migrate, purge, queue, reading, replay, reports, targets
+from relay.store.sqlite import ack_gaps, audit, backup, ingest, migrate, purge, queue, reading, replay, targets
+from relay.store.sqlite.disk import Space, disk_of, doubt, mounted
 from relay.store.sqlite.duplicates import Windows
-from relay.store.sqlite.early_purge import ROOM_TO_WORK, Shedder, keep_room
-from relay.store.sqlite.files import SUFFIXES, Files
-from relay.store.sqlite.lock import Lock, owner
+from relay.store.sqlite.early_purge import ROOM_TO_WORK, EarlyPurge, keep_room
+from relay.store.sqlite.files import SUFFIXES, Files, check_permitted, refused
+from relay.store.sqlite.lock import Lock, owner_pid
 from relay.store.sqlite.owner import Tokens, register
-from relay.store.sqlite.permissions import demand_permitted, refused
 from relay.store.sqlite.query import rows
-from relay.store.sqlite.space import Space
-from relay.store.sqlite.startup import demand_begun, demand_kept, demand_there
+from relay.store.sqlite.startup import check_exists, check_not_emptied, check_not_lost
 from relay.store.sqlite.times import to_ms, utc_now
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
-from relay.store.sqlite.watermark import Acked
+from relay.store.sqlite.watermark import Watermark
 from relay.store.sqlite.writer import BUSY, FATAL, Writer
 
 T = TypeVar("T")
@@ -66,7 +64,7 @@ class SqliteStore:
         self,
         path: Path,
         connection: apsw.Connection,
-        owned: tuple[Lock, Acked] | None,
+        owned: tuple[Lock, Watermark] | None,
         tokens: Tokens | None,
         *,
         emit: Emit,
@@ -99,7 +97,7 @@ class SqliteStore:
             emit=emit,
             failed=failed,
         )
-        self._shedder = Shedder(self._read, self._writer.submit)
+        self._early_purge = EarlyPurge(self._read, self._writer.submit)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
         self._loop: AbstractEventLoop = get_running_loop()
         self._closed = False
@@ -127,7 +125,7 @@ class SqliteStore:
         StoreLocked, StoreUnsafe, StoreFailed if it is corrupt, StoreBusy if another program locks it, or
         ConfigurationError if the file cannot be opened.
         """
-        demand_permitted(path, owner=True)
+        check_permitted(path, owner=True)
         if not path.parent.is_dir():
             raise ConfigurationError(
                 f"no folder {path.parent} for the store {path.name}: make it, or name another --store"
@@ -135,15 +133,15 @@ class SqliteStore:
         with ExitStack() as undo:
             lock = Lock(path)
             undo.callback(lock.undo)
-            acked = Acked.open(path)
+            acked = Watermark.open(path)
             undo.callback(acked.undo)
-            demand_kept(path, acked.seq, init=init)
-            undo.callback(_leave_nothing, path, made=not path.exists())
+            check_not_lost(path, acked.seq, init=init)
+            undo.callback(_remove_new_files, path, made=not path.exists())
             path.touch(mode=0o600)  # what is in it is nobody else's business; SQLite's other files follow it
-            with _our_words(path):
+            with _as_store_errors(path):
                 connection = _connect(path)
                 undo.callback(connection.close)
-                demand_begun(connection, path, acked, init=init, emit=emit)
+                check_not_emptied(connection, path, acked, init=init, emit=emit)
                 tokens = _make_ready(connection, path, acked, now, emit)
             _check_clock(connection, written_at, now, emit)
             store = cls(
@@ -167,10 +165,10 @@ class SqliteStore:
 
         Raises ConfigurationError if there is no database, StoreUnsafe if it is gone or none of this version.
         """
-        demand_there(path)
-        with _our_words(path):
+        check_exists(path)
+        with _as_store_errors(path):
             connection = _connect(path)
-            _demand_durability(connection, path)
+            _check_durability(connection, path)
             migrate.check_version(connection, str(path))
         return cls(path, connection, None, None, emit=lambda _signal: None, failed=lambda: None)
 
@@ -186,8 +184,8 @@ class SqliteStore:
         dated: timedelta | None = None,
     ) -> Future[KeepResult]:
         grows = ROOM_TO_WORK + 4 * len(webhook.body)  # with its events and the indexes; in doubt it can wait
-        asked = ingest.Asked(webhook, routed, now, Windows(window, dated))
-        return self._writer.submit_one_of_many(self._keep_all, asked, grows=grows)
+        request = ingest.KeepRequest(webhook, routed, now, Windows(window, dated))
+        return self._writer.submit_one_of_many(self._keep_all, request, grows=grows)
 
     def clock(self) -> datetime:
         return self._clock()
@@ -209,16 +207,16 @@ class SqliteStore:
         if (tokens := self._tokens) is None:
             return []  # no owner
         at, until = to_ms(now), to_ms(now + lease)
-        asked = self._writer.submit(lambda cursor: queue.claim(cursor, tokens, target, limit, max_bytes, at, until))
+        done = self._writer.submit(lambda cursor: queue.claim(cursor, tokens, target, limit, max_bytes, at, until))
         try:
-            return await asyncio.shield(asked)
+            return await asyncio.shield(done)
         except asyncio.CancelledError:
-            asked.add_done_callback(self._give_back)  # else nobody would have them until their leases end
+            done.add_done_callback(self._give_back)  # else nobody would have them until their leases end
             raise
 
-    def _give_back(self, asked: Future[list[Delivery]]) -> None:
-        if not asked.cancelled() and asked.exception() is None and asked.result() and not self._closed:
-            keys = _keys(asked.result(), self.clock())
+    def _give_back(self, done: Future[list[Delivery]]) -> None:
+        if not done.cancelled() and done.exception() is None and done.result() and not self._closed:
+            keys = _keys(done.result(), self.clock())
             self._writer.submit(lambda cursor: queue.release(cursor, keys)).add_done_callback(_seen)
 
     def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
@@ -235,16 +233,16 @@ class SqliteStore:
         return await self._read(lambda cursor: queue.due(cursor, targets))
 
     async def probed(self, wishes: Mapping[str, datetime]) -> None:
-        await self._writer.submit(lambda cursor: targets.meet(cursor, wishes))
+        await self._writer.submit(lambda cursor: targets.fulfil_probes(cursor, wishes))
 
     async def report(self, conditions: Mapping[str, HealthReport]) -> None:
         await self._writer.submit(lambda cursor: targets.report(cursor, conditions))
 
     async def publish(self, name: str, value: Json, *, now: datetime) -> None:
-        await self._writer.submit(lambda cursor: reports.publish(cursor, name, value, now))
+        await self._writer.submit(lambda cursor: targets.publish(cursor, name, value, now))
 
     async def status(self) -> Status:
-        status = await self._read(lambda cursor: reading.status(cursor, owner(self._path), self.clock()))
+        status = await self._read(lambda cursor: reading.status(cursor, owner_pid(self._path), self.clock()))
         return replace(status, disk=disk_of(self._path.parent))
 
     async def purge(
@@ -255,9 +253,9 @@ class SqliteStore:
     async def probe(self) -> None:
         await self._writer.submit(_rewrite_version, grows=ROOM_TO_WORK)
 
-    async def shed(self, *, now: datetime) -> int:
+    async def purge_early(self, *, now: datetime) -> int:
         """Delete delivered history, the oldest first, until there is room for more in the file; how many webhooks."""
-        return await self._shedder.shed(now)
+        return await self._early_purge.purge_early(now)
 
     async def acts(self, after: str | None) -> tuple[str, list[AuditEntry]]:
         return await self._read(lambda cursor: audit.changed(cursor, after))
@@ -269,7 +267,10 @@ class SqliteStore:
         purging = keep_purging(self, retention=retention, wall=self.clock, steady=self._steady, emit=self._emit)
         if self._space is None:
             return [purging]
-        return [purging, keep_room(self._space, shed=lambda: self.shed(now=self.clock()), emit=self._emit)]
+        return [
+            purging,
+            keep_room(self._space, purge=lambda: self.purge_early(now=self.clock()), emit=self._emit),
+        ]
 
     def sizes(self) -> Sizes:
         files = (self._path, Path(f"{self._path}-wal"))
@@ -342,7 +343,7 @@ class SqliteStore:
                 lock.release()
 
     def _clock_was_set(self, by: timedelta, now: datetime) -> None:
-        """Move what is stored before whoever asked for the time can ask for anything else."""
+        """Move what is stored before the time is returned: later calls see it moved."""
         self._emit(ClockSet(by=by))
         self._on_clock_set(by)
         self._follow(self.clock_set(by, now), by, now)
@@ -355,12 +356,12 @@ class SqliteStore:
         moved.add_done_callback(again)
 
     async def _read(self, run: Callable[[apsw.Cursor], T]) -> T:
-        with _our_words(self._path):
+        with _as_store_errors(self._path):
             return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
 
 
 @contextmanager
-def _our_words(path: Path) -> Iterator[None]:
+def _as_store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except apsw.InterruptError as error:
@@ -371,7 +372,9 @@ def _our_words(path: Path) -> Iterator[None]:
         if why := refused(path):
             raise ConfigurationError(why) from error
         said = f"{type(error).__name__}: {error}"
-        raise StoreFailed(f"{path} is damaged, or its disk is ({said}): see the disk, then `relay verify`") from error
+        raise StoreFailed(
+            f"{path} is corrupt, or its disk fails ({said}): see the disk, then `relay verify`"
+        ) from error
 
 
 def _keys(deliveries: Sequence[Delivery], now: datetime) -> list[tuple[int, int, str, int]]:
@@ -385,7 +388,7 @@ def _seen(done: Future[Any]) -> None:
         done.exception()
 
 
-def _leave_nothing(path: Path, *, made: bool) -> None:
+def _remove_new_files(path: Path, *, made: bool) -> None:
     """After a start that failed: the files that it made hold nothing."""
     if made:
         for suffix in SUFFIXES:
@@ -402,9 +405,9 @@ def _check_clock(connection: apsw.Connection, written_at: datetime | None, now: 
 # ---- connections
 
 
-def _make_ready(connection: apsw.Connection, path: Path, acked: Acked, now: datetime, emit: Emit) -> Tokens:
+def _make_ready(connection: apsw.Connection, path: Path, acked: Watermark, now: datetime, emit: Emit) -> Tokens:
     """Migrate an open database, log missing webhooks, and become its owner."""
-    _demand_durability(connection, path)
+    _check_durability(connection, path)
     if schema := migrate.pending(connection):
         copy = backup.before(connection, path, schema)
         emit(Notice(level="info", text="the store is migrated", fields={"schema": schema, "copy": copy and str(copy)}))
@@ -429,7 +432,7 @@ def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
         connection.pragma("query_only", read_only)
     except apsw.NotADBError:
         raise StoreUnsafe(
-            f"{path} is not a database, or is damaged: restore a backup, or name another file with --store"
+            f"{path} is not a database, or is corrupt: restore a backup, or name another file with --store"
         ) from None
     except apsw.CorruptError:
         raise
@@ -438,7 +441,7 @@ def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     return connection
 
 
-def _demand_durability(connection: apsw.Connection, path: Path) -> None:
+def _check_durability(connection: apsw.Connection, path: Path) -> None:
     """Read the settings back: a promise rests on them, so believe only what SQLite says."""
     mode, synchronous = connection.pragma("journal_mode"), connection.pragma("synchronous")
     if mode != "wal" or synchronous != 2:

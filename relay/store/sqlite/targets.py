@@ -1,4 +1,4 @@
-"""Targets -> why their deliveries wait: paused by an operator, held by the daemon."""
+"""Health of targets and reports of the daemon, pauses and requested probes -> rows."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -6,8 +6,8 @@ from datetime import datetime
 import apsw
 import orjson
 
-from relay.model import Health
-from relay.store.records import AuditEntry, HealthReport, Pause
+from relay.model import Health, Json
+from relay.store.records import AuditEntry, HealthReport, Pause, Report
 from relay.store.sqlite import audit
 from relay.store.sqlite.query import Row, rows
 from relay.store.sqlite.times import from_ms, to_ms
@@ -17,22 +17,22 @@ _HEALTH = {each.value: each for each in Health}
 
 
 def pause(cursor: apsw.Cursor, target: str, act: AuditEntry) -> bool:
-    """False if it is paused already."""
+    """Return False if it is paused already."""
     cursor.execute(
         "insert into pauses (target, paused_at, who, reason) values (?, ?, ?, ?) on conflict do nothing",
         (target, to_ms(act.at), act.who, act.details.get("reason", "")),
     )
-    return _noted(cursor, act)
+    return _audit_if_changed(cursor, act)
 
 
 def resume(cursor: apsw.Cursor, target: str, act: AuditEntry) -> bool:
-    """False if it is not paused."""
+    """Return False if it is not paused."""
     cursor.execute("delete from pauses where target = ?", (target,))
-    return _noted(cursor, act)
+    return _audit_if_changed(cursor, act)
 
 
-def _noted(cursor: apsw.Cursor, act: AuditEntry) -> bool:
-    """Whether anything changed; then it is audited."""
+def _audit_if_changed(cursor: apsw.Cursor, act: AuditEntry) -> bool:
+    """Audit the act if the last statement changed a row; return whether it did."""
     changed = bool(cursor.connection.changes())
     if changed:
         audit.note(cursor, act, 1)
@@ -40,7 +40,7 @@ def _noted(cursor: apsw.Cursor, act: AuditEntry) -> bool:
 
 
 def report(cursor: apsw.Cursor, conditions: Mapping[str, HealthReport]) -> None:
-    """In place of all that was reported before."""
+    """Replace all conditions."""
     cursor.execute("delete from conditions")
     cursor.executemany(
         f"insert into conditions ({_CONDITION}) values (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -62,13 +62,13 @@ def _row(target: str, seen: HealthReport) -> Row:
 
 
 def pauses(cursor: apsw.Cursor) -> dict[str, Pause]:
-    """By target."""
+    """Return them by target."""
     found = rows(cursor, "select target, paused_at, who, reason from pauses")
     return {target: Pause(at=from_ms(at), who=who, reason=reason) for target, at, who, reason in found}
 
 
 def conditions(cursor: apsw.Cursor) -> dict[str, HealthReport]:
-    """By target, without those that a disk has made unreadable: the daemon will replace them."""
+    """Return them by target, without unreadable (corrupt) ones: the daemon will replace them."""
     found = rows(cursor, f"select {_CONDITION} from conditions where json_valid(slow)")
     return {
         target: HealthReport(
@@ -85,11 +85,11 @@ def conditions(cursor: apsw.Cursor) -> dict[str, HealthReport]:
     }
 
 
-# ---- wishes for a probe
+# ---- probe_requests for a probe
 
 
-def wish(cursor: apsw.Cursor, targets: Sequence[str], at: int) -> None:
-    """They are to be asked at once if they are held."""
+def request_probes(cursor: apsw.Cursor, targets: Sequence[str], at: int) -> None:
+    """Request a probe of each target at once."""
     cursor.executemany(
         "insert into probes (target, at) values (?, ?)"
         " on conflict (target) do update set at = max(at + 1, excluded.at)",  # it is not the one that may be met now
@@ -97,13 +97,31 @@ def wish(cursor: apsw.Cursor, targets: Sequence[str], at: int) -> None:
     )
 
 
-def wishes(cursor: apsw.Cursor) -> dict[str, datetime]:
-    """By target, since when."""
+def probe_requests(cursor: apsw.Cursor) -> dict[str, datetime]:
+    """Return when each target's probe was requested."""
     return {target: from_ms(at) for target, at in rows(cursor, "select target, at from probes")}
 
 
-def meet(cursor: apsw.Cursor, met: Mapping[str, datetime]) -> None:
-    """These are wishes no more."""
+def fulfil_probes(cursor: apsw.Cursor, met: Mapping[str, datetime]) -> None:
+    """Delete these requests."""
     cursor.executemany(
         "delete from probes where target = ? and at = ?", [(target, to_ms(at)) for target, at in met.items()]
     )
+
+
+# ---- reports by name
+
+
+def publish(cursor: apsw.Cursor, name: str, value: Json, now: datetime) -> None:
+    """Replace the report of this name."""
+    cursor.execute(
+        "insert into reports (name, as_of, value) values (?, ?, ?)"
+        " on conflict (name) do update set as_of = excluded.as_of, value = excluded.value",
+        (name, to_ms(now), orjson.dumps(value).decode()),
+    )
+
+
+def reports(cursor: apsw.Cursor) -> dict[str, Report]:
+    """Return them by name, without unreadable (corrupt) ones: the daemon will replace them."""
+    found = rows(cursor, "select name, as_of, value from reports where typeof(as_of) = 'integer' and json_valid(value)")
+    return {name: Report(as_of=from_ms(as_of), value=orjson.loads(value)) for name, as_of, value in found}

@@ -1,4 +1,4 @@
-"""Aware UTC datetimes <-> whole milliseconds since 1970, which is what the database keeps."""
+"""Aware UTC datetimes <-> whole milliseconds since 1970, as the database stores them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,10 +13,10 @@ def utc_now() -> datetime:
 
 
 def to_ms(at: datetime) -> int:
-    """Exact, rounded down; `timestamp()` would go through a float."""
+    """Convert exactly, rounded down; `timestamp()` would go through a float."""
     return (at - _EPOCH) // _MILLISECOND
 
 
 def from_ms(ms: int) -> datetime:
-    """The instant, aware UTC; the last one there is for what a disk may have made of a time."""
+    """Return the instant, aware UTC; the last possible one for a corrupt time."""
     return _EPOCH + min(max(ms, 0), LAST) * _MILLISECOND

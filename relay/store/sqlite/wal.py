@@ -1,13 +1,13 @@
-"""The length of the write-ahead log -> said when it is too much, and readers of ours are interrupted.
+"""Watch the length of the write-ahead log: warn when it grows, and interrupt our own readers when it is too long.
 
-It can begin again from its start only while nobody reads what is in it; whoever reads for long makes it grow. Once it
-begins again SQLite cuts it to `LONGEST_WAL` (journal_size_limit), in a commit that comes anyway.
+It restarts only while no reader needs its content; a long read makes it grow. When it restarts SQLite cuts it to
+`LONGEST_WAL` (journal_size_limit), in a commit that comes anyway.
 """
 
 from collections.abc import Callable
 
 from relay.signals import Emit, WalGrown
-from relay.store.disk import MEBIBYTE
+from relay.store.sqlite.disk import MEBIBYTE
 
 LONGEST_WAL = 16 * MEBIBYTE  # bytes that it may keep while nobody reads: what the Writer checkpoints at
 STEP = 16_384  # pages: 64 MiB
@@ -15,7 +15,7 @@ INTERRUPT_AT = 4  # steps
 
 
 class Wal:
-    """Told the pages of the log after each commit."""
+    """Gets the number of pages after each commit."""
 
     def __init__(self, *, interrupt: Callable[[], object], emit: Emit) -> None:
         self.pages = 0
@@ -24,7 +24,7 @@ class Wal:
         self._steps = 0  # so many were crossed since it was short
 
     def note(self, pages: int) -> None:
-        """After a commit. Each step counts once, on the way up."""
+        """Compare the pages after a commit with the steps; each step counts once, on the way up."""
         self.pages = pages
         steps = pages // STEP
         if steps > self._steps:

@@ -1,7 +1,7 @@
-"""The highest seq of a webhook that was committed, in a file of its own beside the database.
+"""The highest seq of a committed webhook, in a file of its own beside the database.
 
-A database that was rolled back, restored, or lost its WAL is sound, only shorter. This file tells: it is written after
-every commit and before any 200, never synced, and so never ahead of what the disk was told to keep.
+A database that was rolled back, restored, or lost its WAL is sound, only shorter; this file shows it. It is written
+after every commit and before any 200, never synced, and so never ahead of what the disk was told to keep.
 """
 
 import os
@@ -16,7 +16,7 @@ from relay.store.sqlite.checksum import checksum
 SIZE = 8  # bytes of the seq, and as many of its checksum: a false alarm would be believed only once
 
 
-class Acked:
+class Watermark:
     """The file of one database, open for its owner."""
 
     def __init__(self, fd: int, path: Path) -> None:
@@ -26,7 +26,7 @@ class Acked:
 
     @classmethod
     def open(cls, database: Path) -> Self:
-        """Made if missing. ConfigurationError if it cannot be."""
+        """Make it if missing. ConfigurationError if that fails."""
         try:
             fd = os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -39,7 +39,7 @@ class Acked:
         return self._seq
 
     def note(self, seq: int) -> None:
-        """It is committed. A disk that will not write it leaves the file behind: then it tells of less."""
+        """Write a committed seq. If the disk refuses, the file stays behind, and shows less."""
         if seq == self._seq:
             return
         self._seq = seq
@@ -48,11 +48,11 @@ class Acked:
             os.pwrite(self._fd, content + checksum(content)[:SIZE], 0)
 
     def close(self) -> None:
-        """The file stays."""
+        """Close the file, which stays."""
         os.close(self._fd)
 
     def undo(self) -> None:
-        """Close it, and leave no file that tells nothing."""
+        """Close it, and remove it if it is empty."""
         if not os.fstat(self._fd).st_size:
             with suppress(OSError):
                 self._path.unlink()
@@ -60,7 +60,7 @@ class Acked:
 
 
 def acked(database: Path) -> int:
-    """What the file beside `database` says, for those who only look."""
+    """Read the file beside `database` without owning it."""
     try:
         fd = os.open(_path(database), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,10 +1,10 @@
-"""Group commit: everything that waits -> one transaction -> every waiter told.
+"""Group commit: run all queued writes in one transaction, then resolve their futures.
 
-One thread and one connection do every write and every checkpoint. There is no timer: while one commit is on its
-way to the disk the next batch gathers. A commit that failed is unknown, so writes must be safe to repeat.
+One thread and one connection do every write and every checkpoint. There is no timer: while one commit is being synced
+the next batch gathers. A commit that failed is unknown, so writes must be safe to repeat.
 
 The thread and the event loop share the interpreter's lock, and handing it over costs as much as a row. So the thread is
-woken once for all that one turn of the loop has to write, and writes of one kind are done together.
+woken once for all writes of one turn of the loop, and writes of one kind are run together.
 """
 
 import threading
@@ -23,13 +23,13 @@ import apsw
 from relay.errors import StoreBusy, StoreFailed
 from relay.signals import Committed, DiskSpace, Emit, StoreGaveUp
 from relay.store.sqlite.ack_gaps import last_seq
+from relay.store.sqlite.disk import Space
 from relay.store.sqlite.files import Files
 from relay.store.sqlite.lock import Lock
 from relay.store.sqlite.owner import LOST, Tokens
 from relay.store.sqlite.query import rows
-from relay.store.sqlite.space import Space
 from relay.store.sqlite.wal import Wal
-from relay.store.sqlite.watermark import Acked
+from relay.store.sqlite.watermark import Watermark
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -54,16 +54,14 @@ class _Write(Generic[W, T]):
     grows: int
 
 
-_Told = tuple[Future[Any], Any, Exception | None]
+_Reply = tuple[Future[Any], Any, Exception | None]
 
 
 class Writer:
     """Runs writes in their order of arrival, but for what `submit_one_of_many` says; lives in one event loop.
 
-    `failed` is called once, from the thread, when the disk fails.
-
-    `files` must still be there after each commit, and `acked` is told of it. `space` is the disk's room, for the
-    one who owns the database.
+    `failed` is called once, from the thread, when the disk fails. `files` must still be there after each commit, and
+    `acked` notes its highest seq. `lock` and `space` are those of the owner.
     """
 
     def __init__(
@@ -72,7 +70,7 @@ class Writer:
         *,
         files: Files,
         wal: Wal,
-        acked: Acked | None,
+        acked: Watermark | None,
         lock: Lock | None,
         tokens: Tokens | None,
         space: Space | None,
@@ -104,16 +102,16 @@ class Writer:
         self._thread.start()
 
     def submit(self, run: Callable[[apsw.Cursor], T], *, grows: int = 0) -> Future[T]:
-        """The result of `run(cursor)`, once it is committed. `run` may be called again if a batch is repeated.
+        """Return the result of `run(cursor)` once it is committed. `run` may be called again if a batch is repeated.
 
-        What makes the database grow by `grows` bytes is StoreBusy on a full disk, unless the file has them to spare:
-        the last of the disk is for what is owed already.
+        A write that makes the database grow by `grows` bytes is StoreBusy on a full disk, unless the file has free
+        pages: the last of the disk is for settling pending deliveries.
         """
         return self.submit_one_of_many(_each, run, grows=grows)
 
     def submit_one_of_many(self, run: Together[W, T], what: W, *, grows: int = 0) -> Future[T]:
-        """As `submit`, of what `run` does together with others; between two that were submitted alone it may be
-        done before or after one of another kind.
+        """As `submit`, for writes that `run` does together with others of its kind; between two writes that were
+        submitted alone it may pass those of other kinds.
         """
         done: Future[T] = self._loop.create_future()
         self._waiting.append(_Write(run, what, done, grows))
@@ -123,7 +121,7 @@ class Writer:
         return done
 
     async def close(self) -> None:
-        """Commit what waits and end the thread."""
+        """Commit what is queued and end the thread."""
         self._closing = True
         self._wakes.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
@@ -137,14 +135,14 @@ class Writer:
     def _run(self) -> None:
         try:
             while batch := self._take():
-                told = self._commit(batch) + self._refuse_the_next()
-                self._loop.call_soon_threadsafe(_tell, told)
+                replies = self._commit(batch) + self._refuse_waiting()
+                self._loop.call_soon_threadsafe(_resolve, replies)
                 self._checkpoint()
         except Exception as error:  # noqa: BLE001  without its writer the relay would be half alive
             self._give_up(_failed("the store's writer broke", error))
 
     def _take(self) -> list[_Write[Any, Any]]:
-        """At least one write, and those that wait behind it; empty at the end."""
+        """Return at least one write, and those queued behind it; empty at the end."""
         while not self._waiting:
             if self._closing:
                 return []
@@ -152,15 +150,15 @@ class Writer:
             self._woken = False
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
 
-    def _refuse_the_next(self) -> list[_Told]:
-        """Those that wait behind what another program held up: they would come before it, and order matters."""
+    def _refuse_waiting(self) -> list[_Reply]:
+        """Refuse the writes queued behind a commit that another program held up: they would overtake it."""
         if not self._held_up:
             return []
         waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
         refused, self._held_up = _refuse(waiting, self._held_up), None
         return refused
 
-    def _commit(self, batch: Sequence[_Write[Any, Any]]) -> list[_Told]:
+    def _commit(self, batch: Sequence[_Write[Any, Any]]) -> list[_Reply]:
         if self._failure:
             return _refuse(batch, self._failure)
         if self._lock and not self._lock.held():
@@ -172,7 +170,7 @@ class Writer:
             if self._space and self._space.release():
                 return self._commit(batch)
             if len(batch) > 1:  # a large one must not stop those that would fit
-                return [told for write in batch for told in self._commit([write])]
+                return [replies for write in batch for replies in self._commit([write])]
             return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
         except BUSY as error:
             self._held_up = StoreBusy(f"cannot commit now: {error}")
@@ -182,18 +180,18 @@ class Writer:
         except Exception as error:  # noqa: BLE001  one bad write must not stop the others of its batch
             if len(batch) == 1:
                 return _refuse(batch, error)
-            return [told for write in batch for told in self._commit([write])]
+            return [replies for write in batch for replies in self._commit([write])]
         if gone := self._files.gone():  # then nobody knows where this commit went
-            return _refuse(batch, self._lose(gone))
+            return _refuse(batch, self._fail_for_moved_file(gone))
         if self._acked and self._seq is not None:
             self._acked.note(self._seq)
-        told: list[_Told] = [
+        replies: list[_Reply] = [
             (write.done, result, result if isinstance(result, StoreBusy) else None)
             for write, result in zip(batch, results, strict=True)
         ]
-        if writes := sum(error is None for _, _, error in told):
+        if writes := sum(error is None for _, _, error in replies):
             self._emit(Committed(writes=writes, took=timedelta(seconds=perf_counter() - start)))
-        return told
+        return replies
 
     def _transact_or_note_tokens(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
         """As `_transact`; if it fails, note the claim tokens: it may have been committed, and nobody was given them."""
@@ -222,7 +220,7 @@ class Writer:
         return results
 
     def _apply(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
-        """A result for each; StoreBusy, and nothing is done, if it has to wait for room."""
+        """Return a result for each; StoreBusy, and nothing is done, if it has to wait for room."""
         if self._space and self._space.level is DiskSpace.FULL:
             return [self._apply_if_room(write) for write in batch]
         results: list[Any] = [None] * len(batch)
@@ -253,8 +251,8 @@ class Writer:
         except FATAL as error:
             self._give_up(_failed("the disk failed in a checkpoint", error))
 
-    def _lose(self, file: str) -> StoreFailed:
-        """It was moved or deleted: save what can be saved, for the WAL ends with this process."""
+    def _fail_for_moved_file(self, file: str) -> StoreFailed:
+        """Checkpoint what can be saved, for the WAL ends with this process, and fail."""
         if self._files.only_the_wal_is_missing:
             with suppress(apsw.Error):
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
@@ -263,7 +261,7 @@ class Writer:
         )
 
     def _give_up(self, failure: StoreFailed) -> StoreFailed:
-        """Say so, for there may be nobody whose write is refused, and have the relay ended."""
+        """Log it, for maybe no caller is refused, and have the relay end."""
         self._failure = failure
         # the next start recovers what is on disk; to sync again here might succeed without a reason
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -277,7 +275,7 @@ def _failed(what: str, error: Exception) -> StoreFailed:
 
 
 def room(cursor: apsw.Cursor) -> int:
-    """Bytes of the file that hold nothing any more."""
+    """Return the bytes of free pages in the file."""
     [(pages, size)] = rows(cursor, "select freelist_count, page_size from pragma_freelist_count, pragma_page_size")
     return int(pages * size)
 
@@ -287,7 +285,7 @@ def _each(cursor: apsw.Cursor, runs: Sequence[Callable[[apsw.Cursor], T]]) -> li
 
 
 def _by_kind(batch: Sequence[_Write[Any, Any]]) -> Iterator[tuple[Together[Any, Any], list[int]]]:
-    """Positions in the batch of those that are done together; nothing passes one that was submitted alone."""
+    """Group positions in the batch by what runs together; no write passes one that was submitted alone."""
     kinds: dict[Together[Any, Any], list[int]] = {}
     for position, write in enumerate(batch):
         if write.run is _each:
@@ -297,14 +295,14 @@ def _by_kind(batch: Sequence[_Write[Any, Any]]) -> Iterator[tuple[Together[Any, 
     yield from kinds.items()
 
 
-def _refuse(batch: Sequence[_Write[Any, Any]], error: Exception) -> list[_Told]:
+def _refuse(batch: Sequence[_Write[Any, Any]], error: Exception) -> list[_Reply]:
     return [(write.done, None, error) for write in batch]
 
 
-def _tell(told: Sequence[_Told]) -> None:
-    for done, result, error in told:
+def _resolve(replies: Sequence[_Reply]) -> None:
+    for done, result, error in replies:
         if done.done():
-            continue  # whoever asked has stopped waiting
+            continue  # the caller was cancelled
         if error is None:
             done.set_result(result)
         else:

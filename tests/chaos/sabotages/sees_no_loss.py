@@ -4,9 +4,9 @@ from unittest.mock import patch
 
 from relay.cli import main
 from relay.store.sqlite.files import Files
-from relay.store.sqlite.watermark import Acked
+from relay.store.sqlite.watermark import Watermark
 
 if __name__ == "__main__":
     patch.object(Files, "gone", lambda _files: None).start()
-    patch.object(Acked, "note", lambda _acked, _seq: None).start()
+    patch.object(Watermark, "note", lambda _acked, _seq: None).start()
     main()

@@ -19,5 +19,5 @@ def connect_carelessly(path: Path, *, read_only: bool = False) -> apsw.Connectio
 
 if __name__ == "__main__":
     patch.object(store, "_connect", connect_carelessly).start()
-    patch.object(store, "_demand_durability", lambda _connection, _path: None).start()
+    patch.object(store, "_check_durability", lambda _connection, _path: None).start()
     main()

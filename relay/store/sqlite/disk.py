@@ -1,7 +1,7 @@
-"""The disk under a database: how much room there is, and a ballast to be given up when there is none.
+"""The disk under a database: its kind, how much room there is, and a ballast that is released when there is none.
 
 ample ─▶ scarce ─▶ low ─▶ full        by what is free; each crossing is one line in the log
-                    │      └ a commit found no room: the ballast goes, so that what is owed can still be settled;
+                    │      └ a commit found no room: the ballast is released: pending ones can be settled;
                     │        webhooks are kept only where a purge made room inside the file
                     └ delivered history goes before its time
 
@@ -10,6 +10,7 @@ The ballast is a file beside the database that nobody reads. It keeps other prog
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,8 +18,59 @@ from pathlib import Path
 
 from relay.errors import ConfigurationError
 from relay.signals import DiskSpace, DiskSpaceChanged, Emit
-from relay.store.disk import MEBIBYTE, disk_of
 from relay.store.records import Disk
+
+MEBIBYTE = 1024 * 1024
+MOUNTS = Path("/proc/self/mountinfo")
+
+_NETWORK = frozenset({
+    "9p", "afs", "ceph", "cifs", "coda", "fuse.glusterfs", "fuse.sshfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3",
+    "smbfs", "vboxsf", "virtiofs",
+})  # fmt: skip
+_PASSING = frozenset({"overlay", "ramfs", "tmpfs"})
+
+
+def disk_of(folder: Path) -> Disk:
+    """Return the size and the free bytes of the file system now."""
+    seen = os.statvfs(folder)
+    return Disk(seen.f_blocks * seen.f_frsize, seen.f_bavail * seen.f_frsize)
+
+
+def doubt(store: Path, mounts: str) -> str | None:
+    """Return why the disk of `store` may not do; None if it is local and permanent. `mounts` is the text of MOUNTS."""
+    kind = _kind(store, mounts)
+    if kind in _NETWORK:
+        return f"{kind} is a network file system: locks and flushes may not hold; put the store on a local disk"
+    if kind in _PASSING:
+        return f"{kind} goes with this machine or container: put the store on a disk or a volume"
+    return None
+
+
+def mounted() -> str:
+    """Return the kernel's list of mounts; empty where there is none."""
+    try:
+        return MOUNTS.read_text(errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def _kind(path: Path, mounts: str) -> str | None:
+    """Return the type of the last mount on the nearest folder: it covers those before. See proc(5)."""
+    found: dict[Path, str] = {}
+    for line in mounts.splitlines():
+        head, _, tail = line.partition(" - ")
+        fields, kind = head.split(" "), tail.partition(" ")[0]
+        if len(fields) > 4 and kind:
+            found[Path(_plain(fields[4]))] = kind
+    return next((found[folder] for folder in path.resolve().parents if folder in found), None)
+
+
+def _plain(text: str) -> str:
+    """Decode octal escapes: a space is written as backslash and octal number."""
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text)
+
+
+# ---- room
 
 LEAST_TO_OPEN = MEBIBYTE // 4  # SQLite needs 32 KiB and more for its -shm, and the log of a migration
 LEAST_TO_KEEP = 4 * MEBIBYTE  # without a ballast; less, and the disk is full
@@ -27,7 +79,7 @@ BACK = 1.1  # a level is left for a better one when so much more is free than it
 
 
 class Space:
-    """The room beside one database, and its ballast of at most `ballast` bytes. Any thread may ask."""
+    """The room beside one database, and its ballast of at most `ballast` bytes. Thread-safe."""
 
     def __init__(self, database: Path, *, ballast: int, emit: Emit, disk: Callable[[Path], Disk] = disk_of) -> None:
         self._disk = disk
@@ -40,7 +92,7 @@ class Space:
 
     @property
     def level(self) -> DiskSpace:
-        """As it was last seen."""
+        """The level at the last look."""
         return self._level
 
     def prepare(self) -> None:
@@ -56,14 +108,14 @@ class Space:
         self._cross(DiskSpace.FULL)
 
     def release(self) -> bool:
-        """A commit found no room: give the ballast up. False if there is none, and to try again is no use."""
+        """Release the ballast after a commit found no room. False if there is none: to try again is useless."""
         with self._lock:
             dropped = self._drop()
             self._cross(DiskSpace.FULL)
             return dropped
 
     def look(self) -> DiskSpace:
-        """Take what is wanting of the ballast, if there is room for it, and see how things stand."""
+        """Refill the ballast as far as there is room, and return the level."""
         with self._lock:
             wanted = min(self._ballast, self._disk(self._folder).total // 8)
             held = self._retake(wanted)
@@ -82,7 +134,7 @@ class Space:
         return True
 
     def _retake(self, wanted: int) -> int:
-        """The bytes held now; never more than what is left to others."""
+        """Return the bytes of ballast held now; at least as many stay free for other programs."""
         if not wanted:
             self._drop()
             return 0
@@ -93,7 +145,7 @@ class Space:
         return size if _allocate(self._file, size) else 0
 
     def _judge(self, disk: Disk, held: int, wanted: int) -> DiskSpace:
-        """A disk that was full is so until the ballast is whole, and as much is free again."""
+        """Return the level; a disk that was full stays so until the ballast is whole and as much is free again."""
         least = max(wanted, LEAST_TO_KEEP)
         whole = held >= wanted and disk.free >= least
         if not whole and (self._level is DiskSpace.FULL or disk.free + held < least):
@@ -109,7 +161,7 @@ class Space:
 
 
 def _allocate(file: Path, size: int) -> bool:
-    """Have the file `size` bytes long with every block its own; False, and no file, if the disk will not."""
+    """Make the file `size` bytes long with every block allocated; False, and no file, if the disk refuses."""
     try:
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
