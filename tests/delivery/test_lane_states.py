@@ -183,6 +183,7 @@ class LaneMachine(RuleBasedStateMachine):
             each.start()
         self.lane = self.run(self.new_lane)
         self.run(lambda: self.lane.use(BOT))
+        self.answer(busy=False)  # the first claim: from now on deliveries are claimed at insert
 
     def new_lane(self) -> Lane:
         return Lane(
@@ -305,7 +306,6 @@ class LaneMachine(RuleBasedStateMachine):
             else:
                 self.end_attempt(status=200, retry_after=None, which=0)
 
-    @rule()
     def all_is_delivered_once_all_is_well(self) -> None:
         self.store.part = (1, 1)
         self.run(self.lane.update_share)
@@ -334,8 +334,8 @@ class LaneMachine(RuleBasedStateMachine):
 
 
 MANY = settings(
-    max_examples=150,
-    stateful_step_count=40,
+    max_examples=400,
+    stateful_step_count=14,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
