@@ -1,1 +1,1 @@
-"""What downstream receives: one lane per target, attempts until delivered or dead."""
+"""Deliveries -> targets: one lane per target, attempts until a delivery is delivered or dead."""

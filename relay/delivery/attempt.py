@@ -1,9 +1,9 @@
-"""One attempt of a claimed delivery -> Outcome: what amoCRM sent, if the format needs it, then rendered, then sent."""
+"""One attempt of a claimed delivery -> Outcome: read the original webhook if it is needed, render, send."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from relay.delivery.payload import Sent, original
+from relay.delivery.payload import Original, original_body
 from relay.delivery.request import render, render_raw
 from relay.delivery.retry_busy import retry_busy
 from relay.delivery.send import Sender
@@ -17,41 +17,41 @@ from relay.store.records import WebhookRecord
 async def attempt(
     delivery: Delivery, target: Target, *, store: DeliveryStore, sender: Sender, clock: Callable[[], datetime]
 ) -> Outcome:
-    """An Outcome comes back whatever happens: a fault of ours is an attempt that failed."""
+    """Make one attempt. Never raises: an error of the relay itself is an attempt that failed."""
     try:
         request = await _request(delivery, target, store, clock())
         return await sender.send(request, timeout=target.timeout, tls=target.tls)
     except (CorruptError, UnreadableError, LookupError) as error:
         reason = Reason.CORRUPT if isinstance(error, CorruptError) else Reason.REQUEST
         return Outcome(reason=reason, started_at=clock(), took=timedelta(), detail=str(error))
-    except Exception as error:  # noqa: BLE001  one delivery that trips us must not stop the lane
+    except Exception as error:  # noqa: BLE001  one bad delivery must not stop the lane
         detail = f"the relay failed: {error!r}"
         return Outcome(reason=Reason.PROTOCOL, started_at=clock(), took=timedelta(), detail=detail)
 
 
 async def _request(delivery: Delivery, target: Target, store: DeliveryStore, now: datetime) -> Request:
-    """CorruptError, UnreadableError or LookupError says why there can be none."""
+    """Build the request; CorruptError, UnreadableError or LookupError if it cannot be built."""
     if delivery.corrupt:
-        raise CorruptError("its JSON in the store is not what was kept, see `relay verify`")
+        raise CorruptError("its JSON in the store is corrupt, see `relay verify`")
     if delivery.raw:
         return render_raw(delivery, target, await _unparsed(delivery, store), now=now)
-    sent = await _sent(delivery, store) if target.format is Format.FORM else None
-    return render(delivery, target, now=now, sent=sent)
+    original = await _original(delivery, store) if target.format is Format.FORM else None
+    return render(delivery, target, now=now, original=original)
 
 
-async def _sent(delivery: Delivery, store: DeliveryStore) -> Sent:
-    """What amoCRM sent of this event."""
+async def _original(delivery: Delivery, store: DeliveryStore) -> Original:
+    """Read what amoCRM sent of this event."""
     record = await _record(delivery, store)
     webhook, ids = record.webhook, [event.id for event in record.events]
-    body = original(webhook.body, webhook.content_type, position=ids.index(delivery.event_id), of=len(ids))
-    return Sent(body=body, query=webhook.query)
+    body = original_body(webhook.body, webhook.content_type, position=ids.index(delivery.event_id), of=len(ids))
+    return Original(body=body, query=webhook.query)
 
 
 async def _unparsed(delivery: Delivery, store: DeliveryStore) -> Webhook:
-    """The webhook that this raw delivery sends."""
+    """Read the webhook that this raw delivery sends."""
     webhook = (await _record(delivery, store)).webhook
     if webhook.unparsed is None:
-        raise LookupError("its webhook was read since (relay reparse): its events are delivered instead")
+        raise LookupError("its webhook has been reparsed (relay reparse): its events are delivered instead")
     return webhook
 
 
@@ -60,5 +60,5 @@ async def _record(delivery: Delivery, store: DeliveryStore) -> WebhookRecord:
     if record is None or delivery.event_id not in {each.id for each in (*record.events, record.raw) if each}:
         raise LookupError("its webhook is no longer in the store")
     if record.webhook.corrupt:
-        raise CorruptError("the body of its webhook in the store is not what was kept, see `relay verify`")
+        raise CorruptError("the body of its webhook in the store is corrupt, see `relay verify`")
     return record

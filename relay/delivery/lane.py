@@ -88,7 +88,7 @@ class Lane:
             self._rate_limiter = RateLimiter()
         self.target = target
         self._set_limits(target)
-        self._sender.bound(self._origin, target.timeout)
+        self._sender.limit(self._origin, target.timeout)
         self._workers.move(self._origin)
         self._apply_limits()
 

@@ -11,30 +11,30 @@ from relay.model import Format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """What amoCRM sent of an event: its `original`, and the query of the address it came to."""
+class Original:
+    """What amoCRM sent of an event: its `original_body`, and the query of the URL it was posted to."""
 
     body: bytes
     query: str = ""
 
 
-def body(payload: bytes, format_: Format, sent: bytes | None = None) -> tuple[str, bytes]:
-    """The content type, and the event as `format_` has it: `payload` is its JSON, `sent` its `original`."""
+def body(payload: bytes, format_: Format, original: bytes | None = None) -> tuple[str, bytes]:
+    """Content type and body of the event in `format_`: `payload` is its JSON, `original` its `original_body`."""
     match format_:
         case Format.JSON:
             return "application/json", payload
         case Format.CLOUDEVENTS:
             return "application/cloudevents+json; charset=utf-8", _cloudevent(payload)
         case Format.FORM:
-            if sent is None:
+            if original is None:
                 raise ValueError("format form needs what amoCRM sent")
-            return "application/x-www-form-urlencoded", sent
+            return "application/x-www-form-urlencoded", original
         case never:
             assert_never(never)
 
 
 def with_query(url: str, query: str) -> str:
-    """`url`, which may have a query of its own and has no fragment, with `query` appended as it is."""
+    """Append `query` unchanged to `url`, which may have a query of its own and has no fragment."""
     if not query:
         return url
     joint = "" if url.endswith(("?", "&")) else "&" if "?" in url else "?"
@@ -57,8 +57,8 @@ def _cloudevent(payload: bytes) -> bytes:
     )
 
 
-def original(webhook: bytes, content_type: str, *, position: int, of: int) -> bytes:
-    """What amoCRM sent or, of a webhook with several events, would have sent for this one alone.
+def original_body(webhook: bytes, content_type: str, *, position: int, of: int) -> bytes:
+    """The body that amoCRM sent or, if the webhook has several events, would have sent for this one alone.
 
     `position` counts its `of` events from 0. UnreadableError if several were read by `relay reparse --charset`.
     """

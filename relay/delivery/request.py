@@ -10,41 +10,41 @@ from functools import lru_cache
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from relay import __version__
-from relay.delivery.payload import Sent, body, with_query
+from relay.delivery.payload import Original, body, with_query
 from relay.http.request import Request
 from relay.model import Delivery, Format, Secret, Target, Webhook, signing_key
 
 USER_AGENT = f"amocrm-relay/{__version__}"
-SHORTEST_SECRET = 8  # characters; what is shorter stands in any text
+SHORTEST_SECRET = 8  # characters; a shorter text may occur in any text
 MAX_REASON = 300  # characters of `relay-unparsed`
 SHORTEST_TOKEN = 16  # characters of a URL's path between two slashes; what is shorter is a name
 
 _ENCODED = re.compile("%[0-9A-F]{2}")
 
 
-def render(delivery: Delivery, target: Target, *, now: datetime, sent: Sent | None = None) -> Request:
-    """The request of one attempt: our headers and the target's own; the id is the same in every attempt.
+def render(delivery: Delivery, target: Target, *, now: datetime, original: Original | None = None) -> Request:
+    """Build the request of one attempt: the relay's headers and the target's own; `webhook-id` is the same in all.
 
-    `sent`, what amoCRM sent of the event, is needed for `format: form` alone.
+    `original` is needed for `format: form` alone.
     """
-    content_type, content = body(delivery.payload, target.format, sent.body if sent else None)
-    url = with_query(target.url, sent.query) if sent and target.format is Format.FORM else target.url
+    content_type, content = body(delivery.payload, target.format, original.body if original else None)
+    url = with_query(target.url, original.query) if original and target.format is Format.FORM else target.url
     return _request(delivery, target, url, {"content-type": content_type}, content, now)
 
 
 def render_raw(delivery: Delivery, target: Target, webhook: Webhook, *, now: datetime) -> Request:
-    """The request of one attempt of a raw delivery: whatever the target's format, the webhook byte for byte.
+    """Build the request of a raw delivery: the webhook byte for byte, whatever the target's format.
 
-    With its query, content type and signature, and with why it could not be read.
+    It has the webhook's query, content type and signature, and the reason why it is unparsed.
     """
-    theirs = {"content-type": webhook.content_type, "x-signature": webhook.signature}
-    headers = {name: value for name, value in theirs.items() if value}
+    original = {"content-type": webhook.content_type, "x-signature": webhook.signature}
+    headers = {name: value for name, value in original.items() if value}
     headers["relay-unparsed"] = _as_header(webhook.unparsed or "")
     return _request(delivery, target, with_query(target.url, webhook.query), headers, webhook.body, now)
 
 
 def _as_header(reason: str) -> str:
-    """Text that any server takes: it may hold whatever a stranger's body has for a key."""
+    """Printable ASCII, which any server accepts: the reason may quote a key of the body, whatever that is."""
     return "".join(each if each.isascii() and each.isprintable() else "?" for each in reason[:MAX_REASON])
 
 
@@ -76,7 +76,7 @@ def _secrets(url: str, *headers: Secret) -> tuple[str, ...]:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """As it is, and as it stands within a query: a redirect to a login says where one came from."""
+    """As it is, and URL-encoded: a redirect to a login may quote the URL in its query."""
     yield text
     encoded = quote(text, safe="", errors="replace")
     yield encoded
@@ -84,7 +84,7 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _secret_texts(address: str, values: Sequence[str]) -> Iterator[str]:
-    """Values of the target's own headers and of its URL's query, and what looks like a token in the URL's path."""
+    """Values of the target's headers and of its URL's query, and segments of the path that look like tokens."""
     url = urlsplit(address)
     words = [word for value in values for word in value.split()]  # Bearer, and the token
     queried = [url.query, *(pair.partition("=")[2] for pair in url.query.split("&"))]

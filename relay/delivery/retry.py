@@ -1,4 +1,4 @@
-"""Policy and history -> when next, or never. Pure: tenacity's waits and stops, asked about what the store remembers."""
+"""Retry policy, outcome and history -> verdict: delivered, retry at, dead. Pure: tenacity's waits and stops."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,9 +29,9 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.0{1,9})?")
 def decide(
     delivery: Delivery, outcome: Outcome, target: Target, *, now: datetime, roll: float, probe: bool = False
 ) -> Verdict:
-    """What follows an attempt; `roll` in [0, 1) is the luck that jitter needs.
+    """Decide what follows an attempt; `roll` in [0, 1) is the random part of jitter.
 
-    A `probe` was sent for all that wait for a target which is held: that it failed costs its delivery nothing.
+    If a `probe` fails, that attempt does not count against the retry policy of its delivery.
     """
     if outcome.reason is Reason.OK or outcome.status in target.ok_on:
         return Delivered()
@@ -45,15 +45,15 @@ def decide(
 
 
 def wait(policy: RetryPolicy, attempt: int, *, roll: float) -> timedelta:
-    """How long after attempt number `attempt` (from 1) the next one comes; jitter only ever shortens it."""
+    """The pause after attempt number `attempt` (from 1); jitter only ever shortens it."""
     seconds = _waits(policy)(_state(attempt, timedelta()))
     return timedelta(seconds=seconds * (1 - policy.jitter * roll))
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> timedelta | None:
-    """Seconds or an HTTP date (RFC 9110 §10.2.3), within a day from now; None if it is neither or has passed.
+    """Read seconds or an HTTP date (RFC 9110 §10.2.3), at most a day; None if it is neither or in the past.
 
-    Some write whole seconds as `2.0`.
+    Some servers write whole seconds as `2.0`.
     """
     if value is None:
         return None
@@ -80,7 +80,7 @@ def _again(
     if stop_before_delay(policy.max_age)(state):
         return Dead(f"older than max_age after {attempts} attempts, the last one: {_last(outcome)}")
     if outcome.retry_after is not None:
-        # it may delay the attempt, but not past the last moment that max_age leaves
+        # Retry-After may delay the attempt, but not past max_age
         pause = min(max(pause, outcome.retry_after), policy.max_age - age)
     return RetryAt(now + pause, counted)
 
@@ -90,7 +90,7 @@ def _last(outcome: Outcome) -> str:
 
 
 def _state(attempt: int, age: timedelta, *, upcoming: timedelta = timedelta()) -> RetryCallState:
-    """What tenacity's objects read: nothing else of it is filled in."""
+    """The fields that tenacity's waits and stops read; the others stay empty."""
     never_looping = cast("BaseRetrying", None)
     state = RetryCallState(never_looping, None, (), {})
     state.attempt_number = attempt

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from uuid_utils import uuid7
 
 from relay.amocrm import events, form
-from relay.delivery.payload import Sent, original, with_query
+from relay.delivery.payload import Original, original_body, with_query
 from relay.delivery.request import render, render_raw
 from relay.errors import CorruptError, UnreadableError
 from relay.http.request import Request, as_sent
@@ -85,7 +85,7 @@ def _explain_unread(config: Config, webhook: Webhook, now: datetime) -> Explanat
         return _explain_raw(config, replace(webhook, unparsed=str(error)), now)
 
 
-def _explain(config: Config, event: Event, sent: Sent, now: datetime) -> EventExplanation:
+def _explain(config: Config, event: Event, sent: Original, now: datetime) -> EventExplanation:
     targets = config.matcher.match(event).targets
     requests = [_request(config, config.targets[name], event, sent, now) for name in targets]
     return EventExplanation(event=event, routes=explain_routes(config, event), requests=requests)
@@ -107,7 +107,7 @@ def _explain_raw(config: Config, webhook: Webhook, now: datetime) -> RawExplanat
 # ---- events, each with what amoCRM sent of it
 
 
-def _read(webhook: Webhook) -> list[tuple[Event, Sent]]:
+def _read(webhook: Webhook) -> list[tuple[Event, Original]]:
     """UnreadableError says why there are none."""
     body, content_type = webhook.body, webhook.content_type
     found = events.read(
@@ -118,20 +118,20 @@ def _read(webhook: Webhook) -> list[tuple[Event, Sent]]:
         query=webhook.query,
     )
     return [
-        (event, Sent(body=original(body, content_type, position=position, of=len(found)), query=webhook.query))
+        (event, Original(body=original_body(body, content_type, position=position, of=len(found)), query=webhook.query))
         for position, event in enumerate(found)
     ]
 
 
-def _stored(found: Found) -> list[tuple[Event, Sent]]:
+def _stored(found: Found) -> list[tuple[Event, Original]]:
     record, webhook = found.record, found.record.webhook
     if webhook.corrupt or any(event.corrupt for event in found.events):
         raise CorruptError(f"{webhook.id} is corrupt in the store, see relay verify")
     # raw deliveries of a webhook that was read since stand for all the events that were made of it
     chosen = [event for event in found.events if event != record.raw] or record.events
     sent = [
-        Sent(
-            body=original(
+        Original(
+            body=original_body(
                 webhook.body, webhook.content_type, position=record.events.index(event), of=len(record.events)
             ),
             query=webhook.query,
@@ -144,9 +144,9 @@ def _stored(found: Found) -> list[tuple[Event, Sent]]:
 # ---- requests
 
 
-def _request(config: Config, target: Target, event: Event, sent: Sent, now: datetime) -> ShownRequest:
+def _request(config: Config, target: Target, event: Event, sent: Original, now: datetime) -> ShownRequest:
     delivery = _delivery(event.id, target, events.dump(event), event.received_at)
-    request = render(delivery, target, now=now, sent=sent)
+    request = render(delivery, target, now=now, original=sent)
     return _shown(config, target, request, sent.query if target.format is Format.FORM else "")
 
 

@@ -49,7 +49,7 @@ async def test_it_is_dead_at_once_and_the_others_are_delivered(tmp_path: Path, r
         record = await bench.delivery(2)
     assert [each.state for each in records] == [State.DELIVERED, State.DEAD, State.DELIVERED]
     assert [each.reason for each in record.attempts] == [Reason.CORRUPT]
-    assert record.why == "not sent: its JSON in the store is not what was kept, see `relay verify`"
+    assert record.why == "not sent: its JSON in the store is corrupt, see `relay verify`"
     assert {each.event_id for each in receiver.requests} == {event_id(1), event_id(3)}
 
 
@@ -72,7 +72,7 @@ async def test_a_body_that_is_not_what_came_is_sent_to_nobody_as_a_form(tmp_path
         await bench.until_attempted(1)
         record = await bench.delivery(1)
     assert (record.state, receiver.requests) == (State.DEAD, [])
-    assert "the body of its webhook in the store is not what was kept" in record.why
+    assert "the body of its webhook in the store is corrupt" in record.why
 
 
 async def test_it_says_nothing_of_a_target_that_is_held(tmp_path: Path, receivers: Start) -> None:

@@ -14,6 +14,7 @@ from selectors import DefaultSelector, SelectorKey
 from typing import Any, cast
 from unittest.mock import patch
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -37,6 +38,7 @@ from tests.delivery.conftest import delivery
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SHORT_QUEUE = 4  # so that a few deliveries fill it
+RATE = 0.2
 BOT = Target(
     name="bot",
     url="http://bot.example/in",
@@ -219,8 +221,8 @@ class LaneMachine(RuleBasedStateMachine):
 
     # ---- what may happen
 
-    @rule(number=st.integers(1, 6))
-    def arrive(self, number: int) -> None:
+    @rule(number=st.integers(1, 6), answered=st.booleans())
+    def arrive(self, number: int, answered: bool = True) -> None:
         """A webhook with so many events; the store commits it before any claim that begins later."""
 
         def keep() -> None:
@@ -235,6 +237,8 @@ class LaneMachine(RuleBasedStateMachine):
 
         now = self.clock()
         self.run(keep)
+        if answered:
+            self.answer_all()
 
     def admit(self, leases: Sequence[timedelta | None], claimed: Sequence[Delivery] | None) -> None:
         for lease in leases:
@@ -243,24 +247,27 @@ class LaneMachine(RuleBasedStateMachine):
             self.lane.admit(claimed)
 
     @precondition(lambda self: self.attempts)
-    @rule(
-        status=st.sampled_from([200, 200, 200, 500, 500, 503]),
-        retry_after=st.sampled_from([None, None, 20]),
-        which=st.integers(0, 3),
-    )
-    def end_attempt(self, status: int, retry_after: int | None, which: int) -> None:
-        _, future = self.attempts.pop(which % len(self.attempts))
+    @rule(status=st.sampled_from([200, 500, 503]), retry_after=st.sampled_from([None, 20]), every=st.booleans())
+    def end_attempts(self, status: int, retry_after: int | None = None, every: bool = True) -> None:
+        """The first that is in flight, or every one; what follows from one is seen before the next one ends."""
         reason = Reason.OK if status == 200 else Reason.SERVER_ERROR
         after = timedelta(seconds=retry_after) if retry_after else None
         outcome = Outcome(reason=reason, started_at=self.clock(), took=timedelta(), status=status, retry_after=after)
-        if not future.done():
-            future.set_result(outcome)
-            self.run()
+        for _ in range(len(self.attempts) if every else 1):
+            _, future = self.attempts.pop(0)
+            if not future.done():
+                future.set_result(outcome)
+                self.run()
 
     @precondition(lambda self: self.store.calls)
     @rule(busy=st.sampled_from([False] * 7 + [True]))
-    def answer(self, busy: bool) -> None:
+    def answer(self, busy: bool = False) -> None:
         self.run(lambda: self.store.answer(busy=busy))
+
+    @rule()
+    def answer_all(self) -> None:
+        while self.store.calls:
+            self.answer(busy=False)
 
     @rule(on=st.booleans())
     def pause(self, on: bool) -> None:
@@ -270,9 +277,9 @@ class LaneMachine(RuleBasedStateMachine):
     def probe(self) -> None:
         self.run(self.lane.probe)
 
-    @rule(concurrency=st.sampled_from([2, 2, 1]))
-    def reload(self, concurrency: int) -> None:
-        self.run(lambda: self.lane.use(replace(BOT, concurrency=concurrency)))
+    @rule(rate=st.sampled_from([None, RATE]), concurrency=st.sampled_from([2, 1]))
+    def reload(self, rate: float | None, concurrency: int = 2) -> None:
+        self.run(lambda: self.lane.use(replace(BOT, rate=rate, concurrency=concurrency)))
 
     @rule(part=st.sampled_from([(1, 1), (1, 2), (3, 3)]))
     def divide(self, part: tuple[int, int]) -> None:
@@ -301,17 +308,15 @@ class LaneMachine(RuleBasedStateMachine):
         while self.store.calls or self.attempts:
             rounds += 1
             assert rounds < 1_000, "it never comes to rest"
-            if self.store.calls:
-                self.answer(busy=False)
-            else:
-                self.end_attempt(status=200, retry_after=None, which=0)
+            self.answer_all()
+            if self.attempts:
+                self.end_attempts(status=200)
 
     def all_is_delivered_once_all_is_well(self) -> None:
-        self.store.part = (1, 1)
-        self.run(self.lane.update_share)
+        self.divide((1, 1))
         self.pause(on=False)
         # the longest pause of a circuit, or of a retry, and something to spare
-        until = self.loop.time() + 1.5 * LONGEST_PAUSE.total_seconds()
+        until = self.loop.time() + 1.5 * LONGEST_PAUSE.total_seconds() + len(self.store.pending) / RATE
         if self.store.last_claim_was_busy:
             until += prefetch.LOOK_AGAIN.total_seconds()
         while self.loop.time() < until:
@@ -344,3 +349,117 @@ MANY = settings(
 def test_no_state_is_reachable_in_which_due_work_is_forgotten() -> None:
     with patch.object(prefetch, "LOOK_AGAIN", timedelta(minutes=10)):
         run_state_machine_as_test(LaneMachine, settings=MANY)
+
+
+# ---- the known traps, one by one
+
+Script = Callable[[LaneMachine], object]
+
+
+def resumed(lane: LaneMachine) -> None:
+    lane.pause(on=True)
+    lane.arrive(3)
+    lane.pause(on=False)
+
+
+def closed_again(lane: LaneMachine) -> None:
+    lane.arrive(4)
+    lane.end_attempts(500)
+    lane.answer_all()
+
+
+def probed_for_an_operator(lane: LaneMachine) -> None:
+    lane.arrive(4)
+    lane.end_attempts(503, retry_after=20)
+    lane.answer_all()
+    lane.probe()
+    lane.calm()
+    assert lane.loop.time() < 1
+
+
+def the_probe_was_given_back(lane: LaneMachine) -> None:
+    lane.arrive(4)
+    lane.end_attempts(500)
+    lane.reload(None)
+    lane.answer_all()
+    lane.reload(RATE)
+    lane.end_attempts(500)
+    lane.answer_all()
+    lane.pass_time(3.0)
+    lane.answer_all()
+    lane.pause(on=True)
+
+
+def released_late(lane: LaneMachine) -> None:
+    """The store is busy, and a claim overtakes the release."""
+    lane.arrive(6)
+    lane.pause(on=True)
+    lane.answer(busy=True)
+    lane.pause(on=False)
+    lane.answer()
+    lane.pass_time(0.3)
+
+
+def due_while_the_queue_is_full(lane: LaneMachine) -> None:
+    lane.arrive(1)
+    lane.end_attempts(500)
+    lane.answer_all()
+    lane.arrive(6)
+    lane.pass_time(3.0)
+
+
+def kept_while_a_claim_is_under_way(lane: LaneMachine) -> None:
+    lane.arrive(6)
+    lane.reload(None)
+    lane.arrive(6, answered=False)
+    lane.answer_all()
+
+
+def kept_while_the_queue_is_full(lane: LaneMachine) -> None:
+    lane.arrive(6)
+    lane.arrive(3)
+
+
+def kept_while_the_circuit_is_open(lane: LaneMachine) -> None:
+    lane.arrive(1)
+    lane.end_attempts(503, retry_after=20)
+    lane.answer_all()
+    lane.arrive(3)
+
+
+def shared_again(lane: LaneMachine) -> None:
+    lane.divide((3, 3))
+    lane.arrive(3)
+
+
+def expired_in_the_queue(lane: LaneMachine) -> None:
+    lane.reload(RATE)
+    lane.arrive(6)
+    lane.pass_time(20_000.0)
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        resumed,
+        closed_again,
+        probed_for_an_operator,
+        the_probe_was_given_back,
+        released_late,
+        due_while_the_queue_is_full,
+        kept_while_a_claim_is_under_way,
+        kept_while_the_queue_is_full,
+        kept_while_the_circuit_is_open,
+        shared_again,
+        expired_in_the_queue,
+    ],
+    ids=lambda trap: trap.__name__,
+)
+def test_due_work_is_not_forgotten_when(trap: Script) -> None:
+    with patch.object(prefetch, "LOOK_AGAIN", timedelta(hours=10)):
+        lane = LaneMachine()
+        lane.begin()
+        try:
+            trap(lane)
+        finally:
+            lane.teardown()

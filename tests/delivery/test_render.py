@@ -9,7 +9,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from relay import __version__
-from relay.delivery.payload import Sent
+from relay.delivery.payload import Original
 from relay.delivery.request import render
 from relay.model import Format, Secret
 from tests.delivery.conftest import NOON, PAYLOAD, delivery, target
@@ -44,12 +44,12 @@ def test_the_body_is_the_payload_byte_for_byte() -> None:
     ],
 )
 def test_the_query_of_a_webhook_goes_on_as_it_came_with_amocrms_own_form_alone(url: str, sent_to: str) -> None:
-    sent = Sent(body=b"leads[add][0][id]=7", query="try=%2f1&a=b+c")
-    assert render(delivery(), target(url=url, format=Format.FORM), now=NOON, sent=sent).url == sent_to
+    sent = Original(body=b"leads[add][0][id]=7", query="try=%2f1&a=b+c")
+    assert render(delivery(), target(url=url, format=Format.FORM), now=NOON, original=sent).url == sent_to
     for other in (Format.JSON, Format.CLOUDEVENTS):
-        assert render(delivery(), target(url=url, format=other), now=NOON, sent=sent).url == url
-    without = Sent(body=sent.body)
-    assert render(delivery(), target(url=url, format=Format.FORM), now=NOON, sent=without).url == url
+        assert render(delivery(), target(url=url, format=other), now=NOON, original=sent).url == url
+    without = Original(body=sent.body)
+    assert render(delivery(), target(url=url, format=Format.FORM), now=NOON, original=without).url == url
 
 
 def test_every_attempt_has_the_same_id_and_its_own_number() -> None:
@@ -121,9 +121,9 @@ def test_what_is_signed_cannot_be_changed(changed: str) -> None:
 @pytest.mark.parametrize("format_", Format)
 def test_every_format_is_signed_as_it_is_sent(format_: Format) -> None:
     signing = target(secrets=(Secret(NEW),), format=format_)
-    request = render(delivery(), signing, now=datetime.now(NOON.tzinfo), sent=Sent(body=b"leads%5Badd%5D=1"))
+    request = render(delivery(), signing, now=datetime.now(NOON.tzinfo), original=Original(body=b"leads%5Badd%5D=1"))
     unsigned = replace(signing, secrets=())
-    assert request.body == render(delivery(), unsigned, now=NOON, sent=Sent(body=b"leads%5Badd%5D=1")).body
+    assert request.body == render(delivery(), unsigned, now=NOON, original=Original(body=b"leads%5Badd%5D=1")).body
     assert b"v1," in request.headers["webhook-signature"].encode()
     verify_bytes(request.body, dict(request.headers))
 
