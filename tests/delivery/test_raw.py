@@ -78,4 +78,4 @@ async def test_one_that_was_read_while_it_waited_for_its_turn_is_not_sent(store:
     unreachable = target(url="http://127.0.0.1:1/")
     outcome = await attempt(claimed, unreachable, store=store, sender=sender, clock=lambda: NOON)
     await sender.close()
-    assert (outcome.reason, "was read since" in outcome.detail) == (Reason.REQUEST, True)
+    assert (outcome.reason, "has been reparsed" in outcome.detail) == (Reason.REQUEST, True)
