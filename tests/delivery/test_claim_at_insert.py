@@ -43,6 +43,7 @@ async def test_a_failed_insert_frees_the_room_that_was_reserved(tmp_path: Path, 
         await bench.store._writer.submit(lambda cursor: cursor.connection.set_busy_timeout(10))
         claiming = await ready(bench)
         other = apsw.Connection(str(bench.path))
+        other.set_busy_timeout(5_000)  # the dispatcher writes now and then
         other.execute("begin immediate")
         inserts = [
             claiming.keep(webhook(n), [routed(n, to("bot"))], window=None, dated=None) for n in range(MAX_LENGTH)
