@@ -21,24 +21,25 @@ from uuid_utils import uuid7
 
 from relay import __version__
 from relay.admin.app import admin
+from relay.audit_log import log_audit
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreError, StoreFailed
 from relay.http.aiohttp_version import Variant, Variants, choose_variants
 from relay.http.client import fast_client, plain_client
-from relay.http.limits import Limits, descriptor_shortage
 from relay.http.listener import bind, listen
+from relay.http.machine_limits import Limits, descriptor_shortage
 from relay.http.systemd import notify
-from relay.ingest.address import MisaddressedReport
 from relay.ingest.budget import Budget
 from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
-from relay.maintenance import log_audit, publish_reports
+from relay.ingest.misaddressed import MisaddressedReport
 from relay.observe import EventStream, Gauges
 from relay.observe.loop_monitor import monitor_loop
 from relay.operations.status import FILES, MISADDRESSED
 from relay.operations.tail import documents
+from relay.published_reports import publish_reports
 from relay.readiness import Readiness
 from relay.reloader import Reloader
 from relay.routes.config import Config

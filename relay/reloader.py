@@ -11,7 +11,7 @@ from ssl import SSLContext
 from typing import TypeVar
 
 from relay.errors import ConfigurationError, RoutesInvalid
-from relay.file_watch import OnOpen, WatchedFiles, detached
+from relay.file_versions import OnOpen, WatchedFiles, detached
 from relay.model import Json
 from relay.routes.config import Config, load
 from relay.routes.permissions import writable_by_others

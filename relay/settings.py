@@ -7,7 +7,7 @@ from pathlib import Path
 from relay.errors import ConfigurationError
 from relay.http.aiohttp_version import Variant
 from relay.http.forwarded import NO_PROXIES, TrustedProxies
-from relay.http.limits import LEAST_FILES, Limits
+from relay.http.machine_limits import LEAST_FILES, Limits
 from relay.http.systemd import Passed
 from relay.model import Secret, is_loopback
 from relay.store.open import StoreUrl

@@ -15,7 +15,7 @@ from aiohttp.typedefs import LooseHeaders
 from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, running, url
-from relay.http.limits import Limits
+from relay.http.machine_limits import Limits
 from relay.ingest.budget import Budget
 from relay.model import Webhook
 from relay.settings import Settings

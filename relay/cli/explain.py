@@ -17,9 +17,9 @@ from relay.cli.output import table as columns
 from relay.cli.routes_file import config_option, load_with_stand_ins
 from relay.cli.store import store_option, visiting
 from relay.errors import NotFoundError
-from relay.operations import deliveries, route_views
-from relay.operations.deliveries import Found
+from relay.operations import lookup, route_views
 from relay.operations.explain import EventExplanation, RawExplanation, ShownRequest, explain_body, explain_stored
+from relay.operations.lookup import Found
 from relay.os_errors import permission_problem
 from relay.routes.config import Config
 from relay.routes.explain import RouteExplanation
@@ -95,11 +95,11 @@ def _source(config: Config, given: str | None) -> str:
 
 
 async def _stored(store_url: StoreUrl, id_: str) -> Found:
-    if not deliveries.is_start(id_):
+    if not lookup.is_start(id_):
         raise NotFoundError(f"no such file, and no such id in the store: {id_[:80]!r}")
     async with visiting(store_url) as store:
         try:
-            return await deliveries.show(store, id_)
+            return await lookup.show(store, id_)
         except NotFoundError as error:
             raise NotFoundError(f"no such file, and {error}") from None
 

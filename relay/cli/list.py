@@ -22,7 +22,7 @@ from relay.cli.store import store_option, visiting
 from relay.cli.times import Times
 from relay.errors import BadCursor
 from relay.model import Event, State, Webhook
-from relay.operations import deliveries, status, views
+from relay.operations import lookup, status, views
 from relay.operations.next_step import Situation
 from relay.operations.unknown_names import unknown_names
 from relay.store.open import StoreUrl
@@ -73,13 +73,13 @@ async def list_(
         async with visiting(store_url) as store:
             found: Page[Webhook] | Page[EventRecord] | Page[DeliveryRecord]
             if unparsed:
-                found = await deliveries.unparsed(store, limit=limit, after=after)
+                found = await lookup.unparsed(store, limit=limit, after=after)
                 _print_unparsed(found, as_json)
             elif unrouted:
-                found = await deliveries.unrouted(store, wanted, limit=limit, after=after)
+                found = await lookup.unrouted(store, wanted, limit=limit, after=after)
                 _print_unrouted(found, as_json)
             else:
-                found = await deliveries.find(store, wanted, limit=limit, before=before)
+                found = await lookup.find(store, wanted, limit=limit, before=before)
                 _print_deliveries(found, await status.read(store), wanted, config_path, as_json=as_json)
             if not found and not unparsed and not as_json:
                 for unknown in await unknown_names(store, wanted, config_or_none(config_path)):

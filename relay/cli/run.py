@@ -113,7 +113,7 @@ def run(
     from relay.daemon import serve
     from relay.http.aiohttp_version import Variant
     from relay.http.forwarded import TrustedProxies
-    from relay.http.limits import Limits, raise_files
+    from relay.http.machine_limits import Limits, raise_files
     from relay.http.systemd import passed
     from relay.observe import LogWriter, Observer, configure_logging
     from relay.settings import Settings

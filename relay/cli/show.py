@@ -17,7 +17,7 @@ from relay.cli.routes_file import config_option, config_or_none
 from relay.cli.store import store_option, visiting
 from relay.cli.times import local, short
 from relay.model import Webhook
-from relay.operations import deliveries, status, views
+from relay.operations import lookup, status, views
 from relay.operations.durations import length
 from relay.operations.next_step import Situation, next_step
 from relay.printable import printable
@@ -43,7 +43,7 @@ async def show(id_: str, raw: bool, config_path: Path, store_url: StoreUrl, as_j
     relay show 01998f2e-7d3a-7c31 --raw > body.form
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_url) as store:
-        record = (await deliveries.show(store, id_)).record
+        record = (await lookup.show(store, id_)).record
         stored = await status.read(store)
     if raw:
         _print_raw(record.webhook.body)

@@ -18,10 +18,10 @@ from relay.delivery.attempt import attempt
 from relay.delivery.circuit import Circuit
 from relay.delivery.prefetch import Prefetch
 from relay.delivery.rate_limiter import RateLimiter
+from relay.delivery.relay_share import share_of
 from relay.delivery.retry import decide
 from relay.delivery.send import Sender, origin
 from relay.delivery.settlements import AttemptResult, Settlements
-from relay.delivery.share import share_of
 from relay.delivery.states import Event, Mode, States
 from relay.delivery.tasks import Tasks
 from relay.delivery.worker_pool import WorkerPool

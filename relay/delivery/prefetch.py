@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 from relay.delivery.circuit import Circuit
 from relay.delivery.queue import MARGIN, Queue, lease_for
+from relay.delivery.relay_share import Share
 from relay.delivery.retry_busy import retry_busy
-from relay.delivery.share import Share
 from relay.delivery.states import Backlog, Claims, Event, States
 from relay.delivery.timer import Timer
 from relay.errors import StoreBusy

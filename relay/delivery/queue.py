@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
-from relay.delivery.share import Share
+from relay.delivery.relay_share import Share
 from relay.model import Delivery
 
 MAX_LENGTH = 256

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from relay.http.connection import Connection, OnMalformed
-from relay.http.limits import Limits
+from relay.http.machine_limits import Limits
 from relay.http.malformed import diagnose_handshake
+from relay.http.server_types import Connection, OnMalformed
 from relay.os_errors import os_error_text
 from relay.signals import AcceptFailed, Evicted
 

@@ -22,7 +22,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from relay.http.client import BODY_CHUNK, CONNECT_TIMEOUT, NotHttp, no_connection_within
-from relay.http.connector import fresh_connector, pooled_connector
+from relay.http.fast_connector import fresh_connector, pooled_connector
 from relay.http.request import Request, request_target
 from relay.http.tolerant_parser import TolerantParser, is_interim
 

@@ -13,10 +13,10 @@ from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
 
 from relay.errors import ConfigurationError
-from relay.http.connection import AnyResponse, Connection, Hooks, Respond
-from relay.http.limits import MAX_HEAD, Limits, handler_arguments
+from relay.http.machine_limits import MAX_HEAD, Limits, handler_arguments
 from relay.http.malformed import diagnose, error_response
 from relay.http.response import Response
+from relay.http.server_types import AnyResponse, Connection, Hooks, Respond
 
 
 async def start(

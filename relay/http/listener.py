@@ -11,8 +11,8 @@ from aiohttp import hdrs, web
 from relay.errors import ConfigurationError
 from relay.http.acceptor import Acceptor, EmitAccepting
 from relay.http.aiohttp_version import Variant
-from relay.http.connection import AnyResponse, Connection, Hooks, OnMalformed, Respond
-from relay.http.limits import Limits
+from relay.http.machine_limits import Limits
+from relay.http.server_types import AnyResponse, Connection, Hooks, OnMalformed, Respond
 from relay.os_errors import os_error_text
 
 BACKLOG = 1024  # connections that the kernel queues while the loop is busy

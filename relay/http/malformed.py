@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError, LineTooLong
 
-from relay.http.limits import MAX_FIELD, MAX_HEAD, MAX_LINE
+from relay.http.machine_limits import MAX_FIELD, MAX_HEAD, MAX_LINE
 
 MAX_REASON = 200
 

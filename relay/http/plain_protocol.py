@@ -15,10 +15,10 @@ from aiohttp.log import server_logger
 
 from relay.errors import ConfigurationError
 from relay.http import response as responses
-from relay.http.connection import AnyResponse, Connection, Hooks, Respond
-from relay.http.limits import MAX_HEAD, Limits, handler_arguments
+from relay.http.machine_limits import MAX_HEAD, Limits, handler_arguments
 from relay.http.malformed import diagnose, error_response
 from relay.http.response import Response
+from relay.http.server_types import AnyResponse, Connection, Hooks, Respond
 
 SERVER = "relay"  # in place of the name and version of the software, which aiohttp would send
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from relay.amocrm import events, form
-from relay.amocrm.retransmission import all_dated
+from relay.amocrm.change_times import all_dated
 from relay.errors import UnreadableError
 from relay.ingest.answers import Reject
 from relay.ingest.budget import LARGE, PER_EVENT, BudgetExceeded

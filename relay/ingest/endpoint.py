@@ -19,12 +19,12 @@ from relay.http.forwarded import TrustedProxies
 from relay.http.malformed import MalformedRequest
 from relay.http.response import Response
 from relay.ingest import answers
-from relay.ingest.address import diagnose_address, source_and_token
 from relay.ingest.answers import Reject
 from relay.ingest.body import read_body
 from relay.ingest.budget import Budget, BudgetExceeded, Reservation
 from relay.ingest.commit import PendingWebhook
 from relay.ingest.decode import Decoder
+from relay.ingest.misaddressed import diagnose_address, source_and_token
 from relay.model import Secret, Source, Webhook
 from relay.routes.config import Config
 from relay.signals import DuplicateReceived, Emit, Probed, Rejection, WebhookRejected, WebhookStored

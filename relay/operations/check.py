@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay.errors import ConfigurationError, Problem, RoutesInvalid
-from relay.file_watch import detached
+from relay.file_versions import detached
 from relay.routes import config, lint
 from relay.routes.config import Config
 from relay.routes.permissions import writable_by_others

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from relay.amocrm import events
-from relay.operations.deliveries import pages
+from relay.operations.lookup import pages
 from relay.routes.config import Config
 from relay.routes.diff import DiffSummary, RoutingChange, changes, summarize
 from relay.store.contract import OperationsStore

@@ -16,7 +16,7 @@ from relay.delivery.request import render, render_raw
 from relay.errors import CorruptError, UnreadableError
 from relay.http.request import Request, as_sent
 from relay.model import Delivery, Event, Format, Target, Webhook
-from relay.operations.deliveries import Found
+from relay.operations.lookup import Found
 from relay.routes.config import Config
 from relay.routes.explain import RouteExplanation
 from relay.routes.explain import explain as explain_routes

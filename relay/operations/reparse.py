@@ -10,7 +10,7 @@ from relay.amocrm import events, form
 from relay.errors import ConflictError, UnreadableError
 from relay.model import RoutedEvent, Webhook
 from relay.operations import audit
-from relay.operations.deliveries import pages, show, unparsed
+from relay.operations.lookup import pages, show, unparsed
 from relay.routes.config import Config
 from relay.routes.plan import plan
 from relay.store.contract import OperationsStore

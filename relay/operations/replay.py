@@ -8,7 +8,7 @@ from datetime import datetime
 from relay.errors import NotFoundError
 from relay.model import Health, State
 from relay.operations import audit
-from relay.operations.deliveries import show
+from relay.operations.lookup import show
 from relay.operations.reroute import Rerouted, reroute_events
 from relay.routes.config import Config
 from relay.store.contract import OperationsStore

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from relay.amocrm import events
 from relay.operations import audit
-from relay.operations.deliveries import pages, unrouted
+from relay.operations.lookup import pages, unrouted
 from relay.routes.config import Config
 from relay.routes.plan import plan
 from relay.store.contract import OperationsStore

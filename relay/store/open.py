@@ -41,7 +41,7 @@ class StoreUrl:
 
 def check_permissions(url: StoreUrl) -> None:
     """ConfigurationError if this process may not own the store; nothing is opened or made."""
-    from relay.store.sqlite.files import check_permitted
+    from relay.store.sqlite.moved_files import check_permitted
 
     check_permitted(url.path, owner=True)
 
@@ -62,7 +62,7 @@ def open_store(
     disk to hold back for the moment when it is full. Raises a StoreError or ConfigurationError.
     """
     from relay.store.sqlite.disk import Space
-    from relay.store.sqlite.startup import written_at
+    from relay.store.sqlite.missing_database import written_at
     from relay.store.sqlite.store import SqliteStore
     from relay.store.sqlite.times import utc_now
 

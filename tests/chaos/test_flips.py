@@ -18,7 +18,7 @@ import pytest
 from relay.errors import RelayError, StoreError
 from relay.model import Order, Target
 from relay.store.contract import Archive
-from relay.store.sqlite import queue
+from relay.store.sqlite import claims
 from relay.store.sqlite.integrity import verify
 from tests.chaos.conftest import Report
 from tests.chaos.scale import SEED, scaled
@@ -109,7 +109,7 @@ async def test_a_flipped_bit_reaches_no_target(kept: tuple[Path, Mapping[str, by
 async def test_a_store_that_does_not_look_at_its_checksums_is_found_guilty(
     kept: tuple[Path, Mapping[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "is_corrupt", lambda *_of: False)
+    monkeypatch.setattr(claims, "is_corrupt", lambda *_of: False)
     assert (await fates(kept, 100))["wrong"]
 
 
@@ -193,7 +193,7 @@ async def test_a_store_that_believes_its_index_is_found_guilty(
     planned: tuple[Path, Sequence[Target]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, targets = planned
-    monkeypatch.setattr(queue, "_DUE", queue._DUE.replace("and d.state = 'pending'", ""))
+    monkeypatch.setattr(claims, "_DUE", claims._DUE.replace("and d.state = 'pending'", ""))
     flip(database, b'\x02bot["all"]pending')
     assert await trouble(database.parent, targets) == "looks or sends without end"
 

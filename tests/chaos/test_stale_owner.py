@@ -16,8 +16,8 @@ import pytest
 from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
 from relay.store.contract import Archive
 from relay.store.records import Filter
-from relay.store.sqlite import queue
-from relay.store.sqlite.query import rows
+from relay.store.sqlite import claims
+from relay.store.sqlite.sql import rows
 from tests.chaos.conftest import Report
 from tests.chaos.scale import SEED, scaled
 from tests.store.conftest import MINUTE, NOON, OK, open_sqlite, routed, to, webhook
@@ -25,10 +25,10 @@ from tests.store.conftest import MINUTE, NOON, OK, open_sqlite, routed, to, webh
 DELIVERIES, AT_A_TIME = scaled(2_000), 40
 ENDS = {Delivered: State.DELIVERED, Dead: State.DEAD}
 
-settle_all = queue.settle_all
+settle_all = claims.settle_all
 
 
-def settle_for_anybody(cursor: apsw.Cursor, settled: Sequence[queue.Settled]) -> list[bool]:
+def settle_for_anybody(cursor: apsw.Cursor, settled: Sequence[claims.Settled]) -> list[bool]:
     """Sabotaged: the claim token is not checked."""
     return settle_all(cursor, [each._replace(delivery=at_present(cursor, each.delivery)) for each in settled])
 
@@ -119,7 +119,7 @@ async def test_a_stale_owner_settles_nothing(tmp_path: Path, report: Report) -> 
 async def test_a_store_that_lets_anybody_settle_is_found_guilty(
     tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "settle_all", settle_for_anybody)
+    monkeypatch.setattr(claims, "settle_all", settle_for_anybody)
     seen = await campaign(tmp_path)
     report("stale owner, sabotaged", f"settle_for_anybody: {seen}")
     assert seen.usurped

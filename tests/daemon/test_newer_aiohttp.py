@@ -17,7 +17,7 @@ NEWER = """\
 import sys
 import aiohttp
 aiohttp.__version__ = "{version}"
-sys.modules.update(dict.fromkeys(["relay.http.connector", "relay.http.fast_client", "relay.http.fast_protocol"]))
+sys.modules.update(dict.fromkeys(["relay.http.fast_connector", "relay.http.fast_client", "relay.http.fast_protocol"]))
 from relay.cli import main
 main()
 """

@@ -6,7 +6,7 @@ from time import monotonic
 import pytest
 
 from relay.daemon import url
-from relay.http.limits import Limits
+from relay.http.machine_limits import Limits
 from relay.readiness import PROBE_EVERY
 from tests.scene import LEAD, Scene, form
 

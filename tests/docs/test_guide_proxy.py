@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from relay.cli.run import run as run_command
-from relay.http.limits import Limits
+from relay.http.machine_limits import Limits
 from tests.docs.conftest import done
 from tests.docs.pages import blocks, commands, read
 from tests.docs.sandbox import Sandbox

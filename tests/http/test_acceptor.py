@@ -16,8 +16,8 @@ from aiohttp import web
 
 from relay.http.acceptor import BATCH
 from relay.http.aiohttp_version import Variant
-from relay.http.limits import MAX_HEAD, Limits
 from relay.http.listener import Listener, listen
+from relay.http.machine_limits import MAX_HEAD, Limits
 from relay.signals import Evicted, Signal
 from relay.tls import Certificate
 from tests.certificates import Pair

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from relay.errors import ConfigurationError
 from relay.http.aiohttp_version import Variant
-from relay.http.limits import Limits
 from relay.http.listener import SETTLE, Listener, bind, listen
+from relay.http.machine_limits import Limits
 from relay.http.response import Response
 
 LONG = 5.0  # seconds, within which a test is over if nobody waits without need

@@ -19,10 +19,10 @@ from prometheus_client import CollectorRegistry
 from relay.daemon import Relay, running, url
 from relay.errors import ConfigurationError
 from relay.http.aiohttp_version import Variant
-from relay.http.connection import OnMalformed
-from relay.http.limits import Limits
 from relay.http.listener import listen
+from relay.http.machine_limits import Limits
 from relay.http.malformed import MalformedRequest
+from relay.http.server_types import OnMalformed
 from relay.settings import Settings
 from relay.store.open import StoreUrl
 from relay.tls import Certificate

@@ -13,7 +13,7 @@ import pytest
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreBusy
-from relay.http.limits import Limits
+from relay.http.machine_limits import Limits
 from relay.ingest.budget import OVERHEAD, PER_EVENT, Budget
 from relay.ingest.commit import Committer, PendingWebhook
 from relay.model import Source

@@ -17,7 +17,7 @@ from relay.amocrm import events
 from relay.daemon import url
 from relay.http import response
 from relay.http.aiohttp_version import Variant
-from relay.http.limits import Limits
+from relay.http.machine_limits import Limits
 from relay.http.response import Response
 from relay.ingest.budget import PER_EVENT
 from relay.model import Source

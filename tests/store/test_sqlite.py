@@ -16,8 +16,8 @@ from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreLocked
 from relay.model import Retention
 from relay.signals import Committed, Signal, StoreGaveUp
 from relay.store.records import Filter
-from relay.store.sqlite import queue
-from relay.store.sqlite.owner import RECOVERY
+from relay.store.sqlite import claims
+from relay.store.sqlite.claim_tokens import RECOVERY
 from relay.store.sqlite.store import SqliteStore
 from relay.store.sqlite.times import from_ms, to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, routed, to, webhook
@@ -352,7 +352,7 @@ async def test_a_delivery_whose_row_is_not_found_again_is_not_said_to_be_settled
 ) -> None:
     store = open_store(tmp_path)
     [delivery] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
-    monkeypatch.setattr(queue, "_SETTLE", f"{queue._SETTLE} and false")  # as a table does that is out of order
+    monkeypatch.setattr(claims, "_SETTLE", f"{claims._SETTLE} and false")  # as a table does that is out of order
     with pytest.raises(StoreFailed, match="of 1 rows that were read only 0 are found"):
         await deliver(store, delivery)
     await store.close()

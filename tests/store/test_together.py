@@ -16,8 +16,8 @@ import pytest
 from relay.model import Dead, Delivered, RetryAt, RoutedEvent, Verdict, Webhook
 from relay.store.records import Duplicate, KeepResult
 from relay.store.sqlite import ingest
-from relay.store.sqlite.owner import Tokens
-from relay.store.sqlite.query import at_once
+from relay.store.sqlite.claim_tokens import Tokens
+from relay.store.sqlite.sql import at_once
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import MINUTE, NOON, OK, claim, routed, to, webhook
 

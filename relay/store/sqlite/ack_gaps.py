@@ -10,7 +10,7 @@ import apsw
 
 from relay.store.records import AckGap, AuditEntry
 from relay.store.sqlite import audit
-from relay.store.sqlite.query import rows
+from relay.store.sqlite.sql import rows
 from relay.store.sqlite.times import from_ms, to_ms
 
 

@@ -16,8 +16,8 @@ from relay.os_errors import permission_problem, write_problem
 from relay.store.records import BackupCopy
 from relay.store.sqlite.integrity import contents, structure
 from relay.store.sqlite.migrate import check_version
-from relay.store.sqlite.query import rows
-from relay.store.sqlite.startup import check_exists
+from relay.store.sqlite.missing_database import check_exists
+from relay.store.sqlite.sql import rows
 
 STEP = 1_000  # pages: between steps an interruption is noticed
 

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import apsw
 
+from relay.amocrm.change_times import changed_at
 from relay.amocrm.events import load
-from relay.amocrm.retransmission import changed_at
 from relay.model import Event, RoutedEvent, Webhook
 from relay.store.records import Duplicate
 from relay.store.sqlite.checksum import checksum
-from relay.store.sqlite.query import at_once, rows
+from relay.store.sqlite.sql import at_once, rows
 from relay.store.sqlite.times import to_ms
 
 

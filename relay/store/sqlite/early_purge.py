@@ -15,7 +15,7 @@ from relay.model import Retention
 from relay.signals import DiskSpace, Emit, PurgedEarly
 from relay.store.sqlite.disk import MEBIBYTE, Space
 from relay.store.sqlite.purge import START, ages, delete, look
-from relay.store.sqlite.query import Run
+from relay.store.sqlite.sql import Run
 from relay.store.sqlite.writer import room
 
 ROOM = 16 * MEBIBYTE  # to have in the file, for the webhooks until the next look

@@ -14,10 +14,10 @@ from relay.model import Delivery, Event, PlannedDelivery, RoutedEvent, Webhook
 from relay.store.records import AuditEntry, KeepResult
 from relay.store.sqlite import audit
 from relay.store.sqlite.checksum import checksum
+from relay.store.sqlite.claim_tokens import Tokens
+from relay.store.sqlite.claims import unblock
 from relay.store.sqlite.duplicates import Windows, any_repeats, digest, repeated
-from relay.store.sqlite.owner import Tokens
-from relay.store.sqlite.query import Row, insert, rows
-from relay.store.sqlite.queue import unblock
+from relay.store.sqlite.sql import Row, insert, rows
 from relay.store.sqlite.times import to_ms
 
 RAW = "unparsed"  # the kind of the event row that raw deliveries hang on

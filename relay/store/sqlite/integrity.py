@@ -16,8 +16,8 @@ from relay.store.records import AckGap, Contents, IntegrityReport
 from relay.store.sqlite.ack_gaps import losses, missing
 from relay.store.sqlite.checksum import is_corrupt
 from relay.store.sqlite.migrate import check_version
-from relay.store.sqlite.query import a_blob, rows
-from relay.store.sqlite.startup import check_exists
+from relay.store.sqlite.missing_database import check_exists
+from relay.store.sqlite.sql import a_blob, rows
 from relay.store.sqlite.watermark import acked
 
 LONGEST_READ = 0.5  # seconds

@@ -16,7 +16,7 @@ import apsw
 from relay.model import Retention
 from relay.store.records import AuditEntry
 from relay.store.sqlite import audit
-from relay.store.sqlite.query import Run, rows
+from relay.store.sqlite.sql import Run, rows
 from relay.store.sqlite.times import to_ms
 
 PAGE = 500  # webhooks looked at in one read, for others read there too

@@ -12,9 +12,9 @@ import apsw
 
 from relay.model import Health, RoutedEvent, State
 from relay.store.records import AuditEntry, Filter
-from relay.store.sqlite import audit, ingest, targets
-from relay.store.sqlite.query import Run, rows
+from relay.store.sqlite import audit, ingest, target_conditions
 from relay.store.sqlite.reading import READ_SINCE, filter_sql
+from relay.store.sqlite.sql import Run, rows
 from relay.store.sqlite.times import to_ms
 
 CHUNK = 100  # deliveries a transaction: some ms
@@ -47,10 +47,10 @@ def _pending(cursor: apsw.Cursor, wanted: Filter) -> list[str]:
 
 def _request_probes(cursor: apsw.Cursor, names: Sequence[str], act: AuditEntry, replayed: int) -> None:
     """Have them probed; an act too if it is all there was to do."""
-    held = {target for target, seen in targets.conditions(cursor).items() if seen.health is Health.OPEN}
+    held = {target for target, seen in target_conditions.conditions(cursor).items() if seen.health is Health.OPEN}
     if not replayed and held.intersection(names):
         audit.note(cursor, act, 0)
-    targets.request_probes(cursor, names, to_ms(act.at))
+    target_conditions.request_probes(cursor, names, to_ms(act.at))
 
 
 def _which(wanted: Filter) -> str:

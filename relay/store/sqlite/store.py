@@ -18,6 +18,7 @@ from relay.clock import TOLERANCE, Clock
 from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.signals import AcksMissing, ClockSet, DiskSpace, Emit, Notice
+from relay.store.purge_loop import keep_purging
 from relay.store.records import (
     AckGap,
     AuditEntry,
@@ -32,16 +33,26 @@ from relay.store.records import (
     Status,
     WebhookRecord,
 )
-from relay.store.retention import keep_purging
-from relay.store.sqlite import ack_gaps, audit, backup, ingest, migrate, purge, queue, reading, replay, targets
+from relay.store.sqlite import (
+    ack_gaps,
+    audit,
+    backup,
+    claims,
+    ingest,
+    migrate,
+    purge,
+    reading,
+    replay,
+    target_conditions,
+)
+from relay.store.sqlite.claim_tokens import Tokens, register
 from relay.store.sqlite.disk import Space, disk_of, doubt, mounted
 from relay.store.sqlite.duplicates import Windows
 from relay.store.sqlite.early_purge import ROOM_TO_WORK, EarlyPurge, keep_room
-from relay.store.sqlite.files import SUFFIXES, Files, check_permitted, refused
 from relay.store.sqlite.lock import Lock, owner_pid
-from relay.store.sqlite.owner import Tokens, register
-from relay.store.sqlite.query import rows
-from relay.store.sqlite.startup import check_exists, check_not_emptied, check_not_lost
+from relay.store.sqlite.missing_database import check_exists, check_not_emptied, check_not_lost
+from relay.store.sqlite.moved_files import SUFFIXES, Files, check_permitted, refused
+from relay.store.sqlite.sql import rows
 from relay.store.sqlite.times import to_ms, utc_now
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
 from relay.store.sqlite.watermark import Watermark
@@ -199,7 +210,7 @@ class SqliteStore:
         Repeated, it has deliveries due sooner than they need be.
         """
         milliseconds = by // timedelta(milliseconds=1)
-        return self._writer.submit(lambda cursor: queue.clock_set(cursor, milliseconds, to_ms(now)))
+        return self._writer.submit(lambda cursor: claims.clock_set(cursor, milliseconds, to_ms(now)))
 
     async def claim(
         self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta
@@ -207,7 +218,7 @@ class SqliteStore:
         if (tokens := self._tokens) is None:
             return []  # no owner
         at, until = to_ms(now), to_ms(now + lease)
-        done = self._writer.submit(lambda cursor: queue.claim(cursor, tokens, target, limit, max_bytes, at, until))
+        done = self._writer.submit(lambda cursor: claims.claim(cursor, tokens, target, limit, max_bytes, at, until))
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
@@ -217,29 +228,29 @@ class SqliteStore:
     def _give_back(self, done: Future[list[Delivery]]) -> None:
         if not done.cancelled() and done.exception() is None and done.result() and not self._closed:
             keys = _keys(done.result(), self.clock())
-            self._writer.submit(lambda cursor: queue.release(cursor, keys)).add_done_callback(_seen)
+            self._writer.submit(lambda cursor: claims.release(cursor, keys)).add_done_callback(_seen)
 
     def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
         if self._space and self._space.level <= DiskSpace.LOW:
             outcome = replace(outcome, detail="")
-        settled = queue.Settled(delivery, outcome, verdict, to_ms(now))
-        return self._writer.submit_one_of_many(queue.settle_all, settled)
+        settled = claims.Settled(delivery, outcome, verdict, to_ms(now))
+        return self._writer.submit_one_of_many(claims.settle_all, settled)
 
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:
         keys = _keys(deliveries, now)
-        return await self._writer.submit(lambda cursor: queue.release(cursor, keys))
+        return await self._writer.submit(lambda cursor: claims.release(cursor, keys))
 
     async def due(self, targets: Sequence[str]) -> Due:
-        return await self._read(lambda cursor: queue.due(cursor, targets))
+        return await self._read(lambda cursor: claims.due(cursor, targets))
 
     async def probed(self, wishes: Mapping[str, datetime]) -> None:
-        await self._writer.submit(lambda cursor: targets.fulfil_probes(cursor, wishes))
+        await self._writer.submit(lambda cursor: target_conditions.fulfil_probes(cursor, wishes))
 
     async def report(self, conditions: Mapping[str, HealthReport]) -> None:
-        await self._writer.submit(lambda cursor: targets.report(cursor, conditions))
+        await self._writer.submit(lambda cursor: target_conditions.report(cursor, conditions))
 
     async def publish(self, name: str, value: Json, *, now: datetime) -> None:
-        await self._writer.submit(lambda cursor: targets.publish(cursor, name, value, now))
+        await self._writer.submit(lambda cursor: target_conditions.publish(cursor, name, value, now))
 
     async def status(self) -> Status:
         status = await self._read(lambda cursor: reading.status(cursor, owner_pid(self._path), self.clock()))
@@ -309,10 +320,10 @@ class SqliteStore:
         return await self._writer.submit(lambda cursor: replay.reroute(cursor, routed, act, rate))
 
     async def pause(self, target: str, act: AuditEntry) -> bool:
-        return await self._writer.submit(lambda cursor: targets.pause(cursor, target, act))
+        return await self._writer.submit(lambda cursor: target_conditions.pause(cursor, target, act))
 
     async def resume(self, target: str, act: AuditEntry) -> bool:
-        return await self._writer.submit(lambda cursor: targets.resume(cursor, target, act))
+        return await self._writer.submit(lambda cursor: target_conditions.resume(cursor, target, act))
 
     async def reparse(self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
         return await self._writer.submit(lambda cursor: ingest.reparse(cursor, webhook, routed, act))
@@ -399,7 +410,7 @@ def _check_clock(connection: apsw.Connection, written_at: datetime | None, now: 
     """A store that was written in the future: the clock was set back while nobody looked."""
     if written_at is not None and (ahead := written_at - now) > TOLERANCE:
         emit(ClockSet(by=-ahead))
-        queue.clock_set(connection.cursor(), -(ahead // timedelta(milliseconds=1)), to_ms(now))
+        claims.clock_set(connection.cursor(), -(ahead // timedelta(milliseconds=1)), to_ms(now))
 
 
 # ---- connections

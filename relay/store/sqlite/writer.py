@@ -23,11 +23,11 @@ import apsw
 from relay.errors import StoreBusy, StoreFailed
 from relay.signals import Committed, DiskSpace, Emit, StoreGaveUp
 from relay.store.sqlite.ack_gaps import last_seq
+from relay.store.sqlite.claim_tokens import LOST, Tokens
 from relay.store.sqlite.disk import Space
-from relay.store.sqlite.files import Files
 from relay.store.sqlite.lock import Lock
-from relay.store.sqlite.owner import LOST, Tokens
-from relay.store.sqlite.query import rows
+from relay.store.sqlite.moved_files import Files
+from relay.store.sqlite.sql import rows
 from relay.store.sqlite.wal import Wal
 from relay.store.sqlite.watermark import Watermark
 

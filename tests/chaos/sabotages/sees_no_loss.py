@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.store.sqlite.files import Files
+from relay.store.sqlite.moved_files import Files
 from relay.store.sqlite.watermark import Watermark
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from unittest.mock import patch
 import aiohttp
 
 from relay.cli import main
-from relay.http import connector
+from relay.http import fast_connector
 
 if __name__ == "__main__":
-    patch.object(connector, "Resolver", aiohttp.ThreadedResolver).start()
+    patch.object(fast_connector, "Resolver", aiohttp.ThreadedResolver).start()
     main()

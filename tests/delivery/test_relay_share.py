@@ -1,4 +1,4 @@
-"""`relay.delivery.share`, and lanes of a relay that is not the only one to deliver to a target."""
+"""`relay.delivery.relay_share`, and lanes of a relay that is not the only one to deliver to a target."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.share import Share, share_of
+from relay.delivery.relay_share import Share, share_of
 from tests.delivery.bench import Bench, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target
 from tests.store.conftest import routed

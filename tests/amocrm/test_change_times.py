@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from relay.amocrm import events, form, sample_bodies
-from relay.amocrm.retransmission import all_dated
+from relay.amocrm.change_times import all_dated
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ import pytest
 
 from relay.errors import StoreFailed
 from relay.signals import Committed, Signal, StoreGaveUp
-from relay.store.sqlite.files import Files
 from relay.store.sqlite.integrity import verify
+from relay.store.sqlite.moved_files import Files
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import NOON, open_sqlite, routed, to, webhook
 

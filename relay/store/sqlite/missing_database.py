@@ -10,8 +10,8 @@ import apsw
 
 from relay.errors import ConfigurationError, StoreUnsafe
 from relay.signals import Emit, Notice
-from relay.store.sqlite.files import check_permitted
-from relay.store.sqlite.query import rows
+from relay.store.sqlite.moved_files import check_permitted
+from relay.store.sqlite.sql import rows
 from relay.store.sqlite.watermark import Watermark, acked
 
 _REMEDY = "put it back or restore a backup; to begin with an empty store, `relay run --init`"

@@ -9,7 +9,7 @@ import apsw
 
 from relay import __version__
 from relay.store.records import RelayStanding
-from relay.store.sqlite.query import rows
+from relay.store.sqlite.sql import rows
 from relay.store.sqlite.times import from_ms
 
 TOKENS = 2**40  # of one incarnation: 34 years at 1,000 a second; and 8 million incarnations fit beside it

@@ -11,9 +11,9 @@ from aiohttp.http_exceptions import BadHttpMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.http.limits import MAX_HEAD
+from relay.http.machine_limits import MAX_HEAD
 from relay.http.malformed import diagnose
-from relay.ingest.address import diagnose_address
+from relay.ingest.misaddressed import diagnose_address
 from relay.model import Secret
 from relay.routes.config import parse
 from relay.signals import Rejection, WebhookRejected, WebhookStored

@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from relay.errors import ConfigurationError
-from relay.http.limits import LEAST_FILES, MOST_FILES, raise_files
+from relay.http.machine_limits import LEAST_FILES, MOST_FILES, raise_files
 
 INFINITE = resource.RLIM_INFINITY
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay import maintenance
-from relay.maintenance import _Reported, log_audit
+from relay import audit_log
+from relay.audit_log import _Reported, log_audit
 from relay.signals import OperatorActed, Signal
 from relay.store.records import AuditEntry
 from relay.store.sqlite.store import SqliteStore
@@ -45,7 +45,7 @@ def test_an_entry_that_does_not_grow_is_logged_once() -> None:
 
 
 async def test_a_corrupt_entry_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maintenance, "AUDIT_EVERY", 0.01)
+    monkeypatch.setattr(audit_log, "AUDIT_EVERY", 0.01)
     store = SqliteStore.open(tmp_path / "relay.db", now=REPLAY.at, emit=lambda _signal: None, failed=lambda: None)
     said: list[Signal] = []
     telling = asyncio.create_task(log_audit(store, said.append))

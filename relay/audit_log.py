@@ -1,19 +1,15 @@
-"""Background loops of the daemon: audit entries -> log lines; its own reports -> the store, which commands read."""
+"""The store's audit -> a log line for each act of an operator."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Sequence
 
 from relay.errors import StoreBusy
-from relay.model import Json
 from relay.signals import Emit, OperatorActed
 from relay.store.contract import MaintenanceStore
 from relay.store.records import AuditEntry
 
 AUDIT_EVERY = 0.5  # seconds: with the time to read and to log, within one
 MAX_ARGUMENTS = 500  # characters
-PUBLISH_EVERY = 1.0  # seconds
 
 
 async def log_audit(store: MaintenanceStore, emit: Emit) -> None:
@@ -54,21 +50,3 @@ class _Reported:
 def _fact(entry: AuditEntry) -> OperatorActed:
     asked = entry.asked[:MAX_ARGUMENTS] or None
     return OperatorActed(command=entry.command, who=entry.who, count=entry.count, asked=asked)
-
-
-async def publish_reports(
-    store: MaintenanceStore, reports: Mapping[str, Callable[[], Json]], *, clock: Callable[[], datetime]
-) -> None:
-    """Store each report under its name when it has changed, for ever.
-
-    A report that is None is skipped: the store keeps the one of the daemon before, if any.
-    """
-    published: dict[str, Json] = {}
-    while True:
-        for name, report in reports.items():
-            value = report()
-            if value is not None and (name not in published or published[name] != value):
-                with suppress(StoreBusy):  # again at the next turn
-                    await store.publish(name, value, now=clock())
-                    published[name] = value
-        await asyncio.sleep(PUBLISH_EVERY)

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from relay.daemon import Relay, running, url
-from relay.file_watch import detached
+from relay.file_versions import detached
 from relay.settings import Settings
 from relay.signals import FileDetached, Reloaded, Signal
 from relay.store.open import StoreUrl

@@ -1,4 +1,4 @@
-"""`relay.http.connector`: how long a connection is used, and when a new look-up decides where requests go."""
+"""`relay.http.fast_connector`: how long a connection is used, and when a new look-up decides where requests go."""
 
 import asyncio
 import socket
@@ -50,7 +50,7 @@ class World:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World()
-    for module in ("relay.http.connector", "relay.http.plain_client", "aiohttp.connector"):
+    for module in ("relay.http.fast_connector", "relay.http.plain_client", "aiohttp.connector"):
         monkeypatch.setattr(f"{module}.monotonic", lambda: world.seconds)
     yield world
 

@@ -9,10 +9,10 @@ import orjson
 
 from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
 from relay.store.records import Due
-from relay.store.sqlite import targets
+from relay.store.sqlite import target_conditions
 from relay.store.sqlite.checksum import is_corrupt
-from relay.store.sqlite.owner import Tokens
-from relay.store.sqlite.query import Row, a_blob, a_number, at_once, change, rows
+from relay.store.sqlite.claim_tokens import Tokens
+from relay.store.sqlite.sql import Row, a_blob, a_number, at_once, change, rows
 from relay.store.sqlite.times import LAST, from_ms, to_ms
 
 
@@ -234,5 +234,5 @@ def due(cursor: apsw.Cursor, names: Sequence[str]) -> Due:
     return Due(
         at={target: from_ms(due[0][0]) for target, due in found if due},
         paused=frozenset(target for (target,) in rows(cursor, "select target from pauses")),
-        probes=targets.probe_requests(cursor),
+        probes=target_conditions.probe_requests(cursor),
     )
