@@ -1,5 +1,6 @@
 """A database of an earlier version: it opens, is migrated, and what it holds is delivered."""
 
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -54,6 +55,24 @@ async def test_a_database_of_the_first_version_opens_is_migrated_and_drained(fir
     assert await store.count(Filter(states=(State.DELIVERED,))) == {"bot": 2, "dwh": 1}
     assert [each.id for each in await store.unparsed(limit=9)] == ["webhook-0002"]
     await store.keep(webhook(3), [routed(3)], window=MINUTE)
+    await store.close()
+
+
+@pytest.mark.parametrize("version", [2, 3, 4])
+async def test_a_database_of_each_version_since_is_migrated_and_drained(tmp_path: Path, version: int) -> None:
+    scripts = sorted((files("relay.store.sqlite") / "migrations").iterdir(), key=lambda file: file.name)
+    connection = apsw.Connection(str(tmp_path / "relay.db"))
+    for script in scripts[:version]:
+        connection.execute(script.read_text())
+    connection.execute(ROWS, {"noon": to_ms(NOON), "later": to_ms(NOON + MINUTE)})
+    connection.execute(f"pragma user_version = {version}; pragma application_id = {APPLICATION_ID}")
+    connection.close()
+    store = open_sqlite(tmp_path, NOON)
+    claimed = await claim(store)
+    assert [(each.event_id, each.attempt) for each in claimed] == [("event-0001", 2), ("event-0002", 1)]
+    assert len({each.token for each in claimed} - {0}) == 2
+    assert all([await deliver(store, each) for each in claimed])
+    assert [each.owner for each in [await store.status()]] == [os.getpid()]
     await store.close()
 
 
