@@ -179,9 +179,8 @@ class Prefetch:
         self._return(self.queue.drain())
 
     def release_expired(self, at: float) -> None:
-        """Give claims that expire by then back to the store, and claim anew."""
+        """Give queued deliveries whose claims expire by then back to the store; they are claimed anew."""
         self._return(self.queue.expired(at))
-        self.refill()
 
     def stop(self) -> None:
         """Claim nothing more; give the queue back."""
@@ -200,4 +199,4 @@ class Prefetch:
 
     async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         await retry_busy(lambda: self._store.release(deliveries, now=self._clock()))
-        self.refill()  # a claim may have overtaken it, if the store was busy
+        self.refill()  # claim it anew; an earlier claim may have overtaken the release, if the store was busy
