@@ -42,9 +42,9 @@ class Bench:
         self._news = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self.store = SqliteStore.open(self.path, now=self._clock(), emit=self._hear, failed=lambda: None)
+        self.store = SqliteStore.open(self.path, now=self._clock(), emit=self._on_signal, failed=lambda: None)
         self._loop = asyncio.get_running_loop()
-        self.dispatcher = Dispatcher(store=self.store, emit=self._hear, clock=self._clock)
+        self.dispatcher = Dispatcher(store=self.store, emit=self._on_signal, clock=self._clock)
         self.dispatcher.use(self._targets)
         self._running = asyncio.create_task(self.dispatcher.run())
         return self
@@ -82,7 +82,7 @@ class Bench:
         payload: bytes = b"{}",
         body: bytes = b"",
     ) -> None:
-        """One event for each number, of the lead that `lead` says, owed to every target; all in one commit."""
+        """Store one event per number, about the lead `lead(number)`, with a delivery to every target, in one commit."""
         received_at = self._clock()
         webhook = Webhook(id=f"webhook-{numbers[0]:05}", source="crm", received_at=received_at, body=body)
         routed = [self._routed(number, lead(number), received_at, payload) for number in numbers]
@@ -148,7 +148,7 @@ class Bench:
         found = (await self.store.status()).targets.get(target)
         return found is not None and found.condition is not None and found.condition.health == health
 
-    def _hear(self, signal: Signal) -> None:
+    def _on_signal(self, signal: Signal) -> None:
         if isinstance(signal, Attempted):
             self.attempted.append(signal)
             self._news.set()

@@ -1,4 +1,4 @@
-"""`relay.delivery.breaker`: how a target comes to be held, is probed, and is well again."""
+"""`relay.delivery.breaker`: when the circuit opens, half-opens and closes."""
 
 from datetime import timedelta
 
@@ -75,7 +75,7 @@ def test_answers_in_ok_on_never_open_it_and_close_it() -> None:
         assert before.after(said, redirecting, probe=probe, now=NOON, roll=0.0) == Breaker()
 
 
-def test_a_target_that_never_redirects_right_is_held_too() -> None:
+def test_a_target_that_only_redirects_opens_it_too() -> None:
     assert after(Breaker(), *[outcome(Reason.REDIRECT, status=301)] * 3).health is Health.OPEN
 
 

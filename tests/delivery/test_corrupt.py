@@ -1,4 +1,4 @@
-"""`relay.delivery.lane` with events that the disk has changed: they reach nobody, and hold nobody up."""
+"""`relay.delivery.lane` with events that the disk has changed: they are sent to nobody and delay nobody."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

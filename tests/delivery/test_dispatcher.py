@@ -15,7 +15,7 @@ from relay.store.sqlite.store import SqliteStore
 from tests.delivery.bench import Bench, act, event_id
 from tests.delivery.conftest import SECOND, Receiver, every, target
 from tests.store.conftest import routed
-from tests.store.conftest import to as owed_to
+from tests.store.conftest import to as planned_to
 
 Start = Callable[..., Awaitable[Receiver]]
 LONG = every(3_600_000)
@@ -112,9 +112,7 @@ async def test_pending_deliveries_go_to_the_new_url(tmp_path: Path, receivers: S
     assert {r.event_id for r in new.requests} == {event_id(1), event_id(2)}
 
 
-async def test_a_target_with_new_settings_is_not_held_for_what_the_old_ones_did(
-    tmp_path: Path, receivers: Start
-) -> None:
+async def test_new_settings_of_a_target_close_its_circuit(tmp_path: Path, receivers: Start) -> None:
     old, new = await receivers(lambda _request: 503), await receivers()
     held = to(old, breaker_failures=1, concurrency=1, retry=LONG)
     async with Bench(tmp_path, held) as bench:
@@ -128,7 +126,7 @@ async def test_a_target_with_new_settings_is_not_held_for_what_the_old_ones_did(
     assert len(old.requests) == 1
 
 
-async def test_a_target_that_is_gone_leaves_its_deliveries_parked_until_it_is_back(
+async def test_a_target_that_is_gone_leaves_its_deliveries_orphaned_until_it_is_back(
     tmp_path: Path, receivers: Start
 ) -> None:
     receiver = await receivers(lambda request: 200 if request.attempt > 1 else 503)
@@ -140,7 +138,7 @@ async def test_a_target_that_is_gone_leaves_its_deliveries_parked_until_it_is_ba
         bench.use()
         receiver.gate.set()
         await bench.until_attempted(8)
-        [unleased] = bench.dispatcher.lease([routed(1, owed_to("bot"))])
+        [unleased] = bench.dispatcher.lease([routed(1, planned_to("bot"))])
         assert unleased.planned[0].lease is None
         assert (await bench.pending(), len(receiver.requests)) == (20, 8)
         bench.use(bot)
@@ -148,13 +146,13 @@ async def test_a_target_that_is_gone_leaves_its_deliveries_parked_until_it_is_ba
     assert {r.event_id for r in receiver.requests} == {event_id(n) for n in range(1, 21)}
 
 
-async def test_a_target_that_went_while_its_delivery_was_kept_has_it_parked_until_it_is_back(
+async def test_a_target_that_went_while_its_delivery_was_kept_has_it_orphaned_until_it_is_back(
     tmp_path: Path, receivers: Start
 ) -> None:
     receiver = await receivers()
     async with Bench(tmp_path, to(receiver)) as bench:
         await bench.keep([1])
-        await bench.until_attempted(1)  # from now on deliveries are born claimed
+        await bench.until_attempted(1)  # from now on deliveries are claimed at insert
         admit, late = bench.dispatcher.admit, []
         bench.dispatcher.admit = late.extend
         await bench.keep([2])

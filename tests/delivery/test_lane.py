@@ -1,4 +1,4 @@
-"""`relay.delivery.lane` with a real store and real targets: retries, holding, bounds, and the end."""
+"""`relay.delivery.lane` with a real store and real targets: retries, the circuit, bounds, and the end."""
 
 import asyncio
 import random
@@ -122,7 +122,7 @@ async def test_a_look_during_which_something_was_kept_is_not_the_last_one(tmp_pa
             claimed = await claim(*asked, **more)
             probes += bench.dispatcher.health() == {"bot": Health.OPEN}
             if probes == 1:
-                await bench.keep([2])  # it is held, so this goes to the store
+                await bench.keep([2])  # the circuit is open, so this goes to the store
             return claimed
 
         bench.store.claim = slow
@@ -330,16 +330,16 @@ async def test_large_payloads_fill_the_queue_sooner(tmp_path: Path, receivers: S
     assert [len(r.body) for r in receiver.requests] == [len(payload)] * 24
 
 
-# ---- holding
+# ---- the circuit
 
 
-async def test_a_failing_target_is_held_probed_by_one_and_then_gets_everything(
+async def test_the_circuit_of_a_failing_target_opens_it_is_probed_by_one_and_then_gets_everything(
     tmp_path: Path, receivers: Start
 ) -> None:
     well = False
     receiver = await receivers(lambda _request: 200 if well else 503)
     failures, concurrency, probes = 5, 4, 6
-    begun = failures + concurrency - 1  # at most so many before it is held: the last failure, and those in flight
+    begun = failures + concurrency - 1  # at most so many before it opens: the last failure, and those in flight
     held = to(receiver, concurrency=concurrency, breaker_failures=failures, retry=every(40))
     async with Bench(tmp_path, held) as bench:
         bench.stop_polling()  # the lane looks by itself
@@ -373,7 +373,7 @@ async def test_a_probe_costs_its_delivery_no_attempt_however_often_it_asks(tmp_p
     assert delivery.state is State.DELIVERED
 
 
-async def test_that_a_target_is_held_and_answers_again_is_said_once_each(tmp_path: Path, receivers: Start) -> None:
+async def test_that_the_circuit_opens_and_closes_is_said_once_each(tmp_path: Path, receivers: Start) -> None:
     well = False
     receiver = await receivers(lambda _request: 200 if well else 503)
     async with Bench(tmp_path, to(receiver, breaker_failures=3, retry=every(20))) as bench:
@@ -387,7 +387,7 @@ async def test_that_a_target_is_held_and_answers_again_is_said_once_each(tmp_pat
     assert closed == CircuitClosed(target="bot", failures=None)
 
 
-async def test_what_is_kept_while_a_target_is_held_waits_in_the_store(tmp_path: Path, receivers: Start) -> None:
+async def test_what_is_kept_while_the_circuit_is_open_waits_in_the_store(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers(lambda _request: 503)
     patient = to(receiver, breaker_failures=1, retry=every(60_000))
     async with Bench(tmp_path, patient) as bench:
@@ -399,7 +399,7 @@ async def test_what_is_kept_while_a_target_is_held_waits_in_the_store(tmp_path: 
     assert len(receiver.requests) == 1
 
 
-async def test_what_was_leased_before_the_target_was_held_is_given_back(tmp_path: Path, receivers: Start) -> None:
+async def test_what_was_leased_before_the_circuit_opened_is_given_back(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers(lambda _request: 503)
     receiver.gate.clear()
     async with Bench(tmp_path, to(receiver, concurrency=1, breaker_failures=1, retry=every(60_000))) as bench:
@@ -418,7 +418,7 @@ async def test_what_was_leased_before_the_target_was_held_is_given_back(tmp_path
     assert (record.claimed, record.attempt, len(receiver.requests)) == (False, 0, 1)
 
 
-async def test_answers_in_dead_on_hold_nobody(tmp_path: Path, receivers: Start) -> None:
+async def test_answers_in_dead_on_open_no_circuit(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers(lambda _request: 422)
     async with Bench(tmp_path, to(receiver, breaker_failures=2)) as bench:
         await bench.keep(range(1, 21))

@@ -27,7 +27,7 @@ async def body_of_many(folder: Path) -> tuple[list[str], int]:
     """A body of many events to a slow target: what it was sent, and how many were claimed at arrival."""
     async with receiving() as receiver, VirtualBench(folder, target(url=receiver.url, rate=RATE)) as bench:
         await bench.keep([-1])
-        await bench.until_attempted(1)  # from now on deliveries are born claimed
+        await bench.until_attempted(1)  # from now on deliveries are claimed at insert
         await bench.keep(range(MANY))
         claimed = sum(each.claimed for each in await bench.deliveries())
         await bench.keep([MANY])  # it has to wait in the store, so that the lane looks there once there is room

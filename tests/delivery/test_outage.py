@@ -23,7 +23,7 @@ from tests.e2e.processes import free_port
 pytestmark = pytest.mark.timeout(180)  # it takes ten seconds of a disk that is quick to sync
 
 HOURS, PER_MINUTE = 6, 3
-AT_ONCE = 40  # come first, so that some are claimed already when the target is held
+AT_ONCE = 40  # come first, so that some are claimed already when the circuit opens
 FAILURES, CONCURRENCY, RATE = 10, 8, 50.0
 MOMENT = 0.1  # seconds the target takes to answer: the rate allows five at a time
 WARMING_UP = 10  # probes that come sooner than a minute after the one before
@@ -41,7 +41,7 @@ class Outage:
     ended: Sequence[DeliveryRecord]
 
     def probes(self) -> list[datetime]:
-        """When each of the attempts began that came after the target was held."""
+        """When each of the attempts began after the circuit opened."""
         return [each.outcome.started_at for each in self.in_vain[FAILURES:]]
 
     def spent(self) -> int:
@@ -98,7 +98,7 @@ def test_while_it_is_away_one_probe_a_minute_spends_attempts_and_nothing_else_do
 
 
 def allowed(hours: int) -> int:
-    """Attempts: those until it is held, and probes."""
+    """Attempts: those until the circuit opens, and probes."""
     return FAILURES + WARMING_UP + hours * timedelta(hours=1) // LONGEST_PAUSE
 
 
@@ -115,6 +115,6 @@ def test_it_then_gets_what_it_missed_as_fast_as_it_may_and_no_faster(seen: Outag
     assert took <= len(seen.requests) / RATE * 1.1
 
 
-def test_a_relay_that_holds_no_target_is_found_guilty(tmp_path: Path) -> None:
+def test_a_relay_whose_circuits_never_open_is_found_guilty(tmp_path: Path) -> None:
     careless = virtual.run(outage(tmp_path, hours=1, per_minute=1, breaker_failures=1_000_000))
     assert careless.spent() > 2 * allowed(hours=1)

@@ -1,4 +1,4 @@
-"""A paused target: nothing is begun, what is in flight ends, no attempt is spent; and what the store is told."""
+"""A paused target: nothing is begun, what is in flight ends, no attempt is spent; and what is reported to the store."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -108,7 +108,7 @@ async def test_a_target_that_comes_with_a_reload_is_paused_from_the_start(tmp_pa
     assert (record.state, record.attempt) == (State.PENDING, 0)
 
 
-async def test_a_held_target_goes_on_being_probed_after_a_pause(tmp_path: Path, receivers: Start) -> None:
+async def test_an_open_circuit_goes_on_being_probed_after_a_pause(tmp_path: Path, receivers: Start) -> None:
     well = False
     receiver = await receivers(lambda _request: 200 if well else 503)
     async with Bench(tmp_path, to(receiver, breaker_failures=1, retry=every(20))) as bench:
@@ -134,14 +134,14 @@ async def test_a_probe_that_a_pause_took_back_is_made_up_for(tmp_path: Path, rec
         await bench.until_none_pending()
 
 
-# ---- what the store is told
+# ---- what is reported to the store
 
 
 async def conditions(bench: Bench) -> dict[str, HealthReport | None]:
     return {name: each.condition for name, each in (await bench.store.status()).targets.items()}
 
 
-async def test_the_store_is_told_which_targets_are_held_since_when_and_why(tmp_path: Path, receivers: Start) -> None:
+async def test_it_is_reported_which_circuits_are_open_since_when_and_why(tmp_path: Path, receivers: Start) -> None:
     well, failing = await receivers(), await receivers(lambda _request: 503)
     patient = to(failing, "crm", breaker_failures=1, retry=every(60_000))
     async with Bench(tmp_path, to(well), patient) as bench:

@@ -1,4 +1,4 @@
-"""`Retry-After` on 429 and 503 holds the whole target until then, for at most its policy's `retry.max`; probes too."""
+"""`Retry-After` on 429 and 503 opens its circuit until then, for at most its policy's `retry.max`; probes too."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -62,7 +62,7 @@ async def for_too_long(folder: Path) -> list[float]:
         return [request.at - receiver.requests[0].at for request in receiver.requests]
 
 
-def test_it_is_held_for_no_longer_than_the_longest_pause_of_its_policy(tmp_path: Path) -> None:
+def test_it_is_open_for_no_longer_than_the_longest_pause_of_its_policy(tmp_path: Path) -> None:
     came = virtual.run(for_too_long(tmp_path))
     assert [round(at / 30) for at in came] == [0, 1, 2, 3]
     assert all(abs(at - round(at / 30) * 30) < 1.5 for at in came)
@@ -194,7 +194,7 @@ async def test_a_replay_of_what_is_pending_ends_it(tmp_path: Path, receivers: St
         await bench.until_none_pending(within=3)
 
 
-# ---- a replay has a held target probed
+# ---- a replay has an open circuit probed
 
 
 async def replay(bench: Bench, **wanted: Any) -> int:
@@ -207,7 +207,7 @@ async def replay(bench: Bench, **wanted: Any) -> int:
 
 
 @pytest.mark.parametrize("due", [True, False])
-async def test_a_held_target_is_probed_within_a_second_of_a_replay_of_what_is_pending(
+async def test_an_open_circuit_is_probed_within_a_second_of_a_replay_of_what_is_pending(
     tmp_path: Path, receivers: Start, due: bool
 ) -> None:
     receiver, other = await receivers(lambda _request: 503), await receivers(lambda _request: 503)
@@ -252,27 +252,27 @@ def asks(seconds: float, status: int = 429) -> Outcome:
     return outcome(Reason.TOO_MANY, status=status, retry_after=timedelta(seconds=seconds))
 
 
-HELD = Breaker(health=Health.OPEN, failures=1, probes=1, probe_at=NOON + 20 * SECOND, requested=True)
+OPEN = Breaker(health=Health.OPEN, failures=1, probes=1, probe_at=NOON + 20 * SECOND, requested=True)
 WELL = outcome(Reason.OK, status=200)
 
 
 @pytest.mark.parametrize(
     ("before", "what", "probe", "expected"),
     [
-        (Breaker(), asks(20), False, HELD),
-        (Breaker(), asks(20, status=503), False, HELD),  # although it is in dead_on
+        (Breaker(), asks(20), False, OPEN),
+        (Breaker(), asks(20, status=503), False, OPEN),  # although it is in dead_on
         (Breaker(), asks(20, status=500), False, Breaker(failures=1)),
         (Breaker(), asks(0), False, Breaker(failures=1)),
-        (Breaker(), asks(86_400), False, replace(HELD, probe_at=NOON + HOUR)),
-        (HELD, WELL, False, HELD),
-        (HELD, outcome(status=500), False, HELD),
-        (HELD, asks(5), False, HELD),
-        (HELD, asks(30), False, replace(HELD, probe_at=NOON + 30 * SECOND)),
-        (HELD.half_open(), WELL, True, Breaker()),
-        (HELD.half_open(), asks(20), False, HELD.half_open()),
-        (HELD.half_open(), asks(20), True, replace(HELD, failures=2, probes=2)),
-        (HELD.half_open(), asks(0.5), True, replace(HELD, failures=2, probes=2, probe_at=NOON + 2 * SECOND)),
-        (HELD.probe_due(NOON), WELL, False, Breaker()),
+        (Breaker(), asks(86_400), False, replace(OPEN, probe_at=NOON + HOUR)),
+        (OPEN, WELL, False, OPEN),
+        (OPEN, outcome(status=500), False, OPEN),
+        (OPEN, asks(5), False, OPEN),
+        (OPEN, asks(30), False, replace(OPEN, probe_at=NOON + 30 * SECOND)),
+        (OPEN.half_open(), WELL, True, Breaker()),
+        (OPEN.half_open(), asks(20), False, OPEN.half_open()),
+        (OPEN.half_open(), asks(20), True, replace(OPEN, failures=2, probes=2)),
+        (OPEN.half_open(), asks(0.5), True, replace(OPEN, failures=2, probes=2, probe_at=NOON + 2 * SECOND)),
+        (OPEN.probe_due(NOON), WELL, False, Breaker()),
     ],
 )
 def test_what_a_pause_that_was_asked_for_makes_of_the_breaker(

@@ -1,4 +1,4 @@
-"""`relay.delivery.settlements` over a store that answers when the test has it answer."""
+"""`relay.delivery.settlements` over a store that replies when the test says so."""
 
 import asyncio
 from asyncio import Future
@@ -16,19 +16,19 @@ from tests.delivery.conftest import NOON, SECOND, delivery
 
 
 class Scene:
-    """`asked` is what the store was asked, by event, and has not answered; `settled` was told."""
+    """`calls` of the store that have no reply yet, by event; `settled` are the results that were reported."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, Future[bool]] = {}
+        self.calls: dict[str, Future[bool]] = {}
         self.settled: list[str] = []
         self.tasks: list[asyncio.Task[None]] = []
-        self.settling = Settlements(cast(Store, self), settled=self.hear, start=self.begin, clock=lambda: NOON)
+        self.settlements = Settlements(cast(Store, self), settled=self.on_settled, start=self.begin, clock=lambda: NOON)
 
     def settle(self, made: Any, *_how: Any, now: Any) -> Future[bool]:
-        self.asked[made.event_id] = asyncio.get_running_loop().create_future()
-        return self.asked[made.event_id]
+        self.calls[made.event_id] = asyncio.get_running_loop().create_future()
+        return self.calls[made.event_id]
 
-    def hear(self, made: AttemptResult) -> None:
+    def on_settled(self, made: AttemptResult) -> None:
         self.settled.append(made.delivery.event_id)
 
     def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -38,10 +38,10 @@ class Scene:
     def make(self, name: str, *, most: int = 2) -> asyncio.Task[None]:
         outcome = Outcome(reason=Reason.OK, started_at=NOON, took=SECOND, status=200)
         made = AttemptResult(delivery(event_id=name), outcome, Delivered())
-        return asyncio.get_running_loop().create_task(self.settling.settle(made, now=NOON, most=most))
+        return asyncio.get_running_loop().create_task(self.settlements.settle(made, now=NOON, most=most))
 
     async def answer(self, name: str, error: Exception | None = None) -> None:
-        asked = self.asked.pop(name)
+        asked = self.calls.pop(name)
         if error:
             asked.set_exception(error)
         else:
@@ -64,19 +64,19 @@ async def test_nobody_waits_for_the_first_ones_and_all_are_told(scene: Scene) ->
     first, second, third = (scene.make(name) for name in "abc")
     await turn()
     assert (first.done(), second.done(), third.done()) == (True, True, False)
-    assert [*scene.asked] == ["a", "b", "c"], "asked at once all the same"
+    assert [*scene.calls] == ["a", "b", "c"], "asked at once all the same"
     for name in "bca":
         await scene.answer(name)
     assert third.done()
     assert scene.settled == ["b", "c", "a"]
-    assert not scene.settling.pending
+    assert not scene.settlements.pending
 
 
 async def test_what_has_to_be_asked_again_is_under_way_until_it_is_settled(scene: Scene) -> None:
     scene.make("a", most=1)
     await turn()
     await scene.answer("a", StoreBusy("not now"))
-    assert [*scene.asked] == ["a"]
+    assert [*scene.calls] == ["a"]
     later = scene.make("b", most=1)
     await turn()
     assert not later.done()
@@ -84,7 +84,7 @@ async def test_what_has_to_be_asked_again_is_under_way_until_it_is_settled(scene
     assert later.done()
     await scene.answer("a")
     assert scene.settled == ["b", "a"]
-    assert not scene.settling.pending
+    assert not scene.settlements.pending
 
 
 async def test_who_waits_asks_again_himself(scene: Scene) -> None:
@@ -102,7 +102,7 @@ async def test_what_is_cancelled_is_not_told(scene: Scene) -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
     scene.make("a")
     await turn()
-    for each in scene.settling.pending:
+    for each in scene.settlements.pending:
         each.cancel()
     await turn()
-    assert (scene.settled, scene.tasks, scene.settling.pending, faults) == ([], [], set(), [])
+    assert (scene.settled, scene.tasks, scene.settlements.pending, faults) == ([], [], set(), [])
