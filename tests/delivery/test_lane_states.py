@@ -315,7 +315,8 @@ class LaneMachine(RuleBasedStateMachine):
     def all_is_delivered_once_all_is_well(self) -> None:
         self.divide((1, 1))
         self.pause(on=False)
-        # the longest pause of a circuit, or of a retry, and something to spare
+        self.calm()
+        # the longest pause of a circuit, or of a retry, a slot of the rate for each, and something to spare
         until = self.loop.time() + 1.5 * LONGEST_PAUSE.total_seconds() + len(self.store.pending) / RATE
         if self.store.last_claim_was_busy:
             until += prefetch.LOOK_AGAIN.total_seconds()
