@@ -181,7 +181,7 @@ def _next_probe(report: HealthReport, now: datetime) -> str:
         return "a probe is in flight"
     if report.probe_at <= now:
         return "probed with the next delivery that is due"
-    return f"probed at {short(report.probe_at)}, in {length(report.probe_at - now)}"
+    return f"next probe at {short(report.probe_at)}, in {length(report.probe_at - now)}"
 
 
 def _in_routes(name: str, seen: Overview) -> Text:
@@ -204,19 +204,20 @@ def _files(status: Status) -> Iterator[Table]:
         return
     label = "loaded"
     for each in report["loaded"]:
-        yield labelled(label, f"{each['file']}, {_version(each['written_at'])}, since {_local(each['loaded_at'])}")
+        yield labelled(label, f"{each['file']}, {_version(each['written_at'])}, loaded {_local(each['loaded_at'])}")
         if each["warning"]:
             yield labelled("", f"{each['file']} {each['warning']}", "yellow")
         label = ""
     for each in report["refused"]:
         newer = ", ".join(f"{file['file']} {_version(file['written_at'])}" for file in each["files"])
-        yield labelled("refused", f"at {_local(each['at'])}{f': {newer}' if newer else ''}", "red")
+        files = f": {newer}" if newer else ""
+        yield labelled("not loaded", f"at {_local(each['at'])}{files}; the version above stays", "red")
         for problem in each["problems"]:
             yield labelled("", problem, "red")
 
 
 def _version(written_at: str | None) -> str:
-    return "not there" if written_at is None else f"of {_local(written_at)}"
+    return "not there" if written_at is None else f"changed {_local(written_at)}"
 
 
 def _local(at: str) -> str:

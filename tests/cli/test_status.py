@@ -153,7 +153,7 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
 @pytest.mark.parametrize(
     ("after", "said"),
     [
-        (timedelta(minutes=3), "probed at {at}, in 2 min"),
+        (timedelta(minutes=3), "next probe at {at}, in 2 min"),
         (timedelta(minutes=-3), "probed with the next delivery that is due"),
         (None, "a probe is in flight"),
     ],
@@ -229,7 +229,7 @@ def test_what_is_longer_than_a_line_goes_on_below_its_label(kept: Path, refill: 
     labels = [line[:12].strip() for line in told]
     assert max(map(len, told)) <= 80
     assert [each for each in labels if each] == [
-        "last webhook", "unparsed", "misaddressed", "daemon", "loaded", "refused"
+        "last webhook", "unparsed", "misaddressed", "daemon", "loaded", "not loaded"
     ]  # fmt: skip
     assert all(line[12:14] == "  " and line[14] != " " for line in told), told
 

@@ -53,7 +53,7 @@ KEY_EXAMPLES: Mapping[str, str] = {
     "retention.dead": "forever",
     "retention.unrouted": "7d",
     "retention.unparsed": "30d",
-    "routes": "[{name: all, match: {}, to: warehouse}]",
+    "routes": "[{name: all, match: {entity: {exists: true}}, to: warehouse}]",
     "routes[].name": "offer-made",
     "routes[].match": "{entity: leads, action: [status, add]}",
     "routes[].otherwise": "true",

@@ -58,7 +58,7 @@ def test_a_token_is_changed_by_the_recipe_under_a_running_daemon(
     assert "\n200 after" in done(folder, environment, try_only)
     done(folder, environment, remove)
     assert posted(environment, new) == 200
-    assert "refused" not in done(folder, environment, status)
+    assert "not loaded" not in done(folder, environment, status)
 
 
 def test_a_targets_credentials_are_loaded_by_a_running_daemon(
