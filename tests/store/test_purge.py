@@ -50,17 +50,17 @@ class Past:
     def stays(self, retention: Retention) -> bool:
         """What the contract says, in other words than SQL's."""
         if self.unparsed:
-            return self._stays("unparsed", self.arrived, purge_loop)
-        return any(self._event_stays(event, purge_loop) for event in self.events)
+            return self._stays("unparsed", self.arrived, retention)
+        return any(self._event_stays(event, retention) for event in self.events)
 
     def _event_stays(self, deliveries: tuple[tuple[State, int], ...], retention: Retention) -> bool:
         if not deliveries:
-            return self._stays("unrouted", self.arrived, purge_loop)
-        return any(state is State.PENDING or self._stays(state.value, days, purge_loop) for state, days in deliveries)
+            return self._stays("unrouted", self.arrived, retention)
+        return any(state is State.PENDING or self._stays(state.value, days, retention) for state, days in deliveries)
 
     @staticmethod
     def _stays(age: str, days: int, retention: Retention) -> bool:
-        kept = asdict(purge_loop)[age]
+        kept = asdict(retention)[age]
         return kept is None or days * DAY < kept
 
 
@@ -84,15 +84,15 @@ def test_what_is_pending_or_young_stays_and_all_else_goes(kind: str, history: li
         store = OPENERS[kind](folder, NOON)
         for number, past in enumerate(history):
             await keep(store, number, past)
-        foretold = await store.purge(purge_loop, now=NOON, dry_run=True)
-        counts = await store.purge(purge_loop, now=NOON)
+        foretold = await store.purge(retention, now=NOON, dry_run=True)
+        counts = await store.purge(retention, now=NOON)
         shown = {number for number in range(len(history)) if await store.show(f"webhook-{number:04}")}
         await store.close()
         return shown, dict(foretold), dict(counts)
 
     with TemporaryDirectory() as folder:
         shown, foretold, counts = asyncio.run(live(Path(folder)))
-    stay = {number for number, past in enumerate(history) if past.stays(purge_loop)}
+    stay = {number for number, past in enumerate(history) if past.stays(retention)}
     assert shown == stay
     assert foretold == counts
     assert sum(counts.values()) == len(history) - len(stay)
@@ -145,8 +145,8 @@ async def fill(store: Archive) -> None:
 )
 async def test_each_age_is_for_its_own(store: Archive, retention: Retention, counts: dict[str, int]) -> None:
     await fill(store)
-    assert await store.purge(purge_loop, now=NOON + DAY - timedelta(milliseconds=1)) == {}
-    assert await store.purge(purge_loop, now=NOON + DAY) == counts
+    assert await store.purge(retention, now=NOON + DAY - timedelta(milliseconds=1)) == {}
+    assert await store.purge(retention, now=NOON + DAY) == counts
 
 
 async def test_what_goes_leaves_nothing_behind(store: Archive) -> None:
