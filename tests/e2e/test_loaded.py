@@ -74,7 +74,7 @@ async def test_what_was_refused_is_told_with_its_reason_until_it_is_mended(relay
     assert [each["file"] for each in refused["files"]] == [str(relay.routes)]
     assert "no target 'bott'" in refused["problems"][0]
     printed = await shown(relay)
-    assert f": {relay.routes} of " in printed
+    assert f": {relay.routes} changed " in printed
     assert "no target 'bott'" in printed
     relay.routes.write_text(good)
     await until(lambda: has(relay, loaded=2, refused=0))
