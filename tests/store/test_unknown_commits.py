@@ -137,3 +137,40 @@ async def test_what_was_claimed_for_a_caller_that_has_gone_is_due(store: Archive
         while not (again := await claim(store, now=store.clock())):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert [each.attempt for each in again] == [1]
+
+
+@pytest.mark.parametrize("rate", [None, 1.0])
+async def test_a_replay_repeated_after_a_lost_answer_moves_what_waits_for_its_turn_no_further(
+    store: Archive, kind: Kind, monkeypatch: pytest.MonkeyPatch, rate: float | None
+) -> None:
+    for number in (1, 2, 3):
+        await store.keep(webhook(number), [routed(number, to())])
+    for each in await claim(store):
+        await store.settle(each, REFUSED, RetryAt(LATER), now=NOON)
+    wanted = Filter(states=tuple(State))
+    kind.lose_answer(store, monkeypatch)
+    with pytest.raises(StoreBusy):
+        await store.replay(wanted, act(), rate=rate)
+    first = [(each.due_at, each.replays) for each in await store.find(Filter(), limit=9)]
+    assert await store.replay(wanted, act(), rate=rate) == 0
+    assert [(each.due_at, each.replays) for each in await store.find(Filter(), limit=9)] == first
+    assert [each.count for each in await store.audit(limit=9)] == [3]
+
+
+async def test_a_repeated_replay_leaves_alone_what_came_of_the_first_call(
+    store: Archive, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One was delivered meanwhile, one has failed once more, and one died."""
+    born = await store.keep(webhook(1), [routed(number, to(lease=MINUTE)) for number in (1, 2, 3)])
+    for each in born:
+        await store.settle(each, REFUSED, Dead("400"), now=NOON)
+    kind.lose_answer(store, monkeypatch)
+    with pytest.raises(StoreBusy):
+        await store.replay(Filter(states=tuple(State)), act(at=NOON + MINUTE))
+    delivered, failed, dead = await claim(store, now=NOON + MINUTE)
+    await deliver(store, delivered, now=NOON + MINUTE)
+    await store.settle(failed, REFUSED, RetryAt(LATER), now=NOON + MINUTE)
+    await store.settle(dead, REFUSED, Dead("400"), now=NOON + MINUTE)
+    assert await store.replay(Filter(states=tuple(State)), act(at=NOON + MINUTE)) == 0
+    assert await store.replay(Filter(states=(State.DEAD,)), act(2, at=NOON + MINUTE)) == 1, "another act is none of it"
+    assert [each.count for each in await store.audit(limit=9)] == [1, 3]

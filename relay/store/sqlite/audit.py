@@ -13,14 +13,20 @@ PAGE = 100
 
 def note(cursor: apsw.Cursor, act: AuditEntry, count: int) -> int:
     """Add `count` to the entry of this act; return the count before."""
-    before = rows(cursor, "select count from audit where id = ?", (act.id,))
+    before = counted(cursor, act)
     details = orjson.dumps(dict(act.details)).decode()
     cursor.execute(
         "insert into audit (id, at, who, command, details, count) values (?, ?, ?, ?, ?, ?)"
         " on conflict (id) do update set count = count + excluded.count, seq = (select max(seq) + 1 from audit)",
         (act.id, to_ms(act.at), act.who, act.command, details, count),
     )
-    return before[0][0] if before else 0
+    return before
+
+
+def counted(cursor: apsw.Cursor, act: AuditEntry) -> int:
+    """Return the count in the entry of this act; 0 if there is none."""
+    found = rows(cursor, "select count from audit where id = ?", (act.id,))
+    return found[0][0] if found else 0
 
 
 def audit(cursor: apsw.Cursor, limit: int) -> list[AuditEntry]:

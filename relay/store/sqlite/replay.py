@@ -29,8 +29,9 @@ async def replay(read: Run, write: Run, wanted: Filter, act: AuditEntry, rate: f
     replayed = 0
     after: _Key = (0, "")
     which = _which(wanted)
-    while page := await read(partial(_page, wanted=wanted, which=which, after=after, now=to_ms(act.at))):
-        replayed += await write(partial(_replay, keys=page, which=which, act=act, rate=rate))
+    times = {"now": to_ms(act.at), "last": await read(partial(_last_due_at, act=act, rate=rate))}
+    while page := await read(partial(_page, wanted=wanted, which=which, after=after, times=times)):
+        replayed += await write(partial(_replay, keys=page, which=which, times=times, act=act, rate=rate))
         after = page[-1]
         await asyncio.sleep(PAUSE)  # a cancelled call stops here
     if State.PENDING in wanted.states and (names := await read(partial(_pending, wanted=wanted))):
@@ -54,14 +55,23 @@ def _request_probes(cursor: apsw.Cursor, names: Sequence[str], act: AuditEntry, 
 
 
 def _which(wanted: Filter) -> str:
-    """SQL for rows `d` and `e` that may be replayed: it is over or, if such are asked for, waits until after `now`."""
+    """SQL for rows `d` and `e` that may be replayed: it is over or, if such are asked for, waits until after `now`.
+
+    Not what an earlier call of the same act has replayed, whose policies begin from `now` to `last`.
+    """
     over = "d.state in ('dead', 'delivered')"
     waits = "d.state = 'pending' and d.claimed = 0 and d.due_at > :now"
     which = f"({over} or {waits})" if State.PENDING in wanted.states else f"{over}"
-    return f"{which} and not {READ_SINCE}"
+    return f"{which} and not (d.replays > 0 and d.pending_since between :now and :last) and not {READ_SINCE}"
 
 
-def _page(cursor: apsw.Cursor, wanted: Filter, which: str, after: _Key, now: int) -> list[_Key]:
+def _last_due_at(cursor: apsw.Cursor, act: AuditEntry, rate: float | None) -> int:
+    """The last time that earlier calls of this act have given, the commit of which was not known; else before all."""
+    turns = audit.counted(cursor, act)
+    return _due_at(act, turns - 1, rate) if turns else -1
+
+
+def _page(cursor: apsw.Cursor, wanted: Filter, which: str, after: _Key, times: dict[str, int]) -> list[_Key]:
     """The oldest first, so that those which share a key keep their order."""
     where, values = filter_sql(wanted)
     found = rows(
@@ -69,18 +79,25 @@ def _page(cursor: apsw.Cursor, wanted: Filter, which: str, after: _Key, now: int
         "select d.event, d.target from deliveries d join events e on e.seq = d.event"
         f" where {which} and (d.event, d.target) > (:seq, :name) and {where}"
         " order by d.event, d.target limit :limit",
-        {**values, "now": now, "seq": after[0], "name": after[1], "limit": CHUNK},
+        {**values, **times, "seq": after[0], "name": after[1], "limit": CHUNK},
     )
     return [(seq, target) for seq, target in found]
 
 
-def _replay(cursor: apsw.Cursor, keys: Sequence[_Key], which: str, act: AuditEntry, rate: float | None) -> int:
+def _replay(
+    cursor: apsw.Cursor,
+    keys: Sequence[_Key],
+    which: str,
+    times: dict[str, int],
+    act: AuditEntry,
+    rate: float | None,
+) -> int:
     """Those of `keys` that may be still."""
     sql = (
         "select d.event, d.target, d.state, d.key from deliveries d join events e on e.seq = d.event"
         f" where d.event = :seq and d.target = :name and {which}"
     )
-    asked = [{"seq": seq, "name": target, "now": to_ms(act.at)} for seq, target in keys]
+    asked = [{**times, "seq": seq, "name": target} for seq, target in keys]
     found = [row for each in asked for row in rows(cursor, sql, each)]
     turn = audit.note(cursor, act, len(found)) if found else 0
     for seq, target, state, key in found:
