@@ -312,6 +312,14 @@ async def test_acts_that_are_new_or_have_grown_are_told_whatever_the_clock_of_wh
     assert await store.acts(later) == (later, [])
 
 
+async def test_what_a_reparse_reads_is_due_at_the_time_of_the_act(store: Archive) -> None:
+    await store.keep(webhook(unparsed="not UTF-8"), [])
+    assert await store.reparse(webhook(), [routed(1, to())], act(at=NOON + DAY, command="reparse"))
+    assert await due(store, NOON + DAY - SECOND) == []
+    [delivery] = await claim(store, now=NOON + DAY)
+    assert (delivery.event_id, delivery.pending_since) == ("event-0001", NOON + DAY)
+
+
 async def test_a_reparse_is_in_the_audit_once_with_the_webhooks_it_read(store: Archive) -> None:
     for number in (1, 2):
         await store.keep(webhook(number, unparsed="not UTF-8"), [])
@@ -321,3 +329,139 @@ async def test_a_reparse_is_in_the_audit_once_with_the_webhooks_it_read(store: A
     assert not await store.reparse(webhook(1), [routed(3, to())], done), "it is unparsed no more"
     assert await due(store, NOON) == [1, 2]
     assert await store.audit(limit=9) == [replace(done, count=2)]
+
+
+async def test_each_listing_refuses_the_cursors_of_all_others(store: Archive) -> None:
+    for n in (1, 2):
+        await store.keep(webhook(n), [routed(n, to())])
+        await store.keep(webhook(n + 2, unparsed="not UTF-8"), [])
+    cursors = {
+        "find": (await store.find(Filter(), limit=1)).next,
+        "events": (await store.events(Filter(), limit=1)).next,
+        "unparsed": (await store.unparsed(limit=1)).next,
+        "acts": (await store.acts(None))[0],
+    }
+    ask: dict[str, Callable[[str | None], Awaitable[object]]] = {
+        "find": lambda cursor: store.find(Filter(), limit=1, before=cursor),
+        "events": lambda cursor: store.events(Filter(), limit=1, after=cursor),
+        "unparsed": lambda cursor: store.unparsed(limit=1, after=cursor),
+        "acts": store.acts,
+    }
+    assert None not in cursors.values()
+    for name, listing in ask.items():
+        await listing(cursors[name])
+        for other in cursors.keys() - {name}:
+            with pytest.raises(BadCursor):
+                await listing(cursors[other])
+
+
+async def test_deliveries_are_listed_without_their_attempts(store: Archive) -> None:
+    await die(store, 1)
+    shown = await store.show("event-0001")
+    assert shown is not None and len(shown.events[0].deliveries[0].attempts) == 1
+    assert [each.attempts for each in await store.find(Filter(), limit=9)] == [()]
+
+
+async def test_events_are_listed_whatever_became_of_them(store: Archive) -> None:
+    await die(store, 1)
+    await store.keep(webhook(2), [routed(2)])
+    for wanted in (Filter(states=(State.DELIVERED,)), Filter(route="none"), Filter(target="nobody")):
+        assert [each.id for each in await store.events(wanted, limit=9)] == ["event-0001", "event-0002"]
+
+
+async def test_acts_are_told_page_by_page_and_each_of_them_once(store: Archive) -> None:
+    cursor, _ = await store.acts(None)
+    wanted = [f"act-{n:04}" for n in range(1, 301)]
+    for n in range(1, 301):
+        await store.note(act(n, command="backup"), n)
+    pages: list[list[str]] = []
+    while not pages or pages[-1]:
+        cursor, found = await store.acts(cursor)
+        pages.append([each.id for each in found])
+    assert len(pages[0]) < len(wanted)
+    assert [each for page in pages for each in page] == wanted
+
+
+async def test_an_act_that_goes_on_is_told_again_with_its_whole_count(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1), routed(2), routed(3)])
+    cursor, _ = await store.acts(None)
+    await store.reroute([routed(1, to())], act())
+    cursor, found = await store.acts(cursor)
+    assert [each.count for each in found] == [1]
+    await store.reroute([routed(2, to()), routed(3, to())], act())
+    _, found = await store.acts(cursor)
+    assert [each.count for each in found] == [3]
+
+
+# ---- requests for a probe
+
+
+async def test_a_replay_of_pending_ones_requests_a_probe_of_the_target_of_each_until_it_is_fulfilled(
+    store: Archive,
+) -> None:
+    await die(store, 1, targets=("over",))
+    await store.keep(webhook(2), [routed(2, to("dwh"))])
+    await store.keep(webhook(3), [routed(3, to("other"), lead=8)])
+    await put_off(store, 4)
+    wanted = Filter(states=(State.PENDING, State.DEAD), entity_id="7")
+    assert await store.replay(wanted, act(at=NOON + MINUTE)) == 2
+    probes = (await store.due([])).probes
+    assert probes == dict.fromkeys(("bot", "dwh", "over"), NOON + MINUTE), "one that is due already too"
+    await store.probed({"bot": probes["bot"], "nobody": NOON})
+    assert (await store.due([])).probes.keys() == {"dwh", "over"}
+
+
+async def test_a_probe_is_requested_where_everything_is_due_already(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1, to())])
+    assert await store.replay(PENDING, act()) == 0
+    assert (await store.due([])).probes == {"bot": NOON}
+
+
+async def test_no_probe_is_requested_by_a_replay_of_what_is_over(store: Archive) -> None:
+    await die(store, 1)
+    await store.replay(Filter(states=(State.DEAD,)), act())
+    assert (await store.due([])).probes == {}
+
+
+async def test_a_request_that_was_made_after_the_one_that_is_fulfilled_stays(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1, to())])
+    await store.replay(PENDING, act(1))
+    first = (await store.due([])).probes
+    await store.replay(PENDING, act(2, at=NOON + SECOND))
+    await store.probed(first)
+    assert (await store.due([])).probes == {"bot": NOON + SECOND}
+
+
+# ---- an act and its audit entry
+
+
+@pytest.mark.parametrize("name", ["pause", "resume", "reparse", "purge"])
+async def test_an_act_whose_audit_entry_cannot_be_written_is_not_done(store: Archive, name: str) -> None:
+    await die(store, 1)
+    await store.keep(webhook(2), [routed(2)])
+    await store.keep(webhook(3, unparsed="not UTF-8"), [])
+    await store.pause("held", act(1, command="pause"))
+    bad = act(2, reason="moves", unwritable=object())
+    acts: dict[str, Callable[[], Awaitable[object]]] = {
+        "pause": lambda: store.pause("bot", bad),
+        "resume": lambda: store.resume("held", bad),
+        "reparse": lambda: store.reparse(webhook(3), [routed(3, to())], bad),
+        "purge": lambda: store.purge(Retention(unrouted=DAY), now=NOON + DAY, act=bad),
+    }
+    before = await state(store)
+    with pytest.raises(TypeError):
+        await acts[name]()
+    assert await state(store) == before
+
+
+async def state(store: Archive) -> tuple[object, ...]:
+    status = await store.status()
+    events, deliveries = await store.events(Filter(), limit=9), await store.find(Filter(), limit=9)
+    return status.targets, status.unparsed, events, deliveries, await store.audit(limit=9)
+
+
+async def test_an_act_that_fails_after_its_audit_entry_leaves_none(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1)])
+    with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+        await store.reroute([routed(1, to(), to())], act())
+    assert await store.audit(limit=9) == []

@@ -327,3 +327,71 @@ async def test_a_claimed_delivery_says_what_its_event_is_about(store: Archive) -
     together = await asyncio.gather(*(store.keep(webhook(n), [routed(n, to(lease=MINUTE))]) for n in (2, 3)))
     for delivery in (*born, *together[0], *together[1], *await claim(store, "dwh")):
         assert (delivery.entity, delivery.entity_id) == ("leads", "7")
+
+
+async def test_a_limited_claim_takes_the_longest_due_of_those_that_wait_and_those_whose_lease_ended(
+    store: Archive,
+) -> None:
+    """Event 1 was kept first and is due last; the leases of 3 and 4 end before it is."""
+    await store.keep(webhook(1), [routed(1, to(), after=3 * MINUTE), routed(2, to(), after=MINUTE)])
+    await store.keep(webhook(2), [routed(3, to(lease=2 * MINUTE)), routed(4, to(lease=MINUTE / 2))])
+    claims = [await claim(store, limit=1, now=NOON + 3 * MINUTE) for _ in range(5)]
+    assert [[each.event_id[-1] for each in some] for some in claims] == [["4"], ["2"], ["3"], ["1"], []]
+
+
+async def test_nobody_else_gets_what_is_claimed_until_its_whole_lease_is_over(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1, to())])
+    assert len(await claim(store)) == 1
+    assert await claim(store, now=NOON + MINUTE - timedelta(milliseconds=1)) == []
+    assert len(await claim(store, now=NOON + MINUTE)) == 1
+
+
+async def test_a_pause_does_not_prevent_a_claim(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1, to())])
+    await store.pause("bot", act(command="pause"))
+    due = await store.due(["bot"])
+    assert (due.at, due.paused) == ({"bot": NOON}, {"bot"})
+    assert len(await claim(store)) == 1
+
+
+async def test_the_attempt_of_a_stale_owner_is_recorded_all_the_same(store: Archive) -> None:
+    [stale] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    [present] = await claim(store, now=NOON + MINUTE)
+    assert not await store.settle(stale, REFUSED, RetryAt(NOON), now=NOON)
+    assert await deliver(store, present)
+    shown = await store.show("event-0001")
+    assert shown is not None
+    [record] = shown.events[0].deliveries
+    assert [(each.number, each.verdict) for each in record.attempts] == [(1, "retry"), (2, "delivered")]
+
+
+async def test_a_release_says_how_many_it_gave_back(store: Archive) -> None:
+    born = await store.keep(webhook(), [routed(n, to(lease=MINUTE)) for n in (1, 2, 3)])
+    await deliver(store, born[0])
+    assert await store.release(born, now=NOON) == 2
+    assert await store.release([], now=NOON) == 0
+
+
+async def test_what_is_due_is_the_earliest_of_those_that_nobody_has_claimed(store: Archive) -> None:
+    await store.keep(webhook(1), [routed(1, to(lease=MINUTE))])
+    await store.keep(webhook(2), [routed(2, to(), after=4 * MINUTE), routed(3, to(), after=3 * MINUTE)])
+    assert (await store.due(["bot"])).at == {"bot": NOON + 3 * MINUTE}
+    await claim(store, limit=9, now=NOON + 5 * MINUTE)
+    assert (await store.due(["bot"])).at == {}
+
+
+async def test_the_status_counts_dead_ones_beside_pending_ones(store: Archive) -> None:
+    [dead] = await store.keep(webhook(1), [routed(1, to(lease=MINUTE))])
+    await store.settle(dead, REFUSED, Dead("no"), now=NOON)
+    await store.keep(webhook(2), [routed(2, to())])
+    assert (await store.status()).targets == {"bot": TargetStatus(pending=1, dead=1, oldest_at=NOON)}
+
+
+async def test_a_close_commits_what_was_asked_for_before(opener: Reopen) -> None:
+    store = opener(NOON)
+    kept = [store.keep(webhook(n), [routed(n, to())]) for n in range(1, 4)]
+    await store.close()
+    assert [await each for each in kept] == [[], [], []]
+    store = opener(NOON)
+    assert await store.count(Filter()) == {"bot": 3}
+    await store.close()

@@ -218,3 +218,17 @@ async def test_what_a_disk_has_changed_is_no_different_body_and_no_error(store: 
     one, [routed_] = move(2, "B", 600)
     await store.keep(one, [replace(routed_, payload=b"[1]")], dated=WINDOW)
     assert await moved(store, 3, "A", 600) == "1"
+
+
+async def test_another_entity_of_the_same_id_and_second_makes_no_difference(store: Archive) -> None:
+    assert await moved(store, 1, "A", 600) == "kept"
+    one, [other] = move(2, "contact 7", 600)
+    contact = replace(other.event, entity="contacts")
+    await store.keep(one, [replace(other, event=contact, payload=dump(contact))], dated=WINDOW)
+    assert await moved(store, 3, "A", 600, after=5 * MINUTE) == "1"
+
+
+async def test_after_a_window_for_all_the_longer_one_of_dated_bodies_goes_on(store: Archive) -> None:
+    assert await moved(store, 1, "A", 600, window=MINUTE) == "kept"
+    assert await moved(store, 2, "A", 600, after=5 * MINUTE, window=MINUTE) == "1"
+    assert await moved(store, 3, "A", 600, after=WINDOW + MS, window=MINUTE) == "kept"

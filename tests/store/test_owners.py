@@ -1,15 +1,18 @@
 """Owners of one store, one after the other: what the dead one held is due at once, and its object changes nothing."""
 
+import asyncio
 import os
 from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from relay.errors import StoreError, StoreLocked
-from relay.model import Delivered
+from relay.model import Delivered, Retention
 from relay.store.records import Filter
+from relay.store.sqlite.store import SqliteStore
 from tests.store import kind_sqlite
 from tests.store.conftest import MINUTE, NOON, OK, Kind, Reopen, claim, deliver, routed, to, webhook
 
@@ -74,3 +77,48 @@ async def test_a_lock_file_that_somebody_removed_is_locked_anew_and_keeps_others
         kind_sqlite.open_store(tmp_path, NOON)
     assert (await store.status()).owner == os.getpid()
     await store.close()
+
+
+async def test_what_runs_beside_an_owner_purges_by_the_retention_of_the_moment(tmp_path: Path) -> None:
+    store = SqliteStore.open(
+        tmp_path / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None, wall=lambda: NOON + MINUTE
+    )
+    await store.keep(webhook(), [routed(1)])
+    asked: list[Retention] = []
+
+    def retention() -> Retention:
+        asked.append(Retention(unrouted=MINUTE))
+        return asked[-1]
+
+    tasks = [asyncio.create_task(each) for each in store.background(retention)]
+    async with asyncio.timeout(5):
+        while await store.show("webhook-0001"):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    assert len(asked) == 1
+    assert not [task for task in tasks if task.done()]
+    for task in tasks:
+        task.cancel()
+    await store.close()
+
+
+async def test_an_owner_knows_the_size_of_its_store_and_the_room_it_has(tmp_path: Path) -> None:
+    store = kind_sqlite.open_store(tmp_path, NOON)
+    before = store.sizes()
+    await store.keep(replace(webhook(), body=b"x" * 1_000_000), [])
+    after = store.sizes()
+    disk = (await store.status()).disk
+    await store.close()
+    assert after.used - before.used >= 1_000_000
+    assert disk is not None and 0 < after.free <= disk.total
+
+
+async def test_an_owner_tells_of_a_place_where_its_store_may_not_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = kind_sqlite.open_store(tmp_path, NOON)
+    monkeypatch.setattr("relay.store.sqlite.store.mounted", lambda: "1 0 0:1 / / rw - nfs4 server:/x rw\n")
+    said = store.doubts()
+    monkeypatch.setattr("relay.store.sqlite.store.mounted", lambda: "1 0 0:1 / / rw - ext4 /dev/vda rw\n")
+    assert store.doubts() is None
+    await store.close()
+    assert said is not None and said.startswith("nfs4")

@@ -176,6 +176,22 @@ async def test_a_purge_by_hand_is_audited_and_a_dry_run_is_not(store: Archive) -
     assert [(each.command, each.count) for each in await store.audit(limit=9)] == [("purge", 4)]
 
 
+async def test_a_purge_that_is_cancelled_stops(store: Archive) -> None:
+    many = 3_000
+    await asyncio.gather(*(store.keep(webhook(number, unparsed="odd"), []) for number in range(many)))
+    purging = asyncio.create_task(store.purge(Retention(unparsed=DAY), now=NOON + DAY))
+    while (await store.status()).unparsed == many:
+        await store.probe()
+    purging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await purging
+    await store.probe()
+    left = (await store.status()).unparsed
+    for _ in range(50):
+        await store.probe()
+    assert 0 < (await store.status()).unparsed == left
+
+
 # ---- what only SQLite promises
 
 
@@ -191,6 +207,18 @@ async def test_a_large_purge_is_many_short_transactions(tmp_path: Path, monkeypa
     assert await store.purge(Retention(unrouted=timedelta()), now=NOON) == {"unrouted": 10}
     await store.close()
     assert [each.writes for each in signals if isinstance(each, Committed)] == [1] * 10
+
+
+async def test_a_purge_pauses_after_each_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purge, "LOCKED", 0.0)
+    store = OPENERS["sqlite"](tmp_path, NOON)
+    for number in range(5):
+        await store.keep(webhook(number), [routed(number)])
+    start = asyncio.get_running_loop().time()
+    assert await store.purge(Retention(unrouted=timedelta()), now=NOON) == {"unrouted": 5}
+    took = asyncio.get_running_loop().time() - start
+    await store.close()
+    assert took > 4 * purge.PAUSE
 
 
 async def test_no_read_of_a_purge_is_longer_for_a_longer_history_none_of_which_may_go(

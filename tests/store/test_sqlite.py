@@ -170,6 +170,18 @@ async def test_a_visitor_works_beside_the_owner_and_the_owner_sees_it(tmp_path: 
     await owner.close()
 
 
+async def test_a_visitor_claims_nothing(tmp_path: Path) -> None:
+    owner = open_store(tmp_path)
+    visitor = SqliteStore.visit(tmp_path / "relay.db")
+    assert await visitor.keep(webhook(1), [routed(1, to(lease=MINUTE))]) == []
+    together = [visitor.keep(webhook(n), [routed(n, to(lease=MINUTE))]) for n in (2, 3)]
+    assert [await each for each in together] == [[], []]
+    assert await claim(visitor) == []
+    assert [each.event_id for each in await claim(owner)] == ["event-0001", "event-0002", "event-0003"]
+    await visitor.close()
+    await owner.close()
+
+
 async def test_the_status_tells_the_pid_of_a_daemon_while_there_is_one(tmp_path: Path) -> None:
     daemon = open_store(tmp_path)
     visitor = SqliteStore.visit(tmp_path / "relay.db")
