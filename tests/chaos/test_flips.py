@@ -133,7 +133,7 @@ async def planned(tmp_path: Path) -> AsyncIterator[tuple[Path, Sequence[Target]]
         yield tmp_path / "relay.db", targets
 
 
-async def trouble(folder: Path, targets: Sequence[Target]) -> str:
+async def trouble(folder: Path, targets: Sequence[Target], moment: float = MOMENT) -> str:
     """What a flip has done to a relay within a moment; empty if that is nothing, or an honest end."""
     bench = Bench(folder, *targets)
     faults: list[str] = []
@@ -143,7 +143,7 @@ async def trouble(folder: Path, targets: Sequence[Target]) -> str:
     except RelayError:
         return ""
     looks = bench.count_looks()
-    await asyncio.sleep(MOMENT)
+    await asyncio.sleep(moment)
     ended, attempts = bench._running.done(), len(bench.attempted)
     failed = bench.store._writer._failure
     with suppress(StoreError):
@@ -195,7 +195,7 @@ async def test_a_store_that_believes_its_index_is_found_guilty(
     database, targets = planned
     monkeypatch.setattr(claims, "_DUE", claims._DUE.replace("and d.state = 'pending'", ""))
     flip(database, b'\x02bot["all"]pending')
-    assert await trouble(database.parent, targets) == "looks or sends without end"
+    assert await trouble(database.parent, targets, moment=2) == "looks or sends without end"
 
 
 async def test_a_table_that_is_out_of_order_ends_the_relay(planned: tuple[Path, Sequence[Target]]) -> None:
