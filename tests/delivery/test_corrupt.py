@@ -122,6 +122,49 @@ async def test_a_number_that_is_none_any_more_holds_up_no_other(column: str, tmp
     assert sorted(each.event_id for each in receiver.requests) == [event_id(2), event_id(3)]
 
 
+async def test_a_time_of_arrival_that_is_none_any_more_holds_up_no_other(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    await kept(tmp_path, to(receiver), [1, 2, 3])
+    spoil(tmp_path, f"update events set received_at = {NO_TEXT} where id = '{event_id(1)}'")
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.until_attempted(2)
+        assert not bench._running.done()
+    assert sorted(each.event_id for each in receiver.requests) == [event_id(2), event_id(3)]
+
+
+async def test_a_time_of_arrival_out_of_range_holds_up_no_other(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    await kept(tmp_path, to(receiver), [1, 2, 3])
+    spoil(tmp_path, f"update events set received_at = {-(1 << 47)} where id = '{event_id(1)}'")
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.until_none_pending()
+    assert len(receiver.requests) == 3
+
+
+@pytest.mark.parametrize("column", ["entity", "entity_id"])
+async def test_an_entity_that_is_no_text_any_more_holds_up_no_other(
+    column: str, tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers()
+    await kept(tmp_path, to(receiver), [1, 2, 3])
+    spoil(tmp_path, f"update events set {column} = {NO_TEXT} where id = '{event_id(1)}'")
+    async with Bench(tmp_path, to(receiver)) as bench:
+        await bench.until_none_pending()
+    assert len(receiver.requests) == 3
+
+
+async def test_a_delivery_whose_event_is_gone_is_not_looked_for_all_the_time(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    await kept(tmp_path, to(receiver), [1, 2, 3])
+    spoil(tmp_path, f"delete from events where id = '{event_id(1)}'")
+    async with Bench(tmp_path, to(receiver)) as bench:
+        looks = bench.count_looks()
+        await bench.until_attempted(2)
+        await asyncio.sleep(0.5)
+        assert looks() < 5
+    assert sorted(each.event_id for each in receiver.requests) == [event_id(2), event_id(3)]
+
+
 async def test_an_attempt_that_is_null_holds_up_no_other(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers()
     await kept(tmp_path, to(receiver), [1, 2, 3])

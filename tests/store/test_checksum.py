@@ -65,7 +65,7 @@ async def test_one_that_is_damaged_does_not_spoil_a_question_about_all(spoiled: 
     assert found == []
 
 
-@pytest.mark.parametrize("content", ["7", "null", "'text'"])
+@pytest.mark.parametrize("content", ["7", "null", "'text'", "cast(x'ff' as text)"])
 @pytest.mark.parametrize("sum_", ["checksum", "null"], ids=["checksum", "no checksum"])
 async def test_a_payload_that_is_no_bytes_any_more_is_damaged_and_stops_no_other(
     spoiled: Path, content: str, sum_: str
@@ -138,3 +138,26 @@ async def test_what_is_damaged_of_a_daemons_report_leaves_the_status_of_the_rest
     targets = (await store.status()).targets
     await store.close()
     assert {name: each.condition.slow for name, each in targets.items() if each.condition} == {"dwh": {"event-0002"}}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "update deliveries set target = x'ff' where event = 1",
+        "delete from events where seq = 1",
+        "insert into conditions select 'dwh', 'odd', since, as_of, error, in_flight, slow, probe_at from conditions",
+        "insert into reports values ('files', x'ff', '{}')",
+    ],
+    ids=["a target", "an event that is gone", "a health", "a time of a report"],
+)
+async def test_a_corrupt_row_leaves_the_status_of_the_rest(spoiled: Path, sql: str) -> None:
+    store = open_sqlite(spoiled, NOON)
+    await store.report({"bot": HealthReport(health=Health.OK, since=NOON, as_of=NOON, in_flight=1, slow=frozenset())})
+    await store.close()
+    connection = apsw.Connection(str(spoiled / "relay.db"))
+    connection.execute(sql)
+    connection.close()
+    store = open_sqlite(spoiled, NOON)
+    status = await store.status()
+    await store.close()
+    assert (list(status.targets), status.reports) == (["bot"], {})

@@ -42,7 +42,10 @@ _PENDING = (
     "deliveries i cross join deliveries d on d.event = i.event and d.target = i.target"
     " where i.state = 'pending' and d.state = 'pending'"
 )
-"""`i` is for the index, which alone is read of it, and `d` the row: if a disk has changed that, the index may lie."""
+"""The index entry `i` and its row `d`, which may differ if either is corrupt.
+
+Needed by `test_corrupt.test_a_row_that_no_index_knows_any_more…`, and by the lane tests of `test_flips`.
+"""
 
 _WAITING = (
     "select * from (select d.event, d.attempt, d.base, d.replays, d.pending_since, i.due_at"
@@ -54,10 +57,13 @@ _DUE = (
     f" {a_number('d.pending_since')}, coalesce(cast(e.id as blob), x''), {a_number('e.received_at')},"
     f" {a_blob('e.payload')}, cast(e.checksum as blob),"
     " cast(e.entity as blob), cast(e.entity_id as blob) from"
+    # `a_number`, `a_blob`, casts: corrupt text ends the whole read (test_corrupt: ..._holds_up_no_other; test_checksum)
+    # left join: a delivery without its event is claimed as corrupt (test_corrupt: ..._whose_event_is_gone_...)
     # two ranges of one index: those that wait, and those whose lease ran out
     f" ({_WAITING.format(claimed=0)} union all {_WAITING.format(claimed=1)} order by due_at, event limit :limit) d"
     " left join events e on e.seq = d.event order by d.due_at, d.event"
 )
+# coalesce: needed by test_corrupt.test_an_attempt_that_is_null_holds_up_no_other
 _CLAIM = (
     "with claimed (event, target, until, token) as (values {values})"
     " update deliveries set claimed = 1, attempt = coalesce(attempt, 0) + 1, due_at = claimed.until,"

@@ -190,7 +190,7 @@ def _targets(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
         name: replace(planned.get(name, TargetStatus()), pause=paused.get(name), condition=reported.get(name))
         for name in sorted(
             each for each in {*planned, *paused, *reported} if isinstance(each, str)
-        )  # whatever the disk did
+        )  # a corrupt target is no str (test_checksum: ..._leaves_the_status_of_the_rest)
     }
 
 
@@ -211,7 +211,7 @@ def _backlog(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
     )
     standing = {target: TargetStatus(dead=number) for target, number in dead.items()}
     for target, number, oldest in pending:
-        oldest_at = None if oldest is None else from_ms(oldest)  # None: the disk has changed what it was
+        oldest_at = None if oldest is None else from_ms(oldest)  # None: the event is gone or corrupt (as above)
         standing[target] = TargetStatus(pending=number, dead=dead.get(target, 0), oldest_at=oldest_at)
     return standing
 

@@ -82,7 +82,7 @@ def change(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> None:
     """As `at_once`, for rows that were read in this transaction, one for each given row.
 
     CorruptError if not all are found again: a corrupt index may show a row and miss it in the update, and the delivery
-    would be sent for ever.
+    would be sent for ever. Needed by `test_flips.test_a_table_that_is_out_of_order_ends_the_relay`.
     """
     before = cursor.connection.total_changes()
     at_once(cursor, sql, given)
