@@ -1,4 +1,8 @@
-"""Purge every few minutes: webhooks past their retention -> deleted, and a signal with the counts."""
+"""Purge every few minutes: webhooks past their retention -> deleted, and a signal with the counts.
+
+Not merged with `sqlite.early_purge.keep_room`: a purge takes longer than the second between two looks at the disk, and
+any store has a retention, but only SQLite a ballast.
+"""
 
 import asyncio
 from collections.abc import Callable
