@@ -9,6 +9,7 @@ import pytest
 from relay.model import Dead, Health, Outcome, Reason, State
 from relay.store.records import Filter, HealthReport
 from relay.store.sqlite.checksum import checksum, is_corrupt
+from relay.store.sqlite.integrity import verify
 from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
 from tests.store.damage import flip, lose_id
 
@@ -82,6 +83,7 @@ async def test_a_payload_that_is_no_bytes_any_more_is_damaged_and_stops_no_other
     await store.close()
     assert [(each.event_id, each.corrupt) for each in claimed] == [("event-0001", True), ("event-0002", False)]
     assert claimed[0].payload == b""
+    assert verify(spoiled / "relay.db").contents["events"].corrupt == ("event-0001",)
 
 
 @pytest.mark.parametrize("sum_", ["checksum", "null"], ids=["checksum", "no checksum"])
@@ -147,8 +149,9 @@ async def test_what_is_damaged_of_a_daemons_report_leaves_the_status_of_the_rest
         "delete from events where seq = 1",
         "insert into conditions select 'dwh', 'odd', since, as_of, error, in_flight, slow, probe_at from conditions",
         "insert into reports values ('files', x'ff', '{}')",
+        "insert into reports values ('files', 1, '{')",
     ],
-    ids=["a target", "an event that is gone", "a health", "a time of a report"],
+    ids=["a target", "an event that is gone", "a health", "a time of a report", "a report"],
 )
 async def test_a_corrupt_row_leaves_the_status_of_the_rest(spoiled: Path, sql: str) -> None:
     store = open_sqlite(spoiled, NOON)
