@@ -17,6 +17,7 @@ from relay.model import Retention
 from relay.signals import Committed, Signal, StoreGaveUp
 from relay.store.records import Filter
 from relay.store.sqlite import claims
+from relay.store.sqlite import store as store_module
 from relay.store.sqlite.claim_tokens import RECOVERY
 from relay.store.sqlite.store import SqliteStore
 from relay.store.sqlite.times import from_ms, to_ms
@@ -466,3 +467,19 @@ def test_milliseconds_go_to_a_datetime_and_back(ms: int) -> None:
     assert to_ms(from_ms(ms)) == ms
     assert from_ms(ms).tzinfo is UTC
     assert to_ms(datetime(2026, 11, 22, 10, 53, 0, 123_999, tzinfo=UTC)) == 1_795_344_780_123
+
+
+async def test_a_disk_that_fails_at_the_start_and_again_at_close_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(apsw.Connection):
+        def close(self, force: bool = False) -> None:
+            raise apsw.IOError("again")
+
+    def fail(*_arguments: object) -> None:
+        raise apsw.IOError("the first")
+
+    monkeypatch.setattr(store_module, "_connect", lambda path: Failing(str(path)))
+    monkeypatch.setattr(store_module, "_make_ready", fail)
+    with pytest.raises(StoreFailed, match="the first"):
+        open_store(tmp_path)

@@ -5,7 +5,7 @@ import time
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -151,7 +151,7 @@ class SqliteStore:
             path.touch(mode=0o600)  # what is in it is nobody else's business; SQLite's other files follow it
             with _as_store_errors(path):
                 connection = _connect(path)
-                undo.callback(connection.close)
+                undo.callback(_abandon, connection)
                 check_not_emptied(connection, path, acked, init=init, emit=emit)
                 tokens = _make_ready(connection, path, acked, now, emit)
             _check_clock(connection, written_at, now, emit)
@@ -369,6 +369,12 @@ class SqliteStore:
     async def _read(self, run: Callable[[apsw.Cursor], T]) -> T:
         with _as_store_errors(self._path):
             return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
+
+
+def _abandon(connection: apsw.Connection) -> None:
+    """Close it after a failure; that a failing disk fails again is no news, and must not mask the first error."""
+    with suppress(apsw.Error):
+        connection.close()
 
 
 @contextmanager
