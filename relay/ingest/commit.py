@@ -8,7 +8,7 @@ was not answered 200.
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -33,6 +33,22 @@ class WebhookStore(Protocol):
         self, webhook: Webhook, routed: Sequence[RoutedEvent], *, window: timedelta | None, dated: timedelta | None
     ) -> Future[KeepResult]:
         """See `store.contract.IngestStore.keep`."""
+        ...
+
+
+class ClaimingStore(Protocol):
+    """A store that claims deliveries at insert; see `delivery.claim_at_insert`."""
+
+    def keep(
+        self,
+        webhook: Webhook,
+        routed: Sequence[RoutedEvent],
+        *,
+        window: timedelta | None,
+        dated: timedelta | None,
+        on_reply: Callable[[Future[KeepResult]], object],
+    ) -> Future[KeepResult]:
+        """Store it, and call `on_reply` with the reply, also if nobody awaits it any more."""
         ...
 
 
@@ -65,7 +81,7 @@ class Committer:
     that was given before the wait might be over after it.
     """
 
-    def __init__(self, store: WebhookStore, *, claiming: WebhookStore, emit: Emit) -> None:
+    def __init__(self, store: WebhookStore, *, claiming: ClaimingStore, emit: Emit) -> None:
         self._store = store
         self._claiming = claiming
         self._emit = emit
@@ -133,9 +149,13 @@ class Committer:
     # ---- inserts and retries
 
     def _insert(self, pending: PendingWebhook) -> Future[KeepResult]:
-        store = self._store if pending.webhook.id in self._waiting else self._claiming
-        reply = store.keep(pending.webhook, pending.routed, window=pending.source.dedupe, dated=pending.retransmission)
-        reply.add_done_callback(partial(self._on_reply, pending, pending.stripped))  # also if its client has gone
+        webhook, routed = pending.webhook, pending.routed
+        window, dated = pending.source.dedupe, pending.retransmission
+        on_reply = partial(self._on_reply, pending, pending.stripped)  # also if its client has gone
+        if webhook.id not in self._waiting:
+            return self._claiming.keep(webhook, routed, window=window, dated=dated, on_reply=on_reply)
+        reply = self._store.keep(webhook, routed, window=window, dated=dated)
+        reply.add_done_callback(on_reply)
         return reply
 
     def _on_reply(self, pending: PendingWebhook, stripped: bool, reply: Future[KeepResult]) -> None:

@@ -83,3 +83,25 @@ async def test_a_store_that_raises_frees_it(tmp_path: Path, receivers: Start, mo
             with pytest.raises(ZeroDivisionError):
                 claiming.keep(webhook(n), [routed(n, to("bot"))], window=None, dated=None)
         assert room(bench)
+
+
+async def test_a_reply_is_passed_on_once_the_lane_has_its_claims_and_also_if_the_lane_fails(
+    tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The webhook is on disk then, and amoCRM waits for its 200."""
+    order: list[str] = []
+
+    def fail(_deliveries: object) -> None:
+        order.append("lane")
+        raise ZeroDivisionError
+
+    async with Bench(tmp_path, bot(await receivers())) as bench:
+        claiming = await ready(bench)
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context["exception"]))
+        monkeypatch.setattr(bench.dispatcher, "admit", fail)
+        event = [routed(1, to("bot"))]
+        await claiming.keep(webhook(1), event, window=None, dated=None, on_reply=lambda _reply: order.append("reply"))
+        await until(lambda: len(order) == 2)
+    assert order == ["lane", "reply"]
+    assert [type(each) for each in faults] == [ZeroDivisionError]
