@@ -12,6 +12,7 @@ from relay.store.records import Due
 from relay.store.sqlite import target_conditions
 from relay.store.sqlite.checksum import is_corrupt
 from relay.store.sqlite.claim_tokens import Tokens
+from relay.store.sqlite.ordering import unblock
 from relay.store.sqlite.sql import Row, a_blob, a_number, at_once, change, rows
 from relay.store.sqlite.times import LAST, from_ms, to_ms
 
@@ -191,19 +192,6 @@ def _next_state(verdict: Verdict) -> tuple[State, int | None, str]:
             return State.PENDING, to_ms(due_at), ""
         case Dead(why):
             return State.DEAD, None, why
-
-
-def unblock(cursor: apsw.Cursor, seq: int, target: str, now: int) -> None:
-    """Make the oldest pending delivery of the same key due, unless it has a due time already.
-
-    And no earlier than a replay has set.
-    """
-    cursor.execute(
-        "update deliveries set due_at = max(:now, pending_since) where target = :target and due_at is null and event ="
-        " (select min(event) from deliveries where target = :target and state = 'pending'"
-        " and key = (select key from deliveries where event = :event and target = :target))",
-        {"now": now, "target": target, "event": seq},
-    )
 
 
 def release(cursor: apsw.Cursor, keys: Sequence[tuple[int, int, str, int]]) -> int:

@@ -15,8 +15,8 @@ from relay.store.records import AuditEntry, KeepResult
 from relay.store.sqlite import audit
 from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.claim_tokens import Tokens
-from relay.store.sqlite.claims import unblock
 from relay.store.sqlite.duplicates import Windows, any_repeats, digest, repeated
+from relay.store.sqlite.ordering import pending_with_key, unblock
 from relay.store.sqlite.sql import Row, insert, rows
 from relay.store.sqlite.times import to_ms
 
@@ -192,12 +192,6 @@ def plan(
     token = tokens.new() if tokens and planned.lease is not None and not blocked else 0
     insert(cursor, _DELIVERIES, [_delivery_row(seq, planned, now, token, blocked=blocked, replays=replays)])
     return token
-
-
-def pending_with_key(cursor: apsw.Cursor, target: str, key: str) -> bool:
-    """Return whether a delivery with this key is pending."""
-    sql = "select 1 from deliveries where target = ? and key = ? and state = 'pending' limit 1"
-    return bool(rows(cursor, sql, (target, key)))
 
 
 # ---- rows

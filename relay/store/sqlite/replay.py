@@ -13,6 +13,7 @@ import apsw
 from relay.model import Health, RoutedEvent, State
 from relay.store.records import AuditEntry, Filter
 from relay.store.sqlite import audit, ingest, target_conditions
+from relay.store.sqlite.ordering import pending_with_key
 from relay.store.sqlite.reading import READ_SINCE, filter_sql
 from relay.store.sqlite.sql import Run, rows
 from relay.store.sqlite.times import to_ms
@@ -104,7 +105,7 @@ def _replay(
         due_at = _due_at(act, turn, rate)
         turn += 1
         # one that waits for a later attempt is the first of its key
-        blocked = state != "pending" and key is not None and ingest.pending_with_key(cursor, target, key)
+        blocked = state != "pending" and key is not None and pending_with_key(cursor, target, key)
         cursor.execute(
             "update deliveries set state = 'pending', claimed = 0, base = attempt, replays = replays + 1,"
             " pending_since = ?, due_at = ?, settled_at = null, why = '' where event = ? and target = ?",
