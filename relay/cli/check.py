@@ -3,24 +3,23 @@
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import click
 from rich.cells import cell_len
 
-from relay.cli import check_diff
 from relay.cli.options import json_option, pair_of, tls_options
-from relay.cli.output import counted, print_json
+from relay.cli.output import cell, clipped, counted, fits, is_wide, print_json, put, starts, table
 from relay.cli.routes_file import config_option
 from relay.cli.store import store_option, visiting
-from relay.cli.times import Instant
+from relay.cli.times import Instant, local
 from relay.errors import Problem
 from relay.operations import check as operation
 from relay.operations import route_views
 from relay.operations.check import Checked
-from relay.operations.diff import RoutesDiff, diff
+from relay.operations.diff import RoutesDiff, RoutingChange, diff
 from relay.printable import printable
 from relay.routes.config import Config
 from relay.routes.diagnostics import quoted
@@ -31,6 +30,9 @@ from relay.store.open import StoreUrl
 
 STDIN = Path("-")
 MOST_SHOWN_OF_A_LINE = 100  # characters
+MOST_CHANGES_SHOWN = 20
+MOST_CHANGES_LISTED = 10_000
+"""In --json; each holds its event, and the store may have millions."""
 
 
 @click.command("check")
@@ -111,7 +113,7 @@ def _diff(old: Path, new: Path, since: datetime, store_url: StoreUrl, as_json: b
     if old.absolute() == new.absolute():
         raise click.UsageError(f"--diff would compare {old} with itself: name the new file too, after it")
     before, after = _config(old), _config(new)
-    most = check_diff.MOST_LISTED if as_json else check_diff.MOST_SHOWN
+    most = MOST_CHANGES_LISTED if as_json else MOST_CHANGES_SHOWN
 
     async def found() -> RoutesDiff:
         async with visiting(store_url) as store:
@@ -120,10 +122,10 @@ def _diff(old: Path, new: Path, since: datetime, store_url: StoreUrl, as_json: b
     if as_json:
         print_json(route_views.routes_diff(asyncio.run(found())))
     else:
-        check_diff.show(asyncio.run(found()), since)
+        _print_diff(asyncio.run(found()), since)
 
 
-# ---- for people
+# ---- for people: what is wrong with a file
 
 
 def _print(checked: Checked) -> None:
@@ -181,6 +183,42 @@ def _failures(file: str, result: RouteTestResult) -> list[str]:
         f"{where}  {_red('failed')} {printable(f'{quoted(result.test.name)}: {difference}')}"
         for difference in result.differences
     ]
+
+
+# ---- for people: what an edit changes
+
+
+def _print_diff(found: RoutesDiff, since: datetime) -> None:
+    """Print what would be routed differently of the events from `since` on."""
+    counts = found.counts
+    if found.changes:
+        _print_changes(found.changes)
+    if more := counts.changed - len(found.changes):
+        click.echo(f"… and {more} more: --json lists them")
+    for change, words in ((counts.also, "would also go to"), (counts.no_longer, "would no longer go to")):
+        for target, number in sorted(change.items()):
+            click.echo(f"{counted(number, 'event')} {words} {printable(target)}")
+    same = "" if counts.changed else ", all routed as before"
+    click.echo(f"{counted(counts.events, 'event')} since {local(since)}{same}")
+
+
+def _print_changes(changed: Collection[RoutingChange]) -> None:
+    """A line for each event; where one is wider than the terminal, its routes go below it."""
+    ids = {} if is_wide() else starts([each.event.id for each in changed])
+    events = [[cell(ids.get(e.id, e.id)), cell(e.type), cell(clipped(e.entity_id))] for e in (c.event for c in changed)]
+    routes = [[", ".join(side.routes) or "none" for side in (each.before, each.after)] for each in changed]
+    whole = table("event", "type", "id", "before", "after")
+    for event, sides in zip(events, routes, strict=True):
+        whole.add_row(*event, *map(cell, sides))
+    if fits(whole):
+        put(whole)
+        return
+    widths = {name: max(row[n].cell_len for row in events) for n, name in enumerate(("event", "type"))}
+    for event, (before, after) in zip(events, routes, strict=True):
+        line = table("event", "type", "id", folds=("id",), headed=False, widths=widths)
+        line.add_row(*event)
+        put(line)
+        put(cell(f"{before} → {after}", "dim"), indent=4)
 
 
 def _red(text: str) -> str:

@@ -18,11 +18,17 @@ from relay.cli.routes_file import config_option, load_with_stand_ins
 from relay.cli.store import store_option, visiting
 from relay.errors import NotFoundError
 from relay.operations import lookup, route_views
-from relay.operations.explain import EventExplanation, RawExplanation, ShownRequest, explain_body, explain_stored
+from relay.operations.explain import (
+    EventExplanation,
+    RawExplanation,
+    RouteExplanation,
+    ShownRequest,
+    explain_body,
+    explain_stored,
+)
 from relay.operations.lookup import Found
 from relay.os_errors import permission_problem
 from relay.routes.config import Config
-from relay.routes.explain import RouteExplanation
 from relay.routes.match import Route
 from relay.store.open import StoreUrl
 

@@ -3,7 +3,6 @@
 import getpass
 import os
 import socket
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +11,6 @@ from relay.cli.options import Flag
 from relay.store.open import StoreUrl
 from relay.store.open import notice_losses as notice_losses
 from relay.store.open import visiting as visiting
-
-if TYPE_CHECKING:
-    pass
 
 
 def parse_store_url(text: str) -> StoreUrl:

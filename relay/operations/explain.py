@@ -3,7 +3,7 @@
 Nothing is sent, and what is secret in a request is `***`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -18,9 +18,27 @@ from relay.http.request import Request, as_sent
 from relay.model import Delivery, Event, Format, Target, Webhook
 from relay.operations.lookup import Found
 from relay.routes.config import Config
-from relay.routes.explain import RouteExplanation
-from relay.routes.explain import explain as explain_routes
+from relay.routes.fields import values_of
 from relay.routes.match import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionCheck:
+    """One key of a match: its `condition` as written, the `values` of the event as text, and whether it held."""
+
+    field: str
+    condition: str
+    values: tuple[str, ...]
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteExplanation:
+    """Whether a route matched, and why. An `otherwise` route has no checks: it matches if no other route does."""
+
+    route: Route
+    matched: bool
+    checks: tuple[ConditionCheck, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +120,24 @@ def _explain_raw(config: Config, webhook: Webhook, now: datetime) -> RawExplanat
         matched=matches.routes,
         requests=[_raw_request(config, config.targets[name], webhook, now) for name in matches.targets],
     )
+
+
+# ---- routes
+
+
+def explain_routes(config: Config, event: Event) -> list[RouteExplanation]:
+    """One explanation per route, in file order. Agrees with `Matcher.match`: both use the same conditions."""
+    taken = set(config.matcher.match(event).routes)
+    return [
+        RouteExplanation(route=route, matched=route.name in taken, checks=tuple(_checks(route, event)))
+        for route in config.routes
+    ]
+
+
+def _checks(route: Route, event: Event) -> Iterator[ConditionCheck]:
+    for field, condition in route.match.items():
+        values = values_of(event, field)
+        yield ConditionCheck(field=field, condition=condition.text, values=values, held=condition.holds(values))
 
 
 # ---- events, each with what amoCRM sent of it

@@ -9,8 +9,7 @@ from relay.errors import Problem
 from relay.model import Json
 from relay.operations.check import Checked
 from relay.operations.diff import RoutesDiff
-from relay.operations.explain import EventExplanation, Explanation, ShownRequest
-from relay.routes.explain import RouteExplanation
+from relay.operations.explain import EventExplanation, Explanation, RouteExplanation, ShownRequest
 from relay.routes.match import Matches
 
 

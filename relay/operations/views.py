@@ -5,7 +5,7 @@ Times are RFC 3339 in UTC, lengths of time are seconds, cursors are opaque.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import orjson
 
@@ -28,9 +28,6 @@ from relay.store.records import (
     TargetStatus,
     WebhookRecord,
 )
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 

@@ -217,7 +217,7 @@ def test_a_diff_reads_well_at_80_columns(run: Run, folder: Path, kept: Path) -> 
 def test_a_diff_of_many_events_lists_a_few_for_people(
     run: Run, folder: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.cli.check_diff.MOST_SHOWN", 1)
+    monkeypatch.setattr("relay.cli.check.MOST_CHANGES_SHOWN", 1)
     (folder / "new.yaml").write_text(ROUTES.replace("to: warehouse", "to: sales-bot").replace("[sales-bot, ", "["))
     said = run("check", "--diff", "routes.yaml", "new.yaml", "--since", "2020-01-01").stdout
     assert "… and 1 more: --json lists them" in said

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from relay.errors import RoutesInvalid
+from relay.operations.explain import explain_routes
 from relay.routes.config import condition_text, parse
 from relay.routes.diagnostics import Problems
-from relay.routes.explain import explain
 from relay.routes.lint import warnings
 from relay.routes.route_tests import run_tests
 from relay.routes.secrets import MAX_FILE_BYTES, expand
@@ -118,7 +118,7 @@ def test_no_secret_shows_in_what_is_printed() -> None:
         condition_text(config.document, ("routes", 0, "match")),
         *(problem.text("routes.yaml") for problem in warnings(config)),
         *(difference for result in run_tests(config.tests, config.matcher) for difference in result.differences),
-        *(check.condition for route in explain(config, test.event) for check in route.checks),
+        *(check.condition for route in explain_routes(config, test.event) for check in route.checks),
     ]
     assert not [text for text in printed if "canary-" in text or "Y2FuYXJ5" in text]
     assert config.url_as_written("bot") == "https://bot.example/${URL_KEY}"

@@ -1,8 +1,10 @@
 from collections.abc import Callable
 
 from relay.model import Event
+from relay.operations.explain import ConditionCheck, explain_routes
 from relay.routes.config import Config
-from relay.routes.explain import ConditionCheck, explain
+from tests.routes.conftest import event as event  # a fixture
+from tests.routes.conftest import routes_file as routes_file  # a fixture
 
 ROUTES = """
 routes:
@@ -16,7 +18,7 @@ def test_each_route_says_what_held_and_what_did_not(
     routes_file: Callable[..., Config], event: Callable[..., Event]
 ) -> None:
     config = routes_file(ROUTES, PIPELINE="5")
-    left_won, large, rest = explain(config, event(old_status_id=142, status_id=7, pipeline_id=5))
+    left_won, large, rest = explain_routes(config, event(old_status_id=142, status_id=7, pipeline_id=5))
     assert (left_won.matched, large.matched, rest.matched) == (True, False, False)
     assert left_won.checks == (
         ConditionCheck(field="entity", condition="leads", values=("leads",), held=True),
@@ -35,4 +37,4 @@ def test_an_otherwise_route_matched_when_no_other_did(
     routes_file: Callable[..., Config], event: Callable[..., Event]
 ) -> None:
     config = routes_file(ROUTES, PIPELINE="5")
-    assert [found.matched for found in explain(config, event("task", "add"))] == [False, False, True]
+    assert [found.matched for found in explain_routes(config, event("task", "add"))] == [False, False, True]
