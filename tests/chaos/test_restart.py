@@ -1,7 +1,8 @@
-"""Restarts under load: with a socket that outlives the relay no request fails.
+"""Restarts under load: with a socket that outlives the relay no request fails, but for one that crosses the close.
 
-But for one that crosses our goodbye: a connection that is kept, but brings nothing for longer than the relay can wait
-when it ends, is closed, and HTTP/1.1 has no way to tell whoever is about to use it. These are counted on their own.
+A stopping relay closes a kept connection that has carried no request for INTAKE_DRAIN. HTTP/1.1 cannot prevent a client
+from sending one at that moment. How many do depends on the machine, so there is no bound on their number: each must be
+shown to be one of them, see `Calls.crossed_the_close`, and none may have been read by the relay.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ from tests.e2e.targets import Targets, hanging, listening, well
 RESTARTS, WITH_TLS = scaled(100), scaled(20, least=3)
 CLOSED = ("ServerDisconnectedError", "ClientOSError")  # of a connection that there was
 LEAST_LOAD = 200  # requests answered between two restarts
+TICK = 0.002  # seconds by which the clock of the relay's event loop may be behind: it counts in milliseconds
 
 ROUTES = """\
 version: 1
@@ -52,24 +54,28 @@ class Caller:
     kept: bool
     every: float
 
-    @property
-    def may_cross(self) -> bool:
-        """Its connection may be idle for longer than the relay waits for one more request."""
-        return self.kept and self.every >= INTAKE_DRAIN
-
 
 CALLERS = [Caller(kept, every) for kept in (True, False) for every in (0.0, 0.0, 0.01, 0.01, 0.03, 0.1, 0.3, 0.7)]
 
 
 @dataclass(slots=True)
+class Stop:
+    """When the relay was told to stop, and when its process had ended."""
+
+    signalled: float
+    ended: float = float("inf")
+
+
+@dataclass(slots=True)
 class Calls:
-    """What became of the requests to `url`: none is made twice. `crossed` are those that crossed our goodbye."""
+    """Outcomes of the requests to `url`, none of which is repeated. `crossed`: markers of those that cross a close."""
 
     url: str
     tls: ssl.SSLContext | None = None
     outcomes: Counter[str] = field(default_factory=Counter)
     longest: float = 0.0
-    crossed: int = 0
+    crossed: set[str] = field(default_factory=set)
+    stops: list[Stop] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
 
     @property
@@ -92,31 +98,45 @@ class Calls:
     async def _call(self, caller: Caller, stop: asyncio.Event) -> None:
         connector = aiohttp.TCPConnector(force_close=not caller.kept, ssl=self.tls or True)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
+            previous = None
             while not stop.is_set():
-                outcome = await self._post(session)
-                if caller.may_cross and outcome in CLOSED:
-                    self.crossed += 1
+                started, marker = monotonic(), f"m{next(self._numbers)}"
+                outcome, stays_open = await self._post(session, marker)
+                if caller.kept and outcome in CLOSED and self.crossed_the_close(previous, monotonic()):
+                    self.crossed.add(marker)
                 else:
                     self.outcomes[outcome] += 1
+                self.longest = max(self.longest, monotonic() - started)
+                previous = started if stays_open else None
                 await asyncio.sleep(caller.every)
 
-    async def _post(self, session: aiohttp.ClientSession) -> str:
-        number, started = next(self._numbers), monotonic()
-        content = body("leads[status][0]", lead(number, f"m{number}", 1))
+    def crossed_the_close(self, previous: float | None, failed: float) -> bool:
+        """True if a stop may have closed an idle connection under this request, whatever the speed of the machine.
+
+        `previous`: when the last request was sent, if its response left the connection open. That response was made
+        before the relay began to stop, so `previous` is not after the end of that process. Then the relay waited
+        INTAKE_DRAIN for another request: the failure is later than the signal, and than `previous`, by that.
+        """
+        if previous is None or not self.stops:
+            return False
+        stop = self.stops[-1]
+        return previous <= stop.ended and failed >= max(previous, stop.signalled) + INTAKE_DRAIN - TICK
+
+    async def _post(self, session: aiohttp.ClientSession, marker: str) -> tuple[str, bool]:
+        """The outcome, and whether the connection stays open after it."""
+        content = body("leads[status][0]", lead(int(marker[1:]), marker, 1))
         try:
             async with session.post(self.url, data=content, headers=headers()) as answer:
                 await answer.read()
-                outcome = str(answer.status)
+                return str(answer.status), answer.headers.get("Connection") != "close"
         except (aiohttp.ClientError, TimeoutError) as error:
-            outcome = type(error).__name__
-        self.longest = max(self.longest, monotonic() - started)
-        return outcome
+            return type(error).__name__, False
 
     def __str__(self) -> str:
         failed = ", ".join(f"{number} {what}" for what, number in self.failed.items()) or "none"
         return (
-            f"{self.outcomes.total() + self.crossed} requests: failed {failed}, crossed our goodbye {self.crossed},"
-            f" longest {self.longest:.2f} s"
+            f"{self.outcomes.total() + len(self.crossed)} requests: failed {failed},"
+            f" crossed the close {len(self.crossed)}, longest {self.longest:.2f} s"
         )
 
 
@@ -136,8 +156,11 @@ async def restart(relay: RelayProcess, calls: Calls) -> float:
     """Under load, as systemd does it: started again as soon as it has ended; seconds until it was ready again."""
     enough = calls.outcomes["200"] + LEAST_LOAD
     await until(lambda: calls.outcomes["200"] >= enough)
+    stop = Stop(monotonic())
+    calls.stops.append(stop)
     relay.signal(signal.SIGTERM)
     assert await relay.ended() == 0
+    stop.ended = monotonic()
     return await relay.start()
 
 
@@ -154,7 +177,9 @@ async def campaign(
                 if proof and calls.failed:
                     break
         await relay.drained()
-        assert len(set(targets.accepted("well"))) >= calls.outcomes["200"]
+        accepted = set(targets.accepted("well"))
+        assert len(accepted) >= calls.outcomes["200"]
+        assert not calls.crossed & accepted, "what the relay has read it answers"
         return calls
 
 
@@ -163,7 +188,6 @@ async def test_no_request_fails_while_the_relay_is_restarted(tmp_path: Path, rep
     calls = await campaign(tmp_path, RELAY, RESTARTS)
     report("restart", f"{RESTARTS} restarts, {calls}")
     assert not calls.failed
-    assert calls.crossed <= 1 + RESTARTS // 20
 
 
 @pytest.mark.timeout(60 + 5 * WITH_TLS)
@@ -171,7 +195,6 @@ async def test_no_request_fails_with_tls_either(tmp_path: Path, report: Report) 
     calls = await campaign(tmp_path, RELAY, WITH_TLS, pair=Pair.within(tmp_path))
     report("restart with TLS", f"{WITH_TLS} restarts, {calls}")
     assert not calls.failed
-    assert calls.crossed <= 1 + WITH_TLS // 20
 
 
 @pytest.mark.timeout(120)
