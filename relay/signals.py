@@ -184,10 +184,11 @@ class CircuitOpened:
 
 @frozen
 class CircuitClosed:
-    """A circuit closed: every delivery may be sent to it."""
+    """A circuit closed: every delivery may be sent to it. `detail`: why, if it is not that the target answered."""
 
     target: str
     failures: int | None
+    detail: str | None = None
 
 
 @frozen

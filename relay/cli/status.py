@@ -153,24 +153,32 @@ def _number(number: int, before: int, style: str) -> Text:
 
 
 def _state(target: TargetStatus, *, running: bool) -> Text:
-    """`paused`, or the circuit as the daemon reports it; as of its last report if it does not run."""
+    """`paused`, or the circuit as the daemon reports it; as of its last report if it does not run.
+
+    `ok, failing`: the last attempt failed, and the circuit is not open yet.
+    """
     if target.pause:
         return cell("paused", "yellow")
     if target.condition is None:
         return cell("-")
-    health = target.condition.health
+    health, failing = target.condition.health, target.condition.error != ""
     state = CIRCUIT.get(health, health.value)
+    but = ", failing" if failing and health is Health.OK else ""
     as_of = "" if running else f", as of {short(target.condition.as_of)}"
-    return cell(f"{state}{as_of}", "" if health is Health.OK else "red")
+    return cell(f"{state}{but}{as_of}", "red" if health is not Health.OK else "yellow" if failing else "")
 
 
 def _why_stopped(name: str, target: TargetStatus, seen: Overview) -> Iterator[Text]:
-    """Why nothing is delivered: who paused the target, and what it answered before its circuit opened."""
+    """Why nothing is delivered, or soon may not be: who paused the target, and what it answered when it failed."""
     if pause := target.pause:
         reason = f": {pause.reason}" if pause.reason else ""
         yield cell(f"{name} was paused {length(seen.at - pause.at)} ago by {pause.who}{reason}")
-    report = target.condition
-    if report and report.health is not Health.OK:
+    if (report := target.condition) is None:
+        return
+    if report.health is Health.OK:
+        if report.error:
+            yield cell(f"{name}: failing, its circuit is not open yet: {report.error}")
+    else:
         yield cell(f"{name}: circuit open since {short(report.since)}: {report.error}")
         if seen.running and not target.pause:
             yield cell(f"{name}: {_next_probe(report, seen.at)}")

@@ -10,6 +10,7 @@ from relay.delivery.states import Event
 from relay.model import Health, Outcome, Target
 from relay.signals import CircuitClosed, CircuitOpened, Emit
 
+NEW_SETTINGS = "its settings were changed"
 MAX_ERROR = 200  # characters of an outcome's detail
 _EVENTS = {Health.OK: Event.CLOSED, Health.OPEN: Event.OPENED, Health.PROBING: Event.PROBE_CLAIMED}
 
@@ -54,10 +55,13 @@ class Circuit:
         """Keep the pause as long as it was although the clock was set by `by`."""
         self._breaker = self._breaker.clock_set(by)
 
-    def reset(self) -> None:
-        """Close, and forget every failure: it may be another endpoint now."""
+    def reset(self, target: Target) -> None:
+        """Close, and forget every failure: with the settings of `target` it may be another endpoint."""
+        was_open = self.health is not Health.OK
         self.error = ""
         self._set(CLOSED)
+        if was_open:
+            self._emit(CircuitClosed(target=target.name, failures=None, detail=NEW_SETTINGS))
 
     def probe(self) -> None:
         """Half-open: one delivery is queued as the probe."""

@@ -216,4 +216,4 @@ def _health_report(lane: Lane, before: HealthReport | None, now: datetime) -> He
 
 def _compared(reports: Mapping[str, HealthReport]) -> dict[str, tuple[object, ...]]:
     """What makes a report a new one if it differs."""
-    return {name: (each.health, each.in_flight, each.slow, each.probe_at) for name, each in reports.items()}
+    return {name: (each.health, each.error, each.in_flight, each.slow, each.probe_at) for name, each in reports.items()}

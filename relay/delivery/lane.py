@@ -84,7 +84,7 @@ class Lane:
         do, and the new `timeout` binds them.
         """
         if target != self.target:
-            self.circuit.reset()
+            self.circuit.reset(target)
             self._rate_limiter = RateLimiter()
         self.target = target
         self._set_limits(target)

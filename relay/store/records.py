@@ -41,8 +41,10 @@ class Due:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthReport:
-    """How a running daemon saw a target at `as_of`: its health `since` then, and the error if not ok.
+    """How a running daemon saw a target at `as_of`: its health `since` then.
 
+    `error`: what the last attempt that failed returned, empty once one did not fail; a target fails before its circuit
+    opens.
     `in_flight` counts the attempts under way; `slow` are the events of those that had taken over a second. `probe_at`:
     when a target whose circuit is open may be probed next.
     """

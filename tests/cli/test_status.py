@@ -176,6 +176,26 @@ def test_of_an_open_circuit_it_says_when_it_is_probed(
     assert warehouse["breaker"]["probe_at"] == (probe_at and f"{probe_at:%Y-%m-%dT%H:%M:%S.000Z}")
 
 
+def test_a_target_that_fails_is_shown_so_before_its_circuit_opens(
+    run: Run, kept: Path, refill: Callable[[Use], None]
+) -> None:
+    failing = replace(CLOSED, error=f"5xx 503 busy{ESCAPE}")
+    refill(lambda store: store.report({"warehouse": failing, "sales-bot": CLOSED}))
+    assert "ok, failing, as of 11-22 12:01:00Z" in run("status").stdout.splitlines()[2]
+    daemon = Lock(kept)
+    try:
+        lines = run("status").stdout.splitlines()
+        [bot, warehouse] = json.loads(run("status", "--json").stdout)["targets"]
+    finally:
+        daemon.release()
+    assert [line.partition("  ok")[2].split() for line in lines[1:3]] == [["yes"], [",", "failing", "yes"]]
+    assert lines[4] == r"warehouse: failing, its circuit is not open yet: 5xx 503 busy\u001b[31m"
+    assert [(each["breaker"]["state"], each["breaker"]["error"]) for each in (bot, warehouse)] == [
+        ("ok", ""),
+        ("ok", f"5xx 503 busy{ESCAPE}"),
+    ]
+
+
 def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:
     refill(lambda store: store.report({"warehouse": replace(OPEN, in_flight=3), "sales-bot": CLOSED}))
     daemon = Lock(kept)

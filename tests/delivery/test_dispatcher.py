@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from relay.model import Health, State
-from relay.store.records import Filter, HealthReport
+from relay.model import Health, Outcome, Reason, State
+from relay.signals import CircuitClosed, CircuitOpened
+from relay.store.records import Filter, HealthReport, TargetStatus
 from relay.store.sqlite.store import SqliteStore
 from tests.delivery.bench import Bench, act, event_id
-from tests.delivery.conftest import SECOND, Receiver, every, target
+from tests.delivery.conftest import NOON, SECOND, Receiver, every, target
 from tests.store.conftest import routed
 from tests.store.conftest import to as planned_to
 
@@ -74,11 +76,27 @@ async def test_what_is_in_flight_is_told_once_a_second_and_for_over_a_second_by_
     assert {each.health for each in seen} == {"ok"}
 
 
+async def test_a_target_that_fails_is_told_of_before_its_circuit_opens(tmp_path: Path, receivers: Start) -> None:
+    failing = to(await receivers(), breaker_failures=3)
+    async with Bench(tmp_path, failing) as bench:
+        await told(bench, partial(has_error, ""))
+        circuit = bench.dispatcher._lanes["bot"].circuit  # no attempt in flight: the error alone is new
+        for status, reason in ((503, Reason.SERVER_ERROR), (404, Reason.CLIENT_ERROR), (200, Reason.OK)):
+            circuit.record(Outcome(reason=reason, status=status, started_at=NOON, took=SECOND), failing, probe=False)
+            error = "" if reason is Reason.OK else f"{reason} {status}"
+            assert (await told(bench, partial(has_error, error))).health is Health.OK
+    assert not bench.circuits
+
+
+def has_error(text: str, condition: HealthReport) -> bool:
+    return condition.error == text
+
+
 async def told(bench: Bench, check: Callable[[HealthReport], bool]) -> HealthReport:
     """What operators are told of the target, once that is so."""
     async with asyncio.timeout(5):
         while True:
-            condition = (await bench.store.status()).targets["bot"].condition
+            condition = (await bench.store.status()).targets.get("bot", TargetStatus()).condition
             if condition and check(condition):
                 return condition
             await asyncio.sleep(0.05)
@@ -124,6 +142,9 @@ async def test_new_settings_of_a_target_close_its_circuit(tmp_path: Path, receiv
         bench.use(replace(held, url=new.url))
         await new.until(lambda r: len(r.requests) == 2)
     assert len(old.requests) == 1
+    [opened, closed] = bench.circuits
+    assert isinstance(opened, CircuitOpened)
+    assert closed == CircuitClosed(target="bot", failures=None, detail="its settings were changed")
 
 
 async def test_a_target_that_is_gone_leaves_its_deliveries_orphaned_until_it_is_back(

@@ -41,6 +41,7 @@ FACTS: list[Signal] = [
     CircuitOpened(target="bot", failures=10, probe_at=NOON, detail="5xx 503 busy"),
     CircuitOpened(target="bot", failures=None, probe_at=NOON, detail=""),
     CircuitClosed(target="bot", failures=None),
+    CircuitClosed(target="bot", failures=None, detail="its settings were changed"),
     FileExposed(file="/etc/relay/routes.yaml", detail="mode 0644: chmod 600"),
     FileDetached(file="/etc/relay/routes.yaml", detail="was replaced where it is mounted from"),
     AcceptFailed(error="Too many open files"),
