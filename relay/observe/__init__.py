@@ -1,6 +1,6 @@
 """Signals -> Prometheus series, log lines and the event stream: nothing else counts or logs.
 
-signal ─▶ observer ─▶ metrics      counters and histograms, as they happen
+signal ─▶ observer ─▶ metrics      counters and histograms, as they happen; their numbers in series
                    └▶ log          one line each, text or JSON, safe to print; texts of uncounted facts in messages
                       └▶ log_writer   written by a thread of its own
        ─▶ event_stream             documents for who follows just now (`relay tail`)

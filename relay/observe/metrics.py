@@ -1,11 +1,20 @@
 """Registry -> every series that signals feed. Names and labels are a contract with dashboards and alerts."""
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
 
 import relay
+from relay.observe.series import Distribution, Distributions, Family, Number, Numbers
 
 ACK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 5)  # amoCRM waits 2 s
 ATTEMPT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60)
@@ -14,24 +23,25 @@ COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 LAG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 10_800, 43_200, 86_400, 172_800, 259_200)  # to 3 d
 
 
-class Metrics:
+class Metrics(Collector):
     """`series.attempts("bot", "retry", "5xx").inc()`: the labels in the order they are declared here.
 
-    The children are cached: finding one by `labels()` costs more than counting it.
+    Each call is a look-up in a cache, made once for each combination of labels.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # a second series beside each one, which the contract does not name; prometheus_client left this call untyped
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._families: list[Family] = []
 
-        def counter(name: str, text: str, *labels: str) -> Callable[..., Counter]:
-            return cache(Counter(name, text, labels, registry=registry).labels)
+        def counter(name: str, text: str, *labels: str) -> Callable[..., Number]:
+            return self._numbers(partial(CounterMetricFamily, name, text, labels=labels))
 
-        def gauge(name: str, text: str, *labels: str) -> Callable[..., Gauge]:
-            return cache(Gauge(name, text, labels, registry=registry).labels)
+        def gauge(name: str, text: str, *labels: str) -> Callable[..., Number]:
+            return self._numbers(partial(GaugeMetricFamily, name, text, labels=labels))
 
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Callable[..., Histogram]:
-            return cache(Histogram(name, text, labels, buckets=buckets, registry=registry).labels)
+        def histogram(name: str, text: str, bounds: tuple[float, ...], *labels: str) -> Callable[..., Distribution]:
+            family = Distributions(bounds, partial(HistogramMetricFamily, name, text, labels=labels))
+            self._families.append(family)
+            return cache(family.series)
 
         self.webhooks = counter("relay_webhooks_total", "Webhooks, by how they were answered.", "source", "outcome")
         self.ack_seconds = histogram(
@@ -54,21 +64,32 @@ class Metrics:
         self.delivery_lag_seconds = histogram(
             "relay_delivery_lag_seconds", "From an event's arrival until it was delivered.", LAG_SECONDS, "target"
         )
-        self.commit_seconds = Histogram(
-            "relay_store_commit_seconds", "How long one commit took.", buckets=COMMIT_SECONDS, registry=registry
-        )
-        self.connections_evicted = Counter(
-            "relay_connections_evicted_total", "Connections closed because there were too many.", registry=registry
-        )
-        self.loop_blocked_seconds = Histogram(
+        self.commit_seconds = histogram("relay_store_commit_seconds", "How long one commit took.", COMMIT_SECONDS)()
+        self.connections_evicted = counter(
+            "relay_connections_evicted_total", "Connections closed because there were too many."
+        )()
+        self.loop_blocked_seconds = histogram(
             "relay_loop_blocked_seconds", "How long the event loop was held up, when it was for too long.",
-            buckets=BLOCKED_SECONDS, registry=registry,
-        )  # fmt: skip
-        self.reload_successful = Gauge(
-            "relay_config_last_reload_successful", "1 if the last reload was taken, 0 if refused.", registry=registry
-        )
-        self.reload_timestamp = Gauge(
-            "relay_config_last_reload_timestamp_seconds", "When the routes were last reloaded or refused.",
-            registry=registry,
-        )  # fmt: skip
-        Info("relay_build", "Which relay this is.", registry=registry).info({"version": relay.__version__})
+            BLOCKED_SECONDS,
+        )()  # fmt: skip
+        self.reload_successful = gauge(
+            "relay_config_last_reload_successful", "1 if the last reload was taken, 0 if refused."
+        )()
+        self.reload_timestamp = gauge(
+            "relay_config_last_reload_timestamp_seconds", "When the routes were last reloaded or refused."
+        )()
+        registry.register(self)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return every family, in the order they are declared in."""
+        yield from (family.metric() for family in self._families)
+        yield InfoMetricFamily("relay_build", "Which relay this is.", value={"version": relay.__version__})
+
+    def describe(self) -> Iterable[Metric]:
+        """Name the families, so that the registry refuses to export any of them twice."""
+        return self.collect()
+
+    def _numbers(self, empty: Callable[[], CounterMetricFamily | GaugeMetricFamily]) -> Callable[..., Number]:
+        family = Numbers(empty)
+        self._families.append(family)
+        return cache(family.series)

@@ -45,7 +45,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Observer:
-    """Count, measure and log each signal of a running relay. Any thread may call it; it takes a few µs.
+    """Count, measure and log each signal of a running relay; it takes a few µs.
+
+    Any thread may call it, but series have no lock: a signal that is counted comes from one thread, Committed from the
+    store's and every other from the event loop's.
 
     Labels are bounded: names come from the routes file, and a word that amoCRM is not known to use is `other`.
     Lines that unauthenticated clients can trigger are limited to `LINES_PER_SECOND` of each kind; suppressed ones are
