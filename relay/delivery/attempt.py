@@ -4,23 +4,23 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from relay.delivery.payload import Original, original_body
-from relay.delivery.request import render, render_raw
+from relay.delivery.request import Renderer
 from relay.delivery.retry_busy import retry_busy
 from relay.delivery.send import Sender
 from relay.errors import CorruptError, UnreadableError
 from relay.http.request import Request
-from relay.model import Delivery, Format, Outcome, Reason, Target, Webhook
+from relay.model import Delivery, Format, Outcome, Reason, Webhook
 from relay.store.contract import DeliveryStore
 from relay.store.records import WebhookRecord
 
 
 async def attempt(
-    delivery: Delivery, target: Target, *, store: DeliveryStore, sender: Sender, clock: Callable[[], datetime]
+    delivery: Delivery, renderer: Renderer, *, store: DeliveryStore, sender: Sender, clock: Callable[[], datetime]
 ) -> Outcome:
     """Make one attempt. Never raises: an error of the relay itself is an attempt that failed."""
     try:
-        request = await _request(delivery, target, store, clock())
-        return await sender.send(request, timeout=target.timeout, tls=target.tls)
+        request = await _request(delivery, renderer, store, clock())
+        return await sender.send(request, timeout=renderer.target.timeout, tls=renderer.target.tls)
     except (CorruptError, UnreadableError, LookupError) as error:
         reason = Reason.CORRUPT if isinstance(error, CorruptError) else Reason.REQUEST
         return Outcome(reason=reason, started_at=clock(), took=timedelta(), detail=str(error))
@@ -29,14 +29,14 @@ async def attempt(
         return Outcome(reason=Reason.PROTOCOL, started_at=clock(), took=timedelta(), detail=detail)
 
 
-async def _request(delivery: Delivery, target: Target, store: DeliveryStore, now: datetime) -> Request:
+async def _request(delivery: Delivery, renderer: Renderer, store: DeliveryStore, now: datetime) -> Request:
     """Build the request; CorruptError, UnreadableError or LookupError if it cannot be built."""
     if delivery.corrupt:
         raise CorruptError("its JSON in the store is corrupt, see `relay verify`")
     if delivery.raw:
-        return render_raw(delivery, target, await _unparsed(delivery, store), now=now)
-    original = await _original(delivery, store) if target.format is Format.FORM else None
-    return render(delivery, target, now=now, original=original)
+        return renderer.render_raw(delivery, await _unparsed(delivery, store), now=now)
+    original = await _original(delivery, store) if renderer.target.format is Format.FORM else None
+    return renderer.render(delivery, now=now, original=original)
 
 
 async def _original(delivery: Delivery, store: DeliveryStore) -> Original:

@@ -19,6 +19,7 @@ from relay.delivery.circuit import Circuit
 from relay.delivery.prefetch import Prefetch
 from relay.delivery.rate_limiter import RateLimiter
 from relay.delivery.relay_share import share_of
+from relay.delivery.request import Renderer
 from relay.delivery.retry import decide
 from relay.delivery.send import Sender, origin
 from relay.delivery.settlements import AttemptResult, Settlements
@@ -125,6 +126,7 @@ class Lane:
     def _set_limits(self, target: Target) -> None:
         self._part = self._store.share(target.name)
         self._share = share_of(target, *self._part)
+        self._renderer = Renderer(target)
         self._origin = origin(target.url)
         self._timeout = target.timeout.total_seconds()
         self._prefetch.use(target, self._share)
@@ -189,10 +191,11 @@ class Lane:
         return queue.take()
 
     async def _attempt(self, delivery: Delivery) -> None:
-        target, origin_, probe = self.target, self._origin, self._states.circuit is Health.PROBING
+        renderer, origin_, probe = self._renderer, self._origin, self._states.circuit is Health.PROBING
+        target = renderer.target
         self._in_flight[delivery.event_id] = self._time()
         try:
-            outcome = await attempt(delivery, target, store=self._store, sender=self._sender, clock=self._clock)
+            outcome = await attempt(delivery, renderer, store=self._store, sender=self._sender, clock=self._clock)
         finally:
             self._in_flight.pop(delivery.event_id, None)
         now, roll = self._clock(), random.random()  # noqa: S311  jitter

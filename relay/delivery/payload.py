@@ -1,5 +1,6 @@
-"""Event and format -> content type and body. Pure."""
+"""Event and format -> body, and its content type. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 from urllib.parse import quote
@@ -18,17 +19,24 @@ class Original:
     query: str = ""
 
 
-def body(payload: bytes, format_: Format, original: bytes | None = None) -> tuple[str, bytes]:
-    """Content type and body of the event in `format_`: `payload` is its JSON, `original` its `original_body`."""
+CONTENT_TYPES: Mapping[Format, str] = {
+    Format.JSON: "application/json",
+    Format.CLOUDEVENTS: "application/cloudevents+json; charset=utf-8",
+    Format.FORM: "application/x-www-form-urlencoded",
+}
+
+
+def body(payload: bytes, format_: Format, original: bytes | None = None) -> bytes:
+    """Body of the event in `format_`: `payload` is its JSON, `original` its `original_body`."""
     match format_:
         case Format.JSON:
-            return "application/json", payload
+            return payload
         case Format.CLOUDEVENTS:
-            return "application/cloudevents+json; charset=utf-8", _cloudevent(payload)
+            return _cloudevent(payload)
         case Format.FORM:
             if original is None:
                 raise ValueError("format form needs what amoCRM sent")
-            return "application/x-www-form-urlencoded", original
+            return original
         case never:
             assert_never(never)
 

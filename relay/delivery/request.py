@@ -6,11 +6,11 @@ import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from relay import __version__
-from relay.delivery.payload import Original, body, with_query
+from relay.delivery.payload import CONTENT_TYPES, Original, body, with_query
 from relay.http.request import Request
 from relay.model import Delivery, Format, Secret, Target, Webhook, signing_key
 
@@ -22,25 +22,76 @@ SHORTEST_TOKEN = 16  # characters of a URL's path between two slashes; what is s
 _ENCODED = re.compile("%[0-9A-F]{2}")
 
 
-def render(delivery: Delivery, target: Target, *, now: datetime, original: Original | None = None) -> Request:
-    """Build the request of one attempt: the relay's headers and the target's own; `webhook-id` is the same in all.
+class Renderer:
+    """Renders the requests to one target; what is the same in all of them is made once."""
 
-    `original` is needed for `format: form` alone.
-    """
-    content_type, content = body(delivery.payload, target.format, original.body if original else None)
-    url = with_query(target.url, original.query) if original and target.format is Format.FORM else target.url
-    return _request(delivery, target, url, {"content-type": content_type}, content, now)
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        common = {"user-agent": USER_AGENT}
+        own = {name.lower(): value.reveal() for name, value in target.headers.items()}
+        self._raw_headers = common | own
+        self._headers = {"content-type": CONTENT_TYPES[target.format]} | common | own
+        self._replaced = frozenset(own)  # our headers that the target's own replace
+
+    def render(self, delivery: Delivery, *, now: datetime, original: Original | None = None) -> Request:
+        """Build the request of one attempt: the relay's headers and the target's own; `webhook-id` is the same in all.
+
+        `original` is needed for `format: form` alone.
+        """
+        content = body(delivery.payload, self.target.format, original.body if original else None)
+        url = self.target.url
+        if original and self.target.format is Format.FORM:
+            url = with_query(url, original.query)
+        return self._request(delivery, url, self._headers, {}, content, now)
+
+    def render_raw(self, delivery: Delivery, webhook: Webhook, *, now: datetime) -> Request:
+        """Build the request of a raw delivery: the webhook byte for byte, whatever the target's format.
+
+        It has the webhook's query, content type and signature, and the reason why it is unparsed.
+        """
+        original = {"content-type": webhook.content_type, "x-signature": webhook.signature}
+        of_body = {name: value for name, value in original.items() if value}
+        of_body["relay-unparsed"] = _as_header(webhook.unparsed or "")
+        url = with_query(self.target.url, webhook.query)
+        return self._request(delivery, url, self._raw_headers, of_body, webhook.body, now)
+
+    @cached_property
+    def _secrets(self) -> tuple[str, ...]:
+        return tuple(sorted(_all_spellings(self.target), key=len, reverse=True))
+
+    def _request(
+        self,
+        delivery: Delivery,
+        url: str,
+        headers: Mapping[str, str],
+        of_body: Mapping[str, str],
+        content: bytes,
+        now: datetime,
+    ) -> Request:
+        timestamp = str(int(now.timestamp()))
+        own = {
+            **of_body,
+            "webhook-id": delivery.event_id,
+            "webhook-timestamp": timestamp,
+            "relay-attempt": str(delivery.attempt),
+        }
+        if delivery.replay:
+            own["relay-replay"] = "true"
+        if self.target.secrets:
+            own["webhook-signature"] = _signature(self.target.secrets, delivery.event_id, timestamp, content)
+        if self._replaced:
+            own = {name: value for name, value in own.items() if name not in self._replaced}
+        return Request(url=url, headers=headers, own_headers=own, body=content, secrets=self._secrets)
+
+
+def render(delivery: Delivery, target: Target, *, now: datetime, original: Original | None = None) -> Request:
+    """Build one request."""
+    return Renderer(target).render(delivery, now=now, original=original)
 
 
 def render_raw(delivery: Delivery, target: Target, webhook: Webhook, *, now: datetime) -> Request:
-    """Build the request of a raw delivery: the webhook byte for byte, whatever the target's format.
-
-    It has the webhook's query, content type and signature, and the reason why it is unparsed.
-    """
-    original = {"content-type": webhook.content_type, "x-signature": webhook.signature}
-    headers = {name: value for name, value in original.items() if value}
-    headers["relay-unparsed"] = _as_header(webhook.unparsed or "")
-    return _request(delivery, target, with_query(target.url, webhook.query), headers, webhook.body, now)
+    """Build the request of one raw delivery."""
+    return Renderer(target).render_raw(delivery, webhook, now=now)
 
 
 def _as_header(reason: str) -> str:
@@ -48,31 +99,9 @@ def _as_header(reason: str) -> str:
     return "".join(each if each.isascii() and each.isprintable() else "?" for each in reason[:MAX_REASON])
 
 
-def _request(
-    delivery: Delivery, target: Target, url: str, of_body: Mapping[str, str], content: bytes, now: datetime
-) -> Request:
-    timestamp = str(int(now.timestamp()))
-    headers = {
-        **of_body,
-        "user-agent": USER_AGENT,
-        "webhook-id": delivery.event_id,
-        "webhook-timestamp": timestamp,
-        "relay-attempt": str(delivery.attempt),
-    }
-    if delivery.replay:
-        headers["relay-replay"] = "true"
-    if target.secrets:
-        headers["webhook-signature"] = _signature(target.secrets, delivery.event_id, timestamp, content)
-    if target.headers:
-        headers.update((name.lower(), value.reveal()) for name, value in target.headers.items())
-    secrets = _secrets(target.url, *target.headers.values())
-    return Request(url=url, headers=headers, body=content, secrets=secrets)
-
-
-@lru_cache(maxsize=1024)
-def _secrets(url: str, *headers: Secret) -> tuple[str, ...]:
-    texts = {*_secret_texts(url, [value.reveal() for value in headers])}
-    return tuple(sorted({form for text in texts for form in _spellings(text)}, key=len, reverse=True))
+def _all_spellings(target: Target) -> set[str]:
+    texts = {*_secret_texts(target.url, [value.reveal() for value in target.headers.values()])}
+    return {form for text in texts for form in _spellings(text)}
 
 
 def _spellings(text: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ for which the tests hold them, `plain_client` serves on the others.
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
@@ -29,15 +30,36 @@ from relay.http.tolerant_parser import TolerantParser, is_interim
 MAX_INTERIM = 1_000  # 1xx responses before the final one; one read may bring thousands
 
 
-class FastEndpoint(NamedTuple):
-    """Where to connect, the request line, and our headers that a target's own may replace.
+class FastEndpoint:
+    """Where to connect, the request line, and our headers that those of a request may replace.
 
     The connector reads `connect_to`, and neither keeps nor changes it.
     """
 
-    connect_to: aiohttp.ClientRequest
-    line: str
-    headers: CIMultiDict[str]
+    def __init__(self, connect_to: aiohttp.ClientRequest, line: str, headers: CIMultiDict[str]) -> None:
+        self.connect_to = connect_to
+        self.line = line
+        self.headers = headers
+        self._of: Mapping[str, str] | None = None
+        self._head = b""
+
+    def head(self, of: Mapping[str, str]) -> bytes:
+        """Request line and headers, the same for the same object. ValueError for a header that HTTP cannot carry."""
+        if of is not self._of:
+            self._head = _lines(self.line, self._merged(of))
+            self._of = of
+        return self._head
+
+    def closing_head(self, of: Mapping[str, str]) -> bytes:
+        """Like `head`, and asks for the connection to be closed after the response."""
+        headers = self._merged(of)
+        headers[hdrs.CONNECTION] = "close"
+        return _lines(self.line, headers)
+
+    def _merged(self, of: Mapping[str, str]) -> CIMultiDict[str]:
+        headers = self.headers.copy()
+        headers.update(of)
+        return headers
 
 
 class FastResponse(NamedTuple):
@@ -112,12 +134,14 @@ class FastConnections:
 
 def _serialize(endpoint: FastEndpoint, request: Request, *, close: bool) -> bytes:
     """Head and body in one piece, to be one segment if they fit. ValueError for a header that HTTP cannot carry."""
-    headers = endpoint.headers.copy()
-    headers.update(request.headers)
-    headers[hdrs.CONTENT_LENGTH] = str(len(request.body))
-    if close:
-        headers[hdrs.CONNECTION] = "close"
-    return _serialize_headers(endpoint.line, headers) + request.body
+    head = endpoint.closing_head(request.headers) if close else endpoint.head(request.headers)
+    length = f"{hdrs.CONTENT_LENGTH}: {len(request.body)}"
+    return b"".join((head, _lines(length, request.own_headers), b"\r\n", request.body))
+
+
+def _lines(first: str, headers: Mapping[str, str]) -> bytes:
+    """A line, and one for each header; none is empty."""
+    return _serialize_headers(first, cast("CIMultiDict[str]", headers))[: -len(b"\r\n")]
 
 
 async def _exchange(connection: Connection, written: bytes) -> FastResponse:

@@ -63,7 +63,7 @@ class PlainConnections:
 
     async def post(self, endpoint: PlainEndpoint, request: Request, *, fresh: bool) -> "PlainResponse":
         """Send the request and wait for the headers of its response."""
-        _check_headers(request.headers)
+        _check_headers(request.all_headers)
         await self._idle.drop_spoken()
         session = self._fresh if fresh else self._current()
         session.users += 1
@@ -152,7 +152,7 @@ class _Session:
     async def post(self, endpoint: PlainEndpoint, request: Request) -> "_AbortableResponse":
         """Without redirects; errors are those of `Connections.post`, and none of them holds the URL's secrets."""
         body = request.body
-        headers = {"accept": "*/*", **request.headers, hdrs.CONTENT_LENGTH: str(len(body))}
+        headers = {"accept": "*/*", **request.all_headers, hdrs.CONTENT_LENGTH: str(len(body))}
         try:
             response = await self._session.post(
                 endpoint.url,

@@ -16,17 +16,25 @@ _NOT_IN_A_REQUEST_LINE = re.compile(r"[\x00-\x20\x7f]")
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for each attempt, and that takes three times as long
 class Request:
     """A POST, ready to be sent; header names are in lower case. `url` and the target's own headers are secret.
 
-    `secrets` are the texts in them that may be secret, longest first: they are masked in an answer that repeats them.
+    `headers` are the same object in many requests: a client may keep what it made of them. `own_headers` are those of
+    this request alone; no name is in both. `secrets` are the texts in URL and headers that may be secret, longest
+    first: they are masked in an answer that repeats them.
     """
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    own_headers: Mapping[str, str] = field(repr=False, default_factory=dict)
     secrets: tuple[str, ...] = field(repr=False, default=())
+
+    @property
+    def all_headers(self) -> Mapping[str, str]:
+        """Both kinds."""
+        return {**self.headers, **self.own_headers}
 
 
 def request_target(url: str) -> str:

@@ -209,6 +209,6 @@ def _shown(config: Config, target: Target, request: Request, query: str) -> Show
     return ShownRequest(
         target=target.name,
         url=as_sent(request.url, with_query(config.url_as_written(target.name), query)),
-        headers={name: "***" if name.lower() in secret else value for name, value in request.headers.items()},
+        headers={name: "***" if name.lower() in secret else value for name, value in request.all_headers.items()},
         body=request.body.decode(errors="backslashreplace"),
     )

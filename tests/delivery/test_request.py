@@ -10,7 +10,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from relay import __version__
 from relay.delivery.payload import Original
-from relay.delivery.request import render
+from relay.delivery.request import Renderer, render
 from relay.model import Format, Secret
 from tests.delivery.conftest import NOON, PAYLOAD, delivery, target
 
@@ -20,13 +20,36 @@ OLD, NEW = (b64encode(bytes([n]) * 32).decode() for n in (7, 8))
 def test_the_headers_are_these_and_no_others() -> None:
     request = render(delivery(attempt=3), target(), now=NOON)
     assert request.url == "https://bot.example/in"
-    assert request.headers == {
+    assert request.all_headers == {
         "content-type": "application/json",
         "user-agent": f"amocrm-relay/{__version__}",
         "webhook-id": "0199b3d0-1f2e-7a61-9c55-4d0e8f7a2b13",
         "webhook-timestamp": "1795348800",
         "relay-attempt": "3",
     }
+
+
+@pytest.mark.parametrize(
+    ("format_", "content_type"),
+    [
+        (Format.JSON, "application/json"),
+        (Format.CLOUDEVENTS, "application/cloudevents+json; charset=utf-8"),
+        (Format.FORM, "application/x-www-form-urlencoded"),
+    ],
+)
+def test_the_content_type_is_that_of_the_format(format_: Format, content_type: str) -> None:
+    sent = Original(body=b"leads[add][0][id]=7")
+    request = render(delivery(), target(format=format_), now=NOON, original=sent)
+    assert request.all_headers["content-type"] == content_type
+
+
+def test_what_a_target_gets_in_every_request_is_one_object() -> None:
+    """The client writes it into bytes once."""
+    renderer = Renderer(target(headers={"webhook-id": Secret("ours"), "X-Key": Secret("k")}))
+    first, second = [renderer.render(delivery(attempt=n), now=NOON) for n in (1, 2)]
+    assert first.headers is second.headers
+    assert not first.headers.keys() & first.own_headers.keys(), "no name is written twice"
+    assert first.all_headers["webhook-id"] == "ours"
 
 
 def test_the_body_is_the_payload_byte_for_byte() -> None:
@@ -54,17 +77,17 @@ def test_the_query_of_a_webhook_goes_on_as_it_came_with_amocrms_own_form_alone(u
 
 def test_every_attempt_has_the_same_id_and_its_own_number() -> None:
     requests = [render(delivery(attempt=n), target(), now=NOON) for n in (1, 2, 3)]
-    assert len({request.headers["webhook-id"] for request in requests}) == 1
-    assert [request.headers["relay-attempt"] for request in requests] == ["1", "2", "3"]
+    assert len({request.all_headers["webhook-id"] for request in requests}) == 1
+    assert [request.all_headers["relay-attempt"] for request in requests] == ["1", "2", "3"]
 
 
 def test_a_replay_says_so() -> None:
-    assert render(delivery(replay=True), target(), now=NOON).headers["relay-replay"] == "true"
+    assert render(delivery(replay=True), target(), now=NOON).all_headers["relay-replay"] == "true"
 
 
 def test_the_targets_own_headers_are_added_and_win_whatever_their_case() -> None:
     own = {"Authorization": Secret("Bearer b0a7"), "User-Agent": Secret("northwind")}
-    headers = render(delivery(), target(headers=own), now=NOON).headers
+    headers = render(delivery(), target(headers=own), now=NOON).all_headers
     assert headers["authorization"] == "Bearer b0a7"
     assert [value for name, value in headers.items() if name.lower() == "user-agent"] == ["northwind"]
 
@@ -89,7 +112,7 @@ def test_what_may_be_secret_is_listed_for_the_answer_longest_first() -> None:
 
 def signed(*secrets: str, **changes: object) -> tuple[bytes, dict[str, str]]:
     request = render(delivery(**changes), target(secrets=tuple(map(Secret, secrets))), now=datetime.now(NOON.tzinfo))
-    return request.body, dict(request.headers)
+    return request.body, dict(request.all_headers)
 
 
 @pytest.mark.parametrize("prefix", ["", "whsec_"])
@@ -124,8 +147,8 @@ def test_every_format_is_signed_as_it_is_sent(format_: Format) -> None:
     request = render(delivery(), signing, now=datetime.now(NOON.tzinfo), original=Original(body=b"leads%5Badd%5D=1"))
     unsigned = replace(signing, secrets=())
     assert request.body == render(delivery(), unsigned, now=NOON, original=Original(body=b"leads%5Badd%5D=1")).body
-    assert b"v1," in request.headers["webhook-signature"].encode()
-    verify_bytes(request.body, dict(request.headers))
+    assert b"v1," in request.all_headers["webhook-signature"].encode()
+    verify_bytes(request.body, dict(request.all_headers))
 
 
 def verify_bytes(body: bytes, headers: dict[str, str]) -> None:
@@ -140,7 +163,7 @@ def verify_bytes(body: bytes, headers: dict[str, str]) -> None:
 
 def test_a_cloudevent_in_structured_mode_carries_the_event() -> None:
     request = render(delivery(), target(format=Format.CLOUDEVENTS), now=NOON)
-    assert request.headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+    assert request.all_headers["content-type"] == "application/cloudevents+json; charset=utf-8"
     event = orjson.loads(request.body)
     assert event == {
         "specversion": "1.0",

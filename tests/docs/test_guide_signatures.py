@@ -73,7 +73,7 @@ def signed(*secrets: str, late: timedelta = timedelta()) -> dict[str, str]:
     """The headers that the relay sends."""
     request = render(delivery(payload=BODY), target(secrets=tuple(map(Secret, secrets))), now=datetime.now(UTC) - late)
     assert request.body == BODY
-    return dict(request.headers)
+    return dict(request.all_headers)
 
 
 @every_language
