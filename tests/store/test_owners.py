@@ -2,17 +2,22 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import apsw
 import pytest
 
 from relay.errors import StoreError, StoreLocked
-from relay.model import Delivered, Retention
+from relay.model import Delivered, Retention, State
 from relay.store.records import Filter
+from relay.store.sqlite.claim_tokens import register
+from relay.store.sqlite.lock import Lock
 from relay.store.sqlite.store import SqliteStore
+from relay.store.sqlite.times import to_ms
 from tests.store import kind_sqlite
 from tests.store.conftest import MINUTE, NOON, OK, Kind, Reopen, claim, deliver, routed, to, webhook
 
@@ -48,6 +53,40 @@ async def test_the_object_of_a_dead_owner_changes_nothing_that_is_not_its_own_an
     assert not [each for each in kept if each.claimed], "claimed for nobody"
     await second.close()
     await first.close()
+
+
+async def test_a_claim_that_a_dead_owner_commits_while_another_takes_over_is_due_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The successor registers between the check of the lock and the end of the transaction, if it can."""
+    first = kind_sqlite.open_store(tmp_path, NOON)
+    await first.keep(webhook(), [routed(1, to())])
+    successor = threading.Thread(target=register_beside, args=(tmp_path / "relay.db",))
+    held = Lock.held
+
+    def held_just_now(lock: Lock) -> bool:
+        monkeypatch.setattr(Lock, "held", held)
+        found = held(lock)
+        (tmp_path / "relay.db.lock").unlink()
+        successor.start()
+        successor.join(0.3)  # it is through, or waits for the transaction
+        return found
+
+    monkeypatch.setattr(Lock, "held", held_just_now)
+    assert len(await claim(first)) == 1
+    await asyncio.to_thread(successor.join)
+    [kept] = await first.find(Filter(), limit=1)
+    assert (kept.state, kept.claimed) == (State.PENDING, False)
+    await first.close()
+
+
+def register_beside(database: Path) -> None:
+    """Become the owner as a start does: the lock first, then what the one before had claimed is due."""
+    lock, connection = Lock(database), apsw.Connection(str(database))
+    connection.set_busy_timeout(10_000)
+    register(connection, to_ms(NOON))
+    connection.close()
+    lock.release()
 
 
 async def unless_it_raises(asked: Awaitable[T]) -> T | None:

@@ -161,8 +161,6 @@ class Writer:
     def _commit(self, batch: Sequence[_Write[Any, Any]]) -> list[_Reply]:
         if self._failure:
             return _refuse(batch, self._failure)
-        if self._lock and not self._lock.held():
-            return _refuse(batch, self._give_up(StoreFailed("another relay owns the store now: stop one of them")))
         start = perf_counter()
         try:
             results = self._transact_or_note_tokens(batch)
@@ -172,6 +170,8 @@ class Writer:
             if len(batch) > 1:  # a large one must not stop those that would fit
                 return [replies for write in batch for replies in self._commit([write])]
             return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
+        except StoreFailed as error:
+            return _refuse(batch, self._give_up(error))
         except BUSY as error:
             self._held_up = StoreBusy(f"cannot commit now: {error}")
             return _refuse(batch, self._held_up)
@@ -206,6 +206,7 @@ class Writer:
     def _transact(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
         self._cursor.execute("begin immediate")
         try:
+            self._check_owner()  # inside: a successor waits for the end of the transaction, then finds its claims
             if self._lost_tokens:
                 self._cursor.executemany(LOST, self._lost_tokens)
             results = self._apply(batch)
@@ -218,6 +219,10 @@ class Writer:
                 self._cursor.execute("rollback")
             raise
         return results
+
+    def _check_owner(self) -> None:
+        if self._lock and not self._lock.held():
+            raise StoreFailed("another relay owns the store now: stop one of them")
 
     def _apply(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
         """Return a result for each; StoreBusy, and nothing is done, if it has to wait for room."""
