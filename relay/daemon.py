@@ -34,17 +34,16 @@ from relay.ingest.budget import Budget
 from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
-from relay.ingest.misaddressed import MisaddressedReport
 from relay.observe import EventStream, Gauges
 from relay.observe.loop_monitor import monitor_loop
-from relay.operations.status import FILES, MISADDRESSED
+from relay.operations.status import FILES, MISADDRESSED, UNAUTHORIZED
 from relay.operations.tail import documents
-from relay.published_reports import publish_reports
+from relay.published_reports import RejectionReport, publish_reports
 from relay.readiness import Readiness
 from relay.reloader import Reloader
 from relay.routes.config import Config
 from relay.settings import Settings, demand_private
-from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Notice, Signal, WebhookRejected
+from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Notice, Rejection, Signal, WebhookRejected
 from relay.store.open import check_permissions, open_store
 
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; the whole stop takes at most 8 s
@@ -79,7 +78,8 @@ class Relay:
         self.admin_listening: tuple[str, int] = settings.admin
         self._observe = emit
         self.readiness = Readiness(stopping=self.ended.is_set)
-        self.misaddressed = MisaddressedReport(utc_now)
+        self.misaddressed = RejectionReport(Rejection.MISADDRESSED, utc_now)
+        self.unauthorized = RejectionReport(Rejection.UNAUTHORIZED, utc_now)
         self.live = EventStream(utc_now, documents)
         # last: it reads the files, and may emit warnings about them
         self.reloader = Reloader(
@@ -90,6 +90,7 @@ class Relay:
         if isinstance(fact, WebhookRejected):
             self.readiness.on_rejected(fact)
             self.misaddressed.count(fact)
+            self.unauthorized.count(fact)
         self._observe(fact)
         self.live(fact)
 
@@ -170,7 +171,11 @@ class Relay:
             log_audit(self.store, self._emit),
             publish_reports(
                 self.store,
-                {FILES: self.reloader.files, MISADDRESSED: self.misaddressed.value},
+                {
+                    FILES: self.reloader.files,
+                    MISADDRESSED: self.misaddressed.value,
+                    UNAUTHORIZED: self.unauthorized.value,
+                },
                 clock=self.store.clock,
             ),
             self.reloader.watch(),

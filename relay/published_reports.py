@@ -1,4 +1,4 @@
-"""What the daemon reports of itself (loaded files, misaddressed webhooks) -> the store, where commands read it."""
+"""What the daemon reports of itself (loaded files, rejected requests) -> the store, where `relay status` reads it."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -7,6 +7,8 @@ from datetime import datetime
 
 from relay.errors import StoreBusy
 from relay.model import Json
+from relay.rfc3339 import rfc3339
+from relay.signals import Rejection, WebhookRejected
 from relay.store.contract import MaintenanceStore
 
 PUBLISH_EVERY = 1.0  # seconds
@@ -28,3 +30,34 @@ async def publish_reports(
                     await store.publish(name, value, now=clock())
                     published[name] = value
         await asyncio.sleep(PUBLISH_EVERY)
+
+
+class RejectionReport:
+    """How many requests were rejected for one `reason` since the relay started, and the last one."""
+
+    def __init__(self, reason: Rejection, clock: Callable[[], datetime]) -> None:
+        self._reason = reason
+        self._clock = clock
+        self._since = clock()
+        self._count = 0
+        self._last: tuple[datetime, WebhookRejected] | None = None
+
+    def count(self, rejected: WebhookRejected) -> None:
+        """Count it if this was the reason."""
+        if rejected.reason is self._reason:
+            self._count += 1
+            self._last = self._clock(), rejected
+
+    def value(self) -> Json:
+        """Return the report; None before the first, so that the report of the run before stays."""
+        if self._last is None:
+            return None
+        at, rejected = self._last
+        return {
+            "count": self._count,
+            "since": rfc3339(self._since),
+            "last_at": rfc3339(at),
+            "address": rejected.address,
+            "detail": rejected.detail,
+            "remote": rejected.remote,
+        }

@@ -16,7 +16,7 @@ from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
 from relay.cli.store import store_option, visiting
 from relay.cli.times import local, short
 from relay.errors import RoutesInvalid
-from relay.model import Health
+from relay.model import Health, Json
 from relay.operations import views
 from relay.operations.durations import length
 from relay.operations.status import Overview, overview
@@ -121,7 +121,8 @@ def _show_intake(status: Status, now: datetime) -> None:
         "",
         labelled("last webhook", last),
         labelled("unparsed", f"{status.unparsed}{', see relay list --unparsed' if status.unparsed else ''}"),
-        *_misaddressed(status, now),
+        *_rejected("misaddressed", views.misaddressed(status), ("address", "detail"), now, "red"),
+        *_rejected("unauthorized", views.unauthorized(status), ("remote", "detail"), now, "yellow"),
         *_lost(status),
         *([labelled("disk", f"low: {disk.free // MEBIBYTE} MiB are free", "red")] if disk and disk.scarce else []),
         labelled("daemon", "not running" if status.owner is None else f"running, pid {status.owner}"),
@@ -129,14 +130,15 @@ def _show_intake(status: Status, now: datetime) -> None:
     )
 
 
-def _misaddressed(status: Status, now: datetime) -> Iterator[Table]:
-    """Requests meant for us at a wrong address, and what was wrong with the last one."""
-    report = views.misaddressed(status)
+def _rejected(
+    reason: str, report: Mapping[str, Json], of_the_last: tuple[str, str], now: datetime, style: str
+) -> Iterator[Table]:
+    """How many requests were rejected for this reason, and what was wrong with the last one."""
     if report["count"]:
         since, last = (datetime.fromisoformat(report[name]) for name in ("since", "last_at"))
-        what = ": ".join(filter(None, (report["address"], report["detail"])))
+        what = ": ".join(filter(None, (report[name] for name in of_the_last)))
         ago = length(now - last)
-        yield labelled("misaddressed", f"{report['count']} since {short(since)}, the last {ago} ago", "red")
+        yield labelled(reason, f"{report['count']} since {short(since)}, the last {ago} ago", style)
         yield labelled("", what)
 
 

@@ -4,17 +4,15 @@ Most requests match `/hooks/S/T` in `endpoint`; only the others come here.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 from urllib.parse import unquote
 
 from relay.ingest.answers import Reject
-from relay.model import Json, Secret
-from relay.rfc3339 import rfc3339
+from relay.model import Secret
 from relay.routes.config import Config
-from relay.signals import Rejection, WebhookRejected
+from relay.signals import Rejection
 
 MAX_SEGMENTS = 32  # of a path; each costs a digest
 MAX_METHOD = 10  # characters of a method that are shown
@@ -47,35 +45,6 @@ def diagnose_address(method: str, path: str, config: Config, *, problem: str = "
     detail = f"{problem or seen.problem()} (right: POST {seen.expected()})"
     shown = method[:MAX_METHOD] if method.isascii() and method.isalpha() else _MASK
     return Reject(status, Rejection.MISADDRESSED, detail, address=f"{shown} {seen.masked}")
-
-
-class MisaddressedReport:
-    """How many requests were misaddressed since the relay started, and the last one, for `relay status`."""
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
-        self._since = clock()
-        self._count = 0
-        self._last: tuple[datetime, WebhookRejected] | None = None
-
-    def count(self, rejected: WebhookRejected) -> None:
-        """Count it if it was misaddressed."""
-        if rejected.reason is Rejection.MISADDRESSED:
-            self._count += 1
-            self._last = self._clock(), rejected
-
-    def value(self) -> Json:
-        """Return the report; None before the first, so that the report of the run before stays."""
-        if self._last is None:
-            return None
-        at, rejected = self._last
-        return {
-            "count": self._count,
-            "since": rfc3339(self._since),
-            "last_at": rfc3339(at),
-            "address": rejected.address,
-            "detail": rejected.detail,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from relay.store.records import Filter, Status, TargetStatus
 
 FILES = "files"
 MISADDRESSED = "misaddressed"
-"""Names under which the running daemon publishes reports: its files, and requests at wrong addresses."""
+UNAUTHORIZED = "unauthorized"
+"""Names under which the running daemon publishes reports: its files, requests at wrong addresses, wrong tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

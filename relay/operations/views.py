@@ -11,7 +11,7 @@ import orjson
 
 from relay.model import Json, Outcome, Webhook
 from relay.operations.next_step import in_flight
-from relay.operations.status import FILES, MISADDRESSED, Overview
+from relay.operations.status import FILES, MISADDRESSED, UNAUTHORIZED, Overview
 from relay.rfc3339 import rfc3339
 from relay.store.records import (
     AttemptRecord,
@@ -149,6 +149,7 @@ def overview(seen: Overview) -> dict[str, Json]:
             "last_at": _time(seen.status.last_at),
             "unparsed": seen.status.unparsed,
             "misaddressed": misaddressed(seen.status),
+            "unauthorized": unauthorized(seen.status),
             "lost": sum(loss.count for loss in seen.status.losses),
         },
         "disk": seen.status.disk and _disk(seen.status.disk),
@@ -189,15 +190,18 @@ def _breaker(report: HealthReport, *, running: bool) -> dict[str, Json]:
 
 def misaddressed(status: Status) -> dict[str, Json]:
     """Requests meant for us at a wrong address, since the start of the daemon that received the last one."""
-    report = status.reports.get(MISADDRESSED)
+    return _rejections(status, MISADDRESSED, "address", "detail")
+
+
+def unauthorized(status: Status) -> dict[str, Json]:
+    """Requests with a wrong token, or for a source that there is not, since the same start; who sent the last one."""
+    return _rejections(status, UNAUTHORIZED, "detail", "remote")
+
+
+def _rejections(status: Status, name: str, *of_the_last: str) -> dict[str, Json]:
+    report = status.reports.get(name)
     value = report.value if report and isinstance(report.value, dict) else {}
-    return {
-        "count": value.get("count", 0),
-        "since": value.get("since"),
-        "last_at": value.get("last_at"),
-        "address": value.get("address"),
-        "detail": value.get("detail"),
-    }
+    return {"count": value.get("count", 0), **{key: value.get(key) for key in ("since", "last_at", *of_the_last)}}
 
 
 def files(status: Status) -> Json:

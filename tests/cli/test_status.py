@@ -74,6 +74,21 @@ def test_status_shows_what_came_to_a_wrong_address(
     assert ESCAPE not in told
 
 
+def test_status_shows_what_came_with_a_wrong_token_and_from_where(
+    run: Run, kept: Path, refill: Callable[[Use], None]
+) -> None:
+    assert json.loads(run("status", "--json").stdout)["webhooks"]["unauthorized"]["count"] == 0
+    assert "unauthorized" not in run("status").stdout
+    wrong = {**WRONG, "address": "", "detail": "no such source, or a wrong token", "remote": "192.0.2.7"}
+    refill(lambda store: store.publish("unauthorized", wrong, now=NOON))
+    document = json.loads(run("status", "--json").stdout)["webhooks"]
+    assert document["unauthorized"] == {name: value for name, value in wrong.items() if name != "address"}
+    assert document["misaddressed"] == NONE_WRONG
+    lines = run("status").stdout.splitlines()
+    [at] = [number for number, line in enumerate(lines) if line.startswith("unauthorized  3 since 11-22 11:00:00Z")]
+    assert lines[at + 1].strip() == "192.0.2.7: no such source, or a wrong token"
+
+
 def test_a_target_that_the_routes_file_no_longer_names_is_still_shown(run: Run, kept: Path, folder: Path) -> None:
     (folder / "routes.yaml").write_text(ROUTES.replace("sales-bot", "new-bot"))
     standing = {each["target"]: each for each in json.loads(run("status", "--json").stdout)["targets"]}

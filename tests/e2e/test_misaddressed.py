@@ -65,6 +65,20 @@ async def test_a_wrong_address_is_counted_logged_and_shown(relay: RelayProcess) 
     assert "POST /***/hooks/crm/***" in shown
 
 
+async def test_a_wrong_token_is_shown_with_who_sent_it_and_without_the_token(relay: RelayProcess) -> None:
+    for path in ("/hooks/crm/a-wrong-token", "/hooks/other/a-wrong-token"):
+        assert await ask(relay, path, **{X: "192.0.2.1"}) == 404
+
+    async def reported() -> bool:
+        return (await relay.command("status"))["webhooks"]["unauthorized"]["count"] == 2
+
+    await until(reported)
+    status = await relay.command("status")
+    assert status["webhooks"]["unauthorized"]["remote"] == "192.0.2.1"
+    assert status["webhooks"]["misaddressed"]["count"] == 0
+    assert "a-wrong-token" not in str(status)
+
+
 async def test_the_lines_that_strangers_can_cause_are_few_and_every_request_is_counted(relay: RelayProcess) -> None:
     async with aiohttp.ClientSession() as session:
         for _ in range(150):
