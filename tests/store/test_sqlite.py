@@ -433,7 +433,7 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
     [repeats] = [plan for sql, plan in plans.items() if "digest = " in sql]
     assert any("webhooks_digest" in line for line in repeats), "not all that came within the window"
     [since] = [plan for sql, plan in plans.items() if "w.body <> " in sql]
-    assert any("events_entity_id (entity_id=? AND rowid>?)" in line for line in since), "nor all about that entity"
+    assert any("SEARCH entity_index" in line and "entity=?" in line for line in since), "nor all about that entity"
     fine = (
         "subquery",
         "CONSTANT",
@@ -448,6 +448,8 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
         "SCAN settled",  # as many as are given
         "SCAN claimed",
         "SCAN asked",
+        "SCAN segments",  # one for each 16,384 events
+        "SCAN entity_indexed",
     )  # a handful
     scans = [
         (line, sql)

@@ -17,6 +17,7 @@ from relay.amocrm.events import load
 from relay.model import Event, RoutedEvent, Webhook
 from relay.store.records import Duplicate
 from relay.store.sqlite.checksum import checksum
+from relay.store.sqlite.entity_index import ABOUT_SINCE
 from relay.store.sqlite.sql import at_once, rows
 from relay.store.sqlite.times import to_ms
 
@@ -97,7 +98,14 @@ def _overtaken(cursor: apsw.Cursor, webhook: Webhook, event: Event, seq: int, fi
     since = rows(
         cursor,
         _SINCE,
-        (event.entity_id, first_event, seq, event.entity, webhook.source, webhook.body),
+        {
+            "entity_id": event.entity_id,
+            "since": first_event,
+            "webhook": seq,
+            "entity": event.entity,
+            "source": webhook.source,
+            "body": webhook.body,
+        },
     )
     return any(_moment(payload) == _moment_of(event) for (payload,) in since)
 
@@ -127,6 +135,6 @@ _LAST_EQUAL = (
     " and seq < coalesce((select seq from webhooks where id = :id), w.seq + 1) order by seq desc limit 1"
 )
 _SINCE = (
-    "select e.payload from events e join webhooks w on w.seq = e.webhook"
-    " where e.entity_id = ? and e.seq > ? and e.webhook > ? and e.entity = ? and w.source = ? and w.body <> ?"
+    f"select e.payload from events e join webhooks w on w.seq = e.webhook where {ABOUT_SINCE}"
+    " and e.webhook > :webhook and e.entity = :entity and w.source = :source and w.body <> :body"
 )

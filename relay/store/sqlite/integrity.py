@@ -15,6 +15,7 @@ from relay.errors import StoreFailed
 from relay.store.records import AckGap, Contents, IntegrityReport
 from relay.store.sqlite.ack_gaps import losses, missing
 from relay.store.sqlite.checksum import is_corrupt
+from relay.store.sqlite.entity_index import unindexed
 from relay.store.sqlite.migrate import check_version
 from relay.store.sqlite.missing_database import check_exists
 from relay.store.sqlite.sql import a_blob, rows
@@ -64,6 +65,8 @@ def structure(connection: apsw.Connection) -> tuple[str, ...]:
         return (str(error),)
     if odd:
         found.append(f"{odd} of deliveries have a value that is no number where one belongs")
+    if missed := unindexed(cursor):
+        found.append(f"{missed} events are not in the index by entity that should be")
     return (*found, *(f"{count} of {table} belong to none of {parent}" for table, parent, count in strays))
 
 

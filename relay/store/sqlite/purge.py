@@ -15,7 +15,7 @@ import apsw
 
 from relay.model import Retention
 from relay.store.records import AuditEntry
-from relay.store.sqlite import audit
+from relay.store.sqlite import audit, entity_index
 from relay.store.sqlite.sql import Run, rows
 from relay.store.sqlite.times import to_ms
 
@@ -118,6 +118,7 @@ def _delete_webhook(cursor: apsw.Cursor, webhook: int, before: dict[str, int]) -
     """Return False if it may not be deleted any more: it was replayed, or parsed, since it was found."""
     if not rows(cursor, f"select 1 from webhooks w where w.seq = :seq and {_MAY_GO}", {**before, "seq": webhook}):
         return False
+    entity_index.remove(cursor, webhook)
     for table in ("attempts", "deliveries"):
         cursor.execute(f"delete from {table} where event in (select seq from events where webhook = ?)", (webhook,))
     cursor.execute("delete from events where webhook = ?", (webhook,))

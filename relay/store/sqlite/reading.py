@@ -23,6 +23,7 @@ from relay.store.records import (
 from relay.store.sqlite.ack_gaps import losses
 from relay.store.sqlite.checksum import is_corrupt
 from relay.store.sqlite.claim_tokens import standing
+from relay.store.sqlite.entity_index import ABOUT
 from relay.store.sqlite.sql import Row, rows
 from relay.store.sqlite.target_conditions import conditions, pauses, reports
 from relay.store.sqlite.times import from_ms, to_ms
@@ -54,7 +55,7 @@ _FILTERS = {
     "route": "exists (select 1 from json_each(d.routes) where value = :route)",
     "entity": "e.entity = :entity",
     "action": "e.action = :action",
-    "entity_id": "e.entity_id = :entity_id",
+    "entity_id": ABOUT,
     "pipeline_id": "case when json_valid(cast(e.payload as text))"  # corrupt JSON must not fail the query
     " then cast(json_extract(cast(e.payload as text), '$.data.pipeline_id') as text) = :pipeline_id end",
     "since": "e.received_at >= :since",

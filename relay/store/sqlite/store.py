@@ -49,6 +49,7 @@ from relay.store.sqlite.claim_tokens import Tokens, register
 from relay.store.sqlite.disk import Space, disk_of, doubt, mounted
 from relay.store.sqlite.duplicates import Windows
 from relay.store.sqlite.early_purge import ROOM_TO_WORK, EarlyPurge, keep_room
+from relay.store.sqlite.entity_index import keep_indexed
 from relay.store.sqlite.lock import Lock, owner_pid
 from relay.store.sqlite.missing_database import check_exists, check_not_emptied, check_not_lost
 from relay.store.sqlite.moved_files import SUFFIXES, Files, check_permitted, refused
@@ -276,10 +277,12 @@ class SqliteStore:
 
     def background(self, retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
         purging = keep_purging(self, retention=retention, wall=self.clock, steady=self._steady, emit=self._emit)
+        indexing = keep_indexed(self._read, partial(self._writer.submit, grows=ROOM_TO_WORK))
         if self._space is None:
-            return [purging]
+            return [purging, indexing]
         return [
             purging,
+            indexing,
             keep_room(self._space, purge=lambda: self.purge_early(now=self.clock()), emit=self._emit),
         ]
 
