@@ -18,7 +18,7 @@ async def log_audit(store: MaintenanceStore, emit: Emit) -> None:
     seen: str | None = None
     while True:
         try:
-            seen, entries = await store.acts(seen)
+            seen, entries = await store.audit_changes(seen)
             reported.update(entries)
         except StoreBusy:
             pass  # again at the next turn

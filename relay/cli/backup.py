@@ -46,6 +46,6 @@ async def _audit(store_url: StoreUrl, file: str, copied: "BackupCopy", now: date
     """A disk that cannot be written does not prevent a copy, but it does prevent the audit."""
     try:
         async with visiting(store_url) as store:
-            await operation.note(store, file, copied, by=operator(), now=now)
+            await operation.record(store, file, copied, by=operator(), now=now)
     except RelayError as error:
         note(f"copied, but not in the audit: {error}")

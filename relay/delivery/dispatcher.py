@@ -135,14 +135,14 @@ class Dispatcher:
             if lane := self._lanes.get(name):
                 lane.probe()
         if due.probes:
-            await self._store.probed(due.probes)
+            await self._store.fulfil_probes(due.probes)
 
     async def _report(self) -> None:
         """Store each target's health and what is in flight, for `relay status`; only when that has changed."""
         before, now = self._reported or {}, self._clock()
         reports = {name: _health_report(lane, before.get(name), now) for name, lane in self._lanes.items()}
         if self._reported is None or _compared(reports) != _compared(before):
-            await self._store.report(reports)
+            await self._store.publish_health(reports)
             self._reported = reports
 
     async def _release(self, deliveries: Sequence[Delivery]) -> None:

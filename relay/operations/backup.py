@@ -18,7 +18,7 @@ def copy(store: StoreUrl, to: Path, *, overwrite: bool) -> BackupCopy:
     return stores.copy(store, to, overwrite=overwrite)
 
 
-async def note(store: OperationsStore, to: str, copied: BackupCopy, *, by: str, now: datetime) -> None:
+async def record(store: OperationsStore, to: str, copied: BackupCopy, *, by: str, now: datetime) -> None:
     """Audit a copy that was begun at `now`."""
     act = audit.entry("backup", {"file": to}, by=by, now=now)
-    await store.note(act, copied.counts["webhooks"])
+    await store.record_audit(act, copied.counts["webhooks"])

@@ -122,11 +122,11 @@ class DeliveryStore(Protocol):
         """
         ...
 
-    async def probed(self, wishes: Mapping[str, datetime]) -> None:
+    async def fulfil_probes(self, wishes: Mapping[str, datetime]) -> None:
         """Mark these requests of `due` as fulfilled; one made later than the time given stays."""
         ...
 
-    async def report(self, conditions: Mapping[str, HealthReport]) -> None:
+    async def publish_health(self, conditions: Mapping[str, HealthReport]) -> None:
         """Replace the health of all targets as this daemon sees it."""
         ...
 
@@ -164,7 +164,7 @@ class MaintenanceStore(Protocol):
         """Replace the daemon's report of this name, for `status`."""
         ...
 
-    async def acts(self, after: str | None) -> tuple[str, list[AuditEntry]]:
+    async def audit_changes(self, after: str | None) -> tuple[str, list[AuditEntry]]:
         """Return the audit entries that are new or have grown since, by their last change, and the next cursor.
 
         At most a page of them. With None there are none, only the cursor to begin at.
@@ -258,7 +258,7 @@ class OperationsStore(Protocol):
         """Give an unparsed webhook these events, due at `act.at`, as `keep` does; False if it is unparsed no more."""
         ...
 
-    async def note(self, act: AuditEntry, count: int) -> None:
+    async def record_audit(self, act: AuditEntry, count: int) -> None:
         """Audit an act that changes nothing here, like a backup; repeated, it is audited once."""
         ...
 

@@ -243,7 +243,7 @@ def test_what_is_claimed_waits_behind_what_is_in_flight(
 async def report(path: Path, conditions: Mapping[str, HealthReport]) -> None:
     """Without an owner's start, which would give back what is claimed."""
     store = SqliteStore.visit(path)
-    await store.report(conditions)
+    await store.publish_health(conditions)
     await store.close()
 
 
@@ -274,7 +274,7 @@ def test_a_delivery_to_a_paused_target_or_an_open_circuit_is_not_attempted(
     run: Run, kept: Path, refill: Callable[[Use], None]
 ) -> None:
     held = HealthReport(health=Health.OPEN, since=NOON, as_of=NOON, error="503")
-    refill(lambda store: store.report({"sales-bot": held}))
+    refill(lambda store: store.publish_health({"sales-bot": held}))
     assert next_steps(run)[event_of(CALL)] == "attempt 2 is due", "nobody holds it while no daemon runs"
     lock = Lock(kept)
     try:

@@ -55,7 +55,7 @@ def test_a_broken_routes_file_keeps_nobody_from_pausing(
     run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]
 ) -> None:
     condition = HealthReport(health=Health.OK, since=NOON, as_of=NOON)
-    refill(lambda store: store.report({"quiet-bot": condition}))
+    refill(lambda store: store.publish_health({"quiet-bot": condition}))
     (folder / "routes.yaml").write_text("targets: [")
     for target in ("warehouse", "quiet-bot"):
         ended = run("pause", target)

@@ -146,7 +146,7 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
     run: Run, kept: Path, refill: Callable[[Use], None]
 ) -> None:
     reported = replace(OPEN, in_flight=3, probe_at=NOON + MINUTE)
-    refill(lambda store: store.report({"warehouse": reported, "sales-bot": CLOSED}))
+    refill(lambda store: store.publish_health({"warehouse": reported, "sales-bot": CLOSED}))
     lines = run("status").stdout.splitlines()
     assert "ok, as of 11-22 12:01:00Z" in lines[1]
     assert "open, as of 11-22 12:01:00Z" in lines[2]
@@ -177,7 +177,7 @@ def test_of_an_open_circuit_it_says_when_it_is_probed(
     run: Run, kept: Path, refill: Callable[[Use], None], after: timedelta | None, said: str
 ) -> None:
     probe_at = None if after is None else datetime.now(UTC).replace(microsecond=0) + after
-    refill(lambda store: store.report({"warehouse": replace(OPEN, probe_at=probe_at)}))
+    refill(lambda store: store.publish_health({"warehouse": replace(OPEN, probe_at=probe_at)}))
     assert "probe" not in run("status").stdout, "nobody asks while no daemon runs"
     daemon = Lock(kept)
     try:
@@ -195,7 +195,7 @@ def test_a_target_that_fails_is_shown_so_before_its_circuit_opens(
     run: Run, kept: Path, refill: Callable[[Use], None]
 ) -> None:
     failing = replace(CLOSED, error=f"5xx 503 busy{ESCAPE}")
-    refill(lambda store: store.report({"warehouse": failing, "sales-bot": CLOSED}))
+    refill(lambda store: store.publish_health({"warehouse": failing, "sales-bot": CLOSED}))
     assert "ok, failing, as of 11-22 12:01:00Z" in run("status").stdout.splitlines()[2]
     daemon = Lock(kept)
     try:
@@ -212,7 +212,7 @@ def test_a_target_that_fails_is_shown_so_before_its_circuit_opens(
 
 
 def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:
-    refill(lambda store: store.report({"warehouse": replace(OPEN, in_flight=3), "sales-bot": CLOSED}))
+    refill(lambda store: store.publish_health({"warehouse": replace(OPEN, in_flight=3), "sales-bot": CLOSED}))
     daemon = Lock(kept)
     text = run("status").stdout
     targets = json.loads(run("status", "--json").stdout)["targets"]
@@ -225,7 +225,7 @@ def test_beside_a_daemon_the_targets_stand_so_now(run: Run, kept: Path, refill: 
 def test_a_target_that_is_probed_is_half_open_for_people_and_probing_for_programs(
     run: Run, kept: Path, refill: Callable[[Use], None]
 ) -> None:
-    refill(lambda store: store.report({"warehouse": replace(OPEN, health=Health.PROBING)}))
+    refill(lambda store: store.publish_health({"warehouse": replace(OPEN, health=Health.PROBING)}))
     assert "  half-open, as of 11-22 12:01:00Z  " in run("status").stdout.splitlines()[2]
     assert json.loads(run("status", "--json").stdout)["targets"][1]["breaker"]["state"] == "probing"
 
@@ -240,7 +240,9 @@ def test_a_disk_with_little_room_is_reported(run: Run, kept: Path, monkeypatch: 
 
 def test_it_fits_80_columns(kept: Path, refill: Callable[[Use], None]) -> None:
     probed = replace(OPEN, health=Health.PROBING)
-    refill(lambda store: store.report({"warehouse": OPEN, "warehouse-of-the-north-west": probed, "w" * 64: CLOSED}))
+    refill(
+        lambda store: store.publish_health({"warehouse": OPEN, "warehouse-of-the-north-west": probed, "w" * 64: CLOSED})
+    )
     assert max(map(len, plain(on_terminal("status")))) <= 80
 
 

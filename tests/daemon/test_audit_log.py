@@ -53,7 +53,7 @@ async def test_a_corrupt_entry_ends_nothing(tmp_path: Path, monkeypatch: pytest.
 
     async def one_is_told() -> bool:  # those that come before the first look, or with the bad line, are not
         said.clear()
-        await store.note(replace(REPLAY, id=f"a{next(numbers)}"), 1)
+        await store.record_audit(replace(REPLAY, id=f"a{next(numbers)}"), 1)
         await asyncio.sleep(0.03)
         return bool(said)
 

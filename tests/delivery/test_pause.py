@@ -157,7 +157,7 @@ async def test_what_a_dead_daemon_said_is_replaced_at_the_start(tmp_path: Path, 
     receiver = await receivers()
     store = SqliteStore.open(tmp_path / "relay.db", now=act().at, emit=lambda _: None, failed=lambda: None)
     held = HealthReport(health=Health.OPEN, since=act().at, as_of=act().at, error="5xx 503")
-    await store.report({"bot": held, "gone": held})
+    await store.publish_health({"bot": held, "gone": held})
     await store.close()
     async with Bench(tmp_path, to(receiver)) as bench:
         await bench.until_reported("bot", Health.OK)

@@ -189,7 +189,7 @@ async def test_a_file_that_cannot_be_read_alarms_nobody(tmp_path: Path, content:
 
 def test_a_disk_that_will_not_write_it_stops_nothing(tmp_path: Path) -> None:
     file = Watermark.open(tmp_path / "relay.db")
-    file.note(1)
+    file.advance(1)
     file.close()  # from now on every write of it fails
-    file.note(2)
+    file.advance(2)
     assert acked(tmp_path / "relay.db") == 1

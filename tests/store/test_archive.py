@@ -203,8 +203,8 @@ async def test_a_pause_survives_a_restart(opener: Reopen) -> None:
 
 async def test_a_report_replaces_the_one_before(store: Archive) -> None:
     held = HealthReport(health=Health.OPEN, since=NOON, as_of=NOON + MINUTE, error="5xx 503 busy")
-    await store.report({"bot": held, "old": held})
-    await store.report({"bot": replace(held, health=Health.OK, error=""), "dwh": held})
+    await store.publish_health({"bot": held, "old": held})
+    await store.publish_health({"bot": replace(held, health=Health.OK, error=""), "dwh": held})
     assert {name: each.condition for name, each in (await store.status()).targets.items()} == {
         "bot": HealthReport(health=Health.OK, since=NOON, as_of=NOON + MINUTE),
         "dwh": held,
@@ -298,18 +298,18 @@ async def test_a_listing_goes_on_after_a_row_that_was_purged_meanwhile(store: Ar
 async def test_acts_that_are_new_or_have_grown_are_told_whatever_the_clock_of_who_did_them_says(store: Archive) -> None:
     await die(store, 1, 2)
     await store.pause("bot", act(7, command="pause", target="bot"))
-    begin, found = await store.acts(None)
+    begin, found = await store.audit_changes(None)
     assert found == []
-    assert await store.acts(begin) == (begin, [])
+    assert await store.audit_changes(begin) == (begin, [])
     early = act(3, at=NOON - DAY, command="resume", target="bot")  # its id and its time come before those of the first
     await store.resume("bot", early)
-    seen, found = await store.acts(begin)
+    seen, found = await store.audit_changes(begin)
     assert found == [replace(early, count=1)]
-    await store.note(act(5, command="backup"), 4)
-    await store.note(early, 3)
-    later, found = await store.acts(seen)
+    await store.record_audit(act(5, command="backup"), 4)
+    await store.record_audit(early, 3)
+    later, found = await store.audit_changes(seen)
     assert [(each.id, each.count) for each in found] == [("act-0005", 4), ("act-0003", 3)]
-    assert await store.acts(later) == (later, [])
+    assert await store.audit_changes(later) == (later, [])
 
 
 async def test_what_a_reparse_reads_is_due_at_the_time_of_the_act(store: Archive) -> None:
@@ -339,13 +339,13 @@ async def test_each_listing_refuses_the_cursors_of_all_others(store: Archive) ->
         "find": (await store.find(Filter(), limit=1)).next,
         "events": (await store.events(Filter(), limit=1)).next,
         "unparsed": (await store.unparsed(limit=1)).next,
-        "acts": (await store.acts(None))[0],
+        "audit_changes": (await store.audit_changes(None))[0],
     }
     ask: dict[str, Callable[[str | None], Awaitable[object]]] = {
         "find": lambda cursor: store.find(Filter(), limit=1, before=cursor),
         "events": lambda cursor: store.events(Filter(), limit=1, after=cursor),
         "unparsed": lambda cursor: store.unparsed(limit=1, after=cursor),
-        "acts": store.acts,
+        "audit_changes": store.audit_changes,
     }
     assert None not in cursors.values()
     for name, listing in ask.items():
@@ -370,13 +370,13 @@ async def test_events_are_listed_whatever_became_of_them(store: Archive) -> None
 
 
 async def test_acts_are_told_page_by_page_and_each_of_them_once(store: Archive) -> None:
-    cursor, _ = await store.acts(None)
+    cursor, _ = await store.audit_changes(None)
     wanted = [f"act-{n:04}" for n in range(1, 301)]
     for n in range(1, 301):
-        await store.note(act(n, command="backup"), n)
+        await store.record_audit(act(n, command="backup"), n)
     pages: list[list[str]] = []
     while not pages or pages[-1]:
-        cursor, found = await store.acts(cursor)
+        cursor, found = await store.audit_changes(cursor)
         pages.append([each.id for each in found])
     assert len(pages[0]) < len(wanted)
     assert [each for page in pages for each in page] == wanted
@@ -384,12 +384,12 @@ async def test_acts_are_told_page_by_page_and_each_of_them_once(store: Archive) 
 
 async def test_an_act_that_goes_on_is_told_again_with_its_whole_count(store: Archive) -> None:
     await store.keep(webhook(), [routed(1), routed(2), routed(3)])
-    cursor, _ = await store.acts(None)
+    cursor, _ = await store.audit_changes(None)
     await store.reroute([routed(1, to())], act())
-    cursor, found = await store.acts(cursor)
+    cursor, found = await store.audit_changes(cursor)
     assert [each.count for each in found] == [1]
     await store.reroute([routed(2, to()), routed(3, to())], act())
-    _, found = await store.acts(cursor)
+    _, found = await store.audit_changes(cursor)
     assert [each.count for each in found] == [3]
 
 
@@ -407,7 +407,7 @@ async def test_a_replay_of_pending_ones_requests_a_probe_of_the_target_of_each_u
     assert await store.replay(wanted, act(at=NOON + MINUTE)) == 2
     probes = (await store.due([])).probes
     assert probes == dict.fromkeys(("bot", "dwh", "over"), NOON + MINUTE), "one that is due already too"
-    await store.probed({"bot": probes["bot"], "nobody": NOON})
+    await store.fulfil_probes({"bot": probes["bot"], "nobody": NOON})
     assert (await store.due([])).probes.keys() == {"dwh", "over"}
 
 
@@ -428,7 +428,7 @@ async def test_a_request_that_was_made_after_the_one_that_is_fulfilled_stays(sto
     await store.replay(PENDING, act(1))
     first = (await store.due([])).probes
     await store.replay(PENDING, act(2, at=NOON + SECOND))
-    await store.probed(first)
+    await store.fulfil_probes(first)
     assert (await store.due([])).probes == {"bot": NOON + SECOND}
 
 

@@ -133,7 +133,7 @@ def test_any_other_content_is_damaged() -> None:
 async def test_what_is_damaged_of_a_daemons_report_leaves_the_status_of_the_rest(tmp_path: Path) -> None:
     store = open_sqlite(tmp_path, NOON)
     seen = HealthReport(health=Health.OK, since=NOON, as_of=NOON, in_flight=1, slow=frozenset({"event-0001"}))
-    await store.report({"bot": seen, "dwh": replace(seen, slow=frozenset({"event-0002"}))})
+    await store.publish_health({"bot": seen, "dwh": replace(seen, slow=frozenset({"event-0002"}))})
     connection = apsw.Connection(str(tmp_path / "relay.db"))
     connection.execute("update conditions set slow = '{\"event-0001\"]' where target = 'bot'")
     connection.close()
@@ -155,7 +155,9 @@ async def test_what_is_damaged_of_a_daemons_report_leaves_the_status_of_the_rest
 )
 async def test_a_corrupt_row_leaves_the_status_of_the_rest(spoiled: Path, sql: str) -> None:
     store = open_sqlite(spoiled, NOON)
-    await store.report({"bot": HealthReport(health=Health.OK, since=NOON, as_of=NOON, in_flight=1, slow=frozenset())})
+    await store.publish_health(
+        {"bot": HealthReport(health=Health.OK, since=NOON, as_of=NOON, in_flight=1, slow=frozenset())}
+    )
     await store.close()
     connection = apsw.Connection(str(spoiled / "relay.db"))
     connection.execute(sql)

@@ -53,12 +53,14 @@ VERBS: dict[str, Verb] = {
     "purge": lambda store: store.purge(
         Retention(delivered=timedelta(), dead=timedelta()), now=LATER, act=act(command="purge")
     ),
-    "report": lambda store: store.report({"bot": HealthReport(health=Health.OPEN, since=NOON, as_of=NOON)}),
+    "publish_health": lambda store: store.publish_health(
+        {"bot": HealthReport(health=Health.OPEN, since=NOON, as_of=NOON)}
+    ),
     "publish": lambda store: store.publish("files", {"a": 1}, now=NOON),
-    "note": lambda store: store.note(act(command="backup"), 12),
+    "record_audit": lambda store: store.record_audit(act(command="backup"), 12),
     "accept_losses": lambda store: store.accept_losses(act(command="verify --accept-loss")),
     "probe": lambda store: store.probe(),
-    "probed": lambda store: store.probed({"paused": NOON}),
+    "fulfil_probes": lambda store: store.fulfil_probes({"paused": NOON}),
 }
 
 

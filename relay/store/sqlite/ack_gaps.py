@@ -59,5 +59,5 @@ def accept(cursor: apsw.Cursor, act: AuditEntry) -> int:
     count = sum(loss.count for loss in losses(cursor))
     if count:
         cursor.execute("update losses set accepted_at = ? where accepted_at is null", (to_ms(act.at),))
-        audit.note(cursor, act, count)
+        audit.add(cursor, act, count)
     return count

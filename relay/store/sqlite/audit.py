@@ -11,7 +11,7 @@ from relay.store.sqlite.times import from_ms, to_ms
 PAGE = 100
 
 
-def note(cursor: apsw.Cursor, act: AuditEntry, count: int) -> int:
+def add(cursor: apsw.Cursor, act: AuditEntry, count: int) -> int:
     """Add `count` to the entry of this act; return the count before."""
     before = counted(cursor, act)
     details = orjson.dumps(dict(act.details)).decode()
@@ -40,18 +40,18 @@ def audit(cursor: apsw.Cursor, limit: int) -> list[AuditEntry]:
 def record(cursor: apsw.Cursor, act: AuditEntry, count: int) -> None:
     """Set the entry of this act, of which `count` is the whole; repeated, there is one entry."""
     cursor.execute("delete from audit where id = ?", (act.id,))
-    note(cursor, act, count)
+    add(cursor, act, count)
 
 
 def changed(cursor: apsw.Cursor, after: str | None) -> tuple[str, list[AuditEntry]]:
-    """See `contract.MaintenanceStore.acts`. By `seq`, not by time: clocks of different hosts differ."""
+    """See `contract.MaintenanceStore.audit_changes`. By `seq`, not by time: clocks of different hosts differ."""
     if after is None:
         [(last,)] = rows(cursor, "select coalesce(max(seq), 0) from audit")
-        return cursors.cursor("acts", (last,)), []
-    (last,) = cursors.key("acts", after, int)
+        return cursors.cursor("audit_changes", (last,)), []
+    (last,) = cursors.key("audit_changes", after, int)
     sql = "select id, at, who, command, details, count, seq from audit where seq > ? order by seq limit ?"
     found = rows(cursor, sql, (last, PAGE))
-    next_ = cursors.cursor("acts", (found[-1][6],)) if found else after
+    next_ = cursors.cursor("audit_changes", (found[-1][6],)) if found else after
     return next_, [_act(row[:6]) for row in found]
 
 

@@ -1,9 +1,9 @@
 """The disk under a database: its kind, how much room there is, and a ballast that is released when there is none.
 
-ample ─▶ scarce ─▶ low ─▶ full        by what is free; each crossing is one line in the log
-                    │      └ a commit found no room: the ballast is released: pending ones can be settled;
-                    │        webhooks are kept only where a purge made room inside the file
-                    └ delivered history goes before its time
+ample ─▶ scarce ─▶ low ─▶ full        by free bytes; each change of level is one line in the log
+                    │      └ a commit found no room: the ballast is released, so pending deliveries can be settled;
+                    │        webhooks are kept only in pages that a purge has freed
+                    └ delivered history is purged before its retention ends
 
 The ballast is a file beside the database that nobody reads. It keeps other programs from taking the last of the disk.
 """
@@ -37,7 +37,7 @@ def disk_of(folder: Path) -> Disk:
 
 
 def doubt(store: Path, mounts: str) -> str | None:
-    """Return why the disk of `store` may not do; None if it is local and permanent. `mounts` is the text of MOUNTS."""
+    """Return why the disk of `store` is unsuitable; None if it is local and permanent. `mounts`: the text of MOUNTS."""
     kind = _kind(store, mounts)
     if kind in _NETWORK:
         return f"{kind} is a network file system: locks and flushes may not hold; put the store on a local disk"
@@ -92,7 +92,7 @@ class Space:
 
     @property
     def level(self) -> DiskSpace:
-        """The level at the last look."""
+        """The level that `look` or a commit found last."""
         return self._level
 
     def prepare(self) -> None:
@@ -105,25 +105,25 @@ class Space:
                 f"the disk of {self._folder} is full: {left} bytes are free, and to open the store takes"
                 f" {LEAST_TO_OPEN}. Free some space there; but leave relay.db-wal alone, webhooks are in it"
             )
-        self._cross(DiskSpace.FULL)
+        self._set_level(DiskSpace.FULL)
 
     def release(self) -> bool:
-        """Release the ballast after a commit found no room. False if there is none: to try again is useless."""
+        """Release the ballast after a commit found no room. False if there is none: a second try would fail too."""
         with self._lock:
             dropped = self._drop()
-            self._cross(DiskSpace.FULL)
+            self._set_level(DiskSpace.FULL)
             return dropped
 
     def look(self) -> DiskSpace:
         """Refill the ballast as far as there is room, and return the level."""
         with self._lock:
             wanted = min(self._ballast, self._disk(self._folder).total // 8)
-            held = self._retake(wanted)
+            ballast = self._refill(wanted)
             disk = self._disk(self._folder)
-            level = self._judge(disk, held, wanted)
+            level = self._level_of(disk, ballast, wanted)
             if level > self._level:
-                level = max(self._level, self._judge(disk._replace(free=int(disk.free / BACK)), held, wanted))
-            self._cross(level, free=disk.free)
+                level = max(self._level, self._level_of(disk._replace(free=int(disk.free / BACK)), ballast, wanted))
+            self._set_level(level, free=disk.free)
             return level
 
     def _drop(self) -> bool:
@@ -133,28 +133,28 @@ class Space:
             return False
         return True
 
-    def _retake(self, wanted: int) -> int:
-        """Return the bytes of ballast held now; at least as many stay free for other programs."""
+    def _refill(self, wanted: int) -> int:
+        """Grow the ballast and return its size; at least as many bytes stay free for other programs."""
         if not wanted:
             self._drop()
             return 0
-        held = self._file.stat().st_size if self._file.exists() else 0
-        size = min(wanted, (self._disk(self._folder).free + held) // 2)
-        if size <= held:
-            return held
+        size_now = self._file.stat().st_size if self._file.exists() else 0
+        size = min(wanted, (self._disk(self._folder).free + size_now) // 2)
+        if size <= size_now:
+            return size_now
         return size if _allocate(self._file, size) else 0
 
-    def _judge(self, disk: Disk, held: int, wanted: int) -> DiskSpace:
+    def _level_of(self, disk: Disk, ballast: int, wanted: int) -> DiskSpace:
         """Return the level; a disk that was full stays so until the ballast is whole and as much is free again."""
         least = max(wanted, LEAST_TO_KEEP)
-        whole = held >= wanted and disk.free >= least
-        if not whole and (self._level is DiskSpace.FULL or disk.free + held < least):
+        whole = ballast >= wanted and disk.free >= least
+        if not whole and (self._level is DiskSpace.FULL or disk.free + ballast < least):
             return DiskSpace.FULL
         if disk.free < 4 * wanted:
             return DiskSpace.LOW
         return DiskSpace.SCARCE if disk.scarce else DiskSpace.AMPLE
 
-    def _cross(self, level: DiskSpace, *, free: int | None = None) -> None:
+    def _set_level(self, level: DiskSpace, *, free: int | None = None) -> None:
         if level is not self._level:
             self._level = level
             self._emit(DiskSpaceChanged(level=level, folder=str(self._folder), free=free))

@@ -83,7 +83,7 @@ def reparse(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent]
     if not rows(cursor, "select 1 from webhooks where id = ? and unparsed is not null", (webhook.id,)):
         return False
     keep(None, cursor, replace(webhook, unparsed=None), routed, act.at, Windows())
-    audit.note(cursor, act, 1)
+    audit.add(cursor, act, 1)
     return True
 
 

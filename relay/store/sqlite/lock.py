@@ -11,19 +11,19 @@ from relay.os_errors import write_problem
 
 
 class Lock:
-    """Held from construction until `release()` or the end of the process, even by kill -9."""
+    """Locked from construction until `release()` or the end of the process, however it ends."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
         self._path = _path(database)
         self._fd = _locked(self._path, database)
         self._found = bool(os.fstat(self._fd).st_size)
-        self._sign()
+        self._write_pid()
 
     def held(self) -> bool:
-        """False once another process owns the store, which it can only if the lock file was removed. Takes 1 µs.
+        """False once another process owns the store, which takes that the lock file was removed. Costs 1 µs.
 
-        A file that was removed, and that nobody has locked since, is locked anew.
+        A file that was removed, and not locked by another process since, is locked anew.
         """
         try:
             found = os.stat(self._name)  # noqa: PTH116  a Path costs as much again, before every commit
@@ -37,10 +37,10 @@ class Lock:
             return False
         os.close(self._fd)
         self._fd = fd
-        self._sign()
+        self._write_pid()
         return True
 
-    def _sign(self) -> None:
+    def _write_pid(self) -> None:
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
         stat = os.fstat(self._fd)
@@ -54,7 +54,7 @@ class Lock:
         """Release, and remove the file if it was not there before."""
         if not self._found:
             with suppress(OSError):
-                self._path.unlink()  # while it is ours: whoever opened it before sees that it has gone
+                self._path.unlink()  # while locked: a process that has it open already finds that it is gone
         self.release()
 
 
@@ -71,7 +71,7 @@ def _locked(path: Path, database: Path) -> int:
             raise StoreLocked(f"{database} is in use by another relay, pid {pid}: stop it, or use another --store")
         if _is_same_file(fd, path):
             return fd
-        os.close(fd)  # a start that failed took its file away between our two steps
+        os.close(fd)  # a start that failed removed its file between `open` and `flock`
 
 
 def _is_same_file(fd: int, path: Path) -> bool:
@@ -98,7 +98,7 @@ def _path(database: Path) -> Path:
 
 
 def _try_lock(fd: int, how: int, *, tries: int) -> bool:
-    """Retry, because `owner_pid` holds the lock for a moment, too."""
+    """Lock `fd`; retry, because `owner_pid` locks the file for a moment, too."""
     for left in reversed(range(tries)):
         try:
             fcntl.flock(fd, how | fcntl.LOCK_NB)

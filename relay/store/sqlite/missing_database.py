@@ -52,7 +52,7 @@ def check_not_emptied(connection: apsw.Connection, database: Path, acked: Waterm
         raise StoreUnsafe(f"{database} has nothing in it, but {_told(acked.seq)}: {_REMEDY}")
     fields: dict[str, object] = {"store": str(database), "webhooks": acked.seq}
     emit(Notice(level="warning", text="begun anew: what the store held before is gone", fields=fields))
-    acked.note(0)
+    acked.advance(0)
 
 
 def _told(acked: int) -> str:

@@ -110,7 +110,7 @@ def _delete_some(
         if perf_counter() > until:
             break
     if act and gone.total():
-        audit.note(cursor, act, gone.total())
+        audit.add(cursor, act, gone.total())
     return seen, gone
 
 

@@ -51,7 +51,7 @@ def _request_probes(cursor: apsw.Cursor, names: Sequence[str], act: AuditEntry, 
     """Have them probed; an act too if it is all there was to do."""
     held = {target for target, seen in target_conditions.conditions(cursor).items() if seen.health is Health.OPEN}
     if not replayed and held.intersection(names):
-        audit.note(cursor, act, 0)
+        audit.add(cursor, act, 0)
     target_conditions.request_probes(cursor, names, to_ms(act.at))
 
 
@@ -100,7 +100,7 @@ def _replay(
     )
     asked = [{**times, "seq": seq, "name": target} for seq, target in keys]
     found = [row for each in asked for row in rows(cursor, sql, each)]
-    turn = audit.note(cursor, act, len(found)) if found else 0
+    turn = audit.add(cursor, act, len(found)) if found else 0
     for seq, target, state, key in found:
         due_at = _due_at(act, turn, rate)
         turn += 1
@@ -117,7 +117,7 @@ def _replay(
 def reroute(cursor: apsw.Cursor, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None) -> int:
     """How many deliveries; see `contract.OperationsStore.reroute`."""
     found = [(seq, planned) for each in routed for seq in _unrouted(cursor, each.event.id) for planned in each.planned]
-    turn = audit.note(cursor, act, len(found)) if found else 0
+    turn = audit.add(cursor, act, len(found)) if found else 0
     for seq, planned in found:
         ingest.plan(None, cursor, seq, planned, _due_at(act, turn, rate), replays=1)
         turn += 1

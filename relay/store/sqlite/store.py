@@ -244,11 +244,11 @@ class SqliteStore:
     async def due(self, targets: Sequence[str]) -> Due:
         return await self._read(lambda cursor: claims.due(cursor, targets))
 
-    async def probed(self, wishes: Mapping[str, datetime]) -> None:
+    async def fulfil_probes(self, wishes: Mapping[str, datetime]) -> None:
         await self._writer.submit(lambda cursor: target_conditions.fulfil_probes(cursor, wishes))
 
-    async def report(self, conditions: Mapping[str, HealthReport]) -> None:
-        await self._writer.submit(lambda cursor: target_conditions.report(cursor, conditions))
+    async def publish_health(self, conditions: Mapping[str, HealthReport]) -> None:
+        await self._writer.submit(lambda cursor: target_conditions.publish_health(cursor, conditions))
 
     async def publish(self, name: str, value: Json, *, now: datetime) -> None:
         await self._writer.submit(lambda cursor: target_conditions.publish(cursor, name, value, now))
@@ -269,7 +269,7 @@ class SqliteStore:
         """Delete delivered history, the oldest first, until there is room for more in the file; how many webhooks."""
         return await self._early_purge.purge_early(now)
 
-    async def acts(self, after: str | None) -> tuple[str, list[AuditEntry]]:
+    async def audit_changes(self, after: str | None) -> tuple[str, list[AuditEntry]]:
         return await self._read(lambda cursor: audit.changed(cursor, after))
 
     async def losses(self) -> Sequence[AckGap]:
@@ -331,7 +331,7 @@ class SqliteStore:
     async def reparse(self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
         return await self._writer.submit(lambda cursor: ingest.reparse(cursor, webhook, routed, act))
 
-    async def note(self, act: AuditEntry, count: int) -> None:
+    async def record_audit(self, act: AuditEntry, count: int) -> None:
         await self._writer.submit(lambda cursor: audit.record(cursor, act, count))
 
     async def accept_losses(self, act: AuditEntry) -> int:
@@ -434,7 +434,7 @@ def _make_ready(connection: apsw.Connection, path: Path, acked: Watermark, now: 
     migrate.migrate(connection, str(path))
     if loss := ack_gaps.notice(connection, acked.seq, now):
         emit(AcksMissing(at_most=loss.count, after=loss.after))
-    acked.note(ack_gaps.last_seq(connection.cursor()))
+    acked.advance(ack_gaps.last_seq(connection.cursor()))
     return register(connection, to_ms(now))
 
 

@@ -35,11 +35,11 @@ def _audit_if_changed(cursor: apsw.Cursor, act: AuditEntry) -> bool:
     """Audit the act if the last statement changed a row; return whether it did."""
     changed = bool(cursor.connection.changes())
     if changed:
-        audit.note(cursor, act, 1)
+        audit.add(cursor, act, 1)
     return changed
 
 
-def report(cursor: apsw.Cursor, conditions: Mapping[str, HealthReport]) -> None:
+def publish_health(cursor: apsw.Cursor, conditions: Mapping[str, HealthReport]) -> None:
     """Replace all conditions."""
     cursor.execute("delete from conditions")
     cursor.executemany(

@@ -23,7 +23,7 @@ class Wal:
         self._emit = emit
         self._steps = 0  # so many were crossed since it was short
 
-    def note(self, pages: int) -> None:
+    def update(self, pages: int) -> None:
         """Compare the pages after a commit with the steps; each step counts once, on the way up."""
         self.pages = pages
         steps = pages // STEP

@@ -38,7 +38,7 @@ class Watermark:
         """0 if nothing was committed yet, or the file cannot be read."""
         return self._seq
 
-    def note(self, seq: int) -> None:
+    def advance(self, seq: int) -> None:
         """Write a committed seq. If the disk refuses, the file stays behind, and shows less."""
         if seq == self._seq:
             return

@@ -184,7 +184,7 @@ class Writer:
         if gone := self._files.gone():  # then nobody knows where this commit went
             return _refuse(batch, self._fail_for_moved_file(gone))
         if self._acked and self._seq is not None:
-            self._acked.note(self._seq)
+            self._acked.advance(self._seq)
         replies: list[_Reply] = [
             (write.done, result, result if isinstance(result, StoreBusy) else None)
             for write, result in zip(batch, results, strict=True)
@@ -241,7 +241,7 @@ class Writer:
         return write.run(self._cursor, [write.what])[0]
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self._wal.note(pages)
+        self._wal.update(pages)
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:
