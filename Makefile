@@ -38,13 +38,13 @@ system: .venv/dev.stamp ## relays as processes, Prometheus beside one, the tools
 chaos: .venv/dev.stamp ## the fault campaigns in full: kills, power cuts, failing system calls, hostile peers …
 	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest $(CHAOS) -vv -rs --durations=15 --session-timeout=$$(awk 'BEGIN { print 1800 * $(SCALE) + 60 }') $(ARGS)
 
-bench: .venv/dev.stamp ## throughput, latency and memory beside bare handlers and a peer: a table and bench.json, twelve minutes
+bench: .venv/dev.stamp ## throughput, latency and memory beside bare handlers and a peer: a table and bench.json, twenty minutes
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-bench-profile: .venv/dev.stamp ## CPU profiles, in tests/bench/output/
+bench-profile: .venv/dev.stamp ## CPU of a webhook by thread, its waits and calls; CPU profiles, in tests/bench/output/
 	@$(BIN)/python -m tests.bench --profile $(ARGS)
 
-bench-compare: .venv/dev.stamp ## CPU of a webhook here and at BASE=<commit>, in turns: five pairs, two minutes
+bench-compare: .venv/dev.stamp ## CPU of a webhook here and at BASE=<commit>, in turns: seven pairs, four minutes
 	@test -n '$(BASE)' || { echo 'say with what to compare: make bench-compare BASE=<commit>' >&2; exit 2; }
 	@$(BIN)/python -m tests.bench.compare '$(BASE)' $(ARGS)
 

@@ -1,11 +1,13 @@
 """`make bench`: which benches, how thoroughly -> one table on standard output, and its figures as JSON.
 
-    python -m tests.bench                          all of them, about twelve minutes on two cores
+    python -m tests.bench                          all of them, about twenty minutes on two cores
     python -m tests.bench --quick --only acks      to try; its figures say little
-    python -m tests.bench --profile                where the relay's time goes
+    python -m tests.bench --profile                where the relay's time goes; what a webhook costs, by thread
 
 Every figure is a ratio of two sides that took turns, A B A B, in this run on this machine; the table says how many
-rounds and how far they lay apart. What the machine does besides disturbs wall time more than processor time.
+rounds and how far they lay apart. A round in which others had more than a tenth of the processors is put aside and
+repeated, at most as often as there are rounds; if that does not help the table tells how much they had, instead of a
+figure. What the relay could do on 1, 4 and 16 cores is computed, and says so (by_thread.py).
 """
 
 import argparse
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -26,9 +29,10 @@ from typing import Any
 import apsw
 import psutil
 
-from tests.bench import acks, decoding, footprint, matching, peer, profiles, through
+from tests.bench import acks, budget, by_thread, decoding, footprint, matching, peer, profiles, through
+from tests.bench.rounds import LIMIT, Machine, Others, Plan
 from tests.bench.table import Row, table
-from tests.bench.wrk import BenchFailed, Plan, demand_wrk
+from tests.bench.wrk import BenchFailed, demand_wrk
 
 Bench = Callable[[Plan], Awaitable[list[Row]]]
 
@@ -52,10 +56,11 @@ BENCHES: dict[str, Bench] = {
     "backlog": _backlogs,
 }
 IN_PROCESS = {"matching", "decoding"}
+OTHERS = f"of the processors, which others may have in a round that counts; default: {LIMIT}"
 
 
 def main() -> None:
-    """Exit code 2 where something is missing, 1 where a figure would not be honest."""
+    """Exit code 3 if a row has no figure because the machine was taken, 2 if a tool is missing, 1 if a bench failed."""
     options = _options(sys.argv[1:])
     try:
         if not IN_PROCESS.issuperset(options.only):
@@ -64,12 +69,21 @@ def main() -> None:
         print(missing, file=sys.stderr)
         sys.exit(2)
     with tempfile.TemporaryDirectory(prefix="relay-bench-", dir=options.folder) as folder:
-        plan = Plan(folder=Path(folder), rounds=options.rounds, seconds=options.seconds, quick=options.quick)
+        plan = Plan(
+            folder=Path(folder),
+            rounds=options.rounds,
+            repeats=0 if options.quick else options.rounds,
+            limit=options.others,
+            seconds=options.seconds,
+            quick=options.quick,
+        )
         try:
             if options.profile:
                 asyncio.run(_profile(plan))
             else:
-                _tell(plan, *asyncio.run(_measure(plan, options.only)), options.json)
+                rows, machine = asyncio.run(_measure(plan, options.only))
+                _tell(plan, rows, machine, options.json)
+                sys.exit(3 if any(row.others.taken is not None for row in rows) else 0)
         except BenchFailed as failed:
             print(f"no figures: {failed}", file=sys.stderr)
             sys.exit(1)
@@ -81,13 +95,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, default=Path("bench.json"), metavar="FILE", help="default: bench.json")
     parser.add_argument("--folder", type=Path, help="where the stores are for as long as it takes")
     parser.add_argument("--quick", action="store_true", help="fewer, shorter rounds: to try, not to judge by")
-    parser.add_argument("--rounds", type=int, help="default: 5, quick: 2")
+    parser.add_argument("--rounds", type=int, help="default: 7, quick: 2")
     parser.add_argument("--seconds", type=int, help="of each load; default: 2, quick: 1")
+    parser.add_argument("--others", type=float, default=LIMIT, metavar="SHARE", help=OTHERS)
     parser.add_argument("--profile", action="store_true", help="write where the time goes to tests/bench/output/")
     options = parser.parse_args(arguments)
     if unknown := set(options.only) - set(BENCHES):
         parser.error(f"--only: no bench {', '.join(sorted(unknown))} (known: {', '.join(BENCHES)})")
-    options.rounds = options.rounds or (2 if options.quick else 5)
+    options.rounds = options.rounds or (2 if options.quick else 7)
     options.seconds = options.seconds or (1 if options.quick else 2)
     return options
 
@@ -99,7 +114,10 @@ async def _measure(plan: Plan, names: Sequence[str]) -> tuple[list[Row], dict[st
     print(_headline(machine, plan), flush=True)
     for name in names:
         print(f"{name} …", file=sys.stderr, flush=True)
-        rows += await BENCHES[name](plan)
+        whole = Machine()
+        found = await BENCHES[name](plan)
+        others = Others(limit=plan.limit, shares=[whole.others()])
+        rows += [row if row.others.shares or not row.theirs else replace(row, others=others) for row in found]
     machine["load at the end"] = os.getloadavg()[0]
     machine["seconds it took"] = round(monotonic() - start)
     return rows, machine
@@ -107,12 +125,19 @@ async def _measure(plan: Plan, names: Sequence[str]) -> tuple[list[Row], dict[st
 
 def _tell(plan: Plan, rows: Sequence[Row], machine: dict[str, Any], written: Path) -> None:
     document = {"machine": machine, "rounds": plan.rounds, "seconds": plan.seconds, "quick": plan.quick}
-    written.write_text(json.dumps(document | {"rows": [row.document() for row in rows]}, indent=1) + "\n")
+    without = sum(row.others.taken is not None for row in rows)
+    computed = by_thread.computed(rows)
+    document |= {"rows without figures": without, "computed": computed, "rows": [row.document() for row in rows]}
+    written.write_text(json.dumps(document, indent=1) + "\n")
+    print("\n\n".join(filter(None, ["", table(rows), by_thread.told(computed)])))
+    if without:
+        print(f"\nNO FIGURES in {without} of {len(rows)} rows: others had more than {plan.limit:.0%} of the processors")
     took, busy = machine["seconds it took"], machine["load at the end"]
-    print(f"\n{table(rows)}\n\n{took} s, load {busy:.1f} at the end; every sample is in {written}")
+    print(f"\n{took} s, load {busy:.1f} at the end; every sample is in {written}")
 
 
 async def _profile(plan: Plan) -> None:
+    print(await budget.measure(plan), flush=True)
     for path in await profiles.profile(plan):
         print(f"{path}\n\n{path.read_text()}")
 

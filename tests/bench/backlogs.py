@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.bench import backlog
 from tests.bench.footprint import MEGABYTE
+from tests.bench.rounds import Others, Plan, alternating
 from tests.bench.table import Goal, Row
-from tests.bench.wrk import Plan, alternating
 
 NUMBERS = (10_000, 100_000, 1_000_000)
 SECONDS = 6.0
@@ -29,9 +29,13 @@ async def measure(plan: Plan, numbers: Sequence[int] = NUMBERS) -> list[Row]:
     sides: dict[str, Callable[[], Awaitable[backlog.Figures]]] = {
         str(number): partial(_round, plan, number) for number in numbers
     }
-    samples = await alternating(plan.rounds, **sides)
-    rates = [each.rate for each in samples[str(numbers[0])]]
-    return [row for number in numbers for row in _rows(number, samples[str(number)], rates, numbers[0])]
+    rounds = await alternating(plan, **sides)
+    fewest = rounds.samples[str(numbers[0])]
+    return [
+        row
+        for number in numbers
+        for row in _rows(number, rounds.samples[str(number)], fewest, numbers[0], rounds.others)
+    ]
 
 
 async def _round(plan: Plan, number: int) -> backlog.Figures:
@@ -47,7 +51,9 @@ def _folder(plan: Plan, number: int) -> Path:
     return plan.folder / f"backlog-{number}"
 
 
-def _rows(number: int, ours: list[backlog.Figures], rates: list[float], fewest: int) -> list[Row]:
+def _rows(
+    number: int, ours: list[backlog.Figures], theirs: list[backlog.Figures], fewest: int, others: Others
+) -> list[Row]:
     def row(what: str, unit: str, samples: list[float], at_most: float) -> Row:
         goal = Goal(at_most=at_most) if number == 1_000_000 else None
         return Row(bench="backlog", what=f"{number:,} pending, {what}", unit=unit, ours=samples, goal=goal)
@@ -62,7 +68,8 @@ def _rows(number: int, ours: list[backlog.Figures], rates: list[float], fewest: 
             unit="events/s",
             ours=[each.rate for each in ours],
             beside=f"{fewest:,} pending" if number != fewest else "",
-            theirs=rates if number != fewest else (),
+            theirs=[each.rate for each in theirs] if number != fewest else (),
             goal=Goal(at_least=0.8) if number == 1_000_000 else None,
+            others=others,
         ),
     ]

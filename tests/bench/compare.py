@@ -1,6 +1,6 @@
 """Two commits in turn, A B A B: what a webhook costs of the processor, until its ack and until its delivery.
 
-    make bench-compare BASE=f576889                     this tree beside that commit, in about two minutes
+    make bench-compare BASE=f576889                     this tree beside that commit, in about four minutes
     make bench-compare BASE=f576889 ARGS='--head main'  main beside it
     make bench-compare BASE=f576889 ARGS=--quick        to try; nothing is judged
 
@@ -8,54 +8,43 @@ Both sides run on this .venv, with bodies of a thousand leads (leads.py), each i
 there all the time and take turns at being asked. What is judged is the kernel's count of processor time for a webhook;
 the ratio of each pair, the median of those, and from where to where they lie. If they lie far apart it says that the
 two are not distinguishable, not that they are as good. Rates and latencies are told and not judged: they move with
-whoever else is at work, and how much that was is told, too. The exit code is 1 if a webhook costs more than before.
+the other load of the machine, which is printed; above a limit (rounds.py) they are left out. Processor time is judged
+all the same: both sides run the same kind of code. The exit code is 1 if a webhook costs more than before.
 """
 
 import argparse
 import asyncio
 import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from statistics import median
-from time import monotonic
 from typing import Any
 
-import psutil
-
 from tests.bench import leads
-from tests.bench.acks import NOWHERE
-from tests.bench.servers import Receiver, Relay, receiving
+from tests.bench.acks import NOWHERE, demand_stored
+from tests.bench.rounds import Others, Plan, Rounds, alternating
+from tests.bench.servers import Receiver, Relay, receiving, routes
 from tests.bench.table import Row, figure, table
-from tests.bench.through import CONNECTIONS, Through, delivered
-from tests.bench.wrk import BenchFailed, Content, Load, Plan, alternating, cpu_seconds, demand_wrk, load
+from tests.bench.through import CONNECTIONS, Post, Through, delivered
+from tests.bench.wrk import BenchFailed, Content, Load, demand_wrk, load
 from tests.e2e.processes import run
 
 ROOT = Path(__file__).parents[2]
 ACKS = (16, 64)  # connections
+THROUGH = (1, CONNECTIONS)  # connections
 DEARER = 0.05  # share by which a webhook may cost more
 SPREAD = 0.1  # between the least and the greatest ratio, up to which there is something to be told
-FEWEST = 5  # pairs
-
-ROUTES = """\
-version: 1
-sources: {{crm: {{token: "${{TOKEN}}"}}}}
-targets:
-  bot0: {{url: "{url}", concurrency: {at_once}}}
-routes:
-  - {{name: leads, match: {{entity: leads, action: [status, update, add]}}, to: bot0}}
-  - {{name: won, match: {{entity: leads, status_id: won}}, to: bot0}}
-  - {{name: elsewhere, match: {{entity: leads, pipeline_id: 1, status_id: [2, 3]}}, to: bot0}}
-"""
+PAIRS = 7
+FEWEST = 5  # pairs, for a verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +109,7 @@ class Side(Relay):
         # -P: the working directory has a relay, too
         super().__init__(
             folder,
-            ROUTES.format(url=url, at_once=CONNECTIONS),
+            routes([url], CONNECTIONS),
             command=(sys.executable, "-P", "-m", "relay"),
             PYTHONPATH=str(code.folder),
         )
@@ -173,83 +162,59 @@ async def compare(plan: Plan, old: Code, new: Code) -> Comparison:
             await acking.pause()
             through = await stack.enter_async_context(_running(code, folder / "through", receiver.urls(1)[0]))
             sides[name] = acking, through
-        pids = [pid for pair in sides.values() for side in pair for pid in side.pids] + receiver.pids
         turn = {name: partial(_turn, plan, receiver, content, *pair) for name, pair in sides.items()}
-        await alternating(1, **turn)
-        samples: dict[str, list[_Turn]] = {name: [] for name in sides}
-        others = []
-        for _ in range(plan.rounds):
-            machine = _Machine(pids)
-            for name, taken in (await alternating(1, **turn)).items():
-                samples[name] += taken
-            others.append(machine.others())
+        await alternating(replace(plan, rounds=1, repeats=0), **turn)
+        rounds = await alternating(replace(plan, repeats=0), **turn)
         for acking, _ in sides.values():
-            await _demand_backlog(acking)
-    return _compared(old.name, samples["new"], samples["old"], others)
+            await demand_stored(acking)
+    return _compared(old.name, rounds)
 
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
     acks: dict[int, Load]
-    through: Through
+    through: dict[int, Through]
 
 
 async def _turn(plan: Plan, receiver: Receiver, content: Content, acking: Relay, through: Relay) -> _Turn:
     acks = {number: await load(acking, connections=number, seconds=plan.seconds, content=content) for number in ACKS}
-    return _Turn(acks, await delivered(plan, through, receiver, 1, content))
+    posts = {number: Post(content=content, connections=number) for number in THROUGH}
+    return _Turn(acks, {number: await delivered(plan, through, receiver, post) for number, post in posts.items()})
 
 
-async def _demand_backlog(relay: Relay) -> None:
-    """What was acked is stored, and owed: or it would be cheaper than it should be."""
-    accepted = await relay.accepted()
-    await asyncio.sleep(1.5)  # the backlog's gauge is up to a second late
-    if not 0 < accepted <= (pending := await relay.pending()):
-        raise BenchFailed(f"{accepted} webhooks were accepted, and {pending} deliveries are stored")
-
-
-def _compared(beside: str, new: Sequence[_Turn], old: Sequence[_Turn], others: Sequence[float]) -> Comparison:
-    def row(what: str, unit: str, ours: Sequence[float], theirs: Sequence[float]) -> Row:
-        bench = "judged, the processor's time" if unit.startswith("µs") else "told, and not judged"
-        return Row(bench=bench, what=what, unit=unit, ours=ours, beside=beside, theirs=theirs)
+def _compared(beside: str, rounds: Rounds[_Turn]) -> Comparison:
+    def row(what: str, unit: str, figures: Callable[[_Turn], float]) -> Row:
+        judged = unit.startswith("µs")
+        return Row(
+            bench="judged, the processor's time" if judged else "told, and not judged",
+            what=what,
+            unit=unit,
+            ours=[figures(turn) for turn in rounds.samples["new"]],
+            beside=beside,
+            theirs=[figures(turn) for turn in rounds.samples["old"]],
+            others=Others() if judged else rounds.others,
+        )
 
     def of_acks(number: int, unit: str, name: str) -> Row:
-        figures = [[getattr(turn.acks[number], name) for turn in side] for side in (new, old)]
-        return row(f"acks, {number} connections{', p99' if name == 'p99' else ''}", unit, *figures)
+        what = f"acks, {number} connections{', p99' if name == 'p99' else ''}"
+        return row(what, unit, lambda turn: getattr(turn.acks[number], name))
 
-    def of_through(unit: str, name: str) -> Row:
-        return row("end to end", unit, *([getattr(turn.through, name) for turn in side] for side in (new, old)))
+    def of_through(number: int, unit: str, name: str) -> Row:
+        what = f"end to end, {number} connection{'s'[: number != 1]}"
+        return row(what, unit, lambda turn: getattr(turn.through[number], name))
 
     return Comparison(
-        judged=[*(of_acks(number, "µs/ack", "cpu") for number in ACKS), of_through("µs/event", "cpu")],
+        judged=[
+            *(of_acks(number, "µs/ack", "cpu") for number in ACKS),
+            *(of_through(number, "µs/event", "cpu") for number in THROUGH),
+        ],
         told=[
             *(of_acks(number, "/s", "rate") for number in ACKS),
             *(of_acks(number, "ms", "p99") for number in ACKS),
-            of_through("events/s", "rate"),
+            *(of_through(number, "events/s", "rate") for number in THROUGH),
         ],
-        others=others,
+        others=rounds.others.shares,
     )
-
-
-class _Machine:
-    """The processors, from now on: how much of them is used by others than this bench and its servers."""
-
-    def __init__(self, pids: Sequence[int]) -> None:
-        self._pids = pids
-        self._start = monotonic(), self._busy(), self._ours()
-
-    def others(self) -> float:
-        """Their share of all processors."""
-        at, busy, ours = self._start
-        spent = (self._busy() - busy) - (self._ours() - ours)
-        return max(spent, 0.0) / ((monotonic() - at) * (psutil.cpu_count() or 1))
-
-    def _busy(self) -> float:
-        times = psutil.cpu_times()
-        return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
-
-    def _ours(self) -> float:
-        """Of this process, of what it ran and waited for, as wrk, and of the servers, which still run."""
-        return sum(os.times()[:4]) + cpu_seconds(self._pids)
 
 
 # ---- telling
@@ -302,13 +267,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.compare", description="What a webhook costs, and did.")
     parser.add_argument("base", metavar="BASE", help="a commit to compare with")
     parser.add_argument("--head", metavar="COMMIT", help="what is compared; default: the files as they are")
-    parser.add_argument("--pairs", type=int, help=f"default: {FEWEST}, quick: 1")
+    parser.add_argument("--pairs", type=int, help=f"default: {PAIRS}, quick: 1")
     parser.add_argument("--seconds", type=int, help="of each load; default: 2, quick: 1")
     parser.add_argument("--quick", action="store_true", help="to try: nothing is judged")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every sample")
     parser.add_argument("--folder", type=Path, help="where checkouts and stores are for as long as it takes")
     options = parser.parse_args(arguments)
-    options.pairs = options.pairs or (1 if options.quick else FEWEST)
+    options.pairs = options.pairs or (1 if options.quick else PAIRS)
     options.seconds = options.seconds or (1 if options.quick else 2)
     return options
 

@@ -9,8 +9,9 @@ from urllib.parse import parse_qsl
 
 from relay.amocrm import form
 from tests.bench.matching import microseconds, read
+from tests.bench.rounds import Plan
 from tests.bench.table import Goal, Row
-from tests.bench.wrk import BODIES, WEBHOOK, Plan
+from tests.bench.wrk import BODIES, WEBHOOK
 
 GOAL = Goal(at_most=1.5)
 

@@ -10,9 +10,11 @@ from time import monotonic
 import psutil
 
 from tests.bench.acks import NOWHERE
+from tests.bench.processor import cpu_seconds
+from tests.bench.rounds import Plan, alternating
 from tests.bench.servers import Relay, listening, made, paced, receiving, relaying
 from tests.bench.table import Goal, Row
-from tests.bench.wrk import BenchFailed, Plan, alternating, cpu_seconds
+from tests.bench.wrk import BenchFailed
 from tests.e2e.processes import RELAY, run
 
 RATE = 10
@@ -52,18 +54,25 @@ def _rows(what: str, relay: Relay, share: float, goal: Goal | None = None, memor
 
 
 async def _starts(plan: Plan) -> list[Row]:
-    samples = await alternating(
-        plan.rounds,
+    rounds = await alternating(
+        plan,
         python=lambda: _wall(sys.executable, "-c", "pass"),
         version=lambda: _wall(*RELAY, "--version"),
         imports=lambda: _wall(sys.executable, "-c", "import relay.cli.run, relay.daemon"),
         ready=lambda: _ready(plan),
     )
-    python = {"bench": "footprint", "unit": "s", "beside": "python -c pass", "theirs": samples["python"]}
+    samples, others = rounds.samples, rounds.others
+    python = {
+        "bench": "footprint",
+        "unit": "s",
+        "beside": "python -c pass",
+        "theirs": samples["python"],
+        "others": others,
+    }
     return [
         Row(what="relay --version", ours=samples["version"], **python),
         Row(what="import of the daemon", ours=samples["imports"], **python),
-        Row(bench="footprint", what="start until /readyz", unit="s", ours=samples["ready"]),
+        Row(bench="footprint", what="start until /readyz", unit="s", ours=samples["ready"], others=others),
     ]
 
 

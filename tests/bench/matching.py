@@ -14,8 +14,9 @@ from relay.amocrm import events, form
 from relay.model import Event
 from relay.routes.config import Config, parse
 from relay.routes.plan import plan
+from tests.bench.rounds import Plan
 from tests.bench.table import Goal, Row
-from tests.bench.wrk import WEBHOOK, BenchFailed, Plan
+from tests.bench.wrk import WEBHOOK, BenchFailed
 
 NUMBERS = (10, 1_000, 10_000)
 REPEATS = 15

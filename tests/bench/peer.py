@@ -22,10 +22,11 @@ from pathlib import Path
 import psutil
 
 from tests.bench.footprint import MEGABYTE
+from tests.bench.rounds import Plan, Rounds, alternating
 from tests.bench.servers import Receiver, Relay, end, listening, receiving, relaying
 from tests.bench.table import Goal, Row
 from tests.bench.tools import tool
-from tests.bench.wrk import WEBHOOK, BenchFailed, Content, Load, Plan, alternating, load
+from tests.bench.wrk import WEBHOOK, BenchFailed, Content, Load, load
 from tests.e2e.processes import TOKEN, free_port, run, variables
 
 CONNECTIONS = 16
@@ -120,13 +121,13 @@ async def measure(plan: Plan) -> list[Row]:
         relaying(plan.folder / "peer", receiver.urls(1)) as relay,
         _spooling(plan, receiver) as spool,
     ):
-        samples = await alternating(
-            plan.rounds,
+        rounds = await alternating(
+            plan,
             relay=partial(_round, plan, relay, receiver, webhook),
             spool=partial(_round, plan, spool, receiver, event),
             batched=partial(_round, plan, spool.at("batched"), receiver, event),
         )
-    return _rows(samples)
+    return _rows(rounds)
 
 
 async def _round(plan: Plan, server: Relay | Hookspool, receiver: Receiver, content: Content) -> Drained:
@@ -188,9 +189,9 @@ async def _spooling(plan: Plan, receiver: Receiver) -> AsyncIterator[Hookspool]:
             await end(process)
 
 
-def _rows(samples: dict[str, list[Drained]]) -> list[Row]:
-    ours, theirs, batched = samples["relay"], samples["spool"], samples["batched"]
-    peer = {"bench": "peer", "beside": "hookspool"}
+def _rows(rounds: Rounds[Drained]) -> list[Row]:
+    ours, theirs, batched = (rounds.samples[name] for name in ("relay", "spool", "batched"))
+    peer = {"bench": "peer", "beside": "hookspool", "others": rounds.others}
     return [
         Row(
             what=f"{CONNECTIONS} connections, acks",

@@ -10,9 +10,10 @@ from collections import Counter
 from pathlib import Path
 
 from tests.bench.acks import NOWHERE
+from tests.bench.rounds import Plan
 from tests.bench.servers import Relay, receiving, relaying
 from tests.bench.tools import tool
-from tests.bench.wrk import HERE, BenchFailed, Plan, load
+from tests.bench.wrk import HERE, BenchFailed, load
 
 OUTPUT = HERE / "output"
 CONNECTIONS = 64

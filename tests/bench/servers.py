@@ -12,8 +12,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.bench.wrk import WEBHOOK, BenchFailed
-from tests.e2e.processes import PATIENCE, TOKEN, RelayProcess, free_port, run, until, variables
+from tests.bench.wrk import HERE, WEBHOOK, BenchFailed
+from tests.e2e.processes import PATIENCE, RELAY, TOKEN, RelayProcess, free_port, run, until, variables
 
 ROUTES = """\
 version: 1
@@ -21,14 +21,17 @@ sources: {{crm: {{token: "${{TOKEN}}"}}}}
 targets:
 {targets}
 routes:
-  - {{name: moved, match: {{entity: leads, action: status}}, to: [{names}]}}
+  - {{name: leads, match: {{entity: leads, action: [status, update, add]}}, to: [{names}]}}
+  - {{name: won, match: {{entity: leads, status_id: won}}, to: [{names}]}}
+  - {{name: elsewhere, match: {{entity: leads, pipeline_id: 1, status_id: [2, 3]}}, to: [{names}]}}
 """
+NAMED = (sys.executable, "-P", str(HERE / "named_threads.py"))
 SETTLED_WITHIN = 120.0
 DEFAULT = 8  # of `concurrency`
 
 
 def routes(urls: Sequence[str], at_once: int = DEFAULT) -> str:
-    """One route that feeds targets at these, with so many attempts at once each."""
+    """Three routes, of which one takes each lead of leads.py, to targets at these, with so many attempts at once."""
     targets = [f'  bot{number}: {{url: "{url}", concurrency: {at_once}}}' for number, url in enumerate(urls)]
     return ROUTES.format(targets="\n".join(targets), names=", ".join(f"bot{number}" for number in range(len(urls))))
 
@@ -82,16 +85,20 @@ class Relay(RelayProcess):
         return await self.metric("relay_target_state", target=target, state=state) == 1
 
 
-def made(folder: Path, urls: Sequence[str], *, at_once: int = DEFAULT, **more: str) -> Relay:
+def made(
+    folder: Path, urls: Sequence[str], *, at_once: int = DEFAULT, command: Sequence[str] = RELAY, **more: str
+) -> Relay:
     """A relay with a target at each of these, to be started."""
     folder.mkdir(exist_ok=True)
-    return Relay(folder, routes(urls, at_once), **more)
+    return Relay(folder, routes(urls, at_once), command=command, **more)
 
 
 @asynccontextmanager
-async def relaying(folder: Path, urls: Sequence[str], *, at_once: int = DEFAULT, **more: str) -> AsyncIterator[Relay]:
-    """A relay with a target at each of these, ready."""
-    relay = made(folder, urls, at_once=at_once, **more)
+async def relaying(
+    folder: Path, urls: Sequence[str], *, at_once: int = DEFAULT, command: Sequence[str] = RELAY, **more: str
+) -> AsyncIterator[Relay]:
+    """A relay with a target at each of these, ready. NAMED is the `command` of one that is measured by thread."""
+    relay = made(folder, urls, at_once=at_once, command=command, **more)
     try:
         await relay.start()
         yield relay

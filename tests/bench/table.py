@@ -6,27 +6,45 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
+from tests.bench.rounds import Others
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """What a ratio, or a figure that has nothing beside it, should reach."""
+    """What a ratio, or a figure that has nothing beside it, must reach; `aim` is better, and need not be reached."""
 
     at_least: float = 0.0
     at_most: float = float("inf")
+    aim: float | None = None
 
     def met(self, value: float) -> bool:
         """Whether it does."""
         return self.at_least <= value <= self.at_most
 
+    def aim_met(self, value: float) -> bool:
+        """Whether it is as good as the aim; False without one."""
+        if self.aim is None:
+            return False
+        return value >= self.aim if self.at_least else value <= self.aim
+
+    def verdict(self, value: float) -> str:
+        """For the table."""
+        return "AIM REACHED" if self.aim_met(value) else "reached" if self.met(value) else "MISSED"
+
     def __str__(self) -> str:
-        return f"≥ {self.at_least:g}" if self.at_least else f"≤ {self.at_most:g}"
+        must = f"≥ {self.at_least:g}" if self.at_least else f"≤ {self.at_most:g}"
+        return must if self.aim is None else f"{must}, aim {self.aim:g}"
+
+
+NOBODY = Others()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One figure, sampled once a round; `theirs` are the samples of `beside` in the same rounds, or nothing.
 
-    The ratio is the median of the rounds' own ratios: a machine that slows down slows both sides of a round.
+    The ratio is the median of the rounds' own ratios: a machine that slows down slows both sides of a round. There is
+    no figure if others had too much of the machine meanwhile.
     """
 
     bench: str
@@ -36,6 +54,7 @@ class Row:
     beside: str = ""
     theirs: Sequence[float] = ()
     goal: Goal | None = None
+    others: Others = NOBODY
 
     @property
     def ratios(self) -> list[float]:
@@ -54,17 +73,20 @@ class Row:
         return min(judged), max(judged)
 
     def document(self) -> dict[str, Any]:
-        """For the JSON: medians, and every sample."""
+        """For the JSON: medians, unless there is no figure, and every sample."""
+        taken = self.others.taken
         return {
             "bench": self.bench,
             "what": self.what,
             "unit": self.unit,
-            "relay": median(self.ours),
+            "relay": None if taken else median(self.ours),
             "beside": self.beside or None,
-            "other": median(self.theirs) if self.theirs else None,
-            "ratio": self.judged if self.theirs else None,
+            "other": median(self.theirs) if self.theirs and not taken else None,
+            "ratio": self.judged if self.theirs and not taken else None,
             "goal": str(self.goal) if self.goal else None,
-            "met": self.goal.met(self.judged) if self.goal else None,
+            "met": self.goal.met(self.judged) if self.goal and not taken else None,
+            "aim met": self.goal.aim_met(self.judged) if self.goal and self.goal.aim and not taken else None,
+            "others": self.others.document(),
             "samples": {"relay": list(self.ours), "other": list(self.theirs)},
         }
 
@@ -83,17 +105,40 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    beside = f"{figure(median(row.theirs))} {row.beside}" if row.theirs else "–"
-    goal = ("", "") if row.goal is None else (str(row.goal), "reached" if row.goal.met(row.judged) else "MISSED")
+    if row.others.taken is not None:
+        why = f"others had {row.others.taken:.0%}"
+        return (
+            f"  {row.what}",
+            row.unit,
+            "",
+            row.beside or "–",
+            "",
+            why,
+            str(len(row.ours)),
+            str(row.goal or ""),
+            "NO FIGURE",
+        )
+    beside = f"{_with_spread(row.theirs)} {row.beside}" if row.theirs else "–"
+    goal = (str(row.goal), row.goal.verdict(row.judged)) if row.goal else ("", "")
     return (
         f"  {row.what}",
         row.unit,
-        figure(median(row.ours)),
+        _with_spread(row.ours),
         beside,
         figure(row.judged) if row.theirs else "–",
         " – ".join(map(figure, row.spread)),
         str(len(row.ours)),
         *goal,
+    )
+
+
+def _with_spread(values: Sequence[float]) -> str:
+    """Median, and half of what lies between the least and the greatest as a share of it."""
+    middle = median(values)
+    return (
+        f"{figure(middle)} ±{(max(values) - min(values)) / 2 / middle:.0%}"
+        if len(values) > 1 and middle
+        else figure(middle)
     )
 
 
