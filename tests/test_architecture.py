@@ -106,7 +106,7 @@ def is_store(node: ast.AST) -> bool:
 # ---- who may touch what aiohttp promises to nobody
 
 
-PRIVATE_PARTS = ("fast_client", "fast_connector", "fast_protocol", "tolerant_parser")
+PRIVATE_PARTS = ("fast_client", "fast_connection", "fast_connector", "fast_protocol", "tolerant_parser")
 MAY_TOUCH_PRIVATE = {f"http/{name}.py" for name in PRIVATE_PARTS}
 ON_PUBLIC_API = {f"http/{name}.py" for name in ("client", "plain_client", "plain_protocol", "listener", "acceptor")}
 

@@ -1,33 +1,27 @@
 """A POST over aiohttp's connector and C parser -> status, headers, and the body as it arrives.
 
-`aiohttp.ClientSession.post` would take two fifths of an attempt's processor time for features that no delivery uses:
-cookies, redirects, proxies, hooks, time-outs, and the objects made anew for them. So only the ends of aiohttp are used
-here: the connector (pool, names, TLS), the protocol with the C parser and its limits, and the function that writes a
-head and refuses headers that HTTP cannot carry. aiohttp promises none of them: `aiohttp_version` names the releases
-for which the tests hold them, `plain_client` serves on the others.
+`aiohttp.ClientSession.post` would take half of an attempt's processor time for features that no delivery uses: cookies,
+redirects, proxies, hooks, time-outs, and the objects made anew for them. So only the ends of aiohttp are used: the
+connector (`fast_connector`), the C parser with its limits (`fast_connection`), and here the function that writes a head
+and refuses headers that HTTP cannot carry. aiohttp promises none of them: `aiohttp_version` names the releases for
+which the tests hold them, `plain_client` serves on the others.
 """
 
 import asyncio
 import ssl
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import aiohttp
 from aiohttp import hdrs
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.http import HttpProcessingError
 from aiohttp.http_writer import _serialize_headers
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from relay.http.client import BODY_CHUNK, CONNECT_TIMEOUT, NotHttp, no_connection_within
-from relay.http.fast_connector import fresh_connector, pooled_connector
+from relay.http.client import CONNECT_TIMEOUT, reused
+from relay.http.fast_connection import FastConnection
+from relay.http.fast_connector import FastConnector
 from relay.http.request import Request, request_target
-from relay.http.tolerant_parser import TolerantParser, is_interim
-
-MAX_INTERIM = 1_000  # 1xx responses before the final one; one read may bring thousands
 
 
 class FastEndpoint:
@@ -38,6 +32,7 @@ class FastEndpoint:
 
     def __init__(self, connect_to: aiohttp.ClientRequest, line: str, headers: CIMultiDict[str]) -> None:
         self.connect_to = connect_to
+        self.key = connect_to.connection_key
         self.line = line
         self.headers = headers
         self._of: Mapping[str, str] | None = None
@@ -68,33 +63,22 @@ class FastResponse(NamedTuple):
     status: int
     headers: CIMultiDictProxy[str]
     body: aiohttp.StreamReader
-    connection: Connection
+    connection: FastConnection
+    connector: FastConnector
 
     def end(self) -> None:
-        """Return the connection to the pool if all was written, all was read, and nothing came after the response.
-
-        Without its parser the connection buffers what a target sends unasked, up to aiohttp's high-water mark.
-        """
-        transport = self.connection.transport
-        if transport and transport.get_write_buffer_size():
-            _abort(self.connection)
-            return
-        protocol = self.connection.protocol
-        if protocol is not None and not protocol.should_close:
-            parser: Any = protocol._parser
-            if not parser.ended_cleanly():
-                protocol.force_close()
-            protocol._parser = None
-        self.connection.release()
+        """Keep the connection if all was written, all was read, and nothing came after the response."""
+        if self.connection.end():
+            self.connector.keep(self.connection)
+        else:
+            self.connector.drop(self.connection)
 
 
 class FastConnections:
-    """A `Connections` over two connectors of aiohttp. Needs a running loop."""
+    """A `Connections` over a connector of aiohttp. Needs a running loop."""
 
     def __init__(self) -> None:
-        self._pooled = pooled_connector()
-        self._fresh = fresh_connector()
-        self._timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT)
+        self._connector = FastConnector(timeout=CONNECT_TIMEOUT)
 
     def endpoint(self, url: str, context: ssl.SSLContext | None) -> FastEndpoint:
         """InvalidURL for a URL that no request can be sent to."""
@@ -114,22 +98,21 @@ class FastConnections:
 
     async def post(self, endpoint: FastEndpoint, request: Request, *, fresh: bool) -> FastResponse:
         """Send the request and wait for the headers of its response."""
-        connector = self._fresh if fresh else self._pooled
         written = _serialize(endpoint, request, close=fresh)
+        connection = None if fresh else self._connector.take(endpoint.key)
+        reused.set(connection is not None)
+        connection = connection or await self._connector.open(endpoint.connect_to)
         try:
-            connection = await connector.connect(endpoint.connect_to, [], self._timeout)
-        except TimeoutError as error:
-            raise no_connection_within(CONNECT_TIMEOUT) from error
-        try:
-            return await _exchange(connection, written)
+            if waiter := connection.ask(written):
+                await waiter
+            return FastResponse(*connection.head(), connection, self._connector)
         except BaseException:
-            _abort(connection)
+            self._connector.drop(connection)
             raise
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._pooled.close()
-        await self._fresh.close()
+        await self._connector.close()
 
 
 def _serialize(endpoint: FastEndpoint, request: Request, *, close: bool) -> bytes:
@@ -142,47 +125,3 @@ def _serialize(endpoint: FastEndpoint, request: Request, *, close: bool) -> byte
 def _lines(first: str, headers: Mapping[str, str]) -> bytes:
     """A line, and one for each header; none is empty."""
     return _serialize_headers(first, cast("CIMultiDict[str]", headers))[: -len(b"\r\n")]
-
-
-async def _exchange(connection: Connection, written: bytes) -> FastResponse:
-    """Read while writing: some targets respond before they have the whole body, and read no more."""
-    protocol = cast(ResponseHandler, connection.protocol)  # until it is released
-    protocol.set_response_params(read_until_eof=True, auto_decompress=False)
-    parser: Any = TolerantParser(protocol._parser, protocol)
-    protocol._parser = parser
-    if protocol.transport:  # without one `_read_head` raises the reason
-        protocol.transport.write(written[:BODY_CHUNK])
-    writing = asyncio.create_task(_write_rest(protocol, written)) if len(written) > BODY_CHUNK else None
-    try:
-        return FastResponse(*await _read_head(protocol), connection)
-    finally:
-        if writing and not writing.done():  # no other request may be written in between
-            protocol.force_close()
-
-
-async def _write_rest(protocol: ResponseHandler, written: bytes) -> None:
-    """Write all but the first chunk, each when the write buffer has drained to its low-water mark."""
-    with suppress(OSError):  # `_read_head` raises the reason
-        for start in range(BODY_CHUNK, len(written), BODY_CHUNK):
-            await protocol._drain_helper()
-            if protocol.transport:
-                protocol.transport.write(written[start : start + BODY_CHUNK])
-
-
-async def _read_head(protocol: ResponseHandler) -> tuple[int, CIMultiDictProxy[str], aiohttp.StreamReader]:
-    try:
-        for _ in range(MAX_INTERIM + 1):
-            message, body = await protocol.read()
-            status = message.code
-            if status >= 200 or not is_interim(status):
-                return status, message.headers, body
-    except HttpProcessingError as error:
-        raise NotHttp(error.message) from error
-    raise aiohttp.ClientError(f"{MAX_INTERIM} interim responses (1xx) without a final one")
-
-
-def _abort(connection: Connection) -> None:
-    """Drop the write buffer: a close would write it first, which a target that does not read never lets end."""
-    if connection.transport:
-        connection.transport.abort()
-    connection.close()

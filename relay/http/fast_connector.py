@@ -1,71 +1,91 @@
-"""The fast client's connections: pooled ones that are reused while they are young and silent, and fresh ones.
+"""The fast client's connections: aiohttp's connector opens them, and those that are young and silent are used again.
 
-aiohttp's private ends: its pool (`_get`, `_conns`, `_factory`) decides here which kept connection may carry a request.
+aiohttp's private ends: the connector makes the protocol that `_factory` says.
 """
 
-import select
+import asyncio
+from collections import deque
 from functools import partial
 from time import monotonic
 from typing import Any, cast
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
-from aiohttp.tracing import Trace
 
-from relay.http.client import reused
+from relay.http.client import no_connection_within
+from relay.http.fast_connection import FastConnection
 from relay.http.resolver import CACHE_SECONDS, MAX_AGE, Resolver
 
 IDLE = 15.0  # seconds for which an unused connection is kept
 
 
-def pooled_connector() -> aiohttp.TCPConnector:
-    """Keep connections and reuse them; their number is not limited. Needs a running loop."""
-    return _PooledConnector(limit=0, ttl_dns_cache=CACHE_SECONDS, resolver=Resolver(), keepalive_timeout=IDLE)
+class FastConnector:
+    """Opens connections, and keeps idle ones; their number is not limited. Needs a running loop."""
+
+    def __init__(self, *, timeout: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timeout = timeout
+        self._connector = _Connector(limit=0, ttl_dns_cache=CACHE_SECONDS, resolver=Resolver(), force_close=True)
+        self._idle: deque[FastConnection] = deque()  # the one that has been idle longest first
+        self._timer: asyncio.TimerHandle | None = None
+
+    def take(self, key: ConnectionKey) -> FastConnection | None:
+        """An idle connection that is not too old, and on which the target sent nothing after its response."""
+        now = monotonic()
+        self._drop_unused(now)
+        while connection := next((each for each in self._idle if each.key == key), None):
+            self._idle.remove(connection)
+            if now - connection.opened_at <= MAX_AGE and not connection.has_input():
+                return connection
+            self.drop(connection)
+        return None
+
+    async def open(self, request: aiohttp.ClientRequest) -> FastConnection:
+        """Open a new one to where this request goes. Names, addresses, TLS and its errors are aiohttp's."""
+        try:
+            opened = await self._connector.connect(request, [], aiohttp.ClientTimeout(sock_connect=self._timeout))
+        except TimeoutError as error:
+            raise no_connection_within(self._timeout) from error
+        connection = cast(Any, opened.protocol)
+        connection.key, connection.opened = request.connection_key, opened
+        return cast(FastConnection, connection)
+
+    def keep(self, connection: FastConnection) -> None:
+        """It is idle."""
+        self._idle.append(connection)
+        if self._timer is None:
+            self._timer = self._loop.call_later(IDLE, self._on_timer)
+
+    def drop(self, connection: FastConnection) -> None:
+        """Abort it."""
+        connection.abort()
+        connection.opened.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._timer:
+            self._timer.cancel()
+        while self._idle:
+            connection = self._idle.pop()
+            self.drop(connection)
+            if closed := connection.closed:
+                await closed
+        await self._connector.close()
+
+    def _on_timer(self) -> None:
+        now, self._timer = monotonic(), None
+        self._drop_unused(now)
+        if self._idle:
+            self._timer = self._loop.call_later(IDLE - (now - self._idle[0].idle_since), self._on_timer)
+
+    def _drop_unused(self, now: float) -> None:
+        while self._idle and now - self._idle[0].idle_since > IDLE:
+            self.drop(self._idle.popleft())
 
 
-def fresh_connector() -> aiohttp.TCPConnector:
-    """Open a new connection each time. Needs a running loop."""
-    return aiohttp.TCPConnector(limit=0, ttl_dns_cache=CACHE_SECONDS, resolver=Resolver(), force_close=True)
-
-
-class _TimedProtocol(ResponseHandler):
-    """A connection that knows since when it is open."""
-
-    def __init__(self, loop: Any) -> None:
-        super().__init__(loop)
-        self.opened_at = monotonic()
-
-
-class _PooledConnector(aiohttp.TCPConnector):
-    """Reuse no connection that is too old, nor one on which the target sent anything after its response.
-
-    aiohttp would take that, a `408` before closing or a response too many, for the response to the next request.
-    """
+class _Connector(aiohttp.TCPConnector):
+    """Hands out our protocol in the place of aiohttp's."""
 
     def __init__(self, **how: Any) -> None:
         super().__init__(**how)
-        self._factory = cast(Any, partial(_TimedProtocol, loop=self._loop))
-
-    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Any:
-        kept, now = self._conns.get(key), monotonic()
-        while kept and _unusable(*kept[0], now):
-            kept.popleft()[0].close()
-        connection = await super()._get(key, traces)
-        reused.set(connection is not None)
-        return connection
-
-
-def _unusable(protocol: Any, idle_since: float, now: float) -> bool:
-    too_old = now - protocol.opened_at > MAX_AGE
-    return too_old or now - idle_since > IDLE or _has_input(protocol)
-
-
-def _has_input(protocol: ResponseHandler) -> bool:
-    """Bytes, or the end of the stream, wait in the socket or were read already."""
-    if protocol.should_close or protocol.transport is None:
-        return True
-    connection = protocol.transport.get_extra_info("socket")
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+        self._factory = cast(Any, partial(FastConnection, self._loop))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from aiohttp import StreamReader
-from aiohttp.client_proto import ResponseHandler
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpProcessingError, HttpVersion11, RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -18,9 +18,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 MAX_HEAD = 64 * 1024  # bytes of a head that the parser rejected; those that it accepts have limits of its own
 MAX_BODY = 16 * 1024  # bytes kept of what followed such a head
 
-_STATUS_LINE = re.compile(rb"(?:\r?\n)*HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n]*)?(?=\r?\n)")
+_STATUS_LINE = re.compile(rb"(?:\r?\n)*HTTP/(?:1\.[0-9]|0\.9|2\.0) ([0-9]{3})(?: [^\r\n]*)?(?=\r?\n)")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
-_START = b"HTTP/1."
+_START = b"HTTP/"
 
 Messages: TypeAlias = Sequence[tuple[Any, StreamReader]]
 """Heads, each with its body, as aiohttp's protocol takes them from its parser."""
@@ -32,15 +32,19 @@ def is_interim(status: int) -> bool:
 
 
 class TolerantParser:
-    """Wraps the parser of one connection for one response; buffers bytes only until the head is complete."""
+    """Wraps the parser of one connection; buffers bytes only until the head of a response is complete."""
 
     __slots__ = ("_body", "_error", "_parser", "_protocol", "_received")
 
-    def __init__(self, parser: Any, protocol: ResponseHandler) -> None:
+    def __init__(self, parser: Any, protocol: BaseProtocol) -> None:
         self._parser = parser
         self._protocol = protocol
-        self._received: bytes | None = b""  # since the last interim response; None once the final head was read
         self._error: Exception | None = None  # why the parser failed
+        self.begin()
+
+    def begin(self) -> None:
+        """Expect a response; the one before it ended cleanly."""
+        self._received: bytes | None = b""  # since the last interim response; None once the final head was read
         self._body: StreamReader = EMPTY_PAYLOAD
 
     def feed_data(self, data: bytes) -> tuple[Messages, bool, bytes]:
@@ -65,12 +69,14 @@ class TolerantParser:
 
     def feed_eof(self) -> Any:
         """Return the incomplete head, if there is one."""
-        if self._error is None:
-            return self._parser.feed_eof()
-        if self._received is not None:
-            error = self._error if isinstance(self._error, HttpProcessingError) else HttpProcessingError()
-            self._protocol.set_exception(error)
-        return None
+        return self._parser.feed_eof() if self._error is None else None
+
+    @property
+    def illegible(self) -> HttpProcessingError | None:
+        """Why the parser failed, if no final head is legible either."""
+        if self._error is None or self._received is None:
+            return None
+        return self._error if isinstance(self._error, HttpProcessingError) else HttpProcessingError()
 
     def pause_reading(self) -> None:
         """Stop at the body's high-water mark."""

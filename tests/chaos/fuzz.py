@@ -5,12 +5,16 @@
 Each target takes any bytes. What it may raise it catches; anything else ends the process with the input in a file.
 """
 
+import asyncio
+import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
+import aiohttp
 import atheris
 import orjson
 
@@ -20,12 +24,14 @@ with atheris.instrument_imports(include=["relay", "yaml"]):
     from relay.amocrm import events, form
     from relay.delivery.retry import LONGEST_RETRY_AFTER, parse_retry_after
     from relay.errors import RoutesInvalid, UnreadableError
+    from relay.http.fast_connection import FastConnection
     from relay.routes.config import Config, parse
     from relay.routes.lint import warnings
     from relay.routes.redaction import RedactedLines
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 TYPES = ("application/x-www-form-urlencoded", "application/json", "", "x/y; charset=cp1251")
+LOOP, SOCKET = asyncio.new_event_loop(), socket.socketpair()[0]
 ENVIRONMENT = {"RELAY_CRM_TOKEN": "5b1f0c9e7a3d48268e4f", "URL": "https://bot.example/amocrm"}
 AROUND_URL = """\
 version: 1
@@ -75,6 +81,72 @@ def retry_after(data: bytes) -> None:
     assert pause is None or timedelta() <= pause <= LONGEST_RETRY_AFTER
 
 
+def response(data: bytes) -> None:
+    """What a target writes, in pieces of so many bytes as the first one says: a status or a ClientError, however cut.
+
+    If the connection is kept, the response to the next request is read as if there had been none before it.
+    """
+    said = data[1:]
+    size = data[0] if data else 0
+    whole, kept = _answered([said])
+    cut, _ = _answered([said[start : start + size] for start in range(0, len(said), size)] if size else [said])
+    assert whole == cut, (whole, cut)
+    if kept:
+        assert _asked(kept, [b"HTTP/1.1 207 OK\r\ncontent-length: 2\r\n\r\nok"]) == 207
+
+
+def _answered(pieces: Sequence[bytes]) -> "tuple[int | None, FastConnection | None]":
+    """The status that a new connection reads out of these; the connection, if it can carry another request."""
+    connection = FastConnection(LOOP)
+    connection.connection_made(Target())
+    status = _asked(connection, pieces)
+    return status, connection if connection.end() else None
+
+
+def _asked(connection: "FastConnection", pieces: Sequence[bytes]) -> int | None:
+    waiter = connection.ask(b"POST")
+    for piece in pieces:
+        if connection.transport and not connection.transport.is_closing():
+            connection.data_received(piece)
+    if waiter and not waiter.done():
+        connection.connection_lost(None)
+        assert waiter.done(), "or an attempt would last until its time-out"
+    try:
+        status, _headers, body = connection.head()
+    except aiohttp.ClientError:
+        return None
+    if body.is_eof():
+        body.read_nowait()
+    return status
+
+
+class Target(asyncio.Transport):
+    """The socket of a target that writes what it is made to."""
+
+    def __init__(self) -> None:
+        super().__init__({"socket": SOCKET})
+        self.ended = False
+
+    def write(self, data: Any) -> None:
+        """Into the void."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        """No input is as long as that."""
+        raise AssertionError
+
+    def resume_reading(self) -> None:
+        """Never paused."""
+
+    def is_closing(self) -> bool:
+        return self.ended
+
+    def abort(self) -> None:
+        self.ended = True
+
+
 def planted(data: bytes) -> None:
     """Sabotaged: a body with one more bracket than it needs trips it."""
     body(data)
@@ -83,7 +155,7 @@ def planted(data: bytes) -> None:
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
-    each.__name__: each for each in (body, routes, url, retry_after, planted)
+    each.__name__: each for each in (body, routes, url, retry_after, response, planted)
 }
 
 

@@ -1,4 +1,4 @@
-"""Whatever bytes come: a webhook's body, a routes file, a URL, a Retry-After. See `fuzz` for what may not happen."""
+"""Any bytes: a webhook's body, a routes file, a URL, a Retry-After, a response. See `fuzz` for what may not happen."""
 
 import asyncio
 import importlib.util
@@ -15,7 +15,13 @@ from tests.chaos.scale import SEED, scaled
 from tests.tools import without
 
 ROOT = Path(__file__).parents[2]
-SECONDS = {"body": scaled(60), "routes": scaled(60), "url": scaled(20), "retry_after": scaled(20)}
+SECONDS = {
+    "body": scaled(60),
+    "routes": scaled(60),
+    "url": scaled(20),
+    "retry_after": scaled(20),
+    "response": scaled(20),
+}
 SEEDS = {
     "body": [b"\0" + file.read_bytes() for file in (ROOT / "tests/amocrm/bodies").glob("*.form")]
     + [b'\1{"leads": {"add": [{"id": 7, "tags": ["a", 1.5, null]}]}}'],
@@ -23,6 +29,17 @@ SEEDS = {
         file.read_bytes() for file in (*(ROOT / "tests/routes/bad").glob("*.yaml"), ROOT / "config/routes.example.yaml")
     ],
     "url": [b"https://bot.example/amocrm?a=b", b"http://[::1]:8080/", "https://бот.рф/вход".encode()],
+    "response": [
+        size + head + body
+        for size in (b"\0", b"\1", b"\x14")
+        for head in (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 103 Hints\r\n\r\nHTTP/1.0 503 No\r\nRetry-After: 7\r\n")
+        for body in (
+            b"content-length: 2\r\n\r\nok",
+            b"transfer-encoding: chunked\r\n\r\n2;x\r\nok\r\n0\r\nsum: 1\r\n\r\n",
+            b"PHP Warning\ncontent-length: 3, 3\n\nok",
+            b"connection: upgrade\r\n\r\nokHTTP/1.1 2",
+        )
+    ],
     "retry_after": [b"120", b"Tue, 24 Nov 2026 10:00:00 GMT", b"Tue, 24-Nov-26 10:00:00 +0300"],
 }
 SEEDS["planted"] = SEEDS["body"]

@@ -50,8 +50,9 @@ class World:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World()
-    for module in ("relay.http.fast_connector", "relay.http.plain_client", "aiohttp.connector"):
-        monkeypatch.setattr(f"{module}.monotonic", lambda: world.seconds)
+    for module in ("fast_connection", "fast_connector", "plain_client"):
+        monkeypatch.setattr(f"relay.http.{module}.monotonic", lambda: world.seconds)
+    monkeypatch.setattr("aiohttp.connector.monotonic", lambda: world.seconds)
     yield world
 
 

@@ -1,0 +1,225 @@
+"""One connection to a target: the bytes of a request -> status, headers and body of its response; one at a time.
+
+Bytes of a response go straight from the socket into aiohttp's parser, which one connection keeps for all its responses:
+no queue, no task and no timer stand in between. aiohttp's private ends: the base of its protocols, which pauses and
+resumes, and its parser.
+"""
+
+import asyncio
+import select
+from contextlib import suppress
+from time import monotonic
+from typing import Any, cast
+
+import aiohttp
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.helpers import EMPTY_BODY_STATUS_CODES
+from aiohttp.http import HttpProcessingError, HttpResponseParser
+from aiohttp.streams import EMPTY_PAYLOAD
+from multidict import CIMultiDictProxy
+
+from relay.http.client import BODY_CHUNK, NotHttp
+from relay.http.tolerant_parser import Messages, TolerantParser, is_interim
+
+MAX_INTERIM = 1_000  # 1xx responses before the final one; one read may bring thousands
+READ_BUFFER = 256 * 1024  # bytes of a body; at twice as many the socket is not read until some are taken
+
+
+class FastConnection(BaseProtocol):
+    """Made by aiohttp's connector, which closes it by `close`, `abort` and `closed`, and knows it as `opened`.
+
+    What arrives before the first request is taken for its response; what arrives between two ends the connection.
+    """
+
+    __slots__ = (
+        "_answering",
+        "_body",
+        "_closed",
+        "_error",
+        "_headers",
+        "_input",
+        "_interim",
+        "_last",
+        "_response_parser",
+        "_status",
+        "_waiter",
+        "_writing",
+        "idle_since",
+        "key",
+        "opened",
+        "opened_at",
+    )
+
+    key: ConnectionKey
+    opened: Connection
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.opened_at = self.idle_since = monotonic()
+        self._input = select.poll()
+        self._closed: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._error: BaseException | None = None
+        self._last = False  # the response is the last one of this connection
+        parser: Any = HttpResponseParser(
+            self,
+            loop,
+            READ_BUFFER,
+            payload_exception=aiohttp.ClientPayloadError,
+            read_until_eof=True,
+            auto_decompress=False,
+        )
+        self._response_parser = TolerantParser(parser, self)
+        self._parser = cast(Any, self._response_parser)  # where aiohttp's base pauses it
+        self._expect()
+
+    # ---- one request
+
+    def ask(self, written: bytes) -> "asyncio.Future[None] | None":
+        """Write a request. Wait for what is returned, if anything; then call `head`."""
+        if not self._answering:
+            self._expect()
+        if self.transport:  # without one `head` raises the reason
+            self.transport.write(written[:BODY_CHUNK])
+            if len(written) > BODY_CHUNK:
+                self._writing = self._loop.create_task(self._write_rest(written))
+        if self._body is None and self._error is None:
+            self._waiter = self._loop.create_future()
+        return self._waiter
+
+    def head(self) -> tuple[int, CIMultiDictProxy[str], aiohttp.StreamReader]:
+        """Status, headers and body of the response, or raise why there is none."""
+        self._waiter = None
+        if self._body is None:
+            raise self._error or aiohttp.ServerDisconnectedError
+        if self._writing and not self._writing.done():  # no other request may be written in between
+            self._last = True
+        return self._status, self._headers, self._body
+
+    def end(self) -> bool:
+        """The response is done with. True if all was written, all was read, and nothing came after it."""
+        self._answering = False
+        self.idle_since = monotonic()
+        return (
+            not self._last
+            and self._error is None
+            and self.transport is not None
+            and not self.transport.is_closing()
+            and not self.transport.get_write_buffer_size()
+            and self._body is not None
+            and self._body.is_eof()
+            and not self._reading_paused
+            and self._response_parser.ended_cleanly()
+        )
+
+    def has_input(self) -> bool:
+        """Bytes, or the end of the stream, wait in the socket or were read already."""
+        return self.transport is None or self.transport.is_closing() or bool(self._input.poll(0))
+
+    def abort(self) -> None:
+        """Drop the write buffer: a close would write it first, which a target that does not read never lets end."""
+        if self.transport:
+            self.transport.abort()
+
+    close = abort
+
+    @property
+    def closed(self) -> "asyncio.Future[None] | None":
+        """Done once the connection is lost; None if it is."""
+        if self.transport and not self._closed:
+            self._closed = self._loop.create_future()
+        return self._closed
+
+    # ---- what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to read."""
+        super().connection_made(transport)
+        self._input.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def data_received(self, data: bytes) -> None:
+        """Read the response as far as these bytes go."""
+        if not self._answering or self._error:
+            self.abort()
+            return
+        try:
+            messages, upgraded, _ = self._response_parser.feed_data(data)
+        except Exception as error:  # noqa: BLE001  whatever the parser raises
+            self._fail(NotHttp(error.message if isinstance(error, HttpProcessingError) else "Bad Request"), error)
+            self.abort()
+            return
+        if messages:
+            self._take(messages)
+        if upgraded:  # to a protocol that we do not speak
+            self.abort()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Only if it was paused: aiohttp asks for it at the end of each body."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the response that is being read, or raise in `head`."""
+        incomplete = None
+        try:
+            incomplete = self._response_parser.feed_eof()
+        except Exception as error:  # noqa: BLE001  whatever the parser raises
+            if self._body is not None:
+                self._body.set_exception(aiohttp.ClientPayloadError(f"Response payload is not completed: {error!r}"))
+        if isinstance(exc, OSError):
+            self._fail(aiohttp.ClientOSError(*exc.args), exc)
+        elif illegible := self._response_parser.illegible:
+            self._fail(NotHttp(illegible.message), illegible)
+        else:
+            self._fail(exc or aiohttp.ServerDisconnectedError(incomplete))
+        super().connection_lost(exc)
+        if self._closed and not self._closed.done():
+            self._closed.set_result(None)
+
+    # ----
+
+    def _expect(self) -> None:
+        self._answering = True
+        self._body: aiohttp.StreamReader | None = None
+        self._interim = 0
+        self._response_parser.begin()
+
+    def _take(self, messages: Messages) -> None:
+        """The final response, after interim ones; or what follows it, which is for nobody."""
+        for message, body in messages:
+            if self._body is not None:
+                self._last = True
+                self.abort()
+                return
+            if is_interim(message.code):
+                self._interim += 1
+                if self._interim > MAX_INTERIM:
+                    self._fail(aiohttp.ClientError(f"{MAX_INTERIM} interim responses (1xx) without a final one"))
+                    return
+                continue
+            self._status, self._headers = message.code, message.headers
+            self._body = EMPTY_PAYLOAD if message.code in EMPTY_BODY_STATUS_CODES else body
+            self._last = self._last or message.should_close
+        if self._body is not None:
+            self._wake()
+
+    def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
+        if self._error is None:
+            error.__cause__ = cause
+            self._error = error
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _write_rest(self, written: bytes) -> None:
+        """Write all but the first chunk, each when the write buffer has drained to its low-water mark."""
+        with suppress(OSError):  # `head` raises the reason
+            for start in range(BODY_CHUNK, len(written), BODY_CHUNK):
+                await self._drain_helper()
+                if self.transport:
+                    self.transport.write(written[start : start + BODY_CHUNK])
