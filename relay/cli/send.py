@@ -1,6 +1,7 @@
 """`relay send`: an event type and some fields -> the webhook amoCRM would post, and what the relay answered."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, RemoteDisconnected
@@ -18,6 +19,7 @@ from relay.amocrm.vocabulary import WON_AND_LOST
 from relay.cli import NotDone
 from relay.cli.flag_types import Address, Whole
 from relay.cli.options import listen_option
+from relay.cli.output import counted
 from relay.cli.routes_file import config_option, load
 from relay.cli.show import readable
 from relay.delivery.payload import with_query
@@ -28,6 +30,8 @@ from relay.routes.fields import is_status
 
 TIMEOUT = 10  # seconds
 AMOCRM_TIMEOUT = 2.0  # seconds
+MOST_SHOWN = 10
+"""Of more posts than that only the first is shown, and a summary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,16 @@ class RelayAnswer:
     status: int
     body: bytes
     took: float
+
+    @property
+    def good(self) -> bool:
+        """True for the status that amoCRM counts as received."""
+        return self.status == 200
+
+    @property
+    def duplicate(self) -> bool:
+        """True if an equal webhook was stored before."""
+        return self.good and b'"duplicate":true' in self.body
 
 
 UNTRUSTED = {2, 18, 19, 20, 21}  # OpenSSL's codes: the authority is unknown, or the certificate is self-signed
@@ -97,7 +111,9 @@ def fields(texts: Sequence[str]) -> dict[str, str]:
 @click.option("--query", type=query_text, metavar="QUERY", default="", help="Append it to the address: try=1.")
 @listen_option("Where the relay listens.")
 @config_option
-@click.option("--count", type=Whole(1), default=1, metavar="N", help="Post it so many times.")
+@click.option(
+    "--count", type=Whole(1), default=1, metavar="N", help="Post it so many times, with a summary if over 10."
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be posted, and post nothing.")
 def send(
     event: str | None,
@@ -137,8 +153,10 @@ def send(
         raise click.UsageError("--token is for the routes file's sources: --url has its token in it")
     url = with_query(url, query)
     content = body.read() if body else _sample(event or "", given, account)
-    good = [_posted(url, content, dry_run) for _ in range(count)]
-    raise click.exceptions.Exit(0 if all(good) else 1)
+    if dry_run:
+        _print_request(url, _headers_for(content), content)
+        return
+    raise click.exceptions.Exit(0 if _post_all(url, content, count) else 1)
 
 
 # ---- what and where
@@ -178,22 +196,59 @@ def _reachable(listen: Address) -> Address:
 # ---- the post
 
 
-def _posted(url: str, body: bytes, dry_run: bool) -> bool:
-    """Post and print; True unless the answer is not a 200."""
-    sent = {"Content-Length": str(len(body)), **headers()}
+def _post_all(url: str, body: bytes, count: int) -> bool:
+    """Post one after another and print; True if each answer is a 200. A summary also if one gets no answer."""
+    answers: list[RelayAnswer] = []
+    try:
+        while len(answers) < count:
+            answers.append(_posted(url, body, shown=count <= MOST_SHOWN or not answers))
+    finally:
+        if count > MOST_SHOWN and answers:
+            click.echo(_summary(answers))
+    return all(answer.good for answer in answers)
+
+
+def _summary(answers: Sequence[RelayAnswer]) -> str:
+    """`1000 posted: 998 answered 200, 2 answered 503; 3 duplicates; 2 ms each, at most 31 ms`."""
+    statuses = sorted(Counter(answer.status for answer in answers).items())
+    took = [answer.took * 1000 for answer in answers]
+    parts = [", ".join(f"{number} answered {status}" for status, number in statuses)]
+    if duplicates := sum(answer.duplicate for answer in answers):
+        parts.append(counted(duplicates, "duplicate"))
+    if late := sum(answer.took > AMOCRM_TIMEOUT for answer in answers):
+        parts.append(f"{late} after over 2 s, which amoCRM would have counted as failures")
+    parts.append(f"{sum(took) / len(took):.0f} ms each, at most {max(took):.0f} ms")
+    return f"{len(answers)} posted: {'; '.join(parts)}"
+
+
+def _posted(url: str, body: bytes, *, shown: bool) -> RelayAnswer:
+    """Post, and print request and answer if they are to be shown."""
+    sent = _headers_for(body)
+    if shown:
+        _print_request(url, sent, body)
+    answer = _post(url, sent, body)
+    if shown:
+        _print_answer(url, answer)
+    return answer
+
+
+def _print_request(url: str, sent: Mapping[str, str], body: bytes) -> None:
     click.echo(f"POST {masked(url)}")
     for name, value in sent.items():
         click.echo(f"{name}: {value}")
     click.echo(f"\n{readable(body)}\n")
-    if dry_run:
-        return True
-    answer = _post(url, sent, body)
+
+
+def _print_answer(url: str, answer: RelayAnswer) -> None:
     click.echo(f"{answer.status} after {answer.took * 1000:.0f} ms: {_safe(answer.body, url)}")
-    if answer.status == 200 and b'"duplicate":true' in answer.body:
+    if answer.duplicate:
         click.echo("it is a duplicate of one stored before: change it to post another, like --set id=7", err=True)
     if answer.took > AMOCRM_TIMEOUT:
         click.echo("amoCRM waits 2 s: it would have counted this as a failure", err=True)
-    return answer.status == 200
+
+
+def _headers_for(body: bytes) -> dict[str, str]:
+    return {"Content-Length": str(len(body)), **headers()}
 
 
 def headers() -> dict[str, str]:

@@ -128,15 +128,21 @@ def _print_deliveries(event: EventRecord, situation: Situation) -> None:
 
 
 def _delivery(delivery: DeliveryRecord, situation: Situation) -> Text:
-    """`warehouse  pending: attempt 3 in 4 min  (routes offer-made)`."""
+    """`warehouse  pending: attempt 3 in 4 min  (routes offer-made; replayed once)`."""
     more = next_step(delivery, situation)
     return Text.assemble(
         cell(delivery.target, "bold"),
         "  ",
         state(delivery.state),
         cell(f": {more}" if more else ""),
-        cell(f"  (routes {', '.join(delivery.routes)})", "dim"),
+        cell(f"  (routes {', '.join(delivery.routes)}{_replayed(delivery.replays)})", "dim"),
     )
+
+
+def _replayed(times: int) -> str:
+    if times == 0:
+        return ""
+    return "; replayed once" if times == 1 else f"; replayed {times} times"
 
 
 def _attempts(attempts: Sequence[AttemptRecord]) -> Table:

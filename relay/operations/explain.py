@@ -74,6 +74,9 @@ class RawExplanation:
     requests: Sequence[ShownRequest]
 
 
+NO_DELIVERY = "given-at-arrival"
+"""In place of the `webhook-id` of a raw delivery that there is not: the id is made when the webhook arrives."""
+
 Explanation: TypeAlias = Sequence[EventExplanation] | RawExplanation
 
 
@@ -82,7 +85,8 @@ def explain_body(config: Config, body: bytes, *, source: str, query: str = "", n
 
     UnreadableError, with the reason, if it cannot be read and no route takes unparsed ones.
     """
-    return _explain_unread(config, Webhook(id="", source=source, received_at=now, body=body, query=query), now)
+    webhook = Webhook(id="", source=source, received_at=now, body=body, query=query)
+    return _explain_unread(config, webhook, NO_DELIVERY, now)
 
 
 def explain_stored(config: Config, found: Found, *, now: datetime) -> Explanation:
@@ -92,15 +96,16 @@ def explain_stored(config: Config, found: Found, *, now: datetime) -> Explanatio
     """
     webhook = found.record.webhook
     if webhook.unparsed is not None:
-        return _explain_unread(config, webhook, now)
+        raw = found.record.raw
+        return _explain_unread(config, webhook, raw.id if raw else NO_DELIVERY, now)
     return [_explain(config, event, sent, now) for event, sent in _stored(found)]
 
 
-def _explain_unread(config: Config, webhook: Webhook, now: datetime) -> Explanation:
+def _explain_unread(config: Config, webhook: Webhook, raw_id: str, now: datetime) -> Explanation:
     try:
         return [_explain(config, event, sent, now) for event, sent in _read(webhook)]
     except UnreadableError as error:
-        return _explain_raw(config, replace(webhook, unparsed=str(error)), now)
+        return _explain_raw(config, replace(webhook, unparsed=str(error)), raw_id, now)
 
 
 def _explain(config: Config, event: Event, sent: Original, now: datetime) -> EventExplanation:
@@ -109,7 +114,8 @@ def _explain(config: Config, event: Event, sent: Original, now: datetime) -> Eve
     return EventExplanation(event=event, routes=explain_routes(config, event), requests=requests)
 
 
-def _explain_raw(config: Config, webhook: Webhook, now: datetime) -> RawExplanation:
+def _explain_raw(config: Config, webhook: Webhook, raw_id: str, now: datetime) -> RawExplanation:
+    """`raw_id`: the `webhook-id` of its raw deliveries."""
     matches = config.matcher.match_unparsed(webhook.source)
     if not matches.targets:
         raise UnreadableError(f"{webhook.unparsed}; no route with `unparsed: true` takes it")
@@ -118,7 +124,7 @@ def _explain_raw(config: Config, webhook: Webhook, now: datetime) -> RawExplanat
         unparsed=webhook.unparsed or "",
         routes=[route for route in config.routes if route.unparsed],
         matched=matches.routes,
-        requests=[_raw_request(config, config.targets[name], webhook, now) for name in matches.targets],
+        requests=[_raw_request(config, config.targets[name], webhook, raw_id, now) for name in matches.targets],
     )
 
 
@@ -186,8 +192,8 @@ def _request(config: Config, target: Target, event: Event, sent: Original, now: 
     return _shown(config, target, request, sent.query if target.format is Format.FORM else "")
 
 
-def _raw_request(config: Config, target: Target, webhook: Webhook, now: datetime) -> ShownRequest:
-    delivery = _delivery(str(uuid7()), target, b"", webhook.received_at)
+def _raw_request(config: Config, target: Target, webhook: Webhook, raw_id: str, now: datetime) -> ShownRequest:
+    delivery = _delivery(raw_id, target, b"", webhook.received_at)
     return _shown(config, target, render_raw(delivery, target, webhook, now=now), webhook.query)
 
 

@@ -53,10 +53,8 @@ def test_each_target_is_shown_the_request_it_would_get(run: Run, body: str) -> N
     assert bot["headers"]["content-type"] == "application/json"
     assert bot["headers"]["webhook-id"] == event["event"]["id"]
     assert json.loads(bot["body"]) == event["event"]
-    assert [name.lower() for name, value in warehouse["headers"].items() if value == "***"] == [
-        "webhook-signature",
-        "authorization",
-    ]
+    masked = {name.lower() for name, value in warehouse["headers"].items() if value == "***"}
+    assert masked == {"webhook-signature", "authorization"}
     assert warehouse["url"] == "https://dwh.example/${DWH_PATH}"
 
 
@@ -193,6 +191,19 @@ def test_so_is_an_unparsed_webhook_of_the_store(run: Run, kept: Path, folder: Pa
     [request] = json.loads(run("explain", GARBLED, "--json").stdout)["raw"]["requests"]
     assert request["headers"]["content-type"] == "application/x-www-form-urlencoded"
     assert request["body"].startswith("hello")
+    assert request["headers"]["webhook-id"] == "given-at-arrival", "no route took it then: it has no raw deliveries"
+
+
+def test_raw_deliveries_of_the_store_are_explained_with_their_own_id(
+    run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    (folder / "routes.yaml").write_text(RAW)
+    webhook, went_on = "019ab000-0009-7000-8000-000000000000", "019ab000-0009-7000-8000-00000000000f"
+    event = Event(id=went_on, source="crm", received_at=NOON, account={}, entity="", action="", data={})
+    refill(lambda store: store.keep(unread(webhook, b"hello", "no events"), [RoutedEvent(event=event, payload=b"")]))
+    for id_ in (webhook, went_on):
+        [request] = json.loads(run("explain", id_, "--json").stdout)["raw"]["requests"]
+        assert request["headers"]["webhook-id"] == went_on
 
 
 def test_the_id_of_one_that_was_read_since_explains_its_events(

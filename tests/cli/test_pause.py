@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from relay.model import Health
 from relay.store.records import HealthReport
 from tests.cli.conftest import NOON, ROUTES, Run, Use
@@ -40,8 +42,9 @@ def test_what_is_not_paused_is_not_resumed(run: Run, kept: Path) -> None:
     assert (ended.exit_code, ended.stderr) == (1, "relay: warehouse is not paused: see relay status\n")
 
 
-def test_an_unknown_name_is_refused_in_a_line_with_the_one_that_was_meant(run: Run, kept: Path) -> None:
-    ended = run("pause", "warehose")
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_an_unknown_name_is_refused_in_a_line_with_the_one_that_was_meant(run: Run, kept: Path, command: str) -> None:
+    ended = run(command, "warehose")
     assert (ended.exit_code, ended.stderr) == (1, "relay: no target 'warehose' (did you mean 'warehouse'?)\n")
     assert paused(run) == []
 

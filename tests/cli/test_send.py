@@ -1,6 +1,7 @@
 """`relay send`: the request as it is on the wire, where it goes, and what is made of the answer."""
 
 import json
+import re
 import socket
 import ssl
 import threading
@@ -194,6 +195,23 @@ def test_it_may_be_posted_several_times_each_with_its_own_request_id(run: Run, w
     assert run("send", "--event", "leads.chat", "--count", "3", "--listen", wire.address).exit_code == 0
     assert len({dict(parts(request)[1])["X-Amocrm-Requestid"] for request in wire.requests}) == 3
     assert len({parts(request)[2] for request in wire.requests}) == 1
+
+
+def test_of_many_posts_the_first_is_shown_and_a_summary(run: Run, wire: Wire) -> None:
+    ended = run("send", "--event", "leads.chat", "--count", "12", "--listen", wire.address)
+    assert (ended.exit_code, len(wire.requests)) == (0, 12)
+    assert ended.stdout.count("POST ") == ended.stdout.count("200 after ") == 1
+    assert re.fullmatch(r"12 posted: 12 answered 200; \d+ ms each, at most \d+ ms", ended.stdout.splitlines()[-1])
+
+
+def test_the_summary_counts_what_was_not_well(run: Run, wire: Wire) -> None:
+    posting = ("send", "--event", "leads.chat", "--count", "11", "--listen", wire.address)
+    duplicate = b'{"webhook":"x","duplicate":true}'
+    wire.answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(duplicate), duplicate)
+    assert run(*posting).stdout.splitlines()[-1].startswith("11 posted: 11 answered 200; 11 duplicates; ")
+    wire.answer = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+    ended = run(*posting)
+    assert (ended.exit_code, ended.stdout.splitlines()[-1].startswith("11 posted: 11 answered 503; ")) == (1, True)
 
 
 def test_with_a_url_no_routes_file_is_needed(run: Run, wire: Wire, folder: Path) -> None:

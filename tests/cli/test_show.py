@@ -4,13 +4,30 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from relay.cli.show import readable
 from relay.model import Event, PlannedDelivery, RoutedEvent
-from tests.cli.conftest import CALL, CONTACT, CYRILLIC, GARBLED, NOON, OFFER, Run, Use, event_of, on_terminal, unread
+from relay.store.contract import Archive
+from tests.cli.conftest import (
+    CALL,
+    CONTACT,
+    CYRILLIC,
+    GARBLED,
+    MINUTE,
+    NOON,
+    OFFER,
+    REFUSED,
+    Run,
+    Use,
+    event_of,
+    on_terminal,
+    settle,
+    unread,
+)
 
 
 @pytest.mark.parametrize("id_", [OFFER, OFFER[:18], event_of(OFFER)])
@@ -34,6 +51,20 @@ def test_it_shows_the_body_the_event_and_every_attempt(run: Run, kept: Path) -> 
 def test_what_is_next_is_reported(run: Run, kept: Path) -> None:
     assert "sales-bot  pending: attempt 2 is due" in run("show", CALL).stdout
     assert "warehouse  pending: interrupted: retried at the next start" in run("show", CONTACT).stdout
+
+
+def test_a_replay_is_marked(run: Run, kept: Path, refill: Callable[[Use], None]) -> None:
+    async def attempt(store: Archive) -> None:
+        now = datetime.now(UTC)
+        for claimed in await store.claim("warehouse", limit=9, max_bytes=10_000, now=now, lease=MINUTE):
+            await settle(store, claimed, REFUSED)
+
+    assert "replayed" not in run("show", OFFER).stdout
+    for said in ("replayed once)", "replayed 2 times)"):
+        assert run("replay", OFFER).exit_code == 0
+        [line] = [line for line in run("show", OFFER).stdout.splitlines() if line.startswith("  warehouse")]
+        assert line.endswith(said)
+        refill(attempt)
 
 
 def test_an_unparsed_webhook_says_why(run: Run, kept: Path) -> None:

@@ -28,7 +28,7 @@ async def _pause(store: Archive, _config: Config) -> object:
 
 
 async def _resume(store: Archive, _config: Config) -> object:
-    await resume(store, "sales-bot", by=BY, now=NOON)
+    await resume(store, "sales-bot", routed=(), by=BY, now=NOON)
     return None
 
 
