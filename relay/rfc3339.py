@@ -17,9 +17,14 @@ def rfc3339(at: datetime) -> str:
 
 
 def rfc3339_of_seconds(seconds: float) -> str:
-    """Format Unix seconds, for log lines: most share their second with the line before."""
-    whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)  # a float's milliseconds may end in .9999
-    return f"{_second(whole)}.{micros // 1_000:03}Z"
+    """Format Unix seconds, for log lines: under load most share their millisecond with the line before."""
+    return _millisecond(round(seconds * 1_000_000) // 1_000)  # rounded: a float's milliseconds may end in .9999
+
+
+@lru_cache(maxsize=64)
+def _millisecond(milliseconds: int) -> str:
+    second, millis = divmod(milliseconds, 1_000)
+    return f"{_second(second)}.{millis:03}Z"
 
 
 @lru_cache(maxsize=64)

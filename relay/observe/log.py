@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -26,23 +26,26 @@ FOREIGN_PER_SECOND = 10
 MAX_TEXT = 500
 MAX_TRACE = 4_000
 
+_MILLISECOND = timedelta(milliseconds=1)
+
 Clock: TypeAlias = Callable[[], float]
 """Seconds since 1970."""
 
-AsLine: TypeAlias = Callable[[int, str, Mapping[str, object]], str]
-"""Level, message and fields -> the line, without its end."""
+Style: TypeAlias = Literal["text", "json"]
 
 
 class Log:
     """`log.info("attempt", target="bot", status=503)` writes one line, if its level is not below `level`.
 
-    Any thread may call it. It is called for every attempt, and costs little more than the text of the line.
+    Any thread may call it. `write` takes a line as `style` has it, with the time of `timestamp`.
     """
 
-    def __init__(self, write: Callable[[str], None], as_line: AsLine, level: int) -> None:
-        self._write = write
-        self._as_line = as_line
+    def __init__(self, write: Callable[[str], None], style: Style, level: int, clock: Clock = time.time) -> None:
+        self.write = write
+        self.style = style
+        self._as_line = _text if style == "text" else _json
         self._level = level
+        self._clock = clock
         self.debug = partial(self.log, logging.DEBUG)
         self.info = partial(self.log, logging.INFO)
         self.warning = partial(self.log, logging.WARNING)
@@ -51,17 +54,25 @@ class Log:
     def log(self, level: int, message: str, /, **fields: object) -> None:
         """Write a line, without the fields that are None."""
         if level >= self._level:
-            self._write(self._as_line(level, message, fields))
+            self.write(self.line(level, message, fields))
+
+    def line(self, level: int, message: str, fields: Mapping[str, object]) -> str:
+        """Format a line, without its end."""
+        return self._as_line(self.timestamp(), level, message, fields)
 
     def is_enabled_for(self, level: int) -> bool:
         """Whether a line of this level is written."""
         return level >= self._level
 
+    def timestamp(self) -> str:
+        """Return the present time as lines have it."""
+        return rfc3339_of_seconds(self._clock())
+
 
 def configure_logging(
     lines: LogWriter,
     *,
-    format: Literal["text", "json"],  # noqa: A002  the name of the flag
+    format: Style,  # noqa: A002  the name of the flag
     level: str,
     clock: Clock = time.time,
 ) -> Log:
@@ -69,11 +80,15 @@ def configure_logging(
 
     The standard `logging` is routed into it from WARNING up.
     """
-    as_line = partial(_text if format == "text" else _json, clock)
-    lines.line_of_lost = lambda number: as_line(logging.WARNING, "lines lost", {"lines": number})
-    log = Log(lines.write, as_line, logging.getLevelNamesMapping()[level.upper()])
+    log = Log(lines.write, format, logging.getLevelNamesMapping()[level.upper()], clock)
+    lines.line_of_lost = lambda number: log.line(logging.WARNING, "lines lost", {"lines": number})
     logging.basicConfig(handlers=[_Foreign(log, clock)], level=logging.WARNING, force=True)
     return log
+
+
+def milliseconds(took: timedelta) -> float:
+    """Return a duration as lines have it."""
+    return round(took / _MILLISECOND, 1)
 
 
 # ---- as text
@@ -89,15 +104,16 @@ _LEVELS = {
 _bare = re.compile(r"[\w.:/+@,-]+").fullmatch  # \w has neither control nor format characters
 
 
-def _text(clock: Clock, level: int, message: str, fields: Mapping[str, object]) -> str:
-    line = f"{rfc3339_of_seconds(clock())} {_LEVELS[level]} {printable(message)}"
+def _text(timestamp: str, level: int, message: str, fields: Mapping[str, object]) -> str:
+    line = f"{timestamp} {_LEVELS[level]} {printable(message)}"
     for name, value in fields.items():
         if value is not None:
-            line += f" {name}={_value(value)}"
+            line += f" {name}={value_as_text(value)}"
     return line
 
 
-def _value(value: object) -> str:
+def value_as_text(value: object) -> str:
+    """Format a value that is not None, quoted if it has to be."""
     match value:
         case str():
             return value if _bare(value) else _quoted(value)
@@ -122,8 +138,8 @@ def _quoted(text: str) -> str:
 # ---- as JSON
 
 
-def _json(clock: Clock, level: int, message: str, fields: Mapping[str, object]) -> str:
-    head = {"time": rfc3339_of_seconds(clock()), "level": logging.getLevelName(level).lower(), "message": message}
+def _json(timestamp: str, level: int, message: str, fields: Mapping[str, object]) -> str:
+    head = {"time": timestamp, "level": logging.getLevelName(level).lower(), "message": message}
     return _encode(head | {name: value for name, value in fields.items() if value is not None})
 
 

@@ -3,14 +3,14 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
-from typing import assert_never
 
 from prometheus_client import CollectorRegistry
 
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
-from relay.model import Dead, Delivered, Reason, RetryAt, RoutedEvent, Verdict, VerdictName
-from relay.observe.log import LineLimiter, Log
+from relay.model import Delivered, Reason, RoutedEvent, VerdictName
+from relay.observe import attempt_line
+from relay.observe.attempt_line import MAX_DETAIL
+from relay.observe.log import LineLimiter, Log, milliseconds
 from relay.observe.messages import line
 from relay.observe.metrics import Metrics
 from relay.signals import (
@@ -37,11 +37,8 @@ OUTCOMES = (
     Rejection.ACCOUNT, Rejection.TOO_LARGE, Rejection.UNAVAILABLE, Rejection.INCOMPLETE,
 )  # fmt: skip
 
-MAX_DETAIL = 500
 MOST_ENTITIES = 100  # named in the line of one webhook
 LINES_PER_SECOND = 10  # of each kind that unauthenticated clients can trigger
-
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Observer:
@@ -58,7 +55,8 @@ class Observer:
     def __init__(self, registry: CollectorRegistry, log: Log, *, clock: Callable[[], float] = time.time) -> None:
         self._series = Metrics(registry)
         self._log = log
-        self._debug = log.is_enabled_for(logging.DEBUG)
+        self._debug, self._info = log.is_enabled_for(logging.DEBUG), log.is_enabled_for(logging.INFO)
+        self._delivered_line = attempt_line.delivered_line(log.style)
         self._clock = clock
         self._limiter = LineLimiter(LINES_PER_SECOND, clock)
         self._reloaded_at(successful=True)  # the start has loaded the routes
@@ -87,7 +85,7 @@ class Observer:
             case Reloaded():
                 self._reloaded(signal)
             case Purged():
-                self._log.info("purged", **signal.counts, ms=_ms(signal.took))
+                self._log.info("purged", **signal.counts, ms=milliseconds(signal.took))
             case ClientLockedOut():
                 self._locked_out(signal)
             case Notice():
@@ -125,7 +123,7 @@ class Observer:
                 events=len(signal.routed),
                 entities=_entities(signal.routed),
                 deliveries=signal.deliveries,
-                ms=_ms(signal.took),
+                ms=milliseconds(signal.took),
             )
         elif (held_back := self._limiter.admit("unparsed")) is not None:
             self._log.warning(
@@ -134,7 +132,7 @@ class Observer:
                 webhook=webhook.id,
                 request_id=webhook.request_id or None,
                 bytes=len(webhook.body),
-                ms=_ms(signal.took),
+                ms=milliseconds(signal.took),
                 detail=webhook.unparsed[:MAX_DETAIL],
                 held_back=held_back or None,
             )
@@ -151,7 +149,7 @@ class Observer:
                 webhook=signal.first,
                 request_id=webhook.request_id or None,
                 entities=_entities(signal.routed),
-                ms=_ms(signal.took),
+                ms=milliseconds(signal.took),
                 held_back=held_back or None,
             )
 
@@ -175,7 +173,7 @@ class Observer:
             source=signal.source,
             outcome=signal.reason.value,
             remote=signal.remote,
-            ms=_ms(signal.took),
+            ms=milliseconds(signal.took),
             address=signal.address[:MAX_DETAIL] or None,
             detail=signal.detail[:MAX_DETAIL] or None,
             held_back=held_back or None,
@@ -185,36 +183,30 @@ class Observer:
         self._series.connections_evicted.inc()
         held_back = self._limiter.admit("evicted")
         if held_back is not None:
-            self._log.warning("connection evicted", after_ms=_ms(signal.after), held_back=held_back or None)
+            self._log.warning("connection evicted", after_ms=milliseconds(signal.after), held_back=held_back or None)
 
     def _blocked(self, signal: Blocked) -> None:
         self._series.loop_blocked_seconds.observe(signal.late.total_seconds())
-        self._log.warning("event loop blocked", ms=_ms(signal.late))
+        self._log.warning("event loop blocked", ms=milliseconds(signal.late))
 
     def _attempted(self, signal: Attempted) -> None:
-        delivery, outcome, series = signal.delivery, signal.outcome, self._series
-        target, reason = delivery.target, outcome.reason.value
-        verdict, more = signal.verdict.name, _details(signal.verdict)
-        series.attempts(target, verdict, reason).inc()
-        series.attempt_seconds(target).observe(outcome.took.total_seconds())
-        if verdict is VerdictName.DELIVERED:
-            series.delivery_lag_seconds(target).observe(signal.lag.total_seconds())
-        write = self._log.info if verdict is VerdictName.DELIVERED else self._log.warning
-        write(
-            "attempt",
-            target=target,
-            event=delivery.event_id,
-            entity=delivery.entity or None,
-            entity_id=delivery.entity_id or None,
-            attempt=delivery.attempt,
-            outcome=verdict.value,
-            reason=reason,
-            status=outcome.status,
-            ms=_ms(outcome.took),
-            replay=delivery.replay or None,
-            **more,
-            detail=outcome.detail[:MAX_DETAIL] or None,
-        )
+        outcome, verdict, series = signal.outcome, signal.verdict, self._series
+        target, took = signal.delivery.target, outcome.took.total_seconds()
+        series.attempts(target, verdict.name, outcome.reason).inc()
+        series.attempt_seconds(target).observe(took)
+        if not isinstance(verdict, Delivered):
+            self._log.warning("attempt", **attempt_line.fields(signal))
+            return
+        series.delivery_lag_seconds(target).observe(signal.lag.total_seconds())
+        if self._info:
+            self._log_delivered(signal)
+
+    def _log_delivered(self, signal: Attempted) -> None:
+        log = self._log
+        if line := self._delivered_line(log.timestamp(), signal):
+            log.write(line)
+        else:
+            log.info("attempt", **attempt_line.fields(signal))
 
     def _config_activated(self, signal: ConfigActivated) -> None:
         """Start the counters of these names at 0, or PromQL's `increase` would miss the first event."""
@@ -251,25 +243,8 @@ class Observer:
             )
 
 
-def _details(verdict: Verdict) -> dict[str, object]:
-    """What the attempt's log line says beside the verdict's name."""
-    match verdict:
-        case Delivered():
-            return {}
-        case RetryAt():
-            return {"due_at": verdict.due_at}
-        case Dead():
-            return {"why": verdict.why[:MAX_DETAIL]}
-        case _:
-            assert_never(verdict)
-
-
 def _entities(routed: Sequence[RoutedEvent]) -> list[str] | None:
     """List `leads 4831596` of each event, so that a search for the id finds the line; None if there is none."""
     named = [f"{each.event.entity} {each.event.entity_id}".rstrip() for each in routed[:MOST_ENTITIES]]
     more = [f"{len(routed) - MOST_ENTITIES} more"] if len(routed) > MOST_ENTITIES else []
     return named + more or None
-
-
-def _ms(took: timedelta) -> float:
-    return round(took / _MILLISECOND, 1)

@@ -34,7 +34,7 @@ SCRAPED = frozenset({"job", "instance"})
 def labels() -> Mapping[str, frozenset[str]]:
     """Series name -> its labels."""
     registry = CollectorRegistry()
-    observe = Observer(registry, Log(lambda _line: None, lambda _level, _message, _fields: "", logging.CRITICAL))
+    observe = Observer(registry, Log(lambda _line: None, "text", logging.CRITICAL))
     for signal in (kept(event(), routes=[["to-bot"]]), refused(), attempted(), Committed(writes=1, took=timedelta(0))):
         observe(signal)
     Gauges(registry).update(backlog={}, target_states={"bot": "ok"}, store_bytes=1, store_free_bytes=1, now=NOON)
