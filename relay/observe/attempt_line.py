@@ -9,7 +9,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import TypeAlias, assert_never
 
 from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, Verdict
-from relay.observe.log import Style, milliseconds, value_as_text
+from relay.observe.log import MILLISECOND, Style, milliseconds, value_as_text
 from relay.signals import Attempted
 
 MAX_DETAIL = 500
@@ -81,7 +81,7 @@ def _as_text(time: str, attempted: Attempted) -> str | None:
     line = (
         f"{time} info  attempt target={target} event={event} entity={entity} entity_id={id_}"
         f" attempt={delivery.attempt} outcome=delivered reason=2xx status={outcome.status}"
-        f" ms={milliseconds(outcome.took)}"
+        f" ms={outcome.took / MILLISECOND:.1f}"
     )
     return f"{line} detail={value_as_text(outcome.detail[:MAX_DETAIL])}" if outcome.detail else line
 
@@ -95,5 +95,5 @@ def _as_json(time: str, attempted: Attempted) -> str | None:
         f'{{"time":"{time}","level":"info","message":"attempt","target":{quoted(delivery.target)}'
         f',"event":{quoted(delivery.event_id)},"entity":{quoted(delivery.entity)}'
         f',"entity_id":{quoted(delivery.entity_id)},"attempt":{delivery.attempt},"outcome":"delivered","reason":"2xx"'
-        f',"status":{outcome.status},"ms":{milliseconds(outcome.took)}{detail}}}'
+        f',"status":{outcome.status},"ms":{outcome.took / MILLISECOND:.1f}{detail}}}'
     )

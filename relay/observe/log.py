@@ -26,7 +26,7 @@ FOREIGN_PER_SECOND = 10
 MAX_TEXT = 500
 MAX_TRACE = 4_000
 
-_MILLISECOND = timedelta(milliseconds=1)
+MILLISECOND = timedelta(milliseconds=1)
 
 Clock: TypeAlias = Callable[[], float]
 """Seconds since 1970."""
@@ -88,7 +88,7 @@ def configure_logging(
 
 def milliseconds(took: timedelta) -> float:
     """Return a duration as lines have it."""
-    return round(took / _MILLISECOND, 1)
+    return round(took / MILLISECOND, 1)
 
 
 # ---- as text
