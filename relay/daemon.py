@@ -220,6 +220,7 @@ class Relay:
             emit=self._emit,
             tls=tls,
             on_malformed=intake.reject_malformed,
+            receive=intake.receive,
             variant=self._http.server,
         )
         stack.push_async_callback(public.close)

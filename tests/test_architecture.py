@@ -106,9 +106,11 @@ def is_store(node: ast.AST) -> bool:
 # ---- who may touch what aiohttp promises to nobody
 
 
-PRIVATE_PARTS = ("fast_client", "fast_connection", "fast_connector", "fast_protocol", "tolerant_parser")
+PRIVATE_PARTS = ("fast_client", "fast_connection", "fast_connector", "fast_protocol", "small_posts", "tolerant_parser")
 MAY_TOUCH_PRIVATE = {f"http/{name}.py" for name in PRIVATE_PARTS}
-ON_PUBLIC_API = {f"http/{name}.py" for name in ("client", "plain_client", "plain_protocol", "listener", "acceptor")}
+ON_PUBLIC_API = {
+    f"http/{name}.py" for name in ("client", "plain_client", "plain_protocol", "listener", "acceptor", "post")
+}
 
 
 def private_names_of_aiohttp() -> frozenset[str]:

@@ -15,8 +15,9 @@ from aiohttp.web_protocol import _ErrInfo
 from relay.errors import ConfigurationError
 from relay.http.machine_limits import MAX_HEAD, Limits, handler_arguments
 from relay.http.malformed import diagnose, error_response
-from relay.http.response import Response
+from relay.http.response import closing_error
 from relay.http.server_types import AnyResponse, Connection, Hooks, Respond
+from relay.http.small_posts import SmallPosts
 
 
 async def start(
@@ -68,17 +69,17 @@ class _Server(web.Server):
         self.hooks.on_closed(handler)
 
 
-class FastProtocol(web.RequestHandler):
+class FastProtocol(SmallPosts):
     """A `Connection`. Malformed requests and faults of the relay get a status and nothing else."""
 
-    __slots__ = ("_before_response", "_head", "_malformed_head", "_on_malformed", "_raw_transport")
+    __slots__ = ("_head", "_malformed_head", "_on_malformed", "_raw_transport")
 
     def __init__(self, manager: _Server, **more: Any) -> None:
-        super().__init__(manager, **more)
-        self._before_response = manager.hooks.before_response
-        self._on_malformed = manager.hooks.on_malformed
+        hooks = manager.hooks
+        super().__init__(manager, receive=hooks.receive, before_response=hooks.before_response, **more)
+        self._on_malformed = hooks.on_malformed
         self._head = b""  # of the next request, as far as it has arrived
-        self._malformed_head = b""  # one that the parser rejected
+        self._malformed_head = b""  # the first that the parser rejected: the last request of the connection
         self._raw_transport: asyncio.Transport | None = None
 
     @property
@@ -86,7 +87,7 @@ class FastProtocol(web.RequestHandler):
         """True while no response is due, or while the peer does not read the one it got."""
         if self.writing_paused:
             return True
-        if self._messages:
+        if self._messages or self._post:
             return False
         return self._current_request is None or not self._current_request.content.is_eof()
 
@@ -103,8 +104,8 @@ class FastProtocol(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Parse, and limit the head as a whole: one of many long headers would cost more than a body may."""
         super().data_received(data)
-        if self._waiter is None or self._waiter.done():
-            if self._messages and type(self._messages[-1][0]) is _ErrInfo:
+        if self._post or self._waiter is None or self._waiter.done():
+            if not self._malformed_head and self._messages and type(self._messages[-1][0]) is _ErrInfo:
                 self._malformed_head = (self._head + data)[: 2 * MAX_HEAD]
             self._head = b""
             return
@@ -132,9 +133,7 @@ class FastProtocol(web.RequestHandler):
             status = self._report_malformed(self._malformed_head, exc)
         else:
             super().handle_error(request, status, exc, message)
-        response = Response({"error": HTTPStatus(status).phrase.lower()}, status=status)
-        response.force_close()
-        return cast(web.StreamResponse, response)
+        return cast(web.StreamResponse, closing_error(status))
 
     def _report_malformed(self, head: bytes, error: BaseException | None) -> int:
         """Return the status of the response."""

@@ -12,6 +12,7 @@ from relay.errors import ConfigurationError
 from relay.http.acceptor import Acceptor, EmitAccepting
 from relay.http.aiohttp_version import Variant
 from relay.http.machine_limits import Limits
+from relay.http.post import Receive
 from relay.http.server_types import AnyResponse, Connection, Hooks, OnMalformed, Respond
 from relay.os_errors import os_error_text
 
@@ -43,11 +44,13 @@ async def listen(
     emit: EmitAccepting,
     tls: ssl.SSLContext | None = None,
     on_malformed: OnMalformed | None = None,
+    receive: Receive | None = None,
     variant: Variant = Variant.FAST,
 ) -> "Listener":
     """Serve on a listening socket, which the listener owns from now on.
 
     `drain` and `grace`: seconds, see `Listener.close`. `on_malformed` is called for what is not a request.
+    `receive` is offered complete small POSTs before `serves` gets them; not by every variant.
     """
     draining = asyncio.Event()
     acceptor = Acceptor(listening, limits=limits, tls=tls, emit=emit, on_malformed=on_malformed)
@@ -60,7 +63,9 @@ async def listen(
 
     if isinstance(serves, web.Application):
         serves.on_response_prepare.append(_drop_server_header)
-    hooks = Hooks(before_response=before_response, on_closed=acceptor.forget, on_malformed=on_malformed)
+    hooks = Hooks(
+        before_response=before_response, on_closed=acceptor.forget, on_malformed=on_malformed, receive=receive
+    )
     if variant is Variant.FAST:
         from relay.http.fast_protocol import start  # an unknown release of aiohttp may not even import it
     else:

@@ -9,7 +9,7 @@ from time import time
 from types import MappingProxyType
 
 import orjson
-from aiohttp import HttpVersion10, web
+from aiohttp import HttpVersion, HttpVersion10, HttpVersion11, web
 
 UNREAD = 5.0  # seconds for which the write buffer may stay above its high-water mark
 
@@ -42,7 +42,18 @@ class Response:
         if transport is None or transport.is_closing():
             raise ConnectionResetError
         self._writer, self._protocol = request.writer, request.protocol
-        self.keep_alive = request.keep_alive and not self._last
+        self.write(transport, keep_alive=request.keep_alive, version=request.version, method=request.method)
+
+    def write(
+        self,
+        transport: asyncio.WriteTransport,
+        *,
+        keep_alive: bool,
+        version: HttpVersion = HttpVersion11,
+        method: str = "POST",
+    ) -> None:
+        """Write all of it, in one piece; the request says whether to keep the connection, and what it understands."""
+        self.keep_alive = keep_alive and not self._last
         body = orjson.dumps(self.document)
         head = (
             f"{_status_line(self.status)}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
@@ -52,9 +63,9 @@ class Response:
             head += "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         if not self.keep_alive:
             head += "Connection: close\r\n"
-        elif request.version == HttpVersion10:
+        elif version == HttpVersion10:
             head += "Connection: keep-alive\r\n"
-        transport.write(b"%s\r\n%s" % (head.encode("ascii"), b"" if request.method == "HEAD" else body))
+        transport.write(b"%s\r\n%s" % (head.encode("ascii"), b"" if method == "HEAD" else body))
 
     async def write_eof(self) -> None:
         """Wait until the write buffer is below its high-water mark: backpressure on the requests that follow.
@@ -70,6 +81,13 @@ class Response:
             if transport := self._protocol.transport:
                 transport.abort()
             raise ConnectionResetError from None
+
+
+def closing_error(status: int) -> Response:
+    """The response to a request that cannot be read or that the relay failed over: the last one of its connection."""
+    response = Response({"error": HTTPStatus(status).phrase.lower()}, status=status)
+    response.force_close()
+    return response
 
 
 @lru_cache(maxsize=16)

@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 from aiohttp import web
 
 from relay.http.malformed import MalformedRequest
+from relay.http.post import Receive
 from relay.http.response import Response
 
 Respond: TypeAlias = Callable[[web.BaseRequest], Awaitable[Response]]
@@ -35,8 +36,12 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """Callbacks of a protocol. Without `on_malformed` aiohttp logs requests that it cannot parse."""
+    """Callbacks of a protocol.
+
+    Without `on_malformed` aiohttp logs requests that it cannot parse. The plain protocol offers `receive` nothing.
+    """
 
     before_response: Callable[[Connection, AnyResponse], None]
     on_closed: Callable[[Connection], None]
     on_malformed: OnMalformed | None
+    receive: Receive | None = None

@@ -26,6 +26,11 @@ MAX_PER_TURN = 32  # webhooks decoded in one turn; then they go to the disk, and
 RETRANSMISSIONS = timedelta(hours=3)  # amoCRM repeats a webhook that was not answered for up to 95 minutes
 
 
+def is_large(size: int) -> bool:
+    """Whether a body of so many bytes is decoded by itself, in a thread."""
+    return size > LARGE
+
+
 class Decoder:
     """Decodes webhooks and plans their deliveries by the configuration that `config()` returns at that moment."""
 
@@ -45,7 +50,7 @@ class Decoder:
 
         Awaiting raises Reject, BudgetExceeded, or a StoreError if it is not committed in time.
         """
-        if len(pending.webhook.body) > LARGE:
+        if is_large(len(pending.webhook.body)):
             return self._submit_large(pending)
         if not self._arrived:
             self._loop.call_soon(self._submit_arrived)

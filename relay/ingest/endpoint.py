@@ -5,10 +5,9 @@ them it switches the webhook off.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from itertools import chain, islice, repeat
-from secrets import token_hex
+from functools import partial
 from time import perf_counter
 
 from aiohttp import hdrs, web
@@ -17,15 +16,16 @@ from multidict import istr
 from relay.errors import StoreError
 from relay.http.forwarded import TrustedProxies
 from relay.http.malformed import MalformedRequest
+from relay.http.post import Post
 from relay.http.response import Response
 from relay.ingest import answers
 from relay.ingest.answers import Reject
 from relay.ingest.body import read_body
-from relay.ingest.budget import Budget, BudgetExceeded, Reservation
+from relay.ingest.budget import OVERHEAD, Budget, BudgetExceeded, Reservation
 from relay.ingest.commit import PendingWebhook
-from relay.ingest.decode import Decoder
+from relay.ingest.decode import Decoder, is_large
 from relay.ingest.misaddressed import diagnose_address, source_and_token
-from relay.model import Secret, Source, Webhook
+from relay.model import Source, Webhook
 from relay.routes.config import Config
 from relay.signals import DuplicateReceived, Emit, Probed, Rejection, WebhookRejected, WebhookStored
 from relay.store.records import Duplicate, KeepResult
@@ -35,9 +35,6 @@ SIGNATURE = istr("X-Signature")
 MAX_REQUEST_ID = 100  # characters
 AMOCRM = ("amocrm", "kommo")  # in its user agents: amoCRM-Webhooks/3.0, amoCRM-WebHook-client/2.0
 NOT_POST = "not a POST: a redirect in front (301, 302) makes a GET of it, so name the final address or answer 308"
-
-_NOT_A_TOKEN = Secret(token_hex())
-_NO_SUCH_SOURCE = Source(name="-", tokens=())
 
 
 class Intake:
@@ -110,22 +107,17 @@ class Intake:
                 if not body and not _is_amocrm(request):
                     self._emit(Probed(source=source.name, remote=self._remote(request)))
                     return answers.probed()
-                pending = self._pending(request, source, body, reservation)
+                query = request.rel_url.raw_query_string
+                pending = self._pending(source, request.headers, query, body, reservation)
                 result = await self._decoder.submit(pending)
-        except Reject as reject:
-            reject.source = source.name
-            raise
-        except BudgetExceeded:
-            detail = "too many webhooks, or too large ones, at once"
-            raise Reject(503, Rejection.UNAVAILABLE, detail, source=source.name) from None
-        except StoreError as error:
-            raise Reject(503, Rejection.UNAVAILABLE, str(error), source=source.name) from None
+        except (Reject, BudgetExceeded, StoreError) as error:
+            raise _as_reject(error, source) from None
         return self._announce(pending, result, took=timedelta(seconds=perf_counter() - start))
 
     def _pending(
-        self, request: web.BaseRequest, source: Source, body: bytes, reservation: Reservation
+        self, source: Source, headers: Mapping[str, str], query: str, body: bytes, reservation: Reservation
     ) -> PendingWebhook:
-        now, headers = self._clock(), request.headers
+        now = self._clock()
         webhook = Webhook(
             id=self._new_id(),
             source=source.name,
@@ -133,12 +125,47 @@ class Intake:
             body=body,
             content_type=_text(headers.get(hdrs.CONTENT_TYPE, "")),
             request_id=_text(headers.get(REQUEST_ID, ""))[:MAX_REQUEST_ID],
-            query=request.rel_url.raw_query_string,
+            query=query,
             signature=_text(headers.get(SIGNATURE, "")),
         )
         return PendingWebhook(
             webhook=webhook, source=source, reservation=reservation, stored=self._loop.create_future()
         )
+
+    # ---- the same for a complete post
+
+    def receive(self, post: Post) -> bool:
+        """Take a post to the address of a source, and answer it once it is stored; False: `answer` serves it."""
+        start = perf_counter()
+        path, _, query = post.address.partition("?")
+        source, size = self._config().source_at(path), len(post.body)
+        if source is None or size > self._max_body or is_large(size) or "#" in query:
+            return False
+        with self._budget.reservation() as reservation:
+            try:
+                reservation.grow(OVERHEAD + size)
+            except BudgetExceeded:
+                return False
+            pending = self._pending(source, post.headers, query, post.body, reservation)
+            pending.stored.add_done_callback(partial(self._respond, post, pending, start))
+            self._decoder.submit(pending)
+            reservation.acquire()  # until `_respond`
+        return True
+
+    def _respond(self, post: Post, pending: PendingWebhook, start: float, stored: asyncio.Future[KeepResult]) -> None:
+        pending.reservation.release()
+        took = timedelta(seconds=perf_counter() - start)
+        try:
+            if error := stored.exception():
+                reject = _as_reject(error, pending.source)
+                self._announce_rejected(reject, remote=self._proxies.client(post.remote, post.headers), took=took)
+                response = answers.rejected(reject)
+            else:
+                response = self._announce(pending, stored.result(), took=took)
+        except Exception as fault:  # noqa: BLE001  a fault of ours over one webhook: 500
+            post.fail(fault)
+            return
+        post.respond(response)
 
     # ---- announcements
 
@@ -168,15 +195,26 @@ class Intake:
 
 
 def _authorize(config: Config, name: str, token: str) -> Source:
-    """Return the source if the token is one of its own, else raise Reject, in constant time.
-
-    As many tokens are compared for every source, known or not, however many it has.
-    """
-    source = config.sources.get(name, _NO_SUCH_SOURCE)
-    right = [secret.matches(token) for secret in islice(chain(source.tokens, repeat(_NOT_A_TOKEN)), config.max_tokens)]
-    if source is _NO_SUCH_SOURCE or not any(right):
+    """Return the source if the token is one of its own, else raise Reject; constant time, see `Config.source_at`."""
+    source = config.source_at(f"/hooks/{name}/{token}")
+    if source is None:
         raise Reject(404, Rejection.UNAUTHORIZED, "no such source, or a wrong token")
     return source
+
+
+def _as_reject(error: BaseException, source: Source) -> Reject:
+    """Return why a webhook of this source was not stored; raises a fault of ours."""
+    match error:
+        case Reject():
+            error.source = source.name
+            return error
+        case BudgetExceeded():
+            detail = "too many webhooks, or too large ones, at once"
+        case StoreError():
+            detail = str(error)
+        case _:
+            raise error
+    return Reject(503, Rejection.UNAVAILABLE, detail, source=source.name)
 
 
 def _is_amocrm(request: web.BaseRequest) -> bool:

@@ -5,6 +5,7 @@
 Each stage records its problems and continues with the valid parts, so that one run reports them all.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -47,10 +48,21 @@ class Config:
     matcher: Matcher = field(repr=False)
     document: Document = field(repr=False)
 
+    def source_at(self, path: str) -> Source | None:
+        """Return the source whose address `/hooks/{source}/{token}` this path is.
+
+        Constant time with regard to the tokens: the path is looked up by its digest, of which an attacker cannot choose
+        a part, so neither a token that is nearly right nor a source that exists takes longer than any other path.
+        """
+        return self._source_of_path.get(_digest(path))
+
     @cached_property
-    def max_tokens(self) -> int:
-        """The most tokens of any source: so many are compared for each, so that timing reveals nothing."""
-        return max(len(source.tokens) for source in self.sources.values())
+    def _source_of_path(self) -> Mapping[bytes, Source]:
+        return {
+            _digest(f"/hooks/{source.name}/{token.reveal()}"): source
+            for source in self.sources.values()
+            for token in source.tokens
+        }
 
     @cached_property
     def source_of_token(self) -> Mapping[Secret, str]:
@@ -60,6 +72,10 @@ class Config:
     def url_as_written(self, target: str) -> str:
         """The target's URL with every `${…}` unresolved, except defaults that apply: safe to print."""
         return self.document.shown(("targets", target, "url"))
+
+
+def _digest(path: str) -> bytes:
+    return hashlib.blake2s(path.encode(errors="surrogateescape")).digest()
 
 
 def _ignore(_path: Path) -> None:

@@ -11,7 +11,7 @@ from relay.amocrm import events
 from relay.daemon import url
 from relay.delivery.lane import Lane
 from relay.ingest import decode
-from relay.model import Secret
+from relay.routes import config
 from relay.routes.plan import plan
 from relay.signals import Probed, WebhookRejected, WebhookStored
 from tests.e2e.processes import until
@@ -102,22 +102,23 @@ async def test_a_header_that_is_no_text_costs_no_webhook(name: bytes, scene: Sce
     await until(lambda: scene.targets.accepted("bot") == ["m1"])
 
 
-async def test_token_checks_take_the_same_work_for_any_source_or_none(
+async def test_a_wrong_token_takes_the_same_work_for_any_source_or_none(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compared: list[int] = []
-    matches = Secret.matches
+    digests: list[list[str]] = []
+    digest = config._digest
 
-    def counted(secret: Secret, text: str) -> bool:
-        compared[-1] += 1
-        return matches(secret, text)
+    def noted(path: str) -> bytes:
+        digests[-1].append(path)
+        return digest(path)
 
-    monkeypatch.setattr(Secret, "matches", counted)
-    asked = [("crm", TOKEN), ("crm", OTHER_TOKEN), ("crm", "wrong"), ("shop", TOKEN), ("shop", "wrong"), ("no", TOKEN)]
-    for source, token in asked:
-        compared.append(0)
-        await scene.post(form(LEAD), source=source, token=token)
-    assert compared == [2] * len(asked), "as many as the source with the most tokens has"
+    assert scene.relay.reloader.config.source_at("/hooks/crm/x") is None  # the table is made
+    monkeypatch.setattr(config, "_digest", noted)
+    for source, token in [("crm", "wrong"), ("shop", "wrong"), ("shop", OTHER_TOKEN), ("no", TOKEN), ("no", "wrong")]:
+        digests.append([])
+        assert (await scene.post(form(LEAD), source=source, token=token)).status == 404
+        assert set(digests[-1]) == {f"/hooks/{source}/{token}"}, "the whole path is looked up, and by its digest alone"
+    assert len({len(each) for each in digests}) == 1
 
 
 # ---- 200, unparsed

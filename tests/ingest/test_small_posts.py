@@ -1,0 +1,138 @@
+"""A webhook in one segment, which the fast server takes without a task, and one in two: the same answer and signals."""
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+
+from relay.http.aiohttp_version import Variant
+from relay.http.machine_limits import Limits
+from relay.http.post import SMALL, Post
+from relay.ingest import decode
+from relay.ingest.endpoint import Intake
+from relay.model import Source
+from relay.signals import DuplicateReceived, Probed, WebhookRejected, WebhookStored
+from tests.e2e.processes import until
+from tests.scene import LEAD, MAX_BODY, TOKEN, WON, Scene, form
+
+AT = f"/hooks/crm/{TOKEN}"
+CHANGED = form(LEAD | {"last_modified": 1764000600})
+
+TAKEN: dict[str, tuple[str, bytes, int]] = {
+    "stored": (AT, form(LEAD, WON), 200),
+    "with a query": (f"{AT}?try=24h-1st&x=%20/", form(LEAD), 200),
+    "unparsed": (AT, b"hello", 200),
+    "a duplicate": (AT, CHANGED, 200),
+    "another account": (f"/hooks/shop/{TOKEN}", form(LEAD, account={"id": 13}), 403),
+    "a fault": (AT, form(LEAD, account={"id": 666}), 500),
+    "as large as allowed": (AT, b"x" * MAX_BODY, 200),
+}
+OTHERS: dict[str, tuple[str, bytes, int]] = {
+    "with a fragment": (f"{AT}?a#b", form(LEAD), 200),
+    "with a fragment in its path": (f"{AT}#b", form(LEAD), 200),
+    "a slash too many": (f"/hooks//crm/{TOKEN}/", form(LEAD), 200),
+    "an escaped slash": (f"/hooks/crm%2F{TOKEN}", form(LEAD), 404),
+    "an escaped letter": (f"/hooks/%63rm/{TOKEN}", form(LEAD), 200),
+    "dots": (f"/hooks/./crm/{TOKEN}", form(LEAD), 404),
+    "an absolute address": (f"http://relay{AT}", form(LEAD), 200),
+    "too large": (AT, b"x" * (MAX_BODY + 1), 413),
+    "empty": (AT, b"", 200),
+    "a wrong token": ("/hooks/crm/wrong", form(LEAD), 404),
+    "no source": (f"/hooks/no/{TOKEN}", form(LEAD), 404),
+    "no hook": ("/elsewhere", form(LEAD), 404),
+    "no token": ("/hooks/crm", form(LEAD), 404),
+}
+_VARYING = re.compile(
+    r"Date: [^\r]*|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9]{4}-[0-9-]*T[0-9:.]*Z|datetime\.(datetime|timedelta)\([^)]*\)"
+)
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What the intake says of each post that it is offered; an account of 666 trips it."""
+    refusal, receive, taken = Source.refusal, Intake.receive, list[bool]()
+
+    def tripping(source: Source, account: Any) -> str | None:
+        if str(account.get("id")) == "666":
+            raise ZeroDivisionError
+        return refusal(source, account)
+
+    def noting(intake: Intake, post: Post) -> bool:
+        taken.append(receive(intake, post))
+        return taken[-1]
+
+    monkeypatch.setattr(Source, "refusal", tripping)
+    monkeypatch.setattr(Intake, "receive", noting)
+    return taken
+
+
+@pytest.mark.parametrize("name", [*TAKEN, *OTHERS])
+async def test_one_segment_or_two_make_no_difference(
+    name: str, server: Variant, taken: list[bool], scene: Scene
+) -> None:
+    address, body, status = (TAKEN | OTHERS)[name]
+    if name == "a duplicate":
+        await scene.post(body)
+    taken.clear()
+    one = await seen(scene, address, body, pause=0)
+    assert taken == ([name in TAKEN] if server is Variant.FAST and body else [])
+    taken.clear()
+    two = await seen(scene, address, body, pause=0.05)
+    assert not any(taken)
+    assert one == two
+    assert one[0].startswith(f"HTTP/1.1 {status} ")
+    assert one[1] or status == 500
+
+
+@pytest.mark.parametrize("limits", [Limits(memory=10_000)])
+@pytest.mark.parametrize("pause", [0, 0.05])
+async def test_without_room_in_memory_both_are_503(
+    pause: float, limits: Limits, server: Variant, taken: list[bool], scene: Scene
+) -> None:
+    scene.budget.reserve(10_000, large=False)
+    answer, [signal] = await seen(scene, AT, form(LEAD), pause=pause)
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert "too many webhooks, or too large ones, at once" in answer
+    assert "unavailable" in signal
+    assert not any(taken)
+    scene.budget.free(10_000)
+    for _ in range(3):
+        assert (await seen(scene, AT, form(LEAD), pause=pause))[0].startswith("HTTP/1.1 200 ")
+    await until(lambda: scene.budget.used == 0)
+
+
+@pytest.mark.parametrize("limits", [Limits(memory=100_000)])
+async def test_each_post_frees_its_memory_however_it_ends(
+    limits: Limits, server: Variant, taken: list[bool], scene: Scene
+) -> None:
+    for address, body, _ in TAKEN.values():
+        await seen(scene, address, body, pause=0)
+        await until(lambda: scene.budget.used == 0)
+    many = form(*[LEAD] * 100)
+    assert (await seen(scene, AT, many, pause=0))[0].startswith("HTTP/1.1 200 ")
+    await until(lambda: scene.budget.used == 0)
+
+
+def test_the_decoder_awaits_no_body_that_is_small_for_a_listener() -> None:
+    assert not decode.is_large(SMALL), "or webhooks of that size would always be declined"
+
+
+async def seen(scene: Scene, address: str, body: bytes, *, pause: float) -> tuple[str, list[str]]:
+    """The answer and the signals, without times and ids; the body is sent so many seconds after the head."""
+    scene.facts.signals.clear()
+    head = (
+        f"POST {address} HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(body)}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nX-Amocrm-Requestid: 7\r\nX-Signature: \xff\r\n\r\n"
+    ).encode("latin-1")
+    async with scene.connected() as (reader, writer):
+        for segment in (head, body) if pause else (head + body,):
+            writer.write(segment)
+            await asyncio.sleep(pause)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"Content-Length: (\d+)", answer)
+        assert length
+        answer += await reader.readexactly(int(length[1]))
+    ends = WebhookStored | DuplicateReceived | WebhookRejected | Probed
+    signals = [repr(each) for each in scene.facts.signals if isinstance(each, ends)]
+    return _VARYING.sub("-", answer.decode()), [_VARYING.sub("-", each) for each in signals]
