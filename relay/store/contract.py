@@ -275,7 +275,7 @@ class Store(IngestStore, DeliveryStore, MaintenanceStore, Protocol):
     """What a daemon needs."""
 
     async def close(self) -> None:
-        """End after the calls made before; the store cannot be used again."""
+        """End after the calls made before; those made later raise StoreFailed."""
         ...
 
 

@@ -1,6 +1,6 @@
 """The stores that the contract's suite runs on, and the values it calls them with.
 
-A store joins with one file like `kind_sqlite.py`, which has the three functions of `Kind`, and a line in `KINDS`.
+A store joins with one file like `kind_sqlite.py`, which has the functions of `Kind`, and a line in `KINDS`.
 """
 
 import subprocess
@@ -37,6 +37,14 @@ class Kind(Protocol):
 
     def take_over(self, folder: Path, now: datetime) -> Archive:
         """As `open_store`, under the same name, while the object of the owner before still lives."""
+        ...
+
+    def join(self, folder: Path, now: datetime) -> Archive | None:
+        """A further owner that lives beside those there are; None if the store refuses a second one."""
+        ...
+
+    async def lose_webhooks(self, folder: Path, now: datetime) -> Archive | None:
+        """Own a store that lacks two webhooks that it acknowledged; None if a store of this kind cannot lose any."""
         ...
 
     def lose_answer(self, store: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from relay.errors import BadCursor
 from relay.model import Dead, Health, Retention, RetryAt, State
+from relay.signals import Committed, Signal
 from relay.store.contract import Archive
 from relay.store.records import Filter, HealthReport, Page, Pause, Report, TargetStatus
 from tests.store.conftest import MINUTE, NOON, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
@@ -435,7 +436,7 @@ async def test_a_request_that_was_made_after_the_one_that_is_fulfilled_stays(sto
 # ---- an act and its audit entry
 
 
-@pytest.mark.parametrize("name", ["pause", "resume", "reparse", "purge"])
+@pytest.mark.parametrize("name", ["pause", "resume", "reparse", "replay", "reroute", "purge"])
 async def test_an_act_whose_audit_entry_cannot_be_written_is_not_done(store: Archive, name: str) -> None:
     await die(store, 1)
     await store.keep(webhook(2), [routed(2)])
@@ -446,6 +447,8 @@ async def test_an_act_whose_audit_entry_cannot_be_written_is_not_done(store: Arc
         "pause": lambda: store.pause("bot", bad),
         "resume": lambda: store.resume("held", bad),
         "reparse": lambda: store.reparse(webhook(3), [routed(3, to())], bad),
+        "replay": lambda: store.replay(Filter(states=(State.DEAD,)), bad),
+        "reroute": lambda: store.reroute([routed(2, to())], bad),
         "purge": lambda: store.purge(Retention(unrouted=DAY), now=NOON + DAY, act=bad),
     }
     before = await state(store)
@@ -465,3 +468,23 @@ async def test_an_act_that_fails_after_its_audit_entry_leaves_none(store: Archiv
     with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
         await store.reroute([routed(1, to(), to())], act())
     assert await store.audit(limit=9) == []
+
+
+@pytest.mark.parametrize("name", ["pause", "resume", "reparse", "replay", "reroute", "purge"])
+async def test_an_act_and_its_audit_entry_are_one_commit(store: Archive, signals: list[Signal], name: str) -> None:
+    await die(store, 1)
+    await store.keep(webhook(2), [routed(2)])
+    await store.keep(webhook(3, unparsed="not UTF-8"), [])
+    await store.pause("held", act(1, command="pause"))
+    acts: dict[str, Callable[[], Awaitable[object]]] = {
+        "pause": lambda: store.pause("bot", act(2)),
+        "resume": lambda: store.resume("held", act(2)),
+        "reparse": lambda: store.reparse(webhook(3), [routed(3, to())], act(2)),
+        "replay": lambda: store.replay(Filter(states=(State.DEAD,)), act(2)),
+        "reroute": lambda: store.reroute([routed(2, to())], act(2)),
+        "purge": lambda: store.purge(Retention(unrouted=DAY), now=NOON + DAY, act=act(2)),
+    }
+    signals.clear()
+    assert await acts[name]()
+    assert [signal.writes for signal in signals if isinstance(signal, Committed)] == [1]
+    assert [each.count for each in await store.audit(limit=9) if each.id == "act-0002"] == [1]

@@ -96,6 +96,28 @@ async def unless_it_raises(asked: Awaitable[T]) -> T | None:
         return None
 
 
+async def test_no_two_owners_that_live_have_the_same_part_of_a_target(kind: Kind, tmp_path: Path) -> None:
+    """Where a store has one owner at a time, a second one is refused and the first has all."""
+    owners = [kind.open_store(tmp_path, NOON)]
+    if second := kind.join(tmp_path, NOON):
+        owners.append(second)
+    parts = sorted(each.share("bot") for each in owners)
+    for each in owners:
+        await each.close()
+    assert parts == [(number, len(owners)) for number in range(1, len(owners) + 1)]
+
+
+async def test_a_successor_has_the_whole_of_every_target_while_the_object_of_the_dead_owner_lives(
+    kind: Kind, tmp_path: Path
+) -> None:
+    first = kind.open_store(tmp_path, NOON)
+    second = kind.take_over(tmp_path, NOON)
+    part = second.share("bot")
+    await second.close()
+    await first.close()
+    assert part == (1, 1)
+
+
 async def test_the_status_lists_the_relay_that_lives(opener: Reopen) -> None:
     store = opener(NOON)
     [first] = (await store.status()).relays

@@ -192,6 +192,19 @@ async def test_a_purge_that_is_cancelled_stops(store: Archive) -> None:
     assert 0 < (await store.status()).unparsed == left
 
 
+async def test_a_webhook_that_arrives_does_not_wait_for_the_end_of_a_purge(store: Archive) -> None:
+    many = 3_000
+    await asyncio.gather(*(store.keep(webhook(number, unparsed="odd"), []) for number in range(many)))
+    purging = asyncio.create_task(store.purge(Retention(unparsed=DAY), now=NOON + DAY))
+    while (await store.status()).unparsed == many:
+        await store.probe()
+    await store.keep(replace(webhook(many), received_at=NOON + DAY), [routed(1)])
+    assert not purging.done()
+    assert (await store.status()).unparsed > many // 4
+    assert await purging == {"unparsed": many}
+    assert await store.show(f"webhook-{many:04}")
+
+
 # ---- what only SQLite promises
 
 

@@ -57,7 +57,7 @@ from relay.store.sqlite.sql import rows
 from relay.store.sqlite.times import to_ms, utc_now
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
 from relay.store.sqlite.watermark import Watermark
-from relay.store.sqlite.writer import BUSY, FATAL, Writer
+from relay.store.sqlite.writer import BUSY, CLOSED, FATAL, Writer
 
 T = TypeVar("T")
 
@@ -370,6 +370,8 @@ class SqliteStore:
         moved.add_done_callback(again)
 
     async def _read(self, run: Callable[[apsw.Cursor], T]) -> T:
+        if self._closed:
+            raise StoreFailed(CLOSED)
         with _as_store_errors(self._path):
             return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
 

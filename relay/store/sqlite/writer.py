@@ -10,7 +10,7 @@ woken once for all writes of one turn of the loop, and writes of one kind are ru
 import threading
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +37,8 @@ W = TypeVar("W")
 MAX_BATCH = 256
 CHECKPOINT_PAGES = 1_000  # 4 MiB of WAL: checkpoint when there is nothing else to do
 CHECKPOINT_NOW_PAGES = 4_000  # 16 MiB: checkpoint all the same
+
+CLOSED = "the store is closed"
 
 BUSY = (apsw.BusyError, apsw.LockedError, apsw.FullError)
 FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.CantOpenError)
@@ -95,6 +97,7 @@ class Writer:
         self._waking = False  # at the end of this turn of the loop
         self._woken = False  # and has not noticed yet
         self._closing = False
+        self._ended = False  # the thread, after `close`
         self._wal = wal
         self._loop: AbstractEventLoop = get_running_loop()
         connection.set_wal_hook(self._note_wal)
@@ -121,14 +124,19 @@ class Writer:
         return done
 
     async def close(self) -> None:
-        """Commit what is queued and end the thread."""
+        """Commit what is queued and end the thread; later writes are refused."""
         self._closing = True
         self._wakes.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
+        self._ended = True
+        self._wake()
 
     def _wake(self) -> None:
         self._waking = False
-        if not self._woken:
+        if self._ended:
+            waiting, self._waiting = self._waiting, deque()
+            _resolve(_refuse(waiting, StoreFailed(CLOSED)))
+        elif not self._woken:
             self._woken = True
             self._wakes.put(None)
 
@@ -300,7 +308,7 @@ def _by_kind(batch: Sequence[_Write[Any, Any]]) -> Iterator[tuple[Together[Any, 
     yield from kinds.items()
 
 
-def _refuse(batch: Sequence[_Write[Any, Any]], error: Exception) -> list[_Reply]:
+def _refuse(batch: Iterable[_Write[Any, Any]], error: Exception) -> list[_Reply]:
     return [(write.done, None, error) for write in batch]
 
 
