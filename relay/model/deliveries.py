@@ -54,14 +54,13 @@ class RoutedEvent:
 class Delivery:
     """One delivery of one event to one target, claimed by this process, which may make attempt number `attempt`.
 
-    `seq` is the event's place in the order of arrival. `policy_attempt` counts from 1 since `pending_since` (arrival,
-    or the last replay): the retry policy looks at it; `attempt` never starts again. `token` is the claim token: made
-    anew at each claim and never used twice, so that the store can tell a stale holder from the present one; 0 if
-    nothing was claimed. `corrupt`: the payload is not the one that was stored, and must not be sent. `entity`,
-    `entity_id`: what the event is about, for the log.
+    `policy_attempt` counts from 1 since `pending_since` (arrival, or the last replay): the retry policy looks at it;
+    `attempt` never starts again. `token` is the claim token: made anew at each claim and never used twice, so that the
+    store can tell a stale holder from the present one; 0 if nothing was claimed. `corrupt`: the payload is not the one
+    that was stored, and must not be sent. `entity`, `entity_id`: what the event is about, for the log. `row`: where the
+    store has the event; it means nothing elsewhere.
     """
 
-    seq: int
     event_id: str
     target: str
     attempt: int
@@ -74,6 +73,7 @@ class Delivery:
     entity: str = ""
     entity_id: str = ""
     token: int = 0
+    row: int = 0
 
     @property
     def raw(self) -> bool:

@@ -199,7 +199,6 @@ def _raw_request(config: Config, target: Target, webhook: Webhook, raw_id: str, 
 
 def _delivery(event_id: str, target: Target, payload: bytes, at: datetime) -> Delivery:
     return Delivery(
-        seq=0,
         event_id=event_id,
         target=target.name,
         attempt=1,

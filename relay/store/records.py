@@ -80,20 +80,15 @@ class TargetStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AckGap:
-    """Webhooks that were acknowledged with 200 and were missing from the store at `noticed_at`, by order of arrival.
+    """Webhooks that were acknowledged with 200 and were missing from the store at `noticed_at`.
 
-    Those of their deliveries that were made are made. `after`: arrival of the newest webhook that was still there.
+    `count`: how many at most, as some may have been purged before. Those of their deliveries that were made are made.
+    `after`: arrival of the newest webhook that was still there.
     """
 
-    first: int
-    last: int
+    count: int
     after: datetime | None
     noticed_at: datetime
-
-    @property
-    def count(self) -> int:
-        """How many at most: some may have been purged before."""
-        return self.last - self.first + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,4 +205,4 @@ async def test_a_table_that_is_out_of_order_ends_the_relay(planned: tuple[Path, 
     database.write_bytes(content.replace(b'\x02bot["all"]', b'\x02jot["all"]'))  # behind it comes (2, 'dwh')
     async with Bench(database.parent, *targets) as bench:
         await until(lambda: bench.store._writer._failure is not None)
-        assert not [each for each in bench.attempted if each.delivery.seq == 2 and each.delivery.target == "dwh"]
+        assert not [each for each in bench.attempted if each.delivery.row == 2 and each.delivery.target == "dwh"]

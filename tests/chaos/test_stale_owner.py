@@ -36,7 +36,7 @@ def settle_for_anybody(cursor: apsw.Cursor, settled: Sequence[claims.Settled]) -
 def at_present(cursor: apsw.Cursor, delivery: Delivery) -> Delivery:
     """As if it were the present owner's."""
     sql = "select claim from deliveries where event = ? and target = ?"
-    [(token,)] = rows(cursor, sql, (delivery.seq, delivery.target))
+    [(token,)] = rows(cursor, sql, (delivery.row, delivery.target))
     return replace(delivery, token=token)
 
 

@@ -37,7 +37,7 @@ PAYLOAD = orjson.dumps(
 
 def delivery(**changes: Any) -> Delivery:
     values: dict[str, Any] = {
-        "seq": 1,
+        "row": 1,
         "event_id": "0199b3d0-1f2e-7a61-9c55-4d0e8f7a2b13",
         "target": "bot",
         "attempt": 1,

@@ -122,7 +122,6 @@ def attempted(
 ) -> Attempted:
     return Attempted(
         delivery=Delivery(
-            seq=1,
             event_id="e-1",
             target="warehouse",
             attempt=2,

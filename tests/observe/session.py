@@ -66,7 +66,6 @@ def _attempted(dice: _Dice, number: int) -> Signal:
     due_at = NOON + timedelta(seconds=number)
     return Attempted(
         delivery=Delivery(
-            seq=number,
             event_id=dice.word((f"019ab000-0000-7000-8000-{number:012}",) * 9 + ODD),
             target=dice.word(TARGETS[:2] * 4 + TARGETS),
             attempt=1 + dice.number(3),

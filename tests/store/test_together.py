@@ -128,7 +128,7 @@ async def test_webhooks_with_a_window_find_what_they_repeat_among_those_of_their
 
 def without_tokens(kept: list[KeepResult], rows: dict[str, list[Any]]) -> list[KeepResult]:
     """Both without their claim tokens, which are those of each other: a batch that is repeated makes new ones."""
-    told = {(each.seq, each.target): each.token for born in kept if isinstance(born, list) for each in born}
+    told = {(each.row, each.target): each.token for born in kept if isinstance(born, list) for each in born}
     assert told == {row[:2]: row[-1] for row in rows["deliveries"] if row[-1]}
     rows["deliveries"] = [row[:-1] for row in rows["deliveries"]]
     return [[replace(each, token=0) for each in born] if isinstance(born, list) else born for born in kept]
@@ -236,8 +236,8 @@ async def test_a_row_that_cannot_be_read_does_not_hold_up_the_rest(store: Sqlite
     )
     store._connection.pragma("foreign_keys", False)
     await store._writer.submit(lambda cursor: cursor.execute("delete from events where seq = 1"))
-    assert [each.seq for each in await claim(store, limit=2)] == []
-    assert [each.seq for each in await claim(store, limit=2)] == [3, 4]
+    assert [each.row for each in await claim(store, limit=2)] == []
+    assert [each.row for each in await claim(store, limit=2)] == [3, 4]
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 63, 64, 65, 200])

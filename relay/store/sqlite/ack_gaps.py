@@ -26,17 +26,18 @@ def missing(cursor: apsw.Cursor, acked: int, now: datetime) -> AckGap | None:
     if seq >= acked:
         return None
     newest = rows(cursor, "select received_at from webhooks where seq = (select max(seq) from webhooks)")
-    return AckGap(first=seq + 1, last=acked, after=from_ms(newest[0][0]) if newest else None, noticed_at=now)
+    return AckGap(count=acked - seq, after=from_ms(newest[0][0]) if newest else None, noticed_at=now)
 
 
 def notice(connection: apsw.Connection, acked: int, now: datetime) -> AckGap | None:
     """Record the gap, if there is one, before new webhooks take its seqs."""
-    loss = missing(connection.cursor(), acked, now)
+    cursor = connection.cursor()
+    first, loss = last_seq(cursor) + 1, missing(cursor, acked, now)
     if loss:
         connection.execute(
             "insert into losses (first, last, after, noticed_at) values (?, ?, ?, ?) on conflict (first, last)"
             " do update set after = excluded.after, noticed_at = excluded.noticed_at, accepted_at = null",
-            (loss.first, loss.last, loss.after and to_ms(loss.after), to_ms(loss.noticed_at)),
+            (first, acked, loss.after and to_ms(loss.after), to_ms(loss.noticed_at)),
         )
         # a WAL has just been lost, perhaps: this must not be in the next one that is
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
@@ -46,11 +47,11 @@ def notice(connection: apsw.Connection, acked: int, now: datetime) -> AckGap | N
 def losses(cursor: apsw.Cursor) -> tuple[AckGap, ...]:
     """Return the gaps that nobody has accepted yet."""
     found = rows(
-        cursor, "select first, last, after, noticed_at from losses where accepted_at is null order by noticed_at"
+        cursor, "select last - first + 1, after, noticed_at from losses where accepted_at is null order by noticed_at"
     )
     return tuple(
-        AckGap(first=first, last=last, after=None if after is None else from_ms(after), noticed_at=from_ms(at))
-        for first, last, after, at in found
+        AckGap(count=count, after=None if after is None else from_ms(after), noticed_at=from_ms(at))
+        for count, after, at in found
     )
 
 

@@ -90,7 +90,7 @@ def _claimed(
 ) -> Delivery:
     """Make the delivery of a row, with the next attempt number; TypeError or ValueError for a corrupt row."""
     return Delivery(
-        seq=seq,
+        row=seq,
         event_id=event_id.decode(errors="replace"),
         target=target,
         attempt=attempt + 1,
@@ -123,7 +123,7 @@ def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
     for position, has_key in ours.items():
         each = settled[position]
         if has_key and not isinstance(each.verdict, RetryAt):
-            unblock(cursor, each.delivery.seq, each.delivery.target, each.now)
+            unblock(cursor, each.delivery.row, each.delivery.target, each.now)
     return [position in ours for position in range(len(settled))]
 
 
@@ -148,13 +148,13 @@ _RECORD = (
 def _ours(cursor: apsw.Cursor, settled: Sequence[Settled]) -> dict[int, bool]:
     """Return positions of deliveries whose present claim has this token, and whether they have a key."""
     asked = [
-        (position, delivery.seq, delivery.target, delivery.token) for position, (delivery, *_) in enumerate(settled)
+        (position, delivery.row, delivery.target, delivery.token) for position, (delivery, *_) in enumerate(settled)
     ]
     ours: dict[int, bool] = {}
     seen: set[tuple[int, str]] = set()
     for (found,) in at_once(cursor, _OURS, asked):
         for position, has_key in sorted(orjson.loads(found)):
-            name = settled[position].delivery.seq, settled[position].delivery.target
+            name = settled[position].delivery.row, settled[position].delivery.target
             if name not in seen:  # told twice in one batch, it counts once
                 seen.add(name)
                 ours[position] = bool(has_key)
@@ -165,13 +165,13 @@ def _settled_row(settled: Settled) -> Row:
     delivery, verdict = settled.delivery, settled.verdict
     state, due_at, why = _next_state(verdict)
     overlooked = isinstance(verdict, RetryAt) and not verdict.counted
-    return delivery.seq, delivery.target, state, due_at, why, None if due_at is not None else settled.now, overlooked
+    return delivery.row, delivery.target, state, due_at, why, None if due_at is not None else settled.now, overlooked
 
 
 def _attempt_row(settled: Settled) -> Row:
     delivery, outcome = settled.delivery, settled.outcome
     return (
-        delivery.seq,
+        delivery.row,
         delivery.target,
         delivery.attempt,
         to_ms(outcome.started_at),

@@ -262,7 +262,7 @@ def _claimed_at_insert(
     seq: int, planned: PlannedDelivery, routed: RoutedEvent, since: datetime, token: int
 ) -> Delivery:
     return Delivery(
-        seq=seq,
+        row=seq,
         event_id=routed.event.id,
         target=planned.target,
         attempt=1,

@@ -401,7 +401,7 @@ def _as_store_errors(path: Path) -> Iterator[None]:
 
 def _keys(deliveries: Sequence[Delivery], now: datetime) -> list[tuple[int, int, str, int]]:
     """What `queue.release` asks for."""
-    return [(to_ms(now), each.seq, each.target, each.token) for each in deliveries]
+    return [(to_ms(now), each.row, each.target, each.token) for each in deliveries]
 
 
 def _seen(done: Future[Any]) -> None:
