@@ -18,15 +18,15 @@
       ▼
     the target              replies 2xx, or the delivery is retried, or it is dead and kept
 
-Beside the flow: `daemon` wires it. `reloader` activates the routes and the certificate when `file_versions` finds their
-files changed, `readiness` probes the store, `audit_log` logs what operators did, `published_reports` stores what the
-daemon reports of itself for commands, `settings` are the flags and variables. `observe` turns `signals` into metrics,
-log lines and the event stream. `admin` is the private listener, `operations` what operators ask and do, `cli` the
-commands.
+Beside the flow: `daemon` wires it, and `process` runs that until a signal. `reloader` activates the routes and the
+certificate when `file_versions` finds their files changed, `readiness` probes the store, `audit_log` logs what
+operators did, `published_reports` stores what the daemon reports of itself for commands, `settings` are the flags and
+variables. `observe` turns `signals` into metrics, log lines and the event stream. `admin` is the private listener,
+`operations` what operators ask and do, `cli` the commands.
 
 Imports point one way (pyproject.toml, checked by tests/test_architecture.py):
 
-    cli -> daemon -> admin -> operations -> ingest | delivery -> routes | store | observe | http -> amocrm
+    cli -> process -> daemon -> admin -> operations -> ingest | delivery -> routes | store | observe | http -> amocrm
         -> signals -> model, errors
 """
 

@@ -7,9 +7,6 @@ Intake stops after deliveries: amoCRM waits 2 s for a reply, and an attempt in f
 """
 
 import asyncio
-import gc
-import os
-import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,7 +16,6 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
-from relay import __version__
 from relay.admin.app import admin
 from relay.audit_log import log_audit
 from relay.delivery.claim_at_insert import ClaimAtInsert
@@ -29,7 +25,6 @@ from relay.http.aiohttp_version import Variant, Variants, choose_variants
 from relay.http.client import fast_client, plain_client
 from relay.http.listener import bind, listen
 from relay.http.machine_limits import Limits, descriptor_shortage
-from relay.http.systemd import notify
 from relay.ingest.budget import Budget
 from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
@@ -46,14 +41,12 @@ from relay.settings import Settings, demand_private
 from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Notice, Rejection, Signal, WebhookRejected
 from relay.store.open import check_permissions, open_store
 
-DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; the whole stop takes at most 8 s
+DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; `process.STOP_LIMIT` bounds the whole stop
 INTAKE_DRAIN = 0.3  # seconds in which open connections may send one more request
 INTAKE_GRACE = COMMIT_TIMEOUT  # seconds for requests that are being served after that
 ADMIN_GRACE = 0.5
 COMMIT_GRACE = timedelta(seconds=0.5)  # for webhooks that were answered 503 and are not stored yet
 ADMIN_CONNECTIONS = 64
-STOP_LIMIT = 7.5  # seconds; documented as 8
-GC_THRESHOLD = 5_000  # objects; a webhook is made of some hundred
 
 
 def utc_now() -> datetime:
@@ -271,41 +264,6 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
         yield relay
 
 
-async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) -> int:
-    """Run until SIGTERM, SIGINT or a failure of the disk, and return the exit code. SIGHUP reloads."""
-    loop = asyncio.get_running_loop()
-    async with running(settings, emit=emit, registry=registry) as relay:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _on_signal, relay)
-        loop.add_signal_handler(signal.SIGHUP, relay.reloader.reload_soon)
-        if said := relay.store.doubts():
-            fields: dict[str, object] = {"store": str(settings.store), "detail": said}
-            emit(Notice(level="warning", text="the store may not last", fields=fields))
-        _tune_garbage_collector()
-        emit(Notice(level="info", text="ready", fields=_summary(relay)))
-        notify("READY=1", settings.environment)
-        await relay.ended.wait()
-        notify("STOPPING=1", settings.environment)
-        loop.call_later(STOP_LIMIT, os._exit, 1)  # a disk that hangs would hang the stop
-        emit(Notice(level="info", text="stopping", fields={"exit_code": relay.exit_code}))
-    emit(Notice(level="info", text="stopped", fields={"exit_code": relay.exit_code}))
-    return relay.exit_code
-
-
-def _tune_garbage_collector() -> None:
-    """Collect less often: cycles are rare here, and a collection costs more the more webhooks are in memory."""
-    gc.collect()
-    gc.freeze()  # objects of the start live as long as the process
-    gc.set_threshold(GC_THRESHOLD, 20, 20)
-
-
-def _on_signal(relay: Relay) -> None:
-    """Stop at the first SIGTERM or SIGINT, exit at once at the second; neither loses anything."""
-    if relay.ended.is_set():
-        os._exit(1)
-    relay.end()
-
-
 def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Application:
     return admin(
         registry=registry,
@@ -319,19 +277,6 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         hosts=[relay.settings.admin_host],
         proxies=relay.settings.proxies,
     )
-
-
-def _summary(relay: Relay) -> dict[str, object]:
-    public = url(relay.listening, scheme="https" if relay.settings.tls else "http")
-    hooks = [f"{public}/hooks/{name}/<token>" for name in relay.reloader.config.sources]
-    return {
-        "version": __version__,
-        "pid": os.getpid(),
-        "hooks": " ".join(hooks),
-        "metrics": f"{url(relay.admin_listening)}/metrics",
-        "routes": str(relay.settings.config),
-        "store": str(relay.settings.store),
-    }
 
 
 def url(address: tuple[str, int], *, scheme: str = "http") -> str:

@@ -26,7 +26,7 @@ def test_imports_point_one_way_and_the_pure_rooms_stay_pure(
 # ---- who may know which library
 
 
-WIRING = {"relay.daemon", "relay.cli"}
+WIRING = {"relay.process", "relay.daemon", "relay.cli"}
 OWNERS = {
     "aiohttp": {
         "relay.http",

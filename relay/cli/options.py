@@ -28,6 +28,12 @@ class Flag(click.Option):
         return " / ".join(f"'{each}'" for each in self.opts)
 
 
+def flag(name: str, *names: str, **settings: Any) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """An option with a variable beside it: `--max-body` and RELAY_MAX_BODY."""
+    variable = f"RELAY_{name.removeprefix('--').replace('-', '_').upper()}"
+    return click.option(name, *names, cls=Flag, envvar=variable, show_envvar=True, **settings)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -50,17 +56,7 @@ def admin_token() -> str | None:
 
 
 def _address_option(name: str, default: str, text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    return click.option(
-        f"--{name}",
-        cls=Flag,
-        type=address,
-        metavar="HOST:PORT",
-        envvar=f"RELAY_{name.upper()}",
-        default=default,
-        show_default=True,
-        show_envvar=True,
-        help=text,
-    )
+    return flag(f"--{name}", type=address, metavar="HOST:PORT", default=default, show_default=True, help=text)
 
 
 def tls_options(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -74,15 +70,7 @@ def tls_options(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 
 def _pem_option(name: str, text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    return click.option(
-        f"--tls-{name}",
-        cls=Flag,
-        type=click.Path(path_type=Path, readable=False),
-        metavar="FILE",
-        envvar=f"RELAY_TLS_{name.upper()}",
-        show_envvar=True,
-        help=text,
-    )
+    return flag(f"--tls-{name}", type=click.Path(path_type=Path, readable=False), metavar="FILE", help=text)
 
 
 def pair_of(tls_cert: Path | None, tls_key: Path | None) -> tuple[Path, Path] | None:

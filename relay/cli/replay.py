@@ -63,9 +63,7 @@ async def replay(
     relay replay --all-dead
     relay replay --unrouted --entity leads --since 1d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    _check_choice(narrowed=bool(ids) or wanted != Filter(), all_dead=all_dead, unrouted=unrouted, states=states)
-    if unrouted and (ids or wanted.target or wanted.route):
-        raise click.UsageError("--unrouted looks for events: it takes neither ids nor --target and --route")
+    _check_choice(ids, wanted, states, all_dead=all_dead, unrouted=unrouted)
     wanted = replace(wanted, states=() if unrouted else tuple(map(State, states)) or (State.DEAD,))
     config = partial(load_with_stand_ins, config_path)
     by, now = operator(), datetime.now(UTC)
@@ -82,13 +80,16 @@ async def replay(
     _print(done, wanted, config_path, dry_run=dry_run)
 
 
-def _check_choice(*, narrowed: bool, all_dead: bool, unrouted: bool, states: Sequence[str]) -> None:
+def _check_choice(ids: Sequence[str], wanted: Filter, states: Sequence[str], *, all_dead: bool, unrouted: bool) -> None:
+    narrowed = bool(ids) or wanted != Filter()
     if all_dead and (narrowed or unrouted or states):
         raise click.UsageError("--all-dead stands alone: without it, give ids or a filter")
     if unrouted and states:
         raise click.UsageError("--unrouted looks for events, which have no --state")
     if not all_dead and not unrouted and not narrowed:
         raise click.UsageError("say which: give ids, a filter like --target or --since, --unrouted or --all-dead")
+    if unrouted and (ids or wanted.target or wanted.route):
+        raise click.UsageError("--unrouted looks for events: it takes neither ids nor --target and --route")
 
 
 def _print(done: Replayed, wanted: Filter, config_path: Path, *, dry_run: bool) -> None:

@@ -6,24 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.options import Flag
+from relay.cli.options import flag
 from relay.errors import RoutesInvalid
 
 if TYPE_CHECKING:
     from relay.routes.config import Config
 
 
-config_option = click.option(
+config_option = flag(
     "--config",
     "-c",
     "config_path",
-    cls=Flag,
     type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
-    envvar="RELAY_CONFIG",
     default="routes.yaml",
     show_default=True,
-    show_envvar=True,
     help="The routes file.",
 )
 

@@ -4,17 +4,20 @@ import os
 import sys
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from relay.cli.failed_start import Start
 from relay.cli.flag_types import Address, Network, Whole
-from relay.cli.options import Flag, admin_option, admin_token, listen_option, pair_of, tls_options
+from relay.cli.options import admin_option, admin_token, flag, listen_option, pair_of, tls_options
 from relay.cli.routes_file import config_option
 from relay.cli.store import store_option
 from relay.model import Secret
 from relay.store.open import StoreUrl
+
+if TYPE_CHECKING:
+    from relay.settings import Settings
 
 MEBIBYTE = 1024 * 1024
 
@@ -24,64 +27,46 @@ MEBIBYTE = 1024 * 1024
 @store_option
 @listen_option("Where amoCRM posts to.")
 @admin_option("Metrics, health, reload; beyond loopback it needs RELAY_ADMIN_TOKEN.")
-@click.option(
+@flag(
     "--trusted-proxy",
     "trusted_proxies",
-    cls=Flag,
     type=Network(),
     multiple=True,
     metavar="CIDR",
-    envvar="RELAY_TRUSTED_PROXY",
-    show_envvar=True,
     help="Whose X-Forwarded-For and Forwarded are believed; repeatable.",
 )
 @tls_options("Listen with TLS: certificate and chain, PEM.")
-@click.option(
+@flag(
     "--max-body",
-    cls=Flag,
     type=Whole(1024, 256 * MEBIBYTE, of="bytes"),
     metavar="BYTES",
-    envvar="RELAY_MAX_BODY",
     default=4 * MEBIBYTE,
-    show_envvar=True,
     help="A larger webhook is refused with 413.",
 )
 @click.option("--init", is_flag=True, help="Start with an empty store if the previous one is gone.")
-@click.option(
+@flag(
     "--ballast",
-    cls=Flag,
     type=Whole(0, of="bytes"),
     metavar="BYTES",
-    envvar="RELAY_BALLAST",
     default=64 * MEBIBYTE,
-    show_envvar=True,
     help="Disk reserved beside the store, freed when the disk is full; 0 for none.",
 )
-@click.option(
+@flag(
     "--http-client",
-    cls=Flag,
     type=click.Choice(["fast", "plain"]),
-    envvar="RELAY_HTTP_CLIENT",
     default="fast",
-    show_envvar=True,
     help="plain: deliver by aiohttp's public API alone, slower; always so with an aiohttp that is not known.",
 )
-@click.option(
+@flag(
     "--log-format",
-    cls=Flag,
     type=click.Choice(["text", "json"]),
-    envvar="RELAY_LOG_FORMAT",
     default="text",
-    show_envvar=True,
     help="Format of the log on standard error.",
 )
-@click.option(
+@flag(
     "--log-level",
-    cls=Flag,
     type=click.Choice(["debug", "info", "warning", "error"]),
-    envvar="RELAY_LOG_LEVEL",
     default="info",
-    show_envvar=True,
     help="debug also logs each webhook that is stored.",
 )
 def run(
@@ -107,15 +92,10 @@ def run(
     \b
     relay run -c routes.yaml --store sqlite:////var/lib/relay/relay.db
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    import uvloop
-    from prometheus_client import CollectorRegistry
-
-    from relay.daemon import serve
     from relay.http.aiohttp_version import Variant
     from relay.http.forwarded import TrustedProxies
     from relay.http.machine_limits import Limits, raise_files
     from relay.http.systemd import passed
-    from relay.observe import LogWriter, Observer, configure_logging
     from relay.settings import Settings
 
     tls = pair_of(tls_cert, tls_key)
@@ -138,9 +118,18 @@ def run(
         http_client=Variant(http_client),
         environment=os.environ,
     )
+    sys.exit(_serve(settings, log_format=log_format, log_level=log_level))
+
+
+def _serve(settings: "Settings", *, log_format: Literal["text", "json"], log_level: str) -> int:
+    import uvloop
+    from prometheus_client import CollectorRegistry
+
+    from relay.observe import LogWriter, Observer, configure_logging
+    from relay.process import serve
+
     registry = CollectorRegistry()
     lines = LogWriter(sys.stderr)
     observer = Observer(registry, configure_logging(lines, format=log_format, level=log_level))
     with lines.in_background():
-        exit_code = uvloop.run(serve(settings, emit=observer, registry=registry))
-    sys.exit(exit_code)
+        return uvloop.run(serve(settings, emit=observer, registry=registry))

@@ -7,7 +7,7 @@ import socket
 import click
 
 from relay.cli import is_utf8
-from relay.cli.options import Flag
+from relay.cli.options import flag
 from relay.store.open import StoreUrl
 from relay.store.open import notice_losses as notice_losses
 from relay.store.open import visiting as visiting
@@ -23,16 +23,13 @@ def parse_store_url(text: str) -> StoreUrl:
         raise click.BadParameter(str(error)) from None
 
 
-store_option = click.option(
+store_option = flag(
     "--store",
     "store_url",
-    cls=Flag,
     type=parse_store_url,
     metavar="URL",
-    envvar="RELAY_STORE",
     default="sqlite:///relay.db",
     show_default=True,
-    show_envvar=True,
     help="Where webhooks are stored.",
 )
 
