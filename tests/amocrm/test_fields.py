@@ -75,6 +75,18 @@ def test_a_list_by_name_is_a_list_whatever_its_indexes(name, fields, node, data_
     assert data_of(fields.replace("{}", name)) == {name: node}
 
 
+@pytest.mark.parametrize("size", [1, 2, 10, 99, 100, 101, 120])
+def test_a_list_in_order_is_what_it_is_in_any_other(size, data_of):
+    def pairs(indexes):
+        return "&".join(f"tags[{index}][id]={index}" for index in indexes)
+
+    listed = [{"id": index} for index in range(size)]
+    assert data_of(pairs(range(size))) == {"tags": listed}
+    assert data_of(pairs(reversed(range(size)))) == {"tags": listed}
+    assert data_of(pairs([*range(size), size + 1])) == {"tags": [*listed, {"id": size + 1}]}
+    assert data_of(f"{pairs(range(size))}&tags[name]=vip") == {"tags": [*listed, {"name": "vip"}]}
+
+
 @pytest.mark.parametrize(
     ("values", "node"),
     [
