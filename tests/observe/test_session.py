@@ -18,6 +18,7 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 import relay
+from relay.observe import Observer
 from relay.observe.metrics import (
     ACK_SECONDS,
     ATTEMPT_SECONDS,
@@ -129,6 +130,12 @@ def test_names_in_use_are_exposed_at_0() -> None:
     assert b'relay_attempts_total{outcome="delivered",reason="2xx",target="bot"} 0.0\n' in generate_latest(
         observed.registry
     )
+
+
+def test_a_registry_refuses_the_same_series_twice() -> None:
+    observed = Observed()
+    with pytest.raises(ValueError, match="relay_attempt_seconds_bucket"):
+        Observer(observed.registry, observed.log)
 
 
 @pytest.mark.parametrize("name", ["session.prom", "session.txt", "session.jsonl"])
