@@ -3,52 +3,44 @@
 A delivery that is claimed at insert goes to its lane in memory; the store need not be read for it.
 """
 
-from asyncio import Future
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from functools import partial
+from typing import TypeAlias
 
 from relay.delivery.dispatcher import Dispatcher
-from relay.model import RoutedEvent, Webhook
 from relay.store.contract import IngestStore
-from relay.store.records import Duplicate, KeepResult
+from relay.store.records import KeepResult
+from relay.store.requests import KeepRequest
+
+OnReplies: TypeAlias = Callable[[Sequence[KeepResult | Exception]], object]
 
 
 class ClaimAtInsert:
-    """`Store.keep` for intake, which knows nothing of claims. Lives in the dispatcher's event loop."""
+    """`IngestStore.keep_many` for intake, which knows nothing of claims. Lives in the dispatcher's event loop."""
 
     def __init__(self, store: IngestStore, dispatcher: Dispatcher) -> None:
         self._store = store
         self._dispatcher = dispatcher
 
-    def keep(
-        self,
-        webhook: Webhook,
-        routed: Sequence[RoutedEvent],
-        *,
-        window: timedelta | None,
-        dated: timedelta | None,
-        on_reply: Callable[[Future[KeepResult]], object] = lambda _reply: None,
-    ) -> Future[KeepResult]:
-        """See `store.contract.IngestStore.keep`. Call `on_reply` once the claimed deliveries are with their lanes."""
-        leased = self._dispatcher.lease(routed)
+    def keep_many(self, requests: Sequence[KeepRequest], on_replies: OnReplies) -> None:
+        """See `store.contract.IngestStore.keep_many`. Claimed deliveries are with their lanes before `on_replies`."""
+        leased: list[KeepRequest] = []
         try:
-            reply = self._store.keep(webhook, leased, window=window, dated=dated)
+            leased += (each._replace(routed=self._dispatcher.lease(each.routed)) for each in requests)
+            self._store.keep_many(leased, partial(self._on_replies, leased, on_replies))
         except BaseException:
-            self._dispatcher.unlease(leased)
+            self._unlease(leased)
             raise
-        reply.add_done_callback(partial(self._on_reply, leased, on_reply))
-        return reply
 
-    def _on_reply(
-        self,
-        leased: Sequence[RoutedEvent],
-        on_reply: Callable[[Future[KeepResult]], object],
-        reply: Future[KeepResult],
+    def _on_replies(
+        self, leased: Sequence[KeepRequest], on_replies: OnReplies, replies: Sequence[KeepResult | Exception]
     ) -> None:
         try:
-            self._dispatcher.unlease(leased)
-            if reply.exception() is None and not isinstance(claimed := reply.result(), Duplicate):
-                self._dispatcher.admit(claimed)
+            self._unlease(leased)
+            self._dispatcher.admit([each for claimed in replies if isinstance(claimed, list) for each in claimed])
         finally:
-            on_reply(reply)  # a second callback of the future would cost every webhook another handle of the loop
+            on_replies(replies)
+
+    def _unlease(self, leased: Sequence[KeepRequest]) -> None:
+        for each in leased:
+            self._dispatcher.unlease(each.routed)

@@ -22,7 +22,7 @@ from relay.delivery.relay_share import share_of
 from relay.delivery.request import Renderer
 from relay.delivery.retry import decide
 from relay.delivery.send import Sender, origin
-from relay.delivery.settlements import AttemptResult, Settlements
+from relay.delivery.settlements import Settlements
 from relay.delivery.states import Event, Mode, States
 from relay.delivery.tasks import Tasks
 from relay.delivery.worker_pool import WorkerPool
@@ -30,6 +30,7 @@ from relay.http.client import Client, fast_client
 from relay.model import Delivery, Health, Order, Outcome, Reason, RetryAt, Target
 from relay.signals import Attempted, Emit
 from relay.store.contract import DeliveryStore
+from relay.store.requests import Settlement
 
 LONGEST_SLEEP = 1.0  # seconds between looks at `rate`, which a reload may have changed
 
@@ -203,7 +204,7 @@ class Lane:
         if origin_ == self._origin:  # else the outcome says nothing of where the target is now
             self._judge(outcome, target, probe=probe)
         # without an await before it, whatever ends the lane next: the attempt was made, and unsettled it is repeated
-        await self._settlements.settle(AttemptResult(delivery, outcome, verdict), now=now, most=self._share.concurrency)
+        await self._settlements.settle(Settlement(delivery, outcome, verdict, now), most=self._share.concurrency)
 
     def _judge(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
         if self.circuit.clean and outcome.reason is Reason.OK:
@@ -212,8 +213,8 @@ class Lane:
         if probe_at := self.circuit.probe_at:
             self.wake_at(probe_at)
 
-    def _on_settled(self, made: AttemptResult) -> None:
-        delivery, outcome, verdict = made
+    def _on_settled(self, made: Settlement) -> None:
+        delivery, outcome, verdict, _ = made
         lag = max(self._clock() - delivery.received_at, timedelta())  # the clock may have been set back
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))
         if isinstance(verdict, RetryAt):

@@ -1,35 +1,41 @@
-"""Attempt, outcome and verdict -> committed to the store, while the next attempts are made."""
+"""Attempt, outcome and verdict -> committed to the store, while the next attempts are made.
 
-from asyncio import Future
-from collections.abc import Callable, Coroutine
+Attempts that end in one turn of the event loop are settled together, by one call of the store at the end of that turn.
+"""
+
+from asyncio import Future, get_running_loop
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from relay.delivery.retry_busy import retry_busy
-from relay.model import Delivery, Outcome, Verdict
 from relay.store.contract import DeliveryStore
+from relay.store.requests import Settlement
 
 
-class AttemptResult(NamedTuple):
-    """An attempt that was made, its outcome, and the verdict on its delivery."""
+@dataclass(slots=True)
+class _Turn:
+    """What ended in one turn of the loop; beside each, the future of the caller who awaits its reply, if one does."""
 
-    delivery: Delivery
-    outcome: Outcome
-    verdict: Verdict
+    done: Future[None]
+    made: list[Settlement] = field(default_factory=list)
+    awaited: list[Future[bool] | None] = field(default_factory=list)
 
 
 class Settlements:
-    """Calls `settled` with each result that is committed. `start` runs a retry in the background, and returns its task.
+    """Calls `settled` with each attempt that is committed.
 
-    `pending` are the store calls and retries that nobody awaits here.
+    `start` runs a retry in the background, and returns its task. `pending` are the store calls and retries that nobody
+    awaits here. Lives in one event loop.
     """
 
     def __init__(
         self,
         store: DeliveryStore,
         *,
-        settled: Callable[[AttemptResult], None],
+        settled: Callable[[Settlement], None],
         start: Callable[[Coroutine[None, None, None]], Future[None]],
         clock: Callable[[], datetime],
     ) -> None:
@@ -37,28 +43,76 @@ class Settlements:
         self._settled = settled
         self._start = start
         self._clock = clock
+        self._loop = get_running_loop()
+        self._turn: _Turn | None = None
+        self._unawaited = 0  # attempts that are not settled yet, and that nobody awaits
         self.pending: set[Future[Any]] = set()
 
-    async def settle(self, made: AttemptResult, *, now: datetime, most: int) -> None:
-        """Call the store at once; await it only if `most` calls are pending already."""
-        call = self._store.settle(*made, now=now)
-        if len(self.pending) < most:
-            self.pending.add(call)
-            call.add_done_callback(partial(self._on_done, made))
-        else:
-            await self._retry(made, call)
+    async def settle(self, made: Settlement, *, most: int) -> None:
+        """Have the store called at the end of this turn; await its reply only if `most` attempts are pending already.
 
-    def _on_done(self, made: AttemptResult, call: Future[bool]) -> None:
-        self.pending.discard(call)
-        if call.cancelled():
-            return
-        if call.exception() is None:
-            self._settled(made)
+        Nothing is awaited before the store is sure to be called, whatever becomes of the caller.
+        """
+        turn = self._turn or self._begin_turn()
+        turn.made.append(made)
+        if self._unawaited < most:
+            self._unawaited += 1
+            turn.awaited.append(None)
         else:
-            retry = self._start(self._retry(made, call))
+            reply: Future[bool] = self._loop.create_future()
+            turn.awaited.append(reply)
+            await self._retry(made, reply)
+
+    def _begin_turn(self) -> _Turn:
+        self._turn = turn = _Turn(self._loop.create_future())
+        self.pending.add(turn.done)
+        turn.done.add_done_callback(self.pending.discard)
+        self._loop.call_soon(self._end_turn, turn)
+        return turn
+
+    def _end_turn(self, turn: _Turn) -> None:
+        self._turn = None
+        try:
+            self._store.settle_many(turn.made, partial(self._on_replies, turn))
+        except Exception as error:  # noqa: BLE001  as if the store had replied it
+            self._on_replies(turn, [error] * len(turn.made))
+
+    def _on_replies(self, turn: _Turn, replies: Sequence[bool | Exception]) -> None:
+        try:
+            for made, awaited, reply in zip(turn.made, turn.awaited, replies, strict=True):
+                if awaited is not None:
+                    _resolve(awaited, reply)
+                elif not turn.done.cancelled():
+                    self._on_reply(made, reply)
+        finally:
+            if not turn.done.done():
+                turn.done.set_result(None)
+
+    def _on_reply(self, made: Settlement, reply: bool | Exception) -> None:
+        if isinstance(reply, Exception):
+            first: Future[bool] = self._loop.create_future()
+            _resolve(first, reply)
+            retry = self._start(self._retry(made, first))
             self.pending.add(retry)
-            retry.add_done_callback(self.pending.discard)
+            retry.add_done_callback(self._on_retried)
+        else:
+            self._unawaited -= 1
+            self._settled(made)
 
-    async def _retry(self, made: AttemptResult, call: Future[bool]) -> None:
-        await retry_busy(lambda: self._store.settle(*made, now=self._clock()), call)
+    def _on_retried(self, retry: Future[None]) -> None:
+        self.pending.discard(retry)
+        self._unawaited -= 1
+
+    async def _retry(self, made: Settlement, first: Future[bool]) -> None:
+        delivery, outcome, verdict, _ = made
+        await retry_busy(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()), first)
         self._settled(made)
+
+
+def _resolve(awaited: Future[bool], reply: bool | Exception) -> None:
+    if awaited.done():
+        return  # its caller was cancelled
+    if isinstance(reply, Exception):
+        awaited.set_exception(reply)
+    else:
+        awaited.set_result(reply)

@@ -20,6 +20,7 @@ from relay.ingest.budget import Reservation
 from relay.model import RoutedEvent, Source, Webhook
 from relay.signals import Emit, EventsNotStored, NotStored, StoredLate
 from relay.store.records import KeepResult
+from relay.store.requests import KeepRequest, Windows
 
 COMMIT_TIMEOUT = 1.5  # seconds until the 503; amoCRM waits 2 s for an answer
 RETRY_EVERY = 0.1  # seconds between retries while the store is busy
@@ -27,7 +28,7 @@ MAX_AT_ONCE = 64  # webhooks that are retried together once the store takes some
 
 
 class WebhookStore(Protocol):
-    """The store as intake needs it: one verb of `store.contract.IngestStore`."""
+    """The store as retries need it: one verb of `store.contract.IngestStore`."""
 
     def keep(
         self, webhook: Webhook, routed: Sequence[RoutedEvent], *, window: timedelta | None, dated: timedelta | None
@@ -39,16 +40,10 @@ class WebhookStore(Protocol):
 class ClaimingStore(Protocol):
     """A store that claims deliveries at insert; see `delivery.claim_at_insert`."""
 
-    def keep(
-        self,
-        webhook: Webhook,
-        routed: Sequence[RoutedEvent],
-        *,
-        window: timedelta | None,
-        dated: timedelta | None,
-        on_reply: Callable[[Future[KeepResult]], object],
-    ) -> Future[KeepResult]:
-        """Store it, and call `on_reply` with the reply, also if nobody awaits it any more."""
+    def keep_many(
+        self, requests: Sequence[KeepRequest], on_replies: Callable[[Sequence[KeepResult | Exception]], object]
+    ) -> None:
+        """See `store.contract.IngestStore.keep_many`."""
         ...
 
 
@@ -95,18 +90,21 @@ class Committer:
         self._late = 0
         self._recovered = 0
 
-    def commit(self, pending: PendingWebhook) -> None:
-        """Store the webhook and resolve `stored`; as unparsed if a fault of ours allows no more.
+    def commit(self, batch: Sequence[PendingWebhook]) -> None:
+        """Store the webhooks and resolve `stored` of each; as unparsed if a fault of ours allows no more.
 
         `stored` gets a StoreError after `COMMIT_TIMEOUT`; the webhook keeps its reservation, and is retried.
         """
-        pending.deadline = self._loop.time() + COMMIT_TIMEOUT
-        pending.reservation.acquire()
-        self._watch_deadline(pending)
-        if self._waiting:
+        deadline = self._loop.time() + COMMIT_TIMEOUT
+        for pending in batch:
+            pending.deadline = deadline
+            pending.reservation.acquire()
+        self._watch_deadlines(batch)
+        if not self._waiting:
+            self._insert(batch)
+            return
+        for pending in batch:
             self._wait(pending)  # behind those that came before
-        else:
-            self._insert(pending)
 
     async def stop(self, limit: timedelta) -> None:
         """Retry waiting webhooks one last time; announce how many were dropped. All of them were answered 503."""
@@ -114,15 +112,17 @@ class Committer:
         if self._retrying:
             self._retrying.cancel()
         if self._waiting:
-            await asyncio.wait([self._insert(each) for each in self._waiting.values()], timeout=limit.total_seconds())
+            await asyncio.wait(
+                [self._retry_one(each) for each in self._waiting.values()], timeout=limit.total_seconds()
+            )
         if dropped := len(self._waiting):
             self._emit(NotStored(webhooks=dropped))
 
     # ---- deadlines: one timer for all
 
-    def _watch_deadline(self, pending: PendingWebhook) -> None:
+    def _watch_deadlines(self, batch: Sequence[PendingWebhook]) -> None:
         self._drop_answered()
-        self._deadlines.append(pending)
+        self._deadlines.extend(batch)
         if self._timer is None:
             self._timer = self._loop.call_at(self._deadlines[0].deadline, self._on_deadline)
 
@@ -148,44 +148,66 @@ class Committer:
 
     # ---- inserts and retries
 
-    def _insert(self, pending: PendingWebhook) -> Future[KeepResult]:
-        webhook, routed = pending.webhook, pending.routed
-        window, dated = pending.source.dedupe, pending.retransmission
-        on_reply = partial(self._on_reply, pending, pending.stripped)  # also if its client has gone
-        if webhook.id not in self._waiting:
-            return self._claiming.keep(webhook, routed, window=window, dated=dated, on_reply=on_reply)
-        reply = self._store.keep(webhook, routed, window=window, dated=dated)
-        reply.add_done_callback(on_reply)
+    def _insert(self, batch: Sequence[PendingWebhook]) -> None:
+        requests = [
+            KeepRequest(each.webhook, each.routed, None, Windows(each.source.dedupe, each.retransmission))
+            for each in batch
+        ]
+        try:
+            self._claiming.keep_many(requests, partial(self._on_replies, batch))
+        except Exception as error:  # noqa: BLE001  a fault of ours over claims, or over one webhook, loses none
+            self._loop.call_exception_handler({"message": "claim at insert", "exception": error})
+            for each in batch:
+                self._retry_one(each)
+
+    def _retry_one(self, pending: PendingWebhook) -> Future[KeepResult]:
+        try:
+            reply = self._store.keep(
+                pending.webhook, pending.routed, window=pending.source.dedupe, dated=pending.retransmission
+            )
+        except Exception as error:  # noqa: BLE001  as if the store had replied it
+            reply = self._loop.create_future()
+            reply.set_exception(error)
+        reply.add_done_callback(partial(self._on_retried, pending, pending.stripped))  # also if its client has gone
         return reply
 
-    def _on_reply(self, pending: PendingWebhook, stripped: bool, reply: Future[KeepResult]) -> None:
-        error = reply.exception()
-        if pending.settled:
-            return
-        if isinstance(error, StoreBusy):
-            self._trouble = str(error)
-            self._wait(pending)
-            return
-        if error and not isinstance(error, StoreError) and not stripped:
-            if not pending.stripped:  # else it is being retried without events already
-                self._strip(pending, error)
-            return
-        self._settle(pending, recovered=pending.late and error is None)
-        if pending.stored.done():
-            return  # it was answered 503, or its client has gone
-        if error is None:
-            pending.stored.set_result(reply.result())
-        else:
-            pending.stored.set_exception(_as_store_error(error))
+    def _on_replies(self, batch: Sequence[PendingWebhook], replies: Sequence[KeepResult | Exception]) -> None:
+        for pending, reply in zip(batch, replies, strict=True):
+            self._on_reply(pending, reply, stripped=False)
         self._drop_answered()
 
-    def _strip(self, pending: PendingWebhook, error: BaseException) -> None:
+    def _on_retried(self, pending: PendingWebhook, stripped: bool, reply: Future[KeepResult]) -> None:
+        error = reply.exception()
+        self._on_reply(pending, error if isinstance(error, Exception) else reply.result(), stripped=stripped)
+
+    def _on_reply(self, pending: PendingWebhook, reply: KeepResult | Exception, *, stripped: bool) -> None:
+        """`stripped`: it was when the store was called."""
+        if pending.settled:
+            return
+        if isinstance(reply, StoreBusy):
+            self._trouble = str(reply)
+            self._wait(pending)
+            return
+        failed = isinstance(reply, Exception)
+        if isinstance(reply, Exception) and not isinstance(reply, StoreError) and not stripped:
+            if not pending.stripped:  # else it is being retried without events already
+                self._strip(pending, reply)
+            return
+        self._settle(pending, recovered=pending.late and not failed)
+        if pending.stored.done():
+            return  # it was answered 503, or its client has gone
+        if isinstance(reply, Exception):
+            pending.stored.set_exception(_as_store_error(reply))
+        else:
+            pending.stored.set_result(reply)
+
+    def _strip(self, pending: PendingWebhook, error: Exception) -> None:
         """Retry without events, as unparsed: a fault of ours must not lose what amoCRM sends only once."""
         self._emit(EventsNotStored(webhook=pending.webhook.id, error=repr(error)))
         pending.stripped = True
         pending.webhook = replace(pending.webhook, unparsed=f"a fault of the relay: {error!r}")
         pending.routed = []
-        self._insert(pending)
+        self._retry_one(pending)
 
     def _wait(self, pending: PendingWebhook) -> None:
         """Queue for a retry; one that is queued keeps its place."""
@@ -197,7 +219,7 @@ class Committer:
         """Retry the first; once it is stored, twice as many at a time."""
         at_once = 1
         while self._waiting:
-            replies = [self._insert(each) for each in islice(self._waiting.values(), at_once)]
+            replies = [self._retry_one(each) for each in islice(self._waiting.values(), at_once)]
             await asyncio.wait(replies)
             if any(isinstance(each.exception(), StoreBusy) for each in replies):
                 at_once = 1
@@ -216,5 +238,5 @@ class Committer:
             self._recovered = 0
 
 
-def _as_store_error(error: BaseException) -> StoreError:
+def _as_store_error(error: Exception) -> StoreError:
     return error if isinstance(error, StoreError) else StoreError(repr(error))

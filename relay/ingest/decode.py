@@ -66,17 +66,14 @@ class Decoder:
         if self._arrived:
             self._loop.call_soon(self._submit_arrived)
         config = self._config()  # a reload may have come before the body
-        for pending in [each for each in batch if self._prepare(each, config)]:
-            try:
-                self._committer.commit(pending)
-            except Exception as error:  # noqa: BLE001  a fault of ours over one webhook is not the others'
-                _fail(pending, error)
+        if ready := [each for each in batch if self._prepare(each, config)]:
+            self._committer.commit(ready)
 
     def _prepare(self, pending: PendingWebhook, config: Config) -> bool:
         """Decode one; False if it cannot be committed, and `stored` has the reason."""
         try:
             self._accept(pending, *self._decode(pending.webhook, config))
-        except Exception as error:  # noqa: BLE001  a Reject, BudgetExceeded, or as above
+        except Exception as error:  # noqa: BLE001  a Reject, BudgetExceeded, or a fault of ours over one: not the others'
             _fail(pending, error)
             return False
         return True
@@ -88,7 +85,7 @@ class Decoder:
             # in a thread: the event loop has other requests to answer
             decoded = await asyncio.to_thread(self._decode, pending.webhook, self._config())
             self._accept(pending, *decoded)
-            self._committer.commit(pending)
+            self._committer.commit([pending])
             return await pending.stored
 
     @asynccontextmanager

@@ -28,6 +28,7 @@ from relay.store.records import (
     Status,
     WebhookRecord,
 )
+from relay.store.requests import KeepRequest, Settlement
 
 
 class IngestStore(Protocol):
@@ -60,6 +61,17 @@ class IngestStore(Protocol):
         last one equal to it, a different body about the same entity was kept from the same source that is dated with
         the same second (`amocrm.retransmission.second`). So A, B and A within a second are three webhooks; a body
         that is dated later does not make the old one new.
+        """
+        ...
+
+    def keep_many(
+        self, requests: Sequence[KeepRequest], on_replies: Callable[[Sequence[KeepResult | Exception]], object]
+    ) -> None:
+        """Keep several webhooks, in their order, each with all promises of `keep`, for one message instead of many.
+
+        `on_replies` is called once, in the event loop and not before this returns, with a reply for each in their
+        order: the result of its `keep`, or the exception that it would raise. One that cannot be kept, for a fault or
+        for want of room, does not hold up the others.
         """
         ...
 
@@ -106,6 +118,12 @@ class DeliveryStore(Protocol):
         Then the delivery is untouched, and the attempt itself is recorded all the same. One that is not `counted` is
         recorded, but `policy_attempt` goes on as if it had not been made.
         """
+        ...
+
+    def settle_many(
+        self, settlements: Sequence[Settlement], on_replies: Callable[[Sequence[bool | Exception]], object]
+    ) -> None:
+        """Settle several deliveries, in their order, each as by `settle`; `on_replies`: see `keep_many`."""
         ...
 
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:

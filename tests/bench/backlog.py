@@ -22,8 +22,8 @@ import orjson
 import psutil
 
 from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.store.requests import Windows
 from relay.store.sqlite import ingest
-from relay.store.sqlite.duplicates import Windows
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import RelayProcess, until
 from tests.e2e.sender import ACCOUNT, body, headers, lead

@@ -16,6 +16,7 @@ import pytest
 from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
 from relay.store.contract import Archive
 from relay.store.records import Filter
+from relay.store.requests import Settlement
 from relay.store.sqlite import claims
 from relay.store.sqlite.sql import rows
 from tests.chaos.conftest import Report
@@ -28,7 +29,7 @@ ENDS = {Delivered: State.DELIVERED, Dead: State.DEAD}
 settle_all = claims.settle_all
 
 
-def settle_for_anybody(cursor: apsw.Cursor, settled: Sequence[claims.Settled]) -> list[bool]:
+def settle_for_anybody(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> list[bool]:
     """Sabotaged: the claim token is not checked."""
     return settle_all(cursor, [each._replace(delivery=at_present(cursor, each.delivery)) for each in settled])
 

@@ -12,7 +12,8 @@ from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
 from relay.model import Event, Health, Order, PlannedDelivery, RoutedEvent, State, Target, Webhook
 from relay.signals import Attempted, CircuitClosed, CircuitOpened, Committed, Signal
-from relay.store.records import AuditEntry, DeliveryRecord, Filter
+from relay.store.records import AuditEntry, DeliveryRecord, Filter, KeepResult
+from relay.store.requests import KeepRequest, Windows
 from relay.store.sqlite.store import SqliteStore
 
 SHORT = timedelta(milliseconds=200)
@@ -28,6 +29,22 @@ def event_id(number: int) -> str:
 
 def act(**details: object) -> AuditEntry:
     return AuditEntry(id=str(uuid7()), at=now(), who="olga@host", command="test", details=details)
+
+
+def keep(
+    claiming: ClaimAtInsert, webhook: Webhook, routed: Sequence[RoutedEvent], window: timedelta | None = None
+) -> asyncio.Future[KeepResult]:
+    """Keep one webhook as intake would, and have its reply as a future."""
+    reply = asyncio.get_running_loop().create_future()
+
+    def on_replies(replies: Sequence[KeepResult | Exception]) -> None:
+        if isinstance(replies[0], Exception):
+            reply.set_exception(replies[0])
+        else:
+            reply.set_result(replies[0])
+
+    claiming.keep_many([KeepRequest(webhook, routed, None, Windows(window))], on_replies)
+    return reply
 
 
 class Bench:
@@ -86,7 +103,7 @@ class Bench:
         received_at = self._clock()
         webhook = Webhook(id=f"webhook-{numbers[0]:05}", source="crm", received_at=received_at, body=body)
         routed = [self._routed(number, lead(number), received_at, payload) for number in numbers]
-        await ClaimAtInsert(self.store, self.dispatcher).keep(webhook, routed, window=None, dated=None)
+        await keep(ClaimAtInsert(self.store, self.dispatcher), webhook, routed)
 
     def _routed(self, number: int, lead: int, received_at: datetime, payload: bytes) -> RoutedEvent:
         event = Event(

@@ -13,7 +13,8 @@ from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.queue import MAX_LENGTH
 from relay.errors import StoreBusy
 from relay.store.records import Duplicate
-from tests.delivery.bench import Bench
+from relay.store.requests import KeepRequest
+from tests.delivery.bench import Bench, keep
 from tests.delivery.conftest import SECOND, Receiver, every, target
 from tests.e2e.processes import until
 from tests.store.conftest import routed, to, webhook
@@ -45,9 +46,7 @@ async def test_a_failed_insert_frees_the_room_that_was_reserved(tmp_path: Path, 
         other = apsw.Connection(str(bench.path))
         other.set_busy_timeout(5_000)  # the dispatcher writes now and then
         other.execute("begin immediate")
-        inserts = [
-            claiming.keep(webhook(n), [routed(n, to("bot"))], window=None, dated=None) for n in range(MAX_LENGTH)
-        ]
+        inserts = [keep(claiming, webhook(n), [routed(n, to("bot"))]) for n in range(MAX_LENGTH)]
         assert not room(bench), "the reservations last until the store has replied"
         results = await asyncio.gather(*inserts, return_exceptions=True)
         assert {type(each) for each in results} == {StoreBusy}
@@ -59,12 +58,9 @@ async def test_a_duplicate_frees_it_and_is_delivered_once(tmp_path: Path, receiv
     receiver = await receivers()
     async with Bench(tmp_path, bot(receiver)) as bench:
         claiming, window = await ready(bench), timedelta(hours=1)
-        first = await claiming.keep(webhook(1), [routed(1, to("bot"))], window=window, dated=None)
+        first = await keep(claiming, webhook(1), [routed(1, to("bot"))], window)
         assert not isinstance(first, Duplicate)
-        repeats = [
-            await claiming.keep(webhook(n), [routed(n, to("bot"))], window=window, dated=None)
-            for n in range(2, 2 + MAX_LENGTH)
-        ]
+        repeats = [await keep(claiming, webhook(n), [routed(n, to("bot"))], window) for n in range(2, 2 + MAX_LENGTH)]
         assert {each.webhook for each in repeats if isinstance(each, Duplicate)} == {"webhook-0001"}
         await bench.until_attempted(1)
         assert room(bench)
@@ -77,11 +73,11 @@ async def test_a_store_that_raises_frees_it(tmp_path: Path, receivers: Start, mo
         def fail(*_arguments: object, **_more: object) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(bench.store, "keep", fail)
+        monkeypatch.setattr(bench.store, "keep_many", fail)
         claiming = await ready(bench)
         for n in range(MAX_LENGTH):
             with pytest.raises(ZeroDivisionError):
-                claiming.keep(webhook(n), [routed(n, to("bot"))], window=None, dated=None)
+                keep(claiming, webhook(n), [routed(n, to("bot"))])
         assert room(bench)
 
 
@@ -101,7 +97,7 @@ async def test_a_reply_is_passed_on_once_the_lane_has_its_claims_and_also_if_the
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context["exception"]))
         monkeypatch.setattr(bench.dispatcher, "admit", fail)
         event = [routed(1, to("bot"))]
-        await claiming.keep(webhook(1), event, window=None, dated=None, on_reply=lambda _reply: order.append("reply"))
+        claiming.keep_many([KeepRequest(webhook(1), event)], lambda _replies: order.append("reply"))
         await until(lambda: len(order) == 2)
     assert order == ["lane", "reply"]
     assert [type(each) for each in faults] == [ZeroDivisionError]

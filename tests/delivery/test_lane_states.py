@@ -34,6 +34,7 @@ from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, Delivery, Health, Outcome, Reason, RetryAt, RetryPolicy, Target, Verdict
 from relay.store.contract import Store
 from relay.store.records import Due
+from relay.store.requests import Settlement
 from tests.delivery.conftest import delivery
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -102,6 +103,10 @@ class FakeStore:
 
     def settle(self, each: Delivery, _outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[Any]:
         return self._call("settle", lambda: self._settle(each, verdict))
+
+    def settle_many(self, made: Sequence[Settlement], on_replies: Callable[[Sequence[Any]], object]) -> None:
+        replies = [self.settle(*each[:3], now=each.now) for each in made]
+        asyncio.gather(*replies, return_exceptions=True).add_done_callback(lambda done: on_replies(done.result()))
 
     async def due(self, _targets: Sequence[str]) -> Due:
         due = [row.due_at for row in self.pending.values() if not row.claimed]

@@ -2,17 +2,20 @@
 
 import asyncio
 from asyncio import Future
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 
 import pytest
 
 from relay.delivery import retry_busy
-from relay.delivery.settlements import AttemptResult, Settlements
+from relay.delivery.settlements import Settlements
 from relay.errors import StoreBusy
 from relay.model import Delivered, Outcome, Reason
 from relay.store.contract import Store
+from relay.store.requests import Settlement
 from tests.delivery.conftest import NOON, SECOND, delivery
+
+OnReplies = Callable[[Sequence[Any]], object]
 
 
 class Scene:
@@ -21,6 +24,7 @@ class Scene:
     def __init__(self) -> None:
         self.calls: dict[str, Future[bool]] = {}
         self.settled: list[str] = []
+        self.turns: list[list[str]] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.settlements = Settlements(cast(Store, self), settled=self.on_settled, start=self.begin, clock=lambda: NOON)
 
@@ -28,7 +32,14 @@ class Scene:
         self.calls[made.event_id] = asyncio.get_running_loop().create_future()
         return self.calls[made.event_id]
 
-    def on_settled(self, made: AttemptResult) -> None:
+    def settle_many(self, settlements: Sequence[Settlement], on_replies: OnReplies) -> None:
+        """Replies once each of them has its reply."""
+        self.turns.append([each.delivery.event_id for each in settlements])
+        replies = [self.settle(each.delivery, now=each.now) for each in settlements]
+        all_replied = asyncio.gather(*replies, return_exceptions=True)
+        all_replied.add_done_callback(lambda done: on_replies(done.result()))
+
+    def on_settled(self, made: Settlement) -> None:
         self.settled.append(made.delivery.event_id)
 
     def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -37,8 +48,8 @@ class Scene:
 
     def make(self, name: str, *, most: int = 2) -> asyncio.Task[None]:
         outcome = Outcome(reason=Reason.OK, started_at=NOON, took=SECOND, status=200)
-        made = AttemptResult(delivery(event_id=name), outcome, Delivered())
-        return asyncio.get_running_loop().create_task(self.settlements.settle(made, now=NOON, most=most))
+        made = Settlement(delivery(event_id=name), outcome, Delivered(), NOON)
+        return asyncio.get_running_loop().create_task(self.settlements.settle(made, most=most))
 
     async def answer(self, name: str, error: Exception | None = None) -> None:
         asked = self.calls.pop(name)
@@ -64,11 +75,64 @@ async def test_nobody_waits_for_the_first_ones_and_all_are_told(scene: Scene) ->
     first, second, third = (scene.make(name) for name in "abc")
     await turn()
     assert (first.done(), second.done(), third.done()) == (True, True, False)
-    assert [*scene.calls] == ["a", "b", "c"], "asked at once all the same"
+    assert scene.turns == [["a", "b", "c"]], "asked at once all the same, and together"
     for name in "bca":
         await scene.answer(name)
     assert third.done()
-    assert scene.settled == ["b", "c", "a"]
+    assert scene.settled == ["a", "b", "c"]
+    assert not scene.settlements.pending
+
+
+async def test_a_busy_store_holds_up_none_of_the_others_of_its_turn(scene: Scene) -> None:
+    for name in "abc":
+        scene.make(name, most=3)
+    await turn()
+    for name, error in (("a", None), ("b", StoreBusy("not now")), ("c", None)):
+        await scene.answer(name, error)
+    assert (scene.settled, [*scene.calls]) == (["a", "c"], ["b"])
+    third, fourth, fifth = (scene.make(name, most=3) for name in "def")
+    await turn()
+    assert (third.done(), fourth.done(), fifth.done()) == (True, True, False), "what is asked again counts"
+    for name in "bdef":
+        await scene.answer(name)
+    assert scene.settled == ["a", "c", "b", "d", "e", "f"]
+    assert not scene.settlements.pending
+
+
+async def test_what_ends_in_another_turn_does_not_wait_for_the_replies_to_the_first(scene: Scene) -> None:
+    scene.make("a")
+    await turn()
+    scene.make("b")
+    await turn()
+    assert scene.turns == [["a"], ["b"]]
+    await scene.answer("b")
+    assert scene.settled == ["b"]
+
+
+async def test_the_store_is_called_though_the_caller_ends_in_that_turn(scene: Scene) -> None:
+    await asyncio.sleep(0)
+    beside, waiting = scene.make("a", most=1), scene.make("b", most=1)
+    await asyncio.sleep(0)
+    assert not scene.turns
+    waiting.cancel()
+    await turn()
+    assert (beside.done(), waiting.cancelled(), scene.turns) == (True, True, [["a", "b"]])
+    for name in "ab":
+        await scene.answer(name)
+    assert scene.settled == ["a"], "nobody is told of the other one, but it is settled"
+
+
+async def test_a_store_that_raises_is_a_fault_that_ends_with_its_retry(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(scene, "settle_many", fail)
+    waiting = [scene.make(name, most=1) for name in "ab"][1]
+    await turn()
+    [retry] = scene.tasks
+    assert [type(each.exception()) for each in (waiting, retry)] == [ZeroDivisionError] * 2
     assert not scene.settlements.pending
 
 

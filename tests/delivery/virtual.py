@@ -4,13 +4,15 @@ Sockets and the store are real, and what is on its way through them is waited fo
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from selectors import DefaultSelector, SelectorKey
 from typing import Any, Self, TypeVar
 
 from relay.model import Target
+from relay.store.sqlite.write_queue import OnReplies
 from tests.delivery.bench import Bench
 
 T = TypeVar("T")
@@ -52,6 +54,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         done.add_done_callback(self._forget)
         return done
 
+    def heed_reply(self, on_replies: OnReplies[T]) -> OnReplies[T]:
+        """As `heed`, for what replies by a call."""
+        self.working += 1
+
+        def forget(replies: Sequence[T | Exception]) -> None:
+            self.working -= 1
+            on_replies(replies)
+
+        return forget
+
     def _forget(self, _done: "asyncio.Future[Any]") -> None:
         self.working -= 1
 
@@ -80,8 +92,8 @@ class VirtualBench(Bench):
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        loop, writer = asyncio.get_running_loop(), self.store._writer
+        loop, queue = asyncio.get_running_loop(), self.store._writer._queue
         assert isinstance(loop, VirtualLoop)
-        submit = writer.submit_one_of_many  # by which everything is written
-        writer.submit_one_of_many = lambda *write, **how: loop.heed(submit(*write, **how))
+        put = queue.put  # by which everything is written
+        queue.put = lambda writes: put(replace(writes, on_replies=loop.heed_reply(writes.on_replies)))
         return self

@@ -16,7 +16,7 @@ from relay.errors import StoreBusy
 from relay.http.machine_limits import Limits
 from relay.ingest.budget import OVERHEAD, PER_EVENT, Budget
 from relay.ingest.commit import Committer, PendingWebhook
-from relay.model import Source
+from relay.model import Source, Webhook
 from relay.signals import Committed, EventsNotStored, NotStored, StoredLate, WebhookStored
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
@@ -118,21 +118,21 @@ async def test_there_and_back_and_there_again_within_a_second_are_three_though_t
 
 async def test_a_retry_claims_nothing_at_insert(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
-    for kind, name in ((ClaimAtInsert, "claiming"), (SqliteStore, "store")):
-        keep = kind.keep
+    for kind, verb in ((ClaimAtInsert, "keep_many"), (SqliteStore, "keep_many"), (SqliteStore, "keep")):
+        name = f"{kind.__name__}.{verb}"
 
-        def noting(store: Any, *what: Any, keep: Any = keep, name: str = name, **more: Any) -> Any:
+        def noting(store: Any, *what: Any, call: Any = kind.__dict__[verb], name: str = name, **more: Any) -> Any:
             tried.append(name)
-            return keep(store, *what, **more)
+            return call(store, *what, **more)
 
-        monkeypatch.setattr(kind, "keep", noting)
+        monkeypatch.setattr(kind, verb, noting)
     async with locked(scene) as lock:
         [post] = await posted(scene, "m1")
         await until(lambda: len(tried) > 4)
         lock.release()
         assert (await post).status == 200
-    assert tried[:2] == ["claiming", "store"], "the first try, and what it asks"
-    assert set(tried[2:]) == {"store"}
+    assert tried[:2] == ["ClaimAtInsert.keep_many", "SqliteStore.keep_many"], "the first try, and what it asks"
+    assert set(tried[2:]) == {"SqliteStore.keep"}
 
 
 async def test_a_retransmission_after_the_503_is_a_duplicate(scene: Scene) -> None:
@@ -227,7 +227,7 @@ async def test_a_webhook_that_is_committed_during_its_retry_is_announced_once(tm
             stored=asyncio.get_running_loop().create_future(),
             routed=[routed(1, to())],
         )
-        committer.commit(pending)
+        committer.commit([pending])
         with pytest.raises(StoreBusy):
             await pending.stored
     lock.release()  # and the facts' gate is shut: it is on disk, and the writer does not get to say so
@@ -272,3 +272,51 @@ async def test_a_webhook_that_cannot_be_stored_unparsed_either_is_503(scene: Sce
     answer = await scene.post(form(LEAD))
     assert (answer.status, "a fault" in answer.body["error"]) == (503, True)
     assert scene.budget.used == 0
+
+
+async def test_a_claim_at_insert_that_raises_costs_the_claim_and_not_the_webhook(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context["exception"]))
+    monkeypatch.setattr(ClaimAtInsert, "keep_many", divide_by_zero)
+    answers = await asyncio.gather(*(scene.post(form(LEAD | {"name": name})) for name in ("m1", "m2", "m3")))
+    assert [(each.status, each.body["deliveries"]) for each in answers] == [(200, 1)] * 3
+    await until(lambda: sorted(scene.targets.accepted("bot")) == ["m1", "m2", "m3"])
+    assert scene.budget.used == 0
+    assert {type(each) for each in faults} == {ZeroDivisionError}
+
+
+async def test_a_store_that_raises_over_one_webhook_keeps_the_others_and_that_one_unparsed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`keep_many` fails for the batch, `keep` for the one; without its events it can be stored."""
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    keep = SqliteStore.keep
+
+    def fail_with_events(store: SqliteStore, webhook: Webhook, routed: Any, **windows: Any) -> Any:
+        return divide_by_zero() if routed and b"bad" in webhook.body else keep(store, webhook, routed, **windows)
+
+    monkeypatch.setattr(SqliteStore, "keep_many", divide_by_zero)
+    monkeypatch.setattr(SqliteStore, "keep", fail_with_events)
+    answers = await asyncio.gather(*(scene.post(form(LEAD | {"name": name})) for name in ("m1", "bad", "m3")))
+    assert [(each.status, each.body["events"]) for each in answers] == [(200, 1), (200, 0), (200, 1)]
+    assert answers[1].body["unparsed"] == "a fault of the relay: ZeroDivisionError()"
+    assert {each.body for each in await scene.kept()} == {form(LEAD | {"name": name}) for name in ("m1", "bad", "m3")}
+    await until(lambda: sorted(scene.targets.accepted("bot")) == ["m1", "m3"])
+    assert scene.budget.used == 0
+
+
+async def test_a_store_that_raises_whatever_it_is_given_is_503_and_gives_the_memory_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    monkeypatch.setattr(SqliteStore, "keep_many", divide_by_zero)
+    monkeypatch.setattr(SqliteStore, "keep", divide_by_zero)
+    answers = await asyncio.gather(*(scene.post(form(LEAD | {"name": name})) for name in ("m1", "m2")))
+    assert [each.status for each in answers] == [503, 503]
+    assert scene.budget.used == 0
+
+
+def divide_by_zero(*_arguments: object, **_more: object) -> None:
+    raise ZeroDivisionError

@@ -16,7 +16,7 @@ from relay.model import Delivered, Delivery, Event, Outcome, PlannedDelivery, Re
 from relay.signals import Emit, Signal
 from relay.store.contract import Archive
 from relay.store.records import AuditEntry
-from tests.store import kind_sqlite
+from tests.store import kind_sqlite, kind_sqlite_many
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -52,7 +52,7 @@ class Kind(Protocol):
         ...
 
 
-KINDS: dict[str, Kind] = {"sqlite": kind_sqlite}
+KINDS: dict[str, Kind] = {"sqlite": kind_sqlite, "sqlite-many": kind_sqlite_many}
 open_sqlite = kind_sqlite.open_store
 OPENERS = {name: kind.open_store for name, kind in KINDS.items()}
 

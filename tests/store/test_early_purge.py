@@ -1,5 +1,6 @@
 """A disk that fills up: delivered history goes before its time, nothing else does, and what is owed comes first."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, State
 from relay.signals import DiskSpace, Signal
 from relay.store.records import Disk, Filter
+from relay.store.requests import KeepRequest
 from relay.store.sqlite import early_purge
 from relay.store.sqlite.disk import MEBIBYTE, Space
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import NOON, OK, REFUSED, claim, deliver, routed, to, webhook
+from tests.store.kind_sqlite_many import replies_of
 
 LARGE = b"x" * 500_000
 
@@ -148,3 +151,18 @@ async def test_when_there_is_little_room_answers_are_not_kept(scene: Scene) -> N
     assert shown
     [attempt] = shown.events[0].deliveries[0].attempts
     assert (attempt.status, attempt.detail) == (503, "")
+
+
+async def test_of_webhooks_that_come_together_those_that_fit_are_kept(scene: Scene) -> None:
+    await scene.delivered(*range(1, 9))
+    await scene.fill()
+    with pytest.raises(StoreBusy, match="the disk is full"):
+        await scene.keep(9)
+    await scene.store.purge_early(now=NOON)
+    requests = [
+        KeepRequest(replace(webhook(number), body=b"x" * size), [routed(number, to())])
+        for number, size in ((11, 100), (12, 100 * MEBIBYTE), (13, 100))
+    ]
+    replies = await asyncio.gather(*replies_of(scene.store.keep_many, requests), return_exceptions=True)
+    assert [str(each) for each in replies] == ["[]", "the disk is full", "[]"]
+    assert (await scene.kept())[-2:] == [11, 13]

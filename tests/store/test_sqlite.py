@@ -16,12 +16,14 @@ from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreLocked
 from relay.model import Retention
 from relay.signals import Committed, Signal, StoreGaveUp
 from relay.store.records import Filter
+from relay.store.requests import KeepRequest
 from relay.store.sqlite import claims
 from relay.store.sqlite import store as store_module
 from relay.store.sqlite.claim_tokens import RECOVERY
 from relay.store.sqlite.store import SqliteStore
 from relay.store.sqlite.times import from_ms, to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, routed, to, webhook
+from tests.store.kind_sqlite_many import replies_of
 
 
 def open_store(folder: Path, signals: list[Signal] | None = None, failures: list[int] | None = None) -> SqliteStore:
@@ -339,6 +341,17 @@ async def test_a_full_disk_says_busy_and_works_again_when_there_is_room(tmp_path
     store._connection.pragma("max_page_count", 1_000_000)
     await store.keep(big, [])
     assert await store.show("big") is not None
+    await store.close()
+
+
+async def test_a_full_disk_has_room_for_the_small_ones_of_a_batch(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store._connection.pragma("max_page_count", 200)
+    requests = [
+        KeepRequest(replace(webhook(number), body=b"x" * size), []) for number, size in enumerate((9, 1_000_000, 9), 1)
+    ]
+    small, large, other = await asyncio.gather(*replies_of(store.keep_many, requests), return_exceptions=True)
+    assert (small, type(large), other) == ([], StoreBusy, [])
     await store.close()
 
 

@@ -15,11 +15,13 @@ import pytest
 
 from relay.model import Dead, Delivered, RetryAt, RoutedEvent, Verdict, Webhook
 from relay.store.records import Duplicate, KeepResult
+from relay.store.requests import KeepRequest, Settlement, Windows
 from relay.store.sqlite import ingest
 from relay.store.sqlite.claim_tokens import Tokens
 from relay.store.sqlite.sql import at_once
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import MINUTE, NOON, OK, claim, routed, to, webhook
+from tests.store.kind_sqlite_many import replies_of
 
 Asked = tuple[Webhook, list[RoutedEvent], timedelta | None]
 
@@ -57,8 +59,14 @@ OWED = [(), (to(),), (to(lease=LEASE), to("dwh")), (to("dwh", lease=LEASE),)]
 ORDERED = [(to(key="lead-7", lease=LEASE),), (to(), to("dwh", key="lead-8"))]
 
 
-async def keep(store: SqliteStore, asked: Sequence[Asked], *, together: bool) -> list[KeepResult]:
-    if together:
+WAYS = ("one by one", "in one turn", "many")
+
+
+async def keep(store: SqliteStore, asked: Sequence[Asked], way: str) -> list[KeepResult]:
+    if way == "many":
+        requests = [KeepRequest(one, events, None, Windows(window)) for one, events, window in asked]
+        return await asyncio.gather(*replies_of(store.keep_many, requests))
+    if way == "in one turn":
         return await asyncio.gather(*(store.keep(*each, window=window) for *each, window in asked))
     return [await store.keep(one, events, window=window) for one, events, window in asked]
 
@@ -74,18 +82,18 @@ async def everything(store: SqliteStore) -> dict[str, list[tuple[object, ...]]]:
 async def compared(asked: Sequence[Asked], folder: Path) -> tuple[list[KeepResult], int]:
     """What is replied either way, in how many commits together; the rows are the same."""
     ends = []
-    for together in (True, False):
-        (at := folder / str(together)).mkdir()
+    for way in WAYS:
+        (at := folder / way).mkdir()
         commits: list[object] = []
         store = SqliteStore.open(at / "relay.db", now=NOON, emit=commits.append, failed=lambda: None)
-        kept, commits_made = await keep(store, asked, together=together), len(commits)
+        kept, commits_made = await keep(store, asked, way), len(commits)
         rows = await everything(store)
         ends.append((without_tokens(kept, rows), rows, commits_made))
         await store.close()
-    (kept, rows, made), (kept_by_one, rows_by_one, _) = ends
-    assert kept == kept_by_one
-    assert rows == rows_by_one
-    return kept, made
+    (kept_by_one, rows_by_one, _), *together = ends
+    assert [(kept, rows) for kept, rows, _ in together] == [(kept_by_one, rows_by_one)] * 2
+    assert len({commits for _, _, commits in together}) == 1
+    return kept_by_one, together[0][2]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -96,13 +104,13 @@ async def test_webhooks_are_kept_together_as_they_are_one_by_one(
     together = ingest._keep_together
     groups: list[int] = []
 
-    def note(tokens: Tokens | None, cursor: apsw.Cursor, some: Sequence[ingest.KeepRequest]) -> list[KeepResult]:
+    def note(tokens: Tokens | None, cursor: apsw.Cursor, some: Sequence[KeepRequest]) -> list[KeepResult]:
         groups.append(len(some))
         return together(tokens, cursor, some)
 
     monkeypatch.setattr(ingest, "_keep_together", note)
     kept, _ = await compared(asked, tmp_path)
-    assert groups == [200], "all of them in one group"
+    assert groups == [200, 200], "all of them in one group, either way"
     assert sum(len(born) for born in kept if isinstance(born, list)) > 50
 
 
@@ -140,9 +148,9 @@ VERDICTS: list[Verdict] = [Delivered(), Dead("no"), RetryAt(NOON + MINUTE), Retr
 @pytest.mark.parametrize("seed", range(6))
 async def test_attempts_are_settled_together_as_they_are_one_by_one(seed: int, tmp_path: Path) -> None:
     ends = []
-    for together in (True, False):
+    for way in WAYS:
         chance = random.Random(seed)
-        (folder := tmp_path / str(together)).mkdir()
+        (folder := tmp_path / way).mkdir()
         store = SqliteStore.open(folder / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None)
         for number in range(90):
             key = chance.choice([None, f"lead-{number % 7}"])
@@ -152,12 +160,17 @@ async def test_attempts_are_settled_together_as_they_are_one_by_one(seed: int, t
         told = [(each, chance.choice(VERDICTS)) for each in (*claimed, *stale)]
         chance.shuffle(told)
         outcome = replace(OK, started_at=NOON)
-        settle = [store.settle(each, outcome, verdict, now=NOON + MINUTE) for each, verdict in told]
-        settled = await asyncio.gather(*settle) if together else [await each for each in settle]
+        made = [Settlement(each, outcome, verdict, NOON + MINUTE) for each, verdict in told]
+        if way == "many":
+            settled = await asyncio.gather(*replies_of(store.settle_many, made))
+        elif way == "in one turn":
+            settled = await asyncio.gather(*(store.settle(*each[:3], now=each.now) for each in made))
+        else:
+            settled = [await store.settle(*each[:3], now=each.now) for each in made]
         assert settled.count(False) == len(stale)
         ends.append((settled, await everything(store), await claim(store, limit=80, now=NOON + MINUTE)))
         await store.close()
-    assert ends[0] == ends[1]
+    assert ends[1:] == ends[:1] * 2
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
 
 import apsw
 import orjson
 
-from relay.model import Dead, Delivered, Delivery, Outcome, RetryAt, State, Verdict
+from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
 from relay.store.records import Due
+from relay.store.requests import Settlement
 from relay.store.sqlite import target_conditions
 from relay.store.sqlite.checksum import is_corrupt
 from relay.store.sqlite.claim_tokens import Tokens
@@ -106,16 +106,7 @@ def _claimed(
     )
 
 
-class Settled(NamedTuple):
-    """The arguments of `contract.DeliveryStore.settle`; `now` in milliseconds."""
-
-    delivery: Delivery
-    outcome: Outcome
-    verdict: Verdict
-    now: int
-
-
-def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
+def settle_all(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> list[bool]:
     """Settle each; False where the claim token is not the present one, and only the attempt is recorded."""
     ours = _ours(cursor, settled)
     change(cursor, _SETTLE, [_settled_row(settled[position]) for position in ours])
@@ -123,7 +114,7 @@ def settle_all(cursor: apsw.Cursor, settled: Sequence[Settled]) -> list[bool]:
     for position, has_key in ours.items():
         each = settled[position]
         if has_key and not isinstance(each.verdict, RetryAt):
-            unblock(cursor, each.delivery.row, each.delivery.target, each.now)
+            unblock(cursor, each.delivery.row, each.delivery.target, to_ms(each.now))
     return [position in ours for position in range(len(settled))]
 
 
@@ -145,7 +136,7 @@ _RECORD = (
 )
 
 
-def _ours(cursor: apsw.Cursor, settled: Sequence[Settled]) -> dict[int, bool]:
+def _ours(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> dict[int, bool]:
     """Return positions of deliveries whose present claim has this token, and whether they have a key."""
     asked = [
         (position, delivery.row, delivery.target, delivery.token) for position, (delivery, *_) in enumerate(settled)
@@ -161,14 +152,22 @@ def _ours(cursor: apsw.Cursor, settled: Sequence[Settled]) -> dict[int, bool]:
     return ours
 
 
-def _settled_row(settled: Settled) -> Row:
+def _settled_row(settled: Settlement) -> Row:
     delivery, verdict = settled.delivery, settled.verdict
     state, due_at, why = _next_state(verdict)
     overlooked = isinstance(verdict, RetryAt) and not verdict.counted
-    return delivery.row, delivery.target, state, due_at, why, None if due_at is not None else settled.now, overlooked
+    return (
+        delivery.row,
+        delivery.target,
+        state,
+        due_at,
+        why,
+        None if due_at is not None else to_ms(settled.now),
+        overlooked,
+    )
 
 
-def _attempt_row(settled: Settled) -> Row:
+def _attempt_row(settled: Settlement) -> Row:
     delivery, outcome = settled.delivery, settled.outcome
     return (
         delivery.row,

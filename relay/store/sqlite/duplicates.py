@@ -8,7 +8,6 @@ which is rare.
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
 
 import apsw
 
@@ -16,24 +15,11 @@ from relay.amocrm.change_times import changed_at
 from relay.amocrm.events import load
 from relay.model import Event, RoutedEvent, Webhook
 from relay.store.records import Duplicate
+from relay.store.requests import Windows
 from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.entity_index import ABOUT_SINCE
 from relay.store.sqlite.sql import at_once, rows
 from relay.store.sqlite.times import to_ms
-
-
-class Windows(NamedTuple):
-    """The arguments of these names of `contract.IngestStore.keep`."""
-
-    window: timedelta | None = None
-    dated: timedelta | None = None
-
-    @property
-    def longest(self) -> timedelta | None:
-        """The longer window; None if there is none."""
-        if self.window is None or self.dated is None:
-            return self.window or self.dated
-        return max(self.window, self.dated)
 
 
 def digest(webhook: Webhook, of_body: bytes) -> bytes:

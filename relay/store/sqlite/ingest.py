@@ -5,17 +5,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
-from typing import NamedTuple
 
 import apsw
 import orjson
 
 from relay.model import Delivery, Event, PlannedDelivery, RoutedEvent, Webhook
 from relay.store.records import AuditEntry, KeepResult
+from relay.store.requests import KeepRequest, Windows
 from relay.store.sqlite import audit
 from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.claim_tokens import Tokens
-from relay.store.sqlite.duplicates import Windows, any_repeats, digest, repeated
+from relay.store.sqlite.duplicates import any_repeats, digest, repeated
 from relay.store.sqlite.ordering import pending_with_key, unblock
 from relay.store.sqlite.sql import Row, insert, rows
 from relay.store.sqlite.times import to_ms
@@ -32,15 +32,6 @@ _EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, pay
 _DELIVERIES = (
     "deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key, claim)"
 )
-
-
-class KeepRequest(NamedTuple):
-    """The arguments of `contract.IngestStore.keep`."""
-
-    webhook: Webhook
-    routed: Sequence[RoutedEvent]
-    now: datetime | None = None
-    windows: Windows = Windows()
 
 
 def keep_all(tokens: Tokens | None, cursor: apsw.Cursor, requests: Sequence[KeepRequest]) -> list[KeepResult]:

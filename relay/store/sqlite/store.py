@@ -33,6 +33,7 @@ from relay.store.records import (
     Status,
     WebhookRecord,
 )
+from relay.store.requests import KeepRequest, Settlement, Windows
 from relay.store.sqlite import (
     ack_gaps,
     audit,
@@ -47,7 +48,6 @@ from relay.store.sqlite import (
 )
 from relay.store.sqlite.claim_tokens import Tokens, register
 from relay.store.sqlite.disk import Space, disk_of, doubt, mounted
-from relay.store.sqlite.duplicates import Windows
 from relay.store.sqlite.early_purge import ROOM_TO_WORK, EarlyPurge, keep_room
 from relay.store.sqlite.entity_index import keep_indexed
 from relay.store.sqlite.lock import Lock, owner_pid
@@ -195,9 +195,13 @@ class SqliteStore:
         window: timedelta | None = None,
         dated: timedelta | None = None,
     ) -> Future[KeepResult]:
-        grows = ROOM_TO_WORK + 4 * len(webhook.body)  # with its events and the indexes; in doubt it can wait
-        request = ingest.KeepRequest(webhook, routed, now, Windows(window, dated))
-        return self._writer.submit_one_of_many(self._keep_all, request, grows=grows)
+        request = KeepRequest(webhook, routed, now, Windows(window, dated))
+        return self._writer.submit_one_of_many(self._keep_all, request, grows=_growth)
+
+    def keep_many(
+        self, requests: Sequence[KeepRequest], on_replies: Callable[[Sequence[KeepResult | Exception]], object]
+    ) -> None:
+        self._writer.submit_many(self._keep_all, requests, on_replies, grows=_growth)
 
     def clock(self) -> datetime:
         return self._clock()
@@ -232,10 +236,19 @@ class SqliteStore:
             self._writer.submit(lambda cursor: claims.release(cursor, keys)).add_done_callback(_seen)
 
     def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
-        if self._space and self._space.level <= DiskSpace.LOW:
-            outcome = replace(outcome, detail="")
-        settled = claims.Settled(delivery, outcome, verdict, to_ms(now))
-        return self._writer.submit_one_of_many(claims.settle_all, settled)
+        [settlement] = self._shortened([Settlement(delivery, outcome, verdict, now)])
+        return self._writer.submit_one_of_many(claims.settle_all, settlement)
+
+    def settle_many(
+        self, settlements: Sequence[Settlement], on_replies: Callable[[Sequence[bool | Exception]], object]
+    ) -> None:
+        self._writer.submit_many(claims.settle_all, self._shortened(settlements), on_replies)
+
+    def _shortened(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        """Drop what targets answered while the disk has little room."""
+        if self._space is None or self._space.level > DiskSpace.LOW:
+            return settlements
+        return [each._replace(outcome=replace(each.outcome, detail="")) for each in settlements]
 
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:
         keys = _keys(deliveries, now)
@@ -374,6 +387,11 @@ class SqliteStore:
             raise StoreFailed(CLOSED)
         with _as_store_errors(self._path):
             return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
+
+
+def _growth(request: KeepRequest) -> int:
+    """Return the bytes of a webhook with its events and the indexes; in doubt it can wait."""
+    return ROOM_TO_WORK + 4 * len(request.webhook.body)
 
 
 def _abandon(connection: apsw.Connection) -> None:

@@ -1,22 +1,16 @@
-"""Group commit: run all queued writes in one transaction, then resolve their futures.
+"""Group commit: run all queued writes in one transaction, then reply to each.
 
-One thread and one connection do every write and every checkpoint. There is no timer: while one commit is being synced
-the next batch gathers. A commit that failed is unknown, so writes must be safe to repeat.
-
-The thread and the event loop share the interpreter's lock, and handing it over costs as much as a row. So the thread is
-woken once for all writes of one turn of the loop, and writes of one kind are run together.
+One thread and one connection do every write and every checkpoint. While one commit is being synced the next batch
+gathers in the `WriteQueue`. A commit that failed is unknown, so writes must be safe to repeat.
 """
 
 import threading
-from asyncio import AbstractEventLoop, Future, get_running_loop
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from asyncio import Future, get_running_loop
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
-from queue import SimpleQueue
 from time import perf_counter
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import apsw
 
@@ -30,11 +24,11 @@ from relay.store.sqlite.moved_files import Files
 from relay.store.sqlite.sql import rows
 from relay.store.sqlite.wal import Wal
 from relay.store.sqlite.watermark import Watermark
+from relay.store.sqlite.write_queue import OnReplies, Together, WriteQueue, Writes, run_each
 
 T = TypeVar("T")
 W = TypeVar("W")
 
-MAX_BATCH = 256
 CHECKPOINT_PAGES = 1_000  # 4 MiB of WAL: checkpoint when there is nothing else to do
 CHECKPOINT_NOW_PAGES = 4_000  # 16 MiB: checkpoint all the same
 
@@ -44,19 +38,8 @@ BUSY = (apsw.BusyError, apsw.LockedError, apsw.FullError)
 FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.CantOpenError)
 
 
-Together: TypeAlias = Callable[[apsw.Cursor, Sequence[W]], Sequence[T]]
-"""Does several writes of one kind at once: a result for each, in their order."""
-
-
-@dataclass(slots=True)
-class _Write(Generic[W, T]):
-    run: Together[W, T]
-    what: W
-    done: Future[T]
-    grows: int
-
-
-_Reply = tuple[Future[Any], Any, Exception | None]
+_Replies: TypeAlias = Sequence[Any]
+"""For one message: a result or an exception for each of its writes."""
 
 
 class Writer:
@@ -92,14 +75,8 @@ class Writer:
         self._failed = failed
         self._failure: StoreFailed | None = None
         self._held_up: StoreBusy | None = None  # just now, by another program
-        self._waiting: deque[_Write[Any, Any]] = deque()
-        self._wakes: SimpleQueue[None] = SimpleQueue()
-        self._waking = False  # at the end of this turn of the loop
-        self._woken = False  # and has not noticed yet
-        self._closing = False
-        self._ended = False  # the thread, after `close`
+        self._queue = WriteQueue()
         self._wal = wal
-        self._loop: AbstractEventLoop = get_running_loop()
         connection.set_wal_hook(self._note_wal)
         self._thread = threading.Thread(target=self._run, name="relay-store", daemon=True)
         self._thread.start()
@@ -110,63 +87,49 @@ class Writer:
         A write that makes the database grow by `grows` bytes is StoreBusy on a full disk, unless the file has free
         pages: the last of the disk is for settling pending deliveries.
         """
-        return self.submit_one_of_many(_each, run, grows=grows)
+        return self._queue.submit(run, grows=grows)
 
-    def submit_one_of_many(self, run: Together[W, T], what: W, *, grows: int = 0) -> Future[T]:
+    def submit_one_of_many(self, run: Together[W, T], what: W, *, grows: Callable[[W], int] | None = None) -> Future[T]:
         """As `submit`, for writes that `run` does together with others of its kind; between two writes that were
         submitted alone it may pass those of other kinds.
         """
-        done: Future[T] = self._loop.create_future()
-        self._waiting.append(_Write(run, what, done, grows))
-        if not self._waking:
-            self._waking = True
-            self._loop.call_soon(self._wake)
-        return done
+        return self._queue.submit_one_of_many(run, what, grows=grows)
+
+    def submit_many(
+        self,
+        run: Together[W, T],
+        what: Sequence[W],
+        on_replies: OnReplies[T],
+        *,
+        grows: Callable[[W], int] | None = None,
+    ) -> None:
+        """As `submit_one_of_many`, for the writes of a whole turn of the loop: one message, and one reply to all."""
+        self._queue.submit_many(run, what, on_replies, grows=grows)
 
     async def close(self) -> None:
         """Commit what is queued and end the thread; later writes are refused."""
-        self._closing = True
-        self._wakes.put(None)
-        await self._loop.run_in_executor(None, self._thread.join)
-        self._ended = True
-        self._wake()
-
-    def _wake(self) -> None:
-        self._waking = False
-        if self._ended:
-            waiting, self._waiting = self._waiting, deque()
-            _resolve(_refuse(waiting, StoreFailed(CLOSED)))
-        elif not self._woken:
-            self._woken = True
-            self._wakes.put(None)
+        self._queue.close()
+        await get_running_loop().run_in_executor(None, self._thread.join)
+        self._queue.end(StoreFailed(CLOSED))
 
     def _run(self) -> None:
         try:
-            while batch := self._take():
-                replies = self._commit(batch) + self._refuse_waiting()
-                self._loop.call_soon_threadsafe(_resolve, replies)
+            while batch := self._queue.take(gather=self._failure is None):
+                replies = self._commit(batch)
+                self._queue.reply([*zip(batch, replies, strict=True), *self._refuse_waiting()])
                 self._checkpoint()
         except Exception as error:  # noqa: BLE001  without its writer the relay would be half alive
             self._give_up(_failed("the store's writer broke", error))
 
-    def _take(self) -> list[_Write[Any, Any]]:
-        """Return at least one write, and those queued behind it; empty at the end."""
-        while not self._waiting:
-            if self._closing:
-                return []
-            self._wakes.get()
-            self._woken = False
-        return [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
-
-    def _refuse_waiting(self) -> list[_Reply]:
+    def _refuse_waiting(self) -> list[tuple[Writes[Any, Any], _Replies]]:
         """Refuse the writes queued behind a commit that another program held up: they would overtake it."""
         if not self._held_up:
             return []
-        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        waiting = self._queue.take_rest()
         refused, self._held_up = _refuse(waiting, self._held_up), None
-        return refused
+        return [*zip(waiting, refused, strict=True)]
 
-    def _commit(self, batch: Sequence[_Write[Any, Any]]) -> list[_Reply]:
+    def _commit(self, batch: Sequence[Writes[Any, Any]]) -> list[_Replies]:
         if self._failure:
             return _refuse(batch, self._failure)
         start = perf_counter()
@@ -175,8 +138,8 @@ class Writer:
         except apsw.FullError as error:
             if self._space and self._space.release():
                 return self._commit(batch)
-            if len(batch) > 1:  # a large one must not stop those that would fit
-                return [replies for write in batch for replies in self._commit([write])]
+            if _several(batch):  # a large one must not stop those that would fit
+                return self._commit_apart(batch)
             return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
         except StoreFailed as error:
             return _refuse(batch, self._give_up(error))
@@ -186,22 +149,22 @@ class Writer:
         except FATAL as error:
             return _refuse(batch, self._give_up(_failed("the disk failed under the database", error)))
         except Exception as error:  # noqa: BLE001  one bad write must not stop the others of its batch
-            if len(batch) == 1:
-                return _refuse(batch, error)
-            return [replies for write in batch for replies in self._commit([write])]
+            return self._commit_apart(batch) if _several(batch) else _refuse(batch, error)
         if gone := self._files.gone():  # then nobody knows where this commit went
             return _refuse(batch, self._fail_for_moved_file(gone))
         if self._acked and self._seq is not None:
             self._acked.advance(self._seq)
-        replies: list[_Reply] = [
-            (write.done, result, result if isinstance(result, StoreBusy) else None)
-            for write, result in zip(batch, results, strict=True)
-        ]
-        if writes := sum(error is None for _, _, error in replies):
-            self._emit(Committed(writes=writes, took=timedelta(seconds=perf_counter() - start)))
-        return replies
+        if committed := sum([not isinstance(reply, StoreBusy) for replies in results for reply in replies]):
+            self._emit(Committed(writes=committed, took=timedelta(seconds=perf_counter() - start)))
+        return results
 
-    def _transact_or_note_tokens(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
+    def _commit_apart(self, batch: Sequence[Writes[Any, Any]]) -> list[_Replies]:
+        """Commit message by message; and if there is only one, write by write."""
+        if len(batch) > 1:
+            return [self._commit([writes])[0] for writes in batch]
+        return [[self._commit([write])[0][0] for write in batch[0].apart()]]
+
+    def _transact_or_note_tokens(self, batch: Sequence[Writes[Any, Any]]) -> list[_Replies]:
         """As `_transact`; if it fails, note the claim tokens: it may have been committed, and nobody was given them."""
         first = self._tokens.last if self._tokens else 0
         try:
@@ -211,14 +174,14 @@ class Writer:
                 self._lost_tokens.append((first + 1, self._tokens.last))
             raise
 
-    def _transact(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
+    def _transact(self, batch: Sequence[Writes[Any, Any]]) -> list[_Replies]:
         self._cursor.execute("begin immediate")
         try:
             self._check_owner()  # inside: a successor waits for the end of the transaction, then finds its claims
             if self._lost_tokens:
                 self._cursor.executemany(LOST, self._lost_tokens)
             results = self._apply(batch)
-            grown = any(write.grows for write in batch)
+            grown = any(writes.grows for writes in batch)
             self._seq = last_seq(self._cursor) if grown else None
             self._cursor.execute("commit")
             self._lost_tokens.clear()
@@ -232,28 +195,28 @@ class Writer:
         if self._lock and not self._lock.held():
             raise StoreFailed("another relay owns the store now: stop one of them")
 
-    def _apply(self, batch: Sequence[_Write[Any, Any]]) -> list[Any]:
-        """Return a result for each; StoreBusy, and nothing is done, if it has to wait for room."""
+    def _apply(self, batch: Sequence[Writes[Any, Any]]) -> list[_Replies]:
+        """Return a result for each write; StoreBusy, and nothing is done, if it has to wait for room."""
         if self._space and self._space.level is DiskSpace.FULL:
-            return [self._apply_if_room(write) for write in batch]
-        results: list[Any] = [None] * len(batch)
+            return [[self._apply_if_room(write) for write in writes.apart()] for writes in batch]
+        replies: list[_Replies] = [()] * len(batch)
         for run, positions in _by_kind(batch):
-            done = run(self._cursor, [batch[position].what for position in positions])
-            for position, result in zip(positions, done, strict=True):
-                results[position] = result
-        return results
+            results = iter(run(self._cursor, [what for position in positions for what in batch[position].what]))
+            for position in positions:
+                replies[position] = [next(results) for _ in batch[position].what]
+        return replies
 
-    def _apply_if_room(self, write: _Write[Any, T]) -> T | StoreBusy:
-        if write.grows and write.grows > room(self._cursor):
+    def _apply_if_room(self, write: Writes[Any, T]) -> T | StoreBusy:
+        if write.grows and write.grows(write.what[0]) > room(self._cursor):
             return StoreBusy("the disk is full")
-        return write.run(self._cursor, [write.what])[0]
+        return write.run(self._cursor, write.what)[0]
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal.update(pages)
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:
-        idle = not self._waiting and self._wal.pages >= CHECKPOINT_PAGES
+        idle = not self._queue and self._wal.pages >= CHECKPOINT_PAGES
         if not (idle or self._wal.pages >= CHECKPOINT_NOW_PAGES) or self._failure:
             return
         try:
@@ -293,30 +256,20 @@ def room(cursor: apsw.Cursor) -> int:
     return int(pages * size)
 
 
-def _each(cursor: apsw.Cursor, runs: Sequence[Callable[[apsw.Cursor], T]]) -> list[T]:
-    return [run(cursor) for run in runs]
+def _several(batch: Sequence[Writes[Any, Any]]) -> bool:
+    return len(batch) > 1 or len(batch[0].what) > 1
 
 
-def _by_kind(batch: Sequence[_Write[Any, Any]]) -> Iterator[tuple[Together[Any, Any], list[int]]]:
+def _by_kind(batch: Sequence[Writes[Any, Any]]) -> Iterator[tuple[Together[Any, Any], list[int]]]:
     """Group positions in the batch by what runs together; no write passes one that was submitted alone."""
     kinds: dict[Together[Any, Any], list[int]] = {}
-    for position, write in enumerate(batch):
-        if write.run is _each:
+    for position, writes in enumerate(batch):
+        if writes.run is run_each:
             yield from kinds.items()
             kinds = {}
-        kinds.setdefault(write.run, []).append(position)
+        kinds.setdefault(writes.run, []).append(position)
     yield from kinds.items()
 
 
-def _refuse(batch: Iterable[_Write[Any, Any]], error: Exception) -> list[_Reply]:
-    return [(write.done, None, error) for write in batch]
-
-
-def _resolve(replies: Sequence[_Reply]) -> None:
-    for done, result, error in replies:
-        if done.done():
-            continue  # the caller was cancelled
-        if error is None:
-            done.set_result(result)
-        else:
-            done.set_exception(error)
+def _refuse(batch: Sequence[Writes[Any, Any]], error: Exception) -> list[_Replies]:
+    return [[error] * len(writes.what) for writes in batch]

@@ -1,0 +1,162 @@
+"""Writes of the event loop -> batches for the store's thread -> replies, back in the loop.
+
+The thread and the loop share the interpreter's lock, and handing it over costs as much as a row. So writes of one kind
+that are submitted together are one message with one reply, and the thread is woken once in a turn of the loop.
+"""
+
+import select
+from asyncio import AbstractEventLoop, Future, get_running_loop
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Generic, Self, TypeAlias, TypeVar
+
+import apsw
+
+T = TypeVar("T")
+W = TypeVar("W")
+
+MAX_BATCH = 256  # writes; what a message brings is not divided
+
+GATHER = 150e-6
+"""Seconds that a batch waits for more writes if the one before it had `BUSY` or more.
+
+A commit costs an fsync and the same pages again, however few rows are in it: with 16 connections an ack takes a third
+less CPU for this wait, with one connection there is none. 500 µs are too long: then connections wait for the commit.
+"""
+BUSY = 3
+
+Together: TypeAlias = Callable[[apsw.Cursor, Sequence[W]], Sequence[T]]
+"""Does several writes of one kind at once: a result for each, in their order."""
+OnReplies: TypeAlias = Callable[[Sequence[T | Exception]], object]
+"""Gets a result or an exception for each write, in their order, in the event loop."""
+
+
+@dataclass(slots=True)
+class Writes(Generic[W, T]):
+    """One message: writes of one kind, and by how many bytes each makes the database grow, if at all."""
+
+    run: Together[W, T]
+    what: Sequence[W]
+    on_replies: OnReplies[T]
+    grows: Callable[[W], int] | None = None
+
+    def apart(self) -> list[Self]:
+        """Return a message for each write; what they reply is for the caller to put together."""
+        return [replace(self, what=[each]) for each in self.what]
+
+
+class WriteQueue:
+    """Filled in the event loop that it was made in, emptied by one thread."""
+
+    def __init__(self) -> None:
+        self._loop: AbstractEventLoop = get_running_loop()
+        self._waiting: deque[Writes[Any, Any]] = deque()
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        self._waking = False  # at the end of this turn of the loop
+        self._woken = False  # and has not noticed yet
+        self._closing = False
+        self._refusal: Exception | None = None  # once the thread has ended
+        self._size = 0  # of the last batch
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    # ---- in the loop
+
+    def submit(self, run: Callable[[apsw.Cursor], T], *, grows: int = 0) -> Future[T]:
+        """See `Writer.submit`."""
+        return self.submit_one_of_many(run_each, run, grows=(lambda _run: grows) if grows else None)
+
+    def submit_one_of_many(self, run: Together[W, T], what: W, *, grows: Callable[[W], int] | None = None) -> Future[T]:
+        """See `Writer.submit_one_of_many`."""
+        done: Future[T] = self._loop.create_future()
+        self.put(Writes(run, [what], partial(_resolve, done), grows))
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon(self._wake)
+        return done
+
+    def submit_many(
+        self,
+        run: Together[W, T],
+        what: Sequence[W],
+        on_replies: OnReplies[T],
+        *,
+        grows: Callable[[W], int] | None = None,
+    ) -> None:
+        """See `Writer.submit_many`."""
+        self.put(Writes(run, what, on_replies, grows))
+        self._wake()
+
+    def close(self) -> None:
+        """Have `take` return what is queued, and then nothing."""
+        self._closing = True
+        self._wakes.put(None)
+
+    def end(self, refusal: Exception) -> None:
+        """Refuse what is queued and all that follows: the thread has ended."""
+        self._refusal = refusal
+        self._wake()
+
+    def put(self, writes: Writes[Any, Any]) -> None:
+        """Queue a message; the thread is not woken for it."""
+        self._waiting.append(writes)
+
+    def _wake(self) -> None:
+        self._waking = False
+        if error := self._refusal:
+            self._loop.call_soon(self._pass_on, [(each, [error] * len(each.what)) for each in self.take_rest()])
+        elif not self._woken:
+            self._woken = True
+            self._wakes.put(None)
+
+    def _pass_on(self, batch: Iterable[tuple[Writes[Any, Any], Sequence[Any]]]) -> None:
+        for writes, replies in batch:
+            try:
+                writes.on_replies(replies)
+            except Exception as error:  # noqa: BLE001  a fault over one message is not the others'
+                self._loop.call_exception_handler({"message": "a reply of the store", "exception": error})
+
+    # ---- in the thread
+
+    def take(self, *, gather: bool) -> list[Writes[Any, Any]]:
+        """Return at least one message, and those queued behind it; none at the end."""
+        while not self._waiting:
+            if self._closing:
+                return []
+            self._wakes.get()
+            self._woken = False
+        if gather and self._size >= BUSY and not self._closing:
+            select.select((), (), (), GATHER)  # no `sleep`: some C libraries let it follow a clock that is set back
+        batch: list[Writes[Any, Any]] = []
+        self._size = 0
+        while self._waiting and self._size < MAX_BATCH:
+            batch.append(self._waiting.popleft())
+            self._size += len(batch[-1].what)
+        return batch
+
+    def take_rest(self) -> list[Writes[Any, Any]]:
+        """Return all that is queued now."""
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+
+    def reply(self, batch: Iterable[tuple[Writes[Any, Any], Sequence[Any]]]) -> None:
+        """Have the loop pass the replies of each message on."""
+        self._loop.call_soon_threadsafe(self._pass_on, batch)
+
+
+def run_each(cursor: apsw.Cursor, runs: Sequence[Callable[[apsw.Cursor], T]]) -> list[T]:
+    """Run writes that were submitted alone, one by one."""
+    return [run(cursor) for run in runs]
+
+
+def _resolve(done: Future[T], replies: Sequence[T | Exception]) -> None:
+    [reply] = replies
+    if done.done():
+        return  # the caller was cancelled
+    if isinstance(reply, Exception):
+        done.set_exception(reply)
+    else:
+        done.set_result(reply)
