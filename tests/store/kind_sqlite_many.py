@@ -11,9 +11,9 @@ from relay.signals import Emit
 from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest, Settlement, Windows
 from relay.store.sqlite.store import SqliteStore
-from tests.store.kind_sqlite import lose_answer
+from tests.store.kind_sqlite import join, lose_answer, lose_webhooks
 
-__all__ = ["lose_answer", "open_store", "replies_of", "take_over"]
+__all__ = ["join", "lose_answer", "lose_webhooks", "open_store", "replies_of", "take_over"]
 
 W = TypeVar("W")
 T = TypeVar("T")
