@@ -26,7 +26,8 @@ class ClaimAtInsert:
         """See `store.contract.IngestStore.keep_many`. Claimed deliveries are with their lanes before `on_replies`."""
         leased: list[KeepRequest] = []
         try:
-            leased += (each._replace(routed=self._dispatcher.lease(each.routed)) for each in requests)
+            for webhook, routed, now, windows in requests:
+                leased.append(KeepRequest(webhook, self._dispatcher.lease(routed), now, windows))
             self._store.keep_many(leased, partial(self._on_replies, leased, on_replies))
         except BaseException:
             self._unlease(leased)
@@ -42,5 +43,4 @@ class ClaimAtInsert:
             on_replies(replies)
 
     def _unlease(self, leased: Sequence[KeepRequest]) -> None:
-        for each in leased:
-            self._dispatcher.unlease(each.routed)
+        self._dispatcher.unlease([event for each in leased for event in each.routed])

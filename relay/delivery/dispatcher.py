@@ -80,10 +80,15 @@ class Dispatcher:
 
     def unlease(self, routed: Sequence[RoutedEvent]) -> None:
         """Free what `lease` has reserved: it is stored, or will not be. Call it before `admit`."""
+        reserved: dict[str, list[int]] = {}  # by target: the sizes; also if there are none
         for each in routed:
             for planned in each.planned:
-                if lane := self._lanes.get(planned.target) or self._leaving_lane(planned.target):
-                    lane.unlease(len(each.payload), leased=planned.lease is not None)
+                sizes = reserved.setdefault(planned.target, [])
+                if planned.lease is not None:
+                    sizes.append(len(each.payload))
+        for target, sizes in reserved.items():
+            if lane := self._lanes.get(target) or self._leaving_lane(target):
+                lane.unlease(sizes)
 
     def admit(self, deliveries: Sequence[Delivery]) -> None:
         """Queue deliveries claimed at insert; those whose target was removed meanwhile go back to the store."""

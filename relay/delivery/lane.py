@@ -143,9 +143,9 @@ class Lane:
         """See `Prefetch.lease`."""
         return self._prefetch.lease(size, more=more)
 
-    def unlease(self, size: int, *, leased: bool) -> None:
+    def unlease(self, sizes: Sequence[int]) -> None:
         """See `Prefetch.unlease`."""
-        self._prefetch.unlease(size, leased=leased)
+        self._prefetch.unlease(sizes)
 
     def admit(self, deliveries: Sequence[Delivery]) -> None:
         """See `Prefetch.admit`."""

@@ -80,15 +80,14 @@ class Prefetch:
         self.queue.reserve(size)
         return self._lease
 
-    def unlease(self, size: int, *, leased: bool) -> None:
-        """Free what `lease` has reserved: the delivery is stored, or will not be. Call it before `admit`."""
-        if leased:
-            self.queue.unreserve(size)
+    def unlease(self, sizes: Sequence[int]) -> None:
+        """Free what `lease` has reserved: the deliveries are stored, or will not be. Call it before `admit`."""
+        self.queue.unreserve(sizes)
         if self._states.behind and not self.queue and self._most():  # no worker is going to find that there is room
             self.on(Event.DUE)
 
     def admit(self, deliveries: Sequence[Delivery]) -> None:
-        """Queue deliveries that were claimed at insert, all at one time."""
+        """Queue deliveries that were claimed at insert, in the order of their arrival."""
         if self._states.queues and self._share.concurrency:
             age = (self._clock() - deliveries[0].pending_since).total_seconds()  # below 0 if the clock was set back
             self._enqueue(deliveries, expires_at=self._expiry() - max(age, 0.0))

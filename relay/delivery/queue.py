@@ -55,11 +55,11 @@ class Queue:
         self._reserved += 1
         self._bytes += size
 
-    def unreserve(self, size: int) -> None:
-        """Free the room: the delivery is added now, or never. Ignored if another queue of the target reserved it."""
-        if self._reserved:
-            self._reserved -= 1
-            self._bytes -= size
+    def unreserve(self, sizes: Sequence[int]) -> None:
+        """Free the room: the deliveries are added now, or never. Ignored if another queue of the target reserved it."""
+        if len(sizes) <= self._reserved:
+            self._reserved -= len(sizes)
+            self._bytes -= sum(sizes)
 
     def add(self, deliveries: Iterable[Delivery], *, expires_at: float) -> None:
         """Append them; their claims expire at this loop time."""

@@ -246,8 +246,7 @@ class LaneMachine(RuleBasedStateMachine):
             self.answer_all()
 
     def admit(self, leases: Sequence[timedelta | None], claimed: Sequence[Delivery] | None) -> None:
-        for lease in leases:
-            self.lane.unlease(2, leased=lease is not None)
+        self.lane.unlease([2] * sum(lease is not None for lease in leases))
         if claimed:
             self.lane.admit(claimed)
 
