@@ -12,7 +12,7 @@ RelayError
     ├── StoreLocked       another relay has this database open
     ├── StoreBusy         the commit failed, or its outcome is unknown; it may be repeated
     ├── StoreFailed       the disk or the database failed: stop, nothing more can be guaranteed
-    └── CorruptError      stored bytes do not match their checksum and must not be sent
+    └── CorruptError      stored bytes cannot be read, or do not match their checksum and must not be sent
 """
 
 from collections.abc import Sequence
@@ -94,4 +94,4 @@ class StoreFailed(StoreError):
 
 
 class CorruptError(StoreError):
-    """Stored bytes do not match their checksum."""
+    """Stored bytes do not match their checksum, or cannot be read as what they are."""

@@ -6,6 +6,7 @@ fifth of them, held to the same figures, or to half as good ones on a machine th
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,10 +63,20 @@ async def ahead(folder: Path, command: Sequence[str]) -> int:
         running(folder, ROUTES.format(bot=targets.url("bot")), command=command),
     ):
         await until(lambda: len(targets.received) == 8)
-        connection = apsw.Connection(str(folder / "relay.db"))
-        [(claimed,)] = rows(connection.cursor(), "select count(*) from deliveries where claimed = 1")
-        connection.close()
-    return int(claimed)
+        return await settled_count(folder / "relay.db")
+
+
+async def settled_count(database: Path) -> int:
+    """How many are claimed once more than those in flight are, and no more follow."""
+    claimed: list[int] = []
+    with closing(apsw.Connection(str(database))) as connection:
+
+        def settled() -> bool:
+            claimed.append(int(connection.execute("select count(*) from deliveries where claimed = 1").get))
+            return claimed[-1] > 8 and len(claimed) > 10 and len({*claimed[-10:]}) == 1
+
+        await until(settled)
+    return claimed[-1]
 
 
 async def test_nothing_asked_all_day_takes_longer_with_a_longer_backlog(tmp_path: Path) -> None:

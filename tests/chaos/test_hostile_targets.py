@@ -26,12 +26,13 @@ from tests.e2e.targets import Targets, listening, well
 EVENTS = scaled(60, least=8)  # to every kind
 RACES = scaled(300, least=60)  # to those whose connections close while they are idle
 TIMEOUT = 1.0
+LATE = 4.0  # seconds of an attempt: its time-out, and what a busy machine adds; without one some take for ever
 CONCURRENCY = 16
 ATTEMPTS = 2
 PATIENT = {"after-a-year", "after-a-date"}
 """They ask to be left alone for long: whatever else is owed to them waits, too."""
 RACING = {"closes-idle", "says-408", "answers-twice"}
-MOST_GROWTH = 96 * 2**20  # bytes of a relay that is offered gigabytes; 57 MiB alone, 71 beside busy neighbours
+MOST_GROWTH = 192 * 2**20  # bytes of a relay that is offered gigabytes; 57 MiB alone, 71 beside busy neighbours
 A_DAY = timedelta(days=1)
 
 ROUTES = """\
@@ -76,7 +77,7 @@ class Campaign:
     def _faults_of(self, name: str, kind: Kind) -> list[str]:
         lines = self.attempts.get(name, [])
         seen = Counter((line["reason"], line.get("status")) for line in lines)
-        late = [line["ms"] for line in lines if line["ms"] > (TIMEOUT + 1) * 1000]
+        late = [line["ms"] for line in lines if line["ms"] > LATE * 1000]
         expected = attempts_of(name, kind)
         return [
             *([f"{dict(seen)} in the place of {kind.reason}"] if {*seen} != {(kind.reason, kind.status)} else []),

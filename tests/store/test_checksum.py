@@ -1,17 +1,21 @@
-"""A payload or a body that the disk has changed: SQLite reads it back as good, the store says that it is damaged."""
+"""A payload or a body that the disk has changed: SQLite reads it back as good, the store says that it is corrupt."""
 
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import apsw
 import pytest
 
+from relay.errors import CorruptError, StoreFailed
 from relay.model import Dead, Health, Outcome, Reason, State
+from relay.store.contract import Archive
 from relay.store.records import Filter, HealthReport
 from relay.store.sqlite.checksum import checksum, is_corrupt
 from relay.store.sqlite.integrity import verify
 from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
-from tests.store.damage import flip, lose_id
+from tests.store.damage import flip, flip_at, lose_id
 
 
 @pytest.fixture
@@ -166,3 +170,40 @@ async def test_a_corrupt_row_leaves_the_status_of_the_rest(spoiled: Path, sql: s
     status = await store.status()
     await store.close()
     assert (list(status.targets), status.reports) == (["bot"], {})
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "ask"),
+    [
+        ("update pauses set who = cast(x'ff' as text)", lambda store: store.status()),
+        ("update webhooks set source = cast(x'ff' as text)", lambda store: store.show("webhook-0001")),
+        ("update deliveries set routes = 'all'", lambda store: store.find(Filter(), limit=9)),
+        ("update deliveries set state = 'pendinf'", lambda store: store.find(Filter(), limit=9)),
+        ("update audit set details = '{'", lambda store: store.audit(limit=9)),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+async def test_a_row_that_cannot_be_read_is_one_clear_error(
+    tmp_path: Path, corrupt: str, ask: Callable[[Archive], Awaitable[object]]
+) -> None:
+    store = open_sqlite(tmp_path, NOON)
+    await store.keep(webhook(), [routed(1, to())])
+    await store.pause("bot", act(command="pause"))
+    connection = apsw.Connection(str(tmp_path / "relay.db"))
+    connection.pragma("ignore_check_constraints", True)
+    connection.execute(corrupt)
+    assert connection.changes()
+    connection.close()
+    with pytest.raises(CorruptError, match=r"relay.db has a row that cannot be read .*: see `relay verify`"):
+        await ask(store)
+    await store.close()
+
+
+async def test_a_corrupt_row_of_the_owner_refuses_the_start_in_one_clear_line(tmp_path: Path) -> None:
+    """One bit of a page header, the number of its rows: those that are not there read as null."""
+    await open_sqlite(tmp_path, NOON).close()
+    with closing(apsw.Connection(str(tmp_path / "relay.db"))) as connection:
+        page = connection.execute("select rootpage from sqlite_schema where name = 'relays'").get
+    flip_at(tmp_path / "relay.db", (page - 1) * 4096 + 4)
+    with pytest.raises(StoreFailed, match=r"relay\.db is corrupt"):
+        await open_sqlite(tmp_path, NOON).close()

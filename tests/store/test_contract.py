@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.model import Dead, Delivered, RetryAt, State
+from relay.model import Dead, Delivered, RetryAt, RoutedEvent, State, Webhook
 from relay.signals import Committed, Signal
 from relay.store.contract import Archive
 from relay.store.records import Filter, TargetStatus
@@ -395,3 +395,84 @@ async def test_a_close_commits_what_was_asked_for_before(opener: Reopen) -> None
     store = opener(NOON)
     assert await store.count(Filter()) == {"bot": 3}
     await store.close()
+
+
+# ---- ids: UUIDs from the relay itself, any text from an earlier version or from somebody else
+
+UUID = "0193a5f0-7c1e-7abc-8def-0123456789ab"
+IDS = [
+    UUID,
+    UUID.upper(),
+    UUID.replace("-", ""),
+    f"{{{UUID}}}",
+    UUID[:-1],
+    f"{UUID}0",
+    f"{UUID[:-1]}g",
+    f" {UUID}",
+    "7",
+    "Лид-7",
+    "x" * 300,
+    "sixteen bytes id",
+    "50%_of\\'it\"",
+]
+
+
+def named(id_: str, event_id: str) -> tuple[Webhook, list[RoutedEvent]]:
+    """A webhook with one event, of these ids."""
+    event = routed(1, to(lease=MINUTE))
+    return replace(webhook(), id=id_), [replace(event, event=replace(event.event, id=event_id))]
+
+
+@pytest.mark.parametrize("id_", IDS, ids=repr)
+async def test_an_id_comes_back_as_it_was_given_whatever_it_looks_like(store: Archive, id_: str) -> None:
+    [claimed] = await store.keep(*named(id_, id_))
+    assert claimed.event_id == id_
+    assert await store.keep(*named(id_, id_)) == [], "kept twice"
+    await store.release([claimed], now=NOON)
+    [claimed] = await claim(store)
+    assert claimed.event_id == id_
+    assert not claimed.corrupt
+    assert await deliver(store, claimed)
+    shown = await store.show(id_)
+    assert shown is not None
+    assert (shown.webhook.id, [each.id for each in shown.events]) == (id_, [id_])
+    assert [each.event_id for each in await store.find(Filter(event_ids=(id_,)), limit=9)] == [id_]
+    assert [each.id for each in await store.events(Filter(event_ids=(id_,)), limit=9)] == [id_]
+    assert await store.replay(Filter(event_ids=(id_,)), act()) == 1
+
+
+@pytest.mark.parametrize("id_", [UUID, UUID.upper(), "lead-a"], ids=repr)
+async def test_ids_that_differ_in_case_are_two(store: Archive, id_: str) -> None:
+    other = id_.swapcase()
+    await store.keep(*named("webhook-1", id_))
+    assert await store.show(other) is None
+    assert await store.find(Filter(event_ids=(other,)), limit=9) == []
+    await store.keep(*named("webhook-2", other))
+    for given, webhook_id in ((id_, "webhook-1"), (other, "webhook-2")):
+        shown = await store.show(given)
+        assert shown is not None and shown.webhook.id == webhook_id
+        assert [each.event_id for each in await store.find(Filter(event_ids=(given,)), limit=9)] == [given]
+
+
+@pytest.mark.parametrize("length", range(1, len(UUID) + 1))
+async def test_a_start_of_a_uuid_of_any_length_finds_it(store: Archive, length: int) -> None:
+    other = "f" + UUID[1:]
+    await store.keep(*named(UUID, other))
+    assert await store.starting(UUID[:length], limit=9) == [UUID]
+    assert await store.starting(other[:length], limit=9) == [UUID]
+    shown = await store.show(UUID[:length])
+    assert shown is not None and shown.webhook.id == UUID
+
+
+@pytest.mark.parametrize("start", [UUID[:8].upper() + "A", UUID.replace("-", "")[:12], UUID[:9] + "-", UUID + "0"])
+async def test_another_spelling_is_no_start_of_a_uuid(store: Archive, start: str) -> None:
+    await store.keep(*named(UUID, "f" + UUID[1:]))
+    assert await store.starting(start, limit=9) == []
+
+
+async def test_unparsed_webhooks_are_listed_by_arrival_under_any_ids(store: Archive) -> None:
+    for id_ in (UUID, "0193a5f0-7c1e-7abd-8def-0123456789ab", "0193a5f0-7c1e-7abe", "zz"):
+        await store.keep(replace(webhook(unparsed="odd"), id=id_), [])
+    first = await store.unparsed(limit=2)
+    assert [each.id for each in first] == [UUID, "0193a5f0-7c1e-7abd-8def-0123456789ab"]
+    assert [each.id for each in await store.unparsed(limit=9, after=first.next)] == ["0193a5f0-7c1e-7abe", "zz"]

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import apsw
 
 from relay.clock import TOLERANCE, Clock
-from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreUnsafe
+from relay.errors import ConfigurationError, CorruptError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.signals import AcksMissing, ClockSet, DiskSpace, Emit, Notice
 from relay.store.purge_loop import keep_purging
@@ -62,6 +62,7 @@ from relay.store.sqlite.writer import BUSY, CLOSED, FATAL, Writer
 T = TypeVar("T")
 
 CLOCK_AGAIN = 1.0  # seconds until what waits is moved once more, if the store was busy
+UNREADABLE = (TypeError, ValueError, AttributeError, OverflowError)  # UnicodeDecodeError is a ValueError
 BUSY_TIMEOUT = timedelta(seconds=1)
 OLDEST_SAFE_SQLITE = 3_051_003  # sqlite.org/wal.html#walresetbug: before it, two checkpoints at once may corrupt
 
@@ -408,13 +409,16 @@ def _as_store_errors(path: Path) -> Iterator[None]:
         raise StoreBusy("cannot read now: interrupted, for the write-ahead log has become too long") from error
     except BUSY as error:
         raise StoreBusy(f"{path} is held by another program, or its disk is full: {error}") from error
-    except (*FATAL, apsw.SQLError) as error:  # our SQL is good: then the schema is not ours any more
+    except (*FATAL, apsw.SQLError, apsw.ConstraintError) as error:  # our SQL is good: the schema or a row is corrupt
         if why := refused(path):
             raise ConfigurationError(why) from error
         said = f"{type(error).__name__}: {error}"
         raise StoreFailed(
             f"{path} is corrupt, or its disk fails ({said}): see the disk, then `relay verify`"
         ) from error
+    except UNREADABLE as error:  # our code is good: then a value is not what was written
+        said = f"{type(error).__name__}: {error}"
+        raise CorruptError(f"{path} has a row that cannot be read ({said}): see `relay verify`") from error
 
 
 def _keys(deliveries: Sequence[Delivery], now: datetime) -> list[tuple[int, int, str, int]]:
