@@ -20,7 +20,9 @@ from tests.bench.rounds import Others
 from tests.bench.table import Row, figure
 
 CORES = (1, 4, 16)
-BENCH = "processor by thread: "
+BUSY = "processor by thread: "
+WAITING = "processor by thread, mostly waiting: "
+"""One connection keeps no thread busy, so that no bound follows from it."""
 
 
 class ByThread(Protocol):
@@ -31,12 +33,12 @@ class ByThread(Protocol):
         """By their names in processor.py."""
 
 
-def rows_by_thread(what: str, samples: Sequence[ByThread], others: Others) -> list[Row]:
+def rows_by_thread(what: str, samples: Sequence[ByThread], others: Others, bench: str = BUSY) -> list[Row]:
     """One for each thread; none where the kernel does not count them."""
     known = [name for name in THREADS if all(name in each.threads for each in samples)]
     return [
         Row(
-            bench=BENCH + what,
+            bench=bench + what,
             what=name,
             unit="µs/webhook",
             ours=[each.threads[name] for each in samples],
@@ -54,12 +56,12 @@ def bounds(loop: float, total: float, cores: int) -> tuple[float, float]:
 def computed(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """For the JSON: of each bench that was measured by thread, and has figures, the bounds for CORES."""
     found = []
-    for bench, of_bench in groupby((row for row in rows if row.bench.startswith(BENCH)), key=lambda row: row.bench):
+    for bench, of_bench in groupby((row for row in rows if row.bench.startswith(BUSY)), key=lambda row: row.bench):
         of_thread = {row.what: median(row.ours) for row in of_bench if row.others.taken is None}
         if LOOP in of_thread:
             loop, total = of_thread[LOOP], sum(of_thread.values())
             of_cores = {str(cores): bounds(loop, total, cores) for cores in CORES}
-            found.append({"what": bench.removeprefix(BENCH), "loop": loop, "total": total, "cores": of_cores})
+            found.append({"what": bench.removeprefix(BUSY), "loop": loop, "total": total, "cores": of_cores})
     return found
 
 

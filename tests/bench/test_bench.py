@@ -198,8 +198,9 @@ async def test_what_this_process_started_is_not_others() -> None:
     try:
         start = rounds.processor_time()
         async with asyncio.timeout(20):
-            while rounds.processor_time() < start + 0.3:  # noqa: ASYNC110  the system tells nobody
-                await asyncio.sleep(0.05)
+            while cpu_seconds([process.pid]) < 1:  # noqa: ASYNC110  the system tells nobody
+                await asyncio.sleep(0.1)
+        assert rounds.processor_time() - start > 0.9
     finally:
         process.kill()
         await process.wait()
@@ -281,7 +282,8 @@ def test_what_some_cores_could_do_is_computed_from_the_loops_time_and_that_of_al
     assert "   1 core   4,000 webhooks/s" in told
     assert "  16 cores  4,000 – 5,000 webhooks/s" in told
     taken = [replace(row, others=Others(limit=0.1, shares=[0.5])) for row in rows]
-    assert by_thread.computed(taken) == []
+    alone = [replace(row, bench=f"{by_thread.WAITING}acks") for row in rows]
+    assert by_thread.computed(taken) == by_thread.computed(alone) == []
 
 
 @pytest.mark.timeout(180)

@@ -17,13 +17,14 @@ from statistics import median
 from time import monotonic
 
 from tests.bench import leads
-from tests.bench.by_thread import rows_by_thread
+from tests.bench.by_thread import BUSY, WAITING, rows_by_thread
 from tests.bench.processor import cpu_by_thread, cpu_seconds, per_unit
 from tests.bench.rounds import Others, Plan, alternating
 from tests.bench.servers import NAMED, SETTLED_WITHIN, Other, Receiver, Relay, other, paced, receiving, relaying
 from tests.bench.table import Goal, Row
 from tests.bench.wrk import BenchFailed, Content, load
 
+BENCH = "end to end"
 CONNECTIONS = 64
 LONGER = 2
 """Times that other loads last, so that seeing the end late counts little."""
@@ -61,8 +62,9 @@ class Post:
 
 
 async def measure(plan: Plan, numbers: Sequence[int] = (1, 3)) -> list[Row]:
-    """With so many targets."""
-    return [row for targets in numbers for row in await _with(plan, targets)]
+    """With so many targets; what each thread had comes last."""
+    rows = [row for targets in numbers for row in await _with(plan, targets)]
+    return sorted(rows, key=lambda row: row.bench != BENCH)
 
 
 async def _with(plan: Plan, targets: int) -> list[Row]:
@@ -92,7 +94,10 @@ async def _posted(plan: Plan, post: Post, relay: Relay, proxy: Other, receiver: 
     )
     ours, theirs = rounds.samples["relay"], rounds.samples["bare"]
     rows = _rows(post, ours, theirs, rounds.others)
-    return rows if post.targets > 1 else rows + rows_by_thread(f"end to end, {_what(post)}", ours, rounds.others)
+    if post.targets > 1:
+        return rows
+    bench = BUSY if post.connections == CONNECTIONS else WAITING
+    return rows + rows_by_thread(f"{BENCH}, {_what(post)}", ours, rounds.others, bench)
 
 
 async def _forwarded(plan: Plan, proxy: Other, receiver: Receiver, post: Post) -> Through:
@@ -153,7 +158,7 @@ def _rows(post: Post, ours: list[Through], theirs: list[Through], others: Others
     def row(what: str, unit: str, name: str, *, goals: Mapping[int, Goal] = NO_GOALS, times: int = 1) -> Row:
         figures = [[getattr(each, name) * times for each in side] for side in (ours, theirs)]
         return Row(
-            bench="end to end",
+            bench=BENCH,
             what=f"{_what(post)}, {what}",
             unit=unit,
             ours=figures[0],
@@ -188,5 +193,5 @@ async def _lag(plan: Plan, relay: Relay, receiver: Receiver, rate: float) -> lis
     rounds = await alternating(plan, relay=lags)
     p50, p99 = zip(*rounds.samples["relay"], strict=True)
     what = f"lag at {rate:.0f} events/s, half of that"
-    lag = {"bench": "end to end", "unit": "ms", "others": rounds.others}
+    lag = {"bench": BENCH, "unit": "ms", "others": rounds.others}
     return [Row(what=f"{what}, p50", ours=p50, **lag), Row(what=f"{what}, p99", ours=p99, goal=LAG_GOAL, **lag)]
