@@ -22,8 +22,8 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from relay.amocrm import form, sample_bodies
+from relay.cli.amocrm_post import headers
 from relay.cli.output import reader_gone
-from relay.cli.send import headers
 from relay.cli.sink import Behaviour, Received, receiver
 from relay.daemon import Relay, running, url
 from relay.model import Dead, Delivered, RetryAt
