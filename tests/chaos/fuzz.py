@@ -6,17 +6,20 @@ Each target takes any bytes. What it may raise it catches; anything else ends th
 """
 
 import asyncio
+import logging
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from functools import cache
+from itertools import count, pairwise
 from typing import Any
 
 import aiohttp
 import atheris
 import orjson
+import uvloop
 
 with atheris.instrument_imports(include=["relay", "yaml"]):
     import yarl
@@ -28,6 +31,7 @@ with atheris.instrument_imports(include=["relay", "yaml"]):
     from relay.routes.config import Config, parse
     from relay.routes.lint import warnings
     from relay.routes.redaction import RedactedLines
+    from tests.http.wire import Echo, connections, converse
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 TYPES = ("application/x-www-form-urlencoded", "application/json", "", "x/y; charset=cp1251")
@@ -147,6 +151,18 @@ class Target(asyncio.Transport):
         self.ended = True
 
 
+def posts(data: bytes) -> None:
+    """Bytes on a connection: both ways to serve them write, serve and report the same.
+
+    The first two bytes say where the others are cut, and how soon one piece follows the other.
+    """
+    cuts = [0, *sorted(data[:2]), len(data)]
+    pieces = [piece for start, end in pairwise(cuts) if (piece := data[2:][start:end])]
+    loop, ways = _ways()
+    one, other = (loop.run_until_complete(converse(*way, pieces, pause=len(data) % 4, quiet=4)) for way in ways)
+    assert one == other, f"{one} != {other}"
+
+
 def planted(data: bytes) -> None:
     """Sabotaged: a body with one more bracket than it needs trips it."""
     body(data)
@@ -155,8 +171,19 @@ def planted(data: bytes) -> None:
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
-    each.__name__: each for each in (body, routes, url, retry_after, response, planted)
+    each.__name__: each for each in (body, routes, url, retry_after, response, posts, planted)
 }
+
+
+@cache
+def _ways() -> tuple[asyncio.AbstractEventLoop, list[tuple[Callable[[], Any], Echo]]]:
+    """A loop, and a server of each kind: one that offers posts, and one that does not."""
+    logging.disable()  # each address of a fault would be a traceback
+    loop, ways = uvloop.new_event_loop(), []
+    for offered in (True, False):
+        echo = Echo()
+        ways.append((loop.run_until_complete(connections(echo, offered=offered).__aenter__()), echo))
+    return loop, ways
 
 
 def _parsed(text: bytes | str, **env: str) -> Config | None:

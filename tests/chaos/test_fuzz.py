@@ -12,6 +12,7 @@ import pytest
 
 from tests.chaos.conftest import Report
 from tests.chaos.scale import SEED, scaled
+from tests.http.test_small_posts import REQUESTS, TAKEN
 from tests.tools import without
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,9 @@ SEEDS = {
     ],
     "retry_after": [b"120", b"Tue, 24 Nov 2026 10:00:00 GMT", b"Tue, 24-Nov-26 10:00:00 +0300"],
 }
+SEEDS["posts"] = [
+    bytes([30, 60]) + one + other for one in REQUESTS.values() for other in TAKEN.values() if len(one + other) < 2_000
+]
 SEEDS["planted"] = SEEDS["body"]
 
 

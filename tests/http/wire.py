@@ -117,8 +117,10 @@ async def connections(echo: Echo, *, offered: bool, limits: Limits | None = None
         await runner.cleanup()
 
 
-async def converse(new: Callable[[], Any], echo: Echo, pieces: Sequence[bytes], *, pause: int = QUIET) -> Seen:
-    """Send the pieces, so many turns of the loop apart; the peer leaves when all is quiet."""
+async def converse(
+    new: Callable[[], Any], echo: Echo, pieces: Sequence[bytes], *, pause: int = QUIET, quiet: int = QUIET
+) -> Seen:
+    """Send the pieces, `pause` turns of the loop apart; the peer leaves when nothing was written for `quiet` turns."""
     echo.served, echo.malformed = [], []
     connection, wire = new(), Wire()
     connection.connection_made(wire)
@@ -128,13 +130,11 @@ async def converse(new: Callable[[], Any], echo: Echo, pieces: Sequence[bytes], 
             break
         connection.data_received(piece)
         await turn(pause)
-    written = b""
-    while written != wire.written or not written:
+    written = None
+    while written != wire.written:
         written = wire.written
-        await turn(QUIET + echo.turns)
-        if not written and not wire.written:
-            break
-    seen = Seen(_DATE.sub(b"Date: -", wire.written), wire.closed, list(echo.served), list(echo.malformed))
+        await turn(quiet + echo.turns)
+    seen = Seen(_DATE.sub(b"Date: -", written), wire.closed, echo.served, echo.malformed)
     connection.connection_lost(None)
     await turn(2)
     return seen
