@@ -121,7 +121,7 @@ class Intake:
         webhook = Webhook(
             id=self._new_id(),
             source=source.name,
-            received_at=now.replace(microsecond=now.microsecond // 1000 * 1000),  # the store keeps milliseconds
+            received_at=now - timedelta(0, 0, now.microsecond % 1000),  # the store keeps milliseconds
             body=body,
             content_type=_text(headers.get(hdrs.CONTENT_TYPE, "")),
             request_id=_text(headers.get(REQUEST_ID, ""))[:MAX_REQUEST_ID],
@@ -141,15 +141,19 @@ class Intake:
         source, size = self._config().source_at(path), len(post.body)
         if source is None or size > self._max_body or is_large(size) or "#" in query:
             return False
-        with self._budget.reservation() as reservation:
-            try:
-                reservation.grow(OVERHEAD + size)
-            except BudgetExceeded:
-                return False
+        reservation = self._budget.reservation()
+        try:
+            reservation.grow(OVERHEAD + size)
+        except BudgetExceeded:
+            return False
+        reservation.acquire()
+        try:
             pending = self._pending(source, post.headers, query, post.body, reservation)
-            pending.stored.add_done_callback(partial(self._respond, post, pending, start))
-            self._decoder.submit(pending)
-            reservation.acquire()  # until `_respond`
+        except Exception:
+            reservation.release()
+            raise
+        pending.stored.add_done_callback(partial(self._respond, post, pending, start))
+        self._decoder.submit(pending)
         return True
 
     def _respond(self, post: Post, pending: PendingWebhook, start: float, stored: asyncio.Future[KeepResult]) -> None:

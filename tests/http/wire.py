@@ -118,9 +118,13 @@ async def connections(echo: Echo, *, offered: bool, limits: Limits | None = None
 
 
 async def converse(
-    new: Callable[[], Any], echo: Echo, pieces: Sequence[bytes], *, pause: int = QUIET, quiet: int = QUIET
+    new: Callable[[], Any], echo: Echo, pieces: Sequence[bytes], *, pause: int | None = None, quiet: int = QUIET
 ) -> Seen:
-    """Send the pieces, `pause` turns of the loop apart; the peer leaves when nothing was written for `quiet` turns."""
+    """Send the pieces, each `pause` turns of the loop after the one before, or once all is quiet; then the peer leaves.
+
+    Quiet: nothing was written for so many turns. After another pause it depends on the time that a response takes which
+    bytes of a malformed request came before it, and are missing in the diagnosis: `malformed` is empty then.
+    """
     echo.served, echo.malformed = [], []
     connection, wire = new(), Wire()
     connection.connection_made(wire)
@@ -129,15 +133,20 @@ async def converse(
         if wire.closed:
             break
         connection.data_received(piece)
-        await turn(pause)
-    written = None
-    while written != wire.written:
-        written = wire.written
-        await turn(quiet + echo.turns)
-    seen = Seen(_DATE.sub(b"Date: -", written), wire.closed, echo.served, echo.malformed)
+        await (_settle(wire, quiet + echo.turns) if pause is None else turn(pause))
+    await _settle(wire, quiet + echo.turns)
+    malformed = [] if pause else echo.malformed
+    seen = Seen(_DATE.sub(b"Date: -", wire.written), wire.closed, echo.served, malformed)
     connection.connection_lost(None)
     await turn(2)
     return seen
+
+
+async def _settle(wire: Wire, quiet: int) -> None:
+    written = None
+    while written != wire.written:
+        written = wire.written
+        await turn(quiet)
 
 
 async def turn(times: int) -> None:
