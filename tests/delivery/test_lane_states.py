@@ -30,6 +30,7 @@ from relay.delivery import lane as lane_module
 from relay.delivery import prefetch, queue
 from relay.delivery.breaker import LONGEST_PAUSE
 from relay.delivery.lane import Lane
+from relay.delivery.request import Renderer
 from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, Delivery, Health, Outcome, Reason, RetryAt, RetryPolicy, Target, Verdict
 from relay.store.contract import Store
@@ -215,10 +216,11 @@ class LaneMachine(RuleBasedStateMachine):
 
         return self.loop.run_until_complete(main())
 
-    async def attempt(self, each: Delivery, target: Target, **_how: Any) -> Outcome:
+    async def attempt(self, each: Delivery, renderer: Renderer, **_how: Any) -> Outcome:
         future: Future[Outcome] = self.loop.create_future()
         self.attempts.append((each, future))
         self.most = max(self.most, sum(not future.done() for _, future in self.attempts))
+        target = renderer.target
         try:
             return await asyncio.wait_for(future, target.timeout.total_seconds())
         except TimeoutError:
