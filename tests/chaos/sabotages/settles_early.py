@@ -17,7 +17,7 @@ async def settle_then_send(lane: Lane, delivery: Delivery) -> None:
     now, send = lane._clock(), partial(attempt, store=lane._store, sender=lane._sender, clock=lane._clock)
     sent = Outcome(reason=Reason.OK, started_at=now, took=timedelta(), status=200)
     await retry_busy(lambda: lane._store.settle(delivery, sent, Delivered(), now=now))
-    while (await send(delivery, lane.target)).reason is not Reason.OK:  # noqa: ASYNC110  it says so in no other way
+    while (await send(delivery, lane._renderer)).reason is not Reason.OK:  # noqa: ASYNC110  it says so in no other way
         await asyncio.sleep(0.05)
 
 
