@@ -1,4 +1,4 @@
-"""A disk that is full, again and again: what was answered 200 arrives, what is owed is settled, the rest gets 503."""
+"""A full disk, again and again: acknowledged webhooks arrive, deliveries are settled, the rest gets 503."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -194,7 +194,7 @@ async def test_without_anything_to_give_up_it_says_why_it_cannot_start(tmp_path:
 # ---- a backup
 
 
-async def test_a_backup_onto_a_full_disk_is_told_in_a_line_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_backup_onto_a_full_disk_fails_in_one_line_and_leaves_no_file(tmp_path: Path) -> None:
     await open_sqlite(tmp_path, datetime.now(UTC)).close()
     with mounted(tmp_path / "disk", mebibytes=1) as disk:
         disk.fill()

@@ -30,7 +30,7 @@ LATE = 4.0  # seconds of an attempt: its time-out, and what a busy machine adds;
 CONCURRENCY = 16
 ATTEMPTS = 2
 PATIENT = {"after-a-year", "after-a-date"}
-"""They ask to be left alone for long: whatever else is owed to them waits, too."""
+"""They send a long Retry-After: their other deliveries wait, too."""
 RACING = {"closes-idle", "says-408", "answers-twice"}
 MOST_GROWTH = 192 * 2**20  # bytes of a relay that is offered gigabytes; 57 MiB alone, 71 beside busy neighbours
 A_DAY = timedelta(days=1)

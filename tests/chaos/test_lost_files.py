@@ -85,7 +85,7 @@ async def robbed(folder: Path, targets: Targets, harm: Callable[[Path], None], c
         assert load.acknowledged == acknowledged
 
 
-async def test_it_begins_anew_if_it_is_told_to_and_only_then(tmp_path: Path, targets: Targets) -> None:
+async def test_a_lost_store_is_made_anew_only_with_init(tmp_path: Path, targets: Targets) -> None:
     async with running(tmp_path, routes(targets)) as relay:
         await post_lead(relay.hook, "before")
         all_deleted(relay.store)
@@ -142,7 +142,7 @@ def wal_cut_short(database: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [wal_deleted, wal_flipped, wal_cut_short])
-async def test_what_was_acknowledged_and_is_gone_is_told_until_it_is_accepted(
+async def test_missing_acknowledged_webhooks_are_reported_until_accepted(
     tmp_path: Path, targets: Targets, report: Report, harm: Callable[[Path], None]
 ) -> None:
     async with running(tmp_path, routes(targets)) as relay:

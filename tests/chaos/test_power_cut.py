@@ -44,7 +44,7 @@ MakeDisk = Callable[[str], Disk]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """What a drained campaign saw; `damaged` is what SQLite said of the database after a cut, if not ok."""
+    """What a drained campaign saw; `corrupt` is what SQLite said of the database after a cut, if not ok."""
 
     cuts: int
     corrupt: Sequence[str]

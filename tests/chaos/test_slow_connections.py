@@ -1,4 +1,4 @@
-"""A thousand connections that never come to an end: whoever brings a webhook is answered as if they were not there."""
+"""A thousand connections that never end: webhooks beside them are answered as if there were none."""
 
 import asyncio
 import json
@@ -179,9 +179,7 @@ async def attacked(
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("kinds", WAVES, ids=" ".join)
-async def test_who_never_comes_to_an_end_is_in_nobodys_way(
-    kinds: Sequence[str], tmp_path: Path, report: Report
-) -> None:
+async def test_endless_connections_delay_no_webhook(kinds: Sequence[str], tmp_path: Path, report: Report) -> None:
     seen = await siege(tmp_path, kinds)
     report("slow connections", str(seen))
     assert len(seen.borne) == ATTACKERS * len(kinds)

@@ -154,7 +154,7 @@ async def judge(folder: Path, seen: Run, findings: Findings, where: str) -> None
         findings.recovered += number in seen.unknown and all(there)
         if not all(there) and (number in seen.acked or any(there)):
             findings.lost.append(f"{where}: webhook {number} has {there}")
-    for number in seen.unknown:  # whoever got no answer asks again, by the same ids
+    for number in seen.unknown:  # a caller without an answer repeats the call with the same ids
         await keep(store, number)
     after = Counter(await planned(store))
     claimed = [(each.event_id, target) for target in ("bot", "dwh") for each in await claim(store, target, limit=1000)]
@@ -226,7 +226,7 @@ async def test_a_disk_that_fails_loses_nothing_that_was_acknowledged(tmp_path: P
     assert findings.struck > 0.8 * FAULTS, "a run may be through a call or two earlier than the one that was counted"
 
 
-async def test_a_probe_reaches_the_disk_and_tells_of_one_that_fails(tmp_path: Path) -> None:
+async def test_a_probe_reaches_the_disk_and_fails_with_it(tmp_path: Path) -> None:
     disk = Disk(kind="sync")
     with attached(disk):
         store = SqliteStore.open(tmp_path / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None)

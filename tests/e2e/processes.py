@@ -131,7 +131,7 @@ class RelayProcess:
             return await self.process.wait()
 
     async def drained(self) -> None:
-        """Until no target is owed anything."""
+        """Wait until no target has a pending delivery."""
         await until(self._owes_nothing, 2 * PATIENCE)
 
     # ---- what it says

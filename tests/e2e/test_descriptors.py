@@ -49,7 +49,7 @@ async def test_with_too_few_it_does_not_start_and_says_so_in_one_line(tmp_path: 
 
 
 @pytest.mark.parametrize(("concurrency", "warned"), [(412, False), (413, True)])
-async def test_targets_that_could_need_more_than_there_are_left_are_told_of(
+async def test_targets_that_could_need_more_descriptors_than_are_left_are_reported(
     concurrency: int, warned: bool, tmp_path: Path
 ) -> None:
     async with running(tmp_path, routes(concurrency=concurrency), command=limited(1024, 1024)) as relay:

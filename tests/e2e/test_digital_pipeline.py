@@ -72,7 +72,7 @@ async def process(targets: Targets, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 async def delivered(process: RelayProcess, targets: Targets, event: str, data: Mapping[str, int]) -> dict[str, Request]:
-    """Target -> the request that brought it, once every target that it is owed to has it."""
+    """Target -> the request that brought it, once every target with a delivery of it has it."""
     before = len(targets.received)
     entity, action = event.split(".")
     kept = await post(process.hook, body(f"{entity}[{action}][0]", data))

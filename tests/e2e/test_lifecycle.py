@@ -1,4 +1,4 @@
-"""Starts that fail, stops, restarts and reloads of a real process: what is owed is kept, what is said is clear."""
+"""Starts that fail, stops, restarts and reloads of a real process: pending deliveries stay, errors are clear."""
 
 import asyncio
 import json
@@ -73,7 +73,7 @@ async def test_sigterm_under_load_ends_in_time_and_loses_nothing(tmp_path: Path)
         assert not (findings.lost or findings.unexpected or findings.mismatched)
 
 
-async def test_sigterm_ends_in_time_whoever_is_slow(tmp_path: Path) -> None:
+async def test_sigterm_ends_in_time_whatever_is_slow(tmp_path: Path) -> None:
     async with scene(tmp_path, BOTH, good=well, stuck=hanging, patience="60s") as (relay, targets):
         await post_lead(relay.hook, "m1")
         await until(lambda: len(targets.of("stuck")) == 1)
@@ -197,7 +197,7 @@ async def test_a_bad_file_changes_nothing_and_every_error_is_said(tmp_path: Path
         assert targets.accepted("old") == ["m1"]
 
 
-async def test_what_a_removed_target_is_owed_is_parked_until_it_comes_back(tmp_path: Path) -> None:
+async def test_deliveries_of_a_removed_target_are_orphaned_until_it_comes_back(tmp_path: Path) -> None:
     behaviour = {"good": well, "away": refusing(1_000)}
     async with scene(tmp_path, {"good": ALL, "away": ALL}, **behaviour) as (relay, targets):
         for marker in ("m1", "m2", "m3"):
@@ -276,7 +276,7 @@ async def test_what_is_to_be_said_of_the_routes_file_keeps_no_relay_from_startin
         await idle.kill()
 
 
-async def test_a_second_relay_on_one_store_is_refused_and_told_whose_it_is(idle: RelayProcess) -> None:
+async def test_a_second_relay_on_one_store_is_refused_and_names_the_owner(idle: RelayProcess) -> None:
     try:
         await idle.start()
         assert idle.process
@@ -338,7 +338,7 @@ async def test_a_missing_routes_file_is_one_clear_line(idle: RelayProcess) -> No
     assert not idle.store.exists()
 
 
-async def test_a_bad_routes_file_is_told_whole_and_the_store_is_not_touched(idle: RelayProcess) -> None:
+async def test_all_errors_of_a_routes_file_are_reported_and_the_store_is_not_touched(idle: RelayProcess) -> None:
     idle.routes.write_text(BAD)
     code, printed, complaint = await run(*idle.arguments)
     assert (code, printed) == (1, "")

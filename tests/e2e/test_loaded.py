@@ -40,7 +40,7 @@ async def shown(relay: RelayProcess) -> str:
     return printed
 
 
-async def test_each_file_in_force_is_told_with_its_version_and_since_when(relay: RelayProcess, tmp_path: Path) -> None:
+async def test_each_active_file_is_reported_with_its_version_and_time(relay: RelayProcess, tmp_path: Path) -> None:
     token = str(tmp_path / "token")
     before = {each["file"]: each for each in (await files(relay))["loaded"]}
     assert set(before) == {str(relay.routes), token}
@@ -64,7 +64,9 @@ async def version(relay: RelayProcess, file: str) -> dict[str, Any]:
     return next(each for each in (await files(relay))["loaded"] if each["file"] == file)
 
 
-async def test_what_was_refused_is_told_with_its_reason_until_it_is_mended(relay: RelayProcess, tmp_path: Path) -> None:
+async def test_a_rejected_file_is_reported_with_its_reason_until_it_is_mended(
+    relay: RelayProcess, tmp_path: Path
+) -> None:
     good, before = relay.routes.read_text(), (await files(relay))["loaded"]
     relay.routes.write_text(good.replace("to: bot", "to: bott"))
     await until(lambda: has(relay, loaded=2, refused=1))

@@ -65,7 +65,7 @@ async def test_a_wrong_address_is_counted_logged_and_shown(relay: RelayProcess) 
     assert "POST /***/hooks/crm/***" in shown
 
 
-async def test_a_wrong_token_is_shown_with_who_sent_it_and_without_the_token(relay: RelayProcess) -> None:
+async def test_a_wrong_token_is_shown_with_its_sender_and_without_the_token(relay: RelayProcess) -> None:
     for path in ("/hooks/crm/a-wrong-token", "/hooks/other/a-wrong-token"):
         assert await ask(relay, path, **{X: "192.0.2.1"}) == 404
 

@@ -98,11 +98,11 @@ async def test_a_daemon_purges_what_its_routes_file_no_longer_wants_kept(tmp_pat
         assert (purged["unrouted"], purged["unparsed"]) == (1, 1)
         assert (await relay.command("list", "--unparsed"))["data"] == []
         await until(lambda: len(targets.received) == 1)
-        assert [each.event_id for each in targets.received] == ["owed"], "however old, what is owed is delivered"
+        assert [each.event_id for each in targets.received] == ["owed"], "a pending delivery is made, however old"
 
 
 async def fill(path: Path, at: datetime) -> None:
-    """An event that is owed, one that no route took, and what could not be read, all of that time."""
+    """A pending event, one without a route, and an unparsed webhook, all of that age."""
     store = SqliteStore.open(path, now=at, emit=lambda _signal: None, failed=lambda: None)
     for name, planned in (("owed", (PlannedDelivery(target="bot", routes=("all",)),)), ("unrouted", ())):
         event = Event(id=name, source="crm", received_at=at, account={}, entity="leads", action="add", data={"id": 1})

@@ -41,7 +41,7 @@ def queries(targets: Targets, name: str) -> list[object]:
     return [orjson.loads(request.body).get("query") for request in targets.of(name)]
 
 
-async def test_the_query_is_kept_matched_delivered_and_told_apart(tmp_path: Path) -> None:
+async def test_the_query_is_stored_matched_delivered_and_part_of_the_duplicate_check(tmp_path: Path) -> None:
     async with listening(all=well, first=well, script=well) as targets:
         routes = ROUTES.format(**{name: targets.url(name) for name in targets.behaviour})
         async with running(tmp_path, routes) as relay:

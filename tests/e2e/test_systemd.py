@@ -38,7 +38,7 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
         yield systemd
 
 
-async def test_systemd_is_told_when_webhooks_can_come_and_when_it_stops(systemd: socket.socket, tmp_path: Path) -> None:
+async def test_systemd_is_notified_of_ready_and_of_stopping(systemd: socket.socket, tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     relay = RelayProcess(tmp_path, ROUTES, NOTIFY_SOCKET=str(tmp_path / "notify"))
     try:

@@ -217,7 +217,7 @@ async def test_a_redirect_of_ok_on_is_delivered_and_says_where_to_without_the_se
     assert [each.query for each in scene.targets.of("redirecting")] == ["key=canary-key-1"], "and it is not followed"
 
 
-async def test_where_a_target_redirects_to_is_shown_while_it_is_held_for_it(scene: Scene) -> None:
+async def test_the_address_of_a_redirect_is_shown_while_its_circuit_is_open(scene: Scene) -> None:
     webhook = await scene.post("moved")
     await until(lambda: bool(logged(scene.relay, "moved")))
 

@@ -151,7 +151,7 @@ def test_the_oldest_that_has_brought_nothing_makes_room(sent: bytes, run: Run) -
     run(scene())
 
 
-def test_who_does_not_read_makes_room(run: Run) -> None:
+def test_a_client_that_does_not_read_is_evicted(run: Run) -> None:
     async def scene() -> None:
         async with house(Limits(connections=3)) as there:
             deaf = [await there.enter() for _ in range(3)]
@@ -163,7 +163,7 @@ def test_who_does_not_read_makes_room(run: Run) -> None:
     run(scene())
 
 
-def test_who_does_not_read_a_stream_makes_room(run: Run) -> None:
+def test_a_client_that_does_not_read_a_stream_is_evicted(run: Run) -> None:
     async def scene() -> None:
         async with house(Limits(connections=1)) as there:
             _, writer = await there.enter()
@@ -200,7 +200,7 @@ def test_whose_answer_is_due_stays_however_old(run: Run) -> None:
     run(scene())
 
 
-def test_when_everybody_waits_for_an_answer_who_comes_waits_outside(run: Run) -> None:
+def test_while_every_connection_waits_for_a_response_new_ones_stay_in_the_backlog(run: Run) -> None:
     async def scene() -> None:
         async with house(Limits(connections=3)) as there:
             inside = [await there.enter(REQUEST % b"slow") for _ in range(3)]
@@ -213,7 +213,7 @@ def test_when_everybody_waits_for_an_answer_who_comes_waits_outside(run: Run) ->
     run(scene())
 
 
-def test_who_brought_something_counts_as_one_that_has_just_come(run: Run) -> None:
+def test_a_connection_with_a_useful_request_is_evicted_as_if_it_were_new(run: Run) -> None:
     async def scene() -> None:
         async with house(Limits(connections=3)) as there:
             first, second, _ = [await there.enter() for _ in range(3)]
@@ -225,7 +225,7 @@ def test_who_brought_something_counts_as_one_that_has_just_come(run: Run) -> Non
     run(scene())
 
 
-def test_who_brought_what_nobody_wants_does_not(run: Run) -> None:
+def test_a_connection_with_a_rejected_request_is_not(run: Run) -> None:
     async def scene() -> None:
         async with house(Limits(connections=3)) as there:
             first, second, _ = [await there.enter() for _ in range(3)]
@@ -237,7 +237,7 @@ def test_who_brought_what_nobody_wants_does_not(run: Run) -> None:
     run(scene())
 
 
-def test_who_leaves_makes_room_without_harm_to_others(run: Run) -> None:
+def test_a_closed_connection_makes_room_and_evicts_no_other(run: Run) -> None:
     async def scene() -> None:
         async with house(Limits(connections=3)) as there:
             first, *_ = [await there.enter() for _ in range(3)]
@@ -251,7 +251,7 @@ def test_who_leaves_makes_room_without_harm_to_others(run: Run) -> None:
     run(scene())
 
 
-def test_who_is_at_the_door_when_it_closes_is_let_in_however_many(run: Run) -> None:
+def test_connections_in_the_backlog_at_the_stop_are_accepted_however_many(run: Run) -> None:
     async def scene() -> None:
         app = web.Application()
         app.router.add_post("/", hello)
@@ -282,7 +282,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["silent", "half a hello"])
-def test_who_shakes_hands_for_ever_is_a_connection_too(sent: bytes, run: Run, certificate: Certificate) -> None:
+def test_an_endless_handshake_counts_as_a_connection(sent: bytes, run: Run, certificate: Certificate) -> None:
     async def scene() -> None:
         async with house(Limits(connections=3, handshake=10 * LONG), certificate=certificate) as there:
             first, second, *_ = [await there.enter(sent) for _ in range(3)]

@@ -124,7 +124,7 @@ async def test_nobody_is_asked_with_a_header_that_http_cannot_carry(sender: Send
     assert (sent.reason, heads) == (Reason.REQUEST, [])
 
 
-async def test_a_url_that_cannot_be_read_is_told_without_what_is_secret_in_it(sender: Sender) -> None:
+async def test_a_url_that_cannot_be_parsed_is_reported_without_its_secrets(sender: Sender) -> None:
     request = Request(url="http://canary-token:x@a／b/", headers={}, body=b"")
     sent = await sender.send(request, timeout=timedelta(seconds=1))
     assert (sent.reason, sent.detail) == (Reason.REQUEST, "not a URL that a request can be sent to")
@@ -377,7 +377,7 @@ def test_an_answer_to_no_question_has_the_connection_ended(run: Run, new_client:
 
 @on_either_loop
 @pytest.mark.usefixtures("hesitant")
-def test_a_connection_that_ends_before_it_is_used_is_told_as_that(run: Run, new_client: NewClient) -> None:
+def test_a_connection_that_closes_before_it_is_used_is_reported_as_that(run: Run, new_client: NewClient) -> None:
     async def talk(_reader: StreamReader, writer: StreamWriter) -> None:
         writer.transport.abort()
 

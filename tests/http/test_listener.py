@@ -101,9 +101,7 @@ async def ask(reader: StreamReader, writer: StreamWriter, path: str = "/") -> by
     return head
 
 
-def test_a_kept_connection_is_answered_once_more_and_told_that_it_was_the_last_time(
-    run: Run, ours: socket.socket
-) -> None:
+def test_a_kept_connection_gets_one_more_response_which_closes_it(run: Run, ours: socket.socket) -> None:
     async def scene() -> None:
         async with serving(ours) as listener:
             reader, writer = await connect(listener)
@@ -120,7 +118,7 @@ def test_a_kept_connection_is_answered_once_more_and_told_that_it_was_the_last_t
     assert monotonic() - started < LONG, "and nobody waits when all have left"
 
 
-def test_who_was_accepted_may_bring_a_first_request(run: Run, ours: socket.socket) -> None:
+def test_an_accepted_connection_may_send_its_first_request_while_draining(run: Run, ours: socket.socket) -> None:
     async def scene() -> None:
         async with serving(ours) as listener:
             connections = [await connect(listener) for _ in range(20)]
@@ -146,7 +144,7 @@ def test_a_request_in_progress_is_answered_after_the_drain(run: Run, ours: socke
     run(scene())
 
 
-def test_who_says_nothing_is_not_waited_for_longer_than_the_drain(run: Run, ours: socket.socket) -> None:
+def test_a_silent_connection_is_closed_after_the_drain(run: Run, ours: socket.socket) -> None:
     async def scene() -> None:
         async with serving(ours, drain=SHORT) as listener:
             reader, writer = await connect(listener)
@@ -160,7 +158,7 @@ def test_who_says_nothing_is_not_waited_for_longer_than_the_drain(run: Run, ours
     assert monotonic() - started < LONG
 
 
-def test_who_comes_too_late_waits_for_the_next_listener(run: Run, ours: socket.socket) -> None:
+def test_a_connection_made_after_the_stop_waits_for_the_next_listener(run: Run, ours: socket.socket) -> None:
     async def scene() -> None:
         async with serving(ours) as listener:
             await listener.close()
@@ -200,7 +198,7 @@ def test_an_address_that_is_taken_is_named_once(ours: socket.socket) -> None:
     assert str(raised.value) == f"cannot listen on {at}: {told}"
 
 
-def test_a_name_that_nobody_knows_is_told_in_the_same_way() -> None:
+def test_a_host_name_that_is_not_known_is_reported_in_the_same_way() -> None:
     with pytest.raises(
         ConfigurationError, match=r"^cannot listen on ::nobody:80: [^()-]+; choose another with --admin$"
     ):

@@ -100,7 +100,7 @@ def test_numbers_that_are_none_are_refused() -> None:
 
 
 @pytest.mark.parametrize("abstract", [False, True], ids=["a path", "an abstract name"])
-def test_systemd_is_told_where_it_listens(abstract: bool, tmp_path: Path) -> None:
+def test_systemd_is_notified_where_it_listens(abstract: bool, tmp_path: Path) -> None:
     name = f"{tmp_path}/notify"[-100:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(f"\0{name}" if abstract else name)
@@ -112,7 +112,7 @@ def test_systemd_is_told_where_it_listens(abstract: bool, tmp_path: Path) -> Non
     ("environment", "asked"),
     [({}, 0), ({"NOTIFY_SOCKET": ""}, 0), ({"NOTIFY_SOCKET": "nobody-listens"}, 1), ({"NOTIFY_SOCKET": "@nobody"}, 1)],
 )
-def test_without_systemd_nobody_is_told_and_no_socket_stays_open(
+def test_without_systemd_nothing_is_sent_and_no_socket_stays_open(
     environment: dict[str, str], asked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[socket.socket] = []

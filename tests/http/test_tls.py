@@ -108,7 +108,7 @@ def test_plain_http_on_the_tls_port_is_called_by_its_name(request_: bytes, run: 
     run(scene())
 
 
-def test_what_is_neither_tls_nor_http_is_told_as_nothing_of_ours(run: Run, pair: Pair) -> None:
+def test_bytes_that_are_neither_tls_nor_http_are_reported_as_a_stranger(run: Run, pair: Pair) -> None:
     async def scene() -> None:
         said: list[MalformedRequest] = []
         async with serving(Certificate(*pair.files), on_malformed=lambda seen, _remote: said.append(seen)) as port:
@@ -122,7 +122,7 @@ def test_what_is_neither_tls_nor_http_is_told_as_nothing_of_ours(run: Run, pair:
     run(scene())
 
 
-def test_who_leaves_before_its_handshake_is_not_told(run: Run, pair: Pair) -> None:
+def test_a_connection_closed_before_its_handshake_is_not_reported(run: Run, pair: Pair) -> None:
     """A balancer's TCP check."""
 
     async def scene() -> None:
@@ -170,7 +170,7 @@ def test_a_new_certificate_is_for_new_connections_and_an_open_one_goes_on(
     run(scene())
 
 
-def test_half_of_a_new_pair_is_told_and_the_old_one_is_shown_on(run: Run, pair: Pair) -> None:
+def test_half_of_a_new_pair_is_reported_and_the_old_one_stays_in_use(run: Run, pair: Pair) -> None:
     certificate = Certificate(*pair.files)
     key = pair.key.read_bytes()
 
@@ -202,7 +202,7 @@ def test_tls_before_1_2_is_refused(run: Run, pair: Pair) -> None:
     run(scene())
 
 
-def test_who_does_not_shake_hands_is_cut_off(run: Run, pair: Pair) -> None:
+def test_a_connection_without_a_handshake_is_closed(run: Run, pair: Pair) -> None:
     async def scene() -> None:
         async with serving(Certificate(*pair.files), Limits(handshake=0.1)) as port, asyncio.timeout(5):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -306,7 +306,7 @@ SPOILT: dict[str, tuple[Callable[[Pair], object], str]] = {
 
 
 @pytest.mark.parametrize("case", SPOILT)
-def test_files_that_do_not_serve_are_told_by_name(case: str, pair: Pair) -> None:
+def test_unusable_files_are_reported_by_name(case: str, pair: Pair) -> None:
     spoil, said = SPOILT[case]
     spoil(pair)
     with pytest.raises(ConfigurationError, match=said):

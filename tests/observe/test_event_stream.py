@@ -33,7 +33,7 @@ async def test_a_signal_that_cannot_be_shown_is_a_fault_and_breaks_nothing() -> 
         assert (document["what"], document["detail"]) == ("fault", "ValueError('odd')")
 
 
-async def test_a_follower_does_not_hear_of_what_is_not_told() -> None:
+async def test_a_follower_gets_only_published_signals() -> None:
     live = EventStream(lambda: pytest.fail("asked for the time of what is not shown"), documents)
     with live.following() as follower:
         live(Committed(writes=1, took=timedelta()))
@@ -41,7 +41,7 @@ async def test_a_follower_does_not_hear_of_what_is_not_told() -> None:
         assert await follower.news() == []
 
 
-async def test_who_is_too_slow_misses_some_and_is_told_how_many() -> None:
+async def test_a_slow_follower_misses_some_and_gets_their_number() -> None:
     live = EventStream(lambda: NOON, documents)
     with live.following() as follower:
         for _ in range(MAX_BEHIND + 5):
@@ -62,7 +62,7 @@ async def test_nothing_is_made_of_a_fact_while_nobody_watches() -> None:
     assert live.followers == 0
 
 
-async def test_who_waits_is_woken_by_what_happens_and_by_the_end() -> None:
+async def test_a_waiting_follower_is_woken_by_an_event_and_by_the_end() -> None:
     live = EventStream(lambda: NOON, documents)
     with live.following() as follower:
         waiting = asyncio.create_task(follower.news())

@@ -132,7 +132,7 @@ def test_what_finds_no_room_is_counted(pipe: Ends) -> None:
     assert {line["level"] for line in lost} == {"warning"}
 
 
-def test_the_end_waits_a_while_for_who_hangs_and_then_no_more(pipe: Ends) -> None:
+def test_the_end_waits_for_a_hanging_reader_for_a_limited_time(pipe: Ends) -> None:
     begun = monotonic()
     with pipe.lines.in_background():
         for number in range(MANY):
@@ -143,7 +143,7 @@ def test_the_end_waits_a_while_for_who_hangs_and_then_no_more(pipe: Ends) -> Non
     assert numbers(read) == [*range(MANY + 1)]
 
 
-def test_a_pipe_that_somebody_told_not_to_wait_loses_nothing(pipe: Ends) -> None:
+def test_a_pipe_set_to_non_blocking_loses_nothing(pipe: Ends) -> None:
     os.set_blocking(pipe.fileno(), False)
     assert said_before_any_was_read(pipe) == [*range(MANY)]
 
@@ -165,7 +165,7 @@ def test_a_log_that_cannot_be_written_stops_nobody(pipe: Ends) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 10])
-def test_once_it_can_be_written_again_a_line_of_its_own_tells_how_many_were_lost(tmp_path: Path, number: int) -> None:
+def test_once_it_can_be_written_again_a_line_counts_the_lost_ones(tmp_path: Path, number: int) -> None:
     path, (soft, hard) = tmp_path / "log", resource.getrlimit(resource.RLIMIT_FSIZE)
     with path.open("w") as file:
         log = configure_logging(LogWriter(file), format="text", level="info")
@@ -182,7 +182,7 @@ def test_once_it_can_be_written_again_a_line_of_its_own_tells_how_many_were_lost
     assert lost.endswith(f"lines lost lines={number}")
 
 
-def test_who_has_a_closed_files_number_gets_none_of_its_lines(tmp_path: Path) -> None:
+def test_a_reused_descriptor_gets_no_lines_of_the_closed_file(tmp_path: Path) -> None:
     file = (tmp_path / "log").open("w")
     log = configure_logging(LogWriter(file), format="text", level="info")
     number = file.fileno()

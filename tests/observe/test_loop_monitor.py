@@ -16,7 +16,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def test_whatever_holds_the_loop_up_is_told_with_how_long(run: Run) -> None:
+def test_a_blocked_loop_is_reported_with_its_duration(run: Run) -> None:
     told: list[Signal] = []
 
     async def scene() -> None:

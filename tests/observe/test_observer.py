@@ -120,7 +120,7 @@ def test_counters_of_names_in_use_begin_at_0(observed: Observed) -> None:
     assert observed.value("relay_route_matches_total", route="all") == 0
 
 
-def test_the_last_reload_tells_whether_and_when(observed: Observed) -> None:
+def test_the_last_reload_shows_success_and_time(observed: Observed) -> None:
     assert observed.value("relay_config_last_reload_successful") == 1
     observed.clock.now += 60
     observed.emit(Reloaded(file="routes.yaml", problems=["routes.yaml:3:1  no"]))
@@ -148,7 +148,7 @@ def test_a_pair_that_was_taken_up_is_a_line_of_its_own(observed: Observed) -> No
     ]
 
 
-def test_the_build_tells_its_version(observed: Observed) -> None:
+def test_the_build_shows_its_version(observed: Observed) -> None:
     assert observed.value("relay_build_info", version=relay.__version__) == 1
 
 

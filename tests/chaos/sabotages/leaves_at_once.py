@@ -1,4 +1,4 @@
-"""`relay`, with one promise broken: it stops as aiohttp would, and whoever is connected is cut off."""
+"""`relay`, with one promise broken: it stops as aiohttp would, and open connections are cut off."""
 
 from unittest.mock import patch
 

@@ -1,4 +1,4 @@
-"""`relay`, with one promise broken: whoever is in stays in, and others wait outside."""
+"""`relay`, with one promise broken: no connection is evicted, and others wait in the backlog."""
 
 from unittest.mock import patch
 
