@@ -9,7 +9,7 @@ from relay.delivery.retry_busy import retry_busy
 from relay.delivery.send import Sender
 from relay.errors import CorruptError, UnreadableError
 from relay.http.request import Request
-from relay.model import Delivery, Format, Outcome, Reason, Webhook
+from relay.model import Delivery, Outcome, Reason, Webhook
 from relay.store.contract import DeliveryStore
 from relay.store.records import WebhookRecord
 
@@ -19,7 +19,10 @@ async def attempt(
 ) -> Outcome:
     """Make one attempt. Never raises: an error of the relay itself is an attempt that failed."""
     try:
-        request = await _request(delivery, renderer, store, clock())
+        if delivery.corrupt or delivery.raw or renderer.needs_original:
+            request = await _request_of_original(delivery, renderer, store, clock())
+        else:
+            request = renderer.render(delivery, now=clock())
         return await sender.send(request, timeout=renderer.target.timeout, tls=renderer.target.tls)
     except (CorruptError, UnreadableError, LookupError) as error:
         reason = Reason.CORRUPT if isinstance(error, CorruptError) else Reason.REQUEST
@@ -29,14 +32,13 @@ async def attempt(
         return Outcome(reason=Reason.PROTOCOL, started_at=clock(), took=timedelta(), detail=detail)
 
 
-async def _request(delivery: Delivery, renderer: Renderer, store: DeliveryStore, now: datetime) -> Request:
-    """Build the request; CorruptError, UnreadableError or LookupError if it cannot be built."""
+async def _request_of_original(delivery: Delivery, renderer: Renderer, store: DeliveryStore, now: datetime) -> Request:
+    """Build a request that needs the webhook; CorruptError, UnreadableError or LookupError if it cannot be built."""
     if delivery.corrupt:
         raise CorruptError("its JSON in the store is corrupt, see `relay verify`")
     if delivery.raw:
         return renderer.render_raw(delivery, await _unparsed(delivery, store), now=now)
-    original = await _original(delivery, store) if renderer.target.format is Format.FORM else None
-    return renderer.render(delivery, now=now, original=original)
+    return renderer.render(delivery, now=now, original=await _original(delivery, store))
 
 
 async def _original(delivery: Delivery, store: DeliveryStore) -> Original:

@@ -167,23 +167,29 @@ class Lane:
 
     async def _work(self) -> bool:
         """Make the next attempt; False if there is none to make."""
-        delivery = await self._next()
+        if self._share.rate and not await self._slot():
+            return False
+        delivery = self._next()
         if delivery is None:
             return False
         self._prefetch.refill_if_low()
         await self._attempt(delivery)
         return True
 
-    async def _next(self) -> Delivery | None:
-        """Take a delivery off the queue once `rate` allows an attempt; None if there is none for this worker."""
-        clock, origin_, queue = self._time, self._origin, self._queue
-        while queue and not self._states.stopping and (pause := self._rate_limiter.wait(self._share.rate, now=clock())):
+    async def _slot(self) -> bool:
+        """Wait until `rate` allows an attempt; False if what is queued is for the workers of another origin now."""
+        clock, origin_, states = self._time, self._origin, self._states
+        while self._queue and not states.stopping and (pause := self._rate_limiter.wait(self._share.rate, now=clock())):
             await _sleep_unless(self._stopping, min(pause, LONGEST_SLEEP))
             if origin_ != self._origin:
-                return None  # it is for the workers of the new one
+                return False
+        return True
+
+    def _next(self) -> Delivery | None:
+        """Take a delivery off the queue; None if there is none."""
+        queue, now = self._queue, self._time()
         if not queue:
             return None
-        now = clock()
         if queue.expires_by(now + self._timeout):
             self._prefetch.release_expired(now + self._timeout)  # the claim would expire during its attempt
             if not queue:

@@ -27,6 +27,7 @@ class Renderer:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.needs_original = target.format is Format.FORM
         common = {"user-agent": USER_AGENT}
         own = {name.lower(): value.reveal() for name, value in target.headers.items()}
         self._raw_headers = common | own
@@ -40,7 +41,7 @@ class Renderer:
         """
         content = body(delivery.payload, self.target.format, original.body if original else None)
         url = self.target.url
-        if original and self.target.format is Format.FORM:
+        if original and self.needs_original:
             url = with_query(url, original.query)
         return self._request(delivery, url, self._headers, {}, content, now)
 

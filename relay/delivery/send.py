@@ -6,11 +6,11 @@ import ssl
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from relay.delivery.deadlines import Deadlines
 from relay.delivery.retry import parse_retry_after
 from relay.errors import ConfigurationError
 from relay.http.client import Client, Endpoint, TargetResponse, fast_client
@@ -24,6 +24,7 @@ ANSWER_TIMEOUT = 1.0  # seconds for the body: the status has decided the outcome
 
 PORTS = {"http": 80, "https": 443}
 
+_CLASSES = {2: Reason.OK, 3: Reason.REDIRECT, 4: Reason.CLIENT_ERROR, 5: Reason.SERVER_ERROR}
 _TLS_OBJECT = re.compile(" ssl:(default|True|<[^>]*>)")
 
 
@@ -38,7 +39,7 @@ class Sender:
         self._clock = clock
         self._client = new_client()
         self._known: tuple[str, Tls | None] | None = None
-        self._deadlines: dict[asyncio.Timeout, tuple[str, float]] = {}  # of requests in flight: URL, timeout
+        self._deadlines = Deadlines()  # each is about a URL
 
     async def send(
         self,
@@ -49,64 +50,42 @@ class Sender:
     ) -> Outcome:
         """Make one attempt. If a keep-alive connection turns out to be closed, a fresh one is tried within it."""
         started_at, start = self._clock(), perf_counter()
-        result = await self._send(request, timeout.total_seconds(), tls)
+        status = retry_after = None
+        try:
+            endpoint = self._endpoint(request.url, tls)
+            with self._deadlines.new(request.url, timeout.total_seconds()) as deadline:
+                response = await self._client.post(endpoint, request)
+            status = response.status
+            retry_after = response.headers.get("retry-after")
+            text = await _read(response, deadline.at)
+            reason = reason_of_status(status)
+            detail = f"{_redirect(response)} {text}".strip() if reason is Reason.REDIRECT else text
+        except (ConfigurationError, aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
+            reason, detail = _reason_of(error), _text(error)
         return Outcome(
-            reason=result.reason,
+            reason=reason,
             started_at=started_at,
             took=timedelta(seconds=perf_counter() - start),
-            status=result.status,
-            retry_after=parse_retry_after(result.retry_after, now=self._clock()) if result.retry_after else None,
-            detail=_masked(result.detail, request.secrets)[:MAX_DETAIL],
+            status=status,
+            retry_after=parse_retry_after(retry_after, now=self._clock()) if retry_after else None,
+            detail=_masked(detail, request.secrets)[:MAX_DETAIL] if detail else "",
         )
 
     def limit(self, to: Origin, timeout: timedelta) -> None:
         """Apply a new timeout, from their start, to requests in flight to this origin; those over it end now."""
-        seconds = timeout.total_seconds()
-        for deadline, (url, before) in self._deadlines.items():
-            if before != seconds and not deadline.expired() and origin(url) == to:
-                deadline.reschedule((deadline.when() or 0.0) - before + seconds)
-                self._deadlines[deadline] = (url, seconds)
+        self._deadlines.change(timeout.total_seconds(), lambda url: origin(url) == to)
 
     async def close(self) -> None:
         """Close the connections."""
+        self._deadlines.close()
         await self._client.close()
 
-    async def _send(self, request: Request, seconds: float, tls: Tls | None) -> "_Result":
-        try:
-            address = self._address(request.url, tls)
-            async with asyncio.timeout(seconds) as deadline:
-                self._deadlines[deadline] = (request.url, seconds)
-                try:
-                    response = await self._client.post(address, request)
-                finally:
-                    del self._deadlines[deadline]
-        except ConfigurationError as error:
-            return _Result(reason=Reason.TLS, detail=str(error))
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            return _Result(reason=_reason_of(error), detail=_text(error))
-        text = await _read(response, deadline.when() or 0.0)
-        return _Result(
-            reason=reason_of_status(response.status),
-            status=response.status,
-            retry_after=response.headers.get("retry-after"),
-            detail=f"{_redirect(response)} {text}".strip() if 300 <= response.status <= 399 else text,
-        )
-
-    def _address(self, url: str, tls: Tls | None) -> Endpoint:
+    def _endpoint(self, url: str, tls: Tls | None) -> Endpoint:
         """Cached for the same URL and files; connections of an earlier TLS context are not used again."""
         if self._known != (url, tls):
             self._made = self._client.endpoint(url, client_context(tls) if tls else None)
             self._known = (url, tls)
         return self._made
-
-
-class _Result(NamedTuple):
-    """What came back; `status` is None if no response did."""
-
-    reason: Reason
-    status: int | None = None
-    retry_after: str | None = None
-    detail: str = ""
 
 
 async def _read(response: TargetResponse, deadline: float) -> str:
@@ -151,12 +130,13 @@ def reason_of_status(status: int) -> Reason:
     """Class of a status; 408 and 425 are ordinary 4xx."""
     if status == 429:
         return Reason.TOO_MANY
-    classes = {2: Reason.OK, 3: Reason.REDIRECT, 4: Reason.CLIENT_ERROR, 5: Reason.SERVER_ERROR}
-    return classes.get(status // 100, Reason.OTHER_STATUS)
+    return _CLASSES.get(status // 100, Reason.OTHER_STATUS)
 
 
 def _reason_of(error: Exception) -> Reason:
     match error:
+        case ConfigurationError():
+            return Reason.TLS
         case TimeoutError():
             return Reason.TIMEOUT
         case aiohttp.ClientSSLError() | aiohttp.ClientConnectorCertificateError() | ssl.SSLError():

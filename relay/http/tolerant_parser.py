@@ -97,8 +97,8 @@ class TolerantParser:
                 self._received, self._body = None, body
                 return
         if messages and self._received:
-            *_, (_, start) = _heads(self._received)
-            self._received = self._received[start:]
+            ends = [end for _, end in _heads(self._received)]
+            self._received = self._received[ends[-1] :] if ends else None  # the parser sees other lines than we do
         if self._received and len(self._received) > MAX_HEAD:
             self._received = None  # too large for us to read if the parser fails on it
 

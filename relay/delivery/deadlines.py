@@ -1,0 +1,95 @@
+"""Time-outs of the requests of one sender -> one timer: an await whose time is over raises TimeoutError.
+
+`asyncio.timeout` sets a timer for each request, though nearly none is ever over. One timer, set to the earliest
+deadline of those in flight, ends each at the same time.
+"""
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+from types import TracebackType
+from typing import Self, cast
+
+
+class Deadline:
+    """Use as `with deadline:` around the awaits of one task. `about` says of what it is; `at` is in loop time."""
+
+    __slots__ = ("_all", "_cancelling", "_expired", "_task", "about", "at", "seconds")
+
+    def __init__(self, all_: "Deadlines", about: str, seconds: float, task: "asyncio.Task[object]", now: float) -> None:
+        self.about = about
+        self.seconds = seconds
+        self.at = now + seconds
+        self._all = all_
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._expired = False
+
+    def expire(self) -> None:
+        """Cancel what its task awaits."""
+        self._expired = True
+        self._task.cancel()
+
+    def __enter__(self) -> Self:
+        self._all.add(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _where: TracebackType | None
+    ) -> None:
+        self._all.discard(self)
+        # uncancel: another cancel, which came in between, is not taken for ours
+        if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+
+class Deadlines:
+    """Those in flight. Lives in one event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._in_flight: dict[Deadline, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = inf
+
+    def new(self, about: str, seconds: float) -> Deadline:
+        """For the present task, from now on."""
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        return Deadline(self, about, seconds, task, self._loop.time())
+
+    def change(self, seconds: float, of: Callable[[str], bool]) -> None:
+        """Let these seconds, counted from their start, bind those in flight that are about such; some end now."""
+        for deadline in self._in_flight:
+            if deadline.seconds != seconds and of(deadline.about):
+                deadline.at += seconds - deadline.seconds
+                deadline.seconds = seconds
+                self._wake_by(deadline.at)
+
+    def add(self, deadline: Deadline) -> None:
+        """It is in flight."""
+        self._in_flight[deadline] = None
+        if deadline.at < self._timer_at:
+            self._wake_by(deadline.at)
+
+    def discard(self, deadline: Deadline) -> None:
+        """It is not, or no longer; the timer stays, which the next ones need."""
+        self._in_flight.pop(deadline, None)
+
+    def close(self) -> None:
+        """Time nothing any more."""
+        if self._timer:
+            self._timer.cancel()
+
+    def _wake_by(self, at: float) -> None:
+        if at < self._timer_at:
+            self.close()
+            self._timer, self._timer_at = self._loop.call_at(at, self._expire), at
+
+    def _expire(self) -> None:
+        self._timer, self._timer_at = None, inf
+        now = self._loop.time()
+        for deadline in [each for each in self._in_flight if each.at <= now]:
+            del self._in_flight[deadline]
+            deadline.expire()
+        if self._in_flight:
+            self._wake_by(min(each.at for each in self._in_flight))
