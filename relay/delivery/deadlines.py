@@ -16,13 +16,13 @@ class Deadline:
 
     __slots__ = ("_all", "_cancelling", "_expired", "_task", "about", "at", "seconds")
 
-    def __init__(self, all_: "Deadlines", about: str, seconds: float, task: "asyncio.Task[object]", now: float) -> None:
+    def __init__(self, all_: "Deadlines", about: str, seconds: float, now: float) -> None:
         self.about = about
         self.seconds = seconds
         self.at = now + seconds
         self._all = all_
-        self._task = task
-        self._cancelling = task.cancelling()
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._cancelling = self._task.cancelling()
         self._expired = False
 
     def expire(self) -> None:
@@ -54,8 +54,7 @@ class Deadlines:
 
     def new(self, about: str, seconds: float) -> Deadline:
         """For the present task, from now on."""
-        task = cast("asyncio.Task[object]", asyncio.current_task())
-        return Deadline(self, about, seconds, task, self._loop.time())
+        return Deadline(self, about, seconds, self._loop.time())
 
     def change(self, seconds: float, of: Callable[[str], bool]) -> None:
         """Let these seconds, counted from their start, bind those in flight that are about such; some end now."""

@@ -33,25 +33,6 @@ class FastConnection(BaseProtocol):
     What arrives before the first request is taken for its response; what arrives between two ends the connection.
     """
 
-    __slots__ = (
-        "_answering",
-        "_body",
-        "_closed",
-        "_error",
-        "_headers",
-        "_input",
-        "_interim",
-        "_last",
-        "_response_parser",
-        "_status",
-        "_waiter",
-        "_writing",
-        "idle_since",
-        "key",
-        "opened",
-        "opened_at",
-    )
-
     key: ConnectionKey
     opened: Connection
 
@@ -190,21 +171,18 @@ class FastConnection(BaseProtocol):
     def _take(self, messages: Messages) -> None:
         """The final response, after interim ones; or what follows it, which is for nobody."""
         for message, body in messages:
-            if self._body is not None:
+            if self._body is not None or self._error is not None:
                 self._last = True
                 self.abort()
-                return
-            if is_interim(message.code):
+            elif is_interim(message.code):
                 self._interim += 1
                 if self._interim > MAX_INTERIM:
                     self._fail(aiohttp.ClientError(f"{MAX_INTERIM} interim responses (1xx) without a final one"))
-                    return
-                continue
-            self._status, self._headers = message.code, message.headers
-            self._body = EMPTY_PAYLOAD if message.code in EMPTY_BODY_STATUS_CODES else body
-            self._last = self._last or message.should_close
-        if self._body is not None:
-            self._wake()
+            else:
+                self._status, self._headers = message.code, message.headers
+                self._body = EMPTY_PAYLOAD if message.code in EMPTY_BODY_STATUS_CODES else body
+                self._last = self._last or message.should_close
+                self._wake()
 
     def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
         if self._error is None:

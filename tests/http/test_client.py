@@ -211,7 +211,7 @@ async def test_an_answer_without_a_length_lasts_until_the_target_hangs_up(sender
 async def test_what_a_target_says_after_its_answer_is_not_understood_and_soon_not_read(
     sender: Sender, client: str
 ) -> None:
-    """The plain client looks every 50 ms, and aborts the connection; the fast one reads up to a high-water mark."""
+    """The plain client looks every 50 ms, and aborts the connection; the fast one aborts it at once."""
     said = 0
 
     async def talk(reader: StreamReader, writer: StreamWriter) -> None:
