@@ -232,3 +232,23 @@ async def test_after_a_window_for_all_the_longer_one_of_dated_bodies_goes_on(sto
     assert await moved(store, 1, "A", 600, window=MINUTE) == "kept"
     assert await moved(store, 2, "A", 600, after=5 * MINUTE, window=MINUTE) == "1"
     assert await moved(store, 3, "A", 600, after=WINDOW + MS, window=MINUTE) == "kept"
+
+
+ODD_TIMES = ["2026-11-22 10:53:00", "0", "007", "9" * 18, "9" * 19, "12" * 500, "nul \0", "\ud800", "-5", "٣", 1.5, {}]
+
+
+@pytest.mark.parametrize("at", ODD_TIMES, ids=lambda at: ascii(at)[:20])
+@pytest.mark.parametrize("together", [False, True])
+async def test_whatever_stands_for_the_time_an_equal_body_is_recognised(
+    store: Archive, at: object, together: bool
+) -> None:
+    def odd(number: int) -> tuple[Webhook, list[RoutedEvent]]:
+        one, [event] = move(number, "A", 600)
+        return one, [replace(event, event=replace(event.event, data={"id": 7, "last_modified": at}))]
+
+    asked = []
+    for number in (1, 2, 3):
+        asked.append(store.keep(*odd(number), dated=WINDOW))
+        if not together:
+            await asked[-1]
+    assert [said(await each) for each in asked] == ["kept", "1", "1"]

@@ -1,6 +1,7 @@
 """A database of an earlier version: it opens, is migrated, and what it holds is delivered."""
 
 import os
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import pytest
 from relay.errors import ConfigurationError, StoreUnsafe
 from relay.model import State
 from relay.signals import Notice, Signal
-from relay.store.records import Filter
+from relay.store.records import Duplicate, Filter
+from relay.store.sqlite.checksum import checksum
+from relay.store.sqlite.integrity import verify
 from relay.store.sqlite.migrate import APPLICATION_ID
 from relay.store.sqlite.store import SqliteStore
 from relay.store.sqlite.times import to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, interrupted, open_sqlite, routed, webhook
+from tests.store.test_duplicates import move
 
 ROWS = """
 insert into webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed) values
@@ -76,6 +80,65 @@ async def test_a_database_of_each_version_since_is_migrated_and_drained(tmp_path
     await store.close()
 
 
+LATER_ROWS = """
+update webhooks set digest = :digest, checksum = :digest where seq = 1;
+insert into webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed) values
+  (3, 'webhook-0003', 'crm', :noon, '', '', x'00', 'not a form');
+insert into events (seq, id, webhook, entity, action, entity_id, received_at, payload, kind) values
+  (3, 'event-0003', 3, '', '', '', :noon, '', 'unparsed'),
+  (4, 'event-0004', 1, 'leads', 'add', '9', :noon, '{}', 'event');
+insert into deliveries
+  (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, settled_at, key, why) values
+  (3, 'bot', '["raw"]', 'pending', 0, 0, 0, 0, :noon, :noon, null, null, ''),
+  (4, 'bot', '["all"]', 'dead', 0, 3, 0, 0, :noon, null, :noon, null, 'HTTP 410');
+insert into audit (id, at, who, command, details, count) values ('act-0001', :noon, 'olga', 'replay', '{}', 3);
+insert into losses (first, last, after, noticed_at, accepted_at) values (90, 95, :noon, :noon, null);
+insert into pauses (target, paused_at, who, reason) values ('dwh', :noon, 'olga', 'moving');
+"""
+
+
+@pytest.fixture
+def last_version(tmp_path: Path) -> Path:
+    """A database of schema 5, with something of everything: 6 gave the indexes other forms."""
+    path = tmp_path / "relay.db"
+    scripts = sorted((files("relay.store.sqlite") / "migrations").iterdir(), key=lambda file: file.name)
+    connection = apsw.Connection(str(path))
+    for script in scripts[:5]:
+        connection.execute(script.read_text())
+    times = {"noon": to_ms(NOON), "later": to_ms(NOON + MINUTE), "digest": checksum(b"leads[add][0][id]=7")}
+    connection.execute(ROWS, times)
+    connection.execute(LATER_ROWS, times)
+    connection.execute(f"pragma user_version = 5; pragma application_id = {APPLICATION_ID}")
+    connection.close()
+    return path
+
+
+async def test_what_a_store_of_schema_5_held_is_there_and_is_drained(last_version: Path) -> None:
+    store = open_sqlite(last_version.parent, NOON)
+    assert await store.count(Filter(states=(State.DEAD,))) == {"bot": 1}
+    for id_, expected in (("7", {"bot": 1, "dwh": 1}), ("9", {"bot": 1})):
+        assert await store.count(Filter(entity_id=id_)) == expected
+    assert [each.id for each in await store.unparsed(limit=9)] == ["webhook-0002", "webhook-0003"]
+    assert [(each.command, each.count) for each in await store.audit(limit=9)] == [("replay", 3)]
+    assert [(each.first, each.last) for each in await store.losses()] == [(90, 95)]
+    assert list((await store.due(["bot"])).paused) == ["dwh"]
+    claimed = await claim(store)
+    assert [each.event_id for each in claimed] == ["event-0001", "event-0002", "event-0003"]
+    assert all([await deliver(store, each) for each in claimed])
+    await store.close()
+    assert verify(last_version).structure == ()
+
+
+async def test_a_webhook_that_repeats_one_of_before_the_migration_is_a_duplicate(last_version: Path) -> None:
+    store = open_sqlite(last_version.parent, NOON)
+    dated = move(7, "leads[add][0][id]=7", 600)
+    assert await store.keep(*dated, dated=3 * MINUTE) == Duplicate(webhook="webhook-0001", events=3)
+    other = replace(webhook(9), body=b"leads[add][0][id]=9")
+    together = store.keep(webhook(8), [routed(8)], window=MINUTE), store.keep(other, [routed(9)], window=MINUTE)
+    assert [await each for each in together] == [Duplicate(webhook="webhook-0001", events=3), []]
+    await store.close()
+
+
 async def test_a_migrated_database_is_the_same_as_a_new_one(first_version: Path, tmp_path: Path) -> None:
     await open_sqlite(first_version.parent, NOON).close()
     (tmp_path / "new").mkdir()
@@ -96,13 +159,16 @@ async def test_a_command_does_not_migrate_what_a_daemon_may_be_using(first_versi
         SqliteStore.visit(first_version)
 
 
+@pytest.mark.parametrize("version", ["first_version", "last_version"])
 async def test_a_migration_that_was_killed_at_any_statement_is_repeated_and_loses_nothing(
-    first_version: Path, tmp_path: Path
+    request: pytest.FixtureRequest, version: str, tmp_path: Path
 ) -> None:
-    for folder in interrupted(tmp_path / "killed", first_version):
+    pending = ["event-0001", "event-0002", *(["event-0003"] if version == "last_version" else [])]
+    unparsed = ["webhook-0002", *(["webhook-0003"] if version == "last_version" else [])]
+    for folder in interrupted(tmp_path / "killed", request.getfixturevalue(version)):
         store = open_sqlite(folder, NOON)
-        assert [each.event_id for each in await claim(store)] == ["event-0001", "event-0002"], folder.name
-        assert [each.id for each in await store.unparsed(limit=9)] == ["webhook-0002"]
+        assert [each.event_id for each in await claim(store)] == pending, folder.name
+        assert [each.id for each in await store.unparsed(limit=9)] == unparsed
         await store.close()
         assert schema(folder / "relay.db") == schema(await new(folder))
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from asyncio import Future
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -267,3 +268,33 @@ async def test_no_statement_needs_a_file_to_be_undone(store: SqliteStore) -> Non
     """A file system that is full or read-only beside the store must not stop it."""
     setting = await store._writer.submit(lambda cursor: cursor.execute("pragma temp_store").get)
     assert setting == 2  # memory
+
+
+async def test_a_commit_writes_no_more_pages_for_a_long_history(store: SqliteStore) -> None:
+    """An index in no order of time would have each row of a commit change another page."""
+    chance = random.Random(7)
+    first = await pages_of_a_commit(store, chance, 0)
+    await asyncio.gather(*(dated(store, chance, number) for number in range(1_000, 5_000)))
+    assert await pages_of_a_commit(store, chance, 6_000) <= first + 5
+
+
+async def pages_of_a_commit(store: SqliteStore, chance: random.Random, number: int) -> int:
+    """The median of many commits of 16 webhooks."""
+    seen = []
+    for start in range(number, number + 640, 16):
+        before = store._writer._wal.pages
+        await asyncio.gather(*(dated(store, chance, each) for each in range(start, start + 16)))
+        seen.append(store._writer._wal.pages - before)
+    return sorted(seen)[len(seen) // 2]
+
+
+def dated(store: SqliteStore, chance: random.Random, number: int) -> Future[KeepResult]:
+    """One that arrives in its turn, of any lead; some are committed late."""
+    one = routed(number, to("bot", lease=MINUTE))
+    at = 1_795_000_000 + number // 8 - chance.randrange(3)
+    event = replace(one.event, data={"id": chance.randrange(10**8), "last_modified": at})
+    return store.keep(
+        replace(webhook(number), body=b"%d" % number, received_at=NOON + number * timedelta(milliseconds=9)),
+        [replace(one, event=event)],
+        dated=timedelta(hours=3),
+    )

@@ -15,7 +15,7 @@ from relay.store.requests import KeepRequest, Windows
 from relay.store.sqlite import audit
 from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.claim_tokens import Tokens
-from relay.store.sqlite.duplicates import any_repeats, digest, repeated
+from relay.store.sqlite.duplicates import any_repeats, dated, digest, repeated
 from relay.store.sqlite.ordering import pending_with_key, unblock
 from relay.store.sqlite.sql import Row, insert, rows
 from relay.store.sqlite.times import to_ms
@@ -26,7 +26,7 @@ MOST_BYTES = 64 * 1024  # of a body that is written with others: SQLite copies a
 
 _WEBHOOKS = (
     "webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum, query,"
-    " signature)"
+    " signature, dated)"
 )
 _EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum, kind)"
 _DELIVERIES = (
@@ -43,7 +43,9 @@ def keep_all(tokens: Tokens | None, cursor: apsw.Cursor, requests: Sequence[Keep
     replies: list[KeepResult] = []
     for with_others, group in groupby(requests, key=_is_independent):
         some = list(group)
-        together = with_others and len(some) > 1 and not any_repeats(cursor, [(a.webhook, a.windows) for a in some])
+        together = (
+            with_others and len(some) > 1 and not any_repeats(cursor, [(a.webhook, a.routed, a.windows) for a in some])
+        )
         replies += _keep_together(tokens, cursor, some) if together else [keep(tokens, cursor, *each) for each in some]
     return replies
 
@@ -59,7 +61,7 @@ def keep(
     """Insert one webhook alone; see `contract.IngestStore.keep`."""
     if earlier := repeated(cursor, webhook, routed, windows):
         return earlier
-    seq = _keep_webhook(cursor, webhook, to_ms(now or webhook.received_at), repeatable=windows.longest is not None)
+    seq = _keep_webhook(cursor, webhook, routed, to_ms(now or webhook.received_at), windows)
     if seq is None:
         return []
     return [
@@ -95,7 +97,7 @@ def _keep_together(tokens: Tokens | None, cursor: apsw.Cursor, requests: Sequenc
     replies: list[KeepResult] = []
     for webhook, routed, now, windows in requests:
         seq += 1
-        webhooks.append(_webhook_row(seq, webhook, repeatable=windows.longest is not None))
+        webhooks.append(_webhook_row(seq, webhook, routed, windows))
         claimed: list[Delivery] = []
         for each in routed:
             event_seq += 1
@@ -126,10 +128,12 @@ def _last_seqs(cursor: apsw.Cursor) -> tuple[int, int]:
 # ---- one by one
 
 
-def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, now: int, *, repeatable: bool) -> int | None:
-    """Return its seq if its events are to be inserted; None if they are stored. `repeatable`: equal ones may follow."""
+def _keep_webhook(
+    cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent], now: int, windows: Windows
+) -> int | None:
+    """Return its seq if its events are to be inserted; None if they are stored."""
     try:
-        insert(cursor, _WEBHOOKS, [_webhook_row(None, webhook, repeatable=repeatable)])
+        insert(cursor, _WEBHOOKS, [_webhook_row(None, webhook, routed, windows)])
     except apsw.ConstraintError:
         known = rows(cursor, "select seq, unparsed from webhooks where id = ?", (webhook.id,))
         if not known:
@@ -188,9 +192,10 @@ def plan(
 # ---- rows
 
 
-def _webhook_row(seq: int | None, webhook: Webhook, *, repeatable: bool) -> Row:
-    """Without a `seq` SQLite gives it the next one."""
+def _webhook_row(seq: int | None, webhook: Webhook, routed: Sequence[RoutedEvent], windows: Windows) -> Row:
+    """Without a `seq` SQLite gives it the next one. Without windows nothing is ever a duplicate of it."""
     of_body = checksum(webhook.body)
+    repeatable = windows.longest is not None
     return (
         seq,
         webhook.id,
@@ -204,6 +209,7 @@ def _webhook_row(seq: int | None, webhook: Webhook, *, repeatable: bool) -> Row:
         of_body,
         webhook.query,
         webhook.signature,
+        dated(routed) if repeatable else None,
     )
 
 
