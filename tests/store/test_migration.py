@@ -8,10 +8,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.errors import ConfigurationError, StoreUnsafe
+from relay.errors import ConfigurationError, StoreBusy, StoreUnsafe
 from relay.model import State
 from relay.signals import Notice, Signal
 from relay.store.records import Duplicate, Filter
+from relay.store.sqlite import store as store_module
 from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.integrity import verify
 from relay.store.sqlite.migrate import APPLICATION_ID
@@ -120,7 +121,7 @@ async def test_what_a_store_of_schema_5_held_is_there_and_is_drained(last_versio
         assert await store.count(Filter(entity_id=id_)) == expected
     assert [each.id for each in await store.unparsed(limit=9)] == ["webhook-0002", "webhook-0003"]
     assert [(each.command, each.count) for each in await store.audit(limit=9)] == [("replay", 3)]
-    assert [(each.first, each.last) for each in await store.losses()] == [(90, 95)]
+    assert [each.count for each in await store.losses()] == [6]
     assert list((await store.due(["bot"])).paused) == ["dwh"]
     claimed = await claim(store)
     assert [each.event_id for each in claimed] == ["event-0001", "event-0002", "event-0003"]
@@ -207,3 +208,23 @@ async def test_a_store_without_webhooks_is_not_copied(first_version: Path) -> No
     connection.close()
     await open_sqlite(first_version.parent, NOON).close()
     assert not first_version.with_name("relay.db.before-6").exists()
+
+
+async def test_without_room_for_it_nothing_is_migrated_and_one_line_says_why(
+    last_version: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = store_module._connect
+
+    def full(path: Path, *, read_only: bool = False) -> apsw.Connection:
+        connection = connect(path, read_only=read_only)
+        connection.pragma("max_page_count", connection.pragma("page_count"))
+        return connection
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store_module, "_connect", full)
+        with pytest.raises(StoreBusy, match=r"^[^\n]*its disk is full[^\n]*$"):
+            open_sqlite(last_version.parent, NOON)
+    assert schema(last_version)[-1] == ("version", 5)
+    store = open_sqlite(last_version.parent, NOON)
+    assert [each.event_id for each in await claim(store)] == ["event-0001", "event-0002", "event-0003"]
+    await store.close()
