@@ -22,6 +22,7 @@ SECONDS = {
     "url": scaled(20),
     "retry_after": scaled(20),
     "response": scaled(20),
+    "posts": scaled(40),
 }
 SEEDS = {
     "body": [b"\0" + file.read_bytes() for file in (ROOT / "tests/amocrm/bodies").glob("*.form")]
