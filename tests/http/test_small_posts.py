@@ -138,7 +138,9 @@ async def test_a_connection_is_evictable_but_while_a_response_is_due() -> None:
 
 
 @pytest.mark.parametrize("offered", [True, False])
-async def test_an_idle_connection_is_closed_and_one_that_waits_is_not(offered: bool) -> None:
+async def test_an_idle_connection_is_closed_and_one_that_waits_is_not(
+    offered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     echo = Echo()
     gate = asyncio.Event()
 
@@ -146,7 +148,7 @@ async def test_an_idle_connection_is_closed_and_one_that_waits_is_not(offered: b
         await gate.wait()
         return response.Response({})
 
-    echo._serve = held  # type: ignore[method-assign]
+    monkeypatch.setattr(echo, "_serve", held)
     async with connections(echo, offered=offered, limits=Limits(idle=0.05)) as new:
         connection, wire = new(), Wire()
         connection.connection_made(wire)
