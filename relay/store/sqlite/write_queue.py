@@ -23,8 +23,8 @@ MAX_BATCH = 256  # writes; what a message brings is not divided
 GATHER = 150e-6
 """Seconds that a batch waits for more writes if the one before it had `BUSY` or more.
 
-A commit costs an fsync and the same pages again, however few rows are in it: with 16 connections an ack takes a third
-less CPU for this wait, with one connection there is none. 500 µs are too long: then connections wait for the commit.
+A commit costs an fsync and the same pages again, however few rows are in it. With one connection nothing waits; 500 µs
+are too long: then connections wait for the commit.
 """
 BUSY = 3
 
