@@ -194,8 +194,24 @@ async def test_a_post_in_progress_is_answered_while_the_server_shuts_down(offere
         await turn(2)
         connection.data_received(post() + post(address=b"/next"))
         await turn(3)
-    assert wire.written.count(b"HTTP/1.1 200 OK") == 1, "one that had not begun is not served"
+    assert wire.written.count(b"HTTP/1.1 200 OK") == 1
+    assert [address for _, address, _ in echo.served] == ["/x"], "one that had not begun is not served"
     assert wire.closed
+
+
+@pytest.mark.parametrize("offered", [True, False])
+async def test_a_connection_that_is_to_be_closed_ends_with_the_response_in_progress(offered: bool) -> None:
+    echo = Echo(turns=5)
+    async with connections(echo, offered=offered) as new:
+        connection, wire = new(), Wire()
+        connection.connection_made(wire)
+        await turn(2)
+        connection.data_received(post() + post(address=b"/next"))
+        await turn(3)
+        connection.close()  # as aiohttp does before it shuts down
+        await turn(QUIET + echo.turns)
+        assert wire.closed
+        assert [address for _, address, _ in echo.served] == ["/x"]
 
 
 @pytest.mark.parametrize("offered", [True, False])
@@ -218,6 +234,7 @@ async def test_a_peer_that_does_not_read_is_served_no_more_and_aborted(
         await asyncio.sleep(0.2)
         assert wire.aborted
         connection.connection_lost(None)
+        assert connection._unread is None, "no timer holds a connection that is gone"
         await turn(QUIET)
     assert len(echo.served) == 1
 
