@@ -1,7 +1,8 @@
 """Signals -> Prometheus series, log lines and the event stream: nothing else counts or logs.
 
 signal ─▶ observer ─▶ metrics      counters and histograms, as they happen; their numbers in series
-                   └▶ log          one line each, text or JSON, safe to print; texts of uncounted facts in messages
+                   └▶ log          one line each, text or JSON, safe to print; texts of uncounted facts in messages,
+                      │          those of attempts in attempt_line
                       └▶ log_writer   written by a thread of its own
        ─▶ event_stream             documents for who follows just now (`relay tail`)
 store  ─▶ gauges                   the backlog, as of the last scrape
