@@ -213,6 +213,7 @@ async def test_a_busy_store_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> N
     async with asyncio.timeout(5):
         await done.wait()
     working.cancel()
+    assert not refused
 
 
 async def test_a_kill_within_a_batch_leaves_the_index_as_it_was_before_or_after(

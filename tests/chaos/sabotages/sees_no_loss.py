@@ -8,5 +8,5 @@ from relay.store.sqlite.watermark import Watermark
 
 if __name__ == "__main__":
     patch.object(Files, "gone", lambda _files: None).start()
-    patch.object(Watermark, "note", lambda _acked, _seq: None).start()
+    patch.object(Watermark, "advance", lambda _acked, _seq: None).start()
     main()
