@@ -274,6 +274,32 @@ async def test_a_lost_mark_makes_all_of_it_the_tail(store: SqliteStore, tmp_path
     assert verify(tmp_path / "relay.db").sound
 
 
+async def test_a_lost_mark_is_made_anew(store: SqliteStore, tmp_path: Path) -> None:
+    await keep_some(store)
+    await index(store)
+    with closing(apsw.Connection(str(tmp_path / "relay.db"))) as connection:
+        connection.execute("delete from entity_indexed")
+    await index(store, 2)
+    assert indexed(tmp_path)[0] == 8
+
+
+async def test_an_entity_id_that_is_null_stops_no_index(store: SqliteStore, tmp_path: Path) -> None:
+    await keep_some(store)
+    with closing(apsw.Connection(str(tmp_path / "relay.db"))) as connection:
+        for given, instead in (("text not null", "text"), ("text", "text not null")):
+            connection.execute("pragma writable_schema = on")
+            connection.execute(
+                "update sqlite_schema set sql = replace(sql, :old, :new) where name = 'events'",
+                {"old": f"entity_id   {given},", "new": f"entity_id   {instead},"},
+            )
+            connection.execute("pragma writable_schema = reset")
+            if instead == "text":
+                connection.execute("update events set entity_id = null where seq = 2")
+    await index(store, 2)
+    assert indexed(tmp_path)[0] == 8
+    assert await store.count(Filter(entity_id=IDS[3])) == {"bot": 3}
+
+
 async def test_a_backup_is_looked_up_like_its_store(store: SqliteStore, tmp_path: Path) -> None:
     await keep_some(store)
     await index(store, 3)

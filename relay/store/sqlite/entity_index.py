@@ -26,7 +26,8 @@ def _segment(seq: str) -> str:
 def _key(id_: str) -> str:
     """SQL: a decimal id as an integer, of another text the start: it may be long, and look-ups compare the whole."""
     decimal = f"{id_} glob '[1-9]*' and {id_} not glob '*[^0-9]*' and length({id_}) < 19"
-    return f"iif({decimal}, cast({id_} as integer), substr({id_}, 1, 40))"
+    # coalesce: a corrupt row must not stop the index (test_entity_index: ..._that_is_null_stops_no_index)
+    return f"iif({decimal}, cast({id_} as integer), coalesce(substr({id_}, 1, 40), ''))"
 
 
 _UP_TO = "coalesce((select up_to from entity_indexed), 0)"
@@ -80,7 +81,8 @@ def index_batch(cursor: apsw.Cursor) -> None:
     """Index the oldest `BATCH` events of the tail, or all there are."""
     [(after, last)] = rows(cursor, _BOUNDS, (BATCH - 1,))
     cursor.execute(_INDEX, (after, last))
-    cursor.execute("update entity_indexed set up_to = ?", (last,))
+    cursor.execute("delete from entity_indexed")  # no update: if the row is lost, the index must go on all the same
+    cursor.execute("insert into entity_indexed values (?)", (last,))
 
 
 def remove(cursor: apsw.Cursor, webhook: int) -> None:
