@@ -9,7 +9,7 @@ from relay.amocrm.events import dump
 from relay.model import Delivery, Event, RoutedEvent, Webhook
 from relay.store.contract import Archive
 from relay.store.records import Duplicate, Filter
-from tests.store.conftest import MINUTE, NOON, Reopen, claim, routed, to, webhook
+from tests.store.conftest import MINUTE, NOON, Reopen, act, claim, routed, to, webhook
 
 HOURS = timedelta(hours=1)
 WINDOW = 3 * HOURS
@@ -38,6 +38,18 @@ async def test_an_equal_body_within_the_window_is_the_first_webhook_again(store:
 async def test_an_equal_body_after_the_window_is_another_webhook(store: Archive) -> None:
     await keep(store, 1)
     assert await keep(store, 2, after=WINDOW + MS) == []
+
+
+@pytest.mark.parametrize("reparsed", [False, True])
+async def test_a_body_that_was_unparsed_is_the_same_once_it_can_be_read(store: Archive, reparsed: bool) -> None:
+    one, events = move(1, "A", 600)
+    assert await store.keep(replace(one, unparsed="no"), [], window=WINDOW) == []
+    if reparsed:
+        assert await store.reparse(one, events, act())
+    again, its_events = move(2, "A", 600, MINUTE)
+    first = Duplicate(webhook="webhook-0001", events=int(reparsed))
+    assert await store.keep(again, its_events, window=WINDOW) == first
+    assert await store.keep(replace(again, unparsed="no"), [], window=WINDOW) == first
 
 
 async def test_the_window_does_not_slide(store: Archive) -> None:

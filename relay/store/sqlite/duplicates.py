@@ -29,12 +29,16 @@ def digest(webhook: Webhook, of_body: bytes) -> bytes:
     return checksum(of_body, webhook.query.encode(errors="surrogatepass")) if webhook.query else of_body
 
 
-def dated(routed: Sequence[RoutedEvent]) -> int | str:
+def dated(webhook: Webhook, routed: Sequence[RoutedEvent]) -> int | str | None:
     """Return the time in a webhook's first event, 0 if there is none: equal webhooks have the same.
+
+    None if the webhook is unparsed: a later relay may find a time in an equal one.
 
     It leads in their index, so that new entries go to its end. By the digest alone each went to a random page, which
     was a third of the cost of a commit.
     """
+    if webhook.unparsed is not None:
+        return None
     at = changed_at(routed[0].event) if routed else ""
     return int(at) if at.isdecimal() and len(at) < LONGEST_TIME else at[:LONGEST_TIME] or 0
 
@@ -87,9 +91,9 @@ def repeated(
     return Duplicate(webhook=id_, events=events)
 
 
-def _likeness(webhook: Webhook, routed: Sequence[RoutedEvent]) -> tuple[str, int | str, bytes]:
+def _likeness(webhook: Webhook, routed: Sequence[RoutedEvent]) -> tuple[str, int | str | None, bytes]:
     """Return source, time and digest: the same for equal webhooks."""
-    return webhook.source, dated(routed), digest(webhook, checksum(webhook.body))
+    return webhook.source, dated(webhook, routed), digest(webhook, checksum(webhook.body))
 
 
 def _overtaken(cursor: apsw.Cursor, webhook: Webhook, event: Event, seq: int, first_event: int) -> bool:
@@ -126,7 +130,7 @@ def _moment_of(event: Event) -> tuple[object, str]:
     return event.account.get("id"), changed_at(event)
 
 
-# an earlier relay stored no time; cross joins, or SQLite reads all that it stored
+# none is stored of what was unparsed, or kept by an earlier relay; cross joins, or SQLite reads all that it stored
 _EQUAL = (
     "with asked (source, dated, digest, earliest, latest, id) as (values {values})"
     " select exists (select 1 from asked cross join webhooks w using (source, dated, digest)"

@@ -209,7 +209,7 @@ def _webhook_row(seq: int | None, webhook: Webhook, routed: Sequence[RoutedEvent
         of_body,
         webhook.query,
         webhook.signature,
-        dated(routed) if repeatable else None,
+        dated(webhook, routed) if repeatable else None,
     )
 
 

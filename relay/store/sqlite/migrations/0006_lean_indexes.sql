@@ -14,6 +14,6 @@ create table entity_indexed (     -- one row
 );
 insert into entity_indexed values (0);
 
-alter table webhooks add column dated;  -- the time in its first event, 0: none; null where an earlier relay kept it
+alter table webhooks add column dated;  -- the time in its first event, 0: none; null: unparsed, or kept by an earlier relay
 drop index webhooks_digest;
 create index webhooks_repeats on webhooks (source, dated, digest, received_at) where digest is not null;
