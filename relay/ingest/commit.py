@@ -149,11 +149,11 @@ class Committer:
     # ---- inserts and retries
 
     def _insert(self, batch: Sequence[PendingWebhook]) -> None:
-        requests = [
-            KeepRequest(each.webhook, each.routed, None, Windows(each.source.dedupe, each.retransmission))
-            for each in batch
-        ]
         try:
+            requests = [
+                KeepRequest(each.webhook, each.routed, None, Windows(each.source.dedupe, each.retransmission))
+                for each in batch
+            ]
             self._claiming.keep_many(requests, partial(self._on_replies, batch))
         except Exception as error:  # noqa: BLE001  a fault of ours over claims, or over one webhook, loses none
             self._loop.call_exception_handler({"message": "claim at insert", "exception": error})

@@ -72,8 +72,8 @@ class Decoder:
     def _prepare(self, pending: PendingWebhook, config: Config) -> bool:
         """Decode one; False if it cannot be committed, and `stored` has the reason."""
         try:
-            self._accept(pending, *self._decode(pending.webhook, config))
-        except Exception as error:  # noqa: BLE001  a Reject, BudgetExceeded, or a fault of ours over one: not the others'
+            self._accept(pending, *self._decode(pending.webhook, config), config)
+        except Exception as error:  # noqa: BLE001  Reject, BudgetExceeded, or a fault over one: not the others'
             _fail(pending, error)
             return False
         return True
@@ -82,9 +82,12 @@ class Decoder:
 
     async def _submit_large(self, pending: PendingWebhook) -> KeepResult:
         async with self._turn_of_large():
-            # in a thread: the event loop has other requests to answer
-            decoded = await asyncio.to_thread(self._decode, pending.webhook, self._config())
-            self._accept(pending, *decoded)
+            config = self._config()
+            try:  # in a thread: the event loop has other requests to answer
+                decoded = await asyncio.to_thread(self._decode, pending.webhook, config)
+            except Exception as error:  # noqa: BLE001  no thread could be started: `_decode` itself raises nothing
+                decoded = self._faulty(pending.webhook, error, config)
+            self._accept(pending, *decoded, config)
             self._committer.commit([pending])
             return await pending.stored
 
@@ -109,9 +112,8 @@ class Decoder:
             return webhook, [plan(event, config) for event in self._events(webhook)]
         except UnreadableError as error:
             return self._unparsed(webhook, str(error), config)
-        except Exception as error:  # noqa: BLE001  a fault of ours must not lose what amoCRM sends only once
-            self._emit(DecodeFailed(webhook=webhook.id, error=repr(error)))
-            return self._unparsed(webhook, f"a fault of the relay: {error!r}", config)
+        except Exception as error:  # noqa: BLE001  see `_faulty`
+            return self._faulty(webhook, error, config)
 
     def _events(self, webhook: Webhook) -> list[Event]:
         return events.read(
@@ -122,6 +124,11 @@ class Decoder:
             query=webhook.query,
         )
 
+    def _faulty(self, webhook: Webhook, error: Exception, config: Config) -> tuple[Webhook, Sequence[RoutedEvent]]:
+        """Return the webhook as unparsed: a fault of ours must not lose what amoCRM sends only once."""
+        self._emit(DecodeFailed(webhook=webhook.id, error=repr(error)))
+        return self._unparsed(webhook, f"a fault of the relay: {error!r}", config)
+
     def _unparsed(self, webhook: Webhook, reason: str, config: Config) -> tuple[Webhook, Sequence[RoutedEvent]]:
         """Return the unparsed webhook with its raw deliveries; without them if a fault of ours prevents it."""
         webhook = replace(webhook, unparsed=reason)
@@ -131,13 +138,20 @@ class Decoder:
             self._emit(RawRoutingFailed(webhook=webhook.id, error=repr(error)))
             return webhook, []
 
-    def _accept(self, pending: PendingWebhook, webhook: Webhook, routed: Sequence[RoutedEvent]) -> None:
+    def _accept(self, pending: PendingWebhook, webhook: Webhook, routed: Sequence[RoutedEvent], config: Config) -> None:
         """Make it ready to commit. Raises Reject, or BudgetExceeded: what events take is known only now."""
-        pending.reservation.grow((PER_EVENT + len(webhook.query)) * len(routed))
-        if webhook.unparsed is None:
-            _demand_account(pending.source, routed)
-        pending.webhook, pending.routed = webhook, routed
-        pending.retransmission = RETRANSMISSIONS if all_dated([each.event for each in routed]) else None
+        retransmission = None
+        try:
+            pending.reservation.grow((PER_EVENT + len(webhook.query)) * len(routed))
+            if webhook.unparsed is None:
+                _demand_account(pending.source, routed)
+            if all_dated([each.event for each in routed]):
+                retransmission = RETRANSMISSIONS
+        except (Reject, BudgetExceeded):
+            raise
+        except Exception as error:  # noqa: BLE001  see `_faulty`
+            webhook, routed = self._faulty(webhook, error, config)
+        pending.webhook, pending.routed, pending.retransmission = webhook, routed, retransmission
 
 
 def _fail(pending: PendingWebhook, error: Exception) -> None:

@@ -4,10 +4,11 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from itertools import product
 from typing import Any
 
 import pytest
@@ -19,8 +20,10 @@ from relay.http import response
 from relay.http.aiohttp_version import Variant
 from relay.http.machine_limits import Limits
 from relay.http.response import Response
-from relay.ingest.budget import PER_EVENT
+from relay.ingest import decode
+from relay.ingest.budget import PER_EVENT, Reservation
 from relay.model import Source
+from relay.signals import DecodeFailed
 from relay.store.records import Filter
 from tests.e2e.processes import until
 from tests.scene import LEAD, MAX_BODY, TOKEN, WON, Scene, form
@@ -218,7 +221,7 @@ async def at_once(scene: Scene, bodies: Sequence[bytes]) -> list[bytes]:
         return [(await reader.readuntil(b"\r\n")).rstrip() for reader, _ in ends]
 
 
-OK, BUSY, FAULT = b"HTTP/1.1 200 OK", b"HTTP/1.1 503 Service Unavailable", b"HTTP/1.1 500 Internal Server Error"
+OK, BUSY = b"HTTP/1.1 200 OK", b"HTTP/1.1 503 Service Unavailable"
 
 
 @pytest.mark.parametrize("limits", [Limits(memory=400_000)])
@@ -240,18 +243,42 @@ async def test_concurrent_webhooks_share_the_same_budget(
     assert [size > 100 * PER_EVENT for size in taken] == [False, *[True] * 5]
 
 
-async def test_a_fault_over_one_webhook_does_not_affect_others(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    refusal = Source.refusal
+FAULTS: dict[str, tuple[object, Callable[[Any], bool]]] = {
+    "refusal": (Source, lambda account: account["id"] == 13),
+    "all_dated": (decode, lambda read: len(read) == 2),
+    "grow": (Reservation, lambda size: size == 2 * PER_EVENT),
+    "to_thread": (asyncio, lambda _config: True),
+}
+"""By the name of what raises: where it is, and for which last argument it does."""
 
-    def trip(source: Source, account: Any) -> str | None:
-        if account["id"] == 13:
+
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [*product(["refusal", "all_dated", "grow"], ["alone", "together", "large"]), ("to_thread", "large")],
+)
+async def test_a_fault_over_one_webhook_loses_neither_it_nor_others(
+    name: str, at: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, unlucky_argument = FAULTS[name]
+    original = getattr(where, name)
+
+    def trip(*given: Any) -> Any:
+        if unlucky_argument(given[-1]):
             raise ZeroDivisionError
-        return refusal(source, account)
+        return original(*given)
 
-    monkeypatch.setattr(Source, "refusal", trip)
-    unlucky = form(LEAD, account={"id": 13})
-    assert await at_once(scene, [form(LEAD), unlucky, form(WON)]) == [OK, FAULT, OK]
-    assert len(await scene.kept()) == 2
+    monkeypatch.setattr(where, name, trip)
+    if at == "large":
+        monkeypatch.setattr(decode, "LARGE", 100)
+    unlucky = form(LEAD, LEAD, account={"id": 13})
+    bodies = [form(WON), unlucky, form(LEAD)] if at == "together" else [unlucky]
+    assert await at_once(scene, bodies) == [OK] * len(bodies)
+    kept = {each.body: each.unparsed for each in await scene.kept()}
+    assert kept.keys() == set(bodies)
+    assert kept.pop(unlucky) == "a fault of the relay: ZeroDivisionError()"
+    assert {*kept.values()} <= {None}
+    assert [each.error for each in scene.facts.signals if isinstance(each, DecodeFailed)] == ["ZeroDivisionError()"]
+    await until(lambda: scene.budget.used == 0)
 
 
 async def test_expect_100_continue_is_answered(scene: Scene) -> None:
