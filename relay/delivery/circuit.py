@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from relay.delivery.breaker import CLOSED, LONGEST_PAUSE, Breaker, requested_pause
-from relay.delivery.states import Event
+from relay.delivery.lane_states import LaneEvent
 from relay.model import Health, Outcome, Target
 from relay.signals import CircuitClosed, CircuitOpened, Emit
 
 NEW_SETTINGS = "its settings were changed"
 MAX_ERROR = 200  # characters of an outcome's detail
-_EVENTS = {Health.OK: Event.CLOSED, Health.OPEN: Event.OPENED, Health.PROBING: Event.PROBE_CLAIMED}
+_EVENTS = {Health.OK: LaneEvent.CLOSED, Health.OPEN: LaneEvent.OPENED, Health.PROBING: LaneEvent.PROBE_CLAIMED}
 
 
 class Circuit:
@@ -21,7 +21,7 @@ class Circuit:
     `changed` is called whenever the circuit opens, half-opens or closes.
     """
 
-    def __init__(self, *, emit: Emit, clock: Callable[[], datetime], changed: Callable[[Event], None]) -> None:
+    def __init__(self, *, emit: Emit, clock: Callable[[], datetime], changed: Callable[[LaneEvent], None]) -> None:
         self.error = ""
         self._emit = emit
         self._clock = clock

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from relay.delivery.attempt import attempt
 from relay.delivery.circuit import Circuit
+from relay.delivery.lane_states import LaneEvent, Mode, States
 from relay.delivery.prefetch import Prefetch
 from relay.delivery.rate_limiter import RateLimiter
 from relay.delivery.relay_share import share_of
@@ -23,7 +24,6 @@ from relay.delivery.request import Renderer
 from relay.delivery.retry import decide
 from relay.delivery.send import Sender, origin
 from relay.delivery.settlements import Settlements
-from relay.delivery.states import Event, Mode, States
 from relay.delivery.tasks import Tasks
 from relay.delivery.worker_pool import WorkerPool
 from relay.http.client import Client, fast_client
@@ -103,9 +103,9 @@ class Lane:
     def pause(self, *, on: bool) -> None:
         """Pause: begin no attempt, let those in flight end; or resume, and claim at once what is due."""
         if on and self._states.mode is Mode.RUNNING:
-            self._prefetch.on(Event.PAUSED)
+            self._prefetch.on(LaneEvent.PAUSED)
         elif not on and self._states.mode is Mode.PAUSED:
-            self._prefetch.on(Event.RESUMED)
+            self._prefetch.on(LaneEvent.RESUMED)
 
     def probe(self) -> None:
         """If the circuit is open, probe the target now: an operator says that it answers."""

@@ -13,10 +13,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 
 from relay.delivery.circuit import Circuit
-from relay.delivery.queue import MARGIN, Queue, lease_for
+from relay.delivery.lane_states import Backlog, Claims, LaneEvent, States
+from relay.delivery.lease import MARGIN, lease_for
+from relay.delivery.queue import Queue
 from relay.delivery.relay_share import Share
 from relay.delivery.retry_busy import retry_busy
-from relay.delivery.states import Backlog, Claims, Event, States
 from relay.delivery.timer import Timer
 from relay.errors import StoreBusy
 from relay.model import Delivery, Health, Target
@@ -59,7 +60,7 @@ class Prefetch:
         if not share.concurrency:
             self.release_queue()
 
-    def on(self, event: Event) -> None:
+    def on(self, event: LaneEvent) -> None:
         """Report an event of the lane, and do what its new states ask for."""
         if self._states.on(event):
             self._start(self._claim_due())
@@ -75,7 +76,7 @@ class Prefetch:
         """
         if not (self._states.admits and self._share.concurrency and self.queue.takes(more=more)):
             if not self._states.behind:
-                self._states.on(Event.LEFT)
+                self._states.on(LaneEvent.LEFT)
             return None
         self.queue.reserve(size)
         return self._lease
@@ -84,7 +85,7 @@ class Prefetch:
         """Free what `lease` has reserved: the deliveries are stored, or will not be. Call it before `admit`."""
         self.queue.unreserve(sizes)
         if self._states.behind and not self.queue and self._most():  # no worker is going to find that there is room
-            self.on(Event.DUE)
+            self.on(LaneEvent.DUE)
 
     def admit(self, deliveries: Sequence[Delivery]) -> None:
         """Queue deliveries that were claimed at insert, in the order of their arrival."""
@@ -98,12 +99,12 @@ class Prefetch:
 
     def refill(self) -> None:
         """Claim what is due, in the background; if a claim is under way another one follows."""
-        self.on(Event.DUE)
+        self.on(LaneEvent.DUE)
 
     def refill_if_low(self) -> None:
         """Claim what the store is known to have once the queue is less than half full; call it for each attempt."""
         if self._states.behind and self.queue.low:
-            self.on(Event.DUE)
+            self.on(LaneEvent.DUE)
 
     def wake_at(self, due_at: datetime) -> None:
         """Claim what is due at that time, unless an earlier time is set already."""
@@ -119,12 +120,12 @@ class Prefetch:
     async def _claim_due(self) -> None:
         try:
             while self._states.backlog is not Backlog.CLAIMING and (limit := self._limit()):
-                self._states.on(Event.CLAIM_BEGAN)
+                self._states.on(LaneEvent.CLAIM_BEGAN)
                 await self._claim(limit)
         except StoreBusy:
-            self._states.on(Event.LEFT)
+            self._states.on(LaneEvent.LEFT)
         finally:
-            self._states.on(Event.CLAIMS_ENDED)
+            self._states.on(LaneEvent.CLAIMS_ENDED)
             # whatever ended the claims; the dispatcher's poll sees a due time much sooner, but not an expired lease
             self.wake_at(self._clock() + LOOK_AGAIN)
 
@@ -150,7 +151,7 @@ class Prefetch:
             self._target.name, limit=limit, max_bytes=max_bytes, now=self._clock(), lease=self._lease
         )
         if len(deliveries) == limit or sum(len(each.payload) for each in deliveries) >= max_bytes:
-            self._states.on(Event.LEFT)  # there may be more
+            self._states.on(LaneEvent.LEFT)  # there may be more
         if probing and deliveries and self._states.claims is Claims.PROBE and not self._circuit.waits(self._target):
             self._circuit.probe()
             self._enqueue(deliveries, expires_at=expires_at)
@@ -184,7 +185,7 @@ class Prefetch:
     def stop(self) -> None:
         """Claim nothing more; give the queue back."""
         self._timer.cancel()
-        self.on(Event.STOPPED)
+        self.on(LaneEvent.STOPPED)
 
     def _return(self, queued: Sequence[Delivery]) -> None:
         if queued and self._states.circuit is Health.PROBING:
@@ -193,7 +194,7 @@ class Prefetch:
 
     def _release(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
-            self._states.on(Event.LEFT)
+            self._states.on(LaneEvent.LEFT)
             self._start(self._give_back(deliveries))
 
     async def _give_back(self, deliveries: Sequence[Delivery]) -> None:

@@ -2,17 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 
-from relay.delivery.relay_share import Share
 from relay.model import Delivery
 
 MAX_LENGTH = 256
 MAX_OF_WEBHOOK = 1024  # if one webhook brings them: most of a thousand events need not be read back from the store
 MAX_BYTES = 8 * 1024 * 1024
 LONGEST = MAX_OF_WEBHOOK + MAX_LENGTH
-MARGIN = timedelta(minutes=1)
-"""By how much a lease is longer than the worst case, for a slow disk or processor."""
 
 
 class Queue:
@@ -88,10 +84,3 @@ class Queue:
     def _expired(self, at: float) -> Iterator[Delivery]:
         while self._deliveries and self._deliveries[0][0] <= at:
             yield self.take()
-
-
-def lease_for(timeout: timedelta, share: Share) -> timedelta:
-    """Long enough for the last delivery of the longest queue if every attempt before it takes the whole `timeout`."""
-    worst = timeout * (LONGEST // max(share.concurrency, 1) + 2)
-    at_rate = timedelta(seconds=LONGEST / share.rate) if share.rate else timedelta()
-    return worst + at_rate + MARGIN

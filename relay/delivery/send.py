@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from relay.delivery.deadlines import Deadlines
+from relay.delivery.request_timeouts import RequestTimeouts
 from relay.delivery.retry import parse_retry_after
 from relay.errors import ConfigurationError
 from relay.http.client import Client, Endpoint, TargetResponse, fast_client
@@ -39,7 +39,7 @@ class Sender:
         self._clock = clock
         self._client = new_client()
         self._known: tuple[str, Tls | None] | None = None
-        self._deadlines = Deadlines()  # each is about a URL
+        self._timeouts = RequestTimeouts()  # each is about a URL
 
     async def send(
         self,
@@ -53,7 +53,7 @@ class Sender:
         status = retry_after = None
         try:
             endpoint = self._endpoint(request.url, tls)
-            with self._deadlines.new(request.url, timeout.total_seconds()) as deadline:
+            with self._timeouts.new(request.url, timeout.total_seconds()) as deadline:
                 response = await self._client.post(endpoint, request)
             status = response.status
             retry_after = response.headers.get("retry-after")
@@ -73,11 +73,11 @@ class Sender:
 
     def limit(self, to: Origin, timeout: timedelta) -> None:
         """Apply a new timeout, from their start, to requests in flight to this origin; those over it end now."""
-        self._deadlines.change(timeout.total_seconds(), lambda url: origin(url) == to)
+        self._timeouts.change(timeout.total_seconds(), lambda url: origin(url) == to)
 
     async def close(self) -> None:
         """Close the connections."""
-        self._deadlines.close()
+        self._timeouts.close()
         await self._client.close()
 
     def _endpoint(self, url: str, tls: Tls | None) -> Endpoint:

@@ -14,8 +14,11 @@ from relay.model.deliveries import (
     Verdict,
     VerdictName,
 )
+from relay.model.loopback import is_loopback
+from relay.model.retention import Retention
 from relay.model.secret import Secret, signing_key
-from relay.model.settings import Format, Order, Retention, RetryPolicy, Source, Target, Tls, is_loopback
+from relay.model.sources import Source
+from relay.model.targets import Format, Order, RetryPolicy, Target, Tls
 from relay.model.values import Json, frozen
 from relay.model.webhooks import Event, Webhook, entity_id
 

@@ -1,17 +1,18 @@
-"""Event, or unparsed webhook, and routes -> RoutedEvent: its JSON and its planned deliveries."""
+"""Event, or unparsed webhook, and routes -> RoutedEvent: its JSON, and planned deliveries with their ordering keys."""
 
 from collections.abc import Callable
 
 from relay.amocrm.events import dump
-from relay.model import Event, Order, PlannedDelivery, RoutedEvent, Target, Webhook
+from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
 from relay.routes.config import Config
+from relay.routes.ordering_key import ordering_key, raw_ordering_key
 
 
 def plan(event: Event, config: Config) -> RoutedEvent:
-    """Route one event. Its deliveries are not claimed at insert."""
+    """Route one event. Its deliveries have no lease yet; delivery adds one to those that are claimed at insert."""
     matches = config.matcher.match(event)
     planned = [
-        PlannedDelivery(target=name, routes=routes, key=_key(event, config.targets[name]))
+        PlannedDelivery(target=name, routes=routes, key=ordering_key(event, config.targets[name]))
         for name, routes in matches.targets.items()
     ]
     return RoutedEvent(event=event, payload=dump(event), planned=tuple(planned), routes=matches.routes)
@@ -28,20 +29,7 @@ def plan_raw(webhook: Webhook, config: Config, *, new_id: Callable[[], str]) -> 
     )
     planned = [
         # the entity is unknown: all raw deliveries of a source go in order
-        PlannedDelivery(target=name, routes=routes, key=_raw_key(source, config.targets[name]))
+        PlannedDelivery(target=name, routes=routes, key=raw_ordering_key(source, config.targets[name]))
         for name, routes in matches.targets.items()
     ]
     return [RoutedEvent(event=event, payload=b"", planned=tuple(planned), routes=matches.routes)]
-
-
-def _raw_key(source: str, target: Target) -> str | None:
-    """Differs from the key of any event, which has at least two slashes."""
-    return None if target.order is Order.NONE else f"unparsed/{source}"
-
-
-def _key(event: Event, target: Target) -> str | None:
-    """The ordering key at an ordered target: one lead, contact, … of one account."""
-    if target.order is Order.NONE or not event.entity_id:
-        return None
-    account = event.account.get("id", event.account.get("subdomain", ""))
-    return f"{account}/{event.entity}/{event.entity_id}"

@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from relay.model import Delivered, Outcome, Reason
-from relay.store.sqlite.claim_tokens import RECOVERY
+from relay.store.sqlite.owner import RECOVERY
 from relay.store.sqlite.sql import rows
 from relay.store.sqlite.store import SqliteStore
 from tests.bench.backlog import MEBIBYTE, ROUTES, fill, measure

@@ -14,8 +14,8 @@ import pytest
 from relay.errors import StoreError, StoreLocked
 from relay.model import Delivered, Retention, State
 from relay.store.records import Filter
-from relay.store.sqlite.claim_tokens import register
 from relay.store.sqlite.lock import Lock
+from relay.store.sqlite.owner import register
 from relay.store.sqlite.store import SqliteStore
 from relay.store.sqlite.times import to_ms
 from tests.store import kind_sqlite

@@ -3,7 +3,7 @@
 from relay.errors import Problem
 from relay.routes.config import Config
 from relay.routes.diagnostics import Where, path_text
-from relay.routes.lint.keys import unknown_keys
+from relay.routes.lint.fields import unknown_fields
 from relay.routes.lint.routes import match_everything, miss_created_leads, no_catch_all, redundant
 from relay.routes.lint.secrets import in_the_file, reused_tokens, too_short, variables_without_braces
 from relay.routes.lint.targets import odd_headers, short_dedupe, unencrypted, unused
@@ -19,7 +19,7 @@ _CHECKS = (
     odd_headers,
     short_dedupe,
     whole_addresses,
-    unknown_keys,
+    unknown_fields,
     impossible_values,
     miss_created_leads,
     match_everything,

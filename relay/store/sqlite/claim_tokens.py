@@ -1,22 +1,14 @@
-"""Register the owner of a store: a new incarnation, whose claim tokens no other ever uses."""
+"""Claim tokens: a new number for each claim; only the holder of the present one can settle (fencing)."""
 
-import os
-import socket
-from datetime import datetime
-from uuid import uuid4
+from collections.abc import Sequence
 
 import apsw
+import orjson
 
-from relay import __version__
-from relay.store.records import RelayStanding
-from relay.store.sqlite.sql import rows
-from relay.store.sqlite.times import from_ms
+from relay.store.requests import Settlement
+from relay.store.sqlite.sql import at_once
 
 TOKENS = 2**40  # of one incarnation: 34 years at 1,000 a second; and 8 million incarnations fit beside it
-
-RECOVERY = "update deliveries set claimed = 0, due_at = ? where state = 'pending' and claimed = 1"
-"""Makes all claimed deliveries due: no owner holds them any more."""
-
 
 LOST = (
     "update deliveries set claimed = 0, due_at = pending_since, attempt = attempt - 1"
@@ -39,37 +31,25 @@ class Tokens:
         return self.last
 
 
-def standing(cursor: apsw.Cursor, pid: int | None, now: datetime) -> tuple[RelayStanding, ...]:
-    """Return the owner while its lock is held by process `pid`; none if that is None."""
-    found = rows(cursor, "select name, host, version, started_at from relays") if pid is not None else []
-    return tuple(
-        RelayStanding(name=name, host=host, pid=pid or 0, version=version, since=from_ms(since), seen_at=now)
-        for name, host, version, since in found
-    )
+def held(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> dict[int, bool]:
+    """Return positions of deliveries whose present claim has this token, and whether they have a key."""
+    tokens = [
+        (position, delivery.row, delivery.target, delivery.token) for position, (delivery, *_) in enumerate(settled)
+    ]
+    found: dict[int, bool] = {}
+    seen: set[tuple[int, str]] = set()
+    for (matched,) in at_once(cursor, _HELD, tokens):
+        for position, has_key in sorted(orjson.loads(matched)):
+            name = settled[position].delivery.row, settled[position].delivery.target
+            if name not in seen:  # settled twice in one batch: the first counts
+                seen.add(name)
+                found[position] = bool(has_key)
+    return found
 
 
-def register(connection: apsw.Connection, now: int) -> Tokens:
-    """Become the owner, in one transaction: deliveries claimed by the last incarnation are due at `now`."""
-    connection.execute("begin immediate")
-    try:
-        incarnation = _incarnate(connection.cursor(), now)
-        connection.execute(RECOVERY, (now,))
-        connection.execute("commit")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("rollback")
-        raise
-    return Tokens(incarnation)
-
-
-def _incarnate(cursor: apsw.Cursor, now: int) -> int:
-    process = socket.gethostname(), os.getpid(), __version__, now
-    found = rows(
-        cursor,
-        "update relays set incarnation = incarnation + 1, host = ?, pid = ?, version = ?, started_at = ?"
-        " returning incarnation",
-        process,
-    )
-    if not found:
-        cursor.execute("insert into relays values (?, 1, ?, ?, ?, ?)", (uuid4().hex, *process))
-    return found[0][0] if found else 1
+_HELD = (
+    "with settled (position, event, target, token) as (values {values})"
+    " select json_group_array(json_array(position, key is not null))"
+    " from settled join deliveries using (event, target)"
+    " where deliveries.claim = settled.token and state = 'pending' and claimed = 1"
+)

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import apsw
-import orjson
 
 from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
 from relay.store.records import Due
 from relay.store.requests import Settlement
 from relay.store.sqlite import target_conditions
 from relay.store.sqlite.checksum import is_corrupt
-from relay.store.sqlite.claim_tokens import Tokens
+from relay.store.sqlite.claim_tokens import Tokens, held
 from relay.store.sqlite.ordering import unblock
 from relay.store.sqlite.sql import Row, a_blob, a_number, at_once, change, rows
 from relay.store.sqlite.times import LAST, from_ms, to_ms
@@ -108,7 +107,7 @@ def _claimed(
 
 def settle_all(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> list[bool]:
     """Settle each; False where the claim token is not the present one, and only the attempt is recorded."""
-    ours = _ours(cursor, settled)
+    ours = held(cursor, settled)
     change(cursor, _SETTLE, [_settled_row(settled[position]) for position in ours])
     at_once(cursor, _RECORD, [_attempt_row(each) for each in settled])
     for position, has_key in ours.items():
@@ -118,12 +117,6 @@ def settle_all(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> list[bool]
     return [position in ours for position in range(len(settled))]
 
 
-_OURS = (
-    "with settled (position, event, target, token) as (values {values})"
-    " select json_group_array(json_array(position, key is not null))"
-    " from settled join deliveries using (event, target)"
-    " where deliveries.claim = settled.token and state = 'pending' and claimed = 1"
-)
 _SETTLE = (
     "with settled (event, target, state, due_at, why, settled_at, overlooked) as (values {values})"
     " update deliveries set state = settled.state, claimed = 0, due_at = settled.due_at, why = settled.why,"
@@ -134,22 +127,6 @@ _RECORD = (
     "insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)"
     " values {values} on conflict do nothing"
 )
-
-
-def _ours(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> dict[int, bool]:
-    """Return positions of deliveries whose present claim has this token, and whether they have a key."""
-    asked = [
-        (position, delivery.row, delivery.target, delivery.token) for position, (delivery, *_) in enumerate(settled)
-    ]
-    ours: dict[int, bool] = {}
-    seen: set[tuple[int, str]] = set()
-    for (found,) in at_once(cursor, _OURS, asked):
-        for position, has_key in sorted(orjson.loads(found)):
-            name = settled[position].delivery.row, settled[position].delivery.target
-            if name not in seen:  # told twice in one batch, it counts once
-                seen.add(name)
-                ours[position] = bool(has_key)
-    return ours
 
 
 def _settled_row(settled: Settlement) -> Row:

@@ -22,8 +22,8 @@ from relay.store.records import (
 )
 from relay.store.sqlite.ack_gaps import losses
 from relay.store.sqlite.checksum import is_corrupt
-from relay.store.sqlite.claim_tokens import standing
 from relay.store.sqlite.entity_index import ABOUT
+from relay.store.sqlite.owner import standing
 from relay.store.sqlite.sql import Row, rows
 from relay.store.sqlite.target_conditions import conditions, pauses, reports
 from relay.store.sqlite.times import from_ms, to_ms

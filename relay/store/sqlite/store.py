@@ -46,13 +46,14 @@ from relay.store.sqlite import (
     replay,
     target_conditions,
 )
-from relay.store.sqlite.claim_tokens import Tokens, register
+from relay.store.sqlite.claim_tokens import Tokens
 from relay.store.sqlite.disk import Space, disk_of, doubt, mounted
 from relay.store.sqlite.early_purge import ROOM_TO_WORK, EarlyPurge, keep_room
 from relay.store.sqlite.entity_index import keep_indexed
 from relay.store.sqlite.lock import Lock, owner_pid
 from relay.store.sqlite.missing_database import check_exists, check_not_emptied, check_not_lost
 from relay.store.sqlite.moved_files import SUFFIXES, Files, check_permitted, refused
+from relay.store.sqlite.owner import register
 from relay.store.sqlite.sql import rows
 from relay.store.sqlite.times import to_ms, utc_now
 from relay.store.sqlite.wal import LONGEST_WAL, Wal

@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Self, cast
 
 
-class Deadline:
+class RequestTimeout:
     """Use as `with deadline:` around the awaits of one task. `about` says of what it is; `at` is in loop time."""
 
     __slots__ = ("_all", "_cancelling", "_expired", "_task", "about", "at", "seconds")
 
-    def __init__(self, all_: "Deadlines", about: str, seconds: float, now: float) -> None:
+    def __init__(self, all_: "RequestTimeouts", about: str, seconds: float, now: float) -> None:
         self.about = about
         self.seconds = seconds
         self.at = now + seconds
@@ -43,18 +43,18 @@ class Deadline:
             raise TimeoutError from error
 
 
-class Deadlines:
+class RequestTimeouts:
     """Those in flight. Lives in one event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._in_flight: dict[Deadline, None] = {}
+        self._in_flight: dict[RequestTimeout, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
 
-    def new(self, about: str, seconds: float) -> Deadline:
+    def new(self, about: str, seconds: float) -> RequestTimeout:
         """For the present task, from now on."""
-        return Deadline(self, about, seconds, self._loop.time())
+        return RequestTimeout(self, about, seconds, self._loop.time())
 
     def change(self, seconds: float, of: Callable[[str], bool]) -> None:
         """Let these seconds, counted from their start, bind those in flight that are about such; some end now."""
@@ -64,13 +64,13 @@ class Deadlines:
                 deadline.seconds = seconds
                 self._wake_by(deadline.at)
 
-    def add(self, deadline: Deadline) -> None:
+    def add(self, deadline: RequestTimeout) -> None:
         """It is in flight."""
         self._in_flight[deadline] = None
         if deadline.at < self._timer_at:
             self._wake_by(deadline.at)
 
-    def discard(self, deadline: Deadline) -> None:
+    def discard(self, deadline: RequestTimeout) -> None:
         """It is not, or no longer; the timer stays, which the next ones need."""
         self._in_flight.pop(deadline, None)
 

@@ -1,51 +1,51 @@
-"""`relay.delivery.deadlines`: what ends when, on a loop whose time passes only while nothing happens."""
+"""`relay.delivery.request_timeouts`: what ends when, on a loop whose time passes only while nothing happens."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from relay.delivery.deadlines import Deadlines
+from relay.delivery.request_timeouts import RequestTimeouts
 from tests.delivery import virtual
 
 
-async def waiting(deadlines: Deadlines, seconds: float, about: str = "a") -> float:
+async def waiting(timeouts: RequestTimeouts, seconds: float, about: str = "a") -> float:
     """How long a wait without end lasts that may take so many seconds."""
     clock = asyncio.get_running_loop().time
     began = clock()
-    with pytest.raises(TimeoutError), deadlines.new(about, seconds):
+    with pytest.raises(TimeoutError), timeouts.new(about, seconds):
         await asyncio.Event().wait()
     return clock() - began
 
 
-def lasted(*scenes: Callable[[Deadlines], Awaitable[float]]) -> Sequence[float]:
+def lasted(*scenes: Callable[[RequestTimeouts], Awaitable[float]]) -> Sequence[float]:
     async def play() -> Sequence[float]:
-        deadlines = Deadlines()
-        return await asyncio.gather(*(scene(deadlines) for scene in scenes))
+        timeouts = RequestTimeouts()
+        return await asyncio.gather(*(scene(timeouts) for scene in scenes))
 
     return [round(each, 3) for each in virtual.run(play())]
 
 
 @pytest.mark.parametrize("seconds", [(3, 1, 2), (1, 2, 3), (2, 2, 2), (5, 0.1, 0.2), (0,)])
 def test_each_ends_at_its_own_time_whatever_the_others_may_take(seconds: Sequence[float]) -> None:
-    scenes = [lambda deadlines, each=each: waiting(deadlines, each) for each in seconds]
+    scenes = [lambda timeouts, each=each: waiting(timeouts, each) for each in seconds]
     assert lasted(*scenes) == list(seconds)
 
 
 def test_what_begins_while_the_timer_is_set_ends_in_time() -> None:
-    async def later(deadlines: Deadlines) -> float:
+    async def later(timeouts: RequestTimeouts) -> float:
         await asyncio.sleep(0.5)
-        return await waiting(deadlines, 1)
+        return await waiting(timeouts, 1)
 
-    assert lasted(lambda deadlines: waiting(deadlines, 1), later) == [1, 1]
+    assert lasted(lambda timeouts: waiting(timeouts, 1), later) == [1, 1]
 
 
 def test_what_ended_is_not_cancelled_later_and_the_next_one_has_its_whole_time() -> None:
-    async def twice(deadlines: Deadlines) -> float:
-        with deadlines.new("a", 1):
+    async def twice(timeouts: RequestTimeouts) -> float:
+        with timeouts.new("a", 1):
             await asyncio.sleep(0.9)
         await asyncio.sleep(0.3)
-        return await waiting(deadlines, 1)
+        return await waiting(timeouts, 1)
 
     assert lasted(twice) == [1]
 
@@ -54,18 +54,18 @@ def test_what_ended_is_not_cancelled_later_and_the_next_one_has_its_whole_time()
 def test_a_change_counts_from_the_start_and_for_those_that_are_meant(to: float, at: float) -> None:
     """Half a second after it."""
 
-    async def change(deadlines: Deadlines) -> float:
+    async def change(timeouts: RequestTimeouts) -> float:
         await asyncio.sleep(0.5)
-        deadlines.change(to, lambda about: about == "a")
+        timeouts.change(to, lambda about: about == "a")
         return 0
 
-    both = lasted(lambda deadlines: waiting(deadlines, 1), lambda deadlines: waiting(deadlines, 1, "b"), change)
+    both = lasted(lambda timeouts: waiting(timeouts, 1), lambda timeouts: waiting(timeouts, 1, "b"), change)
     assert both == [at, 1, 0]
 
 
 def test_a_cancel_is_not_taken_for_a_time_out() -> None:
     async def play() -> tuple[bool, int]:
-        task = asyncio.create_task(waiting(Deadlines(), 1))
+        task = asyncio.create_task(waiting(RequestTimeouts(), 1))
         await asyncio.sleep(0.5)
         task.cancel()
         await asyncio.wait([task])
@@ -76,8 +76,8 @@ def test_a_cancel_is_not_taken_for_a_time_out() -> None:
 
 def test_a_cancel_at_the_very_moment_of_a_time_out_still_cancels() -> None:
     async def play() -> bool:
-        deadlines = Deadlines()
-        task = asyncio.create_task(waiting(deadlines, 1))
+        timeouts = RequestTimeouts()
+        task = asyncio.create_task(waiting(timeouts, 1))
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_later(1, task.cancel)
         await asyncio.wait([task])
@@ -88,7 +88,7 @@ def test_a_cancel_at_the_very_moment_of_a_time_out_still_cancels() -> None:
 
 def test_after_a_time_out_the_task_counts_no_cancel() -> None:
     async def play() -> int:
-        await waiting(Deadlines(), 1)
+        await waiting(RequestTimeouts(), 1)
         task = asyncio.current_task()
         assert task
         return task.cancelling()
@@ -98,7 +98,7 @@ def test_after_a_time_out_the_task_counts_no_cancel() -> None:
 
 def test_another_error_at_the_very_moment_of_a_time_out_is_raised_and_no_cancel_is_left() -> None:
     async def play() -> int:
-        with pytest.raises(ValueError, match="other"), Deadlines().new("a", 1):
+        with pytest.raises(ValueError, match="other"), RequestTimeouts().new("a", 1):
             try:
                 await asyncio.Event().wait()
             finally:
@@ -112,7 +112,7 @@ def test_another_error_at_the_very_moment_of_a_time_out_is_raised_and_no_cancel_
 
 def test_what_takes_long_to_end_is_cancelled_once() -> None:
     async def play() -> bool:
-        with pytest.raises(TimeoutError), Deadlines().new("a", 1):
+        with pytest.raises(TimeoutError), RequestTimeouts().new("a", 1):
             try:
                 await asyncio.Event().wait()
             finally:

@@ -1,36 +1,12 @@
-"""What operators write in the routes file: sources, targets, retry policies, retention."""
+"""A target of the routes file, with the default of every setting."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 
 from relay.model.secret import Secret
-from relay.model.values import Json
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A named place webhooks come in. `accounts`: the ids and subdomains that are accepted; empty for any.
-
-    `dedupe`: equal bodies within this time are one webhook; None: only bodies that carry the time of their change.
-    """
-
-    name: str
-    tokens: tuple[Secret, ...]
-    accounts: frozenset[str] = frozenset()
-    dedupe: timedelta | None = None
-
-    def refusal(self, account: Mapping[str, Json]) -> str | None:
-        """Why this account may not send here; None if it may."""
-        if not self.accounts:
-            return None
-        names = {str(account[key]) for key in ("id", "subdomain") if key in account}
-        if names & self.accounts:
-            return None
-        return f"account {' or '.join(sorted(names)) or '(none named)'} is not in accounts of {self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,25 +71,3 @@ class Target:
     format: Format = Format.JSON
     breaker_failures: int = 10
     tls: Tls | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """How long finished records are kept; None for ever.
-
-    The age of a delivery counts from when it was delivered or died, of unrouted events and unparsed webhooks from their
-    arrival. A webhook is deleted together with its events and deliveries.
-    """
-
-    delivered: timedelta | None = timedelta(days=30)
-    dead: timedelta | None = timedelta(days=90)
-    unrouted: timedelta | None = timedelta(days=30)
-    unparsed: timedelta | None = timedelta(days=90)
-
-
-def is_loopback(host: str) -> bool:
-    """True for `localhost` and loopback addresses, which no other machine can reach."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -37,7 +37,7 @@ _INCOMING = frozenset({"companies", "contacts", "customers", "leads"})
 _OF_THE_EVENT = EVENT_FIELDS | {"account"}
 
 
-def unknown_keys(config: Config) -> Iterator[Finding]:
+def unknown_fields(config: Config) -> Iterator[Finding]:
     """Fields that amoCRM is not known to send; it may send others."""
     for position, route in enumerate(config.routes):
         entities = route.match["entity"].any_of if "entity" in route.match else None

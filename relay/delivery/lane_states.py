@@ -36,7 +36,7 @@ class Backlog(Enum):
     CLAIM_BEHIND = auto()  # as CLAIM_DUE and BEHIND; a claim need not follow while the queue is well filled
 
 
-class Event(Enum):
+class LaneEvent(Enum):
     """What happens to a lane."""
 
     PAUSED = auto()
@@ -69,17 +69,17 @@ _LEAVE = {
     Backlog.CLAIMING: Backlog.CLAIM_BEHIND,
     Backlog.CLAIM_DUE: Backlog.CLAIM_BEHIND,
 }
-TRANSITIONS: Mapping[Event, Mapping[Any, Any]] = {
-    Event.PAUSED: {Mode.RUNNING: Mode.PAUSED},
-    Event.RESUMED: {Mode.PAUSED: Mode.RUNNING, **_CLAIM},
-    Event.STOPPED: {Mode.RUNNING: Mode.STOPPING, Mode.PAUSED: Mode.STOPPING},
-    Event.OPENED: {Health.OK: Health.OPEN, Health.PROBING: Health.OPEN},
-    Event.PROBE_CLAIMED: {Health.OPEN: Health.PROBING},
-    Event.CLOSED: {Health.OPEN: Health.OK, Health.PROBING: Health.OK, **_CLAIM},
-    Event.DUE: _CLAIM,
-    Event.LEFT: _LEAVE,
-    Event.CLAIM_BEGAN: {Backlog.CLAIM_DUE: Backlog.CLAIMING, Backlog.CLAIM_BEHIND: Backlog.CLAIMING},
-    Event.CLAIMS_ENDED: {
+TRANSITIONS: Mapping[LaneEvent, Mapping[Any, Any]] = {
+    LaneEvent.PAUSED: {Mode.RUNNING: Mode.PAUSED},
+    LaneEvent.RESUMED: {Mode.PAUSED: Mode.RUNNING, **_CLAIM},
+    LaneEvent.STOPPED: {Mode.RUNNING: Mode.STOPPING, Mode.PAUSED: Mode.STOPPING},
+    LaneEvent.OPENED: {Health.OK: Health.OPEN, Health.PROBING: Health.OPEN},
+    LaneEvent.PROBE_CLAIMED: {Health.OPEN: Health.PROBING},
+    LaneEvent.CLOSED: {Health.OPEN: Health.OK, Health.PROBING: Health.OK, **_CLAIM},
+    LaneEvent.DUE: _CLAIM,
+    LaneEvent.LEFT: _LEAVE,
+    LaneEvent.CLAIM_BEGAN: {Backlog.CLAIM_DUE: Backlog.CLAIMING, Backlog.CLAIM_BEHIND: Backlog.CLAIMING},
+    LaneEvent.CLAIMS_ENDED: {
         Backlog.CLAIMING: Backlog.CAUGHT_UP,
         Backlog.CLAIM_DUE: Backlog.BEHIND,
         Backlog.CLAIM_BEHIND: Backlog.BEHIND,
@@ -102,7 +102,7 @@ class States:
         self.backlog = Backlog.BEHIND  # nobody has looked yet
         self._conclude()
 
-    def on(self, event: Event) -> bool:
+    def on(self, event: LaneEvent) -> bool:
         """Go over to the next states. True if claims are to begin now; `CLAIMS_ENDED` has to follow."""
         following, before = TRANSITIONS[event], self.backlog
         self.mode = following.get(self.mode, self.mode)
