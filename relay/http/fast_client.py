@@ -103,7 +103,7 @@ class FastConnections:
         reused.set(connection is not None)
         connection = connection or await self._connector.open(endpoint.connect_to)
         try:
-            if waiter := connection.ask(written):
+            if waiter := connection.ask(written, last=fresh):
                 await waiter
             return FastResponse(*connection.head(), connection, self._connector)
         except BaseException:

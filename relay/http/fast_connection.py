@@ -44,7 +44,7 @@ class FastConnection(BaseProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._writing: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
-        self._last = False  # the response is the last one of this connection
+        self._last = False  # no request may follow on this connection
         parser: Any = HttpResponseParser(
             self,
             loop,
@@ -59,10 +59,14 @@ class FastConnection(BaseProtocol):
 
     # ---- one request
 
-    def ask(self, written: bytes) -> "asyncio.Future[None] | None":
-        """Write a request. Wait for what is returned, if anything; then call `head`."""
+    def ask(self, written: bytes, *, last: bool = False) -> "asyncio.Future[None] | None":
+        """Write a request. Wait for what is returned, if anything; then call `head`.
+
+        `last`: the request asks for the connection to be closed, so no other may follow, whatever the response says.
+        """
         if not self._answering:
             self._expect()
+        self._last = self._last or last
         if self.transport:  # without one `head` raises the reason
             self.transport.write(written[:BODY_CHUNK])
             if len(written) > BODY_CHUNK:

@@ -144,6 +144,26 @@ async def test_only_the_connection_that_replaces_another_is_to_be_closed(sender:
     assert [b"connection: close" in head.lower() for head in heads] == [False, True]
 
 
+async def test_no_request_follows_one_that_asked_for_the_connection_to_be_closed(sender: Sender) -> None:
+    """RFC 9112 §9.6, whatever the response says: the target may close once it is written."""
+    requests: list[list[bool]] = []
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        requests.append([])
+        while True:
+            head, _ = await read_request(reader)
+            if requests == [[False]]:
+                writer.transport.abort()
+                return
+            requests[-1].append(b"connection: close" in head.lower())
+            writer.write(OK)
+
+    async with serving(talk) as port:
+        for _ in range(4):
+            assert (await send(sender, port)).reason is Reason.OK
+    assert requests == [[False], [True], [False, False]]
+
+
 # ---- what it may answer
 
 
