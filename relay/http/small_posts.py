@@ -55,7 +55,17 @@ class SmallPosts(web.RequestHandler):
             self._serve_next()
 
     def respond(self, post: Post, response: Response) -> None:
-        """Write the response if the peer is still there; end the post once the peer reads, or abort after UNREAD."""
+        """Write the response if the peer is still there; end the post once the peer reads, or abort after UNREAD.
+
+        A response that cannot be written ends the connection, as with aiohttp's handler.
+        """
+        try:
+            self._write(post, response)
+        except Exception as error:  # noqa: BLE001  else the connection would wait for it for ever
+            self.log_exception("Unhandled exception", exc_info=error)
+            self._end(keep_alive=False)
+
+    def _write(self, post: Post, response: Response) -> None:
         self._before_response(cast(Connection, self), response)
         transport = self.transport
         if transport is None or transport.is_closing():

@@ -264,6 +264,23 @@ async def test_a_head_is_limited_after_a_post_as_before_it() -> None:
     assert b"HTTP/1.1 431 " in one.written
 
 
+@pytest.mark.parametrize("offered", [True, False])
+async def test_a_response_that_cannot_be_written_ends_its_connection(
+    offered: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echo = Echo()
+
+    async def unwritable(*_request: object) -> response.Response:
+        return response.Response({"error": "\udcff"}, status=503)
+
+    monkeypatch.setattr(echo, "_serve", unwritable)
+    async with connections(echo, offered=offered) as new:
+        seen = await converse(new, echo, [post() + post(address=b"/next")])
+    assert (seen.written, seen.closed) == (b"", True)
+    [record] = caplog.records
+    assert record.message == "Unhandled exception"
+
+
 async def test_a_fault_of_receive_is_answered_500_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Echo):
         def receive(self, post: object) -> bool:
