@@ -80,10 +80,13 @@ class Settlements:
     def _on_replies(self, turn: _Turn, replies: Sequence[bool | Exception]) -> None:
         try:
             for made, awaited, reply in zip(turn.made, turn.awaited, replies, strict=True):
-                if awaited is not None:
-                    _resolve(awaited, reply)
-                elif not turn.done.cancelled():
-                    self._on_reply(made, reply)
+                try:
+                    if awaited is not None:
+                        _resolve(awaited, reply)
+                    elif not turn.done.cancelled():
+                        self._on_reply(made, reply)
+                except Exception as error:  # noqa: BLE001  a fault over one attempt is not the others'
+                    self._loop.call_exception_handler({"message": "a settled attempt", "exception": error})
         finally:
             if not turn.done.done():
                 turn.done.set_result(None)

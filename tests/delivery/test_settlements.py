@@ -170,3 +170,26 @@ async def test_what_is_cancelled_is_not_told(scene: Scene) -> None:
         each.cancel()
     await turn()
     assert (scene.settled, scene.tasks, scene.settlements.pending, faults) == ([], [], set(), [])
+
+
+async def test_a_fault_over_one_is_reported_and_holds_up_none_of_the_others_of_its_turn(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault["exception"]))
+    settled = scene.on_settled
+
+    def fail_once(made: Settlement) -> None:
+        if made.delivery.event_id == "a":
+            raise ZeroDivisionError
+        settled(made)
+
+    monkeypatch.setattr(scene.settlements, "_settled", fail_once)
+    waiting = [scene.make(name, most=2) for name in "abc"][2]
+    await turn()
+    for name in "abc":
+        await scene.answer(name)
+    assert waiting.done()
+    assert scene.settled == ["b", "c"]
+    assert [type(each) for each in faults] == [ZeroDivisionError]
+    assert not scene.settlements.pending
