@@ -173,7 +173,10 @@ class Committer:
 
     def _on_replies(self, batch: Sequence[PendingWebhook], replies: Sequence[KeepResult | Exception]) -> None:
         for pending, reply in zip(batch, replies, strict=True):
-            self._on_reply(pending, reply, stripped=False)
+            try:
+                self._on_reply(pending, reply, stripped=False)
+            except Exception as error:  # noqa: BLE001  a fault over one webhook is not the others'
+                self._loop.call_exception_handler({"message": "a reply to a webhook", "exception": error})
         self._drop_answered()
 
     def _on_retried(self, pending: PendingWebhook, stripped: bool, reply: Future[KeepResult]) -> None:
@@ -203,11 +206,11 @@ class Committer:
 
     def _strip(self, pending: PendingWebhook, error: Exception) -> None:
         """Retry without events, as unparsed: a fault of ours must not lose what amoCRM sends only once."""
-        self._emit(EventsNotStored(webhook=pending.webhook.id, error=repr(error)))
         pending.stripped = True
         pending.webhook = replace(pending.webhook, unparsed=f"a fault of the relay: {error!r}")
         pending.routed = []
         self._retry_one(pending)
+        self._emit(EventsNotStored(webhook=pending.webhook.id, error=repr(error)))
 
     def _wait(self, pending: PendingWebhook) -> None:
         """Queue for a retry; one that is queued keeps its place."""

@@ -318,5 +318,39 @@ async def test_a_store_that_raises_whatever_it_is_given_is_503_and_gives_the_mem
     assert scene.budget.used == 0
 
 
+async def test_a_signal_that_raises_over_one_webhook_costs_neither_it_nor_the_others_of_its_commit(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`keep_many` replies an error for the first of three."""
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context["exception"]))
+    keep_many = ClaimAtInsert.keep_many
+
+    def fail_over_first(claiming: ClaimAtInsert, requests: Any, on_replies: Any) -> None:
+        assert len(requests) == 3
+        keep_many(claiming, requests[1:], lambda replies: on_replies([ZeroDivisionError(), *replies]))
+
+    def raise_over_it(signal: Any) -> None:
+        if isinstance(signal, EventsNotStored):
+            raise KeyError
+        scene.facts(signal)
+
+    monkeypatch.setattr(ClaimAtInsert, "keep_many", fail_over_first)
+    monkeypatch.setattr(committer_of(scene), "_emit", raise_over_it)
+    pending = [
+        PendingWebhook(
+            webhook=webhook(number, unparsed="a reason"),
+            source=Source(name="crm", tokens=()),
+            reservation=scene.budget.reservation(),
+            stored=asyncio.get_running_loop().create_future(),
+        )
+        for number in range(3)
+    ]
+    committer_of(scene).commit(pending)
+    await asyncio.gather(*(each.stored for each in pending))
+    assert {each.id for each in await scene.relay.store.unparsed(limit=100)} == {each.webhook.id for each in pending}
+    assert [type(each) for each in faults] == [KeyError]
+
+
 def divide_by_zero(*_arguments: object, **_more: object) -> None:
     raise ZeroDivisionError
