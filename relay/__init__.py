@@ -1,27 +1,31 @@
 """amocrm-relay: receive amoCRM's webhooks, commit them to disk, deliver their events at least once.
 
     POST /hooks/{source}/{token}
-      │ http.acceptor       accepts connections; over the limit it evicts the one that has been idle longest
-      │ ingest.endpoint     checks path, token and size, and reads the body if ingest.budget has memory for it
+      │ http.acceptor       accepts; over the limit it evicts the connection that has gone longest without a 2xx
+      │ http.fast_protocol  bytes -> requests, by aiohttp's parser; http.small_posts makes a small one an http.post
+      │ ingest.endpoint     checks path, token and size, reserves memory in ingest.budget; ingest.body reads a large one
       │ ingest.decode       decodes all bodies of one turn of the event loop together
       ▼
     amocrm.form             bytes -> tree            leads[add][0][id]=7 -> {"leads": {"add": {"0": {"id": "7"}}}}
     amocrm.events           tree  -> [Event]         one body, one or more events
       ▼
-    routes.match            Event -> targets         by the YAML file that routes.config compiled
+    routes.plan             Event -> deliveries      routes.match finds targets by the YAML that routes.config compiled
       ▼
-    ingest.commit           retries until the webhook is stored; replies 503 after 1.5 s and goes on
+    ingest.commit           has the store commit it; not done within 1.5 s: replies 503, and retries until it is
+      │ delivery.claim_at_insert   has new deliveries committed as claimed, where their lane has room
       ▼
-    store                   webhook, events and deliveries in one transaction, then the 200
+    store                   webhook, events and deliveries in one transaction; after the commit: lane and 200
       ▼
-    delivery.dispatcher     a lane for each target: claim -> render -> send -> retry? -> settle
+    delivery.dispatcher     a lane for each target: take, or claim what is due -> render -> send -> retry? -> settle
       ▼
     the target              replies 2xx, or the delivery is retried, or it is dead and kept
 
-Beside the flow: `daemon` wires it, and `process` runs that until a signal. `reloader` activates the routes and the
-certificate when `file_versions` finds their files changed, `readiness` probes the store, `audit_log` logs what
-operators did, `published_reports` stores what the daemon reports of itself for commands, `settings` are the flags and
-variables. `observe` turns `signals` into metrics, log lines and the event stream. `admin` is the private listener,
+The 200 to amoCRM and the first request to a target both follow the commit; either may be written first.
+
+Beside the flow: `daemon` wires it; `process` runs it until SIGTERM. `reloader` activates the routes and the certificate
+when `file_versions` finds their files changed, `readiness` probes the store, `audit_log` logs what operators did,
+`published_reports` stores the daemon's own reports for commands, `settings` hold what cannot be reloaded (`cli.run` has
+the flags). `observe` turns `signals` into metrics, log lines and the event stream. `admin` is the private listener,
 `operations` what operators ask and do, `cli` the commands.
 
 Imports point one way (pyproject.toml, checked by tests/test_architecture.py):

@@ -68,7 +68,7 @@ class WebhookRejected:
 
 @frozen
 class Evicted:
-    """A connection that had brought nothing for `after` was closed, for there were too many."""
+    """A connection was closed, for there were too many: accepted, or its last 2xx sent, `after` ago."""
 
     after: timedelta
 

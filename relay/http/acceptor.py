@@ -1,4 +1,7 @@
-"""A listening socket -> at most N connections: for one more, the oldest that no response is due to is evicted.
+"""A listening socket -> at most N connections; to accept one more, it evicts one of them.
+
+Evicted is the connection that was accepted, or last got a 2xx, longest ago, of those that are owed no response: idle,
+in the TLS handshake, still sending a request, or not reading the response.
 
 We accept ourselves, because the servers of asyncio and uvloop know neither a connection that is still in its TLS
 handshake nor a limit. Out of descriptors, asyncio's would fill the log and uvloop's reset whoever connects.
@@ -45,7 +48,7 @@ class Acceptor:
         # aiohttp's own sites have no time-out for the handshake
         timeouts = {"ssl_handshake_timeout": limits.handshake, "ssl_shutdown_timeout": TLS_SHUTDOWN_TIMEOUT}
         self._tls: dict[str, Any] = {"ssl": tls, **timeouts} if tls else {}
-        self._open: OrderedDict[Connection, _Entry] = OrderedDict()  # least recently useful first
+        self._open: OrderedDict[Connection, _Entry] = OrderedDict()  # in the order of eviction
         self._loop = asyncio.get_running_loop()
         self._resuming: asyncio.TimerHandle | None = None
 
@@ -75,13 +78,13 @@ class Acceptor:
         return bool(self._open)
 
     def touch(self, connection: Connection) -> None:
-        """It carried a request that we are here for: evict it as if it had just been accepted."""
+        """Move it to the end of the order of eviction, for it got a 2xx."""
         if entry := self._open.get(connection):
             entry.since = self._loop.time()
             self._open.move_to_end(connection)
 
     def forget(self, connection: Connection) -> None:
-        """It is closed."""
+        """Drop a connection that is closed."""
         self._open.pop(connection, None)
 
     # ---- accepting
@@ -153,7 +156,7 @@ class Acceptor:
 
 
 class _Entry:
-    """The handshake of a connection, and since when it has carried nothing useful."""
+    """The handshake of a connection, and when it was accepted or last got a 2xx."""
 
     __slots__ = ("handshake", "since")
 
