@@ -332,6 +332,21 @@ async def test_what_waits_behind_one_that_is_locked_out_does_not_come_before_it(
     await store.close()
 
 
+async def test_no_write_overtakes_one_of_its_batch_that_is_locked_out(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    faults: list[Exception] = [apsw.BusyError("by another program"), ValueError("bad, so each is committed alone")]
+
+    def fail(_cursor: apsw.Cursor) -> None:
+        raise faults.pop()
+
+    first, second = store._writer.submit(fail), store.keep(webhook(2), [routed(2, to())])
+    for each in (first, second):
+        with pytest.raises(StoreBusy):
+            await each
+    assert await store.keep(webhook(2), [routed(2, to(lease=MINUTE))])
+    await store.close()
+
+
 async def test_a_full_disk_says_busy_and_works_again_when_there_is_room(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store._connection.pragma("max_page_count", 1)

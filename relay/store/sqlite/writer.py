@@ -130,8 +130,8 @@ class Writer:
         return [*zip(waiting, refused, strict=True)]
 
     def _commit(self, batch: Sequence[Writes[Any, Any]]) -> list[_Replies]:
-        if self._failure:
-            return _refuse(batch, self._failure)
+        if refusal := self._failure or self._held_up:  # held up: another message of a batch that is committed apart
+            return _refuse(batch, refusal)
         start = perf_counter()
         try:
             results = self._transact_or_note_tokens(batch)
