@@ -22,6 +22,7 @@ class Queue:
         self._deliveries: deque[tuple[float, Delivery]] = deque()
         self._bytes = 0
         self._reserved = 0
+        self._reserved_bytes = 0
 
     def __len__(self) -> int:
         return len(self._deliveries)
@@ -29,12 +30,12 @@ class Queue:
     @property
     def room(self) -> int:
         """How many more deliveries to claim; none if the bytes are used up."""
-        return max(MAX_LENGTH - len(self._deliveries) - self._reserved, 0) if self._bytes < MAX_BYTES else 0
+        return max(MAX_LENGTH - len(self._deliveries) - self._reserved, 0) if self.room_bytes > 0 else 0
 
     @property
     def room_bytes(self) -> int:
         """How many more bytes of payload to claim."""
-        return MAX_BYTES - self._bytes
+        return MAX_BYTES - self._bytes - self._reserved_bytes
 
     @property
     def low(self) -> bool:
@@ -44,18 +45,20 @@ class Queue:
     def takes(self, *, more: bool) -> bool:
         """Whether one more may be claimed at insert; `more`: another delivery of its webhook is already."""
         longest = MAX_OF_WEBHOOK if more else MAX_LENGTH
-        return len(self._deliveries) + self._reserved < longest and self._bytes < MAX_BYTES
+        return len(self._deliveries) + self._reserved < longest and self.room_bytes > 0
 
     def reserve(self, size: int) -> None:
         """Keep room for one delivery of `size` bytes until `unreserve` is called for it."""
         self._reserved += 1
-        self._bytes += size
+        self._reserved_bytes += size
 
     def unreserve(self, sizes: Sequence[int]) -> None:
-        """Free the room: the deliveries are added now, or never. Ignored if another queue of the target reserved it."""
-        if len(sizes) <= self._reserved:
-            self._reserved -= len(sizes)
-            self._bytes -= sum(sizes)
+        """Free the room: the deliveries are added now, or never.
+
+        Another queue of the target may have reserved it; once nothing is reserved, no byte is.
+        """
+        self._reserved = max(self._reserved - len(sizes), 0)
+        self._reserved_bytes = self._reserved_bytes - sum(sizes) if self._reserved else 0
 
     def add(self, deliveries: Iterable[Delivery], *, expires_at: float) -> None:
         """Append them; their claims expire at this loop time."""
