@@ -22,7 +22,7 @@ import orjson
 import psutil
 
 from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
-from relay.store.requests import Windows
+from relay.store.requests import KeepRequest, Windows
 from relay.store.sqlite import ingest
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import RelayProcess, until
@@ -85,7 +85,8 @@ def fill(path: Path, pending: int) -> None:
         with connection:
             for number in range(first, min(first + BATCH, pending)):
                 at = start + timedelta(milliseconds=number)
-                ingest.keep(None, cursor, _webhook(number, at), [_routed(number, at)], None, windows)
+                request = KeepRequest(_webhook(number, at), [_routed(number, at)], None, windows)
+                ingest.keep_all(None, cursor, [request])
     connection.close()
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -15,6 +15,8 @@ from relay.signals import Committed, Signal
 from relay.store.contract import Archive
 from relay.store.records import Duplicate, Filter
 from relay.store.requests import KeepRequest, Settlement, Windows
+from relay.store.sqlite import duplicates, ingest
+from relay.store.sqlite.checksum import checksum
 from tests.store.conftest import MINUTE, NOON, OK, Kind, claim, routed, to, webhook
 from tests.store.kind_sqlite_many import replies_of
 
@@ -117,3 +119,20 @@ async def test_a_caller_that_fails_over_its_replies_holds_up_no_other(store: Arc
     store.keep_many([ask(1)], fail)
     assert len(await keep(store, ask(2))) == 1
     assert [type(each) for each in faults] == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("numbers", [(1,), (1, 2, 3)])
+async def test_each_body_is_hashed_once(
+    numbers: tuple[int, ...], store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[bytes] = []
+
+    def noting(content: bytes, id_: bytes = b"") -> bytes:
+        hashed.append(content)
+        return checksum(content, id_)
+
+    for module in (duplicates, ingest):
+        monkeypatch.setattr(module, "checksum", noting)
+    asked = [ask(number, lead=number, windows=Windows(MINUTE)) for number in numbers]
+    assert [len(claimed) for claimed in await keep(store, *asked)] == [1] * len(numbers)
+    assert sorted(each for each in hashed if b"leads" in each) == [each.webhook.body for each in asked]

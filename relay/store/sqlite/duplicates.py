@@ -8,6 +8,7 @@ which is rare.
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 import apsw
 
@@ -15,7 +16,7 @@ from relay.amocrm.change_times import changed_at
 from relay.amocrm.events import load
 from relay.model import Event, RoutedEvent, Webhook
 from relay.store.records import Duplicate
-from relay.store.requests import Windows
+from relay.store.requests import KeepRequest
 from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.entity_index import ABOUT_SINCE
 from relay.store.sqlite.sql import at_once, rows
@@ -24,35 +25,35 @@ from relay.store.sqlite.times import to_ms
 LONGEST_TIME = 19  # characters, of a decimal that fits into SQLite's integers, and of a date and time
 
 
-def digest(webhook: Webhook, of_body: bytes) -> bytes:
-    """Return the digest of query and body; without a query that of the body alone, as earlier relays stored it."""
-    return checksum(of_body, webhook.query.encode(errors="surrogatepass")) if webhook.query else of_body
+class Likeness(NamedTuple):
+    """What a webhook is found by if an equal one comes, None without a window; and the checksum of its body."""
+
+    of_body: bytes
+    digest: bytes | None
+    dated: int | str | None
 
 
-def dated(webhook: Webhook, routed: Sequence[RoutedEvent]) -> int | str | None:
-    """Return the time in a webhook's first event, 0 if there is none: equal webhooks have the same.
-
-    None if the webhook is unparsed: a later relay may find a time in an equal one.
-
-    It leads in their index, so that new entries go to its end. By the digest alone each went to a random page, which
-    was a third of the cost of a commit.
-    """
-    if webhook.unparsed is not None:
-        return None
-    at = changed_at(routed[0].event) if routed else ""
-    return int(at) if at.isdecimal() and len(at) < LONGEST_TIME else at[:LONGEST_TIME] or 0
+def likeness_of(request: KeepRequest) -> Likeness:
+    """Return it: the search and the row need it, and a body is hashed once."""
+    webhook, routed, _now, windows = request
+    of_body = checksum(webhook.body)
+    if windows.longest is None:
+        return Likeness(of_body, None, None)
+    return Likeness(of_body, _digest(webhook, of_body), _dated(webhook, routed))
 
 
-def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[Webhook, Sequence[RoutedEvent], Windows]]) -> bool:
+def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[KeepRequest, Likeness]]) -> bool:
     """Return whether any of them equals a webhook within its windows, or another one of them."""
     windowed = [
         (
-            *_likeness(webhook, routed),
+            webhook.source,
+            likeness.dated,
+            likeness.digest,
             to_ms(webhook.received_at - longest),
             to_ms(webhook.received_at + longest),
             webhook.id,
         )
-        for webhook, routed, windows in asked
+        for (webhook, _routed, _now, windows), likeness in asked
         if (longest := windows.longest) is not None
     ]
     if len({row[:3] for row in windowed}) < len(windowed):
@@ -60,21 +61,19 @@ def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[Webhook, Sequence[Rou
     return any(found for (found,) in at_once(cursor, _EQUAL, windowed))
 
 
-def repeated(
-    cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent], windows: Windows
-) -> Duplicate | None:
+def repeated(cursor: apsw.Cursor, request: KeepRequest, likeness: Likeness) -> Duplicate | None:
     """Return the last webhook that it equals, unless something else happened since."""
+    webhook, routed, _now, windows = request
     longest = windows.longest
     if longest is None:
         return None
-    source, at, of_both = _likeness(webhook, routed)
     found = rows(
         cursor,
         _LAST_EQUAL,
         {
-            "source": source,
-            "dated": at,
-            "digest": of_both,
+            "source": webhook.source,
+            "dated": likeness.dated,
+            "digest": likeness.digest,
             "earliest": to_ms(webhook.received_at - longest),
             "latest": to_ms(webhook.received_at + longest),
             "id": webhook.id,
@@ -91,9 +90,23 @@ def repeated(
     return Duplicate(webhook=id_, events=events)
 
 
-def _likeness(webhook: Webhook, routed: Sequence[RoutedEvent]) -> tuple[str, int | str | None, bytes]:
-    """Return source, time and digest: the same for equal webhooks."""
-    return webhook.source, dated(webhook, routed), digest(webhook, checksum(webhook.body))
+def _digest(webhook: Webhook, of_body: bytes) -> bytes:
+    """Return the digest of query and body; without a query that of the body alone, as earlier relays stored it."""
+    return checksum(of_body, webhook.query.encode(errors="surrogatepass")) if webhook.query else of_body
+
+
+def _dated(webhook: Webhook, routed: Sequence[RoutedEvent]) -> int | str | None:
+    """Return the time in a webhook's first event, 0 if there is none: equal webhooks have the same.
+
+    None if the webhook is unparsed: a later relay may find a time in an equal one.
+
+    It leads in their index, so that new entries go to its end. By the digest alone each went to a random page, which
+    was a third of the cost of a commit.
+    """
+    if webhook.unparsed is not None:
+        return None
+    at = changed_at(routed[0].event) if routed else ""
+    return int(at) if at.isdecimal() and len(at) < LONGEST_TIME else at[:LONGEST_TIME] or 0
 
 
 def _overtaken(cursor: apsw.Cursor, webhook: Webhook, event: Event, seq: int, first_event: int) -> bool:

@@ -11,11 +11,11 @@ import orjson
 
 from relay.model import Delivery, Event, PlannedDelivery, RoutedEvent, Webhook
 from relay.store.records import AuditEntry, KeepResult
-from relay.store.requests import KeepRequest, Windows
+from relay.store.requests import KeepRequest
 from relay.store.sqlite import audit
 from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.claim_tokens import Tokens
-from relay.store.sqlite.duplicates import any_repeats, dated, digest, repeated
+from relay.store.sqlite.duplicates import Likeness, any_repeats, likeness_of, repeated
 from relay.store.sqlite.ordering import pending_with_key, unblock
 from relay.store.sqlite.sql import Row, insert, rows
 from relay.store.sqlite.times import to_ms
@@ -42,40 +42,20 @@ def keep_all(tokens: Tokens | None, cursor: apsw.Cursor, requests: Sequence[Keep
     """
     replies: list[KeepResult] = []
     for with_others, group in groupby(requests, key=_is_independent):
-        some = list(group)
-        together = (
-            with_others and len(some) > 1 and not any_repeats(cursor, [(a.webhook, a.routed, a.windows) for a in some])
-        )
-        replies += _keep_together(tokens, cursor, some) if together else [keep(tokens, cursor, *each) for each in some]
+        asked = [(each, likeness_of(each)) for each in group]
+        if with_others and len(asked) > 1 and not any_repeats(cursor, asked):
+            replies += _keep_together(tokens, cursor, asked)
+        else:
+            replies += [_keep(tokens, cursor, *each) for each in asked]
     return replies
-
-
-def keep(
-    tokens: Tokens | None,
-    cursor: apsw.Cursor,
-    webhook: Webhook,
-    routed: Sequence[RoutedEvent],
-    now: datetime | None,
-    windows: Windows,
-) -> KeepResult:
-    """Insert one webhook alone; see `contract.IngestStore.keep`."""
-    if earlier := repeated(cursor, webhook, routed, windows):
-        return earlier
-    seq = _keep_webhook(cursor, webhook, routed, to_ms(now or webhook.received_at), windows)
-    if seq is None:
-        return []
-    return [
-        delivery
-        for each in routed
-        for delivery in _keep_event(tokens, cursor, seq, each, now or each.event.received_at)
-    ]
 
 
 def reparse(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
     """See `contract.OperationsStore.reparse`."""
     if not rows(cursor, "select 1 from webhooks where id = ? and unparsed is not null", (webhook.id,)):
         return False
-    keep(None, cursor, replace(webhook, unparsed=None), routed, act.at, Windows())
+    request = KeepRequest(replace(webhook, unparsed=None), routed, act.at)
+    _keep(None, cursor, request, likeness_of(request))
     audit.add(cursor, act, 1)
     return True
 
@@ -89,15 +69,17 @@ def _is_independent(requests: KeepRequest) -> bool:
     return not ordered and len(requests.webhook.body) <= MOST_BYTES
 
 
-def _keep_together(tokens: Tokens | None, cursor: apsw.Cursor, requests: Sequence[KeepRequest]) -> list[KeepResult]:
+def _keep_together(
+    tokens: Tokens | None, cursor: apsw.Cursor, asked: Sequence[tuple[KeepRequest, Likeness]]
+) -> list[KeepResult]:
     seq, event_seq = _last_seqs(cursor)
     webhooks: list[Row] = []
     events: list[Row] = []
     deliveries: list[Row] = []
     replies: list[KeepResult] = []
-    for webhook, routed, now, windows in requests:
+    for (webhook, routed, now, _windows), likeness in asked:
         seq += 1
-        webhooks.append(_webhook_row(seq, webhook, routed, windows))
+        webhooks.append(_webhook_row(seq, webhook, likeness))
         claimed: list[Delivery] = []
         for each in routed:
             event_seq += 1
@@ -128,12 +110,24 @@ def _last_seqs(cursor: apsw.Cursor) -> tuple[int, int]:
 # ---- one by one
 
 
-def _keep_webhook(
-    cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent], now: int, windows: Windows
-) -> int | None:
+def _keep(tokens: Tokens | None, cursor: apsw.Cursor, request: KeepRequest, likeness: Likeness) -> KeepResult:
+    webhook, routed, now, _windows = request
+    if earlier := repeated(cursor, request, likeness):
+        return earlier
+    seq = _keep_webhook(cursor, webhook, to_ms(now or webhook.received_at), likeness)
+    if seq is None:
+        return []
+    return [
+        delivery
+        for each in routed
+        for delivery in _keep_event(tokens, cursor, seq, each, now or each.event.received_at)
+    ]
+
+
+def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, now: int, likeness: Likeness) -> int | None:
     """Return its seq if its events are to be inserted; None if they are stored."""
     try:
-        insert(cursor, _WEBHOOKS, [_webhook_row(None, webhook, routed, windows)])
+        insert(cursor, _WEBHOOKS, [_webhook_row(None, webhook, likeness)])
     except apsw.ConstraintError:
         known = rows(cursor, "select seq, unparsed from webhooks where id = ?", (webhook.id,))
         if not known:
@@ -192,10 +186,8 @@ def plan(
 # ---- rows
 
 
-def _webhook_row(seq: int | None, webhook: Webhook, routed: Sequence[RoutedEvent], windows: Windows) -> Row:
+def _webhook_row(seq: int | None, webhook: Webhook, likeness: Likeness) -> Row:
     """Without a `seq` SQLite gives it the next one. Without windows nothing is ever a duplicate of it."""
-    of_body = checksum(webhook.body)
-    repeatable = windows.longest is not None
     return (
         seq,
         webhook.id,
@@ -205,11 +197,11 @@ def _webhook_row(seq: int | None, webhook: Webhook, routed: Sequence[RoutedEvent
         webhook.request_id,
         webhook.body,
         webhook.unparsed,
-        digest(webhook, of_body) if repeatable else None,
-        of_body,
+        likeness.digest,
+        likeness.of_body,
         webhook.query,
         webhook.signature,
-        dated(webhook, routed) if repeatable else None,
+        likeness.dated,
     )
 
 
