@@ -168,6 +168,8 @@ def _text(error: Exception) -> str:
             return "the connection was closed in the TLS handshake"
         case aiohttp.ClientConnectorError():
             return _TLS_OBJECT.sub("", str(error))
+        case aiohttp.ServerDisconnectedError(message=message) if not isinstance(message, str):
+            return "the connection was closed within the head of the response"  # which may repeat a secret, escaped
         case aiohttp.ClientOSError():
             return str(error.__cause__ or type(error).__name__)  # its own text may have the URL
         case _:

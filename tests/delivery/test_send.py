@@ -282,6 +282,21 @@ async def test_a_target_that_hangs_up_is_disconnected(sender: Sender) -> None:
         assert (await send(sender, port)).reason is Reason.DISCONNECTED
 
 
+async def test_a_head_that_is_cut_short_is_not_kept_as_text(sender: Sender) -> None:
+    """It may repeat a secret in an escaped form, which no mask fits."""
+    key = "s3cr3t'\\0"
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 500 Oops\r\nx-key: %b\r\n" % key.encode())
+
+    async with serving(talk) as port:
+        request = Request(url=f"http://127.0.0.1:{port}/", headers={}, body=b"", secrets=(key,))
+        outcome = await sender.send(request, timeout=timedelta(seconds=5))
+    assert outcome.reason is Reason.DISCONNECTED
+    assert outcome.detail == "the connection was closed within the head of the response"
+
+
 async def test_a_target_that_resets_is_disconnected(sender: Sender) -> None:
     async def talk(reader: StreamReader, writer: StreamWriter) -> None:
         await read_request(reader)
