@@ -16,18 +16,20 @@ class Post:
     `address`: path and query as they came. `keep_alive`: the connection may stay open after the response.
     """
 
-    __slots__ = ("_connection", "address", "body", "headers", "keep_alive")
+    __slots__ = ("_connection", "_peer", "address", "body", "headers", "keep_alive")
 
     def __init__(
         self,
         connection: "Answering",
         *,
+        peer: Any,
         address: str,
         headers: CIMultiDictProxy[str],
         body: bytes,
         keep_alive: bool,
     ) -> None:
         self._connection = connection
+        self._peer = peer  # the connection knows it only while it is open
         self.address = address
         self.headers = headers
         self.body = body
@@ -36,7 +38,7 @@ class Post:
     @property
     def remote(self) -> str | None:
         """The peer's address."""
-        peer = self._connection.peername
+        peer = self._peer
         return str(peer[0]) if isinstance(peer, tuple) else peer
 
     def respond(self, response: Response) -> None:
@@ -54,10 +56,6 @@ Receive: TypeAlias = Callable[[Post], bool]
 
 class Answering(Protocol):
     """The connection of a post."""
-
-    @property
-    def peername(self) -> Any:
-        """Address and port."""
 
     def respond(self, post: Post, response: Response) -> None:
         """See `Post.respond`."""

@@ -118,7 +118,14 @@ class SmallPosts(web.RequestHandler):
     def _offer(self, message: RawRequestMessage, body: bytes) -> bool:
         """Return whether `receive` takes it, or fails over it."""
         assert self._receive is not None  # noqa: S101  else there is no offer
-        post = Post(self, address=message.path, headers=message.headers, body=body, keep_alive=not message.should_close)
+        post = Post(
+            self,
+            peer=self.peername,
+            address=message.path,
+            headers=message.headers,
+            body=body,
+            keep_alive=not message.should_close,
+        )
         self._post, self._request_in_progress = post, True
         try:
             taken = self._receive(post)
@@ -137,7 +144,8 @@ class SmallPosts(web.RequestHandler):
             self._unread = None
         if self._handler_waiter and not self._handler_waiter.done():  # aiohttp's shutdown waits for the response
             self._handler_waiter.set_result(None)
-        if not keep_alive or self._close or self._force_close:
+        lost = self.transport is None or self.transport.is_closing()  # aiohttp's task must not wake for a request then
+        if lost or not keep_alive or self._close or self._force_close:
             self.force_close()  # flushes
             return
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout

@@ -1,8 +1,10 @@
 """A complete small POST is answered the same, byte for byte, whether `receive` takes it or aiohttp's task serves it."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 
 from relay.http import response
 from relay.http.machine_limits import MAX_HEAD, Limits
-from relay.http.post import SMALL
-from tests.http.wire import QUIET, Echo, Seen, Wire, connections, converse, turn
+from relay.http.post import SMALL, Post
+from relay.http.response import Response
+from tests.http.wire import PEER, QUIET, Echo, Seen, Wire, connections, converse, turn
 
 
 def post(body: bytes = b"a=1", *, address: bytes = b"/x", version: bytes = b"1.1", headers: bytes = b"") -> bytes:
@@ -175,6 +178,71 @@ async def test_a_peer_that_left_is_not_written_to_and_its_post_is_served() -> No
         connection.connection_lost(None)
         await turn(QUIET)
     assert (echo.served, wire.written) == ([("POST", "/x", b"a=1")], b"")
+
+
+@pytest.mark.parametrize("offered", [True, False])
+async def test_the_address_of_a_peer_that_left_is_still_known(offered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    echo, remotes = Echo(), list[str | None]()
+
+    async def answer(request: Any) -> Response:
+        await turn(QUIET)
+        remotes.append(request.remote)
+        return Response({})
+
+    def receive(post: Post) -> bool:
+        asyncio.get_running_loop().create_task(answer(post))
+        return True
+
+    monkeypatch.setattr(echo, "answer", answer)
+    monkeypatch.setattr(echo, "receive", receive)
+    async with connections(echo, offered=offered) as new:
+        connection, wire = new(), Wire()
+        connection.connection_made(wire)
+        await turn(2)
+        connection.data_received(post())
+        await turn(3)
+        wire.closed = True
+        connection.connection_lost(None)
+        await turn(2 * QUIET)
+    assert remotes == [PEER[0]]
+
+
+class Resetting(Wire):
+    """The peer resets the connection as the response is written."""
+
+    connection: Any
+
+    def write(self, data: Any) -> None:
+        super().write(data)
+        if not self.closed:
+            self.abort()
+            asyncio.get_running_loop().call_soon(self.connection.connection_lost, ConnectionResetError())
+
+
+@pytest.mark.parametrize("unread", [True, False])
+async def test_a_connection_that_is_lost_by_its_response_wakes_nobody_for_the_next_request(unread: bool) -> None:
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
+    echo = Echo()
+    async with connections(echo, offered=True) as new:
+        connection, wire = new(), Wire() if unread else Resetting()
+        if isinstance(wire, Resetting):
+            wire.connection = connection
+        connection.connection_made(wire)
+        await turn(2)
+        if unread:
+            connection.pause_writing()
+        connection.data_received(post() + post(address=b"/declined"))
+        await turn(QUIET)
+        if unread:  # it was half closed, and then reads: asyncio reports both in one call
+            wire.closed = True
+            connection.resume_writing()
+            connection.connection_lost(None)
+        await turn(QUIET)
+        del connection, wire
+        gc.collect()
+    assert [address for _, address, _ in echo.served] == ["/x"]
+    assert not faults
 
 
 async def test_a_response_during_a_drain_is_the_last_one() -> None:
