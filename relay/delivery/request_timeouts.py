@@ -1,7 +1,7 @@
-"""Time-outs of the requests of one sender -> one timer: an await whose time is over raises TimeoutError.
+"""Time-outs of the requests of one sender -> one timer: an await that passes its deadline raises TimeoutError.
 
-`asyncio.timeout` sets a timer for each request, though nearly none is ever over. One timer, set to the earliest
-deadline of those in flight, ends each at the same time.
+`asyncio.timeout` sets a timer for each request, though hardly any request times out. Here one timer is set to the
+earliest deadline in flight, and each request still ends at its own deadline.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Self, cast
 
 
 class RequestTimeout:
-    """Use as `with deadline:` around the awaits of one task. `about` says of what it is; `at` is in loop time."""
+    """Use as `with timeout:` around the awaits of one task. `about` is for `change`; `at` is in loop time."""
 
     __slots__ = ("_all", "_cancelling", "_expired", "_task", "about", "at", "seconds")
 
@@ -38,13 +38,13 @@ class RequestTimeout:
         self, kind: type[BaseException] | None, error: BaseException | None, _where: TracebackType | None
     ) -> None:
         self._all.discard(self)
-        # uncancel: another cancel, which came in between, is not taken for ours
+        # another cancel, which came in between, must not be taken for ours
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
 
 class RequestTimeouts:
-    """Those in flight. Lives in one event loop."""
+    """The deadlines in flight. Lives in one event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -53,11 +53,11 @@ class RequestTimeouts:
         self._timer_at = inf
 
     def new(self, about: str, seconds: float) -> RequestTimeout:
-        """For the present task, from now on."""
+        """A deadline for the current task, so many seconds from now."""
         return RequestTimeout(self, about, seconds, self._loop.time())
 
     def change(self, seconds: float, of: Callable[[str], bool]) -> None:
-        """Let these seconds, counted from their start, bind those in flight that are about such; some end now."""
+        """Give the requests in flight for whose `about` `of` is true so many seconds from their start; some end now."""
         for deadline in self._in_flight:
             if deadline.seconds != seconds and of(deadline.about):
                 deadline.at += seconds - deadline.seconds
@@ -65,17 +65,17 @@ class RequestTimeouts:
                 self._wake_by(deadline.at)
 
     def add(self, deadline: RequestTimeout) -> None:
-        """It is in flight."""
+        """Put it in flight; set the timer if it is the earliest."""
         self._in_flight[deadline] = None
         if deadline.at < self._timer_at:
             self._wake_by(deadline.at)
 
     def discard(self, deadline: RequestTimeout) -> None:
-        """It is not, or no longer; the timer stays, which the next ones need."""
+        """Remove it, if it is in flight. The timer stays: later deadlines need it."""
         self._in_flight.pop(deadline, None)
 
     def close(self) -> None:
-        """Time nothing any more."""
+        """Cancel the timer."""
         if self._timer:
             self._timer.cancel()
 

@@ -30,7 +30,7 @@ class FastConnector:
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, key: ConnectionKey) -> FastConnection | None:
-        """An idle connection that is not too old, and on which the target sent nothing after its response."""
+        """Take an idle connection that is not too old, and on which the target sent nothing after its response."""
         now = monotonic()
         self._drop_unused(now)
         while connection := next((each for each in self._idle if each.key == key), None):
@@ -41,7 +41,7 @@ class FastConnector:
         return None
 
     async def open(self, request: aiohttp.ClientRequest) -> FastConnection:
-        """Open a new one to where this request goes. Names, addresses, TLS and its errors are aiohttp's."""
+        """Open a connection to the host of this request. aiohttp looks up, connects, does TLS, and raises errors."""
         try:
             opened = await self._connector.connect(request, [], aiohttp.ClientTimeout(sock_connect=self._timeout))
         except TimeoutError as error:
@@ -51,13 +51,13 @@ class FastConnector:
         return cast(FastConnection, connection)
 
     def keep(self, connection: FastConnection) -> None:
-        """It is idle."""
+        """Keep an idle connection for later requests."""
         self._idle.append(connection)
         if self._timer is None:
             self._timer = self._loop.call_later(IDLE, self._on_timer)
 
     def drop(self, connection: FastConnection) -> None:
-        """Abort it."""
+        """Abort a connection."""
         connection.abort()
         connection.opened.close()
 

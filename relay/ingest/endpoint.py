@@ -222,7 +222,7 @@ def _as_reject(error: BaseException, source: Source) -> Reject:
 
 
 def _is_amocrm(request: web.BaseRequest) -> bool:
-    """Tell whether amoCRM sent it. It never sends an empty body: something on the way strips them."""
+    """Whether amoCRM sent it. amoCRM never sends an empty body: something on the way has stripped it."""
     agent = request.headers.get(hdrs.USER_AGENT, "").lower()
     return REQUEST_ID in request.headers or any(name in agent for name in AMOCRM)
 
