@@ -82,12 +82,21 @@ class Blocked:
 
 @frozen
 class Attempted:
-    """One attempt of one delivery is over. `lag` is arrival to now."""
+    """One attempt of one delivery is over. `lag` is arrival to now; None if the claim was lost meanwhile."""
 
     delivery: Delivery
     outcome: Outcome
     verdict: Verdict
-    lag: timedelta
+    lag: timedelta | None
+
+
+@frozen
+class ClaimLost:
+    """An attempt is recorded, and its delivery untouched: the claim token was no longer the present one."""
+
+    target: str
+    event: str
+    attempt: int
 
 
 @frozen
@@ -316,6 +325,7 @@ Signal: TypeAlias = (
     | Evicted
     | Blocked
     | Attempted
+    | ClaimLost
     | Committed
     | Purged
     | ConfigActivated

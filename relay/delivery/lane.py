@@ -28,7 +28,7 @@ from relay.delivery.tasks import Tasks
 from relay.delivery.worker_pool import WorkerPool
 from relay.http.client import Client, fast_client
 from relay.model import Delivery, Health, Order, Outcome, Reason, RetryAt, Target
-from relay.signals import Attempted, Emit
+from relay.signals import Attempted, ClaimLost, Emit
 from relay.store.contract import DeliveryStore
 from relay.store.requests import Settlement
 
@@ -219,14 +219,23 @@ class Lane:
         if probe_at := self.circuit.probe_at:
             self.wake_at(probe_at)
 
-    def _on_settled(self, made: Settlement) -> None:
+    def _on_settled(self, made: Settlement, settled: bool) -> None:
         delivery, outcome, verdict, _ = made
+        if not settled:
+            self._on_claim_lost(made)
+            return
         lag = max(self._clock() - delivery.received_at, timedelta())  # the clock may have been set back
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))
         if isinstance(verdict, RetryAt):
             self.wake_at(verdict.due_at)
         elif self.target.order is Order.ENTITY:
             self.refill()  # the next delivery of this entity is due now
+
+    def _on_claim_lost(self, made: Settlement) -> None:
+        """Report the attempt, which was made; what follows it is not this lane's to do."""
+        delivery, outcome, verdict, _ = made
+        self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=None))
+        self._emit(ClaimLost(target=delivery.target, event=delivery.event_id, attempt=delivery.attempt))
 
 
 async def _sleep_unless(event: asyncio.Event, seconds: float) -> None:

@@ -25,7 +25,7 @@ class _Turn:
 
 
 class Settlements:
-    """Calls `settled` with each attempt that is committed.
+    """Calls `settled` with each attempt that is committed, and whether its delivery is settled: see `DeliveryStore`.
 
     `start` runs a retry in the background, and returns its task. `pending` are the store calls and retries that nobody
     awaits here. Lives in one event loop.
@@ -35,7 +35,7 @@ class Settlements:
         self,
         store: DeliveryStore,
         *,
-        settled: Callable[[Settlement], None],
+        settled: Callable[[Settlement, bool], None],
         start: Callable[[Coroutine[None, None, None]], Future[None]],
         clock: Callable[[], datetime],
     ) -> None:
@@ -100,7 +100,7 @@ class Settlements:
             retry.add_done_callback(self._on_retried)
         else:
             self._unawaited -= 1
-            self._settled(made)
+            self._settled(made, reply)
 
     def _on_retried(self, retry: Future[None]) -> None:
         self.pending.discard(retry)
@@ -108,8 +108,8 @@ class Settlements:
 
     async def _retry(self, made: Settlement, first: Future[bool]) -> None:
         delivery, outcome, verdict, _ = made
-        await retry_busy(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()), first)
-        self._settled(made)
+        settled = await retry_busy(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()), first)
+        self._settled(made, settled)
 
 
 def _resolve(awaited: Future[bool], reply: bool | Exception) -> None:

@@ -9,6 +9,7 @@ from relay.signals import (
     BacklogUnreadable,
     CircuitClosed,
     CircuitOpened,
+    ClaimLost,
     ClockSet,
     ConnectionsScarce,
     DecodeFailed,
@@ -43,6 +44,7 @@ LINES: dict[type, tuple[int, str]] = {
     # delivery
     CircuitOpened: (WARNING, "circuit open"),
     CircuitClosed: (INFO, "circuit closed"),
+    ClaimLost: (WARNING, "claim lost: the delivery is not settled by this attempt"),
     # daemon and listeners
     AcceptFailed: (ERROR, "cannot accept connections"),
     BacklogUnreadable: (WARNING, "cannot read the backlog for the metrics"),

@@ -197,7 +197,8 @@ class Observer:
         if not isinstance(verdict, Delivered):
             self._log.warning("attempt", **attempt_line.fields(signal))
             return
-        series.delivery_lag_seconds(target).observe(signal.lag.total_seconds())
+        if signal.lag is not None:
+            series.delivery_lag_seconds(target).observe(signal.lag.total_seconds())
         if self._info:
             self._log_delivered(signal)
 

@@ -17,10 +17,11 @@ from aiohttp import web
 
 from relay.delivery import prefetch
 from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
+from relay.delivery.settlements import Settlements
 from relay.errors import StoreBusy
 from relay.model import Delivery, Format, Health, Secret, State
-from relay.signals import CircuitClosed, CircuitOpened
-from tests.delivery.bench import Bench, event_id
+from relay.signals import CircuitClosed, CircuitOpened, ClaimLost
+from tests.delivery.bench import Bench, event_id, now
 from tests.delivery.conftest import SECOND, Receiver, Request, every, longest_pause, target
 from tests.e2e.processes import until
 
@@ -371,6 +372,27 @@ async def test_a_probe_costs_its_delivery_no_attempt_however_often_it_asks(tmp_p
         await bench.until_none_pending()
         [delivery] = await bench.deliveries()
     assert delivery.state is State.DELIVERED
+
+
+@pytest.mark.parametrize("settled_at_most", [8, 0], ids=["beside", "awaited"])
+@pytest.mark.parametrize("status", [200, 503])
+async def test_an_attempt_whose_claim_was_lost_is_reported_and_settles_nothing(
+    status: int, settled_at_most: int, tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = Settlements.settle
+    monkeypatch.setattr(Settlements, "settle", lambda of, made, most: settle(of, made, most=min(most, settled_at_most)))
+    receiver = await receivers(lambda _request: status)
+    async with Bench(tmp_path, to(receiver, retry=every(1))) as bench:
+        receiver.gate.clear()
+        await bench.keep([1])
+        await until(lambda: len(receiver.requests) == 1)
+        [stolen] = await bench.store.claim("bot", limit=1, max_bytes=1, now=now() + HOUR, lease=HOUR)
+        receiver.gate.set()
+        await bench.until_attempted(1)
+        [record] = await bench.deliveries()
+    assert (record.state, record.claimed, record.attempt) == (State.PENDING, True, stolen.attempt)
+    assert [(each.outcome.status, each.lag) for each in bench.attempted] == [(status, None)]
+    assert bench.lost == [ClaimLost(target="bot", event=event_id(1), attempt=1)]
 
 
 async def test_that_the_circuit_opens_and_closes_is_said_once_each(tmp_path: Path, receivers: Start) -> None:

@@ -24,6 +24,7 @@ class Scene:
     def __init__(self) -> None:
         self.calls: dict[str, Future[bool]] = {}
         self.settled: list[str] = []
+        self.lost: list[str] = []
         self.turns: list[list[str]] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.settlements = Settlements(cast(Store, self), settled=self.on_settled, start=self.begin, clock=lambda: NOON)
@@ -39,8 +40,8 @@ class Scene:
         all_replied = asyncio.gather(*replies, return_exceptions=True)
         all_replied.add_done_callback(lambda done: on_replies(done.result()))
 
-    def on_settled(self, made: Settlement) -> None:
-        self.settled.append(made.delivery.event_id)
+    def on_settled(self, made: Settlement, settled: bool) -> None:
+        (self.settled if settled else self.lost).append(made.delivery.event_id)
 
     def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         self.tasks.append(asyncio.get_running_loop().create_task(work))
@@ -51,12 +52,12 @@ class Scene:
         made = Settlement(delivery(event_id=name), outcome, Delivered(), NOON)
         return asyncio.get_running_loop().create_task(self.settlements.settle(made, most=most))
 
-    async def answer(self, name: str, error: Exception | None = None) -> None:
+    async def answer(self, name: str, error: Exception | None = None, *, settled: bool = True) -> None:
         asked = self.calls.pop(name)
         if error:
             asked.set_exception(error)
         else:
-            asked.set_result(True)
+            asked.set_result(settled)
         await turn()
 
 
@@ -136,6 +137,17 @@ async def test_a_store_that_raises_is_a_fault_that_ends_with_its_retry(
     assert not scene.settlements.pending
 
 
+async def test_whether_the_delivery_is_settled_is_passed_on(scene: Scene) -> None:
+    for name in "abc":
+        scene.make(name, most=2)
+    await turn()
+    await scene.answer("b", StoreBusy("not now"))
+    for name in "ac":
+        await scene.answer(name, settled=False)
+    await scene.answer("b", settled=False)
+    assert (scene.settled, scene.lost) == ([], ["a", "c", "b"])
+
+
 async def test_what_has_to_be_asked_again_is_under_way_until_it_is_settled(scene: Scene) -> None:
     scene.make("a", most=1)
     await turn()
@@ -179,10 +191,10 @@ async def test_a_fault_over_one_is_reported_and_holds_up_none_of_the_others_of_i
     asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault["exception"]))
     settled = scene.on_settled
 
-    def fail_once(made: Settlement) -> None:
+    def fail_once(made: Settlement, is_settled: bool) -> None:
         if made.delivery.event_id == "a":
             raise ZeroDivisionError
-        settled(made)
+        settled(made, is_settled)
 
     monkeypatch.setattr(scene.settlements, "_settled", fail_once)
     waiting = [scene.make(name, most=2) for name in "abc"][2]

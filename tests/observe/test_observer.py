@@ -95,7 +95,9 @@ def test_an_attempt_is_counted_by_what_followed_and_why(
 
 def test_only_a_delivered_event_has_a_lag(observed: Observed) -> None:
     observed.emit(attempted(Reason.CONNECT, RetryAt(LATER)))
+    observed.emit(replace(attempted(), lag=None))
     assert observed.value("relay_delivery_lag_seconds_count", target="warehouse") is None
+    assert "outcome=delivered" in observed.lines()[-1], "the attempt was made"
     observed.emit(attempted())
     assert observed.value("relay_delivery_lag_seconds_bucket", target="warehouse", le="3600.0") == 0
     assert observed.value("relay_delivery_lag_seconds_bucket", target="warehouse", le="10800.0") == 1
