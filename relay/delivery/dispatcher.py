@@ -63,19 +63,16 @@ class Dispatcher:
         return [self._leased(each, leased) for each in routed]
 
     def _leased(self, routed: RoutedEvent, leased: set[str]) -> RoutedEvent:
-        size, leases = len(routed.payload), {}
-        for planned in routed.planned:
-            lane = self._lanes.get(planned.target)
-            if lane and (lease := lane.lease(size, more=planned.target in leased)):
-                leased.add(planned.target)
-                leases[planned.target] = lease
-        if not leases:
-            return routed
-        # field by field: `replace` takes more than twice as long, for each event
-        marked = [
-            PlannedDelivery(target=each.target, routes=each.routes, lease=leases.get(each.target), key=each.key)
-            for each in routed.planned
-        ]
+        size, lanes = len(routed.payload), self._lanes
+        marked: list[PlannedDelivery] = []
+        for each in routed.planned:
+            lane = lanes.get(each.target)
+            if lane and (lease := lane.lease(size, more=each.target in leased)):
+                leased.add(each.target)
+                # field by field: `replace` takes more than twice as long, for each event
+                marked.append(PlannedDelivery(target=each.target, routes=each.routes, lease=lease, key=each.key))
+            else:
+                marked.append(each)
         return RoutedEvent(event=routed.event, payload=routed.payload, planned=tuple(marked), routes=routed.routes)
 
     def unlease(self, routed: Sequence[RoutedEvent]) -> None:
