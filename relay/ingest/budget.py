@@ -2,9 +2,11 @@
 
 from typing import Self
 
+from relay.http.post import SMALL
+
 OVERHEAD = 4096  # bytes that a webhook takes beside its body
 PER_EVENT = 5000  # bytes that an event takes until it is committed
-LARGE = 64 * 1024  # bytes; larger than any webhook that amoCRM is known to send
+LARGE = SMALL  # bytes, above which a webhook is larger than any that amoCRM is known to send
 
 
 class BudgetExceeded(Exception):

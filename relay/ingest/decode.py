@@ -26,11 +26,6 @@ MAX_PER_TURN = 32  # webhooks decoded in one turn; then they go to the disk, and
 RETRANSMISSIONS = timedelta(hours=3)  # amoCRM repeats a webhook that was not answered for up to 95 minutes
 
 
-def is_large(size: int) -> bool:
-    """Whether a body of so many bytes is decoded by itself, in a thread."""
-    return size > LARGE
-
-
 class Decoder:
     """Decodes webhooks and plans their deliveries by the configuration that `config()` returns at that moment."""
 
@@ -46,11 +41,11 @@ class Decoder:
         self._large = asyncio.Lock()
 
     def submit(self, pending: PendingWebhook) -> Awaitable[KeepResult]:
-        """Decode the webhook and commit it.
+        """Decode the webhook and commit it; a large one only once the result is awaited. A `Post` is never large.
 
         Awaiting raises Reject, BudgetExceeded, or a StoreError if it is not committed in time.
         """
-        if is_large(len(pending.webhook.body)):
+        if len(pending.webhook.body) > LARGE:
             return self._submit_large(pending)
         if not self._arrived:
             self._loop.call_soon(self._submit_arrived)

@@ -23,7 +23,7 @@ from relay.ingest.answers import Reject
 from relay.ingest.body import read_body
 from relay.ingest.budget import OVERHEAD, Budget, BudgetExceeded, Reservation
 from relay.ingest.commit import PendingWebhook
-from relay.ingest.decode import Decoder, is_large
+from relay.ingest.decode import Decoder
 from relay.ingest.misaddressed import diagnose_address, source_and_token
 from relay.model import Source, Webhook
 from relay.routes.config import Config
@@ -139,7 +139,7 @@ class Intake:
         start = perf_counter()
         path, _, query = post.address.partition("?")
         source, size = self._config().source_at(path), len(post.body)
-        if source is None or size > self._max_body or is_large(size) or "#" in query:
+        if source is None or size > self._max_body or "#" in query:
             return False
         reservation = self._budget.reservation()
         try:

@@ -295,10 +295,10 @@ async def test_a_larger_chunked_body_is_rejected(scene: Scene) -> None:
 # ---- large ones, which are understood beside the event loop
 
 
+@pytest.mark.usefixtures("large")
 async def test_a_large_body_is_decoded_in_a_thread_and_leased_in_the_event_loop(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode, "LARGE", 100)
     lease, leased, planned = Lane.lease, set(), set()
 
     def leasing(lane: Lane, *what: Any, **more: Any) -> Any:

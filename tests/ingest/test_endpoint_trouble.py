@@ -257,7 +257,7 @@ FAULTS: dict[str, tuple[object, Callable[[Any], bool]]] = {
     [*product(["refusal", "all_dated", "grow"], ["alone", "together", "large"]), ("to_thread", "large")],
 )
 async def test_a_fault_over_one_webhook_loses_neither_it_nor_others(
-    name: str, at: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    name: str, at: str, scene: Scene, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     where, unlucky_argument = FAULTS[name]
     original = getattr(where, name)
@@ -269,7 +269,7 @@ async def test_a_fault_over_one_webhook_loses_neither_it_nor_others(
 
     monkeypatch.setattr(where, name, trip)
     if at == "large":
-        monkeypatch.setattr(decode, "LARGE", 100)
+        request.getfixturevalue("large")
     unlucky = form(LEAD, LEAD, account={"id": 13})
     bodies = [form(WON), unlucky, form(LEAD)] if at == "together" else [unlucky]
     assert await at_once(scene, bodies) == [OK] * len(bodies)
