@@ -19,6 +19,7 @@ from relay.store.sqlite import duplicates, ingest
 from relay.store.sqlite.checksum import checksum
 from tests.store.conftest import MINUTE, NOON, OK, Kind, claim, routed, to, webhook
 from tests.store.kind_sqlite_many import replies_of
+from tests.store.test_duplicates import move
 
 
 def ask(number: int, *, lead: int = 7, windows: Windows = Windows(), **how: Any) -> KeepRequest:  # noqa: B008  it is a value
@@ -56,6 +57,13 @@ async def test_equal_webhooks_of_one_batch_are_duplicates_within_their_window(st
     replies = await keep(store, *(ask(number, windows=Windows(MINUTE)) for number in (1, 2, 3)), ask(4))
     assert replies[1:3] == [Duplicate(webhook="webhook-0001", events=1)] * 2
     assert [each.event_id for each in (*replies[0], *replies[3])] == ["event-0001", "event-0004"]
+
+
+async def test_a_body_that_is_unparsed_and_then_read_in_one_batch_is_a_duplicate(store: Archive) -> None:
+    (one, _events), (again, events) = move(1, "A", 600), move(2, "A", 600)
+    raw = KeepRequest(replace(one, unparsed="no"), [], None, Windows(MINUTE))
+    replies = await keep(store, raw, KeepRequest(again, events, None, Windows(MINUTE)))
+    assert replies == [[], Duplicate(webhook="webhook-0001", events=0)]
 
 
 async def test_of_one_key_only_the_oldest_of_a_batch_is_claimed(store: Archive) -> None:

@@ -56,7 +56,7 @@ def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[KeepRequest, Likeness
         for (webhook, _routed, _now, windows), likeness in asked
         if (longest := windows.longest) is not None
     ]
-    if len({row[:3] for row in windowed}) < len(windowed):
+    if len({(source, of_both) for source, _dated, of_both, *_ in windowed}) < len(windowed):
         return True
     return any(found for (found,) in at_once(cursor, _EQUAL, windowed))
 
