@@ -1,4 +1,4 @@
-"""The facts that stages announce; `observe` makes metrics and log lines of them, and nobody else does.
+"""Facts that stages announce, in place of counting and logging: `observe` makes metrics and log lines of them.
 
 A stage is given an `Emit` and calls it; it neither counts nor logs.
 """
@@ -82,7 +82,7 @@ class Blocked:
 
 @frozen
 class Attempted:
-    """One attempt of one delivery is over. `lag` is arrival to now; None if the claim was lost meanwhile."""
+    """An attempt was made, and recorded in the store. `lag` is arrival to now; None if the claim was lost meanwhile."""
 
     delivery: Delivery
     outcome: Outcome

@@ -93,7 +93,7 @@ def _check_choice(ids: Sequence[str], wanted: Filter, states: Sequence[str], *, 
 
 
 def _print(done: Replayed, wanted: Filter, config_path: Path, *, dry_run: bool) -> None:
-    """By target, and in all."""
+    """Print what was replayed, by target and in all."""
     targets = table("TARGET", "DELIVERIES", right=("DELIVERIES",))
     for target, number in sorted(done.targets.items()):
         targets.add_row(cell(target), cell(number))

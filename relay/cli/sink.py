@@ -227,7 +227,7 @@ def _end_unread() -> None:
 
 
 async def _serve(listen: Address, app: web.Application, behaviour: Behaviour) -> None:
-    """Until Ctrl-C or SIGTERM."""
+    """Serve until Ctrl-C or SIGTERM."""
     stop = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)

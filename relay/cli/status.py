@@ -82,7 +82,7 @@ async def watch_on(
 
 
 def _targets_of(config_path: Path, warn: Callable[[str], None]) -> Mapping[str, object] | None:
-    """By name; None if the file cannot be used: the status matters all the more then."""
+    """Return targets by name; None if the file cannot be used: the status matters all the more then."""
     if not was_given("config_path") and not config_path.exists():
         warn(f"no {config_path} here")
         return None

@@ -1,4 +1,4 @@
-"""One attempt of a claimed delivery -> Outcome: read the original webhook if it is needed, render, send."""
+"""Claimed delivery -> its request, rendered and sent -> Outcome; a fault of the relay is an Outcome, too."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -2,10 +2,12 @@
 
 closed ──`failures` in a row──▶ open ──probe_at──▶ half-open ──target answers──▶ closed
 (OK)                            (OPEN)             (PROBING)
-                                 ▲                    │
+                                 ▲ │                  │
+                                 │ └─late answer──────┼──────────────────────▶ closed
                                  └────probe fails─────┘   the pauses grow up to a minute
 
-A 429 or 503 with Retry-After opens it at once, until then.
+Late answer: to an attempt that began before the circuit opened; it counts unless the target named a time. A 429 or 503
+with Retry-After opens the circuit at once, until that time.
 """
 
 from dataclasses import dataclass, replace
@@ -47,8 +49,9 @@ class Breaker:
     def after(self, outcome: Outcome, target: Target, *, probe: bool, now: datetime, roll: float) -> "Breaker":
         """The state after an attempt, maybe the probe.
 
-        A target that answers closes it, be it with a status of `dead_on`. Unless it is closed only the probe's failure
-        counts: other attempts began before it opened. `roll` in [0, 1) is the random part of jitter.
+        An answer of the target closes the circuit, be it with a status of `dead_on`. Unless the circuit is closed
+        only the probe's failure counts: other attempts began before it opened. `roll` in [0, 1) is the random part of
+        jitter.
         """
         if (pause := requested_pause(outcome, target)) and (self.health is not Health.PROBING or probe):
             return self._open_on_request(pause, target, now=now, roll=roll)

@@ -35,7 +35,8 @@ class Dispatcher:
         self._clock = clock
         self._new_client = new_client
         self._lanes: dict[str, Lane] = {}
-        self._leaving: dict[str, tuple[Lane, asyncio.Task[None]]] = {}  # attempts in flight; may come back
+        # removed targets with attempts in flight; a reload may bring one back
+        self._leaving: dict[str, tuple[Lane, asyncio.Task[None]]] = {}
         self._stopping: dict[asyncio.Task[None], Lane] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._paused: Collection[str] = ()

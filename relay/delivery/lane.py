@@ -2,11 +2,11 @@
 
             prefetch ──▶ worker_pool ──▶ rate_limiter ──▶ attempt ──▶ retry ──▶ settlements ──▶ store
              ▲    ▲       (concurrency)     (rate)           │
-store, insert┘    └────── states ◀────── circuit ◀───────────┘
+store, insert┘    └─── lane_states ◀──── circuit ◀───────────┘
 
-While the circuit is open the queue is empty but for the probe. Attempts do not wait for the disk: as many as may be in
-flight are settled beside them. So when the relay is killed the target sees at most twice its `concurrency` again: what
-was in flight, and what was not settled yet.
+While the circuit is open the queue is empty; while it is half-open, the queue holds the probe at most. Attempts do not
+wait for the disk: as many as may be in flight are settled beside them. So when the relay is killed the target sees at
+most twice its `concurrency` again: what was in flight, and what was not settled yet.
 """
 
 import asyncio
@@ -209,7 +209,7 @@ class Lane:
         verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
         if origin_ == self._origin:  # else the outcome says nothing of where the target is now
             self._judge(outcome, target, probe=probe)
-        # without an await before it, whatever ends the lane next: the attempt was made, and unsettled it is repeated
+        # no await before this: the attempt was made, and if the lane ended here unsettled it would be repeated
         await self._settlements.settle(Settlement(delivery, outcome, verdict, now), most=self._share.concurrency)
 
     def _judge(self, outcome: Outcome, target: Target, *, probe: bool) -> None:

@@ -1,14 +1,17 @@
 """The states of a lane, and the events that change them -> what the lane may do. Pure.
 
-Everything that affects the state machine lives here: the lane, its circuit and its prefetcher report events and look at
-what follows; they keep no flags of their own. A lane is in one state of each of three kinds at a time:
+The lane, its circuit and its prefetcher report events and ask what the lane may do. Counts and times are not here: the
+circuit's are in `breaker`, the share of `concurrency` in `relay_share`. A lane is in one state of each of three kinds:
 
 Mode      RUNNING ◀─▶ PAUSED, both ─▶ STOPPING              what operators and the daemon want
-Health    OK ─▶ OPEN ─▶ PROBING ─▶ OK, or OPEN again        the circuit: closed, open, half-open
-Backlog   CAUGHT_UP ◀─▶ BEHIND, both ◀─▶ CLAIMING           what is known of due deliveries that only the store has
+Health    OK ─▶ OPEN ◀─▶ PROBING, both ─▶ OK                the circuit: closed, open, half-open
+Backlog   CAUGHT_UP ─due─▶ CLAIM_DUE ─begins─▶ CLAIMING ─ends─▶ CAUGHT_UP       due deliveries that only the store has
+          BEHIND ─due─▶ CLAIM_BEHIND ─begins─▶ CLAIMING ─due─▶ CLAIM_DUE        due: something may be claimable
+          CAUGHT_UP ─left─▶ BEHIND, CLAIM_DUE and CLAIMING ─left─▶ CLAIM_BEHIND left: a due delivery stays in the store
+          CLAIM_DUE and CLAIM_BEHIND ─ends─▶ BEHIND                             ends: no claim is under way
 
-Due work is never forgotten: every event after which some may be claimed moves Backlog to a claim that begins or is
-repeated; a claim that ends without all of it leaves Backlog BEHIND, and sets a timer to look again.
+Due work is never forgotten: every event that may make work claimable starts a claim, or has the present one repeated;
+claims that end without all of it leave Backlog BEHIND, and the prefetcher sets a timer to look again.
 """
 
 from collections.abc import Mapping

@@ -4,8 +4,8 @@ lease, admit ──▶ queue ──▶ workers
                   ▲   │
 claim ── store ───┘   └──▶ release: paused, circuit open, stopping, or the claim would run out
 
-It claims what the store has due: retries, replays, what a restart left, what did not fit into the queue. Who decides
-when is `states`.
+Claims what the store has due: retries, replays, what a restart left, what did not fit into the queue. `lane_states`
+decides when.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ class Prefetch:
     def unlease(self, sizes: Sequence[int]) -> None:
         """Free what `lease` has reserved: the deliveries are stored, or will not be. Call it before `admit`."""
         self.queue.unreserve(sizes)
-        if self._states.behind and not self.queue and self._most():  # no worker is going to find that there is room
+        if self._states.behind and not self.queue and self._most():  # else nobody would notice the free room
             self.on(LaneEvent.DUE)
 
     def admit(self, deliveries: Sequence[Delivery]) -> None:

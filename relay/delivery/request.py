@@ -106,7 +106,7 @@ def _all_spellings(target: Target) -> set[str]:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """As it is, and URL-encoded: a redirect to a login may quote the URL in its query."""
+    """Yield the text as it is, and URL-encoded: a redirect to a login may quote the URL in its query."""
     yield text
     encoded = quote(text, safe="", errors="replace")
     yield encoded

@@ -1,4 +1,4 @@
-"""One HTTP attempt: request -> Outcome, whatever the target does, within the timeout."""
+"""HTTP request -> Outcome within the timeout, whatever the target does: status or error -> reason and detail."""
 
 import asyncio
 import re

@@ -184,17 +184,17 @@ class _Idle:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, protocol: Any) -> None:
-        """It has carried a complete response."""
+        """Watch a connection that has carried a complete response."""
         self._protocols.add(protocol)
         if self._timer is None:
             self._timer = self._loop.call_later(WATCH_EVERY, self._watch)
 
     def discard(self, protocol: Any) -> None:
-        """It carries a request, or is new."""
+        """Ignore a connection that carries a request, or is new."""
         self._protocols.discard(protocol)
 
     def clear(self) -> None:
-        """Watch no longer."""
+        """Ignore all."""
         self._protocols.clear()
         if self._timer:
             self._timer.cancel()

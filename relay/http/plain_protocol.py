@@ -83,12 +83,12 @@ class PlainProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def begin(self, request: web.BaseRequest) -> None:
-        """A request is being served."""
+        """Note that a request is being served."""
         self._request, self._body = request, request.content
         self._head, self._last_head = b"", self._head or self._last_head
 
     def finish(self, response: AnyResponse | None) -> None:
-        """Its response goes out next; None: the relay failed, and aiohttp sends a 500."""
+        """Note that the response is written next; None: the relay failed, and aiohttp sends a 500."""
         self._request = None
         if response is not None:
             self._hooks.before_response(self, response)
@@ -141,7 +141,7 @@ class PlainProtocol(asyncio.Protocol):
         self._handler.resume_writing()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forward it, and tell the acceptor."""
+        """Forward it, and have the acceptor drop the connection."""
         self._stop_timer()
         self._handler.connection_lost(exc)
         self._hooks.on_closed(self)

@@ -24,7 +24,7 @@ class Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Its addresses; OSError if it has none."""
+        """Return the addresses of a host; OSError if it has none."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[ResolveResult]] = loop.create_future()
 
@@ -63,7 +63,7 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
 
 
 def _numeric(address: Sequence[Any]) -> str:
-    """With the interface, where a link-local address needs one."""
+    """Return the address as text, with the interface where a link-local one needs it."""
     return f"{address[0]}%{address[3]}" if len(address) == 4 and address[3] else str(address[0])
 
 

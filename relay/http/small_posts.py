@@ -21,7 +21,7 @@ class SmallPosts(web.RequestHandler):
     """aiohttp's request handler, but `receive` is offered each complete small POST before aiohttp's task wakes for it.
 
     While a post waits for its response, that task sleeps on `_waiter`, as on an idle connection, and pipelined requests
-    stay in `_messages`: what aiohttp does with an idle connection must be kept from this one.
+    stay in `_messages`. So nothing that aiohttp does to idle connections (keep-alive timer, shutdown) may happen to it.
     """
 
     __slots__ = ("_before_response", "_post", "_receive", "_unread")

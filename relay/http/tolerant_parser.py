@@ -124,7 +124,7 @@ class TolerantParser:
         return messages
 
     def _rest_as_body(self, rest: bytes) -> StreamReader:
-        """What arrived with the head stands for the body; nothing more is awaited."""
+        """Take what arrived with the head for the whole body."""
         self._body = StreamReader(self._protocol, MAX_BODY, loop=self._protocol._loop)
         self._body.feed_data(rest)
         self._body.feed_eof()

@@ -1,4 +1,4 @@
-"""Sizes of webhooks in memory -> reserved, or BudgetExceeded: the memory of all webhooks together is bounded."""
+"""Sizes -> reserved memory, or BudgetExceeded: the memory of all webhooks together is bounded."""
 
 from typing import Self
 

@@ -53,8 +53,8 @@ class PendingWebhook:
 
     The decoder sets `routed`, `retransmission` (the window in which an equal body is one that amoCRM sent again) and,
     if it is unparsed, `webhook`. The rest is the committer's: `deadline` is when to answer 503, in loop time; `late`:
-    it was; `settled`: the store has replied, and a second reply does not count; `stripped`: a fault of ours keeps its
-    events out.
+    it was answered 503; `settled`: the store has replied, later replies are ignored; `stripped`: a fault of ours keeps
+    its events out.
     """
 
     webhook: Webhook

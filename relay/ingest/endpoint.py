@@ -1,7 +1,8 @@
 """amoCRM's POST -> webhook, events and deliveries committed -> 200. The public listener's only endpoint.
 
-A body with the right token is stored whatever is in it: amoCRM counts each 4xx as a failure, and after a hundred of
-them it switches the webhook off.
+A body with the right token is stored even if it cannot be read: amoCRM counts each 4xx as a failure, and after a
+hundred of them it switches the webhook off. Rejected are bodies that are too large, incomplete, without room in memory,
+or from an account that the source does not accept. An empty body that amoCRM did not send is answered as a probe.
 """
 
 import asyncio

@@ -19,7 +19,7 @@ DeliveredLine: TypeAlias = Callable[[str, Attempted], str | None]
 
 
 def fields(attempted: Attempted) -> dict[str, object]:
-    """All fields, in their order."""
+    """Return all fields, in their order."""
     delivery, outcome = attempted.delivery, attempted.outcome
     return {
         "target": delivery.target,
@@ -38,7 +38,7 @@ def fields(attempted: Attempted) -> dict[str, object]:
 
 
 def _details(verdict: Verdict) -> dict[str, object]:
-    """What the line says of the verdict beside its name."""
+    """Return the fields of the verdict beside its name."""
     match verdict:
         case Delivered():
             return {}

@@ -12,7 +12,7 @@ from relay.model import Health
 
 
 class Backlog(Protocol):
-    """One target's deliveries; `store.contract.TargetStatus` is one."""
+    """One target's deliveries; `store.records.TargetStatus` is one."""
 
     @property
     def pending(self) -> int:

@@ -1,7 +1,7 @@
 """A log call -> one line, text or JSON, on stderr; also for the libraries that use `logging`.
 
-    2026-11-22T10:53:00.123Z info  attempt target=bot event=01998f… attempt=2 outcome=retry reason=5xx status=503
-    {"time":"2026-11-22T10:53:00.123Z","level":"info","message":"attempt","target":"bot","event":"01998f…",…}
+    2026-11-22T10:53:00.123Z warn  attempt target=bot event=01998f… entity=leads entity_id=2 attempt=1 outcome=retry …
+    {"time":"2026-11-22T10:53:00.123Z","level":"warning","message":"attempt","target":"bot","event":"01998f…",…}
 
 A line is one line: what could end it or colour a terminal (control, bidi and other format characters, U+2028, lone
 surrogates) is escaped. A field that is None is left out.
@@ -163,7 +163,7 @@ class LineLimiter:
         self._lock = threading.RLock()  # reentrant: the garbage collector may run in here, and a finalizer may log
 
     def admit(self, key: str) -> int | None:
-        """The number of lines suppressed since the last admitted one; None suppresses this one too."""
+        """The number of lines suppressed since the last admitted one; None: suppress this one, too."""
         this_second = int(self._clock())
         with self._lock:
             second, admitted, held_back = self._seen.get(key, (this_second, 0, 0))

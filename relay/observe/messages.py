@@ -1,4 +1,4 @@
-"""A fact that is not counted -> its line: level, message, fields. Alerts and runbooks cite the messages."""
+"""A fact that is only logged -> its line: level, message, fields; `observer` has the texts of facts it also counts."""
 
 from logging import ERROR, INFO, WARNING
 from typing import TypeAlias

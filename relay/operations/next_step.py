@@ -19,7 +19,7 @@ class Situation:
 
 
 def next_step(delivery: DeliveryRecord, situation: Situation) -> str:
-    """What happens to it next; why it is dead; empty if it is delivered."""
+    """Say what happens to a delivery next, or why it is dead; empty if it is delivered."""
     if delivery.state is not State.PENDING:
         return delivery.why
     if situation.routed is not None and delivery.target not in situation.routed:
@@ -46,7 +46,7 @@ def in_flight(delivery: DeliveryRecord, status: Status) -> bool | None:
 
 
 def _claimed(delivery: DeliveryRecord, target: TargetStatus) -> str:
-    """By what the daemon reports once a second."""
+    """Say where a claimed delivery is, by what the daemon reports once a second."""
     report = target.condition
     if report and delivery.event_id in report.slow:
         return f"attempt {delivery.attempt} in flight"

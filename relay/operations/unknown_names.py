@@ -10,7 +10,7 @@ from relay.store.records import Filter
 
 
 async def unknown_names(store: OperationsStore, wanted: Filter, config: Config | None) -> list[str]:
-    """One sentence for each, with a suggestion; `config` is None if the routes file cannot be used."""
+    """Return one sentence for each name, with a suggestion; `config` is None if the routes file cannot be used."""
     names = (
         ("target", wanted.target, Filter(target=wanted.target)),
         ("route", wanted.route, Filter(route=wanted.route)),

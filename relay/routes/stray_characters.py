@@ -81,7 +81,7 @@ def as_it_looks(word: str) -> str:
 
 
 def _kind(character: str) -> str:
-    """Of a letter or digit only its script: it may be a secret's."""
+    """Name a character; of a letter or digit only its script, for it may be a secret's."""
     if character.isalnum():
         return f"a {unicodedata.name(character, 'OTHER').split()[0].capitalize()} letter"
     return character_name(character)

@@ -4,8 +4,8 @@ Times are arguments, aware UTC, stored to the millisecond. Text that the store c
 stores a NUL) comes back with U+FFFD in its place, and is found by what was given. Cursors are opaque.
 
 Every verb may raise `StoreFailed` (stop) and `StoreBusy`: not committed, or not known to be. After that it may be
-repeated with the same ids, tokens and audit entry, whether or not the first call was committed; what that left claimed
-is given back. Its result is then that of the second call: deliveries already given back are not given back twice.
+repeated with the same ids, tokens and audit entry, whether or not the first call was committed. The result is that of
+the repeated call. Deliveries that the first call claimed are given back, once.
 """
 
 from asyncio import Future
@@ -59,7 +59,7 @@ class IngestStore(Protocol):
 
         `dated` is such a window for a webhook whose events carry times: within it, it is no Duplicate if, after the
         last one equal to it, a different body about the same entity was kept from the same source that is dated with
-        the same second (`amocrm.retransmission.second`). So A, B and A within a second are three webhooks; a body
+        the same second (`amocrm.change_times.changed_at`). So A, B and A within a second are three webhooks; a body
         that is dated later does not make the old one new.
         """
         ...

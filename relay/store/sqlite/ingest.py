@@ -224,7 +224,7 @@ def _event_row(seq: int | None, webhook: int, routed: RoutedEvent) -> Row:
 def _delivery_row(
     seq: int, planned: PlannedDelivery, since: int, token: int, *, blocked: bool, replays: int = 0
 ) -> Row:
-    """With a `token` it is claimed; 0: it is not."""
+    """Return the row: claimed with `token`, unclaimed if that is 0."""
     due_at = since + planned.lease // timedelta(milliseconds=1) if token and planned.lease is not None else since
     return (
         seq,

@@ -103,7 +103,7 @@ def _page(
 
 
 def count(cursor: apsw.Cursor, wanted: Filter, replayable: bool) -> dict[str, int]:
-    """By target."""
+    """Return the number of deliveries by target."""
     where, values = filter_sql(wanted)
     where = f"not {READ_SINCE} and {where}" if replayable else where
     sql = (
@@ -113,7 +113,7 @@ def count(cursor: apsw.Cursor, wanted: Filter, replayable: bool) -> dict[str, in
 
 
 def show(cursor: apsw.Cursor, id_: str) -> WebhookRecord | None:
-    """By its own id, an event's, or the start of either; None if none or several fit."""
+    """Return the webhook of this id, of this event's id, or of the start of either; None if none or several fit."""
     found = _starting(cursor, id_, 2)
     if len(found) != 1:
         return None
@@ -172,7 +172,7 @@ def _event_alone(row: Row) -> EventRecord:
 
 
 def status(cursor: apsw.Cursor, pid: int | None, now: datetime) -> Status:
-    """One look at the end of webhooks; what is counted is counted within partial indexes."""
+    """Read the last webhook, and count within partial indexes."""
     last = rows(cursor, "select received_at from webhooks where seq = (select max(seq) from webhooks)")
     [(number,)] = rows(cursor, "select count(*) from webhooks where unparsed is not null")
     return Status(

@@ -93,7 +93,7 @@ def _replay(
     act: AuditEntry,
     rate: float | None,
 ) -> int:
-    """Those of `keys` that may be still."""
+    """Replay those of `keys` that may still be replayed; return how many."""
     sql = (
         "select d.event, d.target, d.state, d.key from deliveries d join events e on e.seq = d.event"
         f" where d.event = :seq and d.target = :name and {which}"

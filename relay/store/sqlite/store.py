@@ -423,12 +423,12 @@ def _as_store_errors(path: Path) -> Iterator[None]:
 
 
 def _keys(deliveries: Sequence[Delivery], now: datetime) -> list[tuple[int, int, str, int]]:
-    """What `queue.release` asks for."""
+    """Return the rows that `claims.release` takes."""
     return [(to_ms(now), each.row, each.target, each.token) for each in deliveries]
 
 
 def _seen(done: Future[Any]) -> None:
-    """Its error, if it has one, is not logged: the leases end all the same."""
+    """Retrieve the error, so that asyncio does not log it: the leases end all the same."""
     if not done.cancelled():
         done.exception()
 

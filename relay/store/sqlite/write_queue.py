@@ -44,7 +44,7 @@ class Writes(Generic[W, T]):
     grows: Callable[[W], int] | None = None
 
     def apart(self) -> list[Self]:
-        """Return a message for each write; what they reply is for the caller to put together."""
+        """Return a message for each write; the caller puts their replies together."""
         return [replace(self, what=[each]) for each in self.what]
 
 
@@ -55,8 +55,8 @@ class WriteQueue:
         self._loop: AbstractEventLoop = get_running_loop()
         self._waiting: deque[Writes[Any, Any]] = deque()
         self._wakes: SimpleQueue[None] = SimpleQueue()
-        self._waking = False  # at the end of this turn of the loop
-        self._woken = False  # and has not noticed yet
+        self._waking = False  # a wake-up is scheduled for the end of this turn of the loop
+        self._woken = False  # a wake-up that the thread has not taken yet
         self._closing = False
         self._refusal: Exception | None = None  # once the thread has ended
         self._size = 0  # of the last batch

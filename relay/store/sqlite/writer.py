@@ -43,10 +43,10 @@ _Replies: TypeAlias = Sequence[Any]
 
 
 class Writer:
-    """Runs writes in their order of arrival, but for what `submit_one_of_many` says; lives in one event loop.
+    """Runs writes in their order of arrival, see `submit_one_of_many` for the exception. Lives in one event loop.
 
-    `failed` is called once, from the thread, when the disk fails. `files` must still be there after each commit, and
-    `acked` notes its highest seq. `lock` and `space` are those of the owner.
+    `failed` is called once, from the thread, when the disk fails. After each commit `files` must still be in place, and
+    `acked` notes the highest seq. Only the owner has `lock`, `tokens` and `space`.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class Writer:
         self._acked = acked
         self._lock = lock
         self._tokens = tokens
-        self._lost_tokens: list[tuple[int, int]] = []  # of commits whose answer was lost
-        self._seq: int | None = None  # of the newest webhook, if the transaction may have brought it
+        self._lost_tokens: list[tuple[int, int]] = []  # first and last, of each commit of unknown outcome
+        self._seq: int | None = None  # of the newest webhook, if the last transaction may have stored it
         self._space = space
         self._cursor = connection.cursor()
         self._emit = emit
         self._failed = failed
         self._failure: StoreFailed | None = None
-        self._held_up: StoreBusy | None = None  # just now, by another program
+        self._held_up: StoreBusy | None = None  # set when another program holds up a commit
         self._queue = WriteQueue()
         self._wal = wal
         connection.set_wal_hook(self._note_wal)
@@ -90,8 +90,8 @@ class Writer:
         return self._queue.submit(run, grows=grows)
 
     def submit_one_of_many(self, run: Together[W, T], what: W, *, grows: Callable[[W], int] | None = None) -> Future[T]:
-        """As `submit`, for writes that `run` does together with others of its kind; between two writes that were
-        submitted alone it may pass those of other kinds.
+        """As `submit`, for a write that `run` does together with others of its kind. It may overtake writes of other
+        kinds, but no write that was submitted alone.
         """
         return self._queue.submit_one_of_many(run, what, grows=grows)
 
@@ -138,7 +138,7 @@ class Writer:
         except apsw.FullError as error:
             if self._space and self._space.release():
                 return self._commit(batch)
-            if _several(batch):  # a large one must not stop those that would fit
+            if _several(batch):  # a large write must not stop those that would fit
                 return self._commit_apart(batch)
             return _refuse(batch, StoreBusy(f"cannot commit now: {error}"))
         except StoreFailed as error:
@@ -150,7 +150,7 @@ class Writer:
             return _refuse(batch, self._give_up(_failed("the disk failed under the database", error)))
         except Exception as error:  # noqa: BLE001  one bad write must not stop the others of its batch
             return self._commit_apart(batch) if _several(batch) else _refuse(batch, error)
-        if gone := self._files.gone():  # then nobody knows where this commit went
+        if gone := self._files.gone():  # then this commit may be in a file that no restart opens
             return _refuse(batch, self._fail_for_moved_file(gone))
         if self._acked and self._seq is not None:
             self._acked.advance(self._seq)
@@ -165,7 +165,7 @@ class Writer:
         return [[self._commit([write])[0][0] for write in batch[0].apart()]]
 
     def _transact_or_note_tokens(self, batch: Sequence[Writes[Any, Any]]) -> list[_Replies]:
-        """As `_transact`; if it fails, note the claim tokens: it may have been committed, and nobody was given them."""
+        """As `_transact`. If it fails it may be committed all the same: note its claim tokens, which no caller gets."""
         first = self._tokens.last if self._tokens else 0
         try:
             return self._transact(batch)
@@ -196,7 +196,7 @@ class Writer:
             raise StoreFailed("another relay owns the store now: stop one of them")
 
     def _apply(self, batch: Sequence[Writes[Any, Any]]) -> list[_Replies]:
-        """Return a result for each write; StoreBusy, and nothing is done, if it has to wait for room."""
+        """Return a result for each write; on a full disk StoreBusy for those that find no room, which are not run."""
         if self._space and self._space.level is DiskSpace.FULL:
             return [[self._apply_if_room(write) for write in writes.apart()] for writes in batch]
         replies: list[_Replies] = [()] * len(batch)
@@ -221,14 +221,14 @@ class Writer:
             return
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._wal.pages = 0  # as far as it was copied; after the next commit we know
+            self._wal.pages = 0  # if all was copied; the next commit reports the real number
         except BUSY:
-            pass  # nothing is lost: the data stays in the WAL and the next commit comes back here
+            pass  # nothing is lost: the data stays in the WAL, and the next commit checkpoints
         except FATAL as error:
             self._give_up(_failed("the disk failed in a checkpoint", error))
 
     def _fail_for_moved_file(self, file: str) -> StoreFailed:
-        """Checkpoint what can be saved, for the WAL ends with this process, and fail."""
+        """Checkpoint what can be saved, for the WAL is lost with this process, and fail."""
         if self._files.only_the_wal_is_missing:
             with suppress(apsw.Error):
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
@@ -237,9 +237,9 @@ class Writer:
         )
 
     def _give_up(self, failure: StoreFailed) -> StoreFailed:
-        """Log it, for maybe no caller is refused, and have the relay end."""
+        """Log the failure, for maybe no caller is refused, and have the relay end."""
         self._failure = failure
-        # the next start recovers what is on disk; to sync again here might succeed without a reason
+        # the next start recovers what is on disk; a second sync might report success for pages that are lost
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._failed()
         self._emit(StoreGaveUp(error=str(self._failure)))
@@ -261,7 +261,7 @@ def _several(batch: Sequence[Writes[Any, Any]]) -> bool:
 
 
 def _by_kind(batch: Sequence[Writes[Any, Any]]) -> Iterator[tuple[Together[Any, Any], list[int]]]:
-    """Group positions in the batch by what runs together; no write passes one that was submitted alone."""
+    """Group positions in the batch by what runs together; no write overtakes one that was submitted alone."""
     kinds: dict[Together[Any, Any], list[int]] = {}
     for position, writes in enumerate(batch):
         if writes.run is run_each:
