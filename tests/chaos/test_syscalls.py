@@ -270,7 +270,7 @@ async def test_a_store_that_takes_a_failed_commit_for_a_good_one_is_found_guilty
     def careless(asked: Writer, batch: Sequence[Any]) -> list[Any]:
         with suppress(apsw.IOError):
             return transact(asked, batch)
-        return [[[] for _ in writes.what] for writes in batch]
+        return [[[] for _ in writes.arguments] for writes in batch]
 
     monkeypatch.setattr(Writer, "_transact", careless)
     assert (await campaign(tmp_path, 20)).lost

@@ -39,7 +39,7 @@ async def queue() -> WriteQueue:
 
 
 def sizes(batch: list[Writes[Any, Any]]) -> list[int]:
-    return [len(each.what) for each in batch]
+    return [len(each.arguments) for each in batch]
 
 
 @pytest.mark.parametrize(("before", "waited"), [([1], False), ([BUSY - 1], False), ([BUSY], True), ([1] * BUSY, True)])

@@ -18,7 +18,7 @@ import apsw
 T = TypeVar("T")
 W = TypeVar("W")
 
-MAX_BATCH = 256  # writes; what a message brings is not divided
+MAX_BATCH = 256  # writes; a message is not divided
 
 GATHER = 150e-6
 """Seconds that a batch waits for more writes if the one before it had `BUSY` or more.
@@ -39,13 +39,13 @@ class Writes(Generic[W, T]):
     """One message: writes of one kind, and by how many bytes each makes the database grow, if at all."""
 
     run: Together[W, T]
-    what: Sequence[W]
+    arguments: Sequence[W]
     on_replies: OnReplies[T]
     grows: Callable[[W], int] | None = None
 
     def apart(self) -> list[Self]:
         """Return a message for each write; the caller puts their replies together."""
-        return [replace(self, what=[each]) for each in self.what]
+        return [replace(self, arguments=[each]) for each in self.arguments]
 
 
 class WriteQueue:
@@ -70,10 +70,12 @@ class WriteQueue:
         """See `Writer.submit`."""
         return self.submit_one_of_many(run_each, run, grows=(lambda _run: grows) if grows else None)
 
-    def submit_one_of_many(self, run: Together[W, T], what: W, *, grows: Callable[[W], int] | None = None) -> Future[T]:
+    def submit_one_of_many(
+        self, run: Together[W, T], argument: W, *, grows: Callable[[W], int] | None = None
+    ) -> Future[T]:
         """See `Writer.submit_one_of_many`."""
         done: Future[T] = self._loop.create_future()
-        self.put(Writes(run, [what], partial(_resolve, done), grows))
+        self.put(Writes(run, [argument], partial(_resolve, done), grows))
         if not self._waking:
             self._waking = True
             self._loop.call_soon(self._wake)
@@ -82,13 +84,13 @@ class WriteQueue:
     def submit_many(
         self,
         run: Together[W, T],
-        what: Sequence[W],
+        arguments: Sequence[W],
         on_replies: OnReplies[T],
         *,
         grows: Callable[[W], int] | None = None,
     ) -> None:
         """See `Writer.submit_many`."""
-        self.put(Writes(run, what, on_replies, grows))
+        self.put(Writes(run, arguments, on_replies, grows))
         self._wake()
 
     def close(self) -> None:
@@ -108,7 +110,7 @@ class WriteQueue:
     def _wake(self) -> None:
         self._waking = False
         if error := self._refusal:
-            self._loop.call_soon(self._pass_on, [(each, [error] * len(each.what)) for each in self.take_rest()])
+            self._loop.call_soon(self._pass_on, [(each, [error] * len(each.arguments)) for each in self.take_rest()])
         elif not self._woken:
             self._woken = True
             self._wakes.put(None)
@@ -135,7 +137,7 @@ class WriteQueue:
         self._size = 0
         while self._waiting and self._size < MAX_BATCH:
             batch.append(self._waiting.popleft())
-            self._size += len(batch[-1].what)
+            self._size += len(batch[-1].arguments)
         return batch
 
     def take_rest(self) -> list[Writes[Any, Any]]:

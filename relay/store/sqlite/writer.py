@@ -89,22 +89,24 @@ class Writer:
         """
         return self._queue.submit(run, grows=grows)
 
-    def submit_one_of_many(self, run: Together[W, T], what: W, *, grows: Callable[[W], int] | None = None) -> Future[T]:
+    def submit_one_of_many(
+        self, run: Together[W, T], argument: W, *, grows: Callable[[W], int] | None = None
+    ) -> Future[T]:
         """As `submit`, for a write that `run` does together with others of its kind. It may overtake writes of other
         kinds, but no write that was submitted alone.
         """
-        return self._queue.submit_one_of_many(run, what, grows=grows)
+        return self._queue.submit_one_of_many(run, argument, grows=grows)
 
     def submit_many(
         self,
         run: Together[W, T],
-        what: Sequence[W],
+        arguments: Sequence[W],
         on_replies: OnReplies[T],
         *,
         grows: Callable[[W], int] | None = None,
     ) -> None:
         """As `submit_one_of_many`, for the writes of a whole turn of the loop: one message, and one reply to all."""
-        self._queue.submit_many(run, what, on_replies, grows=grows)
+        self._queue.submit_many(run, arguments, on_replies, grows=grows)
 
     async def close(self) -> None:
         """Commit what is queued and end the thread; later writes are refused."""
@@ -201,15 +203,15 @@ class Writer:
             return [[self._apply_if_room(write) for write in writes.apart()] for writes in batch]
         replies: list[_Replies] = [()] * len(batch)
         for run, positions in _by_kind(batch):
-            results = iter(run(self._cursor, [what for position in positions for what in batch[position].what]))
+            results = iter(run(self._cursor, [each for position in positions for each in batch[position].arguments]))
             for position in positions:
-                replies[position] = [next(results) for _ in batch[position].what]
+                replies[position] = [next(results) for _ in batch[position].arguments]
         return replies
 
     def _apply_if_room(self, write: Writes[Any, T]) -> T | StoreBusy:
-        if write.grows and write.grows(write.what[0]) > room(self._cursor):
+        if write.grows and write.grows(write.arguments[0]) > room(self._cursor):
             return StoreBusy("the disk is full")
-        return write.run(self._cursor, write.what)[0]
+        return write.run(self._cursor, write.arguments)[0]
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal.update(pages)
@@ -257,7 +259,7 @@ def room(cursor: apsw.Cursor) -> int:
 
 
 def _several(batch: Sequence[Writes[Any, Any]]) -> bool:
-    return len(batch) > 1 or len(batch[0].what) > 1
+    return len(batch) > 1 or len(batch[0].arguments) > 1
 
 
 def _by_kind(batch: Sequence[Writes[Any, Any]]) -> Iterator[tuple[Together[Any, Any], list[int]]]:
@@ -272,4 +274,4 @@ def _by_kind(batch: Sequence[Writes[Any, Any]]) -> Iterator[tuple[Together[Any, 
 
 
 def _refuse(batch: Sequence[Writes[Any, Any]], error: Exception) -> list[_Replies]:
-    return [[error] * len(writes.what) for writes in batch]
+    return [[error] * len(writes.arguments) for writes in batch]
