@@ -2,11 +2,10 @@
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from ssl import SSLContext
 from typing import Any
 
@@ -112,11 +111,6 @@ class Request:
     at: float
     replay: bool
     body: bytes
-
-
-def longest_pause(requests: Sequence[Request]) -> float:
-    """Seconds between two of them; the dispatcher's poll, which finds whatever a lane forgets, takes one."""
-    return max((after.at - before.at for before, after in pairwise(requests)), default=0.0)
 
 
 @dataclass(slots=True)
