@@ -4,7 +4,6 @@ The thread and the loop share the interpreter's lock, and handing it over costs 
 that are submitted together are one message with one reply, and the thread is woken once in a turn of the loop.
 """
 
-import select
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -19,14 +18,6 @@ T = TypeVar("T")
 W = TypeVar("W")
 
 MAX_BATCH = 256  # writes; a message is not divided
-
-GATHER = 150e-6
-"""Seconds that a batch waits for more writes if the one before it had `BUSY` or more.
-
-A commit costs an fsync and the same pages again, however few rows are in it. With one connection nothing waits; 500 µs
-are too long: then connections wait for the commit.
-"""
-BUSY = 3
 
 Together: TypeAlias = Callable[[apsw.Cursor, Sequence[W]], Sequence[T]]
 """Does several writes of one kind at once: a result for each, in their order."""
@@ -59,7 +50,6 @@ class WriteQueue:
         self._woken = False  # a wake-up that the thread has not taken yet
         self._closing = False
         self._refusal: Exception | None = None  # once the thread has ended
-        self._size = 0  # of the last batch
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -124,20 +114,18 @@ class WriteQueue:
 
     # ---- in the thread
 
-    def take(self, *, gather: bool) -> list[Writes[Any, Any]]:
+    def take(self) -> list[Writes[Any, Any]]:
         """Return at least one message, and those queued behind it; none at the end."""
         while not self._waiting:
             if self._closing:
                 return []
             self._wakes.get()
             self._woken = False
-        if gather and self._size >= BUSY and not self._closing:
-            select.select((), (), (), GATHER)  # no `sleep`: some C libraries let it follow a clock that is set back
         batch: list[Writes[Any, Any]] = []
-        self._size = 0
-        while self._waiting and self._size < MAX_BATCH:
+        size = 0
+        while self._waiting and size < MAX_BATCH:
             batch.append(self._waiting.popleft())
-            self._size += len(batch[-1].arguments)
+            size += len(batch[-1].arguments)
         return batch
 
     def take_rest(self) -> list[Writes[Any, Any]]:

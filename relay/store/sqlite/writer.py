@@ -116,7 +116,7 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while batch := self._queue.take(gather=self._failure is None):
+            while batch := self._queue.take():
                 replies = self._commit(batch)
                 self._queue.reply([*zip(batch, replies, strict=True), *self._refuse_waiting()])
                 self._checkpoint()
