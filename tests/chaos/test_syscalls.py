@@ -110,6 +110,7 @@ def checkpoints() -> Iterator[None]:
     """After each commit, but for the last one: its checkpoint may come too late."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "CHECKPOINT_PAGES", 1)
+        patch.setattr(writer, "CHECKPOINT_NOW_PAGES", 1)  # also if the loop has queued the next write already
         yield
 
 
