@@ -14,7 +14,7 @@ from relay.http import response
 from relay.http.machine_limits import MAX_HEAD, Limits
 from relay.http.post import SMALL, Post
 from relay.http.response import Response
-from tests.http.wire import PEER, QUIET, Echo, Seen, Wire, connections, converse, turn
+from tests.http.wire import PEER, QUIET, Echo, Seen, Wire, connected, connections, converse, turn
 
 
 def post(body: bytes = b"a=1", *, address: bytes = b"/x", version: bytes = b"1.1", headers: bytes = b"") -> bytes:
@@ -130,9 +130,7 @@ def test_any_requests_in_any_pieces_are_answered_the_same(
 async def test_a_connection_is_evictable_but_while_a_response_is_due() -> None:
     echo = Echo(turns=5)
     async with connections(echo, offered=True) as new:
-        connection, wire = new(), Wire()
-        connection.connection_made(wire)
-        await turn(2)
+        connection, wire = await connected(new)
         assert connection.evictable
         connection.data_received(post())
         assert not connection.evictable
@@ -153,9 +151,7 @@ async def test_an_idle_connection_is_closed_and_one_that_waits_is_not(
 
     monkeypatch.setattr(echo, "_serve", held)
     async with connections(echo, offered=offered, limits=Limits(idle=0.05)) as new:
-        connection, wire = new(), Wire()
-        connection.connection_made(wire)
-        await turn(2)
+        connection, wire = await connected(new)
         connection.data_received(post())
         await asyncio.sleep(0.2)
         assert not wire.closed
@@ -170,9 +166,7 @@ async def test_an_idle_connection_is_closed_and_one_that_waits_is_not(
 async def test_a_peer_that_left_is_not_written_to_and_its_post_is_served() -> None:
     echo = Echo(turns=5)
     async with connections(echo, offered=True) as new:
-        connection, wire = new(), Wire()
-        connection.connection_made(wire)
-        await turn(2)
+        connection, wire = await connected(new)
         connection.data_received(post() + post(address=b"/next"))
         wire.closed = True
         connection.connection_lost(None)
@@ -196,9 +190,7 @@ async def test_the_address_of_a_peer_that_left_is_still_known(offered: bool, mon
     monkeypatch.setattr(echo, "answer", answer)
     monkeypatch.setattr(echo, "receive", receive)
     async with connections(echo, offered=offered) as new:
-        connection, wire = new(), Wire()
-        connection.connection_made(wire)
-        await turn(2)
+        connection, wire = await connected(new)
         connection.data_received(post())
         await turn(3)
         wire.closed = True
@@ -257,9 +249,7 @@ async def test_a_response_during_a_drain_is_the_last_one() -> None:
 async def test_a_post_in_progress_is_answered_while_the_server_shuts_down(offered: bool) -> None:
     echo = Echo(turns=20)
     async with connections(echo, offered=offered) as new:
-        connection, wire = new(), Wire()
-        connection.connection_made(wire)
-        await turn(2)
+        connection, wire = await connected(new)
         connection.data_received(post() + post(address=b"/next"))
         await turn(3)
     assert wire.written.count(b"HTTP/1.1 200 OK") == 1
@@ -271,9 +261,7 @@ async def test_a_post_in_progress_is_answered_while_the_server_shuts_down(offere
 async def test_a_connection_that_is_to_be_closed_ends_with_the_response_in_progress(offered: bool) -> None:
     echo = Echo(turns=5)
     async with connections(echo, offered=offered) as new:
-        connection, wire = new(), Wire()
-        connection.connection_made(wire)
-        await turn(2)
+        connection, wire = await connected(new)
         connection.data_received(post() + post(address=b"/next"))
         await turn(3)
         connection.close()  # as aiohttp does before it shuts down
@@ -290,9 +278,7 @@ async def test_a_peer_that_does_not_read_is_served_no_more_and_aborted(
     monkeypatch.setattr(response, "UNREAD", 0.1)
     echo = Echo(last=last)
     async with connections(echo, offered=offered) as new:
-        connection, wire = new(), Wire()
-        connection.connection_made(wire)
-        await turn(2)
+        connection, wire = await connected(new)
         connection.pause_writing()
         connection.data_received(post() + post(address=b"/next"))
         await turn(QUIET)
@@ -312,9 +298,7 @@ async def test_a_peer_that_reads_in_time_is_served_further(offered: bool, monkey
     monkeypatch.setattr(response, "UNREAD", 0.1)
     echo = Echo()
     async with connections(echo, offered=offered) as new:
-        connection, wire = new(), Wire()
-        connection.connection_made(wire)
-        await turn(2)
+        connection, wire = await connected(new)
         connection.pause_writing()
         connection.data_received(post() + post(address=b"/next"))
         await turn(QUIET)

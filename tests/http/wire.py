@@ -117,6 +117,14 @@ async def connections(echo: Echo, *, offered: bool, limits: Limits | None = None
         await runner.cleanup()
 
 
+async def connected(new: Callable[[], Any]) -> tuple[Any, Wire]:
+    """A protocol, and the wire that it has been connected by."""
+    connection, wire = new(), Wire()
+    connection.connection_made(wire)
+    await turn(2)
+    return connection, wire
+
+
 async def converse(
     new: Callable[[], Any], echo: Echo, pieces: Sequence[bytes], *, pause: int | None = None, quiet: int = QUIET
 ) -> Seen:

@@ -57,13 +57,19 @@ class WriteQueue:
     # ---- in the loop
 
     def submit(self, run: Callable[[apsw.Cursor], T], *, grows: int = 0) -> Future[T]:
-        """See `Writer.submit`."""
+        """Return the result of `run(cursor)` once it is committed. `run` may be called again if a batch is repeated.
+
+        A write that makes the database grow by `grows` bytes is StoreBusy on a full disk, unless the file has free
+        pages: the last of the disk is for settling pending deliveries.
+        """
         return self.submit_one_of_many(run_each, run, grows=(lambda _run: grows) if grows else None)
 
     def submit_one_of_many(
         self, run: Together[W, T], argument: W, *, grows: Callable[[W], int] | None = None
     ) -> Future[T]:
-        """See `Writer.submit_one_of_many`."""
+        """As `submit`, for a write that `run` does together with others of its kind. It may overtake writes of other
+        kinds, but no write that was submitted alone.
+        """
         done: Future[T] = self._loop.create_future()
         self.put(Writes(run, [argument], partial(_resolve, done), grows))
         if not self._waking:
@@ -79,7 +85,7 @@ class WriteQueue:
         *,
         grows: Callable[[W], int] | None = None,
     ) -> None:
-        """See `Writer.submit_many`."""
+        """As `submit_one_of_many`, for the writes of a whole turn of the loop: one message, and one reply to all."""
         self.put(Writes(run, arguments, on_replies, grows))
         self._wake()
 

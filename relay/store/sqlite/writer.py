@@ -5,7 +5,7 @@ gathers in the `WriteQueue`. A commit that failed is unknown, so writes must be 
 """
 
 import threading
-from asyncio import Future, get_running_loop
+from asyncio import get_running_loop
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -24,10 +24,9 @@ from relay.store.sqlite.moved_files import Files
 from relay.store.sqlite.sql import rows
 from relay.store.sqlite.wal import Wal
 from relay.store.sqlite.watermark import Watermark
-from relay.store.sqlite.write_queue import OnReplies, Together, WriteQueue, Writes, run_each
+from relay.store.sqlite.write_queue import Together, WriteQueue, Writes, run_each
 
 T = TypeVar("T")
-W = TypeVar("W")
 
 CHECKPOINT_PAGES = 1_000  # 4 MiB of WAL: checkpoint when there is nothing else to do
 CHECKPOINT_NOW_PAGES = 4_000  # 16 MiB: checkpoint all the same
@@ -76,37 +75,13 @@ class Writer:
         self._failure: StoreFailed | None = None
         self._held_up: StoreBusy | None = None  # set when another program holds up a commit
         self._queue = WriteQueue()
+        self.submit = self._queue.submit
+        self.submit_one_of_many = self._queue.submit_one_of_many
+        self.submit_many = self._queue.submit_many
         self._wal = wal
         connection.set_wal_hook(self._note_wal)
         self._thread = threading.Thread(target=self._run, name="relay-store", daemon=True)
         self._thread.start()
-
-    def submit(self, run: Callable[[apsw.Cursor], T], *, grows: int = 0) -> Future[T]:
-        """Return the result of `run(cursor)` once it is committed. `run` may be called again if a batch is repeated.
-
-        A write that makes the database grow by `grows` bytes is StoreBusy on a full disk, unless the file has free
-        pages: the last of the disk is for settling pending deliveries.
-        """
-        return self._queue.submit(run, grows=grows)
-
-    def submit_one_of_many(
-        self, run: Together[W, T], argument: W, *, grows: Callable[[W], int] | None = None
-    ) -> Future[T]:
-        """As `submit`, for a write that `run` does together with others of its kind. It may overtake writes of other
-        kinds, but no write that was submitted alone.
-        """
-        return self._queue.submit_one_of_many(run, argument, grows=grows)
-
-    def submit_many(
-        self,
-        run: Together[W, T],
-        arguments: Sequence[W],
-        on_replies: OnReplies[T],
-        *,
-        grows: Callable[[W], int] | None = None,
-    ) -> None:
-        """As `submit_one_of_many`, for the writes of a whole turn of the loop: one message, and one reply to all."""
-        self._queue.submit_many(run, arguments, on_replies, grows=grows)
 
     async def close(self) -> None:
         """Commit what is queued and end the thread; later writes are refused."""
