@@ -40,16 +40,16 @@ class Budget:
 
 
 class Reservation:
-    """The memory of one webhook, counted by reference: freed when the last holder has released it.
+    """The memory of one webhook. Whoever has the webhook releases it, once: the last one is the committer.
 
-    A `with` block is one holder; whoever needs the webhook for longer calls `acquire` and later `release`.
+    A `with` block releases it at its end, unless it was handed over.
     """
 
-    __slots__ = ("_budget", "_holders", "_size")
+    __slots__ = ("_budget", "_handed_over", "_size")
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._holders = 0
+        self._handed_over = False
         self._size = 0
 
     def grow(self, size: int) -> None:
@@ -58,20 +58,18 @@ class Reservation:
         self._budget.reserve(size, large=total > LARGE)
         self._size = total
 
-    def acquire(self) -> None:
-        """Add a holder."""
-        self._holders += 1
+    def hand_over(self) -> None:
+        """Leave the release to whoever the webhook is given to."""
+        self._handed_over = True
 
     def release(self) -> None:
-        """Remove a holder; the last one frees the memory."""
-        self._holders -= 1
-        if not self._holders:
-            self._budget.free(self._size)
-            self._size = 0
+        """Free the memory."""
+        self._budget.free(self._size)
+        self._size = 0
 
     def __enter__(self) -> Self:
-        self.acquire()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.release()
+        if not self._handed_over:
+            self.release()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from relay.errors import StoreBusy, StoreError
 from relay.ingest.budget import Reservation
@@ -49,24 +49,49 @@ class ClaimingStore(Protocol):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class PendingWebhook:
-    """A webhook between its request and its commit; the request waits for `stored`.
+    """A webhook between its request and its commit.
 
     The decoder sets `routed`, `retransmission` (the window in which an equal body is one that amoCRM sent again) and,
-    if it is unparsed, `webhook`. The rest is the committer's: `deadline` is when to answer 503, in loop time; `late`:
-    it was answered 503; `settled`: the store has replied, later replies are ignored; `stripped`: a fault of ours keeps
-    its events out.
+    if it is unparsed, `webhook`. The rest is the committer's: `answered`: its request has an answer, or nobody waits
+    for one; `late`: that was a 503; `settled`: the store has replied, later replies are ignored; `stripped`: a fault of
+    ours keeps its events out.
     """
 
     webhook: Webhook
     source: Source
     reservation: Reservation
-    stored: Future[KeepResult]
     routed: Sequence[RoutedEvent] = ()
     retransmission: timedelta | None = None
-    deadline: float = 0.0
+    answered: bool = False
     late: bool = False
     settled: bool = False
     stripped: bool = False
+
+    def conclude(self, result: KeepResult | Exception) -> None:
+        """Answer the request with the first result; ignore later ones."""
+        if not self.answered:
+            self.answered = True
+            self.answer(result)
+
+    def answer(self, result: KeepResult | Exception) -> None:
+        """Answer the request. Must not raise."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class AwaitedWebhook(PendingWebhook):
+    """A webhook of a request whose task waits for `stored`."""
+
+    stored: Future[KeepResult]
+
+    def answer(self, result: KeepResult | Exception) -> None:
+        """Resolve the future, unless its task was cancelled."""
+        if self.stored.done():
+            return
+        if isinstance(result, Exception):
+            self.stored.set_exception(result)
+        else:
+            self.stored.set_result(result)
 
 
 class Committer:
@@ -81,7 +106,7 @@ class Committer:
         self._claiming = claiming
         self._emit = emit
         self._loop = asyncio.get_running_loop()
-        self._deadlines: deque[PendingWebhook] = deque()  # all have the same timeout: the first is the next
+        self._unanswered: deque[_Batch] = deque()  # all have the same timeout: the first is the next
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[str, PendingWebhook] = {}  # for the store, in their order of arrival
         self._trouble = ""  # why the store is busy
@@ -91,15 +116,12 @@ class Committer:
         self._recovered = 0
 
     def commit(self, batch: Sequence[PendingWebhook]) -> None:
-        """Store the webhooks and resolve `stored` of each; as unparsed if a fault of ours allows no more.
+        """Store the webhooks and conclude each; as unparsed if a fault of ours allows no more. Their reservations are
+        released once the store has replied.
 
-        `stored` gets a StoreError after `COMMIT_TIMEOUT`; the webhook keeps its reservation, and is retried.
+        After `COMMIT_TIMEOUT` the result is a StoreError; the webhook keeps its reservation, and is retried.
         """
-        deadline = self._loop.time() + COMMIT_TIMEOUT
-        for pending in batch:
-            pending.deadline = deadline
-            pending.reservation.acquire()
-        self._watch_deadlines(batch)
+        self._watch_deadline(_Batch(self._loop.time() + COMMIT_TIMEOUT, batch))
         if not self._waiting:
             self._insert(batch)
             return
@@ -120,31 +142,33 @@ class Committer:
 
     # ---- deadlines: one timer for all
 
-    def _watch_deadlines(self, batch: Sequence[PendingWebhook]) -> None:
+    def _watch_deadline(self, batch: "_Batch") -> None:
         self._drop_answered()
-        self._deadlines.extend(batch)
+        self._unanswered.append(batch)
         if self._timer is None:
-            self._timer = self._loop.call_at(self._deadlines[0].deadline, self._on_deadline)
+            self._timer = self._loop.call_at(self._unanswered[0].deadline, self._on_deadline)
 
     def _drop_answered(self) -> None:
-        while self._deadlines and self._deadlines[0].stored.done():
-            self._deadlines.popleft()
+        while self._unanswered and all(each.answered for each in self._unanswered[0].webhooks):
+            self._unanswered.popleft()
 
     def _on_deadline(self) -> None:
         self._timer = None
         now = self._loop.time()
-        while self._deadlines and (self._deadlines[0].stored.done() or self._deadlines[0].deadline <= now):
-            self._time_out(self._deadlines.popleft())
-        if self._deadlines:
-            self._timer = self._loop.call_at(self._deadlines[0].deadline, self._on_deadline)
+        while self._unanswered and self._unanswered[0].deadline <= now:
+            for pending in self._unanswered.popleft().webhooks:
+                self._time_out(pending)
+        self._drop_answered()
+        if self._unanswered:
+            self._timer = self._loop.call_at(self._unanswered[0].deadline, self._on_deadline)
 
     def _time_out(self, pending: PendingWebhook) -> None:
-        if pending.stored.done():
+        if pending.answered:
             return
         pending.late = True
         self._late += 1
         why = f": {self._trouble}" if self._waiting else ""
-        pending.stored.set_exception(StoreBusy(f"not committed within {COMMIT_TIMEOUT} s{why}"))
+        pending.conclude(StoreBusy(f"not committed within {COMMIT_TIMEOUT} s{why}"))
 
     # ---- inserts and retries
 
@@ -187,22 +211,17 @@ class Committer:
         """`stripped`: it was when the store was called."""
         if pending.settled:
             return
-        if isinstance(reply, StoreBusy):
+        if not isinstance(reply, Exception):
+            self._settle(pending, recovered=pending.late)
+            pending.conclude(reply)
+        elif isinstance(reply, StoreBusy):
             self._trouble = str(reply)
             self._wait(pending)
-            return
-        failed = isinstance(reply, Exception)
-        if isinstance(reply, Exception) and not isinstance(reply, StoreError) and not stripped:
-            if not pending.stripped:  # else it is being retried without events already
-                self._strip(pending, reply)
-            return
-        self._settle(pending, recovered=pending.late and not failed)
-        if pending.stored.done():
-            return  # it was answered 503, or its client has gone
-        if isinstance(reply, Exception):
-            pending.stored.set_exception(_as_store_error(reply))
-        else:
-            pending.stored.set_result(reply)
+        elif isinstance(reply, StoreError) or stripped:
+            self._settle(pending, recovered=False)
+            pending.conclude(_as_store_error(reply))
+        elif not pending.stripped:  # else it is being retried without events already
+            self._strip(pending, reply)
 
     def _strip(self, pending: PendingWebhook, error: Exception) -> None:
         """Retry without events, as unparsed: a fault of ours must not lose what amoCRM sends only once."""
@@ -232,13 +251,22 @@ class Committer:
 
     def _settle(self, pending: PendingWebhook, *, recovered: bool) -> None:
         pending.settled = True
-        self._waiting.pop(pending.webhook.id, None)
         pending.reservation.release()
-        self._late -= pending.late
-        self._recovered += recovered
-        if self._recovered and not self._late:
-            self._emit(StoredLate(webhooks=self._recovered))
-            self._recovered = 0
+        if self._waiting:
+            self._waiting.pop(pending.webhook.id, None)
+        if self._late:
+            self._late -= pending.late
+            self._recovered += recovered
+            if self._recovered and not self._late:
+                self._emit(StoredLate(webhooks=self._recovered))
+                self._recovered = 0
+
+
+class _Batch(NamedTuple):
+    """Webhooks that are committed together, and when to answer 503 to them, in loop time."""
+
+    deadline: float
+    webhooks: Sequence[PendingWebhook]
 
 
 def _as_store_error(error: Exception) -> StoreError:

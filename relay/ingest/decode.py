@@ -5,7 +5,7 @@ turn, one right after the other: with warm caches each takes the processor a thi
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +15,7 @@ from relay.amocrm.change_times import all_dated
 from relay.errors import UnreadableError
 from relay.ingest.answers import Reject
 from relay.ingest.budget import LARGE, PER_EVENT, BudgetExceeded
-from relay.ingest.commit import COMMIT_TIMEOUT, Committer, PendingWebhook
+from relay.ingest.commit import COMMIT_TIMEOUT, AwaitedWebhook, Committer, PendingWebhook
 from relay.model import Event, RoutedEvent, Source, Webhook
 from relay.routes.config import Config
 from relay.routes.plan import plan, plan_raw
@@ -40,17 +40,26 @@ class Decoder:
         self._arrived: list[PendingWebhook] = []
         self._large = asyncio.Lock()
 
-    def submit(self, pending: PendingWebhook) -> Awaitable[KeepResult]:
-        """Decode the webhook and commit it; a large one only once the result is awaited. A `Post` is never large.
-
-        Awaiting raises Reject, BudgetExceeded, or a StoreError if it is not committed in time.
-        """
-        if len(pending.webhook.body) > LARGE:
-            return self._submit_large(pending)
+    def submit(self, pending: PendingWebhook) -> None:
+        """Decode a webhook that is not large, and commit it; its reservation is handed over."""
         if not self._arrived:
             self._loop.call_soon(self._submit_arrived)
         self._arrived.append(pending)
-        return pending.stored
+
+    async def store(self, pending: AwaitedWebhook) -> KeepResult:
+        """Decode a webhook and wait for its commit; its reservation is handed over.
+
+        Raises Reject, BudgetExceeded, or a StoreError if it is not committed in time.
+        """
+        try:
+            if len(pending.webhook.body) > LARGE:
+                return await self._store_large(pending)
+            pending.reservation.hand_over()
+            self.submit(pending)
+            return await pending.stored
+        except asyncio.CancelledError:
+            pending.answered = True  # its client has gone
+            raise
 
     # ---- small ones, together
 
@@ -65,17 +74,18 @@ class Decoder:
             self._committer.commit(ready)
 
     def _prepare(self, pending: PendingWebhook, config: Config) -> bool:
-        """Decode one; False if it cannot be committed, and `stored` has the reason."""
+        """Decode one; False if it cannot be committed, and is answered."""
         try:
             self._accept(pending, *self._decode(pending.webhook, config), config)
         except Exception as error:  # noqa: BLE001  Reject, BudgetExceeded, or a fault over one: not the others'
-            _fail(pending, error)
+            pending.reservation.release()
+            pending.conclude(error.with_traceback(None))  # whose frames hold `pending`: a reference cycle
             return False
         return True
 
     # ---- large ones, one by one
 
-    async def _submit_large(self, pending: PendingWebhook) -> KeepResult:
+    async def _store_large(self, pending: AwaitedWebhook) -> KeepResult:
         async with self._turn_of_large():
             config = self._config()
             try:  # in a thread: the event loop has other requests to answer
@@ -83,6 +93,7 @@ class Decoder:
             except Exception as error:  # noqa: BLE001  no thread could be started: `_decode` itself raises nothing
                 decoded = self._faulty(pending.webhook, error, config)
             self._accept(pending, *decoded, config)
+            pending.reservation.hand_over()
             self._committer.commit([pending])
             return await pending.stored
 
@@ -147,11 +158,6 @@ class Decoder:
         except Exception as error:  # noqa: BLE001  see `_faulty`
             webhook, routed = self._faulty(webhook, error, config)
         pending.webhook, pending.routed, pending.retransmission = webhook, routed, retransmission
-
-
-def _fail(pending: PendingWebhook, error: Exception) -> None:
-    if not pending.stored.done():  # its request may have been cancelled
-        pending.stored.set_exception(error.with_traceback(None))  # whose frames hold `pending`: a reference cycle
 
 
 def _demand_account(source: Source, routed: Sequence[RoutedEvent]) -> None:

@@ -7,8 +7,8 @@ or from an account that the source does not accept. An empty body that amoCRM di
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from time import perf_counter
 
 from aiohttp import hdrs, web
@@ -22,8 +22,8 @@ from relay.http.response import Response
 from relay.ingest import answers
 from relay.ingest.answers import Reject
 from relay.ingest.body import read_body
-from relay.ingest.budget import OVERHEAD, Budget, BudgetExceeded, Reservation
-from relay.ingest.commit import PendingWebhook
+from relay.ingest.budget import OVERHEAD, Budget, BudgetExceeded
+from relay.ingest.commit import AwaitedWebhook, PendingWebhook
 from relay.ingest.decode import Decoder
 from relay.ingest.misaddressed import diagnose_address, source_and_token
 from relay.model import Source, Webhook
@@ -109,17 +109,17 @@ class Intake:
                     self._emit(Probed(source=source.name, remote=self._remote(request)))
                     return answers.probed()
                 query = request.rel_url.raw_query_string
-                pending = self._pending(source, request.headers, query, body, reservation)
-                result = await self._decoder.submit(pending)
+                webhook = self._webhook(source, request.headers, query, body)
+                stored = self._loop.create_future()
+                pending = AwaitedWebhook(webhook=webhook, source=source, reservation=reservation, stored=stored)
+                result = await self._decoder.store(pending)
         except (Reject, BudgetExceeded, StoreError) as error:
             raise _as_reject(error, source) from None
         return self._announce(pending, result, took=timedelta(seconds=perf_counter() - start))
 
-    def _pending(
-        self, source: Source, headers: Mapping[str, str], query: str, body: bytes, reservation: Reservation
-    ) -> PendingWebhook:
+    def _webhook(self, source: Source, headers: Mapping[str, str], query: str, body: bytes) -> Webhook:
         now = self._clock()
-        webhook = Webhook(
+        return Webhook(
             id=self._new_id(),
             source=source.name,
             received_at=now - timedelta(0, 0, now.microsecond % 1000),  # the store keeps milliseconds
@@ -128,9 +128,6 @@ class Intake:
             request_id=_text(headers.get(REQUEST_ID, ""))[:MAX_REQUEST_ID],
             query=query,
             signature=_text(headers.get(SIGNATURE, "")),
-        )
-        return PendingWebhook(
-            webhook=webhook, source=source, reservation=reservation, stored=self._loop.create_future()
         )
 
     # ---- the same for a complete post
@@ -147,26 +144,28 @@ class Intake:
             reservation.grow(OVERHEAD + size)
         except BudgetExceeded:
             return False
-        reservation.acquire()
         try:
-            pending = self._pending(source, post.headers, query, post.body, reservation)
+            webhook = self._webhook(source, post.headers, query, post.body)
         except Exception:
             reservation.release()
             raise
-        pending.stored.add_done_callback(partial(self._respond, post, pending, start))
-        self._decoder.submit(pending)
+        self._decoder.submit(
+            _PostedWebhook(
+                webhook=webhook, source=source, reservation=reservation, post=post, start=start, respond=self._respond
+            )
+        )
         return True
 
-    def _respond(self, post: Post, pending: PendingWebhook, start: float, stored: asyncio.Future[KeepResult]) -> None:
-        pending.reservation.release()
-        took = timedelta(seconds=perf_counter() - start)
+    def _respond(self, posted: "_PostedWebhook", result: KeepResult | Exception) -> None:
+        post = posted.post
+        took = timedelta(seconds=perf_counter() - posted.start)
         try:
-            if error := stored.exception():
-                reject = _as_reject(error, pending.source)
+            if isinstance(result, Exception):
+                reject = _as_reject(result, posted.source)
                 self._announce_rejected(reject, remote=self._proxies.client(post.remote, post.headers), took=took)
                 response = answers.rejected(reject)
             else:
-                response = self._announce(pending, stored.result(), took=took)
+                response = self._announce(posted, result, took=took)
         except Exception as fault:  # noqa: BLE001  a fault of ours over one webhook: 500
             post.fail(fault)
             return
@@ -199,6 +198,18 @@ class Intake:
         return self._proxies.client(request.remote, request.headers)
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
+class _PostedWebhook(PendingWebhook):
+    """The webhook of a post, answered in the turn in which its result is known."""
+
+    post: Post
+    start: float
+    respond: Callable[["_PostedWebhook", KeepResult | Exception], None]
+
+    def answer(self, result: KeepResult | Exception) -> None:
+        self.respond(self, result)
+
+
 def _authorize(config: Config, name: str, token: str) -> Source:
     """Return the source if the token is one of its own, else raise Reject; constant time, see `Config.source_at`."""
     source = config.source_at(f"/hooks/{name}/{token}")
@@ -207,7 +218,7 @@ def _authorize(config: Config, name: str, token: str) -> Source:
     return source
 
 
-def _as_reject(error: BaseException, source: Source) -> Reject:
+def _as_reject(error: Exception, source: Source) -> Reject:
     """Return why a webhook of this source was not stored; raises a fault of ours."""
     match error:
         case Reject():

@@ -40,11 +40,12 @@ def test_a_budget_that_is_used_up_grants_nothing() -> None:
             small.grow(1)
 
 
-def test_a_reservation_lasts_until_its_last_holder_releases_it() -> None:
+def test_a_reservation_that_is_handed_over_outlives_its_block_and_is_freed_once() -> None:
     budget = Budget(SIZE)
     with budget.reservation() as reservation:
         reservation.grow(1000)
-        reservation.acquire()
+        reservation.hand_over()
     assert budget.used == 1000
+    reservation.release()
     reservation.release()
     assert budget.used == 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.http.aiohttp_version import Variant
 from relay.http.machine_limits import Limits
 from relay.http.post import SMALL, Post
@@ -121,6 +122,29 @@ async def test_each_post_frees_its_memory_however_it_ends(
     many = form(*[LEAD] * 100)
     assert (await seen(scene, AT, many, pause=0))[0].startswith("HTTP/1.1 200 ")
     await until(lambda: scene.budget.used == 0)
+
+
+async def test_a_post_is_answered_in_the_turn_in_which_the_store_replies(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    keep_many, respond = ClaimAtInsert.keep_many, Post.respond
+
+    def replying(claiming: ClaimAtInsert, requests: Any, on_replies: Any) -> None:
+        def reply(replies: Any) -> None:
+            on_replies(replies)
+            seen.append("the turn goes on")
+
+        keep_many(claiming, requests, reply)
+
+    def responding(post: Post, response: Response) -> None:
+        seen.append("answered")
+        respond(post, response)
+
+    monkeypatch.setattr(ClaimAtInsert, "keep_many", replying)
+    monkeypatch.setattr(Post, "respond", responding)
+    assert (await scene.post(form(LEAD))).status == 200
+    assert seen == ["answered", "the turn goes on"]
 
 
 def test_the_decoder_awaits_no_body_that_is_small_for_a_listener() -> None:
