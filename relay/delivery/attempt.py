@@ -19,11 +19,13 @@ async def attempt(
 ) -> Outcome:
     """Make one attempt. Never raises: an error of the relay itself is an attempt that failed."""
     try:
-        if delivery.corrupt or delivery.raw or renderer.needs_original:
-            request = await _request_of_original(delivery, renderer, store, clock())
+        now = clock()
+        if delivery.payload and not delivery.corrupt and not renderer.needs_original:
+            request = renderer.render(delivery, now=now)
         else:
-            request = renderer.render(delivery, now=clock())
-        return await sender.send(request, timeout=renderer.target.timeout, tls=renderer.target.tls)
+            request = await _request_of_original(delivery, renderer, store, now)
+            now = clock()  # the store may have taken its time
+        return await sender.send(request, now=now, timeout=renderer.target.timeout, tls=renderer.target.tls)
     except (CorruptError, UnreadableError, LookupError) as error:
         reason = Reason.CORRUPT if isinstance(error, CorruptError) else Reason.REQUEST
         return Outcome(reason=reason, started_at=clock(), took=timedelta(), detail=str(error))

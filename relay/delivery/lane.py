@@ -11,7 +11,7 @@ most twice its `concurrency` again: what was in flight, and what was not settled
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from relay.delivery.attempt import attempt
@@ -21,18 +21,19 @@ from relay.delivery.prefetch import Prefetch
 from relay.delivery.rate_limiter import RateLimiter
 from relay.delivery.relay_share import share_of
 from relay.delivery.request import Renderer
-from relay.delivery.retry import decide
+from relay.delivery.retry import DELIVERED, decide
 from relay.delivery.send import Sender, origin
 from relay.delivery.settlements import Settlements
 from relay.delivery.tasks import Tasks
 from relay.delivery.worker_pool import WorkerPool
 from relay.http.client import Client, fast_client
-from relay.model import Delivery, Health, Order, Outcome, Reason, RetryAt, Target
+from relay.model import Delivery, Health, Order, Outcome, Reason, RetryAt, Target, Verdict
 from relay.signals import Attempted, ClaimLost, Emit
 from relay.store.contract import DeliveryStore
 from relay.store.requests import Settlement
 
 LONGEST_SLEEP = 1.0  # seconds between looks at `rate`, which a reload may have changed
+_NO_TIME = timedelta()
 
 
 class Lane:
@@ -55,7 +56,7 @@ class Lane:
         self._states = States()
         self._stopping = asyncio.Event()  # wakes those that sleep until `rate` allows an attempt
         self._tasks = Tasks(f"lane {target.name}")
-        self._workers = WorkerPool(self._work, most=self._most, start=self._tasks.start)
+        self._workers = WorkerPool(self._next_attempt, limit=0, start=self._tasks.start)
         self._rate_limiter = RateLimiter()
         self._sender = Sender(clock=clock, new_client=new_client)
         self._settlements = Settlements(store, settled=self._on_settled, start=self._tasks.start, clock=clock)
@@ -71,6 +72,7 @@ class Lane:
         self._queue = self._prefetch.queue
         self._in_flight: dict[str, float] = {}
         self._set_limits(target)
+        self._workers.limit(self._share.concurrency)
 
     @property
     def in_flight(self) -> Mapping[str, float]:
@@ -120,7 +122,7 @@ class Lane:
         """
         self._prefetch.stop()
         self._stopping.set()
-        self._workers.recount()
+        self._workers.limit(0)
         await self._tasks.stop(grace, self._settlements.pending)
         await self._sender.close()
 
@@ -133,7 +135,7 @@ class Lane:
         self._prefetch.use(target, self._share)
 
     def _apply_limits(self) -> None:
-        self._workers.recount()
+        self._workers.limit(0 if self._states.stopping else self._share.concurrency)
         self._workers.call(len(self._queue))
         self.refill()
 
@@ -161,20 +163,17 @@ class Lane:
 
     # ---- attempts
 
-    def _most(self) -> int:
-        """Attempts at a time."""
-        return 0 if self._states.stopping else self._share.concurrency
+    def _next_attempt(self) -> Coroutine[None, None, None] | None:
+        """Begin the next attempt; None if there is none to make."""
+        if self._share.rate:
+            return self._attempt_in_slot() if self._queue else None
+        delivery = self._take()
+        return None if delivery is None else self._attempt(delivery)
 
-    async def _work(self) -> bool:
-        """Make the next attempt; False if there is none to make."""
-        if self._share.rate and not await self._slot():
-            return False
-        delivery = self._next()
-        if delivery is None:
-            return False
-        self._prefetch.refill_if_low()
-        await self._attempt(delivery)
-        return True
+    async def _attempt_in_slot(self) -> None:
+        if await self._slot() and (delivery := self._take()):
+            self._rate_limiter.take(self._share.rate, now=self._time())
+            await self._attempt(delivery)
 
     async def _slot(self) -> bool:
         """Wait until `rate` allows an attempt; False if what is queued is for the workers of another origin now."""
@@ -185,46 +184,54 @@ class Lane:
                 return False
         return True
 
-    def _next(self) -> Delivery | None:
-        """Take a delivery off the queue; None if there is none."""
+    def _take(self) -> Delivery | None:
+        """Take a delivery off the queue, from now on in flight; None if there is none."""
         queue, now = self._queue, self._time()
-        if not queue:
-            return None
-        if queue.expires_by(now + self._timeout):
-            self._prefetch.release_expired(now + self._timeout)  # the claim would expire during its attempt
+        until = now + self._timeout
+        if (delivery := queue.take(until)) is None:
             if not queue:
                 return None
-        self._rate_limiter.take(self._share.rate, now=now)
-        return queue.take()
+            self._prefetch.release_expired(until)  # the claim would expire during its attempt
+            if (delivery := queue.take(until)) is None:
+                return None
+        self._in_flight[delivery.event_id] = now
+        if self._states.behind:
+            self._prefetch.refill_if_low()
+        return delivery
 
     async def _attempt(self, delivery: Delivery) -> None:
         renderer, origin_, probe = self._renderer, self._origin, self._states.circuit is Health.PROBING
         target = renderer.target
-        self._in_flight[delivery.event_id] = self._time()
         try:
             outcome = await attempt(delivery, renderer, store=self._store, sender=self._sender, clock=self._clock)
         finally:
             self._in_flight.pop(delivery.event_id, None)
-        now, roll = self._clock(), random.random()  # noqa: S311  jitter
-        verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
+        if outcome.reason is Reason.OK:  # almost every attempt: neither the time nor jitter plays a part
+            verdict: Verdict = DELIVERED
+        else:
+            now, roll = self._clock(), random.random()  # noqa: S311  jitter
+            verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
         if origin_ == self._origin:  # else the outcome says nothing of where the target is now
             self._judge(outcome, target, probe=probe)
         # no await before this: the attempt was made, and if the lane ended here unsettled it would be repeated
-        await self._settlements.settle(Settlement(delivery, outcome, verdict, now), most=self._share.concurrency)
+        if reply := self._settlements.settle(delivery, outcome, verdict, most=self._share.concurrency):
+            await reply
 
     def _judge(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
-        if self.circuit.clean and outcome.reason is Reason.OK:
+        if outcome.reason is Reason.OK and self.circuit.clean:
             return  # nothing changes; almost every attempt
         self.circuit.record(outcome, target, probe=probe)
         if probe_at := self.circuit.probe_at:
             self.wake_at(probe_at)
 
-    def _on_settled(self, made: Settlement, settled: bool) -> None:
+    def _on_settled(self, made: Settlement, settled: bool, now: datetime) -> None:
         delivery, outcome, verdict, _ = made
         if not settled:
             self._on_claim_lost(made)
             return
-        lag = max(self._clock() - delivery.received_at, timedelta())  # the clock may have been set back
+        lag = now - delivery.received_at
+        if lag < _NO_TIME:  # the clock was set back
+            lag = _NO_TIME
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))
         if isinstance(verdict, RetryAt):
             self.wake_at(verdict.due_at)

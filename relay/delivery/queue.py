@@ -66,15 +66,12 @@ class Queue:
             self._deliveries.append((expires_at, delivery))
             self._bytes += len(delivery.payload)
 
-    def take(self) -> Delivery:
-        """Remove and return the first one; IndexError if there is none."""
-        _, delivery = self._deliveries.popleft()
-        self._bytes -= len(delivery.payload)
-        return delivery
-
-    def expires_by(self, at: float) -> bool:
-        """Whether the first one's claim expires by this time; IndexError if there is none."""
-        return self._deliveries[0][0] <= at
+    def take(self, until: float) -> Delivery | None:
+        """Remove and return the first one; None if there is none, or its claim expires by this time."""
+        deliveries = self._deliveries
+        if not deliveries or deliveries[0][0] <= until:
+            return None
+        return self._pop()
 
     def expired(self, at: float) -> Sequence[Delivery]:
         """Remove and return those at the head whose claims expire by this time."""
@@ -82,8 +79,13 @@ class Queue:
 
     def drain(self) -> list[Delivery]:
         """Remove and return all of them; what is reserved stays reserved."""
-        return [self.take() for _ in range(len(self._deliveries))]
+        return [self._pop() for _ in range(len(self._deliveries))]
 
     def _expired(self, at: float) -> Iterator[Delivery]:
         while self._deliveries and self._deliveries[0][0] <= at:
-            yield self.take()
+            yield self._pop()
+
+    def _pop(self) -> Delivery:
+        _, delivery = self._deliveries.popleft()
+        self._bytes -= len(delivery.payload)
+        return delivery

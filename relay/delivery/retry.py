@@ -23,6 +23,7 @@ from tenacity.wait import wait_base
 from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, RetryPolicy, Target, Verdict
 
 LONGEST_RETRY_AFTER = timedelta(hours=24)
+DELIVERED = Delivered()
 _SECONDS = re.compile(r"[0-9]{1,9}(\.0{1,9})?")
 
 
@@ -34,7 +35,7 @@ def decide(
     If a `probe` fails, that attempt does not count against the retry policy of its delivery.
     """
     if outcome.reason is Reason.OK or outcome.status in target.ok_on:
-        return Delivered()
+        return DELIVERED
     if outcome.reason is Reason.REQUEST:
         return Dead(f"the request cannot be made: {outcome.detail}")
     if outcome.reason is Reason.CORRUPT:

@@ -47,9 +47,13 @@ class Sender:
         *,
         timeout: timedelta,  # noqa: ASYNC109  one deadline for all
         tls: Tls | None = None,
+        now: datetime | None = None,
     ) -> Outcome:
-        """Make one attempt. If a keep-alive connection turns out to be closed, a fresh one is tried within it."""
-        started_at, start = self._clock(), perf_counter()
+        """Make one attempt. If a keep-alive connection turns out to be closed, a fresh one is tried within it.
+
+        `now`: the time, if the caller has just read the clock.
+        """
+        started_at, start = now or self._clock(), perf_counter()
         status = retry_after = None
         try:
             endpoint = self._endpoint(request.url, tls)

@@ -1,41 +1,44 @@
 """Attempt, outcome and verdict -> committed to the store, while the next attempts are made.
 
-Attempts that end in one turn of the event loop are settled together, by one call of the store at the end of that turn.
+Attempts that end in one turn of the event loop are settled together, by one call of the store at the end of that turn,
+and with the time at which the first of them ended.
 """
 
 from asyncio import Future, get_running_loop
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from relay.delivery.retry_busy import retry_busy
+from relay.model import Delivery, Outcome, Verdict
 from relay.store.contract import DeliveryStore
 from relay.store.requests import Settlement
 
 
 @dataclass(slots=True)
 class _Turn:
-    """What ended in one turn of the loop; beside each, the future of the caller who awaits its reply, if one does."""
+    """What ended in one turn of the loop; `awaited`, by its number, are the futures of callers who await a reply."""
 
+    ended_at: datetime
     done: Future[None]
     made: list[Settlement] = field(default_factory=list)
-    awaited: list[Future[bool] | None] = field(default_factory=list)
+    awaited: dict[int, Future[bool]] = field(default_factory=dict)
 
 
 class Settlements:
-    """Calls `settled` with each attempt that is committed, and whether its delivery is settled: see `DeliveryStore`.
+    """Calls `settled` with each attempt that is committed, whether its delivery is settled, and the present time.
 
-    `start` runs a retry in the background, and returns its task. `pending` are the store calls and retries that nobody
-    awaits here. Lives in one event loop.
+    Whether it is: see `DeliveryStore`. `start` runs a retry in the background, and returns its task. `pending` are the
+    store calls and retries that nobody awaits here. Lives in one event loop.
     """
 
     def __init__(
         self,
         store: DeliveryStore,
         *,
-        settled: Callable[[Settlement, bool], None],
+        settled: Callable[[Settlement, bool, datetime], None],
         start: Callable[[Coroutine[None, None, None]], Future[None]],
         clock: Callable[[], datetime],
     ) -> None:
@@ -48,23 +51,22 @@ class Settlements:
         self._unawaited = 0  # attempts that are not settled yet, and that nobody awaits
         self.pending: set[Future[Any]] = set()
 
-    async def settle(self, made: Settlement, *, most: int) -> None:
-        """Have the store called at the end of this turn; await its reply only if `most` attempts are pending already.
+    def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, most: int) -> Awaitable[None] | None:
+        """Have the store called at the end of this turn, whatever becomes of the caller.
 
-        Nothing is awaited before the store is sure to be called, whatever becomes of the caller.
+        Returns None, or, if `most` attempts are pending already, what the caller has to await: the reply to this one.
         """
         turn = self._turn or self._begin_turn()
+        made = Settlement(delivery, outcome, verdict, turn.ended_at)
         turn.made.append(made)
         if self._unawaited < most:
             self._unawaited += 1
-            turn.awaited.append(None)
-        else:
-            reply: Future[bool] = self._loop.create_future()
-            turn.awaited.append(reply)
-            await self._retry(made, reply)
+            return None
+        reply = turn.awaited[len(turn.made) - 1] = self._loop.create_future()
+        return self._retry(made, reply)
 
     def _begin_turn(self) -> _Turn:
-        self._turn = turn = _Turn(self._loop.create_future())
+        self._turn = turn = _Turn(self._clock(), self._loop.create_future())
         self.pending.add(turn.done)
         turn.done.add_done_callback(self.pending.discard)
         self._loop.call_soon(self._end_turn, turn)
@@ -78,20 +80,21 @@ class Settlements:
             self._on_replies(turn, [error] * len(turn.made))
 
     def _on_replies(self, turn: _Turn, replies: Sequence[bool | Exception]) -> None:
+        now, cancelled = self._clock(), turn.done.cancelled()
         try:
-            for made, awaited, reply in zip(turn.made, turn.awaited, replies, strict=True):
+            for number, (made, reply) in enumerate(zip(turn.made, replies, strict=True)):
                 try:
-                    if awaited is not None:
-                        _resolve(awaited, reply)
-                    elif not turn.done.cancelled():
-                        self._on_reply(made, reply)
+                    if number in turn.awaited:
+                        _resolve(turn.awaited[number], reply)
+                    elif not cancelled:
+                        self._on_reply(made, reply, now)
                 except Exception as error:  # noqa: BLE001  a fault over one attempt is not the others'
                     self._loop.call_exception_handler({"message": "a settled attempt", "exception": error})
         finally:
             if not turn.done.done():
                 turn.done.set_result(None)
 
-    def _on_reply(self, made: Settlement, reply: bool | Exception) -> None:
+    def _on_reply(self, made: Settlement, reply: bool | Exception, now: datetime) -> None:
         if isinstance(reply, Exception):
             first: Future[bool] = self._loop.create_future()
             _resolve(first, reply)
@@ -100,7 +103,7 @@ class Settlements:
             retry.add_done_callback(self._on_retried)
         else:
             self._unawaited -= 1
-            self._settled(made, reply)
+            self._settled(made, reply, now)
 
     def _on_retried(self, retry: Future[None]) -> None:
         self.pending.discard(retry)
@@ -109,7 +112,7 @@ class Settlements:
     async def _retry(self, made: Settlement, first: Future[bool]) -> None:
         delivery, outcome, verdict, _ = made
         settled = await retry_busy(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()), first)
-        self._settled(made, settled)
+        self._settled(made, settled, self._clock())
 
 
 def _resolve(awaited: Future[bool], reply: bool | Exception) -> None:

@@ -2,66 +2,75 @@
 
 import asyncio
 from asyncio import Future
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 
 
+class _Crew:
+    """The workers of one origin, and how many they are."""
+
+    __slots__ = ("origin", "size")
+
+    def __init__(self, origin: Hashable) -> None:
+        self.origin = origin
+        self.size = 0
+
+
 class WorkerPool:
-    """At most `most()` workers: each makes one `attempt()` after another, and idles once it returns False.
+    """At most `limit` workers: each awaits one `next_attempt()` after another, and idles while that is None.
 
     To wake an idle worker takes a third of the time of a new task. `start` is given each new one. Workers are bound to
-    an origin: those of another one do not count against `most()`, and end after their attempt.
+    an origin: those of another one do not count against `limit`, and end after their attempt. Lives in one event loop.
     """
 
     def __init__(
         self,
-        attempt: Callable[[], Awaitable[bool]],
+        next_attempt: Callable[[], Awaitable[None] | None],
         *,
-        most: Callable[[], int],
+        limit: int,
         start: Callable[[Coroutine[None, None, None]], object],
     ) -> None:
-        self._attempt = attempt
-        self._most = most
+        self._next_attempt = next_attempt
+        self._limit = limit
         self._start = start
-        self._origin: Hashable = None
-        self._numbers: Counter[Hashable] = Counter()  # by origin
-        self._idle: list[Future[None]] = []  # all of the present origin
+        self._new_future = asyncio.get_running_loop().create_future
+        self._crew = _Crew(None)
+        self._former: dict[Hashable, _Crew] = {}  # by origin: those that are still at work
+        self._idle: list[Future[None]] = []  # all of the present crew
 
     def call(self, wanted: int) -> None:
-        """Wake or start so many workers, as far as `most()` allows."""
+        """Wake or start so many workers, as far as the limit allows."""
         for _ in range(wanted):
             if self._idle:
                 self._idle.pop().set_result(None)
-            elif self._numbers[self._origin] < self._most():
-                self._numbers[self._origin] += 1
-                self._start(self._work(self._origin))
+            elif self._crew.size < self._limit:
+                self._crew.size += 1
+                self._start(self._work(self._crew))
             else:
                 break
 
-    def recount(self) -> None:
-        """Apply a changed `most()`: wake idle workers, so that those beyond it end."""
+    def limit(self, most: int) -> None:
+        """Have at most so many workers from now on; wake idle workers, so that those beyond it end."""
+        self._limit = most
         self.call(len(self._idle))
 
     def move(self, origin: Hashable) -> None:
         """Work for this origin from now on; workers that it had before, and are still at work, count again."""
-        if origin != self._origin:
-            self.recount()
-            self._origin = origin
+        if origin != self._crew.origin:
+            self.call(len(self._idle))
+            if self._crew.size:
+                self._former[self._crew.origin] = self._crew
+            self._crew = self._former.pop(origin) if origin in self._former else _Crew(origin)
 
-    async def _work(self, origin: Hashable) -> None:
+    async def _work(self, crew: _Crew) -> None:
         try:
-            while self._needed(origin):
-                if await self._attempt():
+            while crew is self._crew and crew.size <= self._limit:
+                if attempt := self._next_attempt():
+                    await attempt
                     continue
-                if not self._needed(origin):
-                    break
-                woken: Future[None] = asyncio.get_running_loop().create_future()
-                self._idle.append(woken)  # no await since the attempt found nothing: `call` must see this worker idle
+                woken = self._new_future()
+                self._idle.append(woken)  # no await since there was no attempt: `call` must see this worker idle
                 await woken
         finally:
-            self._numbers[origin] -= 1
-            if not self._numbers[origin]:
-                del self._numbers[origin]
-
-    def _needed(self, origin: Hashable) -> bool:
-        return origin == self._origin and self._numbers[origin] <= self._most()
+            crew.size -= 1
+            if not crew.size:
+                self._former.pop(crew.origin, None)

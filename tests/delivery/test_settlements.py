@@ -3,6 +3,7 @@
 import asyncio
 from asyncio import Future
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 import pytest
@@ -40,7 +41,8 @@ class Scene:
         all_replied = asyncio.gather(*replies, return_exceptions=True)
         all_replied.add_done_callback(lambda done: on_replies(done.result()))
 
-    def on_settled(self, made: Settlement, settled: bool) -> None:
+    def on_settled(self, made: Settlement, settled: bool, now: datetime) -> None:
+        assert now == NOON
         (self.settled if settled else self.lost).append(made.delivery.event_id)
 
     def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -49,8 +51,12 @@ class Scene:
 
     def make(self, name: str, *, most: int = 2) -> asyncio.Task[None]:
         outcome = Outcome(reason=Reason.OK, started_at=NOON, took=SECOND, status=200)
-        made = Settlement(delivery(event_id=name), outcome, Delivered(), NOON)
-        return asyncio.get_running_loop().create_task(self.settlements.settle(made, most=most))
+
+        async def settle() -> None:
+            if reply := self.settlements.settle(delivery(event_id=name), outcome, Delivered(), most=most):
+                await reply
+
+        return asyncio.get_running_loop().create_task(settle())
 
     async def answer(self, name: str, error: Exception | None = None, *, settled: bool = True) -> None:
         asked = self.calls.pop(name)
@@ -191,10 +197,10 @@ async def test_a_fault_over_one_is_reported_and_holds_up_none_of_the_others_of_i
     asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault["exception"]))
     settled = scene.on_settled
 
-    def fail_once(made: Settlement, is_settled: bool) -> None:
+    def fail_once(made: Settlement, is_settled: bool, now: datetime) -> None:
         if made.delivery.event_id == "a":
             raise ZeroDivisionError
-        settled(made, is_settled)
+        settled(made, is_settled, now)
 
     monkeypatch.setattr(scene.settlements, "_settled", fail_once)
     waiting = [scene.make(name, most=2) for name in "abc"][2]

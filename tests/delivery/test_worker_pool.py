@@ -8,14 +8,11 @@ import pytest
 
 from relay.delivery.worker_pool import WorkerPool
 
-NOTHING = -1  # found after a while
-
 
 class Scene:
-    """Work for `most` workers, each piece as long as the gate is shut; `tasks` are all that ever worked."""
+    """Work for three workers, each piece as long as the gate is shut; `tasks` are all that ever worked."""
 
     def __init__(self) -> None:
-        self.most = 3
         self.todo: deque[int] = deque()
         self.done: list[int] = []
         self.busy = 0
@@ -23,22 +20,22 @@ class Scene:
         self.gate = asyncio.Event()
         self.gate.set()
         self.tasks: list[asyncio.Task[None]] = []
-        self.workers = WorkerPool(self.attempt, most=lambda: self.most, start=self.begin)
+        self.workers = WorkerPool(self.next_attempt, limit=3, start=self.begin)
+        self.limit = self.workers.limit
 
     def begin(self, work: Coroutine[None, None, None]) -> None:
         self.tasks.append(asyncio.get_running_loop().create_task(work))
 
-    async def attempt(self) -> bool:
-        if not self.todo:
-            return False
-        number = self.todo.popleft()
+    def next_attempt(self) -> Coroutine[None, None, None] | None:
+        return self.attempt(self.todo.popleft()) if self.todo else None
+
+    async def attempt(self, number: int) -> None:
         self.busy += 1
         self.busiest = max(self.busiest, self.busy)
         await self.gate.wait()
         await asyncio.sleep(0)
         self.busy -= 1
         self.done.append(number)
-        return number != NOTHING
 
     async def do(self, *numbers: int) -> None:
         self.give(*numbers)
@@ -55,8 +52,7 @@ class Scene:
         assert not self.busy
 
     async def end(self) -> None:
-        self.most = 0
-        self.workers.recount()
+        self.limit(0)
         await self.idle()
         assert all(task.done() for task in self.tasks)
 
@@ -96,8 +92,7 @@ async def test_one_more_is_called_while_others_are_busy(scene: Scene) -> None:
 
 async def test_fewer_may_work_from_now_on(scene: Scene) -> None:
     await scene.do(1, 2, 3)
-    scene.most = 1
-    scene.workers.recount()
+    scene.limit(1)
     scene.busiest = 0
     await scene.do(*range(10))
     assert scene.busiest == 1
@@ -109,8 +104,7 @@ async def test_who_is_busy_ends_what_he_does_and_nothing_more_is_begun(scene: Sc
     scene.gate.clear()
     scene.give(*range(5))
     await asyncio.sleep(0)
-    scene.most = 0
-    scene.workers.recount()
+    scene.limit(0)
     scene.gate.set()
     await asyncio.gather(*scene.tasks)
     assert (sorted(scene.done), [*scene.todo]) == ([0, 1, 2], [3, 4])
@@ -118,10 +112,9 @@ async def test_who_is_busy_ends_what_he_does_and_nothing_more_is_begun(scene: Sc
 
 async def test_who_finds_nothing_once_all_are_to_end_ends(scene: Scene) -> None:
     scene.gate.clear()
-    scene.give(NOTHING)
+    scene.give(1)
     await asyncio.sleep(0)
-    scene.most = 0
-    scene.workers.recount()
+    scene.limit(0)
     scene.gate.set()
     await scene.idle()
     assert [task.done() for task in scene.tasks] == [True]
@@ -129,10 +122,9 @@ async def test_who_finds_nothing_once_all_are_to_end_ends(scene: Scene) -> None:
 
 async def test_one_too_many_that_finds_nothing_ends_and_misses_no_call(scene: Scene) -> None:
     scene.gate.clear()
-    scene.give(NOTHING, NOTHING)
+    scene.give(1, 2)
     await asyncio.sleep(0)
-    scene.most = 1
-    scene.workers.recount()
+    scene.limit(1)
     scene.gate.set()
     await scene.idle()
     await scene.do(1)
@@ -142,7 +134,7 @@ async def test_one_too_many_that_finds_nothing_ends_and_misses_no_call(scene: Sc
 
 async def test_what_comes_while_the_last_one_looks_for_work_is_done(scene: Scene) -> None:
     """At every point at which another task can run."""
-    scene.most = 1
+    scene.limit(1)
     for turns in range(10):
         scene.give(0)
         for _ in range(turns):
