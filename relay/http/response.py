@@ -55,17 +55,13 @@ class Response:
         """Write all of it, in one piece; the request says whether to keep the connection, and what it understands."""
         self.keep_alive = keep_alive and not self._last
         body = orjson.dumps(self.document)
-        head = (
-            f"{_status_line(self.status)}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            f"Date: {_date(int(time()))}\r\n"
-        )
-        if self.headers:
-            head += "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        more = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()]) if self.headers else ""
         if not self.keep_alive:
-            head += "Connection: close\r\n"
-        elif version == HttpVersion10:
-            head += "Connection: keep-alive\r\n"
-        transport.write(b"%s\r\n%s" % (head.encode("ascii"), b"" if method == "HEAD" else body))
+            more += "Connection: close\r\n"
+        elif version is not HttpVersion11 and version == HttpVersion10:
+            more += "Connection: keep-alive\r\n"
+        head = _head(self.status, len(body), int(time()))
+        transport.write(b"%b%b\r\n%b" % (head, more.encode("ascii"), b"" if method == "HEAD" else body))
 
     async def write_eof(self) -> None:
         """Wait until the write buffer is below its high-water mark: backpressure on the requests that follow.
@@ -90,9 +86,13 @@ def closing_error(status: int) -> Response:
     return response
 
 
-@lru_cache(maxsize=16)
-def _status_line(status: int) -> str:
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
+@lru_cache(maxsize=64)
+def _head(status: int, length: int, second: int) -> bytes:
+    """The lines that responses of this length have in common within a second."""
+    return (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {length}\r\nDate: {_date(second)}\r\n"
+    ).encode("ascii")
 
 
 @lru_cache(maxsize=1)

@@ -5,10 +5,10 @@ aiohttp's parser reads every byte, and aiohttp's handler serves whatever the cal
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-from aiohttp import HttpVersion11, web
-from aiohttp.http import RawRequestMessage
+from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import _ErrInfo
 
 from relay.http import response as responses
@@ -36,47 +36,63 @@ class SmallPosts(web.RequestHandler):
     ) -> None:
         super().__init__(manager, **more)
         self._receive = receive
-        self._before_response = before_response
+        self._before_response: Callable[[Any, AnyResponse], None] = before_response
         self._post: Post | None = None  # the one that waits for its response, or for the peer to read it
         self._unread: asyncio.TimerHandle | None = None  # aborts if the peer does not read
 
     def data_received(self, data: bytes) -> None:
         """Parse; offer the first message if nothing is due before it."""
         waiter = self._waiter
+        parser: Any = self._parser
         if self._receive is None or waiter is None or waiter.done():
             super().data_received(data)
             return
-        self._waiter = None  # which aiohttp would wake
+        alone = False
+        if self._post is None and parser is not None and not (self._upgraded or self._close or self._force_close):
+            try:
+                parsed = parser.feed_data(data)
+            except HttpProcessingError as error:
+                parsed = error
+            else:
+                alone = len(parsed[0]) == 1
+                if alone and self._takes(*parsed[0][0]):  # as nearly every post: aiohttp need not queue it
+                    self._request_count += 1
+                    parser.message_consumed()
+                    return
+            self._parser = _Parsed(parsed)  # type: ignore[assignment]
+        if not alone:
+            self._waiter = None  # which aiohttp would wake
         try:
             super().data_received(data)
         finally:
-            self._waiter = waiter
-        if self._messages and self._post is None:
+            self._parser, self._waiter = parser, waiter
+        if self._messages and self._post is None and not alone:
             self._serve_next()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Do nothing if nothing was paused: aiohttp's parser calls it at the end of each body."""
+        if resume_parser or self._reading_paused:
+            super().resume_reading(resume_parser)
 
     def respond(self, post: Post, response: Response) -> None:
         """Write the response if the peer is still there; end the post once the peer reads, or abort after UNREAD.
 
         A response that cannot be written ends the connection, as with aiohttp's handler.
         """
+        keep_alive = False
         try:
-            self._write(post, response)
+            self._before_response(self, response)
+            transport = self.transport
+            if transport is not None and not transport.is_closing():
+                response.write(transport, keep_alive=post.keep_alive)
+                keep_alive = response.keep_alive
+                if self._paused:
+                    post.keep_alive = keep_alive
+                    self._unread = self._loop.call_later(responses.UNREAD, transport.abort)
+                    return
         except Exception as error:  # noqa: BLE001  else the connection would wait for it for ever
             self.log_exception("Unhandled exception", exc_info=error)
-            self._end(keep_alive=False)
-
-    def _write(self, post: Post, response: Response) -> None:
-        self._before_response(cast(Connection, self), response)
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            self._end(keep_alive=False)
-            return
-        response.write(transport, keep_alive=post.keep_alive)
-        post.keep_alive = response.keep_alive
-        if self._paused:
-            self._unread = self._loop.call_later(responses.UNREAD, transport.abort)
-        else:
-            self._end(keep_alive=post.keep_alive)
+        self._end(keep_alive=keep_alive)
 
     def fail(self, post: Post, error: BaseException) -> None:
         """Log a fault of the relay and answer 500, as aiohttp's handler does."""
@@ -97,38 +113,42 @@ class SmallPosts(web.RequestHandler):
 
     def _serve_next(self) -> None:
         """Have `receive` take the first message, or wake aiohttp's task for it."""
-        message, body = self._messages[0]
-        if (
-            not isinstance(message, _ErrInfo)
-            and message.method == "POST"
-            and message.version is HttpVersion11
-            and not message.upgrade
-            and not message.chunked
-            and 0 < body.total_bytes <= SMALL
-            and body.is_eof()
-            and not self._buffer_paused  # aiohttp's task resumes reading
-            and self._offer(message, b"".join(body._buffer))  # unread, for aiohttp's task
-        ):
+        if self._takes(*self._messages[0]):
             self._messages.popleft()
             if self._parser is not None:
                 self._parser.message_consumed()
         elif self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _offer(self, message: RawRequestMessage, body: bytes) -> bool:
-        """Return whether `receive` takes it, or fails over it."""
-        assert self._receive is not None  # noqa: S101  else there is no offer
-        post = Post(
+    def _takes(self, message: Any, body: StreamReader) -> bool:
+        """Offer a message if it is a complete small POST; return whether `receive` takes it, or fails over it.
+
+        The body is not read, only looked at, for aiohttp's task if `receive` declines.
+        """
+        if (
+            type(message) is _ErrInfo
+            or message.method != "POST"
+            or message.version is not HttpVersion11
+            or message.upgrade
+            or message.chunked
+            or not 0 < body.total_bytes <= SMALL
+            or not body._eof
+            or self._buffer_paused  # aiohttp's task resumes reading
+        ):
+            return False
+        pieces = body._buffer
+        receive: Any = self._receive
+        self._post = post = Post(
             self,
             peer=self.peername,
             address=message.path,
             headers=message.headers,
-            body=body,
+            body=pieces[0] if len(pieces) == 1 else b"".join(pieces),
             keep_alive=not message.should_close,
         )
-        self._post, self._request_in_progress = post, True
+        self._request_in_progress = True
         try:
-            taken = self._receive(post)
+            taken: bool = receive(post)
         except Exception as error:  # noqa: BLE001  a fault of ours over one post: 500, as aiohttp's handler does
             self._loop.call_soon(self.fail, post, error)
             return True
@@ -160,3 +180,18 @@ class SmallPosts(web.RequestHandler):
             super()._process_keepalive()
         else:
             self._keepalive_handle = None
+
+
+class _Parsed:
+    """What the parser made of some bytes: stands in for the parser when aiohttp feeds it the same bytes."""
+
+    __slots__ = ("_result",)
+
+    def __init__(self, result: Any) -> None:
+        self._result = result
+
+    def feed_data(self, _data: bytes) -> Any:
+        """Return what the parser returned, or raise what it raised."""
+        if isinstance(self._result, Exception):
+            raise self._result
+        return self._result
