@@ -61,7 +61,12 @@ class Sender:
                 response = await self._client.post(endpoint, request)
             status = response.status
             retry_after = response.headers.get("retry-after")
-            text = await _read(response, deadline.at)
+            try:
+                body = response.body
+                start_of_body = body if isinstance(body, bytes) else await _read(body, deadline.at)
+            finally:
+                response.end()
+            text = start_of_body[: MAX_DETAIL * 4].decode(errors="replace")
             reason = reason_of_status(status)
             detail = f"{_redirect(response)} {text}".strip() if reason is Reason.REDIRECT else text
         except (ConfigurationError, aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
@@ -92,21 +97,16 @@ class Sender:
         return self._made
 
 
-async def _read(response: TargetResponse, deadline: float) -> str:
+async def _read(body: aiohttp.StreamReader, deadline: float) -> bytes:
     """Read the start of the body. An error here changes nothing; a body that is too long costs its connection."""
     start = bytearray()
     try:
-        if response.body.is_eof():  # it came with the headers, as most bodies do
-            start += response.body.read_nowait(MAX_ANSWER)
-        else:
-            async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + ANSWER_TIMEOUT)):
-                while len(start) <= MAX_ANSWER and (chunk := await response.body.read(MAX_ANSWER)):
-                    start += chunk
+        async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + ANSWER_TIMEOUT)):
+            while len(start) <= MAX_ANSWER and (chunk := await body.read(MAX_ANSWER)):
+                start += chunk
     except (aiohttp.ClientError, OSError, ValueError):
         pass
-    finally:
-        response.end()
-    return start[: MAX_DETAIL * 4].decode(errors="replace")
+    return bytes(start)
 
 
 def _redirect(response: TargetResponse) -> str:

@@ -44,7 +44,7 @@ Endpoint: TypeAlias = Any
 
 
 class TargetResponse(Protocol):
-    """Status and headers, with the body still to be read. `end()` must follow, however much of the body was read."""
+    """Status and headers, maybe with the body still to be read. `end()` must follow, however much of it was read."""
 
     @property
     def status(self) -> int:
@@ -55,8 +55,8 @@ class TargetResponse(Protocol):
         """Names in any case."""
 
     @property
-    def body(self) -> aiohttp.StreamReader:
-        """As it comes, undecoded."""
+    def body(self) -> bytes | aiohttp.StreamReader:
+        """Undecoded: all of it if it came with the head, as most do, else as it comes."""
 
     def end(self) -> None:
         """Return the connection to the pool if request and response are complete; otherwise abort it."""

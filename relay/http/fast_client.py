@@ -62,7 +62,7 @@ class FastResponse(NamedTuple):
 
     status: int
     headers: CIMultiDictProxy[str]
-    body: aiohttp.StreamReader
+    body: bytes | aiohttp.StreamReader
     connection: FastConnection
     connector: FastConnector
 

@@ -1,15 +1,16 @@
 """One connection to a target: the bytes of a request -> status, headers and body of its response; one at a time.
 
 Bytes of a response go straight from the socket into aiohttp's parser, which one connection keeps for all its responses:
-no queue, no task and no timer stand in between. aiohttp's private ends: the base of its protocols, which pauses and
-resumes, and its parser.
+no queue, no task and no timer stand in between. Most targets repeat themselves: a response that is byte for byte the
+one before is not parsed again, as the parser starts each response in the same state. aiohttp's private ends: the base
+of its protocols, which pauses and resumes, and its parser.
 """
 
 import asyncio
 import select
 from contextlib import suppress
 from time import monotonic
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import aiohttp
 from aiohttp.base_protocol import BaseProtocol
@@ -17,7 +18,6 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.helpers import EMPTY_BODY_STATUS_CODES
 from aiohttp.http import HttpProcessingError, HttpResponseParser
-from aiohttp.streams import EMPTY_PAYLOAD
 from multidict import CIMultiDictProxy
 
 from relay.http.client import BODY_CHUNK, NotHttp
@@ -25,6 +25,10 @@ from relay.http.tolerant_parser import Messages, TolerantParser, is_interim
 
 MAX_INTERIM = 1_000  # 1xx responses before the final one; one read may bring thousands
 READ_BUFFER = 256 * 1024  # bytes of a body; at twice as many the socket is not read until some are taken
+MAX_REPEATED = 4 * 1024  # bytes of a response that a connection keeps, to recognize its repetition
+
+Head: TypeAlias = tuple[int, CIMultiDictProxy[str], bytes | aiohttp.StreamReader]
+"""Status, headers, and the body: bytes if one read brought all of it with the head."""
 
 
 class FastConnection(BaseProtocol):
@@ -45,6 +49,12 @@ class FastConnection(BaseProtocol):
         self._writing: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
         self._last = False  # no request may follow on this connection
+        self._answering = True
+        self._head: Head | None = None
+        self._interim = 0
+        self._parsed = False  # the parser was fed since the last request
+        self._only_read: bytes | None = None  # the response so far, if it came in one read
+        self._repeated: tuple[bytes | None, Head | None] = None, None  # a response of before, and what was read in it
         parser: Any = HttpResponseParser(
             self,
             loop,
@@ -55,7 +65,6 @@ class FastConnection(BaseProtocol):
         )
         self._response_parser = TolerantParser(parser, self)
         self._parser = cast(Any, self._response_parser)  # where aiohttp's base pauses it
-        self._expect()
 
     # ---- one request
 
@@ -65,24 +74,24 @@ class FastConnection(BaseProtocol):
         `last`: the request asks for the connection to be closed, so no other may follow, whatever the response says.
         """
         if not self._answering:
-            self._expect()
+            self._answering, self._head = True, None
         self._last = self._last or last
         if self.transport:  # without one `head` raises the reason
             self.transport.write(written[:BODY_CHUNK])
             if len(written) > BODY_CHUNK:
                 self._writing = self._loop.create_task(self._write_rest(written))
-        if self._body is None and self._error is None:
+        if self._head is None and self._error is None:
             self._waiter = self._loop.create_future()
         return self._waiter
 
-    def head(self) -> tuple[int, CIMultiDictProxy[str], aiohttp.StreamReader]:
-        """Status, headers and body of the response, or raise why there is none."""
+    def head(self) -> Head:
+        """Return the response as far as it has arrived, or raise why there is none."""
         self._waiter = None
-        if self._body is None:
+        if self._head is None:
             raise self._error or aiohttp.ServerDisconnectedError
         if self._writing and not self._writing.done():  # no other request may be written in between
             self._last = True
-        return self._status, self._headers, self._body
+        return self._head
 
     def end(self) -> bool:
         """The response is done with. True if all was written, all was read, and nothing came after it."""
@@ -91,13 +100,12 @@ class FastConnection(BaseProtocol):
         return (
             not self._last
             and self._error is None
+            and self._head is not None
             and self.transport is not None
             and not self.transport.is_closing()
             and not self.transport.get_write_buffer_size()
-            and self._body is not None
-            and self._body.is_eof()
             and not self._reading_paused
-            and self._response_parser.ended_cleanly()
+            and (not self._parsed or self._parsing_ended())
         )
 
     def has_input(self) -> bool:
@@ -130,6 +138,12 @@ class FastConnection(BaseProtocol):
         if not self._answering or self._error:
             self.abort()
             return
+        if data == self._repeated[0] and not self._parsed and self._head is None:
+            self._head = self._repeated[1]
+            self._wake()
+            return
+        self._only_read = None if self._parsed or self._head or len(data) > MAX_REPEATED else data
+        self._parsed = True
         try:
             messages, upgraded, _ = self._response_parser.feed_data(data)
         except Exception as error:  # noqa: BLE001  whatever the parser raises
@@ -152,8 +166,8 @@ class FastConnection(BaseProtocol):
         try:
             incomplete = self._response_parser.feed_eof()
         except Exception as error:  # noqa: BLE001  whatever the parser raises
-            if self._body is not None:
-                self._body.set_exception(aiohttp.ClientPayloadError(f"Response payload is not completed: {error!r}"))
+            if self._head and not isinstance(body := self._head[2], bytes):
+                body.set_exception(aiohttp.ClientPayloadError(f"Response payload is not completed: {error!r}"))
         if isinstance(exc, OSError):
             self._fail(aiohttp.ClientOSError(*exc.args), exc)
         elif illegible := self._response_parser.illegible:
@@ -166,16 +180,21 @@ class FastConnection(BaseProtocol):
 
     # ----
 
-    def _expect(self) -> None:
-        self._answering = True
-        self._body: aiohttp.StreamReader | None = None
-        self._interim = 0
+    def _parsing_ended(self) -> bool:
+        """True if the response is complete and nothing follows it: the parser is ready for the next one."""
+        body = cast(Head, self._head)[2]
+        if not (isinstance(body, bytes) or body.is_eof()) or not self._response_parser.ended_cleanly():
+            return False
         self._response_parser.begin()
+        self._parsed, self._interim = False, 0
+        if self._only_read:
+            self._repeated = self._only_read, self._head
+        return True
 
     def _take(self, messages: Messages) -> None:
         """The final response, after interim ones; or what follows it, which is for nobody."""
         for message, body in messages:
-            if self._body is not None or self._error is not None:
+            if self._head is not None or self._error is not None:
                 self._last = True
                 self.abort()
             elif is_interim(message.code):
@@ -183,8 +202,9 @@ class FastConnection(BaseProtocol):
                 if self._interim > MAX_INTERIM:
                     self._fail(aiohttp.ClientError(f"{MAX_INTERIM} interim responses (1xx) without a final one"))
             else:
-                self._status, self._headers = message.code, message.headers
-                self._body = EMPTY_PAYLOAD if message.code in EMPTY_BODY_STATUS_CODES else body
+                none = message.code in EMPTY_BODY_STATUS_CODES
+                whole = b"" if none else body.read_nowait() if body.is_eof() else body
+                self._head = message.code, message.headers, whole
                 self._last = self._last or message.should_close
                 self._wake()
 

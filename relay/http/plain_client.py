@@ -108,18 +108,23 @@ class PlainResponse:
     def __init__(self, response: "_AbortableResponse", idle: "_Idle", on_end: Callable[[], None]) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
-        self.body = response.content
         self.transport = response.transport
         self._response = response
         self._idle = idle
         self._on_end = on_end
+
+    @property
+    def body(self) -> bytes | aiohttp.StreamReader:
+        """Undecoded: all of it if it came with the head, else as it comes."""
+        content = self._response.content
+        return content.read_nowait() if content.is_eof() and not content.exception() else content
 
     def end(self) -> None:
         """Return the connection to the pool if all was written and all was read; otherwise abort it."""
         # a complete response has given its connection back already, perhaps to another request
         if self._response.connection is not None and self.transport and self.transport.get_write_buffer_size():
             self.transport.abort()
-        if self.body.at_eof():
+        if self._response.content.at_eof():
             self._response.release()
             self._idle.add(self._response.protocol)
         else:
