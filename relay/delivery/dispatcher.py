@@ -66,14 +66,18 @@ class Dispatcher:
     def _leased(self, routed: RoutedEvent, leased: set[str]) -> RoutedEvent:
         size, lanes = len(routed.payload), self._lanes
         marked: list[PlannedDelivery] = []
+        any_leased = False
         for each in routed.planned:
             lane = lanes.get(each.target)
             if lane and (lease := lane.lease(size, more=each.target in leased)):
+                any_leased = True
                 leased.add(each.target)
                 # field by field: `replace` takes more than twice as long, for each event
                 marked.append(PlannedDelivery(target=each.target, routes=each.routes, lease=lease, key=each.key))
             else:
                 marked.append(each)
+        if not any_leased:
+            return routed
         return RoutedEvent(event=routed.event, payload=routed.payload, planned=tuple(marked), routes=routed.routes)
 
     def unlease(self, routed: Sequence[RoutedEvent]) -> None:

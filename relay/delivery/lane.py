@@ -11,7 +11,7 @@ most twice its `concurrency` again: what was in flight, and what was not settled
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 
 from relay.delivery.attempt import attempt
@@ -37,7 +37,10 @@ _NO_TIME = timedelta()
 
 
 class Lane:
-    """Everything for one target; nothing here waits for another target. Lives in one event loop."""
+    """Everything for one target; nothing here waits for another target. Lives in one event loop.
+
+    `lease`, `unlease`, `admit`, `refill`: see `Prefetch`.
+    """
 
     def __init__(
         self,
@@ -70,6 +73,9 @@ class Lane:
             clock=clock,
         )
         self._queue = self._prefetch.queue
+        # no methods that call these: each webhook calls three of them
+        self.lease, self.unlease, self.admit = self._prefetch.lease, self._prefetch.unlease, self._prefetch.admit
+        self.refill = self._prefetch.refill
         self._in_flight: dict[str, float] = {}
         self._set_limits(target)
         self._workers.limit(self._share.concurrency)
@@ -140,22 +146,6 @@ class Lane:
         self.refill()
 
     # ---- what comes in
-
-    def lease(self, size: int, *, more: bool) -> timedelta | None:
-        """See `Prefetch.lease`."""
-        return self._prefetch.lease(size, more=more)
-
-    def unlease(self, sizes: Sequence[int]) -> None:
-        """See `Prefetch.unlease`."""
-        self._prefetch.unlease(sizes)
-
-    def admit(self, deliveries: Sequence[Delivery]) -> None:
-        """See `Prefetch.admit`."""
-        self._prefetch.admit(deliveries)
-
-    def refill(self) -> None:
-        """See `Prefetch.refill`."""
-        self._prefetch.refill()
 
     def wake_at(self, due_at: datetime) -> None:
         """See `Prefetch.wake_at`."""

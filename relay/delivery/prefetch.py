@@ -74,12 +74,11 @@ class Prefetch:
 
         None: it goes to the store unclaimed. `more`: another delivery of the same webhook has been leased.
         """
-        if not (self._states.admits and self._share.concurrency and self.queue.takes(more=more)):
-            if not self._states.behind:
-                self._states.on(LaneEvent.LEFT)
-            return None
-        self.queue.reserve(size)
-        return self._lease
+        if self._states.admits and self._share.concurrency and self.queue.reserve(size, more=more):
+            return self._lease
+        if not self._states.behind:
+            self._states.on(LaneEvent.LEFT)
+        return None
 
     def unlease(self, sizes: Sequence[int]) -> None:
         """Free what `lease` has reserved: the deliveries are stored, or will not be. Call it before `admit`."""

@@ -42,15 +42,17 @@ class Queue:
         """Less than half full: a claim is worth its commit."""
         return self.room > MAX_LENGTH // 2
 
-    def takes(self, *, more: bool) -> bool:
-        """Whether one more may be claimed at insert; `more`: another delivery of its webhook is already."""
-        longest = MAX_OF_WEBHOOK if more else MAX_LENGTH
-        return len(self._deliveries) + self._reserved < longest and self.room_bytes > 0
+    def reserve(self, size: int, *, more: bool = False) -> bool:
+        """Keep room for one delivery of `size` bytes until `unreserve` is called for it; False if there is none.
 
-    def reserve(self, size: int) -> None:
-        """Keep room for one delivery of `size` bytes until `unreserve` is called for it."""
+        `more`: another delivery of its webhook has room already.
+        """
+        longest = MAX_OF_WEBHOOK if more else MAX_LENGTH
+        if len(self._deliveries) + self._reserved >= longest or self._bytes + self._reserved_bytes >= MAX_BYTES:
+            return False
         self._reserved += 1
         self._reserved_bytes += size
+        return True
 
     def unreserve(self, sizes: Sequence[int]) -> None:
         """Free the room: the deliveries are added now, or never.

@@ -10,7 +10,7 @@ from typing import Protocol
 
 CHUNK = 64 * 1024  # bytes of one write, rounded up to a whole line
 MAX_PENDING = 1024 * 1024  # bytes; further lines are dropped and counted
-GATHER = 0.01  # seconds that a line may wait for others: to wake the thread costs more than a line
+GATHER = 0.025  # seconds that a line may wait for others: to wake the thread costs more than a line
 CLOSE_TIMEOUT = 1.0  # seconds for what is pending at the end
 
 

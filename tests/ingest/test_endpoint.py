@@ -9,7 +9,7 @@ import pytest
 
 from relay.amocrm import events
 from relay.daemon import url
-from relay.delivery.lane import Lane
+from relay.delivery.dispatcher import Dispatcher
 from relay.ingest import decode
 from relay.routes import config
 from relay.routes.plan import plan
@@ -299,17 +299,17 @@ async def test_a_larger_chunked_body_is_rejected(scene: Scene) -> None:
 async def test_a_large_body_is_decoded_in_a_thread_and_leased_in_the_event_loop(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lease, leased, planned = Lane.lease, set(), set()
+    lease, leased, planned = Dispatcher.lease, set(), set()
 
-    def leasing(lane: Lane, *what: Any, **more: Any) -> Any:
+    def leasing(*what: Any) -> Any:
         leased.add(threading.get_ident())
-        return lease(lane, *what, **more)
+        return lease(*what)
 
     def planning(*what: Any, **more: Any) -> Any:
         planned.add(threading.get_ident())
         return plan(*what, **more)
 
-    monkeypatch.setattr(Lane, "lease", leasing)
+    monkeypatch.setattr(Dispatcher, "lease", leasing)
     monkeypatch.setattr(decode, "plan", planning)
     assert (await scene.post(form(LEAD, WON))).body["deliveries"] == 3
     await until(lambda: len(scene.targets.received) == 3)
