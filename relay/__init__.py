@@ -8,6 +8,7 @@
       ▼
     amocrm.form             bytes -> tree            leads[add][0][id]=7 -> {"leads": {"add": {"0": {"id": "7"}}}}
     amocrm.events           tree  -> [Event]         one body, one or more events
+      │ amocrm.shapes       bytes -> [Event]         the same at once, if bodies with these keys came before
       ▼
     routes.plan             Event -> deliveries      routes.match finds targets by the YAML that routes.config compiled
       ▼

@@ -20,7 +20,8 @@ import orjson
 
 from relay.amocrm import event_paths, form, widget
 from relay.amocrm.fields import fields, is_index, unused_name, value
-from relay.amocrm.form import CONFLICTS, Tree, bracket_path, put_at
+from relay.amocrm.form import CONFLICTS, Tree, put_at
+from relay.amocrm.keys import bracket_path
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.errors import UnreadableError
 from relay.model import Event, Json, frozen
@@ -153,9 +154,14 @@ def _account(tree: Tree) -> Tree:
         account = widget.account(tree)
     else:
         return {}
+    check_size(account)
+    return account
+
+
+def check_size(account: Mapping[str, Json]) -> None:
+    """UnreadableError if an account block is larger than any of amoCRM."""
     if (size := len(orjson.dumps(account))) > MAX_ACCOUNT:
         raise UnreadableError(f"an account block of {size} bytes; at most {MAX_ACCOUNT}")
-    return account
 
 
 def _items(tree: Tree) -> tuple[list[_Item], Tree]:

@@ -19,7 +19,7 @@ _INDEXES = [str(index) for index in range(100)]
 def fields(node: Mapping[str, Json]) -> dict[str, Json]:
     """Convert each field of an object; names and order stay."""
     return {
-        key: (_number(child) if _is_numeric(key) else child)
+        key: (number(child) if _is_numeric(key) else child)
         if type(child) is str and key not in _RULES  # a shortcut for most fields: `value` gives the same
         else value(key, child)
         for key, child in node.items()
@@ -30,6 +30,14 @@ def value(key: str, node: Json) -> Json:
     """Convert one field, by the rule for its name if there is one."""
     rule = _RULES.get(key)
     return _plain(key, node) if rule is None else rule(node)
+
+
+def number(text: str) -> int | str:
+    """The int, if it is written back as the same text; "007", "-1", "²" and 2^53 stay text."""
+    if not (text.isdigit() and text.isascii()) or len(text) > 16 or (text[0] == "0" and text != "0"):
+        return text
+    exact = int(text)
+    return exact if exact <= MAX_INT else text
 
 
 def unused_name(name: str, taken: Collection[str]) -> str:
@@ -46,7 +54,7 @@ def is_index(key: str) -> bool:
 
 def _plain(key: str, node: Json) -> Json:
     if isinstance(node, str):
-        return _number(node) if _is_numeric(key) else node
+        return number(node) if _is_numeric(key) else node
     if isinstance(node, list):
         return [_plain(key, child) for child in node]
     if not isinstance(node, dict):
@@ -59,14 +67,6 @@ def _plain(key: str, node: Json) -> Json:
 @lru_cache(maxsize=2048)  # names repeat from webhook to webhook
 def _is_numeric(key: str) -> bool:
     return key in NUMBERS or key.endswith(("_id", "_at"))
-
-
-def _number(text: str) -> int | str:
-    """The int, if it is written back as the same text; "007", "-1", "²" and 2^53 stay text."""
-    if not (text.isdigit() and text.isascii()) or len(text) > 16 or (text[0] == "0" and text != "0"):
-        return text
-    number = int(text)
-    return number if number <= MAX_INT else text
 
 
 def _elements(node: Json) -> list[Json]:
@@ -99,7 +99,7 @@ def _linked(node: Json) -> Json:
     if node is None:
         return []
     if isinstance(node, dict) and all(child == {"ID": key} for key, child in node.items()):
-        return [_number(key) for key in node]
+        return [number(key) for key in node]
     return _plain("linked_leads_id", node)
 
 

@@ -13,13 +13,14 @@ by bracket path: {"_conflicts": {"leads[add][0][id]": ["6"]}}. A key of that nam
 
 import re
 from binascii import a2b_qp, unhexlify
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import islice
 from typing import TypeAlias
 from urllib.parse import quote_plus
 
-from relay.amocrm import strict_json
+from relay.amocrm import keys, strict_json
+from relay.amocrm.keys import NEXT, bracket_path
 from relay.amocrm.strict_json import MAX_DEPTH
 from relay.errors import UnreadableError
 from relay.model import Json
@@ -32,8 +33,6 @@ MAX_BRANCHES = 25_000
 """Branches of one body: each costs time and memory, and no real body has a thousand."""
 MAX_STRAY_PERCENTS = 50_000
 """Percent signs in one value with invalid escapes: these take a slow path, and amoCRM sends none."""
-MAX_KEY = 512
-"""Bytes of one key, after unquoting."""
 
 CHARSETS = {
     "utf-8": "utf-8",
@@ -49,7 +48,6 @@ _JSON_MAY_START = frozenset(b"{[ \t\r\n\v\f")
 _FIRST_BYTES = frozenset(magic[0] for magic in _COMPRESSED)
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_NEXT = "\0"  # placeholder for the index of `[]`; no key can contain it, because NUL becomes U+FFFD
 
 
 def decode(body: bytes, content_type: str = "", *, charset: str | None = None) -> Tree:
@@ -103,11 +101,6 @@ def put_at(tree: Tree, path: Sequence[str], node: Json) -> None:
     tree[path[-1]] = node
 
 
-def bracket_path(path: Sequence[str]) -> str:
-    """("leads", "add", "0") -> leads[add][0]."""
-    return path[0] + "".join(f"[{part}]" for part in path[1:])
-
-
 def _refuse_compressed(body: bytes) -> None:
     for magic, name in _COMPRESSED.items():
         if body.startswith(magic):
@@ -152,12 +145,12 @@ def unflatten(pairs: Tree) -> Tree:
         return _with_conflicts(dict(pairs), {})
     builder = _TreeBuilder()
     for key, value in pairs.items():
-        parents, leaf = _path(key)
+        parents, leaf = keys.split(key)
         try:
             sound = strict_json.bounded(value, MAX_DEPTH - len(parents) - 1)
         except ValueError as error:
             raise UnreadableError(str(error)) from None
-        for each in sound if leaf == _NEXT and isinstance(sound, list) else [sound]:
+        for each in sound if leaf == NEXT and isinstance(sound, list) else [sound]:
             builder.put(parents, leaf, each)
     return builder.tree()
 
@@ -172,6 +165,15 @@ def _read_form(body: bytes, charset: str) -> Tree:
             parents, leaf = split(key)
             plain = value.isalnum() and value.isascii()  # most are: numbers and words
             builder.put(parents, leaf, value if plain else _text(value.encode("latin-1"), charset))
+    return builder.tree()
+
+
+def tree_of(names: Iterable[str], texts: Iterable[str]) -> Tree:
+    """The tree of a form whose keys and texts are decoded already."""
+    builder = _TreeBuilder()
+    for key, text in zip(names, texts, strict=True):
+        parents, leaf = keys.split(key)
+        builder.put(parents, leaf, text)
     return builder.tree()
 
 
@@ -203,25 +205,7 @@ def _splitter(charset: str) -> Callable[[str], tuple[tuple[str, ...], str]]:
 
 def _split(charset: str, raw: str) -> tuple[tuple[str, ...], str]:
     """leads[add][0][id] -> (("leads", "add", "0"), "id"); `raw` has one character per byte."""
-    return _path(_text(raw.encode("latin-1"), charset))
-
-
-def _path(key: str) -> tuple[tuple[str, ...], str]:
-    if (size := len(key.encode())) > MAX_KEY:
-        raise UnreadableError(f"a key of {size} bytes; at most {MAX_KEY}")
-    *parents, leaf = _parts(key)
-    if len(parents) >= MAX_DEPTH:
-        raise UnreadableError(f"a key of {len(parents) + 1} parts; at most {MAX_DEPTH}")
-    return tuple(parents), leaf
-
-
-def _parts(key: str) -> list[str]:
-    head, bracket, rest = key.partition("[")
-    inner = rest[:-1].split("][")
-    stray = head + "".join(inner)
-    if not (head and bracket and rest.endswith("]")) or "[" in stray or "]" in stray:
-        return [key]
-    return [head, *inner] if "" not in inner else [head, *(part or _NEXT for part in inner)]
+    return keys.split(_text(raw.encode("latin-1"), charset))
 
 
 class _TreeBuilder:
@@ -240,9 +224,9 @@ class _TreeBuilder:
     def put(self, parents: tuple[str, ...], leaf: str, text: Json) -> None:
         if parents != self._parents:  # most are siblings of the key before
             self._node = self._branch(parents)
-            self._parents = None if _NEXT in parents else parents
+            self._parents = None if NEXT in parents else parents
         node = self._node
-        if leaf == _NEXT:
+        if leaf == NEXT:
             leaf = self._next_index(node)
         elif leaf in node:
             text = self._settle((*parents, leaf), node[leaf], text)
@@ -254,7 +238,7 @@ class _TreeBuilder:
     def _branch(self, parents: tuple[str, ...]) -> Tree:
         node = self._tree
         for depth, name in enumerate(parents, start=1):
-            part = self._next_index(node) if name == _NEXT else name
+            part = self._next_index(node) if name == NEXT else name
             child = node.get(part)
             if not isinstance(child, dict):
                 if child is not None:

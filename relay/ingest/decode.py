@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from relay.amocrm import events, form
 from relay.amocrm.change_times import all_dated
+from relay.amocrm.shapes import BodyReader
 from relay.errors import UnreadableError
 from relay.ingest.answers import Reject
 from relay.ingest.budget import LARGE, PER_EVENT, BudgetExceeded
@@ -36,6 +36,7 @@ class Decoder:
         self._config = config
         self._emit = emit
         self._new_id = new_id
+        self._bodies = BodyReader()
         self._loop = asyncio.get_running_loop()
         self._arrived: list[PendingWebhook] = []
         self._large = asyncio.Lock()
@@ -122,8 +123,9 @@ class Decoder:
             return self._faulty(webhook, error, config)
 
     def _events(self, webhook: Webhook) -> list[Event]:
-        return events.read(
-            form.decode(webhook.body, webhook.content_type),
+        return self._bodies.read(
+            webhook.body,
+            webhook.content_type,
             source=webhook.source,
             received_at=webhook.received_at,
             new_id=self._new_id,

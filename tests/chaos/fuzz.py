@@ -10,10 +10,9 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -25,15 +24,18 @@ with atheris.instrument_imports(include=["relay", "yaml"]):
     import yarl
 
     from relay.amocrm import events, form
+    from relay.amocrm.shapes import BodyReader
     from relay.delivery.retry import LONGEST_RETRY_AFTER, parse_retry_after
     from relay.errors import RoutesInvalid, UnreadableError
     from relay.http.fast_connection import FastConnection
+    from relay.model import Event
     from relay.routes.config import Config, parse
     from relay.routes.lint import warnings
     from relay.routes.redaction import RedactedLines
     from tests.http.wire import Echo, connections, converse
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+ARRIVED: Mapping[str, Any] = {"source": "crm", "received_at": NOW, "new_id": str}
 TYPES = ("application/x-www-form-urlencoded", "application/json", "", "x/y; charset=cp1251")
 LOOP, SOCKET = asyncio.new_event_loop(), socket.socketpair()[0]
 ENVIRONMENT = {"RELAY_CRM_TOKEN": "5b1f0c9e7a3d48268e4f", "URL": "https://bot.example/amocrm"}
@@ -46,15 +48,31 @@ routes: [{name: all, match: {}, to: bot}]
 
 
 def body(data: bytes) -> None:
-    """A webhook as it arrives: the first byte is for its content type, the rest becomes events or UnreadableError."""
-    with suppress(UnreadableError):
-        tree = form.decode(data[1:], TYPES[data[0] % len(TYPES)] if data else "")
+    """A webhook as it arrives: the first byte is for its content type, the rest becomes events or UnreadableError.
+
+    The same ones, where the shape of its keys is known.
+    """
+    content, content_type = data[1:], TYPES[data[0] % len(TYPES)] if data else ""
+    reader = BodyReader(learned_at=1)
+    read = [_payloads(lambda: reader.read(content, content_type, **ARRIVED)) for _ in range(2)]
+    try:
+        tree = form.decode(content, content_type)
         form.encode(tree)
-        ids = count()
-        found = events.read(tree, source="crm", received_at=NOW, new_id=lambda: f"event-{next(ids)}")
-        for position, event in enumerate(found):
-            assert orjson.loads(events.dump(event))["data"] == event.data
-            form.encode(events.isolate(tree, position))
+        found = events.read(tree, **ARRIVED)
+    except UnreadableError as error:
+        assert read == [str(error)] * 2, read
+        return
+    assert read == [[events.dump(event) for event in found]] * 2, read
+    for position, event in enumerate(found):
+        assert orjson.loads(read[0][position])["data"] == event.data
+        form.encode(events.isolate(tree, position))
+
+
+def _payloads(read: Callable[[], list[Event]]) -> list[bytes] | str:
+    try:
+        return [events.dump(event) for event in read()]
+    except UnreadableError as error:
+        return str(error)
 
 
 def routes(data: bytes) -> None:
