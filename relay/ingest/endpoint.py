@@ -34,6 +34,7 @@ from relay.store.records import Duplicate, KeepResult
 REQUEST_ID = istr("X-Amocrm-Requestid")
 SIGNATURE = istr("X-Signature")
 MAX_REQUEST_ID = 100  # characters
+MILLISECOND = 0.001  # seconds
 AMOCRM = ("amocrm", "kommo")  # in its user agents: amoCRM-Webhooks/3.0, amoCRM-WebHook-client/2.0
 NOT_POST = "not a POST: a redirect in front (301, 302) makes a GET of it, so name the final address or answer 308"
 
@@ -67,6 +68,7 @@ class Intake:
         self._budget = budget
         self._proxies = proxies
         self._loop = asyncio.get_running_loop()
+        self._received_at, self._read_at = clock(), -MILLISECOND
 
     async def answer(self, request: web.BaseRequest) -> Response:
         """Answer a webhook, or whatever else came to the public listener."""
@@ -118,17 +120,28 @@ class Intake:
         return self._announce(pending, result, took=timedelta(seconds=perf_counter() - start))
 
     def _webhook(self, source: Source, headers: Mapping[str, str], query: str, body: bytes) -> Webhook:
-        now = self._clock()
+        content_type = headers.get(hdrs.CONTENT_TYPE, "")
+        request_id, signature = headers.get(REQUEST_ID, ""), headers.get(SIGNATURE, "")
+        if not (content_type.isascii() and request_id.isascii() and signature.isascii()):
+            content_type, request_id, signature = _text(content_type), _text(request_id), _text(signature)
         return Webhook(
             id=self._new_id(),
             source=source.name,
-            received_at=now - timedelta(0, 0, now.microsecond % 1000),  # the store keeps milliseconds
+            received_at=self._now(),
             body=body,
-            content_type=_text(headers.get(hdrs.CONTENT_TYPE, "")),
-            request_id=_text(headers.get(REQUEST_ID, ""))[:MAX_REQUEST_ID],
+            content_type=content_type,
+            request_id=request_id[:MAX_REQUEST_ID],
             query=query,
-            signature=_text(headers.get(SIGNATURE, "")),
+            signature=signature,
         )
+
+    def _now(self) -> datetime:
+        """Return the time in milliseconds, as the store keeps it; read the clock once in each."""
+        at = perf_counter()
+        if at - self._read_at >= MILLISECOND:
+            now = self._clock()
+            self._received_at, self._read_at = now - timedelta(0, 0, now.microsecond % 1000), at
+        return self._received_at
 
     # ---- the same for a complete post
 
@@ -241,4 +254,4 @@ def _is_amocrm(request: web.BaseRequest) -> bool:
 
 def _text(header: str) -> str:
     """Return a header as text that UTF-8 can encode, whatever bytes it came with."""
-    return header if header.isascii() else header.encode(errors="surrogateescape").decode(errors="replace")
+    return header.encode(errors="surrogateescape").decode(errors="replace")

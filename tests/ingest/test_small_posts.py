@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,13 +12,14 @@ from relay.http.aiohttp_version import Variant
 from relay.http.machine_limits import Limits
 from relay.http.post import SMALL, Post
 from relay.http.response import Response
-from relay.ingest import answers
+from relay.ingest import answers, endpoint
 from relay.ingest.budget import LARGE
 from relay.ingest.endpoint import Intake
 from relay.model import Source, Webhook
 from relay.signals import DuplicateReceived, Probed, WebhookRejected, WebhookStored
 from tests.e2e.processes import until
 from tests.scene import LEAD, MAX_BODY, TOKEN, WON, Scene, form
+from tests.store.conftest import NOON
 
 AT = f"/hooks/crm/{TOKEN}"
 CHANGED = form(LEAD | {"last_modified": 1764000600})
@@ -145,6 +147,15 @@ async def test_a_post_is_answered_in_the_turn_in_which_the_store_replies(
     monkeypatch.setattr(Post, "respond", responding)
     assert (await scene.post(form(LEAD))).status == 200
     assert seen == ["answered", "the turn goes on"]
+
+
+async def test_the_clock_is_read_once_in_each_millisecond(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    intake = scene.relay._intake()
+    clock = iter([NOON + timedelta(microseconds=1_999), NOON + timedelta(microseconds=3_500)])
+    seconds = iter([7.0, 7.0004, 7.0009, 7.0011, 7.0012])
+    monkeypatch.setattr(intake, "_clock", lambda: next(clock))
+    monkeypatch.setattr(endpoint, "perf_counter", lambda: next(seconds))
+    assert [(intake._now() - NOON) / timedelta(milliseconds=1) for _ in range(5)] == [1, 1, 1, 3, 3]
 
 
 def test_the_decoder_awaits_no_body_that_is_small_for_a_listener() -> None:
