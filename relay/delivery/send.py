@@ -38,7 +38,8 @@ class Sender:
     def __init__(self, *, clock: Callable[[], datetime], new_client: Callable[[], Client] = fast_client) -> None:
         self._clock = clock
         self._client = new_client()
-        self._known: tuple[str, Tls | None] | None = None
+        self._known: tuple[str, Tls | None] | None = None  # what the endpoint was made of
+        self._made: Endpoint = None
         self._timeouts = RequestTimeouts()  # each is about a URL
 
     async def send(
@@ -56,7 +57,7 @@ class Sender:
         started_at, start = now or self._clock(), perf_counter()
         status = retry_after = None
         try:
-            endpoint = self._endpoint(request.url, tls)
+            endpoint = self._made if self._known == (request.url, tls) else self._endpoint(request.url, tls)
             with self._timeouts.new(request.url, timeout.total_seconds()) as deadline:
                 response = await self._client.post(endpoint, request)
             status = response.status
@@ -67,7 +68,7 @@ class Sender:
             finally:
                 response.end()
             text = start_of_body[: MAX_DETAIL * 4].decode(errors="replace")
-            reason = reason_of_status(status)
+            reason = Reason.OK if 200 <= status <= 299 else reason_of_status(status)
             detail = f"{_redirect(response)} {text}".strip() if reason is Reason.REDIRECT else text
         except (ConfigurationError, aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             reason, detail = _reason_of(error), _text(error)
@@ -90,10 +91,9 @@ class Sender:
         await self._client.close()
 
     def _endpoint(self, url: str, tls: Tls | None) -> Endpoint:
-        """Cached for the same URL and files; connections of an earlier TLS context are not used again."""
-        if self._known != (url, tls):
-            self._made = self._client.endpoint(url, client_context(tls) if tls else None)
-            self._known = (url, tls)
+        """For the same URL and files it is made once; connections of an earlier TLS context are not used again."""
+        self._made = self._client.endpoint(url, client_context(tls) if tls else None)
+        self._known = (url, tls)
         return self._made
 
 

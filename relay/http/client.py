@@ -89,7 +89,6 @@ class Client:
 
     async def post(self, endpoint: Endpoint, request: Request) -> TargetResponse:
         """Like `Connections.post`. A keep-alive race costs no attempt: aiohttp repeats no POST by itself."""
-        reused.set(False)
         try:
             response = await self._connections.post(endpoint, request, fresh=False)
             if response.status != _REQUEST_TIMEOUT or not reused.get():

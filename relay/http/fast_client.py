@@ -10,12 +10,12 @@ which the tests hold them, `plain_client` serves on the others.
 import asyncio
 import ssl
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import hdrs
 from aiohttp.http_writer import _serialize_headers
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
 from relay.http.client import CONNECT_TIMEOUT, reused
@@ -57,23 +57,6 @@ class FastEndpoint:
         return headers
 
 
-class FastResponse(NamedTuple):
-    """A `TargetResponse`."""
-
-    status: int
-    headers: CIMultiDictProxy[str]
-    body: bytes | aiohttp.StreamReader
-    connection: FastConnection
-    connector: FastConnector
-
-    def end(self) -> None:
-        """Keep the connection if all was written, all was read, and nothing came after the response."""
-        if self.connection.end():
-            self.connector.keep(self.connection)
-        else:
-            self.connector.drop(self.connection)
-
-
 class FastConnections:
     """A `Connections` over a connector of aiohttp. Needs a running loop."""
 
@@ -96,7 +79,7 @@ class FastConnections:
             headers=CIMultiDict({hdrs.HOST: parsed.host_port_subcomponent or "", hdrs.ACCEPT: "*/*"}),
         )
 
-    async def post(self, endpoint: FastEndpoint, request: Request, *, fresh: bool) -> FastResponse:
+    async def post(self, endpoint: FastEndpoint, request: Request, *, fresh: bool) -> FastConnection:
         """Send the request and wait for the headers of its response."""
         written = _serialize(endpoint, request, close=fresh)
         connection = None if fresh else self._connector.take(endpoint.key)
@@ -105,7 +88,7 @@ class FastConnections:
         try:
             if waiter := connection.ask(written, last=fresh):
                 await waiter
-            return FastResponse(*connection.head(), connection, self._connector)
+            return connection.head()
         except BaseException:
             self._connector.drop(connection)
             raise
@@ -118,10 +101,10 @@ class FastConnections:
 def _serialize(endpoint: FastEndpoint, request: Request, *, close: bool) -> bytes:
     """Head and body in one piece, to be one segment if they fit. ValueError for a header that HTTP cannot carry."""
     head = endpoint.closing_head(request.headers) if close else endpoint.head(request.headers)
-    length = f"{hdrs.CONTENT_LENGTH}: {len(request.body)}"
-    return b"".join((head, _lines(length, request.own_headers), b"\r\n", request.body))
+    rest = _serialize_headers(f"{hdrs.CONTENT_LENGTH}: {len(request.body)}", cast(Any, request.own_headers))
+    return b"".join((head, rest, request.body))
 
 
-def _lines(first: str, headers: Any) -> bytes:
+def _lines(first: str, headers: CIMultiDict[str]) -> bytes:
     """A line, and one for each header; none is empty."""
     return _serialize_headers(first, headers)[: -len(b"\r\n")]

@@ -10,7 +10,7 @@ import asyncio
 import select
 from contextlib import suppress
 from time import monotonic
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, Self, TypeAlias, cast
 
 import aiohttp
 from aiohttp.base_protocol import BaseProtocol
@@ -31,14 +31,29 @@ Head: TypeAlias = tuple[int, CIMultiDictProxy[str], bytes | aiohttp.StreamReader
 """Status, headers, and the body: bytes if one read brought all of it with the head."""
 
 
+class Pool(Protocol):
+    """Where a connection comes from."""
+
+    def keep(self, connection: "FastConnection") -> None:
+        """Give it to a later request."""
+
+    def drop(self, connection: "FastConnection") -> None:
+        """Abort it."""
+
+
 class FastConnection(BaseProtocol):
     """Made by aiohttp's connector, which closes it by `close`, `abort` and `closed`, and knows it as `opened`.
 
-    What arrives before the first request is taken for its response; what arrives between two ends the connection.
+    From `head` to `end` it is a `TargetResponse` itself. What arrives before the first request is taken for its
+    response; what arrives between two ends the connection.
     """
 
     key: ConnectionKey
     opened: Connection
+    pool: Pool
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes | aiohttp.StreamReader
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -84,17 +99,25 @@ class FastConnection(BaseProtocol):
             self._waiter = self._loop.create_future()
         return self._waiter
 
-    def head(self) -> Head:
-        """Return the response as far as it has arrived, or raise why there is none."""
+    def head(self) -> Self:
+        """Take the response as far as it has arrived, or raise why there is none."""
         self._waiter = None
         if self._head is None:
             raise self._error or aiohttp.ServerDisconnectedError
         if self._writing and not self._writing.done():  # no other request may be written in between
             self._last = True
-        return self._head
+        self.status, self.headers, self.body = self._head
+        return self
 
-    def end(self) -> bool:
-        """The response is done with. True if all was written, all was read, and nothing came after it."""
+    def end(self) -> None:
+        """The response is done with: return the connection to the pool if it can carry another request."""
+        if self.ended():
+            self.pool.keep(self)
+        else:
+            self.pool.drop(self)
+
+    def ended(self) -> bool:
+        """Expect no more of the response. True if all was written, all was read, and nothing came after it."""
         self._answering = False
         self.idle_since = monotonic()
         return (
@@ -140,7 +163,8 @@ class FastConnection(BaseProtocol):
             return
         if data == self._repeated[0] and not self._parsed and self._head is None:
             self._head = self._repeated[1]
-            self._wake()
+            if self._waiter and not self._waiter.done():
+                self._waiter.set_result(None)
             return
         self._only_read = None if self._parsed or self._head or len(data) > MAX_REPEATED else data
         self._parsed = True

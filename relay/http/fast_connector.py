@@ -31,11 +31,11 @@ class FastConnector:
 
     def take(self, key: ConnectionKey) -> FastConnection | None:
         """Take an idle connection that is not too old, and on which the target sent nothing after its response."""
-        now = monotonic()
+        now, idle = monotonic(), self._idle
         self._drop_unused(now)
-        while connection := next((each for each in self._idle if each.key == key), None):
-            self._idle.remove(connection)
-            if now - connection.opened_at <= MAX_AGE and not connection.has_input():
+        while idle:
+            connection = idle.popleft() if idle[0].key == key else self._pop(key)
+            if connection is None or (now - connection.opened_at <= MAX_AGE and not connection.has_input()):
                 return connection
             self.drop(connection)
         return None
@@ -47,7 +47,7 @@ class FastConnector:
         except TimeoutError as error:
             raise no_connection_within(self._timeout) from error
         connection = cast(Any, opened.protocol)
-        connection.key, connection.opened = request.connection_key, opened
+        connection.key, connection.opened, connection.pool = request.connection_key, opened, self
         return cast(FastConnection, connection)
 
     def keep(self, connection: FastConnection) -> None:
@@ -71,6 +71,12 @@ class FastConnector:
             if closed := connection.closed:
                 await closed
         await self._connector.close()
+
+    def _pop(self, key: ConnectionKey) -> FastConnection | None:
+        connection = next((each for each in self._idle if each.key == key), None)
+        if connection:
+            self._idle.remove(connection)
+        return connection
 
     def _on_timer(self) -> None:
         now, self._timer = monotonic(), None

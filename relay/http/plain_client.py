@@ -63,6 +63,7 @@ class PlainConnections:
 
     async def post(self, endpoint: PlainEndpoint, request: Request, *, fresh: bool) -> "PlainResponse":
         """Send the request and wait for the headers of its response."""
+        reused.set(False)  # until the session says otherwise
         _check_headers(request.all_headers)
         await self._idle.drop_spoken()
         session = self._fresh if fresh else self._current()

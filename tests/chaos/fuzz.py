@@ -116,11 +116,10 @@ def response(data: bytes) -> None:
     cut, _ = _answered([said[start : start + size] for start in range(0, len(said), size)] if size else [said])
     assert whole == cut or None in (whole, cut), (whole, cut)
     if kept:
-        before = kept.head()
+        headers, body = kept.headers, kept.body
         assert _asked(kept, [said]) == whole
-        assert kept.head()[:2] == before[:2]
-        assert kept.head()[2] == before[2]
-        assert kept.end()
+        assert (kept.headers, kept.body) == (headers, body)
+        assert kept.ended()
         assert _asked(kept, [b"HTTP/1.1 207 OK\r\ncontent-length: 2\r\n\r\nok"]) == 207
 
 
@@ -129,7 +128,7 @@ def _answered(pieces: Sequence[bytes]) -> "tuple[int | None, FastConnection | No
     connection = FastConnection(LOOP)
     connection.connection_made(Target())
     status = _asked(connection, pieces)
-    return status, connection if connection.end() else None
+    return status, connection if connection.ended() else None
 
 
 def _asked(connection: "FastConnection", pieces: Sequence[bytes]) -> int | None:
@@ -141,7 +140,7 @@ def _asked(connection: "FastConnection", pieces: Sequence[bytes]) -> int | None:
         connection.connection_lost(None)
         assert waiter.done(), "or an attempt would last until its time-out"
     try:
-        return connection.head()[0]
+        return connection.head().status
     except aiohttp.ClientError:
         return None
 

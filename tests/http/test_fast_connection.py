@@ -50,8 +50,8 @@ async def test_a_request_is_woken_by_the_read_that_brings_its_response(target: T
     assert waiter
     connection.data_received(OK + after)
     assert waiter.done()
-    assert connection.head()[0] == 200
-    assert connection.end() is not bool(after), "kept only if nothing came after it"
+    assert connection.head().status == 200
+    assert connection.ended() is not bool(after), "kept only if nothing came after it"
 
 
 async def test_what_is_said_to_no_request_ends_the_connection(target: Target) -> None:
@@ -60,7 +60,7 @@ async def test_what_is_said_to_no_request_ends_the_connection(target: Target) ->
     connection.ask(b"POST")
     connection.data_received(OK)
     connection.head()
-    assert connection.end()
+    assert connection.ended()
     connection.data_received(b"H")
     assert target.aborted
 
@@ -109,12 +109,11 @@ def read(connection: FastConnection, wire: Target, pieces: list[bytes]) -> tuple
     if waiter and not waiter.done():
         connection.connection_lost(None)
     try:
-        status, headers, body = connection.head()
-        if not isinstance(body, bytes):
-            body = body.read_nowait()
+        response = connection.head()
+        body = response.body if isinstance(response.body, bytes) else response.body.read_nowait()
     except aiohttp.ClientError as error:
-        return repr(error), connection.end()
-    return status, [*headers.items()], body, connection.end()
+        return repr(error), connection.ended()
+    return response.status, [*response.headers.items()], body, connection.ended()
 
 
 async def converse(conversation: list[list[bytes]]) -> list[tuple[Any, ...]]:
