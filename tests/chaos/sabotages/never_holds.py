@@ -4,15 +4,17 @@ from unittest.mock import patch
 
 from relay.cli import main
 from relay.delivery.breaker import Breaker
-from relay.delivery.lane import Lane
+from relay.delivery.worker_pool import WorkerPool
+
+limit = WorkerPool.limit
 
 
-def no_bound(lane: Lane) -> int:
+def no_bound(workers: WorkerPool, most: int) -> None:
     """As many at a time as are queued."""
-    return 0 if lane._states.stopping else 1_000
+    limit(workers, most and 1_000)
 
 
 if __name__ == "__main__":
     patch.object(Breaker, "after", lambda breaker, *_outcome, **_more: breaker).start()
-    patch.object(Lane, "_most", no_bound).start()
+    patch.object(WorkerPool, "limit", no_bound).start()
     main()
