@@ -12,7 +12,7 @@ class Machine:
     def __init__(self) -> None:
         self.wall, self.steady = NOON, 1000.0
         self.told: list[timedelta] = []
-        self.clock = Clock(wall=lambda: self.wall, steady=lambda: self.steady, was_set=self.hear)
+        self.clock = Clock(wall=lambda: self.wall.timestamp(), steady=lambda: self.steady, was_set=self.hear)
 
     def hear(self, by: timedelta, now: object) -> None:
         assert now == self.wall

@@ -23,7 +23,7 @@ async def keep_purging(
     store: MaintenanceStore,
     *,
     retention: Callable[[], Retention],
-    wall: Callable[[], datetime],
+    wall: Callable[[], float],
     steady: Callable[[], float],
     emit: Emit,
 ) -> None:
@@ -43,5 +43,5 @@ async def keep_purging(
         if steady() >= settled_at:
             with suppress(StoreBusy):  # what is left over goes the next time
                 if counts := await store.purge(retention(), now=start):
-                    emit(Purged(counts=counts, took=wall() - start))
+                    emit(Purged(counts=counts, took=clock() - start))
         await asyncio.sleep(EVERY)

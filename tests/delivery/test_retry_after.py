@@ -77,7 +77,7 @@ async def on_a_clock_that_is_set(folder: Path, by: timedelta) -> list[float]:
         bench.dispatcher.clock_set(by)
 
     clock = Clock(
-        wall=lambda: virtual.now() + offset,
+        wall=lambda: (virtual.now() + offset).timestamp(),
         steady=asyncio.get_running_loop().time,
         was_set=was_set,
     )

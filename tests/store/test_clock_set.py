@@ -91,7 +91,7 @@ class Machine:
             now=NOON,
             emit=self.noticed.append,
             failed=lambda: None,
-            wall=lambda: self.wall,
+            wall=lambda: self.wall.timestamp(),
             steady=lambda: self.steady,
             clock_set=self.told.append,
         )

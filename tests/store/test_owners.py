@@ -142,7 +142,7 @@ async def test_a_lock_file_that_somebody_removed_is_locked_anew_and_keeps_others
 
 async def test_what_runs_beside_an_owner_purges_by_the_retention_of_the_moment(tmp_path: Path) -> None:
     store = SqliteStore.open(
-        tmp_path / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None, wall=lambda: NOON + MINUTE
+        tmp_path / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None, wall=(NOON + MINUTE).timestamp
     )
     await store.keep(webhook(), [routed(1)])
     asked: list[Retention] = []

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -307,9 +307,9 @@ class Machine:
     def __init__(self) -> None:
         self.wall, self.steady, self.looks = NOON, 1000.0, 0
 
-    def look(self) -> datetime:
+    def look(self) -> float:
         self.looks += 1
-        return self.wall
+        return self.wall.timestamp()
 
     async def until_looked(self, times: int) -> None:
         enough = self.looks + times

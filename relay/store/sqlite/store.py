@@ -55,7 +55,7 @@ from relay.store.sqlite.missing_database import check_exists, check_not_emptied,
 from relay.store.sqlite.moved_files import SUFFIXES, Files, check_permitted, refused
 from relay.store.sqlite.owner import register
 from relay.store.sqlite.sql import rows
-from relay.store.sqlite.times import to_ms, utc_now
+from relay.store.sqlite.times import to_ms
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
 from relay.store.sqlite.watermark import Watermark
 from relay.store.sqlite.writer import BUSY, CLOSED, FATAL, Writer
@@ -84,13 +84,13 @@ class SqliteStore:
         emit: Emit,
         failed: Callable[[], object],
         space: Space | None = None,
-        wall: Callable[[], datetime] = utc_now,
+        wall: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
         clock_set: Callable[[timedelta], object] = lambda _by: None,
     ) -> None:
         self._path = path
         self._emit = emit
-        self._clock = Clock(wall=wall, steady=steady, was_set=self._clock_was_set)
+        self.clock: Callable[[], datetime] = Clock(wall=wall, steady=steady, was_set=self._clock_was_set)
         self._on_clock_set = clock_set
         self._steady = steady
         self._owned = owned
@@ -126,7 +126,7 @@ class SqliteStore:
         failed: Callable[[], object],
         space: Space | None = None,
         init: bool = False,
-        wall: Callable[[], datetime] = utc_now,
+        wall: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
         clock_set: Callable[[timedelta], object] = lambda _by: None,
         written_at: datetime | None = None,
@@ -204,9 +204,6 @@ class SqliteStore:
         self, requests: Sequence[KeepRequest], on_replies: Callable[[Sequence[KeepResult | Exception]], object]
     ) -> None:
         self._writer.submit_many(self._keep_all, requests, on_replies, grows=_growth)
-
-    def clock(self) -> datetime:
-        return self._clock()
 
     def share(self, target: str) -> tuple[int, int]:
         return 1, 1
@@ -291,7 +288,9 @@ class SqliteStore:
         return await self._read(ack_gaps.losses)
 
     def background(self, retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
-        purging = keep_purging(self, retention=retention, wall=self.clock, steady=self._steady, emit=self._emit)
+        purging = keep_purging(
+            self, retention=retention, wall=lambda: self.clock().timestamp(), steady=self._steady, emit=self._emit
+        )
         indexing = keep_indexed(self._read, partial(self._writer.submit, grows=ROOM_TO_WORK))
         if self._space is None:
             return [purging, indexing]
