@@ -11,9 +11,8 @@ import orjson
 
 def rfc3339(at: datetime) -> str:
     """Format an aware datetime; orjson takes a third of the time of `isoformat`, and every webhook has a timestamp."""
-    at = at.astimezone(UTC)
-    text = orjson.dumps(at).decode()[1:]
-    return f"{text[:23]}Z" if at.microsecond else f"{text[:19]}.000Z"
+    quoted = orjson.dumps(at if at.tzinfo is UTC else at.astimezone(UTC))
+    return f"{quoted[1:24].decode()}Z" if at.microsecond else f"{quoted[1:20].decode()}.000Z"
 
 
 def rfc3339_of_seconds(seconds: float) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from relay.model import Event
 
 _CHANGED = ("last_modified", "updated_at")
-_CREATED = ("created_at", "date_create")
+_ADDED = (*_CHANGED, "created_at", "date_create")
+_NO_TIMES = ("", "0", 0)
 
 
 def all_dated(events: Sequence[Event]) -> bool:
@@ -21,6 +22,8 @@ def all_dated(events: Sequence[Event]) -> bool:
 
 def changed_at(event: Event) -> str:
     """The time of the change as received, Unix seconds or a date and time; empty if the event carries none."""
-    names = (*_CHANGED, *_CREATED) if event.action == "add" else _CHANGED
-    found = (event.data.get(name) for name in names)
-    return next((str(each) for each in found if each not in (None, "", "0", 0)), "")
+    for name in _ADDED if event.action == "add" else _CHANGED:
+        found = event.data.get(name)
+        if found is not None and found not in _NO_TIMES:
+            return str(found)
+    return ""

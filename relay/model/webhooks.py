@@ -6,6 +6,9 @@ from datetime import datetime
 
 from relay.model.values import Json, frozen
 
+_IDS = ("id", "talk_id", "uid")
+_IDS_OF_A_NOTE = ("element_id", "id")
+
 
 @frozen
 class Webhook:
@@ -53,5 +56,7 @@ class Event:
 
 def entity_id(action: str, data: Mapping[str, Json]) -> str:
     """The id of the lead, contact, … that an event is about; of a note, its element's; empty if the event has none."""
-    names = ("element_id", "id") if action == "note" else ("id", "talk_id", "uid")
-    return next((str(data[name]) for name in names if name in data), "")
+    for name in _IDS_OF_A_NOTE if action == "note" else _IDS:
+        if name in data:
+            return str(data[name])
+    return ""

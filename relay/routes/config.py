@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from relay.errors import Problem, RoutesInvalid
-from relay.model import Retention, Secret, Source, Target
+from relay.model import Order, Retention, Secret, Source, Target
 from relay.os_errors import os_error_text, permission_problem
 from relay.routes.conditions import Condition, condition
 from relay.routes.diagnostics import Problems, Where, quoted
@@ -68,6 +68,11 @@ class Config:
     def source_of_token(self) -> Mapping[Secret, str]:
         """Token -> the first source that has it. A look-up compares digests."""
         return {token: name for name in reversed(list(self.sources)) for token in self.sources[name].tokens}
+
+    @cached_property
+    def ordered(self) -> frozenset[str]:
+        """The names of targets with an order: their deliveries have ordering keys."""
+        return frozenset(name for name, target in self.targets.items() if target.order is not Order.NONE)
 
     def url_as_written(self, target: str) -> str:
         """The target's URL with every `${…}` unresolved, except defaults that apply: safe to print."""

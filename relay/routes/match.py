@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from relay.model import Event
+from relay.model import Event, PlannedDelivery
 from relay.routes.conditions import Condition
 from relay.routes.fields import field_reader
 
@@ -35,10 +35,14 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matches:
-    """The names of the matching routes, in file order, and target -> the routes that name it."""
+    """The names of the matching routes, in file order, and target -> the routes that name it.
+
+    `planned` are the deliveries to these targets, of which none has an ordering key yet: all events share them.
+    """
 
     routes: tuple[str, ...]
     targets: Mapping[str, tuple[str, ...]]
+    planned: tuple[PlannedDelivery, ...]
 
 
 class FieldIndex:
@@ -114,7 +118,12 @@ class Matcher:
 
     def _matches(self, bits: int) -> Matches:
         taken = [self.routes[position] for position in set_bits(bits)]
-        return Matches(routes=tuple(route.name for route in taken), targets=_by_target(taken))
+        targets = _by_target(taken)
+        return Matches(
+            routes=tuple(route.name for route in taken),
+            targets=targets,
+            planned=tuple(PlannedDelivery(target=name, routes=routes) for name, routes in targets.items()),
+        )
 
 
 def _matches_source(route: Route, source: str) -> bool:

@@ -11,11 +11,15 @@ from relay.routes.ordering_key import ordering_key, raw_ordering_key
 def plan(event: Event, config: Config) -> RoutedEvent:
     """Route one event. Its deliveries have no lease yet; delivery adds one to those that are claimed at insert."""
     matches = config.matcher.match(event)
-    planned = [
-        PlannedDelivery(target=name, routes=routes, key=ordering_key(event, config.targets[name]))
-        for name, routes in matches.targets.items()
-    ]
-    return RoutedEvent(event=event, payload=dump(event), planned=tuple(planned), routes=matches.routes)
+    planned = matches.planned
+    if config.ordered and not config.ordered.isdisjoint(matches.targets):
+        planned = tuple(
+            [
+                PlannedDelivery(target=name, routes=routes, key=ordering_key(event, config.targets[name]))
+                for name, routes in matches.targets.items()
+            ]
+        )
+    return RoutedEvent(event=event, payload=dump(event), planned=planned, routes=matches.routes)
 
 
 def plan_raw(webhook: Webhook, config: Config, *, new_id: Callable[[], str]) -> list[RoutedEvent]:
