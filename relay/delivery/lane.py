@@ -204,7 +204,9 @@ class Lane:
         if origin_ == self._origin:  # else the outcome says nothing of where the target is now
             self._judge(outcome, target, probe=probe)
         # no await before this: the attempt was made, and if the lane ended here unsettled it would be repeated
-        if reply := self._settlements.settle(delivery, outcome, verdict, most=self._share.concurrency):
+        may_wait = target.order is not Order.ENTITY  # else the next delivery of this entity waits for it
+        most = self._share.concurrency
+        if reply := self._settlements.settle(delivery, outcome, verdict, most=most, may_wait=may_wait):
             await reply
 
     def _judge(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
@@ -214,12 +216,12 @@ class Lane:
         if probe_at := self.circuit.probe_at:
             self.wake_at(probe_at)
 
-    def _on_settled(self, made: Settlement, settled: bool, now: datetime) -> None:
+    def _on_settled(self, made: Settlement, settled: bool, ended_at: datetime) -> None:
         delivery, outcome, verdict, _ = made
         if not settled:
             self._on_claim_lost(made)
             return
-        lag = now - delivery.received_at
+        lag = ended_at - delivery.received_at  # whenever that is committed
         if lag < _NO_TIME:  # the clock was set back
             lag = _NO_TIME
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))

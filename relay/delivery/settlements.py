@@ -1,7 +1,8 @@
 """Attempt, outcome and verdict -> committed to the store, while the next attempts are made.
 
 Attempts that end in one turn of the event loop are settled together, by one call of the store at the end of that turn,
-and with the time at which the first of them ended.
+and with the time at which the first of them ended. While few are pending, they may wait for what is stored next: then a
+webhook and the attempt before it are one commit.
 """
 
 from asyncio import Future, get_running_loop
@@ -25,10 +26,11 @@ class _Turn:
     done: Future[None]
     made: list[Settlement] = field(default_factory=list)
     awaited: dict[int, Future[bool]] = field(default_factory=dict)
+    may_wait: bool = True
 
 
 class Settlements:
-    """Calls `settled` with each attempt that is committed, whether its delivery is settled, and the present time.
+    """Calls `settled` with each attempt that is committed, whether its delivery is settled, and when it ended.
 
     Whether it is: see `DeliveryStore`. `start` runs a retry in the background, and returns its task. `pending` are the
     store calls and retries that nobody awaits here. Lives in one event loop.
@@ -51,14 +53,19 @@ class Settlements:
         self._unawaited = 0  # attempts that are not settled yet, and that nobody awaits
         self.pending: set[Future[Any]] = set()
 
-    def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, most: int) -> Awaitable[None] | None:
+    def settle(
+        self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, most: int, may_wait: bool = True
+    ) -> Awaitable[None] | None:
         """Have the store called at the end of this turn, whatever becomes of the caller.
 
         Returns None, or, if `most` attempts are pending already, what the caller has to await: the reply to this one.
+        Unless it `may_wait`, or once half of `most` are pending, the store commits this turn at once.
         """
         turn = self._turn or self._begin_turn()
         made = Settlement(delivery, outcome, verdict, turn.ended_at)
         turn.made.append(made)
+        if not may_wait or 2 * (self._unawaited + 1) > most:
+            turn.may_wait = False
         if self._unawaited < most:
             self._unawaited += 1
             return None
@@ -75,26 +82,26 @@ class Settlements:
     def _end_turn(self, turn: _Turn) -> None:
         self._turn = None
         try:
-            self._store.settle_many(turn.made, partial(self._on_replies, turn))
+            self._store.settle_many(turn.made, partial(self._on_replies, turn), may_wait=turn.may_wait)
         except Exception as error:  # noqa: BLE001  as if the store had replied it
             self._on_replies(turn, [error] * len(turn.made))
 
     def _on_replies(self, turn: _Turn, replies: Sequence[bool | Exception]) -> None:
-        now, cancelled = self._clock(), turn.done.cancelled()
+        cancelled = turn.done.cancelled()
         try:
             for number, (made, reply) in enumerate(zip(turn.made, replies, strict=True)):
                 try:
                     if number in turn.awaited:
                         _resolve(turn.awaited[number], reply)
                     elif not cancelled:
-                        self._on_reply(made, reply, now)
+                        self._on_reply(made, reply)
                 except Exception as error:  # noqa: BLE001  a fault over one attempt is not the others'
                     self._loop.call_exception_handler({"message": "a settled attempt", "exception": error})
         finally:
             if not turn.done.done():
                 turn.done.set_result(None)
 
-    def _on_reply(self, made: Settlement, reply: bool | Exception, now: datetime) -> None:
+    def _on_reply(self, made: Settlement, reply: bool | Exception) -> None:
         if isinstance(reply, Exception):
             first: Future[bool] = self._loop.create_future()
             _resolve(first, reply)
@@ -103,16 +110,16 @@ class Settlements:
             retry.add_done_callback(self._on_retried)
         else:
             self._unawaited -= 1
-            self._settled(made, reply, now)
+            self._settled(made, reply, made.now)
 
     def _on_retried(self, retry: Future[None]) -> None:
         self.pending.discard(retry)
         self._unawaited -= 1
 
     async def _retry(self, made: Settlement, first: Future[bool]) -> None:
-        delivery, outcome, verdict, _ = made
+        delivery, outcome, verdict, ended_at = made
         settled = await retry_busy(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()), first)
-        self._settled(made, settled, self._clock())
+        self._settled(made, settled, ended_at)
 
 
 def _resolve(awaited: Future[bool], reply: bool | Exception) -> None:

@@ -121,9 +121,16 @@ class DeliveryStore(Protocol):
         ...
 
     def settle_many(
-        self, settlements: Sequence[Settlement], on_replies: Callable[[Sequence[bool | Exception]], object]
+        self,
+        settlements: Sequence[Settlement],
+        on_replies: Callable[[Sequence[bool | Exception]], object],
+        *,
+        may_wait: bool = False,
     ) -> None:
-        """Settle several deliveries, in their order, each as by `settle`; `on_replies`: see `keep_many`."""
+        """Settle several deliveries, in their order, each as by `settle`; `on_replies`: see `keep_many`.
+
+        With `may_wait` they may be committed some milliseconds later, together with what is stored next.
+        """
         ...
 
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:

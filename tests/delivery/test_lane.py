@@ -381,7 +381,9 @@ async def test_an_attempt_whose_claim_was_lost_is_reported_and_settles_nothing(
     status: int, settled_at_most: int, tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle = Settlements.settle
-    monkeypatch.setattr(Settlements, "settle", lambda *made, most: settle(*made, most=min(most, settled_at_most)))
+    monkeypatch.setattr(
+        Settlements, "settle", lambda *made, most, **how: settle(*made, most=min(most, settled_at_most), **how)
+    )
     receiver = await receivers(lambda _request: status)
     async with Bench(tmp_path, to(receiver, retry=every(1))) as bench:
         receiver.gate.clear()

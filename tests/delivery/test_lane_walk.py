@@ -105,7 +105,9 @@ class FakeStore:
     def settle(self, each: Delivery, _outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[Any]:
         return self._call("settle", lambda: self._settle(each, verdict))
 
-    def settle_many(self, made: Sequence[Settlement], on_replies: Callable[[Sequence[Any]], object]) -> None:
+    def settle_many(
+        self, made: Sequence[Settlement], on_replies: Callable[[Sequence[Any]], object], *, may_wait: bool
+    ) -> None:
         replies = [self.settle(*each[:3], now=each.now) for each in made]
         asyncio.gather(*replies, return_exceptions=True).add_done_callback(lambda done: on_replies(done.result()))
 

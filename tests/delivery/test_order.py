@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from relay.model import Order
+from relay.store.sqlite import write_queue
 from tests.delivery.bench import Bench
 from tests.delivery.conftest import SECOND, Receiver, Request, every, target
 
@@ -97,6 +98,16 @@ async def test_the_next_event_of_a_lead_follows_at_once(tmp_path: Path, receiver
         await bench.keep(range(1, 101), lead=lambda number: number % 4)
         await bench.until_none_pending(within=30)
     assert {int(request.event_id[-5:]) for request in receiver.requests} == set(range(1, 101))
+
+
+async def test_the_next_event_of_a_lead_does_not_wait_for_what_is_stored_next(
+    tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_queue, "LONGEST_WAIT", 3600.0)
+    async with Bench(tmp_path, to(await receivers(lambda _request: 200), order=Order.ENTITY)) as bench:
+        bench.stop_polling()
+        await bench.keep(range(1, 5), lead=lambda _number: 1)
+        await bench.until_none_pending(within=10)
 
 
 # ---- the checker

@@ -27,6 +27,7 @@ class Scene:
         self.settled: list[str] = []
         self.lost: list[str] = []
         self.turns: list[list[str]] = []
+        self.may_wait: list[bool] = []  # each turn
         self.tasks: list[asyncio.Task[None]] = []
         self.settlements = Settlements(cast(Store, self), settled=self.on_settled, start=self.begin, clock=lambda: NOON)
 
@@ -34,9 +35,10 @@ class Scene:
         self.calls[made.event_id] = asyncio.get_running_loop().create_future()
         return self.calls[made.event_id]
 
-    def settle_many(self, settlements: Sequence[Settlement], on_replies: OnReplies) -> None:
+    def settle_many(self, settlements: Sequence[Settlement], on_replies: OnReplies, *, may_wait: bool) -> None:
         """Replies once each of them has its reply."""
         self.turns.append([each.delivery.event_id for each in settlements])
+        self.may_wait.append(may_wait)
         replies = [self.settle(each.delivery, now=each.now) for each in settlements]
         all_replied = asyncio.gather(*replies, return_exceptions=True)
         all_replied.add_done_callback(lambda done: on_replies(done.result()))
@@ -49,11 +51,12 @@ class Scene:
         self.tasks.append(asyncio.get_running_loop().create_task(work))
         return self.tasks[-1]
 
-    def make(self, name: str, *, most: int = 2) -> asyncio.Task[None]:
+    def make(self, name: str, *, most: int = 2, may_wait: bool = True) -> asyncio.Task[None]:
         outcome = Outcome(reason=Reason.OK, started_at=NOON, took=SECOND, status=200)
 
         async def settle() -> None:
-            if reply := self.settlements.settle(delivery(event_id=name), outcome, Delivered(), most=most):
+            made = delivery(event_id=name)
+            if reply := self.settlements.settle(made, outcome, Delivered(), most=most, may_wait=may_wait):
                 await reply
 
         return asyncio.get_running_loop().create_task(settle())
@@ -116,6 +119,33 @@ async def test_what_ends_in_another_turn_does_not_wait_for_the_replies_to_the_fi
     assert scene.settled == ["b"]
 
 
+async def test_attempts_may_wait_for_the_next_commit_until_half_of_most_are_pending(scene: Scene) -> None:
+    for name in "abc":
+        scene.make(name, most=4)
+        await turn()
+    assert scene.may_wait == [True, True, False]
+    for name in "abc":
+        await scene.answer(name)
+    scene.make("d", most=4)
+    await turn()
+    assert scene.may_wait[3:] == [True], "what is settled counts no more"
+
+
+async def test_a_target_with_one_attempt_at_a_time_is_not_kept_waiting(scene: Scene) -> None:
+    for name, most in (("a", 1), ("b", 3)):
+        scene.make(name, most=most)
+        await turn()
+        await scene.answer(name)
+    assert scene.may_wait == [False, True]
+
+
+async def test_an_attempt_that_others_wait_for_takes_its_turn_with_it(scene: Scene) -> None:
+    scene.make("a", most=8)
+    scene.make("b", most=8, may_wait=False)
+    await turn()
+    assert (scene.turns, scene.may_wait) == ([["a", "b"]], [False])
+
+
 async def test_the_store_is_called_though_the_caller_ends_in_that_turn(scene: Scene) -> None:
     await asyncio.sleep(0)
     beside, waiting = scene.make("a", most=1), scene.make("b", most=1)
@@ -132,7 +162,7 @@ async def test_the_store_is_called_though_the_caller_ends_in_that_turn(scene: Sc
 async def test_a_store_that_raises_is_a_fault_that_ends_with_its_retry(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments: object, **_how: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(scene, "settle_many", fail)

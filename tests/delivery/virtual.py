@@ -94,6 +94,8 @@ class VirtualBench(Bench):
         await super().__aenter__()
         loop, queue = asyncio.get_running_loop(), self.store._writer._queue
         assert isinstance(loop, VirtualLoop)
-        put = queue.put  # by which everything is written
-        queue.put = lambda writes: put(replace(writes, on_replies=loop.heed_reply(writes.on_replies)))
+        put, submit_many = queue.put, self.store._writer.submit_many
+        queue.put = lambda writes: put(replace(writes, on_replies=loop.heed_reply(writes.on_replies)))  # of all writes
+        # nothing may wait: no time passes, and so no timer rings, until the thread has replied
+        self.store._writer.submit_many = lambda *writes, may_wait=False, **how: submit_many(*writes, **how)
         return self

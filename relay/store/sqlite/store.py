@@ -239,9 +239,13 @@ class SqliteStore:
         return self._writer.submit_one_of_many(claims.settle_all, settlement)
 
     def settle_many(
-        self, settlements: Sequence[Settlement], on_replies: Callable[[Sequence[bool | Exception]], object]
+        self,
+        settlements: Sequence[Settlement],
+        on_replies: Callable[[Sequence[bool | Exception]], object],
+        *,
+        may_wait: bool = False,
     ) -> None:
-        self._writer.submit_many(claims.settle_all, self._shortened(settlements), on_replies)
+        self._writer.submit_many(claims.settle_all, self._shortened(settlements), on_replies, may_wait=may_wait)
 
     def _shortened(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Drop what targets answered while the disk has little room."""

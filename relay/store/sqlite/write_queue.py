@@ -1,10 +1,11 @@
 """Writes of the event loop -> batches for the store's thread -> replies, back in the loop.
 
 The thread and the loop share the interpreter's lock, and handing it over costs as much as a row. So writes of one kind
-that are submitted together are one message with one reply, and the thread is woken once in a turn of the loop.
+that are submitted together are one message with one reply, and the thread is woken once in a turn of the loop. Writes
+that may wait do not wake it: they share the next commit, which costs more than they do.
 """
 
-from asyncio import AbstractEventLoop, Future, get_running_loop
+from asyncio import AbstractEventLoop, Future, TimerHandle, get_running_loop
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ T = TypeVar("T")
 W = TypeVar("W")
 
 MAX_BATCH = 256  # writes; a message is not divided
+LONGEST_WAIT = 0.005  # seconds, of writes that may wait; one connection that posts without pause needs 2 ms a webhook
 
 Together: TypeAlias = Callable[[apsw.Cursor, Sequence[W]], Sequence[T]]
 """Does several writes of one kind at once: a result for each, in their order."""
@@ -48,11 +50,14 @@ class WriteQueue:
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._waking = False  # a wake-up is scheduled for the end of this turn of the loop
         self._woken = False  # a wake-up that the thread has not taken yet
+        self._timer: TimerHandle | None = None  # wakes the thread if nothing else does; set while only that may
         self._closing = False
         self._refusal: Exception | None = None  # once the thread has ended
 
-    def __len__(self) -> int:
-        return len(self._waiting)
+    @property
+    def idle(self) -> bool:
+        """Whether the thread need not commit anything at once."""
+        return not self._woken
 
     # ---- in the loop
 
@@ -84,10 +89,17 @@ class WriteQueue:
         on_replies: OnReplies[T],
         *,
         grows: Callable[[W], int] | None = None,
+        may_wait: bool = False,
     ) -> None:
-        """As `submit_one_of_many`, for the writes of a whole turn of the loop: one message, and one reply to all."""
+        """As `submit_one_of_many`, for the writes of a whole turn of the loop: one message, and one reply to all.
+
+        With `may_wait` they are committed with the next writes that may not, after `LONGEST_WAIT` at the latest.
+        """
         self.put(Writes(run, arguments, on_replies, grows))
-        self._wake()
+        if not may_wait:
+            self._wake()
+        elif self._timer is None and not self._waking:
+            self._timer = self._loop.call_later(LONGEST_WAIT, self._wake)
 
     def close(self) -> None:
         """Have `take` return what is queued, and then nothing."""
@@ -105,6 +117,9 @@ class WriteQueue:
 
     def _wake(self) -> None:
         self._waking = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if error := self._refusal:
             self._loop.call_soon(self._pass_on, [(each, [error] * len(each.arguments)) for each in self.take_rest()])
         elif not self._woken:
@@ -121,15 +136,22 @@ class WriteQueue:
     # ---- in the thread
 
     def take(self) -> list[Writes[Any, Any]]:
-        """Return at least one message, and those queued behind it; none at the end."""
-        while not self._waiting:
-            if self._closing:
-                return []
+        """Return at least one message, once the thread is woken, and those queued behind it; none at the end."""
+        while not self._closing:
             self._wakes.get()
-            self._woken = False
+            self._woken = False  # before the batch is taken: what is queued after it is woken for anew
+            if batch := self._take_batch():
+                return batch
+        return self._take_batch()
+
+    def _take_batch(self) -> list[Writes[Any, Any]]:
         batch: list[Writes[Any, Any]] = []
         size = 0
-        while self._waiting and size < MAX_BATCH:
+        while self._waiting:
+            if size >= MAX_BATCH:
+                self._woken = True  # the rest is due, too
+                self._wakes.put(None)
+                break
             batch.append(self._waiting.popleft())
             size += len(batch[-1].arguments)
         return batch

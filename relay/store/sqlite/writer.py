@@ -193,7 +193,7 @@ class Writer:
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:
-        idle = not self._queue and self._wal.pages >= CHECKPOINT_PAGES
+        idle = self._queue.idle and self._wal.pages >= CHECKPOINT_PAGES
         if not (idle or self._wal.pages >= CHECKPOINT_NOW_PAGES) or self._failure:
             return
         try:
