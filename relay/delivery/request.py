@@ -39,11 +39,12 @@ class Renderer:
 
         `original` is needed for `format: form` alone.
         """
-        content = body(delivery.payload, self.target.format, original.body if original else None)
-        url = self.target.url
-        if original and self.needs_original:
-            url = with_query(url, original.query)
-        return self._request(delivery, url, self._headers, {}, content, now)
+        target = self.target
+        if target.format is Format.JSON:
+            return self._request(delivery, target.url, self._headers, None, delivery.payload, now)
+        content = body(delivery.payload, target.format, original.body if original else None)
+        url = with_query(target.url, original.query) if original and self.needs_original else target.url
+        return self._request(delivery, url, self._headers, None, content, now)
 
     def render_raw(self, delivery: Delivery, webhook: Webhook, *, now: datetime) -> Request:
         """Build the request of a raw delivery: the webhook byte for byte, whatever the target's format.
@@ -65,13 +66,12 @@ class Renderer:
         delivery: Delivery,
         url: str,
         headers: Mapping[str, str],
-        of_body: Mapping[str, str],
+        of_body: Mapping[str, str] | None,
         content: bytes,
         now: datetime,
     ) -> Request:
         timestamp = str(int(now.timestamp()))
         own = {
-            **of_body,
             "webhook-id": delivery.event_id,
             "webhook-timestamp": timestamp,
             "relay-attempt": str(delivery.attempt),
@@ -80,6 +80,8 @@ class Renderer:
             own["relay-replay"] = "true"
         if self.target.secrets:
             own["webhook-signature"] = _signature(self.target.secrets, delivery.event_id, timestamp, content)
+        if of_body:
+            own = {**of_body, **own}
         if self._replaced:
             own = {name: value for name, value in own.items() if name not in self._replaced}
         return Request(url=url, headers=headers, own_headers=own, body=content, secrets=self._secrets)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 
 class RequestTimeout:
@@ -22,7 +22,7 @@ class RequestTimeout:
         self.seconds = seconds
         self.at = all_.loop.time() + seconds
         self._all = all_
-        self._task = cast("asyncio.Task[object]", asyncio.current_task(all_.loop))
+        self._task: asyncio.Task[object] = asyncio.current_task(all_.loop)  # type: ignore[assignment]  # there is one
         self._cancelling = self._task.cancelling()
         self._expired = False
 

@@ -10,7 +10,6 @@ which the tests hold them, `plain_client` serves on the others.
 import asyncio
 import ssl
 from collections.abc import Mapping
-from typing import Any, cast
 
 import aiohttp
 from aiohttp import hdrs
@@ -101,8 +100,8 @@ class FastConnections:
 def _serialize(endpoint: FastEndpoint, request: Request, *, close: bool) -> bytes:
     """Head and body in one piece, to be one segment if they fit. ValueError for a header that HTTP cannot carry."""
     head = endpoint.closing_head(request.headers) if close else endpoint.head(request.headers)
-    rest = _serialize_headers(f"{hdrs.CONTENT_LENGTH}: {len(request.body)}", cast(Any, request.own_headers))
-    return b"".join((head, rest, request.body))
+    length = f"{hdrs.CONTENT_LENGTH}: {len(request.body)}"
+    return b"".join((head, _serialize_headers(length, request.own_headers), request.body))  # type: ignore[arg-type]
 
 
 def _lines(first: str, headers: CIMultiDict[str]) -> bytes:
