@@ -6,7 +6,6 @@
 
 import ssl
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any, Protocol, TypeAlias
 
 import aiohttp
@@ -16,10 +15,7 @@ from relay.http.request import Request
 CONNECT_TIMEOUT = 5.0  # seconds for one TCP connection, TLS handshake included
 BODY_CHUNK = 64 * 1024  # bytes of a request body that are written at a time; most requests are smaller
 
-_REQUEST_TIMEOUT = 408  # sent unasked by some servers before they close an idle connection (RFC 9110 §15.5.9)
-
-reused: ContextVar[bool] = ContextVar("reused")
-"""Whether the connection that this task was given last had carried a request before."""
+GOODBYE = 408  # status that some servers send unasked before they close an idle connection (RFC 9110 §15.5.9)
 
 
 class NotHttp(aiohttp.ClientError):
@@ -62,14 +58,18 @@ class TargetResponse(Protocol):
         """Return the connection to the pool if request and response are complete; otherwise abort it."""
 
 
-class Connections(Protocol):
-    """The connections to one target: a pool of kept ones, and fresh ones that carry one request each."""
+class Client(Protocol):
+    """Posts to one target, over a pool of kept connections.
+
+    A kept one that turns out to be closed, by an error of `CLOSED_WHILE_IDLE` or by a `GOODBYE`, is replaced once, by a
+    fresh one for this request alone: a keep-alive race costs no attempt. aiohttp repeats no POST by itself.
+    """
 
     def endpoint(self, url: str, context: ssl.SSLContext | None) -> Endpoint:
         """InvalidURL for a URL that no request can be sent to. Certificates are verified with or without `context`."""
 
-    async def post(self, endpoint: Endpoint, request: Request, *, fresh: bool) -> TargetResponse:
-        """Send it and return at the response's headers; sets `reused`.
+    async def post(self, endpoint: Endpoint, request: Request) -> TargetResponse:
+        """Send it and return at the response's headers.
 
         Raises an aiohttp.ClientError, an OSError or, for a header that HTTP cannot carry, a ValueError. Cancelled, it
         aborts the connection. Redirects are not followed, cookies not kept, bodies not decompressed.
@@ -79,36 +79,15 @@ class Connections(Protocol):
         """Close all connections."""
 
 
-class Client:
-    """Posts to one target. A kept connection that turns out to be closed is replaced once, by a fresh one."""
-
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
-        self.endpoint = connections.endpoint
-        self.close = connections.close
-
-    async def post(self, endpoint: Endpoint, request: Request) -> TargetResponse:
-        """Like `Connections.post`. A keep-alive race costs no attempt: aiohttp repeats no POST by itself."""
-        try:
-            response = await self._connections.post(endpoint, request, fresh=False)
-            if response.status != _REQUEST_TIMEOUT or not reused.get():
-                return response
-            response.end()
-        except CLOSED_WHILE_IDLE:
-            if not reused.get():
-                raise
-        return await self._connections.post(endpoint, request, fresh=True)
-
-
 def fast_client() -> Client:
     """Needs a running loop, and a release of aiohttp that `aiohttp_version` knows."""
-    from relay.http.fast_client import FastConnections  # a release that is not known may not even import it
+    from relay.http.fast_client import FastClient  # a release that is not known may not even import it
 
-    return Client(FastConnections())
+    return FastClient()
 
 
 def plain_client() -> Client:
     """Needs a running loop."""
-    from relay.http.plain_client import PlainConnections
+    from relay.http.plain_client import PlainClient
 
-    return Client(PlainConnections())
+    return PlainClient()

@@ -17,7 +17,7 @@ from aiohttp.http_writer import _serialize_headers
 from multidict import CIMultiDict
 from yarl import URL
 
-from relay.http.client import CONNECT_TIMEOUT, reused
+from relay.http.client import CLOSED_WHILE_IDLE, CONNECT_TIMEOUT, GOODBYE
 from relay.http.fast_connection import FastConnection
 from relay.http.fast_connector import FastConnector
 from relay.http.request import Request, request_target
@@ -56,8 +56,8 @@ class FastEndpoint:
         return headers
 
 
-class FastConnections:
-    """A `Connections` over a connector of aiohttp. Needs a running loop."""
+class FastClient:
+    """A `Client` over a connector of aiohttp. Needs a running loop."""
 
     def __init__(self) -> None:
         self._connector = FastConnector(timeout=CONNECT_TIMEOUT)
@@ -78,14 +78,32 @@ class FastConnections:
             headers=CIMultiDict({hdrs.HOST: parsed.host_port_subcomponent or "", hdrs.ACCEPT: "*/*"}),
         )
 
-    async def post(self, endpoint: FastEndpoint, request: Request, *, fresh: bool) -> FastConnection:
+    async def post(self, endpoint: FastEndpoint, request: Request) -> FastConnection:
         """Send the request and wait for the headers of its response."""
-        written = _serialize(endpoint, request, close=fresh)
-        connection = None if fresh else self._connector.take(endpoint.key)
-        reused.set(connection is not None)
-        connection = connection or await self._connector.open(endpoint.connect_to)
+        written = _serialize(endpoint.head(request.headers), request)
+        connection = self._connector.take(endpoint.key)
+        if connection is None:
+            return await self._post_new(endpoint, written)
+        try:  # in this frame: nearly every request goes this way
+            if waiter := connection.ask(written):
+                await waiter
+            response = connection.head()
+        except CLOSED_WHILE_IDLE:
+            self._connector.drop(connection)
+        except BaseException:
+            self._connector.drop(connection)
+            raise
+        else:
+            if response.status != GOODBYE:
+                return response
+            response.end()
+        return await self._post_new(endpoint, _serialize(endpoint.closing_head(request.headers), request), last=True)
+
+    async def _post_new(self, endpoint: FastEndpoint, written: bytes, *, last: bool = False) -> FastConnection:
+        """Send it over a new connection."""
+        connection = await self._connector.open(endpoint.connect_to)
         try:
-            if waiter := connection.ask(written, last=fresh):
+            if waiter := connection.ask(written, last=last):
                 await waiter
             return connection.head()
         except BaseException:
@@ -97,9 +115,8 @@ class FastConnections:
         await self._connector.close()
 
 
-def _serialize(endpoint: FastEndpoint, request: Request, *, close: bool) -> bytes:
-    """Head and body in one piece, to be one segment if they fit. ValueError for a header that HTTP cannot carry."""
-    head = endpoint.closing_head(request.headers) if close else endpoint.head(request.headers)
+def _serialize(head: bytes, request: Request) -> bytes:
+    """All of it in one piece, to be one segment if it fits. ValueError for a header that HTTP cannot carry."""
     length = f"{hdrs.CONTENT_LENGTH}: {len(request.body)}"
     return b"".join((head, _serialize_headers(length, request.own_headers), request.body))  # type: ignore[arg-type]
 

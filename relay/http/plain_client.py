@@ -16,7 +16,14 @@ import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
-from relay.http.client import BODY_CHUNK, CONNECT_TIMEOUT, NotHttp, no_connection_within, reused
+from relay.http.client import (
+    BODY_CHUNK,
+    CLOSED_WHILE_IDLE,
+    CONNECT_TIMEOUT,
+    GOODBYE,
+    NotHttp,
+    no_connection_within,
+)
 from relay.http.request import Request, request_target
 from relay.http.resolver import CACHE_SECONDS, MAX_AGE, Resolver
 
@@ -36,8 +43,8 @@ class PlainEndpoint(NamedTuple):
     context: ssl.SSLContext | None
 
 
-class PlainConnections:
-    """A `Connections` over sessions of aiohttp. Needs a running loop.
+class PlainClient:
+    """A `Client` over sessions of aiohttp. Needs a running loop.
 
     Public API has no age of a connection, so the session that keeps them is replaced as a whole when it is too old.
     """
@@ -61,9 +68,20 @@ class PlainConnections:
             raise aiohttp.InvalidURL(url) from error
         return PlainEndpoint(as_sent, context)
 
-    async def post(self, endpoint: PlainEndpoint, request: Request, *, fresh: bool) -> "PlainResponse":
+    async def post(self, endpoint: PlainEndpoint, request: Request) -> "PlainResponse":
         """Send the request and wait for the headers of its response."""
-        reused.set(False)  # until the session says otherwise
+        _reused.set(False)
+        try:
+            response = await self._post(endpoint, request, fresh=False)
+            if response.status != GOODBYE or not _reused.get():
+                return response
+            response.end()
+        except CLOSED_WHILE_IDLE:
+            if not _reused.get():
+                raise
+        return await self._post(endpoint, request, fresh=True)
+
+    async def _post(self, endpoint: PlainEndpoint, request: Request, *, fresh: bool) -> "PlainResponse":
         _check_headers(request.all_headers)
         await self._idle.drop_spoken()
         session = self._fresh if fresh else self._current()
@@ -156,7 +174,7 @@ class _Session:
         )
 
     async def post(self, endpoint: PlainEndpoint, request: Request) -> "_AbortableResponse":
-        """Without redirects; errors are those of `Connections.post`, and none of them holds the URL's secrets."""
+        """Without redirects; errors are those of `Client.post`, and none of them holds the URL's secrets."""
         body = request.body
         headers = {"accept": "*/*", **request.all_headers, hdrs.CONTENT_LENGTH: str(len(body))}
         try:
@@ -223,6 +241,9 @@ class _Idle:
                 protocol.abort()
 
 
+_reused: ContextVar[bool] = ContextVar("reused")
+"""Whether the connection that this task was given last had carried a request before."""
+
 _idle: ContextVar[_Idle] = ContextVar("idle")
 """Where the response that this task waits for takes its connection from."""
 
@@ -247,7 +268,7 @@ class _AbortableResponse(aiohttp.ClientResponse):
 
 
 async def _on_reused(_session: Any, _context: Any, _params: Any) -> None:
-    reused.set(True)
+    _reused.set(True)
 
 
 async def _chunks(body: bytes) -> AsyncIterator[bytes]:

@@ -22,7 +22,7 @@ from aiohttp.connector import Connection
 
 from relay.delivery.send import Sender
 from relay.http.client import Client
-from relay.http.fast_client import FastConnections
+from relay.http.fast_client import FastClient
 from relay.http.request import Request
 from relay.model import Outcome, Reason, Tls
 from relay.tls import client_context
@@ -90,10 +90,10 @@ def answering(answer: bytes, heads: list[bytes]) -> Talk:
     ],
 )
 async def test_the_first_lines_are_those_of_the_url(url: str, host: str, line: str) -> None:
-    connections = FastConnections()
-    endpoint = connections.endpoint(url, None)
+    client = FastClient()
+    endpoint = client.endpoint(url, None)
     assert (endpoint.headers["host"], endpoint.line) == (host, line)
-    await connections.close()
+    await client.close()
 
 
 async def test_a_request_is_these_bytes_and_one_segment(sender: Sender) -> None:
