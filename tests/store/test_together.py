@@ -19,7 +19,7 @@ from relay.store.records import Duplicate, KeepResult
 from relay.store.requests import KeepRequest, Settlement, Windows
 from relay.store.sqlite import ingest
 from relay.store.sqlite.claim_tokens import Tokens
-from relay.store.sqlite.sql import at_once
+from relay.store.sqlite.sql import ANY_SIZE, PREPARED, at_once
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import MINUTE, NOON, OK, claim, routed, to, webhook
 from tests.store.kind_sqlite_many import replies_of
@@ -254,14 +254,33 @@ async def test_a_row_that_cannot_be_read_does_not_hold_up_the_rest(store: Sqlite
     assert [each.row for each in await claim(store, limit=2)] == [3, 4]
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 3, 63, 64, 65, 200])
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 16, 17, 63, 64, 65, 200])
 def test_rows_are_given_at_once_in_their_order_and_none_is_left_out(number: int) -> None:
     connection = apsw.Connection(":memory:")
     cursor = connection.cursor()
     cursor.execute("create table t (a, b)")
     given = [(each, str(each)) for each in range(number)]
-    at_once(cursor, "insert into t values {values}", given)
+    at_once(cursor, "insert into t values {(?, ?)}", given)
     assert list(cursor.execute("select a, b from t order by rowid")) == given
+
+
+def test_rows_of_any_small_number_are_one_statement_that_stays_prepared() -> None:
+    connection = apsw.Connection(":memory:", statementcachesize=PREPARED)
+    cursor = connection.cursor()
+    cursor.execute("create table t (a, b)")
+    started: list[str] = []
+
+    def note(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
+        started.append(sql)
+        return True
+
+    for turn in range(2):
+        for number in range(1, ANY_SIZE + 1):
+            connection.set_exec_trace(note)
+            at_once(cursor, "insert into t values {(?, 7)}", [(each,) for each in range(number)])
+            connection.set_exec_trace(None)
+        assert len(started) == ANY_SIZE * (turn + 1)
+    assert connection.cache_stats()["hits"] >= ANY_SIZE
 
 
 async def test_no_statement_needs_a_file_to_be_undone(store: SqliteStore) -> None:

@@ -1,9 +1,8 @@
 """Claim tokens: a new number for each claim; only the holder of the present one can settle (fencing)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import apsw
-import orjson
 
 from relay.store.requests import Settlement
 from relay.store.sqlite.sql import at_once
@@ -36,20 +35,23 @@ def held(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> dict[int, bool]:
     tokens = [
         (position, delivery.row, delivery.target, delivery.token) for position, (delivery, *_) in enumerate(settled)
     ]
-    found: dict[int, bool] = {}
-    seen: set[tuple[int, str]] = set()
-    for (matched,) in at_once(cursor, _HELD, tokens):
-        for position, has_key in sorted(orjson.loads(matched)):
-            name = settled[position].delivery.row, settled[position].delivery.target
-            if name not in seen:  # settled twice in one batch: the first counts
-                seen.add(name)
-                found[position] = bool(has_key)
-    return found
+    with_key: dict[int, bool] = {}
+    for held_, keyed in at_once(cursor, _HELD, tokens):
+        with_key |= dict.fromkeys(_numbers(held_), False)
+        with_key |= dict.fromkeys(_numbers(keyed), True)
+    first: dict[tuple[int, str], int] = {}
+    for position in sorted(with_key):  # settled twice in one batch: the first counts
+        first.setdefault((settled[position].delivery.row, settled[position].delivery.target), position)
+    return {position: with_key[position] for position in first.values()}
+
+
+def _numbers(listed: str | None) -> Iterable[int]:
+    return map(int, listed.split(",")) if listed else ()
 
 
 _HELD = (
-    "with settled (position, event, target, token) as (values {values})"
-    " select json_group_array(json_array(position, key is not null))"
+    "with settled (position, event, target, token) as (values {(?, ?, ?, ?)})"
+    " select group_concat(position), group_concat(iif(key is null, null, position))"
     " from settled join deliveries using (event, target)"
     " where deliveries.claim = settled.token and state = 'pending' and claimed = 1"
 )

@@ -15,6 +15,8 @@ from relay.store.sqlite.ordering import unblock
 from relay.store.sqlite.sql import Row, a_blob, a_number, at_once, change, rows
 from relay.store.sqlite.times import LAST, from_ms, to_ms
 
+_MICROSECOND = timedelta(microseconds=1)
+
 
 def claim(
     cursor: apsw.Cursor, tokens: Tokens, target: str, limit: int, max_bytes: int, now: int, until: int
@@ -65,7 +67,7 @@ _DUE = (
 )
 # coalesce: needed by test_corrupt.test_an_attempt_that_is_null_holds_up_no_other
 _CLAIM = (
-    "with claimed (event, target, until, token) as (values {values})"
+    "with claimed (event, target, until, token) as (values {(?, ?, ?, ?)})"
     " update deliveries set claimed = 1, attempt = coalesce(attempt, 0) + 1, due_at = claimed.until,"
     " claim = claimed.token from claimed"
     " where deliveries.event = claimed.event and deliveries.target = claimed.target"
@@ -118,14 +120,14 @@ def settle_all(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> list[bool]
 
 
 _SETTLE = (
-    "with settled (event, target, state, due_at, why, settled_at, overlooked) as (values {values})"
+    "with settled (event, target, state, due_at, why, settled_at, overlooked) as (values {(?, ?, ?, ?, ?, ?, ?)})"
     " update deliveries set state = settled.state, claimed = 0, due_at = settled.due_at, why = settled.why,"
     " settled_at = settled.settled_at, base = base + settled.overlooked from settled"
     " where deliveries.event = settled.event and deliveries.target = settled.target"
 )
 _RECORD = (
     "insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)"
-    " values {values} on conflict do nothing"
+    " values {(?, ?, ?, ?, ?, ?, ?, ?, ?)} on conflict do nothing"
 )
 
 
@@ -151,7 +153,7 @@ def _attempt_row(settled: Settlement) -> Row:
         delivery.target,
         delivery.attempt,
         to_ms(outcome.started_at),
-        outcome.took // timedelta(microseconds=1),
+        outcome.took // _MICROSECOND,
         settled.verdict.name,
         outcome.reason,
         outcome.status,

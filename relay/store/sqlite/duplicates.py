@@ -20,7 +20,7 @@ from relay.store.requests import KeepRequest
 from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.entity_index import ABOUT_SINCE
 from relay.store.sqlite.sql import at_once, rows
-from relay.store.sqlite.times import to_ms
+from relay.store.sqlite.times import MILLISECOND, to_ms
 
 LONGEST_TIME = 19  # characters, of a decimal that fits into SQLite's integers, and of a date and time
 
@@ -49,13 +49,15 @@ def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[KeepRequest, Likeness
             webhook.source,
             likeness.dated,
             likeness.digest,
-            to_ms(webhook.received_at - longest),
-            to_ms(webhook.received_at + longest),
+            (at := to_ms(webhook.received_at)) - (span := longest // MILLISECOND),
+            at + span,
             webhook.id,
         )
         for (webhook, _routed, _now, windows), likeness in asked
         if (longest := windows.longest) is not None
     ]
+    if not windowed:
+        return False
     if len({(source, of_both) for source, _dated, of_both, *_ in windowed}) < len(windowed):
         return True
     return any(found for (found,) in at_once(cursor, _EQUAL, windowed))
@@ -145,7 +147,7 @@ def _moment_of(event: Event) -> tuple[object, str]:
 
 # none is stored of what was unparsed, or kept by an earlier relay; cross joins, or SQLite reads all that it stored
 _EQUAL = (
-    "with asked (source, dated, digest, earliest, latest, id) as (values {values})"
+    "with asked (source, dated, digest, earliest, latest, id) as (values {(?, ?, ?, ?, ?, ?)})"
     " select exists (select 1 from asked cross join webhooks w using (source, dated, digest)"
     " where w.received_at between earliest and latest and w.id <> asked.id)"
     " or exists (select 1 from asked cross join webhooks w using (source, digest)"

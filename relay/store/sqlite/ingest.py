@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 
@@ -17,20 +17,24 @@ from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.claim_tokens import Tokens
 from relay.store.sqlite.duplicates import Likeness, any_repeats, likeness_of, repeated
 from relay.store.sqlite.ordering import pending_with_key, unblock
-from relay.store.sqlite.sql import Row, insert, rows
-from relay.store.sqlite.times import to_ms
+from relay.store.sqlite.sql import Row, at_once, rows
+from relay.store.sqlite.times import MILLISECOND, to_ms
 
 RAW = "unparsed"  # the kind of the event row that raw deliveries hang on
 REPARSED = "reparsed"  # why raw deliveries are dead whose webhook was read after all
 MOST_BYTES = 64 * 1024  # of a body that is written with others: SQLite copies all that a statement is given
 
 _WEBHOOKS = (
-    "webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum, query,"
-    " signature, dated)"
+    "insert into webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum,"
+    " query, signature, dated) values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}"
 )
-_EVENTS = "events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum, kind)"
+_EVENTS = (
+    "insert into events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum, kind)"
+    " values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}"
+)
 _DELIVERIES = (
-    "deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at, key, claim)"
+    "insert into deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at,"
+    " key, claim) values {(?, ?, ?, 'pending', ?, ?, 0, ?, ?, ?, ?, ?)}"
 )
 
 
@@ -63,10 +67,13 @@ def reparse(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent]
 # ---- together
 
 
-def _is_independent(requests: KeepRequest) -> bool:
+def _is_independent(request: KeepRequest) -> bool:
     """Whether it is small, and none of its deliveries may have to wait behind another."""
-    ordered = any(planned.key is not None for each in requests.routed for planned in each.planned)
-    return not ordered and len(requests.webhook.body) <= MOST_BYTES
+    for each in request.routed:
+        for planned in each.planned:
+            if planned.key is not None:
+                return False
+    return len(request.webhook.body) <= MOST_BYTES
 
 
 def _keep_together(
@@ -85,15 +92,16 @@ def _keep_together(
             event_seq += 1
             events.append(_event_row(event_seq, seq, each))
             since = now or each.event.received_at
+            at = to_ms(since)
             for planned in each.planned:
                 token = tokens.new() if tokens and planned.lease is not None else 0
-                deliveries.append(_delivery_row(event_seq, planned, to_ms(since), token, blocked=False))
+                deliveries.append(_delivery_row(event_seq, planned, at, token, blocked=False))
                 if token:
                     claimed.append(_claimed_at_insert(event_seq, planned, each, since, token))
         replies.append(claimed)
-    insert(cursor, _WEBHOOKS, webhooks)
-    insert(cursor, _EVENTS, events)
-    insert(cursor, _DELIVERIES, deliveries)
+    at_once(cursor, _WEBHOOKS, webhooks)
+    at_once(cursor, _EVENTS, events)
+    at_once(cursor, _DELIVERIES, deliveries)
     return replies
 
 
@@ -127,7 +135,7 @@ def _keep(tokens: Tokens | None, cursor: apsw.Cursor, request: KeepRequest, like
 def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, now: int, likeness: Likeness) -> int | None:
     """Return its seq if its events are to be inserted; None if they are stored."""
     try:
-        insert(cursor, _WEBHOOKS, [_webhook_row(None, webhook, likeness)])
+        at_once(cursor, _WEBHOOKS, [_webhook_row(None, webhook, likeness)])
     except apsw.ConstraintError:
         known = rows(cursor, "select seq, unparsed from webhooks where id = ?", (webhook.id,))
         if not known:
@@ -164,7 +172,7 @@ def _replace_raw(cursor: apsw.Cursor, seq: int, now: int) -> int:
 def _keep_event(
     tokens: Tokens | None, cursor: apsw.Cursor, webhook: int, routed: RoutedEvent, since: datetime
 ) -> list[Delivery]:
-    insert(cursor, _EVENTS, [_event_row(None, webhook, routed)])
+    at_once(cursor, _EVENTS, [_event_row(None, webhook, routed)])
     seq = cursor.connection.last_insert_rowid()
     return [
         _claimed_at_insert(seq, planned, routed, since, token)
@@ -179,7 +187,7 @@ def plan(
     """Insert a delivery; the claim token if it is claimed at insert, else 0. Its policy begins at `now`."""
     blocked = planned.key is not None and pending_with_key(cursor, planned.target, planned.key)
     token = tokens.new() if tokens and planned.lease is not None and not blocked else 0
-    insert(cursor, _DELIVERIES, [_delivery_row(seq, planned, now, token, blocked=blocked, replays=replays)])
+    at_once(cursor, _DELIVERIES, [_delivery_row(seq, planned, now, token, blocked=blocked, replays=replays)])
     return token
 
 
@@ -225,15 +233,13 @@ def _delivery_row(
     seq: int, planned: PlannedDelivery, since: int, token: int, *, blocked: bool, replays: int = 0
 ) -> Row:
     """Return the row: claimed with `token`, unclaimed if that is 0."""
-    due_at = since + planned.lease // timedelta(milliseconds=1) if token and planned.lease is not None else since
+    due_at = since + planned.lease // MILLISECOND if token and planned.lease is not None else since
     return (
         seq,
         planned.target,
         _as_json(planned.routes),
-        "pending",
         token > 0,
-        int(token > 0),
-        0,
+        token > 0,
         replays,
         since,
         None if blocked else due_at,

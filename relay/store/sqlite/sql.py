@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 import apsw
@@ -11,6 +12,8 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 
 MOST_ROWS = 64  # of one statement
+ANY_SIZE = 16  # up to so many rows each number has a statement of its own: a batch of 7 is no 4, 2 and 1
+PREPARED = 200  # statements that a connection keeps prepared: eight of each such size, and all others
 
 
 class Run(Protocol):
@@ -39,23 +42,19 @@ def a_blob(column: str) -> str:
     return f"iif(typeof({column}) = 'blob', {column}, null)"
 
 
-def insert(cursor: apsw.Cursor, into: str, given: Sequence[Row]) -> None:
-    """Insert rows; `into` names the table and the columns of each row."""
-    at_once(cursor, f"insert into {into} values {{values}}", given)
-
-
 def at_once(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> list[Row]:
-    """Run `sql` with `{values}` filled in with the rows, as `(?, ?), (?, ?)`; return what it returns.
+    """Run `sql` with its row, as `{(?, ?, 0)}`, repeated for the rows given; return what it returns.
 
     Many rows per statement, and statements that return few: at every step of one the interpreter's lock goes to the
     event loop, which may keep it for a while.
     """
     found: list[Row] = []
-    done = 0
-    while left := len(given) - done:
-        size = min(MOST_ROWS, 1 << left.bit_length() - 1)  # a power of two: SQLite keeps the few there are prepared
-        part = given[done : done + size]
-        found += _execute(cursor, _filled(sql, len(part[0]), size), [value for row in part for value in row])
+    done, total = 0, len(given)
+    while left := total - done:
+        # above ANY_SIZE a power of two: apsw keeps as few statements prepared
+        size = left if left <= ANY_SIZE else min(MOST_ROWS, 1 << left.bit_length() - 1)
+        part = given if size == total else given[done : done + size]
+        found += _execute(cursor, _repeated(sql, size), list(chain.from_iterable(part)))
         done += size
     return found
 
@@ -91,6 +90,6 @@ def change(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> None:
 
 
 @cache
-def _filled(sql: str, width: int, size: int) -> str:
-    row = f"({', '.join('?' * width)})"
-    return sql.format(values=", ".join([row] * size))
+def _repeated(sql: str, size: int) -> str:
+    before, row, after = re.split("[{}]", sql)
+    return f"{before}{', '.join([row] * size)}{after}"

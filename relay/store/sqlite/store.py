@@ -54,7 +54,7 @@ from relay.store.sqlite.lock import Lock, owner_pid
 from relay.store.sqlite.missing_database import check_exists, check_not_emptied, check_not_lost
 from relay.store.sqlite.moved_files import SUFFIXES, Files, check_permitted, refused
 from relay.store.sqlite.owner import register
-from relay.store.sqlite.sql import rows
+from relay.store.sqlite.sql import PREPARED, rows
 from relay.store.sqlite.times import to_ms
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
 from relay.store.sqlite.watermark import Watermark
@@ -468,7 +468,7 @@ def _make_ready(connection: apsw.Connection, path: Path, acked: Watermark, now: 
 
 def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     try:
-        connection = apsw.Connection(str(path))
+        connection = apsw.Connection(str(path), statementcachesize=PREPARED)
         connection.set_busy_timeout(int(BUSY_TIMEOUT.total_seconds() * 1000))
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+MILLISECOND = timedelta(milliseconds=1)
 LAST = 253_402_300_799_999  # of the year 9999; whatever is no number is above it
 
 
@@ -14,9 +14,9 @@ def utc_now() -> datetime:
 
 def to_ms(at: datetime) -> int:
     """Convert exactly, rounded down; `timestamp()` would go through a float."""
-    return (at - _EPOCH) // _MILLISECOND
+    return (at - _EPOCH) // MILLISECOND
 
 
 def from_ms(ms: int) -> datetime:
     """Return the instant, aware UTC; the last possible one for a corrupt time."""
-    return _EPOCH + min(max(ms, 0), LAST) * _MILLISECOND
+    return _EPOCH + min(max(ms, 0), LAST) * MILLISECOND
