@@ -25,12 +25,12 @@ REPARSED = "reparsed"  # why raw deliveries are dead whose webhook was read afte
 MOST_BYTES = 64 * 1024  # of a body that is written with others: SQLite copies all that a statement is given
 
 _WEBHOOKS = (
-    "insert into webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed, digest, checksum,"
-    " query, signature, dated) values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}"
+    "insert into webhooks (id, source, received_at, content_type, request_id, body, unparsed, digest, checksum, query,"
+    " signature, dated) values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}"
 )
 _EVENTS = (
-    "insert into events (seq, id, webhook, entity, action, entity_id, received_at, payload, checksum, kind)"
-    " values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}"
+    "insert into events (id, webhook, entity, action, entity_id, received_at, payload, checksum, kind)"
+    " values {(?, ?, ?, ?, ?, ?, ?, ?, ?)}"
 )
 _DELIVERIES = (
     "insert into deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at,"
@@ -79,40 +79,27 @@ def _is_independent(request: KeepRequest) -> bool:
 def _keep_together(
     tokens: Tokens | None, cursor: apsw.Cursor, asked: Sequence[tuple[KeepRequest, Likeness]]
 ) -> list[KeepResult]:
-    seq, event_seq = _last_seqs(cursor)
-    webhooks: list[Row] = []
-    events: list[Row] = []
+    first = _insert_all(cursor, _WEBHOOKS, [_webhook_row(request.webhook, likeness) for request, likeness in asked])
+    routed = [(seq, request.now, each) for seq, (request, _) in enumerate(asked, first) for each in request.routed]
+    first_event = _insert_all(cursor, _EVENTS, [_event_row(seq, each) for seq, _now, each in routed])
+    claimed: list[list[Delivery]] = [[] for _ in asked]
     deliveries: list[Row] = []
-    replies: list[KeepResult] = []
-    for (webhook, routed, now, _windows), likeness in asked:
-        seq += 1
-        webhooks.append(_webhook_row(seq, webhook, likeness))
-        claimed: list[Delivery] = []
-        for each in routed:
-            event_seq += 1
-            events.append(_event_row(event_seq, seq, each))
-            since = now or each.event.received_at
-            at = to_ms(since)
-            for planned in each.planned:
-                token = tokens.new() if tokens and planned.lease is not None else 0
-                deliveries.append(_delivery_row(event_seq, planned, at, token, blocked=False))
-                if token:
-                    claimed.append(_claimed_at_insert(event_seq, planned, each, since, token))
-        replies.append(claimed)
-    at_once(cursor, _WEBHOOKS, webhooks)
-    at_once(cursor, _EVENTS, events)
+    for event, (seq, now, each) in enumerate(routed, first_event):
+        since = now or each.event.received_at
+        at = to_ms(since)
+        for planned in each.planned:
+            token = tokens.new() if tokens and planned.lease is not None else 0
+            deliveries.append(_delivery_row(event, planned, at, token, blocked=False))
+            if token:
+                claimed[seq - first].append(_claimed_at_insert(event, planned, each, since, token))
     at_once(cursor, _DELIVERIES, deliveries)
-    return replies
+    return [*claimed]
 
 
-def _last_seqs(cursor: apsw.Cursor) -> tuple[int, int]:
-    """Return the seqs of the newest webhook and the newest event ever stored."""
-    sql = (
-        "select coalesce(max(iif(name = 'webhooks', seq, 0)), 0), coalesce(max(iif(name = 'events', seq, 0)), 0)"
-        " from sqlite_sequence"
-    )
-    [(webhook, event)] = rows(cursor, sql)
-    return webhook, event
+def _insert_all(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> int:
+    """Insert rows without a seq; return that of the first: autoincrement counts on from one row to the next."""
+    at_once(cursor, sql, given)
+    return cursor.connection.last_insert_rowid() - len(given) + 1
 
 
 # ---- one by one
@@ -135,7 +122,7 @@ def _keep(tokens: Tokens | None, cursor: apsw.Cursor, request: KeepRequest, like
 def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, now: int, likeness: Likeness) -> int | None:
     """Return its seq if its events are to be inserted; None if they are stored."""
     try:
-        at_once(cursor, _WEBHOOKS, [_webhook_row(None, webhook, likeness)])
+        at_once(cursor, _WEBHOOKS, [_webhook_row(webhook, likeness)])
     except apsw.ConstraintError:
         known = rows(cursor, "select seq, unparsed from webhooks where id = ?", (webhook.id,))
         if not known:
@@ -172,7 +159,7 @@ def _replace_raw(cursor: apsw.Cursor, seq: int, now: int) -> int:
 def _keep_event(
     tokens: Tokens | None, cursor: apsw.Cursor, webhook: int, routed: RoutedEvent, since: datetime
 ) -> list[Delivery]:
-    at_once(cursor, _EVENTS, [_event_row(None, webhook, routed)])
+    at_once(cursor, _EVENTS, [_event_row(webhook, routed)])
     seq = cursor.connection.last_insert_rowid()
     return [
         _claimed_at_insert(seq, planned, routed, since, token)
@@ -194,10 +181,9 @@ def plan(
 # ---- rows
 
 
-def _webhook_row(seq: int | None, webhook: Webhook, likeness: Likeness) -> Row:
-    """Without a `seq` SQLite gives it the next one. Without windows nothing is ever a duplicate of it."""
+def _webhook_row(webhook: Webhook, likeness: Likeness) -> Row:
+    """Without windows nothing is ever a duplicate of it."""
     return (
-        seq,
         webhook.id,
         webhook.source,
         to_ms(webhook.received_at),
@@ -213,10 +199,9 @@ def _webhook_row(seq: int | None, webhook: Webhook, likeness: Likeness) -> Row:
     )
 
 
-def _event_row(seq: int | None, webhook: int, routed: RoutedEvent) -> Row:
+def _event_row(webhook: int, routed: RoutedEvent) -> Row:
     event: Event = routed.event
     return (
-        seq,
         event.id,
         webhook,
         event.entity,
