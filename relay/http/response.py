@@ -60,8 +60,8 @@ class Response:
             more += "Connection: close\r\n"
         elif version is not HttpVersion11 and version == HttpVersion10:
             more += "Connection: keep-alive\r\n"
-        head = _head(self.status, len(body), int(time()))
-        transport.write(b"%b%b\r\n%b" % (head, more.encode("ascii"), b"" if method == "HEAD" else body))
+        head = _head(self.status, len(body), int(time()), more)
+        transport.write(head if method == "HEAD" else head + body)
 
     async def write_eof(self) -> None:
         """Wait until the write buffer is below its high-water mark: backpressure on the requests that follow.
@@ -87,11 +87,11 @@ def closing_error(status: int) -> Response:
 
 
 @lru_cache(maxsize=64)
-def _head(status: int, length: int, second: int) -> bytes:
-    """The lines that responses of this length have in common within a second."""
+def _head(status: int, length: int, second: int, more: str) -> bytes:
+    """Return the head of a response; those of a second are mostly the same."""
     return (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {length}\r\nDate: {_date(second)}\r\n"
+        f"Content-Length: {length}\r\nDate: {_date(second)}\r\n{more}\r\n"
     ).encode("ascii")
 
 

@@ -21,22 +21,12 @@ class Budget:
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
         self.used = 0
 
     def reservation(self) -> "Reservation":
         """Return an empty reservation for one webhook."""
         return Reservation(self)
-
-    def reserve(self, size: int, *, large: bool) -> None:
-        """Reserve bytes, or raise BudgetExceeded."""
-        if self.used >= (self._size // 2 if large else self._size):
-            raise BudgetExceeded
-        self.used += size
-
-    def free(self, size: int) -> None:
-        """Give reserved bytes back."""
-        self.used -= size
 
 
 class Reservation:
@@ -54,8 +44,10 @@ class Reservation:
 
     def grow(self, size: int) -> None:
         """Reserve more bytes, or raise BudgetExceeded."""
-        total = self._size + size
-        self._budget.reserve(size, large=total > LARGE)
+        budget, total = self._budget, self._size + size
+        if budget.used >= (budget.size // 2 if total > LARGE else budget.size):
+            raise BudgetExceeded
+        budget.used += size
         self._size = total
 
     def hand_over(self) -> None:
@@ -64,7 +56,7 @@ class Reservation:
 
     def release(self) -> None:
         """Free the memory."""
-        self._budget.free(self._size)
+        self._budget.used -= self._size
         self._size = 0
 
     def __enter__(self) -> Self:

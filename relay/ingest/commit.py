@@ -68,13 +68,7 @@ class PendingWebhook:
     stripped: bool = False
 
     def conclude(self, result: KeepResult | Exception) -> None:
-        """Answer the request with the first result; ignore later ones."""
-        if not self.answered:
-            self.answered = True
-            self.answer(result)
-
-    def answer(self, result: KeepResult | Exception) -> None:
-        """Answer the request. Must not raise."""
+        """Answer the request with the first result; ignore later ones. Must not raise."""
         raise NotImplementedError
 
 
@@ -84,8 +78,9 @@ class AwaitedWebhook(PendingWebhook):
 
     stored: Future[KeepResult]
 
-    def answer(self, result: KeepResult | Exception) -> None:
-        """Resolve the future, unless its task was cancelled."""
+    def conclude(self, result: KeepResult | Exception) -> None:
+        """Resolve the future, unless the task was cancelled."""
+        self.answered = True
         if self.stored.done():
             return
         if isinstance(result, Exception):

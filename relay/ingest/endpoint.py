@@ -191,7 +191,9 @@ class Intake:
         if isinstance(result, Duplicate):
             self._emit(DuplicateReceived(webhook=webhook, first=result.webhook, took=took, routed=routed))
             return answers.duplicate(result)
-        deliveries = sum([len(each.planned) for each in routed])
+        deliveries = 0
+        for each in routed:
+            deliveries += len(each.planned)
         self._emit(WebhookStored(webhook=webhook, routed=routed, deliveries=deliveries, took=took))
         return answers.stored(webhook, len(routed) if webhook.unparsed is None else 0, deliveries)
 
@@ -219,8 +221,10 @@ class _PostedWebhook(PendingWebhook):
     start: float
     respond: Callable[["_PostedWebhook", KeepResult | Exception], None]
 
-    def answer(self, result: KeepResult | Exception) -> None:
-        self.respond(self, result)
+    def conclude(self, result: KeepResult | Exception) -> None:
+        if not self.answered:
+            self.answered = True
+            self.respond(self, result)
 
 
 def _authorize(config: Config, name: str, token: str) -> Source:

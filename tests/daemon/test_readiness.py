@@ -21,7 +21,7 @@ async def readyz(scene: Scene) -> int:
 @pytest.mark.parametrize("limits", [Limits(memory=1024)])
 async def test_a_lack_of_memory_is_not_held_against_the_store(scene: Scene) -> None:
     await asyncio.sleep(0.3)  # the first probe is over, and the next one far
-    scene.budget.reserve(1024, large=False)
+    scene.budget.reservation().grow(1024)
     assert (await scene.post(form(LEAD))).status == 503
     started = monotonic()
     while await readyz(scene) != 200:

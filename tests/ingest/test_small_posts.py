@@ -102,13 +102,14 @@ async def test_one_segment_or_two_make_no_difference(
 async def test_without_room_in_memory_both_are_503(
     pause: float, limits: Limits, server: Variant, taken: list[bool], scene: Scene
 ) -> None:
-    scene.budget.reserve(10_000, large=False)
+    reservation = scene.budget.reservation()
+    reservation.grow(10_000)
     answer, [signal] = await seen(scene, AT, form(LEAD), pause=pause)
     assert answer.startswith("HTTP/1.1 503 ")
     assert "too many webhooks, or too large ones, at once" in answer
     assert "unavailable" in signal
     assert not any(taken)
-    scene.budget.free(10_000)
+    reservation.release()
     for _ in range(3):
         assert (await seen(scene, AT, form(LEAD), pause=pause))[0].startswith("HTTP/1.1 200 ")
     await until(lambda: scene.budget.used == 0)
