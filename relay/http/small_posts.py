@@ -44,11 +44,11 @@ class SmallPosts(web.RequestHandler):
         """Parse; offer the first message if nothing is due before it."""
         waiter = self._waiter
         parser: Any = self._parser
-        if self._receive is None or waiter is None or waiter.done():
+        if self._receive is None or waiter is None or waiter.done():  # as once the connection is to be closed
             super().data_received(data)
             return
         alone = False
-        if self._post is None and parser is not None and not (self._upgraded or self._close or self._force_close):
+        if self._post is None and parser is not None and not (self._upgraded or self._force_close):
             try:
                 parsed = parser.feed_data(data)
             except HttpProcessingError as error:

@@ -96,6 +96,13 @@ async def test_pipelined_posts_are_answered_in_their_order(count: int, taken: in
     assert one.written.count(b"HTTP/1.1 200 OK") == count
 
 
+async def test_posts_one_by_one_leave_room_in_the_queue_of_the_parser() -> None:
+    one_by_one = [post(address=b"/%d" % number) for number in range(40)]  # aiohttp's queue holds 32
+    one, other, taken = await both([*one_by_one, post(address=b"/40") + post(address=b"/41")], turns=1)
+    assert one == other
+    assert taken == len(one.served) == 42
+
+
 @pytest.mark.parametrize("name", TAKEN)
 async def test_a_body_that_comes_after_its_head_is_awaited_by_aiohttp(name: str) -> None:
     head, blank, body = TAKEN[name].partition(b"\r\n\r\n")
@@ -268,6 +275,18 @@ async def test_a_connection_that_is_to_be_closed_ends_with_the_response_in_progr
         await turn(QUIET + echo.turns)
         assert wire.closed
         assert [address for _, address, _ in echo.served] == ["/x"]
+
+
+@pytest.mark.parametrize("offered", [True, False])
+async def test_a_connection_that_shuts_down_takes_no_more_posts(offered: bool) -> None:
+    echo = Echo()
+    async with connections(echo, offered=offered) as new:
+        connection, wire = await connected(new)
+        shutdown = asyncio.create_task(connection.shutdown(0.1))
+        await turn(1)
+        connection.data_received(post())
+        await shutdown
+    assert (echo.served, wire.written) == ([], b"")
 
 
 @pytest.mark.parametrize("offered", [True, False])

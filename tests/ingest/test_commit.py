@@ -20,7 +20,7 @@ from relay.model import Source, Webhook
 from relay.signals import Committed, EventsNotStored, NotStored, StoredLate, WebhookStored
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
-from tests.scene import LEAD, WON, Answer, Facts, Scene, form, sqlite_of
+from tests.scene import LEAD, TOKEN, WON, Answer, Facts, Scene, form, sqlite_of
 from tests.store.conftest import NOON, routed, to, webhook
 
 T = TypeVar("T")
@@ -187,6 +187,18 @@ async def test_a_webhook_reserves_memory_after_its_503_until_it_is_stored(scene:
     async with locked(scene) as lock:
         assert (await scene.post(form(LEAD))).status == 503
         assert scene.budget.used > len(form(LEAD))
+        lock.release()
+        await until(lambda: scene.budget.used == 0)
+
+
+async def test_so_does_one_whose_body_came_after_its_head(scene: Scene) -> None:
+    body = form(LEAD)
+    async with locked(scene) as lock, scene.connected() as (reader, writer):
+        writer.write(f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        await asyncio.sleep(0.05)
+        writer.write(body)
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 503 ")
+        assert scene.budget.used > len(body)
         lock.release()
         await until(lambda: scene.budget.used == 0)
 
