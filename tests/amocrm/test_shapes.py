@@ -160,6 +160,15 @@ def test_keys_that_differ_without_end_take_bounded_memory(monkeypatch):
     assert 10_000 < max(sizes) <= 20_000
 
 
+def test_numbers_that_differ_without_end_stay_what_they_are(monkeypatch):
+    monkeypatch.setattr(shapes, "MAX_NUMBERS", 10)
+    reader = BodyReader(learned_at=1)
+    for number in [*range(95, 130), *range(10**9 - 3, 10**9 + 3), *range(95, 130)]:
+        content = STATUS + b"&leads[status][0][pipeline_id]=%d" % number
+        assert outcome(reader.read, content) == outcome(definition, content)
+        assert len(reader._numbers) <= 10
+
+
 def test_more_pairs_than_a_form_may_have_are_unreadable():
     content = b"a=&" + b"=&" * (MAX_PAIRS - 1) + b"="
     assert outcome(BodyReader().read, content) == f"more than {MAX_PAIRS} fields"
