@@ -120,20 +120,22 @@ class FastConnection(BaseProtocol):
         """Expect no more of the response. True if all was written, all was read, and nothing came after it."""
         self._answering = False
         self.idle_since = monotonic()
+        transport = self.transport
         return (
             not self._last
             and self._error is None
             and self._head is not None
-            and self.transport is not None
-            and not self.transport.is_closing()
-            and not self.transport.get_write_buffer_size()
+            and transport is not None
+            and not transport.is_closing()
+            and not transport.get_write_buffer_size()
             and not self._reading_paused
             and (not self._parsed or self._parsing_ended())
         )
 
     def has_input(self) -> bool:
         """Bytes, or the end of the stream, wait in the socket or were read already."""
-        return self.transport is None or self.transport.is_closing() or bool(self._input.poll(0))
+        transport = self.transport
+        return transport is None or transport.is_closing() or bool(self._input.poll(0))
 
     def abort(self) -> None:
         """Drop the write buffer: a close would write it first, which a target that does not read never lets end."""

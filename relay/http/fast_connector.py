@@ -32,7 +32,8 @@ class FastConnector:
     def take(self, key: ConnectionKey) -> FastConnection | None:
         """Take an idle connection that is not too old, and on which the target sent nothing after its response."""
         now, idle = monotonic(), self._idle
-        self._drop_unused(now)
+        if idle and now - idle[0].idle_since > IDLE:
+            self._drop_unused(now)
         while idle:
             connection = idle.popleft() if idle[0].key == key else self._pop(key)
             if connection is None or (now - connection.opened_at <= MAX_AGE and not connection.has_input()):
