@@ -1,16 +1,38 @@
-"""`relay.store.sqlite.write_queue`: what a batch is made of."""
+"""`relay.store.sqlite.write_queue`: what a batch is made of, and when it waits for more."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from relay.store.sqlite import write_queue
-from relay.store.sqlite.write_queue import MAX_BATCH, WriteQueue, Writes, run_each
+from relay.store.sqlite.write_queue import BUSY, GATHER, MAX_BATCH, WriteQueue, Writes, run_each
 
 
-def submit(queue: WriteQueue, writes: int, *, may_wait: bool = False) -> None:
-    queue.submit_many(run_each, [lambda _cursor: None] * writes, lambda _replies: None, may_wait=may_wait)
+def submit(queue: WriteQueue, writes: int, *, may_wait: bool = False, grows: bool = False) -> None:
+    runs = [lambda _cursor: None] * writes
+    grown = (lambda _run: 1) if grows else None
+    queue.submit_many(run_each, runs, lambda _replies: None, may_wait=may_wait, grows=grown)
+
+
+class Waits:
+    """In place of `select`: what is done while a batch waits for more."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def select(self, *asked: Any) -> None:
+        self.times.append(asked[3])
+        self.meanwhile()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+    waits = Waits()
+    monkeypatch.setattr(write_queue, "select", waits)
+    return waits
 
 
 @pytest.fixture
@@ -90,3 +112,42 @@ async def test_what_may_wait_is_refused_once_the_thread_has_ended(queue: WriteQu
     queue.submit_many(run_each, [lambda _cursor: None], refused.set_result, may_wait=True)
     [reply] = await refused
     assert isinstance(reply, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(("before", "waited"), [([1], False), ([BUSY - 1], False), ([BUSY], True), ([1] * BUSY, True)])
+async def test_a_batch_waits_for_more_if_the_one_before_stored_several_webhooks(
+    queue: WriteQueue, waits: Waits, before: list[int], waited: bool
+) -> None:
+    for writes in before:
+        submit(queue, writes, grows=True)
+    assert sizes(queue.take()) == before
+    assert not waits.times, "the first one"
+    submit(queue, 1)
+    waits.meanwhile = lambda: submit(queue, 2)
+    assert sizes(queue.take()) == ([1, 2] if waited else [1])
+    assert waits.times == ([GATHER] if waited else [])
+
+
+async def test_it_waits_no_more_once_it_is_quiet(queue: WriteQueue, waits: Waits) -> None:
+    for writes in (BUSY, 1, 1):
+        submit(queue, writes, grows=True)
+        queue.take()
+    assert len(waits.times) == 1
+
+
+async def test_settled_attempts_of_several_targets_make_no_webhook_wait(queue: WriteQueue, waits: Waits) -> None:
+    for _ in range(2):
+        submit(queue, 1, grows=True)
+        submit(queue, BUSY)
+        assert sizes(queue.take()) == [1, BUSY]
+    assert not waits.times
+
+
+async def test_at_the_end_nothing_waits(queue: WriteQueue, waits: Waits) -> None:
+    submit(queue, BUSY, grows=True)
+    queue.take()
+    submit(queue, 1)
+    queue.close()
+    assert sizes(queue.take()) == [1]
+    assert queue.take() == []
+    assert not waits.times

@@ -5,6 +5,7 @@ that are submitted together are one message with one reply, and the thread is wo
 that may wait do not wake it: they share the next commit, which costs more than they do.
 """
 
+import select
 from asyncio import AbstractEventLoop, Future, TimerHandle, get_running_loop
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,13 @@ W = TypeVar("W")
 
 MAX_BATCH = 256  # writes; a message is not divided
 LONGEST_WAIT = 0.005  # seconds, of writes that may wait; one connection that posts without pause needs 2 ms a webhook
+GATHER = 150e-6
+"""Seconds that a batch waits for more writes if the one before it stored `BUSY` webhooks or more.
+
+A commit costs an fsync and the same pages again, however few rows are in it. With one connection nothing waits; 500 µs
+are too long: then connections wait for the commit.
+"""
+BUSY = 3
 
 Together: TypeAlias = Callable[[apsw.Cursor, Sequence[W]], Sequence[T]]
 """Does several writes of one kind at once: a result for each, in their order."""
@@ -51,6 +59,7 @@ class WriteQueue:
         self._waking = False  # a wake-up is scheduled for the end of this turn of the loop
         self._woken = False  # a wake-up that the thread has not taken yet
         self._timer: TimerHandle | None = None  # wakes the thread if nothing else does; set while only that may
+        self._stored = 0  # writes of the last batch that make the database grow
         self._closing = False
         self._refusal: Exception | None = None  # once the thread has ended
 
@@ -139,6 +148,8 @@ class WriteQueue:
         """Return at least one message, once the thread is woken, and those queued behind it; none at the end."""
         while not self._closing:
             self._wakes.get()
+            if self._stored >= BUSY and not self._closing:
+                select.select((), (), (), GATHER)  # no `sleep`: some C libraries let it follow a clock that is set back
             self._woken = False  # before the batch is taken: what is queued after it is woken for anew
             if batch := self._take_batch():
                 return batch
@@ -146,14 +157,17 @@ class WriteQueue:
 
     def _take_batch(self) -> list[Writes[Any, Any]]:
         batch: list[Writes[Any, Any]] = []
-        size = 0
+        size = self._stored = 0
         while self._waiting:
             if size >= MAX_BATCH:
                 self._woken = True  # the rest is due, too
                 self._wakes.put(None)
                 break
-            batch.append(self._waiting.popleft())
-            size += len(batch[-1].arguments)
+            writes = self._waiting.popleft()
+            batch.append(writes)
+            size += len(writes.arguments)
+            if writes.grows:
+                self._stored += len(writes.arguments)
         return batch
 
     def take_rest(self) -> list[Writes[Any, Any]]:
