@@ -11,9 +11,9 @@ from relay.model import Outcome
 send = Sender.send
 
 
-async def send_patiently(sender: Sender, request: Any, *, timeout: timedelta, tls: Any = None) -> Outcome:  # noqa: ASYNC109  the sender's own
+async def send_patiently(sender: Sender, request: Any, *, timeout: timedelta, **more: Any) -> Outcome:  # noqa: ASYNC109  the sender's own
     """However long it takes."""
-    return await send(sender, request, timeout=1000 * timeout, tls=tls)
+    return await send(sender, request, timeout=1000 * timeout, **more)
 
 
 if __name__ == "__main__":
