@@ -196,12 +196,12 @@ class Lane:
             outcome = await attempt(delivery, renderer, store=self._store, sender=self._sender, clock=self._clock)
         finally:
             self._in_flight.pop(delivery.event_id, None)
-        if outcome.reason is Reason.OK:  # almost every attempt: neither the time nor jitter plays a part
-            verdict: Verdict = DELIVERED
-        else:
+        verdict: Verdict = DELIVERED
+        if outcome.reason is not Reason.OK:  # else, as almost always, neither the time nor jitter plays a part
             now, roll = self._clock(), random.random()  # noqa: S311  jitter
             verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
-        if origin_ == self._origin:  # else the outcome says nothing of where the target is now
+        nothing_new = outcome.reason is Reason.OK and self.circuit.clean
+        if not nothing_new and origin_ == self._origin:  # else it says nothing of where the target is now
             self._judge(outcome, target, probe=probe)
         # no await before this: the attempt was made, and if the lane ended here unsettled it would be repeated
         may_wait = target.order is not Order.ENTITY  # else the next delivery of this entity waits for it
@@ -210,8 +210,6 @@ class Lane:
             await reply
 
     def _judge(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
-        if outcome.reason is Reason.OK and self.circuit.clean:
-            return  # nothing changes; almost every attempt
         self.circuit.record(outcome, target, probe=probe)
         if probe_at := self.circuit.probe_at:
             self.wake_at(probe_at)

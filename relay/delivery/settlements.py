@@ -93,24 +93,25 @@ class Settlements:
                 try:
                     if number in turn.awaited:
                         _resolve(turn.awaited[number], reply)
-                    elif not cancelled:
-                        self._on_reply(made, reply)
+                    elif cancelled:
+                        continue
+                    elif isinstance(reply, Exception):
+                        self._retry_beside(made, reply)
+                    else:
+                        self._unawaited -= 1
+                        self._settled(made, reply, made.now)
                 except Exception as error:  # noqa: BLE001  a fault over one attempt is not the others'
                     self._loop.call_exception_handler({"message": "a settled attempt", "exception": error})
         finally:
             if not turn.done.done():
                 turn.done.set_result(None)
 
-    def _on_reply(self, made: Settlement, reply: bool | Exception) -> None:
-        if isinstance(reply, Exception):
-            first: Future[bool] = self._loop.create_future()
-            _resolve(first, reply)
-            retry = self._start(self._retry(made, first))
-            self.pending.add(retry)
-            retry.add_done_callback(self._on_retried)
-        else:
-            self._unawaited -= 1
-            self._settled(made, reply, made.now)
+    def _retry_beside(self, made: Settlement, error: Exception) -> None:
+        first: Future[bool] = self._loop.create_future()
+        first.set_exception(error)
+        retry = self._start(self._retry(made, first))
+        self.pending.add(retry)
+        retry.add_done_callback(self._on_retried)
 
     def _on_retried(self, retry: Future[None]) -> None:
         self.pending.discard(retry)

@@ -28,8 +28,15 @@ class Scene:
         self.lost: list[str] = []
         self.turns: list[list[str]] = []
         self.may_wait: list[bool] = []  # each turn
+        self.now, self.tick = NOON, 0 * SECOND  # by how much each reading of the clock moves it
+        self.times: list[datetime] = []
+        self.settled_at: list[datetime] = []
         self.tasks: list[asyncio.Task[None]] = []
-        self.settlements = Settlements(cast(Store, self), settled=self.on_settled, start=self.begin, clock=lambda: NOON)
+        self.settlements = Settlements(cast(Store, self), settled=self.on_settled, start=self.begin, clock=self.clock)
+
+    def clock(self) -> datetime:
+        self.now += self.tick
+        return self.now
 
     def settle(self, made: Any, *_how: Any, now: Any) -> Future[bool]:
         self.calls[made.event_id] = asyncio.get_running_loop().create_future()
@@ -39,12 +46,13 @@ class Scene:
         """Replies once each of them has its reply."""
         self.turns.append([each.delivery.event_id for each in settlements])
         self.may_wait.append(may_wait)
+        self.times += [each.now for each in settlements]
         replies = [self.settle(each.delivery, now=each.now) for each in settlements]
         all_replied = asyncio.gather(*replies, return_exceptions=True)
         all_replied.add_done_callback(lambda done: on_replies(done.result()))
 
     def on_settled(self, made: Settlement, settled: bool, now: datetime) -> None:
-        assert now == NOON
+        self.settled_at.append(now)
         (self.settled if settled else self.lost).append(made.delivery.event_id)
 
     def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -144,6 +152,20 @@ async def test_an_attempt_that_others_wait_for_takes_its_turn_with_it(scene: Sce
     scene.make("b", most=8, may_wait=False)
     await turn()
     assert (scene.turns, scene.may_wait) == ([["a", "b"]], [False])
+
+
+async def test_what_ends_in_one_turn_has_one_time_with_which_it_is_reported_too(scene: Scene) -> None:
+    scene.tick = SECOND
+    for name in "ab":
+        scene.make(name, most=3)
+    await turn()
+    scene.make("c", most=3)
+    await turn()
+    assert scene.times == [NOON + SECOND, NOON + SECOND, NOON + 2 * SECOND]
+    for name in "abc":
+        await scene.answer(name)
+    assert scene.settled == ["a", "b", "c"]
+    assert scene.settled_at == scene.times
 
 
 async def test_the_store_is_called_though_the_caller_ends_in_that_turn(scene: Scene) -> None:
