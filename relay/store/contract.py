@@ -115,8 +115,8 @@ class DeliveryStore(Protocol):
     def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
         """Record the attempt and what follows; False if the claim token is not the present one.
 
-        Then the delivery is untouched, and the attempt itself is recorded all the same. One that is not `counted` is
-        recorded, but `policy_attempt` goes on as if it had not been made.
+        Then the delivery is untouched, and the attempt itself is recorded all the same, unless its delivery was purged.
+        One that is not `counted` is recorded, but `policy_attempt` goes on as if it had not been made.
         """
         ...
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.model import Dead, Delivered, RetryAt, RoutedEvent, State, Webhook
+from relay.model import Dead, Delivered, Retention, RetryAt, RoutedEvent, State, Webhook
 from relay.signals import Committed, Signal
 from relay.store.contract import Archive
 from relay.store.records import Filter, TargetStatus
@@ -363,6 +363,15 @@ async def test_the_attempt_of_a_stale_owner_is_recorded_all_the_same(store: Arch
     assert shown is not None
     [record] = shown.events[0].deliveries
     assert [(each.number, each.verdict) for each in record.attempts] == [(1, "retry"), (2, "delivered")]
+
+
+async def test_the_attempt_of_a_stale_owner_is_dropped_if_its_delivery_was_purged(store: Archive) -> None:
+    [stale] = await store.keep(webhook(), [routed(1, to(lease=MINUTE))])
+    [present] = await claim(store, now=NOON + MINUTE)
+    assert await deliver(store, present)
+    await store.purge(Retention(delivered=timedelta(0)), now=NOON + 2 * MINUTE)
+    assert not await store.settle(stale, REFUSED, RetryAt(NOON), now=NOON + 2 * MINUTE)
+    assert await store.show("event-0001") is None
 
 
 async def test_a_release_says_how_many_it_gave_back(store: Archive) -> None:

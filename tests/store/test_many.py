@@ -5,12 +5,13 @@ Those are held by the whole suite, on `kind_sqlite_many`, and by test_together.p
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from relay.errors import StoreBusy
-from relay.model import Dead, Delivered
+from relay.model import Dead, Delivered, Retention
 from relay.signals import Committed, Signal
 from relay.store.contract import Archive
 from relay.store.records import Duplicate, Filter
@@ -103,6 +104,21 @@ async def test_a_batch_settles_each_by_its_own_token(store: Archive) -> None:
     assert await settle(store, *made) == [True, False, True, False]
     states = {each.event_id: each.state for each in await store.find(Filter(), limit=9)}
     assert states == {"event-0001": "delivered", "event-0002": "pending", "event-0003": "dead"}
+
+
+async def test_an_attempt_whose_delivery_was_purged_is_no_fault_of_its_batch(
+    store: Archive, signals: list[Signal]
+) -> None:
+    [[stale], [other]] = await keep(store, ask(1), ask(2))
+    [present] = await claim(store, now=NOON + MINUTE, limit=1)
+    assert await settle(store, Settlement(present, OK, Delivered(), NOON)) == [True]
+    await store.purge(Retention(delivered=timedelta(0)), now=NOON + MINUTE)
+    signals.clear()
+    made = [Settlement(each, OK, Delivered(), NOON) for each in (stale, other)]
+    assert await settle(store, *made) == [False, True]
+    assert [each.writes for each in signals if isinstance(each, Committed)] == [2]
+    shown = await store.show("event-0002")
+    assert shown and [each.number for each in shown.events[0].deliveries[0].attempts] == [1]
 
 
 async def test_replies_come_once_after_the_call_has_returned(store: Archive) -> None:

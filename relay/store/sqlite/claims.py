@@ -1,6 +1,6 @@
 """Claim due deliveries; settle and release claimed ones."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import apsw
@@ -108,10 +108,11 @@ def _claimed(
 
 
 def settle_all(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> list[bool]:
-    """Settle each; False where the claim token is not the present one, and only the attempt is recorded."""
+    """Settle each; False where the claim token is not the present one: only the attempt is recorded, if it can be."""
     ours = held(cursor, settled)
     change(cursor, _SETTLE, [_settled_row(settled[position]) for position in ours])
-    at_once(cursor, _RECORD, [_attempt_row(each) for each in settled])
+    known = settled if len(ours) == len(settled) else _without_purged(cursor, settled, ours)
+    at_once(cursor, _RECORD, [_attempt_row(each) for each in known])
     for position, has_key in ours.items():
         each = settled[position]
         if has_key and not isinstance(each.verdict, RetryAt):
@@ -129,6 +130,16 @@ _RECORD = (
     "insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)"
     " values {(?, ?, ?, ?, ?, ?, ?, ?, ?)} on conflict do nothing"
 )
+
+
+def _without_purged(cursor: apsw.Cursor, settled: Sequence[Settlement], ours: Collection[int]) -> Sequence[Settlement]:
+    """Leave out those whose delivery was purged after its claim was lost: an attempt refers to its delivery."""
+    sql = "select 1 from deliveries where event = ? and target = ?"
+    return [
+        each
+        for position, each in enumerate(settled)
+        if position in ours or rows(cursor, sql, (each.delivery.row, each.delivery.target))
+    ]
 
 
 def _settled_row(settled: Settlement) -> Row:
