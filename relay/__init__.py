@@ -2,24 +2,25 @@
 
     POST /hooks/{source}/{token}
       │ http.acceptor       accepts; over the limit it evicts the connection that has gone longest without a 2xx
-      │ http.fast_protocol  bytes -> requests, by aiohttp's parser; http.small_posts makes a small one an http.post
-      │ ingest.endpoint     checks path, token and size, reserves memory in ingest.budget; ingest.body reads a large one
-      │ ingest.decode       decodes all bodies of one turn of the event loop together
+      │ http.small_posts    bytes -> a small POST that came whole, by aiohttp's parser; http.fast_protocol: the others
+      │ ingest.endpoint     checks path, token and size, reserves memory in ingest.budget; ingest.body reads the others
+      │ ingest.decode       decodes up to 32 bodies of one turn of the event loop together, a large one in a thread
       ▼
+    amocrm.shapes           bytes -> [Event]         at once, if eight bodies with the same keys came before; else:
     amocrm.form             bytes -> tree            leads[add][0][id]=7 -> {"leads": {"add": {"0": {"id": "7"}}}}
     amocrm.events           tree  -> [Event]         one body, one or more events
-      │ amocrm.shapes       bytes -> [Event]         the same at once, if bodies with these keys came before
       ▼
     routes.plan             Event -> deliveries      routes.match finds targets by the YAML that routes.config compiled
       ▼
-    ingest.commit           has the store commit it; not done within 1.5 s: replies 503, and retries until it is
+    ingest.commit           has the store commit it, retries while the store is busy; after 1.5 s it is answered 503
       │ delivery.claim_at_insert   has new deliveries committed as claimed, where their lane has room
       ▼
-    store                   webhook, events and deliveries in one transaction; after the commit: lane and 200
+    store.sqlite.writer     webhook, events and deliveries in one transaction; after the commit: lane and 200
       ▼
-    delivery.dispatcher     a lane for each target: take, or claim what is due -> render -> send -> retry? -> settle
+    delivery.dispatcher     new deliveries -> the lane of their target; the others once the store says they are due
+    delivery.lane           takes, or claims what is due -> renders and sends: the target replies, or does not
       ▼
-    the target              replies 2xx, or the delivery is retried, or it is dead and kept
+    delivery.settlements    -> the store: delivered, pending until it is retried, or dead and kept
 
 The 200 to amoCRM and the first request to a target both follow the commit; either may be written first.
 

@@ -166,7 +166,7 @@ class RawRoutingFailed:
 
 @frozen
 class StoredLate:
-    """So many webhooks were committed after their 503; none is left uncommitted."""
+    """So many webhooks were committed after their 503, and none is left uncommitted. They have no `WebhookStored`."""
 
     webhooks: int
 

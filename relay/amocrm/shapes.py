@@ -25,7 +25,7 @@ MAX_NUMBERS = 4_096
 """Numbers whose conversion is kept at a time."""
 LONGEST_KEPT = 9
 """Digits of a number that may come again: times have ten."""
-MAX_PAIRS = 256
+MAX_KEYS = 256
 """Pairs of a body that is worth a shape."""
 MAX_SIZE = 4_000_000
 """Bytes of all shapes, about; then all are forgotten."""
@@ -77,7 +77,7 @@ class BodyReader:
             self._counts.clear()
         name = hash(keys)
         self._counts[name] = times = self._counts.get(name, 0) + 1
-        if times == self._learned_at and len(keys) <= MAX_PAIRS and (shape := _learned(keys)):
+        if times == self._learned_at and len(keys) <= MAX_KEYS and (shape := _learned(keys)):
             size = sum(map(len, keys)) + len(shape.nodes) * _NODE_SIZE
             if self.size + size > MAX_SIZE:
                 self._shapes, self._counts, self.size = {}, {}, 0

@@ -1,4 +1,4 @@
-"""One target's lane: claimed deliveries -> attempts -> settled deliveries. Wiring only: each part has its own file.
+"""One target's lane: claimed deliveries -> attempts -> settled deliveries.
 
             prefetch ──▶ worker_pool ──▶ rate_limiter ──▶ attempt ──▶ retry ──▶ settlements ──▶ store
              ▲    ▲       (concurrency)     (rate)           │

@@ -4,8 +4,8 @@ lease, admit ──▶ queue ──▶ workers
                   ▲   │
 claim ── store ───┘   └──▶ release: paused, circuit open, stopping, or the claim would run out
 
-Claims what the store has due: retries, replays, what a restart left, what did not fit into the queue. `lane_states`
-decides when.
+Claims what the store has due: whatever was not claimed at insert, retries, replays, what a restart left.
+`lane_states` decides when.
 """
 
 import asyncio

@@ -20,6 +20,8 @@ from relay.http.server_types import AnyResponse, Connection
 class SmallPosts(web.RequestHandler):
     """aiohttp's request handler, but `receive` is offered each complete small POST before aiohttp's task wakes for it.
 
+    Complete: its head and its body came in one read.
+
     While a post waits for its response, that task sleeps on `_waiter`, as on an idle connection, and pipelined requests
     stay in `_messages`. So nothing that aiohttp does to idle connections (keep-alive timer, shutdown) may happen to it.
     """

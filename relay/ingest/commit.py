@@ -23,7 +23,7 @@ from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest, Windows
 
 COMMIT_TIMEOUT = 1.5  # seconds until the 503; amoCRM waits 2 s for an answer
-RETRY_EVERY = 0.1  # seconds between retries while the store is busy
+RETRY_EVERY = 0.1  # seconds between retries while the store is busy, each of which may wait for its lock for a second
 MAX_AT_ONCE = 64  # webhooks that are retried together once the store takes some again
 
 
@@ -38,7 +38,7 @@ class WebhookStore(Protocol):
 
 
 class ClaimingStore(Protocol):
-    """A store that claims deliveries at insert; see `delivery.claim_at_insert`."""
+    """What claims deliveries at insert: `delivery.claim_at_insert.ClaimAtInsert`."""
 
     def keep_many(
         self, requests: Sequence[KeepRequest], on_replies: Callable[[Sequence[KeepResult | Exception]], object]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay.store.sqlite import write_queue
-from relay.store.sqlite.write_queue import BUSY, GATHER, MAX_BATCH, WriteQueue, Writes, run_each
+from relay.store.sqlite.write_queue import GATHER, GATHER_FROM, MAX_BATCH, WriteQueue, Writes, run_each
 
 
 def submit(queue: WriteQueue, writes: int, *, may_wait: bool = False, grows: bool = False) -> None:
@@ -114,7 +114,9 @@ async def test_what_may_wait_is_refused_once_the_thread_has_ended(queue: WriteQu
     assert isinstance(reply, ZeroDivisionError)
 
 
-@pytest.mark.parametrize(("before", "waited"), [([1], False), ([BUSY - 1], False), ([BUSY], True), ([1] * BUSY, True)])
+@pytest.mark.parametrize(
+    ("before", "waited"), [([1], False), ([GATHER_FROM - 1], False), ([GATHER_FROM], True), ([1] * GATHER_FROM, True)]
+)
 async def test_a_batch_waits_for_more_if_the_one_before_stored_several_webhooks(
     queue: WriteQueue, waits: Waits, before: list[int], waited: bool
 ) -> None:
@@ -129,7 +131,7 @@ async def test_a_batch_waits_for_more_if_the_one_before_stored_several_webhooks(
 
 
 async def test_it_waits_no_more_once_it_is_quiet(queue: WriteQueue, waits: Waits) -> None:
-    for writes in (BUSY, 1, 1):
+    for writes in (GATHER_FROM, 1, 1):
         submit(queue, writes, grows=True)
         queue.take()
     assert len(waits.times) == 1
@@ -138,13 +140,13 @@ async def test_it_waits_no_more_once_it_is_quiet(queue: WriteQueue, waits: Waits
 async def test_settled_attempts_of_several_targets_make_no_webhook_wait(queue: WriteQueue, waits: Waits) -> None:
     for _ in range(2):
         submit(queue, 1, grows=True)
-        submit(queue, BUSY)
-        assert sizes(queue.take()) == [1, BUSY]
+        submit(queue, GATHER_FROM)
+        assert sizes(queue.take()) == [1, GATHER_FROM]
     assert not waits.times
 
 
 async def test_at_the_end_nothing_waits(queue: WriteQueue, waits: Waits) -> None:
-    submit(queue, BUSY, grows=True)
+    submit(queue, GATHER_FROM, grows=True)
     queue.take()
     submit(queue, 1)
     queue.close()

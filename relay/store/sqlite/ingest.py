@@ -22,7 +22,7 @@ from relay.store.sqlite.times import MILLISECOND, to_ms
 
 RAW = "unparsed"  # the kind of the event row that raw deliveries hang on
 REPARSED = "reparsed"  # why raw deliveries are dead whose webhook was read after all
-MOST_BYTES = 64 * 1024  # of a body that is written with others: SQLite copies all that a statement is given
+MOST_BYTES = 64 * 1024  # of a body that shares its statements: SQLite copies all that one is given
 
 _WEBHOOKS = (
     "insert into webhooks (id, source, received_at, content_type, request_id, body, unparsed, digest, checksum, query,"

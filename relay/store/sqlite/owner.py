@@ -14,7 +14,7 @@ from relay.store.sqlite.sql import rows
 from relay.store.sqlite.times import from_ms
 
 RECOVERY = "update deliveries set claimed = 0, due_at = ? where state = 'pending' and claimed = 1"
-"""Makes all claimed deliveries due: no owner holds them any more."""
+"""Makes all claimed deliveries due: no owner holds them any more. Their attempt counts: it may have been made."""
 
 
 def standing(cursor: apsw.Cursor, pid: int | None, now: datetime) -> tuple[RelayStanding, ...]:

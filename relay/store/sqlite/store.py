@@ -206,7 +206,7 @@ class SqliteStore:
         self._writer.submit_many(self._keep_all, requests, on_replies, grows=_growth)
 
     def share(self, target: str) -> tuple[int, int]:
-        return 1, 1
+        return 1, 1  # SQLite has one owner
 
     def clock_set(self, by: timedelta, now: datetime) -> Future[None]:
         """Move leases forward, or due times back, with a clock that was set by `by` and says `now`.

@@ -22,12 +22,12 @@ W = TypeVar("W")
 MAX_BATCH = 256  # writes; a message is not divided
 LONGEST_WAIT = 0.005  # seconds, of writes that may wait; one connection that posts without pause needs 2 ms a webhook
 GATHER = 150e-6
-"""Seconds that a batch waits for more writes if the one before it stored `BUSY` webhooks or more.
+"""Seconds that a batch waits for more writes if the one before it stored `GATHER_FROM` webhooks or more.
 
 A commit costs an fsync and the same pages again, however few rows are in it. With one connection nothing waits; 500 µs
 are too long: then connections wait for the commit.
 """
-BUSY = 3
+GATHER_FROM = 3
 
 Together: TypeAlias = Callable[[apsw.Cursor, Sequence[W]], Sequence[T]]
 """Does several writes of one kind at once: a result for each, in their order."""
@@ -148,7 +148,7 @@ class WriteQueue:
         """Return at least one message, once the thread is woken, and those queued behind it; none at the end."""
         while not self._closing:
             self._wakes.get()
-            if self._stored >= BUSY and not self._closing:
+            if self._stored >= GATHER_FROM and not self._closing:
                 select.select((), (), (), GATHER)  # no `sleep`: some C libraries let it follow a clock that is set back
             self._woken = False  # before the batch is taken: what is queued after it is woken for anew
             if batch := self._take_batch():

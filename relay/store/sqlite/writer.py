@@ -42,7 +42,7 @@ _Replies: TypeAlias = Sequence[Any]
 
 
 class Writer:
-    """Runs writes in their order of arrival, see `submit_one_of_many` for the exception. Lives in one event loop.
+    """Runs writes in their order of arrival, but see `WriteQueue.submit_one_of_many`. Lives in one event loop.
 
     `failed` is called once, from the thread, when the disk fails. After each commit `files` must still be in place, and
     `acked` notes the highest seq. Only the owner has `lock`, `tokens` and `space`.
