@@ -1,14 +1,24 @@
 -- What wrk posts, by variables: WRK_BODY a file, WRK_TYPE its content type, WRK_TOKEN a header X-Token or none.
--- A body with {id} gets another number in each request. With WRK_LINES each line of the file is a body, and they take
--- turns. At the end: one line of JSON; times in milliseconds.
+-- Each request gets another number for every {id} of its body, and the Unix time for every {now}. With WRK_LINES each
+-- line of the file is a body, and they take turns. At the end: one line of JSON; times in milliseconds.
 local file = assert(io.open(os.getenv("WRK_BODY"), "rb"))
 wrk.method = "POST"
 wrk.body = file:read("a*")
 file:close()
+local values = {id = os.time() % 100000 * 10000, now = os.time()}
 local bodies = {}
 local function add(body)
-  local before, after = body:match("^(.-){id}(.*)$")
-  bodies[#bodies + 1] = {before = before, after = after, whole = body}
+  local parts, names, rest = {}, {}, 1 -- names: position of a part -> whose value it gets
+  for first, name, after in body:gmatch("(){(%l+)}()") do
+    if values[name] then
+      parts[#parts + 1] = body:sub(rest, first - 1)
+      parts[#parts + 1] = ""
+      names[#parts] = name
+      rest = after
+    end
+  end
+  parts[#parts + 1] = body:sub(rest)
+  bodies[#bodies + 1] = {parts = parts, names = names}
 end
 if os.getenv("WRK_LINES") then
   for line in wrk.body:gmatch("[^\n]+") do add(line) end
@@ -20,12 +30,12 @@ wrk.headers["User-Agent"] = "amoCRM-Webhooks/3.0"
 wrk.headers["X-Amocrm-Requestid"] = "82a25f5c-9d1c-49c3-8c61-ed41d17b4c5e"
 wrk.headers["X-Token"] = os.getenv("WRK_TOKEN")
 
-if #bodies > 1 or bodies[1].before then
-  local number = os.time() % 100000 * 10000
+if #bodies > 1 or next(bodies[1].names) then
   request = function()
-    number = number + 1
-    local body = bodies[number % #bodies + 1]
-    return wrk.format(nil, nil, nil, body.before and body.before .. number .. body.after or body.whole)
+    values.id, values.now = values.id + 1, os.time()
+    local body = bodies[values.id % #bodies + 1]
+    for position, name in pairs(body.names) do body.parts[position] = values[name] end
+    return wrk.format(nil, nil, nil, table.concat(body.parts))
   end
 end
 

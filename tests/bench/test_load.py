@@ -50,10 +50,9 @@ def test_a_comparison_posts_a_thousand_leads_that_differ(tmp_path: Path) -> None
     assert len({item["name"] for item in items if "name" in item}) > 100
 
 
-@pytest.mark.usefixtures("wrk")
-async def test_bodies_in_lines_take_turns_and_one_is_posted_as_it_is(
-    aiohttp_server: AiohttpServer, tmp_path: Path
-) -> None:
+@pytest.fixture
+async def posted(aiohttp_server: AiohttpServer) -> tuple[TargetStatus, list[str]]:
+    """A server, and the bodies that it took."""
     got: list[str] = []
 
     async def take(request: web.Request) -> web.Response:
@@ -62,7 +61,14 @@ async def test_bodies_in_lines_take_turns_and_one_is_posted_as_it_is(
 
     app = web.Application()
     app.router.add_post("/", take)
-    server = TargetStatus(url=str((await aiohttp_server(app)).make_url("/")))
+    return TargetStatus(url=str((await aiohttp_server(app)).make_url("/"))), got
+
+
+@pytest.mark.usefixtures("wrk")
+async def test_bodies_in_lines_take_turns_and_one_is_posted_as_it_is(
+    posted: tuple[TargetStatus, list[str]], tmp_path: Path
+) -> None:
+    server, got = posted
     (tmp_path / "bodies").write_text("a={id}\nb=1\n")
     await load(server, connections=1, seconds=1, content=Content(body=tmp_path / "bodies", more={"WRK_LINES": "1"}))
     assert {body[:2] for body in got} == {"a=", "b="}
@@ -70,6 +76,39 @@ async def test_bodies_in_lines_take_turns_and_one_is_posted_as_it_is(
     got.clear()
     await load(server, connections=1, seconds=1, content=Content(body=tmp_path / "bodies"))
     assert {body.partition("\n")[2] for body in got} == {"b=1\n"}
+
+
+@pytest.mark.usefixtures("wrk")
+async def test_what_is_filled_in_may_come_anywhere_and_other_braces_are_posted_as_they_are(
+    posted: tuple[TargetStatus, list[str]], tmp_path: Path
+) -> None:
+    server, got = posted
+    (tmp_path / "body").write_text("{now}{id}=%7B{ide}{&{id}{}{now")
+    await load(server, connections=1, seconds=1, content=Content(body=tmp_path / "body"))
+    for body in got:
+        start, given, end = body.partition("=%7B{ide}{&")
+        assert (given, end) == ("=%7B{ide}{&", f"{start[10:]}{{}}{{now")
+
+
+@pytest.mark.usefixtures("wrk")
+async def test_leads_are_posted_as_of_now(posted: tuple[TargetStatus, list[str]], tmp_path: Path) -> None:
+    """As amoCRM posts: a lead was modified just now, and a new one created at that time."""
+    server, got = posted
+    start = int(time()) - 1  # wrk's clock may be a tick behind
+    await load(server, connections=1, seconds=2, content=leads.webhooks(tmp_path))
+    assert not any("{" in body for body in got)
+    times: dict[str, list[tuple[int, int]]] = {"add": [], "update": []}
+    for body in got:
+        for action, items in form.decode(body.encode(), WEBHOOK.type)["leads"].items():
+            for item in items.values():
+                if action in times:
+                    times[action].append((int(item["last_modified"]), int(item["created_at"])))
+    assert all(start <= modified <= time() and created == modified for modified, created in times["add"])
+    assert all(start <= modified <= time() and created < start for modified, created in times["update"])
+    for found in times.values():
+        modifieds = [modified for modified, _ in found]
+        assert len({*modifieds}) > 1, "the time is that of each request"
+        assert modifieds == sorted(modifieds)
 
 
 async def test_a_pace_is_kept_and_a_receiver_takes_all_of_it() -> None:
