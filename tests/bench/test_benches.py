@@ -9,11 +9,11 @@ from time import monotonic
 
 import pytest
 
-from tests.bench import acks, matching, through
+from tests.bench import acks, decoding, matching, through
 from tests.bench.rounds import Plan
 from tests.bench.servers import Other, Receiver, Relay
 from tests.bench.through import Post, Through
-from tests.bench.wrk import MISSING
+from tests.bench.wrk import MISSING, WEBHOOK, BenchFailed
 from tests.e2e.processes import run
 
 
@@ -73,8 +73,17 @@ async def test_the_benches_that_need_no_server_print_a_table_and_write_json(tmp_
     assert code == 0, complaint
     rows = json.loads(written.read_text())["rows"]
     names = [row["what"].split(",")[0] for row in rows]
-    assert names == 2 * ["digital pipeline"] + 2 * ["largest sample"]
+    assert names == 2 * ["digital pipeline"] + 2 * ["edited leads"] + 2 * ["largest sample"]
     assert all(row["what"] in printed and row["relay"] > 0 for row in rows)
+
+
+def test_bodies_that_the_daemon_does_not_read_by_a_shape_have_no_figure_of_it() -> None:
+    body = WEBHOOK.body.read_bytes()
+    assert decoding.learned([body])(body)
+    with pytest.raises(BenchFailed, match="no shape"):
+        decoding.learned([body + b"&leads[status][0][metadata]=1"])
+    with pytest.raises(BenchFailed, match="too many"):
+        decoding.learned([body + b"&leads[status][0][x%d]=1" % number for number in range(4_000)])
 
 
 async def test_one_of_many_routes_takes_the_event_that_matching_is_measured_with(plan: Plan) -> None:

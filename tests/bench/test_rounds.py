@@ -45,10 +45,10 @@ async def test_a_taken_machine_has_no_ratio_and_the_exit_code_says_so(tmp_path: 
     command = (sys.executable, "-m", "tests.bench", "--quick", "--rounds=1", "--only=decoding", f"--json={written}")
     code, printed, complaint = await run(*command)
     assert code == 3, complaint
-    assert printed.count("NO FIGURE\n") == 4
-    assert "NO FIGURES in 4 of 4 rows: others had more than 10% of the processors" in printed
+    assert printed.count("NO FIGURE\n") == 6
+    assert "NO FIGURES in 6 of 6 rows: others had more than 10% of the processors" in printed
     document = json.loads(written.read_text())
-    assert document["rows without figures"] == 4
+    assert document["rows without figures"] == 6
     for row in document["rows"]:
         assert (row["relay"], row["ratio"], row["met"]) == (None, None, None)
         assert row["others"]["taken"] > row["others"]["limit"] == 0.1
