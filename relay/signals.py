@@ -82,7 +82,7 @@ class Blocked:
 
 @frozen
 class Attempted:
-    """An attempt was made, and recorded in the store. `lag` is arrival to now; None if the claim was lost meanwhile."""
+    """An attempt was made, and recorded in the store. `lag`: arrival to its end; None if the claim was lost."""
 
     delivery: Delivery
     outcome: Outcome
