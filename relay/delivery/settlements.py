@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from relay.delivery.retry_busy import retry_busy
+from relay.errors import StoreFailed
 from relay.model import Delivery, Outcome, Verdict
 from relay.store.contract import DeliveryStore
 from relay.store.requests import Settlement
@@ -115,6 +116,8 @@ class Settlements:
 
     def _on_retried(self, retry: Future[None]) -> None:
         self.pending.discard(retry)
+        if retry.cancelled() or isinstance(retry.exception(), StoreFailed):
+            return  # it stays unsettled: no further attempt takes its place, or a restart would repeat that one, too
         self._unawaited -= 1
 
     async def _retry(self, made: Settlement, first: Future[bool]) -> None:

@@ -18,7 +18,7 @@ from aiohttp import web
 from relay.delivery import prefetch
 from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
 from relay.delivery.settlements import Settlements
-from relay.errors import StoreBusy
+from relay.errors import StoreBusy, StoreFailed
 from relay.model import Delivery, Format, Health, Secret, State
 from relay.signals import CircuitClosed, CircuitOpened, ClaimLost
 from tests.delivery.bench import Bench, event_id, now
@@ -396,6 +396,21 @@ async def test_an_attempt_whose_claim_was_lost_is_reported_and_settles_nothing(
     assert (record.state, record.claimed, record.attempt) == (State.PENDING, True, stolen.attempt)
     assert [(each.outcome.status, each.lag) for each in bench.attempted] == [(status, None)]
     assert bench.lost == [ClaimLost(target="bot", event=event_id(1), attempt=1)]
+
+
+async def test_once_the_store_has_failed_no_more_attempts_are_made_than_a_kill_may_repeat(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers(lambda _request: 200)
+    async with Bench(tmp_path, to(receiver, concurrency=2, timeout=10 * SECOND)) as bench:
+        receiver.gate.clear()
+        await bench.keep(range(1, 101))
+        await until(lambda: len(receiver.requests) == 2)
+        bench.store._writer._failure = StoreFailed("the disk failed")
+        receiver.gate.set()
+        await until(lambda: len(receiver.requests) == 4)
+        await asyncio.sleep(0.2)
+        assert len(receiver.requests) == 4
 
 
 async def test_that_the_circuit_opens_and_closes_is_said_once_each(tmp_path: Path, receivers: Start) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from relay.delivery import retry_busy
 from relay.delivery.settlements import Settlements
-from relay.errors import StoreBusy
+from relay.errors import StoreBusy, StoreFailed
 from relay.model import Delivered, Outcome, Reason
 from relay.store.contract import Store
 from relay.store.requests import Settlement
@@ -193,6 +193,20 @@ async def test_a_store_that_raises_is_a_fault_that_ends_with_its_retry(
     [retry] = scene.tasks
     assert [type(each.exception()) for each in (waiting, retry)] == [ZeroDivisionError] * 2
     assert not scene.settlements.pending
+
+
+async def test_what_a_failed_store_left_unsettled_counts_for_ever(scene: Scene) -> None:
+    for name in "ab":
+        scene.make(name, most=2)
+    await turn()
+    for name in "ab":
+        await scene.answer(name, StoreFailed("the disk failed"))
+    assert not scene.settlements.pending
+    later = scene.make("c", most=2)
+    await turn()
+    assert not later.done(), "it awaits the failure, and its worker ends"
+    await scene.answer("c", StoreFailed("the disk failed"))
+    assert isinstance(later.exception(), StoreFailed)
 
 
 async def test_whether_the_delivery_is_settled_is_passed_on(scene: Scene) -> None:
