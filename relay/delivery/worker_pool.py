@@ -4,6 +4,8 @@ import asyncio
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 
+from relay.errors import StoreFailed
+
 
 class _Crew:
     """The workers of one origin, and how many they are."""
@@ -18,8 +20,9 @@ class _Crew:
 class WorkerPool:
     """At most `limit` workers: each awaits one `next_attempt()` after another, and idles while that is None.
 
-    To wake an idle worker takes a third of the time of a new task. `start` is given each new one. Workers are bound to
-    an origin: those of another one do not count against `limit`, and end after their attempt. Lives in one event loop.
+    To wake an idle worker takes a third of the time of a new task. `start` is given each new one, and reports why it
+    raised; then another takes its place, unless the store has failed. Workers are bound to an origin: those of another
+    one do not count against `limit`, and end after their attempt. Lives in one event loop.
     """
 
     def __init__(
@@ -32,7 +35,8 @@ class WorkerPool:
         self._next_attempt = next_attempt
         self._limit = limit
         self._start = start
-        self._new_future = asyncio.get_running_loop().create_future
+        self._loop = asyncio.get_running_loop()
+        self._new_future = self._loop.create_future
         self._crew = _Crew(None)
         self._former: dict[Hashable, _Crew] = {}  # by origin: those that are still at work
         self._idle: list[Future[None]] = []  # all of the present crew
@@ -70,6 +74,11 @@ class WorkerPool:
                 woken = self._new_future()
                 self._idle.append(woken)  # no await since there was no attempt: `call` must see this worker idle
                 await woken
+        except StoreFailed:
+            raise  # what else is attempted could not be settled
+        except Exception:  # one bad delivery must not stop the rest
+            self._loop.call_soon(self.call, 1)
+            raise
         finally:
             crew.size -= 1
             if not crew.size:

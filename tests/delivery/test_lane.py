@@ -15,11 +15,12 @@ import apsw
 import pytest
 from aiohttp import web
 
-from relay.delivery import prefetch
+from relay.delivery import lane, prefetch
 from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
+from relay.delivery.retry import decide
 from relay.delivery.settlements import Settlements
 from relay.errors import StoreBusy, StoreFailed
-from relay.model import Delivery, Format, Health, Secret, State
+from relay.model import Delivery, Format, Health, Secret, State, Verdict
 from relay.signals import CircuitClosed, CircuitOpened, ClaimLost
 from tests.delivery.bench import Bench, event_id, now
 from tests.delivery.conftest import SECOND, Receiver, Request, every, target
@@ -413,6 +414,27 @@ async def test_once_the_store_has_failed_no_more_attempts_are_made_than_a_kill_m
         assert len(receiver.requests) == 4
 
 
+async def test_a_fault_after_an_attempt_holds_up_none_of_the_others(
+    tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault["exception"]))
+
+    def fail_once(delivery: Delivery, *made: Any, **how: Any) -> Verdict:
+        if delivery.event_id == event_id(1):
+            raise ZeroDivisionError
+        return decide(delivery, *made, **how)
+
+    monkeypatch.setattr(lane, "decide", fail_once)
+    receiver = await receivers(lambda _request: 400)
+    async with Bench(tmp_path, to(receiver, concurrency=1)) as bench:
+        bench.stop_polling()
+        await bench.keep(range(1, 11))
+        await until(lambda: len(receiver.requests) == 10)
+        await bench.until_attempted(9)
+    assert [type(each) for each in faults] == [ZeroDivisionError]
+
+
 async def test_that_the_circuit_opens_and_closes_is_said_once_each(tmp_path: Path, receivers: Start) -> None:
     well = False
     receiver = await receivers(lambda _request: 200 if well else 503)
@@ -526,6 +548,7 @@ async def test_once_stopped_nothing_asks_the_store_any_more(tmp_path: Path, rece
     receiver.gate.clear()
     async with Bench(tmp_path, to(receiver, concurrency=2)) as bench:
         await bench.keep(range(6))
+        await receiver.until(lambda r: len(r.requests) == 2)  # all six are claimed
         with locked(bench.path):
             receiver.gate.set()
             await receiver.until(lambda r: len(r.requests) == 4)

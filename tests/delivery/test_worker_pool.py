@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 import pytest
 
 from relay.delivery.worker_pool import WorkerPool
+from relay.errors import StoreFailed
 
 
 class Scene:
@@ -20,6 +21,7 @@ class Scene:
         self.gate = asyncio.Event()
         self.gate.set()
         self.tasks: list[asyncio.Task[None]] = []
+        self.faults: dict[int, type[Exception]] = {}
         self.workers = WorkerPool(self.next_attempt, limit=3, start=self.begin)
         self.limit = self.workers.limit
 
@@ -36,6 +38,8 @@ class Scene:
         await asyncio.sleep(0)
         self.busy -= 1
         self.done.append(number)
+        if fault := self.faults.get(number):
+            raise fault
 
     async def do(self, *numbers: int) -> None:
         self.give(*numbers)
@@ -130,6 +134,23 @@ async def test_one_too_many_that_finds_nothing_ends_and_misses_no_call(scene: Sc
     await scene.do(1)
     assert scene.done[-1] == 1
     await scene.end()
+
+
+async def test_another_takes_the_place_of_one_that_raised(scene: Scene) -> None:
+    scene.limit(1)
+    scene.faults = dict.fromkeys((1, 3), ZeroDivisionError)
+    await scene.do(*range(5))
+    assert scene.done == [*range(5)]
+    assert [type(task.exception()) for task in scene.tasks[:2]] == [ZeroDivisionError] * 2
+    await scene.end()
+
+
+async def test_nobody_takes_the_place_of_one_that_found_the_store_failed(scene: Scene) -> None:
+    scene.limit(2)
+    scene.faults = dict.fromkeys(range(5), StoreFailed)
+    scene.give(*range(5))
+    await asyncio.wait(scene.tasks)
+    assert ([*scene.todo], len(scene.tasks)) == ([2, 3, 4], 2)
 
 
 async def test_what_comes_while_the_last_one_looks_for_work_is_done(scene: Scene) -> None:
