@@ -116,7 +116,8 @@ class Intake:
                 pending = AwaitedWebhook(webhook=webhook, source=source, reservation=reservation, stored=stored)
                 result = await self._decoder.store(pending)
         except (Reject, BudgetExceeded, StoreError) as error:
-            raise _as_reject(error, source) from None
+            # the frames hold the request, and `pending` the error for as long as the store is busy
+            raise _as_reject(error.with_traceback(None), source) from None
         return self._announce(pending, result, took=timedelta(seconds=perf_counter() - start))
 
     def _webhook(self, source: Source, headers: Mapping[str, str], query: str, body: bytes) -> Webhook:
@@ -169,8 +170,7 @@ class Intake:
         )
         return True
 
-    def _respond(self, posted: "_PostedWebhook", result: KeepResult | Exception) -> None:
-        post = posted.post
+    def _respond(self, posted: "_PostedWebhook", post: Post, result: KeepResult | Exception) -> None:
         took = timedelta(seconds=perf_counter() - posted.start)
         try:
             if isinstance(result, Exception):
@@ -215,16 +215,20 @@ class Intake:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class _PostedWebhook(PendingWebhook):
-    """The webhook of a post, answered in the turn in which its result is known."""
+    """The webhook of a post, answered in the turn in which its result is known.
 
-    post: Post
+    Then it drops the post, which holds headers and connection: the budget does not count them, and after a 503 the
+    webhook may wait for the store for long.
+    """
+
+    post: Post | None
     start: float
-    respond: Callable[["_PostedWebhook", KeepResult | Exception], None]
+    respond: Callable[["_PostedWebhook", Post, KeepResult | Exception], None]
 
     def conclude(self, result: KeepResult | Exception) -> None:
-        if not self.answered:
-            self.answered = True
-            self.respond(self, result)
+        if post := self.post:
+            self.post, self.answered = None, True
+            self.respond(self, post, result)
 
 
 def _authorize(config: Config, name: str, token: str) -> Source:

@@ -1,6 +1,7 @@
 """A webhook that the store cannot take at once: 503, never a false 200, and stored in the end."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -9,11 +10,13 @@ from typing import Any, TypeVar
 
 import apsw
 import pytest
+from aiohttp import web
 
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreBusy
 from relay.http.machine_limits import Limits
+from relay.http.post import Post
 from relay.ingest.budget import OVERHEAD, PER_EVENT, Budget
 from relay.ingest.commit import AwaitedWebhook, Committer
 from relay.model import Source, Webhook
@@ -201,6 +204,25 @@ async def test_so_does_one_whose_body_came_after_its_head(scene: Scene) -> None:
         assert scene.budget.used > len(body)
         lock.release()
         await until(lambda: scene.budget.used == 0)
+
+
+@pytest.mark.parametrize("pause", [0, 0.05])
+async def test_of_a_request_that_is_over_a_waiting_webhook_holds_nothing(pause: float, scene: Scene) -> None:
+    def held() -> list[str]:
+        gc.collect()
+        return [str(type(each)) for each in gc.get_objects() if issubclass(type(each), (Post, web.RequestHandler))]
+
+    before, body = held(), form(LEAD)
+    head = f"POST /hooks/crm/{TOKEN} HTTP/1.1\r\nHost: relay\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    async with locked(scene):
+        async with scene.connected() as (reader, writer):
+            for segment in (head, body) if pause else (head + body,):
+                writer.write(segment)
+                await asyncio.sleep(pause)
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 503 ")
+            assert len(held()) > len(before)
+        await until(lambda: len(held()) <= len(before))
+        assert len(committer_of(scene)._waiting) == 1
 
 
 async def test_stop_retries_waiting_webhooks_once(scene: Scene) -> None:
