@@ -8,6 +8,7 @@ real ones, and makes of any other values what form.py and events.py would.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
+from sys import getsizeof
 from typing import TypeAlias
 
 from relay.amocrm import events, form, pairs
@@ -27,11 +28,11 @@ LONGEST_KEPT = 9
 """Digits of a number that may come again: times have ten."""
 MAX_KEYS = 256
 """Pairs of a body that is worth a shape."""
-MAX_SIZE = 4_000_000
+MAX_SIZE = 6_000_000
 """Bytes of all shapes, about; then all are forgotten."""
 
 _FIRST = 1_000_000_000  # of the numbered values
-_NODE_SIZE = 500
+_NODE_SIZE = 500  # bytes
 _VALUES_DECIDE = ("metadata", "linked_leads_id")
 
 Keys: TypeAlias = tuple[str, ...]
@@ -78,7 +79,7 @@ class BodyReader:
         name = hash(keys)
         self._counts[name] = times = self._counts.get(name, 0) + 1
         if times == self._learned_at and len(keys) <= MAX_KEYS and (shape := _learned(keys)):
-            size = sum(map(len, keys)) + len(shape.nodes) * _NODE_SIZE
+            size = 2 * sum(map(getsizeof, keys)) + len(shape.nodes) * _NODE_SIZE  # twice: the nodes have the names
             if self.size + size > MAX_SIZE:
                 self._shapes, self._counts, self.size = {}, {}, 0
             self._shapes[keys] = shape

@@ -1,5 +1,7 @@
 """What is read at once is what form.py reads pair by pair and events.py makes of that: the `definition`."""
 
+import gc
+import tracemalloc
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -10,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relay.amocrm import events, form, pairs, shapes
+from relay.amocrm import events, fields, form, pairs, shapes
+from relay.amocrm import keys as known_keys
 from relay.amocrm.form import MAX_PAIRS, encode
 from relay.amocrm.shapes import BodyReader
 from relay.errors import UnreadableError
@@ -158,6 +161,27 @@ def test_keys_that_differ_without_end_take_bounded_memory(monkeypatch):
             assert outcome(reader.read, content) == outcome(definition, content)
         sizes.append(reader.size)
     assert 10_000 < max(sizes) <= 20_000
+
+
+@pytest.mark.parametrize("name", ["{}", "{}_id", "🚀{:0>30}"])
+def test_shapes_take_no_more_memory_than_is_counted(name):
+    bodies = [
+        encode({"leads": {"add": {"0": {name.format(1000 * number + at): "1" for at in range(250)}}}})
+        for number in range(20)
+    ]
+    reader = BodyReader(learned_at=1)
+    tracemalloc.start()
+    try:
+        for content in bodies:
+            outcome(reader.read, content)
+        known_keys.split.cache_clear()  # which have a bound of their own
+        fields._is_numeric.cache_clear()
+        gc.collect()  # empties the free lists, too
+        taken, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(reader._shapes) == len(bodies)
+    assert reader.size / 4 < taken < reader.size * 1.2
 
 
 def test_numbers_that_differ_without_end_stay_what_they_are(monkeypatch):
