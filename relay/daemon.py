@@ -145,7 +145,7 @@ class Relay:
             new_client=plain_client if self._http.client is Variant.PLAIN else fast_client,
         )
         claiming = ClaimAtInsert(self.store, self.dispatcher)
-        self._committer = Committer(self.store, claiming=claiming, emit=self._emit)
+        self._committer = Committer(self.store, claiming=claiming, emit=self._emit, clock=self.store.clock)
         stack.push_async_callback(self._committer.stop, COMMIT_GRACE)
         await self._listen(stack, registry, on_admin, on_public)
         stack.push_async_callback(self._stop_deliveries)

@@ -10,7 +10,7 @@ from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -31,7 +31,13 @@ class WebhookStore(Protocol):
     """The store as retries need it: one verb of `store.contract.IngestStore`."""
 
     def keep(
-        self, webhook: Webhook, routed: Sequence[RoutedEvent], *, window: timedelta | None, dated: timedelta | None
+        self,
+        webhook: Webhook,
+        routed: Sequence[RoutedEvent],
+        *,
+        now: datetime | None,
+        window: timedelta | None,
+        dated: timedelta | None,
     ) -> Future[KeepResult]:
         """See `store.contract.IngestStore.keep`."""
         ...
@@ -93,13 +99,17 @@ class Committer:
     """Commits webhooks in their order of arrival.
 
     The first try goes to `claiming`, which claims deliveries at insert; retries go to `store` alone, because a lease
-    that was given before the wait might be over after it.
+    that was given before the wait might be over after it. Deliveries are due when their webhook arrived, or at once if
+    `clock` was set back since.
     """
 
-    def __init__(self, store: WebhookStore, *, claiming: ClaimingStore, emit: Emit) -> None:
+    def __init__(
+        self, store: WebhookStore, *, claiming: ClaimingStore, emit: Emit, clock: Callable[[], datetime]
+    ) -> None:
         self._store = store
         self._claiming = claiming
         self._emit = emit
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._unanswered: deque[_Batch] = deque()  # all have the same timeout: the first is the next
         self._timer: asyncio.TimerHandle | None = None
@@ -169,8 +179,14 @@ class Committer:
 
     def _insert(self, batch: Sequence[PendingWebhook]) -> None:
         try:
+            now = self._clock()
             requests = [
-                KeepRequest(each.webhook, each.routed, None, Windows(each.source.dedupe, each.retransmission))
+                KeepRequest(
+                    each.webhook,
+                    each.routed,
+                    now if now < each.webhook.received_at else None,
+                    Windows(each.source.dedupe, each.retransmission),
+                )
                 for each in batch
             ]
             self._claiming.keep_many(requests, partial(self._on_replies, batch))
@@ -181,8 +197,13 @@ class Committer:
 
     def _retry_one(self, pending: PendingWebhook) -> Future[KeepResult]:
         try:
+            now = self._clock()
             reply = self._store.keep(
-                pending.webhook, pending.routed, window=pending.source.dedupe, dated=pending.retransmission
+                pending.webhook,
+                pending.routed,
+                now=now if now < pending.webhook.received_at else None,
+                window=pending.source.dedupe,
+                dated=pending.retransmission,
             )
         except Exception as error:  # noqa: BLE001  as if the store had replied it
             reply = self._loop.create_future()

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -17,6 +18,7 @@ from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreBusy
 from relay.http.machine_limits import Limits
 from relay.http.post import Post
+from relay.ingest import endpoint
 from relay.ingest.budget import OVERHEAD, PER_EVENT, Budget
 from relay.ingest.commit import AwaitedWebhook, Committer
 from relay.model import Source, Webhook
@@ -249,7 +251,7 @@ async def test_a_webhook_that_is_committed_during_its_retry_is_announced_once(tm
     store = SqliteStore.open(tmp_path / "relay.db", now=NOON, emit=facts, failed=lambda: None)
     store._connection.set_busy_timeout(TRIED_OFTEN)
     claiming = ClaimAtInsert(store, Dispatcher(store=store, emit=facts, clock=lambda: NOON))
-    committer = Committer(store, claiming=claiming, emit=facts)
+    committer = Committer(store, claiming=claiming, emit=facts, clock=lambda: NOON)
     connection = apsw.Connection(str(tmp_path / "relay.db"))
     lock = WriteLock(connection)
     reservation = budget.reservation()
@@ -320,6 +322,25 @@ async def test_a_claim_at_insert_that_raises_costs_the_claim_and_not_the_webhook
     await until(lambda: sorted(scene.targets.accepted("bot")) == ["m1", "m2", "m3"])
     assert scene.budget.used == 0
     assert {type(each) for each in faults} == {ZeroDivisionError}
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first try", "retry"])
+async def test_a_clock_that_is_set_back_after_the_arrival_delays_no_delivery(
+    first: bool, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of an arrival may be a millisecond old, from before the clock was set."""
+    monkeypatch.setattr(endpoint, "perf_counter", lambda: 7.0)
+    assert (await scene.post(form(LEAD | {"name": "m1"}))).status == 200
+    store = sqlite_of(scene.relay)
+    monkeypatch.setattr(store.clock, "_wall", lambda: time.time() - 3600)
+    store.clock()
+    if first:
+        monkeypatch.setattr(Dispatcher, "lease", lambda _dispatcher, routed: routed)
+    else:
+        monkeypatch.setattr(ClaimAtInsert, "keep_many", divide_by_zero)
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    assert (await scene.post(form(LEAD | {"name": "m2"}))).status == 200
+    await until(lambda: scene.targets.accepted("bot") == ["m1", "m2"])
 
 
 async def test_a_store_that_raises_over_one_webhook_keeps_the_others_and_that_one_unparsed(
