@@ -214,8 +214,8 @@ class Lane:
         if probe_at := self.circuit.probe_at:
             self.wake_at(probe_at)
 
-    def _on_settled(self, made: Settlement, settled: bool, ended_at: datetime) -> None:
-        delivery, outcome, verdict, _ = made
+    def _on_settled(self, made: Settlement, settled: bool) -> None:
+        delivery, outcome, verdict, ended_at = made
         if not settled:
             self._on_claim_lost(made)
             return

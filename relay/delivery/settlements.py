@@ -31,17 +31,17 @@ class _Turn:
 
 
 class Settlements:
-    """Calls `settled` with each attempt that is committed, whether its delivery is settled, and when it ended.
+    """Calls `settled` with each attempt that is committed, and whether its delivery is settled: see `DeliveryStore`.
 
-    Whether it is: see `DeliveryStore`. `start` runs a retry in the background, and returns its task. `pending` are the
-    store calls and retries that nobody awaits here. Lives in one event loop.
+    The attempt's `now` is when it ended, however late it is committed. `start` runs a retry in the background, and
+    returns its task. `pending` are the store calls and retries that nobody awaits here. Lives in one event loop.
     """
 
     def __init__(
         self,
         store: DeliveryStore,
         *,
-        settled: Callable[[Settlement, bool, datetime], None],
+        settled: Callable[[Settlement, bool], None],
         start: Callable[[Coroutine[None, None, None]], Future[None]],
         clock: Callable[[], datetime],
     ) -> None:
@@ -100,7 +100,7 @@ class Settlements:
                         self._retry_beside(made, reply)
                     else:
                         self._unawaited -= 1
-                        self._settled(made, reply, made.now)
+                        self._settled(made, reply)
                 except Exception as error:  # noqa: BLE001  a fault over one attempt is not the others'
                     self._loop.call_exception_handler({"message": "a settled attempt", "exception": error})
         finally:
@@ -121,9 +121,9 @@ class Settlements:
         self._unawaited -= 1
 
     async def _retry(self, made: Settlement, first: Future[bool]) -> None:
-        delivery, outcome, verdict, ended_at = made
+        delivery, outcome, verdict, _ = made
         settled = await retry_busy(lambda: self._store.settle(delivery, outcome, verdict, now=self._clock()), first)
-        self._settled(made, settled, ended_at)
+        self._settled(made, settled)
 
 
 def _resolve(awaited: Future[bool], reply: bool | Exception) -> None:

@@ -188,6 +188,8 @@ async def test_a_settled_attempt_waits_for_a_busy_store_and_is_not_made_again(tm
     assert record.state is State.DELIVERED
     assert [attempt.number for attempt in record.attempts] == [1]
     assert len(receiver.requests) == 1
+    [attempted] = bench.attempted
+    assert attempted.lag is not None and attempted.lag < SECOND, "the lag ends with the answer, not with the commit"
 
 
 async def test_the_target_need_not_wait_for_the_store_but_what_is_unsettled_is_bounded(

@@ -51,8 +51,8 @@ class Scene:
         all_replied = asyncio.gather(*replies, return_exceptions=True)
         all_replied.add_done_callback(lambda done: on_replies(done.result()))
 
-    def on_settled(self, made: Settlement, settled: bool, now: datetime) -> None:
-        self.settled_at.append(now)
+    def on_settled(self, made: Settlement, settled: bool) -> None:
+        self.settled_at.append(made.now)
         (self.settled if settled else self.lost).append(made.delivery.event_id)
 
     def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -263,10 +263,10 @@ async def test_a_fault_over_one_is_reported_and_holds_up_none_of_the_others_of_i
     asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault["exception"]))
     settled = scene.on_settled
 
-    def fail_once(made: Settlement, is_settled: bool, now: datetime) -> None:
+    def fail_once(made: Settlement, is_settled: bool) -> None:
         if made.delivery.event_id == "a":
             raise ZeroDivisionError
-        settled(made, is_settled, now)
+        settled(made, is_settled)
 
     monkeypatch.setattr(scene.settlements, "_settled", fail_once)
     waiting = [scene.make(name, most=2) for name in "abc"][2]
