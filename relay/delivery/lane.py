@@ -197,22 +197,28 @@ class Lane:
         finally:
             self._in_flight.pop(delivery.event_id, None)
         verdict: Verdict = DELIVERED
-        if outcome.reason is not Reason.OK:  # else, as almost always, neither the time nor jitter plays a part
-            now, roll = self._clock(), random.random()  # noqa: S311  jitter
-            verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
-        nothing_new = outcome.reason is Reason.OK and self.circuit.clean
-        if not nothing_new and origin_ == self._origin:  # else it says nothing of where the target is now
-            self._judge(outcome, target, probe=probe)
+        if outcome.reason is not Reason.OK or not self.circuit.clean:  # else, as almost always, nothing is to be judged
+            verdict = self._judge(delivery, outcome, target, probe=probe, here=origin_ == self._origin)
         # no await before this: the attempt was made, and if the lane ended here unsettled it would be repeated
         may_wait = target.order is not Order.ENTITY  # else the next delivery of this entity waits for it
         most = self._share.concurrency
         if reply := self._settlements.settle(delivery, outcome, verdict, most=most, may_wait=may_wait):
             await reply
 
-    def _judge(self, outcome: Outcome, target: Target, *, probe: bool) -> None:
-        self.circuit.record(outcome, target, probe=probe)
-        if probe_at := self.circuit.probe_at:
-            self.wake_at(probe_at)
+    def _judge(self, delivery: Delivery, outcome: Outcome, target: Target, *, probe: bool, here: bool) -> Verdict:
+        """Decide what follows; have the circuit record an attempt that was made `here`, where the target is now."""
+        try:
+            now, roll = self._clock(), random.random()  # noqa: S311  jitter
+            verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
+            if here:
+                self.circuit.record(outcome, target, probe=probe)
+                if probe_at := self.circuit.probe_at:
+                    self.wake_at(probe_at)
+        except Exception:
+            if probe and here and self._states.circuit is Health.PROBING:  # in which it would stay for ever
+                self.circuit.probe_unsent()
+            raise
+        return verdict
 
     def _on_settled(self, made: Settlement, settled: bool) -> None:
         delivery, outcome, verdict, ended_at = made

@@ -437,6 +437,27 @@ async def test_a_fault_after_an_attempt_holds_up_none_of_the_others(
     assert [type(each) for each in faults] == [ZeroDivisionError]
 
 
+async def test_a_fault_after_a_probe_leaves_the_circuit_open_and_another_probe_closes_it(
+    tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault["exception"]))
+
+    def fail_once(*made: Any, probe: bool, **how: Any) -> Verdict:
+        if probe and not faults:
+            raise ZeroDivisionError
+        return decide(*made, probe=probe, **how)
+
+    monkeypatch.setattr(lane, "decide", fail_once)
+    receiver = await receivers(lambda _request: 200 if faults else 503)
+    async with Bench(tmp_path, to(receiver, concurrency=1, breaker_failures=2, retry=every(20))) as bench:
+        await bench.keep(range(1, 6))
+        await bench.until_attempted(2 + 4)
+        assert await bench.pending() == 1, "the one of the fault, until its lease ends"
+        assert bench.dispatcher.health() == {"bot": Health.OK}
+    assert [type(each) for each in faults] == [ZeroDivisionError]
+
+
 async def test_that_the_circuit_opens_and_closes_is_said_once_each(tmp_path: Path, receivers: Start) -> None:
     well = False
     receiver = await receivers(lambda _request: 200 if well else 503)
