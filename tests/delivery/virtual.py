@@ -92,10 +92,11 @@ class VirtualBench(Bench):
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        loop, queue = asyncio.get_running_loop(), self.store._writer._queue
+        loop, writer = asyncio.get_running_loop(), self.store._writer
         assert isinstance(loop, VirtualLoop)
-        put, submit_many = queue.put, self.store._writer.submit_many
+        queue = writer._queue
+        put, submit_many = queue.put, writer.submit_many
         queue.put = lambda writes: put(replace(writes, on_replies=loop.heed_reply(writes.on_replies)))  # of all writes
         # nothing may wait: no time passes, and so no timer rings, until the thread has replied
-        self.store._writer.submit_many = lambda *writes, may_wait=False, **how: submit_many(*writes, **how)
+        writer.submit_many = lambda *writes, may_wait=False, **how: submit_many(*writes, **how)
         return self
