@@ -18,9 +18,10 @@ from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreBusy
 from relay.http.machine_limits import Limits
 from relay.http.post import Post
-from relay.ingest import endpoint
+from relay.ingest import commit, endpoint
 from relay.ingest.budget import OVERHEAD, PER_EVENT, Budget
 from relay.ingest.commit import AwaitedWebhook, Committer
+from relay.ingest.decode import Decoder
 from relay.model import Source, Webhook
 from relay.signals import Committed, EventsNotStored, NotStored, StoredLate, WebhookStored
 from relay.store.sqlite.store import SqliteStore
@@ -225,6 +226,30 @@ async def test_of_a_request_that_is_over_a_waiting_webhook_holds_nothing(pause: 
             assert len(held()) > len(before)
         await until(lambda: len(held()) <= len(before))
         assert len(committer_of(scene)._waiting) == 1
+
+
+async def test_a_request_that_is_cancelled_is_not_counted_as_late(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "COMMIT_TIMEOUT", 0.1)
+    pending = AwaitedWebhook(
+        webhook=webhook(),
+        source=Source(name="crm", tokens=()),
+        reservation=scene.budget.reservation(),
+        stored=asyncio.get_running_loop().create_future(),
+    )
+    decoder = Decoder(
+        committer_of(scene), config=lambda: scene.relay.reloader.config, emit=scene.facts, new_id=lambda: "event-1"
+    )
+    async with locked(scene) as lock:
+        request = asyncio.create_task(decoder.store(pending))
+        await until(lambda: bool(committer_of(scene)._waiting))
+        request.cancel()
+        await asyncio.sleep(0.2)
+        assert not pending.late
+        lock.release()
+        await until(lambda: pending.settled)
+    assert not signals(scene.facts, StoredLate)
 
 
 async def test_stop_retries_waiting_webhooks_once(scene: Scene) -> None:
