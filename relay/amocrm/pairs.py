@@ -21,9 +21,11 @@ def split(body: bytes) -> tuple[list[str], list[str]] | None:
     None, and the body must be read pair by pair, if it may be something else than a form, if a pair has not exactly one
     `=`, an escape is invalid, the text is not UTF-8, or there is a NUL or a line end.
     """
+    if len(body) > MAX_BODY or not (body.isascii() and body[:1].isalpha()):
+        return None
     separators = body.translate(None, _OTHERS)
     count = len(separators) + 1 >> 1
-    if separators != (b"=&" * count)[:-1] or len(body) > MAX_BODY or not (body.isascii() and body[:1].isalpha()):
+    if separators != (b"=&" * count)[:-1]:
         return None
     raw = a2b_qp(body.translate(_QUOTED_PRINTABLE))
     # an invalid escape leaves its sign, except at the very end, and shortens the body by less than two

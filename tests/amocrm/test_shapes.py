@@ -122,6 +122,16 @@ def test_a_body_gives_its_events_however_often_it_comes(path):
     assert {b"".join(outcome(reader.read, content)) for _ in range(4)} == {b"".join(outcome(definition, content))}
 
 
+def test_a_body_that_is_too_large_to_be_split_in_one_piece_is_not_copied():
+    content = b"a" + b"=&" * 1_000_000 + b"="
+    tracemalloc.start()
+    try:
+        assert pairs.split(content) is None
+        assert tracemalloc.get_traced_memory()[1] < 10_000
+    finally:
+        tracemalloc.stop()
+
+
 # ---- what is learned, and how much of it
 
 
