@@ -402,14 +402,14 @@ async def test_an_attempt_whose_claim_was_lost_is_reported_and_settles_nothing(
 
 
 async def test_once_the_store_has_failed_no_more_attempts_are_made_than_a_kill_may_repeat(
-    tmp_path: Path, receivers: Start
+    tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver = await receivers(lambda _request: 200)
     async with Bench(tmp_path, to(receiver, concurrency=2, timeout=10 * SECOND)) as bench:
         receiver.gate.clear()
         await bench.keep(range(1, 101))
         await until(lambda: len(receiver.requests) == 2)
-        bench.store._writer._failure = StoreFailed("the disk failed")
+        monkeypatch.setattr(bench.store._writer, "_failure", StoreFailed("the disk failed"))
         receiver.gate.set()
         await until(lambda: len(receiver.requests) == 4)
         await asyncio.sleep(0.2)
