@@ -30,17 +30,17 @@ class ClaimAtInsert:
                 leased.append(KeepRequest(webhook, self._dispatcher.lease(routed), now, windows))
             self._store.keep_many(leased, partial(self._on_replies, leased, on_replies))
         except BaseException:
-            self._unlease(leased)
+            self._unreserve(leased)
             raise
 
     def _on_replies(
         self, leased: Sequence[KeepRequest], on_replies: OnReplies, replies: Sequence[KeepResult | Exception]
     ) -> None:
         try:
-            self._unlease(leased)
+            self._unreserve(leased)
             self._dispatcher.admit([each for claimed in replies if isinstance(claimed, list) for each in claimed])
         finally:
             on_replies(replies)
 
-    def _unlease(self, leased: Sequence[KeepRequest]) -> None:
-        self._dispatcher.unlease([event for each in leased for event in each.routed])
+    def _unreserve(self, leased: Sequence[KeepRequest]) -> None:
+        self._dispatcher.unreserve([event for each in leased for event in each.routed])

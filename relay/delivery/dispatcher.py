@@ -59,7 +59,7 @@ class Dispatcher:
             lane.pause(on=name in names)
 
     def lease(self, routed: Sequence[RoutedEvent]) -> Sequence[RoutedEvent]:
-        """Mark for claim at insert what the lanes have room for; that room is reserved until `unlease`."""
+        """Mark for claim at insert what the lanes have room for; that room is reserved until `unreserve`."""
         leased: set[str] = set()  # the targets that a delivery is leased for
         return [self._leased(each, leased) for each in routed]
 
@@ -80,7 +80,7 @@ class Dispatcher:
             return routed
         return RoutedEvent(event=routed.event, payload=routed.payload, planned=tuple(marked), routes=routed.routes)
 
-    def unlease(self, routed: Sequence[RoutedEvent]) -> None:
+    def unreserve(self, routed: Sequence[RoutedEvent]) -> None:
         """Free what `lease` has reserved: it is stored, or will not be. Call it before `admit`."""
         reserved: dict[str, list[int]] = {}  # by target: the sizes; also if there are none
         for each in routed:
@@ -90,7 +90,7 @@ class Dispatcher:
                     sizes.append(len(each.payload))
         for target, sizes in reserved.items():
             if lane := self._lanes.get(target) or self._leaving_lane(target):
-                lane.unlease(sizes)
+                lane.unreserve(sizes)
 
     def admit(self, deliveries: Sequence[Delivery]) -> None:
         """Queue deliveries claimed at insert; those whose target was removed meanwhile go back to the store."""

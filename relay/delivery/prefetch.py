@@ -80,7 +80,7 @@ class Prefetch:
             self._states.on(LaneEvent.LEFT)
         return None
 
-    def unlease(self, sizes: Sequence[int]) -> None:
+    def unreserve(self, sizes: Sequence[int]) -> None:
         """Free what `lease` has reserved: the deliveries are stored, or will not be. Call it before `admit`."""
         self.queue.unreserve(sizes)
         if self._states.behind and not self.queue and self._most():  # else nobody would notice the free room

@@ -76,8 +76,8 @@ class Intake:
         path = request.rel_url.parts
         try:
             if len(path) == 4 and path[1] == "hooks" and path[2] and path[3] and request.method == "POST":
-                return await self._receive(request, path[2], path[3], start)
-            return await self._receive(request, *self._parse_address(request), start)
+                return await self._receive_request(request, path[2], path[3], start)
+            return await self._receive_request(request, *self._parse_address(request), start)
         except Reject as reject:
             took = timedelta(seconds=perf_counter() - start)
             self._announce_rejected(reject, remote=self._remote(request), took=took)
@@ -102,7 +102,7 @@ class Intake:
             raise diagnose_address(request.method, path, self._config(), problem=NOT_POST, status=405)
         return found
 
-    async def _receive(self, request: web.BaseRequest, name: str, token: str, start: float) -> Response:
+    async def _receive_request(self, request: web.BaseRequest, name: str, token: str, start: float) -> Response:
         source = _authorize(self._config(), name, token)
         try:
             with self._budget.reservation() as reservation:

@@ -25,7 +25,7 @@ Start = Callable[..., Awaitable[Receiver]]
 def room(bench: Bench) -> bool:
     """Whether the lane would take one more, which is given back."""
     leased = bench.dispatcher.lease([routed(0, to("bot"))])
-    bench.dispatcher.unlease(leased)
+    bench.dispatcher.unreserve(leased)
     return leased[0].planned[0].lease is not None
 
 

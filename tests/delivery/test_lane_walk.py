@@ -250,7 +250,7 @@ class LaneMachine(RuleBasedStateMachine):
             self.answer_all()
 
     def admit(self, leases: Sequence[timedelta | None], claimed: Sequence[Delivery] | None) -> None:
-        self.lane.unlease([2] * sum(lease is not None for lease in leases))
+        self.lane.unreserve([2] * sum(lease is not None for lease in leases))
         if claimed:
             self.lane.admit(claimed)
 

@@ -81,15 +81,15 @@ async def test_room_is_reserved_from_the_lease_until_what_was_leased_is_kept_or_
         dispatcher, one = bench.dispatcher, routed(1, to())
         async with asyncio.timeout(5):
             while not leases(dispatcher.lease([one])):  # it has looked into the store by then
-                dispatcher.unlease([one])
+                dispatcher.unreserve([one])
                 await asyncio.sleep(0.01)
         rest = dispatcher.lease([one] * MAX_OF_WEBHOOK)
         assert len(leases(rest)) == MAX_OF_WEBHOOK - 1
         assert not leases(dispatcher.lease([one]))
-        dispatcher.unlease(rest)
+        dispatcher.unreserve(rest)
         async with asyncio.timeout(5):
             while not leases(again := dispatcher.lease([one])):
-                dispatcher.unlease(again)
+                dispatcher.unreserve(again)
                 await asyncio.sleep(0.01)
 
 
@@ -98,7 +98,7 @@ async def test_one_by_one_fewer_are_leased_than_of_one_body(tmp_path: Path) -> N
         one = routed(1, to())
         async with asyncio.timeout(5):
             while not leases(first := bench.dispatcher.lease([one])):
-                bench.dispatcher.unlease(first)
+                bench.dispatcher.unreserve(first)
                 await asyncio.sleep(0.01)
         assert sum(len(leases(bench.dispatcher.lease([one]))) for _ in range(2 * MAX_LENGTH)) == MAX_LENGTH - 1
 
@@ -108,7 +108,7 @@ async def test_room_is_reserved_for_bytes_too(tmp_path: Path) -> None:
         large = replace(routed(1, to()), payload=b"x" * (MAX_BYTES // 4 + 1))
         async with asyncio.timeout(5):
             while not leases(first := bench.dispatcher.lease([large])):
-                bench.dispatcher.unlease(first)
+                bench.dispatcher.unreserve(first)
                 await asyncio.sleep(0.01)
         assert len(leases(bench.dispatcher.lease([large] * 8))) == 3
 

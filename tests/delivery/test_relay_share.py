@@ -29,7 +29,7 @@ def divide(bench: Bench, monkeypatch: pytest.MonkeyPatch, part: int, of: int) ->
 def leases(bench: Bench) -> int:
     """How many of ten new deliveries would be claimed at insert."""
     leased = bench.dispatcher.lease([routed(number, planned_to()) for number in range(10)])
-    bench.dispatcher.unlease(leased)
+    bench.dispatcher.unreserve(leased)
     return sum(each.lease is not None for event in leased for each in event.planned)
 
 

@@ -164,11 +164,11 @@ def _keep_event(
     return [
         _claimed_at_insert(seq, planned, routed, since, token)
         for planned in routed.planned
-        if (token := plan(tokens, cursor, seq, planned, to_ms(since)))
+        if (token := insert_delivery(tokens, cursor, seq, planned, to_ms(since)))
     ]
 
 
-def plan(
+def insert_delivery(
     tokens: Tokens | None, cursor: apsw.Cursor, seq: int, planned: PlannedDelivery, now: int, *, replays: int = 0
 ) -> int:
     """Insert a delivery; the claim token if it is claimed at insert, else 0. Its policy begins at `now`."""

@@ -119,7 +119,7 @@ def reroute(cursor: apsw.Cursor, routed: Sequence[RoutedEvent], act: AuditEntry,
     found = [(seq, planned) for each in routed for seq in _unrouted(cursor, each.event.id) for planned in each.planned]
     turn = audit.add(cursor, act, len(found)) if found else 0
     for seq, planned in found:
-        ingest.plan(None, cursor, seq, planned, _due_at(act, turn, rate), replays=1)
+        ingest.insert_delivery(None, cursor, seq, planned, _due_at(act, turn, rate), replays=1)
         turn += 1
     return len(found)
 
