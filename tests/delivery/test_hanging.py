@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -28,8 +27,8 @@ KEPT = 0.9  # of what it takes alone
 ROUNDS = 3
 
 
-async def kept_beside_hanging(folder: Path, new_bench: Callable[..., Bench]) -> float:
-    """The share of its throughput alone that a target has beside five that hang, one measured after the other."""
+async def alone_and_beside_hanging(folder: Path, new_bench: Callable[..., Bench]) -> tuple[float, float]:
+    """The throughput of a target alone, and then beside five that hang."""
     async with AsyncExitStack() as stack:
         well, stuck = [await stack.enter_async_context(receiving()) for _ in range(2)]
         well.moment = MOMENT
@@ -45,7 +44,13 @@ async def kept_beside_hanging(folder: Path, new_bench: Callable[..., Bench]) -> 
             await bench.keep(range(2 * CONCURRENCY))
             await stuck.until(lambda r: r.in_flight == HANGING * CONCURRENCY)
             await bench.until_none_pending()
-            return await per_second(well, bench) / alone
+            return alone, await per_second(well, bench)
+
+
+def kept(folder: Path) -> float:
+    """The share of its throughput alone that a target keeps, where time passes only while nothing happens."""
+    alone, beside = virtual.run(alone_and_beside_hanging(folder, VirtualBench))
+    return beside / alone
 
 
 def new_folder(within: Path) -> Path:
@@ -64,16 +69,17 @@ async def per_second(receiver: Receiver, bench: Bench) -> float:
 
 
 def test_a_target_keeps_nine_tenths_of_its_throughput_beside_five_that_hang(tmp_path: Path) -> None:
-    assert virtual.run(kept_beside_hanging(tmp_path, VirtualBench)) >= KEPT
+    assert kept(tmp_path) >= KEPT
 
 
 async def test_nor_does_the_work_for_those_that_hang_slow_it_down(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept = median([await kept_beside_hanging(tmp_path, Bench) for _ in range(ROUNDS)])
+    rounds = [await alone_and_beside_hanging(tmp_path, Bench) for _ in range(ROUNDS)]
+    alone, beside = map(max, zip(*rounds, strict=True))  # the best: other work on the machine only lowers them
     with capsys.disabled():
-        print(f"\nbeside {HANGING} targets that hang another keeps {kept:.1%} of its throughput")
-    assert kept >= 0.75, "in real time, on a machine that may have other work"
+        print(f"\nbeside {HANGING} targets that hang another keeps {beside / alone:.1%} of its throughput")
+    assert beside / alone >= 0.75, "in real time, on a machine that may have other work"
 
 
 def test_targets_that_share_what_may_be_in_flight_are_found_guilty(
@@ -87,4 +93,4 @@ def test_targets_that_share_what_may_be_in_flight_are_found_guilty(
                 return await super().send(*request, **how)
 
     monkeypatch.setattr(lane, "Sender", Sharing)
-    assert virtual.run(kept_beside_hanging(tmp_path, VirtualBench)) < KEPT
+    assert kept(tmp_path) < KEPT

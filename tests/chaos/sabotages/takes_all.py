@@ -3,8 +3,8 @@
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.ingest.budget import Budget
+from relay.ingest.budget import Reservation
 
 if __name__ == "__main__":
-    patch.object(Budget, "reserve", lambda *_arguments, **_more: None).start()
+    patch.object(Reservation, "grow", lambda *_arguments, **_more: None).start()
     main()
