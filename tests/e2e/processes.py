@@ -170,7 +170,7 @@ class RelayProcess:
     def _lines(self) -> list[dict[str, Any]]:
         if not self.log.exists():
             return []
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
+        return [_last_object(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
 
     def _demand_life(self) -> None:
         assert self.process
@@ -249,3 +249,8 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+def _last_object(line: str) -> dict[str, Any]:
+    """A log line; a kill may have cut off the one before it, which then has no line end."""
+    return json.loads(line[line.rindex('{"time":') :])  # type: ignore[no-any-return]
