@@ -12,7 +12,7 @@ Fields of no event (`foo=bar`, `leads[add]=7`) go under `_extra` of the first ev
 under `_conflicts` of their event, or of the first one. A name that is taken gets an underscore in front.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import parse_qsl
 
@@ -52,6 +52,20 @@ def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[],
         _add(items[0].data, EXTRA, extra)
     if conflicts:
         _add_conflicts(items, conflicts)
+    parts = [(item.entity, item.action, item.data) for item in items]
+    return made_of(parts, account=account, source=source, received_at=received_at, new_id=new_id, query=query)
+
+
+def made_of(
+    parts: Iterable[tuple[str, str, dict[str, Json]]],
+    *,
+    account: dict[str, Json],
+    source: str,
+    received_at: datetime,
+    new_id: Callable[[], str],
+    query: str,
+) -> list[Event]:
+    """The events of one body, of their entities, actions and data."""
     by_name = query_values(query)
     return [
         Event(
@@ -59,12 +73,12 @@ def read(tree: Tree, *, source: str, received_at: datetime, new_id: Callable[[],
             source=source,
             received_at=received_at,
             account=account,
-            entity=item.entity,
-            action=item.action,
-            data=item.data,
+            entity=entity,
+            action=action,
+            data=data,
             query=by_name,
         )
-        for item in items
+        for entity, action, data in parts
     ]
 
 

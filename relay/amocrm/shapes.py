@@ -122,20 +122,10 @@ class _Shape:
             values.append([*pick(values)] if names is None else dict(zip(names, pick(values))))  # noqa: B905
         account = values[self.account]
         events.check_size(account)
-        by_name = events.query_values(query)
-        return [
-            Event(
-                id=new_id(),
-                source=source,
-                received_at=received_at,
-                account=account,
-                entity=entity,
-                action=action,
-                data=values[at],
-                query=by_name,
-            )
-            for entity, action, at in self.items
-        ]
+        parts = [(entity, action, values[at]) for entity, action, at in self.items]
+        return events.made_of(
+            parts, account=account, source=source, received_at=received_at, new_id=new_id, query=query
+        )
 
 
 class _Numbers(dict[str, int | str]):

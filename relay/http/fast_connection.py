@@ -165,8 +165,7 @@ class FastConnection(BaseProtocol):
             return
         if data == self._repeated[0] and not self._parsed and self._head is None:
             self._head = self._repeated[1]
-            if self._waiter and not self._waiter.done():
-                self._waiter.set_result(None)
+            self._wake()
             return
         self._only_read = None if self._parsed or self._head or len(data) > MAX_REPEATED else data
         self._parsed = True

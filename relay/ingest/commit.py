@@ -6,6 +6,7 @@ was not answered 200.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -54,7 +55,7 @@ class ClaimingStore(Protocol):
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class PendingWebhook:
+class PendingWebhook(ABC):
     """A webhook between its request and its commit.
 
     The decoder sets `routed`, `retransmission` (the window in which an equal body is one that amoCRM sent again) and,
@@ -73,9 +74,9 @@ class PendingWebhook:
     settled: bool = False
     stripped: bool = False
 
+    @abstractmethod
     def conclude(self, result: KeepResult | Exception) -> None:
         """Answer the request with the first result; ignore later ones. Must not raise."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
