@@ -29,7 +29,7 @@ help: ## this list
 demo: .venv/relay.stamp ## webhooks received, routed, delivered and retried, on loopback only
 	@$(BIN)/relay demo $(DEMO)
 
-test: lint ## lint, types, and every test but those of `make system` and `make chaos`: four minutes on two cores
+test: lint ## lint, types, and every test but those of `make system` and `make chaos`: five minutes on two cores
 	$(PYTEST) $(addprefix --ignore=,$(SYSTEM) $(CHAOS)) $(ARGS)
 
 system: .venv/dev.stamp ## relays as processes, Prometheus beside one, the tools of `make bench`
