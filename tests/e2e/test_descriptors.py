@@ -65,6 +65,7 @@ async def test_when_none_is_left_it_says_so_in_a_few_lines_and_goes_on_once_ther
         running(tmp_path, routes(targets.url("well")), command=limited(1024, 1024)) as relay,
     ):
         await post_lead(relay.hook, "before")
+        await until(lambda: targets.accepted("well") == ["before"])  # it needs a descriptor, too
         assert relay.process
         process = psutil.Process(relay.process.pid)
         process.rlimit(resource.RLIMIT_NOFILE, (process.num_fds() + 2, 1024))

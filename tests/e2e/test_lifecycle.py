@@ -143,6 +143,7 @@ async def reload(relay: RelayProcess) -> tuple[int, Any]:
 async def test_a_reload_by_signal_swaps_the_routes(tmp_path: Path) -> None:
     async with scene(tmp_path, {"old": ALL}, old=well, new=well) as (relay, targets):
         await post_lead(relay.hook, "m1")
+        await until(lambda: targets.accepted("old") == ["m1"])  # else the reload may orphan it
         relay.routes.write_text(routes(targets, {"new": ALL}))
         relay.signal(signal.SIGHUP)
         await relay.said("routes reloaded")
