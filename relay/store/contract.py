@@ -25,6 +25,7 @@ from relay.store.records import (
     KeepResult,
     Page,
     Sizes,
+    SpoolState,
     Status,
     WebhookRecord,
 )
@@ -324,4 +325,55 @@ class OwnedStore(Archive, Protocol):
 
     def doubts(self) -> str | None:
         """Return why what is stored may not last, if the place where it is tells."""
+        ...
+
+    def spool(self) -> SpoolState | None:
+        """Return the state of the spool before the store; None if there is none."""
+        ...
+
+
+class SharedStore(OwnedStore, Protocol):
+    """A store that several relays share, on a server that may be away: what a spool needs of it beside its verbs.
+
+    Webhooks are committed in the order of the calls: after one that is StoreBusy all that were called before that reply
+    are StoreBusy as well. `keep` and `keep_many` make no intake connection: they are StoreBusy while there is none, and
+    until the store is `registered`. The other verbs here make one; each is StoreBusy while the server is away.
+    """
+
+    @property
+    def connections(self) -> int:
+        """How many intake connections were made so far; each may have led to another server, which lacks webhooks."""
+        ...
+
+    @property
+    def registered(self) -> bool:
+        """Whether this process owns what it claims, by an incarnation that lives, and has the server's clock."""
+        ...
+
+    async def ready(self) -> None:
+        """Connect intake, check durability, migrate, register; does nothing of it that is done.
+
+        Raises StoreUnsafe, ConfigurationError or StoreBusy.
+        """
+        ...
+
+    async def missing(self, ids: Sequence[str]) -> set[str]:
+        """Return the ids among these of webhooks that are not stored, by the server of the intake connection."""
+        ...
+
+    async def forward(self, requests: Sequence[KeepRequest]) -> list[KeepResult | Exception]:
+        """Keep webhooks, in their order, in a transaction that writes a row even if it finds all of them stored.
+
+        Without that write a commit proves nothing: it need not wait for a synchronous standby. Returns for each the
+        result of its `keep`, or the exception of one that is refused alone; raises StoreBusy if not all are known to
+        be committed.
+        """
+        ...
+
+    async def record_losses(self, gaps: Sequence[AckGap]) -> None:
+        """Record the webhooks that this relay's spool has lost; a gap that is recorded already is not again."""
+        ...
+
+    def publish_spool(self, webhooks: int, oldest_at: datetime | None) -> None:
+        """Report what this relay's spool holds with the next heartbeat, for `status`."""
         ...

@@ -186,6 +186,23 @@ class Sizes(NamedTuple):
     free: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolState:
+    """The spool of a relay that shares a store, and whether intake bypasses it: `direct`, `since` then, and `why`.
+
+    `webhooks` are in it, `size` bytes its files, `oldest_at` the arrival of the oldest one; of them the shared store
+    refuses `refused`, which are not forwarded.
+    """
+
+    direct: bool
+    since: datetime
+    why: str
+    webhooks: int = 0
+    oldest_at: datetime | None = None
+    size: int = 0
+    refused: int = 0
+
+
 # ---- what is stored
 
 

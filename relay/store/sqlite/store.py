@@ -30,6 +30,7 @@ from relay.store.records import (
     KeepResult,
     Page,
     Sizes,
+    SpoolState,
     Status,
     WebhookRecord,
 )
@@ -311,6 +312,9 @@ class SqliteStore:
 
     def doubts(self) -> str | None:
         return doubt(self._path, mounted())
+
+    def spool(self) -> SpoolState | None:
+        return None
 
     # ---- what operators ask
 
