@@ -127,12 +127,14 @@ class Relay:
         settings = self.settings
         loop = asyncio.get_running_loop()
         self.gauges = Gauges(registry)
-        check_permissions(settings.store)
+        check_permissions(settings.store, settings.spool)
         on_admin, on_public = self._bind(stack)  # first: a port that is taken must not leave a store behind
-        self.store = open_store(
+        self.store = await open_store(
             settings.store,
+            spool=settings.spool,
             emit=self._emit,
             failed=lambda: loop.call_soon_threadsafe(self.end, 1),
+            disowned=lambda: self.dispatcher.disowned(),
             init=settings.init,
             ballast=settings.ballast,
             clock_set=lambda by: self.dispatcher.clock_set(by),

@@ -22,11 +22,12 @@ class Settings:
     `passed`: sockets of systemd, which replace `listen` and `admin`. `tls`: certificate and key of the public one,
     `limits`: its limits. `proxies`: whose word is taken for where a request comes from. `files`: how many this process
     may have open. `init`: begin with an empty store where the one before is gone. `ballast`: bytes of disk to hold back
-    for the moment when it is full.
+    for the moment when it is full. `spool`: the file that is committed to while a PostgreSQL store is away.
     """
 
     config: Path
     store: StoreUrl
+    spool: Path = Path("relay-spool.db")
     listen: tuple[str, int] = ("127.0.0.1", 8080)
     admin: tuple[str, int] = ("127.0.0.1", 8081)
     passed: Passed = field(default_factory=Passed)

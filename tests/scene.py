@@ -20,7 +20,7 @@ from relay.ingest.budget import Budget
 from relay.model import Webhook
 from relay.settings import Settings
 from relay.signals import Committed, Signal, WebhookRejected
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl
 from relay.store.records import Filter
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.targets import Targets, listening, well
@@ -144,7 +144,7 @@ async def scene(tmp_path: Path, limits: Limits) -> AsyncIterator[Scene]:
         routes.write_text(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, **urls))
         settings = Settings(
             config=routes,
-            store=StoreUrl(tmp_path / "relay.db"),
+            store=SqliteUrl(tmp_path / "relay.db"),
             listen=("127.0.0.1", 0),
             admin=("127.0.0.1", 0),
             max_body=MAX_BODY,

@@ -94,8 +94,9 @@ class LazyGroup(click.Group):
         """Refuse arguments that are not UTF-8; names of files may be any bytes."""
         for given in args:
             if not is_utf8(given) and not os.path.lexists(given.partition("=")[2] or given):
+                shown = given[:80].partition("://")[0]  # behind it there may be a password
                 raise click.UsageError(
-                    f"the argument {given[:80]!r} is not UTF-8: have the terminal use UTF-8"
+                    f"the argument {shown!r} is not UTF-8: have the terminal use UTF-8"
                     " (PuTTY: Window, Translation, Remote character set)"
                 )
         return super().parse_args(ctx, args)

@@ -30,7 +30,7 @@ from relay.model import Dead, Delivered, RetryAt
 from relay.observe import LogWriter, Observer, configure_logging
 from relay.settings import Settings
 from relay.signals import Attempted, Signal, WebhookStored
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl
 
 SHOWN = ("leads.status", "leads.call_in", "leads.mail_in", "leads.chat", "leads.site_visit", "customers.period")
 WEBHOOK_INTERVAL = 0.3  # seconds, for the eye
@@ -177,7 +177,7 @@ async def _prepare(stack: AsyncExitStack, folder: Path) -> Settings:
     secret = base64.b64encode(secrets.token_bytes(24)).decode()
     return Settings(
         config=routes,
-        store=StoreUrl(folder / "relay.db"),
+        store=SqliteUrl(folder / "relay.db"),
         listen=("127.0.0.1", 0),
         admin=("127.0.0.1", 0),
         environment={"DEMO_TOKEN": secrets.token_urlsafe(24), "DEMO_SECRET": secret},

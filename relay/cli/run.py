@@ -10,21 +10,35 @@ import click
 
 from relay.cli.failed_start import Start
 from relay.cli.flag_types import Address, Network, Whole
-from relay.cli.options import admin_option, admin_token, flag, listen_option, pair_of, tls_options
+from relay.cli.options import admin_option, admin_token, flag, listen_option, pair_of, tls_options, was_given
 from relay.cli.routes_file import config_option
 from relay.cli.store import store_option
 from relay.model import Secret
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl, StoreUrl
 
 if TYPE_CHECKING:
     from relay.settings import Settings
 
 MEBIBYTE = 1024 * 1024
+DEFAULT_SPOOL = "relay-spool.db"
+
+
+def default_spool() -> Path:
+    """`relay-spool.db` in the folder that systemd made for this service, or else in the working directory."""
+    return Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0], DEFAULT_SPOOL)
 
 
 @click.command("run", cls=Start, context_settings={"show_default": True})
 @config_option
 @store_option
+@flag(
+    "--spool",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    default=default_spool,
+    show_default=DEFAULT_SPOOL,
+    help="Committed to while PostgreSQL is away, on this machine's disk; with a postgresql store only.",
+)
 @listen_option("Where amoCRM posts to.")
 @admin_option("Metrics, health, reload; beyond loopback it needs RELAY_ADMIN_TOKEN.")
 @flag(
@@ -72,6 +86,7 @@ MEBIBYTE = 1024 * 1024
 def run(
     config_path: Path,
     store_url: StoreUrl,
+    spool: Path,
     listen: Address,
     admin: Address,
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
@@ -98,12 +113,15 @@ def run(
     from relay.http.systemd import passed
     from relay.settings import Settings
 
+    if isinstance(store_url, SqliteUrl) and was_given("spool"):
+        raise click.UsageError("--spool goes with --store postgresql://… only: a sqlite store is on this machine")
     tls = pair_of(tls_cert, tls_key)
     files = raise_files()
     token = admin_token()
     settings = Settings(
         config=config_path,
         store=store_url,
+        spool=spool,
         listen=listen,
         admin=admin,
         passed=passed(os.environ, pid=os.getpid()),

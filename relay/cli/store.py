@@ -8,19 +8,27 @@ import click
 
 from relay.cli import is_utf8
 from relay.cli.options import flag
+from relay.store import open as stores
 from relay.store.open import StoreUrl
 from relay.store.open import notice_losses as notice_losses
 from relay.store.open import visiting as visiting
 
 
 def parse_store_url(text: str) -> StoreUrl:
-    """See `StoreUrl.parse`; misuse for what is no store."""
+    """See `stores.parse_store_url`, with `${…}` as in a routes file; misuse for what is no store."""
     if not is_utf8(text):
-        raise click.BadParameter(f"{text!r} is not UTF-8, which the name of a store must be")
+        shown = repr(text) if text.startswith("sqlite:") else "the URL"  # it may have a password
+        raise click.BadParameter(f"{shown} is not UTF-8, which the name of a store must be")
     try:
-        return StoreUrl.parse(text)
+        return stores.parse_store_url(text, expand=_expand)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _expand(text: str) -> str:
+    from relay.routes.secrets import expand_text
+
+    return expand_text(text, os.environ)
 
 
 store_option = flag(

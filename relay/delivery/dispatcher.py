@@ -100,6 +100,11 @@ class Dispatcher:
             else:
                 self._in_background(self._release(its))
 
+    def disowned(self) -> None:
+        """Drop what the lanes have queued: others own it by now. Attempts in flight end, and are settled as ever."""
+        for lane in self._all():
+            lane.disowned()
+
     def clock_set(self, by: timedelta) -> None:
         """Move the end of each circuit's pause with a clock that was set by `by`."""
         for lane in self._all():

@@ -39,7 +39,7 @@ _NO_TIME = timedelta()
 class Lane:
     """Everything for one target; nothing here waits for another target. Lives in one event loop.
 
-    `lease`, `unreserve`, `admit`, `refill`: see `Prefetch`.
+    `lease`, `unreserve`, `admit`, `refill`, `disowned`: see `Prefetch`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Lane:
         self._queue = self._prefetch.queue
         # no methods that call these: each webhook calls three of them
         self.lease, self.unreserve, self.admit = self._prefetch.lease, self._prefetch.unreserve, self._prefetch.admit
-        self.refill = self._prefetch.refill
+        self.refill, self.disowned = self._prefetch.refill, self._prefetch.disowned
         self._in_flight: dict[str, float] = {}
         self._set_limits(target)
         self._workers.limit(self._share.concurrency)

@@ -181,6 +181,13 @@ class Prefetch:
         """Give queued deliveries whose claims expire by then back to the store; they are claimed anew."""
         self._return(self.queue.expired(at))
 
+    def disowned(self) -> None:
+        """Drop all that is queued, as it is others' by now; what nobody has claimed is claimed anew."""
+        if self.queue.drain():
+            if self._states.circuit is Health.PROBING:
+                self._circuit.probe_unsent()
+            self.refill()
+
     def stop(self) -> None:
         """Claim nothing more; give the queue back."""
         self._timer.cancel()

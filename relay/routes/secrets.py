@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from relay.errors import ConfigurationError
 from relay.model import Json
 from relay.os_errors import os_error_text, permission_problem
 from relay.routes.diagnostics import Problems, Unfit, Where
@@ -45,6 +46,14 @@ def expand(
     expansion = _Expansion(document, env, problems, stand_ins, on_open)
     value = expansion.value((), document.value)
     return replace(document, value=value, written=expansion.written)
+
+
+def expand_text(text: str, env: Mapping[str, str]) -> str:
+    """Replace every `${…}` of a text that is in no document; ConfigurationError names what is missing."""
+    try:
+        return _PLACE.sub(lambda place: _resolved(place, env, lambda _path: None), text)
+    except Unfit as unfit:
+        raise ConfigurationError(str(unfit)) from None
 
 
 class _Expansion:

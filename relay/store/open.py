@@ -1,76 +1,86 @@
 """A store's URL -> the store. No other module outside a kind's own folder knows which kinds there are."""
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, assert_never
 
 from relay.errors import ConfigurationError, StoreLocked
 from relay.signals import Emit
 from relay.store.contract import Archive, OwnedStore
 from relay.store.records import BackupCopy, IntegrityReport
+from relay.store.url import PostgresUrl as PostgresUrl
+from relay.store.url import SqliteUrl as SqliteUrl
+from relay.store.url import StoreUrl as StoreUrl
+from relay.store.url import parse_store_url as parse_store_url
+
+if TYPE_CHECKING:
+    from relay.store.sqlite.store import SqliteStore
 
 
-@dataclass(frozen=True, slots=True)
-class StoreUrl:
-    """Which store. It prints as people know it: by its file."""
-
-    path: Path
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `sqlite:///relay.db` or `sqlite:////var/lib/relay/relay.db`.
-
-        ConfigurationError for a store that is not available yet, and for a folder; ValueError for other texts.
-        """
-        if text.startswith(("postgresql:", "postgres:")):
-            raise ConfigurationError("a PostgreSQL store is not available yet: use --store sqlite:///relay.db")
-        scheme, _, path = text.partition(":///")
-        if scheme != "sqlite" or not path:
-            raise ValueError("a store is written sqlite:///relay.db or sqlite:////absolute/path/relay.db")
-        if path.endswith("/") or os.path.isdir(path):  # noqa: PTH112  Path.is_dir fails where it may not look
-            raise ConfigurationError(f"{path} is a folder: name a file, like sqlite:///{Path(path) / 'relay.db'}")
-        return cls(Path(path))
-
-    def __str__(self) -> str:
-        return str(self.path)
-
-
-def check_permissions(url: StoreUrl) -> None:
-    """ConfigurationError if this process may not own the store; nothing is opened or made."""
+def check_permissions(url: StoreUrl, spool: Path) -> None:
+    """ConfigurationError if this process may not own the store, or the spool before it; nothing is opened or made."""
     from relay.store.sqlite.moved_files import check_permitted
 
-    check_permitted(url.path, owner=True)
+    match url:
+        case SqliteUrl(path):
+            check_permitted(path, owner=True)
+        case PostgresUrl():
+            _postgres("store")
+            check_permitted(spool, owner=True)
+        case _:
+            assert_never(url)
 
 
-def open_store(
+async def open_store(
     url: StoreUrl,
     *,
+    spool: Path,
     emit: Emit,
     failed: Callable[[], object],
+    disowned: Callable[[], object],
     init: bool = False,
     ballast: int = 0,
     clock_set: Callable[[timedelta], object] = lambda _by: None,
 ) -> OwnedStore:
     """Own the store, as a new incarnation of this process: made if missing, migrated, due what a dead owner held.
 
-    `failed` is called once, from any thread, when nothing can be promised any more; `clock_set`, with the difference,
-    when the store's clock was set. `init`: begin with an empty store where the one before is gone. `ballast`: bytes of
-    disk to hold back for the moment when it is full. Raises a StoreError or ConfigurationError.
+    `spool`: the file to commit to while a PostgreSQL store is away. `failed` is called once, from any thread, when
+    nothing can be promised any more; `clock_set`, with the difference, when the store's clock was set; `disowned`, in
+    the event loop, when others own what this process had claimed. `init`: begin with an empty file where the one before
+    is gone. `ballast`: bytes of disk to hold back for the moment when it is full. Raises a StoreError or
+    ConfigurationError; not if PostgreSQL is away.
     """
+    match url:
+        case SqliteUrl(path):
+            return _open_file(path, emit=emit, failed=failed, init=init, ballast=ballast, clock_set=clock_set)
+        case PostgresUrl():
+            raise _not_yet()
+        case _:
+            assert_never(url)
+
+
+def _open_file(
+    path: Path,
+    *,
+    emit: Emit,
+    failed: Callable[[], object],
+    init: bool,
+    ballast: int,
+    clock_set: Callable[[timedelta], object],
+) -> "SqliteStore":
     from relay.store.sqlite.disk import Space
     from relay.store.sqlite.missing_database import written_at
     from relay.store.sqlite.store import SqliteStore
     from relay.store.sqlite.times import utc_now
 
-    space = Space(url.path, ballast=ballast, emit=emit)
+    space = Space(path, ballast=ballast, emit=emit)
     space.prepare()
     return SqliteStore.open(
-        url.path,
-        written_at=written_at(url.path),
+        path,
+        written_at=written_at(path),
         now=utc_now(),
         emit=emit,
         failed=failed,
@@ -83,17 +93,33 @@ def open_store(
 @asynccontextmanager
 async def visiting(url: StoreUrl) -> AsyncIterator[Archive]:
     """The store, beside its owner if there is one. ConfigurationError if there is no store."""
-    from relay.store.sqlite.store import SqliteStore
-
-    store = SqliteStore.visit(url.path)
+    store = _visit(url)
     try:
         yield store
     finally:
         await store.close()
 
 
+def _visit(url: StoreUrl) -> Archive:
+    match url:
+        case SqliteUrl(path):
+            from relay.store.sqlite.store import SqliteStore
+
+            return SqliteStore.visit(path)
+        case PostgresUrl():
+            visited: Archive = _postgres("store").PostgresStore.visit(url)
+            return visited
+        case _:
+            assert_never(url)
+
+
 async def notice_losses(url: StoreUrl) -> None:
-    """Record webhooks that are missing, as the owner; one that runs did so when it started."""
+    """Record webhooks that are missing, as the owner; one that runs did so when it started.
+
+    Of a PostgreSQL store, too: each relay compares with its spool when it starts.
+    """
+    if isinstance(url, PostgresUrl):
+        return
     from relay.store.sqlite.store import SqliteStore
     from relay.store.sqlite.times import utc_now
 
@@ -106,17 +132,45 @@ def verify(url: StoreUrl) -> IntegrityReport:
 
     Raises ConfigurationError if there is no store, StoreUnsafe if it is of another version, StoreFailed if unreadable.
     """
-    from relay.store.sqlite.integrity import verify
+    match url:
+        case SqliteUrl(path):
+            from relay.store.sqlite.integrity import verify
 
-    return verify(url.path)
+            return verify(path)
+        case PostgresUrl():
+            report: IntegrityReport = _postgres("integrity").verify(url)
+            return report
+        case _:
+            assert_never(url)
 
 
 def copy(url: StoreUrl, to: Path, *, overwrite: bool = False) -> BackupCopy:
     """Copy the store, beside an owner or not, to a file that appears once it is whole, sound and on disk.
 
-    Raises ConfigurationError if there is no store, or `to` is there already (unless `overwrite`) or cannot be written;
-    StoreError if the copy is not sound, and then there is none.
+    Raises ConfigurationError if there is no store, it is not a file, or `to` is there already (unless `overwrite`) or
+    cannot be written; StoreError if the copy is not sound, and then there is none.
     """
+    if isinstance(url, PostgresUrl):
+        raise ConfigurationError(
+            f"{url} is no file: back it up by PostgreSQL's own means, as pg_basebackup or"
+            " pg_dump --serializable-deferrable"
+        )
     from relay.store.sqlite.backup import backup
 
     return backup(url.path, to, overwrite=overwrite)
+
+
+def _postgres(module: str) -> Any:
+    """Import a module of the PostgreSQL store; ConfigurationError if its extra is not installed."""
+    try:
+        return import_module(f"relay.store.postgres.{module}")
+    except ImportError as error:
+        if (error.name or "").startswith("relay."):
+            raise _not_yet() from error
+        raise ConfigurationError(
+            "a PostgreSQL store needs another package: pip install 'amocrm-relay[postgresql]'"
+        ) from error
+
+
+def _not_yet() -> ConfigurationError:
+    return ConfigurationError("a PostgreSQL store is not available yet: use --store sqlite:///relay.db")

@@ -58,6 +58,15 @@ class HealthReport:
     probe_at: datetime | None = None
 
 
+_BEST_FIRST = (Health.OK, Health.PROBING, Health.OPEN)
+
+
+def worst(reports: Iterable[HealthReport]) -> HealthReport | None:
+    """Return the report of the relay that has most trouble with a target, and of those the newest."""
+    order = {health: rank for rank, health in enumerate(_BEST_FIRST)}
+    return max(reports, key=lambda each: (order.get(each.health, 0), bool(each.error), each.as_of), default=None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
     """When a target was paused, by whom, and why."""
@@ -69,13 +78,17 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetStatus:
-    """The backlog of a target. `dead` is without `reparsed` ones; `oldest_at`: arrival of its oldest pending one."""
+    """The backlog of a target. `dead` is without `reparsed` ones; `oldest_at`: arrival of its oldest pending one.
+
+    `condition`: as a relay sees it; where several share the store, as it is seen worst, and `conditions` by relay.
+    """
 
     pending: int = 0
     dead: int = 0
     oldest_at: datetime | None = None
     pause: Pause | None = None
     condition: HealthReport | None = None
+    conditions: Mapping[str, HealthReport] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +126,11 @@ class Disk(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayStanding:
-    """A relay that owns the store, or part of it, and lives: since when, and when it gave the last sign of life.
+    """A relay that owns the store, or part of it: since when, and when it gave the last sign of life.
 
-    `name` stays over restarts; pid, version and `since` are those of its present process.
+    `name` stays over restarts; pid, version and `since` are those of its present process, or of the last one if it is
+    gone: stopped, or declared dead, at `gone_at`. `config`: a digest of its routes, the same for the same routes.
+    `spooled`: webhooks in its spool when it said so last, the oldest of which arrived at `spooled_at`.
     """
 
     name: str
@@ -124,11 +139,15 @@ class RelayStanding:
     version: str
     since: datetime
     seen_at: datetime
+    config: str = ""
+    gone_at: datetime | None = None
+    spooled: int = 0
+    spooled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The state of everything. `last_at` is the arrival of the newest webhook; `relays` are those that live.
+    """The state of everything. `last_at` is the arrival of the newest webhook; of `relays` some may be gone.
 
     `disk`: what the store is on, if it is a file. `reports`: by name, what `publish` was given last.
     """
@@ -144,7 +163,17 @@ class Status:
     @property
     def owner(self) -> int | None:
         """The pid of a running daemon, None if none runs."""
-        return self.relays[0].pid if self.relays else None
+        return self.living[0].pid if self.living else None
+
+    @property
+    def living(self) -> tuple[RelayStanding, ...]:
+        """The relays that are not gone."""
+        return tuple(each for each in self.relays if each.gone_at is None)
+
+    @property
+    def divided(self) -> bool:
+        """Whether relays that live have different routes."""
+        return len({each.config for each in self.living}) > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 import pytest
 
+from relay.cli.run import default_spool
 from relay.cli.store import parse_store_url
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl
 from tests.cli.conftest import Run
 
 
@@ -19,7 +20,7 @@ from tests.cli.conftest import Run
     ],
 )
 def test_a_store_is_a_path(text: str, path: str) -> None:
-    assert parse_store_url(text) == StoreUrl(Path(path))
+    assert parse_store_url(text) == SqliteUrl(Path(path))
 
 
 @pytest.mark.parametrize("text", ["relay.db", "sqlite://relay.db", "sqlite:///", "mysql:///x", ""])
@@ -54,3 +55,46 @@ def test_misuse_is_said_of_the_flag_or_of_the_variable_that_it_came_from(
     monkeypatch.delenv("RELAY_STORE")
     assert "Invalid value for the variable RELAY_LISTEN: '8081' is not" in run("run").stderr
     assert "Invalid value for '--listen': '8080' is not" in run("run", "--listen", "8080").stderr
+
+
+@pytest.mark.parametrize("command", [["run"], ["list"], ["verify"]])
+def test_a_password_by_reference_is_read_before_anything_is_opened(
+    run: Run, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = run(*command, "--store", "postgresql://relay:${file:%s}@db/relay" % (tmp_path / "absent"))
+    assert ended.stderr == f"relay: the file {tmp_path / 'absent'} does not exist or is no file\n"
+    monkeypatch.setenv("PGWORD", "s3cret@/")
+    ended = run(*command, "--store", "postgresql://relay:${PGWORD}@db/relay")
+    assert ended.stderr == "relay: a PostgreSQL store is not available yet: use --store sqlite:///relay.db\n"
+
+
+def test_a_url_with_a_password_is_not_printed_when_it_is_refused(run: Run) -> None:
+    for text in ("postgresql://relay:s3cret/@db/relay", "postgresql://relay:s3cret\udcff@db/relay"):
+        ended = run("list", "--store", text)
+        assert ended.exit_code == 2
+        assert "s3cret" not in ended.stderr
+
+
+def test_a_postgresql_store_is_no_file_to_copy(run: Run) -> None:
+    ended = run("backup", "copy.db", "--store", "postgresql://relay:s3cret@db/relay")
+    assert ended.exit_code == 1
+    assert ended.stderr == (
+        "relay: postgresql://relay@db/relay is no file: back it up by PostgreSQL's own means, as pg_basebackup or"
+        " pg_dump --serializable-deferrable\n"
+    )
+
+
+def test_a_spool_is_for_postgresql(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = run("run", "--spool", "spool.db")
+    assert ended.exit_code == 2
+    assert "--spool goes with --store postgresql://" in ended.stderr
+    monkeypatch.setenv("RELAY_SPOOL", "spool.db")
+    assert "--spool goes with" in run("run").stderr
+    assert "not available yet" in run("run", "--store", "postgresql://db/relay").stderr
+
+
+def test_the_spool_is_where_systemd_keeps_state_or_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    assert default_spool() == Path("relay-spool.db")
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/relay:/var/lib/other")
+    assert default_spool() == Path("/var/lib/relay/relay-spool.db")

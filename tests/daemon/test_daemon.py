@@ -13,7 +13,7 @@ from relay.delivery.dispatcher import Dispatcher
 from relay.model import Health, Secret
 from relay.settings import Settings
 from relay.signals import Signal, WebhookRejected
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl
 from relay.store.records import AuditEntry
 from relay.store.sqlite.store import SqliteStore
 from tests.scene import OTHER_TOKEN, ROUTES, TOKEN
@@ -31,7 +31,7 @@ async def test_a_target_that_was_paused_before_is_paused_before_anything_is_sent
     routes.write_text(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, bot=nowhere, dwh=nowhere))
     monkeypatch.setattr(Dispatcher, "run", lambda _self: asyncio.Event().wait())  # which would notice it, but later
     settings = Settings(
-        config=routes, store=StoreUrl(tmp_path / "relay.db"), listen=("127.0.0.1", 0), admin=("127.0.0.1", 0)
+        config=routes, store=SqliteUrl(tmp_path / "relay.db"), listen=("127.0.0.1", 0), admin=("127.0.0.1", 0)
     )
     async with running(settings, emit=lambda _signal: None, registry=CollectorRegistry()) as relay:
         assert relay.dispatcher.health() == {"bot": Health.PAUSED, "dwh": Health.OK}
@@ -44,7 +44,7 @@ async def test_listening_everywhere_is_for_both_families(host: str, tmp_path: Pa
     routes.write_text(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, bot=nowhere, dwh=nowhere))
     settings = Settings(
         config=routes,
-        store=StoreUrl(tmp_path / "relay.db"),
+        store=SqliteUrl(tmp_path / "relay.db"),
         listen=("::", 0),
         admin=("::", 0),
         admin_token=Secret("0123456789abcdefghij"),

@@ -12,7 +12,7 @@ from relay.daemon import Relay, running, url
 from relay.file_versions import detached
 from relay.settings import Settings
 from relay.signals import FileDetached, Reloaded, Signal
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl
 from relay.tls import client_context
 from tests.certificates import Pair
 from tests.e2e.processes import until
@@ -76,7 +76,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     (tmp_path / "routes.yaml").write_text(ROUTES.format(folder=tmp_path))
     settings = Settings(
         config=tmp_path / "routes.yaml",
-        store=StoreUrl(tmp_path / "relay.db"),
+        store=SqliteUrl(tmp_path / "relay.db"),
         listen=("127.0.0.1", 0),
         admin=("127.0.0.1", 0),
     )

@@ -22,7 +22,7 @@ from relay.signals import (
     WebhookRejected,
     WebhookStored,
 )
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl
 from tests.scene import FORM, OTHER_TOKEN, ROUTES, TOKEN
 
 COUNTED = (
@@ -43,7 +43,7 @@ async def test_commits_are_counted_by_the_stores_thread_and_all_else_by_the_even
     routes, nowhere = tmp_path / "routes.yaml", "http://127.0.0.1:9/in"
     routes.write_text(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, bot=nowhere, dwh=nowhere))
     settings = Settings(
-        config=routes, store=StoreUrl(tmp_path / "relay.db"), listen=("127.0.0.1", 0), admin=("127.0.0.1", 0)
+        config=routes, store=SqliteUrl(tmp_path / "relay.db"), listen=("127.0.0.1", 0), admin=("127.0.0.1", 0)
     )
     starting = running(settings, emit=emit, registry=CollectorRegistry())
     async with starting as relay, aiohttp.ClientSession() as session:

@@ -109,6 +109,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--source": "crm",
     "--state": "dead",
     "--status": "503",
+    "--spool": "/var/lib/relay/relay-spool.db",
     "--store": "sqlite:////var/lib/relay/relay.db",
     "--target": "warehouse",
     "--tls-cert": "/etc/relay/tls.pem",
@@ -269,6 +270,8 @@ def flag_type(option: click.Option) -> str:
 def flag_default(option: click.Option) -> str:
     """As it is written on the command line."""
     default = option.to_info_dict()["default"]
+    if isinstance(option.show_default, str):  # it depends on the machine
+        return f"`{option.show_default}`"
     if option.is_flag or default in (None, "", (), []) or not isinstance(default, str | int | float):
         return "–"
     return f"`{default}`"

@@ -24,7 +24,7 @@ from relay.http.machine_limits import Limits
 from relay.http.malformed import MalformedRequest
 from relay.http.server_types import OnMalformed
 from relay.settings import Settings
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl
 from relay.tls import Certificate
 from tests.certificates import Pair, shown
 from tests.e2e.processes import until
@@ -221,7 +221,7 @@ async def relay(pair: Pair, tmp_path: Path) -> AsyncIterator[Relay]:
     routes.write_text(ROUTES)
     settings = Settings(
         config=routes,
-        store=StoreUrl(tmp_path / "relay.db"),
+        store=SqliteUrl(tmp_path / "relay.db"),
         listen=("127.0.0.1", 0),
         admin=("127.0.0.1", 0),
         tls=pair.files,

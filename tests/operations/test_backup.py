@@ -4,13 +4,13 @@ from pathlib import Path
 
 from relay.operations import backup
 from relay.store.contract import Archive
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl
 from tests.cli.conftest import NOON
 from tests.operations.conftest import BY, last
 
 
 async def test_a_copy_is_in_the_audit_with_its_file_and_its_webhooks(store: Archive, folder: Path) -> None:
-    copied = backup.copy(StoreUrl(folder / "relay.db"), folder / "copy.db", overwrite=False)
+    copied = backup.copy(SqliteUrl(folder / "relay.db"), folder / "copy.db", overwrite=False)
     assert (folder / "copy.db").stat().st_size == copied.size
     await backup.record(store, str(folder / "copy.db"), copied, by=BY, now=NOON)
     entry = await last(store)

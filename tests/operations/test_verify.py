@@ -4,14 +4,14 @@ from pathlib import Path
 
 from relay.operations.verify import accept_loss, verify
 from relay.store.contract import Archive
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl
 from relay.store.sqlite.store import SqliteStore
 from tests.cli.conftest import GARBLED, NOON, unread
 from tests.operations.conftest import BY, last
 
 
 async def test_a_store_that_has_everything_is_sound(store: Archive, folder: Path) -> None:
-    assert verify(StoreUrl(folder / "relay.db")).sound
+    assert verify(SqliteUrl(folder / "relay.db")).sound
     assert await accept_loss(store, by=BY, now=NOON) == 0
 
 
@@ -25,9 +25,9 @@ async def test_who_accepts_a_loss_is_in_the_audit(folder: Path) -> None:
     path.write_bytes(older)
     store = opened(path)
     try:
-        assert [loss.count for loss in verify(StoreUrl(path)).losses] == [1]
+        assert [loss.count for loss in verify(SqliteUrl(path)).losses] == [1]
         assert await accept_loss(store, by=BY, now=NOON) == 1
-        assert verify(StoreUrl(path)).sound
+        assert verify(SqliteUrl(path)).sound
         entry = await last(store)
         assert (entry.command, entry.who, entry.count) == ("verify --accept-loss", BY, 1)
     finally:
