@@ -99,6 +99,6 @@ lock: | .venv/pyvenv.cfg ## pin the newest versions that pyproject.toml allows
 	@$(PIP) uv
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' | \
 	  $(LOCK) --output-file requirements-build.txt -
-	@$(LOCK) --output-file requirements.txt pyproject.toml
+	@$(LOCK) --output-file requirements.txt --extra postgresql pyproject.toml
 	@$(LOCK) --output-file requirements-dev.txt --constraint requirements.txt --extra dev pyproject.toml
 	@printf 'hookspool==0.2.0\npy-spy\n' | $(LOCK) --output-file tests/bench/requirements.txt -

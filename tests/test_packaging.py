@@ -32,7 +32,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 LOCKS = {
     "requirements-build.txt": PROJECT["build-system"]["requires"],
-    "requirements.txt": PROJECT["project"]["dependencies"],
+    "requirements.txt": PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["postgresql"],
     "requirements-dev.txt": PROJECT["project"]["optional-dependencies"]["dev"],
     "tests/bench/requirements.txt": ["hookspool==0.2.0", "py-spy"],
 }
