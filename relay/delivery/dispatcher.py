@@ -17,6 +17,7 @@ TIME_TO_SETTLE = timedelta(seconds=1)  # for an attempt that times out at the la
 SLOW = 1.0  # seconds after which an attempt in flight is reported by its event
 CHECK = 0.1  # seconds between checks whether a removed target has attempts in flight
 POLL = 1.0  # seconds between polls of the store; also the time within which another process's writes take effect
+POLL_BESIDE_OTHERS = 0.25  # while other relays deliver, too: they store what is due here, and leave it unclaimed
 
 
 class Dispatcher:
@@ -112,11 +113,14 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Poll the store for what is due and paused, for ever: finds replays, and whatever the lanes have missed."""
+        clock, report_at = asyncio.get_running_loop().time, 0.0
         while True:
             with suppress(StoreBusy):  # until the next poll
                 await self._poll()
-                await self._report()
-            await asyncio.sleep(POLL)  # cancelled by the daemon
+                if clock() >= report_at:
+                    report_at = clock() + POLL - POLL_BESIDE_OTHERS / 2  # with every poll while this relay is alone
+                    await self._report()
+            await asyncio.sleep(POLL_BESIDE_OTHERS if self._beside_others() else POLL)
 
     def health(self) -> dict[str, Health]:
         """Each target's state, as `relay_target_state` has it."""
@@ -135,11 +139,14 @@ class Dispatcher:
         for task in self._background:
             task.cancel()
 
+    def _beside_others(self) -> bool:
+        return any(self._store.share(name)[1] > 1 for name in self._lanes)
+
     async def _poll(self) -> None:
-        due = await self._store.due(list(self._lanes))
-        self.pause(due.paused)
         for each in self._lanes.values():
             each.update_share()
+        due = await self._store.due(list(self._lanes))
+        self.pause(due.paused)
         for name, due_at in due.at.items():
             if lane := self._lanes.get(name):
                 lane.wake_at(due_at)

@@ -53,11 +53,13 @@ class Prefetch:
         self._timer = Timer(self._on_timer)
 
     def use(self, target: Target, share: Share) -> None:
-        """Claim for this target, with leases for these settings; without a share of it, give the queue back."""
+        """Claim for this target, with leases for these settings; give back what this relay's share has no room for."""
         self._target, self._share = target, share
         self._lease = lease_for(target.timeout, share)
         self._expires_after = (self._lease - MARGIN / 2).total_seconds()  # read for every webhook
-        if not share.concurrency:
+        if share.concurrency:
+            self._release(self.queue.bound(share.queue))
+        else:
             self.release_queue()
 
     def on(self, event: LaneEvent) -> None:

@@ -23,6 +23,7 @@ class Queue:
         self._bytes = 0
         self._reserved = 0
         self._reserved_bytes = 0
+        self._most: int | None = None
 
     def __len__(self) -> int:
         return len(self._deliveries)
@@ -30,7 +31,7 @@ class Queue:
     @property
     def room(self) -> int:
         """How many more deliveries to claim; none if the bytes are used up."""
-        return max(MAX_LENGTH - len(self._deliveries) - self._reserved, 0) if self.room_bytes > 0 else 0
+        return max(self._length - len(self._deliveries) - self._reserved, 0) if self.room_bytes > 0 else 0
 
     @property
     def room_bytes(self) -> int:
@@ -40,14 +41,24 @@ class Queue:
     @property
     def low(self) -> bool:
         """Less than half full: a claim is worth its commit."""
-        return self.room > MAX_LENGTH // 2
+        return self.room > self._length // 2
+
+    @property
+    def _length(self) -> int:
+        return MAX_LENGTH if self._most is None else min(self._most, MAX_LENGTH)
+
+    def bound(self, most: int | None) -> list[Delivery]:
+        """Have room for so many from now on, None: as many as usual. Remove and return the last ones beyond that."""
+        self._most = most
+        excess = len(self._deliveries) - self._length
+        return [self._pop(last=True) for _ in range(excess)][::-1] if most is not None else []
 
     def reserve(self, size: int, *, more: bool = False) -> bool:
         """Keep room for one delivery of `size` bytes until `unreserve` is called for it; False if there is none.
 
         `more`: another delivery of its webhook has room already.
         """
-        longest = MAX_OF_WEBHOOK if more else MAX_LENGTH
+        longest = MAX_OF_WEBHOOK if more and self._most is None else self._length
         if len(self._deliveries) + self._reserved >= longest or self._bytes + self._reserved_bytes >= MAX_BYTES:
             return False
         self._reserved += 1
@@ -87,7 +98,7 @@ class Queue:
         while self._deliveries and self._deliveries[0][0] <= at:
             yield self._pop()
 
-    def _pop(self) -> Delivery:
-        _, delivery = self._deliveries.popleft()
+    def _pop(self, *, last: bool = False) -> Delivery:
+        _, delivery = self._deliveries.pop() if last else self._deliveries.popleft()
         self._bytes -= len(delivery.payload)
         return delivery

@@ -4,15 +4,27 @@ from dataclasses import dataclass
 
 from relay.model import Target
 
+QUEUED_PER_ATTEMPT = 4
+SHORTEST_QUEUE = 16
+"""Of relays that share a store: a longer queue would keep a backlog from those that idle, and repeat it after a kill"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """At most so many attempts at a time, and so many a second; with a concurrency of 0 the others deliver."""
+    """At most so many attempts at a time, and so many a second; with a concurrency of 0 the others deliver.
+
+    `queue`: how many deliveries may be claimed ahead, None if nobody else would deliver them sooner.
+    """
 
     concurrency: int
     rate: float | None
+    queue: int | None = None
 
 
 def share_of(target: Target, part: int, of: int) -> Share:
     """Part number `part`, from 1, of `of`: the parts' concurrencies and rates add up to the target's."""
-    return Share(concurrency=(target.concurrency + of - part) // of, rate=target.rate / of if target.rate else None)
+    if of == 1:
+        return Share(concurrency=target.concurrency, rate=target.rate)
+    concurrency = (target.concurrency + of - part) // of
+    queue = max(QUEUED_PER_ATTEMPT * concurrency, SHORTEST_QUEUE)
+    return Share(concurrency=concurrency, rate=target.rate / of if target.rate else None, queue=queue)
