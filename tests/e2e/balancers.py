@@ -1,0 +1,82 @@
+"""Relays on loopback -> a balancer in front of them: HAProxy by config/haproxy.cfg, or nginx by a text."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.config.files import CONFIG
+from tests.e2e.processes import RelayProcess, free_port, until
+from tests.tools import tool
+
+HAPROXY = CONFIG / "haproxy.cfg"
+
+
+def haproxy_configuration(folder: Path, relays: Sequence[RelayProcess]) -> Path:
+    """Ours, with these relays in place of its servers."""
+    text, lines = re.subn(r'^    server a ".*\n    server b ".*\n', _servers(relays), HAPROXY.read_text(), flags=re.M)
+    assert lines == 1
+    text = text.replace("check port 8081 ", "check ")
+    path = folder / "haproxy.cfg"
+    path.write_text(text)
+    return path
+
+
+def _servers(relays: Sequence[RelayProcess]) -> str:
+    return "".join(
+        f"    server relay-{number} 127.0.0.1:{each.port} port {each.admin_port}\n"
+        for number, each in enumerate(relays)
+    )
+
+
+@asynccontextmanager
+async def haproxy(folder: Path, relays: Sequence[RelayProcess]) -> AsyncIterator[int]:
+    """The port that it listens on, once it does."""
+    port = free_port()
+    command = (tool("haproxy", "haproxy"), "-db", "-f", str(haproxy_configuration(folder, relays)))
+    async with _process(folder / "haproxy.log", command, port, HOOKS_BIND=f"127.0.0.1:{port}"):
+        yield port
+
+
+@asynccontextmanager
+async def nginx(folder: Path, text: str) -> AsyncIterator[int]:
+    """The port that it listens on in plain text, once it does. `text`: an `upstream` and a `server` that speaks TLS."""
+    port = free_port()
+    text = re.sub(r"^ +(listen|ssl_certificate(_key)?) .*\n", "", text, flags=re.MULTILINE)
+    text = text.replace("server {", f"server {{\n    listen 127.0.0.1:{port};", 1)
+    temporary = "".join(
+        f"  {each}_temp_path {folder}/{each};\n" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    path = folder / "nginx.conf"
+    path.write_text(
+        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
+        f"events {{ worker_connections 256; }}\nhttp {{\n{temporary}{text}}}\n"
+    )
+    command = (tool("nginx", "nginx-light"), "-p", str(folder), "-c", str(path))
+    async with _process(folder / "nginx.log", command, port):
+        yield port
+
+
+@asynccontextmanager
+async def _process(log: Path, command: Sequence[str], port: int, **variables: str) -> AsyncIterator[None]:
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=output, stderr=output, env={"PATH": "/usr/sbin:/usr/bin", **variables}
+        )
+    try:
+        await until(lambda: connects(port))
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def connects(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
