@@ -41,6 +41,7 @@ OWNERS = {
     "jsonschema": {"relay.routes"},
     "logging": {"relay.observe"},
     "prometheus_client": {"relay.observe", "relay.admin", *WIRING},  # which make the registry
+    "psycopg": {"relay.store.postgres"},
     "rich": {"relay.cli"},
     "tenacity": {"relay.delivery"},
     "uvloop": WIRING,

@@ -31,6 +31,9 @@ from relay.store.records import (
 )
 from relay.store.requests import KeepRequest, Settlement
 
+CLOSED = "the store is closed"
+"""What StoreFailed says of a call made after `close`."""
+
 
 class IngestStore(Protocol):
     """What intake needs."""

@@ -74,7 +74,7 @@ def _open_file(
     from relay.store.sqlite.disk import Space
     from relay.store.sqlite.missing_database import written_at
     from relay.store.sqlite.store import SqliteStore
-    from relay.store.sqlite.times import utc_now
+    from relay.store.times import utc_now
 
     space = Space(path, ballast=ballast, emit=emit)
     space.prepare()
@@ -121,7 +121,7 @@ async def notice_losses(url: StoreUrl) -> None:
     if isinstance(url, PostgresUrl):
         return
     from relay.store.sqlite.store import SqliteStore
-    from relay.store.sqlite.times import utc_now
+    from relay.store.times import utc_now
 
     with suppress(StoreLocked):
         await SqliteStore.open(url.path, now=utc_now(), emit=lambda _signal: None, failed=lambda: None).close()

@@ -10,9 +10,9 @@ import pytest
 
 from relay.errors import CorruptError, StoreFailed
 from relay.model import Dead, Health, Outcome, Reason, State
+from relay.store.checksum import checksum, is_corrupt
 from relay.store.contract import Archive
 from relay.store.records import Filter, HealthReport
-from relay.store.sqlite.checksum import checksum, is_corrupt
 from relay.store.sqlite.integrity import verify
 from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
 from tests.store.damage import flip, flip_at, lose_id

@@ -13,11 +13,11 @@ import pytest
 from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, Retention
 from relay.signals import Committed, Signal
+from relay.store.checksum import checksum
 from relay.store.contract import Archive
 from relay.store.records import Duplicate, Filter
 from relay.store.requests import KeepRequest, Settlement, Windows
 from relay.store.sqlite import duplicates, ingest
-from relay.store.sqlite.checksum import checksum
 from tests.store.conftest import MINUTE, NOON, OK, Kind, claim, routed, to, webhook
 from tests.store.kind_sqlite_many import replies_of
 from tests.store.test_duplicates import move

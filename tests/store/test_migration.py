@@ -11,13 +11,13 @@ import pytest
 from relay.errors import ConfigurationError, StoreBusy, StoreUnsafe
 from relay.model import State
 from relay.signals import Notice, Signal
+from relay.store.checksum import checksum
 from relay.store.records import Duplicate, Filter
 from relay.store.sqlite import store as store_module
-from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.integrity import verify
 from relay.store.sqlite.migrate import APPLICATION_ID
 from relay.store.sqlite.store import SqliteStore
-from relay.store.sqlite.times import to_ms
+from relay.store.times import to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, interrupted, open_sqlite, routed, webhook
 from tests.store.test_duplicates import move
 

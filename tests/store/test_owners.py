@@ -17,7 +17,7 @@ from relay.store.records import Filter
 from relay.store.sqlite.lock import Lock
 from relay.store.sqlite.owner import register
 from relay.store.sqlite.store import SqliteStore
-from relay.store.sqlite.times import to_ms
+from relay.store.times import to_ms
 from tests.store import kind_sqlite
 from tests.store.conftest import MINUTE, NOON, OK, Kind, Reopen, claim, deliver, routed, to, webhook
 

@@ -21,7 +21,7 @@ from relay.store.sqlite import claims
 from relay.store.sqlite import store as store_module
 from relay.store.sqlite.owner import RECOVERY
 from relay.store.sqlite.store import SqliteStore
-from relay.store.sqlite.times import from_ms, to_ms
+from relay.store.times import from_ms, to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, routed, to, webhook
 from tests.store.kind_sqlite_many import replies_of
 

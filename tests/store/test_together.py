@@ -15,10 +15,10 @@ import apsw
 import pytest
 
 from relay.model import Dead, Delivered, RetryAt, RoutedEvent, Verdict, Webhook
+from relay.store.claim_tokens import Tokens
 from relay.store.records import Duplicate, KeepResult
 from relay.store.requests import KeepRequest, Settlement, Windows
 from relay.store.sqlite import ingest
-from relay.store.sqlite.claim_tokens import Tokens
 from relay.store.sqlite.sql import ANY_SIZE, PREPARED, at_once
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import MINUTE, NOON, OK, claim, routed, to, webhook

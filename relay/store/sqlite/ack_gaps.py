@@ -11,7 +11,7 @@ import apsw
 from relay.store.records import AckGap, AuditEntry
 from relay.store.sqlite import audit
 from relay.store.sqlite.sql import rows
-from relay.store.sqlite.times import from_ms, to_ms
+from relay.store.times import from_ms, to_ms
 
 
 def last_seq(cursor: apsw.Cursor) -> int:

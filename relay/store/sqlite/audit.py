@@ -6,7 +6,7 @@ import orjson
 from relay.store import cursors
 from relay.store.records import AuditEntry
 from relay.store.sqlite.sql import Row, rows
-from relay.store.sqlite.times import from_ms, to_ms
+from relay.store.times import from_ms, to_ms
 
 PAGE = 100
 

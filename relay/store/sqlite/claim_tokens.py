@@ -1,4 +1,4 @@
-"""Claim tokens: a new number for each claim; only the holder of the present one can settle (fencing)."""
+"""Claim tokens -> the deliveries that are held by them; see `relay.store.claim_tokens`."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,27 +7,11 @@ import apsw
 from relay.store.requests import Settlement
 from relay.store.sqlite.sql import at_once
 
-TOKENS = 2**40  # of one incarnation: 34 years at 1,000 a second; and 8 million incarnations fit beside it
-
 LOST = (
     "update deliveries set claimed = 0, due_at = pending_since, attempt = attempt - 1"
     " where state = 'pending' and claimed = 1 and claim between ? and ?"
 )
 """Gives back what was claimed with tokens that nobody was given: the answer to their commit was lost."""
-
-
-class Tokens:
-    """Claim tokens of one incarnation. `last` is the newest one; used by the writer's thread alone."""
-
-    __slots__ = ("last",)
-
-    def __init__(self, incarnation: int) -> None:
-        self.last = incarnation * TOKENS
-
-    def new(self) -> int:
-        """Return a number that was never a token before."""
-        self.last += 1
-        return self.last
 
 
 def held(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> dict[int, bool]:

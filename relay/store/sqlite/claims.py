@@ -6,14 +6,15 @@ from datetime import timedelta
 import apsw
 
 from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
+from relay.store.checksum import is_corrupt
+from relay.store.claim_tokens import Tokens
 from relay.store.records import Due
 from relay.store.requests import Settlement
 from relay.store.sqlite import target_conditions
-from relay.store.sqlite.checksum import is_corrupt
-from relay.store.sqlite.claim_tokens import Tokens, held
+from relay.store.sqlite.claim_tokens import held
 from relay.store.sqlite.ordering import unblock
 from relay.store.sqlite.sql import Row, a_blob, a_number, at_once, change, rows
-from relay.store.sqlite.times import LAST, from_ms, to_ms
+from relay.store.times import LAST, from_ms, to_ms
 
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -15,12 +15,12 @@ import apsw
 from relay.amocrm.change_times import changed_at
 from relay.amocrm.events import load
 from relay.model import Event, RoutedEvent, Webhook
+from relay.store.checksum import checksum
 from relay.store.records import Duplicate
 from relay.store.requests import KeepRequest
-from relay.store.sqlite.checksum import checksum
 from relay.store.sqlite.entity_index import ABOUT_SINCE
 from relay.store.sqlite.sql import at_once, rows
-from relay.store.sqlite.times import MILLISECOND, to_ms
+from relay.store.times import MILLISECOND, to_ms
 
 LONGEST_TIME = 19  # characters, of a decimal that fits into SQLite's integers, and of a date and time
 

@@ -10,15 +10,15 @@ import apsw
 import orjson
 
 from relay.model import Delivery, Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.store.checksum import checksum
+from relay.store.claim_tokens import Tokens
 from relay.store.records import AuditEntry, KeepResult
 from relay.store.requests import KeepRequest
 from relay.store.sqlite import audit
-from relay.store.sqlite.checksum import checksum
-from relay.store.sqlite.claim_tokens import Tokens
 from relay.store.sqlite.duplicates import Likeness, any_repeats, likeness_of, repeated
 from relay.store.sqlite.ordering import pending_with_key, unblock
 from relay.store.sqlite.sql import Row, at_once, rows
-from relay.store.sqlite.times import MILLISECOND, to_ms
+from relay.store.times import MILLISECOND, to_ms
 
 RAW = "unparsed"  # the kind of the event row that raw deliveries hang on
 REPARSED = "reparsed"  # why raw deliveries are dead whose webhook was read after all

@@ -12,9 +12,9 @@ from time import perf_counter
 import apsw
 
 from relay.errors import StoreFailed
+from relay.store.checksum import is_corrupt
 from relay.store.records import AckGap, Contents, IntegrityReport
 from relay.store.sqlite.ack_gaps import losses, missing
-from relay.store.sqlite.checksum import is_corrupt
 from relay.store.sqlite.entity_index import unindexed
 from relay.store.sqlite.migrate import check_version
 from relay.store.sqlite.missing_database import check_exists

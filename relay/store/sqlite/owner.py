@@ -8,10 +8,10 @@ from uuid import uuid4
 import apsw
 
 from relay import __version__
+from relay.store.claim_tokens import Tokens
 from relay.store.records import RelayStanding
-from relay.store.sqlite.claim_tokens import Tokens
 from relay.store.sqlite.sql import rows
-from relay.store.sqlite.times import from_ms
+from relay.store.times import from_ms
 
 RECOVERY = "update deliveries set claimed = 0, due_at = ? where state = 'pending' and claimed = 1"
 """Makes all claimed deliveries due: no owner holds them any more. Their attempt counts: it may have been made."""

@@ -17,7 +17,7 @@ from relay.model import Retention
 from relay.store.records import AuditEntry
 from relay.store.sqlite import audit, entity_index
 from relay.store.sqlite.sql import Run, rows
-from relay.store.sqlite.times import to_ms
+from relay.store.times import to_ms
 
 PAGE = 500  # webhooks looked at in one read, for others read there too
 LOCKED = 0.005  # seconds after which a transaction begins no further deletion

@@ -10,6 +10,7 @@ import orjson
 
 from relay.model import State, Webhook
 from relay.store import cursors
+from relay.store.checksum import is_corrupt
 from relay.store.records import (
     AttemptRecord,
     DeliveryRecord,
@@ -21,12 +22,11 @@ from relay.store.records import (
     WebhookRecord,
 )
 from relay.store.sqlite.ack_gaps import losses
-from relay.store.sqlite.checksum import is_corrupt
 from relay.store.sqlite.entity_index import ABOUT
 from relay.store.sqlite.owner import standing
 from relay.store.sqlite.sql import Row, rows
 from relay.store.sqlite.target_conditions import conditions, pauses, reports
-from relay.store.sqlite.times import from_ms, to_ms
+from relay.store.times import from_ms, to_ms
 
 T = TypeVar("T")
 

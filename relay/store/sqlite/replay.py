@@ -16,7 +16,7 @@ from relay.store.sqlite import audit, ingest, target_conditions
 from relay.store.sqlite.ordering import pending_with_key
 from relay.store.sqlite.reading import READ_SINCE, filter_sql
 from relay.store.sqlite.sql import Run, rows
-from relay.store.sqlite.times import to_ms
+from relay.store.times import to_ms
 
 CHUNK = 100  # deliveries a transaction: some ms
 PAUSE = 0.02  # seconds between transactions, in which others write

@@ -18,6 +18,8 @@ from relay.clock import TOLERANCE, Clock
 from relay.errors import ConfigurationError, CorruptError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.signals import AcksMissing, ClockSet, DiskSpace, Emit, Notice
+from relay.store.claim_tokens import Tokens
+from relay.store.contract import CLOSED
 from relay.store.purge_loop import keep_purging
 from relay.store.records import (
     AckGap,
@@ -47,7 +49,6 @@ from relay.store.sqlite import (
     replay,
     target_conditions,
 )
-from relay.store.sqlite.claim_tokens import Tokens
 from relay.store.sqlite.disk import Space, disk_of, doubt, mounted
 from relay.store.sqlite.early_purge import ROOM_TO_WORK, EarlyPurge, keep_room
 from relay.store.sqlite.entity_index import keep_indexed
@@ -56,10 +57,10 @@ from relay.store.sqlite.missing_database import check_exists, check_not_emptied,
 from relay.store.sqlite.moved_files import SUFFIXES, Files, check_permitted, refused
 from relay.store.sqlite.owner import register
 from relay.store.sqlite.sql import PREPARED, rows
-from relay.store.sqlite.times import to_ms
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
 from relay.store.sqlite.watermark import Watermark
-from relay.store.sqlite.writer import BUSY, CLOSED, FATAL, Writer
+from relay.store.sqlite.writer import BUSY, FATAL, Writer
+from relay.store.times import to_ms
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from relay.model import Health, Json
 from relay.store.records import AuditEntry, HealthReport, Pause, Report
 from relay.store.sqlite import audit
 from relay.store.sqlite.sql import Row, rows
-from relay.store.sqlite.times import from_ms, to_ms
+from relay.store.times import from_ms, to_ms
 
 _CONDITION = "target, health, since, as_of, error, in_flight, slow, probe_at"
 _HEALTH = {each.value: each for each in Health}

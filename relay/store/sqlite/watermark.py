@@ -11,7 +11,7 @@ from typing import Self
 
 from relay.errors import ConfigurationError
 from relay.os_errors import write_problem
-from relay.store.sqlite.checksum import checksum
+from relay.store.checksum import checksum
 
 SIZE = 8  # bytes of the seq, and as many of its checksum: a false alarm would be believed only once
 

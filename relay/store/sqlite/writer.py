@@ -16,8 +16,10 @@ import apsw
 
 from relay.errors import StoreBusy, StoreFailed
 from relay.signals import Committed, DiskSpace, Emit, StoreGaveUp
+from relay.store.claim_tokens import Tokens
+from relay.store.contract import CLOSED
 from relay.store.sqlite.ack_gaps import last_seq
-from relay.store.sqlite.claim_tokens import LOST, Tokens
+from relay.store.sqlite.claim_tokens import LOST
 from relay.store.sqlite.disk import Space
 from relay.store.sqlite.lock import Lock
 from relay.store.sqlite.moved_files import Files
@@ -30,8 +32,6 @@ T = TypeVar("T")
 
 CHECKPOINT_PAGES = 1_000  # 4 MiB of WAL: checkpoint when there is nothing else to do
 CHECKPOINT_NOW_PAGES = 4_000  # 16 MiB: checkpoint all the same
-
-CLOSED = "the store is closed"
 
 BUSY = (apsw.BusyError, apsw.LockedError, apsw.FullError)
 FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.CantOpenError)

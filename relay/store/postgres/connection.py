@@ -1,0 +1,235 @@
+"""One connection to PostgreSQL that comes back: transactions go out whole, and end in time.
+
+A transaction whose statements are known beforehand is one write and one read (pipeline mode): no lock is ever held
+across a pause of this process. After `DEADLINE` the socket is shut down and the outcome is unknown. Nothing is ever
+cancelled: a commit that waits for a synchronous standby and is cancelled succeeds, with a warning.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+
+from relay.errors import StoreBusy, StoreFailed
+from relay.store.contract import CLOSED
+
+T = TypeVar("T")
+Row: TypeAlias = tuple[Any, ...]
+Values: TypeAlias = Sequence[Any] | Mapping[str, Any]
+Statement: TypeAlias = tuple[str, Values]
+
+DEADLINE = 5.0  # seconds for one transaction, by this process's clock
+CONNECT_TIMEOUT = 2  # seconds for each host of the DSN; libpq takes no shorter time
+
+PARAMETERS: Mapping[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+    "target_session_attrs": "read-write",
+    "client_encoding": "utf8",
+}
+
+# of the transaction, not of the session: behind PgBouncer a session is nobody's
+SETTINGS = (
+    "select set_config('synchronous_commit', 'on', true), set_config('statement_timeout', '5s', true),"
+    " set_config('lock_timeout', '2s', true), set_config('idle_in_transaction_session_timeout', '5s', true)"
+)
+
+_REPEAT = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.QueryCanceled)
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction, OSError, TimeoutError)
+_HEADS = "deliveries_head"  # two inserted the head of one key at once: no lock held them apart, the index did
+
+
+class Transaction(Protocol):
+    """An interactive transaction, for what needs an answer before it goes on; see `Connection.transact`."""
+
+    async def rows(self, sql: str, values: Values = ()) -> list[Row]:
+        """Run one statement; return its rows."""
+        ...
+
+    async def script(self, sql: str) -> None:
+        """Run several statements without values."""
+        ...
+
+
+Interactive: TypeAlias = Callable[[Transaction], Awaitable[T]]
+
+
+class Connection:
+    """Runs one transaction at a time, in the order of the calls; StoreBusy if one is not known to be committed.
+
+    `made` counts the connections so far. `on_connect` runs on each new one before anything else.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        name: str,
+        prepare: bool = True,
+        on_connect: Callable[[Transaction], Awaitable[None]] | None = None,
+    ) -> None:
+        self.made = 0
+        self._conninfo = conninfo
+        self._name = name
+        self._prepare = 0 if prepare else None  # 0: every statement, from its first use
+        self._on_connect = on_connect
+        self._connection: psycopg.AsyncConnection[Row] | None = None
+        self._lock = asyncio.Lock()
+        self._warned = False  # the server had a warning about the present transaction
+        self._closed = False
+
+    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Run these statements as one transaction; return the rows of each once it is committed."""
+        return await self._alone(lambda connection: self._pipeline(connection, statements))
+
+    async def transact(self, interactive: Interactive[T]) -> T:
+        """Run `interactive` in a transaction; return its result once that is committed. It may be repeated."""
+        return await self._alone(lambda connection: self._interactive(connection, interactive))
+
+    async def close(self) -> None:
+        """End the connection after the calls made before; later ones raise StoreFailed."""
+        self._closed = True
+        async with self._lock:
+            await self._drop()
+
+    async def _alone(self, use: Callable[[psycopg.AsyncConnection[Row]], Awaitable[T]]) -> T:
+        # a task of its own: psycopg answers a cancelled caller by cancelling its query
+        task = asyncio.get_running_loop().create_task(self._locked(use))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_retrieve)
+            raise
+
+    async def _locked(self, use: Callable[[psycopg.AsyncConnection[Row]], Awaitable[T]]) -> T:
+        async with self._lock:
+            if self._closed:
+                raise StoreFailed(CLOSED)
+            try:
+                connection = self._connection or await self._connect()
+                return await self._in_time(connection, use)
+            except _REPEAT as error:
+                await self._end_transaction()
+                raise StoreBusy(f"cannot commit now: {_text(error)}") from error
+            except errors.UniqueViolation as error:
+                await self._end_transaction()
+                if error.diag.constraint_name != _HEADS:
+                    raise
+                raise StoreBusy(f"cannot commit now: {_text(error)}") from error
+            except _AWAY as error:
+                await self._drop()
+                raise StoreBusy(f"PostgreSQL is away: {_text(error)}") from error
+            except BaseException:
+                await self._end_transaction()
+                raise
+
+    async def _in_time(
+        self, connection: psycopg.AsyncConnection[Row], use: Callable[[psycopg.AsyncConnection[Row]], Awaitable[T]]
+    ) -> T:
+        deadline = asyncio.get_running_loop().call_later(DEADLINE, _shut_down, connection)
+        try:
+            return await use(connection)
+        finally:
+            deadline.cancel()
+
+    async def _connect(self) -> psycopg.AsyncConnection[Row]:
+        connection: psycopg.AsyncConnection[Row] = await psycopg.AsyncConnection.connect(
+            self._conninfo,
+            autocommit=True,
+            prepare_threshold=self._prepare,
+            application_name=f"relay {self._name}",
+            **PARAMETERS,
+        )
+        connection.add_notice_handler(self._on_notice)
+        try:
+            if prepare := self._on_connect:
+                await self._in_time(connection, lambda made: self._interactive(made, prepare))
+        except BaseException:
+            await connection.close()
+            raise
+        self.made += 1
+        self._connection = connection
+        return connection
+
+    async def _pipeline(
+        self, connection: psycopg.AsyncConnection[Row], statements: Sequence[Statement]
+    ) -> list[list[Row]]:
+        self._warned = False
+        async with connection.pipeline():
+            await connection.execute("begin")
+            await connection.execute(SETTINGS)
+            cursors = [await connection.execute(sql, values, binary=True) for sql, values in statements]
+            await connection.execute("commit")
+        self._check_committed()
+        return [await each.fetchall() if each.description else [] for each in cursors]
+
+    async def _interactive(self, connection: psycopg.AsyncConnection[Row], interactive: Interactive[T]) -> T:
+        self._warned = False
+        async with connection.pipeline():
+            await connection.execute("begin")
+            await connection.execute(SETTINGS)
+        result = await interactive(_OnConnection(connection))
+        await connection.execute("commit")
+        self._check_committed()
+        return result
+
+    def _on_notice(self, notice: psycopg.errors.Diagnostic) -> None:
+        self._warned = self._warned or notice.severity_nonlocalized == "WARNING"
+
+    def _check_committed(self) -> None:
+        """A commit with a warning is one that did not wait for its standby."""
+        if self._warned:
+            raise StoreBusy("cannot commit now: the synchronous standby did not confirm it")
+
+    async def _end_transaction(self) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            if connection.info.transaction_status != TransactionStatus.IDLE:
+                await self._in_time(connection, lambda each: each.execute("rollback"))
+        except psycopg.Error:
+            await self._drop()
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error, OSError):
+                await connection.close()  # does not wait for the server
+
+
+class _OnConnection:
+    def __init__(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        self._connection = connection
+
+    async def rows(self, sql: str, values: Values = ()) -> list[Row]:
+        cursor = await self._connection.execute(sql, values, binary=True)
+        return await cursor.fetchall() if cursor.description else []
+
+    async def script(self, sql: str) -> None:
+        await self._connection.execute(sql.encode(), prepare=False)
+
+
+def _shut_down(connection: psycopg.AsyncConnection[Row]) -> None:
+    """Have whoever waits for the server find the connection closed."""
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.shutdown(socket.SHUT_RDWR)
+
+
+def _text(error: BaseException) -> str:
+    """One line; an error of libpq may have one for each host."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _retrieve(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled():
+        task.exception()
