@@ -70,7 +70,9 @@ class Relay:
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
         self._observe = emit
-        self.readiness = Readiness(stopping=self.ended.is_set)
+        self.readiness = Readiness(
+            stopping=self.ended.is_set, spool=lambda: self.store.spool(), clock=lambda: self.store.clock()
+        )
         self.misaddressed = RejectionReport(Rejection.MISADDRESSED, utc_now)
         self.unauthorized = RejectionReport(Rejection.UNAUTHORIZED, utc_now)
         self.live = EventStream(utc_now, documents)
@@ -271,6 +273,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         registry=registry,
         refresh=relay.refresh,
         unready=relay.readiness.unready,
+        store_unready=relay.readiness.store_unready,
         remark=relay.readiness.remark,
         reload=relay.reloader.reload,
         stream=relay.live,

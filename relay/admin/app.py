@@ -22,6 +22,7 @@ def admin(
     registry: CollectorRegistry,
     refresh: Callable[[], Awaitable[None]],
     unready: Callable[[], Awaitable[str | None]],
+    store_unready: Callable[[], Awaitable[str | None]],
     reload: Callable[[], Awaitable[Reloaded]],
     stream: EventStream,
     emit: Emit,
@@ -36,19 +37,20 @@ def admin(
     With a `token`, every path but /livez and a bare yes or no of /readyz requires it. Without one, the Host header must
     name the loopback or one of `hosts`, the addresses listened on. For the rest see the routes' classes.
     """
-    metrics, health, tail = MetricsRoute(registry, refresh, emit=emit), HealthRoutes(unready, remark), TailRoute(stream)
+    metrics, tail = MetricsRoute(registry, refresh, emit=emit), TailRoute(stream)
+    health, store = HealthRoutes(unready, remark), HealthRoutes(store_unready, remark)
     access = require_token(token, emit=emit, clock=clock, proxies=proxies) if token else require_host(hosts)
     app = web.Application(middlewares=[access, reject_cross_site, _list_paths])
     app.add_routes([
         web.get("/metrics", metrics.get),
         web.get("/livez", health.livez),
         web.get("/readyz", health.readyz),
-        web.get("/readyz/store", health.readyz),  # the same until a relay can be ready without its shared store
+        web.get("/readyz/store", store.readyz),
         web.get("/-/tail", tail.get),
         web.post("/-/reload", _reloading(reload)),
     ])  # fmt: skip
     app.on_shutdown.append(tail.shut_down)
-    app.on_cleanup.extend([metrics.close, health.close])
+    app.on_cleanup.extend([metrics.close, health.close, store.close])
     return app
 
 

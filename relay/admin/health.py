@@ -1,4 +1,4 @@
-"""GET /livez, /readyz -> whether the process runs, and whether it can commit webhooks."""
+"""GET /livez, /readyz, /readyz/store -> whether the process runs, and whether it can commit webhooks."""
 
 from collections.abc import Awaitable, Callable
 

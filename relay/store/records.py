@@ -219,13 +219,15 @@ class Sizes(NamedTuple):
 class SpoolState:
     """The spool of a relay that shares a store, and whether intake bypasses it: `direct`, `since` then, and `why`.
 
-    `webhooks` are in it, `size` bytes its files, `oldest_at` the arrival of the oldest one; of them the shared store
-    refuses `refused`, which are not forwarded.
+    `forwarding`: not direct, but the shared store commits what the spool has. `webhooks` are in it, `size` bytes its
+    files, `oldest_at` the arrival of the oldest one; of them the shared store refuses `refused`, which are not
+    forwarded.
     """
 
     direct: bool
     since: datetime
     why: str
+    forwarding: bool = False
     webhooks: int = 0
     oldest_at: datetime | None = None
     size: int = 0

@@ -32,6 +32,7 @@ class Relay:
         self.refreshes = 0
         self.reloads = 0
         self.reason: str | None = None
+        self.store_reason: str | None = None
         self.problems: list[str] = []
         self.signals: list[Signal] = []
         self.live = EventStream(lambda: datetime(2026, 11, 22, 12, 0, tzinfo=UTC), documents)
@@ -43,12 +44,21 @@ class Relay:
     async def ready(self) -> str | None:
         return self.reason
 
+    async def store_ready(self) -> str | None:
+        return self.store_reason or self.reason
+
     async def reload(self) -> Reloaded:
         self.reloads += 1
         return Reloaded(file="routes.yaml", problems=self.problems)
 
     async def client(self, **more: Any) -> Client:
-        asked = {"refresh": self.refresh, "unready": self.ready, "reload": self.reload, "stream": self.live} | more
+        asked = {
+            "refresh": self.refresh,
+            "unready": self.ready,
+            "store_unready": self.store_ready,
+            "reload": self.reload,
+            "stream": self.live,
+        } | more
         return await self._connect(admin(registry=self.registry, emit=self.signals.append, **asked))
 
 
