@@ -13,6 +13,7 @@ from relay.signals import (
     CircuitClosed,
     CircuitOpened,
     ClaimLost,
+    ClaimsReturned,
     ClientLockedOut,
     ClockSet,
     ConnectionsScarce,
@@ -26,6 +27,9 @@ from relay.signals import (
     OperatorActed,
     PurgedEarly,
     RawRoutingFailed,
+    RelayDeclaredDead,
+    RelayDisowned,
+    RelayJoined,
     Signal,
     StoredLate,
     StoreGaveUp,
@@ -61,6 +65,10 @@ FACTS: list[Signal] = [
     StoreGaveUp(error="disk I/O error"),
     PurgedEarly(webhooks=5),
     AcksMissing(at_most=2, after=NOON),
+    RelayJoined(relay="3f2c", incarnation=7),
+    RelayDeclaredDead(relay="3f2c"),
+    RelayDisowned(),
+    ClaimsReturned(claims=12, why="abandoned"),
 ]
 
 

@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 
 from relay.store.times import from_ms
 
+NOW = "(extract(epoch from clock_timestamp()) * 1000)::bigint"
+"""SQL for milliseconds of the database's clock. Only registration, heartbeat and claim read it, to compare."""
+
 
 class DatabaseClock:
     """Return the database's time; until the first reading that of the machine. `steady` are monotonic seconds."""

@@ -61,12 +61,15 @@ class Transaction(Protocol):
 
 
 Interactive: TypeAlias = Callable[[Transaction], Awaitable[T]]
+Use: TypeAlias = Callable[["psycopg.AsyncConnection[Row]"], Awaitable[T]]
 
 
 class Connection:
     """Runs one transaction at a time, in the order of the calls; StoreBusy if one is not known to be committed.
 
-    `made` counts the connections so far. `on_connect` runs on each new one before anything else.
+    `made` counts the connections so far. `on_connect` runs on each new one before anything else. With `by_itself` a
+    transaction makes the connection that it lacks; else only `connect` does, and without one a transaction is refused.
+    `gate` runs before each transaction that does not pass it by: it sees to it that the schema is there.
     """
 
     def __init__(
@@ -76,8 +79,12 @@ class Connection:
         name: str,
         prepare: bool = True,
         on_connect: Callable[[Transaction], Awaitable[None]] | None = None,
+        by_itself: bool = True,
+        gate: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.made = 0
+        self._gate = gate
+        self._by_itself = by_itself
         self._conninfo = conninfo
         self._name = name
         self._prepare = 0 if prepare else None  # 0: every statement, from its first use
@@ -87,13 +94,26 @@ class Connection:
         self._warned = False  # the server had a warning about the present transaction
         self._closed = False
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as anybody knows."""
+        return self._connection is not None
+
+    async def connect(self) -> None:
+        """Make the connection unless there is one."""
+        await self._alone(_nothing, connect=True)
+
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Run these statements as one transaction; return the rows of each once it is committed."""
+        if self._gate:
+            await self._gate()
         return await self._alone(lambda connection: self._pipeline(connection, statements))
 
-    async def transact(self, interactive: Interactive[T]) -> T:
+    async def transact(self, interactive: Interactive[T], *, deadline: float = DEADLINE, gated: bool = True) -> T:
         """Run `interactive` in a transaction; return its result once that is committed. It may be repeated."""
-        return await self._alone(lambda connection: self._interactive(connection, interactive))
+        if gated and self._gate:
+            await self._gate()
+        return await self._alone(lambda connection: self._interactive(connection, interactive), deadline=deadline)
 
     async def close(self) -> None:
         """End the connection after the calls made before; later ones raise StoreFailed."""
@@ -101,22 +121,24 @@ class Connection:
         async with self._lock:
             await self._drop()
 
-    async def _alone(self, use: Callable[[psycopg.AsyncConnection[Row]], Awaitable[T]]) -> T:
+    async def _alone(self, use: Use[T], *, connect: bool = False, deadline: float = DEADLINE) -> T:
         # a task of its own: psycopg answers a cancelled caller by cancelling its query
-        task = asyncio.get_running_loop().create_task(self._locked(use))
+        task = asyncio.get_running_loop().create_task(self._locked(use, connect, deadline))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(_retrieve)
             raise
 
-    async def _locked(self, use: Callable[[psycopg.AsyncConnection[Row]], Awaitable[T]]) -> T:
+    async def _locked(self, use: Use[T], connect: bool, deadline: float) -> T:
         async with self._lock:
             if self._closed:
                 raise StoreFailed(CLOSED)
+            if not (self._connection or self._by_itself or connect):
+                raise StoreBusy("there is no connection to PostgreSQL")
             try:
                 connection = self._connection or await self._connect()
-                return await self._in_time(connection, use)
+                return await self._in_time(connection, use, deadline)
             except _REPEAT as error:
                 await self._end_transaction()
                 raise StoreBusy(f"cannot commit now: {_text(error)}") from error
@@ -132,14 +154,12 @@ class Connection:
                 await self._end_transaction()
                 raise
 
-    async def _in_time(
-        self, connection: psycopg.AsyncConnection[Row], use: Callable[[psycopg.AsyncConnection[Row]], Awaitable[T]]
-    ) -> T:
-        deadline = asyncio.get_running_loop().call_later(DEADLINE, _shut_down, connection)
+    async def _in_time(self, connection: psycopg.AsyncConnection[Row], use: Use[T], deadline: float = DEADLINE) -> T:
+        timer = asyncio.get_running_loop().call_later(deadline, _shut_down, connection)
         try:
             return await use(connection)
         finally:
-            deadline.cancel()
+            timer.cancel()
 
     async def _connect(self) -> psycopg.AsyncConnection[Row]:
         connection: psycopg.AsyncConnection[Row] = await psycopg.AsyncConnection.connect(
@@ -223,6 +243,10 @@ def _shut_down(connection: psycopg.AsyncConnection[Row]) -> None:
     """Have whoever waits for the server find the connection closed."""
     with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
         same.shutdown(socket.SHUT_RDWR)
+
+
+async def _nothing(_connection: psycopg.AsyncConnection[Row]) -> None:
+    """Connecting was all."""
 
 
 def _text(error: BaseException) -> str:
