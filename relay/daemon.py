@@ -29,7 +29,7 @@ from relay.ingest.budget import Budget
 from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
-from relay.observe import EventStream, Gauges
+from relay.observe import EventStream, Gauges, SharedGauges
 from relay.observe.loop_monitor import monitor_loop
 from relay.operations.status import FILES, MISADDRESSED, UNAUTHORIZED
 from relay.operations.tail import documents
@@ -97,6 +97,7 @@ class Relay:
     def _activate(self, config: Config) -> None:
         routes = [route.name for route in config.routes]
         self._emit(ConfigActivated(sources=list(config.sources), targets=list(config.targets), routes=routes))
+        self.store.publish_config(config.digest)
         self.dispatcher.use(config.targets)
         attempts = sum(target.concurrency for target in config.targets.values())
         if why := descriptor_shortage(attempts, files=self.settings.files, limits=self.settings.limits):
@@ -112,8 +113,15 @@ class Relay:
         return sorted(name for name, each in targets.items() if each.pending and name not in config.targets)
 
     async def refresh(self) -> None:
-        """Read the backlog gauges from the store."""
+        """Read the gauges from the spool, which is known while a shared store is away, and from the store."""
+        spool = self.store.spool()
+        if spool:
+            self.shared_gauges.update_spool(spool, self.store.clock())
         status, sizes = await self.store.status(), self.store.sizes()
+        if spool:
+            self.shared_gauges.update_relays(
+                living=len(status.living), configs=status.configs, stranded=status.stranded
+            )
         self.readiness.update_losses(status.losses)
         self.gauges.update(
             backlog=status.targets,
@@ -121,14 +129,13 @@ class Relay:
             store_bytes=sizes.used,
             store_free_bytes=sizes.free,
             lost=self.readiness.lost,
-            now=utc_now(),
+            now=self.store.clock(),
         )
 
     async def start(self, stack: AsyncExitStack, registry: CollectorRegistry) -> None:
         """Start everything in order; `stack` stops it in the reverse."""
         settings = self.settings
         loop = asyncio.get_running_loop()
-        self.gauges = Gauges(registry)
         check_permissions(settings.store, settings.spool)
         on_admin, on_public = self._bind(stack)  # first: a port that is taken must not leave a store behind
         self.store = await open_store(
@@ -142,6 +149,8 @@ class Relay:
             clock_set=lambda by: self.dispatcher.clock_set(by),
         )
         stack.push_async_callback(self.store.close)
+        self.gauges = Gauges(registry, shared=self.store.spool() is not None)
+        self.shared_gauges = SharedGauges(registry)
         self.dispatcher = Dispatcher(
             store=self.store,
             emit=self._emit,

@@ -171,9 +171,14 @@ class Status:
         return tuple(each for each in self.relays if each.gone_at is None)
 
     @property
-    def divided(self) -> bool:
-        """Whether relays that live have different routes."""
-        return len({each.config for each in self.living}) > 1
+    def configs(self) -> int:
+        """How many different routes the relays have that live; more than one: they deliver by different rules."""
+        return len({each.config for each in self.living if each.config})
+
+    @property
+    def stranded(self) -> int:
+        """The webhooks in spools of relays that are gone: nobody forwards them."""
+        return sum(each.spooled for each in self.relays if each.gone_at is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.docs.pages import blocks, read
 from tests.e2e.balancers import haproxy, nginx
-from tests.e2e.processes import TOKEN, RelayProcess, running, until
+from tests.e2e.processes import TOKEN, RelayProcess, free_port, running, until
 
 PAGE = "docs/several-machines.md"
 ROUTES = """\
@@ -97,3 +97,19 @@ async def test_a_relay_that_is_killed_frozen_or_restarted_fails_no_webhook(balan
         finally:
             sending.cancel()
         assert set(sender.answers) == {200}
+
+
+async def test_haproxy_says_whether_a_relay_is_up(tmp_path: Path) -> None:
+    async with aiohttp.ClientSession() as session, running(tmp_path, ROUTES) as relay:
+
+        async def is_healthy() -> bool:
+            async with session.head(f"http://127.0.0.1:{health}/healthz") as answer:
+                return answer.status == 200
+
+        async def is_not() -> bool:
+            return not await is_healthy()
+
+        async with haproxy(tmp_path, [relay], health=(health := free_port())):
+            await until(is_healthy)
+            await relay.kill()
+            await until(is_not)
