@@ -38,11 +38,11 @@ class Spool(Protocol):
 
     @property
     def webhooks(self) -> int:
-        """How many are in it."""
+        """How many wait in it."""
 
     @property
     def refused(self) -> int:
-        """How many of them the shared store refuses."""
+        """How many more are in it that the shared store did not take."""
 
     @property
     def oldest_at(self) -> datetime | None:
@@ -116,11 +116,11 @@ class SharedGauges(Collector):
     def update_spool(self, spool: Spool, now: datetime) -> None:
         """Export the spool as it is now, whether the shared store answers or not."""
         self._of_spool = (
-            _gauge("relay_spool_webhooks", "Webhooks in the spool, those refused among them.", spool.webhooks),
-            _gauge("relay_spool_refused_webhooks", "Webhooks in the spool that PostgreSQL refuses.", spool.refused),
+            _gauge("relay_spool_webhooks", "Webhooks in the spool that wait for PostgreSQL.", spool.webhooks),
+            _gauge("relay_spool_refused_webhooks", "Webhooks in the spool that PostgreSQL refused.", spool.refused),
             _gauge(
                 "relay_spool_oldest_seconds",
-                "Age of the oldest webhook in the spool; 0 if it is empty.",
+                "Age of the oldest webhook in the spool that waits; 0 if none does.",
                 _age(spool.oldest_at, now),
             ),
             _gauge("relay_spool_bytes", "Size of the spool.", spool.size),

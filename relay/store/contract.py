@@ -331,7 +331,7 @@ class OwnedStore(Archive, Protocol):
         ...
 
     def publish_config(self, digest: str) -> None:
-        """Report the digest of this relay's routes, for `status`, if several relays may share the store."""
+        """Report the digest of this relay's routes with the next heartbeat, for `status`, if relays share the store."""
         ...
 
     def spool(self) -> SpoolState | None:

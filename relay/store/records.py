@@ -224,9 +224,9 @@ class Sizes(NamedTuple):
 class SpoolState:
     """The spool of a relay that shares a store, and whether intake bypasses it: `direct`, `since` then, and `why`.
 
-    `forwarding`: not direct, but the shared store commits what the spool has. `webhooks` are in it, `size` bytes its
-    files, `oldest_at` the arrival of the oldest one; of them the shared store refuses `refused`, which are not
-    forwarded.
+    `forwarding`: not direct, but the shared store commits what the spool has. `webhooks` wait in
+    it, the oldest of which arrived at `oldest_at`; beside them are `refused`, which the shared store did not take.
+    `size`: bytes of its files.
     """
 
     direct: bool

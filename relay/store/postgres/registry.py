@@ -34,7 +34,7 @@ where state = 'pending' and claim is not null and claim >= %(first)s and claim <
 _BEAT = f"""
 with own as (
   update relays set beat = beat + 1, seen_at = greatest(seen_at, {NOW}), spooled = %(spooled)s,
-    spooled_at = %(spooled_at)s
+    spooled_at = %(spooled_at)s, config = %(config)s
   where incarnation = %(incarnation)s and gone_at is null
   returning incarnation)
 select {NOW}, (select max(seen_at) from relays), exists (select from own), r.name, r.incarnation, r.beat
@@ -75,6 +75,7 @@ class Registry:
         self.name = name
         self.tokens: Tokens | None = None
         self._mine: set[int] = set()
+        self.config = ""  # a digest of this relay's routes
         self._spooled: tuple[int, datetime | None] = 0, None
 
     @property
@@ -116,6 +117,7 @@ class Registry:
         webhooks, oldest_at = self._spooled
         return _BEAT, {
             "incarnation": self.incarnation,
+            "config": self.config,
             "spooled": webhooks,
             "spooled_at": oldest_at and to_ms(oldest_at),
         }

@@ -121,6 +121,11 @@ class PostgresStore:
         """See `contract.OwnedStore.background`."""
         return [self._membership.keep_alive(self.ready)] if self._membership else []
 
+    def publish_config(self, digest: str) -> None:
+        """See `contract.OwnedStore.publish_config`."""
+        if self._membership:
+            self._membership.registry.config = digest
+
     def publish_spool(self, webhooks: int, oldest_at: datetime | None) -> None:
         """See `contract.SharedStore.publish_spool`."""
         if self._membership:
