@@ -8,7 +8,7 @@ Intake stops after deliveries: amoCRM waits 2 s for a reply, and an attempt in f
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ from relay.admin.app import admin
 from relay.audit_log import log_audit
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
-from relay.errors import StoreError, StoreFailed
+from relay.errors import StoreBusy, StoreError, StoreFailed
 from relay.http.aiohttp_version import Variant, Variants, choose_variants
 from relay.http.client import fast_client, plain_client
 from relay.http.listener import bind, listen
@@ -144,6 +144,7 @@ class Relay:
             emit=self._emit,
             failed=lambda: loop.call_soon_threadsafe(self.end, 1),
             disowned=lambda: self.dispatcher.disowned(),
+            late=lambda deliveries: self.dispatcher.admit(deliveries),
             init=settings.init,
             ballast=settings.ballast,
             clock_set=lambda by: self.dispatcher.clock_set(by),
@@ -162,12 +163,20 @@ class Relay:
         stack.push_async_callback(self._committer.stop, COMMIT_GRACE)
         await self._listen(stack, registry, on_admin, on_public)
         stack.push_async_callback(self._stop_deliveries)
-        self.dispatcher.pause((await self.store.due([])).paused)
+        self.dispatcher.pause(await self._paused())
         self._activate(self.reloader.config)
         for endless in self._background():
             task = loop.create_task(endless)
             task.add_done_callback(self._on_background_ended)
             stack.callback(task.cancel)
+
+    async def _paused(self) -> Collection[str]:
+        """Return the paused targets; while the store cannot tell that is all of them, until a poll has asked it."""
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT):
+                return (await self.store.due([])).paused
+        except (StoreBusy, TimeoutError):
+            return self.reloader.config.targets.keys()
 
     def _background(self) -> list[Coroutine[None, None, None]]:
         """The endless loops beside the listeners."""
