@@ -5,9 +5,8 @@ says, and it goes before the server's: the database's clock stands at `now` of t
 """
 
 import asyncio
-from asyncio import Future, get_running_loop
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -17,7 +16,6 @@ import psycopg
 import pytest
 
 from relay.errors import StoreBusy
-from relay.model import RoutedEvent, Webhook
 from relay.signals import Emit
 from relay.store.contract import Archive
 from relay.store.postgres.connection import Connection
@@ -43,35 +41,10 @@ opened: dict[Path, list["AtFirstUse"]] = {}
 class AtFirstUse(PostgresStore):
     """Connects intake and registers at its first `keep`: its caller is no spool."""
 
-    def keep(
-        self,
-        webhook: Webhook,
-        routed: Sequence[RoutedEvent],
-        *,
-        now: datetime | None = None,
-        window: timedelta | None = None,
-        dated: timedelta | None = None,
-    ) -> "Future[KeepResult]":
-        def keep() -> "Future[KeepResult]":
-            return super(AtFirstUse, self).keep(webhook, routed, now=now, window=window, dated=dated)
-
-        return keep() if self._intake.connected else get_running_loop().create_task(self._after_ready(keep))
-
-    def keep_many(
-        self, requests: Sequence[KeepRequest], on_replies: Callable[[Sequence[KeepResult | Exception]], object]
-    ) -> None:
-        async def keep() -> None:
+    async def _keep_all(self, requests: Sequence[KeepRequest]) -> list[KeepResult]:
+        if not self._intake.connected:
             await self.ready()
-            super(AtFirstUse, self).keep_many(requests, on_replies)
-
-        if self._intake.connected:
-            super().keep_many(requests, on_replies)
-        else:
-            self._first = get_running_loop().create_task(keep())
-
-    async def _after_ready(self, call: "Callable[[], Future[T]]") -> T:
-        await self.ready()
-        return await call()
+        return await super()._keep_all(requests)
 
 
 @cache
@@ -137,7 +110,9 @@ def lose_answer(store: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     def lose(connection: Connection) -> Callable[..., Any]:
         alone = connection._alone
 
-        async def lost(*use: Any, **how: Any) -> None:
+        async def lost(*use: Any, **how: Any) -> Any:
+            if not store._intake.connected:
+                return await alone(*use, **how)  # it is not the call's own: it connects and registers
             for each in connections:
                 monkeypatch.delattr(each, "_alone")
             await asyncio.shield(alone(*use, **how))

@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 
 from relay.errors import StoreBusy, StoreFailed
 from relay.store.contract import CLOSED
+from relay.store.postgres import arrays
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -191,6 +192,7 @@ class Connection:
                 application_name=f"relay {self._name}",
                 **PARAMETERS,
             )
+        arrays.register(connection)
         connection.add_notice_handler(self._on_notice)
         try:
             if prepare := self._on_connect:

@@ -83,10 +83,7 @@ class DeliveryQueue:
         self, settlements: Sequence[Settlement], on_replies: Callable[[Sequence[bool | Exception]], object]
     ) -> None:
         """See `contract.DeliveryStore`."""
-        if settlements:
-            self._settling.submit_many(settlements, on_replies)
-        else:
-            asyncio.get_running_loop().call_soon(on_replies, [])
+        self._settling.submit_many(settlements, on_replies)
 
     async def release(self, deliveries: Sequence[Delivery], now: datetime) -> int:
         """See `contract.DeliveryStore`."""

@@ -8,18 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from relay.errors import StoreFailed
-from relay.model import Delivery, Json, Outcome, Retention, Verdict
+from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.signals import Emit
 from relay.store.claim_tokens import Tokens
 from relay.store.contract import CLOSED
-from relay.store.postgres import conditions, durability
+from relay.store.postgres import conditions, durability, ingest
+from relay.store.postgres.batch import Batch
 from relay.store.postgres.clock import DatabaseClock
 from relay.store.postgres.connection import Connection, Transaction
 from relay.store.postgres.delivery_queue import DeliveryQueue
 from relay.store.postgres.membership import Membership
 from relay.store.postgres.migrate import migrate
-from relay.store.records import Due, HealthReport
-from relay.store.requests import Settlement
+from relay.store.records import Due, HealthReport, KeepResult
+from relay.store.requests import KeepRequest, Settlement, Windows
 from relay.store.times import utc_now
 
 
@@ -47,7 +48,8 @@ class PostgresStore:
         self._name = name or ""
         self.clock = DatabaseClock(machine=machine, steady=steady)
         check = durability.check if durable else durability.check_version
-        self._intake = Connection(conninfo, name=f"{name} intake", prepare=prepare, on_connect=check, by_itself=False)
+        by_itself = {"by_itself": False} if name else {"gate": self._at_first}
+        self._intake = Connection(conninfo, name=f"{name} intake", prepare=prepare, on_connect=check, **by_itself)
         self._work = Connection(conninfo, name=f"{name} work", prepare=prepare, on_connect=check, gate=self._at_first)
         self._look = Connection(conninfo, name=f"{name} look", prepare=prepare, on_connect=check, gate=self._at_first)
         self._preparing = asyncio.Lock()
@@ -58,6 +60,8 @@ class PostgresStore:
             self._membership = Membership(
                 name, clock=self.clock, steady=steady, work=self._work, look=self._look, emit=emit, disowned=disowned
             )
+        self._ingest = ingest.Ingest(self._intake, self._membership, emit=emit)
+        self._keeping: Batch[KeepRequest, KeepResult] = Batch(self._keep_all, size=ingest.size)
         self._queue = DeliveryQueue(self._work, self._look, self._membership, clock=self.clock, emit=emit)
 
     @classmethod
@@ -134,11 +138,52 @@ class PostgresStore:
     async def close(self) -> None:
         """See `contract.Store.close`."""
         self._closed = True
+        await self._keeping.close()
         await self._queue.close()
         if self._membership:
             await self._membership.leave()
         for each in (self._intake, self._work, self._look):
             await each.close()
+
+    # ---- intake
+
+    def keep(
+        self,
+        webhook: Webhook,
+        routed: Sequence[RoutedEvent],
+        *,
+        now: datetime | None = None,
+        window: timedelta | None = None,
+        dated: timedelta | None = None,
+    ) -> Future[KeepResult]:
+        return self._keeping.submit(KeepRequest(webhook, routed, now, Windows(window, dated)))
+
+    def keep_many(
+        self, requests: Sequence[KeepRequest], on_replies: Callable[[Sequence[KeepResult | Exception]], object]
+    ) -> None:
+        self._keeping.submit_many(requests, on_replies)
+
+    async def _keep_all(self, requests: Sequence[KeepRequest]) -> list[KeepResult]:
+        return await self._ingest.keep_all(requests)
+
+    async def missing(self, ids: Sequence[str]) -> set[str]:
+        """See `contract.SharedStore.missing`."""
+        await self._intake_ready()
+        return await self._ingest.missing(ids)
+
+    async def forward(self, requests: Sequence[KeepRequest]) -> list[KeepResult | Exception]:
+        """See `contract.SharedStore.forward`."""
+        await self._intake_ready()
+        return await self._ingest.forward(requests)
+
+    async def probe(self) -> None:
+        await self._intake_ready()
+        await self._ingest.probe()
+
+    async def _intake_ready(self) -> None:
+        if self._closed:
+            raise StoreFailed(CLOSED)
+        await self.ready()
 
     # ---- delivery
 
