@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -38,8 +38,15 @@ class Relay:
         self.steady = 1000.0
         self.noticed: list[Signal] = []
         self.disowned: list[int] = []  # of each time: how many of its name lived then
+        self.set: list[timedelta] = []
         self.store: PostgresStore = kind_postgres.open_store(
-            folder, now, self.noticed.append, name=name, steady=lambda: self.steady, disowned=self._disowned
+            folder,
+            now,
+            self.noticed.append,
+            name=name,
+            steady=lambda: self.steady,
+            disowned=self._disowned,
+            clock_set=self.set.append,
         )
         self.folder, self.name = folder, name
 
@@ -266,6 +273,7 @@ async def test_a_clock_that_is_set_back_moves_what_waits_once_whoever_notices(
     ]
     assert [since for _at, since in due] == [to_ms(NOON - HOUR)] * 3
     assert [each.those(ClockSet) for each in (a, b)] == [[ClockSet(by=-HOUR)]] * 2
+    assert a.set == b.set == [-HOUR]
     set_clock(tmp_path, NOON - 2 * HOUR)
     await beat(b.store)
     await beat(a.store)

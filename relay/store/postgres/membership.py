@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime, timedelta
+
+from psycopg.errors import UndefinedTable
 
 from relay.clock import TOLERANCE
 from relay.errors import StoreBusy
@@ -24,7 +27,8 @@ MOVE_DEADLINE = 120.0  # seconds: a clock that is set back moves all that waits 
 class Membership:
     """What makes one of several relays; `registry`, `lost` and `shares` are its parts.
 
-    `disowned` is called when others have declared this relay dead, before it registers anew.
+    `disowned` is called when others have declared this relay dead, before it registers anew; `clock_set`
+    with the difference when the database's clock was set.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Membership:
         look: Connection,
         emit: Emit,
         disowned: Callable[[], object],
+        clock_set: Callable[[timedelta], object],
     ) -> None:
         self.registry = Registry(name)
         self.lost = LostClaims(steady)
@@ -48,6 +53,7 @@ class Membership:
         self._look = look
         self._emit = emit
         self._disowned = disowned
+        self._clock_set = clock_set
         self._others: set[int] = set()  # incarnations that were seen alive
 
     async def register(self, transaction: Transaction) -> Tokens:
@@ -66,21 +72,22 @@ class Membership:
     async def keep_alive(self, ready: Callable[[], Awaitable[None]]) -> None:
         """Beat for ever; the caller cancels it. `ready` registers this relay if it is not registered."""
         while True:
-            with suppress(StoreBusy):  # whoever cannot beat for long is declared dead
+            try:
                 if self.registry.tokens is None:
                     await ready()
                 else:
                     await self.beat()
+            except StoreBusy as error:  # whoever cannot beat for long is declared dead
+                if isinstance(error.__cause__, UndefinedTable) and self.registry.tokens:
+                    self.disown()  # another server has taken over that never saw us: migrate it, and register
             await asyncio.sleep(EVERY)
 
     async def beat(self) -> None:
         """Give a sign of life; judge the others; give back what nobody holds."""
-        before = self._clock() if self._clock.known else None
+        asked = self._clock()
         [rows] = await self._look.run([self.registry.heartbeat()])
         beat = self.registry.read(rows)
-        await self.clock_read(beat.now, beat.newest)
-        if before is not None and self._clock() < before - TOLERANCE:
-            self._emit(ClockSet(by=self._clock() - before))
+        await self._clock_read(beat.now, beat.newest, asked)
         if not beat.alive:
             self.disown()
             return
@@ -91,7 +98,7 @@ class Membership:
     async def claimed(self, incarnation: int, now: int, newest: int, *, lives: bool) -> None:
         """Take over what the database said beside a claim: its clock, if ours is wrong, and whether we live."""
         if abs(now - to_ms(self._clock())) > claims.CLOCK_TOLERANCE:
-            await self.clock_read(now, newest)
+            await self._clock_read(now, newest)
         if not lives and self.registry.incarnation == incarnation:
             self.disown()
 
@@ -101,11 +108,14 @@ class Membership:
         self._emit(RelayDisowned())
         self._disowned()
 
-    async def clock_read(self, now: int, newest: int) -> None:
+    async def _clock_read(self, now: int, newest: int, asked: datetime | None = None) -> None:
         """Take over the database's clock; if it is behind the last beat of any relay it was set back."""
         if newest - now > _TOLERANCE:
             await self._work.transact(self._set_back, deadline=MOVE_DEADLINE)
-        self._clock.update(now)
+        by = self._clock.update(now, asked)
+        if abs(by) > TOLERANCE:
+            self._emit(ClockSet(by=by))
+            self._clock_set(by)
 
     async def _set_back(self, transaction: Transaction) -> None:
         """Move what waits, once, whoever notices: the last beats of all are moved with it."""

@@ -35,7 +35,7 @@ _BEAT = f"""
 with own as (
   update relays set beat = beat + 1, seen_at = greatest(seen_at, {NOW}), spooled = %(spooled)s,
     spooled_at = %(spooled_at)s, config = %(config)s
-  where incarnation = %(incarnation)s and gone_at is null
+  where incarnation = %(incarnation)s and name = %(name)s and gone_at is null
   returning incarnation)
 select {NOW}, (select max(seen_at) from relays), exists (select from own), r.name, r.incarnation, r.beat
 from (select 1) one left join relays r on r.gone_at is null
@@ -46,16 +46,22 @@ returning name
 """
 _LEAVE = "update relays set gone_at = %(now)s where incarnation = %(incarnation)s and gone_at is null"
 ABANDONED = """
-with abandoned as materialized (
-  select d.event, d.target from deliveries d
+with seen as materialized (
+  select d.event, d.target, d.claim from deliveries d
   where d.state = 'pending' and d.claim is not null
-    and not exists (select from relays r where r.incarnation = d.claim >> 40 and r.gone_at is null)
-  order by d.event, d.target for update skip locked)
+    and not exists (select from relays r where r.incarnation = d.claim >> 40 and r.gone_at is null)),
+abandoned as materialized (
+  select d.event, d.target from seen join deliveries d using (event, target) where d.claim = seen.claim
+  order by d.event, d.target for update of d skip locked)
 update deliveries d set claim = null, due_at = %(now)s
-from abandoned a where d.event = a.event and d.target = a.target and d.state = 'pending' and d.claim is not null
+from abandoned a where d.event = a.event and d.target = a.target
 returning 1
 """
-"""Gives back the claims of owners that are not registered and alive; their attempts count, as they may be made."""
+"""Gives back the claims of owners that are not registered and alive; their attempts count, as they may be made.
+
+A relay that registers and claims meanwhile is not in the statement's snapshot: the claim that was seen must be there
+still when the row is locked.
+"""
 
 
 class Beat(NamedTuple):
@@ -117,6 +123,7 @@ class Registry:
         webhooks, oldest_at = self._spooled
         return _BEAT, {
             "incarnation": self.incarnation,
+            "name": self.name,  # a standby that took over may give a number out once more
             "config": self.config,
             "spooled": webhooks,
             "spooled_at": oldest_at and to_ms(oldest_at),

@@ -29,7 +29,8 @@ class PostgresStore:
 
     `open` makes one of its owners, and connects at the first call; `visit` is for commands. Connections: `intake` for
     `keep` alone, `work` for claims, settles and acts, `look` for questions and the heartbeat. `disowned` is called when
-    others have declared this relay dead: what it holds is others' by now.
+    others have declared this relay dead: what it holds is others' by now. `clock_set` is called with the difference
+    when the database's clock was set.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class PostgresStore:
         name: str | None,
         emit: Emit,
         disowned: Callable[[], object] = lambda: None,
+        clock_set: Callable[[timedelta], object] = lambda _by: None,
         machine: Callable[[], datetime] = utc_now,
         steady: Callable[[], float] = time.monotonic,
         prepare: bool = True,
@@ -58,7 +60,14 @@ class PostgresStore:
         self._membership: Membership | None = None
         if name:
             self._membership = Membership(
-                name, clock=self.clock, steady=steady, work=self._work, look=self._look, emit=emit, disowned=disowned
+                name,
+                clock=self.clock,
+                steady=steady,
+                work=self._work,
+                look=self._look,
+                emit=emit,
+                disowned=disowned,
+                clock_set=clock_set,
             )
         self._ingest = ingest.Ingest(self._intake, self._membership, emit=emit)
         self._keeping: Batch[KeepRequest, KeepResult] = Batch(self._keep_all, size=ingest.size)
@@ -72,14 +81,24 @@ class PostgresStore:
         name: str,
         emit: Emit,
         disowned: Callable[[], object],
+        clock_set: Callable[[timedelta], object],
         prepare: bool = True,
         durable: bool = True,
     ) -> Self:
         """Own part of the store, as the relay of this name; nothing is connected yet.
 
-        `durable`: refuse a server that may lose what it has committed.
+        `durable`: refuse a server that may lose what it has committed. `prepare`: not behind a PgBouncer that pools by
+        transaction.
         """
-        return cls(conninfo, name=name, emit=emit, disowned=disowned, prepare=prepare, durable=durable)
+        return cls(
+            conninfo,
+            name=name,
+            emit=emit,
+            disowned=disowned,
+            clock_set=clock_set,
+            prepare=prepare,
+            durable=durable,
+        )
 
     @classmethod
     def visit(cls, conninfo: str, *, prepare: bool = True) -> Self:
