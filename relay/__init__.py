@@ -24,6 +24,9 @@
 
 The 200 to amoCRM and the first request to a target both follow the commit; either may be written first.
 
+Where relays share a store, `store.spool.intake` stands before it: it has webhooks committed to a file, the spool, while
+that store is late or away, and `store.spool.forward` keeps them in it afterwards.
+
 Beside the flow: `daemon` wires it; `process` runs it until SIGTERM. `reloader` activates the routes and the certificate
 when `file_versions` finds their files changed, `readiness` probes the store, `audit_log` logs what operators did,
 `published_reports` stores the daemon's own reports for commands, `settings` hold what cannot be reloaded (`cli.run` has

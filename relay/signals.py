@@ -207,37 +207,6 @@ class ClockSet:
     by: timedelta
 
 
-@frozen
-class RelayJoined:
-    """Another relay shares the store from now on; it is another incarnation each time that it starts."""
-
-    relay: str
-    incarnation: int
-
-
-@frozen
-class RelayDeclaredDead:
-    """Another relay is dead, for its heartbeat does not go on: this one has declared it so, and returns its claims."""
-
-    relay: str
-
-
-@frozen
-class RelayDisowned:
-    """Others have declared this relay dead: its claims are others', and it registers anew."""
-
-
-@frozen
-class ClaimsReturned:
-    """So many claims that nobody held were returned: `abandoned` by a relay that lives no more, or `lost`.
-
-    Lost: the answer to the transaction that made them did not come.
-    """
-
-    claims: int
-    why: str
-
-
 class DiskSpace(IntEnum):
     """Free space on the disk of the store, from none to enough."""
 
@@ -281,6 +250,71 @@ class AcksMissing:
 @frozen
 class StoreGaveUp:
     """The store cannot go on after this error; the relay stops."""
+
+    error: str
+
+
+@frozen
+class SpoolOpened:
+    """The relay named `relay` has a spool, in which so many webhooks are to be forwarded."""
+
+    file: str
+    relay: str
+    webhooks: int
+
+
+@frozen
+class SpoolSetAside:
+    """A spool could not be opened, for this `error`; it was renamed `to`, and a new one begun."""
+
+    file: str
+    to: str
+    error: str
+
+
+@frozen
+class SpoolingBegan:
+    """Webhooks go to the spool from now on, and with them those `under_way` to the shared store: they are hedged."""
+
+    why: str
+    under_way: int
+
+
+@frozen
+class SpoolingEnded:
+    """The spool is empty, and webhooks go to the shared store again; so many were `forwarded` meanwhile."""
+
+    why: str
+    took: timedelta
+    forwarded: int
+
+
+@frozen
+class SpoolForwarded:
+    """The shared store has committed so many webhooks of the spool."""
+
+    webhooks: int
+
+
+@frozen
+class TailKeptAgain:
+    """So many of the newest webhooks were missing from the shared store at a new connection, and are stored again."""
+
+    webhooks: int
+    of: int
+
+
+@frozen
+class SpoolRefused:
+    """The shared store refuses a webhook, also without its events; it stays in the spool, set apart."""
+
+    webhook: str
+    error: str
+
+
+@frozen
+class SharedStoreUnfit:
+    """The shared store cannot be used, though its server replies; webhooks are spooled."""
 
     error: str
 
@@ -369,15 +403,19 @@ Signal: TypeAlias = (
     | CircuitOpened
     | CircuitClosed
     | ClockSet
-    | RelayJoined
-    | RelayDeclaredDead
-    | RelayDisowned
-    | ClaimsReturned
     | DiskSpaceChanged
     | PurgedEarly
     | WalGrown
     | AcksMissing
     | StoreGaveUp
+    | SpoolOpened
+    | SpoolSetAside
+    | SpoolingBegan
+    | SpoolingEnded
+    | SpoolForwarded
+    | TailKeptAgain
+    | SpoolRefused
+    | SharedStoreUnfit
     | BacklogUnreadable
     | ClientLockedOut
     | AcceptFailed

@@ -78,16 +78,31 @@ class Metrics(Collector):
         self.reload_timestamp = gauge(
             "relay_config_last_reload_timestamp_seconds", "When the routes were last reloaded or refused."
         )()
+        # of a relay with a spool alone: without a series they are not exposed
+        self.hedged = counter(
+            "relay_hedged_total", "Webhooks that the spool was asked to take because the shared store had not yet."
+        )
+        self.forwarded = counter("relay_forwarded_total", "Webhooks of the spool that the shared store has taken.")
+        self.rekept = counter(
+            "relay_rekept_webhooks_total", "Webhooks that a fail-over had lost, and that were stored again."
+        )
+        self._of_spool = set(self._families[-3:])
         registry.register(self)
+
+    def show_spool(self) -> None:
+        """Expose the counters of a spool, from 0 on."""
+        self._of_spool.clear()
+        for counter in (self.hedged, self.forwarded, self.rekept):
+            counter()
 
     def collect(self) -> Iterable[Metric]:
         """Return every family, in the order they are declared in."""
-        yield from (family.metric() for family in self._families)
+        yield from (family.metric() for family in self._families if family not in self._of_spool)
         yield InfoMetricFamily("relay_build", "Which relay this is.", value={"version": relay.__version__})
 
     def describe(self) -> Iterable[Metric]:
         """Name the families, so that the registry refuses to export any of them twice."""
-        return self.collect()
+        return [family.metric() for family in self._families]
 
     def _numbers(self, empty: Callable[[], CounterMetricFamily | GaugeMetricFamily]) -> Callable[..., Number]:
         family = Numbers(empty)

@@ -27,6 +27,11 @@ from relay.signals import (
     Rejection,
     Reloaded,
     Signal,
+    SpoolForwarded,
+    SpoolingBegan,
+    SpoolingEnded,
+    SpoolOpened,
+    TailKeptAgain,
     WebhookRejected,
     WebhookStored,
 )
@@ -84,6 +89,24 @@ class Observer:
                 self._config_activated(signal)
             case Reloaded():
                 self._reloaded(signal)
+            case SpoolOpened():
+                self._series.show_spool()
+                self._log_line(signal)
+            case SpoolingBegan():
+                self._series.hedged().inc(signal.under_way)
+                self._log.warning("spooling", why=signal.why, under_way=signal.under_way)
+            case SpoolingEnded():
+                self._log.info(
+                    "spooling ended",
+                    why=signal.why,
+                    seconds=round(signal.took.total_seconds(), 1),
+                    forwarded=signal.forwarded,
+                )
+            case SpoolForwarded():
+                self._series.forwarded().inc(signal.webhooks)
+            case TailKeptAgain():
+                self._series.rekept().inc(signal.webhooks)
+                self._log.warning("missing after a fail-over: stored again", webhooks=signal.webhooks, of=signal.of)
             case Purged():
                 self._log.info("purged", **signal.counts, ms=milliseconds(signal.took))
             case ClientLockedOut():
@@ -92,8 +115,11 @@ class Observer:
                 level = logging.getLevelNamesMapping().get(signal.level.upper(), logging.INFO)
                 self._log.log(level, signal.text, **signal.fields)
             case _:
-                level, text, fields = line(signal)
-                self._log.log(level, text, **fields)
+                self._log_line(signal)
+
+    def _log_line(self, signal: Signal) -> None:
+        level, text, fields = line(signal)
+        self._log.log(level, text, **fields)
 
     def _webhook_stored(self, signal: WebhookStored) -> None:
         webhook, series = signal.webhook, self._series

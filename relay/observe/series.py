@@ -21,9 +21,9 @@ class Number:
     def __init__(self) -> None:
         self.value: float = 0  # an int while it is only counted: exact, and its text is that of the float
 
-    def inc(self) -> None:
-        """Add 1."""
-        self.value += 1
+    def inc(self, by: int = 1) -> None:
+        """Add to a counter."""
+        self.value += by
 
     def set(self, value: float) -> None:
         """Set a gauge."""

@@ -330,10 +330,6 @@ class OwnedStore(Archive, Protocol):
         """Return why what is stored may not last, if the place where it is tells."""
         ...
 
-    def publish_config(self, digest: str) -> None:
-        """Report the digest of this relay's routes with the next heartbeat, for `status`, if relays share the store."""
-        ...
-
     def spool(self) -> SpoolState | None:
         """Return the state of the spool before the store; None if there is none."""
         ...
@@ -343,8 +339,9 @@ class SharedStore(OwnedStore, Protocol):
     """A store that several relays share, on a server that may be away: what a spool needs of it beside its verbs.
 
     Webhooks are committed in the order of the calls: after one that is StoreBusy all that were called before that reply
-    are StoreBusy as well. `keep` and `keep_many` make no intake connection: they are StoreBusy while there is none, and
-    until the store is `registered`. The other verbs here make one; each is StoreBusy while the server is away.
+    are StoreBusy as well. Only `ready` makes an intake connection: while there is none, and until the store is
+    `registered`, `keep`, `keep_many`, `probe` and the verbs here are StoreBusy. One webhook alone is refused, with
+    another exception, only for its own values, never for what would befall every one.
     """
 
     @property

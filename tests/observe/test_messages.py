@@ -13,7 +13,6 @@ from relay.signals import (
     CircuitClosed,
     CircuitOpened,
     ClaimLost,
-    ClaimsReturned,
     ClientLockedOut,
     ClockSet,
     ConnectionsScarce,
@@ -27,10 +26,10 @@ from relay.signals import (
     OperatorActed,
     PurgedEarly,
     RawRoutingFailed,
-    RelayDeclaredDead,
-    RelayDisowned,
-    RelayJoined,
+    SharedStoreUnfit,
     Signal,
+    SpoolRefused,
+    SpoolSetAside,
     StoredLate,
     StoreGaveUp,
     WalGrown,
@@ -65,10 +64,9 @@ FACTS: list[Signal] = [
     StoreGaveUp(error="disk I/O error"),
     PurgedEarly(webhooks=5),
     AcksMissing(at_most=2, after=NOON),
-    RelayJoined(relay="3f2c", incarnation=7),
-    RelayDeclaredDead(relay="3f2c"),
-    RelayDisowned(),
-    ClaimsReturned(claims=12, why="abandoned"),
+    SpoolSetAside(file="/data/spool.db", to="/data/spool.db.damaged-1", error="it is corrupt"),
+    SpoolRefused(webhook="w-1", error="ValueError('x')"),
+    SharedStoreUnfit(error="fsync is off"),
 ]
 
 
@@ -83,6 +81,7 @@ def test_a_session_of_every_fact_is_logged_as_recorded(written: Literal["text", 
 COUNTED = {
     "WebhookStored", "DuplicateReceived", "Probed", "WebhookRejected", "Evicted", "Blocked", "Attempted", "Committed",
     "Purged", "ConfigActivated", "Reloaded", "Notice",
+    "SpoolOpened", "SpoolingBegan", "SpoolingEnded", "SpoolForwarded", "TailKeptAgain",
 }  # fmt: skip
 """Facts that test_observer.py is about."""
 

@@ -34,14 +34,19 @@ def notice(connection: apsw.Connection, acked: int, now: datetime) -> AckGap | N
     cursor = connection.cursor()
     first, loss = last_seq(cursor) + 1, missing(cursor, acked, now)
     if loss:
-        connection.execute(
-            "insert into losses (first, last, after, noticed_at) values (?, ?, ?, ?) on conflict (first, last)"
-            " do update set after = excluded.after, noticed_at = excluded.noticed_at, accepted_at = null",
-            (first, acked, loss.after and to_ms(loss.after), to_ms(loss.noticed_at)),
-        )
+        record(cursor, first, loss)
         # a WAL has just been lost, perhaps: this must not be in the next one that is
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
     return loss
+
+
+def record(cursor: apsw.Cursor, first: int, gap: AckGap) -> None:
+    """Record a gap that begins at the seq `first`."""
+    cursor.execute(
+        "insert into losses (first, last, after, noticed_at) values (?, ?, ?, ?) on conflict (first, last)"
+        " do update set after = excluded.after, noticed_at = excluded.noticed_at, accepted_at = null",
+        (first, first + gap.count - 1, gap.after and to_ms(gap.after), to_ms(gap.noticed_at)),
+    )
 
 
 def losses(cursor: apsw.Cursor) -> tuple[AckGap, ...]:
@@ -59,6 +64,11 @@ def accept(cursor: apsw.Cursor, act: AuditEntry) -> int:
     """Report the gaps no more; return how many webhooks that are."""
     count = sum(loss.count for loss in losses(cursor))
     if count:
-        cursor.execute("update losses set accepted_at = ? where accepted_at is null", (to_ms(act.at),))
+        hand_over(cursor, act.at)
         audit.add(cursor, act, count)
     return count
+
+
+def hand_over(cursor: apsw.Cursor, at: datetime) -> None:
+    """Report the gaps no more: an operator knows of them, or another store reports them."""
+    cursor.execute("update losses set accepted_at = ? where accepted_at is null", (to_ms(at),))

@@ -15,7 +15,7 @@ _REMEDIES = {False: "relay run brings it up to date", True: "upgrade the relay"}
 def pending(connection: apsw.Connection) -> int | None:
     """Return the schema that a database of an earlier version would be migrated to; None if it is current."""
     version = _number(connection, "user_version")
-    newest = max(number for number, _ in _scripts())
+    newest = newest_schema()
     ours = _number(connection, "application_id") == APPLICATION_ID
     return newest if ours and 0 < version < newest else None
 
@@ -23,7 +23,7 @@ def pending(connection: apsw.Connection) -> int | None:
 def migrate(connection: apsw.Connection, name: str) -> None:
     """Bring the schema up to date; raises StoreUnsafe for a newer or a foreign database, and leaves it alone."""
     version = _number(connection, "user_version")
-    newest = max(number for number, _ in _scripts())
+    newest = newest_schema()
     if version > newest:
         raise StoreUnsafe(
             f"{name} was written by a newer relay (schema {version}, this one knows {newest}): upgrade the relay"
@@ -38,9 +38,14 @@ def migrate(connection: apsw.Connection, name: str) -> None:
         connection.execute(f"begin immediate; {scripts}; {stamp}; commit")
 
 
+def newest_schema() -> int:
+    """Return the schema that this relay knows."""
+    return max(number for number, _ in _scripts())
+
+
 def check_version(connection: apsw.Connection, name: str) -> None:
     """For visitors: raise StoreUnsafe unless the schema is exactly the one this relay knows."""
-    newest = max(number for number, _ in _scripts())
+    newest = newest_schema()
     version = _number(connection, "user_version")
     ours = _number(connection, "application_id") == APPLICATION_ID
     if not ours or version != newest:

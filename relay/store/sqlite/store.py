@@ -200,12 +200,12 @@ class SqliteStore:
         dated: timedelta | None = None,
     ) -> Future[KeepResult]:
         request = KeepRequest(webhook, routed, now, Windows(window, dated))
-        return self._writer.submit_one_of_many(self._keep_all, request, grows=_growth)
+        return self._writer.submit_one_of_many(self._keep_all, request, grows=growth)
 
     def keep_many(
         self, requests: Sequence[KeepRequest], on_replies: Callable[[Sequence[KeepResult | Exception]], object]
     ) -> None:
-        self._writer.submit_many(self._keep_all, requests, on_replies, grows=_growth)
+        self._writer.submit_many(self._keep_all, requests, on_replies, grows=growth)
 
     def share(self, target: str) -> tuple[int, int]:
         return 1, 1  # SQLite has one owner
@@ -314,9 +314,6 @@ class SqliteStore:
     def doubts(self) -> str | None:
         return doubt(self._path, mounted())
 
-    def publish_config(self, digest: str) -> None:
-        pass  # one relay owns it: nobody's routes differ
-
     def spool(self) -> SpoolState | None:
         return None
 
@@ -402,7 +399,7 @@ class SqliteStore:
             return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
 
 
-def _growth(request: KeepRequest) -> int:
+def growth(request: KeepRequest) -> int:
     """Return the bytes of a webhook with its events and the indexes; in doubt it can wait."""
     return ROOM_TO_WORK + 4 * len(request.webhook.body)
 

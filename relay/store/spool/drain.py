@@ -1,0 +1,56 @@
+"""The spool of a relay that is gone -> the shared store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay.errors import ConfigurationError, StoreLocked
+from relay.signals import Emit
+from relay.store.contract import SharedStore
+from relay.store.spool.pages import Pages
+from relay.store.sqlite.spool import SqliteSpool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drained:
+    """How many webhooks were forwarded, and how many the shared store refuses, which stay in the file."""
+
+    forwarded: int
+    refused: int
+
+
+async def drain(file: Path, open_shared: Callable[[str], SharedStore], *, emit: Emit) -> Drained:
+    """Forward all webhooks of a stranded spool, as its relay would; repeated, it goes on where it ended.
+
+    `open_shared` is called with the name of that relay, in whose place this process is until it ends. Raises
+    StoreLocked if the relay runs, ConfigurationError if there is no spool, StoreBusy if the shared store is away.
+    """
+    spool = _own(file, emit)
+    try:
+        return await _drain(spool, open_shared(spool.name), emit)
+    finally:
+        await spool.close()
+
+
+def _own(file: Path, emit: Emit) -> SqliteSpool:
+    if not file.is_file():
+        raise ConfigurationError(f"there is no spool at {file}: name the file that a relay had as --spool")
+    try:
+        return SqliteSpool.own(file, emit=emit, failed=lambda: None)
+    except StoreLocked:
+        raise StoreLocked(f"{file} is in use: its relay runs, and forwards it; leave it to that, or stop it") from None
+
+
+async def _drain(spool: SqliteSpool, shared: SharedStore, emit: Emit) -> Drained:
+    try:
+        await shared.ready()
+        pages = Pages(shared, spool, committed=lambda _request: None, emit=emit)
+        pages.connection = shared.connections
+        await pages.hand_over()
+        while await pages.forward_page():
+            pass
+        shared.publish_spool(spool.webhooks, spool.oldest_at)
+        await spool.shrink()
+        return Drained(forwarded=pages.forwarded, refused=spool.refused)
+    finally:
+        await shared.close()

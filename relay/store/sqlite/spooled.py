@@ -1,0 +1,287 @@
+"""Webhooks of a spool as rows: insert them, read the oldest, delete them, inside the writer's transaction.
+
+The deliveries of a spool are never claimed: the shared store gives them out once they are forwarded.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import apsw
+import orjson
+
+from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.store.checksum import is_corrupt
+from relay.store.records import KeepResult
+from relay.store.requests import KeepRequest, Windows
+from relay.store.sqlite import entity_index, ingest
+from relay.store.sqlite.ack_gaps import last_seq
+from relay.store.sqlite.sql import Row, at_once, rows
+from relay.store.times import MILLISECOND, from_ms
+
+MOST_WEBHOOKS = 128  # of one page
+MOST_BYTES = 4 * 1024 * 1024  # of their bodies and payloads; a page has one webhook at least
+CORRUPT = "corrupt in the spool: the disk changed it"
+
+
+class Spooled(NamedTuple):
+    """The reply to a webhook that was spooled; `new`: it was not in the spool before."""
+
+    result: KeepResult
+    new: bool
+
+
+class OldWebhook(NamedTuple):
+    """A webhook of the spool, as it is to be kept by the shared store; None if its rows are corrupt."""
+
+    seq: int
+    id: str
+    request: KeepRequest | None
+
+
+class OldPage(NamedTuple):
+    """The oldest webhooks of the spool, in the order of arrival; `more` come after them."""
+
+    webhooks: list[OldWebhook]
+    more: bool
+
+
+class Contents(NamedTuple):
+    """How many webhooks are to be forwarded, arrival of the oldest of them, and how many are set apart."""
+
+    webhooks: int
+    oldest_at: datetime | None
+    refused: int
+
+
+def spool_all(cursor: apsw.Cursor, requests: Sequence[KeepRequest]) -> list[Spooled]:
+    """Insert webhooks, as `ingest.keep_all`, with their windows; no delivery is claimed."""
+    stored = _stored(cursor, [each.webhook.id for each in requests])
+    results = ingest.keep_all(None, cursor, requests)
+    windowed = [
+        (each.webhook.id, _milliseconds(each.windows.window), _milliseconds(each.windows.dated))
+        for each in requests
+        if each.windows.longest is not None
+    ]
+    at_once(cursor, _WINDOWS, windowed)
+    replies: list[Spooled] = []
+    for request, result in zip(requests, results, strict=True):
+        new = isinstance(result, list) and request.webhook.id not in stored
+        stored.add(request.webhook.id)
+        replies.append(Spooled(result, new))
+    return replies
+
+
+def contents(cursor: apsw.Cursor) -> Contents:
+    """Count what is in the spool."""
+    [(webhooks, refused)] = rows(
+        cursor, "select (select count(*) from webhooks), (select count(*) from spooled where refused is not null)"
+    )
+    found = rows(
+        cursor,
+        "select w.received_at from webhooks w left join spooled s on s.webhook = w.seq where s.refused is null"
+        " order by w.seq limit 1",
+    )
+    return Contents(webhooks - refused, from_ms(found[0][0]) if found else None, refused)
+
+
+def oldest(cursor: apsw.Cursor) -> OldPage:
+    """Return the oldest webhooks that are not set apart."""
+    seqs, more = _page(cursor)
+    listed = orjson.dumps(seqs).decode()
+    deliveries: dict[int, list[Row]] = {}
+    for row in rows(cursor, _DELIVERIES, (listed,)):
+        deliveries.setdefault(row[0], []).append(row)
+    events: dict[int, list[Row]] = {}
+    for row in rows(cursor, _EVENTS, (listed,)):
+        events.setdefault(row[1], []).append(row)
+    found = [
+        OldWebhook(row[0], str(row[1]), _request(row, events.get(row[0], []), deliveries))
+        for row in rows(cursor, _OLDEST, (listed,))
+    ]
+    return OldPage(found, more)
+
+
+def forget(cursor: apsw.Cursor, seqs: Sequence[int]) -> int:
+    """Delete webhooks that the shared store has committed, with all that came of them; return how many."""
+    listed = orjson.dumps(seqs).decode()
+    for seq in seqs:
+        entity_index.remove(cursor, seq)
+    for sql in _FORGET:
+        cursor.execute(sql, (listed,))
+    return len(
+        rows(cursor, "delete from webhooks where seq in (select value from json_each(?)) returning seq", (listed,))
+    )
+
+
+def set_apart(cursor: apsw.Cursor, refused: Mapping[int, str]) -> None:
+    """Mark webhooks that the shared store refuses: they stay, and are not forwarded."""
+    at_once(cursor, _REFUSED, [*refused.items()])
+
+
+def restart(cursor: apsw.Cursor) -> bool:
+    """Have the seqs of an empty spool begin anew, so that the watermark tells how many webhooks it may hold.
+
+    False, and nothing changes, if it is not empty.
+    """
+    if not last_seq(cursor) or rows(cursor, "select 1 from webhooks limit 1"):
+        return False
+    cursor.execute("delete from sqlite_sequence where name = 'webhooks'")
+    cursor.execute("delete from spooled")
+    return True
+
+
+# ---- the spool itself
+
+
+def mark(cursor: apsw.Cursor) -> None:
+    """Make this file a spool, if it is none; what was set apart before is to be forwarded once more."""
+    cursor.execute("insert into spool (clock_offset) select 0 where not exists (select 1 from spool)")
+    cursor.execute("update spooled set refused = null where refused is not null")
+
+
+def is_another_store(cursor: apsw.Cursor) -> bool:
+    """Whether a relay's database holds webhooks, or once did, and is not marked as a spool."""
+    marked = rows(cursor, "select 1 from sqlite_schema where name = 'spool'") and rows(cursor, "select 1 from spool")
+    return not marked and last_seq(cursor) > 0
+
+
+def clock_offset(cursor: apsw.Cursor) -> timedelta:
+    """Return by how much the shared store's clock was ahead of this machine's."""
+    [(offset,)] = rows(cursor, "select max(clock_offset) from spool")
+    return (offset or 0) * MILLISECOND
+
+
+def remember_clock_offset(cursor: apsw.Cursor, offset: timedelta) -> None:
+    """Replace what `clock_offset` returns."""
+    cursor.execute("update spool set clock_offset = ?", (offset // MILLISECOND,))
+
+
+# ---- rows
+
+
+def _milliseconds(window: timedelta | None) -> int | None:
+    return None if window is None else window // MILLISECOND
+
+
+def _duration(milliseconds: int | None) -> timedelta | None:
+    return None if milliseconds is None else milliseconds * MILLISECOND
+
+
+def _stored(cursor: apsw.Cursor, ids: Iterable[str]) -> set[str]:
+    listed = orjson.dumps([*map(_clean, ids)]).decode()
+    return {
+        id_
+        for (id_,) in rows(cursor, "select id from webhooks where id in (select value from json_each(?))", (listed,))
+    }
+
+
+def _clean(id_: str) -> str:
+    return id_.encode(errors="replace").decode()
+
+
+def _page(cursor: apsw.Cursor) -> tuple[list[int], bool]:
+    """Return the seqs of the oldest webhooks, as many as a page may hold, and whether there are more."""
+    found = rows(cursor, _SIZES, (MOST_WEBHOOKS + 1,))
+    seqs: list[int] = []
+    size = 0
+    for seq, bytes_ in found[:MOST_WEBHOOKS]:
+        size += bytes_
+        if seqs and size > MOST_BYTES:
+            break
+        seqs.append(seq)
+    return seqs, len(seqs) < len(found)
+
+
+def _request(row: Row, events: Sequence[Row], deliveries: Mapping[int, Sequence[Row]]) -> KeepRequest | None:
+    """Return what is to be kept: without its events, as unparsed, if only those are corrupt; None if it is itself."""
+    _seq, id_, source, at, content_type, request_id, body, unparsed, query, signature, kept, equal, dated = row
+    if is_corrupt(body, kept):
+        return None
+    try:
+        routed = [_routed(each, source, deliveries.get(each[0], ())) for each in events]
+    except (TypeError, ValueError, KeyError, AttributeError):
+        routed, unparsed = [], unparsed or CORRUPT
+    webhook = Webhook(
+        id=id_,
+        source=source,
+        received_at=from_ms(at),
+        body=body,
+        content_type=content_type,
+        request_id=request_id,
+        query=query,
+        signature=signature,
+        unparsed=unparsed,
+    )
+    return KeepRequest(webhook, routed, None, Windows(_duration(equal), _duration(dated)))
+
+
+def _routed(row: Row, source: str, deliveries: Sequence[Row]) -> RoutedEvent:
+    """Read an event; ValueError if its payload is corrupt."""
+    _seq, _webhook, id_, entity, action, entity_id, at, payload, kept, kind = row
+    if is_corrupt(payload, kept, id_.encode()):
+        raise ValueError(CORRUPT)
+    event = Event(
+        id=id_,
+        source=source,
+        received_at=from_ms(at),
+        account={},
+        entity=entity,
+        action=action,
+        data={"id": entity_id} if entity_id else {},
+    )
+    planned = tuple(
+        PlannedDelivery(target=target, routes=tuple(orjson.loads(routes)), key=key)
+        for _event, target, routes, key in deliveries
+    )
+    if kind == ingest.RAW:
+        return RoutedEvent(event=event, payload=b"", planned=planned)
+    return RoutedEvent(event=_whole(event, payload), payload=payload, planned=planned)
+
+
+def _whole(event: Event, payload: bytes) -> Event:
+    """Return the event with account and data of its payload: by them the shared store tells duplicates apart."""
+    read: Any = orjson.loads(payload)
+    if not {"account", "data"} <= read.keys():
+        return event  # no JSON of ours, but it is what the target is to get
+    return replace(event, account=read["account"], data=read["data"], query=read.get("query", {}))
+
+
+_WINDOWS = (
+    "with given (id, equal_within, dated_within) as (values {(?, ?, ?)})"
+    " insert into spooled (webhook, equal_within, dated_within)"
+    " select w.seq, given.equal_within, given.dated_within from given join webhooks w using (id) where true"
+    " on conflict (webhook) do update set equal_within = excluded.equal_within, dated_within = excluded.dated_within"
+)
+_REFUSED = (
+    "insert into spooled (webhook, refused) values {(?, ?)} on conflict (webhook) do update"
+    " set refused = excluded.refused"
+)
+_SIZES = (
+    "select w.seq, length(w.body) + coalesce((select sum(length(payload)) from events where webhook = w.seq), 0)"
+    " from webhooks w left join spooled s on s.webhook = w.seq where s.refused is null order by w.seq limit ?"
+)
+_OLDEST = (
+    "select w.seq, w.id, w.source, w.received_at, w.content_type, w.request_id, w.body, w.unparsed, w.query,"
+    " w.signature, w.checksum, s.equal_within, s.dated_within from webhooks w left join spooled s on s.webhook = w.seq"
+    " where w.seq in (select value from json_each(?)) order by w.seq"
+)
+_EVENTS = (
+    "select seq, webhook, id, entity, action, entity_id, received_at, payload, checksum, kind from events"
+    " where webhook in (select value from json_each(?)) order by seq"
+)
+# a relay may have delivered from this file meanwhile, by hand: what is settled so is not sent again
+_DELIVERIES = (
+    "select d.event, d.target, d.routes, d.key from events e join deliveries d on d.event = e.seq"
+    " where e.webhook in (select value from json_each(?)) and (d.state = 'pending' or d.state = 'dead'"
+    f" and d.why <> '{ingest.REPARSED}')"
+)
+_FORGET = (
+    *(
+        f"delete from {table} where event in (select seq from events where webhook in (select value from json_each(?)))"
+        for table in ("attempts", "deliveries")
+    ),
+    "delete from events where webhook in (select value from json_each(?))",
+    "delete from spooled where webhook in (select value from json_each(?))",
+)

@@ -1,0 +1,91 @@
+"""`drain` forwards the spool of a relay that is gone, as often as it is called."""
+
+from pathlib import Path
+
+import pytest
+
+from relay.errors import ConfigurationError, StoreBusy, StoreLocked
+from relay.store.spool.drain import Drained, drain
+from relay.store.sqlite.spool import SqliteSpool
+from tests.store.spool.conftest import Relay, request
+from tests.store.spool.shared import FakeShared
+
+
+async def stranded(folder: Path, shared: FakeShared, *numbers: int) -> str:
+    shared.away = True
+    relay = Relay(folder, shared)
+    relay.begin()
+    await relay.keep(*(request(number) for number in numbers))
+    await relay.stop()
+    shared.away = False
+    return relay.spool.name
+
+
+def emit(_signal: object) -> None:
+    """Nobody looks."""
+
+
+class Server:
+    """Opens the shared store once more for each call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: list[str] = []
+        self.away = False
+        self.refused_bare: set[str] = set()
+
+    def __call__(self, name: str) -> FakeShared:
+        self.names.append(name)
+        shared = FakeShared(self.folder)
+        shared.away = self.away
+        shared.refused_bare = self.refused_bare
+        return shared
+
+
+async def test_a_stranded_spool_is_forwarded_once_in_its_relays_name(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    first = server("")
+    name = await stranded(tmp_path, first, *range(1, 200))
+    await first.close()
+    assert await drain(tmp_path / "spool.db", server, emit=emit) == Drained(forwarded=199, refused=0)
+    assert await drain(tmp_path / "spool.db", server, emit=emit) == Drained(forwarded=0, refused=0)
+    assert server.names[1:] == [name, name]
+    after = server("")
+    assert await after.stored() == [f"webhook-{number:04}" for number in range(1, 200)]
+    await after.close()
+
+
+async def test_what_is_refused_stays_in_the_file(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    first = server("")
+    await stranded(tmp_path, first, 1, 2, 3)
+    await first.close()
+    server.refused_bare = {"webhook-0002"}
+    assert await drain(tmp_path / "spool.db", server, emit=emit) == Drained(forwarded=2, refused=1)
+    server.refused_bare = set()
+    assert await drain(tmp_path / "spool.db", server, emit=emit) == Drained(forwarded=1, refused=0)
+
+
+async def test_a_spool_whose_relay_runs_is_left_to_it(tmp_path: Path) -> None:
+    spool = SqliteSpool.own(tmp_path / "spool.db", emit=emit, failed=lambda: None)
+    with pytest.raises(StoreLocked, match="its relay runs"):
+        await drain(tmp_path / "spool.db", Server(tmp_path), emit=emit)
+    await spool.close()
+
+
+async def test_there_must_be_a_spool(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no spool at"):
+        await drain(tmp_path / "spool.db", Server(tmp_path), emit=emit)
+    assert not (tmp_path / "spool.db").exists()
+
+
+async def test_while_the_shared_store_is_away_the_spool_stays_as_it_is(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    first = server("")
+    await stranded(tmp_path, first, 1)
+    await first.close()
+    server.away = True
+    with pytest.raises(StoreBusy):
+        await drain(tmp_path / "spool.db", server, emit=emit)
+    server.away = False
+    assert await drain(tmp_path / "spool.db", server, emit=emit) == Drained(forwarded=1, refused=0)
