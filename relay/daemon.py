@@ -8,7 +8,7 @@ Intake stops after deliveries: amoCRM waits 2 s for a reply, and an attempt in f
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ from relay.admin.app import admin
 from relay.audit_log import log_audit
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
-from relay.errors import StoreError, StoreFailed
+from relay.errors import StoreBusy, StoreError, StoreFailed
 from relay.http.aiohttp_version import Variant, Variants, choose_variants
 from relay.http.client import fast_client, plain_client
 from relay.http.listener import bind, listen
@@ -29,7 +29,7 @@ from relay.ingest.budget import Budget
 from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
-from relay.observe import EventStream, Gauges
+from relay.observe import EventStream, Gauges, SharedGauges
 from relay.observe.loop_monitor import monitor_loop
 from relay.operations.status import FILES, MISADDRESSED, UNAUTHORIZED
 from relay.operations.tail import documents
@@ -97,6 +97,7 @@ class Relay:
     def _activate(self, config: Config) -> None:
         routes = [route.name for route in config.routes]
         self._emit(ConfigActivated(sources=list(config.sources), targets=list(config.targets), routes=routes))
+        self.store.publish_config(config.digest)
         self.dispatcher.use(config.targets)
         attempts = sum(target.concurrency for target in config.targets.values())
         if why := descriptor_shortage(attempts, files=self.settings.files, limits=self.settings.limits):
@@ -112,8 +113,15 @@ class Relay:
         return sorted(name for name, each in targets.items() if each.pending and name not in config.targets)
 
     async def refresh(self) -> None:
-        """Read the backlog gauges from the store."""
+        """Read the gauges from the spool, which is known while a shared store is away, and from the store."""
+        spool = self.store.spool()
+        if spool:
+            self.shared_gauges.update_spool(spool, self.store.clock())
         status, sizes = await self.store.status(), self.store.sizes()
+        if spool:
+            self.shared_gauges.update_relays(
+                living=len(status.living), configs=status.configs, stranded=status.stranded
+            )
         self.readiness.update_losses(status.losses)
         self.gauges.update(
             backlog=status.targets,
@@ -121,14 +129,13 @@ class Relay:
             store_bytes=sizes.used,
             store_free_bytes=sizes.free,
             lost=self.readiness.lost,
-            now=utc_now(),
+            now=self.store.clock(),
         )
 
     async def start(self, stack: AsyncExitStack, registry: CollectorRegistry) -> None:
         """Start everything in order; `stack` stops it in the reverse."""
         settings = self.settings
         loop = asyncio.get_running_loop()
-        self.gauges = Gauges(registry)
         check_permissions(settings.store, settings.spool)
         on_admin, on_public = self._bind(stack)  # first: a port that is taken must not leave a store behind
         self.store = await open_store(
@@ -137,11 +144,14 @@ class Relay:
             emit=self._emit,
             failed=lambda: loop.call_soon_threadsafe(self.end, 1),
             disowned=lambda: self.dispatcher.disowned(),
+            late=lambda deliveries: self.dispatcher.admit(deliveries),
             init=settings.init,
             ballast=settings.ballast,
             clock_set=lambda by: self.dispatcher.clock_set(by),
         )
         stack.push_async_callback(self.store.close)
+        self.gauges = Gauges(registry, shared=self.store.spool() is not None)
+        self.shared_gauges = SharedGauges(registry)
         self.dispatcher = Dispatcher(
             store=self.store,
             emit=self._emit,
@@ -153,12 +163,20 @@ class Relay:
         stack.push_async_callback(self._committer.stop, COMMIT_GRACE)
         await self._listen(stack, registry, on_admin, on_public)
         stack.push_async_callback(self._stop_deliveries)
-        self.dispatcher.pause((await self.store.due([])).paused)
+        self.dispatcher.pause(await self._paused())
         self._activate(self.reloader.config)
         for endless in self._background():
             task = loop.create_task(endless)
             task.add_done_callback(self._on_background_ended)
             stack.callback(task.cancel)
+
+    async def _paused(self) -> Collection[str]:
+        """Return the paused targets; while the store cannot tell that is all of them, until a poll has asked it."""
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT):
+                return (await self.store.due([])).paused
+        except (StoreBusy, TimeoutError):
+            return self.reloader.config.targets.keys()
 
     def _background(self) -> list[Coroutine[None, None, None]]:
         """The endless loops beside the listeners."""

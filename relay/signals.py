@@ -207,6 +207,37 @@ class ClockSet:
     by: timedelta
 
 
+@frozen
+class RelayJoined:
+    """Another relay shares the store from now on; it is another incarnation each time that it starts."""
+
+    relay: str
+    incarnation: int
+
+
+@frozen
+class RelayDeclaredDead:
+    """Another relay is dead, for its heartbeat does not go on: this one has declared it so, and returns its claims."""
+
+    relay: str
+
+
+@frozen
+class RelayDisowned:
+    """Others have declared this relay dead: its claims are others', and it registers anew."""
+
+
+@frozen
+class ClaimsReturned:
+    """So many claims that nobody held were returned: `abandoned` by a relay that lives no more, or `lost`.
+
+    Lost: the answer to the transaction that made them did not come.
+    """
+
+    claims: int
+    why: str
+
+
 class DiskSpace(IntEnum):
     """Free space on the disk of the store, from none to enough."""
 
@@ -403,6 +434,10 @@ Signal: TypeAlias = (
     | CircuitOpened
     | CircuitClosed
     | ClockSet
+    | RelayJoined
+    | RelayDeclaredDead
+    | RelayDisowned
+    | ClaimsReturned
     | DiskSpaceChanged
     | PurgedEarly
     | WalGrown

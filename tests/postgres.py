@@ -85,10 +85,15 @@ def installations() -> dict[str, Path]:
 
 
 def programs() -> Path:
-    """Return the folder to use; skip the test where there is none, and fail it in CI."""
-    for folder in installations().values():
-        return folder
-    return Path(without("there is no PostgreSQL; on Debian and Ubuntu: apt install postgresql"))
+    """Return the folder to use; skip the test where there is none, and fail it in CI.
+
+    RELAY_TESTS_POSTGRES=wheel chooses another than the first of `installations`.
+    """
+    found = installations()
+    chosen = os.environ.get("RELAY_TESTS_POSTGRES") or next(iter(found), "")
+    if chosen in found:
+        return found[chosen]
+    return Path(without(f"there is no PostgreSQL {chosen}; on Debian and Ubuntu: apt install postgresql"))
 
 
 def copied(programs: Path, folder: Path) -> Path:

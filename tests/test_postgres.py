@@ -217,6 +217,15 @@ def test_without_postgresql_a_test_is_skipped_and_in_ci_it_fails(monkeypatch: py
         programs()
 
 
+def test_a_variable_chooses_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"17": Path("/system"), "wheel": Path("/wheel")}
+    monkeypatch.setattr("tests.postgres.installations", lambda: there)
+    monkeypatch.delenv("RELAY_TESTS_POSTGRES", raising=False)
+    assert programs() == Path("/system")
+    monkeypatch.setenv("RELAY_TESTS_POSTGRES", "wheel")
+    assert programs() == Path("/wheel")
+
+
 def test_it_listens_on_loopback_alone(postgres: Cluster) -> None:
     assert postgres._server
     assert {host for host, _ in listening(postgres._server)} == {"127.0.0.1"}

@@ -10,9 +10,9 @@ loop   ─▶ loop_monitor             how long the event loop was held
 """
 
 from relay.observe.event_stream import EventStream
-from relay.observe.gauges import Gauges
+from relay.observe.gauges import Gauges, SharedGauges
 from relay.observe.log import configure_logging
 from relay.observe.log_writer import LogWriter
 from relay.observe.observer import Observer
 
-__all__ = ["EventStream", "Gauges", "LogWriter", "Observer", "configure_logging"]
+__all__ = ["EventStream", "Gauges", "LogWriter", "Observer", "SharedGauges", "configure_logging"]

@@ -1,4 +1,4 @@
-"""The store's status and the targets' states, at a scrape -> backlog gauges."""
+"""The store's status, the targets' states and the spool, at a scrape -> gauges."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -9,6 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from relay.model import Health
+
+SAME = " The same from every relay: use max, not sum."
 
 
 class Backlog(Protocol):
@@ -28,35 +30,38 @@ class Backlog(Protocol):
 
 
 class Spool(Protocol):
-    """The spool before the store; `store.records.SpoolState` is one."""
+    """Where webhooks wait for a shared store; `store.records.SpoolState` is one."""
 
     @property
     def direct(self) -> bool:
-        """Whether webhooks go to the store, and not to the spool."""
+        """Whether webhooks bypass it."""
 
     @property
     def webhooks(self) -> int:
-        """How many it has yet to forward."""
-
-    @property
-    def oldest_at(self) -> datetime | None:
-        """When the oldest of them arrived."""
-
-    @property
-    def size(self) -> int:
-        """The bytes of its files."""
+        """How many wait in it."""
 
     @property
     def refused(self) -> int:
-        """How many are set apart, because the store refuses them."""
+        """How many more are in it that the shared store did not take."""
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        """When the oldest one arrived."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
 
 
 class Gauges(Collector):
-    """Export the values of the last `update`, so that a scrape never waits for the store."""
+    """Export the values of the last `update`, so that a scrape never waits for the store.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    `shared`: other relays have the same store, and say the same of it.
+    """
+
+    def __init__(self, registry: CollectorRegistry, *, shared: bool = False) -> None:
         self._families: Sequence[Metric] = ()
-        self._of_spool: Sequence[Metric] = ()
+        self._same = SAME if shared else ""
         registry.register(self)
 
     def update(
@@ -73,47 +78,70 @@ class Gauges(Collector):
         `lost`: acknowledged webhooks that are missing, until somebody has accepted that.
         A target that only `backlog` names, because the routes file no longer does, is shown without a state.
         """
-        owing = sorted(backlog.items())
+        owing, same = sorted(backlog.items()), self._same
         zero = [(target, 0.0) for target in sorted(target_states.keys() - backlog.keys())]
         self._families = (
-            _by_target("relay_deliveries_pending", "Deliveries still owed.", [(t, o.pending) for t, o in owing] + zero),
             _by_target(
-                "relay_deliveries_dead", "Deliveries given up, and kept.", [(t, o.dead) for t, o in owing] + zero
+                "relay_deliveries_pending", f"Deliveries still owed.{same}", [(t, o.pending) for t, o in owing] + zero
+            ),
+            _by_target(
+                "relay_deliveries_dead", f"Deliveries given up, and kept.{same}", [(t, o.dead) for t, o in owing] + zero
             ),
             _by_target(
                 "relay_oldest_pending_seconds",
-                "Age of the oldest pending delivery, since its event arrived; 0 if none is pending.",
+                f"Age of the oldest pending delivery, since its event arrived; 0 if none is pending.{same}",
                 [(t, _age(o.oldest_at, now)) for t, o in owing] + zero,
             ),
             _states(target_states),
-            GaugeMetricFamily("relay_store_bytes", "Size of the store.", value=store_bytes),
+            GaugeMetricFamily("relay_store_bytes", f"Size of the store.{same}", value=store_bytes),
             GaugeMetricFamily("relay_store_free_bytes", "Free space where the store is.", value=store_free_bytes),
             CounterMetricFamily(
-                "relay_lost_acks_total", "Webhooks that were answered 200 and are missing, at most.", value=lost
-            ),
-        )
-
-    def update_spool(self, spool: Spool, now: datetime) -> None:
-        """Export the spool's state, too. A relay without one never calls this."""
-        self._of_spool = (
-            GaugeMetricFamily("relay_intake_direct", "1 while webhooks bypass the spool, else 0.", value=spool.direct),
-            GaugeMetricFamily("relay_spool_webhooks", "Webhooks still to be forwarded.", value=spool.webhooks),
-            GaugeMetricFamily(
-                "relay_spool_oldest_seconds",
-                "Age of the oldest webhook that is to be forwarded; 0 if there is none.",
-                value=_age(spool.oldest_at, now),
-            ),
-            GaugeMetricFamily("relay_spool_bytes", "Size of the spool.", value=spool.size),
-            GaugeMetricFamily(
-                "relay_spool_refused_webhooks",
-                "Webhooks set apart in the spool, because the shared store refuses them.",
-                value=spool.refused,
+                "relay_lost_acks_total", f"Webhooks that were answered 200 and are missing, at most.{same}", value=lost
             ),
         )
 
     def collect(self) -> Iterable[Metric]:
         """Nothing before the first `update`."""
-        return (*self._families, *self._of_spool)
+        return self._families
+
+
+class SharedGauges(Collector):
+    """Export this relay's spool, and the relays that share the store. Nothing of what there is not."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._of_spool: Sequence[Metric] = ()
+        self._of_relays: Sequence[Metric] = ()
+        registry.register(self)
+
+    def update_spool(self, spool: Spool, now: datetime) -> None:
+        """Export the spool as it is now, whether the shared store answers or not."""
+        self._of_spool = (
+            _gauge("relay_spool_webhooks", "Webhooks in the spool that wait for PostgreSQL.", spool.webhooks),
+            _gauge("relay_spool_refused_webhooks", "Webhooks in the spool that PostgreSQL refused.", spool.refused),
+            _gauge(
+                "relay_spool_oldest_seconds",
+                "Age of the oldest webhook in the spool that waits; 0 if none does.",
+                _age(spool.oldest_at, now),
+            ),
+            _gauge("relay_spool_bytes", "Size of the spool.", spool.size),
+            _gauge("relay_intake_direct", "1 if webhooks go to PostgreSQL, 0 if to the spool.", spool.direct),
+        )
+
+    def update_relays(self, *, living: int, configs: int, stranded: int) -> None:
+        """`configs`: different routes of those that live; `stranded`: webhooks in spools of those that do not."""
+        self._of_relays = (
+            _gauge("relay_relays", f"Relays that live.{SAME}", living),
+            _gauge("relay_configs", f"Different routes among the relays that live.{SAME}", configs),
+            _gauge("relay_stranded_webhooks", f"Webhooks in the spools of relays that are gone.{SAME}", stranded),
+        )
+
+    def collect(self) -> Iterable[Metric]:
+        """Nothing before the first updates."""
+        return [*self._of_spool, *self._of_relays]
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, value=value)
 
 
 def _by_target(name: str, text: str, values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:

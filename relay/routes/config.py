@@ -74,6 +74,11 @@ class Config:
         """The names of targets with an order: their deliveries have ordering keys."""
         return frozenset(name for name, target in self.targets.items() if target.order is not Order.NONE)
 
+    @cached_property
+    def digest(self) -> str:
+        """The same for the same routes file, whatever its secrets are."""
+        return self.document.digest()
+
     def url_as_written(self, target: str) -> str:
         """The target's URL with every `${…}` unresolved, except defaults that apply: safe to print."""
         return self.document.shown(("targets", target, "url"))

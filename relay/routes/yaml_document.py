@@ -4,6 +4,8 @@ A strict subset of YAML 1.2: mappings with text keys, lists and scalars. Anchors
 documents are refused, so the size of the file bounds the work.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -64,6 +66,18 @@ class Document:
     def shown(self, where: Where) -> str:
         """The scalar at `where` as the file has it, with every `${…}` unresolved."""
         return self.written.get(where) or str(self.at(where))
+
+    def digest(self) -> str:
+        """Return a text that is the same for the same value, whatever its `${…}` stand for."""
+        value = json.dumps(self._as_written((), self.value), sort_keys=True, default=str)
+        return hashlib.blake2b(value.encode(), digest_size=8).hexdigest()
+
+    def _as_written(self, where: Where, value: Json) -> Json:
+        if isinstance(value, dict):
+            return {key: self._as_written((*where, key), item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._as_written((*where, number), item) for number, item in enumerate(value)]
+        return self.written.get(where, value)
 
     def hint(self, where: Where) -> str:
         """What may be wrong with a text that does not fit, `; …`, or nothing; never shows what a variable holds."""

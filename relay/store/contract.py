@@ -330,6 +330,10 @@ class OwnedStore(Archive, Protocol):
         """Return why what is stored may not last, if the place where it is tells."""
         ...
 
+    def publish_config(self, digest: str) -> None:
+        """Report the digest of this relay's routes with the next heartbeat, for `status`, if relays share the store."""
+        ...
+
     def spool(self) -> SpoolState | None:
         """Return the state of the spool before the store; None if there is none."""
         ...

@@ -1,6 +1,6 @@
 """A store's URL -> the store. No other module outside a kind's own folder knows which kinds there are."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from importlib import import_module
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from relay.errors import ConfigurationError, StoreLocked
+from relay.model import Delivery
 from relay.signals import Emit
 from relay.store.contract import Archive, OwnedStore
 from relay.store.records import BackupCopy, IntegrityReport
@@ -41,6 +42,7 @@ async def open_store(
     emit: Emit,
     failed: Callable[[], object],
     disowned: Callable[[], object],
+    late: Callable[[Sequence[Delivery]], object],
     init: bool = False,
     ballast: int = 0,
     clock_set: Callable[[timedelta], object] = lambda _by: None,
@@ -48,9 +50,10 @@ async def open_store(
     """Own the store, as a new incarnation of this process: made if missing, migrated, due what a dead owner held.
 
     `spool`: the file to commit to while a PostgreSQL store is away. `failed` is called once, from any thread, when
-    nothing can be promised any more; `clock_set`, with the difference, when the store's clock was set; `disowned`, in
-    the event loop, when others own what this process had claimed. `init`: begin with an empty file where the one before
-    is gone. `ballast`: bytes of disk to hold back for the moment when it is full. Raises a StoreError or
+    nothing can be promised any more; `clock_set`, with the difference, when the store's clock was set. In the event
+    loop `disowned` is called when others own what this process had claimed, and `late` with deliveries that were
+    claimed at insert for a webhook whose reply came from the spool. `init`: begin with an empty file where the one
+    before is gone. `ballast`: bytes of disk to hold back for the moment when it is full. Raises a StoreError or
     ConfigurationError; not if PostgreSQL is away.
     """
     match url:

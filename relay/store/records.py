@@ -171,9 +171,14 @@ class Status:
         return tuple(each for each in self.relays if each.gone_at is None)
 
     @property
-    def divided(self) -> bool:
-        """Whether relays that live have different routes."""
-        return len({each.config for each in self.living}) > 1
+    def configs(self) -> int:
+        """How many different routes the relays have that live; more than one: they deliver by different rules."""
+        return len({each.config for each in self.living if each.config})
+
+    @property
+    def stranded(self) -> int:
+        """The webhooks in spools of relays that are gone: nobody forwards them."""
+        return sum(each.spooled for each in self.relays if each.gone_at is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,9 +224,9 @@ class Sizes(NamedTuple):
 class SpoolState:
     """The spool of a relay that shares a store, and whether intake bypasses it: `direct`, `since` then, and `why`.
 
-    `forwarding`: not direct, but the shared store commits what the spool has. `webhooks` are in it, `size` bytes its
-    files, `oldest_at` the arrival of the oldest one; of them the shared store refuses `refused`, which are not
-    forwarded.
+    `forwarding`: not direct, but the shared store commits what the spool has. `webhooks` wait in
+    it, the oldest of which arrived at `oldest_at`; beside them are `refused`, which the shared store did not take.
+    `size`: bytes of its files.
     """
 
     direct: bool

@@ -14,12 +14,12 @@ import aiohttp
 import pytest
 
 from tests.chaos.conftest import Report
+from tests.chaos.faketime import lies
 from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import scaled
 from tests.e2e.processes import RELAY, RelayProcess, until
 from tests.e2e.sender import body, headers, lead
 from tests.e2e.targets import Targets, always, listening, refusing, slow
-from tests.tools import without
 
 EVENTS = scaled(100, least=20)
 LEADS = EVENTS // 2
@@ -42,12 +42,6 @@ routes:
 """
 UNTIL_HELD = 10  # failures in a row
 WORK = 10.0  # seconds that an answer of `works` takes: the clock is set while it does
-
-
-def faketime() -> Path:
-    """The library that is preloaded."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    return found[0] if found else without("libfaketime is not installed; on Debian and Ubuntu: apt install faketime")
 
 
 @dataclass(kw_only=True)
@@ -116,15 +110,8 @@ class Clocked:
         targets = await self._targets.__aenter__()
         clock = self._folder / "clock"
         clock.write_text("+0\n")
-        lies = {
-            "LD_PRELOAD": str(faketime()),
-            "FAKETIME_TIMESTAMP_FILE": str(clock),
-            "FAKETIME_CACHE_DURATION": "1",  # seconds; read at every call, the file shows two threads two clocks
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
         routes = ROUTES.format(**{name: targets.url(name) for name in targets.behaviour})
-        self._relay = RelayProcess(self._folder, routes, command=self._command, **lies)
+        self._relay = RelayProcess(self._folder, routes, command=self._command, **lies(clock))
         try:
             await self._relay.start()
         except BaseException:

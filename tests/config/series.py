@@ -8,10 +8,11 @@ from functools import cache
 from prometheus_client import CollectorRegistry
 
 from relay.model import Health, VerdictName
-from relay.observe import Gauges, Observer
+from relay.observe import Gauges, Observer, SharedGauges
 from relay.observe.log import Log
 from relay.observe.metrics import ACK_SECONDS
 from relay.signals import Committed, Rejection
+from relay.store.records import SpoolState
 from tests.config.expressions import grouped, selectors
 from tests.observe.conftest import NOON, attempted, event, kept, refused
 
@@ -33,13 +34,28 @@ SCRAPED = frozenset({"job", "instance"})
 @cache
 def labels() -> Mapping[str, frozenset[str]]:
     """Series name -> its labels."""
+    samples = [sample for family in _registry().collect() for sample in family.samples]
+    return {sample.name: frozenset(sample.labels) for sample in samples}
+
+
+def helps() -> Mapping[str, str]:
+    """Family -> what it says of itself, where relays share a store."""
+    return {family.name: family.documentation for family in _registry().collect()}
+
+
+def _registry() -> CollectorRegistry:
+    """Everything that a relay can have to show."""
     registry = CollectorRegistry()
     observe = Observer(registry, Log(lambda _line: None, "text", logging.CRITICAL))
     for signal in (kept(event(), routes=[["to-bot"]]), refused(), attempted(), Committed(writes=1, took=timedelta(0))):
         observe(signal)
-    Gauges(registry).update(backlog={}, target_states={"bot": "ok"}, store_bytes=1, store_free_bytes=1, now=NOON)
-    samples = [sample for family in registry.collect() for sample in family.samples]
-    return {sample.name: frozenset(sample.labels) for sample in samples}
+    Gauges(registry, shared=True).update(
+        backlog={}, target_states={"bot": "ok"}, store_bytes=1, store_free_bytes=1, now=NOON
+    )
+    shared = SharedGauges(registry)
+    shared.update_spool(SpoolState(direct=True, since=NOON, why=""), now=NOON)
+    shared.update_relays(living=1, configs=1, stranded=0)
+    return registry
 
 
 def strangers(expression: str, known: Mapping[str, frozenset[str]]) -> Iterator[str]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.config.expressions import grouped
-from tests.config.files import DASHBOARD, Query, dashboard, panels, queries
-from tests.config.series import labels, strangers
+from tests.config.files import DASHBOARD, Query, dashboard, panels, queries, rules
+from tests.config.series import helps, labels, strangers
 
 GLANCE = ["Ready", "Oldest pending", "Dead", "Unparsed, 24 h", "Since the last webhook", "Failed answers, 2 h"]
 
@@ -102,3 +102,17 @@ def test_sources_and_targets_can_be_chosen_some_or_all() -> None:
         [(series, label)] = re.findall(r"^label_values\((\w+), (\w+)\)$", variable["query"]["query"])
         assert label == name
         assert label in labels()[series]
+
+
+SAME = {name for name, text in helps().items() if "use max, not sum" in text}
+
+
+@pytest.mark.parametrize("expression", [query.expression for query in queries()] + [rule["expr"] for rule in rules()])
+def test_what_every_relay_says_alike_is_not_added_up(expression: str) -> None:
+    """Two relays that share a store would show each delivery twice. A sum of maxima is not one over relays."""
+    for name in SAME:
+        assert not re.search(rf"\bsum\b[^(]*(\([^()]*\) )?\({name}(_total)?\b", expression)
+
+
+def test_the_relay_says_of_which_series_that_is_true() -> None:
+    assert {"relay_deliveries_pending", "relay_store_bytes", "relay_lost_acks", "relay_relays"} <= SAME

@@ -1,6 +1,7 @@
 """What a start finds in the store and respects before it sends anything."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from prometheus_client import CollectorRegistry
 
 from relay.daemon import running, url
 from relay.delivery.dispatcher import Dispatcher
+from relay.errors import StoreBusy
 from relay.model import Health, Secret
 from relay.settings import Settings
 from relay.signals import Signal, WebhookRejected
 from relay.store.open import SqliteUrl
-from relay.store.records import AuditEntry
+from relay.store.records import AuditEntry, Due
 from relay.store.sqlite.store import SqliteStore
+from tests.e2e.processes import until
 from tests.scene import OTHER_TOKEN, ROUTES, TOKEN
 
 
@@ -35,6 +38,31 @@ async def test_a_target_that_was_paused_before_is_paused_before_anything_is_sent
     )
     async with running(settings, emit=lambda _signal: None, registry=CollectorRegistry()) as relay:
         assert relay.dispatcher.health() == {"bot": Health.PAUSED, "dwh": Health.OK}
+
+
+async def test_while_the_store_cannot_tell_which_targets_are_paused_nothing_is_sent_to_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when PostgreSQL is away at the start: it may come back, and a claim be made, before the next poll."""
+    due, away = SqliteStore.due, True
+
+    async def asked(store: SqliteStore, targets: Sequence[str]) -> Due:
+        if away:
+            raise StoreBusy("PostgreSQL is away")
+        return await due(store, targets)
+
+    monkeypatch.setattr(SqliteStore, "due", asked)
+    routes = tmp_path / "routes.yaml"
+    nowhere = "http://127.0.0.1:9/in"
+    routes.write_text(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, bot=nowhere, dwh=nowhere))
+    settings = Settings(
+        config=routes, store=SqliteUrl(tmp_path / "relay.db"), listen=("127.0.0.1", 0), admin=("127.0.0.1", 0)
+    )
+    async with running(settings, emit=lambda _signal: None, registry=CollectorRegistry()) as relay:
+        await asyncio.sleep(0.1)
+        assert relay.dispatcher.health() == {"bot": Health.PAUSED, "dwh": Health.PAUSED}
+        away = False
+        await until(lambda: relay.dispatcher.health() == {"bot": Health.OK, "dwh": Health.OK})
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

@@ -83,9 +83,9 @@ def test_every_relay_command_in_a_sentence_is_one_with_such_options(page: Path) 
 
 
 def test_every_page_with_commands_is_run_somewhere() -> None:
-    """Guides have a test of their own, which names them."""
+    """Guides have a test of their own, which names them; so has the page about several machines."""
     with_commands = {name(page) for page in PAGES if commands(page.read_text("utf-8"))}
-    guides = {name(page) for page in DOCS.glob("guides/*.md")}
+    guides = {name(page) for page in DOCS.glob("guides/*.md")} | {"docs/several-machines.md"}
     assert with_commands <= {*HERE, *guides}
     tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     assert [page for page in sorted(guides & with_commands) if f'"{page}"' not in tests] == []
@@ -96,7 +96,7 @@ def test_no_command_hides_in_a_block_that_is_not_run(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     assert re.findall(r"^    \S.*$", text, re.MULTILINE) == [], "use a fenced block of a language"
     languages = set(re.findall(r"^```(\S+)$", page.read_text("utf-8"), re.MULTILINE))
-    assert languages <= {"sh", "yaml", "json", "nginx", "caddyfile", "python", "php", "js", "ini"}
+    assert languages <= {"sh", "yaml", "json", "nginx", "caddyfile", "python", "php", "js", "ini", "haproxy"}
 
 
 def test_the_packages_that_the_tests_need_are_those_of_ci() -> None:

@@ -1,6 +1,10 @@
 """docs/several-machines.md: its balancers before relays that fail, its files, its commands."""
 
 import asyncio
+import os
+import re
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,11 +14,15 @@ from signal import SIGCONT, SIGSTOP, SIGTERM
 import aiohttp
 import pytest
 
-from tests.docs.pages import blocks, read
+from tests.docs.pages import ROOT, blocks, commands, read, section
+from tests.docs.sandbox import Sandbox
 from tests.e2e.balancers import haproxy, nginx
-from tests.e2e.processes import TOKEN, RelayProcess, running, until
+from tests.e2e.processes import TOKEN, RelayProcess, free_port, running, until
+from tests.postgres import cluster
+from tests.tools import tool
 
 PAGE = "docs/several-machines.md"
+TEXT = read(PAGE)
 ROUTES = """\
 version: 1
 sources: {crm: {token: "${TOKEN}"}}
@@ -30,7 +38,7 @@ Balancer = Callable[[Path, list[RelayProcess]], AbstractAsyncContextManager[int]
 
 @asynccontextmanager
 async def nginx_of_the_page(folder: Path, relays: list[RelayProcess]) -> AsyncIterator[int]:
-    [text] = blocks(read(PAGE), "nginx")
+    [text] = blocks(TEXT, "nginx")
     for number, relay in enumerate(relays, 11):
         assert f"10.0.0.{number}:8080" in text
         text = text.replace(f"10.0.0.{number}:8080", f"127.0.0.1:{relay.port}")
@@ -97,3 +105,119 @@ async def test_a_relay_that_is_killed_frozen_or_restarted_fails_no_webhook(balan
         finally:
             sending.cancel()
         assert set(sender.answers) == {200}
+
+
+async def test_haproxy_says_whether_a_relay_is_up(tmp_path: Path) -> None:
+    async with aiohttp.ClientSession() as session, running(tmp_path, ROUTES) as relay:
+
+        async def is_healthy() -> bool:
+            async with session.head(f"http://127.0.0.1:{health}/healthz") as answer:
+                return answer.status == 200
+
+        async def is_not() -> bool:
+            return not await is_healthy()
+
+        async with haproxy(tmp_path, [relay], health=(health := free_port())):
+            await until(is_healthy)
+            await relay.kill()
+            await until(is_not)
+
+
+def test_haproxy_understands_the_way_to_prefer_relays_that_reach_postgresql(tmp_path: Path) -> None:
+    [shown] = blocks(TEXT, "haproxy")
+    first, _, rest = shown.partition("    default_backend relays\n")
+    sample = (ROOT / "config/haproxy.cfg").read_text()
+    for line in rest.splitlines():
+        assert line.replace("/readyz/store", "/readyz").replace("backend direct", "backend relays") in sample
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(sample.replace("    default_backend relays\n", f"{first}    default_backend relays\n") + rest)
+    checked = subprocess.run(
+        [tool("haproxy", "haproxy"), "-c", "-f", path],
+        env={"RELAY_A": "127.0.0.1:1", "RELAY_B": "127.0.0.1:2"},
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "WARNING" not in checked.stderr
+    assert "use_backend direct" in path.read_text()
+
+
+# ---- PostgreSQL
+
+
+def test_a_database_is_made_as_the_page_says() -> None:
+    shown = commands(section(TEXT, "## PostgreSQL"))
+    assert [each.split()[0] for each in shown] == ["createuser", "createdb"]
+    with cluster() as server:
+        with server.admin() as connection:
+            connection.execute("drop role relay")
+        server.password, ours = "the password", server.password
+        for command in shown:
+            made = subprocess.run(
+                ["setsid", tool(command.split()[0], "postgresql-client"), *command.split()[1:]],
+                env={
+                    **os.environ,
+                    "PGHOST": "127.0.0.1",
+                    "PGPORT": f"{server.port}",
+                    "PGUSER": "postgres",
+                    "PGPASSWORD": ours,
+                },
+                input="the password\n" * 2,
+                capture_output=True,
+                text=True,
+            )
+            assert made.returncode == 0, made.stderr
+        made = subprocess.run(
+            [tool("psql", "postgresql-client"), server.dsn("relay").replace("the password", "the%20password")],
+            input="create table of_its_own ()",
+            capture_output=True,
+            text=True,
+        )
+        assert made.stdout == "CREATE TABLE\n", made.stderr
+        server.password = ours
+
+
+# ---- the machines
+
+
+DROP_INS = ("relay.service.d", "relay.socket.d")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Sandbox:
+    """As docs/guides/systemd.md leaves it before *Start*, with the units of the page."""
+    sandbox = Sandbox(tmp_path / "machine")
+    sandbox.install()
+    (sandbox.root / "etc/relay/secrets").mkdir(parents=True)
+    sandbox.run(commands(section(TEXT, "## Relays on two machines, with systemd"))[:5])
+    return sandbox
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
+def test_systemd_understands_the_units_with_the_drop_ins_of_the_page(machine: Sandbox) -> None:
+    units = machine.root / "etc/systemd/system"
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "relay.service", "relay.socket"],
+        env={**machine.environment, "SYSTEMD_UNIT_PATH": f"{units}:"},
+        cwd=units,
+        capture_output=True,
+        text=True,
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_the_drop_ins_say_what_the_page_says_and_lie_where_systemd_looks(machine: Sandbox) -> None:
+    units = machine.root / "etc/systemd/system"
+    text = "".join((units / folder / "several-machines.conf").read_text() for folder in DROP_INS)
+    [store] = re.findall(r"^Environment=RELAY_STORE=(.*)$", text, re.MULTILINE)
+    [tls] = re.findall(r"^Environment=(PGSSLMODE=.*)$", text, re.MULTILINE)
+    shown = machine.here(TEXT)
+    assert f"export RELAY_STORE='{store}'\n" in shown
+    assert f"export {tls}\n" in shown
+    assert "ListenStream=\nListenStream=10.0.0.11:8080\n" in text, "and not on loopback, too"
+    assert "RELAY_ADMIN=10.0.0.11:8081" in text and "check port 8081 " in (ROOT / "config/haproxy.cfg").read_text()
+
+
+@pytest.mark.parametrize("heading", ["## Docker Compose", "## Kubernetes"])
+def test_the_commands_for_containers_are_dockers_and_kubectls(heading: str, tmp_path: Path) -> None:
+    Sandbox(tmp_path).run(commands(section(TEXT, heading)))

@@ -31,11 +31,12 @@ def _servers(relays: Sequence[RelayProcess]) -> str:
 
 
 @asynccontextmanager
-async def haproxy(folder: Path, relays: Sequence[RelayProcess]) -> AsyncIterator[int]:
-    """The port that it listens on, once it does."""
+async def haproxy(folder: Path, relays: Sequence[RelayProcess], *, health: int = 0) -> AsyncIterator[int]:
+    """The port that it listens on, once it does; at `health` it says whether a relay is up."""
     port = free_port()
     command = (tool("haproxy", "haproxy"), "-db", "-f", str(haproxy_configuration(folder, relays)))
-    async with _process(folder / "haproxy.log", command, port, HOOKS_BIND=f"127.0.0.1:{port}"):
+    binds = {"HOOKS_BIND": f"127.0.0.1:{port}", "HEALTH_BIND": f"127.0.0.1:{health or free_port()}"}
+    async with _process(folder / "haproxy.log", command, port, **binds):
         yield port
 
 

@@ -22,7 +22,8 @@ OF_THE_RELAY = ("id", "timestamp")
 class Sent:
     """A webhook with one event, and the targets it is for. Not `acknowledged`: nobody knows whether it was kept.
 
-    `began` and `ended`, seconds of the monotonic clock: between them it was sent and answered.
+    `began` and `ended`, seconds of the monotonic clock: between them it was sent and answered. `key` is its entity,
+    `via` where it was posted to.
     """
 
     marker: str
@@ -31,6 +32,8 @@ class Sent:
     acknowledged: bool
     began: float = 0.0
     ended: float = 0.0
+    key: str = ""
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,25 @@ def judge(sent: Sequence[Sent], received: Sequence[Received], dead: Collection[P
         recovered=frozenset(place for place in taken if place in for_target and not for_target[place].acknowledged),
         duplicated={place: number - 1 for place, number in taken.items() if number > 1},
     )
+
+
+def overtaken(sent: Sequence[Sent], received: Sequence[Received], target: str, *, anywhere: bool = False) -> set[str]:
+    """Markers of what the target took after something of the same key that had been sent later.
+
+    Later: after the one was answered 200, the other was sent, by the same way (`via`); by any with `anywhere`.
+    """
+    position: dict[str, int] = {}
+    for index, each in enumerate(received):
+        if each.target == target and each.accepted:
+            position.setdefault(each.marker, index)
+    found: set[str] = set()
+    latest: dict[tuple[str, str], float] = {}
+    for one in sorted((one for one in sent if one.marker in position), key=lambda one: position[one.marker]):
+        way = ("" if anywhere else one.via, one.key)
+        if one.acknowledged and latest.get(way, one.ended) > one.ended:
+            found.add(one.marker)
+        latest[way] = max(latest.get(way, one.began), one.began)
+    return found
 
 
 def _kept(sent: Iterable[Sent], received: Iterable[Received], dead: Iterable[Place]) -> set[str]:

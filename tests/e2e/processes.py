@@ -46,7 +46,7 @@ class RelayProcess:
     """One relay: `folder` holds its routes file, store and log. `command` is what to run, up to the subcommand.
 
     With a socket that is `passed` it listens there, as under systemd; it stays open from one start to the next.
-    `more` are variables for it.
+    `more` are variables for it. `store` is a URL, of PostgreSQL: then `folder` holds its spool.
     """
 
     def __init__(
@@ -56,11 +56,14 @@ class RelayProcess:
         *,
         command: Sequence[str] = RELAY,
         passed: socket.socket | None = None,
+        store: str = "",
         **more: str,
     ) -> None:
         self.routes = folder / "routes.yaml"
         self.routes.write_text(routes)
         self.store = folder / "relay.db"
+        self.spool = folder / "spool.db"
+        self.store_url = store or f"sqlite:///{self.store}"
         self.log = folder / "relay.log"
         self.port, self.admin_port = free_port(), free_port()
         self.process: Process | None = None
@@ -75,11 +78,13 @@ class RelayProcess:
     @property
     def arguments(self) -> list[str]:
         """Of its process; of a flag that is added once more the last one counts."""
+        spool = [f"--spool={self.spool}"] if self.store_url.startswith("postgresql:") else []
         return [
             *self._command,
             "run",
             f"--config={self.routes}",
-            f"--store=sqlite:///{self.store}",
+            f"--store={self.store_url}",
+            *spool,
             f"--listen=127.0.0.1:{self.port}",
             f"--admin=127.0.0.1:{self.admin_port}",
             "--log-format=json",
@@ -138,7 +143,7 @@ class RelayProcess:
 
     async def command(self, *arguments: str) -> Any:
         """What `relay …` says of this store, as JSON."""
-        store = f"--store=sqlite:///{self.store}"
+        store = f"--store={self.store_url}"
         code, printed, complaint = await run(*RELAY, *arguments, store, "--json", RELAY_CONFIG=str(self.routes))
         assert code == 0, complaint
         return json.loads(printed)

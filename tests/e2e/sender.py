@@ -59,13 +59,16 @@ def lead(number: int, marker: str, status_id: int) -> dict[str, Any]:
 class Load:
     """Leads posted to `url` at a steady pace, never again if they fail; stage n is for the targets of `stages[n]`.
 
-    Each has `padding` bytes that mean nothing. `answers` counts what was answered, by status.
+    Each has `padding` bytes that mean nothing. With `leads` so many leads take turns, else each is a new one. Markers
+    begin with `name`, which tells several loads apart. `answers` counts what was answered, by status.
     """
 
     url: str
     stages: Mapping[int, frozenset[str]]
     per_second: int
     padding: int = 0
+    leads: int = 0
+    name: str = "m"
     answers: Counter[int] = field(default_factory=Counter)
     sent: list[Sent] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
@@ -100,7 +103,10 @@ class Load:
     async def _post(self, session: aiohttp.ClientSession) -> bool:
         number = next(self._numbers)
         stage = 1 + number % len(self.stages)
-        data = lead(number, f"m{number:06}", stage) | ({"padding": "x" * self.padding} if self.padding else {})
+        identity = number % self.leads if self.leads else number
+        data = lead(identity, f"{self.name}{number:06}", stage) | (
+            {"padding": "x" * self.padding} if self.padding else {}
+        )
         began = monotonic()
         try:
             async with session.post(self.url, data=body("leads[status][0]", data), headers=headers()) as answer:
@@ -120,6 +126,8 @@ class Load:
             Sent(
                 marker=data["name"],
                 targets=self.stages[stage],
+                key=str(identity),
+                via=self.name,
                 event=event,
                 acknowledged=acknowledged,
                 began=began,

@@ -76,7 +76,8 @@ def flaky(share: float, chance: Random) -> Behaviour:
 class Targets:
     """Targets at one port, each at the path of its name. Their behaviour may be changed while they run.
 
-    `busiest` is how many requests each had at the same time, at most.
+    `busiest` is how many requests each had at the same time, at most; `of_one_key_at_once`, how many began while
+    another one of the same entity was under way.
     """
 
     def __init__(self, behaviour: dict[str, Behaviour]) -> None:
@@ -84,7 +85,9 @@ class Targets:
         self.received: list[Request] = []
         self.port = 0
         self.busiest: Counter[str] = Counter()
+        self.of_one_key_at_once: Counter[str] = Counter()
         self._under_way: Counter[str] = Counter()
+        self._keys_under_way: Counter[tuple[str, str]] = Counter()
         self._seen: Counter[tuple[str, str]] = Counter()
 
     def url(self, name: str) -> str:
@@ -105,10 +108,11 @@ class Targets:
         body = await request.read()
         self._seen[name, event_id] += 1
         answer = self.behaviour[name](self._seen[name, event_id])
+        marker, entity = _identity(body)
         self.received.append(
             Request(
                 target=name,
-                marker=_marker(body),
+                marker=marker,
                 event_id=event_id,
                 attempt=int(request.headers.get("relay-attempt", "0")),
                 body=body,
@@ -118,27 +122,31 @@ class Targets:
                 query=request.rel_url.raw_query_string,
             )
         )
-        await self._let_pass(name, answer.after)
+        await self._let_pass(name, entity, answer.after)
         text = f"{request.path_qs} {[*request.headers.values()]}" if answer.indiscreet else ""
         return web.Response(status=answer.status, headers=answer.headers, text=text)
 
-    async def _let_pass(self, name: str, seconds: float | None) -> None:
+    async def _let_pass(self, name: str, entity: str, seconds: float | None) -> None:
         self._under_way[name] += 1
         self.busiest[name] = max(self.busiest[name], self._under_way[name])
+        self.of_one_key_at_once[name] += bool(self._keys_under_way[name, entity])
+        self._keys_under_way[name, entity] += 1
         try:
             if seconds is None:
                 await asyncio.Event().wait()
             await asyncio.sleep(seconds or 0)
         finally:
             self._under_way[name] -= 1
+            self._keys_under_way[name, entity] -= 1
 
 
-def _marker(body: bytes) -> str:
-    """The name of the lead; empty if the event has none, or it is another body."""
+def _identity(body: bytes) -> tuple[str, str]:
+    """The name and the id of the lead; empty if the event has none, or it is another body."""
     try:
-        return str(orjson.loads(body)["data"].get("name", ""))
+        lead = orjson.loads(body)["data"]
+        return str(lead.get("name", "")), str(lead.get("id", ""))
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
-        return ""
+        return "", ""
 
 
 @asynccontextmanager

@@ -1,12 +1,15 @@
 """The checker itself: a good history is found good, and each kind of bad one is found bad."""
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import pytest
 
-from tests.e2e.history import Findings, Received, Sent, judge
+from tests.e2e.history import Findings, Received, Sent, judge, overtaken
+from tests.e2e.targets import listening, slow
 
 EVENT = {"type": "leads.status", "data": {"id": 7, "name": "m1"}}
 SENT = Sent(marker="m1", targets=frozenset({"bot", "dwh"}), event=EVENT, acknowledged=True)
@@ -107,3 +110,54 @@ def test_an_attempt_number_that_comes_twice_is_mismatched() -> None:
 def test_the_line_counts_each_class() -> None:
     findings = judge([SENT, replace(UNKNOWN, marker="m9")], [arrived("bot"), arrived("bot", attempt=2)])
     assert str(findings) == "lost 1, unexpected 0, mismatched 0, duplicated 1, recovered 0"
+
+
+# ---- several relays
+
+
+def sent(marker: str, began: float, *, key: str = "7", via: str = "a", acknowledged: bool = True) -> Sent:
+    """Answered one second later."""
+    return replace(SENT, marker=marker, began=began, ended=began + 1, key=key, via=via, acknowledged=acknowledged)
+
+
+def taken(*markers: str) -> list[Received]:
+    return [replace(arrived("bot"), marker=marker) for marker in markers]
+
+
+def test_what_is_taken_after_a_later_one_of_its_key_was_overtaken() -> None:
+    history = [sent("m1", 0), sent("m2", 2), sent("m3", 4)]
+    assert overtaken(history, taken("m1", "m2", "m3"), "bot") == set()
+    assert overtaken(history, taken("m2", "m1", "m3"), "bot") == {"m1"}
+    assert overtaken(history, taken("m3", "m1", "m2"), "bot") == {"m1", "m2"}
+
+
+def test_a_repeat_of_an_older_one_is_not_overtaken() -> None:
+    assert overtaken([sent("m1", 0), sent("m2", 2)], taken("m1", "m2", "m1"), "bot") == set()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [sent("m2", 0.5), sent("m2", 2, key="8"), sent("m2", 2, via="b")],
+    ids=["at the same time", "another key", "another relay"],
+)
+def test_only_one_key_and_one_way_have_an_order(other: Sent) -> None:
+    assert overtaken([sent("m1", 0), other], taken("m2", "m1"), "bot") == set()
+
+
+def test_the_order_of_all_ways_can_be_asked_for() -> None:
+    history = [sent("m1", 0), sent("m2", 2, via="b")]
+    assert overtaken(history, taken("m2", "m1"), "bot", anywhere=True) == {"m1"}
+
+
+def test_one_that_was_not_answered_has_no_place_in_the_order() -> None:
+    history = [sent("m1", 0, acknowledged=False), sent("m2", 2)]
+    assert overtaken(history, taken("m2", "m1"), "bot") == set()
+
+
+@pytest.mark.parametrize(("leads", "at_once"), [((7, 7), 1), ((7, 8), 0)])
+async def test_two_of_one_key_at_once_are_counted(leads: tuple[int, int], at_once: int) -> None:
+    async with listening(bot=slow(0.2)) as targets, aiohttp.ClientSession() as session:
+        posts = [session.post(targets.url("bot"), json={"data": {"name": "m1", "id": lead}}) for lead in leads]
+        await asyncio.gather(*posts)
+        await session.post(targets.url("bot"), json={"data": {"name": "m1", "id": leads[0]}})
+    assert targets.of_one_key_at_once["bot"] == at_once

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay.observe import Gauges
-from relay.store.records import TargetStatus
+from relay.observe import Gauges, SharedGauges
+from relay.store.records import SpoolState, TargetStatus
 from tests.observe.conftest import NOON, samples
 
 
@@ -72,3 +72,54 @@ def test_a_target_that_is_settled_goes_back_to_zero(gauges: Gauges, registry: Co
 def test_a_clock_that_went_back_makes_nothing_younger_than_now(gauges: Gauges, registry: CollectorRegistry) -> None:
     gauges.update({"bot": TargetStatus(pending=1, oldest_at=NOON + timedelta(hours=1))}, {}, 0, 0, NOON)
     assert registry.get_sample_value("relay_oldest_pending_seconds", {"target": "bot"}) == 0
+
+
+# ---- of relays that share a store
+
+
+def test_what_every_relay_says_alike_is_marked_and_nothing_changes_where_there_is_one() -> None:
+    """A sum over the relays would count each delivery once for each of them."""
+    helps = {}
+    for shared in (False, True):
+        registry = CollectorRegistry()
+        Gauges(registry, shared=shared).update({}, {"bot": "ok"}, 0, 0, NOON)
+        helps[shared] = {family.name: family.documentation for family in registry.collect()}
+    changed = {name for name in helps[True] if helps[True][name] != helps[False][name]}
+    assert changed == {
+        "relay_deliveries_pending",
+        "relay_deliveries_dead",
+        "relay_oldest_pending_seconds",
+        "relay_store_bytes",
+        "relay_lost_acks",
+    }
+    assert {helps[True][name].removeprefix(helps[False][name]) for name in changed} == {
+        " The same from every relay: use max, not sum."
+    }
+
+
+def test_a_spool_is_shown_before_the_shared_store_was_asked(registry: CollectorRegistry) -> None:
+    gauges = SharedGauges(registry)
+    assert samples(registry) == {}
+    oldest_at = NOON - timedelta(minutes=2)
+    state = SpoolState(
+        direct=False, since=NOON, why="PostgreSQL is away", webhooks=37, oldest_at=oldest_at, size=4096, refused=2
+    )
+    gauges.update_spool(state, NOON)
+    spool = {
+        ("relay_spool_webhooks",): 37,
+        ("relay_spool_refused_webhooks",): 2,
+        ("relay_spool_oldest_seconds",): 120,
+        ("relay_spool_bytes",): 4096,
+        ("relay_intake_direct",): 0,
+    }
+    assert samples(registry) == spool
+    gauges.update_relays(living=2, configs=1, stranded=12)
+    assert samples(registry) == {
+        **spool,
+        ("relay_relays",): 2,
+        ("relay_configs",): 1,
+        ("relay_stranded_webhooks",): 12,
+    }
+    gauges.update_spool(SpoolState(direct=True, since=NOON, why=""), NOON)
+    assert samples(registry)[("relay_intake_direct",)] == 1
+    assert samples(registry)[("relay_spool_oldest_seconds",)] == 0

@@ -5,7 +5,7 @@ from datetime import timedelta
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from relay.observe import Gauges
+from relay.observe import Gauges, SharedGauges
 from relay.signals import SpoolForwarded, SpoolingBegan, SpoolingEnded, SpoolOpened, TailKeptAgain
 from relay.store.records import SpoolState
 from tests.observe.conftest import NOON, Observed, samples
@@ -52,7 +52,7 @@ def test_what_is_hedged_forwarded_and_kept_again_is_counted() -> None:
 
 def test_the_gauges_of_a_spool_are_shown_while_the_store_is_away() -> None:
     registry = CollectorRegistry()
-    gauges = Gauges(registry)
+    gauges = SharedGauges(registry)
     oldest_at = NOON - timedelta(seconds=90)
     state = SpoolState(direct=False, since=NOON, why="away", webhooks=7, oldest_at=oldest_at, size=4096, refused=1)
     gauges.update_spool(state, NOON)

@@ -153,3 +153,17 @@ def test_a_config_is_frozen(target_file: TargetFile) -> None:
     config = target_file("")
     with pytest.raises(FrozenInstanceError):
         config.file = "other"  # type: ignore[misc]
+
+
+def test_a_digest_is_of_the_rules_and_not_of_secrets_comments_or_the_order_of_names(routes_file: RoutesFile) -> None:
+    text = "routes:\n  - {name: all, match: {entity: leads}, to: [bot, erp]}\n"
+    digest = routes_file(text).digest
+    assert routes_file(f"# the same\n{text}", CRM_TOKEN="another-token-0123456789").digest == digest
+    assert (
+        routes_file(
+            text.replace("match: {entity: leads}, to: [bot, erp]", "to: [bot, erp], match: {entity: leads}")
+        ).digest
+        == digest
+    )
+    for other in (text.replace("leads", "contacts"), text.replace("bot, erp", "erp, bot"), text.replace("all", "some")):
+        assert routes_file(other).digest != digest

@@ -16,7 +16,7 @@ from relay.model import Delivered, Delivery, Event, Outcome, PlannedDelivery, Re
 from relay.signals import Emit, Signal
 from relay.store.contract import Archive
 from relay.store.records import AuditEntry
-from tests.store import kind_sqlite, kind_sqlite_many
+from tests.store import kind_postgres, kind_sqlite, kind_sqlite_many
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -39,7 +39,7 @@ class Kind(Protocol):
         """As `open_store`, under the same name, while the object of the owner before still lives."""
         ...
 
-    def join(self, folder: Path, now: datetime) -> Archive | None:
+    async def join(self, folder: Path, now: datetime) -> Archive | None:
         """A further owner that lives beside those there are; None if the store refuses a second one."""
         ...
 
@@ -59,6 +59,8 @@ OPENERS = {name: kind.open_store for name, kind in KINDS.items()}
 
 @pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
 def kind(request: pytest.FixtureRequest) -> Kind:
+    if request.param is kind_postgres:
+        kind_postgres.servers.append(request.getfixturevalue("postgres"))
     return request.param
 
 

@@ -26,7 +26,7 @@ def take_over(folder: Path, now: datetime) -> SqliteStore:
     return open_store(folder, now)
 
 
-def join(folder: Path, now: datetime) -> SqliteStore | None:
+async def join(folder: Path, now: datetime) -> SqliteStore | None:
     with pytest.raises(StoreLocked):
         open_store(folder, now)
     return None

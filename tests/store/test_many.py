@@ -13,11 +13,13 @@ import pytest
 from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, Retention
 from relay.signals import Committed, Signal
+from relay.store import likeness
 from relay.store.checksum import checksum
 from relay.store.contract import Archive
+from relay.store.postgres import ingest_rows
 from relay.store.records import Duplicate, Filter
 from relay.store.requests import KeepRequest, Settlement, Windows
-from relay.store.sqlite import duplicates, ingest
+from relay.store.sqlite import ingest
 from tests.store.conftest import MINUTE, NOON, OK, Kind, claim, routed, to, webhook
 from tests.store.kind_sqlite_many import replies_of
 from tests.store.test_duplicates import move
@@ -155,7 +157,7 @@ async def test_each_body_is_hashed_once(
         hashed.append(content)
         return checksum(content, id_)
 
-    for module in (duplicates, ingest):
+    for module in (likeness, ingest, ingest_rows):
         monkeypatch.setattr(module, "checksum", noting)
     asked = [ask(number, lead=number, windows=Windows(MINUTE)) for number in numbers]
     assert [len(claimed) for claimed in await keep(store, *asked)] == [1] * len(numbers)

@@ -99,7 +99,7 @@ async def unless_it_raises(asked: Awaitable[T]) -> T | None:
 async def test_no_two_owners_that_live_have_the_same_part_of_a_target(kind: Kind, tmp_path: Path) -> None:
     """Where a store has one owner at a time, a second one is refused and the first has all."""
     owners = [kind.open_store(tmp_path, NOON)]
-    if second := kind.join(tmp_path, NOON):
+    if second := await kind.join(tmp_path, NOON):
         owners.append(second)
     parts = sorted(each.share("bot") for each in owners)
     for each in owners:

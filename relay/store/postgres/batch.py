@@ -50,6 +50,8 @@ class Batch(Generic[W, T]):
         """Call `on_replies` once, not before this returns, with a reply for each in their order."""
         replies: list[Any] = [None] * len(writes)
         left = len(writes)
+        if not writes:
+            get_running_loop().call_soon(_pass_on, on_replies, replies)
 
         def reply(position: int, result: T | Exception) -> None:
             nonlocal left

@@ -3,7 +3,11 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from relay.clock import TOLERANCE
 from relay.store.times import from_ms
+
+NOW = "(extract(epoch from clock_timestamp()) * 1000)::bigint"
+"""SQL for milliseconds of the database's clock. Only registration, heartbeat and claim read it, to compare."""
 
 
 class DatabaseClock:
@@ -26,6 +30,14 @@ class DatabaseClock:
             return self._machine()
         return self._read + timedelta(seconds=self._steady() - self._read_at)
 
-    def update(self, milliseconds: int) -> None:
-        """Take over what the database's clock said just now."""
-        self._read, self._read_at = from_ms(milliseconds), self._steady()
+    def update(self, milliseconds: int, asked: datetime | None = None) -> timedelta:
+        """Take over what the database's clock said since `asked`, or just now; return by how much it was set.
+
+        What was long on its way says little: it is taken over only if it disagrees.
+        """
+        read, now = from_ms(milliseconds), self()
+        known = self._read_at is not None
+        agrees = known and asked is not None and asked - TOLERANCE <= read <= now + TOLERANCE
+        if not agrees or (asked is not None and now - asked <= TOLERANCE):
+            self._read, self._read_at = read, self._steady()
+        return read - now if known and not agrees else timedelta()

@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 
 from relay.errors import StoreBusy, StoreFailed
 from relay.store.contract import CLOSED
+from relay.store.postgres import arrays
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -26,6 +27,7 @@ Statement: TypeAlias = tuple[str, Values]
 
 DEADLINE = 5.0  # seconds for one transaction, by this process's clock
 CONNECT_TIMEOUT = 2  # seconds for each host of the DSN; libpq takes no shorter time
+CONNECT_DEADLINE = 12.0  # seconds for all hosts, and for looking up their names
 
 PARAMETERS: Mapping[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT,
@@ -44,7 +46,13 @@ SETTINGS = (
 )
 
 _REPEAT = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.QueryCanceled)
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction, OSError, TimeoutError)
+# what is wrong with values: to repeat them is no use, and others are none the worse. All else is the server's matter
+_REFUSED = (
+    psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex,
+    errors.TooManyColumns, errors.TooManyArguments,
+)  # fmt: skip
+_BUGS = (errors.SyntaxError, errors.UndefinedParameter, errors.AmbiguousColumn, errors.DatatypeMismatch)
+_AWAY = (psycopg.Error, OSError, TimeoutError)
 _HEADS = "deliveries_head"  # two inserted the head of one key at once: no lock held them apart, the index did
 
 
@@ -61,12 +69,17 @@ class Transaction(Protocol):
 
 
 Interactive: TypeAlias = Callable[[Transaction], Awaitable[T]]
+Use: TypeAlias = Callable[["psycopg.AsyncConnection[Row]"], Awaitable[T]]
 
 
 class Connection:
     """Runs one transaction at a time, in the order of the calls; StoreBusy if one is not known to be committed.
 
-    `made` counts the connections so far. `on_connect` runs on each new one before anything else.
+    What the server refuses for its values is a psycopg.Error; the others that were called before are none the worse.
+
+    `made` counts the connections so far. `on_connect` runs on each new one before anything else. With `by_itself` a
+    transaction makes the connection that it lacks; else only `connect` does, and without one a transaction is refused.
+    `gate` runs before each transaction that does not pass it by: it sees to it that the schema is there.
     """
 
     def __init__(
@@ -76,8 +89,12 @@ class Connection:
         name: str,
         prepare: bool = True,
         on_connect: Callable[[Transaction], Awaitable[None]] | None = None,
+        by_itself: bool = True,
+        gate: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.made = 0
+        self._gate = gate
+        self._by_itself = by_itself
         self._conninfo = conninfo
         self._name = name
         self._prepare = 0 if prepare else None  # 0: every statement, from its first use
@@ -86,37 +103,61 @@ class Connection:
         self._lock = asyncio.Lock()
         self._warned = False  # the server had a warning about the present transaction
         self._closed = False
+        self._ended = False
+        self._drops = 0  # what waits when a connection is dropped fails with it
+        self._why = ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as anybody knows."""
+        return self._connection is not None
+
+    async def connect(self) -> None:
+        """Make the connection unless there is one."""
+        await self._alone(_nothing, connect=True)
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Run these statements as one transaction; return the rows of each once it is committed."""
+        if self._gate:
+            await self._gate()
         return await self._alone(lambda connection: self._pipeline(connection, statements))
 
-    async def transact(self, interactive: Interactive[T]) -> T:
+    async def transact(self, interactive: Interactive[T], *, deadline: float | None = None, gated: bool = True) -> T:
         """Run `interactive` in a transaction; return its result once that is committed. It may be repeated."""
-        return await self._alone(lambda connection: self._interactive(connection, interactive))
+        if gated and self._gate:
+            await self._gate()
+        return await self._alone(lambda connection: self._interactive(connection, interactive), deadline=deadline)
 
     async def close(self) -> None:
         """End the connection after the calls made before; later ones raise StoreFailed."""
         self._closed = True
+        await asyncio.sleep(0)  # calls made before have their place in the queue now
         async with self._lock:
-            await self._drop()
+            self._ended = True
+            await self._drop(CLOSED)
 
-    async def _alone(self, use: Callable[[psycopg.AsyncConnection[Row]], Awaitable[T]]) -> T:
+    async def _alone(self, use: Use[T], *, connect: bool = False, deadline: float | None = None) -> T:
+        if self._closed:
+            raise StoreFailed(CLOSED)
         # a task of its own: psycopg answers a cancelled caller by cancelling its query
-        task = asyncio.get_running_loop().create_task(self._locked(use))
+        task = asyncio.get_running_loop().create_task(self._locked(use, connect, deadline))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(_retrieve)
             raise
 
-    async def _locked(self, use: Callable[[psycopg.AsyncConnection[Row]], Awaitable[T]]) -> T:
+    async def _locked(self, use: Use[T], connect: bool, deadline: float | None) -> T:
+        drops = self._drops
         async with self._lock:
-            if self._closed:
+            if self._ended:
                 raise StoreFailed(CLOSED)
+            if drops != self._drops:  # or each of them would wait for the server as long as the first one did
+                raise StoreBusy(self._why)
+            if not (self._connection or self._by_itself or connect):
+                raise StoreBusy("there is no connection to PostgreSQL")
             try:
-                connection = self._connection or await self._connect()
-                return await self._in_time(connection, use)
+                return await self._in_time(self._connection or await self._connect(), use, deadline)
             except _REPEAT as error:
                 await self._end_transaction()
                 raise StoreBusy(f"cannot commit now: {_text(error)}") from error
@@ -125,30 +166,33 @@ class Connection:
                 if error.diag.constraint_name != _HEADS:
                     raise
                 raise StoreBusy(f"cannot commit now: {_text(error)}") from error
+            except (*_REFUSED, *_BUGS):
+                await self._end_transaction()
+                raise
             except _AWAY as error:
-                await self._drop()
-                raise StoreBusy(f"PostgreSQL is away: {_text(error)}") from error
+                await self._drop(f"PostgreSQL is away: {_text(error)}")
+                raise StoreBusy(self._why) from error
             except BaseException:
                 await self._end_transaction()
                 raise
 
-    async def _in_time(
-        self, connection: psycopg.AsyncConnection[Row], use: Callable[[psycopg.AsyncConnection[Row]], Awaitable[T]]
-    ) -> T:
-        deadline = asyncio.get_running_loop().call_later(DEADLINE, _shut_down, connection)
+    async def _in_time(self, connection: psycopg.AsyncConnection[Row], use: Use[T], deadline: float | None = None) -> T:
+        timer = asyncio.get_running_loop().call_later(deadline or DEADLINE, _shut_down, connection)
         try:
             return await use(connection)
         finally:
-            deadline.cancel()
+            timer.cancel()
 
     async def _connect(self) -> psycopg.AsyncConnection[Row]:
-        connection: psycopg.AsyncConnection[Row] = await psycopg.AsyncConnection.connect(
-            self._conninfo,
-            autocommit=True,
-            prepare_threshold=self._prepare,
-            application_name=f"relay {self._name}",
-            **PARAMETERS,
-        )
+        async with asyncio.timeout(CONNECT_DEADLINE):
+            connection: psycopg.AsyncConnection[Row] = await psycopg.AsyncConnection.connect(
+                self._conninfo,
+                autocommit=True,
+                prepare_threshold=self._prepare,
+                application_name=f"relay {self._name}",
+                **PARAMETERS,
+            )
+        arrays.register(connection)
         connection.add_notice_handler(self._on_notice)
         try:
             if prepare := self._on_connect:
@@ -183,10 +227,12 @@ class Connection:
         return result
 
     def _on_notice(self, notice: psycopg.errors.Diagnostic) -> None:
-        self._warned = self._warned or notice.severity_nonlocalized == "WARNING"
+        """A commit that did not wait for its standby says so in a warning, in the server's language."""
+        if notice.severity_nonlocalized == "WARNING":
+            by_whom = notice.source_function or "", notice.sqlstate or ""
+            self._warned = self._warned or by_whom[0].startswith("SyncRep") or by_whom[1].startswith("57")
 
     def _check_committed(self) -> None:
-        """A commit with a warning is one that did not wait for its standby."""
         if self._warned:
             raise StoreBusy("cannot commit now: the synchronous standby did not confirm it")
 
@@ -197,10 +243,12 @@ class Connection:
         try:
             if connection.info.transaction_status != TransactionStatus.IDLE:
                 await self._in_time(connection, lambda each: each.execute("rollback"))
-        except psycopg.Error:
-            await self._drop()
+        except psycopg.Error as error:
+            await self._drop(f"PostgreSQL is away: {_text(error)}")
 
-    async def _drop(self) -> None:
+    async def _drop(self, why: str) -> None:
+        self._drops += 1
+        self._why = why
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error, OSError):
@@ -223,6 +271,10 @@ def _shut_down(connection: psycopg.AsyncConnection[Row]) -> None:
     """Have whoever waits for the server find the connection closed."""
     with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
         same.shutdown(socket.SHUT_RDWR)
+
+
+async def _nothing(_connection: psycopg.AsyncConnection[Row]) -> None:
+    """Connecting was all."""
 
 
 def _text(error: BaseException) -> str:

@@ -1,47 +1,152 @@
-"""A relay among those that share the database: its incarnation, and the claim tokens of that."""
+"""A relay among those that share the database: incarnations, heartbeats, and claims of owners that live no more.
+
+A claim's owner is the high part of its token. An owner that is not registered and alive is nobody, whoever declared it
+dead: sweeps go by who lives, never by a list of the dead.
+"""
 
 import os
 import socket
 from datetime import datetime
+from typing import NamedTuple
 
 from relay import __version__
 from relay.store.claim_tokens import TOKENS, Tokens
-from relay.store.postgres.connection import Transaction
+from relay.store.postgres.clock import NOW
+from relay.store.postgres.connection import Statement, Transaction
 from relay.store.postgres.migrate import newest
 from relay.store.times import to_ms
+
+ALIVE = "exists (select from relays r where r.incarnation = %(incarnation)s and r.gone_at is null)"
+"""SQL: whoever claims must be registered and alive in the same statement, or nobody would give the claim back."""
 
 _REGISTER = """
 insert into relays as r (name, incarnation, host, pid, version, schema, started_at, seen_at)
 values (%(name)s, nextval('relay_incarnations'), %(host)s, %(pid)s, %(version)s, %(schema)s, %(now)s, %(now)s)
 on conflict (name) do update set incarnation = excluded.incarnation, host = excluded.host, pid = excluded.pid,
   version = excluded.version, schema = excluded.schema, started_at = excluded.started_at,
-  seen_at = excluded.seen_at, beat = r.beat + 1, gone_at = null
+  seen_at = greatest(r.seen_at, excluded.seen_at), beat = r.beat + 1, gone_at = null
 returning incarnation
 """
 _GIVE_BACK = """
 update deliveries set claim = null, due_at = %(now)s
-where state = 'pending' and claim is not null and claim >= %(first)s and claim < %(end)s
+where state = 'pending' and claim is not null and claim >= %(first)s and claim < %(stop)s
+"""
+_BEAT = f"""
+with own as (
+  update relays set beat = beat + 1, seen_at = greatest(seen_at, {NOW}), spooled = %(spooled)s,
+    spooled_at = %(spooled_at)s, config = %(config)s
+  where incarnation = %(incarnation)s and name = %(name)s and gone_at is null
+  returning incarnation)
+select {NOW}, (select max(seen_at) from relays), exists (select from own), r.name, r.incarnation, r.beat
+from (select 1) one left join relays r on r.gone_at is null
+"""
+_DECLARE_DEAD = """
+update relays set gone_at = %(now)s where incarnation = %(incarnation)s and beat = %(beat)s and gone_at is null
+returning name
+"""
+_LEAVE = "update relays set gone_at = %(now)s where incarnation = %(incarnation)s and gone_at is null"
+ABANDONED = """
+with seen as materialized (
+  select d.event, d.target, d.claim from deliveries d
+  where d.state = 'pending' and d.claim is not null
+    and not exists (select from relays r where r.incarnation = d.claim >> 40 and r.gone_at is null)),
+abandoned as materialized (
+  select d.event, d.target from seen join deliveries d using (event, target) where d.claim = seen.claim
+  order by d.event, d.target for update of d skip locked)
+update deliveries d set claim = null, due_at = %(now)s
+from abandoned a where d.event = a.event and d.target = a.target
+returning 1
+"""
+"""Gives back the claims of owners that are not registered and alive; their attempts count, as they may be made.
+
+A relay that registers and claims meanwhile is not in the statement's snapshot: the claim that was seen must be there
+still when the row is locked.
 """
 
 
+class Beat(NamedTuple):
+    """What one heartbeat showed: the time, the last one that any relay has seen, and the relays that live."""
+
+    now: int  # milliseconds, as is `newest`
+    newest: int
+    alive: bool  # this incarnation
+    living: dict[int, str]  # incarnation -> name
+    beats: dict[int, int]  # incarnation -> beat, of the others
+
+
 class Registry:
-    """Registered while `tokens` is set. A relay that is not registered claims nothing."""
+    """The incarnations of this process. It is registered while `tokens` is set; else it claims nothing."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.tokens: Tokens | None = None
+        self._mine: set[int] = set()
+        self.config = ""  # a digest of this relay's routes
+        self._spooled: tuple[int, datetime | None] = 0, None
 
     @property
     def incarnation(self) -> int | None:
         """The number of this process; None while it is not registered."""
         return self.tokens.last // TOKENS if self.tokens else None
 
-    async def register(self, transaction: Transaction, now: datetime) -> None:
-        """Become a new incarnation; what earlier ones of this name held is due at `now`: they are gone."""
+    def gave(self, token: int) -> bool:
+        """Whether the claim token is one of this process, under whatever incarnation."""
+        return token // TOKENS in self._mine
+
+    def publish_spool(self, webhooks: int, oldest_at: datetime | None) -> None:
+        """See `contract.SharedStore.publish_spool`."""
+        self._spooled = webhooks, oldest_at
+
+    async def register(self, transaction: Transaction, now: int) -> Tokens:
+        """Become a new incarnation; what earlier ones of this name held is due at `now`: they are gone.
+
+        It counts once the transaction is committed: see `registered`.
+        """
         found = await transaction.rows("select incarnation from relays where name = %s for update", (self.name,))
         process = {"host": socket.gethostname(), "pid": os.getpid(), "version": __version__, "schema": newest()}
-        [(incarnation,)] = await transaction.rows(_REGISTER, {"name": self.name, "now": to_ms(now), **process})
+        [(incarnation,)] = await transaction.rows(_REGISTER, {"name": self.name, "now": now, **process})
         for (before,) in found:
-            span = {"first": before * TOKENS, "end": (before + 1) * TOKENS}
-            await transaction.rows(_GIVE_BACK, {"now": to_ms(now), **span})
-        self.tokens = Tokens(incarnation)
+            await transaction.rows(_GIVE_BACK, _span(before, now))
+        return Tokens(incarnation)
+
+    def registered(self, tokens: Tokens) -> None:
+        """Claim with these tokens from now on."""
+        self.tokens = tokens
+        self._mine.add(tokens.last // TOKENS)
+
+    def disown(self) -> None:
+        """Claim nothing until registered anew."""
+        self.tokens = None
+
+    def heartbeat(self) -> Statement:
+        """Return the statement of one beat; see `read`."""
+        webhooks, oldest_at = self._spooled
+        return _BEAT, {
+            "incarnation": self.incarnation,
+            "name": self.name,  # a standby that took over may give a number out once more
+            "config": self.config,
+            "spooled": webhooks,
+            "spooled_at": oldest_at and to_ms(oldest_at),
+        }
+
+    def read(self, rows: list[tuple[int, int, bool, str | None, int, int]]) -> Beat:
+        """Return what the rows of `heartbeat` say."""
+        now, newest_, alive = rows[0][:3]
+        living = [(name, incarnation, beat) for *_, name, incarnation, beat in rows if name is not None]
+        others = {incarnation: beat for _name, incarnation, beat in living if incarnation != self.incarnation}
+        return Beat(now, newest_ or now, alive, {incarnation: name for name, incarnation, _beat in living}, others)
+
+    def leave(self, now: int) -> list[Statement]:
+        """Return the statements that end this incarnation and give back what it holds."""
+        if (incarnation := self.incarnation) is None:
+            return []
+        return [(_LEAVE, {"now": now, "incarnation": incarnation}), (_GIVE_BACK, _span(incarnation, now))]
+
+
+def declare_dead(incarnation: int, beat: int, now: int) -> Statement:
+    """Return what declares a relay dead unless it has beaten since; the statement returns its name."""
+    return _DECLARE_DEAD, {"now": now, "incarnation": incarnation, "beat": beat}
+
+
+def _span(incarnation: int, now: int) -> dict[str, int]:
+    return {"now": now, "first": incarnation * TOKENS, "stop": (incarnation + 1) * TOKENS}

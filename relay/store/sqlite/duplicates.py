@@ -8,38 +8,16 @@ which is rare.
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
 
 import apsw
 
-from relay.amocrm.change_times import changed_at
-from relay.amocrm.events import load
-from relay.model import Event, RoutedEvent, Webhook
-from relay.store.checksum import checksum
+from relay.model import Event, Webhook
+from relay.store.likeness import Likeness, moment, moment_in
 from relay.store.records import Duplicate
 from relay.store.requests import KeepRequest
 from relay.store.sqlite.entity_index import ABOUT_SINCE
 from relay.store.sqlite.sql import at_once, rows
 from relay.store.times import MILLISECOND, to_ms
-
-LONGEST_TIME = 19  # characters, of a decimal that fits into SQLite's integers, and of a date and time
-
-
-class Likeness(NamedTuple):
-    """What a webhook is found by if an equal one comes, None without a window; and the checksum of its body."""
-
-    of_body: bytes
-    digest: bytes | None
-    dated: int | str | None
-
-
-def likeness_of(request: KeepRequest) -> Likeness:
-    """Return it: the search and the row need it, and a body is hashed once."""
-    webhook, routed, _now, windows = request
-    of_body = checksum(webhook.body)
-    if windows.longest is None:
-        return Likeness(of_body, None, None)
-    return Likeness(of_body, _digest(webhook, of_body), _dated(webhook, routed))
 
 
 def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[KeepRequest, Likeness]]) -> bool:
@@ -92,25 +70,6 @@ def repeated(cursor: apsw.Cursor, request: KeepRequest, likeness: Likeness) -> D
     return Duplicate(webhook=id_, events=events)
 
 
-def _digest(webhook: Webhook, of_body: bytes) -> bytes:
-    """Return the digest of query and body; without a query that of the body alone, as earlier relays stored it."""
-    return checksum(of_body, webhook.query.encode(errors="surrogatepass")) if webhook.query else of_body
-
-
-def _dated(webhook: Webhook, routed: Sequence[RoutedEvent]) -> int | str | None:
-    """Return the time in a webhook's first event, 0 if there is none: equal webhooks have the same.
-
-    None if the webhook is unparsed: a later relay may find a time in an equal one.
-
-    It leads in their index, so that new entries go to its end. By the digest alone each went to a random page, which
-    was a third of the cost of a commit.
-    """
-    if webhook.unparsed is not None:
-        return None
-    at = changed_at(routed[0].event) if routed else ""
-    return int(at) if at.isdecimal() and len(at) < LONGEST_TIME else at[:LONGEST_TIME] or 0
-
-
 def _overtaken(cursor: apsw.Cursor, webhook: Webhook, event: Event, seq: int, first_event: int) -> bool:
     """Return whether a different body from the same source, stored after `seq`, is about the entity in the same second.
 
@@ -130,19 +89,7 @@ def _overtaken(cursor: apsw.Cursor, webhook: Webhook, event: Event, seq: int, fi
             "body": webhook.body,
         },
     )
-    return any(_moment(payload) == _moment_of(event) for (payload,) in since)
-
-
-def _moment(payload: bytes) -> tuple[object, str] | None:
-    try:
-        return _moment_of(load(payload))
-    except (ValueError, TypeError, KeyError, AttributeError):  # a disk has changed it
-        return None
-
-
-def _moment_of(event: Event) -> tuple[object, str]:
-    """Return account and second."""
-    return event.account.get("id"), changed_at(event)
+    return any(moment_in(payload) == moment(event) for (payload,) in since)
 
 
 # none is stored of what was unparsed, or kept by an earlier relay; cross joins, or SQLite reads all that it stored

@@ -12,10 +12,11 @@ import orjson
 from relay.model import Delivery, Event, PlannedDelivery, RoutedEvent, Webhook
 from relay.store.checksum import checksum
 from relay.store.claim_tokens import Tokens
+from relay.store.likeness import Likeness, likeness_of
 from relay.store.records import AuditEntry, KeepResult
 from relay.store.requests import KeepRequest
 from relay.store.sqlite import audit
-from relay.store.sqlite.duplicates import Likeness, any_repeats, likeness_of, repeated
+from relay.store.sqlite.duplicates import any_repeats, repeated
 from relay.store.sqlite.ordering import pending_with_key, unblock
 from relay.store.sqlite.sql import Row, at_once, rows
 from relay.store.times import MILLISECOND, to_ms

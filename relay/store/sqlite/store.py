@@ -314,6 +314,9 @@ class SqliteStore:
     def doubts(self) -> str | None:
         return doubt(self._path, mounted())
 
+    def publish_config(self, digest: str) -> None:
+        pass  # one relay owns it: nobody's routes differ
+
     def spool(self) -> SpoolState | None:
         return None
 

@@ -38,12 +38,13 @@ create table webhooks (
   signature    text not null,
   unparsed     text,                   -- why it could not be read; null once it could
   digest       bytea,                  -- of query and body; null where nobody asked whether it repeats
+  dated        text collate "C" not null,    -- time in its first event, '0' if none; '' of an unparsed one
   checksum     bytea not null
 );
 alter table webhooks alter column body set storage external;  -- nobody gains by compressing a kilobyte
 create index webhooks_received_at on webhooks (received_at, seq);
 create index webhooks_unparsed on webhooks (id) where unparsed is not null;
-create index webhooks_digest on webhooks (digest, received_at) where digest is not null;
+create index webhooks_digest on webhooks (dated, digest) where digest is not null;  -- in the order of time
 
 create table events (
   seq         bigint generated always as identity primary key,
@@ -59,7 +60,7 @@ create table events (
   checksum    bytea not null           -- of id and payload
 );
 create index events_webhook on events (webhook);
-create index events_entity_id on events (left(entity_id, 64));  -- an entry of a B-tree has at most 2,704 bytes
+create index events_entity_id on events (left(entity_id, 64), seq);  -- an entry of a B-tree has at most 2,704 bytes
 
 create table deliveries (
   event         bigint not null,

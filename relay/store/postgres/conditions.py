@@ -1,0 +1,58 @@
+"""Health of targets as this relay sees it, its reports, and probes that are fulfilled -> statements."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import orjson
+
+from relay.model import Json
+from relay.store.postgres.connection import Statement
+from relay.store.postgres.text import clean
+from relay.store.records import HealthReport
+from relay.store.times import to_ms
+
+_OTHERS = "delete from conditions where relay = %(relay)s and target <> all(%(targets)s::text[])"
+_CONDITIONS = """
+insert into conditions (relay, target, health, since, as_of, error, in_flight, slow, probe_at)
+select %(relay)s, c.target, c.health, c.since, c.as_of, c.error, c.in_flight, c.slow, c.probe_at
+from unnest(%(targets)s::text[], %(health)s::text[], %(since)s::bigint[], %(as_of)s::bigint[], %(errors)s::text[],
+  %(in_flight)s::int[], %(slow)s::text[], %(probe_at)s::bigint[])
+  as c(target, health, since, as_of, error, in_flight, slow, probe_at)
+on conflict (relay, target) do update set health = excluded.health, since = excluded.since, as_of = excluded.as_of,
+  error = excluded.error, in_flight = excluded.in_flight, slow = excluded.slow, probe_at = excluded.probe_at
+"""
+_REPORT = """
+insert into reports (relay, name, as_of, value) values (%(relay)s, %(name)s, %(as_of)s, %(value)s)
+on conflict (relay, name) do update set as_of = excluded.as_of, value = excluded.value
+"""
+_FULFILLED = """
+delete from probes p using unnest(%(targets)s::text[], %(at)s::bigint[]) as met(target, at)
+where p.target = met.target and p.at = met.at
+"""
+
+
+def publish_health(relay: str, conditions: Mapping[str, HealthReport]) -> list[Statement]:
+    """Replace all conditions of this relay."""
+    reports = list(conditions.values())
+    columns = {
+        "relay": relay,
+        "targets": [clean(each) for each in conditions],
+        "health": [each.health.value for each in reports],
+        "since": [to_ms(each.since) for each in reports],
+        "as_of": [to_ms(each.as_of) for each in reports],
+        "errors": [clean(each.error) for each in reports],
+        "in_flight": [each.in_flight for each in reports],
+        "slow": [orjson.dumps(sorted(each.slow)).decode() for each in reports],
+        "probe_at": [each.probe_at and to_ms(each.probe_at) for each in reports],
+    }
+    return [(_OTHERS, {"relay": relay, "targets": columns["targets"]}), (_CONDITIONS, columns)]
+
+
+def publish(relay: str, name: str, value: Json, now: datetime) -> Statement:
+    """Replace this relay's report of this name."""
+    return _REPORT, {"relay": relay, "name": clean(name), "as_of": to_ms(now), "value": orjson.dumps(value).decode()}
+
+
+def fulfil_probes(wishes: Mapping[str, datetime]) -> Statement:
+    """Delete these requests; later ones stay."""
+    return _FULFILLED, {"targets": [clean(each) for each in wishes], "at": [to_ms(each) for each in wishes.values()]}

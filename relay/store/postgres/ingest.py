@@ -1,0 +1,219 @@
+"""Insert webhooks, their events and deliveries: a batch by one statement, in one transaction that is sent whole.
+
+If one of a batch is stored, or repeats an equal one, that statement inserts nothing, and they are inserted in an
+interactive transaction, in their order: those of which nothing is stored together, each other one alone.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count, groupby
+
+from relay.errors import StoreBusy, StoreFailed
+from relay.model import Delivery, RoutedEvent, Webhook
+from relay.signals import Committed, Emit
+from relay.store.postgres import ingest_sql
+from relay.store.postgres.arrays import Numbers, Texts
+from relay.store.postgres.claims import UNBLOCK
+from relay.store.postgres.connection import Connection, Row, Statement, Transaction
+from relay.store.postgres.duplicates import repeated
+from relay.store.postgres.ingest_rows import Asked, asked_of, leases, values
+from relay.store.postgres.locks import TAKE, locks
+from relay.store.postgres.membership import Membership
+from relay.store.records import KeepResult
+from relay.store.requests import KeepRequest
+from relay.store.times import to_ms
+
+REPARSED = "reparsed"  # why raw deliveries are dead whose webhook was read after all
+NOBODY = -1  # an incarnation that no relay has
+
+
+class Ingest:
+    """Keeps webhooks on the intake connection; without a `membership` (a command) nothing is claimed at insert."""
+
+    def __init__(self, connection: Connection, membership: Membership | None, *, emit: Emit) -> None:
+        self._connection = connection
+        self._membership = membership
+        self._emit = emit
+
+    async def keep_all(self, requests: Sequence[KeepRequest]) -> list[KeepResult]:
+        """Keep many in one transaction, as if one by one; raises if the database refuses one of them."""
+        began = time.monotonic()
+        results = await self._keep_all(requests)
+        self._committed(len(requests), began)
+        return results
+
+    def _committed(self, writes: int, began: float) -> None:
+        self._emit(Committed(writes=writes, took=timedelta(seconds=time.monotonic() - began)))
+
+    async def _keep_all(self, requests: Sequence[KeepRequest]) -> list[KeepResult]:
+        if (member := self._membership) and member.registry.tokens is None:
+            raise StoreBusy("this relay is not registered")
+        with self._asked(requests) as (asked, incarnation):
+            if not _repeats(asked):
+                *_, rows = await self._connection.run([*_locks(asked), _keep(asked, incarnation)])
+                if rows:
+                    return [*_results(asked, rows)]
+            return await self._connection.transact(lambda transaction: _keep_each(transaction, asked, incarnation))
+
+    async def forward(self, requests: Sequence[KeepRequest]) -> list[KeepResult | Exception]:
+        """See `contract.SharedStore.forward`."""
+        try:
+            return [*await self._forward(requests)]
+        except (StoreBusy, StoreFailed):
+            raise
+        except Exception as error:  # noqa: BLE001  one that is refused must not hold up the others
+            if len(requests) == 1:
+                return [error]
+        return [reply for each in requests for reply in await self.forward([each])]
+
+    async def missing(self, ids: Sequence[str]) -> set[str]:
+        """See `contract.SharedStore.missing`."""
+        [rows] = await self._connection.run([(ingest_sql.KNOWN, {"id": Texts(ids)})])
+        return set(ids).difference(id_ for id_, *_ in rows)
+
+    async def probe(self) -> None:
+        """See `contract.MaintenanceStore.probe`."""
+        if member := self._membership:
+            began = time.monotonic()
+            await self._connection.run([(ingest_sql.PROBE, {"name": member.registry.name})])
+            self._committed(1, began)
+
+    async def _forward(self, requests: Sequence[KeepRequest]) -> list[KeepResult]:
+        with self._asked(requests) as (asked, incarnation):
+
+            async def keep(transaction: Transaction) -> list[KeepResult]:
+                results = await _keep_each(transaction, asked, incarnation)
+                if member := self._membership:
+                    forwarded = {"webhooks": len(requests), "name": member.registry.name}
+                    await transaction.rows(ingest_sql.FORWARDED, forwarded)
+                return results
+
+            return await self._connection.transact(keep)
+
+    @contextmanager
+    def _asked(self, requests: Sequence[KeepRequest]) -> Iterator[tuple[list[Asked], int]]:
+        """Make the rows, with claim tokens that are lost if their transaction is not known to be committed."""
+        member, size = self._membership, leases(requests)
+        if member is None or member.registry.tokens is None or not size:
+            yield [asked_of(each, None) for each in requests], NOBODY
+            return
+        with member.lost.tokens(member.registry.tokens, size) as first:
+            tokens = count(first)
+            yield [asked_of(each, tokens) for each in requests], member.registry.incarnation or NOBODY
+
+
+async def reparse(transaction: Transaction, webhook: Webhook, routed: Sequence[RoutedEvent], at: datetime) -> bool:
+    """Give an unparsed webhook these events, due `at`; False if it is unparsed no more."""
+    asked = asked_of(KeepRequest(replace(webhook, unparsed=None), routed, at), None)
+    await _lock(transaction, [asked])
+    seq = await _read(transaction, asked)
+    if seq is not None:
+        await _add_events(transaction, asked, seq, NOBODY)
+    return seq is not None
+
+
+def size(request: KeepRequest) -> int:
+    """Return about how many bytes a request sends."""
+    return 1000 + len(request.webhook.body) + sum(len(each.payload) + 500 for each in request.routed)
+
+
+# ---- together
+
+
+def _repeats(asked: Sequence[Asked]) -> set[int]:
+    """Return the positions of those that have the id of one before them, or repeat it within a window."""
+    seen: set[object] = set()
+    again: set[int] = set()
+    for position, each in enumerate(asked):
+        webhook, digest = each.request.webhook, each.likeness.digest
+        same = {webhook.id} if digest is None else {webhook.id, (webhook.source, digest)}
+        if not same.isdisjoint(seen):
+            again.add(position)
+        seen |= same
+    return again
+
+
+def _locks(asked: Iterable[Asked], others: Iterable[bytes] = ()) -> list[Statement]:
+    taken = locks([*others, *(key for each in asked for key in each.locked())])
+    return [(TAKE, (Numbers(taken),))] if taken else []
+
+
+def _keep(asked: Sequence[Asked], incarnation: int, **changed: Numbers) -> Statement:
+    ordered = any(each.ordered for each in asked)
+    return ingest_sql.KEEP[ordered], {**values(asked), "incarnation": incarnation, **changed}
+
+
+def _results(asked: Sequence[Asked], rows: Sequence[Row]) -> list[list[Delivery]]:
+    events: dict[int, int] = dict(rows)
+    return [
+        [claim.delivery(events[token], token) for token, claim in each.claims.items() if token in events]
+        for each in asked
+    ]
+
+
+# ---- in order
+
+
+async def _keep_each(transaction: Transaction, asked: Sequence[Asked], incarnation: int) -> list[KeepResult]:
+    await _lock(transaction, asked)
+    of_batch = values(asked)
+    unparsed = {id_: unparsed for id_, _seq, unparsed in await transaction.rows(ingest_sql.KNOWN, of_batch)}
+    again = _repeats(asked) | {number - 1 for (number,) in await transaction.rows(ingest_sql.REPEATING, of_batch)}
+
+    def alone(of: tuple[int, Asked]) -> bool:
+        position, each = of
+        return position in again or each.request.webhook.id in unparsed
+
+    results: list[KeepResult] = []
+    for one_by_one, group in groupby(enumerate(asked), key=alone):
+        each_of = [each for _position, each in group]
+        if not one_by_one and (rows := await transaction.rows(*_keep(each_of, incarnation))):
+            results += _results(each_of, rows)
+            continue
+        for each in each_of:
+            stored = unparsed.get(each.request.webhook.id, True)
+            results.append(await _keep_alone(transaction, each, incarnation) if stored else [])
+    return results
+
+
+async def _lock(transaction: Transaction, asked: Sequence[Asked]) -> None:
+    """Take all locks at once: a second set of them could wait for one who waits for the first."""
+    ids = Texts(each.request.webhook.id for each in asked)
+    raw = [key for (key,) in await transaction.rows(ingest_sql.RAW_KEYS, {"id": ids})]
+    for statement in _locks(asked, raw):
+        await transaction.rows(*statement)
+
+
+async def _keep_alone(transaction: Transaction, asked: Asked, incarnation: int) -> KeepResult:
+    if earlier := await repeated(transaction, asked):
+        return earlier
+    if rows := await transaction.rows(*_keep([asked], incarnation, span=Numbers([None]))):
+        [result] = _results([asked], rows)
+        return result
+    if asked.request.webhook.unparsed is not None or (seq := await _read(transaction, asked)) is None:
+        return []
+    return await _add_events(transaction, asked, seq, incarnation)
+
+
+async def _read(transaction: Transaction, asked: Asked) -> int | None:
+    """Mark an unparsed webhook as parsed, return its seq: its raw deliveries are dead with the reason `reparsed`."""
+    webhook, _routed, now, _windows = asked.request
+    marked = await transaction.rows(ingest_sql.READ, {"id": webhook.id})
+    if not marked:
+        return None
+    [(seq,)] = marked
+    raw = {"webhook": seq, "why": REPARSED, "now": to_ms(now or webhook.received_at)}
+    await transaction.rows(ingest_sql.REPLACE_DEAD, raw)
+    if pending := await transaction.rows(ingest_sql.REPLACE_PENDING, raw):
+        events, targets = zip(*pending, strict=True)
+        await transaction.rows(UNBLOCK, raw | {"events": Numbers(events), "targets": Texts(targets)})
+    return int(seq)
+
+
+async def _add_events(transaction: Transaction, asked: Asked, webhook: int, incarnation: int) -> list[Delivery]:
+    added = {**values([asked]), "webhook": webhook, "incarnation": incarnation}
+    [result] = _results([asked], await transaction.rows(ingest_sql.ADD_EVENTS, added))
+    return result

@@ -1,0 +1,154 @@
+"""Register a relay, keep its heartbeat, judge the others, and give back what nobody holds any more."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from psycopg.errors import UndefinedTable
+
+from relay.clock import TOLERANCE
+from relay.errors import StoreBusy
+from relay.signals import ClaimsReturned, ClockSet, Emit, RelayDeclaredDead, RelayDisowned, RelayJoined
+from relay.store.claim_tokens import Tokens
+from relay.store.postgres import claims
+from relay.store.postgres.beats import EVERY, Beats
+from relay.store.postgres.clock import NOW, DatabaseClock
+from relay.store.postgres.connection import Connection, Transaction
+from relay.store.postgres.lost_claims import LostClaims
+from relay.store.postgres.registry import ABANDONED, Beat, Registry, declare_dead
+from relay.store.postgres.shares import Shares
+from relay.store.times import MILLISECOND, to_ms
+
+_TOLERANCE = TOLERANCE // MILLISECOND
+MOVE_DEADLINE = 120.0  # seconds: a clock that is set back moves all that waits in one transaction
+
+
+class Membership:
+    """What makes one of several relays; `registry`, `lost` and `shares` are its parts.
+
+    `disowned` is called when others have declared this relay dead, before it registers anew; `clock_set`
+    with the difference when the database's clock was set.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        clock: DatabaseClock,
+        steady: Callable[[], float],
+        work: Connection,
+        look: Connection,
+        emit: Emit,
+        disowned: Callable[[], object],
+        clock_set: Callable[[timedelta], object],
+    ) -> None:
+        self.registry = Registry(name)
+        self.lost = LostClaims(steady)
+        self.shares = Shares(name)
+        self._beats = Beats()
+        self._clock = clock
+        self._steady = steady
+        self._work = work
+        self._look = look
+        self._emit = emit
+        self._disowned = disowned
+        self._clock_set = clock_set
+        self._others: set[int] = set()  # incarnations that were seen alive
+
+    async def register(self, transaction: Transaction) -> Tokens:
+        """Become a new incarnation, by the database's clock; `registered` follows once that is committed."""
+        [(now, newest)] = await transaction.rows(f"select {NOW}, (select max(seen_at) from relays)")
+        if newest is not None and newest - now > _TOLERANCE:
+            await self._set_back(transaction)
+        self._clock.update(now)
+        return await self.registry.register(transaction, now)
+
+    async def registered(self, tokens: Tokens) -> None:
+        """Claim with these tokens, and see who else lives."""
+        self.registry.registered(tokens)
+        await self.beat()
+
+    async def keep_alive(self, ready: Callable[[], Awaitable[None]]) -> None:
+        """Beat for ever; the caller cancels it. `ready` registers this relay if it is not registered."""
+        while True:
+            try:
+                if self.registry.tokens is None:
+                    await ready()
+                else:
+                    await self.beat()
+            except StoreBusy as error:  # whoever cannot beat for long is declared dead
+                if isinstance(error.__cause__, UndefinedTable) and self.registry.tokens:
+                    self.disown()  # another server has taken over that never saw us: migrate it, and register
+            await asyncio.sleep(EVERY)
+
+    async def beat(self) -> None:
+        """Give a sign of life; judge the others; give back what nobody holds."""
+        asked = self._clock()
+        [rows] = await self._look.run([self.registry.heartbeat()])
+        beat = self.registry.read(rows)
+        await self._clock_read(beat.now, beat.newest, asked)
+        if not beat.alive:
+            self.disown()
+            return
+        self.shares.seen(beat.living.values())
+        await self._judge(beat)
+        await self._give_back()
+
+    async def claimed(self, incarnation: int, now: int, newest: int, *, lives: bool) -> None:
+        """Take over what the database said beside a claim: its clock, if ours is wrong, and whether we live."""
+        if abs(now - to_ms(self._clock())) > claims.CLOCK_TOLERANCE:
+            await self._clock_read(now, newest)
+        if not lives and self.registry.incarnation == incarnation:
+            self.disown()
+
+    def disown(self) -> None:
+        """Others have declared this relay dead, and have its claims."""
+        self.registry.disown()
+        self._emit(RelayDisowned())
+        self._disowned()
+
+    async def _clock_read(self, now: int, newest: int, asked: datetime | None = None) -> None:
+        """Take over the database's clock; if it is behind the last beat of any relay it was set back."""
+        if newest - now > _TOLERANCE:
+            await self._work.transact(self._set_back, deadline=MOVE_DEADLINE)
+        by = self._clock.update(now, asked)
+        if abs(by) > TOLERANCE:
+            self._emit(ClockSet(by=by))
+            self._clock_set(by)
+
+    async def _set_back(self, transaction: Transaction) -> None:
+        """Move what waits, once, whoever notices: the last beats of all are moved with it."""
+        await transaction.rows("select set_config('statement_timeout', '120s', true)")
+        await transaction.rows("select schema from relay_meta for update")
+        [(now, newest)] = await transaction.rows(f"select {NOW}, (select max(seen_at) from relays)")
+        if newest - now <= _TOLERANCE:
+            return
+        await transaction.rows(*claims.set_back(newest - now, now))
+        await transaction.rows("update relays set seen_at = least(seen_at, %s)", (now,))
+
+    async def _judge(self, beat: Beat) -> None:
+        for incarnation in beat.beats.keys() - self._others:
+            self._emit(RelayJoined(relay=beat.living[incarnation], incarnation=incarnation))
+        self._others = set(beat.beats)
+        for incarnation, seen in self._beats.silent(beat.beats, self._steady()).items():
+            [rows] = await self._work.run([declare_dead(incarnation, seen, beat.now)])
+            for (name,) in rows:
+                self._emit(RelayDeclaredDead(relay=name))
+
+    async def _give_back(self) -> None:
+        lost = self.lost.statements()
+        *returned, abandoned = await self._work.run([*lost, (ABANDONED, {"now": to_ms(self._clock())})])
+        if lost:
+            self.lost.given_back()
+        for claims_, why in ((sum(map(len, returned)), "lost"), (len(abandoned), "abandoned")):
+            if claims_:
+                self._emit(ClaimsReturned(claims=claims_, why=why))
+
+    async def leave(self) -> None:
+        """End this incarnation, if the database can be told without waiting for it."""
+        statements = self.registry.leave(to_ms(self._clock()))
+        self.registry.disown()
+        if statements and self._work.connected:
+            with suppress(StoreBusy):  # the others will find out
+                await self._work.run(statements)

@@ -1,0 +1,312 @@
+"""One connection against a server that freezes, crashes, turns read-only, is locked, or is not there."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from socket import create_server
+from tempfile import mkdtemp
+from typing import TypeVar
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from relay.errors import StoreBusy, StoreFailed, StoreUnsafe
+from relay.store.postgres import connection as module
+from relay.store.postgres import durability
+from relay.store.postgres.connection import Connection, Transaction
+from tests.e2e.processes import free_port
+from tests.postgres import Cluster
+from tests.tcp_proxy import proxying
+from tests.tools import without
+
+T = TypeVar("T")
+
+ADD = ("insert into numbers (n) values (%(n)s)", {"n": 1})
+COUNT = ("select count(*) from numbers", ())
+
+
+@pytest.fixture
+def dsn(postgres_dsn: str) -> str:
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("create table numbers (n int)")
+    return postgres_dsn
+
+
+@asynccontextmanager
+async def open_(dsn: str, **how: bool) -> AsyncIterator[Connection]:
+    connection = Connection(dsn, name="test", **how)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def connection(dsn: str) -> AsyncIterator[Connection]:
+    async with open_(dsn) as opened:
+        yield opened
+
+
+async def busy(call: Awaitable[T], match: str) -> None:
+    with pytest.raises(StoreBusy, match=match):
+        await call
+
+
+async def until_not_busy(connection: Connection) -> list[list[tuple[int, ...]]]:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await connection.run([COUNT])
+            except StoreBusy:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_transaction_is_whole_or_not_at_all(connection: Connection) -> None:
+    with pytest.raises(errors.DivisionByZero):
+        await connection.run([ADD, ("select 1 / 0", ())])
+    assert await connection.run([ADD, COUNT]) == [[], [(1,)]]
+    assert connection.made == 1, "what is wrong with a value is no fault of the connection"
+
+
+async def test_an_interactive_transaction_that_raises_is_rolled_back(connection: Connection) -> None:
+    async def add_and_fail(transaction: Transaction) -> None:
+        await transaction.rows(*ADD)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await connection.transact(add_and_fail)
+    assert await connection.run([COUNT]) == [[(0,)]]
+
+
+async def test_a_frozen_server_ends_a_transaction_at_its_deadline_and_all_that_wait_behind_it(
+    connection: Connection, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await connection.connect()
+    monkeypatch.setattr(module, "DEADLINE", 0.3)
+    postgres.freeze()
+    try:
+        began = time.monotonic()
+        replies = await asyncio.gather(*(connection.run([ADD]) for _ in range(5)), return_exceptions=True)
+        took = time.monotonic() - began
+    finally:
+        postgres.thaw()
+    assert [type(each) for each in replies] == [StoreBusy] * 5
+    assert took < 5 * 0.3, "not one after another"
+    monkeypatch.undo()
+    [[(count,)]] = await until_not_busy(connection)
+    assert count in (0, 1), "unknown: the server had it before it was frozen, or not"
+    assert connection.made == 2
+
+
+async def test_a_frozen_server_is_given_up_while_connecting(dsn: str, postgres: Cluster) -> None:
+    async with open_(dsn) as connection:
+        postgres.freeze()
+        try:
+            await busy(connection.run([COUNT]), "timeout")
+        finally:
+            postgres.thaw()
+        assert await until_not_busy(connection) == [[(0,)]]
+
+
+async def test_a_host_that_swallows_packets_is_passed_over(dsn: str, postgres: Cluster) -> None:
+    """It accepts connections, and says nothing."""
+    with closing(create_server(("127.0.0.1", 0))) as silent:
+        hosts = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{postgres.port}"
+        async with open_(dsn.replace(f"127.0.0.1:{postgres.port}", hosts)) as connection:
+            assert await connection.run([COUNT]) == [[(0,)]]
+
+
+async def test_after_a_crash_it_comes_back(connection: Connection, postgres: Cluster) -> None:
+    await connection.run([ADD])
+    await asyncio.to_thread(postgres.restart, "immediate")
+    await busy(connection.run([COUNT]), "PostgreSQL is away")
+    assert connection.connected is False
+    assert len(await until_not_busy(connection)) == 1
+    assert connection.made == 2
+
+
+async def test_a_read_only_server_is_left(connection: Connection, postgres: Cluster) -> None:
+    """As after a switch-over: connections stay, and every write is refused."""
+    await connection.run([ADD])
+    postgres.configure(default_transaction_read_only="on")
+    try:
+        await busy(connection.run([ADD]), "read-only")
+        await busy(connection.run([COUNT]), "read-only")
+    finally:
+        postgres.configure(default_transaction_read_only="off")
+    assert await until_not_busy(connection) == [[(1,)]]
+    assert connection.made == 2
+
+
+async def test_a_table_that_somebody_changes_is_not_waited_for(connection: Connection, dsn: str) -> None:
+    with psycopg.connect(dsn) as other:
+        other.execute("alter table numbers add column more int")
+        began = time.monotonic()
+        await busy(connection.run([COUNT]), "lock timeout")
+        assert time.monotonic() - began < module.DEADLINE
+    assert await connection.run([ADD, COUNT]) == [[], [(1,)]]
+    assert connection.made == 1
+
+
+async def test_a_session_that_was_ended_by_the_administrator_is_left(connection: Connection, postgres: Cluster) -> None:
+    await connection.run([ADD])
+    with postgres.admin() as admin:
+        admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'relay test'")
+    await busy(connection.run([COUNT]), "terminat")
+    assert await connection.run([COUNT]) == [[(1,)]]
+
+
+async def test_an_interactive_transaction_that_idles_is_ended_by_the_server(connection: Connection) -> None:
+    async def idle(transaction: Transaction) -> None:
+        await transaction.rows("select set_config('idle_in_transaction_session_timeout', '100ms', true)")
+        await asyncio.sleep(0.3)
+        await transaction.rows(*ADD)
+
+    await busy(connection.transact(idle), "idle-in-transaction")
+    assert await connection.run([COUNT]) == [[(0,)]]
+
+
+async def test_two_that_wait_for_each_other_are_repeated(dsn: str) -> None:
+    one, other = asyncio.Event(), asyncio.Event()
+    take = "select pg_advisory_xact_lock(%s)"
+
+    async def crossed(transaction: Transaction, first: int, mine: asyncio.Event, theirs: asyncio.Event) -> None:
+        await transaction.rows(take, (first,))
+        mine.set()
+        await theirs.wait()
+        await transaction.rows(take, (3 - first,))
+
+    async with open_(dsn) as a, open_(dsn) as b:
+        calls = (
+            a.transact(lambda transaction: crossed(transaction, 1, one, other)),
+            b.transact(lambda transaction: crossed(transaction, 2, other, one)),
+        )
+        replies = await asyncio.gather(*calls, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in replies) == ["NoneType", "StoreBusy"]
+
+
+async def test_a_caller_that_leaves_cancels_nothing(connection: Connection) -> None:
+    await connection.connect()
+    asked = asyncio.ensure_future(connection.run([("select pg_sleep(0.3)", ()), ADD]))
+    await asyncio.sleep(0.1)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert await connection.run([COUNT]) == [[(1,)]]
+
+
+async def test_a_commit_that_did_not_wait_for_its_standby_is_not_known_to_be_committed(
+    connection: Connection, postgres: Cluster
+) -> None:
+    """An administrator ends the wait; PostgreSQL says yes, with a warning."""
+    await connection.connect()
+    postgres.configure(synchronous_standby_names="nobody")
+    try:
+        asked = asyncio.ensure_future(connection.run([ADD]))
+        with postgres.admin() as admin:
+            waits = "select pid from pg_stat_activity where wait_event = 'SyncRep'"
+            async with asyncio.timeout(5):
+                while not (found := admin.execute(waits).fetchone()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            admin.execute("select pg_cancel_backend(%s)", found)
+        await busy(asked, "standby did not confirm")
+    finally:
+        postgres.configure(synchronous_standby_names="")
+    assert await connection.run([COUNT]) == [[(1,)]], "it is there all the same: until the next failover"
+
+
+async def test_a_database_without_our_tables_is_no_fault_of_what_is_stored(connection: Connection) -> None:
+    await busy(connection.run([("select n from not_there", ())]), "not_there")
+
+
+async def test_one_that_does_not_connect_by_itself_refuses_until_it_is_told_to(dsn: str) -> None:
+    async with open_(dsn, by_itself=False) as connection:
+        await busy(connection.run([COUNT]), "no connection")
+        await connection.connect()
+        await connection.connect()
+        assert (await connection.run([COUNT]), connection.made) == ([[(0,)]], 1)
+
+
+async def test_a_closed_one_fails(connection: Connection) -> None:
+    last = asyncio.ensure_future(connection.run([ADD]))
+    await asyncio.sleep(0)
+    await connection.close()
+    assert await last == [[]]
+    with pytest.raises(StoreFailed, match="closed"):
+        await connection.run([COUNT])
+
+
+async def test_answers_that_are_cut_off_leave_the_outcome_unknown(dsn: str, postgres: Cluster) -> None:
+    async with (
+        proxying(postgres.port) as proxy,
+        open_(dsn.replace(f":{postgres.port}/", f":{proxy.port}/")) as connection,
+    ):
+        await connection.connect()
+        proxy.lose_answer(to=b"insert into numbers")
+        await busy(connection.run([ADD]), "PostgreSQL is away")
+        assert await until_not_busy(connection) == [[(1,)]]
+
+
+async def test_a_server_that_may_lose_what_it_has_committed_is_refused(dsn: str, postgres: Cluster) -> None:
+    """The tests' own has no fsync."""
+    connection = Connection(dsn, name="test", on_connect=durability.check)
+    with pytest.raises(
+        StoreUnsafe, match=r"^PostgreSQL may lose what it has committed: fsync=off, full_page_writes=off"
+    ):
+        await connection.run([COUNT])
+    postgres.configure(fsync="on", full_page_writes="on")
+    try:
+        assert await connection.run([COUNT]) == [[(0,)]]
+    finally:
+        postgres.configure(fsync="off", full_page_writes="off")
+    await connection.close()
+
+
+async def test_a_server_that_is_too_old_is_refused(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durability, "OLDEST", 999_999)
+    connection = Connection(dsn, name="test", on_connect=durability.check_version)
+    with pytest.raises(StoreUnsafe, match=r"^PostgreSQL \d+.* is too old: the relay needs 15 or newer$"):
+        await connection.run([COUNT])
+    await connection.close()
+
+
+# ---- PgBouncer
+
+
+@contextmanager
+def bouncer(dsn: str, postgres: Cluster) -> Iterator[str]:
+    """A DSN that leads through one with transaction pooling, to two connections."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin") or without("there is no pgbouncer")
+    port, name = free_port(), dsn.rpartition("/")[2]
+    folder = Path(mkdtemp(dir="/var/tmp"))  # nobody may not look into root's
+    folder.chmod(0o755)
+    (folder / "users").write_text(f'"relay" "{postgres.password}"\n')
+    (folder / "config").write_text(
+        f"[databases]\n{name} = host=127.0.0.1 port={postgres.port} user=relay password={postgres.password}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = plain\nunix_socket_dir =\n"
+        f"auth_file = {folder / 'users'}\npool_mode = transaction\ndefault_pool_size = 2\n"
+        "ignore_startup_parameters = extra_float_digits\n"
+    )
+    as_whom = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    server = subprocess.Popen([*as_whom, program, folder / "config"], stderr=subprocess.DEVNULL)
+    try:
+        yield dsn.replace(f":{postgres.port}/", f":{port}/")
+    finally:
+        server.terminate()
+        server.wait(5)
+        shutil.rmtree(folder)
+
+
+async def test_behind_pgbouncer_no_transaction_needs_a_session(dsn: str, postgres: Cluster) -> None:
+    with bouncer(dsn, postgres) as through:
+        connections = [Connection(through, name=f"test {number}", prepare=False) for number in range(4)]
+        await asyncio.gather(*(until_not_busy(each) for each in connections))
+        for _ in range(20):
+            await asyncio.gather(*(each.run([ADD, COUNT]) for each in connections))
+        await asyncio.gather(*(each.close() for each in connections))
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute(COUNT[0]).fetchone() == (80,)
