@@ -16,7 +16,7 @@ import psycopg
 from psycopg import errors
 from psycopg.pq import TransactionStatus
 
-from relay.errors import StoreBusy, StoreFailed
+from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.store.contract import CLOSED
 from relay.store.postgres import arrays
 
@@ -79,7 +79,8 @@ class Connection:
 
     `made` counts the connections so far. `on_connect` runs on each new one before anything else. With `by_itself` a
     transaction makes the connection that it lacks; else only `connect` does, and without one a transaction is refused.
-    `gate` runs before each transaction that does not pass it by: it sees to it that the schema is there.
+    `gate` runs before each transaction that does not pass it by: it sees to it that the schema is there. With
+    `unfit_is_away` a server that `gate` or `on_connect` refuses is StoreBusy to those, as if it were away.
     """
 
     def __init__(
@@ -91,9 +92,11 @@ class Connection:
         on_connect: Callable[[Transaction], Awaitable[None]] | None = None,
         by_itself: bool = True,
         gate: Callable[[], Awaitable[None]] | None = None,
+        unfit_is_away: bool = False,
     ) -> None:
         self.made = 0
         self._gate = gate
+        self._unfit_is_away = unfit_is_away
         self._by_itself = by_itself
         self._conninfo = conninfo
         self._name = name
@@ -118,15 +121,25 @@ class Connection:
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Run these statements as one transaction; return the rows of each once it is committed."""
-        if self._gate:
-            await self._gate()
-        return await self._alone(lambda connection: self._pipeline(connection, statements))
+        return await self._gated(lambda: self._alone(lambda connection: self._pipeline(connection, statements)))
 
     async def transact(self, interactive: Interactive[T], *, deadline: float | None = None, gated: bool = True) -> T:
         """Run `interactive` in a transaction; return its result once that is committed. It may be repeated."""
-        if gated and self._gate:
-            await self._gate()
-        return await self._alone(lambda connection: self._interactive(connection, interactive), deadline=deadline)
+
+        def transact() -> Awaitable[T]:
+            return self._alone(lambda connection: self._interactive(connection, interactive), deadline=deadline)
+
+        return await (self._gated(transact) if gated else transact())
+
+    async def _gated(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            if self._gate:
+                await self._gate()
+            return await call()
+        except (StoreUnsafe, ConfigurationError) as error:
+            if not self._unfit_is_away:
+                raise
+            raise StoreBusy(str(error)) from error
 
     async def close(self) -> None:
         """End the connection after the calls made before; later ones raise StoreFailed."""

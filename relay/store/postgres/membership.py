@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from psycopg.errors import UndefinedTable
 
 from relay.clock import TOLERANCE
-from relay.errors import StoreBusy
+from relay.errors import ConfigurationError, StoreBusy, StoreUnsafe
 from relay.signals import ClaimsReturned, ClockSet, Emit, RelayDeclaredDead, RelayDisowned, RelayJoined
 from relay.store.claim_tokens import Tokens
 from relay.store.postgres import claims
@@ -80,6 +80,8 @@ class Membership:
             except StoreBusy as error:  # whoever cannot beat for long is declared dead
                 if isinstance(error.__cause__, UndefinedTable) and self.registry.tokens:
                     self.disown()  # another server has taken over that never saw us: migrate it, and register
+            except (StoreUnsafe, ConfigurationError):
+                pass  # whoever forwards the spool reports it; the server may be mended, or another take over
             await asyncio.sleep(EVERY)
 
     async def beat(self) -> None:

@@ -5,6 +5,7 @@ import time
 from asyncio import Future
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Self
 
 from relay.errors import StoreFailed
@@ -51,9 +52,11 @@ class PostgresStore:
         self.clock = DatabaseClock(machine=machine, steady=steady)
         check = durability.check if durable else durability.check_version
         by_itself = {"by_itself": False} if name else {"gate": self._at_first}
+        # a relay works on beside an unfit server; `ready` says what is wrong
+        gated = partial(Connection, conninfo, prepare=prepare, on_connect=check, gate=self._at_first)
         self._intake = Connection(conninfo, name=f"{name} intake", prepare=prepare, on_connect=check, **by_itself)
-        self._work = Connection(conninfo, name=f"{name} work", prepare=prepare, on_connect=check, gate=self._at_first)
-        self._look = Connection(conninfo, name=f"{name} look", prepare=prepare, on_connect=check, gate=self._at_first)
+        self._work = gated(name=f"{name} work", unfit_is_away=bool(name))
+        self._look = gated(name=f"{name} look", unfit_is_away=bool(name))
         self._preparing = asyncio.Lock()
         self._prepared = False
         self._closed = False
@@ -214,7 +217,8 @@ class PostgresStore:
     ) -> list[Delivery]:
         if self._closed:
             raise StoreFailed(CLOSED)
-        await self._at_first()
+        if not self._prepared:
+            await self._look.run([])  # through its gate
         return await self._queue.claim(target, limit=limit, max_bytes=max_bytes, now=now, lease=lease)
 
     def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> Future[bool]:
