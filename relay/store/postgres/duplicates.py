@@ -6,9 +6,9 @@ that the webhook is about: what was stored between the two is committed.
 
 from datetime import timedelta
 
-from relay.model import Event
+from relay.model import Event, Webhook
 from relay.store.likeness import moment, moment_in
-from relay.store.postgres.connection import Transaction
+from relay.store.postgres.connection import Statement, Transaction
 from relay.store.postgres.ingest_rows import Asked
 from relay.store.postgres.text import clean
 from relay.store.records import Duplicate
@@ -38,15 +38,7 @@ async def repeated(transaction: Transaction, asked: Asked) -> Duplicate | None:
     longest = windows.longest
     if longest is None:
         return None
-    equal = {
-        "dated": asked.dated,
-        "digest": asked.likeness.digest,
-        "source": webhook.source,
-        "earliest": to_ms(webhook.received_at - longest),
-        "latest": to_ms(webhook.received_at + longest),
-        "id": webhook.id,
-    }
-    found = await transaction.rows(_LAST_EQUAL, equal)
+    found = await transaction.rows(*last_equal(asked, longest))
     if not found:
         return None
     id_, events, received_at, seq, first_event = found[0]
@@ -65,8 +57,26 @@ async def _overtaken(transaction: Transaction, asked: Asked, event: Event, seq: 
     """
     if not event.entity_id:
         return False
+    since = await transaction.rows(*about_since(asked.request.webhook, event, seq, first_event))
+    return any(moment_in(payload) == moment(event) for (payload,) in since)
+
+
+def last_equal(asked: Asked, longest: timedelta) -> Statement:
+    """Return the statement that finds the last equal webhook within `longest` of it."""
     webhook = asked.request.webhook
-    about = {
+    return _LAST_EQUAL, {
+        "dated": asked.dated,
+        "digest": asked.likeness.digest,
+        "source": webhook.source,
+        "earliest": to_ms(webhook.received_at - longest),
+        "latest": to_ms(webhook.received_at + longest),
+        "id": webhook.id,
+    }
+
+
+def about_since(webhook: Webhook, event: Event, seq: int, first_event: int) -> Statement:
+    """Return the statement that finds events about the entity of `event`, of different bodies stored since."""
+    return _SINCE, {
         "entity_id": clean(event.entity_id),
         "since": first_event,
         "webhook": seq,
@@ -74,4 +84,3 @@ async def _overtaken(transaction: Transaction, asked: Asked, event: Event, seq: 
         "source": webhook.source,
         "body": webhook.body,
     }
-    return any(moment_in(payload) == moment(event) for (payload,) in await transaction.rows(_SINCE, about))

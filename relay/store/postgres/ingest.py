@@ -53,7 +53,7 @@ class Ingest:
             raise StoreBusy("this relay is not registered")
         with self._asked(requests) as (asked, incarnation):
             if not _repeats(asked):
-                *_, rows = await self._connection.run([*_locks(asked), _keep(asked, incarnation)])
+                *_, rows = await self._connection.run(statements(asked, incarnation))
                 if rows:
                     return [*_results(asked, rows)]
             return await self._connection.transact(lambda transaction: _keep_each(transaction, asked, incarnation))
@@ -134,6 +134,11 @@ def _repeats(asked: Sequence[Asked]) -> set[int]:
             again.add(position)
         seen |= same
     return again
+
+
+def statements(asked: Sequence[Asked], incarnation: int) -> list[Statement]:
+    """Return the statements that keep all of them, or nothing; the last one returns no row then."""
+    return [*_locks(asked), _keep(asked, incarnation)]
 
 
 def _locks(asked: Iterable[Asked], others: Iterable[bytes] = ()) -> list[Statement]:
