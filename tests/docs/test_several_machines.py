@@ -14,6 +14,11 @@ from signal import SIGCONT, SIGSTOP, SIGTERM
 import aiohttp
 import pytest
 
+from relay.store.postgres.beats import DEAD
+from relay.store.postgres.connection import CONNECT_TIMEOUT
+from relay.store.postgres.durability import OLDEST
+from relay.store.spool.intake import HEDGE
+from relay.store.spool.tail import KEPT, MOST_BYTES, MOST_WEBHOOKS
 from tests.docs.pages import ROOT, blocks, commands, read, section
 from tests.docs.sandbox import Sandbox
 from tests.e2e.balancers import haproxy, nginx
@@ -31,6 +36,19 @@ routes: [{name: all, match: {}, to: bot}]
 """
 
 Balancer = Callable[[Path, list[RelayProcess]], AbstractAsyncContextManager[int]]
+
+
+# ---- what it says of the program
+
+
+def test_times_and_sizes_are_those_of_the_code() -> None:
+    said = re.sub(r"\s+", " ", TEXT)
+    assert f"not happened within {HEDGE:g} s" in said
+    assert f"stands still for {DEAD:g} s" in said and f"{DEAD:g} s later it is declared dead" in said
+    assert KEPT == 120 and "webhooks of the last two minutes" in said and "dies within two minutes" in said
+    assert f"at most {MOST_WEBHOOKS:,}, or {MOST_BYTES // 2**20} MiB" in said
+    assert f"Version {OLDEST // 10_000} or newer" in said
+    assert CONNECT_TIMEOUT == 2 and "tried for two seconds" in said
 
 
 # ---- the balancers
@@ -180,16 +198,13 @@ def test_a_database_is_made_as_the_page_says() -> None:
 # ---- the machines
 
 
-DROP_INS = ("relay.service.d", "relay.socket.d")
-
-
 @pytest.fixture
 def machine(tmp_path: Path) -> Sandbox:
     """As docs/guides/systemd.md leaves it before *Start*, with the units of the page."""
     sandbox = Sandbox(tmp_path / "machine")
     sandbox.install()
     (sandbox.root / "etc/relay/secrets").mkdir(parents=True)
-    sandbox.run(commands(section(TEXT, "## Relays on two machines, with systemd"))[:5])
+    sandbox.run(commands(section(TEXT, "## Relays on two machines, with systemd"))[:6])
     return sandbox
 
 
@@ -197,7 +212,7 @@ def machine(tmp_path: Path) -> Sandbox:
 def test_systemd_understands_the_units_with_the_drop_ins_of_the_page(machine: Sandbox) -> None:
     units = machine.root / "etc/systemd/system"
     verified = subprocess.run(
-        ["systemd-analyze", "verify", "relay.service", "relay.socket"],
+        ["systemd-analyze", "verify", "relay.service"],
         env={**machine.environment, "SYSTEMD_UNIT_PATH": f"{units}:"},
         cwd=units,
         capture_output=True,
@@ -208,13 +223,14 @@ def test_systemd_understands_the_units_with_the_drop_ins_of_the_page(machine: Sa
 
 def test_the_drop_ins_say_what_the_page_says_and_lie_where_systemd_looks(machine: Sandbox) -> None:
     units = machine.root / "etc/systemd/system"
-    text = "".join((units / folder / "several-machines.conf").read_text() for folder in DROP_INS)
+    text = (units / "relay.service.d/several-machines.conf").read_text()
     [store] = re.findall(r"^Environment=RELAY_STORE=(.*)$", text, re.MULTILINE)
     [tls] = re.findall(r"^Environment=(PGSSLMODE=.*)$", text, re.MULTILINE)
     shown = machine.here(TEXT)
     assert f"export RELAY_STORE='{store}'\n" in shown
     assert f"export {tls}\n" in shown
-    assert "ListenStream=\nListenStream=10.0.0.11:8080\n" in text, "and not on loopback, too"
+    assert "RELAY_LISTEN=10.0.0.11:8080\n" in text
+    assert not (units / "relay.socket").exists() and "relay.socket" not in (units / "relay.service").read_text()
     assert "RELAY_ADMIN=10.0.0.11:8081" in text and "check port 8081 " in (ROOT / "config/haproxy.cfg").read_text()
 
 
