@@ -32,6 +32,7 @@ class Forwarder:
         self._emit = emit
         self._pages = Pages(shared, spool, committed=tail.add, emit=emit)
         self._unfit = ""
+        self.forwarding = False  # the shared store has committed the last page
 
     async def run(self) -> None:
         """Forward for ever; the caller cancels it."""
@@ -40,8 +41,10 @@ class Forwarder:
                 await self._look()
                 await self._wait()
             except StoreBusy:
+                self.forwarding = False
                 await asyncio.sleep(AGAIN)
             except (StoreError, ConfigurationError) as error:  # a spool that failed stops the relay by `failed`
+                self.forwarding = False
                 self._report_unfit(error)
                 await asyncio.sleep(AGAIN)
 
@@ -64,7 +67,9 @@ class Forwarder:
         if self._intake.direct:
             return
         await self._pages.hand_over()
-        if not await self._pages.forward_page():
+        more = await self._pages.forward_page()
+        self.forwarding = True
+        if not more:
             await self._empty()
 
     async def _empty(self) -> None:
@@ -79,6 +84,7 @@ class Forwarder:
         finally:
             self._intake.unhold()
         if took is not None:
+            self.forwarding = False
             self._emit(SpoolingEnded(why=self._intake.why, took=took, forwarded=self._pages.forwarded))
             self._pages.forwarded = 0
             self._publish()

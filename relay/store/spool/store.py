@@ -58,7 +58,7 @@ class SpoolingStore:
         self._shared = shared
         self._spool = spool
         self._admit = late
-        self._paused: frozenset[str] = frozenset()
+        self._paused: frozenset[str] | None = None  # not known yet
         self._releasing: set[asyncio.Task[None]] = set()
         tail = Tail(steady)
         self._intake = Intake(
@@ -113,11 +113,15 @@ class SpoolingStore:
             direct=intake.direct,
             since=intake.since,
             why=intake.why,
+            forwarding=self._forwarder.forwarding and not intake.direct,
             webhooks=spool.webhooks,
             oldest_at=spool.oldest_at,
             size=spool.sizes().used,
             refused=spool.refused,
         )
+
+    def publish_config(self, digest: str) -> None:
+        self._shared.publish_config(digest)
 
     # ---- what both have a part in
 
@@ -134,10 +138,12 @@ class SpoolingStore:
         return await self._spool.probe()
 
     async def due(self, targets: Sequence[str]) -> Due:
-        """Nothing is due while the shared store is away, and what was paused still is."""
+        """Nothing is due while the shared store is away, and what was paused stays so; StoreBusy until it is known."""
         try:
             due = await self._shared.due(targets)
         except StoreBusy:
+            if self._paused is None:
+                raise
             return Due(at={}, paused=self._paused)
         self._paused = due.paused
         return due

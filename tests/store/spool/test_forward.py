@@ -11,7 +11,7 @@ from relay.signals import SharedStoreUnfit, SpoolRefused
 from relay.store.records import Filter
 from relay.store.sqlite import spool as spool_module
 from relay.store.sqlite import spooled
-from tests.store.conftest import MINUTE, routed, to, webhook
+from tests.store.conftest import MINUTE, act, routed, to, webhook
 from tests.store.spool.conftest import Relay, direct, held, request, until
 from tests.store.spool.shared import FakeShared
 
@@ -191,12 +191,50 @@ async def test_while_the_shared_store_is_away_nothing_is_due_and_the_spool_is_pr
 ) -> None:
     await relay.keep(request(1))
     await relay.store.probe()
+    await relay.shared.pause("crm", act())
+    assert (await relay.store.due(["bot"])).paused == {"crm"}
     relay.lose_shared()
-    assert (await relay.store.due(["bot"])).at == {}
+    due = await relay.store.due(["bot"])
+    assert (due.at, due.paused) == ({}, {"crm"})
     await relay.store.probe()
     monkeypatch.setattr(relay.spool, "probe", lambda: relay.shared.forward([None]))
     with pytest.raises(StoreBusy):
         await relay.store.probe()
+
+
+async def test_until_the_shared_store_has_replied_nobody_knows_what_is_paused(tmp_path: Path) -> None:
+    shared = FakeShared(tmp_path)
+    shared.away = True
+    relay = Relay(tmp_path, shared)
+    relay.begin()
+    with pytest.raises(StoreBusy):
+        await relay.store.due([])
+    shared.away = False
+    assert (await relay.store.due([])).paused == set()
+    await relay.stop()
+    await shared.close()
+
+
+async def test_what_is_forwarded_is_told_from_what_waits_for_the_shared_store(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, seen = relay.shared.forward, []
+
+    async def noting(requests):
+        seen.append(relay.store.spool().forwarding)
+        return await forward(requests)
+
+    monkeypatch.setattr(relay.shared, "forward", noting)
+    monkeypatch.setattr(spooled, "MOST_WEBHOOKS", 1)
+    relay.lose_shared()
+    await relay.keep(request(1), request(2), request(3))
+    relay.shared.away = False
+    await direct(relay)
+    assert seen[:3] == [False, True, True]
+    assert not relay.store.spool().forwarding
+    relay.lose_shared()
+    await relay.keep(request(4))
+    assert (relay.store.spool().direct, relay.store.spool().forwarding) == (False, False)
 
 
 async def test_what_is_under_way_when_the_store_closes_is_in_the_spool(tmp_path: Path) -> None:
