@@ -232,8 +232,7 @@ async def test_what_is_forwarded_is_told_from_what_waits_for_the_shared_store(
     await direct(relay)
     assert seen[:3] == [False, True, True]
     assert not relay.store.spool().forwarding
-    relay.lose_shared()
-    await relay.keep(request(4))
+    relay.store._intake.doubt("the shared store did not commit")
     assert (relay.store.spool().direct, relay.store.spool().forwarding) == (False, False)
 
 
