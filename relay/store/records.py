@@ -96,12 +96,13 @@ class AckGap:
     """Webhooks that were acknowledged with 200 and were missing from the store at `noticed_at`.
 
     `count`: how many at most, as some may have been purged before. Those of their deliveries that were made are made.
-    `after`: arrival of the newest webhook that was still there.
+    `after`: arrival of the newest webhook that was still there. `relay`: whose spool lost them; empty if the store did.
     """
 
     count: int
     after: datetime | None
     noticed_at: datetime
+    relay: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,11 +193,15 @@ class Contents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntegrityReport:
-    """What is wrong with a store: faults of its structure, corrupt rows by table, missing webhooks not accepted yet."""
+    """What is wrong with a store: faults of its structure, corrupt rows by table, missing webhooks not accepted yet.
+
+    `notes`: what was not looked at, and what the store's server should do.
+    """
 
     structure: tuple[str, ...]
     contents: Mapping[str, Contents]
     losses: tuple[AckGap, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:

@@ -141,6 +141,14 @@ class Connection:
                 raise
             raise StoreBusy(str(error)) from error
 
+    async def outside(self, sql: str, *, deadline: float) -> None:
+        """Run one statement outside a transaction: what builds an index beside the work must not be in one."""
+
+        async def run(connection: psycopg.AsyncConnection[Row]) -> None:
+            await connection.execute(sql.encode(), prepare=False)
+
+        await self._alone(run, deadline=deadline)
+
     async def close(self) -> None:
         """End the connection after the calls made before; later ones raise StoreFailed."""
         self._closed = True

@@ -4,25 +4,43 @@ import asyncio
 import time
 from asyncio import Future
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Self
 
-from relay.errors import StoreFailed
+from relay.errors import StoreBusy, StoreFailed
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.signals import Emit
-from relay.store.claim_tokens import Tokens
 from relay.store.contract import CLOSED
-from relay.store.postgres import conditions, durability, ingest
+from relay.store.postgres import acts, audit, conditions, durability, ingest, purge, reading, replay, status
+from relay.store.postgres.acts import Acts
 from relay.store.postgres.batch import Batch
-from relay.store.postgres.clock import DatabaseClock
+from relay.store.postgres.clock import NOW, DatabaseClock
 from relay.store.postgres.connection import Connection, Transaction
 from relay.store.postgres.delivery_queue import DeliveryQueue
 from relay.store.postgres.membership import Membership
-from relay.store.postgres.migrate import migrate
-from relay.store.records import Due, HealthReport, KeepResult
+from relay.store.postgres.migrate import check_schema, is_migrated, keep_indexed, migrate
+from relay.store.purge_loop import keep_purging
+from relay.store.records import (
+    AckGap,
+    AuditEntry,
+    DeliveryRecord,
+    Due,
+    EventRecord,
+    Filter,
+    HealthReport,
+    KeepResult,
+    Page,
+    Sizes,
+    SpoolState,
+    Status,
+    WebhookRecord,
+)
 from relay.store.requests import KeepRequest, Settlement, Windows
 from relay.store.times import utc_now
+
+MEASURED_EVERY = 60.0  # seconds
 
 
 class PostgresStore:
@@ -48,18 +66,21 @@ class PostgresStore:
         durable: bool = True,
     ) -> None:
         self._emit = emit
+        self._steady = steady
         self._name = name or ""
         self.clock = DatabaseClock(machine=machine, steady=steady)
         check = durability.check if durable else durability.check_version
         by_itself = {"by_itself": False} if name else {"gate": self._at_first}
         # a relay works on beside an unfit server; `ready` says what is wrong
-        gated = partial(Connection, conninfo, prepare=prepare, on_connect=check, gate=self._at_first)
-        self._intake = Connection(conninfo, name=f"{name} intake", prepare=prepare, on_connect=check, **by_itself)
-        self._work = gated(name=f"{name} work", unfit_is_away=bool(name))
-        self._look = gated(name=f"{name} look", unfit_is_away=bool(name))
+        self._connection = partial(Connection, conninfo, prepare=prepare, on_connect=check)
+        gated = partial(self._connection, gate=self._at_first, unfit_is_away=bool(name))
+        self._intake = self._connection(name=f"{name} intake", **by_itself)
+        self._work = gated(name=f"{name} work")
+        self._look = gated(name=f"{name} look")
         self._preparing = asyncio.Lock()
         self._prepared = False
         self._closed = False
+        self._used = 0
         self._membership: Membership | None = None
         if name:
             self._membership = Membership(
@@ -74,6 +95,7 @@ class PostgresStore:
             )
         self._ingest = ingest.Ingest(self._intake, self._membership, emit=emit)
         self._keeping: Batch[KeepRequest, KeepResult] = Batch(self._keep_all, size=ingest.size)
+        self._acts = Acts(self._work, emit)
         self._queue = DeliveryQueue(self._work, self._look, self._membership, clock=self.clock, emit=emit)
 
     @classmethod
@@ -134,18 +156,56 @@ class PostgresStore:
         async with self._preparing:
             if self._prepared and (self.registered or not (again and self._membership)):
                 return
-            tokens = await self._work.transact(self._migrate_and_register, gated=False)
+            if not self._membership:
+                await self._work.transact(self._look_in, gated=False)
+                self._prepared = True
+                return
+            if not await self._work.transact(is_migrated, gated=False):
+                await migrate(self._work)
+            tokens = await self._work.transact(self._membership.register, gated=False)
             self._prepared = True
-            if self._membership and tokens:
-                await self._membership.registered(tokens)
+            await self._membership.registered(tokens)
 
-    async def _migrate_and_register(self, transaction: Transaction) -> Tokens | None:
-        await migrate(transaction)
-        return await self._membership.register(transaction) if self._membership else None
+    async def _look_in(self, transaction: Transaction) -> None:
+        await check_schema(transaction)
+        [(now,)] = await transaction.rows(f"select {NOW}")
+        self.clock.update(now)
 
     def background(self, retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
         """See `contract.OwnedStore.background`."""
-        return [self._membership.keep_alive(self.ready)] if self._membership else []
+        if not self._membership:
+            return []
+        return [
+            self._membership.keep_alive(self.ready),
+            keep_purging(
+                self,
+                retention=retention,
+                wall=lambda: self.clock().timestamp(),
+                steady=self._steady,
+                emit=self._emit,
+                mine=lambda: self.share("")[0] == 1,
+            ),
+            keep_indexed(self._connection),
+            self._keep_measured(),
+        ]
+
+    async def _keep_measured(self) -> None:
+        while True:
+            with suppress(StoreBusy):
+                [[(self._used,)]] = await self._look.run([(status.SIZE, ())])
+            await asyncio.sleep(MEASURED_EVERY)
+
+    def sizes(self) -> Sizes:
+        """See `contract.OwnedStore.sizes`; what is free on the server's disk it does not tell."""
+        return Sizes(used=self._used, free=0)
+
+    def doubts(self) -> str | None:
+        """See `contract.OwnedStore.doubts`; a server that may lose commits is refused on each connection."""
+        return None
+
+    def spool(self) -> SpoolState | None:
+        """See `contract.OwnedStore.spool`: the spool stands before this store."""
+        return None
 
     def publish_config(self, digest: str) -> None:
         """See `contract.OwnedStore.publish_config`."""
@@ -206,6 +266,71 @@ class PostgresStore:
         if self._closed:
             raise StoreFailed(CLOSED)
         await self.ready()
+
+    # ---- what operators ask and do
+
+    async def status(self) -> Status:
+        return status.status(await self._look.run(status.STATUS))
+
+    async def losses(self) -> Sequence[AckGap]:
+        [found] = await self._look.run([(status.LOSSES, ())])
+        return status.losses(found)
+
+    async def record_losses(self, gaps: Sequence[AckGap]) -> None:
+        """See `contract.SharedStore.record_losses`."""
+        await self._work.run([acts.record_losses(self._name, gaps)])
+
+    async def show(self, id_: str) -> WebhookRecord | None:
+        return await reading.show(self._look, id_)
+
+    async def starting(self, start: str, *, limit: int) -> list[str]:
+        return await reading.starting(self._look, start, limit)
+
+    async def find(self, wanted: Filter, *, limit: int, before: str | None = None) -> Page[DeliveryRecord]:
+        return await reading.find(self._look, wanted, limit, before)
+
+    async def count(self, wanted: Filter, *, replayable: bool = False) -> Mapping[str, int]:
+        return await reading.count(self._look, wanted, replayable)
+
+    async def unparsed(self, *, limit: int, after: str | None = None) -> Page[Webhook]:
+        return await reading.unparsed(self._look, limit, after)
+
+    async def events(
+        self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
+    ) -> Page[EventRecord]:
+        return await reading.events(self._look, wanted, limit, after, unrouted)
+
+    async def audit(self, *, limit: int) -> list[AuditEntry]:
+        return await audit.latest(self._look, limit)
+
+    async def audit_changes(self, after: str | None) -> tuple[str, list[AuditEntry]]:
+        return await audit.changed(self._look, after)
+
+    async def replay(self, wanted: Filter, act: AuditEntry, *, rate: float | None = None) -> int:
+        return await replay.replay(self._look, self._acts, wanted, act, rate)
+
+    async def reroute(self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None) -> int:
+        return await replay.reroute(self._acts, routed, act, rate)
+
+    async def pause(self, target: str, act: AuditEntry) -> bool:
+        return await self._acts.pause(target, act)
+
+    async def resume(self, target: str, act: AuditEntry) -> bool:
+        return await self._acts.resume(target, act)
+
+    async def reparse(self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
+        return await self._acts.reparse(webhook, routed, act)
+
+    async def record_audit(self, act: AuditEntry, count: int) -> None:
+        await self._acts.record_audit(act, count)
+
+    async def accept_losses(self, act: AuditEntry) -> int:
+        return await self._acts.accept_losses(act)
+
+    async def purge(
+        self, retention: Retention, *, now: datetime, act: AuditEntry | None = None, dry_run: bool = False
+    ) -> Mapping[str, int]:
+        return await purge.purge(self._look, self._acts, retention, now, act, dry_run)
 
     # ---- delivery
 

@@ -144,12 +144,11 @@ create table audit (                   -- `seq` rises with every change, so that
   count   bigint not null
 );
 
-create table losses (                  -- webhooks that were answered 200 and are missing
+create table losses (                  -- webhooks that were answered 200 and are missing from the spool of a relay
   relay       text collate "C" not null,
-  first       bigint not null,
-  last        bigint not null,
-  after       bigint,
-  noticed_at  bigint not null,
-  accepted_at bigint,
-  primary key (relay, first, last)
+  noticed_at  bigint not null,         -- by that relay
+  count       bigint not null,         -- at most
+  after       bigint,                  -- arrival of the newest webhook that was still there
+  accepted_at bigint,                  -- null: no operator has said that he knows
+  primary key (relay, noticed_at, count)
 );

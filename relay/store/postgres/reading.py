@@ -1,0 +1,200 @@
+"""Questions of operators about webhooks, events and deliveries -> records; read only, paged by key."""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import orjson
+
+from relay.model import State, Webhook
+from relay.store import cursors
+from relay.store.checksum import is_corrupt
+from relay.store.postgres.connection import Connection, Row, Values
+from relay.store.postgres.filters import READ_SINCE, filter_sql
+from relay.store.postgres.text import clean
+from relay.store.records import AttemptRecord, DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
+from relay.store.times import from_ms
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+_DELIVERY = (
+    "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state,"
+    " d.claim is not null, d.attempt, d.replays, d.due_at, d.settled_at, d.why, e.kind = 'unparsed'"
+    " from deliveries d join events e on e.seq = d.event"
+)
+_WEBHOOK = (
+    "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum"
+    " from webhooks w"
+)
+STARTING = """
+select w.id, w.seq from webhooks w where w.seq in (
+  select seq from webhooks where id >= %(first)s and id < %(end)s
+  union select webhook from events where id >= %(first)s and id < %(end)s
+) limit %(limit)s
+"""  # a union: with `or` the whole table is read
+_ATTEMPTS = (
+    "select a.event, a.target, a.number, a.started_at, a.took_us, a.verdict, a.reason, a.status, a.detail"
+    " from events e join attempts a on a.event = e.seq where e.webhook = %s order by a.number"
+)
+_LAST = "\U0010ffff"  # no character sorts after it
+
+
+async def find(look: Connection, wanted: Filter, limit: int, before: str | None) -> Page[DeliveryRecord]:
+    """Newest first, without attempts."""
+    where, values = filter_sql(wanted)
+    if before is not None:
+        where += " and d.event <= %(before)s and (d.event < %(before)s or d.target > %(before_target)s)"
+        values["before"], values["before_target"] = cursors.key("deliveries", before, int, str)
+    values["limit"] = limit + 1
+    found = await _rows(look, f"{_DELIVERY} where {where} order by d.event desc, d.target limit %(limit)s", values)
+    return _page("deliveries", found, limit, lambda row: (row[0], row[6]), _delivery)
+
+
+async def count(look: Connection, wanted: Filter, replayable: bool) -> dict[str, int]:
+    """Return the number of deliveries by target."""
+    where, values = filter_sql(wanted)
+    where = f"not {READ_SINCE} and {where}" if replayable else where
+    counted = "select d.target, count(*) from deliveries d join events e on e.seq = d.event"
+    return dict(await _rows(look, f"{counted} where {where} group by d.target", values))
+
+
+async def starting(look: Connection, start: str, limit: int) -> list[str]:
+    """Ids of webhooks, for their own or an event's."""
+    return [id_ for id_, _seq in await _starting(look, start, limit)]
+
+
+async def show(look: Connection, id_: str) -> WebhookRecord | None:
+    """Return the webhook of this id, of this event's id, or of the start of either; None if none or several fit."""
+    found = await _starting(look, id_, 2)
+    if len(found) != 1:
+        return None
+    [(_id, seq)] = found
+    webhooks, events, deliveries, attempts = await look.run(
+        [
+            (f"{_WEBHOOK} where seq = %s", (seq,)),
+            ("select kind, seq, id, payload, checksum from events where webhook = %s order by seq", (seq,)),
+            (f"{_DELIVERY} where e.webhook = %s order by d.event, d.target", (seq,)),
+            (_ATTEMPTS, (seq,)),
+        ]
+    )
+    if not webhooks:
+        return None  # purged meanwhile
+    made = _grouped(((each[0], each[1]), _attempt(each)) for each in attempts)
+    of_event = _grouped((each[0], _delivery(each, made.get((each[0], each[6]), ()))) for each in deliveries)
+    records = [(kind, _event(row, of_event.get(row[0], ()))) for kind, *row in events]
+    return WebhookRecord(
+        webhook=_webhook(webhooks[0]),
+        events=tuple(each for kind, each in records if kind != "unparsed"),
+        raw=next((each for kind, each in records if kind == "unparsed"), None),
+    )
+
+
+async def unparsed(look: Connection, limit: int, after: str | None) -> Page[Webhook]:
+    """Oldest first."""
+    (last,) = ("",) if after is None else cursors.key("unparsed", after, str)
+    where = "unparsed is not null and id > %s order by id limit %s"
+    found = await _rows(look, f"{_WEBHOOK} where {where}", (last, limit + 1))
+    return _page("unparsed", found, limit, lambda row: (row[0],), _webhook)
+
+
+async def events(look: Connection, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:
+    """Oldest first."""
+    (last,) = (0,) if after is None else cursors.key("events", after, int)
+    which = "not exists (select 1 from deliveries d where d.event = e.seq)" if unrouted else "e.kind = 'event'"
+    where, values = filter_sql(replace(wanted, states=(), target=None, route=None))
+    found = await _rows(
+        look,
+        f"select e.seq, e.id, e.payload, e.checksum from events e where {which} and {where}"
+        " and e.seq > %(last)s order by e.seq limit %(limit)s",
+        {**values, "last": last, "limit": limit + 1},
+    )
+    return _page("events", found, limit, lambda row: (row[0],), _event)
+
+
+# ---- rows
+
+
+async def _rows(look: Connection, sql: str, values: Values) -> list[Row]:
+    [found] = await look.run([(sql, values)])
+    return found
+
+
+async def _starting(look: Connection, start: str, limit: int) -> list[Row]:
+    first = clean(start)
+    return await _rows(look, STARTING, {"first": first, "end": first + _LAST, "limit": limit})
+
+
+def _page(
+    listing: str, found: Sequence[Row], limit: int, key: Callable[[Row], cursors.Key], record: Callable[[Row], T]
+) -> Page[T]:
+    """The first `limit` of the rows that were found; whether one more was decides whether there is a next page."""
+    shown = found[:limit]
+    next_ = cursors.cursor(listing, key(shown[-1])) if shown and len(found) > limit else None
+    return Page((record(row) for row in shown), next_=next_)
+
+
+def _grouped(found: Iterable[tuple[K, T]]) -> dict[K, tuple[T, ...]]:
+    groups: dict[K, list[T]] = {}
+    for key, each in found:
+        groups.setdefault(key, []).append(each)
+    return {key: tuple(group) for key, group in groups.items()}
+
+
+def _event(row: Sequence[Any], deliveries: tuple[DeliveryRecord, ...] = ()) -> EventRecord:
+    _seq, id_, payload, checksum = row
+    corrupt = is_corrupt(payload, checksum, id_.encode())
+    return EventRecord(id=id_, payload=payload, deliveries=deliveries, corrupt=corrupt)
+
+
+def _attempt(row: Row) -> AttemptRecord:
+    _event, _target, number, started_at, took_us, verdict, reason, status, detail = row
+    return AttemptRecord(
+        number=number,
+        started_at=from_ms(started_at),
+        took=timedelta(microseconds=took_us),
+        verdict=verdict,
+        reason=reason,
+        status=status,
+        detail=detail,
+    )
+
+
+def _delivery(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRecord:
+    _seq, event_id, entity, action, entity_id, received_at, target, routes, state, claimed, attempt, replays = row[:12]
+    due_at, settled_at, why, raw = row[12:]
+    return DeliveryRecord(
+        event_id=event_id,
+        entity=entity,
+        action=action,
+        entity_id=entity_id,
+        received_at=from_ms(received_at),
+        target=target,
+        routes=tuple(orjson.loads(routes)),
+        state=State(state),
+        claimed=claimed,
+        attempt=attempt,
+        replays=replays,
+        due_at=None if due_at is None or claimed else from_ms(due_at),
+        settled_at=None if settled_at is None else from_ms(settled_at),
+        why=why,
+        raw=raw,
+        attempts=attempts,
+    )
+
+
+def _webhook(row: Row) -> Webhook:
+    id_, source, received_at, body, content_type, request_id, query, signature, why, checksum = row
+    return Webhook(
+        id=id_,
+        source=source,
+        received_at=from_ms(received_at),
+        body=body,
+        content_type=content_type,
+        request_id=request_id,
+        query=query,
+        signature=signature,
+        unparsed=why,
+        corrupt=is_corrupt(body, checksum),
+    )
