@@ -9,6 +9,7 @@ from dataclasses import replace
 from relay.errors import ConfigurationError, StoreBusy, StoreError
 from relay.model import RoutedEvent
 from relay.signals import Emit, SharedStoreUnfit, SpoolingEnded, TailKeptAgain
+from relay.store.bare_events import whole
 from relay.store.contract import SharedStore
 from relay.store.requests import KeepRequest
 from relay.store.spool.intake import Intake
@@ -111,8 +112,8 @@ class Forwarder:
 
 
 def _unclaimed(request: KeepRequest) -> KeepRequest:
-    """Return the request without leases: nobody would send what is claimed at insert."""
-    return request._replace(routed=[_unleased(each) for each in request.routed])
+    """Return the request with its whole events and without leases: nobody would send what is claimed at insert."""
+    return request._replace(routed=[_unleased(whole(each)) for each in request.routed])
 
 
 def _unleased(routed: RoutedEvent) -> RoutedEvent:

@@ -102,6 +102,12 @@ class Intake:
         if under_way:
             self._ask_spool(under_way)
 
+    def stop(self) -> None:
+        """Spool what is under way or held: the shared store may take too long to close."""
+        if self._under_way:
+            self.doubt("the relay stops")
+        self.unhold()
+
     # ---- the shared store
 
     def _ask_shared(self, message: "_Message") -> None:

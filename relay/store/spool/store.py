@@ -175,9 +175,9 @@ class SpoolingStore:
         return [*self._shared.background(retention), *self._spool.background(retention), self._forwarder.run()]
 
     async def close(self) -> None:
-        self._intake.unhold()
+        self._intake.stop()
         try:
-            await self._shared.close()  # what it does not commit goes to the spool
+            await self._shared.close()
         finally:
             await self._spool.close()
 

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from relay.store.bare_events import bare
 from relay.store.requests import KeepRequest
 
 KEPT = 120.0  # seconds; an asynchronous standby that is further behind must not take over
 MOST_WEBHOOKS = 4_096
 MOST_BYTES = 32 * 1024 * 1024
+OF_AN_EVENT = 1_000  # bytes that one takes beside its payload
 
 
 @dataclass(slots=True)
@@ -34,9 +36,10 @@ class Tail:
     def add(self, request: KeepRequest) -> None:
         """Add a webhook that the shared store has committed; one that is there already is now the newest."""
         self._drop(request.webhook.id)
-        size = len(request.webhook.body) + sum(len(each.payload) for each in request.routed)
+        routed = [bare(each) for each in request.routed]
+        size = len(request.webhook.body) + sum(len(each.payload) + OF_AN_EVENT for each in routed)
         now = self._steady()
-        self._kept[request.webhook.id] = _Kept(request, now, size)
+        self._kept[request.webhook.id] = _Kept(request._replace(routed=routed), now, size)
         self._size += size
         self._prune(now - KEPT)
 
@@ -46,7 +49,7 @@ class Tail:
             each.at = self._steady()
 
     def pages(self, most: int) -> Iterator[Sequence[KeepRequest]]:
-        """Return them, oldest first, at most so many at a time."""
+        """Return them, oldest first, at most so many at a time; their events are bare."""
         kept = [each.request for each in self._kept.values()]
         for start in range(0, len(kept), most):
             yield kept[start : start + most]

@@ -4,14 +4,14 @@ The deliveries of a spool are never claimed: the shared store gives them out onc
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apsw
 import orjson
 
 from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.store.bare_events import whole
 from relay.store.checksum import is_corrupt
 from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest, Windows
@@ -235,17 +235,7 @@ def _routed(row: Row, source: str, deliveries: Sequence[Row]) -> RoutedEvent:
         PlannedDelivery(target=target, routes=tuple(orjson.loads(routes)), key=key)
         for _event, target, routes, key in deliveries
     )
-    if kind == ingest.RAW:
-        return RoutedEvent(event=event, payload=b"", planned=planned)
-    return RoutedEvent(event=_whole(event, payload), payload=payload, planned=planned)
-
-
-def _whole(event: Event, payload: bytes) -> Event:
-    """Return the event with account and data of its payload: by them the shared store tells duplicates apart."""
-    read: Any = orjson.loads(payload)
-    if not {"account", "data"} <= read.keys():
-        return event  # no JSON of ours, but it is what the target is to get
-    return replace(event, account=read["account"], data=read["data"], query=read.get("query", {}))
+    return whole(RoutedEvent(event=event, payload=b"" if kind == ingest.RAW else payload, planned=planned))
 
 
 _WINDOWS = (
