@@ -77,7 +77,7 @@ def test_the_event_is_one() -> None:
 
 def test_the_metrics_are_those_there_are() -> None:
     registry = CollectorRegistry()
-    Metrics(registry)
+    Metrics(registry).show_spool()
     there = {
         name
         for metric in registry.collect()
