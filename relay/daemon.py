@@ -47,6 +47,7 @@ INTAKE_GRACE = COMMIT_TIMEOUT  # seconds for requests that are being served afte
 ADMIN_GRACE = 0.5
 COMMIT_GRACE = timedelta(seconds=0.5)  # for webhooks that were answered 503 and are not stored yet
 ADMIN_CONNECTIONS = 64
+PAUSES_WITHIN = 0.5  # seconds of a start; the first poll follows it
 
 
 def utc_now() -> datetime:
@@ -173,7 +174,7 @@ class Relay:
     async def _paused(self) -> Collection[str]:
         """Return the paused targets; while the store cannot tell that is all of them, until a poll has asked it."""
         try:
-            async with asyncio.timeout(COMMIT_TIMEOUT):
+            async with asyncio.timeout(PAUSES_WITHIN):
                 return (await self.store.due([])).paused
         except (StoreBusy, TimeoutError):
             return self.reloader.config.targets.keys()

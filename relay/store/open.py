@@ -1,15 +1,16 @@
 """A store's URL -> the store. No other module outside a kind's own folder knows which kinds there are."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from relay.errors import ConfigurationError, StoreLocked
+from relay.errors import ConfigurationError, StoreBusy, StoreLocked
 from relay.model import Delivery
-from relay.signals import Emit
+from relay.signals import Committed, Emit, Signal
 from relay.store.contract import Archive, OwnedStore
 from relay.store.records import BackupCopy, IntegrityReport
 from relay.store.url import PostgresUrl as PostgresUrl
@@ -20,6 +21,8 @@ from relay.store.url import parse_store_url as parse_store_url
 if TYPE_CHECKING:
     from relay.store.sqlite.store import SqliteStore
 
+READY_WITHIN = 1.5  # seconds of a start for the shared store: then webhooks are taken without it
+
 
 def check_permissions(url: StoreUrl, spool: Path) -> None:
     """ConfigurationError if this process may not own the store, or the spool before it; nothing is opened or made."""
@@ -29,7 +32,7 @@ def check_permissions(url: StoreUrl, spool: Path) -> None:
         case SqliteUrl(path):
             check_permitted(path, owner=True)
         case PostgresUrl():
-            _postgres("store")
+            _check_extra()
             check_permitted(spool, owner=True)
         case _:
             assert_never(url)
@@ -60,9 +63,67 @@ async def open_store(
         case SqliteUrl(path):
             return _open_file(path, emit=emit, failed=failed, init=init, ballast=ballast, clock_set=clock_set)
         case PostgresUrl():
-            raise _not_yet()
+            _check_extra()
+            return await _open_shared(
+                url,
+                spool,
+                emit=emit,
+                failed=failed,
+                disowned=disowned,
+                late=late,
+                init=init,
+                ballast=ballast,
+                clock_set=clock_set,
+            )
         case _:
             assert_never(url)
+
+
+async def _open_shared(
+    url: PostgresUrl,
+    spool: Path,
+    *,
+    emit: Emit,
+    failed: Callable[[], object],
+    disowned: Callable[[], object],
+    late: Callable[[Sequence[Delivery]], object],
+    init: bool,
+    ballast: int,
+    clock_set: Callable[[timedelta], object],
+) -> OwnedStore:
+    """Own the spool, and part of the database under the spool's name. A database that is unfit is refused at once."""
+    from relay.store.postgres.store import PostgresStore
+    from relay.store.spool.start import open_spool
+    from relay.store.spool.store import SpoolingStore
+
+    async def check() -> None:
+        visitor = PostgresStore.visit(url.dsn, prepare=url.prepare)
+        try:
+            await visitor.status()
+        finally:
+            await visitor.close()
+
+    loop = asyncio.get_running_loop()
+
+    def emit_in_loop(signal: Signal) -> None:
+        if isinstance(signal, Committed):  # the spool's thread has committed; the shared store's come from the loop
+            loop.call_soon_threadsafe(emit, signal)
+        else:
+            emit(signal)
+
+    file = await open_spool(spool, emit=emit_in_loop, failed=failed, check_shared=check, init=init, ballast=ballast)
+    shared = PostgresStore.open(
+        url.dsn, name=file.name, emit=emit, disowned=disowned, clock_set=clock_set, prepare=url.prepare
+    )
+    store = SpoolingStore(shared, file, emit=emit, late=late)
+    try:
+        with suppress(StoreBusy, TimeoutError):  # it is away: the spool takes what comes
+            async with asyncio.timeout(READY_WITHIN):
+                await shared.ready()
+    except BaseException:
+        await store.close()
+        raise
+    return store
 
 
 def _open_file(
@@ -110,8 +171,10 @@ def _visit(url: StoreUrl) -> Archive:
 
             return SqliteStore.visit(path)
         case PostgresUrl():
-            visited: Archive = _postgres("store").PostgresStore.visit(url)
-            return visited
+            _check_extra()
+            from relay.store.postgres.store import PostgresStore
+
+            return PostgresStore.visit(url.dsn, prepare=url.prepare)
         case _:
             assert_never(url)
 
@@ -141,8 +204,10 @@ def verify(url: StoreUrl) -> IntegrityReport:
 
             return verify(path)
         case PostgresUrl():
-            report: IntegrityReport = _postgres("integrity").verify(url)
-            return report
+            _check_extra()
+            from relay.store.postgres import integrity
+
+            return integrity.verify(url)
         case _:
             assert_never(url)
 
@@ -163,17 +228,11 @@ def copy(url: StoreUrl, to: Path, *, overwrite: bool = False) -> BackupCopy:
     return backup(url.path, to, overwrite=overwrite)
 
 
-def _postgres(module: str) -> Any:
-    """Import a module of the PostgreSQL store; ConfigurationError if its extra is not installed."""
+def _check_extra() -> None:
+    """ConfigurationError if what drives PostgreSQL is not installed."""
     try:
-        return import_module(f"relay.store.postgres.{module}")
-    except ImportError as error:
-        if (error.name or "").startswith("relay."):
-            raise _not_yet() from error
+        import_module("relay.store.postgres.connection")
+    except ImportError as error:  # of psycopg, or of libpq, which that loads
         raise ConfigurationError(
             "a PostgreSQL store needs another package: pip install 'amocrm-relay[postgresql]'"
         ) from error
-
-
-def _not_yet() -> ConfigurationError:
-    return ConfigurationError("a PostgreSQL store is not available yet: use --store sqlite:///relay.db")

@@ -1,5 +1,6 @@
 """The text of shared flags -> stores and instants."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -9,6 +10,8 @@ from relay.cli.run import default_spool
 from relay.cli.store import parse_store_url
 from relay.store.open import SqliteUrl
 from tests.cli.conftest import Run
+
+NOBODY = "postgresql://relay:s3cret@127.0.0.1:1/relay"
 
 
 @pytest.mark.parametrize(
@@ -29,10 +32,23 @@ def test_what_is_no_store_is_misuse_with_an_example(text: str) -> None:
         parse_store_url(text)
 
 
-def test_a_store_that_is_yet_to_come_is_one_clear_line(run: Run) -> None:
-    ended = run("list", "--store", "postgresql://db/relay")
+@pytest.mark.parametrize("command", [["list"], ["status"], ["verify"]])
+def test_a_server_that_is_away_is_one_clear_line_without_the_password(run: Run, command: list[str]) -> None:
+    ended = run(*command, "--store", NOBODY)
     assert ended.exit_code == 1
-    assert ended.stderr == "relay: a PostgreSQL store is not available yet: use --store sqlite:///relay.db\n"
+    [line] = ended.stderr.splitlines()[-1:]
+    assert line.startswith("relay: PostgreSQL is away: ")
+    assert "s3cret" not in ended.stderr
+
+
+def test_without_the_extra_it_is_said_how_to_install_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("psycopg", "relay.store.postgres"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for command in ("list", "verify", "run"):
+        ended = run(command, "--store", NOBODY)
+        assert ended.exit_code == 1
+        assert "a PostgreSQL store needs another package: pip install 'amocrm-relay[postgresql]'" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -63,9 +79,6 @@ def test_a_password_by_reference_is_read_before_anything_is_opened(
 ) -> None:
     ended = run(*command, "--store", "postgresql://relay:${file:%s}@db/relay" % (tmp_path / "absent"))
     assert ended.stderr == f"relay: the file {tmp_path / 'absent'} does not exist or is no file\n"
-    monkeypatch.setenv("PGWORD", "s3cret@/")
-    ended = run(*command, "--store", "postgresql://relay:${PGWORD}@db/relay")
-    assert ended.stderr == "relay: a PostgreSQL store is not available yet: use --store sqlite:///relay.db\n"
 
 
 def test_a_url_with_a_password_is_not_printed_when_it_is_refused(run: Run) -> None:
@@ -90,7 +103,7 @@ def test_a_spool_is_for_postgresql(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert "--spool goes with --store postgresql://" in ended.stderr
     monkeypatch.setenv("RELAY_SPOOL", "spool.db")
     assert "--spool goes with" in run("run").stderr
-    assert "not available yet" in run("run", "--store", "postgresql://db/relay").stderr
+    assert "--spool goes with" not in run("run", "--config", "absent.yaml", "--store", NOBODY).stderr
 
 
 def test_the_spool_is_where_systemd_keeps_state_or_here(monkeypatch: pytest.MonkeyPatch) -> None:

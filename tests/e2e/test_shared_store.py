@@ -1,0 +1,144 @@
+"""One relay on PostgreSQL, and PostgreSQL away: at the start, at the stop, and in between."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import aiohttp
+import pytest
+
+from tests.e2e.processes import RelayProcess, run, until
+from tests.e2e.sender import post_lead
+from tests.e2e.targets import Targets, hanging, listening, slow, well
+from tests.e2e.test_lifecycle import ALL, STOP_WITHIN, routes
+from tests.postgres import Cluster, cluster
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Cluster]:
+    """Durable: the relay refuses another."""
+    with cluster(durable=True) as made:
+        yield made
+
+
+@pytest.fixture
+def database(server: Cluster) -> Iterator[str]:
+    server.thaw()
+    if not server.processes():
+        server.start()
+    yield server.new_database()
+    server.thaw()
+
+
+@asynccontextmanager
+async def relay_of(folder: Path, targets: Targets, store: str, *, patience: str = "10s") -> AsyncIterator[RelayProcess]:
+    """Not started yet."""
+    relay = RelayProcess(folder, routes(targets, dict.fromkeys(targets.behaviour, ALL), patience=patience), store=store)
+    try:
+        yield relay
+    finally:
+        await relay.kill()
+
+
+async def answer(relay: RelayProcess, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(relay.admin + path) as response:
+        return response.status, await response.text()
+
+
+async def ready(relay: RelayProcess) -> bool:
+    return await answer(relay, "/readyz") == (200, "ready\n")
+
+
+async def test_a_relay_that_starts_without_postgresql_spools_says_so_and_delivers_later(
+    tmp_path: Path, server: Cluster, database: str
+) -> None:
+    await asyncio.to_thread(server.stop)
+    async with listening(bot=well) as targets, relay_of(tmp_path, targets, server.dsn(database)) as relay:
+        await relay.start()
+        for marker in ("m1", "m2", "m3"):
+            await post_lead(relay.hook, marker)
+        status, text = await answer(relay, "/readyz")
+        assert (status, text.startswith("ready; spooling since ")) == (200, True)
+        assert " (3 webhooks): " in text
+        status, text = await answer(relay, "/readyz/store")
+        assert (status, text.startswith("spooling since ")) == (503, True)
+        assert await relay.metric("relay_spool_webhooks") == 3
+        assert await relay.metric("relay_intake_direct") == 0
+        assert targets.received == []
+        await asyncio.to_thread(server.start)
+        await until(lambda: targets.accepted("bot") == ["m1", "m2", "m3"])
+        await until(lambda: ready(relay))
+        assert await answer(relay, "/readyz/store") == (200, "ready\n")
+        await relay.drained()
+        assert [await relay.metric(name) for name in ("relay_spool_webhooks", "relay_intake_direct")] == [0, 1]
+        await until(lambda: seen(relay, "relay_relays"))
+        await until(lambda: seen(relay, "relay_configs"))
+        relay.signal(signal.SIGTERM)
+        assert await relay.ended() == 0
+        assert server.password not in relay.log.read_text()
+
+
+async def seen(relay: RelayProcess, name: str) -> bool:
+    return await relay.metric(name) == 1
+
+
+@pytest.mark.parametrize("away", ["frozen", "gone"])
+async def test_sigterm_while_postgresql_is_away_ends_in_time_and_nothing_is_lost(
+    tmp_path: Path, server: Cluster, database: str, away: str
+) -> None:
+    async with (
+        listening(stuck=hanging, slow=slow(0.5)) as targets,
+        relay_of(tmp_path, targets, server.dsn(database), patience="60s") as relay,
+    ):
+        await relay.start()
+        await until(lambda: ready(relay))
+        await post_lead(relay.hook, "m1")
+        await until(lambda: len(targets.received) == 2)
+        await asyncio.to_thread(server.freeze if away == "frozen" else server.stop)
+        await post_lead(relay.hook, "m2")
+        asked = monotonic()
+        relay.signal(signal.SIGTERM)
+        assert await relay.ended() == 0
+        assert monotonic() - asked < STOP_WITHIN
+        if away == "frozen":
+            server.thaw()
+        else:
+            await asyncio.to_thread(server.start)
+        targets.behaviour["stuck"] = well
+        await relay.start()
+        await relay.drained()
+        assert set(targets.accepted("stuck")) == {"m1", "m2"} == set(targets.accepted("slow"))
+
+
+async def test_a_server_that_may_lose_commits_is_refused_at_the_start(
+    tmp_path: Path, server: Cluster, database: str
+) -> None:
+    await asyncio.to_thread(server.configure, fsync="off")
+    try:
+        async with listening(bot=well) as targets, relay_of(tmp_path, targets, server.dsn(database)) as relay:
+            code, _printed, complaint = await run(*relay.arguments)
+    finally:
+        await asyncio.to_thread(server.configure, fsync="on")
+    assert code == 1
+    assert "PostgreSQL may lose what it has committed: fsync=off" in complaint
+    assert server.password not in complaint
+
+
+async def test_sigterm_while_every_host_is_silent_ends_in_time(tmp_path: Path) -> None:
+    """They accept connections and say nothing, as behind a firewall that drops: libpq waits 2 s for each."""
+    silent = socket.create_server(("127.0.0.1", 0), backlog=64)  # the kernel accepts, and nobody else
+    host = f"127.0.0.1:{silent.getsockname()[1]}"
+    store = f"postgresql://relay@{host},{host},{host}/relay"
+    async with listening(bot=well) as targets, relay_of(tmp_path, targets, store) as relay:
+        await relay.start()
+        await post_lead(relay.hook, "m1")
+        await relay.said("ready")  # from here on it connects again and again
+        asked = monotonic()
+        relay.signal(signal.SIGTERM)
+        assert await relay.ended() == 0
+        assert monotonic() - asked < STOP_WITHIN
+    silent.close()
