@@ -86,14 +86,23 @@ class Metrics(Collector):
         self.rekept = counter(
             "relay_rekept_webhooks_total", "Webhooks that a fail-over had lost, and that were stored again."
         )
-        self._of_spool = set(self._families[-3:])
+        self.relays_declared_dead = counter(
+            "relay_relays_declared_dead_total", "Other relays that this one has declared dead."
+        )
+        self.disowned = counter("relay_disowned_total", "Times that other relays have declared this one dead.")
+        self.claims_returned = counter(
+            "relay_claims_returned_total", "Claims that nobody held: abandoned by a dead relay, or lost.", "why"
+        )
+        self._of_spool = set(self._families[-6:])
         registry.register(self)
 
     def show_spool(self) -> None:
         """Expose the counters of a spool, from 0 on."""
         self._of_spool.clear()
-        for counter in (self.hedged, self.forwarded, self.rekept):
+        for counter in (self.hedged, self.forwarded, self.rekept, self.relays_declared_dead, self.disowned):
             counter()
+        for why in ("abandoned", "lost"):
+            self.claims_returned(why)
 
     def collect(self) -> Iterable[Metric]:
         """Return every family, in the order they are declared in."""

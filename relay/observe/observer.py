@@ -16,6 +16,7 @@ from relay.observe.metrics import Metrics
 from relay.signals import (
     Attempted,
     Blocked,
+    ClaimsReturned,
     ClientLockedOut,
     Committed,
     ConfigActivated,
@@ -25,6 +26,8 @@ from relay.signals import (
     Probed,
     Purged,
     Rejection,
+    RelayDeclaredDead,
+    RelayDisowned,
     Reloaded,
     Signal,
     SpoolForwarded,
@@ -102,6 +105,15 @@ class Observer:
                     seconds=round(signal.took.total_seconds(), 1),
                     forwarded=signal.forwarded,
                 )
+            case RelayDeclaredDead():
+                self._series.relays_declared_dead().inc()
+                self._log_line(signal)
+            case RelayDisowned():
+                self._series.disowned().inc()
+                self._log_line(signal)
+            case ClaimsReturned():
+                self._series.claims_returned(signal.why).inc(signal.claims)
+                self._log_line(signal)
             case SpoolForwarded():
                 self._series.forwarded().inc(signal.webhooks)
             case TailKeptAgain():

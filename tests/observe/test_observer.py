@@ -14,6 +14,7 @@ from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
 from relay.observe.observer import LINES_PER_SECOND, MOST_ENTITIES
 from relay.signals import (
     Blocked,
+    ClaimsReturned,
     Committed,
     ConfigActivated,
     DuplicateReceived,
@@ -22,8 +23,11 @@ from relay.signals import (
     Probed,
     Purged,
     Rejection,
+    RelayDeclaredDead,
+    RelayDisowned,
     Reloaded,
     Signal,
+    SpoolOpened,
 )
 from tests.observe.conftest import MS, NOON, Observed, attempted, event, kept, refused
 
@@ -334,6 +338,19 @@ def test_of_what_strangers_can_cause_there_are_ten_lines_a_second_and_a_count_of
     observed.clock.now += 1
     observed.emit(signal)
     assert observed.lines()[-1].endswith(f" held_back={1_000 - LINES_PER_SECOND}")
+
+
+def test_what_becomes_of_relays_that_share_a_store_is_counted(observed: Observed) -> None:
+    observed.emit(SpoolOpened(file="spool.db", relay="3f2c", webhooks=0))
+    relays = ("relay_relays_declared_dead_total", "relay_disowned_total")
+    assert [observed.value(name) for name in relays] == [0, 0]
+    for signal in (RelayDeclaredDead(relay="3f2c"), RelayDisowned(), RelayDisowned()):
+        observed.emit(signal)
+    for claims, why in ((3, "lost"), (5, "abandoned"), (4, "lost")):
+        observed.emit(ClaimsReturned(claims=claims, why=why))
+    assert [observed.value(name) for name in relays] == [1, 2]
+    returned = {why: observed.value("relay_claims_returned_total", why=why) for why in ("lost", "abandoned")}
+    assert returned == {"lost": 7, "abandoned": 5}
 
 
 def test_evictions_are_counted_and_blocks_are_measured(observed: Observed) -> None:
