@@ -72,6 +72,38 @@ async def test_a_transaction_is_whole_or_not_at_all(connection: Connection) -> N
     assert connection.made == 1, "what is wrong with a value is no fault of the connection"
 
 
+@pytest.mark.parametrize("prepare", [True, False])
+async def test_statements_are_one_transaction_which_locks_until_it_ends(dsn: str, prepare: bool) -> None:
+    """Also where nobody says begin and commit."""
+    lock, id_ = ("select pg_advisory_xact_lock(7)", ()), ("select pg_current_xact_id()::text", ())
+    locks = ("select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()", ())
+    async with open_(dsn, prepare=prepare) as connection:
+        for _ in range(3):
+            _locked, [(first,)], [(held,)], [(second,)] = await connection.run([lock, id_, locks, id_])
+            assert (first, held) == (second, 1)
+        assert await connection.run([locks]) == [[(0,)]]
+        assert await connection.run([id_]) != await connection.run([id_])
+        with pytest.raises(errors.DivisionByZero):
+            await connection.run([ADD, ("select 1 / 0", ()), ADD])
+        with pytest.raises(errors.DivisionByZero):
+            await connection.run([("select 1 / 0", ())])
+        assert await connection.run([COUNT]) == [[(0,)]]
+
+
+@pytest.mark.parametrize("prepare", [True, False])
+async def test_each_transaction_has_the_settings_whichever_way_it_is_sent(dsn: str, prepare: bool) -> None:
+    names = ("synchronous_commit", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    each = ", ".join(f"current_setting('{name}')" for name in names)
+    shown = (f"select {each}", ())
+    async with open_(f"{dsn}?options=-csynchronous_commit%3Doff", prepare=prepare) as connection:
+        ways = [
+            await connection.run([shown]),
+            (await connection.run([shown, shown]))[:1],
+            [await connection.transact(lambda transaction: transaction.rows(*shown))],
+        ]
+    assert ways == [[[("on", "5s", "2s", "5s")]]] * 3
+
+
 async def test_an_interactive_transaction_that_raises_is_rolled_back(connection: Connection) -> None:
     async def add_and_fail(transaction: Transaction) -> None:
         await transaction.rows(*ADD)
@@ -247,7 +279,7 @@ async def test_answers_that_are_cut_off_leave_the_outcome_unknown(dsn: str, post
     ):
         await connection.connect()
         proxy.lose_answer(to=b"insert into numbers")
-        await busy(connection.run([ADD]), "PostgreSQL is away")
+        await busy(connection.run([ADD, COUNT]), "PostgreSQL is away")
         assert await until_not_busy(connection) == [[(1,)]]
 
 

@@ -39,11 +39,11 @@ PARAMETERS: Mapping[str, Any] = {
     "client_encoding": "utf8",
 }
 
-# of the transaction, not of the session: behind PgBouncer a session is nobody's
 SETTINGS = (
-    "select set_config('synchronous_commit', 'on', true), set_config('statement_timeout', '5s', true),"
-    " set_config('lock_timeout', '2s', true), set_config('idle_in_transaction_session_timeout', '5s', true)"
+    "select set_config('synchronous_commit', 'on', {0}), set_config('statement_timeout', '5s', {0}),"
+    " set_config('lock_timeout', '2s', {0}), set_config('idle_in_transaction_session_timeout', '5s', {0})"
 )
+OF_TRANSACTION, OF_SESSION = SETTINGS.format("true"), SETTINGS.format("false")
 
 _REPEAT = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.QueryCanceled)
 # what is wrong with values: to repeat them is no use, and others are none the worse. All else is the server's matter
@@ -79,6 +79,7 @@ class Connection:
 
     `made` counts the connections so far. `on_connect` runs on each new one before anything else. With `by_itself` a
     transaction makes the connection that it lacks; else only `connect` does, and without one a transaction is refused.
+    Without `prepare` a session is nobody's, as behind PgBouncer: settings are those of each transaction.
     `gate` runs before each transaction that does not pass it by: it sees to it that the schema is there. With
     `unfit_is_away` a server that `gate` or `on_connect` refuses is StoreBusy to those, as if it were away.
     """
@@ -101,6 +102,7 @@ class Connection:
         self._conninfo = conninfo
         self._name = name
         self._prepare = 0 if prepare else None  # 0: every statement, from its first use
+        self._own_session = prepare
         self._on_connect = on_connect
         self._connection: psycopg.AsyncConnection[Row] | None = None
         self._lock = asyncio.Lock()
@@ -216,6 +218,8 @@ class Connection:
         arrays.register(connection)
         connection.add_notice_handler(self._on_notice)
         try:
+            if self._own_session:
+                await self._in_time(connection, lambda made: made.execute(OF_SESSION, prepare=False))
             if prepare := self._on_connect:
                 await self._in_time(connection, lambda made: self._interactive(made, prepare))
         except BaseException:
@@ -229,19 +233,32 @@ class Connection:
         self, connection: psycopg.AsyncConnection[Row], statements: Sequence[Statement]
     ) -> list[list[Row]]:
         self._warned = False
-        async with connection.pipeline():
-            await connection.execute("begin")
-            await connection.execute(SETTINGS)
-            cursors = [await connection.execute(sql, values, binary=True) for sql, values in statements]
-            await connection.execute("commit")
+        if self._own_session and len(statements) == 1:
+            cursors = [await connection.execute(*statements[0], binary=True)]
+        else:
+            async with connection.pipeline():  # one transaction without `begin`: it ends when the pipeline is synced
+                await self._begin(connection)
+                cursors = [await connection.execute(sql, values, binary=True) for sql, values in statements]
+                await self._commit(connection)
         self._check_committed()
         return [await each.fetchall() if each.description else [] for each in cursors]
 
+    async def _begin(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        if not self._own_session:
+            await connection.execute("begin")
+            await connection.execute(OF_TRANSACTION)
+
+    async def _commit(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        if not self._own_session:
+            await connection.execute("commit")
+
     async def _interactive(self, connection: psycopg.AsyncConnection[Row], interactive: Interactive[T]) -> T:
         self._warned = False
-        async with connection.pipeline():
+        if self._own_session:
             await connection.execute("begin")
-            await connection.execute(SETTINGS)
+        else:
+            async with connection.pipeline():
+                await self._begin(connection)
         result = await interactive(_OnConnection(connection))
         await connection.execute("commit")
         self._check_committed()
