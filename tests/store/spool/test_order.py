@@ -9,9 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.signals import TailKeptAgain
+from relay.store.records import Duplicate
+from relay.store.requests import KeepRequest, Windows
 from relay.store.spool import forward
+from relay.store.sqlite import spooled
+from tests.store.conftest import MINUTE
 from tests.store.spool.conftest import HEDGE, Relay, direct, request, until
 from tests.store.spool.shared import FakeShared
+from tests.store.test_duplicates import move
 
 KEEP = st.tuples(st.just("keep"), st.integers(1, 5))
 FAULT = st.sampled_from(["freeze", "thaw", "drop", "lose answer", "away", "back", "hedge"])
@@ -137,6 +142,34 @@ async def test_webhooks_that_a_fail_over_has_lost_are_kept_again_before_anything
     await direct(relay)
     assert await relay.shared.stored() == [f"webhook-{number:04}" for number in range(1, 12)]
     assert [(each.webhooks, each.of) for each in relay.of(TailKeptAgain)] == [(4, 10)]
+    claimed = {f"event-{number:04}" for number in range(1, 7)}
+    assert await relay.shared.claimed() == claimed, "what is kept again is in no lane"
+
+
+async def lose_and_keep_again(relay: Relay) -> None:
+    await relay.shared.fail_over(1)
+    await until(lambda: relay.of(TailKeptAgain))
+
+
+async def spool_and_forward(relay: Relay) -> None:
+    relay.lose_shared()
+    one, events = move(1, "A", 600)
+    await relay.keep(KeepRequest(one, events, None, Windows(dated=MINUTE)))
+    relay.shared.away = False
+
+
+@pytest.mark.parametrize("way", [lose_and_keep_again, spool_and_forward])
+async def test_a_repeated_body_is_known_by_what_was_kept_again_or_forwarded(relay: Relay, way) -> None:
+    for number, body, at in ((1, "A", 600), (2, "A", 600), (3, "B", 600), (4, "A", 600)):
+        one, events = move(number, body, at)
+        reply = await relay.keep(KeepRequest(one, events, None, Windows(dated=MINUTE)))
+        assert reply == [Duplicate(webhook="webhook-0001", events=1)] if number == 2 else [[]]
+        if number == 1:
+            if way is spool_and_forward:
+                await relay.shared.inner._writer.submit(lambda cursor: spooled.forget(cursor, [1]))
+            await way(relay)
+            await direct(relay)
+    assert await relay.shared.stored() == ["webhook-0001", "webhook-0003", "webhook-0004"]
 
 
 async def test_what_was_forwarded_is_in_the_tail_too(relay: Relay) -> None:

@@ -1,5 +1,6 @@
 """A spool is opened, or set aside while the shared store replies; no other store is ever taken for one."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from relay.signals import AcksMissing, Signal, SpoolSetAside
 from relay.store.records import Filter
 from relay.store.spool.start import open_spool
 from relay.store.sqlite.spool import SqliteSpool
+from relay.store.sqlite.sql import rows
 from relay.store.sqlite.store import SqliteStore
-from tests.store.conftest import NOON, claim, deliver, open_sqlite, webhook
+from tests.store.conftest import MINUTE, NOON, claim, deliver, open_sqlite, webhook
 from tests.store.spool.conftest import Relay, aside, direct, request
 from tests.store.spool.shared import FakeShared
 
@@ -118,6 +120,37 @@ async def test_the_watermark_counts_anew_after_a_spool_was_emptied(tmp_path: Pat
     spool = await opened(tmp_path)
     assert [each.count for each in await spool.losses()] == [1]
     await spool.close()
+
+
+async def windows(spool: SqliteSpool) -> list[int]:
+    return [seq for (seq,) in await spool._read(lambda cursor: rows(cursor, "select webhook from spooled"))]
+
+
+async def test_the_windows_of_a_webhook_are_forgotten_with_it(tmp_path: Path) -> None:
+    spool = await opened(tmp_path)
+    done = asyncio.get_running_loop().create_future()
+    spool.spool_many([request(1, window=MINUTE), request(2, window=MINUTE)], done.set_result)
+    await done
+    assert await windows(spool) == [1, 2]
+    await spool.forget([1])
+    assert await windows(spool) == [2]
+    await spool.close()
+
+
+async def test_seqs_that_begin_anew_find_nothing_of_what_was_deleted_by_hand(tmp_path: Path) -> None:
+    spool = await opened(tmp_path)
+    done = asyncio.get_running_loop().create_future()
+    spool.spool_many([request(1, window=MINUTE)], done.set_result)
+    await done
+    await spool._writer.submit(lambda cursor: purge_all(cursor))
+    await spool.shrink()
+    assert await windows(spool) == []
+    await spool.close()
+
+
+def purge_all(cursor) -> None:
+    for table in ("deliveries", "events", "webhooks"):
+        cursor.execute(f"delete from {table}")
 
 
 async def test_a_relays_own_store_is_never_forwarded(tmp_path: Path) -> None:

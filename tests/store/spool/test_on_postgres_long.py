@@ -1,0 +1,217 @@
+"""The spool before PostgreSQL itself, behind a port that may hold up, lose or refuse whatever passes."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from relay.model import Delivery, Retention
+from relay.signals import Signal, SpoolingBegan, TailKeptAgain
+from relay.store.postgres.store import PostgresStore
+from relay.store.records import KeepResult
+from relay.store.requests import KeepRequest
+from relay.store.spool.drain import Drained, drain
+from relay.store.spool.store import SpoolingStore
+from relay.store.sqlite.spool import SqliteSpool
+from tests.postgres import Cluster
+from tests.store.spool.conftest import request, until
+from tests.tcp_proxy import TcpProxy, proxying
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@dataclass
+class Relay:
+    """A relay beside a PostgreSQL that is reached through a port with faults."""
+
+    folder: Path
+    dsn: str
+    proxy: TcpProxy
+    cluster: Cluster
+    database: str
+    late: list[Delivery] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
+    replies: dict[str, KeepResult | Exception] = field(default_factory=dict)
+
+    def open_shared(self, name: str) -> PostgresStore:
+        return PostgresStore.open(
+            self.dsn,
+            name=name,
+            emit=self.signals.append,
+            disowned=lambda: None,
+            clock_set=lambda _by: None,
+            durable=False,
+        )
+
+    def begin(self) -> None:
+        self.spool = SqliteSpool.own(self.folder / "spool.db", emit=self.signals.append, failed=lambda: None)
+        self.shared = self.open_shared(self.spool.name)
+        self.store = SpoolingStore(
+            self.shared, self.spool, emit=self.signals.append, late=self.late.extend, hedge=0.15, hold=0.1
+        )
+        self.tasks = [asyncio.create_task(each) for each in self.store.background(Retention)]
+
+    def keep(self, *requests: KeepRequest) -> "asyncio.Future[list[KeepResult | Exception]]":
+        done: asyncio.Future[list[KeepResult | Exception]] = asyncio.get_running_loop().create_future()
+
+        def note(replies: list[KeepResult | Exception]) -> None:
+            self.replies |= {each.webhook.id: reply for each, reply in zip(requests, replies, strict=True)}
+            done.set_result(replies)
+
+        self.store.keep_many(requests, note)
+        return done
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.store.close()
+
+    async def until_direct(self) -> None:
+        """By a connection that has committed since."""
+        while True:
+            if self.store.spool().direct:
+                try:
+                    await self.shared.probe()
+                except Exception:  # noqa: BLE001  it is not there yet
+                    await asyncio.sleep(0.02)
+                    continue
+                if self.store.spool().direct:
+                    return
+            await asyncio.sleep(0.02)
+
+    def rows(self, sql: str) -> list[tuple]:
+        with self.cluster.admin(self.database) as connection:
+            return connection.execute(sql).fetchall()
+
+    def stored(self) -> list[str]:
+        return [id_ for (id_,) in self.rows("select id from webhooks order by seq")]
+
+    def of(self, kind: type) -> list:
+        return [each for each in self.signals if isinstance(each, kind)]
+
+
+def ids(*numbers: int) -> list[str]:
+    return [f"webhook-{number:04}" for number in numbers]
+
+
+@pytest.fixture
+async def relay(tmp_path: Path, postgres: Cluster, postgres_database: str, postgres_dsn: str) -> AsyncIterator[Relay]:
+    async with proxying(postgres.port) as proxy:
+        dsn = postgres_dsn.replace(f":{postgres.port}/", f":{proxy.port}/")
+        assert dsn != postgres_dsn
+        made = Relay(tmp_path, dsn, proxy, postgres, postgres_database)
+        made.begin()
+        await made.until_direct()
+        yield made
+        proxy.heal()
+        await made.stop()
+
+
+async def test_webhooks_are_kept_and_claimed_by_postgresql(relay: Relay) -> None:
+    first, second = await relay.keep(request(1), request(2))
+    assert [each.event_id for each in (*first, *second)] == ["event-0001", "event-0002"]
+    assert relay.stored() == ids(1, 2)
+    assert not relay.of(SpoolingBegan)
+
+
+async def test_away_they_are_spooled_and_then_forwarded_in_their_order(relay: Relay) -> None:
+    relay.proxy.refuse()
+    for number in range(1, 300):
+        relay.keep(request(number, key=f"lead-{number % 5}"))
+    assert await relay.keep(request(300)) == [[]]
+    assert relay.store.spool().webhooks == 300
+    relay.proxy.heal()
+    await relay.until_direct()
+    assert relay.stored() == ids(*range(1, 301))
+    assert relay.rows("select count(*) from deliveries where state = 'pending' and claim is null") == [(300,)]
+    assert relay.rows("select forwarded from relays") == [(300,)]
+    [[claimed]] = await relay.keep(request(301))
+    assert claimed.event_id == "event-0301"
+
+
+async def test_frozen_they_are_hedged_and_what_is_claimed_late_goes_to_its_lane(relay: Relay) -> None:
+    relay.proxy.hold()
+    kept = [relay.keep(request(1)), relay.keep(request(2))]
+    assert await asyncio.gather(*kept) == [[[]], [[]]]
+    await relay.keep(request(3))
+    relay.proxy.heal()
+    await relay.until_direct()
+    assert relay.stored() == ids(1, 2, 3)
+    held = {
+        id_ for (id_,) in relay.rows("select e.id from deliveries d join events e on e.seq = d.event where claim > 0")
+    }
+    assert held == {each.event_id for each in relay.late}
+
+
+async def test_a_lost_answer_is_known_by_its_id(relay: Relay) -> None:
+    relay.proxy.lose_answer(b"webhook-0001")
+    assert await relay.keep(request(1), request(2)) == [[], []]
+    await relay.until_direct()
+    assert relay.proxy.lost == 1
+    assert relay.stored() == ids(1, 2)
+    assert relay.rows("select count(*) from deliveries") == [(2,)]
+
+
+async def test_what_a_fail_over_lost_is_kept_again_before_anything_else(relay: Relay) -> None:
+    for number in range(1, 11):
+        await relay.keep(request(number, key="lead-1"))
+    relay.proxy.cut()
+    lost = "(select seq from webhooks order by seq desc limit 4)"
+    with relay.cluster.admin(relay.database) as connection:
+        connection.execute(f"delete from deliveries where event in (select seq from events where webhook in {lost})")
+        connection.execute(f"delete from events where webhook in {lost}")
+        connection.execute(f"delete from webhooks where seq in {lost}")
+    await relay.keep(request(11, key="lead-1"))
+    await relay.until_direct()
+    assert relay.stored() == ids(*range(1, 12))
+    assert [each.webhooks for each in relay.of(TailKeptAgain)] == [4]
+
+
+async def test_a_stranded_spool_is_drained(relay: Relay) -> None:
+    relay.proxy.refuse()
+    await relay.keep(*(request(number) for number in range(1, 200)))
+    await relay.stop()
+    relay.proxy.heal()
+    assert await drain(relay.folder / "spool.db", relay.open_shared, emit=relay.signals.append) == Drained(
+        forwarded=199, refused=0
+    )
+    assert await drain(relay.folder / "spool.db", relay.open_shared, emit=relay.signals.append) == Drained(
+        forwarded=0, refused=0
+    )
+    assert relay.stored() == ids(*range(1, 200))
+    relay.begin()
+    await relay.until_direct()
+
+
+@pytest.mark.parametrize("seed", range(3, 23))
+async def test_whatever_fails_all_is_stored_once_and_in_its_order(relay: Relay, seed: int) -> None:
+    dice, number = random.Random(seed), 0
+    for _ in range(60):
+        match dice.choice(["keep"] * 6 + ["hold", "refuse", "cut", "lose answer", "heal", "heal", "turn"]):
+            case "keep":
+                many = dice.randint(1, 6)
+                relay.keep(*(request(each, key=f"k{each % 3}") for each in range(number + 1, number + many + 1)))
+                number += many
+            case "hold":
+                relay.proxy.hold()
+            case "refuse":
+                relay.proxy.refuse()
+            case "cut":
+                relay.proxy.cut()
+            case "lose answer":
+                relay.proxy.lose_answer(b"webhook-%04d" % (number + 1))
+            case "heal":
+                relay.proxy.heal()
+            case "turn":
+                await asyncio.sleep(dice.choice([0.0, 0.05, 0.2, 0.4]))
+        await asyncio.sleep(dice.choice([0.0, 0.0, 0.01]))
+    relay.proxy.heal()
+    await until(lambda: len(relay.replies) == number)
+    await relay.until_direct()
+    assert not [each for each in relay.replies.values() if isinstance(each, Exception)]
+    assert relay.stored() == ids(*range(1, number + 1))
+    assert relay.rows("select count(*) from deliveries") == [(number,)]
