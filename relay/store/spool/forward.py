@@ -4,6 +4,7 @@ ready: connected, registered ─▶ a new connection? keep the tail again ─▶
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 from relay.errors import ConfigurationError, StoreBusy, StoreError
@@ -41,11 +42,13 @@ class Forwarder:
             try:
                 await self._look()
                 await self._wait()
-            except StoreBusy:
+            except StoreBusy as error:
+                self._intake.doubt(str(error))
                 self.forwarding = False
                 await asyncio.sleep(AGAIN)
             except (StoreError, ConfigurationError) as error:  # a spool that failed stops the relay by `failed`
                 self.forwarding = False
+                self._intake.doubt(str(error))
                 self._report_unfit(error)
                 await asyncio.sleep(AGAIN)
 
@@ -67,7 +70,8 @@ class Forwarder:
             self._pages.connection = connection
         if self._intake.direct:
             return
-        await self._pages.hand_over()
+        with suppress(StoreBusy):  # a full disk under the spool must not keep webhooks out of the shared store
+            await self._pages.hand_over()
         more = await self._pages.forward_page()
         self.forwarding = True
         if not more:
@@ -89,7 +93,8 @@ class Forwarder:
             self._emit(SpoolingEnded(why=self._intake.why, took=took, forwarded=self._pages.forwarded))
             self._pages.forwarded = 0
             self._publish()
-            await self._spool.shrink()
+            with suppress(StoreBusy):  # when it is empty the next time
+                await self._spool.shrink()
 
     async def _keep_tail_again(self) -> None:
         """Keep what a fail-over has lost: webhooks of the tail that the present server lacks, in their order."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relay.errors import StoreBusy, StoreUnsafe
-from relay.signals import SharedStoreUnfit, SpoolRefused
+from relay.signals import SharedStoreUnfit, SpoolingEnded, SpoolRefused
 from relay.store.records import Filter
 from relay.store.sqlite import spool as spool_module
 from relay.store.sqlite import spooled
@@ -176,6 +176,33 @@ async def test_a_shared_store_that_is_not_safe_is_reported_once_and_webhooks_are
     relay.shared.unfit = None
     await direct(relay)
     assert await relay.shared.stored() == ["webhook-0001"]
+
+
+async def test_that_the_shared_store_is_away_is_noticed_while_nothing_arrives(relay: Relay) -> None:
+    relay.lose_shared()
+    await until(lambda: not relay.store.spool().direct)
+    assert relay.store.spool().why == "PostgreSQL is away"
+
+
+async def test_a_full_disk_under_the_spool_keeps_no_webhook_out_of_the_shared_store(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_arguments: object) -> None:
+        raise StoreBusy("the disk is full")
+
+    machine = relay.spool.clock
+    monkeypatch.setattr(relay.spool, "clock", lambda: machine() - MINUTE)  # there is something to remember
+    for verb in ("shrink", "remember_clock"):
+        monkeypatch.setattr(relay.spool, verb, full)
+    relay.lose_shared()
+    await until(lambda: not relay.store.spool().direct)
+    relay.shared.away = False
+    await direct(relay)
+    before = len(relay.of(SpoolingEnded))
+    await asyncio.sleep(0.2)
+    assert len(relay.of(SpoolingEnded)) == before
+    [[claimed]] = await relay.keep(request(1))
+    assert claimed.event_id == "event-0001"
 
 
 async def test_the_shared_store_is_told_what_the_spool_holds(relay: Relay) -> None:

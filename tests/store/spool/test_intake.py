@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from relay.errors import StoreBusy
 from relay.signals import SpoolingBegan, SpoolingEnded
 from relay.store.records import Duplicate
@@ -114,27 +116,46 @@ async def test_a_duplicate_is_one_on_both_ways(relay: Relay) -> None:
     assert await relay.shared.stored() == ids(1)
 
 
-async def test_new_webhooks_wait_a_moment_while_the_last_ones_are_forwarded(relay: Relay) -> None:
-    """Else a steady load would keep intake from ever being direct again."""
-    relay.shared.freeze()
-    await relay.keep(request(1))
-    stop = asyncio.Event()
-    number = 1
+async def test_new_webhooks_wait_a_moment_while_the_last_ones_are_forwarded(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a steady load, here one webhook for each that is forwarded, would keep the relay spooling for ever."""
+    forward, number = relay.shared.forward, 1
 
-    async def send() -> None:
+    async def keep_and_forward(requests):
         nonlocal number
-        while not stop.is_set():
-            number += 1
-            relay.keep(request(number))
-            await asyncio.sleep(0.002)
+        number += 1
+        relay.keep(request(number))
+        return await forward(requests)
 
-    sending = asyncio.create_task(send())
-    relay.shared.thaw()
-    await direct(relay)
-    stop.set()
-    await sending
+    monkeypatch.setattr(relay.store._intake, "_hold", 60.0)
+    relay.lose_shared()
+    await relay.keep(request(1))
+    monkeypatch.setattr(relay.shared, "forward", keep_and_forward)
+    relay.shared.away = False
+    await until(lambda: number > 200 or (relay.shared.connected and relay.store.spool().direct))
+    assert number < 10
     await until(lambda: len(relay.replies) == number)
     assert await relay.shared.stored() == ids(*range(1, number + 1))
+
+
+async def test_none_waits_longer_than_a_moment(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shared store stands still while the last webhooks are forwarded: those that come meanwhile are spooled."""
+    relay.lose_shared()
+    await relay.keep(request(1))
+    held = asyncio.Event()
+
+    async def stand_still(_requests: object) -> None:
+        held.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(relay.shared, "probe", lambda: stand_still(None))
+    relay.shared.away = False
+    await held.wait()
+    kept = [relay.keep(request(2)), relay.keep(request(3))]
+    assert await asyncio.gather(*kept) == [[[]], [[]]]
+    page = await relay.spool.oldest()
+    assert [each.id for each in page.webhooks] == ids(2, 3)
 
 
 async def test_what_neither_can_commit_is_busy_and_may_be_repeated(relay: Relay, monkeypatch) -> None:
