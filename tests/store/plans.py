@@ -52,7 +52,7 @@ async def made(cluster: Cluster, *, events: int = EVENTS, pending: int = PENDING
     """Make a database with a history; return its name."""
     name = cluster.new_database()
     schema = Connection(cluster.dsn(name), name="schema")
-    await schema.transact(migrate)
+    await migrate(schema)
     await schema.close()
     with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
         connection.execute(_FILL.format(events=events, over=events - pending, token=FIRST_TOKEN).encode())

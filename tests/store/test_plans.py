@@ -12,14 +12,18 @@ from itertools import count
 
 import pytest
 
-from relay.store.postgres import duplicates, ingest, ingest_sql
+from relay.model import Delivered, Delivery
+from relay.store.claim_tokens import Tokens
+from relay.store.postgres import claims, duplicates, ingest, ingest_sql
 from relay.store.postgres.arrays import Texts
 from relay.store.postgres.connection import Statement
 from relay.store.postgres.ingest_rows import asked_of, values
-from relay.store.requests import KeepRequest, Windows
+from relay.store.postgres.lost_claims import LostClaims
+from relay.store.postgres.registry import ABANDONED, Registry, declare_dead
+from relay.store.requests import KeepRequest, Settlement, Windows
 from tests.postgres import Cluster
 from tests.store import plans
-from tests.store.conftest import MINUTE, NOON, routed, to, webhook
+from tests.store.conftest import MINUTE, NOON, OK, routed, to, webhook
 
 HOURS = timedelta(hours=3)
 
@@ -98,6 +102,74 @@ def test_events_are_added_to_an_unparsed_webhook_by_indexes_alone(postgres: Clus
         (ingest_sql.REPLACE_DEAD, webhook),
         (ingest_sql.REPLACE_PENDING, webhook),
         (ingest_sql.ADD_EVENTS, {**values([asked]), **webhook, "incarnation": 1}),
+    )
+
+
+# ---- claims
+
+
+def delivered(number: int, target: str) -> list[Settlement]:
+    """Claimed deliveries of the history, or ordered ones that are due."""
+    first = plans.EVENTS - plans.PENDING
+    claimed = (first + n * (100 if target == "bot" else 1) for n in range(1, number + 1))
+    return [
+        Settlement(
+            Delivery(
+                row=row,
+                event_id=f"event-{row:08}",
+                target=target,
+                attempt=1,
+                policy_attempt=1,
+                received_at=NOON,
+                pending_since=NOON,
+                payload=b"",
+                token=plans.FIRST_TOKEN + row,
+            ),
+            OK,
+            Delivered(),
+            NOON,
+        )
+        for row in claimed
+    ]
+
+
+CLAIM = claims.claim(
+    "bot", limit=200, max_bytes=10**6, now=2 * 10**12, until=3 * 10**12, clock=0, incarnation=1, first=plans.FIRST_TOKEN
+)
+
+
+def test_deliveries_are_claimed_by_indexes_alone(postgres: Cluster, history: str) -> None:
+    check(postgres, history, *CLAIM)
+
+
+def test_a_plan_to_claim_that_was_made_while_little_is_pending_hashes_nothing(postgres: Cluster, young: str) -> None:
+    check(postgres, young, *CLAIM, scanned={"events", "deliveries", *plans.SCANNED})
+
+
+@pytest.mark.parametrize("number", [1, 200])
+@pytest.mark.parametrize("target", ["bot", "dwh"])
+def test_a_batch_is_settled_by_indexes_alone(postgres: Cluster, history: str, number: int, target: str) -> None:
+    check(postgres, history, *claims.settle(delivered(number, target), [True] * number, 0))
+
+
+def test_what_is_due_is_found_by_indexes_alone(postgres: Cluster, history: str) -> None:
+    check(postgres, history, claims.due(["bot", "dwh", "other"]))
+
+
+def test_claims_are_given_back_by_indexes_alone(postgres: Cluster, history: str) -> None:
+    lost = LostClaims(lambda: 0.0)
+    lost.add(plans.FIRST_TOKEN, 10**6)
+    registry = Registry("a")
+    registry.registered(Tokens(1))
+    check(
+        postgres,
+        history,
+        claims.release([each.delivery for each in delivered(100, "bot")], 0),
+        *lost.statements(),
+        (ABANDONED, {"now": 0}),
+        registry.heartbeat(),
+        declare_dead(2, 0, 0),
+        *registry.leave(0),
     )
 
 
