@@ -11,8 +11,9 @@ from time import monotonic
 import aiohttp
 import pytest
 
+from tests.e2e.history import judge
 from tests.e2e.processes import RelayProcess, run, until
-from tests.e2e.sender import post_lead
+from tests.e2e.sender import Load, post_lead
 from tests.e2e.targets import Targets, hanging, listening, slow, well
 from tests.e2e.test_lifecycle import ALL, STOP_WITHIN, routes
 from tests.postgres import Cluster, cluster
@@ -142,3 +143,38 @@ async def test_sigterm_while_every_host_is_silent_ends_in_time(tmp_path: Path) -
         assert await relay.ended() == 0
         assert monotonic() - asked < STOP_WITHIN
     silent.close()
+
+
+async def test_two_relays_divide_a_target_between_them_and_say_the_same_of_the_store(
+    tmp_path: Path, server: Cluster, database: str
+) -> None:
+    folders = tmp_path / "a", tmp_path / "b"
+    for folder in folders:
+        folder.mkdir()
+    async with (
+        listening(bot=slow(0.05)) as targets,
+        relay_of(folders[0], targets, server.dsn(database)) as a,
+        relay_of(folders[1], targets, server.dsn(database)) as b,
+    ):
+        await a.start()
+        await b.start()
+        for relay in (a, b):
+            await until(lambda relay=relay: relay_sees(relay, relay_relays=2, relay_configs=1))
+        load = Load(url=a.hook, stages={1: frozenset({"bot"})}, per_second=100)
+        async with load.flowing():
+            await until(lambda: load.acknowledged >= 200)
+        await a.drained()
+        assert targets.busiest["bot"] <= 4, "the concurrency of the target, whoever delivers"
+        assert not (findings := judge(load.sent, targets.received)).lost, findings
+        assert a.lines("attempt"), "both deliver"
+        assert b.lines("attempt"), "both deliver"
+        b.routes.write_text(b.routes.read_text().replace("to-bot", "to-the-bot"))
+        for relay in (a, b):
+            await until(lambda relay=relay: relay_sees(relay, relay_relays=2, relay_configs=2))
+        b.signal(signal.SIGTERM)
+        assert await b.ended() == 0
+        await until(lambda: relay_sees(a, relay_relays=1, relay_configs=1, relay_stranded_webhooks=0))
+
+
+async def relay_sees(relay: RelayProcess, **gauges: float) -> bool:
+    return {name: await relay.metric(name) for name in gauges} == gauges
