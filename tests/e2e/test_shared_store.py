@@ -133,7 +133,7 @@ async def test_sigterm_while_every_host_is_silent_ends_in_time(tmp_path: Path) -
     """They accept connections and say nothing, as behind a firewall that drops: libpq waits 2 s for each."""
     silent = socket.create_server(("127.0.0.1", 0), backlog=64)  # the kernel accepts, and nobody else
     host = f"127.0.0.1:{silent.getsockname()[1]}"
-    store = f"postgresql://relay@{host},{host},{host}/relay"
+    store = f"postgresql://relay@{','.join([host] * 6)}/relay"
     async with listening(bot=well) as targets, relay_of(tmp_path, targets, store) as relay:
         await relay.start()
         await post_lead(relay.hook, "m1")

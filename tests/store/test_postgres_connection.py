@@ -342,3 +342,34 @@ async def test_behind_pgbouncer_no_transaction_needs_a_session(dsn: str, postgre
         await asyncio.gather(*(each.close() for each in connections))
     with psycopg.connect(dsn) as connection:
         assert connection.execute(COUNT[0]).fetchone() == (80,)
+
+
+async def test_one_that_gives_up_waits_neither_for_a_frozen_server_nor_for_silent_hosts(
+    dsn: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DEADLINE", 600.0)
+    async with open_(dsn) as frozen, asyncio.timeout(30):
+        await frozen.run([ADD])
+        postgres.freeze()
+        try:
+            waiting = asyncio.create_task(frozen.run([ADD]))
+            await asyncio.sleep(0.1)
+            frozen.give_up(0.0)
+            await busy(waiting, "PostgreSQL is away")
+            await busy(frozen.run([COUNT]), "there is no connection")
+        finally:
+            postgres.thaw()
+
+
+async def test_one_that_gives_up_makes_no_connection(dsn: str, postgres: Cluster) -> None:
+    with closing(create_server(("127.0.0.1", 0), backlog=64)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        hosts = ",".join([host] * 5)
+        began = time.monotonic()
+        async with open_(dsn.replace(f"127.0.0.1:{postgres.port}", hosts)) as connection:
+            waiting = asyncio.create_task(connection.run([COUNT]))
+            await asyncio.sleep(0.1)
+            connection.give_up(0.0)
+            await busy(waiting, "PostgreSQL is away")
+            await busy(connection.run([COUNT]), "there is no connection")
+        assert time.monotonic() - began < 5 * module.CONNECT_TIMEOUT

@@ -109,6 +109,8 @@ class Connection:
         self._warned = False  # the server had a warning about the present transaction
         self._closed = False
         self._ended = False
+        self._given_up = False
+        self._making: asyncio.Timeout | None = None  # the connection that is being made
         self._drops = 0  # what waits when a connection is dropped fails with it
         self._why = ""
 
@@ -151,6 +153,17 @@ class Connection:
 
         await self._alone(run, deadline=deadline)
 
+    def give_up(self, seconds: float) -> None:
+        """In so many seconds end what waits for the server, and connect no more: `close` would wait for it."""
+        asyncio.get_running_loop().call_later(seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        self._given_up = True
+        if self._making:
+            self._making.reschedule(0.0)
+        if self._connection:
+            _shut_down(self._connection)
+
     async def close(self) -> None:
         """End the connection after the calls made before; later ones raise StoreFailed."""
         self._closed = True
@@ -177,7 +190,7 @@ class Connection:
                 raise StoreFailed(CLOSED)
             if drops != self._drops:  # or each of them would wait for the server as long as the first one did
                 raise StoreBusy(self._why)
-            if not (self._connection or self._by_itself or connect):
+            if not self._connection and (self._given_up or not (self._by_itself or connect)):
                 raise StoreBusy("there is no connection to PostgreSQL")
             try:
                 return await self._in_time(self._connection or await self._connect(), use, deadline)
@@ -207,14 +220,17 @@ class Connection:
             timer.cancel()
 
     async def _connect(self) -> psycopg.AsyncConnection[Row]:
-        async with asyncio.timeout(CONNECT_DEADLINE):
-            connection: psycopg.AsyncConnection[Row] = await psycopg.AsyncConnection.connect(
-                self._conninfo,
-                autocommit=True,
-                prepare_threshold=self._prepare,
-                application_name=f"relay {self._name}",
-                **PARAMETERS,
-            )
+        try:
+            async with asyncio.timeout(CONNECT_DEADLINE) as self._making:
+                connection: psycopg.AsyncConnection[Row] = await psycopg.AsyncConnection.connect(
+                    self._conninfo,
+                    autocommit=True,
+                    prepare_threshold=self._prepare,
+                    application_name=f"relay {self._name}",
+                    **PARAMETERS,
+                )
+        finally:
+            self._making = None
         arrays.register(connection)
         connection.add_notice_handler(self._on_notice)
         try:

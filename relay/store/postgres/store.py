@@ -41,6 +41,7 @@ from relay.store.requests import KeepRequest, Settlement, Windows
 from relay.store.times import utc_now
 
 MEASURED_EVERY = 60.0  # seconds
+CLOSE_WITHIN = 1.0  # seconds for what is under way: a stop must not wait for a server that is away
 
 
 class PostgresStore:
@@ -220,6 +221,8 @@ class PostgresStore:
     async def close(self) -> None:
         """See `contract.Store.close`."""
         self._closed = True
+        for each in (self._intake, self._work, self._look):
+            each.give_up(CLOSE_WITHIN)
         await self._keeping.close()
         await self._queue.close()
         if self._membership:
