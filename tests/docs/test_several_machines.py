@@ -1,15 +1,18 @@
 """docs/several-machines.md: its balancers before relays that fail, its files, its commands."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP, SIGTERM
+from time import monotonic, sleep
 
 import aiohttp
 import pytest
@@ -23,7 +26,7 @@ from tests.docs.pages import ROOT, blocks, commands, read, section
 from tests.docs.sandbox import Sandbox
 from tests.e2e.balancers import haproxy, nginx
 from tests.e2e.processes import TOKEN, RelayProcess, free_port, running, until
-from tests.postgres import cluster
+from tests.postgres import Cluster, cluster
 from tests.tools import tool
 
 PAGE = "docs/several-machines.md"
@@ -34,6 +37,9 @@ sources: {crm: {token: "${TOKEN}"}}
 targets: {bot: {url: "http://127.0.0.1:9/"}}
 routes: [{name: all, match: {}, to: bot}]
 """
+
+SYSTEMD = commands(section(TEXT, "## Relays on two machines, with systemd"))
+ADMIN_TOKEN = "an-admin-token-of-these-tests"
 
 Balancer = Callable[[Path, list[RelayProcess]], AbstractAsyncContextManager[int]]
 
@@ -204,7 +210,7 @@ def machine(tmp_path: Path) -> Sandbox:
     sandbox = Sandbox(tmp_path / "machine")
     sandbox.install()
     (sandbox.root / "etc/relay/secrets").mkdir(parents=True)
-    sandbox.run(commands(section(TEXT, "## Relays on two machines, with systemd"))[:6])
+    sandbox.run(SYSTEMD[:6])
     return sandbox
 
 
@@ -232,6 +238,109 @@ def test_the_drop_ins_say_what_the_page_says_and_lie_where_systemd_looks(machine
     assert "RELAY_LISTEN=10.0.0.11:8080\n" in text
     assert not (units / "relay.socket").exists() and "relay.socket" not in (units / "relay.service").read_text()
     assert "RELAY_ADMIN=10.0.0.11:8081" in text and "check port 8081 " in (ROOT / "config/haproxy.cfg").read_text()
+
+
+# ---- relays on machines
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Cluster]:
+    with cluster(durable=True) as server:
+        yield server
+
+
+class Machine(Sandbox):
+    """One that the page's commands made; its database is the test's, without TLS."""
+
+    def __init__(self, root: Path, server: Cluster, database: str) -> None:
+        super().__init__(root)
+        self._database = server.dsn(database).rpartition("@")[2]
+        self.install()
+        etc = self.root / "etc/relay"
+        (etc / "secrets").mkdir(parents=True)
+        (etc / "secrets/crm_token").write_text(TOKEN)
+        (etc / "routes.yaml").write_text(self.here(ROUTES.replace("${TOKEN}", "${file:/etc/relay/secrets/crm_token}")))
+        *installed, self.reload, self.start, self.path, self.store, self.tls, self.status = SYSTEMD
+        self.run(installed)
+        (etc / "secrets/postgres_password").write_text(server.password)
+        (etc / "relay.env").write_text(f"RELAY_ADMIN_TOKEN={ADMIN_TOKEN}\n")
+        drop_in = self.root / "etc/systemd/system/relay.service.d/several-machines.conf"
+        drop_in.write_text(self._edited(drop_in.read_text()))
+
+    def _edited(self, text: str) -> str:
+        """As its operator edits it: the database, and the addresses of this machine."""
+        text = text.replace("db1.example,db2.example/relay", self._database)
+        text = re.sub(r"PGSSLMODE=verify-full PGSSLROOTCERT=\S+", "PGSSLMODE=disable", text)
+        text = text.replace("10.0.0.11:8080", self.environment["RELAY_LISTEN"])
+        return text.replace("10.0.0.11:8081", self.environment["RELAY_ADMIN"])
+
+    def ask(self, *asked: str) -> str:
+        """What a command prints, given what the page has before it."""
+        return self.run([self._edited(each) for each in (self.path, self.store, self.tls, *asked)])
+
+    def relays(self) -> set[str]:
+        """The names of those that `relay status` knows."""
+        return {each["name"] for each in json.loads(self.ask("relay status --json"))["relays"]}
+
+    def post(self, lead: int) -> None:
+        """Send a webhook; it must be answered 200."""
+        connection = HTTPConnection(self.environment["RELAY_LISTEN"], timeout=10)
+        connection.request("POST", f"/hooks/crm/{TOKEN}", f"leads[add][0][id]={lead}".encode())
+        assert connection.getresponse().status == 200
+        connection.close()
+
+    def has(self, *leads: int) -> None:
+        """Wait until the database has these, and nothing else."""
+        deadline = monotonic() + 30
+        while (found := self._leads()) != sorted(leads):
+            assert monotonic() < deadline, found
+            sleep(0.5)
+
+    def _leads(self) -> list[int]:
+        return sorted(int(each) for each in re.findall(r"leads\.add (\d+)", self.ask("relay list")))
+
+
+@pytest.fixture
+def machines(tmp_path: Path, server: Cluster) -> Iterator[Callable[[str], Machine]]:
+    made: list[Machine] = []
+    database = server.new_database()
+
+    def make(name: str) -> Machine:
+        made.append(Machine(tmp_path / name, server, database))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+def test_relays_on_two_machines_are_upgraded_one_after_the_other(machines: Callable[[str], Machine]) -> None:
+    a, b = machines("a"), machines("b")
+    for number, machine in enumerate((a, b)):
+        machine.run([machine.reload, machine.start])
+        machine.post(number)
+    a.has(0, 1)
+    assert len(known := a.relays()) == 2
+    for machine in (a, b):
+        machine.ask(*commands(section(TEXT, "## Upgrade, one relay after another")))
+    assert a.relays() == known
+    b.post(2)
+    a.has(0, 1, 2)
+
+
+def test_a_spool_is_forwarded_from_another_machine(machines: Callable[[str], Machine], server: Cluster) -> None:
+    a, c = machines("a"), machines("c")
+    a.run([a.reload, a.start])
+    server.stop()
+    a.post(7)
+    a.stop()
+    server.start()
+    shutil.copytree(a.root / "var/lib/relay", c.root / "var/lib/relay")
+    c.run([c.reload, c.start])
+    c.has(7)
+
+
+# ---- containers
 
 
 @pytest.mark.parametrize("heading", ["## Docker Compose", "## Kubernetes"])
