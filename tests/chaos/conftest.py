@@ -1,11 +1,12 @@
 """Campaigns -> one table at the end of the run: what each reported, and which failed."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import TypeAlias
 
 import pytest
 
 from tests.chaos.scale import SCALE, SEED
+from tests.postgres import Cluster, cluster
 from tests.tools import demand_root
 
 Report: TypeAlias = Callable[[str, str], None]
@@ -24,6 +25,13 @@ def report(pytestconfig: pytest.Config) -> Report:
 def root() -> None:
     """Mount only as root: skip the test if we are not, and fail it in CI."""
     demand_root()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Cluster]:
+    """A PostgreSQL with fsync, for one file."""
+    with cluster(durable=True) as made:
+        yield made
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,0 +1,68 @@
+"""Two relays on one PostgreSQL: one is killed again and again, dies for good, or stands still; nothing is lost."""
+
+import asyncio
+from pathlib import Path
+from random import Random
+from signal import SIGCONT, SIGSTOP
+
+import pytest
+
+from tests.chaos.conftest import Report
+from tests.chaos.relays import CONCURRENCY, Relays, campaign
+from tests.chaos.scale import SEED, scaled
+from tests.postgres import Cluster
+
+KILLS = scaled(50, least=2)
+FROZEN = 25.0  # seconds: longer than it takes to be declared dead
+TARGETS = 2
+
+
+@pytest.mark.timeout(180 + 6 * KILLS)
+async def test_kill_9_of_a_relay_loses_nothing_and_its_claims_are_due_at_its_start(
+    tmp_path: Path, server: Cluster, report: Report
+) -> None:
+    chance = Random(SEED)
+
+    async def kills(made: Relays) -> None:
+        for _ in range(KILLS):
+            relay = made.relays[chance.choice("ab")]
+            await relay.kill()
+            await asyncio.sleep(chance.uniform(0.0, 1.0))
+            await relay.start()
+            await made.sent(chance.randint(30, 200))
+
+    seen = await campaign(tmp_path, server, kills)
+    report("two relays, kill -9", f"{KILLS} kills: {seen}")
+    seen.assert_nothing_went_wrong()
+    assert seen.repeats() <= KILLS * TARGETS * 2 * CONCURRENCY
+
+
+@pytest.mark.timeout(240)
+async def test_what_a_dead_relay_held_is_delivered_by_the_other(
+    tmp_path: Path, server: Cluster, report: Report
+) -> None:
+    async def dies(made: Relays) -> None:
+        await made.relays["b"].kill()
+
+    seen = await campaign(tmp_path, server, dies)
+    report("two relays, one gone", str(seen))
+    seen.assert_nothing_went_wrong()
+    assert seen.repeats() <= TARGETS * 2 * CONCURRENCY
+
+
+@pytest.mark.timeout(240)
+async def test_a_relay_that_stood_still_goes_on_beside_the_one_that_took_over(
+    tmp_path: Path, server: Cluster, report: Report
+) -> None:
+    async def stands_still(made: Relays) -> None:
+        relay = made.relays["b"]
+        relay.signal(SIGSTOP)
+        try:
+            await asyncio.sleep(FROZEN)
+        finally:
+            relay.signal(SIGCONT)
+
+    seen = await campaign(tmp_path, server, stands_still)
+    report("two relays, one frozen", str(seen))
+    seen.assert_nothing_went_wrong()
+    assert seen.repeats() <= TARGETS * 2 * CONCURRENCY
