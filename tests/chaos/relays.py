@@ -102,10 +102,13 @@ class Relays:
                 await stack.enter_async_context(load.flowing(connections=8))
             yield
 
-    async def judged(self) -> Seen:
-        """Wait until all that was acknowledged has arrived and nothing is pending, stop the relays, and judge."""
+    async def judged(self, within: float = DRAINED_WITHIN) -> Seen:
+        """Wait until all that was acknowledged has arrived and nothing is pending, stop the relays, and judge.
+
+        What has not arrived `within` so many seconds is lost.
+        """
         began = monotonic()
-        missing = await self._arrived(began + DRAINED_WITHIN)
+        missing = await self._arrived(began + within)
         drained_after = monotonic() - began
         if not missing:
             await self._alive().drained()
@@ -182,7 +185,12 @@ async def relays(
 
 
 async def campaign(
-    folder: Path, cluster: Cluster, fault: Callable[[Relays], Awaitable[None]], **options: object
+    folder: Path,
+    cluster: Cluster,
+    fault: Callable[[Relays], Awaitable[None]],
+    *,
+    within: float = DRAINED_WITHIN,
+    **options: object,
 ) -> Seen:
     """Let a fault happen to two relays under load, and judge once all has arrived."""
     async with relays(folder, cluster, **options) as made:  # type: ignore[arg-type]
@@ -190,4 +198,4 @@ async def campaign(
             await made.sent()
             await fault(made)
             await made.sent()
-        return await made.judged()
+        return await made.judged(within)

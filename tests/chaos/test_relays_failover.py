@@ -1,20 +1,25 @@
 """PostgreSQL's primary dies and a standby takes over; what only the dead one knew is stored again."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.conftest import Report
-from tests.chaos.relays import Relays, Seen, campaign
+from tests.chaos.relays import DRAINED_WITHIN, Relays, Seen, campaign
+from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import scaled
+from tests.e2e.processes import RELAY
 from tests.postgres import Cluster, cluster
 
 FAILOVERS = scaled(10, least=1)
 BEHIND = 2.0  # seconds
 
 
-async def failed_over(folder: Path, *, synchronous: bool) -> tuple[Seen, int]:
+async def failed_over(
+    folder: Path, *, synchronous: bool, command: Sequence[str] = RELAY, within: float = DRAINED_WITHIN
+) -> tuple[Seen, int]:
     """What was seen, and how many webhooks the relays stored again."""
     with cluster(durable=True) as first:
         second = await asyncio.to_thread(lambda: first.standby(synchronous=synchronous))
@@ -29,7 +34,7 @@ async def failed_over(folder: Path, *, synchronous: bool) -> tuple[Seen, int]:
             await made.sent(400)
             again = sum([int(await each.metric("relay_rekept_webhooks_total")) for each in made.relays.values()])
 
-        return await campaign(folder, first, fails_over, others=(second,)), again
+        return await campaign(folder, first, fails_over, others=(second,), command=command, within=within), again
 
 
 async def take_over(first: Cluster, second: Cluster) -> None:
@@ -60,3 +65,10 @@ async def test_what_a_standby_that_was_behind_does_not_know_is_stored_again(tmp_
     assert not seen.findings.unexpected
     seen.assert_all_answered_200()
     assert again > 0
+
+
+@pytest.mark.timeout(240)
+async def test_relays_that_keep_no_tail_are_found_guilty(tmp_path: Path, report: Report) -> None:
+    seen, _ = await failed_over(tmp_path, synchronous=False, command=sabotaged("keeps_no_tail"), within=10)
+    report(f"fail-over, {BEHIND:.0f} s behind", f"sabotaged, no tail: {seen}")
+    assert seen.findings.lost

@@ -9,6 +9,7 @@ import pytest
 
 from tests.chaos.conftest import Report
 from tests.chaos.relays import CONCURRENCY, Relays, campaign
+from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import SEED, scaled
 from tests.postgres import Cluster
 
@@ -37,13 +38,14 @@ async def test_kill_9_of_a_relay_loses_nothing_and_its_claims_are_due_at_its_sta
     assert seen.repeats() <= KILLS * TARGETS * 2 * CONCURRENCY
 
 
+async def dies(made: Relays) -> None:
+    await made.relays["b"].kill()
+
+
 @pytest.mark.timeout(240)
 async def test_what_a_dead_relay_held_is_delivered_by_the_other(
     tmp_path: Path, server: Cluster, report: Report
 ) -> None:
-    async def dies(made: Relays) -> None:
-        await made.relays["b"].kill()
-
     seen = await campaign(tmp_path, server, dies)
     report("two relays, one gone", str(seen))
     seen.assert_nothing_went_wrong()
@@ -66,3 +68,24 @@ async def test_a_relay_that_stood_still_goes_on_beside_the_one_that_took_over(
     report("two relays, one frozen", str(seen))
     seen.assert_nothing_went_wrong()
     assert seen.repeats() <= TARGETS * 2 * CONCURRENCY
+
+
+@pytest.mark.timeout(120)
+async def test_relays_that_declare_nobody_dead_are_found_guilty(
+    tmp_path: Path, server: Cluster, report: Report
+) -> None:
+    seen = await campaign(tmp_path, server, dies, within=25, command=sabotaged("declares_nobody_dead"))
+    report("two relays, one gone", f"sabotaged: {seen}")
+    assert seen.findings.lost
+
+
+@pytest.mark.timeout(120)
+async def test_relays_that_do_not_see_each_others_locks_are_found_guilty(
+    tmp_path: Path, server: Cluster, report: Report
+) -> None:
+    async def nothing(made: Relays) -> None:
+        await made.sent(1000)
+
+    seen = await campaign(tmp_path, server, nothing, within=10, command=sabotaged("locks_for_itself"))
+    report("two relays", f"sabotaged, no common locks: {seen}")
+    assert seen.findings.lost
