@@ -1,7 +1,7 @@
 """Several relays on one PostgreSQL, each by a proxy of its own, under load -> what a fault did to the webhooks.
 
-Each relay gets its own steady load, of leads that are the other's too. Both targets are well: what is late, lost or
-repeated is the relays' doing.
+Each relay gets its own steady load, of leads that are the other's too. Both targets take everything: what is late, lost
+or repeated is the relays' doing.
 """
 
 import asyncio
@@ -16,14 +16,16 @@ from time import monotonic
 from tests.e2e.history import Findings, Sent, judge, overtaken
 from tests.e2e.processes import RELAY, RelayProcess, until
 from tests.e2e.sender import Load
-from tests.e2e.targets import Targets, listening, well
+from tests.e2e.targets import Targets, listening, slow
 from tests.postgres import Cluster
 from tests.tcp_proxy import TcpProxy, proxying
 
 LEADS = 51
 PER_SECOND = 100
 """Webhooks for each relay."""
-CONCURRENCY = 8
+CONCURRENCY = 16
+TAKES = 0.03
+"""Seconds of an attempt: so a relay that ends has some in flight."""
 DRAINED_WITHIN = 90.0
 """Seconds after the last webhook: a relay is declared dead after 15, a lease ends after minutes."""
 STAGES = {1: frozenset({"plain", "ordered"})}
@@ -91,6 +93,15 @@ class Relays:
         """Wait until so many more were answered 200, by any."""
         wanted = self._acknowledged() + webhooks
         await until(lambda: self._acknowledged() >= wanted, seconds)
+
+    async def all_deliver(self) -> None:
+        """Wait until each has its share of the deliveries: the first one there has all for some seconds."""
+
+        async def delivers(relay: RelayProcess) -> bool:
+            return await relay.metric("relay_attempts_total") >= PER_SECOND
+
+        for each in self.relays.values():
+            await until(lambda each=each: delivers(each))
 
     @asynccontextmanager
     async def loaded(self, hooks: Mapping[str, str], per_second: int = PER_SECOND) -> AsyncIterator[None]:
@@ -167,7 +178,7 @@ async def relays(
     """Relays of these names on a new database, ready if they are to be `started`. With `others` there is no proxy."""
     database = await asyncio.to_thread(cluster.new_database)
     async with AsyncExitStack() as stack:
-        targets = await stack.enter_async_context(listening(plain=well, ordered=well))
+        targets = await stack.enter_async_context(listening(plain=slow(TAKES), ordered=slow(TAKES)))
         routes = ROUTES.format(concurrency=CONCURRENCY, **{name: targets.url(name) for name in targets.behaviour})
         made = Relays(relays={}, proxies={}, targets=targets)
         for name in names:
@@ -195,7 +206,7 @@ async def campaign(
     """Let a fault happen to two relays under load, and judge once all has arrived."""
     async with relays(folder, cluster, **options) as made:  # type: ignore[arg-type]
         async with made.loaded({name: each.hook for name, each in made.relays.items()}):
-            await made.sent()
+            await made.all_deliver()
             await fault(made)
             await made.sent()
         return await made.judged(within)

@@ -26,7 +26,7 @@ async def test_kill_freeze_restart_and_a_crash_of_postgresql_fail_no_webhook(
     async with relays(tmp_path, server) as made, haproxy(tmp_path, [*made.relays.values()]) as port:
         await asyncio.sleep(CHECKED)
         async with made.loaded({"m": f"http://127.0.0.1:{port}/hooks/crm/{TOKEN}"}, 2 * PER_SECOND):
-            await made.sent()
+            await made.all_deliver()
             for _ in range(ROUNDS):
                 for name in "ab":
                     await trouble(made, name, server, chance)

@@ -2,8 +2,9 @@
 
 from unittest.mock import patch
 
-from relay.cli import main
 from relay.store.spool.tail import Tail
+
+from relay.cli import main
 
 if __name__ == "__main__":
     patch.object(Tail, "add", lambda *_arguments: None).start()
