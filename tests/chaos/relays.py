@@ -174,8 +174,12 @@ async def relays(
     command: Sequence[str] = RELAY,
     started: bool = True,
     variables: Mapping[str, Mapping[str, str]] | None = None,
+    prepare: str = "on",
 ) -> AsyncIterator[Relays]:
-    """Relays of these names on a new database, ready if they are to be `started`. With `others` there is no proxy."""
+    """Relays of these names on a new database, ready if they are to be `started`. With `others` there is no proxy.
+
+    With `prepare` "off" a proxy sees the text of every statement.
+    """
     database = await asyncio.to_thread(cluster.new_database)
     async with AsyncExitStack() as stack:
         targets = await stack.enter_async_context(listening(plain=slow(TAKES), ordered=slow(TAKES)))
@@ -183,7 +187,7 @@ async def relays(
         made = Relays(relays={}, proxies={}, targets=targets)
         for name in names:
             proxy = made.proxies[name] = await stack.enter_async_context(proxying(cluster.port))
-            dsn = cluster.dsn(database, others=others)
+            dsn = cluster.dsn(database, others=others, prepare=prepare)
             store = dsn if others else dsn.replace(f":{cluster.port}", f":{proxy.port}")
             home = folder / name
             home.mkdir()
@@ -201,12 +205,14 @@ async def campaign(
     fault: Callable[[Relays], Awaitable[None]],
     *,
     within: float = DRAINED_WITHIN,
+    deliver: bool = True,
     **options: object,
 ) -> Seen:
-    """Let a fault happen to two relays under load, and judge once all has arrived."""
+    """Let a fault happen to relays under load, all of which `deliver` before it, and judge once all has arrived."""
     async with relays(folder, cluster, **options) as made:  # type: ignore[arg-type]
         async with made.loaded({name: each.hook for name, each in made.relays.items()}):
-            await made.all_deliver()
+            if deliver:
+                await made.all_deliver()
             await fault(made)
             await made.sent()
         return await made.judged(within)

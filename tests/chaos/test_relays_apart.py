@@ -55,6 +55,8 @@ async def test_a_relay_that_asks_its_own_clock_is_found_guilty(tmp_path: Path, s
     clock = tmp_path / "clock"
     clock.write_text("+10m\n")
     command = sabotaged("asks_its_own_clock")
-    seen = await campaign(tmp_path, server, nothing, variables={"b": lies(clock)}, command=command)
+    seen = await campaign(
+        tmp_path, server, nothing, variables={"b": lies(clock)}, command=command, deliver=False, within=10
+    )
     report("a clock +10m", f"sabotaged, trusted: {seen}")
     assert seen.repeats() > 0
