@@ -55,6 +55,7 @@ class Membership:
         self._disowned = disowned
         self._clock_set = clock_set
         self._others: set[int] = set()  # incarnations that were seen alive
+        self._timeline = ""
 
     async def register(self, transaction: Transaction) -> Tokens:
         """Become a new incarnation, by the database's clock; `registered` follows once that is committed."""
@@ -93,6 +94,10 @@ class Membership:
         if not beat.alive:
             self.disown()
             return
+        before, self._timeline = self._timeline, beat.timeline
+        if before not in ("", beat.timeline):
+            self._restart()
+            return
         self.shares.seen(beat.living.values())
         await self._judge(beat)
         await self._give_back()
@@ -103,6 +108,14 @@ class Membership:
             await self._clock_read(now, newest)
         if not lives and self.registry.incarnation == incarnation:
             self.disown()
+
+    def _restart(self) -> None:
+        """Become a new incarnation after a fail-over: the new server may have claims whose settlements it never saw.
+
+        Nobody would settle or release those again; they are due as soon as this incarnation is gone.
+        """
+        self.registry.disown()
+        self._disowned()
 
     def disown(self) -> None:
         """Others have declared this relay dead, and have its claims."""

@@ -37,7 +37,8 @@ with own as (
     spooled_at = %(spooled_at)s, config = %(config)s
   where incarnation = %(incarnation)s and name = %(name)s and gone_at is null
   returning incarnation)
-select {NOW}, (select max(seen_at) from relays), exists (select from own), r.name, r.incarnation, r.beat
+select {NOW}, (select max(seen_at) from relays), left(pg_walfile_name(pg_current_wal_lsn()), 8),
+  exists (select from own), r.name, r.incarnation, r.beat
 from (select 1) one left join relays r on r.gone_at is null
 """
 _DECLARE_DEAD = """
@@ -69,6 +70,7 @@ class Beat(NamedTuple):
 
     now: int  # milliseconds, as is `newest`
     newest: int
+    timeline: str  # of the server's write-ahead log: a standby that takes over begins a new one
     alive: bool  # this incarnation
     living: dict[int, str]  # incarnation -> name
     beats: dict[int, int]  # incarnation -> beat, of the others
@@ -129,12 +131,14 @@ class Registry:
             "spooled_at": oldest_at and to_ms(oldest_at),
         }
 
-    def read(self, rows: list[tuple[int, int, bool, str | None, int, int]]) -> Beat:
+    def read(self, rows: list[tuple[int, int, str, bool, str | None, int, int]]) -> Beat:
         """Return what the rows of `heartbeat` say."""
-        now, newest_, alive = rows[0][:3]
+        now, newest_, timeline, alive = rows[0][:4]
         living = [(name, incarnation, beat) for *_, name, incarnation, beat in rows if name is not None]
         others = {incarnation: beat for _name, incarnation, beat in living if incarnation != self.incarnation}
-        return Beat(now, newest_ or now, alive, {incarnation: name for name, incarnation, _beat in living}, others)
+        return Beat(
+            now, newest_ or now, timeline, alive, {incarnation: name for name, incarnation, _beat in living}, others
+        )
 
     def leave(self, now: int) -> list[Statement]:
         """Return the statements that end this incarnation and give back what it holds."""

@@ -2,9 +2,8 @@
 
 from unittest.mock import patch
 
-from relay.store.spool.tail import Tail
-
 from relay.cli import main
+from relay.store.spool.tail import Tail
 
 if __name__ == "__main__":
     patch.object(Tail, "add", lambda *_arguments: None).start()
