@@ -8,7 +8,6 @@ import pytest
 from tests.chaos.conftest import Report
 from tests.chaos.faketime import lies
 from tests.chaos.relays import CONCURRENCY, Relays, campaign
-from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import scaled
 from tests.postgres import Cluster
 
@@ -48,15 +47,3 @@ async def test_a_clock_that_is_wrong_is_no_matter(off: str, tmp_path: Path, serv
     seen.assert_nothing_went_wrong()
     seen.assert_all_answered_200()
     assert seen.repeats() == 0
-
-
-@pytest.mark.timeout(240)
-async def test_a_relay_that_asks_its_own_clock_is_found_guilty(tmp_path: Path, server: Cluster, report: Report) -> None:
-    clock = tmp_path / "clock"
-    clock.write_text("+10m\n")
-    command = sabotaged("asks_its_own_clock")
-    seen = await campaign(
-        tmp_path, server, nothing, variables={"b": lies(clock)}, command=command, deliver=False, within=10
-    )
-    report("a clock +10m", f"sabotaged, trusted: {seen}")
-    assert seen.repeats() > 0
