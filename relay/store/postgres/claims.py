@@ -43,10 +43,10 @@ taken as (
   from sized s
   where d.event = s.event and d.target = %(target)s and (s.n = 1 or s.before < %(max_bytes)s) and {ALIVE}
     and abs({NOW} - %(clock)s) <= {CLOCK_TOLERANCE}
-  returning d.event, d.claim, d.attempt, d.base, d.replays, d.pending_since)
-select t.event, t.claim, t.attempt, t.base, t.replays, t.pending_since, s.id, s.received_at, s.payload, s.checksum,
-  s.entity, s.entity_id
-from taken t join sized s on s.event = t.event order by s.n
+  returning d.event, d.claim, d.attempt, d.base, d.replays, d.pending_since, s.id, s.received_at, s.payload,
+    s.checksum, s.entity, s.entity_id)
+select event, claim, attempt, base, replays, pending_since, id, received_at, payload, checksum, entity, entity_id
+from taken order by claim
 """
 _LIVES = f"select {NOW}, (select max(seen_at) from relays), {ALIVE}"
 
