@@ -32,7 +32,7 @@ def check_permissions(url: StoreUrl, spool: Path) -> None:
         case SqliteUrl(path):
             check_permitted(path, owner=True)
         case PostgresUrl():
-            _check_extra()
+            check_extra()
             check_permitted(spool, owner=True)
         case _:
             assert_never(url)
@@ -63,7 +63,7 @@ async def open_store(
         case SqliteUrl(path):
             return _open_file(path, emit=emit, failed=failed, init=init, ballast=ballast, clock_set=clock_set)
         case PostgresUrl():
-            _check_extra()
+            check_extra()
             return await _open_shared(
                 url,
                 spool,
@@ -171,7 +171,7 @@ def _visit(url: StoreUrl) -> Archive:
 
             return SqliteStore.visit(path)
         case PostgresUrl():
-            _check_extra()
+            check_extra()
             from relay.store.postgres.store import PostgresStore
 
             return PostgresStore.visit(url.dsn, prepare=url.prepare)
@@ -204,7 +204,7 @@ def verify(url: StoreUrl) -> IntegrityReport:
 
             return verify(path)
         case PostgresUrl():
-            _check_extra()
+            check_extra()
             from relay.store.postgres import integrity
 
             return integrity.verify(url)
@@ -228,7 +228,7 @@ def copy(url: StoreUrl, to: Path, *, overwrite: bool = False) -> BackupCopy:
     return backup(url.path, to, overwrite=overwrite)
 
 
-def _check_extra() -> None:
+def check_extra() -> None:
     """ConfigurationError if what drives PostgreSQL is not installed."""
     try:
         import_module("relay.store.postgres.connection")

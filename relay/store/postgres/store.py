@@ -128,8 +128,8 @@ class PostgresStore:
 
     @classmethod
     def visit(cls, conninfo: str, *, prepare: bool = True) -> Self:
-        """Read and write beside the owners, for a command."""
-        return cls(conninfo, name=None, emit=lambda _signal: None, prepare=prepare)
+        """Read and write beside the owners, for a command; whether commits last is theirs to check."""
+        return cls(conninfo, name=None, emit=lambda _signal: None, prepare=prepare, durable=False)
 
     # ---- connected, migrated, registered
 
