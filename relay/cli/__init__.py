@@ -50,6 +50,9 @@ COMMANDS = {
         "backup": ("relay.cli.backup:backup", "Copy the store while it is in use, and verify the copy."),
         "verify": ("relay.cli.verify:verify", "Look for what is corrupt or missing in the store."),
         "purge": ("relay.cli.purge:purge", "Delete webhooks past their retention."),
+        "migrate": ("relay.cli.migrate:migrate", "Bring the schema of a PostgreSQL store up to date."),
+        "move": ("relay.cli.move:move", "Copy a SQLite store into an empty PostgreSQL store."),
+        "spool": ("relay.cli.spool:spool", "Forward what a relay that is gone has left in its spool."),
     },
 }
 """Heading -> command -> its module and function, and the first line of its help (a test compares it)."""

@@ -12,7 +12,7 @@ from relay.cli.failed_start import Start
 from relay.cli.flag_types import Address, Network, Whole
 from relay.cli.options import admin_option, admin_token, flag, listen_option, pair_of, tls_options, was_given
 from relay.cli.routes_file import config_option
-from relay.cli.store import store_option
+from relay.cli.store import spool_option, store_option
 from relay.model import Secret
 from relay.store.open import SqliteUrl, StoreUrl
 
@@ -20,25 +20,12 @@ if TYPE_CHECKING:
     from relay.settings import Settings
 
 MEBIBYTE = 1024 * 1024
-DEFAULT_SPOOL = "relay-spool.db"
-
-
-def default_spool() -> Path:
-    """`relay-spool.db` in the folder that systemd made for this service, or else in the working directory."""
-    return Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0], DEFAULT_SPOOL)
 
 
 @click.command("run", cls=Start, context_settings={"show_default": True})
 @config_option
 @store_option
-@flag(
-    "--spool",
-    type=click.Path(path_type=Path, readable=False),
-    metavar="FILE",
-    default=default_spool,
-    show_default=DEFAULT_SPOOL,
-    help="Committed to while PostgreSQL is away, on this machine's disk; with a postgresql store only.",
-)
+@spool_option("Committed to while PostgreSQL is away, on this machine's disk; with a postgresql store only.")
 @listen_option("Where amoCRM posts to.")
 @admin_option("Metrics, health, reload; beyond loopback it needs RELAY_ADMIN_TOKEN.")
 @flag(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -10,18 +11,21 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from relay.cli import NotDone
 from relay.cli.options import asynchronous, json_option, was_given
-from relay.cli.output import cell, json_line, labelled, note, print_json, put, reader_gone, table
+from relay.cli.output import cell, counted, json_line, labelled, note, print_json, put, reader_gone, table
+from relay.cli.relay_table import relays, shared
 from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
-from relay.cli.store import store_option, visiting
+from relay.cli.store import spool_option, store_option, visiting
 from relay.cli.times import local, short
-from relay.errors import RoutesInvalid
+from relay.errors import RoutesInvalid, StoreBusy
 from relay.model import Health, Json
-from relay.operations import views
+from relay.operations import upkeep, views
 from relay.operations.durations import length
 from relay.operations.status import Overview, overview
+from relay.operations.upkeep import SpoolFile
 from relay.rfc3339 import rfc3339
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl, StoreUrl
 from relay.store.records import HealthReport, Status, TargetStatus
 
 WATCH_EVERY = 2.0  # seconds
@@ -35,18 +39,25 @@ CIRCUIT = {Health.PROBING: "half-open"}
 @click.option("--watch", is_flag=True, help=f"Look again every {WATCH_EVERY:g} s, until Ctrl-C.")
 @config_option
 @store_option
+@spool_option("Shown if PostgreSQL is away; with a postgresql store only.")
 @json_option
 @asynchronous
-async def status(watch: bool, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
+async def status(watch: bool, config_path: Path, store_url: StoreUrl, spool: Path, as_json: bool) -> None:
     """Show the state of every target, of intake and of the daemon.
 
-    Reads the store: it works whether the daemon runs or not.
+    Reads the store: it works whether the daemon runs or not. While a PostgreSQL store is away it shows what the spool
+    of this machine holds, and ends with 1.
 
     \b
     relay status
     relay status --watch           with what has changed since the last look
     relay status --watch --json    one document a line
     """  # noqa: D301  # \b is click's sign for "keep these lines"
+    with _spool_instead(store_url, spool, as_json=as_json):
+        await _status(watch, config_path, store_url, as_json)
+
+
+async def _status(watch: bool, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
     async with visiting(store_url) as store:
 
         async def look(warn: Callable[[str], None] = note) -> Overview:
@@ -59,6 +70,28 @@ async def status(watch: bool, config_path: Path, store_url: StoreUrl, as_json: b
             print_json(views.overview(await look()))
         else:
             _show(await look(), None)
+
+
+@contextmanager
+def _spool_instead(store_url: StoreUrl, spool: Path, *, as_json: bool) -> Iterator[None]:
+    """Show the spool if the shared store is away."""
+    try:
+        yield
+    except StoreBusy as error:
+        if isinstance(store_url, SqliteUrl):
+            raise
+        found = upkeep.spool_file(spool)
+        if as_json:
+            print_json({"error": str(error), "spool": found and views.spool_file(found)})
+        else:
+            put(labelled("spool", _spooled(found) if found else f"no {spool} here"))
+        raise NotDone(str(error)) from error
+
+
+def _spooled(spool: SpoolFile) -> str:
+    since = f" since {short(spool.oldest_at)}" if spool.oldest_at else ""
+    refused = f", of which the store refuses {spool.refused}" if spool.refused else ""
+    return f"{spool.file}: {counted(spool.webhooks, 'webhook')}{since}{refused}"
 
 
 async def watch_on(
@@ -128,6 +161,10 @@ def _show_intake(status: Status, now: datetime) -> None:
         labelled("daemon", "not running" if status.owner is None else f"running, pid {status.owner}"),
         *_files(status),
     )
+    if shared(status):
+        put("", relays(status, now))
+    if status.configs > 1:
+        put(cell("their routes differ: a delivery of a target that one of them lacks is made by the others", "yellow"))
 
 
 def _rejected(

@@ -3,6 +3,9 @@
 import getpass
 import os
 import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import click
 
@@ -12,6 +15,9 @@ from relay.store import open as stores
 from relay.store.open import StoreUrl
 from relay.store.open import notice_losses as notice_losses
 from relay.store.open import visiting as visiting
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def parse_store_url(text: str) -> StoreUrl:
@@ -40,6 +46,26 @@ store_option = flag(
     show_default=True,
     help="Where webhooks are stored.",
 )
+
+
+DEFAULT_SPOOL = "relay-spool.db"
+
+
+def default_spool() -> Path:
+    """`relay-spool.db` in the folder that systemd made for this service, or else in the working directory."""
+    return Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0], DEFAULT_SPOOL)
+
+
+def spool_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """`--spool`: the file of a relay whose store is a PostgreSQL one."""
+    return flag(
+        "--spool",
+        type=click.Path(path_type=Path, readable=False),
+        metavar="FILE",
+        default=default_spool,
+        show_default=DEFAULT_SPOOL,
+        help=text,
+    )
 
 
 def operator() -> str:

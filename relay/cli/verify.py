@@ -67,6 +67,7 @@ def _print(report: "IntegrityReport", accepted: int, store_url: StoreUrl) -> Non
     unmarked = sum(each.unmarked for each in report.contents.values())
     checked = " and ".join(f"{each.rows} {name}" for name, each in report.contents.items())
     put(f"looked at {checked}{f', {unmarked} of them without a checksum' if unmarked else ''}")
+    put(*(cell(each, "yellow") for each in report.notes))
     put(f"{store_url} is sound" if report.sound else cell(f"{store_url} is not sound", "red"))
 
 
@@ -97,4 +98,5 @@ def _corrupt(what: str, ids: tuple[str, ...]) -> Iterator[Text]:
 
 def _missing(loss: "AckGap") -> Text:
     after = "" if loss.after is None else f", that came after {local(loss.after)}"
-    return cell(f"missing: at most {loss.count} webhooks that were answered 200{after}", "red")
+    spool = f", from the spool of relay {loss.relay}" if loss.relay else ""
+    return cell(f"missing: at most {loss.count} webhooks that were answered 200{after}{spool}", "red")

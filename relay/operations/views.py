@@ -12,6 +12,7 @@ import orjson
 from relay.model import Json, Outcome, Webhook
 from relay.operations.next_step import in_flight
 from relay.operations.status import FILES, MISADDRESSED, UNAUTHORIZED, Overview
+from relay.operations.upkeep import SpoolFile
 from relay.rfc3339 import rfc3339
 from relay.store.records import (
     AttemptRecord,
@@ -160,7 +161,10 @@ def overview(seen: Overview) -> dict[str, Json]:
 
 
 def _target(name: str, target: TargetStatus, seen: Overview) -> dict[str, Json]:
-    """`in_routes` is null if there is no routes file that can be used."""
+    """`in_routes` is null if there is no routes file that can be used.
+
+    `breakers`: by the relay that sees it so, where several share the store; `breaker` is the worst of them.
+    """
     return {
         "target": name,
         "pending": target.pending,
@@ -168,6 +172,7 @@ def _target(name: str, target: TargetStatus, seen: Overview) -> dict[str, Json]:
         "oldest_at": _time(target.oldest_at),
         "paused": target.pause and _pause(target.pause),
         "breaker": target.condition and _breaker(target.condition, running=seen.running),
+        "breakers": {relay: _breaker(each, running=seen.running) for relay, each in target.conditions.items()},
         "in_routes": seen.in_routes(name),
     }
 
@@ -211,6 +216,7 @@ def files(status: Status) -> Json:
 
 
 def _relay(relay: RelayStanding) -> dict[str, Json]:
+    """One that is gone is there while its spool holds webhooks; `config` differs where the routes do."""
     return {
         "name": relay.name,
         "host": relay.host,
@@ -218,6 +224,20 @@ def _relay(relay: RelayStanding) -> dict[str, Json]:
         "version": relay.version,
         "since": rfc3339(relay.since),
         "seen_at": rfc3339(relay.seen_at),
+        "gone_at": _time(relay.gone_at),
+        "config": relay.config,
+        "spooled": relay.spooled,
+        "spooled_at": _time(relay.spooled_at),
+    }
+
+
+def spool_file(spool: SpoolFile) -> dict[str, Json]:
+    """What a spool of this machine holds."""
+    return {
+        "file": str(spool.file),
+        "webhooks": spool.webhooks,
+        "oldest_at": _time(spool.oldest_at),
+        "refused": spool.refused,
     }
 
 
@@ -251,8 +271,14 @@ def verified(report: IntegrityReport, accepted: int) -> dict[str, Json]:
             for name, each in report.contents.items()
         },
         "losses": [
-            {"at_most": loss.count, "after": _time(loss.after), "noticed_at": rfc3339(loss.noticed_at)}
+            {
+                "at_most": loss.count,
+                "after": _time(loss.after),
+                "noticed_at": rfc3339(loss.noticed_at),
+                "relay": loss.relay,
+            }
             for loss in report.losses
         ],
+        "notes": list(report.notes),
         "accepted": accepted,
     }

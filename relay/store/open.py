@@ -1,4 +1,4 @@
-"""A store's URL -> the store. No other module outside a kind's own folder knows which kinds there are."""
+"""A store's URL -> the store. With `upkeep` the one that knows which kinds there are."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence

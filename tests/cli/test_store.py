@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from relay.cli.run import default_spool
-from relay.cli.store import parse_store_url
+from relay.cli.store import default_spool, parse_store_url
 from relay.store.open import SqliteUrl
 from tests.cli.conftest import Run
 

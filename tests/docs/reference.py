@@ -75,6 +75,7 @@ KEY_EXAMPLES: Mapping[str, str] = {
 """YAML of each key of the routes file; a test shows that the schema takes it."""
 
 FLAG_EXAMPLES: Mapping[str, str] = {
+    "--from": "sqlite:///relay.db",
     "--account": "29085955/example",
     "--action": "status",
     "--admin": "127.0.0.1:9081",
@@ -241,6 +242,8 @@ def all_commands() -> dict[str, click.Command]:
             command = relay.get_command(click.Context(relay), name)
             assert command
             found[name] = command
+            if isinstance(command, click.Group):
+                found |= {f"{name} {each}": sub for each, sub in command.commands.items()}
     return found
 
 

@@ -1,0 +1,34 @@
+"""`relay move`: a SQLite store -> an empty PostgreSQL store with all of it."""
+
+import click
+
+from relay.cli.options import asynchronous
+from relay.cli.store import parse_store_url, store_option
+from relay.operations import upkeep
+from relay.store.open import StoreUrl
+
+
+@click.command("move")
+@click.option(
+    "--from",
+    "source",
+    type=parse_store_url,
+    metavar="URL",
+    required=True,
+    help="The SQLite store; its daemon must be stopped.",
+)
+@store_option
+@asynchronous
+async def move(source: StoreUrl, store_url: StoreUrl) -> None:
+    """Copy a SQLite store into an empty PostgreSQL store.
+
+    Stop the daemon first. All of it is copied in one transaction: webhooks, events, deliveries, attempts, pauses,
+    losses and the audit, in their order and with their checksums. The SQLite store stays as it is: keep it as a
+    backup, and start no relay on it, for that would deliver once more what was pending.
+
+    \b
+    relay move --from sqlite:///relay.db --store postgresql://relay@db1,db2/relay
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
+    counts = await upkeep.move(source, store_url)
+    content = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    click.echo(f"moved to {store_url}: {content or 'nothing, the store is empty'}")

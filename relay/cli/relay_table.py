@@ -1,0 +1,47 @@
+"""The relays that share a store -> a table: which live, since when others are gone, and what their spools hold."""
+
+from datetime import datetime
+
+from rich.table import Table
+
+from relay.cli.output import cell, counted, table
+from relay.cli.times import short
+from relay.operations.durations import length
+from relay.store.records import RelayStanding, Status
+
+NAME = 8  # characters of a relay's name
+
+
+def shared(status: Status) -> bool:
+    """Whether several relays may share the store: those that do say which routes they have."""
+    return any(each.config or each.gone_at for each in status.relays) or len(status.relays) > 1
+
+
+def relays(status: Status, now: datetime) -> Table:
+    """A row for each; one that is gone is there while its spool holds webhooks."""
+    shown = table("RELAY", "HOST", "PID", "VERSION", "SEEN", "SPOOL", right=("PID",), folds=("SPOOL",))
+    for each in status.relays:
+        style = "red" if each.gone_at else ""
+        shown.add_row(
+            cell(each.name[:NAME], style),
+            cell(each.host, style),
+            cell("-" if each.gone_at else each.pid, style),
+            cell(each.version, style),
+            cell(_seen(each, now), style),
+            cell(_spool(each), style or ("yellow" if each.spooled else "")),
+        )
+    return shown
+
+
+def _seen(relay: RelayStanding, now: datetime) -> str:
+    if relay.gone_at:
+        return f"gone {length(now - relay.gone_at)} ago"
+    return f"{length(now - relay.seen_at)} ago"
+
+
+def _spool(relay: RelayStanding) -> str:
+    if not relay.spooled:
+        return "-"
+    since = f" since {short(relay.spooled_at)}" if relay.spooled_at else ""
+    what = f"{counted(relay.spooled, 'webhook')}{since}"
+    return f"{what}: start it, or `relay spool drain` its file" if relay.gone_at else what

@@ -1,0 +1,176 @@
+"""Commands beside a PostgreSQL store: what they say of its relays, and what is SQLite's alone."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import Result
+
+from relay.store.sqlite.spool import SqliteSpool
+from tests.cli.conftest import NOON, Run
+from tests.postgres import Cluster
+from tests.store.conftest import routed, to, webhook
+
+On = Callable[..., Result]
+RELAYS = """
+insert into relays (name, incarnation, host, pid, version, schema, config, started_at, seen_at, gone_at, spooled,
+  spooled_at) values
+  ('3f2c5a9e00000000', 101, 'm1', 812, '1.4.0', 1, 'x', 0, (extract(epoch from now()) * 1000)::bigint, null, 0, null),
+  ('91d000aa00000000', 102, 'm2', 977, '1.3.2', 1, 'y', 0, 0, 60000, 37, 1000)
+"""
+
+
+@pytest.fixture
+def on(run: Run, folder: Path, postgres_dsn: str) -> On:
+    """Run a command on the database."""
+    return lambda *arguments: run(*arguments, "--store", postgres_dsn)
+
+
+@pytest.fixture
+def admin(on: On, postgres_dsn: str) -> Iterator[psycopg.Connection]:
+    assert on("migrate").stdout == "the schema is up to date\n"
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        yield connection
+
+
+def lines(result: Result) -> list[list[str]]:
+    return [line.split() for line in result.stdout.splitlines()]
+
+
+# ---- status
+
+
+def test_status_shows_the_relays_and_what_the_spool_of_one_that_is_gone_holds(
+    on: On, admin: psycopg.Connection
+) -> None:
+    admin.execute(RELAYS)
+    shown = on("status")
+    assert shown.exit_code == 0
+    [at] = [n for n, line in enumerate(lines(shown)) if line[:1] == ["RELAY"]]
+    heading, living, gone = lines(shown)[at : at + 3]
+    assert heading == ["RELAY", "HOST", "PID", "VERSION", "SEEN", "SPOOL"]
+    assert living[:4] == ["3f2c5a9e", "m1", "812", "1.4.0"] and living[-1] == "-"
+    assert gone[:5] == ["91d000aa", "m2", "-", "1.3.2", "gone"]
+    assert "37 webhooks since" in shown.stdout and "`relay spool drain` its file" in shown.stdout
+    assert "their routes differ" not in shown.stdout, "one that is gone has none"
+    admin.execute("update relays set gone_at = null")
+    assert "their routes differ" in on("status").stdout
+
+
+def test_status_for_programs_has_the_daemon_and_every_relay(on: On, admin: psycopg.Connection) -> None:
+    admin.execute(RELAYS)
+    told = json.loads(on("status", "--json").stdout)
+    assert told["daemon"] == 812
+    assert [(each["name"], each["spooled"], each["config"]) for each in told["relays"]] == [
+        ("3f2c5a9e00000000", 0, "x"),
+        ("91d000aa00000000", 37, "y"),
+    ]
+    assert [each["gone_at"] for each in told["relays"]] == [None, "1970-01-01T00:01:00.000Z"]
+
+
+AWAY = "postgresql://relay:hunter2@127.0.0.1:1/relay"
+
+
+async def fill_spool(file: Path) -> None:
+    spool = SqliteSpool.own(file, emit=lambda _signal: None, failed=lambda: None)
+    for number in (1, 2):
+        await spool.keep(webhook(number), [routed(number, to())])
+    await spool.close()
+
+
+@pytest.fixture
+async def spool_of_two(folder: Path) -> Path:
+    await fill_spool(folder / "relay-spool.db")
+    return folder / "relay-spool.db"
+
+
+def test_with_postgresql_away_status_shows_the_spool_and_fails(run: Run, spool_of_two: Path) -> None:
+    shown = run("status", "--store", AWAY)
+    assert shown.exit_code == 1
+    assert "2 webhooks since" in shown.stdout and "relay-spool.db" in shown.stdout
+    assert "PostgreSQL is away" in shown.stderr and "hunter2" not in shown.output
+    told = json.loads(run("status", "--json", "--store", AWAY, "--spool", str(spool_of_two)).stdout)
+    assert (told["spool"]["webhooks"], told["spool"]["oldest_at"]) == (2, "2026-11-22T12:00:00.000Z")
+    assert NOON.isoformat()[:10] in told["spool"]["oldest_at"]
+
+
+def test_without_a_spool_it_says_so(run: Run, folder: Path) -> None:
+    shown = run("status", "--store", AWAY)
+    assert (shown.exit_code, "no relay-spool.db here" in shown.stdout) == (1, True)
+
+
+# ---- the whole store
+
+
+def test_a_command_on_an_empty_database_says_what_to_do(on: On) -> None:
+    shown = on("list")
+    assert shown.exit_code == 1
+    assert "no tables of a relay" in shown.stderr and "relay migrate" in shown.stderr
+
+
+def test_the_sql_of_a_migration_can_be_run_by_another_role(on: On, postgres_dsn: str) -> None:
+    sql = on("migrate", "--sql").stdout
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(sql.encode())
+    assert on("migrate", "--sql").stdout == "-- the schema is up to date\n"
+    assert on("status").exit_code == 0
+
+
+def test_a_store_moves_and_its_deliveries_are_listed_there(on: On, kept: Path) -> None:
+    moved = on("move", "--from", "sqlite:///relay.db")
+    assert moved.exit_code == 0, moved.output
+    assert moved.stdout.startswith("moved to postgresql://relay@127.0.0.1") and "5 webhooks" in moved.stdout
+    assert len(lines(on("list"))) > 2
+    assert on("move", "--from", "sqlite:///relay.db").exit_code == 1
+    assert "start no relay on it" in on("move", "--help").stdout.replace("\n  ", " ")
+
+
+def test_a_stranded_spool_is_drained_once(
+    on: On, admin: psycopg.Connection, spool_of_two: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.store.postgres.durability.check", lenient)  # the cluster of the tests has no fsync
+    assert on("spool", "drain", "relay-spool.db").stdout == "relay-spool.db: 2 webhooks forwarded\n"
+    assert on("spool", "drain", "relay-spool.db").stdout == "relay-spool.db: 0 webhooks forwarded\n"
+    assert admin.execute("select id from webhooks order by seq").fetchall() == [("webhook-0001",), ("webhook-0002",)]
+    missing = on("spool", "drain", "nowhere.db")
+    assert (missing.exit_code, "there is no spool at nowhere.db" in missing.stderr) == (1, True)
+
+
+async def lenient(_transaction: object) -> None:
+    """Any server will do."""
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["migrate", "--sql"], ["spool", "drain", "relay-spool.db"]])
+def test_what_is_postgresql_s_alone_says_so_of_another_store(run: Run, folder: Path, command: list[str]) -> None:
+    refused = run(*command)
+    assert refused.exit_code == 1
+    assert "relay.db is not a PostgreSQL store" in refused.stderr
+
+
+def test_what_is_sqlite_s_alone_says_what_to_use_instead(on: On, admin: psycopg.Connection) -> None:
+    refused = on("backup", "copy.db")
+    assert refused.exit_code == 1 and "pg_basebackup" in refused.stderr
+
+
+# ---- verify
+
+
+def test_verify_finds_what_does_not_fit_together_and_says_what_it_did_not_look_at(
+    on: On, kept: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.store.postgres.integrity.MENDED_AFTER", 0.0)
+    assert on("move", "--from", "sqlite:///relay.db").exit_code == 0
+    sound = on("verify")
+    assert sound.exit_code == 0, sound.output
+    assert "pg_amcheck" in sound.stdout and "data_checksums" not in sound.stdout
+    with psycopg.connect(postgres_dsn, autocommit=True) as admin:
+        admin.execute("update events set payload = '{}' where seq = 1")
+        admin.execute("update deliveries set due_at = null where state = 'pending'")
+        admin.execute("delete from webhooks where seq = 2")
+    odd = on("verify")
+    assert odd.exit_code == 1
+    for text in ("corrupt event", "no due time and no key", "events belong to no webhook", "is not sound"):
+        assert text in odd.stdout
+    assert json.loads(on("verify", "--json").stdout)["notes"]
