@@ -1,4 +1,7 @@
-"""What the daemon reports of itself (loaded files, rejected requests) -> the store, where `relay status` reads it."""
+"""What the daemon reports of itself (loaded files, rejected requests) -> the store, where `relay status` reads it.
+
+Relays that share a store have reports of their own; of each name `Status.reports` has the newest of those that live.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -150,7 +150,8 @@ class RelayStanding:
 class Status:
     """The state of everything. `last_at` is the arrival of the newest webhook; of `relays` some may be gone.
 
-    `disk`: what the store is on, if it is a file. `reports`: by name, what `publish` was given last.
+    `disk`: what the store is on, if it is a file. `reports`: by name, what `publish` was given last,
+    by a relay that lives if there is one.
     """
 
     targets: Mapping[str, TargetStatus] = field(default_factory=dict)
