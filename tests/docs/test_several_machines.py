@@ -249,6 +249,14 @@ def server() -> Iterator[Cluster]:
         yield server
 
 
+def post(machine: Sandbox, lead: int) -> None:
+    """Send a webhook; it must be answered 200."""
+    connection = HTTPConnection(machine.environment["RELAY_LISTEN"], timeout=10)
+    connection.request("POST", f"/hooks/crm/{TOKEN}", f"leads[add][0][id]={lead}".encode())
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
 class Machine(Sandbox):
     """One that the page's commands made; its database is the test's, without TLS."""
 
@@ -282,13 +290,6 @@ class Machine(Sandbox):
         """The names of those that `relay status` knows."""
         return {each["name"] for each in json.loads(self.ask("relay status --json"))["relays"]}
 
-    def post(self, lead: int) -> None:
-        """Send a webhook; it must be answered 200."""
-        connection = HTTPConnection(self.environment["RELAY_LISTEN"], timeout=10)
-        connection.request("POST", f"/hooks/crm/{TOKEN}", f"leads[add][0][id]={lead}".encode())
-        assert connection.getresponse().status == 200
-        connection.close()
-
     def has(self, *leads: int) -> None:
         """Wait until the database has these, and nothing else."""
         deadline = monotonic() + 30
@@ -318,26 +319,45 @@ def test_relays_on_two_machines_are_upgraded_one_after_the_other(machines: Calla
     a, b = machines("a"), machines("b")
     for number, machine in enumerate((a, b)):
         machine.run([machine.reload, machine.start])
-        machine.post(number)
+        post(machine, number)
     a.has(0, 1)
     assert len(known := a.relays()) == 2
     for machine in (a, b):
         machine.ask(*commands(section(TEXT, "## Upgrade, one relay after another")))
     assert a.relays() == known
-    b.post(2)
+    post(b, 2)
     a.has(0, 1, 2)
 
 
-def test_a_spool_is_forwarded_from_another_machine(machines: Callable[[str], Machine], server: Cluster) -> None:
+def test_a_spool_is_drained_on_another_machine(machines: Callable[[str], Machine], server: Cluster) -> None:
     a, c = machines("a"), machines("c")
     a.run([a.reload, a.start])
     server.stop()
-    a.post(7)
+    post(a, 7)
     a.stop()
     server.start()
-    shutil.copytree(a.root / "var/lib/relay", c.root / "var/lib/relay")
-    c.run([c.reload, c.start])
+    for file in (a.root / "var/lib/relay").glob("relay-spool.db*"):
+        shutil.copy(file, c.checkout)
+    [drain] = commands(section(TEXT, "## A relay that dies"))
+    assert "1 webhook forwarded" in c.ask(drain)
     c.has(7)
+    assert "0 webhooks forwarded" in c.ask(drain)
+
+
+def test_a_sqlite_store_moves(machines: Callable[[str], Machine], tmp_path: Path) -> None:
+    a, old = machines("a"), Sandbox(tmp_path / "old")
+    old.install()
+    shutil.copytree(a.root / "etc/relay", old.root / "etc/relay", dirs_exist_ok=True)
+    old.run(["systemctl start relay.service"])
+    post(old, 1)
+    old.stop()
+    shutil.copytree(old.root / "var/lib/relay", a.root / "var/lib/relay")
+    [move] = commands(section(TEXT, "## From SQLite to PostgreSQL"))
+    assert "1 webhooks" in a.ask(move)
+    a.has(1)
+    a.run([a.reload, a.start])
+    post(a, 2)
+    a.has(1, 2)
 
 
 # ---- containers
