@@ -52,7 +52,7 @@ class Kind(Protocol):
         ...
 
 
-KINDS: dict[str, Kind] = {"sqlite": kind_sqlite, "sqlite-many": kind_sqlite_many}
+KINDS: dict[str, Kind] = {"sqlite": kind_sqlite, "sqlite-many": kind_sqlite_many, "postgres": kind_postgres}
 open_sqlite = kind_sqlite.open_store
 OPENERS = {name: kind.open_store for name, kind in KINDS.items()}
 

@@ -144,7 +144,8 @@ class Registry:
         """Return the statements that end this incarnation and give back what it holds."""
         if (incarnation := self.incarnation) is None:
             return []
-        return [(_LEAVE, {"now": now, "incarnation": incarnation}), (_GIVE_BACK, _span(incarnation, now))]
+        behind = now + 1  # what waits already goes first
+        return [(_LEAVE, {"now": now, "incarnation": incarnation}), (_GIVE_BACK, _span(incarnation, behind))]
 
 
 def declare_dead(incarnation: int, beat: int, now: int) -> Statement:
