@@ -43,12 +43,12 @@ select w.received_at, w.seq, case when {_MAY_GO} then {_COUNTED} end from (
   order by received_at, seq limit %(limit)s
 ) w order by w.received_at, w.seq
 """
-_LOCK = "select seq from webhooks where seq = any(%s::bigint[]) order by seq for update skip locked"
+LOCK = "select seq from webhooks where seq = any(%s::bigint[]) order by seq for update skip locked"
 MAY_STILL_GO = f"""
 select w.seq, array(select e.seq from events e where e.webhook = w.seq) from webhooks w
 where w.seq = any(%(seqs)s::bigint[]) and {_MAY_GO}
 """
-_DELETE = ("attempts where event", "deliveries where event", "events where seq")
+DELETE = ("attempts where event", "deliveries where event", "events where seq")
 
 Place = tuple[int, int]
 """A webhook's arrival and seq."""
@@ -99,13 +99,13 @@ async def _delete_some(
     transaction: Transaction, seqs: Sequence[int], before: dict[str, int], act: AuditEntry | None
 ) -> list[int]:
     """Return those that are deleted: not what was replayed, or parsed, since it was found; see `lock_webhooks`."""
-    locked = [seq for (seq,) in await transaction.rows(_LOCK, (list(seqs),))]
+    locked = [seq for (seq,) in await transaction.rows(LOCK, (list(seqs),))]
     gone = await transaction.rows(MAY_STILL_GO, {**before, "seqs": locked}) if locked else []
     if not gone:
         return []
     webhooks = [seq for seq, _events in gone]
     events = [event for _seq, of_webhook in gone for event in of_webhook]
-    for rows in _DELETE:
+    for rows in DELETE:
         await transaction.rows(f"delete from {rows} = any(%s::bigint[])", (events,))
     await transaction.rows("delete from webhooks where seq = any(%s::bigint[])", (webhooks,))
     if act:

@@ -29,11 +29,11 @@ _WEBHOOK = (
     " from webhooks w"
 )
 STARTING = """
-select w.id, w.seq from webhooks w where w.seq in (
+select w.id, found.seq from (
   select seq from webhooks where id >= %(first)s and id < %(end)s
   union select webhook from events where id >= %(first)s and id < %(end)s
-) limit %(limit)s
-"""  # a union: with `or` the whole table is read
+) found, lateral (select id from webhooks where webhooks.seq = found.seq limit 1) w limit %(limit)s
+"""  # a union: with `or` the whole table is read; lateral: a plan for any start would join with the whole table
 _ATTEMPTS = (
     "select a.event, a.target, a.number, a.started_at, a.took_us, a.verdict, a.reason, a.status, a.detail"
     " from events e join attempts a on a.event = e.seq where e.webhook = %s order by a.number"

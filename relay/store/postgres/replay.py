@@ -35,7 +35,7 @@ select d.event, d.target, d.key from deliveries d join events e on e.seq = d.eve
 where {which} and (d.event, d.target) > (%(seq)s, %(name)s) and {where}
 order by d.event, d.target limit %(limit)s
 """
-_LOCKED = """
+LOCKED = """
 select d.event, d.target, d.state, d.key
 from unnest(%(events)s::bigint[], %(targets)s::text[]) page (event, target)
 join deliveries d on d.event = page.event and d.target = page.target join events e on e.seq = d.event
@@ -117,7 +117,7 @@ async def _replay(transaction: Transaction, page: Sequence[tuple[int, str, bytes
     await _take(transaction, keys)
     await lock_webhooks(transaction, [event for event, _target, _key in page])
     values = {**asked.times, "events": events, "targets": targets}
-    found = await transaction.rows(_LOCKED.format(which=asked.which), values)
+    found = await transaction.rows(LOCKED.format(which=asked.which), values)
     if not found:
         return 0
     turn = await audit.add(transaction, asked.act, len(found))

@@ -22,16 +22,16 @@ select target, sum(n)::bigint, (select received_at from events where seq = min(o
 """
 DEAD = "select target, count(*) from deliveries where state = 'dead' and why <> 'reparsed' group by target"
 PAUSES = "select target, paused_at, who, reason from pauses"
-LIVING = "(select name from relays where gone_at is null)"
+LIVING = "array(select name from relays where gone_at is null)"
 # a relay that is gone reports nothing anew: it counts only where none lives, as what was seen last
-_OF_THE_LIVING = f"relay in {LIVING} or not exists {LIVING}"
+_OF_THE_LIVING = f"(relay = any({LIVING}) or cardinality({LIVING}) = 0)"
 _CONDITIONS = (
     "select relay, target, health, since, as_of, error, in_flight, slow, probe_at from conditions"
     f" where {_OF_THE_LIVING} order by target, relay"
 )
 # the last one of a name stays: of a relay that lives, and the newest of those. A report is published when it changes,
 # so the newest is the latest news; to add up what a relay said is not the store's, which does not know what it means
-_REPORTS = f"select name, as_of, value from reports order by relay in {LIVING}, as_of, relay"
+_REPORTS = f"select name, as_of, value from reports order by relay = any({LIVING}), as_of, relay"
 _LAST = "select received_at from webhooks order by seq desc limit 1"
 _UNPARSED = "select count(*) from webhooks where unparsed is not null"
 _RELAYS = (

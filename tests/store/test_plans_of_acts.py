@@ -1,0 +1,86 @@
+"""As `test_plans`: what operators ask and do uses its indexes with a history of 400,000 deliveries, 40,000 pending."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+import pytest
+
+from relay.model import Retention, State
+from relay.store.postgres import purge, reading, replay, status
+from relay.store.postgres.filters import filter_sql
+from relay.store.records import Filter
+from tests.postgres import Cluster
+from tests.store import plans
+from tests.store.conftest import NOON
+from tests.store.test_plans import check
+
+EVENTS = list(range(1000, 1100))
+TARGETS = ["dwh"] * 100
+
+
+@pytest.fixture(scope="module")
+def history(postgres: Cluster) -> str:
+    """With an attempt of each delivery that was made."""
+    name = asyncio.run(plans.made(postgres))
+    with psycopg.connect(postgres.dsn(name), autocommit=True) as connection:
+        connection.execute(
+            "insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)"
+            " select event, target, 1, 0, 0, 'delivered', '2xx', 200, '' from deliveries where state = 'delivered'"
+        )
+        connection.execute("vacuum analyze attempts")
+    return name
+
+
+def page(wanted: Filter) -> tuple[str, Mapping[str, Any]]:
+    where, values = filter_sql(wanted)
+    place = {"now": 0, "last": -1, "seq": 1000, "name": "", "limit": 100}
+    return replay.PAGE.format(which=replay.which(wanted), where=where), {**values, **place}
+
+
+def test_a_status_counts_within_partial_indexes(postgres: Cluster, history: str) -> None:
+    check(postgres, history, *status.STATUS, scanned=plans.SCANNED | {"losses"})
+
+
+@pytest.mark.parametrize("start", ["webhook-00000123", "event-00000123", "event-000001"])
+def test_a_start_of_an_id_is_looked_up_in_both_indexes(postgres: Cluster, history: str, start: str) -> None:
+    check(postgres, history, (reading.STARTING, {"first": start, "end": f"{start}\U0010ffff", "limit": 2}))
+
+
+def test_a_purge_reads_its_page_and_what_hangs_on_it_alone(postgres: Cluster, history: str) -> None:
+    before = purge.ages(Retention(), NOON)
+    check(
+        postgres,
+        history,
+        (purge.LOOK, {**before, "at": before["newest"] - 10_000_000, "seq": 0, "limit": purge.PAGE}),
+        (purge.LOCK, (EVENTS,)),
+        (purge.MAY_STILL_GO, {**before, "seqs": EVENTS}),
+        *((f"delete from {rows} = any(%s::bigint[])", (EVENTS,)) for rows in purge.DELETE),
+    )
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [Filter(states=(State.DELIVERED,)), Filter(entity_id="77"), Filter(event_ids=("event-00000123",)), Filter()],
+    ids=str,
+)
+def test_a_replay_finds_its_page_by_indexes_alone(postgres: Cluster, history: str, wanted: Filter) -> None:
+    check(postgres, history, page(wanted))
+
+
+def test_a_replay_changes_its_page_alone(postgres: Cluster, history: str) -> None:
+    locked = replay.LOCKED.format(which=replay.which(Filter()))
+    ones = [1] * 100
+    check(
+        postgres,
+        history,
+        (locked, {"now": 0, "last": -1, "events": EVENTS, "targets": TARGETS}),
+        (replay.REPLAY, [EVENTS, TARGETS, ones, [each % 2 == 0 for each in EVENTS], [False] * 100]),
+    )
+
+
+def test_a_start_that_is_looked_up_by_or_is_found(postgres: Cluster, history: str) -> None:
+    slow = "select id from webhooks where id >= %s or seq in (select webhook from events where id >= %s) limit 2"
+    with pytest.raises(AssertionError):
+        check(postgres, history, (slow, ("event-00000123", "event-00000123")))
