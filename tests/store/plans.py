@@ -19,6 +19,9 @@ PENDING = 20_000
 SCANNED = {"relays", "pauses", "conditions", "probes", "reports", "relay_meta"}
 """What has few rows, whatever the history."""
 
+RANGES = ("webhooks_received_at",)
+"""By these a look-up reads all of some hours."""
+
 FIRST_TOKEN = 2**40
 
 _FILL = """
@@ -95,6 +98,7 @@ class Planner:
 def faults(plan: Any, scanned: Collection[str] = SCANNED) -> list[str]:
     """What no plan of ours may do: read a whole table but those, or hash all that a subquery returns."""
     scans = [f"Seq Scan of {each}" for each in _scans(plan) if each not in scanned]
+    scans += [f"range of {each}" for each in RANGES if f'"Index Name": "{each}"' in json.dumps(plan)]
     return scans + ["hashed SubPlan"] * ("hashed SubPlan" in json.dumps(plan))
 
 

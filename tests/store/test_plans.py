@@ -69,7 +69,7 @@ def test_a_batch_is_kept_by_indexes_alone(postgres: Cluster, history: str, numbe
 
 
 @pytest.mark.parametrize("number", [1, 64, 256])
-def test_a_plan_made_while_little_is_pending_hashes_nothing(postgres: Cluster, young: str, number: int) -> None:
+def test_a_plan_made_while_little_is_stored_is_good_for_much(postgres: Cluster, young: str, number: int) -> None:
     """Small tables are read as a whole."""
     asked = [asked_of(each, None) for each in requests(number, "29085955/leads/")]
     small = {"webhooks", "events", "deliveries", *plans.SCANNED}

@@ -14,21 +14,22 @@ from relay.store.postgres.text import clean
 from relay.store.records import Duplicate
 from relay.store.times import to_ms
 
+# `+ 0`: by no other index than that of digests, or of entities; they find few rows however many there are
 # one that is asked for again has a seq: then only what was kept before it counts
 _LAST_EQUAL = """
 select w.id, (select count(*) from events where webhook = w.seq and kind = 'event'), w.received_at, w.seq,
   (select coalesce(min(seq), 0) from events where webhook = w.seq)
 from webhooks w
 where w.dated = any(array[%(dated)s, '']) and w.digest = %(digest)s and w.source = %(source)s
-  and w.received_at between %(earliest)s and %(latest)s and w.id <> %(id)s
+  and w.received_at + 0 between %(earliest)s and %(latest)s and w.id <> %(id)s
   and w.seq < coalesce((select seq from webhooks where id = %(id)s), w.seq + 1)
-order by w.seq desc limit 1
+order by w.seq + 0 desc limit 1
 """
 # of an entity with a long history only what came after the webhook is read
 _SINCE = """
 select e.payload from events e join webhooks w on w.seq = e.webhook
 where left(e.entity_id, 64) = left(%(entity_id)s, 64) and e.seq > %(since)s and e.entity_id = %(entity_id)s
-  and e.webhook > %(webhook)s and e.entity = %(entity)s and w.source = %(source)s and w.body <> %(body)s
+  and e.webhook + 0 > %(webhook)s and e.entity = %(entity)s and w.source = %(source)s and w.body <> %(body)s
 """
 
 
