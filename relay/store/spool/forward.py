@@ -79,6 +79,7 @@ class Forwarder:
 
     async def _empty(self) -> None:
         """Forward the last page while new webhooks are held; if that was quick enough, intake is direct after it."""
+        await self._shared.probe()  # webhooks are held only for a store that commits
         self._intake.hold()
         try:
             await self._intake.written()

@@ -26,6 +26,7 @@ class Call:
     requests: Sequence[KeepRequest]
     done: Future[list[KeepResult | Exception]]
     writes: bool  # a row, whatever else there is to do
+    sent: bool = True
 
 
 class FakeShared:
@@ -65,8 +66,8 @@ class FakeShared:
     def drop(self, *, sent: bool = True) -> None:
         """What is being committed is committed later, unless it was not even sent; what waits behind it is not."""
         self.connected = False
-        if self._under_way and not sent:
-            self._under_way.requests = []
+        if self._under_way:
+            self._under_way.sent = sent
         busy = StoreBusy("the connection was lost")
         calls, self._queue = [*self._queue], deque()
         for call in ([self._under_way] if self._under_way else []) + calls:
@@ -77,9 +78,11 @@ class FakeShared:
         """The server dies, and a standby that never saw the newest webhooks takes over."""
         self.drop()
         self.thaw()
+        away, self.away = self.away, True
         if self._working:
             await self._working
         await self.inner._writer.submit(lambda cursor: _lose(cursor, lost))
+        self.away = away
 
     # ---- what a spool needs
 
@@ -90,11 +93,12 @@ class FakeShared:
     async def ready(self) -> None:
         if self.unfit:
             raise self.unfit
+        if self.connected:
+            return
         if self.away or not self._gate.is_set():
             raise StoreBusy("PostgreSQL is away")
-        if not self.connected:
-            self.connected = True
-            self.connections += 1
+        self.connected = True
+        self.connections += 1
 
     def keep_many(self, requests, on_replies) -> None:
         self._submit(requests, writes=False).add_done_callback(lambda done: on_replies(done.result()))
@@ -132,7 +136,7 @@ class FakeShared:
         while self._queue:
             self._under_way = call = self._queue.popleft()
             await self._gate.wait()
-            replies = await self._commit(call.requests)
+            replies = await self._commit(call.requests if call.sent else [])
             self._under_way = None
             if self.answers_to_lose:
                 self.answers_to_lose -= 1

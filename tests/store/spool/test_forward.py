@@ -263,7 +263,9 @@ async def test_what_is_forwarded_is_told_from_what_waits_for_the_shared_store(
     assert (relay.store.spool().direct, relay.store.spool().forwarding) == (False, False)
 
 
-async def test_what_is_under_way_when_the_store_closes_is_in_the_spool(tmp_path: Path) -> None:
+async def test_what_is_under_way_when_the_store_closes_is_in_the_spool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shared = FakeShared(tmp_path)
     relay = Relay(tmp_path, shared, hedge=60)
     relay.begin()
@@ -272,7 +274,15 @@ async def test_what_is_under_way_when_the_store_closes_is_in_the_spool(tmp_path:
     kept = relay.keep(request(1))
     for task in relay.tasks:
         task.cancel()
+    close, closable = shared.close, asyncio.Event()
+
+    async def close_late() -> None:
+        await closable.wait()
+        await close()
+
+    monkeypatch.setattr(shared, "close", close_late)
     closing = asyncio.create_task(relay.store.close())
-    assert await kept == [[]], "whether or not the shared store can be closed"
+    assert await asyncio.wait_for(kept, 10) == [[]], "before the shared store is closed"
+    closable.set()
     await closing
     assert await held(tmp_path) == ["webhook-0001"]

@@ -143,13 +143,17 @@ async def test_none_waits_longer_than_a_moment(relay: Relay, monkeypatch: pytest
     """The shared store stands still while the last webhooks are forwarded: those that come meanwhile are spooled."""
     relay.lose_shared()
     await relay.keep(request(1))
-    held = asyncio.Event()
+    held, probe, probes = asyncio.Event(), relay.shared.probe, 0
 
-    async def stand_still(_requests: object) -> None:
+    async def stand_still() -> None:
+        nonlocal probes
+        probes += 1
+        if probes == 1:
+            return await probe()
         held.set()
-        await asyncio.Event().wait()
+        return await asyncio.Event().wait()
 
-    monkeypatch.setattr(relay.shared, "probe", lambda: stand_still(None))
+    monkeypatch.setattr(relay.shared, "probe", stand_still)
     relay.shared.away = False
     await held.wait()
     kept = [relay.keep(request(2)), relay.keep(request(3))]

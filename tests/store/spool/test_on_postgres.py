@@ -50,7 +50,7 @@ class Relay:
         self.spool = SqliteSpool.own(self.folder / "spool.db", emit=self.signals.append, failed=lambda: None)
         self.shared = self.open_shared(self.spool.name)
         self.store = SpoolingStore(
-            self.shared, self.spool, emit=self.signals.append, late=self.late.extend, hedge=0.15, hold=0.1
+            self.shared, self.spool, emit=self.signals.append, late=self.late.extend, hedge=0.3, hold=0.2
         )
         self.tasks = [asyncio.create_task(each) for each in self.store.background(Retention)]
 
