@@ -4,6 +4,7 @@ It runs in the test's own event loop.
 """
 
 import asyncio
+import re
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,15 +12,24 @@ from dataclasses import dataclass
 
 READY = b"Z\x00\x00\x00\x05I"
 """What PostgreSQL says last when a transaction is over: ReadyForQuery, idle."""
+IN_TRANSACTION = b"Z\x00\x00\x00\x05T"
+APPLICATION = re.compile(rb"application_name\0([^\0]*)\0")
+"""In the message that begins a session."""
 
 
 @dataclass(eq=False)
 class Passage:
-    """One connection, both of its sides. `silent`: what the server says is not passed on."""
+    """One connection, both of its sides. `name`: its application's, since it is `begun`.
+
+    `silent`: what the server says is kept back, `unsaid`, until its transaction is over.
+    """
 
     client: StreamWriter
     server: StreamWriter
+    name: bytes = b""
+    begun: bool = False
     silent: bool = False
+    unsaid: bytes = b""
 
     def cut(self) -> None:
         """Reset both sides."""
@@ -40,6 +50,7 @@ class TcpProxy:
         self._passages: set[Passage] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._to_lose: list[bytes] = []
+        self._to_lose_of: list[bytes] = []
 
     def hold(self) -> None:
         """Let nothing through, like a network that drops packets: connections stay, new ones get no answer."""
@@ -66,6 +77,14 @@ class TcpProxy:
         `lost` counts the answers.
         """
         self._to_lose.append(to)
+
+    def lose_commit(self, of: bytes) -> None:
+        """Reset a session instead of passing on that it has committed: the next one that does, of an application whose
+        name has these bytes. The statements of most requests were prepared, and have no text to go by.
+
+        `lost` counts these, too.
+        """
+        self._to_lose_of.append(of)
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Pass on one connection until it ends."""
@@ -105,6 +124,8 @@ class TcpProxy:
 
     async def _up(self, reader: StreamReader, passage: Passage) -> None:
         async for piece in self._pieces(reader):
+            if not passage.begun and (found := APPLICATION.search(piece)):
+                passage.name = found[1]
             for needle in [each for each in self._to_lose if each in piece]:
                 self._to_lose.remove(needle)
                 passage.silent = True
@@ -114,13 +135,25 @@ class TcpProxy:
 
     async def _down(self, reader: StreamReader, passage: Passage) -> None:
         async for piece in self._pieces(reader):
-            if not passage.silent:
-                passage.client.write(piece)
-                await passage.client.drain()
-            elif piece.endswith(READY):
-                self.lost += 1
-                passage.cut()
+            passage.unsaid += piece
+            if (passage.silent or self._of(passage)) and not passage.unsaid.endswith(IN_TRANSACTION):
+                if passage.unsaid.endswith(READY):
+                    self._lose(passage)
+                continue
+            said, passage.unsaid = passage.unsaid, b""
+            passage.client.write(said)
+            await passage.client.drain()
+            passage.begun = passage.begun or said.endswith(READY)
         passage.client.write_eof()
+
+    def _of(self, passage: Passage) -> list[bytes]:
+        return [each for each in self._to_lose_of if passage.begun and each in passage.name]
+
+    def _lose(self, passage: Passage) -> None:
+        if not passage.silent:
+            self._to_lose_of.remove(self._of(passage)[0])
+        self.lost += 1
+        passage.cut()
 
     async def _pieces(self, reader: StreamReader) -> AsyncIterator[bytes]:
         """What comes, and then its end, as soon as it may pass."""

@@ -98,6 +98,26 @@ async def test_the_answer_to_a_request_is_lost_after_it_was_committed(proxy: Tcp
     assert proxy.lost == 1
 
 
+async def test_a_commit_of_an_application_is_lost_though_its_statement_was_prepared(proxy: TcpProxy, dsn: str) -> None:
+    named = f"{dsn}?application_name=relay%20intake"
+    async with connected(named) as connection, connected(dsn) as other:
+        connection.prepare_threshold = 0
+        await see(connection, 1)
+        proxy.lose_commit(of=b" intake")
+        await see(other, 2)
+        with pytest.raises(psycopg.OperationalError):
+            await see(connection, 3)
+        assert proxy.lost == 1
+        async with connected(named) as another, another.transaction():
+            proxy.lose_commit(of=b" intake")
+            await see(another, 4)
+            assert proxy.lost == 1, "it goes on until it commits"
+            with pytest.raises(psycopg.OperationalError):
+                await another.execute("commit")
+    assert await seen(dsn) == [1, 2, 3, 4]
+    assert proxy.lost == 2
+
+
 async def test_each_piece_is_delayed(proxy: TcpProxy, dsn: str) -> None:
     async with connected(dsn) as connection:
         await see(connection, 1)
