@@ -293,6 +293,14 @@ class Cluster:
                 self._wait(lambda: connection.execute(state, (name,)).fetchone() == ("streaming", "sync"))
         return follower
 
+    def catch_up(self, primary: "Cluster") -> None:
+        """Wait until this standby has replayed what its primary has committed by now."""
+        with primary.admin() as connection:
+            [written] = connection.execute("select pg_current_wal_lsn()::text").fetchone() or ()
+        with self.admin() as connection:
+            replayed = "select pg_last_wal_replay_lsn() >= %s::pg_lsn"
+            self._wait(lambda: connection.execute(replayed, (written,)).fetchone() == (True,))
+
     def detach(self) -> None:
         """Make this standby receive nothing more: what is committed from here on is lost if it is promoted."""
         self.configure(primary_conninfo="")
