@@ -71,6 +71,7 @@ class Relay:
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
         self._observe = emit
+        self._delivering = False  # a dispatcher is there; the store may be disowned while it is opened
         self.readiness = Readiness(
             stopping=self.ended.is_set, spool=lambda: self.store.spool(), clock=lambda: self.store.clock()
         )
@@ -144,11 +145,11 @@ class Relay:
             spool=settings.spool,
             emit=self._emit,
             failed=lambda: loop.call_soon_threadsafe(self.end, 1),
-            disowned=lambda: self.dispatcher.disowned(),
+            disowned=lambda: self.dispatcher.disowned() if self._delivering else None,
             late=lambda deliveries: self.dispatcher.admit(deliveries),
             init=settings.init,
             ballast=settings.ballast,
-            clock_set=lambda by: self.dispatcher.clock_set(by),
+            clock_set=lambda by: self.dispatcher.clock_set(by) if self._delivering else None,
         )
         stack.push_async_callback(self.store.close)
         self.gauges = Gauges(registry, shared=self.store.spool() is not None)
@@ -159,6 +160,7 @@ class Relay:
             clock=self.store.clock,
             new_client=plain_client if self._http.client is Variant.PLAIN else fast_client,
         )
+        self._delivering = True
         claiming = ClaimAtInsert(self.store, self.dispatcher)
         self._committer = Committer(self.store, claiming=claiming, emit=self._emit, clock=self.store.clock)
         stack.push_async_callback(self._committer.stop, COMMIT_GRACE)

@@ -1,21 +1,24 @@
 """What a start finds in the store and respects before it sends anything."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from relay import daemon
 from relay.daemon import running, url
 from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreBusy
 from relay.model import Health, Secret
 from relay.settings import Settings
 from relay.signals import Signal, WebhookRejected
-from relay.store.open import SqliteUrl
+from relay.store.contract import OwnedStore
+from relay.store.open import SqliteUrl, StoreUrl, open_store
 from relay.store.records import AuditEntry, Due
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
@@ -63,6 +66,29 @@ async def test_while_the_store_cannot_tell_which_targets_are_paused_nothing_is_s
         assert relay.dispatcher.health() == {"bot": Health.PAUSED, "dwh": Health.PAUSED}
         away = False
         await until(lambda: relay.dispatcher.health() == {"bot": Health.OK, "dwh": Health.OK})
+
+
+async def test_a_store_that_is_disowned_while_it_is_opened_does_not_end_the_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was suspended right after it had registered finds itself dead at its first heartbeat."""
+
+    async def open_slowly(
+        url: StoreUrl, *, disowned: Callable[[], object], clock_set: Callable[[timedelta], object], **how: Any
+    ) -> OwnedStore:
+        disowned()
+        clock_set(timedelta(minutes=10))
+        return await open_store(url, disowned=disowned, clock_set=clock_set, **how)
+
+    monkeypatch.setattr(daemon, "open_store", open_slowly)
+    routes = tmp_path / "routes.yaml"
+    nowhere = "http://127.0.0.1:9/in"
+    routes.write_text(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, bot=nowhere, dwh=nowhere))
+    settings = Settings(
+        config=routes, store=SqliteUrl(tmp_path / "relay.db"), listen=("127.0.0.1", 0), admin=("127.0.0.1", 0)
+    )
+    async with running(settings, emit=lambda _signal: None, registry=CollectorRegistry()) as relay:
+        assert relay.dispatcher.health() == {"bot": Health.OK, "dwh": Health.OK}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
