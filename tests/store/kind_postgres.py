@@ -121,4 +121,4 @@ def lose_answer(store: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
         return lost
 
     for each in connections:
-        monkeypatch.setattr(each, "_alone", lose(each), raising=False)
+        monkeypatch.setattr(each, "_alone", lose(each))
