@@ -294,6 +294,20 @@ async def test_a_replay_leaves_pending_deliveries_alone(store: Archive) -> None:
     assert await store.replay(Filter(), act()) == 0
 
 
+async def test_a_replay_leaves_one_of_a_key_due_if_a_later_one_waits_for_its_next_attempt(store: Archive) -> None:
+    [first] = await store.keep(webhook(), [routed(1, to(lease=MINUTE, key="k")), routed(2, to(lease=MINUTE, key="k"))])
+    await store.settle(first, REFUSED, Dead("refused"), now=NOON)
+    [second] = await claim(store)
+    await store.settle(second, REFUSED, RetryAt(NOON + 60 * MINUTE), now=NOON)
+    assert await store.replay(Filter(states=(State.DEAD, State.PENDING)), act(at=NOON + MINUTE)) == 2
+    seen = []
+    while found := await claim(store, now=NOON + MINUTE):
+        [one] = found
+        seen.append(one.event_id)
+        await deliver(store, one, now=NOON + MINUTE)
+    assert sorted(seen) == ["event-0001", "event-0002"]
+
+
 async def test_replays_with_a_key_wait_for_each_other(store: Archive) -> None:
     born = await store.keep(webhook(), [routed(1, to(lease=MINUTE, key="k")), routed(2, to(lease=MINUTE, key="k"))])
     await store.settle(born[0], REFUSED, Dead("no"), now=NOON)

@@ -44,7 +44,7 @@ where {which} order by d.event, d.target for update of d
 REPLAY = f"""
 update deliveries d set state = 'pending', claim = null, base = d.attempt, replays = d.replays + 1,
   pending_since = page.due_at, settled_at = null, why = '',
-  due_at = case when page.first and (page.waits or {_PENDING_WITH_KEY.format(target="d.target", key="d.key")} is null)
+  due_at = case when page.waits or (page.first and {_PENDING_WITH_KEY.format(target="d.target", key="d.key")} is null)
     then page.due_at end
 from unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bool[], %s::bool[]) page (event, target, due_at, first, waits)
 where d.event = page.event and d.target = page.target
