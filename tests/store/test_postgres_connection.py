@@ -104,6 +104,26 @@ async def test_each_transaction_has_the_settings_whichever_way_it_is_sent(dsn: s
     assert ways == [[[("on", "5s", "2s", "5s")]]] * 3
 
 
+@pytest.mark.parametrize("prepare", [True, False])
+async def test_a_statement_sees_what_was_committed_before_it_had_its_locks(
+    dsn: str, postgres: Cluster, prepare: bool
+) -> None:
+    """Whatever isolation the role or the database has by default: the locks of keys are worth nothing without this."""
+    shown = ("select current_setting('transaction_isolation')", ())
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        name = dsn.rpartition("/")[2]
+        admin.execute(f"alter database {name} set default_transaction_isolation = 'repeatable read'".encode())
+    async with open_(dsn, prepare=prepare) as connection:
+        ways = [
+            await connection.run([shown]),
+            (await connection.run([shown, shown]))[:1],
+            [await connection.transact(lambda transaction: transaction.rows(*shown))],
+        ]
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f"alter database {name} reset default_transaction_isolation".encode())
+    assert ways == [[[("read committed",)]]] * 3
+
+
 async def test_an_interactive_transaction_that_raises_is_rolled_back(connection: Connection) -> None:
     async def add_and_fail(transaction: Transaction) -> None:
         await transaction.rows(*ADD)

@@ -225,6 +225,24 @@ async def test_an_index_is_built_once_and_an_invalid_one_is_built_anew(
     assert [valid for _oid, valid in index(admin)] == [True]
 
 
+async def test_an_index_waits_for_transactions_that_last_longer_than_any_of_ours(
+    connection: Connection, admin: psycopg.Connection, version: Callable[..., None]
+) -> None:
+    version(WIDER._replace(indexes=(INDEX,)))
+    await migrate.migrate(connection)
+    short = "select set_config('statement_timeout', '300ms', false), set_config('lock_timeout', '200ms', false)"
+    await connection.run([(short, ())])
+    with psycopg.connect(admin.info.dsn, password=admin.info.password) as foreign:
+        foreign.execute("select count(*) from audit")
+        building = asyncio.create_task(migrate.build_indexes(connection))
+        await asyncio.sleep(0.5)
+        foreign.rollback()
+        await building
+    assert [valid for _oid, valid in index(admin)] == [True]
+    [[(timeout,)]] = await connection.run([("select current_setting('statement_timeout')", ())])
+    assert timeout == "5s", "what is asked beside it ends in time"
+
+
 def index(admin: psycopg.Connection) -> list[Any]:
     sql = "select indexrelid, indisvalid from pg_index where indexrelid = to_regclass('audit_at')"
     return admin.execute(sql).fetchall()

@@ -43,7 +43,14 @@ SETTINGS = (
     "select set_config('synchronous_commit', 'on', {0}), set_config('statement_timeout', '5s', {0}),"
     " set_config('lock_timeout', '2s', {0}), set_config('idle_in_transaction_session_timeout', '5s', {0})"
 )
-OF_TRANSACTION, OF_SESSION = SETTINGS.format("true"), SETTINGS.format("false")
+OF_TRANSACTION = SETTINGS.format("true")
+# isolation: a statement must see what was committed before its transaction had its locks
+OF_SESSION = (
+    f"{SETTINGS.format('false')}, set_config('default_transaction_isolation', 'read committed', false),"
+    " set_config('idle_session_timeout', '0', false)"
+)
+BEGIN = "begin isolation level read committed"
+UNLIMITED = "select set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)"
 
 _REPEAT = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.QueryCanceled)
 # what is wrong with values: to repeat them is no use, and others are none the worse. All else is the server's matter
@@ -149,7 +156,15 @@ class Connection:
         """Run one statement outside a transaction: what builds an index beside the work must not be in one."""
 
         async def run(connection: psycopg.AsyncConnection[Row]) -> None:
-            await connection.execute(sql.encode(), prepare=False)
+            if not self._own_session:
+                await connection.execute(sql.encode(), prepare=False)
+                return
+            await connection.execute(UNLIMITED, prepare=False)
+            try:
+                await connection.execute(sql.encode(), prepare=False)
+            finally:
+                if not connection.closed:
+                    await connection.execute(OF_SESSION, prepare=False)
 
         await self._alone(run, deadline=deadline)
 
@@ -261,7 +276,7 @@ class Connection:
 
     async def _begin(self, connection: psycopg.AsyncConnection[Row]) -> None:
         if not self._own_session:
-            await connection.execute("begin")
+            await connection.execute(BEGIN)
             await connection.execute(OF_TRANSACTION)
 
     async def _commit(self, connection: psycopg.AsyncConnection[Row]) -> None:
@@ -271,7 +286,7 @@ class Connection:
     async def _interactive(self, connection: psycopg.AsyncConnection[Row], interactive: Interactive[T]) -> T:
         self._warned = False
         if self._own_session:
-            await connection.execute("begin")
+            await connection.execute(BEGIN)
         else:
             async with connection.pipeline():
                 await self._begin(connection)
