@@ -39,12 +39,17 @@ opened: dict[Path, list["AtFirstUse"]] = {}
 
 
 class AtFirstUse(PostgresStore):
-    """Connects intake and registers at its first `keep`: its caller is no spool."""
+    """Connects intake and registers at its first `keep` or `probe`: its caller is no spool."""
 
     async def _keep_all(self, requests: Sequence[KeepRequest]) -> list[KeepResult]:
         if not self._intake.connected:
             await self.ready()
         return await super()._keep_all(requests)
+
+    async def probe(self) -> None:
+        if not self._intake.connected:
+            await self.ready()
+        await super().probe()
 
 
 @cache

@@ -253,22 +253,24 @@ class PostgresStore:
 
     async def missing(self, ids: Sequence[str]) -> set[str]:
         """See `contract.SharedStore.missing`."""
-        await self._intake_ready()
+        self._demand_registered()
         return await self._ingest.missing(ids)
 
     async def forward(self, requests: Sequence[KeepRequest]) -> list[KeepResult | Exception]:
         """See `contract.SharedStore.forward`."""
-        await self._intake_ready()
+        self._demand_registered()
         return await self._ingest.forward(requests)
 
     async def probe(self) -> None:
-        await self._intake_ready()
+        self._demand_registered()
         await self._ingest.probe()
 
-    async def _intake_ready(self) -> None:
+    def _demand_registered(self) -> None:
+        """A verb of intake never connects by itself: a new server may need other webhooks first."""
         if self._closed:
             raise StoreFailed(CLOSED)
-        await self.ready()
+        if self._membership and not self.registered:
+            raise StoreBusy("this relay is not registered")
 
     # ---- what operators ask and do
 

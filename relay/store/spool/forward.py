@@ -65,7 +65,8 @@ class Forwarder:
         await self._shared.ready()
         self._unfit = ""
         if (connection := self._shared.connections) != self._pages.connection:
-            self._intake.doubt("a new connection to the shared store: it may lack webhooks")
+            if self._intake.direct:
+                self._intake.doubt("a new connection to the shared store: it may lack webhooks")
             await self._keep_tail_again()
             self._pages.connection = connection
         if self._intake.direct:
@@ -81,6 +82,7 @@ class Forwarder:
         """Forward the last page while new webhooks are held; if that was quick enough, intake is direct after it."""
         await self._shared.probe()  # webhooks are held only for a store that commits
         self._intake.hold()
+        announced = self._intake.announced
         try:
             await self._intake.written()
             if await self._pages.forward_page():
@@ -91,7 +93,8 @@ class Forwarder:
             self._intake.unhold()
         if took is not None:
             self.forwarding = False
-            self._emit(SpoolingEnded(why=self._intake.why, took=took, forwarded=self._pages.forwarded))
+            if announced or self._pages.forwarded:  # else a start, and the shared store was there
+                self._emit(SpoolingEnded(why=self._intake.why, took=took, forwarded=self._pages.forwarded))
             self._pages.forwarded = 0
             self._publish()
             with suppress(StoreBusy):  # when it is empty the next time

@@ -36,7 +36,9 @@ class Spool(Protocol):
 
 
 class Intake:
-    """Lives in one event loop. `direct`: webhooks go to the shared store, `since` then, and `why` they did not before.
+    """Lives in one event loop. `direct`: webhooks go to the shared store. `since`: the last change of that.
+
+    `why`: the newest reason for not being direct. `announced`: `SpoolingBegan` was emitted for the present spooling.
 
     `late` gets deliveries that the shared store claimed for a webhook whose reply was the spool's.
     """
@@ -73,6 +75,8 @@ class Intake:
         self.direct = False
         self.since = clock()
         self.why = "the relay starts"
+        self.announced = False
+        self._began = self._loop.time()
         self.spooling = asyncio.Event()  # set while not direct
         self.spooling.set()
 
@@ -92,10 +96,13 @@ class Intake:
 
     def doubt(self, why: str) -> None:
         """Spool all that is under way, at once and in its order, before anything new."""
-        if not self.direct:
+        self.why = why
+        if self.announced:
             return
-        self.direct, self.since, self.why = False, self._clock(), why
-        self.spooling.set()
+        self.announced = True
+        if self.direct:
+            self.direct, self.since, self._began = False, self._clock(), self._loop.time()
+            self.spooling.set()
         under_way = [*self._under_way]
         self._under_way.clear()
         self._emit(SpoolingBegan(why=why, under_way=sum(len(each.unkept()) for each in under_way)))
@@ -194,8 +201,8 @@ class Intake:
         """
         if self._held is None or self._on_their_way or self._shared.connections != connection:
             return None
-        took = self._clock() - self.since
-        self.direct, self._connection, self.since = True, connection, self._clock()
+        took = timedelta(seconds=self._loop.time() - self._began)
+        self.direct, self.announced, self._connection, self.since = True, False, connection, self._clock()
         self.spooling.clear()
         self.unhold()
         return took

@@ -1,13 +1,14 @@
 """Webhooks go to the shared store while it commits in time, else to the spool, and always in their order."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
-from relay.errors import StoreBusy
+from relay.errors import StoreBusy, StoreUnsafe
 from relay.signals import SpoolingBegan, SpoolingEnded
 from relay.store.records import Duplicate
-from tests.store.conftest import MINUTE, claim
+from tests.store.conftest import MINUTE, NOON, claim
 from tests.store.spool.conftest import Relay, direct, request, until
 
 
@@ -47,7 +48,7 @@ async def test_what_is_spooled_is_forwarded_in_its_order_and_then_intake_is_dire
     assert await relay.shared.stored() == ids(*range(1, 301))
     assert relay.store.spool().webhooks == 0
     assert relay.store.spool().oldest_at is None
-    assert [each.forwarded for each in relay.of(SpoolingEnded)][1:] == [300]
+    assert [each.forwarded for each in relay.of(SpoolingEnded)] == [300]
     assert len(await claim(relay.shared.inner, limit=500, now=relay.shared.clock())) == 300
     [[claimed]] = await relay.keep(request(301))
     assert claimed.event_id == "event-0301"
@@ -173,6 +174,36 @@ async def test_what_neither_can_commit_is_busy_and_may_be_repeated(relay: Relay,
     relay.shared.away = False
     await direct(relay)
     assert await relay.shared.stored() == ids(1, 2)
+
+
+async def test_a_start_beside_a_shared_store_that_replies_is_no_spooling(relay: Relay) -> None:
+    assert not relay.of(SpoolingBegan)
+    assert not relay.of(SpoolingEnded)
+
+
+async def test_a_start_without_the_shared_store_says_why_it_spools_and_once(tmp_path, shared) -> None:
+    shared.away = True
+    relay = Relay(tmp_path, shared)
+    relay.begin()
+    await until(lambda: relay.of(SpoolingBegan))
+    assert relay.store.spool().why == "PostgreSQL is away"
+    shared.unfit = StoreUnsafe("PostgreSQL may lose what it has committed: fsync=off")
+    await until(lambda: relay.store.spool().why == str(shared.unfit))
+    shared.unfit, shared.away = None, False
+    await direct(relay)
+    assert [(each.why, each.under_way) for each in relay.of(SpoolingBegan)] == [("PostgreSQL is away", 0)]
+    assert len(relay.of(SpoolingEnded)) == 1
+    await relay.stop()
+
+
+async def test_how_long_it_was_is_told_by_no_clock_that_is_set(relay: Relay, monkeypatch) -> None:
+    relay.lose_shared()
+    await until(lambda: relay.of(SpoolingBegan))
+    monkeypatch.setattr(relay.shared.inner, "clock", lambda: NOON - timedelta(days=900))
+    relay.shared.away = False
+    await direct(relay)
+    [ended] = relay.of(SpoolingEnded)
+    assert timedelta() <= ended.took < MINUTE
 
 
 async def test_an_empty_call_has_an_empty_reply(relay: Relay) -> None:

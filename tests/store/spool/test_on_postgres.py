@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.errors import StoreBusy
 from relay.model import Delivery, Retention
 from relay.signals import Signal, SpoolingBegan, TailKeptAgain
 from relay.store.postgres.store import PostgresStore
@@ -169,6 +170,25 @@ async def test_what_a_fail_over_lost_is_kept_again_before_anything_else(relay: R
     await relay.until_direct()
     assert relay.stored() == ids(*range(1, 12))
     assert [each.webhooks for each in relay.of(TailKeptAgain)] == [4]
+
+
+async def test_no_verb_of_intake_connects_by_itself(relay: Relay) -> None:
+    """The server of a new connection may lack webhooks of the tail: those must go first."""
+    for task in relay.tasks:
+        task.cancel()
+    made = relay.shared.connections
+    relay.proxy.cut()
+    for verb in 3 * [
+        relay.shared.probe,
+        lambda: relay.shared.missing(ids(1)),
+        lambda: relay.shared.forward([request(1)]),
+    ]:
+        with pytest.raises(StoreBusy):
+            await verb()
+    assert relay.shared.connections == made
+    await relay.shared.ready()
+    assert relay.shared.connections == made + 1
+    assert relay.stored() == []
 
 
 async def test_a_stranded_spool_is_drained(relay: Relay) -> None:
