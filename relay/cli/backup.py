@@ -11,7 +11,7 @@ from relay.cli.output import note
 from relay.cli.store import operator, store_option, visiting
 from relay.errors import RelayError
 from relay.operations import backup as operation
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl, StoreUrl
 
 if TYPE_CHECKING:
     from relay.store.records import BackupCopy
@@ -33,6 +33,11 @@ def backup(file: Path, force: bool, store_url: StoreUrl) -> None:
     relay backup /backups/relay-monday.db
     relay backup /backups/latest.db --force
     """  # noqa: D301  # \b is click's sign for "keep these lines"
+    if not isinstance(store_url, SqliteUrl):
+        raise click.UsageError(
+            f"{store_url} is no file: back it up by PostgreSQL's own means, as pg_basebackup or"
+            " pg_dump --serializable-deferrable"
+        )
     now = datetime.now(UTC)
     copied = operation.copy(store_url, file, overwrite=force)
     content = ", ".join(f"{number} {name}" for name, number in copied.counts.items() if number)
@@ -42,7 +47,7 @@ def backup(file: Path, force: bool, store_url: StoreUrl) -> None:
     asyncio.run(_audit(store_url, str(file.absolute()), copied, now))
 
 
-async def _audit(store_url: StoreUrl, file: str, copied: "BackupCopy", now: datetime) -> None:
+async def _audit(store_url: SqliteUrl, file: str, copied: "BackupCopy", now: datetime) -> None:
     """A disk that cannot be written does not prevent a copy, but it does prevent the audit."""
     try:
         async with visiting(store_url) as store:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +22,7 @@ from relay.cli.store import store_option, visiting
 from relay.cli.times import Times
 from relay.errors import BadCursor
 from relay.model import Event, State, Webhook
-from relay.operations import lookup, status, views
+from relay.operations import clock, lookup, status, views
 from relay.operations.next_step import Situation
 from relay.operations.unknown_names import unknown_names
 from relay.store.open import StoreUrl
@@ -80,7 +80,8 @@ async def list_(
                 _print_unrouted(found, as_json)
             else:
                 found = await lookup.find(store, wanted, limit=limit, before=before)
-                _print_deliveries(found, await status.read(store), wanted, config_path, as_json=as_json)
+                stored, now = await status.read(store), clock.now(store)
+                _print_deliveries(found, stored, now, wanted, config_path, as_json=as_json)
             if not found and not unparsed and not as_json:
                 for unknown in await unknown_names(store, wanted, config_or_none(config_path)):
                     note(unknown)
@@ -98,14 +99,14 @@ def _check_options(wanted: Filter, *, unparsed: bool, unrouted: bool, before: st
 
 
 def _print_deliveries(
-    page: Page[DeliveryRecord], stored: Status, wanted: Filter, config_path: Path, *, as_json: bool
+    page: Page[DeliveryRecord], stored: Status, now: datetime, wanted: Filter, config_path: Path, *, as_json: bool
 ) -> None:
     if as_json:
         print_json(views.page(page, partial(views.delivery, status=stored)))
     elif page:
         pending = any(each.state is State.PENDING for each in page)
         config = config_or_none(config_path) if pending else None
-        situation = Situation(now=datetime.now(UTC), status=stored, routed=config.targets if config else None)
+        situation = Situation(now=now, status=stored, routed=config.targets if config else None)
         delivery_table.show(page, situation, hide_state=len(set(wanted.states)) == 1)
         _put_cursor(page, "--before")
     else:

@@ -1,6 +1,5 @@
 """`relay pause`: a target's name -> no more attempts at it until `relay resume`."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from relay.cli.output import note
 from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
 from relay.cli.store import operator, store_option, visiting
 from relay.errors import RoutesInvalid
+from relay.operations import clock
 from relay.operations import pause as operation
 from relay.store.open import StoreUrl
 
@@ -35,7 +35,7 @@ async def pause(target: str, reason: str, config_path: Path, store_url: StoreUrl
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_url) as store:
         changed = await operation.pause(
-            store, target, reason=reason, routed=_routed(config_path), by=operator(), now=datetime.now(UTC)
+            store, target, reason=reason, routed=_routed(config_path), by=operator(), now=clock.now(store)
         )
     click.echo(f"{target} is paused" if changed else f"{target} was already paused: see relay status")
 

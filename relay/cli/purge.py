@@ -1,7 +1,7 @@
 """`relay purge`: an age -> webhooks that have been kept for longer are deleted."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ from relay.cli.options import asynchronous
 from relay.cli.output import cell, put, table
 from relay.cli.routes_file import config_option, load_with_stand_ins
 from relay.cli.store import operator, store_option, visiting
+from relay.operations import clock
 from relay.operations import purge as operation
 from relay.store.open import StoreUrl
 
@@ -48,7 +49,7 @@ async def purge(
     else:
         ages = operation.one_age(older_than, states)
     async with visiting(store_url) as store:
-        counts = await operation.purge(store, ages, by=operator(), now=datetime.now(UTC), dry_run=dry_run)
+        counts = await operation.purge(store, ages, by=operator(), now=clock.now(store), dry_run=dry_run)
     _print(counts, "would purge" if dry_run else "purged")
 
 

@@ -1,7 +1,6 @@
 """`relay reparse`: unparsed webhooks -> the events that today's code and routes make of them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from relay.cli.options import asynchronous
 from relay.cli.output import counted
 from relay.cli.routes_file import config_option, load_with_stand_ins
 from relay.cli.store import operator, store_option, visiting
+from relay.operations import clock
 from relay.operations import reparse as operation
 from relay.operations.reparse import Reparsed
 from relay.printable import printable
@@ -42,8 +42,8 @@ async def reparse(
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     config = load_with_stand_ins(config_path)
     read = left = 0
-    by, now = operator(), datetime.now(UTC)
     async with visiting(store_url) as store:
+        by, now = operator(), clock.now(store)
         async for each in operation.reparse(store, ids, config, charset=charset, by=by, now=now, dry_run=dry_run):
             if each.unparsed is None:
                 read += 1

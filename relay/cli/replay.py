@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from relay.cli.output import cell, put, table
 from relay.cli.routes_file import config_option, config_or_none, load_with_stand_ins
 from relay.cli.store import operator, store_option, visiting
 from relay.model import State
+from relay.operations import clock
 from relay.operations import replay as operation
 from relay.operations.replay import Replayed
 from relay.operations.reroute import reroute
@@ -66,8 +66,8 @@ async def replay(
     _check_choice(ids, wanted, states, all_dead=all_dead, unrouted=unrouted)
     wanted = replace(wanted, states=() if unrouted else tuple(map(State, states)) or (State.DEAD,))
     config = partial(load_with_stand_ins, config_path)
-    by, now = operator(), datetime.now(UTC)
     async with visiting(store_url) as store:
+        by, now = operator(), clock.now(store)
         if unrouted:
             rerouted = await reroute(store, wanted, config(), by=by, now=now, rate=rate, dry_run=dry_run)
             done = Replayed(rerouted=rerouted)

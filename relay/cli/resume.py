@@ -1,6 +1,5 @@
 """`relay resume`: the name of a paused target -> attempts at it go on."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -8,7 +7,7 @@ import click
 from relay.cli.options import asynchronous
 from relay.cli.routes_file import config_option, config_or_none
 from relay.cli.store import operator, store_option, visiting
-from relay.operations import pause
+from relay.operations import clock, pause
 from relay.store.open import StoreUrl
 
 
@@ -26,5 +25,5 @@ async def resume(target: str, config_path: Path, store_url: StoreUrl) -> None:
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     config = config_or_none(config_path)
     async with visiting(store_url) as store:
-        await pause.resume(store, target, routed=config.targets if config else (), by=operator(), now=datetime.now(UTC))
+        await pause.resume(store, target, routed=config.targets if config else (), by=operator(), now=clock.now(store))
     click.echo(f"{target} is resumed")

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote_plus
 
@@ -17,7 +17,7 @@ from relay.cli.routes_file import config_option, config_or_none
 from relay.cli.store import store_option, visiting
 from relay.cli.times import local, short
 from relay.model import Webhook
-from relay.operations import lookup, status, views
+from relay.operations import clock, lookup, status, views
 from relay.operations.durations import length
 from relay.operations.next_step import Situation, next_step
 from relay.printable import printable
@@ -44,14 +44,14 @@ async def show(id_: str, raw: bool, config_path: Path, store_url: StoreUrl, as_j
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_url) as store:
         record = (await lookup.show(store, id_)).record
-        stored = await status.read(store)
+        stored, now = await status.read(store), clock.now(store)
     if raw:
         _print_raw(record.webhook.body)
     elif as_json:
         print_json(views.webhook_record(record, stored))
     else:
         config = config_or_none(config_path)
-        situation = Situation(now=datetime.now(UTC), status=stored, routed=config.targets if config else None)
+        situation = Situation(now=now, status=stored, routed=config.targets if config else None)
         _print_webhook(record.webhook, situation.now)
         for event in record.events:
             _print_event(event, situation)

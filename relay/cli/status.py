@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from relay.cli.store import spool_option, store_option, visiting
 from relay.cli.times import local, short
 from relay.errors import RoutesInvalid, StoreBusy
 from relay.model import Health, Json
-from relay.operations import upkeep, views
+from relay.operations import clock, upkeep, views
 from relay.operations.durations import length
 from relay.operations.status import Overview, overview
 from relay.operations.upkeep import SpoolFile
@@ -61,7 +61,7 @@ async def _status(watch: bool, config_path: Path, store_url: StoreUrl, as_json: 
     async with visiting(store_url) as store:
 
         async def look(warn: Callable[[str], None] = note) -> Overview:
-            return await overview(store, _targets_of(config_path, warn), now=datetime.now(UTC))
+            return await overview(store, _targets_of(config_path, warn), now=clock.now(store))
 
         if watch:
             silent = partial(look, warn=lambda _text: None)  # `?` in the table shows it each time

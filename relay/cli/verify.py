@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -12,8 +11,8 @@ from relay.cli.options import json_option
 from relay.cli.output import cell, print_json, put
 from relay.cli.store import notice_losses, operator, store_option, visiting
 from relay.cli.times import local
+from relay.operations import clock, views
 from relay.operations import verify as operation
-from relay.operations import views
 from relay.store.open import StoreUrl
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ async def _accept(store_url: StoreUrl) -> int:
     """How many webhooks are reported no more."""
     await notice_losses(store_url)
     async with visiting(store_url) as store:
-        return await operation.accept_loss(store, by=operator(), now=datetime.now(UTC))
+        return await operation.accept_loss(store, by=operator(), now=clock.now(store))
 
 
 # ---- for people

@@ -9,11 +9,11 @@ from pathlib import Path
 from relay.operations import audit
 from relay.store import open as stores
 from relay.store.contract import OperationsStore
-from relay.store.open import StoreUrl
+from relay.store.open import SqliteUrl
 from relay.store.records import BackupCopy
 
 
-def copy(store: StoreUrl, to: Path, *, overwrite: bool) -> BackupCopy:
+def copy(store: SqliteUrl, to: Path, *, overwrite: bool) -> BackupCopy:
     """Copy the store to a file that appears once it is whole, sound and on disk. Blocks; may be interrupted."""
     return stores.copy(store, to, overwrite=overwrite)
 

@@ -211,6 +211,10 @@ class MaintenanceStore(Protocol):
 class OperationsStore(Protocol):
     """What operators ask and do, beside a running daemon. An act and its audit entry are one commit."""
 
+    def clock(self) -> datetime:
+        """See `DeliveryStore.clock`; acts are dated by it, and `act.at` is a time of it."""
+        ...
+
     async def status(self) -> Status:
         """See `MaintenanceStore.status`."""
         ...

@@ -156,15 +156,15 @@ def _open_file(
 
 @asynccontextmanager
 async def visiting(url: StoreUrl) -> AsyncIterator[Archive]:
-    """The store, beside its owner if there is one. ConfigurationError if there is no store."""
-    store = _visit(url)
+    """The store, beside its owner if there is one, with its clock. ConfigurationError if there is no store."""
+    store = await _visit(url)
     try:
         yield store
     finally:
         await store.close()
 
 
-def _visit(url: StoreUrl) -> Archive:
+async def _visit(url: StoreUrl) -> Archive:
     match url:
         case SqliteUrl(path):
             from relay.store.sqlite.store import SqliteStore
@@ -174,7 +174,13 @@ def _visit(url: StoreUrl) -> Archive:
             check_extra()
             from relay.store.postgres.store import PostgresStore
 
-            return PostgresStore.visit(url.dsn, prepare=url.prepare)
+            visitor = PostgresStore.visit(url.dsn, prepare=url.prepare)
+            try:
+                await visitor.look_in()
+            except BaseException:
+                await visitor.close()
+                raise
+            return visitor
         case _:
             assert_never(url)
 
@@ -212,17 +218,12 @@ def verify(url: StoreUrl) -> IntegrityReport:
             assert_never(url)
 
 
-def copy(url: StoreUrl, to: Path, *, overwrite: bool = False) -> BackupCopy:
+def copy(url: SqliteUrl, to: Path, *, overwrite: bool = False) -> BackupCopy:
     """Copy the store, beside an owner or not, to a file that appears once it is whole, sound and on disk.
 
-    Raises ConfigurationError if there is no store, it is not a file, or `to` is there already (unless `overwrite`) or
+    Raises ConfigurationError if there is no store, or `to` is there already (unless `overwrite`) or
     cannot be written; StoreError if the copy is not sound, and then there is none.
     """
-    if isinstance(url, PostgresUrl):
-        raise ConfigurationError(
-            f"{url} is no file: back it up by PostgreSQL's own means, as pg_basebackup or"
-            " pg_dump --serializable-deferrable"
-        )
     from relay.store.sqlite.backup import backup
 
     return backup(url.path, to, overwrite=overwrite)

@@ -151,7 +151,44 @@ def test_what_is_postgresql_s_alone_says_so_of_another_store(run: Run, folder: P
 
 def test_what_is_sqlite_s_alone_says_what_to_use_instead(on: On, admin: psycopg.Connection) -> None:
     refused = on("backup", "copy.db")
-    assert refused.exit_code == 1 and "pg_basebackup" in refused.stderr
+    assert refused.exit_code == 2, "it is misuse, as a flag that does not fit"
+    [said] = [line for line in refused.stderr.splitlines() if line.startswith("Error: ")]
+    assert "is no file" in said and "pg_basebackup" in said and "pg_dump --serializable-deferrable" in said
+    assert not Path("copy.db").exists()
+
+
+# ---- whose clock it is
+
+BEHIND = """
+create function public.clock_timestamp() returns timestamptz language sql volatile
+as $$ select pg_catalog.clock_timestamp() - interval '10 minutes' $$
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "dated"),
+    [
+        (["replay", "--all-dead"], "(select max(at) from audit)"),
+        (["replay", "--all-dead"], "(select max(due_at) from deliveries where replays > 0)"),
+        (["replay", "--unrouted"], "(select max(due_at) from deliveries where replays > 0)"),
+        (["pause", "warehouse"], "(select paused_at from pauses)"),
+        (["reparse", "--charset", "cp1251"], "(select max(at) from audit where command = 'reparse')"),
+        (["purge", "--older-than", "1d", "--state", "unparsed"], "(select max(at) from audit where command = 'purge')"),
+    ],
+)
+def test_acts_are_dated_by_the_server_s_clock(
+    run: Run, on: On, kept: Path, postgres_dsn: str, command: list[str], dated: str
+) -> None:
+    """This machine is ten minutes ahead of it: so much later would be due what is replayed."""
+    assert on("move", "--from", "sqlite:///relay.db").exit_code == 0
+    with psycopg.connect(postgres_dsn, autocommit=True) as admin:
+        admin.execute(BEHIND)
+        if "--unrouted" in command:
+            admin.execute("delete from deliveries")
+        done = run(*command, "--store", f"{postgres_dsn}?options=-csearch_path%3Dpublic,pg_catalog")
+        assert not done.stderr, done.output
+        behind = admin.execute(f"select extract(epoch from clock_timestamp()) - {dated} / 1000.0".encode()).fetchone()
+    assert behind and 590 < behind[0] < 660
 
 
 # ---- verify

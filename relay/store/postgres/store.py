@@ -77,7 +77,7 @@ class PostgresStore:
         gated = partial(self._connection, gate=self._at_first, unfit_is_away=bool(name))
         self._intake = self._connection(name=f"{name} intake", **by_itself)
         self._work = gated(name=f"{name} work")
-        self._look = gated(name=f"{name} look")
+        self._look = gated(name=f"{name} look", questions=not name)
         self._preparing = asyncio.Lock()
         self._prepared = False
         self._closed = False
@@ -148,6 +148,10 @@ class PostgresStore:
         await self._prepare(again=True)
         await self._intake.connect()
 
+    async def look_in(self) -> None:
+        """For a visitor: check the schema and read the database's clock, which `clock` has from now on."""
+        await self._at_first()
+
     async def _at_first(self) -> None:
         if not self._prepared:
             await self._prepare(again=False)
@@ -158,7 +162,7 @@ class PostgresStore:
             if self._prepared and (self.registered or not (again and self._membership)):
                 return
             if not self._membership:
-                await self._work.transact(self._look_in, gated=False)
+                await self._work.transact(self._look_about, gated=False)
                 self._prepared = True
                 return
             if not await self._work.transact(is_migrated, gated=False):
@@ -167,7 +171,7 @@ class PostgresStore:
             self._prepared = True
             await self._membership.registered(tokens)
 
-    async def _look_in(self, transaction: Transaction) -> None:
+    async def _look_about(self, transaction: Transaction) -> None:
         await check_schema(transaction)
         [(now,)] = await transaction.rows(f"select {NOW}")
         self.clock.update(now)
