@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from socket import create_server
 from tempfile import mkdtemp
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import pytest
@@ -39,7 +39,7 @@ def dsn(postgres_dsn: str) -> str:
 
 
 @asynccontextmanager
-async def open_(dsn: str, **how: bool) -> AsyncIterator[Connection]:
+async def open_(dsn: str, **how: Any) -> AsyncIterator[Connection]:
     connection = Connection(dsn, name="test", **how)
     yield connection
     await connection.close()
@@ -393,3 +393,89 @@ async def test_one_that_gives_up_makes_no_connection(dsn: str, postgres: Cluster
             await busy(waiting, "PostgreSQL is away")
             await busy(connection.run([COUNT]), "there is no connection")
         assert time.monotonic() - began < 5 * module.CONNECT_TIMEOUT
+
+
+# ---- what a command may ask
+
+
+SLOW = ("select pg_sleep(%s) is null", (0.5,))
+
+
+async def test_a_question_of_a_command_may_take_longer_than_a_transaction_of_a_relay(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STATEMENT", 0.2)
+    monkeypatch.setattr(module, "DEADLINE", 0.2)
+    monkeypatch.setattr(module, "QUESTION", 1.0)
+    for prepare in (True, False):
+        async with open_(dsn, prepare=prepare, questions=True) as connection:
+            assert await connection.run([SLOW]) == [[(False,)]]
+            assert await connection.run([SLOW, SLOW]) == [[(False,)]] * 2
+        async with open_(dsn, prepare=prepare) as connection:
+            with pytest.raises(StoreBusy):
+                await connection.run([SLOW])
+
+
+@pytest.mark.parametrize("prepare", [True, False])
+async def test_a_question_that_takes_too_long_says_what_to_do_and_ends_on_the_server(
+    dsn: str, prepare: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUESTION", 0.2)
+    async with open_(dsn, prepare=prepare, questions=True) as connection:
+        for statements in ([SLOW], [COUNT, SLOW]):
+            await busy(
+                connection.run(statements), r"^PostgreSQL needs more than 0\.2 s for this question: ask for less"
+            )
+        assert await connection.run([COUNT]) == [[(0,)]]
+        assert connection.made == 1
+
+
+# ---- what the administrator has set
+
+
+@pytest.mark.parametrize(
+    ("set_", "used"),
+    [
+        ("off", "on"),
+        ("local", "on"),
+        ("on", "on"),
+        ("remote_write", "remote_write"),
+        ("remote_apply", "remote_apply"),
+    ],
+)
+@pytest.mark.parametrize("prepare", [True, False])
+async def test_commits_wait_for_as_much_as_the_administrator_has_set_and_for_the_disk_at_least(
+    dsn: str, set_: str, used: str, prepare: bool
+) -> None:
+    shown = ("show synchronous_commit", ())
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f"alter role current_user set synchronous_commit = {set_}".encode())
+    try:
+        async with open_(dsn, prepare=prepare, on_connect=durability.check_version) as connection:
+            assert await connection.run([shown, shown]) == [[(used,)]] * 2
+            assert await connection.transact(lambda transaction: transaction.rows(*shown)) == [(used,)]
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute("alter role current_user reset synchronous_commit")
+
+
+SWALLOWED = """
+create function public.set_config(text, text, boolean) returns text language sql as 'select $2'
+"""
+
+
+async def test_a_server_on_which_commits_stay_asynchronous_all_the_same_is_refused(dsn: str, postgres: Cluster) -> None:
+    """What was set is read back: here something between answers that it is set, and it is not."""
+    await asyncio.to_thread(postgres.configure, fsync="on", full_page_writes="on")
+    try:
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute(SWALLOWED)
+        swallowing = f"{dsn}?options=-csynchronous_commit%3D{{}}%20-csearch_path%3Dpublic,pg_catalog"
+        for commits in ("off", "local"):
+            async with open_(swallowing.format(commits), on_connect=durability.check) as connection:
+                with pytest.raises(StoreUnsafe, match=f"may lose what it has committed: synchronous_commit={commits}"):
+                    await connection.connect()
+        async with open_(swallowing.format("remote_write"), on_connect=durability.check) as connection:
+            await connection.connect()
+    finally:
+        await asyncio.to_thread(postgres.configure, fsync="off", full_page_writes="off")

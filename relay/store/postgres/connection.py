@@ -26,6 +26,8 @@ Values: TypeAlias = Sequence[Any] | Mapping[str, Any]
 Statement: TypeAlias = tuple[str, Values]
 
 DEADLINE = 5.0  # seconds for one transaction, by this process's clock
+STATEMENT = 5.0  # seconds for each statement, by the server's
+QUESTION = 60.0  # the same for a command that only reads
 CONNECT_TIMEOUT = 2  # seconds for each host of the DSN; libpq takes no shorter time
 CONNECT_DEADLINE = 12.0  # seconds for all hosts, and for looking up their names
 
@@ -39,15 +41,20 @@ PARAMETERS: Mapping[str, Any] = {
     "client_encoding": "utf8",
 }
 
-SETTINGS = (
-    "select set_config('synchronous_commit', 'on', {0}), set_config('statement_timeout', '5s', {0}),"
-    " set_config('lock_timeout', '2s', {0}), set_config('idle_in_transaction_session_timeout', '5s', {0})"
+DURABLE = (
+    "set_config('synchronous_commit', case when current_setting('synchronous_commit') in ('off', 'local') then 'on'"
+    " else current_setting('synchronous_commit') end, {local})"
 )
-OF_TRANSACTION = SETTINGS.format("true")
+"""SQL: commits are flushed, and confirmed by synchronous standbys as the administrator has it: remote_apply stays."""
+SETTINGS = (
+    f"select {DURABLE},"
+    " set_config('statement_timeout', '{seconds:g}s', {local}),"
+    " set_config('lock_timeout', '2s', {local}), set_config('idle_in_transaction_session_timeout', '5s', {local})"
+)
 # isolation: a statement must see what was committed before its transaction had its locks
 OF_SESSION = (
-    f"{SETTINGS.format('false')}, set_config('default_transaction_isolation', 'read committed', false),"
-    " set_config('idle_session_timeout', '0', false)"
+    f"{SETTINGS}, set_config('default_transaction_isolation', 'read committed', {{local}}),"
+    " set_config('idle_session_timeout', '0', {local})"
 )
 BEGIN = "begin isolation level read committed"
 UNLIMITED = "select set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)"
@@ -89,6 +96,7 @@ class Connection:
     Without `prepare` a session is nobody's, as behind PgBouncer: settings are those of each transaction.
     `gate` runs before each transaction that does not pass it by: it sees to it that the schema is there. With
     `unfit_is_away` a server that `gate` or `on_connect` refuses is StoreBusy to those, as if it were away.
+    `questions`: a command's, which only read, of a history of any size; they may take longer.
     """
 
     def __init__(
@@ -101,8 +109,13 @@ class Connection:
         by_itself: bool = True,
         gate: Callable[[], Awaitable[None]] | None = None,
         unfit_is_away: bool = False,
+        questions: bool = False,
     ) -> None:
         self.made = 0
+        self._questions = questions
+        seconds = QUESTION if questions else STATEMENT
+        self._of_session = OF_SESSION.format(local="false", seconds=seconds)
+        self._of_transaction = SETTINGS.format(local="true", seconds=seconds)
         self._gate = gate
         self._unfit_is_away = unfit_is_away
         self._by_itself = by_itself
@@ -164,7 +177,7 @@ class Connection:
                 await connection.execute(sql.encode(), prepare=False)
             finally:
                 if not connection.closed:
-                    await connection.execute(OF_SESSION, prepare=False)
+                    await connection.execute(self._of_session, prepare=False)
 
         await self._alone(run, deadline=deadline)
 
@@ -208,8 +221,10 @@ class Connection:
             if not self._connection and (self._given_up or not (self._by_itself or connect)):
                 raise StoreBusy("there is no connection to PostgreSQL")
             try:
-                return await self._in_time(self._connection or await self._connect(), use, deadline)
+                return await self._in_time(self._connection or await self._connect(), use, deadline or self._deadline)
             except _REPEAT as error:
+                if self._questions and isinstance(error, errors.QueryCanceled):
+                    raise await self._too_long() from error
                 await self._end_transaction()
                 raise StoreBusy(f"cannot commit now: {_text(error)}") from error
             except errors.UniqueViolation as error:
@@ -226,6 +241,16 @@ class Connection:
             except BaseException:
                 await self._end_transaction()
                 raise
+
+    @property
+    def _deadline(self) -> float:
+        return QUESTION + DEADLINE if self._questions else DEADLINE  # the server ends a question first, and says so
+
+    async def _too_long(self) -> StoreBusy:
+        await self._end_transaction()
+        return StoreBusy(
+            f"PostgreSQL needs more than {QUESTION:g} s for this question: ask for less, as by --since or an id"
+        )
 
     async def _in_time(self, connection: psycopg.AsyncConnection[Row], use: Use[T], deadline: float | None = None) -> T:
         timer = asyncio.get_running_loop().call_later(deadline or DEADLINE, _shut_down, connection)
@@ -250,7 +275,7 @@ class Connection:
         connection.add_notice_handler(self._on_notice)
         try:
             if self._own_session:
-                await self._in_time(connection, lambda made: made.execute(OF_SESSION, prepare=False))
+                await self._in_time(connection, lambda made: made.execute(self._of_session, prepare=False))
             if prepare := self._on_connect:
                 await self._in_time(connection, lambda made: self._interactive(made, prepare))
         except BaseException:
@@ -277,7 +302,7 @@ class Connection:
     async def _begin(self, connection: psycopg.AsyncConnection[Row]) -> None:
         if not self._own_session:
             await connection.execute(BEGIN)
-            await connection.execute(OF_TRANSACTION)
+            await connection.execute(self._of_transaction)
 
     async def _commit(self, connection: psycopg.AsyncConnection[Row]) -> None:
         if not self._own_session:

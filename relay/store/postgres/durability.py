@@ -1,6 +1,7 @@
 """What a connection's server must promise before a webhook is committed to it: PostgreSQL 15, and disks that are told.
 
-The settings are read back on every connection: a failover leads to another server.
+The settings are read back on every connection, also that which the connection has set: a failover leads to another
+server, and what is between may have swallowed it.
 """
 
 from relay.errors import StoreUnsafe
@@ -25,7 +26,7 @@ async def check(transaction: Transaction) -> None:
     await check_version(transaction)
     [(_number, _version, fsync, full_page_writes, synchronous_commit)] = await transaction.rows(_ASK)
     needed = {"fsync": fsync, "full_page_writes": full_page_writes, "synchronous_commit": synchronous_commit}
-    if off := [f"{name}={value}" for name, value in needed.items() if value in ("off", "local", "remote_write")]:
+    if off := [f"{name}={value}" for name, value in needed.items() if value in ("off", "local")]:
         raise StoreUnsafe(
             f"PostgreSQL may lose what it has committed: {', '.join(off)}; needed is on. Set it in postgresql.conf"
         )

@@ -68,7 +68,7 @@ def verify(url: PostgresUrl) -> IntegrityReport:
 
 
 async def _verify(url: PostgresUrl) -> IntegrityReport:
-    connection = Connection(url.dsn, name="verify", prepare=url.prepare)
+    connection = Connection(url.dsn, name="verify", prepare=url.prepare, questions=True)
     try:
         await connection.transact(check_schema)
         notes = await connection.transact(_notes)

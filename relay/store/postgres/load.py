@@ -9,13 +9,13 @@ from psycopg import sql
 
 from relay.errors import ConfigurationError, CorruptError, StoreBusy
 from relay.store.postgres import migrate
-from relay.store.postgres.connection import PARAMETERS, Connection
+from relay.store.postgres.connection import DURABLE, PARAMETERS, Connection
 from relay.store.postgres.durability import check_version
 from relay.store.postgres.locks import hashed
 from relay.store.postgres.text import clean
 from relay.store.url import PostgresUrl
 
-_BEGIN = "select set_config('synchronous_commit', 'on', true), set_config('lock_timeout', '2s', true)"
+_BEGIN = f"select {DURABLE.format(local='true')}, set_config('lock_timeout', '2s', true)"
 _OURS = "webhooks, events, deliveries, attempts, pauses, audit, losses"
 _LOCK = f"lock table {_OURS} in share row exclusive mode"
 _EMPTY = "select not exists (select from webhooks) and not exists (select from audit)"
