@@ -4,12 +4,15 @@ TOKENS = 2**40  # of one incarnation: 34 years at 1,000 a second; and 8 million 
 
 
 class Tokens:
-    """Claim tokens of one incarnation of a relay. `last` is the newest one; used by one thread alone."""
+    """Claim tokens of one incarnation of a relay, after the first `used`. `last` is the newest one.
+
+    Used by one thread alone.
+    """
 
     __slots__ = ("last",)
 
-    def __init__(self, incarnation: int) -> None:
-        self.last = incarnation * TOKENS
+    def __init__(self, incarnation: int, used: int = 0) -> None:
+        self.last = incarnation * TOKENS + used
 
     def new(self) -> int:
         """Return a number that was never a token before."""

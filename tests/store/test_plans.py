@@ -19,13 +19,14 @@ from relay.store.postgres.arrays import Texts
 from relay.store.postgres.connection import Statement
 from relay.store.postgres.ingest_rows import asked_of, values
 from relay.store.postgres.lost_claims import LostClaims
-from relay.store.postgres.registry import ABANDONED, Registry, declare_dead
+from relay.store.postgres.registry import ABANDONED, Owner, Registry, declare_dead
 from relay.store.requests import KeepRequest, Settlement, Windows
 from tests.postgres import Cluster
 from tests.store import plans
 from tests.store.conftest import MINUTE, NOON, OK, routed, to, webhook
 
 HOURS = timedelta(hours=3)
+OWNER = Owner("a", 1)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +66,7 @@ WINDOWS = Windows(None, HOURS)
 def test_a_batch_is_kept_by_indexes_alone(postgres: Cluster, history: str, number: int, key: str | None) -> None:
     tokens = count(plans.FIRST_TOKEN + 10**6)
     asked = [asked_of(each, tokens) for each in requests(number, key)]
-    check(postgres, history, *ingest.statements(asked, incarnation=1))
+    check(postgres, history, *ingest.statements(asked, owner=OWNER))
 
 
 @pytest.mark.parametrize("number", [1, 64, 256])
@@ -73,7 +74,7 @@ def test_a_plan_made_while_little_is_stored_is_good_for_much(postgres: Cluster, 
     """Small tables are read as a whole."""
     asked = [asked_of(each, None) for each in requests(number, "29085955/leads/")]
     small = {"webhooks", "events", "deliveries", *plans.SCANNED}
-    check(postgres, young, *ingest.statements(asked, incarnation=1), scanned=small)
+    check(postgres, young, *ingest.statements(asked, owner=OWNER), scanned=small)
 
 
 def test_what_is_known_or_repeats_is_found_by_indexes_alone(postgres: Cluster, history: str) -> None:
@@ -101,7 +102,7 @@ def test_events_are_added_to_an_unparsed_webhook_by_indexes_alone(postgres: Clus
         (ingest_sql.READ, {"id": f"webhook-{plans.EVENTS:08}"}),
         (ingest_sql.REPLACE_DEAD, webhook),
         (ingest_sql.REPLACE_PENDING, webhook),
-        (ingest_sql.ADD_EVENTS, {**values([asked]), **webhook, "incarnation": 1}),
+        (ingest_sql.ADD_EVENTS, {**values([asked]), **webhook, **OWNER._asdict()}),
     )
 
 
@@ -134,7 +135,7 @@ def delivered(number: int, target: str) -> list[Settlement]:
 
 
 CLAIM = claims.claim(
-    "bot", limit=200, max_bytes=10**6, now=2 * 10**12, until=3 * 10**12, clock=0, incarnation=1, first=plans.FIRST_TOKEN
+    "bot", limit=200, max_bytes=10**6, now=2 * 10**12, until=3 * 10**12, clock=0, owner=OWNER, first=plans.FIRST_TOKEN
 )
 
 

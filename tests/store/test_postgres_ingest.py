@@ -17,6 +17,7 @@ from relay.store.postgres.store import PostgresStore
 from relay.store.records import Duplicate, KeepResult
 from relay.store.requests import KeepRequest, Settlement, Windows
 from relay.store.times import to_ms
+from tests.e2e.processes import until
 from tests.postgres import Cluster
 from tests.store.conftest import MINUTE, OK, REFUSED, routed, to, webhook
 from tests.store.kind_sqlite_many import replies_of
@@ -272,3 +273,24 @@ async def test_without_registration_nothing_is_kept(a: PostgresStore) -> None:
     member.registry.disown()
     with pytest.raises(StoreBusy, match="not registered"):
         await a.keep(webhook(1), [])
+
+
+async def test_a_webhook_that_a_lost_transaction_commits_only_now_is_not_refused(
+    a: PostgresStore, postgres_dsn: str
+) -> None:
+    """Its server was frozen: the relay has forwarded it again meanwhile."""
+    insert = (
+        "insert into webhooks (id, source, received_at, content_type, request_id, body, query, signature, dated,"
+        " checksum) values (%s, 'crm', 0, '', '', '', '', '', '', '')"
+    )
+    with psycopg.connect(postgres_dsn) as late, psycopg.connect(postgres_dsn, autocommit=True) as admin:
+        late.execute(insert, (webhook().id,))
+        kept = asyncio.ensure_future(a.keep(webhook(), []))
+        waiting = (
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        await until(lambda: admin.execute(waiting).fetchone() == (1,))
+        late.commit()
+        with pytest.raises(StoreBusy):
+            await kept
+    assert await a.keep(webhook(), []) == []

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from relay.errors import StoreBusy
+from relay.errors import StoreBusy, StoreUnsafe
 from relay.model import Delivered, Delivery, RetryAt
 from relay.signals import ClaimsReturned, ClockSet, RelayDeclaredDead, RelayDisowned, RelayJoined, Signal
+from relay.store.postgres import claims
+from relay.store.postgres import connection as module
 from relay.store.postgres.beats import DEAD, EVERY
 from relay.store.postgres.lost_claims import AGAIN
 from relay.store.postgres.registry import declare_dead
@@ -200,6 +203,88 @@ async def test_shares_follow_the_relays_that_live(a: Relay, b: Relay) -> None:
     assert sorted(each.store.share("bot") for each in (a, b)) == [(1, 2), (2, 2)]
     await a.live(DEAD + 5 * EVERY)
     assert a.store.share("bot") == (1, 1)
+
+
+async def test_a_number_that_a_fail_over_gives_out_once_more_is_of_one_relay(
+    a: Relay, b: Relay, tmp_path: Path
+) -> None:
+    """The standby that took over never saw that `b` had registered: it has not heard of that number."""
+    plant(tmp_path, 1, 2)
+    held = await b.claim()
+    ask(tmp_path, "delete from relays where name = 'b'")
+    ask(tmp_path, "update deliveries set claim = null, due_at = pending_since, attempt = 0")
+    ask(tmp_path, "select setval('relay_incarnations', 1)")
+    c = Relay(tmp_path, "c")
+    await c.store.ready()
+    assert ask(tmp_path, "select incarnation from relays where name = 'c'") == [(2,)]
+    claimed = await c.claim(1)
+    assert await b.claim() == [], "it does not live"
+    assert not await b.deliver(held[0]) and not await b.store.release(held, now=NOON)
+    await b.store.close()
+    assert ask(tmp_path, "select gone_at from relays where name = 'c'") == [(None,)]
+    assert await c.deliver(claimed[0])
+    await c.store.close()
+
+
+async def test_of_two_relays_with_one_spool_the_newer_one_works(a: Relay, b: Relay, tmp_path: Path) -> None:
+    """Its file, or its machine, was copied: they would take their claims from each other for ever."""
+    copy = Relay(tmp_path, "a")
+    await copy.store.ready()
+    with pytest.raises(
+        StoreUnsafe, match=r"^another relay has registered with the name of this one's spool \(host .*, pid"
+    ):
+        await a.live(3 * EVERY, b, copy)
+    assert a.disowned == [1] and copy.disowned == []
+    assert copy.store.registered and not a.store.registered
+    await copy.store.close()
+    await a.live(EVERY)
+    assert a.store.registered
+
+
+async def test_of_two_relays_with_one_spool_the_older_one_works_once_the_newer_one_is_dead(
+    a: Relay, tmp_path: Path
+) -> None:
+    copy = Relay(tmp_path, "a")
+    await copy.store.ready()
+    for _ in range(int(DEAD / EVERY)):
+        with suppress(StoreUnsafe):
+            await a.live(EVERY)
+        assert not a.store.registered
+    for _ in range(3):
+        with suppress(StoreUnsafe):
+            await a.live(EVERY)
+    assert a.store.registered
+    await copy.live(EVERY)
+    assert copy.disowned == [1]
+    await copy.store.close()
+
+
+async def test_a_registration_whose_answer_is_lost_is_of_no_other_relay(
+    a: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(tmp_path, "update relays set gone_at = 1 where name = 'a'")
+    await a.live(EVERY)
+    kind_postgres.lose_answer(a.store, monkeypatch)
+    while True:
+        try:
+            await a.store.ready()
+        except StoreBusy:
+            break
+    await a.live(EVERY)
+    assert a.store.registered
+
+
+async def test_a_backlog_is_moved_by_a_set_back_clock_however_long_it_takes_to_register(
+    a: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path, 1)
+    await a.store.close()
+    monkeypatch.setattr(module, "DEADLINE", 0.5)
+    monkeypatch.setattr(claims, "set_back", lambda _by, _now: ("select pg_sleep(1)", ()))
+    successor = Relay(tmp_path, "a", NOON - HOUR)
+    await successor.store.ready()
+    assert successor.store.registered
+    await successor.store.close()
 
 
 # ---- claims that nobody was given

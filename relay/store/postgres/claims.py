@@ -9,7 +9,7 @@ from relay.store.checksum import is_corrupt
 from relay.store.postgres.clock import NOW
 from relay.store.postgres.connection import Row, Statement
 from relay.store.postgres.locks import take_of
-from relay.store.postgres.registry import ALIVE
+from relay.store.postgres.registry import ALIVE, Owner
 from relay.store.postgres.text import clean
 from relay.store.records import Due
 from relay.store.requests import Settlement
@@ -52,15 +52,15 @@ _LIVES = f"select {NOW}, (select max(seen_at) from relays), {ALIVE}"
 
 
 def claim(
-    target: str, *, limit: int, max_bytes: int, now: int, until: int, clock: int, incarnation: int, first: int
+    target: str, *, limit: int, max_bytes: int, now: int, until: int, clock: int, owner: Owner, first: int
 ) -> list[Statement]:
     """Return the statements of a claim: they return rows for `claimed`, and one row for `Membership.claimed`.
 
     Nothing is claimed if `clock` is wrong by `CLOCK_TOLERANCE`: leases would end too soon or too late.
     """
     values = {"target": clean(target), "limit": limit, "max_bytes": max_bytes, "now": now, "until": until}
-    owner = {"incarnation": incarnation}
-    return [(_CLAIM, {**values, **owner, "clock": clock, "first": first}), (_LIVES, owner)]
+    alive = owner._asdict()
+    return [(_CLAIM, {**values, **alive, "clock": clock, "first": first}), (_LIVES, alive)]
 
 
 def claimed(target: str, rows: Sequence[Row]) -> list[Delivery]:

@@ -67,7 +67,10 @@ _REFUSED = (
 )  # fmt: skip
 _BUGS = (errors.SyntaxError, errors.UndefinedParameter, errors.AmbiguousColumn, errors.DatatypeMismatch)
 _AWAY = (psycopg.Error, OSError, TimeoutError)
-_HEADS = "deliveries_head"  # two inserted the head of one key at once: no lock held them apart, the index did
+_RACES = (  # unique indexes by which one of two that insert at once is refused: repeated, it sees what the other did
+    "deliveries_head",
+    "webhooks_id_key",  # kept before, by a transaction whose answer was lost and that commits only now
+)
 
 
 class Transaction(Protocol):
@@ -229,7 +232,7 @@ class Connection:
                 raise StoreBusy(f"cannot commit now: {_text(error)}") from error
             except errors.UniqueViolation as error:
                 await self._end_transaction()
-                if error.diag.constraint_name != _HEADS:
+                if error.diag.constraint_name not in _RACES:
                     raise
                 raise StoreBusy(f"cannot commit now: {_text(error)}") from error
             except (*_REFUSED, *_BUGS):

@@ -13,6 +13,7 @@ from relay.store.postgres.batch import Batch
 from relay.store.postgres.clock import DatabaseClock
 from relay.store.postgres.connection import Connection
 from relay.store.postgres.membership import Membership
+from relay.store.postgres.registry import NOBODY
 from relay.store.records import Due
 from relay.store.requests import Settlement
 from relay.store.times import to_ms
@@ -51,7 +52,7 @@ class DeliveryQueue:
     async def _claim(self, target: str, limit: int, max_bytes: int, now: datetime, lease: timedelta) -> list[Delivery]:
         if (member := self._membership) is None or (tokens := member.registry.tokens) is None or limit < 1:
             return []
-        incarnation = member.registry.incarnation or 0
+        owner = member.registry.owner or NOBODY
         lost = member.lost.statements()
         with member.lost.tokens(tokens, limit) as first:
             statements = claims.claim(
@@ -61,13 +62,13 @@ class DeliveryQueue:
                 now=to_ms(now),
                 until=to_ms(now + lease),
                 clock=to_ms(self._clock()),
-                incarnation=incarnation,
+                owner=owner,
                 first=first,
             )
             *_, rows, [(clock, newest, lives)] = await self._work.run([*lost, *statements])
         if lost:
             member.lost.given_back()
-        await member.claimed(incarnation, clock, newest, lives=lives)
+        await member.claimed(owner, clock, newest, lives=lives)
         return claims.claimed(target, rows)
 
     def _undo(self, done: "asyncio.Task[list[Delivery]]") -> None:

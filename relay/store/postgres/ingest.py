@@ -22,12 +22,12 @@ from relay.store.postgres.duplicates import repeated
 from relay.store.postgres.ingest_rows import Asked, asked_of, leases, values
 from relay.store.postgres.locks import TAKE, locks
 from relay.store.postgres.membership import Membership
+from relay.store.postgres.registry import NOBODY, Owner
 from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest
 from relay.store.times import to_ms
 
 REPARSED = "reparsed"  # why raw deliveries are dead whose webhook was read after all
-NOBODY = -1  # an incarnation that no relay has
 
 
 class Ingest:
@@ -51,12 +51,12 @@ class Ingest:
     async def _keep_all(self, requests: Sequence[KeepRequest]) -> list[KeepResult]:
         if (member := self._membership) and member.registry.tokens is None:
             raise StoreBusy("this relay is not registered")
-        with self._asked(requests) as (asked, incarnation):
+        with self._asked(requests) as (asked, owner):
             if not _repeats(asked):
-                *_, rows = await self._connection.run(statements(asked, incarnation))
+                *_, rows = await self._connection.run(statements(asked, owner))
                 if rows:
                     return [*_results(asked, rows)]
-            return await self._connection.transact(lambda transaction: _keep_each(transaction, asked, incarnation))
+            return await self._connection.transact(lambda transaction: _keep_each(transaction, asked, owner))
 
     async def forward(self, requests: Sequence[KeepRequest]) -> list[KeepResult | Exception]:
         """See `contract.SharedStore.forward`."""
@@ -82,10 +82,10 @@ class Ingest:
             self._committed(1, began)
 
     async def _forward(self, requests: Sequence[KeepRequest]) -> list[KeepResult]:
-        with self._asked(requests) as (asked, incarnation):
+        with self._asked(requests) as (asked, owner):
 
             async def keep(transaction: Transaction) -> list[KeepResult]:
-                results = await _keep_each(transaction, asked, incarnation)
+                results = await _keep_each(transaction, asked, owner)
                 if member := self._membership:
                     forwarded = {"webhooks": len(requests), "name": member.registry.name}
                     await transaction.rows(ingest_sql.FORWARDED, forwarded)
@@ -94,7 +94,7 @@ class Ingest:
             return await self._connection.transact(keep)
 
     @contextmanager
-    def _asked(self, requests: Sequence[KeepRequest]) -> Iterator[tuple[list[Asked], int]]:
+    def _asked(self, requests: Sequence[KeepRequest]) -> Iterator[tuple[list[Asked], Owner]]:
         """Make the rows, with claim tokens that are lost if their transaction is not known to be committed."""
         member, size = self._membership, leases(requests)
         if member is None or member.registry.tokens is None or not size:
@@ -102,7 +102,7 @@ class Ingest:
             return
         with member.lost.tokens(member.registry.tokens, size) as first:
             tokens = count(first)
-            yield [asked_of(each, tokens) for each in requests], member.registry.incarnation or NOBODY
+            yield [asked_of(each, tokens) for each in requests], member.registry.owner or NOBODY
 
 
 async def reparse(transaction: Transaction, webhook: Webhook, routed: Sequence[RoutedEvent], at: datetime) -> bool:
@@ -136,9 +136,9 @@ def _repeats(asked: Sequence[Asked]) -> set[int]:
     return again
 
 
-def statements(asked: Sequence[Asked], incarnation: int) -> list[Statement]:
+def statements(asked: Sequence[Asked], owner: Owner) -> list[Statement]:
     """Return the statements that keep all of them, or nothing; the last one returns no row then."""
-    return [*_locks(asked), _keep(asked, incarnation)]
+    return [*_locks(asked), _keep(asked, owner)]
 
 
 def _locks(asked: Iterable[Asked], others: Iterable[bytes] = ()) -> list[Statement]:
@@ -146,9 +146,9 @@ def _locks(asked: Iterable[Asked], others: Iterable[bytes] = ()) -> list[Stateme
     return [(TAKE, (Numbers(taken),))] if taken else []
 
 
-def _keep(asked: Sequence[Asked], incarnation: int, **changed: Numbers) -> Statement:
+def _keep(asked: Sequence[Asked], owner: Owner, **changed: Numbers) -> Statement:
     ordered = any(each.ordered for each in asked)
-    return ingest_sql.KEEP[ordered], {**values(asked), "incarnation": incarnation, **changed}
+    return ingest_sql.KEEP[ordered], {**values(asked), **owner._asdict(), **changed}
 
 
 def _results(asked: Sequence[Asked], rows: Sequence[Row]) -> list[list[Delivery]]:
@@ -162,7 +162,7 @@ def _results(asked: Sequence[Asked], rows: Sequence[Row]) -> list[list[Delivery]
 # ---- in order
 
 
-async def _keep_each(transaction: Transaction, asked: Sequence[Asked], incarnation: int) -> list[KeepResult]:
+async def _keep_each(transaction: Transaction, asked: Sequence[Asked], owner: Owner) -> list[KeepResult]:
     await _lock(transaction, asked)
     of_batch = values(asked)
     unparsed = {id_: unparsed for id_, _seq, unparsed in await transaction.rows(ingest_sql.KNOWN, of_batch)}
@@ -175,12 +175,12 @@ async def _keep_each(transaction: Transaction, asked: Sequence[Asked], incarnati
     results: list[KeepResult] = []
     for one_by_one, group in groupby(enumerate(asked), key=alone):
         each_of = [each for _position, each in group]
-        if not one_by_one and (rows := await transaction.rows(*_keep(each_of, incarnation))):
+        if not one_by_one and (rows := await transaction.rows(*_keep(each_of, owner))):
             results += _results(each_of, rows)
             continue
         for each in each_of:
             stored = unparsed.get(each.request.webhook.id, True)
-            results.append(await _keep_alone(transaction, each, incarnation) if stored else [])
+            results.append(await _keep_alone(transaction, each, owner) if stored else [])
     return results
 
 
@@ -192,15 +192,15 @@ async def _lock(transaction: Transaction, asked: Sequence[Asked]) -> None:
         await transaction.rows(*statement)
 
 
-async def _keep_alone(transaction: Transaction, asked: Asked, incarnation: int) -> KeepResult:
+async def _keep_alone(transaction: Transaction, asked: Asked, owner: Owner) -> KeepResult:
     if earlier := await repeated(transaction, asked):
         return earlier
-    if rows := await transaction.rows(*_keep([asked], incarnation, span=Numbers([None]))):
+    if rows := await transaction.rows(*_keep([asked], owner, span=Numbers([None]))):
         [result] = _results([asked], rows)
         return result
     if asked.request.webhook.unparsed is not None or (seq := await _read(transaction, asked)) is None:
         return []
-    return await _add_events(transaction, asked, seq, incarnation)
+    return await _add_events(transaction, asked, seq, owner)
 
 
 async def _read(transaction: Transaction, asked: Asked) -> int | None:
@@ -218,7 +218,7 @@ async def _read(transaction: Transaction, asked: Asked) -> int | None:
     return int(seq)
 
 
-async def _add_events(transaction: Transaction, asked: Asked, webhook: int, incarnation: int) -> list[Delivery]:
-    added = {**values([asked]), "webhook": webhook, "incarnation": incarnation}
+async def _add_events(transaction: Transaction, asked: Asked, webhook: int, owner: Owner) -> list[Delivery]:
+    added = {**values([asked]), "webhook": webhook, **owner._asdict()}
     [result] = _results([asked], await transaction.rows(ingest_sql.ADD_EVENTS, added))
     return result

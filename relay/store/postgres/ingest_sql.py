@@ -64,7 +64,8 @@ d as (
   from (
     select (select seqs from es)[i.event] as event, i.target, i.routes, i.since, i.until, i.key, i.blocked,
       case when not i.blocked and (select true from relays
-                                   where incarnation = %(incarnation)s and gone_at is null) then i.token end as claim
+                                   where incarnation = %(incarnation)s and name = %(relay)s and gone_at is null)
+           then i.token end as claim
     from ({deliveries}) i
   ) i
   returning event, claim)

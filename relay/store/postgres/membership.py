@@ -16,7 +16,7 @@ from relay.store.postgres.beats import EVERY, Beats
 from relay.store.postgres.clock import NOW, DatabaseClock
 from relay.store.postgres.connection import Connection, Transaction
 from relay.store.postgres.lost_claims import LostClaims
-from relay.store.postgres.registry import ABANDONED, Beat, Registry, declare_dead
+from relay.store.postgres.registry import ABANDONED, Beat, Owner, Registry, declare_dead
 from relay.store.postgres.shares import Shares
 from relay.store.times import MILLISECOND, to_ms
 
@@ -57,13 +57,17 @@ class Membership:
         self._others: set[int] = set()  # incarnations that were seen alive
         self._timeline = ""
 
-    async def register(self, transaction: Transaction) -> Tokens:
-        """Become a new incarnation, by the database's clock; `registered` follows once that is committed."""
-        [(now, newest)] = await transaction.rows(f"select {NOW}, (select max(seen_at) from relays)")
-        if newest is not None and newest - now > _TOLERANCE:
-            await self._set_back(transaction)
+    async def register(self) -> Tokens:
+        """Become a new incarnation, by the database's clock; `registered` follows."""
+        if await self._work.transact(_clock_is_behind, gated=False):
+            await self._work.transact(self._set_back, deadline=MOVE_DEADLINE, gated=False)
+        return await self._work.transact(self._register, gated=False)
+
+    async def _register(self, transaction: Transaction) -> Tokens:
+        [(now,)] = await transaction.rows(f"select {NOW}")
+        tokens = await self.registry.register(transaction, now, self._steady())
         self._clock.update(now)
-        return await self.registry.register(transaction, now)
+        return tokens
 
     async def registered(self, tokens: Tokens) -> None:
         """Claim with these tokens, and see who else lives."""
@@ -102,11 +106,11 @@ class Membership:
         await self._judge(beat)
         await self._give_back()
 
-    async def claimed(self, incarnation: int, now: int, newest: int, *, lives: bool) -> None:
+    async def claimed(self, owner: Owner, now: int, newest: int, *, lives: bool) -> None:
         """Take over what the database said beside a claim: its clock, if ours is wrong, and whether we live."""
         if abs(now - to_ms(self._clock())) > claims.CLOCK_TOLERANCE:
             await self._clock_read(now, newest)
-        if not lives and self.registry.incarnation == incarnation:
+        if not lives and self.registry.owner == owner:
             self.disown()
 
     def _restart(self) -> None:
@@ -136,10 +140,10 @@ class Membership:
         """Move what waits, once, whoever notices: the last beats of all are moved with it."""
         await transaction.rows("select set_config('statement_timeout', '120s', true)")
         await transaction.rows("select schema from relay_meta for update")
-        [(now, newest)] = await transaction.rows(f"select {NOW}, (select max(seen_at) from relays)")
-        if newest - now <= _TOLERANCE:
+        if (by := await _clock_is_behind(transaction)) is None:
             return
-        await transaction.rows(*claims.set_back(newest - now, now))
+        [(now,)] = await transaction.rows(f"select {NOW}")
+        await transaction.rows(*claims.set_back(by, now))
         await transaction.rows("update relays set seen_at = least(seen_at, %s)", (now,))
 
     async def _judge(self, beat: Beat) -> None:
@@ -167,3 +171,9 @@ class Membership:
         if statements and self._work.connected:
             with suppress(StoreBusy):  # the others will find out
                 await self._work.run(statements)
+
+
+async def _clock_is_behind(transaction: Transaction) -> int | None:
+    """By how many milliseconds the database's clock is behind the last beat of any relay; None if it is not."""
+    [(by,)] = await transaction.rows(f"select (select max(seen_at) from relays) - {NOW}")
+    return int(by) if by is not None and by > _TOLERANCE else None

@@ -5,20 +5,29 @@ dead: sweeps go by who lives, never by a list of the dead.
 """
 
 import os
+import secrets
 import socket
 from datetime import datetime
 from typing import NamedTuple
 
 from relay import __version__
+from relay.errors import StoreUnsafe
 from relay.store.claim_tokens import TOKENS, Tokens
+from relay.store.postgres.beats import Beats
 from relay.store.postgres.clock import NOW
 from relay.store.postgres.connection import Statement, Transaction
 from relay.store.postgres.migrate import newest
 from relay.store.times import to_ms
 
-ALIVE = "exists (select from relays r where r.incarnation = %(incarnation)s and r.gone_at is null)"
-"""SQL: whoever claims must be registered and alive in the same statement, or nobody would give the claim back."""
+ALIVE = """
+exists (select from relays r where r.incarnation = %(incarnation)s and r.name = %(relay)s and r.gone_at is null)
+"""
+"""SQL: whoever claims must be registered and alive in the same statement, or nobody would give the claim back.
 
+By its name, too: a standby that took over without having seen it register gives its number to another relay.
+"""
+
+_OF_NAME = "select incarnation, beat, gone_at, host, pid from relays where name = %s for update"
 _REGISTER = """
 insert into relays as r (name, incarnation, host, pid, version, schema, started_at, seen_at)
 values (%(name)s, nextval('relay_incarnations'), %(host)s, %(pid)s, %(version)s, %(schema)s, %(now)s, %(now)s)
@@ -31,11 +40,12 @@ _GIVE_BACK = """
 update deliveries set claim = null, due_at = %(now)s
 where state = 'pending' and claim is not null and claim >= %(first)s and claim < %(stop)s
 """
+_GIVE_BACK_OWN = f"{_GIVE_BACK} and {ALIVE}"
 _BEAT = f"""
 with own as (
   update relays set beat = beat + 1, seen_at = greatest(seen_at, {NOW}), spooled = %(spooled)s,
     spooled_at = %(spooled_at)s, config = %(config)s
-  where incarnation = %(incarnation)s and name = %(name)s and gone_at is null
+  where incarnation = %(incarnation)s and name = %(relay)s and gone_at is null
   returning incarnation)
 select {NOW}, (select max(seen_at) from relays), left(pg_walfile_name(pg_current_wal_lsn()), 8),
   exists (select from own), r.name, r.incarnation, r.beat
@@ -45,7 +55,9 @@ _DECLARE_DEAD = """
 update relays set gone_at = %(now)s where incarnation = %(incarnation)s and beat = %(beat)s and gone_at is null
 returning name
 """
-_LEAVE = "update relays set gone_at = %(now)s where incarnation = %(incarnation)s and gone_at is null"
+_LEAVE = """
+update relays set gone_at = %(now)s where incarnation = %(incarnation)s and name = %(relay)s and gone_at is null
+"""
 ABANDONED = """
 with seen as materialized (
   select d.event, d.target, d.claim from deliveries d
@@ -63,6 +75,16 @@ returning 1
 A relay that registers and claims meanwhile is not in the statement's snapshot: the claim that was seen must be there
 still when the row is locked.
 """
+
+
+class Owner(NamedTuple):
+    """An incarnation, with the name of its relay: the parameters of `ALIVE`."""
+
+    relay: str
+    incarnation: int
+
+
+NOBODY = Owner("", -1)
 
 
 class Beat(NamedTuple):
@@ -83,13 +105,15 @@ class Registry:
         self.name = name
         self.tokens: Tokens | None = None
         self._mine: set[int] = set()
+        self._given: set[int] = set()  # beside `_mine` those of registrations that are not known to be committed
+        self._rival = Beats()
         self.config = ""  # a digest of this relay's routes
         self._spooled: tuple[int, datetime | None] = 0, None
 
     @property
-    def incarnation(self) -> int | None:
-        """The number of this process; None while it is not registered."""
-        return self.tokens.last // TOKENS if self.tokens else None
+    def owner(self) -> Owner | None:
+        """The present incarnation; None while it is not registered."""
+        return Owner(self.name, self.tokens.last // TOKENS) if self.tokens else None
 
     def gave(self, token: int) -> bool:
         """Whether the claim token is one of this process, under whatever incarnation."""
@@ -99,17 +123,30 @@ class Registry:
         """See `contract.SharedStore.publish_spool`."""
         self._spooled = webhooks, oldest_at
 
-    async def register(self, transaction: Transaction, now: int) -> Tokens:
+    async def register(self, transaction: Transaction, now: int, steady: float) -> Tokens:
         """Become a new incarnation; what earlier ones of this name held is due at `now`: they are gone.
 
-        It counts once the transaction is committed: see `registered`.
+        It counts once the transaction is committed: see `registered`. StoreUnsafe if another process has this name
+        since; `steady` are monotonic seconds, by which it is watched.
         """
-        found = await transaction.rows("select incarnation from relays where name = %s for update", (self.name,))
+        found = await transaction.rows(_OF_NAME, (self.name,))
+        for incarnation, beat, gone_at, host, pid in found:
+            if gone_at is None and self._is_rival(incarnation, beat, steady):
+                raise StoreUnsafe(
+                    f"another relay has registered with the name of this one's spool (host {host}, pid {pid}): one"
+                    " spool is a copy of the other. Stop one of the relays, or give it a spool of its own"
+                )
         process = {"host": socket.gethostname(), "pid": os.getpid(), "version": __version__, "schema": newest()}
-        [(incarnation,)] = await transaction.rows(_REGISTER, {"name": self.name, "now": now, **process})
-        for (before,) in found:
+        [(given,)] = await transaction.rows(_REGISTER, {"name": self.name, "now": now, **process})
+        self._given.add(given)
+        for before, *_ in found:
             await transaction.rows(_GIVE_BACK, _span(before, now))
-        return Tokens(incarnation)
+        return Tokens(given, secrets.randbelow(TOKENS // 2))  # a number may be given out twice: see ALIVE
+
+    def _is_rival(self, incarnation: int, beat: int, now: float) -> bool:
+        """Two with one name would take their claims from each other for ever: the newer one works, while it beats."""
+        newer = self._given and incarnation not in self._given and incarnation > max(self._given)
+        return bool(newer) and incarnation not in self._rival.silent({incarnation: beat}, now)
 
     def registered(self, tokens: Tokens) -> None:
         """Claim with these tokens from now on."""
@@ -124,8 +161,7 @@ class Registry:
         """Return the statement of one beat; see `read`."""
         webhooks, oldest_at = self._spooled
         return _BEAT, {
-            "incarnation": self.incarnation,
-            "name": self.name,  # a standby that took over may give a number out once more
+            **(self.owner or NOBODY)._asdict(),
             "config": self.config,
             "spooled": webhooks,
             "spooled_at": oldest_at and to_ms(oldest_at),
@@ -135,17 +171,18 @@ class Registry:
         """Return what the rows of `heartbeat` say."""
         now, newest_, timeline, alive = rows[0][:4]
         living = [(name, incarnation, beat) for *_, name, incarnation, beat in rows if name is not None]
-        others = {incarnation: beat for _name, incarnation, beat in living if incarnation != self.incarnation}
+        others = {incarnation: beat for name, incarnation, beat in living if name != self.name}
         return Beat(
             now, newest_ or now, timeline, alive, {incarnation: name for name, incarnation, _beat in living}, others
         )
 
     def leave(self, now: int) -> list[Statement]:
         """Return the statements that end this incarnation and give back what it holds."""
-        if (incarnation := self.incarnation) is None:
+        if (owner := self.owner) is None:
             return []
         behind = now + 1  # what waits already goes first
-        return [(_LEAVE, {"now": now, "incarnation": incarnation}), (_GIVE_BACK, _span(incarnation, behind))]
+        given_back = {**_span(owner.incarnation, behind), **owner._asdict()}
+        return [(_GIVE_BACK_OWN, given_back), (_LEAVE, {"now": now, **owner._asdict()})]
 
 
 def declare_dead(incarnation: int, beat: int, now: int) -> Statement:

@@ -167,7 +167,7 @@ class PostgresStore:
                 return
             if not await self._work.transact(is_migrated, gated=False):
                 await migrate(self._work)
-            tokens = await self._work.transact(self._membership.register, gated=False)
+            tokens = await self._membership.register()
             self._prepared = True
             await self._membership.registered(tokens)
 
