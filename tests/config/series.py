@@ -11,7 +11,7 @@ from relay.model import Health, VerdictName
 from relay.observe import Gauges, Observer, SharedGauges
 from relay.observe.log import Log
 from relay.observe.metrics import ACK_SECONDS
-from relay.signals import Committed, Rejection
+from relay.signals import Committed, Rejection, SpoolOpened
 from relay.store.records import SpoolState
 from tests.config.expressions import grouped, selectors
 from tests.observe.conftest import NOON, attempted, event, kept, refused
@@ -47,7 +47,8 @@ def _registry() -> CollectorRegistry:
     """Everything that a relay can have to show."""
     registry = CollectorRegistry()
     observe = Observer(registry, Log(lambda _line: None, "text", logging.CRITICAL))
-    for signal in (kept(event(), routes=[["to-bot"]]), refused(), attempted(), Committed(writes=1, took=timedelta(0))):
+    committed, opened = Committed(writes=1, took=timedelta(0)), SpoolOpened(file="spool.db", relay="a", webhooks=0)
+    for signal in (kept(event(), routes=[["to-bot"]]), refused(), attempted(), committed, opened):
         observe(signal)
     Gauges(registry, shared=True).update(
         backlog={}, target_states={"bot": "ok"}, store_bytes=1, store_free_bytes=1, now=NOON
