@@ -18,7 +18,7 @@ from relay.cli.relay_table import relays, shared
 from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
 from relay.cli.store import spool_option, store_option, visiting
 from relay.cli.times import local, short
-from relay.errors import RoutesInvalid, StoreBusy
+from relay.errors import ConfigurationError, RoutesInvalid, StoreBusy
 from relay.model import Health, Json
 from relay.operations import clock, upkeep, views
 from relay.operations.durations import length
@@ -80,11 +80,15 @@ def _spool_instead(store_url: StoreUrl, spool: Path, *, as_json: bool) -> Iterat
     except StoreBusy as error:
         if isinstance(store_url, SqliteUrl):
             raise
-        found = upkeep.spool_file(spool)
+        try:
+            found = upkeep.spool_file(spool)
+            shown = _spooled(found) if found else f"no {spool} here"
+        except ConfigurationError as unreadable:
+            found, shown = None, str(unreadable)
         if as_json:
             print_json({"error": str(error), "spool": found and views.spool_file(found)})
         else:
-            put(labelled("spool", _spooled(found) if found else f"no {spool} here"))
+            put(labelled("spool", shown))
         raise NotDone(str(error)) from error
 
 

@@ -81,17 +81,19 @@ def spool_contents(file: Path) -> "Contents | None":
     """Read what a spool of this machine holds, beside the relay that owns it; None if there is none."""
     import apsw
 
+    from relay.store.sqlite.moved_files import check_permitted
     from relay.store.sqlite.spooled import contents
 
     if not file.is_file():
         return None
-    with closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.set_busy_timeout(1_000)
-        try:
+    check_permitted(file, owner=False)
+    try:
+        with closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.set_busy_timeout(1_000)
             return contents(connection.cursor())
-        except apsw.Error as error:
-            raise ConfigurationError(f"{file} cannot be read as a spool: {error}") from error
+    except apsw.Error as error:
+        raise ConfigurationError(f"{file} cannot be read as a spool: {error}") from error
 
 
 def _postgres(url: StoreUrl, otherwise: str) -> PostgresUrl:

@@ -104,6 +104,15 @@ def test_without_a_spool_it_says_so(run: Run, folder: Path) -> None:
 # ---- the whole store
 
 
+def test_a_spool_that_cannot_be_read_does_not_hide_that_postgresql_is_away(run: Run, folder: Path) -> None:
+    (folder / "broken.db").write_bytes(b"no database of ours" * 100)
+    shown = run("status", "--store", AWAY, "--spool", "broken.db")
+    assert (shown.exit_code, "PostgreSQL is away" in shown.stderr) == (1, True)
+    assert "broken.db cannot be read as a spool" in " ".join(shown.stdout.split())
+    told = json.loads(run("status", "--json", "--store", AWAY, "--spool", "broken.db").stdout)
+    assert "PostgreSQL is away" in told["error"] and told["spool"] is None
+
+
 def test_a_command_on_an_empty_database_says_what_to_do(on: On) -> None:
     shown = on("list")
     assert shown.exit_code == 1

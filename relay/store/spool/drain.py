@@ -8,7 +8,7 @@ from relay.errors import ConfigurationError, StoreLocked
 from relay.signals import Emit
 from relay.store.contract import SharedStore
 from relay.store.spool.pages import Pages
-from relay.store.sqlite.spool import SqliteSpool
+from relay.store.sqlite.spool import SqliteSpool, check_is_spool, is_spool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,9 @@ async def drain(file: Path, open_shared: Callable[[str], SharedStore], *, emit: 
 
 
 def _own(file: Path, emit: Emit) -> SqliteSpool:
-    if not file.is_file():
+    if file.is_file():
+        check_is_spool(file)
+    if not file.is_file() or not is_spool(file):
         raise ConfigurationError(f"there is no spool at {file}: name the file that a relay had as --spool")
     try:
         return SqliteSpool.own(file, emit=emit, failed=lambda: None)

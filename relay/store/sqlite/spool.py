@@ -188,6 +188,14 @@ def check_is_spool(path: Path) -> None:
             )
 
 
+def is_spool(path: Path) -> bool:
+    """Whether the file was marked as a spool; what cannot be read may have been."""
+    with suppress(apsw.Error), closing(_connect(path)) as connection:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        return spooled.is_marked(connection.cursor())
+    return True
+
+
 def of_newer_relay(path: Path) -> bool:
     """Whether a newer relay wrote the file: it is not damaged, this relay is too old for it."""
     with suppress(apsw.Error), closing(_connect(path)) as connection:

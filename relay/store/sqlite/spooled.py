@@ -141,10 +141,15 @@ def mark(cursor: apsw.Cursor) -> None:
     cursor.execute("update spooled set refused = null where refused is not null")
 
 
+def is_marked(cursor: apsw.Cursor) -> bool:
+    """Whether this file is a spool."""
+    tables = rows(cursor, "select 1 from sqlite_schema where name = 'spool'")
+    return bool(tables and rows(cursor, "select 1 from spool"))
+
+
 def is_another_store(cursor: apsw.Cursor) -> bool:
     """Whether a relay's database holds webhooks, or once did, and is not marked as a spool."""
-    marked = rows(cursor, "select 1 from sqlite_schema where name = 'spool'") and rows(cursor, "select 1 from spool")
-    return not marked and last_seq(cursor) > 0
+    return not is_marked(cursor) and last_seq(cursor) > 0
 
 
 def clock_offset(cursor: apsw.Cursor) -> timedelta:

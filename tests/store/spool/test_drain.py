@@ -42,6 +42,10 @@ class Server:
         return shared
 
 
+def sizes(folder: Path) -> dict[str, int]:
+    return {each.name: each.stat().st_size for each in folder.iterdir()}
+
+
 async def test_a_stranded_spool_is_forwarded_once_in_its_relays_name(tmp_path: Path) -> None:
     server = Server(tmp_path)
     first = server("")
@@ -77,6 +81,13 @@ async def test_there_must_be_a_spool(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no spool at"):
         await drain(tmp_path / "spool.db", Server(tmp_path), emit=emit)
     assert not (tmp_path / "spool.db").exists()
+
+
+async def test_a_file_that_is_no_spool_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(ConfigurationError, match="no spool at"):
+        await drain(tmp_path / "empty.db", Server(tmp_path), emit=emit)
+    assert sizes(tmp_path) == {"empty.db": 0}
 
 
 async def test_while_the_shared_store_is_away_the_spool_stays_as_it_is(tmp_path: Path) -> None:
