@@ -148,6 +148,7 @@ class Relay:
             disowned=lambda: self.dispatcher.disowned() if self._delivering else None,
             late=lambda deliveries: self.dispatcher.admit(deliveries),
             init=settings.init,
+            durable=settings.durable,
             ballast=settings.ballast,
             clock_set=lambda by: self.dispatcher.clock_set(by) if self._delivering else None,
         )

@@ -22,7 +22,8 @@ class Settings:
     `passed`: sockets of systemd, which replace `listen` and `admin`. `tls`: certificate and key of the public one,
     `limits`: its limits. `proxies`: whose word is taken for where a request comes from. `files`: how many this process
     may have open. `init`: begin with an empty store where the one before is gone. `ballast`: bytes of disk to hold back
-    for the moment when it is full. `spool`: the file that is committed to while a PostgreSQL store is away.
+    for the moment when it is full. `spool`: the file that is committed to while a PostgreSQL store is away. `durable`:
+    refuse a PostgreSQL that may lose what it has committed.
     """
 
     config: Path
@@ -38,6 +39,7 @@ class Settings:
     proxies: TrustedProxies = NO_PROXIES
     max_body: int = 4 * 1024 * 1024
     init: bool = False
+    durable: bool = True
     ballast: int = 0
     http_client: Variant = Variant.FAST
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -45,6 +45,11 @@ MEBIBYTE = 1024 * 1024
     help="A larger webhook is refused with 413.",
 )
 @click.option("--init", is_flag=True, help="Start with an empty store if the previous one is gone.")
+@click.option(
+    "--insecure-durability",
+    is_flag=True,
+    help="Use a PostgreSQL whose fsync or full_page_writes is off: a crash of its machine may lose what was stored.",
+)
 @flag(
     "--ballast",
     type=Whole(0, of="bytes"),
@@ -81,6 +86,7 @@ def run(
     tls_key: Path | None,
     max_body: int,
     init: bool,
+    insecure_durability: bool,
     ballast: int,
     http_client: Literal["fast", "plain"],
     log_format: Literal["text", "json"],
@@ -102,6 +108,8 @@ def run(
 
     if isinstance(store_url, SqliteUrl) and was_given("spool"):
         raise click.UsageError("--spool goes with --store postgresql://… only: a sqlite store is on this machine")
+    if isinstance(store_url, SqliteUrl) and insecure_durability:
+        raise click.UsageError("--insecure-durability goes with --store postgresql://… only")
     tls = pair_of(tls_cert, tls_key)
     files = raise_files()
     token = admin_token()
@@ -119,6 +127,7 @@ def run(
         proxies=TrustedProxies(trusted_proxies),
         max_body=max_body,
         init=init,
+        durable=not insecure_durability,
         ballast=ballast,
         http_client=Variant(http_client),
         environment=os.environ,

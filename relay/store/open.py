@@ -47,6 +47,7 @@ async def open_store(
     disowned: Callable[[], object],
     late: Callable[[Sequence[Delivery]], object],
     init: bool = False,
+    durable: bool = True,
     ballast: int = 0,
     clock_set: Callable[[timedelta], object] = lambda _by: None,
 ) -> OwnedStore:
@@ -56,8 +57,8 @@ async def open_store(
     nothing can be promised any more; `clock_set`, with the difference, when the store's clock was set. In the event
     loop `disowned` is called when others own what this process had claimed, and `late` with deliveries that were
     claimed at insert for a webhook whose reply came from the spool. `init`: begin with an empty file where the one
-    before is gone. `ballast`: bytes of disk to hold back for the moment when it is full. Raises a StoreError or
-    ConfigurationError; not if PostgreSQL is away.
+    before is gone. `durable`: refuse a server that may lose what it has committed. `ballast`: bytes of disk to hold
+    back for the moment when it is full. Raises a StoreError or ConfigurationError; not if PostgreSQL is away.
     """
     match url:
         case SqliteUrl(path):
@@ -72,6 +73,7 @@ async def open_store(
                 disowned=disowned,
                 late=late,
                 init=init,
+                durable=durable,
                 ballast=ballast,
                 clock_set=clock_set,
             )
@@ -88,6 +90,7 @@ async def _open_shared(
     disowned: Callable[[], object],
     late: Callable[[Sequence[Delivery]], object],
     init: bool,
+    durable: bool,
     ballast: int,
     clock_set: Callable[[timedelta], object],
 ) -> OwnedStore:
@@ -113,7 +116,13 @@ async def _open_shared(
 
     file = await open_spool(spool, emit=emit_in_loop, failed=failed, check_shared=check, init=init, ballast=ballast)
     shared = PostgresStore.open(
-        url.dsn, name=file.name, emit=emit, disowned=disowned, clock_set=clock_set, prepare=url.prepare
+        url.dsn,
+        name=file.name,
+        emit=emit,
+        disowned=disowned,
+        clock_set=clock_set,
+        prepare=url.prepare,
+        durable=durable,
     )
     store = SpoolingStore(shared, file, emit=emit, late=late)
     try:

@@ -166,6 +166,12 @@ def test_what_is_sqlite_s_alone_says_what_to_use_instead(on: On, admin: psycopg.
     assert not Path("copy.db").exists()
 
 
+def test_insecure_durability_is_misuse_with_sqlite(run: Run, folder: Path) -> None:
+    refused = run("run", "--insecure-durability")
+    assert refused.exit_code == 2
+    assert "--insecure-durability goes with --store postgresql://… only" in refused.stderr
+
+
 # ---- whose clock it is
 
 BEHIND = """

@@ -178,3 +178,27 @@ async def test_two_relays_divide_a_target_between_them_and_say_the_same_of_the_s
 
 async def relay_sees(relay: RelayProcess, **gauges: float) -> bool:
     return {name: await relay.metric(name) for name in gauges} == gauges
+
+
+class Careless(RelayProcess):
+    @property
+    def arguments(self) -> list[str]:
+        """With the flag for a server that may lose commits."""
+        return [*super().arguments, "--insecure-durability"]
+
+
+async def test_a_server_without_fsync_is_used_only_if_the_start_says_so_and_each_start_warns(tmp_path: Path) -> None:
+    with cluster() as server:
+        dsn = server.dsn(server.new_database())
+        async with listening(bot=well) as targets, relay_of(tmp_path, targets, dsn) as relay:
+            code, _, complaint = await run(*relay.arguments)
+            assert (code, "may lose what it has committed: fsync=off, full_page_writes=off" in complaint) == (1, True)
+            careless = Careless(tmp_path, relay.routes.read_text(), store=dsn)
+            for times in (1, 2):
+                await careless.start()
+                [*_, said] = await careless.said("the store may not last", times=times)
+                assert (said["level"], "by --insecure-durability" in said["detail"]) == ("warning", True)
+                await until(lambda: ready(careless))
+                await post_lead(careless.hook, f"m{times}")
+                careless.signal(signal.SIGTERM)
+                assert await careless.ended() == 0

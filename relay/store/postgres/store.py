@@ -68,6 +68,7 @@ class PostgresStore:
     ) -> None:
         self._emit = emit
         self._steady = steady
+        self._durable = durable
         self._name = name or ""
         self.clock = DatabaseClock(machine=machine, steady=steady)
         check = durability.check if durable else durability.check_version
@@ -205,8 +206,10 @@ class PostgresStore:
         return Sizes(used=self._used, free=0)
 
     def doubts(self) -> str | None:
-        """See `contract.OwnedStore.doubts`; a server that may lose commits is refused on each connection."""
-        return None
+        """See `contract.OwnedStore.doubts`; a server that may lose commits is refused, or allowed."""
+        if self._durable:
+            return None
+        return "by --insecure-durability fsync and full_page_writes may be off: a crash loses what was committed then"
 
     def spool(self) -> SpoolState | None:
         """See `contract.OwnedStore.spool`: the spool stands before this store."""

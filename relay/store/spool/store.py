@@ -169,7 +169,7 @@ class SpoolingStore:
         return Sizes(used=self._shared.sizes().used, free=self._spool.sizes().free)
 
     def doubts(self) -> str | None:
-        return self._spool.doubts() or self._shared.doubts()
+        return "; ".join(filter(None, (self._spool.doubts(), self._shared.doubts()))) or None
 
     def background(self, retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
         return [*self._shared.background(retention), *self._spool.background(retention), self._forwarder.run()]
