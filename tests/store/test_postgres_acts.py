@@ -108,6 +108,21 @@ async def test_what_is_being_replayed_is_not_purged_and_nobody_waits_for_it(
     assert await one.count(Filter(states=(State.PENDING,))) == {"bot": 1}
 
 
+async def test_webhooks_that_cannot_be_deleted_in_one_transaction_are_deleted_in_several(
+    one: PostgresStore, admin: psycopg.Connection
+) -> None:
+    """Each takes 0.1 s, and the connection ends a statement after 0.25 s."""
+    dead(admin, *range(10))
+    admin.execute(
+        "create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.1); return old; end'"
+    )
+    admin.execute("create trigger slow before delete on webhooks for each row execute function slow()")
+    await one._work.run([("select set_config('statement_timeout', '250ms', false)", ())])
+    assert await one.purge(Retention(dead=MINUTE), now=NOON) == {"dead": 10}
+    assert admin.execute("select count(*) from webhooks").fetchone() == (0,)
+    admin.execute("drop function slow cascade")
+
+
 async def test_of_two_replays_at_once_one_replays(
     one: PostgresStore, other: PostgresStore, admin: psycopg.Connection
 ) -> None:

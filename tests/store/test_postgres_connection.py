@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -146,6 +147,7 @@ async def test_a_frozen_server_ends_a_transaction_at_its_deadline_and_all_that_w
         took = time.monotonic() - began
     finally:
         postgres.thaw()
+    assert [str(each) for each in replies] == ["PostgreSQL is away: no reply within 0.3 s"] * 5
     assert [type(each) for each in replies] == [StoreBusy] * 5
     assert took < 5 * 0.3, "not one after another"
     monkeypatch.undo()
@@ -170,6 +172,34 @@ async def test_a_host_that_swallows_packets_is_passed_over(dsn: str, postgres: C
         hosts = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{postgres.port}"
         async with open_(dsn.replace(f"127.0.0.1:{postgres.port}", hosts)) as connection:
             assert await connection.run([COUNT]) == [[(0,)]]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "why"),
+    [
+        ("127.0.0.1:1", "127.0.0.1:1: Connection refused"),
+        ("127.0.0.1:1,127.0.0.1:2", "127.0.0.1:1: Connection refused; 127.0.0.1:2: Connection refused"),
+        ("nowhere.invalid", "failed to resolve host 'nowhere.invalid': [Errno -2] Name or service not known"),
+    ],
+)
+async def test_one_short_line_says_why_there_is_no_connection(hosts: str, why: str) -> None:
+    async with open_(f"postgresql://relay:secret@{hosts}/relay") as connection:
+        await busy(connection.run([COUNT]), f"^{re.escape(f'PostgreSQL is away: {why}')}$")
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ({"user": "nobody-else"}, 'password authentication failed for user "nobody-else"'),
+        ({"dbname": "nowhere"}, 'database "nowhere" does not exist'),
+        ({"sslmode": "require"}, "server does not support SSL, but SSL was required"),
+    ],
+)
+async def test_one_short_line_says_why_the_server_refuses(
+    dsn: str, postgres: Cluster, what: dict[str, str], why: str
+) -> None:
+    async with open_(psycopg.conninfo.make_conninfo(dsn, **what)) as connection:
+        await busy(connection.run([COUNT]), f"^PostgreSQL is away: 127.0.0.1:{postgres.port}: {why}$")
 
 
 async def test_after_a_crash_it_comes_back(connection: Connection, postgres: Cluster) -> None:
@@ -204,12 +234,22 @@ async def test_a_table_that_somebody_changes_is_not_waited_for(connection: Conne
     assert connection.made == 1
 
 
-async def test_a_session_that_was_ended_by_the_administrator_is_left(connection: Connection, postgres: Cluster) -> None:
+@pytest.mark.parametrize("statements", [[COUNT], [COUNT, COUNT]])
+async def test_a_session_that_was_ended_by_the_administrator_is_left(
+    connection: Connection,
+    postgres: Cluster,
+    statements: list[module.Statement],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     await connection.run([ADD])
     with postgres.admin() as admin:
-        admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'relay test'")
-    await busy(connection.run([COUNT]), "terminat")
+        admin.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'relay test'"
+        )
+    why = "(terminating connection due to administrator command|the server closed the connection)"
+    await busy(connection.run(statements), f"^PostgreSQL is away: {why}$")
     assert await connection.run([COUNT]) == [[(1,)]]
+    assert not caplog.records, "psycopg's own words for it are nobody's"
 
 
 async def test_an_interactive_transaction_that_idles_is_ended_by_the_server(connection: Connection) -> None:
@@ -299,7 +339,7 @@ async def test_answers_that_are_cut_off_leave_the_outcome_unknown(dsn: str, post
     ):
         await connection.connect()
         proxy.lose_answer(to=b"insert into numbers")
-        await busy(connection.run([ADD, COUNT]), "PostgreSQL is away")
+        await busy(connection.run([ADD, COUNT]), "^PostgreSQL is away: the server closed the connection$")
         assert await until_not_busy(connection) == [[(1,)]]
 
 

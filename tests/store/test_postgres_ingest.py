@@ -294,3 +294,17 @@ async def test_a_webhook_that_a_lost_transaction_commits_only_now_is_not_refused
         with pytest.raises(StoreBusy):
             await kept
     assert await a.keep(webhook(), []) == []
+
+
+@pytest.mark.parametrize("forwarded", [False, True])
+async def test_a_webhook_of_thousands_of_events_has_the_time_that_it_takes(
+    postgres_dsn: str, a: PostgresStore, forwarded: bool
+) -> None:
+    """It would be refused each time, and hold up the spool for ever."""
+    events = [routed(n, to(), to("dwh"), lead=n) for n in range(1500)]
+    await a._intake.run([("select set_config('statement_timeout', '20ms', false)", ())])
+    with pytest.raises(StoreBusy, match="statement timeout"):
+        await a._intake.run([("select pg_sleep(0.1)", ())])
+    kept = await (a.forward([KeepRequest(webhook(), events)]) if forwarded else a.keep(webhook(), events))
+    assert kept == ([[]] if forwarded else [])
+    assert ask(postgres_dsn, "select count(*) from deliveries") == [(3000,)]

@@ -6,6 +6,7 @@ cancelled: a commit that waits for a synchronous standby and is cancelled succee
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,12 +14,13 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import psycopg
-from psycopg import errors
+from psycopg.errors import QueryCanceled
 from psycopg.pq import TransactionStatus
 
 from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.store.contract import CLOSED
 from relay.store.postgres import arrays
+from relay.store.postgres.failures import AWAY, BUGS, REFUSED, REPEAT, is_race, text_of
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -59,18 +61,10 @@ OF_SESSION = (
 BEGIN = "begin isolation level read committed"
 UNLIMITED = "select set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)"
 
-_REPEAT = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.QueryCanceled)
-# what is wrong with values: to repeat them is no use, and others are none the worse. All else is the server's matter
-_REFUSED = (
-    psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex,
-    errors.TooManyColumns, errors.TooManyArguments,
-)  # fmt: skip
-_BUGS = (errors.SyntaxError, errors.UndefinedParameter, errors.AmbiguousColumn, errors.DatatypeMismatch)
-_AWAY = (psycopg.Error, OSError, TimeoutError)
-_RACES = (  # unique indexes by which one of two that insert at once is refused: repeated, it sees what the other did
-    "deliveries_head",
-    "webhooks_id_key",  # kept before, by a transaction whose answer was lost and that commits only now
-)
+
+def lasting(seconds: float) -> Statement:
+    """Return what lets each further statement of its transaction take so long; it needs such a `deadline`, too."""
+    return "select set_config('statement_timeout', %s, true)", (f"{seconds:.0f}s",)
 
 
 class Transaction(Protocol):
@@ -114,6 +108,7 @@ class Connection:
         unfit_is_away: bool = False,
         questions: bool = False,
     ) -> None:
+        logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of errors beside those that it raises
         self.made = 0
         self._questions = questions
         seconds = QUESTION if questions else STATEMENT
@@ -146,9 +141,13 @@ class Connection:
         """Make the connection unless there is one."""
         await self._alone(_nothing, connect=True)
 
-    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+    async def run(self, statements: Sequence[Statement], *, deadline: float | None = None) -> list[list[Row]]:
         """Run these statements as one transaction; return the rows of each once it is committed."""
-        return await self._gated(lambda: self._alone(lambda connection: self._pipeline(connection, statements)))
+
+        def run() -> Awaitable[list[list[Row]]]:
+            return self._alone(lambda connection: self._pipeline(connection, statements), deadline=deadline)
+
+        return await self._gated(run)
 
     async def transact(self, interactive: Interactive[T], *, deadline: float | None = None, gated: bool = True) -> T:
         """Run `interactive` in a transaction; return its result once that is committed. It may be repeated."""
@@ -225,21 +224,18 @@ class Connection:
                 raise StoreBusy("there is no connection to PostgreSQL")
             try:
                 return await self._in_time(self._connection or await self._connect(), use, deadline or self._deadline)
-            except _REPEAT as error:
-                if self._questions and isinstance(error, errors.QueryCanceled):
-                    raise await self._too_long() from error
+            except REPEAT as error:
                 await self._end_transaction()
-                raise StoreBusy(f"cannot commit now: {_text(error)}") from error
-            except errors.UniqueViolation as error:
+                if self._questions and isinstance(error, QueryCanceled):
+                    raise _too_long() from error
+                raise StoreBusy(f"cannot commit now: {text_of(error)}") from error
+            except (*REFUSED, *BUGS) as error:
                 await self._end_transaction()
-                if error.diag.constraint_name not in _RACES:
+                if not is_race(error):
                     raise
-                raise StoreBusy(f"cannot commit now: {_text(error)}") from error
-            except (*_REFUSED, *_BUGS):
-                await self._end_transaction()
-                raise
-            except _AWAY as error:
-                await self._drop(f"PostgreSQL is away: {_text(error)}")
+                raise StoreBusy(f"cannot commit now: {text_of(error)}") from error
+            except AWAY as error:
+                await self._drop(f"PostgreSQL is away: {text_of(error)}")
                 raise StoreBusy(self._why) from error
             except BaseException:
                 await self._end_transaction()
@@ -249,16 +245,16 @@ class Connection:
     def _deadline(self) -> float:
         return QUESTION + DEADLINE if self._questions else DEADLINE  # the server ends a question first, and says so
 
-    async def _too_long(self) -> StoreBusy:
-        await self._end_transaction()
-        return StoreBusy(
-            f"PostgreSQL needs more than {QUESTION:g} s for this question: ask for less, as by --since or an id"
-        )
-
     async def _in_time(self, connection: psycopg.AsyncConnection[Row], use: Use[T], deadline: float | None = None) -> T:
-        timer = asyncio.get_running_loop().call_later(deadline or DEADLINE, _shut_down, connection)
+        loop, seconds = asyncio.get_running_loop(), deadline or DEADLINE
+        ends_at = loop.time() + seconds
+        timer = loop.call_at(ends_at, _shut_down, connection)
         try:
             return await use(connection)
+        except psycopg.OperationalError as error:
+            if error.sqlstate or loop.time() < ends_at:
+                raise
+            raise TimeoutError(f"no reply within {seconds:g} s") from error
         finally:
             timer.cancel()
 
@@ -341,7 +337,7 @@ class Connection:
             if connection.info.transaction_status != TransactionStatus.IDLE:
                 await self._in_time(connection, lambda each: each.execute("rollback"))
         except psycopg.Error as error:
-            await self._drop(f"PostgreSQL is away: {_text(error)}")
+            await self._drop(f"PostgreSQL is away: {text_of(error)}")
 
     async def _drop(self, why: str) -> None:
         self._drops += 1
@@ -374,9 +370,10 @@ async def _nothing(_connection: psycopg.AsyncConnection[Row]) -> None:
     """Connecting was all."""
 
 
-def _text(error: BaseException) -> str:
-    """One line; an error of libpq may have one for each host."""
-    return " ".join(str(error).split()) or type(error).__name__
+def _too_long() -> StoreBusy:
+    return StoreBusy(
+        f"PostgreSQL needs more than {QUESTION:g} s for this question: ask for less, as by --since or an id"
+    )
 
 
 def _retrieve(task: "asyncio.Task[Any]") -> None:

@@ -17,7 +17,7 @@ from relay.signals import Committed, Emit
 from relay.store.postgres import ingest_sql
 from relay.store.postgres.arrays import Numbers, Texts
 from relay.store.postgres.claims import UNBLOCK
-from relay.store.postgres.connection import Connection, Row, Statement, Transaction
+from relay.store.postgres.connection import DEADLINE, Connection, Interactive, Row, Statement, Transaction, lasting
 from relay.store.postgres.duplicates import repeated
 from relay.store.postgres.ingest_rows import Asked, asked_of, leases, values
 from relay.store.postgres.locks import TAKE, locks
@@ -27,6 +27,8 @@ from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest
 from relay.store.times import to_ms
 
+MANY = 2000  # rows of a batch, beyond which it has more time
+ROWS_A_SECOND = 1000  # of a slow server
 REPARSED = "reparsed"  # why raw deliveries are dead whose webhook was read after all
 
 
@@ -53,10 +55,22 @@ class Ingest:
             raise StoreBusy("this relay is not registered")
         with self._asked(requests) as (asked, owner):
             if not _repeats(asked):
-                *_, rows = await self._connection.run(statements(asked, owner))
+                *_, rows = await self._run(statements(asked, owner), _deadline(asked))
                 if rows:
                     return [*_results(asked, rows)]
-            return await self._connection.transact(lambda transaction: _keep_each(transaction, asked, owner))
+            return await self._transact(lambda transaction: _keep_each(transaction, asked, owner), _deadline(asked))
+
+    async def _run(self, statements: Sequence[Statement], deadline: float | None) -> list[list[Row]]:
+        lasts = [lasting(deadline)] if deadline else []
+        return await self._connection.run([*lasts, *statements], deadline=deadline)
+
+    async def _transact(self, keep: Interactive[list[KeepResult]], deadline: float | None) -> list[KeepResult]:
+        async def keep_in_time(transaction: Transaction) -> list[KeepResult]:
+            if deadline:
+                await transaction.rows(*lasting(deadline))
+            return await keep(transaction)
+
+        return await self._connection.transact(keep_in_time, deadline=deadline)
 
     async def forward(self, requests: Sequence[KeepRequest]) -> list[KeepResult | Exception]:
         """See `contract.SharedStore.forward`."""
@@ -91,7 +105,7 @@ class Ingest:
                     await transaction.rows(ingest_sql.FORWARDED, forwarded)
                 return results
 
-            return await self._connection.transact(keep)
+            return await self._transact(keep, _deadline(asked))
 
     @contextmanager
     def _asked(self, requests: Sequence[KeepRequest]) -> Iterator[tuple[list[Asked], Owner]]:
@@ -118,6 +132,12 @@ async def reparse(transaction: Transaction, webhook: Webhook, routed: Sequence[R
 def size(request: KeepRequest) -> int:
     """Return about how many bytes a request sends."""
     return 1000 + len(request.webhook.body) + sum(len(each.payload) + 500 for each in request.routed)
+
+
+def _deadline(asked: Sequence[Asked]) -> float | None:
+    """Return the seconds for a transaction of many rows; refused as busy each time, it would hold up all behind it."""
+    rows = sum(len(each.events) + len(each.deliveries) for each in asked)
+    return DEADLINE + rows / ROWS_A_SECOND if rows > MANY else None
 
 
 # ---- together

@@ -11,6 +11,7 @@ from relay.errors import ConfigurationError, CorruptError, StoreBusy
 from relay.store.postgres import migrate
 from relay.store.postgres.connection import DURABLE, PARAMETERS, Connection
 from relay.store.postgres.durability import check_version
+from relay.store.postgres.failures import text_of
 from relay.store.postgres.locks import hashed
 from relay.store.postgres.text import clean
 from relay.store.url import PostgresUrl
@@ -82,12 +83,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
-        raise ConfigurationError(f"the role may not write the relay's tables: {_line(error)}") from error
+        raise ConfigurationError(f"the role may not write the relay's tables: {text_of(error)}") from error
     except (psycopg.errors.LockNotAvailable, psycopg.OperationalError) as error:
-        raise StoreBusy(f"nothing was moved: {_line(error)}") from error
+        raise StoreBusy(f"nothing was moved: {text_of(error)}") from error
     except (psycopg.DataError, psycopg.IntegrityError) as error:
-        raise CorruptError(f"nothing was moved, a row does not fit: {_line(error)}; see `relay verify`") from error
-
-
-def _line(error: psycopg.Error) -> str:
-    return " ".join(str(error).split())
+        raise CorruptError(f"nothing was moved, a row does not fit: {text_of(error)}; see `relay verify`") from error

@@ -7,6 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from functools import partial
 
+from relay.errors import StoreBusy
 from relay.model import Retention
 from relay.store.postgres import audit
 from relay.store.postgres.acts import Acts
@@ -89,10 +90,22 @@ async def _delete(acts: Acts, page: Sequence[Over], before: dict[str, int], act:
     gone: Counter[str] = Counter()
     for start in range(0, len(page), CHUNK):
         chunk = dict(page[start : start + CHUNK])
-        deleted = await acts.commit(partial(_delete_some, seqs=[*chunk], before=before, act=act))
+        deleted = await _delete_chunk(acts, [*chunk], before, act)
         gone += Counter(chunk[seq] for seq in deleted)
         await asyncio.sleep(PAUSE)  # a cancelled call stops here
     return gone
+
+
+async def _delete_chunk(acts: Acts, seqs: Sequence[int], before: dict[str, int], act: AuditEntry | None) -> list[int]:
+    """Delete them in one transaction, or half by half: of webhooks with thousands of events few fit into its time."""
+    try:
+        return await acts.commit(partial(_delete_some, seqs=seqs, before=before, act=act))
+    except StoreBusy:
+        if len(seqs) == 1:
+            raise
+    half = len(seqs) // 2
+    first = await _delete_chunk(acts, seqs[:half], before, act)
+    return first + await _delete_chunk(acts, seqs[half:], before, act)
 
 
 async def _delete_some(
