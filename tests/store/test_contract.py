@@ -320,6 +320,19 @@ async def test_replays_with_a_key_wait_for_each_other(store: Archive) -> None:
     assert [d.event_id for d in await claim(store)] == ["event-0002"]
 
 
+async def test_a_replayed_delivery_waits_behind_a_later_one_of_its_key_that_is_retried(store: Archive) -> None:
+    [first] = await store.keep(webhook(), [routed(1, to(lease=MINUTE, key="k")), routed(2, to(lease=MINUTE, key="k"))])
+    await store.settle(first, REFUSED, Dead("refused"), now=NOON)
+    [second] = await claim(store)
+    assert await store.replay(Filter(states=(State.DEAD,)), act()) == 1
+    assert await store.settle(second, REFUSED, RetryAt(NOON + MINUTE), now=NOON)
+    assert await claim(store) == []
+    [again] = await claim(store, now=NOON + MINUTE)
+    assert again.event_id == "event-0002"
+    assert await deliver(store, again, now=NOON + MINUTE)
+    assert [each.event_id for each in await claim(store, now=NOON + MINUTE)] == ["event-0001"]
+
+
 async def test_the_clock_is_aware_utc_and_goes_on(store: Archive) -> None:
     seen = [store.clock() for _ in range(3)]
     assert seen == sorted(seen)

@@ -144,10 +144,15 @@ from (select k.target, (select o.event from deliveries o
                         order by o.event limit 1) as event
       from (select distinct d.target, d.key
             from unnest(%(events)s::bigint[], %(targets)s::text[]) as s(event, target)
-            join deliveries d using (event, target) where d.key is not null) k) head
+            join deliveries d using (event, target) where d.key is not null) k
+      where (select true from deliveries o where o.target = k.target and o.key = k.key and o.state = 'pending'
+             and o.due_at is not null limit 1) is null) head
 where d.target = head.target and d.event = head.event and d.due_at is null and d.state = 'pending'
 """
-"""Makes the oldest pending delivery of each key due, of keys of deliveries that are settled; never before a replay."""
+"""Makes the oldest pending delivery of each key due, of keys of deliveries that are settled; never before a replay.
+
+Not of a key of which one is due: an older one that was replayed meanwhile waits behind it.
+"""
 
 
 def settle(settlements: Sequence[Settlement], mine: Sequence[bool], now: int) -> list[Statement]:

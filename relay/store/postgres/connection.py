@@ -6,11 +6,10 @@ cancelled: a commit that waits for a synchronous standby and is cancelled succee
 """
 
 import asyncio
-import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import psycopg
@@ -108,7 +107,6 @@ class Connection:
         unfit_is_away: bool = False,
         questions: bool = False,
     ) -> None:
-        logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of errors beside those that it raises
         self.made = 0
         self._questions = questions
         seconds = QUESTION if questions else STATEMENT
@@ -291,9 +289,11 @@ class Connection:
         if self._own_session and len(statements) == 1:
             cursors = [await connection.execute(*statements[0], binary=True)]
         else:
-            async with connection.pipeline():  # one transaction without `begin`: it ends when the pipeline is synced
+            cursors = []
+            async with _pipelined(connection):  # one transaction without `begin`: it ends when the pipeline is synced
                 await self._begin(connection)
-                cursors = [await connection.execute(sql, values, binary=True) for sql, values in statements]
+                for sql, values in statements:
+                    cursors.append(await connection.execute(sql, values, binary=True))
                 await self._commit(connection)
         self._check_committed()
         return [await each.fetchall() if each.description else [] for each in cursors]
@@ -312,7 +312,7 @@ class Connection:
         if self._own_session:
             await connection.execute(BEGIN)
         else:
-            async with connection.pipeline():
+            async with _pipelined(connection):
                 await self._begin(connection)
         result = await interactive(_OnConnection(connection))
         await connection.execute("commit")
@@ -358,6 +358,22 @@ class _OnConnection:
 
     async def script(self, sql: str) -> None:
         await self._connection.execute(sql.encode(), prepare=False)
+
+
+@asynccontextmanager
+async def _pipelined(connection: psycopg.AsyncConnection[Row]) -> AsyncIterator[None]:
+    """A pipeline that raises its first error; psycopg would log the second one of a connection that is lost."""
+    first: psycopg.Error | None = None
+    try:
+        async with connection.pipeline():
+            try:
+                yield
+            except psycopg.Error as error:
+                first = error
+    except psycopg.Error as error:
+        raise first or error from None
+    if first:
+        raise first
 
 
 def _shut_down(connection: psycopg.AsyncConnection[Row]) -> None:
