@@ -152,7 +152,7 @@ class DeliveryStore(Protocol):
         ...
 
     async def fulfil_probes(self, wishes: Mapping[str, datetime]) -> None:
-        """Mark these requests of `due` as fulfilled; one made later than the time given stays."""
+        """Mark these requests of `due` as fulfilled by this owner; one made later than the time given stays."""
         ...
 
     async def publish_health(self, conditions: Mapping[str, HealthReport]) -> None:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from relay.errors import StoreBusy, StoreUnsafe
-from relay.model import Delivered, Delivery, RetryAt
+from relay.model import Delivered, Delivery, RetryAt, State
 from relay.signals import ClaimsReturned, ClockSet, RelayDeclaredDead, RelayDisowned, RelayJoined, Signal
 from relay.store.postgres import claims
 from relay.store.postgres import connection as module
@@ -19,10 +19,11 @@ from relay.store.postgres.beats import DEAD, EVERY
 from relay.store.postgres.lost_claims import AGAIN
 from relay.store.postgres.registry import declare_dead
 from relay.store.postgres.store import PostgresStore
+from relay.store.records import Filter
 from relay.store.times import to_ms
 from tests.postgres import Cluster
 from tests.store import kind_postgres
-from tests.store.conftest import MINUTE, NOON, OK, REFUSED
+from tests.store.conftest import MINUTE, NOON, OK, REFUSED, act
 from tests.store.kind_postgres import beat, set_clock
 from tests.store.planted import ask, plant
 
@@ -417,6 +418,25 @@ async def test_of_one_key_the_next_is_due_when_the_one_before_is_settled(a: Rela
     [again] = await b.claim(now=NOON + MINUTE)
     assert await b.deliver(again)
     assert ids(await a.claim(now=NOON + MINUTE)) == ["event-0002"]
+
+
+async def test_a_request_for_a_probe_reaches_every_relay_and_is_gone_after_a_minute(
+    a: Relay, b: Relay, tmp_path: Path
+) -> None:
+    """Each has a circuit of its own."""
+    plant(tmp_path, 1)
+    pending = Filter(states=(State.PENDING,))
+    await a.store.replay(pending, act(1))
+    for relay in (a, b):
+        requested = (await relay.store.due(["bot"])).probes
+        assert requested == {"bot": NOON}
+        await relay.store.fulfil_probes(requested)
+        assert (await relay.store.due(["bot"])).probes == {}
+    await b.store.replay(pending, act(2))
+    assert len((await a.store.due(["bot"])).probes) == 1, "another request"
+    a.steady += 61
+    await a.store.fulfil_probes({})
+    assert ask(tmp_path, "select target from probes") == []
 
 
 async def test_a_target_whose_name_the_database_refuses_is_served(a: Relay, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Health of targets as this relay sees it, its reports, and probes that are fulfilled -> statements."""
+"""Health of targets as this relay sees it, its reports, and the probes that it has met -> statements."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 
@@ -25,10 +25,24 @@ _REPORT = """
 insert into reports (relay, name, as_of, value) values (%(relay)s, %(name)s, %(as_of)s, %(value)s)
 on conflict (relay, name) do update set as_of = excluded.as_of, value = excluded.value
 """
-_FULFILLED = """
-delete from probes p using unnest(%(targets)s::text[], %(at)s::bigint[]) as met(target, at)
-where p.target = met.target and p.at = met.at
-"""
+_OLD_PROBES = "delete from probes where at < %(before)s"
+PROBES_KEPT = timedelta(minutes=1)  # by then every relay that lives has polled
+
+
+class ProbeRequests:
+    """The requests for a probe that this relay has met: their rows stay, for each relay has circuits of its own."""
+
+    def __init__(self) -> None:
+        self._met: dict[str, datetime] = {}
+
+    def unmet(self, requests: Mapping[str, datetime]) -> dict[str, datetime]:
+        """Return those that this relay has not met."""
+        return {target: at for target, at in requests.items() if self._met.get(target) != at}
+
+    def meet(self, requests: Mapping[str, datetime], now: datetime) -> Statement:
+        """Remember these; the statement deletes the rows that are old."""
+        self._met.update(requests)
+        return _OLD_PROBES, {"before": to_ms(now - PROBES_KEPT)}
 
 
 def publish_health(relay: str, conditions: Mapping[str, HealthReport]) -> list[Statement]:
@@ -51,8 +65,3 @@ def publish_health(relay: str, conditions: Mapping[str, HealthReport]) -> list[S
 def publish(relay: str, name: str, value: Json, now: datetime) -> Statement:
     """Replace this relay's report of this name."""
     return _REPORT, {"relay": relay, "name": clean(name), "as_of": to_ms(now), "value": orjson.dumps(value).decode()}
-
-
-def fulfil_probes(wishes: Mapping[str, datetime]) -> Statement:
-    """Delete these requests; later ones stay."""
-    return _FULFILLED, {"targets": [clean(each) for each in wishes], "at": [to_ms(each) for each in wishes.values()]}

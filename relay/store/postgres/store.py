@@ -5,6 +5,7 @@ import time
 from asyncio import Future
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Self
@@ -98,6 +99,7 @@ class PostgresStore:
         self._ingest = ingest.Ingest(self._intake, self._membership, emit=emit)
         self._keeping: Batch[KeepRequest, KeepResult] = Batch(self._keep_all, size=ingest.size)
         self._acts = Acts(self._work, emit)
+        self._probes = conditions.ProbeRequests()
         self._queue = DeliveryQueue(self._work, self._look, self._membership, clock=self.clock, emit=emit)
 
     @classmethod
@@ -374,10 +376,11 @@ class PostgresStore:
         return await self._queue.release(deliveries, now)
 
     async def due(self, targets: Sequence[str]) -> Due:
-        return await self._queue.due(targets)
+        due = await self._queue.due(targets)
+        return replace(due, probes=self._probes.unmet(due.probes))
 
     async def fulfil_probes(self, wishes: Mapping[str, datetime]) -> None:
-        await self._work.run([conditions.fulfil_probes(wishes)])
+        await self._work.run([self._probes.meet(wishes, self.clock())])
 
     async def publish_health(self, reports: Mapping[str, HealthReport]) -> None:
         await self._work.run(conditions.publish_health(self._name, reports))
