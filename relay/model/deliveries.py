@@ -58,7 +58,7 @@ class Delivery:
     `attempt` never starts again. `token` is the claim token: made anew at each claim and never used twice, so that the
     store can tell a stale holder from the present one; 0 if nothing was claimed. `corrupt`: the payload is not the one
     that was stored, and must not be sent. `entity`, `entity_id`: what the event is about, for the log. `row`: where the
-    store has the event; it means nothing elsewhere.
+    store has the event; it means nothing elsewhere. `ordered`: others may wait for it, as it may have an ordering key.
     """
 
     event_id: str
@@ -74,6 +74,7 @@ class Delivery:
     entity_id: str = ""
     token: int = 0
     row: int = 0
+    ordered: bool = True
 
     @property
     def raw(self) -> bool:

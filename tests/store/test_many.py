@@ -74,6 +74,18 @@ async def test_of_one_key_only_the_oldest_of_a_batch_is_claimed(store: Archive) 
     assert [[each.event_id for each in its] for its in replies] == [["event-0001"], [], ["event-0003"]]
 
 
+@pytest.mark.parametrize("at_insert", [True, False])
+async def test_a_batch_with_and_without_keys_makes_the_next_of_each_key_due(store: Archive, at_insert: bool) -> None:
+    keys = {1: None, 2: "lead-7", 3: "lead-7", 4: None}
+    lease = MINUTE if at_insert else None
+    asked = [ask(n)._replace(routed=[routed(n, to(key=key, lease=lease))]) for n, key in keys.items()]
+    kept = [each for its in await keep(store, *asked) for each in its]
+    held = kept if at_insert else await claim(store)
+    assert [each.event_id for each in held] == ["event-0001", "event-0002", "event-0004"]
+    assert await settle(store, *(Settlement(each, OK, Delivered(), NOON) for each in held)) == [True, True, True]
+    assert [each.event_id for each in await claim(store)] == ["event-0003"]
+
+
 async def test_a_fault_over_one_is_not_the_others(store: Archive) -> None:
     bad = ask(2)._replace(routed=[routed(2, to(lease=MINUTE), to())])  # one event, twice to one target
     first, fault, third = await keep(store, ask(1), bad, ask(3))

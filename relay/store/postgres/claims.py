@@ -6,6 +6,7 @@ from typing import Any
 
 from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
 from relay.store.checksum import is_corrupt
+from relay.store.postgres.arrays import Numbers, Texts
 from relay.store.postgres.clock import NOW
 from relay.store.postgres.connection import Row, Statement
 from relay.store.postgres.locks import take_of
@@ -43,9 +44,10 @@ taken as (
   from sized s
   where d.event = s.event and d.target = %(target)s and (s.n = 1 or s.before < %(max_bytes)s) and {ALIVE}
     and abs({NOW} - %(clock)s) <= {CLOCK_TOLERANCE}
-  returning d.event, d.claim, d.attempt, d.base, d.replays, d.pending_since, s.id, s.received_at, s.payload,
-    s.checksum, s.entity, s.entity_id)
-select event, claim, attempt, base, replays, pending_since, id, received_at, payload, checksum, entity, entity_id
+  returning d.event, d.claim, d.attempt, d.base, d.replays, d.pending_since, d.key is not null as ordered, s.id,
+    s.received_at, s.payload, s.checksum, s.entity, s.entity_id)
+select event, claim, attempt, base, replays, pending_since, ordered, id, received_at, payload, checksum, entity,
+  entity_id
 from taken order by claim
 """
 _LIVES = f"select {NOW}, (select max(seen_at) from relays), {ALIVE}"
@@ -76,6 +78,7 @@ def _claimed(
     base: int,
     replays: int,
     pending_since: int,
+    ordered: bool,
     event_id: str | None,
     received_at: int | None,
     payload: bytes | None,
@@ -98,6 +101,7 @@ def _claimed(
         entity=entity or "",
         entity_id=entity_id or "",
         token=token,
+        ordered=ordered,
     )
 
 
@@ -111,6 +115,7 @@ _OF_BATCH = "unnest(%(events)s::bigint[], %(targets)s::text[]) as s(event, targe
 _LOCK = take_of(f"select d.key from {_OF_BATCH} join deliveries d using (event, target)")
 
 # one delivery settled twice in a batch: the first counts. The case: by the primary key alone, not by a partial index
+# an attempt is recorded whoever holds the delivery now, unless that was purged
 _SETTLE = f"""
 with ours as materialized (
   select d.event, d.target, d.key, s.n, s.state, s.due_at, s.why, s.settled_at, s.overlooked
@@ -122,19 +127,17 @@ with ours as materialized (
 settled as (
   update deliveries d set state = o.state, claim = null, due_at = o.due_at, why = o.why, settled_at = o.settled_at,
     base = d.base + o.overlooked
-  from ours o where d.event = o.event and d.target = o.target)
+  from ours o where d.event = o.event and d.target = o.target),
+recorded as (
+  insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)
+  select a.event, a.target, a.number, a.started_at, a.took_us, a.verdict, a.reason, a.status, a.detail
+  from unnest(%(events)s::bigint[], %(targets)s::text[], %(numbers)s::int[], %(started)s::bigint[], %(took)s::bigint[],
+    %(verdicts)s::text[], %(reasons)s::text[], %(statuses)s::int[], %(details)s::text[])
+    as a(event, target, number, started_at, took_us, verdict, reason, status, detail)
+  where exists (select from deliveries d where d.event = a.event and d.target = a.target)
+  order by a.event, a.target, a.number
+  on conflict do nothing)
 select n from ours
-"""
-# an attempt is recorded unless its delivery was purged
-_RECORD = """
-insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)
-select a.event, a.target, a.number, a.started_at, a.took_us, a.verdict, a.reason, a.status, a.detail
-from unnest(%(events)s::bigint[], %(targets)s::text[], %(numbers)s::int[], %(started)s::bigint[], %(took)s::bigint[],
-  %(verdicts)s::text[], %(reasons)s::text[], %(statuses)s::int[], %(details)s::text[])
-  as a(event, target, number, started_at, took_us, verdict, reason, status, detail)
-where exists (select from deliveries d where d.event = a.event and d.target = a.target)
-order by a.event, a.target, a.number
-on conflict do nothing
 """
 # a statement of its own: it has to see what the one before did, and what was committed before the locks were had
 UNBLOCK = """
@@ -156,46 +159,52 @@ Not of a key of which one is due: an older one that was replayed meanwhile waits
 
 
 def settle(settlements: Sequence[Settlement], mine: Sequence[bool], now: int) -> list[Statement]:
-    """Return the statements: the second returns the numbers, from 1, of those whose claim token is the present one.
+    """Return the statements: the middle one returns the numbers, from 1, of those whose claim token is the present one.
 
-    `mine`: whether this process gave the token out. Nobody settles by a token of another relay.
+    `mine`: whether this process gave the token out. Nobody settles by a token of another relay. Without ordering keys
+    one statement is all: there are no locks to take before it, and nobody is next after it.
     """
-    batch = {
-        "events": [each.delivery.row for each in settlements],
-        "targets": [clean(each.delivery.target) for each in settlements],
+    tokens = (each.delivery.token if own else -1 for each, own in zip(settlements, mine, strict=True))
+    batch = _rows_of(settlements) | {"tokens": Numbers(tokens)}
+    settled = _SETTLE, batch | _states(settlements) | _attempts(settlements)
+    if not (ordered := [each for each in settlements if each.delivery.ordered]):
+        return [settled]
+    rows = _rows_of(ordered)
+    return [(_LOCK, rows), settled, (UNBLOCK, rows | {"now": now})]
+
+
+def _rows_of(settlements: Sequence[Settlement]) -> dict[str, Any]:
+    return {
+        "events": Numbers(each.delivery.row for each in settlements),
+        "targets": Texts(clean(each.delivery.target) for each in settlements),
     }
-    by_token = {"tokens": [each.delivery.token if own else -1 for each, own in zip(settlements, mine, strict=True)]}
-    return [
-        (_LOCK, batch),
-        (_SETTLE, batch | by_token | _states(settlements)),
-        (_RECORD, batch | _attempts(settlements)),
-        (UNBLOCK, batch | {"now": now}),
-    ]
 
 
-def _states(settlements: Sequence[Settlement]) -> dict[str, list[Any]]:
+def _states(settlements: Sequence[Settlement]) -> dict[str, Any]:
     ends = [_next_state(each.verdict) for each in settlements]
     return {
-        "states": [state.value for state, _due, _why in ends],
-        "due": [due for _state, due, _why in ends],
-        "why": [clean(why) for _state, _due, why in ends],
-        "settled_at": [
+        "states": Texts(state.value for state, _due, _why in ends),
+        "due": Numbers(due for _state, due, _why in ends),
+        "why": Texts(clean(why) for _state, _due, why in ends),
+        "settled_at": Numbers(
             None if due is not None else to_ms(each.now) for each, (_, due, _) in zip(settlements, ends, strict=True)
-        ],
-        "overlooked": [int(isinstance(each.verdict, RetryAt) and not each.verdict.counted) for each in settlements],
+        ),
+        "overlooked": Numbers(
+            int(isinstance(each.verdict, RetryAt) and not each.verdict.counted) for each in settlements
+        ),
     }
 
 
-def _attempts(settlements: Sequence[Settlement]) -> dict[str, list[Any]]:
+def _attempts(settlements: Sequence[Settlement]) -> dict[str, Any]:
     outcomes = [each.outcome for each in settlements]
     return {
-        "numbers": [each.delivery.attempt for each in settlements],
-        "started": [to_ms(each.started_at) for each in outcomes],
-        "took": [each.took // _MICROSECOND for each in outcomes],
-        "verdicts": [each.verdict.name.value for each in settlements],
-        "reasons": [each.reason.value for each in outcomes],
-        "statuses": [each.status for each in outcomes],
-        "details": [clean(each.detail) for each in outcomes],
+        "numbers": Numbers(each.delivery.attempt for each in settlements),
+        "started": Numbers(to_ms(each.started_at) for each in outcomes),
+        "took": Numbers(each.took // _MICROSECOND for each in outcomes),
+        "verdicts": Texts(each.verdict.name.value for each in settlements),
+        "reasons": Texts(each.reason.value for each in outcomes),
+        "statuses": Numbers(each.status for each in outcomes),
+        "details": Texts(clean(each.detail) for each in outcomes),
     }
 
 
@@ -236,16 +245,16 @@ union all select 2, target, at from probes
 def release(deliveries: Sequence[Delivery], now: int) -> Statement:
     """Return the statement; it returns a row for each delivery that was given back."""
     return _RELEASE, {
-        "events": [each.row for each in deliveries],
-        "targets": [clean(each.target) for each in deliveries],
-        "tokens": [each.token for each in deliveries],
+        "events": Numbers(each.row for each in deliveries),
+        "targets": Texts(clean(each.target) for each in deliveries),
+        "tokens": Numbers(each.token for each in deliveries),
         "now": now,
     }
 
 
 def due(targets: Sequence[str]) -> Statement:
     """Return the statement; see `due_of`."""
-    return _DUE, {"targets": [clean(each) for each in targets]}
+    return _DUE, {"targets": Texts(clean(each) for each in targets)}
 
 
 def due_of(targets: Sequence[str], rows: Sequence[Row]) -> Due:

@@ -28,6 +28,7 @@ class Claim(NamedTuple):
     routed: RoutedEvent
     target: str
     since: datetime
+    ordered: bool
 
     def delivery(self, row: int, token: int) -> Delivery:
         """Return it as its holder gets it."""
@@ -44,6 +45,7 @@ class Claim(NamedTuple):
             entity=event.entity,
             entity_id=event.entity_id,
             token=token,
+            ordered=self.ordered,
         )
 
 
@@ -93,7 +95,7 @@ def asked_of(request: KeepRequest, tokens: Iterator[int] | None) -> Asked:
         for planned in routed.planned:
             token = next(tokens) if tokens and planned.lease is not None else None
             if token is not None:
-                asked.claims[token] = Claim(routed, planned.target, since)
+                asked.claims[token] = Claim(routed, planned.target, since, planned.key is not None)
             asked.deliveries.append(_delivery_row(position, planned, at, token))
     return asked
 
