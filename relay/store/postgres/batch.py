@@ -1,11 +1,11 @@
 """Group commit: all writes of one kind that wait -> one transaction -> a reply for each.
 
-While one transaction is under way the next batch gathers. A batch that failed is unknown, so writes must be safe to
-repeat; what waits behind it is refused, too: it would overtake it.
+While one transaction is under way the next batch gathers; writes that may wait gather for some milliseconds. A batch
+that failed is unknown, so writes must be safe to repeat; what waits behind it is refused, too: it would overtake it.
 """
 
 import asyncio
-from asyncio import Future, get_running_loop
+from asyncio import Future, TimerHandle, get_running_loop
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 MAX_BATCH = 256  # writes
 MAX_BYTES = 4 * 1024 * 1024  # as `size` tells them
+LONGEST_WAIT = 0.005  # seconds, of writes that may wait
 
 OnReplies: TypeAlias = Callable[[Sequence[T | Exception]], object]
 
@@ -37,17 +38,22 @@ class Batch(Generic[W, T]):
         self._size = size
         self._waiting: deque[tuple[W, Callable[[T | Exception], object]]] = deque()
         self._wake = asyncio.Event()
+        self._due = False  # something waits that may wait no longer
+        self._timer: TimerHandle | None = None  # until that is so
         self._closed = False
         self._task = get_running_loop().create_task(self._run())
 
     def submit(self, write: W) -> "Future[T]":
         """Return the result once it is committed."""
         done: Future[T] = get_running_loop().create_future()
-        self._put(write, partial(_resolve, done))
+        self._put(write, partial(_resolve, done), may_wait=False)
         return done
 
-    def submit_many(self, writes: Sequence[W], on_replies: OnReplies[T]) -> None:
-        """Call `on_replies` once, not before this returns, with a reply for each in their order."""
+    def submit_many(self, writes: Sequence[W], on_replies: OnReplies[T], *, may_wait: bool = False) -> None:
+        """Call `on_replies` once, not before this returns, with a reply for each in their order.
+
+        With `may_wait` they are committed with the next writes that may not, after `LONGEST_WAIT` at the latest.
+        """
         replies: list[Any] = [None] * len(writes)
         left = len(writes)
         if not writes:
@@ -61,24 +67,35 @@ class Batch(Generic[W, T]):
                 _pass_on(on_replies, replies)
 
         for position, write in enumerate(writes):
-            self._put(write, partial(reply, position))
+            self._put(write, partial(reply, position), may_wait=may_wait)
 
     async def close(self) -> None:
         """End after the writes submitted before."""
         self._closed = True
-        self._wake.set()
+        self._wake_up()
         await self._task
 
-    def _put(self, write: W, reply: Callable[[T | Exception], object]) -> None:
+    def _put(self, write: W, reply: Callable[[T | Exception], object], *, may_wait: bool) -> None:
         if self._closed:
             get_running_loop().call_soon(reply, StoreFailed(CLOSED))
             return
         self._waiting.append((write, reply))
+        if not may_wait:
+            self._wake_up()
+        elif not self._due and self._timer is None:
+            self._timer = get_running_loop().call_later(LONGEST_WAIT, self._wake_up)
+
+    def _wake_up(self) -> None:
+        self._due = True
         self._wake.set()
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     async def _run(self) -> None:
         while self._waiting or not self._closed:
-            if not self._waiting:
+            if not self._waiting or not (self._due or self._closed):
+                self._due = False
                 self._wake.clear()
                 await self._wake.wait()
                 await asyncio.sleep(0)  # what else this turn of the loop brings
@@ -100,6 +117,8 @@ class Batch(Generic[W, T]):
             if size > MAX_BYTES:
                 break
             batch.append(self._waiting.popleft())
+        if not self._waiting:
+            self._due = False
         return batch
 
     async def _do(self, writes: Sequence[W]) -> Sequence[T | Exception]:

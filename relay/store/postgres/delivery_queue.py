@@ -81,10 +81,14 @@ class DeliveryQueue:
         return self._settling.submit(settlement)
 
     def settle_many(
-        self, settlements: Sequence[Settlement], on_replies: Callable[[Sequence[bool | Exception]], object]
+        self,
+        settlements: Sequence[Settlement],
+        on_replies: Callable[[Sequence[bool | Exception]], object],
+        *,
+        may_wait: bool,
     ) -> None:
         """See `contract.DeliveryStore`."""
-        self._settling.submit_many(settlements, on_replies)
+        self._settling.submit_many(settlements, on_replies, may_wait=may_wait)
 
     async def release(self, deliveries: Sequence[Delivery], now: datetime) -> int:
         """See `contract.DeliveryStore`."""

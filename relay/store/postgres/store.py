@@ -370,7 +370,7 @@ class PostgresStore:
         *,
         may_wait: bool = False,
     ) -> None:
-        self._queue.settle_many(settlements, on_replies)
+        self._queue.settle_many(settlements, on_replies, may_wait=may_wait)
 
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:
         return await self._queue.release(deliveries, now)
