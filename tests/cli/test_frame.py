@@ -69,6 +69,12 @@ def test_looking_at_the_store_imports_no_server() -> None:
     assert not modules & {"aiohttp", "uvloop", "prometheus_client", "relay.daemon"}
 
 
+def test_a_relay_on_a_file_imports_nothing_of_postgresql() -> None:
+    modules = imported_by("demo", "--once")
+    assert {"relay.daemon", "relay.store.sqlite.store"} <= modules
+    assert not [name for name in modules if name.startswith(("psycopg", "relay.store.postgres", "relay.store.spool"))]
+
+
 def test_the_version_is_reported(run: Run) -> None:
     assert run("--version").stdout.startswith("relay 0.")
 

@@ -1,6 +1,7 @@
 """A database with a history, and the plans that PostgreSQL makes for a statement there."""
 
 import json
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +13,8 @@ from relay.store.postgres.connection import Connection, Row, Statement
 from relay.store.postgres.migrate import migrate
 from tests.postgres import Cluster
 
-EVENTS = 200_000
-PENDING = 20_000
+EVENTS = int(os.environ.get("RELAY_TESTS_DELIVERIES", "400000")) // 2
+PENDING = EVENTS // 10
 """The last events; each has a delivery to `bot`, and one to `dwh` that is ordered: twice as many deliveries."""
 
 SCANNED = {"relays", "pauses", "conditions", "probes", "reports", "relay_meta"}
