@@ -2,6 +2,7 @@
 
     python -m tests.bench                          all of them, about twenty minutes on two cores
     python -m tests.bench --quick --only acks      to try; its figures say little
+    python -m tests.bench --only postgresql        PostgreSQL beside SQLite, which no other run has
     python -m tests.bench --profile                where the relay's time goes; what a webhook costs, by thread
 
 Every figure is a ratio of two sides that took turns, A B A B, in this run on this machine; the table says how many
@@ -29,7 +30,7 @@ from typing import Any
 import apsw
 import psutil
 
-from tests.bench import acks, budget, by_thread, decoding, footprint, matching, peer, profiles, through
+from tests.bench import acks, budget, by_thread, decoding, footprint, matching, peer, postgresql, profiles, through
 from tests.bench.rounds import LIMIT, Machine, Others, Plan
 from tests.bench.table import Row, table
 from tests.bench.wrk import BenchFailed, demand_wrk
@@ -54,7 +55,9 @@ BENCHES: dict[str, Bench] = {
     "footprint": footprint.measure,
     "peer": peer.measure,
     "backlog": _backlogs,
+    "postgresql": postgresql.measure,
 }
+BY_NAME_ALONE = {"postgresql"}
 IN_PROCESS = {"matching", "decoding"}
 OTHERS = f"of the processors, which others may have in a round that counts; default: {LIMIT}"
 
@@ -91,7 +94,9 @@ def main() -> None:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="How fast the relay is, beside others.")
-    parser.add_argument("--only", type=lambda text: text.split(","), default=list(BENCHES), metavar="NAME,…")
+    usual = [name for name in BENCHES if name not in BY_NAME_ALONE]
+    named = f"default: {', '.join(usual)}"
+    parser.add_argument("--only", type=lambda text: text.split(","), default=usual, metavar="NAME,…", help=named)
     parser.add_argument("--json", type=Path, default=Path("bench.json"), metavar="FILE", help="default: bench.json")
     parser.add_argument("--folder", type=Path, help="where the stores are for as long as it takes")
     parser.add_argument("--quick", action="store_true", help="fewer, shorter rounds: to try, not to judge by")

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from asyncio import Protocol, Transport
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ import orjson
 import psutil
 
 from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.store.contract import SharedStore
 from relay.store.requests import KeepRequest, Windows
 from relay.store.sqlite import ingest
 from relay.store.sqlite.store import SqliteStore
@@ -31,6 +32,7 @@ from tests.e2e.sender import ACCOUNT, body, headers, lead
 SECONDS = 20.0
 PER_SECOND = 50
 BATCH = 20_000
+MOST = 256  # webhooks of one transaction of a server
 MEBIBYTE = 1024 * 1024
 
 ROUTES = """\
@@ -93,6 +95,21 @@ def fill(path: Path, pending: int) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+async def fill_store(store: SharedStore, pending: int) -> None:
+    """As `fill`, by what any store has: so many deliveries, an hour old. The store is closed in the end."""
+    await store.ready()
+    start = store.clock() - timedelta(hours=1)
+    for first in range(0, pending, MOST):
+        requests = []
+        for number in range(first, min(first + MOST, pending)):
+            at = start + timedelta(milliseconds=number)
+            requests.append(KeepRequest(_webhook(number, at), [_routed(number, at)], None, Windows()))
+        done: asyncio.Future[Sequence[object]] = asyncio.get_running_loop().create_future()
+        store.keep_many(requests, done.set_result)
+        assert not any(isinstance(each, Exception) for each in await done)
+    await store.close()
+
+
 def _webhook(number: int, at: datetime) -> Webhook:
     data = lead(number, f"m{number:07}", 1) | {"last_modified": 1764000600}
     return Webhook(id=_id(at, 0, number), source="crm", received_at=at, body=body("leads[status][0]", data))
@@ -153,10 +170,10 @@ class Watch:
     memory: int = 0
 
 
-async def measure(folder: Path, pending: int, seconds: float = SECONDS) -> Figures:
+async def measure(folder: Path, pending: int, seconds: float = SECONDS, *, store: str = "") -> Figures:
     """Start a relay on a store in `folder` that owes so many, and watch it drain for so long, or until it has."""
     async with receiving() as (url, taken):
-        relay = RelayProcess(folder, ROUTES.format(bot=url))
+        relay = RelayProcess(folder, ROUTES.format(bot=url), store=store)
         try:
             ready = await relay.start()
             assert relay.process

@@ -69,6 +69,10 @@ class Relay(RelayProcess):
     async def pause(self, target: str = "bot0") -> None:
         """Its deliveries wait."""
         await self._tell("pause", target)
+        await self.paused(target)
+
+    async def paused(self, target: str = "bot0") -> None:
+        """Wait until this relay knows it."""
         await until(lambda: self._is(target, "paused"))
 
     async def resume(self, target: str = "bot0") -> None:
@@ -76,7 +80,7 @@ class Relay(RelayProcess):
         await self._tell("resume", target)
 
     async def _tell(self, *arguments: str) -> None:
-        store, config = f"--store=sqlite:///{self.store}", str(self.routes)
+        store, config = f"--store={self.store_url}", str(self.routes)
         code, _, complaint = await run(*self._command, *arguments, store, **self._more | {"RELAY_CONFIG": config})
         if code:
             raise BenchFailed(f"relay {' '.join(arguments)}: {complaint}")

@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from tests.bench import acks, decoding, matching, through
+from tests.bench import acks, decoding, matching, postgresql, through
 from tests.bench.rounds import Plan
 from tests.bench.servers import Other, Receiver, Relay
 from tests.bench.through import Post, Through
@@ -64,6 +64,24 @@ async def test_end_to_end_counts_an_event_once_when_each_of_three_targets_has_ta
     for name, events, spent in (("delivered", *rate.ours, *cpu.ours), ("_forwarded", *rate.theirs, *cpu.theirs)):
         assert 0.7 < events * took[name] * 3 / taken[name] < 2, "the whole side takes somewhat longer than its figure"
         assert 0.01 < events * spent / 1e6 <= (os.cpu_count() or 1) * 1.1, "processors that were at work"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("wrk", "postgres")
+async def test_a_relay_on_postgresql_is_measured_beside_one_on_sqlite_and_while_it_is_away(plan: Plan) -> None:
+    rows = await postgresql.measure(plan, connections=[4], parts=["stores", "spool"])
+    figures = {(row.bench.rpartition(", ")[2], row.what): row.ours[0] for row in rows}
+    for bench, what in (("durable acks", "ack"), ("end to end", "webhook")):
+        both, relay, server = (
+            figures[bench, f"4 connections, processor, {of}"] for of in ("both", "relay", "PostgreSQL")
+        )
+        assert both == pytest.approx(relay + server)
+        assert min(relay, server) > 1, f"µs/{what}"
+    assert figures["claim and settle", "200 at once, 500 keys"] > 1
+    assert figures["idle", "transactions"] > 0.1
+    assert figures["acks by the spool", "4 connections, acks"] > 1
+    assert figures["the spool forwarded", "webhooks"] > 1
+    assert {row.beside for row in rows} == {"", "SQLite"}
 
 
 async def test_the_benches_that_need_no_server_print_a_table_and_write_json(tmp_path: Path) -> None:
