@@ -68,6 +68,21 @@ def dead(admin: psycopg.Connection, *numbers: int) -> None:
         )
 
 
+async def test_what_is_done_after_a_fail_over_that_lost_entries_is_not_missed(
+    one: PostgresStore, admin: psycopg.Connection
+) -> None:
+    for number in (1, 2, 3):
+        await one.record_audit(act(number), 1)
+    seen, _ = await one.audit_changes(None)
+    admin.execute("delete from audit where seq > 1")
+    admin.execute("select setval('audit_changes', 1)")
+    seen, found = await one.audit_changes(seen)
+    assert found == []
+    await one.record_audit(act(4), 1)
+    _, found = await one.audit_changes(seen)
+    assert [each.id for each in found] == ["act-0004"]
+
+
 # ---- acts that meet
 
 

@@ -32,6 +32,8 @@ class Acts:
             done = await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait([running])
+            if not running.cancelled():
+                running.exception()  # retrieved, or asyncio would log it
             raise
         self._emit(Committed(writes=1, took=timedelta(seconds=perf_counter() - start)))
         return done

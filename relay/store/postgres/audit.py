@@ -23,6 +23,7 @@ insert into audit as a (seq, id, at, who, command, details, count)
 values (nextval('audit_changes'), %(id)s, %(at)s, %(who)s, %(command)s, %(details)s, %(count)s)
 on conflict (id) do update set seq = excluded.seq, count =
 """
+_NEWEST = "select coalesce(max(seq), 0) from audit"
 _ENTRY = "id, at, who, command, details, count"
 
 
@@ -63,14 +64,17 @@ async def latest(look: Connection, limit: int) -> list[AuditEntry]:
 
 
 async def changed(look: Connection, after: str | None) -> tuple[str, list[AuditEntry]]:
-    """See `contract.MaintenanceStore.audit_changes`. By `seq`, not by time: clocks of different hosts differ."""
+    """See `contract.MaintenanceStore.audit_changes`. By `seq`, not by time: clocks of different hosts differ.
+
+    A cursor beyond the newest entry is of a server that a fail-over has replaced: it goes back to that entry.
+    """
     if after is None:
-        [[newest]] = await look.run([("select coalesce(max(seq), 0) from audit", ())])
+        [[newest]] = await look.run([(_NEWEST, ())])
         return cursors.cursor("audit_changes", newest), []
     (last,) = cursors.key("audit_changes", after, int)
     sql = f"select {_ENTRY}, seq from audit where seq > %s order by seq limit %s"
-    [found] = await look.run([(sql, (last, PAGE))])
-    next_ = cursors.cursor("audit_changes", (found[-1][6],)) if found else after
+    found, [(newest,)] = await look.run([(sql, (last, PAGE)), (_NEWEST, ())])
+    next_ = cursors.cursor("audit_changes", (found[-1][6] if found else min(last, newest),))
     return next_, [_entry(row[:6]) for row in found]
 
 
