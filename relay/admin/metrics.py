@@ -24,7 +24,7 @@ class MetricsRoute:
         self._refreshed = SharedCall(self._refresh_or_announce, every=REFRESH_EVERY)
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer a scrape, with the gauges of the scrape before if the store is late."""
+        """Answer a scrape, with the gauges of the scrapes before, for two minutes, if the store is late or away."""
         with suppress(TimeoutError):
             await self._refreshed.result()
         encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))

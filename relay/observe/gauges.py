@@ -1,6 +1,7 @@
 """The store's status, the targets' states and the spool, at a scrape -> gauges."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -11,6 +12,9 @@ from prometheus_client.registry import Collector
 from relay.model import Health
 
 SAME = " The same from every relay: use max, not sum."
+
+
+KEPT = 120.0  # seconds: two scrapes a minute apart may fail, and no alert begins anew
 
 
 class Backlog(Protocol):
@@ -53,14 +57,31 @@ class Spool(Protocol):
         """Bytes of its files."""
 
 
+class _Recent:
+    """What was read from the store last; nothing once that is older than `KEPT`, for it may be true no more."""
+
+    def __init__(self, steady: Callable[[], float]) -> None:
+        self._steady = steady
+        self._read_at = 0.0
+        self._families: Sequence[Metric] = ()
+
+    def update(self, families: Sequence[Metric]) -> None:
+        self._families, self._read_at = families, self._steady()
+
+    def get(self) -> Sequence[Metric]:
+        return self._families if self._steady() - self._read_at <= KEPT else ()
+
+
 class Gauges(Collector):
-    """Export the values of the last `update`, so that a scrape never waits for the store.
+    """Export the values of the last `update`, so that a scrape never waits for the store, for two minutes at most.
 
     `shared`: other relays have the same store, and say the same of it.
     """
 
-    def __init__(self, registry: CollectorRegistry, *, shared: bool = False) -> None:
-        self._families: Sequence[Metric] = ()
+    def __init__(
+        self, registry: CollectorRegistry, *, shared: bool = False, steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._recent = _Recent(steady)
         self._same = SAME if shared else ""
         registry.register(self)
 
@@ -80,7 +101,7 @@ class Gauges(Collector):
         """
         owing, same = sorted(backlog.items()), self._same
         zero = [(target, 0.0) for target in sorted(target_states.keys() - backlog.keys())]
-        self._families = (
+        families = (
             _by_target(
                 "relay_deliveries_pending", f"Deliveries still owed.{same}", [(t, o.pending) for t, o in owing] + zero
             ),
@@ -99,18 +120,19 @@ class Gauges(Collector):
                 "relay_lost_acks_total", f"Webhooks that were answered 200 and are missing, at most.{same}", value=lost
             ),
         )
+        self._recent.update(families)
 
     def collect(self) -> Iterable[Metric]:
-        """Nothing before the first `update`."""
-        return self._families
+        """Nothing before the first `update`, and nothing that is older than two minutes."""
+        return self._recent.get()
 
 
 class SharedGauges(Collector):
     """Export this relay's spool, and the relays that share the store. Nothing of what there is not."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, steady: Callable[[], float] = time.monotonic) -> None:
         self._of_spool: Sequence[Metric] = ()
-        self._of_relays: Sequence[Metric] = ()
+        self._of_relays = _Recent(steady)
         registry.register(self)
 
     def update_spool(self, spool: Spool, now: datetime) -> None:
@@ -129,15 +151,16 @@ class SharedGauges(Collector):
 
     def update_relays(self, *, living: int, configs: int, stranded: int) -> None:
         """`configs`: different routes of those that live; `stranded`: webhooks in spools of those that do not."""
-        self._of_relays = (
+        families = (
             _gauge("relay_relays", f"Relays that live.{SAME}", living),
             _gauge("relay_configs", f"Different routes among the relays that live.{SAME}", configs),
             _gauge("relay_stranded_webhooks", f"Webhooks in the spools of relays that are gone.{SAME}", stranded),
         )
+        self._of_relays.update(families)
 
     def collect(self) -> Iterable[Metric]:
         """Nothing before the first updates."""
-        return [*self._of_spool, *self._of_relays]
+        return [*self._of_spool, *self._of_relays.get()]
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

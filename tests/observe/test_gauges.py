@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from relay.observe import Gauges, SharedGauges
+from relay.observe.gauges import KEPT
 from relay.store.records import SpoolState, TargetStatus
 from tests.observe.conftest import NOON, samples
 
@@ -95,6 +96,22 @@ def test_what_every_relay_says_alike_is_marked_and_nothing_changes_where_there_i
     assert {helps[True][name].removeprefix(helps[False][name]) for name in changed} == {
         " The same from every relay: use max, not sum."
     }
+
+
+def test_what_was_read_long_ago_is_absent_for_it_may_be_true_no_more(registry: CollectorRegistry) -> None:
+    now = [100_000.0]
+    gauges = Gauges(registry, steady=lambda: now[0])
+    shared = SharedGauges(registry, steady=lambda: now[0])
+    shared.update_spool(SpoolState(direct=False, since=NOON, why="PostgreSQL is away"), NOON)
+    own = samples(registry)
+    for _ in range(2):
+        gauges.update({"bot": TargetStatus(pending=3)}, {"bot": "ok"}, 4096, 9_000, NOON)
+        shared.update_relays(living=2, configs=1, stranded=0)
+        now[0] += KEPT
+        assert samples(registry)[("relay_deliveries_pending", "bot")] == 3, "a scrape or two may fail"
+        assert samples(registry)[("relay_relays",)] == 2
+        now[0] += 1
+        assert samples(registry) == own, "the spool is known without the store"
 
 
 def test_a_spool_is_shown_before_the_shared_store_was_asked(registry: CollectorRegistry) -> None:
