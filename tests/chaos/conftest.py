@@ -6,6 +6,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.chaos.scale import SCALE, SEED
+from tests.conftest import LASTING
 from tests.postgres import Cluster, cluster
 from tests.tools import demand_root
 
@@ -27,10 +28,11 @@ def root() -> None:
     demand_root()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[Cluster]:
-    """A PostgreSQL with fsync, for one file."""
+    """A PostgreSQL with fsync."""
     with cluster(durable=True) as made:
+        LASTING.append(made)
         yield made
 
 

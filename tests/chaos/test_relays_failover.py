@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import Report
-from tests.chaos.relays import DRAINED_WITHIN, Relays, Seen, campaign
+from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, Seen, campaign
 from tests.chaos.sabotage import sabotaged
-from tests.chaos.scale import scaled
+from tests.chaos.scale import at_length
 from tests.e2e.processes import RELAY
 from tests.postgres import Cluster, cluster
 
-FAILOVERS = scaled(10, least=1)
+FAILOVERS = at_length(10, briefly=1)
 BEHIND = 2.0  # seconds
 
 
@@ -31,7 +31,7 @@ async def failed_over(
                 await asyncio.to_thread(second.detach)
                 await asyncio.sleep(BEHIND)
             await take_over(first, second)
-            await made.sent(400)
+            await made.sent(4 * PER_SECOND)
             again = sum([int(await each.metric("relay_rekept_webhooks_total")) for each in made.relays.values()])
 
         return await campaign(folder, first, fails_over, others=(second,), command=command, within=within), again

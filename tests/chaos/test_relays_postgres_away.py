@@ -1,22 +1,27 @@
-"""PostgreSQL crashes, stands still, or is not there yet: senders are answered 200 all along."""
+"""PostgreSQL crashes, stands still, is not there yet, or its answers get lost: senders are answered 200 all along."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.chaos.conftest import Report
-from tests.chaos.relays import Relays, campaign, relays
-from tests.chaos.scale import SEED, scaled
+from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, Seen, campaign, relays
+from tests.chaos.sabotage import sabotaged
+from tests.chaos.scale import SEED, at_length
+from tests.e2e.processes import RELAY, until
 from tests.postgres import Cluster
 
-CRASHES = scaled(20, least=1)
-FROZEN = 10.0  # seconds: longer than a transaction may take
+CRASHES = at_length(20, briefly=1)
+FROZEN = 8.0  # seconds: longer than a transaction may take
+AWAY = at_length(600, briefly=0)  # seconds beside those that the rest takes
+LOST_ANSWERS = at_length(100, briefly=6)
 
 
-@pytest.mark.timeout(180 + 12 * CRASHES)
-async def test_a_crash_of_postgresql_is_no_matter_of_the_sender(
+@pytest.mark.timeout(240 + 15 * CRASHES)
+async def test_a_postgresql_that_crashes_and_stands_still_is_no_matter_of_the_sender(
     tmp_path: Path, server: Cluster, report: Report
 ) -> None:
     chance = Random(SEED)
@@ -28,50 +33,83 @@ async def test_a_crash_of_postgresql_is_no_matter_of_the_sender(
                 await asyncio.sleep(chance.uniform(2.0, 6.0))
             finally:
                 await asyncio.to_thread(server.start)
-            await made.sent(400)
-
-    seen = await campaign(tmp_path, server, crashes)
-    report("PostgreSQL crashes", f"{CRASHES} crashes: {seen}")
-    seen.assert_nothing_went_wrong()
-    seen.assert_all_answered_200()
-
-
-@pytest.mark.timeout(240)
-async def test_a_postgresql_that_stands_still_is_no_matter_of_the_sender(
-    tmp_path: Path, server: Cluster, report: Report
-) -> None:
-    async def stands_still(_made: Relays) -> None:
+            await made.sent(4 * PER_SECOND)
         await asyncio.to_thread(server.freeze)
         try:
             await asyncio.sleep(FROZEN)
         finally:
             await asyncio.to_thread(server.thaw)
 
-    seen = await campaign(tmp_path, server, stands_still)
-    report("PostgreSQL frozen", str(seen))
+    seen = await campaign(tmp_path, server, crashes)
+    report("PostgreSQL crashes", f"{CRASHES} crashes, then frozen for {FROZEN:.0f} s: {seen}")
     seen.assert_nothing_went_wrong()
     seen.assert_all_answered_200()
 
 
-@pytest.mark.timeout(240)
-async def test_webhooks_that_came_before_postgresql_survive_kill_9_in_the_spool(
+async def lose_answers(made: Relays, answers: int) -> None:
+    """Of commits, by turns of webhooks and of what deliveries do."""
+    chance = Random(SEED)
+    for number in range(answers):
+        proxy = made.proxies[chance.choice("ab")]
+        lost = proxy.lost
+        proxy.lose_commit((b" intake", b" work")[number % 2])
+        await until(lambda proxy=proxy, lost=lost: proxy.lost > lost)
+        await made.sent(PER_SECOND)
+
+
+@pytest.mark.timeout(180 + 10 * LOST_ANSWERS)
+async def test_a_lost_answer_loses_nothing(tmp_path: Path, server: Cluster, report: Report) -> None:
+    seen = await campaign(tmp_path, server, lambda made: lose_answers(made, LOST_ANSWERS))
+    report("lost answers", f"{LOST_ANSWERS} answers: {seen}")
+    seen.assert_nothing_went_wrong()
+    seen.assert_all_answered_200()
+
+
+@pytest.mark.timeout(120)
+async def test_relays_that_forget_what_a_lost_answer_has_claimed_are_found_guilty(
     tmp_path: Path, server: Cluster, report: Report
 ) -> None:
-    async with relays(tmp_path, server, started=False) as made:
+    command = sabotaged("forgets_lost_claims")
+    seen = await campaign(tmp_path, server, lambda made: lose_answers(made, 6), within=8, command=command)
+    report("lost answers", f"sabotaged, their claims are forgotten: {seen}")
+    assert seen.findings.lost
+
+
+async def started_without_postgresql(
+    folder: Path, server: Cluster, *, away: int = 0, within: float = DRAINED_WITHIN, command: Sequence[str] = RELAY
+) -> Seen:
+    """What was seen of relays that had webhooks, one of them also a kill -9, before they had PostgreSQL."""
+    async with relays(folder, server, started=False, command=command) as made:
         for proxy in made.proxies.values():
             proxy.refuse()
-        for each in made.relays.values():
-            await each.start()
+        await asyncio.gather(*(each.start() for each in made.relays.values()))
         async with made.loaded({name: each.hook for name, each in made.relays.items()}):
-            await made.sent(400)
+            await made.sent(4 * PER_SECOND)
+            await asyncio.sleep(away)
             await made.relays["b"].kill()
-            await made.sent(100)
+            await made.sent(PER_SECOND)
             await made.relays["b"].start()
             assert not made.targets.received
             for proxy in made.proxies.values():
                 proxy.heal()
-            await made.sent(400)
-        seen = await made.judged()
-    report("start without PostgreSQL", str(seen))
+            await made.sent(4 * PER_SECOND)
+        return await made.judged(within)
+
+
+@pytest.mark.timeout(240 + 4 * AWAY)
+async def test_webhooks_that_came_before_postgresql_survive_kill_9_in_the_spool(
+    tmp_path: Path, server: Cluster, report: Report
+) -> None:
+    seen = await started_without_postgresql(tmp_path, server, away=AWAY, within=DRAINED_WITHIN + AWAY)
+    report("start without PostgreSQL", f"{AWAY} s more: {seen}")
     seen.assert_nothing_went_wrong()
     assert seen.repeats() == 0
+
+
+@pytest.mark.timeout(120)
+async def test_relays_that_answer_before_they_have_spooled_are_found_guilty(
+    tmp_path: Path, server: Cluster, report: Report
+) -> None:
+    seen = await started_without_postgresql(tmp_path, server, within=10, command=sabotaged("spools_early"))
+    report("start without PostgreSQL", f"sabotaged, answers before the spool has it: {seen}")
+    assert seen.findings.lost
