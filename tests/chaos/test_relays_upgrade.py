@@ -1,0 +1,46 @@
+"""Relays are upgraded one after the other, under load: the schema grows, then what nobody uses is dropped."""
+
+import sys
+from pathlib import Path
+from signal import SIGTERM
+
+import pytest
+
+from tests.chaos import later
+from tests.chaos.conftest import Report
+from tests.chaos.relays import Relays, campaign
+from tests.chaos.scale import at_length
+from tests.postgres import Cluster
+
+WEBHOOKS = at_length(4000, briefly=50)
+"""Sent between two steps."""
+
+
+@pytest.mark.timeout(240)
+async def test_a_rolling_upgrade_loses_and_repeats_nothing(
+    tmp_path: Path, server: Cluster, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schemas = []
+
+    async def upgrades(made: Relays) -> None:
+        for relay in made.relays.values():
+            await made.sent(WEBHOOKS)
+            relay.signal(SIGTERM)
+            assert await relay.ended() == 0
+            monkeypatch.setattr(relay, "_command", (sys.executable, later.__file__))
+            await relay.start()
+            await made.all_deliver()
+            schemas.append(schema(server, made.database))
+
+    seen = await campaign(tmp_path, server, upgrades)
+    report("rolling upgrade", f"schema after each relay {schemas}: {seen}")
+    seen.assert_nothing_went_wrong()
+    assert seen.repeats() == 0
+    assert schemas == [later.NEWEST + 1, later.NEWEST + 2], "nothing is dropped while an older one lives"
+
+
+def schema(server: Cluster, database: str) -> int:
+    """Of the database."""
+    with server.admin(database) as connection:
+        [found] = connection.execute("select schema from relay_meta").fetchone() or ()
+        return int(found)
