@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.errors import ConfigurationError, StoreLocked
+from relay.errors import ConfigurationError, StoreBusy, StoreLocked
 from relay.signals import Emit
 from relay.store.contract import SharedStore
 from relay.store.spool.pages import Pages
@@ -43,14 +43,25 @@ def _own(file: Path, emit: Emit) -> SqliteSpool:
         raise StoreLocked(f"{file} is in use: its relay runs, and forwards it; leave it to that, or stop it") from None
 
 
+async def _forward_all(shared: SharedStore, pages: Pages) -> None:
+    more = True
+    while more:
+        await shared.ready()
+        pages.connection = shared.connections
+        smallest = pages.most == 1
+        try:
+            more = await pages.forward_page()
+        except StoreBusy:
+            if smallest:
+                raise
+
+
 async def _drain(spool: SqliteSpool, shared: SharedStore, emit: Emit) -> Drained:
     try:
         await shared.ready()
         pages = Pages(shared, spool, committed=lambda _request: None, emit=emit)
-        pages.connection = shared.connections
         await pages.hand_over()
-        while await pages.forward_page():
-            pass
+        await _forward_all(shared, pages)
         shared.publish_spool(spool.webhooks, spool.oldest_at)
         await spool.shrink()
         return Drained(forwarded=pages.forwarded, refused=spool.refused)

@@ -11,6 +11,7 @@ from relay.signals import Emit, SpoolForwarded, SpoolRefused
 from relay.store.contract import SharedStore
 from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest
+from relay.store.sqlite import spooled
 from relay.store.sqlite.spool import SqliteSpool
 from relay.store.sqlite.spooled import CORRUPT, OldWebhook
 
@@ -21,7 +22,8 @@ class Pages:
     """Forwards by one intake connection, of number `connection`: a new one may need other webhooks first.
 
     `committed` is called with each webhook that the shared store has, before the spool forgets it. `forwarded` counts
-    them.
+    them. At most `most` webhooks are in a page: half as many after one that is not known to be committed, for it may
+    take longer than a transaction is given.
     """
 
     def __init__(
@@ -33,10 +35,20 @@ class Pages:
         self._emit = emit
         self.connection = 0
         self.forwarded = 0
+        self.most = spooled.MOST_WEBHOOKS
 
     async def forward_page(self) -> bool:
         """Forward the oldest webhooks; True if there were more."""
-        page, more = await self._spool.oldest()
+        page, more = await self._spool.oldest(min(self.most, spooled.MOST_WEBHOOKS))
+        try:
+            await self._forward_page(page)
+        except StoreBusy:
+            self.most = max(len(page) // 2, 1)
+            raise
+        self.most = min(self.most + self.most // 8 + 1, spooled.MOST_WEBHOOKS)
+        return more
+
+    async def _forward_page(self, page: Sequence[OldWebhook]) -> None:
         if self._shared.connections != self.connection:
             raise StoreBusy("a new connection to the shared store")
         asked = [(each.seq, each.request) for each in page if each.request is not None]
@@ -48,7 +60,6 @@ class Pages:
             elif isinstance(reply, list):
                 self._committed(request)
         await self._forget(page, refused)
-        return more
 
     async def keep(self, requests: Sequence[KeepRequest]) -> Sequence[KeepResult | Exception]:
         """Keep webhooks, due now: their retry policies must not have ended while the shared store was away.

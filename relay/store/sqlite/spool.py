@@ -102,11 +102,11 @@ class SqliteSpool(SqliteStore):
 
     # ---- out
 
-    async def oldest(self) -> OldPage:
-        """Return a page of the oldest webhooks; empty if none is to be forwarded."""
+    async def oldest(self, most: int = spooled.MOST_WEBHOOKS) -> OldPage:
+        """Return a page of the oldest webhooks, at most so many; empty if none is to be forwarded."""
         if not self._counted:
             self._recount()
-        page = await self._read(spooled.oldest)
+        page = await self._read(partial(spooled.oldest, most=most))
         first = page.webhooks[0].request if page.webhooks else None
         if first is not None:
             self.oldest_at = first.webhook.received_at

@@ -86,9 +86,9 @@ def contents(cursor: apsw.Cursor) -> Contents:
     return Contents(webhooks - refused, from_ms(found[0][0]) if found else None, refused)
 
 
-def oldest(cursor: apsw.Cursor) -> OldPage:
-    """Return the oldest webhooks that are not set apart."""
-    seqs, more = _page(cursor)
+def oldest(cursor: apsw.Cursor, most: int) -> OldPage:
+    """Return at most so many of the oldest webhooks that are not set apart."""
+    seqs, more = _page(cursor, most)
     listed = orjson.dumps(seqs).decode()
     deliveries: dict[int, list[Row]] = {}
     for row in rows(cursor, _DELIVERIES, (listed,)):
@@ -186,12 +186,12 @@ def _clean(id_: str) -> str:
     return id_.encode(errors="replace").decode()
 
 
-def _page(cursor: apsw.Cursor) -> tuple[list[int], bool]:
+def _page(cursor: apsw.Cursor, most: int) -> tuple[list[int], bool]:
     """Return the seqs of the oldest webhooks, as many as a page may hold, and whether there are more."""
-    found = rows(cursor, _SIZES, (MOST_WEBHOOKS + 1,))
+    found = rows(cursor, _SIZES, (most + 1,))
     seqs: list[int] = []
     size = 0
-    for seq, bytes_ in found[:MOST_WEBHOOKS]:
+    for seq, bytes_ in found[:most]:
         size += bytes_
         if seqs and size > MOST_BYTES:
             break

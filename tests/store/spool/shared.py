@@ -33,7 +33,7 @@ class FakeShared:
     """Faults: `away` (no connection is made), `freeze` (nothing commits until `thaw`), `lose_answer` (the next commit
     is made, and its reply lost with the connection), `drop` (the connection ends; what is being committed may be
     committed later), `fail_over` (another server, which lacks the newest webhooks), `refused` (ids of webhooks that are
-    refused alone), `refused_bare` (also without events).
+    refused alone), `refused_bare` (also without events), `most` (webhooks that are forwarded in time at once).
     """
 
     def __init__(self, folder: Path, *, inner: SqliteStore | None = None) -> None:
@@ -46,6 +46,7 @@ class FakeShared:
         self.unfit: Exception | None = None
         self.refused: set[str] = set()
         self.refused_bare: set[str] = set()
+        self.most = 1_000
         self.published: tuple[int, datetime | None] = (0, None)
         self.recorded_losses: list[AckGap] = []
         self.answers_to_lose = 0
@@ -104,6 +105,9 @@ class FakeShared:
         self._submit(requests, writes=False).add_done_callback(lambda done: on_replies(done.result()))
 
     async def forward(self, requests):
+        if len(requests) > self.most:
+            self.drop()
+            raise StoreBusy("not committed in time")
         replies = await self._submit(requests, writes=True)
         if any(isinstance(each, StoreBusy) for each in replies):
             raise StoreBusy("the connection was lost")

@@ -33,12 +33,14 @@ class Server:
         self.names: list[str] = []
         self.away = False
         self.refused_bare: set[str] = set()
+        self.most = 1_000
 
     def __call__(self, name: str) -> FakeShared:
         self.names.append(name)
         shared = FakeShared(self.folder)
         shared.away = self.away
         shared.refused_bare = self.refused_bare
+        shared.most = self.most
         return shared
 
 
@@ -81,6 +83,20 @@ async def test_there_must_be_a_spool(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no spool at"):
         await drain(tmp_path / "spool.db", Server(tmp_path), emit=emit)
     assert not (tmp_path / "spool.db").exists()
+
+
+async def test_a_page_that_takes_too_long_is_divided(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    first = server("")
+    await stranded(tmp_path, first, *range(1, 40))
+    await first.close()
+    server.most = 3
+    assert await drain(tmp_path / "spool.db", server, emit=emit) == Drained(forwarded=39, refused=0)
+    server.most = 0
+    await stranded(tmp_path, again := server(""), 40)
+    await again.close()
+    with pytest.raises(StoreBusy):
+        await drain(tmp_path / "spool.db", server, emit=emit)
 
 
 async def test_a_file_that_is_no_spool_is_left_as_it_is(tmp_path: Path) -> None:

@@ -151,6 +151,15 @@ async def test_a_large_spool_is_read_page_by_page(relay: Relay, monkeypatch: pyt
     assert len(await relay.shared.stored()) == 9
 
 
+async def test_a_page_that_takes_too_long_is_divided(relay: Relay) -> None:
+    relay.lose_shared()
+    await relay.keep(*(request(number) for number in range(1, 40)))
+    relay.shared.most = 3
+    relay.shared.away = False
+    await direct(relay)
+    assert await relay.shared.stored() == [f"webhook-{number:04}" for number in range(1, 40)]
+
+
 async def test_an_emptied_spool_gives_its_room_back(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool_module, "VACUUM_FROM", 1_000_000)
     relay.lose_shared()

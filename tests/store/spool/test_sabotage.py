@@ -131,7 +131,7 @@ def forget_before_commit(monkeypatch: pytest.MonkeyPatch) -> None:
         page = await self._spool.oldest()
         oldest = self._spool.oldest
 
-        async def read() -> object:
+        async def read(_most: int) -> object:
             monkeypatch.setattr(self._spool, "oldest", oldest)
             await self._spool.forget([each.seq for each in page.webhooks])
             return page
