@@ -202,6 +202,25 @@ async def test_one_short_line_says_why_the_server_refuses(
         await busy(connection.run([COUNT]), f"^PostgreSQL is away: 127.0.0.1:{postgres.port}: {why}$")
 
 
+async def test_a_server_that_replies_and_refuses_is_not_away(connection: Connection) -> None:
+    await connection.run([ADD])
+    no_rights = ("set local role pg_monitor", ())
+    await busy(connection.run([no_rights, ADD]), "^PostgreSQL refuses: permission denied to set role")
+    raises = ("do $$ begin raise exception 'not this one' using detail = 'Anna 555-0101'; end $$", ())
+    await busy(connection.run([raises]), "^PostgreSQL refuses: not this one$")
+    assert connection.made == 1
+    await busy(connection.run([("select * from nowhere", ())]), "^PostgreSQL refuses: .*nowhere.* does not exist$")
+
+
+async def test_what_is_refused_is_told_without_the_row(connection: Connection) -> None:
+    await connection.run([("alter table numbers add check (n < 9)", ())])
+    with pytest.raises(errors.CheckViolation) as caught:
+        await connection.run([("insert into numbers (n) values (555)", ())])
+    assert "555" in caught.value.diag.message_detail
+    assert "check constraint" in str(caught.value)
+    assert "555" not in f"{caught.value} {caught.value!r}"
+
+
 async def test_after_a_crash_it_comes_back(connection: Connection, postgres: Cluster) -> None:
     await connection.run([ADD])
     await asyncio.to_thread(postgres.restart, "immediate")

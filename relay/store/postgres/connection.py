@@ -13,13 +13,24 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import psycopg
-from psycopg.errors import QueryCanceled
+from psycopg.errors import InsufficientPrivilege, QueryCanceled
 from psycopg.pq import TransactionStatus
 
 from relay.errors import ConfigurationError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.store.contract import CLOSED
 from relay.store.postgres import arrays
-from relay.store.postgres.failures import AWAY, BUGS, REFUSED, REPEAT, is_race, text_of
+from relay.store.postgres.failures import (
+    AWAY,
+    BUGS,
+    REFUSED,
+    REPEAT,
+    Refused,
+    cut_details,
+    failure_of,
+    is_race,
+    refused_by_routine,
+    text_of,
+)
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -85,7 +96,8 @@ Use: TypeAlias = Callable[["psycopg.AsyncConnection[Row]"], Awaitable[T]]
 class Connection:
     """Runs one transaction at a time, in the order of the calls; StoreBusy if one is not known to be committed.
 
-    What the server refuses for its values is a psycopg.Error; the others that were called before are none the worse.
+    What the server refuses for its values is a psycopg.Error, and `Refused` what a trigger refuses; the others that
+    were called before are none the worse.
 
     `made` counts the connections so far. `on_connect` runs on each new one before anything else. With `by_itself` a
     transaction makes the connection that it lacks; else only `connect` does, and without one a transaction is refused.
@@ -229,15 +241,27 @@ class Connection:
                 raise StoreBusy(f"cannot commit now: {text_of(error)}") from error
             except (*REFUSED, *BUGS) as error:
                 await self._end_transaction()
+                cut_details(error)
                 if not is_race(error):
                     raise
                 raise StoreBusy(f"cannot commit now: {text_of(error)}") from error
             except AWAY as error:
-                await self._drop(f"PostgreSQL is away: {text_of(error)}")
-                raise StoreBusy(self._why) from error
+                raise await self._failed(error) from error
             except BaseException:
                 await self._end_transaction()
                 raise
+
+    async def _failed(self, error: BaseException) -> StoreBusy:
+        """End the connection that failed; one by which only a row, or all that this role asks, is refused stays."""
+        cut_details(error)
+        if refused_by_routine(error):
+            await self._end_transaction()
+            return Refused(failure_of(error))
+        if isinstance(error, InsufficientPrivilege):
+            await self._end_transaction()
+            return StoreBusy(failure_of(error))
+        await self._drop(failure_of(error))
+        return StoreBusy(self._why)
 
     @property
     def _deadline(self) -> float:

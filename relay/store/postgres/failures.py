@@ -5,6 +5,8 @@ import re
 import psycopg
 from psycopg import errors
 
+from relay.errors import StoreBusy
+
 REPEAT = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.QueryCanceled)
 """The transaction is rolled back, the connection stays, and the next try may succeed."""
 
@@ -12,10 +14,15 @@ REFUSED = (
     psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex,
     errors.TooManyColumns, errors.TooManyArguments,
 )  # fmt: skip
-"""What is wrong with values: to repeat them is no use, and others are none the worse. All else is the server's."""
+"""What is wrong with values: to repeat them is no use, and others are none the worse."""
 
 BUGS = (errors.SyntaxError, errors.UndefinedParameter, errors.AmbiguousColumn, errors.DatatypeMismatch)
 AWAY = (psycopg.Error, OSError, TimeoutError)
+
+_ROUTINES = ("21", "2F", "38", "39", "44", "45", "P0")
+"""Classes of SQLSTATE that a trigger, a function or a view gives to a row: what the administrator made refuses it."""
+_UNREACHABLE = ("08", "28", "3D", "53", "57P", "58", "25006", "25P")
+"""SQLSTATEs, by their beginning, of a server that lets nobody in, goes down, or accepts no writes now."""
 
 _RACES = (
     "deliveries_head",
@@ -29,6 +36,28 @@ _ADVICE = re.compile(
     r"|Is the server running (on that host|locally) and accepting .*connections( on that socket)?\?)"
 )
 _PREFIX = re.compile(r"^(connection failed|consuming input failed|sending query failed|flushing failed): ")
+
+
+class Refused(StoreBusy):
+    """A trigger refuses a row; its cause says why. Only whoever can do without that row need tell it from StoreBusy."""
+
+
+def refused_by_routine(error: BaseException) -> bool:
+    """Whether a trigger or the like refused a row, so that other rows may be taken."""
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(_ROUTINES)
+
+
+def failure_of(error: BaseException) -> str:
+    """Return one line about a server that is away, or that replies and refuses."""
+    sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
+    away = sqlstate is None or sqlstate.startswith(_UNREACHABLE)
+    return f"PostgreSQL {'is away' if away else 'refuses'}: {text_of(error)}"
+
+
+def cut_details(error: BaseException) -> None:
+    """Have the error print as its message alone: its details quote the row, and so customers' data."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        error.args = (error.diag.message_primary,)
 
 
 def is_race(error: psycopg.Error) -> bool:

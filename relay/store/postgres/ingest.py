@@ -19,6 +19,7 @@ from relay.store.postgres.arrays import Numbers, Texts
 from relay.store.postgres.claims import UNBLOCK
 from relay.store.postgres.connection import DEADLINE, Connection, Interactive, Row, Statement, Transaction, lasting
 from relay.store.postgres.duplicates import repeated
+from relay.store.postgres.failures import Refused
 from relay.store.postgres.ingest_rows import Asked, asked_of, leases, values
 from relay.store.postgres.locks import TAKE, locks
 from relay.store.postgres.membership import Membership
@@ -62,7 +63,8 @@ class Ingest:
 
     async def _run(self, statements: Sequence[Statement], deadline: float | None) -> list[list[Row]]:
         lasts = [lasting(deadline)] if deadline else []
-        return await self._connection.run([*lasts, *statements], deadline=deadline)
+        with _alone():
+            return await self._connection.run([*lasts, *statements], deadline=deadline)
 
     async def _transact(self, keep: Interactive[list[KeepResult]], deadline: float | None) -> list[KeepResult]:
         async def keep_in_time(transaction: Transaction) -> list[KeepResult]:
@@ -70,7 +72,8 @@ class Ingest:
                 await transaction.rows(*lasting(deadline))
             return await keep(transaction)
 
-        return await self._connection.transact(keep_in_time, deadline=deadline)
+        with _alone():
+            return await self._connection.transact(keep_in_time, deadline=deadline)
 
     async def forward(self, requests: Sequence[KeepRequest]) -> list[KeepResult | Exception]:
         """See `contract.SharedStore.forward`."""
@@ -127,6 +130,15 @@ async def reparse(transaction: Transaction, webhook: Webhook, routed: Sequence[R
     if seq is not None:
         await _add_events(transaction, asked, seq, NOBODY)
     return seq is not None
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Have what a trigger refuses be no fault of the server: it refuses that webhook alone."""
+    try:
+        yield
+    except Refused as error:
+        raise error.__cause__ or error from None
 
 
 def size(request: KeepRequest) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from relay.errors import StoreBusy
 from relay.model import Delivery, Retention
-from relay.signals import Signal, SpoolingBegan, TailKeptAgain
+from relay.signals import Signal, SpoolingBegan, SpoolRefused, TailKeptAgain
 from relay.store.postgres.store import PostgresStore
 from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest
@@ -146,6 +146,32 @@ async def test_frozen_they_are_hedged_and_what_is_claimed_late_goes_to_its_lane(
         id_ for (id_,) in relay.rows("select e.id from deliveries d join events e on e.seq = d.event where claim > 0")
     }
     assert held == {each.event_id for each in relay.late}
+
+
+RAISE = """
+create function refuse() returns trigger language plpgsql as $$ begin
+  if new.id = 'webhook-0002' then
+    raise exception 'not this one' using detail = 'Failing row contains (Anna, 555-0101)', errcode = '{sqlstate}';
+  end if;
+  return new;
+end $$;
+create trigger refuse before insert on webhooks for each row execute function refuse();
+"""
+
+
+@pytest.mark.parametrize("sqlstate", ["P0001", "23514", "45000"])
+async def test_a_trigger_that_refuses_one_webhook_holds_up_no_other(relay: Relay, sqlstate: str) -> None:
+    with relay.cluster.admin(relay.database) as connection:
+        connection.execute(RAISE.format(sqlstate=sqlstate).encode())
+    await relay.keep(request(1), request(2), request(3))
+    await relay.until_direct()
+    await relay.keep(request(4))
+    assert sorted(relay.stored()) == ids(1, 3, 4)
+    assert (relay.store.spool().webhooks, relay.store.spool().refused) == (0, 1)
+    [refused] = relay.of(SpoolRefused)
+    assert refused.webhook == "webhook-0002" and "not this one" in refused.error
+    said = f"{relay.signals} {relay.store.spool()}"
+    assert "555-0101" not in said and "is away" not in said
 
 
 async def test_a_lost_answer_is_known_by_its_id(relay: Relay) -> None:
