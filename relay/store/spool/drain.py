@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.errors import ConfigurationError, StoreBusy, StoreLocked
+from relay.errors import ConfigurationError, StoreBusy, StoreLocked, StoreUnsafe
 from relay.signals import Emit
 from relay.store.contract import SharedStore
 from relay.store.spool.pages import Pages
@@ -39,6 +39,8 @@ def _own(file: Path, emit: Emit) -> SqliteSpool:
         raise ConfigurationError(f"there is no spool at {file}: name the file that a relay had as --spool")
     try:
         return SqliteSpool.own(file, emit=emit, failed=lambda: None)
+    except StoreUnsafe as error:
+        raise StoreUnsafe(str(error).replace(" with --store", "")) from error
     except StoreLocked:
         raise StoreLocked(f"{file} is in use: its relay runs, and forwards it; leave it to that, or stop it") from None
 

@@ -188,6 +188,25 @@ def check_is_spool(path: Path) -> None:
             )
 
 
+def check_may_be_spool(path: Path) -> None:
+    """ConfigurationError if the file is not a relay's, and no relay's files are beside it: it is not ours to rename.
+
+    To be called before anything is made beside it.
+    """
+    if any(Path(f"{path}{suffix}").exists() for suffix in (".acked", ".lock")) or not path.is_file():
+        return
+    with suppress(*BUSY):
+        try:
+            with closing(_connect(path)) as connection:
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+                if connection.pragma("application_id") == APPLICATION_ID or connection.pragma("schema_version") == 0:
+                    return
+                what = "a database of another program"
+        except (apsw.NotADBError, apsw.CorruptError):
+            what = "not a database"
+        raise ConfigurationError(f"{path} is {what}, and no spool: name another file with --spool")
+
+
 def is_spool(path: Path) -> bool:
     """Whether the file was marked as a spool; what cannot be read may have been."""
     with suppress(apsw.Error), closing(_connect(path)) as connection:

@@ -69,6 +69,7 @@ async def test_a_spool_that_is_damaged_is_set_aside_while_the_shared_store_repli
     signals: list[Signal] = []
     spool = await opened(tmp_path, replies, signals)
     assert [type(each) for each in signals][:2] == [SpoolSetAside, AcksMissing]
+    assert "--store" not in signals[0].error
     assert signals[0].to == f"{file}.damaged-20261122T120000Z"
     assert (tmp_path / "spool.db.damaged-20261122T120000Z").exists() == (harm != "missing")
     assert [each.count for each in await spool.losses()] == [3]
@@ -77,6 +78,28 @@ async def test_a_spool_that_is_damaged_is_set_aside_while_the_shared_store_repli
     spool = await opened(tmp_path, silent)
     assert [each.count for each in await spool.losses()] == [3]
     await spool.close()
+
+
+def everything_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+@pytest.mark.parametrize("what", ["a database of another program", "not a database"])
+async def test_a_file_that_was_never_a_spool_is_refused_and_stays_as_it_is(tmp_path: Path, what: str) -> None:
+    file = tmp_path / "spool.db"
+    if what == "not a database":
+        file.write_text("minutes of the meeting\n" * 100)
+    else:
+        connection = apsw.Connection(str(file))
+        connection.execute("create table bookmarks (url text)")
+        connection.close()
+    before = file.read_bytes()
+    for _ in range(2):
+        with pytest.raises(ConfigurationError) as refused:
+            await opened(tmp_path)
+        assert str(refused.value) == f"{file} is {what}, and no spool: name another file with --spool"
+    assert file.read_bytes() == before
+    assert everything_in(tmp_path) == [file]
 
 
 async def test_losses_of_the_spool_are_handed_to_the_shared_store_once(tmp_path: Path, shared: FakeShared) -> None:
