@@ -24,7 +24,7 @@ from tests.e2e.targets import Request, Targets, listening, slow
 from tests.postgres import Cluster
 from tests.tcp_proxy import TcpProxy, proxying
 
-LEADS = at_length(51, briefly=11)
+LEADS = at_length(51, briefly=21)
 PER_SECOND = at_length(100, briefly=25)
 """Webhooks for each relay; few, so that a machine that has other work keeps up."""
 CONCURRENCY = 16

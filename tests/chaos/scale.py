@@ -1,7 +1,7 @@
 """Environment -> size and random seed of every campaign.
 
 RELAY_CHAOS_SCALE multiplies the sizes: 1 in `make chaos`, 0.1 where pytest is run by hand, more before a release.
-RELAY_CHAOS_AT_LENGTH=1 is for the campaigns of several relays, whose faults take long: an hour, by hand.
+RELAY_CHAOS_AT_LENGTH=1 is for the campaigns of several relays, whose faults take long: two hours, by hand.
 RELAY_CHAOS_SEED repeats the run whose table shows that seed, as far as a machine can.
 """
 

@@ -13,6 +13,7 @@ from tests.chaos.scale import at_length
 from tests.e2e.processes import RELAY
 from tests.postgres import Cluster, cluster
 
+EACH = 75  # webhooks a second for each relay: enough of what a standby does not know is not delivered either
 FAILOVERS = at_length(10, briefly=1)
 BEHIND = 2.0  # seconds
 
@@ -34,7 +35,9 @@ async def failed_over(
             await made.sent(4 * PER_SECOND)
             again = sum([int(await each.metric("relay_rekept_webhooks_total")) for each in made.relays.values()])
 
-        return await campaign(folder, first, fails_over, others=(second,), command=command, within=within), again
+        return await campaign(
+            folder, first, fails_over, others=(second,), command=command, within=within, per_second=EACH
+        ), again
 
 
 async def take_over(first: Cluster, second: Cluster) -> None:

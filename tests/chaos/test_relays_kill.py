@@ -32,6 +32,7 @@ async def test_kill_9_of_a_relay_loses_nothing_and_what_the_last_one_held_is_del
             await asyncio.sleep(chance.uniform(0.0, 1.0))
             await relay.start()
             await made.sent(chance.randint(PER_SECOND // 2, 2 * PER_SECOND))
+        await made.all_deliver()  # one that has just started has no share yet, and holds nothing
         await dies(made)
 
     seen = await campaign(tmp_path, server, kills)
