@@ -122,7 +122,7 @@ class Relay:
         status, sizes = await self.store.status(), self.store.sizes()
         if spool:
             self.shared_gauges.update_relays(
-                living=len(status.living), configs=status.configs, stranded=status.stranded
+                living=len(status.living), configs=status.configs, gone=status.gone, stranded=status.stranded
             )
         self.readiness.update_losses(status.losses)
         self.gauges.update(

@@ -295,6 +295,14 @@ class SpoolOpened:
 
 
 @frozen
+class SpoolLeft:
+    """The relay has stopped with so many webhooks in its spool, which nobody else has."""
+
+    webhooks: int
+    file: str
+
+
+@frozen
 class SpoolSetAside:
     """A spool could not be opened, for this `error`; it was renamed `to`, and a new one begun."""
 
@@ -444,6 +452,7 @@ Signal: TypeAlias = (
     | AcksMissing
     | StoreGaveUp
     | SpoolOpened
+    | SpoolLeft
     | SpoolSetAside
     | SpoolingBegan
     | SpoolingEnded

@@ -10,6 +10,7 @@ from relay.operations.durations import length
 from relay.store.records import RelayStanding, Status
 
 NAME = 8  # characters of a relay's name
+NEXT = "start it, or `relay spool drain` its file"
 
 
 def shared(status: Status) -> bool:
@@ -18,7 +19,7 @@ def shared(status: Status) -> bool:
 
 
 def relays(status: Status, now: datetime) -> Table:
-    """A row for each; one that is gone is there while its spool holds webhooks."""
+    """A row for each; one that is gone is there until its spool is known to be empty."""
     shown = table("RELAY", "HOST", "PID", "VERSION", "SEEN", "SPOOL", right=("PID",), folds=("SPOOL",))
     for each in status.relays:
         style = "red" if each.gone_at else ""
@@ -40,8 +41,10 @@ def _seen(relay: RelayStanding, now: datetime) -> str:
 
 
 def _spool(relay: RelayStanding) -> str:
+    if relay.spooled is None:
+        return f"? not known since {short(relay.seen_at)}: {NEXT}"
     if not relay.spooled:
         return "-"
     since = f" since {short(relay.spooled_at)}" if relay.spooled_at else ""
     what = f"{counted(relay.spooled, 'webhook')}{since}"
-    return f"{what}: start it, or `relay spool drain` its file" if relay.gone_at else what
+    return f"{what}: {NEXT}" if relay.gone_at else what

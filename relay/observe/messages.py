@@ -28,6 +28,7 @@ from relay.signals import (
     RelayJoined,
     SharedStoreUnfit,
     Signal,
+    SpoolLeft,
     SpoolOpened,
     SpoolRefused,
     SpoolSetAside,
@@ -55,6 +56,7 @@ LINES: dict[type, tuple[int, str]] = {
     ClaimsReturned: (INFO, "claims returned"),
     # spool
     SpoolOpened: (INFO, "spool opened"),
+    SpoolLeft: (WARNING, "webhooks stay in the spool: start the relay again, or `relay spool drain` the file"),
     SpoolSetAside: (ERROR, "spool set aside, and a new one begun"),
     SpoolRefused: (ERROR, "refused by the shared store: set apart in the spool"),
     SharedStoreUnfit: (ERROR, "the shared store cannot be used: webhooks are spooled"),

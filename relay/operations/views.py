@@ -216,7 +216,7 @@ def files(status: Status) -> Json:
 
 
 def _relay(relay: RelayStanding) -> dict[str, Json]:
-    """One that is gone is there while its spool holds webhooks; `config` differs where the routes do."""
+    """One that is gone is there until its spool is known to be empty; `config` differs where the routes do."""
     return {
         "name": relay.name,
         "host": relay.host,

@@ -386,6 +386,9 @@ class SharedStore(OwnedStore, Protocol):
         """Record the webhooks that this relay's spool has lost; a gap that is recorded already is not again."""
         ...
 
-    def publish_spool(self, webhooks: int, oldest_at: datetime | None) -> None:
-        """Report what this relay's spool holds with the next heartbeat, for `status`."""
+    def publish_spool(self, webhooks: int | None, oldest_at: datetime | None) -> None:
+        """Report with the next heartbeat, and at `close`, how many webhooks are in this relay's spool, for `status`.
+
+        None: it is not known. A relay that is gone is listed until its spool is known to be empty.
+        """
         ...

@@ -131,7 +131,8 @@ class RelayStanding:
 
     `name` stays over restarts; pid, version and `since` are those of its present process, or of the last one if it is
     gone: stopped, or declared dead, at `gone_at`. `config`: a digest of its routes, the same for the same routes.
-    `spooled`: webhooks in its spool when it said so last, the oldest of which arrived at `spooled_at`.
+    `spooled`: webhooks in its spool when it said so last, the oldest of which arrived at `spooled_at`; None if it is
+    gone without having reported that its spool is empty.
     """
 
     name: str
@@ -142,7 +143,7 @@ class RelayStanding:
     seen_at: datetime
     config: str = ""
     gone_at: datetime | None = None
-    spooled: int = 0
+    spooled: int | None = 0
     spooled_at: datetime | None = None
 
 
@@ -180,7 +181,12 @@ class Status:
     @property
     def stranded(self) -> int:
         """The webhooks in spools of relays that are gone: nobody forwards them."""
-        return sum(each.spooled for each in self.relays if each.gone_at is not None)
+        return sum(each.spooled or 0 for each in self.relays if each.gone_at is not None)
+
+    @property
+    def gone(self) -> int:
+        """The relays that are gone and whose spools are not known to be empty."""
+        return sum(each.gone_at is not None and each.spooled != 0 for each in self.relays)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import pytest
 from click.testing import Result
 
 from relay.store.sqlite.spool import SqliteSpool
+from relay.store.times import to_ms, utc_now
 from tests.cli.conftest import NOON, Run
 from tests.postgres import Cluster
 from tests.store.conftest import routed, to, webhook
@@ -68,6 +69,15 @@ def test_status_for_programs_has_the_daemon_and_every_relay(on: On, admin: psyco
         ("91d000aa00000000", 37, "y"),
     ]
     assert [each["gone_at"] for each in told["relays"]] == [None, "1970-01-01T00:01:00.000Z"]
+
+
+def test_status_lists_a_relay_that_is_gone_without_having_reported_its_spool(on: On, admin: psycopg.Connection) -> None:
+    admin.execute(RELAYS)
+    admin.execute("update relays set spooled = -1, seen_at = 60000, gone_at = %s where pid = 977", (to_ms(utc_now()),))
+    shown = " ".join(on("status").stdout.split())
+    assert "? not known since" in shown and "`relay spool drain` its file" in shown
+    gone = json.loads(on("status", "--json").stdout)["relays"][1]
+    assert (gone["pid"], gone["spooled"]) == (977, None)
 
 
 AWAY = "postgresql://relay:hunter2@127.0.0.1:1/relay"

@@ -54,6 +54,26 @@ async def ready(relay: RelayProcess) -> bool:
     return await answer(relay, "/readyz") == (200, "ready\n")
 
 
+@pytest.mark.parametrize(("wrong", "reason"), [("password", "password authentication failed"), ("database", "exist")])
+async def test_a_start_that_postgresql_refuses_warns_at_once_with_the_reason(
+    tmp_path: Path, server: Cluster, database: str, wrong: str, reason: str
+) -> None:
+    dsn = server.dsn(database)
+    dsn = dsn.replace(server.password, "hunter2") if wrong == "password" else dsn.replace(database, "nowhere")
+    async with listening(bot=well) as targets, relay_of(tmp_path, targets, dsn) as relay:
+        await relay.start()
+        [said] = await relay.said("spooling")
+        assert (said["level"], reason in said["why"], "hunter2" in said["why"]) == ("warning", True, False)
+        for path, status in (("/readyz", 200), ("/readyz/store", 503)):
+            answered = await answer(relay, path)
+            assert (answered[0], reason in answered[1], "hunter2" in answered[1]) == (status, True, False), answered
+        await post_lead(relay.hook, "m1")
+        relay.signal(signal.SIGTERM)
+        assert await relay.ended() == 0
+        [left] = await relay.said("webhooks stay in the spool: start the relay again, or `relay spool drain` the file")
+        assert (left["level"], left["webhooks"], Path(left["file"]).name) == ("warning", 1, "spool.db")
+
+
 async def test_a_relay_that_starts_without_postgresql_spools_says_so_and_delivers_later(
     tmp_path: Path, server: Cluster, database: str
 ) -> None:

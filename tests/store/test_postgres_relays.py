@@ -464,3 +464,48 @@ async def test_rows_that_another_claims_are_passed_over(a: Relay, tmp_path: Path
     with psycopg.connect(kind_postgres.dsn(tmp_path)) as other:
         other.execute("select 1 from deliveries where event = 1 for update")
         assert ids(await a.claim()) == ["event-0002"]
+
+
+# ---- spools of relays that are gone
+
+
+async def listed(relay: Relay) -> dict[str, int | None]:
+    """Those that are gone, and the webhooks in their spools."""
+    status = await relay.store.status()
+    assert status.gone == len(status.relays) - len(status.living)
+    return {each.name: each.spooled for each in status.relays if each.gone_at}
+
+
+async def test_a_dead_relay_is_listed_for_it_may_have_spooled_since_its_last_beat(a: Relay, b: Relay) -> None:
+    await a.live(EVERY, b)
+    await a.live(DEAD + 2 * EVERY)
+    assert await listed(a) == {"b": None}
+    await b.live(2 * EVERY)
+    assert await listed(a) == {}, "it is back, and reports"
+
+
+async def test_a_dead_relay_keeps_the_count_that_it_reported(a: Relay, b: Relay) -> None:
+    b.store.publish_spool(37, NOON)
+    await a.live(EVERY, b)
+    await a.live(DEAD + 2 * EVERY)
+    assert (await listed(a), (await a.store.status()).stranded) == ({"b": 37}, 37)
+
+
+@pytest.mark.parametrize(("webhooks", "after"), [(0, {}), (3, {"b": 3}), (None, {"b": None})])
+async def test_a_relay_that_leaves_is_listed_unless_its_spool_is_empty(
+    a: Relay, b: Relay, webhooks: int | None, after: dict[str, int | None]
+) -> None:
+    b.store.publish_spool(5, NOON)
+    await a.live(EVERY, b)
+    b.store.publish_spool(webhooks, None)
+    await b.store.close()
+    assert await listed(a) == after
+
+
+async def test_an_unknown_spool_is_listed_for_thirty_days(a: Relay, b: Relay, tmp_path: Path) -> None:
+    await a.live(DEAD + 2 * EVERY)
+    ago = "update relays set gone_at = (extract(epoch from clock_timestamp()) * 1000)::bigint - %s where name = 'b'"
+    ask(tmp_path, f"{ago} returning 1", 30 * 86_400_000 - 60_000)
+    assert await listed(a) == {"b": None}
+    ask(tmp_path, f"{ago} returning 1", 30 * 86_400_000 + 60_000)
+    assert await listed(a) == {}

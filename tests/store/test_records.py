@@ -14,7 +14,10 @@ GONE = replace(RELAY, name="b", pid=7, gone_at=NOON, spooled=37, spooled_at=NOON
 def test_a_relay_that_is_gone_owns_nothing_and_may_leave_webhooks_behind() -> None:
     status = Status(relays=(GONE, RELAY, replace(RELAY, name="c", pid=9, spooled=5)))
     assert (status.owner, [each.name for each in status.living]) == (812, ["a", "c"])
-    assert (status.configs, status.stranded) == (1, 37)
+    assert (status.configs, status.stranded, status.gone) == (1, 37, 1)
+    unknown = replace(GONE, name="d", spooled=None)
+    status = Status(relays=(GONE, unknown, replace(GONE, spooled=0)))
+    assert (status.stranded, status.gone) == (37, 2)
     assert (Status(relays=(GONE,)).owner, Status(relays=(GONE,)).living) == (None, ())
 
 

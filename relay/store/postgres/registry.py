@@ -52,11 +52,13 @@ select {NOW}, (select max(seen_at) from relays), left(pg_walfile_name(pg_current
 from (select 1) one left join relays r on r.gone_at is null
 """
 _DECLARE_DEAD = """
-update relays set gone_at = %(now)s where incarnation = %(incarnation)s and beat = %(beat)s and gone_at is null
+update relays set gone_at = %(now)s, spooled = case when spooled > 0 then spooled else -1 end
+where incarnation = %(incarnation)s and beat = %(beat)s and gone_at is null
 returning name
-"""
+"""  # it may have spooled since: only a relay that leaves knows that its spool is empty
 _LEAVE = """
-update relays set gone_at = %(now)s where incarnation = %(incarnation)s and name = %(relay)s and gone_at is null
+update relays set gone_at = %(now)s, spooled = %(spooled)s, spooled_at = %(spooled_at)s
+where incarnation = %(incarnation)s and name = %(relay)s and gone_at is null
 """
 ABANDONED = """
 with seen as materialized (
@@ -108,7 +110,7 @@ class Registry:
         self._given: set[int] = set()  # beside `_mine` those of registrations that are not known to be committed
         self._rival = Beats()
         self.config = ""  # a digest of this relay's routes
-        self._spooled: tuple[int, datetime | None] = 0, None
+        self._spooled: tuple[int | None, datetime | None] = 0, None
 
     @property
     def owner(self) -> Owner | None:
@@ -119,7 +121,7 @@ class Registry:
         """Whether the claim token is one of this process, under whatever incarnation."""
         return token // TOKENS in self._mine
 
-    def publish_spool(self, webhooks: int, oldest_at: datetime | None) -> None:
+    def publish_spool(self, webhooks: int | None, oldest_at: datetime | None) -> None:
         """See `contract.SharedStore.publish_spool`."""
         self._spooled = webhooks, oldest_at
 
@@ -159,13 +161,11 @@ class Registry:
 
     def heartbeat(self) -> Statement:
         """Return the statement of one beat; see `read`."""
+        return _BEAT, {**(self.owner or NOBODY)._asdict(), "config": self.config, **self._spool()}
+
+    def _spool(self) -> dict[str, int | None]:
         webhooks, oldest_at = self._spooled
-        return _BEAT, {
-            **(self.owner or NOBODY)._asdict(),
-            "config": self.config,
-            "spooled": webhooks,
-            "spooled_at": oldest_at and to_ms(oldest_at),
-        }
+        return {"spooled": -1 if webhooks is None else webhooks, "spooled_at": to_ms(oldest_at) if oldest_at else None}
 
     def read(self, rows: list[tuple[int, int, str, bool, str | None, int, int]]) -> Beat:
         """Return what the rows of `heartbeat` say."""
@@ -177,12 +177,12 @@ class Registry:
         )
 
     def leave(self, now: int) -> list[Statement]:
-        """Return the statements that end this incarnation and give back what it holds."""
+        """Return the statements that end this incarnation and give back what it holds; they tell of its spool."""
         if (owner := self.owner) is None:
             return []
         behind = now + 1  # what waits already goes first
         given_back = {**_span(owner.incarnation, behind), **owner._asdict()}
-        return [(_GIVE_BACK_OWN, given_back), (_LEAVE, {"now": now, **owner._asdict()})]
+        return [(_GIVE_BACK_OWN, given_back), (_LEAVE, {"now": now, **owner._asdict(), **self._spool()})]
 
 
 def declare_dead(incarnation: int, beat: int, now: int) -> Statement:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import orjson
 
 from relay.model import Health
+from relay.store.postgres.clock import NOW
 from relay.store.postgres.connection import Row, Statement
 from relay.store.records import AckGap, HealthReport, Pause, RelayStanding, Report, Status, TargetStatus, worst
 from relay.store.times import from_ms
@@ -34,9 +35,11 @@ _CONDITIONS = (
 _REPORTS = f"select name, as_of, value from reports order by relay = any({LIVING}), as_of, relay"
 _LAST = "select received_at from webhooks order by seq desc limit 1"
 _UNPARSED = "select count(*) from webhooks where unparsed is not null"
+UNKNOWN_FOR = 30 * 86_400_000  # milliseconds that a relay is listed which is gone and did not report its spool
 _RELAYS = (
-    "select name, host, pid, version, started_at, seen_at, config, gone_at, spooled, spooled_at from relays"
-    " where gone_at is null or spooled > 0 order by gone_at is not null, incarnation"
+    "select name, host, pid, version, started_at, seen_at, config, gone_at, nullif(spooled, -1), spooled_at from relays"
+    f" where gone_at is null or spooled > 0 or spooled < 0 and gone_at > {NOW} - {UNKNOWN_FOR}"
+    " order by gone_at is not null, incarnation"
 )
 LOSSES = "select relay, count, after, noticed_at from losses where accepted_at is null order by noticed_at, relay"
 SIZE = """

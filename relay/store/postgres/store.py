@@ -222,7 +222,7 @@ class PostgresStore:
         if self._membership:
             self._membership.registry.config = digest
 
-    def publish_spool(self, webhooks: int, oldest_at: datetime | None) -> None:
+    def publish_spool(self, webhooks: int | None, oldest_at: datetime | None) -> None:
         """See `contract.SharedStore.publish_spool`."""
         if self._membership:
             self._membership.registry.publish_spool(webhooks, oldest_at)

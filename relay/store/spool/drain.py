@@ -59,13 +59,17 @@ async def _forward_all(shared: SharedStore, pages: Pages) -> None:
 
 
 async def _drain(spool: SqliteSpool, shared: SharedStore, emit: Emit) -> Drained:
+    def publish() -> None:
+        shared.publish_spool(spool.webhooks + spool.refused, spool.oldest_at)
+
+    publish()
     try:
         await shared.ready()
         pages = Pages(shared, spool, committed=lambda _request: None, emit=emit)
         await pages.hand_over()
         await _forward_all(shared, pages)
-        shared.publish_spool(spool.webhooks, spool.oldest_at)
         await spool.shrink()
         return Drained(forwarded=pages.forwarded, refused=spool.refused)
     finally:
+        publish()
         await shared.close()

@@ -61,7 +61,7 @@ class Forwarder:
 
     async def _look(self) -> None:
         """Forward a page; after the last one, have intake bypass the spool."""
-        self._publish()
+        self.publish()
         await self._shared.ready()
         self._unfit = ""
         if (connection := self._shared.connections) != self._pages.connection:
@@ -96,7 +96,7 @@ class Forwarder:
             if announced or self._pages.forwarded:  # else a start, and the shared store was there
                 self._emit(SpoolingEnded(why=self._intake.why, took=took, forwarded=self._pages.forwarded))
             self._pages.forwarded = 0
-            self._publish()
+            self.publish()
             with suppress(StoreBusy):  # when it is empty the next time
                 await self._spool.shrink()
 
@@ -111,8 +111,9 @@ class Forwarder:
             self._emit(TailKeptAgain(webhooks=again, of=len(self._tail)))
         self._tail.renew()
 
-    def _publish(self) -> None:
-        self._shared.publish_spool(self._spool.webhooks, self._spool.oldest_at)
+    def publish(self) -> None:
+        """Report what the spool holds; what is set apart is in no other place either."""
+        self._shared.publish_spool(self._spool.webhooks + self._spool.refused, self._spool.oldest_at)
 
     def _report_unfit(self, error: Exception) -> None:
         if str(error) != self._unfit:

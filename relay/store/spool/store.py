@@ -11,7 +11,7 @@ from typing import Any
 
 from relay.errors import StoreBusy, StoreError
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
-from relay.signals import Emit, SpoolOpened
+from relay.signals import Emit, SpoolLeft, SpoolOpened
 from relay.store.contract import SharedStore
 from relay.store.records import (
     AckGap,
@@ -35,6 +35,7 @@ from relay.store.spool.tail import Tail
 from relay.store.sqlite.spool import SqliteSpool
 
 PROBE = 1.0  # seconds for the shared store; then the spool shows whether anything can be committed
+COUNTED_WITHIN = 1.0  # seconds of a stop, for what is on its way to the spool
 
 
 class SpoolingStore:
@@ -57,6 +58,7 @@ class SpoolingStore:
     ) -> None:
         self._shared = shared
         self._spool = spool
+        self._emit = emit
         self._admit = late
         self._paused: frozenset[str] | None = None  # not known yet
         self._releasing: set[asyncio.Task[None]] = set()
@@ -65,6 +67,7 @@ class SpoolingStore:
             shared, spool, tail=tail, late=self._on_late, emit=emit, clock=self.clock, hedge=hedge, hold=hold
         )
         self._forwarder = Forwarder(shared, spool, self._intake, tail=tail, emit=emit)
+        self._forwarder.publish()
         emit(SpoolOpened(file=str(spool.path), relay=spool.name, webhooks=spool.webhooks))
 
     # ---- intake
@@ -177,9 +180,22 @@ class SpoolingStore:
     async def close(self) -> None:
         self._intake.stop()
         try:
+            await self._publish_last()
             await self._shared.close()
         finally:
             await self._spool.close()
+            if left := self._spool.webhooks + self._spool.refused:
+                self._emit(SpoolLeft(webhooks=left, file=str(self._spool.path)))
+
+    async def _publish_last(self) -> None:
+        """Report what the spool holds once nothing is on its way there: the shared store lists who leaves webhooks."""
+        try:
+            async with asyncio.timeout(COUNTED_WITHIN):
+                await self._intake.written()
+        except TimeoutError:
+            self._shared.publish_spool(None, None)
+        else:
+            self._forwarder.publish()
 
     # ---- the shared store's
 

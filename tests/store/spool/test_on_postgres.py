@@ -10,7 +10,8 @@ import pytest
 
 from relay.errors import StoreBusy
 from relay.model import Delivery, Retention
-from relay.signals import Signal, SpoolingBegan, SpoolRefused, TailKeptAgain
+from relay.signals import Signal, SpoolingBegan, SpoolLeft, SpoolRefused, TailKeptAgain
+from relay.store.postgres.registry import declare_dead
 from relay.store.postgres.store import PostgresStore
 from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest
@@ -231,6 +232,50 @@ async def test_a_stranded_spool_is_drained(relay: Relay) -> None:
     assert relay.stored() == ids(*range(1, 200))
     relay.begin()
     await relay.until_direct()
+
+
+async def test_a_stop_that_postgresql_does_not_see_is_found_and_a_drain_clears_it(relay: Relay) -> None:
+    name = relay.spool.name
+    await relay.keep(request(1))
+    relay.proxy.refuse()
+    await relay.keep(request(2))
+    await relay.stop()
+    assert relay.of(SpoolLeft) == [SpoolLeft(webhooks=1, file=str(relay.folder / "spool.db"))]
+    relay.proxy.heal()
+    other = relay.open_shared("other")
+    await other.ready()
+    [(incarnation, seen)] = relay.rows(f"select incarnation, beat from relays where name = '{name}'")
+    await other._work.run([declare_dead(incarnation, seen, 1)])
+    relay.rows("update relays set gone_at = seen_at where gone_at = 1 returning 1")
+    assert [(each.name, each.spooled) for each in (await other.status()).relays if each.gone_at] == [(name, None)]
+    await drain(relay.folder / "spool.db", relay.open_shared, emit=relay.signals.append)
+    assert (await other.status()).gone == 0
+    await other.close()
+    relay.begin()
+
+
+async def test_a_stop_reports_what_the_spool_keeps(relay: Relay) -> None:
+    """As set apart: the store takes the others."""
+    with relay.cluster.admin(relay.database) as connection:
+        connection.execute("alter table webhooks add check (id <> 'webhook-0001')")
+    await relay.keep(request(1), request(2))
+    await until(lambda: relay.store.spool().refused == 1)
+    await relay.until_direct()
+    await relay.stop()
+    assert relay.rows("select spooled from relays where gone_at is not null") == [(1,)]
+    [left] = relay.of(SpoolLeft)
+    assert left.webhooks == 1
+    await drain(relay.folder / "spool.db", relay.open_shared, emit=relay.signals.append)
+    assert relay.rows("select spooled from relays where gone_at is not null") == [(1,)], "it is refused again"
+    relay.begin()
+
+
+async def test_a_stop_with_an_empty_spool_warns_of_nothing(relay: Relay) -> None:
+    await relay.keep(request(1))
+    await relay.stop()
+    assert not relay.of(SpoolLeft)
+    assert relay.rows("select spooled from relays where gone_at is not null") == [(0,)]
+    relay.begin()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -21,7 +21,7 @@ create table relays (
   seen_at     bigint not null,
   beat        bigint not null default 0,     -- goes on while it lives: others watch it by their own steady clocks
   gone_at     bigint,                        -- stopped, or declared dead: it holds nothing any more
-  spooled     bigint not null default 0,     -- webhooks in its spool
+  spooled     bigint not null default 0,     -- webhooks in its spool; -1: not known, for it is gone and did not say
   spooled_at  bigint,                        -- arrival of the oldest of them
   forwarded   bigint not null default 0      -- webhooks that came from its spool; each forwarding writes here
 ) with (fillfactor = 50);
