@@ -57,7 +57,12 @@ class Readiness:
         state = self._spool()
         spooling = None if state is None or state.direct else _spooling(state)
         lost = f"webhooks that were answered 200 are missing, at most {self.lost}: relay verify" if self.lost else None
-        return "; ".join(each for each in (spooling, lost) if each) or None
+        refused = (
+            f"PostgreSQL refuses {_webhooks(state.refused)}, set apart in the spool"
+            if state and state.refused
+            else None
+        )
+        return "; ".join(each for each in (spooling, refused, lost) if each) or None
 
     def on_rejected(self, rejected: WebhookRejected) -> None:
         """Not ready after a webhook that could not be stored, until the probe that it triggers has ended."""
@@ -104,7 +109,11 @@ class Readiness:
 
 
 def _spooling(state: SpoolState) -> str:
-    webhooks = f"{state.webhooks} webhook{'' if state.webhooks == 1 else 's'}"
+    webhooks = _webhooks(state.webhooks)
     if state.forwarding:
         return f"forwarding {webhooks}"
     return f"spooling since {rfc3339(state.since)} ({webhooks}): {state.why}"
+
+
+def _webhooks(number: int) -> str:
+    return f"{number} webhook{'' if number == 1 else 's'}"

@@ -58,7 +58,7 @@ async def told(shared: Shared) -> tuple[str | None, str | None, str | None]:
     [
         (None, 0, None, None),
         (DIRECT, 0, None, None),
-        (replace(DIRECT, refused=2), 0, None, None),
+        (replace(DIRECT, refused=2), 0, None, "PostgreSQL refuses 2 webhooks, set apart in the spool"),
         (FORWARDING, 0, None, "forwarding 37 webhooks"),
         (replace(FORWARDING, webhooks=1), 0, None, "forwarding 1 webhook"),
         (FORWARDING, 9, None, "forwarding 37 webhooks"),

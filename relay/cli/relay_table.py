@@ -6,7 +6,7 @@ from rich.table import Table
 
 from relay.cli.output import cell, counted, table
 from relay.cli.times import short
-from relay.operations.durations import length
+from relay.operations.durations import ago
 from relay.store.records import RelayStanding, Status
 
 NAME = 8  # characters of a relay's name
@@ -36,8 +36,8 @@ def relays(status: Status, now: datetime) -> Table:
 
 def _seen(relay: RelayStanding, now: datetime) -> str:
     if relay.gone_at:
-        return f"gone {length(now - relay.gone_at)} ago"
-    return f"{length(now - relay.seen_at)} ago"
+        return f"gone {ago(now - relay.gone_at)}"
+    return ago(now - relay.seen_at)
 
 
 def _spool(relay: RelayStanding) -> str:

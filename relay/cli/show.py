@@ -18,7 +18,7 @@ from relay.cli.store import store_option, visiting
 from relay.cli.times import local, short
 from relay.model import Webhook
 from relay.operations import clock, lookup, status, views
-from relay.operations.durations import length
+from relay.operations.durations import ago, length
 from relay.operations.next_step import Situation, next_step
 from relay.printable import printable
 from relay.store.open import StoreUrl
@@ -77,7 +77,7 @@ def _print_webhook(webhook: Webhook, now: datetime) -> None:
 
 
 def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
-    arrived = f"{local(webhook.received_at)}, {length(now - webhook.received_at)} ago"
+    arrived = f"{local(webhook.received_at)}, {ago(now - webhook.received_at)}"
     facts = [
         ("webhook", cell(webhook.id, "bold")),
         ("arrived", cell(arrived)),

@@ -21,7 +21,7 @@ from relay.cli.times import local, short
 from relay.errors import ConfigurationError, RoutesInvalid, StoreBusy
 from relay.model import Health, Json
 from relay.operations import clock, upkeep, views
-from relay.operations.durations import length
+from relay.operations.durations import ago, length
 from relay.operations.status import Overview, overview
 from relay.operations.upkeep import SpoolFile
 from relay.rfc3339 import rfc3339
@@ -152,7 +152,7 @@ def _show(seen: Overview, before: Overview | None) -> None:
 
 
 def _show_intake(status: Status, now: datetime) -> None:
-    last = "never" if status.last_at is None else f"{local(status.last_at)}, {length(now - status.last_at)} ago"
+    last = "never" if status.last_at is None else f"{local(status.last_at)}, {ago(now - status.last_at)}"
     disk = status.disk
     put(
         "",
@@ -178,8 +178,7 @@ def _rejected(
     if report["count"]:
         since, last = (datetime.fromisoformat(report[name]) for name in ("since", "last_at"))
         what = ": ".join(filter(None, (report[name] for name in of_the_last)))
-        ago = length(now - last)
-        yield labelled(reason, f"{report['count']} since {short(since)}, the last {ago} ago", style)
+        yield labelled(reason, f"{report['count']} since {short(since)}, the last {ago(now - last)}", style)
         yield labelled("", what)
 
 
@@ -215,7 +214,7 @@ def _why_stopped(name: str, target: TargetStatus, seen: Overview) -> Iterator[Te
     """Why nothing is delivered, or soon may not be: who paused the target, and what it answered when it failed."""
     if pause := target.pause:
         reason = f": {pause.reason}" if pause.reason else ""
-        yield cell(f"{name} was paused {length(seen.at - pause.at)} ago by {pause.who}{reason}")
+        yield cell(f"{name} was paused {ago(seen.at - pause.at)} by {pause.who}{reason}")
     if (report := target.condition) is None:
         return
     if report.health is Health.OK:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 def length(span: timedelta) -> str:
     """`12 ms`, `1.5 s`, `3 min`, `2 h`, `5 d`: one unit, rounded down."""
-    seconds = span.total_seconds()
+    seconds = max(0.0, span.total_seconds())  # less: of a clock that is ahead
     if seconds < 1:
         return f"{int(seconds * 1000)} ms"
     if seconds < 60:
@@ -14,3 +14,8 @@ def length(span: timedelta) -> str:
         if seconds < size * until:
             return f"{int(seconds / size)} {unit}"
     return f"{int(seconds / 86400)} d"
+
+
+def ago(span: timedelta) -> str:
+    """`3 min ago`; `now` for what is dated by a clock that is ahead."""
+    return f"{length(span)} ago" if span > timedelta() else "now"

@@ -60,6 +60,13 @@ def test_status_shows_the_relays_and_what_the_spool_of_one_that_is_gone_holds(
     assert "their routes differ" in on("status").stdout
 
 
+def test_an_age_by_a_clock_that_is_ahead_is_now(on: On, admin: psycopg.Connection) -> None:
+    admin.execute(RELAYS)
+    admin.execute("update relays set seen_at = seen_at + 60000 where incarnation = 101")
+    [living] = [each for each in lines(on("status")) if each[:1] == ["3f2c5a9e"]]
+    assert living[4] == "now"
+
+
 def test_status_for_programs_has_the_daemon_and_every_relay(on: On, admin: psycopg.Connection) -> None:
     admin.execute(RELAYS)
     told = json.loads(on("status", "--json").stdout)
