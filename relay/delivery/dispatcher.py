@@ -145,6 +145,7 @@ class Dispatcher:
     async def _poll(self) -> None:
         for each in self._lanes.values():
             each.update_share()
+            each.work()
         due = await self._store.due(list(self._lanes))
         self.pause(due.paused)
         for name, due_at in due.at.items():

@@ -147,6 +147,10 @@ class Lane:
 
     # ---- what comes in
 
+    def work(self) -> None:
+        """Go on with what is queued, if workers idle: they could not be sure that it is still this relay's."""
+        self._workers.call(len(self._queue))
+
     def wake_at(self, due_at: datetime) -> None:
         """See `Prefetch.wake_at`."""
         self._prefetch.wake_at(due_at)
@@ -155,13 +159,15 @@ class Lane:
 
     def _next_attempt(self) -> Coroutine[None, None, None] | None:
         """Begin the next attempt; None if there is none to make."""
+        if not self._store.owns():
+            return None  # `work` goes on once it does
         if self._share.rate:
             return self._attempt_in_slot() if self._queue else None
         delivery = self._take()
         return None if delivery is None else self._attempt(delivery)
 
     async def _attempt_in_slot(self) -> None:
-        if await self._slot() and (delivery := self._take()):
+        if await self._slot() and self._store.owns() and (delivery := self._take()):
             self._rate_limiter.take(self._share.rate, now=self._time())
             await self._attempt(delivery)
 

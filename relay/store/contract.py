@@ -103,6 +103,13 @@ class DeliveryStore(Protocol):
         """
         ...
 
+    def owns(self) -> bool:
+        """Return whether attempts may begin of what was claimed; if not, others may have claimed it by now.
+
+        As in a process that stood still, or is cut off from the store: until it has heard from the store again.
+        """
+        ...
+
     async def claim(
         self, target: str, *, limit: int, max_bytes: int, now: datetime, lease: timedelta
     ) -> list[Delivery]:

@@ -93,6 +93,9 @@ class FakeStore:
         self._clock = clock
         self._token = 0
 
+    def owns(self) -> bool:
+        return True
+
     def share(self, _target: str) -> tuple[int, int]:
         return self.part
 

@@ -217,3 +217,23 @@ async def test_who_is_disowned_claims_anew_what_nobody_holds(tmp_path: Path, rec
         receiver.gate.set()
         await bench.until_none_pending()
     assert [each.event_id for each in receiver.requests][1:] == [event_id(each) for each in range(4)]
+
+
+# ---- a relay that may have lost its claims
+
+
+@pytest.mark.parametrize("rate", [None, 1000.0])
+async def test_no_attempt_begins_while_others_may_have_the_claims(
+    tmp_path: Path, receivers: Start, monkeypatch: pytest.MonkeyPatch, rate: float | None
+) -> None:
+    receiver = await receivers()
+    bot = to(receiver, concurrency=2, rate=rate)
+    async with Bench(tmp_path, bot) as bench:
+        owns = False
+        monkeypatch.setattr(bench.store, "owns", lambda: owns)
+        await bench.keep(range(5))
+        await asyncio.sleep(0.3)
+        assert receiver.requests == []
+        owns = True  # the dispatcher's next poll has the lane go on
+        await bench.until_none_pending()
+    assert len(receiver.requests) == 5

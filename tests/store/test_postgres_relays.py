@@ -15,7 +15,7 @@ from relay.model import Delivered, Delivery, RetryAt, State
 from relay.signals import ClaimsReturned, ClockSet, RelayDeclaredDead, RelayDisowned, RelayJoined, Signal
 from relay.store.postgres import claims
 from relay.store.postgres import connection as module
-from relay.store.postgres.beats import DEAD, EVERY
+from relay.store.postgres.beats import CONFIRMED, DEAD, EVERY
 from relay.store.postgres.lost_claims import AGAIN
 from relay.store.postgres.registry import declare_dead
 from relay.store.postgres.store import PostgresStore
@@ -197,6 +197,20 @@ async def test_a_relay_that_stops_leaves_nothing_claimed(a: Relay, b: Relay, tmp
     assert ask(tmp_path, "select name from relays where gone_at is null") == [("a",)]
     await a.live(DEAD + 2 * EVERY)
     assert a.those(RelayDeclaredDead) == [], "it said so itself"
+
+
+async def test_a_relay_that_has_not_beaten_for_long_begins_no_attempt(a: Relay) -> None:
+    assert a.store.owns()
+    a.steady += CONFIRMED  # it stood still, or the database did not reply
+    assert not a.store.owns()
+    await a.live(EVERY)
+    assert a.store.owns()
+
+
+async def test_a_relay_that_was_declared_dead_begins_no_attempt(a: Relay, b: Relay) -> None:
+    await a.live(DEAD + 2 * EVERY)
+    await beat(b.store)
+    assert (a.store.owns(), b.store.owns()) == (True, False)
 
 
 async def test_shares_follow_the_relays_that_live(a: Relay, b: Relay) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 EVERY = 2.0  # seconds between two heartbeats
 STEADY = 6.0  # seconds between own beats beyond which nobody is judged: this process or the database stood still
+CONFIRMED = 5.0  # seconds from a confirmed beat in which attempts may begin: those of 10 s end before others take over
 DEAD = 15.0  # seconds without a beat after which a relay is declared dead
 
 

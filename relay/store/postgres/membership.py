@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from math import inf
 
 from psycopg.errors import UndefinedTable
 
@@ -12,7 +13,7 @@ from relay.errors import ConfigurationError, StoreBusy, StoreUnsafe
 from relay.signals import ClaimsReturned, ClockSet, Emit, RelayDeclaredDead, RelayDisowned, RelayJoined
 from relay.store.claim_tokens import Tokens
 from relay.store.postgres import claims
-from relay.store.postgres.beats import EVERY, Beats
+from relay.store.postgres.beats import CONFIRMED, EVERY, Beats
 from relay.store.postgres.clock import NOW, DatabaseClock
 from relay.store.postgres.connection import Connection, Transaction
 from relay.store.postgres.lost_claims import LostClaims
@@ -47,6 +48,7 @@ class Membership:
         self.lost = LostClaims(steady)
         self.shares = Shares(name)
         self._beats = Beats()
+        self._confirmed_at = -inf  # when the last beat that the database took was sent, by the steady clock
         self._clock = clock
         self._steady = steady
         self._work = work
@@ -91,7 +93,7 @@ class Membership:
 
     async def beat(self) -> None:
         """Give a sign of life; judge the others; give back what nobody holds."""
-        asked = self._clock()
+        asked, sent_at = self._clock(), self._steady()
         [rows] = await self._look.run([self.registry.heartbeat()])
         beat = self.registry.read(rows)
         await self._clock_read(beat.now, beat.newest, asked)
@@ -102,9 +104,14 @@ class Membership:
         if before not in ("", beat.timeline):
             self._restart()
             return
+        self._confirmed_at = sent_at
         self.shares.seen(beat.living.values())
         await self._judge(beat)
         await self._give_back()
+
+    def owns(self) -> bool:
+        """See `contract.DeliveryStore.owns`."""
+        return self.registry.tokens is not None and self._steady() - self._confirmed_at < CONFIRMED
 
     async def claimed(self, owner: Owner, now: int, newest: int, *, lives: bool) -> None:
         """Take over what the database said beside a claim: its clock, if ours is wrong, and whether we live."""

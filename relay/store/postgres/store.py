@@ -348,6 +348,9 @@ class PostgresStore:
 
     # ---- delivery
 
+    def owns(self) -> bool:
+        return self._membership is not None and self._membership.owns()
+
     def share(self, target: str) -> tuple[int, int]:
         return self._membership.shares.part(target) if self._membership else (1, 1)
 

@@ -199,6 +199,9 @@ class SpoolingStore:
 
     # ---- the shared store's
 
+    def owns(self) -> bool:
+        return self._shared.owns()
+
     def share(self, target: str) -> tuple[int, int]:
         return self._shared.share(target)
 

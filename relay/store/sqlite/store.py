@@ -210,6 +210,9 @@ class SqliteStore:
     def share(self, target: str) -> tuple[int, int]:
         return 1, 1  # SQLite has one owner
 
+    def owns(self) -> bool:
+        return True  # nobody else claims before this process has ended
+
     def clock_set(self, by: timedelta, now: datetime) -> Future[None]:
         """Move leases forward, or due times back, with a clock that was set by `by` and says `now`.
 
