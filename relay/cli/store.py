@@ -26,9 +26,11 @@ def parse_store_url(text: str) -> StoreUrl:
         shown = repr(text) if text.startswith("sqlite:") else "the URL"  # it may have a password
         raise click.BadParameter(f"{shown} is not UTF-8, which the name of a store must be")
     try:
-        return stores.parse_store_url(text, expand=_expand)
+        url = stores.parse_store_url(text, expand=_expand)
+        stores.check_url(url)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+    return url
 
 
 def _expand(text: str) -> str:

@@ -238,6 +238,13 @@ def copy(url: SqliteUrl, to: Path, *, overwrite: bool = False) -> BackupCopy:
     return backup(url.path, to, overwrite=overwrite)
 
 
+def check_url(url: StoreUrl) -> None:
+    """ValueError for a PostgreSQL URL that libpq cannot use, as far as that shows without a server."""
+    if isinstance(url, PostgresUrl):
+        with suppress(ImportError):  # the missing package is for the opening to say
+            import_module("relay.store.postgres.dsn").check_dsn(url.dsn)
+
+
 def check_extra() -> None:
     """ConfigurationError if what drives PostgreSQL is not installed."""
     try:

@@ -56,7 +56,9 @@ def parse_store_url(text: str, *, expand: Callable[[str], str] = lambda text: te
     scheme, separator, rest = text.partition("://")
     if scheme in ("postgresql", "postgres"):
         return _postgres(_expanded(rest, expand)) if separator else _refuse(_POSTGRES)
-    if scheme != "sqlite" or not rest.startswith("/") or rest == "/":
+    if scheme != "sqlite":
+        raise ValueError(f"{_SQLITE}; {_POSTGRES}")
+    if not rest.startswith("/") or rest == "/":
         raise ValueError(_SQLITE)
     path = rest.removeprefix("/")
     if path.endswith("/") or os.path.isdir(path):  # noqa: PTH112  Path.is_dir fails where it may not look
