@@ -63,7 +63,8 @@ async def test_a_client_that_leaves_while_it_is_held_up_is_missed_later(
 ) -> None:
     def sessions() -> int:
         with postgres.admin() as admin:
-            row = admin.execute("select count(*) from pg_stat_activity where usename = 'relay'").fetchone()
+            ours = "select count(*) from pg_stat_activity where datname = %s and pid <> pg_backend_pid()"
+            row = admin.execute(ours, (dsn.rpartition("/")[2].partition("?")[0],)).fetchone()
             assert row
             return int(row[0])
 

@@ -107,7 +107,7 @@ async def test_a_relay_without_a_share_leaves_new_deliveries_to_the_others_until
         bench.use(bot)  # which looks into the store
         assert [(each.claimed, each.attempt) for each in await bench.deliveries()][1:] == [(False, 0)] * 2
         divide(bench, monkeypatch, 1, 1)
-        await bench.until_none_pending(within=3)
+        await bench.until_none_pending()
     assert [each.event_id for each in receiver.requests] == [event_id(0), event_id(1), event_id(2)]
 
 

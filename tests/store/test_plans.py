@@ -102,7 +102,7 @@ def test_events_are_added_to_an_unparsed_webhook_by_indexes_alone(postgres: Clus
         (ingest_sql.READ, {"id": f"webhook-{plans.EVENTS:08}"}),
         (ingest_sql.REPLACE_DEAD, webhook),
         (ingest_sql.REPLACE_PENDING, webhook),
-        (ingest_sql.ADD_EVENTS, {**values([asked]), **webhook, **OWNER._asdict()}),
+        (ingest_sql.ADD_EVENTS, {**values([asked]), **webhook, "relay": OWNER.relay, "incarnation": OWNER.incarnation}),
     )
 
 

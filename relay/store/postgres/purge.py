@@ -100,8 +100,8 @@ async def _delete_chunk(acts: Acts, seqs: Sequence[int], before: dict[str, int],
     """Delete them in one transaction, or half by half: of webhooks with thousands of events few fit into its time."""
     try:
         return await acts.commit(partial(_delete_some, seqs=seqs, before=before, act=act))
-    except StoreBusy:
-        if len(seqs) == 1:
+    except StoreBusy as error:
+        if len(seqs) == 1 or error.__cause__ is None:  # none: no time-out, and it may be committed
             raise
     half = len(seqs) // 2
     first = await _delete_chunk(acts, seqs[:half], before, act)

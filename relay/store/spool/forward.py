@@ -55,7 +55,8 @@ class Forwarder:
     async def _wait(self) -> None:
         if self._intake.direct:
             try:
-                await asyncio.wait_for(self._intake.spooling.wait(), IDLE)
+                async with asyncio.timeout(IDLE):
+                    await self._intake.spooling.wait()
             except TimeoutError:
                 return
 
