@@ -30,14 +30,14 @@ help: ## this list
 demo: .venv/relay.stamp ## webhooks received, routed, delivered and retried, on loopback only
 	@$(BIN)/relay demo $(DEMO)
 
-test: lint ## lint, types, and every test but those of `make system` and `make chaos`: five minutes on two cores
+test: lint ## lint, types, and every test but those of `make system` and `make chaos`: eight minutes on two cores
 	$(PYTEST) $(addprefix --ignore=,$(SYSTEM) $(CHAOS)) $(ARGS)
 
 system: .venv/dev.stamp ## relays as processes, Prometheus beside one, the tools of `make bench`
 	$(PYTEST) $(SYSTEM) $(ARGS)
 
 chaos: .venv/dev.stamp ## the fault campaigns in full: kills, power cuts, failing system calls, hostile peers …
-	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest $(CHAOS) -vv -rs --durations=15 --session-timeout=$$(awk 'BEGIN { print 1800 * $(SCALE) + 600 }') $(ARGS)
+	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest $(CHAOS) -vv -rs --durations=15 --session-timeout=$$(awk 'BEGIN { print 1800 * $(SCALE) + 900 }') $(ARGS)
 
 bench: .venv/dev.stamp ## throughput, latency and memory beside bare handlers and a peer: a table and bench.json, twenty minutes
 	@$(BIN)/python -m tests.bench $(ARGS)

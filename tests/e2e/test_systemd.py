@@ -145,11 +145,15 @@ def test_the_service_may_do_little(right: str) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
-def test_systemd_understands_the_units_and_finds_them_safe(tmp_path: Path) -> None:
-    for file in UNITS.iterdir():
-        text = file.read_text().replace("/opt/relay/bin/relay", shutil.which("true") or "")
-        (tmp_path / file.name).write_text(text)
-    names = sorted(f"./{file.name}" for file in UNITS.iterdir())
+@pytest.mark.parametrize("pattern", ["*.*", "**/*.*"], ids=["one machine", "several machines"])
+def test_systemd_understands_the_units_and_finds_them_safe(tmp_path: Path, pattern: str) -> None:
+    for file in UNITS.glob(pattern):
+        if file.is_file():
+            text = file.read_text().replace("/opt/relay/bin/relay", shutil.which("true") or "")
+            copy = tmp_path / file.relative_to(UNITS)
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_text(text)
+    names = sorted(f"./{file.name}" for file in tmp_path.iterdir() if file.is_file())
     verified = subprocess.run(["systemd-analyze", "verify", *names], cwd=tmp_path, capture_output=True, text=True)
     assert (verified.returncode, verified.stderr) == (0, "")
     judge = ["systemd-analyze", "security", "--offline=true", "--threshold=20", "./relay.service"]
