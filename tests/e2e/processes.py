@@ -63,7 +63,7 @@ class RelayProcess:
         self.routes.write_text(routes)
         self.store = folder / "relay.db"
         self.spool = folder / "spool.db"
-        self.store_url = store or f"sqlite:///{self.store}"
+        self._shared = store
         self.log = folder / "relay.log"
         self.port, self.admin_port = free_port(), free_port()
         self.process: Process | None = None
@@ -76,9 +76,14 @@ class RelayProcess:
             self._inherited = (passed.fileno(),)
 
     @property
+    def store_url(self) -> str:
+        """PostgreSQL's, or that of `store`, which a test may have put on another disk."""
+        return self._shared or f"sqlite:///{self.store}"
+
+    @property
     def arguments(self) -> list[str]:
         """Of its process; of a flag that is added once more the last one counts."""
-        spool = [f"--spool={self.spool}"] if self.store_url.startswith("postgresql:") else []
+        spool = [f"--spool={self.spool}"] if self._shared else []
         return [
             *self._command,
             "run",
