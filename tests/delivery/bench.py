@@ -151,9 +151,12 @@ class Bench:
 
     async def until_none_pending(self, target: str = "bot", *, within: float = 8.0) -> None:
         async with asyncio.timeout(within):
-            while await self.pending(target):
-                self._news.clear()
+            while await self._any_pending(target):
                 await self._news.wait()
+
+    async def _any_pending(self, target: str) -> bool:
+        self._news.clear()  # before the look: what is committed after it wakes us
+        return await self.pending(target) > 0
 
     async def until_reported(self, target: str, health: Health, *, within: float = 3.0) -> None:
         """Looks into the store after every commit."""

@@ -20,7 +20,7 @@ from psycopg import errors
 from relay.errors import StoreBusy, StoreFailed, StoreUnsafe
 from relay.store.postgres import connection as module
 from relay.store.postgres import durability
-from relay.store.postgres.connection import Connection, Transaction
+from relay.store.postgres.connection import Connection, Statement, Transaction
 from tests.e2e.processes import free_port
 from tests.postgres import Cluster
 from tests.tcp_proxy import proxying
@@ -234,7 +234,10 @@ async def test_a_read_only_server_is_left(connection: Connection, postgres: Clus
     """As after a switch-over: connections stay, and every write is refused."""
     await connection.run([ADD])
     postgres.configure(default_transaction_read_only="on")
+    setting: list[Statement] = [("select current_setting('default_transaction_read_only')", ())]
     try:
+        while await connection.run(setting) != [[("on",)]]:  # noqa: ASYNC110  the server tells nobody
+            await asyncio.sleep(0.01)
         await busy(connection.run([ADD]), "read-only")
         await busy(connection.run([COUNT]), "read-only")
     finally:
