@@ -1,6 +1,5 @@
 """docs/guides/proxy.md: nginx itself, with the configuration shown, in front of a relay; Caddy's file as a text."""
 
-import asyncio
 import json
 import re
 import shutil
@@ -20,7 +19,8 @@ from relay.http.machine_limits import Limits
 from tests.docs.conftest import done
 from tests.docs.pages import blocks, commands, read
 from tests.docs.sandbox import Sandbox
-from tests.e2e.processes import TOKEN, free_port, running, until
+from tests.e2e.balancers import serving
+from tests.e2e.processes import TOKEN, free_port, running
 from tests.tools import tool
 
 pytestmark = pytest.mark.timeout(240)  # many commands, each a process
@@ -61,24 +61,9 @@ def configuration(folder: Path, authority: trustme.CA, port: int, relay: int) ->
 @asynccontextmanager
 async def nginx(configuration: Path, port: int) -> AsyncIterator[None]:
     """One that listens."""
-    process = await asyncio.create_subprocess_exec(
-        tool("nginx", "nginx-light"), "-p", str(configuration.parent), "-c", str(configuration)
-    )
-    try:
-        await until(lambda: _connects(port))
+    command = (tool("nginx", "nginx-light"), "-p", str(configuration.parent), "-c", str(configuration))
+    async with serving(configuration.with_name("nginx.log"), command, port):
         yield
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def _connects(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 def test_nginx_understands_the_configuration(tmp_path: Path) -> None:

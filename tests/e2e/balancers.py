@@ -36,7 +36,7 @@ async def haproxy(folder: Path, relays: Sequence[RelayProcess], *, health: int =
     port = free_port()
     command = (tool("haproxy", "haproxy"), "-db", "-f", str(haproxy_configuration(folder, relays)))
     binds = {"HOOKS_BIND": f"127.0.0.1:{port}", "HEALTH_BIND": f"127.0.0.1:{health or free_port()}"}
-    async with _process(folder / "haproxy.log", command, port, **binds):
+    async with serving(folder / "haproxy.log", command, port, **binds):
         yield port
 
 
@@ -55,12 +55,13 @@ async def nginx(folder: Path, text: str) -> AsyncIterator[int]:
         f"events {{ worker_connections 256; }}\nhttp {{\n{temporary}{text}}}\n"
     )
     command = (tool("nginx", "nginx-light"), "-p", str(folder), "-c", str(path))
-    async with _process(folder / "nginx.log", command, port):
+    async with serving(folder / "nginx.log", command, port):
         yield port
 
 
 @asynccontextmanager
-async def _process(log: Path, command: Sequence[str], port: int, **variables: str) -> AsyncIterator[None]:
+async def serving(log: Path, command: Sequence[str], port: int, **variables: str) -> AsyncIterator[None]:
+    """A program, for as long as the block lasts, from when it listens on; what it says is in `log`."""
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=output, stderr=output, env={"PATH": "/usr/sbin:/usr/bin", **variables}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
+from relay.model import Delivery, RetryAt
 from relay.store.checksum import is_corrupt
 from relay.store.postgres.arrays import Numbers, Texts
 from relay.store.postgres.clock import NOW
@@ -14,6 +14,7 @@ from relay.store.postgres.registry import ALIVE, Owner
 from relay.store.postgres.text import clean
 from relay.store.records import Due
 from relay.store.requests import Settlement
+from relay.store.rows import next_state
 from relay.store.times import from_ms, to_ms
 
 CLOCK_TOLERANCE = 5000  # milliseconds between our clock and the database's, beyond which nothing is claimed
@@ -181,7 +182,7 @@ def _rows_of(settlements: Sequence[Settlement]) -> dict[str, Any]:
 
 
 def _states(settlements: Sequence[Settlement]) -> dict[str, Any]:
-    ends = [_next_state(each.verdict) for each in settlements]
+    ends = [next_state(each.verdict) for each in settlements]
     return {
         "states": Texts(state.value for state, _due, _why in ends),
         "due": Numbers(due for _state, due, _why in ends),
@@ -206,17 +207,6 @@ def _attempts(settlements: Sequence[Settlement]) -> dict[str, Any]:
         "statuses": Numbers(each.status for each in outcomes),
         "details": Texts(clean(each.detail) for each in outcomes),
     }
-
-
-def _next_state(verdict: Verdict) -> tuple[State, int | None, str]:
-    """Return state, due time, and the reason of a dead one."""
-    match verdict:
-        case Delivered():
-            return State.DELIVERED, None, ""
-        case RetryAt(due_at):
-            return State.PENDING, to_ms(due_at), ""
-        case Dead(why):
-            return State.DEAD, None, why
 
 
 # ---- release, due

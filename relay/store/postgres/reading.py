@@ -1,20 +1,17 @@
 """Questions of operators about webhooks, events and deliveries -> records; read only, paged by key."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, TypeVar
 
-import orjson
-
-from relay.model import State, Webhook
+from relay.model import Webhook
 from relay.store import cursors
 from relay.store.checksum import is_corrupt
 from relay.store.postgres.connection import Connection, Row, Values
 from relay.store.postgres.filters import READ_SINCE, filter_sql
 from relay.store.postgres.text import clean
-from relay.store.records import AttemptRecord, DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
-from relay.store.times import from_ms
+from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
+from relay.store.rows import attempt_of, delivery_of, page, webhook_of
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -49,7 +46,7 @@ async def find(look: Connection, wanted: Filter, limit: int, before: str | None)
         values["before"], values["before_target"] = cursors.key("deliveries", before, int, str)
     values["limit"] = limit + 1
     found = await _rows(look, f"{_DELIVERY} where {where} order by d.event desc, d.target limit %(limit)s", values)
-    return _page("deliveries", found, limit, lambda row: (row[0], row[6]), _delivery)
+    return page("deliveries", found, limit, lambda row: (row[0], row[6]), delivery_of)
 
 
 async def count(look: Connection, wanted: Filter, replayable: bool) -> dict[str, int]:
@@ -81,11 +78,11 @@ async def show(look: Connection, id_: str) -> WebhookRecord | None:
     )
     if not webhooks:
         return None  # purged meanwhile
-    made = _grouped(((each[0], each[1]), _attempt(each)) for each in attempts)
-    of_event = _grouped((each[0], _delivery(each, made.get((each[0], each[6]), ()))) for each in deliveries)
+    made = _grouped(((each[0], each[1]), attempt_of(each[2:])) for each in attempts)
+    of_event = _grouped((each[0], delivery_of(each, made.get((each[0], each[6]), ()))) for each in deliveries)
     records = [(kind, _event(row, of_event.get(row[0], ()))) for kind, *row in events]
     return WebhookRecord(
-        webhook=_webhook(webhooks[0]),
+        webhook=webhook_of(webhooks[0]),
         events=tuple(each for kind, each in records if kind != "unparsed"),
         raw=next((each for kind, each in records if kind == "unparsed"), None),
     )
@@ -96,7 +93,7 @@ async def unparsed(look: Connection, limit: int, after: str | None) -> Page[Webh
     (last,) = ("",) if after is None else cursors.key("unparsed", after, str)
     where = "unparsed is not null and id > %s order by id limit %s"
     found = await _rows(look, f"{_WEBHOOK} where {where}", (last, limit + 1))
-    return _page("unparsed", found, limit, lambda row: (row[0],), _webhook)
+    return page("unparsed", found, limit, lambda row: (row[0],), webhook_of)
 
 
 async def events(look: Connection, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:
@@ -110,7 +107,7 @@ async def events(look: Connection, wanted: Filter, limit: int, after: str | None
         " and e.seq > %(last)s order by e.seq limit %(limit)s",
         {**values, "last": last, "limit": limit + 1},
     )
-    return _page("events", found, limit, lambda row: (row[0],), _event)
+    return page("events", found, limit, lambda row: (row[0],), _event)
 
 
 # ---- rows
@@ -126,15 +123,6 @@ async def _starting(look: Connection, start: str, limit: int) -> list[Row]:
     return await _rows(look, STARTING, {"first": first, "end": first + _LAST, "limit": limit})
 
 
-def _page(
-    listing: str, found: Sequence[Row], limit: int, key: Callable[[Row], cursors.Key], record: Callable[[Row], T]
-) -> Page[T]:
-    """The first `limit` of the rows that were found; whether one more was decides whether there is a next page."""
-    shown = found[:limit]
-    next_ = cursors.cursor(listing, key(shown[-1])) if shown and len(found) > limit else None
-    return Page((record(row) for row in shown), next_=next_)
-
-
 def _grouped(found: Iterable[tuple[K, T]]) -> dict[K, tuple[T, ...]]:
     groups: dict[K, list[T]] = {}
     for key, each in found:
@@ -146,55 +134,3 @@ def _event(row: Sequence[Any], deliveries: tuple[DeliveryRecord, ...] = ()) -> E
     _seq, id_, payload, checksum = row
     corrupt = is_corrupt(payload, checksum, id_.encode())
     return EventRecord(id=id_, payload=payload, deliveries=deliveries, corrupt=corrupt)
-
-
-def _attempt(row: Row) -> AttemptRecord:
-    _event, _target, number, started_at, took_us, verdict, reason, status, detail = row
-    return AttemptRecord(
-        number=number,
-        started_at=from_ms(started_at),
-        took=timedelta(microseconds=took_us),
-        verdict=verdict,
-        reason=reason,
-        status=status,
-        detail=detail,
-    )
-
-
-def _delivery(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRecord:
-    _seq, event_id, entity, action, entity_id, received_at, target, routes, state, claimed, attempt, replays = row[:12]
-    due_at, settled_at, why, raw = row[12:]
-    return DeliveryRecord(
-        event_id=event_id,
-        entity=entity,
-        action=action,
-        entity_id=entity_id,
-        received_at=from_ms(received_at),
-        target=target,
-        routes=tuple(orjson.loads(routes)),
-        state=State(state),
-        claimed=claimed,
-        attempt=attempt,
-        replays=replays,
-        due_at=None if due_at is None or claimed else from_ms(due_at),
-        settled_at=None if settled_at is None else from_ms(settled_at),
-        why=why,
-        raw=raw,
-        attempts=attempts,
-    )
-
-
-def _webhook(row: Row) -> Webhook:
-    id_, source, received_at, body, content_type, request_id, query, signature, why, checksum = row
-    return Webhook(
-        id=id_,
-        source=source,
-        received_at=from_ms(received_at),
-        body=body,
-        content_type=content_type,
-        request_id=request_id,
-        query=query,
-        signature=signature,
-        unparsed=why,
-        corrupt=is_corrupt(body, checksum),
-    )

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import apsw
 
-from relay.model import Dead, Delivered, Delivery, RetryAt, State, Verdict
+from relay.model import Delivery, RetryAt
 from relay.store.checksum import is_corrupt
 from relay.store.claim_tokens import Tokens
 from relay.store.records import Due
 from relay.store.requests import Settlement
+from relay.store.rows import next_state
 from relay.store.sqlite import target_conditions
 from relay.store.sqlite.claim_tokens import held
 from relay.store.sqlite.ordering import unblock
@@ -145,7 +146,7 @@ def _without_purged(cursor: apsw.Cursor, settled: Sequence[Settlement], ours: Co
 
 def _settled_row(settled: Settlement) -> Row:
     delivery, verdict = settled.delivery, settled.verdict
-    state, due_at, why = _next_state(verdict)
+    state, due_at, why = next_state(verdict)
     overlooked = isinstance(verdict, RetryAt) and not verdict.counted
     return (
         delivery.row,
@@ -171,17 +172,6 @@ def _attempt_row(settled: Settlement) -> Row:
         outcome.status,
         outcome.detail,
     )
-
-
-def _next_state(verdict: Verdict) -> tuple[State, int | None, str]:
-    """Return state, due time, and the reason of a dead one."""
-    match verdict:
-        case Delivered():
-            return State.DELIVERED, None, ""
-        case RetryAt(due_at):
-            return State.PENDING, to_ms(due_at), ""
-        case Dead(why):
-            return State.DEAD, None, why
 
 
 def release(cursor: apsw.Cursor, keys: Sequence[tuple[int, int, str, int]]) -> int:

@@ -1,14 +1,14 @@
 """Questions of operators -> records; read only, paged by key, never a transaction held open."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 import apsw
 import orjson
 
-from relay.model import State, Webhook
+from relay.model import Webhook
 from relay.store import cursors
 from relay.store.checksum import is_corrupt
 from relay.store.records import (
@@ -21,6 +21,7 @@ from relay.store.records import (
     TargetStatus,
     WebhookRecord,
 )
+from relay.store.rows import attempt_of, delivery_of, page, webhook_of
 from relay.store.sqlite.ack_gaps import losses
 from relay.store.sqlite.entity_index import ABOUT
 from relay.store.sqlite.owner import standing
@@ -90,16 +91,7 @@ def find(cursor: apsw.Cursor, wanted: Filter, limit: int, before: str | None) ->
         values["before"], values["before_target"] = cursors.key("deliveries", before, int, str)
     values["limit"] = limit + 1
     found = rows(cursor, f"{_DELIVERY} where {where} order by d.event desc, d.target limit :limit", values)
-    return _page("deliveries", found, limit, lambda row: (row[0], row[6]), _delivery)
-
-
-def _page(
-    listing: str, found: Sequence[Row], limit: int, key: Callable[[Row], cursors.Key], record: Callable[[Row], T]
-) -> Page[T]:
-    """The first `limit` of the rows that were found; whether one more was decides whether there is a next page."""
-    shown = found[:limit]
-    next_ = cursors.cursor(listing, key(shown[-1])) if shown and len(found) > limit else None
-    return Page((record(row) for row in shown), next_=next_)
+    return page("deliveries", found, limit, lambda row: (row[0], row[6]), delivery_of)
 
 
 def count(cursor: apsw.Cursor, wanted: Filter, replayable: bool) -> dict[str, int]:
@@ -117,7 +109,7 @@ def show(cursor: apsw.Cursor, id_: str) -> WebhookRecord | None:
     found = _starting(cursor, id_, 2)
     if len(found) != 1:
         return None
-    webhook = _webhook(found[0])
+    webhook = webhook_of(found[0])
     events = rows(
         cursor,
         "select kind, seq, id, payload, checksum from events"
@@ -149,7 +141,7 @@ def unparsed(cursor: apsw.Cursor, limit: int, after: str | None) -> Page[Webhook
     """Oldest first."""
     (last,) = ("",) if after is None else cursors.key("unparsed", after, str)
     found = rows(cursor, f"{_WEBHOOK} where unparsed is not null and id > ? order by id limit ?", (last, limit + 1))
-    return _page("unparsed", found, limit, lambda row: (row[0],), _webhook)
+    return page("unparsed", found, limit, lambda row: (row[0],), webhook_of)
 
 
 def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:
@@ -163,7 +155,7 @@ def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str | None, u
         " and e.seq > :last order by e.seq limit :limit",
         {**values, "last": last, "limit": limit + 1},
     )
-    return _page("events", found, limit, lambda row: (row[0],), _event_alone)
+    return page("events", found, limit, lambda row: (row[0],), _event_alone)
 
 
 def _event_alone(row: Row) -> EventRecord:
@@ -222,7 +214,7 @@ def _event(cursor: apsw.Cursor, seq: int, id_: str, payload: bytes, checksum: by
     return EventRecord(
         id=id_,
         payload=payload,
-        deliveries=tuple(_delivery(row, _attempts(cursor, seq, row[6])) for row in found),
+        deliveries=tuple(delivery_of(row, _attempts(cursor, seq, row[6])) for row in found),
         corrupt=is_corrupt(payload, checksum, id_.encode()),
     )
 
@@ -234,54 +226,4 @@ def _attempts(cursor: apsw.Cursor, seq: int, target: str) -> tuple[AttemptRecord
         " where event = ? and target = ? order by number",
         (seq, target),
     )
-    return tuple(
-        AttemptRecord(
-            number=number,
-            started_at=from_ms(started_at),
-            took=timedelta(microseconds=took_us),
-            verdict=verdict,
-            reason=reason,
-            status=status,
-            detail=detail,
-        )
-        for number, started_at, took_us, verdict, reason, status, detail in found
-    )
-
-
-def _delivery(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRecord:
-    _seq, event_id, entity, action, entity_id, received_at, target, routes, state, claimed, attempt, replays = row[:12]
-    due_at, settled_at, why, raw = row[12:]
-    return DeliveryRecord(
-        event_id=event_id,
-        entity=entity,
-        action=action,
-        entity_id=entity_id,
-        received_at=from_ms(received_at),
-        target=target,
-        routes=tuple(orjson.loads(routes)),
-        state=State(state),
-        claimed=bool(claimed),
-        attempt=attempt,
-        replays=replays,
-        due_at=None if due_at is None or claimed else from_ms(due_at),
-        settled_at=None if settled_at is None else from_ms(settled_at),
-        why=why,
-        raw=bool(raw),
-        attempts=attempts,
-    )
-
-
-def _webhook(row: Row) -> Webhook:
-    id_, source, received_at, body, content_type, request_id, query, signature, why, checksum = row
-    return Webhook(
-        id=id_,
-        source=source,
-        received_at=from_ms(received_at),
-        body=body,
-        content_type=content_type,
-        request_id=request_id,
-        query=query,
-        signature=signature,
-        unparsed=why,
-        corrupt=is_corrupt(body, checksum),
-    )
+    return tuple(map(attempt_of, found))
