@@ -488,3 +488,16 @@ async def test_an_act_and_its_audit_entry_are_one_commit(store: Archive, signals
     assert await acts[name]()
     assert [signal.writes for signal in signals if isinstance(signal, Committed)] == [1]
     assert [each.count for each in await store.audit(limit=9) if each.id == "act-0002"] == [1]
+
+
+async def test_a_claimed_delivery_waits_for_no_time(store: Archive) -> None:
+    async def seen() -> tuple[bool, datetime | None, int]:
+        [record] = await store.find(Filter(), limit=10)
+        return record.claimed, record.due_at, record.attempt
+
+    await store.keep(webhook(), [routed(1, to())])
+    assert await seen() == (False, NOON, 0)
+    [delivery] = await claim(store)
+    assert await seen() == (True, None, 1)
+    await store.settle(delivery, REFUSED, RetryAt(NOON + MINUTE), now=NOON)
+    assert await seen() == (False, NOON + MINUTE, 1)
