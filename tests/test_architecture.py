@@ -11,6 +11,7 @@ import pytest
 from importlinter.cli import lint_imports
 
 import relay
+from tests.syntax import parsed
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,7 +71,7 @@ OPENS_A_STORE = "store.py"
 
 def test_operations_know_neither_a_terminal_nor_http() -> None:
     for file in sorted((ROOT / "relay/operations").glob("*.py")):
-        tree = ast.parse(file.read_text())
+        tree = parsed(file)
         assert not {name.partition(".")[0] for name in imported(tree)} & TERMINAL_OR_HTTP, file
         assert not {name for name in imported(tree) if name.startswith(("relay.cli", "relay.admin"))}, file
         calls = {called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
@@ -82,7 +83,7 @@ def test_commands_reach_the_store_through_operations() -> None:
     for file in sorted((ROOT / "relay/cli").glob("*.py")):
         if file.name == OPENS_A_STORE:
             continue
-        tree = ast.parse(file.read_text())
+        tree = parsed(file)
         names = {name for name in imported(tree) if name.startswith("relay.store")}
         names -= {"relay.store.open.StoreUrl", "relay.store.open.SqliteUrl"}  # values, too
         assert not {name for name in names if not name.startswith("relay.store.records.")}, file
@@ -119,7 +120,7 @@ def private_names_of_aiohttp() -> frozenset[str]:
     """Every `_name` that it defines: of modules, classes and objects."""
     names: set[str] = set()
     for file in Path(aiohttp.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             match node:
                 case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                     names.add(name)
@@ -229,7 +230,7 @@ FACTS_OF_CONNECTIONS = {"AcceptFailed", "Evicted"}
 def test_http_knows_only_the_facts_of_its_connections() -> None:
     """relay.http knows no webhook; pyproject forbids it the modules, and relay.signals has both."""
     for file in (ROOT / "relay" / "http").glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.ImportFrom) and node.module == "relay.signals":
                 assert {each.name for each in node.names} <= FACTS_OF_CONNECTIONS, file
 
@@ -254,7 +255,7 @@ def test_a_pure_room_asks_neither_clock_nor_disk(pattern: str) -> None:
     files = sorted((ROOT / "relay").glob(pattern))
     assert files, f"{pattern} has moved: say where here"
     for file in files:
-        calls = {called(node) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)}
+        calls = {called(node) for node in ast.walk(parsed(file)) if isinstance(node, ast.Call)}
         assert not calls & CLOCKS_AND_DISKS, f"{file}: take it as an argument"
 
 

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.rfc3339 import rfc3339, rfc3339_of_seconds
+from tests.syntax import parsed
 
 ROOT = Path(__file__).resolve().parent.parent
 FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -54,7 +55,7 @@ def test_nothing_else_formats_an_instant_for_programs() -> None:
         name = path.relative_to(ROOT).as_posix()
         calls = {
             node.func.attr
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(parsed(path))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
         }
         assert name in OTHER_FORMS | {"relay/rfc3339.py"} or not calls & formats, f"{name}: use relay.rfc3339"

@@ -8,11 +8,12 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+
+from tests.syntax import parsed
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -22,11 +23,6 @@ OTHERS = {"_conns", "_exit", "_getframe", "_replace"}
 """Private names of aiohttp's and of Python's that tests may read; where they are gone reading them raises."""
 CHECKS = {"raises", "fail", "validate", "check_schema", "check_aiohttp", "run_state_machine_as_test"}
 """Calls that fail a test by themselves, and those of ours whose names begin with `demand_`."""
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(), str(path))
 
 
 def is_private(name: str) -> bool:

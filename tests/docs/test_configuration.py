@@ -2,7 +2,6 @@
 missing, no default is wrong, every example is one."""
 
 import ast
-import gc
 import re
 from collections.abc import Iterator
 from io import IOBase
@@ -20,6 +19,7 @@ from relay.routes.schema import schema
 from tests.docs import reference
 from tests.docs.pages import ROOT, read, section
 from tests.docs.reference import GENERATED, all_commands, flags, keys
+from tests.syntax import parsed
 
 PAGE = read("docs/configuration.md")
 LEAST = """\
@@ -143,8 +143,7 @@ def test_every_variable_that_the_program_reads_has_a_row() -> None:
 
 def _variables(path: Path) -> Iterator[str]:
     """The names that stand in a module; `f"RELAY_{…}"` is what the flags make of it."""
-    gc.collect()  # CPython 3.11: finalizers that a collection runs inside of `ast.parse` may fail it
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value):
             yield node.value
         elif isinstance(node, ast.JoinedStr) and getattr(node.values[0], "value", "") in ("RELAY_", "RELAY_TLS_"):
