@@ -7,6 +7,7 @@ RelayError
 ├── BadCursor             a cursor was not issued by this listing
 ├── NotFoundError         no webhook, event or target has the id or name that was given
 ├── ConflictError         what was found is not in a state in which this can be done, or is not one thing
+├── TemplateFailed        a template has no text for this event
 └── StoreError
     ├── StoreUnsafe       the database cannot guarantee durability: refuse to start
     ├── StoreLocked       another relay has this database open
@@ -41,6 +42,10 @@ class NotFoundError(RelayError):
 
 class ConflictError(RelayError):
     """An operator's act does not fit the present state of what it names, or an id fits several things."""
+
+
+class TemplateFailed(RelayError):
+    """A template of the routes file has no text for this event; never quotes the event or a secret."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -39,6 +39,7 @@ OWNERS = {
     },
     "apsw": {"relay.store"},
     "click": {"relay.cli"},
+    "jinja2": {"relay.routes.template"},
     "jsonschema": {"relay.routes"},
     "logging": {"relay.observe"},
     "prometheus_client": {"relay.observe", "relay.admin", *WIRING},  # which make the registry
