@@ -167,5 +167,5 @@ def _checks(explanation: RouteExplanation) -> Table:
 
 def _print_requests(requests: Sequence[ShownRequest]) -> None:
     for request in requests:
-        put("", Text.assemble(cell(request.target, "bold"), cell(f"  POST {request.url}")))
+        put("", Text.assemble(cell(request.target, "bold"), cell(f"  {request.method} {request.url}")))
         put(*(cell(f"{name}: {value}") for name, value in request.headers.items()), "", cell(request.body), indent=4)

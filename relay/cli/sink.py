@@ -68,6 +68,7 @@ class Received:
     headers: dict[str, str]
     body: bytes
     answer: int
+    query: str = ""
 
     @property
     def content(self) -> Json:
@@ -89,6 +90,11 @@ class Received:
             return self._form_type()
         type_ = content.get("type") if isinstance(content, dict) else None
         return type_ if isinstance(type_, str) else "-"
+
+    @property
+    def shown_type(self) -> str:
+        """`leads.status`, or `PUT leads.status`: the method only if a target has another than POST."""
+        return f"{self.method} {self.type}" if self.method in ("PUT", "PATCH") else self.type
 
     def _form_type(self) -> str:
         """The type in amoCRM's own encoding, which a target of `format: form` gets."""
@@ -120,6 +126,7 @@ def receiver(show: Callable[[Received], None], behaviour: Behaviour = Behaviour(
                 at=datetime.now(UTC),
                 method=request.method,
                 path=request.path,
+                query=request.rel_url.raw_query_string,
                 headers={name.lower(): value for name, value in request.headers.items()},
                 body=body,
                 answer=status,
@@ -142,7 +149,7 @@ def line(received: Received) -> Text:
     good = 200 <= received.answer < 300
     return Text.assemble(
         (f"{received.at.astimezone():%H:%M:%S}", "dim"),
-        ("  " + set_cell_size(printable(received.type), 24), "bold"),
+        ("  " + set_cell_size(printable(received.shown_type), 24), "bold"),
         # the front of a UUIDv7 is the time: within a minute only its end differs
         ("  " + set_cell_size(f"…{event_id[-8:]}" if len(event_id) > 9 else event_id, 9), "dim"),
         "  " + set_cell_size(f"attempt {printable(received.header('relay-attempt'))}", 10),
@@ -165,6 +172,7 @@ def json_line(received: Received) -> str:
         "at": received.at.isoformat(),
         "method": received.method,
         "path": received.path,
+        **({"query": received.query} if received.query else {}),
         "headers": received.headers,
         "body": received.content,
         "answer": received.answer,

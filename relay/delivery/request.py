@@ -28,6 +28,7 @@ class Renderer:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.needs_original = target.format is Format.FORM
+        self._method = target.method.value
         common = {"user-agent": USER_AGENT}
         own = {name.lower(): value.reveal() for name, value in target.headers.items()}
         self._raw_headers = common | own
@@ -84,7 +85,9 @@ class Renderer:
             own = {**of_body, **own}
         if self._replaced:
             own = {name: value for name, value in own.items() if name not in self._replaced}
-        return Request(url=url, headers=headers, own_headers=own, body=content, secrets=self._secrets)
+        return Request(
+            url=url, headers=headers, own_headers=own, body=content, method=self._method, secrets=self._secrets
+        )
 
 
 def render(delivery: Delivery, target: Target, *, now: datetime, original: Original | None = None) -> Request:

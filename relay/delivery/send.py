@@ -38,7 +38,7 @@ class Sender:
     def __init__(self, *, clock: Callable[[], datetime], new_client: Callable[[], Client] = fast_client) -> None:
         self._clock = clock
         self._client = new_client()
-        self._known: tuple[str, Tls | None] | None = None  # what the endpoint was made of
+        self._known: tuple[str, Tls | None, str] | None = None  # what the endpoint was made of
         self._made: Endpoint = None
         self._timeouts = RequestTimeouts()  # each is about a URL
 
@@ -57,7 +57,8 @@ class Sender:
         started_at, start = now or self._clock(), perf_counter()
         status = retry_after = None
         try:
-            endpoint = self._made if self._known == (request.url, tls) else self._endpoint(request.url, tls)
+            wanted = request.url, tls, request.method
+            endpoint = self._made if self._known == wanted else self._endpoint(*wanted)
             with self._timeouts.new(request.url, timeout.total_seconds()) as deadline:
                 response = await self._client.post(endpoint, request)
             status = response.status
@@ -90,10 +91,10 @@ class Sender:
         self._timeouts.close()
         await self._client.close()
 
-    def _endpoint(self, url: str, tls: Tls | None) -> Endpoint:
-        """For the same URL and files it is made once; connections of an earlier TLS context are not used again."""
-        self._made = self._client.endpoint(url, client_context(tls) if tls else None)
-        self._known = (url, tls)
+    def _endpoint(self, url: str, tls: Tls | None, method: str) -> Endpoint:
+        """For the same URL, files and method made once; connections of an earlier TLS context are not used again."""
+        self._made = self._client.endpoint(url, client_context(tls) if tls else None, method)
+        self._known = (url, tls, method)
         return self._made
 
 

@@ -36,7 +36,7 @@ CLOSED_WHILE_IDLE = (
 """What a reused connection fails with in a keep-alive race. NotHttp: leftovers of the response before."""
 
 Endpoint: TypeAlias = Any
-"""What is the same in every request to one URL with one TLS context; made and read by the same half."""
+"""What is the same in every request to one URL by one method and TLS context; made and read by the same half."""
 
 
 class TargetResponse(Protocol):
@@ -59,17 +59,17 @@ class TargetResponse(Protocol):
 
 
 class Client(Protocol):
-    """Posts to one target, over a pool of kept connections.
+    """Sends requests with a body to one target, over a pool of kept connections.
 
     A kept one that turns out to be closed, by an error of `CLOSED_WHILE_IDLE` or by a `GOODBYE`, is replaced once, by a
-    fresh one for this request alone: a keep-alive race costs no attempt. aiohttp repeats no POST by itself.
+    fresh one for this request alone: a keep-alive race costs no attempt. No request is repeated otherwise.
     """
 
-    def endpoint(self, url: str, context: ssl.SSLContext | None) -> Endpoint:
+    def endpoint(self, url: str, context: ssl.SSLContext | None, method: str = "POST") -> Endpoint:
         """InvalidURL for a URL that no request can be sent to. Certificates are verified with or without `context`."""
 
     async def post(self, endpoint: Endpoint, request: Request) -> TargetResponse:
-        """Send it and return at the response's headers.
+        """Send it, by the method of its endpoint, and return at the response's headers.
 
         Raises an aiohttp.ClientError, an OSError or, for a header that HTTP cannot carry, a ValueError. Cancelled, it
         aborts the connection. Redirects are not followed, cookies not kept, bodies not decompressed.

@@ -1,6 +1,6 @@
-"""A POST over aiohttp's connector and C parser -> status, headers, and the body as it arrives.
+"""A request over aiohttp's connector and C parser -> status, headers, and the body as it arrives.
 
-`aiohttp.ClientSession.post` would take half of an attempt's processor time for features that no delivery uses: cookies,
+`aiohttp.ClientSession` would take half of an attempt's processor time for features that no delivery uses: cookies,
 redirects, proxies, hooks, time-outs, and the objects made anew for them. So only the ends of aiohttp are used: the
 connector (`fast_connector`), the C parser with its limits (`fast_connection`), and here the function that writes a head
 and refuses headers that HTTP cannot carry. aiohttp promises none of them: `aiohttp_version` names the releases for
@@ -62,7 +62,7 @@ class FastClient:
     def __init__(self) -> None:
         self._connector = FastConnector(timeout=CONNECT_TIMEOUT)
 
-    def endpoint(self, url: str, context: ssl.SSLContext | None) -> FastEndpoint:
+    def endpoint(self, url: str, context: ssl.SSLContext | None, method: str = "POST") -> FastEndpoint:
         """InvalidURL for a URL that no request can be sent to."""
         try:
             parsed, target = URL(url), request_target(url)
@@ -72,8 +72,8 @@ class FastClient:
             raise aiohttp.InvalidURL(parsed)
         return FastEndpoint(
             # True verifies, too
-            connect_to=aiohttp.ClientRequest("POST", parsed, ssl=context or True, loop=asyncio.get_running_loop()),
-            line=f"POST {target} HTTP/1.1",
+            connect_to=aiohttp.ClientRequest(method, parsed, ssl=context or True, loop=asyncio.get_running_loop()),
+            line=f"{method} {target} HTTP/1.1",
             # */* without Accept-Encoding: no encoding is asked for
             headers=CIMultiDict({hdrs.HOST: parsed.host_port_subcomponent or "", hdrs.ACCEPT: "*/*"}),
         )

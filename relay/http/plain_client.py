@@ -1,4 +1,4 @@
-"""A POST over `aiohttp.ClientSession` -> status, headers, and the body as it arrives, by aiohttp's public API alone.
+"""A request over `aiohttp.ClientSession` -> status, headers, and the body as it arrives, by aiohttp's public API alone.
 
 Slower than `fast_client`, and it takes aiohttp's own view of what a response is: where that rejects a head or a first
 chunk, the outcome is `protocol` and the delivery is retried. The tests list these differences.
@@ -37,10 +37,11 @@ _NOT_SENT = (hdrs.USER_AGENT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE)  # what a
 
 
 class PlainEndpoint(NamedTuple):
-    """The URL as it goes out, and the context of its TLS."""
+    """The URL as it goes out, the context of its TLS, and the method."""
 
     url: URL
     context: ssl.SSLContext | None
+    method: str
 
 
 class PlainClient:
@@ -56,7 +57,7 @@ class PlainClient:
         self._retired: set[_Session] = set()  # too old, with responses that are still read
         self._closing: set[asyncio.Task[None]] = set()
 
-    def endpoint(self, url: str, context: ssl.SSLContext | None) -> PlainEndpoint:
+    def endpoint(self, url: str, context: ssl.SSLContext | None, method: str = "POST") -> PlainEndpoint:
         """InvalidURL for a URL that no request can be sent to."""
         try:
             parsed, target = URL(url), request_target(url)
@@ -66,7 +67,7 @@ class PlainClient:
             as_sent = URL.build(scheme=parsed.scheme, authority=parsed.raw_authority, path=target, encoded=True)
         except ValueError as error:
             raise aiohttp.InvalidURL(url) from error
-        return PlainEndpoint(as_sent, context)
+        return PlainEndpoint(as_sent, context, method)
 
     async def post(self, endpoint: PlainEndpoint, request: Request) -> "PlainResponse":
         """Send the request and wait for the headers of its response."""
@@ -168,6 +169,7 @@ class _Session:
             skip_auto_headers=_NOT_SENT,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
             trace_configs=[tracing],
+            middlewares=[_send_once],
             response_class=_AbortableResponse,
             max_field_size=MAX_HEADER,
             max_headers=MAX_HEADERS,
@@ -178,7 +180,8 @@ class _Session:
         body = request.body
         headers = {"accept": "*/*", **request.all_headers, hdrs.CONTENT_LENGTH: str(len(body))}
         try:
-            response = await self._session.post(
+            response = await self._session.request(
+                endpoint.method,
                 endpoint.url,
                 data=body if len(body) <= BODY_CHUNK else _chunks(body),
                 headers=headers,
@@ -186,6 +189,8 @@ class _Session:
                 allow_redirects=False,
             )
             return cast(_AbortableResponse, response)
+        except _Failed as failed:
+            raise failed.error from failed.error.__cause__
         except aiohttp.ConnectionTimeoutError as error:
             raise no_connection_within(CONNECT_TIMEOUT) from error
         except aiohttp.ClientResponseError as error:
@@ -265,6 +270,21 @@ class _AbortableResponse(aiohttp.ClientResponse):
                 self.transport.abort()
             raise
         return self
+
+
+class _Failed(Exception):
+    """A request failed in a way after which aiohttp would repeat a PUT, as that is idempotent to HTTP."""
+
+    def __init__(self, error: aiohttp.ClientError) -> None:
+        super().__init__()
+        self.error = error
+
+
+async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    try:
+        return await send(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Failed(error) from error
 
 
 async def _on_reused(_session: Any, _context: Any, _params: Any) -> None:

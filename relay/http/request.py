@@ -1,4 +1,4 @@
-"""A POST request, ready to be sent, and the request target (path and query) that its URL puts on the wire. Pure.
+"""A request to a target, ready to be sent, and the request target (path and query) of its URL on the wire. Pure.
 
 ASCII goes out byte for byte: a signature over the URL holds, and `%2F` stays different from `/`. A host name with other
 letters goes out in its IDNA form, a path or query with other letters percent-encoded as UTF-8. A URL has neither a user
@@ -18,7 +18,7 @@ _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
 
 @dataclass(slots=True, kw_only=True)  # not frozen: one is made for each attempt, and that takes three times as long
 class Request:
-    """A POST, ready to be sent; header names are in lower case. `url` and the target's own headers are secret.
+    """A POST, PUT or PATCH, ready to be sent; header names are in lower case. URL and the target's headers are secret.
 
     `headers` are the same object in many requests: a client may keep what it made of them. `own_headers` are those of
     this request alone; no name is in both. `secrets` are the texts in URL and headers that may be secret, longest
@@ -28,6 +28,7 @@ class Request:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    method: str = "POST"
     own_headers: Mapping[str, str] = field(repr=False, default_factory=dict)
     secrets: tuple[str, ...] = field(repr=False, default=())
 

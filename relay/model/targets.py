@@ -37,6 +37,14 @@ class Format(StrEnum):
     FORM = "form"
 
 
+class Method(StrEnum):
+    """By which method a delivery is sent; each has a body, and is retried alike."""
+
+    POST = "POST"
+    PUT = "PUT"
+    PATCH = "PATCH"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
     """PEM files for connections to a target: a CA beside the system's; client certificate and key, both or neither.
@@ -59,6 +67,7 @@ class Target:
 
     name: str
     url: str = field(repr=False)  # may hold a secret
+    method: Method = Method.POST
     headers: Mapping[str, Secret] = field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
     timeout: timedelta = timedelta(seconds=15)

@@ -46,6 +46,7 @@ class ShownRequest:
     """The request that a target would get, fit to be shown."""
 
     target: str
+    method: str
     url: str
     headers: Mapping[str, str]
     body: str
@@ -213,6 +214,7 @@ def _shown(config: Config, target: Target, request: Request, query: str) -> Show
     secret = {name.lower() for name in target.headers} | {"webhook-signature"}
     return ShownRequest(
         target=target.name,
+        method=request.method,
         url=as_sent(request.url, with_query(config.url_as_written(target.name), query)),
         headers={name: "***" if name.lower() in secret else value for name, value in request.all_headers.items()},
         body=request.body.decode(errors="backslashreplace"),

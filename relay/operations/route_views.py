@@ -97,6 +97,7 @@ def _route(explained: RouteExplanation) -> dict[str, Json]:
 def _request(request: ShownRequest) -> dict[str, Json]:
     return {
         "target": request.target,
+        "method": request.method,
         "url": request.url,
         "headers": dict(request.headers),
         "body": request.body,

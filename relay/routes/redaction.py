@@ -24,8 +24,8 @@ _OPEN = frozenset({"version", "routes", "tests", "retention"})
 _SETTINGS = frozenset(
     {
         "accounts", "attempts", "breaker", "ca", "cert", "concurrency", "dead_on", "dedupe", "factor", "failures",
-        "format", "initial", "jitter", "max", "max_age", "ok_on", "order", "rate", "retry", "schedule", "timeout",
-        "tls",
+        "format", "initial", "jitter", "max", "max_age", "method", "ok_on", "order", "rate", "retry", "schedule",
+        "timeout", "tls",
     }
 )  # fmt: skip
 """Keys of sources and targets whose values are shown."""

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from yarl import URL
 
-from relay.model import Format, Order, RetryPolicy, Secret, Target, signing_key
+from relay.model import Format, Method, Order, RetryPolicy, Secret, Target, signing_key
 from relay.routes.diagnostics import Unfit, Where
 from relay.routes.reader import Reader
 from relay.routes.target_tls import read_tls
@@ -40,6 +40,7 @@ def _target(reader: Reader, name: str, defaults: Target) -> Target:
         _settings(reader, where, defaults),
         name=name,
         url=url,
+        method=reader.take((*where, "method"), Method, Method.POST),
         headers=_headers(reader, (*where, "headers")),
         secrets=reader.each((*where, "secret"), _signing_secret),
         tls=read_tls(reader, where, url),

@@ -49,6 +49,7 @@ def test_each_target_is_shown_the_request_it_would_get(run: Run, body: str) -> N
     document = json.loads(run("explain", body, "--json").stdout)
     [event] = document["events"]
     bot, warehouse = event["requests"]
+    assert (bot["method"], warehouse["method"]) == ("POST", "POST")
     assert bot["url"] == "https://bot.example/amocrm"
     assert bot["headers"]["content-type"] == "application/json"
     assert bot["headers"]["webhook-id"] == event["event"]["id"]

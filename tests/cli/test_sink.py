@@ -9,6 +9,7 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -89,7 +90,7 @@ async def test_what_came_is_handed_on_whole(aiohttp_client: Start) -> None:
     client = await aiohttp_client(receiver(shown.append, Behaviour(status=201)))
     await client.put("/some/where?x=1", data=b"\x00\xff", headers={"WebHook-Id": "a"})
     (one,) = shown
-    assert (one.method, one.path, one.body, one.answer) == ("PUT", "/some/where", b"\x00\xff", 201)
+    assert (one.method, one.path, one.query, one.body, one.answer) == ("PUT", "/some/where", "x=1", b"\x00\xff", 201)
     assert one.header("webhook-id") == "a"
 
 
@@ -117,6 +118,13 @@ def test_a_line_says_when_what_which_try_whether_signed_and_what_was_answered() 
     at = received().at.astimezone().strftime("%H:%M:%S")
     assert line(received()).plain == f"{at}  leads.status              …9f30d17e  attempt 2   signed    200"
     assert line(received(**{"relay-replay": "true"})).plain.endswith("200  replay")
+
+
+def test_a_method_of_a_targets_own_stands_before_the_type() -> None:
+    put = replace(received(), method="PUT", query="a=%20b")
+    assert line(put).plain.split()[1:3] == ["PUT", "leads.status"]
+    shown = json.loads(json_line(put))
+    assert (shown["method"], shown["path"], shown["query"]) == ("PUT", "/in", "a=%20b")
 
 
 def test_a_request_that_is_not_the_relays_is_a_line_too() -> None:

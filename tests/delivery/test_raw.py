@@ -9,7 +9,7 @@ import pytest
 from relay.delivery.attempt import attempt
 from relay.delivery.request import Renderer, render_raw
 from relay.delivery.send import Sender
-from relay.model import Event, Format, PlannedDelivery, Reason, RoutedEvent, Secret, Webhook
+from relay.model import Event, Format, Method, PlannedDelivery, Reason, RoutedEvent, Secret, Webhook
 from relay.store.sqlite.store import SqliteStore
 from tests.delivery.conftest import NOON, SECOND, delivery, target
 
@@ -38,6 +38,10 @@ def test_it_is_the_webhook_byte_for_byte_whatever_the_format(format_: Format) ->
         "relay-unparsed": "no events",
     }
     assert request.all_headers["webhook-id"] == delivery().event_id
+
+
+def test_it_goes_by_the_method_of_the_target() -> None:
+    assert render_raw(delivery(payload=b""), target(method=Method.PUT), HOOK, now=NOON).method == "PUT"
 
 
 def test_what_did_not_come_is_not_invented() -> None:

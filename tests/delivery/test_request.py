@@ -11,7 +11,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from relay import __version__
 from relay.delivery.payload import Original
 from relay.delivery.request import Renderer, render
-from relay.model import Format, Secret
+from relay.model import Format, Method, Secret
 from tests.delivery.conftest import NOON, PAYLOAD, delivery, target
 
 OLD, NEW = (b64encode(bytes([n]) * 32).decode() for n in (7, 8))
@@ -27,6 +27,11 @@ def test_the_headers_are_these_and_no_others() -> None:
         "webhook-timestamp": "1795348800",
         "relay-attempt": "3",
     }
+
+
+@pytest.mark.parametrize("method", Method)
+def test_the_method_is_the_targets(method: Method) -> None:
+    assert render(delivery(), target(method=method), now=NOON).method == method.value
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ KEY_EXAMPLES: Mapping[str, str] = {
     "defaults": "{timeout: 5s, concurrency: 16}",
     "targets": "{warehouse: {url: 'https://dwh.example/in'}}",
     "targets.NAME.url": "https://dwh.example/in",
+    "targets.NAME.method": "PUT",
     "targets.NAME.headers": "{Authorization: 'Bearer ${file:/etc/relay/secrets/dwh_token}'}",
     "targets.NAME.secret": "${file:/etc/relay/secrets/dwh_secret}",
     "targets.NAME.tls": "{ca: /etc/relay/ca.pem}",

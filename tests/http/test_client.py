@@ -96,6 +96,36 @@ async def test_the_first_lines_are_those_of_the_url(url: str, host: str, line: s
     await client.close()
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_a_request_goes_out_by_its_method(sender: Sender, method: str) -> None:
+    heads: list[bytes] = []
+    async with serving(answering(OK, heads)) as port:
+        for each in ("POST", method):
+            request = Request(url=f"http://127.0.0.1:{port}/in", headers={}, body=b"{}", method=each)
+            assert (await sender.send(request, timeout=timedelta(seconds=5))).reason is Reason.OK
+    assert [head.partition(b" ")[0].decode() for head in heads if head] == ["POST", method]
+    assert heads.count(b"") == 1, "one connection for both"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_no_method_is_repeated_but_once_for_a_connection_that_was_closed(sender: Sender, method: str) -> None:
+    """aiohttp's own client repeats a PUT, which is idempotent to HTTP; here an attempt is one request."""
+    heads: list[bytes] = []
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        heads.append((await read_request(reader))[0])
+        if len(heads) == 1:
+            writer.write(OK)
+            heads.append((await read_request(reader))[0])
+        writer.transport.abort()
+
+    async with serving(talk) as port:
+        request = Request(url=f"http://127.0.0.1:{port}/in", headers={}, body=b"{}", method=method)
+        sent = [await sender.send(request, timeout=timedelta(seconds=5)) for _ in range(3)]
+    assert [each.reason for each in sent] == [Reason.OK, Reason.DISCONNECTED, Reason.DISCONNECTED]
+    assert [b"connection: close" in head.lower() for head in heads] == [False, False, True, False]
+
+
 async def test_a_request_is_these_bytes_and_one_segment(sender: Sender) -> None:
     got, segments = bytearray(), 0
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.model import Format, Order, Retention, RetryPolicy, Secret, Target
+from relay.model import Format, Method, Order, Retention, RetryPolicy, Secret, Target
 from relay.routes.config import Config, parse
 
 TargetFile = Callable[..., Config]
@@ -20,13 +20,14 @@ def test_a_target_that_sets_nothing_has_the_built_in_values(target_file: TargetF
 
 def test_a_target_can_set_everything(target_file: TargetFile) -> None:
     bot = target_file(
-        f"""headers: {{X-A: a, X-N: 5}}, secret: [{KEY}, whsec_{KEY}], timeout: 200ms, concurrency: 1,
+        f"""method: PUT, headers: {{X-A: a, X-N: 5}}, secret: [{KEY}, whsec_{KEY}], timeout: 200ms, concurrency: 1,
         retry: {{initial: 1s, factor: 1.5, max: 2h, jitter: 0%, max_age: 1d, attempts: 9}}, breaker: {{failures: 3}},
         dead_on: [404], ok_on: [302], order: entity, rate: 30/m, format: cloudevents"""
     ).targets["bot"]
     assert bot == Target(
         name="bot",
         url="https://bot.example/in",
+        method=Method.PUT,
         headers={"X-A": Secret("a"), "X-N": Secret("5")},
         secrets=(Secret(KEY), Secret(f"whsec_{KEY}")),
         timeout=timedelta(milliseconds=200),
