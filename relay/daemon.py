@@ -37,6 +37,7 @@ from relay.published_reports import RejectionReport, publish_reports
 from relay.readiness import Readiness
 from relay.reloader import Reloader
 from relay.routes.config import Config
+from relay.routes.egress import ignored_variables
 from relay.settings import Settings, demand_private
 from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Notice, Rejection, Signal, WebhookRejected
 from relay.store.open import check_permissions, open_store
@@ -285,6 +286,8 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
     if variants.warning:
         emit(Notice(level="warning", text="aiohttp is not known", fields={"detail": variants.warning}))
     relay = Relay(settings, emit=emit, http=variants)
+    if ignored := ignored_variables(relay.reloader.config.targets.values(), settings.environment):
+        emit(Notice(level="warning", text="proxy of the environment not used", fields={"detail": ignored}))
     async with AsyncExitStack() as stack:
         await relay.start(stack, registry)
         yield relay

@@ -157,6 +157,8 @@ def _print_readable(checked: Checked, config: Config, lines: RedactedLines) -> N
         where = f"{checked.file}:{problem.line}:{problem.column} " if problem.line else f"{checked.file}:"
         click.echo(f"{where} {click.style('warning', fg='yellow')} {_text(problem)}")
         _print_excerpt(lines, problem)
+    for note in checked.notes:
+        click.echo(f"{checked.file}: {click.style('note', fg='yellow')} {printable(note)}")
     for result in checked.tests:
         for line in _failures(checked.file, result):
             click.echo(line)

@@ -25,7 +25,8 @@ async def attempt(
         else:
             request = await _request_of_original(delivery, renderer, store, now)
             now = clock()  # the store may have taken its time
-        return await sender.send(request, now=now, timeout=renderer.target.timeout, tls=renderer.target.tls)
+        target = renderer.target
+        return await sender.send(request, now=now, timeout=target.timeout, tls=target.tls, egress=target.egress)
     except (CorruptError, UnreadableError, LookupError) as error:
         reason = Reason.CORRUPT if isinstance(error, CorruptError) else Reason.REQUEST
         return Outcome(reason=reason, started_at=clock(), took=timedelta(), detail=str(error))

@@ -106,8 +106,14 @@ def _as_header(reason: str) -> str:
 
 
 def _all_spellings(target: Target) -> set[str]:
-    texts = {*_secret_texts(target.url, [value.reveal() for value in target.headers.values()])}
+    texts = {*_secret_texts(target.url, [value.reveal() for value in _secret_values(target)])}
     return {form for text in texts for form in _spellings(text)}
+
+
+def _secret_values(target: Target) -> Iterator[Secret]:
+    yield from target.headers.values()
+    if target.egress.proxy:
+        yield from target.egress.proxy.secrets
 
 
 def _spellings(text: str) -> Iterator[str]:

@@ -13,9 +13,9 @@ import aiohttp
 from relay.delivery.request_timeouts import RequestTimeouts
 from relay.delivery.retry import parse_retry_after
 from relay.errors import ConfigurationError
-from relay.http.client import Client, Endpoint, TargetResponse, fast_client
+from relay.http.client import AddressDenied, Client, Endpoint, ProxyFailed, TargetResponse, Via, fast_client
 from relay.http.request import Request
-from relay.model import Outcome, Reason, Tls
+from relay.model import DIRECT, Egress, Outcome, Reason, Tls
 from relay.tls import client_context
 
 MAX_ANSWER = 16 * 1024  # bytes read of a response's body; a longer one costs its connection
@@ -38,7 +38,7 @@ class Sender:
     def __init__(self, *, clock: Callable[[], datetime], new_client: Callable[[], Client] = fast_client) -> None:
         self._clock = clock
         self._client = new_client()
-        self._known: tuple[str, Tls | None, str] | None = None  # what the endpoint was made of
+        self._known: tuple[str, Tls | None, Egress, str] | None = None  # what the endpoint was made of
         self._made: Endpoint = None
         self._timeouts = RequestTimeouts()  # each is about a URL
 
@@ -48,6 +48,7 @@ class Sender:
         *,
         timeout: timedelta,  # noqa: ASYNC109  one deadline for all
         tls: Tls | None = None,
+        egress: Egress = DIRECT,
         now: datetime | None = None,
     ) -> Outcome:
         """Make one attempt. If a keep-alive connection turns out to be closed, a fresh one is tried within it.
@@ -57,7 +58,7 @@ class Sender:
         started_at, start = now or self._clock(), perf_counter()
         status = retry_after = None
         try:
-            wanted = request.url, tls, request.method
+            wanted = request.url, tls, egress, request.method
             endpoint = self._made if self._known == wanted else self._endpoint(*wanted)
             with self._timeouts.new(request.url, timeout.total_seconds()) as deadline:
                 response = await self._client.post(endpoint, request)
@@ -91,11 +92,21 @@ class Sender:
         self._timeouts.close()
         await self._client.close()
 
-    def _endpoint(self, url: str, tls: Tls | None, method: str) -> Endpoint:
-        """For the same URL, files and method made once; connections of an earlier TLS context are not used again."""
-        self._made = self._client.endpoint(url, client_context(tls) if tls else None, method)
-        self._known = (url, tls, method)
+    def _endpoint(self, url: str, tls: Tls | None, egress: Egress, method: str) -> Endpoint:
+        """For the same values made once; connections of an earlier TLS context or proxy are not used again."""
+        self._made = self._client.endpoint(url, client_context(tls) if tls else None, method, via(egress, url))
+        self._known = (url, tls, egress, method)
         return self._made
+
+
+def via(egress: Egress, url: str) -> Via:
+    """Say how connections to this URL are opened; of every request that is made for a target, be it for a token."""
+    proxy = egress.proxy_to(url)
+    return Via(
+        proxy=proxy.url if proxy else None,
+        authorization=proxy.authorization.reveal() if proxy and proxy.authorization else None,
+        public_only=egress.deny_private,
+    )
 
 
 async def _read(body: aiohttp.StreamReader, deadline: float) -> bytes:
@@ -142,6 +153,10 @@ def _reason_of(error: Exception) -> Reason:
     match error:
         case ConfigurationError():
             return Reason.TLS
+        case aiohttp.ClientConnectorError(os_error=AddressDenied()):
+            return Reason.DENIED
+        case ProxyFailed():
+            return Reason.PROXY
         case TimeoutError():
             return Reason.TIMEOUT
         case aiohttp.ClientSSLError() | aiohttp.ClientConnectorCertificateError() | ssl.SSLError():
@@ -169,6 +184,8 @@ def _text(error: Exception) -> str:
     match error:
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return "not a URL that a request can be sent to"
+        case aiohttp.ClientConnectorError(os_error=AddressDenied() as denied):
+            return str(denied)
         case aiohttp.ClientConnectorError(os_error=ConnectionError(errno=None)):
             return "the connection was closed in the TLS handshake"
         case aiohttp.ClientConnectorError():

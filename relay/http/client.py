@@ -6,6 +6,7 @@
 
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import aiohttp
@@ -22,6 +23,30 @@ class NotHttp(aiohttp.ClientError):
     """The bytes that arrived are not the head of an HTTP response."""
 
 
+class ProxyFailed(aiohttp.ClientError):
+    """The proxy opened no tunnel to the target; the text, which has no secret of ours, says why."""
+
+
+class AddressDenied(OSError):
+    """No connection is opened to an address that is not public; the text names it. aiohttp wraps it as `os_error`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Via:
+    """How connections are opened.
+
+    `proxy`: the URL of an HTTP proxy, without a user; `authorization` is the header for it. `public_only`: never to an
+    address that is not public.
+    """
+
+    proxy: str | None = None
+    authorization: str | None = field(default=None, repr=False)
+    public_only: bool = False
+
+
+DIRECT = Via()
+
+
 def no_connection_within(seconds: float) -> aiohttp.ConnectionTimeoutError:
     """The time-out of a connect, in words without the URL, which may hold a secret."""
     return aiohttp.ConnectionTimeoutError(f"no connection within {seconds:g} s")
@@ -36,7 +61,7 @@ CLOSED_WHILE_IDLE = (
 """What a reused connection fails with in a keep-alive race. NotHttp: leftovers of the response before."""
 
 Endpoint: TypeAlias = Any
-"""What is the same in every request to one URL by one method and TLS context; made and read by the same half."""
+"""The same in every request to one URL by one method, TLS context and `Via`; made and read by the same half."""
 
 
 class TargetResponse(Protocol):
@@ -65,14 +90,18 @@ class Client(Protocol):
     fresh one for this request alone: a keep-alive race costs no attempt. No request is repeated otherwise.
     """
 
-    def endpoint(self, url: str, context: ssl.SSLContext | None, method: str = "POST") -> Endpoint:
-        """InvalidURL for a URL that no request can be sent to. Certificates are verified with or without `context`."""
+    def endpoint(self, url: str, context: ssl.SSLContext | None, method: str = "POST", via: Via = DIRECT) -> Endpoint:
+        """InvalidURL for a URL that no request can be sent to. Certificates are verified with or without `context`.
+
+        A connection that was opened one way is never used the other.
+        """
 
     async def post(self, endpoint: Endpoint, request: Request) -> TargetResponse:
         """Send it, by the method of its endpoint, and return at the response's headers.
 
-        Raises an aiohttp.ClientError, an OSError or, for a header that HTTP cannot carry, a ValueError. Cancelled, it
-        aborts the connection. Redirects are not followed, cookies not kept, bodies not decompressed.
+        Raises an aiohttp.ClientError, an OSError or, for a header that HTTP cannot carry, a ValueError; ProxyFailed if
+        there is no tunnel, AddressDenied as the `os_error` of a ClientConnectorError. Cancelled, it aborts the
+        connection. Redirects are not followed, cookies not kept, bodies not decompressed.
         """
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ which the tests hold them, `plain_client` serves on the others.
 import asyncio
 import ssl
 from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 from aiohttp import hdrs
@@ -17,9 +18,9 @@ from aiohttp.http_writer import _serialize_headers
 from multidict import CIMultiDict
 from yarl import URL
 
-from relay.http.client import CLOSED_WHILE_IDLE, CONNECT_TIMEOUT, GOODBYE
+from relay.http.client import CLOSED_WHILE_IDLE, CONNECT_TIMEOUT, DIRECT, GOODBYE, Via
 from relay.http.fast_connection import FastConnection
-from relay.http.fast_connector import FastConnector
+from relay.http.fast_connector import FastConnector, PoolKey
 from relay.http.request import Request, request_target
 
 
@@ -29,9 +30,11 @@ class FastEndpoint:
     The connector reads `connect_to`, and neither keeps nor changes it.
     """
 
-    def __init__(self, connect_to: aiohttp.ClientRequest, line: str, headers: CIMultiDict[str]) -> None:
+    def __init__(
+        self, connect_to: aiohttp.ClientRequest, line: str, headers: CIMultiDict[str], *, public_only: bool = False
+    ) -> None:
         self.connect_to = connect_to
-        self.key = connect_to.connection_key
+        self.key = PoolKey(connect_to.connection_key, public_only)
         self.line = line
         self.headers = headers
         self._of: Mapping[str, str] | None = None
@@ -62,7 +65,9 @@ class FastClient:
     def __init__(self) -> None:
         self._connector = FastConnector(timeout=CONNECT_TIMEOUT)
 
-    def endpoint(self, url: str, context: ssl.SSLContext | None, method: str = "POST") -> FastEndpoint:
+    def endpoint(
+        self, url: str, context: ssl.SSLContext | None, method: str = "POST", via: Via = DIRECT
+    ) -> FastEndpoint:
         """InvalidURL for a URL that no request can be sent to."""
         try:
             parsed, target = URL(url), request_target(url)
@@ -72,10 +77,13 @@ class FastClient:
             raise aiohttp.InvalidURL(parsed)
         return FastEndpoint(
             # True verifies, too
-            connect_to=aiohttp.ClientRequest(method, parsed, ssl=context or True, loop=asyncio.get_running_loop()),
+            connect_to=aiohttp.ClientRequest(
+                method, parsed, ssl=context or True, loop=asyncio.get_running_loop(), **_of_proxy(via, parsed)
+            ),
             line=f"{method} {target} HTTP/1.1",
             # */* without Accept-Encoding: no encoding is asked for
             headers=CIMultiDict({hdrs.HOST: parsed.host_port_subcomponent or "", hdrs.ACCEPT: "*/*"}),
+            public_only=via.public_only,
         )
 
     async def post(self, endpoint: FastEndpoint, request: Request) -> FastConnection:
@@ -101,7 +109,7 @@ class FastClient:
 
     async def _post_new(self, endpoint: FastEndpoint, written: bytes, *, last: bool = False) -> FastConnection:
         """Send it over a new connection."""
-        connection = await self._connector.open(endpoint.connect_to)
+        connection = await self._connector.open(endpoint.connect_to, endpoint.key)
         try:
             if waiter := connection.ask(written, last=last):
                 await waiter
@@ -113,6 +121,15 @@ class FastClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._connector.close()
+
+
+def _of_proxy(via: Via, target: URL) -> dict[str, Any]:
+    """What aiohttp is told of the proxy; a certificate has the target's name without a dot at its end."""
+    if via.proxy is None:
+        return {}
+    credentials = {hdrs.PROXY_AUTHORIZATION: via.authorization} if via.authorization else None
+    name = (target.raw_host or "").rstrip(".")
+    return {"proxy": URL(via.proxy), "proxy_headers": credentials, "server_hostname": name}
 
 
 def _serialize(head: bytes, request: Request) -> bytes:

@@ -14,7 +14,6 @@ from typing import Any, Protocol, Self, TypeAlias, cast
 
 import aiohttp
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.helpers import EMPTY_BODY_STATUS_CODES
 from aiohttp.http import HttpProcessingError, HttpResponseParser
@@ -48,7 +47,7 @@ class FastConnection(BaseProtocol):
     response; what arrives between two ends the connection.
     """
 
-    key: ConnectionKey
+    key: Any  # of the pool
     opened: Connection
     pool: Pool
     status: int

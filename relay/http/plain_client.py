@@ -1,7 +1,9 @@
 """A request over `aiohttp.ClientSession` -> status, headers, and the body as it arrives, by aiohttp's public API alone.
 
 Slower than `fast_client`, and it takes aiohttp's own view of what a response is: where that rejects a head or a first
-chunk, the outcome is `protocol` and the delivery is retried. The tests list these differences.
+chunk, the outcome is `protocol` and the delivery is retried. The tests list these differences. Through a proxy, a
+request to a target without TLS goes in absolute form, for aiohttp opens no tunnel then: what the proxy says instead of
+the target, a 407 apart, is taken for the target's answer.
 """
 
 import asyncio
@@ -20,28 +22,33 @@ from relay.http.client import (
     BODY_CHUNK,
     CLOSED_WHILE_IDLE,
     CONNECT_TIMEOUT,
+    DIRECT,
     GOODBYE,
     NotHttp,
+    Via,
     no_connection_within,
 )
+from relay.http.plain_idle import IdleConnections
+from relay.http.plain_proxy import connecting, failure_of_proxy, refuses, through_proxy, trace_connecting
+from relay.http.public_only import PublicResolver, public_socket
 from relay.http.request import Request, request_target
 from relay.http.resolver import CACHE_SECONDS, MAX_AGE, Resolver
 
 IDLE = 15.0  # seconds for which an unused connection is kept
 MAX_HEADER = 64 * 1024  # bytes of one response header
 MAX_HEADERS = 1_000
-WATCH_EVERY = 0.05  # seconds between looks at idle connections
 
 _NOT_IN_A_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_SENT = (hdrs.USER_AGENT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE)  # what aiohttp would add by itself
 
 
 class PlainEndpoint(NamedTuple):
-    """The URL as it goes out, the context of its TLS, and the method."""
+    """The URL as it goes out, the context of its TLS, the method, and how connections are opened."""
 
     url: URL
     context: ssl.SSLContext | None
     method: str
+    via: Via
 
 
 class PlainClient:
@@ -51,13 +58,16 @@ class PlainClient:
     """
 
     def __init__(self) -> None:
-        self._kept: _Session | None = None  # until the first request
-        self._fresh = _Session(force_close=True)
-        self._idle = _Idle()
+        # each when it is needed; True: to public addresses alone
+        self._kept: dict[bool, _Session] = {}
+        self._fresh: dict[bool, _Session] = {}
+        self._idle = IdleConnections()
         self._retired: set[_Session] = set()  # too old, with responses that are still read
         self._closing: set[asyncio.Task[None]] = set()
 
-    def endpoint(self, url: str, context: ssl.SSLContext | None, method: str = "POST") -> PlainEndpoint:
+    def endpoint(
+        self, url: str, context: ssl.SSLContext | None, method: str = "POST", via: Via = DIRECT
+    ) -> PlainEndpoint:
         """InvalidURL for a URL that no request can be sent to."""
         try:
             parsed, target = URL(url), request_target(url)
@@ -67,11 +77,12 @@ class PlainClient:
             as_sent = URL.build(scheme=parsed.scheme, authority=parsed.raw_authority, path=target, encoded=True)
         except ValueError as error:
             raise aiohttp.InvalidURL(url) from error
-        return PlainEndpoint(as_sent, context, method)
+        return PlainEndpoint(as_sent, context, method, via)
 
     async def post(self, endpoint: PlainEndpoint, request: Request) -> "PlainResponse":
         """Send the request and wait for the headers of its response."""
         _reused.set(False)
+        connecting.set(False)
         try:
             response = await self._post(endpoint, request, fresh=False)
             if response.status != GOODBYE or not _reused.get():
@@ -85,7 +96,7 @@ class PlainClient:
     async def _post(self, endpoint: PlainEndpoint, request: Request, *, fresh: bool) -> "PlainResponse":
         _check_headers(request.all_headers)
         await self._idle.drop_spoken()
-        session = self._fresh if fresh else self._current()
+        session = self._one_use(endpoint.via.public_only) if fresh else self._current(endpoint.via.public_only)
         session.users += 1
         _idle.set(self._idle)
         try:
@@ -93,23 +104,33 @@ class PlainClient:
         except BaseException:
             self._leave(session)
             raise
-        return PlainResponse(response, self._idle, lambda: self._leave(session))
+        answer = PlainResponse(response, self._idle, lambda: self._leave(session))
+        if endpoint.via.proxy and (refusal := refuses(response.status, endpoint.url, endpoint.via)):
+            answer.end()
+            raise refusal
+        return answer
 
     async def close(self) -> None:
         """Close all connections."""
         self._idle.clear()
         await asyncio.gather(*self._closing)
-        for session in (self._kept, self._fresh, *self._retired):
-            if session:
-                await session.close()
+        for session in (*self._kept.values(), *self._fresh.values(), *self._retired):
+            await session.close()
 
-    def _current(self) -> "_Session":
-        if self._kept and monotonic() - self._kept.opened_at > MAX_AGE:
-            self._retired.add(self._kept)
-            self._close_unused(self._kept)
-            self._kept = None
-        self._kept = self._kept or _Session(force_close=False)
-        return self._kept
+    def _one_use(self, public_only: bool) -> "_Session":
+        if public_only not in self._fresh:
+            self._fresh[public_only] = _Session(force_close=True, public_only=public_only)
+        return self._fresh[public_only]
+
+    def _current(self, public_only: bool) -> "_Session":
+        kept = self._kept.get(public_only)
+        if kept and monotonic() - kept.opened_at <= MAX_AGE:
+            return kept
+        made = self._kept[public_only] = _Session(force_close=False, public_only=public_only)
+        if kept:
+            self._retired.add(kept)
+            self._close_unused(kept)
+        return made
 
     def _leave(self, session: "_Session") -> None:
         session.users -= 1
@@ -125,7 +146,7 @@ class PlainClient:
 class PlainResponse:
     """A `TargetResponse`."""
 
-    def __init__(self, response: "_AbortableResponse", idle: "_Idle", on_end: Callable[[], None]) -> None:
+    def __init__(self, response: "_AbortableResponse", idle: "IdleConnections", on_end: Callable[[], None]) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self.transport = response.transport
@@ -155,14 +176,17 @@ class PlainResponse:
 class _Session:
     """A session of aiohttp with every feature switched off that a delivery does not use."""
 
-    def __init__(self, *, force_close: bool) -> None:
+    def __init__(self, *, force_close: bool, public_only: bool) -> None:
         self.opened_at = monotonic()
         self.users = 0  # requests and responses under way
         tracing = aiohttp.TraceConfig()
         tracing.on_connection_reuseconn.append(_on_reused)
+        trace_connecting(tracing)
         how: dict[str, Any] = {"force_close": True} if force_close else {"keepalive_timeout": IDLE}
+        how |= {"socket_factory": public_socket} if public_only else {}
+        resolver = PublicResolver() if public_only else Resolver()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=CACHE_SECONDS, resolver=Resolver(), **how),
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=CACHE_SECONDS, resolver=resolver, **how),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -179,6 +203,7 @@ class _Session:
         """Without redirects; errors are those of `Client.post`, and none of them holds the URL's secrets."""
         body = request.body
         headers = {"accept": "*/*", **request.all_headers, hdrs.CONTENT_LENGTH: str(len(body))}
+        how = through_proxy(endpoint.url, endpoint.via, headers) if endpoint.via.proxy else {}
         try:
             response = await self._session.request(
                 endpoint.method,
@@ -187,69 +212,23 @@ class _Session:
                 headers=headers,
                 ssl=endpoint.context or True,
                 allow_redirects=False,
+                **how,
             )
             return cast(_AbortableResponse, response)
-        except _Failed as failed:
-            raise failed.error from failed.error.__cause__
-        except aiohttp.ConnectionTimeoutError as error:
-            raise no_connection_within(CONNECT_TIMEOUT) from error
-        except aiohttp.ClientResponseError as error:
-            raise NotHttp(error.message) from error
+        except (_Failed, aiohttp.ClientError) as raised:
+            error = raised.error if isinstance(raised, _Failed) else raised
+            failure = _in_words(error, endpoint)
+            raise failure from (error.__cause__ if failure is error else error)
 
     async def close(self) -> None:
         """Close its connections."""
         await self._session.close()
 
 
-class _Idle:
-    """The connections that wait for a request; one on which the target sends anything unasked is aborted.
-
-    aiohttp would keep all of it in memory, and take it for the response to the next request.
-    """
-
-    def __init__(self) -> None:
-        self._protocols: set[Any] = set()
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, protocol: Any) -> None:
-        """Watch a connection that has carried a complete response."""
-        self._protocols.add(protocol)
-        if self._timer is None:
-            self._timer = self._loop.call_later(WATCH_EVERY, self._watch)
-
-    def discard(self, protocol: Any) -> None:
-        """Ignore a connection that carries a request, or is new."""
-        self._protocols.discard(protocol)
-
-    def clear(self) -> None:
-        """Ignore all."""
-        self._protocols.clear()
-        if self._timer:
-            self._timer.cancel()
-
-    async def drop_spoken(self) -> None:
-        """Abort what a target has spoken on, bytes included that are still in the socket."""
-        if self._protocols:
-            for _ in range(2):  # the loop reads its sockets in between
-                await asyncio.sleep(0)
-            self._drop()
-
-    def _watch(self) -> None:
-        self._drop()
-        self._timer = self._loop.call_later(WATCH_EVERY, self._watch) if self._protocols else None
-
-    def _drop(self) -> None:
-        for protocol in [*self._protocols]:
-            if protocol.should_close or not protocol.is_connected():
-                self._protocols.discard(protocol)
-                protocol.abort()
-
-
 _reused: ContextVar[bool] = ContextVar("reused")
 """Whether the connection that this task was given last had carried a request before."""
 
-_idle: ContextVar[_Idle] = ContextVar("idle")
+_idle: ContextVar[IdleConnections] = ContextVar("idle")
 """Where the response that this task waits for takes its connection from."""
 
 
@@ -285,6 +264,18 @@ async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandler
         return await send(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise _Failed(error) from error
+
+
+def _in_words(error: aiohttp.ClientError, endpoint: PlainEndpoint) -> aiohttp.ClientError:
+    """Return an error without the URL, or the same one."""
+    if endpoint.via.proxy and (failed := failure_of_proxy(error, endpoint.url, endpoint.via)):
+        return failed
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return no_connection_within(CONNECT_TIMEOUT)
+        case aiohttp.ClientResponseError(message=message):
+            return NotHttp(message)
+    return error
 
 
 async def _on_reused(_session: Any, _context: Any, _params: Any) -> None:

@@ -14,6 +14,7 @@ from relay.model.deliveries import (
     Verdict,
     VerdictName,
 )
+from relay.model.egress import DIRECT, Egress, Exemption, Proxy
 from relay.model.loopback import is_loopback
 from relay.model.retention import Retention
 from relay.model.secret import Secret, signing_key
@@ -23,10 +24,13 @@ from relay.model.values import Json, frozen
 from relay.model.webhooks import Event, Webhook, entity_id
 
 __all__ = [
+    "DIRECT",
     "Dead",
     "Delivered",
     "Delivery",
+    "Egress",
     "Event",
+    "Exemption",
     "Format",
     "Health",
     "Json",
@@ -34,6 +38,7 @@ __all__ = [
     "Order",
     "Outcome",
     "PlannedDelivery",
+    "Proxy",
     "Reason",
     "Retention",
     "RetryAt",

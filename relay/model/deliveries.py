@@ -96,6 +96,8 @@ class Reason(StrEnum):
     TLS = "tls"
     DISCONNECTED = "disconnected"
     PROTOCOL = "protocol"
+    PROXY = "proxy"
+    DENIED = "denied"
     REQUEST = "request"
     CORRUPT = "corrupt"
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from relay.model.egress import DIRECT, Egress
 from relay.model.secret import Secret
 
 
@@ -80,3 +81,4 @@ class Target:
     format: Format = Format.JSON
     breaker_failures: int = 10
     tls: Tls | None = None
+    egress: Egress = DIRECT

@@ -8,6 +8,7 @@ from relay.errors import ConfigurationError, Problem, RoutesInvalid
 from relay.file_versions import detached
 from relay.routes import config, lint
 from relay.routes.config import Config
+from relay.routes.egress import ignored_variables
 from relay.routes.permissions import writable_by_others
 from relay.routes.route_tests import RouteTestResult, run_tests
 from relay.tls import Certificate
@@ -17,7 +18,8 @@ from relay.tls import Certificate
 class Checked:
     """`config` is None if the file has errors. `misfit`: what is wrong with the certificate and its key.
 
-    `text` is what was read, for excerpts of it. Warnings alone are good unless `strict`.
+    `text` is what was read, for excerpts of it. Warnings alone are good unless `strict`. `notes` are about the
+    environment in which it was checked, which may be another one than the relay's: they are good in any case.
     """
 
     file: str
@@ -26,6 +28,7 @@ class Checked:
     errors: Sequence[Problem] = ()
     misfit: Sequence[Problem] = ()
     warnings: Sequence[Problem] = ()
+    notes: Sequence[str] = ()
     tests: Sequence[RouteTestResult] = ()
     strict: bool = False
 
@@ -58,12 +61,14 @@ def check(
     except RoutesInvalid as invalid:
         return Checked(file=invalid.file, text=text, config=None, errors=invalid.problems, misfit=misfit)
     exposed = writable_by_others(file) if isinstance(file, Path) else None
+    ignored = ignored_variables(checked.targets.values(), env)
     return Checked(
         file=checked.file,
         text=text,
         config=checked,
         misfit=misfit,
         warnings=[*_of_file(exposed), *_outdated(read), *lint.warnings(checked)],
+        notes=[ignored] if ignored else [],
         tests=run_tests(checked.tests, checked.matcher),
         strict=strict,
     )

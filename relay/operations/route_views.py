@@ -20,6 +20,7 @@ def checked(result: Checked) -> dict[str, Json]:
         "good": result.good,
         "errors": [_problem(each) for each in (*result.errors, *result.misfit)],
         "warnings": [_problem(each) for each in result.warnings],
+        "notes": list(result.notes),
         "tests": [
             {
                 "name": each.test.name,

@@ -23,13 +23,13 @@ _OPEN = frozenset({"version", "routes", "tests", "retention"})
 """Sections whose values are shown, unless they look like a secret."""
 _SETTINGS = frozenset(
     {
-        "accounts", "attempts", "breaker", "ca", "cert", "concurrency", "dead_on", "dedupe", "factor", "failures",
-        "format", "initial", "jitter", "max", "max_age", "method", "ok_on", "order", "rate", "retry", "schedule",
-        "timeout", "tls",
+        "accounts", "attempts", "breaker", "ca", "cert", "concurrency", "dead_on", "dedupe", "deny_private", "factor",
+        "failures", "format", "initial", "jitter", "max", "max_age", "method", "no_proxy", "ok_on", "order", "rate",
+        "retry", "schedule", "timeout", "tls",
     }
 )  # fmt: skip
 """Keys of sources and targets whose values are shown."""
-_NAMES = _SETTINGS | _OPEN | {"sources", "targets", "defaults", "token", "url", "headers", "secret", "key"}
+_NAMES = _SETTINGS | _OPEN | {"sources", "targets", "defaults", "token", "url", "headers", "secret", "key", "proxy"}
 """Keys that are shown after a syntax error."""
 _SENSITIVE = "token|secret|passw|authoriz|cookie|api.?key"
 _NAMES_SECRET = re.compile(_SENSITIVE, re.IGNORECASE)

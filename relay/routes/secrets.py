@@ -104,11 +104,15 @@ class _Expansion:
 def _stand_in(where: Where) -> str | None:
     """A valid text for this place, unique to it; None where it could change what is routed."""
     own = hashlib.sha256(repr(where).encode()).digest()
-    match where[2:3]:
+    match where[1:2] if where[:1] == ("defaults",) else where[2:3]:
         case ("token",):
             return f"absent-{own.hex()}"
         case ("url",):
             return "https://absent.invalid/"
+        case ("proxy",):
+            return "http://absent.invalid"
+        case ("no_proxy",):
+            return "absent.invalid"
         case ("headers",):
             return "absent"
         case ("secret",):

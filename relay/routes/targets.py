@@ -12,6 +12,7 @@ from yarl import URL
 
 from relay.model import Format, Method, Order, RetryPolicy, Secret, Target, signing_key
 from relay.routes.diagnostics import Unfit, Where
+from relay.routes.egress import read_egress, refuse_private_host
 from relay.routes.reader import Reader
 from relay.routes.target_tls import read_tls
 from relay.routes.units import duration, rate, share
@@ -36,8 +37,10 @@ def read_targets(reader: Reader) -> dict[str, Target]:
 def _target(reader: Reader, name: str, defaults: Target) -> Target:
     where = ("targets", name)
     url = reader.take((*where, "url"), _url, "")
+    settings = _settings(reader, where, defaults)
+    refuse_private_host(reader, (*where, "url"), url, settings.egress)
     return replace(
-        _settings(reader, where, defaults),
+        settings,
         name=name,
         url=url,
         method=reader.take((*where, "method"), Method, Method.POST),
@@ -64,6 +67,7 @@ def _settings(reader: Reader, where: Where, base: Target) -> Target:
         rate=take("rate", rate, base.rate),
         format=take("format", Format, base.format),
         breaker_failures=reader.take((*where, "breaker", "failures"), int, base.breaker_failures),
+        egress=read_egress(reader, where, base.egress),
     )
     _check_statuses(reader, where, settings)
     return settings

@@ -84,7 +84,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "routes.yaml").write_text(ROUTES)
     monkeypatch.chdir(tmp_path)
     use_zone("UTC", monkeypatch)
-    for name in [name for name in os.environ if name.startswith("RELAY_")]:
+    for name in [name for name in os.environ if name.startswith("RELAY_") or name.upper().endswith("_PROXY")]:
         monkeypatch.delenv(name)
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)

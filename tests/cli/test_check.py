@@ -111,6 +111,23 @@ def test_without_secrets_the_rest_is_checked(run: Run, folder: Path, monkeypatch
     ]
 
 
+def test_a_proxy_of_the_environment_that_no_target_has_is_noted_and_fails_nothing(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://u:canary@proxy.example:3128")
+    ended = run("check", "--strict")
+    assert ended.exit_code == 0
+    assert ended.stdout.splitlines()[0] == (
+        "routes.yaml: note HTTPS_PROXY is not used: targets go through the proxy that the routes file names "
+        "(defaults: {proxy: …}), and it names none"
+    )
+    [note] = json.loads(run("check", "--json").stdout)["notes"]
+    assert note.startswith("HTTPS_PROXY is not used")
+    (folder / "routes.yaml").write_text(ROUTES.replace("targets:", "defaults: {proxy: '${HTTPS_PROXY}'}\ntargets:", 1))
+    assert run("check", "--strict").stdout == run("check").stdout
+    assert json.loads(run("check", "--json").stdout)["notes"] == []
+
+
 def test_a_missing_file_is_an_error(run: Run) -> None:
     ended = run("check", "nowhere.yaml")
     advice = "copy config/routes.example.yaml, or name another with --config"

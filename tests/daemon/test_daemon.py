@@ -16,7 +16,7 @@ from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreBusy
 from relay.model import Health, Secret
 from relay.settings import Settings
-from relay.signals import Signal, WebhookRejected
+from relay.signals import Notice, Signal, WebhookRejected
 from relay.store.contract import OwnedStore
 from relay.store.open import SqliteUrl, StoreUrl, open_store
 from relay.store.records import AuditEntry, Due
@@ -111,3 +111,25 @@ async def test_listening_everywhere_is_for_both_families(host: str, tmp_path: Pa
         async with session.post(url((host, relay.listening[1])) + "/hooks/crm/wrong", data=b"") as answer:
             assert answer.status == 404
     assert [each.remote for each in facts if isinstance(each, WebhookRejected)] == [host], "not ::ffff:127.0.0.1"
+
+
+@pytest.mark.parametrize(("more", "noted"), [("", 1), (", proxy: '${HTTPS_PROXY}'", 0)])
+async def test_a_proxy_of_the_environment_that_no_target_has_is_logged_at_the_start(
+    more: str, noted: int, tmp_path: Path
+) -> None:
+    nowhere = "http://127.0.0.1:9/in"
+    routes = tmp_path / "routes.yaml"
+    text = ROUTES.format(token=TOKEN, other=OTHER_TOKEN, bot=nowhere, dwh=nowhere)
+    routes.write_text(text.replace('in"}', f'in"{more}}}', 1))
+    settings = Settings(
+        config=routes,
+        store=SqliteUrl(tmp_path / "relay.db"),
+        listen=("127.0.0.1", 0),
+        admin=("127.0.0.1", 0),
+        environment={"HTTPS_PROXY": "http://u:canary@127.0.0.1:9"},
+    )
+    signals: list[Signal] = []
+    async with running(settings, emit=signals.append, registry=CollectorRegistry()):
+        notices = [each for each in signals if isinstance(each, Notice) and "proxy" in each.text]
+    assert len(notices) == noted
+    assert "canary" not in repr(notices)

@@ -49,6 +49,9 @@ KEY_EXAMPLES: Mapping[str, str] = {
     "targets.NAME.order": "entity",
     "targets.NAME.rate": "50/s",
     "targets.NAME.format": "cloudevents",
+    "targets.NAME.proxy": "http://relay:${PROXY_PASSWORD}@proxy.example:3128",
+    "targets.NAME.no_proxy": "[.internal.example, 10.0.0.0/8]",
+    "targets.NAME.deny_private": "true",
     "retention": "{delivered: 7d}",
     "retention.delivered": "7d",
     "retention.dead": "forever",
@@ -155,7 +158,14 @@ _TYPES = {
     "pem": "absolute path",
     "statuses": "list of statuses 300–599",
 }
-_JSON = {"string": "text", "integer": "number", "number": "number", "array": "list", "object": "mapping"}
+_JSON = {
+    "string": "text",
+    "integer": "number",
+    "number": "number",
+    "array": "list",
+    "object": "mapping",
+    "boolean": "`true`, `false`",
+}
 
 
 def keys() -> Iterator[tuple[str, dict[str, Any], bool]]:

@@ -233,8 +233,12 @@ async def run(*command: str, **more: str) -> tuple[int, str, str]:
 
 
 def variables(**more: str) -> dict[str, str]:
-    """Ours without any that would configure a relay, and the token; the tests' disk is for the tests, so no ballast."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+    """Ours without any that a relay looks at, and the token; the tests' disk is for the tests, so no ballast."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("RELAY_") and not name.upper().endswith("_PROXY")
+    }
     return ours | {"TOKEN": TOKEN, "RELAY_BALLAST": "0"} | more
 
 

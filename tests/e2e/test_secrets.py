@@ -7,17 +7,19 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.delivery.conftest import serving
 from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running
 from tests.e2e.sender import post_lead
 from tests.e2e.targets import listening, refusing, repeating, well
 
 BEARER = "canary-of-a-header-4f1d"
 QUERY = "canary-of-a-query-77b2"
+PROXY = "canary-of-a-proxy-1e6c"
 SECRET = base64.b64encode(b"canary of a signature ..").decode()
 DEFAULT = "canary-of-a-default-90aa"
 ADMIN = "canary-of-the-admin-token-51c7"
 KEY = "canary of a private key 2d7b"
-CANARIES = (TOKEN, BEARER, QUERY, SECRET, DEFAULT)
+CANARIES = (TOKEN, BEARER, QUERY, SECRET, DEFAULT, PROXY, base64.b64encode(f"relay:{PROXY}".encode()).decode())
 LOOKS = (
     ("status",), ("list",), ("audit",), ("verify",), ("pause", "bad", "--reason", "test"), ("purge", "--dry-run"),
     ("replay", "--all-dead", "--dry-run"), ("status", "--json"), ("list", "--json"), ("audit", "--json"),
@@ -38,8 +40,9 @@ targets:
     headers: {{X-Key: "${{file:{folder}/bearer}}", X-Default: "${{NOBODY_SET_IT:-canary-of-a-default-90aa}}"}}
   weak: {{url: "{weak}?key=${{file:{folder}/query}}"}}
   nowhere: {{url: "http://127.0.0.1:{closed}/?key=${{file:{folder}/query}}"}}
+  behind: {{url: "https://bot.example/", proxy: "http://relay:${{file:{folder}/proxy}}@127.0.0.1:{proxy}"}}
 routes:
-  - {{name: all, match: {{entity: leads}}, to: [good, bad, weak, nowhere]}}
+  - {{name: all, match: {{entity: leads}}, to: [good, bad, weak, nowhere, behind]}}
 """
 
 ROUTE = """\
@@ -62,16 +65,19 @@ MALFORMED = (
 
 
 async def test_no_secret_is_ever_said(tmp_path: Path) -> None:
-    for name, canary in {"bearer": BEARER, "query": QUERY, "secret": SECRET}.items():
+    for name, canary in {"bearer": BEARER, "query": QUERY, "secret": SECRET, "proxy": PROXY}.items():
         (tmp_path / name).write_text(canary)
     async with AsyncExitStack() as stack:
         targets = await stack.enter_async_context(listening(good=well, bad=repeating(400), weak=refusing(1)))
         urls = {name: targets.url(name) for name in targets.behaviour}
-        relay = await stack.enter_async_context(running(tmp_path, ROUTES.format(folder=tmp_path, closed=1, **urls)))
+        proxy = await stack.enter_async_context(serving(refuse_and_repeat))
+        routes = ROUTES.format(folder=tmp_path, closed=1, proxy=proxy, **urls)
+        relay = await stack.enter_async_context(running(tmp_path, routes))
         answers = [await malformed(relay, request % TOKEN.encode()) for request in MALFORMED]
         webhook = await post_lead(relay.hook, "m1")
         await relay.drained()
         assert targets.of("good")[0].headers["authorization"] == f"Bearer {BEARER}"
+        assert {line["reason"] for line in relay.lines("attempt") if line["target"] == "behind"} == {"proxy"}
 
         said = [*map(repr, answers), await relay.get("/metrics"), relay.log.read_text()]
         said += [await asked(relay, *look) for look in LOOKS]
@@ -87,6 +93,14 @@ async def test_no_secret_is_ever_said(tmp_path: Path) -> None:
         said += [printed, complaint]
         for canary in CANARIES:
             assert [text for text in said if canary in text] == [], canary
+
+
+async def refuse_and_repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As a proxy that shows whoever reads its answer what it was sent."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    shown = head.decode().partition("Basic ")[2].partition("\r\n")[0]
+    said = f"{shown} {base64.b64decode(shown).decode()}"
+    writer.write(f"HTTP/1.1 407 {said}\r\nX-Said: {said}\r\nContent-Length: 0\r\n\r\n".encode())
 
 
 async def malformed(relay: RelayProcess, request: bytes) -> bytes:

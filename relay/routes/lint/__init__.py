@@ -6,7 +6,14 @@ from relay.routes.diagnostics import Where, path_text
 from relay.routes.lint.fields import unknown_fields
 from relay.routes.lint.routes import match_everything, miss_created_leads, no_catch_all, redundant
 from relay.routes.lint.secrets import in_the_file, reused_tokens, too_short, variables_without_braces
-from relay.routes.lint.targets import odd_headers, short_dedupe, unencrypted, unused
+from relay.routes.lint.targets import (
+    exempt_from_nothing,
+    odd_headers,
+    proxied_loopback,
+    short_dedupe,
+    unencrypted,
+    unused,
+)
 from relay.routes.lint.values import impossible_values, whole_addresses
 
 _CHECKS = (
@@ -16,6 +23,8 @@ _CHECKS = (
     variables_without_braces,
     unused,
     unencrypted,
+    exempt_from_nothing,
+    proxied_loopback,
     odd_headers,
     short_dedupe,
     whole_addresses,

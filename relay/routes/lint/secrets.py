@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
+from yarl import URL
+
 from relay.model import Json, Secret, signing_key
 from relay.routes.config import Config
 from relay.routes.diagnostics import Finding, Where, quoted
@@ -65,6 +67,9 @@ def _texts(config: Config, where: Where, value: Json) -> Iterator[tuple[Where, s
 
 
 def _secret_places(config: Config) -> Iterator[Where]:
+    for above in (("defaults",), *(("targets", name) for name in config.targets)):
+        if config.document.has((*above, "proxy")) and URL(config.document.at((*above, "proxy"))).raw_password:
+            yield (*above, "proxy")
     for name in config.sources:
         yield from _items(config, ("sources", name, "token"))
     for name, target in config.targets.items():

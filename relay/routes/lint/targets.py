@@ -27,10 +27,33 @@ def unused(config: Config) -> Iterator[Finding]:
 def unencrypted(config: Config) -> Iterator[Finding]:
     """Targets on another machine that are reached without TLS."""
     for name, target in config.targets.items():
-        url = urlsplit(target.url)
-        host = url.hostname or ""
-        if url.scheme == "http" and not is_loopback(host) and not host.endswith(".localhost"):  # RFC 6761
+        if urlsplit(target.url).scheme == "http" and not _is_local(target.url):
             yield ("targets", name, "url"), "http to another machine can be read on the way: use https"
+
+
+def exempt_from_nothing(config: Config) -> Iterator[Finding]:
+    """`no_proxy` where the file has no `proxy`, not even one that says none."""
+    if config.document.has(("defaults", "proxy")):
+        return
+    proxied = {name for name in config.targets if config.document.has(("targets", name, "proxy"))}
+    if config.document.has(("defaults", "no_proxy")) and not proxied:
+        yield ("defaults", "no_proxy"), "no target has a proxy: write proxy, too"
+    for name in config.targets:
+        if name not in proxied and config.document.has(("targets", name, "no_proxy")):
+            yield ("targets", name, "no_proxy"), "the target has no proxy: write proxy, too"
+
+
+def proxied_loopback(config: Config) -> Iterator[Finding]:
+    """Targets on this machine that are asked for at a proxy, which would look for them on its own."""
+    for name, target in config.targets.items():
+        proxy = target.egress.proxy_to(target.url)
+        if proxy and _is_local(target.url) and not _is_local(proxy.url):
+            yield ("targets", name, "url"), "the proxy would look for it on its own machine: add its host to no_proxy"
+
+
+def _is_local(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return is_loopback(host) or host.endswith(".localhost")  # RFC 6761
 
 
 def odd_headers(config: Config) -> Iterator[Finding]:
