@@ -10,20 +10,23 @@ request would use it.
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from relay.errors import ConfigurationError
-from relay.model import Json
+from relay.model import Json, Secret
 from relay.os_errors import os_error_text, permission_problem
 from relay.routes.diagnostics import Problems, Unfit, Where
-from relay.routes.yaml_document import Document
+from relay.routes.yaml_document import Document, Reference
 
 MAX_FILE_BYTES = 65_536
 
 _PLACE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+
+_Replace: TypeAlias = Callable[[re.Match[str]], str]
 
 
 class MissingSecret(Unfit):
@@ -45,7 +48,7 @@ def expand(
     """
     expansion = _Expansion(document, env, problems, stand_ins, on_open)
     value = expansion.value((), document.value)
-    return replace(document, value=value, written=expansion.written)
+    return replace(document, value=value, written=expansion.written, pieces=expansion.pieces)
 
 
 def expand_text(text: str, env: Mapping[str, str]) -> str:
@@ -71,6 +74,7 @@ class _Expansion:
         self.stand_ins = stand_ins
         self.on_open = on_open
         self.written: dict[Where, str] = {}
+        self.pieces: dict[Where, tuple[str | Reference, ...]] = {}
 
     def value(self, where: Where, value: Json) -> Json:
         if isinstance(value, dict):
@@ -86,14 +90,41 @@ class _Expansion:
         return key
 
     def _text(self, where: Where, text: str) -> str:
-        self.written[where] = _PLACE.sub(self._shown_url if _is_url(where) else _without_default, text)
+        show = self._shown_url if _is_url(where) else _without_default
+        self.written[where] = _PLACE.sub(show, text)
         try:
-            return _PLACE.sub(lambda place: _resolved(place, self.env, self.on_open), text)
+            pieces = tuple(self._pieces(text, show, self._resolved))
         except Unfit as unfit:
             stand_in = _stand_in(where) if self.stand_ins and isinstance(unfit, MissingSecret) else None
             if stand_in is None:
                 self.problems.add(where, self.document.mark(where), str(unfit))
-            return stand_in or text
+                return text
+            self.pieces[where] = tuple(self._pieces(text, show, lambda place: self._resolved_or(stand_in, place)))
+            return stand_in  # the pieces keep what stands around, which may be a template
+        self.pieces[where] = pieces
+        return "".join(each if isinstance(each, str) else each.secret.reveal() for each in pieces)
+
+    def _pieces(self, text: str, show: _Replace, resolve: _Replace) -> Iterator[str | Reference]:
+        """Split a text at its `${…}`; `$${` is text."""
+        end, literal = 0, ""
+        for place in _PLACE.finditer(text):
+            literal, end = literal + text[end : place.start()], place.end()
+            if place[0] == "$${":
+                literal += "${"
+                continue
+            yield from filter(None, [literal])
+            yield Reference(Secret(resolve(place)), show(place))
+            literal = ""
+        yield from filter(None, [literal + text[end:]])
+
+    def _resolved(self, place: re.Match[str]) -> str:
+        return _resolved(place, self.env, self.on_open)
+
+    def _resolved_or(self, stand_in: str, place: re.Match[str]) -> str:
+        try:
+            return self._resolved(place)
+        except Unfit:
+            return "absent" if place.start() else stand_in
 
     def _shown_url(self, place: re.Match[str]) -> str:
         """Show a default that applies: it is written in the file, and decides where requests go."""
@@ -113,7 +144,7 @@ def _stand_in(where: Where) -> str | None:
             return "http://absent.invalid"
         case ("no_proxy",):
             return "absent.invalid"
-        case ("headers",):
+        case ("headers",) | ("query",) | ("body",):
             return "absent"
         case ("secret",):
             return base64.b64encode(own).decode()

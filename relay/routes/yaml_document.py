@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from relay.model import Json
+from relay.model import Json, Secret
 from relay.routes.diagnostics import Mark, Problems, Where, quoted, shortened
 from relay.routes.stray_characters import copying_mistake, written_mistake
 from relay.routes.yaml_errors import LINE_END, explain, misread_key
@@ -28,18 +28,31 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser 
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A `${…}` within a text: what it stands for, and how the file writes it: safe to print."""
+
+    secret: Secret
+    written: str
+
+    def as_written(self) -> "Reference":
+        """Stand for itself."""
+        return Reference(Secret(self.written), self.written)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """The value of a file, and the position of each part.
 
     `value` is made of dict, list, str, int, Decimal, bool and None. `marks` has the position of each key
-    and list item. `written` has, for each text with `${…}`, the text of the file: safe to print. `doubtful` has a
-    warning for each unquoted text that looks like something else.
+    and list item. `written` has, for each text with `${…}`, the text of the file: safe to print; `pieces` has what it
+    is made of. `doubtful` has a warning for each unquoted text that looks like something else.
     """
 
     value: Json = field(repr=False)
     marks: Mapping[Where, Mark] = field(repr=False)
     written: Mapping[Where, str] = field(default_factory=dict)
+    pieces: Mapping[Where, tuple[str | Reference, ...]] = field(default_factory=dict, repr=False)
     doubtful: Mapping[Where, str] = field(default_factory=dict, repr=False)
 
     def has(self, where: Where) -> bool:
@@ -58,6 +71,17 @@ class Document:
         for part in where:
             value = value[part]
         return value
+
+    def source(self, where: Where) -> Json:
+        """The value at `where` for a template: a text with `${…}` is in pieces, so that no secret is parsed."""
+        return self._in_pieces(where, self.at(where))
+
+    def _in_pieces(self, where: Where, value: Json) -> Json:
+        if isinstance(value, dict):
+            return {key: self._in_pieces((*where, key), item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._in_pieces((*where, number), item) for number, item in enumerate(value)]
+        return self.pieces.get(where, value)
 
     def mark(self, where: Where) -> Mark:
         """The position of `where`; of a missing value, that of its parent."""

@@ -1,0 +1,39 @@
+"""The text of a value -> as it stands in a URL or a header, which it cannot leave."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import quote
+
+from relay.model import Json
+from relay.routes.template.values import text
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a text is written: by which filter a value is, and how the text around is."""
+
+    name: str
+    literal: Callable[[str], str] = str
+
+
+class Place(Enum):
+    """Where a text stands, which decides how what `{{ … }}` gives is escaped; the text around stays as written."""
+
+    TEXT = Form("relay:text")
+    URL = Form("relay:url")
+    HEADER = Form("relay:header")
+
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def for_url(value: Json) -> str:
+    """All but letters, digits and `-._~` percent-encoded: a part of a segment of the path, or of a query's value."""
+    return quote(text(value), safe="", errors="replace")
+
+
+def for_header(value: Json) -> str:
+    """Control characters, line ends among them, become blanks."""
+    return _CONTROL.sub(" ", text(value))
