@@ -17,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 SYSTEM := tests/e2e tests/bench tests/config/test_live.py \
   tests/docs/test_commands.py tests/docs/test_guides.py tests/docs/test_guide_secrets.py tests/docs/test_guide_proxy.py \
   tests/docs/test_several_machines.py \
-  tests/cli/test_permissions.py tests/cli/test_tail.py tests/delivery/test_outage.py
+  tests/cli/test_forward.py tests/cli/test_permissions.py tests/cli/test_tail.py tests/delivery/test_outage.py
 CHAOS := tests/chaos
 
 .DEFAULT_GOAL := help

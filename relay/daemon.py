@@ -302,6 +302,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         remark=relay.readiness.remark,
         reload=relay.reloader.reload,
         stream=relay.live,
+        targets=lambda: relay.reloader.config.targets,
         emit=emit,
         token=relay.settings.admin_token,
         hosts=[relay.settings.admin_host],

@@ -1,4 +1,4 @@
-"""The private listener's application: metrics, health, reload, tail; every path behind the middlewares of `auth`."""
+"""The private listener's application: metrics, health, reload, streams; all paths behind the middlewares of `auth`."""
 
 import time
 from collections.abc import Awaitable, Callable, Collection
@@ -26,6 +26,7 @@ def admin(
     reload: Callable[[], Awaitable[Reloaded]],
     stream: EventStream,
     emit: Emit,
+    targets: Callable[[], Collection[str]] = tuple,
     remark: Callable[[], str | None] = lambda: None,
     token: Secret | None = None,
     hosts: Collection[str] = (),
@@ -37,7 +38,7 @@ def admin(
     With a `token`, every path but /livez and a bare yes or no of /readyz requires it. Without one, the Host header must
     name the loopback or one of `hosts`, the addresses listened on. For the rest see the routes' classes.
     """
-    metrics, tail = MetricsRoute(registry, refresh, emit=emit), TailRoute(stream)
+    metrics, tail = MetricsRoute(registry, refresh, emit=emit), TailRoute(stream, targets)
     health, store = HealthRoutes(unready, remark), HealthRoutes(store_unready, remark)
     access = require_token(token, emit=emit, clock=clock, proxies=proxies) if token else require_host(hosts)
     app = web.Application(middlewares=[access, reject_cross_site, _list_paths])
@@ -47,6 +48,7 @@ def admin(
         web.get("/readyz", health.readyz),
         web.get("/readyz/store", store.readyz),
         web.get("/-/tail", tail.get),
+        web.get("/-/forward", tail.forward),
         web.post("/-/reload", _reloading(reload)),
     ])  # fmt: skip
     app.on_shutdown.append(tail.shut_down)

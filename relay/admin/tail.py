@@ -1,7 +1,7 @@
-"""GET /-/tail -> what happens from now on, one JSON document a line."""
+"""GET /-/tail, GET /-/forward -> what happens from now on, one JSON document a line."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import TypeVar
 
@@ -9,24 +9,51 @@ import orjson
 from aiohttp import hdrs, web
 
 from relay.observe import EventStream
+from relay.observe.event_stream import Documents
+from relay.operations import forward
+from relay.routes.diagnostics import suggestion
 
 T = TypeVar("T")
 
 MAX_FOLLOWERS = 16
+MAX_FORWARDERS = 4
+"""Fewer, for each may let events of `MAX_BYTES_BEHIND` wait in memory."""
 HEARTBEAT = 5.0  # seconds
 
 
 class TailRoute:
-    """Followers of the event stream; beyond `MAX_FOLLOWERS` they get 503."""
+    """Followers of the event stream; beyond `MAX_FOLLOWERS` they get 503, forwarders beyond `MAX_FORWARDERS`.
 
-    def __init__(self, stream: EventStream) -> None:
+    `targets` are the names that a forwarder may ask for.
+    """
+
+    def __init__(self, stream: EventStream, targets: Callable[[], Collection[str]]) -> None:
         self._stream = stream
+        self._targets = targets
+        self._forwarders = 0
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        """Stream documents until the client leaves or the listener stops. Empty lines are heartbeats."""
+        """Stream events and attempts, without what is in them, until the client leaves or the listener stops."""
+        return await self._follow(request, None)
+
+    async def forward(self, request: web.Request) -> web.StreamResponse:
+        """Stream events with their JSON; `?target=NAME`: those routed to it, `&originals=1`: with what amoCRM sent."""
+        target = request.query.get("target")
+        if target is not None and target not in (known := self._targets()):
+            raise web.HTTPUnprocessableEntity(text=f"no target {target!r} in its routes {suggestion(target, known)}\n")
+        if self._forwarders >= MAX_FORWARDERS:
+            raise web.HTTPServiceUnavailable(text=f"{MAX_FORWARDERS} forward already\n")
+        self._forwarders += 1
+        try:
+            return await self._follow(request, forward.documents(target, originals="originals" in request.query))
+        finally:
+            self._forwarders -= 1
+
+    async def _follow(self, request: web.Request, documents: Documents | None) -> web.StreamResponse:
+        """Write one document a line; empty lines are heartbeats."""
         if self._stream.followers >= MAX_FOLLOWERS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_FOLLOWERS} follow already\n")
-        with self._stream.following() as follower, suppress(ConnectionResetError):
+        with self._stream.following(documents) as follower, suppress(ConnectionResetError):
             response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "application/x-ndjson"})
             await response.prepare(request)
             while (news := await _within(HEARTBEAT, follower.news())) != []:

@@ -24,6 +24,7 @@ COMMANDS = {
         "demo": ("relay.cli.demo:demo", "Show the relay at work, in one terminal and on this machine only."),
         "send": ("relay.cli.send:send", "Post a webhook exactly as amoCRM would."),
         "sink": ("relay.cli.sink:command", "Be a target: print what arrives, and fail on request."),
+        "forward": ("relay.cli.forward:forward", "Post live events to a developer's machine, beside their targets."),
     },
     "The routes file": {
         "check": ("relay.cli.check:check", "Validate a routes file and run its tests."),

@@ -1,9 +1,10 @@
 """The text of a flag -> an address, a duration, a number; misuse is click.BadParameter, which says what is expected."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import click
 
@@ -92,6 +93,22 @@ class Words(click.ParamType[str]):
         if len(text) > self.most:
             self.fail(f"it has {len(text)} characters: write at most {self.most}", param, ctx)
         return text
+
+
+def web_address(like: str) -> Callable[[str], str]:
+    """A URL that can be posted to, as it is; anything else is misuse, and `like` is an example of what is not."""
+
+    def checked(text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            good = False
+        if not good or not text.isascii() or not text.isprintable() or " " in text:
+            raise click.BadParameter(f"not an address like {like}")
+        return text
+
+    return checked
 
 
 def rate(text: str) -> float:

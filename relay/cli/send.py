@@ -11,8 +11,8 @@ import click
 
 from relay.amocrm import form, sample_bodies
 from relay.amocrm.vocabulary import WON_AND_LOST
-from relay.cli.amocrm_post import CONNECTIONS, RelayAnswer, headers, post
-from relay.cli.flag_types import Address, Whole
+from relay.cli.amocrm_post import RelayAnswer, headers, post
+from relay.cli.flag_types import Address, Whole, web_address
 from relay.cli.options import listen_option
 from relay.cli.output import counted
 from relay.cli.routes_file import config_option, load
@@ -25,18 +25,6 @@ from relay.routes.fields import is_status
 AMOCRM_TIMEOUT = 2.0  # seconds
 MOST_SHOWN = 10
 """Of more posts than that only the first is shown, and a summary."""
-
-
-def web_address(text: str) -> str:
-    """A URL that can be posted to, as it is; anything else is misuse."""
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in CONNECTIONS and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or not text.isascii() or not text.isprintable() or " " in text:
-        raise click.BadParameter("not an address like https://relay.example/hooks/crm/TOKEN")
-    return text
 
 
 def query_text(text: str) -> str:
@@ -72,7 +60,10 @@ def fields(texts: Sequence[str]) -> dict[str, str]:
 @click.option("--account", metavar="ID|SUBDOMAIN", help="Whose webhook it is; ID/SUBDOMAIN for both.")
 @click.option("--body", type=click.File("rb"), metavar="FILE", help="Post these bytes instead; - is standard input.")
 @click.option(
-    "--url", type=web_address, metavar="URL", help="Post there.  [default: the intake of the routes file's source]"
+    "--url",
+    type=web_address("https://relay.example/hooks/crm/TOKEN"),
+    metavar="URL",
+    help="Post there.  [default: the intake of the routes file's source]",
 )
 @click.option("--source", metavar="NAME", help="Which source, if the routes file has several.")
 @click.option(

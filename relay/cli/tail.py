@@ -1,26 +1,19 @@
 """`relay tail`: the documents of a running relay -> a line for each event and attempt, as they happen."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
-import aiohttp
 import click
-import orjson
 from rich.text import Text
 
-from relay.cli import NotDone
+from relay.cli.admin_stream import follow
 from relay.cli.flag_types import Address
-from relay.cli.options import admin_option, admin_token, asynchronous
-from relay.cli.output import SHORTEST, STYLES, cell, is_wide, json_line, note, put, reader_gone, width
-from relay.cli.times import zone
+from relay.cli.options import admin_option, asynchronous
+from relay.cli.output import SHORTEST, STYLES, cell, is_wide, json_line, put, reader_gone, width
 from relay.model import Json, VerdictName
 from relay.operations.durations import length
-from relay.os_errors import os_error_text
 
-RECONNECT_EVERY = 1.0  # seconds
 INDENT = 10  # columns, of a second line
-UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where it listens everywhere, it does so here
 
 OF_ALL = {"missed", "fault"}
 NOT_DELIVERED = {VerdictName.RETRY, VerdictName.DEAD, "refused", "unparsed", *OF_ALL}
@@ -42,7 +35,7 @@ async def tail(targets: Sequence[str], failed: bool, admin: Address, as_json: bo
     relay tail --failed --target warehouse
     relay tail --json | jq 'select(.what == "attempt")'
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    async for document in _documents(admin):
+    async for document in follow(admin, "/-/tail"):
         word = _word(document)
         elsewhere = targets and document.get("target") not in targets and word not in OF_ALL
         if elsewhere or (failed and word not in NOT_DELIVERED):
@@ -53,45 +46,6 @@ async def tail(targets: Sequence[str], failed: bool, admin: Address, as_json: bo
             _show(word, document)
         if reader_gone():
             return
-
-
-# ---- the relay
-
-
-async def _documents(admin: Address) -> AsyncIterator[dict[str, Json]]:
-    """Follow one relay after the other; NotDone if none answers at first, or one refuses."""
-    at = admin._replace(host=UNSPECIFIED.get(admin.host, admin.host))
-    token = admin_token()
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-    answered = connected = False
-    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=None)) as session:
-        while True:
-            try:
-                async with session.get(f"http://{at}/-/tail") as answer:
-                    await _check_answer(answer, at)
-                    answered = connected = True
-                    note(f"following the relay at {at}, until Ctrl-C; times are {zone(datetime.now(UTC))}")
-                    async for line in answer.content:
-                        if line.strip():
-                            yield orjson.loads(line)
-            except (aiohttp.ClientError, OSError) as error:
-                if not answered:
-                    why = os_error_text(error) if isinstance(error, OSError) else type(error).__name__
-                    raise NotDone(
-                        f"no relay answers at {at} ({why}): is it running? name its --admin address"
-                    ) from error
-            if connected:
-                connected = False
-                note(f"the relay at {at} has gone; waiting for it")
-            await asyncio.sleep(RECONNECT_EVERY)
-
-
-async def _check_answer(answer: aiohttp.ClientResponse, at: Address) -> None:
-    if answer.status == 401:
-        raise NotDone(f"the relay at {at} wants its admin token: set RELAY_ADMIN_TOKEN to it")
-    if answer.status != 200:
-        text = (await answer.text())[:200].strip()
-        raise NotDone(f"{at} answered {answer.status}, {text or 'nothing more'}: is it the relay's --admin address?")
 
 
 # ---- lines

@@ -1,4 +1,4 @@
-"""Signals -> documents for whoever follows just now; `relay tail` shows them.
+"""Signals -> documents for whoever follows just now; `relay tail` and `relay forward` show them.
 
 Nothing is made while nobody follows. A slow follower misses documents and gets their number: the relay never waits.
 """
@@ -8,14 +8,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TypeAlias
 
 from relay.model import Json
 from relay.rfc3339 import rfc3339
 from relay.signals import Signal
 
 MAX_BEHIND = 1_000  # documents that a follower may lag behind
+MAX_BYTES_BEHIND = 8 * 1024 * 1024
+"""The sum of their `size`: of documents that carry an event, the bytes of it."""
 
 Document = dict[str, Json]
+Documents: TypeAlias = Callable[[Signal], list[Document]]
 
 
 class EventStream:
@@ -24,24 +28,31 @@ class EventStream:
     `documents` makes them of a signal: none for one that is not shown, and for those of other threads.
     """
 
-    def __init__(self, clock: Callable[[], datetime], documents: Callable[[Signal], list[Document]]) -> None:
+    def __init__(self, clock: Callable[[], datetime], documents: Documents) -> None:
         self._clock = clock
         self._documents = documents
-        self._followers: set[Follower] = set()
+        self._followers: dict[Follower, Documents] = {}
 
     def __call__(self, signal: Signal) -> None:
         """Append its documents for every follower."""
         if not self._followers:
             return
+        made: dict[Documents, list[Document]] = {}
+        for follower, documents in tuple(self._followers.items()):
+            if documents not in made:
+                made[documents] = self._made(documents, signal)
+            if found := made[documents]:
+                follower.append(found)
+
+    def _made(self, documents: Documents, signal: Signal) -> list[Document]:
         try:
-            found = self._documents(signal)
+            found = documents(signal)
         except Exception as error:  # noqa: BLE001  a follower must not break a stage
             found = [{"what": "fault", "detail": repr(error)}]
         if not found:
-            return
+            return []
         at = {"at": rfc3339(self._clock())}
-        for follower in tuple(self._followers):
-            follower.append([at | each for each in found])
+        return [at | each for each in found]
 
     @property
     def followers(self) -> int:
@@ -49,14 +60,14 @@ class EventStream:
         return len(self._followers)
 
     @contextmanager
-    def following(self) -> "Iterator[Follower]":
-        """Follow for as long as the block lasts."""
+    def following(self, documents: Documents | None = None) -> "Iterator[Follower]":
+        """Follow for as long as the block lasts; `documents`: other ones than the stream's."""
         follower = Follower()
-        self._followers.add(follower)
+        self._followers[follower] = documents or self._documents
         try:
             yield follower
         finally:
-            self._followers.discard(follower)
+            self._followers.pop(follower)
 
     def end(self) -> None:
         """End every follower."""
@@ -69,16 +80,25 @@ class Follower:
 
     def __init__(self) -> None:
         self._waiting: deque[Document] = deque()
-        self._missed = 0
+        self._bytes = 0  # the sizes of those
+        self._missed: Document | None = None
         self._ended = False
         self._news = asyncio.Event()
 
     def append(self, documents: Sequence[Document]) -> None:
-        """Keep them for `news`, at most `MAX_BEHIND`; count the rest as missed."""
-        room = documents[: MAX_BEHIND - len(self._waiting)]
-        self._waiting.extend(room)
-        self._missed += len(documents) - len(room)
+        """Keep them for `news`, at most `MAX_BEHIND` and `MAX_BYTES_BEHIND`; count the rest as missed."""
+        for document in documents:
+            size = document.get("size", 0)
+            if len(self._waiting) < MAX_BEHIND and self._bytes + size <= MAX_BYTES_BEHIND:
+                self._waiting.append(document)
+                self._bytes += size
+            else:
+                self._miss(document)
         self._news.set()
+
+    def _miss(self, document: Document) -> None:
+        number = self._missed["number"] if self._missed else 0
+        self._missed = {"at": document["at"], "what": "missed", "number": number + 1}
 
     def end(self) -> None:
         """Let `news` return nothing once the rest has been taken."""
@@ -87,12 +107,10 @@ class Follower:
 
     async def news(self) -> list[Document]:
         """Wait for documents; those since the last call, none at the end."""
-        while not (self._waiting or self._ended):
+        while not (self._waiting or self._missed or self._ended):
             self._news.clear()
             await self._news.wait()
-        taken = [*self._waiting]
-        if self._missed:
-            taken.append({"at": taken[-1]["at"], "what": "missed", "number": self._missed})
+        taken = [*self._waiting, *([self._missed] if self._missed else [])]
         self._waiting.clear()
-        self._missed = 0
+        self._bytes, self._missed = 0, None
         return taken

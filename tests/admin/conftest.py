@@ -18,7 +18,7 @@ from relay.signals import Reloaded, Signal
 Client = TestClient[web.Request, web.Application]
 
 PUBLIC_PATHS = ["/livez", "/readyz", "/readyz/store"]
-PATHS = [*(("GET", path) for path in ("/metrics", *PUBLIC_PATHS, "/-/tail")), ("POST", "/-/reload")]
+PATHS = [*(("GET", path) for path in ("/metrics", *PUBLIC_PATHS, "/-/tail", "/-/forward")), ("POST", "/-/reload")]
 BEARER = {"Authorization": "Bearer a-long-admin-token"}
 
 
@@ -58,6 +58,7 @@ class Relay:
             "store_unready": self.store_ready,
             "reload": self.reload,
             "stream": self.live,
+            "targets": lambda: ["warehouse"],
         } | more
         return await self._connect(admin(registry=self.registry, emit=self.signals.append, **asked))
 

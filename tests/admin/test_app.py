@@ -21,5 +21,6 @@ async def test_a_reload_is_not_done_by_looking(relay: Relay) -> None:
 async def test_an_unknown_path_is_answered_with_those_there_are(relay: Relay) -> None:
     answer = await (await relay.client()).get("/")
     assert answer.status == 404
-    told = ["GET /metrics", "GET /livez", "GET /readyz", "GET /readyz/store", "GET /-/tail", "POST /-/reload"]
+    streams = ["GET /-/tail", "GET /-/forward"]
+    told = ["GET /metrics", "GET /livez", "GET /readyz", "GET /readyz/store", *streams, "POST /-/reload"]
     assert (await answer.text()).splitlines() == ["not found; there are", *told]

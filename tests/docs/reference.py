@@ -101,6 +101,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--http-client": "plain",
     "--log-format": "json",
     "--log-level": "debug",
+    "--match": "{entity: leads}",
     "--max-body": "1048576",
     "--older-than": "7d",
     "--pipeline": "752662",
@@ -131,7 +132,7 @@ OTHER_VARIABLES: Mapping[str, tuple[str, str, str, str]] = {
         "text of at least 20 characters",
         "–",
         "output of `openssl rand -hex 32`",
-        "`run`: what the admin listener asks for; required beyond loopback. `tail`: what it shows",
+        "`run`: what the admin listener asks for; required beyond loopback. `tail`, `forward`: what they show",
     ),
     "TZ": (
         "zone",

@@ -1,6 +1,7 @@
 """Every command in the documents is run here, or by the test of its guide."""
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from signal import SIGINT
@@ -17,7 +18,7 @@ _DOCS = ("routes", "targets", "amocrm", "operate", "performance", "develop")
 HERE = ["README.md", *(f"docs/{page}.md" for page in _DOCS)]
 """Pages whose commands are run here, one after another, beside the daemon that README.md starts."""
 
-ENDLESS = ("relay status --watch", "relay tail", "relay sink")
+ENDLESS = ("relay status --watch", "relay tail", "relay sink", "relay forward")
 """Commands that end with Ctrl-C."""
 
 ELSEWHERE = {
@@ -57,7 +58,7 @@ def test_what_a_page_leaves_to_the_systemd_guide_is_run_there() -> None:
 def endless(folder: Path, environment: dict[str, str], command: str) -> None:
     """It goes on, and Ctrl-C ends it without a complaint."""
     with subprocess.Popen(
-        command.split(), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        shlex.split(command), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         sleep(2)
         assert process.poll() is None, command

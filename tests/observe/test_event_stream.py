@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from relay.observe import EventStream
-from relay.observe.event_stream import MAX_BEHIND, Document
+from relay.observe.event_stream import MAX_BEHIND, MAX_BYTES_BEHIND, Document
 from relay.signals import Committed, Signal
 from tests.observe.conftest import NOON, attempted, refused
 
@@ -73,3 +73,27 @@ async def test_a_waiting_follower_is_woken_by_an_event_and_by_the_end() -> None:
         await asyncio.sleep(0)
         live.end()
         assert await waiting == []
+
+
+async def test_a_follower_may_ask_for_documents_of_its_own() -> None:
+    live = EventStream(lambda: NOON, documents)
+    with live.following() as follower, live.following(lambda _signal: [{"what": "event"}]) as other:
+        live(refused())
+        assert [each["what"] for each in await follower.news()] == ["refused"]
+        assert [each["what"] for each in await other.news()] == ["event"]
+    assert live.followers == 0
+
+
+async def test_what_waits_for_a_slow_follower_is_bounded_by_its_size_too() -> None:
+    sizes = iter([MAX_BYTES_BEHIND + 1, MAX_BYTES_BEHIND, 1])
+    live = EventStream(lambda: NOON, lambda _signal: [{"what": "event", "size": next(sizes)}])
+    with live.following() as follower:
+        live(refused())
+        assert [each["what"] for each in await follower.news()] == ["missed"]
+        live(refused())
+        live(refused())
+        whole, missed = await follower.news()
+        assert (whole["size"], missed["number"]) == (MAX_BYTES_BEHIND, 1)
+        sizes = iter([MAX_BYTES_BEHIND])
+        live(refused())
+        assert [each["what"] for each in await follower.news()] == ["event"], "what was taken waits no more"

@@ -1,0 +1,34 @@
+"""The text of a `match` outside a routes file -> whether an event fits it, by the same rules."""
+
+from collections.abc import Callable
+
+from relay.errors import RoutesInvalid
+from relay.model import Event
+from relay.routes.config import parse
+from relay.routes.diagnostics import Unfit
+
+_MATCH = "routes[0].match"
+_FILE = """\
+version: 1
+sources: {{any: {{token: stands-for-every-source}}}}
+targets: {{any: {{url: "http://any.invalid/"}}}}
+routes:
+- name: given
+  to: any
+  match: {text}
+"""
+
+
+def compile_match(text: str) -> Callable[[Event], bool]:
+    """`{entity: leads, action: [status, add]}`, as under `match` of a route. Unfit says every problem in one line."""
+    try:
+        config = parse(_FILE.format(text=text), file="", env={})
+    except RoutesInvalid as invalid:
+        raise Unfit("; ".join(_said(problem.path, problem.message) for problem in invalid.problems)) from None
+    return lambda event: bool(config.matcher.match(event).routes)
+
+
+def _said(path: str, message: str) -> str:
+    """The message, with the key that it is about."""
+    key = path.removeprefix(_MATCH).removeprefix(".")
+    return f"{key}: {message}" if path.startswith(_MATCH) and key else message
