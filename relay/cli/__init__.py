@@ -27,6 +27,7 @@ COMMANDS = {
         "forward": ("relay.cli.forward:forward", "Post live events to a developer's machine, beside their targets."),
     },
     "The routes file": {
+        "init": ("relay.cli.init:init", "Write a first routes file, from a recipe."),
         "check": ("relay.cli.check:check", "Validate a routes file and run its tests."),
         "explain": ("relay.cli.explain:explain", "Show where a webhook would go, and why; send nothing."),
         "schema": ("relay.cli.schema:schema", "Print the JSON Schema of the routes file or of an event."),

@@ -108,6 +108,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--query": "try=1",
     "--rate": "50/s",
     "--reason": "upgrade",
+    "--recipe": "telegram",
     "--retry-after": "5",
     "--route": "offer-made",
     "--set": "pipeline_id=752662",

@@ -14,7 +14,7 @@ from tests.docs.pages import DOCS, PAGES, ROOT, assert_parses, commands, name, r
 
 pytestmark = pytest.mark.timeout(240)  # many commands, each a process
 
-_DOCS = ("routes", "targets", "amocrm", "operate", "performance", "develop")
+_DOCS = ("routes", "targets", "recipes", "amocrm", "operate", "performance", "develop")
 HERE = ["README.md", *(f"docs/{page}.md" for page in _DOCS)]
 """Pages whose commands are run here, one after another, beside the daemon that README.md starts."""
 
