@@ -4,11 +4,14 @@ import json
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from relay.admin.tail import MAX_FOLLOWERS, MAX_FORWARDERS
 from relay.amocrm.events import dump
 from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
 from relay.signals import WebhookStored
 from tests.admin.conftest import Relay
+from tests.e2e.processes import until
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -53,7 +56,10 @@ async def test_a_target_that_there_is_not_is_refused(relay: Relay) -> None:
     )
 
 
-async def test_forwarders_are_fewer_than_followers_and_leave_their_place(relay: Relay) -> None:
+async def test_forwarders_are_fewer_than_followers_and_leave_their_place(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.admin.tail.HEARTBEAT", 0.02)
     assert MAX_FORWARDERS < MAX_FOLLOWERS
     client = await relay.client()
     async with AsyncExitStack() as stack:
@@ -62,3 +68,6 @@ async def test_forwarders_are_fewer_than_followers_and_leave_their_place(relay: 
         answer = await client.get("/-/forward")
         assert (answer.status, await answer.text()) == (503, "4 forward already\n")
         assert (await stack.enter_async_context(client.get("/-/tail"))).status == 200
+    await until(lambda: not relay.live.followers)
+    async with client.get("/-/forward") as answer:
+        assert answer.status == 200
