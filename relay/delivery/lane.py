@@ -1,8 +1,11 @@
 """One target's lane: claimed deliveries -> attempts -> settled deliveries.
 
-            prefetch ──▶ worker_pool ──▶ rate_limiter ──▶ attempt ──▶ retry ──▶ settlements ──▶ store
-             ▲    ▲       (concurrency)     (rate)           │
-store, insert┘    └─── lane_states ◀──── circuit ◀───────────┘
+            prefetch ──▶ worker_pool ──▶ slots ──▶ attempt ──▶ verdicts ──▶ settlements ──▶ store
+             ▲    ▲     (concurrency)   (rate)                     │
+store, insert┘    └─── lane_states ◀──── circuit ◀─────────────────┘
+
+With `batch` deliveries gather in the queue of `prefetch` until `batching` finds a batch complete; `batch_attempt` makes
+its attempt, and halves it if the target rejects it.
 
 While the circuit is open the queue is empty; while it is half-open, the queue holds the probe at most. Attempts do not
 wait for the disk: as many as may be in flight are settled beside them. So when the relay is killed the target sees at
@@ -10,29 +13,31 @@ most twice its `concurrency` again: what was in flight, and what was not settled
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 
 from relay.delivery.attempt import attempt
+from relay.delivery.batch import fits
+from relay.delivery.batch_attempt import BatchAttempts
+from relay.delivery.batching import Batching
 from relay.delivery.circuit import Circuit
 from relay.delivery.lane_states import LaneEvent, Mode, States
 from relay.delivery.prefetch import Prefetch
-from relay.delivery.rate_limiter import RateLimiter
 from relay.delivery.relay_share import share_of
 from relay.delivery.request import Renderer
-from relay.delivery.retry import DELIVERED, decide
+from relay.delivery.retry import DELIVERED
 from relay.delivery.send import Sender, origin
 from relay.delivery.settlements import Settlements
+from relay.delivery.slots import Slots
 from relay.delivery.tasks import Tasks
+from relay.delivery.verdicts import Verdicts
 from relay.delivery.worker_pool import WorkerPool
 from relay.http.client import Client, fast_client
-from relay.model import Delivery, Health, Order, Outcome, Reason, RetryAt, Target, Verdict
+from relay.model import Batch, Delivery, Health, Order, Reason, RetryAt, Target, Verdict
 from relay.signals import Attempted, ClaimLost, Emit
 from relay.store.contract import DeliveryStore
 from relay.store.requests import Settlement
 
-LONGEST_SLEEP = 1.0  # seconds between looks at `rate`, which a reload may have changed
 _NO_TIME = timedelta()
 
 
@@ -57,10 +62,9 @@ class Lane:
         self._clock = clock
         self._time = asyncio.get_running_loop().time
         self._states = States()
-        self._stopping = asyncio.Event()  # wakes those that sleep until `rate` allows an attempt
         self._tasks = Tasks(f"lane {target.name}")
         self._workers = WorkerPool(self._next_attempt, limit=0, start=self._tasks.start)
-        self._rate_limiter = RateLimiter()
+        self._slots = Slots()
         self._sender = Sender(clock=clock, new_client=new_client)
         self._settlements = Settlements(store, settled=self._on_settled, start=self._tasks.start, clock=clock)
         self.circuit = Circuit(emit=emit, clock=clock, changed=lambda event: self._prefetch.on(event))
@@ -69,14 +73,26 @@ class Lane:
             states=self._states,
             circuit=self.circuit,
             start=self._tasks.start,
-            queued=self._workers.call,
+            clock=clock,
+        )
+        self._verdicts = Verdicts(self.circuit, clock=clock, wake_at=self._prefetch.wake_at)
+        self._in_flight: dict[str, float] = {}
+        self._batching: Batching | None = None
+        self._batch_attempts = BatchAttempts(
+            store=store,
+            sender=self._sender,
+            states=self._states,
+            slots=self._slots,
+            verdicts=self._verdicts,
+            settlements=self._settlements,
+            prefetch=self._prefetch,
+            in_flight=self._in_flight,
             clock=clock,
         )
         self._queue = self._prefetch.queue
         # no methods that call these: each webhook calls three of them
         self.lease, self.unreserve, self.admit = self._prefetch.lease, self._prefetch.unreserve, self._prefetch.admit
         self.refill, self.disowned = self._prefetch.refill, self._prefetch.disowned
-        self._in_flight: dict[str, float] = {}
         self._set_limits(target)
         self._workers.limit(self._share.concurrency)
 
@@ -95,7 +111,7 @@ class Lane:
         """
         if target != self.target:
             self.circuit.reset(target)
-            self._rate_limiter = RateLimiter()
+            self._slots.reset()
         self.target = target
         self._set_limits(target)
         self._sender.limit(self._origin, target.timeout)
@@ -127,7 +143,9 @@ class Lane:
         What has not ended by then stays claimed, because nobody knows what the target made of it.
         """
         self._prefetch.stop()
-        self._stopping.set()
+        self._slots.stop()
+        if self._batching:
+            self._batching.close()
         self._workers.limit(0)
         await self._tasks.stop(grace, self._settlements.pending)
         await self._sender.close()
@@ -138,7 +156,19 @@ class Lane:
         self._renderer = Renderer(target)
         self._origin = origin(target.url)
         self._timeout = target.timeout.total_seconds()
-        self._prefetch.use(target, self._share)
+        self._slots.rate = self._share.rate
+        self._gather(target.batch)
+        self._batch_attempts.use(self._renderer, concurrency=self._share.concurrency)
+        queued = self._batching.queued if self._batching else self._workers.call
+        self._prefetch.use(target, self._share, queued=queued)
+
+    def _gather(self, batch: Batch | None) -> None:
+        """Gather deliveries as `batch` says from now on; those that wait go on waiting if it says what it did."""
+        if self._batching and self._batching.batch != batch:
+            self._batching.close()
+            self._batching = None
+        if batch and not self._batching:
+            self._batching = Batching(batch, self._queue, self._states, call=self._workers.call)
 
     def _apply_limits(self) -> None:
         self._workers.limit(0 if self._states.stopping else self._share.concurrency)
@@ -161,24 +191,23 @@ class Lane:
         """Begin the next attempt; None if there is none to make."""
         if not self._store.owns():
             return None  # `work` goes on once it does
+        if self._batching:
+            return self._attempt_batch(self._batching) if self._batching.complete else None
         if self._share.rate:
             return self._attempt_in_slot() if self._queue else None
         delivery = self._take()
         return None if delivery is None else self._attempt(delivery)
 
     async def _attempt_in_slot(self) -> None:
-        if await self._slot() and self._store.owns() and (delivery := self._take()):
-            self._rate_limiter.take(self._share.rate, now=self._time())
+        if await self._slot(lambda: bool(self._queue) and not self._batching) and (delivery := self._take()):
+            self._slots.take()
             await self._attempt(delivery)
 
-    async def _slot(self) -> bool:
-        """Wait until `rate` allows an attempt; False if what is queued is for the workers of another origin now."""
-        clock, origin_, states = self._time, self._origin, self._states
-        while self._queue and not states.stopping and (pause := self._rate_limiter.wait(self._share.rate, now=clock())):
-            await _sleep_unless(self._stopping, min(pause, LONGEST_SLEEP))
-            if origin_ != self._origin:
-                return False
-        return True
+    async def _slot(self, wanted: Callable[[], bool]) -> bool:
+        """Wait until `rate` allows a request; False if none is `wanted` by then, or it is not this worker's to make."""
+        origin_ = self._origin
+        await self._slots.wait(lambda: origin_ == self._origin and wanted())
+        return origin_ == self._origin and wanted() and self._store.owns()
 
     def _take(self) -> Delivery | None:
         """Take a delivery off the queue, from now on in flight; None if there is none."""
@@ -204,27 +233,29 @@ class Lane:
             self._in_flight.pop(delivery.event_id, None)
         verdict: Verdict = DELIVERED
         if outcome.reason is not Reason.OK or not self.circuit.clean:  # else, as almost always, nothing is to be judged
-            verdict = self._judge(delivery, outcome, target, probe=probe, here=origin_ == self._origin)
+            [verdict] = self._verdicts.of([delivery], outcome, target, probe=probe, here=origin_ == self._origin)
         # no await before this: the attempt was made, and if the lane ended here unsettled it would be repeated
         may_wait = target.order is not Order.ENTITY  # else the next delivery of this entity waits for it
         most = self._share.concurrency
         if reply := self._settlements.settle(delivery, outcome, verdict, most=most, may_wait=may_wait):
             await reply
 
-    def _judge(self, delivery: Delivery, outcome: Outcome, target: Target, *, probe: bool, here: bool) -> Verdict:
-        """Decide what follows; have the circuit record an attempt that was made `here`, where the target is now."""
-        try:
-            now, roll = self._clock(), random.random()  # noqa: S311  jitter
-            verdict = decide(delivery, outcome, target, now=now, roll=roll, probe=probe)
-            if here:
-                self.circuit.record(outcome, target, probe=probe)
-                if probe_at := self.circuit.probe_at:
-                    self.wake_at(probe_at)
-        except Exception:
-            if probe and here and self._states.circuit is Health.PROBING:  # in which it would stay for ever
-                self.circuit.probe_unsent()
-            raise
-        return verdict
+    async def _attempt_batch(self, batching: Batching) -> None:
+        """Attempt the next batch, or alone what does not fit in one."""
+        if not await self._slot(lambda: batching is self._batching and batching.complete):
+            return
+        now = self._time()
+        until = now + self._timeout
+        self._prefetch.release_expired(until)  # the claims would expire during the attempt
+        batch, expires_at = batching.take(until)
+        self._in_flight.update((each.event_id, now) for each in batch)
+        if self._states.behind:
+            self._prefetch.refill_if_low()
+        if batch and fits(batch[0]):
+            await self._batch_attempts.attempt(batch, expires_at=expires_at)
+        elif batch:
+            self._slots.take()
+            await self._attempt(batch[0])
 
     def _on_settled(self, made: Settlement, settled: bool) -> None:
         delivery, outcome, verdict, ended_at = made
@@ -245,11 +276,3 @@ class Lane:
         delivery, outcome, verdict, _ = made
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=None))
         self._emit(ClaimLost(target=delivery.target, event=delivery.event_id, attempt=delivery.attempt))
-
-
-async def _sleep_unless(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass

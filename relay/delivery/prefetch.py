@@ -27,10 +27,7 @@ LOOK_AGAIN = timedelta(minutes=1)  # in the store, although no due time is known
 
 
 class Prefetch:
-    """One target's queue and its claims. `queued` is called with the number of deliveries that were queued.
-
-    `start` runs work in the background. Lives in one event loop.
-    """
+    """One target's queue and its claims. `start` runs work in the background. Lives in one event loop."""
 
     def __init__(
         self,
@@ -39,7 +36,6 @@ class Prefetch:
         states: States,
         circuit: Circuit,
         start: Callable[[Coroutine[None, None, object]], object],
-        queued: Callable[[int], None],
         clock: Callable[[], datetime],
     ) -> None:
         self.queue = Queue()
@@ -47,18 +43,20 @@ class Prefetch:
         self._states = states
         self._circuit = circuit
         self._start = start
-        self._queued = queued
         self._clock = clock
         self._time = asyncio.get_running_loop().time
         self._timer = Timer(self._on_timer)
 
-    def use(self, target: Target, share: Share) -> None:
-        """Claim for this target, with leases for these settings; give back what this relay's share has no room for."""
-        self._target, self._share = target, share
-        self._lease = lease_for(target.timeout, share)
+    def use(self, target: Target, share: Share, *, queued: Callable[[int], None]) -> None:
+        """Claim for this target, with leases for these settings; give back what this relay's share has no room for.
+
+        `queued` is called with the number of deliveries that were queued.
+        """
+        self._target, self._share, self._queued = target, share, queued
+        self._lease = lease_for(target.timeout, share, target.batch)
         self._expires_after = (self._lease - MARGIN / 2).total_seconds()  # read for every webhook
         if share.concurrency:
-            self._release(self.queue.bound(share.queue))
+            self.release(self.queue.bound(share.queue, together=target.batch.most if target.batch else 1))
         else:
             self.release_queue()
 
@@ -94,7 +92,7 @@ class Prefetch:
             age = (self._clock() - deliveries[0].pending_since).total_seconds()  # below 0 if the clock was set back
             self._enqueue(deliveries, expires_at=self._expiry() - max(age, 0.0))
         else:
-            self._release(deliveries)
+            self.release(deliveries)
 
     # ---- deliveries that the store has
 
@@ -159,7 +157,7 @@ class Prefetch:
         elif self._states.queues:
             self._enqueue(deliveries, expires_at=expires_at)
         else:
-            self._release(deliveries)
+            self.release(deliveries)
         if not self._states.behind:
             due = await self._store.due([self._target.name])
             if due_at := due.at.get(self._target.name):
@@ -174,6 +172,12 @@ class Prefetch:
         return self._time() + self._expires_after
 
     # ---- back to the store
+
+    def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Give claimed deliveries back to the store; they are claimed anew."""
+        if deliveries:
+            self._states.on(LaneEvent.LEFT)
+            self._start(self._give_back(deliveries))
 
     def release_queue(self) -> None:
         """Give all that is queued back to the store."""
@@ -198,12 +202,7 @@ class Prefetch:
     def _return(self, queued: Sequence[Delivery]) -> None:
         if queued and self._states.circuit is Health.PROBING:
             self._circuit.probe_unsent()
-        self._release(queued)
-
-    def _release(self, deliveries: Sequence[Delivery]) -> None:
-        if deliveries:
-            self._states.on(LaneEvent.LEFT)
-            self._start(self._give_back(deliveries))
+        self.release(queued)
 
     async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         await retry_busy(lambda: self._store.release(deliveries, now=self._clock()))

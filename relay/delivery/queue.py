@@ -2,6 +2,8 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from math import inf
 
 from relay.model import Delivery
 
@@ -15,7 +17,8 @@ class Queue:
     """Room can be reserved for deliveries that are being committed.
 
     The bounds are for callers to heed, and not enforced: a delivery that is claimed has to go somewhere. Room may be
-    reserved while a claim is under way, so that both come: the queue never gets longer than `LONGEST`.
+    reserved while a claim is under way, so that both come: the queue never gets longer than `LONGEST`, and twice what
+    goes in one request.
     """
 
     def __init__(self) -> None:
@@ -24,6 +27,7 @@ class Queue:
         self._reserved = 0
         self._reserved_bytes = 0
         self._most: int | None = None
+        self._length = MAX_LENGTH
 
     def __len__(self) -> int:
         return len(self._deliveries)
@@ -44,12 +48,23 @@ class Queue:
         return self.room > self._length // 2
 
     @property
-    def _length(self) -> int:
-        return MAX_LENGTH if self._most is None else min(self._most, MAX_LENGTH)
+    def first(self) -> Delivery | None:
+        """The first one."""
+        return self._deliveries[0][1] if self._deliveries else None
 
-    def bound(self, most: int | None) -> list[Delivery]:
-        """Have room for so many from now on, None: as many as usual. Remove and return the last ones beyond that."""
+    @property
+    def size(self) -> int:
+        """Bytes of payload that are queued."""
+        return self._bytes
+
+    def bound(self, most: int | None, *, together: int = 1) -> list[Delivery]:
+        """Have room for so many from now on, None: as many as usual. Remove and return the last ones beyond that.
+
+        `together`: how many go in one request; as long as fewer are queued, the queue is `low`.
+        """
+        longest = max(MAX_LENGTH, 2 * together)
         self._most = most
+        self._length = longest if most is None else min(most, longest)
         excess = len(self._deliveries) - self._length
         return [self._pop(last=True) for _ in range(excess)][::-1] if most is not None else []
 
@@ -85,6 +100,18 @@ class Queue:
         if not deliveries or deliveries[0][0] <= until:
             return None
         return self._pop()
+
+    def unexpired(self, at: float) -> Iterator[Delivery]:
+        """Yield those at the head whose claims do not expire by this time, and leave them in the queue."""
+        for expires_at, delivery in self._deliveries:
+            if expires_at <= at:
+                return
+            yield delivery
+
+    def take_many(self, count: int) -> tuple[Sequence[Delivery], float]:
+        """Remove and return the first ones, and when the first of their claims expires."""
+        expires_at = min((at for at, _ in islice(self._deliveries, count)), default=inf)
+        return [self._pop() for _ in range(count)], expires_at
 
     def expired(self, at: float) -> Sequence[Delivery]:
         """Remove and return those at the head whose claims expire by this time."""

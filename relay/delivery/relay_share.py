@@ -26,5 +26,5 @@ def share_of(target: Target, part: int, of: int) -> Share:
     if of == 1:
         return Share(concurrency=target.concurrency, rate=target.rate)
     concurrency = (target.concurrency + of - part) // of
-    queue = max(QUEUED_PER_ATTEMPT * concurrency, SHORTEST_QUEUE)
+    queue = max(QUEUED_PER_ATTEMPT * concurrency, SHORTEST_QUEUE, target.batch.most if target.batch else 0)
     return Share(concurrency=concurrency, rate=target.rate / of if target.rate else None, queue=queue)

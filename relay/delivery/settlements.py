@@ -5,8 +5,8 @@ and with the time at which the first of them ended. While few are pending, they 
 webhook and the attempt before it are one commit.
 """
 
-from asyncio import Future, get_running_loop
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from asyncio import Future, gather, get_running_loop
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -72,6 +72,13 @@ class Settlements:
             return None
         reply = turn.awaited[len(turn.made) - 1] = self._loop.create_future()
         return self._retry(made, reply)
+
+    async def settle_together(
+        self, made: Iterable[tuple[Delivery, Outcome, Verdict]], *, most: int, may_wait: bool = True
+    ) -> None:
+        """Settle several in this turn, each as by `settle`, and await what it has to."""
+        replies = [self.settle(*each, most=most, may_wait=may_wait) for each in made]
+        await gather(*(reply for reply in replies if reply))
 
     def _begin_turn(self) -> _Turn:
         self._turn = turn = _Turn(self._clock(), self._loop.create_future())

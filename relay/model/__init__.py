@@ -19,12 +19,13 @@ from relay.model.loopback import is_loopback
 from relay.model.retention import Retention
 from relay.model.secret import Secret, signing_key
 from relay.model.sources import Source
-from relay.model.targets import Format, Method, Order, RetryPolicy, Target, Tls
+from relay.model.targets import Batch, Format, Method, Order, RetryPolicy, Target, Tls
 from relay.model.values import Json, frozen
 from relay.model.webhooks import Event, Webhook, entity_id
 
 __all__ = [
     "DIRECT",
+    "Batch",
     "Dead",
     "Delivered",
     "Delivery",

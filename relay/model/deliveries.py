@@ -104,7 +104,10 @@ class Reason(StrEnum):
 
 @frozen
 class Outcome:
-    """What one attempt returned. `detail` is for people: the text of an error or the start of the response."""
+    """What one attempt returned. `detail` is for people: the text of an error or the start of the response.
+
+    `batch`: how many deliveries its request carried, if the target takes several in one.
+    """
 
     reason: Reason
     started_at: datetime
@@ -112,6 +115,7 @@ class Outcome:
     status: int | None = None
     retry_after: timedelta | None = None
     detail: str = ""
+    batch: int | None = None
 
 
 class VerdictName(StrEnum):

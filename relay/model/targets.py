@@ -47,6 +47,14 @@ class Method(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Several events in one request: at most `most`, which is sent at the latest `within` after the first of them."""
+
+    most: int = 100
+    within: timedelta = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
     """PEM files for connections to a target: a CA beside the system's; client certificate and key, both or neither.
 
@@ -61,7 +69,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An HTTP endpoint we deliver to. `rate`: attempts per second, None for no limit.
+    """An HTTP endpoint we deliver to. `rate`: requests per second, None for no limit.
 
     A status in `ok_on` means delivered, as 2xx does; `ok_on` and `dead_on` are disjoint.
     """
@@ -82,3 +90,4 @@ class Target:
     breaker_failures: int = 10
     tls: Tls | None = None
     egress: Egress = DIRECT
+    batch: Batch | None = None

@@ -31,6 +31,7 @@ def fields(attempted: Attempted) -> dict[str, object]:
         "reason": outcome.reason.value,
         "status": outcome.status,
         "ms": milliseconds(outcome.took),
+        "batch": outcome.batch,
         "replay": delivery.replay or None,
         **_details(attempted.verdict),
         "detail": outcome.detail[:MAX_DETAIL] or None,
@@ -69,6 +70,7 @@ def _has_usual_fields(delivery: Delivery, outcome: Outcome) -> bool:
         and delivery.entity_id
         and not delivery.replay
         and outcome.reason is Reason.OK
+        and outcome.batch is None
         and outcome.status is not None
     )
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from uuid_utils import uuid7
 
 from relay.amocrm import events, form
+from relay.delivery.batch import as_one
 from relay.delivery.payload import Original, original_body, with_query
 from relay.delivery.request import render, render_raw
 from relay.errors import CorruptError, UnreadableError
@@ -189,6 +190,8 @@ def _stored(found: Found) -> list[tuple[Event, Original]]:
 
 def _request(config: Config, target: Target, event: Event, sent: Original, now: datetime) -> ShownRequest:
     delivery = _delivery(event.id, target, events.dump(event), event.received_at)
+    if target.batch:  # shown as a batch of this event alone
+        delivery = as_one([delivery])
     request = render(delivery, target, now=now, original=sent)
     return _shown(config, target, request, sent.query if target.format is Format.FORM else "")
 

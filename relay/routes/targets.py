@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from yarl import URL
 
 from relay.model import Format, Method, Order, RetryPolicy, Secret, Target, signing_key
+from relay.routes.batch import read_batch
 from relay.routes.diagnostics import Unfit, Where
 from relay.routes.egress import read_egress, refuse_private_host
 from relay.routes.reader import Reader
@@ -47,6 +48,7 @@ def _target(reader: Reader, name: str, defaults: Target) -> Target:
         headers=_headers(reader, (*where, "headers")),
         secrets=reader.each((*where, "secret"), _signing_secret),
         tls=read_tls(reader, where, url),
+        batch=read_batch(reader, where, settings.format),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.amocrm import form, sample_bodies
+from relay.delivery.batch import batch_id
 from relay.model import Event, RoutedEvent
 from relay.store.contract import Archive
 from tests.cli.conftest import (
@@ -57,6 +58,16 @@ def test_each_target_is_shown_the_request_it_would_get(run: Run, body: str) -> N
     masked = {name.lower() for name, value in warehouse["headers"].items() if value == "***"}
     assert masked == {"webhook-signature", "authorization"}
     assert warehouse["url"] == "https://dwh.example/${DWH_PATH}"
+
+
+def test_a_target_that_takes_batches_is_shown_a_list_of_one(run: Run, body: str, folder: Path) -> None:
+    routes = folder / "routes.yaml"
+    routes.write_text(routes.read_text().replace("amocrm\n", "amocrm\n    batch: {most: 10}\n", 1))
+    [event] = json.loads(run("explain", body, "--json").stdout)["events"]
+    bot, warehouse = event["requests"]
+    assert json.loads(bot["body"]) == [event["event"]]
+    assert bot["headers"]["webhook-id"] == batch_id([event["event"]["id"]])
+    assert json.loads(warehouse["body"]) == event["event"]
 
 
 def test_a_body_may_come_from_standard_input(run: Run, body: str) -> None:

@@ -15,7 +15,7 @@ import apsw
 import pytest
 from aiohttp import web
 
-from relay.delivery import lane, prefetch
+from relay.delivery import prefetch, verdicts
 from relay.delivery.queue import MAX_BYTES, MAX_LENGTH
 from relay.delivery.retry import decide
 from relay.delivery.settlements import Settlements
@@ -427,7 +427,7 @@ async def test_a_fault_after_an_attempt_holds_up_none_of_the_others(
             raise ZeroDivisionError
         return decide(delivery, *made, **how)
 
-    monkeypatch.setattr(lane, "decide", fail_once)
+    monkeypatch.setattr(verdicts, "decide", fail_once)
     receiver = await receivers(lambda _request: 400)
     async with Bench(tmp_path, to(receiver, concurrency=1)) as bench:
         bench.stop_polling()
@@ -448,7 +448,7 @@ async def test_a_fault_after_a_probe_leaves_the_circuit_open_and_another_probe_c
             raise ZeroDivisionError
         return decide(*made, probe=probe, **how)
 
-    monkeypatch.setattr(lane, "decide", fail_once)
+    monkeypatch.setattr(verdicts, "decide", fail_once)
     receiver = await receivers(lambda _request: 200 if faults else 503)
     async with Bench(tmp_path, to(receiver, concurrency=1, breaker_failures=2, retry=every(20))) as bench:
         await bench.keep(range(1, 6))

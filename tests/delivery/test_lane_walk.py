@@ -26,13 +26,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from relay.delivery import batch_attempt, prefetch, queue
 from relay.delivery import lane as lane_module
-from relay.delivery import prefetch, queue
 from relay.delivery.breaker import LONGEST_PAUSE
 from relay.delivery.lane import Lane
 from relay.delivery.request import Renderer
 from relay.errors import StoreBusy
-from relay.model import Dead, Delivered, Delivery, Health, Outcome, Reason, RetryAt, RetryPolicy, Target, Verdict
+from relay.model import Batch, Dead, Delivered, Delivery, Health, Outcome, Reason, RetryAt, RetryPolicy, Target, Verdict
 from relay.store.contract import Store
 from relay.store.records import Due
 from relay.store.requests import Settlement
@@ -41,6 +41,7 @@ from tests.delivery.conftest import delivery
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SHORT_QUEUE = 4  # so that a few deliveries fill it
 RATE = 0.2
+BATCH = Batch(most=3, within=timedelta(seconds=1))
 BOT = Target(
     name="bot",
     url="http://bot.example/in",
@@ -190,6 +191,7 @@ class LaneMachine(RuleBasedStateMachine):
         self.number = 0
         self.patches: list[Any] = [
             patch.object(lane_module, "attempt", self.attempt),
+            patch.object(batch_attempt, "attempt", self.attempt),
             patch.object(queue, "MAX_LENGTH", SHORT_QUEUE),
         ]
         for each in self.patches:
@@ -258,7 +260,7 @@ class LaneMachine(RuleBasedStateMachine):
             self.lane.admit(claimed)
 
     @precondition(lambda self: self.attempts)
-    @rule(status=st.sampled_from([200, 500, 503]), retry_after=st.sampled_from([None, 20]), every=st.booleans())
+    @rule(status=st.sampled_from([200, 400, 500, 503]), retry_after=st.sampled_from([None, 20]), every=st.booleans())
     def end_attempts(self, status: int, retry_after: int | None = None, every: bool = True) -> None:
         """The first that is in flight, or every one; what follows from one is seen before the next one ends."""
         reason = Reason.OK if status == 200 else Reason.SERVER_ERROR
@@ -288,9 +290,9 @@ class LaneMachine(RuleBasedStateMachine):
     def probe(self) -> None:
         self.run(self.lane.probe)
 
-    @rule(rate=st.sampled_from([None, RATE]), concurrency=st.sampled_from([2, 1]))
-    def reload(self, rate: float | None, concurrency: int = 2) -> None:
-        self.run(lambda: self.lane.use(replace(BOT, rate=rate, concurrency=concurrency)))
+    @rule(rate=st.sampled_from([None, RATE]), concurrency=st.sampled_from([2, 1]), batch=st.sampled_from([None, BATCH]))
+    def reload(self, rate: float | None, concurrency: int = 2, batch: Batch | None = None) -> None:
+        self.run(lambda: self.lane.use(replace(BOT, rate=rate, concurrency=concurrency, batch=batch)))
 
     @rule(part=st.sampled_from([(1, 1), (1, 2), (3, 3)]))
     def divide(self, part: tuple[int, int]) -> None:
@@ -473,6 +475,30 @@ def shared_again(lane: LaneMachine) -> None:
     lane.arrive(3)
 
 
+def gathering_when_the_circuit_opens(lane: LaneMachine) -> None:
+    lane.reload(None, batch=BATCH)
+    lane.answer_all()
+    lane.arrive(5)
+    lane.end_attempts(503, retry_after=20)
+    lane.answer_all()
+
+
+def half_of_a_batch_is_left_when_a_reload_comes(lane: LaneMachine) -> None:
+    lane.reload(None, batch=BATCH)
+    lane.answer_all()
+    lane.arrive(3)
+    lane.end_attempts(400)
+    lane.reload(RATE, batch=BATCH)
+    lane.end_attempts(200)
+
+
+def a_batch_expires_in_the_queue(lane: LaneMachine) -> None:
+    lane.reload(RATE, batch=BATCH)
+    lane.answer_all()
+    lane.arrive(5)
+    lane.pass_time(20_000.0)
+
+
 def expired_in_the_queue(lane: LaneMachine) -> None:
     lane.reload(RATE)
     lane.arrive(6)
@@ -496,6 +522,9 @@ def expired_in_the_queue(lane: LaneMachine) -> None:
         due_later_since_before_the_start,
         kept_after_the_store_was_busy,
         shared_again,
+        gathering_when_the_circuit_opens,
+        half_of_a_batch_is_left_when_a_reload_comes,
+        a_batch_expires_in_the_queue,
         expired_in_the_queue,
     ],
     ids=lambda trap: trap.__name__,

@@ -44,6 +44,16 @@ def test_the_line_of_almost_every_attempt_is_made_in_one_step(style: Style, deta
 
 
 @pytest.mark.parametrize("style", STYLES)
+def test_the_line_of_an_attempt_in_a_batch_says_how_many_went_together(style: Style) -> None:
+    alone = attempted()
+    signal = replace(alone, outcome=replace(alone.outcome, batch=100))
+    assert in_one_step(style, signal) is None
+    said = {"text": " batch=100", "json": '"batch":100'}[style]
+    assert said in field_by_field(style, signal)
+    assert "batch" not in field_by_field(style, alone)
+
+
+@pytest.mark.parametrize("style", STYLES)
 def test_the_delivered_attempts_of_a_session_are_the_same_lines(style: Style) -> None:
     delivered = [each for each in session(1_000) if isinstance(each, Attempted) and isinstance(each.verdict, Delivered)]
     made = [(line, field_by_field(style, each)) for each in delivered if (line := in_one_step(style, each))]

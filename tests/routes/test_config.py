@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.model import Format, Method, Order, Retention, RetryPolicy, Secret, Target
+from relay.model import Batch, Format, Method, Order, Retention, RetryPolicy, Secret, Target
 from relay.routes.config import Config, parse
 
 TargetFile = Callable[..., Config]
@@ -47,6 +47,17 @@ def test_a_target_can_set_everything(target_file: TargetFile) -> None:
         format=Format.CLOUDEVENTS,
         breaker_failures=3,
     )
+
+
+def test_a_target_may_take_batches(target_file: TargetFile) -> None:
+    assert target_file("batch: {}").targets["bot"].batch == Batch(most=100, within=timedelta(seconds=2))
+    set_ = target_file("batch: {most: 1000, within: 1m}").targets["bot"].batch
+    assert set_ == Batch(most=1000, within=timedelta(minutes=1))
+
+
+def test_a_target_of_another_format_by_default_takes_batches_of_json(target_file: TargetFile) -> None:
+    bot = target_file("batch: {most: 5}, format: json", defaults="{format: form}").targets["bot"]
+    assert (bot.format, bot.batch) == (Format.JSON, Batch(most=5))
 
 
 def test_a_source_may_have_a_window_for_repeats() -> None:
