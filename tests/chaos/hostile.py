@@ -25,13 +25,21 @@ ESCAPES = b"\x1b[31m\x1b]0;owned\x07\r\n\x00\xe2\x80\xa8<script>alert(1)</script
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """What it says, and the reason that its attempts must have. `status`: the one that is seen, if any."""
+    """What it says, and the reason that its attempts must have. `status`: the one that is seen, if any.
+
+    `proxy`: it is not the target, but the proxy before one that nobody reaches.
+    """
 
     talk: Talk
     reason: str
     status: int | None = None
     scheme: str = "http"
     tls: ssl.SSLContext | None = None
+    proxy: bool = False
+
+    def entry(self, url: str) -> str:
+        """What the routes file says of the target, of which `url` is this server's."""
+        return f'{{url: "https://bot.relay.test/", proxy: "{url}"}}' if self.proxy else f'{{url: "{url}"}}'
 
     @property
     def delivers(self) -> bool:
@@ -43,6 +51,27 @@ async def _request(reader: StreamReader) -> None:
     """The next one, of which the first byte may be gone."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0]))
+
+
+def _to_connect(answer: bytes) -> Talk:
+    """As a proxy: this, and goodbye."""
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+
+    return talk
+
+
+def _tunnels(talk: Talk) -> Talk:
+    """As a proxy: a tunnel to somebody who says that."""
+
+    async def tunnel(reader: StreamReader, writer: StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        await talk(reader, writer)
+
+    return tunnel
 
 
 def _says(answer: bytes, *, first: bool = False) -> Talk:
@@ -95,6 +124,15 @@ def _always(*pieces: bytes) -> Talk:
 async def _hang(reader: StreamReader, _writer: StreamWriter) -> None:
     await reader.read()
     await asyncio.Event().wait()
+
+
+async def _drip_a_tunnel(reader: StreamReader, writer: StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nX: ")
+    for each in repeat(b"y"):
+        writer.write(each)
+        await writer.drain()
+        await asyncio.sleep(DRIP)
 
 
 async def _reset(reader: StreamReader, writer: StreamWriter) -> None:
@@ -221,6 +259,18 @@ def kinds() -> Mapping[str, Kind]:
         "stranger": Kind(talk=_says(OK), reason="tls", scheme="https", tls=_server("127.0.0.1")),
         "expired": Kind(talk=_says(OK), reason="tls", scheme="https", tls=_server("127.0.0.1", expired=True)),
         "old-tls": Kind(talk=_says(OK), reason="tls", scheme="https", tls=_old()),
+        # proxies
+        "proxy-hangs": Kind(talk=_hang, reason="timeout", proxy=True),
+        "proxy-drips": Kind(talk=_drip_a_tunnel, reason="timeout", proxy=True),
+        "proxy-refuses": Kind(talk=_to_connect(b"HTTP/1.1 403 No\r\n\r\n"), reason="proxy", proxy=True),
+        "proxy-asks-who": Kind(talk=_to_connect(b"HTTP/1.1 407 Who\r\n\r\n"), reason="proxy", proxy=True),
+        "proxy-garbage": Kind(talk=_to_connect(bytes(range(256)) * 16), reason="proxy", proxy=True),
+        "proxy-shouts": Kind(
+            talk=_to_connect(b"HTTP/1.1 200 X\r\n" + b"x: y\r\n" * 100_000), reason="proxy", proxy=True
+        ),
+        "proxy-leaves": Kind(talk=_to_connect(b""), reason="proxy", proxy=True),
+        "proxy-to-silence": Kind(talk=_tunnels(_hang), reason="timeout", proxy=True),
+        "proxy-to-garbage": Kind(talk=_tunnels(_says(b"no TLS", first=True)), reason="tls", proxy=True),
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,9 +16,15 @@ REBIND = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
 
 
 class _Server(asyncio.DatagramProtocol):
-    """`hangs….test` is never answered, `gone….test` is not there, all else is this machine."""
+    """`hangs….test` is never answered, `gone….test` is not there, all else is this machine.
+
+    `rebinds….test` is not there when it is asked for first, and this machine from then on.
+    """
 
     transport: asyncio.DatagramTransport
+
+    def __init__(self) -> None:
+        self.asked: Counter[bytes] = Counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -25,14 +32,22 @@ class _Server(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         length = data[12]
         first = data[13 : 13 + length]
+        name = data[12 : data.index(0, 12)]
+        self.asked[name] += _type(data) == A
+        absent = first.startswith(b"gone") or (first.startswith(b"rebinds") and self.asked[name] <= 1)
         if not first.startswith(b"hangs"):
-            self.transport.sendto(_answer(data, there=not first.startswith(b"gone")), addr)
+            self.transport.sendto(_answer(data, there=not absent), addr)
+
+
+def _type(query: bytes) -> int:
+    end = query.index(0, 12)
+    return int.from_bytes(query[end + 1 : end + 3])
 
 
 def _answer(query: bytes, *, there: bool) -> bytes:
     """RFC 1035 §4: the question once more and, for type A, one address."""
     end = query.index(0, 12) + 5
-    wanted = there and int.from_bytes(query[end - 4 : end - 2]) == A
+    wanted = there and _type(query) == A
     flags = 0x8180 if there else 0x8180 | NO_SUCH_NAME
     counts = (1, int(wanted), 0, 0)
     head = query[:2] + b"".join(each.to_bytes(2) for each in (flags, *counts))

@@ -110,7 +110,7 @@ def attempts_of(name: str, kind: Kind) -> range:
 async def campaign(folder: Path, chosen: Mapping[str, Kind], command: Sequence[str], seconds: float) -> Campaign:
     """Webhooks at the pace at which idle connections are closed, until every attempt was made or `seconds` are over."""
     async with talking(chosen) as urls, listening(good=well) as targets:
-        written = "\n".join(f'  {name}: {{url: "{url}"}}' for name, url in urls.items())
+        written = "\n".join(f"  {name}: {chosen[name].entry(url)}" for name, url in urls.items())
         racing = ", ".join(["good", *(RACING & chosen.keys())])
         hostile = ", ".join(chosen.keys() - RACING)
         routes = ROUTES.format(good=targets.url("good"), targets=written, hostile=hostile, racing=racing)
@@ -209,50 +209,73 @@ async def test_a_relay_without_a_time_out_for_the_whole_is_found_guilty(tmp_path
 HUNG = [f"hangs-{number}" for number in range(8)]
 FINE = [f"fine-{number}" for number in range(8)]
 
+REBINDS = 4  # attempts of the target whose name comes to mean this machine
+
 NAMED = """\
 version: 1
 sources: {{crm: {{token: "${{TOKEN}}"}}}}
 defaults: {{timeout: 2s, retry: {{initial: 50ms, attempts: 1}}}}
 targets:
+  rebinds: {{url: "{rebinds}", deny_private: true, retry: {{attempts: 4}}}}
 {targets}
 routes:
-  - {{name: hung, match: {{status_id: 1}}, to: [{hung}, gone]}}
+  - {{name: hung, match: {{status_id: 1}}, to: [{hung}, gone, rebinds]}}
   - {{name: fine, match: {{status_id: 2}}, to: [{fine}]}}
 """
 
 
-async def named(folder: Path, command: Sequence[str]) -> tuple[Counter[tuple[str, str]], float]:
+async def named(
+    folder: Path, command: Sequence[str], *, rebinds: int = REBINDS
+) -> tuple[Counter[tuple[str, str]], float, int]:
     """Names that hang, and then ones that do not: the first letters and the reason of each attempt.
 
-    And how many seconds the relay then took to end; at least as long as anybody waits for anything, if it did not.
+    How many seconds the relay then took to end; at least as long as anybody waits for anything, if it did not. And how
+    many requests came to this machine by a name that was nobody's before, for a target that must be public. `rebinds`: how many
+    attempts that one has.
     """
-    async with listening(good=well) as targets, answering(folder, command) as command:
+    async with listening(good=well, inside=well) as targets, answering(folder, command) as command:
         url = "http://{}.relay.test:{}/good"
         written = "\n".join(f'  {name}: {{url: "{url.format(name, targets.port)}"}}' for name in [*HUNG, *FINE, "gone"])
-        routes = NAMED.format(targets=written, hung=", ".join(HUNG), fine=", ".join(FINE))
+        inside = f"http://rebinds.relay.test:{targets.port}/inside"
+        routes = NAMED.format(targets=written, hung=", ".join(HUNG), fine=", ".join(FINE), rebinds=inside)
         async with running(folder, routes, command=command) as relay:
             await post_lead(relay.hook, "m1", status_id=1)
             await asyncio.sleep(0.3)
             await post_lead(relay.hook, "m2", status_id=2)
-            await relay.said("attempt", len([*HUNG, *FINE, "gone"]))
+            await relay.said("attempt", len([*HUNG, *FINE, "gone"]) + rebinds)
             relay.signal(SIGTERM)
             asked = monotonic()
             with suppress(TimeoutError):
                 await relay.ended()
             seen = Counter((line["target"].partition("-")[0], line["reason"]) for line in relay.lines("attempt"))
-            return seen, monotonic() - asked
+            return seen, monotonic() - asked, len(targets.of("inside"))
 
 
 async def test_a_name_server_that_hangs_holds_up_its_own_names_alone(
     root: None, tmp_path: Path, report: Report
 ) -> None:
-    seen, took = await named(tmp_path, RELAY)
+    seen, took, inside = await named(tmp_path, RELAY)
     report("hostile names", f"{dict(seen)}; ended {took:.1f} s after SIGTERM")
     assert took < 8
-    assert seen == {("hangs", "timeout"): 8, ("fine", "2xx"): 8, ("gone", "connect"): 1}
+    assert seen == {
+        ("hangs", "timeout"): 8,
+        ("fine", "2xx"): 8,
+        ("gone", "connect"): 1,
+        ("rebinds", "connect"): 1,
+        ("rebinds", "denied"): 3,
+    }
+    assert inside == 0
 
 
 async def test_a_relay_that_shares_its_lookups_is_found_guilty(root: None, tmp_path: Path, report: Report) -> None:
-    seen, took = await named(tmp_path, sabotaged("shares_lookups"))
+    seen, took, _ = await named(tmp_path, sabotaged("shares_lookups"))
     report("hostile names", f"sabotaged, with the loop's own lookups: {dict(seen)}; ended {took:.1f} s after SIGTERM")
     assert seen["fine", "timeout"] > 0
+
+
+async def test_a_relay_that_goes_by_the_look_up_alone_is_found_guilty(
+    root: None, tmp_path: Path, report: Report
+) -> None:
+    seen, _, inside = await named(tmp_path, sabotaged("denies_nothing"), rebinds=2)
+    report("hostile names", f"sabotaged, without the guard: {dict(seen)}; {inside} requests came inside")
+    assert inside > 0

@@ -360,7 +360,7 @@ async def test_interim_answers_without_end_are_a_failure_of_the_proxy(
     sender: Sender, tmp_path: Path, client: str
 ) -> None:
     async with behind(sender, tmp_path, proxy=LocalProxy(answer=b"HTTP/1.1 103 H\r\n\r\n" * 2_000)) as scene:
-        sent = await scene.send(seconds=1)
+        sent = await scene.send()
         assert sent.reason is Reason.PROXY
         assert scene.origin.connections == 0
 
