@@ -85,7 +85,7 @@ def _as_address(host: str) -> IPv4Address | IPv6Address | None:
         pass
     try:
         return IPv4Address(socket.inet_aton(host))
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         return None
 
 

@@ -167,5 +167,6 @@ def _checks(explanation: RouteExplanation) -> Table:
 
 def _print_requests(requests: Sequence[ShownRequest]) -> None:
     for request in requests:
-        put("", Text.assemble(cell(request.target, "bold"), cell(f"  {request.method} {request.url}")))
+        through = f" through {request.proxy}" if request.proxy else ""
+        put("", Text.assemble(cell(request.target, "bold"), cell(f"  {request.method} {request.url}{through}")))
         put(*(cell(f"{name}: {value}") for name, value in request.headers.items()), "", cell(request.body), indent=4)

@@ -76,7 +76,7 @@ class Egress:
             return self.proxy
         try:
             parsed = URL(url)
-        except ValueError:
+        except (ValueError, IndexError):  # IndexError: yarl's, of `http://@]`
             return self.proxy
         host = (parsed.raw_host or "").rstrip(".")  # in its IDNA form
         return None if any(each.covers(host, parsed.port) for each in self.no_proxy) else self.proxy

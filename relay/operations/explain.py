@@ -44,11 +44,12 @@ class RouteExplanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownRequest:
-    """The request that a target would get, fit to be shown."""
+    """The request that a target would get, fit to be shown. `proxy`: through which it would be sent, if through one."""
 
     target: str
     method: str
     url: str
+    proxy: str | None
     headers: Mapping[str, str]
     body: str
 
@@ -219,6 +220,7 @@ def _shown(config: Config, target: Target, request: Request, query: str) -> Show
         target=target.name,
         method=request.method,
         url=as_sent(request.url, with_query(config.url_as_written(target.name), query)),
+        proxy=config.proxy_as_written(target.name) if target.egress.proxy_to(request.url) else None,
         headers={name: "***" if name.lower() in secret else value for name, value in request.all_headers.items()},
         body=request.body.decode(errors="backslashreplace"),
     )

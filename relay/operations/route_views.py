@@ -100,6 +100,7 @@ def _request(request: ShownRequest) -> dict[str, Json]:
         "target": request.target,
         "method": request.method,
         "url": request.url,
+        "proxy": request.proxy,
         "headers": dict(request.headers),
         "body": request.body,
     }

@@ -17,6 +17,7 @@ from relay.model import Order, Retention, Secret, Source, Target
 from relay.os_errors import os_error_text, permission_problem
 from relay.routes.conditions import Condition, condition
 from relay.routes.diagnostics import Problems, Where, quoted
+from relay.routes.egress import hide_user
 from relay.routes.fields import is_custom
 from relay.routes.match import Matcher, Route
 from relay.routes.reader import OnOpen, Reader
@@ -82,6 +83,11 @@ class Config:
     def url_as_written(self, target: str) -> str:
         """The target's URL with every `${…}` unresolved, except defaults that apply: safe to print."""
         return self.document.shown(("targets", target, "url"))
+
+    def proxy_as_written(self, target: str) -> str:
+        """The URL of the proxy that the target has, in the same way and without user and password: safe to print."""
+        own: Where = ("targets", target, "proxy")
+        return hide_user(self.document.shown(own if self.document.has(own) else ("defaults", "proxy")))
 
 
 def _digest(path: str) -> bytes:

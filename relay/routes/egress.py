@@ -19,6 +19,7 @@ NO_PROXY = "none"
 _VARIABLES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"})
 _NOT_IN_URL = re.compile(r"[\s\x00-\x20\x7f\\]")
 _NOT_IN_CREDENTIALS = re.compile(r"[\x00-\x1f\x7f]")  # RFC 7617 §2
+_USER = re.compile("//.*@")
 _NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 _LIKE = "must be a URL like http://proxy.example:3128, or none"
 _EXEMPTIONS = "must be bot.example (with all below it), .example (those alone), an address, 10.0.0.0/8, or *"
@@ -62,6 +63,11 @@ def ignored_variables(targets: Iterable[Target], env: Mapping[str, str]) -> str 
 # ---- proxy
 
 
+def hide_user(written: str) -> str:
+    """`http://relay:${PW}@proxy.example` -> `http://***@proxy.example`."""
+    return _USER.sub("//***@", written)
+
+
 def _proxy(text: str) -> Proxy | None:
     if text == NO_PROXY:
         return None
@@ -71,7 +77,7 @@ def _proxy(text: str) -> Proxy | None:
         )
     try:
         url = URL(text)
-    except ValueError:
+    except (ValueError, IndexError):  # IndexError: yarl's, of `http://@]`
         raise Unfit(_LIKE) from None
     if url.scheme not in ("http", "https") or not url.raw_host or url.explicit_port == 0:
         raise Unfit(_LIKE)

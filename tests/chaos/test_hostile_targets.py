@@ -230,8 +230,8 @@ async def named(
     """Names that hang, and then ones that do not: the first letters and the reason of each attempt.
 
     How many seconds the relay then took to end; at least as long as anybody waits for anything, if it did not. And how
-    many requests came to this machine by a name that was nobody's before, for a target that must be public. `rebinds`: how many
-    attempts that one has.
+    many requests came to this machine by a name that was nobody's before, for a target that must be public and has as
+    many attempts as `rebinds` says.
     """
     async with listening(good=well, inside=well) as targets, answering(folder, command) as command:
         url = "http://{}.relay.test:{}/good"

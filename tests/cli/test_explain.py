@@ -132,6 +132,21 @@ def test_a_url_that_comes_from_a_default_says_where_it_leads(run: Run, folder: P
     assert "sales-bot  POST http://127.0.0.1:9/in\n" in run("explain", body).stdout
 
 
+def test_a_request_shows_the_proxy_that_it_goes_through_without_its_user(run: Run, folder: Path, body: str) -> None:
+    proxied = "  warehouse:\n    proxy: 'http://relay:${PW:-canary}@own.example:1'\n    no_proxy: [.other]\n"
+    text = ROUTES.replace("  warehouse:\n", proxied, 1)
+    text = text.replace(
+        "targets:\n", "defaults: {proxy: 'http://u:canary@proxy.example:3128', no_proxy: '*'}\ntargets:\n", 1
+    )
+    (folder / "routes.yaml").write_text(text)
+    document = json.loads(run("explain", body, "--json").stdout)
+    shown = {each["target"]: each["proxy"] for each in document["events"][0]["requests"]}
+    assert shown == {"sales-bot": None, "warehouse": "http://***@own.example:1"}
+    said = run("explain", body).stdout
+    assert " through http://***@own.example:1\n" in said
+    assert "canary" not in said
+
+
 def test_a_file_that_cannot_be_read_is_one_line(run: Run, folder: Path) -> None:
     for name, why in ((".", "Is a directory"), ("x" * 5000, "File name too long"), ("\0", "null byte")):
         ended = run("explain", name)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 _LENGTH = re.compile(r"content-length: ([0-9]+)", re.IGNORECASE)
-_OPENS = re.compile(rb"HTTP/1\.[01] 2.*\r\n\r\n", re.DOTALL)
+_OPENS = re.compile(rb"(?:HTTP/1\.1 1.*?\r\n\r\n)?HTTP/1\.[01] 2.*\r\n\r\n", re.DOTALL)
 
 
 @dataclass(kw_only=True)

@@ -206,6 +206,27 @@ async def test_an_address_of_ipv6_is_in_brackets(sender: Sender, tmp_path: Path)
         assert scene.proxy.lines == [f"CONNECT {scene.url.split('/')[2]} HTTP/1.1"]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.0 200 Connection established\r\nProxy-agent: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    ],
+    ids=["1.0", "empty", "chunked", "length", "100"],
+)
+async def test_whatever_a_2xx_says_of_a_body_the_tunnel_follows_its_head(
+    sender: Sender, tmp_path: Path, answer: bytes
+) -> None:
+    """RFC 9110 §9.3.6."""
+    async with behind(sender, tmp_path, proxy=LocalProxy(answer=answer)) as scene:
+        sent = [await scene.send() for _ in range(3)]
+        assert {(each.reason, each.detail) for each in sent} == {(Reason.OK, "ok")}
+        assert len(scene.proxy.heads) == 1
+
+
 # ---- a proxy that opens no tunnel
 
 

@@ -4,7 +4,10 @@ import base64
 from collections.abc import Callable
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from relay.errors import RoutesInvalid
 from relay.model import DIRECT, Egress, Proxy, Secret
 from relay.routes.config import Config, parse
 from relay.routes.egress import ignored_variables
@@ -191,6 +194,49 @@ def test_proxies_of_the_environment_are_noticed_where_no_target_has_one(target_f
     assert "canary" not in said
     assert ignored_variables(target_file(PROXY).targets.values(), env) is None
     assert ignored_variables(target_file("timeout: 5s").targets.values(), {"NO_PROXY": "y", "HTTP_PROXY": ""}) is None
+
+
+PIECES = st.sampled_from(
+    [
+        "http://",
+        "https://",
+        "@",
+        ":",
+        "/",
+        "[",
+        "]",
+        "::1",
+        "%",
+        "%40",
+        "a",
+        "бот",
+        ".",
+        "-",
+        "*",
+        "10.0.0.0",
+        "/8",
+        ",",
+    ]
+)
+
+
+@settings(max_examples=300)
+@example("http://@]", "a")
+@given(st.lists(PIECES, min_size=1, max_size=8).map("".join), st.lists(PIECES, min_size=1, max_size=8).map("".join))
+def test_every_text_is_a_setting_or_a_problem(first: str, second: str) -> None:
+    text = f"""
+version: 1
+sources: {{crm: {{token: "0123456789abcdef0123"}}}}
+targets: {{bot: {{url: "https://bot.example/", proxy: "http://{first}", no_proxy: ["{second}"]}}}}
+routes: [{{name: all, match: {{}}, to: bot}}]
+"""
+    try:
+        config = parse(text, file="routes.yaml", env={})
+    except RoutesInvalid as refused:
+        assert refused.problems
+    else:
+        warnings(config)
+        egress(config).proxy_to("https://bot.example/")
 
 
 def test_without_secrets_a_proxy_is_somebody(target_file: TargetFile) -> None:
