@@ -12,8 +12,8 @@ from relay.http.tunnel import connect_request, refused
 async def open_tunnel(connection: FastConnection, to: str, *, authorization: str | None, seconds: float) -> None:
     """Return once the transport of this connection leads to the target.
 
-    The connection itself must not be used again: what follows has a parser of its own. Raises ProxyFailed, or
-    ConnectionTimeoutError after so many `seconds`.
+    The connection itself must not be used again: what follows has a parser of its own. Raises ProxyFailed, NotHttp if
+    the target spoke first, or ConnectionTimeoutError after so many `seconds`.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -30,3 +30,6 @@ async def open_tunnel(connection: FastConnection, to: str, *, authorization: str
         raise ProxyFailed(f"the proxy did not answer CONNECT: {error}") from error
     if not 200 <= status <= 299:
         raise refused(status, to, authorized=authorization is not None)
+    body = connection.body  # whatever the head says of one, what follows it is the target's (RFC 9110 §9.3.6)
+    if body if isinstance(body, bytes) else body.total_bytes:
+        raise NotHttp("the target spoke before it was asked")

@@ -270,7 +270,7 @@ def kinds() -> Mapping[str, Kind]:
         ),
         "proxy-leaves": Kind(talk=_to_connect(b""), reason="proxy", proxy=True),
         "proxy-to-silence": Kind(talk=_tunnels(_hang), reason="timeout", proxy=True),
-        "proxy-to-garbage": Kind(talk=_tunnels(_says(b"no TLS", first=True)), reason="tls", proxy=True),
+        "proxy-to-no-tls": Kind(talk=_tunnels(_say_400), reason="tls", proxy=True),
     }
 
 

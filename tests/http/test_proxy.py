@@ -27,7 +27,7 @@ from relay.http.request import Request
 from relay.http.resolver import MAX_AGE
 from relay.model import Egress, Exemption, Outcome, Proxy, Reason, RetryAt, Secret, Tls
 from tests.delivery.conftest import NOON, delivery, read_request, serving, target
-from tests.http.proxies import LocalProxy
+from tests.http.proxies import ESTABLISHED, LocalProxy
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 NAME = "bot.relay.test"
@@ -295,6 +295,28 @@ async def test_a_407_of_a_target_with_tls_is_the_targets(sender: Sender, tmp_pat
             scene.url = f"https://{NAME}:{port}/"
             sent = await scene.send()
     assert (sent.reason, sent.status) == (Reason.CLIENT_ERROR, 407)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("head", [ESTABLISHED, ESTABLISHED.replace(b"\r\n\r\n", b"\r\ncontent-length: 9\r\n\r\n")])
+async def test_a_target_that_speaks_first_is_not_taken_for_one_that_answers(
+    new_client: NewClient, client: str, head: bytes, scheme: str, tmp_path: Path
+) -> None:
+    if client == "plain":
+        pytest.skip("aiohttp's own client drops what comes with the proxy's answer")
+
+    async def tunnel(reader: StreamReader, writer: StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head + OK)
+        await reader.read()
+
+    sender = Sender(clock=lambda: datetime.now(UTC), new_client=new_client)
+    async with serving(tunnel) as port:
+        request = Request(url=f"{scheme}://{NAME}/in", headers={}, body=b"{}")
+        egress = Egress(proxy=Proxy(url=f"http://127.0.0.1:{port}"))
+        sent = await sender.send(request, timeout=timedelta(seconds=5), egress=egress)
+    await sender.close()
+    assert (sent.reason, sent.detail) == (Reason.PROTOCOL, "the target spoke before it was asked")
 
 
 async def test_a_reset_is_the_proxys(sender: Sender) -> None:
