@@ -30,7 +30,19 @@ from typing import Any
 import apsw
 import psutil
 
-from tests.bench import acks, budget, by_thread, decoding, footprint, matching, peer, postgresql, profiles, through
+from tests.bench import (
+    acks,
+    budget,
+    by_thread,
+    decoding,
+    footprint,
+    matching,
+    peer,
+    postgresql,
+    profiles,
+    rendering,
+    through,
+)
 from tests.bench.rounds import LIMIT, Machine, Others, Plan
 from tests.bench.table import Row, table
 from tests.bench.wrk import BenchFailed, demand_wrk
@@ -50,6 +62,7 @@ async def _backlogs(plan: Plan) -> list[Row]:
 BENCHES: dict[str, Bench] = {
     "matching": matching.measure,
     "decoding": decoding.measure,
+    "rendering": rendering.measure,
     "acks": acks.measure,
     "through": through.measure,
     "footprint": footprint.measure,
@@ -58,7 +71,7 @@ BENCHES: dict[str, Bench] = {
     "postgresql": postgresql.measure,
 }
 BY_NAME_ALONE = {"postgresql"}
-IN_PROCESS = {"matching", "decoding"}
+IN_PROCESS = {"matching", "decoding", "rendering"}
 OTHERS = f"of the processors, which others may have in a round that counts; default: {LIMIT}"
 
 

@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from tests.bench import acks, decoding, matching, postgresql, through
+from tests.bench import acks, decoding, matching, postgresql, rendering, through
 from tests.bench.rounds import Plan
 from tests.bench.servers import Other, Receiver, Relay
 from tests.bench.through import Post, Through
@@ -110,6 +110,17 @@ async def test_one_of_many_routes_takes_the_event_that_matching_is_measured_with
         ("2 routes, matched", ""),
         ("20 routes, matched", "2 routes"),
     ]
+
+
+async def test_a_template_is_measured_beside_plain_json_and_beside_ten(plan: Plan) -> None:
+    rows = await rendering.measure(plan)
+    assert [(row.what, row.beside) for row in rows] == [
+        ("ten fields, one template", ""),
+        ("ten fields, one template", "json.dumps"),
+        ("ten fields, ten templates", "one template"),
+        ("a text with filters", "json.dumps"),
+    ]
+    assert all(row.ours[0] > 0 for row in rows)
 
 
 async def test_a_machine_without_wrk_is_told_what_to_install(tmp_path: Path) -> None:

@@ -20,18 +20,22 @@ import atheris
 import orjson
 import uvloop
 
-with atheris.instrument_imports(include=["relay", "yaml"]):
+with atheris.instrument_imports(include=["relay", "yaml", "jinja2"]):
     import yarl
 
     from relay.amocrm import events, form
     from relay.amocrm.shapes import BodyReader
     from relay.delivery.retry import LONGEST_RETRY_AFTER, parse_retry_after
-    from relay.errors import RoutesInvalid, UnreadableError
+    from relay.errors import RoutesInvalid, TemplateFailed, UnreadableError
     from relay.http.fast_connection import FastConnection
-    from relay.model import Event
+    from relay.model import Event, Secret
+    from relay.model.templates import event_context
     from relay.routes.config import Config, parse
     from relay.routes.lint import warnings
     from relay.routes.redaction import RedactedLines
+    from relay.routes.template import EVENT_NAMES, Place, TemplateRefused
+    from relay.routes.template import compile as templates
+    from relay.routes.yaml_document import Reference
     from tests.http.wire import Echo, connections, converse
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -39,6 +43,21 @@ ARRIVED: Mapping[str, Any] = {"source": "crm", "received_at": NOW, "new_id": str
 TYPES = ("application/x-www-form-urlencoded", "application/json", "", "x/y; charset=cp1251")
 LOOP, SOCKET = asyncio.new_event_loop(), socket.socketpair()[0]
 ENVIRONMENT = {"RELAY_CRM_TOKEN": "5b1f0c9e7a3d48268e4f", "URL": "https://bot.example/amocrm"}
+HIDDEN = "5ecret-{{ data.id }}"
+TEMPLATE_EVENT: Mapping[str, Any] = {
+    "entity": "leads",
+    "timestamp": "2026-11-22T10:53:00.123Z",
+    "account": {"id": 29085955},
+    "data": {
+        "id": 4831596,
+        "name": 'A \u2028\ud800"<b>',
+        "price": "1500",
+        "none": None,
+        "half": 0.5,
+        "tags": [{"id": 1, "name": "vip"}, {"id": 2}, "text", 7, [[8]]],
+        "custom_fields": [{"id": 1, "code": "PHONE", "values": [{"value": "8 912 345-67-89"}]}],
+    },
+}
 AROUND_URL = """\
 version: 1
 sources: {crm: {token: "${RELAY_CRM_TOKEN}"}}
@@ -185,6 +204,46 @@ def posts(data: bytes) -> None:
     assert one == other, f"{one} != {other}"
 
 
+def template(data: bytes) -> None:
+    """A template, with a secret at each byte 1: refused with its place, or else it renders, or fails as it says.
+
+    JSON is JSON, a URL keeps its host, and no message quotes the secret.
+    """
+    text = data.decode("utf-8", "surrogateescape")
+    secret, pieces = Reference(Secret(HIDDEN), "${KEY}"), text.split("\1")
+    source = tuple(part for piece in pieces for part in (piece, secret))[:-1]
+    given = event_context({**TEMPLATE_EVENT, "data": {**TEMPLATE_EVENT["data"], "x": text}})
+    ways: tuple[Callable[[], Any], ...] = (
+        lambda: templates.compile_text(source, EVENT_NAMES, Place.HEADER),
+        lambda: templates.compile_tree(source, EVENT_NAMES),
+        lambda: templates.compile_tree([source], EVENT_NAMES),
+        lambda: templates.compile_url(("https://bot.example/", *source), EVENT_NAMES),
+        lambda: templates.compile_expression(source, EVENT_NAMES),
+    )
+    for number, compiled in enumerate(map(_compiled, ways)):
+        if compiled is None:
+            continue
+        try:
+            made = compiled.evaluate(given) if number == 4 else compiled.render(given)
+        except TemplateFailed as failed:
+            assert HIDDEN not in str(failed)
+            continue
+        if number == 2:
+            assert len(orjson.loads(made)) == 1
+        assert number != 3 or made.startswith("https://bot.example/")
+
+
+def _compiled(way: Callable[[], Any]) -> Any:
+    try:
+        return way()
+    except TemplateRefused as refused:
+        assert refused.refusals
+        for each in refused.refusals:
+            assert each.line > 0 and each.column > 0 and each.message
+            assert HIDDEN not in each.message and "\n" not in each.message
+        return None
+
+
 def planted(data: bytes) -> None:
     """Sabotaged: a body with one more bracket than it needs trips it."""
     body(data)
@@ -193,7 +252,7 @@ def planted(data: bytes) -> None:
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
-    each.__name__: each for each in (body, routes, url, retry_after, response, posts, planted)
+    each.__name__: each for each in (body, routes, url, retry_after, response, posts, template, planted)
 }
 
 

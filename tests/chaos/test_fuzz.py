@@ -1,4 +1,4 @@
-"""Any bytes: a webhook's body, a routes file, a URL, a Retry-After, a response. See `fuzz` for what may not happen."""
+"""Any bytes: a webhook's body, a routes file, a URL, a template, a response. See `fuzz` for what may not happen."""
 
 import asyncio
 import importlib.util
@@ -13,6 +13,8 @@ import pytest
 from tests.chaos.conftest import Report
 from tests.chaos.scale import SEED, scaled
 from tests.http.test_small_posts import REQUESTS, TAKEN
+from tests.routes.test_templates import LOOPS, SOURCES
+from tests.routes.test_templates_refused import REFUSED
 from tests.tools import without
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +25,7 @@ SECONDS = {
     "retry_after": scaled(20),
     "response": scaled(20),
     "posts": scaled(40),
+    "template": scaled(60),
 }
 SEEDS = {
     "body": [b"\0" + file.read_bytes() for file in (ROOT / "tests/amocrm/bodies").glob("*.form")]
@@ -47,6 +50,8 @@ SEEDS = {
 SEEDS["posts"] = [
     bytes([30, 60]) + one + other for one in REQUESTS.values() for other in TAKEN.values() if len(one + other) < 2_000
 ]
+TEMPLATES = [*SOURCES, *LOOPS.values(), *(source for source, _ in REFUSED.values()), "a\1{{ data.x | date('UTC') }}"]
+SEEDS["template"] = [text.encode() for each in TEMPLATES for text in (each, each.replace("data.x", "data.tags"))]
 SEEDS["planted"] = SEEDS["body"]
 
 

@@ -15,6 +15,7 @@ from relay.model.templates import Context
 from relay.routes.template.language import sandbox
 from relay.routes.template.source import Refusal, TemplateRefused
 from relay.routes.template.translate import CONTEXT, WORK
+from relay.routes.template.values import encodable
 from relay.routes.template.work import Work
 
 MAX_OUTPUT = 1_000_000
@@ -106,7 +107,7 @@ class CompiledBody(_Compiled):
 
     def render(self, context: Context) -> bytes:
         """See BodyTemplate."""
-        content = self._text(context, MAX_OUTPUT).encode(errors="replace")
+        content = _utf8(self._text(context, MAX_OUTPUT))
         if len(content) > MAX_OUTPUT:
             raise TemplateFailed(f"the output is over {MAX_OUTPUT:,} bytes")
         return content
@@ -128,6 +129,13 @@ class CompiledExpression(_Compiled):
         except Exception as error:  # noqa: BLE001  # one answer must not stop a target
             raise TemplateFailed(f"cannot be evaluated: {type(error).__name__}") from None
         return scope.vars[RESULT]
+
+
+def _utf8(content: str) -> bytes:
+    try:
+        return content.encode()
+    except UnicodeEncodeError:
+        return encodable(content).encode()
 
 
 def climbs(url: str) -> bool:

@@ -7,7 +7,7 @@ from enum import Enum
 from urllib.parse import quote
 
 from relay.model import Json
-from relay.routes.template.values import text
+from relay.routes.template.values import encodable, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def for_url(value: Json) -> str:
     """All but letters, digits and `-._~` percent-encoded: a part of a segment of the path, or of a query's value."""
-    return quote(text(value), safe="", errors="replace")
+    return quote(encodable(text(value)), safe="")
 
 
 def for_header(value: Json) -> str:
     """Control characters, line ends among them, become blanks."""
-    return _CONTROL.sub(" ", text(value))
+    return _CONTROL.sub(" ", encodable(text(value)))

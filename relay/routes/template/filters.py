@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from relay.model import Json
 from relay.routes.diagnostics import Unfit, quoted, suggestion
-from relay.routes.template.values import as_json, number, text
+from relay.routes.template.values import as_json, encodable, number, text
 from relay.routes.template.work import STEP, Work
 
 LONGEST_ARGUMENT = 100
@@ -196,7 +196,7 @@ def _international(digits: str, country: str) -> str:
 
 def urlencode(given: str) -> str:
     """All but letters, digits and `-._~` percent-encoded."""
-    return quote(given, safe="", errors="replace")
+    return quote(encodable(given), safe="")
 
 
 _MARKUP = str.maketrans({each: f"\\{each}" for each in "_*[]()~`>#+-=|{}.!\\<&"})

@@ -23,23 +23,24 @@ def text(value: Json) -> str:
     return str(value) if type(value) is int else as_json(value)
 
 
+def encodable(given: str) -> str:
+    """The text in Unicode: what UTF-8 does not have, a surrogate alone, becomes U+FFFD."""
+    return given.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def as_json(value: Json) -> str:
-    """JSON of any value; a lone surrogate, which UTF-8 does not have, becomes an escape."""
+    """JSON of any value, in Unicode: many parsers refuse an escape of a surrogate alone."""
     if type(value) is Decimal:
         return format(value, "f")
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # a lone surrogate, or an integer of more than 64 bits
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except TypeError:  # a surrogate, or an integer of more than 64 bits
+        return encodable(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
 def quoted(value: Json) -> str:
     """The text of a value as it stands between the quotes of a JSON text."""
-    given = text(value)
-    try:
-        return orjson.dumps(given)[1:-1].decode()
-    except TypeError:
-        return json.dumps(given)[1:-1]
+    return as_json(text(value))[1:-1]
 
 
 def number(value: Json) -> Number | None:
