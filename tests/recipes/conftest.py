@@ -33,13 +33,13 @@ class Running:
     relay: Relay
     session: aiohttp.ClientSession
 
-    async def post(self, event_type: str, **fields: object) -> None:
-        """A webhook as amoCRM sends it."""
+    async def post(self, event_type: str, *, deliveries: int = 1, **fields: object) -> None:
+        """A webhook as amoCRM sends it, of which so many deliveries come."""
         texts = {name: str(value) for name, value in fields.items()}
         content = form.encode(sample_bodies.body(event_type, fields=texts))
         hook = f"{url(self.relay.listening)}/hooks/crm/{TOKEN}"
         async with self.session.post(hook, data=content, headers=headers()) as answer:
-            assert (await answer.json())["deliveries"] == 1, await answer.text()
+            assert (await answer.json())["deliveries"] == deliveries, await answer.text()
 
     async def deliveries(self, state: State) -> list[DeliveryRecord]:
         return list(await self.relay.store.find(Filter(states=(state,)), limit=100))
