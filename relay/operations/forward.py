@@ -12,6 +12,7 @@ from datetime import datetime
 import orjson
 
 from relay.amocrm import events
+from relay.delivery.batch import as_one
 from relay.delivery.payload import Original, original_body
 from relay.delivery.request import render, render_raw
 from relay.errors import NotFoundError
@@ -121,6 +122,7 @@ def forwarded(document: Mapping[str, Json], target: Target, *, now: datetime) ->
         request = render_raw(delivery, target, webhook, now=now)
     else:
         original = _original(webhook, document["position"], document["of"]) if webhook else None
+        delivery = as_one([delivery]) if target.batch else delivery  # each event is a batch of its own
         request = render(delivery, target, now=now, original=original)
     return replace(request, own_headers={**request.own_headers, FORWARDED: "true"})
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from relay.amocrm import events, form
+from relay.delivery.batch import batch_id
 from relay.delivery.payload import Original, original_body
 from relay.delivery.request import render, render_raw
 from relay.errors import NotFoundError
@@ -29,9 +30,10 @@ targets:
   json: {url: "https://bot.example/in", secret: "${SECRET}", headers: {X-Key: "${KEY}", X-Env: production}}
   events: {url: "https://bot.example/in", format: cloudevents, method: PATCH}
   form: {url: "https://bot.example/in?from=relay", format: form}
+  rows: {url: "https://bot.example/in", batch: {most: 100}}
   other: {url: "https://bot.example/in"}
 routes:
-  - {name: all, match: {entity: leads}, to: [json, events, form]}
+  - {name: all, match: {entity: leads}, to: [json, events, form, rows]}
   - {name: rest, otherwise: true, to: other}
   - {name: unread, unparsed: true, to: form}
 """
@@ -117,6 +119,14 @@ def test_without_a_target_every_event_is_forwarded_as_json_once(config: Config) 
     assert [each.all_headers["webhook-id"] for each in made] == [each.event.id for each in signal.routed]
     [other] = received(stored(config, webhook(b"contacts[add][0][id]=9")), None)
     assert (other["type"], other["routes"]) == ("contacts.add", ["rest"])
+
+
+def test_of_a_target_with_batches_each_event_is_a_batch_of_its_own(config: Config) -> None:
+    signal = stored(config, webhook())
+    target = forwarding_target(config, "rows", URL)
+    made = [forwarded(document, target, now=NOON) for document in received(signal, "rows")]
+    assert [each.body for each in made] == [b"[%s]" % each.payload for each in signal.routed]
+    assert [each.all_headers["webhook-id"] for each in made] == [batch_id([each.event.id]) for each in signal.routed]
 
 
 def test_what_is_routed_elsewhere_is_not_for_this_target(config: Config) -> None:
