@@ -113,8 +113,12 @@ def is_store(node: ast.AST) -> bool:
 PRIVATE_PARTS = ("fast_client", "fast_connection", "fast_connector", "fast_protocol", "small_posts", "tolerant_parser")
 MAY_TOUCH_PRIVATE = {f"http/{name}.py" for name in PRIVATE_PARTS}
 ON_PUBLIC_API = {
-    f"http/{name}.py" for name in ("client", "plain_client", "plain_protocol", "listener", "acceptor", "post")
-}
+    f"http/{name}.py"
+    for name in (
+        "acceptor", "client", "listener", "plain_client", "plain_idle", "plain_protocol", "plain_proxy", "post",
+        "public_only", "tunnel",
+    )
+}  # fmt: skip
 
 
 def private_names_of_aiohttp() -> frozenset[str]:
