@@ -10,6 +10,7 @@ SECRETS = {
     "crm_token.new": "example-new-token-0123456789",
     "dwh_token": "example-dwh-token",
     "dwh_secret.new": "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldw==",
+    "telegram": "123456:example-telegram",
     "dwh_secret": "ZXhhbXBsZS1leGFtcGxlLWV4YW1wbGUtZXhhbXBsZQ==",
 }
 

@@ -22,11 +22,11 @@ from relay.operations.explain import (
     EventExplanation,
     RawExplanation,
     RouteExplanation,
-    ShownRequest,
     explain_body,
     explain_stored,
 )
 from relay.operations.lookup import Found
+from relay.operations.shown_requests import ShownRequest
 from relay.os_errors import permission_problem
 from relay.routes.config import Config
 from relay.routes.match import Route
@@ -167,6 +167,9 @@ def _checks(explanation: RouteExplanation) -> Table:
 
 def _print_requests(requests: Sequence[ShownRequest]) -> None:
     for request in requests:
+        if request.failed:
+            put("", Text.assemble(cell(request.target, "bold"), cell(f"  cannot be rendered, {request.failed}", "red")))
+            continue
         through = f" through {request.proxy}" if request.proxy else ""
         put("", Text.assemble(cell(request.target, "bold"), cell(f"  {request.method} {request.url}{through}")))
         put(*(cell(f"{name}: {value}") for name, value in request.headers.items()), "", cell(request.body), indent=4)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from relay.cli.options import admin_option, asynchronous
 from relay.cli.output import SHORTEST, cell, counted, is_wide, note, put, reader_gone, width
 from relay.cli.routes_file import config_option, load_with_stand_ins
 from relay.delivery.send import Sender
+from relay.errors import TemplateFailed
 from relay.http.client import plain_client
 from relay.model import Event, Format, Json, Outcome, Reason, Target
 from relay.operations.durations import length
@@ -106,7 +107,10 @@ async def _take(
         event = event_of(document)
         if event is None or not fits(event):
             return
-    outcome = await sender.send(forwarded(document, target, now=_now()), timeout=target.timeout)
+    try:
+        outcome = await sender.send(forwarded(document, target, now=_now()), timeout=target.timeout)
+    except TemplateFailed as error:
+        outcome = Outcome(reason=Reason.TEMPLATE, started_at=_now(), took=timedelta(), detail=str(error))
     counts["forwarded" if outcome.reason is Reason.OK else "failed"] += 1
     put(_line(document, outcome))
 

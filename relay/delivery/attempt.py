@@ -1,17 +1,19 @@
 """Claimed delivery -> its request, rendered and sent -> Outcome; a fault of the relay is an Outcome, too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from relay.delivery.payload import Original, original_body
 from relay.delivery.request import Renderer
 from relay.delivery.retry_busy import retry_busy
 from relay.delivery.send import Sender
-from relay.errors import CorruptError, UnreadableError
+from relay.errors import CorruptError, TemplateFailed, UnreadableError
 from relay.http.request import Request
 from relay.model import Delivery, Outcome, Reason, Webhook
 from relay.store.contract import DeliveryStore
 from relay.store.records import WebhookRecord
+
+_REASONS: Mapping[type[Exception], Reason] = {CorruptError: Reason.CORRUPT, TemplateFailed: Reason.TEMPLATE}
 
 
 async def attempt(
@@ -27,8 +29,8 @@ async def attempt(
             now = clock()  # the store may have taken its time
         target = renderer.target
         return await sender.send(request, now=now, timeout=target.timeout, tls=target.tls, egress=target.egress)
-    except (CorruptError, UnreadableError, LookupError) as error:
-        reason = Reason.CORRUPT if isinstance(error, CorruptError) else Reason.REQUEST
+    except (CorruptError, TemplateFailed, UnreadableError, LookupError) as error:
+        reason = _REASONS.get(type(error), Reason.REQUEST)
         return Outcome(reason=reason, started_at=clock(), took=timedelta(), detail=str(error))
     except Exception as error:  # noqa: BLE001  one bad delivery must not stop the lane
         detail = f"the relay failed: {error!r}"

@@ -58,7 +58,12 @@ def batch_id(event_ids: Iterable[str]) -> str:
 
 
 def divides(outcome: Outcome, target: Target) -> bool:
-    """Whether an answer to several deliveries may be due to one of them: `dead_on`, or 413 as they are too large."""
+    """Whether an answer to several deliveries may be due to one of them: `dead_on`, or 413 as they are too large.
+
+    So may be that they cannot be rendered.
+    """
+    if outcome.reason is Reason.TEMPLATE:
+        return True
     if outcome.reason is Reason.OK or outcome.status in target.ok_on:
         return False
     return outcome.status in target.dead_on or outcome.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE

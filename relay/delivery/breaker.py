@@ -7,7 +7,8 @@ closed ──`failures` in a row──▶ open ──probe_at──▶ half-open
                                  └────probe fails─────┘   the pauses grow up to a minute
 
 Late answer: to an attempt that began before the circuit opened; it counts unless the target named a time. A 429 or 503
-with Retry-After opens the circuit at once, until that time.
+with Retry-After opens the circuit at once, until that time. Templates that have no text for `failures` events in a row
+open it, too: the fault is then in the routes file, and the rest of the backlog waits for a mended one.
 """
 
 from dataclasses import dataclass, replace

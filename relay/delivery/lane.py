@@ -24,12 +24,12 @@ from relay.delivery.circuit import Circuit
 from relay.delivery.lane_states import LaneEvent, Mode, States
 from relay.delivery.prefetch import Prefetch
 from relay.delivery.relay_share import share_of
-from relay.delivery.request import Renderer
 from relay.delivery.retry import DELIVERED
 from relay.delivery.send import Sender, origin
 from relay.delivery.settlements import Settlements
 from relay.delivery.slots import Slots
 from relay.delivery.tasks import Tasks
+from relay.delivery.template_renderer import new_renderer
 from relay.delivery.verdicts import Verdicts
 from relay.delivery.worker_pool import WorkerPool
 from relay.http.client import Client, fast_client
@@ -153,7 +153,7 @@ class Lane:
     def _set_limits(self, target: Target) -> None:
         self._part = self._store.share(target.name)
         self._share = share_of(target, *self._part)
-        self._renderer = Renderer(target)
+        self._renderer = new_renderer(target)
         self._origin = origin(target.url)
         self._timeout = target.timeout.total_seconds()
         self._slots.rate = self._share.rate

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import orjson
 
@@ -39,6 +39,11 @@ def body(payload: bytes, format_: Format, original: bytes | None = None) -> byte
             return original
         case never:
             assert_never(never)
+
+
+def query_text(values: Mapping[str, str]) -> str:
+    """`{"lead": "7", "name": "Окна"}` -> `lead=7&name=%D0%9E%D0%BA%D0%BD%D0%B0`; empty if there are none."""
+    return urlencode(values, quote_via=quote, safe="")
 
 
 def with_query(url: str, query: str) -> str:

@@ -10,7 +10,7 @@ from functools import cached_property
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from relay import __version__
-from relay.delivery.payload import CONTENT_TYPES, Original, body, with_query
+from relay.delivery.payload import CONTENT_TYPES, Original, body, query_text, with_query
 from relay.http.request import Request
 from relay.model import Delivery, Format, Secret, Target, Webhook, signing_key
 
@@ -23,12 +23,14 @@ _ENCODED = re.compile("%[0-9A-F]{2}")
 
 
 class Renderer:
-    """Renders the requests to one target; what is the same in all of them is made once."""
+    """Renders the requests to one target without templates; what is the same in all of them is made once."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.needs_original = target.format is Format.FORM
         self._method = target.method.value
+        constant = {name: value.reveal() for name, value in target.query.items() if isinstance(value, Secret)}
+        self._url = with_query(target.url, query_text(constant))
         common = {"user-agent": USER_AGENT}
         own = {name.lower(): value.reveal() for name, value in target.headers.items()}
         self._raw_headers = common | own
@@ -42,9 +44,9 @@ class Renderer:
         """
         target = self.target
         if target.format is Format.JSON:
-            return self._request(delivery, target.url, self._headers, None, delivery.payload, now)
+            return self._request(delivery, self._url, self._headers, None, delivery.payload, now)
         content = body(delivery.payload, target.format, original.body if original else None)
-        url = with_query(target.url, original.query) if original and self.needs_original else target.url
+        url = with_query(self._url, original.query) if original and self.needs_original else self._url
         return self._request(delivery, url, self._headers, None, content, now)
 
     def render_raw(self, delivery: Delivery, webhook: Webhook, *, now: datetime) -> Request:
@@ -52,11 +54,8 @@ class Renderer:
 
         It has the webhook's query, content type and signature, and the reason why it is unparsed.
         """
-        original = {"content-type": webhook.content_type, "x-signature": webhook.signature}
-        of_body = {name: value for name, value in original.items() if value}
-        of_body["relay-unparsed"] = _as_header(webhook.unparsed or "")
-        url = with_query(self.target.url, webhook.query)
-        return self._request(delivery, url, self._raw_headers, of_body, webhook.body, now)
+        url = with_query(self._url, webhook.query)
+        return self._request(delivery, url, self._raw_headers, raw_headers(webhook), webhook.body, now)
 
     @cached_property
     def _secrets(self) -> tuple[str, ...]:
@@ -90,6 +89,13 @@ class Renderer:
         )
 
 
+def raw_headers(webhook: Webhook) -> dict[str, str]:
+    """What only raw deliveries have: content type and signature of the webhook, and why it is unparsed."""
+    original = {"content-type": webhook.content_type, "x-signature": webhook.signature}
+    found = {name: value for name, value in original.items() if value}
+    return found | {"relay-unparsed": _as_header(webhook.unparsed or "")}
+
+
 def render(delivery: Delivery, target: Target, *, now: datetime, original: Original | None = None) -> Request:
     """Build one request."""
     return Renderer(target).render(delivery, now=now, original=original)
@@ -107,6 +113,8 @@ def _as_header(reason: str) -> str:
 
 def _all_spellings(target: Target) -> set[str]:
     texts = {*_secret_texts(target.url, [value.reveal() for value in _secret_values(target)])}
+    own = [*target.hidden, *(value for value in target.query.values() if isinstance(value, Secret))]
+    texts.update(text for text in (value.reveal() for value in own) if len(text) >= SHORTEST_SECRET)
     return {form for text in texts for form in _spellings(text)}
 
 

@@ -32,7 +32,8 @@ def decide(
 ) -> Verdict:
     """Decide what follows an attempt; `roll` in [0, 1) is the random part of jitter.
 
-    If a `probe` fails, that attempt does not count against the retry policy of its delivery.
+    If a `probe` fails, that attempt does not count against the retry policy of its delivery, and a template that has no
+    text does not end it: the circuit keeps the backlog until the template is mended.
     """
     if outcome.reason is Reason.OK or outcome.status in target.ok_on:
         return DELIVERED
@@ -40,6 +41,8 @@ def decide(
         return Dead(f"the request cannot be made: {outcome.detail}")
     if outcome.reason is Reason.CORRUPT:
         return Dead(f"not sent: {outcome.detail}")
+    if outcome.reason is Reason.TEMPLATE and not probe:
+        return Dead(f"cannot be rendered, {outcome.detail}")
     if outcome.status in target.dead_on:
         return Dead(f"answered {outcome.status}, which is in dead_on")
     return _again(delivery, outcome, target.retry, now, roll, counted=not probe)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from relay.delivery.circuit import Circuit
 from relay.delivery.retry import decide
-from relay.model import Delivery, Health, Outcome, Target, Verdict
+from relay.model import Delivery, Health, Outcome, Reason, Target, Verdict
 
 
 class Verdicts:
@@ -29,7 +29,9 @@ class Verdicts:
         circuit = self._circuit
         try:
             now, roll = self._clock(), random.random()  # noqa: S311  jitter
-            verdicts = [decide(each, outcome, target, now=now, roll=roll, probe=probe) for each in deliveries]
+            unsent = outcome.reason is Reason.TEMPLATE and circuit.health is not Health.OK  # no more than a probe
+            counts_not = probe or unsent
+            verdicts = [decide(each, outcome, target, now=now, roll=roll, probe=counts_not) for each in deliveries]
             if here:
                 circuit.record(outcome, target, probe=probe)
                 if probe_at := circuit.probe_at:

@@ -20,12 +20,14 @@ from relay.model.retention import Retention
 from relay.model.secret import Secret, signing_key
 from relay.model.sources import Source
 from relay.model.targets import Batch, Format, Method, Order, RetryPolicy, Target, Tls
+from relay.model.templates import BodyTemplate, TextTemplate
 from relay.model.values import Json, frozen
 from relay.model.webhooks import Event, Webhook, entity_id
 
 __all__ = [
     "DIRECT",
     "Batch",
+    "BodyTemplate",
     "Dead",
     "Delivered",
     "Delivery",
@@ -49,6 +51,7 @@ __all__ = [
     "Source",
     "State",
     "Target",
+    "TextTemplate",
     "Tls",
     "Verdict",
     "VerdictName",

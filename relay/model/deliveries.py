@@ -99,6 +99,7 @@ class Reason(StrEnum):
     PROXY = "proxy"
     DENIED = "denied"
     REQUEST = "request"
+    TEMPLATE = "template"
     CORRUPT = "corrupt"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from relay.model.egress import DIRECT, Egress
 from relay.model.secret import Secret
+from relay.model.templates import BodyTemplate, TextTemplate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +72,21 @@ class Tls:
 class Target:
     """An HTTP endpoint we deliver to. `rate`: requests per second, None for no limit.
 
-    A status in `ok_on` means delivered, as 2xx does; `ok_on` and `dead_on` are disjoint.
+    A status in `ok_on` means delivered, as 2xx does; `ok_on` and `dead_on` are disjoint. A `body` is sent in the place
+    of `format`'s. `query` is appended to the URL. `url_template` renders the whole URL, whose origin is that of `url`;
+    no name is in both `headers` and `header_templates`. `hidden`: what the `${…}` in query, body and templates hold.
     """
 
     name: str
     url: str = field(repr=False)  # may hold a secret
+    url_template: TextTemplate | None = None
+    query: Mapping[str, TextTemplate | Secret] = field(default_factory=dict, repr=False)
     method: Method = Method.POST
     headers: Mapping[str, Secret] = field(default_factory=dict)
+    header_templates: Mapping[str, TextTemplate] = field(default_factory=dict)
+    body: BodyTemplate | None = None
+    content_type: str | None = None
+    hidden: tuple[Secret, ...] = ()
     secrets: tuple[Secret, ...] = ()
     timeout: timedelta = timedelta(seconds=15)
     concurrency: int = 8
@@ -91,3 +100,15 @@ class Target:
     tls: Tls | None = None
     egress: Egress = DIRECT
     batch: Batch | None = None
+
+    @property
+    def texts(self) -> Mapping[str, TextTemplate]:
+        """Its templates but for the body's, each by what it is of: `url`, `query.lead`, `headers.X-Lead`."""
+        found = {"url": self.url_template} if self.url_template else {}
+        found |= {f"query.{name}": value for name, value in self.query.items() if not isinstance(value, Secret)}
+        return found | {f"headers.{name}": value for name, value in self.header_templates.items()}
+
+    @property
+    def has_templates(self) -> bool:
+        """True if a part of its requests is rendered of the event."""
+        return self.body is not None or bool(self.texts)

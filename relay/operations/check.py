@@ -6,11 +6,12 @@ from pathlib import Path
 
 from relay.errors import ConfigurationError, Problem, RoutesInvalid
 from relay.file_versions import detached
+from relay.operations.request_tests import run_tests
 from relay.routes import config, lint
 from relay.routes.config import Config
 from relay.routes.egress import ignored_variables
 from relay.routes.permissions import writable_by_others
-from relay.routes.route_tests import RouteTestResult, run_tests
+from relay.routes.route_tests import RouteTestResult
 from relay.tls import Certificate
 
 
@@ -69,7 +70,7 @@ def check(
         misfit=misfit,
         warnings=[*_of_file(exposed), *_outdated(read), *lint.warnings(checked)],
         notes=[ignored] if ignored else [],
-        tests=run_tests(checked.tests, checked.matcher),
+        tests=run_tests(checked),
         strict=strict,
     )
 

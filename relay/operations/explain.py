@@ -3,7 +3,7 @@
 Nothing is sent, and what is secret in a request is `***`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -11,13 +11,11 @@ from typing import TypeAlias
 from uuid_utils import uuid7
 
 from relay.amocrm import events, form
-from relay.delivery.batch import as_one
-from relay.delivery.payload import Original, original_body, with_query
-from relay.delivery.request import render, render_raw
+from relay.delivery.payload import Original, original_body
 from relay.errors import CorruptError, UnreadableError
-from relay.http.request import Request, as_sent
-from relay.model import Delivery, Event, Format, Target, Webhook
+from relay.model import Event, Webhook
 from relay.operations.lookup import Found
+from relay.operations.shown_requests import ShownRequest, shown_raw_request, shown_request
 from relay.routes.config import Config
 from relay.routes.fields import values_of
 from relay.routes.match import Route
@@ -40,18 +38,6 @@ class RouteExplanation:
     route: Route
     matched: bool
     checks: tuple[ConditionCheck, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownRequest:
-    """The request that a target would get, fit to be shown. `proxy`: through which it would be sent, if through one."""
-
-    target: str
-    method: str
-    url: str
-    proxy: str | None
-    headers: Mapping[str, str]
-    body: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +99,7 @@ def _explain_unread(config: Config, webhook: Webhook, raw_id: str, now: datetime
 
 def _explain(config: Config, event: Event, sent: Original, now: datetime) -> EventExplanation:
     targets = config.matcher.match(event).targets
-    requests = [_request(config, config.targets[name], event, sent, now) for name in targets]
+    requests = [shown_request(config, name, event, sent, now=now) for name in targets]
     return EventExplanation(event=event, routes=explain_routes(config, event), requests=requests)
 
 
@@ -127,7 +113,7 @@ def _explain_raw(config: Config, webhook: Webhook, raw_id: str, now: datetime) -
         unparsed=webhook.unparsed or "",
         routes=[route for route in config.routes if route.unparsed],
         matched=matches.routes,
-        requests=[_raw_request(config, config.targets[name], webhook, raw_id, now) for name in matches.targets],
+        requests=[shown_raw_request(config, name, webhook, raw_id, now=now) for name in matches.targets],
     )
 
 
@@ -184,43 +170,3 @@ def _stored(found: Found) -> list[tuple[Event, Original]]:
         for event in chosen
     ]
     return [(events.load(event.payload), each) for event, each in zip(chosen, sent, strict=True)]
-
-
-# ---- requests
-
-
-def _request(config: Config, target: Target, event: Event, sent: Original, now: datetime) -> ShownRequest:
-    delivery = _delivery(event.id, target, events.dump(event), event.received_at)
-    if target.batch:  # shown as a batch of this event alone
-        delivery = as_one([delivery])
-    request = render(delivery, target, now=now, original=sent)
-    return _shown(config, target, request, sent.query if target.format is Format.FORM else "")
-
-
-def _raw_request(config: Config, target: Target, webhook: Webhook, raw_id: str, now: datetime) -> ShownRequest:
-    delivery = _delivery(raw_id, target, b"", webhook.received_at)
-    return _shown(config, target, render_raw(delivery, target, webhook, now=now), webhook.query)
-
-
-def _delivery(event_id: str, target: Target, payload: bytes, at: datetime) -> Delivery:
-    return Delivery(
-        event_id=event_id,
-        target=target.name,
-        attempt=1,
-        policy_attempt=1,
-        received_at=at,
-        pending_since=at,
-        payload=payload,
-    )
-
-
-def _shown(config: Config, target: Target, request: Request, query: str) -> ShownRequest:
-    secret = {name.lower() for name in target.headers} | {"webhook-signature"}
-    return ShownRequest(
-        target=target.name,
-        method=request.method,
-        url=as_sent(request.url, with_query(config.url_as_written(target.name), query)),
-        proxy=config.proxy_as_written(target.name) if target.egress.proxy_to(request.url) else None,
-        headers={name: "***" if name.lower() in secret else value for name, value in request.all_headers.items()},
-        body=request.body.decode(errors="backslashreplace"),
-    )

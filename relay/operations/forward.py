@@ -14,7 +14,7 @@ import orjson
 from relay.amocrm import events
 from relay.delivery.batch import as_one
 from relay.delivery.payload import Original, original_body
-from relay.delivery.request import render, render_raw
+from relay.delivery.template_renderer import new_renderer
 from relay.errors import NotFoundError
 from relay.http.request import Request
 from relay.model import Delivery, Event, Json, RoutedEvent, Secret, Target, Webhook
@@ -96,12 +96,14 @@ def event_of(document: Mapping[str, Json]) -> Event | None:
 def forwarding_target(config: Config, name: str, url: str) -> Target:
     """The target with `url` in place of its own, and without what is secret in it.
 
-    It has no signing secret, and of its headers those that the file has in plain text. NotFoundError if there is none.
+    It has no signing secret, and of its headers those that the file has in plain text; in query, body and templates
+    each `${…}` stays as it is written. NotFoundError if there is none.
     """
     if name not in config.targets:
         raise NotFoundError(f"{config.file} has no target {name!r} {suggestion(name, config.targets)}")
-    target = config.targets[name]
-    return replace(target, url=url, secrets=(), tls=None, headers=_plain_headers(config, target))
+    target = config.target_as_written(name)
+    headers = _plain_headers(config, target)
+    return replace(target, url=url, url_template=None, secrets=(), tls=None, headers=headers, hidden=())
 
 
 def _plain_headers(config: Config, target: Target) -> dict[str, Secret]:
@@ -114,16 +116,17 @@ def _plain_headers(config: Config, target: Target) -> dict[str, Secret]:
 
 
 def forwarded(document: Mapping[str, Json], target: Target, *, now: datetime) -> Request:
-    """The request of attempt 1 to `target`, with the header `relay-forwarded: true`."""
+    """The request of attempt 1 to `target`, with `relay-forwarded: true`; TemplateFailed if it cannot be rendered."""
+    renderer = new_renderer(target)
     delivery = _delivery(document, target, now)
     sent = document.get("sent")
     webhook = _webhook(document, sent, now) if sent else None
     if delivery.raw and webhook:
-        request = render_raw(delivery, target, webhook, now=now)
+        request = renderer.render_raw(delivery, webhook, now=now)
     else:
         original = _original(webhook, document["position"], document["of"]) if webhook else None
         delivery = as_one([delivery]) if target.batch else delivery  # each event is a batch of its own
-        request = render(delivery, target, now=now, original=original)
+        request = renderer.render(delivery, now=now, original=original)
     return replace(request, own_headers={**request.own_headers, FORWARDED: "true"})
 
 

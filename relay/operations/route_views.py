@@ -9,7 +9,8 @@ from relay.errors import Problem
 from relay.model import Json
 from relay.operations.check import Checked
 from relay.operations.diff import RoutesDiff
-from relay.operations.explain import EventExplanation, Explanation, RouteExplanation, ShownRequest
+from relay.operations.explain import EventExplanation, Explanation, RouteExplanation
+from relay.operations.shown_requests import ShownRequest
 from relay.routes.match import Matches
 
 
@@ -96,6 +97,8 @@ def _route(explained: RouteExplanation) -> dict[str, Json]:
 
 
 def _request(request: ShownRequest) -> dict[str, Json]:
+    if request.failed:
+        return {"target": request.target, "method": request.method, "failed": request.failed}
     return {
         "target": request.target,
         "method": request.method,

@@ -25,6 +25,7 @@ from relay.routes.route_tests import RouteTest, read_tests
 from relay.routes.schema import check
 from relay.routes.secrets import expand
 from relay.routes.sources import read_sources
+from relay.routes.target_templates import as_written
 from relay.routes.targets import read_targets
 from relay.routes.units import age
 from relay.routes.yaml_document import MAX_BYTES, Document
@@ -89,6 +90,17 @@ class Config:
         own: Where = ("targets", target, "proxy")
         return hide_user(self.document.shown(own if self.document.has(own) else ("defaults", "proxy")))
 
+    def target_as_written(self, name: str) -> Target:
+        """The target with the `${…}` of URL, query, body and templates unresolved: what it renders may be printed."""
+        if name not in self._as_written:
+            self._as_written[name] = as_written(self.document, self.targets[name])
+        return self._as_written[name]
+
+    @cached_property
+    def _as_written(self) -> dict[str, Target]:
+        """Those that were asked for: each compiles its templates."""
+        return {}
+
 
 def _digest(path: str) -> bytes:
     return hashlib.blake2s(path.encode(errors="surrogateescape")).digest()
@@ -151,7 +163,7 @@ def _compiled(reader: Reader, file: str) -> Config:
         targets=targets,
         retention=_retention(reader),
         routes=routes,
-        tests=read_tests(reader, {route.name for route in routes if route.name}),
+        tests=read_tests(reader, {route.name for route in routes if route.name}, targets),
         matcher=Matcher(routes),
         document=reader.document,
     )
@@ -161,7 +173,7 @@ def _refuse_variables_in_names(reader: Reader) -> None:
     # names become labels and log fields, where a secret must never appear
     for where in reader.document.written:
         names = _NAMES.get(where[0], ())
-        if where[2:3] in names or where[2:4] in names:
+        if (where[2:3] in names or where[2:4] in names) and where[2:4] != ("expect", "requests"):
             reader.wrong(where, "a name cannot use ${…}")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from relay.routes.diagnostics import Where
-from relay.routes.yaml_document import LOADER, MAX_DEPTH
+from relay.routes.yaml_document import LOADER, MAX_DEPTH, TEMPLATE
 from relay.routes.yaml_errors import LINE_END
 
 HIDDEN = "***"
@@ -23,13 +23,15 @@ _OPEN = frozenset({"version", "routes", "tests", "retention"})
 """Sections whose values are shown, unless they look like a secret."""
 _SETTINGS = frozenset(
     {
-        "accounts", "attempts", "breaker", "ca", "cert", "concurrency", "dead_on", "dedupe", "deny_private", "factor",
-        "failures", "format", "initial", "jitter", "max", "max_age", "method", "no_proxy", "ok_on", "order", "rate",
-        "retry", "schedule", "timeout", "tls",
+        "accounts", "attempts", "breaker", "ca", "cert", "concurrency", "content_type", "dead_on", "dedupe",
+        "deny_private", "factor", "failures", "format", "initial", "jitter", "max", "max_age", "method", "no_proxy",
+        "ok_on", "order", "rate", "retry", "schedule", "timeout", "tls",
     }
 )  # fmt: skip
 """Keys of sources and targets whose values are shown."""
-_NAMES = _SETTINGS | _OPEN | {"sources", "targets", "defaults", "token", "url", "headers", "secret", "key", "proxy"}
+_RENDERED = frozenset({"body", "headers", "query", "url"})
+"""Keys of targets whose values are shown if they have a template."""
+_NAMES = _SETTINGS | _OPEN | _RENDERED | {"sources", "targets", "defaults", "token", "secret", "key", "proxy"}
 """Keys that are shown after a syntax error."""
 _SENSITIVE = "token|secret|passw|authoriz|cookie|api.?key"
 _NAMES_SECRET = re.compile(_SENSITIVE, re.IGNORECASE)
@@ -168,12 +170,18 @@ def _may_be_shown(scalar: _Scalar) -> bool:
     if where[0] in _OPEN:
         secret = any(_NAMES_SECRET.search(part) for part in where if isinstance(part, str))
         return not secret and where[2:4] not in (("event", "data"), ("event", "query"))
-    return _is_setting(where)
+    return _is_setting(where) or (_is_rendered(where) and TEMPLATE.search(text) is not None)
 
 
 def _may_hold_keys(where: Where) -> bool:
     """False within a secret written as a mapping: `token: {…}`."""
-    return len(where) <= 2 or where[0] in _OPEN or where[2:] == ("headers",) or _is_setting(where)
+    if len(where) <= 2 or where[0] in _OPEN or where[2:] == ("headers",) or where[2:3] in (("body",), ("query",)):
+        return True
+    return _is_setting(where)
+
+
+def _is_rendered(where: Where) -> bool:
+    return where[0] == "targets" and not _RENDERED.isdisjoint(where[2:3])
 
 
 def _is_setting(where: Where) -> bool:

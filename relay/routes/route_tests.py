@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from relay.model import Event, Json
-from relay.routes.diagnostics import Where, listed
+from relay.model import Event, Format, Json, Target
+from relay.routes.diagnostics import Unfit, Where, listed
 from relay.routes.match import Matcher, Matches
 from relay.routes.reader import Reader, one_of
 from relay.routes.yaml_scalars import plain_value
@@ -16,23 +16,35 @@ NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedRequest:
+    """What a target must be sent, each `${…}` unresolved; None and no headers where the test does not say."""
+
+    method: str | None = None
+    url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteTest:
-    """An event, and the targets and routes that must take it; None where the test does not say."""
+    """An event, the targets and routes that must take it, and requests by target; None where the test does not say."""
 
     name: str
     event: Event = field(repr=False)  # may hold secrets
     targets: frozenset[str] | None
     routes: frozenset[str] | None
+    requests: Mapping[str, ExpectedRequest] = field(default_factory=dict, repr=False)
     line: int
     column: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteTestResult:
-    """What a test expects, and what the routes did."""
+    """What a test expects, what the routes did, and how the requests differ from those that it expects."""
 
     test: RouteTest
     got: Matches
+    requests: Sequence[str] = ()
 
     @property
     def passed(self) -> bool:
@@ -43,11 +55,12 @@ class RouteTestResult:
     def differences(self) -> tuple[str, ...]:
         """`targets: expected sales-bot, got none`, for each part that differs."""
         parts = (("targets", self.test.targets, self.got.targets), ("routes", self.test.routes, self.got.routes))
-        return tuple(
+        matched = (
             f"{name}: expected {listed(sorted(expected))}, got {listed(sorted(got))}"
             for name, expected, got in parts
             if expected is not None and expected != set(got)
         )
+        return (*matched, *self.requests)
 
 
 def run_tests(tests: Sequence[RouteTest], matcher: Matcher) -> list[RouteTestResult]:
@@ -58,15 +71,19 @@ def run_tests(tests: Sequence[RouteTest], matcher: Matcher) -> list[RouteTestRes
 # ---- reading
 
 
-def read_tests(reader: Reader, route_names: set[str]) -> tuple[RouteTest, ...]:
+def read_tests(reader: Reader, route_names: set[str], targets: Mapping[str, Target]) -> tuple[RouteTest, ...]:
     """Read the tests, in file order; a route or target that does not exist is a problem."""
     target_name = reader.one_of_keys("target", ("targets",))
     route_name = one_of("route", sorted(route_names))
-    return tuple(_test(reader, where, target_name, route_name) for where in reader.places(("tests",)))
+    return tuple(_test(reader, where, target_name, route_name, targets) for where in reader.places(("tests",)))
 
 
 def _test(
-    reader: Reader, where: Where, target_name: Callable[[str], str], route_name: Callable[[str], str]
+    reader: Reader,
+    where: Where,
+    target_name: Callable[[str], str],
+    route_name: Callable[[str], str],
+    targets: Mapping[str, Target],
 ) -> RouteTest:
     line, column = reader.document.mark(where)
     return RouteTest(
@@ -74,6 +91,7 @@ def _test(
         event=_event(reader, (*where, "event")),
         targets=_expected(reader, (*where, "expect", "targets"), target_name),
         routes=_expected(reader, (*where, "expect", "routes"), route_name),
+        requests=_requests(reader, (*where, "expect", "requests"), target_name, targets),
         line=line,
         column=column,
     )
@@ -81,6 +99,36 @@ def _test(
 
 def _expected(reader: Reader, where: Where, named: Callable[[str], str]) -> frozenset[str] | None:
     return frozenset(reader.each(where, named)) if reader.document.has(where) else None
+
+
+def _requests(
+    reader: Reader, where: Where, target_name: Callable[[str], str], targets: Mapping[str, Target]
+) -> dict[str, ExpectedRequest]:
+    found = {}
+    for name in reader.keys(where):
+        here = (*where, name)
+        try:
+            target_name(name)
+        except Unfit as unfit:
+            reader.wrong(here, str(unfit))
+            continue
+        target = targets.get(name)
+        if reader.document.has((*here, "body")) and target and target.format is Format.FORM and not target.body:
+            reader.wrong(
+                (*here, "body"), "format: form sends what amoCRM sent, which the event of a test does not have"
+            )
+        if reader.sound(here):
+            found[name] = _expected_request(reader.document.as_written(here))
+    return found
+
+
+def _expected_request(written: Json) -> ExpectedRequest:
+    return ExpectedRequest(
+        method=written.get("method"),
+        url=written.get("url"),
+        headers={name.lower(): str(value) for name, value in written.get("headers", {}).items()},
+        body=written.get("body"),
+    )
 
 
 def _event(reader: Reader, where: Where) -> Event:

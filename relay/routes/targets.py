@@ -10,11 +10,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from yarl import URL
 
-from relay.model import Format, Method, Order, RetryPolicy, Secret, Target, signing_key
+from relay.model import Format, Method, Order, RetryPolicy, Secret, Target, TextTemplate, signing_key
 from relay.routes.batch import read_batch
 from relay.routes.diagnostics import Unfit, Where
 from relay.routes.egress import read_egress, refuse_private_host
 from relay.routes.reader import Reader
+from relay.routes.target_templates import hidden_texts, is_template, read_body, read_header, read_query, read_url
 from relay.routes.target_tls import read_tls
 from relay.routes.units import duration, rate, share
 
@@ -37,18 +38,26 @@ def read_targets(reader: Reader) -> dict[str, Target]:
 
 def _target(reader: Reader, name: str, defaults: Target) -> Target:
     where = ("targets", name)
-    url = reader.take((*where, "url"), _url, "")
+    url, url_template = read_url(reader, (*where, "url"), _url)
     settings = _settings(reader, where, defaults)
     refuse_private_host(reader, (*where, "url"), url, settings.egress)
+    headers, header_templates = _headers(reader, (*where, "headers"))
+    body, content_type = read_body(reader, where)
     return replace(
         settings,
         name=name,
         url=url,
+        url_template=url_template,
+        query=read_query(reader, (*where, "query")),
         method=reader.take((*where, "method"), Method, Method.POST),
-        headers=_headers(reader, (*where, "headers")),
+        headers=headers,
+        header_templates=header_templates,
+        body=body,
+        content_type=content_type,
+        hidden=hidden_texts(reader.document, where),
         secrets=reader.each((*where, "secret"), _signing_secret),
         tls=read_tls(reader, where, url),
-        batch=read_batch(reader, where, settings.format),
+        batch=read_batch(reader, where, Format.JSON if body else settings.format),
     )
 
 
@@ -165,16 +174,21 @@ def _has_ascii_form(name: str) -> bool:
         return False
 
 
-def _headers(reader: Reader, where: Where) -> Mapping[str, Secret]:
+def _headers(reader: Reader, where: Where) -> tuple[Mapping[str, Secret], Mapping[str, TextTemplate]]:
+    """The constant ones, and those with a template."""
     headers: dict[str, Secret] = {}
+    templates: dict[str, TextTemplate] = {}
     seen: dict[str, str] = {}
     for name in reader.keys(where):
         here = (*where, name)
         if reason := _refused_header(name.lower(), seen):
             reader.wrong(here, reason)
         seen[name.lower()] = name
-        headers[name] = reader.take(here, _header_value, Secret(""))
-    return headers
+        if not is_template(reader, here):
+            headers[name] = reader.take(here, _header_value, Secret(""))
+        elif template := read_header(reader, here):
+            templates[name] = template
+    return headers, templates
 
 
 def _refused_header(name: str, seen: Mapping[str, str]) -> str | None:

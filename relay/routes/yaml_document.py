@@ -16,6 +16,7 @@ import yaml
 from relay.model import Json, Secret
 from relay.routes.diagnostics import Mark, Problems, Where, quoted, shortened
 from relay.routes.stray_characters import copying_mistake, written_mistake
+from relay.routes.text_places import TextPlace
 from relay.routes.yaml_errors import LINE_END, explain, misread_key
 from relay.routes.yaml_scalars import lookalike, plain_value, surprise
 
@@ -25,6 +26,9 @@ MAX_NODES = 100_000
 START: Mark = (1, 1)
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is ten times as fast
+TEMPLATE = re.compile("{[{%#]")
+"""What a text with a template in it has."""
+
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -46,7 +50,8 @@ class Document:
 
     `value` is made of dict, list, str, int, Decimal, bool and None. `marks` has the position of each key
     and list item. `written` has, for each text with `${…}`, the text of the file: safe to print; `pieces` has what it
-    is made of. `doubtful` has a warning for each unquoted text that looks like something else.
+    is made of. `doubtful` has a warning for each unquoted text that looks like something else. `templates` has, for
+    each text that may hold a template, where its characters are.
     """
 
     value: Json = field(repr=False)
@@ -54,6 +59,7 @@ class Document:
     written: Mapping[Where, str] = field(default_factory=dict)
     pieces: Mapping[Where, tuple[str | Reference, ...]] = field(default_factory=dict, repr=False)
     doubtful: Mapping[Where, str] = field(default_factory=dict, repr=False)
+    templates: Mapping[Where, TextPlace] = field(default_factory=dict, repr=False)
 
     def has(self, where: Where) -> bool:
         """True if the file has a value at `where`."""
@@ -93,8 +99,12 @@ class Document:
 
     def digest(self) -> str:
         """Return a text that is the same for the same value, whatever its `${…}` stand for."""
-        value = json.dumps(self._as_written((), self.value), sort_keys=True, default=str)
+        value = json.dumps(self.as_written(()), sort_keys=True, default=str)
         return hashlib.blake2b(value.encode(), digest_size=8).hexdigest()
+
+    def as_written(self, where: Where) -> Json:
+        """The value at `where`, with every `${…}` unresolved."""
+        return self._as_written(where, self.at(where))
 
     def _as_written(self, where: Where, value: Json) -> Json:
         if isinstance(value, dict):
@@ -154,6 +164,7 @@ class _Build:
         self.events: Iterator[Any] = yaml.parse(text, Loader=LOADER)
         self.marks: dict[Where, Mark] = {}
         self.doubtful: dict[Where, str] = {}
+        self.templates: dict[Where, TextPlace] = {}
         self.nodes = 0
 
     def document(self) -> Document | None:
@@ -179,7 +190,7 @@ class _Build:
         next(self.events)  # the document ends
         if isinstance(another := next(self.events), yaml.DocumentStartEvent):
             self._note((), another, "a second document (---): one file holds one document")
-        return Document(value=value, marks=self.marks, doubtful=self.doubtful)
+        return Document(value=value, marks=self.marks, doubtful=self.doubtful, templates=self.templates)
 
     def _value(self, where: Where, event: Any) -> Json:
         self._bound(where, event)
@@ -208,6 +219,9 @@ class _Build:
             self._note(where, event, "a tag (!…): remove it, or put text that starts with ! in quotes")
 
     def _scalar(self, where: Where, event: Any) -> Json:
+        if TEMPLATE.search(event.value):
+            source = self.text[event.start_mark.index : event.end_mark.index]
+            self.templates[where] = TextPlace(event.value, source, *_mark(event))
         if event.style:  # quoted or a block: text as it stands
             return event.value
         if message := surprise(event.value):
@@ -245,7 +259,9 @@ class _Build:
         if not isinstance(event, yaml.ScalarEvent):
             here = (*where, "?")
             self._value(here, event)
-            self._note(here, event, "a key must be plain text")
+            template = self.text[event.start_mark.index - 1 : event.start_mark.index + 1] == "{{"
+            said = 'a template needs quotes: "{{ … }}"' if template else "a key must be plain text"
+            self._note(here, event, said)
             return "?"
         here = (*where, str(event.value))
         self._refuse_anchor_and_tag(here, event)

@@ -70,6 +70,38 @@ def test_a_target_that_takes_batches_is_shown_a_list_of_one(run: Run, body: str,
     assert json.loads(warehouse["body"]) == event["event"]
 
 
+def test_a_request_that_is_rendered_is_shown_as_it_would_go_out_with_its_secrets_unresolved(
+    run: Run, body: str, folder: Path
+) -> None:
+    routes = folder / "routes.yaml"
+    rendered = """
+    url: https://dwh.example/${DWH_PATH}/{{ data.id }}
+    method: PUT
+    query: {stage: "{{ data.status_id }}", key: "${DWH_TOKEN}"}
+    body: {id: "{{ data.id }}", key: "${DWH_TOKEN}"}"""
+    routes.write_text(routes.read_text().replace("\n    url: https://dwh.example/${DWH_PATH}", rendered))
+    [event] = json.loads(run("explain", body, "--json").stdout)["events"]
+    _, warehouse = event["requests"]
+    lead = event["event"]["data"]["id"]
+    assert warehouse["method"] == "PUT"
+    assert warehouse["url"] == f"https://dwh.example/${{DWH_PATH}}/{lead}?stage=16203337&key=${{DWH_TOKEN}}"
+    assert json.loads(warehouse["body"]) == {"id": lead, "key": "${DWH_TOKEN}"}
+    assert f"warehouse  PUT https://dwh.example/${{DWH_PATH}}/{lead}?stage=16203337" in run("explain", body).stdout
+
+
+def test_a_request_that_cannot_be_rendered_is_shown_with_why(run: Run, folder: Path) -> None:
+    routes = folder / "routes.yaml"
+    routes.write_text(
+        routes.read_text().replace("https://bot.example/amocrm", "https://bot.example/{{ data.name }}/in")
+    )
+    sent = BODY + b"&leads[status][0][name]=.."
+    [event] = json.loads(run("explain", "-", "--json", stdin=sent).stdout)["events"]
+    [bot] = [each for each in event["requests"] if each["target"] == "sales-bot"]
+    assert bot.keys() == {"target", "method", "failed"}
+    assert bot["failed"].startswith("url: ")
+    assert f"sales-bot  cannot be rendered, {bot['failed']}" in run("explain", "-", stdin=sent).stdout
+
+
 def test_a_body_may_come_from_standard_input(run: Run, body: str) -> None:
     piped = json.loads(run("explain", "-", "--json", stdin=BODY).stdout)
     assert piped["events"][0]["routes"] == json.loads(run("explain", body, "--json").stdout)["events"][0]["routes"]

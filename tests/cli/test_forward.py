@@ -22,7 +22,9 @@ sources: {{crm: {{token: "${{TOKEN}}"}}}}
 targets:
   bot: {{url: "{bot}", secret: "${{file:{secret}}}"}}
   legacy: {{url: "{bot}", format: form}}
+  named: {{url: "{bot}", headers: {{X-Name: "{{{{ data.name }}}}"}}}}
 routes:
+  - {{name: named, match: {{name: {{like: "named*"}}}}, to: named}}
   - {{name: leads, match: {{entity: leads}}, to: bot}}
   - {{name: moved, match: {{entity: leads, status_id: 7}}, to: legacy}}
 """
@@ -135,6 +137,17 @@ async def test_only_events_that_match_or_are_routed_to_a_target_are_forwarded(tm
             [delivered] = [each for each in targets.of("bot") if each.headers["content-type"] != "application/json"]
             assert b"status_id%5D=7" in forwarded.body or b"[status_id]=7" in forwarded.body
             assert forwarded.body == delivered.body
+
+
+async def test_an_event_that_cannot_be_rendered_is_a_line_and_ends_nothing(tmp_path: Path) -> None:
+    async with scene(tmp_path) as (relay, targets):
+        async with forwarding(relay, targets.url("dev"), "--target=named") as forwarder:
+            for name in ("named" * 2_000, "named-well"):
+                await post_lead(relay.hook, name)
+            lines = sorted([await forwarder.line() for _ in range(2)])
+        assert [line.split()[0] for line in lines] == ["200", "template"]
+        assert "headers.x-name: the output is over" in lines[1]
+        assert [each.headers["x-name"] for each in targets.of("dev")] == ["named-well"]
 
 
 async def test_who_does_not_keep_up_slows_nothing_down_and_misses_what_was_too_much(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Bench:
         self._news = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self.store = SqliteStore.open(self.path, now=self._clock(), emit=self._on_signal, failed=lambda: None)
+        self.store = self._open()
         self._loop = asyncio.get_running_loop()
         self.dispatcher = Dispatcher(store=self.store, emit=self._on_signal, clock=self._clock)
         self.dispatcher.use(self._targets)
@@ -71,6 +71,9 @@ class Bench:
         self._running.cancel()
         await self.dispatcher.stop(SHORT)
         await self.store.close()
+
+    def _open(self) -> SqliteStore:
+        return SqliteStore.open(self.path, now=self._clock(), emit=self._on_signal, failed=lambda: None)
 
     def stop_polling(self) -> None:
         """The dispatcher asks the store no more; its lanes go on."""

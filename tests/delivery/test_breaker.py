@@ -14,6 +14,7 @@ SILENT = outcome(Reason.TIMEOUT)
 DEAD = outcome(Reason.CLIENT_ERROR, status=410)
 UNSENT = outcome(Reason.REQUEST)
 CORRUPT = outcome(Reason.CORRUPT)
+UNRENDERED = outcome(Reason.TEMPLATE)
 
 PATIENT = target(breaker_failures=3, retry=RetryPolicy(initial=2 * SECOND, factor=4.0, jitter=0.0))
 
@@ -40,6 +41,10 @@ def after(breaker: Breaker, *outcomes: Outcome, probe: bool = False, of: Target 
         (NEARLY, DEAD, False, Breaker()),
         (NEARLY, FAILS, False, OPEN),
         (NEARLY, SILENT, False, OPEN),
+        (NEARLY, UNRENDERED, False, OPEN),
+        (OPEN, UNRENDERED, False, OPEN),
+        (PROBING, UNRENDERED, False, PROBING),
+        (PROBING, UNRENDERED, True, Breaker(health=Health.OPEN, failures=4, probes=2, probe_at=NOON + 8 * SECOND)),
         (OPEN, FAILS, False, OPEN),
         (OPEN, UNSENT, False, OPEN),
         (OPEN, WELL, False, Breaker()),

@@ -49,7 +49,7 @@ def test_2xx_is_delivered_dead_on_is_dead_and_every_other_status_is_repeated() -
         assert isinstance(verdict, expected), status
 
 
-ANSWERED_OR_UNSENT = (Reason.OK, Reason.REQUEST, Reason.CORRUPT)
+ANSWERED_OR_UNSENT = (Reason.OK, Reason.REQUEST, Reason.TEMPLATE, Reason.CORRUPT)
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in ANSWERED_OR_UNSENT])
@@ -60,6 +60,13 @@ def test_an_attempt_without_an_answer_is_repeated(reason: Reason) -> None:
 def test_a_request_that_cannot_be_made_is_dead() -> None:
     verdict = decide(delivery(), outcome(Reason.REQUEST, detail="bad header"), target(), now=NOON, roll=0.0)
     assert verdict == Dead("the request cannot be made: bad header")
+
+
+def test_what_cannot_be_rendered_is_dead_at_once_unless_the_circuit_holds_the_target() -> None:
+    failed = outcome(Reason.TEMPLATE, detail="body: too large")
+    assert decide(delivery(), failed, target(), now=NOON, roll=0.0) == Dead("cannot be rendered, body: too large")
+    verdict = decide(delivery(policy_attempt=3), failed, target(retry=STEADY), now=NOON, roll=0.0, probe=True)
+    assert verdict == RetryAt(NOON + 4 * SECOND, counted=False)
 
 
 def test_what_the_disk_has_changed_is_dead_at_once() -> None:

@@ -26,6 +26,9 @@ KEY_EXAMPLES: Mapping[str, str] = {
     "targets": "{warehouse: {url: 'https://dwh.example/in'}}",
     "targets.NAME.url": "https://dwh.example/in",
     "targets.NAME.method": "PUT",
+    "targets.NAME.query": "{lead: '{{ data.id }}'}",
+    "targets.NAME.body": "{chat_id: -1001234567890, text: 'Lead {{ data.id }}'}",
+    "targets.NAME.content_type": "text/csv",
     "targets.NAME.headers": "{Authorization: 'Bearer ${file:/etc/relay/secrets/dwh_token}'}",
     "targets.NAME.secret": "${file:/etc/relay/secrets/dwh_secret}",
     "targets.NAME.tls": "{ca: /etc/relay/ca.pem}",
@@ -78,6 +81,11 @@ KEY_EXAMPLES: Mapping[str, str] = {
     "tests[].expect": "{targets: [], routes: []}",
     "tests[].expect.targets": "[sales-bot, warehouse]",
     "tests[].expect.routes": "offer-made",
+    "tests[].expect.requests": "{telegram: {body: {chat_id: 5, text: Lead 7}}}",
+    "tests[].expect.requests.NAME.method": "PUT",
+    "tests[].expect.requests.NAME.url": "https://dwh.example/in?lead=7",
+    "tests[].expect.requests.NAME.headers": "{X-Lead: '7'}",
+    "tests[].expect.requests.NAME.body": "{chat_id: 5, text: Lead 7}",
 }
 """YAML of each key of the routes file; a test shows that the schema takes it."""
 

@@ -15,9 +15,9 @@ from relay import __version__
 from relay.model import Format, Retention
 from relay.observe.messages import LINES
 from relay.observe.metrics import Metrics
+from relay.operations.request_tests import run_tests
 from relay.routes import lint
 from relay.routes.config import parse
-from relay.routes.route_tests import run_tests
 from tests.docs.pages import PAGES, ROOT, blocks, name, read, section
 from tests.example import placed
 
@@ -52,7 +52,7 @@ def test_each_part_of_a_routes_file_fits_the_whole_one(page: str, part: str, tmp
         pair.cert_chain_pems[0].write_to_path(tmp_path / "client.pem")
         pair.private_key_pem.write_to_path(tmp_path / "client.key")
     config = parse(placed(yaml.safe_dump(merged), tmp_path), file=page, env={})
-    assert [result.differences for result in run_tests(config.tests, config.matcher) if result.differences] == []
+    assert [result.differences for result in run_tests(config) if result.differences] == []
     if "routes" not in more:
         assert lint.warnings(config) == []
 

@@ -32,8 +32,13 @@ targets:
   form: {url: "https://bot.example/in?from=relay", format: form}
   rows: {url: "https://bot.example/in", batch: {most: 100}}
   other: {url: "https://bot.example/in"}
+  rendered:
+    url: "https://bot.example/{{ data.id }}"
+    headers: {X-Id: "{{ data.id }}"}
+    query: {id: "{{ data.id }}", key: "${KEY}"}
+    body: {id: "{{ data.id }}", key: "${KEY}"}
 routes:
-  - {name: all, match: {entity: leads}, to: [json, events, form, rows]}
+  - {name: all, match: {entity: leads}, to: [json, events, form, rows, rendered]}
   - {name: rest, otherwise: true, to: other}
   - {name: unread, unparsed: true, to: form}
 """
@@ -110,6 +115,13 @@ def test_a_target_would_get_the_same_request_but_for_its_secrets(name: str, conf
         }
         assert made.url == (f"{URL}?try=1" if name == "form" else URL)
     assert position == 1
+
+
+def test_what_a_target_has_rendered_is_rendered_but_for_its_secrets(config: Config) -> None:
+    document = received(stored(config, webhook()), "rendered")[0]
+    made = forwarded(document, forwarding_target(config, "rendered", URL), now=NOON)
+    assert (made.url, made.body) == (f"{URL}?id=7&key=%24%7BKEY%7D", b'{"id":7,"key":"${KEY}"}')
+    assert made.all_headers["x-id"] == "7"
 
 
 def test_without_a_target_every_event_is_forwarded_as_json_once(config: Config) -> None:

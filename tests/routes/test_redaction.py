@@ -105,6 +105,11 @@ def test_behind_a_syntax_error_only_known_words_are_shown(text: str, line: int, 
             "    token: [***, ***], ******: ***}, *** ]",
         ),
         ("    retry: {initial: 5s, tries: 5}", "    retry: {initial: 5s, tries: 5}"),
+        ("    body: {chat: hunter2, text: '{{ data.id }}'}", "    body: {chat: ***, text: '{{ data.id }}'}"),
+        ("    body: {token: 'hunter2 token {{ data.id }}'}", "    body: {token: ***}"),
+        ("    query: {k: hunter2, id: '{% if %}'}", "    query: {k: ***, id: '{% if %}'}"),
+        ("    headers: {X-Id: '{{ data.id }}', X-Key: hunter2}", "    headers: {X-Id: '{{ data.id }}', X-Key: ***}"),
+        ("    content_type: text/csv", "    content_type: text/csv"),
     ],
 )
 def test_a_secret_that_yaml_takes_for_something_else_is_hidden(line: str, shown: str) -> None:

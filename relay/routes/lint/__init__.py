@@ -14,6 +14,7 @@ from relay.routes.lint.targets import (
     unencrypted,
     unused,
 )
+from relay.routes.lint.templates import raw_to_templates, unknown_template_fields
 from relay.routes.lint.values import impossible_values, whole_addresses
 
 _CHECKS = (
@@ -29,6 +30,8 @@ _CHECKS = (
     short_dedupe,
     whole_addresses,
     unknown_fields,
+    unknown_template_fields,
+    raw_to_templates,
     impossible_values,
     miss_created_leads,
     match_everything,

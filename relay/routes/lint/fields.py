@@ -42,11 +42,12 @@ def unknown_fields(config: Config) -> Iterator[Finding]:
     for position, route in enumerate(config.routes):
         entities = route.match["entity"].any_of if "entity" in route.match else None
         for field in route.match:
-            if message := _unknown(field, entities or frozenset()):
+            if message := unknown_field(field, entities or frozenset()):
                 yield ("routes", position, "match", field), message
 
 
-def _unknown(field: str, entities: frozenset[str]) -> str | None:
+def unknown_field(field: str, entities: frozenset[str]) -> str | None:
+    """The warning about a field that amoCRM is not known to send for any of these entities; None if it is."""
     if is_custom(field):
         return _inside_custom(field)
     first, _, rest = field.partition(".")

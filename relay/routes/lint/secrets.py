@@ -15,7 +15,9 @@ SHORTEST_TOKEN = 16
 SHORTEST_KEY = 24
 """Bytes; Standard Webhooks, "Signature scheme", asks for 24 to 64."""
 
-_SECRET_HEADERS = ("authorization", "cookie", "api-key", "token", "secret", "password")
+SECRET_HEADERS = ("authorization", "cookie", "api-key", "token", "secret", "password")
+"""How the names of headers end whose values are secrets."""
+
 _SECRET_QUERIES = ("key", "token", "secret", "password", "signature")
 
 
@@ -75,8 +77,11 @@ def _secret_places(config: Config) -> Iterator[Where]:
     for name, target in config.targets.items():
         yield from _items(config, ("targets", name, "secret"))
         for header in target.headers:
-            if header.lower().endswith(_SECRET_HEADERS):
+            if header.lower().endswith(SECRET_HEADERS):
                 yield ("targets", name, "headers", header)
+        for key, value in target.query.items():
+            if isinstance(value, Secret) and key.lower().endswith(_SECRET_QUERIES):
+                yield ("targets", name, "query", key)
         if any(key.lower().endswith(_SECRET_QUERIES) for key, _value in parse_qsl(urlsplit(target.url).query)):
             yield ("targets", name, "url")
 

@@ -1,0 +1,89 @@
+"""Event or webhook, target -> the request that the target would get, fit to be shown: a secret is `***` or `${…}`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import unquote
+
+from relay.amocrm import events
+from relay.delivery.batch import as_one
+from relay.delivery.payload import Original
+from relay.delivery.template_renderer import new_renderer
+from relay.errors import TemplateFailed
+from relay.http.request import Request, as_sent
+from relay.model import Delivery, Event, Target, Webhook
+from relay.routes.config import Config
+from relay.routes.lint.secrets import SECRET_HEADERS
+
+HIDDEN = "***"
+
+_REFERENCE = re.compile("%24%7B.*?%7D")  # ${…} in a query, encoded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownRequest:
+    """The request that a target would get, or why it cannot be rendered: `failed`.
+
+    `proxy`: through which it would be sent, if through one.
+    """
+
+    target: str
+    method: str
+    url: str = ""
+    proxy: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    failed: str = ""
+
+
+def shown_request(config: Config, target: str, event: Event, sent: Original, *, now: datetime) -> ShownRequest:
+    """The first request of an event; `sent` is what amoCRM sent of it."""
+    written = config.target_as_written(target)
+    delivery = _delivery(event.id, target, events.dump(event), event.received_at)
+    if written.batch:  # shown as a batch of this event alone
+        delivery = as_one([delivery])
+    try:
+        request = new_renderer(written).render(delivery, now=now, original=sent)
+    except TemplateFailed as error:
+        return ShownRequest(target=target, method=written.method.value, failed=str(error))
+    return _shown(config, written, request)
+
+
+def shown_raw_request(config: Config, target: str, webhook: Webhook, raw_id: str, *, now: datetime) -> ShownRequest:
+    """The first request of a raw delivery whose `webhook-id` is `raw_id`."""
+    written = config.target_as_written(target)
+    delivery = _delivery(raw_id, target, b"", webhook.received_at)
+    try:
+        request = new_renderer(written).render_raw(delivery, webhook, now=now)
+    except TemplateFailed as error:
+        return ShownRequest(target=target, method=written.method.value, failed=str(error))
+    return _shown(config, written, request)
+
+
+def _delivery(event_id: str, target: str, payload: bytes, at: datetime) -> Delivery:
+    return Delivery(
+        event_id=event_id,
+        target=target,
+        attempt=1,
+        policy_attempt=1,
+        received_at=at,
+        pending_since=at,
+        payload=payload,
+    )
+
+
+def _shown(config: Config, written: Target, request: Request) -> ShownRequest:
+    """`written` is the target with its `${…}` unresolved, and `request` what it renders."""
+    target = config.targets[written.name]
+    secret = {name.lower() for name in written.headers} | {"webhook-signature"}
+    secret |= {name.lower() for name in written.header_templates if name.lower().endswith(SECRET_HEADERS)}
+    url = _REFERENCE.sub(lambda reference: unquote(reference[0]), request.url)
+    return ShownRequest(
+        target=written.name,
+        method=request.method,
+        url=as_sent(target.url + url, url),
+        proxy=config.proxy_as_written(target.name) if target.egress.proxy_to(target.url) else None,
+        headers={name: HIDDEN if name in secret else value for name, value in request.all_headers.items()},
+        body=request.body.decode(errors="backslashreplace"),
+    )
