@@ -29,11 +29,12 @@ from relay.ingest.budget import Budget
 from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
+from relay.model import Json
 from relay.observe import EventStream, Gauges, SharedGauges
 from relay.observe.loop_monitor import monitor_loop
-from relay.operations.status import FILES, MISADDRESSED, UNAUTHORIZED
+from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED
 from relay.operations.tail import documents
-from relay.published_reports import RejectionReport, publish_reports
+from relay.published_reports import RejectionReport, publish_reports, snapshot_report
 from relay.readiness import Readiness
 from relay.reloader import Reloader
 from relay.routes.config import Config
@@ -122,8 +123,14 @@ class Relay:
             self.shared_gauges.update_spool(spool, self.store.clock())
         status, sizes = await self.store.status(), self.store.sizes()
         if spool:
+            oldest = self.store.oldest_snapshot()
             self.shared_gauges.update_relays(
-                living=len(status.living), configs=status.configs, gone=status.gone, stranded=status.stranded
+                living=len(status.living),
+                configs=status.configs,
+                gone=status.gone,
+                stranded=status.stranded,
+                oldest_snapshot_at=oldest.since if oldest else None,
+                now=self.store.clock(),
             )
         self.readiness.update_losses(status.losses)
         self.gauges.update(
@@ -195,6 +202,7 @@ class Relay:
                     FILES: self.reloader.files,
                     MISADDRESSED: self.misaddressed.value,
                     UNAUTHORIZED: self.unauthorized.value,
+                    OLDEST_SNAPSHOT: self._oldest_snapshot,
                 },
                 clock=self.store.clock,
             ),
@@ -202,6 +210,10 @@ class Relay:
             *self.store.background(lambda: self.reloader.config.retention),
             monitor_loop(self._emit),
         ]
+
+    def _oldest_snapshot(self) -> Json:
+        """Return the report of a store that has a server, None of one that is a file."""
+        return snapshot_report(self.store.oldest_snapshot(), self.store.clock()) if self.store.spool() else None
 
     def _bind(self, stack: AsyncExitStack) -> list[socket.socket]:
         """Bind the private socket and the public one; connections queue in the kernel until `_listen`."""

@@ -13,6 +13,7 @@ from relay.model import Json
 from relay.rfc3339 import rfc3339
 from relay.signals import Rejection, WebhookRejected
 from relay.store.contract import MaintenanceStore
+from relay.store.records import OldSnapshot
 
 PUBLISH_EVERY = 1.0  # seconds
 
@@ -64,3 +65,8 @@ class RejectionReport:
             "detail": rejected.detail,
             "remote": rejected.remote,
         }
+
+
+def snapshot_report(oldest: OldSnapshot | None, now: datetime) -> Json:
+    """Return who keeps PostgreSQL from vacuuming, and since when; {} if nobody has for long."""
+    return {"by": oldest.holder, "since": rfc3339(oldest.since)} if oldest and oldest.is_old(now) else {}

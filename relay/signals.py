@@ -108,6 +108,23 @@ class Committed:
 
 
 @frozen
+class Claimed:
+    """A claim of due deliveries has ended, of one target: how many there were, and how long it took."""
+
+    target: str
+    deliveries: int
+    took: timedelta
+
+
+@frozen
+class VacuumHeldBack:
+    """The server of the store could not vacuum for so long what has changed since: who holds it back."""
+
+    by: str
+    seconds: int
+
+
+@frozen
 class Purged:
     """Webhooks that had been kept long enough are gone: how many, by the ages of `Retention`."""
 
@@ -431,6 +448,7 @@ Signal: TypeAlias = (
     | Attempted
     | ClaimLost
     | Committed
+    | Claimed
     | Purged
     | ConfigActivated
     | Reloaded
@@ -449,6 +467,7 @@ Signal: TypeAlias = (
     | DiskSpaceChanged
     | PurgedEarly
     | WalGrown
+    | VacuumHeldBack
     | AcksMissing
     | StoreGaveUp
     | SpoolOpened

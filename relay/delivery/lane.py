@@ -73,6 +73,7 @@ class Lane:
             states=self._states,
             circuit=self.circuit,
             start=self._tasks.start,
+            emit=emit,
             clock=clock,
         )
         self._verdicts = Verdicts(self.circuit, clock=clock, wake_at=self._prefetch.wake_at)

@@ -11,6 +11,7 @@ Claims what the store has due: whatever was not claimed at insert, retries, repl
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from time import perf_counter
 
 from relay.delivery.circuit import Circuit
 from relay.delivery.lane_states import Backlog, Claims, LaneEvent, States
@@ -21,6 +22,7 @@ from relay.delivery.retry_busy import retry_busy
 from relay.delivery.timer import Timer
 from relay.errors import StoreBusy
 from relay.model import Delivery, Health, Target
+from relay.signals import Claimed, Emit
 from relay.store.contract import DeliveryStore
 
 LOOK_AGAIN = timedelta(minutes=1)  # in the store, although no due time is known: a lease may have expired
@@ -36,6 +38,7 @@ class Prefetch:
         states: States,
         circuit: Circuit,
         start: Callable[[Coroutine[None, None, object]], object],
+        emit: Emit,
         clock: Callable[[], datetime],
     ) -> None:
         self.queue = Queue()
@@ -43,6 +46,7 @@ class Prefetch:
         self._states = states
         self._circuit = circuit
         self._start = start
+        self._emit = emit
         self._clock = clock
         self._time = asyncio.get_running_loop().time
         self._timer = Timer(self._on_timer)
@@ -146,9 +150,12 @@ class Prefetch:
     async def _claim(self, limit: int) -> None:
         probing, expires_at = self._states.claims is Claims.PROBE, self._expiry()
         max_bytes = self.queue.room_bytes
+        began = perf_counter()
         deliveries = await self._store.claim(
             self._target.name, limit=limit, max_bytes=max_bytes, now=self._clock(), lease=self._lease
         )
+        took = timedelta(seconds=perf_counter() - began)
+        self._emit(Claimed(target=self._target.name, deliveries=len(deliveries), took=took))
         if len(deliveries) == limit or sum(len(each.payload) for each in deliveries) >= max_bytes:
             self._states.on(LaneEvent.LEFT)  # there may be more
         if probing and deliveries and self._states.claims is Claims.PROBE and not self._circuit.waits(self._target):

@@ -149,13 +149,30 @@ class SharedGauges(Collector):
             _gauge("relay_intake_direct", "1 if webhooks go to PostgreSQL, 0 if to the spool.", spool.direct),
         )
 
-    def update_relays(self, *, living: int, configs: int, gone: int, stranded: int) -> None:
-        """`configs`: different routes of those that live; `stranded`: webhooks in spools of those that are `gone`."""
+    def update_relays(
+        self,
+        *,
+        living: int,
+        configs: int,
+        gone: int,
+        stranded: int,
+        now: datetime,
+        oldest_snapshot_at: datetime | None = None,
+    ) -> None:
+        """`configs`: different routes of those that live; `stranded`: webhooks in spools of those that are `gone`.
+
+        `oldest_snapshot_at`: since when somebody keeps the server of the store from vacuuming.
+        """
         families = (
             _gauge("relay_relays", f"Relays that live.{SAME}", living),
             _gauge("relay_configs", f"Different routes among the relays that live.{SAME}", configs),
             _gauge("relay_relays_gone", f"Relays that are gone, with spools not known to be empty.{SAME}", gone),
             _gauge("relay_stranded_webhooks", f"Known webhooks in the spools of relays that are gone.{SAME}", stranded),
+            _gauge(
+                "relay_store_oldest_snapshot_seconds",
+                f"Age of the oldest transaction that keeps PostgreSQL from vacuuming; 0 if there is none.{SAME}",
+                _age(oldest_snapshot_at, now),
+            ),
         )
         self._of_relays.update(families)
 

@@ -34,6 +34,7 @@ from relay.signals import (
     SpoolSetAside,
     StoredLate,
     StoreGaveUp,
+    VacuumHeldBack,
     WalGrown,
 )
 
@@ -50,6 +51,7 @@ LINES: dict[type, tuple[int, str]] = {
     StoreGaveUp: (ERROR, "the store failed: the relay stops"),
     PurgedEarly: (WARNING, "delivered webhooks deleted early to free disk"),
     WalGrown: (WARNING, "the write-ahead log grows: a read of the database takes too long"),
+    VacuumHeldBack: (WARNING, "an old transaction keeps PostgreSQL from vacuuming the store"),
     RelayJoined: (INFO, "another relay shares the store"),
     RelayDeclaredDead: (WARNING, "another relay is dead: its deliveries are due"),
     RelayDisowned: (WARNING, "declared dead by other relays: its deliveries are theirs, and it registers anew"),

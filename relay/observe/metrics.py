@@ -20,6 +20,7 @@ ACK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 
 ATTEMPT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60)
 BLOCKED_SECONDS = (0.5, 1, 2, 5, 10)  # from 0.25 on
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5)
+CLAIM_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5)
 LAG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 10_800, 43_200, 86_400, 172_800, 259_200)  # to 3 d
 
 
@@ -65,6 +66,9 @@ class Metrics(Collector):
             "relay_delivery_lag_seconds", "From an event's arrival until it was delivered.", LAG_SECONDS, "target"
         )
         self.commit_seconds = histogram("relay_store_commit_seconds", "How long one commit took.", COMMIT_SECONDS)()
+        self.claim_seconds = histogram(
+            "relay_store_claim_seconds", "How long one claim of due deliveries took.", CLAIM_SECONDS
+        )()
         self.connections_evicted = counter(
             "relay_connections_evicted_total", "Connections closed because there were too many."
         )()

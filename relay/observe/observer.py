@@ -16,6 +16,7 @@ from relay.observe.metrics import Metrics
 from relay.signals import (
     Attempted,
     Blocked,
+    Claimed,
     ClaimsReturned,
     ClientLockedOut,
     Committed,
@@ -119,6 +120,8 @@ class Observer:
             case TailKeptAgain():
                 self._series.rekept().inc(signal.webhooks)
                 self._log.warning("missing after a fail-over: stored again", webhooks=signal.webhooks, of=signal.of)
+            case Claimed():
+                self._series.claim_seconds.observe(signal.took.total_seconds())
             case Purged():
                 self._log.info("purged", **signal.counts, ms=milliseconds(signal.took))
             case ClientLockedOut():

@@ -2,15 +2,20 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from relay.model import Health
 from relay.store.contract import OperationsStore
 from relay.store.records import Filter, Status, TargetStatus
 
 FILES = "files"
 MISADDRESSED = "misaddressed"
 UNAUTHORIZED = "unauthorized"
-"""Names under which the running daemon publishes reports: its files, requests at wrong addresses, wrong tokens."""
+OLDEST_SNAPSHOT = "oldest_snapshot"
+"""Names under which the running daemon publishes reports: its files, requests at wrong addresses, wrong tokens, and who
+keeps PostgreSQL from vacuuming."""
+
+PROMPT = timedelta(minutes=1)  # a delivery that is pending for less may be on its way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +31,18 @@ class Overview:
     def running(self) -> bool:
         """True while a daemon runs."""
         return self.status.owner is not None
+
+    def idle(self, target: TargetStatus) -> bool:
+        """Whether a circuit is open only because no delivery comes to close it: its pause is over, and none waits.
+
+        Where relays share the store, others may deliver well to that target.
+        """
+        report = target.condition
+        if not self.running or report is None or report.health is not Health.OPEN or report.probe_at is None:
+            return False
+        well = any(each.health is Health.OK for each in target.conditions.values())
+        young = target.oldest_at is None or (well and self.at - target.oldest_at < PROMPT)
+        return report.probe_at <= self.at and young
 
     def in_routes(self, target: str) -> bool | None:
         """Whether the routes file names a target; None if it cannot be used."""

@@ -11,7 +11,7 @@ import orjson
 
 from relay.model import Json, Outcome, Webhook
 from relay.operations.next_step import in_flight
-from relay.operations.status import FILES, MISADDRESSED, UNAUTHORIZED, Overview
+from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED, Overview
 from relay.operations.upkeep import SpoolFile
 from relay.rfc3339 import rfc3339
 from relay.store.records import (
@@ -157,6 +157,7 @@ def overview(seen: Overview) -> dict[str, Json]:
         "daemon": seen.status.owner,
         "relays": [_relay(each) for each in seen.status.relays],
         "files": files(seen.status),
+        "oldest_snapshot": oldest_snapshot(seen.status),
     }
 
 
@@ -213,6 +214,13 @@ def files(status: Status) -> Json:
     """`loaded` and `refused`, as `relay.reloader` reports them; None if no daemon runs or none has reported yet."""
     report = status.reports.get(FILES)
     return report.value if report and status.owner is not None else None
+
+
+def oldest_snapshot(status: Status) -> dict[str, str] | None:
+    """Who keeps PostgreSQL from vacuuming, `since` when; None if no relay runs, or none has seen that for minutes."""
+    report = status.reports.get(OLDEST_SNAPSHOT)
+    value = report.value if report and status.owner is not None else None
+    return {key: str(value[key]) for key in ("by", "since")} if isinstance(value, dict) and value else None
 
 
 def _relay(relay: RelayStanding) -> dict[str, Json]:

@@ -23,6 +23,7 @@ from relay.store.records import (
     Filter,
     HealthReport,
     KeepResult,
+    OldSnapshot,
     Page,
     Sizes,
     SpoolState,
@@ -335,6 +336,10 @@ class OwnedStore(Archive, Protocol):
 
     def sizes(self) -> Sizes:
         """Return how large the store is now, and how much room it has."""
+        ...
+
+    def oldest_snapshot(self) -> OldSnapshot | None:
+        """Return what has kept the store's server from vacuuming for longest, as of a moment ago; None: nothing."""
         ...
 
     def doubts(self) -> str | None:

@@ -10,6 +10,7 @@ from relay.model import Delivery, Health, Json, State, Webhook
 T = TypeVar("T")
 
 SCARCE = 2 * 1024**3  # bytes
+OLD = timedelta(minutes=5)  # of a snapshot: no transaction of a relay takes so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,18 @@ class Disk(NamedTuple):
     def scarce(self) -> bool:
         """Whether somebody should make room."""
         return self.free < min(SCARCE, self.total // 5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldSnapshot:
+    """What keeps a server from vacuuming what has changed `since` it was first seen. `holder`: `pid 4711 (psql)`."""
+
+    holder: str
+    since: datetime
+
+    def is_old(self, now: datetime) -> bool:
+        """Whether somebody should look after it."""
+        return now - self.since >= OLD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ def _registry() -> CollectorRegistry:
     )
     shared = SharedGauges(registry)
     shared.update_spool(SpoolState(direct=True, since=NOON, why=""), now=NOON)
-    shared.update_relays(living=1, configs=1, gone=0, stranded=0)
+    shared.update_relays(living=1, configs=1, gone=0, stranded=0, now=NOON)
     return registry
 
 

@@ -164,6 +164,12 @@ class RelayProcess:
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return sum(each.value for each in samples if labels.items() <= each.labels.items())
 
+    async def buckets(self, name: str) -> dict[float, float]:
+        """Of a histogram without labels: how many observations came to at most each bound."""
+        families = text_string_to_metric_families(await self.get("/metrics"))
+        samples = [sample for family in families for sample in family.samples if sample.name == f"{name}_bucket"]
+        return {float(each.labels["le"]): each.value for each in samples}
+
     def faults(self) -> list[dict[str, Any]]:
         """The log's lines about what went wrong inside."""
         return [line for line in self._lines() if line["level"] == "error"]

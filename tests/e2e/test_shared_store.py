@@ -107,6 +107,20 @@ async def seen(relay: RelayProcess, name: str) -> bool:
     return await relay.metric(name) == 1
 
 
+async def test_a_transaction_that_keeps_postgresql_from_vacuuming_is_measured(
+    tmp_path: Path, server: Cluster, database: str
+) -> None:
+    async def grows() -> bool:
+        return await relay.metric("relay_store_oldest_snapshot_seconds") > 0.5
+
+    with server.admin(database) as foreign:
+        foreign.execute("begin isolation level repeatable read")
+        foreign.execute("select count(*) from pg_class")
+        async with listening(bot=well) as targets, relay_of(tmp_path, targets, server.dsn(database)) as relay:
+            await relay.start()
+            await until(grows)
+
+
 @pytest.mark.parametrize("away", ["frozen", "gone"])
 async def test_sigterm_while_postgresql_is_away_ends_in_time_and_nothing_is_lost(
     tmp_path: Path, server: Cluster, database: str, away: str

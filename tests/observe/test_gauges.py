@@ -106,7 +106,7 @@ def test_what_was_read_long_ago_is_absent_for_it_may_be_true_no_more(registry: C
     own = samples(registry)
     for _ in range(2):
         gauges.update({"bot": TargetStatus(pending=3)}, {"bot": "ok"}, 4096, 9_000, NOON)
-        shared.update_relays(living=2, configs=1, gone=0, stranded=0)
+        shared.update_relays(living=2, configs=1, gone=0, stranded=0, now=NOON)
         now[0] += KEPT
         assert samples(registry)[("relay_deliveries_pending", "bot")] == 3, "a scrape or two may fail"
         assert samples(registry)[("relay_relays",)] == 2
@@ -130,13 +130,14 @@ def test_a_spool_is_shown_before_the_shared_store_was_asked(registry: CollectorR
         ("relay_intake_direct",): 0,
     }
     assert samples(registry) == spool
-    gauges.update_relays(living=2, configs=1, gone=1, stranded=12)
+    gauges.update_relays(living=2, configs=1, gone=1, stranded=12, now=NOON, oldest_snapshot_at=oldest_at)
     assert samples(registry) == {
         **spool,
         ("relay_relays",): 2,
         ("relay_configs",): 1,
         ("relay_relays_gone",): 1,
         ("relay_stranded_webhooks",): 12,
+        ("relay_store_oldest_snapshot_seconds",): 120,
     }
     gauges.update_spool(SpoolState(direct=True, since=NOON, why=""), NOON)
     assert samples(registry)[("relay_intake_direct",)] == 1

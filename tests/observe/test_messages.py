@@ -37,6 +37,7 @@ from relay.signals import (
     SpoolSetAside,
     StoredLate,
     StoreGaveUp,
+    VacuumHeldBack,
     WalGrown,
 )
 from tests.observe.conftest import NOON, Observed
@@ -62,6 +63,7 @@ FACTS: list[Signal] = [
     DecodeFailed(webhook="w-1", error="ValueError('x')"),
     RawRoutingFailed(webhook="w-1", error="ValueError('x')"),
     WalGrown(pages=40000),
+    VacuumHeldBack(by="pid 4711 (psql)", seconds=312),
     DiskSpaceChanged(level=DiskSpace.FULL, folder="/data", free=None),
     DiskSpaceChanged(level=DiskSpace.LOW, folder="/data", free=1_048_576),
     DiskSpaceChanged(level=DiskSpace.SCARCE, folder="/data", free=1_048_576),
@@ -90,7 +92,7 @@ def test_a_session_of_every_fact_is_logged_as_recorded(written: Literal["text", 
 
 COUNTED = {
     "WebhookStored", "DuplicateReceived", "Probed", "WebhookRejected", "Evicted", "Blocked", "Attempted", "Committed",
-    "Purged", "ConfigActivated", "Reloaded", "Notice",
+    "Claimed", "Purged", "ConfigActivated", "Reloaded", "Notice",
     "SpoolOpened", "SpoolingBegan", "SpoolingEnded", "SpoolForwarded", "TailKeptAgain",
 }  # fmt: skip
 """Facts that test_observer.py is about."""

@@ -14,6 +14,7 @@ from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
 from relay.observe.observer import LINES_PER_SECOND, MOST_ENTITIES
 from relay.signals import (
     Blocked,
+    Claimed,
     ClaimsReturned,
     Committed,
     ConfigActivated,
@@ -114,6 +115,12 @@ def test_a_commit_is_timed(observed: Observed) -> None:
     assert observed.value("relay_store_commit_seconds_bucket", le="0.025") == 1
 
 
+def test_a_claim_is_timed(observed: Observed) -> None:
+    observed.emit(Claimed(target="bot", deliveries=3, took=200 * MS))
+    assert observed.value("relay_store_claim_seconds_bucket", le="0.1") == 0
+    assert observed.value("relay_store_claim_seconds_bucket", le="0.2") == 1
+
+
 def test_counters_of_names_in_use_begin_at_0(observed: Observed) -> None:
     assert observed.value("relay_webhooks_total", source="crm", outcome="unparsed") is None
     observed.emit(ConfigActivated(sources=["crm"], targets=["bot"], routes=["all"]))
@@ -183,6 +190,7 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
         "relay_attempt_seconds",
         "relay_delivery_lag_seconds",
         "relay_store_commit_seconds",
+        "relay_store_claim_seconds",
         "relay_connections_evicted_total",
         "relay_loop_blocked_seconds",
         "relay_config_last_reload_successful",

@@ -23,6 +23,7 @@ from relay.observe.metrics import (
     ACK_SECONDS,
     ATTEMPT_SECONDS,
     BLOCKED_SECONDS,
+    CLAIM_SECONDS,
     COMMIT_SECONDS,
     LAG_SECONDS,
 )
@@ -73,6 +74,10 @@ class Reference:
         self.commit_seconds = Histogram(
             "relay_store_commit_seconds", "How long one commit took.", buckets=COMMIT_SECONDS, registry=registry
         )
+        self.claim_seconds = Histogram(
+            "relay_store_claim_seconds", "How long one claim of due deliveries took.",
+            buckets=CLAIM_SECONDS, registry=registry,
+        )  # fmt: skip
         self.connections_evicted = Counter(
             "relay_connections_evicted_total", "Connections closed because there were too many.", registry=registry
         )
@@ -119,7 +124,7 @@ def test_the_exposition_is_what_prometheus_client_makes_of_its_own_series(
 
 def test_families_without_series_are_exposed_before_anything_happens(reference: Callable[..., Observed]) -> None:
     fresh = generate_latest(Observed().registry).decode()
-    assert fresh.count("# TYPE") == 14
+    assert fresh.count("# TYPE") == 15
     assert 'relay_store_commit_seconds_bucket{le="+Inf"} 0.0\n' in fresh
     assert "relay_attempts_total{" not in fresh
 

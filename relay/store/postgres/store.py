@@ -22,6 +22,7 @@ from relay.store.postgres.connection import Connection, Transaction
 from relay.store.postgres.delivery_queue import DeliveryQueue
 from relay.store.postgres.membership import Membership
 from relay.store.postgres.migrate import check_schema, is_migrated, keep_indexed, migrate
+from relay.store.postgres.snapshots import Snapshots
 from relay.store.purge_loop import keep_purging
 from relay.store.records import (
     AckGap,
@@ -32,6 +33,7 @@ from relay.store.records import (
     Filter,
     HealthReport,
     KeepResult,
+    OldSnapshot,
     Page,
     Sizes,
     SpoolState,
@@ -100,6 +102,7 @@ class PostgresStore:
         self._keeping: Batch[KeepRequest, KeepResult] = Batch(self._keep_all, size=ingest.size)
         self._acts = Acts(self._work, emit)
         self._probes = conditions.ProbeRequests()
+        self._snapshots = Snapshots(clock=self.clock, emit=emit)
         self._queue = DeliveryQueue(self._work, self._look, self._membership, clock=self.clock, emit=emit)
 
     @classmethod
@@ -195,6 +198,7 @@ class PostgresStore:
             ),
             keep_indexed(self._connection),
             self._keep_measured(),
+            self._snapshots.keep_looking(self._look),
         ]
 
     async def _keep_measured(self) -> None:
@@ -206,6 +210,10 @@ class PostgresStore:
     def sizes(self) -> Sizes:
         """See `contract.OwnedStore.sizes`; what is free on the server's disk it does not tell."""
         return Sizes(used=self._used, free=0)
+
+    def oldest_snapshot(self) -> OldSnapshot | None:
+        """See `contract.OwnedStore.oldest_snapshot`."""
+        return self._snapshots.oldest
 
     def doubts(self) -> str | None:
         """See `contract.OwnedStore.doubts`; a server that may lose commits is refused, or allowed."""

@@ -22,6 +22,7 @@ from relay.store.records import (
     Filter,
     HealthReport,
     KeepResult,
+    OldSnapshot,
     Page,
     Sizes,
     SpoolState,
@@ -170,6 +171,9 @@ class SpoolingStore:
     def sizes(self) -> Sizes:
         """The size of the shared store, and the room that the spool has."""
         return Sizes(used=self._shared.sizes().used, free=self._spool.sizes().free)
+
+    def oldest_snapshot(self) -> OldSnapshot | None:
+        return self._shared.oldest_snapshot()
 
     def doubts(self) -> str | None:
         return "; ".join(filter(None, (self._spool.doubts(), self._shared.doubts()))) or None

@@ -30,6 +30,7 @@ from relay.store.records import (
     Filter,
     HealthReport,
     KeepResult,
+    OldSnapshot,
     Page,
     Sizes,
     SpoolState,
@@ -313,6 +314,9 @@ class SqliteStore:
         files = (self._path, Path(f"{self._path}-wal"))
         used = sum(file.stat().st_size for file in files if file.exists())
         return Sizes(used=used, free=disk_of(self._path.parent).free)
+
+    def oldest_snapshot(self) -> OldSnapshot | None:
+        return None  # nothing is vacuumed
 
     def doubts(self) -> str | None:
         return doubt(self._path, mounted())
