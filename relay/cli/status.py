@@ -14,7 +14,7 @@ from rich.text import Text
 from relay.cli import NotDone
 from relay.cli.options import asynchronous, json_option, was_given
 from relay.cli.output import cell, counted, json_line, labelled, note, print_json, put, reader_gone, table
-from relay.cli.relay_table import relays, shared
+from relay.cli.relay_table import called, relays, shared
 from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
 from relay.cli.store import spool_option, store_option, visiting
 from relay.cli.times import local, short
@@ -22,7 +22,7 @@ from relay.errors import ConfigurationError, RoutesInvalid, StoreBusy
 from relay.model import Health, Json
 from relay.operations import clock, upkeep, views
 from relay.operations.durations import ago, length
-from relay.operations.status import Overview, overview
+from relay.operations.status import FILES, Overview, overview
 from relay.operations.upkeep import SpoolFile
 from relay.rfc3339 import rfc3339
 from relay.store.open import SqliteUrl, StoreUrl
@@ -142,7 +142,7 @@ def _show(seen: Overview, before: Overview | None) -> None:
             _number(each.pending, was.pending, "yellow"),
             _number(each.dead, was.dead, "red"),
             "-" if each.oldest_at is None else length(seen.at - each.oldest_at),
-            _state(each, running=seen.running),
+            _state(each, seen),
             _in_routes(name, seen),
         )
     put(targets if seen.targets else "no targets")
@@ -162,7 +162,8 @@ def _show_intake(status: Status, now: datetime) -> None:
         *_rejected("unauthorized", views.unauthorized(status), ("remote", "detail"), now, "yellow"),
         *_lost(status),
         *([labelled("disk", f"low: {disk.free // MEBIBYTE} MiB are free", "red")] if disk and disk.scarce else []),
-        labelled("daemon", "not running" if status.owner is None else f"running, pid {status.owner}"),
+        *_held_back(status, now),
+        labelled("daemon", _daemon(status)),
         *_files(status),
     )
     if shared(status):
@@ -188,16 +189,31 @@ def _lost(status: Status) -> Iterator[Table]:
         yield labelled("missing", f"at most {count} that were answered 200, see relay verify", "red")
 
 
+def _held_back(status: Status, now: datetime) -> Iterator[Table]:
+    if held := views.oldest_snapshot(status):
+        since = datetime.fromisoformat(held["since"])
+        yield labelled("vacuum", f"held back since {short(since)}, {ago(now - since)}, by {held['by']}", "yellow")
+
+
+def _daemon(status: Status) -> str:
+    if status.owner is None:
+        return "not running"
+    if len(status.living) > 1:
+        return f"{len(status.living)} relays run, see below"
+    [living] = status.living
+    return f"running, pid {living.pid}{f' on {living.host}' if shared(status) else ''}"
+
+
 def _number(number: int, before: int, style: str) -> Text:
     """`12`, or `12 -3` if there were 15 at the last look."""
     change = cell(f" {number - before:+}", "dim") if number != before else ""
     return Text.assemble(cell(number, style if number else ""), change)
 
 
-def _state(target: TargetStatus, *, running: bool) -> Text:
+def _state(target: TargetStatus, seen: Overview) -> Text:
     """`paused`, or the circuit as the daemon reports it; as of its last report if it does not run.
 
-    `ok, failing`: the last attempt failed, and the circuit is not open yet.
+    `ok, failing`: the last attempt failed, and the circuit is not open yet. `open, idle`: no delivery waits for it.
     """
     if target.pause:
         return cell("paused", "yellow")
@@ -205,9 +221,11 @@ def _state(target: TargetStatus, *, running: bool) -> Text:
         return cell("-")
     health, failing = target.condition.health, target.condition.error != ""
     state = CIRCUIT.get(health, health.value)
-    but = ", failing" if failing and health is Health.OK else ""
-    as_of = "" if running else f", as of {short(target.condition.as_of)}"
-    return cell(f"{state}{but}{as_of}", "red" if health is not Health.OK else "yellow" if failing else "")
+    idle = seen.idle(target)
+    but = ", failing" if failing and health is Health.OK else ", idle" if idle else ""
+    as_of = "" if seen.running else f", as of {short(target.condition.as_of)}"
+    style = "red" if health is not Health.OK and not idle else "yellow" if failing or idle else ""
+    return cell(f"{state}{but}{as_of}", style)
 
 
 def _why_stopped(name: str, target: TargetStatus, seen: Overview) -> Iterator[Text]:
@@ -221,9 +239,19 @@ def _why_stopped(name: str, target: TargetStatus, seen: Overview) -> Iterator[Te
         if report.error:
             yield cell(f"{name}: failing, its circuit is not open yet: {report.error}")
     else:
-        yield cell(f"{name}: circuit open since {short(report.since)}: {report.error}")
+        where = _where(target, report.health, seen)
+        yield cell(f"{name}: circuit open{where} since {short(report.since)}: {report.error}")
         if seen.running and not target.pause:
-            yield cell(f"{name}: {_next_probe(report, seen.at)}")
+            none = "; none waits" if seen.idle(target) else ""
+            yield cell(f"{name}: {_next_probe(report, seen.at)}{none}")
+
+
+def _where(target: TargetStatus, health: Health, seen: Overview) -> str:
+    """` at relay 3f2c5a9e on m1`, where another one sees it otherwise."""
+    names = [name for name, each in target.conditions.items() if each.health is health]
+    if len(names) == len(target.conditions):
+        return ""
+    return f" at {' and '.join(called(name, seen.status) for name in names)}"
 
 
 def _next_probe(report: HealthReport, now: datetime) -> str:
@@ -264,6 +292,8 @@ def _files(status: Status) -> Iterator[Table]:
         yield labelled("not loaded", f"at {_local(each['at'])}{files}; the version above stays", "red")
         for problem in each["problems"]:
             yield labelled("", problem, "red")
+    if len(status.living) > 1:
+        yield labelled("", f"this is said by {called(status.reports[FILES].relay, status)}")
 
 
 def _version(written_at: str | None) -> str:

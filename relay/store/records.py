@@ -108,10 +108,11 @@ class AckGap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What the running daemon, or the last one, published at `as_of`."""
+    """What the running daemon, or the last one, published at `as_of`; `relay`: its name, if several share the store."""
 
     as_of: datetime
     value: Json
+    relay: str = field(default="", compare=False)
 
 
 class Disk(NamedTuple):

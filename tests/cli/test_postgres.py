@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 from click.testing import Result
 
+from relay.cli.relay_table import other_routes
+from relay.store.records import RelayStanding, Status
 from relay.store.sqlite.spool import SqliteSpool
 from relay.store.times import to_ms, utc_now
 from tests.cli.conftest import NOON, Run
@@ -85,6 +88,106 @@ def test_status_lists_a_relay_that_is_gone_without_having_reported_its_spool(on:
     assert "? not known since" in shown and "`relay spool drain` its file" in shown
     gone = json.loads(on("status", "--json").stdout)["relays"][1]
     assert (gone["pid"], gone["spooled"]) == (977, None)
+
+
+BOTH = "update relays set gone_at = null, spooled = 0, spooled_at = null, seen_at = (select max(seen_at) from relays)"
+REPORT = "insert into reports (relay, name, as_of, value) values (%s, %s, 0, %s)"
+
+
+def test_of_several_relays_status_says_whose_word_it_shows(on: On, admin: psycopg.Connection) -> None:
+    admin.execute(RELAYS)
+    assert ["daemon", "running,", "pid", "812", "on", "m1"] in lines(on("status"))
+    admin.execute(BOTH)
+    file = {"file": "routes.yaml", "written_at": None, "loaded_at": NOON.isoformat(), "warning": ""}
+    admin.execute(REPORT, ("91d000aa00000000", "files", json.dumps({"loaded": [file], "refused": []})))
+    told = lines(on("status"))
+    assert ["daemon", "2", "relays", "run,", "see", "below"] in told
+    [at] = [n for n, line in enumerate(told) if line[:2] == ["loaded", "routes.yaml,"]]
+    assert told[at + 1] == ["this", "is", "said", "by", "relay", "91d000aa", "on", "m2"]
+
+
+def test_a_relay_whose_routes_differ_is_marked(on: On, admin: psycopg.Connection) -> None:
+    admin.execute(RELAYS)
+    admin.execute(BOTH)
+    told = lines(on("status"))
+    [at] = [n for n, line in enumerate(told) if line[:1] == ["RELAY"]]
+    assert told[at][-2:] == ["ROUTES", "SPOOL"]
+    assert [each[-2:] for each in told[at + 1 : at + 3]] == [["x", "-"], ["y", "-"]]
+
+
+def test_of_three_relays_the_one_with_other_routes_stands_out() -> None:
+    def relay(name: str, config: str, gone_at: datetime | None = None) -> RelayStanding:
+        return RelayStanding(
+            name=name, host="m", pid=1, version="1", since=NOON, seen_at=NOON, config=config, gone_at=gone_at
+        )
+
+    def others(*standing: RelayStanding) -> set[str]:
+        return other_routes(Status(relays=standing))
+
+    assert others(relay("a", "x"), relay("b", "x"), relay("c", "y"), relay("d", "z", NOON)) == {"y"}
+    assert others(relay("a", "x"), relay("b", "y")) == {"x", "y"}
+    assert others(relay("a", "x"), relay("b", "x")) == set()
+
+
+def test_status_names_who_keeps_postgresql_from_vacuuming(on: On, admin: psycopg.Connection) -> None:
+    admin.execute(RELAYS)
+    held = {"by": "pid 4711 (psql)", "since": "2026-11-22T12:00:00.000Z"}
+    assert json.loads(on("status", "--json").stdout)["oldest_snapshot"] is None
+    admin.execute(REPORT, ("3f2c5a9e00000000", "oldest_snapshot", json.dumps(held)))
+    assert json.loads(on("status", "--json").stdout)["oldest_snapshot"] == held
+    [line] = [each for each in lines(on("status")) if each[:1] == ["vacuum"]]
+    assert line[:5] == ["vacuum", "held", "back", "since", "11-22"] and line[-4:] == ["by", "pid", "4711", "(psql)"]
+    admin.execute("update reports set value = '{}'")
+    assert "vacuum" not in on("status").stdout
+
+
+CONDITION = """
+insert into conditions (relay, target, health, since, as_of, error, in_flight, slow, probe_at)
+values (%s, 'warehouse', %s, 0, 0, %s, 0, '[]', 0)
+"""
+
+
+def test_a_circuit_that_no_delivery_comes_to_close_is_idle(on: On, admin: psycopg.Connection) -> None:
+    admin.execute(RELAYS)
+    admin.execute(BOTH)
+    admin.execute(CONDITION, ("3f2c5a9e00000000", "ok", ""))
+    admin.execute(CONDITION, ("91d000aa00000000", "open", "connect refused"))
+    told = on("status").stdout.splitlines()
+    [row] = [each for each in told if each.startswith("warehouse ")]
+    assert "  open, idle  " in row
+    assert [each for each in told if each.startswith("warehouse: ")] == [
+        "warehouse: circuit open at relay 91d000aa on m2 since 01-01 00:00:00Z: connect refused",
+        "warehouse: probed with the next delivery that is due; none waits",
+    ]
+
+
+def pend(admin: psycopg.Connection, minutes: int) -> None:
+    """A delivery to the warehouse has been pending for so long."""
+    at = to_ms(utc_now()) - minutes * 60_000
+    event = "insert into events (webhook, id, kind, entity, action, entity_id, received_at, payload, checksum)"
+    admin.execute(event + " values (1, 'e', 'event', 'leads', 'add', '7', %s, '', '') returning seq", (at,))
+    admin.execute(
+        "insert into deliveries (event, target, routes, state, attempt, base, replays, pending_since, due_at)"
+        " select seq, 'warehouse', '[]', 'pending', 1, 0, 0, %s, %s from events",
+        (at, at),
+    )
+
+
+@pytest.mark.parametrize(("healths", "minutes", "idle"), [
+    (["ok", "open"], 0, True),
+    (["ok", "open"], 2, False),
+    (["open", "open"], 0, False),
+])  # fmt: skip
+def test_a_circuit_is_not_idle_while_a_delivery_waits_for_it(
+    on: On, admin: psycopg.Connection, healths: list[str], minutes: int, idle: bool
+) -> None:
+    """Of one that is young another relay, whose circuit is closed, may be making the first attempt."""
+    admin.execute(RELAYS)
+    admin.execute(BOTH)
+    for relay, health in zip(("3f2c5a9e00000000", "91d000aa00000000"), healths, strict=True):
+        admin.execute(CONDITION, (relay, health, ""))
+    pend(admin, minutes)
+    assert ("open, idle" in on("status").stdout) == idle
 
 
 AWAY = "postgresql://relay:hunter2@127.0.0.1:1/relay"

@@ -201,7 +201,8 @@ async def test_of_the_reports_of_a_name_the_newest_of_a_living_relay_is_told(
     await one.publish("files", ["a"], now=NOON)
     await other.publish("files", ["b"], now=NOON + MINUTE)
     await other.publish("misaddressed", {"count": 1}, now=NOON)
-    assert (await one.status()).reports["files"] == Report(as_of=NOON + MINUTE, value=["b"])
+    told = (await one.status()).reports["files"]
+    assert (told, told.relay) == (Report(as_of=NOON + MINUTE, value=["b"]), "other")
     admin.execute("update relays set gone_at = 0 where name = 'other'")
     reports = (await one.status()).reports
     assert (reports["files"].value, reports["misaddressed"].value) == (["a"], {"count": 1})

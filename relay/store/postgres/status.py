@@ -32,7 +32,7 @@ _CONDITIONS = (
 )
 # the last one of a name stays: of a relay that lives, and the newest of those. A report is published when it changes,
 # so the newest is the latest news; to add up what a relay said is not the store's, which does not know what it means
-_REPORTS = f"select name, as_of, value from reports order by relay = any({LIVING}), as_of, relay"
+_REPORTS = f"select name, relay, as_of, value from reports order by relay = any({LIVING}), as_of, relay"
 _LAST = "select received_at from webhooks order by seq desc limit 1"
 _UNPARSED = "select count(*) from webhooks where unparsed is not null"
 UNKNOWN_FOR = 30 * 86_400_000  # milliseconds that a relay is listed which is gone and did not report its spool
@@ -63,7 +63,10 @@ def status(found: Sequence[Sequence[Row]]) -> Status:
         unparsed=unparsed[0][0],
         relays=tuple(map(_relay, relays)),
         losses=losses(missing),
-        reports={name: Report(as_of=from_ms(as_of), value=orjson.loads(value)) for name, as_of, value in reported},
+        reports={
+            name: Report(as_of=from_ms(as_of), value=orjson.loads(value), relay=relay)
+            for name, relay, as_of, value in reported
+        },
     )
 
 
