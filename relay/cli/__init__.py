@@ -54,7 +54,7 @@ COMMANDS = {
         "purge": ("relay.cli.purge:purge", "Delete webhooks past their retention."),
         "migrate": ("relay.cli.migrate:migrate", "Bring the schema of a PostgreSQL store up to date."),
         "move": ("relay.cli.move:move", "Copy a SQLite store into an empty PostgreSQL store."),
-        "spool": ("relay.cli.spool:spool", "Forward what a relay that is gone has left in its spool."),
+        "spool": ("relay.cli.spool:spool", "Forward or give up what a relay that is gone has left in its spool."),
     },
 }
 """Heading -> command -> its module and function, and the first line of its help (a test compares it)."""

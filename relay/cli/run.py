@@ -12,7 +12,7 @@ from relay.cli.failed_start import Start
 from relay.cli.flag_types import Address, Network, Whole
 from relay.cli.options import admin_option, admin_token, flag, listen_option, pair_of, tls_options, was_given
 from relay.cli.routes_file import config_option
-from relay.cli.store import spool_option, store_option
+from relay.cli.store import insecure_option, spool_option, store_option
 from relay.model import Secret
 from relay.store.open import SqliteUrl, StoreUrl
 
@@ -45,11 +45,7 @@ MEBIBYTE = 1024 * 1024
     help="A larger webhook is refused with 413.",
 )
 @click.option("--init", is_flag=True, help="Start with an empty store if the previous one is gone.")
-@click.option(
-    "--insecure-durability",
-    is_flag=True,
-    help="Use a PostgreSQL whose fsync or full_page_writes is off: a crash of its machine may lose what was stored.",
-)
+@insecure_option
 @flag(
     "--ballast",
     type=Whole(0, of="bytes"),

@@ -70,6 +70,14 @@ def spool_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     )
 
 
+insecure_option = click.option(
+    "--insecure-durability",
+    is_flag=True,
+    help="Use a PostgreSQL whose fsync or full_page_writes is off: a crash of its machine may lose what was stored.",
+)
+"""For a store that is a PostgreSQL one."""
+
+
 def operator() -> str:
     """`ann@host`: who runs this process, for the audit."""
     return f"{_user()}@{socket.gethostname()}"

@@ -1,13 +1,15 @@
-"""A PostgreSQL store as a whole -> migrated, filled from a SQLite store, or with the webhooks of a stranded spool."""
+"""A PostgreSQL store as a whole -> migrated, filled from a SQLite store, or rid of a stranded spool."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from relay.operations import audit
 from relay.signals import Emit
 from relay.store import upkeep
 from relay.store.open import StoreUrl
+from relay.store.records import ForgottenSpool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +37,21 @@ async def move(source: StoreUrl, to: StoreUrl) -> Mapping[str, int]:
     return await upkeep.move(source, to)
 
 
-async def drain(file: Path, to: StoreUrl, *, emit: Emit) -> tuple[int, int]:
+async def drain(file: Path, to: StoreUrl, *, by: str, durable: bool, emit: Emit) -> tuple[int, int]:
     """Forward a stranded spool: how many webhooks were forwarded, and how many the store refuses."""
-    drained = await upkeep.drain(file, to, emit=emit)
+    drained = await upkeep.drain(
+        file,
+        to,
+        audit=lambda relay, now: audit.entry("spool drain", {"file": str(file), "relay": relay}, by=by, now=now),
+        durable=durable,
+        emit=emit,
+    )
     return drained.forwarded, drained.refused
+
+
+async def forget_spool(relay: str, store: StoreUrl, *, by: str) -> ForgottenSpool:
+    """Take the spool of a relay that is gone for empty: its disk is lost."""
+    return await upkeep.forget_spool(relay, store, lambda now: audit.entry("spool forget", {}, by=by, now=now))
 
 
 def spool_file(file: Path) -> SpoolFile | None:

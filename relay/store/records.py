@@ -128,6 +128,15 @@ class Disk(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForgottenSpool:
+    """The spool of a relay that is gone, which nobody waits for any more: its webhooks, None if nobody knows."""
+
+    relay: str
+    host: str
+    webhooks: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OldSnapshot:
     """What keeps a server from vacuuming what has changed `since` it was first seen. `holder`: `pid 4711 (psql)`."""
 

@@ -1,8 +1,9 @@
-"""A PostgreSQL store as a whole: migrate it, move a SQLite store into it, forward a stranded spool to it."""
+"""A PostgreSQL store as a whole: migrate it, move a SQLite store into it, forward or forget a stranded spool."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from relay.store.open import PostgresUrl, SqliteUrl, StoreUrl, check_extra
 
 if TYPE_CHECKING:
     from relay.store.contract import SharedStore
+    from relay.store.records import AuditEntry, ForgottenSpool
     from relay.store.spool.drain import Drained
     from relay.store.sqlite.spooled import Contents
 
@@ -65,16 +67,34 @@ def _move(source: Path, to: PostgresUrl) -> Mapping[str, int]:
         return load(to, tables)
 
 
-async def drain(file: Path, to: StoreUrl, *, emit: Emit) -> "Drained":
-    """See `spool.drain.drain`; ConfigurationError if the store is none of PostgreSQL."""
+async def drain(
+    file: Path, to: StoreUrl, *, audit: Callable[[str, datetime], "AuditEntry"], durable: bool, emit: Emit
+) -> "Drained":
+    """See `spool.drain.drain`; ConfigurationError if the store is none of PostgreSQL.
+
+    `durable`: refuse a server that may lose what it has committed.
+    """
     dsn = _postgres(to, "a spool belongs to one")
     from relay.store.postgres.store import PostgresStore
     from relay.store.spool.drain import drain
 
     def opened(name: str) -> "SharedStore":
-        return PostgresStore(dsn.dsn, name=name, emit=emit, prepare=dsn.prepare)
+        return PostgresStore(dsn.dsn, name=name, emit=emit, prepare=dsn.prepare, durable=durable)
 
-    return await drain(file, opened, emit=emit)
+    return await drain(file, opened, audit=audit, emit=emit)
+
+
+async def forget_spool(start: str, url: StoreUrl, audit: Callable[[datetime], "AuditEntry"]) -> "ForgottenSpool":
+    """See `postgres.gone.forget_spool`; ConfigurationError if the store is none of PostgreSQL."""
+    dsn = _postgres(url, "only relays that share one have spools")
+    from relay.store.postgres.store import PostgresStore
+
+    visitor = PostgresStore.visit(dsn.dsn, prepare=dsn.prepare)
+    try:
+        await visitor.look_in()
+        return await visitor.forget_spool(start, audit(visitor.clock()))
+    finally:
+        await visitor.close()
 
 
 def spool_contents(file: Path) -> "Contents | None":

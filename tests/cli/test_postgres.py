@@ -271,7 +271,56 @@ async def lenient(_transaction: object) -> None:
     """Any server will do."""
 
 
-@pytest.mark.parametrize("command", [["migrate"], ["migrate", "--sql"], ["spool", "drain", "relay-spool.db"]])
+def test_a_server_that_may_lose_commits_gets_a_spool_only_by_a_flag_and_the_audit_has_it(
+    on: On, admin: psycopg.Connection, spool_of_two: Path
+) -> None:
+    refused = on("spool", "drain", "relay-spool.db")
+    assert (refused.exit_code, "fsync" in refused.stderr, on("audit").stdout) == (1, True, "")
+    assert on("spool", "drain", "relay-spool.db", "--insecure-durability").exit_code == 0
+    [entry] = json.loads(on("audit", "--json").stdout)
+    [(name,)] = admin.execute("select name from relays").fetchall()
+    assert (entry["command"], entry["count"]) == ("spool drain", 2)
+    assert entry["details"] == {"file": "relay-spool.db", "relay": name}
+
+
+@pytest.mark.parametrize(
+    ("spooled", "number"), [(37, "37 webhooks"), (1, "1 webhook"), (-1, "an unknown number of webhooks")]
+)
+def test_a_spool_whose_disk_is_lost_is_given_up_once(
+    on: On, admin: psycopg.Connection, spooled: int, number: str
+) -> None:
+    admin.execute(RELAYS)
+    admin.execute("update relays set spooled = %s, gone_at = %s where pid = 977", (spooled, to_ms(utc_now())))
+    assert "91d000aa" in on("status").stdout
+    assert on("spool", "forget", "91d000aa").stdout == f"relay 91d000aa on m2: gave up its spool, with {number}\n"
+    assert "91d000aa" not in on("status").stdout
+    assert on("spool", "forget", "91d000aa").stdout == "relay 91d000aa on m2: gave up its spool, with 0 webhooks\n"
+    [entry] = json.loads(on("audit", "--json").stdout)
+    known = {} if spooled > 0 else {"webhooks": "unknown"}
+    assert (entry["command"], entry["count"]) == ("spool forget", max(spooled, 0))
+    assert entry["details"] == {"relay": "91d000aa00000000", "host": "m2", **known}
+
+
+def test_a_spool_of_a_relay_that_lives_or_that_is_not_one_is_not_given_up(on: On, admin: psycopg.Connection) -> None:
+    admin.execute(RELAYS)
+    for name, why in (
+        ("3f2c5a9e", "lives (host m1, pid 812)"),
+        ("nobody", "no relay whose name begins with 'nobody'"),
+        ("", "no relay whose name begins with ''"),
+    ):
+        refused = on("spool", "forget", name)
+        assert (refused.exit_code, why in refused.stderr) == (1, True), refused.output
+    admin.execute("update relays set name = '3f2c00bb00000000' where pid = 977")
+    several = on("spool", "forget", "3f2c")
+    assert (several.exit_code, "several relays" in several.stderr) == (1, True)
+    assert admin.execute("select sum(spooled) from relays").fetchone() == (37,)
+    assert on("audit", "--json").stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["migrate"], ["migrate", "--sql"], ["spool", "drain", "relay-spool.db"], ["spool", "forget", "3f2c5a9e"]],
+)
 def test_what_is_postgresql_s_alone_says_so_of_another_store(run: Run, folder: Path, command: list[str]) -> None:
     refused = run(*command)
     assert refused.exit_code == 1

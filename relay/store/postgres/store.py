@@ -14,7 +14,7 @@ from relay.errors import StoreBusy, StoreFailed
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.signals import Emit
 from relay.store.contract import CLOSED
-from relay.store.postgres import acts, audit, conditions, durability, ingest, purge, reading, replay, status
+from relay.store.postgres import acts, audit, conditions, durability, gone, ingest, purge, reading, replay, status
 from relay.store.postgres.acts import Acts
 from relay.store.postgres.batch import Batch
 from relay.store.postgres.clock import NOW, DatabaseClock
@@ -31,6 +31,7 @@ from relay.store.records import (
     Due,
     EventRecord,
     Filter,
+    ForgottenSpool,
     HealthReport,
     KeepResult,
     OldSnapshot,
@@ -345,6 +346,10 @@ class PostgresStore:
 
     async def record_audit(self, act: AuditEntry, count: int) -> None:
         await self._acts.record_audit(act, count)
+
+    async def forget_spool(self, start: str, act: AuditEntry) -> ForgottenSpool:
+        """See `gone.forget_spool`."""
+        return await self._acts.commit(lambda transaction: gone.forget_spool(transaction, start, act))
 
     async def accept_losses(self, act: AuditEntry) -> int:
         return await self._acts.accept_losses(act)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from relay.errors import ConfigurationError, StoreBusy, StoreLocked, StoreUnsafe
 from relay.signals import Emit
 from relay.store.contract import SharedStore
+from relay.store.records import AuditEntry
 from relay.store.spool.pages import Pages
 from relay.store.sqlite.spool import SqliteSpool, check_is_spool, is_spool
 
@@ -19,15 +21,22 @@ class Drained:
     refused: int
 
 
-async def drain(file: Path, open_shared: Callable[[str], SharedStore], *, emit: Emit) -> Drained:
+async def drain(
+    file: Path,
+    open_shared: Callable[[str], SharedStore],
+    *,
+    audit: Callable[[str, datetime], AuditEntry],
+    emit: Emit,
+) -> Drained:
     """Forward all webhooks of a stranded spool, as its relay would; repeated, it goes on where it ended.
 
-    `open_shared` is called with the name of that relay, in whose place this process is until it ends. Raises
+    `open_shared` is called with the name of that relay, in whose place this process is until it ends; `audit` makes the
+    audit entry, with that name and the time of the shared store. It is there before the first webhook. Raises
     StoreLocked if the relay runs, ConfigurationError if there is no spool, StoreBusy if the shared store is away.
     """
     spool = _own(file, emit)
     try:
-        return await _drain(spool, open_shared(spool.name), emit)
+        return await _drain(spool, open_shared(spool.name), audit, emit)
     finally:
         await spool.close()
 
@@ -58,7 +67,9 @@ async def _forward_all(shared: SharedStore, pages: Pages) -> None:
                 raise
 
 
-async def _drain(spool: SqliteSpool, shared: SharedStore, emit: Emit) -> Drained:
+async def _drain(
+    spool: SqliteSpool, shared: SharedStore, audit: Callable[[str, datetime], AuditEntry], emit: Emit
+) -> Drained:
     def publish() -> None:
         shared.publish_spool(spool.webhooks + spool.refused, spool.oldest_at)
 
@@ -66,8 +77,11 @@ async def _drain(spool: SqliteSpool, shared: SharedStore, emit: Emit) -> Drained
     try:
         await shared.ready()
         pages = Pages(shared, spool, committed=lambda _request: None, emit=emit)
+        act = audit(spool.name, shared.clock())
+        await shared.record_audit(act, 0)
         await pages.hand_over()
         await _forward_all(shared, pages)
+        await shared.record_audit(act, pages.forwarded)
         await spool.shrink()
         return Drained(forwarded=pages.forwarded, refused=spool.refused)
     finally:

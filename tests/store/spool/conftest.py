@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from uuid_utils import uuid7
 
 from relay.model import Delivery, Retention
 from relay.signals import Signal
-from relay.store.records import KeepResult
+from relay.store.records import AuditEntry, KeepResult
 from relay.store.requests import KeepRequest, Windows
 from relay.store.spool import forward
 from relay.store.spool.store import SpoolingStore
@@ -19,6 +21,11 @@ from tests.store.conftest import MINUTE, routed, to, webhook
 from tests.store.spool.shared import FakeShared
 
 HEDGE = 0.3  # seconds: more than a commit takes on a busy machine
+
+
+def audit(relay: str, now: datetime) -> AuditEntry:
+    """Of a drain."""
+    return AuditEntry(id=str(uuid7()), at=now, who="olga@host", command="spool drain", details={"relay": relay})
 
 
 def request(number: int, *, key: str | None = None, window=None, lead: int = 0, **how: Any) -> KeepRequest:

@@ -19,7 +19,7 @@ from relay.store.spool.drain import Drained, drain
 from relay.store.spool.store import SpoolingStore
 from relay.store.sqlite.spool import SqliteSpool
 from tests.postgres import Cluster
-from tests.store.spool.conftest import request, until
+from tests.store.spool.conftest import audit, request, until
 from tests.tcp_proxy import TcpProxy, proxying
 
 pytestmark = pytest.mark.timeout(60)
@@ -223,10 +223,10 @@ async def test_a_stranded_spool_is_drained(relay: Relay) -> None:
     await relay.keep(*(request(number) for number in range(1, 200)))
     await relay.stop()
     relay.proxy.heal()
-    assert await drain(relay.folder / "spool.db", relay.open_shared, emit=relay.signals.append) == Drained(
+    assert await drain(relay.folder / "spool.db", relay.open_shared, audit=audit, emit=relay.signals.append) == Drained(
         forwarded=199, refused=0
     )
-    assert await drain(relay.folder / "spool.db", relay.open_shared, emit=relay.signals.append) == Drained(
+    assert await drain(relay.folder / "spool.db", relay.open_shared, audit=audit, emit=relay.signals.append) == Drained(
         forwarded=0, refused=0
     )
     assert relay.stored() == ids(*range(1, 200))
@@ -248,7 +248,7 @@ async def test_a_stop_that_postgresql_does_not_see_is_found_and_a_drain_clears_i
     await other._work.run([declare_dead(incarnation, seen, 1)])
     relay.rows("update relays set gone_at = seen_at where gone_at = 1 returning 1")
     assert [(each.name, each.spooled) for each in (await other.status()).relays if each.gone_at] == [(name, None)]
-    await drain(relay.folder / "spool.db", relay.open_shared, emit=relay.signals.append)
+    await drain(relay.folder / "spool.db", relay.open_shared, audit=audit, emit=relay.signals.append)
     assert (await other.status()).gone == 0
     await other.close()
     relay.begin()
@@ -265,7 +265,7 @@ async def test_a_stop_reports_what_the_spool_keeps(relay: Relay) -> None:
     assert relay.rows("select spooled from relays where gone_at is not null") == [(1,)]
     [left] = relay.of(SpoolLeft)
     assert left.webhooks == 1
-    await drain(relay.folder / "spool.db", relay.open_shared, emit=relay.signals.append)
+    await drain(relay.folder / "spool.db", relay.open_shared, audit=audit, emit=relay.signals.append)
     assert relay.rows("select spooled from relays where gone_at is not null") == [(1,)], "it is refused again"
     relay.begin()
 
