@@ -7,6 +7,12 @@ from relay.cli.store import parse_store_url, store_option
 from relay.operations import upkeep
 from relay.store.open import StoreUrl
 
+NAMES = {
+    "deliveries": ("delivery", "deliveries"),
+    "audit": ("audit entry", "audit entries"),
+    "losses": ("loss", "losses"),
+}
+
 
 @click.command("move")
 @click.option(
@@ -30,5 +36,11 @@ async def move(source: StoreUrl, store_url: StoreUrl) -> None:
     relay move --from sqlite:///relay.db --store postgresql://relay@db1,db2/relay
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     counts = await upkeep.move(source, store_url)
-    content = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    content = ", ".join(_counted(number, name) for name, number in counts.items() if number)
     click.echo(f"moved to {store_url}: {content or 'nothing, the store is empty'}")
+
+
+def _counted(number: int, table: str) -> str:
+    """`1 pause`, `3 deliveries`: rows of a table."""
+    one, several = NAMES.get(table, (table.removesuffix("s"), table))
+    return f"{number} {one if number == 1 else several}"

@@ -247,10 +247,12 @@ def test_the_sql_of_a_migration_can_be_run_by_another_role(on: On, postgres_dsn:
     assert on("status").exit_code == 0
 
 
-def test_a_store_moves_and_its_deliveries_are_listed_there(on: On, kept: Path) -> None:
+def test_a_store_moves_and_its_deliveries_are_listed_there(on: On, run: Run, kept: Path) -> None:
+    run("pause", "warehouse")
     moved = on("move", "--from", "sqlite:///relay.db")
     assert moved.exit_code == 0, moved.output
     assert moved.stdout.startswith("moved to postgresql://relay@127.0.0.1") and "5 webhooks" in moved.stdout
+    assert moved.stdout.endswith(", 1 pause, 1 audit entry\n")
     assert len(lines(on("list"))) > 2
     assert on("move", "--from", "sqlite:///relay.db").exit_code == 1
     assert "start no relay on it" in on("move", "--help").stdout.replace("\n  ", " ")
