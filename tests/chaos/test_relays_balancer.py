@@ -1,7 +1,7 @@
 """HAProxy before two relays on one PostgreSQL: whatever happens to one of them, the sender is answered 200."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from random import Random
 from signal import SIGCONT, SIGSTOP, SIGTERM
@@ -10,9 +10,10 @@ import pytest
 
 from tests.chaos.conftest import Report
 from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, Seen, relays
+from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import AT_LENGTH, SEED, at_length
 from tests.e2e.balancers import haproxy
-from tests.e2e.processes import TOKEN
+from tests.e2e.processes import RELAY, TOKEN
 from tests.postgres import Cluster
 
 TROUBLED = "abab" if AT_LENGTH else "a"  # the first one takes all webhooks while it can
@@ -22,9 +23,11 @@ FROZEN = 4.0  # seconds: longer than HAProxy waits
 CHECKED = 1.5  # seconds in which HAProxy knows that a relay is ready, or is not
 
 
-async def balanced(folder: Path, server: Cluster, fault: Callable[[Relays], Awaitable[None]]) -> Seen:
+async def balanced(
+    folder: Path, server: Cluster, fault: Callable[[Relays], Awaitable[None]], *, command: Sequence[str] = RELAY
+) -> Seen:
     """As `campaign`, with one load by HAProxy, as many webhooks as two relays have elsewhere."""
-    async with relays(folder, server) as made, haproxy(folder, [*made.relays.values()]) as port:
+    async with relays(folder, server, command=command) as made, haproxy(folder, [*made.relays.values()]) as port:
         await asyncio.sleep(CHECKED)
         async with made.loaded({"m": f"http://127.0.0.1:{port}/hooks/crm/{TOKEN}"}, 2 * PER_SECOND):
             await fault(made)
@@ -78,6 +81,23 @@ async def test_relays_that_are_killed_in_turn_while_postgresql_is_away_fail_no_w
     seen = await balanced(tmp_path, server, kills)
     report("behind HAProxy", f"{KILLS} kills while PostgreSQL is away: {seen}")
     assert_nothing_went_wrong(seen)
+
+
+@pytest.mark.timeout(120)
+async def test_relays_that_are_not_ready_while_they_spool_are_found_guilty(
+    tmp_path: Path, server: Cluster, report: Report
+) -> None:
+    async def away(made: Relays) -> None:
+        await made.sent()
+        for proxy in made.proxies.values():
+            proxy.refuse()
+        await asyncio.sleep(2 * CHECKED)
+        for proxy in made.proxies.values():
+            proxy.heal()
+
+    seen = await balanced(tmp_path, server, away, command=sabotaged("unready_without_postgresql"))
+    report("behind HAProxy", f"sabotaged, not ready while PostgreSQL is away: {seen}")
+    assert seen.failed
 
 
 async def trouble(made: Relays, name: str, server: Cluster, chance: Random) -> None:

@@ -1,14 +1,16 @@
 """The disk under a relay's spool is full while PostgreSQL is away: it answers 503, and all that it took arrives."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.conftest import Report
-from tests.chaos.relays import PER_SECOND, relays
+from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, Seen, relays
+from tests.chaos.sabotage import sabotaged
 from tests.chaos.tmpfs import MEBIBYTE, mounted
-from tests.e2e.processes import until
+from tests.e2e.processes import RELAY, until
 from tests.postgres import Cluster
 
 MEBIBYTES = 64
@@ -17,13 +19,18 @@ REFUSED = 20  # 503s after which the disk counts as full
 pytestmark = pytest.mark.usefixtures("root")
 
 
-@pytest.mark.timeout(180)
-async def test_a_full_disk_under_a_spool_loses_nothing_and_keeps_nothing_out_of_postgresql(
-    tmp_path: Path, server: Cluster, report: Report
-) -> None:
-    with mounted(tmp_path / "disk", mebibytes=MEBIBYTES) as disk:
+async def full(
+    folder: Path,
+    server: Cluster,
+    shows: Callable[[Relays], Awaitable[None]],
+    *,
+    command: Sequence[str] = RELAY,
+    within: float = DRAINED_WITHIN,
+) -> Seen:
+    """What was seen where the disk under b's spool was full until that `shows`."""
+    with mounted(folder / "disk", mebibytes=MEBIBYTES) as disk:
         ballast = {"b": {"RELAY_BALLAST": str(64 * MEBIBYTE)}}  # an eighth of a small disk: to forget what is forwarded
-        async with relays(tmp_path, server, started=False, variables=ballast) as made:
+        async with relays(folder, server, started=False, variables=ballast, command=command) as made:
             relay = made.relays["b"]
             relay.spool = disk.folder / "spool.db"
             await asyncio.gather(*(each.start() for each in made.relays.values()))
@@ -33,14 +40,36 @@ async def test_a_full_disk_under_a_spool_loses_nothing_and_keeps_nothing_out_of_
                 made.proxies["b"].refuse()
                 await made.sent(4 * PER_SECOND)
                 disk.fill()
-                await until(lambda: made.loads["b"].answers[503] >= REFUSED)
+                await shows(made)
                 made.proxies["b"].heal()
                 taken = made.loads["b"].acknowledged
                 await until(lambda: made.loads["b"].acknowledged >= taken + 100)
                 disk.empty()
                 await made.sent(4 * PER_SECOND)
-            seen = await made.judged()
+            return await made.judged(within)
+
+
+@pytest.mark.timeout(180)
+async def test_a_full_disk_under_a_spool_loses_nothing_and_keeps_nothing_out_of_postgresql(
+    tmp_path: Path, server: Cluster, report: Report
+) -> None:
+    async def refuses(made: Relays) -> None:
+        await until(lambda: made.loads["b"].answers[503] >= REFUSED)
+
+    seen = await full(tmp_path, server, refuses)
     report("a full spool", str(seen))
     seen.assert_nothing_went_wrong()
     assert all(each.via == "b" for each in seen.failed), "the other one has a disk of its own"
     assert set(seen.answers) <= {0, 200, 503}
+
+
+@pytest.mark.timeout(120)
+async def test_a_relay_that_answers_what_it_cannot_spool_is_found_guilty(
+    tmp_path: Path, server: Cluster, report: Report
+) -> None:
+    async def answers(made: Relays) -> None:
+        await made.sent(8 * PER_SECOND)
+
+    seen = await full(tmp_path, server, answers, command=sabotaged("answers_what_it_cannot_spool"), within=5)
+    report("a full spool", f"sabotaged, answered all the same: {seen}")
+    assert seen.findings.lost
