@@ -1,7 +1,12 @@
 """`drain` forwards the spool of a relay that is gone, as often as it is called."""
 
+import asyncio
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from relay.errors import ConfigurationError, StoreBusy, StoreLocked
@@ -138,3 +143,23 @@ async def test_what_is_not_known_to_be_audited_is_not_forwarded(
 
 async def _busy(*_arguments: object) -> None:
     raise StoreBusy("the audit cannot be written")
+
+
+async def test_a_kill_at_whatever_statement_of_forgetting_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    made, left = tmp_path / "made", tmp_path / "left"
+    made.mkdir()
+    first = Server(made)("")
+    await stranded(made, first, *range(1, 4))
+    await first.close()
+    command = (sys.executable, "-m", "tests.store.spool.killed", str(made), str(left))
+    ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+    steps = int(ended.stdout)
+    assert steps > 5
+    for step in range(1, steps + 1):
+        folder = left / str(step)
+        await drain(folder / "spool.db", Server(folder), audit=audit, emit=emit)
+        after = Server(folder)("")
+        assert await after.stored() == ["webhook-0001", "webhook-0002", "webhook-0003"], step
+        await after.close()
+        with closing(apsw.Connection(str(folder / "spool.db"))) as spool:
+            assert spool.execute("select count(*) from webhooks").fetchall() == [(0,)], step
