@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
@@ -18,11 +19,23 @@ GC_THRESHOLD = 5_000  # objects; a webhook is made of some hundred
 
 
 async def serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) -> int:
-    """Run until SIGTERM, SIGINT or a failure of the disk, and return the exit code. SIGHUP reloads."""
+    """Run until SIGTERM, SIGINT or a failure of the disk, and return the exit code. SIGHUP reloads.
+
+    A SIGTERM before it is ready ends the start, as cleanly: requests may be accepted by then, and its relay registered.
+    """
+    if starting := asyncio.current_task():
+        _on_stop(lambda: _end_start(starting))
+    try:
+        return await _serve(settings, emit=emit, registry=registry)
+    except asyncio.CancelledError:
+        emit(Notice(level="info", text="stopped", fields={"exit_code": 0}))
+        return 0
+
+
+async def _serve(settings: Settings, *, emit: Emit, registry: CollectorRegistry) -> int:
     loop = asyncio.get_running_loop()
     async with running(settings, emit=emit, registry=registry) as relay:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _on_signal, relay)
+        _on_stop(lambda: _end(relay))
         loop.add_signal_handler(signal.SIGHUP, relay.reloader.reload_soon)
         if said := relay.store.doubts():
             fields: dict[str, object] = {"store": str(settings.store), "detail": said}
@@ -45,7 +58,19 @@ def _tune_garbage_collector() -> None:
     gc.set_threshold(GC_THRESHOLD, 20, 20)
 
 
-def _on_signal(relay: Relay) -> None:
+def _on_stop(stop: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+def _end_start(starting: asyncio.Task[object]) -> None:
+    if starting.cancelling():
+        os._exit(1)
+    asyncio.get_running_loop().call_later(STOP_LIMIT, os._exit, 1)
+    starting.cancel()
+
+
+def _end(relay: Relay) -> None:
     """Stop at the first SIGTERM or SIGINT, exit at once at the second; neither loses anything."""
     if relay.ended.is_set():
         os._exit(1)

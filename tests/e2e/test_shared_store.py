@@ -179,6 +179,23 @@ async def test_sigterm_while_every_host_is_silent_ends_in_time(tmp_path: Path) -
     silent.close()
 
 
+async def test_sigterm_before_a_relay_is_ready_is_a_stop(tmp_path: Path) -> None:
+    """It accepts webhooks by then, and waits for PostgreSQL to say what is paused."""
+    silent = socket.create_server(("127.0.0.1", 0), backlog=64)  # the kernel accepts, and nobody else
+    store = f"postgresql://relay@127.0.0.1:{silent.getsockname()[1]}/relay"
+    async with listening(bot=well) as targets, relay_of(tmp_path, targets, store) as relay:
+        await relay.start()
+        assert not relay.lines("ready")
+        await post_lead(relay.hook, "m1")
+        relay.signal(signal.SIGTERM)
+        assert await relay.ended() == 0
+        assert (
+            len(relay.lines("webhooks stay in the spool: start the relay again, or `relay spool drain` the file")) == 1
+        )
+        assert relay.lines("stopped")
+    silent.close()
+
+
 async def test_two_relays_divide_a_target_between_them_and_say_the_same_of_the_store(
     tmp_path: Path, server: Cluster, database: str
 ) -> None:
