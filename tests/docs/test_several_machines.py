@@ -18,8 +18,8 @@ import aiohttp
 import pytest
 
 from relay.store.postgres.beats import DEAD
-from relay.store.postgres.connection import CONNECT_TIMEOUT
 from relay.store.postgres.durability import OLDEST
+from relay.store.postgres.session import CONNECT_TIMEOUT
 from relay.store.spool.intake import HEDGE
 from relay.store.spool.tail import KEPT, MOST_BYTES, MOST_WEBHOOKS
 from tests.docs.pages import ROOT, blocks, commands, read, section

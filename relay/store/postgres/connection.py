@@ -31,6 +31,7 @@ from relay.store.postgres.failures import (
     refused_by_routine,
     text_of,
 )
+from relay.store.postgres.session import BEGIN, PARAMETERS, QUESTION, STATEMENT, UNLIMITED, of_session, of_transaction
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
@@ -38,43 +39,7 @@ Values: TypeAlias = Sequence[Any] | Mapping[str, Any]
 Statement: TypeAlias = tuple[str, Values]
 
 DEADLINE = 5.0  # seconds for one transaction, by this process's clock
-STATEMENT = 5.0  # seconds for each statement, by the server's
-QUESTION = 60.0  # the same for a command that only reads
-CONNECT_TIMEOUT = 2  # seconds for each host of the DSN; libpq takes no shorter time
 CONNECT_DEADLINE = 12.0  # seconds for all hosts, and for looking up their names
-
-PARAMETERS: Mapping[str, Any] = {
-    "connect_timeout": CONNECT_TIMEOUT,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 5000,
-    "target_session_attrs": "read-write",
-    "client_encoding": "utf8",
-}
-
-DURABLE = (
-    "set_config('synchronous_commit', case when current_setting('synchronous_commit') in ('off', 'local') then 'on'"
-    " else current_setting('synchronous_commit') end, {local})"
-)
-"""SQL: commits are flushed, and confirmed by synchronous standbys as the administrator has it: remote_apply stays."""
-SETTINGS = (
-    f"select {DURABLE},"
-    " set_config('statement_timeout', '{seconds:g}s', {local}),"
-    " set_config('lock_timeout', '2s', {local}), set_config('idle_in_transaction_session_timeout', '5s', {local})"
-)
-# isolation: a statement must see what was committed before its transaction had its locks
-OF_SESSION = (
-    f"{SETTINGS}, set_config('default_transaction_isolation', 'read committed', {{local}}),"
-    " set_config('idle_session_timeout', '0', {local})"
-)
-BEGIN = "begin isolation level read committed"
-UNLIMITED = "select set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)"
-
-
-def lasting(seconds: float) -> Statement:
-    """Return what lets each further statement of its transaction take so long; it needs such a `deadline`, too."""
-    return "select set_config('statement_timeout', %s, true)", (f"{seconds:.0f}s",)
 
 
 class Transaction(Protocol):
@@ -122,8 +87,8 @@ class Connection:
         self.made = 0
         self._questions = questions
         seconds = QUESTION if questions else STATEMENT
-        self._of_session = OF_SESSION.format(local="false", seconds=seconds)
-        self._of_transaction = SETTINGS.format(local="true", seconds=seconds)
+        self._of_session = of_session(seconds)
+        self._of_transaction = of_transaction(seconds)
         self._gate = gate
         self._unfit_is_away = unfit_is_away
         self._by_itself = by_itself

@@ -17,13 +17,14 @@ from relay.signals import Committed, Emit
 from relay.store.postgres import ingest_sql
 from relay.store.postgres.arrays import Numbers, Texts
 from relay.store.postgres.claims import UNBLOCK
-from relay.store.postgres.connection import DEADLINE, Connection, Interactive, Row, Statement, Transaction, lasting
+from relay.store.postgres.connection import DEADLINE, Connection, Interactive, Row, Statement, Transaction
 from relay.store.postgres.duplicates import repeated
 from relay.store.postgres.failures import Refused
 from relay.store.postgres.ingest_rows import Asked, asked_of, leases, values
 from relay.store.postgres.locks import TAKE, locks
 from relay.store.postgres.membership import Membership
 from relay.store.postgres.registry import NOBODY, Owner
+from relay.store.postgres.session import lasting
 from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest
 from relay.store.times import to_ms

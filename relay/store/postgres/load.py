@@ -9,10 +9,11 @@ from psycopg import sql
 
 from relay.errors import ConfigurationError, CorruptError, StoreBusy
 from relay.store.postgres import migrate
-from relay.store.postgres.connection import DURABLE, PARAMETERS, Connection
+from relay.store.postgres.connection import Connection
 from relay.store.postgres.durability import check_version
 from relay.store.postgres.failures import text_of
 from relay.store.postgres.locks import hashed
+from relay.store.postgres.session import DURABLE, PARAMETERS
 from relay.store.postgres.text import clean
 from relay.store.url import PostgresUrl
 
