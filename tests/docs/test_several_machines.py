@@ -353,7 +353,7 @@ def test_a_sqlite_store_moves(machines: Callable[[str], Machine], tmp_path: Path
     old.stop()
     shutil.copytree(old.root / "var/lib/relay", a.root / "var/lib/relay")
     [move] = commands(section(TEXT, "## From SQLite to PostgreSQL"))
-    assert "1 webhooks" in a.ask(move)
+    assert ": 1 webhook, 1 event, " in a.ask(move)
     a.has(1)
     a.run([a.reload, a.start])
     post(a, 2)
