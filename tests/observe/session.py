@@ -33,6 +33,10 @@ REASONS = tuple(each for each in Reason if each not in (Reason.PROXY, Reason.DEN
 ROUTES = ("won", "all", "new\nline")
 WORDS = ("leads", "contacts", "status", "add", "invented", "", "ё", "a b")
 ODD = ("", "4831596", "ok", '{"ok":true}', "\x1b[31m", 'a"b\\c', "ё\u2028\u202e", "a\r\nb", "\ud800", "d" * 501)
+REASONS = tuple(
+    map(Reason, "2xx 3xx 4xx 429 5xx other timeout connect tls disconnected protocol request corrupt".split())
+)
+"""Those that there were when the session was recorded: a later one would change every line after it."""
 
 
 class _Dice:
