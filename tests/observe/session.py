@@ -33,9 +33,10 @@ REASONS = tuple(each for each in Reason if each not in (Reason.PROXY, Reason.DEN
 ROUTES = ("won", "all", "new\nline")
 WORDS = ("leads", "contacts", "status", "add", "invented", "", "ё", "a b")
 ODD = ("", "4831596", "ok", '{"ok":true}', "\x1b[31m", 'a"b\\c', "ё\u2028\u202e", "a\r\nb", "\ud800", "d" * 501)
-REASONS = tuple(
-    map(Reason, "2xx 3xx 4xx 429 5xx other timeout connect tls disconnected protocol request corrupt".split())
-)
+REASONS = (
+    Reason.OK, Reason.REDIRECT, Reason.CLIENT_ERROR, Reason.TOO_MANY, Reason.SERVER_ERROR, Reason.OTHER_STATUS,
+    Reason.TIMEOUT, Reason.CONNECT, Reason.TLS, Reason.DISCONNECTED, Reason.PROTOCOL, Reason.REQUEST, Reason.CORRUPT,
+)  # fmt: skip
 """Those that there were when the session was recorded: a later one would change every line after it."""
 
 
