@@ -50,7 +50,8 @@ class Batching:
         if first is None:
             return False
         full = len(queue) >= self._most or queue.size >= MAX_BYTES
-        return full or self._time() >= self._complete_at or self._alone or not fits(first)
+        probe = self._states.circuit is Health.PROBING  # nothing else is queued then
+        return full or self._time() >= self._complete_at or probe or not fits(first)
 
     def take(self, until: float) -> tuple[Sequence[Delivery], float]:
         """Take the next batch off the queue, in order of arrival, and when the first of its claims expires.
@@ -58,7 +59,7 @@ class Batching:
         Empty if nothing is queued, or the first claim expires by `until`.
         """
         queue = self._queue
-        taken, expires_at = queue.take_many(compose(queue.unexpired(until), 1 if self._alone else self._most))
+        taken, expires_at = queue.take_many(compose(queue.unexpired(until), self._most))
         self._begin()
         self._call_if_complete()
         return sorted(taken, key=_arrival), expires_at
@@ -66,10 +67,6 @@ class Batching:
     def close(self) -> None:
         """Wake nobody any more."""
         self._timer.cancel()
-
-    @property
-    def _alone(self) -> bool:
-        return self._states.circuit is Health.PROBING  # what is queued is the probe
 
     def _begin(self) -> None:
         self._timer.cancel()

@@ -201,6 +201,7 @@ def test_a_lease_covers_the_wait_and_the_search_for_one_that_is_rejected() -> No
     timeout, within = timedelta(seconds=15), timedelta(seconds=30)
     lease = lease_for(timeout, share, Batch(most=1000, within=within))
     assert lease >= within + requests_to_find_one(1000) * timeout + MARGIN
+    assert lease - lease_for(timeout, share, Batch(most=1000, within=timedelta(seconds=1))) == timedelta(seconds=29)
     slow = lease_for(timeout, Share(concurrency=8, rate=1.0), Batch(most=1000, within=within))
     assert slow >= timedelta(seconds=LONGEST + 1000) + lease_for(timeout, Share(concurrency=8, rate=None))
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from relay.delivery.batch import batch_id
-from relay.model import Batch, Health, Order, RetryPolicy, State, Target
+from relay.model import Batch, Health, Order, State, Target
 from relay.store.records import Filter
 from tests.delivery import virtual
 from tests.delivery.bench import Bench, act, event_id
@@ -48,8 +48,24 @@ def sent(receiver: Receiver) -> list[list[int]]:
     return [numbers(request) for request in receiver.requests]
 
 
+def paused(bench: Bench) -> None:
+    """Until the test resumes it: a poll would find no pause in the store."""
+    bench.stop_polling()
+    bench.dispatcher.pause({"bot"})
+
+
 def rejecting(*poison: int, status: int = 400) -> Callable[[Request], int]:
     return lambda request: status if {*poison} & {*numbers(request)} else 200
+
+
+async def failed_first(bench: Bench, receiver: Receiver, kept: Sequence[int], then: Target) -> None:
+    """These are attempted together and fail; `then` are the settings that their retry goes by."""
+    receiver.gate.clear()
+    await keep(bench, kept)
+    await receiver.until(lambda r: r.in_flight == 1)
+    bench.use(then)
+    receiver.gate.set()
+    await bench.until_attempted(len(kept))
 
 
 async def states(bench: Bench) -> dict[int, State]:
@@ -92,7 +108,7 @@ async def test_one_alone_is_a_list_too(tmp_path: Path, receivers: Start) -> None
 async def test_a_backlog_goes_in_full_batches(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers()
     async with Bench(tmp_path, to(receiver, most=500, within=SECOND, concurrency=1)) as bench:
-        bench.dispatcher.pause({"bot"})
+        paused(bench)
         for first in range(0, 1000, 100):
             await bench.keep(range(first, first + 100))
         bench.dispatcher.pause(())
@@ -125,11 +141,8 @@ def test_a_batch_waits_as_long_as_it_may_and_no_longer_than_it_has_to(tmp_path: 
 
 async def test_in_a_list_they_are_in_order_of_arrival_whatever_fell_due_first(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers(lambda request: 503 if numbers(request) == [1] else 200)
-    bot = to(receiver, most=3, retry=every(300))
-    async with Bench(tmp_path, bot) as bench:
-        await keep(bench, [1])
-        await bench.until_attempted(1)
-        bench.use(replace(bot, batch=Batch(most=3, within=LONG)))
+    async with Bench(tmp_path, to(receiver, most=1)) as bench:
+        await failed_first(bench, receiver, [1], to(receiver, most=3, within=LONG))
         await keep(bench, [2, 3])
         await bench.until_attempted(4)
     assert sent(receiver) == [[1], [1, 2, 3]]
@@ -163,7 +176,7 @@ async def test_a_replay_says_so(tmp_path: Path, receivers: Start) -> None:
 async def test_a_corrupt_one_is_dead_alone_and_the_others_are_delivered(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers()
     async with Bench(tmp_path, to(receiver)) as bench:
-        bench.dispatcher.pause({"bot"})
+        paused(bench)
         await keep(bench, [1, 2, 3])
     spoil(tmp_path, SPOIL_EVENT_2)
     async with Bench(tmp_path, to(receiver)) as bench:
@@ -177,7 +190,7 @@ async def test_a_large_event_is_in_no_list_with_others(tmp_path: Path, receivers
     receiver = await receivers()
     large = orjson.dumps({"id": event_id(2), "data": "x" * 1_100_000})
     async with Bench(tmp_path, to(receiver, concurrency=1)) as bench:
-        bench.dispatcher.pause({"bot"})
+        paused(bench)
         await keep(bench, [1])
         await bench.keep([2], payload=large)
         await keep(bench, [3])
@@ -185,6 +198,21 @@ async def test_a_large_event_is_in_no_list_with_others(tmp_path: Path, receivers
         await bench.until_none_pending()
     assert [2] in sent(receiver)
     assert sorted(number for each in sent(receiver) for number in each) == [1, 2, 3]
+
+
+async def test_batches_that_are_complete_go_side_by_side(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    async with Bench(tmp_path, to(receiver, most=1)) as bench:
+        await keep(bench, [0])
+        await bench.until_attempted(1)  # from now on deliveries are claimed at insert
+        bench.use(to(receiver, within=LONG))
+        bench.stop_polling()  # which wakes those that wait, too
+        receiver.gate.clear()
+        await bench.keep([1, 2, 3], payload=b'{"data":"%s"}' % (b"x" * 1_100_000))
+        await receiver.until(lambda r: r.in_flight == 3)
+        receiver.gate.set()
+        await bench.until_attempted(4)
+    assert [len(orjson.loads(each.body)) for each in receiver.requests] == [1, 1, 1, 1]
 
 
 # ---- answers
@@ -221,15 +249,12 @@ async def test_what_is_too_large_together_is_delivered_in_parts_even_if_413_is_r
 
 async def test_a_failure_is_each_ones_own_and_the_next_batch_may_be_another(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers(lambda request: 503 if len(receiver.requests) == 1 else 200)
-    retry = RetryPolicy(initial=timedelta(milliseconds=300), factor=1.0, jitter=0.2)
-    async with Bench(tmp_path, to(receiver, most=3, retry=retry)) as bench:
-        await keep(bench, [1, 2])
-        await bench.until_attempted(2)
-        bench.use(to(receiver, most=3, within=LONG, retry=retry))
+    async with Bench(tmp_path, to(receiver, most=2, within=LONG)) as bench:
+        await failed_first(bench, receiver, [1, 2], to(receiver, most=3, within=LONG))
         await keep(bench, [3])
         await bench.until_attempted(5)
         records = [await bench.delivery(number) for number in (1, 2, 3)]
-    assert [sorted(each) for each in sent(receiver)] == [[1, 2], [1, 2, 3]]
+    assert sent(receiver) == [[1, 2], [1, 2, 3]]
     assert receiver.requests[1].attempt == 2, "the highest"
     assert [[a.number for a in each.attempts] for each in records] == [[1, 2], [1, 2], [1]]
     assert {each.state for each in records} == {State.DELIVERED}
@@ -237,18 +262,16 @@ async def test_a_failure_is_each_ones_own_and_the_next_batch_may_be_another(tmp_
 
 async def test_a_policy_that_ends_for_one_does_not_end_for_the_others(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers(lambda request: 503 if len(receiver.requests) <= 2 else 200)
-    policy = RetryPolicy(initial=timedelta(milliseconds=300), factor=1.0, jitter=0.0, attempts=2)
-    async with Bench(tmp_path, to(receiver, most=2, retry=policy)) as bench:
-        await keep(bench, [1])
-        await bench.until_attempted(1)
-        bench.use(to(receiver, most=2, within=LONG, retry=policy))
+    policy = replace(every(10), attempts=2)
+    async with Bench(tmp_path, to(receiver, most=1, retry=policy)) as bench:
+        await failed_first(bench, receiver, [1], to(receiver, most=2, within=LONG, retry=policy))
         await keep(bench, [2])
         await bench.until_attempted(3)
-        seen = await states(bench)
-        assert seen[1] is State.DEAD
-        bench.use(to(receiver, most=2, retry=policy))
+        before = await states(bench)
+        bench.use(to(receiver, most=1, retry=policy))
         await bench.until_attempted(4)
         seen = await states(bench)
+    assert before == {1: State.DEAD, 2: State.PENDING}
     assert seen == {1: State.DEAD, 2: State.DELIVERED}
 
 
@@ -291,7 +314,7 @@ async def test_a_pause_between_two_halves_gives_the_rest_back(tmp_path: Path, re
         receiver.gate.clear()
         await keep(bench, range(4))
         await receiver.until(lambda r: r.in_flight == 1)
-        bench.dispatcher.pause({"bot"})
+        paused(bench)
         receiver.gate.set()
         await bench.until(lambda: not bench.dispatcher._lanes["bot"].in_flight)
         assert len(receiver.requests) == 1
@@ -305,7 +328,7 @@ async def test_what_gathers_goes_back_when_the_target_is_paused(tmp_path: Path, 
     receiver = await receivers()
     async with Bench(tmp_path, to(receiver, most=3, within=LONG)) as bench:
         await keep(bench, [0, 1])
-        bench.dispatcher.pause({"bot"})
+        paused(bench)
         await keep(bench, [2])
         bench.dispatcher.pause(())
         await bench.until_attempted(3)
@@ -372,18 +395,31 @@ async def test_reloads_that_change_nothing_do_not_make_a_batch_wait_again(tmp_pa
     assert sent(receiver) == [[1]]
 
 
-async def test_a_new_timeout_binds_a_batch_in_flight_and_the_rest_goes_by_the_new_settings(
-    tmp_path: Path, receivers: Start
-) -> None:
-    receiver = await receivers(rejecting(1))
-    bot = to(receiver, most=2, within=LONG)
-    async with Bench(tmp_path, bot) as bench:
-        receiver.gate.clear()
-        await keep(bench, [1, 2])
-        await receiver.until(lambda r: r.in_flight == 1)
-        bench.use(replace(bot, batch=Batch(most=1)))
-        receiver.gate.set()
-        await bench.until_attempted(2)
+async def test_what_is_left_of_a_batch_goes_by_new_settings(tmp_path: Path, receivers: Start) -> None:
+    before, after = await receivers(rejecting(1)), await receivers(rejecting(1))
+    async with Bench(tmp_path, to(before, most=4, within=LONG)) as bench:
+        before.gate.clear()
+        await keep(bench, range(4))
+        await before.until(lambda r: r.in_flight == 1)
+        bench.use(to(after, most=4, within=LONG))
+        before.gate.set()
+        await bench.until_attempted(4)
         seen = await states(bench)
-    assert sent(receiver)[0] == [1, 2]
-    assert seen == {1: State.DEAD, 2: State.DELIVERED}
+    assert sent(before) == [[0, 1, 2, 3]]
+    assert sent(after)[0] == [0, 1, 2, 3]
+    assert seen == {0: State.DELIVERED, 1: State.DEAD, 2: State.DELIVERED, 3: State.DELIVERED}
+
+
+async def test_what_is_left_of_a_batch_goes_back_when_the_relay_stops(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers(rejecting(1))
+    async with Bench(tmp_path, to(receiver, most=4, within=LONG)) as bench:
+        receiver.gate.clear()
+        await keep(bench, range(4))
+        await receiver.until(lambda r: r.in_flight == 1)
+        stopping = asyncio.create_task(bench.dispatcher.stop(5 * SECOND))
+        await asyncio.sleep(0)
+        receiver.gate.set()
+        await stopping
+        records = await bench.deliveries()
+    assert len(receiver.requests) == 1
+    assert [(each.state, each.claimed) for each in records] == [(State.PENDING, False)] * 4
