@@ -207,30 +207,29 @@ def posts(data: bytes) -> None:
 def template(data: bytes) -> None:
     """A template, with a secret at each byte 1: refused with its place, or else it renders, or fails as it says.
 
-    JSON is JSON, a URL keeps its host, and no message quotes the secret.
+    JSON is JSON, a URL keeps its host, and no message quotes the secret. The length says where it stands.
     """
     text = data.decode("utf-8", "surrogateescape")
     secret, pieces = Reference(Secret(HIDDEN), "${KEY}"), text.split("\1")
     source = tuple(part for piece in pieces for part in (piece, secret))[:-1]
     given = event_context({**TEMPLATE_EVENT, "data": {**TEMPLATE_EVENT["data"], "x": text}})
     ways: tuple[Callable[[], Any], ...] = (
-        lambda: templates.compile_text(source, EVENT_NAMES, Place.HEADER),
-        lambda: templates.compile_tree(source, EVENT_NAMES),
         lambda: templates.compile_tree([source], EVENT_NAMES),
+        lambda: templates.compile_tree(source, EVENT_NAMES),
+        lambda: templates.compile_text(source, EVENT_NAMES, Place.HEADER),
         lambda: templates.compile_url(("https://bot.example/", *source), EVENT_NAMES),
         lambda: templates.compile_expression(source, EVENT_NAMES),
     )
-    for number, compiled in enumerate(map(_compiled, ways)):
-        if compiled is None:
-            continue
-        try:
-            made = compiled.evaluate(given) if number == 4 else compiled.render(given)
-        except TemplateFailed as failed:
-            assert HIDDEN not in str(failed)
-            continue
-        if number == 2:
-            assert len(orjson.loads(made)) == 1
-        assert number != 3 or made.startswith("https://bot.example/")
+    way = len(data) % len(ways)
+    if (compiled := _compiled(ways[way])) is None:
+        return
+    try:
+        made = compiled.evaluate(given) if way == 4 else compiled.render(given)
+    except TemplateFailed as failed:
+        assert HIDDEN not in str(failed)
+        return
+    assert way != 0 or len(orjson.loads(made)) == 1
+    assert way != 3 or made.startswith("https://bot.example/")
 
 
 def _compiled(way: Callable[[], Any]) -> Any:

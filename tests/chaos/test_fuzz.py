@@ -51,7 +51,7 @@ SEEDS["posts"] = [
     bytes([30, 60]) + one + other for one in REQUESTS.values() for other in TAKEN.values() if len(one + other) < 2_000
 ]
 TEMPLATES = [*SOURCES, *LOOPS.values(), *(source for source, _ in REFUSED.values()), "a\1{{ data.x | date('UTC') }}"]
-SEEDS["template"] = [text.encode() for each in TEMPLATES for text in (each, each.replace("data.x", "data.tags"))]
+SEEDS["template"] = [each.replace("data.x", "data.tags").encode() for each in TEMPLATES if len(each) < 1_000]
 SEEDS["planted"] = SEEDS["body"]
 
 

@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 
 from relay.errors import RoutesInvalid
+from relay.model import Secret
 from relay.operations.explain import explain_routes
 from relay.routes.config import condition_text, parse
 from relay.routes.diagnostics import Problems
 from relay.routes.lint import warnings
 from relay.routes.route_tests import run_tests
 from relay.routes.secrets import MAX_FILE_BYTES, expand
-from relay.routes.yaml_document import Document
+from relay.routes.yaml_document import Document, Reference
 
 
 def expanded(text: str, env: dict[str, str] | None = None) -> tuple[object, list[str]]:
@@ -37,6 +38,32 @@ def expanded(text: str, env: dict[str, str] | None = None) -> tuple[object, list
 )
 def test_variables_are_replaced_and_the_rest_is_kept(text: str, value: str) -> None:
     assert expanded(text, {"A": "one", "B_2": "two", "EMPTY": ""}) == (value, [])
+
+
+def test_a_template_sees_a_text_in_pieces_of_which_secrets_are_none() -> None:
+    document = Document(value={"a": ["x", "$${b ${A} c${B:-d}"]}, marks={})
+    found = expand(document, {"A": "one"}, Problems())
+    secrets = (Reference(Secret("one"), "${A}"), Reference(Secret("d"), "${B}"))
+    assert found.source(("a",)) == ["x", ("${b ", secrets[0], " c", secrets[1])]
+    assert found.at(("a", 1)) == "${b one cd"
+    assert found.source(("a", 0)) == "x"
+
+
+def test_a_missing_secret_leaves_the_template_around_it_to_be_checked() -> None:
+    def source(*where: str) -> object:
+        value: object = "${URL}/{{ data.id }}/${TOKEN}"
+        for name in reversed(where):
+            value = {name: value}
+        return expand(Document(value=value, marks={}), {}, Problems(), stand_ins=True).source(where)
+
+    assert source("targets", "bot", "body") == (
+        Reference(Secret("absent"), "${URL}"),
+        "/{{ data.id }}/",
+        Reference(Secret("absent"), "${TOKEN}"),
+    )
+    url = source("targets", "bot", "url")
+    assert url == (Reference(Secret("https://absent.invalid/"), "${URL}"), "/{{ data.id }}/", *url[2:])
+    assert url[2] == Reference(Secret("absent"), "${TOKEN}")
 
 
 def test_what_a_variable_holds_is_not_expanded_again() -> None:
