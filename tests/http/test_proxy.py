@@ -87,7 +87,7 @@ class Scene:
     tls: Tls | None
 
     async def send(
-        self, *, seconds: float = 5.0, egress: Egress | None = None, secrets: tuple[str, ...] = ()
+        self, *, seconds: float = 20.0, egress: Egress | None = None, secrets: tuple[str, ...] = ()
     ) -> Outcome:
         request = Request(url=self.url, headers={"x-own": "1"}, body=b"{}", secrets=secrets)
         return await self.sender.send(
@@ -279,7 +279,7 @@ async def test_a_refusal_without_a_tunnel_is_told_from_an_answer_too(sender: Sen
     async with serving(refuse) as port:
         egress = Egress(proxy=Proxy(url=f"http://127.0.0.1:{port}"))
         request = Request(url=f"http://{NAME}/in", headers={}, body=b"{}")
-        sent = await sender.send(request, timeout=timedelta(seconds=5), egress=egress)
+        sent = await sender.send(request, timeout=timedelta(seconds=20), egress=egress)
     assert (sent.reason, sent.detail) == (Reason.PROXY, "the proxy asks for a user and a password (407)")
 
 
@@ -314,7 +314,7 @@ async def test_a_target_that_speaks_first_is_not_taken_for_one_that_answers(
     async with serving(tunnel) as port:
         request = Request(url=f"{scheme}://{NAME}/in", headers={}, body=b"{}")
         egress = Egress(proxy=Proxy(url=f"http://127.0.0.1:{port}"))
-        sent = await sender.send(request, timeout=timedelta(seconds=5), egress=egress)
+        sent = await sender.send(request, timeout=timedelta(seconds=20), egress=egress)
     await sender.close()
     assert (sent.reason, sent.detail) == (Reason.PROTOCOL, "the target spoke before it was asked")
 
@@ -361,7 +361,7 @@ async def test_a_certificate_of_a_proxy_that_nobody_vouches_for_is_the_proxys(se
         assert scene.proxy.heads == []
 
 
-async def through(sender: Sender, url: str, *, seconds: float = 5.0) -> Outcome:
+async def through(sender: Sender, url: str, *, seconds: float = 20.0) -> Outcome:
     egress = Egress(proxy=Proxy(url=url, credentials=Secret(CREDENTIALS)))
     request = Request(url=f"https://{NAME}/in", headers={}, body=b"{}")
     sent = await sender.send(request, timeout=timedelta(seconds=seconds), egress=egress)

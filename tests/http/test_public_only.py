@@ -55,7 +55,7 @@ class World:
 
     async def send(self, sender: Sender, host: str = NAME, egress: Egress = GUARDED) -> Outcome:
         request = Request(url=f"http://{host}:{self.port}/", headers={}, body=b"{}")
-        return await sender.send(request, timeout=timedelta(seconds=5), egress=egress)
+        return await sender.send(request, timeout=timedelta(seconds=20), egress=egress)
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ async def test_an_address_in_the_url_is_denied(sender: Sender, host: str) -> Non
 
     async with serving(talk, host="127.0.0.1") as port, serving(talk, host="::1", port=port):
         request = Request(url=f"http://{host}:{port}/", headers={}, body=b"{}")
-        sent = await sender.send(request, timeout=timedelta(seconds=5), egress=GUARDED)
+        sent = await sender.send(request, timeout=timedelta(seconds=20), egress=GUARDED)
         await asyncio.sleep(0.05)
     assert sent.reason is Reason.DENIED
     assert "deny_private refuses it" in sent.detail
