@@ -218,6 +218,27 @@ class CircuitClosed:
 
 
 @frozen
+class TokenFetched:
+    """An access token of a target was fetched; `life`: how long it is used, None if until a 401.
+
+    `detail`: what was odd about the answer.
+    """
+
+    target: str
+    took: timedelta
+    life: timedelta | None
+    detail: str | None
+
+
+@frozen
+class TokenNotRenewed:
+    """The access token of a target ends soon, and no other could be fetched; `detail`: why."""
+
+    target: str
+    detail: str
+
+
+@frozen
 class ClockSet:
     """The machine's wall clock was set forward `by` so much, or back if negative."""
 
@@ -459,6 +480,8 @@ Signal: TypeAlias = (
     | NotStored
     | CircuitOpened
     | CircuitClosed
+    | TokenFetched
+    | TokenNotRenewed
     | ClockSet
     | RelayJoined
     | RelayDeclaredDead

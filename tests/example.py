@@ -11,6 +11,7 @@ SECRETS = {
     "dwh_token": "example-dwh-token",
     "dwh_secret.new": "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldw==",
     "telegram": "123456:example-telegram",
+    "oauth": "example-client-secret",
     "dwh_secret": "ZXhhbXBsZS1leGFtcGxlLWV4YW1wbGUtZXhhbXBsZQ==",
 }
 

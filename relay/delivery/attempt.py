@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from relay.delivery.payload import Original, original_body
 from relay.delivery.request import Renderer
 from relay.delivery.retry_busy import retry_busy
-from relay.delivery.send import Sender
+from relay.delivery.send import Sends
 from relay.errors import CorruptError, TemplateFailed, UnreadableError
 from relay.http.request import Request
 from relay.model import Delivery, Outcome, Reason, Webhook
@@ -17,7 +17,7 @@ _REASONS: Mapping[type[Exception], Reason] = {CorruptError: Reason.CORRUPT, Temp
 
 
 async def attempt(
-    delivery: Delivery, renderer: Renderer, *, store: DeliveryStore, sender: Sender, clock: Callable[[], datetime]
+    delivery: Delivery, renderer: Renderer, *, store: DeliveryStore, sender: Sends, clock: Callable[[], datetime]
 ) -> Outcome:
     """Make one attempt. Never raises: an error of the relay itself is an attempt that failed."""
     try:

@@ -10,7 +10,7 @@ from relay.delivery.batch import as_one, divides, halves
 from relay.delivery.lane_states import States
 from relay.delivery.prefetch import Prefetch
 from relay.delivery.request import Renderer
-from relay.delivery.send import Sender, origin
+from relay.delivery.send import Sends, origin
 from relay.delivery.settlements import Settlements
 from relay.delivery.slots import Slots
 from relay.delivery.verdicts import Verdicts
@@ -57,7 +57,6 @@ class BatchAttempts:
         self,
         *,
         store: DeliveryStore,
-        sender: Sender,
         states: States,
         slots: Slots,
         verdicts: Verdicts,
@@ -67,7 +66,6 @@ class BatchAttempts:
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
-        self._sender = sender
         self._states = states
         self._slots = slots
         self._verdicts = verdicts
@@ -77,20 +75,20 @@ class BatchAttempts:
         self._clock = clock
         self._time = asyncio.get_running_loop().time
 
-    def use(self, renderer: Renderer, *, concurrency: int) -> None:
+    def use(self, renderer: Renderer, sender: Sends, *, concurrency: int) -> None:
         """Go on with these settings; what is left of batches under way goes back if the target is another one."""
         target = renderer.target
-        self._renderer = renderer
+        self._renderer, self._sender = renderer, sender
         self._most = concurrency * (target.batch.most if target.batch else 1)
 
     async def attempt(self, batch: Part, *, expires_at: float) -> None:
         """Attempt a batch off the queue, whose claims expire at this loop time; give back what is not settled."""
-        renderer, probe = self._renderer, self._states.circuit is Health.PROBING
+        renderer, sender, probe = self._renderer, self._sender, self._states.circuit is Health.PROBING
         target = renderer.target
 
         async def send(part: Part) -> Outcome:
             self._slots.take()
-            outcome = await attempt(as_one(part), renderer, store=self._store, sender=self._sender, clock=self._clock)
+            outcome = await attempt(as_one(part), renderer, store=self._store, sender=sender, clock=self._clock)
             return replace(outcome, batch=len(part))
 
         async def may_go_on() -> bool:

@@ -7,8 +7,9 @@ closed ──`failures` in a row──▶ open ──probe_at──▶ half-open
                                  └────probe fails─────┘   the pauses grow up to a minute
 
 Late answer: to an attempt that began before the circuit opened; it counts unless the target named a time. A 429 or 503
-with Retry-After opens the circuit at once, until that time. Templates that have no text for `failures` events in a row
-open it, too: the fault is then in the routes file, and the rest of the backlog waits for a mended one.
+with Retry-After opens the circuit at once, until that time; so does an attempt without an access token, as no other
+delivery would get one. Templates that have no text for `failures` events in a row open it, too: the fault is then in
+the routes file, and the rest of the backlog waits for a mended one.
 """
 
 from dataclasses import dataclass, replace
@@ -58,14 +59,16 @@ class Breaker:
             return self._open_on_request(pause, target, now=now, roll=roll)
         if self.requested and not probe:  # the attempt began before the target named a time
             return self
-        if outcome.reason is Reason.OK or outcome.status in target.ok_on | target.dead_on:
+        if outcome.reason is Reason.OK or (
+            outcome.status in target.ok_on | target.dead_on and outcome.reason is not Reason.ANSWER
+        ):
             return CLOSED
         if self.health is Health.OPEN or (self.health is Health.PROBING and not probe):
             return self
         if outcome.reason in (Reason.REQUEST, Reason.CORRUPT):  # nothing was sent
             return self if self.health is Health.OK else self.probe_due(now)
         failures = self.failures + 1
-        if self.health is Health.OK and failures < target.breaker_failures:
+        if self.health is Health.OK and failures < target.breaker_failures and outcome.reason is not Reason.OAUTH2:
             return replace(self, failures=failures)
         return self._open(self._pause(target, roll), now=now)
 
@@ -86,8 +89,12 @@ class Breaker:
 
 
 def requested_pause(outcome: Outcome, target: Target) -> timedelta:
-    """The pause that the target asks for by Retry-After, within its policy's `max`; zero if it asks for none."""
-    if outcome.status not in TARGET_BUSY - target.ok_on or outcome.retry_after is None:
+    """The pause that the target asks for by Retry-After, within its policy's `max`; zero if it asks for none.
+
+    Also in an answer that `ok_if` rejects: some services say with a 200 that they are busy.
+    """
+    busy = outcome.status in TARGET_BUSY - target.ok_on or outcome.reason is Reason.ANSWER
+    if not busy or outcome.retry_after is None:
         return timedelta()
     return min(outcome.retry_after, target.retry.max)
 

@@ -26,6 +26,7 @@ from relay.delivery.prefetch import Prefetch
 from relay.delivery.relay_share import share_of
 from relay.delivery.retry import DELIVERED
 from relay.delivery.send import Sender, origin
+from relay.delivery.sender_chain import SenderChain
 from relay.delivery.settlements import Settlements
 from relay.delivery.slots import Slots
 from relay.delivery.tasks import Tasks
@@ -66,6 +67,7 @@ class Lane:
         self._workers = WorkerPool(self._next_attempt, limit=0, start=self._tasks.start)
         self._slots = Slots()
         self._sender = Sender(clock=clock, new_client=new_client)
+        self._senders = SenderChain(self._sender, emit=emit, tasks=self._tasks, clock=clock, new_client=new_client)
         self._settlements = Settlements(store, settled=self._on_settled, start=self._tasks.start, clock=clock)
         self.circuit = Circuit(emit=emit, clock=clock, changed=lambda event: self._prefetch.on(event))
         self._prefetch = Prefetch(
@@ -81,7 +83,6 @@ class Lane:
         self._batching: Batching | None = None
         self._batch_attempts = BatchAttempts(
             store=store,
-            sender=self._sender,
             states=self._states,
             slots=self._slots,
             verdicts=self._verdicts,
@@ -155,11 +156,12 @@ class Lane:
         self._part = self._store.share(target.name)
         self._share = share_of(target, *self._part)
         self._renderer = new_renderer(target)
+        self._sends = self._senders.of(target)
         self._origin = origin(target.url)
         self._timeout = target.timeout.total_seconds()
         self._slots.rate = self._share.rate
         self._gather(target.batch)
-        self._batch_attempts.use(self._renderer, concurrency=self._share.concurrency)
+        self._batch_attempts.use(self._renderer, self._sends, concurrency=self._share.concurrency)
         queued = self._batching.queued if self._batching else self._workers.call
         self._prefetch.use(target, self._share, queued=queued)
 
@@ -229,7 +231,7 @@ class Lane:
         renderer, origin_, probe = self._renderer, self._origin, self._states.circuit is Health.PROBING
         target = renderer.target
         try:
-            outcome = await attempt(delivery, renderer, store=self._store, sender=self._sender, clock=self._clock)
+            outcome = await attempt(delivery, renderer, store=self._store, sender=self._sends, clock=self._clock)
         finally:
             self._in_flight.pop(delivery.event_id, None)
         verdict: Verdict = DELIVERED

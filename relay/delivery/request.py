@@ -3,13 +3,13 @@
 import base64
 import hashlib
 import hmac
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from relay import __version__
+from relay.delivery.masks import spellings
 from relay.delivery.payload import CONTENT_TYPES, Original, body, query_text, with_query
 from relay.http.request import Request
 from relay.model import Delivery, Format, Secret, Target, Webhook, signing_key
@@ -18,8 +18,6 @@ USER_AGENT = f"amocrm-relay/{__version__}"
 SHORTEST_SECRET = 8  # characters; a shorter text may occur in any text
 MAX_REASON = 300  # characters of `relay-unparsed`
 SHORTEST_TOKEN = 16  # characters of a URL's path between two slashes; what is shorter is a name
-
-_ENCODED = re.compile("%[0-9A-F]{2}")
 
 
 class Renderer:
@@ -59,7 +57,7 @@ class Renderer:
 
     @cached_property
     def _secrets(self) -> tuple[str, ...]:
-        return tuple(sorted(_all_spellings(self.target), key=len, reverse=True))
+        return spellings(_secret_texts_of(self.target))
 
     def _request(
         self,
@@ -111,25 +109,16 @@ def _as_header(reason: str) -> str:
     return "".join(each if each.isascii() and each.isprintable() else "?" for each in reason[:MAX_REASON])
 
 
-def _all_spellings(target: Target) -> set[str]:
-    texts = {*_secret_texts(target.url, [value.reveal() for value in _secret_values(target)])}
+def _secret_texts_of(target: Target) -> Iterator[str]:
+    yield from _secret_texts(target.url, [value.reveal() for value in _secret_values(target)])
     own = [*target.hidden, *(value for value in target.query.values() if isinstance(value, Secret))]
-    texts.update(text for text in (value.reveal() for value in own) if len(text) >= SHORTEST_SECRET)
-    return {form for text in texts for form in _spellings(text)}
+    yield from (text for text in (value.reveal() for value in own) if len(text) >= SHORTEST_SECRET)
 
 
 def _secret_values(target: Target) -> Iterator[Secret]:
     yield from target.headers.values()
     if target.egress.proxy:
         yield from target.egress.proxy.secrets
-
-
-def _spellings(text: str) -> Iterator[str]:
-    """Yield the text as it is, and URL-encoded: a redirect to a login may quote the URL in its query."""
-    yield text
-    encoded = quote(text, safe="", errors="replace")
-    yield encoded
-    yield _ENCODED.sub(lambda each: each[0].lower(), encoded)
 
 
 def _secret_texts(address: str, values: Sequence[str]) -> Iterator[str]:

@@ -32,10 +32,11 @@ def decide(
 ) -> Verdict:
     """Decide what follows an attempt; `roll` in [0, 1) is the random part of jitter.
 
-    If a `probe` fails, that attempt does not count against the retry policy of its delivery, and a template that has no
-    text does not end it: the circuit keeps the backlog until the template is mended.
+    If a `probe` fails, or if there is no access token, that attempt does not count against the retry policy of its
+    delivery. A template that has no text does not end the delivery of a probe: the circuit keeps the backlog until the
+    template is mended.
     """
-    if outcome.reason is Reason.OK or outcome.status in target.ok_on:
+    if outcome.reason is Reason.OK or (outcome.status in target.ok_on and outcome.reason is not Reason.ANSWER):
         return DELIVERED
     if outcome.reason is Reason.REQUEST:
         return Dead(f"the request cannot be made: {outcome.detail}")
@@ -45,7 +46,7 @@ def decide(
         return Dead(f"cannot be rendered, {outcome.detail}")
     if outcome.status in target.dead_on:
         return Dead(f"answered {outcome.status}, which is in dead_on")
-    return _again(delivery, outcome, target.retry, now, roll, counted=not probe)
+    return _again(delivery, outcome, target.retry, now, roll, counted=not probe and outcome.reason is not Reason.OAUTH2)
 
 
 def wait(policy: RetryPolicy, attempt: int, *, roll: float) -> timedelta:

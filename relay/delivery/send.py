@@ -3,13 +3,17 @@
 import asyncio
 import re
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from time import perf_counter
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from relay.delivery.answer import BODY_TIMEOUT, MAX_BODY, Answer, Judge, Judgement
+from relay.delivery.masks import masked
 from relay.delivery.request_timeouts import RequestTimeouts
 from relay.delivery.retry import parse_retry_after
 from relay.errors import ConfigurationError
@@ -20,7 +24,6 @@ from relay.tls import client_context
 
 MAX_ANSWER = 16 * 1024  # bytes read of a response's body; a longer one costs its connection
 MAX_DETAIL = 1_000  # characters of it that are recorded
-ANSWER_TIMEOUT = 1.0  # seconds for the body: the status has decided the outcome already
 
 PORTS = {"http": 80, "https": 443}
 
@@ -30,6 +33,22 @@ _TLS_OBJECT = re.compile(" ssl:(default|True|<[^>]*>)")
 
 Origin = tuple[str, str | None, int | None]
 """Scheme, host and port."""
+
+
+class Sends(Protocol):
+    """What makes the requests of attempts: `Sender`, or something before it."""
+
+    async def send(
+        self,
+        request: Request,
+        *,
+        timeout: timedelta,  # noqa: ASYNC109  one deadline for all
+        tls: Tls | None = None,
+        egress: Egress = DIRECT,
+        now: datetime | None = None,
+        judge: Judge | None = None,
+    ) -> Outcome:
+        """See `Sender.send`."""
 
 
 class Sender:
@@ -50,13 +69,15 @@ class Sender:
         tls: Tls | None = None,
         egress: Egress = DIRECT,
         now: datetime | None = None,
+        judge: Judge | None = None,
     ) -> Outcome:
         """Make one attempt. If a keep-alive connection turns out to be closed, a fresh one is tried within it.
 
-        `now`: the time, if the caller has just read the clock.
+        `now`: the time, if the caller has just read the clock. `judge`: reads answers as a whole, and may change what
+        the status says of them.
         """
         started_at, start = now or self._clock(), perf_counter()
-        status = retry_after = None
+        status = retry_after = answer = None
         try:
             wanted = request.url, tls, egress, request.method
             endpoint = self._made if self._known == wanted else self._endpoint(*wanted)
@@ -66,6 +87,9 @@ class Sender:
             retry_after = response.headers.get("retry-after")
             try:
                 body = response.body
+                if judge is not None and (patience := judge.patience(status)) is not None:
+                    answer = await _answer(response, body, min(deadline.at, self._timeouts.loop.time() + patience))
+                    body = answer.body
                 start_of_body = body if isinstance(body, bytes) else await _read(body, deadline.at)
             finally:
                 response.end()
@@ -74,14 +98,17 @@ class Sender:
             detail = f"{_redirect(response)} {text}".strip() if reason is Reason.REDIRECT else text
         except (ConfigurationError, aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             reason, detail = _reason_of(error), _text(error)
-        return Outcome(
+        outcome = Outcome(
             reason=reason,
             started_at=started_at,
             took=timedelta(seconds=perf_counter() - start),
             status=status,
             retry_after=parse_retry_after(retry_after, now=self._clock()) if retry_after else None,
-            detail=_masked(detail, request.secrets)[:MAX_DETAIL] if detail else "",
+            detail=masked(detail, request.secrets)[:MAX_DETAIL] if detail else "",
         )
+        if judge is None or answer is None:
+            return outcome
+        return _judged(outcome, judge.judge(answer), request.secrets)
 
     def limit(self, to: Origin, timeout: timedelta) -> None:
         """Apply a new timeout, from their start, to requests in flight to this origin; those over it end now."""
@@ -113,12 +140,44 @@ async def _read(body: aiohttp.StreamReader, deadline: float) -> bytes:
     """Read the start of the body. An error here changes nothing; a body that is too long costs its connection."""
     start = bytearray()
     try:
-        async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + ANSWER_TIMEOUT)):
+        async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + BODY_TIMEOUT)):
             while len(start) <= MAX_ANSWER and (chunk := await body.read(MAX_ANSWER)):
                 start += chunk
     except (aiohttp.ClientError, OSError, ValueError):
         pass
     return bytes(start)
+
+
+async def _answer(response: TargetResponse, body: bytes | aiohttp.StreamReader, deadline: float) -> Answer:
+    """Read the answer with its whole body; what keeps it from being whole is its flaw."""
+    read, flaw = bytearray(), ""
+    try:
+        if isinstance(body, bytes):
+            read += body
+        else:
+            async with asyncio.timeout_at(deadline):
+                while len(read) <= MAX_BODY and (chunk := await body.read(MAX_BODY)):
+                    read += chunk
+    except TimeoutError:
+        flaw = "its body did not end in time"
+    except (aiohttp.ClientError, OSError, ValueError):
+        flaw = "its body broke off"
+    if len(read) > MAX_BODY:
+        flaw = f"its body is longer than {MAX_BODY // 1024} KiB"
+    return Answer(status=response.status, headers=response.headers, body=bytes(read[:MAX_BODY]), flaw=flaw)
+
+
+def _judged(outcome: Outcome, judgement: Judgement, secrets: tuple[str, ...]) -> Outcome:
+    """Change what the judgement changes. Its text stands before the start of the answer."""
+    if judgement.reason is None and judgement.retry_after is None:
+        return outcome
+    detail = f"{masked(judgement.why, secrets)}: {outcome.detail}" if judgement.why else outcome.detail
+    return replace(
+        outcome,
+        reason=judgement.reason or outcome.reason,
+        detail=detail[:MAX_DETAIL],
+        retry_after=judgement.retry_after or outcome.retry_after,
+    )
 
 
 def _redirect(response: TargetResponse) -> str:
@@ -134,12 +193,6 @@ def origin(url: str) -> Origin:
         return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
     except ValueError:
         return url, None, None
-
-
-def _masked(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
 
 
 def reason_of_status(status: int) -> Reason:

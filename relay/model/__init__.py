@@ -19,7 +19,7 @@ from relay.model.loopback import is_loopback
 from relay.model.retention import Retention
 from relay.model.secret import Secret, signing_key
 from relay.model.sources import Source
-from relay.model.targets import Batch, Format, Method, Order, RetryPolicy, Target, Tls
+from relay.model.targets import Batch, ClientAuth, Format, Method, OAuth2, Order, RetryPolicy, Target, Tls
 from relay.model.templates import BodyTemplate, TextTemplate
 from relay.model.values import Json, frozen
 from relay.model.webhooks import Event, Webhook, entity_id
@@ -28,6 +28,7 @@ __all__ = [
     "DIRECT",
     "Batch",
     "BodyTemplate",
+    "ClientAuth",
     "Dead",
     "Delivered",
     "Delivery",
@@ -38,6 +39,7 @@ __all__ = [
     "Health",
     "Json",
     "Method",
+    "OAuth2",
     "Order",
     "Outcome",
     "PlannedDelivery",

@@ -101,6 +101,8 @@ class Reason(StrEnum):
     REQUEST = "request"
     TEMPLATE = "template"
     CORRUPT = "corrupt"
+    ANSWER = "answer"
+    OAUTH2 = "oauth2"
 
 
 @frozen

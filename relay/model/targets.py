@@ -68,6 +68,27 @@ class Tls:
     digest: str = ""
 
 
+class ClientAuth(StrEnum):
+    """Where the credentials of `oauth2` are sent (RFC 6749 §2.3.1): HTTP Basic, or the form of the request.
+
+    The standard asks every server for Basic; some read the form alone, or do not decode what Basic encodes.
+    """
+
+    BASIC = "basic"
+    BODY = "body"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth2:
+    """Client credentials (RFC 6749 §4.4), for which `token_url` gives access tokens."""
+
+    token_url: str = field(repr=False)  # may hold a secret
+    client_id: Secret
+    client_secret: Secret
+    scope: str = ""
+    auth: ClientAuth = ClientAuth.BASIC
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """An HTTP endpoint we deliver to. `rate`: requests per second, None for no limit.
@@ -100,6 +121,7 @@ class Target:
     tls: Tls | None = None
     egress: Egress = DIRECT
     batch: Batch | None = None
+    oauth2: OAuth2 | None = None
 
     @property
     def texts(self) -> Mapping[str, TextTemplate]:

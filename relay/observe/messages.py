@@ -3,6 +3,7 @@
 from logging import ERROR, INFO, WARNING
 from typing import TypeAlias
 
+from relay.observe.log import milliseconds
 from relay.signals import (
     AcceptFailed,
     AcksMissing,
@@ -34,6 +35,8 @@ from relay.signals import (
     SpoolSetAside,
     StoredLate,
     StoreGaveUp,
+    TokenFetched,
+    TokenNotRenewed,
     VacuumHeldBack,
     WalGrown,
 )
@@ -65,6 +68,7 @@ LINES: dict[type, tuple[int, str]] = {
     # delivery
     CircuitOpened: (WARNING, "circuit open"),
     CircuitClosed: (INFO, "circuit closed"),
+    TokenNotRenewed: (WARNING, "access token not renewed: the present one is still valid"),
     ClaimLost: (WARNING, "claim lost: the delivery is not settled by this attempt"),
     # daemon and listeners
     AcceptFailed: (ERROR, "cannot accept connections"),
@@ -91,6 +95,14 @@ def line(fact: Signal) -> Line:
             return WARNING, "the clock was set", {"seconds": round(fact.by.total_seconds(), 1)}
         case DiskSpaceChanged():
             return *DISK_SPACE[fact.level], {"free": fact.free, "folder": fact.folder}
+        case TokenFetched():
+            fetched: dict[str, object] = {
+                "target": fact.target,
+                "ms": milliseconds(fact.took),
+                "seconds": round(fact.life.total_seconds()) if fact.life else None,
+                "detail": fact.detail,
+            }
+            return INFO, "access token fetched", fetched
         case AcksMissing():
             missing: dict[str, object] = {
                 "at_most": fact.at_most,

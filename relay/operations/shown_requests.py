@@ -78,12 +78,13 @@ def _shown(config: Config, written: Target, request: Request) -> ShownRequest:
     target = config.targets[written.name]
     secret = {name.lower() for name in written.headers} | {"webhook-signature"}
     secret |= {name.lower() for name in written.header_templates if name.lower().endswith(SECRET_HEADERS)}
+    token = {"authorization": HIDDEN} if target.oauth2 else {}  # which nobody fetches here
     url = _REFERENCE.sub(lambda reference: unquote(reference[0]), request.url)
     return ShownRequest(
         target=written.name,
         method=request.method,
         url=as_sent(target.url + url, url),
         proxy=config.proxy_as_written(target.name) if target.egress.proxy_to(target.url) else None,
-        headers={name: HIDDEN if name in secret else value for name, value in request.all_headers.items()},
+        headers={name: HIDDEN if name in secret else value for name, value in request.all_headers.items()} | token,
         body=request.body.decode(errors="backslashreplace"),
     )

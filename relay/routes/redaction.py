@@ -31,7 +31,10 @@ _SETTINGS = frozenset(
 """Keys of sources and targets whose values are shown."""
 _RENDERED = frozenset({"body", "headers", "query", "url"})
 """Keys of targets whose values are shown if they have a template."""
-_NAMES = _SETTINGS | _OPEN | _RENDERED | {"sources", "targets", "defaults", "token", "secret", "key", "proxy"}
+_NAMES = _SETTINGS | _OPEN | _RENDERED | {
+    "sources", "targets", "defaults", "token", "secret", "key", "proxy",
+    "oauth2", "token_url", "client_id", "client_secret", "scope", "auth",
+}  # fmt: skip
 """Keys that are shown after a syntax error."""
 _SENSITIVE = "token|secret|passw|authoriz|cookie|api.?key"
 _NAMES_SECRET = re.compile(_SENSITIVE, re.IGNORECASE)
@@ -41,7 +44,7 @@ _REFERENCE = re.compile(r"(?P<quote>[\"']?)\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _SECTION = re.compile(r"(?![\s#]|-\s|-$)[\"']?([\w.-]*)")
 """The start of a section, also a misspelt one: no list item, comment or indented line begins so."""
-_FIRST_KEY = re.compile(r"\W*([a-z_]+)(\s*:)?(?=\s)")
+_FIRST_KEY = re.compile(r"\W*([a-z0-9_]+)(\s*:)?(?=\s)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +178,12 @@ def _may_be_shown(scalar: _Scalar) -> bool:
 
 def _may_hold_keys(where: Where) -> bool:
     """False within a secret written as a mapping: `token: {…}`."""
-    if len(where) <= 2 or where[0] in _OPEN or where[2:] == ("headers",) or where[2:3] in (("body",), ("query",)):
+    if (
+        len(where) <= 2
+        or where[0] in _OPEN
+        or where[2:] in (("headers",), ("oauth2",))
+        or where[2:3] in (("body",), ("query",))
+    ):
         return True
     return _is_setting(where)
 

@@ -43,8 +43,8 @@ def expand(
 ) -> Document:
     """Replace every `${…}`; where one is missing, a problem names it and the text stays as written.
 
-    With `stand_ins`, a missing one is no problem in tokens, URLs, headers and signing secrets. `on_open` is called with
-    each file before it is opened.
+    With `stand_ins`, a missing one is no problem in tokens, URLs, headers, credentials and signing secrets. `on_open`
+    is called with each file before it is opened.
     """
     expansion = _Expansion(document, env, problems, stand_ins, on_open)
     value = expansion.value((), document.value)
@@ -152,6 +152,8 @@ def _stand_in(where: Where) -> str | None:
             return base64.b64encode(own).decode()
         case ("tls",):
             return "/absent.pem"
+        case ("oauth2",):
+            return "https://absent.invalid/" if where[3:] == ("token_url",) else "absent"
     return None
 
 

@@ -14,6 +14,7 @@ from relay.model import Format, Method, Order, RetryPolicy, Secret, Target, Text
 from relay.routes.batch import read_batch
 from relay.routes.diagnostics import Unfit, Where
 from relay.routes.egress import read_egress, refuse_private_host
+from relay.routes.oauth2 import read_oauth2
 from relay.routes.reader import Reader
 from relay.routes.target_templates import hidden_texts, is_template, read_body, read_header, read_query, read_url
 from relay.routes.target_tls import read_tls
@@ -58,6 +59,7 @@ def _target(reader: Reader, name: str, defaults: Target) -> Target:
         secrets=reader.each((*where, "secret"), _signing_secret),
         tls=read_tls(reader, where, url),
         batch=read_batch(reader, where, Format.JSON if body else settings.format),
+        oauth2=read_oauth2(reader, where, headers=(*headers, *header_templates), url=_url, egress=settings.egress),
     )
 
 

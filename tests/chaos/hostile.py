@@ -28,6 +28,7 @@ class Kind:
     """What it says, and the reason that its attempts must have. `status`: the one that is seen, if any.
 
     `proxy`: it is not the target, but the proxy before one that nobody reaches.
+    `settings`: further ones of its target, as YAML, where URL stands for its own.
     """
 
     talk: Talk
@@ -36,10 +37,13 @@ class Kind:
     scheme: str = "http"
     tls: ssl.SSLContext | None = None
     proxy: bool = False
+    settings: str = ""
 
     def entry(self, url: str) -> str:
         """What the routes file says of the target, of which `url` is this server's."""
-        return f'{{url: "https://bot.relay.test/", proxy: "{url}"}}' if self.proxy else f'{{url: "{url}"}}'
+        if self.proxy:
+            return f'{{url: "https://bot.relay.test/", proxy: "{url}"}}'
+        return f'{{url: "{url}"{self.settings.replace("URL", url)}}}'
 
     @property
     def delivers(self) -> bool:
@@ -201,6 +205,14 @@ def _later(header: str) -> Kind:
     return Kind(talk=_answers(503, f"Retry-After: {header}"), reason="5xx", status=503)
 
 
+OAUTH = ', oauth2: {token_url: "URLtoken", client_id: relay, client_secret: canary}'
+
+
+def _grants(talk: Talk) -> Kind:
+    """As the server that its access tokens come from: nothing is sent to the target."""
+    return Kind(talk=talk, reason="oauth2", settings=OAUTH)
+
+
 def kinds() -> Mapping[str, Kind]:
     """By name, which is the target's."""
     bomb = _bomb()
@@ -253,6 +265,13 @@ def kinds() -> Mapping[str, Kind]:
         "after-1970": _later("Thu, 01 Jan 1970 00:00:00 GMT"),
         "after-a-year": _later("31536000"),
         "after-a-date": _later(tomorrow),
+        # access tokens
+        "oauth-hangs": _grants(_hang),
+        "oauth-html": _grants(_answers(200, body=b"<html>Sign in</html>")),
+        "oauth-endless": _grants(_repeats(b'HTTP/1.1 200 OK\r\n\r\n{"access_token": "', b"x" * 65_536)),
+        "oauth-drips": _grants(_repeats(b"HTTP/1.1 200 OK\r\n\r\n", b" ", pause=DRIP)),
+        "oauth-redirects": _grants(_answers(307, "Location: /")),
+        "oauth-injects": _grants(_answers(200, body=b'{"access_token": "a\\r\\nX-Evil: 1"}')),
         # TLS
         "not-tls": Kind(talk=_say_400, reason="tls", scheme="https"),
         "mute-tls": Kind(talk=_hang, reason="timeout", scheme="https"),

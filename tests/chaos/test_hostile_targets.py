@@ -31,6 +31,8 @@ CONCURRENCY = 16
 ATTEMPTS = 2
 PATIENT = {"after-a-year", "after-a-date"}
 """They send a long Retry-After: their other deliveries wait, too."""
+HELD = CONCURRENCY + 20
+"""Attempts at most to a target without a token: those under way, and probes, whose pauses grow."""
 RACING = {"closes-idle", "says-408", "answers-twice"}
 MOST_GROWTH = 192 * 2**20  # bytes of a relay that is offered gigabytes; 57 MiB alone, 71 beside busy neighbours
 A_DAY = timedelta(days=1)
@@ -101,6 +103,8 @@ def events_to(name: str) -> int:
 
 def attempts_of(name: str, kind: Kind) -> range:
     """One for each event that is delivered, else as many as the policy has; to the patient, those under way."""
+    if kind.reason == "oauth2":
+        return range(1, HELD + 1)
     if name in PATIENT:
         return range(1, CONCURRENCY + 1)
     expected = events_to(name) * (1 if kind.delivers else ATTEMPTS)

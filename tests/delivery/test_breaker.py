@@ -1,5 +1,6 @@
 """`relay.delivery.breaker`: when the circuit opens, half-opens and closes."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ DEAD = outcome(Reason.CLIENT_ERROR, status=410)
 UNSENT = outcome(Reason.REQUEST)
 CORRUPT = outcome(Reason.CORRUPT)
 UNRENDERED = outcome(Reason.TEMPLATE)
+TOKENLESS = outcome(Reason.OAUTH2)
 
 PATIENT = target(breaker_failures=3, retry=RetryPolicy(initial=2 * SECOND, factor=4.0, jitter=0.0))
 
@@ -39,6 +41,10 @@ def after(breaker: Breaker, *outcomes: Outcome, probe: bool = False, of: Target 
         (NEARLY, CORRUPT, False, NEARLY),
         (NEARLY, WELL, False, Breaker()),
         (NEARLY, DEAD, False, Breaker()),
+        (Breaker(), TOKENLESS, False, replace(OPEN, failures=1)),  # no other delivery would get a token
+        (OPEN, TOKENLESS, False, OPEN),
+        (PROBING, TOKENLESS, False, PROBING),
+        (PROBING, TOKENLESS, True, Breaker(health=Health.OPEN, failures=4, probes=2, probe_at=NOON + 8 * SECOND)),
         (NEARLY, FAILS, False, OPEN),
         (NEARLY, SILENT, False, OPEN),
         (NEARLY, UNRENDERED, False, OPEN),

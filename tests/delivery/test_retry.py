@@ -74,6 +74,14 @@ def test_what_the_disk_has_changed_is_dead_at_once() -> None:
     assert verdict == Dead("not sent: not what was kept")
 
 
+def test_an_attempt_without_an_access_token_does_not_count() -> None:
+    once = target(retry=RetryPolicy(attempts=1))
+    verdict = decide(delivery(), outcome(Reason.OAUTH2), once, now=NOON, roll=0.0)
+    assert isinstance(verdict, RetryAt)
+    assert not verdict.counted
+    assert isinstance(decide(delivery(), outcome(Reason.CONNECT), once, now=NOON, roll=0.0), Dead)
+
+
 def test_operators_say_which_statuses_are_dead() -> None:
     fussy = target(dead_on=frozenset({404}))
     assert decide(delivery(), outcome(status=404), fussy, now=NOON, roll=0.0) == Dead(

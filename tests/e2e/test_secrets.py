@@ -4,9 +4,11 @@ import asyncio
 import base64
 from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import aiohttp
 
+from tests.delivery.authority import answer, authorizing, grant
 from tests.delivery.conftest import serving
 from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running
 from tests.e2e.sender import post_lead
@@ -43,6 +45,25 @@ targets:
   behind: {{url: "https://bot.example/", proxy: "http://relay:${{file:{folder}/proxy}}@127.0.0.1:{proxy}"}}
 routes:
   - {{name: all, match: {{entity: leads}}, to: [good, bad, weak, nowhere, behind]}}
+"""
+
+CLIENT = "canary-of-a-client/3a7e"
+OAUTH = "canary-of-an-access-token/88c1"
+BASIC = base64.b64encode(f"relay:{quote_plus(CLIENT)}".encode()).decode()
+
+TOKENS = """\
+version: 1
+sources: {{crm: {{token: "${{TOKEN}}"}}}}
+defaults: {{retry: {{initial: 50ms, attempts: 2}}}}
+targets:
+  good:
+    url: "{good}"
+    oauth2: {{token_url: "{giving}", client_id: relay, client_secret: "${{file:{folder}/client}}"}}
+  bad:
+    url: "{bad}"
+    oauth2: {{token_url: "{refusing}", client_id: relay, client_secret: "${{file:{folder}/client}}"}}
+routes:
+  - {{name: all, match: {{entity: leads}}, to: [good, bad]}}
 """
 
 ROUTE = """\
@@ -101,6 +122,41 @@ async def refuse_and_repeat(reader: asyncio.StreamReader, writer: asyncio.Stream
     shown = head.decode().partition("Basic ")[2].partition("\r\n")[0]
     said = f"{shown} {base64.b64decode(shown).decode()}"
     writer.write(f"HTTP/1.1 407 {said}\r\nX-Said: {said}\r\nContent-Length: 0\r\n\r\n".encode())
+
+
+async def test_neither_a_client_secret_nor_an_access_token_is_ever_said(tmp_path: Path) -> None:
+    (tmp_path / "client").write_text(CLIENT)
+    wrong = answer(
+        401, b'{"error": "invalid_client", "error_description": "no %b, no %b"}' % (CLIENT.encode(), BASIC.encode())
+    )
+    async with AsyncExitStack() as stack:
+        targets = await stack.enter_async_context(listening(good=repeating(400), bad=well))
+        giving = await stack.enter_async_context(authorizing(lambda _number: grant(OAUTH, 3600)))
+        refusing = await stack.enter_async_context(authorizing(lambda _number: wrong))
+        routes = TOKENS.format(
+            folder=tmp_path,
+            good=targets.url("good"),
+            bad=targets.url("bad"),
+            giving=f"http://127.0.0.1:{giving.port}/token",
+            refusing=f"http://127.0.0.1:{refusing.port}/token",
+        )
+        relay = await stack.enter_async_context(running(tmp_path, routes))
+        webhook = await post_lead(relay.hook, "m1")
+        await relay.said("attempt", 2)
+        assert targets.of("good")[0].headers["authorization"] == f"Bearer {OAUTH}"
+        assert targets.of("bad") == []
+
+        said = [await relay.get("/metrics"), relay.log.read_text()]
+        said += [await asked(relay, *look) for look in LOOKS]
+        said += [await asked(relay, "show", webhook), await asked(relay, "show", webhook, "--json")]
+        explained_ = await explained(relay, webhook)
+        assert "authorization: ***" in explained_
+        said.append(explained_)
+        assert [
+            text for text in said if "no token from token_url: it answered 401: invalid_client - no ***, no ***" in text
+        ]
+        for canary in (CLIENT, quote_plus(CLIENT), BASIC, OAUTH):
+            assert [text for text in said if canary in text] == [], canary
 
 
 async def malformed(relay: RelayProcess, request: bytes) -> bytes:

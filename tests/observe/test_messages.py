@@ -37,6 +37,8 @@ from relay.signals import (
     SpoolSetAside,
     StoredLate,
     StoreGaveUp,
+    TokenFetched,
+    TokenNotRenewed,
     VacuumHeldBack,
     WalGrown,
 )
@@ -52,6 +54,9 @@ FACTS: list[Signal] = [
     CircuitOpened(target="bot", failures=None, probe_at=NOON, detail=""),
     CircuitClosed(target="bot", failures=None),
     CircuitClosed(target="bot", failures=None, detail="its settings were changed"),
+    TokenFetched(target="bot", took=timedelta(milliseconds=80.04), life=timedelta(hours=1), detail=None),
+    TokenFetched(target="bot", took=timedelta(milliseconds=80), life=None, detail="its expires_in is odd"),
+    TokenNotRenewed(target="bot", detail="it answered 503"),
     ClaimLost(target="bot", event="e-1", attempt=2),
     FileExposed(file="/etc/relay/routes.yaml", detail="mode 0644: chmod 600"),
     FileDetached(file="/etc/relay/routes.yaml", detail="was replaced where it is mounted from"),

@@ -8,6 +8,7 @@ from relay.routes.lint.routes import match_everything, miss_created_leads, no_ca
 from relay.routes.lint.secrets import in_the_file, reused_tokens, too_short, variables_without_braces
 from relay.routes.lint.targets import (
     exempt_from_nothing,
+    odd_credentials,
     odd_headers,
     proxied_loopback,
     short_dedupe,
@@ -27,6 +28,7 @@ _CHECKS = (
     exempt_from_nothing,
     proxied_loopback,
     odd_headers,
+    odd_credentials,
     short_dedupe,
     whole_addresses,
     unknown_fields,

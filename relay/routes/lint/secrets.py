@@ -76,6 +76,8 @@ def _secret_places(config: Config) -> Iterator[Where]:
         yield from _items(config, ("sources", name, "token"))
     for name, target in config.targets.items():
         yield from _items(config, ("targets", name, "secret"))
+        if target.oauth2:
+            yield ("targets", name, "oauth2", "client_secret")
         for header in target.headers:
             if header.lower().endswith(SECRET_HEADERS):
                 yield ("targets", name, "headers", header)

@@ -27,8 +27,15 @@ def unused(config: Config) -> Iterator[Finding]:
 def unencrypted(config: Config) -> Iterator[Finding]:
     """Targets on another machine that are reached without TLS."""
     for name, target in config.targets.items():
-        if urlsplit(target.url).scheme == "http" and not _is_local(target.url):
-            yield ("targets", name, "url"), "http to another machine can be read on the way: use https"
+        where = ("targets", name)
+        if _can_be_read(target.url):
+            yield (*where, "url"), "http to another machine can be read on the way: use https"
+        if target.oauth2 and _can_be_read(target.oauth2.token_url):
+            yield (*where, "oauth2", "token_url"), "http to another machine shows it the client_secret: use https"
+
+
+def _can_be_read(url: str) -> bool:
+    return urlsplit(url).scheme == "http" and not _is_local(url)
 
 
 def exempt_from_nothing(config: Config) -> Iterator[Finding]:
@@ -64,6 +71,16 @@ def odd_headers(config: Config) -> Iterator[Finding]:
             mistake = copying_mistake(secret.reveal(), config.document.shown(where)) if secret.reveal() else "is empty"
             if mistake and not (header.lower() in _QUOTED_HEADERS and "quotes" in mistake):
                 yield where, f"the value {mistake}"
+
+
+def odd_credentials(config: Config) -> Iterator[Finding]:
+    """Credentials of `oauth2` with stray characters in them."""
+    for name, target in config.targets.items():
+        if target.oauth2:
+            for key, secret in (("client_id", target.oauth2.client_id), ("client_secret", target.oauth2.client_secret)):
+                where = ("targets", name, "oauth2", key)
+                if mistake := copying_mistake(secret.reveal(), config.document.shown(where)):
+                    yield where, f"the value {mistake}"
 
 
 def short_dedupe(config: Config) -> Iterator[Finding]:
