@@ -46,9 +46,11 @@ class TemplateRenderer(Renderer):
     def render_raw(self, delivery: Delivery, webhook: Webhook, *, now: datetime) -> Request:
         """Build the request of a raw delivery: the webhook byte for byte, without `body`, which is for events.
 
-        Templates elsewhere are rendered of what there is: `id`, `timestamp`, `source` and `query`.
+        Templates elsewhere are rendered of what there is: `id`, `timestamp`, `source` and `query`, as of an event, or
+        as of the one event of a batch.
         """
-        context = event_context(_known_of(delivery, webhook))
+        known = _known_of(delivery, webhook)
+        context = batch_context([known]) if self.target.batch else event_context(known)
         url = with_query(self._rendered_url(context), webhook.query)
         headers = self._rendered_headers(context) | raw_headers(webhook)
         return self._request(delivery, url, self._raw_headers, headers, webhook.body, now)

@@ -16,7 +16,7 @@ def read_batch(reader: Reader, where: Where, format_: Format) -> Batch | None:
     if not reader.document.has(here):
         return None
     if format_ is not Format.JSON and reader.sound(here):
-        reader.wrong(here, f"is a JSON list of events: it needs format: json, not {format_}")
+        reader.wrong(here, f"is a JSON list of events: it needs format: json or a body, not format: {format_}")
     built_in = Batch()
     return Batch(
         most=reader.take((*here, "most"), int, built_in.most),

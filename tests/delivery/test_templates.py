@@ -153,6 +153,17 @@ def test_an_unparsed_webhook_goes_out_as_it_came_and_the_rest_is_rendered_of_wha
     assert (headers["content-type"], headers["x-source"], headers["relay-unparsed"]) == ("a/b", "crm", "no events")
 
 
+def test_an_unparsed_webhook_is_the_only_event_of_a_batch_to_its_templates() -> None:
+    class First(Text):
+        def render(self, context: Context) -> str:
+            return str([each["source"] for each in context["events"]])
+
+    own = target(batch=Batch(), header_templates={"X-Sources": First("")})
+    unread = Webhook(id="w", source="crm", received_at=NOON, body=b"odd", unparsed="no events")
+    request = new_renderer(own).render_raw(delivery(payload=b""), unread, now=NOON)
+    assert (request.body, request.all_headers["x-sources"]) == (b"odd", "['crm']")
+
+
 POISON = orjson.dumps({"data": {"poison": 1}})
 
 
