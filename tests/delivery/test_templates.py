@@ -11,17 +11,19 @@ import orjson
 import pytest
 
 from relay.delivery.batch import as_one
+from relay.delivery.circuit import Circuit
 from relay.delivery.payload import Original
 from relay.delivery.request import Renderer
 from relay.delivery.template_renderer import TemplateRenderer, new_renderer
+from relay.delivery.verdicts import Verdicts
 from relay.errors import TemplateFailed
-from relay.model import Batch, Format, Reason, Secret, State, Target, Webhook
+from relay.model import Batch, Dead, Format, Health, Reason, RetryAt, Secret, State, Target, Webhook
 from relay.model.templates import Context, event_context
 from relay.signals import CircuitClosed, CircuitOpened
 from relay.store.records import Filter
 from relay.store.sqlite.store import SqliteStore
 from tests.delivery.bench import Bench, act, event_id, now
-from tests.delivery.conftest import NOON, PAYLOAD, Receiver, delivery, every, target
+from tests.delivery.conftest import NOON, PAYLOAD, Receiver, delivery, every, outcome, target
 from tests.store.conftest import Kind, kind  # noqa: F401  a fixture
 
 
@@ -246,14 +248,16 @@ async def test_an_event_that_cannot_be_rendered_holds_up_none_that_can(tmp_path:
     assert bench.circuits == []
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
 async def test_so_many_in_a_row_hold_the_target_and_a_mended_template_gets_the_rest(
     tmp_path: Path,
     receivers: Start,
     kind: Kind,  # noqa: F811  the fixture
+    concurrency: int,
 ) -> None:
     """What is pending is rendered by the template of its attempt: nothing that was rendered is stored."""
     receiver = await receivers()
-    async with StoreBench(kind, tmp_path, to(receiver)) as bench:
+    async with StoreBench(kind, tmp_path, to(receiver, concurrency=concurrency)) as bench:
         await kept(bench, range(1, 9))
         await bench.until_attempted(3 + 3)  # those that open the circuit, and three probes
         states = Counter(each.state for each in await bench.deliveries())
@@ -261,7 +265,7 @@ async def test_so_many_in_a_row_hold_the_target_and_a_mended_template_gets_the_r
         [opened] = bench.circuits
         assert isinstance(opened, CircuitOpened)
         assert (opened.failures, opened.detail) == (3, "template body: the output is over 1,000,000 bytes")
-        bench.use(to(receiver, body=MENDED))
+        bench.use(to(receiver, body=MENDED, concurrency=concurrency))
         await bench.until_none_pending()
     assert [request.body for request in receiver.requests] == [b"mended"] * 5
     assert [type(each) for each in bench.circuits] == [CircuitOpened, CircuitClosed]
@@ -298,16 +302,10 @@ async def test_while_it_is_held_another_delivery_is_tried_each_time_until_one_ca
     assert [type(each) for each in bench.circuits[:2]] == [CircuitOpened, CircuitClosed]
 
 
-async def test_an_attempt_that_was_under_way_when_the_circuit_opened_ends_no_delivery(
-    tmp_path: Path, receivers: Start
-) -> None:
-    receiver = await receivers(lambda _request: 503)
-    policy = every(60_000)
-    async with Bench(tmp_path, to(receiver, breaker_failures=1, retry=policy)) as bench:
-        await kept(bench, [1], poisoned=False)
-        await bench.until(lambda: bool(bench.circuits))
-        await kept(bench, [2])
-        bench.dispatcher._lanes["bot"].probe()  # an operator wants one
-        await bench.until_attempted(2)
-        record = await bench.delivery(2)
-    assert (record.state, record.attempts[0].reason) == (State.PENDING, Reason.TEMPLATE)
+def test_an_attempt_that_ends_while_the_circuit_is_open_ends_no_delivery() -> None:
+    circuit = Circuit(emit=lambda _signal: None, clock=lambda: NOON, changed=lambda _event: None)
+    verdicts = Verdicts(circuit, clock=lambda: NOON, wake_at=lambda _at: None)
+    failed, own = outcome(Reason.TEMPLATE, detail="body: too large"), target(breaker_failures=2)
+    made = [verdicts.of([delivery()], failed, own, probe=False, here=True)[0] for _ in range(3)]
+    assert [type(each) for each in made] == [Dead, Dead, RetryAt], "the second one opened it"
+    assert circuit.health is Health.OPEN

@@ -13,6 +13,7 @@ WORDS = """
 version sources targets defaults routes tests retention crm bot token accounts dedupe url headers secret timeout
 concurrency retry initial factor max jitter max_age schedule attempts breaker failures dead_on ok_on order rate format
 tls ca name match otherwise to entity status_id not exists gt like event expect data delivered
+method body query content_type requests
 """
 KEYS = st.sampled_from(WORDS.split())
 SCALARS = (
@@ -21,7 +22,23 @@ SCALARS = (
     | st.integers()
     | st.floats()
     | st.sampled_from(
-        ["crm", "bot", "${TOKEN}", "${ABSENT}", "${TOKEN", "https://bot.example/in", "5s", "3d", "20%", "50/s", "won"]
+        [
+            "crm",
+            "bot",
+            "${TOKEN}",
+            "${ABSENT}",
+            "${TOKEN",
+            "https://bot.example/in",
+            "5s",
+            "3d",
+            "20%",
+            "50/s",
+            "won",
+            "{{ data.id }}",
+            "{{ data.id",
+            "{% if %}",
+            "{#",
+        ]
     )
     | st.text(max_size=20)
 )
@@ -43,6 +60,11 @@ SETTINGS = {
     "order": mostly("entity"),
     "dead_on": mostly([400, 410]),
     "ok_on": mostly([302], [410]),
+    "method": mostly("PUT"),
+    "query": mostly({"lead": "{{ data.id }}", "bot": "${TOKEN}"}),
+    "headers": mostly({"X-Lead": "{{ data.id }}"}),
+    "body": mostly({"id": "{{ data.id }}", "bot": ["${TOKEN} {{ source }}"]}, "{{ data.id }};{{ data.name }}"),
+    "content_type": mostly("text/csv"),
 }
 CONDITIONS = st.dictionaries(KEYS, mostly("leads", 142, ["won", "lost"], {"not": 5}, {"exists": True}), max_size=3)
 ROUTE = st.fixed_dictionaries({"name": mostly("a", "b", "c"), "match": CONDITIONS | TREES, "to": mostly("bot")})
