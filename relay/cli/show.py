@@ -17,6 +17,7 @@ from relay.cli.routes_file import config_option, config_or_none
 from relay.cli.store import store_option, visiting
 from relay.cli.times import local, short
 from relay.model import Webhook
+from relay.model.trace import trace_id
 from relay.operations import clock, lookup, status, views
 from relay.operations.durations import ago, length
 from relay.operations.next_step import Situation, next_step
@@ -83,6 +84,7 @@ def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
         ("arrived", cell(arrived)),
         ("source", cell(webhook.source)),
         ("request id", cell(webhook.request_id or "-")),
+        ("trace id", cell(trace_id(webhook.trace))),
         *((name, cell(value)) for name, value in (("query", webhook.query), ("signature", webhook.signature)) if value),
         ("body", cell(f"{len(webhook.body)} bytes, {webhook.content_type or 'no content type'}")),
     ]

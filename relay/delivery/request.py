@@ -13,6 +13,7 @@ from relay.delivery.masks import spellings
 from relay.delivery.payload import CONTENT_TYPES, Original, body, query_text, with_query
 from relay.http.request import Request
 from relay.model import Delivery, Format, Secret, Target, Webhook, signing_key
+from relay.model.trace import attempt_traceparent
 
 USER_AGENT = f"amocrm-relay/{__version__}"
 SHORTEST_SECRET = 8  # characters; a shorter text may occur in any text
@@ -74,6 +75,8 @@ class Renderer:
             "webhook-timestamp": timestamp,
             "relay-attempt": str(delivery.attempt),
         }
+        if trace := delivery.trace:
+            own["traceparent"] = attempt_traceparent(trace, delivery.event_id, delivery.target, delivery.attempt)
         if delivery.replay:
             own["relay-replay"] = "true"
         if self.target.secrets:

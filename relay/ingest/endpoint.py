@@ -6,13 +6,13 @@ or from an account that the source does not accept. An empty body that amoCRM di
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
 
 from aiohttp import hdrs, web
-from multidict import istr
+from multidict import MultiMapping, istr
 
 from relay.errors import StoreError
 from relay.http.forwarded import TrustedProxies
@@ -27,12 +27,14 @@ from relay.ingest.commit import AwaitedWebhook, PendingWebhook
 from relay.ingest.decode import Decoder
 from relay.ingest.misaddressed import diagnose_address, source_and_token
 from relay.model import Source, Webhook
+from relay.model.trace import parse_traceparent
 from relay.routes.config import Config
 from relay.signals import DuplicateReceived, Emit, Probed, Rejection, WebhookRejected, WebhookStored
 from relay.store.records import Duplicate, KeepResult
 
 REQUEST_ID = istr("X-Amocrm-Requestid")
 SIGNATURE = istr("X-Signature")
+TRACEPARENT = istr("traceparent")
 MAX_REQUEST_ID = 100  # characters
 MILLISECOND = 0.001  # seconds
 AMOCRM = ("amocrm", "kommo")  # in its user agents: amoCRM-Webhooks/3.0, amoCRM-WebHook-client/2.0
@@ -120,7 +122,7 @@ class Intake:
             raise _as_reject(error.with_traceback(None), source) from None
         return self._announce(pending, result, took=timedelta(seconds=perf_counter() - start))
 
-    def _webhook(self, source: Source, headers: Mapping[str, str], query: str, body: bytes) -> Webhook:
+    def _webhook(self, source: Source, headers: MultiMapping[str], query: str, body: bytes) -> Webhook:
         content_type = headers.get(hdrs.CONTENT_TYPE, "")
         request_id, signature = headers.get(REQUEST_ID, ""), headers.get(SIGNATURE, "")
         if not (content_type.isascii() and request_id.isascii() and signature.isascii()):
@@ -134,6 +136,7 @@ class Intake:
             request_id=request_id[:MAX_REQUEST_ID],
             query=query,
             signature=signature,
+            traceparent=_traceparent(headers),
         )
 
     def _now(self) -> datetime:
@@ -258,6 +261,12 @@ def _is_amocrm(request: web.BaseRequest) -> bool:
     """Whether amoCRM sent it. amoCRM never sends an empty body: something on the way has stripped it."""
     agent = request.headers.get(hdrs.USER_AGENT, "").lower()
     return REQUEST_ID in request.headers or any(name in agent for name in AMOCRM)
+
+
+def _traceparent(headers: MultiMapping[str]) -> str:
+    """Return the traceparent; empty if there is none, an invalid one or more than one."""
+    found = headers.getall(TRACEPARENT, ())
+    return parse_traceparent(found[0]) if len(found) == 1 else ""
 
 
 def _text(header: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
 
+from relay.model.trace import webhook_trace
 from relay.model.values import Json, frozen
 
 _IDS = ("id", "talk_id", "uid")
@@ -15,7 +16,8 @@ class Webhook:
     """One request from amoCRM as received. `unparsed` is the reason why it has no events; None if it has.
 
     `query` is the query string, without the `?`; `signature` the X-Signature header, which senders of another protocol
-    set. `corrupt`: the body does not match its checksum in the store.
+    set; `traceparent` the valid one that it came with, see `trace.parse_traceparent`. `corrupt`: the body does not
+    match its checksum in the store.
     """
 
     id: str
@@ -26,8 +28,14 @@ class Webhook:
     request_id: str = ""
     query: str = ""
     signature: str = ""
+    traceparent: str = ""
     unparsed: str | None = None
     corrupt: bool = False
+
+    @property
+    def trace(self) -> str:
+        """See `trace.webhook_trace`."""
+        return webhook_trace(self.id, self.traceparent)
 
 
 @frozen

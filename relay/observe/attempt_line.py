@@ -9,6 +9,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import TypeAlias, assert_never
 
 from relay.model import Dead, Delivered, Delivery, Outcome, Reason, RetryAt, Verdict
+from relay.model.trace import trace_id
 from relay.observe.log import MILLISECOND, Style, milliseconds, value_as_text
 from relay.signals import Attempted
 
@@ -33,6 +34,7 @@ def fields(attempted: Attempted) -> dict[str, object]:
         "ms": milliseconds(outcome.took),
         "batch": outcome.batch,
         "replay": delivery.replay or None,
+        "trace_id": trace_id(delivery.trace) or None,
         **_details(attempted.verdict),
         "detail": outcome.detail[:MAX_DETAIL] or None,
     }
@@ -85,6 +87,8 @@ def _as_text(time: str, attempted: Attempted) -> str | None:
         f" attempt={delivery.attempt} outcome=delivered reason=2xx status={outcome.status}"
         f" ms={outcome.took / MILLISECOND:.1f}"
     )
+    if delivery.trace:
+        line += f" trace_id={trace_id(delivery.trace)}"
     return f"{line} detail={value_as_text(outcome.detail[:MAX_DETAIL])}" if outcome.detail else line
 
 
@@ -92,10 +96,11 @@ def _as_json(time: str, attempted: Attempted) -> str | None:
     delivery, outcome = attempted.delivery, attempted.outcome
     if not _has_usual_fields(delivery, outcome):
         return None
+    trace = f',"trace_id":"{trace_id(delivery.trace)}"' if delivery.trace else ""
     detail = f',"detail":{quoted(outcome.detail[:MAX_DETAIL])}' if outcome.detail else ""
     return (
         f'{{"time":"{time}","level":"info","message":"attempt","target":{quoted(delivery.target)}'
         f',"event":{quoted(delivery.event_id)},"entity":{quoted(delivery.entity)}'
         f',"entity_id":{quoted(delivery.entity_id)},"attempt":{delivery.attempt},"outcome":"delivered","reason":"2xx"'
-        f',"status":{outcome.status},"ms":{outcome.took / MILLISECOND:.1f}{detail}}}'
+        f',"status":{outcome.status},"ms":{outcome.took / MILLISECOND:.1f}{trace}{detail}}}'
     )

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.model import Delivered, Reason, RoutedEvent, VerdictName
+from relay.model.trace import trace_id
 from relay.observe import attempt_line
 from relay.observe.attempt_line import MAX_DETAIL
 from relay.observe.log import LineLimiter, Log, milliseconds
@@ -140,7 +141,7 @@ class Observer:
         webhook, series = signal.webhook, self._series
         source = webhook.source
         series.webhooks(source, "accepted" if webhook.unparsed is None else "unparsed").inc()
-        series.ack_seconds(source).observe(signal.took.total_seconds())
+        series.ack_seconds(source).observe(signal.took.total_seconds(), webhook.trace)
         series.last_webhook(source).set(webhook.received_at.timestamp())
         for each in signal.routed:
             if webhook.unparsed is None:  # an unparsed webhook has raw deliveries and no event
@@ -161,6 +162,7 @@ class Observer:
                 source=webhook.source,
                 webhook=webhook.id,
                 request_id=webhook.request_id or None,
+                trace_id=trace_id(webhook.trace),
                 events=len(signal.routed),
                 entities=_entities(signal.routed),
                 deliveries=signal.deliveries,
@@ -172,6 +174,7 @@ class Observer:
                 source=webhook.source,
                 webhook=webhook.id,
                 request_id=webhook.request_id or None,
+                trace_id=trace_id(webhook.trace),
                 bytes=len(webhook.body),
                 ms=milliseconds(signal.took),
                 detail=webhook.unparsed[:MAX_DETAIL],
@@ -181,7 +184,7 @@ class Observer:
     def _duplicate(self, signal: DuplicateReceived) -> None:
         webhook = signal.webhook
         self._series.webhooks(webhook.source, "duplicate").inc()
-        self._series.ack_seconds(webhook.source).observe(signal.took.total_seconds())
+        self._series.ack_seconds(webhook.source).observe(signal.took.total_seconds(), webhook.trace)
         held_back = self._limiter.admit("duplicate")
         if held_back is not None:
             self._log.info(
@@ -189,6 +192,7 @@ class Observer:
                 source=webhook.source,
                 webhook=signal.first,
                 request_id=webhook.request_id or None,
+                trace_id=trace_id(webhook.trace),
                 entities=_entities(signal.routed),
                 ms=milliseconds(signal.took),
                 held_back=held_back or None,
@@ -232,14 +236,14 @@ class Observer:
 
     def _attempted(self, signal: Attempted) -> None:
         outcome, verdict, series = signal.outcome, signal.verdict, self._series
-        target, took = signal.delivery.target, outcome.took.total_seconds()
+        target, trace, took = signal.delivery.target, signal.delivery.trace, outcome.took.total_seconds()
         series.attempts(target, verdict.name, outcome.reason).inc()
-        series.attempt_seconds(target).observe(took)
+        series.attempt_seconds(target).observe(took, trace)
         if not isinstance(verdict, Delivered):
             self._log.warning("attempt", **attempt_line.fields(signal))
             return
         if signal.lag is not None:
-            series.delivery_lag_seconds(target).observe(signal.lag.total_seconds())
+            series.delivery_lag_seconds(target).observe(signal.lag.total_seconds(), trace)
         if self._info:
             self._log_delivered(signal)
 

@@ -7,10 +7,15 @@ histogram one observation later than its buckets.
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
+
+from relay.model.trace import is_sampled, trace_id
+
+Bucket: TypeAlias = tuple[str, float] | tuple[str, float, Exemplar]
 
 
 class Number:
@@ -31,24 +36,34 @@ class Number:
 
 
 class Distribution:
-    """A histogram: how many observations came to at most each of `bounds`, which ascend, and their sum."""
+    """A histogram: how many observations came to at most each of `bounds`, which ascend, and their sum.
 
-    __slots__ = ("bounds", "counts", "sum")
+    Each bucket has the last trace that was observed in it, which OpenMetrics exposes as an exemplar.
+    """
+
+    __slots__ = ("bounds", "counts", "sum", "traces")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
+        self.traces: list[tuple[str, float] | None] = [None] * len(self.counts)
 
-    def observe(self, value: float) -> None:
-        """Add an observation."""
-        self.counts[bisect_left(self.bounds, value)] += 1
+    def observe(self, value: float, trace: str = "") -> None:
+        """Add an observation; `trace`: of what was observed, see `model.trace`."""
+        bucket = bisect_left(self.bounds, value)
+        self.counts[bucket] += 1
         self.sum += value
+        if is_sampled(trace):
+            self.traces[bucket] = trace, value
 
-    def buckets(self) -> list[tuple[str, float]]:
-        """Bound as text -> observations up to it, as an exposition has them."""
+    def buckets(self) -> list[Bucket]:
+        """Bound as text, observations up to it and perhaps the last one in it, as an exposition has them."""
         bounds = [*map(floatToGoString, self.bounds), "+Inf"]
-        return list(zip(bounds, accumulate(self.counts), strict=True))
+        return [
+            (bound, count, Exemplar({"trace_id": trace_id(last[0])}, last[1])) if last else (bound, count)
+            for bound, count, last in zip(bounds, accumulate(self.counts), self.traces, strict=True)
+        ]
 
 
 class Family(Protocol):

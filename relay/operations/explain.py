@@ -74,7 +74,7 @@ def explain_body(config: Config, body: bytes, *, source: str, query: str = "", n
 
     UnreadableError, with the reason, if it cannot be read and no route takes unparsed ones.
     """
-    webhook = Webhook(id="", source=source, received_at=now, body=body, query=query)
+    webhook = Webhook(id=str(uuid7()), source=source, received_at=now, body=body, query=query)
     return _explain_unread(config, webhook, NO_DELIVERY, now)
 
 
@@ -87,19 +87,19 @@ def explain_stored(config: Config, found: Found, *, now: datetime) -> Explanatio
     if webhook.unparsed is not None:
         raw = found.record.raw
         return _explain_unread(config, webhook, raw.id if raw else NO_DELIVERY, now)
-    return [_explain(config, event, sent, now) for event, sent in _stored(found)]
+    return [_explain(config, event, sent, webhook.trace, now) for event, sent in _stored(found)]
 
 
 def _explain_unread(config: Config, webhook: Webhook, raw_id: str, now: datetime) -> Explanation:
     try:
-        return [_explain(config, event, sent, now) for event, sent in _read(webhook)]
+        return [_explain(config, event, sent, webhook.trace, now) for event, sent in _read(webhook)]
     except UnreadableError as error:
         return _explain_raw(config, replace(webhook, unparsed=str(error)), raw_id, now)
 
 
-def _explain(config: Config, event: Event, sent: Original, now: datetime) -> EventExplanation:
+def _explain(config: Config, event: Event, sent: Original, trace: str, now: datetime) -> EventExplanation:
     targets = config.matcher.match(event).targets
-    requests = [shown_request(config, name, event, sent, now=now) for name in targets]
+    requests = [shown_request(config, name, event, sent, trace=trace, now=now) for name in targets]
     return EventExplanation(event=event, routes=explain_routes(config, event), requests=requests)
 
 

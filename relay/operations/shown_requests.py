@@ -37,10 +37,12 @@ class ShownRequest:
     failed: str = ""
 
 
-def shown_request(config: Config, target: str, event: Event, sent: Original, *, now: datetime) -> ShownRequest:
-    """The first request of an event; `sent` is what amoCRM sent of it."""
+def shown_request(
+    config: Config, target: str, event: Event, sent: Original, *, trace: str = "", now: datetime
+) -> ShownRequest:
+    """The first request of an event; `sent` is what amoCRM sent of it, `trace` that of its webhook."""
     written = config.target_as_written(target)
-    delivery = _delivery(event.id, target, events.dump(event), event.received_at)
+    delivery = _delivery(event.id, target, events.dump(event), event.received_at, trace)
     if written.batch:  # shown as a batch of this event alone
         delivery = as_one([delivery])
     try:
@@ -53,7 +55,7 @@ def shown_request(config: Config, target: str, event: Event, sent: Original, *, 
 def shown_raw_request(config: Config, target: str, webhook: Webhook, raw_id: str, *, now: datetime) -> ShownRequest:
     """The first request of a raw delivery whose `webhook-id` is `raw_id`."""
     written = config.target_as_written(target)
-    delivery = _delivery(raw_id, target, b"", webhook.received_at)
+    delivery = _delivery(raw_id, target, b"", webhook.received_at, webhook.trace)
     try:
         request = new_renderer(written).render_raw(delivery, webhook, now=now)
     except TemplateFailed as error:
@@ -61,7 +63,7 @@ def shown_raw_request(config: Config, target: str, webhook: Webhook, raw_id: str
     return _shown(config, written, request)
 
 
-def _delivery(event_id: str, target: str, payload: bytes, at: datetime) -> Delivery:
+def _delivery(event_id: str, target: str, payload: bytes, at: datetime, trace: str) -> Delivery:
     return Delivery(
         event_id=event_id,
         target=target,
@@ -70,6 +72,7 @@ def _delivery(event_id: str, target: str, payload: bytes, at: datetime) -> Deliv
         received_at=at,
         pending_since=at,
         payload=payload,
+        trace=trace,
     )
 
 

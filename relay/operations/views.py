@@ -10,6 +10,7 @@ from typing import TypeVar
 import orjson
 
 from relay.model import Json, Outcome, Webhook
+from relay.model.trace import attempt_span_id, trace_id
 from relay.operations.next_step import in_flight
 from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED, Overview
 from relay.operations.upkeep import SpoolFile
@@ -89,7 +90,10 @@ def outcome(shown: AttemptRecord | Outcome) -> dict[str, Json]:
 
 
 def webhook(shown: Webhook) -> dict[str, Json]:
-    """A webhook; `body` is null if it is not UTF-8 (`relay show --raw` has the bytes), `size` is in bytes."""
+    """A webhook; `body` is null if it is not UTF-8 (`relay show --raw` has the bytes), `size` is in bytes.
+
+    `trace_id`: that of the `traceparent` it came with, else its own id; each attempt sends it on.
+    """
     return {
         "id": shown.id,
         "source": shown.source,
@@ -98,6 +102,8 @@ def webhook(shown: Webhook) -> dict[str, Json]:
         "request_id": shown.request_id,
         "query": shown.query,
         "signature": shown.signature,
+        "traceparent": shown.traceparent or None,
+        "trace_id": trace_id(shown.trace),
         "unparsed": shown.unparsed,
         "corrupt": shown.corrupt,
         "size": len(shown.body),
@@ -125,8 +131,14 @@ def webhook_record(record: WebhookRecord, status: Status) -> dict[str, Json]:
 
 def _deliveries(record: EventRecord, status: Status) -> list[dict[str, Json]]:
     return [
-        {**delivery(each, status), "attempts": [attempt(one) for one in each.attempts]} for each in record.deliveries
+        {**delivery(each, status), "attempts": [{**attempt(one), **_span(each, one)} for one in each.attempts]}
+        for each in record.deliveries
     ]
+
+
+def _span(record: DeliveryRecord, made: AttemptRecord) -> dict[str, Json]:
+    """The parent id of the `traceparent` that the attempt sent."""
+    return {"span_id": attempt_span_id(record.event_id, record.target, made.number)}
 
 
 def event(record: EventRecord) -> dict[str, Json]:

@@ -27,7 +27,7 @@ def page(
 
 def webhook_of(row: Row) -> Webhook:
     """Return the webhook; one that fails its checksum is `corrupt`."""
-    id_, source, received_at, body, content_type, request_id, query, signature, why, checksum = row
+    id_, source, received_at, body, content_type, request_id, query, signature, why, checksum, traceparent = row
     return Webhook(
         id=id_,
         source=source,
@@ -37,6 +37,7 @@ def webhook_of(row: Row) -> Webhook:
         request_id=request_id,
         query=query,
         signature=signature,
+        traceparent=traceparent or "",
         unparsed=why,
         corrupt=is_corrupt(body, checksum),
     )

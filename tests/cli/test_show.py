@@ -11,6 +11,7 @@ import pytest
 
 from relay.cli.show import readable
 from relay.model import Event, PlannedDelivery, RoutedEvent
+from relay.model.trace import attempt_span_id
 from relay.store.contract import Archive
 from tests.cli.conftest import (
     CALL,
@@ -41,6 +42,7 @@ def test_it_shows_the_body_the_event_and_every_attempt(run: Run, kept: Path) -> 
     lines = [" ".join(line.split()) for line in run("show", OFFER).stdout.splitlines()]
     assert "leads[status][0][status_id]=16203337" in lines
     assert '"type": "leads.status",' in lines
+    assert f"trace id {OFFER.replace('-', '')}" in lines
     assert "sales-bot delivered (routes offer-made)" in lines
     assert "1 11-22 12:00:00Z 12 ms delivered 2xx 200" in lines
     assert "warehouse dead: 400 is in dead_on (routes offer-made)" in lines
@@ -65,6 +67,14 @@ def test_a_replay_is_marked(run: Run, kept: Path, refill: Callable[[Use], None])
         [line] = [line for line in run("show", OFFER).stdout.splitlines() if line.startswith("  warehouse")]
         assert line.endswith(said)
         refill(attempt)
+
+
+def test_the_trace_id_is_that_of_the_traceparent_that_came(run: Run, refill: Callable[[Use], None]) -> None:
+    came = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    refill(lambda store: store.keep(replace(unread(GARBLED, b"hello"), traceparent=came), []))
+    assert "trace id    4bf92f3577b34da6a3ce929d0e0e4736" in run("show", GARBLED).stdout
+    document = json.loads(run("show", GARBLED, "--json").stdout)["webhook"]
+    assert (document["traceparent"], document["trace_id"]) == (came, "4bf92f3577b34da6a3ce929d0e0e4736")
 
 
 def test_an_unparsed_webhook_says_why(run: Run, kept: Path) -> None:
@@ -98,6 +108,8 @@ def test_a_line_end_in_a_value_makes_no_line_of_its_own(run: Run, kept: Path) ->
 def test_as_json_it_is_one_document(run: Run, kept: Path) -> None:
     document = json.loads(run("show", OFFER, "--json").stdout)
     assert document["webhook"]["request_id"] == "00000000-0000-4000-8000-00000000000a"
+    assert document["webhook"]["traceparent"] is None
+    assert document["webhook"]["trace_id"] == OFFER.replace("-", "")
     [event] = document["events"]
     assert event["event"]["data"]["status_id"] == 16203337
     [_, warehouse] = event["deliveries"]
@@ -105,6 +117,9 @@ def test_as_json_it_is_one_document(run: Run, kept: Path) -> None:
     assert [(each["number"], each["verdict"], each["status"]) for each in warehouse["attempts"]] == [
         (1, "retry", 503),
         (2, "dead", 400),
+    ]
+    assert [each["span_id"] for each in warehouse["attempts"]] == [
+        attempt_span_id(event_of(OFFER), "warehouse", number) for number in (1, 2)
     ]
 
 

@@ -10,9 +10,10 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from relay import __version__
 from relay.delivery.payload import Original
-from relay.delivery.request import Renderer, render
+from relay.delivery.request import Renderer, render, render_raw
 from relay.model import Format, Method, Secret
 from tests.delivery.conftest import NOON, PAYLOAD, delivery, target
+from tests.delivery.test_raw import HOOK
 
 OLD, NEW = (b64encode(bytes([n]) * 32).decode() for n in (7, 8))
 
@@ -84,6 +85,23 @@ def test_every_attempt_has_the_same_id_and_its_own_number() -> None:
     requests = [render(delivery(attempt=n), target(), now=NOON) for n in (1, 2, 3)]
     assert len({request.all_headers["webhook-id"] for request in requests}) == 1
     assert [request.all_headers["relay-attempt"] for request in requests] == ["1", "2", "3"]
+
+
+def test_every_attempt_sends_the_trace_of_its_webhook_with_a_parent_of_its_own() -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-800000000000000a-00"
+    sent = [render(delivery(attempt=n, trace=trace), target(), now=NOON).all_headers["traceparent"] for n in (1, 2)]
+    assert {each[:35] for each in sent} == {"00-4bf92f3577b34da6a3ce929d0e0e4736"}
+    assert {each[52:] for each in sent} == {"-00"}
+    assert len({each[36:52] for each in sent} | {"800000000000000a"}) == 3
+    raw = render_raw(delivery(attempt=2, trace=trace, payload=b""), target(), HOOK, now=NOON)
+    assert raw.all_headers["traceparent"] == sent[1]
+
+
+def test_a_targets_own_traceparent_replaces_ours() -> None:
+    own = {"Traceparent": Secret("00-ours")}
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-800000000000000a-01"
+    headers = render(delivery(trace=trace), target(headers=own), now=NOON).all_headers
+    assert headers["traceparent"] == "00-ours"
 
 
 def test_a_replay_says_so() -> None:

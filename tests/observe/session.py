@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from relay.model import Dead, Delivered, Delivery, Event, Outcome, Reason, RetryAt, RoutedEvent, Webhook
+from relay.model.trace import webhook_trace
 from relay.signals import (
     Attempted,
     Blocked,
@@ -83,6 +84,7 @@ def _attempted(dice: _Dice, number: int) -> Signal:
             replay=dice.number(9) == 0,
             entity=dice.word(("leads", "contacts") * 8 + WORDS),
             entity_id=dice.word((str(number),) * 20 + ODD),
+            trace=_trace(number),
         ),
         outcome=Outcome(
             reason=Reason.OK if delivered else dice.word(REASONS),
@@ -96,6 +98,12 @@ def _attempted(dice: _Dice, number: int) -> Signal:
         else dice.word((RetryAt(due_at), RetryAt(NOON), Dead("status 400"), Dead("ё "))),
         lag=dice.took(),
     )
+
+
+def _trace(number: int) -> str:
+    """Of some webhooks a trace that came and is not sampled; of others none, as if they were gone."""
+    came = f"00-{number:032x}-{number:016x}-{number % 4:02x}"
+    return "" if number % 10 == 9 else webhook_trace(f"w-{number}", came if number % 3 == 0 else "")
 
 
 def _webhook(dice: _Dice, number: int) -> Webhook:

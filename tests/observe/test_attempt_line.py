@@ -41,6 +41,11 @@ def field_by_field(style: Style, signal: Attempted) -> str:
 def test_the_line_of_almost_every_attempt_is_made_in_one_step(style: Style, detail: str) -> None:
     signal = attempted(detail=detail)
     assert in_one_step(style, signal) == field_by_field(style, signal)
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-800000000000000a-00"
+    traced = replace(signal, delivery=replace(signal.delivery, trace=trace))
+    line = in_one_step(style, traced)
+    assert line == field_by_field(style, traced)
+    assert line and {"text": " trace_id=4bf9", "json": ',"trace_id":"4bf9'}[style] in line
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 
 import relay
 from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
+from relay.model.trace import trace_id
 from relay.observe.observer import LINES_PER_SECOND, MOST_ENTITIES
 from relay.signals import (
     Blocked,
@@ -33,6 +34,7 @@ from relay.signals import (
 from tests.observe.conftest import MS, NOON, Observed, attempted, event, kept, refused
 
 LATER = NOON + timedelta(minutes=5)
+TRACE = trace_id(kept().webhook.trace)
 ABOUT = "target=warehouse event=e-1 entity=leads entity_id=4831596 attempt=2"
 
 
@@ -208,17 +210,20 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
         (
             kept(event()),
             (
-                "debug accepted source=crm webhook=w-1 request_id=r-1 events=1"
+                f"debug accepted source=crm webhook=w-1 request_id=r-1 trace_id={TRACE} events=1"
                 ' entities="leads 4831596" deliveries=2 ms=1400.0'
             ),
         ),
         (
             kept(unparsed="empty body"),
-            'warn  unparsed source=crm webhook=w-1 request_id=r-1 bytes=3 ms=1400.0 detail="empty body"',
+            (
+                f"warn  unparsed source=crm webhook=w-1 request_id=r-1 trace_id={TRACE}"
+                ' bytes=3 ms=1400.0 detail="empty body"'
+            ),
         ),
         (
             DuplicateReceived(webhook=kept().webhook, first="w-0", took=1400 * MS),
-            "info  duplicate source=crm webhook=w-0 request_id=r-1 ms=1400.0",
+            f"info  duplicate source=crm webhook=w-0 request_id=r-1 trace_id={TRACE} ms=1400.0",
         ),
         (Evicted(after=1400 * MS), "warn  connection evicted after_ms=1400.0"),
         (Blocked(late=300 * MS), "warn  event loop blocked ms=300.0"),

@@ -16,8 +16,11 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.samples import Exemplar
 
 import relay
+from relay.model.trace import is_sampled, trace_id
 from relay.observe import Observer
 from relay.observe.metrics import (
     ACK_SECONDS,
@@ -27,12 +30,22 @@ from relay.observe.metrics import (
     COMMIT_SECONDS,
     LAG_SECONDS,
 )
-from relay.signals import ConfigActivated
+from relay.signals import Attempted, ConfigActivated, DuplicateReceived, Signal, WebhookStored
 from tests.observe.conftest import Observed
 from tests.observe.session import session
 
 RECORDED = Path(__file__).parent
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+class Traced:
+    """A histogram of prometheus_client that is told of traces as ours are."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+
+    def observe(self, value: float, trace: str = "") -> None:
+        self._histogram.observe(value, {"trace_id": trace_id(trace)} if is_sampled(trace) else None)
 
 
 class Reference:
@@ -47,8 +60,9 @@ class Reference:
         def gauge(name: str, text: str, *labels: str) -> Callable[..., Gauge]:
             return cache(Gauge(name, text, labels, registry=registry).labels)
 
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Callable[..., Histogram]:
-            return cache(Histogram(name, text, labels, buckets=buckets, registry=registry).labels)
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Callable[..., Traced]:
+            made = Histogram(name, text, labels, buckets=buckets, registry=registry)
+            return cache(lambda *of: Traced(made.labels(*of)))
 
         self.webhooks = counter("relay_webhooks_total", "Webhooks, by how they were answered.", "source", "outcome")
         self.ack_seconds = histogram(
@@ -108,6 +122,7 @@ def reference(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Observed]:
     def replay(**how: int) -> Observed:
         with monkeypatch.context() as patched:
             patched.setattr("relay.observe.observer.Metrics", Reference)
+            patched.setattr("prometheus_client.metrics.Exemplar", lambda labels, value, _at: Exemplar(labels, value))
             return replayed(**how)
 
     return replay
@@ -120,6 +135,34 @@ def test_the_exposition_is_what_prometheus_client_makes_of_its_own_series(
 ) -> None:
     encode, _ = choose_encoder(accept)
     assert encode(replayed(signals=signals).registry) == encode(reference(signals=signals).registry)
+
+
+def test_openmetrics_alone_has_exemplars_the_last_sampled_trace_of_each_bucket() -> None:
+    observed = replayed(signals=3_000)
+    encode, _ = choose_encoder(OPENMETRICS)
+    exposed = encode(observed.registry).decode()
+    found = {
+        (sample.name, *sorted(sample.labels.items())): sample.exemplar
+        for family in text_string_to_metric_families(exposed)
+        for sample in family.samples
+        if sample.exemplar
+    }
+    traces = {trace_id(trace) for each in session(3_000) for trace in _traces(each) if is_sampled(trace)}
+    assert {name for name, *_ in found} == {
+        f"relay_{name}_seconds_bucket" for name in ("ack", "attempt", "delivery_lag")
+    }
+    assert {each.labels["trace_id"] for each in found.values()} < traces
+    for encode_text in (generate_latest, choose_encoder("text/plain; version=1.0.0; escaping=allow-utf-8")[0]):
+        assert b" # " not in encode_text(observed.registry).replace(b"\n# ", b"")
+
+
+def _traces(signal: Signal) -> list[str]:
+    match signal:
+        case Attempted(delivery=delivery):
+            return [delivery.trace]
+        case WebhookStored(webhook=webhook) | DuplicateReceived(webhook=webhook):
+            return [webhook.trace]
+    return []
 
 
 def test_families_without_series_are_exposed_before_anything_happens(reference: Callable[..., Observed]) -> None:

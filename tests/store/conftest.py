@@ -24,6 +24,7 @@ OK = Outcome(reason=Reason.OK, started_at=NOON, took=timedelta(milliseconds=12),
 REFUSED = Outcome(
     reason=Reason.SERVER_ERROR, started_at=NOON, took=timedelta(milliseconds=3), status=503, detail="busy"
 )
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 Reopen = Callable[[datetime], Archive]
 

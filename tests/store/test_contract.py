@@ -13,7 +13,20 @@ from relay.model import Dead, Delivered, Retention, RetryAt, RoutedEvent, State,
 from relay.signals import Committed, Signal
 from relay.store.contract import Archive
 from relay.store.records import Filter, TargetStatus
-from tests.store.conftest import MINUTE, NOON, OK, REFUSED, Reopen, act, claim, deliver, routed, to, webhook
+from tests.store.conftest import (
+    MINUTE,
+    NOON,
+    OK,
+    REFUSED,
+    TRACEPARENT,
+    Reopen,
+    act,
+    claim,
+    deliver,
+    routed,
+    to,
+    webhook,
+)
 
 
 async def test_what_was_kept_can_be_shown(store: Archive) -> None:
@@ -354,6 +367,20 @@ async def test_a_claimed_delivery_says_what_its_event_is_about(store: Archive) -
     together = await asyncio.gather(*(store.keep(webhook(n), [routed(n, to(lease=MINUTE))]) for n in (2, 3)))
     for delivery in (*born, *together[0], *together[1], *await claim(store, "dwh")):
         assert (delivery.entity, delivery.entity_id) == ("leads", "7")
+
+
+@pytest.mark.parametrize("traceparent", ["", TRACEPARENT])
+async def test_a_delivery_has_the_trace_of_its_webhook_whoever_claims_it(store: Archive, traceparent: str) -> None:
+    one, two = replace(webhook(1), traceparent=traceparent), webhook(2)
+    planned = to("bot", lease=MINUTE), to("dwh"), to("bot-2", lease=MINUTE, key="lead-7")
+    at_insert = await store.keep(one, [routed(1, *planned)])
+    await store.keep(two, [routed(2, to("dwh"))])
+    assert {each.target: each.trace for each in at_insert} == {"bot": one.trace, "bot-2": one.trace}
+    assert [each.trace for each in await claim(store, "dwh")] == [one.trace, two.trace]
+    assert [each.trace for each in await claim(store, "bot", now=NOON + MINUTE)] == [one.trace]
+    assert one.trace.startswith(traceparent[:35]) and one.trace.endswith("-00" if traceparent else "-01")
+    shown = await store.show("webhook-0001")
+    assert shown is not None and shown.webhook == one
 
 
 async def test_a_limited_claim_takes_the_longest_due_of_those_that_wait_and_those_whose_lease_ended(

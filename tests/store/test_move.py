@@ -16,7 +16,19 @@ from relay.store.postgres.store import PostgresStore
 from relay.store.records import Duplicate, Filter
 from relay.store.upkeep import move
 from relay.store.url import PostgresUrl, SqliteUrl, parse_store_url
-from tests.store.conftest import MINUTE, NOON, REFUSED, act, claim, deliver, open_sqlite, routed, to, webhook
+from tests.store.conftest import (
+    MINUTE,
+    NOON,
+    REFUSED,
+    TRACEPARENT,
+    act,
+    claim,
+    deliver,
+    open_sqlite,
+    routed,
+    to,
+    webhook,
+)
 from tests.store.damage import flip
 
 
@@ -30,7 +42,8 @@ def target(postgres_dsn: str) -> PostgresUrl:
 async def fill(folder: Path) -> SqliteUrl:
     """A store with something of everything; two of one key wait, the first of them claimed when its daemon died."""
     store = open_sqlite(folder, NOON)
-    await store.keep(replace(webhook(1), body=b"\x00\xff"), [routed(1, to("bot"), to("dwh"))], window=MINUTE)
+    first = replace(webhook(1), body=b"\x00\xff", traceparent=TRACEPARENT)
+    await store.keep(first, [routed(1, to("bot"), to("dwh"))], window=MINUTE)
     await deliver(store, (await claim(store))[0])
     [failed] = await claim(store, "dwh")
     await store.settle(failed, REFUSED, Dead("answered 503"), now=NOON)
@@ -73,6 +86,7 @@ async def test_everything_that_a_store_holds_is_in_the_other_one_after(tmp_path:
     }
     before, after = open_sqlite(tmp_path, NOON), PostgresStore.visit(target.dsn)
     assert await seen(after) == await seen(before)
+    assert (await after.show("webhook-0001")).webhook.traceparent == TRACEPARENT
     [unparsed] = await after.unparsed(limit=9)
     assert unparsed.unparsed == "odd\ufffd" and not unparsed.corrupt
     await before.close()

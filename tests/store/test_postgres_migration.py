@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,14 @@ import psycopg
 import pytest
 
 from relay.errors import ConfigurationError, StoreBusy, StoreUnsafe
+from relay.model.trace import webhook_trace
 from relay.store.postgres import migrate
 from relay.store.postgres.connection import Connection
 from relay.store.postgres.migrate import Script
 from relay.store.postgres.store import PostgresStore
 from relay.store.records import Filter
 from tests.postgres import Cluster
+from tests.store.conftest import MINUTE, TRACEPARENT, routed, to, webhook
 
 FIRST = migrate.scripts()[0]
 WIDER = Script(2, 1, "alter table audit add column where_from text not null default '';")
@@ -201,6 +203,37 @@ async def test_a_command_tells_an_empty_database_from_one_that_is_too_old(
     with pytest.raises(StoreUnsafe, match="has schema 1, this relay needs 2"):
         await connection.transact(migrate.check_schema)
     await visitor.close()
+
+
+# ---- this version beside the one before
+
+
+async def test_what_a_relay_without_traces_stores_is_claimed_by_one_that_has_them(
+    relays: Stores, admin: psycopg.Connection, version: Callable[..., None]
+) -> None:
+    """Its statements name no traceparent; a claim of either finds what the other has stored."""
+    with_traces = migrate.scripts()[1:2]
+    version()
+    await relays.start("older")
+    version(*with_traces)
+    newer = await relays.start("newer")
+    assert schema(admin) == (2, 1)
+    admin.execute(
+        "insert into webhooks (id, source, received_at, content_type, request_id, body, query, signature, dated,"
+        " checksum) values ('webhook-0001', 'crm', 0, '', '', '', '', '', '', '')"
+    )
+    admin.execute(
+        "insert into events (id, webhook, kind, entity, action, entity_id, received_at, payload, checksum)"
+        " select 'event-0001', seq, 'event', 'leads', 'add', '7', 0, '{}', '' from webhooks"
+    )
+    admin.execute(
+        "insert into deliveries (event, target, routes, state, attempt, base, replays, pending_since, due_at)"
+        " select seq, 'bot', '[]', 'pending', 0, 0, 0, 0, 0 from events"
+    )
+    traced = replace(webhook(2), traceparent=TRACEPARENT)
+    await newer.keep(traced, [routed(2, to())])
+    claimed = await newer.claim("bot", limit=9, max_bytes=1_000_000, now=newer.clock(), lease=MINUTE)
+    assert [each.trace for each in claimed] == [webhook_trace("webhook-0001"), traced.trace]
 
 
 # ---- indexes

@@ -29,6 +29,7 @@ class Claim(NamedTuple):
     target: str
     since: datetime
     ordered: bool
+    trace: str
 
     def delivery(self, row: int, token: int) -> Delivery:
         """Return it as its holder gets it."""
@@ -46,6 +47,7 @@ class Claim(NamedTuple):
             entity_id=event.entity_id,
             token=token,
             ordered=self.ordered,
+            trace=self.trace,
         )
 
 
@@ -95,7 +97,8 @@ def asked_of(request: KeepRequest, tokens: Iterator[int] | None) -> Asked:
         for planned in routed.planned:
             token = next(tokens) if tokens and planned.lease is not None else None
             if token is not None:
-                asked.claims[token] = Claim(routed, planned.target, since, planned.key is not None)
+                trace = request.webhook.trace
+                asked.claims[token] = Claim(routed, planned.target, since, planned.key is not None, trace)
             asked.deliveries.append(_delivery_row(position, planned, at, token))
     return asked
 
@@ -135,6 +138,7 @@ _WEBHOOK = {
     "digest": Blobs,
     "dated": Texts,
     "checksum": Blobs,
+    "traceparent": Texts,
     "span": Numbers,
 }
 _DATED = list(_WEBHOOK).index("dated")
@@ -184,6 +188,7 @@ def _webhook_row(request: KeepRequest, likeness: Likeness) -> Row:
         likeness.digest,
         dated,
         likeness.of_body,
+        webhook.traceparent or None,
         None if longest is None else longest // MILLISECOND,
     )
 

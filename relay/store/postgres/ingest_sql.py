@@ -30,12 +30,14 @@ select (select true from {_IDENTITY}
 _WEBHOOKS = """
 w as (
   insert into webhooks (id, source, received_at, content_type, request_id, body, query, signature, unparsed, digest,
-    dated, checksum)
-  select id, source, arrived, content_type, request_id, body, query, signature, unparsed, digest, dated, checksum
+    dated, checksum, traceparent)
+  select id, source, arrived, content_type, request_id, body, query, signature, unparsed, digest, dated, checksum,
+    traceparent
   from unnest(%(id)s::text[], %(source)s::text[], %(arrived)s::bigint[], %(content_type)s::text[],
       %(request_id)s::text[], %(body)s::bytea[], %(query)s::text[], %(signature)s::text[], %(unparsed)s::text[],
-      %(digest)s::bytea[], %(dated)s::text[], %(checksum)s::bytea[])
-    as i (id, source, arrived, content_type, request_id, body, query, signature, unparsed, digest, dated, checksum)
+      %(digest)s::bytea[], %(dated)s::text[], %(checksum)s::bytea[], %(traceparent)s::text[])
+    as i (id, source, arrived, content_type, request_id, body, query, signature, unparsed, digest, dated, checksum,
+      traceparent)
   where (select it from fresh)
   returning seq),
 ws as materialized (select array_agg(seq order by seq) as seqs from w)

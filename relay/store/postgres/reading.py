@@ -22,7 +22,7 @@ _DELIVERY = (
     " from deliveries d join events e on e.seq = d.event"
 )
 _WEBHOOK = (
-    "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum"
+    "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum, traceparent"
     " from webhooks w"
 )
 STARTING = """

@@ -6,6 +6,7 @@ from datetime import timedelta
 import apsw
 
 from relay.model import Delivery, RetryAt
+from relay.model.trace import webhook_trace
 from relay.store.checksum import is_corrupt
 from relay.store.claim_tokens import Tokens
 from relay.store.records import Due
@@ -60,12 +61,12 @@ _DUE = (
     f"select d.event, {a_number('d.attempt')}, {a_number('d.base')}, {a_number('d.replays')},"
     f" {a_number('d.pending_since')}, coalesce(cast(e.id as blob), x''), {a_number('e.received_at')},"
     f" {a_blob('e.payload')}, cast(e.checksum as blob),"
-    " cast(e.entity as blob), cast(e.entity_id as blob) from"
+    " cast(e.entity as blob), cast(e.entity_id as blob), cast(w.id as blob), cast(w.traceparent as blob) from"
     # `a_number`, `a_blob`, casts: corrupt text ends the whole read (test_corrupt: ..._holds_up_no_other; test_checksum)
     # left join: a delivery without its event is claimed as corrupt (test_corrupt: ..._whose_event_is_gone_...)
     # two ranges of one index: those that wait, and those whose lease ran out
     f" ({_WAITING.format(claimed=0)} union all {_WAITING.format(claimed=1)} order by due_at, event limit :limit) d"
-    " left join events e on e.seq = d.event order by d.due_at, d.event"
+    " left join events e on e.seq = d.event left join webhooks w on w.seq = e.webhook order by d.due_at, d.event"
 )
 # coalesce: needed by test_corrupt.test_an_attempt_that_is_null_holds_up_no_other
 _CLAIM = (
@@ -90,6 +91,8 @@ def _claimed(
     checksum: bytes | None,
     entity: bytes | None,
     entity_id: bytes | None,
+    webhook: bytes | None,
+    traceparent: bytes | None,
 ) -> Delivery:
     """Make the delivery of a row, with the next attempt number; TypeError or ValueError for a corrupt row."""
     return Delivery(
@@ -106,7 +109,14 @@ def _claimed(
         entity=(entity or b"").decode(errors="replace"),
         entity_id=(entity_id or b"").decode(errors="replace"),
         token=token,
+        trace=_trace(webhook, traceparent),
     )
+
+
+def _trace(webhook: bytes | None, traceparent: bytes | None) -> str:
+    if not webhook:
+        return ""
+    return webhook_trace(webhook.decode(errors="replace"), (traceparent or b"").decode(errors="replace"))
 
 
 def settle_all(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> list[bool]:

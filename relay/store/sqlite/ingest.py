@@ -27,7 +27,7 @@ MOST_BYTES = 64 * 1024  # of a body that shares its statements: SQLite copies al
 
 _WEBHOOKS = (
     "insert into webhooks (id, source, received_at, content_type, request_id, body, unparsed, digest, checksum, query,"
-    " signature, dated) values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}"
+    " signature, dated, traceparent) values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}"
 )
 _EVENTS = (
     "insert into events (id, webhook, entity, action, entity_id, received_at, payload, checksum, kind)"
@@ -81,18 +81,19 @@ def _keep_together(
     tokens: Tokens | None, cursor: apsw.Cursor, asked: Sequence[tuple[KeepRequest, Likeness]]
 ) -> list[KeepResult]:
     first = _insert_all(cursor, _WEBHOOKS, [_webhook_row(request.webhook, likeness) for request, likeness in asked])
-    routed = [(seq, request.now, each) for seq, (request, _) in enumerate(asked, first) for each in request.routed]
-    first_event = _insert_all(cursor, _EVENTS, [_event_row(seq, each) for seq, _now, each in routed])
+    routed = [(seq, request, each) for seq, (request, _) in enumerate(asked, first) for each in request.routed]
+    first_event = _insert_all(cursor, _EVENTS, [_event_row(seq, each) for seq, _request, each in routed])
     claimed: list[list[Delivery]] = [[] for _ in asked]
     deliveries: list[Row] = []
-    for event, (seq, now, each) in enumerate(routed, first_event):
-        since = now or each.event.received_at
+    for event, (seq, request, each) in enumerate(routed, first_event):
+        since = request.now or each.event.received_at
         at = to_ms(since)
         for planned in each.planned:
             token = tokens.new() if tokens and planned.lease is not None else 0
             deliveries.append(_delivery_row(event, planned, at, token, blocked=False))
             if token:
-                claimed[seq - first].append(_claimed_at_insert(event, planned, each, since, token))
+                trace = request.webhook.trace
+                claimed[seq - first].append(_claimed_at_insert(event, planned, each, since, token, trace))
     at_once(cursor, _DELIVERIES, deliveries)
     return [*claimed]
 
@@ -116,7 +117,7 @@ def _keep(tokens: Tokens | None, cursor: apsw.Cursor, request: KeepRequest, like
     return [
         delivery
         for each in routed
-        for delivery in _keep_event(tokens, cursor, seq, each, now or each.event.received_at)
+        for delivery in _keep_event(tokens, cursor, seq, each, now or each.event.received_at, webhook.trace)
     ]
 
 
@@ -158,12 +159,12 @@ def _replace_raw(cursor: apsw.Cursor, seq: int, now: int) -> int:
 
 
 def _keep_event(
-    tokens: Tokens | None, cursor: apsw.Cursor, webhook: int, routed: RoutedEvent, since: datetime
+    tokens: Tokens | None, cursor: apsw.Cursor, webhook: int, routed: RoutedEvent, since: datetime, trace: str
 ) -> list[Delivery]:
     at_once(cursor, _EVENTS, [_event_row(webhook, routed)])
     seq = cursor.connection.last_insert_rowid()
     return [
-        _claimed_at_insert(seq, planned, routed, since, token)
+        _claimed_at_insert(seq, planned, routed, since, token, trace)
         for planned in routed.planned
         if (token := insert_delivery(tokens, cursor, seq, planned, to_ms(since)))
     ]
@@ -197,6 +198,7 @@ def _webhook_row(webhook: Webhook, likeness: Likeness) -> Row:
         webhook.query,
         webhook.signature,
         likeness.dated,
+        webhook.traceparent or None,
     )
 
 
@@ -240,7 +242,7 @@ def _as_json(names: tuple[str, ...]) -> str:
 
 
 def _claimed_at_insert(
-    seq: int, planned: PlannedDelivery, routed: RoutedEvent, since: datetime, token: int
+    seq: int, planned: PlannedDelivery, routed: RoutedEvent, since: datetime, token: int, trace: str
 ) -> Delivery:
     return Delivery(
         row=seq,
@@ -254,4 +256,5 @@ def _claimed_at_insert(
         entity=routed.event.entity,
         entity_id=routed.event.entity_id,
         token=token,
+        trace=trace,
     )

@@ -201,7 +201,7 @@ def _page(cursor: apsw.Cursor, most: int) -> tuple[list[int], bool]:
 
 def _request(row: Row, events: Sequence[Row], deliveries: Mapping[int, Sequence[Row]]) -> KeepRequest | None:
     """Return what is to be kept: without its events, as unparsed, if only those are corrupt; None if it is itself."""
-    _seq, id_, source, at, content_type, request_id, body, unparsed, query, signature, kept, equal, dated = row
+    _seq, id_, source, at, content_type, request_id, body, unparsed, query, signature, kept, equal, dated, trace = row
     if is_corrupt(body, kept):
         return None
     try:
@@ -217,6 +217,7 @@ def _request(row: Row, events: Sequence[Row], deliveries: Mapping[int, Sequence[
         request_id=request_id,
         query=query,
         signature=signature,
+        traceparent=trace or "",
         unparsed=unparsed,
     )
     return KeepRequest(webhook, routed, None, Windows(_duration(equal), _duration(dated)))
@@ -259,7 +260,8 @@ _SIZES = (
 )
 _OLDEST = (
     "select w.seq, w.id, w.source, w.received_at, w.content_type, w.request_id, w.body, w.unparsed, w.query,"
-    " w.signature, w.checksum, s.equal_within, s.dated_within from webhooks w left join spooled s on s.webhook = w.seq"
+    " w.signature, w.checksum, s.equal_within, s.dated_within, w.traceparent"
+    " from webhooks w left join spooled s on s.webhook = w.seq"
     " where w.seq in (select value from json_each(?)) order by w.seq"
 )
 _EVENTS = (

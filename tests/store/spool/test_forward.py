@@ -11,7 +11,7 @@ from relay.signals import SharedStoreUnfit, SpoolingEnded, SpoolRefused
 from relay.store.records import Filter
 from relay.store.sqlite import spool as spool_module
 from relay.store.sqlite import spooled
-from tests.store.conftest import MINUTE, act, routed, to, webhook
+from tests.store.conftest import MINUTE, TRACEPARENT, act, routed, to, webhook
 from tests.store.spool.conftest import Relay, direct, held, request, until
 from tests.store.spool.shared import FakeShared
 
@@ -103,7 +103,7 @@ async def test_a_corrupt_payload_is_not_forwarded_but_its_webhook_is(relay: Rela
 
 
 async def test_everything_of_a_webhook_is_forwarded(relay: Relay) -> None:
-    one = replace(webhook(1), query="a=1", signature="s", request_id="r", content_type="t")
+    one = replace(webhook(1), query="a=1", signature="s", request_id="r", content_type="t", traceparent=TRACEPARENT)
     event = routed(1, to("bot", key="lead-7"), to("dwh", lease=MINUTE))
     raw = replace(routed(2, to("bot")), payload=b"", event=replace(event.event, id="event-0002"))
     two = webhook(2, unparsed="not a form")
