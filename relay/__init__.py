@@ -30,8 +30,8 @@ that store is late or away, and `store.spool.forward` keeps them in it afterward
 Beside the flow: `daemon` wires it; `process` runs it until SIGTERM. `reloader` activates the routes and the certificate
 when `file_versions` finds their files changed, `readiness` probes the store, `audit_log` logs what operators did,
 `published_reports` stores the daemon's own reports for commands, `settings` hold what cannot be reloaded (`cli.run` has
-the flags). `observe` turns `signals` into metrics, log lines and the event stream. `admin` is the private listener,
-`operations` what operators ask and do, `cli` the commands.
+the flags). `observe` turns `signals` into metrics, log lines, the event stream and spans. `admin` is the private
+listener, `operations` what operators ask and do, `cli` the commands.
 
 Imports point one way (pyproject.toml, checked by tests/test_architecture.py):
 

@@ -20,6 +20,7 @@ from relay.admin.app import admin
 from relay.audit_log import log_audit
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
+from relay.delivery.send import origin
 from relay.errors import StoreBusy, StoreError, StoreFailed
 from relay.http.aiohttp_version import Variant, Variants, choose_variants
 from relay.http.client import fast_client, plain_client
@@ -29,7 +30,7 @@ from relay.ingest.budget import Budget
 from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
-from relay.model import Json
+from relay.model import Json, Target
 from relay.observe import EventStream, Gauges, SharedGauges
 from relay.observe.loop_monitor import monitor_loop
 from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED
@@ -40,7 +41,7 @@ from relay.reloader import Reloader
 from relay.routes.config import Config
 from relay.routes.egress import ignored_variables
 from relay.settings import Settings, demand_private
-from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Notice, Rejection, Signal, WebhookRejected
+from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Endpoint, Notice, Rejection, Signal, WebhookRejected
 from relay.store.open import check_permissions, open_store
 
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; `process.STOP_LIMIT` bounds the whole stop
@@ -99,8 +100,14 @@ class Relay:
         self.ended.set()
 
     def _activate(self, config: Config) -> None:
-        routes = [route.name for route in config.routes]
-        self._emit(ConfigActivated(sources=list(config.sources), targets=list(config.targets), routes=routes))
+        self._emit(
+            ConfigActivated(
+                sources=list(config.sources),
+                targets=list(config.targets),
+                routes=[route.name for route in config.routes],
+                endpoints={name: _endpoint(config, target) for name, target in config.targets.items()},
+            )
+        )
         self.store.publish_config(config.digest)
         self.dispatcher.use(config.targets)
         attempts = sum(target.concurrency for target in config.targets.values())
@@ -303,6 +310,13 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
     async with AsyncExitStack() as stack:
         await relay.start(stack, registry)
         yield relay
+
+
+def _endpoint(config: Config, target: Target) -> Endpoint:
+    """Read host and port of the URL as it is written: a placeholder in it stands for a secret."""
+    _, host, port = origin(config.url_as_written(target.name))
+    known = host and port and "$" not in host
+    return Endpoint(target.method.value, host, port) if known else Endpoint(target.method.value)
 
 
 def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Application:

@@ -4,9 +4,10 @@ A stage is given an `Emit` and calls it; it neither counts nor logs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from relay.model import Delivery, Outcome, RoutedEvent, Verdict, Webhook, frozen
 
@@ -25,22 +26,30 @@ class Rejection(StrEnum):
 
 @frozen
 class WebhookStored:
-    """A webhook is on disk with what came of it, so many `deliveries` in all, and its 200 is due."""
+    """A webhook is on disk with what came of it, so many `deliveries` in all, and its 200 is due.
+
+    `took`: from its receipt; `commit` of that, from the call of the store.
+    """
 
     webhook: Webhook
     routed: Sequence[RoutedEvent]
     deliveries: int
     took: timedelta
+    commit: timedelta = timedelta()
 
 
 @frozen
 class DuplicateReceived:
-    """A webhook was kept before, as `first`, and its 200 is due; nothing more was kept of it, or of `routed`."""
+    """A webhook was kept before, as `first`, and its 200 is due; nothing more was kept of it, or of `routed`.
+
+    `took`, `commit`: see `WebhookStored`.
+    """
 
     webhook: Webhook
     first: str
     took: timedelta
     routed: Sequence[RoutedEvent] = ()
+    commit: timedelta = timedelta()
 
 
 @frozen
@@ -132,13 +141,25 @@ class Purged:
     took: timedelta
 
 
+class Endpoint(NamedTuple):
+    """How and where a target is sent to; host and port are None if a secret stands for one of them."""
+
+    method: str
+    host: str | None = None
+    port: int | None = None
+
+
 @frozen
 class ConfigActivated:
-    """The names that count from now on: those of the routes file in use."""
+    """The names that count from now on: those of the routes file in use.
+
+    `endpoints`: of each target.
+    """
 
     sources: Sequence[str]
     targets: Sequence[str]
     routes: Sequence[str]
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
 
 
 @frozen
@@ -441,6 +462,14 @@ class ConnectionsScarce:
 
 
 @frozen
+class SpansLost:
+    """A collector did not take so many spans; not emitted again for each of those that follow."""
+
+    spans: int
+    why: str
+
+
+@frozen
 class OperatorActed:
     """An operator did something beside the daemon, as the audit has it. Emitted again once `count` has grown."""
 
@@ -508,6 +537,7 @@ Signal: TypeAlias = (
     | FileExposed
     | FileDetached
     | ConnectionsScarce
+    | SpansLost
     | OperatorActed
     | Notice
 )

@@ -42,6 +42,7 @@ OWNERS = {
     "jinja2": {"relay.routes.template"},
     "jsonschema": {"relay.routes"},
     "logging": {"relay.observe"},
+    "opentelemetry": {"relay.observe"},
     "prometheus_client": {"relay.observe", "relay.admin", *WIRING},  # which make the registry
     "psycopg": {"relay.store.postgres"},
     "rich": {"relay.cli"},

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
+from time import perf_counter
 from typing import NamedTuple, Protocol
 
 from relay.errors import StoreBusy, StoreError
@@ -61,7 +62,7 @@ class PendingWebhook(ABC):
     The decoder sets `routed`, `retransmission` (the window in which an equal body is one that amoCRM sent again) and,
     if it is unparsed, `webhook`. The rest is the committer's: `answered`: its request has an answer, or nobody waits
     for one; `late`: that was a 503; `settled`: the store has replied, later replies are ignored; `stripped`: a fault of
-    ours keeps its events out.
+    ours keeps its events out; `commit_began`: when the store was first to be called, by `perf_counter`.
     """
 
     webhook: Webhook
@@ -73,6 +74,7 @@ class PendingWebhook(ABC):
     late: bool = False
     settled: bool = False
     stripped: bool = False
+    commit_began: float = 0.0
 
     @abstractmethod
     def conclude(self, result: KeepResult | Exception) -> None:
@@ -127,6 +129,9 @@ class Committer:
 
         After `COMMIT_TIMEOUT` the result is a StoreError; the webhook keeps its reservation, and is retried.
         """
+        began = perf_counter()
+        for pending in batch:
+            pending.commit_began = began
         self._watch_deadline(_Batch(self._loop.time() + COMMIT_TIMEOUT, batch))
         if not self._waiting:
             self._insert(batch)

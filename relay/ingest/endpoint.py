@@ -191,13 +191,16 @@ class Intake:
 
     def _announce(self, pending: PendingWebhook, result: KeepResult, *, took: timedelta) -> Response:
         webhook, routed = pending.webhook, pending.routed
+        commit = timedelta(seconds=perf_counter() - pending.commit_began)
         if isinstance(result, Duplicate):
-            self._emit(DuplicateReceived(webhook=webhook, first=result.webhook, took=took, routed=routed))
+            self._emit(
+                DuplicateReceived(webhook=webhook, first=result.webhook, took=took, routed=routed, commit=commit)
+            )
             return answers.duplicate(result)
         deliveries = 0
         for each in routed:
             deliveries += len(each.planned)
-        self._emit(WebhookStored(webhook=webhook, routed=routed, deliveries=deliveries, took=took))
+        self._emit(WebhookStored(webhook=webhook, routed=routed, deliveries=deliveries, took=took, commit=commit))
         return answers.stored(webhook, len(routed) if webhook.unparsed is None else 0, deliveries)
 
     def _announce_rejected(self, reject: Reject, *, remote: str, took: timedelta) -> None:

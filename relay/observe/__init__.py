@@ -5,6 +5,7 @@ signal ─▶ observer ─▶ metrics      counters and histograms, as they happ
                       │          those of attempts in attempt_line
                       └▶ log_writer   written by a thread of its own
        ─▶ event_stream             documents for who follows just now (`relay tail`)
+       ─▶ tracing                  spans for a collector, if OpenTelemetry's variables name one
 store  ─▶ gauges                   the backlog, as of the last scrape
 loop   ─▶ loop_monitor             how long the event loop was held
 """
@@ -14,5 +15,6 @@ from relay.observe.gauges import Gauges, SharedGauges
 from relay.observe.log import configure_logging
 from relay.observe.log_writer import LogWriter
 from relay.observe.observer import Observer
+from relay.observe.tracing import exporting_spans
 
-__all__ = ["EventStream", "Gauges", "LogWriter", "Observer", "SharedGauges", "configure_logging"]
+__all__ = ["EventStream", "Gauges", "LogWriter", "Observer", "SharedGauges", "configure_logging", "exporting_spans"]

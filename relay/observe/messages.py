@@ -29,6 +29,7 @@ from relay.signals import (
     RelayJoined,
     SharedStoreUnfit,
     Signal,
+    SpansLost,
     SpoolLeft,
     SpoolOpened,
     SpoolRefused,
@@ -77,6 +78,7 @@ LINES: dict[type, tuple[int, str]] = {
     FileDetached: (WARNING, "newer versions of a file cannot arrive"),
     FileExposed: (WARNING, "the routes file is writable by others"),
     OperatorActed: (INFO, "done by an operator"),
+    SpansLost: (WARNING, "spans lost: the collector does not take them"),
 }
 """Facts whose line has their own fields, in their order."""
 

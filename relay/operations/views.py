@@ -137,7 +137,7 @@ def _deliveries(record: EventRecord, status: Status) -> list[dict[str, Json]]:
 
 
 def _span(record: DeliveryRecord, made: AttemptRecord) -> dict[str, Json]:
-    """The parent id of the `traceparent` that the attempt sent."""
+    """The id of its span: the parent id of the `traceparent` that it sent, if that was not one of a batch."""
     return {"span_id": attempt_span_id(record.event_id, record.target, made.number)}
 
 

@@ -9,9 +9,11 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from relay import __version__
+from relay.delivery.batch import as_one
 from relay.delivery.payload import Original
 from relay.delivery.request import Renderer, render, render_raw
 from relay.model import Format, Method, Secret
+from relay.model.trace import attempt_span_id
 from tests.delivery.conftest import NOON, PAYLOAD, delivery, target
 from tests.delivery.test_raw import HOOK
 
@@ -95,6 +97,14 @@ def test_every_attempt_sends_the_trace_of_its_webhook_with_a_parent_of_its_own()
     assert len({each[36:52] for each in sent} | {"800000000000000a"}) == 3
     raw = render_raw(delivery(attempt=2, trace=trace, payload=b""), target(), HOOK, now=NOON)
     assert raw.all_headers["traceparent"] == sent[1]
+
+
+def test_a_batch_sends_the_trace_of_its_first_event_with_a_parent_of_its_own() -> None:
+    traces = [f"00-4bf92f3577b34da6a3ce929d0e0e473{n}-800000000000000a-01" for n in (1, 2)]
+    batch = [delivery(event_id=f"019ab000-0000-7000-8000-00000000000{n}", trace=traces[n]) for n in (0, 1)]
+    sent = render(as_one(batch), target(), now=NOON).all_headers["traceparent"]
+    assert (sent[:36], sent[52:]) == (traces[0][:36], "-01")
+    assert sent[36:52] not in {attempt_span_id(each.event_id, "bot", 1) for each in batch}
 
 
 def test_a_targets_own_traceparent_replaces_ours() -> None:

@@ -83,10 +83,10 @@ def test_the_metrics_are_those_there_are() -> None:
         for metric in registry.collect()
         for name in (metric.name, f"{metric.name}_{metric.type}", f"{metric.name}_total")
     }
-    gauges = (ROOT / "relay/observe/gauges.py").read_text()
+    of_their_own = "".join((ROOT / f"relay/observe/{name}.py").read_text() for name in ("gauges", "traces"))
     shown = set(re.findall(r"`(relay_\w+)`", section(read("docs/operate.md"), "## Metrics")))
     assert len(shown) >= 18
-    assert {name for name in shown if name not in there and name not in gauges} == set()
+    assert {name for name in shown if name not in there and name not in of_their_own} == set()
     named = {found for page in PAGES for found in re.findall(r"`(relay_[a-z_]+)`", page.read_text("utf-8"))}
     assert named <= shown, "a metric of another page"
 

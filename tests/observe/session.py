@@ -32,6 +32,8 @@ TARGETS = ("bot", "data.warehouse", 'q"uo\\te', "склад", "two words")
 REASONS = tuple(each for each in Reason if each not in (Reason.PROXY, Reason.DENIED, Reason.TEMPLATE))
 """Those that there were when the session was recorded: one more would roll another session."""
 ROUTES = ("won", "all", "new\nline")
+RECORDED = "2xx 3xx 4xx 429 5xx other timeout connect tls disconnected protocol request corrupt"
+REASONS = tuple(map(Reason, RECORDED.split()))  # a later one would change what the dice fall on
 WORDS = ("leads", "contacts", "status", "add", "invented", "", "ё", "a b")
 ODD = ("", "4831596", "ok", '{"ok":true}', "\x1b[31m", 'a"b\\c', "ё\u2028\u202e", "a\r\nb", "\ud800", "d" * 501)
 REASONS = (
