@@ -12,6 +12,7 @@ from relay.settings import Settings
 from relay.signals import (
     Attempted,
     Blocked,
+    Claimed,
     Committed,
     ConfigActivated,
     DuplicateReceived,
@@ -26,8 +27,8 @@ from relay.store.open import SqliteUrl
 from tests.scene import FORM, OTHER_TOKEN, ROUTES, TOKEN
 
 COUNTED = (
-    Attempted, Blocked, Committed, ConfigActivated, DuplicateReceived, Evicted, Probed, Reloaded, WebhookRejected,
-    WebhookStored,
+    Attempted, Blocked, Claimed, Committed, ConfigActivated, DuplicateReceived, Evicted, Probed, Reloaded,
+    WebhookRejected, WebhookStored,
 )  # fmt: skip
 
 

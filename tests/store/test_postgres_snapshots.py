@@ -80,7 +80,7 @@ def test_nobody_keeps_it_from_vacuuming_by_being_connected(postgres: Cluster, re
 def test_a_foreign_session_is_named_with_its_program(
     postgres: Cluster, relay: psycopg.Connection, holds: str, postgres_dsn: str
 ) -> None:
-    with foreign(postgres, relay) as other, psycopg.connect(postgres_dsn) as later:
+    with psycopg.connect(postgres_dsn) as later, foreign(postgres, relay) as other:  # the other order would be by pid
         if holds == "a snapshot":
             other.execute("begin isolation level repeatable read")
             other.execute("select count(*) from those")
