@@ -26,6 +26,7 @@ from relay.routes.template import (
     has_template,
     shown,
 )
+from relay.routes.template.work import MAX_WORK
 from relay.routes.yaml_document import Reference
 
 EVENT = {
@@ -432,10 +433,10 @@ def test_what_a_loop_does_with_a_large_event_is_ended(inside: str) -> None:
     compiled = compile_text(source, EVENT_NAMES)
 
     def render() -> None:
-        with pytest.raises(TemplateFailed, match="does too much"):
+        with pytest.raises(TemplateFailed, match=r"does too much|over 1,000,000"):
             compiled.render(BIG)
 
-    assert calls(render) < 2_000_000
+    assert calls(render) < MAX_WORK, "each call and each line of a template is counted at least once"
 
 
 HUGE_OUTPUT = {
@@ -482,4 +483,4 @@ def test_a_usual_batch_is_far_from_the_limit_of_work() -> None:
     )
     fields = [{"id": 1, "values": [{"value": "a value of some length"}] * 3}] * 20
     event = {**EVENT, "data": {"id": 7, "name": "x" * 100, "custom_fields": fields}}
-    compile_tree(source, BATCH_NAMES).render(batch_context([event] * 100))
+    compile_tree(source, BATCH_NAMES).render(batch_context([event] * 300))

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from relay.model import Json
 from relay.routes.diagnostics import Unfit, quoted, suggestion
 from relay.routes.template.values import as_json, encodable, number, text
-from relay.routes.template.work import STEP, Work
+from relay.routes.template.work import CALL, STEP, Work
 
 LONGEST_ARGUMENT = 100
 NO_BREAK_SPACE = "\u00a0"
@@ -108,7 +108,7 @@ def join(value: Json, work: Work, separator: str, field: str | None) -> str:
     work.spend(STEP * len(every))
     found = (each if field is None else _field_of(each, field) for each in every)
     texts = [text(each) for each in found if each is not None]
-    work.spend(sum(map(len, texts)) + len(separator) * len(texts))
+    work.join(sum(map(len, texts)) + len(separator) * len(texts))
     return separator.join(texts)
 
 
@@ -132,7 +132,7 @@ def _of_text(change: Callable[..., str]) -> Callable[..., Json]:
         if value is None:
             return None
         given = text(value)
-        work.spend(len(given))
+        work.spend(CALL + len(given))
         made = change(given, *arguments)
         work.spend(len(made))
         return made

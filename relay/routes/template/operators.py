@@ -31,7 +31,7 @@ def subtract(left: Json, work: Work, right: Json) -> Json:
 def concatenate(first: Json, work: Work, *others: Json) -> str:
     """`~`: the texts of all, one after the other."""
     texts = [text(first), *map(text, others)]
-    work.spend(sum(map(len, texts)))
+    work.join(sum(map(len, texts)))
     return "".join(texts)
 
 

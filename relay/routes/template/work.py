@@ -2,9 +2,13 @@
 
 from relay.errors import TemplateFailed
 
-MAX_WORK = 4_000_000
-"""Characters that filters and operators read or make; an iteration of a loop counts `STEP` for each of its parts."""
+MAX_WORK = 10_000_000
+"""Characters that filters and operators read or make, and `STEP` for each part of each iteration of a loop, `CALL` for
+each filter: a quarter of a second at most."""
 STEP = 16
+CALL = 100
+MAX_TEXT = 1_000_000
+"""Characters of a text that is put together."""
 
 
 class Work:
@@ -20,3 +24,9 @@ class Work:
         self.left -= amount
         if self.left < 0:
             raise TemplateFailed("the template does too much with this event: fewer loops, or smaller texts in them")
+
+    def join(self, size: int) -> None:
+        """Count the characters of a text before it is put together."""
+        self.spend(size)
+        if size > MAX_TEXT:
+            raise TemplateFailed(f"a text of over {MAX_TEXT:,} characters")
