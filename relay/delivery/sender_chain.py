@@ -1,19 +1,23 @@
 """Target -> what sends its requests: the sender, and before it what its settings ask for.
 
-attempt ──▶ AuthorizedSender ──▶ Sender
-            (oauth2)
+attempt ──▶ AuthorizedSender ──▶ JudgingSender ──▶ Sender
+            (oauth2)             (ok_if, retry_after)
 
 A target without these settings is sent to by its `Sender` itself.
 """
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
+from relay.delivery.answer import Judge
+from relay.delivery.answer_rules import AnswerRules
 from relay.delivery.authorized import AuthorizedSender, Tokens
 from relay.delivery.send import Sender, Sends
 from relay.delivery.tasks import Tasks
 from relay.http.client import Client
-from relay.model import Target
+from relay.http.request import Request
+from relay.model import Outcome, Target
 from relay.signals import Emit
 
 
@@ -39,6 +43,8 @@ class SenderChain:
     def of(self, target: Target) -> Sends:
         """What sends to this target from now on."""
         sends: Sends = self._sender
+        if target.ok_if or target.retry_after:
+            sends = JudgingSender(sends, AnswerRules(target))
         self._tokens = self._tokens_of(target)
         return AuthorizedSender(sends, self._tokens, target, clock=self._clock) if self._tokens else sends
 
@@ -54,3 +60,15 @@ class SenderChain:
             start=self._tasks.start,
             new_sender=lambda: Sender(clock=self._clock, new_client=self._new_client),
         )
+
+
+class JudgingSender:
+    """Sends with a judge of the answers."""
+
+    def __init__(self, sender: Sends, judge: Judge) -> None:
+        self._sender = sender
+        self._judge = judge
+
+    async def send(self, request: Request, **how: Any) -> Outcome:
+        """See `Sender.send`."""
+        return await self._sender.send(request, judge=self._judge, **how)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relay.model.egress import DIRECT, Egress
 from relay.model.secret import Secret
-from relay.model.templates import BodyTemplate, TextTemplate
+from relay.model.templates import BodyTemplate, Expression, TextTemplate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +122,8 @@ class Target:
     egress: Egress = DIRECT
     batch: Batch | None = None
     oauth2: OAuth2 | None = None
+    ok_if: Expression | None = None
+    retry_after: Expression | None = None
 
     @property
     def texts(self) -> Mapping[str, TextTemplate]:

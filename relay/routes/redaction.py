@@ -25,7 +25,7 @@ _SETTINGS = frozenset(
     {
         "accounts", "attempts", "breaker", "ca", "cert", "concurrency", "content_type", "dead_on", "dedupe",
         "deny_private", "factor", "failures", "format", "initial", "jitter", "max", "max_age", "method", "no_proxy",
-        "ok_on", "order", "rate", "retry", "schedule", "timeout", "tls",
+        "ok_if", "ok_on", "order", "rate", "retry", "retry_after", "schedule", "timeout", "tls",
     }
 )  # fmt: skip
 """Keys of sources and targets whose values are shown."""

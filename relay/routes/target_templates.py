@@ -6,14 +6,17 @@ from dataclasses import replace
 from typing import TypeVar
 
 from relay.model import BodyTemplate, Json, Secret, Target, TextTemplate
+from relay.model.templates import Expression
 from relay.routes.diagnostics import Where
 from relay.routes.reader import Reader
 from relay.routes.template import (
+    ANSWER_NAMES,
     BATCH_NAMES,
     EVENT_NAMES,
     Place,
     Source,
     TemplateRefused,
+    compile_expression,
     compile_text,
     compile_tree,
     compile_url,
@@ -81,6 +84,11 @@ def read_body(reader: Reader, where: Where) -> tuple[BodyTemplate | None, str | 
     if reader.document.has(content_type) and not isinstance(reader.document.at(here), str):
         reader.wrong(content_type, "is for a body that is text: a mapping or a list is sent as application/json")
     return _compiled(reader, here, compile_tree), reader.take(content_type, str, None)
+
+
+def read_expression(reader: Reader, where: Where) -> Expression | None:
+    """The expression over an answer at `where`; None if there is none, or a problem with it."""
+    return _compiled(reader, where, lambda source, _names: compile_expression(source, ANSWER_NAMES))
 
 
 def hidden_texts(document: Document, where: Where) -> tuple[Secret, ...]:

@@ -16,7 +16,15 @@ from relay.routes.diagnostics import Unfit, Where
 from relay.routes.egress import read_egress, refuse_private_host
 from relay.routes.oauth2 import read_oauth2
 from relay.routes.reader import Reader
-from relay.routes.target_templates import hidden_texts, is_template, read_body, read_header, read_query, read_url
+from relay.routes.target_templates import (
+    hidden_texts,
+    is_template,
+    read_body,
+    read_expression,
+    read_header,
+    read_query,
+    read_url,
+)
 from relay.routes.target_tls import read_tls
 from relay.routes.units import duration, rate, share
 
@@ -59,6 +67,8 @@ def _target(reader: Reader, name: str, defaults: Target) -> Target:
         secrets=reader.each((*where, "secret"), _signing_secret),
         tls=read_tls(reader, where, url),
         batch=read_batch(reader, where, Format.JSON if body else settings.format),
+        ok_if=read_expression(reader, (*where, "ok_if")),
+        retry_after=read_expression(reader, (*where, "retry_after")),
         oauth2=read_oauth2(reader, where, headers=(*headers, *header_templates), url=_url, egress=settings.egress),
     )
 

@@ -205,7 +205,13 @@ def _later(header: str) -> Kind:
     return Kind(talk=_answers(503, f"Retry-After: {header}"), reason="5xx", status=503)
 
 
+JUDGED = ', ok_if: "{{ answer.ok }}"'
 OAUTH = ', oauth2: {token_url: "URLtoken", client_id: relay, client_secret: canary}'
+
+
+def _judged(talk: Talk) -> Kind:
+    """By `ok_if`, which reads the body."""
+    return Kind(talk=talk, reason="answer", status=200, settings=JUDGED)
 
 
 def _grants(talk: Talk) -> Kind:
@@ -265,6 +271,11 @@ def kinds() -> Mapping[str, Kind]:
         "after-1970": _later("Thu, 01 Jan 1970 00:00:00 GMT"),
         "after-a-year": _later("31536000"),
         "after-a-date": _later(tomorrow),
+        # answers that are read as a whole
+        "json-endless": _judged(_repeats(b'HTTP/1.1 200 OK\r\n\r\n{"ok": true, "items": [', b"1," * 30_000)),
+        "json-drips": _judged(_repeats(b'HTTP/1.1 200 OK\r\n\r\n{"ok": true', b" ", pause=DRIP)),
+        "json-deep": _judged(_answers(200, body=b"[" * 100_000)),
+        "json-bomb": _judged(_says(packed)),
         # access tokens
         "oauth-hangs": _grants(_hang),
         "oauth-html": _grants(_answers(200, body=b"<html>Sign in</html>")),

@@ -15,7 +15,7 @@ from relay.routes.lint.targets import (
     unencrypted,
     unused,
 )
-from relay.routes.lint.templates import raw_to_templates, unknown_template_fields
+from relay.routes.lint.templates import raw_to_templates, unknown_template_fields, vain_expressions
 from relay.routes.lint.values import impossible_values, whole_addresses
 
 _CHECKS = (
@@ -34,6 +34,7 @@ _CHECKS = (
     unknown_fields,
     unknown_template_fields,
     raw_to_templates,
+    vain_expressions,
     impossible_values,
     miss_created_leads,
     match_everything,

@@ -32,6 +32,18 @@ def raw_to_templates(config: Config) -> Iterator[Finding]:
                 yield ("routes", position, "to"), said
 
 
+def vain_expressions(config: Config) -> Iterator[Finding]:
+    """`ok_if` that reads nothing, and names of headers that no answer has."""
+    for name, target in config.targets.items():
+        where = ("targets", name)
+        if target.ok_if and not target.ok_if.fields:
+            yield (*where, "ok_if"), "reads nothing of the answer: it says the same of each"
+        for key, expression in (("ok_if", target.ok_if), ("retry_after", target.retry_after)):
+            for path in sorted(expression.fields if expression else ()):
+                if path.startswith("headers.") and path != path.lower():
+                    yield (*where, key), f"names of headers are in lower case here: {quoted(path.lower())}"
+
+
 def _fields(target: Target) -> dict[Where, frozenset[str]]:
     """By what it is of: `("body",)`, `("headers", "X-Lead")`."""
     found: dict[Where, frozenset[str]] = {tuple(name.split(".", 1)): each.fields for name, each in target.texts.items()}
