@@ -1,6 +1,7 @@
 """Every command in the documents is run here, or by the test of its guide."""
 
 import re
+import selectors
 import shlex
 import subprocess
 from pathlib import Path
@@ -56,15 +57,23 @@ def test_what_a_page_leaves_to_the_systemd_guide_is_run_there() -> None:
 
 
 def endless(folder: Path, environment: dict[str, str], command: str) -> None:
-    """It goes on, and Ctrl-C ends it without a complaint."""
-    with subprocess.Popen(
-        shlex.split(command), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        sleep(2)
+    """It says something and goes on, and Ctrl-C ends it without a complaint."""
+    with (
+        subprocess.Popen(
+            shlex.split(command), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+        selectors.DefaultSelector() as said,
+    ):
+        for stream in (process.stdout, process.stderr):
+            assert stream
+            said.register(stream, selectors.EVENT_READ)
+        assert said.select(20), command
+        sleep(0.5)
         assert process.poll() is None, command
         process.send_signal(SIGINT)
         _, complaint = process.communicate(timeout=10)
         assert "Traceback" not in complaint, command
+        assert process.returncode in (0, 130), command
 
 
 MADE = {each for page in PAGES for each in commands(page.read_text("utf-8")) if each.startswith("make ")}
