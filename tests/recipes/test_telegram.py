@@ -67,6 +67,16 @@ async def test_a_telegram_that_fails_gets_the_message_later(run: Run) -> None:
         assert [status for _, status in await recipe.attempts(delivered)] == [500, 502, 403, 200]
 
 
+async def test_an_answer_that_is_not_ok_is_no_success_whatever_its_status(run: Run) -> None:
+    api = Telegram()
+    api.refusals.append(web.json_response({"ok": False, "description": "Internal Server Error"}))
+    api.refusals.append(web.Response(text="<html>a page of some proxy</html>", content_type="text/html"))
+    async with run("telegram", api, telegram_token=TOKEN) as recipe:
+        await recipe.post("leads.status", **lead())
+        [delivered] = await recipe.all_are(State.DELIVERED)
+        assert await recipe.attempts(delivered) == [("answer", 200), ("answer", 200), ("2xx", 200)]
+
+
 async def test_a_message_that_the_chat_cannot_take_is_dead_at_once(run: Run) -> None:
     api = Telegram()
     api.refusals.append(refused(400, "Bad Request: chat not found"))
