@@ -93,8 +93,9 @@ async def test_events_are_rows_of_few_inserts(run: Run) -> None:
         refused(404, 60, "Table amocrm.events does not exist. (UNKNOWN_TABLE)"),
         refused(403, 516, "relay: Authentication failed: password is incorrect. (AUTHENTICATION_FAILED)"),
         web.Response(status=502),
+        refused(200, 159, "Timeout exceeded: elapsed 60 seconds. (TIMEOUT_EXCEEDED)"),
     ],
-    ids=["memory", "parts", "no table", "a wrong password", "a proxy"],
+    ids=["memory", "parts", "no table", "a wrong password", "a proxy", "an exception with 200"],
 )
 async def test_an_exception_inserts_nothing_and_all_rows_come_again(refusal: web.Response, run: Run) -> None:
     api = ClickHouse()
