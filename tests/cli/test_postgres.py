@@ -173,6 +173,14 @@ def pend(admin: psycopg.Connection, minutes: int) -> None:
     )
 
 
+def test_a_circuit_whose_pause_is_not_over_is_not_idle(on: On, admin: psycopg.Connection) -> None:
+    admin.execute(RELAYS)
+    admin.execute(CONDITION, ("3f2c5a9e00000000", "open", ""))
+    assert "open, idle" in on("status").stdout
+    admin.execute("update conditions set probe_at = %s", (to_ms(utc_now()) + 60_000,))
+    assert "open, idle" not in on("status").stdout
+
+
 @pytest.mark.parametrize(("healths", "minutes", "idle"), [
     (["ok", "open"], 0, True),
     (["ok", "open"], 2, False),

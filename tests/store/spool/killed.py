@@ -1,7 +1,7 @@
-"""`python -m tests.store.spool.killed FROM TO`: what kill -9 at each statement of a spool that forgets leaves.
+"""`python -m tests.store.spool.killed FROM TO`: what kill -9 at each statement of a page that is forwarded leaves.
 
-FROM holds a stranded spool and a shared store; TO/1 is what was there when the first statement on the spool was about
-to run after the shared store had committed a page, TO/2 the second, and so on. Prints how many there are.
+FROM holds a stranded spool and a shared store; TO/1 is what was there when the first statement on the spool, or the
+first commit of the shared store, was about to run, TO/2 the second, and so on. Prints how many there are.
 """
 
 import asyncio
@@ -16,13 +16,14 @@ from unittest.mock import patch
 import apsw
 
 from relay.store.spool.drain import drain
-from relay.store.sqlite.spool import SqliteSpool
+from relay.store.spool.pages import Pages
+from relay.store.sqlite.spooled import OldWebhook
 from tests.store.spool.conftest import audit
 from tests.store.spool.test_drain import Server, emit
 
 KILLED = 9
 
-forget = SqliteSpool.forget
+forward_page = Pages._forward_page
 
 
 class Killer:
@@ -34,19 +35,21 @@ class Killer:
         self._begun = False
 
     def attach(self, connection: apsw.Connection) -> None:
-        """Watch a connection to the spool."""
-        if connection.filename.endswith("spool.db"):
-            connection.set_exec_trace(self._trace)
+        """Watch a connection."""
+        of_spool = connection.filename.endswith("spool.db")
 
-    def _trace(self, _cursor: apsw.Cursor, _sql: str, _values: object) -> bool:
-        if self._begun and next(self._steps) == self._last:
-            os._exit(KILLED)
-        return True
+        def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
+            counts = self._begun and (of_spool or sql.lower().startswith("commit"))
+            if counts and next(self._steps) == self._last:
+                os._exit(KILLED)
+            return True
 
-    async def forget(self, spool: SqliteSpool, seqs: Sequence[int]) -> None:
+        connection.set_exec_trace(trace)
+
+    async def forward_page(self, pages: Pages, page: Sequence[OldWebhook]) -> None:
         """From here on statements count."""
         self._begun = True
-        await forget(spool, seqs)
+        await forward_page(pages, page)
 
 
 def killed(folder: Path, last: int) -> bool:
@@ -55,7 +58,7 @@ def killed(folder: Path, last: int) -> bool:
     if not child:
         killer = Killer(last)
         apsw.connection_hooks.append(killer.attach)
-        with patch.object(SqliteSpool, "forget", lambda spool, seqs: killer.forget(spool, seqs)):
+        with patch.object(Pages, "_forward_page", lambda pages, page: killer.forward_page(pages, page)):
             asyncio.run(drain(folder / "spool.db", Server(folder), audit=audit, emit=emit))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED

@@ -145,7 +145,7 @@ async def _busy(*_arguments: object) -> None:
     raise StoreBusy("the audit cannot be written")
 
 
-async def test_a_kill_at_whatever_statement_of_forgetting_loses_and_repeats_nothing(tmp_path: Path) -> None:
+async def test_a_kill_at_whatever_statement_loses_and_repeats_nothing(tmp_path: Path) -> None:
     made, left = tmp_path / "made", tmp_path / "left"
     made.mkdir()
     first = Server(made)("")
