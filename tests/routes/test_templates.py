@@ -411,6 +411,7 @@ BIG = {
 }
 TOO_MUCH = {
     "a filter on a large text": "{{ data.text | markdown_escape | truncate(1) }}",
+    "a large text that is cut": "{% if data.text | truncate(1) %}{% endif %}",
     "texts put together": "{% if data.text ~ data.text == '' %}{% endif %}",
     "a sum of texts": "{% if (data.text + data.other) == '' %}{% endif %}",
     "a comparison of large texts": "{% if data.text == data.other %}{% endif %}",
