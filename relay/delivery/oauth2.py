@@ -13,7 +13,7 @@ from urllib.parse import quote_plus, urlencode
 
 from relay.delivery.answer import Answer
 from relay.delivery.masks import masked, spellings
-from relay.delivery.request import USER_AGENT
+from relay.delivery.request import USER_AGENT, secret_texts
 from relay.http.request import Request
 from relay.model import ClientAuth, Json, OAuth2, Secret
 
@@ -62,7 +62,7 @@ class NoToken:
 
 
 def token_request(settings: OAuth2, hidden: Iterable[Secret] = ()) -> Request:
-    """Build the request for a token; in its answer the credentials are masked, and what else is `hidden`."""
+    """Build the request for a token; what may be secret in it, and what else is `hidden`, is masked in its answer."""
     id_, secret = settings.client_id.reveal(), settings.client_secret.reveal()
     form = {"grant_type": "client_credentials"}
     if settings.scope:
@@ -76,7 +76,8 @@ def token_request(settings: OAuth2, hidden: Iterable[Secret] = ()) -> Request:
         headers["authorization"] = f"Basic {_basic(id_, secret)}"
     else:
         form |= {"client_id": id_, "client_secret": secret}
-    secrets = spellings((secret, quote_plus(secret), _basic(id_, secret), *(each.reveal() for each in hidden)))
+    of_url = secret_texts(settings.token_url, ())
+    secrets = spellings((secret, quote_plus(secret), _basic(id_, secret), *(each.reveal() for each in hidden), *of_url))
     return Request(url=settings.token_url, headers=headers, body=urlencode(form).encode(), secrets=secrets)
 
 

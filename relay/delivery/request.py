@@ -113,7 +113,7 @@ def _as_header(reason: str) -> str:
 
 
 def _secret_texts_of(target: Target) -> Iterator[str]:
-    yield from _secret_texts(target.url, [value.reveal() for value in _secret_values(target)])
+    yield from secret_texts(target.url, [value.reveal() for value in _secret_values(target)])
     own = [*target.hidden, *(value for value in target.query.values() if isinstance(value, Secret))]
     yield from (text for text in (value.reveal() for value in own) if len(text) >= SHORTEST_SECRET)
 
@@ -124,7 +124,7 @@ def _secret_values(target: Target) -> Iterator[Secret]:
         yield from target.egress.proxy.secrets
 
 
-def _secret_texts(address: str, values: Sequence[str]) -> Iterator[str]:
+def secret_texts(address: str, values: Sequence[str]) -> Iterator[str]:
     """Values of the target's headers and of its URL's query, and segments of the path that look like tokens."""
     url = urlsplit(address)
     words = [word for value in values for word in value.split()]  # Bearer, and the token

@@ -177,6 +177,14 @@ def test_a_body_that_is_not_whole_is_none() -> None:
     )
 
 
+def test_an_error_that_repeats_the_url_is_told_without_what_may_be_secret_in_it() -> None:
+    path = "/tenant-canary-0123456789/token?code=canary-code"
+    request = token_request(settings(token_url=f"https://id.example{path}"))
+    body = orjson.dumps({"error": "invalid_request", "error_description": f"nothing at {path}"})
+    found = token_of(Answer(status=404, headers={}, body=body), request.secrets)
+    assert found == NoToken("it answered 404: invalid_request - nothing at /***/token?***")
+
+
 def test_an_error_that_repeats_the_credentials_is_told_without_them() -> None:
     [basic] = [value for name, value in token_request(settings()).headers.items() if name == "authorization"]
     for spelling in (SECRET, "canary%2Bof%2Fa+secret", "canary%2Bof%2Fa%20secret", basic, "canary+of\\/a secret"):
