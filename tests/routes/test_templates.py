@@ -269,6 +269,11 @@ def test_a_header_value_is_one_line(value: str) -> None:
     assert len(header) == len("Lead ") + len(in_unicode(value[:1000]))
 
 
+def test_so_is_what_the_file_writes_on_several_lines_of_a_header() -> None:
+    written = "Lead\n{% if data.x %}\r\n{{ data.x }}{% endif %}\nX: 1"
+    assert compile_text(written, EVENT_NAMES, Place.HEADER).render({"data": {"x": 7}}) == "Lead   7 X: 1"
+
+
 def test_a_place_has_a_limit_of_its_own() -> None:
     for compiled in (
         compile_text("{{ data.x }}", EVENT_NAMES, Place.HEADER),

@@ -18,14 +18,6 @@ class Form:
     literal: Callable[[str], str] = str
 
 
-class Place(Enum):
-    """Where a text stands, which decides how what `{{ … }}` gives is escaped; the text around stays as written."""
-
-    TEXT = Form("relay:text")
-    URL = Form("relay:url")
-    HEADER = Form("relay:header")
-
-
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -37,3 +29,14 @@ def for_url(value: Json) -> str:
 def for_header(value: Json) -> str:
     """Control characters, line ends among them, become blanks."""
     return _CONTROL.sub(" ", encodable(text(value)))
+
+
+class Place(Enum):
+    """Where a text stands, which decides how what `{{ … }}` gives is escaped.
+
+    The text around stays as written, but for the line ends of a header.
+    """
+
+    TEXT = Form("relay:text")
+    URL = Form("relay:url")
+    HEADER = Form("relay:header", for_header)
