@@ -18,6 +18,9 @@ from relay.model import Delivery, Json, Secret, Target, TextTemplate, Webhook
 from relay.model.templates import Context, batch_context, event_context
 from relay.rfc3339 import rfc3339
 
+MAX_URL = 8_192
+"""Characters of a URL with what its templates give: servers refuse longer ones, and yarl keeps the last 128 of them."""
+
 
 class TemplateRenderer(Renderer):
     """Renders the requests to one target with templates; TemplateFailed says which cannot be rendered, and why."""
@@ -73,7 +76,10 @@ class TemplateRenderer(Renderer):
             name: value.reveal() if isinstance(value, Secret) else _text(f"query.{name}", value, context)
             for name, value in target.query.items()
         }
-        return with_query(url, query_text(values))
+        whole = with_query(url, query_text(values))
+        if len(whole) > MAX_URL:
+            raise TemplateFailed(f"query: the URL is over {MAX_URL:,} characters")
+        return whole
 
     def _rendered_headers(self, context: Context) -> dict[str, str]:
         return {

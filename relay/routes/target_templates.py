@@ -67,7 +67,7 @@ def read_query(reader: Reader, where: Where) -> dict[str, TextTemplate | Secret]
     found: dict[str, TextTemplate | Secret] = {}
     for name in reader.keys(where):
         here = (*where, name)
-        value = _compiled(reader, here, compile_text) if is_template(reader, here) else None
+        value = _compiled(reader, here, _query) if is_template(reader, here) else None
         found[name] = value or reader.take(here, lambda text: Secret(str(text)), Secret(""))
     return found
 
@@ -130,7 +130,7 @@ def _url_as_written(document: Document, where: Where) -> TextTemplate:
 
 def _query_as_written(document: Document, where: Where) -> TextTemplate | Secret:
     if where in document.templates:
-        return _as_written(document, where, compile_text)
+        return _as_written(document, where, _query)
     return Secret(document.shown(where))
 
 
@@ -140,6 +140,10 @@ def _query_as_written(document: Document, where: Where) -> TextTemplate | Secret
 def _names(document: Document, where: Where) -> frozenset[str]:
     """What the templates at `where` may name: the event, or the events of a batch."""
     return BATCH_NAMES if document.has((*where[:2], "batch")) else EVENT_NAMES
+
+
+def _query(source: Source, names: frozenset[str]) -> TextTemplate:
+    return compile_text(source, names, Place.QUERY)
 
 
 def _header(source: Source, names: frozenset[str]) -> TextTemplate:

@@ -86,6 +86,25 @@ def test_an_event_that_would_change_the_path_upwards_is_not_rendered(name: str) 
         rendered(climbing, {"data": {"name": name}})
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("a" * 1_000_000, "query.a: the output is over 8,192 characters"),
+        ("Окна" * 1_000, "query: the URL is over 8,192 characters"),
+    ],
+)
+def test_an_event_cannot_make_a_url_that_no_server_takes(target_file: TargetFile, name: str, problem: str) -> None:
+    target = target_file('query: {a: "{{ data.name }}", b: 1}').targets["bot"]
+    with pytest.raises(TemplateFailed) as failed:
+        rendered(target, {"data": {"name": name}})
+    assert str(failed.value) == problem
+
+
+def test_half_a_character_in_a_query_is_replaced(target_file: TargetFile) -> None:
+    target = target_file("""query: {a: '{{ "\\ud800" }}'}""").targets["bot"]
+    assert rendered(target).url.endswith("?a=%EF%BF%BD")
+
+
 def test_what_is_secret_in_it_is_known_to_be_masked() -> None:
     assert set(bot().hidden) == {Secret("canary:bot"), Secret("canary&key")}
     assert {"canary:bot", "canary&key", "canary%26key"} <= set(rendered(bot()).secrets)

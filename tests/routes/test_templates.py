@@ -277,6 +277,7 @@ def test_so_is_what_the_file_writes_on_several_lines_of_a_header() -> None:
 def test_a_place_has_a_limit_of_its_own() -> None:
     for compiled in (
         compile_text("{{ data.x }}", EVENT_NAMES, Place.HEADER),
+        compile_text("{{ data.x }}", EVENT_NAMES, Place.QUERY),
         compile_url("https://bot.example/{{ data.x }}", EVENT_NAMES),
     ):
         compiled.render({"data": {"x": "a" * 8_000}})

@@ -26,6 +26,11 @@ def for_url(value: Json) -> str:
     return quote(encodable(text(value)), safe="")
 
 
+def for_query(value: Json) -> str:
+    """In Unicode; who appends it to the URL encodes it."""
+    return encodable(text(value))
+
+
 def for_header(value: Json) -> str:
     """Control characters, line ends among them, become blanks."""
     return _CONTROL.sub(" ", encodable(text(value)))
@@ -39,4 +44,5 @@ class Place(Enum):
 
     TEXT = Form("relay:text")
     URL = Form("relay:url")
+    QUERY = Form("relay:query", for_query)
     HEADER = Form("relay:header", for_header)

@@ -9,7 +9,7 @@ from typing import Any
 
 from relay.errors import TemplateFailed
 from relay.model import Json
-from relay.routes.template.escapes import for_header, for_url
+from relay.routes.template.escapes import for_header, for_query, for_url
 from relay.routes.template.values import Number, as_json, number, quoted, text
 from relay.routes.template.work import STEP, Work
 
@@ -138,6 +138,7 @@ OPERATORS: Mapping[str, Callable[..., object]] = {
     "relay:json": as_json,
     "relay:quoted": quoted,
     "relay:url": for_url,
+    "relay:query": for_query,
     "relay:header": for_header,
 }
 """By names that no template can write."""
