@@ -82,7 +82,7 @@ class Renderer:
         if self.target.secrets:
             own["webhook-signature"] = _signature(self.target.secrets, delivery.event_id, timestamp, content)
         if of_body:
-            own = {**of_body, **own}
+            own |= of_body
         if self._replaced:
             own = {name: value for name, value in own.items() if name not in self._replaced}
         return Request(

@@ -133,6 +133,12 @@ def test_url_and_headers_are_rendered_and_the_query_of_a_form_follows() -> None:
     assert not request.headers.keys() & request.own_headers.keys(), "no name is written twice"
 
 
+def test_a_template_of_traceparent_replaces_ours_as_a_constant_does() -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-800000000000000a-01"
+    own = target(header_templates={"Traceparent": Text("00-{source}")})
+    assert new_renderer(own).render(delivery(trace=trace), now=NOON).all_headers["traceparent"] == "00-crm"
+
+
 def test_a_batch_is_rendered_of_its_events() -> None:
     own = target(body=Rows(), batch=Batch())
     request = new_renderer(own).render(as_one([delivery(), delivery()]), now=NOON)
