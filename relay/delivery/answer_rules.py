@@ -7,6 +7,7 @@ only says how long to wait before a retry that the status, or `ok_if`, has decid
 import math
 import re
 from datetime import timedelta
+from decimal import Decimal
 
 from relay.delivery.answer import BODY_TIMEOUT, Answer, Judgement
 from relay.delivery.retry import LONGEST_RETRY_AFTER
@@ -68,9 +69,9 @@ def pause_of(value: Json) -> timedelta | None:
     if isinstance(value, str):
         text = value.strip()
         value = float(text) if _NUMBER.fullmatch(text) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not value > 0:
         return None
-    return timedelta(seconds=min(value, LONGEST_RETRY_AFTER.total_seconds()))
+    return timedelta(seconds=float(min(value, LONGEST_RETRY_AFTER.total_seconds())))
 
 
 def _reads_body(expression: Expression) -> bool:

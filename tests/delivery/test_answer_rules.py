@@ -217,6 +217,11 @@ async def test_it_goes_before_the_header_which_stands_in_for_it(sender: Sender) 
         assert sent.retry_after == 9 * SECOND
 
 
+async def test_it_may_be_worked_out(sender: Sender) -> None:
+    to = expecting(None, "{{ answer.wait + 0.5 }}")
+    assert (await send(sender, says(429, {"wait": 2}), to)).retry_after == 2.5 * SECOND
+
+
 async def test_it_may_read_a_header(sender: Sender) -> None:
     to = expecting(None, '{{ headers["x-wait"] }}')
     assert (await send(sender, says(429, b"slow down", "X-Wait: 3"), to)).retry_after == 3 * SECOND
