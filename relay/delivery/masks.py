@@ -1,5 +1,6 @@
 """Secrets -> the spellings in which an answer may repeat them, and texts in which these are `***`. Pure."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
@@ -21,9 +22,10 @@ def masked(text: str, secrets: Iterable[str]) -> str:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """Yield the text as it is; as JSON of PHP has it; and URL-encoded: a redirect to a login may quote the URL."""
-    yield text
-    yield text.replace("/", "\\/")
+    """Yield the text as it is; as JSON has it, that of PHP, too; and URL-encoded: a redirect may quote the URL."""
+    for written in (text, *(json.dumps(text, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False))):
+        yield written
+        yield written.replace("/", "\\/")
     encoded = quote(text, safe="", errors="replace")
     yield encoded
     yield _ENCODED.sub(lambda each: each[0].lower(), encoded)

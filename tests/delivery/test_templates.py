@@ -1,5 +1,6 @@
 """Requests that are rendered of the event, until they are settled: what cannot be rendered, and what is mended."""
 
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 
 from relay.delivery.batch import as_one
 from relay.delivery.circuit import Circuit
+from relay.delivery.masks import masked
 from relay.delivery.payload import Original
 from relay.delivery.request import Renderer
 from relay.delivery.template_renderer import TemplateRenderer, new_renderer
@@ -193,6 +195,15 @@ def test_what_may_be_secret_in_a_query_or_a_template_is_masked_in_an_answer() ->
     own = target(query={"key": Secret("canary key"), "lead": Text("{id}")}, hidden=(Secret("canary/hidden"),))
     secrets = new_renderer(own).render(delivery(), now=NOON).secrets
     assert {"canary key", "canary%20key", "canary/hidden", "canary%2Fhidden"} <= {*secrets}
+
+
+@pytest.mark.parametrize("ascii_", [True, False])
+@pytest.mark.parametrize("slash", ["/", "\\/"])
+def test_a_secret_of_a_body_is_masked_as_json_has_it(ascii_: bool, slash: str) -> None:
+    secret = 'a "canary"/слово\\n'
+    own = target(body=Constant(), hidden=(Secret(secret),))
+    echo = json.dumps({"key": secret}, ensure_ascii=ascii_).replace("/", slash)
+    assert masked(echo, new_renderer(own).render(delivery(), now=NOON).secrets) == '{"key": "***"}'
 
 
 # ---- what cannot be rendered
