@@ -171,9 +171,12 @@ def _may_be_shown(scalar: _Scalar) -> bool:
     if _LOOKS_SECRET.search(text) or not where:
         return False
     if where[0] in _OPEN:
-        secret = any(_NAMES_SECRET.search(part) for part in where if isinstance(part, str))
-        return not secret and where[2:4] not in (("event", "data"), ("event", "query"))
+        return not _names_secret(where) and where[2:4] not in (("event", "data"), ("event", "query"))
     return _is_setting(where) or (_is_rendered(where) and TEMPLATE.search(text) is not None)
+
+
+def _names_secret(where: Where) -> bool:
+    return any(_NAMES_SECRET.search(part) for part in where if isinstance(part, str))
 
 
 def _may_hold_keys(where: Where) -> bool:
@@ -189,7 +192,7 @@ def _may_hold_keys(where: Where) -> bool:
 
 
 def _is_rendered(where: Where) -> bool:
-    return where[0] == "targets" and not _RENDERED.isdisjoint(where[2:3])
+    return where[0] == "targets" and not _RENDERED.isdisjoint(where[2:3]) and not _names_secret(where[3:])
 
 
 def _is_setting(where: Where) -> bool:
