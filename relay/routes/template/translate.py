@@ -168,6 +168,8 @@ class Translation:
 
     def _field(self, node: nodes.Node) -> tuple[nodes.Expr, tuple[str, ...] | None]:
         """What reads a field, and its path; None if this is no field, or has none."""
+        if isinstance(node, nodes.Name) and node.name == "loop" and self._in_loop:
+            return self._refuse(node, f"`loop` is no value: loop.index (known: {listed(sorted(OF_LOOPS))})"), None
         read, path = self._read(node)
         if path is not None:
             self.fields.add(".".join(path) or "event")
@@ -248,13 +250,10 @@ class Translation:
             return self._refuse(node, f"a filter without a value: {NO_STATEMENT}")
         read, path = self._field(node.node) if _is_field(node.node) else (self.expression(node.node), None)
         arguments = self._arguments(node, found)
-        if node.name == "join" and path is not None and arguments:
-            self._reads_of_items(path, arguments[-1])
+        match arguments:
+            case [*_, nodes.Const(value=str(of_items))] if node.name == "join" and path is not None:
+                self.fields.add(".".join((*path, of_items)))
         return nodes.Filter(read, node.name, [nodes.Name(WORK, "load"), *arguments], [], None, None)
-
-    def _reads_of_items(self, path: tuple[str, ...], field: nodes.Expr) -> None:
-        if isinstance(field, nodes.Const) and field.value:
-            self.fields.add(".".join((*path, field.value)))
 
     def _arguments(self, node: nodes.Filter, found: Filter) -> list[nodes.Expr]:
         """In the order of the parameters, with their defaults."""
