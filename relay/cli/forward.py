@@ -62,7 +62,7 @@ async def forward(
 
     \b
     relay forward http://127.0.0.1:3000/hook
-    relay forward http://127.0.0.1:3000/hook --match '{entity: leads, action: [status, add]}'
+    relay forward http://127.0.0.1:3000/hook --match '{action: [status, add]}'
     relay forward http://127.0.0.1:3000/hook --target warehouse
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     target = (

@@ -97,7 +97,7 @@ def hidden_texts(document: Document, where: Where) -> tuple[Secret, ...]:
     found = (
         piece.secret
         for place, pieces in document.pieces.items()
-        if place[:below] == where and (place in document.templates or place[below] in ("query", "body"))
+        if place[:below] == where != place and (place in document.templates or place[below] in ("query", "body"))
         for piece in pieces
         if not isinstance(piece, str)
     )

@@ -62,7 +62,7 @@ class Bench:
     async def __aenter__(self) -> Self:
         self.store = self._open()
         self._loop = asyncio.get_running_loop()
-        self.dispatcher = Dispatcher(store=self.store, emit=self._on_signal, clock=self._clock)
+        self.dispatcher = Dispatcher(store=self.store, emit=self.on_signal, clock=self._clock)
         self.dispatcher.use(self._targets)
         self._running = asyncio.create_task(self.dispatcher.run())
         return self
@@ -73,7 +73,7 @@ class Bench:
         await self.store.close()
 
     def _open(self) -> SqliteStore:
-        return SqliteStore.open(self.path, now=self._clock(), emit=self._on_signal, failed=lambda: None)
+        return SqliteStore.open(self.path, now=self._clock(), emit=self.on_signal, failed=lambda: None)
 
     def stop_polling(self) -> None:
         """The dispatcher asks the store no more; its lanes go on."""
@@ -172,7 +172,7 @@ class Bench:
         found = (await self.store.status()).targets.get(target)
         return found is not None and found.condition is not None and found.condition.health == health
 
-    def _on_signal(self, signal: Signal) -> None:
+    def on_signal(self, signal: Signal) -> None:
         if isinstance(signal, Attempted):
             self.attempted.append(signal)
             self._news.set()

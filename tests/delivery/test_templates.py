@@ -220,7 +220,7 @@ class StoreBench(Bench):
         self._kind, self._folder = store_kind, folder
 
     def _open(self) -> SqliteStore:
-        return cast(SqliteStore, self._kind.open_store(self._folder, now(), self._on_signal))
+        return cast(SqliteStore, self._kind.open_store(self._folder, now(), self.on_signal))
 
 
 def to(receiver: Receiver, **changes: Any) -> Target:

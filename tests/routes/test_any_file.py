@@ -3,7 +3,7 @@
 import json
 
 import yarl
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.errors import RoutesInvalid
@@ -13,7 +13,8 @@ WORDS = """
 version sources targets defaults routes tests retention crm bot token accounts dedupe url headers secret timeout
 concurrency retry initial factor max jitter max_age schedule attempts breaker failures dead_on ok_on order rate format
 tls ca name match otherwise to entity status_id not exists gt like event expect data delivered
-method body query content_type requests
+method body query content_type requests batch most within proxy no_proxy deny_private ok_if retry_after
+oauth2 token_url client_id client_secret scope auth
 """
 KEYS = st.sampled_from(WORDS.split())
 SCALARS = (
@@ -65,6 +66,13 @@ SETTINGS = {
     "headers": mostly({"X-Lead": "{{ data.id }}"}),
     "body": mostly({"id": "{{ data.id }}", "bot": ["${TOKEN} {{ source }}"]}, "{{ data.id }};{{ data.name }}"),
     "content_type": mostly("text/csv"),
+    "batch": mostly({"most": 100, "within": "2s"}, {"most": 2}),
+    "proxy": mostly("http://proxy.example:3128", "${TOKEN}"),
+    "no_proxy": mostly(["bot.example", "10.0.0.0/8"]),
+    "deny_private": mostly(True),
+    "ok_if": mostly("{{ answer.ok }}"),
+    "retry_after": mostly("{{ answer.parameters.retry_after }}"),
+    "oauth2": mostly({"token_url": "https://id.example/token", "client_id": "relay", "client_secret": "${TOKEN}"}),
 }
 CONDITIONS = st.dictionaries(KEYS, mostly("leads", 142, ["won", "lost"], {"not": 5}, {"exists": True}), max_size=3)
 ROUTE = st.fixed_dictionaries({"name": mostly("a", "b", "c"), "match": CONDITIONS | TREES, "to": mostly("bot")})
@@ -100,6 +108,7 @@ def parsed(text: str, **env: str) -> Config | None:
 
 
 @given(FILES)
+@example({"version": 1, "sources": {"crm": {"token": "${TOKEN}"}}, "targets": {"bot": "${TOKEN}"}, "routes": None})
 def test_whatever_the_file_says_there_is_a_config_or_a_problem(document: object) -> None:
     parsed(json.dumps(document))
 
