@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import apsw
 
-from relay.errors import ConfigurationError
+from relay.errors import ConfigurationError, StoreFailed
 from relay.model import Retention
 from relay.signals import Emit
 from relay.store.records import AckGap, KeepResult
@@ -131,6 +131,11 @@ class SqliteSpool(SqliteStore):
         if not self.webhooks:
             self.oldest_at = None
 
+    async def _cannot_read(self, failure: StoreFailed) -> None:
+        """Stop the relay: it would answer 200 for what nobody can forward."""
+        if not self._closed:
+            await self._writer.submit(partial(_stop_for, failure))
+
     def _recount(self) -> None:
         """Count anew, behind what is queued: replies are passed on in the order of the commits."""
         self._writer.submit_many(run_each, [spooled.contents], self._take_count)
@@ -238,6 +243,10 @@ def set_aside(path: Path, suffix: str) -> int:
     finally:
         lock.release()
     return held
+
+
+def _stop_for(failure: StoreFailed, _cursor: apsw.Cursor) -> None:
+    raise failure
 
 
 def _connect(path: Path) -> apsw.Connection:

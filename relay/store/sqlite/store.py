@@ -405,8 +405,15 @@ class SqliteStore:
     async def _read(self, run: Callable[[apsw.Cursor], T]) -> T:
         if self._closed:
             raise StoreFailed(CLOSED)
-        with _as_store_errors(self._path):
-            return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
+        try:
+            with _as_store_errors(self._path):
+                return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
+        except StoreFailed as failure:
+            await self._cannot_read(failure)
+            raise
+
+    async def _cannot_read(self, failure: StoreFailed) -> None:
+        """Do what a read that failed asks for beside its error: nothing, webhooks can still be stored and delivered."""
 
 
 def growth(request: KeepRequest) -> int:

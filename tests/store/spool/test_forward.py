@@ -1,13 +1,14 @@
 """The spool is emptied into the shared store: once by id, after its commit, and what is refused does not hold it up."""
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from relay.errors import StoreBusy, StoreUnsafe
-from relay.signals import SharedStoreUnfit, SpoolingEnded, SpoolRefused
+from relay.signals import SharedStoreUnfit, SpoolingEnded, SpoolRefused, StoreGaveUp
 from relay.store.records import Filter
 from relay.store.sqlite import spool as spool_module
 from relay.store.sqlite import spooled
@@ -295,3 +296,12 @@ async def test_what_is_under_way_when_the_store_closes_is_in_the_spool(
     closable.set()
     await closing
     assert await held(tmp_path) == ["webhook-0001"]
+
+
+async def test_a_spool_that_cannot_be_read_any_more_stops_the_relay(relay: Relay) -> None:
+    """Else it would answer 200 for webhooks that nobody can forward."""
+    relay.lose_shared()
+    await relay.keep(*(request(number) for number in range(1, 30)))
+    os.truncate(relay.folder / "spool.db-wal", 0)
+    relay.shared.away = False
+    await until(lambda: relay.of(StoreGaveUp))
