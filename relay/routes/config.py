@@ -126,7 +126,7 @@ def read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        advice = "copy config/routes.example.yaml, or name another with --config"
+        advice = "write one with relay init, or name another with --config"
         raise RoutesInvalid(str(path), [Problem(0, 0, "", f"no such file: {advice}")]) from None
     except OSError as error:
         said = permission_problem(path) or f"cannot be read: {os_error_text(error)}"

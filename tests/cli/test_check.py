@@ -130,7 +130,7 @@ def test_a_proxy_of_the_environment_that_no_target_has_is_noted_and_fails_nothin
 
 def test_a_missing_file_is_an_error(run: Run) -> None:
     ended = run("check", "nowhere.yaml")
-    advice = "copy config/routes.example.yaml, or name another with --config"
+    advice = "write one with relay init, or name another with --config"
     assert (ended.exit_code, ended.stdout.splitlines()[0]) == (1, f"nowhere.yaml: no such file: {advice}")
 
 

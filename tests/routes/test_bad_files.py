@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_read_is_refused_like_any_other(tmp_path: Path) ->
 def test_a_file_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RoutesInvalid) as refused:
         load(tmp_path / "none.yaml", {})
-    advice = "copy config/routes.example.yaml, or name another with --config"
+    advice = "write one with relay init, or name another with --config"
     assert refused.value.lines() == [f"{tmp_path}/none.yaml: no such file: {advice}"]
 
 
