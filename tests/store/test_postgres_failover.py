@@ -50,6 +50,16 @@ class Relay:
                 await asyncio.sleep(0.05)
         pytest.fail("no server has replied")
 
+    async def refusal(self) -> str:
+        """Why it is not ready, though a server has replied; its first connections may be to the one before."""
+        for _ in range(20):
+            try:
+                await self.store.ready()
+            except StoreBusy as error:
+                if "away" not in str(error):
+                    return str(error)
+        return ""
+
 
 @pytest.fixture
 def servers() -> Iterator[Servers]:
@@ -79,6 +89,7 @@ async def test_claims_whose_settlement_a_standby_never_saw_are_due_again_at_once
     await relay.live()
     assert relay.disowned == 1, "what it holds is another's"
     assert not relay.store.registered, "in between nothing is claimed"
+    assert "attempts that were under way end" in await relay.refusal()
     await relay.live()
     assert relay.store.registered
     assert [(each.event_id, each.attempt) for each in await relay.claim()] == [("event-0001", 2)]

@@ -23,6 +23,7 @@ from relay.store.times import MILLISECOND, to_ms
 
 _TOLERANCE = TOLERANCE // MILLISECOND
 MOVE_DEADLINE = 120.0  # seconds: a clock that is set back moves all that waits in one transaction
+ENDING = 2.0  # seconds after a fail-over in which attempts end; the claims of slower ones may be given out before
 
 
 class Membership:
@@ -58,9 +59,12 @@ class Membership:
         self._clock_set = clock_set
         self._others: set[int] = set()  # incarnations that were seen alive
         self._timeline = ""
+        self._restarted_at = -inf
 
     async def register(self) -> Tokens:
-        """Become a new incarnation, by the database's clock; `registered` follows."""
+        """Become a new incarnation, by the database's clock; `registered` follows. StoreBusy after a fail-over."""
+        if self._steady() - self._restarted_at < ENDING:
+            raise StoreBusy("PostgreSQL has failed over: attempts that were under way end before others begin")
         if await self._work.transact(_clock_is_behind, gated=False):
             await self._work.transact(self._set_back, deadline=MOVE_DEADLINE, gated=False)
         return await self._work.transact(self._register, gated=False)
@@ -123,8 +127,10 @@ class Membership:
     def _restart(self) -> None:
         """Become a new incarnation after a fail-over: the new server may have claims whose settlements it never saw.
 
-        Nobody would settle or release those again; they are due as soon as this incarnation is gone.
+        Nobody would settle or release those again; they are due as soon as this incarnation is gone. Until `ENDING` is
+        over it is not: an attempt may be under way, and with ordering keys no other one may begin beside it.
         """
+        self._restarted_at = self._steady()
         self.registry.disown()
         self._disowned()
 
