@@ -23,7 +23,7 @@ from relay.store.records import Filter
 from relay.store.times import to_ms
 from tests.postgres import Cluster
 from tests.store import kind_postgres
-from tests.store.conftest import MINUTE, NOON, OK, REFUSED, act
+from tests.store.conftest import MINUTE, NOON, OK, REFUSED, act, routed, to, webhook
 from tests.store.kind_postgres import beat, set_clock
 from tests.store.planted import ask, plant
 
@@ -239,6 +239,24 @@ async def test_a_number_that_a_fail_over_gives_out_once_more_is_of_one_relay(
     assert ask(tmp_path, "select gone_at from relays where name = 'c'") == [(None,)]
     assert await c.deliver(claimed[0])
     await c.store.close()
+
+
+@pytest.mark.parametrize("table", ["deliveries", "webhooks"])
+async def test_what_is_claimed_while_a_relay_begins_anew_is_not_its_to_attempt(
+    a: Relay, tmp_path: Path, table: str
+) -> None:
+    """The reply to a claim, or to a webhook that is claimed at insert, arrives after a fail-over was noticed."""
+    membership = a.store._membership
+    assert membership
+    plant(tmp_path, 1)
+    with psycopg.connect(kind_postgres.dsn(tmp_path)) as other:
+        other.execute(f"lock table {table} in exclusive mode".encode())
+        asked = a.claim() if table == "deliveries" else a.store.keep(webhook(9), [routed(9, to(lease=MINUTE))])
+        reply = asyncio.ensure_future(asked)
+        await asyncio.sleep(0.3)
+        assert not reply.done()
+        membership._restart()
+    assert await reply == []
 
 
 async def test_of_two_relays_with_one_spool_the_newer_one_works(a: Relay, b: Relay, tmp_path: Path) -> None:

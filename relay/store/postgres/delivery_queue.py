@@ -69,7 +69,7 @@ class DeliveryQueue:
         if lost:
             member.lost.given_back()
         await member.claimed(owner, clock, newest, lives=lives)
-        return claims.claimed(target, rows)
+        return claims.claimed(target, rows) if member.holds(owner) else []
 
     def _undo(self, done: "asyncio.Task[list[Delivery]]") -> None:
         if not done.cancelled() and done.exception() is None and done.result():

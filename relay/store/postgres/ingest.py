@@ -59,8 +59,15 @@ class Ingest:
             if not _repeats(asked):
                 *_, rows = await self._run(statements(asked, owner), _deadline(asked))
                 if rows:
-                    return [*_results(asked, rows)]
-            return await self._transact(lambda transaction: _keep_each(transaction, asked, owner), _deadline(asked))
+                    return self._held([*_results(asked, rows)], owner)
+            results = await self._transact(lambda transaction: _keep_each(transaction, asked, owner), _deadline(asked))
+            return self._held(results, owner)
+
+    def _held(self, results: list[KeepResult], owner: Owner) -> list[KeepResult]:
+        """Leave out what was claimed if another incarnation has begun meanwhile: it is anybody's."""
+        if (member := self._membership) is None or member.holds(owner):
+            return results
+        return [[] if isinstance(result, list) else result for result in results]
 
     async def _run(self, statements: Sequence[Statement], deadline: float | None) -> list[list[Row]]:
         lasts = [lasting(deadline)] if deadline else []
@@ -109,7 +116,7 @@ class Ingest:
                     await transaction.rows(ingest_sql.FORWARDED, forwarded)
                 return results
 
-            return await self._transact(keep, _deadline(asked))
+            return self._held(await self._transact(keep, _deadline(asked)), owner)
 
     @contextmanager
     def _asked(self, requests: Sequence[KeepRequest]) -> Iterator[tuple[list[Asked], Owner]]:

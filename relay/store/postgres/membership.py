@@ -17,7 +17,7 @@ from relay.store.postgres.beats import CONFIRMED, EVERY, Beats
 from relay.store.postgres.clock import NOW, DatabaseClock
 from relay.store.postgres.connection import Connection, Transaction
 from relay.store.postgres.lost_claims import LostClaims
-from relay.store.postgres.registry import ABANDONED, Beat, Owner, Registry, declare_dead
+from relay.store.postgres.registry import ABANDONED, NOBODY, Beat, Owner, Registry, declare_dead
 from relay.store.postgres.shares import Shares
 from relay.store.times import MILLISECOND, to_ms
 
@@ -116,6 +116,10 @@ class Membership:
     def owns(self) -> bool:
         """See `contract.DeliveryStore.owns`."""
         return self.registry.tokens is not None and self._steady() - self._confirmed_at < CONFIRMED
+
+    def holds(self, owner: Owner) -> bool:
+        """Whether what was claimed as this owner may be attempted: no other incarnation of this relay has begun."""
+        return owner in (self.registry.owner, NOBODY)
 
     async def claimed(self, owner: Owner, now: int, newest: int, *, lives: bool) -> None:
         """Take over what the database said beside a claim: its clock, if ours is wrong, and whether we live."""
