@@ -19,7 +19,7 @@ from aiohttp import web
 
 from tests.chaos.conftest import Report
 from tests.chaos.sabotage import sabotaged
-from tests.chaos.scale import SEED, scaled
+from tests.chaos.scale import SEED, TRIALS, scaled
 from tests.chaos.test_kill import killed
 from tests.e2e.history import Findings, Place, Received, judge, overtaken
 from tests.e2e.processes import RELAY, RelayProcess, until
@@ -228,8 +228,13 @@ async def test_a_relay_that_breaks_a_promise_of_batches_is_found_guilty(
         assert seen.findings.lost
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_relay_that_sends_an_entity_twice_in_a_batch_is_found_guilty(tmp_path: Path, report: Report) -> None:
-    seen = await campaign(tmp_path, 1, command=sabotaged("orders_nothing"))
-    report("batches, sabotaged", f"orders_nothing: {seen}")
-    assert seen.at_once + seen.overtaken
+    for number in range(TRIALS):  # it takes two webhooks of one lead that meet
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        seen = await campaign(folder, 1, command=sabotaged("orders_nothing"))
+        report("batches, sabotaged", f"orders_nothing: {seen}")
+        if seen.at_once + seen.overtaken:
+            return
+    pytest.fail("not found guilty")

@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.conftest import Report
 from tests.chaos.relays import CONCURRENCY, PER_SECOND, Relays, campaign
 from tests.chaos.sabotage import sabotaged
-from tests.chaos.scale import SEED, at_length
+from tests.chaos.scale import SEED, TRIALS, at_length
 from tests.postgres import Cluster
 
 KILLS = at_length(50, briefly=4)
@@ -74,7 +74,7 @@ async def test_relays_that_declare_nobody_dead_are_found_guilty(
     assert seen.findings.lost
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 async def test_relays_that_do_not_see_each_others_locks_are_found_guilty(
     tmp_path: Path, server: Cluster, report: Report
 ) -> None:
@@ -82,6 +82,11 @@ async def test_relays_that_do_not_see_each_others_locks_are_found_guilty(
         await made.sent(600)
 
     command = sabotaged("locks_for_itself")
-    seen = await campaign(tmp_path, server, nothing, within=8, per_second=100, command=command)
-    report("two relays", f"sabotaged, no common locks: {seen}")
-    assert seen.findings.lost
+    for number in range(TRIALS):  # it takes two webhooks of one lead that meet
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        seen = await campaign(folder, server, nothing, within=8, per_second=100, command=command)
+        report("two relays", f"sabotaged, no common locks: {seen}")
+        if seen.findings.lost:
+            return
+    pytest.fail("not found guilty")
