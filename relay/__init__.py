@@ -19,6 +19,8 @@
       ▼
     delivery.dispatcher     new deliveries -> the lane of their target; the others once the store says they are due
     delivery.lane           takes, or claims what is due -> renders and sends: the target replies, or does not
+      │ delivery.batching   gathers several for one request; delivery.template_renderer renders templates
+      │ delivery.sender_chain  adds an access token (delivery.authorized), has an answer judged (delivery.answer_rules)
       ▼
     delivery.settlements    -> the store: delivered, pending until it is retried, or dead and kept
 

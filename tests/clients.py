@@ -63,3 +63,10 @@ async def sender(new_client: Callable[[], Client]) -> AsyncIterator[Sender]:
     sender = Sender(clock=lambda: datetime.now(UTC), new_client=new_client)
     yield sender
     await sender.close()
+
+
+def connections_age_by(clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the pools of both clients, and aiohttp's look-ups, tell the time by this clock."""
+    for module in ("relay.http.fast_connection", "relay.http.fast_connector", "relay.http.plain_client"):
+        monkeypatch.setattr(f"{module}.monotonic", clock)
+    monkeypatch.setattr("aiohttp.connector.monotonic", clock)

@@ -6,6 +6,7 @@ same ones. https://www.w3.org/TR/trace-context/
 """
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 
 _KNOWN_FLAGS = 0x03  # 1: sampled; 2: the trace id is random (level 2 of the standard)
@@ -26,6 +27,7 @@ def parse_traceparent(header: str) -> str:
     return f"00-{trace_id}-{parent_id}-{int(flags, 16) & _KNOWN_FLAGS:02x}"
 
 
+@lru_cache(maxsize=1024)  # store, metrics and log lines ask for the same one within moments
 def webhook_trace(webhook: str, traceparent: str = "") -> str:
     """Return the trace of the webhook with this id, which came with this traceparent, or none: "" or an invalid one.
 

@@ -1,5 +1,6 @@
 """The text of a `match` outside a routes file -> whether an event fits it, by the same rules."""
 
+import re
 from collections.abc import Callable
 
 from relay.errors import RoutesInvalid
@@ -8,6 +9,8 @@ from relay.routes.config import parse
 from relay.routes.diagnostics import Unfit
 
 _MATCH = "routes[0].match"
+_STARTS_ON = re.compile(" that starts on line [0-9]+")  # of the file around the text
+_ALREADY_ON = re.compile("already on line [0-9]+")
 _FILE = """\
 version: 1
 sources: {{any: {{token: stands-for-every-source}}}}
@@ -30,5 +33,6 @@ def compile_match(text: str) -> Callable[[Event], bool]:
 
 def _said(path: str, message: str) -> str:
     """The message, with the key that it is about."""
+    message = _ALREADY_ON.sub("already there", _STARTS_ON.sub("", message))
     key = path.removeprefix(_MATCH).removeprefix(".")
     return f"{key}: {message}" if path.startswith(_MATCH) and key else message

@@ -13,6 +13,7 @@ import pytest
 from relay.delivery.send import Sender
 from relay.http.request import Request
 from relay.model import Reason
+from tests.clients import connections_age_by
 from tests.delivery.conftest import read_request, serving
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
@@ -50,9 +51,7 @@ class World:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World()
-    for module in ("fast_connection", "fast_connector", "plain_client"):
-        monkeypatch.setattr(f"relay.http.{module}.monotonic", lambda: world.seconds)
-    monkeypatch.setattr("aiohttp.connector.monotonic", lambda: world.seconds)
+    connections_age_by(lambda: world.seconds, monkeypatch)
     yield world
 
 

@@ -26,6 +26,7 @@ from relay.http.client import Client
 from relay.http.request import Request
 from relay.http.resolver import MAX_AGE
 from relay.model import Egress, Exemption, Outcome, Proxy, Reason, RetryAt, Secret, Tls
+from tests.clients import connections_age_by
 from tests.delivery.conftest import NOON, delivery, read_request, serving, target
 from tests.http.proxies import ESTABLISHED, LocalProxy
 
@@ -442,9 +443,7 @@ async def test_a_tunnel_is_used_no_longer_than_any_connection(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = 1000.0
-    for module in ("fast_connection", "fast_connector", "plain_client"):
-        monkeypatch.setattr(f"relay.http.{module}.monotonic", lambda: seconds)
-    monkeypatch.setattr("aiohttp.connector.monotonic", lambda: seconds)
+    connections_age_by(lambda: seconds, monkeypatch)
     async with behind(sender, tmp_path) as scene:
         for _ in range(int(MAX_AGE) + 2):
             assert (await scene.send()).reason is Reason.OK

@@ -21,6 +21,7 @@ from relay.http.request import Request
 from relay.http.resolver import CACHE_SECONDS, MAX_AGE
 from relay.model import DIRECT, Egress, Outcome, Reason, RetryAt
 from relay.private_addresses import private_kind
+from tests.clients import connections_age_by
 from tests.delivery.conftest import NOON, delivery, read_request, serving, target
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
@@ -68,9 +69,7 @@ def one_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World()
-    for module in ("fast_connection", "fast_connector", "plain_client"):
-        monkeypatch.setattr(f"relay.http.{module}.monotonic", lambda: world.seconds)
-    monkeypatch.setattr("aiohttp.connector.monotonic", lambda: world.seconds)
+    connections_age_by(lambda: world.seconds, monkeypatch)
     yield world
 
 

@@ -22,7 +22,7 @@ def test_it_matches_as_a_route_would(event: Callable[..., Event]) -> None:
         ("{price: {gte: much}}", "price"),
         ("{price: {above: 5}}", "above"),
         ("leads", "a mapping"),
-        ("{entity: leads", ""),
+        ("{entity: leads", "is missing in the mapping"),
         ("{entity: leads, entity: contacts}", "entity"),
         ("{token: ${SECRET}}", ""),
         ("", ""),
@@ -33,4 +33,4 @@ def test_what_is_no_match_is_said_in_one_line(text: str, said: str) -> None:
         compile_match(text)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
-    assert "routes[0]" not in str(refused.value)
+    assert "routes[0]" not in str(refused.value) and " line " not in str(refused.value)
