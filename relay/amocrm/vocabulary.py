@@ -13,6 +13,9 @@ STAGE_ACTIONS = frozenset({"call_in", "chat", "mail_in", "period", "site_visit",
 _CHANGES = frozenset({"add", "update", "delete"})
 _CARD = frozenset({*_CHANGES, "restore", "responsible", "note"})
 
+TRIGGERS = STAGE_ACTIONS - {"period"} | {"add"}
+"""Actions that a trigger of the digital pipeline is for, and of which amoCRM's API tells."""
+
 UNKNOWN = "unknown"
 """Our entity of an event whose body names none."""
 
@@ -39,6 +42,22 @@ ACTIONS = frozenset(chain.from_iterable(ACTIONS_OF.values()))
 
 STAGED = frozenset({UNKNOWN, *(entity for entity, actions in ACTIONS_OF.items() if actions >= STAGE_ACTIONS)})
 """Entities that move through the stages of a pipeline, or may."""
+
+_HEALABLE_OF: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("companies", "contacts", "leads"), _CARD),
+    "customers": _CARD - {"restore"} | {"status"},
+    "message": frozenset({"add"}),
+    "outgoing_message": frozenset({"add"}),
+    "talk": frozenset({"add", "update"}),
+    "task": ACTIONS_OF["task"],
+    "unsorted": _CHANGES,
+}
+
+HEALABLE = frozenset(
+    {f"{entity}.{action}" for entity, actions in _HEALABLE_OF.items() for action in actions}
+    | {f"leads.{action}" for action in TRIGGERS}
+)
+"""Types of events that amoCRM's API still tells of when their webhook is lost."""
 
 ELEMENT_TYPES: Mapping[str, str] = {"2": "leads", "12": "customers"}
 """`element_type` of a digital pipeline -> entity."""

@@ -1,5 +1,6 @@
 """The values that every stage shares: immutable, without I/O and clocks. Import them from here."""
 
+from relay.model.accounts import HEAL_OFF, Account, DpTrigger, Guard, Heal, HealMode, OAuthGrant, Reenable
 from relay.model.deliveries import (
     Dead,
     Delivered,
@@ -26,25 +27,33 @@ from relay.model.webhooks import Event, Webhook, entity_id
 
 __all__ = [
     "DIRECT",
+    "HEAL_OFF",
+    "Account",
     "Batch",
     "BodyTemplate",
     "ClientAuth",
     "Dead",
     "Delivered",
     "Delivery",
+    "DpTrigger",
     "Egress",
     "Event",
     "Exemption",
     "Format",
+    "Guard",
+    "Heal",
+    "HealMode",
     "Health",
     "Json",
     "Method",
     "OAuth2",
+    "OAuthGrant",
     "Order",
     "Outcome",
     "PlannedDelivery",
     "Proxy",
     "Reason",
+    "Reenable",
     "Retention",
     "RetryAt",
     "RetryPolicy",

@@ -1,6 +1,7 @@
-"""The routes file -> Config: sources, targets, retention and compiled routes, or every problem at once.
+"""The routes file -> Config: accounts, sources, targets, retention and compiled routes, or every problem at once.
 
-    bytes -> yaml_document.parse -> secrets.expand -> schema.check -> read_sources, read_targets, _routes, read_tests
+    bytes -> yaml_document.parse -> secrets.expand -> schema.check
+        -> read_accounts, read_sources, read_targets, _routes, read_tests
 
 Each stage records its problems and continues with the valid parts, so that one run reports them all.
 """
@@ -13,8 +14,9 @@ from functools import cached_property
 from pathlib import Path
 
 from relay.errors import Problem, RoutesInvalid
-from relay.model import Order, Retention, Secret, Source, Target
+from relay.model import Account, Order, Retention, Secret, Source, Target
 from relay.os_errors import os_error_text, permission_problem
+from relay.routes.accounts import read_accounts
 from relay.routes.conditions import Condition, condition
 from relay.routes.diagnostics import Problems, Where, quoted
 from relay.routes.egress import hide_user
@@ -42,6 +44,7 @@ class Config:
     """A valid routes file. Immutable; a reload makes another."""
 
     file: str
+    accounts: Mapping[str, Account]
     sources: Mapping[str, Source]
     targets: Mapping[str, Target]
     retention: Retention
@@ -159,6 +162,7 @@ def _compiled(reader: Reader, file: str) -> Config:
     routes = _routes(reader)
     return Config(
         file=file,
+        accounts=read_accounts(reader, Path(file).parent),
         sources=sources,
         targets=targets,
         retention=_retention(reader),

@@ -23,17 +23,18 @@ _OPEN = frozenset({"version", "routes", "tests", "retention"})
 """Sections whose values are shown, unless they look like a secret."""
 _SETTINGS = frozenset(
     {
-        "accounts", "attempts", "breaker", "ca", "cert", "concurrency", "content_type", "dead_on", "dedupe",
-        "deny_private", "factor", "failures", "format", "initial", "jitter", "max", "max_age", "method", "no_proxy",
-        "ok_if", "ok_on", "order", "rate", "retry", "retry_after", "schedule", "timeout", "tls",
+        "account", "accounts", "attempts", "breaker", "ca", "cert", "concurrency", "content_type", "dead_on", "dedupe",
+        "deny_private", "factor", "failures", "format", "guard", "heal", "host", "initial", "jitter", "max", "max_age",
+        "method", "names", "no_proxy", "ok_if", "ok_on", "order", "rate", "retry", "retry_after", "schedule", "timeout",
+        "tls",
     }
 )  # fmt: skip
-"""Keys of sources and targets whose values are shown."""
+"""Keys of accounts, sources and targets whose values are shown."""
 _RENDERED = frozenset({"body", "headers", "query", "url"})
 """Keys of targets whose values are shown if they have a template."""
 _NAMES = _SETTINGS | _OPEN | _RENDERED | {
     "sources", "targets", "defaults", "token", "secret", "key", "proxy",
-    "oauth2", "token_url", "client_id", "client_secret", "scope", "auth",
+    "oauth", "redirect_uri", "oauth2", "token_url", "client_id", "client_secret", "scope", "auth",
 }  # fmt: skip
 """Keys that are shown after a syntax error."""
 _SENSITIVE = "token|secret|passw|authoriz|cookie|api.?key"
@@ -184,7 +185,7 @@ def _may_hold_keys(where: Where) -> bool:
     if (
         len(where) <= 2
         or where[0] in _OPEN
-        or where[2:] in (("headers",), ("oauth2",))
+        or where[2:] in (("headers",), ("oauth",), ("oauth2",))
         or where[2:3] in (("body",), ("query",))
     ):
         return True
@@ -196,6 +197,7 @@ def _is_rendered(where: Where) -> bool:
 
 
 def _is_setting(where: Where) -> bool:
-    """A setting of a source, a target or the defaults; elsewhere the same word may be the name of a secret header."""
-    keys = {"defaults": where[1:2], "sources": where[2:3], "targets": where[2:3]}.get(str(where[0]), ())
-    return bool(_SETTINGS.intersection(keys))
+    """A setting of an account, a source, a target or the defaults; elsewhere the same word may name a secret header."""
+    named = dict.fromkeys(("accounts", "sources", "targets"), where[2:3])
+    keys = {"defaults": where[1:2], **named}.get(str(where[0]), ())
+    return bool(_SETTINGS.intersection(keys)) and "query" not in where[3:-1]

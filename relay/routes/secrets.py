@@ -152,6 +152,10 @@ def _stand_in(where: Where) -> str | None:
             return base64.b64encode(own).decode()
         case ("tls",):
             return "/absent.pem"
+        case ("oauth",):
+            return "https://absent.invalid/" if where[3:] == ("redirect_uri",) else "absent"
+        case ("guard",):
+            return "https://absent.invalid"
         case ("oauth2",):
             return "https://absent.invalid/" if where[3:] == ("token_url",) else "absent"
     return None

@@ -3,6 +3,7 @@
 import re
 
 from relay.model import Secret, Source
+from relay.routes.accounts import read_account_name, read_guard, read_heal
 from relay.routes.diagnostics import Unfit
 from relay.routes.reader import Reader
 from relay.routes.units import window
@@ -22,6 +23,9 @@ def _source(reader: Reader, name: str) -> Source:
         tokens=reader.each((*where, "token"), _token),
         accounts=frozenset(reader.each((*where, "accounts"), str)),
         dedupe=reader.take((*where, "dedupe"), window, None),
+        account=read_account_name(reader, where),
+        guard=read_guard(reader, where),
+        heal=read_heal(reader, where),
     )
 
 

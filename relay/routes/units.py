@@ -11,6 +11,7 @@ from relay.routes.diagnostics import Unfit
 LONGEST = timedelta(days=365)
 LONGEST_KEPT = timedelta(days=3650)
 A_DAY = timedelta(days=1)
+SHORTEST_SETTLING = timedelta(minutes=2)  # amoCRM's feed may show a change so late
 
 _DURATION = re.compile("([0-9]{1,9})(ms|s|m|h|d)")
 _DURATION_UNITS = {
@@ -50,6 +51,14 @@ def window(text: str) -> timedelta:
     span = duration(text)
     if span > A_DAY:
         raise Unfit("must be at most 1d")
+    return span
+
+
+def settling(text: str) -> timedelta:
+    """`115m` -> how old a change is before its webhook counts as lost: from 2m to 1d."""
+    span = duration(text)
+    if not SHORTEST_SETTLING <= span <= A_DAY:
+        raise Unfit("must be from 2m to 1d")
     return span
 
 

@@ -29,6 +29,7 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser 
 TEMPLATE = re.compile("{[{%#]")
 """What a text with a template in it has."""
 
+_SWITCH = frozenset({"on", "off"})
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -224,7 +225,7 @@ class _Build:
             self.templates[where] = TextPlace(event.value, source, *_mark(event))
         if event.style:  # quoted or a block: text as it stands
             return event.value
-        if message := surprise(event.value):
+        if (message := surprise(event.value)) and not (event.value in _SWITCH and _is_switch(where)):
             self._note(where, event, message)
         elif message := lookalike(event.value):
             self.doubtful[where] = message
@@ -272,13 +273,22 @@ class _Build:
     def _refuse_plain_key(self, where: Where, event: Any) -> None:
         if event.value == "<<":
             self._note(where, event, "a merge key (<<): write the keys out")
-        elif message := surprise(event.value):
+        elif (message := surprise(event.value)) and not (event.value == "on" and _is_trigger(where[:-1])):
             self._note(where, event, message)
         elif not isinstance(plain_value(event.value), str):
             self._note(where, event, f'a key must be text: write "{shortened(event.value)}" in quotes')
 
     def _note(self, where: Where, event: Any, message: str) -> None:
         self.problems.add(where, _mark(event), message)
+
+
+def _is_switch(where: Where) -> bool:
+    """True where `on` and `off` are words of ours: `heal: off`. Any other value there is refused, so no reader errs."""
+    return where[:1] == ("sources",) and where[2:] in (("heal",), ("heal", "mode"))
+
+
+def _is_trigger(where: Where) -> bool:
+    return where[:1] == ("sources",) and where[2:4] == ("heal", "dp") and len(where) == 5
 
 
 def _mark(event: Any) -> Mark:

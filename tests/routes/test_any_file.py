@@ -15,6 +15,7 @@ concurrency retry initial factor max jitter max_age schedule attempts breaker fa
 tls ca name match otherwise to entity status_id not exists gt like event expect data delivered
 method body query content_type requests batch most within proxy no_proxy deny_private ok_if retry_after
 oauth2 token_url client_id client_secret scope auth
+account host oauth redirect_uri names guard reenable heal mode actions most settle dp stage on
 """
 KEYS = st.sampled_from(WORDS.split())
 SCALARS = (

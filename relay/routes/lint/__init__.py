@@ -8,12 +8,14 @@ from relay.routes.lint.routes import match_everything, miss_created_leads, no_ca
 from relay.routes.lint.secrets import in_the_file, reused_tokens, too_short, variables_without_braces
 from relay.routes.lint.targets import (
     exempt_from_nothing,
+    odd_account_secrets,
     odd_credentials,
     odd_headers,
     proxied_loopback,
     short_dedupe,
     unencrypted,
     unused,
+    unused_accounts,
 )
 from relay.routes.lint.templates import raw_to_templates, unknown_template_fields, vain_expressions
 from relay.routes.lint.values import impossible_values, whole_addresses
@@ -24,11 +26,13 @@ _CHECKS = (
     reused_tokens,
     variables_without_braces,
     unused,
+    unused_accounts,
     unencrypted,
     exempt_from_nothing,
     proxied_loopback,
     odd_headers,
     odd_credentials,
+    odd_account_secrets,
     short_dedupe,
     whole_addresses,
     unknown_fields,

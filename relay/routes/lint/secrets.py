@@ -72,6 +72,8 @@ def _secret_places(config: Config) -> Iterator[Where]:
     for above in (("defaults",), *(("targets", name) for name in config.targets)):
         if config.document.has((*above, "proxy")) and URL(config.document.at((*above, "proxy"))).raw_password:
             yield (*above, "proxy")
+    for name, account in config.accounts.items():
+        yield ("accounts", name, "token") if account.token else ("accounts", name, "oauth", "client_secret")
     for name in config.sources:
         yield from _items(config, ("sources", name, "token"))
     for name, target in config.targets.items():

@@ -1,4 +1,4 @@
-"""Config -> warnings about its sources and targets."""
+"""Config -> warnings about its accounts, sources and targets."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,6 +22,14 @@ def unused(config: Config) -> Iterator[Finding]:
     for name in config.targets:
         if name not in used:
             yield ("targets", name), "no route names it"
+
+
+def unused_accounts(config: Config) -> Iterator[Finding]:
+    """Accounts that no source names."""
+    used = {source.account for source in config.sources.values()}
+    for name in config.accounts:
+        if name not in used:
+            yield ("accounts", name), f"no source has it: write account: {name} at the source it posts to"
 
 
 def unencrypted(config: Config) -> Iterator[Finding]:
@@ -81,6 +89,16 @@ def odd_credentials(config: Config) -> Iterator[Finding]:
                 where = ("targets", name, "oauth2", key)
                 if mistake := copying_mistake(secret.reveal(), config.document.shown(where)):
                     yield where, f"the value {mistake}"
+
+
+def odd_account_secrets(config: Config) -> Iterator[Finding]:
+    """Tokens and client secrets of accounts with stray characters in them."""
+    for name, account in config.accounts.items():
+        secrets = {("token",): account.token, ("oauth", "client_secret"): account.oauth and account.oauth.client_secret}
+        for key, secret in secrets.items():
+            where = ("accounts", name, *key)
+            if secret and (mistake := copying_mistake(secret.reveal(), config.document.shown(where))):
+                yield where, f"the value {mistake}"
 
 
 def short_dedupe(config: Config) -> Iterator[Finding]:
