@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
+from relay.store.heal_contract import HealStore as HealStore
 from relay.store.records import (
     AckGap,
     AuditEntry,
