@@ -183,6 +183,13 @@ class MaintenanceStore(Protocol):
         """Commit something, to see that it can be done."""
         ...
 
+    def leads(self) -> bool:
+        """Return whether this process does what one relay alone may do; at most one of those that live has True.
+
+        It changes as owners come and go. Nobody leads for some seconds then, and while the store is away.
+        """
+        ...
+
     async def losses(self) -> Sequence[AckGap]:
         """Return the acknowledged webhooks that are missing and not accepted yet."""
         ...

@@ -107,6 +107,18 @@ async def test_no_two_owners_that_live_have_the_same_part_of_a_target(kind: Kind
     assert parts == [(number, len(owners)) for number in range(1, len(owners) + 1)]
 
 
+async def test_one_of_the_owners_that_live_leads(kind: Kind, tmp_path: Path) -> None:
+    owners = [kind.open_store(tmp_path, NOON)]
+    if second := await kind.join(tmp_path, NOON):
+        owners.append(second)
+    else:
+        await owners[0].probe()
+    leading = [each.leads() for each in owners]
+    for each in owners:
+        await each.close()
+    assert sum(leading) == 1
+
+
 async def test_a_successor_has_the_whole_of_every_target_while_the_object_of_the_dead_owner_lives(
     kind: Kind, tmp_path: Path
 ) -> None:

@@ -88,7 +88,7 @@ def test_targets_have_their_first_relays_in_turn() -> None:
     concurrency=st.integers(1, 9),
     changes=st.lists(st.tuples(st.sampled_from("abcd"), st.booleans(), st.integers(1, 4)), min_size=1, max_size=12),
 )
-def test_parts_never_add_up_to_more_than_the_whole_and_in_the_end_to_all_of_it(
+def test_parts_never_add_up_to_more_than_the_whole_and_in_the_end_to_all_of_it_and_one_at_most_leads(
     concurrency: int, changes: list[tuple[str, bool, int]]
 ) -> None:
     """Relays start and die; each beats once a round, in some order, and works out its part from what it sees."""
@@ -104,6 +104,7 @@ def test_parts_never_add_up_to_more_than_the_whole_and_in_the_end_to_all_of_it(
             for each in list(relays.values()):
                 each.seen(list(relays))
                 assert taken() <= concurrency
+                assert sum(each.leads() for each in relays.values()) <= 1
 
     for name, starts, count in changes:
         if starts and name not in relays:
@@ -116,4 +117,5 @@ def test_parts_never_add_up_to_more_than_the_whole_and_in_the_end_to_all_of_it(
     rounds(3 * BEATS)
     if relays:
         assert taken() == concurrency
+        assert [name for name, each in relays.items() if each.leads()] == [min(relays)]
         assert len({each.part("bot") for each in relays.values()}) == len(relays)

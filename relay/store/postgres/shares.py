@@ -32,6 +32,10 @@ class Shares:
             self._left = BEATS
         self._living = now
 
+    def leads(self) -> bool:
+        """Whether this is the relay that does what one alone may do: the first by name of those that live."""
+        return not self._left and self._living[:1] == [self._name]
+
     def part(self, target: str) -> tuple[int, int]:
         """Return this relay's part of a target, from 1, and how many parts there are."""
         if self._left:

@@ -195,7 +195,7 @@ class PostgresStore:
                 wall=lambda: self.clock().timestamp(),
                 steady=self._steady,
                 emit=self._emit,
-                mine=lambda: self.share("")[0] == 1,
+                mine=self.leads,
             ),
             keep_indexed(self._connection),
             self._keep_measured(),
@@ -363,6 +363,9 @@ class PostgresStore:
 
     def owns(self) -> bool:
         return self._membership is not None and self._membership.owns()
+
+    def leads(self) -> bool:
+        return self._membership is not None and self._membership.owns() and self._membership.shares.leads()
 
     def share(self, target: str) -> tuple[int, int]:
         return self._membership.shares.part(target) if self._membership else (1, 1)

@@ -203,6 +203,9 @@ class SpoolingStore:
 
     # ---- the shared store's
 
+    def leads(self) -> bool:
+        return self._shared.leads()
+
     def owns(self) -> bool:
         return self._shared.owns()
 

@@ -211,6 +211,9 @@ class SqliteStore:
     def share(self, target: str) -> tuple[int, int]:
         return 1, 1  # SQLite has one owner
 
+    def leads(self) -> bool:
+        return True  # SQLite has one owner
+
     def owns(self) -> bool:
         return True  # nobody else claims before this process has ended
 
