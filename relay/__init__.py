@@ -37,8 +37,8 @@ listener, `operations` what operators ask and do, `cli` the commands.
 
 Imports point one way (pyproject.toml, checked by tests/test_architecture.py):
 
-    cli -> process -> daemon -> admin -> operations -> ingest | delivery -> routes | store | observe | http -> amocrm
-        -> signals -> model, errors
+    cli -> process -> daemon -> admin -> operations -> ingest | delivery | account -> routes | store | observe | http
+        -> amocrm -> signals -> model, errors
 """
 
 __version__ = "0.2.0"

@@ -1,0 +1,1 @@
+"""amoCRM's own API."""

@@ -1,0 +1,141 @@
+"""FeedEvent -> which webhooks amoCRM should have sent for it: a channel, the webhook's event type, and a key of each.
+
+The table of what can be healed, and how well; docs/amocrm.md has it for users.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from relay.account.heal import keys
+from relay.account.heal.channels import ACCOUNT, DpChannel
+from relay.account.heal.feed_events import FeedEvent, stage, value_of
+from relay.account.heal.keys import CARDS, Key
+from relay.model.heal import Exactness
+
+EXACT, STATE, APPROXIMATE = Exactness.EXACT, Exactness.STATE, Exactness.APPROXIMATE
+
+NOTES = frozenset(
+    {
+        "common_note_added",
+        "attachment_note_added",
+        "service_note_added",
+        "geo_note_added",
+        "incoming_call",
+        "outgoing_call",
+        "incoming_sms",
+        "outgoing_sms",
+    }
+)
+"""Types of feed events that a `note` webhook tells of; a letter makes none."""
+
+_CHANGED_TASKS = frozenset(
+    {"task_completed", "task_deadline_changed", "task_type_changed", "task_text_changed", "task_result_added"}
+)
+_CHANGED_CARDS = frozenset(
+    {"sale_field_changed", "name_field_changed", "ltv_field_changed", "entity_tag_added", "entity_tag_deleted"}
+    | {"entity_linked", "entity_unlinked", "custom_field_value_changed"}
+)
+_LIFE = {
+    f"{one}_{past}": action
+    for one in ("lead", "contact", "company", "customer")
+    for past, action in (("added", "add"), ("deleted", "delete"), ("restored", "restore"))
+}
+_MESSAGES = {"incoming_chat_message": "message", "outgoing_chat_message": "outgoing_message"}
+
+CORE = frozenset(_LIFE) | NOTES | _CHANGED_TASKS | {"lead_status_changed", "entity_responsible_changed"}
+CORE |= {"task_added", "task_deleted", "talk_created"}
+"""Types that the feed is asked for by name."""
+CHAT = frozenset(_MESSAGES)
+"""Types that the feed shows only if it is asked for contacts."""
+
+TRIGGERED_BY: Mapping[str, str] = {
+    "incoming_call": "call_in",
+    "incoming_mail": "mail_in",
+    "incoming_chat_message": "chat",
+    "site_visit_note_added": "site_visit",
+}
+"""Feed events that fire a trigger of the stage that their lead is in -> its action."""
+
+
+class Tell(NamedTuple):
+    """A webhook that should have told of a feed event. `action` is its event's type, `leads.status`."""
+
+    channel: str
+    action: str
+    key: Key
+    exactness: Exactness
+
+
+def tells(event: FeedEvent, triggers: Iterable[DpChannel] = ()) -> Iterator[Tell]:
+    """The account-level webhook of an event, if there is one, and those of `triggers` that its own values tell of.
+
+    For triggers whose lead's stage only the account knows, see `told_at_stage`.
+    """
+    if (found := _of_the_account(event)) is not None:
+        action, key, exactness = found
+        yield Tell(ACCOUNT, action, key, exactness)
+    if event.type == "lead_status_changed":
+        old, new = stage(event.before), stage(event.after)
+        if old and new:
+            for each in triggers:
+                if each.action == "status" and each.stage == new:
+                    yield Tell(each.name, "leads.status", keys.moved_by_trigger(event.entity_id, old, new), EXACT)
+
+
+def action_at_stage(event: FeedEvent) -> str | None:
+    """The action of triggers for which one has to know which stage the event's lead was in."""
+    return "add" if event.type == "lead_added" else TRIGGERED_BY.get(event.type)
+
+
+def told_at_stage(lead_id: int, action: str, trigger: DpChannel) -> Tell:
+    """The webhook of a trigger, once it is known that its lead was in the trigger's stage."""
+    key = keys.added("leads", lead_id) if action == "add" else keys.triggered(action, lead_id)
+    return Tell(trigger.name, f"leads.{action}", key, STATE if action == "add" else APPROXIMATE)
+
+
+def is_update(event_type: str) -> bool:
+    """Whether an event of this type only changes fields of a card."""
+    return event_type in _CHANGED_CARDS or event_type.endswith(("_linked", "_unlinked", "_value_changed"))
+
+
+def _of_the_account(event: FeedEvent) -> tuple[str, Key, Exactness] | None:
+    entity, id_ = event.entity, event.entity_id
+    match event.type:
+        case name if name in _LIFE and entity in CARDS:
+            action = _LIFE[name]
+            key = keys.added(entity, id_) if action == "add" else keys.gone(entity, action, id_)
+            return f"{entity}.{action}", key, EXACT if action == "delete" else STATE
+        case "lead_status_changed":
+            old, new = stage(event.before), stage(event.after)
+            if old and new:
+                key = keys.moved(id_, old.status_id, new.status_id, new.pipeline_id)
+                return "leads.status", key, EXACT
+        case "entity_responsible_changed" if entity in CARDS:
+            return _owner(event)
+        case name if name in NOTES and entity in CARDS:
+            note = value_of(event.after, "note", "id")
+            return None if note is None else (f"{entity}.note", keys.noted(entity, note), STATE)
+        case name if name in _MESSAGES:
+            message = value_of(event.after, "message", "id")
+            of = _MESSAGES[name]
+            return None if message is None else (f"{of}.add", keys.added(of, message), APPROXIMATE)
+        case "task_added":
+            return "task.add", keys.added("task", id_), STATE
+        case "task_deleted":
+            return "task.delete", keys.gone("task", "delete", id_), EXACT
+        case "talk_created":
+            return "talk.add", keys.added("talk", id_), APPROXIMATE
+        case name if name in _CHANGED_TASKS:
+            return "task.update", keys.updated("task", id_), APPROXIMATE
+        case name if is_update(name) and entity in CARDS:
+            return f"{entity}.update", keys.updated(entity, id_), APPROXIMATE
+    return None
+
+
+def _owner(event: FeedEvent) -> tuple[str, Key, Exactness] | None:
+    old, new = (value_of(values, "responsible_user", "id") for values in (event.before, event.after))
+    if old is None or new is None:
+        return None
+    # of contacts and companies it comes as an update, and as nothing else
+    action = "update" if event.entity in ("contacts", "companies") else "responsible"
+    return f"{event.entity}.{action}", keys.owned(event.entity, event.entity_id, old, new), EXACT
