@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
+from relay.store.guard_contract import GuardStore as GuardStore
 from relay.store.heal_contract import HealStore as HealStore
 from relay.store.records import (
     AckGap,
@@ -330,6 +331,11 @@ class Store(IngestStore, DeliveryStore, MaintenanceStore, Protocol):
 
 class Archive(Store, OperationsStore, Protocol):
     """All verbs of a store."""
+
+    @property
+    def guard(self) -> GuardStore:
+        """What it keeps for the guard of subscriptions."""
+        ...
 
 
 class OwnedStore(Archive, Protocol):

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from relay.model import Delivery, Health, Json, State, Webhook
+from relay.model.subscription import GuardRecord
 
 T = TypeVar("T")
 
@@ -175,7 +176,7 @@ class Status:
     """The state of everything. `last_at` is the arrival of the newest webhook; of `relays` some may be gone.
 
     `disk`: what the store is on, if it is a file. `reports`: by name, what `publish` was given last,
-    by a relay that lives if there is one.
+    by a relay that lives if there is one. `guards`: what is known of the webhooks in amoCRM, by source.
     """
 
     targets: Mapping[str, TargetStatus] = field(default_factory=dict)
@@ -185,6 +186,7 @@ class Status:
     losses: tuple[AckGap, ...] = ()
     disk: Disk | None = None
     reports: Mapping[str, Report] = field(default_factory=dict)
+    guards: Mapping[str, GuardRecord] = field(default_factory=dict)
 
     @property
     def owner(self) -> int | None:

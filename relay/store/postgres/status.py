@@ -6,6 +6,8 @@ from dataclasses import replace
 import orjson
 
 from relay.model import Health
+from relay.store import guard_rows
+from relay.store.postgres import guards
 from relay.store.postgres.clock import NOW
 from relay.store.postgres.connection import Row, Statement
 from relay.store.records import AckGap, HealthReport, Pause, RelayStanding, Report, Status, TargetStatus, worst
@@ -49,14 +51,15 @@ where oid in (select to_regclass(name) from unnest(array['webhooks', 'events', '
 """The bytes of what grows, with its indexes."""
 
 STATUS: Sequence[Statement] = [
-    (sql, ()) for sql in (PENDING, DEAD, PAUSES, _CONDITIONS, _REPORTS, _LAST, _UNPARSED, _RELAYS, LOSSES)
+    (sql, ())
+    for sql in (PENDING, DEAD, PAUSES, _CONDITIONS, _REPORTS, _LAST, _UNPARSED, _RELAYS, LOSSES, guards.RECORDS)
 ]
 """What `status` takes the rows of."""
 
 
 def status(found: Sequence[Sequence[Row]]) -> Status:
     """Return the status of the rows of `STATUS`."""
-    pending, dead, paused, seen, reported, last, unparsed, relays, missing = found
+    pending, dead, paused, seen, reported, last, unparsed, relays, missing, guarded = found
     return Status(
         targets=_targets(pending, dead, paused, seen),
         last_at=from_ms(last[0][0]) if last else None,
@@ -67,6 +70,7 @@ def status(found: Sequence[Sequence[Row]]) -> Status:
             name: Report(as_of=from_ms(as_of), value=orjson.loads(value), relay=relay)
             for name, relay, as_of, value in reported
         },
+        guards=guard_rows.read(guarded),
     )
 
 

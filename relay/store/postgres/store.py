@@ -20,6 +20,7 @@ from relay.store.postgres.batch import Batch
 from relay.store.postgres.clock import NOW, DatabaseClock
 from relay.store.postgres.connection import Connection, Transaction
 from relay.store.postgres.delivery_queue import DeliveryQueue
+from relay.store.postgres.guards import Guards
 from relay.store.postgres.membership import Membership
 from relay.store.postgres.migrate import check_schema, is_migrated, keep_indexed, migrate
 from relay.store.postgres.snapshots import Snapshots
@@ -102,6 +103,7 @@ class PostgresStore:
         self._ingest = ingest.Ingest(self._intake, self._membership, emit=emit)
         self._keeping: Batch[KeepRequest, KeepResult] = Batch(self._keep_all, size=ingest.size)
         self._acts = Acts(self._work, emit)
+        self.guard = Guards(self._look, self._work, self._acts, relay=self._name)
         self._probes = conditions.ProbeRequests()
         self._snapshots = Snapshots(clock=self.clock, emit=emit)
         self._queue = DeliveryQueue(self._work, self._look, self._membership, clock=self.clock, emit=emit)

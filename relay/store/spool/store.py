@@ -12,7 +12,7 @@ from typing import Any
 from relay.errors import StoreBusy, StoreError
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.signals import Emit, SpoolLeft, SpoolOpened
-from relay.store.contract import SharedStore
+from relay.store.contract import GuardStore, SharedStore
 from relay.store.records import (
     AckGap,
     AuditEntry,
@@ -202,6 +202,10 @@ class SpoolingStore:
             self._forwarder.publish()
 
     # ---- the shared store's
+
+    @property
+    def guard(self) -> GuardStore:
+        return self._shared.guard
 
     def leads(self) -> bool:
         return self._shared.leads()

@@ -24,6 +24,7 @@ from relay.store.records import (
 from relay.store.rows import attempt_of, delivery_of, page, webhook_of
 from relay.store.sqlite.ack_gaps import losses
 from relay.store.sqlite.entity_index import ABOUT
+from relay.store.sqlite.guards import records as guards
 from relay.store.sqlite.owner import standing
 from relay.store.sqlite.sql import Row, rows
 from relay.store.sqlite.target_conditions import conditions, pauses, reports
@@ -175,6 +176,7 @@ def status(cursor: apsw.Cursor, pid: int | None, now: datetime) -> Status:
         relays=standing(cursor, pid, now),
         losses=losses(cursor),
         reports=reports(cursor),
+        guards=guards(cursor),
     )
 
 

@@ -53,6 +53,7 @@ from relay.store.sqlite import (
 from relay.store.sqlite.disk import Space, disk_of, doubt, mounted
 from relay.store.sqlite.early_purge import ROOM_TO_WORK, EarlyPurge, keep_room
 from relay.store.sqlite.entity_index import keep_indexed
+from relay.store.sqlite.guards import Guards
 from relay.store.sqlite.lock import Lock, owner_pid
 from relay.store.sqlite.missing_database import check_exists, check_not_emptied, check_not_lost
 from relay.store.sqlite.moved_files import SUFFIXES, Files, check_permitted, refused
@@ -115,6 +116,7 @@ class SqliteStore:
             failed=failed,
         )
         self._early_purge = EarlyPurge(self._read, self._writer.submit)
+        self.guard = Guards(self._read, self._writer.submit)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
         self._loop: AbstractEventLoop = get_running_loop()
         self._closed = False

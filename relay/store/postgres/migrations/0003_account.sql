@@ -66,3 +66,32 @@ create table heal_requests (      -- scans that operators ask for, which the lea
   asked_at bigint not null,
   answer   text                   -- JSON; null: not done yet
 );
+
+create table guards (             -- what the guard of a source knows of its webhook in amoCRM
+  source      text collate "C" primary key,
+  state       text,
+  since       bigint,             -- of the state
+  checked_at  bigint,
+  detail      text not null default '',
+  seen_on_at  bigint,             -- the webhook was last seen switched on
+  disabled_at bigint,             -- it was first seen switched off; null while it is on
+  spent_at    bigint,             -- failed answers before have been the reason for a try to switch it on
+  recreating  text not null default '[]',  -- JSON: settings of a webhook that is to be created anew
+  off         boolean not null default false,  -- by an operator, as the next one
+  resumed_at  bigint
+);
+
+create table refusals (           -- webhooks that a relay did not answer with 2xx
+  source text collate "C" not null,
+  relay  text collate "C" not null,
+  minute bigint not null,         -- its begin
+  number int not null,
+  primary key (source, minute, relay)
+);
+
+create table switched_off (       -- spans in which a person had switched the webhook off
+  source text collate "C" not null,
+  since  bigint not null,
+  until  bigint,                  -- null: it still is
+  primary key (source, since)
+);

@@ -64,3 +64,31 @@ create table heal_requests (      -- scans that operators ask for, which the rel
   asked_at integer not null,
   answer   text                   -- JSON; null: not done yet
 ) without rowid;
+
+create table guards (             -- what the guard of a source knows of its webhook in amoCRM
+  source      text primary key,
+  state       text,
+  since       integer,            -- of the state
+  checked_at  integer,
+  detail      text not null default '',
+  seen_on_at  integer,            -- the webhook was last seen switched on
+  disabled_at integer,            -- it was first seen switched off; null while it is on
+  spent_at    integer,            -- failed answers before have been the reason for a try to switch it on
+  recreating  text not null default '[]',  -- JSON: settings of a webhook that is to be created anew
+  off         integer not null default 0,  -- by an operator, as the next one
+  resumed_at  integer
+) without rowid;
+
+create table refusals (           -- webhooks that were not answered with 2xx
+  source text not null,
+  minute integer not null,        -- its begin
+  number integer not null,
+  primary key (source, minute)
+) without rowid;
+
+create table switched_off (       -- spans in which a person had switched the webhook off
+  source text not null,
+  since  integer not null,
+  until  integer,                 -- null: it still is
+  primary key (source, since)
+) without rowid;
