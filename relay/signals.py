@@ -28,14 +28,15 @@ class Rejection(StrEnum):
 class WebhookStored:
     """A webhook is on disk with what came of it, so many `deliveries` in all, and its 200 is due.
 
-    `took`: from its receipt; `commit` of that, from the call of the store.
+    `took`: from its receipt; `commit` of that, from the call of the store, in plain seconds: only spans read it, and a
+    timedelta for each webhook would cost those who have none.
     """
 
     webhook: Webhook
     routed: Sequence[RoutedEvent]
     deliveries: int
     took: timedelta
-    commit: timedelta = timedelta()
+    commit: float = 0.0
 
 
 @frozen
@@ -49,7 +50,7 @@ class DuplicateReceived:
     first: str
     took: timedelta
     routed: Sequence[RoutedEvent] = ()
-    commit: timedelta = timedelta()
+    commit: float = 0.0
 
 
 @frozen

@@ -102,3 +102,11 @@ def test_each_attempt_has_a_span_of_its_own_that_everybody_finds() -> None:
         sent = attempt_traceparent(trace, *each)
         assert sent == f"00-{TRACE}-{span}-01" == parse_traceparent(sent)
         assert span_id(trace) != span
+
+
+def test_attempts_of_the_events_of_one_webhook_share_no_span() -> None:
+    events = [f"{EVENT[:-4]}{number:04x}" for number in range(100)]
+    spans = {
+        attempt_span_id(each, target, n) for each in events for target in ("bot", "bot1", "dwh") for n in range(30)
+    }
+    assert len(spans) == 100 * 3 * 30

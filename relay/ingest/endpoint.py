@@ -136,7 +136,7 @@ class Intake:
             request_id=request_id[:MAX_REQUEST_ID],
             query=query,
             signature=signature,
-            traceparent=_traceparent(headers),
+            traceparent=_traceparent(headers) if TRACEPARENT in headers else "",
         )
 
     def _now(self) -> datetime:
@@ -191,7 +191,7 @@ class Intake:
 
     def _announce(self, pending: PendingWebhook, result: KeepResult, *, took: timedelta) -> Response:
         webhook, routed = pending.webhook, pending.routed
-        commit = timedelta(seconds=perf_counter() - pending.commit_began)
+        commit = perf_counter() - pending.commit_began
         if isinstance(result, Duplicate):
             self._emit(
                 DuplicateReceived(webhook=webhook, first=result.webhook, took=took, routed=routed, commit=commit)
@@ -267,8 +267,8 @@ def _is_amocrm(request: web.BaseRequest) -> bool:
 
 
 def _traceparent(headers: MultiMapping[str]) -> str:
-    """Return the traceparent; empty if there is none, an invalid one or more than one."""
-    found = headers.getall(TRACEPARENT, ())
+    """Return the traceparent; empty for an invalid one or more than one."""
+    found = headers.getall(TRACEPARENT)
     return parse_traceparent(found[0]) if len(found) == 1 else ""
 
 

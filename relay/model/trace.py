@@ -8,6 +8,7 @@ same ones. https://www.w3.org/TR/trace-context/
 import re
 from functools import lru_cache
 from hashlib import blake2b
+from zlib import crc32
 
 _KNOWN_FLAGS = 0x03  # 1: sampled; 2: the trace id is random (level 2 of the standard)
 _SAMPLED = ("1", "3")  # last digits of a trace
@@ -56,9 +57,24 @@ def is_sampled(trace: str) -> bool:
     return trace[-1:] in _SAMPLED
 
 
+def sampled(trace: str) -> str:
+    """Return it if it is sampled, else an empty one."""
+    return trace if trace[-1:] in _SAMPLED else ""
+
+
 def attempt_span_id(event: str, target: str, attempt: int) -> str:
-    """Return the span id of an attempt: the same whoever asks, another one for each attempt."""
-    return blake2b(f"{event} {target} {attempt}".encode(errors="replace"), digest_size=8).hexdigest()
+    """Return the span id of an attempt: the same whoever asks, another one for each attempt of the trace.
+
+    Half of it is the event's, half the target's and the attempt's: within a trace that is enough, and every attempt
+    takes one.
+    """
+    return f"{crc32(event.encode('utf-8', 'replace')):08x}{_half_span_id(target, attempt)}"
+
+
+@lru_cache(maxsize=1024)
+def _half_span_id(target: str, attempt: int) -> str:
+    """Never 0, so that no span id is."""
+    return f"{crc32(f'{target} {attempt}'.encode(errors='replace')) or 1:08x}"
 
 
 def attempt_traceparent(trace: str, event: str, target: str, attempt: int) -> str:

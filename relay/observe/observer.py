@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry
 
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
-from relay.model import Delivered, Reason, RoutedEvent, VerdictName
-from relay.model.trace import trace_id
+from relay.model import Delivered, Reason, RoutedEvent, VerdictName, Webhook
+from relay.model.trace import sampled, trace_id
 from relay.observe import attempt_line
 from relay.observe.attempt_line import MAX_DETAIL
 from relay.observe.log import LineLimiter, Log, milliseconds
@@ -141,7 +141,7 @@ class Observer:
         webhook, series = signal.webhook, self._series
         source = webhook.source
         series.webhooks(source, "accepted" if webhook.unparsed is None else "unparsed").inc()
-        series.ack_seconds(source).observe(signal.took.total_seconds(), webhook.trace)
+        series.ack_seconds(source).observe(signal.took.total_seconds(), _exemplar(webhook))
         series.last_webhook(source).set(webhook.received_at.timestamp())
         for each in signal.routed:
             if webhook.unparsed is None:  # an unparsed webhook has raw deliveries and no event
@@ -184,7 +184,7 @@ class Observer:
     def _duplicate(self, signal: DuplicateReceived) -> None:
         webhook = signal.webhook
         self._series.webhooks(webhook.source, "duplicate").inc()
-        self._series.ack_seconds(webhook.source).observe(signal.took.total_seconds(), webhook.trace)
+        self._series.ack_seconds(webhook.source).observe(signal.took.total_seconds(), _exemplar(webhook))
         held_back = self._limiter.admit("duplicate")
         if held_back is not None:
             self._log.info(
@@ -236,7 +236,7 @@ class Observer:
 
     def _attempted(self, signal: Attempted) -> None:
         outcome, verdict, series = signal.outcome, signal.verdict, self._series
-        target, trace, took = signal.delivery.target, signal.delivery.trace, outcome.took.total_seconds()
+        target, trace, took = signal.delivery.target, sampled(signal.delivery.trace), outcome.took.total_seconds()
         series.attempts(target, verdict.name, outcome.reason).inc()
         series.attempt_seconds(target).observe(took, trace)
         if not isinstance(verdict, Delivered):
@@ -287,6 +287,11 @@ class Observer:
             self._log.warning(
                 "wrong admin tokens: locked out for a minute", remote=signal.remote, held_back=held_back or None
             )
+
+
+def _exemplar(webhook: Webhook) -> str:
+    """Return what `Distribution.observe` takes."""
+    return sampled(webhook.traceparent) if webhook.traceparent else webhook.id
 
 
 def _entities(routed: Sequence[RoutedEvent]) -> list[str] | None:

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
-from relay.model.trace import is_sampled, trace_id
+from relay.model.trace import parse_traceparent, trace_id, webhook_trace
 
 Bucket: TypeAlias = tuple[str, float] | tuple[str, float, Exemplar]
 
@@ -50,20 +50,28 @@ class Distribution:
         self.traces: list[tuple[str, float] | None] = [None] * len(self.counts)
 
     def observe(self, value: float, trace: str = "") -> None:
-        """Add an observation; `trace`: of what was observed, see `model.trace`."""
+        """Add an observation.
+
+        `trace`: a sampled one of `model.trace`, or the id of a webhook that began one; what is exposed is made of it
+        only then.
+        """
         bucket = bisect_left(self.bounds, value)
         self.counts[bucket] += 1
         self.sum += value
-        if is_sampled(trace):
+        if trace:
             self.traces[bucket] = trace, value
 
     def buckets(self) -> list[Bucket]:
         """Bound as text, observations up to it and perhaps the last one in it, as an exposition has them."""
         bounds = [*map(floatToGoString, self.bounds), "+Inf"]
         return [
-            (bound, count, Exemplar({"trace_id": trace_id(last[0])}, last[1])) if last else (bound, count)
+            (bound, count, Exemplar({"trace_id": _trace_id(last[0])}, last[1])) if last else (bound, count)
             for bound, count, last in zip(bounds, accumulate(self.counts), self.traces, strict=True)
         ]
+
+
+def _trace_id(trace: str) -> str:
+    return trace_id(parse_traceparent(trace) or webhook_trace(trace))
 
 
 class Family(Protocol):

@@ -29,7 +29,6 @@ ROUTE = "/hooks/{source}/{token}"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_NO_TIME = timedelta()
 _LOCAL_PARENT, _REMOTE_PARENT = 0x101, 0x301  # sampled; bits 8 and 9: whether the parent is another process's
 _HEAD = re.compile(rb'\{"id":"[^"\\]*","type":"([^"\\]*)","timestamp":"[^"\\]*","source":"([^"\\]*)"').match
 
@@ -48,9 +47,7 @@ def of_duplicate(signal: DuplicateReceived) -> Iterator[bytes]:
     return _of_webhook(signal.webhook, "duplicate", signal.took, signal.commit, wire.text("relay.first", signal.first))
 
 
-def _of_webhook(
-    webhook: Webhook, outcome: str, took: timedelta, commit: timedelta, attributes: bytes
-) -> Iterator[bytes]:
+def _of_webhook(webhook: Webhook, outcome: str, took: timedelta, commit: float, attributes: bytes) -> Iterator[bytes]:
     trace, start = webhook.trace, webhook.received_at
     intake, end = span_id(trace), start + took
     yield (
@@ -60,8 +57,9 @@ def _of_webhook(
         + wire.number("http.request.body.size", len(webhook.body))
         + attributes
     )
-    if commit > _NO_TIME:
-        yield _fixed_commit() + _own(trace, attempt_span_id(webhook.id, "commit", 0), intake, (end - commit, end))
+    if commit:
+        began, span = end - timedelta(seconds=commit), attempt_span_id(webhook.id, "commit", 0)
+        yield _fixed_commit() + _own(trace, span, intake, (began, end))
 
 
 def of_attempt(signal: Attempted, endpoint: Endpoint | None) -> Iterator[bytes]:

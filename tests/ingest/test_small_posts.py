@@ -51,6 +51,7 @@ OTHERS: dict[str, tuple[str, bytes, int]] = {
 }
 _VARYING = re.compile(
     r"Date: [^\r]*|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9]{4}-[0-9-]*T[0-9:.]*Z|datetime\.(datetime|timedelta)\([^)]*\)"
+    r"|(?<=commit=)[0-9.e-]+"
 )
 
 

@@ -1,6 +1,7 @@
 """A recorded session -> byte for byte the exposition and the lines that prometheus_client and the general path make."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Exemplar
 
 import relay
-from relay.model.trace import is_sampled, trace_id
+from relay.model.trace import is_sampled, trace_id, webhook_trace
 from relay.observe import Observer
 from relay.observe.metrics import (
     ACK_SECONDS,
@@ -31,7 +32,7 @@ from relay.observe.metrics import (
     LAG_SECONDS,
 )
 from relay.signals import Attempted, ConfigActivated, DuplicateReceived, Signal, WebhookStored
-from tests.observe.conftest import Observed
+from tests.observe.conftest import MS, Observed, kept
 from tests.observe.session import session
 
 RECORDED = Path(__file__).parent
@@ -45,7 +46,9 @@ class Traced:
         self._histogram = histogram
 
     def observe(self, value: float, trace: str = "") -> None:
-        self._histogram.observe(value, {"trace_id": trace_id(trace)} if is_sampled(trace) else None)
+        """`trace`: perhaps the id of a webhook, as the session has them."""
+        made = webhook_trace(trace) if trace.startswith("w-") else trace
+        self._histogram.observe(value, {"trace_id": trace_id(made)} if made else None)
 
 
 class Reference:
@@ -154,6 +157,29 @@ def test_openmetrics_alone_has_exemplars_the_last_sampled_trace_of_each_bucket()
     assert {each.labels["trace_id"] for each in found.values()} < traces
     for encode_text in (generate_latest, choose_encoder("text/plain; version=1.0.0; escaping=allow-utf-8")[0]):
         assert b" # " not in encode_text(observed.registry).replace(b"\n# ", b"")
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "exposed"),
+    [
+        ("", "019ab00000017000800000000000000a"),
+        (f"00-{'a' * 32}-{'b' * 16}-01", "a" * 32),
+        (f"00-{'a' * 32}-{'b' * 16}-00", None),
+    ],
+)
+@pytest.mark.parametrize("repeated", [False, True])
+def test_an_exemplar_of_an_ack_is_the_trace_of_its_webhook_unless_whoever_began_it_samples_it_not(
+    traceparent: str, exposed: str | None, repeated: bool
+) -> None:
+    webhook = replace(kept().webhook, id="019ab000-0001-7000-8000-00000000000a", traceparent=traceparent)
+    observed = Observed()
+    if repeated:
+        observed.emit(DuplicateReceived(webhook=webhook, first="w-0", took=MS))
+    else:
+        observed.emit(replace(kept(), webhook=webhook))
+    [ack] = [each for each in observed.registry.collect() if each.name == "relay_ack_seconds"]
+    found = [sample.exemplar.labels for sample in ack.samples if sample.exemplar]
+    assert found == ([{"trace_id": exposed}] if exposed else [])
 
 
 def _traces(signal: Signal) -> list[str]:

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from typing import Self
 
 import pytest
@@ -93,7 +92,7 @@ def exported(collector: FakeCollector, *signals: Signal) -> list[Seen]:
 
 
 def test_a_stored_webhook_is_a_span_with_its_commit_below_it(collector: FakeCollector) -> None:
-    stored = replace(kept(event()), commit=400 * MS)
+    stored = replace(kept(event()), commit=0.4)
     intake, commit = exported(collector, stored)
     start = int(NOON.timestamp()) * 10**9
     assert (intake.name, intake.kind, intake.parent) == ("POST /hooks/{source}/{token}", "SERVER", "")
@@ -122,7 +121,7 @@ def test_the_parent_of_a_webhook_is_the_span_that_its_traceparent_names(collecto
     webhook = replace(kept().webhook, traceparent=CAME)
     stored, duplicate = (
         replace(kept(), webhook=webhook),
-        DuplicateReceived(webhook=webhook, first="w-0", took=3 * MS, commit=MS),
+        DuplicateReceived(webhook=webhook, first="w-0", took=3 * MS, commit=0.001),
     )
     intake, again, commit = exported(collector, stored, duplicate)
     assert (intake.trace, intake.parent, intake.id) == (CAME[3:35], CAME[36:52], TRACE[36:52])
@@ -367,4 +366,4 @@ def test_the_variables_for_traces_alone_win() -> None:
 
 def test_a_commit_that_nobody_measured_is_no_span(collector: FakeCollector) -> None:
     assert [each.name for each in exported(collector, kept(event()))] == ["POST /hooks/{source}/{token}"]
-    assert kept().commit == timedelta()
+    assert kept().commit == 0.0

@@ -116,7 +116,7 @@ def _claimed(
 def _trace(webhook: bytes | None, traceparent: bytes | None) -> str:
     if not webhook:
         return ""
-    return webhook_trace(webhook.decode(errors="replace"), (traceparent or b"").decode(errors="replace"))
+    return webhook_trace(webhook.decode(errors="replace"), traceparent.decode(errors="replace") if traceparent else "")
 
 
 def settle_all(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> list[bool]:

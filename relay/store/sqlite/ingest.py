@@ -92,8 +92,9 @@ def _keep_together(
             token = tokens.new() if tokens and planned.lease is not None else 0
             deliveries.append(_delivery_row(event, planned, at, token, blocked=False))
             if token:
-                trace = request.webhook.trace
-                claimed[seq - first].append(_claimed_at_insert(event, planned, each, since, token, trace))
+                claimed[seq - first].append(
+                    _claimed_at_insert(event, planned, each, since, token, request.webhook.trace)
+                )
     at_once(cursor, _DELIVERIES, deliveries)
     return [*claimed]
 
@@ -117,7 +118,7 @@ def _keep(tokens: Tokens | None, cursor: apsw.Cursor, request: KeepRequest, like
     return [
         delivery
         for each in routed
-        for delivery in _keep_event(tokens, cursor, seq, each, now or each.event.received_at, webhook.trace)
+        for delivery in _keep_event(tokens, cursor, seq, webhook, each, now or each.event.received_at)
     ]
 
 
@@ -159,12 +160,12 @@ def _replace_raw(cursor: apsw.Cursor, seq: int, now: int) -> int:
 
 
 def _keep_event(
-    tokens: Tokens | None, cursor: apsw.Cursor, webhook: int, routed: RoutedEvent, since: datetime, trace: str
+    tokens: Tokens | None, cursor: apsw.Cursor, row: int, webhook: Webhook, routed: RoutedEvent, since: datetime
 ) -> list[Delivery]:
-    at_once(cursor, _EVENTS, [_event_row(webhook, routed)])
+    at_once(cursor, _EVENTS, [_event_row(row, routed)])
     seq = cursor.connection.last_insert_rowid()
     return [
-        _claimed_at_insert(seq, planned, routed, since, token, trace)
+        _claimed_at_insert(seq, planned, routed, since, token, webhook.trace)
         for planned in routed.planned
         if (token := insert_delivery(tokens, cursor, seq, planned, to_ms(since)))
     ]
