@@ -106,6 +106,7 @@ class Relay:
                 targets=list(config.targets),
                 routes=[route.name for route in config.routes],
                 endpoints={name: _endpoint(config, target) for name, target in config.targets.items()},
+                accounts=list(config.accounts),
             )
         )
         self.store.publish_config(config.digest)

@@ -8,6 +8,14 @@ RelayError
 ├── NotFoundError         no webhook, event or target has the id or name that was given
 ├── ConflictError         what was found is not in a state in which this can be done, or is not one thing
 ├── TemplateFailed        a template has no text for this event
+├── AccountError          amoCRM's API did not do what it was asked for
+│   ├── AccountAway       no answer, or none that is one: repeat later
+│   │   └── RateLimited   too many requests: repeat much later
+│   ├── TokenRefused      there is no token, or none that the account accepts: a person has to act
+│   ├── Unpaid            the account is not paid for
+│   ├── Forbidden         its user has no right to this, or our address is not in its list
+│   ├── Blocked           amoCRM serves this account no more, and only its support changes that: ask nothing
+│   └── RequestRefused    it has no such thing, or does not take what was sent
 └── StoreError
     ├── StoreUnsafe       the database cannot guarantee durability: refuse to start
     ├── StoreLocked       another relay has this database open
@@ -46,6 +54,42 @@ class ConflictError(RelayError):
 
 class TemplateFailed(RelayError):
     """A template of the routes file has no text for this event; never quotes the event or a secret."""
+
+
+class AccountError(RelayError):
+    """amoCRM's API did not do what it was asked for; never quotes a token."""
+
+
+class AccountAway(AccountError):
+    """No answer, or none that is one (time-out, 5xx, a page of HTML, a body cut short): repeat later."""
+
+
+class RateLimited(AccountAway):
+    """Too many requests for this account, also after the pauses that it asked for."""
+
+
+class TokenRefused(AccountError):
+    """There is no token, or none that the account accepts: a person has to make another, or to grant access again."""
+
+
+class Unpaid(AccountError):
+    """The account is not paid for; first its history and all writes are refused, a month later everything."""
+
+
+class Forbidden(AccountError):
+    """The token's user has no right to this, or the account does not serve this machine's address."""
+
+
+class Blocked(AccountError):
+    """The account answers 403 to everything, after too many requests; only amoCRM's support ends that."""
+
+
+class RequestRefused(AccountError):
+    """The account has no such thing, or does not take what was sent; `status` is its answer's."""
+
+    def __init__(self, text: str, status: int) -> None:
+        self.status = status
+        super().__init__(text)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, TypeAlias
 
+from relay.account_signals import AccountSignal
 from relay.model import Delivery, Outcome, RoutedEvent, Verdict, Webhook, frozen
 
 
@@ -161,6 +162,7 @@ class ConfigActivated:
     targets: Sequence[str]
     routes: Sequence[str]
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    accounts: Sequence[str] = ()
 
 
 @frozen
@@ -541,5 +543,6 @@ Signal: TypeAlias = (
     | SpansLost
     | OperatorActed
     | Notice
+    | AccountSignal
 )
 Emit: TypeAlias = Callable[[Signal], None]

@@ -32,6 +32,7 @@ OWNERS = {
     "aiohttp": {
         "relay.http",
         "relay.ingest",
+        "relay.account.session",
         "relay.admin",
         "relay.delivery.send",
         "relay.delivery.dispatcher",

@@ -1,1 +1,1 @@
-"""amoCRM's own API."""
+"""amoCRM's own API: what the account of a source tells beside its webhooks."""

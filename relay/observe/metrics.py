@@ -82,7 +82,8 @@ class Metrics(Collector):
         self.reload_timestamp = gauge(
             "relay_config_last_reload_timestamp_seconds", "When the routes were last reloaded or refused."
         )()
-        # of a relay with a spool alone: without a series they are not exposed
+        # of a relay with a spool or accounts alone: without a series they are not exposed
+        always = len(self._families)
         self.hedged = counter(
             "relay_hedged_total", "Webhooks that the spool was asked to take because the shared store had not yet."
         )
@@ -97,12 +98,19 @@ class Metrics(Collector):
         self.claims_returned = counter(
             "relay_claims_returned_total", "Claims that nobody held: abandoned by a dead relay, or lost.", "why"
         )
-        self._of_spool = set(self._families[-6:])
+        self.account_requests = counter(
+            "relay_account_requests_total", "Requests to amoCRM's API, by how they ended.", "account", "outcome"
+        )
+        self.token_expires = gauge(
+            "relay_account_token_expires_timestamp_seconds",
+            "When the account's token ends, or its grant unless it is renewed.",
+            "account",
+        )
+        self._optional = set(self._families[always:])
         registry.register(self)
 
     def show_spool(self) -> None:
         """Expose the counters of a spool, from 0 on."""
-        self._of_spool.clear()
         for counter in (self.hedged, self.forwarded, self.rekept, self.relays_declared_dead, self.disowned):
             counter()
         for why in ("abandoned", "lost"):
@@ -110,7 +118,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return every family, in the order they are declared in."""
-        yield from (family.metric() for family in self._families if family not in self._of_spool)
+        yield from (family.metric() for family in self._families if family not in self._optional or family.has_series())
         yield InfoMetricFamily("relay_build", "Which relay this is.", value={"version": relay.__version__})
 
     def describe(self) -> Iterable[Metric]:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
+from relay.account_signals import AccountSignal
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.model import Delivered, Reason, RoutedEvent, VerdictName, Webhook
 from relay.model.trace import sampled, trace_id
 from relay.observe import attempt_line
+from relay.observe.account import AccountObserver
 from relay.observe.attempt_line import MAX_DETAIL
 from relay.observe.log import LineLimiter, Log, milliseconds
 from relay.observe.messages import line
@@ -65,6 +67,7 @@ class Observer:
     def __init__(self, registry: CollectorRegistry, log: Log, *, clock: Callable[[], float] = time.time) -> None:
         self._series = Metrics(registry)
         self._log = log
+        self._account = AccountObserver(self._series, log)
         self._debug, self._info = log.is_enabled_for(logging.DEBUG), log.is_enabled_for(logging.INFO)
         self._delivered_line = attempt_line.delivered_line(log.style)
         self._clock = clock
@@ -130,6 +133,8 @@ class Observer:
             case Notice():
                 level = logging.getLevelNamesMapping().get(signal.level.upper(), logging.INFO)
                 self._log.log(level, signal.text, **signal.fields)
+            case _ if isinstance(signal, AccountSignal):
+                self._account(signal)
             case _:
                 self._log_line(signal)
 
@@ -265,6 +270,7 @@ class Observer:
             self._series.attempts(target, VerdictName.DELIVERED, Reason.OK)
         for route in signal.routes:
             self._series.route_matches(route)
+        self._account.activated(signal.accounts)
 
     def _reloaded(self, signal: Reloaded) -> None:
         self._reloaded_at(successful=not (signal.problems or signal.certificate_problems))

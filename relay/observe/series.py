@@ -80,6 +80,9 @@ class Family(Protocol):
     def metric(self) -> Metric:
         """Return them as a scrape has them; a family without series, too."""
 
+    def has_series(self) -> bool:
+        """True once there is one."""
+
 
 class Numbers:
     """Counters or gauges of one name, by the values of their labels."""
@@ -91,6 +94,10 @@ class Numbers:
     def series(self, *labels: str) -> Number:
         """Find or make one: it is exposed from now on."""
         return self._series.setdefault(tuple(map(str, labels)), Number())
+
+    def has_series(self) -> bool:
+        """See `Family`."""
+        return bool(self._series)
 
     def metric(self) -> Metric:
         """See `Family`."""
@@ -111,6 +118,10 @@ class Distributions:
     def series(self, *labels: str) -> Distribution:
         """Find or make one: it is exposed from now on."""
         return self._series.setdefault(tuple(map(str, labels)), Distribution(self._bounds))
+
+    def has_series(self) -> bool:
+        """See `Family`."""
+        return bool(self._series)
 
     def metric(self) -> Metric:
         """See `Family`."""

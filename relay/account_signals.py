@@ -1,0 +1,56 @@
+"""Facts about amoCRM's own API that `relay.account` announces; part of `signals.Signal`."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from relay.model import frozen
+
+
+class AccountOutcome(StrEnum):
+    """How one request to an account ended; the class of `errors.AccountError`, or `OK`."""
+
+    OK = "ok"
+    AWAY = "away"
+    LIMITED = "limited"
+    UNAUTHORIZED = "unauthorized"
+    UNPAID = "unpaid"
+    FORBIDDEN = "forbidden"
+    BLOCKED = "blocked"
+    REFUSED = "refused"
+
+
+@frozen
+class AccountAsked:
+    """A request was sent to an account, and ended so."""
+
+    account: str
+    outcome: AccountOutcome
+
+
+@frozen
+class AccountBlocked:
+    """An account answers 403 without a reason: nothing more is asked until `relay account check`."""
+
+    account: str
+    detail: str
+
+
+@frozen
+class AccountTokenRead:
+    """The account has a token, or a grant, until `expires_at`; None if that is not known."""
+
+    account: str
+    expires_at: datetime | None
+
+
+@frozen
+class AccountTokenEnds:
+    """The long-lived token of an account ends within so many days: 30, 7, 1, or 0 if it has ended."""
+
+    account: str
+    days: int
+    expires_at: datetime
+
+
+AccountSignal: TypeAlias = AccountAsked | AccountBlocked | AccountTokenRead | AccountTokenEnds

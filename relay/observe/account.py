@@ -1,0 +1,57 @@
+"""Fact about amoCRM's own API -> series and a log line."""
+
+from collections.abc import Iterable
+from logging import ERROR, WARNING
+
+from relay.account_signals import (
+    AccountAsked,
+    AccountBlocked,
+    AccountOutcome,
+    AccountSignal,
+    AccountTokenEnds,
+    AccountTokenRead,
+)
+from relay.observe.log import Log
+from relay.observe.metrics import Metrics
+from relay.rfc3339 import rfc3339
+
+
+class AccountObserver:
+    """Count and log these facts; see `Observer`."""
+
+    def __init__(self, series: Metrics, log: Log) -> None:
+        self._series = series
+        self._log = log
+
+    def activated(self, accounts: Iterable[str]) -> None:
+        """Start the counters of these accounts at 0."""
+        for account in accounts:
+            for outcome in AccountOutcome:
+                self._series.account_requests(account, outcome)
+
+    def __call__(self, signal: AccountSignal) -> None:
+        """Count, measure and log it."""
+        match signal:
+            case AccountAsked():
+                self._series.account_requests(signal.account, signal.outcome).inc()
+            case AccountBlocked():
+                advice = "ask amoCRM's support, then: relay account check"
+                self._log.error(
+                    "amoCRM blocks the account's API", account=signal.account, detail=signal.detail, next=advice
+                )
+            case AccountTokenRead():
+                if signal.expires_at:
+                    self._series.token_expires(signal.account).set(signal.expires_at.timestamp())
+            case AccountTokenEnds():
+                self._token_ends(signal)
+
+    def _token_ends(self, signal: AccountTokenEnds) -> None:
+        text = "the account's token ends soon" if signal.days else "the account's token has ended"
+        self._log.log(
+            WARNING if signal.days else ERROR,
+            text,
+            account=signal.account,
+            days=signal.days or None,
+            at=rfc3339(signal.expires_at),
+            next="make another in the integration's settings, and reload",
+        )

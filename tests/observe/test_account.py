@@ -1,0 +1,53 @@
+"""What is counted, shown and logged of amoCRM's own API; without accounts, nothing."""
+
+from datetime import UTC, datetime
+
+from prometheus_client.exposition import generate_latest
+
+from relay.account_signals import AccountAsked, AccountBlocked, AccountOutcome, AccountTokenEnds, AccountTokenRead
+from relay.signals import ConfigActivated
+from tests.observe.conftest import Observed
+
+ENDS = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def activated(*accounts: str) -> ConfigActivated:
+    return ConfigActivated(sources=["crm"], targets=["bot"], routes=["all"], accounts=accounts)
+
+
+def test_without_accounts_their_metrics_are_not_even_named() -> None:
+    observed = Observed()
+    observed.emit(activated())
+    assert b"account" not in generate_latest(observed.registry).replace(b"refused_account", b"")
+
+
+def test_requests_are_counted_from_zero_by_how_they_ended() -> None:
+    observed = Observed()
+    observed.emit(activated("main"))
+    name = "relay_account_requests_total"
+    assert [observed.value(name, account="main", outcome=each) for each in AccountOutcome] == [0] * len(AccountOutcome)
+    observed.emit(AccountAsked(account="main", outcome=AccountOutcome.LIMITED))
+    assert observed.value(name, account="main", outcome="limited") == 1
+
+
+def test_the_end_of_a_token_is_shown_if_it_is_known() -> None:
+    observed = Observed()
+    observed.emit(AccountTokenRead(account="main", expires_at=None))
+    observed.emit(AccountTokenRead(account="other", expires_at=ENDS))
+    name = "relay_account_token_expires_timestamp_seconds"
+    assert observed.value(name, account="main") is None
+    assert observed.value(name, account="other") == ENDS.timestamp()
+
+
+def test_a_block_and_a_token_that_ends_are_logged_with_what_to_do() -> None:
+    observed = Observed()
+    observed.emit(AccountBlocked(account="main", detail="GET /api/v4/leads: answered 403"))
+    observed.emit(AccountTokenEnds(account="main", days=7, expires_at=ENDS))
+    observed.emit(AccountTokenEnds(account="main", days=0, expires_at=ENDS))
+    blocked = 'amoCRM blocks the account\'s API account=main detail="GET /api/v4/leads: answered 403"'
+    at, advice = "2026-12-01T00:00:00.000Z", 'next="make another in the integration\'s settings, and reload"'
+    assert [line.partition(" ")[2].strip() for line in observed.lines()] == [
+        f'error {blocked} next="ask amoCRM\'s support, then: relay account check"',
+        f"warn  the account's token ends soon account=main days=7 at={at} {advice}",
+        f"error the account's token has ended account=main at={at} {advice}",
+    ]
