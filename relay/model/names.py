@@ -115,9 +115,9 @@ def find_stage(catalog: Catalog, name: str) -> Answer:
     if name in _CLOSED:
         return Resolved(texts=frozenset({_CLOSED[name]}))
     candidates = [each for pipeline in catalog.pipelines for each in _stages(pipeline)]
-    return _answer(
-        name, candidates, known=(each.called for each in candidates if each.rank == 0 and "/" in each.called)
-    )
+    live = [each for each in catalog.pipelines if not _rank(each)]
+    known = (f"{each.name}/{stage.name}" for each in live for stage in each.stages if not stage.gone)
+    return _answer(name, candidates, known=known)
 
 
 def find_pipeline(catalog: Catalog, name: str) -> Answer:

@@ -130,8 +130,10 @@ def explain_routes(config: Config, event: Event) -> list[RouteExplanation]:
 
 
 def _checks(route: Route, event: Event) -> Iterator[ConditionCheck]:
-    for field, condition in route.match.items():
-        values = values_of(event, field)
+    if route.stopped:
+        return
+    for field, (read, condition) in zip(route.match, route.conditions.items(), strict=True):
+        values = values_of(event, read)
         yield ConditionCheck(field=field, condition=condition.text, values=values, held=condition.holds(values))
 
 

@@ -1,13 +1,13 @@
 """The routes file -> Config: accounts, sources, targets, retention and compiled routes, or every problem at once.
 
     bytes -> yaml_document.parse -> secrets.expand -> schema.check
-        -> read_accounts, read_sources, read_targets, _routes, read_tests
+        -> read_accounts, read_catalogs, read_sources, read_targets, read_routes -> resolve_names -> read_tests
 
 Each stage records its problems and continues with the valid parts, so that one run reports them all.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -15,15 +15,17 @@ from pathlib import Path
 
 from relay.errors import Problem, RoutesInvalid
 from relay.model import Account, Order, Retention, Secret, Source, Target
+from relay.model.names import Catalog
 from relay.os_errors import os_error_text, permission_problem
 from relay.routes.accounts import read_accounts
-from relay.routes.conditions import Condition, condition
-from relay.routes.diagnostics import Problems, Where, quoted
+from relay.routes.diagnostics import Finding, Problems, Where
 from relay.routes.egress import hide_user
-from relay.routes.fields import is_custom
 from relay.routes.match import Matcher, Route
+from relay.routes.named import resolve_names
+from relay.routes.names_files import read_catalogs
 from relay.routes.reader import OnOpen, Reader
 from relay.routes.route_tests import RouteTest, read_tests
+from relay.routes.routes import read_routes
 from relay.routes.schema import check
 from relay.routes.secrets import expand
 from relay.routes.sources import read_sources
@@ -41,7 +43,10 @@ _NAMES: Mapping[str | int, tuple[Where, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A valid routes file. Immutable; a reload makes another."""
+    """A valid routes file. Immutable; a reload makes another.
+
+    `catalogs`: the names of things by account, of those whose names are known. `remarks`: where a name is outdated.
+    """
 
     file: str
     accounts: Mapping[str, Account]
@@ -50,6 +55,8 @@ class Config:
     retention: Retention
     routes: tuple[Route, ...]
     tests: tuple[RouteTest, ...]
+    catalogs: Mapping[str, Catalog] = field(repr=False)
+    remarks: tuple[Finding, ...]
     matcher: Matcher = field(repr=False)
     document: Document = field(repr=False)
 
@@ -113,14 +120,23 @@ def _ignore(_path: Path) -> None:
     """Do nothing when a file is opened."""
 
 
-def load(path: Path, env: Mapping[str, str], *, stand_ins: bool = False, on_open: OnOpen = _ignore) -> Config:
+def load(
+    path: Path,
+    env: Mapping[str, str],
+    *,
+    stand_ins: bool = False,
+    stop_routes: bool = False,
+    names: Path | None = None,
+    on_open: OnOpen = _ignore,
+) -> Config:
     """Read and compile the file; raises `RoutesInvalid` with every problem, also when it cannot be read.
 
-    With `stand_ins`, secrets that only requests need may be missing: for commands that send none. `on_open` is called
-    with this file, and with each that it names, before it is opened.
+    See `parse`. `on_open` is called with this file, and with each that it names, before it is opened.
     """
     on_open(path)
-    return parse(read(path), file=str(path), env=env, stand_ins=stand_ins, on_open=on_open)
+    return parse(
+        read(path), file=str(path), env=env, stand_ins=stand_ins, stop_routes=stop_routes, names=names, on_open=on_open
+    )
 
 
 def read(path: Path) -> bytes:
@@ -137,37 +153,50 @@ def read(path: Path) -> bytes:
 
 
 def parse(
-    text: bytes | str, *, file: str, env: Mapping[str, str], stand_ins: bool = False, on_open: OnOpen = _ignore
+    text: bytes | str,
+    *,
+    file: str,
+    env: Mapping[str, str],
+    stand_ins: bool = False,
+    stop_routes: bool = False,
+    names: Path | None = None,
+    on_open: OnOpen = _ignore,
 ) -> Config:
     """Compile a routes file; `file` is its name in messages, `env` the variables that `${NAME}` may use.
 
-    Reads the files that `${file:…}` names. Raises `RoutesInvalid` with every problem.
+    Reads the files that `${file:…}` names, and of accounts the catalogs in the folder `names`. With `stand_ins`,
+    secrets that only requests need may be missing: for commands that send none. With `stop_routes` a route whose names
+    are unknown is stopped, and no problem. Raises `RoutesInvalid` with every problem.
     """
     problems = Problems()
     document = parse_document(text, problems)
     if document is None:
         raise RoutesInvalid(file, problems.found())
     expanded = expand(document, env, problems, stand_ins=stand_ins, on_open=on_open)
-    config = _compiled(Reader(expanded, problems, on_open, stand_ins=stand_ins), file)
+    reader = Reader(expanded, problems, on_open, stand_ins=stand_ins)
+    config = _compiled(reader, file, names, stop_routes=stop_routes)
     if problems:
         raise RoutesInvalid(file, problems.found())
     return config
 
 
-def _compiled(reader: Reader, file: str) -> Config:
+def _compiled(reader: Reader, file: str, names: Path | None, *, stop_routes: bool) -> Config:
     """Build the config; valid only if the reader has no problems afterwards."""
     _refuse_variables_in_names(reader)
     check(reader.document, reader.problems)
-    sources, targets = read_sources(reader), read_targets(reader)
-    routes = _routes(reader)
+    accounts, sources, targets = read_accounts(reader, Path(file).parent), read_sources(reader), read_targets(reader)
+    catalogs = read_catalogs(reader, accounts.values(), names)
+    routes, remarks = resolve_names(reader, read_routes(reader), sources, catalogs, stop_routes=stop_routes)
     return Config(
         file=file,
-        accounts=read_accounts(reader, Path(file).parent),
+        accounts=accounts,
         sources=sources,
         targets=targets,
         retention=_retention(reader),
         routes=routes,
         tests=read_tests(reader, {route.name for route in routes if route.name}, targets),
+        catalogs=catalogs,
+        remarks=remarks,
         matcher=Matcher(routes),
         document=reader.document,
     )
@@ -193,60 +222,3 @@ def _retention(reader: Reader) -> Retention:
         unrouted=take("unrouted", default.unrouted),
         unparsed=take("unparsed", default.unparsed),
     )
-
-
-# ---- routes
-
-
-def _routes(reader: Reader) -> tuple[Route, ...]:
-    target_name = reader.one_of_keys("target", ("targets",))
-    lines: dict[str, int] = {}
-    routes = []
-    for where in reader.places(("routes",)):
-        route = _route(reader, where, target_name)
-        if route.name in lines:
-            reader.wrong((*where, "name"), f"the name {quoted(route.name)} is already on line {lines[route.name]}")
-        if route.name:
-            lines.setdefault(route.name, reader.document.mark((*where, "name"))[0])
-        routes.append(route)
-    return tuple(routes)
-
-
-def _route(reader: Reader, where: Where, target_name: Callable[[str], str]) -> Route:
-    line, column = reader.document.mark(where)
-    unparsed = reader.take((*where, "unparsed"), bool, False)
-    match = _match(reader, (*where, "match"))
-    for key in [key for key in match if unparsed and key != "source"]:
-        reader.wrong(
-            (*where, "match", key), "an unparsed webhook has no fields: beside `unparsed`, match `source` alone"
-        )
-    return Route(
-        name=reader.take((*where, "name"), str, ""),
-        match=match,
-        targets=reader.each((*where, "to"), target_name),
-        otherwise=reader.take((*where, "otherwise"), bool, False),
-        unparsed=unparsed,
-        line=line,
-        column=column,
-    )
-
-
-def _match(reader: Reader, where: Where) -> dict[str, Condition]:
-    conditions = {}
-    for name in reader.keys(where):
-        here = (*where, name)
-        if not all(name.split(".")) and not is_custom(name):
-            reader.wrong(here, "is not the name of a field")
-        elif reader.sound(here):
-            conditions[name] = condition(name, reader.document.at(here), condition_text(reader.document, here))
-    return conditions
-
-
-def condition_text(document: Document, where: Where) -> str:
-    """The value at `where` on one line, with secrets unresolved: `{not: [won, lost]}`."""
-    value = document.at(where)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {condition_text(document, (*where, key))}" for key in value) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(condition_text(document, (*where, index)) for index in range(len(value))) + "]"
-    return str(value).lower() if isinstance(value, bool) else document.shown(where)

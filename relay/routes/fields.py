@@ -3,25 +3,37 @@
 source, entity, action     one value each
 type                       the event's type and the `type` in its data
 account                    the account's id and its subdomain
+stage, old_stage           the id of the stage, and pipeline/stage: 142 and 143 are in every pipeline
+pipeline, responsible      the id of the pipeline, of the responsible user
 account.<path>             that part of the account block
 query.<name>               the values of that name in the query string of the webhook's address
 data.<path>                that path of `data`; lists are walked through: data.tags.name
 anything else              the same without `data.`
 
 Within data, `custom_fields.<X>` are the values, and the ids of enum values, of the custom fields with the id, code or
-name X, and `tags` are the names and ids of the tags.
+name X, or with one of the ids in `custom_fields.701,702`; `tags` are the names and ids of the tags.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from relay.model import Event, Json
+from relay.model.names import stage_texts
 
 FieldReader = Callable[[Event], tuple[str, ...]]
 
 EVENT_FIELDS = frozenset({"source", "entity", "action", "type"})
 """Fields that every event has."""
+
+NAMED_FIELDS: Mapping[str, str] = {
+    "stage": "status_id",
+    "old_stage": "old_status_id",
+    "pipeline": "pipeline_id",
+    "responsible": "responsible_user_id",
+}
+"""Fields whose conditions are written by name -> those with the ids."""
 
 CUSTOM = "custom_fields"
 _OF_ALL_CUSTOM_FIELDS = frozenset({"id", "name", "code", "values"})
@@ -50,6 +62,12 @@ def field_reader(field: str) -> FieldReader:
             return lambda event: (event.type, *_texts(event.data, "type"))
         case "account":
             return lambda event: tuple(as_text(event.account[k]) for k in ("id", "subdomain") if k in event.account)
+        case "stage":
+            return lambda event: stage_texts(event.data.get("pipeline_id"), event.data.get("status_id"))
+        case "old_stage":
+            return _old_stage
+        case "pipeline" | "responsible":
+            return _of_data(NAMED_FIELDS[field])
     first, _, path = field.partition(".")
     match first if path else "":
         case "account":
@@ -59,6 +77,12 @@ def field_reader(field: str) -> FieldReader:
         case "data":
             return _of_data(path, or_else=field)
     return _of_data(field)
+
+
+def _old_stage(event: Event) -> tuple[str, ...]:
+    """Account webhooks name no old pipeline; in most of them it is still the one of the lead."""
+    data = event.data
+    return stage_texts(data.get("old_pipeline_id", data.get("pipeline_id")), data.get("old_status_id"))
 
 
 def _of_data(path: str, *, or_else: str | None = None) -> FieldReader:
@@ -130,8 +154,7 @@ def _leaves(value: Json, path: Sequence[str]) -> Iterator[Json]:
 
 
 def _custom(custom_fields: Json, wanted: str) -> Iterator[Json]:
-    number = int(wanted) if wanted.isdecimal() and wanted.isascii() and len(wanted) < 20 else None
-    names = (wanted, number) if str(number) == wanted else (wanted,)
+    names = _called(wanted)
     for custom_field in custom_fields if isinstance(custom_fields, list) else ():
         if not (type(custom_field) is dict or isinstance(custom_field, Mapping)):
             continue
@@ -139,6 +162,15 @@ def _custom(custom_fields: Json, wanted: str) -> Iterator[Json]:
         if get("id") in names or get("code") in names or get("name") in names:
             yield from _leaves(custom_field, ("values", "value"))
             yield from _leaves(custom_field, ("values", "enum"))
+
+
+@lru_cache(maxsize=4096)
+def _called(wanted: str) -> tuple[str | int, ...]:
+    """`PHONE`, or as an id `7`, too; `7,8` is two ids."""
+    return wanted, *(int(each) for each in wanted.split(",") if _IS_ID(each))
+
+
+_IS_ID = re.compile("[1-9][0-9]{0,18}").fullmatch
 
 
 def _names_and_ids(tags: Iterator[Json]) -> Iterator[Json]:

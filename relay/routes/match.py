@@ -21,7 +21,9 @@ K = TypeVar("K")
 class Route:
     """A match and the targets it feeds. `otherwise`: for events that no other route matches; then `match` is empty.
 
-    `unparsed`: for unparsed webhooks instead of events; `match` may have a condition on their source.
+    `unparsed`: for unparsed webhooks instead of events; `match` may have a condition on their source. `resolved` is the
+    match by ids where `match` has names, in the same order. `stopped`: why its names cannot be resolved; the
+    route takes nothing then, and `resolved` is what events that it may take have.
     """
 
     name: str
@@ -29,8 +31,15 @@ class Route:
     targets: tuple[str, ...]
     otherwise: bool = False
     unparsed: bool = False
+    resolved: Mapping[str, Condition] | None = None
+    stopped: str = ""
     line: int = 1
     column: int = 1
+
+    @property
+    def conditions(self) -> Mapping[str, Condition]:
+        """What an event is compared with."""
+        return self.match if self.resolved is None else self.resolved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +101,9 @@ class Matcher:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
-        self.conditional = _bits(not route.otherwise and not route.unparsed for route in routes)
+        self.stopped = _bits(bool(route.stopped) for route in routes)
+        self.conditional = _bits(not (route.otherwise or route.unparsed or route.stopped) for route in routes)
+        self._compared = self.conditional | self.stopped
         self.fields = _indexed(self.routes)
         self._otherwise = _bits(route.otherwise for route in routes)
         self._named = lru_cache(maxsize=1024)(self._matches)  # events of one kind match the same routes
@@ -100,13 +111,16 @@ class Matcher:
         self._last: tuple[int, Matches] | None = None
 
     def match(self, event: Event) -> Matches:
-        """The routes that match `event`, and their targets."""
-        candidates = self.conditional
+        """The routes that match `event`, and their targets.
+
+        An event that a stopped route may take, and no other does, matches none: it waits to be rerouted.
+        """
+        candidates = self._compared
         for index in self.fields.values():
             if not candidates:
                 break
             candidates &= index.accepting(index.read(event))
-        candidates = candidates or self._otherwise
+        candidates = candidates & self.conditional if candidates & self.stopped else candidates or self._otherwise
         last = self._last
         if last is None or last[0] != candidates:
             self._last = last = candidates, self._named(candidates)
@@ -142,7 +156,7 @@ def _indexed(routes: Sequence[Route]) -> dict[str, FieldIndex]:
     all_routes = (1 << len(routes)) - 1
     fields: dict[str, FieldIndex] = {}
     for position, route in enumerate(routes):
-        for field, condition in route.match.items() if not route.unparsed else ():
+        for field, condition in route.conditions.items() if not route.unparsed else ():
             fields.setdefault(field, FieldIndex(field, all_routes)).add(condition, 1 << position)
     # the most selective field first: the fewer routes it leaves, the less the others cost
     return dict(sorted(fields.items(), key=lambda item: item[1].size, reverse=True))

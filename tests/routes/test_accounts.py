@@ -76,9 +76,10 @@ def test_a_host_is_read_without_regard_to_case() -> None:
     assert account('host: Example.AmoCRM.ru, token: "${API_TOKEN}"').host == "example.amocrm.ru"
 
 
-def test_names_are_looked_for_beside_the_routes_file() -> None:
+def test_names_are_looked_for_beside_the_routes_file(tmp_path: Path) -> None:
     text = f"{USUAL}, names: names.json"
-    assert config(text, file="/etc/relay/routes.yaml").accounts["main"].names == Path("/etc/relay/names.json")
+    (tmp_path / "names.json").write_text('{"version": 1, "host": "example.amocrm.ru", "as_of": "2026-11-22T10:00:00Z"}')
+    assert config(text, file=f"{tmp_path}/routes.yaml").accounts["main"].names == tmp_path / "names.json"
 
 
 def test_a_source_that_says_nothing_is_as_without_an_account() -> None:

@@ -7,7 +7,8 @@ import pytest
 from relay.errors import RoutesInvalid
 from relay.routes.config import load, parse
 
-FILES = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
+FOLDER = Path(__file__).parent / "bad"
+FILES = sorted(FOLDER.glob("*.yaml"))
 ENV = {
     "CRM_TOKEN": "canary-crm-token-0123456789",
     "NAME": "canary-name",
@@ -17,12 +18,13 @@ ENV = {
     "QUOTED": '"canary-in-quotes"',
     "MARKED": "\ufeffcanary",
     "BLANK": "https://canary.example/ ",
+    "BAD": str(FOLDER / "names"),
 }
 
 
 def refusal(text: str | bytes) -> list[str]:
     with pytest.raises(RoutesInvalid) as refused:
-        parse(text, file="routes.yaml", env=ENV)
+        parse(text, file="routes.yaml", env=ENV, names=FOLDER / "names")
     return refused.value.lines()
 
 
@@ -42,6 +44,7 @@ def test_no_refusal_shows_a_secret(file: Path) -> None:
 
 def test_there_are_bad_files_of_many_kinds() -> None:
     assert len(FILES) >= 60
+    assert len([file for file in FILES if file.stem.startswith("names_")]) >= 12
 
 
 @pytest.mark.parametrize(

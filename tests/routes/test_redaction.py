@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from relay.errors import RoutesInvalid
 from relay.routes.config import parse
 from relay.routes.redaction import RedactedLines
-from tests.routes.test_bad_files import ENV, FILES
+from tests.routes.test_bad_files import ENV, FILES, FOLDER
 
 FILE = b"""\
 version: 1
@@ -136,7 +136,7 @@ def test_what_a_route_asks_of_a_secret_is_hidden(part: str, line: str, shown: st
 def test_no_excerpt_of_a_bad_file_shows_a_secret(file: Path) -> None:
     data = file.read_bytes()
     with pytest.raises(RoutesInvalid) as refused:
-        parse(data, file="routes.yaml", env=ENV)
+        parse(data, file="routes.yaml", env=ENV, names=FOLDER / "names")
     found = [RedactedLines(data).at(problem.line, problem.column) for problem in refused.value.problems]
     assert "hunter2" not in str(found)
 

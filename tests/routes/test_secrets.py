@@ -6,10 +6,11 @@ import pytest
 from relay.errors import RoutesInvalid
 from relay.model import Secret
 from relay.operations.explain import explain_routes
-from relay.routes.config import condition_text, parse
+from relay.routes.config import parse
 from relay.routes.diagnostics import Problems
 from relay.routes.lint import warnings
 from relay.routes.route_tests import run_tests
+from relay.routes.routes import condition_text
 from relay.routes.secrets import MAX_FILE_BYTES, expand
 from relay.routes.yaml_document import Document, Reference
 

@@ -3,7 +3,7 @@
 from relay.errors import Problem
 from relay.routes.config import Config
 from relay.routes.diagnostics import Where, path_text
-from relay.routes.lint.fields import unknown_fields
+from relay.routes.lint.fields import outdated_names, unknown_fields
 from relay.routes.lint.routes import match_everything, miss_created_leads, no_catch_all, redundant
 from relay.routes.lint.secrets import in_the_file, reused_tokens, too_short, variables_without_braces
 from relay.routes.lint.targets import (
@@ -36,6 +36,7 @@ _CHECKS = (
     short_dedupe,
     whole_addresses,
     unknown_fields,
+    outdated_names,
     unknown_template_fields,
     raw_to_templates,
     vain_expressions,

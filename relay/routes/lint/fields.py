@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from relay.amocrm.vocabulary import FIELDS, OF_FEW
 from relay.routes.config import Config
 from relay.routes.diagnostics import Finding, nearest, quoted
-from relay.routes.fields import EVENT_FIELDS, data_path, is_custom
+from relay.routes.fields import EVENT_FIELDS, NAMED_FIELDS, data_path, is_custom
 from relay.routes.stray_characters import confusable
 
 NEARLY = 0.75
@@ -34,7 +34,7 @@ _INSIDE_CUSTOM = frozenset({"value", "values", "enum", "enums", "enum_id", "enum
 _TOP = frozenset({"timestamp"})
 _INCOMING = frozenset({"companies", "contacts", "customers", "leads"})
 """Keys in the `data` of an incoming lead's data."""
-_OF_THE_EVENT = EVENT_FIELDS | {"account"}
+_OF_THE_EVENT = EVENT_FIELDS | NAMED_FIELDS.keys() | {"account"}
 
 
 def unknown_fields(config: Config) -> Iterator[Finding]:
@@ -44,6 +44,11 @@ def unknown_fields(config: Config) -> Iterator[Finding]:
         for field in route.match:
             if message := unknown_field(field, entities or frozenset()):
                 yield ("routes", position, "match", field), message
+
+
+def outdated_names(config: Config) -> Iterator[Finding]:
+    """Names that amoCRM has changed, or has no more."""
+    yield from config.remarks
 
 
 def unknown_field(field: str, entities: frozenset[str]) -> str | None:

@@ -12,6 +12,8 @@ from relay.routes.match import Route
 
 _ADVICE = "a lead created in the stage arrives as add and does not match: write"
 
+_OF_A_STAGE = ("pipeline_id", "pipeline", "status_id", "stage")
+
 _Stage = frozenset[tuple[str, Condition]]
 """The conditions of a route on pipeline and status."""
 
@@ -60,7 +62,11 @@ def miss_created_leads(config: Config) -> Iterator[Finding]:
     targets = _targets_of_created_leads(config.routes)
     for position, route in enumerate(config.routes):
         fields = {data_path(field) for field in route.match}
-        if "status_id" not in fields or any(name.startswith("old_") for name in fields) or not _takes_leads(route):
+        if (
+            fields.isdisjoint({"status_id", "stage"})
+            or any(name.startswith("old_") for name in fields)
+            or not _takes_leads(route)
+        ):
             continue
         for field, status, add in (("action", "status", "add"), ("type", "leads.status", "leads.add")):
             named = _any_of(route, field)
@@ -71,7 +77,7 @@ def miss_created_leads(config: Config) -> Iterator[Finding]:
 def _routed_elsewhere(route: Route, targets: Mapping[_Stage, set[str]]) -> bool:
     """True if other routes send leads created in the stage to the same targets."""
     stage = _stage(route)
-    wider = (frozenset(each for each in stage if each[0] == name) for name in ("pipeline_id", "status_id"))
+    wider = (frozenset(each for each in stage if each[0] == name) for name in _OF_A_STAGE)
     return set(route.targets) <= set().union(*(targets.get(each, ()) for each in (stage, *wider, frozenset())))
 
 
@@ -81,14 +87,17 @@ def _targets_of_created_leads(routes: Sequence[Route]) -> Mapping[_Stage, set[st
     for route in filter(_takes_created_leads, routes):
         stage = _stage(route)
         named = {name for name, _condition in stage}
-        if "status_id" in named or {data_path(field) for field in route.match} <= EVENT_FIELDS | named:
+        if (
+            not named.isdisjoint({"status_id", "stage"})
+            or {data_path(field) for field in route.match} <= EVENT_FIELDS | named
+        ):
             found[stage].update(route.targets)
     return found
 
 
 def _stage(route: Route) -> _Stage:
     conditions = ((data_path(field), condition) for field, condition in route.match.items())
-    return frozenset(each for each in conditions if each[0] in ("pipeline_id", "status_id"))
+    return frozenset(each for each in conditions if each[0] in _OF_A_STAGE)
 
 
 def _takes_leads(route: Route) -> bool:

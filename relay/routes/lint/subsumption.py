@@ -43,7 +43,7 @@ class _Subsumption:
     def _add(self, route: Route, bit: int) -> None:
         for target in route.targets:
             self.feeding[target] = self.feeding.get(target, 0) | bit
-        for field, condition in route.match.items():
+        for field, condition in route.conditions.items():
             self.conditional[field] = self.conditional.get(field, 0) | bit
             self.same[field, condition] = self.same.get((field, condition), 0) | bit
             if condition.none_of:
@@ -58,7 +58,7 @@ class _Subsumption:
         for index in self.matcher.fields.values():
             if not others:
                 break
-            others &= self._satisfied(index, route.match.get(index.field))
+            others &= self._satisfied(index, route.conditions.get(index.field))
         return others
 
     def _satisfied(self, index: FieldIndex, condition: Condition | None) -> int:
