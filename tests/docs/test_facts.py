@@ -13,11 +13,14 @@ from prometheus_client import CollectorRegistry
 
 from relay import __version__
 from relay.model import Format, Retention
+from relay.model.names_json import to_json
 from relay.observe.messages import LINES
 from relay.observe.metrics import Metrics
 from relay.operations.request_tests import run_tests
 from relay.routes import lint
 from relay.routes.config import parse
+from relay.routes.names_files import cache_file
+from tests.account.example_catalog import CATALOG
 from tests.docs.pages import PAGES, ROOT, blocks, name, read, section
 from tests.example import placed
 
@@ -51,7 +54,8 @@ def test_each_part_of_a_routes_file_fits_the_whole_one(page: str, part: str, tmp
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
         pair.cert_chain_pems[0].write_to_path(tmp_path / "client.pem")
         pair.private_key_pem.write_to_path(tmp_path / "client.key")
-    config = parse(placed(yaml.safe_dump(merged), tmp_path), file=page, env={})
+    cache_file(tmp_path, "main").write_text(json.dumps(to_json(CATALOG)), "utf-8")
+    config = parse(placed(yaml.safe_dump(merged), tmp_path), file=page, env={}, names=tmp_path)
     assert [result.differences for result in run_tests(config) if result.differences] == []
     if "routes" not in more:
         assert lint.warnings(config) == []
