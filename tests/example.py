@@ -12,6 +12,7 @@ SECRETS = {
     "dwh_secret.new": "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldw==",
     "telegram": "123456:example-telegram",
     "oauth": "example-client-secret",
+    "amocrm": "example-long-lived-token",
     "dwh_secret": "ZXhhbXBsZS1leGFtcGxlLWV4YW1wbGUtZXhhbXBsZQ==",
 }
 
