@@ -12,6 +12,8 @@ from relay.model import Event
 from relay.model.accounts import DpTrigger
 
 ACCOUNT = "account"
+UPDATES = "updates"
+"""Beside `account`: its `update` webhooks, which tell of a state and not of one change. Also a move makes one."""
 
 _DP_ONLY = frozenset({"call_in", "chat", "mail_in", "site_visit"})
 _OF_A_WIDGET = frozenset({"type_code", "settings"})
@@ -39,8 +41,8 @@ class DpChannel(NamedTuple):
 
 
 def parse(name: str) -> DpChannel | None:
-    """The trigger of a channel's name; None for `account`."""
-    if name == ACCOUNT:
+    """The trigger of a channel's name; None for those of the account."""
+    if not name.startswith("dp:"):
         return None
     _, action, stage, query = name.split(":", 3)
     pipeline, _, status = stage.partition("/")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from relay.account.heal.channels import channel_of
+from relay.account.heal.channels import UPDATES, channel_of
 from relay.account.heal.keys import DATED, Rule, body_time, keys_of
 from relay.account.heal.limits import DRIFT, EARLY, Limits
 from relay.model import Event, Webhook
@@ -18,14 +18,14 @@ _AWRY = timedelta(hours=1)  # our clock against the account's, when nothing is k
 _BEHIND = timedelta(minutes=5)  # how far the feed may be behind a key that occurs once
 
 
-class ServerTime(NamedTuple):
+class ClockOffset(NamedTuple):
     """How much the account server's clock is ahead of ours, and how much that may be wrong."""
 
     offset: timedelta
     uncertainty: timedelta
 
 
-def hooks_of(webhook: Webhook, events: Sequence[Event], *, limits: Limits, clock: ServerTime | None) -> list[Hook]:
+def hooks_of(webhook: Webhook, events: Sequence[Event], *, limits: Limits, clock: ClockOffset | None) -> list[Hook]:
     """The hooks of a webhook. `clock`: None if the offset is not known, and its hooks then span more than they might.
 
     A wider span can hide a change that was lost; a narrower one would send a change twice.
@@ -42,12 +42,13 @@ def hooks_of(webhook: Webhook, events: Sequence[Event], *, limits: Limits, clock
             dated = each.rule is Rule.LEVEL and event.entity in DATED and at is not None
             rule = Rule.BODY if dated else each.rule
             since, until = _span(rule, at, webhook.received_at, clock, reach)
-            found.append(Hook(item, channel, each.text, at, arrived, since, until))
+            of = UPDATES if each.rule is Rule.LEVEL else channel
+            found.append(Hook(item, of, each.text, at, arrived, since, until))
     return found
 
 
 def _span(
-    rule: Rule, at: datetime | None, received: datetime, clock: ServerTime | None, reach: timedelta
+    rule: Rule, at: datetime | None, received: datetime, clock: ClockOffset | None, reach: timedelta
 ) -> tuple[datetime, datetime]:
     """The first and the last time of an event that a webhook can tell of."""
     around = clock.uncertainty if clock else _AWRY

@@ -3,13 +3,13 @@
 The table of what can be healed, and how well; docs/amocrm.md has it for users.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from relay.account.heal import keys
-from relay.account.heal.channels import ACCOUNT, DpChannel
-from relay.account.heal.feed_events import FeedEvent, stage, value_of
-from relay.account.heal.keys import CARDS, Key
+from relay.account.heal.channels import ACCOUNT, UPDATES, DpChannel
+from relay.account.heal.feed_events import ENTITIES, FeedEvent, stage, value_of
+from relay.account.heal.keys import CARDS, Key, Rule
 from relay.model.heal import Exactness
 
 EXACT, STATE, APPROXIMATE = Exactness.EXACT, Exactness.STATE, Exactness.APPROXIMATE
@@ -35,6 +35,7 @@ _CHANGED_CARDS = frozenset(
     {"sale_field_changed", "name_field_changed", "ltv_field_changed", "entity_tag_added", "entity_tag_deleted"}
     | {"entity_linked", "entity_unlinked", "custom_field_value_changed"}
 )
+_ALSO_UPDATES = frozenset({"lead_status_changed", "entity_responsible_changed"})  # amoCRM sends both (client, 2021)
 _LIFE = {
     f"{one}_{past}": action
     for one in ("lead", "contact", "company", "customer")
@@ -47,6 +48,9 @@ CORE |= {"task_added", "task_deleted", "talk_created"}
 """Types that the feed is asked for by name."""
 CHAT = frozenset(_MESSAGES)
 """Types that the feed shows only if it is asked for contacts."""
+
+MAIL = frozenset({"incoming_mail"})
+"""Types that the feed may leave out unless they are asked for."""
 
 TRIGGERED_BY: Mapping[str, str] = {
     "incoming_call": "call_in",
@@ -65,6 +69,10 @@ class Tell(NamedTuple):
     key: Key
     exactness: Exactness
 
+    def is_of(self, subscribed: Collection[str]) -> bool:
+        """Whether these subscriptions bring it: a contact's new owner comes as an update, if either is asked for."""
+        return self.action in subscribed or self.key.told_by in subscribed
+
 
 def tells(event: FeedEvent, triggers: Iterable[DpChannel] = ()) -> Iterator[Tell]:
     """The account-level webhook of an event, if there is one, and those of `triggers` that its own values tell of.
@@ -73,7 +81,10 @@ def tells(event: FeedEvent, triggers: Iterable[DpChannel] = ()) -> Iterator[Tell
     """
     if (found := _of_the_account(event)) is not None:
         action, key, exactness = found
-        yield Tell(ACCOUNT, action, key, exactness)
+        yield Tell(UPDATES if key.rule is Rule.LEVEL else ACCOUNT, action, key, exactness)
+        if event.type in _ALSO_UPDATES and action != f"{event.entity}.update":
+            also = keys.updated(event.entity, event.entity_id)
+            yield Tell(UPDATES, also.told_by, also, APPROXIMATE)
     if event.type == "lead_status_changed":
         old, new = stage(event.before), stage(event.after)
         if old and new:
@@ -96,6 +107,29 @@ def told_at_stage(lead_id: int, action: str, trigger: DpChannel) -> Tell:
 def is_update(event_type: str) -> bool:
     """Whether an event of this type only changes fields of a card."""
     return event_type in _CHANGED_CARDS or event_type.endswith(("_linked", "_unlinked", "_value_changed"))
+
+
+def told_by_of(event_type: str) -> frozenset[str]:
+    """`lead_added` -> `leads.add`: the subscriptions whose webhooks tell of events of this type."""
+    one, _, past = event_type.rpartition("_")
+    match event_type:
+        case "lead_status_changed":
+            return frozenset({"leads.status", "leads.update"})
+        case "entity_responsible_changed":
+            return frozenset(f"{entity}.{action}" for entity in CARDS for action in ("responsible", "update"))
+        case name if name in _LIFE:
+            return frozenset({f"{ENTITIES[one]}.{_LIFE[name]}"})
+        case name if name in NOTES:
+            return frozenset(f"{entity}.note" for entity in CARDS)
+        case name if name in _MESSAGES:
+            return frozenset({f"{_MESSAGES[name]}.add"})
+        case name if name in _CHANGED_TASKS:
+            return frozenset({"task.update"})
+        case "task_added" | "task_deleted":
+            return frozenset({"task.add" if past == "added" else "task.delete"})
+        case "talk_created":
+            return frozenset({"talk.add"})
+    return frozenset()
 
 
 def _of_the_account(event: FeedEvent) -> tuple[str, Key, Exactness] | None:

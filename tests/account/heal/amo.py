@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from relay.account.heal.feed_events import FeedEvent, feed_events
-from relay.account.heal.hooks import ServerTime, hooks_of
+from relay.account.heal.hooks import ClockOffset, hooks_of
 from relay.account.heal.limits import limits
 from relay.amocrm import form
 from relay.amocrm.shapes import BodyReader
@@ -14,7 +14,7 @@ from relay.model.heal import Hook
 
 CHANGED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 SECONDS = str(int(CHANGED.timestamp()))
-EXACT = ServerTime(timedelta(), timedelta(seconds=1))
+EXACT = ClockOffset(timedelta(), timedelta(seconds=1))
 LIMITS = limits(Heal(), kommo=False)
 ACCOUNT = {"subdomain": "example", "id": "5", "_links": {"self": "https://example.amocrm.ru"}}
 
@@ -31,7 +31,7 @@ def hooks(
     *,
     query: str = "",
     received_at: datetime = CHANGED,
-    clock: ServerTime | None = EXACT,
+    clock: ClockOffset | None = EXACT,
     kommo: bool = False,
 ) -> list[Hook]:
     webhook = Webhook(id="w", source="crm", received_at=received_at, body=form.encode(tree), query=query)

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 
 from relay.account.heal.channels import DpChannel, Stage, canonical, channel_of, channels_of, parse
-from relay.account.heal.feed_events import feed_events, has_next
-from relay.account.heal.hooks import ServerTime
+from relay.account.heal.feed_events import FeedEvent, feed_events, has_next
+from relay.account.heal.hooks import ClockOffset
 from relay.account.heal.keys import Rule
-from relay.account.heal.tells import action_at_stage, tells, told_at_stage
+from relay.account.heal.lanes import lanes
+from relay.account.heal.tells import action_at_stage, is_update, tells, told_at_stage, told_by_of
 from relay.model import Json
 from relay.model.accounts import DpTrigger
 from relay.model.heal import Exactness
@@ -94,9 +95,13 @@ CHANGES = [
 @pytest.mark.parametrize(
     ("body", "event", "action"), CHANGES, ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_webhook_and_feed_agree_on_the_key_of_a_change(body: dict[str, Json], event: object, action: str) -> None:
-    (told,) = tells(event)  # type: ignore[arg-type]  # a FeedEvent; parametrize knows no types
-    assert (told.channel, told.action) == ("account", action)
+def test_webhook_and_feed_agree_on_the_key_of_a_change(body: dict[str, Json], event: FeedEvent, action: str) -> None:
+    told, *updates = tells(event)
+    assert (told.channel, told.action) == ("updates" if told.key.rule is Rule.LEVEL else "account", action)
+    assert told.is_of({action})
+    assert told.is_of({told.key.told_by})
+    assert {told.action, told.key.told_by} & told_by_of(event.type) or is_update(event.type)
+    assert all(each.channel == "updates" for each in updates)
     found = {(hook.channel, hook.key): hook for hook in hooks(body)}
     hook = found[told.channel, told.key.text]
     assert hook.since <= CHANGED <= hook.until
@@ -105,7 +110,7 @@ def test_webhook_and_feed_agree_on_the_key_of_a_change(body: dict[str, Json], ev
 
 
 def test_no_two_changes_share_a_key() -> None:
-    keys = [tell.key.text for _body, event, _action in CHANGES for tell in tells(event)]
+    keys = [tell.key.text for _body, event, _action in CHANGES for tell in tells(event) if tell.channel == "account"]
     assert len({*keys}) == len(keys)
 
 
@@ -124,10 +129,14 @@ def test_a_move_is_told_to_the_account_and_to_each_trigger_of_its_stage() -> Non
         DpChannel("call_in", STAGE),
     ]
     told = [*tells(MOVES, triggers)]
-    assert [tell.channel for tell in told] == ["account", "dp:status:2/142:", "dp:status:2/142:try=1"]
+    assert [tell.channel for tell in told if tell.channel != "updates"] == [
+        "account",
+        "dp:status:2/142:",
+        "dp:status:2/142:try=1",
+    ]
     (hook,) = hooks(MOVED, query="try=1")
-    assert (hook.channel, hook.key) == (told[2].channel, told[2].key.text)
-    assert told[2].exactness is Exactness.EXACT
+    assert (hook.channel, hook.key) == (told[3].channel, told[3].key.text)
+    assert told[3].exactness is Exactness.EXACT
 
 
 def test_a_trigger_that_waits_for_a_call_is_told_by_the_stage_of_its_lead() -> None:
@@ -177,10 +186,10 @@ def test_the_body_of_a_leads_webhook_dates_its_change_however_late_it_comes() ->
 def test_an_arrival_is_counted_on_the_servers_clock() -> None:
     """By our own, 3 s slow, each would seem to have come before its change, and be sent twice."""
     slow = CHANGED - timedelta(seconds=3)
-    (hook,) = hooks(MOVED, received_at=slow, clock=ServerTime(timedelta(seconds=3), timedelta(milliseconds=500)))
+    (hook,) = hooks(MOVED, received_at=slow, clock=ClockOffset(timedelta(seconds=3), timedelta(milliseconds=500)))
     assert hook.arrived == CHANGED
     assert hook.since <= CHANGED <= hook.until
-    (unaware,) = hooks(MOVED, received_at=slow, clock=ServerTime(timedelta(), timedelta(milliseconds=500)))
+    (unaware,) = hooks(MOVED, received_at=slow, clock=ClockOffset(timedelta(), timedelta(milliseconds=500)))
     assert unaware.until < CHANGED
 
 
@@ -222,3 +231,30 @@ def test_a_value_of_another_shape_tells_of_nothing(values: Json) -> None:
     assert [*tells(feed_event("lead_status_changed", "lead", 7, before=status(2, 11), after=values))] == []
     assert [*tells(feed_event("entity_responsible_changed", "lead", 7, before=values, after=values))] == []
     assert [*tells(feed_event("common_note_added", "lead", 7, after=values))] == []
+
+
+def test_a_move_also_makes_an_update_of_the_lead() -> None:
+    """In a channel of its own: one change, two webhooks."""
+    (update,) = [tell for tell in tells(MOVES) if tell.channel == "updates"]
+    (hook,) = hooks(item("leads", "update", {"id": "7", **DATED}))
+    assert (hook.channel, hook.key) == ("updates", update.key.text)
+
+
+# ---- what the feed is asked for
+
+
+def test_only_what_is_wanted_is_asked_for() -> None:
+    (core,) = lanes({"leads.status"}, [])
+    assert (core.name, core.types) == ("core", ("lead_status_changed",))
+    names = {lane.name: lane for lane in lanes({"contacts.update", "message.add"}, [DpChannel("mail_in", STAGE)])}
+    assert [*names] == ["core", "chat", "mail", "full"]
+    assert names["mail"].types == ("incoming_mail",)
+    assert names["chat"].params == {"filter[entity][]": "contact"}
+    assert not names["full"].types
+
+
+def test_a_type_is_looked_for_in_one_lane() -> None:
+    every = {tell.key.told_by for _body, event, _action in CHANGES for tell in tells(event)}
+    found = lanes(every, [DpChannel(action, STAGE) for action in ("chat", "call_in", "mail_in", "site_visit", "add")])
+    for _body, event, _action in CHANGES:
+        assert len([lane for lane in found if lane.takes(event.type)]) == 1, event.type

@@ -1,0 +1,44 @@
+"""What a source wants healed -> lanes: which types of the feed are asked for, each with a mark of its own."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from relay.account.heal.channels import DpChannel
+from relay.account.heal.tells import CHAT, CORE, MAIL, TRIGGERED_BY, is_update, told_by_of
+
+
+class Lane(NamedTuple):
+    """One way of asking the feed. `types`: empty for all, also those whose names have the number of a field in them."""
+
+    name: str
+    params: Mapping[str, str] = {}
+    types: tuple[str, ...] = ()
+
+    def takes(self, event_type: str) -> bool:
+        """Whether events of this type are looked for in this lane."""
+        return event_type in self.types if self.types else is_update(event_type)
+
+
+_OF_CONTACTS = {"filter[entity][]": "contact"}
+
+
+def lanes(told_by: Collection[str], triggers: Collection[DpChannel]) -> list[Lane]:
+    """The lanes for these webhooks of the account, `leads.status`, and these triggers.
+
+    The lane of updates reads the whole account's feed: the types of custom fields cannot be asked for together.
+    """
+    fired = {kind for kind, action in TRIGGERED_BY.items() if any(each.action == action for each in triggers)}
+    if any(each.action == "add" for each in triggers):
+        fired.add("lead_added")
+    if any(each.action == "status" for each in triggers):
+        fired.add("lead_status_changed")
+    wanted = fired | {kind for kind in CORE | CHAT if not told_by_of(kind).isdisjoint(told_by)}
+    found = [
+        Lane("core", {}, tuple(sorted(wanted - CHAT - MAIL))),
+        Lane("chat", _OF_CONTACTS, tuple(sorted(wanted & CHAT))),
+        Lane("mail", {}, tuple(sorted(wanted & MAIL))),
+    ]
+    found = [lane for lane in found if lane.types]
+    return (
+        [*found, Lane("full")] if any(name.endswith(".update") and name != "task.update" for name in told_by) else found
+    )
