@@ -22,13 +22,16 @@ CHAOS := tests/chaos
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test system chaos bench bench-profile bench-compare lint format lock sbom image clean
+.PHONY: help demo fakeamo test system chaos bench bench-profile bench-compare lint format lock sbom image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
 
 demo: .venv/relay.stamp ## webhooks received, routed, delivered and retried, on loopback only
 	@$(BIN)/relay demo $(DEMO)
+
+fakeamo: .venv/dev.stamp ## a double of amoCRM on loopback to point a relay at; ARGS='--help'
+	@$(BIN)/python -m tests.fakeamo $(ARGS)
 
 test: lint ## lint, types, and every test but those of `make system` and `make chaos`: eight minutes on two cores
 	$(PYTEST) $(addprefix --ignore=,$(SYSTEM) $(CHAOS)) $(ARGS)

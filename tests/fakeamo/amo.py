@@ -38,12 +38,10 @@ class FakeAmo(IncomingChanges):
         seed: int = 0,
         *,
         clock: VirtualClock | None = None,
-        base: str = "",
         without_types: frozenset[str] = frozenset(),
         **quirks: Any,
     ) -> None:
         super().__init__(seed, clock or VirtualClock(), Quirks(**quirks))
-        self.base = base or f"https://{self.structure.host}"
         self.talks: dict[int, Talk] = {}
         self.incoming: dict[str, Incoming] = {}
         self.limiter = Limiter()
@@ -51,13 +49,13 @@ class FakeAmo(IncomingChanges):
         self.tokens = Tokens(self.structure, self.random, self.clock)
         self.token = self.tokens.long_lived()
         """Of the administrator, good for a year."""
-        self.webhooks = Webhooks(self, self.base)
+        self.webhooks = Webhooks(self)
         self.requests: list[tuple[float, str, str, int]] = []
         """(time, method, path and query, status) of every request."""
         self.gone = False
         """The account was renamed: its old host answers 404."""
-        self._feed = Feed(self, self.base, without_types)
-        self._lists = Lists(self, self.base, self.incoming, self.talks)
+        self._feed = Feed(self, without_types)
+        self._lists = Lists(self, self.incoming, self.talks)
 
     # ---- webhooks of the account
 

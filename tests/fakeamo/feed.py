@@ -15,9 +15,8 @@ NAMES_OF_WITH = ("contact_name", "lead_name", "company_name", "customer_name")
 
 
 class Feed:
-    def __init__(self, records: Records, base: str, without: frozenset[str] = frozenset()) -> None:
+    def __init__(self, records: Records, without: frozenset[str] = frozenset()) -> None:
         self._records = records
-        self._base = base
         self.without = without
         """Types that this account does not know."""
 
@@ -37,7 +36,7 @@ class Feed:
         found = [*self._found(query)]
         shown = range(len(found)) if len(found) <= most else _page(query)
         items = [self._document(each, query) if at in shown else {} for at, each in enumerate(found)]
-        return listed("events", items, query, self._base, most=most)
+        return listed("events", items, query, self._records.base, most=most)
 
     def one(self, event_id: str, query: Query) -> FakeAnswer:
         now = self._records.clock()
@@ -47,7 +46,7 @@ class Feed:
     def types(self, query: Query) -> FakeAnswer:
         language = query.one("language_code") or "ru"
         items = [{"key": key, "type": number, "lang": key} for key, number in self._known.items()]
-        self_link = {"self": {"href": f"{self._base}{query.path}?language_code={language}"}}
+        self_link = {"self": {"href": f"{self._records.base}{query.path}?language_code={language}"}}
         return hal({"_total_items": len(items), "_links": self_link, "_embedded": {"events_types": items}})
 
     # ---- what is asked
@@ -100,7 +99,7 @@ class Feed:
 
     def _document(self, event: FeedEvent, query: Query) -> Fields:
         plural = {"lead": "leads", "contact": "contacts", "company": "companies", "customer": "customers"}
-        path = f"{self._base}/api/v4/{plural.get(event.entity_type, event.entity_type + 's')}/{event.entity_id}"
+        path = f"{self._records.base}/api/v4/{plural.get(event.entity_type, event.entity_type + 's')}/{event.entity_id}"
         entity: Fields = {"id": event.entity_id, "_links": {"self": {"href": path}}}
         if f"{event.entity_type}_name" in query.many("with"):
             card = self._records.cards[plural[event.entity_type]].get(event.entity_id)
@@ -120,7 +119,7 @@ class Feed:
             document["oauth_client_uuid"] = event.client
         if event.talk_contact is not None and event.entity_type != "contact":
             document["linked_talk_contact_id"] = entity["linked_talk_contact_id"] = event.talk_contact
-        document["_links"] = {"self": {"href": f"{self._base}/api/v4/events/{event.id}"}}
+        document["_links"] = {"self": {"href": f"{self._records.base}/api/v4/events/{event.id}"}}
         return document | {"_embedded": {"entity": entity}}
 
 

@@ -18,9 +18,8 @@ ORDERS = {
 
 
 class Lists:
-    def __init__(self, records: Records, base: str, incoming: dict[str, Incoming], talks: dict[int, Talk]) -> None:
+    def __init__(self, records: Records, incoming: dict[str, Incoming], talks: dict[int, Talk]) -> None:
         self._records = records
-        self._base = base
         self._incoming = incoming
         self._talks = talks
 
@@ -35,7 +34,7 @@ class Lists:
         if statuses := self._statuses(query):
             cards = [card for card in cards if status_of(card) in statuses or status_of(card)[:1] in statuses]
         items = [self._document(card, query) for card in ordered(cards, query, ORDERS.get(kind, ("updated_at", "id")))]
-        return listed(kind, items, query, self._base)
+        return listed(kind, items, query, self._records.base)
 
     def card(self, kind: str, number: int, query: Query) -> FakeAnswer:
         """204 if it is gone; with=only_deleted shows the bin."""
@@ -58,14 +57,14 @@ class Lists:
         asked = query.many("with")
         if card.state == "bin":
             names = ("id", "updated_at", "updated_by", "is_deleted")
-            return with_self({name: card.fields[name] for name in names}, self._base, f"/api/v4/{card.kind}")
+            return with_self({name: card.fields[name] for name in names}, self._records.base, f"/api/v4/{card.kind}")
         embedded = {**card.fields["_embedded"]}
         if card.kind == "leads" and "contacts" in asked:
             embedded["contacts"] = [{"id": each, "is_main": at == 0} for at, each in enumerate(card.contacts)]
         if card.kind == "contacts" and "leads" in asked:
             embedded["leads"] = [{"id": each} for each in card.leads]
         embedded["companies"] = [{"id": each} for each in card.companies]
-        return with_self({**card.fields, "_embedded": embedded}, self._base, f"/api/v4/{card.kind}")
+        return with_self({**card.fields, "_embedded": embedded}, self._records.base, f"/api/v4/{card.kind}")
 
     # ---- tasks, notes, incoming leads, talks: their filters are for every account
 
@@ -73,12 +72,19 @@ class Lists:
         """Deleted ones are not listed."""
         cards = [card for card in self._records.cards["tasks"].values() if card.state == "live"]
         cards = [card for card in cards if passes(card.fields, query, TASK_LISTS, ("updated_at",))]
-        items = [with_self(card.fields, self._base, "/api/v4/tasks") for card in ordered(cards, query, ORDERS["tasks"])]
-        return listed("tasks", items, query, self._base)
+        items = [
+            with_self(card.fields, self._records.base, "/api/v4/tasks")
+            for card in ordered(cards, query, ORDERS["tasks"])
+        ]
+        return listed("tasks", items, query, self._records.base)
 
     def task(self, number: int) -> FakeAnswer:
         card = self._records.cards["tasks"].get(number)
-        return hal(with_self(card.fields, self._base, "/api/v4/tasks")) if card and card.state == "live" else NOTHING
+        return (
+            hal(with_self(card.fields, self._records.base, "/api/v4/tasks"))
+            if card and card.state == "live"
+            else NOTHING
+        )
 
     def notes(self, kind: str, query: Query, *, entity: int | None = None, number: int | None = None) -> FakeAnswer:
         """`filter[created_at]` is ignored without a word."""
@@ -88,23 +94,25 @@ class Lists:
         path = f"/api/v4/{kind}/notes"
         if number is not None:
             found = next((note for note in notes if note["id"] == number), None)
-            return hal(with_self(shown(found), self._base, path)) if found else NOTHING
+            return hal(with_self(shown(found), self._records.base, path)) if found else NOTHING
         notes = [note for note in notes if passes(note, query, NOTE_LISTS, ("updated_at",))]
         notes = sorted_by(notes, query, ORDERS["notes"], lambda note: note)
-        return listed("notes", [with_self(shown(note), self._base, path) for note in notes], query, self._base)
+        return listed(
+            "notes", [with_self(shown(note), self._records.base, path) for note in notes], query, self._records.base
+        )
 
     def unsorted(self, query: Query) -> FakeAnswer:
         items = [item.fields for item in self._incoming.values()]
         items = [item for item in items if passes(item, query, ("uid", "category", "pipeline_id"), ())]
         items = sorted_by(items, query, ("created_at", "updated_at"), lambda item: item)
-        return listed("unsorted", [self._incoming_document(item) for item in items], query, self._base)
+        return listed("unsorted", [self._incoming_document(item) for item in items], query, self._records.base)
 
     def one_unsorted(self, uid: str) -> FakeAnswer:
         found = self._incoming.get(uid)
         return hal(self._incoming_document(found.fields)) if found else NOTHING
 
     def _incoming_document(self, item: Fields) -> Fields:
-        return {**item, "_links": {"self": {"href": f"{self._base}/api/v4/leads/unsorted/{item['uid']}"}}}
+        return {**item, "_links": {"self": {"href": f"{self._records.base}/api/v4/leads/unsorted/{item['uid']}"}}}
 
     def talks(self, query: Query) -> FakeAnswer:
         talks = [talk.fields for talk in self._talks.values()]
@@ -113,7 +121,7 @@ class Lists:
         ]
         if query.one("filter[only_in_work]"):
             talks = [each for each in talks if each["is_in_work"]]
-        return listed("talks", sorted_by(talks, query, ("updated_at",), lambda talk: talk), query, self._base)
+        return listed("talks", sorted_by(talks, query, ("updated_at",), lambda talk: talk), query, self._records.base)
 
     def talk(self, number: int) -> FakeAnswer:
         found = self._talks.get(number)

@@ -59,6 +59,8 @@ class Records:
         self.random = Random(seed)
         self.ids = Ulids(self.random)
         self.structure = Structure(int(clock()), kommo=quirks.kommo)
+        self.base = f"https://{self.structure.host}"
+        """Where the links of answers lead."""
         self.cards: dict[str, dict[int, Card]] = {kind: {} for kind in SINGULAR}
         self.notes: dict[int, Fields] = {}
         self.feed: list[FeedEvent] = []

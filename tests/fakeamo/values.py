@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -40,7 +40,8 @@ class Exactness(enum.StrEnum):
     NEVER = "never"
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
     """One event that one channel ought to have told of: the oracle of healing.
 
     `channel` is `account` or `dp:<action>:<status_id>:<query>`; `event_id` is the feed's, empty if that has none.

@@ -14,9 +14,8 @@ MOST = 100
 
 
 class Webhooks:
-    def __init__(self, records: Records, base: str) -> None:
+    def __init__(self, records: Records) -> None:
         self._records = records
-        self._base = base
         self.unresolvable: set[str] = set()
         """Hosts of destinations that have no address yet."""
 
@@ -25,7 +24,7 @@ class Webhooks:
         wanted = query.one("filter[destination]")
         found = [each for each in self._records.subscriptions if wanted in (None, each.destination)]
         items = [each.document(self._records.structure.id) for each in found]
-        self_link = {"self": {"href": f"{self._base}{query.path}"}}
+        self_link = {"self": {"href": f"{self._records.base}{query.path}"}}
         return hal({"_total_items": len(items), "_links": self_link, "_embedded": {"webhooks": items}})
 
     def post(self, body: bytes, user: int) -> FakeAnswer:
