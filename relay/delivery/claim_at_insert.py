@@ -26,8 +26,8 @@ class ClaimAtInsert:
         """See `store.contract.IngestStore.keep_many`. Claimed deliveries are with their lanes before `on_replies`."""
         leased: list[KeepRequest] = []
         try:
-            for webhook, routed, now, windows in requests:
-                leased.append(KeepRequest(webhook, self._dispatcher.lease(routed), now, windows))
+            for webhook, routed, now, windows, hooks in requests:
+                leased.append(KeepRequest(webhook, self._dispatcher.lease(routed), now, windows, hooks))
             self._store.keep_many(leased, partial(self._on_replies, leased, on_replies))
         except BaseException:
             self._unreserve(leased)

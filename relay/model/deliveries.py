@@ -22,13 +22,15 @@ class PlannedDelivery:
     """One delivery to be stored: the target, and the routes that name it.
 
     `lease`: claim it at insert, for this long after the arrival. Deliveries with the same target and `key` go one at a
-    time, in the order of arrival: one is claimed at insert only if no older one is pending.
+    time, in the order of arrival: one is claimed at insert only if no older one is pending. `if_late`: it is to be made
+    even if the event was healed before its webhook came, for the target took no healed one.
     """
 
     target: str
     routes: tuple[str, ...]
     lease: timedelta | None = None
     key: str | None = None
+    if_late: bool = False
 
 
 @frozen

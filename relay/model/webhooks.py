@@ -7,6 +7,8 @@ from datetime import datetime
 from relay.model.trace import webhook_trace
 from relay.model.values import Json, frozen
 
+HEAL = "heal"
+
 _IDS = ("id", "talk_id", "uid")
 _IDS_OF_A_NOTE = ("element_id", "id")
 
@@ -16,8 +18,9 @@ class Webhook:
     """One request from amoCRM as received. `unparsed` is the reason why it has no events; None if it has.
 
     `query` is the query string, without the `?`; `signature` the X-Signature header, which senders of another protocol
-    set; `traceparent` the valid one that it came with, see `trace.parse_traceparent`. `corrupt`: the body does not
-    match its checksum in the store.
+    set; `traceparent` the valid one that it came with, see `trace.parse_traceparent`. `kind`: `HEAL` if it never came,
+    and its body was made of an event of the account's feed. `corrupt`: the body does not match its checksum in the
+    store.
     """
 
     id: str
@@ -30,6 +33,7 @@ class Webhook:
     signature: str = ""
     traceparent: str = ""
     unparsed: str | None = None
+    kind: str = "webhook"
     corrupt: bool = False
 
     @property

@@ -14,7 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
+from relay.model.heal import Hook
 from relay.store.guard_contract import GuardStore as GuardStore
+from relay.store.heal_contract import HealQuestions
 from relay.store.heal_contract import HealStore as HealStore
 from relay.store.records import (
     AckGap,
@@ -49,6 +51,7 @@ class IngestStore(Protocol):
         now: datetime | None = None,
         window: timedelta | None = None,
         dated: timedelta | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> Future[KeepResult]:
         """Commit a webhook, its events and their deliveries in one transaction; done once they are on disk.
 
@@ -68,6 +71,10 @@ class IngestStore(Protocol):
         last one equal to it, a different body about the same entity was kept from the same source that is dated with
         the same second (`amocrm.change_times.changed_at`). So A, B and A within a second are three webhooks; a body
         that is dated later does not make the old one new.
+
+        `hooks` are indexed with the webhook. If one tells of an event that was healed (`HealStore.record_heal`), and of
+        which no hook has come yet, it is late: that record becomes `LATE_HOOK`, and of the deliveries planned for the
+        hook's item only those are made that are `if_late`. A hook is spent once, and so is a record.
         """
         ...
 
@@ -202,7 +209,7 @@ class MaintenanceStore(Protocol):
 
         One is deleted when each of its deliveries may be, never while one is pending; it counts as dead if one of
         them is. Transactions are short, with pauses between them, so that webhooks that arrive come first; to cancel
-        the call stops it.
+        the call stops it. What healing knows is deleted after `heal.HORIZON`, and not counted.
         """
         ...
 
@@ -227,6 +234,11 @@ class MaintenanceStore(Protocol):
 
 class OperationsStore(Protocol):
     """What operators ask and do, beside a running daemon. An act and its audit entry are one commit."""
+
+    @property
+    def healing(self) -> HealQuestions:
+        """What operators ask and do about healing."""
+        ...
 
     def clock(self) -> datetime:
         """See `DeliveryStore.clock`; acts are dated by it, and `act.at` is a time of it."""
@@ -304,7 +316,9 @@ class OperationsStore(Protocol):
         """End a pause; False, and nothing changes, if there is none."""
         ...
 
-    async def reparse(self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
+    async def reparse(
+        self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry, hooks: Sequence[Hook] = ()
+    ) -> bool:
         """Give an unparsed webhook these events, due at `act.at`, as `keep` does; False if it is unparsed no more."""
         ...
 
@@ -324,6 +338,11 @@ class OperationsStore(Protocol):
 class Store(IngestStore, DeliveryStore, MaintenanceStore, Protocol):
     """What a daemon needs."""
 
+    @property
+    def healing(self) -> HealStore:
+        """What healing needs; nothing of it is used without an account in the routes file."""
+        ...
+
     async def close(self) -> None:
         """End after the calls made before; those made later raise StoreFailed."""
         ...
@@ -335,6 +354,11 @@ class Archive(Store, OperationsStore, Protocol):
     @property
     def guard(self) -> GuardStore:
         """What it keeps for the guard of subscriptions."""
+        ...
+
+    @property
+    def healing(self) -> HealStore:
+        """See `Store.healing`."""
         ...
 
 

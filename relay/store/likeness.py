@@ -26,7 +26,7 @@ class Likeness(NamedTuple):
 
 def likeness_of(request: KeepRequest) -> Likeness:
     """Return it: the search and the row need it, and a body is hashed once."""
-    webhook, routed, _now, windows = request
+    webhook, routed, windows = request.webhook, request.routed, request.windows
     of_body = checksum(webhook.body)
     if windows.longest is None:
         return Likeness(of_body, None, None)

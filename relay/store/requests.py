@@ -1,10 +1,12 @@
 """The arguments of verbs of which a store does many at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from relay.model import Delivery, Outcome, RoutedEvent, Verdict, Webhook
+from relay.model.heal import Hook
 
 
 class Windows(NamedTuple):
@@ -28,6 +30,17 @@ class KeepRequest(NamedTuple):
     routed: Sequence[RoutedEvent]
     now: datetime | None = None
     windows: Windows = Windows()
+    hooks: Sequence[Hook] = ()
+
+    def without_late(self, items: Collection[int]) -> Self:
+        """Return it with only those deliveries of these events that are made if they come late."""
+        if not items:
+            return self
+        routed = [
+            replace(each, planned=tuple(planned for planned in each.planned if planned.if_late)) if n in items else each
+            for n, each in enumerate(self.routed)
+        ]
+        return self._replace(routed=routed)
 
 
 class Settlement(NamedTuple):

@@ -27,7 +27,7 @@ def page(
 
 def webhook_of(row: Row) -> Webhook:
     """Return the webhook; one that fails its checksum is `corrupt`."""
-    id_, source, received_at, body, content_type, request_id, query, signature, why, checksum, traceparent = row
+    id_, source, received_at, body, content_type, request_id, query, signature, why, checksum, traceparent, kind = row
     return Webhook(
         id=id_,
         source=source,
@@ -39,6 +39,7 @@ def webhook_of(row: Row) -> Webhook:
         signature=signature,
         traceparent=traceparent or "",
         unparsed=why,
+        kind=kind,
         corrupt=is_corrupt(body, checksum),
     )
 

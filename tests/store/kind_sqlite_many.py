@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from relay.model import Delivery, Outcome, RoutedEvent, Verdict, Webhook
+from relay.model.heal import Hook
 from relay.signals import Emit
 from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest, Settlement, Windows
@@ -47,8 +48,9 @@ class ManyAtOnce(SqliteStore):
         now: datetime | None = None,
         window: timedelta | None = None,
         dated: timedelta | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> "Future[KeepResult]":
-        [reply] = replies_of(self.keep_many, [KeepRequest(webhook, routed, now, Windows(window, dated))])
+        [reply] = replies_of(self.keep_many, [KeepRequest(webhook, routed, now, Windows(window, dated), hooks)])
         return reply
 
     def settle(self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, now: datetime) -> "Future[bool]":

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TypeVar
 
 from relay.model import RoutedEvent, Webhook
+from relay.model.heal import Hook
 from relay.signals import Committed, Emit
 from relay.store.postgres import audit, ingest
 from relay.store.postgres.connection import Connection, Interactive, Row, Statement, Transaction, Values
@@ -60,11 +61,13 @@ class Acts:
 
         return await self.commit(change)
 
-    async def reparse(self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
+    async def reparse(
+        self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry, hooks: Sequence[Hook]
+    ) -> bool:
         """See `contract.OperationsStore.reparse`."""
 
         async def read(transaction: Transaction) -> bool:
-            done = await ingest.reparse(transaction, webhook, routed, act.at)
+            done = await ingest.reparse(transaction, webhook, routed, act.at, hooks)
             if done:
                 await audit.add(transaction, act, 1)
             return done

@@ -35,7 +35,7 @@ where left(e.entity_id, 64) = left(%(entity_id)s, 64) and e.seq > %(since)s and 
 
 async def repeated(transaction: Transaction, asked: Asked) -> Duplicate | None:
     """Return the last webhook that it equals, unless something else happened since."""
-    webhook, routed, _now, windows = asked.request
+    webhook, routed, _now, windows, _hooks = asked.request
     longest = windows.longest
     if longest is None:
         return None

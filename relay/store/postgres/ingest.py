@@ -13,14 +13,15 @@ from itertools import count, groupby
 
 from relay.errors import StoreBusy, StoreFailed
 from relay.model import Delivery, RoutedEvent, Webhook
+from relay.model.heal import Hook
 from relay.signals import Committed, Emit
-from relay.store.postgres import ingest_sql
+from relay.store.postgres import ingest_sql, late_hooks
 from relay.store.postgres.arrays import Numbers, Texts
 from relay.store.postgres.claims import UNBLOCK
 from relay.store.postgres.connection import DEADLINE, Connection, Interactive, Row, Statement, Transaction
 from relay.store.postgres.duplicates import repeated
 from relay.store.postgres.failures import Refused
-from relay.store.postgres.ingest_rows import Asked, asked_of, leases, values
+from relay.store.postgres.ingest_rows import Asked, asked_of, hook_values, leases, values
 from relay.store.postgres.locks import TAKE, locks
 from relay.store.postgres.membership import Membership
 from relay.store.postgres.registry import NOBODY, Owner
@@ -130,14 +131,21 @@ class Ingest:
             yield [asked_of(each, tokens) for each in requests], member.registry.owner or NOBODY
 
 
-async def reparse(transaction: Transaction, webhook: Webhook, routed: Sequence[RoutedEvent], at: datetime) -> bool:
+async def reparse(
+    transaction: Transaction, webhook: Webhook, routed: Sequence[RoutedEvent], at: datetime, hooks: Sequence[Hook]
+) -> bool:
     """Give an unparsed webhook these events, due `at`; False if it is unparsed no more."""
-    asked = asked_of(KeepRequest(replace(webhook, unparsed=None), routed, at), None)
+    asked = asked_of(KeepRequest(replace(webhook, unparsed=None), routed, at, hooks=hooks), None)
     await _lock(transaction, [asked])
     seq = await _read(transaction, asked)
     if seq is not None:
         await _add_events(transaction, asked, seq, NOBODY)
     return seq is not None
+
+
+async def keep_healed(transaction: Transaction, asked: Sequence[Asked]) -> None:
+    """Keep webhooks that never came; the caller holds what `Asked.locked` names. Nothing is claimed at insert."""
+    await _keep_locked(transaction, asked, NOBODY)
 
 
 @contextmanager
@@ -188,7 +196,10 @@ def _locks(asked: Iterable[Asked], others: Iterable[bytes] = ()) -> list[Stateme
 
 def _keep(asked: Sequence[Asked], owner: Owner, **changed: Numbers) -> Statement:
     ordered = any(each.ordered for each in asked)
-    return ingest_sql.KEEP[ordered], {**values(asked), **owner._asdict(), **changed}
+    given = {**values(asked), **owner._asdict(), **changed}
+    if any(each.hooked for each in asked):
+        return ingest_sql.KEEP_WITH_HOOKS[ordered], {**given, **hook_values(asked)}
+    return ingest_sql.KEEP[ordered], given
 
 
 def _results(asked: Sequence[Asked], rows: Sequence[Row]) -> list[list[Delivery]]:
@@ -204,6 +215,10 @@ def _results(asked: Sequence[Asked], rows: Sequence[Row]) -> list[list[Delivery]
 
 async def _keep_each(transaction: Transaction, asked: Sequence[Asked], owner: Owner) -> list[KeepResult]:
     await _lock(transaction, asked)
+    return await _keep_locked(transaction, asked, owner)
+
+
+async def _keep_locked(transaction: Transaction, asked: Sequence[Asked], owner: Owner) -> list[KeepResult]:
     of_batch = values(asked)
     unparsed = {id_: unparsed for id_, _seq, unparsed in await transaction.rows(ingest_sql.KNOWN, of_batch)}
     again = _repeats(asked) | {number - 1 for (number,) in await transaction.rows(ingest_sql.REPEATING, of_batch)}
@@ -238,14 +253,24 @@ async def _keep_alone(transaction: Transaction, asked: Asked, owner: Owner) -> K
     if rows := await transaction.rows(*_keep([asked], owner, span=Numbers([None]))):
         [result] = _results([asked], rows)
         return result
+    if asked.hooked and not await transaction.rows(ingest_sql.KNOWN, {"id": Texts([asked.request.webhook.id])}):
+        return await _keep_late(transaction, asked, owner)
     if asked.request.webhook.unparsed is not None or (seq := await _read(transaction, asked)) is None:
         return []
     return await _add_events(transaction, asked, seq, owner)
 
 
+async def _keep_late(transaction: Transaction, asked: Asked, owner: Owner) -> KeepResult:
+    """Keep a webhook of which something was healed before it came."""
+    in_time = await late_hooks.index(transaction, asked)
+    bare = replace(in_time, request=in_time.request._replace(hooks=()))  # they are in the index
+    [result] = _results([bare], await transaction.rows(*_keep([bare], owner, span=Numbers([None]))))
+    return result
+
+
 async def _read(transaction: Transaction, asked: Asked) -> int | None:
     """Mark an unparsed webhook as parsed, return its seq: its raw deliveries are dead with the reason `reparsed`."""
-    webhook, _routed, now, _windows = asked.request
+    webhook, now = asked.request.webhook, asked.request.now
     marked = await transaction.rows(ingest_sql.READ, {"id": webhook.id})
     if not marked:
         return None
@@ -259,6 +284,8 @@ async def _read(transaction: Transaction, asked: Asked) -> int | None:
 
 
 async def _add_events(transaction: Transaction, asked: Asked, webhook: int, owner: Owner) -> list[Delivery]:
+    if asked.hooked:
+        asked = await late_hooks.index(transaction, asked)
     added = {**values([asked]), "webhook": webhook, **owner._asdict()}
     [result] = _results([asked], await transaction.rows(ingest_sql.ADD_EVENTS, added))
     return result

@@ -1,6 +1,6 @@
 """What is to be kept -> the columns of the rows that one statement inserts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -10,10 +10,11 @@ import orjson
 
 from relay.model import Delivery, Event, PlannedDelivery, RoutedEvent
 from relay.store.checksum import checksum
+from relay.store.heal_rows import HOOK, as_json, hook_row
 from relay.store.likeness import Likeness, likeness_of
 from relay.store.postgres.arrays import Blobs, Numbers, Texts
 from relay.store.postgres.connection import Row
-from relay.store.postgres.locks import hashed
+from relay.store.postgres.locks import hashed, hashed_hook
 from relay.store.postgres.text import clean, clean_or_none
 from relay.store.requests import KeepRequest
 from relay.store.times import MILLISECOND, to_ms
@@ -63,6 +64,11 @@ class Asked:
     claims: dict[int, Claim] = field(default_factory=dict)
 
     @property
+    def hooked(self) -> bool:
+        """Whether it has hooks to index."""
+        return bool(self.request.hooks)
+
+    @property
     def ordered(self) -> bool:
         """Whether one of its deliveries may have to wait behind another."""
         return any(row[_KEY] is not None for row in self.deliveries)
@@ -75,6 +81,8 @@ class Asked:
     def locked(self) -> Iterator[bytes]:
         """Return the hashes of what no other transaction may keep or settle meanwhile."""
         yield from (row[_KEY] for row in self.deliveries if row[_KEY] is not None)
+        source = self.request.webhook.source
+        yield from (hashed_hook(source, each.channel, each.key) for each in self.request.hooks)
         if self.likeness.digest is None:
             return
         about = [hashed(key) for each in self.request.routed if (key := _entity_key(each.event))]
@@ -121,6 +129,23 @@ def values(group: Sequence[Asked]) -> dict[str, Any]:
         **_columns(_EVENT, events),
         **_columns(_DELIVERY, deliveries),
     }
+
+
+def hook_values(group: Sequence[Asked], matched: Mapping[int, str] | None = None) -> dict[str, Any]:
+    """Return the parameter for the hooks of a group; `matched`: the events that some are spent on, by position."""
+    hooks = [(asked.request.webhook, hook) for asked in group for hook in asked.request.hooks]
+    events = matched or {}
+    rows = [
+        hook_row(
+            hook._replace(channel=clean(hook.channel), key=clean(hook.key)),
+            webhook.id,
+            webhook.source,
+            to_ms(webhook.received_at),
+            events.get(position),
+        )
+        for position, (webhook, hook) in enumerate(hooks)
+    ]
+    return {"hooks": as_json([dict(zip(HOOK.split(", "), row, strict=True)) for row in rows])}
 
 
 # ---- rows

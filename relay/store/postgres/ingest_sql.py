@@ -22,10 +22,21 @@ unnest(%(id)s::text[], %(source)s::text[], %(arrived)s::bigint[], %(digest)s::by
   %(span)s::bigint[]) with ordinality i (id, source, arrived, digest, dated, span, n)
 """
 
-_FRESH = f"""
-select (select true from {_IDENTITY}
-        where (select true from webhooks o where o.id = i.id limit 1) is not null or {EQUAL} limit 1) is null as it
+_NEW = f"""
+(select true from {_IDENTITY}
+ where (select true from webhooks o where o.id = i.id limit 1) is not null or {EQUAL} limit 1) is null
 """
+_HOOKS = """
+hooks as materialized (
+  select * from json_to_recordset(%(hooks)s::json) h (webhook text, item int, channel text, key text, source text,
+    received_at bigint, at bigint, arrived bigint, since bigint, until bigint, matched text))
+"""  # JSON, for the length of the statement
+_IN_TIME = """
+(select true from hooks h
+ where (select true from heal_events e where e.source = h.source and e.channel = h.channel and e.key = h.key
+          and e.at between h.since and h.until and e.state = 'healed' limit 1) is not null limit 1) is null
+"""
+"""SQL: whether no hook tells of an event that was healed before it came, and of which no hook has come yet."""
 
 _WEBHOOKS = """
 w as (
@@ -85,15 +96,36 @@ _ORDERED = f"select i.*, {_OLDER} as blocked from {_GIVEN} where (select it from
 _REPLY = "select null::bigint, null::bigint from fresh where it union all select claim, event from d where claim > 0"
 
 
-def _keep(fresh: str, webhooks: str, given: str) -> str:
-    parts = (f"fresh as materialized ({fresh})", webhooks, _EVENTS, _DELIVERIES.replace("{deliveries}", given))
+_INDEX = """
+insert into hook_index (webhook, item, channel, key, source, received_at, at, arrived, since, until, matched)
+select h.* from hooks h where {which} on conflict do nothing
+"""
+
+
+def _keep(fresh: str, webhooks: str, given: str, *, hooked: bool = False) -> str:
+    parts = [
+        f"fresh as materialized (select {fresh} as it)",
+        webhooks,
+        _EVENTS,
+        _DELIVERIES.replace("{deliveries}", given),
+    ]
+    if hooked:
+        parts = [_HOOKS, *parts, f"i as ({_INDEX.format(which='(select it from fresh)')})"]
     return " ".join(f"with {', '.join(parts)} {_REPLY}".split())
 
 
-KEEP = {ordered: _keep(_FRESH, _WEBHOOKS, given) for ordered, given in ((False, _UNORDERED), (True, _ORDERED))}
+_GIVENS = {False: _UNORDERED, True: _ORDERED}
+KEEP = {ordered: _keep(_NEW, _WEBHOOKS, given) for ordered, given in _GIVENS.items()}
 """Keep all or nothing. A row of nulls if all was inserted, then token and event of what was claimed; else no row."""
 
-ADD_EVENTS = _keep("select true as it", "ws as materialized (select array[%(webhook)s::bigint] as seqs)", _ORDERED)
+KEEP_WITH_HOOKS = {
+    ordered: _keep(f"{_NEW} and {_IN_TIME}", _WEBHOOKS, given, hooked=True) for ordered, given in _GIVENS.items()
+}
+"""As `KEEP`, and index their hooks; nothing either if one of these is late."""
+
+INDEX_HOOKS = " ".join(f"with {_HOOKS} {_INDEX.format(which='true')}".split())
+
+ADD_EVENTS = _keep("true", "ws as materialized (select array[%(webhook)s::bigint] as seqs)", _ORDERED)
 """Give a webhook that is stored its events; replies as `KEEP`."""
 
 REPEATING = f"select i.n::int from {_IDENTITY} where {EQUAL}"

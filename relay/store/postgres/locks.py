@@ -24,6 +24,14 @@ def hashed(key: str) -> bytes:
     return hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
+def hashed_hook(source: str, channel: str, key: str) -> bytes:
+    """Return the hash of what hooks and events of the feed share that can match.
+
+    Who keeps such a hook must not do it beside who heals such an event: neither would see the other's row.
+    """
+    return hashed("\0".join((source, channel, key)))
+
+
 def locks(hashes: Iterable[bytes]) -> list[int]:
     """Return the locks of these hashes, each once, sorted."""
     return [_FIRST + bucket for bucket in sorted({(each[0] << 8 | each[1]) % BUCKETS for each in hashes})]

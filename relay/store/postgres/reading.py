@@ -22,8 +22,8 @@ _DELIVERY = (
     " from deliveries d join events e on e.seq = d.event"
 )
 _WEBHOOK = (
-    "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum, traceparent"
-    " from webhooks w"
+    "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum, traceparent,"
+    " kind from webhooks w"
 )
 STARTING = """
 select w.id, found.seq from (

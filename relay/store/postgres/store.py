@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from relay.errors import StoreBusy, StoreFailed
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
+from relay.model.heal import Hook
 from relay.signals import Emit
 from relay.store.contract import CLOSED
 from relay.store.postgres import acts, audit, conditions, durability, gone, ingest, purge, reading, replay, status
@@ -21,6 +22,7 @@ from relay.store.postgres.clock import NOW, DatabaseClock
 from relay.store.postgres.connection import Connection, Transaction
 from relay.store.postgres.delivery_queue import DeliveryQueue
 from relay.store.postgres.guards import Guards
+from relay.store.postgres.healing import PostgresHealing
 from relay.store.postgres.membership import Membership
 from relay.store.postgres.migrate import check_schema, is_migrated, keep_indexed, migrate
 from relay.store.postgres.snapshots import Snapshots
@@ -104,6 +106,7 @@ class PostgresStore:
         self._keeping: Batch[KeepRequest, KeepResult] = Batch(self._keep_all, size=ingest.size)
         self._acts = Acts(self._work, emit)
         self.guard = Guards(self._look, self._work, self._acts, relay=self._name)
+        self.healing = PostgresHealing(self._look, self._acts, self._name)
         self._probes = conditions.ProbeRequests()
         self._snapshots = Snapshots(clock=self.clock, emit=emit)
         self._queue = DeliveryQueue(self._work, self._look, self._membership, clock=self.clock, emit=emit)
@@ -260,8 +263,9 @@ class PostgresStore:
         now: datetime | None = None,
         window: timedelta | None = None,
         dated: timedelta | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> Future[KeepResult]:
-        return self._keeping.submit(KeepRequest(webhook, routed, now, Windows(window, dated)))
+        return self._keeping.submit(KeepRequest(webhook, routed, now, Windows(window, dated), hooks))
 
     def keep_many(
         self, requests: Sequence[KeepRequest], on_replies: Callable[[Sequence[KeepResult | Exception]], object]
@@ -343,8 +347,10 @@ class PostgresStore:
     async def resume(self, target: str, act: AuditEntry) -> bool:
         return await self._acts.resume(target, act)
 
-    async def reparse(self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
-        return await self._acts.reparse(webhook, routed, act)
+    async def reparse(
+        self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry, hooks: Sequence[Hook] = ()
+    ) -> bool:
+        return await self._acts.reparse(webhook, routed, act, hooks)
 
     async def record_audit(self, act: AuditEntry, count: int) -> None:
         await self._acts.record_audit(act, count)
@@ -359,7 +365,10 @@ class PostgresStore:
     async def purge(
         self, retention: Retention, *, now: datetime, act: AuditEntry | None = None, dry_run: bool = False
     ) -> Mapping[str, int]:
-        return await purge.purge(self._look, self._acts, retention, now, act, dry_run)
+        counts = await purge.purge(self._look, self._acts, retention, now, act, dry_run)
+        if not dry_run:
+            await self.healing.purge(now)
+        return counts
 
     # ---- delivery
 

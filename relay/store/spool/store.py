@@ -11,8 +11,9 @@ from typing import Any
 
 from relay.errors import StoreBusy, StoreError
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
+from relay.model.heal import Hook
 from relay.signals import Emit, SpoolLeft, SpoolOpened
-from relay.store.contract import GuardStore, SharedStore
+from relay.store.contract import GuardStore, HealStore, SharedStore
 from relay.store.records import (
     AckGap,
     AuditEntry,
@@ -81,6 +82,7 @@ class SpoolingStore:
         now: datetime | None = None,
         window: timedelta | None = None,
         dated: timedelta | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> Future[KeepResult]:
         done: Future[KeepResult] = asyncio.get_running_loop().create_future()
 
@@ -93,7 +95,7 @@ class SpoolingStore:
             else:
                 done.set_result(reply)
 
-        self.keep_many([KeepRequest(webhook, routed, now, Windows(window, dated))], resolve)
+        self.keep_many([KeepRequest(webhook, routed, now, Windows(window, dated), hooks)], resolve)
         return done
 
     def keep_many(self, requests: Sequence[KeepRequest], on_replies: OnReplies) -> None:
@@ -210,6 +212,10 @@ class SpoolingStore:
     def leads(self) -> bool:
         return self._shared.leads()
 
+    @property
+    def healing(self) -> HealStore:
+        return self._shared.healing
+
     def owns(self) -> bool:
         return self._shared.owns()
 
@@ -285,8 +291,10 @@ class SpoolingStore:
     async def resume(self, target: str, act: AuditEntry) -> bool:
         return await self._shared.resume(target, act)
 
-    async def reparse(self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
-        return await self._shared.reparse(webhook, routed, act)
+    async def reparse(
+        self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry, hooks: Sequence[Hook] = ()
+    ) -> bool:
+        return await self._shared.reparse(webhook, routed, act, hooks)
 
     async def record_audit(self, act: AuditEntry, count: int) -> None:
         await self._shared.record_audit(act, count)

@@ -31,7 +31,7 @@ def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[KeepRequest, Likeness
             at + span,
             webhook.id,
         )
-        for (webhook, _routed, _now, windows), likeness in asked
+        for (webhook, _routed, _now, windows, _hooks), likeness in asked
         if (longest := windows.longest) is not None
     ]
     if not windowed:
@@ -43,7 +43,7 @@ def any_repeats(cursor: apsw.Cursor, asked: Sequence[tuple[KeepRequest, Likeness
 
 def repeated(cursor: apsw.Cursor, request: KeepRequest, likeness: Likeness) -> Duplicate | None:
     """Return the last webhook that it equals, unless something else happened since."""
-    webhook, routed, _now, windows = request
+    webhook, routed, _now, windows, _hooks = request
     longest = windows.longest
     if longest is None:
         return None

@@ -27,7 +27,7 @@ _PIPELINE = (
 )
 _TABLES = {
     "webhooks": "seq, id, source, received_at, content_type, request_id, body, query, signature, unparsed, digest,"
-    " dated, traceparent, checksum",
+    " dated, traceparent, kind, checksum",
     "events": "seq, id, webhook, kind, entity, action, entity_id, pipeline_id, received_at, payload, checksum",
     "deliveries": "event, target, routes, state, attempt, base, replays, pending_since, due_at, settled_at, why, key",
     "attempts": "event, target, number, started_at, took_us, verdict, reason, status, detail",

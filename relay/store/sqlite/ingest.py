@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 
 import apsw
 import orjson
 
 from relay.model import Delivery, Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.model.heal import Hook
 from relay.store.checksum import checksum
 from relay.store.claim_tokens import Tokens
 from relay.store.likeness import Likeness, likeness_of
 from relay.store.records import AuditEntry, KeepResult
 from relay.store.requests import KeepRequest
-from relay.store.sqlite import audit
+from relay.store.sqlite import audit, hook_index
 from relay.store.sqlite.duplicates import any_repeats, repeated
 from relay.store.sqlite.ordering import pending_with_key, unblock
 from relay.store.sqlite.sql import Row, at_once, rows
@@ -46,7 +47,8 @@ def keep_all(tokens: Tokens | None, cursor: apsw.Cursor, requests: Sequence[Keep
     for a process that does not own the store, no delivery is claimed at insert.
     """
     replies: list[KeepResult] = []
-    for with_others, group in groupby(requests, key=_is_independent):
+    together = partial(_is_in_time, cursor) if any(each.hooks for each in requests) else _is_independent
+    for with_others, group in groupby(requests, key=together):
         asked = [(each, likeness_of(each)) for each in group]
         if with_others and len(asked) > 1 and not any_repeats(cursor, asked):
             replies += _keep_together(tokens, cursor, asked)
@@ -55,11 +57,13 @@ def keep_all(tokens: Tokens | None, cursor: apsw.Cursor, requests: Sequence[Keep
     return replies
 
 
-def reparse(cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
+def reparse(
+    cursor: apsw.Cursor, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry, hooks: Sequence[Hook]
+) -> bool:
     """See `contract.OperationsStore.reparse`."""
     if not rows(cursor, "select 1 from webhooks where id = ? and unparsed is not null", (webhook.id,)):
         return False
-    request = KeepRequest(replace(webhook, unparsed=None), routed, act.at)
+    request = KeepRequest(replace(webhook, unparsed=None), routed, act.at, hooks=hooks)
     _keep(None, cursor, request, likeness_of(request))
     audit.add(cursor, act, 1)
     return True
@@ -75,6 +79,11 @@ def _is_independent(request: KeepRequest) -> bool:
             if planned.key is not None:
                 return False
     return len(request.webhook.body) <= MOST_BYTES
+
+
+def _is_in_time(cursor: apsw.Cursor, request: KeepRequest) -> bool:
+    """Whether it is independent, and none of its events was healed before it came."""
+    return _is_independent(request) and not hook_index.is_late(cursor, request)
 
 
 def _keep_together(
@@ -96,6 +105,7 @@ def _keep_together(
                     _claimed_at_insert(event, planned, each, since, token, request.webhook.trace)
                 )
     at_once(cursor, _DELIVERIES, deliveries)
+    hook_index.insert(cursor, [request for request, _likeness in asked if request.hooks])
     return [*claimed]
 
 
@@ -109,15 +119,17 @@ def _insert_all(cursor: apsw.Cursor, sql: str, given: Sequence[Row]) -> int:
 
 
 def _keep(tokens: Tokens | None, cursor: apsw.Cursor, request: KeepRequest, likeness: Likeness) -> KeepResult:
-    webhook, routed, now, _windows = request
+    webhook, now = request.webhook, request.now
     if earlier := repeated(cursor, request, likeness):
         return earlier
     seq = _keep_webhook(cursor, webhook, to_ms(now or webhook.received_at), likeness)
     if seq is None:
         return []
+    if request.hooks:
+        request = hook_index.insert_in_time(cursor, request)
     return [
         delivery
-        for each in routed
+        for each in request.routed
         for delivery in _keep_event(tokens, cursor, seq, webhook, each, now or each.event.received_at)
     ]
 

@@ -40,8 +40,8 @@ _DELIVERY = (
 READ_SINCE = "exists (select 1 from webhooks w where w.seq = e.webhook and e.kind = 'unparsed' and w.unparsed is null)"
 """SQL for a raw delivery whose webhook was read after all: its events have taken its place."""
 _WEBHOOK = (
-    "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum, traceparent"
-    " from webhooks"
+    "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum, traceparent,"
+    " kind from webhooks"
 )
 
 

@@ -11,8 +11,10 @@ import apsw
 import orjson
 
 from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.model.heal import Hook
 from relay.store.bare_events import whole
 from relay.store.checksum import is_corrupt
+from relay.store.heal_rows import HOOK, hook_of
 from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest, Windows
 from relay.store.sqlite import entity_index, ingest
@@ -59,12 +61,12 @@ def spool_all(cursor: apsw.Cursor, requests: Sequence[KeepRequest]) -> list[Spoo
     """Insert webhooks, as `ingest.keep_all`, with their windows; no delivery is claimed."""
     stored = _stored(cursor, [each.webhook.id for each in requests])
     results = ingest.keep_all(None, cursor, requests)
-    windowed = [
-        (each.webhook.id, _milliseconds(each.windows.window), _milliseconds(each.windows.dated))
+    more = [
+        (each.webhook.id, _milliseconds(each.windows.window), _milliseconds(each.windows.dated), _if_late(each))
         for each in requests
-        if each.windows.longest is not None
+        if each.windows.longest is not None or each.hooks
     ]
-    at_once(cursor, _WINDOWS, windowed)
+    at_once(cursor, _MORE, more)
     replies: list[Spooled] = []
     for request, result in zip(requests, results, strict=True):
         new = isinstance(result, list) and request.webhook.id not in stored
@@ -96,8 +98,11 @@ def oldest(cursor: apsw.Cursor, most: int) -> OldPage:
     events: dict[int, list[Row]] = {}
     for row in rows(cursor, _EVENTS, (listed,)):
         events.setdefault(row[1], []).append(row)
+    hooks: dict[str, list[Hook]] = {}
+    for row in rows(cursor, _HOOKS, (listed,)):
+        hooks.setdefault(row[0], []).append(hook_of(row).hook)
     found = [
-        OldWebhook(row[0], str(row[1]), _request(row, events.get(row[0], []), deliveries))
+        OldWebhook(row[0], str(row[1]), _request(row, events.get(row[0], []), deliveries, hooks.get(row[1], [])))
         for row in rows(cursor, _OLDEST, (listed,))
     ]
     return OldPage(found, more)
@@ -199,15 +204,19 @@ def _page(cursor: apsw.Cursor, most: int) -> tuple[list[int], bool]:
     return seqs, len(seqs) < len(found)
 
 
-def _request(row: Row, events: Sequence[Row], deliveries: Mapping[int, Sequence[Row]]) -> KeepRequest | None:
+def _request(
+    row: Row, events: Sequence[Row], deliveries: Mapping[int, Sequence[Row]], hooks: Sequence[Hook]
+) -> KeepRequest | None:
     """Return what is to be kept: without its events, as unparsed, if only those are corrupt; None if it is itself."""
-    _seq, id_, source, at, content_type, request_id, body, unparsed, query, signature, kept, equal, dated, trace = row
+    _seq, id_, source, at, content_type, request_id, body, unparsed, query, signature, kept, equal, dated = row[:13]
+    trace, late = row[13:]
     if is_corrupt(body, kept):
         return None
     try:
-        routed = [_routed(each, source, deliveries.get(each[0], ())) for each in events]
+        if_late = frozenset(orjson.loads(late)) if late else frozenset()
+        routed = [_routed(each, source, deliveries.get(each[0], ()), if_late) for each in events]
     except (TypeError, ValueError, KeyError, AttributeError):
-        routed, unparsed = [], unparsed or CORRUPT
+        routed, unparsed, hooks = [], unparsed or CORRUPT, ()
     webhook = Webhook(
         id=id_,
         source=source,
@@ -220,10 +229,16 @@ def _request(row: Row, events: Sequence[Row], deliveries: Mapping[int, Sequence[
         traceparent=trace or "",
         unparsed=unparsed,
     )
-    return KeepRequest(webhook, routed, None, Windows(_duration(equal), _duration(dated)))
+    return KeepRequest(webhook, routed, None, Windows(_duration(equal), _duration(dated)), hooks)
 
 
-def _routed(row: Row, source: str, deliveries: Sequence[Row]) -> RoutedEvent:
+def _if_late(request: KeepRequest) -> str | None:
+    """Return, as JSON, the targets that get the webhook's events even if they are late; None if there are none."""
+    late = {planned.target for each in request.routed for planned in each.planned if planned.if_late}
+    return orjson.dumps(sorted(late)).decode() if late and request.hooks else None
+
+
+def _routed(row: Row, source: str, deliveries: Sequence[Row], if_late: frozenset[str]) -> RoutedEvent:
     """Read an event; ValueError if its payload is corrupt."""
     _seq, _webhook, id_, entity, action, entity_id, at, payload, kept, kind = row
     if is_corrupt(payload, kept, id_.encode()):
@@ -238,17 +253,18 @@ def _routed(row: Row, source: str, deliveries: Sequence[Row]) -> RoutedEvent:
         data={"id": entity_id} if entity_id else {},
     )
     planned = tuple(
-        PlannedDelivery(target=target, routes=tuple(orjson.loads(routes)), key=key)
+        PlannedDelivery(target=target, routes=tuple(orjson.loads(routes)), key=key, if_late=target in if_late)
         for _event, target, routes, key in deliveries
     )
     return whole(RoutedEvent(event=event, payload=b"" if kind == ingest.RAW else payload, planned=planned))
 
 
-_WINDOWS = (
-    "with given (id, equal_within, dated_within) as (values {(?, ?, ?)})"
-    " insert into spooled (webhook, equal_within, dated_within)"
-    " select w.seq, given.equal_within, given.dated_within from given join webhooks w using (id) where true"
-    " on conflict (webhook) do update set equal_within = excluded.equal_within, dated_within = excluded.dated_within"
+_MORE = (
+    "with given (id, equal_within, dated_within, if_late) as (values {(?, ?, ?, ?)})"
+    " insert into spooled (webhook, equal_within, dated_within, if_late)"
+    " select w.seq, given.equal_within, given.dated_within, given.if_late from given join webhooks w using (id)"
+    " where true on conflict (webhook) do update set equal_within = excluded.equal_within,"
+    " dated_within = excluded.dated_within, if_late = excluded.if_late"
 )
 _REFUSED = (
     "insert into spooled (webhook, refused) values {(?, ?)} on conflict (webhook) do update"
@@ -260,7 +276,7 @@ _SIZES = (
 )
 _OLDEST = (
     "select w.seq, w.id, w.source, w.received_at, w.content_type, w.request_id, w.body, w.unparsed, w.query,"
-    " w.signature, w.checksum, s.equal_within, s.dated_within, w.traceparent"
+    " w.signature, w.checksum, s.equal_within, s.dated_within, w.traceparent, s.if_late"
     " from webhooks w left join spooled s on s.webhook = w.seq"
     " where w.seq in (select value from json_each(?)) order by w.seq"
 )
@@ -274,11 +290,16 @@ _DELIVERIES = (
     " where e.webhook in (select value from json_each(?)) and (d.state = 'pending' or d.state = 'dead'"
     f" and d.why <> '{ingest.REPARSED}')"
 )
+_HOOKS = (
+    f"select {HOOK} from hook_index where webhook in"
+    " (select id from webhooks where seq in (select value from json_each(?))) order by webhook, item, channel, key"
+)
 _FORGET = (
     *(
         f"delete from {table} where event in (select seq from events where webhook in (select value from json_each(?)))"
         for table in ("attempts", "deliveries")
     ),
+    "delete from hook_index where webhook in (select id from webhooks where seq in (select value from json_each(?)))",
     "delete from events where webhook in (select value from json_each(?))",
     "delete from spooled where webhook in (select value from json_each(?))",
 )

@@ -17,6 +17,7 @@ import apsw
 from relay.clock import TOLERANCE, Clock
 from relay.errors import ConfigurationError, CorruptError, StoreBusy, StoreFailed, StoreUnsafe
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
+from relay.model.heal import Hook
 from relay.signals import AcksMissing, ClockSet, DiskSpace, Emit, Notice
 from relay.store.claim_tokens import Tokens
 from relay.store.contract import CLOSED
@@ -54,6 +55,7 @@ from relay.store.sqlite.disk import Space, disk_of, doubt, mounted
 from relay.store.sqlite.early_purge import ROOM_TO_WORK, EarlyPurge, keep_room
 from relay.store.sqlite.entity_index import keep_indexed
 from relay.store.sqlite.guards import Guards
+from relay.store.sqlite.healing import SqliteHealing
 from relay.store.sqlite.lock import Lock, owner_pid
 from relay.store.sqlite.missing_database import check_exists, check_not_emptied, check_not_lost
 from relay.store.sqlite.moved_files import SUFFIXES, Files, check_permitted, refused
@@ -117,6 +119,7 @@ class SqliteStore:
         )
         self._early_purge = EarlyPurge(self._read, self._writer.submit)
         self.guard = Guards(self._read, self._writer.submit)
+        self.healing = SqliteHealing(self._read, self._writer.submit)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
         self._loop: AbstractEventLoop = get_running_loop()
         self._closed = False
@@ -201,8 +204,9 @@ class SqliteStore:
         now: datetime | None = None,
         window: timedelta | None = None,
         dated: timedelta | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> Future[KeepResult]:
-        request = KeepRequest(webhook, routed, now, Windows(window, dated))
+        request = KeepRequest(webhook, routed, now, Windows(window, dated), hooks)
         return self._writer.submit_one_of_many(self._keep_all, request, grows=growth)
 
     def keep_many(
@@ -287,7 +291,10 @@ class SqliteStore:
     async def purge(
         self, retention: Retention, *, now: datetime, act: AuditEntry | None = None, dry_run: bool = False
     ) -> Mapping[str, int]:
-        return await purge.purge(self._read, self._writer.submit, retention, now, act, dry_run)
+        counts = await purge.purge(self._read, self._writer.submit, retention, now, act, dry_run)
+        if not dry_run:
+            await self.healing.purge(now)
+        return counts
 
     async def probe(self) -> None:
         await self._writer.submit(_rewrite_version, grows=ROOM_TO_WORK)
@@ -366,8 +373,10 @@ class SqliteStore:
     async def resume(self, target: str, act: AuditEntry) -> bool:
         return await self._writer.submit(lambda cursor: target_conditions.resume(cursor, target, act))
 
-    async def reparse(self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry) -> bool:
-        return await self._writer.submit(lambda cursor: ingest.reparse(cursor, webhook, routed, act))
+    async def reparse(
+        self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry, hooks: Sequence[Hook] = ()
+    ) -> bool:
+        return await self._writer.submit(lambda cursor: ingest.reparse(cursor, webhook, routed, act, hooks))
 
     async def record_audit(self, act: AuditEntry, count: int) -> None:
         await self._writer.submit(lambda cursor: audit.record(cursor, act, count))

@@ -25,7 +25,7 @@ create table heal_events (        -- events of the feed, one row for each channe
   primary key (source, channel, event_id)
 ) without rowid;
 create index heal_events_key on heal_events (source, channel, key, at);
-create index heal_events_at on heal_events (source, at);
+create index heal_events_at on heal_events (at);
 
 create table hook_index (         -- what webhooks can tell of, a row for each item of a body and each key
   webhook     text not null,      -- its id; the webhook itself may be purged before
@@ -43,6 +43,8 @@ create table hook_index (         -- what webhooks can tell of, a row for each i
 ) without rowid;
 create index hook_index_key on hook_index (source, channel, key, since);
 create index hook_index_until on hook_index (until);
+
+alter table spooled add column if_late text;  -- JSON: targets that get it even if it is late, see `PlannedDelivery`
 
 create table heal_marks (         -- everything of the lane up to then has been scanned completely
   source text not null,

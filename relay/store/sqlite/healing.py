@@ -1,0 +1,245 @@
+"""The `HealStore` of the SQLite store: what the feed told, and what became of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import apsw
+
+from relay.model import Json
+from relay.model.heal import APPROVED, HORIZON, HealCount, HealRecord, HealRequest, HealState, Span, StoredHook
+from relay.model.webhooks import HEAL
+from relay.store.heal_decision import RunSpan, decide, gaps
+from relay.store.heal_rows import (
+    ANYTHING,
+    HOOK,
+    RECORD,
+    REQUEST,
+    as_json,
+    count_of,
+    hook_of,
+    record_of,
+    record_row,
+    request_of,
+    request_row,
+)
+from relay.store.records import AuditEntry
+from relay.store.requests import KeepRequest
+from relay.store.sqlite import audit, ingest
+from relay.store.sqlite.early_purge import ROOM_TO_WORK
+from relay.store.sqlite.purge import PAUSE
+from relay.store.sqlite.sql import Run, at_once, rows
+from relay.store.times import from_ms, to_ms
+
+T = TypeVar("T")
+
+PAGE = 500  # rows that a transaction deletes
+
+_COUNTS = (
+    "select source, action, state, exactness, reason, count(*), max(at) from heal_events"
+    " group by source, action, state, exactness, reason order by source, action, state, exactness, reason"
+)
+_STORED = f"select {RECORD} from heal_events where source = ? and channel = ? and event_id = ?"
+_RECORDS = f"select {RECORD} from heal_events where at >= :since and source = :source"
+_HOOKS = f"select {HOOK} from hook_index where until >= :since and since <= :until and source = :source"
+_HOOKS_OF_KEYS = (
+    f"select {HOOK} from (select value ->> 0 as wanted_channel, value ->> 1 as wanted_key from json_each(:keys))"
+    " cross join hook_index where source = :source and channel = wanted_channel and key = wanted_key"
+    " and since <= :until and until >= :since"
+)
+_FITTING = (
+    f"select {HOOK} from hook_index where source = ? and channel = ? and key = ? and since <= ? and until >= ?"
+    " and matched is null"
+)
+_NAMED = f"select {HOOK} from hook_index where webhook = ? and item = ? and channel = ? and key = ?"
+_FIRST = "select received_at from hook_index where source = ? order by webhook limit 1"
+_RECORD = (
+    f"insert into heal_events ({RECORD}) values {{(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}}"
+    " on conflict (source, channel, event_id) do update set type = excluded.type, action = excluded.action,"
+    " entity = excluded.entity, entity_id = excluded.entity_id, key = excluded.key, at = excluded.at,"
+    " found_at = excluded.found_at, state = excluded.state, before = excluded.before, after = excluded.after,"
+    " webhook = excluded.webhook, item = excluded.item, reason = excluded.reason, exactness = excluded.exactness,"
+    " approved = excluded.approved"
+)
+_SPEND = "update hook_index set matched = ? where webhook = ? and item = ? and channel = ? and key = ?"
+_MARKS = (
+    "insert into heal_marks (source, lane, upto) values {(?, ?, ?)}"
+    " on conflict (source, lane) do update set upto = max(upto, excluded.upto)"
+)
+_REQUEST = f"insert into heal_requests ({REQUEST}) values (?, ?, ?, ?, ?, ?) on conflict (id) do nothing returning id"
+_BEAT = (
+    "insert into run_marks (began_at, ended_at) values (?, ?)"
+    " on conflict (began_at) do update set ended_at = max(ended_at, excluded.ended_at)"
+)
+_OLD_RECORDS = (
+    "delete from heal_events where (source, channel, event_id) in"
+    " (select source, channel, event_id from heal_events where at < :before order by at limit :most) returning 1"
+)
+_OLD_HOOKS = (
+    "delete from hook_index where (webhook, item, channel, key) in (select webhook, item, channel, key"
+    " from hook_index where until < :before order by until limit :most) returning 1"
+)
+_OLD_REQUESTS = "delete from heal_requests where asked_at < :before returning 1"
+_OLD_RUNS = (
+    "delete from run_marks where ended_at < :before and began_at < (select max(began_at) from run_marks) returning 1"
+)
+_PURGE = (_OLD_RECORDS, _OLD_HOOKS, _OLD_REQUESTS, _OLD_RUNS)
+
+
+class Write(Protocol):
+    """Runs a function of a cursor in a transaction of the writer; see `WriteQueue.submit`."""
+
+    def __call__(self, run: Callable[[apsw.Cursor], T], /, *, grows: int = 0) -> Awaitable[T]:
+        """Return its result once it is committed."""
+        ...
+
+
+class SqliteHealing:
+    """See `contract.HealStore` for what each verb promises."""
+
+    def __init__(self, read: Run, write: Write) -> None:
+        self._read = read
+        self._write = write
+        self._run = RunSpan()
+
+    # ---- what operators ask
+
+    async def heal_counts(self) -> Sequence[HealCount]:
+        return [count_of(row) for row in await self._read(lambda cursor: rows(cursor, _COUNTS))]
+
+    async def heal_marks(self, source: str) -> Mapping[str, datetime]:
+        sql = "select lane, upto from heal_marks where source = ?"
+        return {lane: from_ms(upto) for lane, upto in await self._read(lambda cursor: rows(cursor, sql, (source,)))}
+
+    async def heal_records(
+        self, source: str, *, since: datetime, states: Collection[HealState] | None = None
+    ) -> Sequence[HealRecord]:
+        sql = _RECORDS
+        values: dict[str, Any] = {"source": source, "since": to_ms(since)}
+        if states is not None:
+            sql += " and state in (select value from json_each(:states))"
+            values |= {"states": as_json([each.value for each in states])}
+        sql += " order by at, event_id, channel"
+        return [record_of(row) for row in await self._read(lambda cursor: rows(cursor, sql, values))]
+
+    async def approve(self, source: str, act: AuditEntry) -> int:
+        return await self._write(partial(_approve, source=source, act=act))
+
+    async def request_heal(self, request: HealRequest, act: AuditEntry) -> None:
+        await self._write(partial(_request, request=request, act=act))
+
+    async def heal_requests(self, *, answered: bool = False) -> Sequence[HealRequest]:
+        sql = f"select {REQUEST} from heal_requests where (answer is not null) = ? order by asked_at, id"
+        return [request_of(row) for row in await self._read(lambda cursor: rows(cursor, sql, (answered,)))]
+
+    # ---- what a scan needs
+
+    async def hooks(
+        self,
+        source: str,
+        *,
+        since: datetime,
+        until: datetime,
+        keys: Collection[tuple[str, str]] | None = None,
+    ) -> Sequence[StoredHook]:
+        sql = _HOOKS
+        values: dict[str, Any] = {"source": source, "since": to_ms(since), "until": to_ms(until)}
+        if keys is not None:
+            sql, values = _HOOKS_OF_KEYS, values | {"keys": as_json([*keys])}
+        sql += " order by since, webhook, item, channel, key"
+        return [hook_of(row) for row in await self._read(lambda cursor: rows(cursor, sql, values))]
+
+    async def first_hook(self, source: str) -> datetime | None:
+        found = await self._read(lambda cursor: rows(cursor, _FIRST, (source,)))
+        return from_ms(found[0][0]) if found else None
+
+    async def record_heal(
+        self,
+        source: str,
+        records: Sequence[HealRecord],
+        *,
+        healed: Sequence[KeepRequest] = (),
+        marks: Mapping[str, datetime] | None = None,
+    ) -> Sequence[HealRecord]:
+        record = partial(_record, source=source, records=records, healed=healed, marks=marks or {})
+        return await self._write(record, grows=ROOM_TO_WORK + sum(4 * len(each.webhook.body) for each in healed))
+
+    async def answer_heal(self, id_: str, answer: Json) -> None:
+        values = (as_json(answer), id_)
+        sql = "update heal_requests set answer = ? where id = ? and answer is null"
+        await self._write(lambda cursor: rows(cursor, sql, values))
+
+    async def beat(self, now: datetime) -> None:
+        values = tuple(map(to_ms, self._run.beat(now)))
+        await self._write(lambda cursor: rows(cursor, _BEAT, values))
+
+    async def outages(self, since: datetime) -> Sequence[Span]:
+        sql = "select began_at, ended_at from run_marks"
+        found = await self._read(lambda cursor: rows(cursor, sql))
+        return gaps([Span(from_ms(began_at), from_ms(ended_at)) for began_at, ended_at in found], since)
+
+    # ---- beside
+
+    async def purge(self, now: datetime) -> None:
+        """Delete what is older than `HORIZON`, in short transactions; not the last run, from which an outage counts."""
+        if not await self._read(lambda cursor: rows(cursor, ANYTHING)):
+            return
+        before = {"before": to_ms(now - HORIZON), "most": PAGE}
+        for sql in _PURGE:
+            gone = PAGE
+            while gone == PAGE:
+                gone = len(await self._write(partial(rows, sql=sql, values=before)))
+                await asyncio.sleep(PAUSE if gone else 0)  # a cancelled call stops here
+
+
+def _record(
+    cursor: apsw.Cursor,
+    source: str,
+    records: Sequence[HealRecord],
+    healed: Sequence[KeepRequest],
+    marks: Mapping[str, datetime],
+) -> list[HealRecord]:
+    decision = decide(records, [*_stored(cursor, source, records)], [*_candidates(cursor, source, records)], healed)
+    at_once(cursor, _RECORD, [record_row(each) for each in decision.written])
+    for place, event in decision.spent.items():
+        cursor.execute(_SPEND, (event, *place))
+    if decision.healed:
+        _keep(cursor, decision.healed)
+    at_once(cursor, _MARKS, [(source, lane, to_ms(upto)) for lane, upto in marks.items()])
+    return decision.records
+
+
+def _stored(cursor: apsw.Cursor, source: str, records: Sequence[HealRecord]) -> Iterator[HealRecord]:
+    for each in records:
+        yield from map(record_of, rows(cursor, _STORED, (source, each.channel, each.event_id)))
+
+
+def _candidates(cursor: apsw.Cursor, source: str, records: Sequence[HealRecord]) -> Iterator[StoredHook]:
+    """The hooks that records name, and those that may match one that is to be healed."""
+    for each in records:
+        if each.state is HealState.MATCHED and each.webhook is not None:
+            yield from map(hook_of, rows(cursor, _NAMED, (each.webhook, each.item, each.channel, each.key)))
+        elif each.state is HealState.HEALED:
+            at = to_ms(each.at)
+            yield from map(hook_of, rows(cursor, _FITTING, (source, each.channel, each.key, at, at)))
+
+
+def _keep(cursor: apsw.Cursor, healed: Sequence[KeepRequest]) -> None:
+    ingest.keep_all(None, cursor, healed)
+    listed = as_json([each.webhook.id for each in healed])
+    cursor.execute("update webhooks set kind = ? where id in (select value from json_each(?))", (HEAL, listed))
+
+
+def _approve(cursor: apsw.Cursor, source: str, act: AuditEntry) -> int:
+    sql = "update heal_events set approved = 1 where source = ? and state = 'waiting' and approved = 0 returning 1"
+    approved = len(rows(cursor, sql, (source,)))
+    at_once(cursor, _MARKS, [(source, APPROVED, to_ms(act.at))])
+    audit.add(cursor, act, approved)
+    return audit.counted(cursor, act)
+
+
+def _request(cursor: apsw.Cursor, request: HealRequest, act: AuditEntry) -> None:
+    if rows(cursor, _REQUEST, request_row(request)):
+        audit.add(cursor, act, 0)
