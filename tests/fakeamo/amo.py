@@ -72,9 +72,17 @@ class FakeAmo(IncomingChanges):
         if found := self.webhooks.known(destination):
             found.enable()
 
-    def add_trigger(self, status_id: int, destination: str, *on: str, **more: Any) -> Trigger:
+    def add_trigger(
+        self, status_id: int, destination: str, *on: str, pipeline: int | None = None, **more: Any
+    ) -> Trigger:
         """`API: send webhook` in a stage, on status, add, call_in, mail_in, chat or site_visit."""
-        trigger = Trigger(status_id=status_id, destination=destination, on=frozenset(on or ("status", "add")), **more)
+        trigger = Trigger(
+            pipeline_id=pipeline or self.structure.pipeline_of(status_id).id,
+            status_id=status_id,
+            destination=destination,
+            on=frozenset(on or ("status", "add")),
+            **more,
+        )
         self.triggers.append(trigger)
         return trigger
 
@@ -94,7 +102,10 @@ class FakeAmo(IncomingChanges):
         """One request to the account's host; `path` with its query. Without headers: the administrator's token."""
         headers = {"Authorization": f"Bearer {self.token}"} if headers is None else headers
         answer = self._limited(method, path, headers, body)
-        extra = {"Date": formatdate(self.clock(), usegmt=True), "X-Request-Id": f"{self.random.getrandbits(128):032x}"}
+        extra = {
+            "Date": formatdate(self.clock() + self.quirks.date_ahead, usegmt=True),
+            "X-Request-Id": f"{self.random.getrandbits(128):032x}",
+        }
         self.requests.append((self.clock(), method, path, answer.status))
         return replace(answer, headers={**answer.headers, **extra})
 

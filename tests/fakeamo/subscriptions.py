@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.fakeamo.values import Card, Fields
 
@@ -73,6 +73,7 @@ class Subscription:
 class Trigger:
     """`API: send webhook` in a stage. No endpoint of the API tells of it."""
 
+    pipeline_id: int
     status_id: int
     destination: str
     on: frozenset[str]
@@ -83,10 +84,13 @@ class Trigger:
     paused_until: float = 0.0
 
     def channel(self, action: str) -> str:
-        return f"dp:{action}:{self.status_id}:{urlsplit(self.destination).query}"
+        """`dp:status:10005:try=1`: parameters of the address in alphabetical order."""
+        query = urlencode(sorted(parse_qsl(urlsplit(self.destination).query, keep_blank_values=True)))
+        return f"dp:{action}:{self.status_id}:{query}"
 
     def fires(self, action: str, lead: Card) -> bool:
-        in_stage = lead.fields["status_id"] == self.status_id
+        stage = lead.fields["pipeline_id"], lead.fields["status_id"]
+        in_stage = stage == (self.pipeline_id, self.status_id)
         return action in self.on and in_stage and (self.condition is None or self.condition(lead))
 
     def note_answer(self, status: int | None, now: float) -> None:

@@ -230,6 +230,8 @@ def test_every_answer_has_a_date_of_amocrms_clock_and_a_request_id(amo: FakeAmo,
     found = [amo.request("GET", path) for path in ("/api/v4/account", "/api/v4/leads", "/nothing")]
     assert {answer.headers["Date"] for answer in found} == {"Sat, 11 Jul 2026 09:26:40 GMT"}
     assert len({answer.headers["X-Request-Id"] for answer in found}) == 3
+    amo.quirks.date_ahead = -100
+    assert amo.request("GET", "/nothing").headers["Date"] == "Sat, 11 Jul 2026 09:25:00 GMT"
 
 
 def test_requests_are_counted_with_their_answers(new_amo: Callable[..., FakeAmo], clock: VirtualClock) -> None:

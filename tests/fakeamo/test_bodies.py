@@ -48,7 +48,7 @@ def test_every_webhook_of_a_busy_day_is_read_as_the_row_says(
     for pipeline in amo.structure.pipelines:
         for at, stage in enumerate(pipeline.stages[1:]):
             on = ("status", "add", "call_in", "mail_in", "chat", "site_visit")
-            amo.add_trigger(stage.id, f"{HERE}?try={at}", *on)
+            amo.add_trigger(stage.id, f"{HERE}?try={at}", *on, pipeline=pipeline.id)
     traffic = Traffic(amo, seed)
     seen: set[tuple[str, str]] = set()
     for _ in range(400):
@@ -244,6 +244,21 @@ def test_the_time_of_a_lead_may_differ_a_little_from_that_of_its_event(new_amo: 
         differences.add(event.data["last_modified"] - mutation.events[0].created_at)
     assert differences <= set(range(-3, 4))
     assert len(differences) > 3
+
+
+def test_won_is_a_stage_of_its_own_in_each_pipeline(amo: FakeAmo) -> None:
+    one, other = amo.structure.pipelines
+    amo.add_trigger(142, HERE, pipeline=other.id)
+    leads = [amo.add_lead(stage=pipeline.stages[1]) for pipeline in (one, other)]
+    for lead in leads:
+        amo.move(lead, 142)
+    (event,) = told_of(amo)
+    assert (event.data["id"], event.data["pipeline_id"]) == (leads[1].id, other.id)
+
+
+def test_parameters_of_a_channel_have_one_order(amo: FakeAmo) -> None:
+    triggers = [amo.add_trigger(10_005, f"{HERE}?{query}") for query in ("b=2&a=1", "a=1&b=2", "a=1&b=%32")]
+    assert {trigger.channel("status") for trigger in triggers} == {"dp:status:10005:a=1&b=2"}
 
 
 def test_a_delayed_trigger_comes_later_and_a_condition_may_keep_it_away(amo: FakeAmo) -> None:

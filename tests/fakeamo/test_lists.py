@@ -188,6 +188,14 @@ def test_an_incoming_lead_leaves_its_list_and_when_it_is_added_is_a_quirk(
     )
 
 
+def test_an_incoming_lead_that_is_linked_is_gone(amo: FakeAmo) -> None:
+    item = amo.unsorted()
+    mutation = amo.link_incoming(item, amo.add_lead())
+    assert (mutation.kind, mutation.entity_id) == ("link", item.uid)
+    assert items(amo, "leads/unsorted") == []
+    assert len(items(amo, "leads")) == 1
+
+
 def test_talks_are_listed_by_contact_and_by_lead(amo: FakeAmo) -> None:
     lead, contact, other = amo.add_lead(), amo.add_contact(), amo.add_contact()
     amo.message(contact, lead=lead)

@@ -135,6 +135,8 @@ class Quirks:
     """Share of webhooks that are posted again though the answer was good."""
     lost: float = 0.0
     """Share of webhooks that amoCRM never posts."""
+    date_ahead: float = 0.0
+    """Seconds by which the header Date is ahead of the times of events."""
     disorder: float = 1.0
     """Seconds that a webhook takes to be posted, at most: within them the order is any."""
     switch_off_after: int = 100
