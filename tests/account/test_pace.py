@@ -3,7 +3,7 @@
 import heapq
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.account.pace import LONGEST_PAUSE, MOST_A_SECOND, Pace
@@ -32,6 +32,11 @@ def arrivals(ways: list[tuple[float, float]], rests: list[float]) -> list[float]
     return sorted(found)
 
 
+LATE = [((0.3, 0.0), 0.0)] * 2 + [((0.1, 0.0), 0.0)] + [((0.0, 0.0), 0.0)] * 9
+"""The first ones are late, and arrive together with what was sent after them."""
+
+
+@example(LATE)
 @given(st.lists(st.tuples(WAYS, st.sampled_from([0.0, 0.0, 0.0, 0.3, 5.0])), min_size=8, max_size=40))
 def test_no_second_has_more_than_seven_arrivals(plan: list[tuple[tuple[float, float], float]]) -> None:
     at = arrivals([way for way, _rest in plan], [rest for _way, rest in plan])
