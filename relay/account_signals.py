@@ -53,4 +53,13 @@ class AccountTokenEnds:
     expires_at: datetime
 
 
-AccountSignal: TypeAlias = AccountAsked | AccountBlocked | AccountTokenRead | AccountTokenEnds
+@frozen
+class AccountGrantLost:
+    """An account has no OAuth grant, or amoCRM refuses to renew it; its last token serves until `ends_at`."""
+
+    account: str
+    detail: str
+    ends_at: datetime | None
+
+
+AccountSignal: TypeAlias = AccountAsked | AccountBlocked | AccountTokenRead | AccountTokenEnds | AccountGrantLost

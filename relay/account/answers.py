@@ -111,7 +111,8 @@ def _code(document: Mapping[str, Json] | None) -> int | None:
 
 def _detail(document: Mapping[str, Json]) -> str:
     """`: Invalid params passed to filter`, with the places that are wrong; nothing if the body does not say."""
-    said = [text for text in (document.get("detail") or document.get("hint") or document.get("title"),) if text]
+    said = [document[key] for key in ("hint", "detail") if document.get(key)] or [document.get("title")]
+    said = [text for text in said if text]
     return f": {'; '.join(_shortened(text) for text in [*said, *_places(document)])}" if said else ""
 
 

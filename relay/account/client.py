@@ -4,18 +4,19 @@
                   ▲                       │ Date
                   └── 429: all wait ──────┴──▶ server_clock
 
-After a 403 without a reason (`Blocked`) nothing more is sent: see `records`.
+After a 403 without a reason nothing more is sent: see `block`.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 
 from relay.account.answers import TooMany, read
+from relay.account.block import Block
 from relay.account.limiter import Limiter, Priority
 from relay.account.server_clock import ServerClock, ServerTime
 from relay.account.session import ConnectionLost, Params, Session
 from relay.account.tokens import Tokens
-from relay.account_signals import AccountAsked, AccountBlocked, AccountOutcome
+from relay.account_signals import AccountAsked, AccountOutcome
 from relay.errors import (
     AccountAway,
     AccountError,
@@ -39,15 +40,17 @@ class AccountClient:
     a GET once after a lost connection; after nothing else, so that callers know what was done.
     """
 
-    def __init__(self, account: Account, tokens: Tokens, *, emit: Emit) -> None:
+    def __init__(
+        self, account: Account, tokens: Tokens, *, session: Session, limiter: Limiter, block: Block, emit: Emit
+    ) -> None:
         self.account = account
         self.tokens = tokens
+        self.block = block
+        self._session = session
+        self._limiter = limiter
         self._emit = emit
-        self._session = Session(account.url)
-        self._limiter = Limiter()
         self._clock = ServerClock()
         self._time: Callable[[], float] = asyncio.get_running_loop().time
-        self.blocked: Blocked | None = None
 
     async def get(
         self, path: str, params: Params | None = None, *, priority: Priority = Priority.HEAL
@@ -71,15 +74,15 @@ class AccountClient:
         return self._clock.at(self._time())
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, once a token that is being renewed is in the store."""
+        await self.tokens.close()
         await self._session.close()
 
     async def _ask(
         self, method: str, path: str, params: Params | None, body: Json, priority: Priority
     ) -> Mapping[str, Json] | None:
-        if self.blocked:
-            raise self.blocked
-        token = await self.tokens.get()
+        await self.block.check()
+        token = await self._token()
         lost, renewed, pauses = method != "GET", False, 0
         while pauses < PAUSES:
             try:
@@ -99,16 +102,24 @@ class AccountClient:
                 pauses += 1
         raise RateLimited(f"{method} {path}: answered 429 {pauses} times: too many requests")
 
+    async def _token(self) -> Secret:
+        try:
+            return await self.tokens.get()
+        except Blocked as error:
+            await self.block.set(error)
+            raise
+
     async def _once(
         self, method: str, path: str, params: Params | None, body: Json, priority: Priority, token: Secret
     ) -> Mapping[str, Json] | TooMany | None:
         async with self._limiter.turn(priority):
-            if self.blocked:
-                raise self.blocked
+            await self.block.check()  # it may have come while this one waited
             try:
                 found = await self._send(method, path, params, body, token)
             except AccountError as error:
-                self._failed(error)
+                self._emit(AccountAsked(account=self.account.name, outcome=_outcome(error)))
+                if isinstance(error, Blocked):
+                    await self.block.set(error)
                 raise
         self._emit(AccountAsked(account=self.account.name, outcome=_outcome(found)))
         return found
@@ -126,12 +137,6 @@ class AccountClient:
         else:
             self._limiter.served()
         return found
-
-    def _failed(self, error: AccountError) -> None:
-        if isinstance(error, Blocked) and self.blocked is None:
-            self.blocked = error
-            self._emit(AccountBlocked(account=self.account.name, detail=str(error)))
-        self._emit(AccountAsked(account=self.account.name, outcome=_outcome(error)))
 
 
 def _outcome(found: Mapping[str, Json] | TooMany | AccountError | None) -> AccountOutcome:

@@ -55,6 +55,7 @@ class Pace:
         pause = asked if asked is not None else min(2.0**self._pauses, LONGEST_PAUSE)
         self._pauses = min(self._pauses + 1, 10)
         self._paused_until = max(self._paused_until, now + pause)
+        self._tokens, self._counted_at = 1.0, self._paused_until  # then one, to see whether it is served
         return pause
 
     def _tokens_at(self, now: float) -> float:

@@ -20,7 +20,10 @@ class Tokens(Protocol):
         """Return a token that is valid as far as we know; TokenRefused if there is none, AccountAway if not now."""
 
     async def instead_of(self, refused: Secret) -> Secret | None:
-        """Return another token than the one that was answered 401; None if there is none."""
+        """Return another token than the one that was answered 401; None if there is none, or TokenRefused."""
+
+    async def close(self) -> None:
+        """Wait until nothing is lost by an end."""
 
 
 class LongLivedToken:
@@ -37,6 +40,9 @@ class LongLivedToken:
     async def instead_of(self, refused: Secret) -> None:
         """There is no other."""
         return
+
+    async def close(self) -> None:
+        """Nothing is under way."""
 
 
 def expiry(token: Secret) -> datetime | None:

@@ -6,6 +6,7 @@ from logging import ERROR, WARNING
 from relay.account_signals import (
     AccountAsked,
     AccountBlocked,
+    AccountGrantLost,
     AccountOutcome,
     AccountSignal,
     AccountTokenEnds,
@@ -42,8 +43,19 @@ class AccountObserver:
             case AccountTokenRead():
                 if signal.expires_at:
                     self._series.token_expires(signal.account).set(signal.expires_at.timestamp())
+            case AccountGrantLost():
+                self._grant_lost(signal)
             case AccountTokenEnds():
                 self._token_ends(signal)
+
+    def _grant_lost(self, signal: AccountGrantLost) -> None:
+        self._log.error(
+            "the account's grant is lost: nothing can be asked once its last token has ended",
+            account=signal.account,
+            detail=signal.detail,
+            at=rfc3339(signal.ends_at) if signal.ends_at else None,
+            next=f"relay account login {signal.account}",
+        )
 
     def _token_ends(self, signal: AccountTokenEnds) -> None:
         text = "the account's token ends soon" if signal.days else "the account's token has ended"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 from relay.errors import ConfigurationError, StoreBusy, StoreLocked
 from relay.model import Delivery
 from relay.signals import Committed, Emit, Signal
+from relay.store.account_records import AccountRecords
 from relay.store.contract import Archive, OwnedStore
 from relay.store.records import BackupCopy, IntegrityReport
 from relay.store.url import PostgresUrl as PostgresUrl
@@ -190,6 +191,22 @@ async def _visit(url: StoreUrl) -> Archive:
                 await visitor.close()
                 raise
             return visitor
+        case _:
+            assert_never(url)
+
+
+def account_records(url: StoreUrl) -> AccountRecords:
+    """What the processes of this store share of amoCRM accounts. Nothing is opened."""
+    match url:
+        case SqliteUrl(path):
+            from relay.store.sqlite.account_files import AccountFiles
+
+            return AccountFiles(path)
+        case PostgresUrl():
+            check_extra()
+            from relay.store.postgres.account_rows import AccountRows
+
+            return AccountRows(url.dsn)
         case _:
             assert_never(url)
 

@@ -4,15 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from aiohttp import web
 
+from relay.account.block import Block
 from relay.account.client import AccountClient
+from relay.account.limiter import Limiter
+from relay.account.session import Session
 from relay.account.tokens import LongLivedToken, Tokens
 from relay.account_signals import AccountAsked
 from relay.model import Account, Secret
 from relay.signals import Signal
+from relay.store.sqlite.account_files import AccountFiles
 
 TOKEN = "canary.api.token"
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -77,10 +83,19 @@ class Asking:
 
 
 @asynccontextmanager
-async def asking(host: Host, tokens: Tokens | None = None) -> AsyncIterator[Asking]:
+async def asking(host: Host, tokens: Tokens | None = None, folder: Path | None = None) -> AsyncIterator[Asking]:
+    """`folder`: where other clients look, too."""
     facts: list[Signal] = []
-    client = AccountClient(host.account, tokens or LongLivedToken(Secret(TOKEN)), emit=facts.append)
-    try:
-        yield Asking(client, facts)
-    finally:
-        await client.close()
+    with TemporaryDirectory() as own:
+        client = AccountClient(
+            host.account,
+            tokens or LongLivedToken(Secret(TOKEN)),
+            session=Session(host.url),
+            limiter=Limiter(),
+            block=Block(host.account, records=AccountFiles((folder or Path(own)) / "relay.db"), emit=facts.append),
+            emit=facts.append,
+        )
+        try:
+            yield Asking(client, facts)
+        finally:
+            await client.close()

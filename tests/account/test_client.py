@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from relay.account.block import LOOKED_UP_EACH
 from relay.account.limiter import Priority
 from relay.account_signals import AccountBlocked
 from relay.errors import AccountAway, AccountError, Blocked, Forbidden, RateLimited, TokenRefused
 from relay.model import Secret
+from relay.store.sqlite.account_files import AccountFiles
 from tests.account.host import TOKEN, Asking, Host, asking, html, serving
 from tests.delivery.virtual import run
 
@@ -171,6 +174,39 @@ def test_after_a_block_nothing_more_is_sent() -> None:
     hosted(main)
 
 
+def test_a_block_holds_for_every_process_until_one_finds_it_ended(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving() as host, asking(host, folder=tmp_path) as ask:
+            assert await ask.client.get("/api/v4/leads") == {}
+            host.will(html(403))
+            assert isinstance(await refused(ask.client.get("/api/v4/leads")), Blocked)
+            async with asking(host, folder=tmp_path) as after_a_restart:
+                assert isinstance(await refused(after_a_restart.client.get("/api/v4/leads")), Blocked)
+                assert len(host.asked) == 2
+                await after_a_restart.client.block.lift()
+                assert await after_a_restart.client.get("/api/v4/leads") == {}
+            await asyncio.sleep(LOOKED_UP_EACH)
+            assert await ask.client.get("/api/v4/leads") == {}
+
+    run(main())
+
+
+def test_a_block_that_cannot_be_stored_holds_all_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving() as host, asking(host, folder=tmp_path / "none") as ask:
+            host.will(html(403))
+            for _ in range(5):
+                assert isinstance(await refused(ask.client.get("/api/v4/leads")), Blocked)
+                await asyncio.sleep(LOOKED_UP_EACH)
+            assert len(host.asked) == 1
+            (tmp_path / "none").mkdir()
+            await asyncio.sleep(LOOKED_UP_EACH)
+            await refused(ask.client.get("/api/v4/leads"))
+            assert (await AccountFiles(tmp_path / "none" / "relay.db").read("main")).blocked
+
+    run(main())
+
+
 def test_a_403_with_a_reason_is_of_that_request_alone() -> None:
     async def main(host: Host, ask: Asking) -> None:
         host.will(web.json_response({"detail": "no rights"}, status=403))
@@ -198,6 +234,9 @@ class Renewed:
             return None
         self.token = Secret(self.others.pop(0))
         return self.token
+
+    async def close(self) -> None:
+        pass
 
 
 def test_a_401_is_repeated_once_with_another_token() -> None:

@@ -95,3 +95,8 @@ create table switched_off (       -- spans in which a person had switched the we
   until  bigint,                  -- null: it still is
   primary key (source, since)
 );
+
+create table account_records (    -- what relays share of an account of amoCRM; with a SQLite store a file beside it
+  account  text collate "C" primary key,
+  document text not null          -- JSON with the tokens of a grant; held `for update` while they are renewed
+);

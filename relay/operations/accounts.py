@@ -1,0 +1,137 @@
+"""What operators do about amoCRM's own API: grant access to an account, and look whether it serves us."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from relay.account.client import AccountClient
+from relay.account.grants import ENDPOINT, by_code, read_grant
+from relay.account.limiter import Priority
+from relay.account.session import Params, Session
+from relay.errors import AccountError, ConfigurationError, ConflictError
+from relay.model import Account, OAuthGrant
+from relay.store.account_records import AccountRecords, Grant
+
+ACCOUNT = "/api/v4/account"
+ABOUT: Params = {"with": "is_api_filter_enabled"}
+RIGHTS: tuple[tuple[str, str, Params], ...] = (
+    ("history", "/api/v4/events", {"limit": 1}),
+    ("webhooks", "/api/v4/webhooks", {}),
+    ("pipelines", "/api/v4/leads/pipelines", {}),
+    ("users", "/api/v4/users", {"limit": 1}),
+)
+"""What guard, heal and names ask for; an administrator's token may do all."""
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at. `error`: what is wrong with it, else None."""
+
+    what: str
+    text: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReport:
+    """What `relay account check` says of one account."""
+
+    account: str
+    host: str
+    expires_at: datetime | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """True if everything was served."""
+        return not any(each.error for each in self.findings)
+
+
+async def check(client: AccountClient, now: Callable[[], datetime]) -> AccountReport:
+    """Ask for all that the relay may need, one after the other. A block that has ended is lifted for every process."""
+    await client.block.lift()
+    findings = [await _account(client)]
+    if findings[0].error is None:
+        findings += [await _right(client, *each) for each in RIGHTS]
+        findings.append(_clock(client, now()))
+    return AccountReport(
+        account=client.account.name,
+        host=client.account.host,
+        expires_at=client.tokens.expires_at,
+        findings=tuple(findings),
+    )
+
+
+async def _account(client: AccountClient) -> Finding:
+    try:
+        found = await client.get(ACCOUNT, ABOUT, priority=Priority.GUARD) or {}
+    except AccountError as error:
+        return Finding("account", error=str(error))
+    subdomain, filters = str(found.get("subdomain", "")), found.get("is_api_filter_enabled")
+    said = f"id {found.get('id')}, {subdomain}, user {found.get('current_user_id')}"
+    if ":" not in client.account.host and subdomain and client.account.host.partition(".")[0] != subdomain:
+        return Finding("account", said, f"it is called {subdomain} now: change host, and reload")
+    return Finding("account", f"{said}, filters of lists {'on' if filters or client.account.is_kommo else 'off'}")
+
+
+async def _right(client: AccountClient, what: str, path: str, params: Params) -> Finding:
+    try:
+        await client.get(path, params, priority=Priority.GUARD)
+    except AccountError as error:
+        return Finding(what, error=str(error))
+    return Finding(what, "may be read")
+
+
+def _clock(client: AccountClient, now: datetime) -> Finding:
+    found = client.server_time()
+    if found is None:
+        return Finding(
+            "clock", error="the account's answers do not tell its time: nothing without a time can be healed"
+        )
+    ahead = (found.at - now).total_seconds()
+    return Finding("clock", f"{ahead:+.1f} s from ours, within {found.within.total_seconds():.1f} s")
+
+
+# ---- login
+
+
+def demand_oauth(account: Account) -> OAuthGrant:
+    """The integration of an account that has one; ConfigurationError for another."""
+    if account.oauth is None:
+        raise ConfigurationError(f"accounts.{account.name} has a long-lived token: there is nothing to log in for")
+    return account.oauth
+
+
+def code_of(pasted: str, account: Account, state: str) -> str:
+    """The code in what a person pasted: the address that amoCRM redirected to, or the code alone.
+
+    ConflictError if that is of another login or account, or a refusal.
+    """
+    if "://" not in pasted:
+        return pasted.strip()
+    found = {name: values[0] for name, values in parse_qs(urlsplit(pasted.strip()).query).items()}
+    if "error" in found:
+        raise ConflictError(f"access was not granted: {found['error']}")
+    if found.get("state") not in (None, state):
+        raise ConflictError("the address is of another login: open the link that was printed last")
+    if found.get("referer") not in (None, account.host) and ":" not in account.host:
+        raise ConflictError(f"access was granted to {found['referer']}, and host of {account.name} is {account.host}")
+    if "code" not in found:
+        raise ConflictError("the address has no code: paste the one that amoCRM redirected to, with its query")
+    return found["code"]
+
+
+async def login(account: Account, records: AccountRecords, code: str, *, clock: Callable[[], datetime]) -> Grant:
+    """Exchange a code for a grant, and store that; running relays use it at once. Raises an AccountError."""
+    oauth = demand_oauth(account)
+    session = Session(account.url)
+    try:
+        async with records.held(account.name) as held:
+            asked_at, before = clock(), held.record.grant
+            answer = await session.ask("POST", ENDPOINT, body=by_code(oauth, code))
+            grant = read_grant(answer, now=asked_at, generation=before.generation + 1 if before else 0)
+            await held.write(replace(held.record, grant=grant))
+            return grant
+    finally:
+        await session.close()

@@ -1,0 +1,100 @@
+"""Records of amoCRM accounts in files beside the database: `relay.db.account-main.json`, and a lock for each.
+
+A file is replaced as a whole: written beside, synced, renamed, and the folder synced. Its owner alone may read it.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from relay.errors import StoreBusy
+from relay.os_errors import os_error_text, write_problem
+from relay.store.account_records import NOTHING, AccountRecord, decode, encode
+
+HELD_WITHIN = 60.0  # seconds; whoever holds it makes a request of at most 20
+TRIED_EACH = 0.05
+
+
+class AccountFiles:
+    """See `AccountRecords`."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+
+    async def read(self, account: str) -> AccountRecord:
+        """Return what is stored."""
+        file = self._file(account)
+        try:
+            return decode(await asyncio.to_thread(file.read_bytes), f"the file {file}")
+        except FileNotFoundError:
+            return NOTHING
+        except OSError as error:
+            raise StoreBusy(f"the file {file} cannot be read: {os_error_text(error)}") from None
+
+    @asynccontextmanager
+    async def held(self, account: str) -> AsyncIterator["HeldFile"]:
+        """Hold the lock of this account's file; it ends with the process, too."""
+        lock = self._file(account).with_suffix(".lock")
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreBusy(write_problem(lock, error)) from None
+        try:
+            await _locked(descriptor, lock)
+            yield HeldFile(self._file(account), await self.read(account))
+        finally:
+            os.close(descriptor)  # and with it the lock
+
+    def _file(self, account: str) -> Path:
+        return self._database.with_name(f"{self._database.name}.account-{account}.json")
+
+
+class HeldFile:
+    """See `HeldRecord`."""
+
+    def __init__(self, file: Path, record: AccountRecord) -> None:
+        self._file = file
+        self.record = record
+
+    async def write(self, record: AccountRecord) -> None:
+        """Replace the file."""
+        await asyncio.to_thread(_replace, self._file, encode(record))
+        self.record = record
+
+
+async def _locked(descriptor: int, lock: Path) -> None:
+    try:
+        async with asyncio.timeout(HELD_WITHIN):
+            while True:
+                with suppress(BlockingIOError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                await asyncio.sleep(TRIED_EACH)
+    except TimeoutError:
+        raise StoreBusy(f"another process has held {lock} for {HELD_WITHIN:g} s") from None
+
+
+def _replace(file: Path, text: str) -> None:
+    beside = file.with_suffix(".new")
+    try:
+        beside.unlink(missing_ok=True)  # of a process that ended: its mode may be another
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(descriptor)
+        beside.replace(file)
+        _sync_folder(file.parent)
+    except OSError as error:
+        raise StoreBusy(write_problem(file, error)) from None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
