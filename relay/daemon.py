@@ -83,7 +83,13 @@ class Relay:
         self.live = EventStream(utc_now, documents)
         # last: it reads the files, and may emit warnings about them
         self.reloader = Reloader(
-            settings.config, settings.environment, settings.tls, use=self._reactivate, emit=self._emit, clock=utc_now
+            settings.config,
+            settings.environment,
+            settings.tls,
+            use=self._reactivate,
+            emit=self._emit,
+            clock=utc_now,
+            names=settings.names,
         )
 
     def _emit(self, fact: Signal) -> None:

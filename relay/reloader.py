@@ -28,6 +28,8 @@ class Reloader:
     """Hold the routes in force, as `config`, and the `certificate`.
 
     `use` is called with new routes and returns the orphaned targets. `tls`: the files of the certificate and its key.
+    `names`: the folder with the catalogs of accounts. At the start a route whose names are unknown is stopped; later
+    such routes are refused.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Reloader:
         use: Callable[[Config], Awaitable[Sequence[str]]],
         emit: Emit,
         clock: Callable[[], datetime],
+        names: Path | None = None,
     ) -> None:
         self._file = routes
         self._environment = environment
@@ -52,9 +55,11 @@ class Reloader:
         if self.certificate and self._pair:
             self.certificate.use(self._pair.read())
             self._pair.activate()
+        self._names, self._starting = names, True
         self._routes = WatchedFiles(self._load, clock=clock)
         self.config = self._routes.read()
         self._routes.activate()
+        self._starting = False
         self._warn_if_exposed()
         self._detached()
 
@@ -99,7 +104,7 @@ class Reloader:
         return [each.last_read for each in self._all]
 
     def _load(self, on_open: OnOpen) -> Config:
-        config = load(self._file, self._environment, on_open=on_open)
+        config = load(self._file, self._environment, stop_routes=self._starting, names=self._names, on_open=on_open)
         for target in config.targets.values():
             if target.tls:
                 client_context(target.tls)  # now: the files may be gone when a connection needs them

@@ -10,7 +10,7 @@ from relay.http.forwarded import NO_PROXIES, TrustedProxies
 from relay.http.machine_limits import LEAST_FILES, Limits
 from relay.http.systemd import Passed
 from relay.model import Secret, is_loopback
-from relay.store.open import StoreUrl
+from relay.store.open import StoreUrl, state_folder
 
 MIN_TOKEN_LENGTH = 20  # on a public address: guessing is slowed down, but the right token always passes
 
@@ -43,6 +43,11 @@ class Settings:
     ballast: int = 0
     http_client: Variant = Variant.FAST
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def names(self) -> Path:
+        """The folder where catalogs of names are cached."""
+        return state_folder(self.store, self.spool)
 
     @property
     def admin_host(self) -> str:

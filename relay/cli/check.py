@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from relay.cli.options import json_option, pair_of, tls_options
 from relay.cli.output import cell, clipped, counted, fits, is_wide, print_json, put, starts, table
 from relay.cli.routes_file import config_option
-from relay.cli.store import store_option, visiting
+from relay.cli.store import names_folder, store_option, visiting
 from relay.cli.times import Instant, local
 from relay.errors import Problem
 from relay.operations import check as operation
@@ -87,6 +87,7 @@ def check(
         stand_ins=no_secrets,
         strict=strict,
         certificate=pair_of(tls_cert, tls_key),
+        names=names_folder(),
     )
     if as_json:
         print_json(route_views.checked(checked))
@@ -104,7 +105,7 @@ def _content(file: Path) -> Path | bytes:
 
 
 def _config(file: Path) -> Config:
-    return operation.load(_content(file), name=_name(file), env=os.environ)
+    return operation.load(_content(file), name=_name(file), env=os.environ, names=names_folder())
 
 
 def _diff(old: Path, new: Path, since: datetime, store_url: StoreUrl, as_json: bool) -> None:

@@ -53,7 +53,7 @@ def explain(body: str, source: str | None, query: str, config_path: Path, store_
     relay show 01998f2e-7d3a-7c31 --raw | relay explain -
     relay explain 01998f2e-7d3a-7c31
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    config = load_with_stand_ins(config_path)
+    config = load_with_stand_ins(config_path, stop_routes=False)
     content = _content(body)
     now = datetime.now(UTC)
     if content is not None:

@@ -1,4 +1,4 @@
-"""`--config` -> the routes, or why they cannot be used."""
+"""`--config` -> the routes, or why they cannot be used; names in them are looked up in the cache beside the store."""
 
 import os
 from pathlib import Path
@@ -26,17 +26,26 @@ config_option = flag(
 
 
 def load(config_path: Path) -> "Config":
-    """Load the routes file with the variables of this process; RoutesInvalid has every problem."""
+    """Load the routes file with the variables of this process; RoutesInvalid has every problem.
+
+    A route whose names are unknown is stopped, as at a start of the daemon.
+    """
     from relay.routes import config
 
-    return config.load(config_path, os.environ)
+    return config.load(config_path, os.environ, stop_routes=True, names=_names())
 
 
-def load_with_stand_ins(config_path: Path) -> "Config":
+def load_with_stand_ins(config_path: Path, *, stop_routes: bool = True) -> "Config":
     """The same for a command that sends nothing and runs in a shell without the secrets."""
     from relay.routes import config
 
-    return config.load(config_path, os.environ, stand_ins=True)
+    return config.load(config_path, os.environ, stand_ins=True, stop_routes=stop_routes, names=_names())
+
+
+def _names() -> Path:
+    from relay.cli.store import names_folder
+
+    return names_folder()
 
 
 def config_or_none(config_path: Path) -> "Config | None":

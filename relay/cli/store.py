@@ -39,12 +39,14 @@ def _expand(text: str) -> str:
     return expand_text(text, os.environ)
 
 
+DEFAULT_STORE = "sqlite:///relay.db"
+
 store_option = flag(
     "--store",
     "store_url",
     type=parse_store_url,
     metavar="URL",
-    default="sqlite:///relay.db",
+    default=DEFAULT_STORE,
     show_default=True,
     help="Where webhooks are stored.",
 )
@@ -68,6 +70,14 @@ def spool_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         show_default=DEFAULT_SPOOL,
         help=text,
     )
+
+
+def names_folder() -> Path:
+    """Where a daemon with the same options and variables caches names; a command without --store has the variable's."""
+    given = click.get_current_context().params
+    url = given.get("store_url") or parse_store_url(os.environ.get("RELAY_STORE") or DEFAULT_STORE)
+    spool = given.get("spool") or os.environ.get("RELAY_SPOOL")
+    return stores.state_folder(url, Path(spool) if spool else default_spool())
 
 
 insecure_option = click.option(

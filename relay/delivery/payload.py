@@ -9,6 +9,7 @@ import orjson
 
 from relay.amocrm import events, form
 from relay.model import Format
+from relay.model.event_names import EventNames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,18 @@ def body(payload: bytes, format_: Format, original: bytes | None = None) -> byte
             return original
         case never:
             assert_never(never)
+
+
+def with_names(payload: bytes, names: EventNames) -> bytes:
+    """The JSON of an event, or of the list of a batch, with the names of what each event's ids stand for."""
+    whole = orjson.loads(payload)
+    if isinstance(whole, list):
+        return b"[%s]" % b",".join([_named(orjson.dumps(event), names.of(event)) for event in whole])
+    return _named(payload, names.of(whole))
+
+
+def _named(event: bytes, names: Mapping[str, str]) -> bytes:
+    return b'%s,"names":%s}' % (event.rstrip()[:-1], orjson.dumps(names))
 
 
 def query_text(values: Mapping[str, str]) -> str:

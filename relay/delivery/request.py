@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from relay import __version__
 from relay.delivery.masks import spellings
-from relay.delivery.payload import CONTENT_TYPES, Original, body, query_text, with_query
+from relay.delivery.payload import CONTENT_TYPES, Original, body, query_text, with_names, with_query
 from relay.http.request import Request
 from relay.model import Delivery, Format, Secret, Target, Webhook, signing_key
 from relay.model.trace import attempt_traceparent
@@ -28,6 +28,7 @@ class Renderer:
         self.target = target
         self.needs_original = target.format is Format.FORM
         self._method = target.method.value
+        self._names = target.event_names if target.names else None
         constant = {name: value.reveal() for name, value in target.query.items() if isinstance(value, Secret)}
         self._url = with_query(target.url, query_text(constant))
         common = {"user-agent": USER_AGENT}
@@ -42,9 +43,10 @@ class Renderer:
         `original` is needed for `format: form` alone.
         """
         target = self.target
+        payload = self._payload(delivery)
         if target.format is Format.JSON:
-            return self._request(delivery, self._url, self._headers, None, delivery.payload, now)
-        content = body(delivery.payload, target.format, original.body if original else None)
+            return self._request(delivery, self._url, self._headers, None, payload, now)
+        content = body(payload, target.format, original.body if original else None)
         url = with_query(self._url, original.query) if original and self.needs_original else self._url
         return self._request(delivery, url, self._headers, None, content, now)
 
@@ -55,6 +57,9 @@ class Renderer:
         """
         url = with_query(self._url, webhook.query)
         return self._request(delivery, url, self._raw_headers, raw_headers(webhook), webhook.body, now)
+
+    def _payload(self, delivery: Delivery) -> bytes:
+        return delivery.payload if self._names is None else with_names(delivery.payload, self._names)
 
     @cached_property
     def _secrets(self) -> tuple[str, ...]:

@@ -38,8 +38,7 @@ class TemplateRenderer(Renderer):
 
     def render(self, delivery: Delivery, *, now: datetime, original: Original | None = None) -> Request:
         """See `Renderer`."""
-        event = orjson.loads(delivery.payload)  # of a batch, the list of its events
-        context = batch_context(event) if self.target.batch else event_context(event)
+        context = self._context(delivery)
         content = self._content(delivery, context, original)
         url, headers = self._rendered_url(context), self._rendered_headers(context)
         if original and self.needs_original:
@@ -58,10 +57,20 @@ class TemplateRenderer(Renderer):
         headers = self._rendered_headers(context) | raw_headers(webhook)
         return self._request(delivery, url, self._raw_headers, headers, webhook.body, now)
 
+    def _context(self, delivery: Delivery) -> Context:
+        event = orjson.loads(delivery.payload)  # of a batch, the list of its events
+        names = self.target.event_names
+        if self.target.batch:
+            return batch_context([{**each, "names": names.of(each)} for each in event] if names else event)
+        if names is None:
+            return event_context(event)
+        known = names.of(event)
+        return event_context({**event, "names": known} if self.target.names else event, known)
+
     def _content(self, delivery: Delivery, context: Context, original: Original | None) -> bytes:
         template = self.target.body
         if template is None:
-            return body(delivery.payload, self.target.format, original.body if original else None)
+            return body(self._payload(delivery), self.target.format, original.body if original else None)
         try:
             return template.render(context)
         except TemplateFailed as error:

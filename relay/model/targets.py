@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from relay.model.egress import DIRECT, Egress
+from relay.model.event_names import EventNames
 from relay.model.secret import Secret
 from relay.model.templates import BodyTemplate, Expression, TextTemplate
 
@@ -96,6 +97,7 @@ class Target:
     A status in `ok_on` means delivered, as 2xx does; `ok_on` and `dead_on` are disjoint. A `body` is sent in the place
     of `format`'s. `query` is appended to the URL. `url_template` renders the whole URL, whose origin is that of `url`;
     no name is in both `headers` and `header_templates`. `hidden`: what the `${…}` in query, body and templates hold.
+    `names`: each event has the names of what its ids stand for; `event_names` knows them, also for templates that ask.
     """
 
     name: str
@@ -124,6 +126,8 @@ class Target:
     oauth2: OAuth2 | None = None
     ok_if: Expression | None = None
     retry_after: Expression | None = None
+    names: bool = False
+    event_names: EventNames | None = field(default=None, repr=False)
 
     @property
     def texts(self) -> Mapping[str, TextTemplate]:
@@ -131,6 +135,12 @@ class Target:
         found = {"url": self.url_template} if self.url_template else {}
         found |= {f"query.{name}": value for name, value in self.query.items() if not isinstance(value, Secret)}
         return found | {f"headers.{name}": value for name, value in self.header_templates.items()}
+
+    @property
+    def template_fields(self) -> frozenset[str]:
+        """What its templates read, see `TextTemplate.fields`."""
+        of_body = self.body.fields if self.body else frozenset()
+        return of_body.union(*(each.fields for each in self.texts.values()))
 
     @property
     def has_templates(self) -> bool:

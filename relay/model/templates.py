@@ -52,13 +52,13 @@ class Expression(Protocol):
         """Return the value, None if the context lacks it; TemplateFailed if there is none for this context."""
 
 
-def event_context(event: Mapping[str, Json]) -> dict[str, Json]:
-    """Context of one event, which is a mapping as targets receive it."""
-    return {**event, "event": event, "names": {}, "enriched": {}}
+def event_context(event: Mapping[str, Json], names: Mapping[str, str] | None = None) -> dict[str, Json]:
+    """Context of one event, which is a mapping as targets receive it, and the names of its ids."""
+    return {**event, "event": event, "names": names or {}, "enriched": {}}
 
 
 def batch_context(events: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-    """Context of a batch."""
+    """Context of a batch; each event may have its own `names`."""
     return {"events": events, "names": {}, "enriched": {}}
 
 

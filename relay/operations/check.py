@@ -48,17 +48,19 @@ def check(
     stand_ins: bool = False,
     strict: bool = False,
     certificate: tuple[Path, Path] | None = None,
+    names: Path | None = None,
 ) -> Checked:
     """Check a routes file, or its text, under the `name` that messages give it.
 
-    `stand_ins`: missing secrets are no errors. `certificate`: of the public listener, and its key.
+    `stand_ins`: missing secrets are no errors. `certificate`: of the public listener, and its key. `names`: the folder
+    with the catalogs of accounts.
     """
     misfit = _misfit(certificate) if certificate else []
     read = [*([file] if isinstance(file, Path) else []), *(certificate or ())]
     text = b""
     try:
         text = file if isinstance(file, bytes) else config.read(file)
-        checked = config.parse(text, file=name, env=env, stand_ins=stand_ins, on_open=read.append)
+        checked = config.parse(text, file=name, env=env, stand_ins=stand_ins, names=names, on_open=read.append)
     except RoutesInvalid as invalid:
         return Checked(file=invalid.file, text=text, config=None, errors=invalid.problems, misfit=misfit)
     exposed = writable_by_others(file) if isinstance(file, Path) else None
@@ -75,9 +77,10 @@ def check(
     )
 
 
-def load(file: Path | bytes, *, name: str, env: Mapping[str, str]) -> Config:
+def load(file: Path | bytes, *, name: str, env: Mapping[str, str], names: Path | None = None) -> Config:
     """The routes alone, to be compared with others: without secrets that are missing here. Raises RoutesInvalid."""
-    return config.parse(file if isinstance(file, bytes) else config.read(file), file=name, env=env, stand_ins=True)
+    text = file if isinstance(file, bytes) else config.read(file)
+    return config.parse(text, file=name, env=env, stand_ins=True, names=names)
 
 
 def _misfit(certificate: tuple[Path, Path]) -> list[Problem]:

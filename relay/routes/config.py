@@ -29,6 +29,7 @@ from relay.routes.routes import read_routes
 from relay.routes.schema import check
 from relay.routes.secrets import expand
 from relay.routes.sources import read_sources
+from relay.routes.target_names import with_names
 from relay.routes.target_templates import as_written
 from relay.routes.targets import read_targets
 from relay.routes.units import age
@@ -191,7 +192,7 @@ def _compiled(reader: Reader, file: str, names: Path | None, *, stop_routes: boo
         file=file,
         accounts=accounts,
         sources=sources,
-        targets=targets,
+        targets=with_names(reader, targets, sources, catalogs),
         retention=_retention(reader),
         routes=routes,
         tests=read_tests(reader, {route.name for route in routes if route.name}, targets),

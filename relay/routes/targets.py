@@ -70,6 +70,7 @@ def _target(reader: Reader, name: str, defaults: Target) -> Target:
         ok_if=read_expression(reader, (*where, "ok_if")),
         retry_after=read_expression(reader, (*where, "retry_after")),
         oauth2=read_oauth2(reader, where, headers=(*headers, *header_templates), url=_url, egress=settings.egress),
+        names=reader.take((*where, "names"), bool, False),
     )
 
 

@@ -18,6 +18,7 @@ from relay.store.url import PostgresUrl as PostgresUrl
 from relay.store.url import SqliteUrl as SqliteUrl
 from relay.store.url import StoreUrl as StoreUrl
 from relay.store.url import parse_store_url as parse_store_url
+from relay.store.url import state_folder as state_folder
 
 if TYPE_CHECKING:
     from relay.store.sqlite.store import SqliteStore

@@ -47,6 +47,11 @@ class PostgresUrl:
 StoreUrl: TypeAlias = SqliteUrl | PostgresUrl
 
 
+def state_folder(url: StoreUrl, spool: Path) -> Path:
+    """Where this machine keeps what is beside the store: the folder of the file, or of the `spool` before it."""
+    return (url.path if isinstance(url, SqliteUrl) else spool).parent
+
+
 def parse_store_url(text: str, *, expand: Callable[[str], str] = lambda text: text) -> StoreUrl:
     """Read `sqlite:///relay.db`, `sqlite:////var/lib/relay/relay.db` or `postgresql://relay@db1,db2/relay`.
 

@@ -59,6 +59,7 @@ KEY_EXAMPLES: Mapping[str, str] = {
     "targets.NAME.tls.key": "/etc/relay/client.key",
     "targets.NAME.ok_if": "'{{ answer.ok }}'",
     "targets.NAME.retry_after": "'{{ answer.parameters.retry_after }}'",
+    "targets.NAME.names": "true",
     "targets.NAME.oauth2": "{token_url: 'https://id.example/token', client_id: relay, client_secret: '${OAUTH}'}",
     "targets.NAME.oauth2.token_url": "https://id.example/token",
     "targets.NAME.oauth2.client_id": "relay",

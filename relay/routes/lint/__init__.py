@@ -8,6 +8,7 @@ from relay.routes.lint.routes import match_everything, miss_created_leads, no_ca
 from relay.routes.lint.secrets import in_the_file, reused_tokens, too_short, variables_without_braces
 from relay.routes.lint.targets import (
     exempt_from_nothing,
+    names_of_nothing,
     odd_account_secrets,
     odd_credentials,
     odd_headers,
@@ -27,6 +28,7 @@ _CHECKS = (
     variables_without_braces,
     unused,
     unused_accounts,
+    names_of_nothing,
     unencrypted,
     exempt_from_nothing,
     proxied_loopback,

@@ -32,6 +32,15 @@ def unused_accounts(config: Config) -> Iterator[Finding]:
             yield ("accounts", name), f"no source has it: write account: {name} at the source it posts to"
 
 
+def names_of_nothing(config: Config) -> Iterator[Finding]:
+    """Targets with `names`, where no source has an account to look them up in."""
+    if any(source.account for source in config.sources.values()):
+        return
+    for name, target in config.targets.items():
+        if target.names:
+            yield ("targets", name, "names"), "are looked up in amoCRM, and no source has an account: always empty"
+
+
 def unencrypted(config: Config) -> Iterator[Finding]:
     """Targets on another machine that are reached without TLS."""
     for name, target in config.targets.items():

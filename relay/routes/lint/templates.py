@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from relay.amocrm.vocabulary import ENTITIES
 from relay.model import Target
+from relay.model.event_names import EVENT_NAMES
 from relay.routes.config import Config
-from relay.routes.diagnostics import Finding, Where, quoted
+from relay.routes.diagnostics import Finding, Where, quoted, suggestion
 from relay.routes.fields import CUSTOM
 from relay.routes.lint.fields import unknown_field
 
@@ -66,6 +67,8 @@ def _entities(config: Config, target: str) -> frozenset[str]:
 def _unknown(path: str, entities: frozenset[str]) -> str | None:
     path = path.removeprefix("events.")  # of a batch
     first, _, rest = path.partition(".")
+    if first == "names" and rest and rest.partition(".")[0] not in EVENT_NAMES:
+        return f"there is no name {quoted(rest)} {suggestion(rest, EVENT_NAMES)}"
     if first not in ("data", "account") or not rest:
         return None  # the field of an event, or a name that is known at load
     name, _, inside = rest.partition(".")
