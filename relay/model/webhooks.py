@@ -44,7 +44,11 @@ class Webhook:
 
 @frozen
 class Event:
-    """One normalized fact out of a webhook, as `amocrm/event.schema.json` describes it."""
+    """One normalized fact out of a webhook, as `amocrm/event.schema.json` describes it.
+
+    `heal`: what a healed one has beside it: `event_id`, `exactness`, `found_at`, `reason`, maybe `stale`. It was found
+    at `received_at`, and is the relay's word for what amoCRM says happened at `happened_at`.
+    """
 
     id: str
     source: str
@@ -54,6 +58,8 @@ class Event:
     action: str
     data: Mapping[str, Json]
     query: Mapping[str, Json] = field(default_factory=dict)
+    heal: Mapping[str, Json] | None = None
+    happened_at: datetime | None = None
 
     @property
     def type(self) -> str:

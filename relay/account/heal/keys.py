@@ -14,7 +14,6 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from relay.account.heal.channels import ACCOUNT
-from relay.amocrm.change_times import changed_at
 from relay.model import Event, Json
 
 
@@ -40,6 +39,7 @@ class Key(NamedTuple):
 
 
 CARDS = frozenset({"leads", "contacts", "companies", "customers"})
+_TIMES = ("last_modified", "updated_at")
 DATED = frozenset({"leads"})
 """Entities whose webhooks carry the time of their change; of others different changes were seen to carry one time."""
 
@@ -58,9 +58,12 @@ def keys_of(event: Event, channel: str) -> list[Key]:
 
 
 def body_time(event: Event) -> datetime | None:
-    """The time of the change in the body, if it is in Unix seconds: a date without a zone is no instant."""
-    seconds = changed_at(event)
-    return datetime.fromtimestamp(int(seconds), UTC) if seconds.isdecimal() and len(seconds) < 12 else None
+    """The time of the change in the body, if it is in Unix seconds: a date without a zone, as tasks have, is none."""
+    for name in _TIMES:
+        seconds = event.data.get(name)
+        if isinstance(seconds, int) and seconds > 0:
+            return datetime.fromtimestamp(seconds, UTC)
+    return None
 
 
 # ---- what a webhook and the feed must agree on

@@ -24,7 +24,11 @@ _DP_KOMMO = timedelta(minutes=65)
 
 
 class Limit(NamedTuple):
-    """Of one kind of channel. `reach`: the longest time from a change to its webhook; `settle`: always longer."""
+    """Of one kind of channel. `reach`: the longest time from a change to its webhook.
+
+    `settle` may be shorter, where a webhook is not repeated for that long unless we answered an error. Then one comes
+    after its event was healed, is recognized by its span, and goes to no target that has the healed one.
+    """
 
     reach: timedelta
     settle: timedelta
@@ -42,11 +46,8 @@ class Limits(NamedTuple):
 
 
 def limits(heal: Heal, *, kommo: bool) -> Limits:
-    """The limits of a source. A `settle:` of the file rules account-level webhooks; the others follow from amoCRM's.
-
-    Whether we answered an error ourselves does not shorten them: something in front may have done so all the same.
-    """
+    """The limits of a source. A `settle:` of the file rules account-level webhooks; the others follow from amoCRM's."""
     settle = max(_LEAST, heal.settle or (_ACCOUNT if heal.proxied else _ACCOUNT_DIRECT))
-    account = Limit(settle - min(_SLACK, settle / 4), settle)
+    account = Limit(max(_ACCOUNT, settle) - _SLACK, settle)
     trigger = Limit(_DP_KOMMO - _SLACK, _DP_KOMMO) if kommo else Limit(_DP - _DP_SLACK, _DP)
     return Limits(account, trigger)

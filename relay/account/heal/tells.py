@@ -62,12 +62,16 @@ TRIGGERED_BY: Mapping[str, str] = {
 
 
 class Tell(NamedTuple):
-    """A webhook that should have told of a feed event. `action` is its event's type, `leads.status`."""
+    """A webhook that should have told of a feed event. `action` is its event's type, `leads.status`.
+
+    `entity_id` is there if the feed's event is about another entity: a call is the contact's, its trigger the lead's.
+    """
 
     channel: str
     action: str
     key: Key
     exactness: Exactness
+    entity_id: str = ""
 
     def is_of(self, subscribed: Collection[str]) -> bool:
         """Whether these subscriptions bring it: a contact's new owner comes as an update, if either is asked for."""
@@ -101,7 +105,8 @@ def action_at_stage(event: FeedEvent) -> str | None:
 def told_at_stage(lead_id: int, action: str, trigger: DpChannel) -> Tell:
     """The webhook of a trigger, once it is known that its lead was in the trigger's stage."""
     key = keys.added("leads", lead_id) if action == "add" else keys.triggered(action, lead_id)
-    return Tell(trigger.name, f"leads.{action}", key, STATE if action == "add" else APPROXIMATE)
+    exactness = STATE if action == "add" else APPROXIMATE
+    return Tell(trigger.name, f"leads.{action}", key, exactness, str(lead_id))
 
 
 def is_update(event_type: str) -> bool:

@@ -1,0 +1,255 @@
+"""The account's feed -> what became of each of its events; and webhooks that were lost -> healed ones.
+
+    scan      reads each lane from its mark on, and once a day what may have come late; records what should be told
+    settle    matches what is old enough with the hooks of the webhooks that came
+    heal      makes the webhooks of what is left over, or counts them, or has them wait
+
+Every step is one transaction that may be repeated: a crash repeats a window, and the records' keys make that harmless.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from relay.account.heal import brake, entities
+from relay.account.heal.bodies import needs_present
+from relay.account.heal.brake import told_by
+from relay.account.heal.channels import ACCOUNT, UPDATES, parse
+from relay.account.heal.healed import healed
+from relay.account.heal.reader import Get
+from relay.account.heal.scanner import DAILY, OVERLAP, Scanner, begun_at
+from relay.account.heal.settle import Settled, orphans, settle
+from relay.account.heal.wanted import Wanted
+from relay.account.server_clock import ServerTime
+from relay.model import Event, RoutedEvent
+from relay.model.accounts import HealMode
+from relay.model.heal import APPROVED, HORIZON, HealRecord, HealState, Span, StoredHook
+from relay.store.contract import HealStore
+from relay.store.requests import KeepRequest
+
+READABLE_AFTER = timedelta(minutes=2)
+"""An event is in the feed this long after it happened; at most 12 s were seen."""
+BATCH = 50
+"""Webhooks that are healed in one transaction."""
+MOST_RECORDS = 500
+"""Records in one transaction."""
+SWITCHED_OFF = "a person had switched the webhook off"
+GONE = "the account has it no more"
+LAST_HOUR = timedelta(hours=1)
+
+SECOND = timedelta(seconds=1)
+"""The feed's times have no parts of one: an event of this second may seem to be before an instant in it."""
+_MARGIN = timedelta(hours=1)  # between what is scanned and what the store has purged
+_UNDECIDED = (HealState.SEEN, HealState.WAITING)
+_SENT = (HealState.HEALED, HealState.LATE_HOOK)
+_DECIDED = frozenset(HealState) - {HealState.SEEN}
+
+
+@dataclass(kw_only=True)
+class Scan:
+    """What one run found, for metrics and the log. `verdicts`: number by (action, exactness, state)."""
+
+    source: str
+    verdicts: Counter[tuple[str, str, HealState]] = field(default_factory=Counter)
+    late: int = 0
+    orphans: int = 0
+    stopped: frozenset[str] = frozenset()
+    marks: Mapping[str, datetime] = field(default_factory=dict)
+
+
+class Healer:
+    """Heals the sources of one account. `get` asks its API, `plan` routes a healed event."""
+
+    def __init__(
+        self, store: HealStore, get: Get, *, plan: Callable[[Event], RoutedEvent], kommo: bool = False
+    ) -> None:
+        self._store = store
+        self._get = get
+        self._plan = plan
+        self._scanner = Scanner(store, get, kommo=kommo)
+        self._judged_at: dict[str, datetime] = {}
+
+    async def run(self, wanted: Wanted, server: ServerTime, *, now: datetime) -> Scan:
+        """Scan, settle and heal one source. `server`: the time on the account's clock, `now` on the store's.
+
+        Raises an AccountError or a StoreError; then everything that was committed stays, and the next run goes on.
+        """
+        scan = Scan(source=wanted.source)
+        since, upto = await self._span(wanted, server, now)
+        if since is not None and since < upto:
+            scan.late = await self._scanner.scan(wanted, since, upto, now=now)
+            await self._settle(wanted, scan, server, now)
+        scan.marks = await self._store.heal_marks(wanted.source)
+        return scan
+
+    async def run_since(self, wanted: Wanted, since: datetime, server: ServerTime, *, now: datetime) -> Scan:
+        """Scan anew from `since` on, as an operator asked; also what was lost while the webhook was switched off."""
+        scan = Scan(source=wanted.source)
+        first, upto = await self._span(wanted, server, now)
+        if first is not None and max(first, since) < upto:
+            scan.late = await self._scanner.scan(wanted, max(first, since), upto, now=now, anew=True)
+            await self._settle(replace(wanted, closed=()), scan, server, now, asked=[HealState.UNHEALABLE])
+        scan.marks = await self._store.heal_marks(wanted.source)
+        return scan
+
+    async def look(self, wanted: Wanted, since: datetime, server: ServerTime, *, now: datetime) -> Scan:
+        """Count what healing from `since` on would do, and store nothing of it. `since` may be before any webhook."""
+        scan = Scan(source=wanted.source)
+        records = await self._scanner.look(wanted, since, server.at - READABLE_AFTER, now=now)
+        known = {
+            (each.channel, each.event_id): each for each in await self._store.heal_records(wanted.source, since=since)
+        }
+        decided = [known[place] for each in records if (place := (each.channel, each.event_id)) in known]
+        _count(scan, (each for each in decided if each.state is not HealState.SEEN))
+        ready = [
+            each
+            for each in records
+            if known.get((each.channel, each.event_id), each).state is HealState.SEEN
+            and _is_ready(each, wanted, server)
+        ]
+        settled = await self.match(wanted, ready, server) if ready else Settled([], [])
+        _count(scan, [*settled.told, *(replace(each, state=HealState.WOULD_HEAL) for each in settled.lost)])
+        return scan
+
+    async def _span(self, wanted: Wanted, server: ServerTime, now: datetime) -> tuple[datetime | None, datetime]:
+        """Since when there is something to heal, and up to when the feed is complete; None if there is nothing yet.
+
+        What was before the first webhook cannot be told apart from what was lost.
+        """
+        upto = server.at - READABLE_AFTER
+        first = await self._store.first_hook(wanted.source)
+        if first is None or wanted.mode is HealMode.OFF:
+            return None, upto
+        return max(first + (server.at - now), server.at - HORIZON + _MARGIN), upto
+
+    # ---- settle
+
+    async def _settle(
+        self, wanted: Wanted, scan: Scan, server: ServerTime, now: datetime, *, asked: Collection[HealState] = ()
+    ) -> None:
+        """Match what is old enough; `asked`: states that an operator wants to be looked at again."""
+        states = (*_UNDECIDED, *asked)
+        open_ = await self._store.heal_records(wanted.source, since=server.at - HORIZON, states=states)
+        ready = [each for each in open_ if _is_ready(each, wanted, server)]
+        settled = await self.match(wanted, ready, server) if ready else Settled([], [])
+        await self._record(wanted, scan, settled.told)
+        await self._heal(wanted, scan, settled.lost, server, now)
+
+    async def match(self, wanted: Wanted, records: Sequence[HealRecord], server: ServerTime) -> Settled:
+        """Match records with the hooks of the store; nothing is stored of it."""
+        first, last = min(each.at for each in records), max(each.at for each in records)
+        keys = {(each.channel, each.key) for each in records}
+        reach = 4 * max(wanted.limits.account.reach, wanted.limits.trigger.reach)
+        matched = await self._store.heal_records(wanted.source, since=first - reach, states=[HealState.MATCHED])
+        until = server.at if any(channel == UPDATES for channel, _ in keys) else last
+        hooks = await self._store.hooks(wanted.source, since=first - reach, until=until + reach, keys=keys)
+        return settle(records, [each for each in matched if (each.channel, each.key) in keys], hooks)
+
+    async def _record(self, wanted: Wanted, scan: Scan, records: Sequence[HealRecord]) -> None:
+        for n in range(0, len(records), MOST_RECORDS):
+            _count(scan, await self._store.record_heal(wanted.source, records[n : n + MOST_RECORDS]))
+
+    # ---- heal
+
+    async def _heal(
+        self, wanted: Wanted, scan: Scan, lost: Sequence[HealRecord], server: ServerTime, now: datetime
+    ) -> None:
+        if not lost and server.at - self._judged_at.get(wanted.source, server.at - DAILY) < OVERLAP:
+            return
+        outages = await self._store.outages(now - HORIZON)
+        ahead = server.at - now
+        of_server = [Span(each.since + ahead, each.until + ahead) for each in outages]
+        lost = [replace(each, reason=brake.reason(each, of_server)) for each in lost]
+        closed = [each for each in lost if _is_closed(each, wanted.closed)]
+        await self._record(wanted, scan, [_unhealable(each, SWITCHED_OFF) for each in closed])
+        scan.stopped = frozenset(await self._orphaned(wanted, scan, server))
+        lost = [each for each in lost if not _is_closed(each, wanted.closed) and told_by(each) not in scan.stopped]
+        if wanted.mode is HealMode.REPORT:
+            await self._record(wanted, scan, [replace(each, state=HealState.WOULD_HEAL) for each in lost])
+            return
+        if not lost:
+            return
+        braked = await self._braked(wanted, lost, server, now)
+        await self._record(wanted, scan, [replace(each, state=HealState.WAITING) for each in braked.waiting])
+        for n in range(0, len(braked.healed), BATCH):
+            await self._send(wanted, scan, braked.healed[n : n + BATCH], now)
+
+    async def _braked(
+        self, wanted: Wanted, lost: Sequence[HealRecord], server: ServerTime, now: datetime
+    ) -> brake.Braked:
+        sent = await self._store.heal_records(wanted.source, since=server.at - HORIZON, states=_SENT)
+        lately = sum(each.found_at > now - DAILY for each in sent)
+        since = server.at - max(each.settle for each in wanted.limits) - LAST_HOUR
+        recent = [each for each in await self._store.heal_records(wanted.source, since=since) if each.state in _DECIDED]
+        approved_at = (await self._store.heal_marks(wanted.source)).get(APPROVED)
+        stopped = brake.stopped([each for each in lost if each.at >= since], recent, approved_at=approved_at)
+        return brake.brake(lost, room=wanted.most - lately, stopped=stopped)
+
+    async def _send(self, wanted: Wanted, scan: Scan, lost: Sequence[HealRecord], now: datetime) -> None:
+        """Make the webhooks of lost records, with what the account has of their entities now."""
+        places = [entities.place(each) for each in lost if needs_present(each)]
+        present = await entities.fetch(self._get, places, filters=wanted.account.filters)
+        records: list[HealRecord] = []
+        requests: list[KeepRequest] = []
+        for each in lost:
+            has = present.get(entities.place(each))
+            if has is None and each.channel == UPDATES:
+                records.append(_unhealable(each, GONE))
+                continue
+            record, request = healed(each, wanted.account, has, found_at=now, plan=self._plan)
+            records.append(record)
+            requests.append(request)
+        _count(scan, await self._store.record_heal(wanted.source, records, healed=requests))
+
+    async def _orphaned(self, wanted: Wanted, scan: Scan, server: ServerTime) -> set[str]:
+        """What webhooks came for that no event of the feed tells of: until one does, nothing of that is healed."""
+        until = server.at - READABLE_AFTER - OVERLAP
+        since = until - LAST_HOUR
+        marks = await self._store.heal_marks(wanted.source)
+        channels = {ACCOUNT, *(each.name for each in wanted.triggers)}
+        hooks = [
+            each
+            for each in await self._store.hooks(wanted.source, since=since, until=until)
+            if each.hook.channel in channels and _is_judged(each, wanted, since, until, marks)
+        ]
+        records = await self._store.heal_records(wanted.source, since=since - DAILY) if hooks else ()
+        found = orphans(hooks, records, wanted.subscribed)
+        scan.orphans = len(found)
+        self._judged_at[wanted.source] = server.at
+        return {each.hook.key.partition(":")[0] for each in found}
+
+
+def _is_ready(record: HealRecord, wanted: Wanted, server: ServerTime) -> bool:
+    """Whether every webhook that can tell of it has come."""
+    if record.state is HealState.WAITING and not record.approved:
+        return False
+    if wanted.held_since is not None and record.at > wanted.held_since - SECOND:
+        return False
+    return record.at <= server.at - server.within - wanted.limits.of(record.channel).settle
+
+
+def _is_closed(record: HealRecord, closed: Iterable[Span]) -> bool:
+    of_account = parse(record.channel) is None
+    return of_account and not record.approved and any(each.since - SECOND < record.at <= each.until for each in closed)
+
+
+def _is_judged(
+    stored: StoredHook, wanted: Wanted, since: datetime, until: datetime, marks: Mapping[str, datetime]
+) -> bool:
+    """Whether the feed should have an event of a hook by now: its time is known, was scanned, and is not approved."""
+    arrived, channel = stored.hook.arrived, stored.hook.channel
+    begun = begun_at(marks, stored.hook.key.partition(":")[0] if channel == ACCOUNT else channel)
+    if arrived is None or begun is None or not since <= arrived <= until:
+        return False
+    approved = APPROVED in marks and arrived <= marks[APPROVED]
+    return not approved and arrived - wanted.limits.of(channel).reach >= begun
+
+
+def _unhealable(record: HealRecord, reason: str) -> HealRecord:
+    return replace(record, state=HealState.UNHEALABLE, reason=reason, before=None, after=None)
+
+
+def _count(scan: Scan, records: Iterable[HealRecord]) -> None:
+    for each in records:
+        scan.verdicts[each.action, each.exactness or "", each.state] += 1

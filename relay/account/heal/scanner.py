@@ -1,0 +1,152 @@
+"""The account's feed, lane by lane -> a record of each event for each webhook that should have told of it.
+
+A lane's mark says up to when it was read completely; it moves in the transaction that records what was found. A window
+that a crash or an error cut off is read again, and the records' keys make that harmless.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from relay.account.heal.channels import parse
+from relay.account.heal.feed_events import FeedEvent
+from relay.account.heal.lanes import Lane, lanes
+from relay.account.heal.reader import FeedReader, Get
+from relay.account.heal.stages import StageHistory
+from relay.account.heal.tells import Tell, action_at_stage, tells
+from relay.account.heal.wanted import Wanted
+from relay.model.heal import HealRecord
+from relay.store.contract import HealStore
+
+OVERLAP = timedelta(minutes=10)
+"""How much of what was scanned is read again, for events that came into the feed later than others."""
+DAILY = timedelta(hours=24)
+DAILY_LOOK = timedelta(hours=49)
+"""What is read again once a day: the period, a day that an event may be late, and a margin. 24 h would leave a gap."""
+CHUNK = timedelta(hours=6)
+"""Of the feed, in one transaction with its mark."""
+
+DAILY_MARK = "daily"
+_RUN = "run"
+_WANTED, _BEGUN = "wanted ", "begun "  # in front of what is wanted: marks that are no lane's
+
+
+class Scanner:
+    """Scans for the sources of one account."""
+
+    def __init__(self, store: HealStore, get: Get, *, kommo: bool) -> None:
+        self._store = store
+        self._get = get
+        self._reader = FeedReader(get, kommo=kommo)
+
+    async def scan(self, wanted: Wanted, since: datetime, upto: datetime, *, now: datetime, anew: bool = False) -> int:
+        """Record what the feed has from `since` on; return how many events came into it late.
+
+        `now` is the store's time, the others are the account's. `anew`: also what was scanned before. Raises an
+        AccountError or a StoreError.
+        """
+        begun = await self._begin(wanted, since, upto)
+        marks = await self._store.heal_marks(wanted.source)
+        looked_at = marks.get(DAILY_MARK)
+        is_daily = looked_at is not None and upto - looked_at >= DAILY
+        late = 0
+        for lane in lanes(wanted.subscribed, wanted.triggers):
+            mark = marks.get(lane.name)
+            begin = since if mark is None or anew else mark - OVERLAP
+            if is_daily:
+                begin = min(begin, upto - DAILY_LOOK)
+            late += await self._scan_lane(wanted, lane, max(since, begin), upto, mark, begun, now)
+        if looked_at is None or is_daily:
+            await self._store.record_heal(wanted.source, [], marks={DAILY_MARK: upto})
+        return late
+
+    async def look(self, wanted: Wanted, since: datetime, upto: datetime, *, now: datetime) -> list[HealRecord]:
+        """What `scan` would record, whenever it was; nothing is stored."""
+        begun = dict.fromkeys([*wanted.subscribed, *(each.name for each in wanted.triggers)], since)
+        found: list[HealRecord] = []
+        for lane in lanes(wanted.subscribed, wanted.triggers):
+            found += await self._records(wanted, await self._reader.read(lane, since, upto), begun, now)
+        return found
+
+    async def _begin(self, wanted: Wanted, since: datetime, upto: datetime) -> Mapping[str, datetime]:
+        """Since when each subscription and trigger is wanted: what was before, no webhook had to tell of.
+
+        One that was not wanted in the run before begins now.
+        """
+        marks = await self._store.heal_marks(wanted.source)
+        last = marks.get(_RUN)
+        names = [*wanted.subscribed, *(each.name for each in wanted.triggers)]
+        new = [name for name in names if last is not None and marks.get(_WANTED + name, since) < last]
+        first = {_BEGUN + name: since for name in names if last is None}
+        begun = first | {_BEGUN + name: upto for name in new}
+        at = {_RUN: upto, **{_WANTED + name: upto for name in names}}
+        await self._store.record_heal(wanted.source, [], marks=begun | at)
+        known = {**marks, **begun}
+        return {name: known.get(_BEGUN + name, upto) for name in names}
+
+    async def _scan_lane(
+        self,
+        wanted: Wanted,
+        lane: Lane,
+        since: datetime,
+        upto: datetime,
+        mark: datetime | None,
+        begun: Mapping[str, datetime],
+        now: datetime,
+    ) -> int:
+        """Record the lane's events of a span, oldest first, and move its mark with them; return how many were late."""
+        late = 0
+        begin = since
+        while begin < upto:
+            end = min(begin + CHUNK, upto)
+            events = await self._reader.read(lane, begin, end)
+            stored = await self._store.heal_records(wanted.source, since=begin - timedelta(seconds=1))
+            known = {(each.channel, each.event_id) for each in stored}
+            found = await self._records(wanted, events, begun, now)
+            fresh = [each for each in found if (each.channel, each.event_id) not in known]
+            await self._store.record_heal(wanted.source, fresh, marks={lane.name: end})
+            late += len({each.event_id for each in fresh if mark is not None and each.at <= mark})
+            begin = end
+        return late
+
+    async def _records(
+        self, wanted: Wanted, events: Iterable[FeedEvent], begun: Mapping[str, datetime], now: datetime
+    ) -> list[HealRecord]:
+        found = []
+        history = StageHistory(self._get)
+        for event in events:
+            told = [*tells(event, wanted.triggers)]
+            action = action_at_stage(event)
+            at_stage = [each for each in wanted.triggers if each.action == action]
+            if action and at_stage:
+                told += await history.told(event, action, at_stage)
+            found += [_record(wanted, event, each, now) for each in told if _was_wanted(each, begun, event.at)]
+        return found
+
+
+def begun_at(marks: Mapping[str, datetime], name: str) -> datetime | None:
+    """Since when a subscription, `leads.status`, or a trigger is wanted; None if it is not."""
+    return marks.get(_BEGUN + name)
+
+
+def _was_wanted(tell: Tell, begun: Mapping[str, datetime], at: datetime) -> bool:
+    """Whether a webhook was wanted at that time."""
+    names = [tell.channel] if parse(tell.channel) else [tell.action, tell.key.told_by]
+    return any(name in begun and begun[name] <= at for name in names)
+
+
+def _record(wanted: Wanted, event: FeedEvent, tell: Tell, now: datetime) -> HealRecord:
+    return HealRecord(
+        source=wanted.source,
+        channel=tell.channel,
+        event_id=event.id,
+        type=event.type,
+        action=tell.action,
+        entity=event.entity,
+        entity_id=tell.entity_id or str(event.entity_id),
+        key=tell.key.text,
+        at=event.at,
+        found_at=now,
+        before=event.before,
+        after=event.after,
+        exactness=tell.exactness,
+    )

@@ -1,0 +1,109 @@
+"""Records that are old enough, and the hooks of their keys -> which of them a webhook told of, and which were lost."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+from relay.account.heal.channels import UPDATES
+from relay.account.heal.limits import DRIFT
+from relay.account.heal.matching import Times, pair
+from relay.model.heal import HealRecord, HealState, StoredHook
+
+SUPERSEDED = "a later state was told"
+
+
+class Settled(NamedTuple):
+    """`told`: records that match, as they are to be stored; `lost`: the others, as they were, oldest first."""
+
+    told: list[HealRecord]
+    lost: list[HealRecord]
+
+
+def settle(records: Iterable[HealRecord], matched: Iterable[HealRecord], hooks: Iterable[StoredHook]) -> Settled:
+    """Match records with hooks. `matched`: those of the same keys that were matched before, near them in time.
+
+    `hooks`: all of these keys whose span has one of the records; of updates all that came later, too.
+    """
+    by_key: defaultdict[tuple[str, str], _OfKey] = defaultdict(lambda: _OfKey([], [], []))
+    for record in records:
+        by_key[record.channel, record.key].records.append(record)
+    for before in matched:
+        if found := by_key.get((before.channel, before.key)):
+            found.matched.append(before)
+    for each in hooks:
+        if found := by_key.get((each.hook.channel, each.hook.key)):
+            found.hooks.append(each)
+    told, lost = [], []
+    for (channel, _), of_key in by_key.items():
+        settled = _settle_updates(of_key) if channel == UPDATES else _settle_changes(of_key)
+        told += settled.told
+        lost += settled.lost
+    return Settled(told, sorted(lost, key=lambda each: (each.at, each.event_id, each.channel)))
+
+
+class _OfKey(NamedTuple):
+    records: list[HealRecord]
+    matched: list[HealRecord]
+    hooks: list[StoredHook]
+
+
+def _settle_changes(of: _OfKey) -> Settled:
+    """One change, one webhook."""
+    known = {each.event_id: number for number, each in enumerate(of.matched)}
+    hooks = [each for each in of.hooks if each.matched is None or each.matched in known]
+    spent = {known[each.matched]: number for number, each in enumerate(hooks) if each.matched is not None}
+    times = [Times(each.hook.since, each.hook.until) for each in hooks]
+    pairs = pair([each.at for each in (*of.matched, *of.records)], times, spent=spent)
+    told, lost = [], []
+    for number, record in enumerate(of.records, start=len(of.matched)):
+        if number in pairs:
+            told.append(_told(record, hooks[pairs[number]]))
+        else:
+            lost.append(record)
+    return Settled(told, lost)
+
+
+def _settle_updates(of: _OfKey) -> Settled:
+    """A webhook tells of a state, and so of every change up to it; of those that are lost the last one is healed."""
+    newest = max(
+        (each.at for each in (*of.matched, *of.records) if any(_tells(hook, each) for hook in of.hooks)), default=None
+    )
+    told, lost = [], []
+    for record in sorted(of.records, key=lambda each: (each.at, each.event_id)):
+        if newest is not None and record.at <= newest:
+            told.append(_superseded(record))
+        else:
+            lost.append(record)
+    return Settled([*told, *map(_superseded, lost[:-1])], lost[-1:])
+
+
+def _tells(stored: StoredHook, record: HealRecord) -> bool:
+    hook = stored.hook
+    return (hook.at is not None and hook.at >= record.at - DRIFT) or hook.since <= record.at <= hook.until
+
+
+def _told(record: HealRecord, stored: StoredHook) -> HealRecord:
+    return replace(
+        record, state=HealState.MATCHED, webhook=stored.webhook, item=stored.hook.item, before=None, after=None
+    )
+
+
+def _superseded(record: HealRecord) -> HealRecord:
+    return replace(record, state=HealState.MATCHED, reason=SUPERSEDED, before=None, after=None)
+
+
+def orphans(hooks: Iterable[StoredHook], records: Iterable[HealRecord], told_by: Collection[str]) -> list[StoredHook]:
+    """Hooks whose key no event of the feed has: the token sees too little, or something here is wrong.
+
+    A repeat of a webhook is none: its key has an event. `told_by`: `leads.status`, what the feed is read for.
+    """
+    known = {(each.channel, each.key) for each in records}
+    return [
+        each
+        for each in hooks
+        if each.matched is None
+        and each.hook.channel != UPDATES
+        and each.hook.key.partition(":")[0] in told_by
+        and (each.hook.channel, each.hook.key) not in known
+    ]
