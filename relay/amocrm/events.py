@@ -116,21 +116,27 @@ def dump(event: Event) -> bytes:
     }
     if event.query:
         document["query"] = event.query
+    if event.heal is not None:
+        document |= {"timestamp": rfc3339(event.happened_at or event.received_at), "heal": event.heal}
     return orjson.dumps(document)
 
 
 def load(payload: bytes) -> Event:
     """Decode what `dump` encoded."""
     event = orjson.loads(payload)
+    heal = event.get("heal")
+    at = datetime.fromisoformat(event["timestamp"])
     return Event(
         id=event["id"],
         source=event["source"],
-        received_at=datetime.fromisoformat(event["timestamp"]),
+        received_at=datetime.fromisoformat(heal["found_at"]) if heal else at,
         account=event["account"],
         entity=event["entity"],
         action=event["action"],
         data=event["data"],
         query=event.get("query", {}),
+        heal=heal,
+        happened_at=at if heal else None,
     )
 
 

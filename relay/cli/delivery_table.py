@@ -46,7 +46,8 @@ def _row(record: DeliveryRecord, id_: str, times: Times, situation: Situation) -
 def _about(record: DeliveryRecord) -> str:
     if record.raw:
         return record.type
-    return f"{clipped(record.entity)}.{clipped(record.action)} {clipped(record.entity_id)}".rstrip()
+    about = f"{clipped(record.entity)}.{clipped(record.action)} {clipped(record.entity_id)}".rstrip()
+    return f"{about} (healed)" if record.healed else about
 
 
 # ---- on a narrow terminal

@@ -18,6 +18,7 @@ from relay.cli.store import store_option, visiting
 from relay.cli.times import local, short
 from relay.model import Webhook
 from relay.model.trace import trace_id
+from relay.model.webhooks import HEAL
 from relay.operations import clock, lookup, status, views
 from relay.operations.durations import ago, length
 from relay.operations.next_step import Situation, next_step
@@ -81,13 +82,15 @@ def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
     arrived = f"{local(webhook.received_at)}, {ago(now - webhook.received_at)}"
     facts = [
         ("webhook", cell(webhook.id, "bold")),
-        ("arrived", cell(arrived)),
+        ("found" if webhook.kind == HEAL else "arrived", cell(arrived)),
         ("source", cell(webhook.source)),
         ("request id", cell(webhook.request_id or "-")),
         ("trace id", cell(trace_id(webhook.trace))),
         *((name, cell(value)) for name, value in (("query", webhook.query), ("signature", webhook.signature)) if value),
         ("body", cell(f"{len(webhook.body)} bytes, {webhook.content_type or 'no content type'}")),
     ]
+    if webhook.kind == HEAL:
+        facts.append(("healed", cell("it never came: made of what the account's own history tells", "yellow")))
     if webhook.unparsed is not None:
         facts.append(("unparsed", cell(webhook.unparsed, "red")))
     if webhook.corrupt:

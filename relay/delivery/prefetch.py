@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from time import perf_counter
 
 from relay.delivery.circuit import Circuit
+from relay.delivery.healed import unmarked
 from relay.delivery.lane_states import Backlog, Claims, LaneEvent, States
 from relay.delivery.lease import MARGIN, lease_for
 from relay.delivery.queue import Queue
@@ -21,7 +22,7 @@ from relay.delivery.relay_share import Share
 from relay.delivery.retry_busy import retry_busy
 from relay.delivery.timer import Timer
 from relay.errors import StoreBusy
-from relay.model import Delivery, Health, Target
+from relay.model import Delivery, HealDelivery, Health, Target
 from relay.signals import Claimed, Emit
 from relay.store.contract import DeliveryStore
 
@@ -155,6 +156,8 @@ class Prefetch:
             self._target.name, limit=limit, max_bytes=max_bytes, now=self._clock(), lease=self._lease
         )
         took = timedelta(seconds=perf_counter() - began)
+        if self._target.heal is not HealDelivery.MARK:
+            deliveries = [unmarked(each) if each.healed else each for each in deliveries]
         self._emit(Claimed(target=self._target.name, deliveries=len(deliveries), took=took))
         if len(deliveries) == limit or sum(len(each.payload) for each in deliveries) >= max_bytes:
             self._states.on(LaneEvent.LEFT)  # there may be more

@@ -9,6 +9,7 @@ from functools import cached_property
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from relay import __version__
+from relay.delivery.healed import exactness
 from relay.delivery.masks import spellings
 from relay.delivery.payload import CONTENT_TYPES, Original, body, query_text, with_names, with_query
 from relay.http.request import Request
@@ -84,6 +85,8 @@ class Renderer:
             own["traceparent"] = attempt_traceparent(trace, delivery.event_id, delivery.target, delivery.attempt)
         if delivery.replay:
             own["relay-replay"] = "true"
+        if delivery.healed:
+            own["relay-healed"] = exactness(delivery.payload)
         if self.target.secrets:
             own["webhook-signature"] = _signature(self.target.secrets, delivery.event_id, timestamp, content)
         if of_body:

@@ -20,7 +20,7 @@ from relay.model.loopback import is_loopback
 from relay.model.retention import Retention
 from relay.model.secret import Secret, signing_key
 from relay.model.sources import Source
-from relay.model.targets import Batch, ClientAuth, Format, Method, OAuth2, Order, RetryPolicy, Target, Tls
+from relay.model.targets import Batch, ClientAuth, Format, HealDelivery, Method, OAuth2, Order, RetryPolicy, Target, Tls
 from relay.model.templates import BodyTemplate, TextTemplate
 from relay.model.values import Json, frozen
 from relay.model.webhooks import Event, Webhook, entity_id
@@ -42,6 +42,7 @@ __all__ = [
     "Format",
     "Guard",
     "Heal",
+    "HealDelivery",
     "HealMode",
     "Health",
     "Json",

@@ -61,7 +61,7 @@ class Delivery:
     store can tell a stale holder from the present one; 0 if nothing was claimed. `corrupt`: the payload is not the one
     that was stored, and must not be sent. `entity`, `entity_id`: what the event is about, for the log. `row`: where the
     store has the event; it means nothing elsewhere. `ordered`: others may wait for it, as it may have an ordering key.
-    `trace`: that of its webhook, see `model.trace`; empty if the webhook is gone.
+    `trace`: that of its webhook, see `model.trace`; empty if the webhook is gone. `healed`: that never came.
     """
 
     event_id: str
@@ -79,6 +79,7 @@ class Delivery:
     row: int = 0
     ordered: bool = True
     trace: str = ""
+    healed: bool = False
 
     @property
     def raw(self) -> bool:

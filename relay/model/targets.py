@@ -40,6 +40,14 @@ class Format(StrEnum):
     FORM = "form"
 
 
+class HealDelivery(StrEnum):
+    """What a target gets of healed events. `MARK`: marked if a newer webhook has overtaken them; `DROP`: none."""
+
+    DELIVER = "deliver"
+    MARK = "mark"
+    DROP = "drop"
+
+
 class Method(StrEnum):
     """By which method a delivery is sent; each has a body, and is retried alike."""
 
@@ -128,6 +136,7 @@ class Target:
     retry_after: Expression | None = None
     names: bool = False
     event_names: EventNames | None = field(default=None, repr=False)
+    heal: HealDelivery = HealDelivery.DELIVER
 
     @property
     def texts(self) -> Mapping[str, TextTemplate]:

@@ -66,6 +66,7 @@ def delivery(record: DeliveryRecord, status: Status) -> dict[str, Json]:
         "due_at": _time(record.due_at),
         "settled_at": _time(record.settled_at),
         "why": record.why,
+        "healed": record.healed,
     }
 
 
@@ -92,6 +93,7 @@ def outcome(shown: AttemptRecord | Outcome) -> dict[str, Json]:
 def webhook(shown: Webhook) -> dict[str, Json]:
     """A webhook; `body` is null if it is not UTF-8 (`relay show --raw` has the bytes), `size` is in bytes.
 
+    `kind` is `heal` if it never came, but was made of the account's feed.
     `trace_id`: that of the `traceparent` it came with, else its own id; each attempt sends it on.
     """
     return {
@@ -104,6 +106,7 @@ def webhook(shown: Webhook) -> dict[str, Json]:
         "signature": shown.signature,
         "traceparent": shown.traceparent or None,
         "trace_id": trace_id(shown.trace),
+        "kind": shown.kind,
         "unparsed": shown.unparsed,
         "corrupt": shown.corrupt,
         "size": len(shown.body),

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from relay.errors import Problem, RoutesInvalid
-from relay.model import Account, Order, Retention, Secret, Source, Target
+from relay.model import Account, HealDelivery, Order, Retention, Secret, Source, Target
 from relay.model.names import Catalog
 from relay.os_errors import os_error_text, permission_problem
 from relay.routes.accounts import read_accounts
@@ -83,9 +83,13 @@ class Config:
         return {token: name for name in reversed(list(self.sources)) for token in self.sources[name].tokens}
 
     @cached_property
-    def ordered(self) -> frozenset[str]:
-        """The names of targets with an order: their deliveries have ordering keys."""
-        return frozenset(name for name, target in self.targets.items() if target.order is not Order.NONE)
+    def planned_apart(self) -> frozenset[str]:
+        """The names of targets with an order, whose deliveries have ordering keys, and of those that drop heals."""
+        return frozenset(
+            name
+            for name, target in self.targets.items()
+            if target.order is not Order.NONE or target.heal is HealDelivery.DROP
+        )
 
     @cached_property
     def digest(self) -> str:

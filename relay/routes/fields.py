@@ -7,6 +7,7 @@ stage, old_stage           the id of the stage, and pipeline/stage: 142 and 143 
 pipeline, responsible      the id of the pipeline, of the responsible user
 account.<path>             that part of the account block
 query.<name>               the values of that name in the query string of the webhook's address
+heal.<name>                what a healed event says of itself: heal.exactness
 data.<path>                that path of `data`; lists are walked through: data.tags.name
 anything else              the same without `data.`
 
@@ -74,6 +75,8 @@ def field_reader(field: str) -> FieldReader:
             return lambda event: _texts(event.account, path)
         case "query":
             return lambda event: _texts(event.query, path)
+        case "heal":
+            return lambda event: _texts(event.heal or {}, path)
         case "data":
             return _of_data(path, or_else=field)
     return _of_data(field)

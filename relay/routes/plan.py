@@ -1,9 +1,9 @@
 """Event, or unparsed webhook, and routes -> RoutedEvent: its JSON, and planned deliveries with their ordering keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from relay.amocrm.events import dump
-from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.model import Event, HealDelivery, PlannedDelivery, RoutedEvent, Webhook
 from relay.routes.config import Config
 from relay.routes.ordering_key import ordering_key, raw_ordering_key
 
@@ -12,14 +12,18 @@ def plan(event: Event, config: Config) -> RoutedEvent:
     """Route one event. Its deliveries have no lease yet; delivery adds one to those that are claimed at insert."""
     matches = config.matcher.match(event)
     planned = matches.planned
-    if config.ordered and not config.ordered.isdisjoint(matches.targets):
-        planned = tuple(
-            [
-                PlannedDelivery(target=name, routes=routes, key=ordering_key(event, config.targets[name]))
-                for name, routes in matches.targets.items()
-            ]
-        )
+    if config.planned_apart and not config.planned_apart.isdisjoint(matches.targets):
+        planned = tuple(_planned(event, matches.targets, config))
     return RoutedEvent(event=event, payload=dump(event), planned=planned, routes=matches.routes)
+
+
+def _planned(event: Event, targets: Mapping[str, tuple[str, ...]], config: Config) -> Iterator[PlannedDelivery]:
+    """The deliveries to targets of which some have an order, or drop heals: those get the webhooks that come late."""
+    for name, routes in targets.items():
+        target = config.targets[name]
+        drops = target.heal is HealDelivery.DROP
+        if not (drops and event.heal is not None):
+            yield PlannedDelivery(target=name, routes=routes, key=ordering_key(event, target), if_late=drops)
 
 
 def plan_raw(webhook: Webhook, config: Config, *, new_id: Callable[[], str]) -> list[RoutedEvent]:

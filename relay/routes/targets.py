@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from yarl import URL
 
-from relay.model import Format, Method, Order, RetryPolicy, Secret, Target, TextTemplate, signing_key
+from relay.model import Format, HealDelivery, Method, Order, RetryPolicy, Secret, Target, TextTemplate, signing_key
 from relay.routes.batch import read_batch
 from relay.routes.diagnostics import Unfit, Where
 from relay.routes.egress import read_egress, refuse_private_host
@@ -66,6 +66,7 @@ def _target(reader: Reader, name: str, defaults: Target) -> Target:
         hidden=hidden_texts(reader.document, where),
         secrets=reader.each((*where, "secret"), _signing_secret),
         tls=read_tls(reader, where, url),
+        heal=reader.take((*where, "heal"), HealDelivery, HealDelivery.DELIVER),
         batch=read_batch(reader, where, Format.JSON if body else settings.format),
         ok_if=read_expression(reader, (*where, "ok_if")),
         retry_after=read_expression(reader, (*where, "retry_after")),

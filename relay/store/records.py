@@ -312,7 +312,8 @@ class AttemptRecord:
 class DeliveryRecord:
     """A delivery as it is now. `due_at` is set only while it waits for a time, `why` only if it is dead.
 
-    A claimed one waits for no time: it is in flight, or next in the queue of a daemon.
+    A claimed one waits for no time: it is in flight, or next in the queue of a daemon. `healed`: no webhook told of its
+    event, the account's feed did.
     """
 
     event_id: str
@@ -330,6 +331,7 @@ class DeliveryRecord:
     settled_at: datetime | None
     why: str
     raw: bool = False
+    healed: bool = False
     attempts: tuple[AttemptRecord, ...] = ()
 
     @property

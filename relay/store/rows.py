@@ -47,7 +47,7 @@ def webhook_of(row: Row) -> Webhook:
 def delivery_of(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRecord:
     """Return the delivery; a claimed one waits for no time."""
     _seq, event_id, entity, action, entity_id, received_at, target, routes, state, claimed, attempt, replays = row[:12]
-    due_at, settled_at, why, raw = row[12:]
+    due_at, settled_at, why, raw, healed = row[12:]
     return DeliveryRecord(
         event_id=event_id,
         entity=entity,
@@ -64,6 +64,7 @@ def delivery_of(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryR
         settled_at=None if settled_at is None else from_ms(settled_at),
         why=why,
         raw=bool(raw),
+        healed=bool(healed),
         attempts=attempts,
     )
 

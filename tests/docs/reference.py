@@ -86,6 +86,7 @@ KEY_EXAMPLES: Mapping[str, str] = {
     "targets.NAME.proxy": "http://relay:${PROXY_PASSWORD}@proxy.example:3128",
     "targets.NAME.no_proxy": "[.internal.example, 10.0.0.0/8]",
     "targets.NAME.deny_private": "true",
+    "targets.NAME.heal": "mark",
     "targets.NAME.batch": "{most: 100, within: 2s}",
     "targets.NAME.batch.most": "500",
     "targets.NAME.batch.within": "10s",

@@ -30,6 +30,7 @@ _MEANT = {
 
 _ACCOUNT = ("id", "subdomain", "_links")
 _TAG = ("name", "id")
+_HEAL = ("event_id", "exactness", "found_at", "reason")
 _INSIDE_CUSTOM = frozenset({"value", "values", "enum", "enums", "enum_id", "enum_code", "subtype"})
 _TOP = frozenset({"timestamp"})
 _INCOMING = frozenset({"companies", "contacts", "customers", "leads"})
@@ -58,6 +59,8 @@ def unknown_field(field: str, entities: frozenset[str]) -> str | None:
     first, _, rest = field.partition(".")
     if field in _OF_THE_EVENT or (first == "query" and rest):
         return None
+    if first == "heal" and rest:
+        return None if rest in _HEAL else _no_field(field, [f"heal.{name}" for name in _HEAL])
     if first == "account" and rest:
         return (
             None if rest.partition(".")[0] in _ACCOUNT else _no_field(field, [f"account.{name}" for name in _ACCOUNT])

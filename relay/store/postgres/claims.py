@@ -6,6 +6,7 @@ from typing import Any
 
 from relay.model import Delivery, RetryAt
 from relay.model.trace import webhook_trace
+from relay.model.webhooks import HEAL
 from relay.store.checksum import is_corrupt
 from relay.store.postgres.arrays import Numbers, Texts
 from relay.store.postgres.clock import NOW
@@ -38,11 +39,11 @@ due as materialized (
   select event, due_at from waiting union all select event, due_at from expired
   order by due_at, event limit %(limit)s),
 sized as materialized (
-  select due.event, e.id, e.received_at, e.payload, e.checksum, e.entity, e.entity_id, w.id as webhook, w.traceparent,
-    row_number() over longest as n,
+  select due.event, e.id, e.received_at, e.payload, e.checksum, e.entity, e.entity_id, w.id as webhook,
+    w.traceparent, w.kind, row_number() over longest as n,
     coalesce(sum(octet_length(e.payload)) over longest - octet_length(e.payload), 0) as before
   from due left join events e on e.seq = due.event
-    left join lateral (select id, traceparent from webhooks where seq = e.webhook limit 1) w on true
+    left join lateral (select id, traceparent, kind from webhooks where seq = e.webhook limit 1) w on true
   window longest as (order by due.due_at, due.event)),
 taken as (
   update deliveries d set claim = %(first)s + s.n - 1, attempt = d.attempt + 1, due_at = %(until)s
@@ -50,9 +51,9 @@ taken as (
   where d.event = s.event and d.target = %(target)s and (s.n = 1 or s.before < %(max_bytes)s) and {ALIVE}
     and abs({NOW} - %(clock)s) <= {CLOCK_TOLERANCE}
   returning d.event, d.claim, d.attempt, d.base, d.replays, d.pending_since, d.key is not null as ordered, s.id,
-    s.received_at, s.payload, s.checksum, s.entity, s.entity_id, s.webhook, s.traceparent)
+    s.received_at, s.payload, s.checksum, s.entity, s.entity_id, s.webhook, s.traceparent, s.kind)
 select event, claim, attempt, base, replays, pending_since, ordered, id, received_at, payload, checksum, entity,
-  entity_id, webhook, traceparent
+  entity_id, webhook, traceparent, kind
 from taken order by claim
 """
 _LIVES = f"select {NOW}, (select max(seen_at) from relays), {ALIVE}"
@@ -92,6 +93,7 @@ def _claimed(
     entity_id: str | None,
     webhook: str | None,
     traceparent: str | None,
+    kind: str | None,
 ) -> Delivery:
     """One without its event is claimed as corrupt."""
     return Delivery(
@@ -110,6 +112,7 @@ def _claimed(
         token=token,
         ordered=ordered,
         trace=webhook_trace(webhook, traceparent or "") if webhook else "",
+        healed=kind == HEAL,
     )
 
 

@@ -35,6 +35,7 @@ from relay.store.postgres.purge import PAUSE
 from relay.store.postgres.text import clean
 from relay.store.records import AuditEntry
 from relay.store.requests import KeepRequest
+from relay.store.stale import Happened, happened, mark_stale
 from relay.store.times import from_ms, to_ms
 
 PAGE = 500  # rows that a transaction deletes
@@ -80,6 +81,11 @@ from unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::text[]) spent (we
 where h.webhook = spent.webhook and h.item = spent.item and h.channel = spent.channel and h.key = spent.key
 """
 _KIND = "update webhooks set kind = %s where id = any(%s::text[])"
+_NEWER = """
+select 1 from events e where left(e.entity_id, 64) = left(%(entity_id)s, 64) and e.entity_id = %(entity_id)s
+  and e.entity = %(entity)s and e.received_at > %(at)s
+  and (select w.kind from webhooks w where w.seq = e.webhook limit 1) <> %(kind)s limit 1
+"""
 _MARKS = """
 insert into heal_marks as m (source, lane, upto)
 select %s, lane, upto from unnest(%s::text[], %s::bigint[]) given (lane, upto)
@@ -234,10 +240,8 @@ async def _record(
     hooks = await _candidates(transaction, source, records)
     decision = decide(records, stored, hooks, [each.request for each in asked])
     await _write(transaction, decision)
-    healed = {each.webhook.id for each in decision.healed}
-    if kept := [each for each in asked if each.request.webhook.id in healed]:
-        await ingest.keep_healed(transaction, kept)
-        await transaction.rows(_KIND, (HEAL, [*healed]))
+    if decision.healed:
+        await _keep(transaction, decision.healed)
     if marks:
         await transaction.rows(_MARKS, (source, [*marks], [to_ms(upto) for upto in marks.values()]))
     return decision.records
@@ -285,6 +289,17 @@ async def _write(transaction: Transaction, decision: Decision) -> None:
     if decision.spent:
         spent = [(*place, event) for place, event in decision.spent.items()]
         await transaction.rows(_SPEND, columns(spent, 5))
+
+
+async def _keep(transaction: Transaction, healed: Sequence[KeepRequest]) -> None:
+    overtaken = {each for each in happened(healed) if await transaction.rows(_NEWER, _newer(each))}
+    await ingest.keep_healed(transaction, [mark_stale(each, overtaken) for each in healed])
+    await transaction.rows(_KIND, (HEAL, [each.webhook.id for each in healed]))
+
+
+def _newer(about: Happened) -> dict[str, object]:
+    entity, entity_id = clean(about.entity), clean(about.entity_id)
+    return {"entity": entity, "entity_id": entity_id, "at": to_ms(about.at), "kind": HEAL}
 
 
 async def _approve(transaction: Transaction, source: str, act: AuditEntry) -> int:

@@ -143,9 +143,9 @@ async def reparse(
     return seq is not None
 
 
-async def keep_healed(transaction: Transaction, asked: Sequence[Asked]) -> None:
+async def keep_healed(transaction: Transaction, healed: Sequence[KeepRequest]) -> None:
     """Keep webhooks that never came; the caller holds what `Asked.locked` names. Nothing is claimed at insert."""
-    await _keep_locked(transaction, asked, NOBODY)
+    await _keep_locked(transaction, [asked_of(each, None) for each in healed], NOBODY)
 
 
 @contextmanager

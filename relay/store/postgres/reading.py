@@ -18,7 +18,8 @@ K = TypeVar("K", bound=Hashable)
 
 _DELIVERY = (
     "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state,"
-    " d.claim is not null, d.attempt, d.replays, d.due_at, d.settled_at, d.why, e.kind = 'unparsed'"
+    " d.claim is not null, d.attempt, d.replays, d.due_at, d.settled_at, d.why, e.kind = 'unparsed',"
+    " (select w.kind = 'heal' from webhooks w where w.seq = e.webhook limit 1)"
     " from deliveries d join events e on e.seq = d.event"
 )
 _WEBHOOK = (

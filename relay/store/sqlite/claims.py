@@ -7,6 +7,7 @@ import apsw
 
 from relay.model import Delivery, RetryAt
 from relay.model.trace import webhook_trace
+from relay.model.webhooks import HEAL
 from relay.store.checksum import is_corrupt
 from relay.store.claim_tokens import Tokens
 from relay.store.records import Due
@@ -19,6 +20,7 @@ from relay.store.sqlite.sql import Row, a_blob, a_number, at_once, change, rows
 from relay.store.times import LAST, from_ms, to_ms
 
 _MICROSECOND = timedelta(microseconds=1)
+_HEAL = HEAL.encode()
 
 
 def claim(
@@ -61,7 +63,8 @@ _DUE = (
     f"select d.event, {a_number('d.attempt')}, {a_number('d.base')}, {a_number('d.replays')},"
     f" {a_number('d.pending_since')}, coalesce(cast(e.id as blob), x''), {a_number('e.received_at')},"
     f" {a_blob('e.payload')}, cast(e.checksum as blob),"
-    " cast(e.entity as blob), cast(e.entity_id as blob), cast(w.id as blob), cast(w.traceparent as blob) from"
+    " cast(e.entity as blob), cast(e.entity_id as blob), cast(w.id as blob), cast(w.traceparent as blob),"
+    " cast(w.kind as blob) from"
     # `a_number`, `a_blob`, casts: corrupt text ends the whole read (test_corrupt: ..._holds_up_no_other; test_checksum)
     # left join: a delivery without its event is claimed as corrupt (test_corrupt: ..._whose_event_is_gone_...)
     # two ranges of one index: those that wait, and those whose lease ran out
@@ -93,6 +96,7 @@ def _claimed(
     entity_id: bytes | None,
     webhook: bytes | None,
     traceparent: bytes | None,
+    kind: bytes | None,
 ) -> Delivery:
     """Make the delivery of a row, with the next attempt number; TypeError or ValueError for a corrupt row."""
     return Delivery(
@@ -110,6 +114,7 @@ def _claimed(
         entity_id=(entity_id or b"").decode(errors="replace"),
         token=token,
         trace=_trace(webhook, traceparent),
+        healed=kind == _HEAL,
     )
 
 

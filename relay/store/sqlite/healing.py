@@ -29,8 +29,10 @@ from relay.store.records import AuditEntry
 from relay.store.requests import KeepRequest
 from relay.store.sqlite import audit, ingest
 from relay.store.sqlite.early_purge import ROOM_TO_WORK
+from relay.store.sqlite.entity_index import ABOUT
 from relay.store.sqlite.purge import PAUSE
 from relay.store.sqlite.sql import Run, at_once, rows
+from relay.store.stale import Happened, happened, mark_stale
 from relay.store.times import from_ms, to_ms
 
 T = TypeVar("T")
@@ -67,6 +69,10 @@ _SPEND = "update hook_index set matched = ? where webhook = ? and item = ? and c
 _MARKS = (
     "insert into heal_marks (source, lane, upto) values {(?, ?, ?)}"
     " on conflict (source, lane) do update set upto = max(upto, excluded.upto)"
+)
+_NEWER = (
+    f"select 1 from events e join webhooks w on w.seq = e.webhook where {ABOUT} and e.entity = :entity"
+    " and e.received_at > :at and w.kind <> :kind limit 1"
 )
 _REQUEST = f"insert into heal_requests ({REQUEST}) values (?, ?, ?, ?, ?, ?) on conflict (id) do nothing returning id"
 _BEAT = (
@@ -227,9 +233,14 @@ def _candidates(cursor: apsw.Cursor, source: str, records: Sequence[HealRecord])
 
 
 def _keep(cursor: apsw.Cursor, healed: Sequence[KeepRequest]) -> None:
-    ingest.keep_all(None, cursor, healed)
+    overtaken = {each for each in happened(healed) if rows(cursor, _NEWER, _newer(each))}
+    ingest.keep_all(None, cursor, [mark_stale(each, overtaken) for each in healed])
     listed = as_json([each.webhook.id for each in healed])
     cursor.execute("update webhooks set kind = ? where id in (select value from json_each(?))", (HEAL, listed))
+
+
+def _newer(about: Happened) -> dict[str, object]:
+    return {"entity": about.entity, "entity_id": about.entity_id, "at": to_ms(about.at), "kind": HEAL}
 
 
 def _approve(cursor: apsw.Cursor, source: str, act: AuditEntry) -> int:

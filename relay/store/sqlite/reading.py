@@ -34,7 +34,8 @@ T = TypeVar("T")
 
 _DELIVERY = (
     "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state, d.claimed,"
-    " d.attempt, d.replays, d.due_at, d.settled_at, d.why, e.kind = 'unparsed'"
+    " d.attempt, d.replays, d.due_at, d.settled_at, d.why, e.kind = 'unparsed',"
+    " (select w.kind = 'heal' from webhooks w where w.seq = e.webhook limit 1)"
     " from deliveries d join events e on e.seq = d.event"
 )
 READ_SINCE = "exists (select 1 from webhooks w where w.seq = e.webhook and e.kind = 'unparsed' and w.unparsed is null)"
