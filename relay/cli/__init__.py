@@ -30,6 +30,10 @@ COMMANDS = {
         "init": ("relay.cli.init:init", "Write a first routes file, from a recipe."),
         "check": ("relay.cli.check:check", "Validate a routes file and run its tests."),
         "explain": ("relay.cli.explain:explain", "Show where a webhook would go, and why; send nothing."),
+        "names": (
+            "relay.cli.names:names",
+            "Ask accounts for the names of stages, users and custom fields.",
+        ),
         "schema": ("relay.cli.schema:schema", "Print the JSON Schema of the routes file or of an event."),
     },
     "Look": {

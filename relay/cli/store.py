@@ -13,6 +13,7 @@ from relay.cli import is_utf8
 from relay.cli.options import flag
 from relay.store import open as stores
 from relay.store.open import StoreUrl
+from relay.store.open import account_records as account_records
 from relay.store.open import notice_losses as notice_losses
 from relay.store.open import visiting as visiting
 

@@ -1,0 +1,135 @@
+"""`relay names`: what an account calls its things, in a table, in the cache, and in a file for other machines."""
+
+import asyncio
+import json
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.fakeamo import FakeAmo
+from tests.fakeamo.clock import RunningClock
+from tests.fakeamo.server import Server
+
+ROUTES = """\
+version: 1
+accounts:
+  main: {{host: "{host}", token: "{token}"{names}}}
+sources: {{crm: {{token: "${{CRM_TOKEN}}", account: main}}}}
+targets: {{bot: {{url: "https://bot.example/in"}}}}
+routes:
+  - {{name: offers, match: {{entity: leads, action: [add, status], stage: "{stage}"}}, to: bot}}
+  - {{name: rest, otherwise: true, to: bot}}
+"""
+
+
+@pytest.fixture
+def amo() -> Iterator[Server]:
+    """An account on loopback, in an event loop of its own."""
+    server = Server(FakeAmo(7, clock=RunningClock()))
+    loop = asyncio.new_event_loop()
+    done = asyncio.Event()
+
+    async def serve() -> None:
+        async with server.serving():
+            await done.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    yield server
+    loop.call_soon_threadsafe(done.set)
+    thread.join()
+    loop.close()
+
+
+def write(folder: Path, amo: Server, stage: str = "Продажи/Переговоры", names: str = "") -> None:
+    token = amo.amo.token
+    (folder / "routes.yaml").write_text(ROUTES.format(host=amo.host, token=token, stage=stage, names=names), "utf-8")
+
+
+def stage_of(amo: Server) -> str:
+    """The first stage that is of one pipeline."""
+    sales = amo.amo.structure.pipelines[0]
+    return f"{sales.name}/{sales.stages[1].name}"
+
+
+def test_names_are_printed_as_a_match_has_them_and_cached(run: Run, folder: Path, amo: Server) -> None:
+    write(folder, amo, stage_of(amo))
+    refused = run("check")
+    assert refused.exit_code == 1
+    assert "no names of the account 'main' are known here: get them with relay names" in refused.output
+    asked = run("names")
+    assert asked.exit_code == 0, asked.output
+    assert stage_of(amo) in asked.stdout
+    assert all(user["email"] in asked.stdout for user in amo.amo.structure.users)
+    assert run("check").exit_code == 0
+    assert stat.S_IMODE((folder / "relay-names-main.json").stat().st_mode) == 0o600
+
+
+def test_the_cache_is_beside_the_store(run: Run, folder: Path, amo: Server) -> None:
+    write(folder, amo, stage_of(amo))
+    (folder / "data").mkdir()
+    store = "sqlite:///data/relay.db"
+    assert run("names", "--store", store).exit_code == 0
+    assert (folder / "data" / "relay-names-main.json").exists()
+    assert run("check", "--store", store).exit_code == 0
+    assert run("check").exit_code == 1
+
+
+def test_an_exported_file_does_for_a_machine_without_the_account(run: Run, folder: Path, amo: Server) -> None:
+    write(folder, amo, stage_of(amo))
+    exported = run("names", "--export", "main")
+    assert exported.exit_code == 0, exported.output
+    assert json.loads(exported.stdout)["host"] == amo.host
+    (folder / "names.json").write_text(exported.stdout, "utf-8")
+    (folder / "relay-names-main.json").unlink()
+    write(folder, amo, stage_of(amo), ", names: names.json")
+    assert run("check").exit_code == 0
+
+
+def test_a_rename_is_warned_of_after_the_names_were_asked_for_again(run: Run, folder: Path, amo: Server) -> None:
+    before = stage_of(amo)
+    write(folder, amo, before)
+    assert run("names").exit_code == 0
+    sales = amo.amo.structure.pipelines[0]
+    sales.stages[1].name = "Переименовано"
+    again = run("names")
+    assert f"was {before.partition('/')[2]}" in again.stdout
+    checked = run("check")
+    assert checked.exit_code == 0
+    assert f"the stage '{before}' was renamed in amoCRM: write {sales.name}/Переименовано" in checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("other",), "routes.yaml has no account 'other' (known: main)"),
+        (("--export", "main", "other"), "routes.yaml has no account 'other' (known: main)"),
+    ],
+)
+def test_an_account_that_there_is_not_is_said(
+    run: Run, folder: Path, amo: Server, arguments: tuple[str, ...], said: str
+) -> None:
+    write(folder, amo)
+    ended = run("names", *arguments)
+    assert ended.exit_code == 1
+    assert said in ended.stderr
+
+
+def test_a_file_without_accounts_has_no_names(run: Run) -> None:
+    ended = run("names")
+    assert ended.exit_code == 1
+    assert "routes.yaml has no accounts" in ended.stderr
+
+
+def test_an_account_that_refuses_the_token_is_said_without_it(run: Run, folder: Path, amo: Server) -> None:
+    write(folder, amo)
+    text = (folder / "routes.yaml").read_text("utf-8").replace(amo.amo.token, "canary-token-that-is-wrong")
+    (folder / "routes.yaml").write_text(text, "utf-8")
+    ended = run("names")
+    assert ended.exit_code == 1
+    assert "401" in ended.stderr and "canary" not in ended.stderr
+    assert not (folder / "relay-names-main.json").exists()
