@@ -36,12 +36,13 @@ def test_the_feed_is_newest_first_whatever_is_asked(amo: FakeAmo, order: str) ->
 
 def test_ids_are_26_characters_of_base_32_and_those_of_one_request_grow(amo: FakeAmo) -> None:
     lead = amo.add_lead()
-    mutation = amo.update(lead, name="a", price=5)
-    first, second = (each.id for each in mutation.events)
-    assert len(first) == 26
-    assert set(first) <= set(ALPHABET)
-    assert first[:10] == second[:10]
-    assert first < second
+    fields = {each["id"]: "x" for each in amo.structure.fields["leads"]}
+    found = [each.id for each in amo.update(lead, name="a", price=5, tag="t", fields=fields).events]
+    assert {len(each) for each in found} == {26}
+    assert set("".join(found)) <= set(ALPHABET)
+    assert len({each[:10] for each in found}) == 1
+    assert found == sorted(set(found))
+    assert len(found) == 5
 
 
 def test_a_page_has_a_next_one_only_if_there_is_one_and_no_totals(amo: FakeAmo) -> None:

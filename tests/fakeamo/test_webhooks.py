@@ -223,6 +223,7 @@ def test_what_happens_while_it_is_off_is_in_the_oracle_and_never_posted(amo: Fak
     clock.advance(5)
     assert amo.due() == []
     assert [row.was_active for row in amo.rows()] == [True, False]
+    assert len(amo.posts.all) == 1
     amo.switch_on(HERE)
     amo.add_lead()
     clock.advance(5)
