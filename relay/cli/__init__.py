@@ -43,6 +43,9 @@ COMMANDS = {
         "tail": ("relay.cli.tail:tail", "Follow webhooks, events and attempts as they happen."),
         "audit": ("relay.cli.audit:audit", "List what operators did, newest first."),
     },
+    "amoCRM's own API": {
+        "account": ("relay.cli.account:account", "Look whether amoCRM's API serves the relay, or grant it access."),
+    },
     "Mend": {
         "replay": (
             "relay.cli.replay:replay",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +11,8 @@ from relay.account.grants import ENDPOINT, by_code, read_grant
 from relay.account.limiter import Priority
 from relay.account.session import Params, Session
 from relay.errors import AccountError, ConfigurationError, ConflictError
-from relay.model import Account, OAuthGrant
+from relay.model import Account, Json, OAuthGrant
+from relay.rfc3339 import rfc3339
 from relay.store.account_records import AccountRecords, Grant
 
 ACCOUNT = "/api/v4/account"
@@ -48,13 +49,14 @@ class AccountReport:
         return not any(each.error for each in self.findings)
 
 
-async def check(client: AccountClient, now: Callable[[], datetime]) -> AccountReport:
+async def check(client: AccountClient, now: datetime) -> AccountReport:
     """Ask for all that the relay may need, one after the other. A block that has ended is lifted for every process."""
     await client.block.lift()
     findings = [await _account(client)]
-    if findings[0].error is None:
+    if not findings[0].error:
         findings += [await _right(client, *each) for each in RIGHTS]
-        findings.append(_clock(client, now()))
+        findings.append(_clock(client))
+    findings += _end(client, now)
     return AccountReport(
         account=client.account.name,
         host=client.account.host,
@@ -83,14 +85,34 @@ async def _right(client: AccountClient, what: str, path: str, params: Params) ->
     return Finding(what, "may be read")
 
 
-def _clock(client: AccountClient, now: datetime) -> Finding:
+def _clock(client: AccountClient) -> Finding:
     found = client.server_time()
     if found is None:
         return Finding(
             "clock", error="the account's answers do not tell its time: nothing without a time can be healed"
         )
-    ahead = (found.at - now).total_seconds()
-    return Finding("clock", f"{ahead:+.1f} s from ours, within {found.within.total_seconds():.1f} s")
+    return Finding("clock", f"its time is known to within {found.within.total_seconds():.1f} s")
+
+
+def _end(client: AccountClient, now: datetime) -> list[Finding]:
+    ends_at = client.tokens.expires_at
+    if ends_at is None:
+        return []
+    days = (ends_at - now) // timedelta(days=1)
+    if days < 0:
+        return [Finding("token", error="it has ended: make another")]
+    return [Finding("token", f"{days} days left")]
+
+
+def view(report: AccountReport) -> Json:
+    """As `--json` shows it."""
+    return {
+        "account": report.account,
+        "host": report.host,
+        "good": report.is_good,
+        "token_expires_at": rfc3339(report.expires_at) if report.expires_at else None,
+        "findings": [{"what": each.what, "text": each.text, "error": each.error} for each in report.findings],
+    }
 
 
 # ---- login
@@ -103,17 +125,17 @@ def demand_oauth(account: Account) -> OAuthGrant:
     return account.oauth
 
 
-def code_of(pasted: str, account: Account, state: str) -> str:
+def code_of(pasted: str, account: Account, state: str | None) -> str:
     """The code in what a person pasted: the address that amoCRM redirected to, or the code alone.
 
-    ConflictError if that is of another login or account, or a refusal.
+    ConflictError if that is of another account, a refusal, or of another login than that of `state`.
     """
     if "://" not in pasted:
         return pasted.strip()
     found = {name: values[0] for name, values in parse_qs(urlsplit(pasted.strip()).query).items()}
     if "error" in found:
         raise ConflictError(f"access was not granted: {found['error']}")
-    if found.get("state") not in (None, state):
+    if state and found.get("state") not in (None, state):
         raise ConflictError("the address is of another login: open the link that was printed last")
     if found.get("referer") not in (None, account.host) and ":" not in account.host:
         raise ConflictError(f"access was granted to {found['referer']}, and host of {account.name} is {account.host}")

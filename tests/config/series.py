@@ -7,6 +7,7 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry
 
+from relay.account_signals import AccountAsked, AccountOutcome, AccountTokenRead
 from relay.model import Health, VerdictName
 from relay.observe import Gauges, Observer, SharedGauges
 from relay.observe.log import Log
@@ -23,6 +24,7 @@ CLOSED: Mapping[tuple[str, str], frozenset[str]] = {
     ("relay_attempts_total", "outcome"): frozenset(VerdictName),
     ("relay_events_total", "routed"): frozenset({"yes", "no"}),
     ("relay_target_state", "state"): frozenset(Health),
+    ("relay_account_requests_total", "outcome"): frozenset(AccountOutcome),
     ("relay_ack_seconds_bucket", "le"): frozenset(str(float(seconds)) for seconds in ACK_SECONDS),
 }
 """Metric and label -> the values there are."""
@@ -48,7 +50,9 @@ def _registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     observe = Observer(registry, Log(lambda _line: None, "text", logging.CRITICAL))
     committed, opened = Committed(writes=1, took=timedelta(0)), SpoolOpened(file="spool.db", relay="a", webhooks=0)
-    for signal in (kept(event(), routes=[["to-bot"]]), refused(), attempted(), committed, opened):
+    asked = AccountAsked(account="main", outcome=AccountOutcome.OK)
+    token = AccountTokenRead(account="main", expires_at=NOON)
+    for signal in (kept(event(), routes=[["to-bot"]]), refused(), attempted(), committed, opened, asked, token):
         observe(signal)
     Gauges(registry, shared=True).update(
         backlog={}, target_states={"bot": "ok"}, store_bytes=1, store_free_bytes=1, now=NOON

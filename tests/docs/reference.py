@@ -131,6 +131,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--before": "CURSOR",
     "--body FILE": "body.form",
     "--charset": "cp1251",
+    "--code": "https://relay.example/oauth?code=def50200",
     "--config": "/etc/relay/routes.yaml",
     "--count": "10",
     "--delay": "20s",

@@ -1,0 +1,42 @@
+"""An account's token, looked after from time to time -> renewed in time, its end shown and warned of.
+
+The call that shows whether it is accepted also tells the account's clock, which every relay needs for what it receives.
+"""
+
+from datetime import datetime, timedelta
+
+from relay.account.client import AccountClient
+from relay.account.limiter import Priority
+from relay.account_signals import AccountTokenEnds, AccountTokenRead
+from relay.signals import Emit
+
+EVERY = timedelta(minutes=10)
+"""A clock that was not told for an hour is not known, and a token that lives for a day is renewed after half of it."""
+WARNED_OF = (30, 7, 1, 0)
+"""Days that are left, each said once."""
+
+
+class TokenWatch:
+    """Of one account, in one process."""
+
+    def __init__(self, client: AccountClient, *, emit: Emit) -> None:
+        self._client = client
+        self._emit = emit
+        self._said: tuple[datetime, int] | None = None
+
+    async def look(self, now: datetime) -> None:
+        """Ask the account who it is, with a token that is renewed if it is time. Raises an AccountError."""
+        try:
+            await self._client.get("/api/v4/account", priority=Priority.TOKEN)
+        finally:
+            self._show(now)
+
+    def _show(self, now: datetime) -> None:
+        account, ends_at = self._client.account, self._client.tokens.expires_at
+        self._emit(AccountTokenRead(account=account.name, expires_at=ends_at))
+        if ends_at is None or account.oauth:  # a grant is renewed by itself, and its loss is another fact
+            return
+        reached = [days for days in WARNED_OF if ends_at - now <= timedelta(days=days)]
+        if reached and self._said != (ends_at, reached[-1]):
+            self._said = ends_at, reached[-1]
+            self._emit(AccountTokenEnds(account=account.name, days=reached[-1], expires_at=ends_at))
