@@ -136,10 +136,10 @@ async def test_an_action_is_not_healed_while_webhooks_come_that_the_feed_knows_n
     world = await lived()
     await world.run(3 * HOUR)
     world.clock.advance(MINUTE)
-    world.amo.posts._quirks.lost = 1.0
+    world.amo.quirks.lost = 1.0
     for _ in range(2):
         world.amo.add_lead()
-    world.amo.posts._quirks.lost = 0.0
+    world.amo.quirks.lost = 0.0
     await world.run(80 * MINUTE)
     world.amo.add_lead()
     monkeypatch.setattr(world.amo, "feed", world.amo.feed[:-1])
