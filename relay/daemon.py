@@ -11,11 +11,13 @@ import socket
 from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
+from relay.account.heal.indexing import hooks_to_index, unknown_offset
 from relay.admin.app import admin
 from relay.audit_log import log_audit
 from relay.delivery.claim_at_insert import ClaimAtInsert
@@ -289,7 +291,13 @@ class Relay:
 
     def _intake(self) -> Intake:
         return Intake(
-            Decoder(self._committer, config=lambda: self.reloader.config, emit=self._emit, new_id=_new_id),
+            Decoder(
+                self._committer,
+                config=lambda: self.reloader.config,
+                emit=self._emit,
+                new_id=_new_id,
+                hooks_of=partial(hooks_to_index, offset_of=unknown_offset),
+            ),
             config=lambda: self.reloader.config,
             emit=self._emit,
             clock=self.store.clock,

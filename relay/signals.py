@@ -206,6 +206,14 @@ class RawRoutingFailed:
 
 
 @frozen
+class HooksNotIndexed:
+    """Indexing what a webhook tells of raised something unexpected: a bug of ours. It is stored, and may be healed."""
+
+    webhook: str
+    error: str
+
+
+@frozen
 class StoredLate:
     """So many webhooks were committed after their 503, and none is left uncommitted. They have no `WebhookStored`."""
 
@@ -508,6 +516,7 @@ Signal: TypeAlias = (
     | EventsNotStored
     | DecodeFailed
     | RawRoutingFailed
+    | HooksNotIndexed
     | StoredLate
     | NotStored
     | CircuitOpened

@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol
 from relay.errors import StoreBusy, StoreError
 from relay.ingest.budget import Reservation
 from relay.model import RoutedEvent, Source, Webhook
+from relay.model.heal import Hook
 from relay.signals import Emit, EventsNotStored, NotStored, StoredLate
 from relay.store.records import KeepResult
 from relay.store.requests import KeepRequest, Windows
@@ -40,6 +41,7 @@ class WebhookStore(Protocol):
         now: datetime | None,
         window: timedelta | None,
         dated: timedelta | None,
+        hooks: Sequence[Hook],
     ) -> Future[KeepResult]:
         """See `store.contract.IngestStore.keep`."""
         ...
@@ -59,10 +61,11 @@ class ClaimingStore(Protocol):
 class PendingWebhook(ABC):
     """A webhook between its request and its commit.
 
-    The decoder sets `routed`, `retransmission` (the window in which an equal body is one that amoCRM sent again) and,
-    if it is unparsed, `webhook`. The rest is the committer's: `answered`: its request has an answer, or nobody waits
-    for one; `late`: that was a 503; `settled`: the store has replied, later replies are ignored; `stripped`: a fault of
-    ours keeps its events out; `commit_began`: when the store was first to be called, by `perf_counter`.
+    The decoder sets `routed`, `retransmission` (the window in which an equal body is one that amoCRM sent again),
+    `hooks` if its source heals, and, if it is unparsed, `webhook`. The rest is the committer's: `answered`: its request
+    has an answer, or nobody waits for one; `late`: that was a 503; `settled`: the store has replied, later replies are
+    ignored; `stripped`: a fault of ours keeps its events out; `commit_began`: when the store was first to be called, by
+    `perf_counter`.
     """
 
     webhook: Webhook
@@ -70,6 +73,7 @@ class PendingWebhook(ABC):
     reservation: Reservation
     routed: Sequence[RoutedEvent] = ()
     retransmission: timedelta | None = None
+    hooks: Sequence[Hook] = ()
     answered: bool = False
     late: bool = False
     settled: bool = False
@@ -192,6 +196,7 @@ class Committer:
                     each.routed,
                     now if now < each.webhook.received_at else None,
                     Windows(each.source.dedupe, each.retransmission),
+                    each.hooks,
                 )
                 for each in batch
             ]
@@ -210,6 +215,7 @@ class Committer:
                 now=now if now < pending.webhook.received_at else None,
                 window=pending.source.dedupe,
                 dated=pending.retransmission,
+                hooks=pending.hooks,
             )
         except Exception as error:  # noqa: BLE001  as if the store had replied it
             reply = self._loop.create_future()
@@ -249,7 +255,7 @@ class Committer:
         """Retry without events, as unparsed: a fault of ours must not lose what amoCRM sends only once."""
         pending.stripped = True
         pending.webhook = replace(pending.webhook, unparsed=f"a fault of the relay: {error!r}")
-        pending.routed = []
+        pending.routed, pending.hooks = [], ()
         self._retry_one(pending)
         self._emit(EventsNotStored(webhook=pending.webhook.id, error=repr(error)))
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeAlias
 
 from relay.amocrm.change_times import all_dated
 from relay.amocrm.shapes import BodyReader
@@ -16,26 +17,41 @@ from relay.errors import UnreadableError
 from relay.ingest.answers import Reject
 from relay.ingest.budget import LARGE, PER_EVENT, BudgetExceeded
 from relay.ingest.commit import COMMIT_TIMEOUT, AwaitedWebhook, Committer, PendingWebhook
-from relay.model import Event, RoutedEvent, Source, Webhook
+from relay.model import Event, HealMode, RoutedEvent, Source, Webhook
+from relay.model.heal import Hook
 from relay.routes.config import Config
 from relay.routes.plan import plan, plan_raw
-from relay.signals import DecodeFailed, Emit, RawRoutingFailed, Rejection
+from relay.signals import DecodeFailed, Emit, HooksNotIndexed, RawRoutingFailed, Rejection
 from relay.store.records import KeepResult
 
 MAX_PER_TURN = 32  # webhooks decoded in one turn; then they go to the disk, and other callbacks have their turn
 RETRANSMISSIONS = timedelta(hours=3)  # amoCRM repeats a webhook that was not answered for up to 95 minutes
 
 
+HooksOf: TypeAlias = Callable[[Webhook, Sequence[Event], Config], Sequence[Hook]]
+"""A webhook and its events -> its hooks, see `account.heal.indexing`."""
+
+
 class Decoder:
-    """Decodes webhooks and plans their deliveries by the configuration that `config()` returns at that moment."""
+    """Decodes webhooks and plans their deliveries by the configuration that `config()` returns at that moment.
+
+    `hooks_of` is asked about webhooks whose source heals.
+    """
 
     def __init__(
-        self, committer: Committer, *, config: Callable[[], Config], emit: Emit, new_id: Callable[[], str]
+        self,
+        committer: Committer,
+        *,
+        config: Callable[[], Config],
+        emit: Emit,
+        new_id: Callable[[], str],
+        hooks_of: HooksOf = lambda _webhook, _events, _config: (),
     ) -> None:
         self._committer = committer
         self._config = config
         self._emit = emit
         self._new_id = new_id
+        self._hooks_of = hooks_of
         self._bodies = BodyReader()
         self._loop = asyncio.get_running_loop()
         self._arrived: list[PendingWebhook] = []
@@ -160,6 +176,16 @@ class Decoder:
         except Exception as error:  # noqa: BLE001  see `_faulty`
             webhook, routed = self._faulty(webhook, error, config)
         pending.webhook, pending.routed, pending.retransmission = webhook, routed, retransmission
+        if pending.source.heal.mode is not HealMode.OFF and webhook.unparsed is None:
+            pending.hooks = self._hooks(webhook, routed, config)
+
+    def _hooks(self, webhook: Webhook, routed: Sequence[RoutedEvent], config: Config) -> Sequence[Hook]:
+        """Return none if a fault of ours prevents it: its events may then be healed, and come twice."""
+        try:
+            return self._hooks_of(webhook, [each.event for each in routed], config)
+        except Exception as error:  # noqa: BLE001  as above
+            self._emit(HooksNotIndexed(webhook=webhook.id, error=repr(error)))
+            return ()
 
 
 def _demand_account(source: Source, routed: Sequence[RoutedEvent]) -> None:

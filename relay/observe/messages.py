@@ -20,6 +20,7 @@ from relay.signals import (
     EventsNotStored,
     FileDetached,
     FileExposed,
+    HooksNotIndexed,
     NotStored,
     OperatorActed,
     PurgedEarly,
@@ -48,6 +49,7 @@ LINES: dict[type, tuple[int, str]] = {
     # ingest
     DecodeFailed: (ERROR, "webhook not readable: stored as unparsed"),
     RawRoutingFailed: (ERROR, "unparsed webhook not routable: stored without raw deliveries"),
+    HooksNotIndexed: (ERROR, "webhook not indexed for healing: stored, its events may come once more as healed ones"),
     EventsNotStored: (ERROR, "events not storable: webhook retried as unparsed"),
     StoredLate: (INFO, "stored after replying 503"),
     NotStored: (WARNING, "not stored, and replied 503"),

@@ -6,9 +6,11 @@ from datetime import datetime
 
 from uuid_utils import uuid7
 
+from relay.account.heal.indexing import hooks_to_index, unknown_offset
 from relay.amocrm import events, form
 from relay.errors import ConflictError, UnreadableError
 from relay.model import RoutedEvent, Webhook
+from relay.model.heal import Hook
 from relay.operations import audit
 from relay.operations.lookup import pages, show, unparsed
 from relay.routes.config import Config
@@ -24,6 +26,7 @@ class Reparsed:
 
     webhook: Webhook
     routed: Sequence[RoutedEvent] = ()
+    hooks: Sequence[Hook] = ()
     unparsed: str | None = None
 
 
@@ -45,7 +48,7 @@ async def reparse(
     async for webhook in _chosen(store, ids):
         reparsed = _read(webhook, config, charset)
         if reparsed.unparsed is None and not dry_run:
-            await store.reparse(webhook, reparsed.routed, act)
+            await store.reparse(webhook, reparsed.routed, act, reparsed.hooks)
         yield reparsed
 
 
@@ -76,7 +79,11 @@ def _read(webhook: Webhook, config: Config, charset: str | None) -> Reparsed:
         source = config.sources.get(webhook.source)
         if source and (refusal := source.refusal(found[0].account)):  # intake could not read whose it was
             return Reparsed(webhook=webhook, unparsed=refusal)
-        return Reparsed(webhook=webhook, routed=[plan(event, config) for event in found])
+        return Reparsed(
+            webhook=webhook,
+            routed=[plan(event, config) for event in found],
+            hooks=hooks_to_index(webhook, found, config, offset_of=unknown_offset),
+        )
     except UnreadableError as unreadable:
         return Reparsed(webhook=webhook, unparsed=str(unreadable))
     except Exception as error:  # noqa: BLE001  a fault of ours with one webhook must not stop the rest
