@@ -1,10 +1,12 @@
 """Facts about amoCRM's own API that `relay.account` announces; part of `signals.Signal`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from relay.model import frozen
+from relay.model.heal import HealState
 
 
 class AccountOutcome(StrEnum):
@@ -62,4 +64,32 @@ class AccountGrantLost:
     ends_at: datetime | None
 
 
-AccountSignal: TypeAlias = AccountAsked | AccountBlocked | AccountTokenRead | AccountTokenEnds | AccountGrantLost
+class Healed(NamedTuple):
+    """How many events of an action ended in a state; `exactness`: see `heal.Exactness`."""
+
+    action: str
+    exactness: str
+    state: HealState
+    number: int
+
+
+@frozen
+class SourceScanned:
+    """The account's feed was read for a source, and what was old enough was decided.
+
+    `late`: events that came into the feed after it was read; `orphans`: webhooks that it turned out to know nothing of,
+    and `stopped`: what is not healed while there are some of the last hour. `scanned_upto`: it is read completely up to
+    then.
+    """
+
+    source: str
+    verdicts: Sequence[Healed]
+    late: int
+    orphans: int
+    stopped: Sequence[str]
+    scanned_upto: datetime | None
+
+
+AccountSignal: TypeAlias = (
+    AccountAsked | AccountBlocked | AccountTokenRead | AccountTokenEnds | AccountGrantLost | SourceScanned
+)

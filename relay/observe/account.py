@@ -11,7 +11,9 @@ from relay.account_signals import (
     AccountSignal,
     AccountTokenEnds,
     AccountTokenRead,
+    SourceScanned,
 )
+from relay.observe.heal import HealObserver
 from relay.observe.log import Log
 from relay.observe.metrics import Metrics
 from relay.rfc3339 import rfc3339
@@ -23,6 +25,7 @@ class AccountObserver:
     def __init__(self, series: Metrics, log: Log) -> None:
         self._series = series
         self._log = log
+        self._heal = HealObserver(series, log)
 
     def activated(self, accounts: Iterable[str]) -> None:
         """Start the counters of these accounts at 0."""
@@ -47,6 +50,8 @@ class AccountObserver:
                 self._grant_lost(signal)
             case AccountTokenEnds():
                 self._token_ends(signal)
+            case SourceScanned():
+                self._heal(signal)
 
     def _grant_lost(self, signal: AccountGrantLost) -> None:
         self._log.error(

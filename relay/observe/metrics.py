@@ -106,6 +106,20 @@ class Metrics(Collector):
             "When the account's token ends, or its grant unless it is renewed.",
             "account",
         )
+        self.heal_events = counter(
+            "relay_heal_events_total",
+            "Events of the account's feed, by what became of each webhook that should have told of it.",
+            "source", "action", "exactness", "verdict",
+        )  # fmt: skip
+        self.heal_orphan_hooks = counter(
+            "relay_heal_orphan_hooks_total", "Webhooks of which the account's feed knows nothing.", "source"
+        )
+        self.heal_late_events = counter(
+            "relay_heal_late_events_total", "Events that came into the account's feed after it was read.", "source"
+        )
+        self.heal_mark = gauge(
+            "relay_heal_mark_timestamp_seconds", "Up to when the account's feed is read completely.", "source"
+        )
         self._optional = set(self._families[always:])
         registry.register(self)
 

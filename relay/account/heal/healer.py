@@ -18,7 +18,7 @@ from relay.account.heal.brake import told_by
 from relay.account.heal.channels import ACCOUNT, UPDATES, parse
 from relay.account.heal.healed import healed
 from relay.account.heal.reader import Get
-from relay.account.heal.scanner import DAILY, OVERLAP, Scanner, begun_at
+from relay.account.heal.scanner import DAILY, OVERLAP, Scanner, begun_at, scanned_upto
 from relay.account.heal.settle import Settled, orphans, settle
 from relay.account.heal.wanted import Wanted
 from relay.account.server_clock import ServerTime
@@ -48,14 +48,17 @@ _DECIDED = frozenset(HealState) - {HealState.SEEN}
 
 @dataclass(kw_only=True)
 class Scan:
-    """What one run found, for metrics and the log. `verdicts`: number by (action, exactness, state)."""
+    """What one run found, for metrics and the log. `verdicts`: number by (action, exactness, state).
+
+    `orphans`: webhooks without an event that were none the run before.
+    """
 
     source: str
     verdicts: Counter[tuple[str, str, HealState]] = field(default_factory=Counter)
     late: int = 0
     orphans: int = 0
     stopped: frozenset[str] = frozenset()
-    marks: Mapping[str, datetime] = field(default_factory=dict)
+    scanned_upto: datetime | None = None
 
 
 class Healer:
@@ -69,6 +72,7 @@ class Healer:
         self._plan = plan
         self._scanner = Scanner(store, get, kommo=kommo)
         self._judged_at: dict[str, datetime] = {}
+        self._orphans: dict[str, set[tuple[str, int]]] = {}
 
     async def run(self, wanted: Wanted, server: ServerTime, *, now: datetime) -> Scan:
         """Scan, settle and heal one source. `server`: the time on the account's clock, `now` on the store's.
@@ -80,7 +84,7 @@ class Healer:
         if since is not None and since < upto:
             scan.late = await self._scanner.scan(wanted, since, upto, now=now)
             await self._settle(wanted, scan, server, now)
-        scan.marks = await self._store.heal_marks(wanted.source)
+        scan.scanned_upto = scanned_upto(wanted, await self._store.heal_marks(wanted.source))
         return scan
 
     async def run_since(self, wanted: Wanted, since: datetime, server: ServerTime, *, now: datetime) -> Scan:
@@ -90,7 +94,7 @@ class Healer:
         if first is not None and max(first, since) < upto:
             scan.late = await self._scanner.scan(wanted, max(first, since), upto, now=now, anew=True)
             await self._settle(replace(wanted, closed=()), scan, server, now, asked=[HealState.UNHEALABLE])
-        scan.marks = await self._store.heal_marks(wanted.source)
+        scan.scanned_upto = scanned_upto(wanted, await self._store.heal_marks(wanted.source))
         return scan
 
     async def look(self, wanted: Wanted, since: datetime, server: ServerTime, *, now: datetime) -> Scan:
@@ -215,7 +219,9 @@ class Healer:
         ]
         records = await self._store.heal_records(wanted.source, since=since - DAILY) if hooks else ()
         found = orphans(hooks, records, wanted.subscribed)
-        scan.orphans = len(found)
+        places = {(each.webhook, each.hook.item) for each in found}
+        scan.orphans = len(places - self._orphans.get(wanted.source, set()))
+        self._orphans[wanted.source] = places
         self._judged_at[wanted.source] = server.at
         return {each.hook.key.partition(":")[0] for each in found}
 

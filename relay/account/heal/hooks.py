@@ -13,7 +13,7 @@ from relay.model.heal import Hook
 ONCE_WITHIN = timedelta(hours=24)
 """How long before its webhook an event with a key that occurs once may be: late ones are found by that key alone."""
 
-_FRESH = timedelta(minutes=1)  # an update that arrived later than this after a change may be a repeat from before it
+_FRESH = timedelta(seconds=15)  # an update that arrives later after a change may be a repeat from before it
 _AWRY = timedelta(hours=1)  # our clock against the account's, when nothing is known of it
 _BEHIND = timedelta(minutes=5)  # how far the feed may be behind a key that occurs once
 

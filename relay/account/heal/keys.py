@@ -50,7 +50,7 @@ def key(told_by: str, *parts: Json, rule: Rule) -> Key:
 
 
 def keys_of(event: Event, channel: str) -> list[Key]:
-    """The keys of an event: none if it cannot be matched; two if it tells of two changes, as a changed owner does."""
+    """The keys of an event; none if it cannot be matched."""
     make = _KEYS.get(event.action)
     if make is None:
         return []
@@ -142,11 +142,13 @@ def _responsible(event: Event, _channel: str) -> Iterator[Key]:
 
 
 def _update(event: Event, _channel: str) -> Iterator[Key]:
+    """A contact's new owner comes as an update, and is one change: it does not stand for the state beside."""
     if event.entity not in CARDS and event.entity != "task":
         return
-    if "old_responsible_user_id" in event.data and event.entity != "leads":  # contacts, companies: no action of its own
+    if "old_responsible_user_id" in event.data and event.entity in ("contacts", "companies"):
         yield _owner(event.entity, event.data)
-    yield updated(event.entity, event.data.get("id"))
+    else:
+        yield updated(event.entity, event.data.get("id"))
 
 
 def _note(event: Event, _channel: str) -> Iterator[Key]:

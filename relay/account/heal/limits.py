@@ -11,6 +11,8 @@ from relay.model.accounts import Heal
 
 DRIFT = timedelta(seconds=5)
 """How far the time in a lead's webhook may be from that of the feed's event; the few that were seen were equal."""
+REPEATS = tuple(timedelta(minutes=each) for each in (5, 20, 35, 95))
+"""When amoCRM repeats an account-level webhook, after the first attempt."""
 EARLY = timedelta(seconds=2)
 """How much before its event's second a webhook may arrive, by rounding."""
 

@@ -128,6 +128,13 @@ def begun_at(marks: Mapping[str, datetime], name: str) -> datetime | None:
     return marks.get(_BEGUN + name)
 
 
+def scanned_upto(wanted: Wanted, marks: Mapping[str, datetime]) -> datetime | None:
+    """Up to when every lane is read completely; None before the first scan."""
+    found = [marks.get(lane.name) for lane in lanes(wanted.subscribed, wanted.triggers)]
+    known = [each for each in found if each is not None]
+    return min(known) if known and len(known) == len(found) else None
+
+
 def _was_wanted(tell: Tell, begun: Mapping[str, datetime], at: datetime) -> bool:
     """Whether a webhook was wanted at that time."""
     names = [tell.channel] if parse(tell.channel) else [tell.action, tell.key.told_by]
