@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import pytest
 
+from relay.account_signals import AccountSignal
 from relay.signals import (
     AcceptFailed,
     AcksMissing,
@@ -105,10 +106,14 @@ COUNTED = {
     "SpoolOpened", "SpoolingBegan", "SpoolingEnded", "SpoolForwarded", "TailKeptAgain",
 }  # fmt: skip
 """Facts that test_observer.py is about."""
+OF_ACCOUNTS = {each.__name__ for each in get_args(AccountSignal)}
+"""Those of test_account.py and test_heal.py."""
 
 
 def test_every_fact_there_is_is_tested() -> None:
-    assert {each.__name__ for each in get_args(Signal)} == COUNTED | {type(fact).__name__ for fact in FACTS}
+    assert {each.__name__ for each in get_args(Signal)} == COUNTED | OF_ACCOUNTS | {
+        type(fact).__name__ for fact in FACTS
+    }
 
 
 def test_however_many_networks_guess_ten_lines_a_second_say_so(observed: Observed) -> None:
