@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from relay.model import frozen
 from relay.model.heal import HealState
+from relay.model.subscription import SubscriptionState
 
 
 class AccountOutcome(StrEnum):
@@ -90,6 +91,33 @@ class SourceScanned:
     scanned_upto: datetime | None
 
 
+@frozen
+class SubscriptionChanged:
+    """The webhook of a source in amoCRM is in another state than `before`; None: it was never looked at.
+
+    `detail`: what is wrong, and what to do.
+    """
+
+    source: str
+    state: SubscriptionState
+    before: SubscriptionState | None
+    detail: str | None
+
+
+@frozen
+class SubscriptionReenabled:
+    """The guard has switched the webhook of a source on again."""
+
+    source: str
+
+
 AccountSignal: TypeAlias = (
-    AccountAsked | AccountBlocked | AccountTokenRead | AccountTokenEnds | AccountGrantLost | SourceScanned
+    AccountAsked
+    | AccountBlocked
+    | AccountTokenRead
+    | AccountTokenEnds
+    | AccountGrantLost
+    | SourceScanned
+    | SubscriptionChanged
+    | SubscriptionReenabled
 )

@@ -1,7 +1,7 @@
 """Fact about amoCRM's own API -> series and a log line."""
 
 from collections.abc import Iterable
-from logging import ERROR, WARNING
+from logging import ERROR, INFO, WARNING
 
 from relay.account_signals import (
     AccountAsked,
@@ -12,11 +12,17 @@ from relay.account_signals import (
     AccountTokenEnds,
     AccountTokenRead,
     SourceScanned,
+    SubscriptionChanged,
+    SubscriptionReenabled,
 )
+from relay.model.subscription import SubscriptionState
 from relay.observe.heal import HealObserver
 from relay.observe.log import Log
 from relay.observe.metrics import Metrics
 from relay.rfc3339 import rfc3339
+
+SUBSCRIPTION_LEVELS = {SubscriptionState.OK: INFO, SubscriptionState.API_AWAY: WARNING}
+"""The other states lose webhooks."""
 
 
 class AccountObserver:
@@ -52,6 +58,17 @@ class AccountObserver:
                 self._token_ends(signal)
             case SourceScanned():
                 self._heal(signal)
+            case SubscriptionChanged():
+                self._log.log(
+                    SUBSCRIPTION_LEVELS.get(signal.state, ERROR),
+                    "the webhook in amoCRM",
+                    source=signal.source,
+                    state=signal.state,
+                    before=signal.before,
+                    detail=signal.detail,
+                )
+            case SubscriptionReenabled():
+                self._log.warning("the webhook in amoCRM was switched on again by the guard", source=signal.source)
 
     def _grant_lost(self, signal: AccountGrantLost) -> None:
         self._log.error(

@@ -1,0 +1,118 @@
+"""Webhooks that were not answered with 2xx are counted, stored by minute, and looked after soon."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import pytest
+
+from relay.account.guard_times import LOOK_AFTER_REFUSAL, LOOK_EVERY, is_due
+from relay.account.refusals import Refusals
+from relay.errors import StoreBusy
+from relay.signals import Rejection, WebhookRejected
+from relay.store.contract import Archive
+from relay.store.guard_contract import GuardStore
+from tests.store.conftest import MINUTE, NOON, kind, opener, signals, store
+
+__all__ = ["kind", "opener", "signals", "store"]
+
+SECOND = timedelta(seconds=1)
+
+
+class Clock:
+    now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def refused(reason: Rejection = Rejection.UNAVAILABLE, source: str = "crm") -> WebhookRejected:
+    return WebhookRejected(source=source, reason=reason, detail="busy", remote="127.0.0.1", took=timedelta())
+
+
+async def stored(guard: GuardStore, source: str = "crm") -> int:
+    return await guard.refusals(source, since=NOON - MINUTE, until=NOON + 60 * MINUTE)
+
+
+async def test_what_was_counted_is_stored_by_source(store: Archive, clock: Clock) -> None:
+    refusals = Refusals(clock)
+    for _ in range(3):
+        refusals.count(refused())
+    clock.now += MINUTE
+    refusals.count(refused())
+    refusals.count(refused(source="shop"))
+    await refusals.flush(store.guard)
+    await refusals.flush(store.guard)
+    assert (await stored(store.guard), await stored(store.guard, "shop")) == (4, 1)
+    refusals.count(refused())
+    await refusals.flush(store.guard)
+    assert await stored(store.guard) == 5
+
+
+@pytest.mark.parametrize("reason", Rejection)
+async def test_only_what_amocrm_was_answered_counts(store: Archive, clock: Clock, reason: Rejection) -> None:
+    refusals = Refusals(clock)
+    refusals.count(refused(reason))
+    await refusals.flush(store.guard)
+    of_amocrm = reason in (Rejection.TOO_LARGE, Rejection.UNAVAILABLE, Rejection.INCOMPLETE)
+    assert await stored(store.guard) == of_amocrm
+    assert (refusals.last_at("crm") is not None) == of_amocrm
+
+
+async def test_while_the_store_is_busy_nothing_is_lost(
+    store: Archive, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = Refusals(clock)
+
+    async def busy(_source: str, _counts: Mapping[datetime, int]) -> None:
+        refusals.count(refused())  # meanwhile
+        raise StoreBusy("the disk is full")
+
+    refusals.count(refused())
+    with monkeypatch.context() as patched:
+        patched.setattr(store.guard, "record_refusals", busy)
+        with pytest.raises(StoreBusy):
+            await refusals.flush(store.guard)
+    clock.now += 10 * MINUTE
+    await refusals.flush(store.guard)
+    assert await stored(store.guard) == 2
+
+
+async def test_one_that_comes_while_the_store_writes_is_stored_next(
+    store: Archive, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = Refusals(clock)
+    write = store.guard.record_refusals
+
+    async def slow(source: str, counts: Mapping[datetime, int]) -> None:
+        await write(source, counts)
+        refusals.count(refused())
+
+    refusals.count(refused())
+    with monkeypatch.context() as patched:
+        patched.setattr(store.guard, "record_refusals", slow)
+        await refusals.flush(store.guard)
+    await refusals.flush(store.guard)
+    assert await stored(store.guard) == 2
+
+
+@pytest.mark.parametrize(
+    "looked, refused_at, due",
+    [
+        (None, None, True),
+        (NOON - LOOK_EVERY, None, True),
+        (NOON - LOOK_EVERY + SECOND, None, False),
+        (NOON + SECOND, None, True),
+        (NOON - 3 * MINUTE, NOON - LOOK_AFTER_REFUSAL, True),
+        (NOON - 3 * MINUTE, NOON - MINUTE, False),
+        (NOON - 3 * MINUTE, NOON - 4 * MINUTE, False),
+    ],
+)
+def test_a_look_is_due_every_five_minutes_and_two_minutes_after_a_refusal(
+    looked: datetime | None, refused_at: datetime | None, *, due: bool
+) -> None:
+    assert is_due(NOON, looked, refused_at) == due
