@@ -18,6 +18,8 @@ from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
 from relay.account.heal.indexing import hooks_to_index, unknown_offset
+from relay.account.opening import open_client
+from relay.account.service import Accounts
 from relay.admin.app import admin
 from relay.audit_log import log_audit
 from relay.delivery.claim_at_insert import ClaimAtInsert
@@ -44,7 +46,8 @@ from relay.routes.config import Config
 from relay.routes.egress import ignored_variables
 from relay.settings import Settings, demand_private
 from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Endpoint, Notice, Rejection, Signal, WebhookRejected
-from relay.store.open import check_permissions, open_store
+from relay.store.open import account_records, check_permissions, open_store
+from relay.store.records import Status
 
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; `process.STOP_LIMIT` bounds the whole stop
 INTAKE_DRAIN = 0.3  # seconds in which open connections may send one more request
@@ -76,6 +79,7 @@ class Relay:
         self.listening: tuple[str, int] = settings.listen
         self.admin_listening: tuple[str, int] = settings.admin
         self._observe = emit
+        self._accounts: Accounts | None = None
         self._delivering = False  # a dispatcher is there; the store may be disowned while it is opened
         self.readiness = Readiness(
             stopping=self.ended.is_set, spool=lambda: self.store.spool(), clock=lambda: self.store.clock()
@@ -99,6 +103,8 @@ class Relay:
             self.readiness.on_rejected(fact)
             self.misaddressed.count(fact)
             self.unauthorized.count(fact)
+            if self._accounts:
+                self._accounts.on_rejected(fact)
         self._observe(fact)
         self.live(fact)
 
@@ -119,6 +125,8 @@ class Relay:
         )
         self.store.publish_config(config.digest)
         self.dispatcher.use(config.targets)
+        if self._accounts:
+            self._accounts.use(config)
         attempts = sum(target.concurrency for target in config.targets.values())
         if why := descriptor_shortage(attempts, files=self.settings.files, limits=self.settings.limits):
             self._emit(ConnectionsScarce(detail=why))
@@ -155,8 +163,15 @@ class Relay:
             store_bytes=sizes.used,
             store_free_bytes=sizes.free,
             lost=self.readiness.lost,
+            subscriptions=self._subscriptions(status),
             now=self.store.clock(),
         )
+
+    def _subscriptions(self, status: Status) -> dict[str, str]:
+        """The state of each webhook in amoCRM that is watched, by source, once it was looked at."""
+        watched = (name for name, source in self.reloader.config.sources.items() if source.guard)
+        known = {name: status.guards[name] for name in watched if name in status.guards}
+        return {name: each.state for name, each in known.items() if each.state and not each.off}
 
     async def start(self, stack: AsyncExitStack, registry: CollectorRegistry) -> None:
         """Start everything in order; `stack` stops it in the reverse."""
@@ -177,6 +192,10 @@ class Relay:
             clock_set=lambda by: self.dispatcher.clock_set(by) if self._delivering else None,
         )
         stack.push_async_callback(self.store.close)
+        records = account_records(settings.store)
+        ask = partial(open_client, records=records, clock=self.store.clock, emit=self._emit)
+        self._accounts = Accounts(self.store, emit=self._emit, open_client=ask)
+        stack.push_async_callback(self._accounts.close)
         self.gauges = Gauges(registry, shared=self.store.spool() is not None)
         self.shared_gauges = SharedGauges(registry)
         self.dispatcher = Dispatcher(
@@ -223,6 +242,7 @@ class Relay:
                 clock=self.store.clock,
             ),
             self.reloader.watch(),
+            *([self._accounts.run()] if self._accounts else []),
             *self.store.background(lambda: self.reloader.config.retention),
             monitor_loop(self._emit),
         ]

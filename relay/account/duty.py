@@ -8,19 +8,20 @@ from relay.errors import AccountError, StoreBusy, StoreFailed
 from relay.signals import Emit, Notice
 
 FOLLOWING = 2.0  # seconds between two looks whether this relay leads now
-AGAIN = 30.0  # seconds after a failure
+AGAIN = 30.0  # seconds after a failure, unless the duty has others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
     """`run` does it if it is due, and returns in how many seconds to ask again.
 
-    `name`: for the log. `by_all`: every relay does it, not the leading one alone.
+    `name`: for the log. `by_all`: every relay does it, not the leading one alone. `again`: seconds after a failure.
     """
 
     name: str
     run: Callable[[], Awaitable[float]]
     by_all: bool = False
+    again: float = AGAIN
 
 
 async def carry_out(duty: Duty, *, leads: Callable[[], bool], emit: Emit) -> None:
@@ -33,11 +34,11 @@ async def carry_out(duty: Duty, *, leads: Callable[[], bool], emit: Emit) -> Non
                 pause = await duty.run()
                 reported = ""
             except (AccountError, StoreBusy):
-                pause = AGAIN  # each duty announces what its user must know
+                pause = duty.again  # each duty announces what its user must know
             except StoreFailed:
                 raise
             except Exception as error:  # noqa: BLE001  a bug in one of them must not stop webhooks
-                pause = AGAIN
+                pause = duty.again
                 if (said := repr(error)) != reported:
                     reported = said
                     fields: dict[str, object] = {"duty": duty.name, "error": said}

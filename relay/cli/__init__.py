@@ -45,6 +45,9 @@ COMMANDS = {
     },
     "amoCRM's own API": {
         "account": ("relay.cli.account:account", "Look whether amoCRM's API serves the relay, or grant it access."),
+        "connect": ("relay.cli.connect:connect", "Set the webhook of a source up in amoCRM, by its API."),
+        "disconnect": ("relay.cli.connect:disconnect", "Delete the webhook of a source in amoCRM."),
+        "guard": ("relay.cli.guard:guard", "Have the guard go on after a webhook was switched off."),
     },
     "Mend": {
         "replay": (

@@ -17,6 +17,7 @@ from relay.cli.output import cell, counted, json_line, labelled, note, print_jso
 from relay.cli.relay_table import called, relays, shared
 from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
 from relay.cli.store import spool_option, store_option, visiting
+from relay.cli.subscription_lines import subscriptions
 from relay.cli.times import local, short
 from relay.errors import ConfigurationError, RoutesInvalid, StoreBusy
 from relay.model import Health, Json
@@ -158,6 +159,7 @@ def _show_intake(status: Status, now: datetime) -> None:
         "",
         labelled("last webhook", last),
         labelled("unparsed", f"{status.unparsed}{', see relay list --unparsed' if status.unparsed else ''}"),
+        *subscriptions(status, now),
         *_rejected("misaddressed", views.misaddressed(status), ("address", "detail"), now, "red"),
         *_rejected("unauthorized", views.unauthorized(status), ("remote", "detail"), now, "yellow"),
         *_lost(status),

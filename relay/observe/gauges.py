@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
@@ -10,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from relay.model import Health
+from relay.model.subscription import SubscriptionState
 
 SAME = " The same from every relay: use max, not sum."
 
@@ -93,10 +95,12 @@ class Gauges(Collector):
         store_free_bytes: int,
         now: datetime,
         lost: int = 0,
+        subscriptions: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """`target_states`: each target of the routes file and its state; a target without backlog shows 0.
 
-        `lost`: acknowledged webhooks that are missing, until somebody has accepted that.
+        `lost`: acknowledged webhooks that are missing, until somebody has accepted that. `subscriptions`: the state of
+        each webhook in amoCRM that is watched, by source.
         A target that only `backlog` names, because the routes file no longer does, is shown without a state.
         """
         owing, same = sorted(backlog.items()), self._same
@@ -120,7 +124,8 @@ class Gauges(Collector):
                 "relay_lost_acks_total", f"Webhooks that were answered 200 and are missing, at most.{same}", value=lost
             ),
         )
-        self._recent.update(families)
+        watched = [_subscription_states(subscriptions, same)] if subscriptions else []
+        self._recent.update([*families, *watched])
 
     def collect(self) -> Iterable[Metric]:
         """Nothing before the first `update`, and nothing that is older than two minutes."""
@@ -197,6 +202,15 @@ def _states(target_states: Mapping[str, str]) -> GaugeMetricFamily:
     for target, current in sorted(target_states.items()):
         for state in Health:
             family.add_metric([target, state], state == current)
+    return family
+
+
+def _subscription_states(states: Mapping[str, str], same: str) -> GaugeMetricFamily:
+    text = f"1 for the state that the source's webhook in amoCRM is in.{same}"
+    family = GaugeMetricFamily("relay_subscription_state", text, labels=["source", "state"])
+    for source, current in sorted(states.items()):
+        for state in SubscriptionState:
+            family.add_metric([source, state], state == current)
     return family
 
 

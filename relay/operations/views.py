@@ -13,6 +13,7 @@ from relay.model import Json, Outcome, Webhook
 from relay.model.trace import attempt_span_id, trace_id
 from relay.operations.next_step import in_flight
 from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED, Overview
+from relay.operations.subscription_views import subscriptions
 from relay.operations.upkeep import SpoolFile
 from relay.rfc3339 import rfc3339
 from relay.store.records import (
@@ -173,6 +174,7 @@ def overview(seen: Overview) -> dict[str, Json]:
         "relays": [_relay(each) for each in seen.status.relays],
         "files": files(seen.status),
         "oldest_snapshot": oldest_snapshot(seen.status),
+        "subscriptions": subscriptions(seen.status),
     }
 
 

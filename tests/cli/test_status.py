@@ -325,5 +325,5 @@ def test_watched_it_shows_what_has_changed(kept: Path, capsys: pytest.CaptureFix
 def test_watched_as_json_it_is_a_document_a_line(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     looks = [json.loads(line) for line in watched(kept, capsys, as_json=True)]
     assert [sorted(each) for each in looks] == [
-        ["at", "daemon", "disk", "files", "oldest_snapshot", "relays", "targets", "webhooks"]
+        ["at", "daemon", "disk", "files", "oldest_snapshot", "relays", "subscriptions", "targets", "webhooks"]
     ] * 2

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from relay.account_signals import AccountAsked, AccountOutcome, AccountTokenRead
 from relay.model import Health, VerdictName
+from relay.model.subscription import SubscriptionState
 from relay.observe import Gauges, Observer, SharedGauges
 from relay.observe.log import Log
 from relay.observe.metrics import ACK_SECONDS
@@ -25,6 +26,7 @@ CLOSED: Mapping[tuple[str, str], frozenset[str]] = {
     ("relay_events_total", "routed"): frozenset({"yes", "no"}),
     ("relay_target_state", "state"): frozenset(Health),
     ("relay_account_requests_total", "outcome"): frozenset(AccountOutcome),
+    ("relay_subscription_state", "state"): frozenset(SubscriptionState),
     ("relay_ack_seconds_bucket", "le"): frozenset(str(float(seconds)) for seconds in ACK_SECONDS),
 }
 """Metric and label -> the values there are."""
@@ -55,7 +57,12 @@ def _registry() -> CollectorRegistry:
     for signal in (kept(event(), routes=[["to-bot"]]), refused(), attempted(), committed, opened, asked, token):
         observe(signal)
     Gauges(registry, shared=True).update(
-        backlog={}, target_states={"bot": "ok"}, store_bytes=1, store_free_bytes=1, now=NOON
+        backlog={},
+        target_states={"bot": "ok"},
+        store_bytes=1,
+        store_free_bytes=1,
+        now=NOON,
+        subscriptions={"crm": "ok"},
     )
     shared = SharedGauges(registry)
     shared.update_spool(SpoolState(direct=True, since=NOON, why=""), now=NOON)

@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 
 from prometheus_client.exposition import generate_latest
 
-from relay.account_signals import AccountAsked, AccountBlocked, AccountOutcome, AccountTokenEnds, AccountTokenRead
+from relay.account_signals import (
+    AccountAsked,
+    AccountBlocked,
+    AccountOutcome,
+    AccountTokenEnds,
+    AccountTokenRead,
+    SubscriptionChanged,
+    SubscriptionReenabled,
+)
+from relay.model.subscription import SubscriptionState
 from relay.signals import ConfigActivated
 from tests.observe.conftest import Observed
 
@@ -50,4 +59,23 @@ def test_a_block_and_a_token_that_ends_are_logged_with_what_to_do() -> None:
         f'error {blocked} next="ask amoCRM\'s support, then: relay account check"',
         f"warn  the account's token ends soon account=main days=7 at={at} {advice}",
         f"error the account's token has ended account=main at={at} {advice}",
+    ]
+
+
+def test_the_state_of_a_webhook_in_amocrm_is_logged_as_loud_as_it_is_bad() -> None:
+    observed = Observed()
+    before = None
+    for state, detail in (
+        (SubscriptionState.OK, None),
+        (SubscriptionState.DISABLED, "it is switched off"),
+        (SubscriptionState.API_AWAY, "no answer"),
+    ):
+        observed.emit(SubscriptionChanged(source="crm", state=state, before=before, detail=detail))
+        before = state
+    observed.emit(SubscriptionReenabled(source="crm"))
+    assert [line.partition(" ")[2].strip() for line in observed.lines()] == [
+        "info  the webhook in amoCRM source=crm state=ok",
+        'error the webhook in amoCRM source=crm state=disabled before=ok detail="it is switched off"',
+        'warn  the webhook in amoCRM source=crm state=api_away before=disabled detail="no answer"',
+        "warn  the webhook in amoCRM was switched on again by the guard source=crm",
     ]

@@ -1,0 +1,187 @@
+"""A relay in this process beside the double of amoCRM on a port: what the daemon does for accounts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from relay.account_signals import SubscriptionReenabled
+from relay.daemon import Relay, running
+from relay.model.subscription import GuardRecord, SubscriptionState
+from relay.observe import Observer
+from relay.observe.log import Log
+from relay.settings import Settings
+from relay.signals import Signal
+from relay.store.open import SqliteUrl
+from tests.e2e.processes import free_port
+from tests.fakeamo.amo import FakeAmo
+from tests.fakeamo.clock import RunningClock
+from tests.fakeamo.server import Server
+from tests.fakeamo.subscriptions import Subscription
+
+TOKEN = "f3c1a09d5e7b4c628d10"
+BARE = """\
+version: 1
+sources: {{crm: {{token: {token}}}}}
+targets: {{bot: {{url: "http://127.0.0.1:9/"}}}}
+routes: [{{name: moved, match: {{entity: leads, action: [add, status]}}, to: bot}}]
+"""
+WATCHED = """\
+version: 1
+accounts: {{main: {{host: "{host}", token: {api_token}}}}}
+sources: {{crm: {{token: {token}, account: main, guard: {{reenable: true, url: "http://127.0.0.1:{port}"}}}}}}
+targets: {{bot: {{url: "http://127.0.0.1:9/"}}}}
+routes: [{{name: moved, match: {{entity: leads, action: [add, status]}}, to: bot}}]
+"""
+SETTINGS = ["add_lead", "status_lead", "update_lead"]
+
+
+class Place:
+    """A folder, a port, and an account whose webhook posts there."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        self.folder = folder
+        self.server = server
+        self.amo = server.amo
+        self.port = free_port()
+        self.destination = f"http://127.0.0.1:{self.port}/hooks/crm/{TOKEN}"
+        self.amo.subscribe(self.destination, [*SETTINGS])
+        self.registry = CollectorRegistry()
+        self.emitted: list[Signal] = []
+        self.write(WATCHED)
+
+    def write(self, routes: str) -> None:
+        text = routes.format(token=TOKEN, api_token=self.amo.token, host=self.server.host, port=self.port)
+        (self.folder / "routes.yaml").write_text(text)
+
+    def relay(self) -> AbstractAsyncContextManager[Relay]:
+        settings = Settings(
+            config=self.folder / "routes.yaml",
+            store=SqliteUrl(self.folder / "relay.db"),
+            listen=("127.0.0.1", self.port),
+            admin=("127.0.0.1", 0),
+            max_body=1024,
+        )
+        self.registry = CollectorRegistry()
+        observe = Observer(self.registry, Log(lambda _line: None, "text", 50))
+
+        def emit(signal: Signal) -> None:
+            self.emitted.append(signal)
+            observe(signal)
+
+        return running(settings, emit=emit, registry=self.registry)
+
+    @property
+    def subscription(self) -> Subscription:
+        found = self.amo.webhooks.known(self.destination)
+        assert found
+        return found
+
+    @property
+    def disabled(self) -> bool:
+        return self.subscription.disabled
+
+    def metrics(self) -> str:
+        return generate_latest(self.registry).decode()
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    async with Server(FakeAmo(7, clock=RunningClock())).serving() as server:
+        yield Place(tmp_path, server)
+
+
+async def until(met: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while not await met():  # noqa: ASYNC110  the store tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def seen(relay: Relay, state: SubscriptionState) -> GuardRecord:
+    async def there() -> bool:
+        record = (await relay.store.guard.records()).get("crm")
+        return record is not None and record.state is state
+
+    await until(there)
+    return (await relay.store.guard.records())["crm"]
+
+
+async def test_soon_after_its_start_a_relay_knows_its_webhook(place: Place) -> None:
+    async with place.relay() as relay:
+        await seen(relay, SubscriptionState.OK)
+        await relay.refresh()
+        assert 'relay_subscription_state{source="crm",state="ok"} 1.0' in place.metrics()
+        assert 'relay_subscription_state{source="crm",state="disabled"} 0.0' in place.metrics()
+
+
+async def test_without_accounts_nothing_is_asked_and_no_such_series_is_there(place: Place) -> None:
+    place.write(BARE)
+    async with place.relay() as relay:
+        await asyncio.sleep(0.2)
+        await relay.refresh()
+        assert "relay_subscription_state" not in place.metrics()
+        assert await relay.store.healing.outages(relay.store.clock()) == []
+    assert place.amo.requests == []
+
+
+async def test_accounts_may_come_and_go_with_the_routes(place: Place) -> None:
+    place.write(BARE)
+    async with place.relay() as relay:
+        place.write(WATCHED)
+        await relay.reloader.reload()
+        await seen(relay, SubscriptionState.OK)
+        place.write(BARE)
+        await relay.reloader.reload()
+        await relay.refresh()
+        assert "relay_subscription_state{" not in place.metrics()
+
+
+async def test_a_webhook_that_our_failures_switched_off_is_on_again_after_the_next_start(place: Place) -> None:
+    async with place.relay() as relay, aiohttp.ClientSession() as session:
+        await seen(relay, SubscriptionState.OK)
+        for _ in range(101):
+            async with session.post(place.destination, data=b"x" * 2000) as answer:
+                assert answer.status == 413
+            place.subscription.note_answer(413, place.amo.clock(), 100)
+
+        async def stored() -> bool:
+            now = relay.store.clock()
+            return await relay.store.guard.refusals("crm", since=now - timedelta(days=1), until=now) == 101
+
+        await until(stored)
+    assert place.disabled
+
+    async def on() -> bool:
+        return not place.disabled
+
+    async with place.relay() as relay:
+        await until(on)
+        await seen(relay, SubscriptionState.OK)
+    assert any(isinstance(each, SubscriptionReenabled) for each in place.emitted)
+
+
+async def test_what_a_person_switched_off_stays_off_over_a_restart(place: Place) -> None:
+    async with place.relay() as relay:
+        await seen(relay, SubscriptionState.OK)
+    place.amo.switch_off(place.destination)
+    async with place.relay() as relay:
+        record = await seen(relay, SubscriptionState.DISABLED)
+    assert "relay guard resume crm" in record.detail
+    assert place.disabled
+
+
+async def test_no_token_is_in_what_is_told_or_stored(place: Place) -> None:
+    async with place.relay() as relay:
+        await seen(relay, SubscriptionState.OK)
+        place.amo.switch_off(place.destination)
+        await relay.refresh()
+        said = f"{place.emitted} {place.metrics()} {(await relay.store.status()).guards}"
+    database = b"".join(each.read_bytes() for each in place.folder.glob("relay.db*"))
+    for secret in (TOKEN, place.amo.token):
+        assert secret not in said
+        assert secret.encode() not in database
