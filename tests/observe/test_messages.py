@@ -109,6 +109,9 @@ COUNTED = {
 OF_ACCOUNTS = {each.__name__ for each in get_args(AccountSignal)}
 """Those of test_account.py and test_heal.py."""
 
+OF_ACCOUNTS = {each.__name__ for each in get_args(AccountSignal)}
+"""Facts that test_account.py is about."""
+
 
 def test_every_fact_there_is_is_tested() -> None:
     assert {each.__name__ for each in get_args(Signal)} == COUNTED | OF_ACCOUNTS | {
