@@ -10,17 +10,16 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from signal import SIGTERM
 from time import monotonic, time
-from typing import Any
 
 from tests.chaos.scale import AT_LENGTH, at_length
-from tests.e2e.history import Findings, Sent, judge, overtaken
+from tests.chaos.seen import STALL, Seen, blocked, instant, is_during, late, repeated
+from tests.e2e.history import judge, overtaken
 from tests.e2e.processes import RELAY, RelayProcess, until
 from tests.e2e.sender import Load
-from tests.e2e.targets import Request, Targets, listening, slow
+from tests.e2e.targets import Targets, listening, slow
 from tests.postgres import Cluster
 from tests.tcp_proxy import TcpProxy, proxying
 
@@ -33,8 +32,8 @@ TAKES = 0.03 if AT_LENGTH else 0.1
 DRAINED_WITHIN = at_length(400.0, briefly=90)
 """Seconds after the last webhook: a relay is declared dead after 15, a lease ends after minutes; a backlog takes
 more."""
-TICK, STALL = 0.05, 0.5
-"""Seconds between two small writes of the test itself; one that takes so long was held up by other programs."""
+TICK = 0.05
+"""Seconds between two small writes of the test itself."""
 STAGES = {1: frozenset({"plain", "ordered"})}
 
 ROUTES = """\
@@ -47,53 +46,6 @@ targets:
 routes:
   - {{name: all, match: {{}}, to: [plain, ordered]}}
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What a drained campaign saw. `answers`: by status, 0 for none; `slowest`: seconds of a 200.
-
-    `late`: seconds from a 200 to the event's arrival, of all but 1 in 100. `failed`: not answered 200, although the
-    machine let this process work and write all that time.
-    """
-
-    sent: Sequence[Sent]
-    findings: Findings
-    at_once: int
-    overtaken: int
-    overtaken_across: int
-    answers: Mapping[int, int]
-    failed: Sequence[Sent]
-    slowest: float
-    late: float
-    drained_after: float
-
-    def repeats(self) -> int:
-        """Requests that a target took again."""
-        return sum(self.findings.duplicated.values())
-
-    def __str__(self) -> str:
-        answers = ", ".join(f"{number} × {status or 'none'}" for status, number in sorted(self.answers.items()))
-        return (
-            f"answers {answers}; {self.findings}, of one key at once {self.at_once}, overtaken {self.overtaken}"
-            f" ({self.overtaken_across} across relays); slowest 200 {self.slowest * 1000:.0f} ms,"
-            f" arrived p99 {self.late * 1000:.0f} ms, drained after {self.drained_after:.1f} s"
-        )
-
-    def assert_nothing_went_wrong(self) -> None:
-        """Assert what no fault may break, whatever it is."""
-        assert not self.findings.lost
-        assert not self.findings.unexpected
-        assert not self.findings.mismatched
-        assert self.at_once == 0
-        assert self.overtaken == 0
-
-    def assert_all_answered_200(self) -> None:
-        """Assert it where no relay was killed: what PostgreSQL does is no matter of the sender.
-
-        A busy machine may stop a relay for as long as a sender waits: what failed then proves nothing.
-        """
-        assert not self.failed
 
 
 @dataclass(kw_only=True)
@@ -164,19 +116,19 @@ class Relays:
 
     def _held_up(self) -> list[tuple[float, float]]:
         """When other programs had the processor or the disk, as this process or a relay has noticed it."""
-        lines = [
-            (_instant(line) - self._clock(name), line["ms"] / 1000)
+        spans = [
+            span
             for name, relay in self.relays.items()
             if name not in self.stopped
-            for line in relay.lines("event loop blocked")
+            for span in blocked(relay.lines("event loop blocked"), self._clock(name))
         ]
-        return [*self.stalls, *((at - took, at) for at, took in lines if took > STALL)]
+        return [*self.stalls, *spans]
 
     def _clock(self, name: str) -> float:
         """What a relay's clock, which may be wrong, is ahead of the monotonic one."""
         if name not in self.ended:
             return time() - monotonic()
-        return _instant(self.relays[name].lines("stopped")[-1]) - self.ended[name]
+        return instant(self.relays[name].lines("stopped")[-1]) - self.ended[name]
 
     def _seen(self, drained_after: float) -> Seen:
         sent = [each for load in self.loads.values() for each in load.sent]
@@ -191,8 +143,9 @@ class Relays:
             overtaken=len(overtaken(sent, received, "ordered")),
             overtaken_across=len(overtaken(sent, received, "ordered", anywhere=True)),
             answers=+answers,
-            failed=[each for each in sent if not (each.acknowledged or _is_during(each, held_up))],
-            late=_late(sent, received),
+            failed=[each for each in sent if not (each.acknowledged or is_during(each.began, each.ended, held_up))],
+            repeated=[place for place, first, last in repeated(received) if not is_during(first, last, held_up)],
+            late=late(sent, received),
             slowest=max((each.ended - each.began for each in sent if each.acknowledged), default=0.0),
             drained_after=drained_after,
         )
@@ -219,33 +172,11 @@ class Relays:
         return next(each for each in self.relays.values() if each.process and each.process.returncode is None)
 
 
-def _instant(line: Mapping[str, Any]) -> float:
-    return datetime.fromisoformat(line["time"]).timestamp()
-
-
-def _is_during(one: Sent, spans: Sequence[tuple[float, float]]) -> bool:
-    return any(began < one.ended + STALL and ended > one.began - STALL for began, ended in spans)
-
-
 def _write(file: Path) -> None:
     with file.open("wb") as opened:
         opened.write(b"x")
         opened.flush()
         os.fsync(opened.fileno())
-
-
-def _late(sent: Sequence[Sent], received: Sequence[Request]) -> float:
-    arrived: dict[tuple[str, str], float] = {}
-    for each in received:
-        if each.accepted:
-            arrived.setdefault((each.target, each.marker), each.at)
-    times = sorted(
-        arrived[target, one.marker] - one.ended
-        for one in sent
-        for target in one.targets
-        if one.acknowledged and (target, one.marker) in arrived
-    )
-    return max(0.0, times[len(times) * 99 // 100]) if times else 0.0
 
 
 @asynccontextmanager

@@ -18,10 +18,6 @@ def scaled(number: float, *, least: int = 1) -> int:
     return max(least, round(number * SCALE))
 
 
-TRIALS = 4
-"""How often a sabotaged relay is tried whose fault shows only where two webhooks meet."""
-
-
 def at_length(number: int, *, briefly: int) -> int:
     """Return the count, or the seconds, of a run by hand at length, else what shows the same `briefly`."""
     return number if AT_LENGTH else briefly

@@ -13,6 +13,7 @@ import pytest
 from tests.chaos.conftest import Report
 from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import SCALE, SEED, scaled
+from tests.chaos.trials import TRIALS, found_guilty
 from tests.e2e.history import Findings, Sent, judge
 from tests.e2e.processes import RELAY, RelayProcess, running, until
 from tests.e2e.sender import Load
@@ -22,7 +23,7 @@ KILLS = scaled(60)
 PER_SECOND = 250
 LEAST_LOAD = 30  # webhooks answered between two kills
 CONCURRENCY = 4
-READY_WITHIN, READY_AT_ALL = 3.0, 10.0  # seconds, mostly and always; the machine may have other work, the line tells
+READY_WITHIN, READY_AT_ALL = 3.0, 10.0  # seconds, mostly and always, in a campaign at full scale; the line tells
 STAGES = {1: frozenset({"well"}), 2: frozenset({"well", "flaky"}), 3: frozenset({"well", "flaky", "slow"})}
 
 ROUTES = """\
@@ -63,9 +64,9 @@ class Campaign:
         )
 
 
-async def campaign(folder: Path, command: Sequence[str], kills: int) -> Campaign:
+async def campaign(folder: Path, command: Sequence[str], kills: int, seed: int = SEED) -> Campaign:
     """Kill a relay under load again and again, then let it drain, and judge."""
-    chance = Random(SEED)
+    chance = Random(seed)
     async with listening(well=well, flaky=flaky(0.3, chance), slow=slow(0.02)) as targets:
         async with running(folder, routes(targets), command=command) as relay:
             load = Load(url=relay.hook, stages=STAGES, per_second=PER_SECOND)
@@ -109,13 +110,17 @@ async def test_nothing_that_was_answered_200_is_lost_to_kill_9(tmp_path: Path, r
     assert not findings.mismatched
     # what was at a target when the relay was killed, or not settled yet, goes there again
     assert all(findings.repeats(target) <= seen.kills * 2 * CONCURRENCY for target in STAGES[3])
-    assert max(seen.starts) < READY_AT_ALL
-    if SCALE >= 1:
+    if SCALE >= 1:  # a smaller campaign may run beside anything
+        assert max(seen.starts) < READY_AT_ALL
         assert seen.in_time >= 0.6
 
 
+@pytest.mark.timeout(120 * TRIALS)
 @pytest.mark.parametrize("broken", ["answers_early", "settles_early"])
 async def test_a_relay_that_loses_something_is_found_guilty(broken: str, tmp_path: Path, report: Report) -> None:
-    seen = await campaign(tmp_path, sabotaged(broken), 3)
-    report("kill -9, sabotaged", f"{broken}: {seen}")
-    assert seen.findings.lost
+    async def loses(folder: Path, seed: int) -> bool:
+        seen = await campaign(folder, sabotaged(broken), 3, seed)
+        report("kill -9, sabotaged", f"{broken}: {seen}")
+        return bool(seen.findings.lost)
+
+    assert await found_guilty(tmp_path, loses)

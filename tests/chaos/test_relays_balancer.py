@@ -9,17 +9,20 @@ from signal import SIGCONT, SIGSTOP, SIGTERM
 import pytest
 
 from tests.chaos.conftest import Report
-from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, Seen, relays
+from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, relays
 from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import AT_LENGTH, SEED, at_length
+from tests.chaos.seen import Seen
+from tests.chaos.trials import TRIALS, found_guilty
 from tests.e2e.balancers import haproxy
-from tests.e2e.processes import RELAY, TOKEN
+from tests.e2e.processes import RELAY, TOKEN, until
 from tests.postgres import Cluster
 
 TROUBLED = "abab" if AT_LENGTH else "a"  # the first one takes all webhooks while it can
 KILLS = at_length(20, briefly=2)
 AWAY = at_length(600, briefly=0)  # seconds of PostgreSQL, at least
 FROZEN = 4.0  # seconds: longer than HAProxy waits
+REFUSED = 50  # 503s of HAProxy, whose relays are not ready
 CHECKED = 1.5  # seconds in which HAProxy knows that a relay is ready, or is not
 
 
@@ -83,7 +86,7 @@ async def test_relays_that_are_killed_in_turn_while_postgresql_is_away_fail_no_w
     assert_nothing_went_wrong(seen)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(120 * TRIALS)
 async def test_relays_that_are_not_ready_while_they_spool_are_found_guilty(
     tmp_path: Path, server: Cluster, report: Report
 ) -> None:
@@ -91,13 +94,16 @@ async def test_relays_that_are_not_ready_while_they_spool_are_found_guilty(
         await made.sent()
         for proxy in made.proxies.values():
             proxy.refuse()
-        await asyncio.sleep(2 * CHECKED)
+        await until(lambda: made.loads["m"].answers[503] >= REFUSED, 60)
         for proxy in made.proxies.values():
             proxy.heal()
 
-    seen = await balanced(tmp_path, server, away, command=sabotaged("unready_without_postgresql"))
-    report("behind HAProxy", f"sabotaged, not ready while PostgreSQL is away: {seen}")
-    assert seen.failed
+    async def refuses(folder: Path, _seed: int) -> bool:
+        seen = await balanced(folder, server, away, command=sabotaged("unready_without_postgresql"))
+        report("behind HAProxy", f"sabotaged, not ready while PostgreSQL is away: {seen}")
+        return bool(seen.failed)
+
+    assert await found_guilty(tmp_path, refuses)
 
 
 async def trouble(made: Relays, name: str, server: Cluster, chance: Random) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import Report
-from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, Seen, campaign
+from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, campaign
 from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import at_length
+from tests.chaos.seen import Seen
+from tests.chaos.trials import TRIALS, found_guilty
 from tests.e2e.processes import RELAY
 from tests.postgres import Cluster, cluster
 
@@ -70,8 +72,11 @@ async def test_what_a_standby_that_was_behind_does_not_know_is_stored_again(tmp_
     assert again > 0
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240 * TRIALS)
 async def test_relays_that_keep_no_tail_are_found_guilty(tmp_path: Path, report: Report) -> None:
-    seen, _ = await failed_over(tmp_path, synchronous=False, command=sabotaged("keeps_no_tail"), within=10)
-    report(f"fail-over, {BEHIND:.0f} s behind", f"sabotaged, no tail: {seen}")
-    assert seen.findings.lost
+    async def loses(folder: Path, _seed: int) -> bool:
+        seen, _ = await failed_over(folder, synchronous=False, command=sabotaged("keeps_no_tail"), within=10)
+        report(f"fail-over, {BEHIND:.0f} s behind", f"sabotaged, no tail: {seen}")
+        return bool(seen.findings.lost)
+
+    assert await found_guilty(tmp_path, loses)

@@ -10,7 +10,8 @@ import pytest
 from tests.chaos.conftest import Report
 from tests.chaos.relays import CONCURRENCY, PER_SECOND, Relays, campaign
 from tests.chaos.sabotage import sabotaged
-from tests.chaos.scale import SEED, TRIALS, at_length
+from tests.chaos.scale import SEED, at_length
+from tests.chaos.trials import TRIALS, found_guilty
 from tests.postgres import Cluster
 
 KILLS = at_length(50, briefly=4)
@@ -65,28 +66,29 @@ async def test_a_relay_that_stood_still_goes_on_beside_the_one_that_took_over(
     assert seen.repeats() <= FREEZES * TARGETS * 2 * CONCURRENCY
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(120 * TRIALS)
 async def test_relays_that_declare_nobody_dead_are_found_guilty(
     tmp_path: Path, server: Cluster, report: Report
 ) -> None:
-    seen = await campaign(tmp_path, server, dies, within=20, command=sabotaged("declares_nobody_dead"))
-    report("two relays, one gone", f"sabotaged: {seen}")
-    assert seen.findings.lost
+    async def loses(folder: Path, _seed: int) -> bool:
+        seen = await campaign(folder, server, dies, within=20, command=sabotaged("declares_nobody_dead"))
+        report("two relays, one gone", f"sabotaged: {seen}")
+        return bool(seen.findings.lost)
+
+    assert await found_guilty(tmp_path, loses)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(120 * TRIALS)
 async def test_relays_that_do_not_see_each_others_locks_are_found_guilty(
     tmp_path: Path, server: Cluster, report: Report
 ) -> None:
     async def nothing(made: Relays) -> None:
         await made.sent(600)
 
-    command = sabotaged("locks_for_itself")
-    for number in range(TRIALS):  # it takes two webhooks of one lead that meet
-        folder = tmp_path / str(number)
-        folder.mkdir()
+    async def loses(folder: Path, _seed: int) -> bool:
+        command = sabotaged("locks_for_itself")
         seen = await campaign(folder, server, nothing, within=8, per_second=100, command=command)
         report("two relays", f"sabotaged, no common locks: {seen}")
-        if seen.findings.lost:
-            return
-    pytest.fail("not found guilty")
+        return bool(seen.findings.lost)
+
+    assert await found_guilty(tmp_path, loses)

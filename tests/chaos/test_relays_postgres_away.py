@@ -8,9 +8,11 @@ from random import Random
 import pytest
 
 from tests.chaos.conftest import Report
-from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, Seen, campaign, relays
+from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, campaign, relays
 from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import SEED, at_length
+from tests.chaos.seen import Seen
+from tests.chaos.trials import TRIALS, found_guilty
 from tests.e2e.processes import RELAY, until
 from tests.postgres import Cluster
 
@@ -46,9 +48,9 @@ async def test_a_postgresql_that_crashes_and_stands_still_is_no_matter_of_the_se
     seen.assert_all_answered_200()
 
 
-async def lose_answers(made: Relays, answers: int) -> None:
+async def lose_answers(made: Relays, answers: int, seed: int = SEED) -> None:
     """Of commits, by turns of webhooks and of what deliveries do."""
-    chance = Random(SEED)
+    chance = Random(seed)
     for number in range(answers):
         proxy = made.proxies[chance.choice("ab")]
         lost = proxy.lost
@@ -65,14 +67,17 @@ async def test_a_lost_answer_loses_nothing(tmp_path: Path, server: Cluster, repo
     seen.assert_all_answered_200()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240 * TRIALS)
 async def test_relays_that_forget_what_a_lost_answer_has_claimed_are_found_guilty(
     tmp_path: Path, server: Cluster, report: Report
 ) -> None:
-    command = sabotaged("forgets_lost_claims")
-    seen = await campaign(tmp_path, server, lambda made: lose_answers(made, 6), within=8, command=command)
-    report("lost answers", f"sabotaged, their claims are forgotten: {seen}")
-    assert seen.findings.lost
+    async def loses(folder: Path, seed: int) -> bool:
+        command = sabotaged("forgets_lost_claims")
+        seen = await campaign(folder, server, lambda made: lose_answers(made, 6, seed), within=8, command=command)
+        report("lost answers", f"sabotaged, their claims are forgotten: {seen}")
+        return bool(seen.findings.lost)
+
+    assert await found_guilty(tmp_path, loses)
 
 
 async def started_without_postgresql(
@@ -103,13 +108,16 @@ async def test_webhooks_that_came_before_postgresql_survive_kill_9_in_the_spool(
     seen = await started_without_postgresql(tmp_path, server, away=AWAY, within=DRAINED_WITHIN + AWAY)
     report("start without PostgreSQL", f"{AWAY} s more: {seen}")
     seen.assert_nothing_went_wrong()
-    assert seen.repeats() == 0
+    seen.assert_nothing_was_repeated()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240 * TRIALS)
 async def test_relays_that_answer_before_they_have_spooled_are_found_guilty(
     tmp_path: Path, server: Cluster, report: Report
 ) -> None:
-    seen = await started_without_postgresql(tmp_path, server, within=10, command=sabotaged("spools_early"))
-    report("start without PostgreSQL", f"sabotaged, answers before the spool has it: {seen}")
-    assert seen.findings.lost
+    async def loses(folder: Path, _seed: int) -> bool:
+        seen = await started_without_postgresql(folder, server, within=10, command=sabotaged("spools_early"))
+        report("start without PostgreSQL", f"sabotaged, answers before the spool has it: {seen}")
+        return bool(seen.findings.lost)
+
+    assert await found_guilty(tmp_path, loses)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import Report
-from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, Seen, relays
+from tests.chaos.relays import DRAINED_WITHIN, PER_SECOND, Relays, relays
 from tests.chaos.sabotage import sabotaged
+from tests.chaos.seen import Seen
 from tests.chaos.tmpfs import MEBIBYTE, mounted
+from tests.chaos.trials import TRIALS, found_guilty
 from tests.e2e.processes import RELAY, until
 from tests.postgres import Cluster
 
@@ -63,13 +65,16 @@ async def test_a_full_disk_under_a_spool_loses_nothing_and_keeps_nothing_out_of_
     assert set(seen.answers) <= {0, 200, 503}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(120 * TRIALS)
 async def test_a_relay_that_answers_what_it_cannot_spool_is_found_guilty(
     tmp_path: Path, server: Cluster, report: Report
 ) -> None:
     async def answers(made: Relays) -> None:
         await made.sent(8 * PER_SECOND)
 
-    seen = await full(tmp_path, server, answers, command=sabotaged("answers_what_it_cannot_spool"), within=5)
-    report("a full spool", f"sabotaged, answered all the same: {seen}")
-    assert seen.findings.lost
+    async def loses(folder: Path, _seed: int) -> bool:
+        seen = await full(folder, server, answers, command=sabotaged("answers_what_it_cannot_spool"), within=5)
+        report("a full spool", f"sabotaged, answered all the same: {seen}")
+        return bool(seen.findings.lost)
+
+    assert await found_guilty(tmp_path, loses)
