@@ -18,7 +18,8 @@ import trustme
 Talk: TypeAlias = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-DRIP = 0.02  # seconds between two bytes
+DRIP = 0.02
+"""Seconds between two bytes, or interim responses: a thousand of those are too many, and a time-out comes before."""
 IDLE = 0.03  # seconds after which a target closes a connection
 ESCAPES = b"\x1b[31m\x1b]0;owned\x07\r\n\x00\xe2\x80\xa8<script>alert(1)</script>"
 
@@ -230,8 +231,8 @@ def kinds() -> Mapping[str, Kind]:
         "hangs": Kind(talk=_hang, reason="timeout"),
         "drips-headers": Kind(talk=_repeats(b"HTTP/1.1 200 OK\r\nX: ", b"y", pause=DRIP), reason="timeout"),
         "drips-body": Kind(talk=_repeats(OK.replace(b": 2", b": 9999"), b"y", pause=DRIP), **ok),
-        "endless-100": Kind(talk=_repeats(b"", b"HTTP/1.1 100 Continue\r\n\r\n", pause=DRIP / 10), reason="timeout"),
-        "endless-103": Kind(talk=_repeats(b"", b"HTTP/1.1 103 Hints\r\n\r\n", pause=DRIP / 10), reason="timeout"),
+        "endless-100": Kind(talk=_repeats(b"", b"HTTP/1.1 100 Continue\r\n\r\n", pause=DRIP), reason="timeout"),
+        "endless-103": Kind(talk=_repeats(b"", b"HTTP/1.1 103 Hints\r\n\r\n", pause=DRIP), reason="timeout"),
         "endless-body": Kind(talk=_repeats(b"HTTP/1.1 200 OK\r\n\r\n", bytes(65_536)), **ok),
         "endless-chunks": Kind(
             talk=_repeats(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"8000\r\n%b\r\n" % bytes(32_768)),

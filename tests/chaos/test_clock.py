@@ -24,7 +24,7 @@ from tests.e2e.targets import Targets, always, listening, refusing, slow
 EVENTS = scaled(100, least=20)
 LEADS = EVENTS // 2
 PAUSE = 8.0  # seconds before a retry
-SLACK = 20.0  # seconds: the relay looks at its clock once a second, the machine is busy, and an hour is 3,600
+SLACK = 60.0  # seconds: the relay looks at its clock once a second, the machine is busy, and an hour is 3,600
 RATE = 20  # attempts per second of the target that is paced
 
 ROUTES = """\
@@ -139,7 +139,7 @@ async def back(machine: Machine, by: str, seconds: float) -> tuple[float, float]
     return machine.longest_pause("waits"), asked_at - well_at
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_a_clock_that_is_set_back_delays_no_retry_and_no_probe(tmp_path: Path, report: Report) -> None:
     async with Clocked(tmp_path) as machine:
         pause, probe = await back(machine, "-1h", PAUSE + SLACK)
@@ -157,7 +157,7 @@ async def test_a_clock_that_is_set_back_delays_no_retry_and_no_probe(tmp_path: P
         assert said == [pytest.approx(-3600, abs=60)]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_clock_that_is_set_forward_releases_retries_at_their_rate_and_ends_no_lease(
     tmp_path: Path, report: Report
 ) -> None:
@@ -175,7 +175,7 @@ async def test_a_clock_that_is_set_forward_releases_retries_at_their_rate_and_en
         assert repeated == 0
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_clock_that_is_set_back_while_the_relay_is_down_delays_nothing(tmp_path: Path, report: Report) -> None:
     async with Clocked(tmp_path) as machine:
         await machine.post(range(EVENTS))
@@ -183,16 +183,17 @@ async def test_a_clock_that_is_set_back_while_the_relay_is_down_delays_nothing(t
         await machine.relay.kill()
         machine.set("-1h")
         took = await machine.relay.start()
-        await machine.until_attempted("waits", 2 * EVENTS, PAUSE + SLACK + 20)
+        await machine.until_attempted("waits", 2 * EVENTS, PAUSE + SLACK)
         pause = machine.longest_pause("waits")
         report("clock -1h over kill -9", f"retries after {pause:.1f} s (policy {PAUSE:.0f} s, down {took:.1f} s)")
         assert pause < PAUSE + SLACK + took
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_relay_that_trusts_its_clock_is_found_guilty(tmp_path: Path, report: Report) -> None:
     async with Clocked(tmp_path, sabotaged("trusts_the_clock")) as machine:
         with pytest.raises(AssertionError, match="not within"):
-            await back(machine, "-1h", PAUSE + SLACK)
+            await back(machine, "-1h", 2 * PAUSE)
+        assert machine.clock.read_text() == "-1h\n"
         made = len(machine.targets.of("waits"))
         report("clock -1h", f"sabotaged, ignores it: {made} of {2 * (EVENTS + 4)} attempts were made")

@@ -16,17 +16,18 @@ import pytest
 
 from tests.chaos.conftest import Report
 from tests.chaos.hostile import IDLE, Kind, kinds, talking
-from tests.chaos.names import answering
+from tests.chaos.names import PATIENCE, answering
 from tests.chaos.sabotage import sabotaged
 from tests.chaos.scale import scaled
+from tests.chaos.trials import TRIALS, found_guilty
 from tests.e2e.processes import RELAY, RelayProcess, run, running, until
 from tests.e2e.sender import post_lead
 from tests.e2e.targets import Targets, listening, well
 
 EVENTS = scaled(60, least=8)  # to every kind
 RACES = scaled(300, least=60)  # to those whose connections close while they are idle
-TIMEOUT = 1.0
-LATE = 4.0  # seconds of an attempt: its time-out, and what a busy machine adds; without one some take for ever
+TIMEOUT = 3.0  # seconds: a machine that has other work answers within them, too
+LATE = 15.0  # seconds of an attempt: its time-out, and what a busy machine adds; without one some take for ever
 CONCURRENCY = 16
 ATTEMPTS = 2
 PATIENT = {"after-a-year", "after-a-date"}
@@ -41,7 +42,7 @@ ROUTES = """\
 version: 1
 sources: {{crm: {{token: "${{TOKEN}}"}}}}
 defaults:
-  timeout: 1s
+  timeout: 3s
   concurrency: 16
   breaker: {{failures: 10000}}
   retry: {{initial: 50ms, attempts: 2, max_age: 3d}}
@@ -172,10 +173,10 @@ def lags(targets: Targets, posted: Mapping[str, float]) -> list[float]:
     return [each.at - posted[each.marker] for each in targets.of("good") if each.marker in posted]
 
 
-@pytest.mark.timeout(120 + RACES)
+@pytest.mark.timeout(400 + RACES)
 async def test_no_target_holds_up_another_or_its_own_attempts(tmp_path: Path, report: Report) -> None:
     chosen = kinds()
-    seen = await campaign(tmp_path, chosen, RELAY, 60 + EVENTS)
+    seen = await campaign(tmp_path, chosen, RELAY, 180 + EVENTS)
     report("hostile targets", str(seen))
     assert not (faults := seen.faults(chosen)), "\n".join(faults)
     assert sorted(seen.lags)[len(seen.lags) * 9 // 10] < TIMEOUT, "nobody's time-out was waited for"
@@ -201,11 +202,12 @@ def instant(text: str) -> datetime:
 
 @pytest.mark.timeout(120)
 async def test_a_relay_without_a_time_out_for_the_whole_is_found_guilty(tmp_path: Path, report: Report) -> None:
+    """The attempts of two kinds have no end, however long one waits."""
     chosen = {name: kind for name, kind in kinds().items() if name in {"drips-headers", "endless-100", "resets"}}
-    seen = await campaign(tmp_path, chosen, sabotaged("waits_for_ever"), 6)
+    seen = await campaign(tmp_path, chosen, sabotaged("waits_for_ever"), 3 * TIMEOUT)
     faults = seen.faults(chosen)
     report("hostile targets", f"sabotaged, without a time-out: {'; '.join(faults)}")
-    assert {fault.partition(":")[0] for fault in faults} == {"drips-headers", "endless-100"}
+    assert {"drips-headers", "endless-100"} <= {fault.partition(":")[0] for fault in faults}
 
 
 # ---- names
@@ -218,7 +220,7 @@ REBINDS = 4  # attempts of the target whose name comes to mean this machine
 NAMED = """\
 version: 1
 sources: {{crm: {{token: "${{TOKEN}}"}}}}
-defaults: {{timeout: 2s, retry: {{initial: 50ms, attempts: 1}}}}
+defaults: {{timeout: 5s, retry: {{initial: 50ms, attempts: 1}}}}
 targets:
   rebinds: {{url: "{rebinds}", deny_private: true, retry: {{attempts: 4}}}}
 {targets}
@@ -260,7 +262,7 @@ async def test_a_name_server_that_hangs_holds_up_its_own_names_alone(
 ) -> None:
     seen, took, inside = await named(tmp_path, RELAY)
     report("hostile names", f"{dict(seen)}; ended {took:.1f} s after SIGTERM")
-    assert took < 8
+    assert took < PATIENCE / 2, "no look-up was waited for"
     assert seen == {
         ("hangs", "timeout"): 8,
         ("fine", "2xx"): 8,
@@ -271,15 +273,20 @@ async def test_a_name_server_that_hangs_holds_up_its_own_names_alone(
     assert inside == 0
 
 
+@pytest.mark.timeout(120)
 async def test_a_relay_that_shares_its_lookups_is_found_guilty(root: None, tmp_path: Path, report: Report) -> None:
     seen, took, _ = await named(tmp_path, sabotaged("shares_lookups"))
     report("hostile names", f"sabotaged, with the loop's own lookups: {dict(seen)}; ended {took:.1f} s after SIGTERM")
     assert seen["fine", "timeout"] > 0
 
 
+@pytest.mark.timeout(120 * TRIALS)
 async def test_a_relay_that_goes_by_the_look_up_alone_is_found_guilty(
     root: None, tmp_path: Path, report: Report
 ) -> None:
-    seen, _, inside = await named(tmp_path, sabotaged("denies_nothing"), rebinds=2)
-    report("hostile names", f"sabotaged, without the guard: {dict(seen)}; {inside} requests came inside")
-    assert inside > 0
+    async def comes_inside(folder: Path, _seed: int) -> bool:
+        seen, _, inside = await named(folder, sabotaged("denies_nothing"), rebinds=2)
+        report("hostile names", f"sabotaged, without the guard: {dict(seen)}; {inside} requests came inside")
+        return inside > 0
+
+    assert await found_guilty(tmp_path, comes_inside)

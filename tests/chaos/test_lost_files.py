@@ -18,6 +18,9 @@ from tests.e2e.sender import Load, post_lead
 from tests.e2e.targets import Targets, always, listening, well
 from tests.store.damage import flip_at
 
+ENDS_WITHIN = 15.0
+"""Seconds: thrice what is promised, as the machine may have other work. A relay that sees nothing goes on for ever."""
+
 ROUTES = """\
 version: 1
 sources: {{crm: {{token: "${{TOKEN}}"}}}}
@@ -54,7 +57,7 @@ def moved(database: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [deleted, all_deleted, moved])
-async def test_a_relay_whose_database_goes_ends_within_5_seconds_and_does_not_begin_anew(
+async def test_a_relay_whose_database_goes_ends_soon_and_does_not_begin_anew(
     tmp_path: Path, targets: Targets, harm: Callable[[Path], None]
 ) -> None:
     await robbed(tmp_path, targets, harm, RELAY)
@@ -74,7 +77,7 @@ async def robbed(folder: Path, targets: Targets, harm: Callable[[Path], None], c
         async with load.flowing():
             await until(lambda: load.acknowledged > 50)
             harm(relay.store)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(ENDS_WITHIN):
                 assert await relay.ended() == 1
         acknowledged = load.acknowledged
         [fault] = relay.faults()
