@@ -15,6 +15,7 @@ from relay.signals import Attempted, CircuitClosed, CircuitOpened, ClaimLost, Co
 from relay.store.records import AuditEntry, DeliveryRecord, Filter, KeepResult
 from relay.store.requests import KeepRequest, Windows
 from relay.store.sqlite.store import SqliteStore
+from tests.delivery.conftest import HANG
 
 SHORT = timedelta(milliseconds=200)
 
@@ -142,17 +143,17 @@ class Bench:
     async def pending(self, target: str = "bot") -> int:
         return (await self.store.count(Filter(states=(State.PENDING,), target=target))).get(target, 0)
 
-    async def until(self, check: Callable[[], bool], *, within: float = 8.0) -> None:
+    async def until(self, check: Callable[[], bool], *, within: float = HANG) -> None:
         """Looks after every attempt and every commit."""
         async with asyncio.timeout(within):
             while not check():
                 self._news.clear()
                 await self._news.wait()
 
-    async def until_attempted(self, times: int, *, within: float = 8.0) -> None:
+    async def until_attempted(self, times: int, *, within: float = HANG) -> None:
         await self.until(lambda: len(self.attempted) >= times, within=within)
 
-    async def until_none_pending(self, target: str = "bot", *, within: float = 8.0) -> None:
+    async def until_none_pending(self, target: str = "bot", *, within: float = HANG) -> None:
         async with asyncio.timeout(within):
             while await self._any_pending(target):
                 await self._news.wait()
@@ -161,7 +162,7 @@ class Bench:
         self._news.clear()  # before the look: what is committed after it wakes us
         return await self.pending(target) > 0
 
-    async def until_reported(self, target: str, health: Health, *, within: float = 3.0) -> None:
+    async def until_reported(self, target: str, health: Health, *, within: float = HANG) -> None:
         """Looks into the store after every commit."""
         async with asyncio.timeout(within):
             while not await self._reported(target, health):

@@ -19,6 +19,7 @@ from tests.clients import client, new_client, sender  # noqa: F401  fixtures: bo
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+HANG = 30.0  # seconds for what takes some ms, so that a busy machine has them, too: a bound of a hang
 MOMENT = 0.002  # seconds a target takes to answer, so that requests may be in flight together
 PAYLOAD = orjson.dumps(
     {
@@ -158,7 +159,7 @@ class Receiver:
         return web.Response(status=answer) if isinstance(answer, int) else answer
 
     async def until(self, check: Callable[["Receiver"], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG):
             while not check(self):
                 self.changed.clear()
                 await self.changed.wait()

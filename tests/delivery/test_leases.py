@@ -12,7 +12,7 @@ import pytest
 from relay.delivery.queue import MAX_BYTES, MAX_LENGTH, MAX_OF_WEBHOOK
 from tests.delivery import virtual
 from tests.delivery.bench import Bench, event_id
-from tests.delivery.conftest import SECOND, receiving, target
+from tests.delivery.conftest import HANG, SECOND, receiving, target
 from tests.delivery.virtual import VirtualBench
 from tests.store.conftest import routed, to
 
@@ -79,7 +79,7 @@ def test_a_claim_that_has_run_out_is_not_sent(tmp_path: Path) -> None:
 async def test_room_is_reserved_from_the_lease_until_what_was_leased_is_kept_or_not(tmp_path: Path) -> None:
     async with Bench(tmp_path, target(url="http://127.0.0.1:9/in")) as bench:
         dispatcher, one = bench.dispatcher, routed(1, to())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG):
             while not leases(dispatcher.lease([one])):  # it has looked into the store by then
                 dispatcher.unreserve([one])
                 await asyncio.sleep(0.01)
@@ -87,7 +87,7 @@ async def test_room_is_reserved_from_the_lease_until_what_was_leased_is_kept_or_
         assert len(leases(rest)) == MAX_OF_WEBHOOK - 1
         assert not leases(dispatcher.lease([one]))
         dispatcher.unreserve(rest)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG):
             while not leases(again := dispatcher.lease([one])):
                 dispatcher.unreserve(again)
                 await asyncio.sleep(0.01)
@@ -96,7 +96,7 @@ async def test_room_is_reserved_from_the_lease_until_what_was_leased_is_kept_or_
 async def test_one_by_one_fewer_are_leased_than_of_one_body(tmp_path: Path) -> None:
     async with Bench(tmp_path, target(url="http://127.0.0.1:9/in")) as bench:
         one = routed(1, to())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG):
             while not leases(first := bench.dispatcher.lease([one])):
                 bench.dispatcher.unreserve(first)
                 await asyncio.sleep(0.01)
@@ -106,7 +106,7 @@ async def test_one_by_one_fewer_are_leased_than_of_one_body(tmp_path: Path) -> N
 async def test_room_is_reserved_for_bytes_too(tmp_path: Path) -> None:
     async with Bench(tmp_path, target(url="http://127.0.0.1:9/in")) as bench:
         large = replace(routed(1, to()), payload=b"x" * (MAX_BYTES // 4 + 1))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG):
             while not leases(first := bench.dispatcher.lease([large])):
                 bench.dispatcher.unreserve(first)
                 await asyncio.sleep(0.01)

@@ -87,13 +87,13 @@ async def test_a_pause_by_another_process_is_noticed_and_so_is_its_end(tmp_path:
     async with Bench(tmp_path, to(receiver), to(receiver, "dwh")) as bench:
         command = SqliteStore.visit(bench.path)
         await command.pause("bot", act())
-        await until(lambda: bench.dispatcher.health()["bot"] is Health.PAUSED, 2.0)
+        await until(lambda: bench.dispatcher.health()["bot"] is Health.PAUSED)
         await bench.keep([1])
         await bench.until_attempted(1)
         assert [each.delivery.target for each in bench.attempted] == ["dwh"]
         await command.resume("bot", act())
         await command.close()
-        await bench.until_attempted(2, within=2.0)
+        await bench.until_attempted(2)
     assert {each.delivery.target for each in bench.attempted} == {"bot", "dwh"}
 
 

@@ -20,8 +20,8 @@ from typing import Any
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-PATIENCE = 20.0
-"""Seconds within which anything happens, also on a busy machine."""
+PATIENCE = 40.0
+"""Seconds within which anything happens, also on a busy machine; mostly it takes one or two. A bound of a hang."""
 
 TOKEN = "5b1f0c9e7a3d48268e4f"
 RELAY = (sys.executable, "-m", "relay")

@@ -18,7 +18,8 @@ from tests.e2e.processes import RELAY, TOKEN, RelayProcess, run, running, until
 from tests.e2e.sender import Load, post_lead
 from tests.e2e.targets import Behaviour, Targets, hanging, listening, refusing, well
 
-STOP_WITHIN = 8.0
+STOP_WITHIN = 25.0
+"""Seconds: thrice what is usual, as the machine may have other work. A relay that waits for what is slow takes 50."""
 
 ROUTES = """\
 version: 1

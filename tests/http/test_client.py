@@ -304,7 +304,7 @@ async def unwilling(answer: bytes, *, tls: ssl.SSLContext | None = None) -> Asyn
 async def until_none_is_open(port: int) -> None:
     """No connection of ours to there, be it only to write what was not read."""
     us = psutil.Process()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         while any(each.raddr and each.raddr.port == port for each in us.net_connections("tcp")):  # noqa: ASYNC110  the system tells nobody
             await asyncio.sleep(0.01)
 

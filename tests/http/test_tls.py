@@ -204,7 +204,7 @@ def test_tls_before_1_2_is_refused(run: Run, pair: Pair) -> None:
 
 def test_a_connection_without_a_handshake_is_closed(run: Run, pair: Pair) -> None:
     async def scene() -> None:
-        async with serving(Certificate(*pair.files), Limits(handshake=0.1)) as port, asyncio.timeout(5):
+        async with serving(Certificate(*pair.files), Limits(handshake=0.1)) as port, asyncio.timeout(30):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             assert await reader.read() == b""
             writer.close()

@@ -48,7 +48,7 @@ class Ends:
         return [json.loads(line) for line in whole]
 
     def read_until(self, enough: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-        read, deadline = self.read(), monotonic() + 10
+        read, deadline = self.read(), monotonic() + 30
         while not enough(read):
             assert monotonic() < deadline
             sleep(0.001)
@@ -106,7 +106,7 @@ def said_before_any_was_read(ends: Ends) -> list[int]:
         begun = monotonic()
         for number in range(MANY):
             ends.say(number)
-        assert monotonic() - begun < 1
+        assert monotonic() - begun < 20, "nobody reads"
         sleep(0.05)
         assert ends.lines._pending, "there was room for all"
         return numbers(ends.read_until(lambda read: len(read) == MANY))
@@ -137,7 +137,7 @@ def test_the_end_waits_for_a_hanging_reader_for_a_limited_time(pipe: Ends) -> No
     with pipe.lines.in_background():
         for number in range(MANY):
             pipe.say(number)
-    assert CLOSE_TIMEOUT <= monotonic() - begun < CLOSE_TIMEOUT + 1
+    assert CLOSE_TIMEOUT <= monotonic() - begun < CLOSE_TIMEOUT + 20
     pipe.say(MANY)
     read = pipe.read_until(lambda read: len(read) == MANY + 1)
     assert numbers(read) == [*range(MANY + 1)]

@@ -210,7 +210,7 @@ async def test_a_busy_store_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> N
         return True
 
     working = asyncio.create_task(keep_indexed(read, write))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await done.wait()
     working.cancel()
     assert not refused

@@ -164,7 +164,7 @@ async def test_what_runs_beside_an_owner_purges_by_the_retention_of_the_moment(t
         return asked[-1]
 
     tasks = [asyncio.create_task(each) for each in store.background(retention)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await store.show("webhook-0001"):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert len(asked) == 1

@@ -324,7 +324,7 @@ async def test_a_commit_that_did_not_wait_for_its_standby_is_not_known_to_be_com
         asked = asyncio.ensure_future(connection.run([ADD]))
         with postgres.admin() as admin:
             waits = "select pid from pg_stat_activity where wait_event = 'SyncRep'"
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not (found := admin.execute(waits).fetchone()):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             admin.execute("select pg_cancel_backend(%s)", found)

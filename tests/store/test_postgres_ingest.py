@@ -149,7 +149,7 @@ async def test_what_is_kept_while_the_one_before_it_is_settled_is_not_left_behin
     settling = asyncio.create_task(other.transact(settle))
     await settled.wait()
     kept = b.keep(webhook(2), [routed(2, to(key=KEY, lease=MINUTE))], now=b.clock())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not kept.done() and ask(postgres_dsn, WAITING) == [(0,)]:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     go_on.set()
