@@ -29,7 +29,7 @@ from tests.chaos.conftest import Report
 from tests.chaos.faulty import Disk, attached
 from tests.chaos.scale import SEED, scaled
 from tests.e2e.history import judge as judge_history
-from tests.e2e.processes import RELAY, RelayProcess
+from tests.e2e.processes import RELAY, RelayProcess, running
 from tests.e2e.sender import Load
 from tests.e2e.targets import listening, well
 from tests.store.conftest import MINUTE, NOON, OK, claim, routed, to, webhook
@@ -331,6 +331,8 @@ def refusing(call: str, number: int) -> tuple[str, ...]:
 async def test_a_relay_whose_disk_fails_ends_soon_and_loses_nothing(tmp_path: Path, report: Report, call: str) -> None:
     number = Random(SEED).randint(60, 200)
     async with listening(well=well) as targets:
+        async with running(tmp_path, ROUTES.format(well=targets.url("well"))):
+            pass  # it makes the tables, which takes as many calls as there are
         relay = RelayProcess(tmp_path, ROUTES.format(well=targets.url("well")), command=refusing(call, number))
         load = Load(url=relay.hook, stages={1: frozenset({"well"})}, per_second=200)
         try:
