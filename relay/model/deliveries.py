@@ -23,7 +23,8 @@ class PlannedDelivery:
 
     `lease`: claim it at insert, for this long after the arrival. Deliveries with the same target and `key` go one at a
     time, in the order of arrival: one is claimed at insert only if no older one is pending. `if_late`: it is to be made
-    even if the event was healed before its webhook came, for the target took no healed one.
+    even if the event was healed before its webhook came, for the target took no healed one. `hold`: what the target
+    wants beside the event is to be fetched first, and the delivery waits so long for it.
     """
 
     target: str
@@ -31,6 +32,7 @@ class PlannedDelivery:
     lease: timedelta | None = None
     key: str | None = None
     if_late: bool = False
+    hold: timedelta | None = None
 
 
 @frozen

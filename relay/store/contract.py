@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.model.heal import Hook
+from relay.store.enrich_contract import EnrichStore as EnrichStore
 from relay.store.guard_contract import GuardStore as GuardStore
 from relay.store.heal_contract import HealQuestions
 from relay.store.heal_contract import HealStore as HealStore
@@ -97,6 +98,11 @@ class DeliveryStore(Protocol):
     token out: a new number at each claim, never used twice, not by another owner and not after a restart. What an
     owner held is due at once when the next one of its name opens the store; the end of a lease is only the backstop.
     """
+
+    @property
+    def enrichments(self) -> EnrichStore:
+        """What was fetched beside events; nothing of it is used without a target that asks for it."""
+        ...
 
     def clock(self) -> datetime:
         """Return the time by which everything in the store is dated and falls due, aware UTC.

@@ -152,7 +152,7 @@ select n from ours
 """
 # a statement of its own: it has to see what the one before did, and what was committed before the locks were had
 UNBLOCK = """
-update deliveries d set due_at = greatest(%(now)s, d.pending_since)
+update deliveries d set due_at = greatest(%(now)s, d.pending_since, d.held)
 from (select k.target, (select o.event from deliveries o
                         where o.target = k.target and o.key = k.key and o.state = 'pending'
                         order by o.event limit 1) as event
@@ -163,7 +163,8 @@ from (select k.target, (select o.event from deliveries o
              and o.due_at is not null limit 1) is null) head
 where d.target = head.target and d.event = head.event and d.due_at is null and d.state = 'pending'
 """
-"""Makes the oldest pending delivery of each key due, of keys of deliveries that are settled; never before a replay.
+"""Makes the oldest pending delivery of each key due, of keys of deliveries that are settled; never before a replay,
+and not while it is held.
 
 Not of a key of which one is due: an older one that was replayed meanwhile waits behind it.
 """
@@ -270,7 +271,8 @@ def due_of(targets: Sequence[str], rows: Sequence[Row]) -> Due:
 _SET_BACK = """
 update deliveries set
   pending_since = case when pending_since > %(now)s then pending_since - %(by)s else pending_since end,
-  due_at = case when claim is null and due_at > %(now)s then due_at - %(by)s else due_at end
+  due_at = case when claim is null and due_at > %(now)s then due_at - %(by)s else due_at end,
+  held = case when held > %(now)s then held - %(by)s else held end
 where state = 'pending' and (pending_since > %(now)s or due_at > %(now)s)
 """
 

@@ -235,13 +235,14 @@ def _event_row(routed: RoutedEvent) -> Row:
 
 
 def _delivery_row(event: int, planned: PlannedDelivery, since: int, token: int | None) -> Row:
-    lease = planned.lease
+    # until when: it is claimed, or else held
+    span = planned.hold if token is None else planned.lease
     return (
         event,
         planned.target,
         _as_json(planned.routes),
         since,
-        None if lease is None else since + lease // MILLISECOND,
+        None if span is None else since + span // MILLISECOND,
         token,
         None if planned.key is None else hashed(planned.key),
     )

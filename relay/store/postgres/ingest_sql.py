@@ -71,11 +71,13 @@ es as materialized (select array_agg(seq order by seq) as seqs from e)
 # claimed only while this incarnation lives: what a relay claims that was declared dead, nobody would give back
 _DELIVERIES = """
 d as (
-  insert into deliveries (event, target, routes, state, claim, attempt, base, replays, pending_since, due_at, key)
-  select event, target, routes, 'pending', claim, case when claim is null then 0 else 1 end, 0, 0, since,
-    case when blocked then null when claim is null then since else until end, key
+  insert into deliveries (event, target, routes, state, claim, attempt, base, replays, pending_since, due_at, key,
+    held)
+  select event, target, routes, 'pending', claim, (claim is not null)::int, 0, 0, since,
+    case when blocked then null when claim is null then coalesce(held, since) else until end, key, held
   from (
     select (select seqs from es)[i.event] as event, i.target, i.routes, i.since, i.until, i.key, i.blocked,
+      case when i.token is null then i.until end as held,
       case when not i.blocked and (select true from relays
                                    where incarnation = %(incarnation)s and name = %(relay)s and gone_at is null)
            then i.token end as claim

@@ -49,7 +49,7 @@ MAY_STILL_GO = f"""
 select w.seq, array(select e.seq from events e where e.webhook = w.seq) from webhooks w
 where w.seq = any(%(seqs)s::bigint[]) and {_MAY_GO}
 """
-DELETE = ("attempts where event", "deliveries where event", "events where seq")
+DELETE = ("attempts where event", "deliveries where event", "enrichments where event", "events where seq")
 
 Place = tuple[int, int]
 """A webhook's arrival and seq."""

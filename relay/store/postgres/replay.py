@@ -20,7 +20,7 @@ from relay.store.postgres.filters import READ_SINCE, filter_sql
 from relay.store.postgres.locks import TAKE, hashed, locks
 from relay.store.postgres.text import clean
 from relay.store.records import AuditEntry, Filter
-from relay.store.times import to_ms
+from relay.store.times import MILLISECOND, to_ms
 
 CHUNK = 100  # deliveries, or events, a transaction: some ms
 PAUSE = 0.02  # seconds between transactions, in which others write
@@ -54,11 +54,12 @@ select id, seq from events e where e.seq = any(%s::bigint[])
 and not exists (select 1 from deliveries where event = e.seq)
 """
 _REROUTE = f"""
-insert into deliveries (event, target, routes, state, attempt, base, replays, pending_since, due_at, key)
-select event, target, routes, 'pending', 0, 0, 1, due_at,
-  case when first and {_PENDING_WITH_KEY.format(target="page.target", key="page.key")} is null then due_at end, key
-from unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bytea[], %s::bool[])
-  page (event, target, routes, due_at, key, first)
+insert into deliveries (event, target, routes, state, attempt, base, replays, pending_since, key, held, due_at)
+select event, target, routes, 'pending', 0, 0, 1, due_at, key, due_at + hold,
+  case when first and {_PENDING_WITH_KEY.format(target="page.target", key="page.key")} is null
+    then due_at + coalesce(hold, 0) end
+from unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bytea[], %s::bool[], %s::bigint[])
+  page (event, target, routes, due_at, key, first, hold)
 """
 _REQUEST_PROBES = """
 insert into probes as p (target, at) select target, %s from unnest(%s::text[]) target
@@ -200,10 +201,11 @@ async def _reroute(transaction: Transaction, routed: Sequence[RoutedEvent], act:
             _due_at(act, turn + nth, rate),
             _key(each),
             first(each.target, _key(each)),
+            None if each.hold is None else each.hold // MILLISECOND,
         )
         for nth, (seq, each) in enumerate(planned)
     ]
-    await transaction.rows(_REROUTE, columns(rows, 6))
+    await transaction.rows(_REROUTE, columns(rows, 7))
     return len(planned)
 
 

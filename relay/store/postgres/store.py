@@ -21,6 +21,7 @@ from relay.store.postgres.batch import Batch
 from relay.store.postgres.clock import NOW, DatabaseClock
 from relay.store.postgres.connection import Connection, Transaction
 from relay.store.postgres.delivery_queue import DeliveryQueue
+from relay.store.postgres.enrichments import PostgresEnrichments
 from relay.store.postgres.guards import Guards
 from relay.store.postgres.healing import PostgresHealing
 from relay.store.postgres.membership import Membership
@@ -107,6 +108,7 @@ class PostgresStore:
         self._acts = Acts(self._work, emit)
         self.guard = Guards(self._look, self._work, self._acts, relay=self._name)
         self.healing = PostgresHealing(self._look, self._acts, self._name)
+        self.enrichments = PostgresEnrichments(self._look, self._acts)
         self._probes = conditions.ProbeRequests()
         self._snapshots = Snapshots(clock=self.clock, emit=emit)
         self._queue = DeliveryQueue(self._work, self._look, self._membership, clock=self.clock, emit=emit)

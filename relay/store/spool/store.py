@@ -13,7 +13,7 @@ from relay.errors import StoreBusy, StoreError
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.model.heal import Hook
 from relay.signals import Emit, SpoolLeft, SpoolOpened
-from relay.store.contract import GuardStore, HealStore, SharedStore
+from relay.store.contract import EnrichStore, GuardStore, HealStore, SharedStore
 from relay.store.records import (
     AckGap,
     AuditEntry,
@@ -215,6 +215,10 @@ class SpoolingStore:
     @property
     def healing(self) -> HealStore:
         return self._shared.healing
+
+    @property
+    def enrichments(self) -> EnrichStore:
+        return self._shared.enrichments
 
     def owns(self) -> bool:
         return self._shared.owns()

@@ -207,7 +207,8 @@ def clock_set(cursor: apsw.Cursor, by: int, now: int) -> None:
     else:
         cursor.execute(
             "update deliveries set pending_since = iif(pending_since > :now, pending_since + :by, pending_since),"
-            " due_at = iif(claimed = 0 and due_at > :now, due_at + :by, due_at)"
+            " due_at = iif(claimed = 0 and due_at > :now, due_at + :by, due_at),"
+            " held = iif(held > :now, held + :by, held)"
             " where state = 'pending' and (pending_since > :now or due_at > :now)",
             {"by": by, "now": now},
         )

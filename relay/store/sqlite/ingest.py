@@ -36,7 +36,7 @@ _EVENTS = (
 )
 _DELIVERIES = (
     "insert into deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at,"
-    " key, claim) values {(?, ?, ?, 'pending', ?, ?, 0, ?, ?, ?, ?, ?)}"
+    " key, claim, held) values {(?, ?, ?, 'pending', ?, ?, 0, ?, ?, ?, ?, ?, ?)}"
 )
 
 
@@ -235,6 +235,9 @@ def _delivery_row(
 ) -> Row:
     """Return the row: claimed with `token`, unclaimed if that is 0."""
     due_at = since + planned.lease // MILLISECOND if token and planned.lease is not None else since
+    held = None
+    if planned.hold is not None:
+        due_at = held = since + planned.hold // MILLISECOND
     return (
         seq,
         planned.target,
@@ -246,6 +249,7 @@ def _delivery_row(
         None if blocked else due_at,
         planned.key,
         token,
+        held,
     )
 
 

@@ -18,10 +18,11 @@ def pending_with_key(cursor: apsw.Cursor, target: str, key: str) -> bool:
 def unblock(cursor: apsw.Cursor, seq: int, target: str, now: int) -> None:
     """Make the oldest pending delivery of the same key due, unless it has a due time already.
 
-    And no earlier than a replay has set.
+    And no earlier than a replay has set, or what is fetched for it (`held`).
     """
     cursor.execute(
-        "update deliveries set due_at = max(:now, pending_since) where target = :target and due_at is null and event ="
+        "update deliveries set due_at = max(:now, pending_since, coalesce(held, 0))"
+        " where target = :target and due_at is null and event ="
         " (select min(event) from deliveries where target = :target and state = 'pending'"
         " and key = (select key from deliveries where event = :event and target = :target))",
         {"now": now, "target": target, "event": seq},

@@ -119,7 +119,7 @@ def _delete_webhook(cursor: apsw.Cursor, webhook: int, before: dict[str, int]) -
     if not rows(cursor, f"select 1 from webhooks w where w.seq = :seq and {_MAY_GO}", {**before, "seq": webhook}):
         return False
     entity_index.remove(cursor, webhook)
-    for table in ("attempts", "deliveries"):
+    for table in ("attempts", "deliveries", "enrichments"):
         cursor.execute(f"delete from {table} where event in (select seq from events where webhook = ?)", (webhook,))
     cursor.execute("delete from events where webhook = ?", (webhook,))
     cursor.execute("delete from webhooks where seq = ?", (webhook,))

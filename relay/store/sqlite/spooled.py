@@ -253,8 +253,14 @@ def _routed(row: Row, source: str, deliveries: Sequence[Row], if_late: frozenset
         data={"id": entity_id} if entity_id else {},
     )
     planned = tuple(
-        PlannedDelivery(target=target, routes=tuple(orjson.loads(routes)), key=key, if_late=target in if_late)
-        for _event, target, routes, key in deliveries
+        PlannedDelivery(
+            target=target,
+            routes=tuple(orjson.loads(routes)),
+            key=key,
+            if_late=target in if_late,
+            hold=_duration(held),
+        )
+        for _event, target, routes, key, held in deliveries
     )
     return whole(RoutedEvent(event=event, payload=b"" if kind == ingest.RAW else payload, planned=planned))
 
@@ -286,7 +292,8 @@ _EVENTS = (
 )
 # a relay may have delivered from this file meanwhile, by hand: what is settled so is not sent again
 _DELIVERIES = (
-    "select d.event, d.target, d.routes, d.key from events e join deliveries d on d.event = e.seq"
+    "select d.event, d.target, d.routes, d.key, d.held - d.pending_since"
+    " from events e join deliveries d on d.event = e.seq"
     " where e.webhook in (select value from json_each(?)) and (d.state = 'pending' or d.state = 'dead'"
     f" and d.why <> '{ingest.REPARSED}')"
 )
@@ -297,7 +304,7 @@ _HOOKS = (
 _FORGET = (
     *(
         f"delete from {table} where event in (select seq from events where webhook in (select value from json_each(?)))"
-        for table in ("attempts", "deliveries")
+        for table in ("attempts", "deliveries", "enrichments")
     ),
     "delete from hook_index where webhook in (select id from webhooks where seq in (select value from json_each(?)))",
     "delete from events where webhook in (select value from json_each(?))",

@@ -53,6 +53,7 @@ from relay.store.sqlite import (
 )
 from relay.store.sqlite.disk import Space, disk_of, doubt, mounted
 from relay.store.sqlite.early_purge import ROOM_TO_WORK, EarlyPurge, keep_room
+from relay.store.sqlite.enrichments import SqliteEnrichments
 from relay.store.sqlite.entity_index import keep_indexed
 from relay.store.sqlite.guards import Guards
 from relay.store.sqlite.healing import SqliteHealing
@@ -120,6 +121,7 @@ class SqliteStore:
         self._early_purge = EarlyPurge(self._read, self._writer.submit)
         self.guard = Guards(self._read, self._writer.submit)
         self.healing = SqliteHealing(self._read, self._writer.submit)
+        self.enrichments = SqliteEnrichments(self._read, self._writer.submit)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
         self._loop: AbstractEventLoop = get_running_loop()
         self._closed = False

@@ -305,3 +305,16 @@ async def test_a_spool_that_cannot_be_read_any_more_stops_the_relay(relay: Relay
     os.truncate(relay.folder / "spool.db-wal", 0)
     relay.shared.away = False
     await until(lambda: relay.of(StoreGaveUp))
+
+
+async def test_a_hold_is_forwarded_with_its_delivery(relay: Relay) -> None:
+    relay.lose_shared()
+    waits = replace(to(), hold=MINUTE)
+    await relay.keep(request(1)._replace(routed=[routed(1, waits, to("other"))]))
+    relay.shared.away = False
+    await direct(relay)
+    due_at = (await relay.shared.inner.due(["bot", "other"])).at
+    assert due_at["bot"] - due_at["other"] == MINUTE
+    [event] = await relay.shared.inner.enrichments.held(["crm"], limit=9)
+    assert event.targets == ("bot",)
+    await relay.stop()

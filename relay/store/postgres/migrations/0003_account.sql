@@ -100,3 +100,15 @@ create table account_records (    -- what relays share of an account of amoCRM; 
   account  text collate "C" primary key,
   document text not null          -- JSON with the tokens of a grant; held `for update` while they are renewed
 );
+
+-- until then a delivery waits for what is fetched beside its event; null: it does not, or not any more
+alter table deliveries add column held bigint;
+create index deliveries_held on deliveries (held) where held is not null;
+
+create table enrichments (        -- what was fetched beside events, once
+  event    bigint primary key,
+  at       bigint not null,
+  value    bytea,                 -- JSON; null: nothing was
+  reason   text not null,         -- why
+  checksum bytea not null         -- of event and value
+);

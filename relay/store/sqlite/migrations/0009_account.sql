@@ -94,3 +94,15 @@ create table switched_off (       -- spans in which a person had switched the we
   until  integer,                 -- null: it still is
   primary key (source, since)
 ) without rowid;
+
+-- until then a delivery waits for what is fetched beside its event; null: it does not, or not any more
+alter table deliveries add column held integer;
+create index deliveries_held on deliveries (held) where held is not null;
+
+create table enrichments (        -- what was fetched beside events, once
+  event    integer primary key references events (seq),
+  at       integer not null,
+  value    blob,                  -- JSON; null: nothing was
+  reason   text not null,         -- why
+  checksum blob not null          -- of event and value
+);
