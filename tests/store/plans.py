@@ -47,6 +47,11 @@ from generate_series(1, {events}) n, unnest(array['bot', 'dwh']) target,
   lateral (select n > {over} as pending, target = 'dwh' and n > {over} + 10000 as blocked) as of
 order by n;
 
+update deliveries set held = due_at where event % 20000 = 0 and due_at is not null and claim is null;
+
+insert into enrichments (event, at, value, reason, checksum)
+select n, 1795000000000 + n * 100, '{{}}', '', '\\x00' from generate_series(1, {events}) n order by n;
+
 insert into relays (name, incarnation, host, pid, version, schema, started_at, seen_at)
 values ('a', 1, 'here', 1, '1', 1, 0, 0), ('b', 2, 'there', 1, '1', 1, 0, 0);
 """

@@ -14,8 +14,8 @@ import pytest
 
 from relay.model import Delivered, Delivery
 from relay.store.claim_tokens import Tokens
-from relay.store.postgres import claims, duplicates, ingest, ingest_sql
-from relay.store.postgres.arrays import Texts
+from relay.store.postgres import claims, duplicates, enrichments, ingest, ingest_sql
+from relay.store.postgres.arrays import Numbers, Texts
 from relay.store.postgres.connection import Statement
 from relay.store.postgres.ingest_rows import asked_of, values
 from relay.store.postgres.lost_claims import LostClaims
@@ -183,3 +183,13 @@ def test_a_plan_that_reads_a_table_or_hashes_what_is_pending_is_found(postgres: 
         ):
             found = planner.plans(statement)
             assert all(expected in plans.faults(plan) for plan in found.values()), found
+
+
+def test_enrichment_reads_held_deliveries_and_its_own_events_alone(postgres: Cluster, history: str) -> None:
+    check(
+        postgres,
+        history,
+        (enrichments.HELD, (Texts(["crm"]), 50)),
+        (enrichments.END_HOLD, (Numbers([400, 401]), 1795000000000)),
+        (enrichments.STORED, (Numbers([400, 401]),)),
+    )
