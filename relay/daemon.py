@@ -194,7 +194,7 @@ class Relay:
         stack.push_async_callback(self.store.close)
         records = account_records(settings.store)
         ask = partial(open_client, records=records, clock=self.store.clock, emit=self._emit)
-        self._accounts = Accounts(self.store, emit=self._emit, open_client=ask)
+        self._accounts = Accounts(self.store, names=settings.names, emit=self._emit, open_client=ask)
         stack.push_async_callback(self._accounts.close)
         self.gauges = Gauges(registry, shared=self.store.spool() is not None)
         self.shared_gauges = SharedGauges(registry)
@@ -316,7 +316,9 @@ class Relay:
                 config=lambda: self.reloader.config,
                 emit=self._emit,
                 new_id=_new_id,
-                hooks_of=partial(hooks_to_index, offset_of=unknown_offset),
+                hooks_of=partial(
+                    hooks_to_index, offset_of=self._accounts.offset_of if self._accounts else unknown_offset
+                ),
             ),
             config=lambda: self.reloader.config,
             emit=self._emit,

@@ -5,39 +5,85 @@ refusals       of webhooks that were not answered with 2xx, for guard and heal; 
 guard          looks at the webhook of each source that has a `guard`
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 
 from relay.account.client import AccountClient
 from relay.account.duty import Duty
 from relay.account.guard import Guard
 from relay.account.guard_times import is_due
+from relay.account.heal.rounds import Rounds
+from relay.account.names_cache import refresh
 from relay.account.needs import needed_settings
 from relay.account.refusals import Refusals
 from relay.account.self_test import self_test
 from relay.model import HealMode, Source
 from relay.model.heal import BEAT_EVERY
 from relay.routes.config import Config
+from relay.routes.plan import plan
 from relay.signals import Emit
 from relay.store.contract import OwnedStore
+from relay.store.records import RelayStanding
 
 FLUSH_EVERY = 10.0  # seconds
 SOON = 2.0  # seconds after a failure
+NAMES_EVERY = 900.0  # seconds
 GUARD_TICK = 5.0  # seconds between two looks whether one is due
 
 
-def duties_of(
-    config: Config, clients: Mapping[str, AccountClient], *, store: OwnedStore, refusals: Refusals, emit: Emit
-) -> list[Duty]:
-    """Everything that these routes ask for of the accounts that have a client."""
-    sources = [source for source in config.sources.values() if source.account in clients]
-    duties = [
-        _guard(config, source, clients[source.account or ""], store=store, refusals=refusals, emit=emit)
-        for source in sources
-        if source.guard
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What duties work with. `names`: the folder where catalogs of names are cached."""
+
+    store: OwnedStore
+    refusals: Refusals
+    names: Path
+    emit: Emit
+
+
+def duties_of(config: Config, clients: Mapping[str, AccountClient], means: Means) -> list[Duty]:
+    """Everything that these routes ask for of their accounts."""
+    duties = [_names(config, client, means) for client in clients.values()]
+    sources = [(source, clients[source.account]) for source in config.sources.values() if source.account]
+    if any(source.guard or source.heal.mode is not HealMode.OFF for source, _ in sources):
+        duties += [_run_marks(means.store), _flush(means.store, means.refusals)]
+    duties += [_guard(config, source, client, means) for source, client in sources if source.guard]
+    duties += [
+        _heal(config, source, client, means) for source, client in sources if source.heal.mode is not HealMode.OFF
     ]
-    marked = any(source.guard or source.heal.mode is not HealMode.OFF for source in sources)
-    return [*([_run_marks(store), _flush(store, refusals)] if marked else []), *duties]
+    return duties
+
+
+def _names(config: Config, client: AccountClient, means: Means) -> Duty:
+    async def run() -> float:
+        known = config.catalogs.get(client.account.name)
+        await refresh(client, client.account, means.names, known=known, now=means.store.clock())
+        return NAMES_EVERY
+
+    return Duty(name=f"names {client.account.name}", run=run, by_all=True)
+
+
+def _heal(config: Config, source: Source, client: AccountClient, means: Means) -> Duty:
+    rounds = Rounds(
+        source,
+        client.account,
+        api=client,
+        store=means.store.healing,
+        guard=means.store.guard,
+        catalog=config.catalogs.get(client.account.name),
+        relays=partial(_relays, means.store),
+        plan=lambda event: plan(event, config),
+        clock=means.store.clock,
+        emit=means.emit,
+    )
+    return Duty(name=f"heal {source.name}", run=rounds.round)
+
+
+async def _relays(store: OwnedStore) -> Sequence[RelayStanding]:
+    return (await store.status()).relays
 
 
 def _run_marks(store: OwnedStore) -> Duty:
@@ -56,9 +102,8 @@ def _flush(store: OwnedStore, refusals: Refusals) -> Duty:
     return Duty(name="refusals", run=run, by_all=True, again=SOON)
 
 
-def _guard(
-    config: Config, source: Source, client: AccountClient, *, store: OwnedStore, refusals: Refusals, emit: Emit
-) -> Duty:
+def _guard(config: Config, source: Source, client: AccountClient, means: Means) -> Duty:
+    store, refusals = means.store, means.refusals
     guard = Guard(
         source,
         needed_settings(config, source.name),
@@ -66,7 +111,7 @@ def _guard(
         store=store.guard,
         outages=store.healing.outages,
         test=self_test,
-        emit=emit,
+        emit=means.emit,
         clock=store.clock,
     )
     looked_at: datetime | None = None

@@ -5,10 +5,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from relay.account.client import AccountClient
-from relay.account.duties import duties_of
+from relay.account.duties import Means, duties_of
 from relay.account.duty import carry_out
+from relay.account.heal.hooks import ClockOffset
 from relay.account.refusals import Refusals
 from relay.model import Account
 from relay.routes.config import Config
@@ -17,12 +19,14 @@ from relay.store.contract import OwnedStore
 
 
 class Accounts:
-    """The accounts of the routes that are in use. Lives in one event loop.
+    """The accounts of the routes that are in use, with the folder of their `names`. Lives in one event loop.
 
     A client is kept over reloads: it knows how often the account was asked lately, and whether it is blocked.
     """
 
-    def __init__(self, store: OwnedStore, *, emit: Emit, open_client: Callable[[Account], AccountClient]) -> None:
+    def __init__(
+        self, store: OwnedStore, *, names: Path, emit: Emit, open_client: Callable[[Account], AccountClient]
+    ) -> None:
         self._store = store
         self._emit = emit
         self._open_client = open_client
@@ -30,6 +34,7 @@ class Accounts:
         self._config: Config | None = None
         self._changed = asyncio.Event()
         self._refusals = Refusals(store.clock)
+        self._means = Means(store=store, refusals=self._refusals, names=names, emit=emit)
 
     def use(self, config: Config) -> None:
         """Have the accounts of these routes in place of those before."""
@@ -42,6 +47,11 @@ class Accounts:
         source = self._config.sources.get(rejected.source) if self._config else None
         if source and source.guard:
             self._refusals.count(rejected)
+
+    def offset_of(self, account: str) -> ClockOffset | None:
+        """How far the account's clock is ahead of the store's; None if that is not known."""
+        server = self._clients[account].server_time() if account in self._clients else None
+        return ClockOffset(server.at - self._store.clock(), server.within) if server else None
 
     async def run(self) -> None:
         """Carry out every duty, for ever; after a reload those of the new routes. StoreFailed ends it."""
@@ -57,7 +67,7 @@ class Accounts:
 
     async def _carry_out_until_changed(self, config: Config) -> None:
         await self._keep_clients(config.accounts)
-        duties = duties_of(config, self._clients, store=self._store, refusals=self._refusals, emit=self._emit)
+        duties = duties_of(config, self._clients, self._means)
         changed = asyncio.ensure_future(self._changed.wait())
         running = [asyncio.ensure_future(carry_out(each, leads=self._store.leads, emit=self._emit)) for each in duties]
         try:

@@ -10,11 +10,13 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from relay.account_signals import SubscriptionReenabled
+from relay.account.service import Accounts
+from relay.account_signals import SourceScanned, SubscriptionReenabled
 from relay.daemon import Relay, running
 from relay.model.subscription import GuardRecord, SubscriptionState
 from relay.observe import Observer
 from relay.observe.log import Log
+from relay.routes.names_files import cache_file
 from relay.settings import Settings
 from relay.signals import Signal
 from relay.store.open import SqliteUrl
@@ -38,6 +40,7 @@ sources: {{crm: {{token: {token}, account: main, guard: {{reenable: true, url: "
 targets: {{bot: {{url: "http://127.0.0.1:9/"}}}}
 routes: [{{name: moved, match: {{entity: leads, action: [add, status]}}, to: bot}}]
 """
+HEALING = WATCHED.replace("guard:", "heal: report, guard:")
 SETTINGS = ["add_lead", "status_lead", "update_lead"]
 
 
@@ -94,6 +97,12 @@ class Place:
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     async with Server(FakeAmo(7, clock=RunningClock())).serving() as server:
         yield Place(tmp_path, server)
+
+
+def accounts(relay: Relay) -> Accounts:
+    found = relay._accounts
+    assert found
+    return found
 
 
 async def until(met: Callable[[], Awaitable[bool]]) -> None:
@@ -185,3 +194,49 @@ async def test_no_token_is_in_what_is_told_or_stored(place: Place) -> None:
     for secret in (TOKEN, place.amo.token):
         assert secret not in said
         assert secret.encode() not in database
+
+
+async def test_names_are_cached_and_the_accounts_clock_is_known(place: Place) -> None:
+    async with place.relay() as relay:
+
+        async def there() -> bool:
+            return cache_file(place.folder, "main").exists()
+
+        await until(there)
+        offset = accounts(relay).offset_of("main")
+        assert offset is not None
+        assert abs(offset.offset) <= offset.uncertainty + timedelta(seconds=1)
+        assert accounts(relay).offset_of("another") is None
+
+
+async def test_a_source_that_heals_has_rounds_and_its_webhooks_are_indexed_with_the_accounts_time(place: Place) -> None:
+    place.write(HEALING)
+    async with place.relay() as relay:
+
+        async def scanned() -> bool:
+            return any(isinstance(each, SourceScanned) for each in place.emitted)
+
+        await until(scanned)
+        place.amo.add_lead()
+        far = timedelta(days=1)
+
+        async def indexed() -> bool:
+            now = relay.store.clock()
+            hooks = await relay.store.healing.hooks("crm", since=now - far, until=now + far)
+            return bool(hooks) and all(each.hook.arrived for each in hooks)
+
+        await until(indexed)
+
+
+async def test_without_heal_there_are_no_rounds_and_nothing_is_indexed(place: Place) -> None:
+    async with place.relay() as relay:
+        await seen(relay, SubscriptionState.OK)
+        place.amo.add_lead()
+
+        async def came() -> bool:
+            return (await relay.store.status()).last_at is not None
+
+        await until(came)
+        assert await relay.store.healing.first_hook("crm") is None
+    assert not any(isinstance(each, SourceScanned) for each in place.emitted)
+    assert not any("/events" in path for _, _, path, _ in place.amo.requests)
