@@ -48,6 +48,7 @@ COMMANDS = {
         "connect": ("relay.cli.connect:connect", "Set the webhook of a source up in amoCRM, by its API."),
         "disconnect": ("relay.cli.connect:disconnect", "Delete the webhook of a source in amoCRM."),
         "guard": ("relay.cli.guard:guard", "Have the guard go on after a webhook was switched off."),
+        "heal": ("relay.cli.heal:heal", "Look for changes of which no webhook came, and let them be healed."),
     },
     "Mend": {
         "replay": (

@@ -27,6 +27,10 @@ class HealQuestions(Protocol):
         """Return the records of the feed's events from `since` on, oldest first; of these states if some are given."""
         ...
 
+    async def channels(self, source: str) -> Sequence[str]:
+        """Return the channels of the hooks in the index, sorted."""
+        ...
+
     async def approve(self, source: str, act: AuditEntry) -> int:
         """Mark the `WAITING` records of the source as approved, and `APPROVED` as of `act.at`; return how many."""
         ...

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from relay.account.heal import indexing
+from relay.account.server_clock import ServerTime
 from relay.model.heal import StoredHook
 from relay.signals import HooksNotIndexed
 from tests import scene as scenes
@@ -28,7 +29,9 @@ async def hooks(scene: Scene) -> list[StoredHook]:
     now = scene.relay.store.clock()
     wide = timedelta(days=9_000)
     store = sqlite_of(scene.relay).healing
-    return [each for source in ("healing", "crm") for each in await store.hooks(source, since=now - wide, until=now)]
+    return [
+        each for source in ("healing", "crm") for each in await store.hooks(source, since=now - wide, until=now + wide)
+    ]
 
 
 async def test_a_move_is_indexed_by_its_lead_and_stages(scene: Scene) -> None:
@@ -64,3 +67,25 @@ async def test_a_webhook_that_is_read_later_is_indexed_then(scene: Scene) -> Non
     done = [each async for each in reparse(sqlite_of(scene.relay), [], config, charset="cp1251", by="me", now=now)]
     assert [each.unparsed for each in done] == [None]
     assert {each.webhook for each in await hooks(scene)} == {answer.body["webhook"]}
+
+
+async def test_a_hook_arrives_by_the_clock_of_the_account(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relay whose clock is behind by an hour would take every webhook for one of another change."""
+    hour = timedelta(hours=1)
+    accounts = scene.relay._accounts
+    assert accounts
+
+    class Told:
+        def server_time(self) -> ServerTime:
+            return ServerTime(scene.relay.store.clock() + hour, timedelta(seconds=1))
+
+    clients = accounts._clients
+    monkeypatch.setattr(accounts, "_clients", {"main": Told()})
+    answer = await scene.post(form(MOVED), source="healing")
+    store = sqlite_of(scene.relay)
+    shown = await store.show(answer.body["webhook"])
+    assert shown
+    for each in await hooks(scene):
+        assert each.hook.arrived
+        assert abs(each.hook.arrived - shown.webhook.received_at - hour) < timedelta(seconds=30)
+    monkeypatch.setattr(accounts, "_clients", clients)

@@ -167,6 +167,14 @@ async def test_hooks_are_found_by_channel_and_key(store: Archive) -> None:
     assert not await store.healing.hooks("crm", keys=[], **wide)
 
 
+async def test_channels_are_listed_once(store: Archive) -> None:
+    assert await store.healing.channels("crm") == []
+    await keep(store, 1, hook("a"), hook("b", channel="dp:status:5:try=1"))
+    await keep(store, 2, hook("c"), hook("b", channel="dp:call_in:5:"))
+    assert await store.healing.channels("crm") == ["account", "dp:call_in:5:", "dp:status:5:try=1"]
+    assert await store.healing.channels("other") == []
+
+
 async def test_the_first_hook_is_that_of_the_oldest_webhook(store: Archive) -> None:
     assert await store.healing.first_hook("crm") is None
     for number, after in ((2, MINUTE), (1, timedelta())):

@@ -91,6 +91,13 @@ insert into heal_marks as m (source, lane, upto)
 select %s, lane, upto from unnest(%s::text[], %s::bigint[]) given (lane, upto)
 on conflict (source, lane) do update set upto = greatest(m.upto, excluded.upto)
 """
+_CHANNELS = """
+with recursive found (channel) as (
+  select min(channel) from hook_index where source = %(source)s
+  union all select (select min(h.channel) from hook_index h where h.source = %(source)s and h.channel > found.channel)
+  from found where found.channel is not null)
+select channel from found where channel is not null order by channel
+"""  # a seek for each, not a row for each hook
 _FIRST = "select received_at from hook_index where source = %s order by webhook limit 1"
 _APPROVE = """
 update heal_events set approved = true where source = %s and state = 'waiting' and not approved returning 1
@@ -146,6 +153,9 @@ class PostgresHealing:
             values |= {"states": [each.value for each in states]}
         sql += " order by at, event_id, channel"
         return [record_of(row) for row in await self._rows(sql, values)]
+
+    async def channels(self, source: str) -> Sequence[str]:
+        return [channel for (channel,) in await self._rows(_CHANNELS, {"source": source})]
 
     async def approve(self, source: str, act: AuditEntry) -> int:
         return await self._acts.commit(partial(_approve, source=source, act=act))

@@ -56,6 +56,13 @@ _FITTING = (
     " and matched is null"
 )
 _NAMED = f"select {HOOK} from hook_index where webhook = ? and item = ? and channel = ? and key = ?"
+_CHANNELS = """
+with recursive found (channel) as (
+  select min(channel) from hook_index where source = :source
+  union all select (select min(h.channel) from hook_index h where h.source = :source and h.channel > found.channel)
+  from found where found.channel is not null)
+select channel from found where channel is not null order by channel
+"""  # a seek for each, not a row for each hook
 _FIRST = "select received_at from hook_index where source = ? order by webhook limit 1"
 _RECORD = (
     f"insert into heal_events ({RECORD}) values {{(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}}"
@@ -129,6 +136,10 @@ class SqliteHealing:
             values |= {"states": as_json([each.value for each in states])}
         sql += " order by at, event_id, channel"
         return [record_of(row) for row in await self._read(lambda cursor: rows(cursor, sql, values))]
+
+    async def channels(self, source: str) -> Sequence[str]:
+        found = await self._read(lambda cursor: rows(cursor, _CHANNELS, {"source": source}))
+        return [channel for (channel,) in found]
 
     async def approve(self, source: str, act: AuditEntry) -> int:
         return await self._write(partial(_approve, source=source, act=act))

@@ -1,0 +1,145 @@
+"""What operators ask and do about healing: what was found, a scan by hand, and the approval of what waits."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from relay.account.heal.channels import DpChannel, parse
+from relay.amocrm.events import query_values
+from relay.errors import ConflictError, NotFoundError
+from relay.model import HealMode, Json
+from relay.model.heal import APPROVED, HealCount, HealRequest, HealState
+from relay.operations import audit
+from relay.rfc3339 import rfc3339
+from relay.routes.config import Config
+from relay.routes.diagnostics import quoted, suggestion
+from relay.store.contract import OperationsStore
+
+LOOK_EVERY = 0.5  # seconds between two looks for an answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceReport:
+    """What is known of healing one source. `marks`: by lane, up to when the feed was scanned completely.
+
+    `triggers`: of the digital pipeline, as their webhooks of the last days show them. `waiting`: not approved yet.
+    """
+
+    source: str
+    mode: HealMode
+    marks: Mapping[str, datetime]
+    approved_at: datetime | None
+    waiting: int
+    counts: Sequence[HealCount]
+    triggers: Sequence[DpChannel]
+
+
+async def report(store: OperationsStore, config: Config, names: Sequence[str] = ()) -> list[SourceReport]:
+    """Return a report for each of these sources, or for every one that heals; NotFoundError for an unknown one."""
+    for name in names:
+        _demand_known(config, name)
+    counts = await store.healing.heal_counts()
+    healing = [name for name, source in config.sources.items() if source.heal.mode is not HealMode.OFF]
+    return [await _report(store, config, name, counts) for name in names or healing]
+
+
+async def _report(store: OperationsStore, config: Config, name: str, counts: Sequence[HealCount]) -> SourceReport:
+    marks = dict(await store.healing.heal_marks(name))
+    approved_at = marks.pop(APPROVED, None)
+    channels = [parse(each) for each in await store.healing.channels(name)]
+    own = [each for each in counts if each.source == name]
+    return SourceReport(
+        source=name,
+        mode=config.sources[name].heal.mode,
+        marks=marks,
+        approved_at=approved_at,
+        waiting=sum(each.number for each in own if each.state is HealState.WAITING),
+        counts=own,
+        triggers=[each for each in channels if each],
+    )
+
+
+async def approve(store: OperationsStore, config: Config, source: str, *, by: str, now: datetime) -> int:
+    """Have the events that wait be healed with the next scan; return how many. NotFoundError for an unknown source."""
+    _demand_known(config, source)
+    return await store.healing.approve(source, audit.entry("heal approve", {"source": source}, by=by, now=now))
+
+
+async def request(
+    store: OperationsStore, config: Config, source: str, since: datetime, *, dry_run: bool, by: str, now: datetime
+) -> HealRequest:
+    """Ask the relay that heals for a scan of this source from `since` on.
+
+    NotFoundError for an unknown source, ConflictError for one that does not heal.
+    """
+    _demand_known(config, source)
+    if config.sources[source].heal.mode is HealMode.OFF:
+        raise ConflictError(f"{source} does not heal: write `heal: report` in its source")
+    details = {"source": source, "since": rfc3339(since), "dry_run": dry_run}
+    act = audit.entry("heal run", details, by=by, now=now)
+    asked = HealRequest(id=act.id, source=source, since=since, dry_run=dry_run, asked_at=now)
+    await store.healing.request_heal(asked, act)
+    return asked
+
+
+async def answer(store: OperationsStore, asked: HealRequest, *, within: float) -> Json:
+    """Wait for what comes of a request, as `account.heal.rounds.answer` has it; None if nothing does in time.
+
+    ConflictError if no relay runs.
+    """
+    if not (await store.status()).living:
+        raise ConflictError("no relay runs: the next one that starts does it; see relay heal status")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            while (found := await _answer(store, asked)) is None:  # noqa: ASYNC110  another process answers
+                await asyncio.sleep(LOOK_EVERY)
+            return found
+    return None
+
+
+async def _answer(store: OperationsStore, asked: HealRequest) -> Json:
+    answered = await store.healing.heal_requests(answered=True)
+    return next((each.answer for each in answered if each.id == asked.id), None)
+
+
+def _demand_known(config: Config, source: str) -> None:
+    if source not in config.sources:
+        raise NotFoundError(f"no source {quoted(source)} {suggestion(source, sorted(config.sources))}")
+
+
+# ---- views
+
+
+def view(shown: SourceReport) -> dict[str, Json]:
+    """A report for `--json`."""
+    return {
+        "source": shown.source,
+        "mode": shown.mode,
+        "scanned_upto": {lane: rfc3339(upto) for lane, upto in sorted(shown.marks.items())},
+        "approved_at": rfc3339(shown.approved_at) if shown.approved_at else None,
+        "waiting": shown.waiting,
+        "found": [_count(each) for each in shown.counts],
+        "triggers": [trigger(each) for each in shown.triggers],
+    }
+
+
+def _count(shown: HealCount) -> dict[str, Json]:
+    return {
+        "action": shown.action,
+        "state": shown.state,
+        "exactness": shown.exactness,
+        "reason": shown.reason,
+        "number": shown.number,
+        "newest_at": rfc3339(shown.newest_at),
+    }
+
+
+def trigger(shown: DpChannel) -> dict[str, Json]:
+    """A trigger as `heal.dp` of the routes file has it."""
+    found: dict[str, Json] = {
+        "stage": f"{shown.stage.pipeline_id}/{shown.stage.status_id}",
+        "on": [shown.action],
+    }
+    return found | ({"query": query_values(shown.query)} if shown.query else {})
