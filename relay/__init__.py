@@ -30,10 +30,10 @@ Where relays share a store, `store.spool.intake` stands before it: it has webhoo
 that store is late or away, and `store.spool.forward` keeps them in it afterwards.
 
 Beside the flow: `daemon` wires it; `process` runs it until SIGTERM. `reloader` activates the routes and the certificate
-when `file_versions` finds their files changed, `readiness` probes the store, `audit_log` logs what operators did,
-`published_reports` stores the daemon's own reports for commands, `settings` hold what cannot be reloaded (`cli.run` has
-the flags). `observe` turns `signals` into metrics, log lines, the event stream and spans. `admin` is the private
-listener, `operations` what operators ask and do, `cli` the commands.
+when `file_versions` finds their files changed, `stopped_routes` reroutes what waited for names in them, `readiness`
+probes the store, `audit_log` logs what operators did, `published_reports` stores the daemon's own reports for commands,
+`settings` hold what cannot be reloaded (`cli.run` has the flags). `observe` turns `signals` into metrics, log lines,
+the event stream and spans. `admin` is the private listener, `operations` what operators ask and do, `cli` the commands.
 
 Imports point one way (pyproject.toml, checked by tests/test_architecture.py):
 

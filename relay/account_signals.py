@@ -111,6 +111,37 @@ class SubscriptionReenabled:
     source: str
 
 
+@frozen
+class RouteStopped:
+    """A route takes nothing, because names in it cannot be resolved; what it may take waits."""
+
+    route: str
+    why: str
+
+
+@frozen
+class RoutesResumed:
+    """Routes that were stopped take events again; those since then got so many deliveries."""
+
+    routes: Sequence[str]
+    deliveries: int
+
+
+@frozen
+class NameOutdated:
+    """A name in the routes file was changed in amoCRM, or is gone there; `detail` says where, and what to write."""
+
+    detail: str
+
+
+@frozen
+class NamesNotRefreshed:
+    """The names of an account could not be asked for: those in the cache go on."""
+
+    account: str
+    detail: str
+
+
 AccountSignal: TypeAlias = (
     AccountAsked
     | AccountBlocked
@@ -120,4 +151,8 @@ AccountSignal: TypeAlias = (
     | SourceScanned
     | SubscriptionChanged
     | SubscriptionReenabled
+    | RouteStopped
+    | RoutesResumed
+    | NameOutdated
+    | NamesNotRefreshed
 )

@@ -46,6 +46,7 @@ from relay.routes.config import Config
 from relay.routes.egress import ignored_variables
 from relay.settings import Settings, demand_private
 from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Endpoint, Notice, Rejection, Signal, WebhookRejected
+from relay.stopped_routes import StoppedRoutes
 from relay.store.open import account_records, check_permissions, open_store
 from relay.store.records import Status
 
@@ -127,6 +128,7 @@ class Relay:
         self.dispatcher.use(config.targets)
         if self._accounts:
             self._accounts.use(config)
+        self._stopped_routes.use(config)
         attempts = sum(target.concurrency for target in config.targets.values())
         if why := descriptor_shortage(attempts, files=self.settings.files, limits=self.settings.limits):
             self._emit(ConnectionsScarce(detail=why))
@@ -205,6 +207,7 @@ class Relay:
             new_client=plain_client if self._http.client is Variant.PLAIN else fast_client,
         )
         self._delivering = True
+        self._stopped_routes = StoppedRoutes(settings.names, self.store, emit=self._emit, clock=self.store.clock)
         claiming = ClaimAtInsert(self.store, self.dispatcher)
         self._committer = Committer(self.store, claiming=claiming, emit=self._emit, clock=self.store.clock)
         stack.push_async_callback(self._committer.stop, COMMIT_GRACE)
@@ -243,6 +246,7 @@ class Relay:
             ),
             self.reloader.watch(),
             *([self._accounts.run()] if self._accounts else []),
+            self._stopped_routes.run(),
             *self.store.background(lambda: self.reloader.config.retention),
             monitor_loop(self._emit),
         ]

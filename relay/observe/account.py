@@ -11,6 +11,10 @@ from relay.account_signals import (
     AccountSignal,
     AccountTokenEnds,
     AccountTokenRead,
+    NameOutdated,
+    NamesNotRefreshed,
+    RoutesResumed,
+    RouteStopped,
     SourceScanned,
     SubscriptionChanged,
     SubscriptionReenabled,
@@ -69,6 +73,19 @@ class AccountObserver:
                 )
             case SubscriptionReenabled():
                 self._log.warning("the webhook in amoCRM was switched on again by the guard", source=signal.source)
+            case RouteStopped():
+                self._series.route_stopped(signal.route).set(1)
+                self._log.error(
+                    "route stopped: what it may take waits", route=signal.route, why=signal.why, next="relay names"
+                )
+            case RoutesResumed():
+                for route in signal.routes:
+                    self._series.route_stopped(route).set(0)
+                self._log.info("routes resumed", routes=signal.routes, deliveries=signal.deliveries)
+            case NameOutdated():
+                self._log.warning("a name in the routes is outdated", detail=signal.detail)
+            case NamesNotRefreshed():
+                self._log.warning("names not refreshed", account=signal.account, detail=signal.detail)
 
     def _grant_lost(self, signal: AccountGrantLost) -> None:
         self._log.error(

@@ -120,6 +120,9 @@ class Metrics(Collector):
         self.heal_mark = gauge(
             "relay_heal_mark_timestamp_seconds", "Up to when the account's feed is read completely.", "source"
         )
+        self.route_stopped = gauge(
+            "relay_route_stopped", "1 for a route that takes nothing, because names in it cannot be resolved.", "route"
+        )
         self._optional = set(self._families[always:])
         registry.register(self)
 

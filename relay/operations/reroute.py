@@ -1,11 +1,12 @@
-"""Events that no route took when they arrived -> the deliveries that the routes of today make of them."""
+"""Stored events that a route did not take when they arrived -> the deliveries that today's routes make of them."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from relay.amocrm import events
+from relay.model import PlannedDelivery, RoutedEvent
 from relay.operations import audit
 from relay.operations.lookup import pages, unrouted
 from relay.routes.config import Config
@@ -75,3 +76,25 @@ async def reroute_events(
         unrouted=sum(not each.planned for each in routed),
         corrupt=sum(event.corrupt for event in found),
     )
+
+
+async def reroute_resumed(
+    store: OperationsStore, config: Config, routes: Collection[str], *, since: datetime, by: str, now: datetime
+) -> int:
+    """Give the events from `since` on what they missed while these routes were stopped; return how many deliveries.
+
+    An event that one of them takes gets its deliveries there, if it has none to that target; what waited without any
+    delivery goes where today's routes send it. Repeated after a crash it adds what is still missing.
+    """
+    act = audit.entry("routes resumed", {"routes": sorted(routes)}, by=by, now=now)
+    added = 0
+    async for page in pages(lambda after: store.events(Filter(since=since), limit=PAGE, after=after)):
+        routed = [plan(events.load(event.payload), config) for event in page if not event.corrupt]
+        missed = [replace(each, planned=_of_routes(each, routes)) for each in routed]
+        added += await store.reroute([each for each in missed if each.planned], act, missing=True)
+        added += await store.reroute([each for each in routed if each.planned and not _of_routes(each, routes)], act)
+    return added
+
+
+def _of_routes(routed: RoutedEvent, routes: Collection[str]) -> tuple[PlannedDelivery, ...]:
+    return tuple(each for each in routed.planned if not set(routes).isdisjoint(each.routes))

@@ -18,7 +18,7 @@ from relay.model import Account, HealDelivery, Order, Retention, Secret, Source,
 from relay.model.names import Catalog
 from relay.os_errors import os_error_text, permission_problem
 from relay.routes.accounts import read_accounts
-from relay.routes.diagnostics import Finding, Problems, Where
+from relay.routes.diagnostics import Finding, Problems, Where, path_text
 from relay.routes.egress import hide_user
 from relay.routes.match import Matcher, Route
 from relay.routes.named import resolve_names
@@ -95,6 +95,11 @@ class Config:
     def digest(self) -> str:
         """The same for the same routes file, whatever its secrets are."""
         return self.document.digest()
+
+    def remark_lines(self) -> list[str]:
+        """Each remark with its line and column."""
+        marked = (Problem(*self.document.mark(where), path_text(where), said) for where, said in self.remarks)
+        return [each.text(self.file) for each in marked]
 
     def url_as_written(self, target: str) -> str:
         """The target's URL with every `${…}` unresolved, except defaults that apply: safe to print."""

@@ -304,10 +304,13 @@ class OperationsStore(Protocol):
         """
         ...
 
-    async def reroute(self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None) -> int:
+    async def reroute(
+        self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None, missing: bool = False
+    ) -> int:
         """Plan the deliveries of those events that have none, as a replay; return how many, due as in `replay`.
 
-        Further calls with the same `act` go on where its last one ended.
+        `missing`: also of events that have some, those to targets that the event has no delivery to. Further calls
+        with the same `act` go on where its last one ended.
         """
         ...
 

@@ -7,7 +7,7 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry
 
-from relay.account_signals import AccountAsked, AccountOutcome, AccountTokenRead
+from relay.account_signals import AccountAsked, AccountOutcome, AccountTokenRead, RouteStopped
 from relay.model import Health, VerdictName
 from relay.model.subscription import SubscriptionState
 from relay.observe import Gauges, Observer, SharedGauges
@@ -54,7 +54,17 @@ def _registry() -> CollectorRegistry:
     committed, opened = Committed(writes=1, took=timedelta(0)), SpoolOpened(file="spool.db", relay="a", webhooks=0)
     asked = AccountAsked(account="main", outcome=AccountOutcome.OK)
     token = AccountTokenRead(account="main", expires_at=NOON)
-    for signal in (kept(event(), routes=[["to-bot"]]), refused(), attempted(), committed, opened, asked, token):
+    stopped = RouteStopped(route="offers", why="")
+    for signal in (
+        kept(event(), routes=[["to-bot"]]),
+        refused(),
+        attempted(),
+        committed,
+        opened,
+        asked,
+        token,
+        stopped,
+    ):
         observe(signal)
     Gauges(registry, shared=True).update(
         backlog={},

@@ -10,6 +10,10 @@ from relay.account_signals import (
     AccountOutcome,
     AccountTokenEnds,
     AccountTokenRead,
+    NameOutdated,
+    NamesNotRefreshed,
+    RoutesResumed,
+    RouteStopped,
     SubscriptionChanged,
     SubscriptionReenabled,
 )
@@ -78,4 +82,27 @@ def test_the_state_of_a_webhook_in_amocrm_is_logged_as_loud_as_it_is_bad() -> No
         'error the webhook in amoCRM source=crm state=disabled before=ok detail="it is switched off"',
         'warn  the webhook in amoCRM source=crm state=api_away before=disabled detail="no answer"',
         "warn  the webhook in amoCRM was switched on again by the guard source=crm",
+    ]
+
+
+def test_a_route_that_is_stopped_is_shown_until_it_is_resumed() -> None:
+    observed = Observed()
+    assert observed.value("relay_route_stopped", route="offers") is None
+    observed.emit(RouteStopped(route="offers", why="no such stage"))
+    assert observed.value("relay_route_stopped", route="offers") == 1
+    observed.emit(RoutesResumed(routes=["offers"], deliveries=3))
+    assert observed.value("relay_route_stopped", route="offers") == 0
+    assert [line.partition(" ")[2].strip() for line in observed.lines()] == [
+        'error route stopped: what it may take waits route=offers why="no such stage" next="relay names"',
+        "info  routes resumed routes=offers deliveries=3",
+    ]
+
+
+def test_names_that_are_outdated_or_not_refreshed_are_logged() -> None:
+    observed = Observed()
+    observed.emit(NameOutdated(detail="routes.yaml:7:3  routes[0].match.stage: was renamed"))
+    observed.emit(NamesNotRefreshed(account="main", detail="no answer within 20 s"))
+    assert [line.partition(" ")[2].strip() for line in observed.lines()] == [
+        'warn  a name in the routes is outdated detail="routes.yaml:7:3  routes[0].match.stage: was renamed"',
+        'warn  names not refreshed account=main detail="no answer within 20 s"',
     ]

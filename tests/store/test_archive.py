@@ -155,6 +155,14 @@ async def test_an_event_that_has_deliveries_or_is_not_there_gets_none(store: Arc
     assert await store.count(Filter()) == {"bot": 1}
 
 
+async def test_an_event_gets_the_deliveries_that_it_lacks_if_those_are_asked_for(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1, to("bot")), routed(2), routed(3, to("dwh"))])
+    wanted = [routed(number, to("bot"), to("dwh")) for number in (1, 2, 3)]
+    assert await store.reroute(wanted, act(), missing=True) == 4
+    assert await store.reroute(wanted, act(2), missing=True) == 0
+    assert await store.count(Filter()) == {"bot": 3, "dwh": 3}
+
+
 async def test_rerouted_page_by_page_an_act_keeps_to_its_rate(store: Archive) -> None:
     await store.keep(webhook(), [routed(number) for number in (1, 2, 3)])
     for number in (1, 2, 3):

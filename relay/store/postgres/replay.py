@@ -49,10 +49,7 @@ update deliveries d set state = 'pending', claim = null, base = d.attempt, repla
 from unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bool[], %s::bool[]) page (event, target, due_at, first, waits)
 where d.event = page.event and d.target = page.target
 """
-_UNROUTED = """
-select id, seq from events e where e.seq = any(%s::bigint[])
-and not exists (select 1 from deliveries where event = e.seq)
-"""
+_TARGETS = "select event, target from deliveries where event = any(%s::bigint[])"
 _REROUTE = f"""
 insert into deliveries (event, target, routes, state, attempt, base, replays, pending_since, key, held, due_at)
 select event, target, routes, 'pending', 0, 0, 1, due_at, key, due_at + hold,
@@ -169,26 +166,39 @@ async def _request_probes(transaction: Transaction, targets: Sequence[str], act:
 # ---- what no route took
 
 
-async def reroute(acts: Acts, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None) -> int:
+async def reroute(
+    acts: Acts, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None, *, missing: bool
+) -> int:
     """How many deliveries; see `contract.OperationsStore.reroute`."""
     added = 0
     for start in range(0, len(routed), CHUNK):
         chunk = routed[start : start + CHUNK]
-        added += await acts.commit(partial(_reroute, routed=chunk, act=act, rate=rate))
+        added += await acts.commit(partial(_reroute, routed=chunk, act=act, rate=rate, missing=missing))
         await asyncio.sleep(PAUSE if start + CHUNK < len(routed) else 0)
     return added
 
 
-async def _reroute(transaction: Transaction, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None) -> int:
+async def _reroute(
+    transaction: Transaction, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None, missing: bool
+) -> int:
     await _take(transaction, [_key(planned) for each in routed for planned in each.planned])
     wanted = {clean(each.event.id): each.planned for each in routed}
-    found = await transaction.rows("select seq from events where id = any(%s::text[])", ([*wanted],))
-    seqs = sorted(seq for (seq,) in found)
+    found = await transaction.rows("select id, seq from events where id = any(%s::text[])", ([*wanted],))
+    seq_of: dict[str, int] = dict(found)
+    seqs = sorted(seq_of.values())
     await lock_webhooks(transaction, seqs)
-    # each event's row, too: two reroutes at once must not both find it without deliveries
+    # each event's row, too: two reroutes at once must not both find it without a delivery
     await transaction.rows("select 1 from events where seq = any(%s::bigint[]) order by seq for update", (seqs,))
-    unrouted: dict[str, int] = dict(await transaction.rows(_UNROUTED, (seqs,)))
-    planned = [(unrouted[id_], each) for id_, every in wanted.items() if id_ in unrouted for each in every]
+    targets: dict[int, set[str]] = {seq: set() for seq in seqs}
+    for seq, target in await transaction.rows(_TARGETS, (seqs,)):
+        targets[seq].add(target)
+    planned = [
+        (seq_of[id_], each)
+        for id_, every in wanted.items()
+        if id_ in seq_of
+        for each in every
+        if (clean(each.target) not in targets[seq_of[id_]] if missing else not targets[seq_of[id_]])
+    ]
     if not planned:
         return 0
     turn = await audit.add(transaction, act, len(planned))

@@ -340,8 +340,10 @@ class PostgresStore:
     async def replay(self, wanted: Filter, act: AuditEntry, *, rate: float | None = None) -> int:
         return await replay.replay(self._look, self._acts, wanted, act, rate)
 
-    async def reroute(self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None) -> int:
-        return await replay.reroute(self._acts, routed, act, rate)
+    async def reroute(
+        self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None, missing: bool = False
+    ) -> int:
+        return await replay.reroute(self._acts, routed, act, rate, missing=missing)
 
     async def pause(self, target: str, act: AuditEntry) -> bool:
         return await self._acts.pause(target, act)

@@ -286,8 +286,10 @@ class SpoolingStore:
     async def replay(self, wanted: Filter, act: AuditEntry, *, rate: float | None = None) -> int:
         return await self._shared.replay(wanted, act, rate=rate)
 
-    async def reroute(self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None) -> int:
-        return await self._shared.reroute(routed, act, rate=rate)
+    async def reroute(
+        self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None, missing: bool = False
+    ) -> int:
+        return await self._shared.reroute(routed, act, rate=rate, missing=missing)
 
     async def pause(self, target: str, act: AuditEntry) -> bool:
         return await self._shared.pause(target, act)

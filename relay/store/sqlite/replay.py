@@ -114,9 +114,17 @@ def _replay(
     return len(found)
 
 
-def reroute(cursor: apsw.Cursor, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None) -> int:
+def reroute(
+    cursor: apsw.Cursor, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None, *, missing: bool
+) -> int:
     """How many deliveries; see `contract.OperationsStore.reroute`."""
-    found = [(seq, planned) for each in routed for seq in _unrouted(cursor, each.event.id) for planned in each.planned]
+    found = [
+        (seq, planned)
+        for each in routed
+        for seq, targets in _targets(cursor, each.event.id)
+        for planned in each.planned
+        if (planned.target not in targets if missing else not targets)
+    ]
     turn = audit.add(cursor, act, len(found)) if found else 0
     for seq, planned in found:
         ingest.insert_delivery(None, cursor, seq, planned, _due_at(act, turn, rate), replays=1)
@@ -124,10 +132,11 @@ def reroute(cursor: apsw.Cursor, routed: Sequence[RoutedEvent], act: AuditEntry,
     return len(found)
 
 
-def _unrouted(cursor: apsw.Cursor, event_id: str) -> list[int]:
-    """The event's seq, unless it has deliveries."""
-    sql = "select seq from events where id = ? and not exists (select 1 from deliveries where event = seq)"
-    return [seq for (seq,) in rows(cursor, sql, (event_id,))]
+def _targets(cursor: apsw.Cursor, event_id: str) -> list[tuple[int, set[str]]]:
+    """The event's seq, and the targets that it has deliveries to; none if there is no such event."""
+    found = rows(cursor, "select seq from events where id = ?", (event_id,))
+    sql = "select target from deliveries where event = ?"
+    return [(seq, {target for (target,) in rows(cursor, sql, (seq,))}) for (seq,) in found]
 
 
 def _due_at(act: AuditEntry, turn: int, rate: float | None) -> int:

@@ -366,8 +366,10 @@ class SqliteStore:
     async def replay(self, wanted: Filter, act: AuditEntry, *, rate: float | None = None) -> int:
         return await replay.replay(self._read, self._writer.submit, wanted, act, rate)
 
-    async def reroute(self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None) -> int:
-        return await self._writer.submit(lambda cursor: replay.reroute(cursor, routed, act, rate))
+    async def reroute(
+        self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None, missing: bool = False
+    ) -> int:
+        return await self._writer.submit(lambda cursor: replay.reroute(cursor, routed, act, rate, missing=missing))
 
     async def pause(self, target: str, act: AuditEntry) -> bool:
         return await self._writer.submit(lambda cursor: target_conditions.pause(cursor, target, act))
