@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from signal import SIGSTOP
 
 import apsw
 import pytest
@@ -72,8 +73,13 @@ class Room:
         self._copies = folder / "copies"
 
     async def cut(self) -> None:
-        """The disk forgets, the process ends; then there is power again."""
+        """The disk forgets, the process ends; then there is power again.
+
+        The relay stands still first: without power nothing acts on the reply of a call that was under way. An
+        fdatasync that meets FS_IOC_SHUTDOWN may return 0 although its data is gone: ext4 of Linux 6.18, each third cut.
+        """
         self.cuts += 1
+        self.relay.signal(SIGSTOP)
         await asyncio.to_thread(self._disk.cut)
         await self.relay.kill()
         await asyncio.to_thread(self._disk.unmount)
