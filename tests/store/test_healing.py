@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,38 +16,8 @@ from relay.store.contract import Archive
 from relay.store.records import Filter
 from relay.store.requests import KeepRequest
 from tests.store.conftest import MINUTE, NOON, Kind, Reopen, act, claim, routed, to, webhook
+from tests.store.healing import LATE, SECOND, healed, healing_webhook, hook, record
 from tests.store.kind_sqlite_many import replies_of
-
-SECOND = timedelta(seconds=1)
-
-
-def hook(key: str = "lead 7", at: datetime = NOON, *, item: int = 0, channel: str = "account") -> Hook:
-    """Tells of events within a minute of `at`."""
-    return Hook(item=item, channel=channel, key=key, at=at, arrived=None, since=at - MINUTE, until=at + MINUTE)
-
-
-def record(event: str = "e1", state: HealState = HealState.SEEN, **how: Any) -> HealRecord:
-    told: dict[str, Any] = {"at": NOON, "key": "lead 7", "channel": "account"} | how
-    return HealRecord(
-        source="crm",
-        event_id=event,
-        type="lead_status_changed",
-        action="leads.status",
-        entity="leads",
-        entity_id="7",
-        found_at=NOON + MINUTE,
-        state=state,
-        **told,
-    )
-
-
-def healing_webhook(number: int = 1, *planned: PlannedDelivery) -> KeepRequest:
-    return KeepRequest(replace(webhook(number), kind="heal"), [routed(number, *(planned or (to(),)))])
-
-
-def healed(event: str = "e1", number: int = 1, **how: Any) -> HealRecord:
-    exactness = Exactness.EXACT
-    return record(event, HealState.HEALED, webhook=f"webhook-{number:04}", reason="outage", exactness=exactness, **how)
 
 
 async def heal(store: Archive, number: int = 1, *planned: PlannedDelivery, **how: Any) -> HealRecord:
@@ -275,8 +245,6 @@ async def test_a_hook_that_matches_in_the_same_call_stops_no_other_heal(store: A
 
 
 # ---- late hooks
-
-LATE = (to("bot"), replace(to("drops"), if_late=True))
 
 
 async def test_a_late_hook_goes_to_those_alone_that_took_no_healed_event(store: Archive) -> None:

@@ -14,6 +14,7 @@ from relay.model import Dead, State
 from relay.store.contract import Archive
 from relay.store.postgres.store import PostgresStore
 from relay.store.records import Duplicate, Filter
+from relay.store.requests import KeepRequest
 from relay.store.upkeep import move
 from relay.store.url import PostgresUrl, SqliteUrl, parse_store_url
 from tests.store.conftest import (
@@ -30,6 +31,7 @@ from tests.store.conftest import (
     webhook,
 )
 from tests.store.damage import flip
+from tests.store.healing import healed
 
 
 @pytest.fixture
@@ -56,6 +58,13 @@ async def fill(folder: Path) -> SqliteUrl:
     return SqliteUrl(folder / "relay.db")
 
 
+async def heal(folder: Path) -> None:
+    """One that never came, and no route took."""
+    store = open_sqlite(folder, NOON)
+    await store.healing.record_heal("crm", [healed("e9", 9)], healed=[KeepRequest(webhook(9), [routed(9)])])
+    await store.close()
+
+
 async def seen(store: Archive) -> Sequence[object]:
     listed = await store.find(Filter(), limit=99)
     webhooks = [await store.show(f"webhook-000{n}") for n in (1, 2)]
@@ -74,10 +83,11 @@ async def seen(store: Archive) -> Sequence[object]:
 
 async def test_everything_that_a_store_holds_is_in_the_other_one_after(tmp_path: Path, target: PostgresUrl) -> None:
     source = await fill(tmp_path)
+    await heal(tmp_path)
     counts = await move(source, target)
     assert counts == {
-        "webhooks": 3,
-        "events": 3,
+        "webhooks": 4,
+        "events": 4,
         "deliveries": 4,
         "attempts": 2,
         "pauses": 1,
@@ -87,6 +97,7 @@ async def test_everything_that_a_store_holds_is_in_the_other_one_after(tmp_path:
     before, after = open_sqlite(tmp_path, NOON), PostgresStore.visit(target.dsn)
     assert await seen(after) == await seen(before)
     assert (await after.show("webhook-0001")).webhook.traceparent == TRACEPARENT
+    assert [(await after.show(f"webhook-000{n}")).webhook.kind for n in (1, 9)] == ["webhook", "heal"]
     [unparsed] = await after.unparsed(limit=9)
     assert unparsed.unparsed == "odd\ufffd" and not unparsed.corrupt
     await before.close()

@@ -111,12 +111,13 @@ insert into run_marks as m (relay, began_at, ended_at) values (%s, %s, %s)
 on conflict (relay, began_at) do update set ended_at = greatest(m.ended_at, excluded.ended_at)
 """
 _OLD_RECORDS = """
-delete from heal_events where (source, channel, event_id) in (
-  select source, channel, event_id from heal_events where at < %(before)s order by at limit %(most)s) returning 1
+delete from heal_events where ctid = any(array(
+  select ctid from heal_events where at < %(before)s order by at limit %(most)s)) and at < %(before)s returning 1
 """
 _OLD_HOOKS = """
-delete from hook_index where (webhook, item, channel, key) in (
-  select webhook, item, channel, key from hook_index where until < %(before)s order by until limit %(most)s) returning 1
+delete from hook_index where ctid = any(array(
+  select ctid from hook_index where until < %(before)s order by until limit %(most)s)) and until < %(before)s
+returning 1
 """
 _OLD_REQUESTS = "delete from heal_requests where asked_at < %(before)s returning 1"
 _OLD_RUNS = """

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,8 @@ from relay.store.spool.drain import Drained, drain
 from relay.store.spool.store import SpoolingStore
 from relay.store.sqlite.spool import SqliteSpool
 from tests.postgres import Cluster
+from tests.store.conftest import MINUTE, NOON, routed, to, webhook
+from tests.store.healing import hook
 from tests.store.spool.conftest import audit, request, until
 from tests.tcp_proxy import TcpProxy, proxying
 
@@ -89,6 +91,12 @@ class Relay:
         with self.cluster.admin(self.database) as connection:
             return connection.execute(sql).fetchall()
 
+    def rows_written(self, sql: str) -> None:
+        """Run a statement beside the port, as another relay that reaches the server."""
+        with self.cluster.admin(self.database) as connection:
+            connection.execute(sql)
+            connection.commit()
+
     def stored(self) -> list[str]:
         return [id_ for (id_,) in self.rows("select id from webhooks order by seq")]
 
@@ -133,6 +141,40 @@ async def test_away_they_are_spooled_and_then_forwarded_in_their_order(relay: Re
     assert relay.rows("select forwarded from relays") == [(300,)]
     [[claimed]] = await relay.keep(request(301))
     assert claimed.event_id == "event-0301"
+
+
+async def test_a_spooled_webhook_has_its_hooks_and_may_be_late(relay: Relay) -> None:
+    """Its event was healed while it lay in the spool: it goes to those alone that took no healed one."""
+    relay.proxy.refuse()
+    planned = (to("bot", lease=MINUTE), replace(to("drops", lease=MINUTE), if_late=True))
+    first = KeepRequest(webhook(2), [routed(2, *planned), routed(3, *planned)], hooks=[hook(), hook("other", item=1)])
+    assert await relay.keep(first) == [[]]
+    relay.proxy.heal()
+    await relay.until_direct()
+    assert relay.rows("select key, matched from hook_index order by key") == [("lead 7", None), ("other", None)]
+    relay.proxy.refuse()
+    again = KeepRequest(webhook(4), [routed(4, *planned), routed(5, *planned)], hooks=[hook("late"), hook("b", item=1)])
+    assert await relay.keep(again) == [[]]
+    relay.rows_written(HEALED)
+    relay.proxy.heal()
+    await relay.until_direct()
+    assert relay.rows("select key, matched from hook_index where webhook = 'webhook-0004' order by key") == [
+        ("b", None),
+        ("late", "e1"),
+    ]
+    made = "select e.id, d.target from deliveries d join events e on e.seq = d.event where e.id > 'event-0003'"
+    assert sorted(relay.rows(made)) == [
+        ("event-0004", "drops"),
+        ("event-0005", "bot"),
+        ("event-0005", "drops"),
+    ]
+    assert not await relay.spool.healing.hooks("crm", since=NOON - MINUTE, until=NOON + MINUTE), "nothing is left in it"
+
+
+HEALED = """
+insert into heal_events (source, channel, event_id, type, action, entity, entity_id, key, at, found_at, state)
+select 'crm', 'account', 'e1', '', '', '', '', 'late', (since + until) / 2, 0, 'healed' from hook_index limit 1
+"""
 
 
 async def test_frozen_they_are_hedged_and_what_is_claimed_late_goes_to_its_lane(relay: Relay) -> None:
