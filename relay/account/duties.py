@@ -1,5 +1,7 @@
 """Routes with accounts -> what is to be done for them: the list of duties.
 
+token          asks whether an account's token is good, and what its clock says; on every relay
+names          of stages, users and fields, fetched from time to time; on every relay
 run marks      tell of outages of ours, and
 refusals       of webhooks that were not answered with 2xx, for guard and heal; on every relay
 guard          looks at the webhook of each source that has a `guard`
@@ -20,6 +22,8 @@ from relay.account.names_cache import refresh
 from relay.account.needs import needed_settings
 from relay.account.refusals import Refusals
 from relay.account.self_test import self_test
+from relay.account.token_watch import EVERY as TOKEN_EVERY
+from relay.account.token_watch import TokenWatch
 from relay.model import HealMode, Source
 from relay.model.heal import BEAT_EVERY
 from relay.routes.config import Config
@@ -46,7 +50,7 @@ class Means:
 
 def duties_of(config: Config, clients: Mapping[str, AccountClient], means: Means) -> list[Duty]:
     """Everything that these routes ask for of their accounts."""
-    duties = [_names(config, client, means) for client in clients.values()]
+    duties = [make(config, client, means) for client in clients.values() for make in (_token, _names)]
     sources = [(source, clients[source.account]) for source in config.sources.values() if source.account]
     if any(source.guard or source.heal.mode is not HealMode.OFF for source, _ in sources):
         duties += [_run_marks(means.store), _flush(means.store, means.refusals)]
@@ -55,6 +59,16 @@ def duties_of(config: Config, clients: Mapping[str, AccountClient], means: Means
         _heal(config, source, client, means) for source, client in sources if source.heal.mode is not HealMode.OFF
     ]
     return duties
+
+
+def _token(_config: Config, client: AccountClient, means: Means) -> Duty:
+    watch = TokenWatch(client, emit=means.emit)
+
+    async def run() -> float:
+        await watch.look(means.store.clock())
+        return TOKEN_EVERY.total_seconds()
+
+    return Duty(name=f"token {client.account.name}", run=run, by_all=True)
 
 
 def _names(config: Config, client: AccountClient, means: Means) -> Duty:

@@ -240,3 +240,18 @@ async def test_without_heal_there_are_no_rounds_and_nothing_is_indexed(place: Pl
         assert await relay.store.healing.first_hook("crm") is None
     assert not any(isinstance(each, SourceScanned) for each in place.emitted)
     assert not any("/events" in path for _, _, path, _ in place.amo.requests)
+
+
+async def test_a_tokens_end_and_the_accounts_clock_are_known_soon_after_a_start(place: Place) -> None:
+    place.write(WATCHED.replace('guard: {{reenable: true, url: "http://127.0.0.1:{port}"}}', "heal: off"))
+    async with place.relay() as relay:
+
+        async def known() -> bool:
+            return accounts(relay).offset_of("main") is not None
+
+        await until(known)
+        ends_at = float(place.amo.clock() + 365 * 86_400)
+        shown = [each for each in place.metrics().splitlines() if each.startswith("relay_account_token_expires")]
+        [line] = shown
+        assert abs(float(line.rpartition(" ")[2]) - ends_at) < 3600
+        assert 'relay_account_requests_total{account="main",outcome="ok"}' in place.metrics()
