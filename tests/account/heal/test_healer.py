@@ -295,3 +295,36 @@ def test_the_settings_of_a_subscription_are_known() -> None:
     """All that the double takes, by the names of the events that they bring."""
     types = {f"{entity}.{action}" for entity, actions in ACTIONS_OF.items() for action in actions}
     assert {told_by(each) for each in EVERY_SETTING} <= types
+
+
+# ---- killed at every write
+
+
+async def killed_at(commit: int | None) -> tuple[World, int]:
+    """A relay that heals about 60 changes, killed at its n-th commit after the outage; and how many commits it made."""
+    world = await lived()
+    left = [12]
+
+    def change() -> None:
+        if left[0]:
+            left[0] -= 1
+            lead = world.amo.add_lead()
+            for name in ("Переговоры", "Оффер"):
+                world.amo.move(lead, world.amo.structure.stage(name))
+                world.advance(20)
+
+    world.outage(2 * HOUR, change=change)
+    before = world.store.commits
+    world.store.crash_at = None if commit is None else before + commit
+    await world.run(SETTLED, every=30 * MINUTE)
+    return world, world.store.commits - before
+
+
+async def test_killed_at_every_write_of_a_heal_it_loses_nothing_and_doubles_nothing() -> None:
+    _, commits = await killed_at(None)
+    assert commits > 10
+    for commit in range(1, commits + 1):
+        world, _ = await killed_at(commit)
+        assert world.crashes == 1, commit
+        assert world.routed() == world.oracle(), commit
+        assert len(world.healed()) > 30, commit
