@@ -25,6 +25,7 @@ from relay.model import Event, State, Webhook
 from relay.operations import clock, lookup, status, views
 from relay.operations.next_step import Situation
 from relay.operations.unknown_names import unknown_names
+from relay.routes.config import Config
 from relay.store.open import StoreUrl
 from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, Status
 
@@ -77,7 +78,7 @@ async def list_(
                 _print_unparsed(found, as_json)
             elif unrouted:
                 found = await lookup.unrouted(store, wanted, limit=limit, after=after)
-                _print_unrouted(found, as_json)
+                _print_unrouted(found, config_path, as_json=as_json)
             else:
                 found = await lookup.find(store, wanted, limit=limit, before=before)
                 stored, now = await status.read(store), clock.now(store)
@@ -136,17 +137,27 @@ def _print_unparsed(page: Page[Webhook], as_json: bool) -> None:
     _put_page(shown, page, none="nothing is unparsed")
 
 
-def _print_unrouted(page: Page[EventRecord], as_json: bool) -> None:
+def _print_unrouted(page: Page[EventRecord], config_path: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(views.page(page, views.event))
         return
     found = [None if each.corrupt else events.load(each.payload) for each in page]
     times = Times(event.received_at for event in found if event)
-    shown = table("ID", times.heading("ARRIVED"), "SOURCE", "EVENT", folds=("SOURCE", "EVENT"))
+    names = _names(found, config_or_none(config_path) if page else None)
+    columns = ["ID", times.heading("ARRIVED"), "SOURCE", "EVENT", *(["IN AMOCRM"] if any(names) else [])]
+    shown = table(*columns, folds=("SOURCE", "EVENT", "IN AMOCRM"))
     ids = starts([each.id for each in page])
-    for each, event in zip(page, found, strict=True):
-        shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_event_cells(event, times))
+    for each, event, said in zip(page, found, names, strict=True):
+        more = [cell(said)] if any(names) else []
+        shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_event_cells(event, times), *more)
     _put_page(shown, page, none="no event is unrouted")
+
+
+def _names(found: Sequence[Event | None], config: Config | None) -> list[str]:
+    """What amoCRM calls the things in each event."""
+    if config is None:
+        return ["" for _ in found]
+    return [config.event_names.line({"source": each.source, "data": each.data}) if each else "" for each in found]
 
 
 def _put_page(shown: Table, page: Page[T], *, none: str) -> None:

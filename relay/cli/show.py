@@ -12,11 +12,12 @@ from rich.text import Text
 
 from relay.cli import NotDone
 from relay.cli.options import asynchronous, json_option
-from relay.cli.output import block, cell, json_text, print_json, put, state, table
+from relay.cli.output import block, cell, json_text, labelled, print_json, put, state, table
 from relay.cli.routes_file import config_option, config_or_none
 from relay.cli.store import store_option, visiting
 from relay.cli.times import local, short
 from relay.model import Webhook
+from relay.model.event_names import EventNames
 from relay.model.trace import trace_id
 from relay.model.webhooks import HEAL
 from relay.operations import clock, lookup, status, views
@@ -56,7 +57,7 @@ async def show(id_: str, raw: bool, config_path: Path, store_url: StoreUrl, as_j
         situation = Situation(now=now, status=stored, routed=config.targets if config else None)
         _print_webhook(record.webhook, situation.now)
         for event in record.events:
-            _print_event(event, situation)
+            _print_event(event, situation, config.event_names if config else None)
         if record.raw:
             _print_raw_deliveries(record.raw, situation)
 
@@ -109,12 +110,14 @@ def readable(body: bytes) -> str:
 # ---- its events
 
 
-def _print_event(event: EventRecord, situation: Situation) -> None:
+def _print_event(event: EventRecord, situation: Situation, names: EventNames | None) -> None:
     put("", Text.assemble(("event    ", "dim"), cell(event.id, "bold")))
     if event.corrupt:
         put(cell("corrupt: not the JSON that was stored, see relay verify", "red"), indent=4)
     else:
         put(block(json_text(views.payload(event))), indent=4)
+        if names and (said := names.line(views.payload(event))):
+            put(labelled("in amoCRM", said, "dim"), indent=4)
     if not event.deliveries:
         put("no deliveries", indent=2)
     _print_deliveries(event, situation)

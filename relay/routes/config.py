@@ -15,6 +15,7 @@ from pathlib import Path
 
 from relay.errors import Problem, RoutesInvalid
 from relay.model import Account, HealDelivery, Order, Retention, Secret, Source, Target
+from relay.model.event_names import EventNames
 from relay.model.names import Catalog
 from relay.os_errors import os_error_text, permission_problem
 from relay.routes.accounts import read_accounts
@@ -29,7 +30,7 @@ from relay.routes.routes import read_routes
 from relay.routes.schema import check
 from relay.routes.secrets import expand
 from relay.routes.sources import read_sources
-from relay.routes.target_names import with_names
+from relay.routes.target_names import names_of_sources, with_names
 from relay.routes.target_templates import as_written
 from relay.routes.targets import read_targets
 from relay.routes.units import age
@@ -95,6 +96,11 @@ class Config:
     def digest(self) -> str:
         """The same for the same routes file, whatever its secrets are."""
         return self.document.digest()
+
+    @cached_property
+    def event_names(self) -> EventNames:
+        """The names in events, for people."""
+        return names_of_sources(self.sources, self.catalogs)
 
     def remark_lines(self) -> list[str]:
         """Each remark with its line and column."""

@@ -13,8 +13,7 @@ def with_names(
     reader: Reader, targets: Mapping[str, Target], sources: Mapping[str, Source], catalogs: Mapping[str, Catalog]
 ) -> dict[str, Target]:
     """Give the names to the targets that ask for them, by `names: true` or in a template."""
-    accounts = {name: catalogs.get(source.account or "") for name, source in sources.items()}
-    names = EventNames({name: catalog for name, catalog in accounts.items() if catalog})
+    names = names_of_sources(sources, catalogs)
     for target in targets.values():
         if target.names and target.format is Format.FORM and not target.body:
             reader.wrong(
@@ -24,6 +23,12 @@ def with_names(
         name: replace(target, event_names=names) if target.names or _asks(target) else target
         for name, target in targets.items()
     }
+
+
+def names_of_sources(sources: Mapping[str, Source], catalogs: Mapping[str, Catalog]) -> EventNames:
+    """The names in the events of these sources, of those whose account's names are known."""
+    accounts = {name: catalogs.get(source.account or "") for name, source in sources.items()}
+    return EventNames({name: catalog for name, catalog in accounts.items() if catalog})
 
 
 def _asks(target: Target) -> bool:

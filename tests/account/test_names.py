@@ -290,3 +290,10 @@ def test_equal_names_are_equal_whenever_they_were_read() -> None:
     assert EventNames({"crm": CATALOG}) == EventNames({"crm": later})
     fewer = replace(CATALOG, users=(User(id=501, name="Ольга"),))
     assert EventNames({"crm": CATALOG}) != EventNames({"crm": fewer})
+
+
+def test_names_are_a_line_for_people() -> None:
+    said = EventNames({"crm": CATALOG}).line(EVENT)
+    expected = "old status Сервис/Готово, responsible Ольга Петрова, created by Иван Иванов"
+    assert said == f"status Продажи/Оффер, {expected}"
+    assert EventNames({"crm": CATALOG}).line({"source": "crm", "data": {}}) == ""

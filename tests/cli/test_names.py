@@ -5,11 +5,15 @@ import json
 import stat
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from relay.model.names import Pipeline, Stage
+from relay.model.names_json import to_json
+from tests.account.example_catalog import CATALOG
+from tests.cli.conftest import OFFER, Run
 from tests.fakeamo import FakeAmo
 from tests.fakeamo.clock import RunningClock
 from tests.fakeamo.server import Server
@@ -133,3 +137,15 @@ def test_an_account_that_refuses_the_token_is_said_without_it(run: Run, folder: 
     assert ended.exit_code == 1
     assert "401" in ended.stderr and "canary" not in ended.stderr
     assert not (folder / "relay-names-main.json").exists()
+
+
+def test_list_and_show_say_what_amocrm_calls_things(run: Run, kept: Path, folder: Path) -> None:
+    assert "in amoCRM" not in run("show", OFFER).stdout
+    stage = Stage(id=16203337, name="Оффер")
+    catalog = replace(CATALOG, host="127.0.0.1:9", pipelines=(Pipeline(id=752662, name="Продажи", stages=(stage,)),))
+    (folder / "names.json").write_text(json.dumps(to_json(catalog)), "utf-8")
+    text = (folder / "routes.yaml").read_text().replace("token: ${CRM_TOKEN}", "token: ${CRM_TOKEN}\n    account: main")
+    account = 'accounts: {main: {host: "127.0.0.1:9", token: canary.api.token, names: names.json}}\n'
+    (folder / "routes.yaml").write_text(text.replace("sources:", f"{account}sources:"))
+    shown = run("show", OFFER)
+    assert "in amoCRM" in shown.stdout and "status Продажи/Оффер" in shown.stdout
