@@ -252,7 +252,8 @@ async def named(
             relay.signal(SIGTERM)
             asked = monotonic()
             with suppress(TimeoutError):
-                await relay.ended()
+                async with asyncio.timeout(PATIENCE):
+                    await relay.ended()
             seen = Counter((line["target"].partition("-")[0], line["reason"]) for line in relay.lines("attempt"))
             return seen, monotonic() - asked, len(targets.of("inside"))
 
