@@ -24,6 +24,8 @@ from relay.account.refusals import Refusals
 from relay.account.self_test import self_test
 from relay.account.token_watch import EVERY as TOKEN_EVERY
 from relay.account.token_watch import TokenWatch
+from relay.account_signals import NamesNotRefreshed
+from relay.errors import AccountError, ConfigurationError
 from relay.model import HealMode, Source
 from relay.model.heal import BEAT_EVERY
 from relay.routes.config import Config
@@ -35,6 +37,7 @@ from relay.store.records import RelayStanding
 FLUSH_EVERY = 10.0  # seconds
 SOON = 2.0  # seconds after a failure
 NAMES_EVERY = 900.0  # seconds
+NAMES_AGAIN = 60.0  # after a failure
 GUARD_TICK = 5.0  # seconds between two looks whether one is due
 
 
@@ -72,12 +75,22 @@ def _token(_config: Config, client: AccountClient, means: Means) -> Duty:
 
 
 def _names(config: Config, client: AccountClient, means: Means) -> Duty:
+    name = client.account.name
+    told = ""
+
     async def run() -> float:
-        known = config.catalogs.get(client.account.name)
-        await refresh(client, client.account, means.names, known=known, now=means.store.clock())
+        nonlocal told
+        try:
+            await refresh(client, client.account, means.names, known=config.catalogs.get(name), now=means.store.clock())
+        except (AccountError, ConfigurationError) as error:
+            if (detail := str(error)) != told:
+                told = detail
+                means.emit(NamesNotRefreshed(account=name, detail=detail))
+            return NAMES_AGAIN
+        told = ""
         return NAMES_EVERY
 
-    return Duty(name=f"names {client.account.name}", run=run, by_all=True)
+    return Duty(name=f"names {name}", run=run, by_all=True)
 
 
 def _heal(config: Config, source: Source, client: AccountClient, means: Means) -> Duty:

@@ -11,14 +11,14 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from relay.account.service import Accounts
-from relay.account_signals import SourceScanned, SubscriptionReenabled
+from relay.account_signals import NamesNotRefreshed, SourceScanned, SubscriptionReenabled
 from relay.daemon import Relay, running
 from relay.model.subscription import GuardRecord, SubscriptionState
 from relay.observe import Observer
 from relay.observe.log import Log
 from relay.routes.names_files import cache_file
 from relay.settings import Settings
-from relay.signals import Signal
+from relay.signals import Notice, Signal
 from relay.store.open import SqliteUrl
 from tests.e2e.processes import free_port
 from tests.fakeamo.amo import FakeAmo
@@ -255,3 +255,15 @@ async def test_a_tokens_end_and_the_accounts_clock_are_known_soon_after_a_start(
         [line] = shown
         assert abs(float(line.rpartition(" ")[2]) - ends_at) < 3600
         assert 'relay_account_requests_total{account="main",outcome="ok"}' in place.metrics()
+
+
+async def test_names_that_cannot_be_asked_for_are_told_and_stop_nothing_else(place: Place) -> None:
+    place.amo.faults.plan("no rights", "/api/v4/leads/pipelines", times=99)
+    async with place.relay() as relay:
+
+        async def told() -> bool:
+            return any(isinstance(each, NamesNotRefreshed) for each in place.emitted)
+
+        await until(told)
+        await seen(relay, SubscriptionState.OK)
+    assert not any(isinstance(each, Notice) for each in place.emitted)
