@@ -19,7 +19,7 @@ from relay.observe.log import Log
 from relay.routes.names_files import cache_file
 from relay.settings import Settings
 from relay.signals import Notice, Signal
-from relay.store.open import SqliteUrl
+from relay.store.open import SqliteUrl, StoreUrl, parse_store_url
 from tests.e2e.processes import free_port
 from tests.fakeamo.amo import FakeAmo
 from tests.fakeamo.clock import RunningClock
@@ -62,11 +62,14 @@ class Place:
         text = routes.format(token=TOKEN, api_token=self.amo.token, host=self.server.host, port=self.port)
         (self.folder / "routes.yaml").write_text(text)
 
-    def relay(self) -> AbstractAsyncContextManager[Relay]:
+    def relay(self, store: StoreUrl | None = None, *, name: str = "relay") -> AbstractAsyncContextManager[Relay]:
+        """`name`: of one that shares a store; the others post to another port than the account does."""
         settings = Settings(
             config=self.folder / "routes.yaml",
-            store=SqliteUrl(self.folder / "relay.db"),
-            listen=("127.0.0.1", self.port),
+            store=store or SqliteUrl(self.folder / "relay.db"),
+            spool=self.folder / name / "spool.db",
+            listen=("127.0.0.1", self.port if name == "relay" else 0),
+            durable=False,
             admin=("127.0.0.1", 0),
             max_body=1024,
         )
@@ -267,3 +270,23 @@ async def test_names_that_cannot_be_asked_for_are_told_and_stop_nothing_else(pla
         await until(told)
         await seen(relay, SubscriptionState.OK)
     assert not any(isinstance(each, Notice) for each in place.emitted)
+
+
+async def test_of_two_relays_that_share_a_store_one_looks_and_both_know(place: Place, postgres_dsn: str) -> None:
+    store = parse_store_url(postgres_dsn)
+    for name in ("relay", "other"):
+        (place.folder / name).mkdir()
+    async with place.relay(store) as first, place.relay(store, name="other") as second:
+        await seen(first, SubscriptionState.OK)
+        await seen(second, SubscriptionState.OK)
+
+        async def one_leads() -> bool:
+            return [first.store.leads(), second.store.leads()].count(True) == 1
+
+        async def clocks_known() -> bool:
+            return all(accounts(each).offset_of("main") for each in (first, second))
+
+        await until(one_leads)
+        await until(clocks_known)
+        await second.refresh()
+        assert 'relay_subscription_state{source="crm",state="ok"} 1.0' in place.metrics()

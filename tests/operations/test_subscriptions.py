@@ -187,7 +187,9 @@ async def test_a_webhook_that_is_switched_off_may_be_resumed(store: SqliteStore)
     assert (await store.guard.records())["crm"].resumed_at == NOON
 
 
-@pytest.mark.parametrize("state", [None, *({*SubscriptionState} - {SubscriptionState.DISABLED})])
+@pytest.mark.parametrize(
+    "state", [None, *(each for each in SubscriptionState if each is not SubscriptionState.DISABLED)]
+)
 async def test_any_other_may_not(store: SqliteStore, state: SubscriptionState | None) -> None:
     await store.guard.record(GuardRecord(source="crm", state=state))
     with pytest.raises(ConflictError, match="was not switched off"):
