@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from relay.account.heal.channels import DpChannel, parse
+from relay.account.heal.lanes import LANES
 from relay.amocrm.events import query_values
 from relay.errors import ConflictError, NotFoundError
 from relay.model import HealMode, Json
@@ -46,15 +47,14 @@ async def report(store: OperationsStore, config: Config, names: Sequence[str] = 
 
 
 async def _report(store: OperationsStore, config: Config, name: str, counts: Sequence[HealCount]) -> SourceReport:
-    marks = dict(await store.healing.heal_marks(name))
-    approved_at = marks.pop(APPROVED, None)
+    marks = await store.healing.heal_marks(name)
     channels = [parse(each) for each in await store.healing.channels(name)]
     own = [each for each in counts if each.source == name]
     return SourceReport(
         source=name,
         mode=config.sources[name].heal.mode,
-        marks=marks,
-        approved_at=approved_at,
+        marks={lane: upto for lane, upto in marks.items() if lane in LANES},
+        approved_at=marks.get(APPROVED),
         waiting=sum(each.number for each in own if each.state is HealState.WAITING),
         counts=own,
         triggers=[each for each in channels if each],

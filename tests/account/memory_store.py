@@ -63,6 +63,9 @@ class MemoryStore:
     async def heal_counts(self) -> Sequence[HealCount]:
         raise NotImplementedError
 
+    async def channels(self, source: str) -> Sequence[str]:
+        return sorted({each.hook.channel for each in self.index})
+
     async def heal_marks(self, source: str) -> Mapping[str, datetime]:
         return dict(self.marks)
 

@@ -40,7 +40,8 @@ async def find(store: Archive) -> None:
         record(3, HealState.WAITING, exactness=Exactness.EXACT, reason="outage"),
         record(4, HealState.UNHEALABLE, reason="the account has it no more"),
     ]
-    await store.healing.record_heal("crm", records, marks={"core": NOON, "chat": NOON - timedelta(minutes=5)})
+    marks = {"core": NOON, "chat": NOON - timedelta(minutes=5), "begun leads.add": NOON - timedelta(days=1)}
+    await store.healing.record_heal("crm", records, marks=marks)
     hooks = [
         Hook(item=0, channel=channel, key="k", at=None, arrived=NOON, since=NOON, until=NOON)
         for channel in ("account", TRIGGER)

@@ -19,6 +19,9 @@ class Lane(NamedTuple):
         return event_type in self.types if self.types else is_update(event_type)
 
 
+LANES = frozenset({"core", "chat", "mail", "full"})
+"""Their names. A store has other marks beside them, as since when a subscription is wanted."""
+
 _OF_CONTACTS = {"filter[entity][]": "contact"}
 
 

@@ -1,10 +1,11 @@
 """A source of the routes -> rounds of healing, one a minute: what is wanted, a scan, and what operators asked for."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from relay.account.heal.channels import Stage
+from relay.account.heal.channels import DpChannel, Stage, parse
 from relay.account.heal.healer import Healer, Scan
 from relay.account.heal.reader import Params
 from relay.account.heal.wanted import AccountFacts, Wanted, wanted
@@ -12,6 +13,7 @@ from relay.account.server_clock import ServerTime
 from relay.account_signals import Healed, SourceScanned
 from relay.errors import AccountError
 from relay.model import Account, Event, Json, RoutedEvent, Source
+from relay.model.accounts import HealMode
 from relay.model.heal import HealRequest, HealState, Span
 from relay.model.names import Catalog, Resolved, find_stage
 from relay.model.subscription import SwitchedOff
@@ -117,7 +119,7 @@ class Rounds:
     async def _wanted(self, facts: AccountFacts, settings: Iterable[str], ahead: timedelta) -> Wanted:
         off = await self._guard.switched_off(self._source.name, since=self._clock() - timedelta(days=7))
         held = held_since(await self._relays())
-        return wanted(
+        found = wanted(
             self._source,
             facts,
             settings=settings,
@@ -125,6 +127,15 @@ class Rounds:
             held_since=None if held is None else held + ahead,
             closed=[_span(each, ahead, self._clock()) for each in off],
         )
+        if found.mode is HealMode.REPORT and not self._source.heal.dp:
+            return replace(found, triggers=tuple(await self._learned()))
+        return found
+
+    async def _learned(self) -> list[DpChannel]:
+        """The triggers that the webhooks of the last days show: good enough to count by, not to send by."""
+        channels = map(parse, await self._store.channels(self._source.name))
+        actions = self._source.heal.actions
+        return [each for each in channels if each and (actions is None or f"leads.{each.action}" in actions)]
 
     async def _late_hooks(self, now: datetime) -> list[tuple[str, str]]:
         """Webhooks that came after their event was healed, since the round before: action and exactness."""

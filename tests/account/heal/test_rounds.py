@@ -22,7 +22,7 @@ from relay.model.subscription import SwitchedOff
 from relay.store.records import RelayStanding
 from tests.account.example_catalog import CATALOG
 from tests.account.heal.schedule import HOUR, MINUTE
-from tests.account.heal.world import World, _plan
+from tests.account.heal.world import HOOK, World, _plan
 from tests.account.memory_store import MemoryStore
 
 SOURCE = Source(name="crm", tokens=(Secret("token"),), account="main", heal=Heal(mode=HealMode.ON))
@@ -168,6 +168,27 @@ async def test_what_a_person_switched_off_is_not_healed_until_it_is_asked_for(ca
         assert len(case.world.healed()) == (0 if dry_run else 2)
     (found,) = [each for each in case.store.answers["dry False"]["found"] if each["state"] == "healed"]
     assert found == {"action": "leads.add", "exactness": "state", "state": "healed", "number": 2}
+
+
+@pytest.mark.parametrize("mode", [HealMode.REPORT, HealMode.ON])
+async def test_a_report_counts_for_the_triggers_that_it_has_seen_and_nothing_is_sent_by_them(
+    case: Case, mode: HealMode
+) -> None:
+    amo = case.world.amo
+    offer = amo.structure.stage("Оффер")
+    amo.add_trigger(offer.id, f"{HOOK}?try=1", "status")
+    lead = amo.add_lead()
+    amo.move(lead, offer)
+    case.world.advance(MINUTE)
+    rounds = case.rounds(replace(SOURCE, heal=Heal(mode=mode)))
+    await rounds.round()
+    amo.move(lead, amo.structure.stage("Переговоры"))
+    case.world.advance(MINUTE)
+    case.world.outage(2 * HOUR, change=lambda: lead.fields["status_id"] != offer.id and amo.move(lead, offer) and None)
+    case.world.advance(10 * MINUTE)
+    await rounds.round()
+    lost = [each.state for each in case.store.known.values() if each.channel.startswith("dp:status:")]
+    assert lost == ([HealState.MATCHED, HealState.WOULD_HEAL] if mode is HealMode.REPORT else [])
 
 
 async def test_what_failed_is_said_to_who_asked(case: Case) -> None:
