@@ -98,9 +98,9 @@ class Circuit:
 
 
 def _error_text(outcome: Outcome, breaker: Breaker, target: Target) -> str:
-    """`5xx 503 busy`; `asked by Retry-After to wait 20 s: 429 429 slow down`, even if the pause is longer."""
+    """`5xx 503 busy`; `asked by Retry-After to wait 20 s: 429 slow down`, even if the pause is longer."""
     parts = (outcome.reason, outcome.status, outcome.detail[:MAX_ERROR])
-    text = " ".join(str(each) for each in parts if each)
+    text = " ".join(dict.fromkeys(str(each) for each in parts if each))  # the reason may be the status
     if not breaker.requested:
         return text
     return f"asked by Retry-After to wait {math.ceil(requested_pause(outcome, target).total_seconds())} s: {text}"

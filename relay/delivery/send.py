@@ -247,5 +247,7 @@ def _text(error: Exception) -> str:
             return "the connection was closed within the head of the response"  # which may repeat a secret, escaped
         case aiohttp.ClientOSError():
             return str(error.__cause__ or type(error).__name__)  # its own text may have the URL
+        case TimeoutError():
+            return str(error) or "no answer in time"
         case _:
             return str(error) or type(error).__name__

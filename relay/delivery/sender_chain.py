@@ -57,7 +57,7 @@ class SenderChain:
             target,
             target.oauth2,
             emit=self._emit,
-            start=self._tasks.start,
+            start=self._tasks.start_subordinate,
             new_sender=lambda: Sender(clock=self._clock, new_client=self._new_client),
         )
 

@@ -15,6 +15,7 @@ class Tasks:
     def __init__(self, name: str) -> None:
         self._name = name
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._subordinate: set[asyncio.Task[Any]] = set()
         self._stopping = False
 
     def start(self, work: Coroutine[None, None, Any]) -> asyncio.Task[Any]:
@@ -24,13 +25,19 @@ class Tasks:
         task.add_done_callback(self._on_done)
         return task
 
+    def start_subordinate(self, work: Coroutine[None, None, Any]) -> asyncio.Task[Any]:
+        """Run it in the background for the other tasks: `stop` cancels it once none of them is left."""
+        task = self.start(work)
+        self._subordinate.add(task)
+        return task
+
     async def stop(self, grace: timedelta, pending: set[Future[Any]]) -> None:
         """Wait `grace` for the tasks and for what is `pending`, to which they may add; then cancel both."""
         self._stopping = True
         clock = asyncio.get_running_loop().time
         until = clock() + grace.total_seconds()
         # an attempt that ends starts to be settled
-        while (running := self._tasks | pending) and (left := until - clock()) > 0:
+        while (running := self._tasks - self._subordinate | pending) and (left := until - clock()) > 0:
             await asyncio.wait(running, timeout=left)
         while late := self._tasks | pending:  # one that ended just now may have started another
             for each in late:
@@ -39,6 +46,7 @@ class Tasks:
 
     def _on_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
+        self._subordinate.discard(task)
         error = None if task.cancelled() else task.exception()
         if self._stopping:
             return

@@ -110,6 +110,18 @@ async def test_an_attempt_that_is_cancelled_leaves_the_fetch_to_the_others(chain
         assert len(authority.requests) == 1
 
 
+async def test_a_stop_waits_for_no_token_that_no_attempt_waits_for(chained: Chained) -> None:
+    async with authorizing() as authority, guarding() as bot:
+        authority.gate.clear()
+        sends = chained.chain.of(to := guarded(bot.url, authority.settings()))
+        attempt = chained.tasks.start(chained.send(to, by=sends))
+        await authority.asked.wait()
+        attempt.cancel()
+        began = asyncio.get_running_loop().time()
+        await chained.tasks.stop(timedelta(seconds=40), set())
+        assert asyncio.get_running_loop().time() - began < 4, "the fetch itself may take 10 s"
+
+
 # ---- the end of a token
 
 
@@ -247,16 +259,18 @@ LIES: dict[str, tuple[Talk, str]] = {
     "hangs": (hang, "no answer within 0.4 s"),
     "gone": (says(b""), "Server disconnected"),
 }  # fmt: skip
+NEVER_END = ("dripping", "hangs")
 
 
 @pytest.mark.parametrize("lie", LIES)
 async def test_an_authority_that_lies_is_one_line_and_no_request(
     lie: str, chained: Chained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authorized, "FETCH_TIMEOUT", timedelta(seconds=0.4))
+    if lie in NEVER_END:
+        monkeypatch.setattr(authorized, "FETCH_TIMEOUT", timedelta(seconds=0.4))
     talk, line = LIES[lie]
     async with serving(talk) as port, guarding() as bot:
-        outcome = await chained.send(guarded(bot.url, Authority(port=port).settings()))
+        outcome = await chained.send(guarded(bot.url, Authority(port=port).settings(), timeout=timedelta(seconds=50)))
         assert (outcome.reason, outcome.status, bot.got) == (Reason.OAUTH2, None, [])
     before, _, why = outcome.detail.partition(": ")
     assert before == "no token from token_url"

@@ -163,7 +163,7 @@ async def test_status_is_told_until_when_and_why(tmp_path: Path, receivers: Star
         await bench.until_reported("bot", Health.OPEN)
         condition = (await bench.store.status()).targets["bot"].condition
         record = await bench.delivery(1)
-    assert condition.error == "asked by Retry-After to wait 20 s: 429 429 slow down"
+    assert condition.error == "asked by Retry-After to wait 20 s: 429 slow down"
     assert abs(condition.probe_at - record.due_at) < SECOND
     [opened] = [each for each in bench.circuits if isinstance(each, CircuitOpened)]
     assert opened.detail == condition.error
