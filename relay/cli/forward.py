@@ -39,9 +39,12 @@ def developer_url(text: str) -> str:
 def match(text: str) -> Callable[[Event], bool]:
     """`{entity: leads, action: [status, add]}`, as in a route."""
     try:
-        return compile_match(text)
+        fits, warnings = compile_match(text)
     except Unfit as unfit:
         raise click.BadParameter(f"{unfit}; write it as in a route, like '{{entity: leads, action: add}}'") from None
+    for warning in warnings:
+        note(f"warning: --match {text}: {warning}")
+    return fits
 
 
 @click.command("forward")

@@ -159,6 +159,13 @@ def line(received: Received) -> Text:
     )
 
 
+def head(received: Received) -> str:
+    """The request line and the headers, without control characters."""
+    path = f"{received.path}?{received.query}" if received.query else received.path
+    lines = [f"{received.method} {path}", *(f"{name}: {value}" for name, value in received.headers.items())]
+    return "\n".join(map(printable, lines))
+
+
 def body(received: Received) -> str:
     """JSON indented, anything else as it is, both without control characters."""
     content = received.content
@@ -191,6 +198,7 @@ def json_line(received: Received) -> str:
 @click.option(
     "--retry-after", type=Whole(0, of="seconds"), metavar="SECONDS", help="Retry-After of an answer that is not 2xx."
 )
+@click.option("--headers", is_flag=True, help="Print the request line and the headers of each too.")
 @click.option("--body", "bodies", is_flag=True, help="Print each body too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs.")
 def command(
@@ -199,6 +207,7 @@ def command(
     fail_first: int | None,
     delay: timedelta | None,
     retry_after: int | None,
+    headers: bool,
     bodies: bool,
     as_json: bool,
 ) -> None:
@@ -213,12 +222,14 @@ def command(
     behaviour = Behaviour(
         status=status, fail_first=fail_first or 0, delay=delay or timedelta(), retry_after=retry_after
     )
-    show = _print_json if as_json else partial(_print, Console(highlight=False), bodies)
+    show = _print_json if as_json else partial(_print, Console(highlight=False), headers, bodies)
     asyncio.run(_serve(listen, receiver(show, behaviour), behaviour))
 
 
-def _print(screen: Console, bodies: bool, received: Received) -> None:
+def _print(screen: Console, headers: bool, bodies: bool, received: Received) -> None:
     screen.print(line(received), soft_wrap=True)
+    if headers:
+        click.echo(indent(head(received), "  ") + "\n")
     if bodies:
         click.echo(indent(body(received), "  ") + "\n")
     _end_unread()

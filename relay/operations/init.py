@@ -17,12 +17,12 @@ from relay.errors import ConfigurationError, ConflictError, NotFoundError
 from relay.operations.check import check
 from relay.os_errors import write_problem
 from relay.routes.diagnostics import suggestion
+from relay.routes.lint.secrets import PLACEHOLDER
 
 DEFAULT = "json"
 FOLDER = "/etc/relay/secrets"
 """Where the secrets of a recipe are, as it is written."""
 
-PLACEHOLDER = "change-me"
 _SECRET = re.compile(re.escape(f"${{file:{FOLDER}/") + r"(\w+)\}")
 
 

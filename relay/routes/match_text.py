@@ -7,6 +7,7 @@ from relay.errors import RoutesInvalid
 from relay.model import Event
 from relay.routes.config import parse
 from relay.routes.diagnostics import Unfit
+from relay.routes.lint.fields import unknown_fields
 
 _MATCH = "routes[0].match"
 _STARTS_ON = re.compile(" that starts on line [0-9]+")  # of the file around the text
@@ -22,13 +23,17 @@ routes:
 """
 
 
-def compile_match(text: str) -> Callable[[Event], bool]:
-    """`{entity: leads, action: [status, add]}`, as under `match` of a route. Unfit says every problem in one line."""
+def compile_match(text: str) -> tuple[Callable[[Event], bool], list[str]]:
+    """`{entity: leads, action: [status, add]}`, as under `match` of a route; and what in it may never match.
+
+    Unfit says every problem in one line.
+    """
     try:
         config = parse(_FILE.format(text=text), file="", env={})
     except RoutesInvalid as invalid:
         raise Unfit("; ".join(_said(problem.path, problem.message) for problem in invalid.problems)) from None
-    return lambda event: bool(config.matcher.match(event).routes)
+    warnings = [_said("", message) for _where, message in unknown_fields(config)]
+    return (lambda event: bool(config.matcher.match(event).routes)), warnings
 
 
 def _said(path: str, message: str) -> str:

@@ -238,6 +238,14 @@ async def test_the_command_prints_bodies_and_json_when_asked() -> None:
         process.terminate()
         printed, _ = await process.communicate()
         assert '    "name": "Окна"' in printed.decode()
+    async with running("--headers") as (process, url):
+        await post(f"{url}/in?lead=7")
+        process.terminate()
+        printed, _ = await process.communicate()
+        shown = printed.decode().splitlines()
+        assert shown[1] == "  POST /in?lead=7"
+        assert "  content-type: application/json" in shown
+        assert "Окна" not in printed.decode()
     async with running("--json", "--status", "410") as (process, url):
         assert await post(url) == 410
         process.terminate()

@@ -194,6 +194,22 @@ routes:
     ]
 
 
+def test_a_secret_that_is_still_a_placeholder_is_noticed() -> None:
+    text = """
+version: 1
+sources:
+  crm: {token: "${TOKEN}"}
+targets:
+  bot: {url: "https://bot.example/in", headers: {Authorization: "Bearer ${KEY}"}}
+routes:
+  - {name: all, match: {entity: {exists: true}}, to: bot}
+"""
+    placeholder = "is still 'change-me': put the secret there"
+    assert warned(parse(text, file="routes.yaml", env={"TOKEN": "t" * 16, "KEY": "change-me"})) == [
+        f"routes.yaml:6:50  targets.bot.headers.Authorization: {placeholder}"
+    ]
+
+
 def test_a_route_for_what_could_not_be_read_is_no_reason_to_warn_and_takes_no_events(routes_file: RoutesFile) -> None:
     raw = """routes:
   - {name: raw, unparsed: true, to: bot}

@@ -10,7 +10,8 @@ from relay.routes.match_text import compile_match
 
 
 def test_it_matches_as_a_route_would(event: Callable[..., Event]) -> None:
-    fits = compile_match("{entity: leads, action: [status, add], status_id: {not: won}}")
+    fits, warnings = compile_match("{entity: leads, action: [status, add], status_id: {not: won}}")
+    assert warnings == []
     assert fits(event(status_id=7))
     assert not fits(event(status_id=142))
     assert not fits(event("contacts", "add"))
@@ -34,3 +35,8 @@ def test_what_is_no_match_is_said_in_one_line(text: str, said: str) -> None:
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "routes[0]" not in str(refused.value) and " line " not in str(refused.value)
+
+
+def test_a_field_that_amocrm_is_not_known_to_send_is_said() -> None:
+    _, warnings = compile_match("{entity: leads, pipelin: 5}")
+    assert warnings == ["amoCRM is not known to send the field 'pipelin' (did you mean 'pipeline_id'?)"]

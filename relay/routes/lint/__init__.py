@@ -5,7 +5,7 @@ from relay.routes.config import Config
 from relay.routes.diagnostics import Where, path_text
 from relay.routes.lint.fields import outdated_names, unknown_fields
 from relay.routes.lint.routes import match_everything, miss_created_leads, no_catch_all, redundant
-from relay.routes.lint.secrets import in_the_file, reused_tokens, too_short, variables_without_braces
+from relay.routes.lint.secrets import in_the_file, placeholders, reused_tokens, too_short, variables_without_braces
 from relay.routes.lint.targets import (
     exempt_from_nothing,
     names_of_nothing,
@@ -23,6 +23,7 @@ from relay.routes.lint.values import impossible_values, whole_addresses
 
 _CHECKS = (
     in_the_file,
+    placeholders,
     too_short,
     reused_tokens,
     variables_without_braces,

@@ -18,6 +18,9 @@ SHORTEST_KEY = 24
 SECRET_HEADERS = ("authorization", "cookie", "api-key", "token", "secret", "password")
 """How the names of headers end whose values are secrets."""
 
+PLACEHOLDER = "change-me"
+"""What recipes and documents put in the place of a secret."""
+
 _SECRET_QUERIES = ("key", "token", "secret", "password", "signature")
 
 
@@ -36,6 +39,13 @@ def too_short(config: Config) -> Iterator[Finding]:
     for name, target in config.targets.items():
         if any(len(signing_key(secret.reveal())) < SHORTEST_KEY for secret in target.secrets):
             yield ("targets", name, "secret"), "under 24 bytes of base64: make one with: openssl rand -base64 32"
+
+
+def placeholders(config: Config) -> Iterator[Finding]:
+    """Secrets that still have the text which recipes and `relay init` put where one belongs."""
+    for where in _secret_places(config):
+        if PLACEHOLDER in config.document.at(where):
+            yield where, f"is still {PLACEHOLDER!r}: put the secret there"
 
 
 def reused_tokens(config: Config) -> Iterator[Finding]:
