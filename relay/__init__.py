@@ -35,6 +35,9 @@ probes the store, `audit_log` logs what operators did, `published_reports` store
 `settings` hold what cannot be reloaded (`cli.run` has the flags). `observe` turns `signals` into metrics, log lines,
 the event stream and spans. `admin` is the private listener, `operations` what operators ask and do, `cli` the commands.
 
+If the routes file has accounts, `account.service` asks amoCRM's own API, on one relay of those that share a store: it
+watches the webhooks there (`account.guard`), and heals what none told of (`account.heal`).
+
 Imports point one way (pyproject.toml, checked by tests/test_architecture.py):
 
     cli -> process -> daemon -> admin -> operations -> ingest | delivery | account -> routes | store | observe | http
