@@ -108,6 +108,7 @@ async def play(
     every: float = 15 * MINUTE,
     by_own_clock: bool = False,
     knows_offset: bool = True,
+    lost: float = 0.0,
     **quirks: Any,
 ) -> World:
     """Play the schedule of a seed; it ends when every change is old enough to have settled."""
@@ -127,6 +128,7 @@ async def play(
         world.trigger(random.choice(stages), query, "status")
     world.amo.faults.share = random.choice([0.0, 0.0, 0.02])
     await world.run(30 * MINUTE)
+    world.amo.quirks.lost = lost  # not before: what was lost before the first webhook that came stays so
     for _ in range(random.randrange(1, 4)):
         await _calm(world, changes, random)
         _outage(world, changes, random)

@@ -226,7 +226,7 @@ class World:
         settle = limits(self.heal, kommo=self.amo.quirks.kommo).of
         keys = Counter((each.channel, each.key) for each in self.store.known.values())
         told = {
-            (row.channel.startswith("dp:"), row.entity, row.action, row.event_id)
+            (*_of_row(row)[:1], row.entity, row.action, row.event_id)
             for row, at in self.arrived
             if at - datetime.fromtimestamp(row.at, UTC) <= settle(row.channel).settle
         }
@@ -234,7 +234,7 @@ class World:
             (each.action, each.event_id)
             for each in self.store.known.values()
             if each.state in (HealState.HEALED, HealState.LATE_HOOK) and keys[each.channel, each.key] == 1
-            if (each.channel.startswith("dp:"), *each.action.split("."), each.event_id) in told
+            if (_channel(each.channel), *each.action.split("."), each.event_id) in told
         }
 
     def stale(self) -> list[str]:
@@ -287,9 +287,20 @@ def _of_row(row: Row) -> Told:
 def _of_event(event: Event) -> Told:
     data = event.data
     channel = channel_of(event, urlencode(event.query, doseq=True)) or ""
-    if trigger := parse(channel):
-        channel = f"dp:{trigger.action}:{trigger.stage.status_id}:{trigger.query}"
-    return channel, event.entity, event.action, event.entity_id, *_change(event.action, data, of_account=not trigger)
+    trigger = parse(channel)
+    return (
+        _channel(channel),
+        event.entity,
+        event.action,
+        event.entity_id,
+        *_change(event.action, data, of_account=not trigger),
+    )
+
+
+def _channel(name: str) -> str:
+    """A channel as the account's log names it: without the pipeline, and one for the account."""
+    trigger = parse(name)
+    return f"dp:{trigger.action}:{trigger.stage.status_id}:{trigger.query}" if trigger else "account"
 
 
 def _change(action: str, data: Any, *, of_account: bool) -> tuple[Sequence[Json], Sequence[Json]]:
