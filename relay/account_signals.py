@@ -1,7 +1,7 @@
 """Facts about amoCRM's own API that `relay.account` announces; part of `signals.Signal`."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
@@ -142,8 +142,27 @@ class NamesNotRefreshed:
     detail: str
 
 
+class EnrichOutcome(StrEnum):
+    """How it ended that something was to be fetched beside an event. `GONE`: amoCRM has nothing of it any more."""
+
+    FETCHED = "fetched"
+    GONE = "gone"
+    LATE = "late"
+    FAILED = "failed"
+
+
+@frozen
+class Enriched:
+    """What was fetched beside an event, or that it was not, is recorded, so long after it was stored."""
+
+    account: str
+    outcome: EnrichOutcome
+    took: timedelta
+
+
 AccountSignal: TypeAlias = (
-    AccountAsked
+    Enriched
+    | AccountAsked
     | AccountBlocked
     | AccountTokenRead
     | AccountTokenEnds

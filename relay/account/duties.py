@@ -5,6 +5,7 @@ names          of stages, users and fields, fetched from time to time; on every 
 run marks      tell of outages of ours, and
 refusals       of webhooks that were not answered with 2xx, for guard and heal; on every relay
 guard          looks at the webhook of each source that has a `guard`
+enrich         fetches what targets want beside events, for each account
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from relay.account.client import AccountClient
 from relay.account.duty import Duty
+from relay.account.enrich.enricher import Enricher
 from relay.account.guard import Guard
 from relay.account.guard_times import is_due
 from relay.account.heal.rounds import Rounds
@@ -61,6 +63,8 @@ def duties_of(config: Config, clients: Mapping[str, AccountClient], means: Means
     duties += [
         _heal(config, source, client, means) for source, client in sources if source.heal.mode is not HealMode.OFF
     ]
+    if any(target.enrich for target in config.targets.values()):
+        duties += [_enrich(config, client, means) for client in clients.values()]
     return duties
 
 
@@ -72,6 +76,20 @@ def _token(_config: Config, client: AccountClient, means: Means) -> Duty:
         return TOKEN_EVERY.total_seconds()
 
     return Duty(name=f"token {client.account.name}", run=run, by_all=True)
+
+
+def _enrich(config: Config, client: AccountClient, means: Means) -> Duty:
+    name = client.account.name
+    enricher = Enricher(
+        name,
+        [source.name for source in config.sources.values() if source.account == name],
+        config.targets,
+        api=client,
+        store=means.store.enrichments,
+        emit=means.emit,
+        clock=means.store.clock,
+    )
+    return Duty(name=f"enrich {name}", run=enricher.look, again=SOON)
 
 
 def _names(config: Config, client: AccountClient, means: Means) -> Duty:

@@ -1,8 +1,10 @@
 """Claimed delivery -> its request, rendered and sent -> Outcome; a fault of the relay is an Outcome, too."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from relay.delivery.batch import as_one
+from relay.delivery.enriched import enriched
 from relay.delivery.payload import Original, original_body
 from relay.delivery.request import Renderer
 from relay.delivery.retry_busy import retry_busy
@@ -17,11 +19,24 @@ _REASONS: Mapping[type[Exception], Reason] = {CorruptError: Reason.CORRUPT, Temp
 
 
 async def attempt(
-    delivery: Delivery, renderer: Renderer, *, store: DeliveryStore, sender: Sends, clock: Callable[[], datetime]
+    delivery: Delivery,
+    renderer: Renderer,
+    *,
+    store: DeliveryStore,
+    sender: Sends,
+    clock: Callable[[], datetime],
+    batch: Sequence[Delivery] = (),
 ) -> Outcome:
-    """Make one attempt. Never raises: an error of the relay itself is an attempt that failed."""
+    """Make one attempt. Never raises: an error of the relay itself is an attempt that failed.
+
+    `batch`: the deliveries that this one stands for.
+    """
     try:
         now = clock()
+        if (enrich := renderer.target.enrich) is not None:
+            made = await enriched(batch or [delivery], enrich, store=store, now=now)
+            delivery = as_one(made) if batch else made[0]
+            now = clock()
         if delivery.payload and not delivery.corrupt and not renderer.needs_original:
             request = renderer.render(delivery, now=now)
         else:

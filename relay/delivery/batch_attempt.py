@@ -88,7 +88,9 @@ class BatchAttempts:
 
         async def send(part: Part) -> Outcome:
             self._slots.take()
-            outcome = await attempt(as_one(part), renderer, store=self._store, sender=sender, clock=self._clock)
+            outcome = await attempt(
+                as_one(part), renderer, store=self._store, sender=sender, clock=self._clock, batch=part
+            )
             return replace(outcome, batch=len(part))
 
         async def may_go_on() -> bool:

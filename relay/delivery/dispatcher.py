@@ -70,11 +70,15 @@ class Dispatcher:
         any_leased = False
         for each in routed.planned:
             lane = lanes.get(each.target)
-            if lane and (lease := lane.lease(size, more=each.target in leased)):
+            if lane and each.hold is None and (lease := lane.lease(size, more=each.target in leased)):
                 any_leased = True
                 leased.add(each.target)
                 # field by field: `replace` takes more than twice as long, for each event
-                marked.append(PlannedDelivery(target=each.target, routes=each.routes, lease=lease, key=each.key))
+                marked.append(
+                    PlannedDelivery(
+                        target=each.target, routes=each.routes, lease=lease, key=each.key, if_late=each.if_late
+                    )
+                )
             else:
                 marked.append(each)
         if not any_leased:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from relay.model.egress import DIRECT, Egress
+from relay.model.enrich import Enrich
 from relay.model.event_names import EventNames
 from relay.model.secret import Secret
 from relay.model.templates import BodyTemplate, Expression, TextTemplate
@@ -137,6 +138,7 @@ class Target:
     names: bool = False
     event_names: EventNames | None = field(default=None, repr=False)
     heal: HealDelivery = HealDelivery.DELIVER
+    enrich: Enrich | None = None
 
     @property
     def texts(self) -> Mapping[str, TextTemplate]:

@@ -53,12 +53,12 @@ class Expression(Protocol):
 
 
 def event_context(event: Mapping[str, Json], names: Mapping[str, str] | None = None) -> dict[str, Json]:
-    """Context of one event, which is a mapping as targets receive it, and the names of its ids."""
-    return {**event, "event": event, "names": names or {}, "enriched": {}}
+    """Context of one event, a mapping as targets receive it; the names of its ids, and what is fetched beside it."""
+    return {**event, "event": event, "names": names or {}, "enriched": event.get("enriched") or {}}
 
 
 def batch_context(events: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-    """Context of a batch; each event may have its own `names`."""
+    """Context of a batch; each event may have its own `names` and `enriched`."""
     return {"events": events, "names": {}, "enriched": {}}
 
 

@@ -11,6 +11,7 @@ from relay.account_signals import (
     AccountSignal,
     AccountTokenEnds,
     AccountTokenRead,
+    Enriched,
     NameOutdated,
     NamesNotRefreshed,
     RoutesResumed,
@@ -60,6 +61,9 @@ class AccountObserver:
                 self._grant_lost(signal)
             case AccountTokenEnds():
                 self._token_ends(signal)
+            case Enriched():
+                self._series.enriched(signal.outcome).inc()
+                self._series.enrich_seconds().observe(signal.took.total_seconds())
             case SourceScanned():
                 self._heal(signal)
             case SubscriptionChanged():

@@ -21,6 +21,7 @@ ATTEMPT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 
 BLOCKED_SECONDS = (0.5, 1, 2, 5, 10)  # from 0.25 on
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5)
 CLAIM_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5)
+ENRICH_SECONDS = (0.25, 0.5, 1, 2, 5, 10, 15)
 LAG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 10_800, 43_200, 86_400, 172_800, 259_200)  # to 3 d
 
 
@@ -122,6 +123,14 @@ class Metrics(Collector):
         )
         self.route_stopped = gauge(
             "relay_route_stopped", "1 for a route that takes nothing, because names in it cannot be resolved.", "route"
+        )
+        self.enrich_seconds = histogram(
+            "relay_enrich_seconds",
+            "From when an event was stored until what was fetched beside it was.",
+            ENRICH_SECONDS,
+        )
+        self.enriched = counter(
+            "relay_enrich_total", "Events that something was to be fetched beside, by how that ended.", "outcome"
         )
         self._optional = set(self._families[always:])
         registry.register(self)

@@ -8,15 +8,18 @@ from urllib.parse import unquote
 
 from relay.amocrm import events
 from relay.delivery.batch import as_one
+from relay.delivery.enriched import with_enriched
 from relay.delivery.payload import Original
 from relay.delivery.template_renderer import new_renderer
 from relay.errors import TemplateFailed
 from relay.http.request import Request, as_sent
 from relay.model import Delivery, Event, Target, Webhook
+from relay.model.enrich import Enrichment
 from relay.routes.config import Config
 from relay.routes.lint.secrets import SECRET_HEADERS
 
 HIDDEN = "***"
+NOT_ASKED = "amoCRM is not asked by this command"
 
 _REFERENCE = re.compile("%24%7B.*?%7D")  # ${…} in a query, encoded
 
@@ -43,6 +46,8 @@ def shown_request(
     """The first request of an event; `sent` is what amoCRM sent of it, `trace` that of its webhook."""
     written = config.target_as_written(target)
     delivery = _delivery(event.id, target, events.dump(event), event.received_at, trace)
+    if written.enrich:
+        delivery = with_enriched(delivery, written.enrich, Enrichment(row=0, at=now, reason=NOT_ASKED))
     if written.batch:  # shown as a batch of this event alone
         delivery = as_one([delivery])
     try:

@@ -85,11 +85,11 @@ class Config:
 
     @cached_property
     def planned_apart(self) -> frozenset[str]:
-        """The names of targets with an order, whose deliveries have ordering keys, and of those that drop heals."""
+        """The names of targets with an order, whose deliveries have ordering keys, that drop heals, or that enrich."""
         return frozenset(
             name
             for name, target in self.targets.items()
-            if target.order is not Order.NONE or target.heal is HealDelivery.DROP
+            if target.order is not Order.NONE or target.heal is HealDelivery.DROP or target.enrich
         )
 
     @cached_property

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+from relay.amocrm.cards import subject
 from relay.amocrm.events import dump
 from relay.model import Event, HealDelivery, PlannedDelivery, RoutedEvent, Webhook
+from relay.model.enrich import HOLD
 from relay.routes.config import Config
 from relay.routes.ordering_key import ordering_key, raw_ordering_key
 
@@ -18,12 +20,19 @@ def plan(event: Event, config: Config) -> RoutedEvent:
 
 
 def _planned(event: Event, targets: Mapping[str, tuple[str, ...]], config: Config) -> Iterator[PlannedDelivery]:
-    """The deliveries to targets of which some have an order, or drop heals: those get the webhooks that come late."""
+    """The deliveries to targets of which some have an order, enrich, or drop heals: those get late webhooks."""
     for name, routes in targets.items():
         target = config.targets[name]
         drops = target.heal is HealDelivery.DROP
         if not (drops and event.heal is not None):
-            yield PlannedDelivery(target=name, routes=routes, key=ordering_key(event, target), if_late=drops)
+            hold = HOLD if target.enrich and _can_be_enriched(event, config) else None
+            key = ordering_key(event, target)
+            yield PlannedDelivery(target=name, routes=routes, key=key, if_late=drops, hold=hold)
+
+
+def _can_be_enriched(event: Event, config: Config) -> bool:
+    source = config.sources.get(event.source)
+    return source is not None and source.account is not None and subject(event) is not None
 
 
 def plan_raw(webhook: Webhook, config: Config, *, new_id: Callable[[], str]) -> list[RoutedEvent]:

@@ -14,6 +14,7 @@ from relay.model import Format, HealDelivery, Method, Order, RetryPolicy, Secret
 from relay.routes.batch import read_batch
 from relay.routes.diagnostics import Unfit, Where
 from relay.routes.egress import read_egress, refuse_private_host
+from relay.routes.enrich import read_enrich
 from relay.routes.oauth2 import read_oauth2
 from relay.routes.reader import Reader
 from relay.routes.target_templates import (
@@ -68,6 +69,7 @@ def _target(reader: Reader, name: str, defaults: Target) -> Target:
         tls=read_tls(reader, where, url),
         heal=reader.take((*where, "heal"), HealDelivery, HealDelivery.DELIVER),
         batch=read_batch(reader, where, Format.JSON if body else settings.format),
+        enrich=read_enrich(reader, where, Format.JSON if body else settings.format),
         ok_if=read_expression(reader, (*where, "ok_if")),
         retry_after=read_expression(reader, (*where, "retry_after")),
         oauth2=read_oauth2(reader, where, headers=(*headers, *header_templates), url=_url, egress=settings.egress),

@@ -7,6 +7,7 @@ from relay.routes.lint.fields import outdated_names, unknown_fields
 from relay.routes.lint.routes import match_everything, miss_created_leads, no_catch_all, redundant
 from relay.routes.lint.secrets import in_the_file, placeholders, reused_tokens, too_short, variables_without_braces
 from relay.routes.lint.targets import (
+    enriched_by_nothing,
     exempt_from_nothing,
     names_of_nothing,
     odd_account_secrets,
@@ -30,6 +31,7 @@ _CHECKS = (
     unused,
     unused_accounts,
     names_of_nothing,
+    enriched_by_nothing,
     unencrypted,
     exempt_from_nothing,
     proxied_loopback,

@@ -41,6 +41,15 @@ def names_of_nothing(config: Config) -> Iterator[Finding]:
             yield ("targets", name, "names"), "are looked up in amoCRM, and no source has an account: always empty"
 
 
+def enriched_by_nothing(config: Config) -> Iterator[Finding]:
+    """Targets with `enrich`, where no source has an account to fetch anything from."""
+    if any(source.account for source in config.sources.values()):
+        return
+    for name, target in config.targets.items():
+        if target.enrich:
+            yield ("targets", name, "enrich"), "is fetched from amoCRM, and no source has an account: always null"
+
+
 def unencrypted(config: Config) -> Iterator[Finding]:
     """Targets on another machine that are reached without TLS."""
     for name, target in config.targets.items():
