@@ -62,8 +62,8 @@ def test_anything_else_is_refused(enrich: str, said: str) -> None:
         config(enrich)
 
 
-def test_a_body_of_one_s_own_may_stand_beside_it_whatever_the_format() -> None:
-    assert target("enrich: [lead], format: form, body: {lead: '{{ enriched.lead.name }}'}").enrich
+def test_a_body_of_one_s_own_may_stand_beside_it() -> None:
+    assert target("enrich: [lead], body: {lead: '{{ enriched.lead.name }}'}").enrich
 
 
 def test_a_delivery_waits_only_where_something_can_be_fetched() -> None:
