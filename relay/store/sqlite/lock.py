@@ -103,7 +103,8 @@ def _try_lock(fd: int, how: int, *, tries: int) -> bool:
         try:
             fcntl.flock(fd, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(0.01 if left else 0)
+            if left:
+                time.sleep(0.01)
         else:
             return True
     return False
