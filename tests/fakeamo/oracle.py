@@ -32,10 +32,10 @@ def told(events: Iterable[Mapping[str, Json]]) -> Counter[Told]:
     return Counter(_of_event(event) for event in events if _tells_of_one(event))
 
 
-def healed(events: Iterable[Mapping[str, Json]]) -> Counter[tuple[str, str]]:
-    """Channel and the feed's event of each healed one: none may come twice."""
-    found = ((_channel(event), event["heal"]["event_id"]) for event in events if event.get("heal"))
-    return Counter(found)
+def healed(events: Iterable[Mapping[str, Json]]) -> Counter[tuple[str, str, str]]:
+    """Channel, action and the feed's event of each healed one: none may come twice. A move makes an update, too."""
+    healed = (event for event in events if event.get("heal"))
+    return Counter((_channel(event), event["action"], event["heal"]["event_id"]) for event in healed)
 
 
 def _of_row(row: Row) -> Told:

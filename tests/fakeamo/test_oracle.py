@@ -76,4 +76,4 @@ def test_healed_events_are_counted_by_channel_and_by_the_feeds_event() -> None:
     event = {"entity": "leads", "action": "status", "data": data, "heal": {"event_id": "a"}}
     by_trigger = {**event, "data": {**data, "old_pipeline_id": 1}, "query": {"b": "2", "a": "1"}}
     found = healed([event, event, by_trigger, {**event, "heal": None}])
-    assert found == {("account", "a"): 2, ("dp:status:3:a=1&b=2", "a"): 1}
+    assert found == {("account", "status", "a"): 2, ("dp:status:3:a=1&b=2", "status", "a"): 1}
