@@ -2,7 +2,9 @@
 
 import subprocess
 from pathlib import Path
+from time import monotonic, sleep
 
+from tests.e2e.processes import PATIENCE
 from tests.tools import tool
 
 SIZE = 320 * 1024 * 1024  # sparse; less is too little for xfs
@@ -30,8 +32,15 @@ class Disk:
         _do(tool("xfs_io", "xfsprogs"), "-x", "-c", "shutdown", str(self.folder))
 
     def unmount(self) -> None:
-        """Unmount it and its loop device; its users must have ended."""
+        """Unmount it and wait for the end of its loop device; its users must have ended.
+
+        A mount namespace that was made meanwhile keeps both: mounted again, it would still be shut down.
+        """
         _do(tool("umount", "mount"), str(self.folder))
+        deadline = monotonic() + PATIENCE
+        while kept := _do(tool("losetup", "mount"), "--associated", str(self._image)):
+            assert monotonic() < deadline, kept
+            sleep(0.05)
 
     def remove(self) -> None:
         """Remove it in whatever state it is, used or not."""
@@ -40,6 +49,7 @@ class Disk:
         self._image.unlink()
 
 
-def _do(*command: str) -> None:
+def _do(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+    return done.stdout
