@@ -53,6 +53,10 @@ class RoutedEvent:
         """True for an unparsed webhook on its way to targets, byte for byte."""
         return not self.payload
 
+    def if_late(self) -> tuple[PlannedDelivery, ...]:
+        """Those of the planned deliveries that are made even if the event was healed before its webhook came."""
+        return tuple(each for each in self.planned if each.if_late)
+
 
 @frozen
 class Delivery:

@@ -309,8 +309,9 @@ class OperationsStore(Protocol):
     ) -> int:
         """Plan the deliveries of those events that have none, as a replay; return how many, due as in `replay`.
 
-        `missing`: also of events that have some, those to targets that the event has no delivery to. Further calls
-        with the same `act` go on where its last one ended.
+        `missing`: also of events that have some, those to targets that the event has no delivery to. Of an event that
+        was healed before its webhook came only those are planned that are `if_late`, however long ago that was.
+        Further calls with the same `act` go on where its last one ended.
         """
         ...
 

@@ -17,6 +17,13 @@ RECORD = (
 HOOK = "webhook, item, channel, key, source, received_at, at, arrived, since, until, matched"
 REQUEST = "id, source, since, dry_run, asked_at, answer"
 
+IS_LATE = (
+    "exists (select 1 from webhooks w join heal_events h on h.webhook = w.id"
+    " where w.seq = e.webhook and h.state = 'late_hook' and h.item ="
+    " (select count(*) from events o where o.webhook = e.webhook and o.kind = 'event' and o.seq < e.seq))"
+)
+"""SQL: whether an event `e` was healed before its webhook came, and sent."""
+
 ANYTHING = (
     "select 1 from heal_events union all select 1 from hook_index union all select 1 from run_marks"
     " union all select 1 from heal_requests limit 1"

@@ -36,10 +36,7 @@ class KeepRequest(NamedTuple):
         """Return it with only those deliveries of these events that are made if they come late."""
         if not items:
             return self
-        routed = [
-            replace(each, planned=tuple(planned for planned in each.planned if planned.if_late)) if n in items else each
-            for n, each in enumerate(self.routed)
-        ]
+        routed = [replace(each, planned=each.if_late()) if n in items else each for n, each in enumerate(self.routed)]
         return self._replace(routed=routed)
 
 

@@ -15,7 +15,7 @@ from relay.model.heal import APPROVED, HORIZON, Exactness, HealRecord, HealReque
 from relay.store.contract import Archive
 from relay.store.records import Filter
 from relay.store.requests import KeepRequest
-from tests.store.conftest import MINUTE, NOON, Kind, Reopen, act, claim, routed, to, webhook
+from tests.store.conftest import MINUTE, NOON, Kind, Reopen, act, claim, deliver, routed, to, webhook
 from tests.store.healing import LATE, SECOND, healed, healing_webhook, hook, record
 from tests.store.kind_sqlite_many import replies_of
 
@@ -255,6 +255,32 @@ async def test_a_late_hook_goes_to_those_alone_that_took_no_healed_event(store: 
     assert (late.state, late.webhook) == (HealState.LATE_HOOK, "webhook-0002")
     [spent] = await store.healing.hooks("crm", since=NOON, until=NOON)
     assert spent.matched == "e1"
+
+
+@pytest.mark.parametrize("missing", [False, True])
+async def test_what_came_late_is_rerouted_to_those_alone_that_took_no_healed_event(
+    store: Archive, missing: bool
+) -> None:
+    await heal(store)
+    events = [routed(2, to()), routed(3, to())]
+    await store.keep(webhook(2), events, hooks=[hook("lead 8"), hook(item=1)])
+    assert await sent(store) == [("event-0001", "bot"), ("event-0002", "bot")]
+    never = Retention(delivered=None, dead=None, unrouted=None, unparsed=None)
+    await store.purge(never, now=NOON + 2 * HORIZON)  # however long ago it came
+    assert set((await states(store)).values()) == {HealState.LATE_HOOK}
+    new = [routed(number, to("new"), *LATE) for number in (2, 3)]
+    assert await store.reroute(new, act(), missing=missing) == (3 if missing else 1)
+    assert (await sent(store))[-1] == ("event-0003", "drops")
+    assert [each for each in await sent(store) if each[0] == "event-0003"] == [("event-0003", "drops")]
+
+
+async def test_what_came_late_is_known_as_long_as_its_webhook(store: Archive) -> None:
+    await heal(store)
+    await keep(store, 2, hook(), planned=LATE)
+    for delivery in [*await claim(store), *await claim(store, "drops")]:
+        await deliver(store, delivery)
+    await store.purge(Retention(delivered=MINUTE, dead=MINUTE, unrouted=MINUTE, unparsed=None), now=NOON + 2 * HORIZON)
+    assert await states(store) == {}
 
 
 async def test_only_one_hook_is_late_for_an_event(store: Archive) -> None:

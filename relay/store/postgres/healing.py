@@ -112,7 +112,9 @@ on conflict (relay, began_at) do update set ended_at = greatest(m.ended_at, excl
 """
 _OLD_RECORDS = """
 delete from heal_events where ctid = any(array(
-  select ctid from heal_events where at < %(before)s order by at limit %(most)s)) and at < %(before)s returning 1
+  select ctid from heal_events where at < %(before)s
+    and not (state = 'late_hook' and exists (select 1 from webhooks w where w.id = heal_events.webhook))
+  order by at limit %(most)s)) and at < %(before)s returning 1
 """
 _OLD_HOOKS = """
 delete from hook_index where ctid = any(array(

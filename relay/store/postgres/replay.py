@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from relay.model import Health, PlannedDelivery, RoutedEvent, State
+from relay.store.heal_rows import IS_LATE
 from relay.store.postgres import audit
 from relay.store.postgres.acts import Acts, columns, lock_webhooks
 from relay.store.postgres.connection import Connection, Transaction
@@ -182,9 +183,11 @@ async def _reroute(
     transaction: Transaction, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None, missing: bool
 ) -> int:
     await _take(transaction, [_key(planned) for each in routed for planned in each.planned])
-    wanted = {clean(each.event.id): each.planned for each in routed}
-    found = await transaction.rows("select id, seq from events where id = any(%s::text[])", ([*wanted],))
-    seq_of: dict[str, int] = dict(found)
+    sql = f"select e.id, e.seq, {IS_LATE} from events e where e.id = any(%s::text[])"
+    found = await transaction.rows(sql, ([clean(each.event.id) for each in routed],))
+    late = {id_ for id_, _seq, is_late in found if is_late}
+    wanted = {id_: each.if_late() if id_ in late else each.planned for each in routed for id_ in [clean(each.event.id)]}
+    seq_of: dict[str, int] = {id_: seq for id_, seq, _is_late in found}
     seqs = sorted(seq_of.values())
     await lock_webhooks(transaction, seqs)
     # each event's row, too: two reroutes at once must not both find it without a delivery

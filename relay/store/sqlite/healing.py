@@ -88,7 +88,9 @@ _BEAT = (
 )
 _OLD_RECORDS = (
     "delete from heal_events where (source, channel, event_id) in"
-    " (select source, channel, event_id from heal_events where at < :before order by at limit :most) returning 1"
+    " (select source, channel, event_id from heal_events where at < :before"
+    " and not (state = 'late_hook' and exists (select 1 from webhooks w where w.id = heal_events.webhook))"
+    " order by at limit :most) returning 1"
 )
 _OLD_HOOKS = (
     "delete from hook_index where (webhook, item, channel, key) in (select webhook, item, channel, key"

@@ -11,6 +11,7 @@ from functools import partial
 import apsw
 
 from relay.model import Health, RoutedEvent, State
+from relay.store.heal_rows import IS_LATE
 from relay.store.records import AuditEntry, Filter
 from relay.store.sqlite import audit, ingest, target_conditions
 from relay.store.sqlite.ordering import pending_with_key
@@ -121,8 +122,8 @@ def reroute(
     found = [
         (seq, planned)
         for each in routed
-        for seq, targets in _targets(cursor, each.event.id)
-        for planned in each.planned
+        for seq, targets, late in _targets(cursor, each.event.id)
+        for planned in (each.if_late() if late else each.planned)
         if (planned.target not in targets if missing else not targets)
     ]
     turn = audit.add(cursor, act, len(found)) if found else 0
@@ -132,11 +133,11 @@ def reroute(
     return len(found)
 
 
-def _targets(cursor: apsw.Cursor, event_id: str) -> list[tuple[int, set[str]]]:
-    """The event's seq, and the targets that it has deliveries to; none if there is no such event."""
-    found = rows(cursor, "select seq from events where id = ?", (event_id,))
+def _targets(cursor: apsw.Cursor, event_id: str) -> list[tuple[int, set[str], bool]]:
+    """The event's seq, the targets that it has deliveries to, and if it came late; none if there is no such event."""
+    found = rows(cursor, f"select e.seq, {IS_LATE} from events e where e.id = ?", (event_id,))
     sql = "select target from deliveries where event = ?"
-    return [(seq, {target for (target,) in rows(cursor, sql, (seq,))}) for (seq,) in found]
+    return [(seq, {target for (target,) in rows(cursor, sql, (seq,))}, bool(late)) for seq, late in found]
 
 
 def _due_at(act: AuditEntry, turn: int, rate: float | None) -> int:
