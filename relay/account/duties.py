@@ -4,6 +4,7 @@ token          asks whether an account's token is good, and what its clock says;
 names          of stages, users and fields, fetched from time to time; on every relay
 run marks      tell of outages of ours, and
 refusals       of webhooks that were not answered with 2xx, for guard and heal; on every relay
+heal           scans and heals, for each source that does; what one that does not must remember
 guard          looks at the webhook of each source that has a `guard`
 enrich         fetches what targets want beside events, for each account
 """
@@ -20,6 +21,7 @@ from relay.account.enrich.enricher import Enricher
 from relay.account.guard import Guard
 from relay.account.guard_times import is_due
 from relay.account.heal.rounds import Rounds
+from relay.account.heal.scanner import switch_off
 from relay.account.names_cache import refresh
 from relay.account.needs import needed_settings
 from relay.account.refusals import Refusals
@@ -40,6 +42,7 @@ FLUSH_EVERY = 10.0  # seconds
 SOON = 2.0  # seconds after a failure
 NAMES_EVERY = 900.0  # seconds
 NAMES_AGAIN = 60.0  # after a failure
+OFF_EVERY = 3600.0  # seconds
 GUARD_TICK = 5.0  # seconds between two looks whether one is due
 
 
@@ -63,6 +66,8 @@ def duties_of(config: Config, clients: Mapping[str, AccountClient], means: Means
     duties += [
         _heal(config, source, client, means) for source, client in sources if source.heal.mode is not HealMode.OFF
     ]
+    if off := [source.name for source in config.sources.values() if source.heal.mode is HealMode.OFF]:
+        duties.append(_heal_off(off, means.store))
     if any(target.enrich for target in config.targets.values()):
         duties += [_enrich(config, client, means) for client in clients.values()]
     return duties
@@ -125,6 +130,17 @@ def _heal(config: Config, source: Source, client: AccountClient, means: Means) -
         emit=means.emit,
     )
     return Duty(name=f"heal {source.name}", run=rounds.round)
+
+
+def _heal_off(sources: Sequence[str], store: OwnedStore) -> Duty:
+    """Marks that their webhooks are in no index: once they heal, what came till then was not lost."""
+
+    async def run() -> float:
+        for each in sources:
+            await switch_off(store.healing, each, now=store.clock())
+        return OFF_EVERY
+
+    return Duty(name="heal off", run=run, again=SOON)
 
 
 async def _relays(store: OwnedStore) -> Sequence[RelayStanding]:

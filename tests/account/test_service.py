@@ -241,6 +241,8 @@ async def test_without_heal_there_are_no_rounds_and_nothing_is_indexed(place: Pl
 
         await until(came)
         assert await relay.store.healing.first_hook("crm") is None
+        [marked] = await relay.store.healing.heal_marks("crm")
+        assert marked == "off", "what comes now was not lost, once the source heals"
     assert not any(isinstance(each, SourceScanned) for each in place.emitted)
     assert not any("/events" in path for _, _, path, _ in place.amo.requests)
 

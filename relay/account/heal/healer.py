@@ -18,7 +18,7 @@ from relay.account.heal.brake import told_by
 from relay.account.heal.channels import ACCOUNT, UPDATES, parse
 from relay.account.heal.healed import healed
 from relay.account.heal.reader import Get
-from relay.account.heal.scanner import DAILY, OVERLAP, Scanner, begun_at, scanned_upto
+from relay.account.heal.scanner import DAILY, OVERLAP, READABLE_AFTER, Scanner, begun_at, first_begun, scanned_upto
 from relay.account.heal.settle import Settled, orphans, settle
 from relay.account.heal.wanted import Wanted
 from relay.account.server_clock import ServerTime
@@ -28,8 +28,6 @@ from relay.model.heal import APPROVED, HORIZON, HealRecord, HealState, Span, Sto
 from relay.store.contract import HealStore
 from relay.store.requests import KeepRequest
 
-READABLE_AFTER = timedelta(minutes=2)
-"""An event is in the feed this long after it happened; at most 12 s were seen."""
 BATCH = 50
 """Webhooks that are healed in one transaction."""
 MOST_RECORDS = 500
@@ -119,13 +117,15 @@ class Healer:
     async def _span(self, wanted: Wanted, server: ServerTime, now: datetime) -> tuple[datetime | None, datetime]:
         """Since when there is something to heal, and up to when the feed is complete; None if there is nothing yet.
 
-        What was before the first webhook cannot be told apart from what was lost.
+        What was before the first webhook cannot be told apart from what was lost. That one may be purged by now.
         """
         upto = server.at - READABLE_AFTER
         first = await self._store.first_hook(wanted.source)
-        if first is None or wanted.mode is HealMode.OFF:
+        begun = first_begun(await self._store.heal_marks(wanted.source))
+        known = [each for each in (first and first + (server.at - now), begun) if each]
+        if not known or wanted.mode is HealMode.OFF:
             return None, upto
-        return max(first + (server.at - now), server.at - HORIZON + _MARGIN), upto
+        return max(min(known), server.at - HORIZON + _MARGIN), upto
 
     # ---- settle
 

@@ -17,6 +17,8 @@ from relay.account.heal.wanted import Wanted
 from relay.model.heal import HealRecord
 from relay.store.contract import HealStore
 
+READABLE_AFTER = timedelta(minutes=2)
+"""An event is in the feed this long after it happened; at most 12 s were seen."""
 OVERLAP = timedelta(minutes=10)
 """How much of what was scanned is read again, for events that came into the feed later than others."""
 DAILY = timedelta(hours=24)
@@ -28,6 +30,7 @@ CHUNK = timedelta(hours=6)
 DAILY_MARK = "daily"
 _RUN = "run"
 _WANTED, _BEGUN = "wanted ", "begun "  # in front of what is wanted: marks that are no lane's
+_OFF, _ON = "off", "on"  # when this relay first saw that the source does not heal, and that it does; on its own clock
 
 
 class Scanner:
@@ -44,7 +47,7 @@ class Scanner:
         `now` is the store's time, the others are the account's. `anew`: also what was scanned before. Raises an
         AccountError or a StoreError.
         """
-        begun = await self._begin(wanted, since, upto)
+        begun = await self._begin(wanted, since, upto, now)
         marks = await self._store.heal_marks(wanted.source)
         looked_at = marks.get(DAILY_MARK)
         is_daily = looked_at is not None and upto - looked_at >= DAILY
@@ -67,10 +70,11 @@ class Scanner:
             found += await self._records(wanted, await self._reader.read(lane, since, upto), begun, now)
         return found
 
-    async def _begin(self, wanted: Wanted, since: datetime, upto: datetime) -> Mapping[str, datetime]:
+    async def _begin(self, wanted: Wanted, since: datetime, upto: datetime, now: datetime) -> Mapping[str, datetime]:
         """Since when each subscription and trigger is wanted: what was before, no webhook had to tell of.
 
-        One that was not wanted in the run before begins now.
+        One that was not wanted in the run before begins now. So do all once the source heals again: what came while it
+        did not is in no index.
         """
         marks = await self._store.heal_marks(wanted.source)
         last = marks.get(_RUN)
@@ -79,6 +83,9 @@ class Scanner:
         first = {_BEGUN + name: since for name in names if last is None}
         begun = first | {_BEGUN + name: upto for name in new}
         at = {_RUN: upto, **{_WANTED + name: upto for name in names}}
+        if _is_off(marks):
+            begun = {_BEGUN + name: upto + READABLE_AFTER for name in names}
+            at[_ON] = max(now, marks[_OFF] + timedelta(seconds=1))
         await self._store.record_heal(wanted.source, [], marks=begun | at)
         known = {**marks, **begun}
         return {name: known.get(_BEGUN + name, upto) for name in names}
@@ -121,6 +128,21 @@ class Scanner:
                 told += await history.told(event, action, at_stage)
             found += [_record(wanted, event, each, now) for each in told if _was_wanted(each, begun, event.at)]
         return found
+
+
+async def switch_off(store: HealStore, source: str, *, now: datetime) -> None:
+    """Mark that the source's webhooks are not indexed from now on, if that is not marked yet."""
+    if not _is_off(await store.heal_marks(source)):
+        await store.record_heal(source, [], marks={_OFF: now})
+
+
+def _is_off(marks: Mapping[str, datetime]) -> bool:
+    return _OFF in marks and (_ON not in marks or marks[_ON] <= marks[_OFF])
+
+
+def first_begun(marks: Mapping[str, datetime]) -> datetime | None:
+    """Since when anything is wanted; None before the first scan."""
+    return min((at for name, at in marks.items() if name.startswith(_BEGUN)), default=None)
 
 
 def begun_at(marks: Mapping[str, datetime], name: str) -> datetime | None:

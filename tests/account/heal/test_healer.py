@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from relay.account.heal.scanner import switch_off
 from relay.account.heal.wanted import told_by
 from relay.amocrm.vocabulary import ACTIONS_OF
 from relay.model.accounts import Heal, HealMode
@@ -69,6 +70,35 @@ async def test_off_reads_nothing() -> None:
     lost(world)
     await world.run(SETTLED)
     assert world.amo.requests == []
+
+
+async def test_what_came_while_the_source_did_not_heal_is_healed_by_no_later_scan() -> None:
+    """Its webhooks were routed, and are in no index; a daily look goes back by two days."""
+    world = await lived()
+    on, world.heal = world.heal, Heal()
+    for _ in range(6):
+        await switch_off(world.store, "crm", now=world.now())
+        world.amo.add_lead()
+        await world.run(HOUR)
+    world.heal = on
+    await world.run(30 * HOUR, every=HOUR)
+    assert world.healed() == []
+    lost(world, 3)
+    await world.run(SETTLED)
+    assert len(world.healed()) == 3
+    assert world.routed() == world.oracle()
+
+
+async def test_a_source_whose_last_webhook_is_purged_heals_what_was_lost_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await lived()
+    await world.run(8 * 24 * HOUR, every=HOUR)
+    lost(world, 3)
+    monkeypatch.setattr(world.store, "_first", None)
+    monkeypatch.setattr(world.store, "index", [])
+    monkeypatch.setattr(world.store, "_by_key", {})
+    await world.run(SETTLED)
+    assert len(world.healed()) == 3
+    assert world.routed() == world.oracle()
 
 
 async def test_nothing_before_the_first_webhook_is_healed() -> None:

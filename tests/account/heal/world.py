@@ -202,7 +202,8 @@ class World:
                 return 200
         ahead = 0.0 if self.by_own_clock else self.error - self.skew
         clock = ClockOffset(timedelta(seconds=ahead), SECOND) if self.knows_offset else None
-        hooks = hooks_of(webhook, found, limits=limits(self.heal, kommo=self.amo.quirks.kommo), clock=clock)
+        rules = limits(self.heal, kommo=self.amo.quirks.kommo)
+        hooks = () if self.heal.mode is HealMode.OFF else hooks_of(webhook, found, limits=rules, clock=clock)
         self.arrived += [(row, self._server_now()) for row in post.rows]
         self.store.keep(KeepRequest(webhook, [_plan(each) for each in found], hooks=hooks))
         return 200
