@@ -12,7 +12,6 @@ enrich         fetches what targets want beside events, for each account
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from relay.account.client import AccountClient
@@ -36,7 +35,6 @@ from relay.routes.config import Config
 from relay.routes.plan import plan
 from relay.signals import Emit
 from relay.store.contract import OwnedStore
-from relay.store.records import RelayStanding
 
 FLUSH_EVERY = 10.0  # seconds
 SOON = 2.0  # seconds after a failure
@@ -124,7 +122,7 @@ def _heal(config: Config, source: Source, client: AccountClient, means: Means) -
         store=means.store.healing,
         guard=means.store.guard,
         catalog=config.catalogs.get(client.account.name),
-        relays=partial(_relays, means.store),
+        status=means.store.status,
         plan=lambda event: plan(event, config),
         clock=means.store.clock,
         emit=means.emit,
@@ -141,10 +139,6 @@ def _heal_off(sources: Sequence[str], store: OwnedStore) -> Duty:
         return OFF_EVERY
 
     return Duty(name="heal off", run=run, again=SOON)
-
-
-async def _relays(store: OwnedStore) -> Sequence[RelayStanding]:
-    return (await store.status()).relays
 
 
 def _run_marks(store: OwnedStore) -> Duty:

@@ -201,7 +201,11 @@ class Healer:
             if has is None and each.channel == UPDATES:
                 records.append(_unhealable(each, GONE))
                 continue
-            record, request = healed(each, wanted.account, has, found_at=now, plan=self._plan)
+            try:
+                record, request = healed(each, wanted.account, has, found_at=now, plan=self._plan)
+            except Exception as error:  # noqa: BLE001  a fault of ours with one of them must not hold up all others
+                records.append(_unhealable(each, f"a fault of the relay: {type(error).__name__}"))
+                continue
             records.append(record)
             requests.append(request)
         _count(scan, await self._store.record_heal(wanted.source, records, healed=requests))

@@ -1,6 +1,6 @@
 """A source of the routes -> rounds of healing, one a minute: what is wanted, a scan, and what operators asked for."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -14,13 +14,13 @@ from relay.account_signals import Healed, SourceScanned
 from relay.errors import AccountError
 from relay.model import Account, Event, Json, RoutedEvent, Source
 from relay.model.accounts import HealMode
-from relay.model.heal import HealRequest, HealState, Span
+from relay.model.heal import APPROVED, HealRequest, HealState, Span
 from relay.model.names import Catalog, Resolved, find_stage
 from relay.model.subscription import SwitchedOff
 from relay.rfc3339 import rfc3339
 from relay.signals import Emit
 from relay.store.contract import GuardStore, HealStore
-from relay.store.records import RelayStanding
+from relay.store.records import AckGap, RelayStanding, Status
 
 EVERY = 60.0  # seconds between two rounds
 UNKNOWN_CLOCK = 5.0  # seconds until the next try, if the account's clock is not known
@@ -42,7 +42,7 @@ class Api(Protocol):
 
 
 class Rounds:
-    """Heals one source of an account, whose `catalog` names stages. `relays`: those that share the store."""
+    """Heals one source of an account, whose `catalog` names stages. `status`: of the store."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Rounds:
         store: HealStore,
         guard: GuardStore,
         catalog: Catalog | None,
-        relays: Callable[[], Awaitable[Sequence[RelayStanding]]],
+        status: Callable[[], Awaitable[Status]],
         plan: Callable[[Event], RoutedEvent],
         clock: Callable[[], datetime],
         emit: Emit,
@@ -64,7 +64,7 @@ class Rounds:
         self._store = store
         self._guard = guard
         self._stages = stages(source, catalog) if catalog else {}
-        self._relays = relays
+        self._status = status
         self._clock = clock
         self._emit = emit
         self._healer = Healer(store, api.get, plan=plan, kommo=account.is_kommo)
@@ -118,7 +118,8 @@ class Rounds:
 
     async def _wanted(self, facts: AccountFacts, settings: Iterable[str], ahead: timedelta) -> Wanted:
         off = await self._guard.switched_off(self._source.name, since=self._clock() - timedelta(days=7))
-        held = held_since(await self._relays())
+        status = await self._status()
+        held = held_since(status.relays)
         found = wanted(
             self._source,
             facts,
@@ -127,9 +128,19 @@ class Rounds:
             held_since=None if held is None else held + ahead,
             closed=[_span(each, ahead, self._clock()) for each in off],
         )
+        if await self._is_restored(status.losses):
+            found = replace(found, most=0)
         if found.mode is HealMode.REPORT and not self._source.heal.dp:
             return replace(found, triggers=tuple(await self._learned()))
         return found
+
+    async def _is_restored(self, losses: Iterable[AckGap]) -> bool:
+        """Whether the store misses webhooks that were answered, as one of a backup: what seems lost may be delivered.
+
+        Then everything waits until an operator approves.
+        """
+        approved_at = (await self._store.heal_marks(self._source.name)).get(APPROVED)
+        return any(approved_at is None or approved_at < each.noticed_at for each in losses)
 
     async def _learned(self) -> list[DpChannel]:
         """The triggers that the webhooks of the last days show: good enough to count by, not to send by."""

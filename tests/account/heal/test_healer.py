@@ -10,6 +10,7 @@ import pytest
 from relay.account.heal.scanner import switch_off
 from relay.account.heal.wanted import told_by
 from relay.amocrm.vocabulary import ACTIONS_OF
+from relay.model import Event, RoutedEvent
 from relay.model.accounts import Heal, HealMode
 from relay.model.heal import HealState, Span
 from tests.account.heal.schedule import HOUR, MINUTE
@@ -52,6 +53,23 @@ async def test_what_was_lost_in_an_outage_of_ours_is_healed_with_its_reason() ->
     assert len(world.healed()) == 20
     assert {each.heal["reason"] for each in world.healed() if each.heal} == {"outage"}
     assert {each.heal["exactness"] for each in world.healed() if each.heal} == {"state"}
+
+
+async def test_a_fault_with_one_lost_change_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await lived()
+    lost(world, 3)
+    poison = max(world.amo.cards["leads"])
+
+    def plan(event: Event) -> RoutedEvent:
+        if event.entity_id == str(poison):
+            raise ZeroDivisionError
+        return RoutedEvent(event=event, payload=b"{}")
+
+    monkeypatch.setattr(world.healer, "_plan", plan)
+    await world.run(SETTLED)
+    assert len(world.healed()) == 2
+    [record] = [each for each in world.store.known.values() if each.state is HealState.UNHEALABLE]
+    assert (record.entity_id, record.reason) == (str(poison), "a fault of the relay: ZeroDivisionError")
 
 
 async def test_report_counts_and_sends_nothing() -> None:

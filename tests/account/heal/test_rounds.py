@@ -19,7 +19,7 @@ from relay.model.heal import HealRequest, HealState
 from relay.model.names import Catalog, Pipeline
 from relay.model.names import Stage as NamedStage
 from relay.model.subscription import SwitchedOff
-from relay.store.records import RelayStanding
+from relay.store.records import AckGap, RelayStanding, Status
 from tests.account.example_catalog import CATALOG
 from tests.account.heal.schedule import HOUR, MINUTE
 from tests.account.heal.world import HOOK, World, _plan
@@ -75,11 +75,12 @@ class Case:
     store: Requests
     guards: Guards = field(default_factory=Guards)
     relays: list[RelayStanding] = field(default_factory=list)
+    losses: list[AckGap] = field(default_factory=list)
     facts: list[SourceScanned] = field(default_factory=list)
 
     def rounds(self, source: Source = SOURCE, *, api: Api | None = None) -> Rounds:
-        async def relays() -> Sequence[RelayStanding]:
-            return self.relays
+        async def status() -> Status:
+            return Status(relays=tuple(self.relays), losses=tuple(self.losses))
 
         return Rounds(
             source,
@@ -88,7 +89,7 @@ class Case:
             store=self.store,
             guard=self.guards,  # type: ignore[arg-type]  # one of its verbs is all that is asked
             catalog=CATALOG,
-            relays=relays,
+            status=status,
             plan=_plan,
             clock=self.world.now,
             emit=self.facts.append,  # type: ignore[arg-type]
@@ -218,6 +219,18 @@ async def test_nothing_is_decided_while_a_spool_may_have_its_webhook(case: Case)
     await rounds.round()
     assert (case.world.healed(), case.world.states()[HealState.SEEN]) == ([], 2)
     case.relays = [standing(spooled=0)]
+    await rounds.round()
+    assert len(case.world.healed()) == 2
+
+
+async def test_what_a_store_of_a_backup_seems_to_have_lost_waits_until_it_is_approved(case: Case) -> None:
+    rounds = case.rounds()
+    await lose(case, rounds)
+    case.losses = [AckGap(count=2, after=None, noticed_at=case.world.now())]
+    await rounds.round()
+    assert (case.world.healed(), case.world.states()[HealState.WAITING]) == ([], 2)
+    case.world.advance(1)
+    await case.store.approve("crm", at=case.world.now())
     await rounds.round()
     assert len(case.world.healed()) == 2
 
