@@ -1,9 +1,11 @@
 """What `heal_contract` promises, and what `keep` does with hooks: on every kind of store."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from relay.errors import StoreBusy, StoreFailed
 from relay.model import PlannedDelivery, Retention
 from relay.model.heal import APPROVED, HORIZON, Exactness, HealRecord, HealRequest, HealState, Hook, Span
 from relay.store.contract import Archive
+from relay.store.postgres import healing as postgres_healing
 from relay.store.records import Filter
 from relay.store.requests import KeepRequest
+from relay.store.sqlite import healing as sqlite_healing
 from tests.store.conftest import MINUTE, NOON, Kind, Reopen, act, claim, deliver, routed, to, webhook
 from tests.store.healing import LATE, SECOND, healed, healing_webhook, hook, record
 from tests.store.kind_sqlite_many import replies_of
@@ -55,6 +59,25 @@ async def test_records_come_back_as_they_were_found(store: Archive) -> None:
     assert await store.healing.heal_records("crm", since=NOON + 2 * SECOND) == found[1:]
     assert await store.healing.heal_records("crm", since=NOON, states=[HealState.MATCHED]) == []
     assert await store.healing.heal_records("other", since=NOON) == []
+
+
+async def test_what_a_scan_reads_is_made_beside_the_event_loop(store: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day of a large account has tens of thousands of records, and webhooks have two seconds."""
+    await store.healing.record_heal("crm", [record("e1")])
+    await keep(store, 1, hook())
+    threads = []
+
+    def noted(make: Callable[[Any], Any], row: Any) -> Any:
+        threads.append(threading.current_thread())
+        return make(row)
+
+    for stored in (sqlite_healing, postgres_healing):
+        for name in ("record_of", "hook_of"):
+            monkeypatch.setattr(stored, name, partial(noted, getattr(stored, name)))
+    assert len(await store.healing.heal_records("crm", since=NOON)) == 1
+    assert len(await store.healing.hooks("crm", since=NOON, until=NOON)) == 1
+    assert len(threads) == 2
+    assert threading.current_thread() not in threads
 
 
 async def test_an_event_is_recorded_once_for_each_channel(store: Archive) -> None:

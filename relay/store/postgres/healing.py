@@ -1,11 +1,11 @@
 """The `HealStore` of the PostgreSQL store: what the feed told, and what became of it."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from relay.model import Json
 from relay.model.heal import APPROVED, HORIZON, HealCount, HealRecord, HealRequest, HealState, Span, StoredHook
@@ -37,6 +37,8 @@ from relay.store.records import AuditEntry
 from relay.store.requests import KeepRequest
 from relay.store.stale import Happened, happened, mark_stale
 from relay.store.times import from_ms, to_ms
+
+T = TypeVar("T")
 
 PAGE = 500  # rows that a transaction deletes
 
@@ -155,7 +157,7 @@ class PostgresHealing:
             sql += " and state = any(%(states)s::text[])"
             values |= {"states": [each.value for each in states]}
         sql += " order by at, event_id, channel"
-        return [record_of(row) for row in await self._rows(sql, values)]
+        return await asyncio.to_thread(_each, record_of, await self._rows(sql, values))
 
     async def channels(self, source: str) -> Sequence[str]:
         return [channel for (channel,) in await self._rows(_CHANNELS, {"source": source})]
@@ -189,7 +191,7 @@ class PostgresHealing:
                 "keys": [clean(each) for _channel, each in keys],
             }
         sql += " order by since, webhook, item, channel, key"
-        return [hook_of(row) for row in await self._rows(sql, values)]
+        return await asyncio.to_thread(_each, hook_of, await self._rows(sql, values))
 
     async def first_hook(self, source: str) -> datetime | None:
         found = await self._rows(_FIRST, (source,))
@@ -235,6 +237,11 @@ class PostgresHealing:
     async def _rows(self, sql: str, values: Any = ()) -> list[tuple[Any, ...]]:
         [found] = await self._look.run([(sql, values)])
         return found
+
+
+def _each(make: Callable[[tuple[Any, ...]], T], found: Sequence[tuple[Any, ...]]) -> list[T]:
+    """In a thread: tens of thousands would hold up webhooks in the event loop."""
+    return [make(row) for row in found]
 
 
 async def _run(transaction: Transaction, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -112,7 +112,10 @@ class Write(Protocol):
 
 
 class SqliteHealing:
-    """See `contract.HealStore` for what each verb promises."""
+    """See `contract.HealStore` for what each verb promises.
+
+    Records and hooks are made of rows in the reading thread: ten thousand would hold up webhooks in the event loop.
+    """
 
     def __init__(self, read: Run, write: Write) -> None:
         self._read = read
@@ -137,7 +140,7 @@ class SqliteHealing:
             sql += " and state in (select value from json_each(:states))"
             values |= {"states": as_json([each.value for each in states])}
         sql += " order by at, event_id, channel"
-        return [record_of(row) for row in await self._read(lambda cursor: rows(cursor, sql, values))]
+        return await self._read(lambda cursor: [record_of(row) for row in rows(cursor, sql, values)])
 
     async def channels(self, source: str) -> Sequence[str]:
         found = await self._read(lambda cursor: rows(cursor, _CHANNELS, {"source": source}))
@@ -168,7 +171,7 @@ class SqliteHealing:
         if keys is not None:
             sql, values = _HOOKS_OF_KEYS, values | {"keys": as_json([*keys])}
         sql += " order by since, webhook, item, channel, key"
-        return [hook_of(row) for row in await self._read(lambda cursor: rows(cursor, sql, values))]
+        return await self._read(lambda cursor: [hook_of(row) for row in rows(cursor, sql, values)])
 
     async def first_hook(self, source: str) -> datetime | None:
         found = await self._read(lambda cursor: rows(cursor, _FIRST, (source,)))
