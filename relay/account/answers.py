@@ -72,7 +72,7 @@ def _error(answer: Answer, document: dict[str, Json] | None, what: str) -> Accou
         return AccountAway(said)
     match status:
         case 401:
-            return TokenRefused(f"{said}: the token has expired or was revoked")
+            return TokenRefused(f"{said}: the token is wrong, has expired or was revoked")
         case 402:
             return Unpaid(f"{said}: the account is not paid for")
         case 403 if document is None:

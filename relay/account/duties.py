@@ -31,6 +31,7 @@ from relay.account_signals import NamesNotRefreshed
 from relay.errors import AccountError, ConfigurationError
 from relay.model import HealMode, Source
 from relay.model.heal import BEAT_EVERY
+from relay.model.subscription import GuardRecord
 from relay.routes.config import Config
 from relay.routes.plan import plan
 from relay.signals import Emit
@@ -173,7 +174,8 @@ def _guard(config: Config, source: Source, client: AccountClient, means: Means) 
 
     async def run() -> float:
         nonlocal looked_at
-        if is_due(store.clock(), looked_at, refusals.last_at(source.name)):
+        record = (await store.guard.records()).get(source.name, GuardRecord(source=source.name))
+        if is_due(store.clock(), looked_at, refusals.last_at(source.name), record):
             began_at = store.clock()
             await store.healing.beat(began_at)  # first: an outage ends with it
             await refusals.flush(store.guard)

@@ -2,14 +2,25 @@
 
 from datetime import datetime, timedelta
 
+from relay.model.subscription import GuardRecord
+
 LOOK_EVERY = timedelta(minutes=5)
 LOOK_AFTER_REFUSAL = timedelta(minutes=2)
 """After a webhook that was not answered with 2xx: others may have been, too."""
 
 
-def is_due(now: datetime, looked_at: datetime | None, refused_at: datetime | None) -> bool:
-    """Whether to look at a webhook: at first, every 5 minutes, and 2 minutes after one was refused since."""
+def is_due(now: datetime, looked_at: datetime | None, refused_at: datetime | None, record: GuardRecord) -> bool:
+    """Whether to look at a webhook: at first, every 5 minutes, 2 minutes after a refusal, and on request."""
     if looked_at is None or now < looked_at:  # the clock was set back
+        return True
+    if is_asked_for(record, looked_at):
         return True
     refused = refused_at is not None and refused_at > looked_at and now - refused_at >= LOOK_AFTER_REFUSAL
     return refused or now - looked_at >= LOOK_EVERY
+
+
+def is_asked_for(record: GuardRecord, looked_at: datetime) -> bool:
+    """Whether an operator connected the source, or had the guard go on, since the last look."""
+    if record.off:
+        return False
+    return record.checked_at is None or (record.resumed_at is not None and record.resumed_at > looked_at)

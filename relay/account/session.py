@@ -70,7 +70,7 @@ class Session:
                 named = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(status=response.status, headers=named, body=whole)
         except aiohttp.ConnectionTimeoutError:
-            raise AccountAway(f"{what}: no connection within {CONNECT_TIMEOUT:g} s") from None
+            raise AccountAway(f"{what}: no connection to {self._url} within {CONNECT_TIMEOUT:g} s") from None
         except TimeoutError:
             raise AccountAway(f"{what}: no answer within {TIMEOUT:g} s") from None
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
@@ -117,7 +117,7 @@ def _why(error: Exception) -> str:
         case aiohttp.ClientConnectorCertificateError():
             return f"its certificate is not valid for the host: {error.certificate_error}"
         case aiohttp.ClientConnectorError():
-            return f"no connection: {os_error_text(error.os_error)}"
+            return f"no connection to {error.host}:{error.port}: {os_error_text(error.os_error)}"
         case aiohttp.ClientPayloadError():
             return "the answer was cut short"
         case _:

@@ -23,7 +23,10 @@ class GuardStore(Protocol):
         ...
 
     async def switch(self, source: str, *, off: bool, act: AuditEntry) -> None:
-        """Have the guard leave this source alone, or look after it again."""
+        """Have the guard leave this source alone, or look after it again.
+
+        What it saw at its last look (`state`, `since`, `checked_at`, `detail`) is forgotten, as it is outdated.
+        """
         ...
 
     async def resume(self, source: str, act: AuditEntry) -> None:

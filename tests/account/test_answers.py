@@ -50,7 +50,7 @@ def test_nothing_is_none_and_never_read_as_json(status: int, body: bytes) -> Non
         (500, {"title": "ErrInternalServer", "trace_id": "7"}, AccountAway, "answered 500: ErrInternalServer"),
         (502, NGINX, AccountAway, "answered 502"),
         (504, b"", AccountAway, "answered 504"),
-        (401, REVOKED, TokenRefused, "Token has been revoked: the token has expired or was revoked"),
+        (401, REVOKED, TokenRefused, "Token has been revoked: the token is wrong, has expired or was revoked"),
         (402, {"title": "Payment Required"}, Unpaid, "the account is not paid for"),
         (403, NGINX, Blocked, "its support alone ends that"),
         (403, b"", Blocked, "its support alone ends that"),

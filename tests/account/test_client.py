@@ -123,7 +123,8 @@ def test_nobody_listening_is_away() -> None:
             pass
         async with asking(host) as ask:
             error = await refused(ask.client.get("/api/v4/leads"))
-            assert str(error) == "GET /api/v4/leads: no connection: Connection refused"
+            address = ask.client.account.host
+            assert str(error) == f"GET /api/v4/leads: no connection to {address}: Connection refused"
 
     run(main())
 

@@ -1,6 +1,7 @@
 """Webhooks that were not answered with 2xx are counted, stored by minute, and looked after soon."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from relay.account.guard_times import LOOK_AFTER_REFUSAL, LOOK_EVERY, is_due
 from relay.account.refusals import Refusals
 from relay.errors import StoreBusy
+from relay.model.subscription import GuardRecord
 from relay.signals import Rejection, WebhookRejected
 from relay.store.contract import Archive
 from relay.store.guard_contract import GuardStore
@@ -16,6 +18,7 @@ from tests.store.conftest import MINUTE, NOON, kind, opener, signals, store
 __all__ = ["kind", "opener", "signals", "store"]
 
 SECOND = timedelta(seconds=1)
+SEEN = GuardRecord(source="crm", checked_at=NOON)
 
 
 class Clock:
@@ -115,4 +118,18 @@ async def test_one_that_comes_while_the_store_writes_is_stored_next(
 def test_a_look_is_due_every_five_minutes_and_two_minutes_after_a_refusal(
     looked: datetime | None, refused_at: datetime | None, *, due: bool
 ) -> None:
-    assert is_due(NOON, looked, refused_at) == due
+    assert is_due(NOON, looked, refused_at, replace(SEEN, checked_at=looked)) == due
+
+
+@pytest.mark.parametrize(
+    "record, due",
+    [
+        (SEEN, False),
+        (replace(SEEN, checked_at=None), True),
+        (replace(SEEN, checked_at=None, off=True), False),
+        (replace(SEEN, resumed_at=NOON), True),
+        (replace(SEEN, resumed_at=NOON - 2 * SECOND), False),
+    ],
+)
+def test_a_look_is_due_at_once_when_an_operator_connects_or_resumes(record: GuardRecord, *, due: bool) -> None:
+    assert is_due(NOON, NOON - SECOND, None, record) == due

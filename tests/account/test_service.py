@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from relay.account import duties
 from relay.account.service import Accounts
 from relay.account_signals import NamesNotRefreshed, SourceScanned, SubscriptionReenabled
 from relay.daemon import Relay, running
@@ -25,6 +26,7 @@ from tests.fakeamo.amo import FakeAmo
 from tests.fakeamo.clock import RunningClock
 from tests.fakeamo.server import Server
 from tests.fakeamo.subscriptions import Subscription
+from tests.store.conftest import act
 
 TOKEN = "f3c1a09d5e7b4c628d10"
 BARE = """\
@@ -175,6 +177,16 @@ async def test_a_webhook_that_our_failures_switched_off_is_on_again_after_the_ne
         await until(on)
         await seen(relay, SubscriptionState.OK)
     assert any(isinstance(each, SubscriptionReenabled) for each in place.emitted)
+
+
+async def test_a_webhook_that_was_connected_is_looked_at_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duties, "GUARD_TICK", 0.05)
+    place.amo.subscriptions.clear()
+    async with place.relay() as relay:
+        await seen(relay, SubscriptionState.MISSING)
+        place.amo.subscribe(place.destination, [*SETTINGS])
+        await relay.store.guard.switch("crm", off=False, act=act(command="connect"))
+        await seen(relay, SubscriptionState.OK)
 
 
 async def test_what_a_person_switched_off_stays_off_over_a_restart(place: Place) -> None:

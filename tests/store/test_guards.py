@@ -51,6 +51,13 @@ async def test_what_operators_set_stays_when_the_guard_records(store: Archive) -
     assert {each.command for each in await store.audit(limit=9)} == {"disconnect", "connect", "guard resume"}
 
 
+async def test_what_was_seen_is_forgotten_when_an_operator_connects(store: Archive) -> None:
+    await store.guard.record(SEEN)
+    await store.guard.switch("crm", off=False, act=act(command="connect"))
+    forgotten = replace(SEEN, state=None, since=None, checked_at=None, detail="")
+    assert (await store.guard.records())["crm"] == forgotten
+
+
 async def test_an_operator_may_be_there_before_the_guard(store: Archive) -> None:
     await store.guard.switch("crm", off=True, act=act(command="disconnect"))
     assert await store.guard.records() == {"crm": GuardRecord(source="crm", off=True)}

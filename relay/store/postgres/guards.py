@@ -26,7 +26,10 @@ _SPAN = """
 insert into switched_off (source, since, until) values (%(source)s, %(since)s, %(until)s)
 on conflict (source, since) do update set until = excluded.until
 """
-_SWITCH = "insert into guards (source, off) values (%s, %s) on conflict (source) do update set off = excluded.off"
+_SWITCH = """
+insert into guards (source, off) values (%s, %s)
+on conflict (source) do update set off = excluded.off, state = null, since = null, checked_at = null, detail = ''
+"""
 _RESUME = """
 insert into guards (source, resumed_at) values (%s, %s)
 on conflict (source) do update set resumed_at = excluded.resumed_at

@@ -24,7 +24,10 @@ _SPAN = """
 insert into switched_off (source, since, until) values (:source, :since, :until)
 on conflict (source, since) do update set until = excluded.until
 """
-_SWITCH = "insert into guards (source, off) values (?, ?) on conflict (source) do update set off = excluded.off"
+_SWITCH = """
+insert into guards (source, off) values (?, ?)
+on conflict (source) do update set off = excluded.off, state = null, since = null, checked_at = null, detail = ''
+"""
 _RESUME = """
 insert into guards (source, resumed_at) values (?, ?)
 on conflict (source) do update set resumed_at = excluded.resumed_at
