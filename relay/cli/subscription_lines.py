@@ -24,7 +24,7 @@ def subscriptions(status: Status, now: datetime) -> Iterator[Table]:
 
 def _said(record: GuardRecord, now: datetime) -> str:
     if record.off:
-        return "disconnected, and not watched: relay connect"
+        return f"disconnected, and not watched: relay connect {record.source}"
     if record.state is None or record.checked_at is None:
         return "not looked at yet"
     state = record.state.replace("_", " ")

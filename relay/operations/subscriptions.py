@@ -85,8 +85,12 @@ async def connect(store: Archive, config: Config, name: str, api: Api, *, by: st
 
 
 async def disconnect(store: Archive, config: Config, name: str, api: Api, *, by: str, now: datetime) -> int:
-    """Have the guard leave the source alone, then delete our webhooks of it; return how many there were."""
+    """Have the guard leave the source alone, then delete our webhooks of it; return how many there were.
+
+    An account that cannot be asked raises an AccountError, and the guard goes on.
+    """
     source = watched_source(config, name)
+    await _listed(api, destinations(source)[0])
     await store.guard.switch(name, off=True, act=audit.entry("disconnect", {"source": name}, by=by, now=now))
     return await _remove(api, destinations(source))
 

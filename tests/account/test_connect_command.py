@@ -57,9 +57,17 @@ async def test_connect_and_disconnect_tell_what_they_did_and_no_secret(server: S
     assert (code, gone) == (0, "crm: 1 webhook deleted in amoCRM\n")
     assert server.amo.webhooks.known(URL) is None
     code, status = await run(tmp_path, "status")
-    assert "disconnected, and not watched" in status
+    assert "disconnected, and not watched: relay connect crm" in status
     for secret in (TOKEN, server.amo.token):
         assert secret not in said + gone + status
+
+
+async def test_a_source_whose_account_refuses_to_be_asked_is_not_disconnected(server: Server, tmp_path: Path) -> None:
+    server.amo.faults.plan("unauthorized", times=9)
+    code, said = await run(tmp_path, "disconnect", "crm")
+    assert (code, len(said.splitlines())) == (1, 1), said
+    _, status = await run(tmp_path, "status")
+    assert "disconnected" not in status
 
 
 async def test_a_refusal_is_one_line(server: Server, tmp_path: Path) -> None:
