@@ -111,7 +111,7 @@ def accounts(relay: Relay) -> Accounts:
 
 
 async def until(met: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while not await met():  # noqa: ASYNC110  the store tells nobody
             await asyncio.sleep(0.02)
 
@@ -264,7 +264,8 @@ async def test_a_tokens_end_and_the_accounts_clock_are_known_soon_after_a_start(
     async with place.relay() as relay:
 
         async def known() -> bool:
-            return accounts(relay).offset_of("main") is not None
+            shown = place.metrics()
+            return accounts(relay).offset_of("main") is not None and "token_expires_timestamp_seconds{" in shown
 
         await until(known)
         ends_at = float(place.amo.clock() + 365 * 86_400)

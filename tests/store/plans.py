@@ -17,7 +17,7 @@ EVENTS = int(os.environ.get("RELAY_TESTS_DELIVERIES", "400000")) // 2
 PENDING = EVENTS // 10
 """The last events; each has a delivery to `bot`, and one to `dwh` that is ordered: twice as many deliveries."""
 
-SCANNED = {"relays", "pauses", "conditions", "probes", "reports", "relay_meta"}
+SCANNED = {"relays", "pauses", "conditions", "probes", "reports", "relay_meta", "guards"}
 """What has few rows, whatever the history."""
 
 RANGES = ("webhooks_received_at",)
