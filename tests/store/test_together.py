@@ -74,9 +74,10 @@ async def keep(store: SqliteStore, asked: Sequence[Asked], way: str) -> list[Kee
 
 async def everything(store: SqliteStore) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table that is kept and settled."""
-    tables = ("webhooks", "events", "deliveries", "attempts")
+    tables = {"webhooks": "*", "events": "*", "deliveries": "*, claim", "attempts": "*"}
     return {
-        table: await store._writer.submit(lambda c, t=table: list(c.execute(f"select * from {t}"))) for table in tables
+        table: await store._writer.submit(lambda c, t=table, n=names: list(c.execute(f"select {n} from {t}")))
+        for table, names in tables.items()
     }
 
 
@@ -139,7 +140,7 @@ def without_tokens(kept: list[KeepResult], rows: dict[str, list[Any]]) -> list[K
     """Both without their claim tokens, which are those of each other: a batch that is repeated makes new ones."""
     told = {(each.row, each.target): each.token for born in kept if isinstance(born, list) for each in born}
     assert told == {row[:2]: row[-1] for row in rows["deliveries"] if row[-1]}
-    rows["deliveries"] = [row[:-1] for row in rows["deliveries"]]
+    rows["deliveries"] = [(*row[:13], *row[14:-1]) for row in rows["deliveries"]]
     return [[replace(each, token=0) for each in born] if isinstance(born, list) else born for born in kept]
 
 

@@ -192,7 +192,7 @@ async def test_a_report_counts_for_the_triggers_that_it_has_seen_and_nothing_is_
     assert lost == ([HealState.MATCHED, HealState.WOULD_HEAL] if mode is HealMode.REPORT else [])
 
 
-async def test_what_failed_is_said_to_who_asked(case: Case) -> None:
+async def test_what_failed_is_said_to_who_asked(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """The round itself had passed: only what was asked reads so far back."""
     rounds, began = case.rounds(), case.world.now()
     case.world.clock.advance(HOUR)
@@ -206,7 +206,7 @@ async def test_what_failed_is_said_to_who_asked(case: Case) -> None:
             raise AccountAway("GET /api/v4/events: answered 502")
         return await real(path, params)
 
-    case.world._get = failing  # type: ignore[method-assign]
+    monkeypatch.setattr(case.world, "_get", failing)
     with pytest.raises(AccountAway):
         await rounds.round()
     assert case.store.answers == {"a": {"error": "GET /api/v4/events: answered 502"}}
