@@ -25,7 +25,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kommo", action="store_true", help="be an account of Kommo's")
     parser.add_argument("--no-alpha", action="store_true", help="ignore the filters of lists")
-    parser.add_argument("--speed", type=float, default=1.0, help="seconds of amoCRM's a second, for retries and tokens")
+    parser.add_argument(
+        "--speed",
+        type=float,
+        default=1.0,
+        help="seconds of amoCRM's a second, for retries and tokens; with another than 1 healing finds false losses",
+    )
     parser.add_argument("--hook", metavar="URL", help="add a webhook of the account for everything")
     parser.add_argument("--traffic", type=float, default=0.0, metavar="N", help="random changes a second")
     return parser.parse_args()
