@@ -40,7 +40,7 @@ system: .venv/dev.stamp ## relays as processes, Prometheus beside one, the tools
 	$(PYTEST) $(SYSTEM) $(ARGS)
 
 chaos: .venv/dev.stamp ## the fault campaigns in full: kills, power cuts, failing system calls, hostile peers …
-	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest $(CHAOS) -vv -rs --durations=15 --session-timeout=$$(awk 'BEGIN { print 1800 * $(SCALE) + 900 }') $(ARGS)
+	RELAY_CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest $(CHAOS) -vv -rs --durations=15 --session-timeout=$$(awk 'BEGIN { print 1800 * $(SCALE) + 1500 }') $(ARGS)
 
 bench: .venv/dev.stamp ## throughput, latency and memory beside bare handlers and a peer: a table and bench.json, twenty minutes
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -12,9 +12,9 @@ import pytest
 
 from tests.chaos.conftest import Report
 from tests.chaos.crm import SETTLED_AFTER, Crm, begun, crm, demand_once, heals, holds, looked_again, told_of
-from tests.chaos.scale import SEED, scaled
+from tests.chaos.scale import SEED, at_length
 
-SCHEDULES = scaled(50, least=3)
+SCHEDULES = at_length(50, briefly=3)
 
 pytestmark = pytest.mark.timeout(300)
 

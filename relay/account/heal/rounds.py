@@ -23,6 +23,7 @@ from relay.store.contract import GuardStore, HealStore
 from relay.store.records import AckGap, RelayStanding, Status
 
 EVERY = 60.0  # seconds between two rounds
+UNNAMED = 5.0  # seconds until the next look whether names are known
 UNKNOWN_CLOCK = 5.0  # seconds until the next try, if the account's clock is not known
 KNOWN_FOR = timedelta(minutes=10)  # after that the account is asked again which webhooks it sends
 
@@ -63,7 +64,8 @@ class Rounds:
         self._api = api
         self._store = store
         self._guard = guard
-        self._stages = stages(source, catalog) if catalog else {}
+        self._stages = stages(source, catalog)
+        self._unnamed = catalog is None and any(each.stage not in self._stages for each in source.heal.dp)
         self._status = status
         self._clock = clock
         self._emit = emit
@@ -74,8 +76,13 @@ class Rounds:
     async def round(self) -> float:
         """Heal once, and answer what was asked; return the seconds until the next round.
 
+        Nothing is done before the account's names were fetched once, if a trigger's stage is given by name: what is
+        wanted later begins later, and what happened before would not be healed.
+
         Raises an AccountError or a StoreError: then the next round goes on where this one was.
         """
+        if self._unnamed:
+            return UNNAMED
         facts, settings = await self._facts()
         server = self._api.server_time()
         if server is None:
@@ -197,12 +204,16 @@ def subscribed(source: Source, listing: Mapping[str, Json] | None) -> tuple[str,
     return tuple(sorted(found))
 
 
-def stages(source: Source, catalog: Catalog) -> Mapping[str, Stage]:
-    """The stages of a source's triggers, by their text; those that the catalog does not know are left out."""
-    pipeline_of = {stage.id: pipeline.id for pipeline in catalog.pipelines for stage in pipeline.stages}
+def stages(source: Source, catalog: Catalog | None) -> Mapping[str, Stage]:
+    """The stages of a source's triggers, by their text; those that the catalog does not know are left out.
+
+    `752662/142`, both ids, needs no catalog.
+    """
+    pipelines = catalog.pipelines if catalog else ()
+    pipeline_of = {stage.id: pipeline.id for pipeline in pipelines for stage in pipeline.stages}
     found = {}
     for text in {trigger.stage for trigger in source.heal.dp}:
-        resolved = find_stage(catalog, text)
+        resolved = find_stage(catalog, text) if catalog else None
         ids = next(iter(resolved.texts)) if isinstance(resolved, Resolved) else text
         pipeline, _, status = ids.rpartition("/")
         if status.isdecimal() and (pipeline or int(status) in pipeline_of):

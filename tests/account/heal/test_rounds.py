@@ -78,7 +78,7 @@ class Case:
     losses: list[AckGap] = field(default_factory=list)
     facts: list[SourceScanned] = field(default_factory=list)
 
-    def rounds(self, source: Source = SOURCE, *, api: Api | None = None) -> Rounds:
+    def rounds(self, source: Source = SOURCE, *, api: Api | None = None, catalog: Catalog | None = CATALOG) -> Rounds:
         async def status() -> Status:
             return Status(relays=tuple(self.relays), losses=tuple(self.losses))
 
@@ -88,7 +88,7 @@ class Case:
             api=api or Api(self.world),
             store=self.store,
             guard=self.guards,  # type: ignore[arg-type]  # one of its verbs is all that is asked
-            catalog=CATALOG,
+            catalog=catalog,
             status=status,
             plan=_plan,
             clock=self.world.now,
@@ -262,3 +262,17 @@ def test_stages_of_triggers_are_found_by_name_by_id_and_by_both_ids() -> None:
         "11": Stage(1, 11),
         "Продажи/Успех": Stage(1, 142),
     }
+    both = replace(
+        SOURCE, heal=Heal(dp=(DpTrigger(stage="1/11", on=("status",)), DpTrigger(stage="11", on=("status",))))
+    )
+    assert stages(both, None) == {"1/11": Stage(1, 11)}
+
+
+@pytest.mark.parametrize(("stage", "waits"), [("Продажи/Оффер", True), ("1/11", False)])
+async def test_nothing_is_begun_before_the_names_that_are_wanted_were_fetched(
+    case: Case, stage: str, waits: bool
+) -> None:
+    source = replace(SOURCE, heal=Heal(mode=HealMode.ON, dp=(DpTrigger(stage=stage, on=("status",)),)))
+    await case.rounds(source, catalog=None).round()
+    assert (case.facts == []) is waits
+    assert (not await case.store.heal_marks("crm")) is waits
