@@ -4,6 +4,7 @@
 page of a proxy before them, of another host, or nginx's own for 403 and 429. What a 403 means its body alone tells.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +14,7 @@ from relay.errors import AccountAway, AccountError, Blocked, Forbidden, RequestR
 from relay.model import Json, Secret
 from relay.printable import printable
 
+_REQUEST = re.compile(r" \(request [^)]*\)")
 MAX_SAID = 200  # characters of an answer that are shown
 ADDRESS_NOT_LISTED = 113  # amoCRM's code of an error
 LONGEST_PAUSE = 3600.0  # seconds that an answer may ask for
@@ -127,6 +129,11 @@ def _places(document: Mapping[str, Json]) -> list[str]:
 def _request(answer: Answer) -> str:
     number = answer.headers.get("x-request-id")
     return f" (request {_shortened(number)})" if number else ""
+
+
+def without_request(text: str) -> str:
+    """The text of an error without the id of its request: the same for each request that fails so."""
+    return _REQUEST.sub("", text)
 
 
 def _shortened(text: Json) -> str:

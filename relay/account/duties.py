@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from relay.account.answers import without_request
 from relay.account.client import AccountClient
 from relay.account.duty import Duty
 from relay.account.enrich.enricher import Enricher
@@ -105,9 +106,9 @@ def _names(config: Config, client: AccountClient, means: Means) -> Duty:
         try:
             await refresh(client, client.account, means.names, known=config.catalogs.get(name), now=means.store.clock())
         except (AccountError, ConfigurationError) as error:
-            if (detail := str(error)) != told:
-                told = detail
-                means.emit(NamesNotRefreshed(account=name, detail=detail))
+            if (problem := without_request(str(error))) != told:
+                told = problem
+                means.emit(NamesNotRefreshed(account=name, detail=str(error)))
             return NAMES_AGAIN
         told = ""
         return NAMES_EVERY

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from relay.account import cause
+from relay.account.answers import without_request
 from relay.account.limiter import Priority
 from relay.account.reenable import Api, create, reenable
 from relay.account.subscription import (
@@ -134,7 +135,7 @@ class Guard:
             record = replace(record, disabled_at=None)
             span = None if open_ or record.recreating else _switched_off(before, now)
         await self._store.record(record, switched_off=span)
-        if (record.state, record.detail) != (before.state, before.detail):
+        if (record.state, without_request(record.detail)) != (before.state, without_request(before.detail)):
             self._emit(
                 SubscriptionChanged(
                     source=record.source, state=seen.state, before=before.state, detail=record.detail or None

@@ -183,6 +183,14 @@ async def test_an_api_that_is_away_hides_no_trouble(scene: Scene) -> None:
     assert scene.states() == [SubscriptionState.DISABLED]
 
 
+async def test_what_fails_alike_at_each_look_is_told_once_whatever_the_requests_are_called(scene: Scene) -> None:
+    guard = scene.guard()
+    for _ in range(3):
+        scene.amo.faults.plan("no rights", "/api/v4/webhooks", times=1)
+        assert (await guard.look()).state is SubscriptionState.NO_RIGHTS
+    assert scene.states() == [SubscriptionState.NO_RIGHTS]
+
+
 async def test_no_token_is_in_what_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*_args: object, **_options: object) -> None:
         raise AccountAway(f"Cannot GET {URL}")

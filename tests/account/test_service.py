@@ -275,14 +275,18 @@ async def test_a_tokens_end_and_the_accounts_clock_are_known_soon_after_a_start(
         assert 'relay_account_requests_total{account="main",outcome="ok"}' in place.metrics()
 
 
-async def test_names_that_cannot_be_asked_for_are_told_and_stop_nothing_else(place: Place) -> None:
+async def test_names_that_cannot_be_asked_for_are_told_once_and_stop_nothing_else(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duties, "NAMES_AGAIN", 0.1)
     place.amo.faults.plan("no rights", "/api/v4/leads/pipelines", times=99)
     async with place.relay() as relay:
 
-        async def told() -> bool:
-            return any(isinstance(each, NamesNotRefreshed) for each in place.emitted)
+        async def asked_often() -> bool:
+            return len([path for _, _, path, _ in place.amo.requests if path.startswith("/api/v4/leads/pipelines")]) > 3
 
-        await until(told)
+        await until(asked_often)
+        assert len([each for each in place.emitted if isinstance(each, NamesNotRefreshed)]) == 1
         await seen(relay, SubscriptionState.OK)
     assert not any(isinstance(each, Notice) for each in place.emitted)
 

@@ -117,7 +117,7 @@ def test_a_token_that_is_none_ends_the_look(shell: Shell) -> None:
     shell.file(TOKEN, "canary-of-no-account")
     ended = shell.run("check")
     assert ended.exit_code == 1
-    assert "the token has expired or was revoked" in ended.stdout
+    assert "the token is wrong, has expired or was revoked" in ended.stdout
     assert "history" not in ended.stdout
 
 
