@@ -30,6 +30,7 @@ SETTLED_AFTER = 2.2  # hours: what has not come by then is lost
 MOST_ROUNDS = 8
 HEALED_WITHIN = 20.0  # seconds of a relay that runs; it asks for two pages a second
 TICK = 0.02
+FIRST_ROUND = 3.0  # seconds; the feed has whole ones
 
 ROUTES = """\
 version: 1
@@ -194,10 +195,12 @@ async def holds(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 async def begun(it: Crm) -> None:
-    """Start, and have a first webhook kept: nothing that happened before it is healed."""
+    """Start, and wait for a first webhook and a first round: nothing that happened before them is healed."""
     await it.start()
     await it.busy(5)
     await until(lambda: len(it.events()) >= 5, 30)
+    await until(lambda: any("/webhooks" in path for _, _, path, _ in it.amo.requests), 60)
+    await asyncio.sleep(FIRST_ROUND)
 
 
 async def heals(it: Crm, chance: Random, *, kills: int = 0) -> None:
