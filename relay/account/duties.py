@@ -57,11 +57,15 @@ class Means:
 
 
 def duties_of(config: Config, clients: Mapping[str, AccountClient], means: Means) -> list[Duty]:
-    """Everything that these routes ask for of their accounts."""
-    duties = [make(config, client, means) for client in clients.values() for make in (_token, _names)]
+    """Everything that these routes ask for of their accounts.
+
+    Run marks are made whatever they ask for: a time without would look like an outage to a guard that comes later.
+    """
+    duties = [_run_marks(means.store)]
+    duties += [make(config, client, means) for client in clients.values() for make in (_token, _names)]
     sources = [(source, clients[source.account]) for source in config.sources.values() if source.account]
     if any(source.guard or source.heal.mode is not HealMode.OFF for source, _ in sources):
-        duties += [_run_marks(means.store), _flush(means.store, means.refusals)]
+        duties.append(_flush(means.store, means.refusals))
     duties += [_guard(config, source, client, means) for source, client in sources if source.guard]
     duties += [
         _heal(config, source, client, means) for source, client in sources if source.heal.mode is not HealMode.OFF

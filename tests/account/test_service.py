@@ -155,6 +155,13 @@ async def test_accounts_may_come_and_go_with_the_routes(place: Place) -> None:
         assert "relay_subscription_state{" not in place.metrics()
 
 
+async def test_run_marks_are_made_whatever_the_routes_want_of_an_account(place: Place) -> None:
+    place.write(BARE)
+    async with place.relay() as relay:
+        means = accounts(relay)._means
+        assert "run marks" in [each.name for each in duties.duties_of(relay.reloader.config, {}, means)]
+
+
 async def test_a_webhook_that_our_failures_switched_off_is_on_again_after_the_next_start(place: Place) -> None:
     async with place.relay() as relay, aiohttp.ClientSession() as session:
         await seen(relay, SubscriptionState.OK)
