@@ -76,7 +76,9 @@ def relay_commands(text: str) -> list[list[str]]:
 
 def assert_parses(words: list[str]) -> None:
     """The command is there, and has such options."""
-    command = relay.get_command(click.Context(relay), words[0])
+    command, rest = relay, words
+    while isinstance(command, click.Group) and rest:
+        command, *rest = command.get_command(click.Context(command), rest[0]), *rest[1:]
     assert command, words
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"} <= options, words

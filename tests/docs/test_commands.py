@@ -30,6 +30,8 @@ ELSEWHERE = {
     "export RELAY_CONFIG=": "test_guides.py",
     ".venv/bin/python -m tests.docs.reference": "test_configuration.py",
     "relay run ": "conftest.py: the daemon",
+    "relay names": "tests/cli/test_names.py",  # README.md's file has no account
+    "relay connect": "tests/account/test_connect_command.py",
 }
 """How a command begins -> what checks it."""
 
