@@ -24,6 +24,10 @@ IS_LATE = (
 )
 """SQL: whether an event `e` was healed before its webhook came, and sent."""
 
+COUNTS = """
+select source, action, state, exactness, reason, count(*), max(at) from heal_events
+group by source, action, state, exactness, reason order by source, action, state, exactness, reason
+"""
 ANYTHING = (
     "select 1 from heal_events union all select 1 from hook_index union all select 1 from run_marks"
     " union all select 1 from heal_requests limit 1"

@@ -13,8 +13,7 @@ from relay.model.webhooks import HEAL
 from relay.store.heal_decision import Decision, RunSpan, decide, gaps
 from relay.store.heal_rows import (
     ANYTHING,
-    HOOK,
-    RECORD,
+    COUNTS,
     REQUEST,
     as_json,
     columns,
@@ -25,7 +24,7 @@ from relay.store.heal_rows import (
     request_of,
     request_row,
 )
-from relay.store.postgres import audit, ingest
+from relay.store.postgres import audit, healing_sql, ingest
 from relay.store.postgres.acts import Acts
 from relay.store.postgres.arrays import Numbers, Texts
 from relay.store.postgres.connection import Connection, Transaction
@@ -42,93 +41,6 @@ T = TypeVar("T")
 
 PAGE = 500  # rows that a transaction deletes
 
-_COUNTS = """
-select source, action, state, exactness, reason, count(*), max(at) from heal_events
-group by source, action, state, exactness, reason order by source, action, state, exactness, reason
-"""
-_RECORDS = f"select {RECORD} from heal_events where at >= %(since)s and source = %(source)s"
-_HOOKS = f"select {HOOK} from hook_index where until >= %(since)s and since <= %(until)s and source = %(source)s"
-_OF_KEYS = (
-    " and (channel, key) in (select wanted_channel, wanted_key"
-    " from unnest(%(channels)s::text[], %(keys)s::text[]) wanted (wanted_channel, wanted_key))"
-)
-_STORED = f"""
-select {RECORD} from heal_events where source = %(source)s and (channel, event_id) in (
-  select wanted_channel, wanted_id from unnest(%(channels)s::text[], %(ids)s::text[]) wanted (wanted_channel, wanted_id)
-)
-"""
-_CANDIDATES = f"""
-select {HOOK} from hook_index where (webhook, item, channel, key) in (
-  select w, i, c, k from unnest(%(webhooks)s::text[], %(items)s::bigint[], %(named_channels)s::text[],
-    %(named_keys)s::text[]) named (w, i, c, k))
-union
-select {HOOK} from hook_index where source = %(source)s and matched is null and (channel, key) in (
-  select c, k from unnest(%(channels)s::text[], %(keys)s::text[]) wanted (c, k))
-  and since <= %(until)s and until >= %(since)s
-"""
-_RECORD = f"""
-insert into heal_events ({RECORD})
-select {RECORD} from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-  %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[],
-  %s::text[], %s::bool[]) given ({RECORD})
-on conflict (source, channel, event_id) do update set type = excluded.type, action = excluded.action,
-  entity = excluded.entity, entity_id = excluded.entity_id, key = excluded.key, at = excluded.at,
-  found_at = excluded.found_at, state = excluded.state, before = excluded.before, after = excluded.after,
-  webhook = excluded.webhook, item = excluded.item, reason = excluded.reason, exactness = excluded.exactness,
-  approved = excluded.approved
-"""
-_SPEND = """
-update hook_index h set matched = spent.event_id
-from unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::text[]) spent (webhook, item, channel, key, event_id)
-where h.webhook = spent.webhook and h.item = spent.item and h.channel = spent.channel and h.key = spent.key
-"""
-_KIND = "update webhooks set kind = %s where id = any(%s::text[])"
-_NEWER = """
-select 1 from events e where left(e.entity_id, 64) = left(%(entity_id)s, 64) and e.entity_id = %(entity_id)s
-  and e.entity = %(entity)s and e.received_at > %(at)s
-  and (select w.kind from webhooks w where w.seq = e.webhook limit 1) <> %(kind)s limit 1
-"""
-_MARKS = """
-insert into heal_marks as m (source, lane, upto)
-select %s, lane, upto from unnest(%s::text[], %s::bigint[]) given (lane, upto)
-on conflict (source, lane) do update set upto = greatest(m.upto, excluded.upto)
-"""
-_CHANNELS = """
-with recursive found (channel) as (
-  select min(channel) from hook_index where source = %(source)s
-  union all select (select min(h.channel) from hook_index h where h.source = %(source)s and h.channel > found.channel)
-  from found where found.channel is not null)
-select channel from found where channel is not null order by channel
-"""  # a seek for each, not a row for each hook
-_FIRST = "select received_at from hook_index where source = %s order by webhook limit 1"
-_APPROVE = """
-update heal_events set approved = true where source = %s and state = 'waiting' and not approved returning 1
-"""
-_REQUEST = f"""
-insert into heal_requests ({REQUEST}) values (%s, %s, %s, %s, %s, %s) on conflict (id) do nothing returning id
-"""
-_ANSWER = "update heal_requests set answer = %s where id = %s and answer is null"
-_BEAT = """
-insert into run_marks as m (relay, began_at, ended_at) values (%s, %s, %s)
-on conflict (relay, began_at) do update set ended_at = greatest(m.ended_at, excluded.ended_at)
-"""
-_OLD_RECORDS = """
-delete from heal_events where ctid = any(array(
-  select ctid from heal_events where at < %(before)s
-    and not (state = 'late_hook' and exists (select 1 from webhooks w where w.id = heal_events.webhook))
-  order by at limit %(most)s)) and at < %(before)s returning 1
-"""
-_OLD_HOOKS = """
-delete from hook_index where ctid = any(array(
-  select ctid from hook_index where until < %(before)s order by until limit %(most)s)) and until < %(before)s
-returning 1
-"""
-_OLD_REQUESTS = "delete from heal_requests where asked_at < %(before)s returning 1"
-_OLD_RUNS = """
-delete from run_marks where ended_at < %(before)s and ended_at < (select max(ended_at) from run_marks) returning 1
-"""
-_PURGE = (_OLD_RECORDS, _OLD_HOOKS, _OLD_REQUESTS, _OLD_RUNS)
-
 
 class PostgresHealing:
     """See `contract.HealStore` for what each verb promises. `relay`: the name of this one."""
@@ -142,7 +54,7 @@ class PostgresHealing:
     # ---- what operators ask
 
     async def heal_counts(self) -> Sequence[HealCount]:
-        return [count_of(row) for row in await self._rows(_COUNTS)]
+        return [count_of(row) for row in await self._rows(COUNTS)]
 
     async def heal_marks(self, source: str) -> Mapping[str, datetime]:
         found = await self._rows("select lane, upto from heal_marks where source = %s", (source,))
@@ -151,7 +63,7 @@ class PostgresHealing:
     async def heal_records(
         self, source: str, *, since: datetime, states: Collection[HealState] | None = None
     ) -> Sequence[HealRecord]:
-        sql = _RECORDS
+        sql = healing_sql.RECORDS
         values: dict[str, Any] = {"source": source, "since": to_ms(since)}
         if states is not None:
             sql += " and state = any(%(states)s::text[])"
@@ -160,7 +72,7 @@ class PostgresHealing:
         return await asyncio.to_thread(_each, record_of, await self._rows(sql, values))
 
     async def channels(self, source: str) -> Sequence[str]:
-        return [channel for (channel,) in await self._rows(_CHANNELS, {"source": source})]
+        return [channel for (channel,) in await self._rows(healing_sql.CHANNELS, {"source": source})]
 
     async def approve(self, source: str, act: AuditEntry) -> int:
         return await self._acts.commit(partial(_approve, source=source, act=act))
@@ -182,10 +94,10 @@ class PostgresHealing:
         until: datetime,
         keys: Collection[tuple[str, str]] | None = None,
     ) -> Sequence[StoredHook]:
-        sql = _HOOKS
+        sql = healing_sql.HOOKS
         values: dict[str, Any] = {"source": source, "since": to_ms(since), "until": to_ms(until)}
         if keys is not None:
-            sql += _OF_KEYS
+            sql += healing_sql.OF_KEYS
             values |= {
                 "channels": [clean(each) for each, _key in keys],
                 "keys": [clean(each) for _channel, each in keys],
@@ -194,7 +106,7 @@ class PostgresHealing:
         return await asyncio.to_thread(_each, hook_of, await self._rows(sql, values))
 
     async def first_hook(self, source: str) -> datetime | None:
-        found = await self._rows(_FIRST, (source,))
+        found = await self._rows(healing_sql.FIRST, (source,))
         return from_ms(found[0][0]) if found else None
 
     async def record_heal(
@@ -210,12 +122,12 @@ class PostgresHealing:
         return await self._acts.commit(partial(_record, source=source, records=cleaned, asked=asked, marks=marks or {}))
 
     async def answer_heal(self, id_: str, answer: Json) -> None:
-        await self._acts.commit(lambda transaction: transaction.rows(_ANSWER, (as_json(answer), id_)))
+        await self._acts.commit(lambda transaction: transaction.rows(healing_sql.ANSWER, (as_json(answer), id_)))
 
     async def beat(self, now: datetime) -> None:
         began_at, ended_at = self._run.beat(now)
         values = (self._relay, to_ms(began_at), to_ms(ended_at))
-        await self._acts.commit(lambda transaction: transaction.rows(_BEAT, values))
+        await self._acts.commit(lambda transaction: transaction.rows(healing_sql.BEAT, values))
 
     async def outages(self, since: datetime) -> Sequence[Span]:
         found = await self._rows("select began_at, ended_at from run_marks")
@@ -228,7 +140,7 @@ class PostgresHealing:
         if not await self._rows(ANYTHING):
             return
         before = {"before": to_ms(now - HORIZON), "most": PAGE}
-        for sql in _PURGE:
+        for sql in healing_sql.PURGE:
             gone = PAGE
             while gone == PAGE:
                 gone = len(await self._acts.commit(partial(_run, sql=sql, values=before)))
@@ -256,14 +168,14 @@ async def _record(
     marks: Mapping[str, datetime],
 ) -> list[HealRecord]:
     await _lock(transaction, source, records, asked)
-    stored = [record_of(row) for row in await transaction.rows(_STORED, _names(source, records))]
+    stored = [record_of(row) for row in await transaction.rows(healing_sql.STORED, _names(source, records))]
     hooks = await _candidates(transaction, source, records)
     decision = decide(records, stored, hooks, [each.request for each in asked])
     await _write(transaction, decision)
     if decision.healed:
         await _keep(transaction, decision.healed)
     if marks:
-        await transaction.rows(_MARKS, (source, [*marks], [to_ms(upto) for upto in marks.values()]))
+        await transaction.rows(healing_sql.MARKS, (source, [*marks], [to_ms(upto) for upto in marks.values()]))
     return decision.records
 
 
@@ -300,21 +212,21 @@ async def _candidates(transaction: Transaction, source: str, records: Sequence[H
         "since": min((to_ms(each.at) for each in healed), default=0),
         "until": max((to_ms(each.at) for each in healed), default=0),
     }
-    return [hook_of(row) for row in await transaction.rows(_CANDIDATES, values)]
+    return [hook_of(row) for row in await transaction.rows(healing_sql.CANDIDATES, values)]
 
 
 async def _write(transaction: Transaction, decision: Decision) -> None:
     if decision.written:
-        await transaction.rows(_RECORD, columns([record_row(each) for each in decision.written], 18))
+        await transaction.rows(healing_sql.ADD_RECORDS, columns([record_row(each) for each in decision.written], 18))
     if decision.spent:
         spent = [(*place, event) for place, event in decision.spent.items()]
-        await transaction.rows(_SPEND, columns(spent, 5))
+        await transaction.rows(healing_sql.SPEND, columns(spent, 5))
 
 
 async def _keep(transaction: Transaction, healed: Sequence[KeepRequest]) -> None:
-    overtaken = {each for each in happened(healed) if await transaction.rows(_NEWER, _newer(each))}
+    overtaken = {each for each in happened(healed) if await transaction.rows(healing_sql.NEWER, _newer(each))}
     await ingest.keep_healed(transaction, [mark_stale(each, overtaken) for each in healed])
-    await transaction.rows(_KIND, (HEAL, [each.webhook.id for each in healed]))
+    await transaction.rows(healing_sql.KIND, (HEAL, [each.webhook.id for each in healed]))
 
 
 def _newer(about: Happened) -> dict[str, object]:
@@ -323,13 +235,13 @@ def _newer(about: Happened) -> dict[str, object]:
 
 
 async def _approve(transaction: Transaction, source: str, act: AuditEntry) -> int:
-    approved = len(await transaction.rows(_APPROVE, (source,)))
-    await transaction.rows(_MARKS, (source, [APPROVED], [to_ms(act.at)]))
+    approved = len(await transaction.rows(healing_sql.APPROVE, (source,)))
+    await transaction.rows(healing_sql.MARKS, (source, [APPROVED], [to_ms(act.at)]))
     return await audit.add(transaction, act, approved) + approved
 
 
 async def _request(transaction: Transaction, request: HealRequest, act: AuditEntry) -> None:
-    if await transaction.rows(_REQUEST, request_row(request)):
+    if await transaction.rows(healing_sql.ADD_REQUEST, request_row(request)):
         await audit.add(transaction, act, 0)
 
 

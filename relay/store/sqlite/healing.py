@@ -14,6 +14,7 @@ from relay.model.webhooks import HEAL
 from relay.store.heal_decision import RunSpan, decide, gaps
 from relay.store.heal_rows import (
     ANYTHING,
+    COUNTS,
     HOOK,
     RECORD,
     REQUEST,
@@ -39,10 +40,6 @@ T = TypeVar("T")
 
 PAGE = 500  # rows that a transaction deletes
 
-_COUNTS = (
-    "select source, action, state, exactness, reason, count(*), max(at) from heal_events"
-    " group by source, action, state, exactness, reason order by source, action, state, exactness, reason"
-)
 _STORED = f"select {RECORD} from heal_events where source = ? and channel = ? and event_id = ?"
 _RECORDS = f"select {RECORD} from heal_events where at >= :since and source = :source"
 _HOOKS = f"select {HOOK} from hook_index where until >= :since and since <= :until and source = :source"
@@ -125,7 +122,7 @@ class SqliteHealing:
     # ---- what operators ask
 
     async def heal_counts(self) -> Sequence[HealCount]:
-        return [count_of(row) for row in await self._read(lambda cursor: rows(cursor, _COUNTS))]
+        return [count_of(row) for row in await self._read(lambda cursor: rows(cursor, COUNTS))]
 
     async def heal_marks(self, source: str) -> Mapping[str, datetime]:
         sql = "select lane, upto from heal_marks where source = ?"
