@@ -6,29 +6,38 @@ from rich.text import Text
 
 from relay.cli.output import cell, clipped, is_wide, put, starts, state, table, width
 from relay.cli.times import Times
+from relay.model.event_names import as_line
+from relay.operations.lookup import Names
 from relay.operations.next_step import Situation, next_step
 from relay.store.records import DeliveryRecord
 
 GAP = 2
 RIGHT = ("ATTEMPTS",)
 FOLDS = ("EVENT", "TARGET")
+IN_AMOCRM = "IN AMOCRM"
 
 Row = Mapping[str, Text]
 """A cell for each column, in their order."""
 
 
-def show(page: Sequence[DeliveryRecord], situation: Situation, *, hide_state: bool) -> None:
-    """Print them; `hide_state`: all have the same, so that a second line need not show it."""
+def show(page: Sequence[DeliveryRecord], situation: Situation, names: Names, *, hide_state: bool) -> None:
+    """Print them, with the names in their events if there are any.
+
+    `hide_state`: all have the same, so that a second line need not show it.
+    """
     ids = {} if is_wide() else starts([each.event_id for each in page])
     times = Times(each.received_at for each in page)
     rows = [_row(each, ids.get(each.event_id, each.event_id), times, situation) for each in page]
+    if names:
+        rows = [{**row, IN_AMOCRM: _named(each, names)} for row, each in zip(rows, page, strict=True)]
     if _taken([*rows[0]], rows) <= width():
         shown = table(*rows[0], right=RIGHT)
         for row in rows:
             shown.add_row(*row.values())
         put(shown)
     else:
-        _put_narrow([name for name in rows[0] if name != "NOTE" and not (name == "STATE" and hide_state)], rows)
+        below = {"NOTE", IN_AMOCRM, *(["STATE"] if hide_state else [])}
+        _put_narrow([name for name in rows[0] if name not in below], rows)
 
 
 def _row(record: DeliveryRecord, id_: str, times: Times, situation: Situation) -> Row:
@@ -43,6 +52,10 @@ def _row(record: DeliveryRecord, id_: str, times: Times, situation: Situation) -
     }
 
 
+def _named(record: DeliveryRecord, names: Names) -> Text:
+    return cell(as_line(names.get(record.event_id, {})))
+
+
 def _about(record: DeliveryRecord) -> str:
     if record.raw:
         return record.type
@@ -54,7 +67,7 @@ def _about(record: DeliveryRecord) -> str:
 
 
 def _put_narrow(columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """NOTE goes below; the number of attempts too if there is no room for it."""
+    """NOTE and names go below; the number of attempts too if there is no room for it."""
     counted = _taken(columns, rows) <= width()
     if not counted:
         columns = columns[:-1]
@@ -64,11 +77,12 @@ def _put_narrow(columns: Sequence[str], rows: Sequence[Row]) -> None:
         line = table(*columns, right=RIGHT, folds=FOLDS, headed=False, widths=widths)
         line.add_row(*(row[name] for name in columns))
         put(line)
-        if below := row["NOTE"].plain if counted else _below(row):
+        note = row["NOTE"].plain if counted else _attempts_and_note(row)
+        for below in filter(None, (note, row[IN_AMOCRM].plain if IN_AMOCRM in row else "")):
             put(Text(below, "dim"), indent=4)
 
 
-def _below(row: Row) -> str:
+def _attempts_and_note(row: Row) -> str:
     """`2 attempts; 400 is in dead_on`."""
     attempts = "1 attempt" if row["ATTEMPTS"].plain == "1" else f"{row['ATTEMPTS'].plain} attempts"
     return "; ".join(filter(None, (attempts, row["NOTE"].plain)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,12 +21,12 @@ from relay.cli.store import store_option, visiting
 from relay.cli.times import Times
 from relay.errors import BadCursor
 from relay.model import Event, State, Webhook
+from relay.model.event_names import EventNames, as_line
 from relay.operations import clock, lookup, status, views
 from relay.operations.next_step import Situation
 from relay.operations.unknown_names import unknown_names
-from relay.routes.config import Config
 from relay.store.open import StoreUrl
-from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, Status
+from relay.store.records import DeliveryRecord, EventRecord, Filter, Page
 
 T = TypeVar("T")
 
@@ -81,8 +80,12 @@ async def list_(
                 _print_unrouted(found, config_path, as_json=as_json)
             else:
                 found = await lookup.find(store, wanted, limit=limit, before=before)
-                stored, now = await status.read(store), clock.now(store)
-                _print_deliveries(found, stored, now, wanted, config_path, as_json=as_json)
+                config = config_or_none(config_path) if found else None
+                names = await lookup.names(store, found, config.event_names if config else EventNames({}))
+                situation = Situation(
+                    now=clock.now(store), status=await status.read(store), routed=config.targets if config else None
+                )
+                _print_deliveries(found, situation, wanted, names, as_json=as_json)
             if not found and not unparsed and not as_json:
                 for unknown in await unknown_names(store, wanted, config_or_none(config_path)):
                     note(unknown)
@@ -100,15 +103,12 @@ def _check_options(wanted: Filter, *, unparsed: bool, unrouted: bool, before: st
 
 
 def _print_deliveries(
-    page: Page[DeliveryRecord], stored: Status, now: datetime, wanted: Filter, config_path: Path, *, as_json: bool
+    page: Page[DeliveryRecord], situation: Situation, wanted: Filter, names: lookup.Names, *, as_json: bool
 ) -> None:
     if as_json:
-        print_json(views.page(page, partial(views.delivery, status=stored)))
+        print_json(views.page(page, partial(views.listed, status=situation.status, names=names)))
     elif page:
-        pending = any(each.state is State.PENDING for each in page)
-        config = config_or_none(config_path) if pending else None
-        situation = Situation(now=now, status=stored, routed=config.targets if config else None)
-        delivery_table.show(page, situation, hide_state=len(set(wanted.states)) == 1)
+        delivery_table.show(page, situation, names, hide_state=len(set(wanted.states)) == 1)
         _put_cursor(page, "--before")
     else:
         note("no deliveries")
@@ -138,26 +138,20 @@ def _print_unparsed(page: Page[Webhook], as_json: bool) -> None:
 
 
 def _print_unrouted(page: Page[EventRecord], config_path: Path, *, as_json: bool) -> None:
+    config = config_or_none(config_path) if page else None
+    names = lookup.names_in(page, config.event_names) if config else {}
     if as_json:
-        print_json(views.page(page, views.event))
+        print_json(views.page(page, partial(views.event, names=names)))
         return
     found = [None if each.corrupt else events.load(each.payload) for each in page]
     times = Times(event.received_at for event in found if event)
-    names = _names(found, config_or_none(config_path) if page else None)
-    columns = ["ID", times.heading("ARRIVED"), "SOURCE", "EVENT", *(["IN AMOCRM"] if any(names) else [])]
+    columns = ["ID", times.heading("ARRIVED"), "SOURCE", "EVENT", *(["IN AMOCRM"] if names else [])]
     shown = table(*columns, folds=("SOURCE", "EVENT", "IN AMOCRM"))
     ids = starts([each.id for each in page])
-    for each, event, said in zip(page, found, names, strict=True):
-        more = [cell(said)] if any(names) else []
+    for each, event in zip(page, found, strict=True):
+        more = [cell(as_line(names.get(each.id, {})))] if names else []
         shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_event_cells(event, times), *more)
     _put_page(shown, page, none="no event is unrouted")
-
-
-def _names(found: Sequence[Event | None], config: Config | None) -> list[str]:
-    """What amoCRM calls the things in each event."""
-    if config is None:
-        return ["" for _ in found]
-    return [config.event_names.line({"source": each.source, "data": each.data}) if each else "" for each in found]
 
 
 def _put_page(shown: Table, page: Page[T], *, none: str) -> None:

@@ -17,7 +17,7 @@ from relay.cli.routes_file import config_option, config_or_none
 from relay.cli.store import store_option, visiting
 from relay.cli.times import local, short
 from relay.model import Webhook
-from relay.model.event_names import EventNames
+from relay.model.event_names import as_line
 from relay.model.trace import trace_id
 from relay.model.webhooks import HEAL
 from relay.operations import clock, lookup, status, views
@@ -50,14 +50,16 @@ async def show(id_: str, raw: bool, config_path: Path, store_url: StoreUrl, as_j
         stored, now = await status.read(store), clock.now(store)
     if raw:
         _print_raw(record.webhook.body)
-    elif as_json:
-        print_json(views.webhook_record(record, stored))
+        return
+    config = config_or_none(config_path)
+    names = lookup.names_in(record.events, config.event_names) if config else {}
+    if as_json:
+        print_json(views.webhook_record(record, stored, names))
     else:
-        config = config_or_none(config_path)
         situation = Situation(now=now, status=stored, routed=config.targets if config else None)
         _print_webhook(record.webhook, situation.now)
         for event in record.events:
-            _print_event(event, situation, config.event_names if config else None)
+            _print_event(event, situation, as_line(names.get(event.id, {})))
         if record.raw:
             _print_raw_deliveries(record.raw, situation)
 
@@ -110,14 +112,14 @@ def readable(body: bytes) -> str:
 # ---- its events
 
 
-def _print_event(event: EventRecord, situation: Situation, names: EventNames | None) -> None:
+def _print_event(event: EventRecord, situation: Situation, named: str) -> None:
     put("", Text.assemble(("event    ", "dim"), cell(event.id, "bold")))
     if event.corrupt:
         put(cell("corrupt: not the JSON that was stored, see relay verify", "red"), indent=4)
     else:
         put(block(json_text(views.payload(event))), indent=4)
-        if names and (said := names.line(views.payload(event))):
-            put(labelled("in amoCRM", said, "dim"), indent=4)
+        if named:
+            put(labelled("in amoCRM", named, "dim"), indent=4)
     if not event.deliveries:
         put("no deliveries", indent=2)
     _print_deliveries(event, situation)

@@ -12,20 +12,23 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.cli import NotDone
+from relay.cli.name_lines import name_lines
 from relay.cli.options import asynchronous, json_option, was_given
 from relay.cli.output import cell, counted, json_line, labelled, note, print_json, put, reader_gone, table
 from relay.cli.relay_table import called, relays, shared
 from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
 from relay.cli.store import spool_option, store_option, visiting
 from relay.cli.subscription_lines import subscriptions
-from relay.cli.times import local, short
+from relay.cli.times import short
 from relay.errors import ConfigurationError, RoutesInvalid, StoreBusy
 from relay.model import Health, Json
 from relay.operations import clock, upkeep, views
 from relay.operations.durations import ago, length
+from relay.operations.known_names import known_names
 from relay.operations.status import FILES, Overview, overview
 from relay.operations.upkeep import SpoolFile
 from relay.rfc3339 import rfc3339
+from relay.routes.config import Config
 from relay.store.open import SqliteUrl, StoreUrl
 from relay.store.records import HealthReport, Status, TargetStatus
 
@@ -62,7 +65,9 @@ async def _status(watch: bool, config_path: Path, store_url: StoreUrl, as_json: 
     async with visiting(store_url) as store:
 
         async def look(warn: Callable[[str], None] = note) -> Overview:
-            return await overview(store, _targets_of(config_path, warn), now=clock.now(store))
+            config = _config(config_path, warn)
+            targets, names = (config.targets, known_names(config)) if config else (None, None)
+            return await overview(store, targets, now=clock.now(store), names=names)
 
         if watch:
             silent = partial(look, warn=lambda _text: None)  # `?` in the table shows it each time
@@ -113,19 +118,19 @@ async def watch_on(
             click.echo(json_line({"at": rfc3339(seen.at), **views.overview(seen)}))
         else:
             click.clear()  # a terminal; into a file or a pipe one look follows the other
-            put(cell(f"relay status at {local(seen.at)}, every {WATCH_EVERY:g} s until Ctrl-C", "dim"), "")
+            put(cell(f"relay status at {short(seen.at)}, every {WATCH_EVERY:g} s until Ctrl-C", "dim"), "")
             _show(seen, before)
         await pause()
         before = seen
 
 
-def _targets_of(config_path: Path, warn: Callable[[str], None]) -> Mapping[str, object] | None:
-    """Return targets by name; None if the file cannot be used: the status matters all the more then."""
+def _config(config_path: Path, warn: Callable[[str], None]) -> Config | None:
+    """None if the file cannot be used: the status matters all the more then."""
     if not was_given("config_path") and not config_path.exists():
         warn(f"no {config_path} here")
         return None
     try:
-        return load_with_stand_ins(config_path).targets
+        return load_with_stand_ins(config_path)
     except RoutesInvalid as invalid:
         warn(unusable(config_path, invalid))
         return None
@@ -149,17 +154,19 @@ def _show(seen: Overview, before: Overview | None) -> None:
     put(targets if seen.targets else "no targets")
     if stopped := [line for name, each in seen.targets.items() for line in _why_stopped(name, each, seen)]:
         put("", *stopped)
-    _show_intake(seen.status, seen.at)
+    _show_intake(seen)
 
 
-def _show_intake(status: Status, now: datetime) -> None:
-    last = "never" if status.last_at is None else f"{local(status.last_at)}, {ago(now - status.last_at)}"
+def _show_intake(seen: Overview) -> None:
+    status, now = seen.status, seen.at
+    last = "never" if status.last_at is None else f"{short(status.last_at)}, {ago(now - status.last_at)}"
     disk = status.disk
     put(
         "",
         labelled("last webhook", last),
         labelled("unparsed", f"{status.unparsed}{', see relay list --unparsed' if status.unparsed else ''}"),
         *subscriptions(status, now),
+        *(name_lines(seen.names, now) if seen.names else []),
         *_rejected("misaddressed", views.misaddressed(status), ("address", "detail"), now, "red"),
         *_rejected("unauthorized", views.unauthorized(status), ("remote", "detail"), now, "yellow"),
         *_lost(status),

@@ -28,19 +28,24 @@ class EventNames:
         account, data = self._of_source.get(event.get("source", "")), event.get("data")
         return account.names(data) if account and isinstance(data, Mapping) else {}
 
-    def line(self, event: Mapping[str, Json]) -> str:
-        """`status Продажи/Оффер, responsible Ольга`, for people; empty if nothing is known."""
-        found = self.of(event)
-        for old in ("", "old_"):
-            if f"{old}status" in found and f"{old}pipeline" in found:
-                found[f"{old}status"] = f"{found.pop(f'{old}pipeline')}/{found[f'{old}status']}"
-        return ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in found.items())
+    def __bool__(self) -> bool:
+        """False if no source has an account whose names are known."""
+        return bool(self._of_source)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, EventNames) and self._of_source == other._of_source
 
     def __hash__(self) -> int:
         return hash(frozenset(self._of_source))
+
+
+def as_line(names: Mapping[str, str]) -> str:
+    """`status Продажи/Оффер, responsible Ольга`, for people; empty if there are no `names`."""
+    found = dict(names)
+    for old in ("", "old_"):
+        if f"{old}status" in found and f"{old}pipeline" in found:
+            found[f"{old}status"] = f"{found.pop(f'{old}pipeline')}/{found[f'{old}status']}"
+    return ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in found.items())
 
 
 class _OfAccount:

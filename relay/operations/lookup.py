@@ -1,17 +1,23 @@
 """A filter or an id -> deliveries, unparsed webhooks, unrouted events; a webhook with all that came of it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
+
+import orjson
 
 from relay.errors import ConflictError, NotFoundError
 from relay.model import Webhook
+from relay.model.event_names import EventNames
 from relay.store.contract import OperationsStore
 from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
 
 T = TypeVar("T")
 
 SHOWN_IDS = 4
+
+Names: TypeAlias = Mapping[str, Mapping[str, str]]
+"""By the id of an event what amoCRM calls the things in it; without those of which nothing is known."""
 
 
 # ---- listings; each raises BadCursor for a cursor that is none of its own
@@ -34,6 +40,20 @@ async def unrouted(
 ) -> Page[EventRecord]:
     """Events that no route took when they arrived, oldest first."""
     return await store.events(wanted, limit=limit, after=after, unrouted=True)
+
+
+async def names(store: OperationsStore, found: Sequence[DeliveryRecord], known: EventNames) -> Names:
+    """The names in the events of deliveries; asks the store only if any are known."""
+    ids = tuple({each.event_id for each in found})
+    if not known or not ids:
+        return {}
+    return names_in(await store.events(Filter(event_ids=ids), limit=len(ids)), known)
+
+
+def names_in(found: Sequence[EventRecord], known: EventNames) -> Names:
+    """The names in events."""
+    named = ((each.id, known.of(orjson.loads(each.payload))) for each in found if known and not each.corrupt)
+    return {id_: names for id_, names in named if names}
 
 
 async def pages(listing: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[Page[T]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from relay.model import Health
+from relay.operations.known_names import KnownNames
 from relay.store.contract import OperationsStore
 from relay.store.records import Filter, Status, TargetStatus
 
@@ -20,12 +21,16 @@ PROMPT = timedelta(minutes=1)  # a delivery that is pending for less may be on i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The store as it was `at` an instant. `routed`: the targets of the routes file, None if it cannot be used."""
+    """The store as it was `at` an instant. `routed`: the targets of the routes file, None if it cannot be used.
+
+    `names`: those in the file, None too.
+    """
 
     at: datetime
     status: Status
     targets: Mapping[str, TargetStatus]
     routed: Collection[str] | None
+    names: KnownNames | None = None
 
     @property
     def running(self) -> bool:
@@ -49,12 +54,14 @@ class Overview:
         return None if self.routed is None else target in self.routed
 
 
-async def overview(store: OperationsStore, routed: Collection[str] | None, *, now: datetime) -> Overview:
+async def overview(
+    store: OperationsStore, routed: Collection[str] | None, *, now: datetime, names: KnownNames | None = None
+) -> Overview:
     """Every target that the routes file names or the store has something of, by name."""
     status = await store.status()
     known = await store.count(Filter()) if routed is None else routed
     targets = {name: status.targets.get(name, TargetStatus()) for name in sorted({*status.targets, *known})}
-    return Overview(at=now, status=status, targets=targets, routed=routed)
+    return Overview(at=now, status=status, targets=targets, routed=routed, names=names)
 
 
 async def read(store: OperationsStore) -> Status:

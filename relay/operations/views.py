@@ -11,6 +11,8 @@ import orjson
 
 from relay.model import Json, Outcome, Webhook
 from relay.model.trace import attempt_span_id, trace_id
+from relay.operations import known_names
+from relay.operations.lookup import Names
 from relay.operations.next_step import in_flight
 from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED, Overview
 from relay.operations.subscription_views import subscriptions
@@ -34,6 +36,8 @@ from relay.store.records import (
 
 T = TypeVar("T")
 
+NO_NAMES: Names = {}
+
 
 def _time(at: datetime | None) -> str | None:
     return None if at is None else rfc3339(at)
@@ -45,6 +49,11 @@ def _time(at: datetime | None) -> str | None:
 def page(shown: Page[T], view: Callable[[T], Json]) -> dict[str, Json]:
     """Part of a listing; `next` is the cursor for `--before` or `--after`, null at the end."""
     return {"data": [view(each) for each in shown], "next": shown.next}
+
+
+def listed(record: DeliveryRecord, status: Status, names: Names) -> dict[str, Json]:
+    """A delivery in a listing; `names`: what amoCRM calls the things in its event, as far as that is known."""
+    return {**delivery(record, status), "names": dict(names.get(record.event_id, {}))}
 
 
 def delivery(record: DeliveryRecord, status: Status) -> dict[str, Json]:
@@ -122,11 +131,11 @@ def _text(body: bytes) -> str | None:
         return None
 
 
-def webhook_record(record: WebhookRecord, status: Status) -> dict[str, Json]:
+def webhook_record(record: WebhookRecord, status: Status, names: Names = NO_NAMES) -> dict[str, Json]:
     """A webhook with all that came of it; `raw` is there if it went to targets unparsed."""
     whole: dict[str, Json] = {
         "webhook": webhook(record.webhook),
-        "events": [{**event(each), "deliveries": _deliveries(each, status)} for each in record.events],
+        "events": [{**event(each, names), "deliveries": _deliveries(each, status)} for each in record.events],
     }
     if record.raw:
         whole["raw"] = {"id": record.raw.id, "deliveries": _deliveries(record.raw, status)}
@@ -145,9 +154,17 @@ def _span(record: DeliveryRecord, made: AttemptRecord) -> dict[str, Json]:
     return {"span_id": attempt_span_id(record.event_id, record.target, made.number)}
 
 
-def event(record: EventRecord) -> dict[str, Json]:
-    """An event without its deliveries; `event` is null if it is corrupt."""
-    return {"id": record.id, "event": payload(record), "corrupt": record.corrupt}
+def event(record: EventRecord, names: Names = NO_NAMES) -> dict[str, Json]:
+    """An event without its deliveries; `event` is null if it is corrupt.
+
+    `names`: what amoCRM calls the things in it, as far as that is known.
+    """
+    return {
+        "id": record.id,
+        "event": payload(record),
+        "names": dict(names.get(record.id, {})),
+        "corrupt": record.corrupt,
+    }
 
 
 def payload(record: EventRecord) -> Json:
@@ -175,6 +192,7 @@ def overview(seen: Overview) -> dict[str, Json]:
         "files": files(seen.status),
         "oldest_snapshot": oldest_snapshot(seen.status),
         "subscriptions": subscriptions(seen.status),
+        "names": seen.names and known_names.view(seen.names),
     }
 
 

@@ -289,7 +289,8 @@ class OperationsStore(Protocol):
     ) -> Page[EventRecord]:
         """Return events without their deliveries, oldest first; `after` is a cursor.
 
-        `unrouted`: only those that have no delivery. States, target and route of `wanted` are ignored.
+        `unrouted`: only those that have no delivery, without what was healed before it came. States, target and route
+        of `wanted` are ignored.
         """
         ...
 

@@ -24,6 +24,9 @@ IS_LATE = (
 )
 """SQL: whether an event `e` was healed before its webhook came, and sent."""
 
+UNROUTED = f"not exists (select 1 from deliveries d where d.event = e.seq) and not {IS_LATE}"
+"""SQL: whether no route took an event `e`; one that came late was routed when it was healed."""
+
 COUNTS = """
 select source, action, state, exactness, reason, count(*), max(at) from heal_events
 group by source, action, state, exactness, reason order by source, action, state, exactness, reason

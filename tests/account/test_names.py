@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.model.event_names import EventNames
+from relay.model.event_names import EventNames, as_line
 from relay.model.names import (
     Ambiguous,
     Answer,
@@ -293,7 +293,7 @@ def test_equal_names_are_equal_whenever_they_were_read() -> None:
 
 
 def test_names_are_a_line_for_people() -> None:
-    said = EventNames({"crm": CATALOG}).line(EVENT)
+    said = as_line(EventNames({"crm": CATALOG}).of(EVENT))
     expected = "old status Сервис/Готово, responsible Ольга Петрова, created by Иван Иванов"
     assert said == f"status Продажи/Оффер, {expected}"
-    assert EventNames({"crm": CATALOG}).line({"source": "crm", "data": {}}) == ""
+    assert as_line({}) == ""

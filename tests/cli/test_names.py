@@ -2,18 +2,21 @@
 
 import asyncio
 import json
+import re
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from relay.amocrm import form, sample_bodies
 from relay.model.names import Pipeline, Stage
 from relay.model.names_json import to_json
 from tests.account.example_catalog import CATALOG
-from tests.cli.conftest import OFFER, Run
+from tests.cli.conftest import LOST, OFFER, Run, Use, keep, on_terminal, plain
+from tests.cli.conftest import ROUTES as ROUTED
 from tests.fakeamo import FakeAmo
 from tests.fakeamo.clock import RunningClock
 from tests.fakeamo.server import Server
@@ -139,13 +142,77 @@ def test_an_account_that_refuses_the_token_is_said_without_it(run: Run, folder: 
     assert not (folder / "relay-names-main.json").exists()
 
 
-def test_list_and_show_say_what_amocrm_calls_things(run: Run, kept: Path, folder: Path) -> None:
-    assert "in amoCRM" not in run("show", OFFER).stdout
-    stage = Stage(id=16203337, name="Оффер")
+@pytest.fixture
+def named(kept: Path, folder: Path) -> None:
+    """The routes file with an account whose names are in a file."""
+    stage = Stage(id=16203337, name="Оффер", former=("Предложение",))
     catalog = replace(CATALOG, host="127.0.0.1:9", pipelines=(Pipeline(id=752662, name="Продажи", stages=(stage,)),))
     (folder / "names.json").write_text(json.dumps(to_json(catalog)), "utf-8")
     text = (folder / "routes.yaml").read_text().replace("token: ${CRM_TOKEN}", "token: ${CRM_TOKEN}\n    account: main")
     account = 'accounts: {main: {host: "127.0.0.1:9", token: canary.api.token, names: names.json}}\n'
-    (folder / "routes.yaml").write_text(text.replace("sources:", f"{account}sources:"))
-    shown = run("show", OFFER)
-    assert "in amoCRM" in shown.stdout and "status Продажи/Оффер" in shown.stdout
+    (folder / "routes.yaml").write_text(text.replace("sources:", f"{account}sources:"), "utf-8")
+
+
+NAMES = {"pipeline": "Продажи", "status": "Оффер"}
+
+
+def test_show_says_what_amocrm_calls_things(run: Run, named: None) -> None:
+    assert re.search("in amoCRM +status Продажи/Оффер", run("show", OFFER).stdout)
+    assert "in amoCRM" not in run("show", OFFER, "-c", "nowhere.yaml").stdout
+    [event] = json.loads(run("show", OFFER, "--json").stdout)["events"]
+    assert event["names"].items() >= NAMES.items()
+
+
+def test_a_list_says_what_amocrm_calls_things(run: Run, named: None) -> None:
+    lines = run("list", "--state", "dead").stdout.splitlines()
+    assert lines[0].endswith("  IN AMOCRM")
+    assert "  status Продажи/Оффер" in lines[1]
+    document = json.loads(run("list", "--json", "--state", "dead").stdout)
+    assert [each["names"].items() >= NAMES.items() for each in document["data"]] == [True]
+    assert "IN AMOCRM" not in run("list", "-c", "nowhere.yaml").stdout
+
+
+def test_on_a_narrow_terminal_names_are_below_their_delivery(named: None) -> None:
+    lines = plain(on_terminal("list", "--state", "dead"))
+    assert max(map(len, lines)) <= 80
+    assert lines[2] == "    400 is in dead_on"
+    assert lines[3].startswith("    status Продажи/Оффер")
+
+
+def test_a_list_of_what_is_unrouted_says_what_amocrm_calls_things(
+    run: Run, named: None, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    routes = (folder / "routes.yaml").read_text("utf-8")
+    (folder / "routes.yaml").write_text(
+        ROUTED.partition("  - name: offer-made")[0] + "  - {name: tasks, match: {entity: task}, to: warehouse}\n"
+    )
+    refill(lambda store: keep(store, LOST, form.encode(sample_bodies.body("leads.status"))))
+    (folder / "routes.yaml").write_text(routes, "utf-8")
+    assert run("list", "--unrouted").stdout.splitlines()[0].endswith("  IN AMOCRM")
+    [told] = json.loads(run("list", "--unrouted", "--json").stdout)["data"]
+    assert told["names"].items() >= NAMES.items()
+
+
+def test_status_says_how_old_names_are_and_which_should_be_changed(run: Run, named: None, folder: Path) -> None:
+    text = (folder / "routes.yaml").read_text("utf-8").replace("status_id: 16203337", "stage: Продажи/Предложение")
+    (folder / "routes.yaml").write_text(text, "utf-8")
+    shown = run("status").stdout
+    assert re.search(r"^names {9}main: of 11-22 \d\d:\d\d:\d\dZ, \d+ \w+ ago$", shown, re.MULTILINE), shown
+    assert "the stage 'Продажи/Предложение' was renamed in amoCRM: write Продажи/Оффер" in shown
+    known = json.loads(run("status", "--json").stdout)["names"]
+    assert (list(known["as_of"]), known["stopped_routes"]) == (["main"], {})
+    assert [line.startswith("routes.yaml:") for line in known["outdated"]] == [True]
+
+
+def test_status_says_which_routes_wait_for_names(run: Run, named: None, folder: Path) -> None:
+    text = (folder / "routes.yaml").read_text("utf-8").replace("status_id: 16203337", "stage: Продажи/Оффер")
+    (folder / "routes.yaml").write_text(text.replace(", names: names.json", ""), "utf-8")
+    shown = run("status").stdout
+    assert "names         main: not asked for here yet: relay names" in shown
+    assert "stopped       route offer-made: no names of the account 'main' are known here" in shown
+    assert list(json.loads(run("status", "--json").stdout)["names"]["stopped_routes"]) == ["offer-made"]
+
+
+def test_without_an_account_status_has_no_line_about_names(run: Run, kept: Path) -> None:
+    assert "names" not in run("status").stdout
+    assert json.loads(run("status", "--json").stdout)["names"] == {"as_of": {}, "outdated": [], "stopped_routes": {}}

@@ -43,7 +43,7 @@ def test_status_shows_targets_and_webhooks(run: Run, kept: Path) -> None:
     assert lines[0] == ["TARGET", "PENDING", "DEAD", "OLDEST", "STATE", "IN", "ROUTES"]
     assert (lines[1][:3], lines[1][-1]) == (["sales-bot", "1", "0"], "yes")
     assert lines[2][:3] == ["warehouse", "1", "1"]
-    assert lines[4][:3] == ["last", "webhook", "2026-11-22T12:00:00.000Z,"]
+    assert lines[4][:3] == ["last", "webhook", "11-22"]
     assert lines[5][:2] == ["unparsed", "2,"]
     assert lines[6] == ["daemon", "not", "running"]
 
@@ -325,5 +325,5 @@ def test_watched_it_shows_what_has_changed(kept: Path, capsys: pytest.CaptureFix
 def test_watched_as_json_it_is_a_document_a_line(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     looks = [json.loads(line) for line in watched(kept, capsys, as_json=True)]
     assert [sorted(each) for each in looks] == [
-        ["at", "daemon", "disk", "files", "oldest_snapshot", "relays", "subscriptions", "targets", "webhooks"]
+        ["at", "daemon", "disk", "files", "names", "oldest_snapshot", "relays", "subscriptions", "targets", "webhooks"]
     ] * 2

@@ -280,6 +280,14 @@ async def test_a_late_hook_goes_to_those_alone_that_took_no_healed_event(store: 
     assert spent.matched == "e1"
 
 
+async def test_what_came_late_is_not_unrouted(store: Archive) -> None:
+    await heal(store)
+    await store.keep(webhook(2), [routed(2), routed(3)], hooks=[hook(), hook("lead 8", item=1)])
+    assert await sent(store) == [("event-0001", "bot")]
+    assert [each.id for each in await store.events(Filter(), limit=9, unrouted=True)] == ["event-0003"]
+    assert len(await store.events(Filter(), limit=9)) == 3
+
+
 @pytest.mark.parametrize("missing", [False, True])
 async def test_what_came_late_is_rerouted_to_those_alone_that_took_no_healed_event(
     store: Archive, missing: bool

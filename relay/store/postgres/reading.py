@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from relay.model import Webhook
 from relay.store import cursors
 from relay.store.checksum import is_corrupt
-from relay.store.postgres.connection import Connection, Row, Values
+from relay.store.heal_rows import UNROUTED
+from relay.store.postgres.connection import Connection, Row, Statement, Values
 from relay.store.postgres.filters import READ_SINCE, filter_sql
 from relay.store.postgres.text import clean
 from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
@@ -99,16 +100,20 @@ async def unparsed(look: Connection, limit: int, after: str | None) -> Page[Webh
 
 async def events(look: Connection, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:
     """Oldest first."""
-    (last,) = (0,) if after is None else cursors.key("events", after, int)
-    which = "not exists (select 1 from deliveries d where d.event = e.seq)" if unrouted else "e.kind = 'event'"
-    where, values = filter_sql(replace(wanted, states=(), target=None, route=None))
-    found = await _rows(
-        look,
-        f"select e.seq, e.id, e.payload, e.checksum from events e where {which} and {where}"
-        " and e.seq > %(last)s order by e.seq limit %(limit)s",
-        {**values, "last": last, "limit": limit + 1},
-    )
+    last = 0 if after is None else int(cursors.key("events", after, int)[0])
+    found = await _rows(look, *events_after(last, wanted, limit + 1, unrouted))
     return page("events", found, limit, lambda row: (row[0],), _event)
+
+
+def events_after(last: int, wanted: Filter, limit: int, unrouted: bool) -> Statement:
+    """Look up `limit` events that have a greater number than `last`."""
+    which = UNROUTED if unrouted else "e.kind = 'event'"
+    where, values = filter_sql(replace(wanted, states=(), target=None, route=None))
+    sql = (
+        f"select e.seq, e.id, e.payload, e.checksum from events e where {which} and {where}"
+        " and e.seq > %(last)s order by e.seq limit %(limit)s"
+    )
+    return sql, {**values, "last": last, "limit": limit}
 
 
 # ---- rows

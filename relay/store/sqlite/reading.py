@@ -11,6 +11,7 @@ import orjson
 from relay.model import Webhook
 from relay.store import cursors
 from relay.store.checksum import is_corrupt
+from relay.store.heal_rows import UNROUTED
 from relay.store.records import (
     AttemptRecord,
     DeliveryRecord,
@@ -150,7 +151,7 @@ def unparsed(cursor: apsw.Cursor, limit: int, after: str | None) -> Page[Webhook
 def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:
     """Oldest first."""
     (last,) = (0,) if after is None else cursors.key("events", after, int)
-    which = "not exists (select 1 from deliveries d where d.event = e.seq)" if unrouted else "e.kind = 'event'"
+    which = UNROUTED if unrouted else "e.kind = 'event'"
     where, values = filter_sql(replace(wanted, states=(), target=None, route=None))
     found = rows(
         cursor,

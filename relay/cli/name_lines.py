@@ -1,0 +1,22 @@
+"""What is known of the names in the routes file -> lines of `relay status`."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich.table import Table
+
+from relay.cli.output import labelled
+from relay.cli.times import short
+from relay.operations.durations import ago
+from relay.operations.known_names import KnownNames
+
+
+def name_lines(known: KnownNames, now: datetime) -> Iterator[Table]:
+    """A line for each account, each name that is outdated, and each route that is stopped."""
+    for account, at in known.as_of.items():
+        age = "not asked for here yet: relay names" if at is None else f"of {short(at)}, {ago(now - at)}"
+        yield labelled("names", f"{account}: {age}")
+    for line in known.outdated:
+        yield labelled("", line, "yellow")
+    for route, why in known.stopped.items():
+        yield labelled("stopped", f"route {route}: {why}; what it may take waits", "red")
