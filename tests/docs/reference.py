@@ -1,6 +1,6 @@
 """The JSON Schema of the routes file, click's commands and the flow's picture -> the generated parts of docs/.
 
-.venv/bin/python -m tests.docs.reference        rewrites them; test_configuration.py holds them equal
+.venv/bin/python -m tests.docs.reference        rewrites them; test_reference.py holds them equal
 """
 
 import json

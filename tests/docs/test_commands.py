@@ -28,7 +28,7 @@ ELSEWHERE = {
     "/opt/relay/bin/pip install .": "test_guides.py",
     "export PATH=/opt/relay/bin": "test_guides.py",
     "export RELAY_CONFIG=": "test_guides.py",
-    ".venv/bin/python -m tests.docs.reference": "test_configuration.py",
+    ".venv/bin/python -m tests.docs.reference": "test_reference.py",
     "relay run ": "conftest.py: the daemon",
     "relay names": "tests/cli/test_names.py",  # README.md's file has no account
     "relay connect": "tests/account/test_connect_command.py",
