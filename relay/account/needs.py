@@ -39,6 +39,16 @@ def beyond_subscription(config: Config, source: str) -> tuple[str, ...]:
     )
 
 
+def taken_types(config: Config, source: str) -> tuple[str, ...]:
+    """Every type that amoCRM has and some route may take from this source, `leads.mail_in`, in a fixed order."""
+    return tuple(
+        f"{entity}.{action}"
+        for entity, actions in sorted(ACTIONS_OF.items())
+        for action in sorted(actions)
+        if _taken(config, source, entity, action)
+    )
+
+
 def _taken(config: Config, source: str, entity: str, action: str) -> bool:
     return _any_takes(config.routes, source, entity, action)
 

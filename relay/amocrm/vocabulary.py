@@ -50,7 +50,7 @@ _HEALABLE_OF: Mapping[str, frozenset[str]] = {
     "outgoing_message": frozenset({"add"}),
     "talk": frozenset({"add", "update"}),
     "task": ACTIONS_OF["task"],
-    "unsorted": _CHANGES,
+    "unsorted": frozenset({"add", "delete"}),
 }
 
 HEALABLE = frozenset(

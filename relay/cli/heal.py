@@ -18,6 +18,8 @@ from relay.operations import clock
 from relay.operations import heal as operation
 from relay.store.open import StoreUrl
 
+_LISTS = {"unsorted": "incoming leads", "tasks": "tasks"}
+
 PATIENCE = 150.0  # seconds: the relay looks for requests once a minute
 
 
@@ -42,8 +44,8 @@ async def status(sources: Sequence[str], as_json: bool, config_path: Path, store
     """Show what was found of each source that heals.
 
     What of the last seven days a webhook told of, what was healed, would be, waits for an approval, or cannot be
-    healed, and why. The triggers of the digital pipeline that have posted are shown as heal.dp of the routes file has
-    them: the API does not list them.
+    healed, and why; and which events of its routes are not healed at all. The triggers of the digital pipeline that
+    have posted are shown as heal.dp of the routes file has them: the API does not list them.
 
     \b
     relay heal status
@@ -61,16 +63,29 @@ async def status(sources: Sequence[str], as_json: bool, config_path: Path, store
 
 def _print(report: operation.SourceReport) -> None:
     put(cell(f"{report.source}  {report.mode}", "bold"))
-    upto = min(report.marks.values(), default=None)
-    put(labelled("scanned", f"up to {local(upto, seconds=True)}" if upto else "not yet"), indent=2)
+    upto = min((at for lane, at in report.marks.items() if lane not in report.behind), default=None)
+    scanned = f"up to {local(upto, seconds=True)}" if upto else f"not yet: waits for {report.blocked_by}"
+    put(labelled("scanned", scanned), indent=2)
+    for name, at in report.behind.items():
+        read = f"read up to {local(at, seconds=True)}" if at else "never read"
+        put(labelled("behind", f"the list of {_LISTS[name]}: {read}, as if the account refuses it"), indent=2)
     if report.waiting:
-        put(labelled("waiting", f"{counted(report.waiting, 'event')}: relay heal approve {report.source}"), indent=2)
+        until = f", the first until {local(report.waiting_until)}" if report.waiting_until else ""
+        put(
+            labelled("waiting", f"{counted(report.waiting, 'event')}{until}: relay heal approve {report.source}"),
+            indent=2,
+        )
     if report.counts:
         times = Times(each.newest_at for each in report.counts)
         shown = table("EVENT", "STATE", "EXACTNESS", "NUMBER", times.heading("NEWEST"), "REASON", right=("NUMBER",))
         for each in report.counts:
             cells = (each.action, each.state, each.exactness or "-", each.number)
             shown.add_row(*map(cell, cells), times.cell(each.newest_at), cell(each.reason))
+        put(shown, indent=2)
+    if report.not_healed:
+        shown = table("NOT HEALED", "REASON")
+        for reason, types in report.not_healed.items():
+            shown.add_row(cell(", ".join(types)), cell(reason))
         put(shown, indent=2)
     if report.triggers:
         put(cell("triggers that have posted, as heal.dp:"), indent=2)

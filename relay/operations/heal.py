@@ -1,17 +1,21 @@
 """What operators ask and do about healing: what was found, a scan by hand, and the approval of what waits."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from relay.account.heal.channels import DpChannel, parse
-from relay.account.heal.lanes import LANES
+from relay.account.heal.lanes import LANES, LISTS
+from relay.account.heal.rounds import unresolved
+from relay.account.heal.scanner import wanted_now
+from relay.account.heal.unhealable import not_healed
+from relay.account.needs import taken_types
 from relay.amocrm.events import query_values
 from relay.errors import ConflictError, NotFoundError
-from relay.model import HealMode, Json
-from relay.model.heal import APPROVED, HealCount, HealRequest, HealState
+from relay.model import HealMode, Json, Source
+from relay.model.heal import APPROVED, HORIZON, HealCount, HealRequest, HealState
 from relay.operations import audit
 from relay.rfc3339 import rfc3339
 from relay.routes.config import Config
@@ -20,19 +24,27 @@ from relay.store.contract import OperationsStore
 
 LOOK_EVERY = 0.5  # seconds between two looks for an answer
 
+_BEHIND = timedelta(hours=1)  # a list is read with each scan
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceReport:
     """What is known of healing one source. `marks`: by lane, up to when the feed was scanned completely.
 
-    `triggers`: of the digital pipeline, as their webhooks of the last days show them. `waiting`: not approved yet.
+    `behind`: lists beside the feed that were not read as far. `blocked_by`: what the first scan waits for; empty once
+    there was one. `triggers`: of the digital pipeline, as their webhooks of the last days show them. `waiting`: not
+    approved yet, `waiting_until`: when the first of them is given up. `not_healed`: reason -> types that routes take.
     """
 
     source: str
     mode: HealMode
     marks: Mapping[str, datetime]
     approved_at: datetime | None
+    behind: Mapping[str, datetime | None]
+    blocked_by: str
     waiting: int
+    waiting_until: datetime | None
+    not_healed: Mapping[str, Sequence[str]]
     counts: Sequence[HealCount]
     triggers: Sequence[DpChannel]
 
@@ -43,22 +55,59 @@ async def report(store: OperationsStore, config: Config, names: Sequence[str] = 
         _demand_known(config, name)
     counts = await store.healing.heal_counts()
     healing = [name for name, source in config.sources.items() if source.heal.mode is not HealMode.OFF]
-    return [await _report(store, config, name, counts) for name in names or healing]
+    living = bool((await store.status()).living)
+    return [await _report(store, config, name, counts, living=living) for name in names or healing]
 
 
-async def _report(store: OperationsStore, config: Config, name: str, counts: Sequence[HealCount]) -> SourceReport:
+async def _report(
+    store: OperationsStore, config: Config, name: str, counts: Sequence[HealCount], *, living: bool
+) -> SourceReport:
+    source = config.sources[name]
     marks = await store.healing.heal_marks(name)
-    channels = [parse(each) for each in await store.healing.channels(name)]
+    channels = await store.healing.channels(name)
     own = [each for each in counts if each.source == name]
+    scanned = {lane: upto for lane, upto in marks.items() if lane in LANES}
+    waiting = sum(each.number for each in own if each.state is HealState.WAITING)
     return SourceReport(
         source=name,
-        mode=config.sources[name].heal.mode,
-        marks={lane: upto for lane, upto in marks.items() if lane in LANES},
+        mode=source.heal.mode,
+        marks=scanned,
         approved_at=marks.get(APPROVED),
-        waiting=sum(each.number for each in own if each.state is HealState.WAITING),
+        behind=_behind(scanned, wanted_now(marks)),
+        blocked_by="" if scanned else _blocked_by(config, source, living=living, has_hooks=bool(channels)),
+        waiting=waiting,
+        waiting_until=await _waiting_until(store, name) if waiting else None,
+        not_healed=not_healed(taken_types(config, name), source.heal, marks),
         counts=own,
-        triggers=[each for each in channels if each],
+        triggers=[trigger for each in channels if (trigger := parse(each))],
     )
+
+
+def _behind(scanned: Mapping[str, datetime], wanted: Collection[str]) -> dict[str, datetime | None]:
+    """Lists that were not read as far as the feed, as one that the account refuses."""
+    upto = min((at for lane, at in scanned.items() if lane not in LISTS), default=None)
+    read = {name: scanned.get(name) for name, brought in LISTS.items() if not brought.isdisjoint(wanted)}
+    return {name: at for name, at in read.items() if upto and (at is None or upto - at > _BEHIND)}
+
+
+def _blocked_by(config: Config, source: Source, *, living: bool, has_hooks: bool) -> str:
+    """What the first scan waits for."""
+    if source.heal.mode is HealMode.OFF:
+        return "heal: report in its source"
+    if not living:
+        return "a relay: none runs"
+    if unresolved(source, config.catalogs.get(source.account or "")):
+        return f"the names of {source.account}: relay names {source.account}"
+    if not has_hooks:
+        return "the first webhook of this source: what was before cannot be told apart from what was lost"
+    return f"the API of {source.account}, or the relay's next round, one a minute: relay account check {source.account}"
+
+
+async def _waiting_until(store: OperationsStore, source: str) -> datetime | None:
+    """When the oldest event that waits is given up."""
+    since = store.clock() - HORIZON
+    found = await store.healing.heal_records(source, since=since, states=[HealState.WAITING])
+    return found[0].at + HORIZON if found else None
 
 
 async def approve(store: OperationsStore, config: Config, source: str, *, by: str, now: datetime) -> int:
@@ -119,7 +168,11 @@ def view(shown: SourceReport) -> dict[str, Json]:
         "mode": shown.mode,
         "scanned_upto": {lane: rfc3339(upto) for lane, upto in sorted(shown.marks.items())},
         "approved_at": rfc3339(shown.approved_at) if shown.approved_at else None,
+        "behind": {name: rfc3339(at) if at else None for name, at in shown.behind.items()},
+        "waits_for": shown.blocked_by or None,
         "waiting": shown.waiting,
+        "waiting_until": rfc3339(shown.waiting_until) if shown.waiting_until else None,
+        "not_healed": [{"types": [*types], "reason": reason} for reason, types in shown.not_healed.items()],
         "found": [_count(each) for each in shown.counts],
         "triggers": [trigger(each) for each in shown.triggers],
     }

@@ -116,6 +116,67 @@ def test_what_was_found_is_shown_by_kind(run: Run, healing: None) -> None:
     assert lines[-1].strip() == '- {"stage":"752662/142","on":["status"],"query":{"try":"1","tag":["a","b"]}}'
 
 
+def test_what_waits_is_given_up_after_a_week(run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]) -> None:
+    async def find_now(store: Archive) -> None:
+        oldest = store.clock() - timedelta(days=2)
+        await store.healing.record_heal("crm", [replace(record(1, HealState.WAITING), at=oldest)])
+
+    (folder / "routes.yaml").write_text(HEALING)
+    refill(find_now)
+    assert "1 event, the first until " in run("heal", "status").stdout
+    [shown] = json.loads(run("heal", "status", "--json").stdout)["sources"]
+    assert shown["waiting_until"]
+
+
+def test_what_cannot_be_healed_is_named(run: Run, healing: None) -> None:
+    lines = run("heal", "status").stdout.splitlines()
+    [line] = [line for line in lines if "catalogs.add, catalogs.delete, catalogs.update" in line]
+    assert line.endswith("amoCRM's history has no elements of catalogs")
+    [shown] = json.loads(run("heal", "status", "--json").stdout)["sources"]
+    named = {each for reason in shown["not_healed"] for each in reason["types"]}
+    assert named >= {"catalogs.add", "unsorted.update", "customers.period", "talk.delete"}
+    assert "leads.status" not in named
+
+
+def test_before_the_first_scan_it_says_what_it_waits_for(
+    run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    async def came(store: Archive) -> None:
+        hook = Hook(item=0, channel="account", key="k", at=None, arrived=NOON, since=NOON, until=NOON)
+        await store.keep(unread("019ab000-0009-7000-8000-000000000000", b"a=1"), [], hooks=[hook])
+
+    def waits_for() -> str:
+        lines = run("heal", "status").stdout.splitlines()
+        return next(line for line in lines if "scanned" in line).partition("waits for ")[2]
+
+    (folder / "routes.yaml").write_text(HEALING)
+    assert waits_for() == "a relay: none runs"
+    with relay_that_answers(kept, {}):
+        assert waits_for().startswith("the first webhook of this source")
+    refill(came)
+    with relay_that_answers(kept, {}):
+        assert waits_for().startswith("the API of main")
+        named = "heal: {mode: report, dp: [{stage: Продажи/Оффер, on: [status]}]}"
+        (folder / "routes.yaml").write_text(HEALING.replace("heal: report", named))
+        assert waits_for() == "the names of main: relay names main"
+
+
+def test_a_list_that_the_account_refuses_is_shown(
+    run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    async def find_without_lists(store: Archive) -> None:
+        wanted = {"run": NOON, "wanted unsorted.add": NOON, "wanted task.update": NOON}
+        marks = {"core": NOON, "tasks": NOON - timedelta(hours=2), **wanted}
+        await store.healing.record_heal("crm", [], marks=marks)
+
+    (folder / "routes.yaml").write_text(HEALING)
+    refill(find_without_lists)
+    shown = run("heal", "status").stdout
+    assert "up to 2026-11-22T12:00:00Z\n" in shown
+    assert "the list of incoming leads: never read" in shown
+    assert "the list of tasks: read up to 2026-11-22T10:00:00Z" in shown
+
+
 def test_programs_get_the_same(run: Run, healing: None) -> None:
     [shown] = json.loads(run("heal", "status", "crm", "--json").stdout)["sources"]
     assert (shown["mode"], shown["waiting"], shown["approved_at"]) == ("report", 1, None)

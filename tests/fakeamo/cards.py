@@ -22,6 +22,33 @@ class CardChanges(LeadChanges):
             raise LookupError("Kommo has no customers")
         return self._add("customers", name, by, {})
 
+    def move_customer(self, customer: Card, status: int, *, by: int = 0) -> Mutation:
+        """Give a customer another status; only a webhook that a person set up brings `customers[status]`."""
+        old, customer.fields["status_id"] = customer.fields["status_id"], status
+        self.touch(customer, by)
+        after, before = ([{"customer_status": {"id": each}}] for each in (status, old))
+        full = self.form(customer)
+        common = {"key": "customers", "entity_id": customer.id}
+        exact = {"exactness": Exactness.EXACT, "old": (old,), "new": (status,)}
+        tellings = [
+            Telling(
+                action="status",
+                fields=full | {"old_status_id": old},
+                settings=frozenset({"status_customer"}),
+                **exact,
+                **common,
+            ),
+            Telling(
+                action="update",
+                fields=full,
+                settings=frozenset({"update_customer"}),
+                exactness=Exactness.APPROXIMATE,
+                **common,
+            ),
+        ]
+        changed = self.happened(customer, "customer_status_changed", after, before)
+        return self.record("status", "customers", customer.id, [changed], tellings, by=by)
+
     def update(
         self,
         card: Card,
@@ -118,10 +145,13 @@ class CardChanges(LeadChanges):
         return self.tell_of_update("link", contact, [self.happened(contact, "entity_linked", to_lead)], by)
 
     def merge(self, kept: Card, lost: Card, *, by: int = 0) -> Mutation:
-        """Merge one card into another; what webhooks tell of it is not known, so none does."""
+        """Merge one card into another."""
         lost.state, lost.fields["is_deleted"] = "purged", True
+        merged = [self.happened(kept, "entity_merged")]
+        if self.quirks.merge_updates:
+            return self.tell_of_update("merge", kept, merged, by)
         self.touch(kept, by)
-        return self.record("merge", kept.kind, kept.id, [self.happened(kept, "entity_merged")], by=by)
+        return self.record("merge", kept.kind, kept.id, merged, by=by)
 
     # ---- of several files
 
@@ -136,6 +166,8 @@ class CardChanges(LeadChanges):
 
     def _add(self, kind: str, name: str, by: int, values: Mapping[str, str]) -> Card:
         card = self.new_card(kind, name, by)
+        if kind == "customers":
+            card.fields["status_id"] = self.structure.customer_statuses[0]["id"]
         if kind == "contacts":
             card.fields |= {"first_name": name, "last_name": ""}
         for field in self.structure.fields[kind]:

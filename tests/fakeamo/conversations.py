@@ -99,6 +99,11 @@ class ConversationChanges(TaskChanges):
         closed = Happened(type="talk_closed", entity_type="talk", entity_id=talk.id)
         return self.record("close", "talk", talk.id, [closed], [self._of_talk(talk, "update")], by=by)
 
+    def answer_talk(self, talk: Talk, *, by: int = 0) -> Mutation:
+        talk.fields |= {"is_read": True, "updated_at": int(self.clock())}
+        answered = Happened(type="conversation_answered", entity_type="talk", entity_id=talk.id)
+        return self.record("answer", "talk", talk.id, [answered], [self._of_talk(talk, "update")], by=by)
+
     # ----
 
     def _note(

@@ -35,6 +35,8 @@ def card(card: Card, account_id: int, time: int) -> Fields:
     found: Fields = {"id": card.id, "name": fields["name"]}
     if card.kind == "leads":
         found |= {name: fields[name] for name in ("status_id", "price")}
+    if card.kind == "customers":
+        found["status_id"] = fields["status_id"]
     found |= {"responsible_user_id": fields["responsible_user_id"], "last_modified": time}
     found |= {"modified_user_id": fields["updated_by"], "created_user_id": fields["created_by"]}
     found["date_create"] = fields["created_at"]

@@ -52,7 +52,7 @@ def _of_event(event: Mapping[str, Json]) -> Told:
 def _change(action: str, data: Mapping[str, Json]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if action == "status":
         old = (data["old_status_id"], *([data["old_pipeline_id"]] if "old_pipeline_id" in data else []))
-        return old, (data["status_id"], data["pipeline_id"])
+        return old, (data["status_id"], *([data["pipeline_id"]] if "pipeline_id" in data else []))
     if "old_responsible_user_id" in data:
         return (data["old_responsible_user_id"],), (data["responsible_user_id"],)
     return (), ((data["id"],) if action == "note" else ())
@@ -61,7 +61,8 @@ def _change(action: str, data: Mapping[str, Json]) -> tuple[tuple[int, ...], tup
 def _tells_of_one(event: Mapping[str, Json]) -> bool:
     if event["action"] == "update":
         return event["entity"] in ("contacts", "companies") and "old_responsible_user_id" in event["data"]
-    return event["action"] not in _MANY and event["entity"] not in _TALKS
+    left = event["entity"] == "unsorted" and event["action"] == "delete"
+    return event["action"] not in _MANY and event["entity"] not in _TALKS and not left
 
 
 def _channel(event: Mapping[str, Json]) -> str:

@@ -122,6 +122,8 @@ class Quirks:
     """Types that only a filter by type brings."""
     lead_added_at: str = "acceptance"  # of an incoming lead; or "arrival"
     talk_created: bool = True
+    merge_updates: bool = True
+    """A merge posts an update of the card that stays; what webhooks it makes is not known."""
     chat_trigger: str = "each"  # or "first" message of a talk
     repeats_keep_request_id: bool = True
     late_by: float = 12.0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from relay.account.heal.channels import ACCOUNT, UPDATES, parse
 from relay.account.heal.feed_events import value_of
+from relay.account.heal.keys import CAME
 from relay.account.heal.present import note, present, typed
 from relay.amocrm import form
 from relay.amocrm.form import Tree
@@ -31,11 +32,14 @@ def body(record: HealRecord, account: Mapping[str, Json], now: Mapping[str, Json
 def needs_present(record: HealRecord) -> bool:
     """Whether a body is made of what the account has now."""
     known = record.action.startswith(("message.", "outgoing_message.")) or parse(record.channel) is not None
+    known = known or record.action == CAME
     return record.exactness is not Exactness.EXACT and not known
 
 
 def _item(record: HealRecord, entity: str, action: str, now: Mapping[str, Json] | None) -> Tree:
     match action:
+        case "status" if entity == "customers":
+            return _became(record)
         case "status":
             return _moved(record)
         case "responsible" | "update" if record.exactness is Exactness.EXACT:
@@ -50,6 +54,10 @@ def _item(record: HealRecord, entity: str, action: str, now: Mapping[str, Json] 
                 "status_id": trigger.stage.status_id,
                 "pipeline_id": trigger.stage.pipeline_id,
             }
+        case "add" if entity == "unsorted":
+            return _incoming(record)
+        case "delete" if entity == "unsorted":
+            return _left(record, now or {})
         case "delete":
             return {"id": record.entity_id, **typed(entity)}
     return present(entity, now) if now else {"id": record.entity_id, **typed(entity)}
@@ -64,10 +72,40 @@ def _moved(record: HealRecord) -> Tree:
     return {**item, "old_pipeline_id": old_pipeline}
 
 
+def _became(record: HealRecord) -> Tree:
+    old, new = (value_of(values, "customer_status", "id") for values in (record.before, record.after))
+    return {"id": record.entity_id, "status_id": new, "last_modified": _seconds(record), "old_status_id": old}
+
+
 def _owned(record: HealRecord, entity: str) -> Tree:
     old, new = (value_of(values, "responsible_user", "id") for values in (record.before, record.after))
     item = {"id": record.entity_id, "responsible_user_id": new, "last_modified": _seconds(record)}
     return {**item, **typed(entity), "old_responsible_user_id": old}
+
+
+def _incoming(record: HealRecord) -> Tree:
+    """An incoming lead as the list showed it; the names of its cards are not there."""
+    shown = record.after or {}
+    embedded = shown.get("_embedded") or {}
+    cards = {kind: [{"id": each.get("id")} for each in embedded.get(kind) or ()] for kind in ("leads", "contacts")}
+    return {
+        "uid": shown.get("uid"),
+        "category": shown.get("category"),
+        "source_data": shown.get("metadata"),
+        "data": {kind: ids for kind, ids in cards.items() if ids},
+        "pipeline_id": shown.get("pipeline_id"),
+        "account_id": shown.get("account_id"),
+        "lead_id": record.entity_id or None,
+        "created_at": _seconds(record),
+    }
+
+
+def _left(record: HealRecord, now: Mapping[str, Json]) -> Tree:
+    """An incoming lead that is in its list no more; `action` if what became of its lead says which."""
+    action = now.get("action")
+    result = {f"{action}_result": {"leads": [record.entity_id]}} if action and record.entity_id else {}
+    category = record.type.partition("/")[2]
+    return {"action": action, "uid": _number(record.key), **result, "category": category, "lead_id": record.entity_id}
 
 
 def _message(record: HealRecord) -> Tree:

@@ -7,6 +7,8 @@ answer must hold nothing that was not asked for.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from relay.account.heal import incoming
+from relay.account.heal.keys import LEFT
 from relay.account.heal.reader import Get
 from relay.errors import RequestRefused
 from relay.model import Json
@@ -22,8 +24,10 @@ Place = tuple[str, str]
 
 
 def place(record: HealRecord) -> Place:
-    """Where the account has a record's entity; of a note the note itself."""
+    """Where the account has a record's entity; of a note the note itself, of an incoming lead what became of it."""
     entity, _, action = record.action.partition(".")
+    if record.action == LEFT:
+        return incoming.PATH, record.entity_id
     if action == "note":
         return f"/api/v4/{entity}/notes", record.key.partition(":")[2]
     return f"/api/v4/{'tasks' if entity == 'task' else 'talks' if entity == 'talk' else entity}", record.entity_id
@@ -37,7 +41,7 @@ async def fetch(get: Get, places: Iterable[Place], *, filters: bool) -> Mapping[
     found: dict[Place, Mapping[str, Json]] = {}
     for path, ids in by_path.items():
         kind = path.rpartition("/")[2]
-        listed = (filters and kind != "talks") or kind in _FILTERED or kind == "notes"
+        listed = (filters and kind not in ("talks", "unsorted")) or kind in _FILTERED or kind == "notes"
         for part in [ids[n : n + BATCH] for n in range(0, len(ids), BATCH)]:
             items = await _listed(get, path, part) if listed and len(part) > 1 else None
             if items is None:
@@ -55,6 +59,8 @@ async def _listed(get: Get, path: str, ids: list[str]) -> dict[str, Mapping[str,
 
 
 async def _one(get: Get, path: str, id_: str) -> Mapping[str, Json] | None:
+    if path == incoming.PATH:
+        return await incoming.outcome(get, id_)
     # a note's path needs no id of its entity: the list takes its own
     if path.endswith("/notes"):
         return (await _listed(get, path, [id_]) or {}).get(id_)

@@ -18,7 +18,16 @@ from relay.account.heal.brake import told_by
 from relay.account.heal.channels import ACCOUNT, UPDATES, parse
 from relay.account.heal.healed import healed
 from relay.account.heal.reader import Get
-from relay.account.heal.scanner import DAILY, OVERLAP, READABLE_AFTER, Scanner, begun_at, first_begun, scanned_upto
+from relay.account.heal.scanner import (
+    DAILY,
+    MOST_RECORDS,
+    OVERLAP,
+    READABLE_AFTER,
+    Scanner,
+    begun_at,
+    first_begun,
+    scanned_upto,
+)
 from relay.account.heal.settle import Settled, orphans, settle
 from relay.account.heal.wanted import Wanted
 from relay.account.server_clock import ServerTime
@@ -30,10 +39,9 @@ from relay.store.requests import KeepRequest
 
 BATCH = 50
 """Webhooks that are healed in one transaction."""
-MOST_RECORDS = 500
-"""Records in one transaction."""
 SWITCHED_OFF = "a person had switched the webhook off"
 GONE = "the account has it no more"
+EXPIRED = "nobody approved it within seven days"
 LAST_HOUR = timedelta(hours=1)
 
 SECOND = timedelta(seconds=1)
@@ -138,6 +146,8 @@ class Healer:
         ready = [each for each in open_ if _is_ready(each, wanted, server)]
         settled = await self.match(wanted, ready, server) if ready else Settled([], [])
         await self._record(wanted, scan, settled.told)
+        expired = [each for each in open_ if _is_expired(each, server)]
+        await self._record(wanted, scan, [_unhealable(each, EXPIRED) for each in expired])
         await self._heal(wanted, scan, settled.lost, server, now)
 
     async def match(self, wanted: Wanted, records: Sequence[HealRecord], server: ServerTime) -> Settled:
@@ -237,6 +247,12 @@ def _is_ready(record: HealRecord, wanted: Wanted, server: ServerTime) -> bool:
     if wanted.held_since is not None and record.at > wanted.held_since - SECOND:
         return False
     return record.at <= server.at - server.within - wanted.limits.of(record.channel).settle
+
+
+def _is_expired(record: HealRecord, server: ServerTime) -> bool:
+    """Whether it waits, and is about to be purged."""
+    waits = record.state is HealState.WAITING and not record.approved
+    return waits and record.at < server.at - HORIZON + _MARGIN
 
 
 def _is_closed(record: HealRecord, closed: Iterable[Span]) -> bool:

@@ -8,7 +8,7 @@ from relay.account.heal.channels import UPDATES, channel_of
 from relay.account.heal.keys import DATED, Rule, body_time, keys_of
 from relay.account.heal.limits import DRIFT, EARLY, Limits
 from relay.model import Event, Webhook
-from relay.model.heal import Hook
+from relay.model.heal import HORIZON, Hook
 
 ONCE_WITHIN = timedelta(hours=24)
 """How long before its webhook an event with a key that occurs once may be: late ones are found by that key alone."""
@@ -56,6 +56,8 @@ def _span(
     match rule:
         case Rule.ONCE:
             return arrived - max(reach, ONCE_WITHIN) - around, arrived + _BEHIND + around
+        case Rule.UNDATED:
+            return arrived - max(reach, ONCE_WITHIN) - around, arrived + HORIZON
         case Rule.BODY if at is not None:
             return at - DRIFT, at + DRIFT
         case Rule.LEVEL:

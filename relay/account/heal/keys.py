@@ -3,6 +3,7 @@
 Only equal keys of one channel can match. A rule says which times a webhook of that key can tell of:
 
     ONCE        the key occurs once, as an id that is never used again
+    UNDATED     so does this, and when it happened is only known to a look at a list
     BODY        the time in the body is that of the change
     ARRIVAL     the body's time says nothing, or there is none: the change was before the arrival, and not long before
     LEVEL       an update: it tells of every change of its entity up to its time
@@ -21,6 +22,7 @@ class Rule(StrEnum):
     """Which events a webhook can tell of, by their times."""
 
     ONCE = "once"
+    UNDATED = "undated"
     BODY = "body"
     ARRIVAL = "arrival"
     LEVEL = "level"
@@ -37,6 +39,9 @@ class Key(NamedTuple):
         """`leads.status`: what a webhook has to be subscribed to, to bring this."""
         return self.text.partition(":")[0]
 
+
+CAME, LEFT = "unsorted.add", "unsorted.delete"
+"""An incoming lead came, and is in the list of them no more: no event of the feed tells of either."""
 
 CARDS = frozenset({"leads", "contacts", "companies", "customers"})
 _TIMES = ("last_modified", "updated_at")
@@ -74,6 +79,11 @@ def added(entity: str, id_: Json) -> Key:
     return key(f"{entity}.add", id_, rule=Rule.ONCE)
 
 
+def left(uid: Json) -> Key:
+    """An incoming lead was accepted, declined or linked: it leaves its list for good."""
+    return key(LEFT, uid, rule=Rule.UNDATED)
+
+
 def noted(entity: str, note_id: Json) -> Key:
     """A note was added to an entity."""
     return key(f"{entity}.note", note_id, rule=Rule.ONCE)
@@ -88,6 +98,11 @@ def gone(entity: str, action: str, id_: Json) -> Key:
 def moved(id_: Json, old_status: Json, status: Json, pipeline: Json) -> Key:
     """A lead moved, as an account-level webhook says: without the pipeline that it left."""
     return key("leads.status", id_, old_status, status, pipeline, rule=Rule.BODY)
+
+
+def became(id_: Json, old_status: Json, status: Json) -> Key:
+    """A customer's status changed."""
+    return key("customers.status", id_, old_status, status, rule=Rule.ARRIVAL)
 
 
 def moved_by_trigger(id_: Json, old: tuple[Json, Json], new: tuple[Json, Json]) -> Key:
@@ -121,15 +136,19 @@ def _add(event: Event, _channel: str) -> Iterator[Key]:
 
 
 def _gone(event: Event, _channel: str) -> Iterator[Key]:
-    if event.entity_id and (event.entity in CARDS or event.entity == "task"):
+    if event.entity == "unsorted" and event.action == "delete":
+        yield left(event.data.get("uid"))
+    elif event.entity_id and (event.entity in CARDS or event.entity == "task"):
         yield gone(event.entity, event.action, event.entity_id)
 
 
 def _status(event: Event, channel: str) -> Iterator[Key]:
     data = event.data
-    if event.entity != "leads":
+    if event.entity == "customers":
+        yield became(data.get("id"), data.get("old_status_id"), data.get("status_id"))
+    elif event.entity != "leads":
         return
-    if channel == ACCOUNT:
+    elif channel == ACCOUNT:
         yield moved(data.get("id"), data.get("old_status_id"), data.get("status_id"), data.get("pipeline_id"))
     else:
         old = data.get("old_pipeline_id"), data.get("old_status_id")
@@ -143,12 +162,12 @@ def _responsible(event: Event, _channel: str) -> Iterator[Key]:
 
 def _update(event: Event, _channel: str) -> Iterator[Key]:
     """A contact's new owner comes as an update, and is one change: it does not stand for the state beside."""
-    if event.entity not in CARDS and event.entity != "task":
+    if event.entity not in CARDS and event.entity not in ("task", "talk"):
         return
     if "old_responsible_user_id" in event.data and event.entity in ("contacts", "companies"):
         yield _owner(event.entity, event.data)
     else:
-        yield updated(event.entity, event.data.get("id"))
+        yield updated(event.entity, event.entity_id or None)
 
 
 def _note(event: Event, _channel: str) -> Iterator[Key]:

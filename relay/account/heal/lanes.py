@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from relay.account.heal.channels import DpChannel
+from relay.account.heal.keys import CAME, CARDS, LEFT
 from relay.account.heal.tells import CHAT, CORE, MAIL, TRIGGERED_BY, is_update, told_by_of
 
 
@@ -19,7 +20,13 @@ class Lane(NamedTuple):
         return event_type in self.types if self.types else is_update(event_type)
 
 
-LANES = frozenset({"core", "chat", "mail", "full"})
+INCOMING, TASKS = "unsorted", "tasks"
+LISTS: Mapping[str, frozenset[str]] = {
+    INCOMING: frozenset({CAME, LEFT}),
+    TASKS: frozenset({"task.update", "task.responsible"}),
+}
+"""Lists that are read beside the feed, each with a mark as a lane has one -> the webhooks that they stand for."""
+LANES = frozenset({"core", "chat", "mail", "full", *LISTS})
 """Their names. A store has other marks beside them, as since when a subscription is wanted."""
 
 _OF_CONTACTS = {"filter[entity][]": "contact"}
@@ -42,6 +49,9 @@ def lanes(told_by: Collection[str], triggers: Collection[DpChannel]) -> list[Lan
         Lane("mail", {}, tuple(sorted(wanted & MAIL))),
     ]
     found = [lane for lane in found if lane.types]
-    return (
-        [*found, Lane("full")] if any(name.endswith(".update") and name != "task.update" for name in told_by) else found
-    )
+    return [*found, Lane("full")] if any(f"{card}.update" in told_by for card in CARDS) else found
+
+
+def lists(told_by: Collection[str]) -> list[str]:
+    """The lists to read for these webhooks of the account."""
+    return [name for name, brought in LISTS.items() if not brought.isdisjoint(told_by)]

@@ -65,7 +65,7 @@ class Rounds:
         self._store = store
         self._guard = guard
         self._stages = stages(source, catalog)
-        self._unnamed = catalog is None and any(each.stage not in self._stages for each in source.heal.dp)
+        self._unnamed = unresolved(source, catalog)
         self._status = status
         self._clock = clock
         self._emit = emit
@@ -219,6 +219,12 @@ def stages(source: Source, catalog: Catalog | None) -> Mapping[str, Stage]:
         if status.isdecimal() and (pipeline or int(status) in pipeline_of):
             found[text] = Stage(int(pipeline) if pipeline else pipeline_of[int(status)], int(status))
     return found
+
+
+def unresolved(source: Source, catalog: Catalog | None) -> bool:
+    """Whether a trigger's stage is given by name, and names were never fetched."""
+    known = stages(source, catalog)
+    return catalog is None and any(each.stage not in known for each in source.heal.dp)
 
 
 def held_since(relays: Iterable[RelayStanding]) -> datetime | None:

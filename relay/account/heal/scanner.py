@@ -1,20 +1,24 @@
-"""The account's feed, lane by lane -> a record of each event for each webhook that should have told of it.
+"""The account's feed, lane by lane, and its lists -> a record of each event for each webhook that should tell of it.
 
 A lane's mark says up to when it was read completely; it moves in the transaction that records what was found. A window
 that a crash or an error cut off is read again, and the records' keys make that harmless.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from relay.account.heal.channels import parse
 from relay.account.heal.feed_events import FeedEvent
-from relay.account.heal.lanes import Lane, lanes
+from relay.account.heal.incoming import IncomingLeads, came, listed
+from relay.account.heal.lanes import INCOMING, LISTS, TASKS, Lane, lanes, lists
 from relay.account.heal.reader import FeedReader, Get
 from relay.account.heal.stages import StageHistory
+from relay.account.heal.tasks import changed_tasks
 from relay.account.heal.tells import Tell, action_at_stage, tells
 from relay.account.heal.wanted import Wanted
-from relay.model.heal import HealRecord
+from relay.errors import Forbidden, RequestRefused
+from relay.model.heal import HORIZON, HealRecord
 from relay.store.contract import HealStore
 
 READABLE_AFTER = timedelta(minutes=2)
@@ -26,6 +30,9 @@ DAILY_LOOK = timedelta(hours=49)
 """What is read again once a day: the period, a day that an event may be late, and a margin. 24 h would leave a gap."""
 CHUNK = timedelta(hours=6)
 """Of the feed, in one transaction with its mark."""
+
+MOST_RECORDS = 500
+"""Records in one transaction."""
 
 DAILY_MARK = "daily"
 _RUN = "run"
@@ -40,6 +47,7 @@ class Scanner:
         self._store = store
         self._get = get
         self._reader = FeedReader(get, kommo=kommo)
+        self._incoming: dict[str, IncomingLeads] = {}
 
     async def scan(self, wanted: Wanted, since: datetime, upto: datetime, *, now: datetime, anew: bool = False) -> int:
         """Record what the feed has from `since` on; return how many events came into it late.
@@ -54,10 +62,13 @@ class Scanner:
         late = 0
         for lane in lanes(wanted.subscribed, wanted.triggers):
             mark = marks.get(lane.name)
-            begin = since if mark is None or anew else mark - OVERLAP
-            if is_daily:
-                begin = min(begin, upto - DAILY_LOOK)
-            late += await self._scan_lane(wanted, lane, max(since, begin), upto, mark, begun, now)
+            begin = max(since, _from(None if anew else mark, since, upto, is_daily=is_daily))
+            late += await self._scan_lane(wanted, lane, begin, upto, mark, begun, now)
+        for name in lists(wanted.subscribed):
+            first = upto - HORIZON if name == INCOMING else since  # which were in the list before shows who leaves it
+            begin = max(first, _from(None if anew else marks.get(name), first, upto, is_daily=is_daily))
+            with suppress(RequestRefused, Forbidden):  # an account may have no such list; the feed is read all the same
+                await self._scan_list(wanted, name, begin, upto, begun, now)
         if looked_at is None or is_daily:
             await self._store.record_heal(wanted.source, [], marks={DAILY_MARK: upto})
         return late
@@ -65,9 +76,15 @@ class Scanner:
     async def look(self, wanted: Wanted, since: datetime, upto: datetime, *, now: datetime) -> list[HealRecord]:
         """What `scan` would record, whenever it was; nothing is stored."""
         begun = dict.fromkeys([*wanted.subscribed, *(each.name for each in wanted.triggers)], since)
+        names = lists(wanted.subscribed)
         found: list[HealRecord] = []
         for lane in lanes(wanted.subscribed, wanted.triggers):
             found += await self._records(wanted, await self._reader.read(lane, since, upto), begun, now)
+        if TASKS in names:
+            found += await changed_tasks(wanted.source, self._get, self._reader, since, upto, now=now)
+        if INCOMING in names:
+            items, _ = await listed(self._get, since)
+            found += [each for each in came(wanted.source, items, begun, now) if not each.state.final]
         return found
 
     async def _begin(self, wanted: Wanted, since: datetime, upto: datetime, now: datetime) -> Mapping[str, datetime]:
@@ -115,6 +132,30 @@ class Scanner:
             begin = end
         return late
 
+    async def _scan_list(
+        self,
+        wanted: Wanted,
+        name: str,
+        since: datetime,
+        upto: datetime,
+        begun: Mapping[str, datetime],
+        now: datetime,
+    ) -> None:
+        """Record what a list has that changed in a span, and move its mark."""
+        incoming = self._incoming.setdefault(wanted.source, IncomingLeads(wanted.source, self._get))
+        if name == INCOMING:
+            if incoming.is_new:
+                incoming.note(await self._store.heal_records(wanted.source, since=upto - HORIZON))
+            found = await incoming.look(since, upto, begun=begun, now=now)
+        else:
+            found = await changed_tasks(wanted.source, self._get, self._reader, since, upto, now=now)
+            found = [each for each in found if any(begun.get(of, upto) <= each.at for of in LISTS[name])]
+        for n in range(0, len(found), MOST_RECORDS):
+            await self._store.record_heal(wanted.source, found[n : n + MOST_RECORDS])
+        await self._store.record_heal(wanted.source, [], marks={name: upto})
+        if name == INCOMING:
+            incoming.note(found)
+
     async def _records(
         self, wanted: Wanted, events: Iterable[FeedEvent], begun: Mapping[str, datetime], now: datetime
     ) -> list[HealRecord]:
@@ -128,6 +169,12 @@ class Scanner:
                 told += await history.told(event, action, at_stage)
             found += [_record(wanted, event, each, now) for each in told if _was_wanted(each, begun, event.at)]
         return found
+
+
+def _from(mark: datetime | None, since: datetime, upto: datetime, *, is_daily: bool) -> datetime:
+    """Where the scan of a lane begins."""
+    begin = since if mark is None else mark - OVERLAP
+    return min(begin, upto - DAILY_LOOK) if is_daily else begin
 
 
 async def switch_off(store: HealStore, source: str, *, now: datetime) -> None:
@@ -148,6 +195,13 @@ def first_begun(marks: Mapping[str, datetime]) -> datetime | None:
 def begun_at(marks: Mapping[str, datetime], name: str) -> datetime | None:
     """Since when a subscription, `leads.status`, or a trigger is wanted; None if it is not."""
     return marks.get(_BEGUN + name)
+
+
+def wanted_now(marks: Mapping[str, datetime]) -> frozenset[str]:
+    """What the last run wanted: `leads.status`, and names of triggers; empty before the first scan."""
+    last = marks.get(_RUN)
+    names = (name.removeprefix(_WANTED) for name, at in marks.items() if name.startswith(_WANTED) and at == last)
+    return frozenset(names)
 
 
 def scanned_upto(wanted: Wanted, marks: Mapping[str, datetime]) -> datetime | None:

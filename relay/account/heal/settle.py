@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from relay.account.heal.channels import UPDATES
+from relay.account.heal.keys import CAME, LEFT
 from relay.account.heal.limits import DRIFT, REPEATS
 from relay.account.heal.matching import Times, pair
 from relay.model.heal import HealRecord, HealState, Hook, StoredHook
@@ -111,7 +112,8 @@ def _superseded(record: HealRecord) -> HealRecord:
 def orphans(hooks: Iterable[StoredHook], records: Iterable[HealRecord], told_by: Collection[str]) -> list[StoredHook]:
     """Hooks whose key no event of the feed has: the token sees too little, or something here is wrong.
 
-    A repeat of a webhook is none: its key has an event. `told_by`: `leads.status`, what the feed is read for.
+    A repeat of a webhook is none: its key has an event. `told_by`: `leads.status`, what the feed is read for. An
+    incoming lead may leave its list before anybody looks.
     """
     known = {(each.channel, each.key) for each in records}
     return [
@@ -119,6 +121,6 @@ def orphans(hooks: Iterable[StoredHook], records: Iterable[HealRecord], told_by:
         for each in hooks
         if each.matched is None
         and each.hook.channel != UPDATES
-        and each.hook.key.partition(":")[0] in told_by
+        and each.hook.key.partition(":")[0] in {*told_by} - {CAME, LEFT}
         and (each.hook.channel, each.hook.key) not in known
     ]

@@ -33,18 +33,23 @@ _CHANGED_TASKS = frozenset(
 )
 _CHANGED_CARDS = frozenset(
     {"sale_field_changed", "name_field_changed", "ltv_field_changed", "entity_tag_added", "entity_tag_deleted"}
-    | {"entity_linked", "entity_unlinked", "custom_field_value_changed"}
+    | {"entity_linked", "entity_unlinked", "entity_merged", "custom_field_value_changed"}
 )
-_ALSO_UPDATES = frozenset({"lead_status_changed", "entity_responsible_changed"})  # amoCRM sends both (client, 2021)
+_CHANGED_TALKS = frozenset({"talk_closed", "conversation_answered"})
+_ALSO_UPDATES = frozenset({"lead_status_changed", "customer_status_changed", "entity_responsible_changed"})
+"""Of these amoCRM sends an `update` beside the other webhook (client, 2021)."""
 _LIFE = {
     f"{one}_{past}": action
     for one in ("lead", "contact", "company", "customer")
     for past, action in (("added", "add"), ("deleted", "delete"), ("restored", "restore"))
+    if (one, past) != ("customer", "restored")
 }
 _MESSAGES = {"incoming_chat_message": "message", "outgoing_chat_message": "outgoing_message"}
 
-CORE = frozenset(_LIFE) | NOTES | _CHANGED_TASKS | {"lead_status_changed", "entity_responsible_changed"}
-CORE |= {"task_added", "task_deleted", "talk_created"}
+OF_TASKS = _CHANGED_TASKS | {"task_added", "task_deleted"}
+"""Types of what the feed has of tasks."""
+
+CORE = frozenset(_LIFE) | NOTES | OF_TASKS | _CHANGED_TALKS | _ALSO_UPDATES | {"talk_created"}
 """Types that the feed is asked for by name."""
 CHAT = frozenset(_MESSAGES)
 """Types that the feed shows only if it is asked for contacts."""
@@ -121,7 +126,10 @@ def told_by_of(event_type: str) -> frozenset[str]:
         case "lead_status_changed":
             return frozenset({"leads.status", "leads.update"})
         case "entity_responsible_changed":
-            return frozenset(f"{entity}.{action}" for entity in CARDS for action in ("responsible", "update"))
+            entities = (*CARDS, "task")
+            return frozenset(f"{entity}.{action}" for entity in entities for action in ("responsible", "update"))
+        case "customer_status_changed":
+            return frozenset({"customers.status", "customers.update"})
         case name if name in _LIFE:
             return frozenset({f"{ENTITIES[one]}.{_LIFE[name]}"})
         case name if name in NOTES:
@@ -134,6 +142,8 @@ def told_by_of(event_type: str) -> frozenset[str]:
             return frozenset({"task.add" if past == "added" else "task.delete"})
         case "talk_created":
             return frozenset({"talk.add"})
+        case name if name in _CHANGED_TALKS:
+            return frozenset({"talk.update"})
     return frozenset()
 
 
@@ -149,6 +159,10 @@ def _of_the_account(event: FeedEvent) -> tuple[str, Key, Exactness] | None:
             if old and new:
                 key = keys.moved(id_, old.status_id, new.status_id, new.pipeline_id)
                 return "leads.status", key, EXACT
+        case "customer_status_changed":
+            old_status, status = (value_of(each, "customer_status", "id") for each in (event.before, event.after))
+            if old_status and status:
+                return "customers.status", keys.became(id_, old_status, status), EXACT
         case "entity_responsible_changed" if entity in CARDS:
             return _owner(event)
         case name if name in NOTES and entity in CARDS:
@@ -164,8 +178,10 @@ def _of_the_account(event: FeedEvent) -> tuple[str, Key, Exactness] | None:
             return "task.delete", keys.gone("task", "delete", id_), EXACT
         case "talk_created":
             return "talk.add", keys.added("talk", id_), APPROXIMATE
-        case name if name in _CHANGED_TASKS:
+        case name if name in _CHANGED_TASKS or (entity == "task" and name == "entity_responsible_changed"):
             return "task.update", keys.updated("task", id_), APPROXIMATE
+        case name if name in _CHANGED_TALKS:
+            return "talk.update", keys.updated("talk", id_), APPROXIMATE
         case name if is_update(name) and entity in CARDS:
             return f"{entity}.update", keys.updated(entity, id_), APPROXIMATE
     return None

@@ -11,6 +11,9 @@ from relay.model.accounts import Heal, HealMode
 from relay.model.heal import Span
 
 _ENTITIES = {"lead": "leads", "contact": "contacts", "company": "companies", "customer": "customers"}
+BY_HAND = frozenset({"unsorted.add", "unsorted.delete", "customers.status"})
+"""Webhooks that a person sets up, and that the account's list may not show: they are wanted if `actions` has them."""
+
 _BY_NAME = {"status_lead": "leads.status", "add_outgoing_message": "outgoing_message.add"}
 
 
@@ -65,7 +68,8 @@ def wanted(
         mode=heal.mode,
         limits=limits(heal, kommo=account.kommo),
         account=account,
-        subscribed=frozenset(each for each in map(told_by, settings) if _is_wanted(each, heal.actions)),
+        subscribed=frozenset(each for each in map(told_by, settings) if _is_wanted(each, heal.actions))
+        | (BY_HAND & (heal.actions or frozenset())),
         triggers=tuple(_triggers(heal, stages)),
         most=heal.most,
         held_since=held_since,

@@ -27,10 +27,14 @@ class Changes:
         self._leads = [amo.add_lead(stage=self.stages[0]) for _ in range(2)]
         self._contact = amo.add_contact()
         self._company = amo.add_company()
+        self._customer = None if amo.quirks.kommo else amo.add_customer()
+        self._tasks: list[Any] = []
         self._binned: list[Any] = []
         self._kinds: list[Callable[[], Any]] = [
             self._move, self._move, self._to_and_fro, self._add, self._note, self._own, self._own_contact,
             self._update, self._update_contact, self._task, self._message, self._delete, self._restore,
+            self._move_customer, self._own_task, self._answer, self._close, self._merge, self._come, self._come,
+            self._leave, self._leave,
         ]  # fmt: skip
 
     def one(self) -> None:
@@ -84,6 +88,47 @@ class Changes:
         if self._random.random() < 0.2:
             self._world.advance(30)
             self._world.amo.delete_task(task)
+        else:
+            self._tasks.append(task)
+
+    def _own_task(self) -> None:
+        """No event tells of it."""
+        if self._tasks:
+            task = self._random.choice(self._tasks)
+            users = [each["id"] for each in self._world.amo.structure.users]
+            users.remove(task.fields["responsible_user_id"])
+            self._world.amo.give_task(task, self._random.choice(users))
+
+    def _move_customer(self) -> None:
+        if self._customer:
+            statuses = [each["id"] for each in self._world.amo.structure.customer_statuses]
+            statuses.remove(self._customer.fields["status_id"])
+            self._world.amo.move_customer(self._customer, self._random.choice(statuses))
+
+    def _answer(self) -> None:
+        for talk in self._world.amo.talks.values():
+            self._world.amo.answer_talk(talk)
+
+    def _close(self) -> None:
+        for talk in self._world.amo.talks.values():
+            self._world.amo.close(talk)
+
+    def _merge(self) -> None:
+        """The one that is lost was not told of: what webhooks of it may say is not known."""
+        card = self._world.amo.new_card("contacts", "Двойник", 0)
+        self._world.amo.merge(self._contact, card)
+
+    def _come(self) -> None:
+        self._world.amo.unsorted()
+
+    def _leave(self) -> None:
+        """Take an incoming lead that a look has seen: of one that came and left between two looks nothing is known."""
+        seen = {each.key for each in self._world.store.known.values()}
+        items = [each for uid, each in self._world.amo.incoming.items() if f"unsorted.add:{uid}" in seen]
+        if items:
+            item, amo = self._random.choice(items), self._world.amo
+            take = self._random.choice([amo.accept, amo.decline, lambda each: amo.link_incoming(each, self._lead())])
+            take(item)
 
     def _message(self) -> None:
         self._world.amo.message(self._contact, incoming=self._random.random() < 0.7)

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from relay.account.heal.healer import EXPIRED
 from relay.account.heal.scanner import switch_off
 from relay.account.heal.wanted import told_by
 from relay.amocrm.vocabulary import ACTIONS_OF
 from relay.model import Event, RoutedEvent
 from relay.model.accounts import Heal, HealMode
-from relay.model.heal import HealState, Span
+from relay.model.heal import HORIZON, HealState, Span
 from tests.account.heal.schedule import HOUR, MINUTE
 from tests.account.heal.world import World
 from tests.fakeamo import SETTINGS as EVERY_SETTING
@@ -241,6 +242,22 @@ async def test_what_is_subscribed_to_later_is_not_healed_from_before() -> None:
     world._seen.clear()
     await world.run(30 * HOUR, every=HOUR)
     assert not [each for each in world.store.known.values() if each.action == "contacts.add"]
+
+
+async def test_what_nobody_approves_is_given_up_and_counted_before_it_is_purged() -> None:
+    world = await lived()
+    world.approves = False
+    world.more["most"] = 0
+    lost(world, 2)
+    await world.run(SETTLED)
+    assert world.states()[HealState.WAITING] == 2
+    purged_at = min(each.at for each in world.store.known.values() if each.state is HealState.WAITING) + HORIZON
+    for before, waiting in ((5 * HOUR, 2), (0.2 * HOUR, 0)):
+        world.advance((purged_at - world.server().at).total_seconds() - before)
+        await world.scan()
+        assert world.states()[HealState.WAITING] == waiting
+    assert world.scans[-1].verdicts["leads.add", "state", HealState.UNHEALABLE] == 2
+    assert {each.reason for each in world.store.known.values() if each.state is HealState.UNHEALABLE} == {EXPIRED}
 
 
 # ---- what an operator asks for

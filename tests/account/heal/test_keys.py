@@ -24,6 +24,10 @@ def status(pipeline: int, status: int) -> Json:
     return [{"lead_status": {"id": status, "pipeline_id": pipeline}}]
 
 
+def customer_status(status: int) -> Json:
+    return [{"customer_status": {"id": status}}]
+
+
 def user(id_: int) -> Json:
     return [{"responsible_user": {"id": id_}}]
 
@@ -89,6 +93,23 @@ CHANGES = [
         "outgoing_message.add",
     ),
     (item("talk", "add", {"talk_id": "7"}), feed_event("talk_created", "talk", 7), "talk.add"),
+    (item("talk", "update", {"talk_id": "7"}), feed_event("talk_closed", "talk", 7), "talk.update"),
+    (item("talk", "update", {"talk_id": "8"}), feed_event("conversation_answered", "talk", 8), "talk.update"),
+    (
+        item("task", "update", {"id": "8", **OWNERS}),
+        feed_event("entity_responsible_changed", "task", 8, before=user(8), after=user(9)),
+        "task.update",
+    ),
+    (
+        item("contacts", "update", {"id": "8", "type": "contact", **DATED}),
+        feed_event("entity_merged", "contact", 8),
+        "contacts.update",
+    ),
+    (
+        item("customers", "status", {"id": "7", "status_id": "5", "old_status_id": "4", **DATED}),
+        feed_event("customer_status_changed", "customer", 7, before=customer_status(4), after=customer_status(5)),
+        "customers.status",
+    ),
 ]
 
 
