@@ -7,6 +7,7 @@ RelayError
 ├── BadCursor             a cursor was not issued by this listing
 ├── NotFoundError         no webhook, event or target has the id or name that was given
 ├── ConflictError         what was found is not in a state in which this can be done, or is not one thing
+├── NotAllowed            the asker's role does not allow the question or act
 ├── TemplateFailed        a template has no text for this event
 ├── AccountError          amoCRM's API did not do what it was asked for
 │   ├── AccountAway       no answer, or none that is one: repeat later
@@ -50,6 +51,10 @@ class NotFoundError(RelayError):
 
 class ConflictError(RelayError):
     """An operator's act does not fit the present state of what it names, or an id fits several things."""
+
+
+class NotAllowed(RelayError):
+    """The role of who asks does not include the one that this question or act needs."""
 
 
 class TemplateFailed(RelayError):

@@ -43,6 +43,7 @@ OWNERS = {
     "jinja2": {"relay.routes.template"},
     "jsonschema": {"relay.routes"},
     "logging": {"relay.observe"},
+    "msgspec": {"relay.operations", "relay.admin.api", "relay.cli.desk"},
     "opentelemetry": {"relay.observe"},
     "prometheus_client": {"relay.observe", "relay.admin", *WIRING},  # which make the registry
     "psycopg": {"relay.store.postgres"},
@@ -73,7 +74,7 @@ OPENS_A_STORE = "store.py"
 
 
 def test_operations_know_neither_a_terminal_nor_http() -> None:
-    for file in sorted((ROOT / "relay/operations").glob("*.py")):
+    for file in sorted((ROOT / "relay/operations").rglob("*.py")):
         tree = parsed(file)
         assert not {name.partition(".")[0] for name in imported(tree)} & TERMINAL_OR_HTTP, file
         assert not {name for name in imported(tree) if name.startswith(("relay.cli", "relay.admin"))}, file

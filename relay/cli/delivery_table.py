@@ -7,9 +7,7 @@ from rich.text import Text
 from relay.cli.output import cell, clipped, is_wide, put, starts, state, table, width
 from relay.cli.times import Times
 from relay.model.event_names import as_line
-from relay.operations.lookup import Names
-from relay.operations.next_step import Situation, next_step
-from relay.store.records import DeliveryRecord
+from relay.operations.documents.deliveries import DeliveryDocument
 
 GAP = 2
 RIGHT = ("ATTEMPTS",)
@@ -20,47 +18,43 @@ Row = Mapping[str, Text]
 """A cell for each column, in their order."""
 
 
-def show(page: Sequence[DeliveryRecord], situation: Situation, names: Names, *, hide_state: bool) -> None:
+def show(page: Sequence[DeliveryDocument], *, hide_state: bool) -> None:
     """Print them, with the names in their events if there are any.
 
     `hide_state`: all have the same, so that a second line need not show it.
     """
-    ids = {} if is_wide() else starts([each.event_id for each in page])
+    ids = {} if is_wide() else starts([each.event for each in page])
     times = Times(each.received_at for each in page)
-    rows = [_row(each, ids.get(each.event_id, each.event_id), times, situation) for each in page]
-    if names:
-        rows = [{**row, IN_AMOCRM: _named(each, names)} for row, each in zip(rows, page, strict=True)]
+    rows = [_row(each, ids.get(each.event, each.event), times) for each in page]
+    if any(each.names for each in page):
+        rows = [{**row, IN_AMOCRM: cell(as_line(each.names))} for row, each in zip(rows, page, strict=True)]
     if _taken([*rows[0]], rows) <= width():
-        shown = table(*rows[0], right=RIGHT)
+        made = table(*rows[0], right=RIGHT)
         for row in rows:
-            shown.add_row(*row.values())
-        put(shown)
+            made.add_row(*row.values())
+        put(made)
     else:
         below = {"NOTE", IN_AMOCRM, *(["STATE"] if hide_state else [])}
         _put_narrow([name for name in rows[0] if name not in below], rows)
 
 
-def _row(record: DeliveryRecord, id_: str, times: Times, situation: Situation) -> Row:
+def _row(shown: DeliveryDocument, id_: str, times: Times) -> Row:
     return {
         "ID": cell(id_),
-        times.heading("ARRIVED"): cell(times.cell(record.received_at)),
-        "EVENT": cell(_about(record)),
-        "TARGET": cell(record.target),
-        "STATE": state(record.state),
-        "ATTEMPTS": cell(record.attempt),
-        "NOTE": cell(next_step(record, situation)),
+        times.heading("ARRIVED"): cell(times.cell(shown.received_at)),
+        "EVENT": cell(_about(shown)),
+        "TARGET": cell(shown.target),
+        "STATE": state(shown.state),
+        "ATTEMPTS": cell(shown.attempt),
+        "NOTE": cell(shown.why or shown.next_step),
     }
 
 
-def _named(record: DeliveryRecord, names: Names) -> Text:
-    return cell(as_line(names.get(record.event_id, {})))
-
-
-def _about(record: DeliveryRecord) -> str:
-    if record.raw:
-        return record.type
-    about = f"{clipped(record.entity)}.{clipped(record.action)} {clipped(record.entity_id)}".rstrip()
-    return f"{about} (healed)" if record.healed else about
+def _about(shown: DeliveryDocument) -> str:
+    if shown.raw:
+        return shown.type
+    about = f"{clipped(shown.entity)}.{clipped(shown.action)} {clipped(shown.entity_id)}".rstrip()
+    return f"{about} (healed)" if shown.healed else about
 
 
 # ---- on a narrow terminal

@@ -1,4 +1,4 @@
-"""The flags that narrow a listing or a replay -> a `Filter`."""
+"""The flags that narrow a listing or a replay -> a `Which`."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,7 +9,7 @@ import click
 
 from relay.cli.times import Instant, local
 from relay.model import State
-from relay.store.records import Filter
+from relay.operations.which import Which
 
 T = TypeVar("T")
 
@@ -48,13 +48,13 @@ def filtered(command: Callable[..., T]) -> Callable[..., T]:
     ) -> T:
         if since is not None and until is not None and until <= since:
             raise click.UsageError(f"nothing arrives between --since {local(since)} and --until {local(until)}")
-        wanted = Filter(
+        wanted = Which(
             target=target,
             route=route,
             entity=entity,
             action=action,
-            entity_id=entity_id,
-            pipeline_id=pipeline_id,
+            id=entity_id,
+            pipeline=pipeline_id,
             since=since,
             until=until,
         )

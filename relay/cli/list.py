@@ -1,7 +1,7 @@
 """`relay list`: deliveries, unparsed webhooks, or events that no route took -> a table or, for programs, JSON."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,21 +12,24 @@ from rich.text import Text
 
 from relay.amocrm import events
 from relay.cli import delivery_table
+from relay.cli.desk import Place, listed, place_options, put_rest
 from relay.cli.filters import filtered, state_option
 from relay.cli.flag_types import Whole
 from relay.cli.options import asynchronous, json_option
-from relay.cli.output import cell, clipped, is_wide, note, print_json, put, starts, table
-from relay.cli.routes_file import config_option, config_or_none
-from relay.cli.store import store_option, visiting
+from relay.cli.output import cell, clipped, is_wide, note, print_document, print_json, put, starts, table
+from relay.cli.routes_file import config_or_none
+from relay.cli.store import visiting
 from relay.cli.times import Times
 from relay.errors import BadCursor
 from relay.model import Event, State, Webhook
-from relay.model.event_names import EventNames, as_line
-from relay.operations import clock, lookup, status, views
-from relay.operations.next_step import Situation
+from relay.model.event_names import as_line
+from relay.operations import lookup, views
+from relay.operations.deliveries import DELIVERIES, Deliveries
+from relay.operations.documents.deliveries import DeliveryDocument
+from relay.operations.documents.listing import Listing
 from relay.operations.unknown_names import unknown_names
-from relay.store.open import StoreUrl
-from relay.store.records import DeliveryRecord, EventRecord, Filter, Page
+from relay.operations.which import Which
+from relay.store.records import EventRecord, Page
 
 T = TypeVar("T")
 
@@ -39,20 +42,18 @@ T = TypeVar("T")
 @click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
 @click.option("--before", metavar="CURSOR", help="Page on in deliveries: the cursor below the page before.")
 @click.option("--after", metavar="CURSOR", help="The same for --unparsed and --unrouted.")
-@config_option
-@store_option
+@place_options
 @json_option
 @asynchronous
 async def list_(
     states: Sequence[str],
-    wanted: Filter,
+    wanted: Which,
     unparsed: bool,
     unrouted: bool,
     limit: int,
     before: str | None,
     after: str | None,
-    config_path: Path,
-    store_url: StoreUrl,
+    place: Place,
     as_json: bool,
 ) -> None:
     """List deliveries, or what is unparsed or unrouted.
@@ -67,51 +68,45 @@ async def list_(
     relay list --unparsed
     relay list --unrouted --entity contacts --since 1d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    wanted = replace(wanted, states=tuple(map(State, states)))
+    wanted = replace(wanted, state=tuple(map(State, states)))
     _check_options(wanted, unparsed=unparsed, unrouted=unrouted, before=before, after=after)
     try:
-        async with visiting(store_url) as store:
-            found: Page[Webhook] | Page[EventRecord] | Page[DeliveryRecord]
+        if not unparsed and not unrouted:
+            async with place.desk() as desk:
+                found = await listed(desk, DELIVERIES, Deliveries(**asdict(wanted), before=before), limit)
+            _print_deliveries(found, wanted, as_json)
+            return
+        async with visiting(place.store_url) as store:
             if unparsed:
-                found = await lookup.unparsed(store, limit=limit, after=after)
-                _print_unparsed(found, as_json)
-            elif unrouted:
-                found = await lookup.unrouted(store, wanted, limit=limit, after=after)
-                _print_unrouted(found, config_path, as_json=as_json)
-            else:
-                found = await lookup.find(store, wanted, limit=limit, before=before)
-                config = config_or_none(config_path) if found else None
-                names = await lookup.names(store, found, config.event_names if config else EventNames({}))
-                situation = Situation(
-                    now=clock.now(store), status=await status.read(store), routed=config.targets if config else None
-                )
-                _print_deliveries(found, situation, wanted, names, as_json=as_json)
-            if not found and not unparsed and not as_json:
-                for unknown in await unknown_names(store, wanted, config_or_none(config_path)):
+                _print_unparsed(await lookup.unparsed(store, limit=limit, after=after), as_json)
+                return
+            page = await lookup.unrouted(store, wanted.filter(), limit=limit, after=after)
+            _print_unrouted(page, place.config_path, as_json=as_json)
+            if not page and not as_json:
+                for unknown in await unknown_names(store, wanted.filter(), config_or_none(place.config_path)):
                     note(unknown)
     except BadCursor as bad:
         raise click.BadParameter(str(bad), param_hint="--before" if after is None else "--after") from bad
 
 
-def _check_options(wanted: Filter, *, unparsed: bool, unrouted: bool, before: str | None, after: str | None) -> None:
-    if unparsed and (unrouted or wanted != Filter() or before is not None):
+def _check_options(wanted: Which, *, unparsed: bool, unrouted: bool, before: str | None, after: str | None) -> None:
+    if unparsed and (unrouted or wanted != Which() or before is not None):
         raise click.UsageError("--unparsed lists webhooks: of the other options it takes --limit and --after alone")
-    if unrouted and (wanted.states or wanted.target or wanted.route or before is not None):
+    if unrouted and (wanted.state or wanted.target or wanted.route or before is not None):
         raise click.UsageError("--unrouted lists events: it takes no --state, --target, --route and --before")
     if after is not None and not unparsed and not unrouted:
         raise click.UsageError("--after is for --unparsed and --unrouted: page through deliveries with --before")
 
 
-def _print_deliveries(
-    page: Page[DeliveryRecord], situation: Situation, wanted: Filter, names: lookup.Names, *, as_json: bool
-) -> None:
+def _print_deliveries(found: Listing[DeliveryDocument], wanted: Which, as_json: bool) -> None:
     if as_json:
-        print_json(views.page(page, partial(views.listed, status=situation.status, names=names)))
-    elif page:
-        delivery_table.show(page, situation, names, hide_state=len(set(wanted.states)) == 1)
-        _put_cursor(page, "--before")
+        print_document(found)
+        return
+    if found.data:
+        delivery_table.show(found.data, hide_state=len(set(wanted.state)) == 1)
     else:
         note("no deliveries")
+    put_rest(found, "--before")
 
 
 def _put_cursor(page: Page[T], option: str) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.model import Json, State, VerdictName
+from relay.operations.documents.encoding import encode
 from relay.printable import printable
 
 WIDE = 120
@@ -74,6 +75,11 @@ def json_line(value: Json) -> str:
 def print_json(value: Json) -> None:
     """One JSON document on standard output."""
     click.echo(json_text(value))
+
+
+def print_document(document: object) -> None:
+    """Print the document of an operation as `print_json` prints JSON."""
+    click.echo(printable(encode(document, indented=True).decode(), keep="\n"))
 
 
 def note(text: str) -> None:

@@ -20,6 +20,7 @@ from relay.operations import replay as operation
 from relay.operations.replay import Replayed
 from relay.operations.reroute import reroute
 from relay.operations.unknown_names import unknown_names
+from relay.operations.which import Which
 from relay.printable import printable
 from relay.store.open import StoreUrl
 from relay.store.records import Filter
@@ -39,7 +40,7 @@ from relay.store.records import Filter
 async def replay(
     ids: Sequence[str],
     states: Sequence[str],
-    wanted: Filter,
+    wanted: Which,
     all_dead: bool,
     unrouted: bool,
     rate: float | None,
@@ -63,21 +64,21 @@ async def replay(
     relay replay --all-dead
     relay replay --unrouted --entity leads --since 1d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    _check_choice(ids, wanted, states, all_dead=all_dead, unrouted=unrouted)
-    wanted = replace(wanted, states=() if unrouted else tuple(map(State, states)) or (State.DEAD,))
+    _check_choice(ids, wanted.filter(), states, all_dead=all_dead, unrouted=unrouted)
+    chosen = replace(wanted.filter(), states=() if unrouted else tuple(map(State, states)) or (State.DEAD,))
     config = partial(load_with_stand_ins, config_path)
     async with visiting(store_url) as store:
         by, now = operator(), clock.now(store)
         if unrouted:
-            rerouted = await reroute(store, wanted, config(), by=by, now=now, rate=rate, dry_run=dry_run)
+            rerouted = await reroute(store, chosen, config(), by=by, now=now, rate=rate, dry_run=dry_run)
             done = Replayed(rerouted=rerouted)
         elif ids:
-            done = await operation.replay_ids(store, ids, wanted, config, by=by, now=now, rate=rate, dry_run=dry_run)
+            done = await operation.replay_ids(store, ids, chosen, config, by=by, now=now, rate=rate, dry_run=dry_run)
         else:
-            done = await operation.replay(store, wanted, by=by, now=now, rate=rate, dry_run=dry_run)
-        if done.nothing and (unknown := await unknown_names(store, wanted, config_or_none(config_path))):
+            done = await operation.replay(store, chosen, by=by, now=now, rate=rate, dry_run=dry_run)
+        if done.nothing and (unknown := await unknown_names(store, chosen, config_or_none(config_path))):
             raise NotDone("\n".join(unknown))
-    _print(done, wanted, config_path, dry_run=dry_run)
+    _print(done, chosen, config_path, dry_run=dry_run)
 
 
 def _check_choice(ids: Sequence[str], wanted: Filter, states: Sequence[str], *, all_dead: bool, unrouted: bool) -> None:

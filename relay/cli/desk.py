@@ -1,0 +1,90 @@
+"""`--config`, `--store` -> the desk that a command asks: `async with place.desk() as desk: await desk.ask(…)`."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from relay.cli.output import note
+from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
+from relay.cli.store import operator, store_option, visiting
+from relay.cli.times import local
+from relay.errors import RoutesInvalid
+from relay.operations.asker import Asker, Role
+from relay.operations.desk import Desk, Operation
+from relay.operations.documents.listing import Listing
+from relay.operations.which import MAX_PAGE
+from relay.store.open import StoreUrl
+
+if TYPE_CHECKING:
+    from relay.routes.config import Config
+
+T = TypeVar("T")
+P = TypeVar("P")
+D = TypeVar("D")
+
+
+class AnyDesk(Protocol):
+    """A desk here, or that of a relay elsewhere: a command does not know which."""
+
+    async def ask(self, operation: Operation[P, D], parameters: P) -> D:
+        """See `Desk.ask`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a command asks: beside a store, with the routes file."""
+
+    config_path: Path
+    store_url: StoreUrl
+
+    @asynccontextmanager
+    async def desk(self, *, noting: bool = False) -> AsyncIterator[AnyDesk]:
+        """Open the desk; who runs this process is an operator. `noting`: say so if the routes file cannot be used."""
+        async with visiting(self.store_url) as store:
+            asker = Asker(name=operator(), role=Role.OPERATOR, payloads=True)
+            yield Desk(store, asker, config=partial(self._config, noting=noting))
+
+    def _config(self, *, noting: bool) -> "Config":
+        try:
+            return load_with_stand_ins(self.config_path)
+        except RoutesInvalid as invalid:
+            if noting:
+                note(unusable(self.config_path, invalid))
+            raise
+
+
+def place_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Give a command these flags as one argument `place`."""
+
+    @wraps(command)
+    def run(*, config_path: Path, store_url: StoreUrl, **others: Any) -> T:
+        return command(place=Place(config_path=config_path, store_url=store_url), **others)
+
+    decorated: Callable[..., T] = config_option(store_option(run))
+    return decorated
+
+
+async def listed(desk: AnyDesk, operation: Operation[Any, Listing[T]], asked: Any, limit: int) -> Listing[T]:
+    """Ask for pages until there are `limit` rows, the listing ends, or a look ends by its budget."""
+    cursor = "before" if hasattr(asked, "before") else "after"
+    page = await desk.ask(operation, replace(asked, limit=min(limit, MAX_PAGE)))
+    rows = [*page.data]
+    while page.next is not None and page.searched_to is None and len(rows) < limit:
+        asked = replace(asked, limit=min(limit - len(rows), MAX_PAGE), **{cursor: page.next})
+        page = await desk.ask(operation, asked)
+        rows += page.data
+    return replace(page, data=tuple(rows))
+
+
+def put_rest(found: Listing[T], option: str) -> None:
+    """Say what is beyond a listing: `option` is the flag that goes on from its cursor."""
+    for each in found.notes:
+        note(each)
+    if found.searched_to is not None:
+        note(f"searched back to {local(found.searched_to)}; more: {option} {found.next}")
+    elif found.next is not None:
+        note(f"more: {option} {found.next}")

@@ -1,0 +1,31 @@
+"""Roles, and the asker of a question or act: a name for the audit, what it may do, and whether it sees field values."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from relay.errors import NotAllowed
+
+
+class Role(StrEnum):
+    """What an asker may do: a viewer asks questions, an operator acts too."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+
+    def includes(self, other: "Role") -> bool:
+        """True if who has this role may do what `other` is needed for."""
+        return self is Role.OPERATOR or other is Role.VIEWER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """`name` is written to the audit. Without `payloads`, personal values are masked (`relay.operations.masking`)."""
+
+    name: str
+    role: Role
+    payloads: bool
+
+    def demand(self, role: Role) -> None:
+        """NotAllowed unless the asker has this role."""
+        if not self.role.includes(role):
+            raise NotAllowed(f"{self.name} is a {self.role}: this needs the role {role}")

@@ -1,0 +1,89 @@
+"""The one gate for questions and acts: `await desk.ask(PAUSE, Pause(target="crm"))` -> a document.
+
+Each front end (command line, JSON API, console) asks here, so that none can forget the role or the mask.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from uuid_utils import uuid7
+
+from relay.errors import RoutesInvalid
+from relay.model import Json
+from relay.operations.asker import Asker, Role
+from relay.operations.masking import mask
+from relay.routes.config import Config
+from relay.store.contract import OperationsStore
+from relay.store.records import AuditEntry
+
+P = TypeVar("P")
+D = TypeVar("D")
+
+
+class Desk:
+    """What an operation works with, for one asker: the store, the routes in force, who acts, and the id of the act.
+
+    `config` raises RoutesInvalid if there is a routes file and it cannot be used. `act_id`: the id of the audit entry;
+    an act that is repeated with one id is done once, as the store's verbs promise.
+    """
+
+    def __init__(
+        self,
+        store: OperationsStore,
+        asker: Asker,
+        *,
+        config: Callable[[], Config],
+        act_id: str | None = None,
+    ) -> None:
+        self.store = store
+        self.asker = asker
+        self.config = config
+        self._act_id = act_id
+
+    async def ask(self, operation: "Operation[P, D]", parameters: P) -> D:
+        """Run an operation; NotAllowed if the asker's role does not include its role."""
+        self.asker.demand(operation.role)
+        document = await operation.run(self, parameters)
+        return document if self.asker.payloads else mask(document)
+
+    def now(self) -> datetime:
+        """The present time of the store, aware UTC: with PostgreSQL the server's, not this machine's."""
+        return self.store.clock()
+
+    def act(self, command: str, details: Mapping[str, Json]) -> AuditEntry:
+        """The audit entry of the act that is being done; the store fills in how many things it concerned."""
+        id_ = self._act_id or str(uuid7())
+        return AuditEntry(id=id_, at=self.now(), who=self.asker.name, command=command, details=details)
+
+    def config_or_none(self) -> Config | None:
+        """The routes in force; None if they cannot be used, for operations that work without them."""
+        try:
+            return self.config()
+        except RoutesInvalid:
+            return None
+
+    def routed(self) -> Collection[str]:
+        """The targets that the routes in force name; none if they cannot be used."""
+        config = self.config_or_none()
+        return config.targets if config else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation(Generic[P, D]):
+    """A question or an act, declared beside its function and listed in `registry`.
+
+    `path` is below /api/v1; `{names}` in it, the query and a JSON body become `parameters`, a frozen dataclass. The
+    `document`, a frozen dataclass, is what the API answers, what `--json` prints, and what the tables are made of.
+    `role` is who may. `summary` is its line in the OpenAPI document.
+    """
+
+    name: str
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    role: Role
+    parameters: type[P]
+    document: type[D]
+    run: Callable[[Desk, P], Awaitable[D]]
+    summary: str

@@ -1,0 +1,15 @@
+"""Types of document fields: instants, personal values, JSON."""
+
+from datetime import datetime
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta
+
+Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
+"""An aware instant; RFC 3339 in UTC with milliseconds in JSON."""
+
+PERSONAL = Meta(extra={"personal": True})
+"""`Annotated[str, PERSONAL]`: masked for askers without `payloads`. JSON keeps its keys and its ids."""
+
+AnyJson: TypeAlias = Any
+"""JSON as it came; msgspec has no recursive type."""

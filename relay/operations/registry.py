@@ -1,0 +1,9 @@
+"""Every question and act, in the order of the OpenAPI document."""
+
+from typing import Any
+
+from relay.operations.deliveries import DELIVERIES
+from relay.operations.desk import Operation
+from relay.operations.pause import PAUSE, RESUME
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME)

@@ -1,0 +1,44 @@
+"""The parameters that narrow a listing or an act, named as the flags of the command line -> a `Filter`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from relay.model import State
+from relay.operations.documents.marks import Moment
+from relay.store.records import Filter
+
+MAX_PAGE = 200
+
+Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="At most so many.")]
+Cursor = Annotated[str, Meta(description="`next` of the page before.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Which deliveries: all that is given must hold. `since` is included, `until` is not; both are of the arrival."""
+
+    state: Annotated[tuple[State, ...], Meta(description="Any of these states.")] = ()
+    target: Annotated[str | None, Meta(description="Deliveries to this target.")] = None
+    route: Annotated[str | None, Meta(description="Deliveries by this route.")] = None
+    entity: Annotated[str | None, Meta(description="About leads, contacts, companies, task, …")] = None
+    action: Annotated[str | None, Meta(description="status, add, update, note, …")] = None
+    id: Annotated[str | None, Meta(description="About the lead, contact, … with this id.")] = None
+    pipeline: Annotated[str | None, Meta(description="In this pipeline.")] = None
+    since: Annotated[Moment | None, Meta(description="Arrived then or later.")] = None
+    until: Annotated[Moment | None, Meta(description="Arrived before then.")] = None
+
+    def filter(self) -> Filter:
+        """The same as the store takes it."""
+        return Filter(
+            states=self.state,
+            target=self.target,
+            route=self.route,
+            entity=self.entity,
+            action=self.action,
+            entity_id=self.id,
+            pipeline_id=self.pipeline,
+            since=self.since,
+            until=self.until,
+        )
