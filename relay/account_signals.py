@@ -79,7 +79,9 @@ class SourceScanned:
     """The account's feed was read for a source, and what was old enough was decided.
 
     `late`: events that came into the feed after it was read; `orphans`: webhooks that it turned out to know nothing of,
-    and `stopped`: what is not healed while there are some of the last hour. `scanned_upto`: it is read completely up to
+    and `stopped`: what is not healed while there are some of the last hour. `differences`: of times in webhooks from
+    those of the feed, in seconds, and `drift`: what matching allows for from now on, if that is more than before.
+    `expired`: how many waited for an approval until they were given up. `scanned_upto`: it is read completely up to
     then.
     """
 
@@ -88,6 +90,9 @@ class SourceScanned:
     late: int
     orphans: int
     stopped: Sequence[str]
+    differences: Sequence[float]
+    drift: float | None
+    expired: int
     scanned_upto: datetime | None
 
 

@@ -28,6 +28,8 @@ class HealObserver:
                 self._series.heal_events(*labels).inc(each.number)
         self._series.heal_late_events(scan.source).inc(scan.late)
         self._series.heal_orphan_hooks(scan.source).inc(scan.orphans)
+        for seconds in scan.differences:
+            self._series.heal_time_difference(scan.source).observe(seconds)
         if scan.scanned_upto:
             self._series.heal_mark(scan.source).set(scan.scanned_upto.timestamp())
         self._say(scan)
@@ -39,6 +41,18 @@ class HealObserver:
         if waiting:
             advice = f"relay heal status, then relay heal approve {scan.source}"
             self._log.error("lost webhooks wait to be healed", source=scan.source, events=waiting, next=advice)
+        if scan.drift is not None:
+            self._log.warning(
+                "times in webhooks differ from the account's feed: healing allows for it",
+                source=scan.source,
+                seconds=scan.drift,
+            )
+        if scan.expired:
+            self._log.error(
+                "lost webhooks are not healed: nobody approved them within seven days",
+                source=scan.source,
+                events=scan.expired,
+            )
         if scan.late:
             self._log.warning("events came late into the account's feed", source=scan.source, events=scan.late)
         stopped = tuple(scan.stopped)

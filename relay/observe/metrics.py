@@ -21,6 +21,7 @@ ATTEMPT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 
 BLOCKED_SECONDS = (0.5, 1, 2, 5, 10)  # from 0.25 on
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5)
 CLAIM_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5)
+DIFFERENCE_SECONDS = (0, 1, 2, 5, 10, 20, 40, 60)
 ENRICH_SECONDS = (0.25, 0.5, 1, 2, 5, 10, 15)
 LAG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 10_800, 43_200, 86_400, 172_800, 259_200)  # to 3 d
 
@@ -117,6 +118,12 @@ class Metrics(Collector):
         )
         self.heal_late_events = counter(
             "relay_heal_late_events_total", "Events that came into the account's feed after it was read.", "source"
+        )
+        self.heal_time_difference = histogram(
+            "relay_heal_time_difference_seconds",
+            "From the time in a webhook to that of the nearest event of the account's feed with its key.",
+            DIFFERENCE_SECONDS,
+            "source",
         )
         self.heal_mark = gauge(
             "relay_heal_mark_timestamp_seconds", "Up to when the account's feed is read completely.", "source"

@@ -61,6 +61,10 @@ class HealStore(HealQuestions, Protocol):
         """
         ...
 
+    async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:
+        """Return amoCRM's ids of the requests that brought these webhooks, of those that have one and are stored."""
+        ...
+
     async def first_hook(self, source: str) -> datetime | None:
         """Return the arrival of the oldest webhook in the index of hooks; None if there is none."""
         ...
@@ -72,13 +76,14 @@ class HealStore(HealQuestions, Protocol):
         *,
         healed: Sequence[KeepRequest] = (),
         marks: Mapping[str, datetime] | None = None,
+        repeats: Collection[StoredHook] = (),
     ) -> Sequence[HealRecord]:
         """Record what was found, keep healed webhooks, and set marks, in one transaction; return the records as stored.
 
         A record whose state is final stays as it is, but that its event is seen again. One that is `MATCHED` spends its
         hook (`webhook`, `item`); if that is spent on another event it is stored as `SEEN`. A `HEALED` one names its
         webhook among `healed`: if a hook that can match it was kept meanwhile and is not spent, it is stored as
-        `MATCHED` by that, and its healed webhook is not kept. Nothing is claimed at insert.
+        `MATCHED` by that, and its healed webhook is not kept; not by one of `repeats`. Nothing is claimed at insert.
 
         A mark never moves back. What `approve` said of a record stays.
         """

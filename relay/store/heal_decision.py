@@ -36,13 +36,15 @@ def decide(
     stored: Iterable[HealRecord],
     hooks: Iterable[StoredHook],
     healed: Sequence[KeepRequest],
+    repeats: Iterable[StoredHook] = (),
 ) -> Decision:
     """See `contract.HealStore.record_heal`.
 
     `hooks` are those that `records` name, and those that can match one of them.
     """
     known = {(each.channel, each.event_id): each for each in stored}
-    unspent = _Unspent(hooks)
+    again = {_place(each) for each in repeats}
+    unspent = _Unspent(each for each in hooks if _place(each) not in again)
     requests = {each.webhook.id: each for each in healed}
     decided: dict[int, HealRecord] = {}
     for position in sorted(range(len(records)), key=lambda nth: _turn(records[nth])):

@@ -28,6 +28,7 @@ class MemoryStore:
         self.down: list[Span] = []
         self.commits = 0
         self.crash_at: int | None = None
+        self._requests: dict[str, str] = {}
         self._first: datetime | None = None
         self._by_key: dict[tuple[str, str], list[int]] = {}
 
@@ -35,6 +36,7 @@ class MemoryStore:
         """Keep a webhook that came; `late`: its event was healed and sent before."""
         if request.hooks and self._first is None:
             self._first = request.webhook.received_at
+        self._requests[request.webhook.id] = request.webhook.request_id
         late = set()
         for hook in request.hooks:
             healed = self._healed(hook)
@@ -97,6 +99,9 @@ class MemoryStore:
             key=lambda each: (each.hook.since, each.webhook, each.hook.item),
         )
 
+    async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:
+        return {each: self._requests[each] for each in webhooks if self._requests.get(each)}
+
     async def first_hook(self, source: str) -> datetime | None:
         return self._first
 
@@ -107,13 +112,14 @@ class MemoryStore:
         *,
         healed: Sequence[KeepRequest] = (),
         marks: Mapping[str, datetime] | None = None,
+        repeats: Collection[StoredHook] = (),
     ) -> Sequence[HealRecord]:
         self.commits += 1
         if self.commits == self.crash_at:
             raise Crashed
         stored = [found for each in records if (found := self.known.get((each.channel, each.event_id))) is not None]
         places = {at for each in records for at in self._by_key.get((each.channel, each.key), ())}
-        decision = decide(records, stored, [self.index[at] for at in sorted(places)], healed)
+        decision = decide(records, stored, [self.index[at] for at in sorted(places)], healed, repeats)
         self.known |= {(each.channel, each.event_id): each for each in decision.written}
         for at in places:
             hook, webhook, _ = self.index[at]

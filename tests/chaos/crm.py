@@ -201,6 +201,10 @@ async def begun(it: Crm) -> None:
     await until(lambda: len(it.events()) >= 5, 30)
     await until(lambda: any("/webhooks" in path for _, _, path, _ in it.amo.requests), 60)
     await asyncio.sleep(FIRST_ROUND)
+    told = len(it.events())
+    for each in it.amo.triggers:  # a trigger is healed once it was seen to post in time
+        it.amo.move(it.amo.add_lead(), each.status_id)
+    await until(lambda: len(it.events()) >= told + 3 * len(it.amo.triggers), 30)
 
 
 async def heals(it: Crm, chance: Random, *, kills: int = 0) -> None:

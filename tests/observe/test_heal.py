@@ -11,7 +11,8 @@ UPTO = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def scanned(*verdicts: Healed, **more: Any) -> SourceScanned:
-    values: dict[str, Any] = {"late": 0, "orphans": 0, "stopped": (), "scanned_upto": UPTO} | more
+    values: dict[str, Any] = {"late": 0, "orphans": 0, "stopped": (), "scanned_upto": UPTO}
+    values |= {"differences": (), "drift": None, "expired": 0} | more
     return SourceScanned(source="crm", verdicts=verdicts, **values)
 
 
@@ -30,6 +31,22 @@ def test_events_are_counted_by_what_became_of_them_and_not_while_they_wait() -> 
     assert observed.value(name, **labels, verdict="healed") == 3
     assert observed.value(name, **labels, verdict="matched") == 7
     assert observed.value(name, **labels, verdict="waiting") is None
+
+
+def test_times_that_differ_are_measured_and_said_once_they_are_allowed_for() -> None:
+    observed = Observed()
+    observed.emit(scanned(differences=(0.0, 7.0)))
+    assert observed.lines() == []
+    observed.emit(scanned(differences=(7.0,), drift=9.0))
+    assert observed.value("relay_heal_time_difference_seconds_count", source="crm") == 3
+    assert observed.value("relay_heal_time_difference_seconds_bucket", source="crm", le="0.0") == 1
+    assert len(observed.lines()) == 1
+
+
+def test_what_was_given_up_is_said() -> None:
+    observed = Observed()
+    observed.emit(scanned(expired=2))
+    assert len(observed.lines()) == 1
 
 
 def test_the_mark_late_events_and_orphans_are_shown() -> None:

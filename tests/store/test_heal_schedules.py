@@ -64,6 +64,9 @@ class RealStore(MemoryStore):
         await self.flush()
         return await self._store.healing.hooks(source, since=since, until=until, keys=keys)
 
+    async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:
+        return await self._store.healing.request_ids(webhooks)
+
     async def first_hook(self, source: str) -> datetime | None:
         await self.flush()
         return await self._store.healing.first_hook(source)
@@ -75,12 +78,13 @@ class RealStore(MemoryStore):
         *,
         healed: Sequence[KeepRequest] = (),
         marks: Mapping[str, datetime] | None = None,
+        repeats: Collection[StoredHook] = (),
     ) -> Sequence[HealRecord]:
         self.commits += 1
         if self.commits == self.crash_at:
             raise Crashed
         await self.flush()
-        stored = await self._store.healing.record_heal(source, records, healed=healed, marks=marks)
+        stored = await self._store.healing.record_heal(source, records, healed=healed, marks=marks, repeats=repeats)
         new = {each.webhook for each in stored if each.state is HealState.HEALED} - self._sent
         self._sent |= new
         self.healed += [routed for each in healed if each.webhook.id in new for routed in each.routed]

@@ -160,6 +160,25 @@ async def test_hooks_are_found_by_channel_and_key(store: Archive) -> None:
     assert not await store.healing.hooks("crm", keys=[], **wide)
 
 
+async def test_the_requests_of_webhooks_are_known_by_their_ids(store: Archive) -> None:
+    for number, request in ((1, "a"), (2, "a"), (3, "")):
+        await store.keep(replace(webhook(number), request_id=request), [routed(number)])
+    ids = [webhook(number).id for number in (1, 2, 3, 4)]
+    assert await store.healing.request_ids(ids) == {ids[0]: "a", ids[1]: "a"}
+    assert await store.healing.request_ids([]) == {}
+
+
+async def test_a_repeat_that_tells_of_nothing_more_does_not_stop_a_heal(store: Archive) -> None:
+    await keep(store, 1, hook())
+    [stored] = await store.healing.hooks("crm", since=NOON, until=NOON)
+    lost = [healed("e2", 2)]
+    request = [healing_webhook(2)]
+    [done] = await store.healing.record_heal("crm", lost, healed=request, repeats=[stored])
+    assert done.state is HealState.HEALED
+    [done] = await store.healing.record_heal("crm", [healed("e3", 3)], healed=[healing_webhook(3)])
+    assert done.state is HealState.MATCHED
+
+
 async def test_channels_are_listed_once(store: Archive) -> None:
     assert await store.healing.channels("crm") == []
     await keep(store, 1, hook("a"), hook("b", channel="dp:status:5:try=1"))

@@ -89,8 +89,8 @@ def _incoming(record: HealRecord) -> Tree:
     embedded = shown.get("_embedded") or {}
     cards = {kind: [{"id": each.get("id")} for each in embedded.get(kind) or ()] for kind in ("leads", "contacts")}
     return {
-        "uid": shown.get("uid"),
-        "category": shown.get("category"),
+        "uid": _number(record.key),
+        "category": record.type.partition("/")[2],
         "source_data": shown.get("metadata"),
         "data": {kind: ids for kind, ids in cards.items() if ids},
         "pipeline_id": shown.get("pipeline_id"),

@@ -8,15 +8,16 @@ Every step is one transaction that may be repeated: a crash repeats a window, an
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from relay.account.heal import brake, entities
 from relay.account.heal.bodies import needs_present
 from relay.account.heal.brake import told_by
-from relay.account.heal.channels import ACCOUNT, UPDATES, parse
+from relay.account.heal.channels import ACCOUNT, UPDATES
 from relay.account.heal.healed import healed
+from relay.account.heal.matcher import Matched, Matcher, delayed, is_delayed, is_known_prompt
 from relay.account.heal.reader import Get
 from relay.account.heal.scanner import (
     DAILY,
@@ -24,11 +25,20 @@ from relay.account.heal.scanner import (
     OVERLAP,
     READABLE_AFTER,
     Scanner,
-    begun_at,
     first_begun,
     scanned_upto,
 )
-from relay.account.heal.settle import Settled, orphans, settle
+from relay.account.heal.settle import orphans
+from relay.account.heal.verdicts import (
+    MARGIN,
+    is_closed,
+    is_expired,
+    is_judged,
+    is_ready,
+    unhealable,
+    waiting,
+    with_values,
+)
 from relay.account.heal.wanted import Wanted
 from relay.account.server_clock import ServerTime
 from relay.model import Event, RoutedEvent
@@ -41,12 +51,11 @@ BATCH = 50
 """Webhooks that are healed in one transaction."""
 SWITCHED_OFF = "a person had switched the webhook off"
 GONE = "the account has it no more"
+TRIGGER_UNKNOWN = "no webhook of this trigger has come in time yet: it may have a delay"
+TRIGGER_DELAYED = "webhooks of this trigger come too late: it has a delay"
 EXPIRED = "nobody approved it within seven days"
 LAST_HOUR = timedelta(hours=1)
 
-SECOND = timedelta(seconds=1)
-"""The feed's times have no parts of one: an event of this second may seem to be before an instant in it."""
-_MARGIN = timedelta(hours=1)  # between what is scanned and what the store has purged
 _UNDECIDED = (HealState.SEEN, HealState.WAITING)
 _SENT = (HealState.HEALED, HealState.LATE_HOOK)
 _DECIDED = frozenset(HealState) - {HealState.SEEN}
@@ -56,7 +65,8 @@ _DECIDED = frozenset(HealState) - {HealState.SEEN}
 class Scan:
     """What one run found, for metrics and the log. `verdicts`: number by (action, exactness, state).
 
-    `orphans`: webhooks without an event that were none the run before.
+    `orphans`: webhooks without an event that were none the run before. `differences`: of times in webhooks from the
+    feed's, in seconds; `drift`: what is allowed for, if that is more than before. `expired`: how many were given up.
     """
 
     source: str
@@ -64,6 +74,9 @@ class Scan:
     late: int = 0
     orphans: int = 0
     stopped: frozenset[str] = frozenset()
+    differences: list[float] = field(default_factory=list)
+    drift: timedelta | None = None
+    expired: int = 0
     scanned_upto: datetime | None = None
 
 
@@ -77,6 +90,7 @@ class Healer:
         self._get = get
         self._plan = plan
         self._scanner = Scanner(store, get, kommo=kommo)
+        self._matcher = Matcher(store)
         self._judged_at: dict[str, datetime] = {}
         self._orphans: dict[str, set[tuple[str, int]]] = {}
 
@@ -99,7 +113,9 @@ class Healer:
         first, upto = await self._span(wanted, server, now)
         if first is not None and max(first, since) < upto:
             scan.late = await self._scanner.scan(wanted, max(first, since), upto, now=now, anew=True)
-            await self._settle(replace(wanted, closed=()), scan, server, now, asked=[HealState.UNHEALABLE])
+            shown = await self._scanner.look(wanted, max(first, since), upto, now=now)
+            asked = [HealState.UNHEALABLE]
+            await self._settle(replace(wanted, closed=()), scan, server, now, asked=asked, shown=shown)
         scan.scanned_upto = scanned_upto(wanted, await self._store.heal_marks(wanted.source))
         return scan
 
@@ -115,10 +131,9 @@ class Healer:
         ready = [
             each
             for each in records
-            if known.get((each.channel, each.event_id), each).state is HealState.SEEN
-            and _is_ready(each, wanted, server)
+            if known.get((each.channel, each.event_id), each).state is HealState.SEEN and is_ready(each, wanted, server)
         ]
-        settled = await self.match(wanted, ready, server) if ready else Settled([], [])
+        settled = (await self._matcher.match(wanted, ready, server)).settled
         _count(scan, [*settled.told, *(replace(each, state=HealState.WOULD_HEAL) for each in settled.lost)])
         return scan
 
@@ -133,32 +148,38 @@ class Healer:
         known = [each for each in (first and first + (server.at - now), begun) if each]
         if not known or wanted.mode is HealMode.OFF:
             return None, upto
-        return max(min(known), server.at - HORIZON + _MARGIN), upto
+        return max(min(known), server.at - HORIZON + MARGIN), upto
 
     # ---- settle
 
     async def _settle(
-        self, wanted: Wanted, scan: Scan, server: ServerTime, now: datetime, *, asked: Collection[HealState] = ()
+        self,
+        wanted: Wanted,
+        scan: Scan,
+        server: ServerTime,
+        now: datetime,
+        *,
+        asked: Collection[HealState] = (),
+        shown: Iterable[HealRecord] = (),
     ) -> None:
-        """Match what is old enough; `asked`: states that an operator wants to be looked at again."""
+        """Match what is old enough; `asked`: states that an operator wants to be looked at again.
+
+        `shown`: such records with the values that the feed has, for the store has dropped them.
+        """
         states = (*_UNDECIDED, *asked)
         open_ = await self._store.heal_records(wanted.source, since=server.at - HORIZON, states=states)
-        ready = [each for each in open_ if _is_ready(each, wanted, server)]
-        settled = await self.match(wanted, ready, server) if ready else Settled([], [])
-        await self._record(wanted, scan, settled.told)
-        expired = [each for each in open_ if _is_expired(each, server)]
-        await self._record(wanted, scan, [_unhealable(each, EXPIRED) for each in expired])
-        await self._heal(wanted, scan, settled.lost, server, now)
-
-    async def match(self, wanted: Wanted, records: Sequence[HealRecord], server: ServerTime) -> Settled:
-        """Match records with the hooks of the store; nothing is stored of it."""
-        first, last = min(each.at for each in records), max(each.at for each in records)
-        keys = {(each.channel, each.key) for each in records}
-        reach = 4 * max(wanted.limits.account.reach, wanted.limits.trigger.reach)
-        matched = await self._store.heal_records(wanted.source, since=first - reach, states=[HealState.MATCHED])
-        until = server.at if any(channel == UPDATES for channel, _ in keys) else last
-        hooks = await self._store.hooks(wanted.source, since=first - reach, until=until + reach, keys=keys)
-        return settle(records, [each for each in matched if (each.channel, each.key) in keys], hooks)
+        open_ = with_values(open_, shown)
+        ready = [each for each in open_ if is_ready(each, wanted, server)]
+        found = await self._matcher.match(wanted, ready, server)
+        scan.differences += found.differences
+        await self._record(wanted, scan, found.settled.told)
+        scan.drift = found.drift
+        if found.marks:
+            await self._store.record_heal(wanted.source, [], marks=found.marks)
+        expired = [each for each in open_ if is_expired(each, server)]
+        await self._record(wanted, scan, [unhealable(each, EXPIRED) for each in expired])
+        scan.expired = len(expired)
+        await self._heal(wanted, scan, found, server, now)
 
     async def _record(self, wanted: Wanted, scan: Scan, records: Sequence[HealRecord]) -> None:
         for n in range(0, len(records), MOST_RECORDS):
@@ -166,28 +187,33 @@ class Healer:
 
     # ---- heal
 
-    async def _heal(
-        self, wanted: Wanted, scan: Scan, lost: Sequence[HealRecord], server: ServerTime, now: datetime
-    ) -> None:
+    async def _heal(self, wanted: Wanted, scan: Scan, found: Matched, server: ServerTime, now: datetime) -> None:
+        lost = found.settled.lost
         if not lost and server.at - self._judged_at.get(wanted.source, server.at - DAILY) < OVERLAP:
             return
         outages = await self._store.outages(now - HORIZON)
         ahead = server.at - now
         of_server = [Span(each.since + ahead, each.until + ahead) for each in outages]
         lost = [replace(each, reason=brake.reason(each, of_server)) for each in lost]
-        closed = [each for each in lost if _is_closed(each, wanted.closed)]
-        await self._record(wanted, scan, [_unhealable(each, SWITCHED_OFF) for each in closed])
+        closed = [each for each in lost if is_closed(each, wanted.closed)]
+        await self._record(wanted, scan, [unhealable(each, SWITCHED_OFF) for each in closed])
         scan.stopped = frozenset(await self._orphaned(wanted, scan, server))
-        lost = [each for each in lost if not _is_closed(each, wanted.closed) and told_by(each) not in scan.stopped]
+        lost = [each for each in lost if not is_closed(each, wanted.closed) and told_by(each) not in scan.stopped]
+        marks = await self._store.heal_marks(wanted.source)
+        too_late = [each for each in lost if is_delayed(each.channel, marks)]
+        await self._record(wanted, scan, [unhealable(each, TRIGGER_DELAYED) for each in too_late])
+        lost = [each for each in lost if each not in too_late]
         if wanted.mode is HealMode.REPORT:
             await self._record(wanted, scan, [replace(each, state=HealState.WOULD_HEAL) for each in lost])
             return
         if not lost:
             return
-        braked = await self._braked(wanted, lost, server, now)
-        await self._record(wanted, scan, [replace(each, state=HealState.WAITING) for each in braked.waiting])
+        unknown = [each for each in lost if not each.approved and not is_known_prompt(each.channel, marks)]
+        await self._record(wanted, scan, [waiting(each, TRIGGER_UNKNOWN) for each in unknown])
+        braked = await self._braked(wanted, [each for each in lost if each not in unknown], server, now)
+        await self._record(wanted, scan, [waiting(each, each.reason) for each in braked.waiting])
         for n in range(0, len(braked.healed), BATCH):
-            await self._send(wanted, scan, braked.healed[n : n + BATCH], now)
+            await self._send(wanted, scan, braked.healed[n : n + BATCH], found.repeats, now)
 
     async def _braked(
         self, wanted: Wanted, lost: Sequence[HealRecord], server: ServerTime, now: datetime
@@ -200,7 +226,14 @@ class Healer:
         stopped = brake.stopped([each for each in lost if each.at >= since], recent, approved_at=approved_at)
         return brake.brake(lost, room=wanted.most - lately, stopped=stopped)
 
-    async def _send(self, wanted: Wanted, scan: Scan, lost: Sequence[HealRecord], now: datetime) -> None:
+    async def _send(
+        self,
+        wanted: Wanted,
+        scan: Scan,
+        lost: Sequence[HealRecord],
+        repeats: Sequence[StoredHook],
+        now: datetime,
+    ) -> None:
         """Make the webhooks of lost records, with what the account has of their entities now."""
         places = [entities.place(each) for each in lost if needs_present(each)]
         present = await entities.fetch(self._get, places, filters=wanted.account.filters)
@@ -209,16 +242,16 @@ class Healer:
         for each in lost:
             has = present.get(entities.place(each))
             if has is None and each.channel == UPDATES:
-                records.append(_unhealable(each, GONE))
+                records.append(unhealable(each, GONE))
                 continue
             try:
                 record, request = healed(each, wanted.account, has, found_at=now, plan=self._plan)
             except Exception as error:  # noqa: BLE001  a fault of ours with one of them must not hold up all others
-                records.append(_unhealable(each, f"a fault of the relay: {type(error).__name__}"))
+                records.append(unhealable(each, f"a fault of the relay: {type(error).__name__}"))
                 continue
             records.append(record)
             requests.append(request)
-        _count(scan, await self._store.record_heal(wanted.source, records, healed=requests))
+        _count(scan, await self._store.record_heal(wanted.source, records, healed=requests, repeats=repeats))
 
     async def _orphaned(self, wanted: Wanted, scan: Scan, server: ServerTime) -> set[str]:
         """What webhooks came for that no event of the feed tells of: until one does, nothing of that is healed."""
@@ -229,51 +262,17 @@ class Healer:
         hooks = [
             each
             for each in await self._store.hooks(wanted.source, since=since, until=until)
-            if each.hook.channel in channels and _is_judged(each, wanted, since, until, marks)
+            if each.hook.channel in channels and is_judged(each, wanted, since, until, marks)
         ]
         records = await self._store.heal_records(wanted.source, since=since - DAILY) if hooks else ()
+        if late := delayed(hooks, records):
+            await self._store.record_heal(wanted.source, [], marks=late)
         found = orphans(hooks, records, wanted.subscribed)
         places = {(each.webhook, each.hook.item) for each in found}
         scan.orphans = len(places - self._orphans.get(wanted.source, set()))
         self._orphans[wanted.source] = places
         self._judged_at[wanted.source] = server.at
         return {each.hook.key.partition(":")[0] for each in found}
-
-
-def _is_ready(record: HealRecord, wanted: Wanted, server: ServerTime) -> bool:
-    """Whether every webhook that can tell of it has come."""
-    if record.state is HealState.WAITING and not record.approved:
-        return False
-    if wanted.held_since is not None and record.at > wanted.held_since - SECOND:
-        return False
-    return record.at <= server.at - server.within - wanted.limits.of(record.channel).settle
-
-
-def _is_expired(record: HealRecord, server: ServerTime) -> bool:
-    """Whether it waits, and is about to be purged."""
-    waits = record.state is HealState.WAITING and not record.approved
-    return waits and record.at < server.at - HORIZON + _MARGIN
-
-
-def _is_closed(record: HealRecord, closed: Iterable[Span]) -> bool:
-    of_account = parse(record.channel) is None
-    return of_account and not record.approved and any(each.since - SECOND < record.at <= each.until for each in closed)
-
-
-def _is_judged(
-    stored: StoredHook, wanted: Wanted, since: datetime, until: datetime, marks: Mapping[str, datetime]
-) -> bool:
-    """Whether the feed should have an event of a hook by now: its time is known, was scanned, and is not approved."""
-    arrived, channel = stored.hook.arrived, stored.hook.channel
-    begun = begun_at(marks, stored.hook.key.partition(":")[0] if channel == ACCOUNT else channel)
-    if arrived is None or begun is None or not since <= arrived <= until:
-        return False
-    approved = APPROVED in marks and arrived <= marks[APPROVED]
-    return not approved and arrived - wanted.limits.of(channel).reach >= begun
-
-
-def _unhealable(record: HealRecord, reason: str) -> HealRecord:
-    return replace(record, state=HealState.UNHEALABLE, reason=reason, before=None, after=None)
 
 
 def _count(scan: Scan, records: Iterable[HealRecord]) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from relay.account.heal.channels import UPDATES, channel_of
 from relay.account.heal.keys import DATED, Rule, body_time, keys_of
-from relay.account.heal.limits import DRIFT, EARLY, Limits
+from relay.account.heal.limits import DRIFT, EARLY, WIDEST, Limits
 from relay.model import Event, Webhook
 from relay.model.heal import HORIZON, Hook
 
@@ -39,16 +39,15 @@ def hooks_of(webhook: Webhook, events: Sequence[Event], *, limits: Limits, clock
         for each in keys_of(event, channel):
             at = body_time(event)
             reach = limits.of(channel).reach
-            dated = each.rule is Rule.LEVEL and event.entity in DATED and at is not None
-            rule = Rule.BODY if dated else each.rule
-            since, until = _span(rule, at, webhook.received_at, clock, reach)
+            dated = event.entity in DATED
+            since, until = _span(each.rule, at, webhook.received_at, clock, reach, dated=dated)
             of = UPDATES if each.rule is Rule.LEVEL else channel
             found.append(Hook(item, of, each.text, at, arrived, since, until))
     return found
 
 
 def _span(
-    rule: Rule, at: datetime | None, received: datetime, clock: ClockOffset | None, reach: timedelta
+    rule: Rule, at: datetime | None, received: datetime, clock: ClockOffset | None, reach: timedelta, *, dated: bool
 ) -> tuple[datetime, datetime]:
     """The first and the last time of an event that a webhook can tell of."""
     around = clock.uncertainty if clock else _AWRY
@@ -59,6 +58,8 @@ def _span(
         case Rule.UNDATED:
             return arrived - max(reach, ONCE_WITHIN) - around, arrived + HORIZON
         case Rule.BODY if at is not None:
+            return at - WIDEST, at + WIDEST  # matching takes what is within the account's own drift
+        case Rule.LEVEL if at is not None and dated:
             return at - DRIFT, at + DRIFT
         case Rule.LEVEL:
             return arrived - _FRESH, arrived + EARLY + (clock.uncertainty if clock else _FRESH)

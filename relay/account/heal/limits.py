@@ -11,6 +11,8 @@ from relay.model.accounts import Heal
 
 DRIFT = timedelta(seconds=5)
 """How far the time in a lead's webhook may be from that of the feed's event; the few that were seen were equal."""
+WIDEST = timedelta(seconds=60)
+"""What of that is believed at most, where an account shows more: see `drift`."""
 REPEATS = tuple(timedelta(minutes=each) for each in (5, 20, 35, 95))
 """When amoCRM repeats an account-level webhook, after the first attempt."""
 EARLY = timedelta(seconds=2)

@@ -176,6 +176,9 @@ class Rounds:
                 late=scan.late,
                 orphans=scan.orphans,
                 stopped=tuple(sorted(scan.stopped)),
+                differences=tuple(scan.differences),
+                drift=scan.drift.total_seconds() if scan.drift else None,
+                expired=scan.expired,
                 scanned_upto=scan.scanned_upto,
             )
         )

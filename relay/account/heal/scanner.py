@@ -75,6 +75,7 @@ class Scanner:
 
     async def look(self, wanted: Wanted, since: datetime, upto: datetime, *, now: datetime) -> list[HealRecord]:
         """What `scan` would record, whenever it was; nothing is stored."""
+        since = since.replace(microsecond=0)  # as the feed's times are
         begun = dict.fromkeys([*wanted.subscribed, *(each.name for each in wanted.triggers)], since)
         names = lists(wanted.subscribed)
         found: list[HealRecord] = []

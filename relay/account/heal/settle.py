@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from relay.account.heal.channels import UPDATES
+from relay.account.heal.drift import is_dated
 from relay.account.heal.keys import CAME, LEFT
 from relay.account.heal.limits import DRIFT, REPEATS
 from relay.account.heal.matching import Times, pair
@@ -24,10 +25,17 @@ class Settled(NamedTuple):
     lost: list[HealRecord]
 
 
-def settle(records: Iterable[HealRecord], matched: Iterable[HealRecord], hooks: Iterable[StoredHook]) -> Settled:
+def settle(
+    records: Iterable[HealRecord],
+    matched: Iterable[HealRecord],
+    hooks: Iterable[StoredHook],
+    *,
+    drift: timedelta = DRIFT,
+) -> Settled:
     """Match records with hooks. `matched`: those of the same keys that were matched before, near them in time.
 
-    `hooks`: all of these keys whose span has one of the records; of updates all that came later, too.
+    `hooks`: all of these keys whose span has one of the records; of updates all that came later, too. `drift`: how far
+    the time in a body may be from that of its event.
     """
     by_key: defaultdict[tuple[str, str], _OfKey] = defaultdict(lambda: _OfKey([], [], []))
     for record in records:
@@ -40,7 +48,7 @@ def settle(records: Iterable[HealRecord], matched: Iterable[HealRecord], hooks: 
             found.hooks.append(each)
     told, lost = [], []
     for (channel, _), of_key in by_key.items():
-        settled = _settle_updates(of_key) if channel == UPDATES else _settle_changes(of_key)
+        settled = _settle_updates(of_key) if channel == UPDATES else _settle_changes(of_key, drift)
         told += settled.told
         lost += settled.lost
     return Settled(told, sorted(lost, key=lambda each: (each.at, each.event_id, each.channel)))
@@ -52,12 +60,12 @@ class _OfKey(NamedTuple):
     hooks: list[StoredHook]
 
 
-def _settle_changes(of: _OfKey) -> Settled:
+def _settle_changes(of: _OfKey, drift: timedelta) -> Settled:
     """One change, one webhook."""
     known = {each.event_id: number for number, each in enumerate(of.matched)}
     hooks = [each for each in of.hooks if each.matched is None or each.matched in known]
     spent = {known[each.matched]: number for number, each in enumerate(hooks) if each.matched is not None}
-    times = [Times(each.hook.since, each.hook.until) for each in hooks]
+    times = [_times(each.hook, drift) for each in hooks]
     pairs = pair([each.at for each in (*of.matched, *of.records)], times, spent=spent)
     told, lost = [], []
     for number, record in enumerate(of.records, start=len(of.matched)):
@@ -66,6 +74,13 @@ def _settle_changes(of: _OfKey) -> Settled:
         else:
             lost.append(record)
     return Settled(told, lost)
+
+
+def _times(hook: Hook, drift: timedelta) -> Times:
+    """Which events a hook can tell of; in the index it spans more, where its body has a time."""
+    if hook.at is not None and is_dated(hook):
+        return Times(hook.at - drift, hook.at + drift)
+    return Times(hook.since, hook.until)
 
 
 def _settle_updates(of: _OfKey) -> Settled:

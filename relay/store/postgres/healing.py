@@ -105,6 +105,9 @@ class PostgresHealing:
         sql += " order by since, webhook, item, channel, key"
         return await asyncio.to_thread(_each, hook_of, await self._rows(sql, values))
 
+    async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:
+        return dict(await self._rows(healing_sql.REQUEST_IDS, ([*webhooks],)))
+
     async def first_hook(self, source: str) -> datetime | None:
         found = await self._rows(healing_sql.FIRST, (source,))
         return from_ms(found[0][0]) if found else None
@@ -116,10 +119,13 @@ class PostgresHealing:
         *,
         healed: Sequence[KeepRequest] = (),
         marks: Mapping[str, datetime] | None = None,
+        repeats: Collection[StoredHook] = (),
     ) -> Sequence[HealRecord]:
         asked = [asked_of(each, None) for each in healed]
         cleaned = [_cleaned(each) for each in records]
-        return await self._acts.commit(partial(_record, source=source, records=cleaned, asked=asked, marks=marks or {}))
+        return await self._acts.commit(
+            partial(_record, source=source, records=cleaned, asked=asked, marks=marks or {}, repeats=repeats)
+        )
 
     async def answer_heal(self, id_: str, answer: Json) -> None:
         await self._acts.commit(lambda transaction: transaction.rows(healing_sql.ANSWER, (as_json(answer), id_)))
@@ -166,11 +172,12 @@ async def _record(
     records: Sequence[HealRecord],
     asked: Sequence[Asked],
     marks: Mapping[str, datetime],
+    repeats: Collection[StoredHook],
 ) -> list[HealRecord]:
     await _lock(transaction, source, records, asked)
     stored = [record_of(row) for row in await transaction.rows(healing_sql.STORED, _names(source, records))]
     hooks = await _candidates(transaction, source, records)
-    decision = decide(records, stored, hooks, [each.request for each in asked])
+    decision = decide(records, stored, hooks, [each.request for each in asked], repeats)
     await _write(transaction, decision)
     if decision.healed:
         await _keep(transaction, decision.healed)

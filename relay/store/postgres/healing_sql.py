@@ -56,6 +56,7 @@ with recursive found (channel) as (
   from found where found.channel is not null)
 select channel from found where channel is not null order by channel
 """  # a seek for each, not a row for each hook
+REQUEST_IDS = "select id, request_id from webhooks where id = any(%s::text[]) and request_id <> ''"
 FIRST = "select received_at from hook_index where source = %s order by webhook limit 1"
 APPROVE = """
 update heal_events set approved = true where source = %s and state = 'waiting' and not approved returning 1

@@ -60,6 +60,7 @@ with recursive found (channel) as (
   from found where found.channel is not null)
 select channel from found where channel is not null order by channel
 """  # a seek for each, not a row for each hook
+_REQUEST_IDS = "select id, request_id from webhooks where id in (select value from json_each(?)) and request_id <> ''"
 _FIRST = "select received_at from hook_index where source = ? order by webhook limit 1"
 _RECORD = (
     f"insert into heal_events ({RECORD}) values {{(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}}"
@@ -170,6 +171,10 @@ class SqliteHealing:
         sql += " order by since, webhook, item, channel, key"
         return await self._read(lambda cursor: [hook_of(row) for row in rows(cursor, sql, values)])
 
+    async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:
+        found = await self._read(lambda cursor: rows(cursor, _REQUEST_IDS, (as_json([*webhooks]),)))
+        return dict(found)
+
     async def first_hook(self, source: str) -> datetime | None:
         found = await self._read(lambda cursor: rows(cursor, _FIRST, (source,)))
         return from_ms(found[0][0]) if found else None
@@ -181,8 +186,9 @@ class SqliteHealing:
         *,
         healed: Sequence[KeepRequest] = (),
         marks: Mapping[str, datetime] | None = None,
+        repeats: Collection[StoredHook] = (),
     ) -> Sequence[HealRecord]:
-        record = partial(_record, source=source, records=records, healed=healed, marks=marks or {})
+        record = partial(_record, source=source, records=records, healed=healed, marks=marks or {}, repeats=repeats)
         return await self._write(record, grows=ROOM_TO_WORK + sum(4 * len(each.webhook.body) for each in healed))
 
     async def answer_heal(self, id_: str, answer: Json) -> None:
@@ -219,8 +225,10 @@ def _record(
     records: Sequence[HealRecord],
     healed: Sequence[KeepRequest],
     marks: Mapping[str, datetime],
+    repeats: Collection[StoredHook],
 ) -> list[HealRecord]:
-    decision = decide(records, [*_stored(cursor, source, records)], [*_candidates(cursor, source, records)], healed)
+    stored, hooks = [*_stored(cursor, source, records)], [*_candidates(cursor, source, records)]
+    decision = decide(records, stored, hooks, healed, repeats)
     at_once(cursor, _RECORD, [record_row(each) for each in decision.written])
     for place, event in decision.spent.items():
         cursor.execute(_SPEND, (event, *place))

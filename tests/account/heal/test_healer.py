@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from relay.account.heal.healer import EXPIRED
+from relay.account.heal.matcher import PROMPT
 from relay.account.heal.scanner import switch_off
 from relay.account.heal.wanted import told_by
 from relay.amocrm.vocabulary import ACTIONS_OF
@@ -216,6 +217,21 @@ async def test_what_was_lost_while_a_person_had_switched_it_off_is_healed_only_i
     assert world.routed() == world.oracle()
 
 
+async def test_a_move_that_is_healed_because_somebody_asks_is_whole() -> None:
+    """What is decided keeps no values of the feed's event: they are read again."""
+    world = await lived()
+    lead, (one, two) = world.amo.add_lead(), [world.amo.structure.stage(name) for name in ("Переговоры", "Оффер")]
+    world.amo.move(lead, one)
+    await world.run(10 * MINUTE)
+    began = world.server().at
+    world.outage(HOUR, change=lambda: lead.fields["status_id"] != two.id and world.amo.move(lead, two) and None)
+    world.more["closed"] = (Span(began, world.server().at),)
+    await world.run(SETTLED)
+    assert world.states()[HealState.UNHEALABLE] == 1
+    await world.healer.run_since(world.wanted(), began, world.server(), now=world.now())
+    assert world.routed() == world.oracle()
+
+
 async def test_nothing_is_decided_of_a_span_whose_webhooks_may_lie_in_a_spool() -> None:
     world = await lived()
     world.more["held_since"] = world.server().at
@@ -283,6 +299,8 @@ async def test_a_look_counts_what_would_be_healed_and_stores_nothing() -> None:
 def staged(world: World, *on: str) -> Any:
     stage = world.amo.structure.stage("Оффер")
     world.trigger(stage, "try=1", *on)
+    for each in world.wanted().triggers:
+        world.store.marks[PROMPT + each.name] = world.now()
     return stage
 
 

@@ -196,7 +196,8 @@ class World:
             return self.answer
         received = self.now()
         query = urlsplit(post.destination).query
-        webhook = Webhook(id=f"w{next(self._ids)}", source="crm", received_at=received, body=post.body, query=query)
+        id_, request = f"w{next(self._ids)}", post.request_id
+        webhook = Webhook(id=id_, source="crm", received_at=received, body=post.body, query=query, request_id=request)
         found = self._bodies.read(
             post.body, "", source="crm", received_at=received, new_id=lambda: f"e{next(self._ids)}", query=query
         )

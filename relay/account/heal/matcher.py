@@ -1,0 +1,132 @@
+"""Records of the feed and the index of hooks -> which of them a webhook told of, and what that shows of the account.
+
+It shows how far times in bodies are from the feed's, and whether a trigger of the digital pipeline posts at once: one
+with a delay posts after its event would have been healed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from relay.account.heal import drift
+from relay.account.heal.channels import UPDATES, parse
+from relay.account.heal.drift import Differences
+from relay.account.heal.settle import Settled, settle
+from relay.account.heal.wanted import Wanted
+from relay.account.server_clock import ServerTime
+from relay.model.heal import HealRecord, HealState, StoredHook
+from relay.store.contract import HealStore
+
+PROMPT, DELAYED = "prompt ", "delayed "
+"""In front of a trigger's channel: marks of the last event that it told of in time, and of the last one too late."""
+_OFTEN = timedelta(hours=1)  # between two marks of one channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """`settled`: what was told and what was lost; `differences`: of times in bodies, seconds; `marks`: to be stored.
+
+    `repeats`: hooks that tell of nothing more. `drift`: what matching allows for, if that is more than it was.
+    """
+
+    settled: Settled
+    repeats: Sequence[StoredHook] = ()
+    differences: Sequence[float] = ()
+    drift: timedelta | None = None
+    marks: Mapping[str, datetime]
+
+
+class Matcher:
+    """Matches records of one account's sources with the hooks in the store."""
+
+    def __init__(self, store: HealStore) -> None:
+        self._store = store
+        self._differences: defaultdict[str, Differences] = defaultdict(Differences)
+
+    async def match(self, wanted: Wanted, records: Sequence[HealRecord], server: ServerTime) -> Matched:
+        """Match records; nothing is stored of it."""
+        if not records:
+            return Matched(settled=Settled([], []), marks={})
+        first, last = min(each.at for each in records), max(each.at for each in records)
+        keys = {(each.channel, each.key) for each in records}
+        reach = 4 * max(wanted.limits.account.reach, wanted.limits.trigger.reach)
+        matched = await self._store.heal_records(wanted.source, since=first - reach, states=[HealState.MATCHED])
+        until = server.at if any(channel == UPDATES for channel, _ in keys) else last
+        hooks = await self._store.hooks(wanted.source, since=first - reach, until=until + reach, keys=keys)
+        repeats = await self._repeats(hooks)
+        hooks = [each for each in hooks if each not in repeats]
+        marks = await self._store.heal_marks(wanted.source)
+        ready_upto = server.at - server.within - wanted.limits.account.settle
+        seen = drift.differences(records, hooks, upto=ready_upto)
+        known = self._differences[wanted.source]
+        known.see(seen)
+        before = drift.of_mark(marks.get(drift.MARK))
+        within = max(known.within(), before)
+        settled = settle(records, [each for each in matched if (each.channel, each.key) in keys], hooks, drift=within)
+        new = _prompt(settled.told, marks)
+        is_wider = within > before
+        if is_wider:
+            new |= {drift.MARK: drift.as_mark(within)}
+        return Matched(
+            settled=settled, repeats=repeats, differences=seen, drift=within if is_wider else None, marks=new
+        )
+
+    async def _repeats(self, hooks: Sequence[StoredHook]) -> list[StoredHook]:
+        """The hooks of webhooks that amoCRM sent again, as their header says: both tell of one change.
+
+        Without it the second one may be taken for that of a second change, which was lost.
+        """
+        of_key: defaultdict[tuple[str, str], list[StoredHook]] = defaultdict(list)
+        for each in hooks:
+            of_key[each.hook.channel, each.hook.key].append(each)
+        several = [found for (channel, _), found in of_key.items() if len(found) > 1 and channel != UPDATES]
+        if not several:
+            return []
+        requests = await self._store.request_ids({each.webhook for found in several for each in found})
+        found_again: list[StoredHook] = []
+        for found in several:
+            taken: set[str] = set()
+            for each in sorted(found, key=lambda hook: (hook.matched is None, hook.hook.arrived or hook.hook.since)):
+                request = requests.get(each.webhook, "")
+                if request and request in taken:
+                    found_again.append(each)
+                taken.add(request)
+        return found_again
+
+
+def _prompt(told: Iterable[HealRecord], marks: Mapping[str, datetime]) -> dict[str, datetime]:
+    """Marks of the triggers that told of these in time; not of each event, for a mark is a write."""
+    found: dict[str, datetime] = {}
+    for each in told:
+        name = PROMPT + each.channel
+        if parse(each.channel) and each.webhook and each.at > marks.get(name, each.at - 2 * _OFTEN) + _OFTEN:
+            found[name] = max(each.at, found.get(name, each.at))
+    return found
+
+
+def delayed(hooks: Iterable[StoredHook], records: Iterable[HealRecord]) -> dict[str, datetime]:
+    """Marks of the triggers whose hooks are too late for the event of their key: no event is near, one was before."""
+    at: defaultdict[tuple[str, str], list[datetime]] = defaultdict(list)
+    for record in records:
+        at[record.channel, record.key].append(record.at)
+    found: dict[str, datetime] = {}
+    for each in hooks:
+        hook = each.hook
+        if parse(hook.channel) is None or hook.arrived is None or each.matched is not None:
+            continue
+        times = at[hook.channel, hook.key]
+        if any(time < hook.since for time in times) and not any(hook.since <= time <= hook.until for time in times):
+            found[DELAYED + hook.channel] = max(hook.arrived, found.get(DELAYED + hook.channel, hook.arrived))
+    return found
+
+
+def is_known_prompt(channel: str, marks: Mapping[str, datetime]) -> bool:
+    """Whether a trigger was seen to post in time; what is no trigger's does."""
+    return parse(channel) is None or PROMPT + channel in marks
+
+
+def is_delayed(channel: str, marks: Mapping[str, datetime]) -> bool:
+    """Whether the last that was seen of a trigger came too late."""
+    late = marks.get(DELAYED + channel)
+    return late is not None and marks.get(PROMPT + channel, late) <= late

@@ -1,0 +1,172 @@
+"""What webhooks and feed show of an account: how its times differ, which posts are repeats, and which are delayed."""
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from relay.account.heal.drift import Differences, as_mark, of_mark
+from relay.account.heal.healer import TRIGGER_DELAYED, TRIGGER_UNKNOWN
+from relay.account.heal.limits import DRIFT, WIDEST
+from relay.model.heal import HealState
+from tests.account.heal.schedule import HOUR, MINUTE
+from tests.account.heal.world import World
+
+# ---- times in bodies
+
+
+@pytest.mark.parametrize(
+    ("seen", "within"),
+    [
+        ([], 5),
+        ([0.0, 5.0], 5),
+        ([0.0, 6.0], 8),
+        ([59.5], 60),
+        ([*[0.0] * 4000, 50.0], 5),
+        ([*[0.0] * 900, 50.0], 52),
+    ],
+)
+def test_what_nearly_all_of_them_differ_by_is_allowed_for(seen: list[float], within: float) -> None:
+    differences = Differences()
+    differences.see(seen)
+    assert differences.within() == timedelta(seconds=within)
+
+
+def test_a_mark_keeps_what_is_allowed_for() -> None:
+    assert of_mark(None) == DRIFT
+    assert of_mark(as_mark(WIDEST)) == WIDEST
+    assert as_mark(DRIFT) < as_mark(WIDEST)
+
+
+async def test_an_account_whose_times_differ_has_nothing_sent_twice() -> None:
+    world = World(seed=6, quirks={"time_jitter": 25})
+    lead, (one, two) = world.amo.add_lead(), stages(world)
+    for n in range(20):
+        world.amo.move(lead, (two, one)[n % 2])
+        await world.run(20 * MINUTE)
+    await world.run(3 * HOUR)
+    assert world.routed() == world.oracle()
+    assert of_mark(world.store.marks["drift"]) > timedelta(seconds=7)
+    assert max(max(scan.differences, default=0) for scan in world.scans) > 5
+    assert [scan.drift for scan in world.scans if scan.drift]
+
+
+async def test_what_was_seen_of_it_outlives_a_restart_and_is_allowed_for_at_once() -> None:
+    world = World(seed=6)
+    world.store.marks["drift"] = as_mark(timedelta(seconds=40))
+    lead, (_one, two) = world.amo.add_lead(), stages(world)
+    await world.run(10 * MINUTE)
+    world.amo.quirks.time_jitter = 35
+    world.amo.move(lead, two)
+    await world.run(3 * HOUR)
+    assert world.routed() == world.oracle()
+    assert of_mark(world.store.marks["drift"]) == timedelta(seconds=40)
+
+
+async def test_a_move_that_was_lost_is_not_a_difference_of_times() -> None:
+    """The nearest webhook of a lost one is that of another move."""
+    world = World(seed=6)
+    lead, (one, two) = world.amo.add_lead(), stages(world)
+    await world.run(10 * MINUTE)
+    world.answer = None
+    world.amo.move(lead, two)
+    world.advance(20)
+    world.amo.move(lead, one)
+    world.advance(10)
+    world.answer = 200
+    world.amo.move(lead, two)
+    await world.run(3 * HOUR)
+    assert "drift" not in world.store.marks
+    assert world.routed() == world.oracle()
+
+
+# ---- repeats
+
+
+@pytest.mark.parametrize(("keeps", "healed"), [(True, 1), (False, 0)])
+async def test_a_repeat_of_a_trigger_is_no_webhook_of_a_second_change(keeps: bool, healed: int) -> None:
+    """Without the same request id it may be: that one is then not healed."""
+    world = World(seed=7, quirks={"kommo": True})
+    one, two = stages(world)
+    lead = world.amo.add_lead(stage=one)
+    world.trigger(two, "try=1", "status")
+    await prove(world, one, two)
+    world.amo.move(lead, two)
+    world.advance(MINUTE)
+    [post] = [each for each in world.amo.posts.all[-3:] if "try=1" in each.destination]
+    world.amo.quirks.lost = 1.0
+    for stage in (one, two):
+        world.amo.move(lead, stage)
+        world.advance(20)
+    world.amo.quirks.lost = 0.0
+    if not keeps:
+        post.request_id = "another"
+    world._receive(post)
+    await world.run(4 * HOUR)
+    assert of_triggers(world)[HealState.HEALED] == healed
+
+
+# ---- triggers with a delay
+
+
+async def test_a_trigger_of_which_nothing_came_in_time_waits_for_an_approval() -> None:
+    world = World(seed=8, approves=False)
+    lead, (_one, two) = world.amo.add_lead(), stages(world)
+    world.trigger(two, "try=1", "status")
+    await world.run(10 * MINUTE)
+    world.outage(HOUR, change=lambda: lead.fields["status_id"] != two.id and world.amo.move(lead, two) and None)
+    await world.run(3 * HOUR)
+    assert of_triggers(world) == {HealState.WAITING: 1}
+    [reason] = {each.reason for each in world.store.known.values() if each.state is HealState.WAITING}
+    assert reason == TRIGGER_UNKNOWN
+    await world.store.approve("crm", at=world.now())
+    await world.scan()
+    assert of_triggers(world) == {HealState.HEALED: 1}
+
+
+async def test_a_trigger_that_has_come_in_time_is_healed() -> None:
+    world = World(seed=8, approves=False)
+    lead, (one, two) = world.amo.add_lead(), stages(world)
+    world.trigger(two, "try=1", "status")
+    await prove(world, one, two)
+    world.restart()
+    world.outage(HOUR, change=lambda: lead.fields["status_id"] != two.id and world.amo.move(lead, two) and None)
+    await world.run(3 * HOUR)
+    assert of_triggers(world) == {HealState.MATCHED: 1, HealState.HEALED: 1}
+
+
+async def test_a_trigger_with_a_delay_is_reported_and_not_healed() -> None:
+    """Its webhook would come after the healed one."""
+    world = World(seed=8, approves=False)
+    (one, two) = stages(world)
+    world.trigger(two, "try=1", "status")
+    await prove(world, one, two)
+    world.amo.triggers[0].delay = 15 * MINUTE
+    for _ in range(3):
+        world.amo.move(world.amo.add_lead(stage=one), two)
+        await world.run(40 * MINUTE)
+    states = of_triggers(world)
+    assert states[HealState.HEALED] <= 1
+    assert states[HealState.UNHEALABLE] >= 2
+    reasons = {each.reason for each in world.store.known.values() if each.state is HealState.UNHEALABLE}
+    assert reasons == {TRIGGER_DELAYED}
+
+
+# ----
+
+
+def stages(world: World) -> tuple[Any, Any]:
+    structure = world.amo.structure
+    return structure.stage("Переговоры"), structure.stage("Оффер")
+
+
+async def prove(world: World, one: Any, two: Any) -> None:
+    """A move of another lead, of which the trigger tells in time."""
+    await world.run(10 * MINUTE)
+    world.amo.move(world.amo.add_lead(stage=one), two)
+    await world.run(2 * HOUR)
+
+
+def of_triggers(world: World) -> Counter[HealState]:
+    return Counter(each.state for each in world.store.known.values() if each.channel.startswith("dp:"))
