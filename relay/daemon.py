@@ -37,8 +37,6 @@ from relay.ingest.endpoint import Intake
 from relay.model import Json, Target
 from relay.observe import EventStream, Gauges, SharedGauges
 from relay.observe.loop_monitor import monitor_loop
-from relay.observe.token_expiry import TokenExpiry
-from relay.operations.access import Bearers
 from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED
 from relay.operations.tail import documents
 from relay.published_reports import RejectionReport, publish_reports, snapshot_report
@@ -49,6 +47,7 @@ from relay.routes.egress import ignored_variables
 from relay.settings import Settings, demand_private
 from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Endpoint, Notice, Rejection, Signal, WebhookRejected
 from relay.stopped_routes import StoppedRoutes
+from relay.store.archive import ArchiveFolder
 from relay.store.open import account_records, check_permissions, open_store
 from relay.store.records import Status
 
@@ -90,7 +89,6 @@ class Relay:
         self.misaddressed = RejectionReport(Rejection.MISADDRESSED, utc_now)
         self.unauthorized = RejectionReport(Rejection.UNAUTHORIZED, utc_now)
         self.live = EventStream(utc_now, documents)
-        self.bearers = _bearers(settings)
         # last: it reads the files, and may emit warnings about them
         self.reloader = Reloader(
             settings.config,
@@ -100,7 +98,6 @@ class Relay:
             emit=self._emit,
             clock=utc_now,
             names=settings.names,
-            access=(settings.access, self.bearers) if settings.access and self.bearers else None,
         )
 
     def _emit(self, fact: Signal) -> None:
@@ -204,8 +201,6 @@ class Relay:
         stack.push_async_callback(self._accounts.close)
         self.gauges = Gauges(registry, shared=self.store.spool() is not None)
         self.shared_gauges = SharedGauges(registry)
-        if self.bearers:
-            TokenExpiry(registry, self.bearers.ends)
         self.dispatcher = Dispatcher(
             store=self.store,
             emit=self._emit,
@@ -253,9 +248,14 @@ class Relay:
             self.reloader.watch(),
             *([self._accounts.run()] if self._accounts else []),
             self._stopped_routes.run(),
-            *self.store.background(lambda: self.reloader.config.retention),
+            *self.store.background(lambda: self.reloader.config.retention, self._archive),
             monitor_loop(self._emit),
         ]
+
+    def _archive(self) -> ArchiveFolder | None:
+        """Return where a purge writes what it deletes, as the routes in force say."""
+        folder = self.reloader.config.archive
+        return ArchiveFolder(folder) if folder else None
 
     def _oldest_snapshot(self) -> Json:
         """Return the report of a store that has a server, None of one that is a file."""
@@ -366,13 +366,6 @@ def _endpoint(config: Config, target: Target) -> Endpoint:
     return Endpoint(target.method.value, host, port) if known else Endpoint(target.method.value)
 
 
-def _bearers(settings: Settings) -> Bearers | None:
-    """None if nothing demands a token: then whoever reaches the loopback is an operator."""
-    if not (settings.admin_token or settings.viewer_token or settings.access):
-        return None
-    return Bearers(admin=settings.admin_token, viewer=settings.viewer_token)
-
-
 def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Application:
     return admin(
         registry=registry,
@@ -384,7 +377,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         stream=relay.live,
         targets=lambda: relay.reloader.config.targets,
         emit=emit,
-        bearers=relay.bearers,
+        token=relay.settings.admin_token,
         hosts=[relay.settings.admin_host],
         proxies=relay.settings.proxies,
     )

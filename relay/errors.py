@@ -8,6 +8,7 @@ RelayError
 ├── NotFoundError         no webhook, event or target has the id or name that was given
 ├── ConflictError         what was found is not in a state in which this can be done, or is not one thing
 ├── NotAllowed            the asker's role does not allow the question or act
+├── ArchiveFailed         what a purge is to delete cannot be archived: nothing is deleted
 ├── TemplateFailed        a template has no text for this event
 ├── AccountError          amoCRM's API did not do what it was asked for
 │   ├── AccountAway       no answer, or none that is one: repeat later
@@ -55,6 +56,10 @@ class ConflictError(RelayError):
 
 class NotAllowed(RelayError):
     """The role of who asks does not include the one that this question or act needs."""
+
+
+class ArchiveFailed(RelayError):
+    """The archive cannot be written, for want of room or permission: nothing that belongs in it is deleted."""
 
 
 class TemplateFailed(RelayError):

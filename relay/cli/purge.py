@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from relay.operations import clock
 from relay.operations import purge as operation
 from relay.store.open import StoreUrl
 
+if TYPE_CHECKING:
+    from relay.routes.config import Config
+
 
 @click.command("purge")
 @click.option("--older-than", type=duration, metavar="AGE", help="In place of the routes file's retention: 30d, 12h.")
@@ -26,12 +30,23 @@ from relay.store.open import StoreUrl
     metavar="STATE",
     help="Only delivered, dead, unrouted or unparsed; may be repeated. With --older-than alone: delivered, unrouted.",
 )
+@click.option(
+    "--archive",
+    type=click.Path(path_type=Path, file_okay=False, readable=False),
+    metavar="FOLDER",
+    help="In place of the routes file's retention.archive: write there what is deleted.",
+)
 @click.option("--dry-run", is_flag=True, help="Only count them.")
 @config_option
 @store_option
 @asynchronous
 async def purge(
-    older_than: timedelta | None, states: Sequence[str], dry_run: bool, config_path: Path, store_url: StoreUrl
+    older_than: timedelta | None,
+    states: Sequence[str],
+    archive: Path | None,
+    dry_run: bool,
+    config_path: Path,
+    store_url: StoreUrl,
 ) -> None:
     """Delete webhooks past their retention.
 
@@ -39,18 +54,30 @@ async def purge(
     itself every few minutes; or by --older-than, and then dead and unparsed ones only if --state names them. A webhook
     with a pending delivery is never deleted. The space is used again, but the file does not shrink.
 
+    If the routes file names a folder as retention.archive, or --archive does, what is deleted is on disk there before,
+    and stays in the store if it cannot be.
+
     \b
     relay purge --dry-run
     relay purge --older-than 7d
     relay purge --older-than 60d --state dead --state unparsed
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    if older_than is None:
-        ages = operation.chosen_ages(load_with_stand_ins(config_path).retention, states)
-    else:
+    config = _config(config_path, needed=older_than is None)
+    archive = archive or (config.archive if config else None)
+    if older_than is not None:
         ages = operation.one_age(older_than, states)
+    elif config:
+        ages = operation.chosen_ages(config.retention, states)
     async with visiting(store_url) as store:
-        counts = await operation.purge(store, ages, by=operator(), now=clock.now(store), dry_run=dry_run)
+        counts = await operation.purge(
+            store, ages, by=operator(), now=clock.now(store), archive=archive, dry_run=dry_run
+        )
     _print(counts, "would purge" if dry_run else "purged")
+
+
+def _config(config_path: Path, *, needed: bool) -> "Config | None":
+    """The routes file, which may name an archive: none, if it is not `needed`, only where there is no such file."""
+    return load_with_stand_ins(config_path) if needed or config_path.exists() else None
 
 
 def _print(counts: Mapping[str, int], purged: str) -> None:

@@ -20,7 +20,7 @@ class Webhook:
     `query` is the query string, without the `?`; `signature` the X-Signature header, which senders of another protocol
     set; `traceparent` the valid one that it came with, see `trace.parse_traceparent`. `kind`: `HEAL` if it never came,
     and its body was made of an event of the account's feed. `corrupt`: the body does not match its checksum in the
-    store.
+    store. `dismissed_at`: an operator has understood why it is unparsed; it is no longer counted or alarmed about.
     """
 
     id: str
@@ -35,6 +35,7 @@ class Webhook:
     unparsed: str | None = None
     kind: str = "webhook"
     corrupt: bool = False
+    dismissed_at: datetime | None = None
 
     @property
     def trace(self) -> str:

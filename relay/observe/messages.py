@@ -24,6 +24,7 @@ from relay.signals import (
     NotStored,
     OperatorActed,
     PurgedEarly,
+    PurgeStopped,
     RawRoutingFailed,
     RelayDeclaredDead,
     RelayDisowned,
@@ -55,6 +56,7 @@ LINES: dict[type, tuple[int, str]] = {
     NotStored: (WARNING, "not stored, and replied 503"),
     # store
     StoreGaveUp: (ERROR, "the store failed: the relay stops"),
+    PurgeStopped: (ERROR, "nothing is purged: the archive cannot be written"),
     PurgedEarly: (WARNING, "delivered webhooks deleted early to free disk"),
     WalGrown: (WARNING, "the write-ahead log grows: a read of the database takes too long"),
     VacuumHeldBack: (WARNING, "an old transaction keeps PostgreSQL from vacuuming the store"),

@@ -71,6 +71,9 @@ class Metrics(Collector):
         self.claim_seconds = histogram(
             "relay_store_claim_seconds", "How long one claim of due deliveries took.", CLAIM_SECONDS
         )()
+        self.archive_failures = counter(
+            "relay_archive_failures_total", "Purges that stopped because the archive could not be written."
+        )()
         self.connections_evicted = counter(
             "relay_connections_evicted_total", "Connections closed because there were too many."
         )()

@@ -29,6 +29,7 @@ from relay.signals import (
     Notice,
     Probed,
     Purged,
+    PurgeStopped,
     Rejection,
     RelayDeclaredDead,
     RelayDisowned,
@@ -128,6 +129,9 @@ class Observer:
                 self._series.claim_seconds.observe(signal.took.total_seconds())
             case Purged():
                 self._log.info("purged", **signal.counts, ms=milliseconds(signal.took))
+            case PurgeStopped():
+                self._series.archive_failures.inc()
+                self._log_line(signal)
             case ClientLockedOut():
                 self._locked_out(signal)
             case Notice():
@@ -273,7 +277,7 @@ class Observer:
         self._account.activated(signal.accounts)
 
     def _reloaded(self, signal: Reloaded) -> None:
-        self._reloaded_at(successful=not (signal.problems or signal.certificate_problems or signal.access_problems))
+        self._reloaded_at(successful=not (signal.problems or signal.certificate_problems))
         if signal.problems:
             self._log.error("routes unchanged", file=signal.file, problems=signal.problems)
         else:
@@ -282,10 +286,6 @@ class Observer:
             self._log.info("certificate reloaded")
         if signal.certificate_problems:
             self._log.error("certificate unchanged", problems=signal.certificate_problems)
-        if "access" in signal.activated:
-            self._log.info("access file reloaded")
-        if signal.access_problems:
-            self._log.error("access file unchanged", problems=signal.access_problems)
 
     def _reloaded_at(self, *, successful: bool) -> None:
         self._series.reload_successful.set(successful)

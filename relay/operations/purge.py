@@ -3,9 +3,11 @@
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from relay.model import Json, Retention
 from relay.operations import audit
+from relay.store.archive import ArchiveFolder
 from relay.store.contract import OperationsStore
 
 AGES = tuple(each.name for each in fields(Retention))
@@ -29,12 +31,22 @@ def one_age(age: timedelta, states: Collection[str] = ()) -> Ages:
 
 
 async def purge(
-    store: OperationsStore, ages: Ages, *, by: str, now: datetime, dry_run: bool = False
+    store: OperationsStore,
+    ages: Ages,
+    *,
+    by: str,
+    now: datetime,
+    archive: Path | None = None,
+    dry_run: bool = False,
 ) -> Mapping[str, int]:
-    """Delete what is older and has nothing pending; how many webhooks, by state. A dry run only counts them."""
+    """Delete what is older and has nothing pending; how many webhooks, by state. A dry run only counts them.
+
+    What is deleted is written to the folder `archive` before; ArchiveFailed, and it stays, if that cannot be done.
+    """
     retention = Retention(**{name: ages.get(name) for name in AGES})
     act = audit.entry("purge", _details(ages), by=by, now=now)
-    return await store.purge(retention, now=now, act=act, dry_run=dry_run)
+    folder = ArchiveFolder(archive) if archive else None
+    return await store.purge(retention, now=now, act=act, dry_run=dry_run, archive=folder)
 
 
 def _details(ages: Ages) -> dict[str, Json]:

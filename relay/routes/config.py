@@ -47,7 +47,8 @@ _NAMES: Mapping[str | int, tuple[Where, ...]] = {
 class Config:
     """A valid routes file. Immutable; a reload makes another.
 
-    `catalogs`: the names of things by account, of those whose names are known. `remarks`: where a name is outdated.
+    `archive`: the folder that a purge writes to before it deletes. `catalogs`: the names of things by account, of those
+    whose names are known. `remarks`: where a name is outdated.
     """
 
     file: str
@@ -55,6 +56,7 @@ class Config:
     sources: Mapping[str, Source]
     targets: Mapping[str, Target]
     retention: Retention
+    archive: Path | None
     routes: tuple[Route, ...]
     tests: tuple[RouteTest, ...]
     catalogs: Mapping[str, Catalog] = field(repr=False)
@@ -209,6 +211,7 @@ def _compiled(reader: Reader, file: str, names: Path | None, *, stop_routes: boo
         sources=sources,
         targets=with_names(reader, targets, sources, catalogs),
         retention=_retention(reader),
+        archive=reader.take(("retention", "archive"), lambda text: Path(file).parent / text, None),
         routes=routes,
         tests=read_tests(reader, {route.name for route in routes if route.name}, targets),
         catalogs=catalogs,

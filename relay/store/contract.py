@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.model.heal import Hook
+from relay.store.archive import ArchiveFolder
 from relay.store.enrich_contract import EnrichStore as EnrichStore
 from relay.store.guard_contract import GuardStore as GuardStore
 from relay.store.heal_contract import HealQuestions
@@ -209,9 +210,18 @@ class MaintenanceStore(Protocol):
         ...
 
     async def purge(
-        self, retention: Retention, *, now: datetime, act: AuditEntry | None = None, dry_run: bool = False
+        self,
+        retention: Retention,
+        *,
+        now: datetime,
+        act: AuditEntry | None = None,
+        dry_run: bool = False,
+        archive: ArchiveFolder | None = None,
     ) -> Mapping[str, int]:
         """Delete webhooks past their retention, with all that came of them; count them by the ages of `retention`.
+
+        With an `archive` only what is in it is deleted: ArchiveFailed if that cannot be written. What a purge that was
+        killed had archived, and not deleted, is archived again.
 
         One is deleted when each of its deliveries may be, never while one is pending; it counts as dead if one of
         them is. Transactions are short, with pauses between them, so that webhooks that arrive come first; to cancel
@@ -259,7 +269,13 @@ class OperationsStore(Protocol):
         ...
 
     async def purge(
-        self, retention: Retention, *, now: datetime, act: AuditEntry | None = None, dry_run: bool = False
+        self,
+        retention: Retention,
+        *,
+        now: datetime,
+        act: AuditEntry | None = None,
+        dry_run: bool = False,
+        archive: ArchiveFolder | None = None,
     ) -> Mapping[str, int]:
         """See `MaintenanceStore.purge`."""
         ...
@@ -280,8 +296,8 @@ class OperationsStore(Protocol):
         """Count deliveries by target; `replayable`: without the raw ones that `replay` leaves alone."""
         ...
 
-    async def unparsed(self, *, limit: int, after: str | None = None) -> Page[Webhook]:
-        """Return unparsed webhooks, oldest first; `after` is a cursor."""
+    async def unparsed(self, *, limit: int, after: str | None = None, dismissed: bool = False) -> Page[Webhook]:
+        """Return unparsed webhooks that are not dismissed, or those that are, oldest first; `after` is a cursor."""
         ...
 
     async def events(
@@ -314,6 +330,29 @@ class OperationsStore(Protocol):
         was healed before its webhook came only those are planned that are `if_late`, however long ago that was.
         Further calls with the same `act` go on where its last one ended.
         """
+        ...
+
+    async def reroutable(self, routed: Sequence[RoutedEvent], *, missing: bool = False) -> Mapping[str, int]:
+        """Count by target the deliveries that `reroute` would plan now; nothing is changed."""
+        ...
+
+    async def drop(self, target: str, act: AuditEntry) -> int:
+        """Make what is pending for the target dead, with the reason `DROPPED`, and dismissed; return how many.
+
+        Also what is claimed: an attempt under way is recorded, and settles nothing. What is kept for the target after
+        this call has begun stays pending.
+        """
+        ...
+
+    async def dismiss(self, wanted: Filter, act: AuditEntry) -> int:
+        """Dismiss dead deliveries among `wanted`; return how many. A replay ends it.
+
+        Dismissed ones are not counted in `status`. What is dead as reparsed never is, and is left alone.
+        """
+        ...
+
+    async def dismiss_unparsed(self, ids: Sequence[str], act: AuditEntry) -> int:
+        """Dismiss those of the webhooks with these ids that are unparsed; return how many. Reading them ends it."""
         ...
 
     async def pause(self, target: str, act: AuditEntry) -> bool:
@@ -376,8 +415,10 @@ class Archive(Store, OperationsStore, Protocol):
 class OwnedStore(Archive, Protocol):
     """A store as its owner has it: with what it needs beside the daemon's own work."""
 
-    def background(self, retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
-        """Return what is to run for as long as the store is owned; `retention` is asked at each purge.
+    def background(
+        self, retention: Callable[[], Retention], archive: Callable[[], ArchiveFolder | None] = lambda: None
+    ) -> Sequence[Coroutine[Any, Any, None]]:
+        """Return what is to run for as long as the store is owned; `retention` and `archive` are asked at each purge.
 
         One that ends, or raises, means that the store cannot go on. The caller cancels them before `close`.
         """

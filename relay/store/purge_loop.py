@@ -6,14 +6,14 @@ any store has a retention, but only SQLite a ballast.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from relay.clock import Clock
-from relay.errors import StoreBusy
+from relay.errors import ArchiveFailed, StoreBusy
 from relay.model import Retention
-from relay.signals import Emit, Purged
+from relay.signals import Emit, Purged, PurgeStopped
+from relay.store.archive import ArchiveFolder
 
 EVERY = 300.0  # seconds
 SETTLING = 3600.0  # seconds from a clock that is set to the next purge: what goes by a wrong time is gone for good
@@ -22,7 +22,9 @@ SETTLING = 3600.0  # seconds from a clock that is set to the next purge: what go
 class Purging(Protocol):
     """What this needs of a store."""
 
-    async def purge(self, retention: Retention, *, now: datetime) -> Mapping[str, int]:
+    async def purge(
+        self, retention: Retention, *, now: datetime, archive: ArchiveFolder | None = None
+    ) -> Mapping[str, int]:
         """See `contract.MaintenanceStore.purge`."""
         ...
 
@@ -35,8 +37,11 @@ async def keep_purging(
     steady: Callable[[], float],
     emit: Emit,
     mine: Callable[[], bool] = lambda: True,
+    archive: Callable[[], ArchiveFolder | None] = lambda: None,
 ) -> None:
     """Purge for ever, by the ages that `retention()` returns each time; the caller cancels it.
+
+    What `archive()` cannot take stays, until it can.
 
     `wall` and `steady` are those of `Clock`. Of the relays that share a store one does it: this one while it is `mine`.
     """
@@ -50,7 +55,11 @@ async def keep_purging(
     while True:
         start = clock()
         if steady() >= settled_at and mine():
-            with suppress(StoreBusy):  # what is left over goes the next time
-                if counts := await store.purge(retention(), now=start):
+            try:
+                if counts := await store.purge(retention(), now=start, archive=archive()):
                     emit(Purged(counts=counts, took=clock() - start))
+            except StoreBusy:
+                pass  # what is left over goes the next time
+            except ArchiveFailed as error:
+                emit(PurgeStopped(error=str(error)))
         await asyncio.sleep(EVERY)

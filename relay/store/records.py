@@ -11,6 +11,7 @@ from relay.model.subscription import GuardRecord
 T = TypeVar("T")
 
 SCARCE = 2 * 1024**3  # bytes
+DROPPED = "dropped"  # why a delivery is dead whose target is gone for good
 OLD = timedelta(minutes=5)  # of a snapshot: no transaction of a relay takes so long
 
 
@@ -80,7 +81,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetStatus:
-    """The backlog of a target. `dead` is without `reparsed` ones; `oldest_at`: arrival of its oldest pending one.
+    """The backlog of a target. `dead`: without reparsed and dismissed ones; `oldest_at`: arrival of its oldest pending.
 
     `condition`: as a relay sees it; where several share the store, as it is seen worst, and `conditions` by relay.
     """
@@ -175,8 +176,8 @@ class RelayStanding:
 class Status:
     """The state of everything. `last_at` is the arrival of the newest webhook; of `relays` some may be gone.
 
-    `disk`: what the store is on, if it is a file. `reports`: by name, what `publish` was given last,
-    by a relay that lives if there is one. `guards`: what is known of the webhooks in amoCRM, by source.
+    `unparsed`: without dismissed ones. `disk`: what the store is on, if it is a file. `reports`: by name, what was
+    published last, by a relay that lives if there is one. `guards`: what is known of the webhooks in amoCRM, by source.
     """
 
     targets: Mapping[str, TargetStatus] = field(default_factory=dict)
@@ -281,7 +282,10 @@ class SpoolState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which deliveries: all conditions that are given must hold. `since` is included, `until` is not."""
+    """Which deliveries: all conditions that are given must hold. `since` is included, `until` is not.
+
+    `dismissed`: only those that are, or only those that are not.
+    """
 
     event_ids: tuple[str, ...] = ()
     states: tuple[State, ...] = ()
@@ -293,6 +297,7 @@ class Filter:
     pipeline_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    dismissed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,7 +318,7 @@ class DeliveryRecord:
     """A delivery as it is now. `due_at` is set only while it waits for a time, `why` only if it is dead.
 
     A claimed one waits for no time: it is in flight, or next in the queue of a daemon. `healed`: no webhook told of its
-    event, the account's feed did.
+    event, the account's feed did. `dismissed_at`: set only if it is dead, and no longer counted or alarmed about.
     """
 
     event_id: str
@@ -332,6 +337,7 @@ class DeliveryRecord:
     why: str
     raw: bool = False
     healed: bool = False
+    dismissed_at: datetime | None = None
     attempts: tuple[AttemptRecord, ...] = ()
 
     @property

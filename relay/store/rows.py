@@ -27,7 +27,8 @@ def page(
 
 def webhook_of(row: Row) -> Webhook:
     """Return the webhook; one that fails its checksum is `corrupt`."""
-    id_, source, received_at, body, content_type, request_id, query, signature, why, checksum, traceparent, kind = row
+    id_, source, received_at, body, content_type, request_id, query, signature = row[:8]
+    why, checksum, traceparent, kind, dismissed_at = row[8:]
     return Webhook(
         id=id_,
         source=source,
@@ -41,13 +42,14 @@ def webhook_of(row: Row) -> Webhook:
         unparsed=why,
         kind=kind,
         corrupt=is_corrupt(body, checksum),
+        dismissed_at=None if dismissed_at is None or why is None else from_ms(dismissed_at),
     )
 
 
 def delivery_of(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRecord:
     """Return the delivery; a claimed one waits for no time."""
     _seq, event_id, entity, action, entity_id, received_at, target, routes, state, claimed, attempt, replays = row[:12]
-    due_at, settled_at, why, raw, healed = row[12:]
+    due_at, settled_at, why, raw, healed, dismissed_at = row[12:]
     return DeliveryRecord(
         event_id=event_id,
         entity=entity,
@@ -65,6 +67,7 @@ def delivery_of(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryR
         why=why,
         raw=bool(raw),
         healed=bool(healed),
+        dismissed_at=None if dismissed_at is None else from_ms(dismissed_at),
         attempts=attempts,
     )
 

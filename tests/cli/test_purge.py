@@ -1,5 +1,6 @@
 """`relay purge`, `relay backup` and `relay audit`: what they change or copy, and what they say of it."""
 
+import gzip
 import json
 import re
 from collections.abc import Callable
@@ -81,6 +82,38 @@ def test_without_an_age_the_routes_file_says_it(run: Run, kept: Path, folder: Pa
     (folder / "routes.yaml").write_text(ROUTES + "retention: {unparsed: forever, dead: forever}\n")
     assert run("purge").exit_code == 0
     assert left(run) == ALL
+
+
+def test_what_goes_is_in_the_archive_that_the_routes_file_names_or_a_flag(run: Run, kept: Path, folder: Path) -> None:
+    (folder / "routes.yaml").write_text(ROUTES + "retention: {archive: old}\n")
+    assert run("purge", "--older-than", "1ms", "--state", "unparsed").stdout.endswith("purged 2\n")
+    assert archived(folder / "old") == {GARBLED, CYRILLIC}, "beside the routes file"
+    assert run("purge", "--older-than", "1ms", *EVERY_STATE, "--archive", "other").stdout.endswith("purged 1\n")
+    assert archived(folder / "other") == {OFFER}
+
+
+def test_what_cannot_be_archived_stays_and_one_line_says_why(run: Run, kept: Path, folder: Path) -> None:
+    (folder / "old").touch()
+    ended = run("purge", "--older-than", "1ms", *EVERY_STATE, "--archive", "old/archive")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("relay: the archive cannot be written, so nothing is purged: ")
+    assert ended.stderr.count("\n") == 1
+    assert left(run) == ALL
+
+
+def test_a_routes_file_that_cannot_be_read_may_name_an_archive_so_nothing_goes(
+    run: Run, kept: Path, folder: Path
+) -> None:
+    (folder / "routes.yaml").write_text(ROUTES + "retention: {archiv: old}\n")
+    ended = run("purge", "--older-than", "1ms", *EVERY_STATE)
+    assert (ended.exit_code, "retention.archiv" in ended.stderr) == (1, True)
+    assert left(run) == ALL
+
+
+def archived(folder: Path) -> set[str]:
+    [file] = folder.iterdir()
+    with gzip.open(file) as lines:
+        return {json.loads(line)["webhook"]["id"] for line in lines}
 
 
 def test_an_age_is_a_duration(run: Run, kept: Path) -> None:

@@ -10,7 +10,7 @@ import psycopg
 
 from relay.store.postgres import arrays
 from relay.store.postgres.connection import Connection, Row, Statement
-from relay.store.postgres.migrate import migrate
+from relay.store.postgres.migrate import build_indexes, migrate
 from tests.postgres import Cluster
 
 EVENTS = int(os.environ.get("RELAY_TESTS_DELIVERIES", "400000")) // 2
@@ -52,6 +52,12 @@ update deliveries set held = due_at where event % 20000 = 0 and due_at is not nu
 insert into enrichments (event, at, value, reason, checksum)
 select n, 1795000000000 + n * 100, '{{}}', '', '\\x00' from generate_series(1, {events}) n order by n;
 
+insert into deliveries (event, target, routes, state, attempt, base, replays, pending_since, settled_at, why,
+  dismissed_at)
+select n, 'old', '["all"]', 'dead', 1, 0, 0, 0, 1, 'dropped', 1 from generate_series(1, {events}, 4) n order by n;
+
+insert into dismissed (webhook, at) select n, 1 from generate_series(1, {events}, 1000) n order by n;
+
 insert into relays (name, incarnation, host, pid, version, schema, started_at, seen_at)
 values ('a', 1, 'here', 1, '1', 1, 0, 0), ('b', 2, 'there', 1, '1', 1, 0, 0);
 """
@@ -62,6 +68,7 @@ async def made(cluster: Cluster, *, events: int = EVENTS, pending: int = PENDING
     name = cluster.new_database()
     schema = Connection(cluster.dsn(name), name="schema")
     await migrate(schema)
+    await build_indexes(schema)
     await schema.close()
     with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
         connection.execute(_FILL.format(events=events, over=events - pending, token=FIRST_TOKEN).encode())

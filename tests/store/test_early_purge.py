@@ -1,15 +1,18 @@
 """A disk that fills up: delivered history goes before its time, nothing else does, and what is owed comes first."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
-from relay.errors import StoreBusy
+from relay.errors import ArchiveFailed, StoreBusy
 from relay.model import Dead, Delivered, State
 from relay.signals import DiskSpace, Signal
+from relay.store.archive import ArchiveFolder
 from relay.store.records import Disk, Filter
 from relay.store.requests import KeepRequest
 from relay.store.sqlite import early_purge
@@ -166,3 +169,20 @@ async def test_of_webhooks_that_come_together_those_that_fit_are_kept(scene: Sce
     replies = await asyncio.gather(*replies_of(scene.store.keep_many, requests), return_exceptions=True)
     assert [str(each) for each in replies] == ["[]", "the disk is full", "[]"]
     assert (await scene.kept())[-2:] == [11, 13]
+
+
+# ---- an archive
+
+
+async def test_what_goes_early_is_archived_too_and_stays_if_it_cannot_be(scene: Scene, tmp_path: Path) -> None:
+    await scene.delivered(*range(1, 4))
+    (tmp_path / "archive").touch()
+    archive = ArchiveFolder(tmp_path / "archive")
+    with pytest.raises(ArchiveFailed):
+        await scene.store.purge_early(now=NOON, archive=archive)
+    assert await scene.kept() == [1, 2, 3]
+    (tmp_path / "archive").unlink()
+    assert await scene.store.purge_early(now=NOON, archive=archive) == 3
+    [file] = (tmp_path / "archive").iterdir()
+    with gzip.open(file) as lines:
+        assert [orjson.loads(line)["webhook"]["id"] for line in lines] == [f"webhook-000{n}" for n in (1, 2, 3)]

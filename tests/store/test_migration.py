@@ -15,11 +15,13 @@ from relay.store.checksum import checksum
 from relay.store.records import Duplicate, Filter
 from relay.store.sqlite import store as store_module
 from relay.store.sqlite.integrity import verify
-from relay.store.sqlite.migrate import APPLICATION_ID
+from relay.store.sqlite.migrate import APPLICATION_ID, newest_schema
 from relay.store.sqlite.store import SqliteStore
 from relay.store.times import to_ms
 from tests.store.conftest import MINUTE, NOON, claim, deliver, interrupted, open_sqlite, routed, webhook
 from tests.store.test_duplicates import move
+
+NEWEST = newest_schema()
 
 ROWS = """
 insert into webhooks (seq, id, source, received_at, content_type, request_id, body, unparsed) values
@@ -156,7 +158,7 @@ def schema(path: Path) -> list[tuple[object, ...]]:
 
 
 async def test_a_command_does_not_migrate_what_a_daemon_may_be_using(first_version: Path) -> None:
-    with pytest.raises(StoreUnsafe, match=r"schema 1, needed 9\): relay run brings it up to date"):
+    with pytest.raises(StoreUnsafe, match=rf"schema 1, needed {NEWEST}\): relay run brings it up to date"):
         SqliteStore.visit(first_version)
 
 
@@ -185,7 +187,7 @@ async def test_before_a_migration_a_copy_is_made_and_named_in_the_log(first_vers
     signals: list[Signal] = []
     await SqliteStore.open(first_version, now=NOON, emit=signals.append, failed=lambda: None).close()
     [noticed] = [signal for signal in signals if isinstance(signal, Notice)]
-    copy = first_version.with_name("relay.db.before-9")
+    copy = first_version.with_name(f"relay.db.before-{NEWEST}")
     assert (noticed.text, noticed.fields["copy"]) == ("the store is migrated", str(copy))
     assert copy.stat().st_mode & 0o777 == 0o600
     assert schema(copy)[-1] == ("version", 1)
@@ -196,8 +198,8 @@ async def test_before_a_migration_a_copy_is_made_and_named_in_the_log(first_vers
 
 
 async def test_without_a_copy_nothing_is_migrated(first_version: Path) -> None:
-    (first_version.with_name("relay.db.before-9")).mkdir()
-    with pytest.raises(ConfigurationError, match=r"cannot write .*before-9"):
+    (first_version.with_name(f"relay.db.before-{NEWEST}")).mkdir()
+    with pytest.raises(ConfigurationError, match=rf"cannot write .*before-{NEWEST}"):
         open_sqlite(first_version.parent, NOON)
     assert schema(first_version)[-1] == ("version", 1)
 
@@ -207,7 +209,7 @@ async def test_a_store_without_webhooks_is_not_copied(first_version: Path) -> No
     connection.execute("delete from attempts; delete from deliveries; delete from events; delete from webhooks")
     connection.close()
     await open_sqlite(first_version.parent, NOON).close()
-    assert not first_version.with_name("relay.db.before-9").exists()
+    assert not first_version.with_name(f"relay.db.before-{NEWEST}").exists()
 
 
 async def test_without_room_for_it_nothing_is_migrated_and_one_line_says_why(

@@ -54,6 +54,8 @@ async def fill(folder: Path) -> SqliteUrl:
     await claim(store)
     await store.pause("dwh", act(1, command="pause", target="dwh"))
     await store.record_audit(act(2, command="backup"), 3)
+    await store.dismiss(Filter(), act(3, command="dismiss"))
+    await store.dismiss_unparsed(["webhook-0003"], act(4, command="dismiss"))
     await store.close()
     return SqliteUrl(folder / "relay.db")
 
@@ -89,16 +91,17 @@ async def test_everything_that_a_store_holds_is_in_the_other_one_after(tmp_path:
         "webhooks": 4,
         "events": 4,
         "deliveries": 4,
+        "dismissed": 1,
         "attempts": 2,
         "pauses": 1,
-        "audit": 2,
+        "audit": 4,
         "losses": 0,
     }
     before, after = open_sqlite(tmp_path, NOON), PostgresStore.visit(target.dsn)
     assert await seen(after) == await seen(before)
     assert (await after.show("webhook-0001")).webhook.traceparent == TRACEPARENT
     assert [(await after.show(f"webhook-000{n}")).webhook.kind for n in (1, 9)] == ["webhook", "heal"]
-    [unparsed] = await after.unparsed(limit=9)
+    [unparsed] = await after.unparsed(limit=9, dismissed=True)
     assert unparsed.unparsed == "odd\ufffd" and not unparsed.corrupt
     await before.close()
     await after.close()

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from relay.model import Retention, State
-from relay.store.postgres import purge, reading, replay, status
+from relay.store.postgres import dismiss, purge, reading, replay, status
 from relay.store.postgres.filters import filter_sql
 from relay.store.records import Filter
 from tests.postgres import Cluster
@@ -40,7 +40,7 @@ def page(wanted: Filter) -> tuple[str, Mapping[str, Any]]:
 
 
 def test_a_status_counts_within_partial_indexes(postgres: Cluster, history: str) -> None:
-    check(postgres, history, *status.STATUS, scanned=plans.SCANNED | {"losses"})
+    check(postgres, history, *status.STATUS, scanned=plans.SCANNED | {"losses", "dismissed"})
 
 
 @pytest.mark.parametrize("start", ["webhook-00000123", "event-00000123", "event-000001"])
@@ -88,6 +88,31 @@ def test_a_replay_changes_its_page_alone(postgres: Cluster, history: str) -> Non
         history,
         (locked, {"now": 0, "last": -1, "events": EVENTS, "targets": TARGETS}),
         (replay.REPLAY, [EVENTS, TARGETS, ones, [each % 2 == 0 for each in EVENTS], [False] * 100]),
+    )
+
+
+@pytest.mark.parametrize("wanted", [Filter(target="old"), Filter(), Filter(since=NOON)], ids=str)
+def test_what_can_be_dismissed_is_found_by_its_index_however_much_was_dismissed(
+    postgres: Cluster, history: str, wanted: Filter
+) -> None:
+    where, values = filter_sql(wanted)
+    page = dismiss.PAGE.format(where=where)
+    ids = [f"webhook-{n:08}" for n in range(1, 101)]
+    check(
+        postgres,
+        history,
+        (page, {**values, "name": "bot", "seq": 1000, "limit": 100}),
+        (dismiss.DISMISS, (TARGETS, EVENTS, 1)),
+        (dismiss.DISMISS_UNPARSED, (ids, 1)),
+    )
+
+
+def test_what_is_dropped_is_found_by_the_indexes_of_what_is_pending(postgres: Cluster, history: str) -> None:
+    check(
+        postgres,
+        history,
+        (dismiss.PENDING, {"target": "dwh", "last": plans.EVENTS, "limit": 100}),
+        (dismiss.DROP, {"events": EVENTS, "target": "dwh", "at": 1, "why": "dropped"}),
     )
 
 

@@ -176,7 +176,9 @@ async def test_without_the_right_to_change_the_schema_one_line_says_what_to_do(
         assert "permission denied for schema public" in str(refused.value)
         assert "relay migrate --sql" in str(refused.value) and "\n" not in str(refused.value)
         sql = await connection.transact(migrate.sql_of)
-        superuser.execute(sql.encode())
+        schema, _, indexes = sql.partition("commit;\n")  # psql sends one statement at a time
+        for each in (f"{schema}commit;", *indexes.split(";\n")):
+            superuser.execute(each.encode())
     store = PostgresStore(postgres_dsn, name="relay", emit=lambda _signal: None, durable=False)
     await store.ready()
     assert await store.status()

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.model import Dead, Delivered, Retention, RetryAt, RoutedEvent, State, Verdict, Webhook
-from relay.signals import Committed, Signal
+from relay.signals import Committed, Purged, PurgeStopped, Signal
 from relay.store import purge_loop
+from relay.store.archive import ArchiveFolder
 from relay.store.contract import Archive
 from relay.store.purge_loop import keep_purging
 from relay.store.records import Filter
@@ -270,6 +271,32 @@ async def longest_read(path: Path, pending: int) -> int:
     await store.close()
     assert gone == {"unrouted": 1}
     return max(taken)
+
+
+async def test_a_daemon_purges_once_the_archive_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purge_loop, "EVERY", 0.001)
+    machine, signals = Machine(), list[Signal]()
+    store = OPENERS["sqlite"](tmp_path, NOON)
+    await store.keep(webhook(unparsed="not UTF-8"), [])
+    (tmp_path / "archive").touch()
+    forever = asyncio.create_task(
+        keep_purging(
+            store,
+            retention=lambda: replace(KEEP, unparsed=-DAY),
+            archive=lambda: ArchiveFolder(tmp_path / "archive"),
+            wall=machine.look,
+            steady=lambda: machine.steady,
+            emit=signals.append,
+        )
+    )
+    await until(lambda: len(signals) > 1)
+    assert all(isinstance(each, PurgeStopped) and "so nothing is purged" in each.error for each in signals)
+    assert len(await store.unparsed(limit=10)) == 1
+    (tmp_path / "archive").unlink()
+    await until(lambda: isinstance(signals[-1], Purged))
+    assert len(list((tmp_path / "archive").iterdir())) == 1
+    forever.cancel()
+    await store.close()
 
 
 async def test_the_space_of_what_is_gone_is_used_again(tmp_path: Path) -> None:

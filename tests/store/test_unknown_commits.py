@@ -48,6 +48,9 @@ VERBS: dict[str, Verb] = {
     "replay": lambda store: store.replay(Filter(states=(State.DEAD, State.DELIVERED)), act(at=LATER)),
     "reroute": lambda store: store.reroute([routed(4, to("new"))], act(at=LATER)),
     "reparse": lambda store: store.reparse(webhook(6, unparsed="not UTF-8"), [routed(6, to("new"))], act(at=LATER)),
+    "drop": lambda store: store.drop("due", act(at=LATER, command="drop")),
+    "dismiss": lambda store: store.dismiss(Filter(), act(at=LATER, command="dismiss")),
+    "dismiss_unparsed": lambda store: store.dismiss_unparsed(["webhook-0006"], act(at=LATER, command="dismiss")),
     "pause": lambda store: store.pause("bot", act(command="pause", reason="moves")),
     "resume": lambda store: store.resume("paused", act(command="resume")),
     "purge": lambda store: store.purge(

@@ -20,6 +20,8 @@ _FILTERS = {
     "pipeline_id": "e.pipeline_id = %(pipeline_id)s",
     "since": "e.received_at >= %(since)s",
     "until": "e.received_at < %(until)s",
+    "dismissed": "d.dismissed_at is not null",
+    "undismissed": "d.dismissed_at is null",
 }
 
 
@@ -41,4 +43,6 @@ def _values(wanted: Filter) -> dict[str, Any]:
         "pipeline_id": clean_or_none(wanted.pipeline_id),
         "since": None if wanted.since is None else to_ms(wanted.since),
         "until": None if wanted.until is None else to_ms(wanted.until),
+        "dismissed": wanted.dismissed or None,
+        "undismissed": True if wanted.dismissed is False else None,
     }

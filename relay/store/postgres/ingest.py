@@ -276,6 +276,7 @@ async def _read(transaction: Transaction, asked: Asked) -> int | None:
         return None
     [(seq,)] = marked
     raw = {"webhook": seq, "why": REPARSED, "now": to_ms(now or webhook.received_at)}
+    await transaction.rows(ingest_sql.UNDISMISS, raw)
     await transaction.rows(ingest_sql.REPLACE_DEAD, raw)
     if pending := await transaction.rows(ingest_sql.REPLACE_PENDING, raw):
         events, targets = zip(*pending, strict=True)

@@ -142,6 +142,7 @@ where w.id = any(%(id)s::text[]) and w.unparsed is not null and e.kind = 'unpars
 """The keys of raw deliveries that are replaced if these webhooks get events. A key never changes."""
 
 READ = "update webhooks set unparsed = null where id = %(id)s and unparsed is not null returning seq"
+UNDISMISS = "delete from dismissed where webhook = %(webhook)s"
 """Mark a webhook as parsed; no row if it is parsed."""
 
 REPLACE_DEAD = """

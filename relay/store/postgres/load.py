@@ -18,7 +18,7 @@ from relay.store.postgres.text import clean
 from relay.store.url import PostgresUrl
 
 _BEGIN = f"select {DURABLE.format(local='true')}, set_config('lock_timeout', '2s', true)"
-_OURS = "webhooks, events, deliveries, attempts, pauses, audit, losses"
+_OURS = "webhooks, events, deliveries, dismissed, attempts, pauses, audit, losses"
 _LOCK = f"lock table {_OURS} in share row exclusive mode"
 _EMPTY = "select not exists (select from webhooks) and not exists (select from audit)"
 _NUMBER_ON = """

@@ -9,7 +9,8 @@ from functools import partial
 
 from relay.errors import StoreBusy
 from relay.model import Retention
-from relay.store.postgres import audit
+from relay.store.archive import MEMBER, ArchiveFolder
+from relay.store.postgres import audit, reading
 from relay.store.postgres.acts import Acts
 from relay.store.postgres.connection import Connection, Transaction
 from relay.store.records import AuditEntry
@@ -44,6 +45,7 @@ select w.received_at, w.seq, case when {_MAY_GO} then {_COUNTED} end from (
   order by received_at, seq limit %(limit)s
 ) w order by w.received_at, w.seq
 """
+SIZES = "select seq, octet_length(body) from webhooks where seq = any(%s::bigint[]) order by seq"
 LOCK = "select seq from webhooks where seq = any(%s::bigint[]) order by seq for update skip locked"
 MAY_STILL_GO = f"""
 select w.seq, array(select e.seq from events e where e.webhook = w.seq) from webhooks w
@@ -59,7 +61,13 @@ Over = tuple[int, str]
 
 
 async def purge(
-    look: Connection, acts: Acts, retention: Retention, now: datetime, act: AuditEntry | None, dry_run: bool
+    look: Connection,
+    acts: Acts,
+    retention: Retention,
+    now: datetime,
+    act: AuditEntry | None,
+    dry_run: bool,
+    archive: ArchiveFolder | None = None,
 ) -> dict[str, int]:
     """See `contract.MaintenanceStore.purge`. What another transaction works on is left for the next time."""
     before = ages(retention, now)
@@ -67,7 +75,12 @@ async def purge(
     after: Place | None = (_NOTHING, 0)
     while after:
         after, page = await _look(look, before, after)
-        counts += Counter(age for _seq, age in page) if dry_run else await _delete(acts, page, before, act)
+        if dry_run:
+            counts += Counter(age for _seq, age in page)
+            continue
+        if archive:
+            await _archived(look, [seq for seq, _age in page], archive)
+        counts += await _delete(acts, page, before, act)
     return dict(counts)
 
 
@@ -83,6 +96,21 @@ async def _look(look: Connection, before: dict[str, int], after: Place) -> tuple
     [found] = await look.run([(LOOK, {**before, "at": after[0], "seq": after[1], "limit": PAGE})])
     last = found[-1][:2] if found else None
     return last, [(seq, age) for _at, seq, age in found if age is not None]
+
+
+async def _archived(look: Connection, seqs: Sequence[int], archive: ArchiveFolder) -> None:
+    """Write webhooks to the archive, as many at a time as make a member; ArchiveFailed if that cannot be done."""
+    [sizes] = await look.run([(SIZES, (list(seqs),))])
+    chunk: list[int] = []
+    size = 0
+    for seq, of_body in sizes:
+        chunk.append(seq)
+        size += of_body
+        if size >= MEMBER:
+            await archive.add(await reading.by_seq(look, chunk))
+            chunk, size = [], 0
+    if chunk:
+        await archive.add(await reading.by_seq(look, chunk))
 
 
 async def _delete(acts: Acts, page: Sequence[Over], before: dict[str, int], act: AuditEntry | None) -> Counter[str]:
@@ -120,6 +148,7 @@ async def _delete_some(
     events = [event for _seq, of_webhook in gone for event in of_webhook]
     for rows in DELETE:
         await transaction.rows(f"delete from {rows} = any(%s::bigint[])", (events,))
+    await transaction.rows("delete from dismissed where webhook = any(%s::bigint[])", (webhooks,))
     await transaction.rows("delete from webhooks where seq = any(%s::bigint[])", (webhooks,))
     if act:
         await audit.add(transaction, act, len(gone))

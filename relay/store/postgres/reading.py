@@ -20,12 +20,12 @@ K = TypeVar("K", bound=Hashable)
 _DELIVERY = (
     "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state,"
     " d.claim is not null, d.attempt, d.replays, d.due_at, d.settled_at, d.why, e.kind = 'unparsed',"
-    " (select w.kind = 'heal' from webhooks w where w.seq = e.webhook limit 1)"
+    " (select w.kind = 'heal' from webhooks w where w.seq = e.webhook limit 1), d.dismissed_at"
     " from deliveries d join events e on e.seq = d.event"
 )
 _WEBHOOK = (
     "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum, traceparent,"
-    " kind from webhooks w"
+    " kind, (select at from dismissed where webhook = w.seq) from webhooks w"
 )
 STARTING = """
 select w.id, found.seq from (
@@ -35,7 +35,13 @@ select w.id, found.seq from (
 """  # a union: with `or` the whole table is read; lateral: a plan for any start would join with the whole table
 _ATTEMPTS = (
     "select a.event, a.target, a.number, a.started_at, a.took_us, a.verdict, a.reason, a.status, a.detail"
-    " from events e join attempts a on a.event = e.seq where e.webhook = %s order by a.number"
+    " from events e join attempts a on a.event = e.seq where e.webhook = any(%s::bigint[]) order by a.number"
+)
+BY_SEQ = (
+    f"select seq, {_WEBHOOK.removeprefix('select ')} where seq = any(%s::bigint[]) order by seq",
+    "select webhook, kind, seq, id, payload, checksum from events where webhook = any(%s::bigint[]) order by seq",
+    f"{_DELIVERY} where e.webhook = any(%s::bigint[]) order by d.event, d.target",
+    _ATTEMPTS,
 )
 _LAST = "\U0010ffff"  # no character sorts after it
 
@@ -70,30 +76,33 @@ async def show(look: Connection, id_: str) -> WebhookRecord | None:
     if len(found) != 1:
         return None
     [(_id, seq)] = found
-    webhooks, events, deliveries, attempts = await look.run(
-        [
-            (f"{_WEBHOOK} where seq = %s", (seq,)),
-            ("select kind, seq, id, payload, checksum from events where webhook = %s order by seq", (seq,)),
-            (f"{_DELIVERY} where e.webhook = %s order by d.event, d.target", (seq,)),
-            (_ATTEMPTS, (seq,)),
-        ]
-    )
-    if not webhooks:
-        return None  # purged meanwhile
+    records = await by_seq(look, [seq])
+    return records[0] if records else None  # none: purged meanwhile
+
+
+async def by_seq(look: Connection, seqs: Sequence[int]) -> list[WebhookRecord]:
+    """Return the webhooks with these seqs, in their order, without those that are gone."""
+    webhooks, events, deliveries, attempts = await look.run([(sql, (list(seqs),)) for sql in BY_SEQ])
     made = _grouped(((each[0], each[1]), attempt_of(each[2:])) for each in attempts)
     of_event = _grouped((each[0], delivery_of(each, made.get((each[0], each[6]), ()))) for each in deliveries)
-    records = [(kind, _event(row, of_event.get(row[0], ()))) for kind, *row in events]
+    of_webhook = _grouped((of, (kind, _event(row, of_event.get(row[0], ())))) for of, kind, *row in events)
+    return [_record(webhook_of(row[1:]), of_webhook.get(row[0], ())) for row in webhooks]
+
+
+def _record(webhook: Webhook, events: Sequence[tuple[str, EventRecord]]) -> WebhookRecord:
     return WebhookRecord(
-        webhook=webhook_of(webhooks[0]),
-        events=tuple(each for kind, each in records if kind != "unparsed"),
-        raw=next((each for kind, each in records if kind == "unparsed"), None),
+        webhook=webhook,
+        events=tuple(each for kind, each in events if kind != "unparsed"),
+        raw=next((each for kind, each in events if kind == "unparsed"), None),
     )
 
 
-async def unparsed(look: Connection, limit: int, after: str | None) -> Page[Webhook]:
+async def unparsed(look: Connection, limit: int, after: str | None, dismissed: bool) -> Page[Webhook]:
     """Oldest first."""
     (last,) = ("",) if after is None else cursors.key("unparsed", after, str)
-    where = "unparsed is not null and id > %s order by id limit %s"
+    # a scalar subquery, which cannot become a hash of the whole table, as `exists` may
+    which = f"(select at from dismissed where webhook = w.seq) is {'not ' if dismissed else ''}null"
+    where = f"unparsed is not null and {which} and id > %s order by id limit %s"
     found = await _rows(look, f"{_WEBHOOK} where {where}", (last, limit + 1))
     return page("unparsed", found, limit, lambda row: (row[0],), webhook_of)
 
@@ -108,7 +117,7 @@ async def events(look: Connection, wanted: Filter, limit: int, after: str | None
 def events_after(last: int, wanted: Filter, limit: int, unrouted: bool) -> Statement:
     """Look up `limit` events that have a greater number than `last`."""
     which = UNROUTED if unrouted else "e.kind = 'event'"
-    where, values = filter_sql(replace(wanted, states=(), target=None, route=None))
+    where, values = filter_sql(replace(wanted, states=(), target=None, route=None, dismissed=None))
     sql = (
         f"select e.seq, e.id, e.payload, e.checksum from events e where {which} and {where}"
         " and e.seq > %(last)s order by e.seq limit %(limit)s"

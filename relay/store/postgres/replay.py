@@ -5,6 +5,7 @@ locks of its keys first, so that no keep or settle sees half of it.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,7 @@ from relay.model import Health, PlannedDelivery, RoutedEvent, State
 from relay.store.heal_rows import IS_LATE
 from relay.store.postgres import audit
 from relay.store.postgres.acts import Acts, columns, lock_webhooks
-from relay.store.postgres.connection import Connection, Transaction
+from relay.store.postgres.connection import Connection, Row, Statement, Transaction
 from relay.store.postgres.filters import READ_SINCE, filter_sql
 from relay.store.postgres.locks import TAKE, hashed, locks
 from relay.store.postgres.text import clean
@@ -44,7 +45,7 @@ where {which} order by d.event, d.target for update of d
 """
 REPLAY = f"""
 update deliveries d set state = 'pending', claim = null, base = d.attempt, replays = d.replays + 1,
-  pending_since = page.due_at, settled_at = null, why = '',
+  pending_since = page.due_at, settled_at = null, dismissed_at = null, why = '',
   due_at = case when page.waits or (page.first and {_PENDING_WITH_KEY.format(target="d.target", key="d.key")} is null)
     then page.due_at end
 from unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bool[], %s::bool[]) page (event, target, due_at, first, waits)
@@ -183,25 +184,12 @@ async def _reroute(
     transaction: Transaction, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None, missing: bool
 ) -> int:
     await _take(transaction, [_key(planned) for each in routed for planned in each.planned])
-    sql = f"select e.id, e.seq, {IS_LATE} from events e where e.id = any(%s::text[])"
-    found = await transaction.rows(sql, ([clean(each.event.id) for each in routed],))
-    late = {id_ for id_, _seq, is_late in found if is_late}
-    wanted = {id_: each.if_late() if id_ in late else each.planned for each in routed for id_ in [clean(each.event.id)]}
-    seq_of: dict[str, int] = {id_: seq for id_, seq, _is_late in found}
-    seqs = sorted(seq_of.values())
+    found = await transaction.rows(*_found(routed))
+    seqs = sorted(seq for _id, seq, _is_late in found)
     await lock_webhooks(transaction, seqs)
     # each event's row, too: two reroutes at once must not both find it without a delivery
     await transaction.rows("select 1 from events where seq = any(%s::bigint[]) order by seq for update", (seqs,))
-    targets: dict[int, set[str]] = {seq: set() for seq in seqs}
-    for seq, target in await transaction.rows(_TARGETS, (seqs,)):
-        targets[seq].add(target)
-    planned = [
-        (seq_of[id_], each)
-        for id_, every in wanted.items()
-        if id_ in seq_of
-        for each in every
-        if (clean(each.target) not in targets[seq_of[id_]] if missing else not targets[seq_of[id_]])
-    ]
+    planned = _lacking(routed, found, await transaction.rows(_TARGETS, (seqs,)), missing=missing)
     if not planned:
         return 0
     turn = await audit.add(transaction, act, len(planned))
@@ -220,6 +208,37 @@ async def _reroute(
     ]
     await transaction.rows(_REROUTE, columns(rows, 7))
     return len(planned)
+
+
+async def reroutable(look: Connection, routed: Sequence[RoutedEvent], *, missing: bool) -> dict[str, int]:
+    """See `contract.OperationsStore.reroutable`."""
+    [found] = await look.run([_found(routed)])
+    [targets] = await look.run([(_TARGETS, ([seq for _id, seq, _is_late in found],))])
+    return dict(Counter(each.target for _seq, each in _lacking(routed, found, targets, missing=missing)))
+
+
+def _found(routed: Sequence[RoutedEvent]) -> Statement:
+    """The statement that returns id, seq, and whether it came late, of those events that are stored."""
+    sql = f"select e.id, e.seq, {IS_LATE} from events e where e.id = any(%s::text[])"
+    return sql, ([clean(each.event.id) for each in routed],)
+
+
+def _lacking(
+    routed: Sequence[RoutedEvent], found: Sequence[Row], targets: Sequence[Row], *, missing: bool
+) -> list[tuple[int, PlannedDelivery]]:
+    """The deliveries that are to be planned, each with its event's seq, for the rows of `_found` and `_TARGETS`."""
+    stored = {id_: (seq, is_late) for id_, seq, is_late in found}
+    has: dict[int, set[str]] = {seq: set() for _id, seq, _is_late in found}
+    for seq, target in targets:
+        has[seq].add(target)
+    return [
+        (seq, each)
+        for one in {clean(each.event.id): each for each in routed}.values()
+        if clean(one.event.id) in stored
+        for seq, is_late in [stored[clean(one.event.id)]]
+        for each in (one.if_late() if is_late else one.planned)
+        if (clean(each.target) not in has[seq] if missing else not has[seq])
+    ]
 
 
 def _key(planned: PlannedDelivery) -> bytes | None:

@@ -23,7 +23,10 @@ select target, sum(n)::bigint, (select received_at from events where seq = min(o
   where state = 'pending' and claim is not null group by target
 ) both_parts group by target
 """
-DEAD = "select target, count(*) from deliveries where state = 'dead' and why <> 'reparsed' group by target"
+DEAD = (
+    "select target, count(*) from deliveries"
+    " where state = 'dead' and why <> 'reparsed' and dismissed_at is null group by target"
+)
 PAUSES = "select target, paused_at, who, reason from pauses"
 LIVING = "array(select name from relays where gone_at is null)"
 # a relay that is gone reports nothing anew: it counts only where none lives, as what was seen last
@@ -36,7 +39,7 @@ _CONDITIONS = (
 # so the newest is the latest news; to add up what a relay said is not the store's, which does not know what it means
 _REPORTS = f"select name, relay, as_of, value from reports order by relay = any({LIVING}), as_of, relay"
 _LAST = "select received_at from webhooks order by seq desc limit 1"
-_UNPARSED = "select count(*) from webhooks where unparsed is not null"
+_UNPARSED = "select (select count(*) from webhooks where unparsed is not null) - (select count(*) from dismissed)"
 UNKNOWN_FOR = 30 * 86_400_000  # milliseconds that a relay is listed which is gone and did not report its spool
 _RELAYS = (
     "select name, host, pid, version, started_at, seen_at, config, gone_at, nullif(spooled, -1), spooled_at from relays"

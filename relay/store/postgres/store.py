@@ -14,8 +14,21 @@ from relay.errors import StoreBusy, StoreFailed
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.model.heal import Hook
 from relay.signals import Emit
+from relay.store.archive import ArchiveFolder
 from relay.store.contract import CLOSED
-from relay.store.postgres import acts, audit, conditions, durability, gone, ingest, purge, reading, replay, status
+from relay.store.postgres import (
+    acts,
+    audit,
+    conditions,
+    dismiss,
+    durability,
+    gone,
+    ingest,
+    purge,
+    reading,
+    replay,
+    status,
+)
 from relay.store.postgres.acts import Acts
 from relay.store.postgres.batch import Batch
 from relay.store.postgres.clock import NOW, DatabaseClock
@@ -190,7 +203,9 @@ class PostgresStore:
         [(now,)] = await transaction.rows(f"select {NOW}")
         self.clock.update(now)
 
-    def background(self, retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
+    def background(
+        self, retention: Callable[[], Retention], archive: Callable[[], ArchiveFolder | None] = lambda: None
+    ) -> Sequence[Coroutine[Any, Any, None]]:
         """See `contract.OwnedStore.background`."""
         if not self._membership:
             return []
@@ -199,6 +214,7 @@ class PostgresStore:
             keep_purging(
                 self,
                 retention=retention,
+                archive=archive,
                 wall=lambda: self.clock().timestamp(),
                 steady=self._steady,
                 emit=self._emit,
@@ -323,8 +339,8 @@ class PostgresStore:
     async def count(self, wanted: Filter, *, replayable: bool = False) -> Mapping[str, int]:
         return await reading.count(self._look, wanted, replayable)
 
-    async def unparsed(self, *, limit: int, after: str | None = None) -> Page[Webhook]:
-        return await reading.unparsed(self._look, limit, after)
+    async def unparsed(self, *, limit: int, after: str | None = None, dismissed: bool = False) -> Page[Webhook]:
+        return await reading.unparsed(self._look, limit, after, dismissed)
 
     async def events(
         self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
@@ -344,6 +360,18 @@ class PostgresStore:
         self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None, missing: bool = False
     ) -> int:
         return await replay.reroute(self._acts, routed, act, rate, missing=missing)
+
+    async def reroutable(self, routed: Sequence[RoutedEvent], *, missing: bool = False) -> Mapping[str, int]:
+        return await replay.reroutable(self._look, routed, missing=missing)
+
+    async def drop(self, target: str, act: AuditEntry) -> int:
+        return await dismiss.drop(self._look, self._acts, target, act)
+
+    async def dismiss(self, wanted: Filter, act: AuditEntry) -> int:
+        return await dismiss.dismiss(self._look, self._acts, wanted, act)
+
+    async def dismiss_unparsed(self, ids: Sequence[str], act: AuditEntry) -> int:
+        return await dismiss.dismiss_unparsed(self._acts, ids, act)
 
     async def pause(self, target: str, act: AuditEntry) -> bool:
         return await self._acts.pause(target, act)
@@ -367,9 +395,15 @@ class PostgresStore:
         return await self._acts.accept_losses(act)
 
     async def purge(
-        self, retention: Retention, *, now: datetime, act: AuditEntry | None = None, dry_run: bool = False
+        self,
+        retention: Retention,
+        *,
+        now: datetime,
+        act: AuditEntry | None = None,
+        dry_run: bool = False,
+        archive: ArchiveFolder | None = None,
     ) -> Mapping[str, int]:
-        counts = await purge.purge(self._look, self._acts, retention, now, act, dry_run)
+        counts = await purge.purge(self._look, self._acts, retention, now, act, dry_run, archive)
         if not dry_run:
             await self.healing.purge(now)
         return counts

@@ -13,6 +13,7 @@ from relay.errors import StoreBusy, StoreError
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.model.heal import Hook
 from relay.signals import Emit, SpoolLeft, SpoolOpened
+from relay.store.archive import ArchiveFolder
 from relay.store.contract import EnrichStore, GuardStore, HealStore, SharedStore
 from relay.store.records import (
     AckGap,
@@ -180,8 +181,10 @@ class SpoolingStore:
     def doubts(self) -> str | None:
         return "; ".join(filter(None, (self._spool.doubts(), self._shared.doubts()))) or None
 
-    def background(self, retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
-        return [*self._shared.background(retention), *self._spool.background(retention), self._forwarder.run()]
+    def background(
+        self, retention: Callable[[], Retention], archive: Callable[[], ArchiveFolder | None] = lambda: None
+    ) -> Sequence[Coroutine[Any, Any, None]]:
+        return [*self._shared.background(retention, archive), *self._spool.background(retention), self._forwarder.run()]
 
     async def close(self) -> None:
         self._intake.stop()
@@ -256,9 +259,15 @@ class SpoolingStore:
         await self._shared.publish(name, value, now=now)
 
     async def purge(
-        self, retention: Retention, *, now: datetime, act: AuditEntry | None = None, dry_run: bool = False
+        self,
+        retention: Retention,
+        *,
+        now: datetime,
+        act: AuditEntry | None = None,
+        dry_run: bool = False,
+        archive: ArchiveFolder | None = None,
     ) -> Mapping[str, int]:
-        return await self._shared.purge(retention, now=now, act=act, dry_run=dry_run)
+        return await self._shared.purge(retention, now=now, act=act, dry_run=dry_run, archive=archive)
 
     async def audit_changes(self, after: str | None) -> tuple[str, list[AuditEntry]]:
         return await self._shared.audit_changes(after)
@@ -275,8 +284,8 @@ class SpoolingStore:
     async def show(self, id_: str) -> WebhookRecord | None:
         return await self._shared.show(id_)
 
-    async def unparsed(self, *, limit: int, after: str | None = None) -> Page[Webhook]:
-        return await self._shared.unparsed(limit=limit, after=after)
+    async def unparsed(self, *, limit: int, after: str | None = None, dismissed: bool = False) -> Page[Webhook]:
+        return await self._shared.unparsed(limit=limit, after=after, dismissed=dismissed)
 
     async def events(
         self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
@@ -290,6 +299,18 @@ class SpoolingStore:
         self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None, missing: bool = False
     ) -> int:
         return await self._shared.reroute(routed, act, rate=rate, missing=missing)
+
+    async def reroutable(self, routed: Sequence[RoutedEvent], *, missing: bool = False) -> Mapping[str, int]:
+        return await self._shared.reroutable(routed, missing=missing)
+
+    async def drop(self, target: str, act: AuditEntry) -> int:
+        return await self._shared.drop(target, act)
+
+    async def dismiss(self, wanted: Filter, act: AuditEntry) -> int:
+        return await self._shared.dismiss(wanted, act)
+
+    async def dismiss_unparsed(self, ids: Sequence[str], act: AuditEntry) -> int:
+        return await self._shared.dismiss_unparsed(ids, act)
 
     async def pause(self, target: str, act: AuditEntry) -> bool:
         return await self._shared.pause(target, act)

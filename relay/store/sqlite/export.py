@@ -29,7 +29,9 @@ _TABLES = {
     "webhooks": "seq, id, source, received_at, content_type, request_id, body, query, signature, unparsed, digest,"
     " dated, traceparent, kind, checksum",
     "events": "seq, id, webhook, kind, entity, action, entity_id, pipeline_id, received_at, payload, checksum",
-    "deliveries": "event, target, routes, state, attempt, base, replays, pending_since, due_at, settled_at, why, key",
+    "deliveries": "event, target, routes, state, attempt, base, replays, pending_since, due_at, settled_at, why, key,"
+    " dismissed_at",
+    "dismissed": "webhook, at",
     "attempts": "event, target, number, started_at, took_us, verdict, reason, status, detail",
     "pauses": "target, paused_at, who, reason",
     "audit": "seq, id, at, who, command, details, count",
@@ -79,8 +81,9 @@ def _read(connection: apsw.Connection, store: Path, name: str) -> Iterator[Row]:
     now = datetime.now(UTC)
     columns = _TABLES[name].split(", ")
     asked = ", ".join(_COMPUTED.get((name, column), column) for column in columns)
+    order = ", ".join(map(str, range(1, 1 + min(3, len(columns)))))
     try:
-        for row in connection.cursor().execute(f"select {asked} from {name} order by 1, 2, 3", {"now": to_ms(now)}):
+        for row in connection.cursor().execute(f"select {asked} from {name} order by {order}", {"now": to_ms(now)}):
             yield _with_checksum(name, row)
         if name == "losses" and (gap := missing(connection.cursor(), acked(store), now)):
             owner = next((found for (found,) in rows(connection.cursor(), "select name from relays")), "")

@@ -149,6 +149,7 @@ def _keep_webhook(cursor: apsw.Cursor, webhook: Webhook, now: int, likeness: Lik
 def _replace_raw(cursor: apsw.Cursor, seq: int, now: int) -> int:
     """Mark an unparsed webhook as parsed: its raw deliveries are dead with the reason `reparsed`."""
     cursor.execute("update webhooks set unparsed = null where seq = ?", (seq,))
+    cursor.execute("delete from dismissed where webhook = ?", (seq,))
     cursor.execute(
         "update deliveries set why = ? where state = 'dead' and event in"
         " (select seq from events where webhook = ? and kind = 'unparsed')",

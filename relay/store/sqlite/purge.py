@@ -14,8 +14,9 @@ from time import perf_counter
 import apsw
 
 from relay.model import Retention
-from relay.store.records import AuditEntry
-from relay.store.sqlite import audit, entity_index
+from relay.store.archive import MEMBER, ArchiveFolder
+from relay.store.records import AuditEntry, WebhookRecord
+from relay.store.sqlite import audit, entity_index, reading
 from relay.store.sqlite.sql import Run, rows
 from relay.store.times import to_ms
 
@@ -52,7 +53,13 @@ _COUNTED = """
 
 
 async def purge(
-    read: Run, write: Run, retention: Retention, now: datetime, act: AuditEntry | None, dry_run: bool
+    read: Run,
+    write: Run,
+    retention: Retention,
+    now: datetime,
+    act: AuditEntry | None,
+    dry_run: bool,
+    archive: ArchiveFolder | None = None,
 ) -> dict[str, int]:
     """See `contract.MaintenanceStore.purge`."""
     before = ages(retention, now)
@@ -60,7 +67,12 @@ async def purge(
     after: Place | None = START
     while after:
         after, page = await read(partial(look, before=before, after=after, limit=PAGE))
-        counts += Counter(age for _seq, age in page) if dry_run else await delete(write, page, before, act)
+        if dry_run:
+            counts += Counter(age for _seq, age in page)
+            continue
+        if archive:
+            await archived(read, page, archive)
+        counts += await delete(write, page, before, act)
     return dict(counts)
 
 
@@ -84,6 +96,29 @@ def look(cursor: apsw.Cursor, before: dict[str, int], after: Place, limit: int) 
     )
     last = found[-1][:2] if found else None
     return last, [(seq, age) for _at, seq, age in found if age is not None]
+
+
+async def archived(read: Run, page: Sequence[Over], archive: ArchiveFolder) -> None:
+    """Write a page to the archive, a few webhooks at a time; ArchiveFailed if that cannot be done."""
+    while page:
+        seen, records = await read(partial(_records, page=page))
+        if records:
+            await archive.add(records)
+        page = page[seen:]
+
+
+def _records(cursor: apsw.Cursor, page: Sequence[Over]) -> tuple[int, list[WebhookRecord]]:
+    """Read webhooks until their bodies fill a member; return how many of the page were looked at, and what they are."""
+    records: list[WebhookRecord] = []
+    size = seen = 0
+    for seq, _age in page:
+        if record := reading.by_seq(cursor, seq):
+            records.append(record)
+            size += len(record.webhook.body)
+        seen += 1
+        if size >= MEMBER:
+            break
+    return seen, records
 
 
 async def delete(write: Run, page: Sequence[Over], before: dict[str, int], act: AuditEntry | None) -> Counter[str]:
@@ -122,5 +157,6 @@ def _delete_webhook(cursor: apsw.Cursor, webhook: int, before: dict[str, int]) -
     for table in ("attempts", "deliveries", "enrichments"):
         cursor.execute(f"delete from {table} where event in (select seq from events where webhook = ?)", (webhook,))
     cursor.execute("delete from events where webhook = ?", (webhook,))
+    cursor.execute("delete from dismissed where webhook = ?", (webhook,))
     cursor.execute("delete from webhooks where seq = ?", (webhook,))
     return True

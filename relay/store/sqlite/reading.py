@@ -36,14 +36,14 @@ T = TypeVar("T")
 _DELIVERY = (
     "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state, d.claimed,"
     " d.attempt, d.replays, d.due_at, d.settled_at, d.why, e.kind = 'unparsed',"
-    " (select w.kind = 'heal' from webhooks w where w.seq = e.webhook limit 1)"
+    " (select w.kind = 'heal' from webhooks w where w.seq = e.webhook limit 1), d.dismissed_at"
     " from deliveries d join events e on e.seq = d.event"
 )
 READ_SINCE = "exists (select 1 from webhooks w where w.seq = e.webhook and e.kind = 'unparsed' and w.unparsed is null)"
 """SQL for a raw delivery whose webhook was read after all: its events have taken its place."""
 _WEBHOOK = (
     "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum, traceparent,"
-    " kind from webhooks"
+    " kind, (select at from dismissed where webhook = seq) from webhooks"
 )
 
 
@@ -65,6 +65,8 @@ _FILTERS = {
     " then cast(json_extract(cast(e.payload as text), '$.data.pipeline_id') as text) = :pipeline_id end",
     "since": "e.received_at >= :since",
     "until": "e.received_at < :until",
+    "dismissed": "d.dismissed_at is not null",
+    "undismissed": "d.dismissed_at is null",
 }
 
 
@@ -80,6 +82,8 @@ def _values(wanted: Filter) -> dict[str, Any]:
         "pipeline_id": wanted.pipeline_id,
         "since": None if wanted.since is None else to_ms(wanted.since),
         "until": None if wanted.until is None else to_ms(wanted.until),
+        "dismissed": wanted.dismissed or None,
+        "undismissed": True if wanted.dismissed is False else None,
     }
 
 
@@ -111,9 +115,16 @@ def count(cursor: apsw.Cursor, wanted: Filter, replayable: bool) -> dict[str, in
 def show(cursor: apsw.Cursor, id_: str) -> WebhookRecord | None:
     """Return the webhook of this id, of this event's id, or of the start of either; None if none or several fit."""
     found = _starting(cursor, id_, 2)
-    if len(found) != 1:
-        return None
-    webhook = webhook_of(found[0])
+    return _record(cursor, webhook_of(found[0])) if len(found) == 1 else None
+
+
+def by_seq(cursor: apsw.Cursor, seq: int) -> WebhookRecord | None:
+    """Return the webhook with this seq; None if there is none."""
+    found = rows(cursor, f"{_WEBHOOK} where seq = ?", (seq,))
+    return _record(cursor, webhook_of(found[0])) if found else None
+
+
+def _record(cursor: apsw.Cursor, webhook: Webhook) -> WebhookRecord:
     events = rows(
         cursor,
         "select kind, seq, id, payload, checksum from events"
@@ -141,10 +152,12 @@ def _starting(cursor: apsw.Cursor, start: str, limit: int) -> list[Row]:
     )
 
 
-def unparsed(cursor: apsw.Cursor, limit: int, after: str | None) -> Page[Webhook]:
+def unparsed(cursor: apsw.Cursor, limit: int, after: str | None, dismissed: bool) -> Page[Webhook]:
     """Oldest first."""
     (last,) = ("",) if after is None else cursors.key("unparsed", after, str)
-    found = rows(cursor, f"{_WEBHOOK} where unparsed is not null and id > ? order by id limit ?", (last, limit + 1))
+    which = f"{'' if dismissed else 'not '}exists (select 1 from dismissed where webhook = seq)"
+    where = f"unparsed is not null and {which} and id > ? order by id limit ?"
+    found = rows(cursor, f"{_WEBHOOK} where {where}", (last, limit + 1))
     return page("unparsed", found, limit, lambda row: (row[0],), webhook_of)
 
 
@@ -152,7 +165,7 @@ def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str | None, u
     """Oldest first."""
     (last,) = (0,) if after is None else cursors.key("events", after, int)
     which = UNROUTED if unrouted else "e.kind = 'event'"
-    where, values = filter_sql(replace(wanted, states=(), target=None, route=None))
+    where, values = filter_sql(replace(wanted, states=(), target=None, route=None, dismissed=None))
     found = rows(
         cursor,
         f"select e.seq, e.id, e.payload, e.checksum from events e where {which} and {where}"
@@ -170,7 +183,7 @@ def _event_alone(row: Row) -> EventRecord:
 def status(cursor: apsw.Cursor, pid: int | None, now: datetime) -> Status:
     """Read the last webhook, and count within partial indexes."""
     last = rows(cursor, "select received_at from webhooks where seq = (select max(seq) from webhooks)")
-    [(number,)] = rows(cursor, "select count(*) from webhooks where unparsed is not null")
+    number = unparsed_left(cursor)
     return Status(
         targets=_targets(cursor),
         last_at=from_ms(last[0][0]) if last else None,
@@ -180,6 +193,13 @@ def status(cursor: apsw.Cursor, pid: int | None, now: datetime) -> Status:
         reports=reports(cursor),
         guards=guards(cursor),
     )
+
+
+def unparsed_left(cursor: apsw.Cursor) -> int:
+    """Count unparsed webhooks that are not dismissed, which are unparsed too: without a look at a webhook."""
+    sql = "select (select count(*) from webhooks where unparsed is not null) - (select count(*) from dismissed)"
+    [(number,)] = rows(cursor, sql)
+    return int(number)
 
 
 def _targets(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
@@ -197,7 +217,10 @@ def _backlog(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
 
     Not what is dead as reparsed: it has events in its place, and no replay would end an alert about it.
     """
-    sql = "select target, count(*) from deliveries where state = 'dead' and why <> 'reparsed' group by target"
+    sql = (
+        "select target, count(*) from deliveries"
+        " where state = 'dead' and why <> 'reparsed' and dismissed_at is null group by target"
+    )
     dead = dict(cursor.execute(sql))
     pending = rows(
         cursor,

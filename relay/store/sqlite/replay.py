@@ -4,13 +4,14 @@ Found on the reading connection, changed in short transactions: a replay of a mi
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import apsw
 
-from relay.model import Health, RoutedEvent, State
+from relay.model import Health, PlannedDelivery, RoutedEvent, State
 from relay.store.heal_rows import IS_LATE
 from relay.store.records import AuditEntry, Filter
 from relay.store.sqlite import audit, ingest, target_conditions
@@ -109,7 +110,8 @@ def _replay(
         blocked = state != "pending" and key is not None and pending_with_key(cursor, target, key)
         cursor.execute(
             "update deliveries set state = 'pending', claimed = 0, base = attempt, replays = replays + 1,"
-            " pending_since = ?, due_at = ?, settled_at = null, why = '' where event = ? and target = ?",
+            " pending_since = ?, due_at = ?, settled_at = null, dismissed_at = null, why = ''"
+            " where event = ? and target = ?",
             (due_at, None if blocked else due_at, seq, target),
         )
     return len(found)
@@ -119,18 +121,28 @@ def reroute(
     cursor: apsw.Cursor, routed: Sequence[RoutedEvent], act: AuditEntry, rate: float | None, *, missing: bool
 ) -> int:
     """How many deliveries; see `contract.OperationsStore.reroute`."""
-    found = [
+    found = _lacking(cursor, routed, missing)
+    turn = audit.add(cursor, act, len(found)) if found else 0
+    for seq, planned in found:
+        ingest.insert_delivery(None, cursor, seq, planned, _due_at(act, turn, rate), replays=1)
+        turn += 1
+    return len(found)
+
+
+def reroutable(cursor: apsw.Cursor, routed: Sequence[RoutedEvent], *, missing: bool) -> dict[str, int]:
+    """See `contract.OperationsStore.reroutable`."""
+    return dict(Counter(planned.target for _seq, planned in _lacking(cursor, routed, missing)))
+
+
+def _lacking(cursor: apsw.Cursor, routed: Sequence[RoutedEvent], missing: bool) -> list[tuple[int, PlannedDelivery]]:
+    """The deliveries that are to be planned, each with the seq of its event."""
+    return [
         (seq, planned)
         for each in routed
         for seq, targets, late in _targets(cursor, each.event.id)
         for planned in (each.if_late() if late else each.planned)
         if (planned.target not in targets if missing else not targets)
     ]
-    turn = audit.add(cursor, act, len(found)) if found else 0
-    for seq, planned in found:
-        ingest.insert_delivery(None, cursor, seq, planned, _due_at(act, turn, rate), replays=1)
-        turn += 1
-    return len(found)
 
 
 def _targets(cursor: apsw.Cursor, event_id: str) -> list[tuple[int, set[str], bool]]:

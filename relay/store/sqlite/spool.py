@@ -13,6 +13,7 @@ import apsw
 from relay.errors import ConfigurationError, StoreFailed
 from relay.model import Retention
 from relay.signals import Emit
+from relay.store.archive import ArchiveFolder
 from relay.store.records import AckGap, KeepResult
 from relay.store.requests import KeepRequest
 from relay.store.sqlite import ack_gaps, spooled
@@ -175,7 +176,9 @@ class SqliteSpool(SqliteStore):
         """Report losses no more: the shared store has recorded them."""
         await self._writer.submit(lambda cursor: ack_gaps.hand_over(cursor, utc_now()))
 
-    def background(self, retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
+    def background(
+        self, retention: Callable[[], Retention], archive: Callable[[], ArchiveFolder | None] = lambda: None
+    ) -> Sequence[Coroutine[Any, Any, None]]:
         """Only what keeps room on the disk: nothing is purged before it is forwarded."""
         if self._space is None:
             return []

@@ -19,6 +19,7 @@ from relay.errors import ConfigurationError, CorruptError, StoreBusy, StoreFaile
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.model.heal import Hook
 from relay.signals import AcksMissing, ClockSet, DiskSpace, Emit, Notice
+from relay.store.archive import ArchiveFolder
 from relay.store.claim_tokens import Tokens
 from relay.store.contract import CLOSED
 from relay.store.purge_loop import keep_purging
@@ -44,6 +45,7 @@ from relay.store.sqlite import (
     audit,
     backup,
     claims,
+    dismiss,
     ingest,
     migrate,
     purge,
@@ -291,9 +293,15 @@ class SqliteStore:
         return replace(status, disk=disk_of(self._path.parent))
 
     async def purge(
-        self, retention: Retention, *, now: datetime, act: AuditEntry | None = None, dry_run: bool = False
+        self,
+        retention: Retention,
+        *,
+        now: datetime,
+        act: AuditEntry | None = None,
+        dry_run: bool = False,
+        archive: ArchiveFolder | None = None,
     ) -> Mapping[str, int]:
-        counts = await purge.purge(self._read, self._writer.submit, retention, now, act, dry_run)
+        counts = await purge.purge(self._read, self._writer.submit, retention, now, act, dry_run, archive)
         if not dry_run:
             await self.healing.purge(now)
         return counts
@@ -301,9 +309,9 @@ class SqliteStore:
     async def probe(self) -> None:
         await self._writer.submit(_rewrite_version, grows=ROOM_TO_WORK)
 
-    async def purge_early(self, *, now: datetime) -> int:
+    async def purge_early(self, *, now: datetime, archive: ArchiveFolder | None = None) -> int:
         """Delete delivered history, the oldest first, until there is room for more in the file; how many webhooks."""
-        return await self._early_purge.purge_early(now)
+        return await self._early_purge.purge_early(now, archive)
 
     async def audit_changes(self, after: str | None) -> tuple[str, list[AuditEntry]]:
         return await self._read(lambda cursor: audit.changed(cursor, after))
@@ -311,9 +319,16 @@ class SqliteStore:
     async def losses(self) -> Sequence[AckGap]:
         return await self._read(ack_gaps.losses)
 
-    def background(self, retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
+    def background(
+        self, retention: Callable[[], Retention], archive: Callable[[], ArchiveFolder | None] = lambda: None
+    ) -> Sequence[Coroutine[Any, Any, None]]:
         purging = keep_purging(
-            self, retention=retention, wall=lambda: self.clock().timestamp(), steady=self._steady, emit=self._emit
+            self,
+            retention=retention,
+            archive=archive,
+            wall=lambda: self.clock().timestamp(),
+            steady=self._steady,
+            emit=self._emit,
         )
         indexing = keep_indexed(self._read, partial(self._writer.submit, grows=ROOM_TO_WORK))
         if self._space is None:
@@ -321,7 +336,9 @@ class SqliteStore:
         return [
             purging,
             indexing,
-            keep_room(self._space, purge=lambda: self.purge_early(now=self.clock()), emit=self._emit),
+            keep_room(
+                self._space, purge=lambda: self.purge_early(now=self.clock(), archive=archive()), emit=self._emit
+            ),
         ]
 
     def sizes(self) -> Sizes:
@@ -355,8 +372,8 @@ class SqliteStore:
     async def show(self, id_: str) -> WebhookRecord | None:
         return await self._read(lambda cursor: reading.show(cursor, id_))
 
-    async def unparsed(self, *, limit: int, after: str | None = None) -> Page[Webhook]:
-        return await self._read(lambda cursor: reading.unparsed(cursor, limit, after))
+    async def unparsed(self, *, limit: int, after: str | None = None, dismissed: bool = False) -> Page[Webhook]:
+        return await self._read(lambda cursor: reading.unparsed(cursor, limit, after, dismissed))
 
     async def events(
         self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
@@ -370,6 +387,18 @@ class SqliteStore:
         self, routed: Sequence[RoutedEvent], act: AuditEntry, *, rate: float | None = None, missing: bool = False
     ) -> int:
         return await self._writer.submit(lambda cursor: replay.reroute(cursor, routed, act, rate, missing=missing))
+
+    async def reroutable(self, routed: Sequence[RoutedEvent], *, missing: bool = False) -> Mapping[str, int]:
+        return await self._read(lambda cursor: replay.reroutable(cursor, routed, missing=missing))
+
+    async def drop(self, target: str, act: AuditEntry) -> int:
+        return await dismiss.drop(self._read, self._writer.submit, target, act)
+
+    async def dismiss(self, wanted: Filter, act: AuditEntry) -> int:
+        return await dismiss.dismiss(self._read, self._writer.submit, wanted, act)
+
+    async def dismiss_unparsed(self, ids: Sequence[str], act: AuditEntry) -> int:
+        return await dismiss.dismiss_unparsed(self._writer.submit, ids, act)
 
     async def pause(self, target: str, act: AuditEntry) -> bool:
         return await self._writer.submit(lambda cursor: target_conditions.pause(cursor, target, act))
