@@ -160,6 +160,7 @@ class Relay:
                 now=self.store.clock(),
             )
         self.readiness.update_losses(status.losses)
+        certificate = self.reloader.certificate
         self.gauges.update(
             backlog=status.targets,
             target_states=self.dispatcher.health(),
@@ -167,6 +168,9 @@ class Relay:
             store_free_bytes=sizes.free,
             lost=self.readiness.lost,
             subscriptions=self._subscriptions(status),
+            in_flight=self.dispatcher.in_flight(),
+            unparsed=status.unparsed,
+            certificate_ends_at=certificate.ends_at if certificate else None,
             now=self.store.clock(),
         )
 

@@ -3,11 +3,14 @@
 Everything here may raise ConfigurationError, with a text that names the file and shows nothing of what is in it.
 """
 
+import re
 import ssl
 from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
+from relay.certificate_expiry import ends_at
 from relay.errors import ConfigurationError
 from relay.model import Tls
 from relay.os_errors import os_error_text, permission_problem
@@ -16,11 +19,15 @@ _NO_PASSWORD = ""  # without one OpenSSL would ask the terminal for that of an e
 
 
 class Certificate:
-    """The public listener's certificate: it is given `context`; `use` replaces what new connections get."""
+    """The public listener's certificate: it is given `context`; `use` replaces what new connections get.
+
+    `ends_at`: when the one in use ends, None if that cannot be read.
+    """
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self.files = (certificate, key)
         self.context = self._current = self.read()
+        self.ends_at = self._end()
         self.context.sni_callback = self._show
 
     def read(self, note: Callable[[Path], object] = lambda _path: None) -> ssl.SSLContext:
@@ -34,6 +41,16 @@ class Certificate:
     def use(self, context: ssl.SSLContext) -> None:
         """Serve new connections with this context. Open connections stay as they are."""
         self._current = context
+        self.ends_at = self._end()
+
+    def _end(self) -> datetime | None:
+        """When the certificate in the file ends; None if the file has changed meanwhile to what is none."""
+        try:
+            text = self.files[0].read_text("ascii", "replace")
+            found = re.search(f"{ssl.PEM_HEADER}.*?{ssl.PEM_FOOTER}", text, re.DOTALL)
+            return ends_at(ssl.PEM_cert_to_DER_cert(found[0])) if found else None
+        except (OSError, ValueError):
+            return None
 
     def _show(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         # a context in use is never reloaded: with half of a bad pair it could serve nobody

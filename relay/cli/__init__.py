@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from relay import __version__
 from relay.errors import RelayError
@@ -67,8 +68,16 @@ COMMANDS = {
         "move": ("relay.cli.move:move", "Copy a SQLite store into an empty PostgreSQL store."),
         "spool": ("relay.cli.spool:spool", "Forward or give up what a relay that is gone has left in its spool."),
     },
+    "These commands": {
+        "help": ("relay.cli.help:help_", "Show the help of a command, or the list of commands."),
+        "completion": ("relay.cli.completion:completion", "Print the script that completes commands in a shell."),
+    },
 }
 """Heading -> command -> its module and function, and the first line of its help (a test compares it)."""
+
+
+INSTALLED = "relay.installed"
+"""In a context's `meta`: whether the settings are those of the relay that systemd runs here."""
 
 
 class NotDone(click.ClickException):
@@ -99,6 +108,22 @@ class LazyGroup(click.Group):
                 command: click.Command = getattr(import_module(module), attribute)
                 return command
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; each but the daemon has the settings of the relay that is installed here."""
+        if args[0] != "run":
+            from relay.cli import installed
+
+            ctx.meta[INSTALLED] = installed.adopt(os.environ)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands without importing them, and options."""
+        named = (each for section in COMMANDS.values() for each in section.items())
+        found = [CompletionItem(name, help=line) for name, (_where, line) in named if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List commands under their headings, without importing them."""

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from relay.cli.known_names import RouteName, TargetName
 from relay.cli.times import Instant, local
 from relay.model import State
 from relay.operations.which import Which
@@ -14,8 +15,8 @@ from relay.operations.which import Which
 T = TypeVar("T")
 
 _OPTIONS = (
-    click.option("--target", metavar="NAME", help="Deliveries to this target."),
-    click.option("--route", metavar="NAME", help="Deliveries by this route."),
+    click.option("--target", type=TargetName(), metavar="NAME", help="Deliveries to this target."),
+    click.option("--route", type=RouteName(), metavar="NAME", help="Deliveries by this route."),
     click.option("--entity", metavar="WORD", help="About leads, contacts, companies, task, …"),
     click.option("--action", metavar="WORD", help="status, add, update, note, …"),
     click.option("--id", "entity_id", metavar="ID", help="About the lead, contact, … with this id."),

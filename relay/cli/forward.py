@@ -11,6 +11,7 @@ from rich.text import Text
 
 from relay.cli.admin_stream import follow
 from relay.cli.flag_types import Address, web_address
+from relay.cli.known_names import TargetName
 from relay.cli.options import admin_option, asynchronous
 from relay.cli.output import SHORTEST, cell, counted, is_wide, note, put, reader_gone, width
 from relay.cli.routes_file import config_option, load_with_stand_ins
@@ -49,7 +50,13 @@ def match(text: str) -> Callable[[Event], bool]:
 
 @click.command("forward")
 @click.argument("url", type=developer_url, metavar="URL")
-@click.option("--target", "name", metavar="NAME", help="Only what is routed to this target, as it would get it.")
+@click.option(
+    "--target",
+    "name",
+    type=TargetName(),
+    metavar="NAME",
+    help="Only what is routed to this target, as it would get it.",
+)
 @click.option("--match", "fits", type=match, metavar="MATCH", help="Only events that fit, written as in a route.")
 @admin_option("The private listener of the relay; with RELAY_ADMIN_TOKEN.")
 @config_option

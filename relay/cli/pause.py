@@ -4,13 +4,14 @@ import click
 
 from relay.cli.desk import Place, place_options
 from relay.cli.flag_types import Words
+from relay.cli.known_names import TargetName
 from relay.cli.options import asynchronous, json_option
 from relay.cli.output import print_document
 from relay.operations.pause import MAX_REASON, PAUSE, Pause
 
 
 @click.command("pause")
-@click.argument("target")
+@click.argument("target", type=TargetName())
 @click.option(
     "--reason",
     type=Words(MAX_REASON),

@@ -3,13 +3,14 @@
 import click
 
 from relay.cli.desk import Place, place_options
+from relay.cli.known_names import TargetName
 from relay.cli.options import asynchronous, json_option
 from relay.cli.output import print_document
 from relay.operations.pause import RESUME, Resume
 
 
 @click.command("resume")
-@click.argument("target")
+@click.argument("target", type=TargetName())
 @place_options
 @json_option
 @asynchronous

@@ -135,10 +135,11 @@ def _serve(settings: "Settings", *, log_format: Literal["text", "json"], log_lev
     import uvloop
     from prometheus_client import CollectorRegistry
 
-    from relay.observe import LogWriter, Observer, configure_logging, exporting_spans
+    from relay.observe import LogWriter, Observer, configure_logging, export_process, exporting_spans
     from relay.process import serve
 
     registry = CollectorRegistry()
+    export_process(registry)
     lines = LogWriter(sys.stderr)
     observer = Observer(registry, configure_logging(lines, format=log_format, level=log_level))
     with lines.in_background(), exporting_spans(settings.environment, observer, registry) as emit:

@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from relay.cli import NotDone
+from relay.cli import INSTALLED, NotDone
 from relay.cli.name_lines import name_lines
 from relay.cli.options import asynchronous, json_option, was_given
 from relay.cli.output import cell, counted, json_line, labelled, note, print_json, put, reader_gone, table
@@ -57,6 +57,8 @@ async def status(watch: bool, config_path: Path, store_url: StoreUrl, spool: Pat
     relay status --watch           with what has changed since the last look
     relay status --watch --json    one document a line
     """  # noqa: D301  # \b is click's sign for "keep these lines"
+    if click.get_current_context().meta.get(INSTALLED) and not as_json:
+        note(f"the relay that systemd runs here: {config_path}, {store_url}")
     with _spool_instead(store_url, spool, as_json=as_json):
         await _status(watch, config_path, store_url, as_json)
 

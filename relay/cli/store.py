@@ -46,7 +46,7 @@ store_option = flag(
     "--store",
     "store_url",
     type=parse_store_url,
-    metavar="URL",
+    metavar="URL|PATH",
     default=DEFAULT_STORE,
     show_default=True,
     help="Where webhooks are stored.",

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from relay.cli.admin_stream import follow
 from relay.cli.flag_types import Address
+from relay.cli.known_names import TargetName
 from relay.cli.options import admin_option, asynchronous
 from relay.cli.output import SHORTEST, STYLES, cell, is_wide, json_line, put, reader_gone, width
 from relay.model import Json, VerdictName
@@ -20,7 +21,14 @@ NOT_DELIVERED = {VerdictName.RETRY, VerdictName.DEAD, "refused", "unparsed", *OF
 
 
 @click.command("tail")
-@click.option("--target", "targets", multiple=True, metavar="NAME", help="Attempts at this target only; repeatable.")
+@click.option(
+    "--target",
+    "targets",
+    type=TargetName(),
+    multiple=True,
+    metavar="NAME",
+    help="Attempts at this target only; repeatable.",
+)
 @click.option("--failed", is_flag=True, help="Only what was refused, unparsed, or failed.")
 @admin_option("The private listener of the relay; with RELAY_ADMIN_TOKEN.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line, for programs.")

@@ -132,6 +132,10 @@ class Dispatcher:
             name: Health.PAUSED if name in self._paused else lane.circuit.health for name, lane in self._lanes.items()
         }
 
+    def in_flight(self) -> dict[str, int]:
+        """Deliveries whose attempt is under way, by target."""
+        return {name: len(lane.in_flight) for name, lane in self._lanes.items()}
+
     async def stop(self, grace: timedelta) -> None:
         """Begin no attempt, and end within about `grace`."""
         for _lane, task in self._leaving.values():

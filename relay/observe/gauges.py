@@ -96,11 +96,14 @@ class Gauges(Collector):
         now: datetime,
         lost: int = 0,
         subscriptions: Mapping[str, str] = MappingProxyType({}),
+        in_flight: Mapping[str, int] = MappingProxyType({}),
+        unparsed: int = 0,
+        certificate_ends_at: datetime | None = None,
     ) -> None:
         """`target_states`: each target of the routes file and its state; a target without backlog shows 0.
 
         `lost`: acknowledged webhooks that are missing, until somebody has accepted that. `subscriptions`: the state of
-        each webhook in amoCRM that is watched, by source.
+        each webhook in amoCRM that is watched, by source. `in_flight`: attempts that this relay has under way.
         A target that only `backlog` names, because the routes file no longer does, is shown without a state.
         """
         owing, same = sorted(backlog.items()), self._same
@@ -118,6 +121,8 @@ class Gauges(Collector):
                 [(t, _age(o.oldest_at, now)) for t, o in owing] + zero,
             ),
             _states(target_states),
+            _by_target("relay_attempts_in_flight", "Attempts under way, of this relay.", sorted(in_flight.items())),
+            _gauge("relay_webhooks_unparsed", f"Webhooks that are stored unparsed.{same}", unparsed),
             GaugeMetricFamily("relay_store_bytes", f"Size of the store.{same}", value=store_bytes),
             GaugeMetricFamily("relay_store_free_bytes", "Free space where the store is.", value=store_free_bytes),
             CounterMetricFamily(
@@ -125,7 +130,8 @@ class Gauges(Collector):
             ),
         )
         watched = [_subscription_states(subscriptions, same)] if subscriptions else []
-        self._recent.update([*families, *watched])
+        ends = [_certificate(certificate_ends_at)] if certificate_ends_at else []
+        self._recent.update([*families, *watched, *ends])
 
     def collect(self) -> Iterable[Metric]:
         """Nothing before the first `update`, and nothing that is older than two minutes."""
@@ -188,6 +194,11 @@ class SharedGauges(Collector):
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=value)
+
+
+def _certificate(ends_at: datetime) -> GaugeMetricFamily:
+    text = "When the certificate of the public listener ends."
+    return _gauge("relay_certificate_expires_timestamp_seconds", text, ends_at.timestamp())
 
 
 def _by_target(name: str, text: str, values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:

@@ -10,10 +10,11 @@ from urllib.parse import quote
 
 from relay.errors import ConfigurationError
 
-_SQLITE = "a store is written sqlite:///relay.db or sqlite:////absolute/path/relay.db"
+_SQLITE = "a store is a path like relay.db or /var/lib/relay/relay.db, also written sqlite:///relay.db"
 _POSTGRES = "a PostgreSQL store is written postgresql://relay@db1,db2/relay"
 _PASSWORDS = ("password", "sslpassword")  # of libpq's parameters, those that are secret
 _NO_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")  # libpq would print the whole word it stands in
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters or more: C: is a drive
 _REFERENCE = re.compile(r"\$\$\{|\$\{[^}]*\}?")
 _PORTS = range(1, 65_536)
 
@@ -53,7 +54,7 @@ def state_folder(url: StoreUrl, spool: Path) -> Path:
 
 
 def parse_store_url(text: str, *, expand: Callable[[str], str] = lambda text: text) -> StoreUrl:
-    """Read `sqlite:///relay.db`, `sqlite:////var/lib/relay/relay.db` or `postgresql://relay@db1,db2/relay`.
+    """Read `relay.db`, `/var/lib/relay/relay.db`, `sqlite:///relay.db` or `postgresql://relay@db1,db2/relay`.
 
     `expand` replaces what stands in `${…}`, in a PostgreSQL URL only. ConfigurationError for a folder, ValueError for
     other texts; neither has what was written, if that may have a password.
@@ -61,13 +62,18 @@ def parse_store_url(text: str, *, expand: Callable[[str], str] = lambda text: te
     scheme, separator, rest = text.partition("://")
     if scheme in ("postgresql", "postgres"):
         return _postgres(_expanded(rest, expand)) if separator else _refuse(_POSTGRES)
+    if not separator and text and not _SCHEME.match(text):
+        return _file(text)
     if scheme != "sqlite":
         raise ValueError(f"{_SQLITE}; {_POSTGRES}")
     if not rest.startswith("/") or rest == "/":
         raise ValueError(_SQLITE)
-    path = rest.removeprefix("/")
+    return _file(rest.removeprefix("/"))
+
+
+def _file(path: str) -> SqliteUrl:
     if path.endswith("/") or os.path.isdir(path):  # noqa: PTH112  Path.is_dir fails where it may not look
-        raise ConfigurationError(f"{path} is a folder: name a file, like sqlite:///{Path(path) / 'relay.db'}")
+        raise ConfigurationError(f"{path} is a folder: name a file, like {Path(path) / 'relay.db'}")
     return SqliteUrl(Path(path))
 
 

@@ -19,13 +19,18 @@ NOBODY = "postgresql://relay:s3cret@127.0.0.1:1/relay"
         ("sqlite:///relay.db", "relay.db"),
         ("sqlite:///data/relay.db", "data/relay.db"),
         ("sqlite:////var/lib/relay.db", "/var/lib/relay.db"),
+        ("relay.db", "relay.db"),
+        ("./a:b.db", "a:b.db"),
+        ("/var/lib/relay/relay.db", "/var/lib/relay/relay.db"),
     ],
 )
 def test_a_store_is_a_path(text: str, path: str) -> None:
     assert parse_store_url(text) == SqliteUrl(Path(path))
 
 
-@pytest.mark.parametrize("text", ["relay.db", "sqlite://relay.db", "sqlite:///", "mysql:///x", ""])
+@pytest.mark.parametrize(
+    "text", ["sqlite:relay.db", "sqlite://relay.db", "sqlite:///", "mysql:///x", "relay:s3cret@db1", ""]
+)
 def test_what_is_no_store_is_misuse_with_an_example(text: str) -> None:
     with pytest.raises(click.BadParameter, match=r"sqlite:///relay\.db"):
         parse_store_url(text)
@@ -57,7 +62,7 @@ def test_without_the_extra_it_is_said_how_to_install_it(run: Run, monkeypatch: p
 def test_a_store_that_is_a_folder_is_one_clear_line(run: Run, command: list[str], folder: str, file: str) -> None:
     ended = run(*command, "--store", f"sqlite:///{folder}")
     assert ended.exit_code == 1
-    assert ended.stderr == f"relay: {folder} is a folder: name a file, like sqlite:///{file}\n"
+    assert ended.stderr == f"relay: {folder} is a folder: name a file, like {file}\n"
 
 
 def test_misuse_is_said_of_the_flag_or_of_the_variable_that_it_came_from(
@@ -65,8 +70,8 @@ def test_misuse_is_said_of_the_flag_or_of_the_variable_that_it_came_from(
 ) -> None:
     assert "Invalid value for '--listen': '8080' is not" in run("run", "--listen", "8080").stderr
     monkeypatch.setenv("RELAY_LISTEN", "8081")
-    monkeypatch.setenv("RELAY_STORE", "relay.db")
-    assert "Invalid value for the variable RELAY_STORE: a store is written" in run("list").stderr
+    monkeypatch.setenv("RELAY_STORE", "sqlite:relay.db")
+    assert "Invalid value for the variable RELAY_STORE: a store is a path" in run("list").stderr
     monkeypatch.delenv("RELAY_STORE")
     assert "Invalid value for the variable RELAY_LISTEN: '8081' is not" in run("run").stderr
     assert "Invalid value for '--listen': '8080' is not" in run("run", "--listen", "8080").stderr

@@ -13,6 +13,7 @@ DASHBOARD = CONFIG / "grafana" / "relay.json"
 ALERTS = CONFIG / "prometheus" / "alerts.yaml"
 PROMETHEUS = CONFIG / "prometheus" / "prometheus.yaml"
 ALERTS_TEST = Path(__file__).parent / "alerts_test.yaml"
+ALERTS_OF_DAYS_TEST = Path(__file__).parent / "alerts_of_days_test.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +39,19 @@ def panels() -> list[dict[str, Any]]:
 
 
 def queries() -> list[Query]:
+    """Those that Prometheus answers; the log is Loki's."""
     return [
         Query(panel=panel["title"], expression=target["expr"], legend=target["legendFormat"])
         for panel in panels()
+        if panel["type"] != "logs"
         for target in panel["targets"]
+    ]
+
+
+def annotations() -> list[Query]:
+    return [
+        Query(panel=each["name"], expression=each["expr"], legend=each["textFormat"])
+        for each in dashboard()["annotations"]["list"]
     ]
 
 

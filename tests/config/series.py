@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from relay.account_signals import AccountAsked, AccountOutcome, AccountTokenRead, RouteStopped
 from relay.model import Health, VerdictName
 from relay.model.subscription import SubscriptionState
-from relay.observe import Gauges, Observer, SharedGauges
+from relay.observe import Gauges, Observer, SharedGauges, export_process
 from relay.observe.log import Log
 from relay.observe.metrics import ACK_SECONDS
 from relay.signals import Committed, Rejection, SpoolOpened
@@ -50,6 +50,7 @@ def helps() -> Mapping[str, str]:
 def _registry() -> CollectorRegistry:
     """Everything that a relay can have to show."""
     registry = CollectorRegistry()
+    export_process(registry)
     observe = Observer(registry, Log(lambda _line: None, "text", logging.CRITICAL))
     committed, opened = Committed(writes=1, took=timedelta(0)), SpoolOpened(file="spool.db", relay="a", webhooks=0)
     asked = AccountAsked(account="main", outcome=AccountOutcome.OK)
@@ -73,6 +74,8 @@ def _registry() -> CollectorRegistry:
         store_free_bytes=1,
         now=NOON,
         subscriptions={"crm": "ok"},
+        in_flight={"bot": 1},
+        certificate_ends_at=NOON,
     )
     shared = SharedGauges(registry)
     shared.update_spool(SpoolState(direct=True, since=NOON, why=""), now=NOON)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.config.files import ALERTS, ALERTS_TEST, PROMETHEUS, ROOT, alerts, rules
+from tests.config.files import ALERTS, ALERTS_OF_DAYS_TEST, ALERTS_TEST, PROMETHEUS, ROOT, alerts, rules
 from tests.config.prometheus import configuration
 from tests.config.series import labels, strangers
 from tests.docs.pages import anchor, assert_parses, read, relay_commands, section
@@ -92,7 +92,8 @@ def test_every_command_of_the_runbook_is_one_with_such_options() -> None:
 def test_an_alert_is_seen_to_fire_and_to_be_silent(name: str) -> None:
     seen = [
         bool(check.get("exp_alerts"))
-        for scene in yaml.safe_load(ALERTS_TEST.read_text())["tests"]
+        for file in (ALERTS_TEST, ALERTS_OF_DAYS_TEST)
+        for scene in yaml.safe_load(file.read_text())["tests"]
         for check in scene["alert_rule_test"]
         if check["alertname"] == name
     ]
@@ -108,7 +109,7 @@ def test_the_configuration_is_valid(tmp_path: Path) -> None:
 
 
 def test_the_alerts_fire_when_they_should() -> None:
-    promtool("test", "rules", ALERTS_TEST)
+    promtool("test", "rules", ALERTS_TEST, ALERTS_OF_DAYS_TEST)
 
 
 def test_a_source_may_have_a_limit_of_its_own(tmp_path: Path) -> None:

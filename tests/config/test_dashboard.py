@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.config.expressions import grouped
-from tests.config.files import DASHBOARD, Query, dashboard, panels, queries, rules
-from tests.config.series import helps, labels, strangers
+from tests.config.expressions import grouped, selectors
+from tests.config.files import DASHBOARD, Query, annotations, dashboard, panels, queries, rules
+from tests.config.series import SCRAPED, helps, labels, strangers
+from tests.docs.pages import ROOT
 
+RUNBOOK = ROOT / "docs/runbook.md"
 GLANCE = ["Ready", "Oldest pending", "Dead", "Unparsed, 24 h", "Since the last webhook", "Failed answers, 2 h"]
 
 
@@ -21,14 +23,15 @@ def by_title(panel: dict[str, Any]) -> str:
     return str(panel["title"])
 
 
-@pytest.mark.parametrize("query", queries(), ids=str)
+@pytest.mark.parametrize("query", [*queries(), *annotations()], ids=str)
 def test_a_query_asks_only_for_series_and_labels_that_there_are(query: Query) -> None:
     assert list(strangers(query.expression, labels())) == []
 
 
 @pytest.mark.parametrize("query", queries(), ids=str)
 def test_a_legend_names_only_labels_that_its_query_keeps(query: Query) -> None:
-    assert set(re.findall(r"{{(.+?)}}", query.legend)) <= grouped(query.expression)
+    kept = grouped(query.expression) or SCRAPED  # what is not aggregated keeps them
+    assert set(re.findall(r"{{(.+?)}}", query.legend)) <= kept
 
 
 @pytest.mark.parametrize("query", queries(), ids=str)
@@ -38,22 +41,36 @@ def test_a_query_uses_only_variables_that_there_are(query: Query) -> None:
 
 @pytest.mark.parametrize("query", queries(), ids=str)
 def test_what_has_a_source_or_a_target_can_be_narrowed_to_some(query: Query) -> None:
-    for name in ("relay_webhooks", "relay_ack", "relay_last_webhook", "relay_events"):
+    for name in ("relay_webhooks_total", "relay_ack", "relay_last_webhook", "relay_events"):
         assert query.expression.count(name) <= query.expression.count('source=~"$source"')
     for name in ("relay_attempt", "relay_deliver", "relay_oldest", "relay_target"):
         assert query.expression.count(name) <= query.expression.count('target=~"$target"')
 
 
+@pytest.mark.parametrize("query", [*queries(), *annotations()], ids=str)
+def test_every_series_can_be_narrowed_to_a_job_and_to_instances(query: Query) -> None:
+    for each in selectors(query.expression):
+        assert f"{each.metric}{{" in query.expression
+    assert query.expression.count("{") == query.expression.count('job=~"$job", instance=~"$instance"}')
+
+
 def test_every_series_of_the_relay_is_shown() -> None:
     shown = " ".join(query.expression for query in queries())
-    assert {name for name in labels() if re.sub(r"_(sum|count|bucket)$", "", name) not in shown} == set()
+    assert {
+        name
+        for name in labels()
+        if name.startswith("relay_") and re.sub(r"_(sum|count|bucket)$", "", name) not in shown
+    } == set()
 
 
 @pytest.mark.parametrize("panel", panels(), ids=by_title)
 def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
-    shown = panel["fieldConfig"]["defaults"]
     assert panel["title"]
     assert panel["description"].endswith(".")
+    if panel["type"] == "logs":
+        assert panel["datasource"] == {"type": "loki", "uid": "${loki}"}
+        return
+    shown = panel["fieldConfig"]["defaults"]
     assert shown["unit"]
     assert shown["thresholds"]["steps"]
     assert panel["datasource"]["uid"] == "${datasource}"
@@ -83,6 +100,18 @@ def test_the_first_line_says_at_a_glance_whether_all_is_well() -> None:
     for panel in first:
         assert panel["type"] == "stat"
         assert len(panel["fieldConfig"]["defaults"]["thresholds"]["steps"]) > 1, "it must be able to turn red"
+        assert [link["title"] for link in panel["links"]] == ["What to do"]
+
+
+def test_links_lead_to_sections_of_the_runbook() -> None:
+    sections = {heading.lower().replace(" ", "-") for heading in re.findall(r"^## (.+)$", RUNBOOK.read_text(), re.M)}
+    linked = re.findall(r"\$\{runbooks\}docs/runbook\.md#([\w-]+)", DASHBOARD.read_text())
+    assert len(linked) >= len(GLANCE)
+    assert set(linked) <= sections
+
+
+def test_restarts_reloads_and_pauses_are_marked() -> None:
+    assert [each.panel for each in annotations()] == ["Restarts", "Reloads", "Pauses"]
 
 
 def test_any_grafana_can_import_it_and_finds_it_again() -> None:
@@ -90,18 +119,18 @@ def test_any_grafana_can_import_it_and_finds_it_again() -> None:
     assert board["uid"] == "amocrm-relay"
     assert board.get("id") is None
     assert board["schemaVersion"] >= 39
-    assert set(re.findall(r'"uid": "([^"]+)"', DASHBOARD.read_text())) == {"amocrm-relay", "${datasource}"}
+    assert set(re.findall(r'"uid": "([^"]+)"', DASHBOARD.read_text())) == {"amocrm-relay", "${datasource}", "${loki}"}
 
 
 def test_sources_and_targets_can_be_chosen_some_or_all() -> None:
-    assert set(variables()) == {"datasource", "source", "target"}
-    for name in ("source", "target"):
+    assert set(variables()) == {"datasource", "job", "instance", "source", "target", "loki", "runbooks"}
+    for name in ("job", "instance", "source", "target"):
         variable = variables()[name]
         assert variable["multi"]
         assert variable["includeAll"]
-        [(series, label)] = re.findall(r"^label_values\((\w+), (\w+)\)$", variable["query"]["query"])
+        [(series, label)] = re.findall(r"^label_values\((\w+)(?:{.*})?, (\w+)\)$", variable["query"]["query"])
         assert label == name
-        assert label in labels()[series]
+        assert label in labels()[series] | SCRAPED
 
 
 SAME = {name for name, text in helps().items() if "use max, not sum" in text}

@@ -27,7 +27,7 @@ ADMIN_TOKEN = "9d41c7a0b2e85f6337aa"
 MANNERS = {"well": well, "failing": always(503), "refusing": always(400), "hanging": hanging}
 STAGES = {number: frozenset({name}) for number, name in enumerate(MANNERS, 1)}
 UNROUTED = 9
-VARIABLES = {"$source": ".*", "$target": ".*", "$__rate_interval": "5s"}
+VARIABLES = {"$source": ".*", "$target": ".*", "$job": ".*", "$instance": ".*", "$__rate_interval": "5s"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

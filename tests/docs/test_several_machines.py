@@ -17,6 +17,7 @@ from time import monotonic, sleep
 import aiohttp
 import pytest
 
+from relay.cli import installed
 from relay.store.postgres.beats import DEAD
 from relay.store.postgres.durability import OLDEST
 from relay.store.postgres.session import CONNECT_TIMEOUT
@@ -230,11 +231,13 @@ def test_systemd_understands_the_units_with_the_drop_ins_of_the_page(machine: Sa
 def test_the_drop_ins_say_what_the_page_says_and_lie_where_systemd_looks(machine: Sandbox) -> None:
     units = machine.root / "etc/systemd/system"
     text = (units / "relay.service.d/several-machines.conf").read_text()
-    [store] = re.findall(r"^Environment=RELAY_STORE=(.*)$", text, re.MULTILINE)
-    [tls] = re.findall(r"^Environment=(PGSSLMODE=.*)$", text, re.MULTILINE)
-    shown = machine.here(TEXT)
-    assert f"export RELAY_STORE='{store}'\n" in shown
-    assert f"export {tls}\n" in shown
+    found: dict[str, str] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(installed, "UNIT", units / "relay.service")
+        patch.setattr(installed, "CONFIG", units / "relay.service")
+        assert installed.adopt(found, here=machine.root)
+    assert found["RELAY_STORE"].endswith("/etc/relay/secrets/postgres_password}@db1.example,db2.example/relay")
+    assert found["PGSSLMODE"] == "verify-full"
     assert "RELAY_LISTEN=10.0.0.11:8080\n" in text
     assert not (units / "relay.socket").exists() and "relay.socket" not in (units / "relay.service").read_text()
     assert "RELAY_ADMIN=10.0.0.11:8081" in text and "check port 8081 " in (ROOT / "config/haproxy.cfg").read_text()

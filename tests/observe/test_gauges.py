@@ -45,6 +45,29 @@ def test_each_target_shows_its_backlog(gauges: Gauges, registry: CollectorRegist
         ("relay_store_bytes",): 4096,
         ("relay_store_free_bytes",): 9_000,
         ("relay_lost_acks_total",): 0,
+        ("relay_webhooks_unparsed",): 0,
+    }
+
+
+def test_attempts_under_way_are_shown_by_target(gauges: Gauges, registry: CollectorRegistry) -> None:
+    gauges.update({}, {}, 0, 0, NOON, in_flight={"bot": 3, "idle": 0})
+    assert samples(registry, "relay_attempts_in_flight") == {
+        ("relay_attempts_in_flight", "bot"): 3,
+        ("relay_attempts_in_flight", "idle"): 0,
+    }
+
+
+def test_what_is_stored_unparsed_is_shown(gauges: Gauges, registry: CollectorRegistry) -> None:
+    gauges.update({}, {}, 0, 0, NOON, unparsed=4)
+    assert samples(registry, "relay_webhooks_unparsed") == {("relay_webhooks_unparsed",): 4}
+
+
+def test_the_end_of_a_certificate_is_shown_if_there_is_one(gauges: Gauges, registry: CollectorRegistry) -> None:
+    gauges.update({}, {}, 0, 0, NOON)
+    assert samples(registry, "relay_certificate_expires_timestamp_seconds") == {}
+    gauges.update({}, {}, 0, 0, NOON, certificate_ends_at=NOON)
+    assert samples(registry, "relay_certificate_expires_timestamp_seconds") == {
+        ("relay_certificate_expires_timestamp_seconds",): NOON.timestamp()
     }
 
 
@@ -92,6 +115,7 @@ def test_what_every_relay_says_alike_is_marked_and_nothing_changes_where_there_i
         "relay_oldest_pending_seconds",
         "relay_store_bytes",
         "relay_lost_acks",
+        "relay_webhooks_unparsed",
     }
     assert {helps[True][name].removeprefix(helps[False][name]) for name in changed} == {
         " The same from every relay: use max, not sum."
