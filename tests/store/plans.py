@@ -86,16 +86,18 @@ def planner(cluster: Cluster, database: str) -> Iterator["Planner"]:
 
 
 class Planner:
-    """Runs statements, and explains them."""
+    """Runs statements, and explains them. `rows`: what the last one returned."""
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        self.rows: list[Row] = []
         self._connection = connection
 
     def plans(self, statement: Statement) -> dict[str, Any]:
         """The plans of a statement that is run first: for its values, and for any."""
         query, values = statement[0].encode(), statement[1]
         [(custom,)] = self._connection.execute(b"explain (format json, verbose) " + query, values).fetchall()
-        self._connection.execute(query, values, prepare=True)
+        cursor = self._connection.execute(query, values, prepare=True)
+        self.rows = cursor.fetchall() if cursor.description else []
         [(name, parameters)] = self._connection.execute(
             "select name, cardinality(parameter_types) from pg_prepared_statements order by prepare_time desc limit 1",
             prepare=False,

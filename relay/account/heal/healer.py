@@ -143,12 +143,12 @@ class Healer:
         What was before the first webhook cannot be told apart from what was lost. That one may be purged by now.
         """
         upto = server.at - READABLE_AFTER
-        first = await self._store.first_hook(wanted.source)
         begun = first_begun(await self._store.heal_marks(wanted.source))
-        known = [each for each in (first and first + (server.at - now), begun) if each]
-        if not known or wanted.mode is HealMode.OFF:
+        if begun is None and (first := await self._store.first_hook(wanted.source)):
+            begun = first + (server.at - now)
+        if begun is None or wanted.mode is HealMode.OFF:
             return None, upto
-        return max(min(known), server.at - HORIZON + MARGIN), upto
+        return max(begun, server.at - HORIZON + MARGIN), upto
 
     # ---- settle
 

@@ -41,8 +41,13 @@ T = TypeVar("T")
 PAGE = 500  # rows that a transaction deletes
 
 _STORED = f"select {RECORD} from heal_events where source = ? and channel = ? and event_id = ?"
-_RECORDS = f"select {RECORD} from heal_events where at >= :since and source = :source"
-_HOOKS = f"select {HOOK} from hook_index where until >= :since and since <= :until and source = :source"
+# `+source`: without statistics the planner takes an index of the source alone, and so would read all of a week
+_RECORDS = f"select {RECORD} from heal_events where at >= :since and +source = :source"
+_OF_STATES = (
+    f"select {RECORD} from (select value as wanted_state from json_each(:states))"
+    " cross join heal_events where source = :source and state = wanted_state and at >= :since"
+)
+_HOOKS = f"select {HOOK} from hook_index where until >= :since and since <= :until and +source = :source"
 _HOOKS_OF_KEYS = (
     f"select {HOOK} from (select value ->> 0 as wanted_channel, value ->> 1 as wanted_key from json_each(:keys))"
     " cross join hook_index where source = :source and channel = wanted_channel and key = wanted_key"
@@ -69,6 +74,10 @@ _RECORD = (
     " found_at = excluded.found_at, state = excluded.state, before = excluded.before, after = excluded.after,"
     " webhook = excluded.webhook, item = excluded.item, reason = excluded.reason, exactness = excluded.exactness,"
     " approved = excluded.approved"
+)
+_APPROVE = (
+    "update heal_events indexed by heal_events_state set approved = 1"
+    " where source = ? and state = 'waiting' and approved = 0 returning 1"
 )
 _SPEND = "update hook_index set matched = ? where webhook = ? and item = ? and channel = ? and key = ?"
 _MARKS = (
@@ -135,8 +144,7 @@ class SqliteHealing:
         sql = _RECORDS
         values: dict[str, Any] = {"source": source, "since": to_ms(since)}
         if states is not None:
-            sql += " and state in (select value from json_each(:states))"
-            values |= {"states": as_json([each.value for each in states])}
+            sql, values = _OF_STATES, values | {"states": as_json(sorted({each.value for each in states}))}
         sql += " order by at, event_id, channel"
         return await self._read(lambda cursor: [record_of(row) for row in rows(cursor, sql, values)])
 
@@ -265,8 +273,7 @@ def _newer(about: Happened) -> dict[str, object]:
 
 
 def _approve(cursor: apsw.Cursor, source: str, act: AuditEntry) -> int:
-    sql = "update heal_events set approved = 1 where source = ? and state = 'waiting' and approved = 0 returning 1"
-    approved = len(rows(cursor, sql, (source,)))
+    approved = len(rows(cursor, _APPROVE, (source,)))
     at_once(cursor, _MARKS, [(source, APPROVED, to_ms(act.at))])
     audit.add(cursor, act, approved)
     return audit.counted(cursor, act)

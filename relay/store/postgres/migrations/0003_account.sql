@@ -26,6 +26,7 @@ create table heal_events (        -- events of the feed, one row for each channe
 );
 create index heal_events_key on heal_events (source, channel, key, at);
 create index heal_events_at on heal_events (at);
+create index heal_events_state on heal_events (source, state, at);
 create index heal_events_late on heal_events (webhook) where state = 'late_hook';
 
 create table hook_index (         -- what webhooks can tell of, a row for each item of a body and each key
