@@ -129,8 +129,8 @@ class Guard:
             span = open_ and open_._replace(until=now)
         elif seen.state is SubscriptionState.DISABLED:
             record = await self._disabled(replace(record, disabled_at=before.disabled_at or now))
-            if before.disabled_at is None and not open_ and not await self._was_ours(record):
-                span = _switched_off(before, now)
+            if before.disabled_at is None and not open_:
+                span = _switched_off(before, now)._replace(ours=await self._was_ours(record))
         elif seen.state is SubscriptionState.MISSING:
             record = replace(record, disabled_at=None)
             span = None if open_ or record.recreating else _switched_off(before, now)
@@ -205,7 +205,7 @@ class Guard:
 
 
 def _switched_off(before: GuardRecord, now: datetime) -> SwitchedOff:
-    """A person's gap, which begins at the last look that did not show it."""
+    """A gap, which begins at the last look that did not show it."""
     if before.state in ON or before.state is SubscriptionState.API_AWAY:
         return SwitchedOff(before.seen_on_at or now)
     return SwitchedOff(before.checked_at or now)

@@ -25,13 +25,15 @@ class SubscriptionState(StrEnum):
 
 
 class SwitchedOff(NamedTuple):
-    """A span in which a person had switched the webhook off, so that nothing is healed; `until` is None while it is.
+    """A span in which the webhook was switched off, from when it was last seen on; `until` is None while it is.
 
-    It begins when the webhook was last seen switched on.
+    By a person, so that nothing is healed; or, if it is `ours`, by amoCRM for our failures: what was lost meanwhile is
+    healed as after an outage.
     """
 
     since: datetime
     until: datetime | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

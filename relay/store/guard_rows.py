@@ -40,13 +40,13 @@ def write(record: GuardRecord) -> dict[str, object]:
 
 
 def spans(found: Iterable[Row]) -> list[SwitchedOff]:
-    """Return the spans of rows of since and until."""
-    return [SwitchedOff(from_ms(since), _time(until)) for since, until in found]
+    """Return the spans of rows of since, until and ours."""
+    return [SwitchedOff(from_ms(since), _time(until), bool(ours)) for since, until, ours in found]
 
 
 def span(source: str, off: SwitchedOff) -> dict[str, object]:
     """Return the values of a row of switched_off."""
-    return {"source": source, "since": to_ms(off.since), "until": _ms(off.until)}
+    return {"source": source, "since": to_ms(off.since), "until": _ms(off.until), "ours": off.ours}
 
 
 def minutes(counts: Mapping[datetime, int]) -> list[tuple[int, int]]:

@@ -90,8 +90,9 @@ class Scene:
     def reenabled(self) -> int:
         return sum(isinstance(each, SubscriptionReenabled) for each in self.emitted)
 
-    async def gaps(self) -> list[SwitchedOff]:
-        return list(await self.store.guard.switched_off("crm", since=self.now - timedelta(days=7)))
+    async def gaps(self, *, ours: bool = False) -> list[SwitchedOff]:
+        found = await self.store.guard.switched_off("crm", since=self.now - timedelta(days=7))
+        return [each for each in found if each.ours == ours]
 
 
 @pytest.fixture
@@ -337,6 +338,18 @@ async def test_after_100_failed_answers_it_is_switched_on_again(scene: Scene) ->
     assert scene.tested == [URL]
     assert scene.reenabled() == 1
     assert await scene.gaps() == [], "this gap heals"
+
+
+async def test_a_gap_of_ours_begins_when_it_was_last_seen_on_and_ends_when_it_is_on_again(scene: Scene) -> None:
+    await scene.guard(Reenable.FALSE).look()
+    seen_on = scene.now
+    await scene.refuse()
+    scene.clock.advance(120)
+    await scene.guard(Reenable.FALSE).look()
+    assert await scene.gaps(ours=True) == [SwitchedOff(seen_on, ours=True)]
+    scene.clock.advance(3600)
+    await scene.guard(Reenable.TRUE).look()
+    assert await scene.gaps(ours=True) == [SwitchedOff(seen_on, scene.now, ours=True)]
 
 
 async def test_after_an_outage_it_is_switched_on_again(scene: Scene) -> None:

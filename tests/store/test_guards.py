@@ -113,6 +113,9 @@ async def test_a_span_is_open_until_its_end_is_recorded(store: Archive) -> None:
     await guard.record(SEEN, switched_off=SwitchedOff(NOON, NOON + MINUTE))
     assert await guard.switched_off("crm", since=NOON) == [SwitchedOff(NOON, NOON + MINUTE)]
     assert await guard.switched_off("crm", since=NOON + MINUTE) == []
+    await guard.record(SEEN, switched_off=SwitchedOff(NOON + MINUTE, NOON + 2 * MINUTE, ours=True))
+    [_, last] = await guard.switched_off("crm", since=NOON - MINUTE)
+    assert last == SwitchedOff(NOON + MINUTE, NOON + 2 * MINUTE, ours=True)
     assert await guard.switched_off("shop", since=NOON) == []
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from relay.model.heal import HealRecord, HealState, Span
 
 OUTAGE, MISSING = "outage", "missing"
-"""Why a webhook was lost: no relay ran at the time, or nobody knows."""
+"""Why a webhook was lost: no relay ran, or amoCRM had switched it off for that; or nobody knows."""
 
 LOST_AT_LEAST = 5
 LOST_SHARE = 0.05
@@ -29,7 +29,7 @@ class Braked(NamedTuple):
 
 
 def reason(record: HealRecord, outages: Iterable[Span]) -> str:
-    """Why its webhook was lost: no relay ran at the time of the change, or nobody knows."""
+    """Why its webhook was lost: the change was in one of these outages, or nobody knows."""
     during = any(each.since - AROUND <= record.at <= each.until + AROUND for each in outages)
     return OUTAGE if during else MISSING
 

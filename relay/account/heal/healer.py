@@ -193,7 +193,7 @@ class Healer:
             return
         outages = await self._store.outages(now - HORIZON)
         ahead = server.at - now
-        of_server = [Span(each.since + ahead, each.until + ahead) for each in outages]
+        of_server = [*wanted.outages, *(Span(each.since + ahead, each.until + ahead) for each in outages)]
         lost = [replace(each, reason=brake.reason(each, of_server)) for each in lost]
         closed = [each for each in lost if is_closed(each, wanted.closed)]
         await self._record(wanted, scan, [unhealable(each, SWITCHED_OFF) for each in closed])

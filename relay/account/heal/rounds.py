@@ -133,7 +133,8 @@ class Rounds:
             settings=settings,
             stages=self._stages,
             held_since=None if held is None else held + ahead,
-            closed=[_span(each, ahead, self._clock()) for each in off],
+            closed=[_span(each, ahead, self._clock()) for each in off if not each.ours],
+            outages=[_span(each, ahead, self._clock()) for each in off if each.ours],
         )
         if await self._is_restored(status.losses):
             found = replace(found, most=0)

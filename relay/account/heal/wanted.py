@@ -38,7 +38,8 @@ class Wanted:
     """What is healed of a source.
 
     `subscribed`: `leads.status`, the webhooks that the account sends and that are wanted. `held_since`: nothing later
-    is decided yet, as a spool may have its webhooks. `closed`: when a person had switched the webhook off.
+    is decided yet, as a spool may have its webhooks. The webhook was switched off in `closed` by a person, in `outages`
+    by amoCRM, for failures of ours.
     """
 
     source: str
@@ -50,6 +51,7 @@ class Wanted:
     most: int = 1000
     held_since: datetime | None = None
     closed: tuple[Span, ...] = ()
+    outages: tuple[Span, ...] = ()
 
 
 def wanted(
@@ -60,6 +62,7 @@ def wanted(
     stages: Mapping[str, Stage],
     held_since: datetime | None = None,
     closed: Iterable[Span] = (),
+    outages: Iterable[Span] = (),
 ) -> Wanted:
     """`settings`: of the source's webhook in the account, `status_lead`; `stages`: of its triggers, by their text."""
     heal = source.heal
@@ -74,6 +77,7 @@ def wanted(
         most=heal.most,
         held_since=held_since,
         closed=tuple(closed),
+        outages=tuple(outages),
     )
 
 

@@ -23,8 +23,11 @@ on conflict (source) do update set state = excluded.state, since = excluded.sinc
   spent_at = excluded.spent_at, recreating = excluded.recreating
 """
 _SPAN = """
-insert into switched_off (source, since, until) values (%(source)s, %(since)s, %(until)s)
+insert into switched_off (source, since, until, ours) values (%(source)s, %(since)s, %(until)s, %(ours)s)
 on conflict (source, since) do update set until = excluded.until
+"""
+_SPANS = """
+select since, until, ours from switched_off where source = %s and (until is null or until > %s) order by since
 """
 _SWITCH = """
 insert into guards (source, off) values (%s, %s)
@@ -97,6 +100,5 @@ class Guards:
 
     async def switched_off(self, source: str, *, since: datetime) -> Sequence[SwitchedOff]:
         """See `guard_contract.GuardStore.switched_off`."""
-        sql = "select since, until from switched_off where source = %s and (until is null or until > %s) order by since"
-        [found] = await self._look.run([(sql, (source, to_ms(since)))])
+        [found] = await self._look.run([(_SPANS, (source, to_ms(since)))])
         return guard_rows.spans(found)

@@ -21,8 +21,11 @@ on conflict (source) do update set state = excluded.state, since = excluded.sinc
   spent_at = excluded.spent_at, recreating = excluded.recreating
 """
 _SPAN = """
-insert into switched_off (source, since, until) values (:source, :since, :until)
+insert into switched_off (source, since, until, ours) values (:source, :since, :until, :ours)
 on conflict (source, since) do update set until = excluded.until
+"""
+_SPANS = """
+select since, until, ours from switched_off where source = ? and (until is null or until > ?) order by since
 """
 _SWITCH = """
 insert into guards (source, off) values (?, ?)
@@ -99,5 +102,4 @@ class Guards:
 
     async def switched_off(self, source: str, *, since: datetime) -> Sequence[SwitchedOff]:
         """See `guard_contract.GuardStore.switched_off`."""
-        sql = "select since, until from switched_off where source = ? and (until is null or until > ?) order by since"
-        return guard_rows.spans(await self._read(lambda cursor: rows(cursor, sql, (source, to_ms(since)))))
+        return guard_rows.spans(await self._read(lambda cursor: rows(cursor, _SPANS, (source, to_ms(since)))))

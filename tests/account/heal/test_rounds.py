@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from relay.account.heal.brake import LOST_AT_LEAST
 from relay.account.heal.channels import Stage
 from relay.account.heal.reader import Params
 from relay.account.heal.rounds import EVERY, UNKNOWN_CLOCK, Rounds, held_since, stages, subscribed
@@ -169,6 +170,24 @@ async def test_what_a_person_switched_off_is_not_healed_until_it_is_asked_for(ca
         assert len(case.world.healed()) == (0 if dry_run else 2)
     (found,) = [each for each in case.store.answers["dry False"]["found"] if each["state"] == "healed"]
     assert found == {"action": "leads.add", "exactness": "state", "state": "healed", "number": 2}
+
+
+@pytest.mark.parametrize("ours", [True, False])
+async def test_much_that_is_lost_waits_unless_amocrm_had_switched_the_webhook_off_for_failures_of_ours(
+    case: Case, ours: bool
+) -> None:
+    rounds = case.rounds()
+    case.world.amo.add_lead()
+    case.world.advance(MINUTE)
+    await rounds.round()
+    if ours:
+        case.guards.spans = [SwitchedOff(case.world.now() - timedelta(minutes=1), ours=True)]
+    case.world.amo.quirks.lost = 1.0
+    for _ in range(LOST_AT_LEAST):
+        case.world.amo.add_lead()
+    case.world.advance(2 * HOUR)
+    await rounds.round()
+    assert case.world.states()[HealState.HEALED if ours else HealState.WAITING] == LOST_AT_LEAST
 
 
 @pytest.mark.parametrize("mode", [HealMode.REPORT, HealMode.ON])

@@ -91,10 +91,11 @@ create table refusals (           -- webhooks that a relay did not answer with 2
   primary key (source, minute, relay)
 );
 
-create table switched_off (       -- spans in which a person had switched the webhook off
+create table switched_off (       -- spans in which the webhook was switched off
   source text collate "C" not null,
   since  bigint not null,
   until  bigint,                  -- null: it still is
+  ours   boolean not null default false,  -- by amoCRM, for failures of ours; else by a person
   primary key (source, since)
 );
 

@@ -90,10 +90,11 @@ create table refusals (           -- webhooks that were not answered with 2xx
   primary key (source, minute)
 ) without rowid;
 
-create table switched_off (       -- spans in which a person had switched the webhook off
+create table switched_off (       -- spans in which the webhook was switched off
   source text not null,
   since  integer not null,
   until  integer,                 -- null: it still is
+  ours   integer not null default 0,  -- by amoCRM, for failures of ours; else by a person
   primary key (source, since)
 ) without rowid;
 
