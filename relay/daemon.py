@@ -45,7 +45,17 @@ from relay.reloader import Reloader
 from relay.routes.config import Config
 from relay.routes.egress import ignored_variables
 from relay.settings import Settings, demand_private
-from relay.signals import ConfigActivated, ConnectionsScarce, Emit, Endpoint, Notice, Rejection, Signal, WebhookRejected
+from relay.signals import (
+    ConfigActivated,
+    ConnectionsScarce,
+    Emit,
+    Endpoint,
+    Notice,
+    Rejection,
+    Signal,
+    StoreGaveUp,
+    WebhookRejected,
+)
 from relay.stopped_routes import StoppedRoutes
 from relay.store.archive import ArchiveFolder
 from relay.store.open import account_records, check_permissions, open_store
@@ -318,9 +328,11 @@ class Relay:
         if task.cancelled():
             return
         error = task.exception()
-        if not isinstance(error, StoreFailed):  # the store has emitted that one itself
+        if not isinstance(error, StoreFailed):
             fields: dict[str, object] = {"error": repr(error)}
             self._emit(Notice(level="error", text="internal error: the relay stops", fields=fields))
+        elif not self.exit_code:  # of a read: of a commit that failed the store has emitted it itself
+            self._emit(StoreGaveUp(error=str(error)))
         self.end(1)
 
     def _intake(self) -> Intake:

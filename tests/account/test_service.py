@@ -1,8 +1,9 @@
 """A relay in this process beside the double of amoCRM on a port: what the daemon does for accounts."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from relay.observe import Observer
 from relay.observe.log import Log
 from relay.routes.names_files import cache_file
 from relay.settings import Settings
-from relay.signals import Notice, Signal
+from relay.signals import Notice, Signal, StoreGaveUp
 from relay.store.open import SqliteUrl, StoreUrl, parse_store_url
 from tests.e2e.processes import free_port
 from tests.fakeamo.amo import FakeAmo
@@ -194,6 +195,20 @@ async def test_a_webhook_that_was_connected_is_looked_at_at_once(place: Place, m
         place.amo.subscribe(place.destination, [*SETTINGS])
         await relay.store.guard.switch("crm", off=False, act=act(command="connect"))
         await seen(relay, SubscriptionState.OK)
+
+
+async def test_a_relay_that_stops_for_what_it_cannot_read_of_the_store_says_so(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duties, "GUARD_TICK", 0.05)
+    async with place.relay() as relay:
+        await seen(relay, SubscriptionState.OK)
+        with closing(sqlite3.connect(place.folder / "relay.db")) as connection:
+            connection.execute("drop table guards")
+        async with asyncio.timeout(30):
+            await relay.ended.wait()
+    assert relay.exit_code == 1
+    assert ["guards" in each.error for each in place.emitted if isinstance(each, StoreGaveUp)] == [True]
 
 
 async def test_what_a_person_switched_off_stays_off_over_a_restart(place: Place) -> None:

@@ -64,6 +64,10 @@ async def unhealable(it: Crm) -> bool:
     return await it.relay.metric("relay_heal_events_total", source="crm", verdict="unhealable") >= CHANGES
 
 
+async def shown_as_disabled(it: Crm) -> bool:
+    return await it.relay.metric("relay_subscription_state", source="crm", state="disabled") == 1
+
+
 async def watched(it: Crm) -> None:
     """Wait until the guard has found all well."""
     await until(lambda: states(it)[-1:] == ["ok"], 60)
@@ -189,9 +193,9 @@ async def test_with_reenabling_off_there_is_one_alert_and_nothing_else(tmp_path:
         await looked(it)
         await looked(it)
         assert states(it) == ["ok", "disabled"]
-        assert await it.relay.metric("relay_subscription_state", source="crm", state="disabled") == 1
+        await until(lambda: shown_as_disabled(it), 60)
         await restarted(it)
+        await until(lambda: shown_as_disabled(it), 60)
         assert states(it) == ["ok", "disabled"]
-        assert await it.relay.metric("relay_subscription_state", source="crm", state="disabled") == 1
         assert webhook.disabled
         assert written(it) == []
