@@ -72,7 +72,7 @@ class Crm:
     def __post_init__(self) -> None:
         self.clock.write_text("+0\n")
         self.relay = self.run_by(self.command)
-        stages = [self.amo.structure.stage(name).id for name in STAGES]
+        stages = self.stages()
         pipeline = self.amo.structure.pipelines[0].id
         self.relay.routes.write_text(
             ROUTES.format(
@@ -93,6 +93,10 @@ class Crm:
     @property
     def amo(self) -> FakeAmo:
         return self.server.amo
+
+    def stages(self) -> list[int]:
+        """Those that have a trigger."""
+        return [self.amo.structure.stage(name).id for name in STAGES]
 
     # ---- the relay's life, and time
 
@@ -197,12 +201,18 @@ async def holds(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 async def begun(it: Crm) -> None:
-    """Start, and wait for a first webhook and a first round: nothing that happened before them is healed."""
+    """Start, wait for a first webhook and a first round, and let each trigger fire.
+
+    Nothing that happened before that round is healed, and of a trigger nothing before one webhook came in time.
+    """
     await it.start()
     await it.busy(5)
     await until(lambda: len(it.events()) >= 5, 30)
     await until(lambda: any("/webhooks" in path for _, _, path, _ in it.amo.requests), 60)
     await asyncio.sleep(FIRST_ROUND)
+    for stage in it.stages():
+        it.amo.move(it.amo.add_lead(), stage)
+    await until(lambda: not it.missing(), 60)
     told = len(it.events())
     for each in it.amo.triggers:  # a trigger is healed once it was seen to post in time
         it.amo.move(it.amo.add_lead(), each.status_id)
