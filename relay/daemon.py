@@ -37,6 +37,8 @@ from relay.ingest.endpoint import Intake
 from relay.model import Json, Target
 from relay.observe import EventStream, Gauges, SharedGauges
 from relay.observe.loop_monitor import monitor_loop
+from relay.observe.token_expiry import TokenExpiry
+from relay.operations.access import Bearers
 from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED
 from relay.operations.tail import documents
 from relay.published_reports import RejectionReport, publish_reports, snapshot_report
@@ -99,6 +101,7 @@ class Relay:
         self.misaddressed = RejectionReport(Rejection.MISADDRESSED, utc_now)
         self.unauthorized = RejectionReport(Rejection.UNAUTHORIZED, utc_now)
         self.live = EventStream(utc_now, documents)
+        self.bearers = _bearers(settings)
         # last: it reads the files, and may emit warnings about them
         self.reloader = Reloader(
             settings.config,
@@ -108,6 +111,7 @@ class Relay:
             emit=self._emit,
             clock=utc_now,
             names=settings.names,
+            access=(settings.access, self.bearers) if settings.access and self.bearers else None,
         )
 
     def _emit(self, fact: Signal) -> None:
@@ -215,6 +219,8 @@ class Relay:
         stack.push_async_callback(self._accounts.close)
         self.gauges = Gauges(registry, shared=self.store.spool() is not None)
         self.shared_gauges = SharedGauges(registry)
+        if self.bearers:
+            TokenExpiry(registry, self.bearers.ends)
         self.dispatcher = Dispatcher(
             store=self.store,
             emit=self._emit,
@@ -382,6 +388,13 @@ def _endpoint(config: Config, target: Target) -> Endpoint:
     return Endpoint(target.method.value, host, port) if known else Endpoint(target.method.value)
 
 
+def _bearers(settings: Settings) -> Bearers | None:
+    """None if nothing demands a token: then whoever reaches the loopback is an operator."""
+    if not (settings.admin_token or settings.viewer_token or settings.access):
+        return None
+    return Bearers(admin=settings.admin_token, viewer=settings.viewer_token)
+
+
 def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Application:
     return admin(
         registry=registry,
@@ -393,7 +406,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         stream=relay.live,
         targets=lambda: relay.reloader.config.targets,
         emit=emit,
-        token=relay.settings.admin_token,
+        bearers=relay.bearers,
         hosts=[relay.settings.admin_host],
         proxies=relay.settings.proxies,
     )

@@ -1,11 +1,12 @@
-"""Files that may change while the relay runs -> the routes with their secrets, and the certificate with its key.
+"""Files that may change while the relay runs -> the routes with their secrets, the certificate and its key, the tokens.
 
-Each of the two is activated as a whole or, with a problem, not at all; neither waits for the other.
+Each of the three is activated as a whole or, with a problem, not at all; none waits for another.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 from typing import TypeVar
@@ -13,6 +14,8 @@ from typing import TypeVar
 from relay.errors import ConfigurationError, RoutesInvalid
 from relay.file_versions import OnOpen, WatchedFiles, detached
 from relay.model import Json
+from relay.operations.access import Bearers, Entry
+from relay.operations.access import load as load_access
 from relay.routes.config import Config, load
 from relay.routes.permissions import writable_by_others
 from relay.signals import Emit, FileDetached, FileExposed, Reloaded
@@ -25,9 +28,10 @@ STOPPING = "the relay is stopping"
 
 
 class Reloader:
-    """Hold the routes in force, as `config`, and the `certificate`.
+    """Hold the routes in force, as `config`, the `certificate`, and have `bearers` use the tokens of the file `access`.
 
     `use` is called with new routes and returns the orphaned targets. `tls`: the files of the certificate and its key.
+    `access`: the file of the tokens, and what they are used by.
     `names`: the folder with the catalogs of accounts. At the start a route whose names are unknown is stopped; later
     such routes are refused.
     """
@@ -42,6 +46,7 @@ class Reloader:
         emit: Emit,
         clock: Callable[[], datetime],
         names: Path | None = None,
+        access: tuple[Path, Bearers] | None = None,
     ) -> None:
         self._file = routes
         self._environment = environment
@@ -55,6 +60,11 @@ class Reloader:
         if self.certificate and self._pair:
             self.certificate.use(self._pair.read())
             self._pair.activate()
+        self._bearers = access[1] if access else None
+        self._access = WatchedFiles(partial(load_access, access[0]), clock=clock) if access else None
+        if self._bearers and self._access:
+            self._bearers.use(self._access.read())
+            self._access.activate()
         self._names, self._starting = names, True
         self._routes = WatchedFiles(self._load, clock=clock)
         self.config = self._routes.read()
@@ -97,8 +107,8 @@ class Reloader:
         }
 
     @property
-    def _all(self) -> list[WatchedFiles[Config] | WatchedFiles[SSLContext]]:
-        return [self._routes, self._pair] if self._pair else [self._routes]
+    def _all(self) -> list[WatchedFiles[Config] | WatchedFiles[SSLContext] | WatchedFiles[tuple[Entry, ...]]]:
+        return [self._routes, *([self._pair] if self._pair else []), *([self._access] if self._access else [])]
 
     def _last_read(self) -> list[Mapping[Path, object]]:
         return [each.last_read for each in self._all]
@@ -112,16 +122,21 @@ class Reloader:
 
     async def _reload(self) -> Reloaded:
         certificate_problems: Sequence[str] = ()
+        access_problems: Sequence[str] = ()
         activated = []
         if self.certificate and self._pair:
             certificate_problems = await self._read(self._pair, use=self.certificate.use)
             activated += [] if certificate_problems else ["certificate"]
+        if self._bearers and self._access:
+            access_problems = await self._read(self._access, use=self._bearers.use)
+            activated += [] if access_problems else ["access"]
         problems = await self._read(self._routes, use=self._use_config)
         activated += [] if problems else ["routes"]
         return Reloaded(
             file=str(self._file),
             problems=problems,
             certificate_problems=certificate_problems,
+            access_problems=access_problems,
             activated=activated,
             orphaned=() if problems else await self._use(self.config),
             warnings=self._detached(),

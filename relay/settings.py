@@ -23,7 +23,8 @@ class Settings:
     `limits`: its limits. `proxies`: whose word is taken for where a request comes from. `files`: how many this process
     may have open. `init`: begin with an empty store where the one before is gone. `ballast`: bytes of disk to hold back
     for the moment when it is full. `spool`: the file that is committed to while a PostgreSQL store is away. `durable`:
-    refuse a PostgreSQL that may lose what it has committed.
+    refuse a PostgreSQL that may lose what it has committed. `access`: the file with the tokens of the private listener,
+    beside `admin_token` and `viewer_token`.
     """
 
     config: Path
@@ -36,6 +37,8 @@ class Settings:
     files: int = LEAST_FILES
     limits: Limits = field(default_factory=Limits)
     admin_token: Secret | None = None
+    viewer_token: Secret | None = None
+    access: Path | None = None
     proxies: TrustedProxies = NO_PROXIES
     max_body: int = 4 * 1024 * 1024
     init: bool = False
@@ -58,13 +61,19 @@ class Settings:
 
 def demand_private(settings: Settings) -> None:
     """Refuse an admin listener that is not on loopback and has no token, or a short one."""
-    host, token = settings.admin_host, settings.admin_token
+    if settings.admin_token and settings.admin_token == settings.viewer_token:
+        raise ConfigurationError("RELAY_ADMIN_TOKEN and RELAY_VIEWER_TOKEN are the same: a viewer would be an operator")
+    host = settings.admin_host
     if is_loopback(host):
         return
-    if token is None:
-        raise ConfigurationError(f"--admin {host} is not loopback: set RELAY_ADMIN_TOKEN, or listen on 127.0.0.1")
-    if len(token.reveal()) < MIN_TOKEN_LENGTH:
+    given = {"RELAY_ADMIN_TOKEN": settings.admin_token, "RELAY_VIEWER_TOKEN": settings.viewer_token}
+    if settings.access is None and not any(given.values()):
         raise ConfigurationError(
-            f"--admin {host} is not loopback and RELAY_ADMIN_TOKEN has fewer than {MIN_TOKEN_LENGTH} characters:"
-            " make one with openssl rand -hex 32"
+            f"--admin {host} is not loopback: set RELAY_ADMIN_TOKEN or --access, or listen on 127.0.0.1"
         )
+    for name, token in given.items():
+        if token and len(token.reveal()) < MIN_TOKEN_LENGTH:
+            raise ConfigurationError(
+                f"--admin {host} is not loopback and {name} has fewer than {MIN_TOKEN_LENGTH} characters:"
+                " make one with openssl rand -hex 32"
+            )

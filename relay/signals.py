@@ -167,15 +167,16 @@ class ConfigActivated:
 
 @frozen
 class Reloaded:
-    """A reload ended: routes and certificate were each activated, or left as they were because of problems.
+    """A reload ended: routes, certificate and access file were each activated, or left as before because of problems.
 
-    `problems` of the routes. `activated`: "routes", "certificate" or both. `orphaned`: targets that have pending
-    deliveries and are in the routes no more. `warnings`: files whose newer versions cannot arrive.
+    `problems` of the routes. `activated`: some of "routes", "certificate", "access". `orphaned`: targets that have
+    pending deliveries and are in the routes no more. `warnings`: files whose newer versions cannot arrive.
     """
 
     file: str
     problems: Sequence[str] = ()
     certificate_problems: Sequence[str] = ()
+    access_problems: Sequence[str] = ()
     activated: Sequence[str] = ()
     orphaned: Sequence[str] = ()
     warnings: Sequence[str] = ()

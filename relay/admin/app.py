@@ -12,8 +12,8 @@ from relay.admin.health import HealthRoutes
 from relay.admin.metrics import MetricsRoute
 from relay.admin.tail import TailRoute
 from relay.http.forwarded import NO_PROXIES, TrustedProxies
-from relay.model import Secret
 from relay.observe import EventStream
+from relay.operations.access import Bearers
 from relay.signals import Emit, Reloaded
 
 
@@ -28,19 +28,20 @@ def admin(
     emit: Emit,
     targets: Callable[[], Collection[str]] = tuple,
     remark: Callable[[], str | None] = lambda: None,
-    token: Secret | None = None,
+    bearers: Bearers | None = None,
     hosts: Collection[str] = (),
     proxies: TrustedProxies = NO_PROXIES,
     clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
     """Build the application.
 
-    With a `token`, every path but /livez and a bare yes or no of /readyz requires it. Without one, the Host header must
-    name the loopback or one of `hosts`, the addresses listened on. For the rest see the routes' classes.
+    With `bearers`, every path but /livez and a bare yes or no of /readyz requires one of those tokens, of the path's
+    role. Without, the Host header must name the loopback or one of `hosts`, the addresses listened on, and whoever asks
+    is an operator. For the rest see the routes' classes.
     """
     metrics, tail = MetricsRoute(registry, refresh, emit=emit), TailRoute(stream, targets)
     health, store = HealthRoutes(unready, remark), HealthRoutes(store_unready, remark)
-    access = require_token(token, emit=emit, clock=clock, proxies=proxies) if token else require_host(hosts)
+    access = require_token(bearers, emit=emit, clock=clock, proxies=proxies) if bearers else require_host(hosts)
     app = web.Application(middlewares=[access, reject_cross_site, _list_paths])
     app.add_routes([
         web.get("/metrics", metrics.get),
@@ -60,7 +61,7 @@ def _reloading(reload: Callable[[], Awaitable[Reloaded]]) -> Handler:
     async def post(_request: web.Request) -> web.Response:
         """Reload; 200, or 422 with every problem. `taken_up`: what was reloaded all the same."""
         result = await reload()
-        problems = [*result.problems, *result.certificate_problems]
+        problems = [*result.problems, *result.certificate_problems, *result.access_problems]
         answer: dict[str, object] = {"reloaded": not problems}
         if problems:
             answer["problems"] = problems

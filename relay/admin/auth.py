@@ -1,16 +1,20 @@
-"""Access to the private listener -> middlewares: by token or by Host header, and no cross-site writes."""
+"""Access to the private listener -> middlewares: a role by token or by Host header, and no pages of other sites."""
 
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address
+from types import MappingProxyType
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from relay.errors import NotAllowed
 from relay.http.forwarded import NO_PROXIES, TrustedProxies
-from relay.model import Secret
+from relay.operations.access import ON_LOOPBACK, Bearers, Expired
+from relay.operations.asker import Asker, Role
+from relay.rfc3339 import rfc3339
 from relay.signals import ClientLockedOut, Emit
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -20,39 +24,95 @@ LOCKOUT = timedelta(minutes=1)
 MAX_ADDRESSES = 1_000  # remembered; beyond, the oldest is evicted
 
 PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/readyz/store"})
-"""Kubernetes and load balancers send no token: they get yes or no, and the reason only if `AUTHORIZED`."""
-AUTHORIZED = web.RequestKey("authorized", bool)
+"""Kubernetes and load balancers send no token: they get yes or no, and the reason only with an `ASKER`."""
+API = "/api/v1/"
+ROLES = MappingProxyType({
+    "/metrics": Role.VIEWER,
+    "/-/tail": Role.VIEWER,
+    "/-/forward": Role.OPERATOR,
+    "/-/reload": Role.OPERATOR,
+})  # fmt: skip
+"""What a path demands; the desk decides below `API`, and a path that is not here is for operators."""
+ASKER = web.RequestKey("asker", Asker)
 
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+_EMBEDDABLE = PUBLIC_PATHS | {"/metrics"}
+"""What a page of another site may fetch: it cannot read the answer, and making one costs little."""
+
+
+def utc_now() -> datetime:
+    """Return the wall clock's time, by which tokens expire."""
+    return datetime.now(UTC)
 
 
 def require_token(
-    token: Secret, *, emit: Emit, clock: Callable[[], float], proxies: TrustedProxies = NO_PROXIES
+    bearers: Bearers,
+    *,
+    emit: Emit,
+    clock: Callable[[], float],
+    now: Callable[[], datetime] = utc_now,
+    proxies: TrustedProxies = NO_PROXIES,
 ) -> Middleware:
-    """Require the bearer token on every path but `PUBLIC_PATHS`. `clock`: monotonic seconds.
+    """Require a bearer token on every path but `PUBLIC_PATHS`, of the role that the path demands.
 
     The right token passes from a locked-out address too: others behind the same proxy or NAT may have locked it out.
+    `clock`: monotonic seconds.
     """
     lockouts = _Lockouts(clock)
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        if scheme.lower() == "bearer" and token.matches(given.strip()):
-            request[AUTHORIZED] = True
-            return await handler(request)
+        scheme, _, rest = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        given = rest.strip()
+        asker = bearers.asker(given, now()) if given and scheme.lower() == "bearer" else None
+        if isinstance(asker, Asker):
+            return await _admitted(request, asker, handler)
         client = proxies.client(request.remote, request.headers)
         seconds = lockouts.seconds_left(client)
-        if given.strip() and not seconds and lockouts.count_failure(client):
+        if given and asker is None and not seconds and lockouts.count_failure(client):
             emit(ClientLockedOut(remote=client))
         if request.path in PUBLIC_PATHS:
             return await handler(request)
+        if asker:
+            raise _unauthorized(_expired(asker))
         if seconds:
             text = "too many wrong tokens from this address; wait a minute\n"
             raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(seconds)}, text=text)
-        raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"}, text="this needs the admin token\n")
+        raise _unauthorized("this needs a token, as Authorization: Bearer …\n")
 
     return check
+
+
+async def _admitted(request: web.Request, asker: Asker, handler: Handler) -> web.StreamResponse:
+    request[ASKER] = asker
+    if request.match_info.http_exception is None:  # else the handler answers 404 or 405
+        try:
+            asker.demand(_needed(request))
+        except NotAllowed as error:
+            raise web.HTTPForbidden(text=f"{error}\n") from None
+    return await handler(request)
+
+
+def _needed(request: web.Request) -> Role:
+    path = _canonical(request)
+    return Role.VIEWER if path.startswith(API) or path in PUBLIC_PATHS else ROLES.get(path, Role.OPERATOR)
+
+
+def _canonical(request: web.Request) -> str:
+    """`/api/v1/targets/{target}/pause`; of an unknown path its own text."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else request.path
+
+
+def _unauthorized(text: str) -> web.HTTPUnauthorized:
+    return web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"}, text=text)
+
+
+def _expired(expired: Expired) -> str:
+    """Only whoever has the token learns this."""
+    entry = expired.entry
+    ended = rfc3339(entry.expires_at) if entry.expires_at else ""
+    return f"this token of {entry.name} expired at {ended}: have it replaced by relay access rotate\n"
 
 
 class _Lockouts:
@@ -97,7 +157,7 @@ def require_host(hosts: Collection[str]) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if _without_port(request.host) in allowed:
-            request[AUTHORIZED] = True
+            request[ASKER] = ON_LOOPBACK
             return await handler(request)
         raise web.HTTPMisdirectedRequest(text=f"not a name of this listener; use {', '.join(sorted(allowed))}\n")
 
@@ -110,11 +170,12 @@ def _without_port(host: str) -> str:
 
 @web.middleware
 async def reject_cross_site(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Reject writes from pages of other sites (CSRF), which a browser sends without asking.
+    """Reject what pages of other sites have a browser send: writes (CSRF), streams and questions.
 
     Browsers send `Sec-Fetch-Site`, older ones `Origin`; other clients send neither.
     """
-    if request.method not in _SAFE_METHODS and _is_cross_site(request):
+    harmless = request.method in _SAFE_METHODS and request.path in _EMBEDDABLE
+    if not harmless and _is_cross_site(request):
         raise web.HTTPForbidden(text="not from a page of another site\n")
     return await handler(request)
 

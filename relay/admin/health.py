@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from relay.admin.auth import AUTHORIZED
+from relay.admin.auth import ASKER
 from relay.admin.shared_call import SharedCall
 
 
@@ -20,15 +20,15 @@ class HealthRoutes:
         return web.Response(text="ok\n")
 
     async def readyz(self, request: web.Request) -> web.Response:
-        """Answer 200 or 503; the reason and the remark only to authorized clients."""
+        """Answer 200 or 503; the reason and the remark only to clients with a token."""
         try:
             reason = await self._unready.result()
         except TimeoutError:
             reason = "the store does not answer"
-        authorized = request.get(AUTHORIZED, False)
+        known = ASKER in request
         if reason:
-            return web.Response(status=503, text=f"{reason if authorized else 'not ready'}\n")
-        remark = self._remark() if authorized else None
+            return web.Response(status=503, text=f"{reason if known else 'not ready'}\n")
+        remark = self._remark() if known else None
         return web.Response(text=f"ready; {remark}\n" if remark else "ready\n")
 
     async def close(self, _app: web.Application) -> None:

@@ -8,9 +8,11 @@ from typing import TypeVar
 import orjson
 from aiohttp import hdrs, web
 
+from relay.admin.auth import ASKER
 from relay.observe import EventStream
 from relay.observe.event_stream import Documents
 from relay.operations import forward
+from relay.operations.tail import masked_documents
 from relay.routes.diagnostics import suggestion
 
 T = TypeVar("T")
@@ -33,8 +35,11 @@ class TailRoute:
         self._forwarders = 0
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        """Stream events and attempts, without what is in them, until the client leaves or the listener stops."""
-        return await self._follow(request, None)
+        """Stream events and attempts, without what is in them, until the client leaves or the listener stops.
+
+        An asker without payloads sees no error text and no answer either.
+        """
+        return await self._follow(request, None if request[ASKER].payloads else masked_documents)
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Stream events with their JSON; `?target=NAME`: those routed to it, `&originals=1`: with what amoCRM sent."""

@@ -60,6 +60,9 @@ COMMANDS = {
         "pause": ("relay.cli.pause:pause", "Pause deliveries to a target."),
         "resume": ("relay.cli.resume:resume", "Resume deliveries to a paused target."),
     },
+    "Who may look and act": {
+        "access": ("relay.cli.access:access", "Give people and programs tokens of their own."),
+    },
     "Care for the store": {
         "backup": ("relay.cli.backup:backup", "Copy the store while it is in use, and verify the copy."),
         "verify": ("relay.cli.verify:verify", "Look for what is corrupt or missing in the store."),

@@ -47,12 +47,29 @@ def admin_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     return _address_option("admin", "127.0.0.1:8081", text)
 
 
+def access_option(text: str, *, required: bool = False) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """`--access`: the file of the tokens."""
+    return flag(
+        "--access",
+        "access_file",
+        type=click.Path(path_type=Path, readable=False),
+        metavar="FILE",
+        required=required,
+        help=text,
+    )
+
+
 def admin_token() -> str | None:
-    """The variable RELAY_ADMIN_TOKEN, if it is set; ConfigurationError for bytes that are no text."""
-    token = os.environ.get("RELAY_ADMIN_TOKEN")
+    """The variable RELAY_ADMIN_TOKEN, see `token_of`."""
+    return token_of("RELAY_ADMIN_TOKEN")
+
+
+def token_of(variable: str) -> str | None:
+    """The token in a variable, if it is set; ConfigurationError for bytes that are no text."""
+    token = os.environ.get(variable)
     if token and not is_utf8(token):
-        raise ConfigurationError("the variable RELAY_ADMIN_TOKEN is not UTF-8")
-    return token
+        raise ConfigurationError(f"the variable {variable} is not UTF-8")
+    return token or None
 
 
 def _address_option(name: str, default: str, text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:

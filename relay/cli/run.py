@@ -10,7 +10,17 @@ import click
 
 from relay.cli.failed_start import Start
 from relay.cli.flag_types import Address, Network, Whole
-from relay.cli.options import admin_option, admin_token, flag, listen_option, pair_of, tls_options, was_given
+from relay.cli.options import (
+    access_option,
+    admin_option,
+    admin_token,
+    flag,
+    listen_option,
+    pair_of,
+    tls_options,
+    token_of,
+    was_given,
+)
 from relay.cli.routes_file import config_option
 from relay.cli.store import insecure_option, spool_option, store_option
 from relay.model import Secret
@@ -27,7 +37,8 @@ MEBIBYTE = 1024 * 1024
 @store_option
 @spool_option("Committed to while PostgreSQL is away, on this machine's disk; with a postgresql store only.")
 @listen_option("Where amoCRM posts to.")
-@admin_option("Metrics, health, reload; beyond loopback it needs RELAY_ADMIN_TOKEN.")
+@admin_option("Metrics, health, reload, the API; beyond loopback it needs RELAY_ADMIN_TOKEN or --access.")
+@access_option("The tokens of people and programs, made by relay access add; watched and loaded again.")
 @flag(
     "--trusted-proxy",
     "trusted_proxies",
@@ -77,6 +88,7 @@ def run(
     spool: Path,
     listen: Address,
     admin: Address,
+    access_file: Path | None,
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -108,7 +120,7 @@ def run(
         raise click.UsageError("--insecure-durability goes with --store postgresql://… only")
     tls = pair_of(tls_cert, tls_key)
     files = raise_files()
-    token = admin_token()
+    token, viewer_token = admin_token(), token_of("RELAY_VIEWER_TOKEN")
     settings = Settings(
         config=config_path,
         store=store_url,
@@ -120,6 +132,8 @@ def run(
         files=files,
         limits=Limits.within(files, max_body=max_body),
         admin_token=Secret(token) if token else None,
+        viewer_token=Secret(viewer_token) if viewer_token else None,
+        access=access_file,
         proxies=TrustedProxies(trusted_proxies),
         max_body=max_body,
         init=init,

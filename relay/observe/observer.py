@@ -277,7 +277,7 @@ class Observer:
         self._account.activated(signal.accounts)
 
     def _reloaded(self, signal: Reloaded) -> None:
-        self._reloaded_at(successful=not (signal.problems or signal.certificate_problems))
+        self._reloaded_at(successful=not (signal.problems or signal.certificate_problems or signal.access_problems))
         if signal.problems:
             self._log.error("routes unchanged", file=signal.file, problems=signal.problems)
         else:
@@ -286,6 +286,10 @@ class Observer:
             self._log.info("certificate reloaded")
         if signal.certificate_problems:
             self._log.error("certificate unchanged", problems=signal.certificate_problems)
+        if "access" in signal.activated:
+            self._log.info("access file reloaded")
+        if signal.access_problems:
+            self._log.error("access file unchanged", problems=signal.access_problems)
 
     def _reloaded_at(self, *, successful: bool) -> None:
         self._series.reload_successful.set(successful)

@@ -9,6 +9,9 @@ from relay.signals import Attempted, DuplicateReceived, Probed, Rejection, Signa
 
 Document = dict[str, Json]
 
+MASKED = ("detail", "why", "unparsed")
+"""What may quote a body, an answer or an error."""
+
 
 def documents(signal: Signal) -> list[Document]:
     """What `relay tail` shows of a signal; nothing of most. `at` is added by the stream."""
@@ -29,6 +32,13 @@ def documents(signal: Signal) -> list[Document]:
             return [_attempt(signal)]
         case _:
             return []
+
+
+def masked_documents(signal: Signal) -> list[Document]:
+    """The same for an asker without payloads: `***` in place of `MASKED`."""
+    return [
+        {key: "***" if key in MASKED and text else text for key, text in each.items()} for each in documents(signal)
+    ]
 
 
 def _rejected(rejected: WebhookRejected) -> Document:

@@ -11,7 +11,9 @@ from aiohttp.test_utils import TestClient
 from prometheus_client import CollectorRegistry, Gauge
 
 from relay.admin.app import admin
+from relay.model import Secret
 from relay.observe import EventStream
+from relay.operations.access import Bearers
 from relay.operations.tail import documents
 from relay.signals import Reloaded, Signal
 
@@ -20,13 +22,14 @@ Client = TestClient[web.Request, web.Application]
 PUBLIC_PATHS = ["/livez", "/readyz", "/readyz/store"]
 PATHS = [*(("GET", path) for path in ("/metrics", *PUBLIC_PATHS, "/-/tail", "/-/forward")), ("POST", "/-/reload")]
 BEARER = {"Authorization": "Bearer a-long-admin-token"}
+ADMIN = Bearers(admin=Secret("a-long-admin-token"))
 
 
 class Relay:
     """What stands behind the listener; its answers are set by the test."""
 
     def __init__(self, connect: Callable[[web.Application], Awaitable[Client]]) -> None:
-        self._connect = connect
+        self.connect = connect
         self.registry = CollectorRegistry()
         self.backlog = Gauge("relay_backlog", "As the store knows it.", registry=self.registry)
         self.refreshes = 0
@@ -60,7 +63,7 @@ class Relay:
             "stream": self.live,
             "targets": lambda: ["warehouse"],
         } | more
-        return await self._connect(admin(registry=self.registry, emit=self.signals.append, **asked))
+        return await self.connect(admin(registry=self.registry, emit=self.signals.append, **asked))
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from aiohttp import ClientResponse
 
 from relay.admin import auth
 from relay.http.forwarded import TrustedProxies
-from relay.model import Secret
+from relay.operations.access import Bearers
 from relay.signals import ClientLockedOut
-from tests.admin.conftest import BEARER, PATHS, PUBLIC_PATHS, Client, Relay
+from tests.admin.conftest import ADMIN, BEARER, PATHS, PUBLIC_PATHS, Client, Relay
 
 # ---- who may ask
 
@@ -19,7 +19,7 @@ from tests.admin.conftest import BEARER, PATHS, PUBLIC_PATHS, Client, Relay
 async def test_with_a_token_only_life_and_readiness_are_told_to_strangers(
     method: str, path: str, given: str, relay: Relay
 ) -> None:
-    client = await relay.client(token=Secret("a-long-admin-token"))
+    client = await relay.client(bearers=ADMIN)
     answer = await client.request(method, path, headers={"Authorization": given})
     if path in PUBLIC_PATHS:
         assert answer.status == 200
@@ -35,7 +35,7 @@ async def test_a_probe_without_the_token_learns_whether_it_is_ready_and_nothing_
     given: dict[str, str], path: str, relay: Relay
 ) -> None:
     """Kubernetes cannot send one."""
-    client = await relay.client(token=Secret("a-long-admin-token"), remark=lambda: "webhooks are missing")
+    client = await relay.client(bearers=ADMIN, remark=lambda: "webhooks are missing")
     answer, told = await client.get(path, headers=given), await client.get(path, headers=BEARER)
     assert (answer.status, await answer.text()) == (200, "ready\n")
     assert (told.status, await told.text()) == (200, "ready; webhooks are missing\n")
@@ -46,13 +46,13 @@ async def test_a_probe_without_the_token_learns_whether_it_is_ready_and_nothing_
 
 
 async def test_a_stranger_does_not_learn_which_paths_there_are(relay: Relay) -> None:
-    answer = await (await relay.client(token=Secret("a-long-admin-token"))).get("/nowhere")
+    answer = await (await relay.client(bearers=ADMIN)).get("/nowhere")
     assert answer.status == 401
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 async def test_the_token_opens_every_path_under_any_name(method: str, path: str, relay: Relay) -> None:
-    client = await relay.client(token=Secret("a-long-admin-token"))
+    client = await relay.client(bearers=ADMIN)
     answer = await client.request(method, path, headers=BEARER | {"Host": "relay.internal.example"})
     assert answer.status == 200
 
@@ -101,7 +101,7 @@ class Guarded:
 
     async def answer(self, headers: dict[str, str], path: str = "/metrics") -> ClientResponse:
         if self._client is None:
-            self._client = await self._relay.client(token=Secret("a-long-admin-token"), clock=lambda: self.now)
+            self._client = await self._relay.client(bearers=ADMIN, clock=lambda: self.now)
         return await self._client.get(path, headers=headers)
 
 
@@ -133,9 +133,7 @@ async def test_wrong_tokens_at_readyz_are_guesses_too(guarded: Guarded, relay: R
 
 
 async def test_behind_a_trusted_proxy_only_the_guesser_is_shut_out(relay: Relay) -> None:
-    client = await relay.client(
-        token=Secret("a-long-admin-token"), proxies=TrustedProxies((ip_network("127.0.0.1/32"),))
-    )
+    client = await relay.client(bearers=ADMIN, proxies=TrustedProxies((ip_network("127.0.0.1/32"),)))
     asked = [
         (await client.get("/metrics", headers=WRONG | {"X-Forwarded-For": remote})).status
         for remote in [*["192.0.2.1"] * 6, "192.0.2.2"]
@@ -146,9 +144,7 @@ async def test_behind_a_trusted_proxy_only_the_guesser_is_shut_out(relay: Relay)
 
 async def test_each_network_that_guesses_is_locked_out_and_announced_once(relay: Relay) -> None:
     """The observer limits the lines: whoever has a network of IPv6 has thousands of these."""
-    client = await relay.client(
-        token=Secret("a-long-admin-token"), proxies=TrustedProxies((ip_network("127.0.0.1/32"),))
-    )
+    client = await relay.client(bearers=ADMIN, proxies=TrustedProxies((ip_network("127.0.0.1/32"),)))
     networks = [f"2001:db8:1:{network + 1}::1" for network in range(12)]
     for remote in networks:
         for _ in range(6):
@@ -209,12 +205,12 @@ CROSS = [
 ]
 
 
-@pytest.mark.parametrize("token", [None, Secret("a-long-admin-token")])
+@pytest.mark.parametrize("bearers", [None, ADMIN])
 @pytest.mark.parametrize(("headers", "status"), CROSS)
 async def test_no_page_of_another_site_reloads_the_routes(
-    headers: dict[str, str], status: int, token: Secret | None, relay: Relay
+    headers: dict[str, str], status: int, bearers: Bearers | None, relay: Relay
 ) -> None:
-    client = await relay.client(token=token)
+    client = await relay.client(bearers=bearers)
     answer = await client.post("/-/reload", headers=BEARER | {"Host": "127.0.0.1:8081"} | headers)
     assert (answer.status, relay.reloads) == (status, int(status == 200))
 

@@ -1,7 +1,6 @@
 """`/livez` and `/readyz`: alive, and able to commit."""
 
-from relay.model import Secret
-from tests.admin.conftest import BEARER, Relay, hang
+from tests.admin.conftest import ADMIN, BEARER, Relay, hang
 
 
 async def test_it_lives_whatever_the_store_says(relay: Relay) -> None:
@@ -35,7 +34,7 @@ async def test_the_store_may_be_away_while_the_relay_is_ready(relay: Relay) -> N
 
 async def test_why_the_store_is_away_is_for_those_with_the_token(relay: Relay) -> None:
     relay.store_reason = "spooling: postgresql://db1 is away"
-    client = await relay.client(token=Secret("a-long-admin-token"))
+    client = await relay.client(bearers=ADMIN)
     answer = await client.get("/readyz/store")
     assert (answer.status, await answer.text()) == (503, "not ready\n")
     answer = await client.get("/readyz/store", headers=BEARER)

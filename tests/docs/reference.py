@@ -128,6 +128,7 @@ KEY_EXAMPLES: Mapping[str, str] = {
 
 FLAG_EXAMPLES: Mapping[str, str] = {
     "--from": "sqlite:///relay.db",
+    "--access": "/var/lib/relay/access.json",
     "--account": "29085955/example",
     "--action": "status",
     "--admin": "127.0.0.1:9081",
@@ -143,6 +144,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--diff": "routes.yaml",
     "--entity": "leads",
     "--event": "leads.status",
+    "--expires": "90d",
     "--fail-first": "2",
     "--id": "4831596",
     "--limit": "200",
@@ -160,6 +162,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--reason": "upgrade",
     "--recipe": "telegram",
     "--retry-after": "5",
+    "--role": "viewer",
     "--route": "offer-made",
     "--set": "pipeline_id=752662",
     "--since": "2h",
@@ -183,7 +186,13 @@ OTHER_VARIABLES: Mapping[str, tuple[str, str, str, str]] = {
         "text of at least 20 characters",
         "–",
         "output of `openssl rand -hex 32`",
-        "`run`: what the admin listener asks for; required beyond loopback. `tail`, `forward`: what they show",
+        "`run`: an operator's token of the admin listener, required beyond loopback. `tail`, `forward`: what they show",
+    ),
+    "RELAY_VIEWER_TOKEN": (
+        "text of at least 20 characters",
+        "–",
+        "output of `openssl rand -hex 32`",
+        "`run`: lets a viewer ask the admin listener",
     ),
     "TZ": (
         "zone",

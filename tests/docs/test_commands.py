@@ -15,7 +15,7 @@ from tests.docs.pages import DOCS, PAGES, ROOT, assert_parses, commands, name, r
 
 pytestmark = pytest.mark.timeout(240)  # many commands, each a process
 
-_DOCS = ("routes", "targets", "recipes", "amocrm", "operate", "performance", "develop")
+_DOCS = ("routes", "targets", "recipes", "amocrm", "access", "operate", "performance", "develop")
 HERE = ["README.md", *(f"docs/{page}.md" for page in _DOCS)]
 """Pages whose commands are run here, one after another, beside the daemon that README.md starts."""
 
@@ -46,15 +46,20 @@ def test_every_command_of_a_page_does_what_it_is_shown_for(
         each for each in commands(read(page)) if not each.startswith(("make ", *ELSEWHERE)) and each not in set_up()
     ]
     for command in shown:
-        if command.startswith(ENDLESS):
+        if exported := re.fullmatch(r"export (\w+)=(\S+)", command):  # each command has a shell of its own
+            environment = {**environment, exported[1]: exported[2]}
+        elif command.startswith(ENDLESS):
             endless(folder, environment, command)
         else:
             done(folder, environment, command)
 
 
+LEFT = ("/opt", "python3 -m", "export PATH", "export RELAY_CONFIG")
+
+
 def test_what_a_page_leaves_to_the_systemd_guide_is_run_there() -> None:
-    left = [each for page in HERE for each in commands(read(page)) if each.startswith(("/opt", "export", "python3 -m"))]
-    assert len(left) >= 3
+    left = [each for page in HERE for each in commands(read(page)) if each.startswith(LEFT)]
+    assert len(left) >= 4
     assert set(left) <= set(commands(read("docs/guides/systemd.md")))
 
 

@@ -87,7 +87,9 @@ def test_the_metrics_are_those_there_are() -> None:
         for metric in (*registry.collect(), *every)
         for name in (metric.name, f"{metric.name}_{metric.type}", f"{metric.name}_total")
     }
-    of_their_own = "".join((ROOT / f"relay/observe/{name}.py").read_text() for name in ("gauges", "traces"))
+    of_their_own = "".join(
+        (ROOT / f"relay/observe/{name}.py").read_text() for name in ("gauges", "token_expiry", "traces")
+    )
     shown = set(re.findall(r"`(relay_\w+)`", section(read("docs/operate.md"), "## Metrics")))
     assert len(shown) >= 18
     assert {name for name in shown if name not in there and name not in of_their_own} == set()

@@ -163,6 +163,19 @@ def test_a_pair_that_was_taken_up_is_a_line_of_its_own(observed: Observed) -> No
     ]
 
 
+def test_an_access_file_is_a_line_of_its_own_and_a_refused_one_a_reload_that_failed(observed: Observed) -> None:
+    observed.emit(Reloaded(file="routes.yaml", activated=["routes", "access"]))
+    assert observed.value("relay_config_last_reload_successful") == 1
+    observed.emit(Reloaded(file="routes.yaml", access_problems=["access.json is not an access file"]))
+    assert observed.value("relay_config_last_reload_successful") == 0
+    assert [line.partition(" ")[2] for line in observed.lines()] == [
+        "info  routes reloaded file=routes.yaml",
+        "info  access file reloaded",
+        "info  routes reloaded file=routes.yaml",
+        'error access file unchanged problems="access.json is not an access file"',
+    ]
+
+
 def test_the_build_shows_its_version(observed: Observed) -> None:
     assert observed.value("relay_build_info", version=relay.__version__) == 1
 
