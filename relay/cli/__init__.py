@@ -56,6 +56,8 @@ COMMANDS = {
             "relay.cli.replay:replay",
             "Make dead, delivered or scheduled deliveries due now.",
         ),
+        "drop": ("relay.cli.drop:drop", "Give up what is pending for a target that is gone."),
+        "dismiss": ("relay.cli.dismiss:dismiss", "Dismiss what is dead or unparsed, and understood."),
         "reparse": ("relay.cli.reparse:reparse", "Read unparsed webhooks again, with today's code and routes."),
         "pause": ("relay.cli.pause:pause", "Pause deliveries to a target."),
         "resume": ("relay.cli.resume:resume", "Resume deliveries to a paused target."),

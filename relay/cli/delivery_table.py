@@ -46,7 +46,7 @@ def _row(shown: DeliveryDocument, id_: str, times: Times) -> Row:
         "TARGET": cell(shown.target),
         "STATE": state(shown.state),
         "ATTEMPTS": cell(shown.attempt),
-        "NOTE": cell(shown.why or shown.next_step),
+        "NOTE": cell(f"{shown.why}, dismissed" if shown.dismissed_at else shown.why or shown.next_step),
     }
 
 

@@ -67,6 +67,9 @@ def filtered(command: Callable[..., T]) -> Callable[..., T]:
     return decorated
 
 
+dismissed_option = click.option("--dismissed", is_flag=True, help="Only what is dismissed: see relay dismiss.")
+
+
 def state_option(*states: State, text: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """`--state`, which may be given several times."""
     choice = click.Choice([each.value for each in states])

@@ -13,7 +13,7 @@ from rich.text import Text
 from relay.amocrm import events
 from relay.cli import delivery_table
 from relay.cli.desk import Place, listed, place_options, put_rest
-from relay.cli.filters import filtered, state_option
+from relay.cli.filters import dismissed_option, filtered, state_option
 from relay.cli.flag_types import Whole
 from relay.cli.options import asynchronous, json_option
 from relay.cli.output import cell, clipped, is_wide, note, print_document, print_json, put, starts, table
@@ -37,6 +37,7 @@ T = TypeVar("T")
 @click.command("list")
 @state_option(*State, text="pending, delivered or dead; may be repeated.")
 @filtered
+@dismissed_option
 @click.option("--unparsed", is_flag=True, help="Unparsed webhooks instead, oldest first.")
 @click.option("--unrouted", is_flag=True, help="Events that no route took instead, oldest first.")
 @click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
@@ -48,6 +49,7 @@ T = TypeVar("T")
 async def list_(
     states: Sequence[str],
     wanted: Which,
+    dismissed: bool,
     unparsed: bool,
     unrouted: bool,
     limit: int,
@@ -59,26 +61,31 @@ async def list_(
     """List deliveries, or what is unparsed or unrouted.
 
     Deliveries are listed newest first. --unparsed lists webhooks that could not be read instead, --unrouted events that
-    no route took when they arrived: both oldest first.
+    no route took when they arrived: both oldest first. What is dead and dismissed is listed with the rest, or alone by
+    --dismissed.
 
     \b
     relay list --state dead
     relay list --state pending --target warehouse --since 2h
     relay list --entity leads --id 4831596
     relay list --unparsed
+    relay list --dismissed --since 7d
     relay list --unrouted --entity contacts --since 1d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
+    if dismissed and unrouted:
+        raise click.UsageError("--dismissed is for deliveries and for --unparsed")
     wanted = replace(wanted, state=tuple(map(State, states)))
     _check_options(wanted, unparsed=unparsed, unrouted=unrouted, before=before, after=after)
     try:
         if not unparsed and not unrouted:
             async with place.desk() as desk:
-                found = await listed(desk, DELIVERIES, Deliveries(**asdict(wanted), before=before), limit)
+                asked = Deliveries(**asdict(replace(wanted, dismissed=dismissed or None)), before=before)
+                found = await listed(desk, DELIVERIES, asked, limit)
             _print_deliveries(found, wanted, as_json)
             return
         async with visiting(place.store_url) as store:
             if unparsed:
-                _print_unparsed(await lookup.unparsed(store, limit=limit, after=after), as_json)
+                _print_unparsed(await lookup.unparsed(store, limit=limit, after=after, dismissed=dismissed), as_json)
                 return
             page = await lookup.unrouted(store, wanted.filter(), limit=limit, after=after)
             _print_unrouted(page, place.config_path, as_json=as_json)

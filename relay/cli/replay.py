@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from relay.cli import NotDone
-from relay.cli.filters import filtered, state_option
+from relay.cli.filters import dismissed_option, filtered, state_option
 from relay.cli.flag_types import rate
 from relay.cli.options import asynchronous
 from relay.cli.output import cell, put, table
@@ -18,7 +18,7 @@ from relay.model import State
 from relay.operations import clock
 from relay.operations import replay as operation
 from relay.operations.replay import Replayed
-from relay.operations.reroute import reroute
+from relay.operations.reroute import reroute as reroute_stored
 from relay.operations.unknown_names import unknown_names
 from relay.operations.which import Which
 from relay.printable import printable
@@ -30,8 +30,12 @@ from relay.store.records import Filter
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @state_option(*State, text="dead (the default), delivered, or pending: scheduled for later; may be repeated.")
 @filtered
+@dismissed_option
 @click.option("--all-dead", is_flag=True, help="Every dead delivery there is.")
 @click.option("--unrouted", is_flag=True, help="Events that no route took, through today's routes.")
+@click.option(
+    "--reroute", is_flag=True, help="Stored events through today's routes, for the deliveries that they lack."
+)
 @click.option("--rate", type=rate, metavar="RATE", help="Due one after another: 50/s, 300/m. Left out: all at once.")
 @click.option("--dry-run", is_flag=True, help="Only count them, by target.")
 @config_option
@@ -41,8 +45,10 @@ async def replay(
     ids: Sequence[str],
     states: Sequence[str],
     wanted: Which,
+    dismissed: bool,
     all_dead: bool,
     unrouted: bool,
+    reroute: bool,
     rate: float | None,
     dry_run: bool,
     config_path: Path,
@@ -54,7 +60,11 @@ async def replay(
     their events; a start is enough. A running daemon delivers them within a second; every replay is in the audit.
 
     Events that no route took when they arrived have no deliveries; --unrouted, or their id, gives them those that
-    today's routes make of them.
+    today's routes make of them. --reroute does the same for every event of the filter, whatever it has: each gets the
+    deliveries that today's routes make of it and that do not exist, with --target those to this one alone. A target
+    that was added later gets what it missed; repeated, nothing is added twice.
+
+    What was dismissed or dropped is left alone, unless its id or --dismissed asks for it.
 
     \b
     relay replay --target warehouse --since 2h --dry-run
@@ -63,14 +73,22 @@ async def replay(
     relay replay --target warehouse --state pending
     relay replay --all-dead
     relay replay --unrouted --entity leads --since 1d
+    relay replay --reroute --target warehouse --since 2d --dry-run
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    _check_choice(ids, wanted.filter(), states, all_dead=all_dead, unrouted=unrouted)
-    chosen = replace(wanted.filter(), states=() if unrouted else tuple(map(State, states)) or (State.DEAD,))
+    events = unrouted or reroute
+    if dismissed and (ids or all_dead or events):
+        raise click.UsageError("--dismissed narrows a filter of deliveries: it goes with none of the other choices")
+    _check_choice(ids, wanted.filter(), states, all_dead=all_dead, unrouted=unrouted, reroute=reroute)
+    chosen = replace(wanted.filter(), states=() if events else tuple(map(State, states)) or (State.DEAD,))
+    if not ids and not events:
+        chosen = replace(chosen, dismissed=dismissed)
     config = partial(load_with_stand_ins, config_path)
     async with visiting(store_url) as store:
         by, now = operator(), clock.now(store)
-        if unrouted:
-            rerouted = await reroute(store, chosen, config(), by=by, now=now, rate=rate, dry_run=dry_run)
+        if events:
+            rerouted = await reroute_stored(
+                store, chosen, config(), by=by, now=now, rate=rate, dry_run=dry_run, missing=reroute
+            )
             done = Replayed(rerouted=rerouted)
         elif ids:
             done = await operation.replay_ids(store, ids, chosen, config, by=by, now=now, rate=rate, dry_run=dry_run)
@@ -81,16 +99,30 @@ async def replay(
     _print(done, chosen, config_path, dry_run=dry_run)
 
 
-def _check_choice(ids: Sequence[str], wanted: Filter, states: Sequence[str], *, all_dead: bool, unrouted: bool) -> None:
+def _check_choice(
+    ids: Sequence[str], wanted: Filter, states: Sequence[str], *, all_dead: bool, unrouted: bool, reroute: bool
+) -> None:
     narrowed = bool(ids) or wanted != Filter()
-    if all_dead and (narrowed or unrouted or states):
+    if all_dead and (narrowed or unrouted or reroute or states):
         raise click.UsageError("--all-dead stands alone: without it, give ids or a filter")
+    if reroute:
+        _check_reroute(ids, wanted, states, unrouted=unrouted)
+        return
     if unrouted and states:
         raise click.UsageError("--unrouted looks for events, which have no --state")
     if not all_dead and not unrouted and not narrowed:
         raise click.UsageError("say which: give ids, a filter like --target or --since, --unrouted or --all-dead")
     if unrouted and (ids or wanted.target or wanted.route):
         raise click.UsageError("--unrouted looks for events: it takes neither ids nor --target and --route")
+
+
+def _check_reroute(ids: Sequence[str], wanted: Filter, states: Sequence[str], *, unrouted: bool) -> None:
+    if unrouted:
+        raise click.UsageError("--reroute takes events that have no delivery too: leave --unrouted out")
+    if ids or states:
+        raise click.UsageError("--reroute looks for events: it takes neither ids nor --state")
+    if replace(wanted, target=None, route=None) == Filter():
+        raise click.UsageError("say how far back: give --since, or another filter of events")
 
 
 def _print(done: Replayed, wanted: Filter, config_path: Path, *, dry_run: bool) -> None:

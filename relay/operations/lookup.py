@@ -30,9 +30,11 @@ async def find(
     return await store.find(wanted, limit=limit, before=before)
 
 
-async def unparsed(store: OperationsStore, *, limit: int, after: str | None = None) -> Page[Webhook]:
-    """Webhooks that could not be read, oldest first."""
-    return await store.unparsed(limit=limit, after=after)
+async def unparsed(
+    store: OperationsStore, *, limit: int, after: str | None = None, dismissed: bool = False
+) -> Page[Webhook]:
+    """Webhooks that could not be read and are not dismissed, or those that are, oldest first."""
+    return await store.unparsed(limit=limit, after=after, dismissed=dismissed)
 
 
 async def unrouted(

@@ -21,7 +21,7 @@ class Situation:
 def next_step(delivery: DeliveryRecord, situation: Situation) -> str:
     """Say what happens to a delivery next, or why it is dead; empty if it is delivered."""
     if delivery.state is not State.PENDING:
-        return delivery.why
+        return f"{delivery.why}, dismissed" if delivery.dismissed_at else delivery.why
     if situation.routed is not None and delivery.target not in situation.routed:
         return "orphaned: no such target now"
     running = situation.status.owner is not None

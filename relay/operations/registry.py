@@ -4,6 +4,8 @@ from typing import Any
 
 from relay.operations.deliveries import DELIVERIES
 from relay.operations.desk import Operation
+from relay.operations.dismiss import DISMISS
+from relay.operations.drop import DROP
 from relay.operations.pause import PAUSE, RESUME
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME)
+OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME, DROP, DISMISS)

@@ -77,6 +77,7 @@ def delivery(record: DeliveryRecord, status: Status) -> dict[str, Json]:
         "settled_at": _time(record.settled_at),
         "why": record.why,
         "healed": record.healed,
+        "dismissed_at": _time(record.dismissed_at),
     }
 
 
@@ -118,6 +119,7 @@ def webhook(shown: Webhook) -> dict[str, Json]:
         "trace_id": trace_id(shown.trace),
         "kind": shown.kind,
         "unparsed": shown.unparsed,
+        "dismissed_at": _time(shown.dismissed_at),
         "corrupt": shown.corrupt,
         "size": len(shown.body),
         "body": _text(shown.body),

@@ -28,6 +28,7 @@ class Which:
     pipeline: Annotated[str | None, Meta(description="In this pipeline.")] = None
     since: Annotated[Moment | None, Meta(description="Arrived then or later.")] = None
     until: Annotated[Moment | None, Meta(description="Arrived before then.")] = None
+    dismissed: Annotated[bool | None, Meta(description="Only dismissed ones, or only others.")] = None
 
     def filter(self) -> Filter:
         """The same as the store takes it."""
@@ -41,4 +42,5 @@ class Which:
             pipeline_id=self.pipeline,
             since=self.since,
             until=self.until,
+            dismissed=self.dismissed,
         )

@@ -18,8 +18,9 @@ class DeliveryDocument:
     """A delivery without its attempts; `attempt` is the number of the last one.
 
     `in_flight`: an attempt has been under way for a second or more; null if no daemon runs. `why` it is dead;
-    `next_step` says what happens to a pending one. `raw`: an unparsed webhook, sent on as it came. `names`: what amoCRM
-    calls the things in its event, as far as that is known; only in listings.
+    `next_step` says what happens to a pending one. `dismissed_at`: set if it is dead, and no longer counted. `raw`: an
+    unparsed webhook, sent on as it came. `names`: what amoCRM calls the things in its event, as far as that is known;
+    only in listings.
     """
 
     event: str
@@ -41,6 +42,7 @@ class DeliveryDocument:
     next_step: str
     healed: bool
     raw: bool
+    dismissed_at: Moment | None
     names: Annotated[dict[str, str], PERSONAL]
 
 
@@ -68,5 +70,6 @@ def delivery_document(
         next_step=next_step(record, situation) if record.state is State.PENDING else "",
         healed=record.healed,
         raw=record.raw,
+        dismissed_at=record.dismissed_at,
         names=dict(names),
     )

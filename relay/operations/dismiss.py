@@ -1,0 +1,143 @@
+"""POST /dismiss, `relay dismiss`: what is dead or unparsed, and understood -> no longer counted or alarmed about."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from msgspec import Meta
+
+from relay.errors import ConflictError, NotFoundError
+from relay.model import State
+from relay.operations import audit
+from relay.operations.asker import Role
+from relay.operations.desk import Desk, Operation
+from relay.operations.documents.acts_done import DismissDocument
+from relay.operations.documents.marks import Moment
+from relay.operations.lookup import show
+from relay.operations.unknown_names import unknown_names
+from relay.store.contract import OperationsStore
+from relay.store.records import AuditEntry, Filter
+
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dismiss:
+    """Ids, or a filter, or all that is dead, or unparsed webhooks; `since` is included, `until` is not."""
+
+    ids: Annotated[tuple[str, ...], Meta(description="Ids of events or webhooks, or starts of them.")] = ()
+    target: Annotated[str | None, Meta(description="Deliveries to this target.")] = None
+    route: Annotated[str | None, Meta(description="Deliveries by this route.")] = None
+    entity: Annotated[str | None, Meta(description="About leads, contacts, companies, task, …")] = None
+    action: Annotated[str | None, Meta(description="status, add, update, note, …")] = None
+    id: Annotated[str | None, Meta(description="About the lead, contact, … with this id.")] = None
+    pipeline: Annotated[str | None, Meta(description="In this pipeline.")] = None
+    since: Annotated[Moment | None, Meta(description="Arrived then or later.")] = None
+    until: Annotated[Moment | None, Meta(description="Arrived before then.")] = None
+    all_dead: Annotated[bool, Meta(description="Every dead delivery.")] = False
+    unparsed: Annotated[bool, Meta(description="Unparsed webhooks instead of dead deliveries.")] = False
+    dry_run: Annotated[bool, Meta(description="Only count.")] = False
+
+    def filter(self) -> Filter:
+        """Which of the dead deliveries."""
+        return Filter(
+            states=(State.DEAD,),
+            dismissed=False,
+            target=self.target,
+            route=self.route,
+            entity=self.entity,
+            action=self.action,
+            entity_id=self.id,
+            pipeline_id=self.pipeline,
+            since=self.since,
+            until=self.until,
+        )
+
+
+EVERY_DEAD = Dismiss().filter()
+
+
+async def dismiss(desk: Desk, asked: Dismiss) -> DismissDocument:
+    """Dismiss. ConflictError for a choice that names nothing or too much, NotFoundError for an unknown id or name."""
+    _check(asked)
+    wanted = asked.filter()
+    if asked.ids:
+        return await _dismiss_ids(desk, asked)
+    if asked.unparsed:
+        ids = await _unparsed(desk.store, wanted)
+        act = desk.act("dismiss --unparsed", audit.conditions(replace(wanted, states=())))
+        return await _done(desk, asked.dry_run, None, ids, act)
+    document = await _done(desk, asked.dry_run, wanted, (), desk.act("dismiss", audit.conditions(wanted)))
+    if not document.deliveries and (unknown := await unknown_names(desk.store, wanted, desk.config_or_none())):
+        raise NotFoundError("\n".join(unknown))
+    return document
+
+
+def _check(asked: Dismiss) -> None:
+    narrowed = asked.filter() != EVERY_DEAD
+    if asked.all_dead and (asked.ids or narrowed or asked.unparsed):
+        raise ConflictError("all that is dead stands alone: without it, give ids or a filter")
+    if asked.ids and (narrowed or asked.unparsed):
+        raise ConflictError("ids stand alone: give no filter beside them")
+    if asked.unparsed and replace(asked.filter(), since=None, until=None) != EVERY_DEAD:
+        raise ConflictError("unparsed webhooks have no target, route or entity: narrow them by time alone")
+    if not (asked.ids or narrowed or asked.unparsed or asked.all_dead):
+        raise ConflictError("say which: give ids, a filter like a target or a time, all that is dead, or unparsed")
+
+
+async def _dismiss_ids(desk: Desk, asked: Dismiss) -> DismissDocument:
+    """Dismiss what is dead of these events, or of all events of these webhooks, and these webhooks if unparsed."""
+    found = [await show(desk.store, id_) for id_ in asked.ids]
+    unparsed = [
+        each.record.webhook.id
+        for each, id_ in zip(found, asked.ids, strict=True)
+        if each.record.webhook.unparsed is not None and each.record.webhook.id.startswith(id_)
+    ]
+    events = tuple(event.id for each in found for event in each.events)
+    dead = any(delivery.state is State.DEAD for each in found for event in each.events for delivery in event.deliveries)
+    if not dead and not unparsed:
+        raise NotFoundError("nothing is dead or unparsed under these ids: see relay show")
+    wanted = replace(EVERY_DEAD, event_ids=events) if dead else None
+    act = desk.act("dismiss", {"ids": [*asked.ids]})
+    return await _done(desk, asked.dry_run, wanted, unparsed, act)
+
+
+async def _unparsed(store: OperationsStore, wanted: Filter) -> list[str]:
+    """The ids of unparsed webhooks that are not dismissed, page by page: a body may be large."""
+    ids: list[str] = []
+    after = None
+    while True:
+        page = await store.unparsed(limit=PAGE, after=after)
+        ids += [
+            each.id
+            for each in page
+            if (wanted.since is None or each.received_at >= wanted.since)
+            and (wanted.until is None or each.received_at < wanted.until)
+        ]
+        if (after := page.next) is None:
+            return ids
+
+
+async def _done(
+    desk: Desk, dry_run: bool, wanted: Filter | None, unparsed: Sequence[str], act: AuditEntry
+) -> DismissDocument:
+    store = desk.store
+    found = Counter(await store.count(wanted, replayable=True)) if wanted else Counter[str]()
+    deliveries, webhooks = found.total(), len(unparsed)
+    if not dry_run:
+        deliveries = await store.dismiss(wanted, act) if wanted else 0
+        webhooks = await store.dismiss_unparsed(unparsed, act) if unparsed else 0
+    return DismissDocument(dry_run=dry_run, deliveries=deliveries, targets=dict(found), unparsed=webhooks)
+
+
+DISMISS = Operation(
+    name="dismiss",
+    method="POST",
+    path="/dismiss",
+    role=Role.OPERATOR,
+    parameters=Dismiss,
+    document=DismissDocument,
+    run=dismiss,
+    summary="Dismiss dead deliveries or unparsed webhooks: no longer counted or alarmed about.",
+)
