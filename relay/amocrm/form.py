@@ -101,6 +101,11 @@ def put_at(tree: Tree, path: Sequence[str], node: Json) -> None:
     tree[path[-1]] = node
 
 
+def text(raw: bytes, charset: str = "utf-8") -> str:
+    """Decode one key or value of a form; UnicodeDecodeError if it is of another charset."""
+    return _text(raw, charset)
+
+
 def _refuse_compressed(body: bytes) -> None:
     for magic, name in _COMPRESSED.items():
         if body.startswith(magic):
