@@ -76,10 +76,11 @@ def _erased_call(tree: Tree) -> Tree:
     """Of a widget's call what it is about remains."""
     event = tree["event"]
     data = event.get("data")
-    about = {"data": ids(data)} if isinstance(data, dict) else {}
-    named = {name: event[name] for name in ("type", "type_code") if name in event}
-    account = {name: tree[name] for name in ("account_id", "subdomain", "account") if name in tree}
-    return {"event": {**named, **about}, **account}
+    about: Tree = {name: event[name] for name in ("type", "type_code") if name in event}
+    if isinstance(data, dict):
+        about["data"] = ids(data)
+    account: Tree = {name: node for name, node in tree.items() if name in ("account_id", "subdomain", "account")}
+    return {"event": about, **account}
 
 
 def _pruned(node: Tree) -> Tree:

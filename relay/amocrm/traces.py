@@ -14,7 +14,7 @@ DIGITS = 10  # of a phone: the last ones, whatever stands before them
 _NAMES = ("name", "first_name", "last_name", "company_name")
 _NAMED = frozenset({"contacts", "companies", "customers"})  # a lead's name may be anything
 _CODES = frozenset({"PHONE", "EMAIL"})
-_MAIL = re.compile(r"[^\s@<>\"',;:]+@[^\s@<>\"',;:]+\.[^\s@<>\"',;:]{2,}")
+_MAIL = re.compile(r"[^\s@<>\"',;:]{1,64}@[^\s@<>\"',;:]{1,255}")  # bounded: a text may be long
 _PHONE = re.compile(r"\+?[\d\s().-]{10,24}")
 _BETWEEN = re.compile(r"[\s().+-]")
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -95,7 +95,8 @@ def _contacts_in(node: Json, key: str = "") -> Iterator[Trace]:
 
 
 def _contacts_of(text: str, key: str) -> Iterator[Trace]:
-    yield from (Trace("mail", found.casefold()) for found in _MAIL.findall(text))
+    if "@" in text:
+        yield from (Trace("mail", found.casefold()) for found in _MAIL.findall(text) if "." in found.partition("@")[2])
     digits = "".join(filter(str.isdecimal, text))
     if DIGITS <= len(digits) <= 15 and (key == "PHONE" or "phone" in key or _PHONE.fullmatch(text.strip())):
         yield Trace("phone", digits[-DIGITS:])

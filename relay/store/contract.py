@@ -17,6 +17,7 @@ from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict
 from relay.model.heal import Hook
 from relay.store.archive import ArchiveFolder
 from relay.store.enrich_contract import EnrichStore as EnrichStore
+from relay.store.erasure_contract import ErasureStore as ErasureStore
 from relay.store.guard_contract import GuardStore as GuardStore
 from relay.store.heal_contract import HealQuestions
 from relay.store.heal_contract import HealStore as HealStore
@@ -252,6 +253,11 @@ class OperationsStore(Protocol):
     """What operators ask and do, beside a running daemon. An act and its audit entry are one commit."""
 
     @property
+    def erasure(self) -> ErasureStore:
+        """How the data of a person is erased."""
+        ...
+
+    @property
     def healing(self) -> HealQuestions:
         """What operators ask and do about healing."""
         ...
@@ -482,6 +488,14 @@ class SharedStore(OwnedStore, Protocol):
         result of its `keep`, or the exception of one that is refused alone; raises StoreBusy if not all are known to
         be committed.
         """
+        ...
+
+    async def unconfirmed_erasures(self) -> Sequence[str]:
+        """Return the acts of erasure that this relay has not confirmed for its spool, the oldest first."""
+        ...
+
+    async def confirm_erasures(self, acts: Sequence[str]) -> None:
+        """Record that the spool of this relay holds nothing of what these acts have erased."""
         ...
 
     async def record_losses(self, gaps: Sequence[AckGap]) -> None:

@@ -7,8 +7,10 @@ from typing import Any, TypeAlias
 import orjson
 
 from relay.model.enrich import Enrichment, HeldEvent
+from relay.model.erasure import ERASED
 from relay.store.checksum import checksum, is_corrupt
 from relay.store.enrich_contract import CORRUPT
+from relay.store.erasure_records import ErasedEvent
 from relay.store.times import from_ms, to_ms
 
 Row: TypeAlias = tuple[Any, ...]
@@ -20,6 +22,12 @@ def row_of(found: Enrichment) -> Row:
     """Return the columns of `COLUMNS`."""
     value = None if found.value is None else orjson.dumps(found.value)
     return found.row, to_ms(found.at), value, found.reason, checksum(value or b"", _key(found.row))
+
+
+def erased_row(event: ErasedEvent) -> Row:
+    """Return value, reason, checksum and the event: what is left of what was fetched beside it."""
+    value = None if event.enriched is None else orjson.dumps(event.enriched)
+    return value, "" if value else ERASED, checksum(value or b"", _key(event.seq)), event.seq
 
 
 def read(rows: Iterable[Row]) -> dict[int, Enrichment]:

@@ -24,7 +24,7 @@ IS_LATE = (
 )
 """SQL: whether an event `e` was healed before its webhook came, and sent."""
 
-UNROUTED = f"not exists (select 1 from deliveries d where d.event = e.seq) and not {IS_LATE}"
+UNROUTED = f"e.erased_at is null and not exists (select 1 from deliveries d where d.event = e.seq) and not {IS_LATE}"
 """SQL: whether no route took an event `e`; one that came late was routed when it was healed."""
 
 COUNTS = """
@@ -36,6 +36,14 @@ ANYTHING = (
     " union all select 1 from heal_requests limit 1"
 )
 """SQL that returns a row if healing was ever used."""
+
+ERASE_RECORDS = """
+update heal_events set before = null, after = null,
+  state = case when state in ('seen', 'waiting', 'would_heal', 'unhealable') then 'unhealable' else state end,
+  reason = case when state in ('seen', 'waiting', 'would_heal', 'unhealable') then 'erased' else reason end
+where entity = :entity and entity_id = :id and at <= :at and (:source = '' or source = :source)
+"""
+"""SQL: what changed of an entity up to a time is not known any more, and is not healed."""
 
 KEPT_WHILE = (HealState.SEEN, HealState.WAITING)
 """The states in which a record keeps what changed: `before` and `after`."""

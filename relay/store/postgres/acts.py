@@ -9,10 +9,12 @@ from typing import TypeVar
 from relay.model import RoutedEvent, Webhook
 from relay.model.heal import Hook
 from relay.signals import Committed, Emit
-from relay.store.postgres import audit, ingest
+from relay.store.buried import without_buried
+from relay.store.postgres import audit, buried, ingest
 from relay.store.postgres.connection import Connection, Interactive, Row, Statement, Transaction, Values
 from relay.store.postgres.text import clean
 from relay.store.records import AckGap, AuditEntry
+from relay.store.requests import KeepRequest
 from relay.store.times import to_ms
 
 T = TypeVar("T")
@@ -67,7 +69,11 @@ class Acts:
         """See `contract.OperationsStore.reparse`."""
 
         async def read(transaction: Transaction) -> bool:
-            done = await ingest.reparse(transaction, webhook, routed, act.at, hooks)
+            given = KeepRequest(webhook, routed, act.at, hooks=hooks)
+            request, erased = without_buried(given, await buried.tombstones(transaction))
+            done = await ingest.reparse(transaction, request.webhook, request.routed, act.at, hooks)
+            if done and request.webhook.body != webhook.body:
+                await buried.mark_erased(transaction, request.webhook, erased, to_ms(act.at))
             if done:
                 await audit.add(transaction, act, 1)
             return done

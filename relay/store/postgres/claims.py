@@ -126,7 +126,8 @@ _OF_BATCH = "unnest(%(events)s::bigint[], %(targets)s::text[]) as s(event, targe
 _LOCK = take_of(f"select d.key from {_OF_BATCH} join deliveries d using (event, target)")
 
 # one delivery settled twice in a batch: the first counts. The case: by the primary key alone, not by a partial index
-# an attempt is recorded whoever holds the delivery now, unless that was purged
+# an attempt is recorded whoever holds the delivery now, unless that was purged; what a request told is not, if it
+# carried an event that was erased meanwhile
 _SETTLE = f"""
 with ours as materialized (
   select d.event, d.target, d.key, s.n, s.state, s.due_at, s.why, s.settled_at, s.overlooked
@@ -141,11 +142,12 @@ settled as (
   from ours o where d.event = o.event and d.target = o.target),
 recorded as (
   insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)
-  select a.event, a.target, a.number, a.started_at, a.took_us, a.verdict, a.reason, a.status, a.detail
+  select a.event, a.target, a.number, a.started_at, a.took_us, a.verdict, a.reason, a.status,
+    case when bool_or(d.why = 'erased') over (partition by a.target, a.started_at) then '' else a.detail end
   from unnest(%(events)s::bigint[], %(targets)s::text[], %(numbers)s::int[], %(started)s::bigint[], %(took)s::bigint[],
     %(verdicts)s::text[], %(reasons)s::text[], %(statuses)s::int[], %(details)s::text[])
     as a(event, target, number, started_at, took_us, verdict, reason, status, detail)
-  where exists (select from deliveries d where d.event = a.event and d.target = a.target)
+  join deliveries d on d.event = a.event and d.target = a.target
   order by a.event, a.target, a.number
   on conflict do nothing)
 select n from ours

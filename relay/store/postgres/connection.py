@@ -142,14 +142,17 @@ class Connection:
                 raise
             raise StoreBusy(str(error)) from error
 
-    async def outside(self, sql: str, *, deadline: float) -> None:
-        """Run one statement outside a transaction: what builds an index beside the work must not be in one."""
+    async def outside(self, sql: str, *, deadline: float, lock_within: str = "0") -> None:
+        """Run one statement outside a transaction: what builds an index beside the work must not be in one.
+
+        `lock_within`: StoreBusy if it has no lock by then; 0 waits for it. Behind PgBouncer it is the server's.
+        """
 
         async def run(connection: psycopg.AsyncConnection[Row]) -> None:
             if not self._own_session:
                 await connection.execute(sql.encode(), prepare=False)
                 return
-            await connection.execute(UNLIMITED, prepare=False)
+            await connection.execute(UNLIMITED.format(lock_within=lock_within).encode(), prepare=False)
             try:
                 await connection.execute(sql.encode(), prepare=False)
             finally:

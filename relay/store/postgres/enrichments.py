@@ -32,7 +32,7 @@ insert into enrichments ({enrich_rows.COLUMNS})
 select g.event, g.at, g.value, g.reason, g.checksum
 from unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::text[], %s::bytea[])
   as g(event, at, value, reason, checksum)
-where exists (select from events where seq = g.event)
+where exists (select from events where seq = g.event and erased_at is null)
 order by g.event on conflict (event) do nothing
 """
 # one that is claimed, or waits for a retry, is due when it was; in order: a settle locks several of them, too

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from relay.model import Json
 from relay.model.heal import APPROVED, HORIZON, HealCount, HealRecord, HealRequest, HealState, Span, StoredHook
 from relay.model.webhooks import HEAL
+from relay.store.buried import buried_heals
 from relay.store.heal_decision import Decision, RunSpan, decide, gaps
 from relay.store.heal_rows import (
     ANYTHING,
@@ -24,7 +25,7 @@ from relay.store.heal_rows import (
     request_of,
     request_row,
 )
-from relay.store.postgres import audit, healing_sql, ingest
+from relay.store.postgres import audit, buried, healing_sql, ingest
 from relay.store.postgres.acts import Acts
 from relay.store.postgres.arrays import Numbers, Texts
 from relay.store.postgres.connection import Connection, Transaction
@@ -121,11 +122,14 @@ class PostgresHealing:
         marks: Mapping[str, datetime] | None = None,
         repeats: Collection[StoredHook] = (),
     ) -> Sequence[HealRecord]:
-        asked = [asked_of(each, None) for each in healed]
         cleaned = [_cleaned(each) for each in records]
-        return await self._acts.commit(
-            partial(_record, source=source, records=cleaned, asked=asked, marks=marks or {}, repeats=repeats)
-        )
+
+        async def record(transaction: Transaction) -> list[HealRecord]:
+            left, kept = buried_heals(source, cleaned, healed, await buried.tombstones(transaction))
+            asked = [asked_of(each, None) for each in kept]
+            return await _record(transaction, source, left, asked, marks or {}, repeats)
+
+        return await self._acts.commit(record)
 
     async def answer_heal(self, id_: str, answer: Json) -> None:
         await self._acts.commit(lambda transaction: transaction.rows(healing_sql.ANSWER, (as_json(answer), id_)))

@@ -60,7 +60,7 @@ async def find(look: Connection, wanted: Filter, limit: int, before: str | None)
 async def count(look: Connection, wanted: Filter, replayable: bool) -> dict[str, int]:
     """Return the number of deliveries by target."""
     where, values = filter_sql(wanted)
-    where = f"not {READ_SINCE} and {where}" if replayable else where
+    where = f"e.erased_at is null and not {READ_SINCE} and {where}" if replayable else where
     counted = "select d.target, count(*) from deliveries d join events e on e.seq = d.event"
     return dict(await _rows(look, f"{counted} where {where} group by d.target", values))
 

@@ -99,7 +99,8 @@ def which(wanted: Filter) -> str:
     over = "d.state in ('dead', 'delivered')"
     waits = "d.state = 'pending' and d.claim is null and d.due_at > %(now)s"
     either = f"({over} or {waits})" if State.PENDING in wanted.states else over
-    return f"{either} and not (d.replays > 0 and d.pending_since between %(now)s and %(last)s) and not {READ_SINCE}"
+    same_act = "d.replays > 0 and d.pending_since between %(now)s and %(last)s"
+    return f"{either} and not ({same_act}) and e.erased_at is null and not {READ_SINCE}"
 
 
 async def _page(look: Connection, asked: _Replay, after: tuple[int, str]) -> list[tuple[int, str, bytes | None]]:
@@ -219,7 +220,7 @@ async def reroutable(look: Connection, routed: Sequence[RoutedEvent], *, missing
 
 def _found(routed: Sequence[RoutedEvent]) -> Statement:
     """The statement that returns id, seq, and whether it came late, of those events that are stored."""
-    sql = f"select e.id, e.seq, {IS_LATE} from events e where e.id = any(%s::text[])"
+    sql = f"select e.id, e.seq, {IS_LATE} from events e where e.id = any(%s::text[]) and e.erased_at is null"
     return sql, ([clean(each.event.id) for each in routed],)
 
 

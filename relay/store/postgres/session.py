@@ -36,7 +36,7 @@ _OF_SESSION = (
     " set_config('idle_session_timeout', '0', {local})"
 )
 BEGIN = "begin isolation level read committed"
-UNLIMITED = "select set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)"
+UNLIMITED = "select set_config('statement_timeout', '0', false), set_config('lock_timeout', '{lock_within}', false)"
 
 
 def of_session(seconds: float) -> str:

@@ -15,6 +15,7 @@ from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict
 from relay.model.heal import Hook
 from relay.signals import Emit
 from relay.store.archive import ArchiveFolder
+from relay.store.buried import without_buried
 from relay.store.contract import CLOSED
 from relay.store.postgres import (
     acts,
@@ -31,10 +32,12 @@ from relay.store.postgres import (
 )
 from relay.store.postgres.acts import Acts
 from relay.store.postgres.batch import Batch
+from relay.store.postgres.buried import mark_erased
 from relay.store.postgres.clock import NOW, DatabaseClock
 from relay.store.postgres.connection import Connection, Transaction
 from relay.store.postgres.delivery_queue import DeliveryQueue
 from relay.store.postgres.enrichments import PostgresEnrichments
+from relay.store.postgres.erasure import PostgresErasure
 from relay.store.postgres.guards import Guards
 from relay.store.postgres.healing import PostgresHealing
 from relay.store.postgres.membership import Membership
@@ -59,7 +62,7 @@ from relay.store.records import (
     WebhookRecord,
 )
 from relay.store.requests import KeepRequest, Settlement, Windows
-from relay.store.times import utc_now
+from relay.store.times import to_ms, utc_now
 
 MEASURED_EVERY = 60.0  # seconds
 CLOSE_WITHIN = 1.0  # seconds for what is under way: a stop must not wait for a server that is away
@@ -122,6 +125,7 @@ class PostgresStore:
         self.guard = Guards(self._look, self._work, self._acts, relay=self._name)
         self.healing = PostgresHealing(self._look, self._acts, self._name)
         self.enrichments = PostgresEnrichments(self._look, self._acts)
+        self.erasure = PostgresErasure(self._look, self._acts, connect=self._connection, relay=self._name)
         self._probes = conditions.ProbeRequests()
         self._snapshots = Snapshots(clock=self.clock, emit=emit)
         self._queue = DeliveryQueue(self._work, self._look, self._membership, clock=self.clock, emit=emit)
@@ -301,7 +305,22 @@ class PostgresStore:
     async def forward(self, requests: Sequence[KeepRequest]) -> list[KeepResult | Exception]:
         """See `contract.SharedStore.forward`."""
         self._demand_registered()
-        return await self._ingest.forward(requests)
+        tombstones = await self.erasure.tombstones()
+        pairs = [without_buried(each, tombstones) for each in requests]
+        replies = await self._ingest.forward([request for request, _erased in pairs])
+        for request, erased in pairs:
+            if erased:
+                mark = partial(mark_erased, webhook=request.webhook, events=erased, now=to_ms(self.clock()))
+                await self._acts.commit(mark)
+        return replies
+
+    async def unconfirmed_erasures(self) -> Sequence[str]:
+        """See `contract.SharedStore.unconfirmed_erasures`."""
+        return await self.erasure.unconfirmed()
+
+    async def confirm_erasures(self, acts: Sequence[str]) -> None:
+        """See `contract.SharedStore.confirm_erasures`."""
+        await self.erasure.confirm(acts)
 
     async def probe(self) -> None:
         self._demand_registered()

@@ -14,7 +14,7 @@ from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict
 from relay.model.heal import Hook
 from relay.signals import Emit, SpoolLeft, SpoolOpened
 from relay.store.archive import ArchiveFolder
-from relay.store.contract import EnrichStore, GuardStore, HealStore, SharedStore
+from relay.store.contract import EnrichStore, ErasureStore, GuardStore, HealStore, SharedStore
 from relay.store.records import (
     AckGap,
     AuditEntry,
@@ -32,6 +32,7 @@ from relay.store.records import (
     WebhookRecord,
 )
 from relay.store.requests import KeepRequest, Settlement, Windows
+from relay.store.spool.erasing import keep_erasing
 from relay.store.spool.forward import Forwarder
 from relay.store.spool.intake import HEDGE, HOLD, Intake, OnReplies
 from relay.store.spool.tail import Tail
@@ -184,7 +185,12 @@ class SpoolingStore:
     def background(
         self, retention: Callable[[], Retention], archive: Callable[[], ArchiveFolder | None] = lambda: None
     ) -> Sequence[Coroutine[Any, Any, None]]:
-        return [*self._shared.background(retention, archive), *self._spool.background(retention), self._forwarder.run()]
+        return [
+            *self._shared.background(retention, archive),
+            *self._spool.background(retention),
+            self._forwarder.run(),
+            keep_erasing(self._shared, self._spool),
+        ]
 
     async def close(self) -> None:
         self._intake.stop()
@@ -218,6 +224,10 @@ class SpoolingStore:
     @property
     def healing(self) -> HealStore:
         return self._shared.healing
+
+    @property
+    def erasure(self) -> ErasureStore:
+        return self._shared.erasure
 
     @property
     def enrichments(self) -> EnrichStore:

@@ -1,11 +1,13 @@
 """Claim due deliveries; settle and release claimed ones."""
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import apsw
 
 from relay.model import Delivery, RetryAt
+from relay.model.erasure import ERASED
 from relay.model.trace import webhook_trace
 from relay.model.webhooks import HEAL
 from relay.store.checksum import is_corrupt
@@ -128,7 +130,7 @@ def settle_all(cursor: apsw.Cursor, settled: Sequence[Settlement]) -> list[bool]
     """Settle each; False where the claim token is not the present one: only the attempt is recorded, if it can be."""
     ours = held(cursor, settled)
     change(cursor, _SETTLE, [_settled_row(settled[position]) for position in ours])
-    known = settled if len(ours) == len(settled) else _without_purged(cursor, settled, ours)
+    known = settled if len(ours) == len(settled) else _known(cursor, settled, ours)
     at_once(cursor, _RECORD, [_attempt_row(each) for each in known])
     for position, has_key in ours.items():
         each = settled[position]
@@ -149,14 +151,26 @@ _RECORD = (
 )
 
 
-def _without_purged(cursor: apsw.Cursor, settled: Sequence[Settlement], ours: Collection[int]) -> Sequence[Settlement]:
-    """Leave out those whose delivery was purged after its claim was lost: an attempt refers to its delivery."""
-    sql = "select 1 from deliveries where event = ? and target = ?"
+def _known(cursor: apsw.Cursor, settled: Sequence[Settlement], ours: Collection[int]) -> Sequence[Settlement]:
+    """Leave out those whose delivery was purged after its claim was lost: an attempt refers to its delivery.
+
+    And what a request told that carried an event which was erased meanwhile: it may be about a person.
+    """
+    sql = "select why from deliveries where event = ? and target = ?"
+    lost = [each for position, each in enumerate(settled) if position not in ours]
+    whys = [rows(cursor, sql, (each.delivery.row, each.delivery.target)) for each in lost]
+    purged = {id(each) for each, why in zip(lost, whys, strict=True) if not why}
+    erased = {_request(each) for each, why in zip(lost, whys, strict=True) if why == [(ERASED,)]}
     return [
-        each
-        for position, each in enumerate(settled)
-        if position in ours or rows(cursor, sql, (each.delivery.row, each.delivery.target))
+        each._replace(outcome=replace(each.outcome, detail="")) if _request(each) in erased else each
+        for each in settled
+        if id(each) not in purged
     ]
+
+
+def _request(settled: Settlement) -> tuple[str, datetime]:
+    """The deliveries of one request have these in common."""
+    return settled.delivery.target, settled.outcome.started_at
 
 
 def _settled_row(settled: Settlement) -> Row:

@@ -25,12 +25,12 @@ from (select i.event, min(i.held) as until
 order by first.until, d.event, d.target
 """
 _STORED = f"select {enrich_rows.COLUMNS} from enrichments where event in (select value from json_each(?))"
-# select: an event that was purged has none
+# select: an event that was purged, or erased, has none
 _STORE = (
     f"with given ({enrich_rows.COLUMNS}) as (values {{(?, ?, ?, ?, ?)}})"
     f" insert into enrichments ({enrich_rows.COLUMNS})"
     " select given.event, given.at, given.value, given.reason, given.checksum from given"
-    " where exists (select 1 from events where seq = given.event) on conflict (event) do nothing"
+    " where exists (select 1 from events where seq = given.event and erased_at is null) on conflict (event) do nothing"
 )
 # one that is claimed, or waits for a retry, is due when it was
 _END_HOLD = (

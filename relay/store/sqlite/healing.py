@@ -11,6 +11,7 @@ import apsw
 from relay.model import Json
 from relay.model.heal import APPROVED, HORIZON, HealCount, HealRecord, HealRequest, HealState, Span, StoredHook
 from relay.model.webhooks import HEAL
+from relay.store.buried import buried_heals
 from relay.store.heal_decision import RunSpan, decide, gaps
 from relay.store.heal_rows import (
     ANYTHING,
@@ -31,6 +32,7 @@ from relay.store.requests import KeepRequest
 from relay.store.sqlite import audit, ingest
 from relay.store.sqlite.early_purge import ROOM_TO_WORK
 from relay.store.sqlite.entity_index import ABOUT
+from relay.store.sqlite.erasure import tombstones
 from relay.store.sqlite.purge import PAUSE
 from relay.store.sqlite.sql import Run, at_once, rows
 from relay.store.stale import Happened, happened, mark_stale
@@ -235,6 +237,7 @@ def _record(
     marks: Mapping[str, datetime],
     repeats: Collection[StoredHook],
 ) -> list[HealRecord]:
+    records, healed = buried_heals(source, records, healed, tombstones(cursor))
     stored, hooks = [*_stored(cursor, source, records)], [*_candidates(cursor, source, records)]
     decision = decide(records, stored, hooks, healed, repeats)
     at_once(cursor, _RECORD, [record_row(each) for each in decision.written])

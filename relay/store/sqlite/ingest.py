@@ -11,6 +11,7 @@ import orjson
 
 from relay.model import Delivery, Event, PlannedDelivery, RoutedEvent, Webhook
 from relay.model.heal import Hook
+from relay.store.buried import without_buried
 from relay.store.checksum import checksum
 from relay.store.claim_tokens import Tokens
 from relay.store.likeness import Likeness, likeness_of
@@ -18,6 +19,7 @@ from relay.store.records import AuditEntry, KeepResult
 from relay.store.requests import KeepRequest
 from relay.store.sqlite import audit, hook_index
 from relay.store.sqlite.duplicates import any_repeats, repeated
+from relay.store.sqlite.erasure import tombstones
 from relay.store.sqlite.ordering import pending_with_key, unblock
 from relay.store.sqlite.sql import Row, at_once, rows
 from relay.store.times import MILLISECOND, to_ms
@@ -64,9 +66,19 @@ def reparse(
     if not rows(cursor, "select 1 from webhooks where id = ? and unparsed is not null", (webhook.id,)):
         return False
     request = KeepRequest(replace(webhook, unparsed=None), routed, act.at, hooks=hooks)
+    request, erased = without_buried(request, tombstones(cursor))
     _keep(None, cursor, request, likeness_of(request))
+    if request.webhook.body != webhook.body:
+        mark_erased(cursor, request.webhook, erased, to_ms(act.at))
     audit.add(cursor, act, 1)
     return True
+
+
+def mark_erased(cursor: apsw.Cursor, webhook: Webhook, events: Sequence[str], now: int) -> None:
+    """Note that of these events only ids are left, and replace the body of a webhook that was stored before."""
+    sql = "update webhooks set body = ?, checksum = ?, query = ? where id = ?"
+    cursor.execute(sql, (webhook.body, checksum(webhook.body), webhook.query, webhook.id))
+    cursor.executemany("update events set erased_at = ? where id = ?", [(now, each) for each in events])
 
 
 # ---- together

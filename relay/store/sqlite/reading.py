@@ -105,7 +105,7 @@ def find(cursor: apsw.Cursor, wanted: Filter, limit: int, before: str | None) ->
 def count(cursor: apsw.Cursor, wanted: Filter, replayable: bool) -> dict[str, int]:
     """Return the number of deliveries by target."""
     where, values = filter_sql(wanted)
-    where = f"not {READ_SINCE} and {where}" if replayable else where
+    where = f"e.erased_at is null and not {READ_SINCE} and {where}" if replayable else where
     sql = (
         f"select d.target, count(*) from deliveries d join events e on e.seq = d.event where {where} group by d.target"
     )

@@ -65,7 +65,8 @@ def _which(wanted: Filter) -> str:
     over = "d.state in ('dead', 'delivered')"
     waits = "d.state = 'pending' and d.claimed = 0 and d.due_at > :now"
     which = f"({over} or {waits})" if State.PENDING in wanted.states else f"{over}"
-    return f"{which} and not (d.replays > 0 and d.pending_since between :now and :last) and not {READ_SINCE}"
+    same_act = "d.replays > 0 and d.pending_since between :now and :last"
+    return f"{which} and not ({same_act}) and e.erased_at is null and not {READ_SINCE}"
 
 
 def _last_due_at(cursor: apsw.Cursor, act: AuditEntry, rate: float | None) -> int:
@@ -147,7 +148,7 @@ def _lacking(cursor: apsw.Cursor, routed: Sequence[RoutedEvent], missing: bool) 
 
 def _targets(cursor: apsw.Cursor, event_id: str) -> list[tuple[int, set[str], bool]]:
     """The event's seq, the targets that it has deliveries to, and if it came late; none if there is no such event."""
-    found = rows(cursor, f"select e.seq, {IS_LATE} from events e where e.id = ?", (event_id,))
+    found = rows(cursor, f"select e.seq, {IS_LATE} from events e where e.id = ? and e.erased_at is null", (event_id,))
     sql = "select target from deliveries where event = ?"
     return [(seq, {target for (target,) in rows(cursor, sql, (seq,))}, bool(late)) for seq, late in found]
 

@@ -11,6 +11,7 @@ import apsw
 import orjson
 
 from relay.model import Event, PlannedDelivery, RoutedEvent, Webhook
+from relay.model.erasure import ERASED
 from relay.model.heal import Hook
 from relay.store.bare_events import whole
 from relay.store.checksum import is_corrupt
@@ -295,7 +296,7 @@ _DELIVERIES = (
     "select d.event, d.target, d.routes, d.key, d.held - d.pending_since"
     " from events e join deliveries d on d.event = e.seq"
     " where e.webhook in (select value from json_each(?)) and (d.state = 'pending' or d.state = 'dead'"
-    f" and d.why <> '{ingest.REPARSED}')"
+    f" and d.why not in ('{ingest.REPARSED}', '{ERASED}'))"
 )
 _HOOKS = (
     f"select {HOOK} from hook_index where webhook in"

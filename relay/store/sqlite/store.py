@@ -21,7 +21,7 @@ from relay.model.heal import Hook
 from relay.signals import AcksMissing, ClockSet, DiskSpace, Emit, Notice
 from relay.store.archive import ArchiveFolder
 from relay.store.claim_tokens import Tokens
-from relay.store.contract import CLOSED
+from relay.store.contract import CLOSED, ErasureStore
 from relay.store.purge_loop import keep_purging
 from relay.store.records import (
     AckGap,
@@ -57,23 +57,24 @@ from relay.store.sqlite.disk import Space, disk_of, doubt, mounted
 from relay.store.sqlite.early_purge import ROOM_TO_WORK, EarlyPurge, keep_room
 from relay.store.sqlite.enrichments import SqliteEnrichments
 from relay.store.sqlite.entity_index import keep_indexed
+from relay.store.sqlite.erasure import SqliteErasure
 from relay.store.sqlite.guards import Guards
 from relay.store.sqlite.healing import SqliteHealing
 from relay.store.sqlite.lock import Lock, owner_pid
 from relay.store.sqlite.missing_database import check_exists, check_not_emptied, check_not_lost
 from relay.store.sqlite.moved_files import SUFFIXES, Files, check_permitted, refused
 from relay.store.sqlite.owner import register
+from relay.store.sqlite.rewriting import Rewriting
 from relay.store.sqlite.sql import PREPARED, rows
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
 from relay.store.sqlite.watermark import Watermark
-from relay.store.sqlite.writer import BUSY, FATAL, Writer
+from relay.store.sqlite.writer import BUSY, BUSY_TIMEOUT, FATAL, Writer
 from relay.store.times import to_ms
 
 T = TypeVar("T")
 
 CLOCK_AGAIN = 1.0  # seconds until what waits is moved once more, if the store was busy
 UNREADABLE = (TypeError, ValueError, AttributeError, OverflowError)  # UnicodeDecodeError is a ValueError
-BUSY_TIMEOUT = timedelta(seconds=1)
 OLDEST_SAFE_SQLITE = 3_051_003  # sqlite.org/wal.html#walresetbug: before it, two checkpoints at once may corrupt
 
 
@@ -124,6 +125,8 @@ class SqliteStore:
         self.guard = Guards(self._read, self._writer.submit)
         self.healing = SqliteHealing(self._read, self._writer.submit)
         self.enrichments = SqliteEnrichments(self._read, self._writer.submit)
+        self._rewriting = Rewriting(self._read, self._writer.submit, self._writer.cut_log, self._has_room)
+        self.erasure: ErasureStore = SqliteErasure(path, self._read, self._writer.submit, self._rewrite)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
         self._loop: AbstractEventLoop = get_running_loop()
         self._closed = False
@@ -331,15 +334,24 @@ class SqliteStore:
             emit=self._emit,
         )
         indexing = keep_indexed(self._read, partial(self._writer.submit, grows=ROOM_TO_WORK))
+        rewriting = self._rewriting.keep_rewriting()
         if self._space is None:
-            return [purging, indexing]
+            return [purging, indexing, rewriting]
         return [
             purging,
             indexing,
+            rewriting,
             keep_room(
                 self._space, purge=lambda: self.purge_early(now=self.clock(), archive=archive()), emit=self._emit
             ),
         ]
+
+    def _has_room(self) -> bool:
+        return self._space is None or self._space.level > DiskSpace.LOW
+
+    async def _rewrite(self) -> None:
+        if self._owned:
+            await self._rewriting.rewrite()
 
     def sizes(self) -> Sizes:
         files = (self._path, Path(f"{self._path}-wal"))
@@ -538,13 +550,16 @@ def _make_ready(connection: apsw.Connection, path: Path, acked: Watermark, now: 
 def _connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(path), statementcachesize=PREPARED)
-        connection.set_busy_timeout(int(BUSY_TIMEOUT.total_seconds() * 1000))
+        connection.set_busy_timeout(BUSY_TIMEOUT)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
         connection.pragma("wal_autocheckpoint", 0)  # the Writer checkpoints
         # a log that a long reader made grow is cut by the first commit that begins it anew, else it keeps its disk
         connection.pragma("journal_size_limit", LONGEST_WAL)
         connection.pragma("foreign_keys", "on")
+        connection.pragma(
+            "secure_delete", "on"
+        )  # what is purged or erased is overwritten; see `rewriting` for the rest
         connection.pragma("temp_store", "memory")  # what undoes a statement would else go to a file in /tmp, if it may
         connection.pragma("query_only", read_only)
     except apsw.NotADBError:

@@ -5,7 +5,7 @@ gathers in the `WriteQueue`. A commit that failed is unknown, so writes must be 
 """
 
 import threading
-from asyncio import get_running_loop
+from asyncio import Future, get_running_loop
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 CHECKPOINT_PAGES = 1_000  # 4 MiB of WAL: checkpoint when there is nothing else to do
 CHECKPOINT_NOW_PAGES = 4_000  # 16 MiB: checkpoint all the same
+BUSY_TIMEOUT = 1_000  # milliseconds that a statement waits for another program
 
 BUSY = (apsw.BusyError, apsw.LockedError, apsw.FullError)
 FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.CantOpenError)
@@ -78,6 +79,7 @@ class Writer:
         self.submit = self._queue.submit
         self.submit_one_of_many = self._queue.submit_one_of_many
         self.submit_many = self._queue.submit_many
+        self._cuts: list[Future[bool]] = []
         self._wal = wal
         connection.set_wal_hook(self._note_wal)
         self._thread = threading.Thread(target=self._run, name="relay-store", daemon=True)
@@ -89,12 +91,20 @@ class Writer:
         await get_running_loop().run_in_executor(None, self._thread.join)
         self._queue.end(StoreFailed(CLOSED))
 
+    async def cut_log(self) -> bool:
+        """Checkpoint the whole log and cut its file to nothing; False if a reader needs it at the moment."""
+        done: Future[bool] = get_running_loop().create_future()
+        self._cuts.append(done)
+        await self.submit(lambda _cursor: None)  # the thread cuts behind a commit
+        return await done
+
     def _run(self) -> None:
         try:
             while batch := self._queue.take():
                 replies = self._commit(batch)
                 self._queue.reply([*zip(batch, replies, strict=True), *self._refuse_waiting()])
                 self._checkpoint()
+                self._answer_cuts()
         except Exception as error:  # noqa: BLE001  without its writer the relay would be half alive
             self._give_up(_failed("the store's writer broke", error))
 
@@ -204,6 +214,30 @@ class Writer:
         except FATAL as error:
             self._give_up(_failed("the disk failed in a checkpoint", error))
 
+    def _answer_cuts(self) -> None:
+        while self._cuts:
+            done, cut = self._cuts.pop(), self._cut()
+            done.get_loop().call_soon_threadsafe(_answer, done, cut)
+
+    def _cut(self) -> bool:
+        """Copy what is in the log first, beside readers; then nothing is left to be done while it is cut."""
+        if self._failure:
+            return False
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._connection.set_busy_timeout(0)  # no commit is to wait for a reader
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._wal.pages = 0
+        except BUSY:
+            return False
+        except FATAL as error:
+            self._give_up(_failed("the disk failed in a checkpoint", error))
+            return False
+        else:
+            return True
+        finally:
+            self._connection.set_busy_timeout(BUSY_TIMEOUT)
+
     def _fail_for_moved_file(self, file: str) -> StoreFailed:
         """Checkpoint what can be saved, for the WAL is lost with this process, and fail."""
         if self._files.only_the_wal_is_missing:
@@ -221,6 +255,11 @@ class Writer:
         self._failed()
         self._emit(StoreGaveUp(error=str(self._failure)))
         return self._failure
+
+
+def _answer(done: Future[bool], cut: bool) -> None:
+    if not done.done():  # the caller was cancelled
+        done.set_result(cut)
 
 
 def _failed(what: str, error: Exception) -> StoreFailed:

@@ -1,0 +1,225 @@
+"""A file of which rows were erased -> the same file in which no page holds their old bytes.
+
+Freed bytes are overwritten by SQLite (`secure_delete`), but not the copies that it leaves behind where it moves a row
+to another page, nor what was freed before that was on. So, in steps between commits:
+
+    1. every free page is used once, for zeros, and freed again
+    2. each table: its rows are deleted and inserted again, a window of them at a time; pages that become empty are
+       overwritten. The windows of the second pass begin in the middle of those of the first one
+    3. the root page, which never becomes empty: rows of zeros, which nobody sees, make it overflow, and are deleted
+    4. tables that are always small are made anew
+    5. the write-ahead log is checkpointed and cut to nothing
+
+There is no VACUUM: it holds up every commit until it is done.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
+
+import apsw
+
+from relay.errors import StoreBusy
+from relay.store.sqlite.erasure import close_erasures, open_erasures
+from relay.store.sqlite.sql import Row, Run, rows
+from relay.store.times import to_ms, utc_now
+
+EVERY = 1.0  # seconds between two looks whether anything was erased
+PAUSE = 0.02  # seconds between steps, in which others write
+AGAIN = 0.1  # seconds after a reader needed the log
+PAGES = 64  # filled in a step
+PASSES = 2
+ZEROS = 400  # rows that make any root page overflow
+MOST = 20_000  # rows of a table that is made anew
+LARGE = 256 * 1024  # bytes of a window's rows
+
+
+class Table(NamedTuple):
+    """A table with texts of people, its key, how many of its rows are a window, and the column that may be large."""
+
+    name: str
+    key: tuple[str, ...]
+    window: int
+    large: str
+
+    @property
+    def keys(self) -> str:
+        """The key's columns as SQL."""
+        return ", ".join(self.key)
+
+    @property
+    def holes(self) -> str:
+        """As many placeholders."""
+        return ", ".join("?" * len(self.key))
+
+    @property
+    def zeros(self) -> int:
+        """Bytes of a row of which as few as possible fit into a page, and none is outside of it."""
+        return 3_900 if len(self.key) == 1 else 900
+
+
+TABLES = (
+    Table("webhooks", ("seq",), 32, "body"),
+    Table("events", ("seq",), 32, "payload"),
+    Table("enrichments", ("event",), 32, "value"),
+    Table("audit", ("seq",), 64, "details"),
+    # without rowids: inner pages hold rows, too, so a window is all rows below one of them
+    Table("deliveries", ("event", "target"), 4_000, "why"),
+    Table("attempts", ("event", "target", "number"), 4_000, "detail"),
+)
+SMALL = ("conditions", "pauses", "reports", "guards", "heal_events", "heal_requests")
+
+
+class Rewriting:
+    """Rewrites the file of one owner. `cut_log`: see `Writer.cut_log`.
+
+    `may`: whether the disk has room; on one that is full the free pages are for webhooks.
+    """
+
+    def __init__(self, read: Run, write: Run, cut_log: Callable[[], Awaitable[bool]], may: Callable[[], bool]) -> None:
+        self._read = read
+        self._write = write
+        self._cut_log = cut_log
+        self._may = may
+        self._lock = asyncio.Lock()
+
+    async def keep_rewriting(self) -> None:
+        """Rewrite for ever, whenever somebody has erased something; the caller cancels it."""
+        while True:
+            with suppress(StoreBusy):  # a disk that is full: the next time
+                await self.rewrite()
+            await asyncio.sleep(EVERY)
+
+    async def rewrite(self) -> None:
+        """Rewrite the file if there is an erasure after which it was not."""
+        async with self._lock:
+            if not (found := await self._read(open_erasures)) or not self._may():
+                return
+            await self._fill_free_pages()
+            for table in TABLES:
+                for number in range(PASSES):
+                    await self._rewrite(table, first=number * table.window // 2)
+                await self._step(partial(_overflow_root, table=table))
+            for name in SMALL:
+                await self._step(partial(_make_anew, name=name))
+            await self._cut()
+            await self._write(partial(close_erasures, acts=[each.act for each in found], now=to_ms(utc_now())))
+
+    async def _fill_free_pages(self) -> None:
+        """Use all of them at once; those that others free meanwhile are overwritten already."""
+        free = await self._step(_begin_filling)
+        for _ in range(2 * free // PAGES + 2):
+            if not await self._step(_fill):
+                break
+        while await self._step(_unfill):
+            pass
+        await self._step(_end_filling)
+
+    async def _rewrite(self, table: Table, *, first: int) -> None:
+        after: Row | None = None
+        most = first or table.window
+        while window := await self._read(partial(_window, table=table, after=after, most=most)):
+            await self._step(partial(_insert_again, table=table, first=window[0], last=window[-1]))
+            after, most = window[-1], table.window
+
+    async def _step(self, run: Callable[[apsw.Cursor], int]) -> int:
+        done = await self._write(run)
+        await asyncio.sleep(PAUSE)  # a cancelled call stops here
+        return done
+
+    async def _cut(self) -> None:
+        while not await self._cut_log():  # noqa: ASYNC110  a reader needs it: none of ours does for long
+            await asyncio.sleep(AGAIN)
+
+
+def _begin_filling(cursor: apsw.Cursor) -> int:
+    cursor.execute("create table if not exists zeros (page blob)")
+    return _free(cursor)
+
+
+def _fill(cursor: apsw.Cursor) -> int:
+    """Use free pages; return how many are left."""
+    [(size,)] = rows(cursor, "select page_size from pragma_page_size")
+    cursor.executemany("insert into zeros values (zeroblob(?))", [(size - 64,)] * min(_free(cursor), PAGES))
+    return _free(cursor)
+
+
+def _free(cursor: apsw.Cursor) -> int:
+    [(free,)] = rows(cursor, "select freelist_count from pragma_freelist_count")
+    return int(free)
+
+
+def _unfill(cursor: apsw.Cursor) -> int:
+    sql = "delete from zeros where rowid in (select rowid from zeros order by rowid limit ?) returning 1"
+    return len(rows(cursor, sql, (PAGES,)))
+
+
+def _end_filling(cursor: apsw.Cursor) -> int:
+    cursor.execute("drop table zeros")
+    return 0
+
+
+def _window(cursor: apsw.Cursor, table: Table, after: Row | None, most: int) -> list[Row]:
+    """Return the keys of the next rows, fewer if they are large."""
+    later = f"where ({table.keys}) > ({table.holes})" if after else ""
+    sql = f"select {table.keys}, length({table.large}) from {table.name} {later} order by {table.keys} limit ?"
+    window: list[Row] = []
+    size = 0
+    for *key, bytes_ in rows(cursor, sql, (*(after or ()), most)):
+        size += bytes_ or 0
+        if window and size > LARGE:
+            break
+        window.append(tuple(key))
+    return window
+
+
+def _insert_again(cursor: apsw.Cursor, table: Table, first: Row, last: Row) -> int:
+    cursor.execute("pragma defer_foreign_keys = on")  # until the end of this transaction
+    which = f"where ({table.keys}) >= ({table.holes}) and ({table.keys}) <= ({table.holes})"
+    found = rows(cursor, f"select * from {table.name} {which} order by {table.keys}", (*first, *last))
+    cursor.execute(f"delete from {table.name} {which}", (*first, *last))
+    _insert(cursor, table.name, found)
+    return len(found)
+
+
+def _overflow_root(cursor: apsw.Cursor, table: Table) -> int:
+    """Insert rows of zeros before all others and delete them, in one transaction."""
+    cursor.execute("pragma defer_foreign_keys = on")  # they refer to nothing
+    found = rows(cursor, "select name, type from pragma_table_info(?)", (table.name,))
+    names = [name for name, _type in found]
+    sql = f"insert into {table.name} ({', '.join(names)}) values ({', '.join('?' * len(names))})"
+    cursor.executemany(
+        sql, [[_zero(table, name, type_, number) for name, type_ in found] for number in range(1, ZEROS + 1)]
+    )
+    cursor.execute(f"delete from {table.name} where {table.key[0]} < 0")
+    return ZEROS
+
+
+def _zero(table: Table, name: str, type_: str, number: int) -> object:
+    if name == table.key[0]:
+        return -number
+    if name == table.large:
+        return bytes(table.zeros) if type_.lower() == "blob" else " " * table.zeros
+    if name == "state":
+        return "delivered"
+    return f"zero-{number}" if type_.lower() == "text" else 0
+
+
+def _make_anew(cursor: apsw.Cursor, name: str) -> int:
+    """Drop a small table and create it as it was: every page of it is overwritten."""
+    found = rows(cursor, f"select * from {name} limit ?", (MOST + 1,))
+    if len(found) > MOST:
+        return 0
+    made = rows(cursor, "select sql from sqlite_schema where tbl_name = ? and sql is not null order by rowid", (name,))
+    cursor.execute(f"drop table {name}")
+    for (sql,) in made:
+        cursor.execute(sql)
+    _insert(cursor, name, found)
+    return len(found)
+
+
+def _insert(cursor: apsw.Cursor, name: str, found: Sequence[Row]) -> None:
+    if found:
+        cursor.executemany(f"insert into {name} values ({', '.join('?' * len(found[0]))})", found)

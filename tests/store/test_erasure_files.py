@@ -1,0 +1,90 @@
+"""No byte of an erased person is in any file of a SQLite store, wherever an erasure was killed."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from relay.store.sqlite.integrity import verify
+from relay.store.sqlite.store import SqliteStore
+from tests.store import killed_forget
+from tests.store.killed_forget import CANARIES, erase, open_store
+
+EVERY = int(os.environ.get("EVERY", "100"))  # statements from one kill to the next; 1 by hand
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.store.sqlite.rewriting.PAUSE", 0.0)
+    monkeypatch.setattr("relay.store.sqlite.erasure.PAUSE", 0.0)
+
+
+def holding(folder: Path) -> dict[str, int]:
+    """How often a canary is in each file that has one."""
+    counts = {each.name: sum(map(each.read_bytes().count, CANARIES)) for each in folder.iterdir()}
+    return {name: number for name, number in counts.items() if number}
+
+
+def names(folder: Path) -> set[str]:
+    return {each.name for each in folder.iterdir()}
+
+
+def sound(path: Path) -> bool:
+    return verify(path).sound
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A store of an earlier relay that knows the person."""
+    made = tmp_path / "start"
+    made.mkdir()
+    asyncio.run(killed_forget.fill(made / "relay.db"))
+    return made
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> list[Path]:
+    """What each kill left."""
+    command = (sys.executable, "-m", "tests.store.killed_forget", str(tmp_path), str(EVERY))
+    steps = int(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=3000).stdout)
+    assert steps > 2
+    return [tmp_path / str(step) for step in range(1, steps + 1)]
+
+
+async def test_no_byte_is_left_in_any_file_while_the_store_is_in_use(folder: Path) -> None:
+    assert holding(folder)["relay.db"] > 100
+    store: SqliteStore = open_store(folder / "relay.db")
+    try:
+        await killed_forget.erase_in(store)
+        assert holding(folder) == {}
+        assert names(folder) >= {"relay.db", "relay.db-wal", "relay.db-shm"}
+    finally:
+        await store.close()
+    assert holding(folder) == {}
+    assert sound(folder / "relay.db")
+
+
+async def test_wherever_it_is_killed_a_repeated_erasure_leaves_no_byte(killed: list[Path]) -> None:
+    for folder in killed:
+        await erase(folder / "relay.db")
+        assert holding(folder) == {}
+        assert sound(folder / "relay.db")
+
+
+async def test_a_start_goes_on_with_what_a_kill_has_left(folder: Path) -> None:
+    store = open_store(folder / "relay.db")
+    await killed_forget.erase_rows(store)
+    await store.close()
+    assert holding(folder) != {}
+    store = open_store(folder / "relay.db")
+    try:
+        await store.erasure.rewrite()
+        assert holding(folder) == {}
+        assert await store.erasure.open_erasures() == []
+    finally:
+        await store.close()
