@@ -122,6 +122,6 @@ def interrupted(folder: Path, *database: Path) -> list[Path]:
     """Folders with what kill -9 left of a start, at each of its statements; see `tests.store.interrupted`."""
     folder.mkdir()
     command = (sys.executable, "-m", "tests.store.interrupted", str(folder), *map(str, database))
-    steps = int(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=30).stdout)
+    steps = int(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120).stdout)
     assert steps > 20
     return [folder / str(step) for step in range(1, steps + 1)]

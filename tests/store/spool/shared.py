@@ -49,6 +49,8 @@ class FakeShared:
         self.most = 1_000
         self.published: tuple[int, datetime | None] = (0, None)
         self.recorded_losses: list[AckGap] = []
+        self.erasures: list[str] = []
+        self.confirmed: list[str] = []
         self.answers_to_lose = 0
         self._gate = asyncio.Event()
         self._gate.set()
@@ -120,6 +122,13 @@ class FakeShared:
         await self.probe()
         return {each for each in ids if await self.inner.show(each) is None}
 
+    async def unconfirmed_erasures(self) -> list[str]:
+        self._demand()
+        return [each for each in self.erasures if each not in self.confirmed]
+
+    async def confirm_erasures(self, acts) -> None:
+        self.confirmed += acts
+
     async def record_losses(self, gaps) -> None:
         self.recorded_losses += gaps
 
@@ -183,7 +192,7 @@ class FakeShared:
         if self.away:
             raise StoreBusy("PostgreSQL is away")
 
-    def background(self, _retention: Callable[[], Retention]) -> Sequence[Coroutine[Any, Any, None]]:
+    def background(self, _retention: Callable[[], Retention], _archive: object) -> Sequence[Coroutine[Any, Any, None]]:
         return []
 
     async def close(self) -> None:
