@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from relay.cli.output import note
-from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
+from relay.cli.routes_file import config_option, load, load_with_stand_ins, unusable
 from relay.cli.store import operator, store_option, visiting
 from relay.cli.times import local
 from relay.errors import RoutesInvalid
@@ -42,15 +42,18 @@ class Place:
     store_url: StoreUrl
 
     @asynccontextmanager
-    async def desk(self, *, noting: bool = False) -> AsyncIterator[AnyDesk]:
-        """Open the desk; who runs this process is an operator. `noting`: say so if the routes file cannot be used."""
+    async def desk(self, *, noting: bool = False, sending: bool = False) -> AsyncIterator[AnyDesk]:
+        """Open the desk; who runs this process is an operator.
+
+        `noting`: say so if the routes file cannot be used. `sending`: it needs the secrets that only requests need.
+        """
         async with visiting(self.store_url) as store:
             asker = Asker(name=operator(), role=Role.OPERATOR, payloads=True)
-            yield Desk(store, asker, config=partial(self._config, noting=noting))
+            yield Desk(store, asker, config=partial(self._config, noting=noting, sending=sending))
 
-    def _config(self, *, noting: bool) -> "Config":
+    def _config(self, *, noting: bool, sending: bool) -> "Config":
         try:
-            return load_with_stand_ins(self.config_path)
+            return load(self.config_path) if sending else load_with_stand_ins(self.config_path)
         except RoutesInvalid as invalid:
             if noting:
                 note(unusable(self.config_path, invalid))

@@ -59,6 +59,19 @@ class Renderer:
         url = with_query(self._url, webhook.query)
         return self._request(delivery, url, self._raw_headers, raw_headers(webhook), webhook.body, now)
 
+    def render_probe(self, method: str) -> Request:
+        """Build a request without an event: the target's own headers, and neither body, id nor signature.
+
+        Nothing is rendered of templates: if the URL is one, the root of its origin is asked. `method` is to be a safe
+        one (RFC 9110 §9.2.1), which no target takes for a delivery.
+        """
+        root = urlsplit(self.target.url)._replace(path="/", query="").geturl()
+        url = self._url if self.target.url_template is None else root
+        own = {} if "relay-probe" in self._replaced else {"relay-probe": "true"}
+        return Request(
+            url=url, headers=self._raw_headers, own_headers=own, body=b"", method=method, secrets=self._secrets
+        )
+
     def _payload(self, delivery: Delivery) -> bytes:
         return delivery.payload if self._names is None else with_names(delivery.payload, self._names)
 

@@ -18,7 +18,7 @@ _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
 
 @dataclass(slots=True, kw_only=True)  # not frozen: one is made for each attempt, and that takes three times as long
 class Request:
-    """A POST, PUT or PATCH, ready to be sent; header names are in lower case. URL and the target's headers are secret.
+    """A POST, PUT or PATCH, ready to be sent, or a probe; header names are in lower case. URL and headers are secret.
 
     `headers` are the same object in many requests: a client may keep what it made of them. `own_headers` are those of
     this request alone; no name is in both. `secrets` are the texts in URL and headers that may be secret, longest

@@ -7,5 +7,6 @@ from relay.operations.desk import Operation
 from relay.operations.dismiss import DISMISS
 from relay.operations.drop import DROP
 from relay.operations.pause import PAUSE, RESUME
+from relay.operations.probe import PROBE
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME, DROP, DISMISS)
+OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME, DROP, DISMISS, PROBE)

@@ -306,6 +306,21 @@ class OperationsStore(Protocol):
         """Return unparsed webhooks that are not dismissed, or those that are, oldest first; `after` is a cursor."""
         ...
 
+    async def webhooks(
+        self,
+        *,
+        limit: int,
+        max_bytes: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str | None = None,
+    ) -> Page[WebhookRecord]:
+        """Return webhooks that arrived from `since` on and before `until`, oldest first; `after` is a cursor.
+
+        With all that came of each. No more follow once their bodies have reached `max_bytes`.
+        """
+        ...
+
     async def events(
         self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
     ) -> Page[EventRecord]:

@@ -17,6 +17,11 @@ def to_ms(at: datetime) -> int:
     return (at - _EPOCH) // MILLISECOND
 
 
+def span(since: datetime | None, until: datetime | None) -> tuple[int, int]:
+    """Return the first millisecond, and the one after the last; without an end the whole of time."""
+    return 0 if since is None else to_ms(since), LAST + 1 if until is None else to_ms(until)
+
+
 def from_ms(ms: int) -> datetime:
     """Return the instant, aware UTC; the last possible one for a corrupt time."""
     return _EPOCH + min(max(ms, 0), LAST) * MILLISECOND

@@ -509,3 +509,33 @@ async def test_a_claimed_delivery_waits_for_no_time(store: Archive) -> None:
     assert await seen() == (True, None, 1)
     await store.settle(delivery, REFUSED, RetryAt(NOON + MINUTE), now=NOON)
     assert await seen() == (False, NOON + MINUTE, 1)
+
+
+# ---- webhooks with all that came of them
+
+
+async def test_webhooks_are_listed_by_their_arrival_with_all_that_came_of_them(store: Archive) -> None:
+    await store.keep(replace(webhook(1), received_at=NOON + MINUTE), [routed(1, to())])
+    await store.keep(webhook(2), [routed(2)])
+    await store.keep(webhook(3, unparsed="not UTF-8"), [])
+    found = await store.webhooks(limit=9, max_bytes=1_000_000)
+    assert [each.webhook.id for each in found] == ["webhook-0002", "webhook-0003", "webhook-0001"]
+    assert found.next is None
+    assert [(e.id, [d.target for d in e.deliveries]) for e in found[2].events] == [("event-0001", ["bot"])]
+    since = await store.webhooks(limit=9, max_bytes=1_000_000, since=NOON + MINUTE)
+    assert [each.webhook.id for each in since] == ["webhook-0001"]
+    until = await store.webhooks(limit=9, max_bytes=1_000_000, until=NOON + MINUTE)
+    assert [each.webhook.id for each in until] == ["webhook-0002", "webhook-0003"]
+    pages = await paged(lambda after: store.webhooks(limit=1, max_bytes=1_000_000, after=after))
+    assert [each.webhook.id for each in pages] == ["webhook-0002", "webhook-0003", "webhook-0001"]
+    with pytest.raises(BadCursor):
+        await store.webhooks(limit=1, max_bytes=1, after=(await store.unparsed(limit=1)).next or "x")
+
+
+async def test_a_page_of_webhooks_ends_when_their_bodies_fill_it(store: Archive) -> None:
+    for number in (1, 2, 3):
+        await store.keep(replace(webhook(number), body=b"x" * 1000), [])
+    first = await store.webhooks(limit=9, max_bytes=1500)
+    assert [each.webhook.id for each in first] == ["webhook-0001", "webhook-0002"]
+    rest = await store.webhooks(limit=9, max_bytes=1500, after=first.next)
+    assert ([each.webhook.id for each in rest], rest.next) == (["webhook-0003"], None)

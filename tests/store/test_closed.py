@@ -30,6 +30,7 @@ VERBS: dict[str, Callable[[Archive], Awaitable[object]]] = {
     "find": lambda store: store.find(Filter(), limit=1),
     "count": lambda store: store.count(Filter()),
     "unparsed": lambda store: store.unparsed(limit=1),
+    "webhooks": lambda store: store.webhooks(limit=1, max_bytes=1),
     "events": lambda store: store.events(Filter(), limit=1),
     "replay": lambda store: store.replay(Filter(states=(State.DEAD,)), act()),
     "reroute": lambda store: store.reroute([routed(1, to())], act()),

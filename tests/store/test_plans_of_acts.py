@@ -116,6 +116,13 @@ def test_what_is_dropped_is_found_by_the_indexes_of_what_is_pending(postgres: Cl
     )
 
 
+def test_webhooks_are_listed_by_their_arrival_and_read_by_their_keys(postgres: Cluster, history: str) -> None:
+    page = {"at": 1795000000000 + plans.EVENTS * 50, "seq": 0, "end": 1795000000000 + plans.EVENTS * 60, "limit": 50}
+    check(postgres, history, (reading.BY_ARRIVAL, page), scanned=plans.SCANNED | {"webhooks_received_at"})
+    by_key = ((sql, (EVENTS,)) for sql in (*reading.BY_SEQ, purge.SIZES))
+    check(postgres, history, *by_key, scanned=plans.SCANNED | {"dismissed"})  # which is small here
+
+
 def test_a_start_that_is_looked_up_by_or_is_found(postgres: Cluster, history: str) -> None:
     slow = "select id from webhooks where id >= %s or seq in (select webhook from events where id >= %s) limit 2"
     with pytest.raises(AssertionError):

@@ -37,6 +37,11 @@ _ATTEMPTS = (
     "select a.event, a.target, a.number, a.started_at, a.took_us, a.verdict, a.reason, a.status, a.detail"
     " from events e join attempts a on a.event = e.seq where e.webhook = any(%s::bigint[]) order by a.number"
 )
+BY_ARRIVAL = """
+select received_at, seq, octet_length(body) from webhooks
+where (received_at, seq) > (%(at)s, %(seq)s) and received_at < %(end)s
+order by received_at, seq limit %(limit)s
+"""
 BY_SEQ = (
     f"select seq, {_WEBHOOK.removeprefix('select ')} where seq = any(%s::bigint[]) order by seq",
     "select webhook, kind, seq, id, payload, checksum from events where webhook = any(%s::bigint[]) order by seq",
@@ -105,6 +110,25 @@ async def unparsed(look: Connection, limit: int, after: str | None, dismissed: b
     where = f"unparsed is not null and {which} and id > %s order by id limit %s"
     found = await _rows(look, f"{_WEBHOOK} where {where}", (last, limit + 1))
     return page("unparsed", found, limit, lambda row: (row[0],), webhook_of)
+
+
+async def webhooks(
+    look: Connection, during: tuple[int, int], limit: int, max_bytes: int, after: str | None
+) -> Page[WebhookRecord]:
+    """Oldest first, by their arrival."""
+    at, seq = (during[0], -1) if after is None else cursors.key("webhooks", after, int, int)
+    place = {"at": at, "seq": seq, "end": during[1], "limit": limit + 1}
+    found = await _rows(look, BY_ARRIVAL, place)
+    size = looked = 0
+    for *_place, of_body in found[:limit]:
+        looked += 1
+        size += of_body
+        if size >= max_bytes:
+            break
+    records = await by_seq(look, [each for _at, each, _size in found[:looked]])
+    records.sort(key=lambda each: each.webhook.received_at)  # seqs are in this order within one time
+    next_ = cursors.cursor("webhooks", found[looked - 1][:2]) if looked < len(found) else None
+    return Page(records, next_=next_)
 
 
 async def events(look: Connection, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:

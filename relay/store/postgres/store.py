@@ -62,7 +62,7 @@ from relay.store.records import (
     WebhookRecord,
 )
 from relay.store.requests import KeepRequest, Settlement, Windows
-from relay.store.times import to_ms, utc_now
+from relay.store.times import span, to_ms, utc_now
 
 MEASURED_EVERY = 60.0  # seconds
 CLOSE_WITHIN = 1.0  # seconds for what is under way: a stop must not wait for a server that is away
@@ -360,6 +360,17 @@ class PostgresStore:
 
     async def unparsed(self, *, limit: int, after: str | None = None, dismissed: bool = False) -> Page[Webhook]:
         return await reading.unparsed(self._look, limit, after, dismissed)
+
+    async def webhooks(
+        self,
+        *,
+        limit: int,
+        max_bytes: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str | None = None,
+    ) -> Page[WebhookRecord]:
+        return await reading.webhooks(self._look, span(since, until), limit, max_bytes, after)
 
     async def events(
         self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False

@@ -297,6 +297,17 @@ class SpoolingStore:
     async def unparsed(self, *, limit: int, after: str | None = None, dismissed: bool = False) -> Page[Webhook]:
         return await self._shared.unparsed(limit=limit, after=after, dismissed=dismissed)
 
+    async def webhooks(
+        self,
+        *,
+        limit: int,
+        max_bytes: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str | None = None,
+    ) -> Page[WebhookRecord]:
+        return await self._shared.webhooks(limit=limit, max_bytes=max_bytes, since=since, until=until, after=after)
+
     async def events(
         self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
     ) -> Page[EventRecord]:

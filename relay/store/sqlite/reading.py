@@ -161,6 +161,29 @@ def unparsed(cursor: apsw.Cursor, limit: int, after: str | None, dismissed: bool
     return page("unparsed", found, limit, lambda row: (row[0],), webhook_of)
 
 
+def webhooks(
+    cursor: apsw.Cursor, during: tuple[int, int], limit: int, max_bytes: int, after: str | None
+) -> Page[WebhookRecord]:
+    """Oldest first, by their arrival: the index has it, whatever the bodies are."""
+    at, seq = (during[0], -1) if after is None else cursors.key("webhooks", after, int, int)
+    found = rows(
+        cursor,
+        "select received_at, seq from webhooks where (received_at, seq) > (:at, :seq) and received_at < :end"
+        " order by received_at, seq limit :limit",
+        {"at": at, "seq": seq, "end": during[1], "limit": limit + 1},
+    )
+    records: list[WebhookRecord] = []
+    size = looked = 0
+    for _at, each in found[:limit]:
+        looked += 1
+        if record := by_seq(cursor, each):
+            records.append(record)
+            size += len(record.webhook.body)
+        if size >= max_bytes:
+            break
+    return Page(records, next_=cursors.cursor("webhooks", found[looked - 1]) if looked < len(found) else None)
+
+
 def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:
     """Oldest first."""
     (last,) = (0,) if after is None else cursors.key("events", after, int)

@@ -69,7 +69,7 @@ from relay.store.sqlite.sql import PREPARED, rows
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
 from relay.store.sqlite.watermark import Watermark
 from relay.store.sqlite.writer import BUSY, BUSY_TIMEOUT, FATAL, Writer
-from relay.store.times import to_ms
+from relay.store.times import span, to_ms
 
 T = TypeVar("T")
 
@@ -386,6 +386,18 @@ class SqliteStore:
 
     async def unparsed(self, *, limit: int, after: str | None = None, dismissed: bool = False) -> Page[Webhook]:
         return await self._read(lambda cursor: reading.unparsed(cursor, limit, after, dismissed))
+
+    async def webhooks(
+        self,
+        *,
+        limit: int,
+        max_bytes: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str | None = None,
+    ) -> Page[WebhookRecord]:
+        asked = (span(since, until), limit, max_bytes, after)
+        return await self._read(lambda cursor: reading.webhooks(cursor, *asked))
 
     async def events(
         self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
