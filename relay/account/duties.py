@@ -77,6 +77,11 @@ def duties_of(config: Config, clients: Mapping[str, AccountClient], means: Means
     return duties
 
 
+def duties_without_accounts(config: Config, _clients: Mapping[str, AccountClient], means: Means) -> list[Duty]:
+    """What a relay does that never had an account: if a source has healed before, it does not from now on."""
+    return [_heal_off([*config.sources], means.store, only_if_it_has=True)]
+
+
 def _token(_config: Config, client: AccountClient, means: Means) -> Duty:
     watch = TokenWatch(client, emit=means.emit)
 
@@ -136,12 +141,13 @@ def _heal(config: Config, source: Source, client: AccountClient, means: Means) -
     return Duty(name=f"heal {source.name}", run=rounds.round)
 
 
-def _heal_off(sources: Sequence[str], store: OwnedStore) -> Duty:
+def _heal_off(sources: Sequence[str], store: OwnedStore, *, only_if_it_has: bool = False) -> Duty:
     """Marks that their webhooks are in no index: once they heal, what came till then was not lost."""
 
     async def run() -> float:
         for each in sources:
-            await switch_off(store.healing, each, now=store.clock())
+            if not only_if_it_has or await store.healing.heal_marks(each):
+                await switch_off(store.healing, each, now=store.clock())
         return OFF_EVERY
 
     return Duty(name="heal off", run=run, again=SOON)

@@ -1,4 +1,6 @@
-"""The routes file's accounts -> what is done for them while the daemon runs. Without accounts: nothing.
+"""The routes file's accounts -> what is done for them while the daemon runs.
+
+Without accounts nothing is done, but that a source that has healed is marked as one that does not.
 
 `duties` has the list. One relay alone carries them out (`store.leads()`), but for those that are `by_all`.
 """
@@ -8,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from relay.account.client import AccountClient
-from relay.account.duties import Means, duties_of
+from relay.account.duties import Means, duties_of, duties_without_accounts
 from relay.account.duty import carry_out
 from relay.account.heal.hooks import ClockOffset
 from relay.account.refusals import Refusals
@@ -32,15 +34,16 @@ class Accounts:
         self._open_client = open_client
         self._clients: dict[str, AccountClient] = {}
         self._config: Config | None = None
+        self._had_accounts = False
         self._changed = asyncio.Event()
         self._refusals = Refusals(store.clock)
         self._means = Means(store=store, refusals=self._refusals, names=names, emit=emit)
 
     def use(self, config: Config) -> None:
         """Have the accounts of these routes in place of those before."""
-        if config.accounts or self._config:
-            self._config = config
-            self._changed.set()
+        self._config = config
+        self._had_accounts = self._had_accounts or bool(config.accounts)
+        self._changed.set()
 
     def on_rejected(self, rejected: WebhookRejected) -> None:
         """Count a webhook that was not answered with 2xx, if its source is watched."""
@@ -67,7 +70,8 @@ class Accounts:
 
     async def _carry_out_until_changed(self, config: Config) -> None:
         await self._keep_clients(config.accounts)
-        duties = duties_of(config, self._clients, self._means)
+        make = duties_of if self._had_accounts else duties_without_accounts
+        duties = make(config, self._clients, self._means)
         changed = asyncio.ensure_future(self._changed.wait())
         running = [asyncio.ensure_future(carry_out(each, leads=self._store.leads, emit=self._emit)) for each in duties]
         try:

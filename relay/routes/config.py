@@ -22,7 +22,7 @@ from relay.routes.accounts import read_accounts
 from relay.routes.diagnostics import Finding, Problems, Where, path_text
 from relay.routes.egress import hide_user
 from relay.routes.match import Matcher, Route
-from relay.routes.named import resolve_names
+from relay.routes.named import check_triggers, resolve_names
 from relay.routes.names_files import read_catalogs
 from relay.routes.reader import OnOpen, Reader
 from relay.routes.route_tests import RouteTest, read_tests
@@ -205,6 +205,7 @@ def _compiled(reader: Reader, file: str, names: Path | None, *, stop_routes: boo
     accounts, sources, targets = read_accounts(reader, Path(file).parent), read_sources(reader), read_targets(reader)
     catalogs = read_catalogs(reader, accounts.values(), names)
     routes, remarks = resolve_names(reader, read_routes(reader), sources, catalogs, stop_routes=stop_routes)
+    remarks += check_triggers(reader, sources, catalogs, stop_routes=stop_routes)
     return Config(
         file=file,
         accounts=accounts,

@@ -4,6 +4,7 @@ Events carry ids, so that a name is looked up when the file is loaded. A conditi
 an account, too: its webhooks have id, code and name. With one it is by id, so that a rename does not end it.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ from typing import TypeAlias
 
 from relay.model import Json, Source
 from relay.model.names import (
+    IN_EVERY_PIPELINE,
     Ambiguous,
     Answer,
     Catalog,
@@ -37,6 +39,8 @@ _LOOKS: Mapping[str, tuple[str, _Look]] = {
     "pipeline": ("pipeline", find_pipeline),
     "responsible": ("user", find_user),
 }
+_TWO_IDS = re.compile(r"\d+/\d+", re.ASCII)
+_IN_EVERY = frozenset(map(str, IN_EVERY_PIPELINE))
 _OF_ALL_CUSTOM_FIELDS = frozenset({"id", "name", "code", "values"})
 
 
@@ -58,6 +62,50 @@ def resolve_names(
         resolution = _Resolution(reader, ("routes", position, "match"), route, remarks)
         done.append(resolution.route(sources, catalogs, stop_routes=stop_routes))
     return tuple(done), tuple(remarks)
+
+
+def check_triggers(
+    reader: Reader, sources: Mapping[str, Source], catalogs: Mapping[str, Catalog], *, stop_routes: bool
+) -> tuple[Finding, ...]:
+    """Look up the stages that `heal.dp` names; one that is unknown or ambiguous is a problem.
+
+    With `stop_routes` it is only remarked on: what such a trigger lost is not healed, and all else goes on. So are
+    stages of an account whose names were not fetched yet: healing waits for them.
+    """
+    remarks: list[Finding] = []
+    wrong: list[Finding] = []
+    for name, source in sources.items():
+        for position, trigger in enumerate(source.heal.dp):
+            where = ("sources", name, "heal", "dp", position, "stage")
+            if not trigger.stage or _TWO_IDS.fullmatch(trigger.stage) or source.account is None:
+                continue
+            shown = quoted(reader.document.shown(where))
+            if (catalog := catalogs.get(source.account)) is None:
+                remarks.append((where, f"{shown}: {_no_names(source.account)}"))
+            elif said := _trigger_stage(trigger.stage, shown, catalog):
+                wrong.append((where, said))
+    if stop_routes:
+        return (*remarks, *wrong)
+    for where, message in wrong:
+        reader.wrong(where, message)
+    return tuple(remarks)
+
+
+def _trigger_stage(name: str, shown: str, catalog: Catalog) -> str:
+    """What is wrong with a trigger's stage; empty if nothing is."""
+    if name.isdecimal():
+        within = [f"{each.id}/{name}" for each in catalog.pipelines for stage in each.stages if str(stage.id) == name]
+        if len(within) == 1:
+            return ""
+        return _ambiguous("stage", shown, within, "PIPELINE/STATUS") if within else f"amoCRM has no stage {shown}"
+    match find_stage(catalog, name):
+        case Unknown(known=known):
+            return f"amoCRM has no stage {shown} {_meant(name, known)}{_age(catalog)}"
+        case Ambiguous(candidates=candidates):
+            return _ambiguous("stage", shown, candidates, "PIPELINE/STATUS")
+        case Resolved(texts=texts) if texts <= _IN_EVERY and len(catalog.pipelines) > 1:
+            return f"{shown} is a stage of every pipeline: write Pipeline/Stage, or PIPELINE/STATUS, by id"
+    return ""
 
 
 class _Resolution:

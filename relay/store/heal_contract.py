@@ -69,6 +69,10 @@ class HealStore(HealQuestions, Protocol):
         """Return the arrival of the oldest webhook in the index of hooks; None if there is none."""
         ...
 
+    async def last_loss(self) -> datetime | None:
+        """Return when webhooks that were answered were last noticed to be missing, accepted or not; None if never."""
+        ...
+
     async def record_heal(
         self,
         source: str,

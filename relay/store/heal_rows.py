@@ -31,6 +31,7 @@ COUNTS = """
 select source, action, state, exactness, reason, count(*), max(at) from heal_events
 group by source, action, state, exactness, reason order by source, action, state, exactness, reason
 """
+LAST_LOSS = "select max(noticed_at) from losses"
 ANYTHING = (
     "select 1 from heal_events union all select 1 from hook_index union all select 1 from run_marks"
     " union all select 1 from heal_requests limit 1"

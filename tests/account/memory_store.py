@@ -27,6 +27,7 @@ class MemoryStore:
         self.marks: dict[str, datetime] = {}
         self.down: list[Span] = []
         self.commits = 0
+        self.lost_at: datetime | None = None
         self.crash_at: int | None = None
         self._requests: dict[str, str] = {}
         self._first: datetime | None = None
@@ -104,6 +105,9 @@ class MemoryStore:
 
     async def first_hook(self, source: str) -> datetime | None:
         return self._first
+
+    async def last_loss(self) -> datetime | None:
+        return self.lost_at
 
     async def record_heal(
         self,

@@ -141,6 +141,7 @@ async def test_without_accounts_nothing_is_asked_and_no_such_series_is_there(pla
         await relay.refresh()
         assert "relay_subscription_state" not in place.metrics()
         assert await relay.store.healing.outages(relay.store.clock()) == []
+        assert await relay.store.healing.heal_marks("crm") == {}
     assert place.amo.requests == []
 
 
@@ -263,6 +264,19 @@ async def test_a_source_that_heals_has_rounds_and_its_webhooks_are_indexed_with_
             return bool(hooks) and all(each.hook.arrived for each in hooks)
 
         await until(indexed)
+
+
+async def test_a_source_whose_account_is_removed_over_a_restart_has_not_healed_since(place: Place) -> None:
+    """What comes meanwhile is in no index: to heal it once the account is back would send all of it twice."""
+    async with place.relay() as relay:
+        await relay.store.healing.record_heal("crm", [], marks={"core": relay.store.clock()})
+    place.write(BARE)
+    async with place.relay() as relay:
+
+        async def marked() -> bool:
+            return "off" in await relay.store.healing.heal_marks("crm")
+
+        await until(marked)
 
 
 async def test_without_heal_there_are_no_rounds_and_nothing_is_indexed(place: Place) -> None:

@@ -162,6 +162,39 @@ def test_of_cache_and_file_the_newer_one_names_and_the_other_remembers(tmp_path:
     assert config.catalogs["main"].pipelines[0].stages[0] == Stage(id=OFFER, name="Предложение", former=("Оффер",))
 
 
+# ---- stages of triggers
+
+
+def healing(stage: str) -> str:
+    trigger = f"{{mode: report, dp: [{{stage: {stage}, on: [status]}}]}}"
+    return HEAD.replace("account: main}", f"account: main, heal: {trigger}}}")
+
+
+@pytest.mark.parametrize("stage", ["Продажи/Оффер", f'"{OFFER}"', f"{SALES}/142"])
+def test_a_stage_of_a_trigger_is_known(load: Load, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.routes.test_named.HEAD", healing(stage))
+    assert load(route("{}")).remarks == ()
+
+
+def test_a_stage_of_a_trigger_that_is_unknown_is_a_problem_and_at_a_start_a_remark(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.routes.test_named.HEAD", healing("Продажи/Нет"))
+    with pytest.raises(RoutesInvalid, match="amoCRM has no stage 'Продажи/Нет'"):
+        load(route("{}"))
+    [remark] = load(route("{}"), stop_routes=True).remarks
+    assert "amoCRM has no stage 'Продажи/Нет'" in remark[1]
+
+
+def test_by_both_ids_a_stage_of_a_trigger_needs_no_names(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_ids, by_name = healing("1/142"), healing("Продажи/Оффер")
+    monkeypatch.setattr("tests.routes.test_named.HEAD", by_ids)
+    assert load(route("{}"), None).remarks == ()
+    monkeypatch.setattr("tests.routes.test_named.HEAD", by_name)
+    [remark] = load(route("{}"), None).remarks
+    assert remark[1].startswith("'Продажи/Оффер': no names of the account 'main' are known here")
+
+
 # ---- a start with names that are unknown
 
 

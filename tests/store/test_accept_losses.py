@@ -25,12 +25,14 @@ async def shorter(kind: Kind, tmp_path: Path) -> AsyncIterator[Archive]:
 async def test_where_none_is_missing_none_is_accepted_and_nothing_audited(store: Archive) -> None:
     assert await store.accept_losses(act(command=COMMAND)) == 0
     assert (await store.losses(), await store.audit(limit=9)) == ((), [])
+    assert await store.healing.last_loss() is None
 
 
 async def test_losses_that_were_accepted_are_reported_no_more(shorter: Archive) -> None:
     assert [each.count for each in await shorter.losses()] == [2]
     assert await shorter.accept_losses(act(command=COMMAND)) == 2
     assert (await shorter.losses(), (await shorter.status()).losses) == ((), ())
+    assert await shorter.healing.last_loss() is not None, "what seems lost may be delivered, whoever knows of it"
     assert [(each.command, each.count) for each in await shorter.audit(limit=9)] == [(COMMAND, 2)]
 
 

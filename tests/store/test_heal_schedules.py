@@ -67,6 +67,9 @@ class RealStore(MemoryStore):
     async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:
         return await self._store.healing.request_ids(webhooks)
 
+    async def last_loss(self) -> datetime | None:
+        return await self._store.healing.last_loss()
+
     async def first_hook(self, source: str) -> datetime | None:
         await self.flush()
         return await self._store.healing.first_hook(source)

@@ -1,5 +1,6 @@
 """A source of the routes -> rounds of healing, one a minute: what is wanted, a scan, and what operators asked for."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,13 +15,13 @@ from relay.account_signals import Healed, SourceScanned
 from relay.errors import AccountError
 from relay.model import Account, Event, Json, RoutedEvent, Source
 from relay.model.accounts import HealMode
-from relay.model.heal import APPROVED, HealRequest, HealState, Span
+from relay.model.heal import APPROVED, HORIZON, HealRequest, HealState, Span
 from relay.model.names import Catalog, Resolved, find_stage
 from relay.model.subscription import SwitchedOff
 from relay.rfc3339 import rfc3339
 from relay.signals import Emit
 from relay.store.contract import GuardStore, HealStore
-from relay.store.records import AckGap, RelayStanding, Status
+from relay.store.records import RelayStanding, Status
 
 EVERY = 60.0  # seconds between two rounds
 UNNAMED = 5.0  # seconds until the next look whether names are known
@@ -71,7 +72,7 @@ class Rounds:
         self._emit = emit
         self._healer = Healer(store, api.get, plan=plan, kommo=account.is_kommo)
         self._known: tuple[AccountFacts, tuple[str, ...], datetime] | None = None
-        self._late: set[str] = set()
+        self._late: set[str] | None = None
 
     async def round(self) -> float:
         """Heal once, and answer what was asked; return the seconds until the next round.
@@ -124,7 +125,7 @@ class Rounds:
         return self._known[:2]
 
     async def _wanted(self, facts: AccountFacts, settings: Iterable[str], ahead: timedelta) -> Wanted:
-        off = await self._guard.switched_off(self._source.name, since=self._clock() - timedelta(days=7))
+        off = await self._guard.switched_off(self._source.name, since=self._clock() - HORIZON)
         status = await self._status()
         held = held_since(status.relays)
         found = wanted(
@@ -136,19 +137,23 @@ class Rounds:
             closed=[_span(each, ahead, self._clock()) for each in off if not each.ours],
             outages=[_span(each, ahead, self._clock()) for each in off if each.ours],
         )
-        if await self._is_restored(status.losses):
+        if await self._is_restored():
             found = replace(found, most=0)
         if found.mode is HealMode.REPORT and not self._source.heal.dp:
             return replace(found, triggers=tuple(await self._learned()))
         return found
 
-    async def _is_restored(self, losses: Iterable[AckGap]) -> bool:
+    async def _is_restored(self) -> bool:
         """Whether the store misses webhooks that were answered, as one of a backup: what seems lost may be delivered.
 
-        Then everything waits until an operator approves.
+        Then everything waits until an operator approves. That he accepts the loss does not say that nothing of it was
+        delivered.
         """
+        lost_at = await self._store.last_loss()
+        if lost_at is None or lost_at < self._clock() - HORIZON:
+            return False
         approved_at = (await self._store.heal_marks(self._source.name)).get(APPROVED)
-        return any(approved_at is None or approved_at < each.noticed_at for each in losses)
+        return approved_at is None or approved_at < lost_at
 
     async def _learned(self) -> list[DpChannel]:
         """The triggers that the webhooks of the last days show: good enough to count by, not to send by."""
@@ -157,13 +162,19 @@ class Rounds:
         return [each for each in channels if each and (actions is None or f"leads.{each.action}" in actions)]
 
     async def _late_hooks(self, now: datetime) -> list[tuple[str, str]]:
-        """Webhooks that came after their event was healed, since the round before: action and exactness."""
+        """Webhooks that came after their event was healed, since the round before: action and exactness.
+
+        None in the first round: a process before this one has counted them.
+        """
         records = await self._store.heal_records(
             self._source.name, since=now - timedelta(days=7), states=[HealState.LATE_HOOK]
         )
-        fresh = [each for each in records if f"{each.channel} {each.event_id}" not in self._late]
-        self._late = {f"{each.channel} {each.event_id}" for each in records}
-        return [(each.action, each.exactness or "") for each in fresh]
+        before, self._late = self._late, {f"{each.channel} {each.event_id}" for each in records}
+        if before is None:
+            return []
+        return [
+            (each.action, each.exactness or "") for each in records if f"{each.channel} {each.event_id}" not in before
+        ]
 
     def _announce(self, scan: Scan, late_hooks: Iterable[tuple[str, str]]) -> None:
         verdicts = [
@@ -211,10 +222,12 @@ def subscribed(source: Source, listing: Mapping[str, Json] | None) -> tuple[str,
 def stages(source: Source, catalog: Catalog | None) -> Mapping[str, Stage]:
     """The stages of a source's triggers, by their text; those that the catalog does not know are left out.
 
-    `752662/142`, both ids, needs no catalog.
+    `752662/142`, both ids, needs no catalog; `142` alone names none, if there are several pipelines.
     """
     pipelines = catalog.pipelines if catalog else ()
-    pipeline_of = {stage.id: pipeline.id for pipeline in pipelines for stage in pipeline.stages}
+    pairs = [(stage.id, pipeline.id) for pipeline in pipelines for stage in pipeline.stages]
+    several = {each for each, number in Counter(stage for stage, _ in pairs).items() if number > 1}
+    pipeline_of = {stage: pipeline for stage, pipeline in pairs if stage not in several}
     found = {}
     for text in {trigger.stage for trigger in source.heal.dp}:
         resolved = find_stage(catalog, text) if catalog else None

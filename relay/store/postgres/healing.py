@@ -15,6 +15,7 @@ from relay.store.heal_decision import Decision, RunSpan, decide, gaps
 from relay.store.heal_rows import (
     ANYTHING,
     COUNTS,
+    LAST_LOSS,
     REQUEST,
     as_json,
     columns,
@@ -112,6 +113,10 @@ class PostgresHealing:
     async def first_hook(self, source: str) -> datetime | None:
         found = await self._rows(healing_sql.FIRST, (source,))
         return from_ms(found[0][0]) if found else None
+
+    async def last_loss(self) -> datetime | None:
+        ((noticed_at,),) = await self._rows(LAST_LOSS)
+        return None if noticed_at is None else from_ms(noticed_at)
 
     async def record_heal(
         self,

@@ -17,6 +17,7 @@ from relay.store.heal_rows import (
     ANYTHING,
     COUNTS,
     HOOK,
+    LAST_LOSS,
     RECORD,
     REQUEST,
     as_json,
@@ -188,6 +189,10 @@ class SqliteHealing:
     async def first_hook(self, source: str) -> datetime | None:
         found = await self._read(lambda cursor: rows(cursor, _FIRST, (source,)))
         return from_ms(found[0][0]) if found else None
+
+    async def last_loss(self) -> datetime | None:
+        ((noticed_at,),) = await self._read(lambda cursor: rows(cursor, LAST_LOSS))
+        return None if noticed_at is None else from_ms(noticed_at)
 
     async def record_heal(
         self,

@@ -20,7 +20,7 @@ from relay.model.heal import HealRequest, HealState
 from relay.model.names import Catalog, Pipeline
 from relay.model.names import Stage as NamedStage
 from relay.model.subscription import SwitchedOff
-from relay.store.records import AckGap, RelayStanding, Status
+from relay.store.records import RelayStanding, Status
 from tests.account.example_catalog import CATALOG
 from tests.account.heal.schedule import HOUR, MINUTE
 from tests.account.heal.world import HOOK, World, _plan
@@ -76,12 +76,11 @@ class Case:
     store: Requests
     guards: Guards = field(default_factory=Guards)
     relays: list[RelayStanding] = field(default_factory=list)
-    losses: list[AckGap] = field(default_factory=list)
     facts: list[SourceScanned] = field(default_factory=list)
 
     def rounds(self, source: Source = SOURCE, *, api: Api | None = None, catalog: Catalog | None = CATALOG) -> Rounds:
         async def status() -> Status:
-            return Status(relays=tuple(self.relays), losses=tuple(self.losses))
+            return Status(relays=tuple(self.relays))
 
         return Rounds(
             source,
@@ -245,13 +244,45 @@ async def test_nothing_is_decided_while_a_spool_may_have_its_webhook(case: Case)
 async def test_what_a_store_of_a_backup_seems_to_have_lost_waits_until_it_is_approved(case: Case) -> None:
     rounds = case.rounds()
     await lose(case, rounds)
-    case.losses = [AckGap(count=2, after=None, noticed_at=case.world.now())]
+    case.store.lost_at = case.world.now()
     await rounds.round()
     assert (case.world.healed(), case.world.states()[HealState.WAITING]) == ([], 2)
     case.world.advance(1)
     await case.store.approve("crm", at=case.world.now())
     await rounds.round()
     assert len(case.world.healed()) == 2
+
+
+async def test_a_loss_of_long_ago_holds_nothing_up(case: Case) -> None:
+    rounds = case.rounds()
+    await lose(case, rounds)
+    case.store.lost_at = case.world.now() - timedelta(days=8)
+    await rounds.round()
+    assert len(case.world.healed()) == 2
+
+
+async def test_webhooks_that_came_late_are_counted_once_also_over_a_restart(case: Case) -> None:
+    world, rounds = case.world, case.rounds(replace(SOURCE, heal=Heal(mode=HealMode.ON, proxied=False)))
+
+    def late() -> int:
+        return sum(each.number for fact in case.facts for each in fact.verdicts if each.state is HealState.LATE_HOOK)
+
+    await rounds.round()
+    world.answer = 503
+    world.amo.add_lead()
+    world.advance(MINUTE)
+    for _ in range(12):
+        world.advance(5 * MINUTE)
+        await rounds.round()
+    assert (len(world.healed()), late()) == (1, 0)
+    world.answer = 200
+    world.advance(40 * MINUTE)
+    await rounds.round()
+    assert (world.states()[HealState.LATE_HOOK], late()) == (1, 1)
+    again = case.rounds(replace(SOURCE, heal=Heal(mode=HealMode.ON, proxied=False)))
+    for _ in range(2):
+        await again.round()
+    assert late() == 1
 
 
 def test_a_relay_that_is_gone_without_a_word_of_its_spool_holds_since_it_was_seen() -> None:
