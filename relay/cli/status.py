@@ -68,8 +68,11 @@ async def _status(watch: bool, config_path: Path, store_url: StoreUrl, as_json: 
 
         async def look(warn: Callable[[str], None] = note) -> Overview:
             config = _config(config_path, warn)
-            targets, names = (config.targets, known_names(config)) if config else (None, None)
-            return await overview(store, targets, now=clock.now(store), names=names)
+            now = clock.now(store)
+            if config is None:
+                return await overview(store, None, now=now)
+            guarded = [name for name, source in config.sources.items() if source.guard]
+            return await overview(store, config.targets, now=now, names=known_names(config), guarded=guarded)
 
         if watch:
             silent = partial(look, warn=lambda _text: None)  # `?` in the table shows it each time

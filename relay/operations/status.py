@@ -1,7 +1,7 @@
 """A store and the targets of a routes file -> the state of every target, of intake and of the daemon."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from relay.model import Health
@@ -55,10 +55,21 @@ class Overview:
 
 
 async def overview(
-    store: OperationsStore, routed: Collection[str] | None, *, now: datetime, names: KnownNames | None = None
+    store: OperationsStore,
+    routed: Collection[str] | None,
+    *,
+    now: datetime,
+    names: KnownNames | None = None,
+    guarded: Collection[str] | None = None,
 ) -> Overview:
-    """Every target that the routes file names or the store has something of, by name."""
+    """Every target that the routes file names or the store has something of, by name.
+
+    `guarded`: the sources whose webhook in amoCRM is watched, None if the file cannot be used: nothing is shown of
+    others, as what was seen of them once is not looked at any more.
+    """
     status = await store.status()
+    if guarded is not None:
+        status = replace(status, guards={name: each for name, each in status.guards.items() if name in guarded})
     known = await store.count(Filter()) if routed is None else routed
     targets = {name: status.targets.get(name, TargetStatus()) for name in sorted({*status.targets, *known})}
     return Overview(at=now, status=status, targets=targets, routed=routed, names=names)

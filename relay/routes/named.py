@@ -76,7 +76,7 @@ def check_triggers(
     wrong: list[Finding] = []
     for name, source in sources.items():
         for position, trigger in enumerate(source.heal.dp):
-            where = ("sources", name, "heal", "dp", position, "stage")
+            where: Where = ("sources", name, "heal", "dp", position, "stage")
             if not trigger.stage or _TWO_IDS.fullmatch(trigger.stage) or source.account is None:
                 continue
             shown = quoted(reader.document.shown(where))

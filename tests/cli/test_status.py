@@ -15,6 +15,7 @@ import pytest
 from relay.amocrm import form, sample_bodies
 from relay.cli.status import watch_on
 from relay.model import Health, State
+from relay.model.subscription import GuardRecord, SubscriptionState
 from relay.operations.status import Overview, overview
 from relay.store.contract import Archive
 from relay.store.records import AuditEntry, Disk, Filter, HealthReport
@@ -131,6 +132,29 @@ def test_where_nobody_wrote_a_routes_file_status_shows_every_target_of_the_store
     ended = run("status", "--json")
     assert ended.stderr == "no routes.yaml here\n"
     assert [each["target"] for each in json.loads(ended.stdout)["targets"]] == ["quiet", "sales-bot", "warehouse"]
+
+
+def test_a_webhook_in_amocrm_is_shown_as_long_as_the_routes_file_has_it_watched(
+    run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    async def seen(store: Archive) -> None:
+        await store.guard.record(GuardRecord(source="crm", state=SubscriptionState.MISSING, checked_at=NOON))
+
+    def shown() -> tuple[bool, set[str]]:
+        document = json.loads(run("status", "--json").stdout)
+        return "webhook missing" in run("status").stdout, set(document["subscriptions"])
+
+    refill(seen)
+    assert shown() == (False, set())
+    watched = "    account: main\n    guard: {url: https://hooks.example.com}\n"
+    accounts = "accounts: {main: {host: example.amocrm.ru, token: x}}\nsources:\n"
+    text = ROUTES.replace("sources:\n", accounts).replace(
+        "    token: ${CRM_TOKEN}\n", "    token: ${CRM_TOKEN}\n" + watched
+    )
+    (folder / "routes.yaml").write_text(text)
+    assert shown() == (True, {"crm"})
+    (folder / "routes.yaml").write_text("broken")
+    assert shown() == (True, {"crm"})
 
 
 def test_it_says_who_paused_a_target_and_why(run: Run, kept: Path) -> None:
