@@ -40,6 +40,14 @@ class AccountBlocked:
 
 
 @frozen
+class AccountRenamed:
+    """An account has another host than the routes file says."""
+
+    account: str
+    host: str
+
+
+@frozen
 class AccountTokenRead:
     """The account has a token, or a grant, until `expires_at`; None if that is not known."""
 
@@ -169,6 +177,7 @@ AccountSignal: TypeAlias = (
     Enriched
     | AccountAsked
     | AccountBlocked
+    | AccountRenamed
     | AccountTokenRead
     | AccountTokenEnds
     | AccountGrantLost

@@ -90,6 +90,12 @@ class Guard:
         if record.recreating:
             record = await create(self._api, self._ours[0], record, store=self._store)
         found, seen = await self._find()
+        if seen.state not in ON and seen.state is not record.state:
+            # `relay connect` or `disconnect` may be at it: what they do stands in amoCRM and in the store by then
+            found, seen = await self._find()
+            record = await self._known()
+            if record.off:
+                return record
         record = await self._note(record, seen)
         if seen.state is SubscriptionState.DISABLED and await self._may_try(record):
             return await self._try(record, found[0])

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 
 from relay.account.client import AccountClient
 from relay.account.limiter import Priority
-from relay.account_signals import AccountTokenEnds, AccountTokenRead
+from relay.account.renamed import host_after, new_host
+from relay.account_signals import AccountRenamed, AccountTokenEnds, AccountTokenRead
+from relay.errors import AccountError
 from relay.signals import Emit
 
 EVERY = timedelta(minutes=10)
@@ -22,14 +24,25 @@ class TokenWatch:
     def __init__(self, client: AccountClient, *, emit: Emit) -> None:
         self._client = client
         self._emit = emit
+        self._host: str | None = None
         self._said: tuple[datetime, int] | None = None
 
     async def look(self, now: datetime) -> None:
         """Ask the account who it is, with a token that is renewed if it is time. Raises an AccountError."""
+        client = self._client
         try:
-            await self._client.get("/api/v4/account", priority=Priority.TOKEN)
+            self._announce(new_host(client.account.host, await client.get("/api/v4/account", priority=Priority.TOKEN)))
+        except AccountError as error:
+            self._announce(await host_after(client, error))
+            raise
         finally:
             self._show(now)
+
+    def _announce(self, host: str | None) -> None:
+        """Announce the account's new host, once."""
+        if host and host != self._host:
+            self._emit(AccountRenamed(account=self._client.account.name, host=host))
+        self._host = host
 
     def _show(self, now: datetime) -> None:
         account, ends_at = self._client.account, self._client.tokens.expires_at

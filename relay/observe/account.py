@@ -8,6 +8,7 @@ from relay.account_signals import (
     AccountBlocked,
     AccountGrantLost,
     AccountOutcome,
+    AccountRenamed,
     AccountSignal,
     AccountTokenEnds,
     AccountTokenRead,
@@ -54,6 +55,9 @@ class AccountObserver:
                 self._log.error(
                     "amoCRM blocks the account's API", account=signal.account, detail=signal.detail, next=advice
                 )
+            case AccountRenamed():
+                advice = f"write host: {signal.host} in accounts.{signal.account}, and reload"
+                self._log.error("the account was renamed", account=signal.account, host=signal.host, next=advice)
             case AccountTokenRead():
                 if signal.expires_at:
                     self._series.token_expires(signal.account).set(signal.expires_at.timestamp())

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from relay.account.client import AccountClient
 from relay.account.grants import ENDPOINT, by_code, read_grant
 from relay.account.limiter import Priority
+from relay.account.renamed import host_after, new_host
 from relay.account.session import Params, Session
 from relay.errors import AccountError, ConfigurationError, ConflictError
 from relay.model import Account, Json, OAuthGrant
@@ -69,11 +70,13 @@ async def _account(client: AccountClient) -> Finding:
     try:
         found = await client.get(ACCOUNT, ABOUT, priority=Priority.GUARD) or {}
     except AccountError as error:
-        return Finding("account", error=str(error))
+        moved = await host_after(client, error)
+        said = f"{error}: the account was renamed, write host: {moved}, and reload" if moved else str(error)
+        return Finding("account", error=said)
     subdomain, filters = str(found.get("subdomain", "")), found.get("is_api_filter_enabled")
     said = f"id {found.get('id')}, {subdomain}, user {found.get('current_user_id')}"
-    if ":" not in client.account.host and subdomain and client.account.host.partition(".")[0] != subdomain:
-        return Finding("account", said, f"it is called {subdomain} now: change host, and reload")
+    if moved := new_host(client.account.host, found):
+        return Finding("account", said, f"it was renamed: write host: {moved}, and reload")
     return Finding("account", f"{said}, filters of lists {'on' if filters or client.account.is_kommo else 'off'}")
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,6 +140,32 @@ async def test_a_state_is_announced_once(scene: Scene) -> None:
     await guard.look()
     await guard.look()
     assert scene.states() == [SubscriptionState.OK, SubscriptionState.DISABLED]
+
+
+@pytest.mark.parametrize("disconnects", [True, False])
+async def test_a_webhook_that_an_operator_is_just_setting_up_or_deleting_raises_no_alarm(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, disconnects: bool
+) -> None:
+    """As `relay connect` and `disconnect` do, between two requests of a look."""
+    real, asked = scene.api.get, []
+
+    async def get(path: str, params: Any = None, **how: Any) -> Any:
+        asked.append(path)
+        if disconnects and len(asked) == 1:
+            await scene.store.guard.switch("crm", off=True, act=act())
+            scene.amo.subscriptions.remove(scene.subscription())
+        found = await real(path, params, **how)
+        if not disconnects and len(asked) == 3:
+            scene.amo.subscribe(URL, [*NEEDED])
+        return found
+
+    if not disconnects:
+        scene.amo.subscriptions.remove(scene.subscription())
+    monkeypatch.setattr(scene.api, "get", get)
+    record = await scene.guard().look()
+    assert scene.states() == ([] if disconnects else [SubscriptionState.OK])
+    assert record.off is disconnects
+    assert await scene.gaps() == []
 
 
 @pytest.mark.parametrize(

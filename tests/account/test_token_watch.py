@@ -1,11 +1,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiohttp import web
 
+from relay.account.renamed import new_host
 from relay.account.token_watch import TokenWatch
 from relay.account.tokens import LongLivedToken
-from relay.account_signals import AccountTokenEnds, AccountTokenRead
-from relay.errors import TokenRefused
+from relay.account_signals import AccountRenamed, AccountTokenEnds, AccountTokenRead
+from relay.errors import AccountAway, RequestRefused, TokenRefused
 from tests.account.host import asking, html, serving
 from tests.account.test_tokens import jwt
 
@@ -28,6 +30,45 @@ async def test_a_relay_that_starts_late_warns_once() -> None:
     async with serving() as host, asking(host, LongLivedToken(jwt({"exp": ENDS.timestamp()}))) as ask:
         await TokenWatch(ask.client, emit=ask.facts.append).look(ENDS - DAY / 2)
         assert [fact.days for fact in ask.facts if isinstance(fact, AccountTokenEnds)] == [1]
+
+
+async def test_an_account_that_is_not_at_its_host_any_more_is_announced_with_the_new_one() -> None:
+    def renamed() -> list[str]:
+        return [fact.host for fact in ask.facts if isinstance(fact, AccountRenamed)]
+
+    async with serving() as host, asking(host) as ask:
+        watch = TokenWatch(ask.client, emit=ask.facts.append)
+        for _ in range(2):
+            host.will(html(404), web.json_response({"domain": "renamed.amocrm.ru"}))
+            with pytest.raises(RequestRefused):
+                await watch.look(ENDS)
+        assert renamed() == ["renamed.amocrm.ru"]
+        assert host.asked[:2] == ["GET /api/v4/account", "GET /oauth2/account/subdomain"]
+        for answer in (html(404), web.json_response({"domain": "evil.example"}), web.json_response([])):
+            host.will(html(404), answer)
+            with pytest.raises(RequestRefused):
+                await watch.look(ENDS)
+        host.will(html(503))
+        with pytest.raises(AccountAway):
+            await watch.look(ENDS)
+        assert renamed() == ["renamed.amocrm.ru"]
+
+
+@pytest.mark.parametrize(
+    ("host", "account", "found"),
+    [
+        ("old.amocrm.ru", {"subdomain": "new"}, "new.amocrm.ru"),
+        ("old.kommo.com", {"subdomain": "old"}, None),
+        ("old.kommo.com", {}, None),
+        ("old.kommo.com", None, None),
+        ("old.kommo.com", {"subdomain": "a.b/"}, None),
+        ("127.0.0.1:8080", {"subdomain": "new"}, None),
+    ],
+)
+def test_an_account_that_calls_itself_otherwise_has_another_host(
+    host: str, account: dict[str, str] | None, found: str | None
+) -> None:
+    assert new_host(host, account) == found
 
 
 async def test_a_token_that_is_refused_is_shown_all_the_same() -> None:

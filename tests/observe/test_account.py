@@ -8,6 +8,7 @@ from relay.account_signals import (
     AccountAsked,
     AccountBlocked,
     AccountOutcome,
+    AccountRenamed,
     AccountTokenEnds,
     AccountTokenRead,
     NameOutdated,
@@ -64,6 +65,14 @@ def test_a_block_and_a_token_that_ends_are_logged_with_what_to_do() -> None:
         f"warn  the account's token ends soon account=main days=7 at={at} {advice}",
         f"error the account's token has ended account=main at={at} {advice}",
     ]
+
+
+def test_an_account_that_was_renamed_is_logged_with_its_new_host() -> None:
+    observed = Observed()
+    observed.emit(AccountRenamed(account="main", host="new.amocrm.ru"))
+    [line] = observed.lines()
+    advice = 'next="write host: new.amocrm.ru in accounts.main, and reload"'
+    assert line.endswith(f"error the account was renamed account=main host=new.amocrm.ru {advice}")
 
 
 def test_the_state_of_a_webhook_in_amocrm_is_logged_as_loud_as_it_is_bad() -> None:
