@@ -268,8 +268,10 @@ async def test_a_source_that_heals_has_rounds_and_its_webhooks_are_indexed_with_
 
 async def test_a_source_whose_account_is_removed_over_a_restart_has_not_healed_since(place: Place) -> None:
     """What comes meanwhile is in no index: to heal it once the account is back would send all of it twice."""
+    place.write(HEALING)
     async with place.relay() as relay:
         await relay.store.healing.record_heal("crm", [], marks={"core": relay.store.clock()})
+        assert "off" not in await relay.store.healing.heal_marks("crm")
     place.write(BARE)
     async with place.relay() as relay:
 

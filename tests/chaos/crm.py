@@ -213,10 +213,6 @@ async def begun(it: Crm) -> None:
     for stage in it.stages():
         it.amo.move(it.amo.add_lead(), stage)
     await until(lambda: not it.missing(), 60)
-    told = len(it.events())
-    for each in it.amo.triggers:  # a trigger is healed once it was seen to post in time
-        it.amo.move(it.amo.add_lead(), each.status_id)
-    await until(lambda: len(it.events()) >= told + 3 * len(it.amo.triggers), 30)
 
 
 async def heals(it: Crm, chance: Random, *, kills: int = 0) -> None:

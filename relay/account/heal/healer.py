@@ -170,7 +170,8 @@ class Healer:
         open_ = await self._store.heal_records(wanted.source, since=server.at - HORIZON, states=states)
         open_ = with_values(open_, shown)
         ready = [each for each in open_ if is_ready(each, wanted, server)]
-        found = await self._matcher.match(wanted, ready, server)
+        others = [each for each in open_ if not is_ready(each, wanted, server)]
+        found = await self._matcher.match(wanted, ready, server, others=others)
         scan.differences += found.differences
         await self._record(wanted, scan, found.settled.told)
         scan.drift = found.drift

@@ -44,8 +44,10 @@ class Matcher:
         self._store = store
         self._differences: defaultdict[str, Differences] = defaultdict(Differences)
 
-    async def match(self, wanted: Wanted, records: Sequence[HealRecord], server: ServerTime) -> Matched:
-        """Match records; nothing is stored of it."""
+    async def match(
+        self, wanted: Wanted, records: Sequence[HealRecord], server: ServerTime, *, others: Iterable[HealRecord] = ()
+    ) -> Matched:
+        """Match records; nothing is stored of it. `others`: those that are not old enough."""
         if not records:
             return Matched(settled=Settled([], []), marks={})
         first, last = min(each.at for each in records), max(each.at for each in records)
@@ -56,21 +58,13 @@ class Matcher:
         hooks = await self._store.hooks(wanted.source, since=first - reach, until=until + reach, keys=keys)
         repeats = await self._repeats(hooks)
         hooks = [each for each in hooks if each not in repeats]
-        marks = await self._store.heal_marks(wanted.source)
-        ready_upto = server.at - server.within - wanted.limits.account.settle
-        seen = drift.differences(records, hooks, upto=ready_upto)
+        matched = [each for each in matched if (each.channel, each.key) in keys]
+        seen = drift.differences(records, [*matched, *others], hooks)
         known = self._differences[wanted.source]
-        known.see(seen)
-        before = drift.of_mark(marks.get(drift.MARK))
-        within = max(known.within(), before)
-        settled = settle(records, [each for each in matched if (each.channel, each.key) in keys], hooks, drift=within)
-        new = _prompt(settled.told, marks)
-        is_wider = within > before
-        if is_wider:
-            new |= {drift.MARK: drift.as_mark(within)}
-        return Matched(
-            settled=settled, repeats=repeats, differences=seen, drift=within if is_wider else None, marks=new
-        )
+        wider = known.within if known.see(seen) else None
+        settled = settle(records, matched, hooks, drift=known.within)
+        new = _prompt(settled.told, await self._store.heal_marks(wanted.source))
+        return Matched(settled=settled, repeats=repeats, differences=seen, drift=wider, marks=new)
 
     async def _repeats(self, hooks: Sequence[StoredHook]) -> list[StoredHook]:
         """The hooks of webhooks that amoCRM sent again, as their header says: both tell of one change.

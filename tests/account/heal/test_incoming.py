@@ -202,9 +202,11 @@ async def test_one_that_left_while_no_relay_ran_is_healed_after_a_restart(world:
 
 async def test_of_one_that_came_and_left_unseen_nothing_stops(world: World) -> None:
     """Its webhooks are in no list: nothing is wrong with healing for that."""
-    await world.run(10 * MINUTE)
+    world.amo.add_lead()
+    await world.run(3 * HOUR)
     world.amo.accept(world.amo.unsorted())
     await world.run(HOUR)
+    assert {each.event.type for each in world.store.kept} >= {CAME, LEFT}
     assert not any(scan.orphans or scan.stopped for scan in world.scans)
 
 

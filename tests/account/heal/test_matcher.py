@@ -1,16 +1,19 @@
 """What webhooks and feed show of an account: how its times differ, which posts are repeats, and which are delayed."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from relay.account.heal.drift import Differences, as_mark, of_mark
+from relay.account.heal.drift import Differences, differences
 from relay.account.heal.healer import TRIGGER_DELAYED, TRIGGER_UNKNOWN
-from relay.account.heal.limits import DRIFT, WIDEST
-from relay.model.heal import HealState
+from relay.account.heal.tells import tells
+from relay.model.heal import HealRecord, HealState, Hook, StoredHook
+from tests.account.heal.amo import CHANGED
 from tests.account.heal.schedule import HOUR, MINUTE
+from tests.account.heal.test_bodies import record
+from tests.account.heal.test_keys import CHANGES
 from tests.account.heal.world import World
 
 # ---- times in bodies
@@ -29,14 +32,27 @@ from tests.account.heal.world import World
 )
 def test_what_nearly_all_of_them_differ_by_is_allowed_for(seen: list[float], within: float) -> None:
     differences = Differences()
-    differences.see(seen)
-    assert differences.within() == timedelta(seconds=within)
+    assert differences.see(seen) is (within > 5)
+    assert differences.within == timedelta(seconds=within)
+    assert not differences.see([0.0] * 5000), "never less than before"
+    assert differences.within == timedelta(seconds=within)
 
 
-def test_a_mark_keeps_what_is_allowed_for() -> None:
-    assert of_mark(None) == DRIFT
-    assert of_mark(as_mark(WIDEST)) == WIDEST
-    assert as_mark(DRIFT) < as_mark(WIDEST)
+def test_a_webhook_is_compared_with_its_own_event_whichever_scan_settled_that() -> None:
+    """The nearest of this scan alone may be that of another move, seconds later."""
+    told, later = moved("e1", CHANGED), moved("e2", CHANGED + timedelta(seconds=20))
+    hooks = [
+        StoredHook(Hook(0, "account", told.key, at, None, at, at), f"w{n}")
+        for n, at in enumerate((CHANGED, CHANGED + timedelta(seconds=21), CHANGED + timedelta(minutes=5)))
+    ]
+    assert differences([later], [told], hooks) == [1.0]
+    assert differences([told, later], [], hooks) == [0.0, 1.0]
+
+
+def moved(id_: str, at: datetime) -> HealRecord:
+    [event] = [event for _body, event, action in CHANGES if action == "leads.status"]
+    told, *_ = tells(event)
+    return record(told, event, event_id=id_, at=at)
 
 
 async def test_an_account_whose_times_differ_has_nothing_sent_twice() -> None:
@@ -47,21 +63,8 @@ async def test_an_account_whose_times_differ_has_nothing_sent_twice() -> None:
         await world.run(20 * MINUTE)
     await world.run(3 * HOUR)
     assert world.routed() == world.oracle()
-    assert of_mark(world.store.marks["drift"]) > timedelta(seconds=7)
     assert max(max(scan.differences, default=0) for scan in world.scans) > 5
-    assert [scan.drift for scan in world.scans if scan.drift]
-
-
-async def test_what_was_seen_of_it_outlives_a_restart_and_is_allowed_for_at_once() -> None:
-    world = World(seed=6)
-    world.store.marks["drift"] = as_mark(timedelta(seconds=40))
-    lead, (_one, two) = world.amo.add_lead(), stages(world)
-    await world.run(10 * MINUTE)
-    world.amo.quirks.time_jitter = 35
-    world.amo.move(lead, two)
-    await world.run(3 * HOUR)
-    assert world.routed() == world.oracle()
-    assert of_mark(world.store.marks["drift"]) == timedelta(seconds=40)
+    assert max(scan.drift for scan in world.scans if scan.drift) > timedelta(seconds=7)
 
 
 async def test_a_move_that_was_lost_is_not_a_difference_of_times() -> None:
@@ -77,7 +80,7 @@ async def test_a_move_that_was_lost_is_not_a_difference_of_times() -> None:
     world.answer = 200
     world.amo.move(lead, two)
     await world.run(3 * HOUR)
-    assert "drift" not in world.store.marks
+    assert not any(scan.drift for scan in world.scans)
     assert world.routed() == world.oracle()
 
 

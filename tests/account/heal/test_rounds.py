@@ -316,6 +316,10 @@ def test_stages_of_triggers_are_found_by_name_by_id_and_by_both_ids() -> None:
         SOURCE, heal=Heal(dp=(DpTrigger(stage="1/11", on=("status",)), DpTrigger(stage="11", on=("status",))))
     )
     assert stages(both, None) == {"1/11": Stage(1, 11)}
+    other = Pipeline(id=2, name="Повторные", stages=(NamedStage(id=142, name="Успех"),))
+    in_both = replace(SOURCE, heal=Heal(dp=(DpTrigger(stage="142", on=("status",)),)))
+    assert stages(in_both, catalog) == {"142": Stage(1, 142)}
+    assert stages(in_both, replace(catalog, pipelines=(of_one, other))) == {}
 
 
 @pytest.mark.parametrize(("stage", "waits"), [("Продажи/Оффер", True), ("1/11", False)])
