@@ -71,7 +71,7 @@ async def _drain(
     spool: SqliteSpool, shared: SharedStore, audit: Callable[[str, datetime], AuditEntry], emit: Emit
 ) -> Drained:
     def publish() -> None:
-        shared.publish_spool(spool.webhooks + spool.refused, spool.oldest_at)
+        shared.publish_spool(spool.waiting + spool.refused, spool.oldest_at)
 
     publish()
     try:

@@ -114,7 +114,7 @@ class Forwarder:
 
     def publish(self) -> None:
         """Report what the spool holds; what is set apart is in no other place either."""
-        self._shared.publish_spool(self._spool.webhooks + self._spool.refused, self._spool.oldest_at)
+        self._shared.publish_spool(self._spool.waiting + self._spool.refused, self._spool.oldest_at)
 
     def _report_unfit(self, error: Exception) -> None:
         if str(error) != self._unfit:

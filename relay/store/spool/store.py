@@ -72,7 +72,7 @@ class SpoolingStore:
         )
         self._forwarder = Forwarder(shared, spool, self._intake, tail=tail, emit=emit)
         self._forwarder.publish()
-        emit(SpoolOpened(file=str(spool.path), relay=spool.name, webhooks=spool.webhooks))
+        emit(SpoolOpened(file=str(spool.path), relay=spool.name, webhooks=spool.waiting))
 
     # ---- intake
 
@@ -122,7 +122,7 @@ class SpoolingStore:
             since=intake.since,
             why=intake.why,
             forwarding=self._forwarder.forwarding and not intake.direct,
-            webhooks=spool.webhooks,
+            webhooks=spool.waiting,
             oldest_at=spool.oldest_at,
             size=spool.sizes().used,
             refused=spool.refused,
@@ -199,7 +199,7 @@ class SpoolingStore:
             await self._shared.close()
         finally:
             await self._spool.close()
-            if left := self._spool.webhooks + self._spool.refused:
+            if left := self._spool.waiting + self._spool.refused:
                 self._emit(SpoolLeft(webhooks=left, file=str(self._spool.path)))
 
     async def _publish_last(self) -> None:

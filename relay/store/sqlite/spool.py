@@ -37,12 +37,12 @@ VACUUM_FROM = 64 * MEBIBYTE  # bytes of an emptied spool that are given back to 
 class SqliteSpool(SqliteStore):
     """A file of webhooks that are to be forwarded. Lives in one event loop.
 
-    `name` is the relay's: it stays as long as the file does. `webhooks` are to be forwarded, the oldest of which
-    arrived at `oldest_at`; `refused` are set apart.
+    `name` is the relay's: it stays as long as the file does. So many webhooks are `waiting` to be forwarded, the oldest
+    of which arrived at `oldest_at`; `refused` are set apart.
     """
 
     name: str
-    webhooks = 0
+    waiting = 0
     refused = 0
     oldest_at: datetime | None = None
     _counted = True  # False: a commit is unknown, and so is whether it changed the numbers
@@ -68,7 +68,7 @@ class SqliteSpool(SqliteStore):
         cursor = self._reader.cursor()
         [(self.name,)] = rows(cursor, "select name from relays")
         self.clock_offset = spooled.clock_offset(cursor)
-        self.webhooks, self.oldest_at, self.refused = spooled.contents(cursor)
+        self.waiting, self.oldest_at, self.refused = spooled.contents(cursor)
 
     @property
     def path(self) -> Path:
@@ -97,7 +97,7 @@ class SqliteSpool(SqliteStore):
                 continue
             results.append(reply.result)
             if reply.new:
-                self.webhooks += 1
+                self.waiting += 1
                 self.oldest_at = self.oldest_at or request.webhook.received_at
         on_replies(results)
 
@@ -118,8 +118,8 @@ class SqliteSpool(SqliteStore):
         self._counted = False
         gone = await self._writer.submit(lambda cursor: spooled.forget(cursor, seqs))
         self._counted = True
-        self.webhooks -= gone
-        if not self.webhooks:
+        self.waiting -= gone
+        if not self.waiting:
             self.oldest_at = None
 
     async def set_apart(self, refused: Mapping[int, str]) -> None:
@@ -127,9 +127,9 @@ class SqliteSpool(SqliteStore):
         self._counted = False
         await self._writer.submit(lambda cursor: spooled.set_apart(cursor, refused))
         self._counted = True
-        self.webhooks -= len(refused)
+        self.waiting -= len(refused)
         self.refused += len(refused)
-        if not self.webhooks:
+        if not self.waiting:
             self.oldest_at = None
 
     async def _cannot_read(self, failure: StoreFailed) -> None:
@@ -144,7 +144,7 @@ class SqliteSpool(SqliteStore):
     def _take_count(self, replies: Sequence[spooled.Contents | Exception]) -> None:
         [counted] = replies
         if not isinstance(counted, Exception):
-            self.webhooks, self.oldest_at, self.refused = counted
+            self.waiting, self.oldest_at, self.refused = counted
             self._counted = True
 
     async def shrink(self) -> None:

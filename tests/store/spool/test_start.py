@@ -73,7 +73,7 @@ async def test_a_spool_that_is_damaged_is_set_aside_while_the_shared_store_repli
     assert signals[0].to == f"{file}.damaged-20261122T120000Z"
     assert (tmp_path / "spool.db.damaged-20261122T120000Z").exists() == (harm != "missing")
     assert [each.count for each in await spool.losses()] == [3]
-    assert spool.webhooks == 0
+    assert spool.waiting == 0
     await spool.close()
     spool = await opened(tmp_path, silent)
     assert [each.count for each in await spool.losses()] == [3]
@@ -192,7 +192,7 @@ async def test_a_start_that_was_killed_before_the_file_was_marked_is_repeated(tm
     (tmp_path / "relay.db").rename(tmp_path / "spool.db")
     (tmp_path / "relay.db.acked").unlink(missing_ok=True)
     spool = await opened(tmp_path)
-    assert spool.webhooks == 0
+    assert spool.waiting == 0
     await spool.close()
 
 
