@@ -45,7 +45,7 @@ async def test_a_spool_keeps_its_name_and_its_webhooks(tmp_path: Path) -> None:
     spool.spool_many([request(1), request(2)], lambda _replies: None)
     await spool.close()
     again = await opened(tmp_path, silent)
-    assert (again.name, again.webhooks, again.oldest_at) == (name, 2, NOON)
+    assert (again.name, again.waiting, again.oldest_at) == (name, 2, NOON)
     await again.close()
 
 
