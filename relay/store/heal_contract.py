@@ -61,6 +61,10 @@ class HealStore(HealQuestions, Protocol):
         """
         ...
 
+    async def records_told_by(self, source: str, told_by: str) -> Sequence[HealRecord]:
+        """Return the records of the channel `account` that one kind of webhook tells of, `leads.add`, by key."""
+        ...
+
     async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:
         """Return amoCRM's ids of the requests that brought these webhooks, of those that have one and are stored."""
         ...

@@ -100,6 +100,12 @@ class MemoryStore:
             key=lambda each: (each.hook.since, each.webhook, each.hook.item),
         )
 
+    async def records_told_by(self, source: str, told_by: str) -> Sequence[HealRecord]:
+        found = [
+            each for each in self.known.values() if each.channel == "account" and each.key.startswith(f"{told_by}:")
+        ]
+        return sorted(found, key=lambda each: (each.key, each.at))
+
     async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:
         return {each: self._requests[each] for each in webhooks if self._requests.get(each)}
 

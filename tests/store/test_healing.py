@@ -160,6 +160,15 @@ async def test_hooks_are_found_by_channel_and_key(store: Archive) -> None:
     assert not await store.healing.hooks("crm", keys=[], **wide)
 
 
+async def test_records_are_found_by_the_webhook_that_tells_of_them(store: Archive) -> None:
+    keys = {"a": "leads.add:2", "b": "leads.add:10", "c": "leads.added:1", "d": "leads.ad:1", "e": "leads.add"}
+    found = [record(event, key=key) for event, key in keys.items()]
+    other = replace(record("f", key="leads.add:3"), channel="dp:add:1/2:")
+    await store.healing.record_heal("crm", [*found, other])
+    assert [each.event_id for each in await store.healing.records_told_by("crm", "leads.add")] == ["b", "a"]
+    assert await store.healing.records_told_by("other", "leads.add") == []
+
+
 async def test_the_requests_of_webhooks_are_known_by_their_ids(store: Archive) -> None:
     for number, request in ((1, "a"), (2, "a"), (3, "")):
         await store.keep(replace(webhook(number), request_id=request), [routed(number)])

@@ -7,6 +7,7 @@ that a crash or an error cut off is read again, and the records' keys make that 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import chain
 
 from relay.account.heal.channels import parse
 from relay.account.heal.feed_events import FeedEvent
@@ -146,7 +147,8 @@ class Scanner:
         incoming = self._incoming.setdefault(wanted.source, IncomingLeads(wanted.source, self._get))
         if name == INCOMING:
             if incoming.is_new:
-                incoming.note(await self._store.heal_records(wanted.source, since=upto - HORIZON))
+                stored = [await self._store.records_told_by(wanted.source, each) for each in LISTS[name]]
+                incoming.note(chain.from_iterable(stored))
             found = await incoming.look(since, upto, begun=begun, now=now)
         else:
             found = await changed_tasks(wanted.source, self._get, self._reader, since, upto, now=now)

@@ -63,6 +63,10 @@ with recursive found (channel) as (
   from found where found.channel is not null)
 select channel from found where channel is not null order by channel
 """  # a seek for each, not a row for each hook
+TOLD_BY = f"""
+select {RECORD} from heal_events where source = %(source)s and channel = 'account'
+  and key >= %(first)s and key < %(end)s order by key, at
+"""
 REQUEST_IDS = "select id, request_id from webhooks where id = any(%s::text[]) and request_id <> ''"
 FIRST = "select received_at from hook_index where source = %s order by webhook limit 1"
 APPROVE = """

@@ -68,6 +68,10 @@ with recursive found (channel) as (
   from found where found.channel is not null)
 select channel from found where channel is not null order by channel
 """  # a seek for each, not a row for each hook
+_TOLD_BY = (
+    f"select {RECORD} from heal_events where source = :source and channel = 'account' and key >= :first and key < :end"
+    " order by key, at"
+)
 _REQUEST_IDS = "select id, request_id from webhooks where id in (select value from json_each(?)) and request_id <> ''"
 _FIRST = "select received_at from hook_index where source = ? order by webhook limit 1"
 _RECORD = (
@@ -181,6 +185,10 @@ class SqliteHealing:
             sql, values = _HOOKS_OF_KEYS, values | {"keys": as_json([*keys])}
         sql += " order by since, webhook, item, channel, key"
         return await self._read(lambda cursor: [hook_of(row) for row in rows(cursor, sql, values)])
+
+    async def records_told_by(self, source: str, told_by: str) -> Sequence[HealRecord]:
+        values = {"source": source, "first": f"{told_by}:", "end": f"{told_by};"}
+        return await self._read(lambda cursor: [record_of(row) for row in rows(cursor, _TOLD_BY, values)])
 
     async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:
         found = await self._read(lambda cursor: rows(cursor, _REQUEST_IDS, (as_json([*webhooks]),)))
