@@ -11,6 +11,11 @@ NAMES = {
     "deliveries": ("delivery", "deliveries"),
     "audit": ("audit entry", "audit entries"),
     "losses": ("loss", "losses"),
+    "heal_events": ("event of amoCRM's history", "events of amoCRM's history"),
+    "hook_index": ("hook", "hooks"),
+    "refusals": ("minute with refusals", "minutes with refusals"),
+    "switched_off": ("span switched off", "spans switched off"),
+    "account_records": ("account", "accounts"),
 }
 
 
@@ -29,8 +34,9 @@ async def move(source: StoreUrl, store_url: StoreUrl) -> None:
     """Copy a SQLite store into an empty PostgreSQL store.
 
     Stop the daemon first. All of it is copied in one transaction: webhooks, events, deliveries, attempts, pauses,
-    losses and the audit, in their order and with their checksums. The SQLite store stays as it is: keep it as a
-    backup, and start no relay on it, for that would deliver once more what was pending.
+    losses and the audit, in their order and with their checksums; grants of accounts, and what healing and the guard
+    know. The SQLite store stays as it is: keep it as a backup, and use no relay and no command with it, for that would
+    deliver once more what was pending, and use up a grant.
 
     \b
     relay move --from sqlite:///relay.db --store postgresql://relay@db1,db2/relay
@@ -42,5 +48,6 @@ async def move(source: StoreUrl, store_url: StoreUrl) -> None:
 
 def _counted(number: int, table: str) -> str:
     """`1 pause`, `3 deliveries`: rows of a table."""
-    one, several = NAMES.get(table, (table.removesuffix("s"), table))
+    words = table.replace("_", " ")
+    one, several = NAMES.get(table, (words.removesuffix("s"), words))
     return f"{number} {one if number == 1 else several}"

@@ -9,12 +9,19 @@ import apsw
 import psycopg
 import pytest
 
-from relay.errors import ConfigurationError, CorruptError, StoreLocked
-from relay.model import Dead, State
+from relay.errors import ConfigurationError, CorruptError, StoreBusy, StoreLocked
+from relay.model import Dead, PlannedDelivery, Secret, State
+from relay.model.enrich import HOLD, Enrichment
+from relay.model.heal import HealRequest
+from relay.model.subscription import SwitchedOff
+from relay.store.account_records import NOTHING, AccountRecord, Grant
 from relay.store.contract import Archive
+from relay.store.open import account_records
+from relay.store.postgres.load import prepare
 from relay.store.postgres.store import PostgresStore
 from relay.store.records import Duplicate, Filter
 from relay.store.requests import KeepRequest
+from relay.store.sqlite.export import exported
 from relay.store.upkeep import move
 from relay.store.url import PostgresUrl, SqliteUrl, parse_store_url
 from tests.store.conftest import (
@@ -31,7 +38,8 @@ from tests.store.conftest import (
     webhook,
 )
 from tests.store.damage import flip
-from tests.store.healing import healed
+from tests.store.healing import healed, healing_webhook, hook, record
+from tests.store.test_guards import SEEN
 
 
 @pytest.fixture
@@ -96,6 +104,16 @@ async def test_everything_that_a_store_holds_is_in_the_other_one_after(tmp_path:
         "pauses": 1,
         "audit": 4,
         "losses": 0,
+        "enrichments": 0,
+        "heal_events": 1,
+        "hook_index": 0,
+        "heal_marks": 0,
+        "run_marks": 0,
+        "heal_requests": 0,
+        "guards": 0,
+        "refusals": 0,
+        "switched_off": 0,
+        "account_records": 0,
     }
     before, after = open_sqlite(tmp_path, NOON), PostgresStore.visit(target.dsn)
     assert await seen(after) == await seen(before)
@@ -105,6 +123,134 @@ async def test_everything_that_a_store_holds_is_in_the_other_one_after(tmp_path:
     assert unparsed.unparsed == "odd\ufffd" and not unparsed.corrupt
     await before.close()
     await after.close()
+
+
+# ---- accounts of amoCRM
+
+
+NOT_MOVED = {
+    "conditions": "of the old relay's circuits",
+    "relays": "the new relay has a name of its own",
+    "reports": "of the old relay",
+    "probes": "requested of the old relay",
+    "entity_index": "PostgreSQL has another index",
+    "entity_indexed": "as that",
+    "spool": "no store is one",
+    "spooled": "as that",
+}
+"""Tables of SQLite, and why they have no counterpart."""
+
+DERIVED = {"claimed", "claim", "first", "last"}
+"""Columns that are computed of others, or mean something to one store only."""
+
+
+async def test_no_table_is_forgotten(tmp_path: Path) -> None:
+    """Whoever adds a table or a column says whether it moves."""
+    source = await fill(tmp_path)
+    with exported(source.path) as tables, closing(apsw.Connection(str(source.path))) as connection:
+        moved = {each.name: {*each.columns} for each in tables}
+        names = [name for (name,) in connection.execute("select name from sqlite_schema where type = 'table'")]
+        columns = {
+            name: {column for (column,) in connection.execute("select name from pragma_table_info(?)", (name,))}
+            for name in names
+            if not name.startswith("sqlite_") and name not in NOT_MOVED
+        }
+    left = {name: found - moved.get(name, set()) - DERIVED for name, found in columns.items()}
+    assert {name: found for name, found in left.items() if found} == {}
+
+
+GRANT = AccountRecord(
+    grant=Grant(
+        access=Secret("canary-access"),
+        refresh=Secret("canary-refresh"),
+        obtained_at=NOON,
+        expires_at=NOON + MINUTE,
+        generation=7,
+    )
+)
+
+
+async def know(folder: Path) -> SqliteUrl:
+    """All that a relay knows of an account: two records of it, the guard's, healing's, and what it has fetched."""
+    store = open_sqlite(folder, NOON)
+    await store.keep(webhook(), [routed(1, PlannedDelivery(target="bot", routes=("r",), hold=HOLD))], hooks=[hook()])
+    [held] = await store.enrichments.held(["crm"], limit=9)
+    await store.enrichments.record([Enrichment(row=held.row, at=NOON, value={"lead": {"name": "Окна"}})], now=NOON)
+    await store.keep(webhook(2), [routed(2, PlannedDelivery(target="bot", routes=("r",), hold=HOLD))])
+    await store.healing.record_heal(
+        "crm", [record("e8", approved=True), healed("e9", 9)], healed=[healing_webhook(9)], marks={"core": NOON}
+    )
+    await store.healing.beat(NOON)
+    asked = HealRequest(id="act-0007", source="crm", since=NOON, dry_run=True, asked_at=NOON)
+    await store.healing.request_heal(asked, act(7, command="heal run"))
+    await store.guard.record(SEEN, switched_off=SwitchedOff(NOON, None))
+    await store.guard.switch("crm", off=True, act=act(8, command="disconnect"))
+    await store.guard.record_refusals("crm", {NOON: 5})
+    await store.close()
+    url = SqliteUrl(folder / "relay.db")
+    for account in ("main", "old.account-x"):
+        async with account_records(url).held(account) as held_record:
+            await held_record.write(GRANT)
+    return url
+
+
+async def known(store: Archive) -> Sequence[object]:
+    return [
+        await store.healing.heal_records("crm", since=NOON - MINUTE),
+        await store.healing.hooks("crm", since=NOON - MINUTE, until=NOON + MINUTE),
+        await store.healing.heal_marks("crm"),
+        await store.healing.heal_requests(),
+        await store.healing.outages(NOON - MINUTE),
+        await store.guard.records(),
+        await store.guard.refusals("crm", since=NOON, until=NOON),
+        await store.guard.switched_off("crm", since=NOON),
+    ]
+
+
+async def test_what_a_relay_knows_of_an_account_is_in_the_other_store_after(
+    tmp_path: Path, target: PostgresUrl
+) -> None:
+    source = await know(tmp_path)
+    counts = await move(source, target)
+    assert all(counts[name] for name in counts if name not in ("losses", "pauses", "attempts")), counts
+    before, after = open_sqlite(tmp_path, NOON), PostgresStore.visit(target.dsn)
+    assert await known(after) == await known(before)
+    assert await after.enrichments.stored([1, 2]) == await before.enrichments.stored([1, 2])
+    assert [(each.event_id, each.due_at) for each in await after.find(Filter(), limit=9)] == [
+        (each.event_id, each.due_at) for each in await before.find(Filter(), limit=9)
+    ]
+    await before.close()
+    await after.close()
+    for account in ("main", "old.account-x"):
+        assert await account_records(target).read(account) == GRANT
+
+
+async def test_a_grant_that_is_being_renewed_stays_where_it_is(tmp_path: Path, target: PostgresUrl) -> None:
+    source = await know(tmp_path)
+    async with account_records(source).held("main"):
+        with pytest.raises(StoreBusy, match=r"another process holds .*relay\.db\.account-main\.lock: try again"):
+            await move(source, target)
+    await move(source, target)
+
+
+async def test_no_grant_moves_if_one_row_does_not_fit(tmp_path: Path, target: PostgresUrl) -> None:
+    source = await know(tmp_path)
+    with closing(apsw.Connection(str(source.path))) as connection:
+        connection.execute("insert into switched_off (source, since, until) values ('crm', 'soon', null)")
+    with pytest.raises(CorruptError, match="nothing was moved, a row does not fit"):
+        await move(source, target)
+    assert await account_records(target).read("main") == NOTHING
+    with psycopg.connect(target.dsn) as connection:
+        assert connection.execute("select count(*) from webhooks").fetchone() == (0,)
+
+
+async def test_nothing_moves_where_an_account_was_used_before(tmp_path: Path, target: PostgresUrl) -> None:
+    source = await know(tmp_path)
+    await prepare(target)
+    async with account_records(target).held("main"):
+        pass
+    with pytest.raises(ConfigurationError, match="holds webhooks, an audit or accounts already"):
+        await move(source, target)
 
 
 async def test_a_relay_goes_on_where_the_other_one_ended(tmp_path: Path, target: PostgresUrl) -> None:
@@ -138,7 +284,7 @@ async def test_nothing_moves_while_a_daemon_runs(tmp_path: Path, target: Postgre
 async def test_nothing_moves_into_a_database_that_holds_something(tmp_path: Path, target: PostgresUrl) -> None:
     source = await fill(tmp_path)
     await move(source, target)
-    with pytest.raises(ConfigurationError, match="holds webhooks or an audit already") as refused:
+    with pytest.raises(ConfigurationError, match="holds webhooks, an audit or accounts already") as refused:
         await move(source, target)
     assert target.dsn not in str(refused.value)
 

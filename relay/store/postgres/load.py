@@ -18,9 +18,15 @@ from relay.store.postgres.text import clean
 from relay.store.url import PostgresUrl
 
 _BEGIN = f"select {DURABLE.format(local='true')}, set_config('lock_timeout', '2s', true)"
-_OURS = "webhooks, events, deliveries, dismissed, attempts, pauses, audit, losses"
+_OURS = (
+    "webhooks, events, deliveries, dismissed, attempts, pauses, audit, losses, enrichments, heal_events,"
+    " hook_index, heal_marks, run_marks, heal_requests, guards, refusals, switched_off, account_records"
+)
 _LOCK = f"lock table {_OURS} in share row exclusive mode"
-_EMPTY = "select not exists (select from webhooks) and not exists (select from audit)"
+_EMPTY = """
+select not exists (select from webhooks) and not exists (select from audit) and not exists (select from guards)
+  and not exists (select from account_records) and not exists (select from heal_events)
+"""
 _NUMBER_ON = """
 select setval(pg_get_serial_sequence('webhooks', 'seq'), (select coalesce(max(seq), 0) + 1 from webhooks), false),
   setval(pg_get_serial_sequence('events', 'seq'), (select coalesce(max(seq), 0) + 1 from events), false),
@@ -51,7 +57,9 @@ def load(url: PostgresUrl, tables: Sequence[Table]) -> dict[str, int]:
         connection.execute(_BEGIN)
         connection.execute(_LOCK)
         if connection.execute(_EMPTY).fetchone() != (True,):
-            raise ConfigurationError(f"{url} holds webhooks or an audit already: a store moves into an empty database")
+            raise ConfigurationError(
+                f"{url} holds webhooks, an audit or accounts already: a store moves into an empty database"
+            )
         counts = {name: _copy(connection, name, columns, rows) for name, columns, rows in tables}
         connection.execute(_NUMBER_ON)
         connection.commit()
@@ -63,7 +71,7 @@ def load(url: PostgresUrl, tables: Sequence[Table]) -> dict[str, int]:
 def _copy(connection: psycopg.Connection[Row], name: str, columns: tuple[str, ...], rows: Iterable[Row]) -> int:
     named = sql.SQL(", ").join(map(sql.Identifier, columns))
     statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(name), named)
-    key = columns.index("key") if "key" in columns else None
+    key = columns.index("key") if name == "deliveries" else None  # keys of hooks are compared as they are
     number = 0
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:

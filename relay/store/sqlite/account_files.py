@@ -6,8 +6,8 @@ A file is replaced as a whole: written beside, synced, renamed, and the folder s
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from relay.errors import StoreBusy
@@ -38,10 +38,7 @@ class AccountFiles:
     async def held(self, account: str) -> AsyncIterator["HeldFile"]:
         """Hold the lock of this account's file; it ends with the process, too."""
         lock = self._file(account).with_suffix(".lock")
-        try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreBusy(write_problem(lock, error)) from None
+        descriptor = _opened(lock)
         try:
             await _locked(descriptor, lock)
             yield HeldFile(self._file(account), await self.read(account))
@@ -49,7 +46,7 @@ class AccountFiles:
             os.close(descriptor)  # and with it the lock
 
     def _file(self, account: str) -> Path:
-        return self._database.with_name(f"{self._database.name}.account-{account}.json")
+        return self._database.with_name(f"{_start(self._database)}{account}.json")
 
 
 class HeldFile:
@@ -63,6 +60,42 @@ class HeldFile:
         """Replace the file."""
         await asyncio.to_thread(_replace, self._file, encode(record))
         self.record = record
+
+
+@contextmanager
+def held_at_once(database: Path) -> Iterator[list[tuple[str, str]]]:
+    """Hold the records of all accounts beside a database, as `encode` makes them, by name; StoreBusy if one is held."""
+    start = _start(database)
+    names = [each.name.removeprefix(start) for each in database.parent.iterdir() if each.name.startswith(start)]
+    files = {name.removesuffix(".json"): database.with_name(start + name) for name in names if name.endswith(".json")}
+    with ExitStack() as stack:
+        for file in files.values():
+            lock = file.with_suffix(".lock")
+            descriptor = _opened(lock)
+            stack.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreBusy(f"another process holds {lock}: try again") from None
+        yield [(name, encode(decode(_bytes(file), f"the file {file}"))) for name, file in sorted(files.items())]
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise StoreBusy(f"the file {file} cannot be read: {os_error_text(error)}") from None
+
+
+def _start(database: Path) -> str:
+    return f"{database.name}.account-"
+
+
+def _opened(lock: Path) -> int:
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreBusy(write_problem(lock, error)) from None
 
 
 async def _locked(descriptor: int, lock: Path) -> None:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import apsw
 
 from relay.errors import CorruptError
+from relay.store import guard_rows, heal_rows
 from relay.store.checksum import checksum
+from relay.store.sqlite.account_files import held_at_once
 from relay.store.sqlite.ack_gaps import missing
 from relay.store.sqlite.lock import Lock
 from relay.store.sqlite.migrate import check_version
@@ -25,17 +27,27 @@ _PIPELINE = (
     "case when json_valid(cast(payload as text))"
     " then cast(json_extract(cast(payload as text), '$.data.pipeline_id') as text) end"
 )
+_RELAY = "coalesce((select name from relays), '')"
 _TABLES = {
     "webhooks": "seq, id, source, received_at, content_type, request_id, body, query, signature, unparsed, digest,"
     " dated, traceparent, kind, checksum",
     "events": "seq, id, webhook, kind, entity, action, entity_id, pipeline_id, received_at, payload, checksum",
     "deliveries": "event, target, routes, state, attempt, base, replays, pending_since, due_at, settled_at, why, key,"
-    " dismissed_at",
+    " held, dismissed_at",
     "dismissed": "webhook, at",
     "attempts": "event, target, number, started_at, took_us, verdict, reason, status, detail",
     "pauses": "target, paused_at, who, reason",
     "audit": "seq, id, at, who, command, details, count",
     "losses": "relay, noticed_at, count, after, accepted_at",
+    "enrichments": "event, at, value, reason, checksum",
+    "heal_events": heal_rows.RECORD,
+    "hook_index": heal_rows.HOOK,
+    "heal_marks": "source, lane, upto",
+    "run_marks": "relay, began_at, ended_at",
+    "heal_requests": heal_rows.REQUEST,
+    "guards": guard_rows.COLUMNS,
+    "refusals": "source, relay, minute, number",
+    "switched_off": "source, since, until",
 }
 """Each with its columns."""
 
@@ -43,7 +55,9 @@ _COMPUTED = {
     ("webhooks", "dated"): "coalesce(cast(dated as text), '')",
     ("events", "pipeline_id"): _PIPELINE,
     ("deliveries", "due_at"): "iif(claimed and state = 'pending', :now, due_at)",  # its daemon lives no more
-    ("losses", "relay"): "coalesce((select name from relays), '')",
+    ("losses", "relay"): _RELAY,
+    ("run_marks", "relay"): _RELAY,
+    ("refusals", "relay"): _RELAY,
     ("losses", "count"): "last - first + 1",
 }
 
@@ -60,8 +74,10 @@ class Table(NamedTuple):
 def exported(store: Path) -> Iterator[list[Table]]:
     """Own the store meanwhile, and read it as it stands at one moment. Nothing in it is changed.
 
-    Raises ConfigurationError if there is none, StoreLocked if a daemon runs, StoreUnsafe if it is of another version;
-    reading a row CorruptError.
+    The grants of accounts beside it are held, too, so that no command renews one that is on its way.
+
+    Raises ConfigurationError if there is none, StoreLocked if a daemon runs, StoreUnsafe if it is of another version,
+    StoreBusy if a command holds a grant; reading a row CorruptError.
     """
     check_exists(store)
     check_permitted(store, owner=True)
@@ -72,7 +88,11 @@ def exported(store: Path) -> Iterator[list[Table]]:
             connection.set_busy_timeout(1_000)
             check_version(connection, str(store))
             connection.execute("begin")
-            yield [Table(name, tuple(_TABLES[name].split(", ")), _read(connection, store, name)) for name in _TABLES]
+            with held_at_once(store) as accounts:
+                tables = [
+                    Table(name, tuple(_TABLES[name].split(", ")), _read(connection, store, name)) for name in _TABLES
+                ]
+                yield [*tables, Table("account_records", ("account", "document"), iter(accounts))]
     finally:
         lock.release()
 
