@@ -242,9 +242,13 @@ class Relay:
             stack.callback(task.cancel)
 
     async def _paused(self) -> Collection[str]:
-        """Return the paused targets; while the store cannot tell that is all of them, until a poll has asked it."""
+        """Return the paused targets; while the store cannot tell that is all of them, until a poll has asked it.
+
+        Recall beside them which targets' templates could not be rendered.
+        """
         try:
             async with asyncio.timeout(PAUSES_WITHIN):
+                self.dispatcher.recall(await self.store.published_health())
                 return (await self.store.due([])).paused
         except (StoreBusy, TimeoutError):
             return self.reloader.config.targets.keys()

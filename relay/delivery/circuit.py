@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from relay.delivery.breaker import CLOSED, LONGEST_PAUSE, Breaker, requested_pause
 from relay.delivery.lane_states import LaneEvent
-from relay.model import Health, Outcome, Target
+from relay.model import Health, Outcome, Reason, Target
 from relay.signals import CircuitClosed, CircuitOpened, Emit
 
 NEW_SETTINGS = "its settings were changed"
@@ -55,9 +55,21 @@ class Circuit:
         """Keep the pause as long as it was although the clock was set by `by`."""
         self._breaker = self._breaker.clock_set(by)
 
+    def hold(self, error: str, target: Target) -> None:
+        """Begin open for this `error` of an earlier daemon, with a probe due now."""
+        self.error = error
+        self._set(self._breaker.probe_due(self._clock()))
+        self._report(target)
+
     def reset(self, target: Target) -> None:
-        """Close, and forget every failure: with the settings of `target` it may be another endpoint."""
+        """Close, and forget every failure: with the settings of `target` it may be another endpoint.
+
+        What templates have opened is probed at once instead, as the new settings need not have mended them.
+        """
         was_open = self.health is not Health.OK
+        if was_open and of_templates(self.error):
+            self.probe_unsent()
+            return
         self.error = ""
         self._set(CLOSED)
         if was_open:
@@ -95,6 +107,11 @@ class Circuit:
         else:
             probe_at, detail = self.probe_at, self.error
             self._emit(CircuitOpened(target=target.name, failures=failures, probe_at=probe_at, detail=detail))
+
+
+def of_templates(error: str) -> bool:
+    """Whether the `error` of a circuit is that templates could not be rendered."""
+    return error.startswith(f"{Reason.TEMPLATE} ")
 
 
 def _error_text(outcome: Outcome, breaker: Breaker, target: Target) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from relay.delivery.circuit import of_templates
 from relay.delivery.lane import Lane
 from relay.errors import StoreBusy, StoreError
 from relay.http.client import Client, fast_client
@@ -42,6 +43,15 @@ class Dispatcher:
         self._background: set[asyncio.Task[None]] = set()
         self._paused: Collection[str] = ()
         self._reported: Mapping[str, HealthReport] | None = None
+        self._unrendered: Mapping[str, str] = {}
+
+    def recall(self, reports: Mapping[str, HealthReport]) -> None:
+        """Begin with circuits open that templates had opened when the daemon before ended.
+
+        To be called before `use`. Closed ones would give up ten more deliveries at each start before they opened.
+        """
+        opened = {name: each.error for name, each in reports.items() if each.health is not Health.OK}
+        self._unrendered = {name: error for name, error in opened.items() if of_templates(error)}
 
     def use(self, targets: Mapping[str, Target]) -> None:
         """Deliver to these targets with these settings from now on; pending deliveries, too, go by the new ones."""
@@ -52,6 +62,7 @@ class Dispatcher:
                 self._lanes[name] = self._back(name) or self._new(target)
                 self._lanes[name].pause(on=name in self._paused)
             self._lanes[name].use(target)
+        self._unrendered = {}
 
     def pause(self, names: Collection[str]) -> None:
         """Pause these targets, and resume all others."""
@@ -188,7 +199,10 @@ class Dispatcher:
         return [*self._lanes.values(), *(lane for lane, _task in self._leaving.values()), *self._stopping.values()]
 
     def _new(self, target: Target) -> Lane:
-        return Lane(target, store=self._store, emit=self._emit, clock=self._clock, new_client=self._new_client)
+        lane = Lane(target, store=self._store, emit=self._emit, clock=self._clock, new_client=self._new_client)
+        if error := self._unrendered.get(target.name):
+            lane.circuit.hold(error, target)
+        return lane
 
     def _retire(self, name: str, lane: Lane) -> None:
         lane.pause(on=True)

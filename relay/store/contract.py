@@ -184,6 +184,10 @@ class DeliveryStore(Protocol):
         """Replace the health of all targets as this daemon sees it."""
         ...
 
+    async def published_health(self) -> Mapping[str, HealthReport]:
+        """Return what was published last, by the daemon before too; of several that live, by whom it is seen worst."""
+        ...
+
     async def show(self, id_: str) -> WebhookRecord | None:
         """Return the webhook that has this id, or has the event with it; a unique start of an id is enough.
 

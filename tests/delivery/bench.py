@@ -64,6 +64,7 @@ class Bench:
         self.store = self._open()
         self._loop = asyncio.get_running_loop()
         self.dispatcher = Dispatcher(store=self.store, emit=self.on_signal, clock=self._clock)
+        self.dispatcher.recall(await self.store.published_health())
         self.dispatcher.use(self._targets)
         self._running = asyncio.create_task(self.dispatcher.run())
         return self

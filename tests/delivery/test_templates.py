@@ -289,6 +289,28 @@ async def test_so_many_in_a_row_hold_the_target_and_a_mended_template_gets_the_r
     assert {each.outcome.reason for each in bench.attempted[:6]} == {Reason.TEMPLATE}
 
 
+async def test_a_restart_and_a_reload_end_no_delivery_more(
+    tmp_path: Path,
+    receivers: Start,
+    kind: Kind,  # noqa: F811  the fixture
+) -> None:
+    receiver = await receivers()
+    async with StoreBench(kind, tmp_path, to(receiver)) as bench:
+        await kept(bench, range(1, 9))
+        await bench.until_reported("bot", Health.OPEN)
+    async with StoreBench(kind, tmp_path, to(receiver)) as bench:
+        await bench.until_attempted(3)
+        bench.use(to(receiver, header_templates={"X-Lead": Text("")}))  # no better
+        await bench.until_attempted(6)
+        states = Counter(each.state for each in await bench.deliveries())
+        assert states == {State.DEAD: 3, State.PENDING: 5}
+        bench.use(to(receiver, body=MENDED))
+        await bench.until_none_pending()
+    assert [request.body for request in receiver.requests] == [b"mended"] * 5
+    assert [type(each) for each in bench.circuits] == [CircuitOpened, CircuitClosed]
+    assert bench.circuits[0].detail == "template body: the output is over 1,000,000 bytes"
+
+
 async def test_of_a_batch_that_cannot_be_rendered_only_the_cause_is_dead(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers()
     batch = Batch(most=8, within=timedelta(seconds=30))

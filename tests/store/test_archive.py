@@ -220,6 +220,18 @@ async def test_a_report_replaces_the_one_before(store: Archive) -> None:
     }
 
 
+async def test_what_was_reported_last_is_known_after_a_restart(opener: Reopen) -> None:
+    held = HealthReport(health=Health.OPEN, since=NOON, as_of=NOON + MINUTE, error="5xx 503 busy")
+    store = opener(NOON)
+    assert await store.published_health() == {}
+    await store.publish_health({"bot": held, "old": held})
+    await store.publish_health({"bot": held, "dwh": replace(held, health=Health.OK)})
+    await store.close()
+    after = opener(NOON + 2 * MINUTE)
+    assert await after.published_health() == {"bot": held, "dwh": replace(held, health=Health.OK)}
+    await after.close()
+
+
 async def test_what_a_daemon_says_of_itself_is_told_by_name_until_it_says_something_else(opener: Reopen) -> None:
     store = opener(NOON)
     await store.publish("files", ["routes.yaml"], now=NOON)

@@ -19,6 +19,7 @@ VERBS: dict[str, Callable[[Archive], Awaitable[object]]] = {
     "due": lambda store: store.due(["bot"]),
     "fulfil_probes": lambda store: store.fulfil_probes({"bot": NOON}),
     "publish_health": lambda store: store.publish_health({}),
+    "published_health": lambda store: store.published_health(),
     "publish": lambda store: store.publish("files", [], now=NOON),
     "show": lambda store: store.show("webhook-0001"),
     "probe": lambda store: store.probe(),

@@ -188,7 +188,8 @@ async def test_a_condition_is_the_worst_that_a_living_relay_sees_with_the_attemp
     await other.publish_health({"bot": held})
     seen = (await one.status()).targets["bot"]
     assert seen.conditions == {"one": well, "other": held}
-    assert seen.condition == replace(held, in_flight=3, slow=frozenset({"a", "b"}))
+    whole = replace(held, in_flight=3, slow=frozenset({"a", "b"}))
+    assert (seen.condition, await one.published_health()) == (whole, {"bot": whole})
     admin.execute("update relays set gone_at = 0 where name = 'other'")
     assert (await one.status()).targets["bot"].conditions == {"one": well}
     admin.execute("update relays set gone_at = 0")

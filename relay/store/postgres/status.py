@@ -31,7 +31,7 @@ PAUSES = "select target, paused_at, who, reason from pauses"
 LIVING = "array(select name from relays where gone_at is null)"
 # a relay that is gone reports nothing anew: it counts only where none lives, as what was seen last
 _OF_THE_LIVING = f"(relay = any({LIVING}) or cardinality({LIVING}) = 0)"
-_CONDITIONS = (
+CONDITIONS = (
     "select relay, target, health, since, as_of, error, in_flight, slow, probe_at from conditions"
     f" where {_OF_THE_LIVING} order by target, relay"
 )
@@ -55,7 +55,7 @@ where oid in (select to_regclass(name) from unnest(array['webhooks', 'events', '
 
 STATUS: Sequence[Statement] = [
     (sql, ())
-    for sql in (PENDING, DEAD, PAUSES, _CONDITIONS, _REPORTS, _LAST, _UNPARSED, _RELAYS, LOSSES, guards.RECORDS)
+    for sql in (PENDING, DEAD, PAUSES, CONDITIONS, _REPORTS, _LAST, _UNPARSED, _RELAYS, LOSSES, guards.RECORDS)
 ]
 """What `status` takes the rows of."""
 
@@ -99,6 +99,12 @@ def _targets(
         condition = _as_one(conditions)
         known[target] = replace(known.get(target, TargetStatus()), condition=condition, conditions=conditions)
     return dict(sorted(known.items()))
+
+
+def health(seen: Sequence[Row]) -> dict[str, HealthReport]:
+    """Return, of the rows of `CONDITIONS`, the worst by target."""
+    found = {target: _as_one(conditions) for target, conditions in _conditions(seen).items()}
+    return {target: each for target, each in found.items() if each}
 
 
 def _conditions(seen: Sequence[Row]) -> dict[str, dict[str, HealthReport]]:

@@ -483,5 +483,9 @@ class PostgresStore:
     async def publish_health(self, reports: Mapping[str, HealthReport]) -> None:
         await self._work.run(conditions.publish_health(self._name, reports))
 
+    async def published_health(self) -> Mapping[str, HealthReport]:
+        [found] = await self._look.run([(status.CONDITIONS, ())])
+        return status.health(found)
+
     async def publish(self, name: str, value: Json, *, now: datetime) -> None:
         await self._work.run([conditions.publish(self._name, name, value, now)])

@@ -265,6 +265,9 @@ class SpoolingStore:
     async def publish_health(self, conditions: Mapping[str, HealthReport]) -> None:
         await self._shared.publish_health(conditions)
 
+    async def published_health(self) -> Mapping[str, HealthReport]:
+        return await self._shared.published_health()
+
     async def publish(self, name: str, value: Json, *, now: datetime) -> None:
         await self._shared.publish(name, value, now=now)
 

@@ -288,6 +288,9 @@ class SqliteStore:
     async def publish_health(self, conditions: Mapping[str, HealthReport]) -> None:
         await self._writer.submit(lambda cursor: target_conditions.publish_health(cursor, conditions))
 
+    async def published_health(self) -> Mapping[str, HealthReport]:
+        return await self._read(target_conditions.conditions)
+
     async def publish(self, name: str, value: Json, *, now: datetime) -> None:
         await self._writer.submit(lambda cursor: target_conditions.publish(cursor, name, value, now))
 
