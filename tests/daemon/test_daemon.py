@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from relay.settings import Settings
 from relay.signals import Notice, Signal, WebhookRejected
 from relay.store.contract import OwnedStore
 from relay.store.open import SqliteUrl, StoreUrl, open_store
-from relay.store.records import AuditEntry, Due
+from relay.store.records import AuditEntry, Due, HealthReport
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
 from tests.scene import OTHER_TOKEN, ROUTES, TOKEN
@@ -41,6 +42,26 @@ async def test_a_target_that_was_paused_before_is_paused_before_anything_is_sent
     )
     async with running(settings, emit=lambda _signal: None, registry=CollectorRegistry()) as relay:
         assert relay.dispatcher.health() == {"bot": Health.PAUSED, "dwh": Health.OK}
+
+
+async def test_templates_that_could_not_be_rendered_before_hold_their_target_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    store = SqliteStore.open(tmp_path / "relay.db", now=now, emit=lambda _signal: None, failed=lambda: None)
+    unrendered = HealthReport(health=Health.OPEN, since=now, as_of=now, error="template body: too large")
+    away = replace(unrendered, error="connect: refused")
+    await store.publish_health({"bot": unrendered, "dwh": away, "gone": unrendered})
+    await store.close()
+    routes = tmp_path / "routes.yaml"
+    nowhere = "http://127.0.0.1:9/in"
+    routes.write_text(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, bot=nowhere, dwh=nowhere))
+    monkeypatch.setattr(Dispatcher, "run", lambda _self: asyncio.Event().wait())
+    settings = Settings(
+        config=routes, store=SqliteUrl(tmp_path / "relay.db"), listen=("127.0.0.1", 0), admin=("127.0.0.1", 0)
+    )
+    async with running(settings, emit=lambda _signal: None, registry=CollectorRegistry()) as relay:
+        assert relay.dispatcher.health() == {"bot": Health.OPEN, "dwh": Health.OK}
 
 
 async def test_while_the_store_cannot_tell_which_targets_are_paused_nothing_is_sent_to_any(
