@@ -14,7 +14,8 @@ from relay.cli.flag_types import Address, web_address
 from relay.cli.known_names import TargetName
 from relay.cli.options import admin_option, asynchronous
 from relay.cli.output import SHORTEST, cell, counted, is_wide, note, put, reader_gone, width
-from relay.cli.routes_file import config_option, load_with_stand_ins
+from relay.cli.routes_file import config_option, config_or_none, load_with_stand_ins
+from relay.cli.store import names_folder
 from relay.delivery.send import Sender
 from relay.errors import TemplateFailed
 from relay.http.client import plain_client
@@ -37,12 +38,13 @@ def developer_url(text: str) -> str:
     return url
 
 
-def match(text: str) -> Callable[[Event], bool]:
-    """`{entity: leads, action: [status, add]}`, as in a route."""
+def match(text: str, config_path: Path) -> Callable[[Event], bool]:
+    """`{entity: leads, action: [status, add]}`, as in a route of that file; without the file, no names."""
     try:
-        fits, warnings = compile_match(text)
+        fits, warnings = compile_match(text, config_or_none(config_path), names_folder())
     except Unfit as unfit:
-        raise click.BadParameter(f"{unfit}; write it as in a route, like '{{entity: leads, action: add}}'") from None
+        said = f"{unfit}; write it as in a route, like '{{entity: leads, action: add}}'"
+        raise click.BadParameter(said, param_hint="--match") from None
     for warning in warnings:
         note(f"warning: --match {text}: {warning}")
     return fits
@@ -57,13 +59,11 @@ def match(text: str) -> Callable[[Event], bool]:
     metavar="NAME",
     help="Only what is routed to this target, as it would get it.",
 )
-@click.option("--match", "fits", type=match, metavar="MATCH", help="Only events that fit, written as in a route.")
+@click.option("--match", "wanted", metavar="MATCH", help="Only events that fit, written as in a route.")
 @admin_option("The private listener of the relay; with RELAY_ADMIN_TOKEN.")
 @config_option
 @asynchronous
-async def forward(
-    url: str, name: str | None, fits: Callable[[Event], bool] | None, admin: Address, config_path: Path
-) -> None:
+async def forward(url: str, name: str | None, wanted: str | None, admin: Address, config_path: Path) -> None:
     """Post live events to a developer's machine, beside their targets.
 
     Each event that the running relay stores from now on is posted to URL once, with the header relay-forwarded: true:
@@ -73,11 +73,13 @@ async def forward(
     \b
     relay forward http://127.0.0.1:3000/hook
     relay forward http://127.0.0.1:3000/hook --match '{action: [status, add]}'
+    relay forward http://127.0.0.1:3000/hook --match '{stage: Продажи/Оффер}'
     relay forward http://127.0.0.1:3000/hook --target warehouse
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     target = (
         Target(name="", url=url) if name is None else forwarding_target(load_with_stand_ins(config_path), name, url)
     )
+    fits = match(wanted, config_path) if wanted is not None else None
     counts: Counter[str] = Counter()
     sender = Sender(clock=_now, new_client=plain_client)
     try:

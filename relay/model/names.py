@@ -81,9 +81,10 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """Nothing has the name; `known` are those that there are."""
+    """Nothing has the name; `known` are those that there are, `former` those that there were, with today's."""
 
     known: tuple[str, ...]
+    former: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +158,8 @@ def find_custom_field(catalog: Catalog, name: str) -> Answer:
     if ambiguous := [each for each in answers if isinstance(each, Ambiguous)]:
         return ambiguous[0]
     if not found:
-        return Unknown(known=tuple(dict.fromkeys(known)))
+        former = (pair for each in answers if isinstance(each, Unknown) for pair in each.former)
+        return Unknown(known=tuple(dict.fromkeys(known)), former=tuple(former))
     remark = next((each.remark for each in found if each.remark), "") if all(each.remark for each in found) else ""
     return Resolved(texts=frozenset().union(*(each.texts for each in found)), remark=remark)
 
@@ -197,7 +199,8 @@ def _answer(name: str, candidates: Sequence[_Candidate], *, known: Iterable[str]
     wanted = normal(name)
     called = [each for each in candidates if normal(each.called) == wanted]
     if not called:
-        return Unknown(known=tuple(dict.fromkeys(known)))
+        former = {each.called: each.now for each in candidates if each.rank == 2}
+        return Unknown(known=tuple(dict.fromkeys(known)), former=tuple(former.items()))
     best = min(each.rank for each in called)
     chosen = [each for each in called if each.rank == best]
     if len({each.id for each in chosen}) > 1:

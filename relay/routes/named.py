@@ -193,8 +193,8 @@ class _Resolution:
             case Unknown() if name.isdecimal():
                 said = f"is a name, never a number: write {NAMED_FIELDS[key]} for an id"
                 self._reader.wrong(where, said)
-            case Unknown(known=known):
-                said = f"amoCRM has no {kind} {shown} {_meant(name, known)}{_age(catalog)}"
+            case Unknown() as unknown:
+                said = f"amoCRM has no {kind} {shown} {_meant(name, unknown)}{_age(catalog)}"
                 self._unknown.append((where, said))
             case Ambiguous(candidates=candidates):
                 self._unknown.append((where, _ambiguous(kind, shown, candidates, NAMED_FIELDS[key])))
@@ -210,8 +210,8 @@ class _Resolution:
                 if remark:
                     self._remarks.append((where, f"the custom field {quoted(name)} {remark}"))
                 return f"{CUSTOM}.{','.join(sorted(ids, key=int))}"
-            case Unknown(known=known):
-                said = f"amoCRM has no custom field {quoted(name)} {_meant(name, known)}{_age(catalog)}"
+            case Unknown() as unknown:
+                said = f"amoCRM has no custom field {quoted(name)} {_meant(name, unknown)}{_age(catalog)}"
                 self._unknown.append((where, said))
             case Ambiguous(candidates=candidates):
                 said = _ambiguous("custom field", quoted(name), candidates, f"{CUSTOM}.ID")
@@ -246,10 +246,14 @@ def _age(catalog: Catalog) -> str:
     return f", as of {rfc3339(catalog.as_of)}: relay names looks again"
 
 
-def _meant(name: str, known: Sequence[str]) -> str:
+def _meant(name: str, unknown: Unknown) -> str:
     """As `suggestion`, for names in any script: that one takes letters of another script for a slip."""
-    near = get_close_matches(name, known[:MAX_COMPARED_NAMES], n=1)
-    return f"(did you mean {quoted(near[0])}?)" if near else f"(known: {listed(known)})"
+    former = dict(unknown.former[:MAX_COMPARED_NAMES])
+    near = get_close_matches(name, [*unknown.known[:MAX_COMPARED_NAMES], *former], n=1)
+    if not near:
+        return f"(known: {listed(unknown.known)})"
+    once = f", once {quoted(near[0])}" if near[0] not in unknown.known else ""
+    return f"(did you mean {quoted(former[near[0]] if once else near[0])}{once}?)"
 
 
 def _ambiguous(kind: str, shown: str, candidates: Sequence[str], by_id: str) -> str:

@@ -1,16 +1,21 @@
 """`relay forward`: a running relay's events at a developer's machine, while its targets get theirs."""
 
 import asyncio
+import json
 import re
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
 
+from relay.model.names_json import to_json
+from relay.routes.names_files import cache_file
+from tests.account.example_catalog import CATALOG
 from tests.cli.conftest import Run
 from tests.e2e.processes import RELAY, RelayProcess, free_port, running, until, variables
 from tests.e2e.sender import post, post_lead
@@ -219,6 +224,20 @@ def test_misuse_is_said_in_a_line(arguments: list[str], said: str, run: Run) -> 
     ended = run("forward", *arguments)
     assert ended.exit_code == 2
     assert said in ended.stderr.splitlines()[-1], ended.stderr
+
+
+def test_a_name_in_a_match_is_looked_up_as_in_the_routes_file(run: Run, folder: Path) -> None:
+    text = (folder / "routes.yaml").read_text()
+    account = 'accounts: {main: {host: "127.0.0.1:9", token: canary.api.token}}\nsources:'
+    (folder / "routes.yaml").write_text(
+        text.replace("sources:", account).replace("_TOKEN}\n", "_TOKEN}\n    account: main\n", 1)
+    )
+    cache_file(folder, "main").write_text(json.dumps(to_json(replace(CATALOG, host="127.0.0.1:9"))), "utf-8")
+    arguments = ("forward", "http://127.0.0.1:3000/", "--admin", f"127.0.0.1:{free_port()}", "--match")
+    known, unknown = run(*arguments, "{stage: Продажи/Оффер}"), run(*arguments, "{stage: Продажи/Офер}")
+    assert (known.exit_code, unknown.exit_code) == (1, 2), known.stderr
+    assert "no relay answers" in known.stderr
+    assert "Invalid value for --match: stage: amoCRM has no stage 'Продажи/Офер'" in unknown.stderr
 
 
 def test_without_a_relay_or_a_target_it_ends_with_a_line(run: Run) -> None:

@@ -9,12 +9,14 @@ import pytest
 
 from relay.errors import RoutesInvalid
 from relay.model import Event, Json
-from relay.model.names import Catalog, Stage
+from relay.model.names import Catalog, CustomField, Stage
 from relay.model.names_json import to_json
 from relay.model.names_memory import remembering
 from relay.operations.explain import explain_routes
 from relay.routes.config import Config, parse
+from relay.routes.diagnostics import Unfit
 from relay.routes.lint import warnings
+from relay.routes.match_text import compile_match
 from relay.routes.names_files import cache_file
 from relay.routes.route_tests import NO_TIME
 from tests.account.example_catalog import CATALOG, CONTRACT, OFFER, SALES, SERVICE
@@ -160,6 +162,39 @@ def test_of_cache_and_file_the_newer_one_names_and_the_other_remembers(tmp_path:
     config = parse(text + routes, file=f"{tmp_path}/routes.yaml", env=ENV, names=tmp_path)
     assert taken(config, lead(status_id=OFFER))
     assert config.catalogs["main"].pipelines[0].stages[0] == Stage(id=OFFER, name="Предложение", former=("Оффер",))
+
+
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        ("{stage: Продажи/Предложенье}", "(did you mean 'Продажи/Оффер', once 'Продажи/Предложение'?)"),
+        ("{responsible: Ольга Сидоров}", "(did you mean 'olga@example.com', once 'Ольга Сидорова'?)"),
+        ("{custom_fields.Цвет товар: белый}", "(did you mean 'Оттенок', once 'Цвет товара'?)"),
+    ],
+)
+def test_a_name_that_is_nearly_a_former_one_is_told_todays(load: Load, match: str, said: str) -> None:
+    sales, *pipelines = CATALOG.pipelines
+    first, *stages = sales.stages
+    assert (sales.name, first.name) == ("Продажи", "Оффер")
+    olga, *users = CATALOG.users
+    shade = CustomField(id=799, name="Оттенок", entity="leads", former=("Цвет товара",))
+    catalog = replace(
+        CATALOG,
+        pipelines=(replace(sales, stages=(replace(first, former=("Предложение",)), *stages)), *pipelines),
+        users=(replace(olga, former=("Ольга Сидорова",)), *users),
+        custom_fields=(*CATALOG.custom_fields, shade),
+    )
+    with pytest.raises(RoutesInvalid) as refused:
+        load(route(match), catalog)
+    assert said in str(refused.value)
+
+
+def test_a_match_outside_the_file_knows_the_names_of_its_accounts(load: Load, tmp_path: Path) -> None:
+    config = load(route("{entity: leads}"))
+    fits, _ = compile_match("{stage: Продажи/Оффер}", config, tmp_path)
+    assert [fits(lead(status_id=each)) for each in (OFFER, CONTRACT)] == [True, False]
+    with pytest.raises(Unfit, match=r"^stage: amoCRM has no stage 'Продажи/Офер' \(did you mean 'Продажи/Оффер'\?\)"):
+        compile_match("{stage: Продажи/Офер}", config, tmp_path)
 
 
 # ---- stages of triggers
