@@ -41,15 +41,14 @@ def compose(queued: Iterable[Delivery], most: int) -> int:
 def as_one(batch: Sequence[Delivery]) -> Delivery:
     """Return the delivery that stands for a batch, also for one of a single delivery, in a request and its answer.
 
-    It has the highest attempt number, and is a replay if one of them is. Healed ones say so themselves, each in its
-    JSON.
+    It has the highest attempt number, is a replay if one of them is, and healed if all are.
     """
     return replace(
         batch[0],
         event_id=batch_id([each.event_id for each in batch]),
         attempt=max(each.attempt for each in batch),
         replay=any(each.replay for each in batch),
-        healed=False,
+        healed=all(each.healed for each in batch),
         payload=b"[%s]" % b",".join([each.payload for each in batch]),
     )
 

@@ -5,13 +5,16 @@ from dataclasses import replace
 import orjson
 
 from relay.model import Delivery
+from relay.model.heal import Exactness
 
 _STALE = b'"stale":true'
 
 
 def exactness(payload: bytes) -> str:
-    """`exact`, `state` or `approximate`: the header `relay-healed`."""
-    return str(orjson.loads(payload)["heal"]["exactness"])
+    """`exact`, `state` or `approximate`: the header `relay-healed`; of a batch, what holds for each of its events."""
+    whole = orjson.loads(payload)
+    found = {each["heal"]["exactness"] for each in (whole if isinstance(whole, list) else [whole])}
+    return next(each.value for each in reversed(Exactness) if each.value in found)
 
 
 def unmarked(delivery: Delivery) -> Delivery:

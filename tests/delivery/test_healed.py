@@ -53,10 +53,24 @@ def test_what_a_webhook_told_of_has_no_such_header() -> None:
     assert "relay-healed" not in render(delivery(), target(), now=NOON).all_headers
 
 
-def test_a_request_with_several_events_has_no_such_header() -> None:
+def test_a_batch_in_which_one_event_came_has_no_such_header() -> None:
     request = render(as_one([healed(), delivery()]), target(), now=NOON)
     assert "relay-healed" not in request.all_headers
     assert orjson.loads(request.body)[0]["heal"]["exactness"] == "state"
+
+
+@pytest.mark.parametrize(
+    ("words", "header"),
+    [
+        (["exact"], "exact"),
+        (["exact", "exact"], "exact"),
+        (["exact", "state", "exact"], "state"),
+        (["approximate", "state", "exact"], "approximate"),
+    ],
+)
+def test_a_batch_of_healed_events_has_the_header_of_the_least_exact(words: list[str], header: str) -> None:
+    batch = as_one([healed(exactness=each) for each in words])
+    assert render(batch, target(), now=NOON).all_headers["relay-healed"] == header
 
 
 def test_a_target_that_does_not_ask_for_it_is_not_told_that_an_event_is_stale() -> None:
