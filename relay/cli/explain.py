@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from relay.cli.output import table as columns
 from relay.cli.routes_file import config_option, load_with_stand_ins
 from relay.cli.store import store_option, visiting
 from relay.errors import NotFoundError
+from relay.model.enrich import Enrichment
 from relay.operations import lookup, route_views
 from relay.operations.explain import (
     EventExplanation,
@@ -62,7 +63,7 @@ def explain(body: str, source: str | None, query: str, config_path: Path, store_
     elif query.removeprefix("?"):
         raise click.UsageError("--query is for a body: a webhook in the store has its own")
     else:
-        found = explain_stored(config, asyncio.run(_stored(store_url, body)), now=now)
+        found = explain_stored(config, *asyncio.run(_stored(store_url, body)), now=now)
     if as_json:
         print_json(route_views.explanation(found))
     elif isinstance(found, RawExplanation):
@@ -100,14 +101,16 @@ def _source(config: Config, given: str | None) -> str:
     return name
 
 
-async def _stored(store_url: StoreUrl, id_: str) -> Found:
+async def _stored(store_url: StoreUrl, id_: str) -> tuple[Found, Mapping[str, Enrichment]]:
+    """The webhook or event, and what was fetched beside its events."""
     if not lookup.is_start(id_):
         raise NotFoundError(f"no such file, and no such id in the store: {id_[:80]!r}")
     async with visiting(store_url) as store:
         try:
-            return await lookup.show(store, id_)
+            found = await lookup.show(store, id_)
         except NotFoundError as error:
             raise NotFoundError(f"no such file, and {error}") from None
+        return found, await lookup.fetched(store, found.record.events)
 
 
 # ---- for people
@@ -133,6 +136,8 @@ def _print(found: EventExplanation) -> None:
             put(_checks(explanation), indent=4)
     if not found.requests:
         put("\nIt goes nowhere.")
+    for name in found.dropped:
+        put("", Text.assemble(cell(name, "bold"), cell("  gets no healed event: heal is drop", "yellow")))
     _print_requests(found.requests)
 
 

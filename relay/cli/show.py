@@ -17,6 +17,7 @@ from relay.cli.routes_file import config_option, config_or_none
 from relay.cli.store import store_option, visiting
 from relay.cli.times import local, short
 from relay.model import Webhook
+from relay.model.enrich import Enrichment
 from relay.model.event_names import as_line
 from relay.model.trace import trace_id
 from relay.model.webhooks import HEAL
@@ -47,6 +48,7 @@ async def show(id_: str, raw: bool, config_path: Path, store_url: StoreUrl, as_j
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with visiting(store_url) as store:
         record = (await lookup.show(store, id_)).record
+        fetched = await lookup.fetched(store, record.events)
         stored, now = await status.read(store), clock.now(store)
     if raw:
         _print_raw(record.webhook.body)
@@ -54,12 +56,12 @@ async def show(id_: str, raw: bool, config_path: Path, store_url: StoreUrl, as_j
     config = config_or_none(config_path)
     names = lookup.names_in(record.events, config.event_names) if config else {}
     if as_json:
-        print_json(views.webhook_record(record, stored, names))
+        print_json(views.webhook_record(record, stored, names, fetched))
     else:
         situation = Situation(now=now, status=stored, routed=config.targets if config else None)
         _print_webhook(record.webhook, situation.now)
         for event in record.events:
-            _print_event(event, situation, as_line(names.get(event.id, {})))
+            _print_event(event, situation, as_line(names.get(event.id, {})), fetched.get(event.id))
         if record.raw:
             _print_raw_deliveries(record.raw, situation)
 
@@ -112,7 +114,7 @@ def readable(body: bytes) -> str:
 # ---- its events
 
 
-def _print_event(event: EventRecord, situation: Situation, named: str) -> None:
+def _print_event(event: EventRecord, situation: Situation, named: str, fetched: Enrichment | None) -> None:
     put("", Text.assemble(("event    ", "dim"), cell(event.id, "bold")))
     if event.corrupt:
         put(cell("corrupt: not the JSON that was stored, see relay verify", "red"), indent=4)
@@ -120,9 +122,19 @@ def _print_event(event: EventRecord, situation: Situation, named: str) -> None:
         put(block(json_text(views.payload(event))), indent=4)
         if named:
             put(labelled("in amoCRM", named, "dim"), indent=4)
+    if fetched:
+        _print_fetched(fetched)
     if not event.deliveries:
         put("no deliveries", indent=2)
     _print_deliveries(event, situation)
+
+
+def _print_fetched(found: Enrichment) -> None:
+    if found.value is None:
+        put(labelled("enriched", f"with nothing: {found.reason}", "yellow"), indent=4)
+    else:
+        put(labelled("enriched", f"with what amoCRM had at {short(found.at)}", "dim"), indent=4)
+        put(block(json_text(found.value)), indent=4)
 
 
 def _print_raw_deliveries(raw: EventRecord, situation: Situation) -> None:

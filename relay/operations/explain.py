@@ -3,7 +3,7 @@
 Nothing is sent, and what is secret in a request is `***`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -14,11 +14,13 @@ from relay.amocrm import events, form
 from relay.delivery.payload import Original, original_body
 from relay.errors import CorruptError, UnreadableError
 from relay.model import Event, Webhook
+from relay.model.enrich import Enrichment
 from relay.operations.lookup import Found
 from relay.operations.shown_requests import ShownRequest, shown_raw_request, shown_request
 from relay.routes.config import Config
 from relay.routes.fields import values_of
 from relay.routes.match import Route
+from relay.routes.plan import takers_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +44,15 @@ class RouteExplanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventExplanation:
-    """Every route of the file, in its order, and a request for each target that a matching one names."""
+    """Every route of the file, in its order, and a request for each target that a matching one names.
+
+    `dropped`: those targets among them that get no healed event, and this is one.
+    """
 
     event: Event
     routes: Sequence[RouteExplanation]
     requests: Sequence[ShownRequest]
+    dropped: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +72,8 @@ class RawExplanation:
 NO_DELIVERY = "given-at-arrival"
 """In place of the `webhook-id` of a raw delivery that there is not: the id is made when the webhook arrives."""
 
+NOTHING_FETCHED: Mapping[str, Enrichment] = {}
+
 Explanation: TypeAlias = Sequence[EventExplanation] | RawExplanation
 
 
@@ -78,16 +86,18 @@ def explain_body(config: Config, body: bytes, *, source: str, query: str = "", n
     return _explain_unread(config, webhook, NO_DELIVERY, now)
 
 
-def explain_stored(config: Config, found: Found, *, now: datetime) -> Explanation:
+def explain_stored(
+    config: Config, found: Found, fetched: Mapping[str, Enrichment] = NOTHING_FETCHED, *, now: datetime
+) -> Explanation:
     """What would become of a stored webhook, or of one of its events; CorruptError if it is.
 
-    An unparsed one is read again, with the code of today.
+    An unparsed one is read again, with the code of today. `fetched`: what is stored beside its events, by id.
     """
     webhook = found.record.webhook
     if webhook.unparsed is not None:
         raw = found.record.raw
         return _explain_unread(config, webhook, raw.id if raw else NO_DELIVERY, now)
-    return [_explain(config, event, sent, webhook.trace, now) for event, sent in _stored(found)]
+    return [_explain(config, event, sent, webhook.trace, now, fetched.get(event.id)) for event, sent in _stored(found)]
 
 
 def _explain_unread(config: Config, webhook: Webhook, raw_id: str, now: datetime) -> Explanation:
@@ -97,10 +107,18 @@ def _explain_unread(config: Config, webhook: Webhook, raw_id: str, now: datetime
         return _explain_raw(config, replace(webhook, unparsed=str(error)), raw_id, now)
 
 
-def _explain(config: Config, event: Event, sent: Original, trace: str, now: datetime) -> EventExplanation:
-    targets = config.matcher.match(event).targets
-    requests = [shown_request(config, name, event, sent, trace=trace, now=now) for name in targets]
-    return EventExplanation(event=event, routes=explain_routes(config, event), requests=requests)
+def _explain(
+    config: Config, event: Event, sent: Original, trace: str, now: datetime, fetched: Enrichment | None = None
+) -> EventExplanation:
+    matched = config.matcher.match(event).targets
+    takers = takers_of(event, matched, config)
+    requests = [shown_request(config, name, event, sent, trace=trace, fetched=fetched, now=now) for name in takers]
+    return EventExplanation(
+        event=event,
+        routes=explain_routes(config, event),
+        requests=requests,
+        dropped=[name for name in matched if name not in takers],
+    )
 
 
 def _explain_raw(config: Config, webhook: Webhook, raw_id: str, now: datetime) -> RawExplanation:

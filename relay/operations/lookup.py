@@ -8,6 +8,7 @@ import orjson
 
 from relay.errors import ConflictError, NotFoundError
 from relay.model import Webhook
+from relay.model.enrich import Enrichment
 from relay.model.event_names import EventNames
 from relay.store.contract import OperationsStore
 from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
@@ -42,6 +43,11 @@ async def unrouted(
 ) -> Page[EventRecord]:
     """Events that no route took when they arrived, oldest first."""
     return await store.events(wanted, limit=limit, after=after, unrouted=True)
+
+
+async def fetched(store: OperationsStore, found: Sequence[EventRecord]) -> Mapping[str, Enrichment]:
+    """What was fetched from amoCRM beside events, by their ids."""
+    return await store.enrichments.beside([each.id for each in found])
 
 
 async def names(store: OperationsStore, found: Sequence[DeliveryRecord], known: EventNames) -> Names:

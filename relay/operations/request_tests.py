@@ -13,6 +13,7 @@ from relay.model import Json
 from relay.operations.shown_requests import HIDDEN, ShownRequest, shown_request
 from relay.routes import route_tests
 from relay.routes.config import Config
+from relay.routes.plan import takers_of
 from relay.routes.route_tests import NO_TIME, ExpectedRequest, RouteTestResult
 
 MAX_SHOWN = 100  # characters of a value
@@ -24,8 +25,14 @@ _MISSING = object()
 
 def run_tests(config: Config) -> list[RouteTestResult]:
     """Run the tests, in file order."""
-    results = route_tests.run_tests(config.tests, config.matcher)
+    results = [_taken(config, each) for each in route_tests.run_tests(config.tests, config.matcher)]
     return [replace(each, requests=_differences(config, each)) if each.test.requests else each for each in results]
+
+
+def _taken(config: Config, result: RouteTestResult) -> RouteTestResult:
+    """Without the targets that drop healed events, if it is one."""
+    got = result.got
+    return replace(result, got=replace(got, targets=takers_of(result.test.event, got.targets, config)))
 
 
 def _differences(config: Config, result: RouteTestResult) -> Sequence[str]:

@@ -79,6 +79,7 @@ def _event_explanation(explained: EventExplanation) -> dict[str, Json]:
         "event": orjson.loads(events.dump(explained.event)),
         "routes": [_route(each) for each in explained.routes],
         "requests": [_request(each) for each in explained.requests],
+        "dropped": list(explained.dropped),
     }
 
 

@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import unquote
 
 from relay.amocrm import events
 from relay.delivery.batch import as_one
 from relay.delivery.enriched import with_enriched
+from relay.delivery.healed import unmarked
 from relay.delivery.payload import Original
 from relay.delivery.template_renderer import new_renderer
 from relay.errors import TemplateFailed
 from relay.http.request import Request, as_sent
-from relay.model import Delivery, Event, Target, Webhook
+from relay.model import Delivery, Event, HealDelivery, Target, Webhook
 from relay.model.enrich import Enrichment
 from relay.routes.config import Config
 from relay.routes.lint.secrets import SECRET_HEADERS
@@ -41,13 +42,27 @@ class ShownRequest:
 
 
 def shown_request(
-    config: Config, target: str, event: Event, sent: Original, *, trace: str = "", now: datetime
+    config: Config,
+    target: str,
+    event: Event,
+    sent: Original,
+    *,
+    trace: str = "",
+    fetched: Enrichment | None = None,
+    now: datetime,
 ) -> ShownRequest:
-    """The first request of an event; `sent` is what amoCRM sent of it, `trace` that of its webhook."""
+    """The first request of an event; `sent` is what amoCRM sent of it, `trace` that of its webhook.
+
+    `fetched`: what is stored beside the event.
+    """
     written = config.target_as_written(target)
     delivery = _delivery(event.id, target, events.dump(event), event.received_at, trace)
+    if event.heal is not None:
+        delivery = replace(delivery, healed=True)
+        delivery = delivery if written.heal is HealDelivery.MARK else unmarked(delivery)
     if written.enrich:
-        delivery = with_enriched(delivery, written.enrich, Enrichment(row=0, at=now, reason=NOT_ASKED))
+        found = fetched or Enrichment(row=0, at=now, reason=NOT_ASKED)
+        delivery = with_enriched(delivery, written.enrich, found)
     if written.batch:  # shown as a batch of this event alone
         delivery = as_one([delivery])
     try:

@@ -3,13 +3,14 @@
 Times are RFC 3339 in UTC, lengths of time are seconds, cursors are opaque.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
 import orjson
 
 from relay.model import Json, Outcome, Webhook
+from relay.model.enrich import Enrichment
 from relay.model.trace import attempt_span_id, trace_id
 from relay.operations import known_names
 from relay.operations.lookup import Names
@@ -37,6 +38,7 @@ from relay.store.records import (
 T = TypeVar("T")
 
 NO_NAMES: Names = {}
+NOT_FETCHED: Mapping[str, Enrichment] = {}
 
 
 def _time(at: datetime | None) -> str | None:
@@ -133,11 +135,19 @@ def _text(body: bytes) -> str | None:
         return None
 
 
-def webhook_record(record: WebhookRecord, status: Status, names: Names = NO_NAMES) -> dict[str, Json]:
+def webhook_record(
+    record: WebhookRecord,
+    status: Status,
+    names: Names = NO_NAMES,
+    fetched: Mapping[str, Enrichment] = NOT_FETCHED,
+) -> dict[str, Json]:
     """A webhook with all that came of it; `raw` is there if it went to targets unparsed."""
     whole: dict[str, Json] = {
         "webhook": webhook(record.webhook),
-        "events": [{**event(each, names), "deliveries": _deliveries(each, status)} for each in record.events],
+        "events": [
+            {**event(each, names), **enriched(fetched.get(each.id)), "deliveries": _deliveries(each, status)}
+            for each in record.events
+        ],
     }
     if record.raw:
         whole["raw"] = {"id": record.raw.id, "deliveries": _deliveries(record.raw, status)}
@@ -167,6 +177,16 @@ def event(record: EventRecord, names: Names = NO_NAMES) -> dict[str, Json]:
         "names": dict(names.get(record.id, {})),
         "corrupt": record.corrupt,
     }
+
+
+def enriched(found: Enrichment | None) -> dict[str, Json]:
+    """What was fetched beside an event, all of it: a target gets the parts and fields that it asks for.
+
+    Null without a reason: nothing was asked for, or it was not fetched yet.
+    """
+    if found is None or found.value is None:
+        return {"enriched": None, "enriched_reason": found.reason if found else ""}
+    return {"enriched": {**found.value, "at": rfc3339(found.at)}, "enriched_reason": ""}
 
 
 def payload(record: EventRecord) -> Json:

@@ -21,13 +21,18 @@ def plan(event: Event, config: Config) -> RoutedEvent:
 
 def _planned(event: Event, targets: Mapping[str, tuple[str, ...]], config: Config) -> Iterator[PlannedDelivery]:
     """The deliveries to targets of which some have an order, enrich, or drop heals: those get late webhooks."""
-    for name, routes in targets.items():
+    for name, routes in takers_of(event, targets, config).items():
         target = config.targets[name]
+        hold = HOLD if target.enrich and _can_be_enriched(event, config) else None
         drops = target.heal is HealDelivery.DROP
-        if not (drops and event.heal is not None):
-            hold = HOLD if target.enrich and _can_be_enriched(event, config) else None
-            key = ordering_key(event, target)
-            yield PlannedDelivery(target=name, routes=routes, key=key, if_late=drops, hold=hold)
+        yield PlannedDelivery(target=name, routes=routes, key=ordering_key(event, target), if_late=drops, hold=hold)
+
+
+def takers_of(event: Event, targets: Mapping[str, tuple[str, ...]], config: Config) -> Mapping[str, tuple[str, ...]]:
+    """The targets of the matching routes that get the event: a healed one goes to none that drops them."""
+    if event.heal is None:
+        return targets
+    return {name: routes for name, routes in targets.items() if config.targets[name].heal is not HealDelivery.DROP}
 
 
 def _can_be_enriched(event: Event, config: Config) -> bool:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from relay.model import Event, Format, Json, Target
+from relay.rfc3339 import rfc3339
 from relay.routes.diagnostics import Unfit, Where, listed
 from relay.routes.match import Matcher, Matches
 from relay.routes.reader import Reader, one_of
@@ -142,7 +143,16 @@ def _event(reader: Reader, where: Where) -> Event:
         action=reader.take((*where, "action"), str, ""),
         data=reader.take((*where, "data"), _as_received, {}),
         query=reader.take((*where, "query"), _as_received, {}),
+        heal=reader.take((*where, "heal"), _healed, None),
+        happened_at=NO_TIME if reader.document.has((*where, "heal")) else None,
     )
+
+
+def _healed(value: Json) -> Mapping[str, Json]:
+    """What a healed event says of itself, with that of the test."""
+    told = {"exactness": "exact", "reason": "outage"} | value
+    stale = {"stale": True} if told.pop("stale", False) else {}
+    return {"event_id": "0", "found_at": rfc3339(NO_TIME), **told, **stale}
 
 
 def _single(names: list[str]) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.model.heal import Hook
 from relay.store.archive import ArchiveFolder
+from relay.store.enrich_contract import EnrichQuestions
 from relay.store.enrich_contract import EnrichStore as EnrichStore
 from relay.store.erasure_contract import ErasureStore as ErasureStore
 from relay.store.guard_contract import GuardStore as GuardStore
@@ -264,6 +265,11 @@ class OperationsStore(Protocol):
     @property
     def healing(self) -> HealQuestions:
         """What operators ask and do about healing."""
+        ...
+
+    @property
+    def enrichments(self) -> EnrichQuestions:
+        """What was fetched beside events."""
         ...
 
     def clock(self) -> datetime:

@@ -7,7 +7,15 @@ from typing import Protocol
 from relay.model.enrich import Enrichment, HeldEvent
 
 
-class EnrichStore(Protocol):
+class EnrichQuestions(Protocol):
+    """What operators ask of it."""
+
+    async def beside(self, event_ids: Sequence[str]) -> Mapping[str, Enrichment]:
+        """Return what is stored beside these events, by their ids; see `EnrichStore.record`."""
+        ...
+
+
+class EnrichStore(EnrichQuestions, Protocol):
     """What was fetched beside events, by where the store has these (`Delivery.row`)."""
 
     async def held(self, sources: Sequence[str], *, limit: int) -> Sequence[HeldEvent]:

@@ -16,6 +16,10 @@ from relay.store.times import from_ms, to_ms
 Row: TypeAlias = tuple[Any, ...]
 
 COLUMNS = "event, at, value, reason, checksum"
+OF_EVENTS = (
+    "select e.id, n.event, n.at, n.value, n.reason, n.checksum from events e join enrichments n on n.event = e.seq"
+)
+"""SQL: rows of `beside`."""
 
 
 def row_of(found: Enrichment) -> Row:
@@ -33,6 +37,11 @@ def erased_row(event: ErasedEvent) -> Row:
 def read(rows: Iterable[Row]) -> dict[int, Enrichment]:
     """Return them by row of their event."""
     return {row[0]: _enrichment(*row) for row in rows}
+
+
+def beside(rows: Iterable[Row]) -> dict[str, Enrichment]:
+    """Return them by the id of their event, which is the first column."""
+    return {row[0]: _enrichment(*row[1:]) for row in rows}
 
 
 def held(rows: Sequence[Row]) -> list[HeldEvent]:

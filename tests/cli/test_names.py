@@ -8,14 +8,19 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 
 from relay.amocrm import form, sample_bodies
+from relay.model.enrich import Enrichment
 from relay.model.names import Pipeline, Stage
 from relay.model.names_json import to_json
+from relay.store.checksum import checksum
+from relay.store.contract import Archive
 from tests.account.example_catalog import CATALOG
-from tests.cli.conftest import LOST, OFFER, Run, Use, keep, on_terminal, plain
+from tests.cli.conftest import LOST, NOON, OFFER, Run, Use, event_of, keep, on_terminal, plain
 from tests.cli.conftest import ROUTES as ROUTED
 from tests.fakeamo import FakeAmo
 from tests.fakeamo.clock import RunningClock
@@ -216,3 +221,71 @@ def test_status_says_which_routes_wait_for_names(run: Run, named: None, folder: 
 def test_without_an_account_status_has_no_line_about_names(run: Run, kept: Path) -> None:
     assert "names" not in run("status").stdout
     assert json.loads(run("status", "--json").stdout)["names"] == {"as_of": {}, "outdated": [], "stopped_routes": {}}
+
+
+# ---- what was fetched beside an event, and what was healed
+
+
+ENRICHED = """\
+version: 1
+accounts: {main: {host: "127.0.0.1:9", token: canary.api.token, names: names.json}}
+sources: {crm: {token: "${CRM_TOKEN}", account: main}}
+targets:
+  asks: {url: "https://asks.example/in", enrich: {lead: [name]}}
+  drops: {url: "https://drops.example/in", heal: drop}
+routes: [{name: all, match: {entity: leads}, to: [asks, drops]}]
+"""
+
+
+@pytest.fixture
+def fetching(named: None, folder: Path, refill: Callable[[Use], None]) -> str:
+    """The id of an event whose lead was asked for; what came, or why nothing did, is to be stored."""
+    (folder / "routes.yaml").write_text(ENRICHED, "utf-8")
+    refill(lambda store: keep(store, LOST, form.encode(sample_bodies.body("leads.status"))))
+    return event_of(LOST)
+
+
+def store_beside(refill: Callable[[Use], None], **found: Any) -> None:
+    async def use(store: Archive) -> None:
+        [held] = await store.enrichments.held(["crm"], limit=9)
+        await store.enrichments.record([Enrichment(row=held.row, at=NOON, **found)], now=NOON)
+
+    refill(use)
+
+
+def test_show_and_explain_show_what_was_fetched(run: Run, fetching: str, refill: Callable[[Use], None]) -> None:
+    [before] = json.loads(run("show", fetching, "--json").stdout)["events"]
+    assert (before["enriched"], before["enriched_reason"]) == (None, "")
+    assert "enriched" not in run("show", fetching).stdout
+    store_beside(refill, value={"lead": {"id": 7, "name": "Окна", "price": 5}})
+    [event] = json.loads(run("show", fetching, "--json").stdout)["events"]
+    assert event["enriched"] == {"lead": {"id": 7, "name": "Окна", "price": 5}, "at": "2026-11-22T12:00:00.000Z"}
+    assert re.search("enriched +with what amoCRM had at 11-22 12:00:00Z", run("show", fetching).stdout)
+    [explained] = json.loads(run("explain", fetching, "--json").stdout)["events"]
+    asks, _ = explained["requests"]
+    assert json.loads(asks["body"])["enriched"] == {"lead": {"id": 7, "name": "Окна"}, "at": "2026-11-22T12:00:00.000Z"}
+
+
+def test_show_and_explain_say_why_nothing_was_fetched(run: Run, fetching: str, refill: Callable[[Use], None]) -> None:
+    store_beside(refill, reason="not fetched within 10 s")
+    [event] = json.loads(run("show", fetching, "--json").stdout)["events"]
+    assert (event["enriched"], event["enriched_reason"]) == (None, "not fetched within 10 s")
+    assert re.search("enriched +with nothing: not fetched within 10 s", run("show", fetching).stdout)
+    [explained] = json.loads(run("explain", fetching, "--json").stdout)["events"]
+    assert json.loads(explained["requests"][0]["body"])["enriched_reason"] == "not fetched within 10 s"
+
+
+def test_explain_says_which_target_gets_no_healed_event(
+    run: Run, fetching: str, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    heal = {"event_id": "e1", "exactness": "state", "found_at": "2026-11-22T12:00:00.000Z", "reason": "outage"}
+    connection = apsw.Connection(str(folder / "relay.db"))
+    [(payload,)] = connection.execute("select payload from events where id = ?", (fetching,)).fetchall()
+    healed = json.dumps(json.loads(payload) | {"heal": heal}).encode()
+    sum_ = checksum(healed, fetching.encode())
+    connection.execute("update events set payload = ?, checksum = ? where id = ?", (healed, sum_, fetching))
+    connection.close()
+    [explained] = json.loads(run("explain", fetching, "--json").stdout)["events"]
+    assert ([each["target"] for each in explained["requests"]], explained["dropped"]) == (["asks"], ["drops"])
+    assert explained["requests"][0]["headers"]["relay-healed"] == "state"
+    assert "drops  gets no healed event: heal is drop" in run("explain", fetching).stdout

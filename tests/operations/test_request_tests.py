@@ -4,10 +4,13 @@ import json
 
 import pytest
 
+from relay.delivery.payload import Original
 from relay.errors import RoutesInvalid
 from relay.operations.request_tests import run_tests
+from relay.operations.shown_requests import shown_request
 from relay.routes.config import parse
 from relay.routes.lint import warnings
+from relay.routes.route_tests import NO_TIME
 
 FILE = """
 version: 1
@@ -131,3 +134,45 @@ def test_a_literal_secret_in_a_query_is_noticed() -> None:
     config = parse(text, file="f", env={"CRM_TOKEN": "t" * 20, "BOT": "canary"})
     said = [each.message for each in warnings(config) if each.path == "targets.telegram.query.key"]
     assert [each.partition(":")[0] for each in said] == ["a secret in the file"]
+
+
+HEALED = """
+version: 1
+sources: {crm: {token: "${CRM_TOKEN}"}}
+targets:
+  plain: {url: "https://plain.example/"}
+  marks: {url: "https://marks.example/", heal: mark, batch: {}}
+  drops: {url: "https://drops.example/", heal: drop}
+routes:
+  - {name: approximate, match: {heal.exactness: approximate}, to: [marks, drops]}
+  - {name: all, match: {entity: leads}, to: [plain, marks, drops]}
+tests:
+  - {name: came, event: {entity: leads, action: add}, expect: {targets: [plain, marks, drops], routes: all}}
+  - name: healed
+    event: {entity: leads, action: add, heal: {}}
+    expect: {targets: [plain, marks], requests: {plain: {headers: {relay-healed: exact}}}}
+  - name: approximate
+    event: {entity: contacts, action: add, heal: {exactness: approximate, stale: true}}
+    expect: {targets: marks, routes: approximate, requests: {marks: {headers: {relay-healed: approximate}}}}
+  - name: wrong
+    event: {entity: contacts, action: add, heal: {exactness: approximate}}
+    expect: {requests: {drops: {method: POST}}}
+"""
+
+
+def test_an_event_of_a_test_may_be_a_healed_one() -> None:
+    config = parse(HEALED, file="f", env={"CRM_TOKEN": "t" * 20})
+    *good, wrong = run_tests(config)
+    assert [each.differences for each in good] == [()] * 3
+    assert wrong.differences == ("requests.drops: expected a request, but the event does not go there",)
+    shown = [
+        shown_request(config, name, good[2].test.event, Original(body=b""), now=NO_TIME).body
+        for name in ("plain", "marks")
+    ]
+    assert ['"stale":true' in body for body in shown] == [False, True]
+
+
+@pytest.mark.parametrize("heal", ["exact", "{exactness: nearly}", "{exact: true}"])
+def test_what_is_no_heal_is_an_error(heal: str) -> None:
+    with pytest.raises(RoutesInvalid, match=r"tests\[1\]\.event\.heal"):
+        parse(HEALED.replace("heal: {}", f"heal: {heal}"), file="f", env={"CRM_TOKEN": "t" * 20})

@@ -68,6 +68,18 @@ async def test_held_events_come_with_payload_targets_and_end_the_first_to_be_due
     assert await store.enrichments.held(["shop"], limit=9) == []
 
 
+async def test_what_is_stored_is_found_by_the_ids_of_events(store: Archive) -> None:
+    await store.keep(webhook(), [routed(1, held()), routed(2, held()), routed(3, held())])
+    first, second, _ = [each.row for each in await store.enrichments.held(["crm"], limit=9)]
+    await fetched(store, first)
+    await store.enrichments.record([Enrichment(row=second, at=NOON, reason="403")], now=NOON)
+    assert await store.enrichments.beside(["event-0001", "event-0002", "event-0003", "event-0009"]) == {
+        "event-0001": Enrichment(row=first, at=NOON + SECOND, value=LEAD),
+        "event-0002": Enrichment(row=second, at=NOON, reason="403"),
+    }
+    assert await store.enrichments.beside([]) == {}
+
+
 async def test_the_first_enrichment_of_an_event_stays(store: Archive) -> None:
     await store.keep(webhook(), [routed(1, held())])
     row = await row_of(store)

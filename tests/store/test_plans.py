@@ -192,4 +192,5 @@ def test_enrichment_reads_held_deliveries_and_its_own_events_alone(postgres: Clu
         (enrichments.HELD, (Texts(["crm"]), 50)),
         (enrichments.END_HOLD, (Numbers([400, 401]), 1795000000000)),
         (enrichments.STORED, (Numbers([400, 401]),)),
+        (enrichments.BESIDE, (Texts(["event-00000400", "event-00000401"]),)),
     )

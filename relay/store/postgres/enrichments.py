@@ -22,6 +22,7 @@ from (select i.event, min(i.held) as until
 order by first.until, d.event, d.target
 """
 STORED = f"select {enrich_rows.COLUMNS} from enrichments where event = any(%s::bigint[])"
+BESIDE = f"{enrich_rows.OF_EVENTS} where e.id = any(%s::text[])"
 # the lock: no purge may take an event while something is stored beside it
 _LOCK = """
 select seq from webhooks where seq = any(array(select webhook from events where seq = any(%s::bigint[])))
@@ -71,6 +72,11 @@ class PostgresEnrichments:
             return enrich_rows.read(await transaction.rows(STORED, (asked,)))
 
         return await self._acts.commit(write)
+
+    async def beside(self, event_ids: Sequence[str]) -> Mapping[str, Enrichment]:
+        """See `EnrichQuestions.beside`."""
+        [found] = await self._look.run([(BESIDE, (Texts(map(clean, event_ids)),))])
+        return enrich_rows.beside(found)
 
     async def stored(self, events: Sequence[int]) -> Mapping[int, Enrichment]:
         """See `EnrichStore.stored`."""

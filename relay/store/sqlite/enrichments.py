@@ -25,6 +25,7 @@ from (select i.event, min(i.held) as until
 order by first.until, d.event, d.target
 """
 _STORED = f"select {enrich_rows.COLUMNS} from enrichments where event in (select value from json_each(?))"
+_BESIDE = f"{enrich_rows.OF_EVENTS} where e.id in (select value from json_each(?))"
 # select: an event that was purged, or erased, has none
 _STORE = (
     f"with given ({enrich_rows.COLUMNS}) as (values {{(?, ?, ?, ?, ?)}})"
@@ -61,6 +62,10 @@ class SqliteEnrichments:
     async def stored(self, events: Sequence[int]) -> Mapping[int, Enrichment]:
         """See `EnrichStore.stored`."""
         return enrich_rows.read(await self._read(lambda cursor: rows(cursor, _STORED, (_json(events),))))
+
+    async def beside(self, event_ids: Sequence[str]) -> Mapping[str, Enrichment]:
+        """See `EnrichQuestions.beside`."""
+        return enrich_rows.beside(await self._read(lambda cursor: rows(cursor, _BESIDE, (_json(event_ids),))))
 
 
 def record(cursor: apsw.Cursor, found: Sequence[Enrichment], now: datetime) -> dict[int, Enrichment]:
