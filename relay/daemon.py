@@ -137,6 +137,7 @@ class Relay:
                 routes=[route.name for route in config.routes],
                 endpoints={name: _endpoint(config, target) for name, target in config.targets.items()},
                 accounts=list(config.accounts),
+                names=config.event_names,
             )
         )
         self.store.publish_config(config.digest)

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from relay.account_signals import AccountSignal
 from relay.model import Delivery, Outcome, RoutedEvent, Verdict, Webhook, frozen
+from relay.model.event_names import EventNames
 
 
 class Rejection(StrEnum):
@@ -155,7 +156,7 @@ class Endpoint(NamedTuple):
 class ConfigActivated:
     """The names that count from now on: those of the routes file in use.
 
-    `endpoints`: of each target.
+    `endpoints`: of each target. `names`: what amoCRM calls the things in events.
     """
 
     sources: Sequence[str]
@@ -163,6 +164,7 @@ class ConfigActivated:
     routes: Sequence[str]
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     accounts: Sequence[str] = ()
+    names: EventNames = field(default_factory=lambda: EventNames({}))
 
 
 @frozen

@@ -11,11 +11,11 @@ from relay.account.grants import authorize_link
 from relay.account.opening import asking
 from relay.cli.flag_types import Words
 from relay.cli.options import asynchronous, json_option
-from relay.cli.output import cell, labelled, print_json, put
+from relay.cli.output import cell, labelled, note, print_json, put
 from relay.cli.routes_file import config_option, load
-from relay.cli.store import account_records, store_option
+from relay.cli.store import account_records, operator, store_option, visiting
 from relay.cli.times import local
-from relay.errors import NotFoundError
+from relay.errors import ConfigurationError, NotFoundError, StoreError
 from relay.model import Account
 from relay.operations import accounts as operation
 from relay.store.open import StoreUrl
@@ -103,7 +103,17 @@ async def login(name: str, code: str | None, config_path: Path, store_url: Store
     else:
         code = operation.code_of(code, found, None)
     grant = await operation.login(found, account_records(store_url), code, clock=_utc_now)
+    await _audit(name, store_url)
     click.echo(f"{name}: access is granted; its token is renewed before {local(grant.expires_at, seconds=True)}")
+
+
+async def _audit(name: str, store_url: StoreUrl) -> None:
+    """Have the audit know of it; before the first start there is none, and the grant is stored all the same."""
+    try:
+        async with visiting(store_url) as store:
+            await operation.audit_login(store, name, by=operator())
+    except (ConfigurationError, StoreError) as error:
+        note(f"not in the audit: {error}")
 
 
 def _named(known: Mapping[str, Account], name: str) -> Account:

@@ -19,14 +19,15 @@ DeliveredLine: TypeAlias = Callable[[str, Attempted], str | None]
 """Time as text and a delivered attempt -> what `log` makes of `fields`; None if that has to do it."""
 
 
-def fields(attempted: Attempted) -> dict[str, object]:
-    """Return all fields, in their order."""
+def fields(attempted: Attempted, names: str = "") -> dict[str, object]:
+    """Return all fields, in their order; `names`: what amoCRM calls the things in the event, if that is known."""
     delivery, outcome = attempted.delivery, attempted.outcome
     return {
         "target": delivery.target,
         "event": delivery.event_id,
         "entity": delivery.entity or None,
         "entity_id": delivery.entity_id or None,
+        "names": names or None,
         "attempt": delivery.attempt,
         "outcome": attempted.verdict.name.value,
         "reason": outcome.reason.value,

@@ -4,11 +4,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+import orjson
 from prometheus_client import CollectorRegistry
 
 from relay.account_signals import AccountSignal
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
-from relay.model import Delivered, Reason, RoutedEvent, VerdictName, Webhook
+from relay.model import Delivered, Delivery, Reason, RoutedEvent, VerdictName, Webhook
+from relay.model.event_names import EventNames, as_line
 from relay.model.trace import sampled, trace_id
 from relay.observe import attempt_line
 from relay.observe.account import AccountObserver
@@ -72,6 +74,7 @@ class Observer:
         self._debug, self._info = log.is_enabled_for(logging.DEBUG), log.is_enabled_for(logging.INFO)
         self._delivered_line = attempt_line.delivered_line(log.style)
         self._clock = clock
+        self._names = EventNames({})
         self._limiter = LineLimiter(LINES_PER_SECOND, clock)
         self._reloaded_at(successful=True)  # the start has loaded the routes
 
@@ -249,7 +252,7 @@ class Observer:
         series.attempts(target, verdict.name, outcome.reason).inc()
         series.attempt_seconds(target).observe(took, trace)
         if not isinstance(verdict, Delivered):
-            self._log.warning("attempt", **attempt_line.fields(signal))
+            self._log.warning("attempt", **attempt_line.fields(signal, self._names_in(signal.delivery)))
             return
         if signal.lag is not None:
             series.delivery_lag_seconds(target).observe(signal.lag.total_seconds(), trace)
@@ -257,14 +260,21 @@ class Observer:
             self._log_delivered(signal)
 
     def _log_delivered(self, signal: Attempted) -> None:
-        log = self._log
-        if line := self._delivered_line(log.timestamp(), signal):
+        log, names = self._log, self._names_in(signal.delivery)
+        if not names and (line := self._delivered_line(log.timestamp(), signal)):
             log.write(line)
         else:
-            log.info("attempt", **attempt_line.fields(signal))
+            log.info("attempt", **attempt_line.fields(signal, names))
+
+    def _names_in(self, delivery: Delivery) -> str:
+        """`status Продажи/Оффер`; nothing is read without an account whose names are known."""
+        if not self._names or not delivery.payload or delivery.corrupt:
+            return ""
+        return as_line(self._names.of(orjson.loads(delivery.payload)))
 
     def _config_activated(self, signal: ConfigActivated) -> None:
         """Start the counters of these names at 0, or PromQL's `increase` would miss the first event."""
+        self._names = signal.names
         for reason in (Rejection.UNAUTHORIZED, Rejection.MISADDRESSED, Rejection.STRANGER):
             self._series.webhooks("-", reason)
         for source in signal.sources:

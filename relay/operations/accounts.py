@@ -13,8 +13,10 @@ from relay.account.renamed import host_after, new_host
 from relay.account.session import Params, Session
 from relay.errors import AccountError, ConfigurationError, ConflictError
 from relay.model import Account, Json, OAuthGrant
+from relay.operations import audit
 from relay.rfc3339 import rfc3339
 from relay.store.account_records import AccountRecords, Grant
+from relay.store.contract import OperationsStore
 
 ACCOUNT = "/api/v4/account"
 ABOUT: Params = {"with": "is_api_filter_enabled"}
@@ -160,3 +162,8 @@ async def login(account: Account, records: AccountRecords, code: str, *, clock: 
             return grant
     finally:
         await session.close()
+
+
+async def audit_login(store: OperationsStore, name: str, *, by: str) -> None:
+    """Audit that somebody granted access to an account."""
+    await store.record_audit(audit.entry("account login", {"account": name}, by=by, now=store.clock()), 1)

@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 from relay.account import pace
 from relay.cli import relay
 from relay.store.sqlite.account_files import AccountFiles
+from relay.store.sqlite.store import SqliteStore
+from tests.cli.conftest import NOON
 from tests.fakeamo import FakeAmo, VirtualClock
 from tests.fakeamo.server import Server
 
@@ -169,6 +171,22 @@ def test_an_administrator_follows_the_link_and_pastes_where_it_led(shell: Shell)
     assert parse_qs(urlsplit(link[0]).query)["client_id"] == [client_id]
     assert "main: access is granted" in ended.stdout
     assert shell.run("check").stdout.count("may be read") == 4
+
+
+def test_a_login_is_audited_where_there_is_a_store(shell: Shell) -> None:
+    client_id = integrated(shell)
+    first = shell.run("login", "main", "--code", shell.amo.tokens.authorize(client_id))
+    assert (first.exit_code, "not in the audit: " in first.stderr) == (0, True), first.output
+
+    async def make_store() -> None:
+        store = SqliteStore.open(shell.folder / "relay.db", now=NOON, emit=lambda _signal: None, failed=lambda: None)
+        await store.close()
+
+    asyncio.run(make_store())
+    second = shell.run("login", "main", "--code", shell.amo.tokens.authorize(client_id))
+    assert (second.exit_code, second.stderr) == (0, "")
+    [entry] = json.loads(CliRunner().invoke(relay, ["audit", "--json"]).stdout)["data"]
+    assert (entry["command"], entry["details"]) == ("account login", {"account": "main"})
 
 
 def test_a_code_may_be_given_and_works_once(shell: Shell) -> None:

@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 
 import relay
 from relay.model import Dead, Delivered, Reason, RetryAt, Verdict
+from relay.model.event_names import EventNames
 from relay.model.trace import trace_id
 from relay.observe.observer import LINES_PER_SECOND, MOST_ENTITIES
 from relay.signals import (
@@ -31,6 +32,7 @@ from relay.signals import (
     Signal,
     SpoolOpened,
 )
+from tests.account.example_catalog import CATALOG
 from tests.observe.conftest import MS, NOON, Observed, attempted, event, kept, refused
 
 LATER = NOON + timedelta(minutes=5)
@@ -393,6 +395,22 @@ def test_one_kind_of_refusal_does_not_hide_another(observed: Observed) -> None:
         observed.emit(refused())
     observed.emit(refused(Rejection.UNAVAILABLE, source="crm"))
     assert "outcome=unavailable" in observed.lines()[-1]
+
+
+@pytest.mark.parametrize("verdict", [Delivered(), RetryAt(LATER)])
+def test_an_attempt_has_the_names_that_amocrm_has_for_the_ids_in_its_event(
+    observed: Observed, verdict: Verdict
+) -> None:
+    names = EventNames({"crm": CATALOG})
+    observed.emit(ConfigActivated(sources=["crm"], targets=["bot"], routes=["all"], names=names))
+    made = attempted(verdict=verdict)
+    payload = b'{"source":"crm","data":{"pipeline_id":752662,"status_id":16203337,"responsible_user_id":501}}'
+    named, unknown = (replace(made.delivery, payload=each) for each in (payload, b'{"source":"other","data":{}}'))
+    for delivery in (named, unknown, replace(named, corrupt=True), replace(named, payload=b"")):
+        observed.emit(replace(made, delivery=delivery))
+    first, *others = [line for line in observed.lines() if " attempt target" in line]
+    assert 'entity_id=4831596 names="status Продажи/Оффер, responsible Ольга Петрова" attempt=2' in first
+    assert len(others) == 3 and not any("names" in line for line in others)
 
 
 # ---- whatever the payloads hold

@@ -1,8 +1,11 @@
 """What processes share of an account: whole or not at all, one holder at a time, on both stores."""
 
 import asyncio
+import os
 import stat
+import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -189,3 +192,38 @@ def test_a_record_survives_its_text_and_shows_no_token() -> None:
     for each in (NOTHING, record(), record(3, "403")):
         assert decode(encode(each), "it") == each
         assert "canary" not in repr(each)
+
+
+async def test_others_lose_the_rights_that_a_copy_gave_them(tmp_path: Path) -> None:
+    url = SqliteUrl(tmp_path / "relay.db")
+    async with stores.account_records(url).held("main") as held:
+        await held.write(record())
+    file = tmp_path / "relay.db.account-main.json"
+    file.chmod(0o644)
+    assert await stores.account_records(url).read("main") == record()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+READ_AS_NOBODY = """
+import asyncio, concurrent.futures.thread, os, sys
+from pathlib import Path
+from relay.store.sqlite.account_files import AccountFiles
+os.setgroups([])
+os.setresuid(65534, 65534, 65534)
+asyncio.run(AccountFiles(Path(sys.argv[1])).read("main"))
+"""
+"""All is imported first: that user may not look where the interpreter is."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be another user")
+def test_a_record_of_another_user_is_said_with_who_owns_it() -> None:
+    """As when somebody logged in as root, and the relay is another user."""
+    with tempfile.TemporaryDirectory(prefix="relay-account-") as folder:  # others may not look into pytest's own
+        Path(folder).chmod(0o755)
+        file = Path(folder) / "relay.db.account-main.json"
+        file.write_text(encode(record()))
+        file.chmod(0o600)
+        command = [sys.executable, "-c", READ_AS_NOBODY, f"{folder}/relay.db"]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.stderr.splitlines()[-1].startswith(f"relay.errors.StoreBusy: cannot read {file}: ")
+    assert "root" in ended.stderr.splitlines()[-1] and "canary" not in ended.stderr

@@ -6,16 +6,18 @@ A file is replaced as a whole: written beside, synced, renamed, and the folder s
 import asyncio
 import fcntl
 import os
+import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from relay.errors import StoreBusy
-from relay.os_errors import os_error_text, write_problem
+from relay.os_errors import os_error_text, permission_problem, write_problem
 from relay.store.account_records import NOTHING, AccountRecord, decode, encode
 
 HELD_WITHIN = 60.0  # seconds; whoever holds it makes a request of at most 20
 TRIED_EACH = 0.05
+_OURS_ALONE, _OTHERS = 0o600, 0o077  # modes
 
 
 class AccountFiles:
@@ -28,11 +30,9 @@ class AccountFiles:
         """Return what is stored."""
         file = self._file(account)
         try:
-            return decode(await asyncio.to_thread(file.read_bytes), f"the file {file}")
+            return decode(await asyncio.to_thread(_bytes, file), f"the file {file}")
         except FileNotFoundError:
             return NOTHING
-        except OSError as error:
-            raise StoreBusy(f"the file {file} cannot be read: {os_error_text(error)}") from None
 
     @asynccontextmanager
     async def held(self, account: str) -> AsyncIterator["HeldFile"]:
@@ -81,10 +81,18 @@ def held_at_once(database: Path) -> Iterator[list[tuple[str, str]]]:
 
 
 def _bytes(file: Path) -> bytes:
+    """Read a file; if it is ours, others lose the rights that a copy or a restore has given them."""
     try:
-        return file.read_bytes()
+        with file.open("rb") as opened:
+            found = os.fstat(opened.fileno())
+            if stat.S_IMODE(found.st_mode) & _OTHERS and found.st_uid == os.geteuid():
+                os.fchmod(opened.fileno(), _OURS_ALONE)
+            return opened.read()
+    except FileNotFoundError:
+        raise
     except OSError as error:
-        raise StoreBusy(f"the file {file} cannot be read: {os_error_text(error)}") from None
+        said = permission_problem(file, write=True) or f"the file {file} cannot be read: {os_error_text(error)}"
+        raise StoreBusy(said) from None
 
 
 def _start(database: Path) -> str:
@@ -93,7 +101,7 @@ def _start(database: Path) -> str:
 
 def _opened(lock: Path) -> int:
     try:
-        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OURS_ALONE)
     except OSError as error:
         raise StoreBusy(write_problem(lock, error)) from None
 
@@ -114,7 +122,7 @@ def _replace(file: Path, text: str) -> None:
     beside = file.with_suffix(".new")
     try:
         beside.unlink(missing_ok=True)  # of a process that ended: its mode may be another
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OURS_ALONE)
         with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
             opened.write(text)
             opened.flush()
