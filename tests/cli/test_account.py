@@ -185,7 +185,7 @@ def test_a_login_is_audited_where_there_is_a_store(shell: Shell) -> None:
     asyncio.run(make_store())
     second = shell.run("login", "main", "--code", shell.amo.tokens.authorize(client_id))
     assert (second.exit_code, second.stderr) == (0, "")
-    [entry] = json.loads(CliRunner().invoke(relay, ["audit", "--json"]).stdout)["data"]
+    [entry] = json.loads(CliRunner().invoke(relay, ["audit", "--json"]).stdout)
     assert (entry["command"], entry["details"]) == ("account login", {"account": "main"})
 
 

@@ -16,6 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from relay.routes.diagnostics import listed, shortened
 from relay.routes.template.filters import FILTERS
+from relay.routes.template.jinja_words import plain_words
 from relay.routes.template.operators import OPERATORS, TESTS
 from relay.routes.template.source import Masked
 
@@ -27,7 +28,6 @@ TOO_MANY = f"a template of over {MAX_TOKENS} words and signs"
 MAX_DIGITS = 18
 NO_REFERENCE = "a secret cannot stand in {{ … }}, {% … %} or {# … #}: only in the text around"
 
-NO_STATEMENT = "only {% if %} and {% for %}"
 _NO_OPERATOR = "only + - ~, comparisons, `in`, and, or, not"
 REFUSED: dict[type[nodes.Node], str] = {
     nodes.Call: f"a call: nothing can be called; filters are {listed(FILTERS)}",
@@ -104,8 +104,8 @@ def parse(masked: Masked) -> tuple[nodes.Template, int]:
 
 
 def _said(error: TemplateSyntaxError) -> str:
-    message = str(error.message).partition(" Jinja was looking for")[0].rstrip(".")
-    return NO_REFERENCE if "\0" in message else shortened(message)
+    message = str(error.message)
+    return NO_REFERENCE if "\0" in message else plain_words(message)
 
 
 class _Offsets(Extension):
@@ -130,7 +130,7 @@ def _offsets(text: str) -> list[int]:
             place += len(value)
     except TemplateSyntaxError as error:
         secret = text[place : place + 1] == "\0"
-        raise Unparsable(place, NO_REFERENCE if secret else _said(error).partition(" at ")[0]) from None
+        raise Unparsable(place, NO_REFERENCE if secret else _said(error)) from None
     if len(found) > MAX_TOKENS:
         raise Unparsable(found[MAX_TOKENS], TOO_MANY)
     return found

@@ -15,7 +15,8 @@ from jinja2 import nodes
 from relay.routes.diagnostics import Unfit, listed, quoted, suggestion
 from relay.routes.template.escapes import Form
 from relay.routes.template.filters import FILTERS, REQUIRED, Filter, Parameter
-from relay.routes.template.language import NO_REFERENCE, NO_STATEMENT, OF_LOOPS, REFUSED
+from relay.routes.template.jinja_words import NO_STATEMENT
+from relay.routes.template.language import NO_REFERENCE, OF_LOOPS, REFUSED
 from relay.routes.template.node_trees import Part, assembled
 from relay.routes.template.operators import TESTS
 from relay.routes.template.source import Masked, Refusal
