@@ -112,6 +112,19 @@ class ClaimLost:
 
 
 @frozen
+class BatchDivided:
+    """A request with several `deliveries` was rejected in a way that one of them may have caused: each half goes again.
+
+    It is an attempt of none of them. `webhook_id`: the one that the request had.
+    """
+
+    target: str
+    webhook_id: str
+    deliveries: int
+    outcome: Outcome
+
+
+@frozen
 class Committed:
     """The store's writer ended a transaction of `writes` writes."""
 
@@ -518,6 +531,7 @@ Signal: TypeAlias = (
     | Blocked
     | Attempted
     | ClaimLost
+    | BatchDivided
     | Committed
     | Claimed
     | Purged

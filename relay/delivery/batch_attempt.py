@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from relay.delivery.attempt import attempt
-from relay.delivery.batch import as_one, divides, halves
+from relay.delivery.batch import as_one, batch_id, divides, halves
 from relay.delivery.lane_states import States
 from relay.delivery.prefetch import Prefetch
 from relay.delivery.request import Renderer
@@ -15,6 +15,7 @@ from relay.delivery.settlements import Settlements
 from relay.delivery.slots import Slots
 from relay.delivery.verdicts import Verdicts
 from relay.model import Delivery, Health, Order, Outcome, Target
+from relay.signals import BatchDivided, Emit
 from relay.store.contract import DeliveryStore
 
 Part = Sequence[Delivery]
@@ -28,6 +29,7 @@ async def attempt_in_parts(
     send: Callable[[Part], Awaitable[Outcome]],
     settle: Callable[[Part, Outcome], Awaitable[None]],
     may_go_on: Callable[[], Awaitable[bool]],
+    on_divided: Callable[[Part, Outcome], object] = lambda _part, _outcome: None,
 ) -> Part:
     """Attempt a batch; return what is not settled, in order, if it may not go on after one of its requests.
 
@@ -39,6 +41,7 @@ async def attempt_in_parts(
         part = rest.pop(0)
         outcome = await send(part)
         if len(part) > 1 and divides(outcome, target):
+            on_divided(part, outcome)
             rest[:0] = halves(part)
         else:
             await settle(part, outcome)
@@ -64,6 +67,7 @@ class BatchAttempts:
         prefetch: Prefetch,
         in_flight: MutableMapping[str, float],
         clock: Callable[[], datetime],
+        emit: Emit,
     ) -> None:
         self._store = store
         self._states = states
@@ -73,6 +77,7 @@ class BatchAttempts:
         self._prefetch = prefetch
         self._in_flight = in_flight
         self._clock = clock
+        self._emit = emit
         self._time = asyncio.get_running_loop().time
 
     def use(self, renderer: Renderer, sender: Sends, *, concurrency: int) -> None:
@@ -104,6 +109,7 @@ class BatchAttempts:
                 send=send,
                 settle=lambda part, outcome: self._settle(part, outcome, target, probe=probe),
                 may_go_on=may_go_on,
+                on_divided=lambda part, outcome: self._emit(_divided(part, outcome)),
             )
         finally:
             self._end(batch)
@@ -125,3 +131,8 @@ class BatchAttempts:
     def _end(self, part: Part) -> None:
         for each in part:
             self._in_flight.pop(each.event_id, None)
+
+
+def _divided(part: Part, outcome: Outcome) -> BatchDivided:
+    id_ = batch_id([each.event_id for each in part])
+    return BatchDivided(target=part[0].target, webhook_id=id_, deliveries=len(part), outcome=outcome)

@@ -90,6 +90,7 @@ class Lane:
             prefetch=self._prefetch,
             in_flight=self._in_flight,
             clock=clock,
+            emit=emit,
         )
         self._queue = self._prefetch.queue
         # no methods that call these: each webhook calls three of them

@@ -3,11 +3,13 @@
 from logging import ERROR, INFO, WARNING
 from typing import TypeAlias
 
+from relay.observe.attempt_line import MAX_DETAIL
 from relay.observe.log import milliseconds
 from relay.signals import (
     AcceptFailed,
     AcksMissing,
     BacklogUnreadable,
+    BatchDivided,
     CircuitClosed,
     CircuitOpened,
     ClaimLost,
@@ -109,6 +111,17 @@ def line(fact: Signal) -> Line:
                 "detail": fact.detail,
             }
             return INFO, "access token fetched", fetched
+        case BatchDivided(outcome=outcome):
+            divided: dict[str, object] = {
+                "target": fact.target,
+                "webhook_id": fact.webhook_id,
+                "batch": fact.deliveries,
+                "reason": outcome.reason.value,
+                "status": outcome.status,
+                "ms": milliseconds(outcome.took),
+                "detail": outcome.detail[:MAX_DETAIL] or None,
+            }
+            return INFO, "batch rejected: its halves are sent", divided
         case AcksMissing():
             missing: dict[str, object] = {
                 "at_most": fact.at_most,

@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
 from relay.model import Event, Health, Order, PlannedDelivery, RoutedEvent, State, Target, Webhook
-from relay.signals import Attempted, CircuitClosed, CircuitOpened, ClaimLost, Committed, Signal
+from relay.signals import Attempted, BatchDivided, CircuitClosed, CircuitOpened, ClaimLost, Committed, Signal
 from relay.store.records import AuditEntry, DeliveryRecord, Filter, KeepResult
 from relay.store.requests import KeepRequest, Windows
 from relay.store.sqlite.store import SqliteStore
@@ -57,6 +57,7 @@ class Bench:
         self.attempted: list[Attempted] = []
         self.circuits: list[CircuitOpened | CircuitClosed] = []
         self.lost: list[ClaimLost] = []
+        self.divided: list[BatchDivided] = []
         self._targets = {target.name: target for target in targets}
         self._news = asyncio.Event()
 
@@ -184,3 +185,5 @@ class Bench:
             self.circuits.append(signal)
         if isinstance(signal, ClaimLost):
             self.lost.append(signal)
+        if isinstance(signal, BatchDivided):
+            self.divided.append(signal)

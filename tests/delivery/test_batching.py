@@ -235,6 +235,22 @@ async def test_one_that_is_rejected_is_dead_alone(tmp_path: Path, receivers: Sta
     )
 
 
+async def test_a_request_whose_halves_are_sent_is_announced_though_it_is_no_attempt(
+    tmp_path: Path, receivers: Start
+) -> None:
+    receiver = await receivers(rejecting(3))
+    async with Bench(tmp_path, to(receiver, most=4, within=LONG)) as bench:
+        await keep(bench, range(4))
+        await bench.until_attempted(4)
+    assert [(each.target, each.deliveries, each.outcome.status) for each in bench.divided] == [
+        ("bot", 4, 400),
+        ("bot", 2, 400),
+    ]
+    assert [each.webhook_id for each in bench.divided] == [
+        request.event_id for request in receiver.requests if len(numbers(request)) > 1 and 3 in numbers(request)
+    ]
+
+
 async def test_what_is_too_large_together_is_delivered_in_parts_even_if_413_is_retried(
     tmp_path: Path, receivers: Start
 ) -> None:

@@ -11,6 +11,7 @@ from relay.signals import (
     AcceptFailed,
     AcksMissing,
     BacklogUnreadable,
+    BatchDivided,
     CircuitClosed,
     CircuitOpened,
     ClaimLost,
@@ -45,7 +46,7 @@ from relay.signals import (
     VacuumHeldBack,
     WalGrown,
 )
-from tests.observe.conftest import NOON, Observed
+from tests.observe.conftest import NOON, Observed, attempted
 
 FACTS: list[Signal] = [
     ClientLockedOut(remote="192.0.2.7"),
@@ -61,6 +62,8 @@ FACTS: list[Signal] = [
     TokenFetched(target="bot", took=timedelta(milliseconds=80), life=None, detail="its expires_in is odd"),
     TokenNotRenewed(target="bot", detail="it answered 503"),
     ClaimLost(target="bot", event="e-1", attempt=2),
+    BatchDivided(target="bot", webhook_id="b-1", deliveries=8, outcome=attempted(status=400, detail="no").outcome),
+    BatchDivided(target="bot", webhook_id="b-2", deliveries=4, outcome=attempted(status=413).outcome),
     FileExposed(file="/etc/relay/routes.yaml", detail="mode 0644: chmod 600"),
     FileDetached(file="/etc/relay/routes.yaml", detail="was replaced where it is mounted from"),
     AcceptFailed(error="Too many open files"),
