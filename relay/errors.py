@@ -63,7 +63,14 @@ class ArchiveFailed(RelayError):
 
 
 class TemplateFailed(RelayError):
-    """A template of the routes file has no text for this event; never quotes the event or a secret."""
+    """A template of the routes file has no text for this event; never quotes the event or a secret.
+
+    `place`: where in a body, `text` or `rows[1].name`; empty elsewhere.
+    """
+
+    def __init__(self, said: str, place: str = "") -> None:
+        super().__init__(said)
+        self.place = place
 
 
 class AccountError(RelayError):

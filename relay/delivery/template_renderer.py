@@ -74,7 +74,8 @@ class TemplateRenderer(Renderer):
         try:
             return template.render(context)
         except TemplateFailed as error:
-            raise TemplateFailed(f"body: {error}") from error
+            at = f"body{error.place if error.place.startswith('[') else f'.{error.place}'}" if error.place else "body"
+            raise TemplateFailed(f"{at}: {error}") from error
 
     def _rendered_url(self, context: Context) -> str:
         if self._constant_url is not None:

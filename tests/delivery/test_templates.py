@@ -1,6 +1,7 @@
 """Requests that are rendered of the event, until they are settled: what cannot be rendered, and what is mended."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -60,6 +61,16 @@ class Constant:
 
     def render(self, context: Context) -> bytes:
         return b"mended"
+
+
+@dataclass(frozen=True)
+class Fails:
+    place: str
+    content_type: str = "text/plain"
+    fields: frozenset[str] = frozenset()
+
+    def render(self, context: Context) -> bytes:
+        raise TemplateFailed("too long", self.place)
 
 
 @dataclass(frozen=True)
@@ -189,6 +200,14 @@ POISON = orjson.dumps({"data": {"poison": 1}})
 def test_a_failure_says_which_template_it_was(which: str, template: dict[str, Any]) -> None:
     with pytest.raises(TemplateFailed, match=f"^{which}: the output is over 1,000,000 bytes$"):
         new_renderer(target(**template)).render(delivery(payload=POISON), now=NOON)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [("text", "body.text: too long"), ("[1].a", "body[1].a: too long"), ("", "body: too long")]
+)
+def test_a_failure_in_a_body_says_at_which_key(place: str, said: str) -> None:
+    with pytest.raises(TemplateFailed, match=f"^{re.escape(said)}$"):
+        new_renderer(target(body=Fails(place))).render(delivery(), now=NOON)
 
 
 def test_what_may_be_secret_in_a_query_or_a_template_is_masked_in_an_answer() -> None:

@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Callable
 from decimal import Decimal
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from relay.routes.template import (
     has_template,
     shown,
 )
+from relay.routes.template.places import place_after
 from relay.routes.template.work import MAX_WORK
 from relay.routes.yaml_document import Reference
 
@@ -491,3 +493,42 @@ def test_a_usual_batch_is_far_from_the_limit_of_work() -> None:
     fields = [{"id": 1, "values": [{"value": "a value of some length"}] * 3}] * 20
     event = {**EVENT, "data": {"id": 7, "name": "x" * 100, "custom_fields": fields}}
     compile_tree(source, BATCH_NAMES).render(batch_context([event] * 300))
+
+
+# ---- where rendering fails
+
+
+@pytest.mark.parametrize(
+    ("tree", "place"),
+    [
+        ({"a": "{{ data.id }}", "text": "Lead [{{ data.name - 1 }}, {"}, "text"),
+        ({"a": {"b": [1, {"c": 2, "d": ["x", "{{ data.name - 1 }}"]}]}}, "a.b[1].d[1]"),
+        ([["a"], {"b": [], "c": {}}, "{{ data.name - 1 }}"], "[2]"),
+        ({'quoted "a": {': "{{ data.name - 1 }}"}, r"quoted \"a\": {"),
+        ({"a": "{{ data.tags }}", "b": "x" * 10 + "{{ data.name - 1 }}"}, "b"),
+        ("{{ data.name - 1 }}", ""),
+    ],
+)
+def test_a_tree_that_cannot_be_rendered_says_at_which_key(tree: Json, place: str) -> None:
+    body = compile_tree(tree, EVENT_NAMES)
+    context = event_context({"data": {"id": 7, "name": "Окна", "tags": [{"a": ']},"'}]}})
+    with pytest.raises(TemplateFailed, match="needs numbers on both sides") as failed:
+        body.render(context)
+    assert failed.value.place == place
+
+
+words = st.text(alphabet='a"\\[]{},:ё\n', max_size=5)
+
+
+@given(
+    st.recursive(
+        st.none() | words,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_any_beginning_of_json_has_a_place(value: Json) -> None:
+    written = orjson.dumps(value).decode()
+    for end in range(len(written) + 1):
+        place_after(written[:end])
+    assert place_after(written) == ""

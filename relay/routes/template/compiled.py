@@ -13,6 +13,7 @@ from relay.errors import TemplateFailed
 from relay.model import Json
 from relay.model.templates import Context
 from relay.routes.template.language import sandbox
+from relay.routes.template.places import place_after
 from relay.routes.template.source import Refusal, TemplateRefused
 from relay.routes.template.translate import CONTEXT, WORK
 from relay.routes.template.values import encodable
@@ -50,16 +51,21 @@ class _Compiled:
         return self._template.new_context({CONTEXT: context, WORK: Work()}, True)
 
     def _text(self, context: Context, limit: int) -> str:
-        try:
-            return self._joined(context, limit)
-        except TemplateFailed:
-            raise
-        except Exception as error:  # noqa: BLE001  # one event must not stop the others of a target
-            raise TemplateFailed(f"cannot be rendered: {type(error).__name__}") from None
-
-    def _joined(self, context: Context, limit: int) -> str:
-        """Join what the template yields; end it as soon as that is too long."""
         pieces: list[str] = []
+        try:
+            return self._joined(context, limit, pieces)
+        except TemplateFailed as error:
+            raise TemplateFailed(str(error), self._place("".join(pieces))) from None
+        except Exception as error:  # noqa: BLE001  # one event must not stop the others of a target
+            said = f"cannot be rendered: {type(error).__name__}"
+            raise TemplateFailed(said, self._place("".join(pieces))) from None
+
+    def _place(self, _written: str) -> str:
+        """Where rendering ended after this was written."""
+        return ""
+
+    def _joined(self, context: Context, limit: int, pieces: list[str]) -> str:
+        """Join what the template yields; end it as soon as that is too long."""
         left = limit
         for piece in self._root(self._scope(context)):
             left -= len(piece)
@@ -99,11 +105,15 @@ class CompiledUrl(CompiledText):
 class CompiledBody(_Compiled):
     """See BodyTemplate."""
 
-    __slots__ = ("content_type",)
+    __slots__ = ("_is_tree", "content_type")
 
     def __init__(self, body: Sequence[nodes.Node], fields: frozenset[str], source: Json, content_type: str) -> None:
         super().__init__(body, fields, source)
         self.content_type = content_type
+        self._is_tree = isinstance(source, dict | list)
+
+    def _place(self, written: str) -> str:
+        return place_after(written) if self._is_tree else ""
 
     def render(self, context: Context) -> bytes:
         """See BodyTemplate."""
