@@ -199,6 +199,7 @@ def test_no_series_beside_the_named_ones_is_exposed(observed: Observed) -> None:
     exposed = generate_latest(observed.registry).decode()
     assert {line.split()[2] for line in exposed.splitlines() if line.startswith("# TYPE")} == {
         "relay_webhooks_total",
+        "relay_archive_failures_total",
         "relay_ack_seconds",
         "relay_last_webhook_timestamp_seconds",
         "relay_events_total",
