@@ -2,8 +2,8 @@
 
 import re
 
-# a string whose end is not written yet counts as one, too
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"(?P<key>:)?|\\?\Z)|[{}\[\],]', re.DOTALL)
+# a string whose end is not written yet counts as one, too; possessive, or a long one would take much memory
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"(?P<key>:)?|\\?\Z)|[{}\[\],]', re.DOTALL)
 
 
 def place_after(written: str) -> str:

@@ -47,7 +47,7 @@ _TABLES = {
     "heal_requests": heal_rows.REQUEST,
     "guards": guard_rows.COLUMNS,
     "refusals": "source, relay, minute, number",
-    "switched_off": "source, since, until",
+    "switched_off": "source, since, until, ours",
 }
 """Each with its columns."""
 
