@@ -99,8 +99,8 @@ def _trigger_stage(name: str, shown: str, catalog: Catalog) -> str:
             return ""
         return _ambiguous("stage", shown, within, "PIPELINE/STATUS") if within else f"amoCRM has no stage {shown}"
     match find_stage(catalog, name):
-        case Unknown(known=known):
-            return f"amoCRM has no stage {shown} {_meant(name, known)}{_age(catalog)}"
+        case Unknown() as unknown:
+            return f"amoCRM has no stage {shown} {_meant(name, unknown)}{_age(catalog)}"
         case Ambiguous(candidates=candidates):
             return _ambiguous("stage", shown, candidates, "PIPELINE/STATUS")
         case Resolved(texts=texts) if texts <= _IN_EVERY and len(catalog.pipelines) > 1:

@@ -104,6 +104,8 @@ async def test_everything_that_a_store_holds_is_in_the_other_one_after(tmp_path:
         "pauses": 1,
         "audit": 4,
         "losses": 0,
+        "tombstones": 0,
+        "erasures": 0,
         "enrichments": 0,
         "heal_events": 1,
         "hook_index": 0,
@@ -123,6 +125,19 @@ async def test_everything_that_a_store_holds_is_in_the_other_one_after(tmp_path:
     assert unparsed.unparsed == "odd\ufffd" and not unparsed.corrupt
     await before.close()
     await after.close()
+
+
+async def test_what_was_erased_does_not_come_back_in_the_other_store(tmp_path: Path, target: PostgresUrl) -> None:
+    source = await fill(tmp_path)
+    with closing(apsw.Connection(str(source.path))) as connection:
+        connection.execute("insert into tombstones values ('leads', '7', '', 5, 'act-0009')")
+        connection.execute("insert into erasures values ('act-0009', 5, null)")
+        connection.execute("update events set erased_at = 5 where seq = 1")
+    await move(source, target)
+    with psycopg.connect(target.dsn) as connection:
+        assert connection.execute("select * from tombstones").fetchall() == [("leads", "7", "", 5, "act-0009")]
+        assert connection.execute("select * from erasures").fetchall() == [("act-0009", 5, None)]
+        assert connection.execute("select seq from events where erased_at = 5").fetchall() == [(1,)]
 
 
 # ---- accounts of amoCRM
@@ -212,7 +227,7 @@ async def test_what_a_relay_knows_of_an_account_is_in_the_other_store_after(
 ) -> None:
     source = await know(tmp_path)
     counts = await move(source, target)
-    of_others = ("losses", "pauses", "attempts", "dismissed")
+    of_others = ("losses", "pauses", "attempts", "dismissed", "tombstones", "erasures")
     assert all(number for name, number in counts.items() if name not in of_others), counts
     before, after = open_sqlite(tmp_path, NOON), PostgresStore.visit(target.dsn)
     assert await known(after) == await known(before)

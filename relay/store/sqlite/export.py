@@ -31,7 +31,8 @@ _RELAY = "coalesce((select name from relays), '')"
 _TABLES = {
     "webhooks": "seq, id, source, received_at, content_type, request_id, body, query, signature, unparsed, digest,"
     " dated, traceparent, kind, checksum",
-    "events": "seq, id, webhook, kind, entity, action, entity_id, pipeline_id, received_at, payload, checksum",
+    "events": "seq, id, webhook, kind, entity, action, entity_id, pipeline_id, received_at, payload, erased_at,"
+    " checksum",
     "deliveries": "event, target, routes, state, attempt, base, replays, pending_since, due_at, settled_at, why, key,"
     " held, dismissed_at",
     "dismissed": "webhook, at",
@@ -39,6 +40,8 @@ _TABLES = {
     "pauses": "target, paused_at, who, reason",
     "audit": "seq, id, at, who, command, details, count",
     "losses": "relay, noticed_at, count, after, accepted_at",
+    "tombstones": "entity, entity_id, source, at, act",
+    "erasures": "act, at, rewritten_at",
     "enrichments": "event, at, value, reason, checksum",
     "heal_events": heal_rows.RECORD,
     "hook_index": heal_rows.HOOK,
