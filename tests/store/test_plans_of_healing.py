@@ -77,6 +77,7 @@ async def asks(healing: HealStore) -> None:
     await healing.heal_requests()
     await healing.outages(NOON - HORIZON)
     await healing.channels("crm")
+    await healing.request_ids([f"webhook-{n:08}" for n in range(1, 100)])
 
 
 async def records(healing: HealStore) -> None:
