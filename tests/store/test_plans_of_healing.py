@@ -31,8 +31,10 @@ from tests.store.kind_sqlite import open_store
 
 T = TypeVar("T")
 
-RECORDS = 100_000
-FEW = {*plans.SCANNED, "heal_marks", "run_marks", "heal_requests", "audit"}
+pytestmark = pytest.mark.timeout(180)
+
+RECORDS = 40_000
+FEW = {*plans.SCANNED, "heal_marks", "run_marks", "heal_requests", "audit", "tombstones"}
 OF_STATES = "heal_events_state"
 UNPLANNED = str(ANYTHING)
 """Asks whether there is any row."""
@@ -41,7 +43,7 @@ _FILL = f"""
 insert into heal_events (source, channel, event_id, type, action, entity, entity_id, key, at, found_at, state, webhook)
 select case when n % 100 = 0 then 'shop' else 'crm' end, case when n % 10 = 0 then 'dp:status:1/2:' else 'account' end,
   format('old-%s', n), 'lead_status_changed', 'leads.status', 'leads', (n % 5000)::text,
-  format('leads.status:%s', n % 5000), {{noon}} - ({RECORDS} - n) * 6000::bigint, {{noon}},
+  format('leads.status:%s', n % 5000), {{noon}} - ({RECORDS} - n) * 15000::bigint, {{noon}},
   case when n > {RECORDS} - 500 then 'seen' when n % 997 = 0 then 'waiting' when n % 499 = 0 then 'healed'
     when n % 1999 = 0 then 'late_hook' when n % 97 = 0 then 'unhealable' else 'matched' end,
   format('webhook-%s', lpad(n::text, 8, '0'))
@@ -110,8 +112,8 @@ ALL = (asks_of_states, asks, records, acts, purges)
 
 @pytest.fixture(scope="module")
 def history(postgres: Cluster) -> str:
-    """As that of `plans`, with a week of healing."""
-    name = asyncio.run(plans.made(postgres))
+    """As that of `plans`, but a tenth of it, with a week of healing."""
+    name = asyncio.run(plans.made(postgres, events=plans.EVENTS // 10, pending=plans.PENDING // 10))
     with psycopg.connect(postgres.dsn(name), autocommit=True) as connection:
         for sql in _FILL.format(noon=to_ms(NOON)).split(";\n"):
             connection.execute(sql.encode())
