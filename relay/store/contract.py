@@ -22,6 +22,7 @@ from relay.store.erasure_contract import ErasureStore as ErasureStore
 from relay.store.guard_contract import GuardStore as GuardStore
 from relay.store.heal_contract import HealQuestions
 from relay.store.heal_contract import HealStore as HealStore
+from relay.store.question_contract import QuestionStore as QuestionStore
 from relay.store.records import (
     AckGap,
     AuditEntry,
@@ -272,6 +273,11 @@ class OperationsStore(Protocol):
         """What was fetched beside events."""
         ...
 
+    @property
+    def questions(self) -> QuestionStore:
+        """What operators ask beside listings: attempts, the story of an object, what was refused."""
+        ...
+
     def clock(self) -> datetime:
         """See `DeliveryStore.clock`; acts are dated by it, and `act.at` is a time of it."""
         ...
@@ -300,11 +306,13 @@ class OperationsStore(Protocol):
         """Return at most `limit` ids of webhooks that start so, or that have an event whose id does; in no order."""
         ...
 
-    async def find(self, wanted: Filter, *, limit: int, before: str | None = None) -> Page[DeliveryRecord]:
-        """Return at most `limit` deliveries, newest first, without their attempts; `before` is a cursor.
+    async def find(
+        self, wanted: Filter, *, limit: int, before: str | None = None, budget: timedelta | None = None
+    ) -> Page[DeliveryRecord]:
+        """Return at most `limit` deliveries with their last attempts, by arrival, newest first; `before` is a cursor.
 
         The one look-up by entity; it finds what was committed just now. Like every listing it raises BadCursor for a
-        cursor of another one, and what is purged meanwhile makes no difference.
+        cursor of another one, and what is purged meanwhile makes no difference. `budget`: see `question_contract`.
         """
         ...
 
@@ -332,12 +340,18 @@ class OperationsStore(Protocol):
         ...
 
     async def events(
-        self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
+        self,
+        wanted: Filter,
+        *,
+        limit: int,
+        after: str | None = None,
+        unrouted: bool = False,
+        budget: timedelta | None = None,
     ) -> Page[EventRecord]:
-        """Return events without their deliveries, oldest first; `after` is a cursor.
+        """Return events without their deliveries, by arrival, oldest first; `after` is a cursor, `budget` as of `find`.
 
-        `unrouted`: only those that have no delivery, without what was healed before it came. States, target and route
-        of `wanted` are ignored.
+        `unrouted`: only those that have no delivery, without what was healed before it came. What `wanted` says of
+        deliveries is ignored.
         """
         ...
 

@@ -1,7 +1,7 @@
 """The values that a store takes and returns: frozen, and the same for every kind of store."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -284,6 +284,8 @@ class SpoolState:
 class Filter:
     """Which deliveries: all conditions that are given must hold. `since` is included, `until` is not.
 
+    `source` and `account` (id or subdomain) are the webhook's. `reason` is that of the last attempt, a value of
+    `Reason`. `settled_since`, `settled_until`: when it was delivered, or dead.
     `dismissed`: only those that are, or only those that are not.
     """
 
@@ -295,9 +297,18 @@ class Filter:
     action: str | None = None
     entity_id: str | None = None
     pipeline_id: str | None = None
+    source: str | None = None
+    account: str | None = None
+    reason: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    settled_since: datetime | None = None
+    settled_until: datetime | None = None
     dismissed: bool | None = None
+
+    def of_events(self) -> "Filter":
+        """Return it without what it says of deliveries."""
+        return replace(self, states=(), target=None, route=None, reason=None, settled_since=None, settled_until=None, dismissed=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,7 +329,8 @@ class DeliveryRecord:
     """A delivery as it is now. `due_at` is set only while it waits for a time, `why` only if it is dead.
 
     A claimed one waits for no time: it is in flight, or next in the queue of a daemon. `healed`: no webhook told of its
-    event, the account's feed did. `dismissed_at`: set only if it is dead, and no longer counted or alarmed about.
+    event, the account's feed did. `dismissed_at`: set only if it is dead, and no longer counted or alarmed about. `last`:
+    the last attempt that was made; in listings, which have no `attempts`.
     """
 
     event_id: str
@@ -339,6 +351,7 @@ class DeliveryRecord:
     healed: bool = False
     dismissed_at: datetime | None = None
     attempts: tuple[AttemptRecord, ...] = ()
+    last: AttemptRecord | None = None
 
     @property
     def type(self) -> str:
@@ -357,11 +370,17 @@ class EventRecord:
 
 
 class Page(list[T]):
-    """Part of a listing, in its order. `next`: the opaque cursor of the next page; None at the end."""
+    """Part of a listing, in its order. `next`: the opaque cursor of the next page; None at the end.
 
-    def __init__(self, rows: Iterable[T] = (), *, next_: str | None = None) -> None:
+    `searched_to`: the look ended by its budget there, and nothing beyond that time was looked at.
+    """
+
+    def __init__(
+        self, rows: Iterable[T] = (), *, next_: str | None = None, searched_to: datetime | None = None
+    ) -> None:
         super().__init__(rows)
         self.next = next_
+        self.searched_to = searched_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

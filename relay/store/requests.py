@@ -7,6 +7,9 @@ from typing import NamedTuple, Self
 
 from relay.model import Delivery, Outcome, RoutedEvent, Verdict, Webhook
 from relay.model.heal import Hook
+from relay.store.question_records import LATE
+
+NO_TIME = timedelta()
 
 
 class Windows(NamedTuple):
@@ -47,3 +50,8 @@ class Settlement(NamedTuple):
     outcome: Outcome
     verdict: Verdict
     now: datetime
+
+    @property
+    def late(self) -> bool:
+        """Whether the arrival of the event does not lead to the attempt, as that began long after, or even before."""
+        return not NO_TIME <= self.outcome.started_at - self.delivery.received_at <= LATE

@@ -9,7 +9,8 @@ import orjson
 from relay.model import Dead, Delivered, RetryAt, State, Verdict, Webhook
 from relay.store import cursors
 from relay.store.checksum import is_corrupt
-from relay.store.records import AttemptRecord, DeliveryRecord, Page
+from relay.store.question_records import StoryEvent
+from relay.store.records import AttemptRecord, DeliveryRecord, EventRecord, Page
 from relay.store.times import from_ms, to_ms
 
 T = TypeVar("T")
@@ -83,6 +84,24 @@ def attempt_of(row: Row) -> AttemptRecord:
         reason=reason,
         status=status,
         detail=detail,
+    )
+
+
+def attempt_or_none(row: Row) -> AttemptRecord | None:
+    """Return the attempt of an outer join."""
+    return None if row[0] is None else attempt_of(row)
+
+
+def story_of(row: Row, deliveries: Sequence[DeliveryRecord]) -> StoryEvent:
+    """Return the event of a story."""
+    _seq, id_, payload, checksum, webhook, source, received_at, healed = row
+    corrupt = is_corrupt(payload, checksum, id_.encode())
+    return StoryEvent(
+        event=EventRecord(id=id_, payload=payload, deliveries=tuple(deliveries), corrupt=corrupt),
+        webhook=webhook,
+        source=source,
+        received_at=from_ms(received_at),
+        healed=bool(healed),
     )
 
 

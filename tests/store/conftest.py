@@ -83,9 +83,13 @@ async def store(opener: Reopen) -> AsyncIterator[Archive]:
     await opened.close()
 
 
-def webhook(number: int = 1, *, unparsed: str | None = None) -> Webhook:
+def webhook(number: int = 1, *, unparsed: str | None = None, after: timedelta = timedelta()) -> Webhook:
     return Webhook(
-        id=f"webhook-{number:04}", source="crm", received_at=NOON, body=b"leads[add][0][id]=7", unparsed=unparsed
+        id=f"webhook-{number:04}",
+        source="crm",
+        received_at=NOON + after,
+        body=b"leads[add][0][id]=7",
+        unparsed=unparsed,
     )
 
 

@@ -121,7 +121,7 @@ async def test_what_is_under_way_or_due_or_waits_for_another_is_left_alone(store
 
 async def test_events_without_deliveries_are_listed_oldest_first_page_by_page(store: Archive) -> None:
     await store.keep(webhook(1), [routed(1), routed(2, to()), routed(3)])
-    await store.keep(webhook(2), [routed(4, lead=8, after=MINUTE)])
+    await store.keep(webhook(2, after=MINUTE), [routed(4, lead=8, after=MINUTE)])
     every = await store.events(Filter(), limit=3)
     assert [each.id for each in every] == ["event-0001", "event-0002", "event-0003"], "routed or not"
     assert [each.id for each in await store.events(Filter(), limit=3, after=every.next)] == ["event-0004"]

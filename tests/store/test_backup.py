@@ -102,7 +102,7 @@ async def test_a_store_in_use_is_never_overwritten(store: SqliteStore, tmp_path:
 
 async def test_a_copy_that_is_not_sound_is_not_kept(store: SqliteStore, tmp_path: Path) -> None:
     stray = apsw.Connection(str(tmp_path / "of" / "relay.db"))
-    stray.execute("insert into attempts values (99, 'bot', 1, 0, 0, '', '', 200, '')")
+    stray.execute("insert into attempts values (99, 'bot', 1, 0, 0, '', '', 200, '', 0)")
     stray.close()
     with pytest.raises(StoreError, match="1 of attempts belong to none of deliveries"):
         await made(tmp_path)

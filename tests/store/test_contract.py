@@ -278,8 +278,8 @@ async def test_the_status_counts_by_target_also_claimed_ones(store: Archive) -> 
 )
 async def test_a_filter_finds_what_fits_it_and_counts_the_same(store: Archive, wanted: Filter, found: set[int]) -> None:
     await store.keep(webhook(1), [routed(1, to())])
-    await store.keep(webhook(2), [routed(2, to("dwh"), lead=8, after=MINUTE)])
-    [last] = await store.keep(webhook(3), [routed(3, to(lease=MINUTE), after=2 * MINUTE)])
+    await store.keep(webhook(2, after=MINUTE), [routed(2, to("dwh"), lead=8, after=MINUTE)])
+    [last] = await store.keep(webhook(3, after=2 * MINUTE), [routed(3, to(lease=MINUTE), after=2 * MINUTE)])
     await deliver(store, last)
     assert {int(record.event_id[-1]) for record in await store.find(wanted, limit=10)} == found
     assert sum((await store.count(wanted)).values()) == len(found)

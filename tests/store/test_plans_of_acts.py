@@ -61,16 +61,6 @@ def test_a_purge_reads_its_page_and_what_hangs_on_it_alone(postgres: Cluster, hi
     )
 
 
-def test_the_events_of_a_listing_are_looked_up_by_their_ids(postgres: Cluster, history: str) -> None:
-    ids = tuple(f"event-{n:08}" for n in range(1, plans.EVENTS, plans.EVENTS // 50))
-    check(postgres, history, reading.events_after(0, Filter(event_ids=ids), 51, unrouted=False))
-
-
-def test_whether_an_unrouted_event_came_late_is_looked_up_by_indexes(postgres: Cluster, history: str) -> None:
-    page = reading.events_after(plans.EVENTS - 100, Filter(), 51, unrouted=True)
-    check(postgres, history, page, scanned=plans.SCANNED | {"heal_events"})  # is empty here
-
-
 @pytest.mark.parametrize(
     "wanted",
     [Filter(states=(State.DELIVERED,)), Filter(entity_id="77"), Filter(event_ids=("event-00000123",)), Filter()],

@@ -141,12 +141,12 @@ settled as (
     base = d.base + o.overlooked
   from ours o where d.event = o.event and d.target = o.target),
 recorded as (
-  insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)
+  insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail, late)
   select a.event, a.target, a.number, a.started_at, a.took_us, a.verdict, a.reason, a.status,
-    case when bool_or(d.why = 'erased') over (partition by a.target, a.started_at) then '' else a.detail end
+    case when bool_or(d.why = 'erased') over (partition by a.target, a.started_at) then '' else a.detail end, a.late
   from unnest(%(events)s::bigint[], %(targets)s::text[], %(numbers)s::int[], %(started)s::bigint[], %(took)s::bigint[],
-    %(verdicts)s::text[], %(reasons)s::text[], %(statuses)s::int[], %(details)s::text[])
-    as a(event, target, number, started_at, took_us, verdict, reason, status, detail)
+    %(verdicts)s::text[], %(reasons)s::text[], %(statuses)s::int[], %(details)s::text[], %(late)s::int[])
+    as a(event, target, number, started_at, took_us, verdict, reason, status, detail, late)
   join deliveries d on d.event = a.event and d.target = a.target
   order by a.event, a.target, a.number
   on conflict do nothing)
@@ -219,6 +219,7 @@ def _attempts(settlements: Sequence[Settlement]) -> dict[str, Any]:
         "reasons": Texts(each.reason.value for each in outcomes),
         "statuses": Numbers(each.status for each in outcomes),
         "details": Texts(clean(each.detail) for each in outcomes),
+        "late": Numbers(int(each.late) for each in settlements),
     }
 
 

@@ -1,6 +1,10 @@
 """A filter -> SQL over `deliveries d` and `events e`, with its values."""
 
+import re
+from datetime import datetime
 from typing import Any
+
+import orjson
 
 from relay.store.postgres.text import clean, clean_or_none
 from relay.store.records import Filter
@@ -18,8 +22,16 @@ _FILTERS = {
     "action": "e.action = %(action)s",
     "entity_id": "left(e.entity_id, 64) = left(%(entity_id)s, 64) and e.entity_id = %(entity_id)s",  # by its index
     "pipeline_id": "e.pipeline_id = %(pipeline_id)s",
+    "source": "(select w.source from webhooks w where w.seq = e.webhook) = %(source)s",
+    # no JSON functions: they fail for a payload that is none; the first such key is the event's own
+    "account": "split_part(split_part(encode(e.payload, 'escape'), '\"account\":', 2), ',\"entity\":', 1)"
+    " like any(%(account)s::text[])",
+    "reason": "(select reason from attempts where event = d.event and target = d.target"
+    " order by number desc limit 1) = %(reason)s",
     "since": "e.received_at >= %(since)s",
     "until": "e.received_at < %(until)s",
+    "settled_since": "d.settled_at >= %(settled_since)s",
+    "settled_until": "d.settled_at < %(settled_until)s",
     "dismissed": "d.dismissed_at is not null",
     "undismissed": "d.dismissed_at is null",
 }
@@ -41,8 +53,23 @@ def _values(wanted: Filter) -> dict[str, Any]:
         "action": clean_or_none(wanted.action),
         "entity_id": clean_or_none(wanted.entity_id),
         "pipeline_id": clean_or_none(wanted.pipeline_id),
-        "since": None if wanted.since is None else to_ms(wanted.since),
-        "until": None if wanted.until is None else to_ms(wanted.until),
+        "source": clean_or_none(wanted.source),
+        "account": None if wanted.account is None else _account(wanted.account),
+        "reason": clean_or_none(wanted.reason),
+        "since": _ms(wanted.since),
+        "until": _ms(wanted.until),
+        "settled_since": _ms(wanted.settled_since),
+        "settled_until": _ms(wanted.settled_until),
         "dismissed": wanted.dismissed or None,
         "undismissed": True if wanted.dismissed is False else None,
     }
+
+
+def _account(account: str) -> list[str]:
+    """Return the patterns of an account block, as JSON, that has this id or this subdomain."""
+    text = re.sub(r"([\\\\%_])", r"\\\1", orjson.dumps(clean(account)).decode())
+    return [f'%"{name}":{text}%' for name in ("id", "subdomain")]
+
+
+def _ms(at: datetime | None) -> int | None:
+    return None if at is None else to_ms(at)

@@ -1,14 +1,12 @@
 """Questions of operators about webhooks, events and deliveries -> records; read only, paged by key."""
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from relay.model import Webhook
 from relay.store import cursors
 from relay.store.checksum import is_corrupt
-from relay.store.heal_rows import UNROUTED
-from relay.store.postgres.connection import Connection, Row, Statement, Values
+from relay.store.postgres.connection import Connection, Row, Values
 from relay.store.postgres.filters import READ_SINCE, filter_sql
 from relay.store.postgres.text import clean
 from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
@@ -17,12 +15,12 @@ from relay.store.rows import attempt_of, delivery_of, page, webhook_of
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
-_DELIVERY = (
-    "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state,"
+DELIVERY_COLUMNS = (
+    "d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state,"
     " d.claim is not null, d.attempt, d.replays, d.due_at, d.settled_at, d.why, e.kind = 'unparsed',"
     " (select w.kind = 'heal' from webhooks w where w.seq = e.webhook limit 1), d.dismissed_at"
-    " from deliveries d join events e on e.seq = d.event"
 )
+_DELIVERY = f"select {DELIVERY_COLUMNS} from deliveries d join events e on e.seq = d.event"
 _WEBHOOK = (
     "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum, traceparent,"
     " kind, (select at from dismissed where webhook = w.seq) from webhooks w"
@@ -49,17 +47,6 @@ BY_SEQ = (
     _ATTEMPTS,
 )
 _LAST = "\U0010ffff"  # no character sorts after it
-
-
-async def find(look: Connection, wanted: Filter, limit: int, before: str | None) -> Page[DeliveryRecord]:
-    """Newest first, without attempts."""
-    where, values = filter_sql(wanted)
-    if before is not None:
-        where += " and d.event <= %(before)s and (d.event < %(before)s or d.target > %(before_target)s)"
-        values["before"], values["before_target"] = cursors.key("deliveries", before, int, str)
-    values["limit"] = limit + 1
-    found = await _rows(look, f"{_DELIVERY} where {where} order by d.event desc, d.target limit %(limit)s", values)
-    return page("deliveries", found, limit, lambda row: (row[0], row[6]), delivery_of)
 
 
 async def count(look: Connection, wanted: Filter, replayable: bool) -> dict[str, int]:
@@ -129,24 +116,6 @@ async def webhooks(
     records.sort(key=lambda each: each.webhook.received_at)  # seqs are in this order within one time
     next_ = cursors.cursor("webhooks", found[looked - 1][:2]) if looked < len(found) else None
     return Page(records, next_=next_)
-
-
-async def events(look: Connection, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:
-    """Oldest first."""
-    last = 0 if after is None else int(cursors.key("events", after, int)[0])
-    found = await _rows(look, *events_after(last, wanted, limit + 1, unrouted))
-    return page("events", found, limit, lambda row: (row[0],), _event)
-
-
-def events_after(last: int, wanted: Filter, limit: int, unrouted: bool) -> Statement:
-    """Look up `limit` events that have a greater number than `last`."""
-    which = UNROUTED if unrouted else "e.kind = 'event'"
-    where, values = filter_sql(replace(wanted, states=(), target=None, route=None, dismissed=None))
-    sql = (
-        f"select e.seq, e.id, e.payload, e.checksum from events e where {which} and {where}"
-        " and e.seq > %(last)s order by e.seq limit %(limit)s"
-    )
-    return sql, {**values, "last": last, "limit": limit}
 
 
 # ---- rows

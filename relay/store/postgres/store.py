@@ -25,6 +25,7 @@ from relay.store.postgres import (
     durability,
     gone,
     ingest,
+    listings,
     purge,
     reading,
     replay,
@@ -42,6 +43,7 @@ from relay.store.postgres.guards import Guards
 from relay.store.postgres.healing import PostgresHealing
 from relay.store.postgres.membership import Membership
 from relay.store.postgres.migrate import check_schema, is_migrated, keep_indexed, migrate
+from relay.store.postgres.questions import PostgresQuestions
 from relay.store.postgres.snapshots import Snapshots
 from relay.store.purge_loop import keep_purging
 from relay.store.records import (
@@ -126,6 +128,7 @@ class PostgresStore:
         self.healing = PostgresHealing(self._look, self._acts, self._name)
         self.enrichments = PostgresEnrichments(self._look, self._acts)
         self.erasure = PostgresErasure(self._look, self._acts, connect=self._connection, relay=self._name)
+        self.questions = PostgresQuestions(self._look, self._work, relay=self._name)
         self._probes = conditions.ProbeRequests()
         self._snapshots = Snapshots(clock=self.clock, emit=emit)
         self._queue = DeliveryQueue(self._work, self._look, self._membership, clock=self.clock, emit=emit)
@@ -352,8 +355,10 @@ class PostgresStore:
     async def starting(self, start: str, *, limit: int) -> list[str]:
         return await reading.starting(self._look, start, limit)
 
-    async def find(self, wanted: Filter, *, limit: int, before: str | None = None) -> Page[DeliveryRecord]:
-        return await reading.find(self._look, wanted, limit, before)
+    async def find(
+        self, wanted: Filter, *, limit: int, before: str | None = None, budget: timedelta | None = None
+    ) -> Page[DeliveryRecord]:
+        return await listings.deliveries(self._look, wanted, limit, before, budget)
 
     async def count(self, wanted: Filter, *, replayable: bool = False) -> Mapping[str, int]:
         return await reading.count(self._look, wanted, replayable)
@@ -373,9 +378,15 @@ class PostgresStore:
         return await reading.webhooks(self._look, span(since, until), limit, max_bytes, after)
 
     async def events(
-        self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
+        self,
+        wanted: Filter,
+        *,
+        limit: int,
+        after: str | None = None,
+        unrouted: bool = False,
+        budget: timedelta | None = None,
     ) -> Page[EventRecord]:
-        return await reading.events(self._look, wanted, limit, after, unrouted)
+        return await listings.events(self._look, wanted, limit, after, unrouted, budget)
 
     async def audit(self, *, limit: int) -> list[AuditEntry]:
         return await audit.latest(self._look, limit)

@@ -14,7 +14,7 @@ from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict
 from relay.model.heal import Hook
 from relay.signals import Emit, SpoolLeft, SpoolOpened
 from relay.store.archive import ArchiveFolder
-from relay.store.contract import EnrichStore, ErasureStore, GuardStore, HealStore, SharedStore
+from relay.store.contract import EnrichStore, ErasureStore, GuardStore, HealStore, QuestionStore, SharedStore
 from relay.store.records import (
     AckGap,
     AuditEntry,
@@ -233,6 +233,10 @@ class SpoolingStore:
     def enrichments(self) -> EnrichStore:
         return self._shared.enrichments
 
+    @property
+    def questions(self) -> QuestionStore:
+        return self._shared.questions
+
     def owns(self) -> bool:
         return self._shared.owns()
 
@@ -288,8 +292,10 @@ class SpoolingStore:
     async def starting(self, start: str, *, limit: int) -> list[str]:
         return await self._shared.starting(start, limit=limit)
 
-    async def find(self, wanted: Filter, *, limit: int, before: str | None = None) -> Page[DeliveryRecord]:
-        return await self._shared.find(wanted, limit=limit, before=before)
+    async def find(
+        self, wanted: Filter, *, limit: int, before: str | None = None, budget: timedelta | None = None
+    ) -> Page[DeliveryRecord]:
+        return await self._shared.find(wanted, limit=limit, before=before, budget=budget)
 
     async def count(self, wanted: Filter, *, replayable: bool = False) -> Mapping[str, int]:
         return await self._shared.count(wanted, replayable=replayable)
@@ -312,9 +318,15 @@ class SpoolingStore:
         return await self._shared.webhooks(limit=limit, max_bytes=max_bytes, since=since, until=until, after=after)
 
     async def events(
-        self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
+        self,
+        wanted: Filter,
+        *,
+        limit: int,
+        after: str | None = None,
+        unrouted: bool = False,
+        budget: timedelta | None = None,
     ) -> Page[EventRecord]:
-        return await self._shared.events(wanted, limit=limit, after=after, unrouted=unrouted)
+        return await self._shared.events(wanted, limit=limit, after=after, unrouted=unrouted, budget=budget)
 
     async def replay(self, wanted: Filter, act: AuditEntry, *, rate: float | None = None) -> int:
         return await self._shared.replay(wanted, act, rate=rate)

@@ -146,8 +146,8 @@ _SETTLE = (
     " where deliveries.event = settled.event and deliveries.target = settled.target"
 )
 _RECORD = (
-    "insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail)"
-    " values {(?, ?, ?, ?, ?, ?, ?, ?, ?)} on conflict do nothing"
+    "insert into attempts (event, target, number, started_at, took_us, verdict, reason, status, detail, late)"
+    " values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)} on conflict do nothing"
 )
 
 
@@ -200,6 +200,7 @@ def _attempt_row(settled: Settlement) -> Row:
         outcome.reason,
         outcome.status,
         outcome.detail,
+        int(settled.late),
     )
 
 

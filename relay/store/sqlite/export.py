@@ -36,7 +36,7 @@ _TABLES = {
     "deliveries": "event, target, routes, state, attempt, base, replays, pending_since, due_at, settled_at, why, key,"
     " held, dismissed_at",
     "dismissed": "webhook, at",
-    "attempts": "event, target, number, started_at, took_us, verdict, reason, status, detail",
+    "attempts": "event, target, number, started_at, took_us, verdict, reason, status, detail, late",
     "pauses": "target, paused_at, who, reason",
     "audit": "seq, id, at, who, command, details, count",
     "losses": "relay, noticed_at, count, after, accepted_at",

@@ -11,10 +11,8 @@ import orjson
 from relay.model import Webhook
 from relay.store import cursors
 from relay.store.checksum import is_corrupt
-from relay.store.heal_rows import UNROUTED
 from relay.store.records import (
     AttemptRecord,
-    DeliveryRecord,
     EventRecord,
     Filter,
     Page,
@@ -33,12 +31,12 @@ from relay.store.times import from_ms, to_ms
 
 T = TypeVar("T")
 
-_DELIVERY = (
-    "select d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state, d.claimed,"
+DELIVERY_COLUMNS = (
+    "d.event, e.id, e.entity, e.action, e.entity_id, e.received_at, d.target, d.routes, d.state, d.claimed,"
     " d.attempt, d.replays, d.due_at, d.settled_at, d.why, e.kind = 'unparsed',"
     " (select w.kind = 'heal' from webhooks w where w.seq = e.webhook limit 1), d.dismissed_at"
-    " from deliveries d join events e on e.seq = d.event"
 )
+_DELIVERY = f"select {DELIVERY_COLUMNS} from deliveries d join events e on e.seq = d.event"
 READ_SINCE = "exists (select 1 from webhooks w where w.seq = e.webhook and e.kind = 'unparsed' and w.unparsed is null)"
 """SQL for a raw delivery whose webhook was read after all: its events have taken its place."""
 _WEBHOOK = (
@@ -63,8 +61,16 @@ _FILTERS = {
     "entity_id": ABOUT,
     "pipeline_id": "case when json_valid(cast(e.payload as text))"  # corrupt JSON must not fail the query
     " then cast(json_extract(cast(e.payload as text), '$.data.pipeline_id') as text) = :pipeline_id end",
+    "source": "(select w.source from webhooks w where w.seq = e.webhook) = :source",
+    "account": "case when json_valid(cast(e.payload as text)) then :account in"
+    " (cast(json_extract(cast(e.payload as text), '$.account.id') as text),"
+    " cast(json_extract(cast(e.payload as text), '$.account.subdomain') as text)) end",
+    "reason": "(select reason from attempts where event = d.event and target = d.target"
+    " order by number desc limit 1) = :reason",
     "since": "e.received_at >= :since",
     "until": "e.received_at < :until",
+    "settled_since": "d.settled_at >= :settled_since",
+    "settled_until": "d.settled_at < :settled_until",
     "dismissed": "d.dismissed_at is not null",
     "undismissed": "d.dismissed_at is null",
 }
@@ -80,26 +86,24 @@ def _values(wanted: Filter) -> dict[str, Any]:
         "action": wanted.action,
         "entity_id": wanted.entity_id,
         "pipeline_id": wanted.pipeline_id,
-        "since": None if wanted.since is None else to_ms(wanted.since),
-        "until": None if wanted.until is None else to_ms(wanted.until),
+        "source": wanted.source,
+        "account": wanted.account,
+        "reason": wanted.reason,
+        "since": _ms(wanted.since),
+        "until": _ms(wanted.until),
+        "settled_since": _ms(wanted.settled_since),
+        "settled_until": _ms(wanted.settled_until),
         "dismissed": wanted.dismissed or None,
         "undismissed": True if wanted.dismissed is False else None,
     }
 
 
+def _ms(at: datetime | None) -> int | None:
+    return None if at is None else to_ms(at)
+
+
 def _list(values: Sequence[str]) -> str | None:
     return orjson.dumps(values).decode() if values else None
-
-
-def find(cursor: apsw.Cursor, wanted: Filter, limit: int, before: str | None) -> Page[DeliveryRecord]:
-    """Newest first, without attempts."""
-    where, values = filter_sql(wanted)
-    if before is not None:
-        where += " and d.event <= :before and (d.event < :before or d.target > :before_target)"
-        values["before"], values["before_target"] = cursors.key("deliveries", before, int, str)
-    values["limit"] = limit + 1
-    found = rows(cursor, f"{_DELIVERY} where {where} order by d.event desc, d.target limit :limit", values)
-    return page("deliveries", found, limit, lambda row: (row[0], row[6]), delivery_of)
 
 
 def count(cursor: apsw.Cursor, wanted: Filter, replayable: bool) -> dict[str, int]:
@@ -182,25 +186,6 @@ def webhooks(
         if size >= max_bytes:
             break
     return Page(records, next_=cursors.cursor("webhooks", found[looked - 1]) if looked < len(found) else None)
-
-
-def events(cursor: apsw.Cursor, wanted: Filter, limit: int, after: str | None, unrouted: bool) -> Page[EventRecord]:
-    """Oldest first."""
-    (last,) = (0,) if after is None else cursors.key("events", after, int)
-    which = UNROUTED if unrouted else "e.kind = 'event'"
-    where, values = filter_sql(replace(wanted, states=(), target=None, route=None, dismissed=None))
-    found = rows(
-        cursor,
-        f"select e.seq, e.id, e.payload, e.checksum from events e where {which} and {where}"
-        " and e.seq > :last order by e.seq limit :limit",
-        {**values, "last": last, "limit": limit + 1},
-    )
-    return page("events", found, limit, lambda row: (row[0],), _event_alone)
-
-
-def _event_alone(row: Row) -> EventRecord:
-    _seq, id_, payload, checksum = row
-    return EventRecord(id=id_, payload=payload, deliveries=(), corrupt=is_corrupt(payload, checksum, id_.encode()))
 
 
 def status(cursor: apsw.Cursor, pid: int | None, now: datetime) -> Status:

@@ -47,6 +47,7 @@ from relay.store.sqlite import (
     claims,
     dismiss,
     ingest,
+    listings,
     migrate,
     purge,
     reading,
@@ -64,6 +65,7 @@ from relay.store.sqlite.lock import Lock, owner_pid
 from relay.store.sqlite.missing_database import check_exists, check_not_emptied, check_not_lost
 from relay.store.sqlite.moved_files import SUFFIXES, Files, check_permitted, refused
 from relay.store.sqlite.owner import register
+from relay.store.sqlite.questions import SqliteQuestions
 from relay.store.sqlite.rewriting import Rewriting
 from relay.store.sqlite.sql import PREPARED, rows
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
@@ -127,6 +129,7 @@ class SqliteStore:
         self.enrichments = SqliteEnrichments(self._read, self._writer.submit)
         self._rewriting = Rewriting(self._read, self._writer.submit, self._writer.cut_log, self._has_room)
         self.erasure: ErasureStore = SqliteErasure(path, self._read, self._writer.submit, self._rewrite)
+        self.questions = SqliteQuestions(self._read, self._writer.submit)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
         self._loop: AbstractEventLoop = get_running_loop()
         self._closed = False
@@ -378,8 +381,10 @@ class SqliteStore:
     async def starting(self, start: str, *, limit: int) -> list[str]:
         return await self._read(lambda cursor: reading.starting(cursor, start, limit))
 
-    async def find(self, wanted: Filter, *, limit: int, before: str | None = None) -> Page[DeliveryRecord]:
-        return await self._read(lambda cursor: reading.find(cursor, wanted, limit, before))
+    async def find(
+        self, wanted: Filter, *, limit: int, before: str | None = None, budget: timedelta | None = None
+    ) -> Page[DeliveryRecord]:
+        return await listings.deliveries(self._read, wanted, limit, before, budget)
 
     async def count(self, wanted: Filter, *, replayable: bool = False) -> Mapping[str, int]:
         return await self._read(lambda cursor: reading.count(cursor, wanted, replayable))
@@ -403,9 +408,15 @@ class SqliteStore:
         return await self._read(lambda cursor: reading.webhooks(cursor, *asked))
 
     async def events(
-        self, wanted: Filter, *, limit: int, after: str | None = None, unrouted: bool = False
+        self,
+        wanted: Filter,
+        *,
+        limit: int,
+        after: str | None = None,
+        unrouted: bool = False,
+        budget: timedelta | None = None,
     ) -> Page[EventRecord]:
-        return await self._read(lambda cursor: reading.events(cursor, wanted, limit, after, unrouted))
+        return await listings.events(self._read, wanted, limit, after, unrouted, budget)
 
     async def replay(self, wanted: Filter, act: AuditEntry, *, rate: float | None = None) -> int:
         return await replay.replay(self._read, self._writer.submit, wanted, act, rate)

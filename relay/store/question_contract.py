@@ -1,0 +1,53 @@
+"""What a store promises to those who ask what happened; errors are as `contract` says.
+
+A `budget` bounds a look through history that no index answers: it ends after the step in which the time is up, and the
+page says by `searched_to` how far it got, and by `next` where to go on. None: it looks to the end.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from relay.store.question_records import AttemptFilter, MadeAttempt, RefusedMinute, StoryEvent, UnroutedKind
+from relay.store.records import Filter, Page
+
+
+class QuestionStore(Protocol):
+    """Questions of operators; nothing here writes but `record_refused`."""
+
+    async def attempts(
+        self, wanted: AttemptFilter, *, limit: int, before: str | None = None, budget: timedelta | None = None
+    ) -> Page[MadeAttempt]:
+        """Return at most `limit` attempts, by the time at which they began, newest first; `before` is a cursor.
+
+        What failed is found by an index of its own.
+        """
+        ...
+
+    async def story(self, entity: str, entity_id: str, *, limit: int, before: str | None = None) -> Page[StoryEvent]:
+        """Return at most `limit` events about one object, newest first; `before` is a cursor."""
+        ...
+
+    async def unrouted_kinds(self, wanted: Filter, *, budget: timedelta | None = None) -> Page[UnroutedKind]:
+        """Count the events that have no delivery, by their type; the most frequent first.
+
+        All of them are one page. States, target, route and reason of `wanted` are ignored.
+        """
+        ...
+
+    async def refused(
+        self,
+        *,
+        source: str | None = None,
+        reason: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int,
+        before: str | None = None,
+    ) -> Page[RefusedMinute]:
+        """Return what was refused, a row for each minute, source and reason, newest first; `before` is a cursor."""
+        ...
+
+    async def record_refused(self, refused: Sequence[RefusedMinute]) -> None:
+        """Replace what this relay has recorded of these minutes; forget what is older than `KEPT` before the newest."""
+        ...
