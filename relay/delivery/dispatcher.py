@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from relay.delivery.circuit import of_templates
+from relay.delivery.delivery_rate import DeliveryRate
 from relay.delivery.lane import Lane
 from relay.errors import StoreBusy, StoreError
 from relay.http.client import Client, fast_client
@@ -18,6 +19,7 @@ TIME_TO_SETTLE = timedelta(seconds=1)  # for an attempt that times out at the la
 SLOW = 1.0  # seconds after which an attempt in flight is reported by its event
 CHECK = 0.1  # seconds between checks whether a removed target has attempts in flight
 POLL = 1.0  # seconds between polls of the store; also the time within which another process's writes take effect
+RATES_EVERY = 5.0  # seconds between two reports in which only rates differ
 POLL_BESIDE_OTHERS = 0.25  # while other relays deliver, too: they store what is due here, and leave it unclaimed
 
 
@@ -44,6 +46,8 @@ class Dispatcher:
         self._paused: Collection[str] = ()
         self._reported: Mapping[str, HealthReport] | None = None
         self._unrendered: Mapping[str, str] = {}
+        self._rates: dict[str, DeliveryRate] = {}
+        self._rates_due_at = 0.0
 
     def recall(self, reports: Mapping[str, HealthReport]) -> None:
         """Begin with circuits open that templates had opened when the daemon before ended.
@@ -177,12 +181,18 @@ class Dispatcher:
             await self._store.fulfil_probes(due.probes)
 
     async def _report(self) -> None:
-        """Store each target's health and what is in flight, for `relay status`; only when that has changed."""
-        before, now = self._reported or {}, self._clock()
-        reports = {name: _health_report(lane, before.get(name), now) for name, lane in self._lanes.items()}
-        if self._reported is None or _compared(reports) != _compared(before):
+        """Store each target's health and what is in flight, for `relay status`; only when that has changed.
+
+        If rates alone have changed, not before `RATES_EVERY` is over.
+        """
+        before, now, at = self._reported or {}, self._clock(), asyncio.get_running_loop().time()
+        self._rates = {name: self._rates.get(name) or DeliveryRate() for name in self._lanes}
+        rates = {name: self._rates[name].update(at, lane.delivered) for name, lane in self._lanes.items()}
+        reports = {name: _health_report(lane, before.get(name), now, rates[name]) for name, lane in self._lanes.items()}
+        changed = self._reported is None or _compared(reports) != _compared(before)
+        if changed or (at >= self._rates_due_at and _rates(reports) != _rates(before)):
             await self._store.publish_health(reports)
-            self._reported = reports
+            self._reported, self._rates_due_at = reports, at + RATES_EVERY
 
     async def _release(self, deliveries: Sequence[Delivery]) -> None:
         with suppress(StoreError):  # then they are due when their leases end, or at the next start
@@ -241,7 +251,7 @@ def _by_target(deliveries: Sequence[Delivery]) -> Mapping[str, Sequence[Delivery
     return by_target
 
 
-def _health_report(lane: Lane, before: HealthReport | None, now: datetime) -> HealthReport:
+def _health_report(lane: Lane, before: HealthReport | None, now: datetime, rate: float) -> HealthReport:
     """`since`: a circuit that is open or half-open is so for one stretch of time."""
     circuit, slow_since = lane.circuit, asyncio.get_running_loop().time() - SLOW
     same = before is not None and (before.health is Health.OK) == (circuit.health is Health.OK)
@@ -253,7 +263,13 @@ def _health_report(lane: Lane, before: HealthReport | None, now: datetime) -> He
         in_flight=len(lane.in_flight),
         slow=frozenset(event for event, since in lane.in_flight.items() if since <= slow_since),
         probe_at=circuit.probe_at,
+        delivered_at=lane.delivered_at,
+        rate=rate,
     )
+
+
+def _rates(reports: Mapping[str, HealthReport]) -> dict[str, tuple[object, ...]]:
+    return {name: (each.delivered_at, each.rate) for name, each in reports.items()}
 
 
 def _compared(reports: Mapping[str, HealthReport]) -> dict[str, tuple[object, ...]]:

@@ -34,7 +34,7 @@ from relay.delivery.template_renderer import new_renderer
 from relay.delivery.verdicts import Verdicts
 from relay.delivery.worker_pool import WorkerPool
 from relay.http.client import Client, fast_client
-from relay.model import Batch, Delivery, Health, Order, Reason, RetryAt, Target, Verdict
+from relay.model import Batch, Delivered, Delivery, Health, Order, Reason, RetryAt, Target, Verdict
 from relay.signals import Attempted, ClaimLost, Emit
 from relay.store.contract import DeliveryStore
 from relay.store.requests import Settlement
@@ -80,6 +80,8 @@ class Lane:
         )
         self._verdicts = Verdicts(self.circuit, clock=clock, wake_at=self._prefetch.wake_at)
         self._in_flight: dict[str, float] = {}
+        self.delivered = 0  # attempts, since the start
+        self.delivered_at: datetime | None = None
         self._batching: Batching | None = None
         self._batch_attempts = BatchAttempts(
             store=store,
@@ -270,6 +272,9 @@ class Lane:
         if lag < _NO_TIME:  # the clock was set back
             lag = _NO_TIME
         self._emit(Attempted(delivery=delivery, outcome=outcome, verdict=verdict, lag=lag))
+        if isinstance(verdict, Delivered):
+            self.delivered += 1
+            self.delivered_at = ended_at
         if isinstance(verdict, RetryAt):
             self.wake_at(verdict.due_at)
         elif self.target.order is Order.ENTITY:

@@ -48,6 +48,8 @@ class HealthReport:
 
     `error`: what the last attempt that failed returned, empty once one did not fail; a target fails before its circuit
     opens.
+    `delivered_at`: the last attempt that delivered, also of a process before; `rate`: how many did a second, within the
+    last minute.
     `in_flight` counts the attempts under way; `slow` are the events of those that had taken over a second. `probe_at`:
     when a target whose circuit is open may be probed next.
     """
@@ -59,6 +61,8 @@ class HealthReport:
     in_flight: int = 0
     slow: frozenset[str] = frozenset()
     probe_at: datetime | None = None
+    delivered_at: datetime | None = None
+    rate: float = 0.0
 
 
 _BEST_FIRST = (Health.OK, Health.PROBING, Health.OPEN)

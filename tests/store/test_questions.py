@@ -8,11 +8,11 @@ import pytest
 
 from relay.amocrm import events
 from relay.errors import BadCursor
-from relay.model import Dead, Delivered, Delivery, Event, Reason, RetryAt, RoutedEvent, State, Verdict
+from relay.model import Dead, Delivered, Delivery, Event, Health, Reason, RetryAt, RoutedEvent, State, Verdict
 from relay.store import looks
 from relay.store.contract import Archive
 from relay.store.question_records import AttemptFilter, MadeAttempt, RefusedMinute
-from relay.store.records import Filter, Page
+from relay.store.records import Filter, HealthReport, Page
 from tests.store.conftest import MINUTE, NOON, OK, REFUSED, act, claim, routed, to, webhook
 
 SECOND = timedelta(seconds=1)
@@ -422,3 +422,17 @@ async def test_a_replay_can_be_narrowed_by_reason(store: Archive) -> None:
     await made(store)
     assert await store.replay(Filter(states=(State.DEAD,), reason="timeout"), act()) == 0
     assert await store.replay(Filter(states=(State.DEAD,), reason="4xx"), act()) == 1
+
+
+# ---- the last success of a target, and its rate
+
+
+async def test_when_a_target_was_delivered_to_last_outlives_the_relay_that_did(store: Archive) -> None:
+    report = HealthReport(health=Health.OK, since=NOON, as_of=NOON, delivered_at=NOON + SECOND, rate=1.5)
+    await store.publish_health({"bot": report, "dwh": replace(report, delivered_at=None)})
+    await store.publish_health({"bot": replace(report, delivered_at=None, rate=0.0), "dwh": report})
+    targets = (await store.status()).targets
+    seen = {
+        name: each.condition and (each.condition.delivered_at, each.condition.rate) for name, each in targets.items()
+    }
+    assert seen == {"bot": (NOON + SECOND, 0.0), "dwh": (NOON + SECOND, 1.5)}

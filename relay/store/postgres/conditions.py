@@ -13,13 +13,14 @@ from relay.store.times import to_ms
 
 _OTHERS = "delete from conditions where relay = %(relay)s and target <> all(%(targets)s::text[])"
 _CONDITIONS = """
-insert into conditions (relay, target, health, since, as_of, error, in_flight, slow, probe_at)
-select %(relay)s, c.target, c.health, c.since, c.as_of, c.error, c.in_flight, c.slow, c.probe_at
+insert into conditions as o (relay, target, health, since, as_of, error, in_flight, slow, probe_at, delivered_at, rate)
+select %(relay)s, c.target, c.health, c.since, c.as_of, c.error, c.in_flight, c.slow, c.probe_at, c.delivered_at, c.rate
 from unnest(%(targets)s::text[], %(health)s::text[], %(since)s::bigint[], %(as_of)s::bigint[], %(errors)s::text[],
-  %(in_flight)s::int[], %(slow)s::text[], %(probe_at)s::bigint[])
-  as c(target, health, since, as_of, error, in_flight, slow, probe_at)
+  %(in_flight)s::int[], %(slow)s::text[], %(probe_at)s::bigint[], %(delivered_at)s::bigint[], %(rate)s::float8[])
+  as c(target, health, since, as_of, error, in_flight, slow, probe_at, delivered_at, rate)
 on conflict (relay, target) do update set health = excluded.health, since = excluded.since, as_of = excluded.as_of,
-  error = excluded.error, in_flight = excluded.in_flight, slow = excluded.slow, probe_at = excluded.probe_at
+  error = excluded.error, in_flight = excluded.in_flight, slow = excluded.slow, probe_at = excluded.probe_at,
+  delivered_at = coalesce(excluded.delivered_at, o.delivered_at), rate = excluded.rate
 """
 _REPORT = """
 insert into reports (relay, name, as_of, value) values (%(relay)s, %(name)s, %(as_of)s, %(value)s)
@@ -46,7 +47,7 @@ class ProbeRequests:
 
 
 def publish_health(relay: str, conditions: Mapping[str, HealthReport]) -> list[Statement]:
-    """Replace all conditions of this relay."""
+    """Replace all conditions of this relay; when a target was delivered to last stays known."""
     reports = list(conditions.values())
     columns = {
         "relay": relay,
@@ -58,6 +59,8 @@ def publish_health(relay: str, conditions: Mapping[str, HealthReport]) -> list[S
         "in_flight": [each.in_flight for each in reports],
         "slow": [orjson.dumps(sorted(each.slow)).decode() for each in reports],
         "probe_at": [each.probe_at and to_ms(each.probe_at) for each in reports],
+        "delivered_at": [each.delivered_at and to_ms(each.delivered_at) for each in reports],
+        "rate": [each.rate for each in reports],
     }
     return [(_OTHERS, {"relay": relay, "targets": columns["targets"]}), (_CONDITIONS, columns)]
 

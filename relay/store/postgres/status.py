@@ -32,7 +32,8 @@ LIVING = "array(select name from relays where gone_at is null)"
 # a relay that is gone reports nothing anew: it counts only where none lives, as what was seen last
 _OF_THE_LIVING = f"(relay = any({LIVING}) or cardinality({LIVING}) = 0)"
 CONDITIONS = (
-    "select relay, target, health, since, as_of, error, in_flight, slow, probe_at from conditions"
+    "select relay, target, health, since, as_of, error, in_flight, slow, probe_at, delivered_at, rate"
+    " from conditions"
     f" where {_OF_THE_LIVING} order by target, relay"
 )
 # the last one of a name stays: of a relay that lives, and the newest of those. A report is published when it changes,
@@ -110,7 +111,7 @@ def health(seen: Sequence[Row]) -> dict[str, HealthReport]:
 def _conditions(seen: Sequence[Row]) -> dict[str, dict[str, HealthReport]]:
     """Return them by target, then by relay."""
     known: dict[str, dict[str, HealthReport]] = {}
-    for relay, target, health, since, as_of, error, in_flight, slow, probe_at in seen:
+    for relay, target, health, since, as_of, error, in_flight, slow, probe_at, delivered_at, rate in seen:
         known.setdefault(target, {})[relay] = HealthReport(
             health=Health(health),
             since=from_ms(since),
@@ -119,17 +120,21 @@ def _conditions(seen: Sequence[Row]) -> dict[str, dict[str, HealthReport]]:
             in_flight=in_flight,
             slow=frozenset(orjson.loads(slow)),
             probe_at=None if probe_at is None else from_ms(probe_at),
+            delivered_at=None if delivered_at is None else from_ms(delivered_at),
+            rate=rate,
         )
     return known
 
 
 def _as_one(conditions: Mapping[str, HealthReport]) -> HealthReport | None:
-    """Return the worst, with the attempts in flight of all: a delivery is under way whichever relay makes it."""
+    """Return the worst, with the attempts of all: a delivery is made whichever relay makes it."""
     one = worst(conditions.values())
     return one and replace(
         one,
         in_flight=sum(each.in_flight for each in conditions.values()),
         slow=frozenset().union(*(each.slow for each in conditions.values())),
+        delivered_at=max((each.delivered_at for each in conditions.values() if each.delivered_at), default=None),
+        rate=sum(each.rate for each in conditions.values()),
     )
 
 

@@ -12,7 +12,7 @@ from relay.store.sqlite import audit
 from relay.store.sqlite.sql import Row, rows
 from relay.store.times import from_ms, to_ms
 
-_CONDITION = "target, health, since, as_of, error, in_flight, slow, probe_at"
+_CONDITION = "target, health, since, as_of, error, in_flight, slow, probe_at, delivered_at, rate"
 _HEALTH = {each.value: each for each in Health}
 
 
@@ -40,15 +40,16 @@ def _audit_if_changed(cursor: apsw.Cursor, act: AuditEntry) -> bool:
 
 
 def publish_health(cursor: apsw.Cursor, conditions: Mapping[str, HealthReport]) -> None:
-    """Replace all conditions."""
+    """Replace all conditions; when a target was delivered to last stays known."""
+    before: dict[str, int | None] = dict(rows(cursor, "select target, delivered_at from conditions"))
     cursor.execute("delete from conditions")
     cursor.executemany(
-        f"insert into conditions ({_CONDITION}) values (?, ?, ?, ?, ?, ?, ?, ?)",
-        [_row(name, each) for name, each in conditions.items()],
+        f"insert into conditions ({_CONDITION}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [_row(name, each, before.get(name)) for name, each in conditions.items()],
     )
 
 
-def _row(target: str, seen: HealthReport) -> Row:
+def _row(target: str, seen: HealthReport, delivered_at: int | None) -> Row:
     return (
         target,
         seen.health.value,
@@ -58,6 +59,8 @@ def _row(target: str, seen: HealthReport) -> Row:
         seen.in_flight,
         orjson.dumps(sorted(seen.slow)).decode(),
         seen.probe_at and to_ms(seen.probe_at),
+        to_ms(seen.delivered_at) if seen.delivered_at else delivered_at,
+        seen.rate,
     )
 
 
@@ -79,8 +82,10 @@ def conditions(cursor: apsw.Cursor) -> dict[str, HealthReport]:
             in_flight=in_flight,
             slow=frozenset(orjson.loads(slow)),
             probe_at=None if probe_at is None else from_ms(probe_at),
+            delivered_at=None if delivered_at is None else from_ms(delivered_at),
+            rate=rate,
         )
-        for target, health, since, as_of, error, in_flight, slow, probe_at in found
+        for target, health, since, as_of, error, in_flight, slow, probe_at, delivered_at, rate in found
         if health in _HEALTH
     }
 

@@ -3,6 +3,9 @@
 -- 0: it began within seconds of its event's arrival, so that the arrival leads to it; null: an earlier relay made it
 alter table attempts add column late smallint;
 
+alter table conditions add column delivered_at bigint;  -- the last attempt that delivered
+alter table conditions add column rate double precision not null default 0;  -- so many did a second, in the last minute
+
 create table refused (            -- requests that a relay did not answer with 2xx, but strangers'
   minute  bigint not null,        -- its begin
   source  text collate "C" not null,

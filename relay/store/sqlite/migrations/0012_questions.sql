@@ -10,6 +10,9 @@ create index attempts_late on attempts (started_at, event, target, number)
 -- also what nobody counts any more: the listing has all that is dead
 create index deliveries_died on deliveries (event, target) where state = 'dead';
 
+alter table conditions add column delivered_at integer;           -- the last attempt that delivered
+alter table conditions add column rate real not null default 0;   -- how many did a second, within the last minute
+
 create table refused (            -- requests that were not answered with 2xx, but strangers'
   minute  integer not null,       -- its begin
   source  text not null,          -- `-` unless the token was right
