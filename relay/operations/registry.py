@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from relay.operations.attempts import ATTEMPTS
 from relay.operations.deliveries import DELIVERIES
 from relay.operations.desk import Operation
 from relay.operations.dismiss import DISMISS
@@ -10,3 +11,17 @@ from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME, DROP, DISMISS, PROBE)
+from relay.operations.refused import REFUSED
+from relay.operations.story import STORY
+from relay.operations.unrouted import UNROUTED
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME, DROP, DISMISS)
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    DELIVERIES,
+    STORY,
+    ATTEMPTS,
+    UNROUTED,
+    REFUSED,
+    PAUSE,
+    RESUME,
+)

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
+from relay.operations.which import LOOK
 from relay.routes.config import Config
 from relay.routes.diagnostics import quoted, suggestion
 from relay.store.contract import OperationsStore
@@ -20,9 +21,15 @@ async def unknown_names(store: OperationsStore, wanted: Filter, config: Config |
     found: list[str] = []
     for kind, name, alone in names:
         known = await _known(store, kind, config) if name else ()
-        if name and name not in known and not await store.find(alone, limit=1):
+        if name and name not in known and await _is_nowhere(store, alone):
             found.append(f"no {kind} {quoted(name)} {suggestion(name, sorted(known))}")
     return found
+
+
+async def _is_nowhere(store: OperationsStore, alone: Filter) -> bool:
+    """Whether the whole store has nothing of it; if that takes long, nobody knows."""
+    page = await store.find(alone, limit=1, budget=LOOK)
+    return not page and page.searched_to is None
 
 
 async def _known(store: OperationsStore, kind: str, config: Config | None) -> Collection[str]:

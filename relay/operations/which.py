@@ -1,15 +1,19 @@
 """The parameters that narrow a listing or an act, named as the flags of the command line -> a `Filter`."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 from msgspec import Meta
 
-from relay.model import State
+from relay.model import Reason, State
 from relay.operations.documents.marks import Moment
 from relay.store.records import Filter
 
 MAX_PAGE = 200
+
+LOOK = timedelta(milliseconds=120)
+"""What a page may cost that no index answers; what is left is looked for by the next one."""
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="At most so many.")]
 Cursor = Annotated[str, Meta(description="`next` of the page before.")]
@@ -26,9 +30,14 @@ class Which:
     action: Annotated[str | None, Meta(description="status, add, update, note, …")] = None
     id: Annotated[str | None, Meta(description="About the lead, contact, … with this id.")] = None
     pipeline: Annotated[str | None, Meta(description="In this pipeline.")] = None
+    source: Annotated[str | None, Meta(description="Of webhooks of this source.")] = None
+    account: Annotated[str | None, Meta(description="Of webhooks of this account: its id or its subdomain.")] = None
+    reason: Annotated[Reason | None, Meta(description="The last attempt ended so: 5xx, timeout, …")] = None
     since: Annotated[Moment | None, Meta(description="Arrived then or later.")] = None
     until: Annotated[Moment | None, Meta(description="Arrived before then.")] = None
     dismissed: Annotated[bool | None, Meta(description="Only dismissed ones, or only others.")] = None
+    settled_since: Annotated[Moment | None, Meta(description="Delivered, or dead, then or later.")] = None
+    settled_until: Annotated[Moment | None, Meta(description="Delivered, or dead, before then.")] = None
 
     def filter(self) -> Filter:
         """The same as the store takes it."""
@@ -40,7 +49,12 @@ class Which:
             action=self.action,
             entity_id=self.id,
             pipeline_id=self.pipeline,
+            source=self.source,
+            account=self.account,
+            reason=self.reason,
             since=self.since,
             until=self.until,
             dismissed=self.dismissed,
+            settled_since=self.settled_since,
+            settled_until=self.settled_until,
         )

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Annotated
 
 from relay.model import State
+from relay.operations.documents.attempts import AttemptDocument, attempt_document
 from relay.operations.documents.marks import PERSONAL, Moment
 from relay.operations.next_step import Situation, in_flight, next_step
 from relay.store.records import DeliveryRecord
@@ -20,7 +21,7 @@ class DeliveryDocument:
     `in_flight`: an attempt has been under way for a second or more; null if no daemon runs. `why` it is dead;
     `next_step` says what happens to a pending one. `dismissed_at`: set if it is dead, and no longer counted. `raw`: an
     unparsed webhook, sent on as it came. `names`: what amoCRM calls the things in its event, as far as that is known;
-    only in listings.
+    only in listings. `last_attempt`: the last one that was made, with its error.
     """
 
     event: str
@@ -44,6 +45,7 @@ class DeliveryDocument:
     raw: bool
     dismissed_at: Moment | None
     names: Annotated[dict[str, str], PERSONAL]
+    last_attempt: AttemptDocument | None = None
 
 
 def delivery_document(
@@ -72,4 +74,5 @@ def delivery_document(
         raw=record.raw,
         dismissed_at=record.dismissed_at,
         names=dict(names),
+        last_attempt=attempt_document(record.last) if record.last else None,
     )

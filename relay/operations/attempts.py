@@ -1,0 +1,55 @@
+"""GET /attempts, `relay attempts`: a filter -> attempts by the time at which they began, newest first."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from relay.model import Reason
+from relay.operations.asker import Role
+from relay.operations.desk import Desk, Operation
+from relay.operations.documents.attempts import MadeAttemptDocument, made_attempt_document
+from relay.operations.documents.listing import Listing
+from relay.operations.documents.marks import Moment
+from relay.operations.unknown_names import unknown_names
+from relay.operations.which import LOOK, Cursor, Limit
+from relay.store.question_records import AttemptFilter
+from relay.store.records import Filter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempts:
+    """Which attempts: all that is given must hold. `since` is included, `until` is not; both are of the attempt."""
+
+    failed: Annotated[bool, Meta(description="Only those that did not deliver.")] = False
+    target: Annotated[str | None, Meta(description="At this target.")] = None
+    reason: Annotated[Reason | None, Meta(description="Those that ended so: 5xx, timeout, …")] = None
+    since: Annotated[Moment | None, Meta(description="Began then or later.")] = None
+    until: Annotated[Moment | None, Meta(description="Began before then.")] = None
+    limit: Limit = 50
+    before: Cursor | None = None
+
+
+async def attempts(desk: Desk, asked: Attempts) -> Listing[MadeAttemptDocument]:
+    """List attempts with their errors; BadCursor for a cursor of another listing."""
+    wanted = AttemptFilter(
+        failed=asked.failed, target=asked.target, reason=asked.reason, since=asked.since, until=asked.until
+    )
+    found = await desk.store.questions.attempts(wanted, limit=asked.limit, before=asked.before, budget=LOOK)
+    names = Filter(target=asked.target)
+    notes = () if found else tuple(await unknown_names(desk.store, names, desk.config_or_none()))
+    return Listing(
+        data=tuple(map(made_attempt_document, found)), next=found.next, searched_to=found.searched_to, notes=notes
+    )
+
+
+ATTEMPTS = Operation(
+    name="attempts",
+    method="GET",
+    path="/attempts",
+    role=Role.VIEWER,
+    parameters=Attempts,
+    document=Listing[MadeAttemptDocument],
+    run=attempts,
+    summary="List attempts by their time, newest first: what failed, and why.",
+)
