@@ -39,7 +39,9 @@ COMMANDS = {
     },
     "Look": {
         "status": ("relay.cli.status:status", "Show the state of every target, of intake and of the daemon."),
-        "list": ("relay.cli.list:list_", "List deliveries, or what is unparsed or unrouted."),
+        "list": ("relay.cli.list:list_", "List deliveries, or what is unparsed, unrouted or refused."),
+        "story": ("relay.cli.story:story", "Show what became of the events of one lead or contact."),
+        "attempts": ("relay.cli.attempts:attempts", "List attempts by their time, newest first: what failed, and why."),
         "show": ("relay.cli.show:show", "Show one webhook: its events, deliveries and every attempt."),
         "tail": ("relay.cli.tail:tail", "Follow webhooks, events and attempts as they happen."),
         "audit": ("relay.cli.audit:audit", "List what operators did, newest first."),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
+from relay.cli.errors_shown import error
 from relay.cli.output import cell, clipped, is_wide, put, starts, state, table, width
 from relay.cli.times import Times
 from relay.model.event_names import as_line
@@ -46,8 +47,12 @@ def _row(shown: DeliveryDocument, id_: str, times: Times) -> Row:
         "TARGET": cell(shown.target),
         "STATE": state(shown.state),
         "ATTEMPTS": cell(shown.attempt),
-        "NOTE": cell(f"{shown.why}, dismissed" if shown.dismissed_at else shown.why or shown.next_step),
+        "NOTE": cell("; ".join(filter(None, (_what_is_next(shown), error(shown.last_attempt))))),
     }
+
+
+def _what_is_next(shown: DeliveryDocument) -> str:
+    return f"{shown.why}, dismissed" if shown.dismissed_at else shown.why or shown.next_step
 
 
 def _about(shown: DeliveryDocument) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 P = TypeVar("P")
 D = TypeVar("D")
+L = TypeVar("L", bound=Listing[Any])
 
 
 class AnyDesk(Protocol):
@@ -71,7 +72,7 @@ def place_options(command: Callable[..., T]) -> Callable[..., T]:
     return decorated
 
 
-async def listed(desk: AnyDesk, operation: Operation[Any, Listing[T]], asked: Any, limit: int) -> Listing[T]:
+async def listed(desk: AnyDesk, operation: Operation[Any, L], asked: Any, limit: int) -> L:
     """Ask for pages until there are `limit` rows, the listing ends, or a look ends by its budget."""
     cursor = "before" if hasattr(asked, "before") else "after"
     page = await desk.ask(operation, replace(asked, limit=min(limit, MAX_PAGE)))
@@ -88,6 +89,7 @@ def put_rest(found: Listing[T], option: str) -> None:
     for each in found.notes:
         note(each)
     if found.searched_to is not None:
-        note(f"searched back to {local(found.searched_to)}; more: {option} {found.next}")
+        how, to = ("up" if option == "--after" else "back"), local(found.searched_to)
+        note(f"searched {how} to {to}; more: {option} {found.next or to}")
     elif found.next is not None:
         note(f"more: {option} {found.next}")

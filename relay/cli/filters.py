@@ -8,11 +8,23 @@ from typing import Any, TypeVar
 import click
 
 from relay.cli.known_names import RouteName, TargetName
-from relay.cli.times import Instant, local
-from relay.model import State
+from relay.cli.times import Instant, check_span
+from relay.model import Reason, State
 from relay.operations.which import Which
 
 T = TypeVar("T")
+
+
+def reason_option(which: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """`--reason`."""
+
+    def reason(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Reason | None:
+        return None if value is None else Reason(value)
+
+    choice = click.Choice([each.value for each in Reason])
+    text = f"{which}: 5xx, timeout, connect, …"
+    return click.option("--reason", type=choice, callback=reason, metavar="WORD", help=text)
+
 
 _OPTIONS = (
     click.option("--target", type=TargetName(), metavar="NAME", help="Deliveries to this target."),
@@ -28,6 +40,11 @@ _OPTIONS = (
         help="Arrived then or later: 2026-11-22T10:00, 10:00, yesterday, or an age like 2h. Local, unless with a zone.",
     ),
     click.option("--until", type=Instant(), metavar="TIME", help="Arrived before then."),
+    click.option("--source", metavar="NAME", help="Of webhooks of this source."),
+    click.option("--account", metavar="ID", help="Of webhooks of this account: its id or its subdomain."),
+    reason_option("The last attempt ended so"),
+    click.option("--settled-since", type=Instant(), metavar="TIME", help="Delivered, or dead, then or later."),
+    click.option("--settled-until", type=Instant(), metavar="TIME", help="Delivered, or dead, before then."),
 )
 
 
@@ -45,10 +62,15 @@ def filtered(command: Callable[..., T]) -> Callable[..., T]:
         pipeline_id: str | None,
         since: datetime | None,
         until: datetime | None,
+        source: str | None,
+        account: str | None,
+        reason: Reason | None,
+        settled_since: datetime | None,
+        settled_until: datetime | None,
         **others: Any,
     ) -> T:
-        if since is not None and until is not None and until <= since:
-            raise click.UsageError(f"nothing arrives between --since {local(since)} and --until {local(until)}")
+        check_span(since, until, "nothing arrives")
+        check_span(settled_since, settled_until, "nothing is settled", "settled-")
         wanted = Which(
             target=target,
             route=route,
@@ -56,8 +78,13 @@ def filtered(command: Callable[..., T]) -> Callable[..., T]:
             action=action,
             id=entity_id,
             pipeline=pipeline_id,
+            source=source,
+            account=account,
+            reason=reason,
             since=since,
             until=until,
+            settled_since=settled_since,
+            settled_until=settled_until,
         )
         return command(wanted=wanted, **others)
 

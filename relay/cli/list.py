@@ -2,34 +2,32 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from relay.amocrm import events
 from relay.cli import delivery_table
 from relay.cli.desk import Place, listed, place_options, put_rest
 from relay.cli.filters import dismissed_option, filtered, state_option
 from relay.cli.flag_types import Whole
 from relay.cli.options import asynchronous, json_option
 from relay.cli.output import cell, clipped, is_wide, note, print_document, print_json, put, starts, table
-from relay.cli.routes_file import config_or_none
 from relay.cli.store import visiting
 from relay.cli.times import Times
 from relay.errors import BadCursor
-from relay.model import Event, State, Webhook
+from relay.model import State, Webhook
 from relay.model.event_names import as_line
 from relay.operations import lookup, views
 from relay.operations.deliveries import DELIVERIES, Deliveries
 from relay.operations.documents.deliveries import DeliveryDocument
+from relay.operations.documents.events import RefusedDocument, UnroutedDocument, UnroutedListing
 from relay.operations.documents.listing import Listing
-from relay.operations.unknown_names import unknown_names
+from relay.operations.refused import REFUSED, Refused
+from relay.operations.unrouted import UNROUTED, Unrouted
 from relay.operations.which import Which
-from relay.store.records import EventRecord, Page
+from relay.store.records import Page
 
 T = TypeVar("T")
 
@@ -40,8 +38,12 @@ T = TypeVar("T")
 @dismissed_option
 @click.option("--unparsed", is_flag=True, help="Unparsed webhooks instead, oldest first.")
 @click.option("--unrouted", is_flag=True, help="Events that no route took instead, oldest first.")
+@click.option("--by", type=click.Choice(["type"]), metavar="type", help="With --unrouted: how many of each type.")
+@click.option("--refused", is_flag=True, help="Requests that were not answered with 2xx instead, by minute.")
 @click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
-@click.option("--before", metavar="CURSOR", help="Page on in deliveries: the cursor below the page before.")
+@click.option(
+    "--before", metavar="CURSOR", help="Page on in deliveries or --refused: the cursor below the page before."
+)
 @click.option("--after", metavar="CURSOR", help="The same for --unparsed and --unrouted.")
 @place_options
 @json_option
@@ -52,57 +54,98 @@ async def list_(
     dismissed: bool,
     unparsed: bool,
     unrouted: bool,
+    by: str | None,
+    refused: bool,
     limit: int,
     before: str | None,
     after: str | None,
     place: Place,
     as_json: bool,
 ) -> None:
-    """List deliveries, or what is unparsed or unrouted.
+    """List deliveries, or what is unparsed, unrouted or refused.
 
-    Deliveries are listed newest first. --unparsed lists webhooks that could not be read instead, --unrouted events that
-    no route took when they arrived: both oldest first. What is dead and dismissed is listed with the rest, or alone by
-    --dismissed.
+    Deliveries are listed newest first, with the error of their last attempt. --unparsed lists webhooks that could not
+    be read instead, --unrouted events that no route took when they arrived: both oldest first. --refused lists requests
+    that were not answered with 2xx, a line for each minute, source and reason. Of a long history a look takes 120 ms,
+    says how far back it searched, and goes on by its cursor. What is dead and dismissed is listed with the rest, or
+    alone by --dismissed.
 
     \b
     relay list --state dead
     relay list --state pending --target warehouse --since 2h
     relay list --entity leads --id 4831596
     relay list --unparsed
+    relay list --target warehouse --reason timeout --settled-since 10:00
     relay list --dismissed --since 7d
     relay list --unrouted --entity contacts --since 1d
+    relay list --unrouted --by type
+    relay list --refused --since 1d
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    if dismissed and unrouted:
+    if dismissed and (unrouted or refused):
         raise click.UsageError("--dismissed is for deliveries and for --unparsed")
     wanted = replace(wanted, state=tuple(map(State, states)))
-    _check_options(wanted, unparsed=unparsed, unrouted=unrouted, before=before, after=after)
+    _check_options(wanted, unparsed=unparsed, unrouted=unrouted, by=by, refused=refused, before=before, after=after)
     try:
-        if not unparsed and not unrouted:
-            async with place.desk() as desk:
-                asked = Deliveries(**asdict(replace(wanted, dismissed=dismissed or None)), before=before)
-                found = await listed(desk, DELIVERIES, asked, limit)
-            _print_deliveries(found, wanted, as_json)
-            return
-        async with visiting(place.store_url) as store:
-            if unparsed:
+        if unparsed:
+            async with visiting(place.store_url) as store:
                 _print_unparsed(await lookup.unparsed(store, limit=limit, after=after, dismissed=dismissed), as_json)
-                return
-            page = await lookup.unrouted(store, wanted.filter(), limit=limit, after=after)
-            _print_unrouted(page, place.config_path, as_json=as_json)
-            if not page and not as_json:
-                for unknown in await unknown_names(store, wanted.filter(), config_or_none(place.config_path)):
-                    note(unknown)
+            return
+        async with place.desk() as desk:
+            if refused:
+                _print_refused(await listed(desk, REFUSED, _refused(wanted, before), limit), as_json)
+            elif by:
+                _print_types(await desk.ask(UNROUTED, replace(_unrouted(wanted, None), by="type")), as_json)
+            elif unrouted:
+                _print_unrouted(await listed(desk, UNROUTED, _unrouted(wanted, after), limit), as_json)
+            else:
+                asked = Deliveries(**asdict(replace(wanted, dismissed=dismissed or None)), before=before)
+                _print_deliveries(await listed(desk, DELIVERIES, asked, limit), wanted, as_json)
     except BadCursor as bad:
         raise click.BadParameter(str(bad), param_hint="--before" if after is None else "--after") from bad
 
 
-def _check_options(wanted: Which, *, unparsed: bool, unrouted: bool, before: str | None, after: str | None) -> None:
-    if unparsed and (unrouted or wanted != Which() or before is not None):
+def _check_options(
+    wanted: Which,
+    *,
+    unparsed: bool,
+    unrouted: bool,
+    by: str | None,
+    refused: bool,
+    before: str | None,
+    after: str | None,
+) -> None:
+    if unparsed and (unrouted or refused or wanted != Which() or before is not None):
         raise click.UsageError("--unparsed lists webhooks: of the other options it takes --limit and --after alone")
-    if unrouted and (wanted.state or wanted.target or wanted.route or before is not None):
-        raise click.UsageError("--unrouted lists events: it takes no --state, --target, --route and --before")
+    if refused and (unrouted or after is not None or wanted != _of_refused(wanted)):
+        raise click.UsageError("--refused lists requests: it takes --source, --since, --until, --limit and --before")
+    if unrouted and (before is not None or wanted.filter() != wanted.filter().of_events()):
+        raise click.UsageError("--unrouted lists events: it takes no --before, and nothing that narrows deliveries")
+    if by and (not unrouted or after is not None):
+        raise click.UsageError("--by type counts what --unrouted would list: it goes with that, and without --after")
     if after is not None and not unparsed and not unrouted:
         raise click.UsageError("--after is for --unparsed and --unrouted: page through deliveries with --before")
+
+
+def _of_refused(wanted: Which) -> Which:
+    return Which(source=wanted.source, since=wanted.since, until=wanted.until)
+
+
+def _refused(wanted: Which, before: str | None) -> Refused:
+    return Refused(source=wanted.source, since=wanted.since, until=wanted.until, before=before)
+
+
+def _unrouted(wanted: Which, after: str | None) -> Unrouted:
+    return Unrouted(
+        entity=wanted.entity,
+        action=wanted.action,
+        id=wanted.id,
+        pipeline=wanted.pipeline,
+        source=wanted.source,
+        account=wanted.account,
+        since=wanted.since,
+        until=wanted.until,
+        after=after,
+    )
 
 
 def _print_deliveries(found: Listing[DeliveryDocument], wanted: Which, as_json: bool) -> None:
@@ -139,21 +182,61 @@ def _print_unparsed(page: Page[Webhook], as_json: bool) -> None:
     _put_page(shown, page, none="nothing is unparsed")
 
 
-def _print_unrouted(page: Page[EventRecord], config_path: Path, *, as_json: bool) -> None:
-    config = config_or_none(config_path) if page else None
-    names = lookup.names_in(page, config.event_names) if config else {}
+def _print_unrouted(found: UnroutedListing, as_json: bool) -> None:
     if as_json:
-        print_json(views.page(page, partial(views.event, names=names)))
+        print_document(found)
         return
-    found = [None if each.corrupt else events.load(each.payload) for each in page]
-    times = Times(event.received_at for event in found if event)
-    columns = ["ID", times.heading("ARRIVED"), "SOURCE", "EVENT", *(["IN AMOCRM"] if names else [])]
+    if found.data:
+        put(_unrouted_table(found.data))
+    else:
+        note("no event is unrouted")
+    put_rest(found, "--after")
+
+
+def _unrouted_table(found: Sequence[UnroutedDocument]) -> Table:
+    times = Times(each.received_at for each in found if each.received_at)
+    named = any(each.names for each in found)
+    columns = ["ID", times.heading("ARRIVED"), "SOURCE", "EVENT", *(["IN AMOCRM"] if named else [])]
     shown = table(*columns, folds=("SOURCE", "EVENT", "IN AMOCRM"))
-    ids = starts([each.id for each in page])
-    for each, event in zip(page, found, strict=True):
-        more = [cell(as_line(names.get(each.id, {})))] if names else []
-        shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_event_cells(event, times), *more)
-    _put_page(shown, page, none="no event is unrouted")
+    ids = starts([each.id for each in found])
+    for each in found:
+        more = [cell(as_line(each.names))] if named else []
+        shown.add_row(cell(each.id if is_wide() else ids[each.id]), *_event_cells(each, times), *more)
+    return shown
+
+
+def _print_types(found: UnroutedListing, as_json: bool) -> None:
+    if as_json:
+        print_document(found)
+        return
+    times = Times(each.last_at for each in found.types)
+    shown = table("TYPE", "EVENTS", times.heading("FIRST"), times.heading("LAST"), right=("EVENTS",), folds=("TYPE",))
+    for each in found.types:
+        at = (cell(times.cell(each.first_at)), cell(times.cell(each.last_at)))
+        shown.add_row(cell(clipped(each.type)), cell(each.count), *at)
+    if found.types:
+        put(shown)
+    else:
+        note("no event is unrouted")
+    put_rest(found, "--until")
+
+
+def _print_refused(found: Listing[RefusedDocument], as_json: bool) -> None:
+    if as_json:
+        print_document(found)
+        return
+    times = Times(each.minute for each in found.data)
+    columns = (times.heading("MINUTE"), "SOURCE", "REASON", "REQUESTS", "THE LAST")
+    shown = table(*columns, right=("REQUESTS",), folds=("SOURCE", "THE LAST"))
+    for each in found.data:
+        last = ": ".join(filter(None, (each.address or each.remote, each.detail)))
+        minute = cell(times.cell(each.minute))
+        shown.add_row(minute, cell(each.source), cell(each.reason), cell(each.count), cell(last))
+    if found.data:
+        put(shown)
+    else:
+        note("no request was refused")
+    put_rest(found, "--before")
 
 
 def _put_page(shown: Table, page: Page[T], *, none: str) -> None:
@@ -164,8 +247,8 @@ def _put_page(shown: Table, page: Page[T], *, none: str) -> None:
     _put_cursor(page, "--after")
 
 
-def _event_cells(event: Event | None, times: Times) -> tuple[Text, Text, Text]:
-    if event is None:
+def _event_cells(event: UnroutedDocument, times: Times) -> tuple[Text, Text, Text]:
+    if event.received_at is None:
         return cell("-"), cell("-"), cell("corrupt, see relay verify", "red")
-    about = f"{clipped(event.entity)}.{clipped(event.action)} {clipped(event.entity_id)}".rstrip()
+    about = f"{clipped(event.type)} {clipped(event.entity_id)}".rstrip()
     return cell(times.cell(event.received_at)), cell(event.source), cell(about)

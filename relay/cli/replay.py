@@ -112,8 +112,8 @@ def _check_choice(
         raise click.UsageError("--unrouted looks for events, which have no --state")
     if not all_dead and not unrouted and not narrowed:
         raise click.UsageError("say which: give ids, a filter like --target or --since, --unrouted or --all-dead")
-    if unrouted and (ids or wanted.target or wanted.route):
-        raise click.UsageError("--unrouted looks for events: it takes neither ids nor --target and --route")
+    if unrouted and (ids or wanted != wanted.of_events()):
+        raise click.UsageError("--unrouted looks for events: it takes no ids, and nothing that narrows deliveries")
 
 
 def _check_reroute(ids: Sequence[str], wanted: Filter, states: Sequence[str], *, unrouted: bool) -> None:

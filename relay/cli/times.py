@@ -92,6 +92,13 @@ def _is_date(text: str) -> bool:
     return True
 
 
+def check_span(since: datetime | None, until: datetime | None, nothing: str, what: str = "") -> None:
+    """Misuse if nothing can lie between `--since` and `--until`, or `--settled-since` … with `what` "settled-"."""
+    if since is not None and until is not None and until <= since:
+        between = f"--{what}since {local(since)} and --{what}until {local(until)}"
+        raise click.UsageError(f"{nothing} between {between}")
+
+
 # ---- out
 
 

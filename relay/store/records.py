@@ -312,7 +312,16 @@ class Filter:
 
     def of_events(self) -> "Filter":
         """Return it without what it says of deliveries."""
-        return replace(self, states=(), target=None, route=None, reason=None, settled_since=None, settled_until=None, dismissed=None)
+        return replace(
+            self,
+            states=(),
+            target=None,
+            route=None,
+            reason=None,
+            settled_since=None,
+            settled_until=None,
+            dismissed=None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,8 +342,8 @@ class DeliveryRecord:
     """A delivery as it is now. `due_at` is set only while it waits for a time, `why` only if it is dead.
 
     A claimed one waits for no time: it is in flight, or next in the queue of a daemon. `healed`: no webhook told of its
-    event, the account's feed did. `dismissed_at`: set only if it is dead, and no longer counted or alarmed about. `last`:
-    the last attempt that was made; in listings, which have no `attempts`.
+    event, the account's feed did. `dismissed_at`: set only if it is dead, and no longer counted or alarmed about.
+    `last`: the last attempt that was made; in listings, which have no `attempts`.
     """
 
     event_id: str

@@ -10,4 +10,3 @@ def test_the_rate_is_that_of_the_last_minute() -> None:
     assert [rate.update(110.0 + second, 27) for second in (10, 49)] == [1.0, 0.34]
     assert rate.update(171.0, 27) == 0.0
     assert rate.update(172.0, 89) == 1.0, "a minute or a little more"
-

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import orjson
 
+from relay.amocrm import events
 from relay.operations.documents.deliveries import DeliveryDocument, delivery_document
 from relay.operations.documents.listing import Listing
 from relay.operations.documents.marks import PERSONAL, Moment
@@ -16,9 +17,16 @@ from relay.store.records import EventRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnroutedDocument:
-    """An event that no route took: `event` as targets would receive it, null if it is `corrupt`. `names`: see lists."""
+    """An event that no route took: `event` as targets would receive it, null if it is `corrupt`, as what is read of it.
+
+    `names`: what amoCRM calls the things in it, as far as that is known.
+    """
 
     id: str
+    type: str
+    entity_id: str
+    source: str
+    received_at: Moment | None
     event: Annotated[dict[str, Any] | None, PERSONAL]
     corrupt: bool
     names: Annotated[dict[str, str], PERSONAL]
@@ -45,7 +53,18 @@ class UnroutedListing(Listing[UnroutedDocument]):
 
 def unrouted_document(record: EventRecord, names: Mapping[str, str]) -> UnroutedDocument:
     """The document of an event that no route took."""
-    return UnroutedDocument(id=record.id, event=_payload(record), corrupt=record.corrupt, names=dict(names))
+    payload = _payload(record)
+    event = events.load(record.payload) if payload else None
+    return UnroutedDocument(
+        id=record.id,
+        type=event.type if event else "",
+        entity_id=event.entity_id if event else "",
+        source=event.source if event else "",
+        received_at=event.received_at if event else None,
+        event=payload,
+        corrupt=record.corrupt,
+        names=dict(names),
+    )
 
 
 def _payload(record: EventRecord) -> dict[str, Any] | None:

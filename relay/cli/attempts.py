@@ -1,0 +1,86 @@
+"""`relay attempts`: a filter -> attempts by their time, with what each returned."""
+
+from datetime import datetime, timedelta
+
+import click
+
+from relay.cli.desk import Place, listed, place_options, put_rest
+from relay.cli.errors_shown import answer
+from relay.cli.filters import reason_option
+from relay.cli.flag_types import Whole
+from relay.cli.known_names import TargetName
+from relay.cli.options import asynchronous, json_option
+from relay.cli.output import cell, clipped, is_wide, note, print_document, put, starts, state, table
+from relay.cli.times import Instant, Times, check_span
+from relay.errors import BadCursor
+from relay.model import Reason
+from relay.operations.attempts import ATTEMPTS, Attempts
+from relay.operations.documents.attempts import MadeAttemptDocument
+from relay.operations.documents.listing import Listing
+from relay.operations.durations import length
+
+
+@click.command("attempts")
+@click.option("--failed", is_flag=True, help="Only those that did not deliver.")
+@click.option("--target", type=TargetName(), metavar="NAME", help="Attempts at this target.")
+@reason_option("Those that ended so")
+@click.option("--since", type=Instant(), metavar="TIME", help="Began then or later: 10:00, yesterday, 2h, …")
+@click.option("--until", type=Instant(), metavar="TIME", help="Began before then.")
+@click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
+@click.option("--before", metavar="CURSOR", help="Page on: the cursor below the page before.")
+@place_options
+@json_option
+@asynchronous
+async def attempts(
+    failed: bool,
+    target: str | None,
+    reason: Reason | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    before: str | None,
+    place: Place,
+    as_json: bool,
+) -> None:
+    """List attempts by their time, newest first: what failed, and why.
+
+    Times are those at which attempts began, not those of the events' arrival.
+
+    \b
+    relay attempts --failed --since 10:00 --until 11:00
+    relay attempts --target warehouse --since 1h
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
+    check_span(since, until, "no attempt begins")
+    asked = Attempts(failed=failed, target=target, reason=reason, since=since, until=until, before=before)
+    try:
+        async with place.desk() as desk:
+            found = await listed(desk, ATTEMPTS, asked, limit)
+    except BadCursor as bad:
+        raise click.BadParameter(str(bad), param_hint="--before") from bad
+    if as_json:
+        print_document(found)
+        return
+    _print(found, failed=failed)
+    put_rest(found, "--before")
+
+
+def _print(found: Listing[MadeAttemptDocument], *, failed: bool) -> None:
+    if not found.data:
+        note("no attempt failed" if failed else "no attempts")
+        return
+    ids = {} if is_wide() else starts([each.event for each in found.data])
+    times = Times(each.attempt.started_at for each in found.data)
+    columns = (times.heading("STARTED"), "EVENT", "ID", "TARGET", "ATTEMPT", "TOOK", "VERDICT", "ANSWER")
+    shown = table(*columns, right=("ATTEMPT", "TOOK"), folds=("EVENT", "TARGET", "ANSWER"))
+    for each in found.data:
+        shown.add_row(
+            cell(times.cell(each.attempt.started_at)),
+            cell(f"{clipped(each.type)} {clipped(each.entity_id)}".rstrip()),
+            cell(ids.get(each.event, each.event)),
+            cell(each.target),
+            cell(each.attempt.number),
+            cell(length(timedelta(seconds=each.attempt.took))),
+            state(each.attempt.verdict),
+            cell(answer(each.attempt)),
+        )
+    put(shown)
