@@ -41,6 +41,9 @@ def listed(run: Run, *arguments: str) -> list[tuple[str, str]]:
     return [(each["event"], each["target"]) for each in json.loads(ended.stdout)["data"]]
 
 
+BUSY = "; 503: \\u001b[31mcome back later"
+"""What the last attempt of the call returned, as a table shows it."""
+
 OFFERS = [(event_of(OFFER), "sales-bot"), (event_of(OFFER), "warehouse")]
 CALLS = [(event_of(CALL), "sales-bot")]
 CONTACTS = [(event_of(CONTACT), "warehouse")]
@@ -121,7 +124,7 @@ def test_into_a_pipe_a_delivery_is_one_plain_line(run: Run, kept: Path) -> None:
     lines = run("list", "--state", "dead").stdout.splitlines()
     assert lines[1].split() == [
         event_of(OFFER), "2026-11-22T12:00:00.000", "leads.status", "4831596", "warehouse", "dead", "2",
-        "400", "is", "in", "dead_on",
+        "400", "is", "in", "dead_on;", "400:", "bad", "price",
     ]  # fmt: skip
 
 
@@ -131,9 +134,9 @@ def test_a_list_fits_80_columns_with_ids_that_show_accepts(run: Run, kept: Path)
     assert lines[3].split() == [CALL[:18], "11-22", "12:00:00", "leads.call_in", "77", "sales-bot", "pending"]
     assert lines[2::2] == [
         "    1 attempt; interrupted: retried at the next start",
-        "    1 attempt; attempt 2 is due",
+        f"    1 attempt; attempt 2 is due{BUSY}",
         "    1 attempt",
-        "    2 attempts; 400 is in dead_on",
+        "    2 attempts; 400 is in dead_on; 400: bad price",
     ]
     assert [run("show", line.split()[0]).exit_code for line in lines[1::2]] == [0, 0, 0, 0]
 
@@ -143,13 +146,13 @@ def test_the_state_that_was_asked_for_gives_its_room_to_the_attempts(kept: Path)
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == ["ID", "ARRIVED", "UTC", "EVENT", "TARGET", "ATTEMPTS"]
     assert lines[1].split()[-2:] == ["warehouse", "2"]
-    assert lines[2:] == ["    400 is in dead_on"]
+    assert lines[2:] == ["    400 is in dead_on; 400: bad price"]
 
 
 def test_a_list_has_the_same_headings_wherever_it_goes(run: Run, unrouted: None) -> None:
     for arguments in (["list"], ["list", "--unparsed"], ["list", "--unrouted"]):
         piped = re.split(" {2,}", run(*arguments).stdout.splitlines()[0])
-        narrow, wide = (re.split(" {2,}", plain(on_terminal(*arguments, columns=n))[0].strip()) for n in (100, 160))
+        narrow, wide = (re.split(" {2,}", plain(on_terminal(*arguments, columns=n))[0].strip()) for n in (100, 190))
         assert narrow == piped[: len(narrow)]
         assert wide == piped
 
@@ -177,7 +180,7 @@ def test_at_120_columns_a_delivery_is_one_line_with_whole_ids_and_its_note_below
         ["", "interrupted: retried at the next start"],
     ]
     assert sum("leads.status 4831596" in line for line in lines) == 2
-    assert lines[-1] == "    400 is in dead_on"
+    assert lines[-1] == "    400 is in dead_on; 400: bad price"
 
 
 @pytest.mark.parametrize("columns", [100, 120])
@@ -266,8 +269,8 @@ def test_the_end_of_a_lease_is_no_time_at_which_a_delivery_is_due(run: Run, kept
 
 def test_a_delivery_to_a_target_that_is_gone_is_orphaned(run: Run, kept: Path, folder: Path) -> None:
     (folder / "routes.yaml").write_text(ROUTES.replace("sales-bot", "new-bot"))
-    assert next_steps(run)[event_of(CALL)] == "orphaned: no such target now"
-    assert next_steps(run, "-c", "nowhere.yaml")[event_of(CALL)] == "attempt 2 is due"
+    assert next_steps(run)[event_of(CALL)] == f"orphaned: no such target now{BUSY}"
+    assert next_steps(run, "-c", "nowhere.yaml")[event_of(CALL)] == f"attempt 2 is due{BUSY}"
 
 
 def test_a_delivery_to_a_paused_target_or_an_open_circuit_is_not_attempted(
@@ -275,12 +278,12 @@ def test_a_delivery_to_a_paused_target_or_an_open_circuit_is_not_attempted(
 ) -> None:
     held = HealthReport(health=Health.OPEN, since=NOON, as_of=NOON, error="503")
     refill(lambda store: store.publish_health({"sales-bot": held}))
-    assert next_steps(run)[event_of(CALL)] == "attempt 2 is due", "nobody holds it while no daemon runs"
+    assert next_steps(run)[event_of(CALL)] == f"attempt 2 is due{BUSY}", "nobody holds it while no daemon runs"
     lock = Lock(kept)
     try:
-        assert next_steps(run)[event_of(CALL)] == "circuit open"
+        assert next_steps(run)[event_of(CALL)] == f"circuit open{BUSY}"
         run("pause", "sales-bot")
-        assert next_steps(run)[event_of(CALL)] == "target paused"
+        assert next_steps(run)[event_of(CALL)] == f"target paused{BUSY}"
     finally:
         lock.release()
 
@@ -307,7 +310,7 @@ def test_a_name_that_only_the_store_knows_is_not_doubted(run: Run, kept: Path, f
 
 
 def test_a_wide_terminal_shows_whole_ids_and_what_is_next(kept: Path) -> None:
-    shown = on_terminal("list", columns=160)
+    shown = on_terminal("list", columns=190)
     assert event_of(CALL) in shown
     assert "attempt 2 is due" in shown
     assert "400 is in dead_on" in shown

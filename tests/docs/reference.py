@@ -169,6 +169,8 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--role": "viewer",
     "--route": "offer-made",
     "--set": "pipeline_id=752662",
+    "--settled-since": "10:00",
+    "--settled-until": "11:00",
     "--since": "2h",
     "--source": "crm",
     "--state": "dead",
