@@ -15,7 +15,6 @@ from relay.operations.refused import REFUSED
 from relay.operations.story import STORY
 from relay.operations.unrouted import UNROUTED
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME, DROP, DISMISS)
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     DELIVERIES,
     STORY,
@@ -24,4 +23,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     REFUSED,
     PAUSE,
     RESUME,
+    DROP,
+    DISMISS,
 )
