@@ -9,8 +9,6 @@ from relay.operations.dismiss import DISMISS
 from relay.operations.drop import DROP
 from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
-
-OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME, DROP, DISMISS, PROBE)
 from relay.operations.refused import REFUSED
 from relay.operations.story import STORY
 from relay.operations.unrouted import UNROUTED
@@ -25,4 +23,5 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     RESUME,
     DROP,
     DISMISS,
+    PROBE,
 )
