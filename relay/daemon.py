@@ -39,6 +39,7 @@ from relay.observe import EventStream, Gauges, SharedGauges
 from relay.observe.loop_monitor import monitor_loop
 from relay.observe.token_expiry import TokenExpiry
 from relay.operations.access import Bearers
+from relay.operations.forget import FORGET
 from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED
 from relay.operations.tail import documents
 from relay.published_reports import RejectionReport, publish_reports, snapshot_report
@@ -53,6 +54,7 @@ from relay.signals import (
     Emit,
     Endpoint,
     Notice,
+    OperatorActed,
     Rejection,
     Signal,
     StoreGaveUp,
@@ -259,7 +261,7 @@ class Relay:
         return [
             self.dispatcher.run(),
             self.readiness.keep_probing(self.store),
-            log_audit(self.store, self._emit),
+            log_audit(self.store, self._on_act),
             publish_reports(
                 self.store,
                 {
@@ -276,6 +278,11 @@ class Relay:
             *self.store.background(lambda: self.reloader.config.retention, self._archive),
             monitor_loop(self._emit),
         ]
+
+    def _on_act(self, signal: Signal) -> None:
+        self._emit(signal)
+        if isinstance(signal, OperatorActed) and signal.command == FORGET.name:
+            self.dispatcher.erased()
 
     def _archive(self) -> ArchiveFolder | None:
         """Return where a purge writes what it deletes, as the routes in force say."""

@@ -71,6 +71,7 @@ COMMANDS = {
     "Care for the store": {
         "backup": ("relay.cli.backup:backup", "Copy the store while it is in use, and verify the copy."),
         "verify": ("relay.cli.verify:verify", "Look for what is corrupt or missing in the store."),
+        "forget": ("relay.cli.forget:forget", "Erase the data of a person."),
         "purge": ("relay.cli.purge:purge", "Delete webhooks past their retention."),
         "migrate": ("relay.cli.migrate:migrate", "Bring the schema of a PostgreSQL store up to date."),
         "move": ("relay.cli.move:move", "Copy a SQLite store into an empty PostgreSQL store."),

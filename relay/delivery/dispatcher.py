@@ -125,6 +125,12 @@ class Dispatcher:
         for lane in self._all():
             lane.disowned()
 
+    def erased(self) -> None:
+        """Forget what is queued and what targets told last: the store has erased some of it. The rest is due again."""
+        for lane in self._all():
+            lane.release_queue()
+            lane.circuit.error = ""
+
     def clock_set(self, by: timedelta) -> None:
         """Move the end of each circuit's pause with a clock that was set by `by`."""
         for lane in self._all():

@@ -98,6 +98,7 @@ class Lane:
         # no methods that call these: each webhook calls three of them
         self.lease, self.unreserve, self.admit = self._prefetch.lease, self._prefetch.unreserve, self._prefetch.admit
         self.refill, self.disowned = self._prefetch.refill, self._prefetch.disowned
+        self.release_queue = self._prefetch.release_queue
         self._set_limits(target)
         self._workers.limit(self._share.concurrency)
 

@@ -7,6 +7,7 @@ from relay.operations.deliveries import DELIVERIES
 from relay.operations.desk import Operation
 from relay.operations.dismiss import DISMISS
 from relay.operations.drop import DROP
+from relay.operations.forget import FORGET
 from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
 from relay.operations.refused import REFUSED
@@ -25,3 +26,5 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     DISMISS,
     PROBE,
 )
+OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME, DROP, DISMISS, PROBE)
+OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME, DROP, DISMISS, FORGET)

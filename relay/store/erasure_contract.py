@@ -64,7 +64,7 @@ class ErasureStore(Protocol):
     async def rewrite(self) -> None:
         """Rewrite what may hold erased bytes, now; they are then in no file of the store.
 
-        SQLite: by its owner, in steps between commits; returns at once for another process. PostgreSQL: each table at
-        once, under its lock; StoreBusy if that is not to be had, or another relay is without a spool.
+        SQLite: in steps between commits, by the owner if there is one, and then it returns at once for another process.
+        PostgreSQL: table by table, each under its lock, while relays spool; StoreBusy if a lock is not to be had.
         """
         ...

@@ -15,7 +15,7 @@ import apsw
 
 from relay.model import Outcome, Reason, RetryAt
 from relay.model.enrich import Enrichment
-from relay.operations.forget import complete, forget
+from relay.operations.erasure import complete, forget
 from relay.store.erasure_plan import Scope
 from relay.store.sqlite import erasure, rewriting
 from relay.store.sqlite.store import SqliteStore

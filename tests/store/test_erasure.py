@@ -11,7 +11,7 @@ from relay.model import Dead, Delivered, Outcome, PlannedDelivery, Reason, Retry
 from relay.model.enrich import HOLD, Enrichment
 from relay.model.erasure import Ref, Tombstone
 from relay.model.heal import HealState
-from relay.operations.forget import Erasure, forget
+from relay.operations.erasure import Erasure, forget
 from relay.store.contract import Archive
 from relay.store.erasure_plan import Scope
 from relay.store.records import Filter

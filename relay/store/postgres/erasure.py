@@ -191,7 +191,7 @@ class PostgresErasure:
         return (
             "dead rows on the server until it has vacuumed, and its write-ahead log",
             "standbys and archives of that log until they have caught up",
-            "copies by pg_dump and pg_basebackup, and snapshots of disks",
+            "copies by pg_dump and pg_basebackup, archives on other machines, and snapshots of disks",
         )
 
     async def rewrite(self) -> None:

@@ -119,7 +119,7 @@ class SqliteErasure:
 
     async def out_of_reach(self) -> Sequence[str]:
         beside = sorted(each.name for mark in ("before-", "damaged-") for each in self._beside(f".{mark}*"))
-        return (*beside, "copies by relay backup, and snapshots of the disk")
+        return (*beside, "copies by relay backup, archives on other machines, and snapshots of disks")
 
     def _beside(self, pattern: str) -> Iterable[Path]:
         return self._path.parent.glob(f"{self._path.name}{pattern}")

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import apsw
 
 from relay.clock import TOLERANCE, Clock
-from relay.errors import ConfigurationError, CorruptError, StoreBusy, StoreFailed, StoreUnsafe
+from relay.errors import ConfigurationError, CorruptError, StoreBusy, StoreFailed, StoreLocked, StoreUnsafe
 from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict, Webhook
 from relay.model.heal import Hook
 from relay.signals import AcksMissing, ClockSet, DiskSpace, Emit, Notice
@@ -71,7 +71,7 @@ from relay.store.sqlite.sql import PREPARED, rows
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
 from relay.store.sqlite.watermark import Watermark
 from relay.store.sqlite.writer import BUSY, BUSY_TIMEOUT, FATAL, Writer
-from relay.store.times import span, to_ms
+from relay.store.times import span, to_ms, utc_now
 
 T = TypeVar("T")
 
@@ -356,8 +356,15 @@ class SqliteStore:
         return self._space is None or self._space.level > DiskSpace.LOW
 
     async def _rewrite(self) -> None:
+        """Rewrite the file, or have its owner do so, which looks for it all the time; without one, own it meanwhile."""
         if self._owned:
-            await self._rewriting.rewrite()
+            return await self._rewriting.rewrite()
+        with suppress(StoreLocked):
+            owner = type(self).open(self._path, now=utc_now(), emit=self._emit, failed=lambda: None)
+            try:
+                return await owner._rewriting.rewrite()
+            finally:
+                await owner.close()
 
     def sizes(self) -> Sizes:
         files = (self._path, Path(f"{self._path}-wal"))

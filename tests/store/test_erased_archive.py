@@ -1,0 +1,91 @@
+"""The data of a person is erased in archives of purged webhooks, too."""
+
+import gzip
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+
+from relay.amocrm.traces import Finder, Trace
+from relay.model import State
+from relay.model.erasure import Ref
+from relay.store import erased_archive
+from relay.store.archive import ArchiveFolder
+from relay.store.erased_archive import erase_archive
+from relay.store.erasure_plan import Scope
+from relay.store.records import AttemptRecord, DeliveryRecord, EventRecord, WebhookRecord
+from tests.store.conftest import MINUTE, NOON
+from tests.store.test_erasure import FORD, NAME, ZAPHOD, arrived
+
+SCOPE = Scope(refs=frozenset({Ref("contacts", "777")}))
+FINDER = Finder({Trace("name", NAME.casefold())})
+
+
+def record(number: int, *people: dict, detail: str = "") -> WebhookRecord:
+    webhook, routed = arrived(number, contacts={"add": [*people]})
+    attempt = AttemptRecord(
+        number=1, started_at=NOON, took=MINUTE, verdict="dead", reason="5xx", status=500, detail=detail
+    )
+    delivery = DeliveryRecord(
+        event_id="e", entity="contacts", action="add", entity_id="7", received_at=NOON, target="bot", routes=(),
+        state=State.DEAD, claimed=False, attempt=1, replays=0, due_at=None, settled_at=NOON, why=detail,
+        attempts=(attempt,),
+    )  # fmt: skip
+    events = [EventRecord(id=each.event.id, payload=each.payload, deliveries=(delivery,)) for each in routed]
+    return WebhookRecord(webhook=webhook, events=tuple(events))
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    for day in (29, 30):
+        archive = ArchiveFolder(tmp_path / "archive", now=lambda day=day: datetime(2026, 11, day, tzinfo=UTC))
+        await archive.add([record(day, ZAPHOD, FORD, detail=f"no {NAME}"), record(day + 100, FORD)])
+        await archive.add([record(day + 200, FORD)])
+    return tmp_path / "archive"
+
+
+def content(folder: Path) -> list[bytes]:
+    return [gzip.decompress(file.read_bytes()) for file in sorted(folder.iterdir())]
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {each.name: each.stat().st_mode & 0o777 for each in sorted(folder.iterdir())}
+
+
+async def test_of_an_archive_that_persons_part_goes_and_all_else_stays(folder: Path) -> None:
+    before = [each.splitlines() for each in content(folder)]
+    assert await erase_archive(folder, SCOPE, FINDER) == 2
+    after = [each.splitlines() for each in content(folder)]
+    assert b"Zaphod" not in b"".join(content(folder))
+    assert [each[1:] for each in after] == [each[1:] for each in before]
+    for lines in after:
+        line = orjson.loads(lines[0])
+        assert [each["event"]["data"] for each in line["events"]] == [{"id": 777}, {"id": 778, "name": "Ford Prefect"}]
+        assert "Ford" in line["webhook"]["body"]
+    assert modes(folder) == {"2026-11-29.ndjson.gz": 0o600, "2026-11-30.ndjson.gz": 0o600}
+    assert await erase_archive(folder, SCOPE, FINDER) == 0
+
+
+async def test_a_dry_run_of_an_archive_counts_alone(folder: Path) -> None:
+    before = content(folder)
+    assert await erase_archive(folder, SCOPE, FINDER, dry_run=True) == 2
+    assert content(folder) == before
+
+
+async def test_an_erasure_of_an_archive_that_was_killed_is_repeated(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content(folder)
+    with monkeypatch.context() as broken:
+        broken.setattr(erased_archive.os, "fsync", _killed)
+        with pytest.raises(InterruptedError):
+            await erase_archive(folder, SCOPE, FINDER)
+    assert content(folder)[0] == before[0], "the old file is there until the new one is on disk"
+    assert await erase_archive(folder, SCOPE, FINDER) == 2
+    assert [*modes(folder)] == ["2026-11-29.ndjson.gz", "2026-11-30.ndjson.gz"]
+    assert b"Zaphod" not in b"".join(content(folder))
+
+
+def _killed(_fd: int) -> None:
+    raise InterruptedError
