@@ -132,6 +132,7 @@ KEY_EXAMPLES: Mapping[str, str] = {
 
 FLAG_EXAMPLES: Mapping[str, str] = {
     "--from": "sqlite:///relay.db",
+    "--also": "leads/4831596",
     "--access": "/var/lib/relay/access.json",
     "--account": "29085955/example",
     "--action": "status",
