@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from relay.account.heal import drift
 from relay.account.heal.channels import UPDATES, parse
 from relay.account.heal.drift import Differences
+from relay.account.heal.limits import WIDEST
+from relay.account.heal.scanner import begun_at
 from relay.account.heal.settle import Settled, settle
 from relay.account.heal.wanted import Wanted
 from relay.account.server_clock import ServerTime
-from relay.model.heal import HealRecord, HealState, StoredHook
+from relay.model.heal import HealRecord, HealState, Hook, StoredHook
 from relay.store.contract import HealStore
 
 PROMPT, DELAYED = "prompt ", "delayed "
@@ -59,11 +61,12 @@ class Matcher:
         repeats = await self._repeats(hooks)
         hooks = [each for each in hooks if each not in repeats]
         matched = [each for each in matched if (each.channel, each.key) in keys]
-        seen = drift.differences(records, [*matched, *others], hooks)
+        marks = await self._store.heal_marks(wanted.source)
+        seen = drift.differences(records, [*matched, *others], [each for each in hooks if _has_event(each.hook, marks)])
         known = self._differences[wanted.source]
         wider = known.within if known.see(seen) else None
         settled = settle(records, matched, hooks, drift=known.within)
-        new = _prompt(settled.told, await self._store.heal_marks(wanted.source))
+        new = _prompt(settled.told, marks)
         return Matched(settled=settled, repeats=repeats, differences=seen, drift=wider, marks=new)
 
     async def _repeats(self, hooks: Sequence[StoredHook]) -> list[StoredHook]:
@@ -87,6 +90,12 @@ class Matcher:
                     found_again.append(each)
                 taken.add(request)
         return found_again
+
+
+def _has_event(hook: Hook, marks: Mapping[str, datetime]) -> bool:
+    """Whether the event of a webhook is recorded, however its times differ: that of before healing began is not."""
+    begun = begun_at(marks, hook.key.partition(":")[0])
+    return hook.at is not None and begun is not None and hook.at >= begun + WIDEST
 
 
 def _prompt(told: Iterable[HealRecord], marks: Mapping[str, datetime]) -> dict[str, datetime]:

@@ -84,6 +84,23 @@ async def test_a_move_that_was_lost_is_not_a_difference_of_times() -> None:
     assert world.routed() == world.oracle()
 
 
+async def test_a_move_of_before_healing_began_is_not_a_difference_of_times() -> None:
+    """Its event is not recorded, so the nearest one with its key is that of another move."""
+    world = World(seed=6)
+    lead, (one, two) = world.amo.add_lead(), stages(world)
+    for stage in (one, two):
+        world.amo.move(lead, stage)
+    world.advance(20)
+    world.answer = None
+    for stage in (one, two):
+        world.amo.move(lead, stage)
+        world.advance(20)
+    world.answer = 200
+    await world.run(3 * HOUR)
+    assert not any(scan.drift for scan in world.scans)
+    assert world.routed() == world.oracle()
+
+
 # ---- repeats
 
 
