@@ -165,6 +165,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--query": "try=1",
     "--rate": "50/s",
     "--reason": "upgrade",
+    "--reason WORD": "5xx",
     "--recipe": "telegram",
     "--retry-after": "5",
     "--role": "viewer",
