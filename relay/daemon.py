@@ -44,6 +44,7 @@ from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTH
 from relay.operations.tail import documents
 from relay.published_reports import RejectionReport, publish_reports, snapshot_report
 from relay.readiness import Readiness
+from relay.refused_requests import RefusedRequests
 from relay.reloader import Reloader
 from relay.routes.config import Config
 from relay.routes.egress import ignored_variables
@@ -102,6 +103,7 @@ class Relay:
         )
         self.misaddressed = RejectionReport(Rejection.MISADDRESSED, utc_now)
         self.unauthorized = RejectionReport(Rejection.UNAUTHORIZED, utc_now)
+        self.refused = RefusedRequests(utc_now)
         self.live = EventStream(utc_now, documents)
         self.bearers = _bearers(settings)
         # last: it reads the files, and may emit warnings about them
@@ -121,6 +123,7 @@ class Relay:
             self.readiness.on_rejected(fact)
             self.misaddressed.count(fact)
             self.unauthorized.count(fact)
+            self.refused.count(fact)
             if self._accounts:
                 self._accounts.on_rejected(fact)
         self._observe(fact)
@@ -272,6 +275,7 @@ class Relay:
                 },
                 clock=self.store.clock,
             ),
+            self.refused.keep_recording(self.store.questions),
             self.reloader.watch(),
             *([self._accounts.run()] if self._accounts else []),
             self._stopped_routes.run(),
