@@ -20,13 +20,15 @@ from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
 from relay.cli.store import spool_option, store_option, visiting
 from relay.cli.subscription_lines import subscriptions
 from relay.cli.times import short
-from relay.errors import ConfigurationError, RoutesInvalid, StoreBusy
+from relay.errors import ConfigurationError, RelayError, RoutesInvalid, StoreBusy
 from relay.model import Health, Json
-from relay.operations import clock, upkeep, views
+from relay.operations import upkeep, views
 from relay.operations.durations import ago, length
-from relay.operations.known_names import known_names
-from relay.operations.status import FILES, Overview, overview
+from relay.operations.health import Verdict, failed, judge
+from relay.operations.status import FILES, Overview
+from relay.operations.status import look as overview_of
 from relay.operations.upkeep import SpoolFile
+from relay.printable import printable
 from relay.rfc3339 import rfc3339
 from relay.routes.config import Config
 from relay.store.open import SqliteUrl, StoreUrl
@@ -41,38 +43,53 @@ CIRCUIT = {Health.PROBING: "half-open"}
 
 @click.command("status")
 @click.option("--watch", is_flag=True, help=f"Look again every {WATCH_EVERY:g} s, until Ctrl-C.")
+@click.option("--check", is_flag=True, help="One line, and 0, 1 or 2 for ok, warning or critical.")
 @config_option
 @store_option
 @spool_option("Shown if PostgreSQL is away; with a postgresql store only.")
 @json_option
 @asynchronous
-async def status(watch: bool, config_path: Path, store_url: StoreUrl, spool: Path, as_json: bool) -> None:
+async def status(watch: bool, check: bool, config_path: Path, store_url: StoreUrl, spool: Path, as_json: bool) -> None:
     """Show the state of every target, of intake and of the daemon.
 
     Reads the store: it works whether the daemon runs or not. While a PostgreSQL store is away it shows what the spool
     of this machine holds, and ends with 1.
 
+    --check prints one line, for monitors without Prometheus, and ends with 0 if all is well, 1 if somebody should look,
+    2 if webhooks or deliveries do not get through.
+
     \b
     relay status
     relay status --watch           with what has changed since the last look
     relay status --watch --json    one document a line
+    relay status --check
     """  # noqa: D301  # \b is click's sign for "keep these lines"
+    if check and (watch or as_json):
+        raise click.UsageError("--check prints one line: it takes no --watch and no --json")
+    if check:
+        found = await _checked(config_path, store_url)
+        click.echo(printable(found.line))
+        click.get_current_context().exit(found.level)
     if click.get_current_context().meta.get(INSTALLED) and not as_json:
         note(f"the relay that systemd runs here: {config_path}, {store_url}")
     with _spool_instead(store_url, spool, as_json=as_json):
         await _status(watch, config_path, store_url, as_json)
 
 
+async def _checked(config_path: Path, store_url: StoreUrl) -> Verdict:
+    """What a store that cannot be asked means is for the monitor, too."""
+    try:
+        async with visiting(store_url) as store:
+            return judge(await overview_of(store, _config(config_path, lambda _text: None)))
+    except RelayError as error:
+        return failed(str(error))
+
+
 async def _status(watch: bool, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
     async with visiting(store_url) as store:
 
         async def look(warn: Callable[[str], None] = note) -> Overview:
-            config = _config(config_path, warn)
-            now = clock.now(store)
-            if config is None:
-                return await overview(store, None, now=now)
-            guarded = [name for name, source in config.sources.items() if source.guard]
-            return await overview(store, config.targets, now=now, names=known_names(config), guarded=guarded)
+            return await overview_of(store, _config(config_path, warn))
 
         if watch:
             silent = partial(look, warn=lambda _text: None)  # `?` in the table shows it each time
@@ -143,8 +160,19 @@ def _config(config_path: Path, warn: Callable[[str], None]) -> Config | None:
 
 def _show(seen: Overview, before: Overview | None) -> None:
     """`before`: the last look, with which numbers are compared."""
+    rates = any(
+        each.condition and (each.condition.delivered_at or each.condition.rate) for each in seen.targets.values()
+    )
     targets = table(
-        "TARGET", "PENDING", "DEAD", "OLDEST", "STATE", "IN ROUTES", right=("PENDING", "DEAD"), folds=("TARGET",)
+        "TARGET",
+        "PENDING",
+        "DEAD",
+        "OLDEST",
+        "STATE",
+        "IN ROUTES",
+        *(("RATE", "LAST OK") if rates else ()),
+        right=("PENDING", "DEAD", "RATE"),
+        folds=("TARGET",),
     )
     for name, each in seen.targets.items():
         was = before.targets.get(name, TargetStatus()) if before else each
@@ -155,11 +183,20 @@ def _show(seen: Overview, before: Overview | None) -> None:
             "-" if each.oldest_at is None else length(seen.at - each.oldest_at),
             _state(each, seen),
             _in_routes(name, seen),
+            *(_success(each, seen) if rates else ()),
         )
     put(targets if seen.targets else "no targets")
     if stopped := [line for name, each in seen.targets.items() for line in _why_stopped(name, each, seen)]:
         put("", *stopped)
     _show_intake(seen)
+
+
+def _success(target: TargetStatus, seen: Overview) -> tuple[Text, Text]:
+    """`2.5/s` within the last minute, and when a delivery got through last."""
+    report = target.condition
+    rate = cell(f"{report.rate:g}/s" if report and seen.running else "-")
+    at = report and report.delivered_at
+    return rate, cell(ago(seen.at - at) if at else "-")
 
 
 def _show_intake(seen: Overview) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from relay.model import Health
-from relay.operations.known_names import KnownNames
+from relay.operations.known_names import KnownNames, known_names
+from relay.routes.config import Config
 from relay.store.contract import OperationsStore
 from relay.store.records import Filter, Status, TargetStatus
 
@@ -52,6 +53,15 @@ class Overview:
     def in_routes(self, target: str) -> bool | None:
         """Whether the routes file names a target; None if it cannot be used."""
         return None if self.routed is None else target in self.routed
+
+
+async def look(store: OperationsStore, config: Config | None) -> Overview:
+    """The overview of now; `config` is None if the routes file cannot be used."""
+    now = store.clock()
+    if config is None:
+        return await overview(store, None, now=now)
+    guarded = [name for name, source in config.sources.items() if source.guard]
+    return await overview(store, config.targets, now=now, names=known_names(config), guarded=guarded)
 
 
 async def overview(

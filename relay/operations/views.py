@@ -240,7 +240,10 @@ def _pause(pause: Pause) -> dict[str, Json]:
 
 
 def _breaker(report: HealthReport, *, running: bool) -> dict[str, Json]:
-    """`probe_at` and `in_flight` are null if no daemon is `running`: nothing is sent."""
+    """`probe_at`, `in_flight` and `rate` are null if no daemon is `running`: nothing is sent.
+
+    `rate`: deliveries a second, within the last minute; `delivered_at`: the last one, also of an earlier daemon.
+    """
     return {
         "state": report.health,
         "since": rfc3339(report.since),
@@ -248,6 +251,8 @@ def _breaker(report: HealthReport, *, running: bool) -> dict[str, Json]:
         "error": report.error,
         "probe_at": _time(report.probe_at) if running else None,
         "in_flight": report.in_flight if running else None,
+        "delivered_at": _time(report.delivered_at),
+        "rate": report.rate if running else None,
     }
 
 

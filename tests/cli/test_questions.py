@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from relay.model import Health
 from relay.store.contract import Archive
 from relay.store.question_records import RefusedMinute
+from relay.store.records import HealthReport
 from tests.cli.conftest import CALL, NOON, OFFER, Run, Use, event_of
 
 
@@ -132,3 +134,28 @@ def test_deliveries_are_narrowed_by_what_became_of_them(run: Run, kept: Path, ar
 def test_a_listing_has_the_error_of_the_last_attempt(run: Run, kept: Path) -> None:
     [dead] = json.loads(run("list", "--json", "--state", "dead").stdout)["data"]
     assert (dead["last_attempt"]["status"], dead["last_attempt"]["detail"]) == (400, "bad price")
+
+
+def test_a_monitor_without_prometheus_gets_an_exit_code_and_one_line(run: Run, kept: Path) -> None:
+    checked = run("status", "--check")
+    [line] = checked.stdout.splitlines()
+    assert (checked.exit_code, checked.stderr) == (2, "")
+    assert line.startswith("CRITICAL: no daemon runs; ")
+    assert "warehouse: 1 dead" in line
+    kept.unlink()
+    gone = run("status", "--check")
+    assert (gone.exit_code, gone.stdout.startswith("CRITICAL: ")) == (2, True)
+    assert run("status", "--check", "--json").exit_code == 2
+
+
+def test_a_status_shows_the_rate_and_the_last_success_of_each_target(
+    run: Run, kept: Path, refill: Callable[[Use], None]
+) -> None:
+    assert "LAST OK" not in run("status").stdout
+    report = HealthReport(health=Health.OK, since=NOON, as_of=NOON, delivered_at=NOON, rate=2.5)
+    refill(lambda store: store.publish_health({"warehouse": report}))
+    shown = run("status").stdout
+    assert "LAST OK" in shown
+    told = {each["target"]: each["breaker"] for each in json.loads(run("status", "--json").stdout)["targets"]}
+    assert told["warehouse"]["delivered_at"] == "2026-11-22T12:00:00.000Z"
+    assert told["warehouse"]["rate"] is None, "no daemon runs"

@@ -186,6 +186,8 @@ def test_without_a_daemon_it_says_as_of_when_the_targets_stood_so(
         "error": f"5xx 503 busy{ESCAPE}",
         "probe_at": None,
         "in_flight": None,
+        "delivered_at": None,
+        "rate": None,
     }, "nothing is in flight, nor will it be asked, and the daemon that said so is gone"
 
 
