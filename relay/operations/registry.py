@@ -25,6 +25,5 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     DROP,
     DISMISS,
     PROBE,
+    FORGET,
 )
-OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME, DROP, DISMISS, PROBE)
-OPERATIONS: tuple[Operation[Any, Any], ...] = (DELIVERIES, PAUSE, RESUME, DROP, DISMISS, FORGET)

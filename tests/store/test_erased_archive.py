@@ -10,7 +10,6 @@ import pytest
 from relay.amocrm.traces import Finder, Trace
 from relay.model import State
 from relay.model.erasure import Ref
-from relay.store import erased_archive
 from relay.store.archive import ArchiveFolder
 from relay.store.erased_archive import erase_archive
 from relay.store.erasure_plan import Scope
@@ -78,7 +77,7 @@ async def test_an_erasure_of_an_archive_that_was_killed_is_repeated(
 ) -> None:
     before = content(folder)
     with monkeypatch.context() as broken:
-        broken.setattr(erased_archive.os, "fsync", _killed)
+        broken.setattr("relay.store.erased_archive.os.fsync", _killed)
         with pytest.raises(InterruptedError):
             await erase_archive(folder, SCOPE, FINDER)
     assert content(folder)[0] == before[0], "the old file is there until the new one is on disk"
