@@ -8,6 +8,7 @@ import pytest
 
 from relay.account.heal.drift import Differences, differences
 from relay.account.heal.healer import TRIGGER_DELAYED, TRIGGER_UNKNOWN
+from relay.account.heal.limits import limits
 from relay.account.heal.tells import tells
 from relay.model.heal import HealRecord, HealState, Hook, StoredHook
 from tests.account.heal.amo import CHANGED
@@ -99,6 +100,22 @@ async def test_a_move_of_before_healing_began_is_not_a_difference_of_times() -> 
     await world.run(3 * HOUR)
     assert not any(scan.drift for scan in world.scans)
     assert world.routed() == world.oracle()
+
+
+async def test_moves_of_one_lead_that_two_scans_settle_are_no_difference_of_times() -> None:
+    world = World(seed=6)
+    (one, two) = stages(world)
+    lead = world.amo.add_lead(stage=one)
+    await world.run(10 * MINUTE)
+    began = world.clock()
+    for stage in (two, one, two):
+        world.amo.move(lead, stage)
+        world.advance(10)
+    settles = limits(world.heal, kommo=False).account.settle.total_seconds()
+    for after in (10, 30):
+        world.advance(began + settles + after - world.clock())
+        await world.scan()
+    assert [scan.differences for scan in world.scans[-2:]] == [[0.0], [0.0, 0.0]]
 
 
 # ---- repeats
