@@ -16,7 +16,7 @@ from relay.store.times import LAST, from_ms, to_ms
 T = TypeVar("T")
 P = TypeVar("P", bound=tuple[Any, ...])
 
-STEP = 2_000
+STEP = 1_000
 """Webhooks of one step: some ms."""
 
 FEW = 2_000
