@@ -44,6 +44,7 @@ COMMANDS = {
         "attempts": ("relay.cli.attempts:attempts", "List attempts by their time, newest first: what failed, and why."),
         "show": ("relay.cli.show:show", "Show one webhook: its events, deliveries and every attempt."),
         "tail": ("relay.cli.tail:tail", "Follow webhooks, events and attempts as they happen."),
+        "export": ("relay.cli.export:export", "Print stored events, a line of JSON each, oldest first."),
         "audit": ("relay.cli.audit:audit", "List what operators did, newest first."),
     },
     "amoCRM's own API": {

@@ -1,6 +1,7 @@
 """`relay dismiss`: dead deliveries or unparsed webhooks that are understood -> no longer counted or alarmed about."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import click
 
@@ -44,20 +45,8 @@ async def dismiss(
     relay list --dismissed
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     _check_choice(ids, wanted, all_dead=all_dead, unparsed=unparsed)
-    asked = Dismiss(
-        ids=tuple(ids),
-        target=wanted.target,
-        route=wanted.route,
-        entity=wanted.entity,
-        action=wanted.action,
-        id=wanted.id,
-        pipeline=wanted.pipeline,
-        since=wanted.since,
-        until=wanted.until,
-        all_dead=all_dead,
-        unparsed=unparsed,
-        dry_run=dry_run,
-    )
+    choice = {"ids": tuple(ids), "all_dead": all_dead, "unparsed": unparsed, "dry_run": dry_run}
+    asked = Dismiss(**asdict(wanted), **choice)
     async with place.desk() as desk:
         done = await desk.ask(DISMISS, asked)
     if as_json:

@@ -13,9 +13,9 @@ from relay.operations import audit
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.acts_done import DismissDocument
-from relay.operations.documents.marks import Moment
 from relay.operations.lookup import show
 from relay.operations.unknown_names import unknown_names
+from relay.operations.which import Which
 from relay.store.contract import OperationsStore
 from relay.store.records import AuditEntry, Filter
 
@@ -23,36 +23,17 @@ PAGE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dismiss:
-    """Ids, or a filter, or all that is dead, or unparsed webhooks; `since` is included, `until` is not."""
+class Dismiss(Which):
+    """Ids, or a filter, or all that is dead, or unparsed webhooks. What is dead is meant: `state` says nothing more."""
 
     ids: Annotated[tuple[str, ...], Meta(description="Ids of events or webhooks, or starts of them.")] = ()
-    target: Annotated[str | None, Meta(description="Deliveries to this target.")] = None
-    route: Annotated[str | None, Meta(description="Deliveries by this route.")] = None
-    entity: Annotated[str | None, Meta(description="About leads, contacts, companies, task, …")] = None
-    action: Annotated[str | None, Meta(description="status, add, update, note, …")] = None
-    id: Annotated[str | None, Meta(description="About the lead, contact, … with this id.")] = None
-    pipeline: Annotated[str | None, Meta(description="In this pipeline.")] = None
-    since: Annotated[Moment | None, Meta(description="Arrived then or later.")] = None
-    until: Annotated[Moment | None, Meta(description="Arrived before then.")] = None
     all_dead: Annotated[bool, Meta(description="Every dead delivery.")] = False
     unparsed: Annotated[bool, Meta(description="Unparsed webhooks instead of dead deliveries.")] = False
     dry_run: Annotated[bool, Meta(description="Only count.")] = False
 
     def filter(self) -> Filter:
-        """Which of the dead deliveries."""
-        return Filter(
-            states=(State.DEAD,),
-            dismissed=False,
-            target=self.target,
-            route=self.route,
-            entity=self.entity,
-            action=self.action,
-            entity_id=self.id,
-            pipeline_id=self.pipeline,
-            since=self.since,
-            until=self.until,
-        )
+        """Which of the dead deliveries that are not dismissed."""
+        return replace(Which.filter(self), states=(State.DEAD,), dismissed=False)
 
 
 EVERY_DEAD = Dismiss().filter()
@@ -75,6 +56,8 @@ async def dismiss(desk: Desk, asked: Dismiss) -> DismissDocument:
 
 
 def _check(asked: Dismiss) -> None:
+    if asked.dismissed is not None or not {*asked.state} <= {State.DEAD}:
+        raise ConflictError("what is dead and not dismissed is dismissed: leave state and dismissed out")
     narrowed = asked.filter() != EVERY_DEAD
     if asked.all_dead and (asked.ids or narrowed or asked.unparsed):
         raise ConflictError("all that is dead stands alone: without it, give ids or a filter")

@@ -3,16 +3,18 @@
 Fields are personal by the mark in their type (`documents.marks`); everything else is shown.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from functools import cache
+from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 
-from relay.operations.documents.marks import PERSONAL
+from relay.operations.documents.marks import EVENT, PERSONAL
 
 D = TypeVar("D")
 
 MASK = "***"
+CARRIED = frozenset({"data", "query", "enriched"})
+"""What of an event's JSON may be personal."""
 
 
 def mask(document: D) -> D:
@@ -38,6 +40,13 @@ def _is_id(name: str, value: object) -> bool:
     return (name == "id" or name.endswith("_id")) and isinstance(value, int) and not isinstance(value, bool)
 
 
+def mask_event(event: Any) -> Any:
+    """Mask what an event carries, and keep what it is: entity, action, account, times."""
+    if not isinstance(event, Mapping):
+        return event
+    return {name: mask_json(value) if name in CARRIED else value for name, value in event.items()}
+
+
 def _masked(value: Any) -> Any:
     match value:
         case tuple() | list():
@@ -45,28 +54,29 @@ def _masked(value: Any) -> Any:
         case Mapping():
             return {name: _masked(each) for name, each in value.items()}
         case _ if is_dataclass(value) and not isinstance(value, type):
-            kinds = _personal(type(value))
-            changes = {each.name: _field_mask(each.name in kinds)(getattr(value, each.name)) for each in fields(value)}
-            return replace(value, **changes)
+            masks = _masks(type(value))
+            return replace(value, **{each.name: masks[each.name](getattr(value, each.name)) for each in fields(value)})
         case _:
             return value
-
-
-def _field_mask(personal: bool) -> Callable[[Any], Any]:
-    return _mask_personal if personal else _masked
 
 
 def _mask_personal(value: Any) -> Any:
     return "" if value == "" else mask_json(value)
 
 
-@cache
-def _personal(document: type) -> frozenset[str]:
-    """The names of the fields that are marked."""
+_MASKS: dict[str, Callable[[Any], Any]] = {repr(PERSONAL): _mask_personal, repr(EVENT): mask_event}
+
+
+@lru_cache(maxsize=256)
+def _masks(document: type) -> dict[str, Callable[[Any], Any]]:
+    """By field what masks it."""
     hints = get_type_hints(document, include_extras=True)
-    return frozenset(name for name, hint in hints.items() if _is_marked(hint))
+    return {name: next(_marks(hint), _masked) for name, hint in hints.items()}
 
 
-def _is_marked(hint: Any) -> bool:
-    marks = getattr(hint, "__metadata__", ())
-    return PERSONAL in marks or any(_is_marked(each) for each in getattr(hint, "__args__", ()))
+def _marks(hint: Any) -> Iterator[Callable[[Any], Any]]:
+    for mark in getattr(hint, "__metadata__", ()):
+        if mask_ := _MASKS.get(repr(mark)):
+            yield mask_
+    for each in getattr(hint, "__args__", ()):
+        yield from _marks(each)

@@ -7,6 +7,7 @@ from relay.operations.deliveries import DELIVERIES
 from relay.operations.desk import Operation
 from relay.operations.dismiss import DISMISS
 from relay.operations.drop import DROP
+from relay.operations.export import EXPORT, EXPORT_WEBHOOKS
 from relay.operations.forget import FORGET
 from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
@@ -20,6 +21,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ATTEMPTS,
     UNROUTED,
     REFUSED,
+    EXPORT,
+    EXPORT_WEBHOOKS,
     PAUSE,
     RESUME,
     DROP,

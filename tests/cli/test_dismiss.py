@@ -24,6 +24,17 @@ def test_what_is_dismissed_is_out_of_the_count_and_of_all_dead_and_listed_alone(
     assert json.loads(run("list", "--dismissed", "--json").stdout)["data"] == []
 
 
+def test_every_flag_of_a_filter_narrows_what_is_dismissed(run: Run, kept: Path) -> None:
+    for flag, other in (
+        ("--reason", "5xx"),
+        ("--source", "shop"),
+        ("--account", "other"),
+        ("--settled-until", "2020-01-01"),
+    ):
+        assert run("dismiss", flag, other).stdout == "dismissed 0\n", flag
+    assert run("dismiss", "--reason", "4xx", "--source", "crm").stdout.splitlines()[-1] == "dismissed 1"
+
+
 def test_an_unparsed_webhook_that_is_dismissed_is_listed_apart(run: Run, kept: Path) -> None:
     assert run("dismiss", GARBLED).stdout == "dismissed 0, 1 unparsed webhook\n"
     assert [each["id"] for each in json.loads(run("list", "--unparsed", "--dismissed", "--json").stdout)["data"]] == [

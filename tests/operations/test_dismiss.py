@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from relay.errors import ConflictError, NotAllowed, NotFoundError
+from relay.model import State
 from relay.operations.desk import Desk
 from relay.operations.dismiss import DISMISS, Dismiss
 from relay.store.contract import Archive
@@ -60,6 +61,8 @@ async def test_a_name_that_nobody_knows_is_refused(desk: Desk) -> None:
         Dismiss(ids=(OFFER,), target="warehouse"),
         Dismiss(unparsed=True, target="warehouse"),
         Dismiss(unparsed=True, all_dead=True),
+        Dismiss(target="warehouse", state=(State.DELIVERED,)),
+        Dismiss(target="warehouse", dismissed=True),
     ],
     ids=str,
 )

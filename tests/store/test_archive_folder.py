@@ -1,5 +1,6 @@
 """An archive: complete gzip members, one file a day, whatever the process that wrote it died of."""
 
+import asyncio
 import gzip
 import os
 import signal
@@ -178,6 +179,26 @@ async def test_nothing_is_deleted_that_cannot_be_archived(store: Archive, tmp_pa
     assert [await store.show(f"webhook-000{number}") is not None for number in (1, 2, 3, 4)] == [True] * 4
     (tmp_path / "archive").unlink()
     assert sum((await store.purge(OLD, now=LATER, archive=folder(tmp_path))).values()) == 3
+
+
+async def test_what_was_archived_by_a_purge_that_died_is_deleted_by_the_next_one_and_is_there_twice(
+    store: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(store)
+    add = ArchiveFolder.add
+
+    async def die(archive_: ArchiveFolder, webhooks: Sequence[WebhookRecord]) -> None:
+        await add(archive_, webhooks)
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ArchiveFolder, "add", die)
+        with pytest.raises(asyncio.CancelledError):
+            await store.purge(OLD, now=LATER, archive=folder(tmp_path))
+    assert [await store.show(f"webhook-000{number}") is not None for number in (1, 2, 3)] == [True] * 3
+    assert sum((await store.purge(OLD, now=LATER, archive=folder(tmp_path))).values()) == 3
+    ids = [each["webhook"]["id"][-1] for each in lines(tmp_path)]
+    assert ids == ["1", "2", "3", "1", "2", "3"]
 
 
 async def test_a_dry_run_archives_nothing(store: Archive, tmp_path: Path) -> None:

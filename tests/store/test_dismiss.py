@@ -5,10 +5,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import apsw
+import pytest
 
 from relay.model import Dead, Retention, RetryAt, State
 from relay.store.contract import Archive
+from relay.store.postgres import dismiss as postgres_dismiss
 from relay.store.records import Filter
+from relay.store.sqlite import dismiss as sqlite_dismiss
 from tests.store.conftest import MINUTE, NOON, REFUSED, act, claim, deliver, open_sqlite, routed, to, webhook
 from tests.store.test_raw import raw
 
@@ -175,6 +178,19 @@ async def test_what_waits_for_another_of_its_key_is_dropped_too_and_a_later_one_
     assert await store.drop("gone", act()) == 130
     await store.keep(webhook(2), [routed(200, to("gone", key="lead-7"))])
     assert [each.event_id for each in await claim(store, "gone")] == ["event-0200"]
+
+
+async def test_what_is_kept_while_a_drop_is_under_way_stays_and_is_due_once_what_it_waits_for_is_dropped(
+    store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def last(_look: object) -> int:
+        return 1  # as if the second one had come after the drop began
+
+    monkeypatch.setattr(sqlite_dismiss, "_last", lambda _cursor: 1)
+    monkeypatch.setattr(postgres_dismiss, "_last", last)
+    await store.keep(webhook(), [routed(number, to("gone", key="lead-7")) for number in (1, 2)])
+    assert await store.drop("gone", act()) == 1
+    assert [each.event_id for each in await claim(store, "gone")] == ["event-0002"]
 
 
 async def test_what_is_dropped_can_be_replayed_when_its_target_is_back(store: Archive) -> None:

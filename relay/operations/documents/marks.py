@@ -11,5 +11,8 @@ Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
 PERSONAL = Meta(extra={"personal": True})
 """`Annotated[str, PERSONAL]`: masked for askers without `payloads`. JSON keeps its keys and its ids."""
 
+EVENT = Meta(extra={"personal": "event"})
+"""The same for the JSON of an event: of its `data`, `query` and `enriched` the values are masked, the rest is shown."""
+
 AnyJson: TypeAlias = Any
 """JSON as it came; msgspec has no recursive type."""

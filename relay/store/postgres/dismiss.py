@@ -91,8 +91,7 @@ async def _change(transaction: Transaction, sql: str, values: Sequence[object], 
 
 async def drop(look: Connection, acts: Acts, target: str, act: AuditEntry) -> int:
     """See `contract.OperationsStore.drop`. What is kept meanwhile is left alone: the call ends."""
-    [[(last,)]] = await look.run([("select coalesce(max(seq), 0) from events", ())])
-    asked = {"target": clean(target), "last": last, "limit": CHUNK}
+    asked = {"target": clean(target), "last": await _last(look), "limit": CHUNK}
     dropped = 0
     while True:
         [page] = await look.run([(PENDING, asked)])
@@ -100,6 +99,11 @@ async def drop(look: Connection, acts: Acts, target: str, act: AuditEntry) -> in
             return dropped
         dropped += await acts.commit(partial(_drop, target=clean(target), page=page, act=act))
         await asyncio.sleep(PAUSE)  # a cancelled call stops here
+
+
+async def _last(look: Connection) -> int:
+    [[(last,)]] = await look.run([("select coalesce(max(seq), 0) from events", ())])
+    return int(last)
 
 
 async def _drop(
