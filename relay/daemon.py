@@ -20,6 +20,7 @@ from uuid_utils import uuid7
 from relay.account.heal.indexing import hooks_to_index, unknown_offset
 from relay.account.opening import open_client
 from relay.account.service import Accounts
+from relay.admin.api.routes import Api
 from relay.admin.app import admin
 from relay.audit_log import log_audit
 from relay.delivery.claim_at_insert import ClaimAtInsert
@@ -420,6 +421,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         remark=relay.readiness.remark,
         reload=relay.reloader.reload,
         stream=relay.live,
+        api=Api(relay.store, lambda: relay.reloader.config),
         targets=lambda: relay.reloader.config.targets,
         emit=emit,
         bearers=relay.bearers,

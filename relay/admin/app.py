@@ -7,6 +7,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 
+from relay.admin.api.problems import answer_with_problems
+from relay.admin.api.routes import PREFIX, Api
 from relay.admin.auth import reject_cross_site, require_host, require_token
 from relay.admin.health import HealthRoutes
 from relay.admin.metrics import MetricsRoute
@@ -25,6 +27,7 @@ def admin(
     store_unready: Callable[[], Awaitable[str | None]],
     reload: Callable[[], Awaitable[Reloaded]],
     stream: EventStream,
+    api: Api | None = None,
     emit: Emit,
     targets: Callable[[], Collection[str]] = tuple,
     remark: Callable[[], str | None] = lambda: None,
@@ -42,7 +45,7 @@ def admin(
     metrics, tail = MetricsRoute(registry, refresh, emit=emit), TailRoute(stream, targets)
     health, store = HealthRoutes(unready, remark), HealthRoutes(store_unready, remark)
     access = require_token(bearers, emit=emit, clock=clock, proxies=proxies) if bearers else require_host(hosts)
-    app = web.Application(middlewares=[access, reject_cross_site, _list_paths])
+    app = web.Application(middlewares=[answer_with_problems(PREFIX), access, reject_cross_site, _list_paths])
     app.add_routes([
         web.get("/metrics", metrics.get),
         web.get("/livez", health.livez),
@@ -52,6 +55,9 @@ def admin(
         web.get("/-/forward", tail.forward),
         web.post("/-/reload", _reloading(reload)),
     ])  # fmt: skip
+    if api:
+        app.add_routes(api.routes(stream))
+        app.on_cleanup.append(api.close)
     app.on_shutdown.append(tail.shut_down)
     app.on_cleanup.extend([metrics.close, health.close, store.close])
     return app

@@ -2,22 +2,20 @@
 
 import click
 
+from relay.cli.desk import Place, place_options
 from relay.cli.flag_types import Whole
 from relay.cli.options import asynchronous, json_option
-from relay.cli.output import cell, note, print_json, put, table
-from relay.cli.store import store_option, visiting
+from relay.cli.output import cell, note, print_document, put, table
 from relay.cli.times import Times
-from relay.operations import views
-from relay.operations.audit import latest
-from relay.store.open import StoreUrl
+from relay.operations.acts import AUDIT, Audit
 
 
 @click.command("audit")
 @click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
-@store_option
+@place_options
 @json_option
 @asynchronous
-async def audit(limit: int, store_url: StoreUrl, as_json: bool) -> None:
+async def audit(limit: int, place: Place, as_json: bool) -> None:
     """List what operators did, newest first.
 
     Replays, reparses, pauses, purges by hand and backups: when, who, which options, and how many things it concerned.
@@ -26,10 +24,10 @@ async def audit(limit: int, store_url: StoreUrl, as_json: bool) -> None:
     relay audit
     relay audit --limit 1 --json
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    async with visiting(store_url) as store:
-        acts = await latest(store, limit=limit)
+    async with place.desk() as desk:
+        acts = (await desk.ask(AUDIT, Audit(limit=limit))).data
     if as_json:
-        print_json([views.act(each) for each in acts])
+        print_document(acts)
         return
     times = Times(each.at for each in acts)
     shown = table(times.heading("WHEN"), "WHO", "COMMAND", "COUNT", "ASKED", right=("COUNT",), folds=("WHO", "ASKED"))

@@ -7,6 +7,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from relay.cli.options import was_given
 from relay.cli.output import note
 from relay.cli.routes_file import config_option, load, load_with_stand_ins, unusable
 from relay.cli.store import operator, store_option, visiting
@@ -41,6 +42,7 @@ class Place:
 
     config_path: Path
     store_url: StoreUrl
+    config_given: bool = True
 
     @asynccontextmanager
     async def desk(self, *, noting: bool = False, sending: bool = False) -> AsyncIterator[AnyDesk]:
@@ -57,7 +59,8 @@ class Place:
             return load(self.config_path) if sending else load_with_stand_ins(self.config_path)
         except RoutesInvalid as invalid:
             if noting:
-                note(unusable(self.config_path, invalid))
+                here = self.config_given or self.config_path.exists()
+                note(unusable(self.config_path, invalid) if here else f"no {self.config_path} here")
             raise
 
 
@@ -66,7 +69,8 @@ def place_options(command: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(command)
     def run(*, config_path: Path, store_url: StoreUrl, **others: Any) -> T:
-        return command(place=Place(config_path=config_path, store_url=store_url), **others)
+        given = was_given("config_path")
+        return command(place=Place(config_path=config_path, store_url=store_url, config_given=given), **others)
 
     decorated: Callable[..., T] = config_option(store_option(run))
     return decorated

@@ -13,21 +13,20 @@ from relay.cli.desk import Place, listed, place_options, put_rest
 from relay.cli.filters import dismissed_option, filtered, state_option
 from relay.cli.flag_types import Whole
 from relay.cli.options import asynchronous, json_option
-from relay.cli.output import cell, clipped, is_wide, note, print_document, print_json, put, starts, table
-from relay.cli.store import visiting
+from relay.cli.output import cell, clipped, is_wide, note, print_document, put, starts, table
 from relay.cli.times import Times
 from relay.errors import BadCursor
-from relay.model import State, Webhook
+from relay.model import State
 from relay.model.event_names import as_line
-from relay.operations import lookup, views
 from relay.operations.deliveries import DELIVERIES, Deliveries
 from relay.operations.documents.deliveries import DeliveryDocument
 from relay.operations.documents.events import RefusedDocument, UnroutedDocument, UnroutedListing
 from relay.operations.documents.listing import Listing
+from relay.operations.documents.webhooks import WebhookDocument
 from relay.operations.refused import REFUSED, Refused
 from relay.operations.unrouted import UNROUTED, Unrouted
+from relay.operations.webhooks import UNPARSED, Unparsed
 from relay.operations.which import Which
-from relay.store.records import Page
 
 T = TypeVar("T")
 
@@ -86,12 +85,11 @@ async def list_(
     wanted = replace(wanted, state=tuple(map(State, states)))
     _check_options(wanted, unparsed=unparsed, unrouted=unrouted, by=by, refused=refused, before=before, after=after)
     try:
-        if unparsed:
-            async with visiting(place.store_url) as store:
-                _print_unparsed(await lookup.unparsed(store, limit=limit, after=after, dismissed=dismissed), as_json)
-            return
         async with place.desk() as desk:
-            if refused:
+            if unparsed:
+                asked_unparsed = Unparsed(after=after, dismissed=dismissed)
+                _print_unparsed(await listed(desk, UNPARSED, asked_unparsed, limit), as_json)
+            elif refused:
                 _print_refused(await listed(desk, REFUSED, _refused(wanted, before), limit), as_json)
             elif by:
                 _print_types(await desk.ask(UNROUTED, replace(_unrouted(wanted, None), by="type")), as_json)
@@ -159,27 +157,26 @@ def _print_deliveries(found: Listing[DeliveryDocument], wanted: Which, as_json: 
     put_rest(found, "--before")
 
 
-def _put_cursor(page: Page[T], option: str) -> None:
-    if page.next is not None:
-        note(f"more: {option} {page.next}")
-
-
-def _print_unparsed(page: Page[Webhook], as_json: bool) -> None:
+def _print_unparsed(found: Listing[WebhookDocument], as_json: bool) -> None:
     if as_json:
-        print_json(views.page(page, views.webhook))
+        print_document(found)
         return
-    times = Times(each.received_at for each in page)
+    times = Times(each.received_at for each in found.data)
     shown = table("ID", times.heading("ARRIVED"), "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), folds=("UNPARSED",))
-    ids = starts([each.id for each in page])
-    for each in page:
+    ids = starts([each.id for each in found.data])
+    for each in found.data:
         shown.add_row(
             cell(each.id if is_wide() else ids[each.id]),
             times.cell(each.received_at),
             cell(each.source),
-            cell(len(each.body)),
+            cell(each.size),
             cell(each.unparsed),
         )
-    _put_page(shown, page, none="nothing is unparsed")
+    if found.data:
+        put(shown)
+    else:
+        note("nothing is unparsed")
+    put_rest(found, "--after")
 
 
 def _print_unrouted(found: UnroutedListing, as_json: bool) -> None:
@@ -237,14 +234,6 @@ def _print_refused(found: Listing[RefusedDocument], as_json: bool) -> None:
     else:
         note("no request was refused")
     put_rest(found, "--before")
-
-
-def _put_page(shown: Table, page: Page[T], *, none: str) -> None:
-    if page:
-        put(shown)
-    else:
-        note(none)
-    _put_cursor(page, "--after")
 
 
 def _event_cells(event: UnroutedDocument, times: Times) -> tuple[Text, Text, Text]:

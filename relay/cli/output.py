@@ -82,6 +82,11 @@ def print_document(document: object) -> None:
     click.echo(printable(encode(document, indented=True).decode(), keep="\n"))
 
 
+def document_line(document: object) -> str:
+    """The same in one line."""
+    return printable(encode(document).decode())
+
+
 def note(text: str) -> None:
     """Print a line for people on standard error, beside the output that programs read."""
     click.echo(printable(text), err=True)

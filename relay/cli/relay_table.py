@@ -7,25 +7,25 @@ from rich.table import Table
 
 from relay.cli.output import cell, counted, table
 from relay.cli.times import short
+from relay.operations.documents.status import RelayDocument, StatusDocument
 from relay.operations.durations import ago
-from relay.store.records import RelayStanding, Status
 
 NAME = 8  # characters of a relay's name, or of a digest of routes
 NEXT = "start it, or `relay spool drain` its file"
 
 
-def shared(status: Status) -> bool:
+def shared(status: StatusDocument) -> bool:
     """Whether several relays may share the store: those that do say which routes they have."""
     return any(each.config or each.gone_at for each in status.relays) or len(status.relays) > 1
 
 
-def called(name: str, status: Status) -> str:
+def called(name: str, status: StatusDocument) -> str:
     """`relay 3f2c5a9e on m1`."""
     hosts = [each.host for each in status.relays if each.name == name]
     return f"relay {name[:NAME]}{''.join(f' on {host}' for host in hosts)}"
 
 
-def relays(status: Status, now: datetime) -> Table:
+def relays(status: StatusDocument, now: datetime) -> Table:
     """A row for each; one that is gone is there until its spool is known to be empty."""
     differ = status.configs > 1
     routes = ("ROUTES",) if differ else ()
@@ -46,20 +46,20 @@ def relays(status: Status, now: datetime) -> Table:
     return shown
 
 
-def other_routes(status: Status) -> set[str]:
+def other_routes(status: StatusDocument) -> set[str]:
     """Return the digests of routes that fewer relays have than the most do; all, if none has more than another."""
     numbers = Counter(each.config for each in status.living if each.config)
     most = [config for config, number in numbers.items() if number == max(numbers.values())]
     return set(numbers) - (set(most) if len(most) == 1 else set())
 
 
-def _seen(relay: RelayStanding, now: datetime) -> str:
+def _seen(relay: RelayDocument, now: datetime) -> str:
     if relay.gone_at:
         return f"gone {ago(now - relay.gone_at)}"
     return ago(now - relay.seen_at)
 
 
-def _spool(relay: RelayStanding) -> str:
+def _spool(relay: RelayDocument) -> str:
     if relay.spooled is None:
         return f"? not known since {short(relay.seen_at)}: {NEXT}"
     if not relay.spooled:

@@ -2,27 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import click
 
 from relay.cli import NotDone
+from relay.cli.desk import Place, place_options
 from relay.cli.filters import dismissed_option, filtered, state_option
 from relay.cli.flag_types import rate
-from relay.cli.options import asynchronous
-from relay.cli.output import cell, put, table
-from relay.cli.routes_file import config_option, config_or_none, load_with_stand_ins
-from relay.cli.store import operator, store_option, visiting
+from relay.cli.options import asynchronous, json_option
+from relay.cli.output import cell, print_document, put, table
 from relay.model import State
-from relay.operations import clock
-from relay.operations import replay as operation
-from relay.operations.replay import Replayed
-from relay.operations.reroute import reroute as reroute_stored
-from relay.operations.unknown_names import unknown_names
+from relay.operations.documents.replays import ReplayDocument
+from relay.operations.replays import REPLAYS, Replays
 from relay.operations.which import Which
 from relay.printable import printable
-from relay.store.open import StoreUrl
 from relay.store.records import Filter
 
 
@@ -38,8 +31,8 @@ from relay.store.records import Filter
 )
 @click.option("--rate", type=rate, metavar="RATE", help="Due one after another: 50/s, 300/m. Left out: all at once.")
 @click.option("--dry-run", is_flag=True, help="Only count them, by target.")
-@config_option
-@store_option
+@place_options
+@json_option
 @asynchronous
 async def replay(
     ids: Sequence[str],
@@ -51,8 +44,8 @@ async def replay(
     reroute: bool,
     rate: float | None,
     dry_run: bool,
-    config_path: Path,
-    store_url: StoreUrl,
+    place: Place,
+    as_json: bool,
 ) -> None:
     """Make dead, delivered or scheduled deliveries due now.
 
@@ -79,24 +72,18 @@ async def replay(
     if dismissed and (ids or all_dead or events):
         raise click.UsageError("--dismissed narrows a filter of deliveries: it goes with none of the other choices")
     _check_choice(ids, wanted.filter(), states, all_dead=all_dead, unrouted=unrouted, reroute=reroute)
-    chosen = replace(wanted.filter(), states=() if events else tuple(map(State, states)) or (State.DEAD,))
-    if not ids and not events:
-        chosen = replace(chosen, dismissed=dismissed)
-    config = partial(load_with_stand_ins, config_path)
-    async with visiting(store_url) as store:
-        by, now = operator(), clock.now(store)
-        if events:
-            rerouted = await reroute_stored(
-                store, chosen, config(), by=by, now=now, rate=rate, dry_run=dry_run, missing=reroute
-            )
-            done = Replayed(rerouted=rerouted)
-        elif ids:
-            done = await operation.replay_ids(store, ids, chosen, config, by=by, now=now, rate=rate, dry_run=dry_run)
-        else:
-            done = await operation.replay(store, chosen, by=by, now=now, rate=rate, dry_run=dry_run)
-        if done.nothing and (unknown := await unknown_names(store, chosen, config_or_none(config_path))):
-            raise NotDone("\n".join(unknown))
-    _print(done, chosen, config_path, dry_run=dry_run)
+    which = replace(wanted, state=tuple(map(State, states)), dismissed=dismissed or None)
+    asked = Replays(
+        filter=which, ids=tuple(ids), all_dead=all_dead, unrouted=unrouted, reroute=reroute, rate=rate, dry_run=dry_run
+    )
+    async with place.desk() as desk:
+        done = await desk.ask(REPLAYS, asked)
+    if as_json:
+        print_document(done)
+    if done.notes:
+        raise NotDone("\n".join(done.notes))
+    if not as_json:
+        _print(done, pending=State.PENDING in which.state)
 
 
 def _check_choice(
@@ -125,29 +112,22 @@ def _check_reroute(ids: Sequence[str], wanted: Filter, states: Sequence[str], *,
         raise click.UsageError("say how far back: give --since, or another filter of events")
 
 
-def _print(done: Replayed, wanted: Filter, config_path: Path, *, dry_run: bool) -> None:
-    """Print what was replayed, by target and in all."""
+def _print(done: ReplayDocument, *, pending: bool) -> None:
+    """Print what was replayed, by target and in all; `pending`: of those that are some may be left alone."""
     targets = table("TARGET", "DELIVERIES", right=("DELIVERIES",))
-    for target, number in sorted(done.targets.items()):
+    for target, number in done.targets.items():
         targets.add_row(cell(target), cell(number))
     if done.targets:
         put(targets)
-    if unrouted := done.rerouted.unrouted:
+    if unrouted := done.unrouted:
         click.echo(f"no route takes {unrouted} event{'s' * (unrouted != 1)} today either")
-    total, pending = done.targets.total(), State.PENDING in wanted.states
-    if pending and not dry_run and (left := total - done.done) > 0:
-        click.echo(f"left alone {left} that are in flight, due already, or behind an earlier one")
-    if orphaned := _orphaned(done, config_path):
-        click.echo(f"orphaned until the routes file has the target again: {', '.join(map(printable, orphaned))}")
+    if done.left:
+        click.echo(f"left alone {done.left} that are in flight, due already, or behind an earlier one")
+    if done.orphaned:
+        click.echo(f"orphaned until the routes file has the target again: {', '.join(map(printable, done.orphaned))}")
     if done.probed:
         click.echo(f"circuit open, probed now: {', '.join(map(printable, done.probed))}")
-    if done.rerouted.corrupt:
-        click.echo(f"left out {done.rerouted.corrupt} that are corrupt, see relay verify")
+    if done.corrupt:
+        click.echo(f"left out {done.corrupt} that are corrupt, see relay verify")
     most = "at most " if pending else ""
-    click.echo(f"would replay {most}{total}" if dry_run else f"replayed {done.done}")
-
-
-def _orphaned(done: Replayed, config_path: Path) -> list[str]:
-    """Targets that nothing is sent to, as the routes file is now; none if it cannot be used."""
-    config = config_or_none(config_path)
-    return [] if config is None else sorted(name for name in done.targets if name not in config.targets)
+    click.echo(f"would replay {most}{done.total}" if done.dry_run else f"replayed {done.done}")

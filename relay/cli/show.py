@@ -2,8 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from datetime import datetime
-from pathlib import Path
+from datetime import datetime, timedelta
 from urllib.parse import unquote_plus
 
 import click
@@ -11,32 +10,31 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.cli import NotDone
+from relay.cli.desk import Place, place_options
 from relay.cli.options import asynchronous, json_option
-from relay.cli.output import block, cell, json_text, labelled, print_json, put, state, table
-from relay.cli.routes_file import config_option, config_or_none
-from relay.cli.store import store_option, visiting
+from relay.cli.output import block, cell, json_text, labelled, print_document, put, state, table
 from relay.cli.times import local, short
-from relay.model import Webhook
-from relay.model.enrich import Enrichment
 from relay.model.event_names import as_line
-from relay.model.trace import trace_id
 from relay.model.webhooks import HEAL
-from relay.operations import clock, lookup, status, views
+from relay.operations.documents.webhooks import (
+    AttemptDocument,
+    DeliveryHistoryDocument,
+    EventHistoryDocument,
+    WebhookDocument,
+)
 from relay.operations.durations import ago, length
-from relay.operations.next_step import Situation, next_step
+from relay.operations.masking import MASK
+from relay.operations.webhooks import WEBHOOK, Shown
 from relay.printable import printable
-from relay.store.open import StoreUrl
-from relay.store.records import AttemptRecord, DeliveryRecord, EventRecord
 
 
 @click.command("show")
 @click.argument("id_", metavar="ID")
 @click.option("--raw", is_flag=True, help="Print the body alone, byte for byte.")
-@config_option
-@store_option
+@place_options
 @json_option
 @asynchronous
-async def show(id_: str, raw: bool, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
+async def show(id_: str, raw: bool, place: Place, as_json: bool) -> None:
     """Show one webhook: its events, deliveries and every attempt.
 
     ID is a webhook's or an event's, or a start of it that no other has. An event's id shows
@@ -46,24 +44,19 @@ async def show(id_: str, raw: bool, config_path: Path, store_url: StoreUrl, as_j
     relay show 01998f2e-7d3a-7c31
     relay show 01998f2e-7d3a-7c31 --raw > body.form
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    async with visiting(store_url) as store:
-        record = (await lookup.show(store, id_)).record
-        fetched = await lookup.fetched(store, record.events)
-        stored, now = await status.read(store), clock.now(store)
+    async with place.desk() as desk:
+        found = await desk.ask(WEBHOOK, Shown(id=id_))
     if raw:
-        _print_raw(record.webhook.body)
-        return
-    config = config_or_none(config_path)
-    names = lookup.names_in(record.events, config.event_names) if config else {}
-    if as_json:
-        print_json(views.webhook_record(record, stored, names, fetched))
+        _print_raw(found.webhook.bytes_of_body())
+    elif as_json:
+        print_document(found)
     else:
-        situation = Situation(now=now, status=stored, routed=config.targets if config else None)
-        _print_webhook(record.webhook, situation.now)
-        for event in record.events:
-            _print_event(event, situation, as_line(names.get(event.id, {})), fetched.get(event.id))
-        if record.raw:
-            _print_raw_deliveries(record.raw, situation)
+        _print_webhook(found.webhook, found.as_of)
+        for event in found.events:
+            _print_event(event)
+        if found.raw:
+            put("", Text.assemble(("as it came  ", "dim"), cell(found.raw.id, "bold")))
+            _print_deliveries(found.raw.deliveries)
 
 
 def _print_raw(body: bytes) -> None:
@@ -75,24 +68,24 @@ def _print_raw(body: bytes) -> None:
 # ---- the webhook
 
 
-def _print_webhook(webhook: Webhook, now: datetime) -> None:
+def _print_webhook(webhook: WebhookDocument, now: datetime) -> None:
     facts = table("name", "value", folds=("value",), headed=False)
     for name, value in _facts(webhook, now):
         facts.add_row(cell(name, "dim"), value)
     put(facts)
-    put(block(readable(webhook.body)), indent=4)
+    put(block(readable(webhook.bytes_of_body())), indent=4)
 
 
-def _facts(webhook: Webhook, now: datetime) -> list[tuple[str, Text]]:
+def _facts(webhook: WebhookDocument, now: datetime) -> list[tuple[str, Text]]:
     arrived = f"{local(webhook.received_at)}, {ago(now - webhook.received_at)}"
     facts = [
         ("webhook", cell(webhook.id, "bold")),
         ("found" if webhook.kind == HEAL else "arrived", cell(arrived)),
         ("source", cell(webhook.source)),
         ("request id", cell(webhook.request_id or "-")),
-        ("trace id", cell(trace_id(webhook.trace))),
+        ("trace id", cell(webhook.trace_id)),
         *((name, cell(value)) for name, value in (("query", webhook.query), ("signature", webhook.signature)) if value),
-        ("body", cell(f"{len(webhook.body)} bytes, {webhook.content_type or 'no content type'}")),
+        ("body", cell(f"{webhook.size} bytes, {webhook.content_type or 'no content type'}")),
     ]
     if webhook.kind == HEAL:
         facts.append(("healed", cell("it never came: made of what the account's own history tells", "yellow")))
@@ -114,44 +107,41 @@ def readable(body: bytes) -> str:
 # ---- its events
 
 
-def _print_event(event: EventRecord, situation: Situation, named: str, fetched: Enrichment | None) -> None:
-    put("", Text.assemble(("event    ", "dim"), cell(event.id, "bold")))
-    if event.corrupt:
+def _print_event(shown: EventHistoryDocument) -> None:
+    put("", Text.assemble(("event    ", "dim"), cell(shown.id, "bold")))
+    if shown.corrupt:
         put(cell("corrupt: not the JSON that was stored, see relay verify", "red"), indent=4)
     else:
-        put(block(json_text(views.payload(event))), indent=4)
-        if named:
+        put(block(json_text(shown.event)), indent=4)
+        if named := as_line(shown.names):
             put(labelled("in amoCRM", named, "dim"), indent=4)
-    if fetched:
-        _print_fetched(fetched)
-    if not event.deliveries:
+    _print_enriched(shown)
+    if not shown.deliveries:
         put("no deliveries", indent=2)
-    _print_deliveries(event, situation)
+    _print_deliveries(shown.deliveries)
 
 
-def _print_fetched(found: Enrichment) -> None:
-    if found.value is None:
-        put(labelled("enriched", f"with nothing: {found.reason}", "yellow"), indent=4)
-    else:
-        put(labelled("enriched", f"with what amoCRM had at {short(found.at)}", "dim"), indent=4)
-        put(block(json_text(found.value)), indent=4)
+def _print_enriched(shown: EventHistoryDocument) -> None:
+    if shown.enriched_reason:
+        put(labelled("enriched", f"with nothing: {shown.enriched_reason}", "yellow"), indent=4)
+    if shown.enriched is not None:
+        found = {name: each for name, each in shown.enriched.items() if name != "at"}
+        at = str(shown.enriched["at"])
+        when = "" if at == MASK else f" at {short(datetime.fromisoformat(at))}"
+        put(labelled("enriched", f"with what amoCRM had{when}", "dim"), indent=4)
+        put(block(json_text(found)), indent=4)
 
 
-def _print_raw_deliveries(raw: EventRecord, situation: Situation) -> None:
-    put("", Text.assemble(("as it came  ", "dim"), cell(raw.id, "bold")))
-    _print_deliveries(raw, situation)
-
-
-def _print_deliveries(event: EventRecord, situation: Situation) -> None:
-    for delivery in event.deliveries:
-        put(_delivery(delivery, situation), indent=2)
+def _print_deliveries(deliveries: Sequence[DeliveryHistoryDocument]) -> None:
+    for delivery in deliveries:
+        put(_delivery(delivery), indent=2)
         if delivery.attempts:
             put(_attempts(delivery.attempts), indent=4)
 
 
-def _delivery(delivery: DeliveryRecord, situation: Situation) -> Text:
+def _delivery(delivery: DeliveryHistoryDocument) -> Text:
     """`warehouse  pending: attempt 3 in 4 min  (routes offer-made; replayed once)`."""
-    more = next_step(delivery, situation)
+    more = delivery.why or delivery.next_step
     return Text.assemble(
         cell(delivery.target, "bold"),
         "  ",
@@ -167,7 +157,7 @@ def _replayed(times: int) -> str:
     return "; replayed once" if times == 1 else f"; replayed {times} times"
 
 
-def _attempts(attempts: Sequence[AttemptRecord]) -> Table:
+def _attempts(attempts: Sequence[AttemptDocument]) -> Table:
     columns = ("number", "started", "took", "verdict", "reason", "detail")
     shown = table(*columns, right=("number", "took"), folds=("detail",), headed=False)
     for each in attempts:
@@ -175,7 +165,7 @@ def _attempts(attempts: Sequence[AttemptRecord]) -> Table:
         shown.add_row(
             cell(each.number),
             short(each.started_at),
-            length(each.took),
+            length(timedelta(seconds=each.took)),
             state(each.verdict),
             cell(f"{each.reason} {status}".rstrip()),
             cell(each.detail),

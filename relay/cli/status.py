@@ -1,7 +1,7 @@
 """`relay status`: targets, intake and the daemon -> a table for people, JSON for programs; once, or again and again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -12,27 +12,41 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.cli import INSTALLED, NotDone
+from relay.cli.desk import Place, place_options
 from relay.cli.name_lines import name_lines
-from relay.cli.options import asynchronous, json_option, was_given
-from relay.cli.output import cell, counted, json_line, labelled, note, print_json, put, reader_gone, table
+from relay.cli.options import asynchronous, json_option
+from relay.cli.output import (
+    cell,
+    counted,
+    document_line,
+    labelled,
+    note,
+    print_document,
+    print_json,
+    put,
+    reader_gone,
+    table,
+)
 from relay.cli.relay_table import called, relays, shared
-from relay.cli.routes_file import config_option, load_with_stand_ins, unusable
-from relay.cli.store import spool_option, store_option, visiting
+from relay.cli.store import spool_option
 from relay.cli.subscription_lines import subscriptions
 from relay.cli.times import short
-from relay.errors import ConfigurationError, RelayError, RoutesInvalid, StoreBusy
-from relay.model import Health, Json
+from relay.errors import ConfigurationError, RelayError, StoreBusy
+from relay.model import Health
 from relay.operations import upkeep, views
+from relay.operations.documents.status import (
+    BreakerDocument,
+    MisaddressedDocument,
+    StatusDocument,
+    TargetDocument,
+    UnauthorizedDocument,
+)
 from relay.operations.durations import ago, length
 from relay.operations.health import Verdict, failed, judge
-from relay.operations.status import FILES, Overview
-from relay.operations.status import look as overview_of
+from relay.operations.status import STATUS, Everything
 from relay.operations.upkeep import SpoolFile
 from relay.printable import printable
-from relay.rfc3339 import rfc3339
-from relay.routes.config import Config
-from relay.store.open import SqliteUrl, StoreUrl
-from relay.store.records import HealthReport, Status, TargetStatus
+from relay.store.open import SqliteUrl
 
 WATCH_EVERY = 2.0  # seconds
 MEBIBYTE = 1024 * 1024
@@ -44,12 +58,11 @@ CIRCUIT = {Health.PROBING: "half-open"}
 @click.command("status")
 @click.option("--watch", is_flag=True, help=f"Look again every {WATCH_EVERY:g} s, until Ctrl-C.")
 @click.option("--check", is_flag=True, help="One line, and 0, 1 or 2 for ok, warning or critical.")
-@config_option
-@store_option
+@place_options
 @spool_option("Shown if PostgreSQL is away; with a postgresql store only.")
 @json_option
 @asynchronous
-async def status(watch: bool, check: bool, config_path: Path, store_url: StoreUrl, spool: Path, as_json: bool) -> None:
+async def status(watch: bool, check: bool, place: Place, spool: Path, as_json: bool) -> None:
     """Show the state of every target, of intake and of the daemon.
 
     Reads the store: it works whether the daemon runs or not. While a PostgreSQL store is away it shows what the spool
@@ -67,46 +80,39 @@ async def status(watch: bool, check: bool, config_path: Path, store_url: StoreUr
     if check and (watch or as_json):
         raise click.UsageError("--check prints one line: it takes no --watch and no --json")
     if check:
-        found = await _checked(config_path, store_url)
+        found = await _checked(place)
         click.echo(printable(found.line))
         click.get_current_context().exit(found.level)
     if click.get_current_context().meta.get(INSTALLED) and not as_json:
-        note(f"the relay that systemd runs here: {config_path}, {store_url}")
-    with _spool_instead(store_url, spool, as_json=as_json):
-        await _status(watch, config_path, store_url, as_json)
+        note(f"the relay that systemd runs here: {place.config_path}, {place.store_url}")
+    with _spool_instead(place, spool, as_json=as_json):
+        # watched, `?` in the table shows each time that the routes file cannot be used
+        async with place.desk(noting=not watch) as desk:
+            look = partial(desk.ask, STATUS, Everything())
+            if watch:
+                await watch_on(look, as_json=as_json, pause=lambda: asyncio.sleep(WATCH_EVERY))
+            elif as_json:
+                print_document(await look())
+            else:
+                _show(await look(), None)
 
 
-async def _checked(config_path: Path, store_url: StoreUrl) -> Verdict:
-    """What a store that cannot be asked means is for the monitor, too."""
+async def _checked(place: Place) -> Verdict:
+    """What a store or a relay that cannot be asked means is for the monitor, too."""
     try:
-        async with visiting(store_url) as store:
-            return judge(await overview_of(store, _config(config_path, lambda _text: None)))
-    except RelayError as error:
+        async with place.desk() as desk:
+            return judge(await desk.ask(STATUS, Everything()))
+    except (RelayError, NotDone) as error:
         return failed(str(error))
 
 
-async def _status(watch: bool, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
-    async with visiting(store_url) as store:
-
-        async def look(warn: Callable[[str], None] = note) -> Overview:
-            return await overview_of(store, _config(config_path, warn))
-
-        if watch:
-            silent = partial(look, warn=lambda _text: None)  # `?` in the table shows it each time
-            await watch_on(silent, as_json=as_json, pause=lambda: asyncio.sleep(WATCH_EVERY))
-        elif as_json:
-            print_json(views.overview(await look()))
-        else:
-            _show(await look(), None)
-
-
 @contextmanager
-def _spool_instead(store_url: StoreUrl, spool: Path, *, as_json: bool) -> Iterator[None]:
+def _spool_instead(place: Place, spool: Path, *, as_json: bool) -> Iterator[None]:
     """Show the spool if the shared store is away."""
     try:
         yield
     except StoreBusy as error:
-        if isinstance(store_url, SqliteUrl):
+        if isinstance(place.store_url, SqliteUrl):
             raise
         try:
             found = upkeep.spool_file(spool)
@@ -127,7 +133,7 @@ def _spooled(spool: SpoolFile) -> str:
 
 
 async def watch_on(
-    look: Callable[[], Awaitable[Overview]],
+    look: Callable[[], Awaitable[StatusDocument]],
     *,
     as_json: bool,
     pause: Callable[[], Awaitable[object]],
@@ -137,7 +143,7 @@ async def watch_on(
     while not reader_gone():
         seen = await look()
         if as_json:
-            click.echo(json_line({"at": rfc3339(seen.at), **views.overview(seen)}))
+            click.echo(document_line(seen))
         else:
             click.clear()  # a terminal; into a file or a pipe one look follows the other
             put(cell(f"relay status at {short(seen.at)}, every {WATCH_EVERY:g} s until Ctrl-C", "dim"), "")
@@ -146,23 +152,9 @@ async def watch_on(
         before = seen
 
 
-def _config(config_path: Path, warn: Callable[[str], None]) -> Config | None:
-    """None if the file cannot be used: the status matters all the more then."""
-    if not was_given("config_path") and not config_path.exists():
-        warn(f"no {config_path} here")
-        return None
-    try:
-        return load_with_stand_ins(config_path)
-    except RoutesInvalid as invalid:
-        warn(unusable(config_path, invalid))
-        return None
-
-
-def _show(seen: Overview, before: Overview | None) -> None:
+def _show(seen: StatusDocument, before: StatusDocument | None) -> None:
     """`before`: the last look, with which numbers are compared."""
-    rates = any(
-        each.condition and (each.condition.delivered_at or each.condition.rate) for each in seen.targets.values()
-    )
+    rates = any(each.breaker and (each.breaker.delivered_at or each.breaker.rate) for each in seen.targets)
     targets = table(
         "TARGET",
         "PENDING",
@@ -174,80 +166,79 @@ def _show(seen: Overview, before: Overview | None) -> None:
         right=("PENDING", "DEAD", "RATE"),
         folds=("TARGET",),
     )
-    for name, each in seen.targets.items():
-        was = before.targets.get(name, TargetStatus()) if before else each
+    earlier = {each.target: each for each in before.targets} if before else {}
+    for each in seen.targets:
+        was = earlier.get(each.target)
         targets.add_row(
-            cell(name),
-            _number(each.pending, was.pending, "yellow"),
-            _number(each.dead, was.dead, "red"),
+            cell(each.target),
+            _number(each.pending, was.pending if was else 0 if before else each.pending, "yellow"),
+            _number(each.dead, was.dead if was else 0 if before else each.dead, "red"),
             "-" if each.oldest_at is None else length(seen.at - each.oldest_at),
             _state(each, seen),
-            _in_routes(name, seen),
+            _in_routes(each),
             *(_success(each, seen) if rates else ()),
         )
     put(targets if seen.targets else "no targets")
-    if stopped := [line for name, each in seen.targets.items() for line in _why_stopped(name, each, seen)]:
+    if stopped := [line for each in seen.targets for line in _why_stopped(each, seen)]:
         put("", *stopped)
     _show_intake(seen)
 
 
-def _success(target: TargetStatus, seen: Overview) -> tuple[Text, Text]:
+def _success(target: TargetDocument, seen: StatusDocument) -> tuple[Text, Text]:
     """`2.5/s` within the last minute, and when a delivery got through last."""
-    report = target.condition
-    rate = cell(f"{report.rate:g}/s" if report and seen.running else "-")
+    report = target.breaker
+    rate = cell("-" if report is None or report.rate is None else f"{report.rate:g}/s")
     at = report and report.delivered_at
     return rate, cell(ago(seen.at - at) if at else "-")
 
 
-def _show_intake(seen: Overview) -> None:
-    status, now = seen.status, seen.at
-    last = "never" if status.last_at is None else f"{short(status.last_at)}, {ago(now - status.last_at)}"
-    disk = status.disk
+def _show_intake(seen: StatusDocument) -> None:
+    intake, now, disk = seen.webhooks, seen.at, seen.disk
+    last = "never" if intake.last_at is None else f"{short(intake.last_at)}, {ago(now - intake.last_at)}"
     put(
         "",
         labelled("last webhook", last),
-        labelled("unparsed", f"{status.unparsed}{', see relay list --unparsed' if status.unparsed else ''}"),
-        *subscriptions(status, now),
+        labelled("unparsed", f"{intake.unparsed}{', see relay list --unparsed' if intake.unparsed else ''}"),
+        *subscriptions(seen),
         *(name_lines(seen.names, now) if seen.names else []),
-        *_rejected("misaddressed", views.misaddressed(status), ("address", "detail"), now, "red"),
-        *_rejected("unauthorized", views.unauthorized(status), ("remote", "detail"), now, "yellow"),
-        *_lost(status),
-        *([labelled("disk", f"low: {disk.free // MEBIBYTE} MiB are free", "red")] if disk and disk.scarce else []),
-        *_held_back(status, now),
-        labelled("daemon", _daemon(status)),
-        *_files(status),
+        *_rejected("misaddressed", intake.misaddressed, intake.misaddressed.address, now, "red"),
+        *_rejected("unauthorized", intake.unauthorized, intake.unauthorized.remote, now, "yellow"),
+        *_lost(intake.lost),
+        *([labelled("disk", f"low: {disk.free // MEBIBYTE} MiB are free", "red")] if disk and disk.low else []),
+        *_held_back(seen),
+        labelled("daemon", _daemon(seen)),
+        *_files(seen),
     )
-    if shared(status):
-        put("", relays(status, now))
-    if status.configs > 1:
+    if shared(seen):
+        put("", relays(seen, now))
+    if seen.configs > 1:
         put(cell("their routes differ: a delivery of a target that one of them lacks is made by the others", "yellow"))
 
 
 def _rejected(
-    reason: str, report: Mapping[str, Json], of_the_last: tuple[str, str], now: datetime, style: str
+    reason: str, report: MisaddressedDocument | UnauthorizedDocument, where: str | None, now: datetime, style: str
 ) -> Iterator[Table]:
     """How many requests were rejected for this reason, and what was wrong with the last one."""
-    if report["count"]:
-        since, last = (datetime.fromisoformat(report[name]) for name in ("since", "last_at"))
-        what = ": ".join(filter(None, (report[name] for name in of_the_last)))
-        yield labelled(reason, f"{report['count']} since {short(since)}, the last {ago(now - last)}", style)
-        yield labelled("", what)
+    if report.count and report.since and report.last_at:
+        last = f"the last {ago(now - report.last_at)}"
+        yield labelled(reason, f"{report.count} since {short(report.since)}, {last}", style)
+        yield labelled("", ": ".join(filter(None, (where, report.detail))))
 
 
-def _lost(status: Status) -> Iterator[Table]:
-    if status.losses:
-        count = sum(loss.count for loss in status.losses)
+def _lost(count: int) -> Iterator[Table]:
+    if count:
         yield labelled("missing", f"at most {count} that were answered 200, see relay verify", "red")
 
 
-def _held_back(status: Status, now: datetime) -> Iterator[Table]:
-    if held := views.oldest_snapshot(status):
-        since = datetime.fromisoformat(held["since"])
-        yield labelled("vacuum", f"held back since {short(since)}, {ago(now - since)}, by {held['by']}", "yellow")
+def _held_back(seen: StatusDocument) -> Iterator[Table]:
+    if held := seen.oldest_snapshot:
+        yield labelled(
+            "vacuum", f"held back since {short(held.since)}, {ago(seen.at - held.since)}, by {held.by}", "yellow"
+        )
 
 
-def _daemon(status: Status) -> str:
-    if status.owner is None:
+def _daemon(status: StatusDocument) -> str:
+    if status.daemon is None:
         return "not running"
     if len(status.living) > 1:
         return f"{len(status.living)} relays run, see below"
@@ -261,51 +252,51 @@ def _number(number: int, before: int, style: str) -> Text:
     return Text.assemble(cell(number, style if number else ""), change)
 
 
-def _state(target: TargetStatus, seen: Overview) -> Text:
+def _state(target: TargetDocument, seen: StatusDocument) -> Text:
     """`paused`, or the circuit as the daemon reports it; as of its last report if it does not run.
 
     `ok, failing`: the last attempt failed, and the circuit is not open yet. `open, idle`: no delivery waits for it.
     """
-    if target.pause:
+    if target.paused:
         return cell("paused", "yellow")
-    if target.condition is None:
+    if target.breaker is None:
         return cell("-")
-    health, failing = target.condition.health, target.condition.error != ""
+    health, failing = target.breaker.state, target.breaker.error != ""
     state = CIRCUIT.get(health, health.value)
-    idle = seen.idle(target)
-    but = ", failing" if failing and health is Health.OK else ", idle" if idle else ""
-    as_of = "" if seen.running else f", as of {short(target.condition.as_of)}"
-    style = "red" if health is not Health.OK and not idle else "yellow" if failing or idle else ""
+    but = ", failing" if failing and health is Health.OK else ", idle" if target.idle else ""
+    as_of = "" if seen.daemon is not None else f", as of {short(target.breaker.as_of)}"
+    style = "red" if health is not Health.OK and not target.idle else "yellow" if failing or target.idle else ""
     return cell(f"{state}{but}{as_of}", style)
 
 
-def _why_stopped(name: str, target: TargetStatus, seen: Overview) -> Iterator[Text]:
+def _why_stopped(target: TargetDocument, seen: StatusDocument) -> Iterator[Text]:
     """Why nothing is delivered, or soon may not be: who paused the target, and what it answered when it failed."""
-    if pause := target.pause:
+    name = target.target
+    if pause := target.paused:
         reason = f": {pause.reason}" if pause.reason else ""
         yield cell(f"{name} was paused {ago(seen.at - pause.at)} by {pause.who}{reason}")
-    if (report := target.condition) is None:
+    if (report := target.breaker) is None:
         return
-    if report.health is Health.OK:
+    if report.state is Health.OK:
         if report.error:
             yield cell(f"{name}: failing, its circuit is not open yet: {report.error}")
     else:
-        where = _where(target, report.health, seen)
+        where = _where(target, report.state, seen)
         yield cell(f"{name}: circuit open{where} since {short(report.since)}: {report.error}")
-        if seen.running and not target.pause:
-            none = "; none waits" if seen.idle(target) else ""
+        if seen.daemon is not None and not target.paused:
+            none = "; none waits" if target.idle else ""
             yield cell(f"{name}: {_next_probe(report, seen.at)}{none}")
 
 
-def _where(target: TargetStatus, health: Health, seen: Overview) -> str:
+def _where(target: TargetDocument, health: Health, seen: StatusDocument) -> str:
     """` at relay 3f2c5a9e on m1`, where another one sees it otherwise."""
-    names = [name for name, each in target.conditions.items() if each.health is health]
-    if len(names) == len(target.conditions):
+    names = [name for name, each in target.breakers.items() if each.state is health]
+    if len(names) == len(target.breakers):
         return ""
-    return f" at {' and '.join(called(name, seen.status) for name in names)}"
+    return f" at {' and '.join(called(name, seen) for name in names)}"
 
 
-def _next_probe(report: HealthReport, now: datetime) -> str:
+def _next_probe(report: BreakerDocument, now: datetime) -> str:
     if report.probe_at is None:
         return "a probe is in flight"
     if report.probe_at <= now:
@@ -313,8 +304,8 @@ def _next_probe(report: HealthReport, now: datetime) -> str:
     return f"next probe at {short(report.probe_at)}, in {length(report.probe_at - now)}"
 
 
-def _in_routes(name: str, seen: Overview) -> Text:
-    match seen.in_routes(name):
+def _in_routes(target: TargetDocument) -> Text:
+    match target.in_routes:
         case None:
             return cell("?")
         case True:
@@ -326,9 +317,9 @@ def _in_routes(name: str, seen: Overview) -> Text:
 # ---- the files of the daemon
 
 
-def _files(status: Status) -> Iterator[Table]:
+def _files(status: StatusDocument) -> Iterator[Table]:
     """A line for each file that is loaded, then what was refused and why."""
-    report = views.files(status)
+    report = status.files
     if not isinstance(report, dict):
         return
     label = "loaded"
@@ -344,7 +335,7 @@ def _files(status: Status) -> Iterator[Table]:
         for problem in each["problems"]:
             yield labelled("", problem, "red")
     if len(status.living) > 1:
-        yield labelled("", f"this is said by {called(status.reports[FILES].relay, status)}")
+        yield labelled("", f"this is said by {called(status.files_by, status)}")
 
 
 def _version(written_at: str | None) -> str:

@@ -7,32 +7,32 @@ from rich.table import Table
 
 from relay.cli.output import labelled
 from relay.cli.times import short
-from relay.model.subscription import GuardRecord, SubscriptionState
+from relay.model.subscription import SubscriptionState
+from relay.operations.documents.status import StatusDocument, SubscriptionDocument
 from relay.operations.durations import ago
-from relay.store.records import Status
 
 STYLES = {SubscriptionState.OK: "", SubscriptionState.API_AWAY: "yellow"}
 
 
-def subscriptions(status: Status, now: datetime) -> Iterator[Table]:
+def subscriptions(status: StatusDocument) -> Iterator[Table]:
     """What the guard saw last, and what to do; since when, if it is nothing good."""
-    for each in status.guards.values():
-        yield labelled("in amoCRM", f"{each.source}: {_said(each, now)}", _style(each))
-        if each.detail and not each.off:
+    for source, each in status.subscriptions.items():
+        yield labelled("in amoCRM", f"{source}: {_said(source, each, status.at)}", _style(each))
+        if each.detail and each.guarded:
             yield labelled("", each.detail)
 
 
-def _said(record: GuardRecord, now: datetime) -> str:
-    if record.off:
-        return f"disconnected, and not watched: relay connect {record.source}"
-    if record.state is None or record.checked_at is None:
+def _said(source: str, shown: SubscriptionDocument, now: datetime) -> str:
+    if not shown.guarded:
+        return f"disconnected, and not watched: relay connect {source}"
+    if shown.state is None or shown.checked_at is None:
         return "not looked at yet"
-    state = record.state.replace("_", " ")
-    since = f" since {short(record.since)}" if record.since and record.state is not SubscriptionState.OK else ""
-    return f"webhook {state}{since}, looked at {ago(now - record.checked_at)}"
+    state = shown.state.replace("_", " ")
+    since = f" since {short(shown.since)}" if shown.since and shown.state != SubscriptionState.OK else ""
+    return f"webhook {state}{since}, looked at {ago(now - shown.checked_at)}"
 
 
-def _style(record: GuardRecord) -> str:
-    if record.off or record.state is None:
+def _style(shown: SubscriptionDocument) -> str:
+    if not shown.guarded or shown.state is None:
         return "yellow"
-    return STYLES.get(record.state, "red")
+    return STYLES.get(SubscriptionState(shown.state), "red")

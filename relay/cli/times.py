@@ -11,9 +11,8 @@ from typing import Any
 import click
 
 from relay.cli.output import is_wide, note
+from relay.operations.ages import age, is_age
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_PART = r"(\d+(?:\.\d+)?)([smhdw])"
 _CLOCK = r"(?P<hour>\d{1,2})(?P<rest>:\d\d(?::\d\d(?:\.\d{1,6})?)?)"
 _ZONE = r"\s*(?P<zone>Z|UTC|[+-]\d\d(?::?\d\d)?)"
 _WRITTEN = re.compile(
@@ -44,7 +43,7 @@ class Instant(click.ParamType[datetime]):
             self.fail(f"{value!r} is neither {_WANTED}", param, ctx)
         if at > now:
             self.fail(f"{value!r} is in the future: it is {local(now, seconds=True)} now", param, ctx)
-        if not _is_age(value) and not _has_zone(value):
+        if not is_age(value) and not _has_zone(value):
             note(f"{param.opts[0] if param else value} {shown}, in the zone of this machine")
         return at
 
@@ -54,8 +53,8 @@ def instant(text: str, now: datetime) -> datetime:
 
     Without a zone it is local, without a year the last such day. ValueError or OverflowError for anything else.
     """
-    if _is_age(text):
-        return now - sum((timedelta(**{_UNITS[unit]: float(n)}) for n, unit in re.findall(_PART, text)), timedelta())
+    if is_age(text):
+        return now - age(text)
     written = _WRITTEN.fullmatch(text)
     if written is None or not (written["day"] or written["hour"]):
         return datetime.fromisoformat(text).astimezone(UTC)
@@ -73,10 +72,6 @@ def instant(text: str, now: datetime) -> datetime:
             days = [f"{today.year - back}-{day}" for back in range(_YEARS_BACK)]
     possible = [datetime.fromisoformat(f"{day}T{clock}{zone}").astimezone(UTC) for day in days if _is_date(day)]
     return next((at for at in possible if at <= now), possible[0] if possible else datetime.fromisoformat(text))
-
-
-def _is_age(text: str) -> bool:
-    return bool(re.fullmatch(f"(?:{_PART})+", text, re.ASCII))
 
 
 def _has_zone(text: str) -> bool:

@@ -12,9 +12,9 @@ from relay.store.contract import OperationsStore
 from relay.store.records import AuditEntry, Filter
 
 
-def entry(command: str, details: Mapping[str, Json], *, by: str, now: datetime) -> AuditEntry:
-    """The line of one act; the store fills in how many things it concerned."""
-    return AuditEntry(id=str(uuid7()), at=now, who=by, command=command, details=details)
+def entry(command: str, details: Mapping[str, Json], *, by: str, now: datetime, id_: str | None = None) -> AuditEntry:
+    """The line of one act, new or with a given id; the store fills in how many things it concerned."""
+    return AuditEntry(id=id_ or str(uuid7()), at=now, who=by, command=command, details=details)
 
 
 def conditions(wanted: Filter) -> dict[str, Json]:

@@ -15,7 +15,7 @@ from relay.model import Json
 from relay.operations.asker import Asker, Role
 from relay.operations.masking import mask
 from relay.routes.config import Config
-from relay.store.contract import OperationsStore
+from relay.store.contract import Archive
 from relay.store.records import AuditEntry
 
 P = TypeVar("P")
@@ -31,7 +31,7 @@ class Desk:
 
     def __init__(
         self,
-        store: OperationsStore,
+        store: Archive,
         asker: Asker,
         *,
         config: Callable[[], Config],
@@ -40,7 +40,7 @@ class Desk:
         self.store = store
         self.asker = asker
         self.config = config
-        self._act_id = act_id
+        self.act_id = act_id
 
     async def ask(self, operation: "Operation[P, D]", parameters: P) -> D:
         """Run an operation; NotAllowed if the asker's role does not include its role."""
@@ -54,7 +54,7 @@ class Desk:
 
     def act(self, command: str, details: Mapping[str, Json]) -> AuditEntry:
         """The audit entry of the act that is being done; the store fills in how many things it concerned."""
-        id_ = self._act_id or str(uuid7())
+        id_ = self.act_id or str(uuid7())
         return AuditEntry(id=id_, at=self.now(), who=self.asker.name, command=command, details=details)
 
     def config_or_none(self) -> Config | None:
@@ -76,7 +76,8 @@ class Operation(Generic[P, D]):
 
     `path` is below /api/v1; `{names}` in it, the query and a JSON body become `parameters`, a frozen dataclass. The
     `document`, a frozen dataclass, is what the API answers, what `--json` prints, and what the tables are made of.
-    `role` is who may. `summary` is its line in the OpenAPI document.
+    `role` is who may. `summary` is its line in the OpenAPI document. `long`: it may take more than a second; the API
+    answers 202 then, and the act goes on. Killed in its midst and repeated with the same id, it goes on where it was.
     """
 
     name: str
@@ -87,3 +88,4 @@ class Operation(Generic[P, D]):
     document: type[D]
     run: Callable[[Desk, P], Awaitable[D]]
     summary: str
+    long: bool = False

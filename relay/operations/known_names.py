@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from relay.model import Json
-from relay.rfc3339 import rfc3339
 from relay.routes.config import Config
 
 
@@ -29,12 +27,3 @@ def known_names(config: Config) -> KnownNames:
         outdated=tuple(config.remark_lines()),
         stopped={str(route.name): route.stopped for route in config.routes if route.stopped},
     )
-
-
-def view(known: KnownNames) -> dict[str, Json]:
-    """The same as JSON."""
-    return {
-        "as_of": {name: at and rfc3339(at) for name, at in known.as_of.items()},
-        "outdated": list(known.outdated),
-        "stopped_routes": dict(known.stopped),
-    }

@@ -38,13 +38,14 @@ async def purge(
     now: datetime,
     archive: Path | None = None,
     dry_run: bool = False,
+    act_id: str | None = None,
 ) -> Mapping[str, int]:
     """Delete what is older and has nothing pending; how many webhooks, by state. A dry run only counts them.
 
     What is deleted is written to the folder `archive` before; ArchiveFailed, and it stays, if that cannot be done.
     """
     retention = Retention(**{name: ages.get(name) for name in AGES})
-    act = audit.entry("purge", _details(ages), by=by, now=now)
+    act = audit.entry("purge", _details(ages), by=by, now=now, id_=act_id)
     folder = ArchiveFolder(archive) if archive else None
     return await store.purge(retention, now=now, act=act, dry_run=dry_run, archive=folder)
 

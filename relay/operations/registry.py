@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from relay.operations.acts import AUDIT
 from relay.operations.attempts import ATTEMPTS
 from relay.operations.deliveries import DELIVERIES
 from relay.operations.desk import Operation
@@ -11,22 +12,44 @@ from relay.operations.export import EXPORT, EXPORT_WEBHOOKS
 from relay.operations.forget import FORGET
 from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
+from relay.operations.purges import PURGE
 from relay.operations.refused import REFUSED
+from relay.operations.reparses import REPARSE
+from relay.operations.replays import REPLAYS
+from relay.operations.status import STATUS, TARGET, TARGETS
 from relay.operations.story import STORY
 from relay.operations.unrouted import UNROUTED
+from relay.operations.webhooks import EVENT, EVENTS, UNPARSED, WEBHOOK
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    DELIVERIES,
-    STORY,
+    # questions
     ATTEMPTS,
-    UNROUTED,
+    AUDIT,
+    DELIVERIES,
+    EVENT,
+    EVENTS,
     REFUSED,
     EXPORT,
     EXPORT_WEBHOOKS,
     PAUSE,
     RESUME,
     DROP,
+    STATUS,
+    STORY,
+    TARGET,
+    TARGETS,
+    UNPARSED,
+    UNROUTED,
+    WEBHOOK,
+    # acts
     DISMISS,
+    DROP,
+    FORGET,
+    PAUSE,
     PROBE,
     FORGET,
+    PURGE,
+    REPARSE,
+    REPLAYS,
+    RESUME,
 )

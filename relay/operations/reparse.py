@@ -39,12 +39,13 @@ async def reparse(
     by: str,
     now: datetime,
     dry_run: bool = False,
+    act_id: str | None = None,
 ) -> AsyncIterator[Reparsed]:
     """Read the webhooks with these ids or starts of ids again, or all unparsed ones; yield each once it is committed.
 
     ConflictError for a webhook that is not unparsed.
     """
-    act = audit.entry("reparse", {"ids": [*ids], "charset": charset}, by=by, now=now)
+    act = audit.entry("reparse", {"ids": [*ids], "charset": charset}, by=by, now=now, id_=act_id)
     async for webhook in _chosen(store, ids):
         reparsed = _read(webhook, config, charset)
         if reparsed.unparsed is None and not dry_run:

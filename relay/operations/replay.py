@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from uuid import UUID, uuid5
 
 from relay.errors import NotFoundError
 from relay.model import Health, State
@@ -45,7 +46,14 @@ class Replayed:
 
 
 async def replay(
-    store: OperationsStore, wanted: Filter, *, by: str, now: datetime, rate: float | None = None, dry_run: bool = False
+    store: OperationsStore,
+    wanted: Filter,
+    *,
+    by: str,
+    now: datetime,
+    rate: float | None = None,
+    dry_run: bool = False,
+    act_id: str | None = None,
 ) -> Replayed:
     """Make deliveries pending, due at `now` or `rate` a second from then on; their retry policy starts anew.
 
@@ -54,7 +62,7 @@ async def replay(
     found = Counter(await store.count(wanted, replayable=True))
     if dry_run:
         return Replayed(found=found)
-    act = audit.entry("replay", audit.conditions(wanted), by=by, now=now)
+    act = audit.entry("replay", audit.conditions(wanted), by=by, now=now, id_=act_id)
     replayed = await store.replay(wanted, act, rate=rate)
     probed = await _probed(store, found) if State.PENDING in wanted.states else ()
     return Replayed(found=found, replayed=replayed, probed=probed)
@@ -70,6 +78,7 @@ async def replay_ids(
     now: datetime,
     rate: float | None = None,
     dry_run: bool = False,
+    act_id: str | None = None,
 ) -> Replayed:
     """Replay the events, or all events of the webhooks, with these ids or starts of ids.
 
@@ -80,11 +89,13 @@ async def replay_ids(
         raise NotFoundError("no events came of these webhooks: see relay show")
     done = Replayed()
     if planned := tuple(event.id for event in chosen if event.deliveries):
-        done = await replay(store, replace(wanted, event_ids=planned), by=by, now=now, rate=rate, dry_run=dry_run)
+        these = replace(wanted, event_ids=planned)
+        done = await replay(store, these, by=by, now=now, rate=rate, dry_run=dry_run, act_id=act_id)
     never = [event for event in chosen if not event.deliveries and not (wanted.target or wanted.route)]
     if never:
         details = {"event_ids": [event.id for event in never]}
-        act = audit.entry("replay --unrouted", details, by=by, now=now)
+        second = act_id and str(uuid5(UUID(act_id), "unrouted"))  # another line of the audit
+        act = audit.entry("replay --unrouted", details, by=by, now=now, id_=second)
         rerouted = await reroute_events(store, never, config(), act, rate=rate, dry_run=dry_run)
         done = replace(done, rerouted=rerouted)
     if not done.targets and not never:

@@ -1,13 +1,33 @@
-"""A store and the targets of a routes file -> the state of every target, of intake and of the daemon."""
+"""GET /status, /targets, /targets/{target}, `relay status`: the state of every target, of intake and of the daemon."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
+from relay.errors import NotFoundError
 from relay.model import Health
-from relay.operations.known_names import KnownNames, known_names
+from relay.model.subscription import GuardRecord
+from relay.operations.asker import Role
+from relay.operations.desk import Desk, Operation
+from relay.operations.documents.listing import Listing
+from relay.operations.documents.status import (
+    IntakeDocument,
+    MisaddressedDocument,
+    NamesDocument,
+    SnapshotDocument,
+    StatusDocument,
+    SubscriptionDocument,
+    TargetDocument,
+    UnauthorizedDocument,
+    breaker_document,
+    disk_document,
+    paused_document,
+    relay_document,
+)
+from relay.operations.known_names import known_names
 from relay.routes.config import Config
-from relay.store.contract import OperationsStore
+from relay.routes.diagnostics import quoted, suggestion
 from relay.store.records import Filter, Status, TargetStatus
 
 FILES = "files"
@@ -21,70 +41,186 @@ PROMPT = timedelta(minutes=1)  # a delivery that is pending for less may be on i
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
-    """The store as it was `at` an instant. `routed`: the targets of the routes file, None if it cannot be used.
-
-    `names`: those in the file, None too.
-    """
-
-    at: datetime
-    status: Status
-    targets: Mapping[str, TargetStatus]
-    routed: Collection[str] | None
-    names: KnownNames | None = None
-
-    @property
-    def running(self) -> bool:
-        """True while a daemon runs."""
-        return self.status.owner is not None
-
-    def idle(self, target: TargetStatus) -> bool:
-        """Whether a circuit is open only because no delivery comes to close it: its pause is over, and none waits.
-
-        Where relays share the store, others may deliver well to that target.
-        """
-        report = target.condition
-        if not self.running or report is None or report.health is not Health.OPEN or report.probe_at is None:
-            return False
-        well = any(each.health is Health.OK for each in target.conditions.values())
-        young = target.oldest_at is None or (well and self.at - target.oldest_at < PROMPT)
-        return report.probe_at <= self.at and young
-
-    def in_routes(self, target: str) -> bool | None:
-        """Whether the routes file names a target; None if it cannot be used."""
-        return None if self.routed is None else target in self.routed
+class Everything:
+    """Nothing to choose."""
 
 
-async def look(store: OperationsStore, config: Config | None) -> Overview:
-    """The overview of now; `config` is None if the routes file cannot be used."""
-    now = store.clock()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneTarget:
+    """The name of a target."""
+
+    target: str
+
+
+async def status(desk: Desk, _asked: Everything) -> StatusDocument:
+    """Show every target that the routes in force name or the store has something of, and what stands around them."""
+    found, config = await desk.store.status(), desk.config_or_none()
+    known = await _known(desk, config)
+    shown = status_document(found, now=desk.now(), routed=config.targets if config else None, known=known)
     if config is None:
-        return await overview(store, None, now=now)
-    guarded = [name for name, source in config.sources.items() if source.guard]
-    return await overview(store, config.targets, now=now, names=known_names(config), guarded=guarded)
+        return shown
+    # what was seen once of a webhook in amoCRM that is not watched any more is not looked at again
+    watched = {name: each for name, each in shown.subscriptions.items() if _guards(config, name)}
+    return replace(shown, subscriptions=watched, names=_names(config))
 
 
-async def overview(
-    store: OperationsStore,
-    routed: Collection[str] | None,
-    *,
-    now: datetime,
-    names: KnownNames | None = None,
-    guarded: Collection[str] | None = None,
-) -> Overview:
-    """Every target that the routes file names or the store has something of, by name.
+def _guards(config: Config, source: str) -> bool:
+    return source in config.sources and config.sources[source].guard is not None
 
-    `guarded`: the sources whose webhook in amoCRM is watched, None if the file cannot be used: nothing is shown of
-    others, as what was seen of them once is not looked at any more.
+
+async def _known(desk: Desk, config: Config | None) -> Collection[str]:
+    return config.targets if config else await desk.store.count(Filter())
+
+
+def status_document(
+    found: Status, *, now: datetime, routed: Collection[str] | None, known: Collection[str] = ()
+) -> StatusDocument:
+    """The document of a status; `known`: targets beside those of the store, `routed`: None if that is unknown."""
+    files = found.reports.get(FILES)
+    return StatusDocument(
+        at=now,
+        targets=_targets(found, now, routed, known),
+        webhooks=_intake(found),
+        disk=disk_document(found.disk) if found.disk else None,
+        daemon=found.owner,
+        relays=tuple(relay_document(each) for each in found.relays),
+        files=files.value if files and found.owner is not None else None,
+        files_by=files.relay if files else "",
+        oldest_snapshot=_oldest_snapshot(found),
+        subscriptions={name: _subscription(each) for name, each in found.guards.items()},
+        names=None,
+    )
+
+
+async def targets(desk: Desk, _asked: Everything) -> Listing[TargetDocument]:
+    """List the targets alone."""
+    found, config = await desk.store.status(), desk.config_or_none()
+    known = await _known(desk, config)
+    return Listing(data=_targets(found, desk.now(), config.targets if config else None, known))
+
+
+async def target(desk: Desk, asked: OneTarget) -> TargetDocument:
+    """Show one target; NotFoundError with a suggestion for a name that nothing knows."""
+    every = {each.target: each for each in (await targets(desk, Everything())).data}
+    if asked.target not in every:
+        raise NotFoundError(f"no target {quoted(asked.target)} {suggestion(asked.target, sorted(every))}")
+    return every[asked.target]
+
+
+def _targets(
+    found: Status, now: datetime, routed: Collection[str] | None, known: Collection[str]
+) -> tuple[TargetDocument, ...]:
+    names = sorted({*found.targets, *known})
+    return tuple(_target(name, found.targets.get(name, TargetStatus()), found, routed, now) for name in names)
+
+
+def _target(
+    name: str, target: TargetStatus, found: Status, routed: Collection[str] | None, now: datetime
+) -> TargetDocument:
+    running = found.owner is not None
+    return TargetDocument(
+        target=name,
+        pending=target.pending,
+        dead=target.dead,
+        oldest_at=target.oldest_at,
+        paused=paused_document(target.pause) if target.pause else None,
+        breaker=breaker_document(target.condition, running=running) if target.condition else None,
+        breakers={relay: breaker_document(each, running=running) for relay, each in target.conditions.items()},
+        in_routes=None if routed is None else name in routed,
+        idle=running and _is_idle(target, now),
+    )
+
+
+def _is_idle(target: TargetStatus, now: datetime) -> bool:
+    """Whether a circuit is open only because no delivery comes to close it: its pause is over, and none waits.
+
+    Where relays share the store, others may deliver well to that target.
     """
-    status = await store.status()
-    if guarded is not None:
-        status = replace(status, guards={name: each for name, each in status.guards.items() if name in guarded})
-    known = await store.count(Filter()) if routed is None else routed
-    targets = {name: status.targets.get(name, TargetStatus()) for name in sorted({*status.targets, *known})}
-    return Overview(at=now, status=status, targets=targets, routed=routed, names=names)
+    report = target.condition
+    if report is None or report.health is not Health.OPEN or report.probe_at is None:
+        return False
+    well = any(each.health is Health.OK for each in target.conditions.values())
+    young = target.oldest_at is None or (well and now - target.oldest_at < PROMPT)
+    return report.probe_at <= now and young
 
 
-async def read(store: OperationsStore) -> Status:
-    """The status alone, on which the next step of a delivery depends."""
-    return await store.status()
+# ---- what stands around the targets
+
+
+def _intake(found: Status) -> IntakeDocument:
+    return IntakeDocument(
+        last_at=found.last_at,
+        unparsed=found.unparsed,
+        misaddressed=MisaddressedDocument(**_rejections(found, MISADDRESSED, "address", "detail")),
+        unauthorized=UnauthorizedDocument(**_rejections(found, UNAUTHORIZED, "detail", "remote")),
+        lost=sum(loss.count for loss in found.losses),
+    )
+
+
+def _rejections(found: Status, name: str, *of_the_last: str) -> dict[str, Any]:
+    report = found.reports.get(name)
+    value: Mapping[str, Any] = report.value if report and isinstance(report.value, dict) else {}
+    times = {key: _instant(value.get(key)) for key in ("since", "last_at")}
+    return {"count": value.get("count", 0), **times, **{key: value.get(key) for key in of_the_last}}
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _oldest_snapshot(found: Status) -> SnapshotDocument | None:
+    """None if no relay runs, or none has seen for minutes what keeps PostgreSQL from vacuuming."""
+    report = found.reports.get(OLDEST_SNAPSHOT)
+    value = report.value if report and found.owner is not None else None
+    if not isinstance(value, dict) or not value:
+        return None
+    return SnapshotDocument(by=str(value["by"]), since=datetime.fromisoformat(str(value["since"])))
+
+
+def _subscription(record: GuardRecord) -> SubscriptionDocument:
+    return SubscriptionDocument(
+        state=record.state,
+        since=record.since,
+        checked_at=record.checked_at,
+        detail=record.detail,
+        guarded=not record.off,
+    )
+
+
+def _names(config: Config) -> NamesDocument:
+    known = known_names(config)
+    return NamesDocument(as_of=dict(known.as_of), outdated=known.outdated, stopped_routes=dict(known.stopped))
+
+
+STATUS = Operation(
+    name="status",
+    method="GET",
+    path="/status",
+    role=Role.VIEWER,
+    parameters=Everything,
+    document=StatusDocument,
+    run=status,
+    summary="Show the state of every target, of intake and of the relays.",
+)
+
+TARGETS = Operation(
+    name="targets",
+    method="GET",
+    path="/targets",
+    role=Role.VIEWER,
+    parameters=Everything,
+    document=Listing[TargetDocument],
+    run=targets,
+    summary="List the targets, their state and backlog.",
+)
+
+TARGET = Operation(
+    name="target",
+    method="GET",
+    path="/targets/{target}",
+    role=Role.VIEWER,
+    parameters=OneTarget,
+    document=TargetDocument,
+    run=target,
+    summary="Show a target, its state and backlog.",
+)

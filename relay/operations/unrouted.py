@@ -10,40 +10,17 @@ from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.deliveries import NO_NAMES
 from relay.operations.documents.events import UnroutedListing, unrouted_document, unrouted_type_document
-from relay.operations.documents.marks import Moment
 from relay.operations.unknown_names import unknown_names
-from relay.operations.which import LOOK, Cursor, Limit
-from relay.store.records import Filter
+from relay.operations.which import LOOK, Cursor, Limit, WhichEvents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unrouted:
+class Unrouted(WhichEvents):
     """Which events: all that is given must hold. `after`: the cursor of the page before, without `by`."""
 
     by: Annotated[Literal["event", "type"], Meta(description="Events, or how many there are of each type.")] = "event"
-    entity: Annotated[str | None, Meta(description="About leads, contacts, companies, task, …")] = None
-    action: Annotated[str | None, Meta(description="status, add, update, note, …")] = None
-    id: Annotated[str | None, Meta(description="About the lead, contact, … with this id.")] = None
-    pipeline: Annotated[str | None, Meta(description="In this pipeline.")] = None
-    source: Annotated[str | None, Meta(description="Of webhooks of this source.")] = None
-    account: Annotated[str | None, Meta(description="Of webhooks of this account: its id or its subdomain.")] = None
-    since: Annotated[Moment | None, Meta(description="Arrived then or later.")] = None
-    until: Annotated[Moment | None, Meta(description="Arrived before then.")] = None
     limit: Limit = 50
     after: Cursor | None = None
-
-    def filter(self) -> Filter:
-        """The same as the store takes it."""
-        return Filter(
-            entity=self.entity,
-            action=self.action,
-            entity_id=self.id,
-            pipeline_id=self.pipeline,
-            source=self.source,
-            account=self.account,
-            since=self.since,
-            until=self.until,
-        )
 
 
 async def unrouted(desk: Desk, asked: Unrouted) -> UnroutedListing:

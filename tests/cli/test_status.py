@@ -14,9 +14,14 @@ import pytest
 
 from relay.amocrm import form, sample_bodies
 from relay.cli.status import watch_on
+from relay.errors import RoutesInvalid
 from relay.model import Health, State
 from relay.model.subscription import GuardRecord, SubscriptionState
-from relay.operations.status import Overview, overview
+from relay.operations.asker import Asker, Role
+from relay.operations.desk import Desk
+from relay.operations.documents.status import StatusDocument
+from relay.operations.status import STATUS, Everything
+from relay.routes.config import Config
 from relay.store.contract import Archive
 from relay.store.records import AuditEntry, Disk, Filter, HealthReport
 from relay.store.sqlite.lock import Lock
@@ -311,6 +316,10 @@ class Enough(Exception):
     """Ends a watch, as Ctrl-C does."""
 
 
+def no_config() -> Config:
+    raise RoutesInvalid("routes.yaml", [])
+
+
 def watched(
     kept: Path, capsys: pytest.CaptureFixture[str], *, change: Use | None = None, as_json: bool = False
 ) -> list[str]:
@@ -320,8 +329,10 @@ def watched(
         store = SqliteStore.visit(kept)
         pauses = iter([change or (lambda _store: asyncio.sleep(0))])
 
-        async def look() -> Overview:
-            return await overview(store, None, now=datetime.now(UTC))
+        desk = Desk(store, Asker(name="ann", role=Role.VIEWER, payloads=True), config=no_config)
+
+        async def look() -> StatusDocument:
+            return await desk.ask(STATUS, Everything())
 
         async def pause() -> None:
             if not (happen := next(pauses, None)):
@@ -351,5 +362,17 @@ def test_watched_it_shows_what_has_changed(kept: Path, capsys: pytest.CaptureFix
 def test_watched_as_json_it_is_a_document_a_line(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     looks = [json.loads(line) for line in watched(kept, capsys, as_json=True)]
     assert [sorted(each) for each in looks] == [
-        ["at", "daemon", "disk", "files", "names", "oldest_snapshot", "relays", "subscriptions", "targets", "webhooks"]
+        [
+            "at",
+            "daemon",
+            "disk",
+            "files",
+            "files_by",
+            "names",
+            "oldest_snapshot",
+            "relays",
+            "subscriptions",
+            "targets",
+            "webhooks",
+        ]
     ] * 2

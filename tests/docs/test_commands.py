@@ -15,7 +15,7 @@ from tests.docs.pages import DOCS, PAGES, ROOT, assert_parses, commands, name, r
 
 pytestmark = pytest.mark.timeout(240)  # many commands, each a process
 
-_DOCS = ("routes", "targets", "recipes", "amocrm", "access", "operate", "performance", "develop")
+_DOCS = ("routes", "targets", "recipes", "amocrm", "access", "api", "operate", "performance", "develop")
 HERE = ["README.md", *(f"docs/{page}.md" for page in _DOCS)]
 """Pages whose commands are run here, one after another, beside the daemon that README.md starts."""
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from relay.model import Health
+from relay.operations.documents.status import StatusDocument
 from relay.operations.health import Level, failed, judge
-from relay.operations.status import FILES, Overview
+from relay.operations.status import FILES, status_document
 from relay.store.records import AckGap, Disk, HealthReport, Pause, RelayStanding, Report, Status, TargetStatus
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -18,9 +19,9 @@ RUNNING = Status(relays=(RELAY,), last_at=NOON - MINUTE)
 LOST = AckGap(count=3, after=None, noticed_at=NOON)
 
 
-def seen(status: Status = RUNNING, **target: object) -> Overview:
+def seen(status: Status = RUNNING, *, routed: frozenset[str] = frozenset({"crm"}), **target: object) -> StatusDocument:
     one = TargetStatus(**target)  # type: ignore[arg-type]
-    return Overview(at=NOON, status=status, targets={"crm": one}, routed={"crm"})
+    return status_document(replace(status, targets={"crm": one}), now=NOON, routed=routed)
 
 
 @pytest.mark.parametrize(
@@ -44,10 +45,10 @@ def seen(status: Status = RUNNING, **target: object) -> Overview:
             Level.WARNING,
             "a newer routes file is refused",
         ),
-        (replace(seen(pending=1), routed=set()), Level.WARNING, "crm: 1 pending, and not in the routes"),
+        (seen(pending=1, routed=frozenset()), Level.WARNING, "crm: 1 pending, and not in the routes"),
     ],
 )
-def test_one_line_says_whether_a_person_is_needed(overview: Overview, level: Level, says: str) -> None:
+def test_one_line_says_whether_a_person_is_needed(overview: StatusDocument, level: Level, says: str) -> None:
     verdict = judge(overview)
     assert verdict.level is level
     assert says in verdict.line

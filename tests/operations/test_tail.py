@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from relay.model import Dead, Reason, RetryAt
-from relay.operations import views
+from relay.operations.documents.webhooks import attempt_document
 from relay.operations.tail import documents
 from relay.signals import Committed, DuplicateReceived, Probed, Rejection, Signal
 from relay.store.records import AttemptRecord
@@ -105,6 +105,6 @@ def test_what_an_attempt_returned_has_one_shape_here_and_in_show() -> None:
         status=outcome.status,
         detail=outcome.detail,
     )
-    shown = views.attempt(record)
+    shown = attempt_document(record, made.delivery)
     for name in ("reason", "status", "took", "detail", "verdict"):
-        assert followed[name] == shown[name], name
+        assert followed[name] == getattr(shown, name), name

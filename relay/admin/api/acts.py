@@ -1,0 +1,201 @@
+"""Acts that the API was asked for: each is run once for an `Idempotency-Key`, and goes on after the answer 202."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID, uuid5
+
+import orjson
+from uuid_utils import uuid7
+
+from relay.admin.api.problems import problem_of
+from relay.errors import NotFoundError, RelayError
+from relay.model import Json
+from relay.operations.documents.acts import ActDocument, ActState
+from relay.operations.documents.encoding import encode
+from relay.operations.problems import KeyReused
+from relay.rfc3339 import rfc3339
+from relay.store.records import AuditEntry, Status
+
+NAMESPACE = UUID("5d1f6a0e-6f0b-5c55-9d0c-0c6c3a2d7a11")
+PATIENCE = 1.0  # seconds until the answer 202
+MAX_KEPT = 1_000  # acts that ended; an older key begins a new act
+MAX_INTERRUPTED = 50
+REPORT = "acts"
+"""The name under which acts are published that have begun and not ended: what a kill leaves of them."""
+
+
+class ActStore(Protocol):
+    """What acts need of the store."""
+
+    def clock(self) -> datetime:
+        """See `DeliveryStore.clock`."""
+        ...
+
+    async def status(self) -> Status:
+        """See `MaintenanceStore.status`."""
+        ...
+
+    async def publish(self, name: str, value: Json, *, now: datetime) -> None:
+        """See `MaintenanceStore.publish`."""
+        ...
+
+    async def audit(self, *, limit: int) -> list[AuditEntry]:
+        """See `OperationsStore.audit`."""
+        ...
+
+
+@dataclass(slots=True)
+class Act:
+    """One act: under way, or ended with a document or an error."""
+
+    id: str
+    operation: str
+    digest: bytes
+    began_at: datetime
+    task: asyncio.Task[Any] = field(init=False)
+    ended_at: datetime | None = None
+
+    @property
+    def failed(self) -> bool:
+        """True if it ended with an error, or was cancelled."""
+        return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
+
+
+def id_of(asker: str, key: str | None) -> str:
+    """The id of an act: the same for the same key of the same asker, else new."""
+    return str(uuid7()) if key is None else str(uuid5(NAMESPACE, f"{asker}\n{key}"))
+
+
+def digest_of(operation: str, given: object) -> bytes:
+    """What was asked, to see whether a key is used for something else."""
+    return hashlib.sha256(orjson.dumps([operation, given], option=orjson.OPT_SORT_KEYS)).digest()
+
+
+class Acts:
+    """The acts of this process, by id, and long ones that the process before it did not end.
+
+    `store` dates them and keeps the ids of long ones that have begun and not ended, for the next process.
+    """
+
+    def __init__(self, store: ActStore) -> None:
+        self._store = store
+        self._acts: OrderedDict[str, Act] = OrderedDict()
+        self._begun: dict[str, Json] | None = None  # long ones, not ended
+
+    async def done(
+        self, id_: str, operation: str, digest: bytes, run: Callable[[], Awaitable[Any]], *, long: bool
+    ) -> Any:
+        """Run an act, or wait for the one with this id: its document, or None if it is under way after `PATIENCE`.
+
+        Raises its error, or KeyReused. What failed is tried again.
+        """
+        act = self._acts.get(id_)
+        if act and act.digest != digest:
+            raise KeyReused(f"this Idempotency-Key was used for another act, {act.operation}: take a new one")
+        if act is None or act.failed:
+            act = Act(id=id_, operation=operation, digest=digest, began_at=self._store.clock())
+            act.task = asyncio.create_task(self._run_long(act, run) if long else _run(act, run, self._store.clock))
+            self._remember(act)
+        ended, _ = await asyncio.wait([act.task], timeout=PATIENCE if long else None)
+        return act.task.result() if ended else None
+
+    async def _run_long(self, act: Act, run: Callable[[], Awaitable[Any]]) -> Any:
+        begun = await self._left()
+        begun[act.id] = {"operation": act.operation, "began_at": rfc3339(act.began_at)}
+        await self._publish(begun)
+        try:
+            return await _run(act, run, self._store.clock)
+        finally:
+            if act.ended_at:  # else it was cancelled, which is for the next process to know
+                begun.pop(act.id, None)
+                with suppress(RelayError):  # it is done; only its trace stays
+                    await self._publish(begun)
+
+    def _remember(self, act: Act) -> None:
+        self._acts[act.id] = act
+        self._acts.move_to_end(act.id)
+        act.task.add_done_callback(_retrieved)
+        ended = [each.id for each in self._acts.values() if each.task.done()]
+        for id_ in ended[: max(len(self._acts) - MAX_KEPT, 0)]:
+            del self._acts[id_]
+
+    async def _publish(self, begun: dict[str, Json]) -> None:
+        newest = dict([*begun.items()][-MAX_INTERRUPTED:])
+        await self._store.publish(REPORT, newest, now=self._store.clock())
+
+    async def _left(self) -> dict[str, Json]:
+        if self._begun is None:
+            report = (await self._store.status()).reports.get(REPORT)
+            if self._begun is None:  # somebody else may have asked meanwhile
+                self._begun = {**report.value} if report and isinstance(report.value, dict) else {}
+        return self._begun
+
+    async def document(self, id_: str) -> ActDocument:
+        """How far an act is; NotFoundError for an id that this relay does not know."""
+        count = next((each.count for each in await self._store.audit(limit=MAX_KEPT) if each.id == id_), None)
+        if act := self._acts.get(id_):
+            return _document(act, count)
+        left = (await self._left()).get(id_)
+        if not isinstance(left, dict):
+            raise NotFoundError(f"no act {id_[:80]!r} was begun here of late: see GET /api/v1/audit")
+        return ActDocument(
+            act=id_,
+            operation=str(left["operation"]),
+            state=ActState.INTERRUPTED,
+            began_at=datetime.fromisoformat(str(left["began_at"])),
+            count=count,
+        )
+
+    async def close(self) -> None:
+        """Cancel what is under way: it is `interrupted` then."""
+        running = [each.task for each in self._acts.values() if not each.task.done()]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+
+async def _run(act: Act, run: Callable[[], Awaitable[Any]], clock: Callable[[], datetime]) -> Any:
+    try:
+        document = await run()
+    except Exception:
+        act.ended_at = clock()
+        raise
+    act.ended_at = clock()
+    return document
+
+
+def _document(act: Act, count: int | None) -> ActDocument:
+    about = ActDocument(
+        act=act.id,
+        operation=act.operation,
+        state=ActState.RUNNING,
+        began_at=act.began_at,
+        ended_at=act.ended_at,
+        count=count,
+    )
+    return _ended(about, act.task) if act.task.done() else about
+
+
+def _ended(about: ActDocument, task: asyncio.Task[Any]) -> ActDocument:
+    if task.cancelled():
+        return replace(about, state=ActState.INTERRUPTED)
+    match task.exception():
+        case None:
+            return replace(about, state=ActState.DONE, document=orjson.loads(encode(task.result())))
+        case RelayError() as error:
+            return replace(about, state=ActState.FAILED, problem=orjson.loads(encode(problem_of(error, ""))))
+        case fault:
+            return replace(about, state=ActState.FAILED, problem={"detail": f"a fault of the relay: {fault!r}"})
+
+
+def _retrieved(task: asyncio.Task[Any]) -> None:
+    """Mark its exception as seen: whoever asked may have left."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,159 @@
+"""Operations -> routes of /api/v1: request -> parameters -> desk -> document."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from relay.admin.api.acts import Acts, digest_of, id_of
+from relay.admin.api.openapi import openapi
+from relay.admin.api.tail import TAIL, ApiTail
+from relay.admin.auth import ASKER
+from relay.errors import StoreBusy
+from relay.observe import EventStream
+from relay.operations.desk import Desk, Operation
+from relay.operations.documents.acts import AcceptedDocument
+from relay.operations.documents.encoding import encode
+from relay.operations.masking import mask
+from relay.operations.reading import Fault, InvalidParameters, parameters, parameters_of_query
+from relay.operations.registry import OPERATIONS
+from relay.routes.config import Config
+from relay.store.contract import Archive
+
+PREFIX = "/api/v1"
+MAX_AT_ONCE = 8
+"""So many are asked of the store at a time: intake shares its processor with them."""
+MAX_WAIT = 5.0  # seconds for one of those places
+KEY = "Idempotency-Key"
+MAX_KEY = 200  # characters
+
+
+class Api:
+    """The routes of all operations, of acts that go on after their answer, of the stream, and their description."""
+
+    def __init__(self, store: Archive, config: Callable[[], Config]) -> None:
+        self._store = store
+        self._config = config
+        self._acts = Acts(store)
+        self._places = asyncio.Semaphore(MAX_AT_ONCE)
+
+    def routes(self, stream: EventStream) -> list[web.RouteDef]:
+        """Every route of the API."""
+        document = encode(openapi(OPERATIONS))
+        return [
+            *(web.route(each.method, PREFIX + each.path, self._handler(each)) for each in OPERATIONS),
+            web.get(f"{PREFIX}/acts/{{act}}", self._act),
+            web.get(PREFIX + TAIL.path, ApiTail(stream).get),
+            web.get(f"{PREFIX}/openapi.json", partial(_answer_bytes, document)),
+        ]
+
+    def _handler(self, operation: Operation[Any, Any]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            given = await _given(request, operation)
+            if operation.method == "GET":
+                asked = parameters_of_query(operation.parameters, given, now=self._store.clock())
+                desk = Desk(self._store, request[ASKER], config=self._config)
+                return _answer(await self._in_turn(partial(desk.ask, operation, asked)))
+            return await self._acted(request, operation, given)
+
+        return handle
+
+    async def _acted(
+        self, request: web.Request, operation: Operation[Any, Any], given: dict[str, Any]
+    ) -> web.StreamResponse:
+        asker = request[ASKER]
+        asked = parameters(operation.parameters, given, now=self._store.clock(), strict=True)
+        id_ = id_of(asker.name, _key(request))
+        desk = Desk(self._store, asker, config=self._config, act_id=id_)
+        asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
+        run = partial(desk.ask, operation, asked)
+        digest = digest_of(operation.name, given)
+        document = await self._acts.done(id_, operation.name, digest, partial(self._in_turn, run), long=operation.long)
+        if document is not None:
+            return _answer(document)
+        location: dict[str, str] = {hdrs.LOCATION: f"{PREFIX}/acts/{id_}"}
+        return _answer(AcceptedDocument(act=id_), status=202, headers=location)
+
+    async def _act(self, request: web.Request) -> web.Response:
+        document = await self._acts.document(request.match_info["act"])
+        return _answer(document if request[ASKER].payloads else mask(document))
+
+    async def close(self, _app: web.Application) -> None:
+        """Cancel the acts that are under way."""
+        await self._acts.close()
+
+    async def _in_turn(self, run: Callable[[], Awaitable[Any]]) -> Any:
+        """StoreBusy if no place is free for `MAX_WAIT`."""
+        try:
+            async with asyncio.timeout(MAX_WAIT):
+                await self._places.acquire()
+        except TimeoutError:
+            raise StoreBusy(f"{MAX_AT_ONCE} questions and acts are under way: ask again") from None
+        try:
+            return await run()
+        finally:
+            self._places.release()
+
+
+# ---- requests
+
+
+async def _given(request: web.Request, operation: Operation[Any, Any]) -> dict[str, Any]:
+    """What is in the path and the query, or in the path and the body."""
+    named = dict(request.match_info)
+    if operation.method == "GET":
+        query = {name: request.query.getall(name) for name in request.query}
+        return query | {name: [value] for name, value in named.items()}
+    if request.query:
+        name = next(iter(request.query))
+        raise InvalidParameters(Fault(pointer=f"/{name}", detail="parameters of an act stand in a JSON body"))
+    body = await _body(request)
+    if twice := [name for name in named if name in body]:
+        raise InvalidParameters(Fault(pointer=f"/{twice[0]}", detail="stands in the path already"))
+    return body | named
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    raw = await request.read()
+    if not raw:
+        return {}
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidParameters(Fault(pointer="", detail=f"the body is not JSON: {error}")) from error
+    if not isinstance(body, dict):
+        raise InvalidParameters(Fault(pointer="", detail="the body is not a JSON object"))
+    return body
+
+
+def _key(request: web.Request) -> str | None:
+    key = request.headers.get(KEY)
+    if key is not None and not re.fullmatch(rf"[\x21-\x7e]{{1,{MAX_KEY}}}", key):
+        raise InvalidParameters(Fault(pointer="", detail=f"{KEY}: 1 to {MAX_KEY} printable ASCII characters, no blank"))
+    return key
+
+
+# ---- answers
+
+
+def _answer(document: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return _response(encode(document), status, headers or {})
+
+
+async def _answer_bytes(body: bytes, _request: web.Request) -> web.Response:
+    return _response(body, 200, {})
+
+
+def _response(body: bytes, status: int, headers: Mapping[str, str]) -> web.Response:
+    return web.Response(
+        body=body,
+        status=status,
+        headers={hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store", **headers},
+    )

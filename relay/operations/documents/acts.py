@@ -1,0 +1,67 @@
+"""Acts: what is in the audit, and how far one is that takes long."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from relay.operations.documents.marks import PERSONAL, AnyJson, Moment
+from relay.store.records import AuditEntry
+
+
+class ActState(StrEnum):
+    """`interrupted`: the relay ended in its midst; the same act, with the same `Idempotency-Key`, goes on."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditDocument:
+    """A line of the audit. `details`: what was asked, `asked` the same in a line; `count`: of how many things."""
+
+    id: str
+    at: Moment
+    who: str
+    command: str
+    details: dict[str, AnyJson]
+    asked: str
+    count: int
+
+
+def audit_document(entry: AuditEntry) -> AuditDocument:
+    """The document of an audit entry."""
+    return AuditDocument(
+        id=entry.id,
+        at=entry.at,
+        who=entry.who,
+        command=entry.command,
+        details=dict(entry.details),
+        asked=entry.asked,
+        count=entry.count,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActDocument:
+    """An act of the API that answered 202. `count`: how many things it has concerned so far.
+
+    `document`: what it answers once it is `done`; `problem`: why it `failed`.
+    """
+
+    act: str
+    operation: str
+    state: ActState
+    began_at: Moment
+    ended_at: Moment | None = None
+    count: int | None = None
+    document: Annotated[AnyJson, PERSONAL] = None
+    problem: Annotated[AnyJson, PERSONAL] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedDocument:
+    """The answer 202: `act` is to be looked for under /acts/{act}."""
+
+    act: str

@@ -1,0 +1,230 @@
+"""PUT, POST and DELETE below /api/v1: acts, keys that have them done once, and what takes long."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from relay.admin.api import acts as api_acts
+from relay.admin.api import routes as api_routes
+from relay.operations.asker import Role
+from relay.operations.desk import Desk, Operation
+from relay.operations.registry import OPERATIONS
+from relay.store.contract import Archive
+from tests.admin.api.conftest import OPERATOR, VIEWER, Client, get, send
+
+
+async def paused(store: Archive) -> list[str]:
+    return [name for name, each in (await store.status()).targets.items() if each.pause]
+
+
+async def test_an_act_is_done_in_the_name_of_the_asker(client: Client, store: Archive) -> None:
+    status, done = await send(client, "PUT", "/targets/warehouse/pause", {"reason": "upgrade"})
+    assert (status, done) == (200, {"target": "warehouse", "paused": True, "changed": True})
+    assert await paused(store) == ["warehouse"]
+    [entry] = await store.audit(limit=9)
+    assert (entry.command, entry.details["reason"]) == ("pause", "upgrade")
+    assert (await send(client, "DELETE", "/targets/warehouse/pause"))[1]["paused"] is False
+    assert await paused(store) == []
+
+
+async def test_a_viewer_acts_on_nothing(client: Client, store: Archive) -> None:
+    status, problem = await send(client, "PUT", "/targets/warehouse/pause", {}, **VIEWER)
+    assert (status, problem["type"]) == (403, "urn:amocrm-relay:problem:not-allowed")
+    assert await store.audit(limit=9) == []
+
+
+async def test_a_key_has_an_act_done_once(client: Client, store: Archive) -> None:
+    first = await send(client, "PUT", "/targets/warehouse/pause", {"reason": "a"}, Idempotency_Key="k1")
+    again = await send(client, "PUT", "/targets/warehouse/pause", {"reason": "a"}, Idempotency_Key="k1")
+    assert first == again == (200, {"target": "warehouse", "paused": True, "changed": True})
+    assert len(await store.audit(limit=9)) == 1
+
+
+async def test_a_key_that_was_used_for_something_else_is_refused(client: Client, store: Archive) -> None:
+    await send(client, "PUT", "/targets/warehouse/pause", {"reason": "a"}, Idempotency_Key="k1")
+    status, problem = await send(client, "PUT", "/targets/sales-bot/pause", {"reason": "a"}, Idempotency_Key="k1")
+    assert (status, problem["type"]) == (422, "urn:amocrm-relay:problem:key-reused")
+    assert await paused(store) == ["warehouse"]
+
+
+async def test_what_failed_is_tried_again_under_its_key(client: Client, store: Archive) -> None:
+    status, _ = await send(client, "DELETE", "/targets/warehouse/pause", Idempotency_Key="k1")
+    assert status == 409
+    await send(client, "PUT", "/targets/warehouse/pause")
+    assert (await send(client, "DELETE", "/targets/warehouse/pause", Idempotency_Key="k1"))[0] == 200
+
+
+@pytest.mark.parametrize("key", ["", "a b", "ж", "k" * 201])
+async def test_a_key_is_printable_ascii(client: Client, key: str) -> None:
+    headers = OPERATOR | {"Idempotency-Key": key}
+    answer = await client.put("/api/v1/targets/warehouse/pause", json={}, headers=headers)
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "type_", "status", "detail"),
+    [
+        (b'{"reson": "a"}', "application/json", 400, "reson: no parameter 'reson' (did you mean 'reason'?)"),
+        (b'{"reason": 7}', "application/json", 400, "reason: expected `str`, got `int`"),
+        (b'{"target": "sales-bot"}', "application/json", 400, "target: stands in the path already"),
+        (b"[]", "application/json", 400, "the body is not a JSON object"),
+        (b"{", "application/json", 400, "the body is not JSON"),
+        (b"reason=a", "application/x-www-form-urlencoded", 415, "the body must be application/json"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_changes_nothing(
+    client: Client, store: Archive, body: bytes, type_: str, status: int, detail: str
+) -> None:
+    headers = OPERATOR | {"Content-Type": type_}
+    answer = await client.put("/api/v1/targets/warehouse/pause", data=body, headers=headers)
+    assert answer.status == status
+    assert detail in (await answer.json(content_type=None))["detail"]
+    assert await paused(store) == []
+
+
+async def test_an_act_takes_no_query(client: Client, store: Archive) -> None:
+    status, problem = await send(client, "PUT", "/targets/warehouse/pause?reason=a")
+    assert (status, problem["errors"][0]["pointer"]) == (400, "/reason")
+    assert await paused(store) == []
+
+
+async def test_an_unknown_target_is_a_problem_in_the_words_of_the_command_line(client: Client) -> None:
+    status, problem = await send(client, "PUT", "/targets/warehose/pause")
+    assert (status, problem["detail"]) == (404, "no target 'warehose' (did you mean 'warehouse'?)")
+
+
+# ---- what takes long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slow:
+    """How it ends."""
+
+    fail: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowDocument:
+    """What came of it."""
+
+    act: str
+
+
+class Gate:
+    """Lets slow acts end, and counts them."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.recorded = asyncio.Event()
+        self.begun = 0
+
+    async def run(self, desk: Desk, asked: Slow) -> SlowDocument:
+        self.begun += 1
+        act = desk.act("slow", {})
+        await desk.store.record_audit(act, 7)
+        self.recorded.set()
+        await self.open.wait()
+        if asked.fail:
+            raise OSError("a fault")
+        return SlowDocument(act=act.id)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    made = Gate()
+    slow: Operation[Any, Any] = Operation(
+        name="slow",
+        method="POST",
+        path="/slow",
+        role=Role.OPERATOR,
+        parameters=Slow,
+        document=SlowDocument,
+        run=made.run,
+        summary="Take long.",
+        long=True,
+    )
+    monkeypatch.setattr(api_routes, "OPERATIONS", (*OPERATIONS, slow))
+    monkeypatch.setattr(api_acts, "PATIENCE", 0.01)
+    yield made
+    made.open.set()
+
+
+async def ended(client: Client, act: str) -> dict[str, Any]:
+    while (found := (await get(client, f"/acts/{act}"))[1])["state"] == "running":  # noqa: ASYNC110  as a client asks
+        await asyncio.sleep(0)
+    return found
+
+
+async def test_what_takes_long_is_answered_202_and_goes_on(gate: Gate, client: Client) -> None:
+    answer = await client.post("/api/v1/slow", json={}, headers=OPERATOR)
+    assert answer.status == 202
+    act = (await answer.json())["act"]
+    assert answer.headers["Location"] == f"/api/v1/acts/{act}"
+    await gate.recorded.wait()
+    _, found = await get(client, f"/acts/{act}")
+    assert (found["state"], found["operation"], found["count"], found["document"]) == ("running", "slow", 7, None)
+    gate.open.set()
+    found = await ended(client, act)
+    assert (found["state"], found["document"]) == ("done", {"act": act})
+    assert found["ended_at"]
+
+
+async def test_a_long_act_is_begun_once_for_its_key(gate: Gate, client: Client) -> None:
+    first = await send(client, "POST", "/slow", {}, Idempotency_Key="k1")
+    again = await send(client, "POST", "/slow", {}, Idempotency_Key="k1")
+    assert first == again
+    assert first[0] == 202
+    gate.open.set()
+    await ended(client, first[1]["act"])
+    assert await send(client, "POST", "/slow", {}, Idempotency_Key="k1") == (200, {"act": first[1]["act"]})
+    assert gate.begun == 1
+
+
+async def test_a_fault_of_a_long_act_is_said_where_it_is_looked_for(gate: Gate, client: Client) -> None:
+    _, accepted = await send(client, "POST", "/slow", {"fail": True})
+    gate.open.set()
+    found = await ended(client, accepted["act"])
+    assert (found["state"], found["problem"]["detail"]) == ("failed", "a fault of the relay: OSError('a fault')")
+
+
+async def test_a_viewer_follows_an_act_without_what_it_found(gate: Gate, client: Client) -> None:
+    _, accepted = await send(client, "POST", "/slow", {})
+    gate.open.set()
+    await ended(client, accepted["act"])
+    _, found = await get(client, f"/acts/{accepted['act']}", headers=VIEWER)
+    assert (found["state"], found["document"]) == ("done", {"act": "***"})
+
+
+async def test_an_act_that_nobody_began_is_not_found(client: Client) -> None:
+    assert (await get(client, "/acts/none"))[0] == 404
+
+
+@pytest.fixture
+async def restarted(
+    gate: Gate, application: web.Application, aiohttp_client: Callable[..., Any], store: Archive, config: Any
+) -> AsyncIterator[tuple[str, Client]]:
+    """A relay that ended in the midst of a long act, and the next one on its store."""
+    before = await aiohttp_client(application)
+    _, accepted = await send(before, "POST", "/slow", {}, Idempotency_Key="k1")
+    await gate.recorded.wait()
+    await before.close()
+    after = web.Application(middlewares=application.middlewares)
+    api = api_routes.Api(store, lambda: config)
+    after.add_routes(api.routes(None))
+    after.on_cleanup.append(api.close)
+    yield accepted["act"], await aiohttp_client(after)
+
+
+async def test_an_act_in_whose_midst_the_relay_ended_is_interrupted_and_goes_on(
+    gate: Gate, restarted: tuple[str, Client]
+) -> None:
+    act, client = restarted
+    _, found = await get(client, f"/acts/{act}")
+    assert (found["state"], found["operation"], found["count"]) == ("interrupted", "slow", 7)
+    gate.open.set()
+    assert (await send(client, "POST", "/slow", {}, Idempotency_Key="k1"))[1] == {"act": act}
+    assert (await ended(client, act))["state"] == "done"
