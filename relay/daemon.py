@@ -421,7 +421,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         remark=relay.readiness.remark,
         reload=relay.reloader.reload,
         stream=relay.live,
-        api=Api(relay.store, lambda: relay.reloader.config),
+        api=Api(relay.store, lambda: relay.reloader.config, relay.settings.names),
         targets=lambda: relay.reloader.config.targets,
         emit=emit,
         bearers=relay.bearers,

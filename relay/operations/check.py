@@ -49,18 +49,21 @@ def check(
     strict: bool = False,
     certificate: tuple[Path, Path] | None = None,
     names: Path | None = None,
+    sealed: bool = False,
 ) -> Checked:
     """Check a routes file, or its text, under the `name` that messages give it.
 
     `stand_ins`: missing secrets are no errors. `certificate`: of the public listener, and its key. `names`: the folder
-    with the catalogs of accounts.
+    with the catalogs of accounts. `sealed`: for a text that comes from elsewhere, see `config.parse`.
     """
     misfit = _misfit(certificate) if certificate else []
     read = [*([file] if isinstance(file, Path) else []), *(certificate or ())]
     text = b""
     try:
         text = file if isinstance(file, bytes) else config.read(file)
-        checked = config.parse(text, file=name, env=env, stand_ins=stand_ins, names=names, on_open=read.append)
+        checked = config.parse(
+            text, file=name, env=env, stand_ins=stand_ins, names=names, on_open=read.append, sealed=sealed
+        )
     except RoutesInvalid as invalid:
         return Checked(file=invalid.file, text=text, config=None, errors=invalid.problems, misfit=misfit)
     exposed = writable_by_others(file) if isinstance(file, Path) else None
@@ -77,10 +80,12 @@ def check(
     )
 
 
-def load(file: Path | bytes, *, name: str, env: Mapping[str, str], names: Path | None = None) -> Config:
+def load(
+    file: Path | bytes, *, name: str, env: Mapping[str, str], names: Path | None = None, sealed: bool = False
+) -> Config:
     """The routes alone, to be compared with others: without secrets that are missing here. Raises RoutesInvalid."""
     text = file if isinstance(file, bytes) else config.read(file)
-    return config.parse(text, file=name, env=env, stand_ins=True, names=names)
+    return config.parse(text, file=name, env=env, stand_ins=True, names=names, sealed=sealed)
 
 
 def _misfit(certificate: tuple[Path, Path]) -> list[Problem]:

@@ -6,6 +6,7 @@ Each front end (command line, JSON API, console) asks here, so that none can for
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from uuid_utils import uuid7
@@ -26,7 +27,8 @@ class Desk:
     """What an operation works with, for one asker: the store, the routes in force, who acts, and the id of the act.
 
     `config` raises RoutesInvalid if there is a routes file and it cannot be used. `act_id`: the id of the audit entry;
-    an act that is repeated with one id is done once, as the store's verbs promise.
+    an act that is repeated with one id is done once, as the store's verbs promise. `names`: the folder with the
+    catalogs of accounts.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class Desk:
         *,
         config: Callable[[], Config],
         act_id: str | None = None,
+        names: Path | None = None,
     ) -> None:
         self.store = store
         self.asker = asker
         self.config = config
         self.act_id = act_id
+        self.names = names
 
     async def ask(self, operation: "Operation[P, D]", parameters: P) -> D:
         """Run an operation; NotAllowed if the asker's role does not include its role."""

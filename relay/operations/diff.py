@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from time import monotonic
 
 from relay.amocrm import events
 from relay.model import Event
-from relay.operations.lookup import pages
 from relay.routes.config import Config
 from relay.routes.match import Matcher, Matches
 from relay.store.contract import OperationsStore
@@ -45,21 +45,38 @@ class DiffSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutesDiff:
-    """All changes counted, and the first of them."""
+    """All changes counted, and the first of them. `next`: the cursor to go on from, if a budget ended it."""
 
     counts: DiffSummary
     changes: Sequence[RoutingChange]
+    next: str | None = None
 
 
-async def diff(store: OperationsStore, before: Config, after: Config, *, since: datetime, most: int) -> RoutesDiff:
-    """Route the events from `since` on by both; keep at most `most` changes, for each holds its event."""
-    counts, first = DiffSummary(), list[RoutingChange]()
-    async for page in pages(lambda cursor: store.events(Filter(since=since), limit=PAGE, after=cursor)):
+async def diff(
+    store: OperationsStore,
+    before: Config,
+    after: Config,
+    *,
+    since: datetime,
+    most: int,
+    cursor: str | None = None,
+    budget: timedelta | None = None,
+) -> RoutesDiff:
+    """Route the events from `since` on by both; keep at most `most` changes, for each holds its event.
+
+    With a `budget` it ends after the page in which that is spent; `cursor` goes on from there.
+    """
+    counts, first, began = DiffSummary(), list[RoutingChange](), monotonic()
+    while True:
+        page = await store.events(Filter(since=since), limit=PAGE, after=cursor)
         found = [events.load(each.payload) for each in page if not each.corrupt]
         changed = _changes(before.matcher, after.matcher, found)
         counts += _summary(changed, of=len(found))
         first += changed[: most - len(first)]
-    return RoutesDiff(counts=counts, changes=first)
+        cursor = page.next
+        spent = budget is not None and monotonic() - began >= budget.total_seconds()
+        if cursor is None or spent:
+            return RoutesDiff(counts=counts, changes=first, next=cursor)
 
 
 def _changes(old: Matcher, new: Matcher, found: Collection[Event]) -> list[RoutingChange]:

@@ -16,6 +16,7 @@ from relay.operations.purges import PURGE
 from relay.operations.refused import REFUSED
 from relay.operations.reparses import REPARSE
 from relay.operations.replays import REPLAYS
+from relay.operations.routes import CHECK, DIFF, EXPLAIN
 from relay.operations.status import STATUS, TARGET, TARGETS
 from relay.operations.story import STORY
 from relay.operations.unrouted import UNROUTED
@@ -25,9 +26,12 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     # questions
     ATTEMPTS,
     AUDIT,
+    CHECK,
     DELIVERIES,
+    DIFF,
     EVENT,
     EVENTS,
+    EXPLAIN,
     REFUSED,
     EXPORT,
     EXPORT_WEBHOOKS,

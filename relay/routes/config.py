@@ -28,7 +28,7 @@ from relay.routes.reader import OnOpen, Reader
 from relay.routes.route_tests import RouteTest, read_tests
 from relay.routes.routes import read_routes
 from relay.routes.schema import check
-from relay.routes.secrets import expand
+from relay.routes.secrets import expand, refuse_to_open
 from relay.routes.sources import read_sources
 from relay.routes.target_names import names_of_sources, with_names
 from relay.routes.target_templates import as_written
@@ -179,19 +179,21 @@ def parse(
     stop_routes: bool = False,
     names: Path | None = None,
     on_open: OnOpen = _ignore,
+    sealed: bool = False,
 ) -> Config:
     """Compile a routes file; `file` is its name in messages, `env` the variables that `${NAME}` may use.
 
     Reads the files that `${file:…}` names, and of accounts the catalogs in the folder `names`. With `stand_ins`,
     secrets that only requests need may be missing: for commands that send none. With `stop_routes` a route whose names
-    are unknown is stopped, and no problem. Raises `RoutesInvalid` with every problem.
+    are unknown is stopped, and no problem. `sealed`, with stand-ins: no file that the text names is looked at, for a
+    text that comes from elsewhere. Raises `RoutesInvalid` with every problem.
     """
     problems = Problems()
     document = parse_document(text, problems)
     if document is None:
         raise RoutesInvalid(file, problems.found())
-    expanded = expand(document, env, problems, stand_ins=stand_ins, on_open=on_open)
-    reader = Reader(expanded, problems, on_open, stand_ins=stand_ins)
+    expanded = expand(document, env, problems, stand_ins=stand_ins, on_open=refuse_to_open if sealed else on_open)
+    reader = Reader(expanded, problems, on_open, stand_ins=stand_ins, sealed=sealed)
     config = _compiled(reader, file, names, stop_routes=stop_routes)
     if problems:
         raise RoutesInvalid(file, problems.found())

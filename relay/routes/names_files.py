@@ -40,7 +40,7 @@ def _catalog(reader: Reader, account: Account, folder: Path | None) -> Catalog |
 
 
 def _exported(reader: Reader, account: Account) -> Catalog | None:
-    if (path := account.names) is None:
+    if (path := account.names) is None or reader.sealed:
         return None
 
     def read(_text: str) -> Catalog:

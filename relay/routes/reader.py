@@ -20,11 +20,14 @@ class Reader:
     `stand_ins`: files that only requests need may be missing.
     """
 
-    def __init__(self, document: Document, problems: Problems, on_open: OnOpen, *, stand_ins: bool = False) -> None:
+    def __init__(
+        self, document: Document, problems: Problems, on_open: OnOpen, *, stand_ins: bool = False, sealed: bool = False
+    ) -> None:
         self.document = document
         self.problems = problems
         self.on_open = on_open
         self.stand_ins = stand_ins
+        self.sealed = sealed  # no file that the text names is looked at
 
     def take(self, where: Where, convert: Callable[[Any], T], default: T) -> T:
         """The converted value at `where`; `default` if there is none or it does not convert."""

@@ -33,6 +33,11 @@ class MissingSecret(Unfit):
     """A variable or a file is missing, empty or unreadable."""
 
 
+def refuse_to_open(path: Path) -> None:
+    """In place of `on_open`: a file counts as missing, whether it is there or not."""
+    raise MissingSecret(f"the file {path} is not read for a text that comes from elsewhere")
+
+
 def expand(
     document: Document,
     env: Mapping[str, str],

@@ -25,7 +25,7 @@ def read_tls(reader: Reader, where: Where, url: str) -> Tls | None:
     def file(name: str, read: Callable[[Path], bytes]) -> Path | None:
         def taken(text: str) -> Path | None:
             path = _absolute(text)
-            if reader.stand_ins and not os.access(path, os.R_OK):
+            if reader.sealed or (reader.stand_ins and not os.access(path, os.R_OK)):
                 return None
             reader.on_open(path)
             try:

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -36,9 +37,10 @@ MAX_KEY = 200  # characters
 class Api:
     """The routes of all operations, of acts that go on after their answer, of the stream, and their description."""
 
-    def __init__(self, store: Archive, config: Callable[[], Config]) -> None:
+    def __init__(self, store: Archive, config: Callable[[], Config], names: Path | None = None) -> None:
         self._store = store
         self._config = config
+        self._names = names
         self._acts = Acts(store)
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
 
@@ -57,7 +59,7 @@ class Api:
             given = await _given(request, operation)
             if operation.method == "GET":
                 asked = parameters_of_query(operation.parameters, given, now=self._store.clock())
-                desk = Desk(self._store, request[ASKER], config=self._config)
+                desk = Desk(self._store, request[ASKER], config=self._config, names=self._names)
                 return _answer(await self._in_turn(partial(desk.ask, operation, asked)))
             return await self._acted(request, operation, given)
 
@@ -69,7 +71,7 @@ class Api:
         asker = request[ASKER]
         asked = parameters(operation.parameters, given, now=self._store.clock(), strict=True)
         id_ = id_of(asker.name, _key(request))
-        desk = Desk(self._store, asker, config=self._config, act_id=id_)
+        desk = Desk(self._store, asker, config=self._config, act_id=id_, names=self._names)
         asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
         run = partial(desk.ask, operation, asked)
         digest = digest_of(operation.name, given)

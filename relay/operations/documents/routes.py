@@ -1,0 +1,118 @@
+"""What was found out about a routes file, and where events go by it; shapes as `route_views` makes them."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from relay.operations.documents.marks import EVENT, PERSONAL, AnyJson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceDocument:
+    """A problem at a place of the file; line and column count from 1, and are 0 if it is of the file as a whole."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteTestDocument:
+    """How one of the file's own tests went."""
+
+    name: str
+    line: int
+    passed: bool
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckDocument:
+    """Whether a routes file is `good`: it can be used, and does what its tests say."""
+
+    file: str
+    good: bool
+    errors: tuple[PlaceDocument, ...]
+    warnings: tuple[PlaceDocument, ...]
+    notes: tuple[str, ...]
+    tests: tuple[RouteTestDocument, ...]
+
+
+# ---- explain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionDocument:
+    """A key of a match, as written, the values of the event, and whether it held."""
+
+    field: str
+    condition: str
+    values: Annotated[tuple[str, ...], PERSONAL]
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteExplanationDocument:
+    """Whether a route takes the event, and why."""
+
+    route: str
+    matched: bool
+    otherwise: bool
+    unparsed: bool
+    targets: tuple[str, ...]
+    checks: tuple[ConditionDocument, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventExplanationDocument:
+    """An event, what each route says of it, and the request that each target would get; secrets are `***`."""
+
+    event: Annotated[AnyJson, EVENT]
+    routes: tuple[RouteExplanationDocument, ...]
+    requests: Annotated[AnyJson, PERSONAL]
+    dropped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplanationDocument:
+    """The events of a body or of the store; `raw`: how routes send on one that cannot be read."""
+
+    events: tuple[EventExplanationDocument, ...]
+    raw: Annotated[AnyJson, PERSONAL] = None
+
+
+# ---- diff
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchesDocument:
+    """The routes that take an event, and their targets."""
+
+    routes: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingChangeDocument:
+    """An event that would go elsewhere."""
+
+    id: str
+    type: str
+    entity_id: str
+    before: MatchesDocument
+    after: MatchesDocument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutesDiffDocument:
+    """Of `events` so many would go elsewhere: by target, those that it would get in addition, and those it would lose.
+
+    `changes` has the first of them. `next`: the look ended by its budget of 120 ms, and goes on from this cursor.
+    """
+
+    events: int
+    also: dict[str, int]
+    no_longer: dict[str, int]
+    changed: int
+    changes: tuple[RoutingChangeDocument, ...]
+    next: str | None = None

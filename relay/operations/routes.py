@@ -1,0 +1,153 @@
+"""POST /routes/check, /routes/explain, /routes/diff: a routes file that is not in force, and where events would go.
+
+The text comes from elsewhere: nothing on this machine that it names is looked at, and its secrets are stand-ins.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from relay.errors import NotFoundError
+from relay.operations import lookup, route_views
+from relay.operations.asker import Role
+from relay.operations.check import check, load
+from relay.operations.desk import Desk, Operation
+from relay.operations.diff import diff
+from relay.operations.documents.marks import Moment
+from relay.operations.documents.routes import CheckDocument, ExplanationDocument, RoutesDiffDocument
+from relay.operations.explain import explain_body, explain_stored
+from relay.operations.reading import Fault, InvalidParameters
+from relay.operations.which import LOOK, Cursor
+from relay.routes.config import Config
+from relay.routes.diagnostics import quoted, suggestion
+
+NAME = "routes.yaml"
+MOST = 200
+
+Text = Annotated[str, Meta(description="The text of a routes file.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """`strict`: warnings are not good either."""
+
+    text: Text
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explain:
+    """Give the `id` of an event or webhook, or a `body`, form or JSON, as it would come to `source`.
+
+    `text`: a routes file in place of the one in force.
+    """
+
+    id: str | None = None
+    body: str | None = None
+    source: Annotated[str | None, Meta(description="Where the body comes in, if there are several sources.")] = None
+    query: Annotated[str, Meta(description="The query of the address it comes to.")] = ""
+    text: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diff:
+    """The events from `since` on; `after`: the cursor of the look before."""
+
+    text: Text
+    since: Moment
+    after: Cursor | None = None
+
+
+async def checked(desk: Desk, asked: Check) -> CheckDocument:
+    """Check a routes file and run its tests."""
+    found = await asyncio.to_thread(
+        check,
+        asked.text.encode(errors="replace"),
+        name=NAME,
+        env={},
+        stand_ins=True,
+        strict=asked.strict,
+        names=desk.names,
+        sealed=True,
+    )
+    return msgspec.convert(route_views.checked(found), CheckDocument)
+
+
+async def explained(desk: Desk, asked: Explain) -> ExplanationDocument:
+    """Show where a webhook goes, and why; nothing is sent."""
+    config = await _config(desk, asked.text)
+    if (asked.id is None) == (asked.body is None):
+        raise InvalidParameters(Fault(pointer="/id", detail="give either an id or a body"))
+    if asked.id is not None:
+        found = await lookup.show(desk.store, asked.id)
+        fetched = await lookup.fetched(desk.store, found.record.events)
+        shown = explain_stored(config, found, fetched, now=desk.now())
+    else:
+        body = (asked.body or "").encode(errors="replace")
+        source = _source(config, asked.source)
+        explain = partial(explain_body, config, body, source=source, query=asked.query, now=desk.now())
+        shown = await asyncio.to_thread(explain)
+    return msgspec.convert(route_views.explanation(shown), ExplanationDocument)
+
+
+def _source(config: Config, given: str | None) -> str:
+    if given is None and len(config.sources) == 1:
+        return next(iter(config.sources))
+    if given is None:
+        raise InvalidParameters(Fault(pointer="/source", detail=f"say which {suggestion('', config.sources)}"))
+    if given not in config.sources:
+        raise NotFoundError(f"no source {quoted(given)} {suggestion(given, config.sources)}")
+    return given
+
+
+async def compared(desk: Desk, asked: Diff) -> RoutesDiffDocument:
+    """Compare a routes file with the one in force: of the stored events, those that would go elsewhere."""
+    before, after = desk.config(), await _config(desk, asked.text)
+    found = await diff(desk.store, before, after, since=asked.since, most=MOST, cursor=asked.after, budget=LOOK)
+    return msgspec.convert({**route_views.routes_diff(found), "next": found.next}, RoutesDiffDocument)
+
+
+async def _config(desk: Desk, text: str | None) -> Config:
+    """That of a text, or the one in force; RoutesInvalid with every problem."""
+    if text is None:
+        return desk.config()
+    read = partial(load, text.encode(errors="replace"), name=NAME, env={}, names=desk.names, sealed=True)
+    return await asyncio.to_thread(read)
+
+
+CHECK = Operation(
+    name="check",
+    method="POST",
+    path="/routes/check",
+    role=Role.VIEWER,
+    parameters=Check,
+    document=CheckDocument,
+    run=checked,
+    summary="Check a routes file, and run its tests.",
+)
+
+EXPLAIN = Operation(
+    name="explain",
+    method="POST",
+    path="/routes/explain",
+    role=Role.VIEWER,
+    parameters=Explain,
+    document=ExplanationDocument,
+    run=explained,
+    summary="Show where a webhook would go, and why; send nothing.",
+)
+
+DIFF = Operation(
+    name="diff",
+    method="POST",
+    path="/routes/diff",
+    role=Role.VIEWER,
+    parameters=Diff,
+    document=RoutesDiffDocument,
+    run=compared,
+    summary="Of the stored events, show those that an edit of the routes would send elsewhere.",
+)
