@@ -20,7 +20,7 @@ from relay.routes.diagnostics import quoted, suggestion
 from relay.store.erased_archive import erase_archive
 from relay.store.erasure_plan import Scope, refs_of
 
-WITHIN = 30.0  # seconds that `now` waits for relays to confirm
+WITHIN = 3600.0  # seconds that `now` waits for whoever has a part in it
 
 _ENTITIES = sorted(ENTITIES - {UNKNOWN})
 

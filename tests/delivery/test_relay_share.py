@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from relay.delivery.relay_share import Share, share_of
 from relay.delivery.retry import DELIVERED
 from relay.model import State
+from relay.operations.erasure import forget
+from relay.store.erasure_plan import Scope
+from relay.store.records import AuditEntry
 from relay.store.sqlite.owner import RECOVERY
 from tests.delivery import virtual
 from tests.delivery.bench import Bench, event_id
@@ -217,6 +220,20 @@ async def test_who_is_disowned_claims_anew_what_nobody_holds(tmp_path: Path, rec
         receiver.gate.set()
         await bench.until_none_pending()
     assert [each.event_id for each in receiver.requests][1:] == [event_id(each) for each in range(4)]
+
+
+async def test_what_was_erased_in_the_store_is_not_sent_from_the_queue(tmp_path: Path, receivers: Start) -> None:
+    receiver = await receivers()
+    receiver.gate.clear()
+    async with Bench(tmp_path, to(receiver, concurrency=1, timeout=60 * SECOND)) as bench:
+        await bench.keep(range(4))
+        await receiver.until(lambda r: r.in_flight == 1)
+        entry = AuditEntry(id="act", at=NOON, who="olga", command="forget")
+        await forget(bench.store, Scope(refs=frozenset(), ids=frozenset({event_id(2)})), entry)
+        bench.dispatcher.erased()
+        receiver.gate.set()
+        await bench.until_none_pending()
+    assert [each.event_id for each in receiver.requests] == [event_id(0), event_id(1), event_id(3)]
 
 
 # ---- a relay that may have lost its claims

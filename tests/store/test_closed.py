@@ -45,6 +45,11 @@ VERBS: dict[str, Callable[[Archive], Awaitable[object]]] = {
     "record_audit": lambda store: store.record_audit(act(), 1),
     "accept_losses": lambda store: store.accept_losses(act()),
     "audit": lambda store: store.audit(limit=1),
+    "bury": lambda store: store.erasure.bury([], act()),
+    "tombstones": lambda store: store.erasure.tombstones(),
+    "history": lambda store: store.erasure.history(0, most=1),
+    "open_erasures": lambda store: store.erasure.open_erasures(),
+    "conclude": lambda store: store.erasure.conclude(act(), 1),
 }
 
 

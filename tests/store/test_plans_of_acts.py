@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from relay.model import Retention, State
-from relay.store.postgres import dismiss, purge, reading, replay, status
+from relay.store.postgres import dismiss, erasure, purge, reading, replay, status
+from relay.store.postgres.arrays import Blobs, Numbers, Texts
 from relay.store.postgres.filters import filter_sql
 from relay.store.records import Filter
 from tests.postgres import Cluster
@@ -117,3 +118,25 @@ def test_a_start_that_is_looked_up_by_or_is_found(postgres: Cluster, history: st
     slow = "select id from webhooks where id >= %s or seq in (select webhook from events where id >= %s) limit 2"
     with pytest.raises(AssertionError):
         check(postgres, history, (slow, ("event-00000123", "event-00000123")))
+
+
+def test_an_erasure_finds_what_it_erases_by_keys_alone(postgres: Cluster, history: str) -> None:
+    seqs, blobs = Numbers(EVENTS), Blobs([b"x"] * len(EVENTS))
+    texts = Texts([""] * len(EVENTS))
+    events = {"events": seqs, "now": 1, "why": "erased"}
+    check(
+        postgres,
+        history,
+        (erasure.SIZES, (1000, 200)),
+        (erasure.WEBHOOKS, (seqs,)),
+        (erasure.EVENTS, (seqs,)),
+        (erasure.ERASE_WEBHOOKS, (seqs, blobs, blobs, texts, texts)),
+        (erasure.ERASE_EVENTS, (seqs, blobs, blobs, seqs)),
+        (erasure.ERASE_ENRICHMENTS, (blobs, texts, blobs, seqs)),
+        (erasure.ERASE_ATTEMPTS, (seqs,)),
+        (erasure.REQUESTS, (seqs,)),
+        (erasure.ATTEMPTS, (0, "", 0, 1000)),
+        (erasure.KILL, events),
+        (erasure.DISMISS, events),
+        scanned=plans.SCANNED | {"attempts_pkey", "attempts"},
+    )

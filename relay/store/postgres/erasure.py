@@ -38,16 +38,16 @@ REWRITTEN = ("webhooks", "events", "deliveries", "attempts", "enrichments", "aud
              "guards", "heal_events", "heal_requests")  # fmt: skip
 """Every table with texts."""
 
-_SIZES = """
+SIZES = """
 select w.seq, octet_length(w.body)
   + coalesce((select sum(octet_length(e.payload)) from events e where e.webhook = w.seq), 0)
 from webhooks w where w.seq > %s order by w.seq limit %s
 """
-_WEBHOOKS = """
+WEBHOOKS = """
 select seq, id, source, received_at, content_type, body, query, unparsed from webhooks
 where seq = any(%s::bigint[]) order by seq
 """
-_EVENTS = """
+EVENTS = """
 select e.webhook, e.seq, e.id, e.payload, e.kind = 'unparsed', e.erased_at is not null, n.value
 from events e left join enrichments n on n.event = e.seq
 where e.webhook = any(%s::bigint[]) order by e.webhook, e.seq
@@ -95,11 +95,11 @@ _DISMISSED = """
 delete from dismissed where webhook = any(%s::bigint[])
   and not exists (select from webhooks w where w.seq = dismissed.webhook and w.unparsed is not null)
 """  # what is listed there is unparsed
-_ATTEMPTS = """
+ATTEMPTS = """
 select event, target, number, started_at, detail from attempts
 where (event, target, number) > (%s, %s, %s) and detail <> '' order by event, target, number limit %s
 """
-_REQUESTS = "select distinct target, started_at from attempts where event = any(%s::bigint[])"
+REQUESTS = "select distinct target, started_at from attempts where event = any(%s::bigint[])"
 _BLANK = """
 update attempts a set detail = '' from unnest(%s::bigint[], %s::text[], %s::bigint[]) as g(event, target, number)
 where a.event = g.event and a.target = g.target and a.number = g.number
@@ -144,7 +144,7 @@ class PostgresErasure:
     async def history(self, after: int, *, most: int) -> Sequence[StoredWebhook]:
         seqs: list[int] = []
         size = 0
-        for seq, bytes_ in await self._rows(_SIZES, (after, most)):
+        for seq, bytes_ in await self._rows(SIZES, (after, most)):
             size += int(bytes_)
             if seqs and size > MOST_BYTES:
                 break
@@ -153,7 +153,7 @@ class PostgresErasure:
 
     async def stored(self, seqs: Collection[int]) -> Sequence[StoredWebhook]:
         listed = (Numbers(seqs),)
-        webhooks, found = await self._look.run([(_WEBHOOKS, listed), (_EVENTS, listed)])
+        webhooks, found = await self._look.run([(WEBHOOKS, listed), (EVENTS, listed)])
         events = {seq: [*group] for seq, group in groupby(found, key=lambda row: row[0])}
         return [webhook_of(row, [each[1:] for each in events.get(row[0], ())]) for row in webhooks]
 
@@ -228,10 +228,10 @@ class PostgresErasure:
         return blanked
 
     async def _scrub_attempts(self, found: Callable[[str], bool], events: Collection[int]) -> int:
-        requests = {(target, at) for target, at in await self._rows(_REQUESTS, (Numbers(events),))}
+        requests = {(target, at) for target, at in await self._rows(REQUESTS, (Numbers(events),))}
         blanked = 0
         after: Row = (0, "", 0)
-        while page := await self._rows(_ATTEMPTS, (*after, PAGE)):
+        while page := await self._rows(ATTEMPTS, (*after, PAGE)):
             those = [row[:3] for row in page if (row[1], row[3]) in requests or found(row[4])]
             if those:
                 await self._acts.commit(partial(_blank_attempts, keys=those))

@@ -61,13 +61,13 @@ class Table(NamedTuple):
 
 
 TABLES = (
-    Table("webhooks", ("seq",), 32, "body"),
-    Table("events", ("seq",), 32, "payload"),
-    Table("enrichments", ("event",), 32, "value"),
+    Table("webhooks", ("seq",), 128, "body"),
+    Table("events", ("seq",), 128, "payload"),
+    Table("enrichments", ("event",), 128, "value"),
     Table("audit", ("seq",), 64, "details"),
     # without rowids: inner pages hold rows, too, so a window is all rows below one of them
-    Table("deliveries", ("event", "target"), 4_000, "why"),
-    Table("attempts", ("event", "target", "number"), 4_000, "detail"),
+    Table("deliveries", ("event", "target"), 1_000, "why"),
+    Table("attempts", ("event", "target", "number"), 1_000, "detail"),
 )
 SMALL = ("conditions", "pauses", "reports", "guards", "heal_events", "heal_requests")
 
@@ -118,9 +118,11 @@ class Rewriting:
         await self._step(_end_filling)
 
     async def _rewrite(self, table: Table, *, first: int) -> None:
+        """Up to the rows that are there now: those that are inserted meanwhile hold nothing of what was erased."""
         after: Row | None = None
         most = first or table.window
-        while window := await self._read(partial(_window, table=table, after=after, most=most)):
+        [(last,)] = await self._read(partial(rows, sql=f"select max({table.key[0]}) from {table.name}"))
+        while window := await self._read(partial(_window, table=table, after=after, last=last, most=most)):
             await self._step(partial(_insert_again, table=table, first=window[0], last=window[-1]))
             after, most = window[-1], table.window
 
@@ -161,13 +163,14 @@ def _end_filling(cursor: apsw.Cursor) -> int:
     return 0
 
 
-def _window(cursor: apsw.Cursor, table: Table, after: Row | None, most: int) -> list[Row]:
+def _window(cursor: apsw.Cursor, table: Table, after: Row | None, last: int | None, most: int) -> list[Row]:
     """Return the keys of the next rows, fewer if they are large."""
-    later = f"where ({table.keys}) > ({table.holes})" if after else ""
-    sql = f"select {table.keys}, length({table.large}) from {table.name} {later} order by {table.keys} limit ?"
+    later = f"and ({table.keys}) > ({table.holes})" if after else ""
+    those = f"where {table.key[0]} <= ? {later} order by {table.keys} limit ?"
+    sql = f"select {table.keys}, length({table.large}) from {table.name} {those}"
     window: list[Row] = []
     size = 0
-    for *key, bytes_ in rows(cursor, sql, (*(after or ()), most)):
+    for *key, bytes_ in rows(cursor, sql, (last, *(after or ()), most)):
         size += bytes_ or 0
         if window and size > LARGE:
             break

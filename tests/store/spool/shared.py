@@ -11,6 +11,7 @@ from typing import Any
 
 from relay.errors import StoreBusy
 from relay.model import Retention
+from relay.store.erasure_contract import ErasureStore
 from relay.store.records import AckGap, Due, KeepResult
 from relay.store.requests import KeepRequest
 from relay.store.sqlite import spooled
@@ -121,6 +122,10 @@ class FakeShared:
     async def missing(self, ids) -> set[str]:
         await self.probe()
         return {each for each in ids if await self.inner.show(each) is None}
+
+    @property
+    def erasure(self) -> ErasureStore:
+        return self.inner.erasure
 
     async def unconfirmed_erasures(self) -> list[str]:
         self._demand()
