@@ -84,7 +84,7 @@ async def postgres(dsn: str, events: int) -> PostgresStore:
     """A database."""
     schema = Connection(dsn, name="schema")
     await migrate(schema)
-    numbers = f"generate_series(1, {events}) n"
+    numbers = f"generate_series(1::bigint, {events}) n"
     more = {"pipeline": ", pipeline_id", "of_pipeline": ", '' || (n % 100000)", "claimed": "claim", "unclaimed": "null"}
     payload = 'convert_to(\'{"account":{"id":"1"},"entity":"leads"}\', \'UTF8\')'
     with psycopg.connect(dsn, autocommit=True) as connection:
