@@ -45,8 +45,7 @@ async def dismiss(
     relay list --dismissed
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     _check_choice(ids, wanted, all_dead=all_dead, unparsed=unparsed)
-    choice = {"ids": tuple(ids), "all_dead": all_dead, "unparsed": unparsed, "dry_run": dry_run}
-    asked = Dismiss(**asdict(wanted), **choice)
+    asked = Dismiss(**asdict(wanted), ids=tuple(ids), all_dead=all_dead, unparsed=unparsed, dry_run=dry_run)
     async with place.desk() as desk:
         done = await desk.ask(DISMISS, asked)
     if as_json:
