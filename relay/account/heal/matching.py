@@ -26,12 +26,17 @@ def pair(
 ) -> dict[int, int]:
     """Hooks for as many of `events` as can be, earliest first: event's position -> hook's position.
 
-    `spent` are pairs of earlier calls: they stay. If an event is only covered by having one of them give its hook away
-    for a free one, the event is named with a free one instead, whose times need not contain it. A hook that is spent on
-    an event that is not among `events` must not be among `hooks`.
+    `spent` are pairs of earlier calls: they stay, also where the hook's times were wider then. If an event is only
+    covered by having one of them give its hook away for a free one, the event is named with a free one instead, whose
+    times need not contain it. A hook that is spent on an event that is not among `events` must not be among `hooks`.
     """
     spent = spent or {}
-    graph = _Graph([[number for number, hook in enumerate(hooks) if hook.contains(at)] for at in events])
+    graph = _Graph(
+        [
+            [number for number, hook in enumerate(hooks) if hook.contains(at) or spent.get(event) == number]
+            for event, at in enumerate(events)
+        ]
+    )
     for event, hook in spent.items():
         graph.seed(event, hook)
     in_order = sorted(range(len(events)), key=lambda number: (number not in spent, events[number], number))
@@ -59,9 +64,8 @@ class _Graph:
         self.hook_of: dict[int, int] = {}
 
     def seed(self, event: int, hook: int) -> None:
-        """Begin with a pair, if it is one in the graph."""
-        if hook in self._may[event]:
-            self._join(event, hook)
+        """Begin with a pair."""
+        self._join(event, hook)
 
     def cover(self, event: int) -> None:
         """Cover an event too, by an augmenting path, if there is one; those that are covered stay so."""

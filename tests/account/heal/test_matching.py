@@ -94,3 +94,8 @@ def test_the_order_of_pairs_is_that_of_their_times() -> None:
     pairs = pair([at(second) for second in (3, 1, 2)], spans((0, 9), (0, 9), (0, 9)))
     assert [event for event, _ in sorted(pairs.items(), key=lambda p: p[1])] == [1, 2, 0]
     assert all(one < two for one, two in pairwise(sorted(pairs.values())))
+
+
+def test_a_pair_of_wider_times_stays_and_its_webhook_tells_of_nothing_else() -> None:
+    """What is allowed for is learned anew after a restart."""
+    assert pair([at(0), at(9)], spans((8, 10)), spent={0: 0}) == {0: 0}
