@@ -7,13 +7,14 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from relay.errors import ConflictError, NotFoundError
+from relay.errors import NotFoundError
 from relay.model import State
 from relay.operations import audit
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.acts_done import DismissDocument
 from relay.operations.lookup import show
+from relay.operations.reading import Fault, InvalidParameters
 from relay.operations.unknown_names import unknown_names
 from relay.operations.which import Which
 from relay.store.contract import OperationsStore
@@ -40,7 +41,7 @@ EVERY_DEAD = Dismiss().filter()
 
 
 async def dismiss(desk: Desk, asked: Dismiss) -> DismissDocument:
-    """Dismiss. ConflictError for a choice that names nothing or too much, NotFoundError for an unknown id or name."""
+    """Dismiss. InvalidParameters for a choice of nothing or of too much, NotFoundError for an unknown id or name."""
     _check(asked)
     wanted = asked.filter()
     if asked.ids:
@@ -57,16 +58,20 @@ async def dismiss(desk: Desk, asked: Dismiss) -> DismissDocument:
 
 def _check(asked: Dismiss) -> None:
     if asked.dismissed is not None or not {*asked.state} <= {State.DEAD}:
-        raise ConflictError("what is dead and not dismissed is dismissed: leave state and dismissed out")
+        raise _misuse("/state", "what is dead and not dismissed is dismissed: leave state and dismissed out")
     narrowed = asked.filter() != EVERY_DEAD
     if asked.all_dead and (asked.ids or narrowed or asked.unparsed):
-        raise ConflictError("all that is dead stands alone: without it, give ids or a filter")
+        raise _misuse("/all_dead", "all that is dead stands alone: without it, give ids or a filter")
     if asked.ids and (narrowed or asked.unparsed):
-        raise ConflictError("ids stand alone: give no filter beside them")
+        raise _misuse("/ids", "ids stand alone: give no filter beside them")
     if asked.unparsed and replace(asked.filter(), since=None, until=None) != EVERY_DEAD:
-        raise ConflictError("unparsed webhooks have no target, route or entity: narrow them by time alone")
+        raise _misuse("/unparsed", "unparsed webhooks have no target, route or entity: narrow them by time alone")
     if not (asked.ids or narrowed or asked.unparsed or asked.all_dead):
-        raise ConflictError("say which: give ids, a filter like a target or a time, all that is dead, or unparsed")
+        raise _misuse("/ids", "say which: give ids, a filter like a target or a time, all that is dead, or unparsed")
+
+
+def _misuse(pointer: str, detail: str) -> InvalidParameters:
+    return InvalidParameters(Fault(pointer=pointer, detail=detail))
 
 
 async def _dismiss_ids(desk: Desk, asked: Dismiss) -> DismissDocument:
@@ -123,4 +128,5 @@ DISMISS = Operation(
     document=DismissDocument,
     run=dismiss,
     summary="Dismiss dead deliveries or unparsed webhooks: no longer counted or alarmed about.",
+    long=True,
 )

@@ -64,4 +64,5 @@ DROP = Operation(
     document=DropDocument,
     run=drop,
     summary="Give up what is pending for a target that the routes no longer name.",
+    long=True,
 )

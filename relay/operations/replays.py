@@ -71,12 +71,19 @@ def _check(asked: Replays) -> None:
         raise _misuse("/all_dead", "stands alone: without it, give ids or a filter")
     if asked.reroute and (asked.unrouted or asked.ids or given.state):
         raise _misuse("/reroute", "looks for events: it takes neither unrouted nor ids nor a state")
+    if (asked.reroute or asked.unrouted) and _says_more(given.filter()):
+        raise _misuse("/filter", "looks for events, whatever became of them: leave reason, settled and dismissed out")
     if asked.reroute and replace(given, target=None, route=None) == Which():
         raise _misuse("/filter", "say how far back: give since, or another filter of events")
     if asked.unrouted and (asked.ids or given.state or given.target or given.route):
         raise _misuse("/unrouted", "looks for events: it takes neither ids nor state, target and route")
     if not (narrowed or asked.all_dead or asked.unrouted):
         raise _misuse("/filter", "say which: give ids, a filter like target or since, unrouted or all_dead")
+
+
+def _says_more(wanted: Filter) -> bool:
+    """Whether a filter says more of deliveries than their target and route."""
+    return replace(wanted, states=(), target=None, route=None) != wanted.of_events()
 
 
 def _misuse(pointer: str, detail: str) -> InvalidParameters:

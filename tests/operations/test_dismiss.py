@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from relay.errors import ConflictError, NotAllowed, NotFoundError
+from relay.errors import NotAllowed, NotFoundError
 from relay.model import State
 from relay.operations.desk import Desk
 from relay.operations.dismiss import DISMISS, Dismiss
+from relay.operations.reading import InvalidParameters
 from relay.store.contract import Archive
 from tests.cli.conftest import CALL, CYRILLIC, GARBLED, NOON, OFFER
 from tests.operations.conftest import BY, last
@@ -67,7 +68,7 @@ async def test_a_name_that_nobody_knows_is_refused(desk: Desk) -> None:
     ids=str,
 )
 async def test_a_choice_that_names_nothing_or_too_much_is_refused(store: Archive, desk: Desk, asked: Dismiss) -> None:
-    with pytest.raises(ConflictError):
+    with pytest.raises(InvalidParameters):
         await desk.ask(DISMISS, asked)
     assert await dead(store) == 1
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relay.model import State
+from relay.model import Reason, State
 from relay.operations.desk import Desk
 from relay.operations.purges import PURGE, Purge
 from relay.operations.reading import InvalidParameters
@@ -12,7 +12,7 @@ from relay.operations.reparses import REPARSE, Reparse
 from relay.operations.replays import REPLAYS, Replays
 from relay.operations.which import Which
 from relay.store.contract import Archive
-from tests.cli.conftest import CYRILLIC
+from tests.cli.conftest import CYRILLIC, NOON
 from tests.operations.conftest import last
 
 ACT = "0d4f7a52-8a3c-5c1e-9a35-0c8e5b0e5a01"
@@ -36,6 +36,8 @@ async def test_a_dry_run_counts_what_a_replay_does(store: Archive, desk: Desk) -
         (Replays(reroute=True), "filter: say how far back"),
         (Replays(reroute=True, unrouted=True), "reroute: looks for events"),
         (Replays(unrouted=True, filter=Which(state=(State.DEAD,))), "unrouted: looks for events"),
+        (Replays(reroute=True, filter=Which(since=NOON, reason=Reason.TIMEOUT)), "whatever became of them"),
+        (Replays(unrouted=True, filter=Which(dismissed=True)), "whatever became of them"),
     ],
 )
 async def test_a_replay_of_everything_is_not_begun_by_a_slip(
