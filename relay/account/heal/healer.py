@@ -17,6 +17,7 @@ from relay.account.heal.bodies import needs_present
 from relay.account.heal.brake import told_by
 from relay.account.heal.channels import ACCOUNT, UPDATES
 from relay.account.heal.healed import healed
+from relay.account.heal.keys import LEFT
 from relay.account.heal.matcher import Matched, Matcher, delayed, is_delayed, is_known_prompt
 from relay.account.heal.reader import Get
 from relay.account.heal.scanner import (
@@ -31,6 +32,7 @@ from relay.account.heal.scanner import (
 from relay.account.heal.settle import orphans
 from relay.account.heal.verdicts import (
     MARGIN,
+    divided,
     is_closed,
     is_expired,
     is_judged,
@@ -57,6 +59,8 @@ EXPIRED = "nobody approved it within seven days"
 LAST_HOUR = timedelta(hours=1)
 
 _UNDECIDED = (HealState.SEEN, HealState.WAITING)
+_LOOKED_AT = (HealState.SEEN, HealState.UNHEALABLE)
+"""By a run that an operator asks for; beside what waits."""
 _SENT = (HealState.HEALED, HealState.LATE_HOOK)
 _DECIDED = frozenset(HealState) - {HealState.SEEN}
 
@@ -113,8 +117,10 @@ class Healer:
         first, upto = await self._span(wanted, server, now)
         if first is not None and max(first, since) < upto:
             scan.late = await self._scanner.scan(wanted, max(first, since), upto, now=now, anew=True)
-            shown = await self._scanner.look(wanted, max(first, since), upto, now=now)
             asked = [HealState.UNHEALABLE]
+            stored = await self._store.heal_records(wanted.source, since=max(first, since), states=asked)
+            shown = await self._scanner.look(wanted, max(first, since), upto, now=now)
+            shown += [each for each in stored if each.action == LEFT]  # no list has these, and they have no values
             await self._settle(replace(wanted, closed=()), scan, server, now, asked=asked, shown=shown)
         scan.scanned_upto = scanned_upto(wanted, await self._store.heal_marks(wanted.source))
         return scan
@@ -127,12 +133,9 @@ class Healer:
             (each.channel, each.event_id): each for each in await self._store.heal_records(wanted.source, since=since)
         }
         decided = [known[place] for each in records if (place := (each.channel, each.event_id)) in known]
-        _count(scan, (each for each in decided if each.state is not HealState.SEEN))
-        ready = [
-            each
-            for each in records
-            if known.get((each.channel, each.event_id), each).state is HealState.SEEN and is_ready(each, wanted, server)
-        ]
+        _count(scan, (each for each in decided if each.state not in _LOOKED_AT))
+        again = [each for each in records if known.get((each.channel, each.event_id), each).state in _LOOKED_AT]
+        ready = [each for each in again if is_ready(each, wanted, server)]
         settled = (await self._matcher.match(wanted, ready, server)).settled
         _count(scan, [*settled.told, *(replace(each, state=HealState.WOULD_HEAL) for each in settled.lost)])
         return scan
@@ -160,14 +163,16 @@ class Healer:
         now: datetime,
         *,
         asked: Collection[HealState] = (),
-        shown: Iterable[HealRecord] = (),
+        shown: Collection[HealRecord] = (),
     ) -> None:
         """Match what is old enough; `asked`: states that an operator wants to be looked at again.
 
-        `shown`: such records with the values that the feed has, for the store has dropped them.
+        `shown`: of which records; with the values that the feed has, for the store has dropped them.
         """
         states = (*_UNDECIDED, *asked)
         open_ = await self._store.heal_records(wanted.source, since=server.at - HORIZON, states=states)
+        places = {(each.channel, each.event_id) for each in shown}
+        open_ = [each for each in open_ if each.state in _UNDECIDED or (each.channel, each.event_id) in places]
         open_ = with_values(open_, shown)
         ready = [each for each in open_ if is_ready(each, wanted, server)]
         others = [each for each in open_ if not is_ready(each, wanted, server)]
@@ -196,22 +201,21 @@ class Healer:
         ahead = server.at - now
         of_server = [*wanted.outages, *(Span(each.since + ahead, each.until + ahead) for each in outages)]
         lost = [replace(each, reason=brake.reason(each, of_server)) for each in lost]
-        closed = [each for each in lost if is_closed(each, wanted.closed)]
+        closed, lost = divided(lost, lambda each: is_closed(each, wanted.closed))
         await self._record(wanted, scan, [unhealable(each, SWITCHED_OFF) for each in closed])
         scan.stopped = frozenset(await self._orphaned(wanted, scan, server))
-        lost = [each for each in lost if not is_closed(each, wanted.closed) and told_by(each) not in scan.stopped]
+        lost = [each for each in lost if told_by(each) not in scan.stopped]
         marks = await self._store.heal_marks(wanted.source)
-        too_late = [each for each in lost if is_delayed(each.channel, marks)]
+        too_late, lost = divided(lost, lambda each: is_delayed(each.channel, marks))
         await self._record(wanted, scan, [unhealable(each, TRIGGER_DELAYED) for each in too_late])
-        lost = [each for each in lost if each not in too_late]
         if wanted.mode is HealMode.REPORT:
             await self._record(wanted, scan, [replace(each, state=HealState.WOULD_HEAL) for each in lost])
             return
         if not lost:
             return
-        unknown = [each for each in lost if not each.approved and not is_known_prompt(each.channel, marks)]
+        unknown, known = divided(lost, lambda each: not each.approved and not is_known_prompt(each.channel, marks))
         await self._record(wanted, scan, [waiting(each, TRIGGER_UNKNOWN) for each in unknown])
-        braked = await self._braked(wanted, [each for each in lost if each not in unknown], server, now)
+        braked = await self._braked(wanted, known, server, now)
         await self._record(wanted, scan, [waiting(each, each.reason) for each in braked.waiting])
         for n in range(0, len(braked.healed), BATCH):
             await self._send(wanted, scan, braked.healed[n : n + BATCH], found.repeats, now)

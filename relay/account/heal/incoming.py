@@ -47,7 +47,7 @@ class IncomingLeads:
         open_ = dict(self._open or {})
         for each in sorted(records, key=lambda record: record.action == LEFT):
             if each.action == CAME:
-                open_[uid_of(each)] = each
+                open_[uid_of(each)] = replace(each, after=None)  # what the list shows is data of a person
             elif each.action == LEFT:
                 open_.pop(uid_of(each), None)
         self._open = open_
@@ -62,6 +62,7 @@ class IncomingLeads:
         items, is_whole = await listed(self._get, since)
         found = {uid_of(each): each for each in came(self._source, items, begun, now)}
         known = {uid: each for uid, each in (self._open or {}).items() if each.at > upto - HORIZON}
+        self._open = dict(known)
         missing = [uid for uid in known if uid not in found]
         left = {*missing} - (set() if is_whole else await self._still_listed(missing))
         fresh = [each for uid, each in found.items() if uid not in known and each.at >= since]
@@ -137,13 +138,16 @@ async def outcome(get: Get, lead_id: str) -> Mapping[str, Json]:
 
     `{"action": "accept"}`, or `decline`; empty if nothing says which. Raises an AccountError.
     """
+    if not lead_id:
+        return {}
     asked: Params = {
         "filter[entity][]": "lead",
         "filter[entity_id][]": lead_id,
         "filter[type][]": [*_OF_A_LEAD],
         "limit": 100,
     }
-    happened = {each.type for each in feed_events(await get(EVENTS, asked) or {})}
+    shown = feed_events(await get(EVENTS, asked) or {})
+    happened = {each.type for each in shown if (each.entity, str(each.entity_id)) == ("leads", lead_id)}
     if "lead_status_changed" in happened:
         return {"action": "accept"}
     if "lead_deleted" in happened:

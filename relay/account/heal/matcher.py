@@ -59,7 +59,8 @@ class Matcher:
         until = server.at if any(channel == UPDATES for channel, _ in keys) else last
         hooks = await self._store.hooks(wanted.source, since=first - reach, until=until + reach, keys=keys)
         repeats = await self._repeats(hooks)
-        hooks = [each for each in hooks if each not in repeats]
+        again = {*repeats}
+        hooks = [each for each in hooks if each not in again]
         matched = [each for each in matched if (each.channel, each.key) in keys]
         marks = await self._store.heal_marks(wanted.source)
         seen = drift.differences(records, [*matched, *others], [each for each in hooks if _has_event(each.hook, marks)])
@@ -83,12 +84,11 @@ class Matcher:
         requests = await self._store.request_ids({each.webhook for found in several for each in found})
         found_again: list[StoredHook] = []
         for found in several:
-            taken: set[str] = set()
+            taken: dict[str, str] = {}
             for each in sorted(found, key=lambda hook: (hook.matched is None, hook.hook.arrived or hook.hook.since)):
                 request = requests.get(each.webhook, "")
-                if request and request in taken:
+                if request and taken.setdefault(request, each.webhook) != each.webhook:
                     found_again.append(each)
-                taken.add(request)
         return found_again
 
 

@@ -1,6 +1,6 @@
 """A record, and what is wanted -> whether it can be decided, and what it is decided to be. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -29,6 +29,16 @@ def is_expired(record: HealRecord, server: ServerTime) -> bool:
     """Whether it waits, and is about to be purged."""
     waits = record.state is HealState.WAITING and not record.approved
     return waits and record.at < server.at - HORIZON + MARGIN
+
+
+def divided(
+    records: Iterable[HealRecord], is_one: Callable[[HealRecord], bool]
+) -> tuple[list[HealRecord], list[HealRecord]]:
+    """Those that are, and those that are not."""
+    parts: tuple[list[HealRecord], list[HealRecord]] = ([], [])
+    for each in records:
+        parts[not is_one(each)].append(each)
+    return parts
 
 
 def is_closed(record: HealRecord, closed: Iterable[Span]) -> bool:

@@ -212,6 +212,8 @@ async def test_what_was_lost_while_a_person_had_switched_it_off_is_healed_only_i
     await world.run(SETTLED)
     assert world.healed() == []
     assert world.states()[HealState.UNHEALABLE] == 2
+    scan = await world.healer.look(world.wanted(), began, world.server(), now=world.now())
+    assert scan.verdicts["leads.add", "state", HealState.WOULD_HEAL] == 2
     await world.healer.run_since(world.wanted(), began, world.server(), now=world.now())
     assert len(world.healed()) == 2
     assert world.routed() == world.oracle()
@@ -228,6 +230,23 @@ async def test_a_move_that_is_healed_because_somebody_asks_is_whole() -> None:
     world.more["closed"] = (Span(began, world.server().at),)
     await world.run(SETTLED)
     assert world.states()[HealState.UNHEALABLE] == 1
+    await world.healer.run_since(world.wanted(), began, world.server(), now=world.now())
+    assert world.routed() == world.oracle()
+
+
+async def test_what_is_asked_for_since_an_hour_is_healed_of_no_time_before() -> None:
+    """Of what was decided before nothing is read again: it would be healed without its values, and nobody asked."""
+    world = await lived()
+    lead, (one, two) = world.amo.add_lead(), [world.amo.structure.stage(name) for name in ("Переговоры", "Оффер")]
+    world.amo.move(lead, one)
+    await world.run(10 * MINUTE)
+    began = world.server().at
+    world.outage(HOUR, change=lambda: lead.fields["status_id"] != two.id and world.amo.move(lead, two) and None)
+    ended = world.server().at
+    world.more["closed"] = (Span(began, ended),)
+    await world.run(SETTLED)
+    await world.healer.run_since(world.wanted(), ended + timedelta(hours=1), world.server(), now=world.now())
+    assert (world.healed(), world.states()[HealState.UNHEALABLE]) == ([], 1)
     await world.healer.run_since(world.wanted(), began, world.server(), now=world.now())
     assert world.routed() == world.oracle()
 

@@ -145,6 +145,37 @@ async def test_what_became_of_one_is_said_if_its_lead_shows_it(added_at: str, wh
     assert await outcome(world._get, str(item.lead.id)) == (action or known)
 
 
+@pytest.mark.parametrize("lead_id", ["", "7"])
+async def test_what_became_of_another_lead_says_nothing(world: World, lead_id: str) -> None:
+    """An account may ignore a filter; and an incoming lead may have no lead."""
+    world.amo.move(world.amo.add_lead(), world.amo.structure.stage("Оффер"))
+    world.advance(MINUTE)
+
+    async def get(path: str, params: Mapping[str, Json]) -> Json:
+        if path.startswith("/api/v4/leads/"):
+            return await world._get("/api/v4/leads", {}) if path.endswith("/") else None
+        return await world._get(path, {name: each for name, each in params.items() if "entity" not in name})
+
+    assert await outcome(get, lead_id) == {}
+
+
+async def test_what_is_in_the_list_for_longer_than_a_week_is_not_kept_in_mind(world: World) -> None:
+    look = Looks(world)
+    world.amo.unsorted()
+    await look()
+    world.advance(HORIZON.total_seconds() + HOUR)
+    await look()
+    assert look.leads._open == {}
+
+
+async def test_of_what_came_nothing_is_kept_in_mind_but_that_it_did(world: World) -> None:
+    """What the list shows is data of a person."""
+    look = Looks(world)
+    world.amo.unsorted()
+    await look()
+    assert [each.after for each in (look.leads._open or {}).values()] == [None]
+
+
 async def test_a_fault_of_the_account_is_not_a_lead_that_is_gone(world: World) -> None:
     async def get(_path: str, _params: Json) -> Json:
         raise RequestRefused("x", 500)

@@ -9,6 +9,7 @@ import pytest
 from relay.account.heal.drift import Differences, differences
 from relay.account.heal.healer import TRIGGER_DELAYED, TRIGGER_UNKNOWN
 from relay.account.heal.limits import limits
+from relay.account.heal.matcher import Matcher
 from relay.account.heal.tells import tells
 from relay.model.heal import HealRecord, HealState, Hook, StoredHook
 from tests.account.heal.amo import CHANGED
@@ -144,6 +145,16 @@ async def test_a_repeat_of_a_trigger_is_no_webhook_of_a_second_change(keeps: boo
     assert of_triggers(world)[HealState.HEALED] == healed
 
 
+async def test_two_items_of_one_body_are_two_webhooks() -> None:
+    world = World(seed=7)
+    hooks = [StoredHook(Hook(n, "account", "leads.status:1", CHANGED, None, CHANGED, CHANGED), w) for n, w in BODIES]
+    world.store._requests |= {"w1": "a", "w2": "a"}
+    assert await Matcher(world.store)._repeats(hooks) == [hooks[2]]
+
+
+BODIES = ((0, "w1"), (1, "w1"), (0, "w2"))
+
+
 # ---- triggers with a delay
 
 
@@ -160,6 +171,30 @@ async def test_a_trigger_of_which_nothing_came_in_time_waits_for_an_approval() -
     await world.store.approve("crm", at=world.now())
     await world.scan()
     assert of_triggers(world) == {HealState.HEALED: 1}
+
+
+async def test_many_that_are_lost_are_not_each_compared_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stop the event loop, and with it what comes meanwhile."""
+    world = World(seed=8, approves=False)
+    _one, two = stages(world)
+    world.trigger(two, "try=1", "status")
+    world.amo.add_lead()
+    await world.run(10 * MINUTE)
+    leads, compared = [world.amo.add_lead() for _ in range(40)], 0
+    is_equal = HealRecord.__eq__
+
+    def count(one: HealRecord, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return is_equal(one, other)
+
+    world.outage(HOUR, change=lambda: leads and world.amo.move(leads.pop(), two) and None)
+    while leads:
+        world.outage(HOUR, change=lambda: leads and world.amo.move(leads.pop(), two) and None)
+    monkeypatch.setattr(HealRecord, "__eq__", count)
+    await world.run(3 * HOUR)
+    assert of_triggers(world) == {HealState.WAITING: 40}
+    assert compared < 40
 
 
 async def test_a_trigger_that_has_come_in_time_is_healed() -> None:
