@@ -1,5 +1,6 @@
 """A database of an earlier version: it opens, is migrated, and what it holds is delivered."""
 
+import hashlib
 import os
 from dataclasses import replace
 from importlib.resources import files
@@ -155,6 +156,20 @@ def schema(path: Path) -> list[tuple[object, ...]]:
     version = connection.pragma("user_version")
     connection.close()
     return [*found, ("version", version)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "digest"),
+    [
+        ("sqlite", 9, "cafcc276416549ff5b39a5d7971c11e5846419c3e50516316875ce5ed882d394"),
+        ("postgres", 3, "6f259ca843c058f0bf3ab478112e7863dd80131ba934887f75db3f2f19d7a389"),
+    ],
+)
+def test_what_stores_were_made_by_is_never_edited(kind: str, number: int, digest: str) -> None:
+    """A store that has run a file does not run it again: what is added needs a file of its own."""
+    folder = files(f"relay.store.{kind}") / "migrations"
+    scripts = sorted(folder.iterdir(), key=lambda file: file.name)[:number]
+    assert hashlib.sha256(b"".join(each.read_bytes() for each in scripts)).hexdigest() == digest
 
 
 async def test_a_command_does_not_migrate_what_a_daemon_may_be_using(first_version: Path) -> None:

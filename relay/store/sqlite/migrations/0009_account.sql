@@ -26,7 +26,6 @@ create table heal_events (        -- events of the feed, one row for each channe
 ) without rowid;
 create index heal_events_key on heal_events (source, channel, key, at);
 create index heal_events_at on heal_events (at);
-create index heal_events_state on heal_events (source, state, at);
 create index heal_events_late on heal_events (webhook) where state = 'late_hook';
 
 create table hook_index (         -- what webhooks can tell of, a row for each item of a body and each key
@@ -90,11 +89,10 @@ create table refusals (           -- webhooks that were not answered with 2xx
   primary key (source, minute)
 ) without rowid;
 
-create table switched_off (       -- spans in which the webhook was switched off
+create table switched_off (       -- spans in which a person had switched the webhook off
   source text not null,
   since  integer not null,
   until  integer,                 -- null: it still is
-  ours   integer not null default 0,  -- by amoCRM, for failures of ours; else by a person
   primary key (source, since)
 ) without rowid;
 
