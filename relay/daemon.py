@@ -421,7 +421,7 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         remark=relay.readiness.remark,
         reload=relay.reloader.reload,
         stream=relay.live,
-        api=Api(relay.store, lambda: relay.reloader.config, relay.settings.names),
+        api=Api(relay.store, lambda: relay.reloader.config, relay.settings.names, relay.reloader.reload),
         targets=lambda: relay.reloader.config.targets,
         emit=emit,
         bearers=relay.bearers,

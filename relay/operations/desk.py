@@ -16,6 +16,7 @@ from relay.model import Json
 from relay.operations.asker import Asker, Role
 from relay.operations.masking import mask
 from relay.routes.config import Config
+from relay.signals import Reloaded
 from relay.store.contract import Archive
 from relay.store.records import AuditEntry
 
@@ -28,7 +29,7 @@ class Desk:
 
     `config` raises RoutesInvalid if there is a routes file and it cannot be used. `act_id`: the id of the audit entry;
     an act that is repeated with one id is done once, as the store's verbs promise. `names`: the folder with the
-    catalogs of accounts.
+    catalogs of accounts. `reload` loads the files of a relay again, where one runs.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Desk:
         config: Callable[[], Config],
         act_id: str | None = None,
         names: Path | None = None,
+        reload: Callable[[], Awaitable[Reloaded]] | None = None,
     ) -> None:
         self.store = store
         self.asker = asker
         self.config = config
         self.act_id = act_id
         self.names = names
+        self.reload = reload
 
     async def ask(self, operation: "Operation[P, D]", parameters: P) -> D:
         """Run an operation; NotAllowed if the asker's role does not include its role."""

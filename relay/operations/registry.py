@@ -10,10 +10,12 @@ from relay.operations.dismiss import DISMISS
 from relay.operations.drop import DROP
 from relay.operations.export import EXPORT, EXPORT_WEBHOOKS
 from relay.operations.forget import FORGET
+from relay.operations.heals import GUARD_RESUME, HEAL, HEAL_APPROVE
 from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
 from relay.operations.purges import PURGE
 from relay.operations.refused import REFUSED
+from relay.operations.reloads import RELOAD, ROUTES
 from relay.operations.reparses import REPARSE
 from relay.operations.replays import REPLAYS
 from relay.operations.routes import CHECK, DIFF, EXPLAIN
@@ -34,7 +36,9 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     EXPLAIN,
     EXPORT,
     EXPORT_WEBHOOKS,
+    HEAL,
     REFUSED,
+    ROUTES,
     STATUS,
     STORY,
     TARGET,
@@ -46,9 +50,12 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     DISMISS,
     DROP,
     FORGET,
+    GUARD_RESUME,
+    HEAL_APPROVE,
     PAUSE,
     PROBE,
     PURGE,
+    RELOAD,
     REPARSE,
     REPLAYS,
     RESUME,

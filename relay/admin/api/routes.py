@@ -24,6 +24,7 @@ from relay.operations.masking import mask
 from relay.operations.reading import Fault, InvalidParameters, parameters, parameters_of_query
 from relay.operations.registry import OPERATIONS
 from relay.routes.config import Config
+from relay.signals import Reloaded
 from relay.store.contract import Archive
 
 PREFIX = "/api/v1"
@@ -37,10 +38,17 @@ MAX_KEY = 200  # characters
 class Api:
     """The routes of all operations, of acts that go on after their answer, of the stream, and their description."""
 
-    def __init__(self, store: Archive, config: Callable[[], Config], names: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: Archive,
+        config: Callable[[], Config],
+        names: Path | None = None,
+        reload: Callable[[], Awaitable[Reloaded]] | None = None,
+    ) -> None:
         self._store = store
         self._config = config
         self._names = names
+        self._reload = reload
         self._acts = Acts(store)
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
 
@@ -60,7 +68,7 @@ class Api:
             if operation.method == "GET":
                 asked = parameters_of_query(operation.parameters, given, now=self._store.clock())
                 desk = Desk(self._store, request[ASKER], config=self._config, names=self._names)
-                return _answer(await self._in_turn(partial(desk.ask, operation, asked)))
+                return _tagged(request, await self._in_turn(partial(desk.ask, operation, asked)))
             return await self._acted(request, operation, given)
 
         return handle
@@ -71,7 +79,7 @@ class Api:
         asker = request[ASKER]
         asked = parameters(operation.parameters, given, now=self._store.clock(), strict=True)
         id_ = id_of(asker.name, _key(request))
-        desk = Desk(self._store, asker, config=self._config, act_id=id_, names=self._names)
+        desk = Desk(self._store, asker, config=self._config, act_id=id_, names=self._names, reload=self._reload)
         asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
         run = partial(desk.ask, operation, asked)
         digest = digest_of(operation.name, given)
@@ -143,6 +151,17 @@ def _key(request: web.Request) -> str | None:
 
 
 # ---- answers
+
+
+def _tagged(request: web.Request, document: object) -> web.Response:
+    """With its ETag, if the document has one; 304 for who has it already."""
+    if (etag := getattr(document, "etag", None)) is None:
+        return _answer(document)
+    answer = _answer(document)
+    answer.etag = etag
+    if request.if_none_match and any(each.value in (etag, "*") for each in request.if_none_match):
+        return web.Response(status=304, headers={hdrs.ETAG: answer.headers[hdrs.ETAG]})
+    return answer
 
 
 def _answer(document: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -116,3 +116,36 @@ class RoutesDiffDocument:
     changed: int
     changes: tuple[RoutingChangeDocument, ...]
     next: str | None = None
+
+
+# ---- the routes in force
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteDocument:
+    """A route and its targets; `stopped`: why it takes nothing, if so."""
+
+    name: str
+    targets: tuple[str, ...]
+    otherwise: bool
+    unparsed: bool
+    stopped: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutesDocument:
+    """The routes in force; `etag` is the same for the same file, whatever its secrets are, and is the ETag, too."""
+
+    file: str
+    etag: str
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    routes: tuple[RouteDocument, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadDocument:
+    """What was loaded again, and what is to be looked at."""
+
+    activated: tuple[str, ...]
+    warnings: tuple[str, ...]

@@ -1,0 +1,68 @@
+"""GET /routes, POST /reload: the routes in force, and their files loaded again."""
+
+from dataclasses import dataclass
+
+from relay.errors import ConflictError
+from relay.operations.asker import Role
+from relay.operations.desk import Desk, Operation
+from relay.operations.documents.routes import ReloadDocument, RouteDocument, RoutesDocument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nothing:
+    """Nothing to choose."""
+
+
+async def routes(desk: Desk, _asked: Nothing) -> RoutesDocument:
+    """Show the routes in force, without conditions and secrets."""
+    config = desk.config()
+    return RoutesDocument(
+        file=config.file,
+        etag=config.digest,
+        sources=tuple(config.sources),
+        targets=tuple(config.targets),
+        routes=tuple(
+            RouteDocument(
+                name=each.name,
+                targets=tuple(each.targets),
+                otherwise=each.otherwise,
+                unparsed=each.unparsed,
+                stopped=each.stopped or "",
+            )
+            for each in config.routes
+        ),
+    )
+
+
+async def reload(desk: Desk, _asked: Nothing) -> ReloadDocument:
+    """Load the files again; ConflictError with every problem if they cannot be used: what was in force stays."""
+    if desk.reload is None:
+        raise ConflictError("no relay runs here that could load its files again")
+    result = await desk.reload()
+    if problems := [*result.problems, *result.certificate_problems, *result.access_problems]:
+        raise ConflictError("\n".join(problems))
+    await desk.store.record_audit(desk.act("reload", {}), 1)
+    return ReloadDocument(activated=tuple(result.activated), warnings=tuple(result.warnings))
+
+
+ROUTES = Operation(
+    name="routes",
+    method="GET",
+    path="/routes",
+    role=Role.VIEWER,
+    parameters=Nothing,
+    document=RoutesDocument,
+    run=routes,
+    summary="Show the routes in force; their ETag is the same for the same file.",
+)
+
+RELOAD = Operation(
+    name="reload",
+    method="POST",
+    path="/reload",
+    role=Role.OPERATOR,
+    parameters=Nothing,
+    document=ReloadDocument,
+    run=reload,
+    summary="Load the routes file and the others again.",
+)

@@ -1,0 +1,73 @@
+"""POST /api/v1/routes/…, GET /routes, POST /reload: what an edit would change, and nothing of this machine is told."""
+
+from pathlib import Path
+
+import pytest
+
+from relay.operations.masking import MASK
+from tests.admin.api.conftest import OPERATOR, VIEWER, Client, get, send
+from tests.cli.conftest import OFFER, ROUTES
+
+EDITED = ROUTES.replace("to: [sales-bot, warehouse]", "to: [sales-bot]")
+
+
+async def test_an_edit_is_compared_with_the_routes_in_force(client: Client) -> None:
+    status, found = await send(client, "POST", "/routes/diff", {"text": EDITED, "since": "1h"}, **VIEWER)
+    assert (status, found["changed"], found["no_longer"], found["also"]) == (200, 1, {"warehouse": 1}, {})
+    [change] = found["changes"]
+    assert (change["before"]["targets"], change["after"]["targets"]) == (["sales-bot", "warehouse"], ["sales-bot"])
+    assert found["next"] is None
+
+
+async def test_a_text_with_errors_says_where(client: Client) -> None:
+    status, problem = await send(client, "POST", "/routes/diff", {"text": "version: 1\ntargts: {}\n", "since": "1h"})
+    assert (status, problem["type"]) == (422, "urn:amocrm-relay:problem:routes-invalid")
+    assert (2, "/targts") in [(each["line"], each["pointer"]) for each in problem["errors"]]
+    _, checked = await send(client, "POST", "/routes/check", {"text": "version: 1\ntargts: {}\n"}, **VIEWER)
+    assert not checked["good"]
+    assert (2, "targts") in [(each["line"], each["path"]) for each in checked["errors"]]
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_text_from_elsewhere_reads_no_file_of_this_machine(client: Client, tmp_path: Path, there: bool) -> None:
+    secret = tmp_path / "secret"
+    if there:
+        secret.write_text("sales")
+    guess = EDITED.replace(
+        "match: {entity: leads, action: [call_in, mail_in]}", f'match: {{entity: "${{file:{secret}}}"}}'
+    )
+    assert guess != EDITED
+    status, found = await send(client, "POST", "/routes/check", {"text": guess}, **VIEWER)
+    assert status == 200
+    said = f"the file {secret} is not read for a text that comes from elsewhere"
+    assert [said in each["message"] for each in found["errors"]] == [True]
+
+
+async def test_a_viewer_sees_why_a_route_takes_an_event_but_none_of_its_values(client: Client) -> None:
+    _, found = await send(client, "POST", "/routes/explain", {"id": OFFER}, **VIEWER)
+    [event] = found["events"]
+    assert [each["route"] for each in event["routes"] if each["matched"]] == ["offer-made"]
+    values = {value for route in event["routes"] for check in route["checks"] for value in check["values"]}
+    assert values <= {MASK}
+    assert (event["event"]["entity"], event["event"]["data"]["id"]) == ("leads", 4831596)
+    assert {each["body"] for each in event["requests"]} == {MASK}
+
+
+async def test_the_routes_in_force_have_an_etag(client: Client) -> None:
+    answer = await client.get("/api/v1/routes", headers=VIEWER)
+    found = await answer.json()
+    assert [each["name"] for each in found["routes"]] == ["offer-made", "talks-to-us", "everything-else"]
+    assert answer.headers["ETag"] == f'"{found["etag"]}"'
+    again = await client.get("/api/v1/routes", headers=VIEWER | {"If-None-Match": answer.headers["ETag"]})
+    assert (again.status, await again.read()) == (304, b"")
+
+
+async def test_a_desk_without_a_relay_reloads_nothing(client: Client) -> None:
+    assert (await send(client, "POST", "/reload", {}))[0] == 409
+    assert (await send(client, "POST", "/reload", {}, **VIEWER))[0] == 403
+    assert OPERATOR != VIEWER
+
+
+async def test_heal_is_empty_where_no_source_heals(client: Client) -> None:
+    assert await get(client, "/heal", headers=VIEWER) == (200, {"sources": []})
+    assert (await send(client, "POST", "/heal/approve", {"source": "crn"}))[0] == 404
