@@ -134,7 +134,8 @@ class PostgresHealing:
         cleaned = [_cleaned(each) for each in records]
 
         async def record(transaction: Transaction) -> list[HealRecord]:
-            left, kept = buried_heals(source, cleaned, healed, await buried.tombstones(transaction))
+            erased = await buried.tombstones(transaction) if records else ()
+            left, kept = buried_heals(source, cleaned, healed, erased)
             asked = [asked_of(each, None) for each in kept]
             return await _record(transaction, source, left, asked, marks or {}, repeats)
 

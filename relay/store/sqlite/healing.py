@@ -250,7 +250,7 @@ def _record(
     marks: Mapping[str, datetime],
     repeats: Collection[StoredHook],
 ) -> list[HealRecord]:
-    records, healed = buried_heals(source, records, healed, tombstones(cursor))
+    records, healed = buried_heals(source, records, healed, tombstones(cursor) if records else ())
     stored, hooks = [*_stored(cursor, source, records)], [*_candidates(cursor, source, records)]
     decision = decide(records, stored, hooks, healed, repeats)
     at_once(cursor, _RECORD, [record_row(each) for each in decision.written])
