@@ -43,7 +43,7 @@ OWNERS = {
     "jinja2": {"relay.routes.template"},
     "jsonschema": {"relay.routes"},
     "logging": {"relay.observe"},
-    "msgspec": {"relay.operations", "relay.admin.api", "relay.cli.desk"},
+    "msgspec": {"relay.operations", "relay.admin.api", "relay.cli.remote"},
     "opentelemetry": {"relay.observe"},
     "prometheus_client": {"relay.observe", "relay.admin", *WIRING},  # which make the registry
     "psycopg": {"relay.store.postgres"},

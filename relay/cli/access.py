@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from relay.cli import NotDone
 from relay.cli.flag_types import duration
 from relay.cli.options import access_option, asynchronous, json_option
 from relay.cli.output import cell, note, print_json, put, table
@@ -134,7 +135,7 @@ async def _audit(command: str, entry: Entry, store_url: StoreUrl) -> None:
     try:
         async with visiting(store_url) as store:
             await operation.record(store, command, entry, by=operator())
-    except RelayError as error:
+    except (RelayError, NotDone) as error:
         note(f"not in relay audit: {error}")
 
 

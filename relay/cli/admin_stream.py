@@ -9,41 +9,42 @@ import orjson
 
 from relay.cli import NotDone
 from relay.cli.flag_types import Address
-from relay.cli.options import admin_token
+from relay.cli.options import admin_token, token_of
 from relay.cli.output import note
+from relay.cli.remote import refused, said, session_with, unreachable
 from relay.cli.times import zone
 from relay.model import Json
-from relay.os_errors import os_error_text
 
 NDJSON = "application/x-ndjson"
 RECONNECT_EVERY = 1.0  # seconds
 UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where it listens everywhere, it does so here
 
 
-async def follow(admin: Address, path: str, query: Mapping[str, str] | None = None) -> AsyncIterator[dict[str, Json]]:
-    """Yield each document; NotDone if no relay answers at first, or one refuses.
+async def follow(
+    admin: Address, path: str, query: Mapping[str, str] | None = None, *, relay: str | None = None
+) -> AsyncIterator[dict[str, Json]]:
+    """Yield each document of the listener at `admin`, or of the one with the URL `relay`.
 
-    A caller that takes its time slows nobody down: the relay drops what it cannot send, and counts it.
+    NotDone if no relay answers at first, or one refuses. A caller that takes its time slows nobody down: the relay
+    drops what it cannot send, and counts it.
     """
-    at = admin._replace(host=UNSPECIFIED.get(admin.host, admin.host))
-    token = admin_token()
-    headers = {"authorization": f"Bearer {token}"} if token else {}
+    here = admin._replace(host=UNSPECIFIED.get(admin.host, admin.host))
+    at, url = (relay, relay) if relay else (str(here), f"http://{here}")
+    token = token_of("RELAY_TOKEN") if relay else admin_token() or token_of("RELAY_TOKEN")
+    variable = "RELAY_TOKEN" if relay else "RELAY_ADMIN_TOKEN"
     answered = connected = False
-    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=None)) as session:
+    async with session_with(url, token) as session:
         while True:
             try:
-                async with session.get(f"http://{at}{path}", params=query) as answer:
-                    await _check_answer(answer, at)
+                async with session.get(f"{url}{path}", params=query, allow_redirects=False) as answer:
+                    await _check_answer(answer, at, shown=token is not None, variable=variable)
                     answered = connected = True
                     note(f"following the relay at {at}, until Ctrl-C; times are {zone(datetime.now(UTC))}")
                     async for line in _lines(answer.content):
                         yield orjson.loads(line)
             except (aiohttp.ClientError, OSError) as error:
                 if not answered:
-                    why = os_error_text(error) if isinstance(error, OSError) else type(error).__name__
-                    raise NotDone(
-                        f"no relay answers at {at} ({why}): is it running? name its --admin address"
-                    ) from error
+                    unreachable(at, error)
             if connected:
                 connected = False
                 note(f"the relay at {at} has gone; waiting for it")
@@ -62,9 +63,11 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         pieces.append(rest)
 
 
-async def _check_answer(answer: aiohttp.ClientResponse, at: Address) -> None:
-    if answer.status == 401:
-        raise NotDone(f"the relay at {at} wants its admin token: set RELAY_ADMIN_TOKEN to it")
+async def _check_answer(answer: aiohttp.ClientResponse, at: str, *, shown: bool, variable: str) -> None:
+    if answer.status in (401, 429):
+        refused(at, answer.status, (await answer.text())[:200].strip(), shown=shown, variable=variable)
+    if answer.status == 403:
+        raise NotDone((await answer.text())[:200].strip())
     if answer.status == 422:
         raise NotDone(f"the relay at {at} has {(await answer.text())[:200].strip()}")
     if answer.status == 404:
@@ -72,5 +75,4 @@ async def _check_answer(answer: aiohttp.ClientResponse, at: Address) -> None:
             f"{at} has no {answer.url.path}: is it the relay's --admin address, of a relay as new as this one?"
         )
     if answer.status != 200 or answer.content_type != NDJSON:
-        text = (await answer.text())[:200].strip().partition("\n")[0]
-        raise NotDone(f"{at} answered {answer.status}, {text or 'nothing more'}: is it the relay's --admin address?")
+        raise NotDone(f"{at} {said(answer.status, await answer.read())}: is it the relay's --admin address?")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.output import note
-from relay.cli.store import operator, store_option, visiting
+from relay.cli.store import demand_here, operator, store_option, visiting
 from relay.errors import RelayError
 from relay.operations import backup as operation
 from relay.store.open import SqliteUrl, StoreUrl
@@ -38,6 +38,7 @@ def backup(file: Path, force: bool, store_url: StoreUrl) -> None:
             f"{store_url} is no file: back it up by PostgreSQL's own means, as pg_basebackup or"
             " pg_dump --serializable-deferrable"
         )
+    demand_here()
     now = datetime.now(UTC)
     copied = operation.copy(store_url, file, overwrite=force)
     content = ", ".join(f"{number} {name}" for name, number in copied.counts.items() if number)

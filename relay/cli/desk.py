@@ -1,4 +1,4 @@
-"""`--config`, `--store` -> the desk that a command asks: `async with place.desk() as desk: await desk.ask(…)`."""
+"""`--config`, `--store` or `--relay` -> the desk to ask: `async with place.desk() as desk: await desk.ask(…)`."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -7,7 +7,8 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from relay.cli.options import was_given
+from relay.cli import NotDone
+from relay.cli.options import elsewhere, relay_option, was_given
 from relay.cli.output import note
 from relay.cli.routes_file import config_option, load, load_with_stand_ins, unusable
 from relay.cli.store import operator, store_option, visiting
@@ -38,11 +39,28 @@ class AnyDesk(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a command asks: beside a store, with the routes file."""
+    """Where a command asks: beside a store, with the routes file; or the relay at `relay_url`."""
 
-    config_path: Path
-    store_url: StoreUrl
+    routes_file: Path
+    store: StoreUrl
+    relay_url: str | None = None
     config_given: bool = True
+
+    @property
+    def config_path(self) -> Path:
+        """The routes file of this machine; NotDone with --relay, so that no command mixes the two up."""
+        self._demand_here()
+        return self.routes_file
+
+    @property
+    def store_url(self) -> StoreUrl:
+        """The store of this machine; NotDone with --relay."""
+        self._demand_here()
+        return self.store
+
+    def _demand_here(self) -> None:
+        if self.relay_url:
+            raise NotDone(f"this is asked of the store alone: run it where the relay at {self.relay_url} is")
 
     @asynccontextmanager
     async def desk(self, *, noting: bool = False, sending: bool = False) -> AsyncIterator[AnyDesk]:
@@ -50,6 +68,12 @@ class Place:
 
         `noting`: say so if the routes file cannot be used. `sending`: it needs the secrets that only requests need.
         """
+        if self.relay_url:
+            from relay.cli.remote import remote_desk
+
+            async with remote_desk(self.relay_url) as desk:
+                yield desk
+            return
         async with visiting(self.store_url) as store:
             asker = Asker(name=operator(), role=Role.OPERATOR, payloads=True)
             yield Desk(store, asker, config=partial(self._config, noting=noting, sending=sending))
@@ -68,11 +92,16 @@ def place_options(command: Callable[..., T]) -> Callable[..., T]:
     """Give a command these flags as one argument `place`."""
 
     @wraps(command)
-    def run(*, config_path: Path, store_url: StoreUrl, **others: Any) -> T:
-        given = was_given("config_path")
-        return command(place=Place(config_path=config_path, store_url=store_url, config_given=given), **others)
+    def run(*, config_path: Path, store_url: StoreUrl, relay_url: str | None, **others: Any) -> T:
+        place = Place(
+            routes_file=config_path,
+            store=store_url,
+            relay_url=elsewhere(relay_url, "store_url", "config_path"),
+            config_given=was_given("config_path"),
+        )
+        return command(place=place, **others)
 
-    decorated: Callable[..., T] = config_option(store_option(run))
+    decorated: Callable[..., T] = config_option(store_option(relay_option(run)))
     return decorated
 
 

@@ -111,6 +111,14 @@ def web_address(like: str) -> Callable[[str], str]:
     return checked
 
 
+def relay_url(text: str) -> str:
+    """`https://relay.example/admin`, the URL of an admin listener, without a slash at the end."""
+    parts = urlsplit(web_address("https://relay.example")(text))
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise click.BadParameter("not an address like https://relay.example: a token goes into RELAY_TOKEN")
+    return text.rstrip("/")
+
+
 def rate(text: str) -> float:
     """`50/s`, `300/m`, as in the routes file -> a second."""
     try:

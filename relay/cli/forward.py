@@ -12,7 +12,7 @@ from rich.text import Text
 from relay.cli.admin_stream import follow
 from relay.cli.flag_types import Address, web_address
 from relay.cli.known_names import TargetName
-from relay.cli.options import admin_option, asynchronous
+from relay.cli.options import admin_option, asynchronous, elsewhere, relay_option
 from relay.cli.output import SHORTEST, cell, counted, is_wide, note, put, reader_gone, width
 from relay.cli.routes_file import config_option, config_or_none, load_with_stand_ins
 from relay.cli.store import names_folder
@@ -60,10 +60,13 @@ def match(text: str, config_path: Path) -> Callable[[Event], bool]:
     help="Only what is routed to this target, as it would get it.",
 )
 @click.option("--match", "wanted", metavar="MATCH", help="Only events that fit, written as in a route.")
-@admin_option("The private listener of the relay; with RELAY_ADMIN_TOKEN.")
+@admin_option("The private listener of the relay; with RELAY_ADMIN_TOKEN or RELAY_TOKEN.")
+@relay_option
 @config_option
 @asynchronous
-async def forward(url: str, name: str | None, wanted: str | None, admin: Address, config_path: Path) -> None:
+async def forward(
+    url: str, name: str | None, wanted: str | None, admin: Address, relay_url: str | None, config_path: Path
+) -> None:
     """Post live events to a developer's machine, beside their targets.
 
     Each event that the running relay stores from now on is posted to URL once, with the header relay-forwarded: true:
@@ -83,7 +86,7 @@ async def forward(url: str, name: str | None, wanted: str | None, admin: Address
     counts: Counter[str] = Counter()
     sender = Sender(clock=_now, new_client=plain_client)
     try:
-        async for document in follow(admin, PATH, _query(name, target)):
+        async for document in follow(admin, PATH, _query(name, target), relay=elsewhere(relay_url, "admin")):
             await _take(document, target, fits, sender, counts)
             if reader_gone():
                 return

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from relay.cli import is_utf8
-from relay.cli.flag_types import address
+from relay.cli.flag_types import address, relay_url
 from relay.errors import ConfigurationError
 
 P = ParamSpec("P")
@@ -45,6 +45,31 @@ def listen_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 def admin_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """`--admin`: the address of the private listener."""
     return _address_option("admin", "127.0.0.1:8081", text)
+
+
+relay_option = click.option(
+    "--relay",
+    "relay_url",
+    cls=Flag,
+    envvar="RELAY_URL",
+    show_envvar=True,
+    type=relay_url,
+    metavar="URL",
+    help="Ask the relay there by its admin listener, with the token in RELAY_TOKEN; not the store here.",
+)
+
+
+def elsewhere(relay_url: str | None, *here: str) -> str | None:
+    """The relay to ask, None for here: a flag wins over the variable, and misuse if a flag says here and one there."""
+    given = [name for name in here if in_arguments(name)]
+    if relay_url and given and in_arguments("relay_url"):
+        raise click.UsageError(f"--relay asks a relay elsewhere, --{given[0].partition('_')[0]} is of this machine")
+    return None if given else relay_url
+
+
+def in_arguments(name: str) -> bool:
+    """True if an option of the present command was given on the command line, not by a variable or its default."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def access_option(text: str, *, required: bool = False) -> Callable[[Callable[P, T]], Callable[P, T]]:

@@ -4,18 +4,19 @@ import getpass
 import os
 import socket
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import click
 
-from relay.cli import is_utf8
-from relay.cli.options import flag
+from relay.cli import NotDone, is_utf8
+from relay.cli.options import flag, in_arguments
 from relay.store import open as stores
+from relay.store.contract import Archive
 from relay.store.open import StoreUrl
 from relay.store.open import account_records as account_records
 from relay.store.open import notice_losses as notice_losses
-from relay.store.open import visiting as visiting
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,6 +52,22 @@ store_option = flag(
     show_default=True,
     help="Where webhooks are stored.",
 )
+
+
+def visiting(url: StoreUrl) -> AbstractAsyncContextManager[Archive]:
+    """See `stores.visiting` and `demand_here`."""
+    demand_here()
+    return stores.visiting(url)
+
+
+def demand_here() -> None:
+    """NotDone if RELAY_URL names a relay elsewhere, and no flag says that the store of this machine is meant."""
+    relay = os.environ.get("RELAY_URL")
+    if relay and not (in_arguments("store_url") or in_arguments("config_path")):
+        raise NotDone(
+            f"RELAY_URL names the relay at {relay}, and this is done by the store alone: run it there,"
+            " or name the store here with --store"
+        )
 
 
 DEFAULT_SPOOL = "relay-spool.db"

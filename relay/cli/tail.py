@@ -9,7 +9,7 @@ from rich.text import Text
 from relay.cli.admin_stream import follow
 from relay.cli.flag_types import Address
 from relay.cli.known_names import TargetName
-from relay.cli.options import admin_option, asynchronous
+from relay.cli.options import admin_option, asynchronous, elsewhere, relay_option
 from relay.cli.output import SHORTEST, STYLES, cell, is_wide, json_line, put, reader_gone, width
 from relay.model import Json, VerdictName
 from relay.operations.durations import length
@@ -30,10 +30,11 @@ NOT_DELIVERED = {VerdictName.RETRY, VerdictName.DEAD, "refused", "unparsed", *OF
     help="Attempts at this target only; repeatable.",
 )
 @click.option("--failed", is_flag=True, help="Only what was refused, unparsed, or failed.")
-@admin_option("The private listener of the relay; with RELAY_ADMIN_TOKEN.")
+@admin_option("The private listener of the relay; with RELAY_ADMIN_TOKEN or RELAY_TOKEN.")
+@relay_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line, for programs.")
 @asynchronous
-async def tail(targets: Sequence[str], failed: bool, admin: Address, as_json: bool) -> None:
+async def tail(targets: Sequence[str], failed: bool, admin: Address, relay_url: str | None, as_json: bool) -> None:
     """Follow webhooks, events and attempts as they happen.
 
     Asks the running relay, and waits for it if it is restarted. Ctrl-C ends it.
@@ -43,10 +44,10 @@ async def tail(targets: Sequence[str], failed: bool, admin: Address, as_json: bo
     relay tail --failed --target warehouse
     relay tail --json | jq 'select(.what == "attempt")'
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    async for document in follow(admin, "/-/tail"):
+    async for document in follow(admin, "/-/tail", relay=elsewhere(relay_url, "admin")):
         word = _word(document)
-        elsewhere = targets and document.get("target") not in targets and word not in OF_ALL
-        if elsewhere or (failed and word not in NOT_DELIVERED):
+        other = targets and document.get("target") not in targets and word not in OF_ALL
+        if other or (failed and word not in NOT_DELIVERED):
             continue
         if as_json:
             click.echo(json_line(document))

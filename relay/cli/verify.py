@@ -9,7 +9,7 @@ from rich.text import Text
 
 from relay.cli.options import json_option
 from relay.cli.output import cell, print_json, put
-from relay.cli.store import notice_losses, operator, store_option, visiting
+from relay.cli.store import demand_here, notice_losses, operator, store_option, visiting
 from relay.cli.times import local
 from relay.operations import clock, views
 from relay.operations import verify as operation
@@ -36,6 +36,7 @@ def verify(accept_loss: bool, store_url: StoreUrl, as_json: bool) -> None:
     relay verify
     relay verify --accept-loss
     """  # noqa: D301  # \b is click's sign for "keep these lines"
+    demand_here()
     report = operation.verify(store_url)
     accepted = 0
     if accept_loss and report.losses:

@@ -163,6 +163,14 @@ async def test_a_relay_with_a_token_wants_it(tmp_path: Path, run: Run, monkeypat
             on_terminal, "tail", f"--admin=0.0.0.0:{relay.admin_port}", until="until Ctrl-C"
         )
         assert "following the relay at 127.0.0.1" in shown
+        url = f"--relay=http://127.0.0.1:{relay.admin_port}"
+        for given, said in (("wrong", "is not one of its: was it replaced"), ("", "wants a token: set RELAY_TOKEN\n")):
+            monkeypatch.setenv("RELAY_TOKEN", given)
+            ended = await asyncio.to_thread(run, "tail", url)
+            assert (ended.exit_code, said in ended.stderr) == (1, True), "the admin token of this machine is not sent"
+        monkeypatch.setenv("RELAY_TOKEN", token)
+        shown = await asyncio.to_thread(on_terminal, "tail", url, until="until Ctrl-C")
+        assert "following the relay at http://127.0.0.1" in shown
     finally:
         await relay.kill()
 

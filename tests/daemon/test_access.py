@@ -142,6 +142,13 @@ async def test_beyond_loopback_it_does_not_start_without_a_token_of_some_length(
             pass
 
 
+async def test_beyond_loopback_an_access_file_is_enough(settings: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "access.json"
+    olga = add(file, "olga")
+    async with guarded(settings | {"admin": ("0.0.0.0", 0), "access": file}) as relay:
+        assert [await relay.ask(each) for each in (olga, "")] == [200, 401]
+
+
 async def test_a_relay_does_not_start_with_a_file_that_cannot_be_believed(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -167,6 +167,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--reason": "upgrade",
     "--reason WORD": "5xx",
     "--recipe": "telegram",
+    "--relay": "https://relay.example",
     "--retry-after": "5",
     "--role": "viewer",
     "--route": "offer-made",
@@ -201,6 +202,18 @@ OTHER_VARIABLES: Mapping[str, tuple[str, str, str, str]] = {
         "–",
         "output of `openssl rand -hex 32`",
         "`run`: lets a viewer ask the admin listener",
+    ),
+    "RELAY_TOKEN": (
+        "text",
+        "–",
+        "output of `relay access add`",
+        "commands with `--relay`: the token that they show; `tail`, `forward`: if RELAY_ADMIN_TOKEN is not set",
+    ),
+    "RELAY_CA": (
+        "path",
+        "the system's",
+        "`/etc/ssl/relay-ca.pem`",
+        "commands with `--relay`: the authority of `https`",
     ),
     "TZ": (
         "zone",

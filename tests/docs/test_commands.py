@@ -28,6 +28,8 @@ ELSEWHERE = {
     "/opt/relay/bin/pip install .": "test_guides.py",
     "export PATH=/opt/relay/bin": "test_guides.py",
     "export RELAY_CONFIG=": "test_guides.py",
+    "export RELAY_URL=": "tests/admin/api/test_front_ends.py",
+    "export RELAY_TOKEN=": "tests/admin/api/test_front_ends.py",
     ".venv/bin/python -m tests.docs.reference": "test_reference.py",
     "relay run ": "conftest.py: the daemon",
     "relay names": "tests/cli/test_names.py",  # README.md's file has no account
