@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import apsw
 import pytest
 
 from relay.store.sqlite.integrity import verify
@@ -88,3 +89,63 @@ async def test_a_start_goes_on_with_what_a_kill_has_left(folder: Path) -> None:
         assert await store.erasure.open_erasures() == []
     finally:
         await store.close()
+
+
+async def test_on_a_disk_that_gets_low_the_free_pages_are_given_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "relay.db"
+    with_free_pages(path, 300)
+    has_room = iter([True, True, True])
+    monkeypatch.setattr(SqliteStore, "_has_room", lambda _self: next(has_room, False))
+    store = open_store(path)
+    try:
+        await killed_forget.erase_rows(store)
+        await store.erasure.rewrite()
+        assert free_pages(path) >= 300
+        assert await store.erasure.open_erasures() != []
+    finally:
+        await store.close()
+
+
+async def test_on_a_disk_that_is_low_what_a_kill_has_left_is_given_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "relay.db"
+    with_free_pages(path, 300)
+    with monkeypatch.context() as killed:
+        killed.setattr("relay.store.sqlite.rewriting._unfill", _killed)
+        store = open_store(path)
+        await killed_forget.erase_rows(store)
+        with pytest.raises(InterruptedError):
+            await store.erasure.rewrite()
+        await store.close()
+    assert free_pages(path) < 100
+    monkeypatch.setattr(SqliteStore, "_has_room", lambda _self: False)
+    store = open_store(path)
+    try:
+        await store.erasure.rewrite()
+        assert free_pages(path) >= 300
+        assert await store.erasure.open_erasures() != []
+    finally:
+        await store.close()
+
+
+def with_free_pages(path: Path, number: int) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("create table large (page blob)")
+    connection.executemany("insert into large values (zeroblob(4000))", [()] * number)
+    connection.execute("drop table large")
+    connection.close()
+
+
+def free_pages(path: Path) -> int:
+    connection = apsw.Connection(str(path))
+    free = connection.pragma("freelist_count")
+    connection.close()
+    assert isinstance(free, int)
+    return free
+
+
+def _killed(_cursor: apsw.Cursor) -> int:
+    raise InterruptedError

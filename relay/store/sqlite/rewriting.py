@@ -95,9 +95,13 @@ class Rewriting:
     async def rewrite(self) -> None:
         """Rewrite the file if there is an erasure after which it was not."""
         async with self._lock:
-            if not (found := await self._read(open_erasures)) or not self._may():
+            if not (found := await self._read(open_erasures)):
                 return
-            await self._fill_free_pages()
+            if not self._may():
+                await self._unfill()  # of one that was killed
+                return
+            if not await self._fill_free_pages():
+                return
             for table in TABLES:
                 for number in range(PASSES):
                     await self._rewrite(table, first=number * table.window // 2)
@@ -107,12 +111,24 @@ class Rewriting:
             await self._cut()
             await self._write(partial(close_erasures, acts=[each.act for each in found], now=to_ms(utc_now())))
 
-    async def _fill_free_pages(self) -> None:
-        """Use all of them at once; those that others free meanwhile are overwritten already."""
+    async def _fill_free_pages(self) -> bool:
+        """Use all of them at once; those that others free meanwhile are overwritten already.
+
+        False if the disk has no room any more: webhooks need them.
+        """
         free = await self._step(_begin_filling)
         for _ in range(2 * free // PAGES + 2):
+            if not self._may():
+                await self._unfill()
+                return False
             if not await self._step(_fill):
                 break
+        await self._unfill()
+        return True
+
+    async def _unfill(self) -> None:
+        if not await self._read(_is_filled):
+            return
         while await self._step(_unfill):
             pass
         await self._step(_end_filling)
@@ -151,6 +167,10 @@ def _fill(cursor: apsw.Cursor) -> int:
 def _free(cursor: apsw.Cursor) -> int:
     [(free,)] = rows(cursor, "select freelist_count from pragma_freelist_count")
     return int(free)
+
+
+def _is_filled(cursor: apsw.Cursor) -> bool:
+    return bool(rows(cursor, "select 1 from sqlite_schema where name = 'zeros'"))
 
 
 def _unfill(cursor: apsw.Cursor) -> int:
