@@ -1,10 +1,13 @@
 """Erasing the data of a person: `relay.store.erasure_contract`, on every store, by the operation that uses it."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import orjson
+import pytest
 
 from relay.amocrm import events, form
 from relay.model import Dead, Delivered, Outcome, PlannedDelivery, Reason, RetryAt, RoutedEvent, State, Webhook
@@ -268,3 +271,53 @@ async def test_a_repeated_act_is_one_entry_and_erases_what_is_left(store: Archiv
     again = await run(store)
     assert (first.webhooks, again.webhooks) == (1, 1)
     assert len([each for each in await store.audit(limit=9) if each.command == "forget"]) == 1
+
+
+# ---- killed
+
+
+class Killed(Exception):
+    """Nothing catches it."""
+
+
+async def test_wherever_a_run_ends_the_next_one_finds_what_is_left(
+    store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.pause("bot", act(1, command="pause", reason=f"for {NAME}", target="bot"))
+    for number in (1, 2, 3, 4):
+        person = ZAPHOD if number % 2 else {"id": "777", "text": f"{NAME} called"}
+        await store.keep(*arrived(number, to(), contacts={"add": [FORD, person]}))
+    ends = 0
+    while await ends_at(ends, store, monkeypatch):
+        ends += 1
+    assert ends >= 5, "a page, tombstones, texts, rows, the receipt"
+    await run(store)
+    shown = await everything(store)
+    assert "Zaphod" not in shown
+    assert shown.count("Ford") >= 8
+
+
+async def ends_at(call: int, store: Archive, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Erase until that verb has been called, and has done its part or not; False if it was through before."""
+    calls = count()
+
+    def ending(verb: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def end(*asked: Any, **more: Any) -> Any:
+            number = next(calls)
+            if number == call and call % 2:
+                raise Killed
+            done = await verb(*asked, **more)
+            if number == call:
+                raise Killed
+            return done
+
+        return end
+
+    with monkeypatch.context() as patched:
+        for name in ("history", "bury", "scrub", "stored", "erase", "conclude"):
+            patched.setattr(store.erasure, name, ending(getattr(store.erasure, name)))
+        try:
+            await run(store, number=100 + call)
+        except Killed:
+            return True
+        return False
