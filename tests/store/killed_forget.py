@@ -63,6 +63,9 @@ async def fill(path: Path) -> None:
     which = "event in (select seq from events where webhook % 3 = 0)"
     for table in ("attempts", "deliveries", "enrichments"):
         older.execute(f"delete from {table} where {which}")
+    told = f'"{NAME} {"z" * 900}"'
+    older.execute("insert into reports (name, as_of, value) values ('told', 0, ?)", (told,))
+    older.execute("update reports set value = '1' where name = 'told'")
     older.execute("delete from events where webhook % 3 = 0; delete from webhooks where seq % 3 = 0")
     older.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     older.close()

@@ -14,6 +14,7 @@ from relay.model import Dead, Delivered, Outcome, PlannedDelivery, Reason, Retry
 from relay.model.enrich import HOLD, Enrichment
 from relay.model.erasure import Ref, Tombstone
 from relay.model.heal import HealState
+from relay.operations import erasure
 from relay.operations.erasure import Erasure, forget
 from relay.store.contract import Archive
 from relay.store.erasure_plan import Scope
@@ -295,6 +296,24 @@ async def test_wherever_a_run_ends_the_next_one_finds_what_is_left(
     shown = await everything(store)
     assert "Zaphod" not in shown
     assert shown.count("Ford") >= 8
+
+
+async def test_a_run_that_is_repeated_still_lists_others(store: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "CHUNK", 1)
+    await store.keep(*arrived(1, to(), contacts={"add": [ZAPHOD]}))
+    await store.keep(*arrived(2, to(), contacts={"update": [{"id": "777"}]}))
+    await store.keep(*arrived(3, to(), leads={"add": [{"id": "5", "name": f"A ship for {NAME}"}]}))
+    erase = store.erasure.erase
+
+    async def once(*asked: Any) -> int:
+        await erase(*asked)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.erasure, "erase", once)
+        with pytest.raises(Killed):
+            await run(store)
+    assert [each.also for each in (await run(store)).others] == ["leads/5"]
 
 
 async def ends_at(call: int, store: Archive, monkeypatch: pytest.MonkeyPatch) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -68,6 +69,18 @@ async def test_no_byte_is_left_in_any_file_while_the_store_is_in_use(folder: Pat
         await store.close()
     assert holding(folder) == {}
     assert sound(folder / "relay.db")
+
+
+async def test_no_byte_is_left_in_pages_that_were_freed_by_an_earlier_relay(folder: Path) -> None:
+    with closing(apsw.Connection(str(folder / "relay.db"))) as older:
+        older.pragma("secure_delete", 0)
+        for table in ("attempts", "deliveries", "enrichments", "events", "webhooks"):
+            older.execute(f"delete from {table}")
+        older.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        assert older.pragma("freelist_count") > 50
+    assert holding(folder)["relay.db"] > 50
+    await erase(folder / "relay.db")
+    assert holding(folder) == {}
 
 
 async def test_wherever_it_is_killed_a_repeated_erasure_leaves_no_byte(killed: list[Path]) -> None:
