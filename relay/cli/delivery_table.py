@@ -47,8 +47,14 @@ def _row(shown: DeliveryDocument, id_: str, times: Times) -> Row:
         "TARGET": cell(shown.target),
         "STATE": state(shown.state),
         "ATTEMPTS": cell(shown.attempt),
-        "NOTE": cell("; ".join(filter(None, (_what_is_next(shown), error(shown.last_attempt))))),
+        "NOTE": cell(_note(shown)),
     }
+
+
+def _note(shown: DeliveryDocument) -> str:
+    """What is next or why it is dead, and the last error, if that does not say it already."""
+    following, failed = _what_is_next(shown), error(shown.last_attempt)
+    return following if failed in following else "; ".join(filter(None, (following, failed)))
 
 
 def _what_is_next(shown: DeliveryDocument) -> str:

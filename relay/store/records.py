@@ -419,8 +419,16 @@ class AuditEntry:
     @property
     def asked(self) -> str:
         """`target=warehouse states=dead,delivered`."""
-        told = (
-            (name, ",".join(map(str, value)) if isinstance(value, list) else value)
-            for name, value in self.details.items()
-        )
-        return " ".join(f"{name}={value}" for name, value in told if value not in ("", None))
+        return " ".join(f"{name}={_told(value)}" for name, value in self.details.items() if value not in ("", None, {}))
+
+
+def _told(value: Json) -> Json:
+    """`dead,delivered`, `leads.status:3,contacts.add:1`, `yes`."""
+    match value:
+        case list():
+            return ",".join(map(str, value))
+        case dict():
+            return ",".join(f"{name}:{each}" for name, each in value.items())
+        case bool():
+            return "yes" if value else "no"
+    return value

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from relay.model import Health
-from relay.store.records import HealthReport, RelayStanding, Status, worst
+from relay.store.records import AuditEntry, HealthReport, RelayStanding, Status, worst
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 RELAY = RelayStanding(name="a", host="m1", pid=812, version="1", since=NOON, seen_at=NOON, config="x")
@@ -36,3 +38,16 @@ def test_the_worst_report_is_of_the_relay_with_most_trouble() -> None:
     assert worst([newer, failing]) == failing
     assert worst([failing, probing, newer]) == probing
     assert worst([probing, open_, failing]) == open_
+
+
+@pytest.mark.parametrize(
+    ("details", "asked"),
+    [
+        ({"target": "bot", "states": ["dead", "delivered"], "reason": ""}, "target=bot states=dead,delivered"),
+        ({"events": {"leads.status": 3, "contacts.add": 1}, "texts": {}}, "events=leads.status:3,contacts.add:1"),
+        ({"now": True, "dead": 0}, "now=yes dead=0"),
+    ],
+)
+def test_what_was_asked_of_an_act_is_one_line(details: dict[str, object], asked: str) -> None:
+    act = AuditEntry(id="1", at=NOON, who="ann", command="forget", details=details)
+    assert act.asked == asked
