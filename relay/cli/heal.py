@@ -64,8 +64,9 @@ async def status(sources: Sequence[str], as_json: bool, config_path: Path, store
 def _print(report: operation.SourceReport) -> None:
     put(cell(f"{report.source}  {report.mode}", "bold"))
     upto = min((at for lane, at in report.marks.items() if lane not in report.behind), default=None)
-    scanned = f"up to {local(upto, seconds=True)}" if upto else f"not yet: waits for {report.blocked_by}"
-    put(labelled("scanned", scanned), indent=2)
+    scanned = f"up to {local(upto, seconds=True)}" if upto else "not yet"
+    blocked = f"{', and no further' if upto else ''}: waits for {report.blocked_by}" if report.blocked_by else ""
+    put(labelled("scanned", f"{scanned}{blocked}"), indent=2)
     for name, at in report.behind.items():
         read = f"read up to {local(at, seconds=True)}" if at else "never read"
         put(labelled("behind", f"the list of {_LISTS[name]}: {read}, as if the account refuses it"), indent=2)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from relay.account.heal.channels import DpChannel, parse
 from relay.account.heal.lanes import LANES, LISTS
 from relay.account.heal.rounds import unresolved
-from relay.account.heal.scanner import wanted_now
+from relay.account.heal.scanner import wanted_now, wants_nothing
 from relay.account.heal.unhealable import not_healed
 from relay.account.needs import taken_types
 from relay.amocrm.events import query_values
@@ -31,9 +31,10 @@ _BEHIND = timedelta(hours=1)  # a list is read with each scan
 class SourceReport:
     """What is known of healing one source. `marks`: by lane, up to when the feed was scanned completely.
 
-    `behind`: lists beside the feed that were not read as far. `blocked_by`: what the first scan waits for; empty once
-    there was one. `triggers`: of the digital pipeline, as their webhooks of the last days show them. `waiting`: not
-    approved yet, `waiting_until`: when the first of them is given up. `not_healed`: reason -> types that routes take.
+    `behind`: lists beside the feed that were not read as far. `blocked_by`: what the first scan waits for, or the next
+    one; empty if nothing is in the way. `triggers`: of the digital pipeline, as their webhooks of the last days show
+    them. `waiting`: not approved yet, `waiting_until`: when the first of them is given up. `not_healed`: reason ->
+    types that routes take.
     """
 
     source: str
@@ -74,7 +75,7 @@ async def _report(
         marks=scanned,
         approved_at=marks.get(APPROVED),
         behind=_behind(scanned, wanted_now(marks)),
-        blocked_by="" if scanned else _blocked_by(config, source, living=living, has_hooks=bool(channels)),
+        blocked_by=_blocked_by(config, source, marks, living=living, has_hooks=bool(channels)),
         waiting=waiting,
         waiting_until=await _waiting_until(store, name) if waiting else None,
         not_healed=not_healed(taken_types(config, name), source.heal, marks),
@@ -90,8 +91,12 @@ def _behind(scanned: Mapping[str, datetime], wanted: Collection[str]) -> dict[st
     return {name: at for name, at in read.items() if upto and (at is None or upto - at > _BEHIND)}
 
 
-def _blocked_by(config: Config, source: Source, *, living: bool, has_hooks: bool) -> str:
-    """What the first scan waits for."""
+def _blocked_by(config: Config, source: Source, marks: Mapping[str, datetime], *, living: bool, has_hooks: bool) -> str:
+    """What the first scan waits for, or the next one, if there is nothing to scan for."""
+    if wants_nothing(marks):
+        return f"a webhook in the account's list that comes to this source: relay connect {source.name}"
+    if not LANES.isdisjoint(marks):
+        return ""
     if source.heal.mode is HealMode.OFF:
         return "heal: report in its source"
     if not living:

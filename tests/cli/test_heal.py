@@ -161,6 +161,24 @@ def test_before_the_first_scan_it_says_what_it_waits_for(
         assert waits_for() == "the names of main: relay names main"
 
 
+def test_a_source_for_which_the_account_has_no_webhook_any_more_says_so(
+    run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]
+) -> None:
+    async def gone(store: Archive) -> None:
+        hook = Hook(item=0, channel="account", key="k", at=None, arrived=NOON, since=NOON, until=NOON)
+        await store.keep(unread("019ab000-0009-7000-8000-000000000000", b"a=1"), [], hooks=[hook])
+        wanted = {"run": NOON, "wanted leads.add": NOON - timedelta(hours=1)}
+        await store.healing.record_heal("crm", [], marks={"core": NOON - timedelta(hours=1), **wanted})
+
+    (folder / "routes.yaml").write_text(HEALING)
+    refill(gone)
+    with relay_that_answers(kept, {}):
+        [line] = [each for each in run("heal", "status").stdout.splitlines() if "scanned" in each]
+        [shown] = json.loads(run("heal", "status", "--json").stdout)["sources"]
+    assert "up to 2026-11-22T11:00:00Z, and no further: waits for a webhook in the account's list" in line
+    assert shown["waits_for"].endswith("relay connect crm")
+
+
 def test_a_list_that_the_account_refuses_is_shown(
     run: Run, kept: Path, folder: Path, refill: Callable[[Use], None]
 ) -> None:

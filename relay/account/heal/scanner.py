@@ -207,6 +207,11 @@ def wanted_now(marks: Mapping[str, datetime]) -> frozenset[str]:
     return frozenset(names)
 
 
+def wants_nothing(marks: Mapping[str, datetime]) -> bool:
+    """Whether the last run wanted nothing: the account has no webhook that comes to the source."""
+    return _RUN in marks and not wanted_now(marks)
+
+
 def scanned_upto(wanted: Wanted, marks: Mapping[str, datetime]) -> datetime | None:
     """Up to when every lane is read completely; None before the first scan."""
     found = [marks.get(lane.name) for lane in lanes(wanted.subscribed, wanted.triggers)]
