@@ -55,6 +55,7 @@ class Act:
     """One act: under way, or ended with a document or an error."""
 
     id: str
+    key_id: str
     operation: str
     digest: bytes
     began_at: datetime
@@ -67,9 +68,17 @@ class Act:
         return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
 
 
-def id_of(asker: str, key: str | None) -> str:
-    """The id of an act: the same for the same key of the same asker, else new."""
+def key_id_of(asker: str, key: str | None) -> str:
+    """What a key of an asker stands for in this process; without a key something new."""
     return str(uuid7()) if key is None else str(uuid5(NAMESPACE, f"{asker}\n{key}"))
+
+
+def act_id_of(key_id: str, digest: bytes) -> str:
+    """The id of an act: the same for the same act under the same key, in the next process too.
+
+    What was asked is part of it, so that a key that is used for something else never hides behind an audit entry.
+    """
+    return str(uuid5(UUID(key_id), digest.hex()))
 
 
 def digest_of(operation: str, given: object) -> bytes:
@@ -89,17 +98,17 @@ class Acts:
         self._begun: dict[str, Json] | None = None  # long ones, not ended
 
     async def done(
-        self, id_: str, operation: str, digest: bytes, run: Callable[[], Awaitable[Any]], *, long: bool
+        self, id_: str, key_id: str, operation: str, digest: bytes, run: Callable[[], Awaitable[Any]], *, long: bool
     ) -> Any:
-        """Run an act, or wait for the one with this id: its document, or None if it is under way after `PATIENCE`.
+        """Run an act, or wait for the one of this key: its document, or None if it is under way after `PATIENCE`.
 
         Raises its error, or KeyReused. What failed is tried again.
         """
-        act = self._acts.get(id_)
+        act = next((each for each in self._acts.values() if each.key_id == key_id), None)
         if act and act.digest != digest:
             raise KeyReused(f"this Idempotency-Key was used for another act, {act.operation}: take a new one")
         if act is None or act.failed:
-            act = Act(id=id_, operation=operation, digest=digest, began_at=self._store.clock())
+            act = Act(id=id_, key_id=key_id, operation=operation, digest=digest, began_at=self._store.clock())
             act.task = asyncio.create_task(self._run_long(act, run) if long else _run(act, run, self._store.clock))
             self._remember(act)
         ended, _ = await asyncio.wait([act.task], timeout=PATIENCE if long else None)

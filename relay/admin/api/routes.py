@@ -11,7 +11,7 @@ import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from relay.admin.api.acts import Acts, digest_of, id_of
+from relay.admin.api.acts import Acts, act_id_of, digest_of, key_id_of
 from relay.admin.api.openapi import openapi
 from relay.admin.api.tail import TAIL, ApiTail
 from relay.admin.auth import ASKER
@@ -78,12 +78,12 @@ class Api:
     ) -> web.StreamResponse:
         asker = request[ASKER]
         asked = parameters(operation.parameters, given, now=self._store.clock(), strict=True)
-        id_ = id_of(asker.name, _key(request))
+        key_id, digest = key_id_of(asker.name, _key(request)), digest_of(operation.name, given)
+        id_ = act_id_of(key_id, digest)
         desk = Desk(self._store, asker, config=self._config, act_id=id_, names=self._names, reload=self._reload)
         asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
-        run = partial(desk.ask, operation, asked)
-        digest = digest_of(operation.name, given)
-        document = await self._acts.done(id_, operation.name, digest, partial(self._in_turn, run), long=operation.long)
+        run = partial(self._in_turn, partial(desk.ask, operation, asked))
+        document = await self._acts.done(id_, key_id, operation.name, digest, run, long=operation.long)
         if document is not None:
             return _answer(document)
         location: dict[str, str] = {hdrs.LOCATION: f"{PREFIX}/acts/{id_}"}

@@ -13,6 +13,7 @@ from relay.admin.api import routes as api_routes
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.registry import OPERATIONS
+from relay.routes.config import Config
 from relay.store.contract import Archive
 from tests.admin.api.conftest import OPERATOR, VIEWER, Client, get, send
 
@@ -228,3 +229,14 @@ async def test_an_act_in_whose_midst_the_relay_ended_is_interrupted_and_goes_on(
     gate.open.set()
     assert (await send(client, "POST", "/slow", {}, Idempotency_Key="k1"))[1] == {"act": act}
     assert (await ended(client, act))["state"] == "done"
+
+
+async def test_a_key_that_the_next_process_is_given_for_something_else_is_another_act_of_the_audit(
+    client: Client, store: Archive, config: Config, aiohttp_client: Callable[..., Any]
+) -> None:
+    await send(client, "PUT", "/targets/warehouse/pause", {}, Idempotency_Key="k1")
+    after = web.Application(middlewares=client.app.middlewares)
+    after.add_routes(api_routes.Api(store, lambda: config).routes(None))
+    next_one = await aiohttp_client(after)
+    await send(next_one, "PUT", "/targets/sales-bot/pause", {}, Idempotency_Key="k1")
+    assert {each.details["target"] for each in await store.audit(limit=9)} == {"warehouse", "sales-bot"}
