@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from relay.amocrm.traces import Finder
 from relay.amocrm.vocabulary import ENTITIES, UNKNOWN
-from relay.errors import NotFoundError
+from relay.errors import ArchiveFailed, NotFoundError
 from relay.model.erasure import Ref
 from relay.operations import erasure
 from relay.operations.asker import Role
@@ -21,6 +21,7 @@ from relay.store.erased_archive import erase_archive
 from relay.store.erasure_plan import Scope, refs_of
 
 WITHIN = 3600.0  # seconds that `now` waits for whoever has a part in it
+NO_ARCHIVE = "the archive, if there is one: the routes file that names it cannot be used here"
 
 _ENTITIES = sorted(ENTITIES - {UNKNOWN})
 
@@ -41,7 +42,10 @@ class Forget:
 
 
 async def forget(desk: Desk, asked: Forget) -> ForgetDocument:
-    """Erase a person's data in the store, in spools and in the archive; NotFoundError for a word that is no entity."""
+    """Erase a person's data in the store, in spools and in the archive.
+
+    NotFoundError for a word that is no entity; ArchiveFailed, once all else is done, if the archive keeps some of it.
+    """
     refs, ids = refs_of(asked.also)
     scope = Scope(refs=refs | {Ref(asked.entity, asked.id)}, ids=ids, source=asked.source)
     for each in sorted(scope.refs):
@@ -49,10 +53,18 @@ async def forget(desk: Desk, asked: Forget) -> ForgetDocument:
     details = {"who": [*map(str, sorted(scope.refs))], "ids": sorted(ids), "source": asked.source, "now": asked.now}
     act = desk.act("forget", details)
     done = await erasure.forget(desk.store, scope, act, dry_run=asked.dry_run)
-    archived = await _erase_archive(desk, scope, done, dry_run=asked.dry_run)
+    archived, failed = 0, None
+    try:
+        archived = await _erase_archive(desk, scope, done, dry_run=asked.dry_run)
+    except ArchiveFailed as error:
+        failed = error  # said once all else is done
     waits_for: Sequence[str] = ()
     if not asked.dry_run:
         waits_for = await erasure.complete(desk.store, act.id, within=WITHIN if asked.now else 0.0, rewrite=asked.now)
+    if failed:
+        raise failed
+    if desk.config_or_none() is None:
+        done = replace(done, out_of_reach=(*done.out_of_reach, NO_ARCHIVE))
     return _document(asked, scope, replace(done, waits_for=tuple(waits_for)), archived)
 
 
@@ -97,4 +109,5 @@ FORGET = Operation(
     document=ForgetDocument,
     run=forget,
     summary="Erase the data of a person.",
+    long=True,
 )

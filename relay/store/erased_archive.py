@@ -7,6 +7,7 @@ import asyncio
 import base64
 import gzip
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,23 @@ from typing import Any
 import orjson
 
 from relay.amocrm.traces import Finder
+from relay.errors import ArchiveFailed
 from relay.model import Json
+from relay.os_errors import write_problem
 from relay.store.archive import LEVEL, SUFFIX, locked, mend
 from relay.store.erasure_plan import Scope, plan
 from relay.store.erasure_records import StoredEvent, StoredWebhook
 from relay.store.times import utc_now
 
 NEW = ".new"
+DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, ValueError, TypeError, KeyError, AttributeError)
 
 
 async def erase_archive(folder: Path, scope: Scope, finder: Finder, *, dry_run: bool = False) -> int:
-    """Return how many webhooks lost something; in a thread. What attempts told goes where a trace is found in it."""
+    """Return how many webhooks lost something; in a thread. What attempts told goes where a trace is found in it.
+
+    Raises ArchiveFailed for files that cannot be read or written, once all others are done.
+    """
     return await asyncio.to_thread(_erase, folder, scope, finder, dry_run)
 
 
@@ -32,23 +39,42 @@ def _erase(folder: Path, scope: Scope, finder: Finder, dry_run: bool) -> int:
     if not folder.is_dir():
         return 0
     erased = 0
-    with locked(folder) as opened:
-        mend(folder)
-        for left in folder.glob(f"*{SUFFIX}{NEW}"):
-            left.unlink()  # of one that was killed
-        for file in sorted(folder.glob(f"*{SUFFIX}")):
-            with gzip.open(file) as lines:
-                number = sum(_erased_line(line, scope, finder) is not None for line in lines)
-            if number and not dry_run:
-                _rewrite(file, scope, finder)
-                os.fsync(opened)
-            erased += number
+    problems: list[str] = []
+    try:
+        with locked(folder) as opened:
+            mend(folder)
+            for left in folder.glob(f"*{SUFFIX}{NEW}"):
+                left.unlink()  # of one that was killed
+            for file in sorted(folder.glob(f"*{SUFFIX}")):
+                try:
+                    erased += _erase_file(file, scope, finder, dry_run=dry_run)
+                    os.fsync(opened)
+                except DAMAGED as error:
+                    problems.append(f"{file} is damaged ({type(error).__name__})")
+                except OSError as error:
+                    file.with_name(file.name + NEW).unlink(missing_ok=True)
+                    problems.append(write_problem(file, error))
+    except OSError as error:
+        problems.append(write_problem(folder, error))
+    if problems:
+        raise ArchiveFailed(f"of the archive this is not erased, repeat it once it can be: {'; '.join(problems)}")
     return erased
+
+
+def _erase_file(file: Path, scope: Scope, finder: Finder, *, dry_run: bool) -> int:
+    with gzip.open(file) as lines:
+        number = sum(_erased_line(line, scope, finder) is not None for line in lines)
+    if number and not dry_run:
+        _rewrite(file, scope, finder)
+    return number
 
 
 def _rewrite(file: Path, scope: Scope, finder: Finder) -> None:
     new = file.with_name(file.name + NEW)
     new.touch(mode=0o600, exist_ok=False)
+    old = file.stat()
+    if old.st_uid != os.geteuid():  # the relay's, and this is root's command: the relay writes on in it
+        os.chown(new, old.st_uid, old.st_gid)
     with new.open("r+b") as to:
         with gzip.open(file) as lines, gzip.GzipFile(fileobj=to, mode="wb", compresslevel=LEVEL) as packed:
             for line in lines:
@@ -70,6 +96,10 @@ def _erased_line(line: bytes, scope: Scope, finder: Finder) -> bytes | None:
     document["webhook"] |= {"body": planned.erased.body.decode(errors="replace"), "query": planned.erased.query}
     document["webhook"].pop("body_base64", None)
     document["webhook"]["unparsed"] = planned.erased.unparsed
+    for attempt in (
+        each for delivery in document.get("raw", {}).get("deliveries", ()) for each in delivery["attempts"]
+    ):
+        attempt["detail"] = ""
     changed = {each.id: each for each in planned.erased.events}
     for event in document["events"]:
         if each := changed.get(event["id"]):
