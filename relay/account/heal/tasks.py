@@ -5,7 +5,7 @@ The list says that a task changed, and not what of it: a change for which the fe
 
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from relay.account.heal import keys
 from relay.account.heal.channels import UPDATES
@@ -31,7 +31,7 @@ async def changed_tasks(
     explained: defaultdict[int, list[datetime]] = defaultdict(list)
     for event in await reader.read(_FEED, min(listed.values()) - DRIFT, upto):
         if event.entity == "task":
-            explained[event.entity_id].append(event.at + (DRIFT if event.type == "task_added" else timedelta()))
+            explained[event.entity_id].append(event.at)
     return [
         _record(source, id_, at, now)
         for id_, at in sorted(listed.items())

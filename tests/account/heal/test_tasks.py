@@ -49,6 +49,14 @@ async def test_a_change_after_the_one_that_the_feed_has_is_found(world: World) -
     assert await changes(world, since=timedelta()) == []
 
 
+async def test_a_new_owner_right_after_the_task_was_added_is_found(world: World) -> None:
+    task = world.amo.add_task(world.amo.add_lead())
+    world.advance(2)
+    world.amo.give_task(task, world.amo.structure.users[1]["id"])
+    world.advance(MINUTE)
+    assert len(await changes(world)) == 1
+
+
 async def test_every_page_of_the_list_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "_PAGE", 2)
     given = [world.amo.add_task(world.amo.add_lead()) for _ in range(5)]
