@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from relay.account.heal.channels import UPDATES, channel_of
 from relay.account.heal.keys import DATED, Rule, body_time, keys_of
-from relay.account.heal.limits import DRIFT, EARLY, WIDEST, Limits
+from relay.account.heal.limits import DRIFT, EARLY, REPEATS, WIDEST, Limits
 from relay.model import Event, Webhook
 from relay.model.heal import HORIZON, Hook
 
@@ -14,6 +14,7 @@ ONCE_WITHIN = timedelta(hours=24)
 """How long before its webhook an event with a key that occurs once may be: late ones are found by that key alone."""
 
 _FRESH = timedelta(seconds=15)  # an update that arrives later after a change may be a repeat from before it
+_ABOUT = timedelta(seconds=90)  # how far a repeat may be from its time
 _AWRY = timedelta(hours=1)  # our clock against the account's, when nothing is known of it
 _BEHIND = timedelta(minutes=5)  # how far the feed may be behind a key that occurs once
 
@@ -59,8 +60,13 @@ def _span(
             return arrived - max(reach, ONCE_WITHIN) - around, arrived + HORIZON
         case Rule.BODY if at is not None:
             return at - WIDEST, at + WIDEST  # matching takes what is within the account's own drift
-        case Rule.LEVEL if at is not None and dated:
+        case Rule.LEVEL if at is not None and (dated or (clock and _is_repeat(at, arrived))):
             return at - DRIFT, at + DRIFT
         case Rule.LEVEL:
             return arrived - _FRESH, arrived + EARLY + (clock.uncertainty if clock else _FRESH)
     return arrived - reach - around, arrived + EARLY + around
+
+
+def _is_repeat(at: datetime, arrived: datetime) -> bool:
+    """Whether an update came when amoCRM repeats a webhook: then it has the state from before what came with it."""
+    return any(abs(arrived - at - after) <= _ABOUT for after in REPEATS)

@@ -9,11 +9,9 @@ from typing import NamedTuple
 from relay.account.heal.channels import UPDATES
 from relay.account.heal.drift import is_dated
 from relay.account.heal.keys import CAME, LEFT
-from relay.account.heal.limits import DRIFT, REPEATS
+from relay.account.heal.limits import DRIFT
 from relay.account.heal.matching import Times, pair
 from relay.model.heal import HealRecord, HealState, Hook, StoredHook
-
-_ABOUT = timedelta(seconds=90)
 
 SUPERSEDED = "a later state was told"
 
@@ -98,20 +96,11 @@ def _settle_updates(of: _OfKey) -> Settled:
 
 
 def _tells(stored: StoredHook, record: HealRecord) -> bool:
-    """Whether an update tells of a change: by its own time or, as that may stand still, because it came right after.
-
-    But not if it is older, and came when amoCRM repeats a webhook: then it has the state from before the change.
-    """
+    """Whether an update tells of a change: by its own time or, as that may stand still, because it came right after."""
     hook = stored.hook
     if hook.at is not None and hook.at >= record.at - DRIFT:
         return True
-    return hook.since <= record.at <= hook.until and not _is_repeat(hook)
-
-
-def _is_repeat(hook: Hook) -> bool:
-    if hook.at is None or hook.arrived is None:
-        return False
-    return any(abs(hook.arrived - hook.at - after) <= _ABOUT for after in REPEATS)
+    return hook.since <= record.at <= hook.until
 
 
 def _told(record: HealRecord, stored: StoredHook) -> HealRecord:

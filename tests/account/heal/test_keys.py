@@ -14,7 +14,7 @@ from relay.account.heal.tells import action_at_stage, is_update, tells, told_at_
 from relay.model import Json
 from relay.model.accounts import DpTrigger
 from relay.model.heal import Exactness
-from tests.account.heal.amo import CHANGED, SECONDS, events_of, feed_event, hooks, item
+from tests.account.heal.amo import CHANGED, EXACT, SECONDS, events_of, feed_event, hooks, item
 
 NOTE = {"id": "71", "element_id": "7", "note_type": "4", "text": "x", "created_at": SECONDS, "updated_at": SECONDS}
 UUID = "11111111-2222-4333-8444-555555555555"
@@ -232,6 +232,17 @@ def test_an_update_of_a_contact_tells_of_changes_just_before_it_alone() -> None:
     """Its time may be that of an older change, and its body that of a repeat."""
     (hook,) = hooks(item("contacts", "update", {"id": "7", "updated_at": "1000000000"}))
     assert CHANGED - hook.since == timedelta(seconds=15)
+
+
+@pytest.mark.parametrize(("minutes", "clock"), [(20, EXACT), (5, EXACT), (7, EXACT), (20, None)])
+def test_an_update_that_amocrm_repeats_tells_of_no_change_just_before_it(
+    minutes: int, clock: ClockOffset | None
+) -> None:
+    """The change would be taken as told, by the state from before it; without the clock nothing shows a repeat."""
+    came = CHANGED + timedelta(minutes=minutes, seconds=3)
+    (hook,) = hooks(item("contacts", "update", {"id": "7", "updated_at": SECONDS}), received_at=came, clock=clock)
+    is_repeat = minutes != 7 and clock is not None
+    assert (hook.since <= came <= hook.until) is not is_repeat
 
 
 # ---- the feed's pages

@@ -114,6 +114,17 @@ async def test_events_that_are_a_day_late_are_healed_after_the_daily_looks() -> 
     assert late > 0
 
 
+@pytest.mark.parametrize(
+    ("seed", "quirks"),
+    [(6371, {"time_jitter": 20}), (1270, {"lost": 0.05})],
+    ids=["a task is given away as soon as it is there", "a task changes as an older webhook of it is repeated"],
+)
+async def test_what_few_schedules_have(seed: int, quirks: dict[str, Any]) -> None:
+    world = await play(seed, **quirks)
+    for each in (assert_told, assert_fresh):
+        each(world)
+
+
 async def test_without_the_clocks_offset_nothing_is_doubled() -> None:
     """What has no time of its own may then be taken as told."""
     for seed in range(5000, 5000 + SCHEDULES // 4):
