@@ -10,10 +10,14 @@ from pathlib import Path
 import apsw
 import pytest
 
+from relay.model import Retention
+from relay.signals import Notice, Signal, StoreGaveUp
 from relay.store.sqlite.integrity import verify
 from relay.store.sqlite.store import SqliteStore
 from tests.store import killed_forget
+from tests.store.conftest import NOON
 from tests.store.killed_forget import CANARIES, erase, open_store
+from tests.store.test_erasure import FORD, arrived
 
 EVERY = int(os.environ.get("EVERY", "100"))  # statements from one kill to the next; 1 by hand
 
@@ -162,3 +166,71 @@ def free_pages(path: Path) -> int:
 
 def _killed(_cursor: apsw.Cursor) -> int:
     raise InterruptedError
+
+
+async def test_a_text_that_a_disk_has_made_no_utf_8_is_rewritten_as_it_is(folder: Path) -> None:
+    path = folder / "relay.db"
+    store = open_store(path)
+    await killed_forget.erase_rows(store)
+    await store.close()
+    damage(path, "update attempts set reason = cast(x'ff66' as text) where number = 1")
+    damage(path, "update reports set value = cast(x'ff67' as text)")
+    damage(path, "update conditions set error = cast(x'ff68' as text)")
+    before = kept(path)
+    store = open_store(path)
+    try:
+        await store.erasure.rewrite()
+        assert await store.erasure.open_erasures() == []
+    finally:
+        await store.close()
+    assert kept(path) == before
+    assert holding(folder) == {}
+
+
+async def test_a_page_that_cannot_be_read_ends_no_relay(folder: Path) -> None:
+    path = folder / "relay.db"
+    store = open_store(path)
+    await killed_forget.erase_rows(store)
+    await store.close()
+    damage(path, "pragma wal_checkpoint(truncate)")
+    zero_a_page(path, "attempts")
+    heard: asyncio.Queue[Signal] = asyncio.Queue()
+    store = SqliteStore.open(path, now=NOON, emit=heard.put_nowait, failed=lambda: None)
+    tasks = [asyncio.create_task(each) for each in store.background(Retention)]
+    try:
+        while not isinstance(signal := await heard.get(), Notice):
+            assert not isinstance(signal, StoreGaveUp)
+        assert signal.text == "erased data stays in the store"
+        assert not any(each.done() for each in tasks)
+        assert await store.keep(*arrived(999, contacts={"add": [FORD]})) == []
+    finally:
+        for each in tasks:
+            each.cancel()
+        await store.close()
+
+
+def kept(path: Path) -> list[object]:
+    connection = apsw.Connection(str(path))
+    found = connection.execute(
+        "select event, target, number, hex(reason), typeof(reason), typeof(status) from attempts"
+        " union all select 0, name, 0, hex(value), typeof(value), '' from reports"
+        " union all select 1, target, 0, hex(error), typeof(error), '' from conditions order by 1, 2, 3"
+    ).fetchall()
+    connection.close()
+    return found
+
+
+def damage(path: Path, sql: str) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute(sql).fetchall()
+    connection.close()
+
+
+def zero_a_page(path: Path, table: str) -> None:
+    connection = apsw.Connection(str(path))
+    [(page,)] = connection.execute("select max(pageno) from dbstat where name = ?", (table,)).fetchall()
+    size = connection.pragma("page_size")
+    connection.close()
+    with path.open("r+b") as opened:
+        opened.seek((page - 1) * size)
+        opened.write(bytes(size))

@@ -14,19 +14,20 @@ There is no VACUUM: it holds up every commit until it is done.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import apsw
 
-from relay.errors import StoreBusy
+from relay.errors import CorruptError, StoreBusy, StoreFailed
+from relay.signals import Emit, Notice
 from relay.store.sqlite.erasure import close_erasures, open_erasures
 from relay.store.sqlite.sql import Row, Run, rows
 from relay.store.times import to_ms, utc_now
 
 EVERY = 1.0  # seconds between two looks whether anything was erased
+AFTER_DAMAGE = 3600.0  # seconds until a file is tried again that could not be read
 PAUSE = 0.02  # seconds between steps, in which others write
 AGAIN = 0.1  # seconds after a reader needed the log
 PAGES = 64  # filled in a step
@@ -34,6 +35,10 @@ PASSES = 2
 ZEROS = 400  # rows that make any root page overflow
 MOST = 20_000  # rows of a table that is made anew
 LARGE = 256 * 1024  # bytes of a window's rows
+TEXT_KEY = "target"  # the only column of a key that is a text
+
+Columns: TypeAlias = Sequence[tuple[str, bool]]
+"""Each with whether it is a text."""
 
 
 class Table(NamedTuple):
@@ -52,7 +57,12 @@ class Table(NamedTuple):
     @property
     def holes(self) -> str:
         """As many placeholders."""
-        return ", ".join("?" * len(self.key))
+        return ", ".join("cast(? as text)" if name == TEXT_KEY else "?" for name in self.key)
+
+    @property
+    def read_keys(self) -> str:
+        """The key's columns, to be read."""
+        return ", ".join(f"cast({name} as blob)" if name == TEXT_KEY else name for name in self.key)
 
     @property
     def zeros(self) -> int:
@@ -78,19 +88,31 @@ class Rewriting:
     `may`: whether the disk has room; on one that is full the free pages are for webhooks.
     """
 
-    def __init__(self, read: Run, write: Run, cut_log: Callable[[], Awaitable[bool]], may: Callable[[], bool]) -> None:
+    def __init__(
+        self, read: Run, write: Run, cut_log: Callable[[], Awaitable[bool]], may: Callable[[], bool], emit: Emit
+    ) -> None:
         self._read = read
         self._write = write
         self._cut_log = cut_log
         self._may = may
+        self._emit = emit
         self._lock = asyncio.Lock()
 
     async def keep_rewriting(self) -> None:
-        """Rewrite for ever, whenever somebody has erased something; the caller cancels it."""
+        """Rewrite for ever, whenever somebody has erased something; the caller cancels it.
+
+        A part of the file that cannot be read ends no relay: the erasure stays open, and is tried again.
+        """
         while True:
-            with suppress(StoreBusy):  # a disk that is full: the next time
+            pause = EVERY
+            try:
                 await self.rewrite()
-            await asyncio.sleep(EVERY)
+            except StoreBusy:
+                pass  # a disk that is full: the next time
+            except (StoreFailed, CorruptError) as error:
+                self._emit(Notice(level="error", text="erased data stays in the store", fields={"error": str(error)}))
+                pause = AFTER_DAMAGE
+            await asyncio.sleep(pause)
 
     async def rewrite(self) -> None:
         """Rewrite the file if there is an erasure after which it was not."""
@@ -102,6 +124,9 @@ class Rewriting:
                 return
             if not await self._fill_free_pages():
                 return
+            for table in TABLES:  # a page that cannot be read fails here, and not the thread that writes
+                async for _ in self._windows(table, table.window):
+                    pass
             for table in TABLES:
                 for number in range(PASSES):
                     await self._rewrite(table, first=number * table.window // 2)
@@ -134,12 +159,15 @@ class Rewriting:
         await self._step(_end_filling)
 
     async def _rewrite(self, table: Table, *, first: int) -> None:
+        async for window in self._windows(table, first or table.window):
+            await self._step(partial(_insert_again, table=table, first=window[0], last=window[-1]))
+
+    async def _windows(self, table: Table, most: int) -> AsyncIterator[list[Row]]:
         """Up to the rows that are there now: those that are inserted meanwhile hold nothing of what was erased."""
         after: Row | None = None
-        most = first or table.window
         [(last,)] = await self._read(partial(rows, sql=f"select max({table.key[0]}) from {table.name}"))
         while window := await self._read(partial(_window, table=table, after=after, last=last, most=most)):
-            await self._step(partial(_insert_again, table=table, first=window[0], last=window[-1]))
+            yield window
             after, most = window[-1], table.window
 
     async def _step(self, run: Callable[[apsw.Cursor], int]) -> int:
@@ -184,26 +212,29 @@ def _end_filling(cursor: apsw.Cursor) -> int:
 
 
 def _window(cursor: apsw.Cursor, table: Table, after: Row | None, last: int | None, most: int) -> list[Row]:
-    """Return the keys of the next rows, fewer if they are large."""
+    """Return the keys of the next rows, fewer if they are large. The rows are read as a whole."""
     later = f"and ({table.keys}) > ({table.holes})" if after else ""
     those = f"where {table.key[0]} <= ? {later} order by {table.keys} limit ?"
-    sql = f"select {table.keys}, length({table.large}) from {table.name} {those}"
+    columns = f"{table.read_keys}, length({table.large}), {_read(_columns(cursor, table.name))}"
+    sql = f"select {columns} from {table.name} {those}"
     window: list[Row] = []
     size = 0
-    for *key, bytes_ in rows(cursor, sql, (last, *(after or ()), most)):
-        size += bytes_ or 0
+    for row in rows(cursor, sql, (last, *(after or ()), most)):
+        size += row[len(table.key)] or 0
         if window and size > LARGE:
             break
-        window.append(tuple(key))
+        window.append(tuple(row[: len(table.key)]))
     return window
 
 
 def _insert_again(cursor: apsw.Cursor, table: Table, first: Row, last: Row) -> int:
     cursor.execute("pragma defer_foreign_keys = on")  # until the end of this transaction
     which = f"where ({table.keys}) >= ({table.holes}) and ({table.keys}) <= ({table.holes})"
-    found = rows(cursor, f"select * from {table.name} {which} order by {table.keys}", (*first, *last))
+    columns = _columns(cursor, table.name)
+    sql = f"select {_read(columns)} from {table.name} {which} order by {table.keys}"
+    found = rows(cursor, sql, (*first, *last))
     cursor.execute(f"delete from {table.name} {which}", (*first, *last))
-    _insert(cursor, table.name, found)
+    _insert(cursor, table.name, columns, found)
     return len(found)
 
 
@@ -232,17 +263,29 @@ def _zero(table: Table, name: str, type_: str, number: int) -> object:
 
 def _make_anew(cursor: apsw.Cursor, name: str) -> int:
     """Drop a small table and create it as it was: every page of it is overwritten."""
-    found = rows(cursor, f"select * from {name} limit ?", (MOST + 1,))
+    columns = _columns(cursor, name)
+    found = rows(cursor, f"select {_read(columns)} from {name} limit ?", (MOST + 1,))
     if len(found) > MOST:
         return 0
     made = rows(cursor, "select sql from sqlite_schema where tbl_name = ? and sql is not null order by rowid", (name,))
     cursor.execute(f"drop table {name}")
     for (sql,) in made:
         cursor.execute(sql)
-    _insert(cursor, name, found)
+    _insert(cursor, name, columns, found)
     return len(found)
 
 
-def _insert(cursor: apsw.Cursor, name: str, found: Sequence[Row]) -> None:
+def _columns(cursor: apsw.Cursor, name: str) -> Columns:
+    found = rows(cursor, "select name, type from pragma_table_info(?)", (name,))
+    return [(column, type_.lower() == "text") for column, type_ in found]
+
+
+def _read(columns: Columns) -> str:
+    """Texts as their bytes: what a disk has made of them need not be UTF-8."""
+    return ", ".join(f"cast({name} as blob)" if is_text else name for name, is_text in columns)
+
+
+def _insert(cursor: apsw.Cursor, name: str, columns: Columns, found: Sequence[Row]) -> None:
+    holes = ", ".join("cast(? as text)" if is_text else "?" for _name, is_text in columns)
     if found:
-        cursor.executemany(f"insert into {name} values ({', '.join('?' * len(found[0]))})", found)
+        cursor.executemany(f"insert into {name} values ({holes})", found)

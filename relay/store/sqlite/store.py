@@ -127,7 +127,7 @@ class SqliteStore:
         self.guard = Guards(self._read, self._writer.submit)
         self.healing = SqliteHealing(self._read, self._writer.submit)
         self.enrichments = SqliteEnrichments(self._read, self._writer.submit)
-        self._rewriting = Rewriting(self._read, self._writer.submit, self._writer.cut_log, self._has_room)
+        self._rewriting = Rewriting(self._read, self._writer.submit, self._writer.cut_log, self._has_room, emit)
         self.erasure: ErasureStore = SqliteErasure(path, self._read, self._writer.submit, self._rewrite)
         self.questions = SqliteQuestions(self._read, self._writer.submit)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
