@@ -67,6 +67,9 @@ def _print(report: operation.SourceReport) -> None:
     scanned = f"up to {local(upto, seconds=True)}" if upto else "not yet"
     blocked = f"{', and no further' if upto else ''}: waits for {report.blocked_by}" if report.blocked_by else ""
     put(labelled("scanned", f"{scanned}{blocked}"), indent=2)
+    if report.held_since:
+        since = local(report.held_since, seconds=True)
+        put(labelled("held", f"nothing after {since} is decided: a relay's spool may have its webhooks"), indent=2)
     for name, at in report.behind.items():
         read = f"read up to {local(at, seconds=True)}" if at else "never read"
         put(labelled("behind", f"the list of {_LISTS[name]}: {read}, as if the account refuses it"), indent=2)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from relay.account.heal.channels import DpChannel, parse
 from relay.account.heal.lanes import LANES, LISTS
-from relay.account.heal.rounds import unresolved
+from relay.account.heal.rounds import held_since, unresolved
 from relay.account.heal.scanner import wanted_now, wants_nothing
 from relay.account.heal.unhealable import not_healed
 from relay.account.needs import taken_types
@@ -21,6 +21,7 @@ from relay.rfc3339 import rfc3339
 from relay.routes.config import Config
 from relay.routes.diagnostics import quoted, suggestion
 from relay.store.contract import OperationsStore
+from relay.store.records import Status
 
 LOOK_EVERY = 0.5  # seconds between two looks for an answer
 
@@ -31,16 +32,17 @@ _BEHIND = timedelta(hours=1)  # a list is read with each scan
 class SourceReport:
     """What is known of healing one source. `marks`: by lane, up to when the feed was scanned completely.
 
-    `behind`: lists beside the feed that were not read as far. `blocked_by`: what the first scan waits for, or the next
-    one; empty if nothing is in the way. `triggers`: of the digital pipeline, as their webhooks of the last days show
-    them. `waiting`: not approved yet, `waiting_until`: when the first of them is given up. `not_healed`: reason ->
-    types that routes take.
+    `held_since`: nothing later is decided, as a relay's spool may have its webhooks. `behind`: lists beside the feed
+    that were not read as far. `blocked_by`: what the first scan waits for, or the next one; empty if nothing is in the
+    way. `triggers`: of the digital pipeline, as their webhooks of the last days show them. `waiting`: not approved yet,
+    `waiting_until`: when the first of them is given up. `not_healed`: reason -> types that routes take.
     """
 
     source: str
     mode: HealMode
     marks: Mapping[str, datetime]
     approved_at: datetime | None
+    held_since: datetime | None
     behind: Mapping[str, datetime | None]
     blocked_by: str
     waiting: int
@@ -56,12 +58,12 @@ async def report(store: OperationsStore, config: Config, names: Sequence[str] = 
         _demand_known(config, name)
     counts = await store.healing.heal_counts()
     healing = [name for name, source in config.sources.items() if source.heal.mode is not HealMode.OFF]
-    living = bool((await store.status()).living)
-    return [await _report(store, config, name, counts, living=living) for name in names or healing]
+    status = await store.status()
+    return [await _report(store, config, name, counts, status) for name in names or healing]
 
 
 async def _report(
-    store: OperationsStore, config: Config, name: str, counts: Sequence[HealCount], *, living: bool
+    store: OperationsStore, config: Config, name: str, counts: Sequence[HealCount], status: Status
 ) -> SourceReport:
     source = config.sources[name]
     marks = await store.healing.heal_marks(name)
@@ -74,8 +76,9 @@ async def _report(
         mode=source.heal.mode,
         marks=scanned,
         approved_at=marks.get(APPROVED),
+        held_since=held_since(status.relays),
         behind=_behind(scanned, wanted_now(marks)),
-        blocked_by=_blocked_by(config, source, marks, living=living, has_hooks=bool(channels)),
+        blocked_by=_blocked_by(config, source, marks, living=bool(status.living), has_hooks=bool(channels)),
         waiting=waiting,
         waiting_until=await _waiting_until(store, name) if waiting else None,
         not_healed=not_healed(taken_types(config, name), source.heal, marks),
@@ -173,6 +176,7 @@ def view(shown: SourceReport) -> dict[str, Json]:
         "mode": shown.mode,
         "scanned_upto": {lane: rfc3339(upto) for lane, upto in sorted(shown.marks.items())},
         "approved_at": rfc3339(shown.approved_at) if shown.approved_at else None,
+        "held_since": rfc3339(shown.held_since) if shown.held_since else None,
         "behind": {name: rfc3339(at) if at else None for name, at in shown.behind.items()},
         "waits_for": shown.blocked_by or None,
         "waiting": shown.waiting,

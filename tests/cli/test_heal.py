@@ -16,6 +16,7 @@ from relay.model import Json, PlannedDelivery, RoutedEvent
 from relay.model.heal import Exactness, HealRecord, HealState, Hook
 from relay.model.webhooks import HEAL
 from relay.store.contract import Archive
+from relay.store.records import RelayStanding, Status
 from relay.store.requests import KeepRequest
 from relay.store.sqlite.store import SqliteStore
 from tests.cli.conftest import NOON, ROUTES, Run, Use, unread
@@ -177,6 +178,22 @@ def test_a_source_for_which_the_account_has_no_webhook_any_more_says_so(
         [shown] = json.loads(run("heal", "status", "--json").stdout)["sources"]
     assert "up to 2026-11-22T11:00:00Z, and no further: waits for a webhook in the account's list" in line
     assert shown["waits_for"].endswith("relay connect crm")
+
+
+def test_a_spool_that_holds_up_is_named(run: Run, healing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = SqliteStore.status
+    relay = RelayStanding(
+        name="b", host="there", pid=1, version="1", since=NOON, seen_at=NOON, spooled=3, spooled_at=NOON
+    )
+
+    async def with_spool(store: SqliteStore) -> Status:
+        return replace(await status(store), relays=(relay,))
+
+    monkeypatch.setattr(SqliteStore, "status", with_spool)
+    [line] = [each for each in run("heal", "status").stdout.splitlines() if "held" in each]
+    assert "nothing after 2026-11-22T12:00:00Z is decided" in line
+    [shown] = json.loads(run("heal", "status", "--json").stdout)["sources"]
+    assert shown["held_since"] == "2026-11-22T12:00:00.000Z"
 
 
 def test_a_list_that_the_account_refuses_is_shown(

@@ -56,6 +56,7 @@ GONE = "the account has it no more"
 TRIGGER_UNKNOWN = "no webhook of this trigger has come in time yet: it may have a delay"
 TRIGGER_DELAYED = "webhooks of this trigger come too late: it has a delay"
 EXPIRED = "nobody approved it within seven days"
+HELD = "a relay's spool may have had its webhook for seven days"
 LAST_HOUR = timedelta(hours=1)
 
 _UNDECIDED = (HealState.SEEN, HealState.WAITING)
@@ -182,8 +183,9 @@ class Healer:
         scan.drift = found.drift
         if found.marks:
             await self._store.record_heal(wanted.source, [], marks=found.marks)
-        expired = [each for each in open_ if is_expired(each, server)]
-        await self._record(wanted, scan, [unhealable(each, EXPIRED) for each in expired])
+        expired = [each for each in others if is_expired(each, server)]
+        given_up = [unhealable(each, EXPIRED if each.state is HealState.WAITING else HELD) for each in expired]
+        await self._record(wanted, scan, given_up)
         scan.expired = len(expired)
         await self._heal(wanted, scan, found, server, now)
 

@@ -7,7 +7,7 @@ two looks was never seen, and one that leaves more than a week after it came is 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from relay.account.heal import keys
@@ -23,6 +23,7 @@ from relay.model.heal import HORIZON, Exactness, HealRecord, HealState
 PATH = "/api/v4/leads/unsorted"
 BEFORE = "it came before healing began"
 
+_CUT_OFF = timedelta(milliseconds=1)  # of a mark, by a store
 _PAGE = 250
 _BATCH = 50
 _NOT_FOUND = 404
@@ -35,22 +36,29 @@ class IncomingLeads:
     def __init__(self, source: str, get: Get) -> None:
         self._source = source
         self._get = get
-        self._open: dict[str, HealRecord] | None = None
+        self._open: dict[str, HealRecord] = {}
+        self._noted_at: datetime | None = None
 
-    @property
-    def is_new(self) -> bool:
-        """Whether `note` was never called: it needs the stored records of the last `HORIZON` first."""
-        return self._open is None
+    def is_behind(self, mark: datetime | None) -> bool:
+        """Whether it has to `remember` first: it made no look yet, or another relay has made one since."""
+        return mark is None or self._noted_at is None or mark - self._noted_at >= _CUT_OFF
 
-    def note(self, records: Iterable[HealRecord]) -> None:
-        """Take from records, once they are stored, which leads are in the list."""
-        open_ = dict(self._open or {})
+    def remember(self, stored: Iterable[HealRecord]) -> None:
+        """Take from the stored records of the last `HORIZON` which leads are in the list."""
+        self._open = {}
+        self._take(stored)
+
+    def note(self, records: Iterable[HealRecord], upto: datetime) -> None:
+        """Take from the records of a look up to then, once they are stored, which leads are in the list."""
+        self._take(records)
+        self._noted_at = upto
+
+    def _take(self, records: Iterable[HealRecord]) -> None:
         for each in sorted(records, key=lambda record: record.action == LEFT):
             if each.action == CAME:
-                open_[uid_of(each)] = replace(each, after=None)  # what the list shows is data of a person
+                self._open[uid_of(each)] = replace(each, after=None)  # what the list shows is data of a person
             elif each.action == LEFT:
-                open_.pop(uid_of(each), None)
-        self._open = open_
+                self._open.pop(uid_of(each), None)
 
     async def look(
         self, since: datetime, upto: datetime, *, begun: Mapping[str, datetime], now: datetime
@@ -61,7 +69,7 @@ class IncomingLeads:
         """
         items, is_whole = await listed(self._get, since)
         found = {uid_of(each): each for each in came(self._source, items, begun, now)}
-        known = {uid: each for uid, each in (self._open or {}).items() if each.at > upto - HORIZON}
+        known = {uid: each for uid, each in self._open.items() if each.at > upto - HORIZON}
         self._open = dict(known)
         missing = [uid for uid in known if uid not in found]
         left = {*missing} - (set() if is_whole else await self._still_listed(missing))

@@ -18,7 +18,7 @@ from relay.account.heal.stages import StageHistory
 from relay.account.heal.tasks import changed_tasks
 from relay.account.heal.tells import Tell, action_at_stage, tells
 from relay.account.heal.wanted import Wanted
-from relay.errors import Forbidden, RequestRefused
+from relay.errors import AccountAway, Forbidden, RequestRefused
 from relay.model.heal import HORIZON, HealRecord
 from relay.store.contract import HealStore
 
@@ -34,6 +34,9 @@ CHUNK = timedelta(hours=6)
 
 MOST_RECORDS = 500
 """Records in one transaction."""
+
+_NO_LIST = (RequestRefused, Forbidden, AccountAway)
+"""An account may have no such list, or not answer for it alone: what the feed tells is healed all the same."""
 
 DAILY_MARK = "daily"
 _RUN = "run"
@@ -68,8 +71,8 @@ class Scanner:
         for name in lists(wanted.subscribed):
             first = upto - HORIZON if name == INCOMING else since  # which were in the list before shows who leaves it
             begin = max(first, _from(None if anew else marks.get(name), first, upto, is_daily=is_daily))
-            with suppress(RequestRefused, Forbidden):  # an account may have no such list; the feed is read all the same
-                await self._scan_list(wanted, name, begin, upto, begun, now)
+            with suppress(*_NO_LIST):
+                await self._scan_list(wanted, name, begin, upto, marks.get(name), begun, now)
         if looked_at is None or is_daily:
             await self._store.record_heal(wanted.source, [], marks={DAILY_MARK: upto})
         return late
@@ -140,15 +143,16 @@ class Scanner:
         name: str,
         since: datetime,
         upto: datetime,
+        mark: datetime | None,
         begun: Mapping[str, datetime],
         now: datetime,
     ) -> None:
         """Record what a list has that changed in a span, and move its mark."""
         incoming = self._incoming.setdefault(wanted.source, IncomingLeads(wanted.source, self._get))
         if name == INCOMING:
-            if incoming.is_new:
+            if incoming.is_behind(mark):
                 stored = [await self._store.records_told_by(wanted.source, each) for each in LISTS[name]]
-                incoming.note(chain.from_iterable(stored))
+                incoming.remember(chain.from_iterable(stored))
             found = await incoming.look(since, upto, begun=begun, now=now)
         else:
             found = await changed_tasks(wanted.source, self._get, self._reader, since, upto, now=now)
@@ -157,7 +161,7 @@ class Scanner:
             await self._store.record_heal(wanted.source, found[n : n + MOST_RECORDS])
         await self._store.record_heal(wanted.source, [], marks={name: upto})
         if name == INCOMING:
-            incoming.note(found)
+            incoming.note(found, upto)
 
     async def _records(
         self, wanted: Wanted, events: Iterable[FeedEvent], begun: Mapping[str, datetime], now: datetime

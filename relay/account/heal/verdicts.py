@@ -26,9 +26,8 @@ def is_ready(record: HealRecord, wanted: Wanted, server: ServerTime) -> bool:
 
 
 def is_expired(record: HealRecord, server: ServerTime) -> bool:
-    """Whether it waits, and is about to be purged."""
-    waits = record.state is HealState.WAITING and not record.approved
-    return waits and record.at < server.at - HORIZON + MARGIN
+    """Whether it is about to be purged, though it is not ready."""
+    return record.at < server.at - HORIZON + MARGIN
 
 
 def divided(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relay.account.heal.healer import EXPIRED
+from relay.account.heal.healer import EXPIRED, HELD
 from relay.account.heal.matcher import PROMPT
 from relay.account.heal.scanner import switch_off
 from relay.account.heal.wanted import told_by
@@ -293,6 +293,18 @@ async def test_what_nobody_approves_is_given_up_and_counted_before_it_is_purged(
         assert world.states()[HealState.WAITING] == waiting
     assert world.scans[-1].verdicts["leads.add", "state", HealState.UNHEALABLE] == 2
     assert {each.reason for each in world.store.known.values() if each.state is HealState.UNHEALABLE} == {EXPIRED}
+
+
+async def test_what_a_spool_holds_up_for_a_week_is_given_up_and_counted() -> None:
+    world = await lived()
+    world.more["held_since"] = world.server().at
+    lost(world, 2)
+    await world.run(SETTLED)
+    purged_at = min(each.at for each in world.store.known.values() if each.state is HealState.SEEN) + HORIZON
+    world.advance((purged_at - world.server().at).total_seconds() - 0.2 * HOUR)
+    await world.scan()
+    assert world.scans[-1].verdicts["leads.add", "state", HealState.UNHEALABLE] == 2
+    assert {each.reason for each in world.store.known.values() if each.state is HealState.UNHEALABLE} == {HELD}
 
 
 # ---- what an operator asks for

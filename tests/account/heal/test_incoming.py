@@ -31,7 +31,6 @@ class Looks:
     def __init__(self, world: World, *, begun: Mapping[str, timedelta] = BEGUN_LONG_AGO) -> None:
         self.world = world
         self.leads = IncomingLeads("crm", world._get)
-        self.leads.note([])
         self._begun = {name: world.now() - ago for name, ago in begun.items()}
 
     async def __call__(self, *, stored: bool = True, since: timedelta = HORIZON) -> list[tuple[str, str]]:
@@ -39,7 +38,7 @@ class Looks:
             self.world.now() - since, self.world.now(), begun=self._begun, now=self.world.now()
         )
         if stored:
-            self.leads.note(self.found)
+            self.leads.note(self.found, self.world.now())
         return sorted((each.action, str(each.state)) for each in self.found)
 
 
@@ -173,7 +172,7 @@ async def test_of_what_came_nothing_is_kept_in_mind_but_that_it_did(world: World
     look = Looks(world)
     world.amo.unsorted()
     await look()
-    assert [each.after for each in (look.leads._open or {}).values()] == [None]
+    assert [each.after for each in look.leads._open.values()] == [None]
 
 
 async def test_a_fault_of_the_account_is_not_a_lead_that_is_gone(world: World) -> None:
@@ -231,6 +230,21 @@ async def test_one_that_left_while_no_relay_ran_is_healed_after_a_restart(world:
     assert world.routed() == world.oracle()
 
 
+async def test_one_that_another_relay_saw_come_is_seen_to_leave(world: World) -> None:
+    """This one led before that, and remembers its own looks."""
+    world.amo.unsorted()
+    await world.run(10 * MINUTE)
+    this, item = world.healer, world.amo.unsorted()
+    world.restart()
+    await world.run(HOUR)
+    world.healer = this
+    await world.run(HOUR)
+    world.outage(HOUR, change=lambda: item.uid in world.amo.incoming and world.amo.accept(item) and None)
+    world.healer = this  # which an outage has made anew
+    await world.run(3 * HOUR)
+    assert _of(world, LEFT) == [HealState.HEALED]
+
+
 async def test_of_one_that_came_and_left_unseen_nothing_stops(world: World) -> None:
     """Its webhooks are in no list: nothing is wrong with healing for that."""
     world.amo.add_lead()
@@ -254,9 +268,10 @@ async def test_a_list_that_cannot_be_read_leaves_its_mark(world: World, monkeypa
 
     monkeypatch.setattr(world, "_get", get)
     world.restart()
-    await world.run(HOUR)
+    world.outage(HOUR, change=world.amo.add_lead)
+    await world.run(3 * HOUR)
     assert world.store.marks["unsorted"] == before
-    assert world.failed
+    assert world.routed() == world.oracle(), "what the feed tells is healed meanwhile"
 
 
 async def test_an_account_without_the_list_is_healed_by_its_feed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
