@@ -32,6 +32,7 @@ from relay.account.heal.scanner import (
 from relay.account.heal.settle import orphans
 from relay.account.heal.verdicts import (
     MARGIN,
+    delayed_by_trigger,
     divided,
     is_closed,
     is_expired,
@@ -54,7 +55,6 @@ BATCH = 50
 SWITCHED_OFF = "a person had switched the webhook off"
 GONE = "the account has it no more"
 TRIGGER_UNKNOWN = "no webhook of this trigger has come in time yet: it may have a delay"
-TRIGGER_DELAYED = "webhooks of this trigger come too late: it has a delay"
 EXPIRED = "nobody approved it within seven days"
 HELD = "a relay's spool may have had its webhook for seven days"
 LAST_HOUR = timedelta(hours=1)
@@ -199,17 +199,23 @@ class Healer:
         lost = found.settled.lost
         if not lost and server.at - self._judged_at.get(wanted.source, server.at - DAILY) < OVERLAP:
             return
+        stopped = await self._orphaned(wanted, scan, server)
+        scan.stopped = frozenset(stopped)
+        marks = await self._store.heal_marks(wanted.source)
+        prompt = await self._matcher.refuted(wanted.source, marks, since=server.at - HORIZON)
+        lost = [
+            *lost,
+            *await self._matcher.given_up(wanted.source, prompt, since=server.at - HORIZON + MARGIN, but=lost),
+        ]
         outages = await self._store.outages(now - HORIZON)
         ahead = server.at - now
         of_server = [*wanted.outages, *(Span(each.since + ahead, each.until + ahead) for each in outages)]
         lost = [replace(each, reason=brake.reason(each, of_server)) for each in lost]
         closed, lost = divided(lost, lambda each: is_closed(each, wanted.closed))
         await self._record(wanted, scan, [unhealable(each, SWITCHED_OFF) for each in closed])
-        scan.stopped = frozenset(await self._orphaned(wanted, scan, server))
-        lost = [each for each in lost if told_by(each) not in scan.stopped]
-        marks = await self._store.heal_marks(wanted.source)
-        too_late, lost = divided(lost, lambda each: is_delayed(each.channel, marks))
-        await self._record(wanted, scan, [unhealable(each, TRIGGER_DELAYED) for each in too_late])
+        lost = [each for each in lost if told_by(each) not in stopped]
+        too_late, lost = divided(lost, lambda each: each.channel not in prompt and is_delayed(each.channel, marks))
+        await self._record(wanted, scan, [delayed_by_trigger(each) for each in too_late])
         if wanted.mode is HealMode.REPORT:
             await self._record(wanted, scan, [replace(each, state=HealState.WOULD_HEAL) for each in lost])
             return

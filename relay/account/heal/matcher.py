@@ -5,7 +5,7 @@ with a delay posts after its event would have been healed.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from relay.account.heal.drift import Differences
 from relay.account.heal.limits import WIDEST
 from relay.account.heal.scanner import begun_at
 from relay.account.heal.settle import Settled, settle
+from relay.account.heal.verdicts import TRIGGER_DELAYED
 from relay.account.heal.wanted import Wanted
 from relay.account.server_clock import ServerTime
 from relay.model.heal import HealRecord, HealState, Hook, StoredHook
@@ -69,6 +70,35 @@ class Matcher:
         settled = settle(records, matched, hooks, drift=known.within)
         new = _prompt(settled.told, marks)
         return Matched(settled=settled, repeats=repeats, differences=seen, drift=wider, marks=new)
+
+    async def refuted(self, source: str, marks: Mapping[str, datetime], *, since: datetime) -> frozenset[str]:
+        """Return the triggers that seemed to have a delay since then, and have none: the hook's event came later.
+
+        The feed may have an event a day late. Until then its hook looks like a late one of the event before it.
+        """
+        found = set()
+        for name, late in marks.items():
+            if name.startswith(DELAYED) and late >= since:
+                channel = name.removeprefix(DELAYED)
+                hooks = await self._store.hooks(source, since=late, until=late)
+                shown = [each for each in hooks if each.hook.channel == channel and each.hook.arrived == late]
+                if shown and all(each.matched for each in shown):
+                    found.add(channel)
+        return frozenset(found)
+
+    async def given_up(
+        self, source: str, triggers: Collection[str], *, since: datetime, but: Iterable[HealRecord]
+    ) -> list[HealRecord]:
+        """Return what was not healed because these triggers seemed to have a delay; not what is among `but`."""
+        if not triggers:
+            return []
+        known = {(each.channel, each.event_id) for each in but}
+        return [
+            each
+            for each in await self._store.heal_records(source, since=since, states=[HealState.UNHEALABLE])
+            if each.reason == TRIGGER_DELAYED and each.channel in triggers and each.after is not None
+            if (each.channel, each.event_id) not in known
+        ]
 
     async def _repeats(self, hooks: Sequence[StoredHook]) -> list[StoredHook]:
         """The hooks of webhooks that amoCRM sent again, as their header says: both tell of one change.

@@ -12,6 +12,7 @@ from relay.model.heal import APPROVED, HORIZON, HealRecord, HealState, Span, Sto
 
 SECOND = timedelta(seconds=1)
 """The feed's times have no parts of one: an event of this second may seem to be before an instant in it."""
+TRIGGER_DELAYED = "webhooks of this trigger come too late: it has a delay"
 MARGIN = timedelta(hours=1)
 """Between what is scanned and what the store has purged."""
 
@@ -61,6 +62,11 @@ def is_judged(
 def unhealable(record: HealRecord, reason: str) -> HealRecord:
     """The record as one that cannot be healed."""
     return replace(record, state=HealState.UNHEALABLE, reason=reason, before=None, after=None)
+
+
+def delayed_by_trigger(record: HealRecord) -> HealRecord:
+    """The record as one that is not healed; with its values, for the delay may turn out to be none."""
+    return replace(record, state=HealState.UNHEALABLE, reason=TRIGGER_DELAYED)
 
 
 def waiting(record: HealRecord, reason: str) -> HealRecord:

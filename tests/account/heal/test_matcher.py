@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from relay.account.heal.drift import Differences, differences
-from relay.account.heal.healer import TRIGGER_DELAYED, TRIGGER_UNKNOWN
+from relay.account.heal.healer import TRIGGER_UNKNOWN
 from relay.account.heal.limits import limits
 from relay.account.heal.matcher import Matcher
 from relay.account.heal.tells import tells
+from relay.account.heal.verdicts import TRIGGER_DELAYED
 from relay.model.heal import HealRecord, HealState, Hook, StoredHook
 from tests.account.heal.amo import CHANGED
 from tests.account.heal.schedule import HOUR, MINUTE

@@ -125,6 +125,11 @@ async def test_what_few_schedules_have(seed: int, quirks: dict[str, Any]) -> Non
         each(world)
 
 
+async def test_what_waited_for_an_event_that_is_a_day_late_is_healed() -> None:
+    """Its webhook looks like that of an equal move an hour before, and the trigger like one with a delay."""
+    assert_told(await play(4167, **STRAGGLING))
+
+
 async def test_without_the_clocks_offset_nothing_is_doubled() -> None:
     """What has no time of its own may then be taken as told."""
     for seed in range(5000, 5000 + SCHEDULES // 4):
