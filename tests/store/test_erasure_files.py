@@ -187,6 +187,37 @@ async def test_a_text_that_a_disk_has_made_no_utf_8_is_rewritten_as_it_is(folder
     assert holding(folder) == {}
 
 
+async def test_no_byte_is_left_where_healing_knows_of_very_many_events(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.store.sqlite.rewriting.MOST", 500)  # rows of what is called a small table
+    path = folder / "relay.db"
+    store = open_store(path)
+    await killed_forget.erase_rows(store)
+    await store.close()
+    older = apsw.Connection(str(path))
+    older.pragma("secure_delete", 0)
+    older.executemany(
+        "insert into heal_events (source, channel, event_id, type, action, entity, entity_id, key, at, found_at, state,"
+        " before) values ('crm', 'hooks', ?, 't', 'a', 'contacts', '777', 'k', 0, 0, 'seen', ?)",
+        [(f"event-{number:05}", f'"Zaphod {"z" * (number % 700)}"') for number in range(3_000)],
+    )
+    older.execute("delete from heal_events where event_id like '%3'; update heal_events set before = null")
+    rows = older.execute("select * from heal_events order by event_id").fetchall()
+    older.close()
+    assert holding(folder) != {}
+    store = open_store(path)
+    try:
+        await store.erasure.rewrite()
+        assert holding(folder) == {}
+    finally:
+        await store.close()
+    after = apsw.Connection(str(path))
+    assert after.execute("select * from heal_events order by event_id").fetchall() == rows
+    after.close()
+    assert sound(path)
+
+
 async def test_a_page_that_cannot_be_read_ends_no_relay(folder: Path) -> None:
     path = folder / "relay.db"
     store = open_store(path)

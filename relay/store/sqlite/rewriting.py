@@ -35,7 +35,7 @@ PASSES = 2
 ZEROS = 400  # rows that make any root page overflow
 MOST = 20_000  # rows of a table that is made anew
 LARGE = 256 * 1024  # bytes of a window's rows
-TEXT_KEY = "target"  # the only column of a key that is a text
+TEXT_KEYS = frozenset({"target", "source", "channel", "event_id"})  # columns of keys that are texts
 
 Columns: TypeAlias = Sequence[tuple[str, bool]]
 """Each with whether it is a text."""
@@ -57,12 +57,17 @@ class Table(NamedTuple):
     @property
     def holes(self) -> str:
         """As many placeholders."""
-        return ", ".join("cast(? as text)" if name == TEXT_KEY else "?" for name in self.key)
+        return ", ".join("cast(? as text)" if name in TEXT_KEYS else "?" for name in self.key)
 
     @property
     def read_keys(self) -> str:
         """The key's columns, to be read."""
-        return ", ".join(f"cast({name} as blob)" if name == TEXT_KEY else name for name in self.key)
+        return ", ".join(f"cast({name} as blob)" if name in TEXT_KEYS else name for name in self.key)
+
+    @property
+    def least(self) -> str:
+        """What only rows of zeros are below, as SQL."""
+        return "'!'" if self.key[0] in TEXT_KEYS else "0"
 
     @property
     def zeros(self) -> int:
@@ -78,8 +83,9 @@ TABLES = (
     # without rowids: inner pages hold rows, too, so a window is all rows below one of them
     Table("deliveries", ("event", "target"), 1_000, "why"),
     Table("attempts", ("event", "target", "number"), 1_000, "detail"),
+    Table("heal_events", ("source", "channel", "event_id"), 1_000, "before"),
 )
-SMALL = ("conditions", "pauses", "reports", "guards", "heal_events", "heal_requests")
+SMALL = ("conditions", "pauses", "reports", "guards", "heal_requests")
 
 
 class Rewriting:
@@ -247,13 +253,13 @@ def _overflow_root(cursor: apsw.Cursor, table: Table) -> int:
     cursor.executemany(
         sql, [[_zero(table, name, type_, number) for name, type_ in found] for number in range(1, ZEROS + 1)]
     )
-    cursor.execute(f"delete from {table.name} where {table.key[0]} < 0")
+    cursor.execute(f"delete from {table.name} where {table.key[0]} < {table.least}")
     return ZEROS
 
 
 def _zero(table: Table, name: str, type_: str, number: int) -> object:
     if name == table.key[0]:
-        return -number
+        return " " if name in TEXT_KEYS else -number
     if name == table.large:
         return bytes(table.zeros) if type_.lower() == "blob" else " " * table.zeros
     if name == "state":
