@@ -4,6 +4,7 @@ It shows how far times in bodies are from the feed's, and whether a trigger of t
 with a delay posts after its event would have been healed.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,10 +65,12 @@ class Matcher:
         hooks = [each for each in hooks if each not in again]
         matched = [each for each in matched if (each.channel, each.key) in keys]
         marks = await self._store.heal_marks(wanted.source)
-        seen = drift.differences(records, [*matched, *others], [each for each in hooks if _has_event(each.hook, marks)])
+        dated = [each for each in hooks if _has_event(each.hook, marks)]
+        # in a thread: thousands would hold up webhooks in the event loop
+        seen = await asyncio.to_thread(drift.differences, records, [*matched, *others], dated)
         known = self._differences[wanted.source]
         wider = known.within if known.see(seen) else None
-        settled = settle(records, matched, hooks, drift=known.within)
+        settled = await asyncio.to_thread(settle, records, matched, hooks, drift=known.within)
         new = _prompt(settled.told, marks)
         return Matched(settled=settled, repeats=repeats, differences=seen, drift=wider, marks=new)
 

@@ -2,14 +2,17 @@
 
 from collections import Counter
 from datetime import datetime, timedelta
+from threading import current_thread
 from typing import Any
 
 import pytest
 
+from relay.account.heal import matcher
 from relay.account.heal.drift import Differences, differences
 from relay.account.heal.healer import TRIGGER_UNKNOWN
 from relay.account.heal.limits import limits
 from relay.account.heal.matcher import Matcher
+from relay.account.heal.settle import Settled, settle
 from relay.account.heal.tells import tells
 from relay.account.heal.verdicts import TRIGGER_DELAYED
 from relay.model.heal import HealRecord, HealState, Hook, StoredHook
@@ -118,6 +121,24 @@ async def test_moves_of_one_lead_that_two_scans_settle_are_no_difference_of_time
         world.advance(began + settles + after - world.clock())
         await world.scan()
     assert [scan.differences for scan in world.scans[-2:]] == [[0.0], [0.0, 0.0]]
+
+
+async def test_thousands_are_matched_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes as long as a webhook may wait for its answer."""
+    threads = []
+
+    def noted(*given: Any, **named: Any) -> Settled:
+        threads.append(current_thread())
+        return settle(*given, **named)
+
+    monkeypatch.setattr(matcher, "settle", noted)
+    world = World(seed=6)
+    world.amo.add_lead()
+    await world.run(10 * MINUTE)
+    world.amo.add_lead()
+    await world.run(3 * HOUR)
+    assert threads
+    assert current_thread() not in threads
 
 
 # ---- repeats
