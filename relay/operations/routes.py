@@ -1,6 +1,7 @@
 """POST /routes/check, /routes/explain, /routes/diff: a routes file that is not in force, and where events would go.
 
-The text comes from elsewhere: nothing on this machine that it names is looked at, and its secrets are stand-ins.
+The text comes from elsewhere: nothing on this machine that it names is looked at, and its secrets are stand-ins. On
+stored events it is tried only for askers who see payloads: a condition that holds gives away the value behind a mask.
 """
 
 import asyncio
@@ -79,10 +80,12 @@ async def checked(desk: Desk, asked: Check) -> CheckDocument:
 
 async def explained(desk: Desk, asked: Explain) -> ExplanationDocument:
     """Show where a webhook goes, and why; nothing is sent."""
-    config = await _config(desk, asked.text)
     if (asked.id is None) == (asked.body is None):
         raise InvalidParameters(Fault(pointer="/id", detail="give either an id or a body"))
+    config = await _config(desk, asked.text)
     if asked.id is not None:
+        if asked.text is not None:
+            desk.asker.demand_payloads()
         found = await lookup.show(desk.store, asked.id)
         fetched = await lookup.fetched(desk.store, found.record.events)
         shown = explain_stored(config, found, fetched, now=desk.now())
@@ -106,6 +109,7 @@ def _source(config: Config, given: str | None) -> str:
 
 async def compared(desk: Desk, asked: Diff) -> RoutesDiffDocument:
     """Compare a routes file with the one in force: of the stored events, those that would go elsewhere."""
+    desk.asker.demand_payloads()
     before, after = desk.config(), await _config(desk, asked.text)
     found = await diff(desk.store, before, after, since=asked.since, most=MOST, cursor=asked.after, budget=LOOK)
     return msgspec.convert({**route_views.routes_diff(found), "next": found.next}, RoutesDiffDocument)

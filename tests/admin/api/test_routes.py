@@ -12,7 +12,7 @@ EDITED = ROUTES.replace("to: [sales-bot, warehouse]", "to: [sales-bot]")
 
 
 async def test_an_edit_is_compared_with_the_routes_in_force(client: Client) -> None:
-    status, found = await send(client, "POST", "/routes/diff", {"text": EDITED, "since": "1h"}, **VIEWER)
+    status, found = await send(client, "POST", "/routes/diff", {"text": EDITED, "since": "1h"})
     assert (status, found["changed"], found["no_longer"], found["also"]) == (200, 1, {"warehouse": 1}, {})
     [change] = found["changes"]
     assert (change["before"]["targets"], change["after"]["targets"]) == (["sales-bot", "warehouse"], ["sales-bot"])
@@ -51,6 +51,16 @@ async def test_a_viewer_sees_why_a_route_takes_an_event_but_none_of_its_values(c
     assert values <= {MASK}
     assert (event["event"]["entity"], event["event"]["data"]["id"]) == ("leads", 4831596)
     assert {each["body"] for each in event["requests"]} == {MASK}
+
+
+async def test_masked_values_are_not_found_out_by_conditions_of_ones_own(client: Client) -> None:
+    guess = EDITED.replace("match: {entity: leads, action: [call_in, mail_in]}", 'match: {data.name: "~^A"}')
+    for path, asked in [("explain", {"id": OFFER}), ("diff", {"since": "1h"})]:
+        status, problem = await send(client, "POST", f"/routes/{path}", {"text": guess, **asked}, **VIEWER)
+        assert (status, problem["type"]) == (403, "urn:amocrm-relay:problem:not-allowed")
+        assert "sees no field values" in problem["detail"]
+    body = {"text": EDITED, "body": "leads[add][0][id]=7", "query": ""}
+    assert (await send(client, "POST", "/routes/explain", body, **VIEWER))[0] == 200  # it shows nothing that is stored
 
 
 async def test_the_routes_in_force_have_an_etag(client: Client) -> None:
