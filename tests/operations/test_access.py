@@ -41,6 +41,15 @@ def mode(file: Path) -> int:
 # ---- what is made and stored
 
 
+def test_a_link_where_the_new_file_is_written_first_is_not_followed(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "of-root"
+    other.write_text("precious")
+    file.with_name(f"{file.name}.{os.getpid()}.tmp").symlink_to(other)
+    add(file)
+    assert other.read_text() == "precious"
+    assert [each.name for each in access.load(file)] == ["olga"]
+
+
 def test_a_token_has_160_random_bits_and_the_file_has_its_hash_alone(file: Path) -> None:
     made = [add(file, f"user-{number}").token.reveal() for number in range(20)]
     assert all(re.fullmatch("rt_[0-9a-f]{8}_[0-9a-f]{40}", each) for each in made)

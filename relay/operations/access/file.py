@@ -87,7 +87,9 @@ def _replace(path: Path, content: bytes) -> None:
     owner = like or path.parent.stat()
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        temporary.unlink(missing_ok=True)
+        # O_EXCL follows no link: in a folder of a service, root would give it whatever file the link names
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             if (os.geteuid() == ROOT and owner.st_uid != ROOT) or like:
                 os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode) if like else 0o600)
