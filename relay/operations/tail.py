@@ -9,8 +9,8 @@ from relay.signals import Attempted, DuplicateReceived, Probed, Rejection, Signa
 
 Document = dict[str, Json]
 
-MASKED = ("detail", "why", "unparsed")
-"""What may quote a body, an answer or an error."""
+MASKED = ("detail", "why", "unparsed", "remote", "address")
+"""What may quote a body, an answer or an error, and where requests came from, as in listings."""
 
 
 def documents(signal: Signal) -> list[Document]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from relay.model import Dead, Reason, RetryAt
 from relay.operations.documents.webhooks import attempt_document
-from relay.operations.tail import documents
+from relay.operations.tail import documents, masked_documents
 from relay.signals import Committed, DuplicateReceived, Probed, Rejection, Signal
 from relay.store.records import AttemptRecord
 from tests.observe.conftest import NOON, attempted, event, kept, refused
@@ -108,3 +108,9 @@ def test_what_an_attempt_returned_has_one_shape_here_and_in_show() -> None:
     shown = attempt_document(record, made.delivery)
     for name in ("reason", "status", "took", "detail", "verdict"):
         assert followed[name] == getattr(shown, name), name
+
+
+def test_who_sees_no_payloads_sees_neither_texts_nor_where_a_request_came_from() -> None:
+    [seen] = masked_documents(replace(refused(detail="Ann"), remote="192.0.2.7", address="/hooks/crm"))
+    assert {seen[each] for each in ("detail", "remote", "address")} == {"***"}
+    assert (seen["what"], seen["source"]) == ("refused", "-")
