@@ -17,6 +17,7 @@ from relay.admin.api.tail import TAIL, ApiTail
 from relay.admin.auth import ASKER
 from relay.errors import StoreBusy
 from relay.observe import EventStream
+from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.acts import AcceptedDocument
 from relay.operations.documents.encoding import encode
@@ -83,6 +84,8 @@ class Api:
         desk = Desk(self._store, asker, config=self._config, act_id=id_, names=self._names, reload=self._reload)
         asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
         run = partial(self._in_turn, partial(desk.ask, operation, asked))
+        if operation.role is Role.VIEWER:  # a question: its document, which may be large, is not kept
+            return _answer(await run())
         document = await self._acts.done(id_, key_id, operation.name, digest, run, long=operation.long)
         if document is not None:
             return _answer(document)

@@ -63,6 +63,11 @@ async def test_masked_values_are_not_found_out_by_conditions_of_ones_own(client:
     assert (await send(client, "POST", "/routes/explain", body, **VIEWER))[0] == 200  # it shows nothing that is stored
 
 
+async def test_what_a_question_answered_is_kept_for_no_key(client: Client) -> None:
+    for text in (ROUTES, EDITED):
+        assert (await send(client, "POST", "/routes/check", {"text": text}, **VIEWER, Idempotency_Key="k1"))[0] == 200
+
+
 async def test_the_routes_in_force_have_an_etag(client: Client) -> None:
     answer = await client.get("/api/v1/routes", headers=VIEWER)
     found = await answer.json()
