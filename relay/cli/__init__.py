@@ -127,7 +127,16 @@ class LazyGroup(click.Group):
             from relay.cli import installed
 
             ctx.meta[INSTALLED] = installed.adopt(os.environ)
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            raise click.UsageError(f"No such command {args[0]!r}.{self._meant(ctx, args[0])}", ctx)
         return super().resolve_command(ctx, args)
+
+    def _meant(self, ctx: click.Context, typed: str) -> str:
+        """The nearest command; click would compare with the imported ones alone, and none is."""
+        from difflib import get_close_matches
+
+        near = get_close_matches(typed, self.list_commands(ctx), n=1)
+        return f" Did you mean {near[0]!r}?" if near else ""
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the names of commands without importing them, and options."""

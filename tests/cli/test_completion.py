@@ -73,7 +73,14 @@ def test_help_shows_what_the_option_shows(run: Run) -> None:
 def test_help_of_what_there_is_not_is_misuse_with_a_suggestion(run: Run) -> None:
     unknown = run("help", "replya")
     assert unknown.exit_code == 2
-    assert "No such command 'replya'" in unknown.stderr
+    assert "No such command 'replya'. Did you mean 'replay'?" in unknown.stderr
     deeper = run("help", "replay", "now")
     assert deeper.exit_code == 2
     assert "relay replay has no commands below it" in deeper.stderr
+
+
+def test_a_mistyped_command_is_misuse_with_a_suggestion(run: Run) -> None:
+    near = run("stauts")
+    assert near.exit_code == 2
+    assert "No such command 'stauts'. Did you mean 'status'?" in near.stderr
+    assert "No such command 'xyzzy'.\n" in run("xyzzy").stderr
