@@ -109,6 +109,11 @@ def _value(name: str, hint: Any) -> Any:
 
 # ---- role × operation × front end
 
+NEEDS_PAYLOADS = {
+    "diff": "RELAY_VIEWER_TOKEN sees no field values: to try other routes on stored events needs them",
+}
+"""Questions that a viewer without payloads is refused, since their answers give values away."""
+
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 @each_operation
@@ -121,10 +126,12 @@ async def test_a_viewer_asks_every_question_and_does_no_act(
         allowed = True
     except NotAllowed as error:
         allowed = False
-        assert str(error) == f"RELAY_VIEWER_TOKEN is a viewer: this needs the role {operation.role}"
+        assert str(error) == NEEDS_PAYLOADS.get(
+            operation.name, f"RELAY_VIEWER_TOKEN is a viewer: this needs the role {operation.role}"
+        )
     except RelayError:
         allowed = True  # it was looked for, and is not there
-    assert allowed is (operation.role is Role.VIEWER)
+    assert allowed is (operation.role is Role.VIEWER and operation.name not in NEEDS_PAYLOADS)
     assert await store.audit(limit=10) == [] and (await store.status()).targets == before.targets
 
 
