@@ -19,6 +19,7 @@ from relay.store.contract import Archive
 from relay.store.open import account_records
 from relay.store.postgres.load import prepare
 from relay.store.postgres.store import PostgresStore
+from relay.store.question_records import RefusedMinute
 from relay.store.records import Duplicate, Filter
 from relay.store.requests import KeepRequest
 from relay.store.sqlite.export import exported
@@ -114,6 +115,7 @@ async def test_everything_that_a_store_holds_is_in_the_other_one_after(tmp_path:
         "heal_requests": 0,
         "guards": 0,
         "refusals": 0,
+        "refused": 0,
         "switched_off": 0,
         "account_records": 0,
     }
@@ -201,6 +203,10 @@ async def know(folder: Path) -> SqliteUrl:
     await store.guard.record(SEEN, switched_off=SwitchedOff(NOON, None))
     await store.guard.switch("crm", off=True, act=act(8, command="disconnect"))
     await store.guard.record_refusals("crm", {NOON: 5})
+    minute = RefusedMinute(
+        minute=NOON, source="crm", reason="too_large", count=5, last_at=NOON, detail="9 MB", remote="192.0.2.7"
+    )
+    await store.questions.record_refused([minute])
     await store.close()
     url = SqliteUrl(folder / "relay.db")
     for account in ("main", "old.account-x"):
@@ -219,6 +225,7 @@ async def known(store: Archive) -> Sequence[object]:
         await store.guard.records(),
         await store.guard.refusals("crm", since=NOON, until=NOON),
         await store.guard.switched_off("crm", since=NOON),
+        [*await store.questions.refused(limit=9)],
     ]
 
 

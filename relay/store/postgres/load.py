@@ -20,7 +20,8 @@ from relay.store.url import PostgresUrl
 _BEGIN = f"select {DURABLE.format(local='true')}, set_config('lock_timeout', '2s', true)"
 _OURS = (
     "webhooks, events, deliveries, dismissed, attempts, pauses, audit, losses, tombstones, erasures, enrichments,"
-    " heal_events, hook_index, heal_marks, run_marks, heal_requests, guards, refusals, switched_off, account_records"
+    " heal_events, hook_index, heal_marks, run_marks, heal_requests, guards, refusals, refused, switched_off,"
+    " account_records"
 )
 _LOCK = f"lock table {_OURS} in share row exclusive mode"
 _EMPTY = """

@@ -50,6 +50,7 @@ _TABLES = {
     "heal_requests": heal_rows.REQUEST,
     "guards": guard_rows.COLUMNS,
     "refusals": "source, relay, minute, number",
+    "refused": "minute, source, reason, relay, count, last_at, detail, remote, address",
     "switched_off": "source, since, until, ours",
 }
 """Each with its columns."""
@@ -61,6 +62,7 @@ _COMPUTED = {
     ("losses", "relay"): _RELAY,
     ("run_marks", "relay"): _RELAY,
     ("refusals", "relay"): _RELAY,
+    ("refused", "relay"): _RELAY,
     ("losses", "count"): "last - first + 1",
 }
 
