@@ -29,7 +29,7 @@ class MemoryStore:
         self.commits = 0
         self.lost_at: datetime | None = None
         self.crash_at: int | None = None
-        self._requests: dict[str, str] = {}
+        self.requested: dict[str, str] = {}
         self._first: datetime | None = None
         self._by_key: dict[tuple[str, str], list[int]] = {}
 
@@ -37,7 +37,7 @@ class MemoryStore:
         """Keep a webhook that came; `late`: its event was healed and sent before."""
         if request.hooks and self._first is None:
             self._first = request.webhook.received_at
-        self._requests[request.webhook.id] = request.webhook.request_id
+        self.requested[request.webhook.id] = request.webhook.request_id
         late = set()
         for hook in request.hooks:
             healed = self._healed(hook)
@@ -107,7 +107,7 @@ class MemoryStore:
         return sorted(found, key=lambda each: (each.key, each.at))
 
     async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:
-        return {each: self._requests[each] for each in webhooks if self._requests.get(each)}
+        return {each: self.requested[each] for each in webhooks if self.requested.get(each)}
 
     async def first_hook(self, source: str) -> datetime | None:
         return self._first

@@ -180,7 +180,7 @@ def test_a_list_says_what_amocrm_calls_things(run: Run, named: None) -> None:
 def test_on_a_narrow_terminal_names_are_below_their_delivery(named: None) -> None:
     lines = plain(on_terminal("list", "--state", "dead"))
     assert max(map(len, lines)) <= 80
-    assert lines[2] == "    400 is in dead_on"
+    assert lines[2] == "    400 is in dead_on; 400: bad price"
     assert lines[3].startswith("    status Продажи/Оффер")
 
 

@@ -139,7 +139,7 @@ def test_every_problem_of_the_routes_is_a_json_line(folder: Path) -> None:
     ("arguments", "code", "detail"),
     [
         (["--store", "sqlite:///."], 1, ". is a folder: name a file"),
-        (["--store", "nonsense"], 2, "a store is written sqlite:///relay.db"),
+        (["--store", "sqlite:nonsense"], 2, "a store is a path like relay.db"),
         (["--store", "mysql://db1/relay"], 2, "a PostgreSQL store is written postgresql://"),
         (["--store", "postgresql://relay:hunter2@db1/relay?nonsense=1"], 2, 'invalid URI query parameter: "nonsense"'),
         (["--store", "postgresql://relay:hunter2@db1/relay?sslmode=banana"], 2, 'invalid sslmode value: "banana"'),

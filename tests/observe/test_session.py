@@ -95,6 +95,10 @@ class Reference:
             "relay_store_claim_seconds", "How long one claim of due deliveries took.",
             buckets=CLAIM_SECONDS, registry=registry,
         )  # fmt: skip
+        self.archive_failures = Counter(
+            "relay_archive_failures_total", "Purges that stopped because the archive could not be written.",
+            registry=registry,
+        )  # fmt: skip
         self.connections_evicted = Counter(
             "relay_connections_evicted_total", "Connections closed because there were too many.", registry=registry
         )
@@ -193,7 +197,7 @@ def _traces(signal: Signal) -> list[str]:
 
 def test_families_without_series_are_exposed_before_anything_happens(reference: Callable[..., Observed]) -> None:
     fresh = generate_latest(Observed().registry).decode()
-    assert fresh.count("# TYPE") == 15
+    assert fresh.count("# TYPE") == 16
     assert 'relay_store_commit_seconds_bucket{le="+Inf"} 0.0\n' in fresh
     assert "relay_attempts_total{" not in fresh
 

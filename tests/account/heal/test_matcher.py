@@ -170,7 +170,7 @@ async def test_a_repeat_of_a_trigger_is_no_webhook_of_a_second_change(keeps: boo
 async def test_two_items_of_one_body_are_two_webhooks() -> None:
     world = World(seed=7)
     hooks = [StoredHook(Hook(n, "account", "leads.status:1", CHANGED, None, CHANGED, CHANGED), w) for n, w in BODIES]
-    world.store._requests |= {"w1": "a", "w2": "a"}
+    world.store.requested |= {"w1": "a", "w2": "a"}
     assert await Matcher(world.store)._repeats(hooks) == [hooks[2]]
 
 
