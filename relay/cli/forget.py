@@ -6,7 +6,7 @@ import click
 
 from relay.cli.desk import Place, place_options
 from relay.cli.options import asynchronous, json_option
-from relay.cli.output import cell, note, print_document, put, table
+from relay.cli.output import cell, counted, note, print_document, put, table
 from relay.operations.documents.erasure import ForgetDocument
 from relay.operations.forget import FORGET, Forget
 
@@ -60,12 +60,13 @@ async def forget(
 
 def _print(done: ForgetDocument) -> None:
     if done.events:
-        counted = table("TYPE", "EVENTS", right=("EVENTS",))
+        types = table("TYPE", "EVENTS", right=("EVENTS",))
         for name, number in sorted(done.events.items()):
-            counted.add_row(cell(name), cell(number))
-        put(counted)
+            types.add_row(cell(name), cell(number))
+        put(types)
     erased = "would erase" if done.dry_run else "erased"
-    click.echo(f"{erased} {sum(done.events.values())} events of {', '.join(done.who)} in {done.webhooks} webhooks")
+    events = counted(sum(done.events.values()), "event")
+    click.echo(f"{erased} {events} of {', '.join(done.who)} in {counted(done.webhooks, 'webhook')}")
     for number, what in (
         (len(done.shared), "of these webhooks keep the part of others"),
         (done.dead, "pending deliveries are dead with the reason erased"),

@@ -18,7 +18,7 @@ def test_a_dry_run_says_what_would_go_and_leaves_it(run: Run, kept: Path) -> Non
     before = run("show", CONTACT).stdout
     ended = run("forget", "--entity", entity, "--id", id_, "--dry-run")
     assert ended.exit_code == 0
-    assert f"would erase 1 events of {entity}/{id_} in 1 webhooks\n" in ended.stdout
+    assert f"would erase 1 event of {entity}/{id_} in 1 webhook\n" in ended.stdout
     assert "out of reach: " in ended.stderr
     assert run("show", CONTACT).stdout == before
 
