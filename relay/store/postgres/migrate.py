@@ -183,12 +183,15 @@ def _with_version(script: Script) -> str:
 
 
 async def keep_indexed(connect: Callable[..., Connection]) -> None:
-    """Build missing indexes on a connection of their own, once that can be done; the caller cancels it."""
+    """Build missing indexes on a connection of their own, once that can be done; the caller cancels it.
+
+    A server that this relay must not use is left alone: `ready` says what is wrong.
+    """
     while True:
         if any(each.indexes for each in scripts()):
             connection = connect(name="indexes")
             try:
-                with suppress(StoreBusy):
+                with suppress(StoreBusy, StoreUnsafe, ConfigurationError):
                     await build_indexes(connection)
             finally:
                 await connection.close()
