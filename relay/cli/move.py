@@ -35,8 +35,8 @@ async def move(source: StoreUrl, store_url: StoreUrl) -> None:
 
     Stop the daemon first. All of it is copied in one transaction: webhooks, events, deliveries, attempts, pauses,
     losses and the audit, in their order and with their checksums; grants of accounts, and what healing and the guard
-    know. The SQLite store stays as it is: keep it as a backup, and use no relay and no command with it, for that would
-    deliver once more what was pending, and use up a grant.
+    know. The SQLite store stays as it is: keep it as a backup, and start no relay on it, and no command, for that
+    would deliver once more what was pending, and use up a grant.
 
     \b
     relay move --from sqlite:///relay.db --store postgresql://relay@db1,db2/relay
