@@ -365,3 +365,13 @@ def cluster(**settings: Any) -> Iterator[Cluster]:
         yield made
     finally:
         made.remove()
+
+
+def run_as_psql(connection: psycopg.Connection, printed: str) -> None:
+    """Run what `relay migrate --sql` prints, one statement at a time after its transaction, as psql does.
+
+    Sent whole it would be one transaction, in which no index is built concurrently.
+    """
+    schema, commit, indexes = printed.partition("commit;\n")
+    for each in (schema + commit, *indexes.split(";\n")):
+        connection.execute(each.encode())

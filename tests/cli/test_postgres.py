@@ -14,7 +14,7 @@ from relay.store.records import RelayStanding, Status
 from relay.store.sqlite.spool import SqliteSpool
 from relay.store.times import to_ms, utc_now
 from tests.cli.conftest import NOON, Run
-from tests.postgres import Cluster
+from tests.postgres import Cluster, run_as_psql
 from tests.store.conftest import routed, to, webhook
 
 On = Callable[..., Result]
@@ -250,7 +250,7 @@ def test_a_command_on_an_empty_database_says_what_to_do(on: On) -> None:
 def test_the_sql_of_a_migration_can_be_run_by_another_role(on: On, postgres_dsn: str) -> None:
     sql = on("migrate", "--sql").stdout
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
-        connection.execute(sql.encode())
+        run_as_psql(connection, sql)
     assert on("migrate", "--sql").stdout == "-- the schema is up to date\n"
     assert on("status").exit_code == 0
 

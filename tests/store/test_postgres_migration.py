@@ -16,7 +16,7 @@ from relay.store.postgres.connection import Connection
 from relay.store.postgres.migrate import Script
 from relay.store.postgres.store import PostgresStore
 from relay.store.records import Filter
-from tests.postgres import Cluster
+from tests.postgres import Cluster, run_as_psql
 from tests.store.conftest import MINUTE, TRACEPARENT, routed, to, webhook
 
 SHIPPED = migrate.scripts()
@@ -176,9 +176,7 @@ async def test_without_the_right_to_change_the_schema_one_line_says_what_to_do(
         assert "permission denied for schema public" in str(refused.value)
         assert "relay migrate --sql" in str(refused.value) and "\n" not in str(refused.value)
         sql = await connection.transact(migrate.sql_of)
-        schema, _, indexes = sql.partition("commit;\n")  # psql sends one statement at a time
-        for each in (f"{schema}commit;", *indexes.split(";\n")):
-            superuser.execute(each.encode())
+        run_as_psql(superuser, sql)
     store = PostgresStore(postgres_dsn, name="relay", emit=lambda _signal: None, durable=False)
     await store.ready()
     assert await store.status()
