@@ -12,10 +12,12 @@ from relay.errors import CorruptError, StoreFailed
 from relay.model import Dead, Health, Outcome, Reason, State
 from relay.store.checksum import checksum, is_corrupt
 from relay.store.contract import Archive
+from relay.store.question_records import AttemptFilter
 from relay.store.records import Filter, HealthReport
 from relay.store.sqlite.integrity import verify
-from tests.store.conftest import MINUTE, NOON, act, claim, open_sqlite, routed, to, webhook
+from tests.store.conftest import MINUTE, NOON, act, claim, deliver, open_sqlite, routed, to, webhook
 from tests.store.damage import flip, flip_at, lose_id
+from tests.store.test_questions import refused
 
 
 @pytest.fixture
@@ -151,7 +153,7 @@ async def test_what_is_damaged_of_a_daemons_report_leaves_the_status_of_the_rest
     [
         "update deliveries set target = x'ff' where event = 1",
         "delete from events where seq = 1",
-        "insert into conditions select 'dwh', 'odd', since, as_of, error, in_flight, slow, probe_at from conditions",
+        "insert into conditions (target, health, since, as_of, error) values ('dwh', 'odd', 1, 1, '')",
         "insert into reports values ('files', x'ff', '{}')",
         "insert into reports values ('files', 1, '{')",
     ],
@@ -179,6 +181,11 @@ async def test_a_corrupt_row_leaves_the_status_of_the_rest(spoiled: Path, sql: s
         ("update webhooks set source = cast(x'ff' as text)", lambda store: store.show("webhook-0001")),
         ("update deliveries set routes = 'all'", lambda store: store.find(Filter(), limit=9)),
         ("update deliveries set state = 'pendinf'", lambda store: store.find(Filter(), limit=9)),
+        ("update events set id = x'ff' where seq = 1", lambda store: store.events(Filter(), limit=9)),
+        ("update attempts set took_us = 'soon'", lambda store: store.questions.attempts(AttemptFilter(), limit=9)),
+        ("update deliveries set routes = '['", lambda store: store.questions.story("leads", "7", limit=9)),
+        ("update events set action = x'ff' where seq = 2", lambda store: store.questions.unrouted_kinds(Filter())),
+        ("update refused set last_at = 'soon'", lambda store: store.questions.refused(limit=9)),
         ("update audit set details = '{'", lambda store: store.audit(limit=9)),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
@@ -187,8 +194,10 @@ async def test_a_row_that_cannot_be_read_is_one_clear_error(
     tmp_path: Path, corrupt: str, ask: Callable[[Archive], Awaitable[object]]
 ) -> None:
     store = open_sqlite(tmp_path, NOON)
-    await store.keep(webhook(), [routed(1, to())])
+    await store.keep(webhook(), [routed(1, to()), routed(2), routed(3)])
+    await deliver(store, (await claim(store))[0])
     await store.pause("bot", act(command="pause"))
+    await store.questions.record_refused([refused(0)])
     connection = apsw.Connection(str(tmp_path / "relay.db"))
     connection.pragma("ignore_check_constraints", True)
     connection.execute(corrupt)

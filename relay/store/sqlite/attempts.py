@@ -66,7 +66,7 @@ async def attempts(
     values = {"only": wanted.target, "reason": wanted.reason}
     run = partial(_failed if wanted.failed else _all, least=least, values=values)
     seen = await looks.look(lambda at, left: read(partial(run, place=at, limit=left)), place, limit, budget)
-    return looks.page_of("attempts", seen, limit, lambda row: AttemptPlace(*row[:4]), _record)
+    return await read(lambda _cursor: looks.page_of("attempts", seen, limit, _place_of, _record))
 
 
 def _failed(
@@ -86,6 +86,10 @@ def _all(
     start = max(least, min(found[0][0], place.at - 1)) if found else least
     bound = {**values, **place._asdict(), "least": start, "late": LATE // MILLISECOND, "limit": limit}
     return Step(rows(cursor, ALL, bound), looks.before_attempts(start) if start > least else None)
+
+
+def _place_of(row: Row) -> AttemptPlace:
+    return AttemptPlace(*row[:4])
 
 
 def _record(row: Row) -> MadeAttempt:

@@ -2,6 +2,8 @@
 
 See `relay.store.looks`. What an index leads to needs no steps: an event's id, the id of what it is about, and what is
 pending or dead while that is little.
+
+Rows become records within a read, too: one that the disk has changed is a CorruptError there.
 """
 
 from collections.abc import Callable
@@ -80,7 +82,7 @@ async def deliveries(
         values |= {"least": _least(wanted.since)}
         run = partial(step, sql=WALK.format(where=where), values=values)
     seen = await looks.look(lambda at, left: read(partial(run, place=at, limit=left)), place, limit, budget)
-    return looks.page_of("deliveries", seen, limit, _place_of, record_of)
+    return await read(lambda _cursor: looks.page_of("deliveries", seen, limit, _place_of, record_of))
 
 
 def _latest(wanted: Filter) -> datetime | None:
@@ -160,7 +162,7 @@ async def events(
         values |= {"most": looks.newest(wanted.until).at + 1}
         run = partial(_step_later, sql=EVENTS.format(which=which, where=where), values=values)
     seen = await looks.look(lambda at, left: read(partial(run, place=at, limit=left)), place, limit, budget)
-    return looks.page_of("events", seen, limit, lambda row: Place(row[0], row[1], row[2], ""), _event_of)
+    return await read(lambda _cursor: looks.page_of("events", seen, limit, _event_place, _event_of))
 
 
 def _step_later(cursor: apsw.Cursor, sql: str, values: dict[str, Any], place: Place, limit: int) -> Step[Place]:
@@ -169,6 +171,10 @@ def _step_later(cursor: apsw.Cursor, sql: str, values: dict[str, Any], place: Pl
     [(end_at, end_webhook)] = end or [(values["most"], 0)]
     bound = {**values, **place._asdict(), "end_at": end_at, "end_webhook": end_webhook, "limit": limit}
     return Step(rows(cursor, sql, bound), Place(end_at, end_webhook, 0, "") if end else None)
+
+
+def _event_place(row: Row) -> Place:
+    return Place(row[0], row[1], row[2], "")
 
 
 def _event_of(row: Row) -> EventRecord:

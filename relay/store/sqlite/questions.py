@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import apsw
 import orjson
@@ -74,7 +75,7 @@ class SqliteQuestions:
         first = looks.newest(wanted.until)
         every = unrouted_rows.MOST
         seen = await looks.look(lambda at, left: self._read(partial(run, place=at, limit=left)), first, every, budget)
-        return unrouted_rows.page(seen)
+        return await self._read(lambda _cursor: unrouted_rows.page(seen))
 
     async def refused(
         self,
@@ -87,8 +88,7 @@ class SqliteQuestions:
         before: str | None = None,
     ) -> Page[RefusedMinute]:
         values = refused_rows.values(source, reason, since, until, limit, before)
-        found = await self._read(lambda cursor: rows(cursor, REFUSED, values))
-        return page("refused", found, limit, lambda row: tuple(row[:3]), refused_rows.read)
+        return await self._read(partial(_refused, values=values, limit=limit))
 
     async def record_refused(self, refused: Sequence[RefusedMinute]) -> None:
         def write(cursor: apsw.Cursor) -> None:
@@ -98,6 +98,10 @@ class SqliteQuestions:
 
         if refused:
             await self._write(write)
+
+
+def _refused(cursor: apsw.Cursor, values: dict[str, Any], limit: int) -> Page[RefusedMinute]:
+    return page("refused", rows(cursor, REFUSED, values), limit, lambda row: tuple(row[:3]), refused_rows.read)
 
 
 def _story(cursor: apsw.Cursor, entity: str, entity_id: str, place: Place, limit: int) -> Page[StoryEvent]:
