@@ -34,6 +34,8 @@ ROLES = MappingProxyType({
 })  # fmt: skip
 """What a path demands; the desk decides below `API`, and a path that is not here is for operators."""
 ASKER = web.RequestKey("asker", Asker)
+STILL_ADMITTED: web.RequestKey[Callable[[], bool]] = web.RequestKey("still_admitted")
+"""Whether the request would be admitted now, too: a stream ends once its token is removed, replaced or expired."""
 
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _EMBEDDABLE = PUBLIC_PATHS | {"/metrics"}
@@ -66,6 +68,7 @@ def require_token(
         given = rest.strip()
         asker = bearers.asker(given, now()) if given and scheme.lower() == "bearer" else None
         if isinstance(asker, Asker):
+            request[STILL_ADMITTED] = lambda: bearers.asker(given, now()) == asker
             return await _admitted(request, asker, handler)
         client = proxies.client(request.remote, request.headers)
         seconds = lockouts.seconds_left(client)
@@ -157,7 +160,7 @@ def require_host(hosts: Collection[str]) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if _without_port(request.host) in allowed:
-            request[ASKER] = ON_LOOPBACK
+            request[ASKER], request[STILL_ADMITTED] = ON_LOOPBACK, lambda: True
             return await handler(request)
         raise web.HTTPMisdirectedRequest(text=f"not a name of this listener; use {', '.join(sorted(allowed))}\n")
 

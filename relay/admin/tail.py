@@ -8,7 +8,7 @@ from typing import TypeVar
 import orjson
 from aiohttp import hdrs, web
 
-from relay.admin.auth import ASKER
+from relay.admin.auth import ASKER, STILL_ADMITTED
 from relay.observe import EventStream
 from relay.observe.event_stream import Documents
 from relay.operations import forward
@@ -61,7 +61,7 @@ class TailRoute:
         with self._stream.following(documents) as follower, suppress(ConnectionResetError):
             response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "application/x-ndjson"})
             await response.prepare(request)
-            while (news := await _within(HEARTBEAT, follower.news())) != []:
+            while request[STILL_ADMITTED]() and (news := await _within(HEARTBEAT, follower.news())) != []:
                 # the empty line finds out whether the client is still there: aiohttp does not report it
                 await response.write(b"".join(orjson.dumps(each) + b"\n" for each in news or ()) or b"\n")
         return response

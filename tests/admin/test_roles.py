@@ -135,6 +135,18 @@ async def test_a_viewer_who_follows_sees_no_text_of_a_target_or_a_body(
 # ---- tokens that end
 
 
+@pytest.mark.parametrize("path", ["/-/tail", "/-/forward"])
+async def test_a_stream_ends_once_its_token_is_removed(
+    path: str, client: Client, tokens: Tokens, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.admin.tail.HEARTBEAT", 0.05)
+    async with client.get(path, headers=tokens.headers("operator")) as answer:
+        assert await answer.content.readline() == b"\n"
+        access.remove(tokens.file, "bot")
+        tokens.use()
+        await answer.content.read()  # to its end
+
+
 async def test_an_expired_token_is_told_so_and_is_no_guess(client: Client, tokens: Tokens, relay: Relay) -> None:
     """A monitor that goes on asking must not lock out its address; a token that is merely near is a guess."""
     for _ in range(3 * auth.MAX_FAILURES):

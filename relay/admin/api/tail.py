@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 from aiohttp import hdrs, web
 from msgspec import Meta
 
-from relay.admin.auth import ASKER
+from relay.admin.auth import ASKER, STILL_ADMITTED
 from relay.admin.tail import HEARTBEAT, MAX_FOLLOWERS
 from relay.model import Json
 from relay.observe import EventStream
@@ -79,7 +79,7 @@ class ApiTail:
         with self._stream.following(documents) as follower, suppress(ConnectionResetError):
             response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: kind, hdrs.CACHE_CONTROL: "no-store"})
             await response.prepare(request)
-            while (news := await _within(HEARTBEAT, follower.news())) != []:
+            while request[STILL_ADMITTED]() and (news := await _within(HEARTBEAT, follower.news())) != []:
                 # the heartbeat finds out whether the client is still there: aiohttp does not report it
                 await response.write(b"".join(line(each) for each in news or () if tail.takes(each)) or line(None))
                 await asyncio.sleep(FLUSH_EVERY)
