@@ -419,7 +419,10 @@ class AuditEntry:
     @property
     def asked(self) -> str:
         """`target=warehouse states=dead,delivered`."""
-        return " ".join(f"{name}={_told(value)}" for name, value in self.details.items() if value not in ("", None, {}))
+        return " ".join(f"{name}={_told(value)}" for name, value in self.details.items() if value not in EMPTY)
+
+
+EMPTY: tuple[Json, ...] = ("", None, {}, [])
 
 
 def _told(value: Json) -> Json:

@@ -111,7 +111,7 @@ async def test_killed_at_any_write_of_a_heal_run_every_change_is_told_once(tmp_p
 @pytest.mark.timeout(600)
 async def test_a_relay_that_marks_first_is_found_guilty(tmp_path: Path) -> None:
     async with outage(tmp_path, SEED) as lost:
-        lost.killed_by = "tests.chaos.sabotages.marks_first"
+        lost.killed_by = "tests.chaos.marks_first"
         for number in FIRST_WRITES:
             await lost.heals(number)
             if not await lost.recovers(SABOTAGED_WITHIN):

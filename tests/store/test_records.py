@@ -43,7 +43,10 @@ def test_the_worst_report_is_of_the_relay_with_most_trouble() -> None:
 @pytest.mark.parametrize(
     ("details", "asked"),
     [
-        ({"target": "bot", "states": ["dead", "delivered"], "reason": ""}, "target=bot states=dead,delivered"),
+        (
+            {"target": "bot", "states": ["dead", "delivered"], "reason": "", "ids": []},
+            "target=bot states=dead,delivered",
+        ),
         ({"events": {"leads.status": 3, "contacts.add": 1}, "texts": {}}, "events=leads.status:3,contacts.add:1"),
         ({"now": True, "dead": 0}, "now=yes dead=0"),
     ],

@@ -1,6 +1,6 @@
 """`relay`, with one promise broken: a scan's mark is committed before what was found; the rest is `killed_writing`.
 
-`python -m tests.chaos.sabotages.marks_first NUMBER FILE …`
+`python -m tests.chaos.marks_first NUMBER FILE …`
 """
 
 from collections.abc import Mapping, Sequence
