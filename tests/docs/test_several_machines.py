@@ -271,7 +271,7 @@ class Machine(Sandbox):
         (etc / "secrets").mkdir(parents=True)
         (etc / "secrets/crm_token").write_text(TOKEN)
         (etc / "routes.yaml").write_text(self.here(ROUTES.replace("${TOKEN}", "${file:/etc/relay/secrets/crm_token}")))
-        *installed, self.reload, self.start, self.path, self.store, self.tls, self.status = SYSTEMD
+        *installed, self.reload, self.start, self.path, self.status = SYSTEMD
         self.run(installed)
         (etc / "secrets/postgres_password").write_text(server.password)
         (etc / "relay.env").write_text(f"RELAY_ADMIN_TOKEN={ADMIN_TOKEN}\n")
@@ -287,7 +287,7 @@ class Machine(Sandbox):
 
     def ask(self, *asked: str) -> str:
         """What a command prints, given what the page has before it."""
-        return self.run([self._edited(each) for each in (self.path, self.store, self.tls, *asked)])
+        return self.run([self.path, *map(self._edited, asked)])
 
     def relays(self) -> set[str]:
         """The names of those that `relay status` knows."""
