@@ -22,7 +22,7 @@ CHAOS := tests/chaos
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo fakeamo test system chaos bench bench-profile bench-compare lint format lock sbom image clean
+.PHONY: help demo fakeamo test system chaos bench bench-profile bench-compare lint format lock vendor sbom image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
@@ -65,6 +65,10 @@ sbom: .venv/relay.stamp ## software bill of materials with hashes: sbom.json, Cy
 	@$(BIN)/python -m venv .venv/sbom
 	@.venv/sbom/bin/python -m pip --disable-pip-version-check install --quiet cyclonedx-bom
 	@.venv/sbom/bin/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-file sbom.json
+	@$(BIN)/python -m tests.console.vendored sbom.json
+
+vendor: .venv/relay.stamp ## the console's libraries, by npm, as vendor.json locks them
+	@$(BIN)/python -m tests.console.vendored
 
 image: ## the container image, amocrm-relay
 	docker build --tag amocrm-relay .
