@@ -8,6 +8,7 @@ Intake stops after deliveries: amoCRM waits 2 s for a reply, and an attempt in f
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,7 @@ from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTH
 from relay.operations.tail import documents
 from relay.published_reports import RejectionReport, publish_reports, snapshot_report
 from relay.readiness import Readiness
+from relay.recent_activity import RecentActivity
 from relay.refused_requests import RefusedRequests
 from relay.reloader import Reloader
 from relay.routes.config import Config
@@ -105,6 +107,7 @@ class Relay:
         self.misaddressed = RejectionReport(Rejection.MISADDRESSED, utc_now)
         self.unauthorized = RejectionReport(Rejection.UNAUTHORIZED, utc_now)
         self.refused = RefusedRequests(utc_now)
+        self.recent = RecentActivity(time.time)
         self.live = EventStream(utc_now, documents)
         self.bearers = _bearers(settings)
         # last: it reads the files, and may emit warnings about them
@@ -127,6 +130,7 @@ class Relay:
             self.refused.count(fact)
             if self._accounts:
                 self._accounts.on_rejected(fact)
+        self.recent.count(fact)
         self._observe(fact)
         self.live(fact)
 
@@ -277,6 +281,7 @@ class Relay:
                 clock=self.store.clock,
             ),
             self.refused.keep_recording(self.store.questions),
+            self.recent.keep_recording(self.store.questions, self.store.clock),
             self.reloader.watch(),
             *([self._accounts.run()] if self._accounts else []),
             self._stopped_routes.run(),

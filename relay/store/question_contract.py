@@ -8,12 +8,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from relay.store.question_records import AttemptFilter, MadeAttempt, RefusedMinute, StoryEvent, UnroutedKind
+from relay.store.activity import Activity
+from relay.store.question_records import (
+    AttemptFilter,
+    MadeAttempt,
+    RefusedMinute,
+    RefusedTotal,
+    StoryEvent,
+    UnroutedKind,
+)
 from relay.store.records import Filter, Page
 
 
 class QuestionStore(Protocol):
-    """Questions of operators; nothing here writes but `record_refused`."""
+    """Questions of operators; nothing here writes but what begins with `record`."""
 
     async def attempts(
         self, wanted: AttemptFilter, *, limit: int, before: str | None = None, budget: timedelta | None = None
@@ -50,4 +58,20 @@ class QuestionStore(Protocol):
 
     async def record_refused(self, refused: Sequence[RefusedMinute]) -> None:
         """Replace what this relay has recorded of these minutes; forget what is older than `KEPT` before the newest."""
+        ...
+
+    async def refused_totals(self, *, since: datetime) -> Sequence[RefusedTotal]:
+        """Count what was refused from that minute on, by source and reason, in their order."""
+        ...
+
+    async def record_activity(self, activity: Activity, *, now: datetime) -> None:
+        """Replace this relay's report of its activity; forget others that are older than `ACTIVITY_KEPT`."""
+        ...
+
+    async def activity(self) -> Sequence[Activity]:
+        """Return what each relay recorded last, also those that are gone; the newest first."""
+        ...
+
+    async def own_activity(self) -> Activity | None:
+        """Return what this relay recorded last, the process before too; None if it never did."""
         ...

@@ -9,6 +9,10 @@ LATE = timedelta(seconds=5)
 """An attempt that began so long after its event arrived is found by its own time; one before that by the arrival."""
 
 
+ACTIVITY_KEPT = timedelta(days=8)
+"""A report of a relay's activity is kept for so long: nothing in it is asked for later."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFilter:
     """Which attempts: all conditions that are given must hold. `since` is included, `until` is not.
@@ -69,3 +73,13 @@ class RefusedMinute:
     detail: str
     remote: str
     address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedTotal:
+    """How many requests of one source were refused for one reason, and when the last of them was."""
+
+    source: str
+    reason: str
+    count: int
+    last_at: datetime

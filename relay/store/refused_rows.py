@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from relay.store import cursors
-from relay.store.question_records import RefusedMinute
+from relay.store.question_records import RefusedMinute, RefusedTotal
 from relay.store.times import LAST, from_ms, to_ms
 
 KEPT = timedelta(days=30)
@@ -59,9 +59,20 @@ def values(
     return {
         "source": source,
         "reason": reason,
-        "least": 0 if since is None else to_ms(since.replace(second=0, microsecond=0)),
+        "least": 0 if since is None else first_minute(since),
         "minute": minute,
         "after_source": after_source,
         "after_reason": after_reason,
         "limit": limit + 1,
     }
+
+
+def total(row: Sequence[Any]) -> RefusedTotal:
+    """Return the total of a row: source, reason, count, last_at."""
+    source, reason, count, last_at = row
+    return RefusedTotal(source=source, reason=reason, count=count, last_at=from_ms(last_at))
+
+
+def first_minute(since: datetime) -> int:
+    """Return the first minute of what was refused since then."""
+    return to_ms(since.replace(second=0, microsecond=0))

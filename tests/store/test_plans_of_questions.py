@@ -58,6 +58,8 @@ async def ask_all(store: Archive) -> None:
         await store.questions.attempts(asked, limit=1)
     await store.questions.story("leads", "7", limit=1)
     await store.questions.refused(limit=1)
+    await store.questions.refused_totals(since=NOON)
+    await store.questions.activity()
 
 
 async def test_no_question_scans_the_history_of_sqlite(tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ async def test_no_question_scans_the_history_of_sqlite(tmp_path: Path) -> None:
         if line.startswith("SCAN")
     }
     await store.close()
-    assert len(asked) >= 25
+    assert len(asked) >= 27
     few = (
         "SCAN segments",  # one for each 16,384 events
         "SCAN entity_indexed",
@@ -204,4 +206,6 @@ def test_attempts_are_read_by_their_indexes_and_by_the_webhooks_of_their_step(
 
 def test_what_was_refused_is_read_by_its_key(postgres: Cluster, history: str) -> None:
     values = refused_rows.values(None, None, None, None, 50, None)
-    check(postgres, history, (questions.REFUSED, values), scanned={*plans.SCANNED, "refused"})
+    totals = (questions.REFUSED_TOTALS, (LATEST,))
+    activity = (questions.ACTIVITY, ("activity",))
+    check(postgres, history, (questions.REFUSED, values), totals, activity, scanned={*plans.SCANNED, "refused"})

@@ -13,12 +13,14 @@ import pytest
 from relay.errors import StoreBusy, StoreUnsafe
 from relay.model import Delivered, Delivery, RetryAt, State
 from relay.signals import ClaimsReturned, ClockSet, RelayDeclaredDead, RelayDisowned, RelayJoined, Signal
+from relay.store.activity import Activity
 from relay.store.postgres import claims
 from relay.store.postgres import connection as module
 from relay.store.postgres.beats import CONFIRMED, DEAD, EVERY
 from relay.store.postgres.lost_claims import AGAIN
 from relay.store.postgres.registry import declare_dead
 from relay.store.postgres.store import PostgresStore
+from relay.store.question_records import ACTIVITY_KEPT
 from relay.store.records import Filter
 from relay.store.times import to_ms
 from tests.postgres import Cluster
@@ -541,3 +543,19 @@ async def test_an_unknown_spool_is_listed_for_thirty_days(a: Relay, b: Relay, tm
     assert await listed(a) == {"b": None}
     ask(tmp_path, f"{ago} returning 1", 30 * 86_400_000 + 60_000)
     assert await listed(a) == {}
+
+
+# ---- what they did lately
+
+
+async def test_what_each_relay_did_is_told_until_it_is_too_old(tmp_path: Path) -> None:
+    first, second = Relay(tmp_path, "a"), Relay(tmp_path, "b")
+    one, other = Activity(since=1.0, delivered={"bot": {7: 3}}), Activity(since=2.0)
+    await first.store.questions.record_activity(one, now=NOON)
+    await second.store.questions.record_activity(other, now=NOON + MINUTE)
+    assert await first.store.questions.activity() == [other, one]
+    assert await first.store.questions.own_activity() == one
+    await second.store.questions.record_activity(other, now=NOON + ACTIVITY_KEPT + MINUTE)
+    assert await second.store.questions.activity() == [other]
+    await first.store.close()
+    await second.store.close()

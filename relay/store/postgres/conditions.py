@@ -27,6 +27,8 @@ insert into reports (relay, name, as_of, value) values (%(relay)s, %(name)s, %(a
 on conflict (relay, name) do update set as_of = excluded.as_of, value = excluded.value
 """
 _OLD_PROBES = "delete from probes where at < %(before)s"
+ACTIVITY = "activity"
+"""The report that is no part of the status, which is read at every scrape: it may be large."""
 PROBES_KEPT = timedelta(minutes=1)  # by then every relay that lives has polled
 
 

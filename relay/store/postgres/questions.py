@@ -4,17 +4,29 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+import orjson
+
 from relay.store import looks, refused_rows, unrouted_rows
+from relay.store.activity import Activity, as_json, of_json
 from relay.store.heal_rows import UNROUTED
 from relay.store.looks import Place
-from relay.store.postgres import attempts, listings
+from relay.store.postgres import attempts, conditions, listings
 from relay.store.postgres.acts import columns
 from relay.store.postgres.connection import Connection
 from relay.store.postgres.filters import filter_sql
 from relay.store.postgres.text import clean, clean_or_none
-from relay.store.question_records import AttemptFilter, MadeAttempt, RefusedMinute, StoryEvent, UnroutedKind
+from relay.store.question_records import (
+    ACTIVITY_KEPT,
+    AttemptFilter,
+    MadeAttempt,
+    RefusedMinute,
+    RefusedTotal,
+    StoryEvent,
+    UnroutedKind,
+)
 from relay.store.records import DeliveryRecord, Filter, Page
 from relay.store.rows import page, story_of
+from relay.store.times import to_ms
 
 STORY = (
     "select w.received_at, w.seq, e.seq, e.id, e.payload, e.checksum, w.id, w.source, w.received_at, w.kind = 'heal'"
@@ -49,6 +61,12 @@ select c.*, %s from unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %
 on conflict (minute, source, reason, relay) do update set count = greatest(r.count, excluded.count),
   last_at = excluded.last_at, detail = excluded.detail, remote = excluded.remote, address = excluded.address
 """
+REFUSED_TOTALS = """
+select source, reason, sum(count)::bigint, max(last_at) from refused where minute >= %s
+group by source, reason order by source, reason
+"""
+ACTIVITY = "select relay, value from reports where name = %s order by as_of desc, relay"
+OLD_ACTIVITY = "delete from reports where name = %s and as_of < %s"
 
 
 class PostgresQuestions:
@@ -113,3 +131,25 @@ class PostgresQuestions:
                 ("delete from refused where minute < %s", (refused_rows.oldest(refused),)),
             ]
         )
+
+    async def refused_totals(self, *, since: datetime) -> Sequence[RefusedTotal]:
+        [found] = await self._look.run([(REFUSED_TOTALS, (refused_rows.first_minute(since),))])
+        return [*map(refused_rows.total, found)]
+
+    async def record_activity(self, activity: Activity, *, now: datetime) -> None:
+        await self._work.run(
+            [
+                conditions.publish(self._relay, conditions.ACTIVITY, as_json(activity), now),
+                (OLD_ACTIVITY, (conditions.ACTIVITY, to_ms(now - ACTIVITY_KEPT))),
+            ]
+        )
+
+    async def activity(self) -> Sequence[Activity]:
+        return [each for _relay, each in await self._activity()]
+
+    async def own_activity(self) -> Activity | None:
+        return next((each for relay, each in await self._activity() if relay == self._relay), None)
+
+    async def _activity(self) -> list[tuple[str, Activity]]:
+        [found] = await self._look.run([(ACTIVITY, (conditions.ACTIVITY,))])
+        return [(relay, read) for relay, value in found if (read := of_json(orjson.loads(value)))]

@@ -9,6 +9,7 @@ from relay.model import Health
 from relay.store import guard_rows
 from relay.store.postgres import guards
 from relay.store.postgres.clock import NOW
+from relay.store.postgres.conditions import ACTIVITY
 from relay.store.postgres.connection import Row, Statement
 from relay.store.records import AckGap, HealthReport, Pause, RelayStanding, Report, Status, TargetStatus, worst
 from relay.store.times import from_ms
@@ -38,7 +39,10 @@ CONDITIONS = (
 )
 # the last one of a name stays: of a relay that lives, and the newest of those. A report is published when it changes,
 # so the newest is the latest news; to add up what a relay said is not the store's, which does not know what it means
-_REPORTS = f"select name, relay, as_of, value from reports order by relay = any({LIVING}), as_of, relay"
+_REPORTS = (
+    f"select name, relay, as_of, value from reports where name <> '{ACTIVITY}'"
+    f" order by relay = any({LIVING}), as_of, relay"
+)
 _LAST = "select received_at from webhooks order by seq desc limit 1"
 _UNPARSED = "select (select count(*) from webhooks where unparsed is not null) - (select count(*) from dismissed)"
 UNKNOWN_FOR = 30 * 86_400_000  # milliseconds that a relay is listed which is gone and did not report its spool

@@ -9,12 +9,20 @@ import apsw
 import orjson
 
 from relay.store import looks, refused_rows, unrouted_rows
+from relay.store.activity import Activity, as_json
 from relay.store.heal_rows import UNROUTED
 from relay.store.looks import Place
-from relay.store.question_records import AttemptFilter, MadeAttempt, RefusedMinute, StoryEvent, UnroutedKind
+from relay.store.question_records import (
+    AttemptFilter,
+    MadeAttempt,
+    RefusedMinute,
+    RefusedTotal,
+    StoryEvent,
+    UnroutedKind,
+)
 from relay.store.records import DeliveryRecord, Filter, Page
 from relay.store.rows import page, story_of
-from relay.store.sqlite import attempts, listings
+from relay.store.sqlite import attempts, listings, target_conditions
 from relay.store.sqlite.reading import filter_sql
 from relay.store.sqlite.sql import Run, rows
 from relay.store.times import to_ms
@@ -49,6 +57,11 @@ RECORD_REFUSED = (
     " values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (minute, source, reason) do update set"
     " count = max(count, excluded.count), last_at = excluded.last_at, detail = excluded.detail,"
     " remote = excluded.remote, address = excluded.address"
+)
+
+REFUSED_TOTALS = (
+    "select source, reason, sum(count), max(last_at) from refused where minute >= ?"
+    " group by source, reason order by source, reason"
 )
 
 
@@ -98,6 +111,20 @@ class SqliteQuestions:
 
         if refused:
             await self._write(write)
+
+    async def refused_totals(self, *, since: datetime) -> Sequence[RefusedTotal]:
+        first = refused_rows.first_minute(since)
+        return await self._read(lambda cursor: [*map(refused_rows.total, rows(cursor, REFUSED_TOTALS, (first,)))])
+
+    async def record_activity(self, activity: Activity, *, now: datetime) -> None:
+        name, value = target_conditions.ACTIVITY, as_json(activity)
+        await self._write(lambda cursor: target_conditions.publish(cursor, name, value, now))
+
+    async def activity(self) -> Sequence[Activity]:
+        return await self._read(target_conditions.activity)
+
+    async def own_activity(self) -> Activity | None:
+        return next(iter(await self.activity()), None)
 
 
 def _refused(cursor: apsw.Cursor, values: dict[str, Any], limit: int) -> Page[RefusedMinute]:

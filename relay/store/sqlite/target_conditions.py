@@ -7,6 +7,7 @@ import apsw
 import orjson
 
 from relay.model import Health, Json
+from relay.store.activity import Activity, of_json
 from relay.store.records import AuditEntry, HealthReport, Pause, Report
 from relay.store.sqlite import audit
 from relay.store.sqlite.sql import Row, rows
@@ -116,6 +117,9 @@ def fulfil_probes(cursor: apsw.Cursor, met: Mapping[str, datetime]) -> None:
 
 # ---- reports by name
 
+ACTIVITY = "activity"
+"""The report that is no part of the status, which is read at every scrape: it may be large."""
+
 
 def publish(cursor: apsw.Cursor, name: str, value: Json, now: datetime) -> None:
     """Replace the report of this name."""
@@ -128,5 +132,15 @@ def publish(cursor: apsw.Cursor, name: str, value: Json, now: datetime) -> None:
 
 def reports(cursor: apsw.Cursor) -> dict[str, Report]:
     """Return them by name, without unreadable (corrupt) ones: the daemon will replace them."""
-    found = rows(cursor, "select name, as_of, value from reports where typeof(as_of) = 'integer' and json_valid(value)")
+    found = rows(
+        cursor,
+        "select name, as_of, value from reports where name <> ? and typeof(as_of) = 'integer' and json_valid(value)",
+        (ACTIVITY,),
+    )
     return {name: Report(as_of=from_ms(as_of), value=orjson.loads(value)) for name, as_of, value in found}
+
+
+def activity(cursor: apsw.Cursor) -> list[Activity]:
+    """Return the report of that name, if it is readable."""
+    found = rows(cursor, "select value from reports where name = ? and json_valid(value)", (ACTIVITY,))
+    return [read for (value,) in found if (read := of_json(orjson.loads(value)))]
