@@ -210,8 +210,11 @@ def unrouted(kept: Path, folder: Path, refill: Callable[[Use], None]) -> None:
     (folder / "routes.yaml").write_text(ROUTES)
 
 
-def on_terminal(*arguments: str, columns: int = 80, until: str | None = None) -> str:
-    """What a command prints on a real terminal so wide; one that goes on gets Ctrl-C once it has printed `until`."""
+def on_terminal(*arguments: str, columns: int = 80, until: str | None = None, typed: str = "") -> str:
+    """What a command prints on a real terminal so wide, where somebody types ahead.
+
+    One that goes on gets Ctrl-C once it has printed `until`.
+    """
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color"}
@@ -219,6 +222,7 @@ def on_terminal(*arguments: str, columns: int = 80, until: str | None = None) ->
     command = [sys.executable, "-m", "relay", *arguments]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
+        os.write(ours, typed.encode())
         text = b""
         try:
             while some := _read(ours):
