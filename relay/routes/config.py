@@ -1,7 +1,8 @@
 """The routes file -> Config: accounts, sources, targets, retention and compiled routes, or every problem at once.
 
     bytes -> yaml_document.parse -> secrets.expand -> schema.check
-        -> read_accounts, read_catalogs, read_sources, read_targets, read_routes -> resolve_names -> read_tests
+        -> read_accounts, read_catalogs, read_sources, read_targets, read_routes, read_notify -> resolve_names
+        -> read_tests
 
 Each stage records its problems and continues with the valid parts, so that one run reports them all.
 """
@@ -14,16 +15,18 @@ from functools import cached_property
 from pathlib import Path
 
 from relay.errors import Problem, RoutesInvalid
-from relay.model import Account, HealDelivery, Order, Retention, Secret, Source, Target
+from relay.model import DIRECT, Account, HealDelivery, Order, Retention, Secret, Source, Target
 from relay.model.event_names import EventNames
 from relay.model.names import Catalog
+from relay.model.notify import Notify
 from relay.os_errors import os_error_text, permission_problem
 from relay.routes.accounts import read_accounts
 from relay.routes.diagnostics import Finding, Problems, Where, path_text
-from relay.routes.egress import hide_user
+from relay.routes.egress import hide_user, read_egress
 from relay.routes.match import Matcher, Route
 from relay.routes.named import check_triggers, resolve_names
 from relay.routes.names_files import read_catalogs
+from relay.routes.notify import read_notify
 from relay.routes.reader import OnOpen, Reader
 from relay.routes.route_tests import RouteTest, read_tests
 from relay.routes.routes import read_routes
@@ -40,6 +43,7 @@ from relay.routes.yaml_document import parse as parse_document
 _NAMES: Mapping[str | int, tuple[Where, ...]] = {
     "routes": (("name",), ("to",)),
     "tests": (("name",), ("expect",), ("event", "source")),
+    "notify": (("on",), ("quiet", "except"), ("language",)),
 }
 
 
@@ -61,6 +65,7 @@ class Config:
     tests: tuple[RouteTest, ...]
     catalogs: Mapping[str, Catalog] = field(repr=False)
     remarks: tuple[Finding, ...]
+    notify: tuple[Notify, ...] = ()
     matcher: Matcher = field(repr=False)
     document: Document = field(repr=False)
 
@@ -219,6 +224,7 @@ def _compiled(reader: Reader, file: str, names: Path | None, *, stop_routes: boo
         tests=read_tests(reader, {route.name for route in routes if route.name}, targets),
         catalogs=catalogs,
         remarks=remarks,
+        notify=read_notify(reader, read_egress(reader, ("defaults",), DIRECT)),
         matcher=Matcher(routes),
         document=reader.document,
     )

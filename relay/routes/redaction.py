@@ -32,8 +32,11 @@ _SETTINGS = frozenset(
 """Keys of accounts, sources and targets whose values are shown."""
 _RENDERED = frozenset({"body", "headers", "query", "url"})
 """Keys of targets whose values are shown if they have a template."""
+_OF_NOTIFY = frozenset({"language", "on", "quiet", "silence"})
+"""Keys of receivers of notifications whose values are shown."""
 _NAMES = _SETTINGS | _OPEN | _RENDERED | {
     "sources", "targets", "defaults", "token", "secret", "key", "proxy",
+    "notify", "on", "silence", "quiet", "language", "telegram", "mail", "slack", "webhook", "chat_id", "smtp",
     "oauth", "redirect_uri", "oauth2", "token_url", "client_id", "client_secret", "scope", "auth",
 }  # fmt: skip
 """Keys that are shown after a syntax error."""
@@ -187,6 +190,7 @@ def _may_hold_keys(where: Where) -> bool:
         or where[0] in _OPEN
         or where[2:] in (("headers",), ("oauth",), ("oauth2",))
         or where[2:3] in (("body",), ("query",))
+        or (where[0] == "notify" and where[2] == "to" and len(where) <= 4)
     ):
         return True
     return _is_setting(where)
@@ -198,6 +202,8 @@ def _is_rendered(where: Where) -> bool:
 
 def _is_setting(where: Where) -> bool:
     """A setting of an account, a source, a target or the defaults; elsewhere the same word may name a secret header."""
+    if where[0] == "notify":
+        return not _OF_NOTIFY.isdisjoint(where[2:3])
     named = dict.fromkeys(("accounts", "sources", "targets"), where[2:3])
     keys = {"defaults": where[1:2], **named}.get(str(where[0]), ())
     return bool(_SETTINGS.intersection(keys)) and "query" not in where[3:-1]

@@ -142,6 +142,8 @@ def _stand_in(where: Where) -> str | None:
     own = hashlib.sha256(repr(where).encode()).digest()
     if where[2:4] == ("expect", "requests"):
         return "absent"
+    if where[:1] == ("notify",):
+        return _stand_in_of_receiver(where[-1])
     match where[1:2] if where[:1] == ("defaults",) else where[2:3]:
         case ("token",):
             return f"absent-{own.hex()}"
@@ -164,6 +166,23 @@ def _stand_in(where: Where) -> str | None:
         case ("oauth2",):
             return "https://absent.invalid/" if where[3:] == ("token_url",) else "absent"
     return None
+
+
+def _stand_in_of_receiver(key: str | int) -> str:
+    match key:
+        case "url" | "api":
+            return "https://absent.invalid/"
+        case "proxy":
+            return "http://absent.invalid"
+        case "smtp" | "no_proxy":
+            return "absent.invalid"
+        case "from" | "to" | int():
+            return "absent@absent.invalid"
+        case "ca" | "cert" | "key":
+            return "/absent.pem"
+        case "chat_id":
+            return "0"
+    return "absent"
 
 
 def _is_url(where: Where) -> bool:

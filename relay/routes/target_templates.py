@@ -150,6 +150,11 @@ def _header(source: Source, names: frozenset[str]) -> TextTemplate:
     return compile_text(source, names, Place.HEADER)
 
 
+def compiled_body(reader: Reader, where: Where, names: frozenset[str]) -> BodyTemplate | None:
+    """Compile the body at `where`, over these names; None if there is a problem with it."""
+    return _compiled(reader, where, lambda source, _names: compile_tree(source, names))
+
+
 def _compiled(reader: Reader, where: Where, compile_: Callable[[Json, frozenset[str]], T]) -> T | None:
     """Compile what is at `where`; None if it is refused, or has a problem already."""
     if not reader.sound(where):

@@ -48,7 +48,7 @@ def read_targets(reader: Reader) -> dict[str, Target]:
 
 def _target(reader: Reader, name: str, defaults: Target) -> Target:
     where = ("targets", name)
-    url, url_template = read_url(reader, (*where, "url"), _url)
+    url, url_template = read_url(reader, (*where, "url"), http_url)
     settings = _settings(reader, where, defaults)
     refuse_private_host(reader, (*where, "url"), url, settings.egress)
     headers, header_templates = _headers(reader, (*where, "headers"))
@@ -72,7 +72,7 @@ def _target(reader: Reader, name: str, defaults: Target) -> Target:
         enrich=read_enrich(reader, where, Format.JSON if body else settings.format),
         ok_if=read_expression(reader, (*where, "ok_if")),
         retry_after=read_expression(reader, (*where, "retry_after")),
-        oauth2=read_oauth2(reader, where, headers=(*headers, *header_templates), url=_url, egress=settings.egress),
+        oauth2=read_oauth2(reader, where, headers=(*headers, *header_templates), url=http_url, egress=settings.egress),
         names=reader.take((*where, "names"), bool, False),
     )
 
@@ -141,7 +141,8 @@ def _timeout(text: str) -> timedelta:
     return timeout
 
 
-def _url(text: str) -> str:
+def http_url(text: str) -> str:
+    """Return a URL that requests can be sent to as it is; Unfit says what it lacks."""
     if _NOT_IN_URL.search(text):
         raise Unfit("a URL has no blanks, control characters or backslashes")
     try:
@@ -197,17 +198,18 @@ def _headers(reader: Reader, where: Where) -> tuple[Mapping[str, Secret], Mappin
     seen: dict[str, str] = {}
     for name in reader.keys(where):
         here = (*where, name)
-        if reason := _refused_header(name.lower(), seen):
+        if reason := refused_header(name.lower(), seen):
             reader.wrong(here, reason)
         seen[name.lower()] = name
         if not is_template(reader, here):
-            headers[name] = reader.take(here, _header_value, Secret(""))
+            headers[name] = reader.take(here, header_value, Secret(""))
         elif template := read_header(reader, here):
             templates[name] = template
     return headers, templates
 
 
-def _refused_header(name: str, seen: Mapping[str, str]) -> str | None:
+def refused_header(name: str, seen: Mapping[str, str]) -> str | None:
+    """Say why this header, in lower case, cannot be set; `seen`: those before it, by their lower case."""
     if name in seen:
         return f"the same header as {seen[name]}"
     if name in _SET_BY_RELAY or name.startswith(("webhook-", "relay-")):
@@ -215,7 +217,8 @@ def _refused_header(name: str, seen: Mapping[str, str]) -> str | None:
     return "this header belongs to the connection, not to the request" if name in _OF_THE_CONNECTION else None
 
 
-def _header_value(value: str | int) -> Secret:
+def header_value(value: str | int) -> Secret:
+    """Return the value of a header; Unfit if HTTP cannot carry it."""
     if _NOT_IN_HEADER.search(str(value)):
         raise Unfit("a header's value has no line breaks or control characters")
     return Secret(str(value))

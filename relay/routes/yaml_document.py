@@ -288,6 +288,9 @@ def _is_switch(where: Where) -> bool:
 
 
 def _is_trigger(where: Where) -> bool:
+    """True where `on` is a key of ours: in a trigger of `heal`, and in an item of `notify`."""
+    if where[:1] == ("notify",):
+        return len(where) == 2
     return where[:1] == ("sources",) and where[2:4] == ("heal", "dp") and len(where) == 5
 
 

@@ -4,6 +4,7 @@ from relay.errors import Problem
 from relay.routes.config import Config
 from relay.routes.diagnostics import Where, path_text
 from relay.routes.lint.fields import outdated_names, unknown_fields
+from relay.routes.lint.notify import notified_of_nothing, notified_unencrypted, odd_receiver_secrets
 from relay.routes.lint.routes import match_everything, miss_created_leads, no_catch_all, redundant
 from relay.routes.lint.secrets import in_the_file, placeholders, reused_tokens, too_short, variables_without_braces
 from relay.routes.lint.targets import (
@@ -39,6 +40,9 @@ _CHECKS = (
     odd_credentials,
     odd_account_secrets,
     short_dedupe,
+    notified_of_nothing,
+    notified_unencrypted,
+    odd_receiver_secrets,
     whole_addresses,
     unknown_fields,
     outdated_names,

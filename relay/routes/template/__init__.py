@@ -12,13 +12,14 @@ Jinja2 takes 30 ms and 6 MB to import, so only a file that has templates has it 
 from relay.model import Json
 from relay.model.templates import BodyTemplate, Expression, TextTemplate
 from relay.routes.template.escapes import Place
-from relay.routes.template.names import ANSWER_NAMES, BATCH_NAMES, EVENT_NAMES
+from relay.routes.template.names import ANSWER_NAMES, BATCH_NAMES, EVENT_NAMES, NOTIFICATION_NAMES
 from relay.routes.template.source import Refusal, Source, TemplateRefused, has_template, shown
 
 __all__ = [
     "ANSWER_NAMES",
     "BATCH_NAMES",
     "EVENT_NAMES",
+    "NOTIFICATION_NAMES",
     "Place",
     "Refusal",
     "Source",
