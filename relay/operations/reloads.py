@@ -1,11 +1,15 @@
 """GET /routes, POST /reload: the routes in force, and their files loaded again."""
 
+import asyncio
 from dataclasses import dataclass
 
 from relay.errors import ConflictError
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
-from relay.operations.documents.routes import ReloadDocument, RouteDocument, RoutesDocument
+from relay.operations.documents.routes import PlaceDocument, ReloadDocument, RouteDocument, RoutesDocument
+from relay.routes import lint
+from relay.routes.config import Config
+from relay.routes.redaction import RedactedLines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +18,7 @@ class Nothing:
 
 
 async def routes(desk: Desk, _asked: Nothing) -> RoutesDocument:
-    """Show the routes in force, without conditions and secrets."""
+    """Show the routes in force, without secrets."""
     config = desk.config()
     return RoutesDocument(
         file=config.file,
@@ -24,6 +28,7 @@ async def routes(desk: Desk, _asked: Nothing) -> RoutesDocument:
         routes=tuple(
             RouteDocument(
                 name=each.name,
+                line=each.line,
                 targets=tuple(each.targets),
                 otherwise=each.otherwise,
                 unparsed=each.unparsed,
@@ -31,6 +36,15 @@ async def routes(desk: Desk, _asked: Nothing) -> RoutesDocument:
             )
             for each in config.routes
         ),
+        warnings=await asyncio.to_thread(_warnings, config),
+        text="\n".join(await asyncio.to_thread(RedactedLines, config.text)),
+    )
+
+
+def _warnings(config: Config) -> tuple[PlaceDocument, ...]:
+    return tuple(
+        PlaceDocument(line=each.line, column=each.column, path=each.path, message=each.message)
+        for each in lint.warnings(config)
     )
 
 

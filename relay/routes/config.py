@@ -52,10 +52,11 @@ class Config:
     """A valid routes file. Immutable; a reload makes another.
 
     `archive`: the folder that a purge writes to before it deletes. `catalogs`: the names of things by account, of those
-    whose names are known. `remarks`: where a name is outdated.
+    whose names are known. `remarks`: where a name is outdated. `text`: of the file, with what secrets it holds.
     """
 
     file: str
+    text: bytes = field(repr=False)
     accounts: Mapping[str, Account]
     sources: Mapping[str, Source]
     targets: Mapping[str, Target]
@@ -199,13 +200,14 @@ def parse(
         raise RoutesInvalid(file, problems.found())
     expanded = expand(document, env, problems, stand_ins=stand_ins, on_open=refuse_to_open if sealed else on_open)
     reader = Reader(expanded, problems, on_open, stand_ins=stand_ins, sealed=sealed)
-    config = _compiled(reader, file, names, stop_routes=stop_routes)
+    data = text if isinstance(text, bytes) else text.encode(errors="replace")
+    config = _compiled(reader, file, data, names, stop_routes=stop_routes)
     if problems:
         raise RoutesInvalid(file, problems.found())
     return config
 
 
-def _compiled(reader: Reader, file: str, names: Path | None, *, stop_routes: bool) -> Config:
+def _compiled(reader: Reader, file: str, text: bytes, names: Path | None, *, stop_routes: bool) -> Config:
     """Build the config; valid only if the reader has no problems afterwards."""
     _refuse_variables_in_names(reader)
     check(reader.document, reader.problems)
@@ -215,6 +217,7 @@ def _compiled(reader: Reader, file: str, names: Path | None, *, stop_routes: boo
     remarks += check_triggers(reader, sources, catalogs, stop_routes=stop_routes)
     return Config(
         file=file,
+        text=text,
         accounts=accounts,
         sources=sources,
         targets=with_names(reader, targets, sources, catalogs),

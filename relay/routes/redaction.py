@@ -76,6 +76,10 @@ class RedactedLines:
         else:
             self._parsed = len(self._lines)
 
+    def __iter__(self) -> Iterator[str]:
+        """Each line, without comments."""
+        return ("".join(piece for piece, _ in self._shown(number)) for number in range(len(self._lines)))
+
     def at(self, line: int, column: int) -> tuple[str, int] | None:
         """The line, counted from 1, and how many of the characters shown precede the column; None if there is none.
 
@@ -83,13 +87,15 @@ class RedactedLines:
         """
         if not 1 <= line <= len(self._lines):
             return None
-        pieces = self._pieces(line - 1) if line - 1 < self._parsed else self._guessed(line - 1)
         shown, before, passed = "", 0, 0
-        for piece, length in pieces:
+        for piece, length in self._shown(line - 1):
             if passed <= column - 1:
                 before = len(shown) + (column - 1 - passed if len(piece) == length else 0)
             shown, passed = shown + piece, passed + length
         return shown, min(before, len(shown))
+
+    def _shown(self, number: int) -> list[tuple[str, int]]:
+        return self._pieces(number) if number < self._parsed else self._guessed(number)
 
     def _pieces(self, number: int) -> list[tuple[str, int]]:
         """Pieces to show, each with the number of characters of the line that it stands for."""

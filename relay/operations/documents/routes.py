@@ -123,9 +123,10 @@ class RoutesDiffDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteDocument:
-    """A route and its targets; `stopped`: why it takes nothing, if so."""
+    """A route, the line of the file where it begins, and its targets; `stopped`: why it takes nothing, if so."""
 
     name: str
+    line: int
     targets: tuple[str, ...]
     otherwise: bool
     unparsed: bool
@@ -134,13 +135,18 @@ class RouteDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutesDocument:
-    """The routes in force; `etag` is the same for the same file, whatever its secrets are, and is the ETag, too."""
+    """The routes in force; `etag` is the same for the same file, whatever its secrets are, and is the ETag, too.
+
+    `text`: the file in force, without comments, and `***` for what may be secret. `warnings`: what may be a mistake.
+    """
 
     file: str
     etag: str
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     routes: tuple[RouteDocument, ...]
+    warnings: tuple[PlaceDocument, ...]
+    text: Annotated[str, PERSONAL]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from relay.operations.access import ON_LOOPBACK
+from relay.operations.desk import Desk
 from relay.operations.masking import MASK
+from relay.operations.reloads import ROUTES as ROUTES_IN_FORCE
+from relay.operations.reloads import Nothing
+from relay.routes.config import parse
+from relay.store.contract import Archive
 from tests.admin.api.conftest import OPERATOR, VIEWER, Client, get, send
 from tests.cli.conftest import OFFER, ROUTES
 
@@ -75,6 +81,25 @@ async def test_the_routes_in_force_have_an_etag(client: Client) -> None:
     assert answer.headers["ETag"] == f'"{found["etag"]}"'
     again = await client.get("/api/v1/routes", headers=VIEWER | {"If-None-Match": answer.headers["ETag"]})
     assert (again.status, await again.read()) == (304, b"")
+
+
+async def test_the_file_in_force_is_shown_without_its_secrets(client: Client) -> None:
+    _, found = await get(client, "/routes")
+    shown = found["text"].splitlines()
+    assert len(shown) == len(ROUTES.splitlines())
+    assert all(shown[each["line"] - 1].lstrip(" -{").startswith(f"name: {each['name']}") for each in found["routes"])
+    assert "token: ${CRM_TOKEN}" in found["text"]
+    assert "url: ***" in found["text"]
+    assert "dwh.example" not in found["text"]
+    assert found["warnings"] == []
+    assert (await get(client, "/routes", headers=VIEWER))[1]["text"] == MASK
+
+
+async def test_what_may_be_a_mistake_stands_beside_the_routes(store: Archive) -> None:
+    config = parse(ROUTES.replace("${CRM_TOKEN}", "abc"), file="routes.yaml", env={}, stand_ins=True)
+    found = await Desk(store, ON_LOOPBACK, config=lambda: config).ask(ROUTES_IN_FORCE, Nothing())
+    assert {(each.line, each.path) for each in found.warnings} == {(4, "sources.crm.token")}
+    assert "abc" not in found.text
 
 
 async def test_a_desk_without_a_relay_reloads_nothing(client: Client) -> None:
