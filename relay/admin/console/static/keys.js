@@ -1,0 +1,78 @@
+// One key, no modifier: / search, j k row, Enter open, o amoCRM, r replay, p pause, g and a letter go, ? the list.
+// None works in a field, and <html data-keys="off"> switches all off (WCAG 2.1.4).
+
+const PLACES = { o: "/", d: "/deliveries", t: "/targets", r: "/routes", l: "/live" };
+const GO_WITHIN = 1500; // milliseconds between g and its letter
+
+export function keys() {
+  let gone = 0;
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
+    if (document.documentElement.dataset.keys === "off" || isField(event.target)) return;
+    const goes = event.timeStamp - gone < GO_WITHIN;
+    gone = event.key === "g" && !goes ? event.timeStamp : 0;
+    if (goes ? go(event.key) : act(event.key)) event.preventDefault();
+  });
+}
+
+function isField(target) {
+  return target.isContentEditable || target.closest("input, select, textarea, dialog") !== null;
+}
+
+function go(letter) {
+  const link = PLACES[letter] && document.querySelector(`header nav a[href="${PLACES[letter]}"]`);
+  link?.click();
+  return Boolean(link);
+}
+
+function act(key) {
+  switch (key) {
+    case "/": return focus(document.querySelector('header [role="search"] input'));
+    case "j": return step(1);
+    case "k": return step(-1);
+    case "Enter": return document.activeElement === row() && press("a[data-open], a[href]");
+    case "o": return press("a[data-amo]");
+    case "r": return press("[data-replay]");
+    case "p": return click(document.querySelector("[data-pause]"));
+    case "?": return list();
+    default: return false;
+  }
+}
+
+// ---- rows: the current one has the focus, so that a screen reader reads it
+
+const rows = () => [...document.querySelectorAll("main tbody tr:not(.below)")].filter((each) => each.checkVisibility());
+const row = () => document.querySelector("main tr.at");
+
+function step(by) {
+  const all = rows();
+  const at = all.indexOf(row());
+  const next = all[at < 0 ? 0 : Math.min(Math.max(at + by, 0), all.length - 1)];
+  if (!next) return false;
+  row()?.classList.remove("at");
+  next.classList.add("at");
+  next.tabIndex = -1;
+  return focus(next);
+}
+
+/** Of the current row, or of a page that is about one thing. */
+function press(selector) {
+  return click((row() ?? document.querySelector("main")).querySelector(selector));
+}
+
+function click(element) {
+  element?.click();
+  return Boolean(element);
+}
+
+function focus(element) {
+  element?.focus();
+  element?.select?.();
+  return Boolean(element);
+}
+
+function list() {
+  const dialog = document.getElementById("keys");
+  dialog?.showModal();
+  return Boolean(dialog);
+}

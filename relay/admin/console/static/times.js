@@ -1,0 +1,43 @@
+// <time datetime>: UTC as the server wrote it -> the browser's time and language; the title keeps UTC.
+
+const MINUTE = 60;
+const STEPS = [["second", MINUTE], ["minute", 60], ["hour", 24], ["day", Infinity]];
+
+export function times() {
+  const language = document.documentElement.lang || undefined;
+  const moment = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium" });
+  const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+  const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+
+  const write = (time) => {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.valueOf())) return;
+    if (time.dataset.form === "age") return show(time, age(at, relative));
+    const today = at.toDateString() === new Date().toDateString();
+    show(time, (today || time.dataset.form === "clock" ? clock : moment).format(at));
+  };
+  const all = (within) => {
+    if (within.matches?.("time[datetime]")) write(within);
+    within.querySelectorAll?.("time[datetime]").forEach(write);
+  };
+
+  all(document);
+  new MutationObserver((changes) => {
+    for (const change of changes) change.addedNodes.forEach(all);
+  }).observe(document.body, { childList: true, subtree: true });
+  setInterval(() => {
+    if (!document.hidden && !("paused" in document.documentElement.dataset)) document.querySelectorAll('time[data-form="age"]').forEach(write);
+  }, 15_000);
+}
+
+function show(time, text) {
+  if (time.textContent !== text) time.textContent = text;
+}
+
+function age(at, relative) {
+  let left = (at - Date.now()) / 1000;
+  for (const [unit, size] of STEPS) {
+    if (Math.abs(left) < size) return relative.format(Math.round(left), unit);
+    left /= size;
+  }
+}
