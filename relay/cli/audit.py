@@ -2,7 +2,7 @@
 
 import click
 
-from relay.cli.desk import Place, place_options
+from relay.cli.desk import Place, place_options, put_rest
 from relay.cli.flag_types import Whole
 from relay.cli.options import asynchronous, json_option
 from relay.cli.output import cell, note, print_document, put, table
@@ -12,10 +12,15 @@ from relay.operations.acts import AUDIT, Audit
 
 @click.command("audit")
 @click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
+@click.option("--who", metavar="NAME", help="Only by this person or program.")
+@click.option("--command", metavar="COMMAND", help="Only of this kind: replay, pause, purge, ….")
+@click.option("--before", metavar="CURSOR", help="Page on: the cursor below the page before.")
 @place_options
 @json_option
 @asynchronous
-async def audit(limit: int, place: Place, as_json: bool) -> None:
+async def audit(
+    limit: int, who: str | None, command: str | None, before: str | None, place: Place, as_json: bool
+) -> None:
     """List what operators did, newest first.
 
     Replays, reparses, pauses, purges by hand and backups: when, who, which options, and how many things it concerned.
@@ -23,9 +28,11 @@ async def audit(limit: int, place: Place, as_json: bool) -> None:
     \b
     relay audit
     relay audit --limit 1 --json
+    relay audit --who olga --command replay
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with place.desk() as desk:
-        acts = (await desk.ask(AUDIT, Audit(limit=limit))).data
+        found = await desk.ask(AUDIT, Audit(limit=limit, who=who, command=command, before=before))
+    acts = found.data
     if as_json:
         print_document(acts)
         return
@@ -35,5 +42,6 @@ async def audit(limit: int, place: Place, as_json: bool) -> None:
         shown.add_row(times.cell(each.at), cell(each.who), cell(each.command), cell(each.count), cell(each.asked))
     if acts:
         put(shown)
+        put_rest(found, "--before")
     else:
-        note("nothing was done by hand")
+        note("nothing was done by hand that fits" if who or command or before else "nothing was done by hand")

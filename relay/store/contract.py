@@ -425,8 +425,16 @@ class OperationsStore(Protocol):
         """Report missing webhooks no more; return how many that are."""
         ...
 
-    async def audit(self, *, limit: int) -> list[AuditEntry]:
-        """Return the last audit entries, newest first."""
+    async def audit(
+        self,
+        *,
+        limit: int,
+        before: str | None = None,
+        id_: str | None = None,
+        who: str | None = None,
+        command: str | None = None,
+    ) -> Page[AuditEntry]:
+        """Return the last audit entries that fit all that is given, newest first."""
         ...
 
 

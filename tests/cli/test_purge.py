@@ -162,6 +162,22 @@ def test_the_audit_says_who_did_what_to_how_many(run: Run, kept: Path) -> None:
     assert (len(shown), shown[1].split()[-3:]) == (2, ["purge", "2", "unparsed=0:00:00.001000"])
 
 
+def test_the_audit_is_asked_for_a_person_or_a_command_page_by_page(run: Run, kept: Path) -> None:
+    for _ in range(2):
+        run("pause", "warehouse")
+        run("resume", "warehouse")
+    who = audit(run)[0]["who"]
+    assert [each["command"] for each in json.loads(run("audit", "--command", "pause", "--json").stdout)] == [
+        "pause"
+    ] * 2
+    assert len(json.loads(run("audit", "--who", who, "--json").stdout)) == 4
+    assert run("audit", "--who", "nobody").stderr == "nothing was done by hand that fits\n"
+    first = run("audit", "--limit", "3")
+    assert first.stdout.count("\n") == 4
+    cursor = first.stderr.removeprefix("more: --before ").strip()
+    assert run("audit", "--before", cursor, "--json").stdout.count('"pause"') == 1
+
+
 def test_the_audit_fits_80_columns(run: Run, kept: Path) -> None:
     run("replay", "--target", "warehouse", "--since", "2026-11-22T12:00:00Z", "--entity", "leads", "--action", "status")
     assert max(map(len, plain(on_terminal("audit")))) <= 80

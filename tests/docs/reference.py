@@ -201,6 +201,8 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--reason": "upgrade",
     "--reason WORD": "5xx",
     "--recipe": "telegram",
+    "--who": "olga",
+    "--command": "replay",
     "--to": "https://crm-events.example/in",
     "--host": "hooks.example.com",
     "--keep": "7d",

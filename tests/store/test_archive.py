@@ -333,6 +333,24 @@ async def test_acts_that_are_new_or_have_grown_are_told_whatever_the_clock_of_wh
     assert await store.audit_changes(later) == (later, [])
 
 
+async def test_the_audit_is_paged_by_time_and_asked_for_an_act_a_person_or_a_command(store: Archive) -> None:
+    done = [
+        act(3, at=NOON, command="pause"),
+        replace(act(1, at=NOON + MINUTE, command="replay"), who="ivan"),
+        act(2, at=NOON + MINUTE, command="resume"),
+        replace(act(4, at=NOON + DAY, command="pause"), who="ivan"),
+    ]
+    for each in done:
+        await store.record_audit(each, 1)
+    newest = ["act-0004", "act-0002", "act-0001", "act-0003"]
+    assert [each.id for each in await paged(lambda before: store.audit(limit=1, before=before))] == newest
+    assert [each.id for each in await store.audit(limit=9, id_="act-0002")] == ["act-0002"]
+    assert [each.id for each in await store.audit(limit=9, who="ivan")] == ["act-0004", "act-0001"]
+    assert [each.id for each in await store.audit(limit=9, command="pause")] == ["act-0004", "act-0003"]
+    assert [each.id for each in await store.audit(limit=9, who="ivan", command="pause")] == ["act-0004"]
+    assert await store.audit(limit=9, who="iva") == []
+
+
 async def test_what_a_reparse_reads_is_due_at_the_time_of_the_act(store: Archive) -> None:
     await store.keep(webhook(unparsed="not UTF-8"), [])
     assert await store.reparse(webhook(), [routed(1, to())], act(at=NOON + DAY, command="reparse"))
@@ -356,16 +374,19 @@ async def test_each_listing_refuses_the_cursors_of_all_others(store: Archive) ->
     for n in (1, 2):
         await store.keep(webhook(n), [routed(n, to())])
         await store.keep(webhook(n + 2, unparsed="not UTF-8"), [])
+        await store.record_audit(act(n), 1)
     cursors = {
         "find": (await store.find(Filter(), limit=1)).next,
         "events": (await store.events(Filter(), limit=1)).next,
         "unparsed": (await store.unparsed(limit=1)).next,
+        "audit": (await store.audit(limit=1)).next,
         "audit_changes": (await store.audit_changes(None))[0],
     }
     ask: dict[str, Callable[[str | None], Awaitable[object]]] = {
         "find": lambda cursor: store.find(Filter(), limit=1, before=cursor),
         "events": lambda cursor: store.events(Filter(), limit=1, after=cursor),
         "unparsed": lambda cursor: store.unparsed(limit=1, after=cursor),
+        "audit": lambda cursor: store.audit(limit=1, before=cursor),
         "audit_changes": store.audit_changes,
     }
     assert None not in cursors.values()

@@ -20,7 +20,7 @@ from relay.operations.documents.acts import ActDocument, ActState
 from relay.operations.documents.encoding import encode
 from relay.operations.problems import KeyReused
 from relay.rfc3339 import rfc3339
-from relay.store.records import AuditEntry, Status
+from relay.store.records import AuditEntry, Page, Status
 
 NAMESPACE = UUID("5d1f6a0e-6f0b-5c55-9d0c-0c6c3a2d7a11")
 PATIENCE = 1.0  # seconds until the answer 202
@@ -45,7 +45,7 @@ class ActStore(Protocol):
         """See `MaintenanceStore.publish`."""
         ...
 
-    async def audit(self, *, limit: int) -> list[AuditEntry]:
+    async def audit(self, *, limit: int, id_: str) -> Page[AuditEntry]:
         """See `OperationsStore.audit`."""
         ...
 
@@ -147,7 +147,7 @@ class Acts:
 
     async def document(self, id_: str) -> ActDocument:
         """How far an act is; NotFoundError for an id that this relay does not know."""
-        count = next((each.count for each in await self._store.audit(limit=MAX_KEPT) if each.id == id_), None)
+        count = next((each.count for each in await self._store.audit(limit=1, id_=id_)), None)
         if act := self._acts.get(id_):
             return _document(act, count)
         left = (await self._left()).get(id_)

@@ -11,7 +11,8 @@ from relay.store import cursors
 from relay.store.postgres.connection import Connection, Row, Statement, Transaction
 from relay.store.postgres.migrate import LOCK
 from relay.store.postgres.text import clean
-from relay.store.records import AuditEntry
+from relay.store.records import AuditEntry, Page
+from relay.store.rows import page
 from relay.store.times import from_ms, to_ms
 
 PAGE = 100
@@ -25,6 +26,14 @@ on conflict (id) do update set seq = excluded.seq, count =
 """
 _NEWEST = "select coalesce(max(seq), 0) from audit"
 _ENTRY = "id, at, who, command, details, count"
+_LATEST = """
+select id, at, who, command, details, count from audit
+where (%(id)s::text is null or id = %(id)s) and (%(who)s::text is null or who = %(who)s)
+  and (%(command)s::text is null or command = %(command)s)
+  and (%(at)s::bigint is null or (at, id) < (%(at)s, %(last)s))
+order by at desc, id desc
+limit %(limit)s
+"""
 
 
 async def add(transaction: Transaction, act: AuditEntry, count: int) -> int:
@@ -57,10 +66,15 @@ def counted(act: AuditEntry) -> Statement:
     return "select count from audit where id = %s", (act.id,)
 
 
-async def latest(look: Connection, limit: int) -> list[AuditEntry]:
-    """Return the last entries, newest first."""
-    [found] = await look.run([(f"select {_ENTRY} from audit order by at desc, id desc limit %s", (limit,))])
-    return [_entry(row) for row in found]
+async def latest(
+    look: Connection, limit: int, before: str | None, wanted: tuple[str | None, str | None, str | None]
+) -> Page[AuditEntry]:
+    """Return the last entries with this id, by this person, of this command, as far as given, newest first."""
+    at, last = (None, "") if before is None else cursors.key("audit", before, int, str)
+    id_, who, command = wanted
+    values = {"id": id_, "who": who, "command": command, "at": at, "last": last, "limit": limit + 1}
+    [found] = await look.run([(_LATEST, values)])
+    return page("audit", found, limit, lambda row: (row[1], row[0]), _entry)
 
 
 async def changed(look: Connection, after: str | None) -> tuple[str, list[AuditEntry]]:

@@ -388,8 +388,16 @@ class PostgresStore:
     ) -> Page[EventRecord]:
         return await listings.events(self._look, wanted, limit, after, unrouted, budget)
 
-    async def audit(self, *, limit: int) -> list[AuditEntry]:
-        return await audit.latest(self._look, limit)
+    async def audit(
+        self,
+        *,
+        limit: int,
+        before: str | None = None,
+        id_: str | None = None,
+        who: str | None = None,
+        command: str | None = None,
+    ) -> Page[AuditEntry]:
+        return await audit.latest(self._look, limit, before, (id_, who, command))
 
     async def audit_changes(self, after: str | None) -> tuple[str, list[AuditEntry]]:
         return await audit.changed(self._look, after)

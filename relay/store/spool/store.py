@@ -362,5 +362,13 @@ class SpoolingStore:
     async def record_audit(self, act: AuditEntry, count: int) -> None:
         await self._shared.record_audit(act, count)
 
-    async def audit(self, *, limit: int) -> list[AuditEntry]:
-        return await self._shared.audit(limit=limit)
+    async def audit(
+        self,
+        *,
+        limit: int,
+        before: str | None = None,
+        id_: str | None = None,
+        who: str | None = None,
+        command: str | None = None,
+    ) -> Page[AuditEntry]:
+        return await self._shared.audit(limit=limit, before=before, id_=id_, who=who, command=command)

@@ -4,7 +4,8 @@ import apsw
 import orjson
 
 from relay.store import cursors
-from relay.store.records import AuditEntry
+from relay.store.records import AuditEntry, Page
+from relay.store.rows import page
 from relay.store.sqlite.sql import Row, rows
 from relay.store.times import from_ms, to_ms
 
@@ -29,12 +30,21 @@ def counted(cursor: apsw.Cursor, act: AuditEntry) -> int:
     return found[0][0] if found else 0
 
 
-def audit(cursor: apsw.Cursor, limit: int) -> list[AuditEntry]:
-    """Return the last entries, newest first."""
+def audit(
+    cursor: apsw.Cursor, limit: int, before: str | None, wanted: tuple[str | None, str | None, str | None]
+) -> Page[AuditEntry]:
+    """Return the last entries with this id, by this person, of this command, as far as given, newest first."""
+    at, last = (None, "") if before is None else cursors.key("audit", before, int, str)
+    id_, who, command = wanted
     found = rows(
-        cursor, "select id, at, who, command, details, count from audit order by at desc, id desc limit ?", (limit,)
+        cursor,
+        "select id, at, who, command, details, count from audit"
+        " where (:id is null or id = :id) and (:who is null or who = :who)"
+        " and (:command is null or command = :command) and (:at is null or (at, id) < (:at, :last))"
+        " order by at desc, id desc limit :limit",
+        {"id": id_, "who": who, "command": command, "at": at, "last": last, "limit": limit + 1},
     )
-    return [_act(row) for row in found]
+    return page("audit", found, limit, lambda row: (row[1], row[0]), _act)
 
 
 def record(cursor: apsw.Cursor, act: AuditEntry, count: int) -> None:

@@ -462,8 +462,16 @@ class SqliteStore:
     async def accept_losses(self, act: AuditEntry) -> int:
         return await self._writer.submit(lambda cursor: ack_gaps.accept(cursor, act))
 
-    async def audit(self, *, limit: int) -> list[AuditEntry]:
-        return await self._read(lambda cursor: audit.audit(cursor, limit))
+    async def audit(
+        self,
+        *,
+        limit: int,
+        before: str | None = None,
+        id_: str | None = None,
+        who: str | None = None,
+        command: str | None = None,
+    ) -> Page[AuditEntry]:
+        return await self._read(lambda cursor: audit.audit(cursor, limit, before, (id_, who, command)))
 
     async def close(self) -> None:
         self._closed = True
