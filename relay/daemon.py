@@ -22,7 +22,7 @@ from relay.account.heal.indexing import hooks_to_index, unknown_offset
 from relay.account.opening import open_client
 from relay.account.service import Accounts
 from relay.admin.api.routes import Api
-from relay.admin.app import admin
+from relay.admin.app import Console, admin
 from relay.audit_log import log_audit
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
@@ -418,6 +418,7 @@ def _bearers(settings: Settings) -> Bearers | None:
 
 
 def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Application:
+    api = Api(relay.store, lambda: relay.reloader.config, relay.settings.names, relay.reloader.reload)
     return admin(
         registry=registry,
         refresh=relay.refresh,
@@ -426,13 +427,20 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         remark=relay.readiness.remark,
         reload=relay.reloader.reload,
         stream=relay.live,
-        api=Api(relay.store, lambda: relay.reloader.config, relay.settings.names, relay.reloader.reload),
+        api=api,
+        console=_console(relay, api) if relay.settings.console else None,
         targets=lambda: relay.reloader.config.targets,
         emit=emit,
         bearers=relay.bearers,
         hosts=[relay.settings.admin_host],
         proxies=relay.settings.proxies,
     )
+
+
+def _console(_relay: Relay, api: Api) -> Console:
+    from relay.admin.console import console  # it and its libraries are not loaded without it
+
+    return console.Console(api.asking)
 
 
 def url(address: tuple[str, int], *, scheme: str = "http") -> str:

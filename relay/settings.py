@@ -24,7 +24,7 @@ class Settings:
     may have open. `init`: begin with an empty store where the one before is gone. `ballast`: bytes of disk to hold back
     for the moment when it is full. `spool`: the file that is committed to while a PostgreSQL store is away. `durable`:
     refuse a PostgreSQL that may lose what it has committed. `access`: the file with the tokens of the private listener,
-    beside `admin_token` and `viewer_token`.
+    beside `admin_token` and `viewer_token`. `console`: serve pages there. `admin_url`: where people reach it.
     """
 
     config: Path
@@ -39,6 +39,8 @@ class Settings:
     admin_token: Secret | None = None
     viewer_token: Secret | None = None
     access: Path | None = None
+    console: bool = True
+    admin_url: str | None = None
     proxies: TrustedProxies = NO_PROXIES
     max_body: int = 4 * 1024 * 1024
     init: bool = False

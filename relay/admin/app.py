@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Awaitable, Callable, Collection
+from typing import Protocol
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry
 
 from relay.admin.api.problems import answer_with_problems
 from relay.admin.api.routes import PREFIX, Api
-from relay.admin.auth import reject_cross_site, require_host, require_token
+from relay.admin.auth import NO_PAGES, Pages, reject_cross_site, require_host, require_token
 from relay.admin.health import HealthRoutes
 from relay.admin.metrics import MetricsRoute
 from relay.admin.tail import TailRoute
@@ -17,6 +18,21 @@ from relay.http.forwarded import NO_PROXIES, TrustedProxies
 from relay.observe import EventStream
 from relay.operations.access import Bearers
 from relay.signals import Emit, Reloaded
+
+
+class Console(Protocol):
+    """Pages for browsers, on the same listener."""
+
+    pages: Pages
+
+    @property
+    def middleware(self) -> Middleware:
+        """The outermost one: it answers browsers with pages, refusals too."""
+        ...
+
+    def add_to(self, app: web.Application) -> None:
+        """Add its routes."""
+        ...
 
 
 def admin(
@@ -28,6 +44,7 @@ def admin(
     reload: Callable[[], Awaitable[Reloaded]],
     stream: EventStream,
     api: Api | None = None,
+    console: Console | None = None,
     emit: Emit,
     targets: Callable[[], Collection[str]] = tuple,
     remark: Callable[[], str | None] = lambda: None,
@@ -44,8 +61,19 @@ def admin(
     """
     metrics, tail = MetricsRoute(registry, refresh, emit=emit), TailRoute(stream, targets)
     health, store = HealthRoutes(unready, remark), HealthRoutes(store_unready, remark)
-    access = require_token(bearers, emit=emit, clock=clock, proxies=proxies) if bearers else require_host(hosts)
-    app = web.Application(middlewares=[answer_with_problems(PREFIX), access, reject_cross_site, _list_paths])
+    pages = console.pages if console else NO_PAGES
+    access = (
+        require_token(bearers, emit=emit, clock=clock, proxies=proxies, pages=pages) if bearers else require_host(hosts)
+    )
+    app = web.Application(
+        middlewares=[
+            *([console.middleware] if console else []),
+            answer_with_problems(PREFIX),
+            access,
+            reject_cross_site(pages),
+            _list_paths,
+        ]
+    )
     app.add_routes([
         web.get("/metrics", metrics.get),
         web.get("/livez", health.livez),
@@ -58,6 +86,8 @@ def admin(
     if api:
         app.add_routes(api.routes(stream))
         app.on_cleanup.append(api.close)
+    if console:
+        console.add_to(app)
     app.on_shutdown.append(tail.shut_down)
     app.on_cleanup.extend([metrics.close, health.close, store.close])
     return app

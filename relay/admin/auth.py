@@ -3,6 +3,7 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 from types import MappingProxyType
@@ -38,8 +39,28 @@ STILL_ADMITTED: web.RequestKey[Callable[[], bool]] = web.RequestKey("still_admit
 """Whether the request would be admitted now, too: a stream ends once its token is removed, replaced or expired."""
 
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+_READING = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 _EMBEDDABLE = PUBLIC_PATHS | {"/metrics"}
 """What a page of another site may fetch: it cannot read the answer, and making one costs little."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """What a browser may open besides: canonical paths. The desk decides what is on `of_askers`; `public` are anyone's.
+
+    `asker` says who a request is of by its cookie; None without one that is in force.
+    """
+
+    of_askers: frozenset[str] = frozenset()
+    public: frozenset[str] = frozenset()
+    asker: Callable[[web.Request], Asker | None] = lambda _request: None
+
+    def includes(self, request: web.Request) -> bool:
+        """True for every path of a page."""
+        return canonical(request) in self.of_askers | self.public
+
+
+NO_PAGES = Pages()
 
 
 def utc_now() -> datetime:
@@ -54,8 +75,9 @@ def require_token(
     clock: Callable[[], float],
     now: Callable[[], datetime] = utc_now,
     proxies: TrustedProxies = NO_PROXIES,
+    pages: Pages = NO_PAGES,
 ) -> Middleware:
-    """Require a bearer token on every path but `PUBLIC_PATHS`, of the role that the path demands.
+    """Require a bearer token on every path but `PUBLIC_PATHS`, of the role that the path demands; or a page's cookie.
 
     The right token passes from a locked-out address too: others behind the same proxy or NAT may have locked it out.
     `clock`: monotonic seconds.
@@ -69,14 +91,17 @@ def require_token(
         asker = bearers.asker(given, now()) if given and scheme.lower() == "bearer" else None
         if isinstance(asker, Asker):
             request[STILL_ADMITTED] = lambda: bearers.asker(given, now()) == asker
-            return await _admitted(request, asker, handler)
+            return await _admitted(request, asker, handler, pages)
+        if not given and (asker := pages.asker(request)):
+            request[STILL_ADMITTED] = lambda: pages.asker(request) == asker
+            return await _admitted(request, asker, handler, pages)
         client = proxies.client(request.remote, request.headers)
         seconds = lockouts.seconds_left(client)
         if given and asker is None and not seconds and lockouts.count_failure(client):
             emit(ClientLockedOut(remote=client))
-        if request.path in PUBLIC_PATHS:
+        if request.path in PUBLIC_PATHS or canonical(request) in pages.public:
             return await handler(request)
-        if asker:
+        if isinstance(asker, Expired):
             raise _unauthorized(_expired(asker))
         if seconds:
             text = "too many wrong tokens from this address; wait a minute\n"
@@ -86,22 +111,24 @@ def require_token(
     return check
 
 
-async def _admitted(request: web.Request, asker: Asker, handler: Handler) -> web.StreamResponse:
+async def _admitted(request: web.Request, asker: Asker, handler: Handler, pages: Pages) -> web.StreamResponse:
     request[ASKER] = asker
     if request.match_info.http_exception is None:  # else the handler answers 404 or 405
         try:
-            asker.demand(_needed(request))
+            asker.demand(_needed(request, pages))
         except NotAllowed as error:
             raise web.HTTPForbidden(text=f"{error}\n") from None
     return await handler(request)
 
 
-def _needed(request: web.Request) -> Role:
-    path = _canonical(request)
-    return Role.VIEWER if path.startswith(API) or path in PUBLIC_PATHS else ROLES.get(path, Role.OPERATOR)
+def _needed(request: web.Request, pages: Pages) -> Role:
+    path = canonical(request)
+    if path.startswith(API) or path in PUBLIC_PATHS or pages.includes(request):
+        return Role.VIEWER
+    return ROLES.get(path, Role.OPERATOR)
 
 
-def _canonical(request: web.Request) -> str:
+def canonical(request: web.Request) -> str:
     """`/api/v1/targets/{target}/pause`; of an unknown path its own text."""
     resource = request.match_info.route.resource
     return resource.canonical if resource else request.path
@@ -171,16 +198,27 @@ def _without_port(host: str) -> str:
     return re.sub(r":\d*$", "", host.lower())
 
 
-@web.middleware
-async def reject_cross_site(request: web.Request, handler: Handler) -> web.StreamResponse:
+def reject_cross_site(pages: Pages = NO_PAGES) -> Middleware:
     """Reject what pages of other sites have a browser send: writes (CSRF), streams and questions.
 
-    Browsers send `Sec-Fetch-Site`, older ones `Origin`; other clients send neither.
+    Browsers send `Sec-Fetch-Site`, older ones `Origin`; other clients send neither. A link from another site opens
+    one of `pages`, in a tab of its own.
     """
-    harmless = request.method in _SAFE_METHODS and request.path in _EMBEDDABLE
-    if not harmless and _is_cross_site(request):
-        raise web.HTTPForbidden(text="not from a page of another site\n")
-    return await handler(request)
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        harmless = request.method in _SAFE_METHODS and request.path in _EMBEDDABLE
+        if not harmless and _is_cross_site(request) and not (_is_followed_link(request) and pages.includes(request)):
+            raise web.HTTPForbidden(text="not from a page of another site\n")
+        return await handler(request)
+
+    return check
+
+
+def _is_followed_link(request: web.Request) -> bool:
+    """Whether a tab goes to the address: no frame, no script, no form but one that asks."""
+    sent = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")
+    return request.method in _READING and sent == ("navigate", "document")
 
 
 def _is_cross_site(request: web.Request) -> bool:

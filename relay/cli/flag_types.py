@@ -119,6 +119,14 @@ def relay_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def site(text: str) -> str:
+    """`https://relay.example`: a URL without a path, as a browser shows it, and without a slash at the end."""
+    parts = urlsplit(web_address("https://relay.example")(text))
+    if "@" in parts.netloc or parts.query or parts.fragment or parts.path not in ("", "/"):
+        raise click.BadParameter("not an address like https://relay.example: pages are not moved below a path")
+    return text.rstrip("/")
+
+
 def rate(text: str) -> float:
     """`50/s`, `300/m`, as in the routes file -> a second."""
     try:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from relay.cli.failed_start import Start
-from relay.cli.flag_types import Address, Network, Whole
+from relay.cli.flag_types import Address, Network, Whole, site
 from relay.cli.options import (
+    Flag,
     access_option,
     admin_option,
     admin_token,
@@ -39,6 +40,20 @@ MEBIBYTE = 1024 * 1024
 @listen_option("Where amoCRM posts to.")
 @admin_option("Metrics, health, reload, the API; beyond loopback it needs RELAY_ADMIN_TOKEN or --access.")
 @access_option("The tokens of people and programs, made by relay access add; watched and loaded again.")
+@click.option(
+    "--console/--no-console",
+    cls=Flag,
+    envvar="RELAY_CONSOLE",
+    show_envvar=True,
+    default=True,
+    help="Pages for browsers on the admin listener.",
+)
+@flag(
+    "--admin-url",
+    type=site,
+    metavar="URL",
+    help="Where people reach the admin listener, for links; with https cookies are kept to it.",
+)
 @flag(
     "--trusted-proxy",
     "trusted_proxies",
@@ -89,6 +104,8 @@ def run(
     listen: Address,
     admin: Address,
     access_file: Path | None,
+    console: bool,
+    admin_url: str | None,
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...],
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -134,6 +151,8 @@ def run(
         admin_token=Secret(token) if token else None,
         viewer_token=Secret(viewer_token) if viewer_token else None,
         access=access_file,
+        console=console,
+        admin_url=admin_url,
         proxies=TrustedProxies(trusted_proxies),
         max_body=max_body,
         init=init,

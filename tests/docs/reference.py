@@ -171,6 +171,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--account": "29085955/example",
     "--action": "status",
     "--admin": "127.0.0.1:9081",
+    "--admin-url": "https://relay.example",
     "--after": "CURSOR",
     "--ballast": "134217728",
     "--before": "CURSOR",
@@ -441,6 +442,8 @@ def flag_default(option: click.Option) -> str:
     default = option.to_info_dict()["default"]
     if isinstance(option.show_default, str):  # it depends on the machine
         return f"`{option.show_default}`"
+    if _off(option):
+        return "on" if option.default else "off"
     if option.is_flag or default in (None, "", (), []) or not isinstance(default, str | int | float):
         return "–"
     return f"`{default}`"
@@ -450,13 +453,20 @@ def flag_example(option: click.Option) -> str:
     """`--limit 200`."""
     name = flag_name(option)
     if option.is_flag:
-        return f"`{name}`"
+        return f"`{_off(option) or name}`"
     return f"`{name} {value_example(option)}`"
+
+
+def _off(option: click.Option) -> str | None:
+    """`--no-console` of a switch that has two names."""
+    return next(iter(option.secondary_opts), None)
 
 
 def value_example(option: click.Option) -> str:
     """What stands behind the flag."""
     name = flag_name(option)
+    if _off(option):
+        return "0"
     own = FLAG_EXAMPLES.get(f"{name} {option.metavar}") or FLAG_EXAMPLES.get(name)
     if own is None and isinstance(option.type, click.Choice):
         return str(option.type.choices[-1])
@@ -478,7 +488,7 @@ def commands_tables() -> str:
 
 
 def _flag_row(option: click.Option) -> str:
-    spelled = ", ".join(f"`{each}`" for each in reversed(option.opts))
+    spelled = ", ".join(f"`{each}`" for each in [*reversed(option.opts), *option.secondary_opts])
     variable = f"`{option.envvar}`" if option.envvar else "–"
     cells = (spelled, flag_type(option), flag_default(option), flag_example(option), variable, option.help or "")
     return f"| {' | '.join(_cell(each) for each in cells)} |"

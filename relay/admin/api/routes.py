@@ -1,6 +1,5 @@
 """Operations -> routes of /api/v1: request -> parameters -> desk -> document."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -11,17 +10,15 @@ import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from relay.admin.api.acts import Acts, act_id_of, digest_of, key_id_of
+from relay.admin.api.asking import Asking
 from relay.admin.api.openapi import openapi
 from relay.admin.api.tail import TAIL, ApiTail
 from relay.admin.auth import ASKER
-from relay.errors import StoreBusy
 from relay.observe import EventStream
 from relay.operations.asker import Role
-from relay.operations.desk import Desk, Operation
+from relay.operations.desk import Operation
 from relay.operations.documents.acts import AcceptedDocument
 from relay.operations.documents.encoding import encode
-from relay.operations.masking import mask
 from relay.operations.reading import Fault, InvalidParameters, parameters, parameters_of_query
 from relay.operations.registry import OPERATIONS
 from relay.routes.config import Config
@@ -29,15 +26,15 @@ from relay.signals import Reloaded
 from relay.store.contract import Archive
 
 PREFIX = "/api/v1"
-MAX_AT_ONCE = 8
-"""So many are asked of the store at a time: intake shares its processor with them."""
-MAX_WAIT = 5.0  # seconds for one of those places
 KEY = "Idempotency-Key"
 MAX_KEY = 200  # characters
 
 
 class Api:
-    """The routes of all operations, of acts that go on after their answer, of the stream, and their description."""
+    """The routes of all operations, of acts that go on after their answer, of the stream, and their description.
+
+    `asking` is for other front ends of the listener.
+    """
 
     def __init__(
         self,
@@ -46,12 +43,7 @@ class Api:
         names: Path | None = None,
         reload: Callable[[], Awaitable[Reloaded]] | None = None,
     ) -> None:
-        self._store = store
-        self._config = config
-        self._names = names
-        self._reload = reload
-        self._acts = Acts(store)
-        self._places = asyncio.Semaphore(MAX_AT_ONCE)
+        self.asking = Asking(store, config, names, reload)
 
     def routes(self, stream: EventStream) -> list[web.RouteDef]:
         """Every route of the API."""
@@ -67,9 +59,12 @@ class Api:
         async def handle(request: web.Request) -> web.StreamResponse:
             given = await _given(request, operation)
             if operation.method == "GET":
-                asked = parameters_of_query(operation.parameters, given, now=self._store.clock())
-                desk = Desk(self._store, request[ASKER], config=self._config, names=self._names)
-                return _tagged(request, await self._in_turn(partial(desk.ask, operation, asked)))
+                asked = parameters_of_query(operation.parameters, given, now=self.asking.now())
+                return _tagged(request, await self.asking.ask(request[ASKER], operation, asked))
+            if operation.role is Role.VIEWER:  # a question: its document, which may be large, is not kept
+                asked = parameters(operation.parameters, given, now=self.asking.now(), strict=True)
+                _key(request)
+                return _answer(await self.asking.ask(request[ASKER], operation, asked))
             return await self._acted(request, operation, given)
 
         return handle
@@ -77,40 +72,18 @@ class Api:
     async def _acted(
         self, request: web.Request, operation: Operation[Any, Any], given: dict[str, Any]
     ) -> web.StreamResponse:
-        asker = request[ASKER]
-        asked = parameters(operation.parameters, given, now=self._store.clock(), strict=True)
-        key_id, digest = key_id_of(asker.name, _key(request)), digest_of(operation.name, given)
-        id_ = act_id_of(key_id, digest)
-        desk = Desk(self._store, asker, config=self._config, act_id=id_, names=self._names, reload=self._reload)
-        asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
-        run = partial(self._in_turn, partial(desk.ask, operation, asked))
-        if operation.role is Role.VIEWER:  # a question: its document, which may be large, is not kept
-            return _answer(await run())
-        document = await self._acts.done(id_, key_id, operation.name, digest, run, long=operation.long)
-        if document is not None:
-            return _answer(document)
-        location: dict[str, str] = {hdrs.LOCATION: f"{PREFIX}/acts/{id_}"}
-        return _answer(AcceptedDocument(act=id_), status=202, headers=location)
+        acted = await self.asking.act(request[ASKER], operation, given, key=_key(request))
+        if acted.document is not None:
+            return _answer(acted.document)
+        location: dict[str, str] = {hdrs.LOCATION: f"{PREFIX}/acts/{acted.id}"}
+        return _answer(AcceptedDocument(act=acted.id), status=202, headers=location)
 
     async def _act(self, request: web.Request) -> web.Response:
-        document = await self._acts.document(request.match_info["act"])
-        return _answer(document if request[ASKER].payloads else mask(document))
+        return _answer(await self.asking.progress(request[ASKER], request.match_info["act"]))
 
     async def close(self, _app: web.Application) -> None:
         """Cancel the acts that are under way."""
-        await self._acts.close()
-
-    async def _in_turn(self, run: Callable[[], Awaitable[Any]]) -> Any:
-        """StoreBusy if no place is free for `MAX_WAIT`."""
-        try:
-            async with asyncio.timeout(MAX_WAIT):
-                await self._places.acquire()
-        except TimeoutError:
-            raise StoreBusy(f"{MAX_AT_ONCE} questions and acts are under way: ask again") from None
-        try:
-            return await run()
-        finally:
-            self._places.release()
+        await self.asking.close()
 
 
 # ---- requests

@@ -1,0 +1,99 @@
+"""All pages -> routes of the private listener, with their templates and the headers of every answer to a browser."""
+
+import aiohttp_jinja2
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+from jinja2 import PackageLoader, StrictUndefined
+
+from relay.admin.api.asking import Asking
+from relay.admin.auth import Pages
+from relay.admin.console import filters, languages, problems
+from relay.admin.console.languages import gettext, ngettext
+from relay.admin.console.page import ASKING, Page, link, new_key
+from relay.admin.console.pages import deliveries, language, overview, pause
+from relay.admin.console.static import ICON, PATH, Static
+from relay.admin.console.words import state_word
+
+PAGES: tuple[Page, ...] = (
+    *deliveries.PAGES,
+    *language.PAGES,
+    *overview.PAGES,
+    *pause.PAGES,
+)
+
+
+def navigation() -> list[tuple[str, str]]:
+    """The links at the top: address and name."""
+    return [
+        ("/", gettext("Overview")),
+        ("/deliveries", gettext("Deliveries")),
+    ]
+
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+class Console:
+    """The pages, for `relay.admin.app`. They ask by `asking`, as the API does."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        self._static = Static()
+        self.pages = Pages(
+            of_askers=frozenset(each.path for each in PAGES if not each.public),
+            public=frozenset({PATH, ICON, *(each.path for each in PAGES if each.public)}),
+        )
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes, and the environment of the templates."""
+        app[ASKING] = self._asking
+        environment = aiohttp_jinja2.setup(
+            app,
+            loader=PackageLoader("relay.admin.console"),
+            extensions=["jinja2.ext.i18n"],
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            filters={"age": filters.age, "count": filters.count, "size": filters.size, "utc": filters.utc},
+        )
+        environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+        environment.globals.update(
+            link=link,
+            navigation=navigation,
+            new_key=new_key,
+            state_word=state_word,
+            static_url=self._static.url,
+        )
+        app.add_routes([web.get(PATH, self._static.get), web.get(ICON, self._static.icon)])
+        app.add_routes([web.route(each.method, each.path, each.handler) for each in PAGES])
+
+    @property
+    def middleware(self) -> Middleware:
+        """Answer with pages where a browser asks for one, refusals too, and put the headers on each."""
+
+        @web.middleware
+        async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if not (self.pages.includes(request) or problems.is_lost_browser(request)):
+                return await handler(request)
+            languages.speak(languages.choose(request))
+            return _with_headers(await problems.answer(request, handler))
+
+        return check
+
+
+def _with_headers(response: web.StreamResponse) -> web.StreamResponse:
+    if not response.prepared:  # a stream puts them itself
+        response.headers.update(HEADERS)
+        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    return response

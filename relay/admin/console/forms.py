@@ -1,0 +1,53 @@
+"""A POST form -> an act, and back to the page with a sentence of what came of it (303)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from relay.admin.auth import ASKER
+from relay.admin.console import flash
+from relay.admin.console.flash import Flash
+from relay.admin.console.languages import gettext as _
+from relay.admin.console.page import ASKING, own_path
+from relay.errors import RelayError
+from relay.operations.desk import Operation
+
+P = TypeVar("P")
+D = TypeVar("D")
+
+KEY, BACK = "key", "back"
+"""Hidden fields: the idempotency key, made with the form, and where to go afterwards."""
+
+
+async def fields(request: web.Request) -> dict[str, str]:
+    """The fields of a form: the last value of each, files aside."""
+    form = await request.post()
+    return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+async def act(
+    request: web.Request, operation: Operation[P, D], given: Mapping[str, Any], says: Callable[[D], str]
+) -> web.Response:
+    """Do it once for the key of the form, then show the page it came from; an error of the desk is said there."""
+    form = await fields(request)
+    try:
+        acted = await request.app[ASKING].act(request[ASKER], operation, given, key=form.get(KEY))
+    except RelayError as error:
+        return back(form, Flash(kind="failed", text=str(error)))
+    if acted.document is None:
+        return see_other(f"/acts/{acted.id}", Flash(kind="done", text=_("Begun; it goes on.")))
+    return back(form, Flash(kind="done", text=says(acted.document)))
+
+
+def back(form: Mapping[str, str], said: Flash) -> web.Response:
+    """Show the page that the form was on, with a sentence."""
+    return see_other(own_path(form.get(BACK)), said)
+
+
+def see_other(path: str, said: Flash | None = None) -> web.Response:
+    """Show another page (303), with a sentence."""
+    response = web.Response(status=303, headers={"Location": path})
+    if said:
+        flash.put(response, said)
+    return response

@@ -1,0 +1,91 @@
+"""What a page is made with: its parameters out of the query, the answer of the desk, and a template."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import aiohttp_jinja2
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from relay.admin.api.asking import Asking
+from relay.admin.auth import ASKER
+from relay.admin.console import flash
+from relay.admin.console.languages import language, languages
+from relay.operations.asker import Asker, Role
+from relay.operations.desk import Operation
+from relay.operations.reading import parameters_of_query
+
+P = TypeVar("P")
+D = TypeVar("D")
+
+ASKING = web.AppKey("asking", Asking)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One address of the console. `public`: without log-in."""
+
+    path: str
+    handler: Handler
+    method: Literal["GET", "POST"] = "GET"
+    public: bool = False
+
+
+def asked(request: web.Request, kind: type[P], **named: str) -> P:
+    """The parameters of an operation: what is in the query, but for fields left empty, and what is `named`.
+
+    InvalidParameters if they cannot be read.
+    """
+    query = given(request) | {name: [value] for name, value in named.items()}
+    return parameters_of_query(kind, query, now=request.app[ASKING].now())
+
+
+def given(request: web.Request) -> dict[str, list[str]]:
+    """What is in the query, by name: an empty field of a form says nothing."""
+    found = {name: [each.strip() for each in request.query.getall(name)] for name in request.query}
+    return {name: kept for name, values in found.items() if (kept := [each for each in values if each])}
+
+
+async def ask(request: web.Request, operation: Operation[P, D], parameters: P) -> D:
+    """The answer of the desk to whoever is logged in."""
+    return await request.app[ASKING].ask(request[ASKER], operation, parameters)
+
+
+def render(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
+    """A page of a template: besides its values it has `asker`, `operator`, `now`, `path` and the language."""
+    asker: Asker | None = request.get(ASKER)
+    context = {
+        "asker": asker,
+        "operator": asker is not None and asker.role is Role.OPERATOR,
+        "now": request.app[ASKING].now(),
+        "path": request.path,
+        "here": request.path_qs,
+        "language": language(),
+        "languages": languages(),
+        "flashed": flash.take(request),
+        **values,
+    }
+    response = aiohttp_jinja2.render_template(template, request, context, status=status)
+    flash.forget(request, response)
+    return response
+
+
+def link(path: str, query: Mapping[str, list[str]], **changed: str | None) -> str:
+    """An address with the query changed: None takes a parameter out."""
+    parameters = {**query, **{name: [value] if value else [] for name, value in changed.items()}}
+    text = urlencode([(name, value) for name, values in parameters.items() for value in values])
+    return f"{path}?{text}" if text else path
+
+
+def new_key() -> str:
+    """A key for one form: what is sent twice is done once."""
+    return str(uuid4())
+
+
+def own_path(text: str | None, *, otherwise: str = "/") -> str:
+    r"""The address, if it is one of this site: neither `//elsewhere`, `/\elsewhere` nor a scheme."""
+    safe = text is not None and text.startswith("/") and text[1:2] not in ("/", "\\") and text.isprintable()
+    return text if safe and text is not None and "\\" not in text else otherwise

@@ -1,0 +1,66 @@
+"""/deliveries: the table, the filters in its address, and its pages."""
+
+from datetime import timedelta
+
+import pytest
+
+from relay.store import looks
+from tests.admin.console.conftest import Client, Seen, see
+from tests.cli.conftest import OFFER, event_of
+
+
+async def test_the_table_has_every_delivery_newest_first(browser: Client) -> None:
+    seen = await see(browser, "/deliveries")
+    events = [each for each in seen.links if each.startswith("/events/")]
+    assert len(events) == 4 and events == sorted(events, reverse=True)
+    assert f"/events/{event_of(OFFER)}" in events
+
+
+async def test_a_filter_is_a_parameter_of_the_operation_and_an_empty_field_is_none(browser: Client) -> None:
+    seen = await see(browser, "/deliveries?state=dead&target=warehouse&entity=&since=")
+    assert [each for each in seen.links if each.startswith("/events/")] == [f"/events/{event_of(OFFER)}"]
+    assert "400 is in dead_on" in seen.text
+    assert "/deliveries?target=warehouse" in seen.links  # the chip takes `state` out
+
+
+async def test_the_cursor_of_the_next_page_is_a_link(browser: Client) -> None:
+    first = await see(browser, "/deliveries?limit=3&state=pending&state=delivered&state=dead")
+    [older] = [each for each in first.links if "before=" in each]
+    last = await see(browser, older)
+    shown = [[each for each in page.links if each.startswith("/events/")] for page in (first, last)]
+    assert [len(each) for each in shown] == [3, 1]
+    assert not [each for each in last.links if "before=" in each]
+    assert "/deliveries?state=pending&state=delivered&state=dead" in last.links  # to the newest
+
+
+async def test_a_look_that_ends_by_its_budget_says_how_far_it_went(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "STEP", 1)
+    monkeypatch.setattr("relay.operations.deliveries.LOOK", timedelta())
+    page, pages = await see(browser, "/deliveries?pipeline=1"), 1
+    while further := [each for each in page.links if "before=" in each]:
+        assert "Searched back to 2026-11-22 12:00:00 . Look further" in page.text
+        page, pages = await see(browser, further[0]), pages + 1
+    assert pages > 2 and "Nothing for this filter." in page.text
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("stat=dead", "stat: no parameter"),
+        ("state=gone", "state/0: invalid enum value"),
+        ("since=yesterday", "since: "),
+        ("before=nonsense", "cursor"),
+    ],
+)
+async def test_what_cannot_be_read_is_said_in_a_sentence(query: str, text: str, browser: Client) -> None:
+    answer = await browser.get(f"/deliveries?{query}")
+    assert answer.status == 400 and answer.content_type == "text/html"
+    assert text in Seen(await answer.text()).text
+
+
+async def test_that_nothing_is_dead_is_good_and_an_empty_filter_is_said(browser: Client) -> None:
+    assert "Nothing for this filter." in (await see(browser, "/deliveries?entity=customers")).text
+    seen = await see(browser, "/deliveries?target=warehose")
+    assert "warehouse" in seen.text
