@@ -44,7 +44,7 @@ async def story(entity: str, id_: str, limit: int, before: str | None, place: Pl
         return
     if found.data:
         _print(found)
-    else:
+    elif found.next is None:
         note(f"no events of {entity} {id_}")
     put_rest(found, "--before")
 

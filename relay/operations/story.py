@@ -12,7 +12,7 @@ from relay.operations.deliveries import situation_of
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.deliveries import NO_NAMES
 from relay.operations.documents.events import StoryListing, story_event_document
-from relay.operations.which import Cursor, Limit
+from relay.operations.which import LOOK, Cursor, Limit
 from relay.routes.diagnostics import quoted, suggestion
 
 
@@ -28,7 +28,9 @@ class Story:
 
 async def story(desk: Desk, asked: Story) -> StoryListing:
     """List the events about one object, newest first, with the deliveries of each."""
-    found = await desk.store.questions.story(asked.entity, asked.id, limit=asked.limit, before=asked.before)
+    found = await desk.store.questions.story(
+        asked.entity, asked.id, limit=asked.limit, before=asked.before, budget=LOOK
+    )
     config = desk.config_or_none()
     names = lookup.names_in([each.event for each in found], config.event_names) if config else {}
     situation = await situation_of(desk)
@@ -41,6 +43,7 @@ async def story(desk: Desk, asked: Story) -> StoryListing:
             story_event_document(each, asked.entity, situation, names.get(each.event.id, NO_NAMES)) for each in found
         ),
         next=found.next,
+        searched_to=found.searched_to,
         notes=(f"no entity {quoted(asked.entity)} {suggestion(asked.entity, sorted(ENTITIES))}",) if unknown else (),
     )
 

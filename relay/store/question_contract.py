@@ -1,7 +1,7 @@
 """What a store promises to those who ask what happened; errors are as `contract` says.
 
-A `budget` bounds a look through history that no index answers: it ends after the step in which the time is up, and the
-page says by `searched_to` how far it got, and by `next` where to go on. None: it looks to the end.
+A `budget` bounds a look through history that no index answers: it ends before a step for which the time would not do,
+and the page says by `searched_to` how far it got, and by `next` where to go on. None: it looks to the end.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,13 @@ class QuestionStore(Protocol):
         """
         ...
 
-    async def story(self, entity: str, entity_id: str, *, limit: int, before: str | None = None) -> Page[StoryEvent]:
-        """Return at most `limit` events about one object, newest first; `before` is a cursor."""
+    async def story(
+        self, entity: str, entity_id: str, *, limit: int, before: str | None = None, budget: timedelta | None = None
+    ) -> Page[StoryEvent]:
+        """Return at most `limit` events about one object, newest first; `before` is a cursor.
+
+        An index has them, unless there are more than `looks.FEW` events.
+        """
         ...
 
     async def unrouted_kinds(self, wanted: Filter, *, budget: timedelta | None = None) -> Page[UnroutedKind]:

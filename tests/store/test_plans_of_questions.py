@@ -20,6 +20,7 @@ from relay.store.postgres.filters import filter_sql
 from relay.store.postgres.migrate import build_indexes
 from relay.store.question_records import AttemptFilter
 from relay.store.records import Filter
+from relay.store.sqlite.entity_index import index_batch
 from tests.postgres import Cluster
 from tests.store import plans
 from tests.store.conftest import MINUTE, NOON, open_sqlite, routed, to, webhook
@@ -62,10 +63,15 @@ async def ask_all(store: Archive) -> None:
     await store.questions.activity()
 
 
-async def test_no_question_scans_the_history_of_sqlite(tmp_path: Path) -> None:
+@pytest.mark.parametrize("few", [0, looks.FEW])
+async def test_no_question_scans_the_history_of_sqlite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(looks, "FEW", few)
     store = open_sqlite(tmp_path, NOON)
     for number in (1, 2, 3):
         await store.keep(webhook(number), [routed(number, to())])
+    await store._writer.submit(index_batch)
     asked: dict[str, object] = {}
 
     def note(_cursor: apsw.Cursor, sql: str, values: object) -> bool:
@@ -168,6 +174,20 @@ def test_a_listing_by_id_is_led_by_an_index(postgres: Cluster, history: str, num
         (questions.STORY.format(where=of_events), {**event_values, **PLACE, "limit": 51}),
         (questions.STORY_DELIVERIES, {"events": list(range(1000, 1050))}),
         scanned=plans.SCANNED | {"heal_events"},
+    )
+
+
+def test_a_long_story_is_counted_by_an_index_and_read_step_by_step(postgres: Cluster, history: str) -> None:
+    where, values = filter_sql(Filter(entity="leads", entity_id="7"))
+    about, about_values = filter_sql(Filter(entity_id="7"))
+    check(
+        postgres,
+        history,
+        (listings.COUNT_ABOUT.format(where=about), about_values),
+        (questions.STORY_WALK.format(where=where), {**values, **PLACE, **BOUNDS}),
+        (listings.WALK.format(where=where), {**values, **PLACE, **BOUNDS}),
+        (listings.EVENTS.format(which=UNROUTED, where=where), {**values, **PLACE, **BOUNDS, "end_at": LATEST}),
+        scanned=BY_RANGE,
     )
 
 

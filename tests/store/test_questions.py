@@ -13,6 +13,8 @@ from relay.store import looks
 from relay.store.contract import Archive
 from relay.store.question_records import AttemptFilter, MadeAttempt, RefusedMinute
 from relay.store.records import Filter, HealthReport, Page
+from relay.store.sqlite.entity_index import index_batch
+from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import MINUTE, NOON, OK, REFUSED, act, claim, routed, to, webhook
 
 SECOND = timedelta(seconds=1)
@@ -133,6 +135,23 @@ async def test_attempts_of_one_time_are_all_listed(store: Archive) -> None:
 
 
 # ---- within a budget
+
+
+@pytest.mark.parametrize(
+    ("costs", "steps"), [([40, 40, 40, 40], 2), ([10, 10, 90, 10], 3), ([130, 10], 1), ([60, 61], 1)]
+)
+async def test_a_look_ends_before_a_step_for_which_its_budget_would_not_do(costs: list[int], steps: int) -> None:
+    clock = 0.0
+    taken: list[int] = []
+
+    async def step(place: tuple[int], _left: int) -> looks.Step[tuple[int]]:
+        nonlocal clock
+        clock += costs[len(taken)] / 1000
+        taken.append(place[0])
+        return looks.Step([], (place[0] - 1,))
+
+    seen = await looks.look(step, (9,), 1, timedelta(milliseconds=120), steady=lambda: clock)
+    assert (len(taken), seen.ended_at) == (steps, (9 - steps,))
 
 
 @pytest.fixture
@@ -333,6 +352,45 @@ async def test_a_story_is_paged(store: Archive) -> None:
     assert then.next is None
     with pytest.raises(BadCursor):
         await store.questions.attempts(AttemptFilter(), limit=2, before=first.next)
+
+
+@pytest.mark.usefixtures("small_steps")
+async def test_a_long_story_is_looked_for_within_a_budget(store: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an index, which has them in another order, all of its events would have to be read."""
+    for number in range(1, 8):
+        await store.keep(webhook(number, after=number * SECOND), [routed(number, to(), lead=8 if number > 4 else 7)])
+    await indexed(store)
+    assert len(await store.questions.story("leads", "7", limit=9, budget=NO_TIME)) == 4
+    monkeypatch.setattr(looks, "FEW", 3)
+    page = await store.questions.story("leads", "7", limit=9, budget=NO_TIME)
+    assert (list(page), page.searched_to) == ([], NOON + 5 * SECOND)
+    found = [*page]
+    while page.next:
+        page = await store.questions.story("leads", "7", limit=2, before=page.next, budget=NO_TIME)
+        found += page
+    assert [each.event.id[-1] for each in found] == ["4", "3", "2", "1"]
+    assert [len(each.event.deliveries) for each in found] == [1, 1, 1, 1]
+
+
+@pytest.mark.usefixtures("small_steps")
+async def test_what_is_about_an_entity_with_many_events_is_looked_for_within_a_budget(
+    store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 8):
+        await store.keep(webhook(number, after=number * SECOND), [routed(number, to(), lead=8 if number > 4 else 7)])
+    await indexed(store)
+    monkeypatch.setattr(looks, "FEW", 3)
+    about = Filter(entity_id="7")
+    assert await collected(store, about, 2, NO_TIME) == [4, 3, 2, 1]
+    assert (await store.find(about, limit=9, budget=NO_TIME)).searched_to == NOON + 5 * SECOND
+    assert (await store.events(about, limit=9, budget=NO_TIME)).searched_to == NOON + 3 * SECOND
+    assert len(await store.events(about, limit=9)) == 4
+
+
+async def indexed(store: Archive) -> None:
+    """Where events are indexed by entity after their commit, wait for it."""
+    if isinstance(store, SqliteStore):
+        await store._writer.submit(index_batch)
 
 
 # ---- unrouted, by type

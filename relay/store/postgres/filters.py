@@ -13,6 +13,9 @@ from relay.store.times import to_ms
 READ_SINCE = "exists (select 1 from webhooks w where w.seq = e.webhook and e.kind = 'unparsed' and w.unparsed is null)"
 """SQL for a raw delivery whose webhook was read after all: its events have taken its place."""
 
+ABOUT = "left(e.entity_id, 64) = left(%(entity_id)s, 64) and e.entity_id = %(entity_id)s"
+"""SQL for an event that is about `entity_id`, by its index."""
+
 _FILTERS = {
     "event_ids": "e.id = any(%(event_ids)s::text[])",
     "states": "d.state = any(%(states)s::text[])",
@@ -20,7 +23,7 @@ _FILTERS = {
     "route": "d.routes::jsonb ? %(route)s",
     "entity": "e.entity = %(entity)s",
     "action": "e.action = %(action)s",
-    "entity_id": "left(e.entity_id, 64) = left(%(entity_id)s, 64) and e.entity_id = %(entity_id)s",  # by its index
+    "entity_id": ABOUT,
     "pipeline_id": "e.pipeline_id = %(pipeline_id)s",
     "source": "(select w.source from webhooks w where w.seq = e.webhook) = %(source)s",
     # no JSON functions: they fail for a payload that is none; the first such key is the event's own

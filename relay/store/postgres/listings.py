@@ -1,7 +1,7 @@
 """A filter -> deliveries, the newest first, or events, the oldest first, each page looked for in steps.
 
-See `relay.store.looks`. What an index leads to needs no steps: an event's id, the id of what it is about, and what is
-pending or dead while that is little.
+See `relay.store.looks`. What an index leads to needs no steps: an event's id, and, while it is little, what has the id
+of an entity, and what is pending or dead.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +14,7 @@ from relay.model import State
 from relay.store import cursors, looks
 from relay.store.checksum import is_corrupt
 from relay.store.heal_rows import UNROUTED
-from relay.store.looks import FEW, Place, Step
+from relay.store.looks import Place, Step
 from relay.store.postgres.connection import Connection, Row
 from relay.store.postgres.filters import filter_sql
 from relay.store.postgres.reading import DELIVERY_COLUMNS
@@ -70,9 +70,10 @@ _DEAD = "(select event, target from deliveries where state = 'dead' order by eve
 UNSETTLED = {State.PENDING: _PENDING, State.DEAD: _DEAD}
 """What has partial indexes."""
 
-COUNT = f"select count(*) from ({{unsettled}} limit {FEW + 1}) few"
+COUNT = f"select count(*) from ({{unsettled}} limit {looks.FEW + 1}) few"
+COUNT_ABOUT = f"select count(*) from (select 1 from events e where {{where}} limit {looks.FEW + 1}) few"
 BY_STATE = (
-    f"select {COLUMNS} from ({{unsettled}} limit {FEW}) i"
+    f"select {COLUMNS} from ({{unsettled}} limit {looks.FEW}) i"
     " cross join lateral (select * from deliveries where event = i.event and target = i.target offset 0) d"
     f" cross join lateral (select * from events where seq = d.event offset 0) e {WEBHOOK_OF_E} {LAST_ATTEMPT}"
     f" where (w.received_at, w.seq) <= (%(at)s, %(webhook)s) and {NEWER} and {{where}} {_ORDER}"
@@ -87,7 +88,7 @@ async def deliveries(
     place = looks.place("deliveries", before) if before else looks.newest(_latest(wanted))
     run: Callable[[Place, int], Awaitable[Step[Place]]]
     if sql := await _indexed(look, wanted):
-        run = partial(_at_once, look, sql.format(where=where), values)
+        run = partial(at_once, look, sql.format(where=where), values)
     else:
         run = partial(step, look, WALK.format(where=where), values | {"least": least(wanted.since)})
     seen = await looks.look(run, place, limit, budget)
@@ -106,16 +107,26 @@ def least(since: datetime | None) -> int:
 
 async def _indexed(look: Connection, wanted: Filter) -> str | None:
     """Return the statement that finds all by an index, if there is one."""
-    if wanted.event_ids or wanted.entity_id is not None:
+    if await leads_to_events(look, wanted):
         return BY_EVENT
     if not wanted.states or State.DELIVERED in wanted.states:
         return None
     unsettled = " union all ".join(UNSETTLED[each] for each in dict.fromkeys(wanted.states))
     [[(number,)]] = await look.run([(COUNT.format(unsettled=unsettled), {})])
-    return BY_STATE.replace("{unsettled}", unsettled) if number <= FEW else None
+    return BY_STATE.replace("{unsettled}", unsettled) if number <= looks.FEW else None
 
 
-async def _at_once(look: Connection, sql: str, values: Mapping[str, Any], place: Place, limit: int) -> Step[Place]:
+async def leads_to_events(look: Connection, wanted: Filter) -> bool:
+    """Whether ids lead to the events, and to few."""
+    if wanted.event_ids or wanted.entity_id is None:
+        return bool(wanted.event_ids)
+    where, values = filter_sql(Filter(entity_id=wanted.entity_id))
+    [[(number,)]] = await look.run([(COUNT_ABOUT.format(where=where), values)])
+    return bool(number <= looks.FEW)
+
+
+async def at_once(look: Connection, sql: str, values: Mapping[str, Any], place: Place, limit: int) -> Step[Place]:
+    """Look at all that an index leads to."""
     [found] = await look.run([(sql, {**values, **place._asdict(), "limit": limit})])
     return Step(found, None)
 
@@ -172,8 +183,8 @@ async def events(
     which = UNROUTED if unrouted else "e.kind = 'event'"
     place = looks.place("events", after) if after else Place(least(wanted.since), 0, 0, "")
     run: Callable[[Place, int], Awaitable[Step[Place]]]
-    if wanted.event_ids or wanted.entity_id is not None:
-        run = partial(_at_once, look, EVENTS_BY_ID.format(which=which, where=where), values)
+    if await leads_to_events(look, wanted):
+        run = partial(at_once, look, EVENTS_BY_ID.format(which=which, where=where), values)
     else:
         most = looks.newest(wanted.until).at + 1
         run = partial(_step_later, look, EVENTS.format(which=which, where=where), values | {"most": most})

@@ -28,11 +28,18 @@ from relay.store.records import DeliveryRecord, Filter, Page
 from relay.store.rows import page, story_of
 from relay.store.times import to_ms
 
+_STORY = (
+    "select w.received_at, w.seq, e.seq, e.id, e.payload, e.checksum, o.id, o.source, o.received_at, o.kind = 'heal'"
+)
+_ITS_WEBHOOK = "cross join lateral (select * from webhooks where seq = e.webhook offset 0) o"
+_BEHIND = "(w.received_at < %(at)s or w.seq < %(webhook)s or e.seq < %(past_event)s)"
+_ORDER = "order by w.received_at desc, w.seq desc, e.seq desc limit %(limit)s"
 STORY = (
-    "select w.received_at, w.seq, e.seq, e.id, e.payload, e.checksum, w.id, w.source, w.received_at, w.kind = 'heal'"
-    f" from events e {listings.WEBHOOK_OF_E} where {{where}} and (w.received_at, w.seq) <= (%(at)s, %(webhook)s)"
-    " and (w.received_at < %(at)s or w.seq < %(webhook)s or e.seq < %(past_event)s)"
-    " order by w.received_at desc, w.seq desc, e.seq desc limit %(limit)s"
+    f"{_STORY} from events e {_ITS_WEBHOOK} cross join lateral (select o.received_at, o.seq) w"
+    f" where {{where}} and (w.received_at, w.seq) <= (%(at)s, %(webhook)s) and {_BEHIND} {_ORDER}"
+)
+STORY_WALK = (
+    f"{_STORY} from {listings.IN_STEP} {listings.EVENTS_OF_W} {_ITS_WEBHOOK} where {{where}} and {_BEHIND} {_ORDER}"
 )
 STORY_DELIVERIES = (
     f"select {listings.COLUMNS} from unnest(%(events)s::bigint[]) i"
@@ -82,17 +89,25 @@ class PostgresQuestions:
     ) -> Page[MadeAttempt]:
         return await attempts.attempts(self._look, wanted, limit, before, budget)
 
-    async def story(self, entity: str, entity_id: str, *, limit: int, before: str | None = None) -> Page[StoryEvent]:
+    async def story(
+        self, entity: str, entity_id: str, *, limit: int, before: str | None = None, budget: timedelta | None = None
+    ) -> Page[StoryEvent]:
+        wanted = Filter(entity=entity, entity_id=entity_id)
+        where, values = filter_sql(wanted)
         place = looks.place("story", before) if before else looks.newest(None)
-        where, values = filter_sql(Filter(entity=entity, entity_id=entity_id))
-        [found] = await self._look.run([(STORY.format(where=where), {**values, **place._asdict(), "limit": limit + 1})])
-        [rows] = await self._look.run([(STORY_DELIVERIES, {"events": [each[2] for each in found[:limit]]})])
+        run = (
+            partial(listings.at_once, self._look, STORY.format(where=where), values)
+            if await listings.leads_to_events(self._look, wanted)
+            else partial(listings.step, self._look, STORY_WALK.format(where=where), {**values, "least": 0})
+        )
+        seen = await looks.look(run, place, limit, budget)
+        [rows] = await self._look.run([(STORY_DELIVERIES, {"events": [each[2] for each in seen.rows[:limit]]})])
         deliveries: dict[int, list[DeliveryRecord]] = {}
         for row in rows:
             deliveries.setdefault(row[2], []).append(listings.record_of(row))
-        return page(
+        return looks.page_of(
             "story",
-            found,
+            seen,
             limit,
             lambda row: Place(row[0], row[1], row[2], ""),
             lambda row: story_of(row[2:], deliveries.get(row[2], ())),

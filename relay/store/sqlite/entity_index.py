@@ -37,14 +37,20 @@ _NEWEST = "coalesce((select seq from sqlite_sequence where name = 'events'), 0)"
 # ---- look-up
 
 
-def _about(since: str) -> str:
+def _indexed(since: str) -> str:
     segments = (
         f"select min(segment) from entity_index where segment >= {_segment(since)} union all"
         " select (select min(segment) from entity_index where segment > n) from segments where n is not null"
     )
     return (
-        f"e.entity_id = :entity_id and e.seq > {since} and e.seq in (with recursive segments (n) as ({segments})"
+        f"with recursive segments (n) as ({segments})"
         f" select event from segments cross join entity_index on segment = n and entity = {_key(':entity_id')}"
+    )
+
+
+def _about(since: str) -> str:
+    return (
+        f"e.entity_id = :entity_id and e.seq > {since} and e.seq in ({_indexed(since)}"
         f" union all select seq from events where seq > max({since}, {_UP_TO}) and entity_id = :entity_id)"
     )
 
@@ -54,6 +60,9 @@ ABOUT = _about("0")
 
 ABOUT_SINCE = _about(":since")
 """SQL: as `ABOUT`, and stored after the event `:since`."""
+
+COUNT = f"select count(*) from ({_indexed('0')} limit :most)"
+"""SQL: the events of `:entity_id` that are indexed, at most `:most`; of another kind of entity with that id, too."""
 
 
 # ---- upkeep

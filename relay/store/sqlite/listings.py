@@ -1,7 +1,7 @@
 """A filter -> deliveries, the newest first, or events, the oldest first, each page looked for in steps.
 
-See `relay.store.looks`. What an index leads to needs no steps: an event's id, the id of what it is about, and what is
-pending or dead while that is little.
+See `relay.store.looks`. What an index leads to needs no steps: an event's id, and, while it is little, what has the id
+of an entity, and what is pending or dead.
 
 Rows become records within a read, too: one that the disk has changed is a CorruptError there.
 """
@@ -18,9 +18,10 @@ from relay.model import State
 from relay.store import cursors, looks
 from relay.store.checksum import is_corrupt
 from relay.store.heal_rows import UNROUTED
-from relay.store.looks import FEW, Place, Step
+from relay.store.looks import Place, Step
 from relay.store.records import DeliveryRecord, EventRecord, Filter, Page
 from relay.store.rows import attempt_or_none, delivery_of
+from relay.store.sqlite.entity_index import COUNT
 from relay.store.sqlite.reading import DELIVERY_COLUMNS, filter_sql
 from relay.store.sqlite.sql import Row, Run, rows
 from relay.store.times import to_ms
@@ -73,11 +74,11 @@ async def deliveries(
     read: Run, wanted: Filter, limit: int, before: str | None, budget: timedelta | None
 ) -> Page[DeliveryRecord]:
     """See `contract.OperationsStore.find`."""
-    where, values = filter_sql(wanted)
     place = looks.place("deliveries", before) if before else looks.newest(_latest(wanted))
     sql = await read(partial(_indexed, wanted=wanted))
+    where, values = filter_sql(wanted, walked=sql != BY_EVENT)
     if sql:
-        run = partial(_at_once, sql=sql.format(where=where), values=values)
+        run = partial(at_once, sql=sql.format(where=where), values=values)
     else:
         values |= {"least": _least(wanted.since)}
         run = partial(step, sql=WALK.format(where=where), values=values)
@@ -96,16 +97,25 @@ def _least(since: datetime | None) -> int:
 
 def _indexed(cursor: apsw.Cursor, wanted: Filter) -> str | None:
     """The statement that finds all by an index, if there is one."""
-    if wanted.event_ids or wanted.entity_id is not None:
+    if leads_to_events(cursor, wanted):
         return BY_EVENT
     if not wanted.states or State.DELIVERED in wanted.states:
         return None
     unsettled = " union all ".join(UNSETTLED[each] for each in dict.fromkeys(wanted.states))
-    [(number,)] = rows(cursor, f"select count(*) from ({unsettled} limit {FEW + 1})")
-    return BY_STATE.replace("{unsettled}", unsettled) if number <= FEW else None
+    [(number,)] = rows(cursor, f"select count(*) from ({unsettled} limit {looks.FEW + 1})")
+    return BY_STATE.replace("{unsettled}", unsettled) if number <= looks.FEW else None
 
 
-def _at_once(cursor: apsw.Cursor, sql: str, values: dict[str, Any], place: Place, limit: int) -> Step[Place]:
+def leads_to_events(cursor: apsw.Cursor, wanted: Filter) -> bool:
+    """Whether ids lead to the events, and to few."""
+    if wanted.event_ids or wanted.entity_id is None:
+        return bool(wanted.event_ids)
+    [(number,)] = rows(cursor, COUNT, {"entity_id": wanted.entity_id, "most": looks.FEW + 1})
+    return bool(number <= looks.FEW)
+
+
+def at_once(cursor: apsw.Cursor, sql: str, values: dict[str, Any], place: Place, limit: int) -> Step[Place]:
+    """Look at all that an index leads to."""
     return Step(rows(cursor, sql, {**values, **place._asdict(), "limit": limit}), None)
 
 
@@ -152,12 +162,13 @@ async def events(
 ) -> Page[EventRecord]:
     """See `contract.OperationsStore.events`."""
     wanted = wanted.of_events()
-    where, values = filter_sql(wanted)
+    by_id = await read(partial(leads_to_events, wanted=wanted))
+    where, values = filter_sql(wanted, walked=not by_id)
     which = UNROUTED if unrouted else "e.kind = 'event'"
     place = looks.place("events", after) if after else Place(_least(wanted.since), 0, 0, "")
     run: Callable[..., Step[Place]]
-    if wanted.event_ids or wanted.entity_id is not None:
-        run = partial(_at_once, sql=EVENTS_BY_ID.format(which=which, where=where), values=values)
+    if by_id:
+        run = partial(at_once, sql=EVENTS_BY_ID.format(which=which, where=where), values=values)
     else:
         values |= {"most": looks.newest(wanted.until).at + 1}
         run = partial(_step_later, sql=EVENTS.format(which=which, where=where), values=values)

@@ -11,7 +11,7 @@ import orjson
 from relay.store import looks, refused_rows, unrouted_rows
 from relay.store.activity import Activity, as_json
 from relay.store.heal_rows import UNROUTED
-from relay.store.looks import Place
+from relay.store.looks import Look, Place
 from relay.store.question_records import (
     AttemptFilter,
     MadeAttempt,
@@ -27,12 +27,18 @@ from relay.store.sqlite.reading import filter_sql
 from relay.store.sqlite.sql import Run, rows
 from relay.store.times import to_ms
 
-STORY = (
+_STORY = (
     "select w.received_at, w.seq, e.seq, e.id, e.payload, e.checksum, w.id, w.source, w.received_at, w.kind = 'heal'"
-    " from events e cross join webhooks w on w.seq = e.webhook where {where}"
-    " and (w.received_at, w.seq) <= (:at, :webhook)"
-    " and (w.received_at < :at or w.seq < :webhook or e.seq < :past_event)"
-    " order by w.received_at desc, w.seq desc, e.seq desc limit :limit"
+)
+_BEHIND = "(w.received_at < :at or w.seq < :webhook or e.seq < :past_event)"
+_ORDER = "order by w.received_at desc, w.seq desc, e.seq desc limit :limit"
+STORY = (
+    f"{_STORY} from events e cross join webhooks w on w.seq = e.webhook where {{where}}"
+    f" and (w.received_at, w.seq) <= (:at, :webhook) and {_BEHIND} {_ORDER}"
+)
+STORY_WALK = (
+    f"{_STORY} from webhooks w cross join events e on e.webhook = w.seq"
+    f" where {listings.IN_STEP} and {{where}} and {_BEHIND} {_ORDER}"
 )
 STORY_DELIVERIES = (
     f"select {listings.COLUMNS} from json_each(:events) i cross join events e on e.seq = i.value"
@@ -77,9 +83,20 @@ class SqliteQuestions:
     ) -> Page[MadeAttempt]:
         return await attempts.attempts(self._read, wanted, limit, before, budget)
 
-    async def story(self, entity: str, entity_id: str, *, limit: int, before: str | None = None) -> Page[StoryEvent]:
+    async def story(
+        self, entity: str, entity_id: str, *, limit: int, before: str | None = None, budget: timedelta | None = None
+    ) -> Page[StoryEvent]:
+        wanted = Filter(entity=entity, entity_id=entity_id)
         place = looks.place("story", before) if before else looks.newest(None)
-        return await self._read(partial(_story, entity=entity, entity_id=entity_id, place=place, limit=limit))
+        few = await self._read(partial(listings.leads_to_events, wanted=wanted))
+        where, values = filter_sql(wanted, walked=not few)
+        run = (
+            partial(listings.at_once, sql=STORY.format(where=where), values=values)
+            if few
+            else partial(listings.step, sql=STORY_WALK.format(where=where), values={**values, "least": 0})
+        )
+        seen = await looks.look(lambda at, left: self._read(partial(run, place=at, limit=left)), place, limit, budget)
+        return await self._read(partial(_story, seen=seen, limit=limit))
 
     async def unrouted_kinds(self, wanted: Filter, *, budget: timedelta | None = None) -> Page[UnroutedKind]:
         where, values = filter_sql(wanted.of_events())
@@ -131,15 +148,15 @@ def _refused(cursor: apsw.Cursor, values: dict[str, Any], limit: int) -> Page[Re
     return page("refused", rows(cursor, REFUSED, values), limit, lambda row: tuple(row[:3]), refused_rows.read)
 
 
-def _story(cursor: apsw.Cursor, entity: str, entity_id: str, place: Place, limit: int) -> Page[StoryEvent]:
-    where, values = filter_sql(Filter(entity=entity, entity_id=entity_id))
-    found = rows(cursor, STORY.format(where=where), {**values, **place._asdict(), "limit": limit + 1})
+def _story(cursor: apsw.Cursor, seen: Look[Place], limit: int) -> Page[StoryEvent]:
     deliveries: dict[int, list[DeliveryRecord]] = {}
-    for row in rows(cursor, STORY_DELIVERIES, {"events": orjson.dumps([each[2] for each in found[:limit]]).decode()}):
+    for row in rows(
+        cursor, STORY_DELIVERIES, {"events": orjson.dumps([each[2] for each in seen.rows[:limit]]).decode()}
+    ):
         deliveries.setdefault(row[2], []).append(listings.record_of(row))
-    return page(
+    return looks.page_of(
         "story",
-        found,
+        seen,
         limit,
         lambda row: Place(row[0], row[1], row[2], ""),
         lambda row: story_of(row[2:], deliveries.get(row[2], ())),

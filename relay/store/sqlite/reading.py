@@ -45,10 +45,11 @@ _WEBHOOK = (
 )
 
 
-def filter_sql(wanted: Filter) -> tuple[str, dict[str, Any]]:
-    """The filter as SQL over `deliveries d` and `events e`, with its values."""
+def filter_sql(wanted: Filter, *, walked: bool = False) -> tuple[str, dict[str, Any]]:
+    """The filter as SQL over `deliveries d` and `events e`, with its values; `walked`: no index need lead to a row."""
     given = {name: value for name, value in _values(wanted).items() if value is not None}
-    return " and ".join(_FILTERS[name] for name in given) or "true", given
+    conditions = _FILTERS | {"entity_id": "e.entity_id = :entity_id"} if walked else _FILTERS
+    return " and ".join(conditions[name] for name in given) or "true", given
 
 
 _FILTERS = {
