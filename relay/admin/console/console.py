@@ -10,7 +10,7 @@ from relay.admin.auth import Pages
 from relay.admin.console import filters, languages, problems
 from relay.admin.console.languages import gettext, ngettext
 from relay.admin.console.page import ASKING, Page, link, new_key
-from relay.admin.console.pages import deliveries, language, overview, pause
+from relay.admin.console.pages import deliveries, language, overview, pause, preferences
 from relay.admin.console.static import ICON, PATH, Static
 from relay.admin.console.words import state_word
 
@@ -19,6 +19,7 @@ PAGES: tuple[Page, ...] = (
     *language.PAGES,
     *overview.PAGES,
     *pause.PAGES,
+    *preferences.PAGES,
 )
 
 

@@ -14,6 +14,7 @@ from relay.admin.api.asking import Asking
 from relay.admin.auth import ASKER
 from relay.admin.console import flash
 from relay.admin.console.languages import language, languages
+from relay.admin.console.preferences import preferences
 from relay.operations.asker import Asker, Role
 from relay.operations.desk import Operation
 from relay.operations.reading import parameters_of_query
@@ -55,7 +56,7 @@ async def ask(request: web.Request, operation: Operation[P, D], parameters: P) -
 
 
 def render(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
-    """A page of a template: besides its values it has `asker`, `operator`, `now`, `path` and the language."""
+    """A page of a template: besides its values it has what `context` below lists."""
     asker: Asker | None = request.get(ASKER)
     context = {
         "asker": asker,
@@ -65,6 +66,7 @@ def render(request: web.Request, template: str, *, status: int = 200, **values: 
         "here": request.path_qs,
         "language": language(),
         "languages": languages(),
+        "preferences": preferences(request),
         "flashed": flash.take(request),
         **values,
     }

@@ -100,7 +100,7 @@ class Seen(HTMLParser):
         if tag == "a" and given.get("href"):
             self.links.append(str(given["href"]))
         elif tag == "form":
-            self.forms.append({"action": given["action"], "method": given.get("method", "get"), "fields": {}})
+            self.forms.append({"action": given.get("action"), "method": given.get("method", "get"), "fields": {}})
         elif tag == "input" and self.forms and given.get("name"):
             self.forms[-1]["fields"][given["name"]] = given.get("value") or ""
 
