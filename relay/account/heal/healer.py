@@ -179,10 +179,10 @@ class Healer:
         others = [each for each in open_ if not is_ready(each, wanted, server)]
         found = await self._matcher.match(wanted, ready, server, others=others)
         scan.differences += found.differences
-        await self._record(wanted, scan, found.settled.told)
         scan.drift = found.drift
-        if found.marks:
+        if found.marks:  # before the records that show them: no later run looks at those again
             await self._store.record_heal(wanted.source, [], marks=found.marks)
+        await self._record(wanted, scan, found.settled.told)
         expired = [each for each in others if is_expired(each, server)]
         given_up = [unhealable(each, EXPIRED if each.state is HealState.WAITING else HELD) for each in expired]
         await self._record(wanted, scan, given_up)

@@ -195,6 +195,37 @@ async def test_a_trigger_of_which_nothing_came_in_time_waits_for_an_approval() -
     assert of_triggers(world) == {HealState.HEALED: 1}
 
 
+async def killed_after_an_outage(commit: int | None) -> tuple[World, int]:
+    """A trigger tells of a move, then of none for an hour; the scan that first finds both is killed at a commit.
+
+    Return the world once all has settled, and how many commits that scan made.
+    """
+    world = World(seed=8, approves=False)
+    one, two = stages(world)
+    world.trigger(two, "try=1", "status")
+    lead = world.amo.add_lead(stage=one)
+    await world.run(10 * MINUTE)
+    world.amo.move(world.amo.add_lead(stage=one), two)
+    world.advance(MINUTE)
+    world.outage(HOUR, change=lambda: lead.fields["status_id"] != two.id and world.amo.move(lead, two) and None)
+    world.advance(3 * HOUR)
+    before = world.store.commits
+    world.store.crash_at = None if commit is None else before + commit
+    await world.scan()
+    commits = world.store.commits - before
+    await world.run(HOUR)
+    return world, commits
+
+
+async def test_killed_at_any_write_a_relay_knows_which_triggers_told_in_time() -> None:
+    """If only the records were stored, what the trigger lost would wait until its next webhook, or for an operator."""
+    _, commits = await killed_after_an_outage(None)
+    for commit in range(1, commits + 1):
+        world, _ = await killed_after_an_outage(commit)
+        assert world.crashes == 1
+        assert of_triggers(world) == {HealState.MATCHED: 1, HealState.HEALED: 1}, commit
+
+
 async def test_many_that_are_lost_are_not_each_compared_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would stop the event loop, and with it what comes meanwhile."""
     world = World(seed=8, approves=False)
