@@ -39,6 +39,7 @@ COMMANDS = {
     },
     "Look": {
         "status": ("relay.cli.status:status", "Show the state of every target, of intake and of the daemon."),
+        "overview": ("relay.cli.overview:overview", "Say whether all is well, and what to do if not."),
         "list": ("relay.cli.list:list_", "List deliveries, or what is unparsed, unrouted or refused."),
         "story": ("relay.cli.story:story", "Show what became of the events of one lead or contact."),
         "attempts": ("relay.cli.attempts:attempts", "List attempts by their time, newest first: what failed, and why."),

@@ -42,7 +42,8 @@ from relay.operations.documents.status import (
     UnauthorizedDocument,
 )
 from relay.operations.durations import ago, length
-from relay.operations.health import Verdict, failed, judge
+from relay.operations.health import Level, Verdict, failed
+from relay.operations.overview import OVERVIEW
 from relay.operations.status import STATUS, Everything
 from relay.operations.upkeep import SpoolFile
 from relay.printable import printable
@@ -81,7 +82,7 @@ async def status(watch: bool, check: bool, place: Place, spool: Path, as_json: b
         raise click.UsageError("--check prints one line: it takes no --watch and no --json")
     if check:
         found = await _checked(place)
-        click.echo(printable(found.line))
+        click.echo(printable(found.text))
         click.get_current_context().exit(found.level)
     if click.get_current_context().meta.get(INSTALLED) and not as_json:
         note(f"the relay that systemd runs here: {place.config_path}, {place.store_url}")
@@ -101,9 +102,10 @@ async def _checked(place: Place) -> Verdict:
     """What a store or a relay that cannot be asked means is for the monitor, too."""
     try:
         async with place.desk() as desk:
-            return judge(await desk.ask(STATUS, Everything()))
+            seen = await desk.ask(OVERVIEW, Everything())
     except (RelayError, NotDone) as error:
         return failed(str(error))
+    return Verdict(level=Level[seen.level.upper()], line=seen.line)
 
 
 @contextmanager

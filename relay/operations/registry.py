@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from relay.operations.activity import ACTIVITY, SOURCES
 from relay.operations.acts import AUDIT
 from relay.operations.attempts import ATTEMPTS
 from relay.operations.deliveries import DELIVERIES
@@ -11,6 +12,7 @@ from relay.operations.drop import DROP
 from relay.operations.export import EXPORT, EXPORT_WEBHOOKS
 from relay.operations.forget import FORGET
 from relay.operations.heals import GUARD_RESUME, HEAL, HEAL_APPROVE
+from relay.operations.overview import OVERVIEW
 from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
 from relay.operations.purges import PURGE
@@ -26,6 +28,7 @@ from relay.operations.webhooks import EVENT, EVENTS, UNPARSED, WEBHOOK
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     # questions
+    ACTIVITY,
     ATTEMPTS,
     AUDIT,
     CHECK,
@@ -37,8 +40,10 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     EXPORT,
     EXPORT_WEBHOOKS,
     HEAL,
+    OVERVIEW,
     REFUSED,
     ROUTES,
+    SOURCES,
     STATUS,
     STORY,
     TARGET,

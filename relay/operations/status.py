@@ -59,9 +59,12 @@ async def status(desk: Desk, _asked: Everything) -> StatusDocument:
     shown = status_document(found, now=desk.now(), routed=config.targets if config else None, known=known)
     if config is None:
         return shown
-    # what was seen once of a webhook in amoCRM that is not watched any more is not looked at again
-    watched = {name: each for name, each in shown.subscriptions.items() if _guards(config, name)}
-    return replace(shown, subscriptions=watched, names=_names(config))
+    return replace(shown, subscriptions=watched(config, found), names=_names(config))
+
+
+def watched(config: Config, found: Status) -> dict[str, SubscriptionDocument]:
+    """What is known of the webhooks in amoCRM; one that is not watched any more is not looked at again."""
+    return {name: _subscription(each) for name, each in found.guards.items() if _guards(config, name)}
 
 
 def _guards(config: Config, source: str) -> bool:

@@ -51,14 +51,14 @@ def seen(status: Status = RUNNING, *, routed: frozenset[str] = frozenset({"crm"}
 def test_one_line_says_whether_a_person_is_needed(overview: StatusDocument, level: Level, says: str) -> None:
     verdict = judge(overview)
     assert verdict.level is level
-    assert says in verdict.line
-    assert verdict.line.startswith(f"{level.name}: ")
+    assert says in verdict.text
+    assert verdict.text.startswith(f"{level.name}: ")
 
 
 def test_the_worst_comes_first() -> None:
     verdict = judge(seen(replace(RUNNING, unparsed=1), dead=2, condition=OPEN))
-    assert verdict.line == "CRITICAL: crm: circuit open 1 min ago; 1 unparsed; crm: 2 dead"
+    assert verdict.text == "CRITICAL: crm: circuit open 1 min ago; 1 unparsed; crm: 2 dead"
 
 
 def test_a_store_that_cannot_be_asked_is_critical_in_one_line() -> None:
-    assert failed("no database\n here").line == "CRITICAL: no database here"
+    assert failed("no database\n here").text == "CRITICAL: no database here"
