@@ -437,10 +437,10 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
     )
 
 
-def _console(_relay: Relay, api: Api) -> Console:
+def _console(relay: Relay, api: Api) -> Console:
     from relay.admin.console import console  # it and its libraries are not loaded without it
 
-    return console.Console(api.asking)
+    return console.Console(api.asking, relay.live)
 
 
 def url(address: tuple[str, int], *, scheme: str = "http") -> str:

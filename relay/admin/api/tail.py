@@ -1,7 +1,7 @@
 """GET /tail -> what happens from now on: a JSON document a line, or server-sent events."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from relay.admin.auth import ASKER, STILL_ADMITTED
 from relay.admin.tail import HEARTBEAT, MAX_FOLLOWERS
 from relay.model import Json
 from relay.observe import EventStream
+from relay.observe.event_stream import Document, Follower
 from relay.operations.asker import Role
 from relay.operations.documents.encoding import encode
 from relay.operations.reading import parameters_of_query
@@ -79,11 +80,22 @@ class ApiTail:
         with self._stream.following(documents) as follower, suppress(ConnectionResetError):
             response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: kind, hdrs.CACHE_CONTROL: "no-store"})
             await response.prepare(request)
-            while request[STILL_ADMITTED]() and (news := await _within(HEARTBEAT, follower.news())) != []:
-                # the heartbeat finds out whether the client is still there: aiohttp does not report it
-                await response.write(b"".join(line(each) for each in news or () if tail.takes(each)) or line(None))
-                await asyncio.sleep(FLUSH_EVERY)
+            async for news in flushes(request, follower):
+                await response.write(b"".join(line(each) for each in news if tail.takes(each)) or line(None))
         return response
+
+
+async def flushes(
+    request: web.Request, follower: Follower, *, every: float = HEARTBEAT
+) -> AsyncIterator[Sequence[Document]]:
+    """What happened, at most once in `FLUSH_EVERY`, until the follower ends or the token does.
+
+    Empty if nothing did `every` so many seconds: write something, for aiohttp does not report a client that is gone.
+    """
+    while request[STILL_ADMITTED]() and (news := await _within(every, follower.news())) != []:
+        yield news or ()
+        if news:
+            await asyncio.sleep(FLUSH_EVERY)
 
 
 def _wants_events(request: web.Request) -> bool:

@@ -8,15 +8,20 @@ from jinja2 import PackageLoader, StrictUndefined
 from relay.admin.api.asking import Asking
 from relay.admin.auth import Pages
 from relay.admin.console import filters, languages, problems
+from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import gettext, ngettext
+from relay.admin.console.live_rows import ROWS, LiveRows
 from relay.admin.console.page import ASKING, Page, link, new_key
-from relay.admin.console.pages import deliveries, language, overview, pause, preferences
+from relay.admin.console.pages import deliveries, language, live, overview, pause, preferences
 from relay.admin.console.static import ICON, PATH, Static
+from relay.admin.console.streams import LIVE, Live
 from relay.admin.console.words import state_word
+from relay.observe import EventStream
 
 PAGES: tuple[Page, ...] = (
     *deliveries.PAGES,
     *language.PAGES,
+    *live.PAGES,
     *overview.PAGES,
     *pause.PAGES,
     *preferences.PAGES,
@@ -28,28 +33,16 @@ def navigation() -> list[tuple[str, str]]:
     return [
         ("/", gettext("Overview")),
         ("/deliveries", gettext("Deliveries")),
+        ("/live", gettext("Live")),
     ]
 
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
-
-
 class Console:
-    """The pages, for `relay.admin.app`. They ask by `asking`, as the API does."""
+    """The pages, for `relay.admin.app`. They ask by `asking`, as the API does; what happens comes by `stream`."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, stream: EventStream) -> None:
         self._asking = asking
+        self._stream = stream
         self._static = Static()
         self.pages = Pages(
             of_askers=frozenset(each.path for each in PAGES if not each.public),
@@ -58,7 +51,7 @@ class Console:
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes, and the environment of the templates."""
-        app[ASKING] = self._asking
+        app[ASKING], app[LIVE] = self._asking, Live(self._stream)
         environment = aiohttp_jinja2.setup(
             app,
             loader=PackageLoader("relay.admin.console"),
@@ -66,7 +59,13 @@ class Console:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            filters={"age": filters.age, "count": filters.count, "size": filters.size, "utc": filters.utc},
+            filters={
+                "age": filters.age,
+                "count": filters.count,
+                "instant": filters.instant,
+                "size": filters.size,
+                "utc": filters.utc,
+            },
         )
         environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
         environment.globals.update(
@@ -76,6 +75,7 @@ class Console:
             state_word=state_word,
             static_url=self._static.url,
         )
+        app[ROWS] = LiveRows(environment)
         app.add_routes([web.get(PATH, self._static.get), web.get(ICON, self._static.icon)])
         app.add_routes([web.route(each.method, each.path, each.handler) for each in PAGES])
 

@@ -13,6 +13,11 @@ def utc(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def instant(text: str) -> datetime:
+    """Read an instant of JSON."""
+    return datetime.fromisoformat(text)
+
+
 def age(at: datetime | None, now: datetime) -> str:
     """How long ago an instant was: `14 min`."""
     return "" if at is None else length(max(now - at, timedelta()))

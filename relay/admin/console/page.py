@@ -27,12 +27,13 @@ ASKING = web.AppKey("asking", Asking)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One address of the console. `public`: without log-in."""
+    """One address of the console. `public`: without log-in. `stream`: for scripts, and it goes on until they leave."""
 
     path: str
     handler: Handler
     method: Literal["GET", "POST"] = "GET"
     public: bool = False
+    stream: bool = False
 
 
 def asked(request: web.Request, kind: type[P], **named: str) -> P:
@@ -56,9 +57,21 @@ async def ask(request: web.Request, operation: Operation[P, D], parameters: P) -
 
 
 def render(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
-    """A page of a template: besides its values it has what `context` below lists."""
+    """A page of a template."""
+    response = aiohttp_jinja2.render_template(template, request, context(request, values), status=status)
+    flash.forget(request, response)
+    return response
+
+
+def fragment(request: web.Request, template: str, **values: Any) -> str:
+    """A part of a page, of a template of its own."""
+    return aiohttp_jinja2.render_string(template, request, context(request, values))
+
+
+def context(request: web.Request, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What every template has besides its values."""
     asker: Asker | None = request.get(ASKER)
-    context = {
+    return {
         "asker": asker,
         "operator": asker is not None and asker.role is Role.OPERATOR,
         "now": request.app[ASKING].now(),
@@ -70,9 +83,6 @@ def render(request: web.Request, template: str, *, status: int = 200, **values: 
         "flashed": flash.take(request),
         **values,
     }
-    response = aiohttp_jinja2.render_template(template, request, context, status=status)
-    flash.forget(request, response)
-    return response
 
 
 def link(path: str, query: Mapping[str, list[str]], **changed: str | None) -> str:

@@ -17,4 +17,10 @@ _WORDS = {
     "open": lambda: _("circuit open"),
     "probing": lambda: _("half-open"),
     "paused": lambda: _("paused"),
+    "event": lambda: _("event"),
+    "unparsed": lambda: _("unparsed"),
+    "refused": lambda: _("refused"),
+    "duplicate": lambda: _("duplicate"),
+    "probe": lambda: _("probe"),
+    "fault": lambda: _("fault"),
 }

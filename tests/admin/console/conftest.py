@@ -41,7 +41,7 @@ def build(store: Archive, config: Config, live: EventStream) -> Callable[..., we
             "reload": _reload,
             "stream": live,
             "api": api,
-            "console": Console(api.asking),
+            "console": Console(api.asking, live),
             "emit": lambda _signal: None,
         }
         return admin(**settings | more)

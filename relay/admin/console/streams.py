@@ -1,0 +1,125 @@
+"""HTML for a page that stays open, as server-sent events: what happens now, or a part of the page that has changed.
+
+A stream ends with its token and with the listener. Each counts as a follower of the relay's event stream.
+"""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from aiohttp import hdrs, web
+
+from relay.admin.api.tail import EVENTS, flushes
+from relay.admin.auth import ASKER
+from relay.admin.console.headers import HEADERS
+from relay.admin.console.languages import language
+from relay.admin.shared_call import SharedCall
+from relay.admin.tail import MAX_FOLLOWERS
+from relay.errors import RelayError
+from relay.model import Json
+from relay.observe import EventStream
+from relay.observe.event_stream import Document, Documents, Follower
+from relay.signals import Signal
+
+RENEW_EVERY = timedelta(seconds=1)
+HEARTBEAT = ":\n\n"
+_FORM_KEY = re.compile(r'name="key" value="[^"]*"')
+"""It is another one each time: what differs in it alone has not changed."""
+
+Make = Callable[[], Awaitable[str]]
+
+
+class Live:
+    """The event stream, and the parts of pages that are being watched: each made once for all its watchers."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self.stream = stream
+        self._parts: dict[object, _Part] = {}
+
+    @asynccontextmanager
+    async def part(self, key: object, make: Make) -> AsyncIterator[SharedCall[str]]:
+        """The part that `key` stands for; made at most once in `RENEW_EVERY`, by whoever watches it first."""
+        part = self._parts.setdefault(key, _Part(SharedCall(make, every=RENEW_EVERY)))
+        part.watchers += 1
+        try:
+            yield part.call
+        finally:
+            part.watchers -= 1
+            if not part.watchers:
+                del self._parts[key]
+                await part.call.stop()
+
+
+@dataclass(slots=True)
+class _Part:
+    call: SharedCall[str]
+    watchers: int = field(default=0)
+
+
+LIVE: web.AppKey[Live] = web.AppKey("live", Live)
+
+
+async def renew(request: web.Request, name: str, make: Make) -> web.StreamResponse:
+    """Send a part of a page whenever it has changed. `make` may be called for all who watch it in this language.
+
+    What cannot be made just now, since the store is busy, is sent later.
+    """
+    asker, live, seen = request[ASKER], request.app[LIVE], ""
+    key = name, language(), asker.role, asker.payloads
+    async with live.part(key, make) as part, _following(request, _nothing) as (follower, send):
+        html = await _made(part)
+        await send(_event(html))
+        async for _ in flushes(request, follower, every=RENEW_EVERY.total_seconds()):
+            seen, html = html, await _made(part) or html
+            await send(_event(html) if _FORM_KEY.sub("", html) != _FORM_KEY.sub("", seen) else HEARTBEAT)
+    return request[RESPONSE]
+
+
+async def happening(
+    request: web.Request, documents: Documents | None, html: Callable[[Sequence[Document]], str]
+) -> web.StreamResponse:
+    """Send what happens, at most four times a second, as `html` makes it of documents; nothing of none."""
+    async with _following(request, documents) as (follower, send):
+        async for news in flushes(request, follower):
+            await send(_event(html(news)))
+    return request[RESPONSE]
+
+
+RESPONSE: web.RequestKey[web.StreamResponse] = web.RequestKey("response", web.StreamResponse)
+Send = Callable[[str], Awaitable[None]]
+
+
+@asynccontextmanager
+async def _following(request: web.Request, documents: Documents | None) -> AsyncIterator[tuple[Follower, Send]]:
+    if request.headers.get("Sec-Fetch-Mode") == "navigate":  # a link of another site may open tabs: none takes a place
+        raise web.HTTPForbidden(text="this is for a page that follows it")
+    stream = request.app[LIVE].stream
+    if stream.followers >= MAX_FOLLOWERS:
+        raise web.HTTPServiceUnavailable(text=f"{MAX_FOLLOWERS} follow already")
+    headers = {**HEADERS, hdrs.CONTENT_TYPE: EVENTS, hdrs.CACHE_CONTROL: "no-store"}
+    response = request[RESPONSE] = web.StreamResponse(headers=headers)
+    with stream.following(documents) as follower, suppress(ConnectionResetError):
+        await response.prepare(request)
+
+        async def send(text: str) -> None:
+            await response.write(text.encode())
+
+        yield follower, send
+
+
+async def _made(part: SharedCall[str]) -> str:
+    """Empty if it cannot be made now."""
+    with suppress(TimeoutError, RelayError):
+        return await part.result()
+    return ""
+
+
+def _event(html: str) -> str:
+    """One event, a line of `data:` for each line; of nothing a comment."""
+    return "".join(f"data: {line}\n" for line in html.splitlines()) + "\n" if html.strip() else HEARTBEAT
+
+
+def _nothing(_signal: Signal) -> list[dict[str, Json]]:
+    return []

@@ -1,0 +1,112 @@
+"""/live: a row for each thing that happens, strangers' text as text, and no more rows than a page can take."""
+
+import re
+from datetime import timedelta
+from itertools import count
+
+import pytest
+
+from relay.admin.console.live_rows import MOST_KEPT, LiveRows
+from relay.admin.console.pages.live import MOST
+from relay.observe import EventStream
+from relay.signals import Rejection, WebhookRejected
+from relay.store.contract import Archive
+from tests.admin.api.test_tail import failed
+from tests.admin.console.conftest import VIEWER, Client, see
+
+EVENTS = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+
+
+def refused(detail: str) -> WebhookRejected:
+    return WebhookRejected(
+        source="crm", reason=Rejection.UNAUTHORIZED, remote="203.0.113.7", detail=detail, took=timedelta()
+    )
+
+
+async def event(client: Client, path: str, live: EventStream, *signals: object, **more: object) -> str:
+    """What the stream of a page sends of signals."""
+    async with client.get(path, **{"headers": EVENTS, **more}) as answer:
+        assert (answer.status, answer.content_type) == (200, "text/event-stream")
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        for each in signals:
+            live(each)
+        lines = []
+        while (line := (await answer.content.readline()).decode()) != "\n" or not lines:
+            lines.append(line)
+    return "".join(line.removeprefix("data: ") for line in lines)
+
+
+async def test_the_page_begins_with_the_last_attempts_the_newest_last(browser: Client) -> None:
+    seen = await see(browser, "/live")
+    times = [line for line in seen.source.splitlines() if 'data-form="clock"' in line]
+    assert times
+    assert times == sorted(times)
+    assert 'data-hx-sse:connect="/live/stream"' in seen.source
+
+
+async def test_its_filter_goes_to_the_stream(browser: Client) -> None:
+    seen = await see(browser, "/live?target=warehouse&failed=true&id=&refresh=1")
+    assert 'data-hx-sse:connect="/live/stream?target=warehouse&amp;failed=true"' in seen.source
+    assert '<meta http-equiv="refresh" content="10">' in seen.source
+    assert "sales-bot" not in seen.source.partition("<tbody")[2]
+    assert (await browser.get("/live?targt=a")).status == 400
+
+
+async def test_an_attempt_is_a_row(browser: Client, store: Archive, live: EventStream) -> None:
+    html = await event(browser, "/live/stream?target=warehouse", live, await failed(store))
+    assert html.count("<tr>") == 1
+    assert "503 · 1000 ms" in html
+    assert "Ann is not here" in html
+
+
+async def test_a_viewer_sees_no_text_of_a_target(guarded: Client, store: Archive, live: EventStream) -> None:
+    html = await event(guarded, "/live/stream", live, await failed(store), headers=VIEWER)
+    assert "Ann" not in html
+    assert "warehouse" in html
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", "a\n\ndata: <b>", '"><img src=x onerror=alert(1)>'])
+async def test_what_strangers_send_is_text(browser: Client, live: EventStream, text: str) -> None:
+    html = await event(browser, "/live/stream", live, refused(text))
+    assert html.count("<tr>") == 1
+    assert set(re.findall("<([a-z]+)", html)) == {"tr", "td", "time", "span"}
+
+
+async def test_of_more_than_a_page_can_take_it_says_how_many_there_were(browser: Client, live: EventStream) -> None:
+    html = await event(browser, "/live/stream", live, *(refused(f"n{number}") for number in range(MOST + 7)))
+    assert html.count("refused") == MOST
+    assert "7 things happened that are not shown" in html
+
+
+async def test_a_stream_ends_with_the_listener(browser: Client, live: EventStream) -> None:
+    async with browser.get("/live/stream", headers=EVENTS) as answer:
+        live.end()
+        assert await answer.content.read() == b""
+
+
+async def test_another_site_cannot_follow(browser: Client) -> None:
+    for mode, dest in [("cors", "empty"), ("navigate", "iframe"), ("navigate", "document")]:
+        headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
+        assert (await browser.get("/live/stream", headers=headers)).status == 403
+
+
+class Template:
+    """Counts how often it is rendered."""
+
+    def __init__(self) -> None:
+        self.numbers = count()
+
+    def get_template(self, _name: str) -> "Template":
+        return self
+
+    def render(self, **_values: object) -> str:
+        return str(next(self.numbers))
+
+
+def test_a_row_is_made_once_however_many_follow() -> None:
+    rows = LiveRows(Template())  # type: ignore[arg-type]
+    first, second = {"what": "probe"}, {"what": "probe"}
+    assert [rows.html(each) for each in (first, first, second, first)] == ["0", "0", "1", "0"]
+    for _ in range(MOST_KEPT):
+        rows.html({"what": "probe"})
+    assert rows.html(first) == str(MOST_KEPT + 2)
