@@ -195,6 +195,7 @@ class Relay:
             subscriptions=self._subscriptions(status),
             in_flight=self.dispatcher.in_flight(),
             unparsed=status.unparsed,
+            unrouted=status.unrouted,
             certificate_ends_at=certificate.ends_at if certificate else None,
             now=self.store.clock(),
         )

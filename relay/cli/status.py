@@ -48,6 +48,7 @@ from relay.operations.status import STATUS, Everything
 from relay.operations.upkeep import SpoolFile
 from relay.printable import printable
 from relay.store.open import SqliteUrl
+from relay.store.records import COUNTED
 
 WATCH_EVERY = 2.0  # seconds
 MEBIBYTE = 1024 * 1024
@@ -194,6 +195,13 @@ def _success(target: TargetDocument, seen: StatusDocument) -> tuple[Text, Text]:
     return rate, cell(ago(seen.at - at) if at else "-")
 
 
+def _unrouted(number: int) -> str:
+    if not number:
+        return "0"
+    shown = f"more than {COUNTED:,}" if number > COUNTED else f"{number:,}"
+    return f"{shown}, see relay list --unrouted --by type"
+
+
 def _show_intake(seen: StatusDocument) -> None:
     intake, now, disk = seen.webhooks, seen.at, seen.disk
     last = "never" if intake.last_at is None else f"{short(intake.last_at)}, {ago(now - intake.last_at)}"
@@ -201,6 +209,7 @@ def _show_intake(seen: StatusDocument) -> None:
         "",
         labelled("last webhook", last),
         labelled("unparsed", f"{intake.unparsed}{', see relay list --unparsed' if intake.unparsed else ''}"),
+        labelled("unrouted", _unrouted(intake.unrouted)),
         *subscriptions(seen),
         *(name_lines(seen.names, now) if seen.names else []),
         *_rejected("misaddressed", intake.misaddressed, intake.misaddressed.address, now, "red"),

@@ -40,18 +40,24 @@ class RoutedEvent:
     """An event, its JSON, its planned deliveries, and the routes that matched it, in file order.
 
     Raw deliveries have one, too: it stands for the whole webhook, its payload is empty, and of its event only the id,
-    the source and the time are used.
+    the source and the time are used. `late`: the event was healed, and sent, before its webhook came.
     """
 
     event: Event
     payload: bytes
     planned: tuple[PlannedDelivery, ...] = ()
     routes: tuple[str, ...] = ()
+    late: bool = False
 
     @property
     def raw(self) -> bool:
         """True for an unparsed webhook on its way to targets, byte for byte."""
         return not self.payload
+
+    @property
+    def unrouted(self) -> bool:
+        """True for an event that no route took."""
+        return not (self.planned or self.late or self.raw)
 
     def if_late(self) -> tuple[PlannedDelivery, ...]:
         """Those of the planned deliveries that are made even if the event was healed before its webhook came."""

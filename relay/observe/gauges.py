@@ -98,6 +98,7 @@ class Gauges(Collector):
         subscriptions: Mapping[str, str] = MappingProxyType({}),
         in_flight: Mapping[str, int] = MappingProxyType({}),
         unparsed: int = 0,
+        unrouted: int = 0,
         certificate_ends_at: datetime | None = None,
     ) -> None:
         """`target_states`: each target of the routes file and its state; a target without backlog shows 0.
@@ -123,6 +124,7 @@ class Gauges(Collector):
             _states(target_states),
             _by_target("relay_attempts_in_flight", "Attempts under way, of this relay.", sorted(in_flight.items())),
             _gauge("relay_webhooks_unparsed", f"Webhooks that are stored unparsed.{same}", unparsed),
+            _gauge("relay_events_unrouted", f"Stored events that no route took; 10001: more.{same}", unrouted),
             GaugeMetricFamily("relay_store_bytes", f"Size of the store.{same}", value=store_bytes),
             GaugeMetricFamily("relay_store_free_bytes", "Free space where the store is.", value=store_free_bytes),
             CounterMetricFamily(

@@ -154,6 +154,7 @@ def _intake(found: Status) -> IntakeDocument:
     return IntakeDocument(
         last_at=found.last_at,
         unparsed=found.unparsed,
+        unrouted=found.unrouted,
         misaddressed=MisaddressedDocument(**_rejections(found, MISADDRESSED, "address", "detail")),
         unauthorized=UnauthorizedDocument(**_rejections(found, UNAUTHORIZED, "detail", "remote")),
         lost=sum(loss.count for loss in found.losses),

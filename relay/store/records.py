@@ -176,17 +176,23 @@ class RelayStanding:
     spooled_at: datetime | None = None
 
 
+COUNTED = 10_000
+"""Unrouted events up to which they are counted: some ms."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The state of everything. `last_at` is the arrival of the newest webhook; of `relays` some may be gone.
 
-    `unparsed`: without dismissed ones. `disk`: what the store is on, if it is a file. `reports`: by name, what was
-    published last, by a relay that lives if there is one. `guards`: what is known of the webhooks in amoCRM, by source.
+    `unparsed`: without dismissed ones. `unrouted`: events that no route took, at most one more than `COUNTED`. `disk`:
+    what the store is on, if it is a file. `reports`: by name, what was published last, by a relay that lives if there
+    is one. `guards`: what is known of the webhooks in amoCRM, by source.
     """
 
     targets: Mapping[str, TargetStatus] = field(default_factory=dict)
     last_at: datetime | None = None
     unparsed: int = 0
+    unrouted: int = 0
     relays: tuple[RelayStanding, ...] = ()
     losses: tuple[AckGap, ...] = ()
     disk: Disk | None = None

@@ -39,7 +39,10 @@ class KeepRequest(NamedTuple):
         """Return it with only those deliveries of these events that are made if they come late."""
         if not items:
             return self
-        routed = [replace(each, planned=each.if_late()) if n in items else each for n, each in enumerate(self.routed)]
+        routed = [
+            replace(each, planned=each.if_late(), late=True) if n in items else each
+            for n, each in enumerate(self.routed)
+        ]
         return self._replace(routed=routed)
 
 

@@ -51,7 +51,18 @@ def test_status_shows_targets_and_webhooks(run: Run, kept: Path) -> None:
     assert lines[2][:3] == ["warehouse", "1", "1"]
     assert lines[4][:3] == ["last", "webhook", "11-22"]
     assert lines[5][:2] == ["unparsed", "2,"]
-    assert lines[6] == ["daemon", "not", "running"]
+    assert lines[6] == ["unrouted", "0"]
+    assert lines[7] == ["daemon", "not", "running"]
+
+
+@pytest.mark.usefixtures("unrouted")
+@pytest.mark.parametrize(("most", "shown"), [(10_000, "1,"), (0, "more than 0,")])
+def test_status_counts_the_events_that_no_route_took(
+    run: Run, monkeypatch: pytest.MonkeyPatch, most: int, shown: str
+) -> None:
+    monkeypatch.setattr("relay.store.records.COUNTED", most)
+    monkeypatch.setattr("relay.cli.status.COUNTED", most)
+    assert f"unrouted {shown} see relay list --unrouted --by type" in re.sub(" +", " ", run("status").stdout)
 
 
 WRONG = {
@@ -297,7 +308,7 @@ def test_what_is_longer_than_a_line_goes_on_below_its_label(kept: Path, refill: 
     labels = [line[:12].strip() for line in told]
     assert max(map(len, told)) <= 80
     assert [each for each in labels if each] == [
-        "last webhook", "unparsed", "misaddressed", "daemon", "loaded", "not loaded"
+        "last webhook", "unparsed", "unrouted", "misaddressed", "daemon", "loaded", "not loaded"
     ]  # fmt: skip
     assert all(line[12:14] == "  " and line[14] != " " for line in told), told
 

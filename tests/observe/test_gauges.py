@@ -46,6 +46,7 @@ def test_each_target_shows_its_backlog(gauges: Gauges, registry: CollectorRegist
         ("relay_store_free_bytes",): 9_000,
         ("relay_lost_acks_total",): 0,
         ("relay_webhooks_unparsed",): 0,
+        ("relay_events_unrouted",): 0,
     }
 
 
@@ -60,6 +61,11 @@ def test_attempts_under_way_are_shown_by_target(gauges: Gauges, registry: Collec
 def test_what_is_stored_unparsed_is_shown(gauges: Gauges, registry: CollectorRegistry) -> None:
     gauges.update({}, {}, 0, 0, NOON, unparsed=4)
     assert samples(registry, "relay_webhooks_unparsed") == {("relay_webhooks_unparsed",): 4}
+
+
+def test_what_no_route_took_is_shown(gauges: Gauges, registry: CollectorRegistry) -> None:
+    gauges.update({}, {}, 0, 0, NOON, unrouted=4)
+    assert samples(registry, "relay_events_unrouted") == {("relay_events_unrouted",): 4}
 
 
 def test_the_end_of_a_certificate_is_shown_if_there_is_one(gauges: Gauges, registry: CollectorRegistry) -> None:
@@ -116,6 +122,7 @@ def test_what_every_relay_says_alike_is_marked_and_nothing_changes_where_there_i
         "relay_store_bytes",
         "relay_lost_acks",
         "relay_webhooks_unparsed",
+        "relay_events_unrouted",
     }
     assert {helps[True][name].removeprefix(helps[False][name]) for name in changed} == {
         " The same from every relay: use max, not sum."

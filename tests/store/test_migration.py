@@ -177,6 +177,7 @@ async def test_a_command_does_not_migrate_what_a_daemon_may_be_using(first_versi
         SqliteStore.visit(first_version)
 
 
+@pytest.mark.timeout(240)  # it starts a process for each statement
 @pytest.mark.parametrize("version", ["first_version", "last_version"])
 async def test_a_migration_that_was_killed_at_any_statement_is_repeated_and_loses_nothing(
     request: pytest.FixtureRequest, version: str, tmp_path: Path

@@ -41,7 +41,7 @@ def page(wanted: Filter) -> tuple[str, Mapping[str, Any]]:
 
 
 def test_a_status_counts_within_partial_indexes(postgres: Cluster, history: str) -> None:
-    check(postgres, history, *status.STATUS, scanned=plans.SCANNED | {"losses", "dismissed"})
+    check(postgres, history, *status.statements(), scanned=plans.SCANNED | {"losses", "dismissed"})
 
 
 @pytest.mark.parametrize("start", ["webhook-00000123", "event-00000123", "event-000001"])

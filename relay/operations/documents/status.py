@@ -103,10 +103,14 @@ class UnauthorizedDocument(RejectionsDocument):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeDocument:
-    """What came. `lost`: at most so many webhooks that were answered 200 are missing."""
+    """What came. `lost`: at most so many webhooks that were answered 200 are missing.
+
+    `unrouted`: stored events that no route took; 10001 if there are more than 10,000, which are not counted.
+    """
 
     last_at: Moment | None
     unparsed: int
+    unrouted: int
     misaddressed: MisaddressedDocument
     unauthorized: UnauthorizedDocument
     lost: int

@@ -178,6 +178,7 @@ _EVENT = {
     "e_received_at": Numbers,
     "e_payload": Blobs,
     "e_checksum": Blobs,
+    "e_unrouted": Numbers,
 }
 _DELIVERY = {
     "d_event": Numbers,
@@ -231,6 +232,7 @@ def _event_row(routed: RoutedEvent) -> Row:
         to_ms(event.received_at),
         routed.payload,
         checksum(routed.payload, event.id.encode()),
+        int(routed.unrouted),
     )
 
 

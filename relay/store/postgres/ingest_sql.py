@@ -56,13 +56,14 @@ ws as materialized (select array_agg(seq order by seq) as seqs from w)
 
 _EVENTS = """
 e as (
-  insert into events (webhook, id, kind, entity, action, entity_id, pipeline_id, received_at, payload, checksum)
+  insert into events (webhook, id, kind, entity, action, entity_id, pipeline_id, received_at, payload, checksum,
+    unrouted)
   select (select seqs from ws)[webhook], id, kind, entity, action, entity_id, pipeline_id, received_at, payload,
-    checksum
+    checksum, nullif(unrouted, 0)
   from unnest(%(e_webhook)s::bigint[], %(e_id)s::text[], %(e_kind)s::text[], %(e_entity)s::text[],
       %(e_action)s::text[], %(e_entity_id)s::text[], %(e_pipeline_id)s::text[], %(e_received_at)s::bigint[],
-      %(e_payload)s::bytea[], %(e_checksum)s::bytea[])
-    as i (webhook, id, kind, entity, action, entity_id, pipeline_id, received_at, payload, checksum)
+      %(e_payload)s::bytea[], %(e_checksum)s::bytea[], %(e_unrouted)s::bigint[])
+    as i (webhook, id, kind, entity, action, entity_id, pipeline_id, received_at, payload, checksum, unrouted)
   where (select it from fresh)
   returning seq),
 es as materialized (select array_agg(seq order by seq) as seqs from e)

@@ -60,6 +60,7 @@ select event, target, routes, 'pending', 0, 0, 1, due_at, key, due_at + hold,
 from unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bytea[], %s::bool[], %s::bigint[])
   page (event, target, routes, due_at, key, first, hold)
 """
+_ROUTED = "update events set unrouted = null where seq = any(%s::bigint[]) and unrouted = 1"
 _REQUEST_PROBES = """
 insert into probes as p (target, at) select target, %s from unnest(%s::text[]) target
 on conflict (target) do update set at = greatest(p.at + 1, excluded.at)
@@ -208,6 +209,7 @@ async def _reroute(
         for nth, (seq, each) in enumerate(planned)
     ]
     await transaction.rows(_REROUTE, columns(rows, 7))
+    await transaction.rows(_ROUTED, ([seq for seq, _each in planned],))
     return len(planned)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import orjson
 
 from relay.model import Health
-from relay.store import guard_rows
+from relay.store import guard_rows, records
 from relay.store.postgres import guards
 from relay.store.postgres.clock import NOW
 from relay.store.postgres.conditions import ACTIVITY
@@ -45,6 +45,9 @@ _REPORTS = (
 )
 _LAST = "select received_at from webhooks order by seq desc limit 1"
 _UNPARSED = "select (select count(*) from webhooks where unparsed is not null) - (select count(*) from dismissed)"
+UNROUTED = (
+    "select count(*) from (select 1 from events where unrouted = 1 and erased_at is null order by seq limit %s) counted"
+)
 UNKNOWN_FOR = 30 * 86_400_000  # milliseconds that a relay is listed which is gone and did not report its spool
 _RELAYS = (
     "select name, host, pid, version, started_at, seen_at, config, gone_at, nullif(spooled, -1), spooled_at from relays"
@@ -58,20 +61,21 @@ where oid in (select to_regclass(name) from unnest(array['webhooks', 'events', '
 """
 """The bytes of what grows, with its indexes."""
 
-STATUS: Sequence[Statement] = [
-    (sql, ())
-    for sql in (PENDING, DEAD, PAUSES, CONDITIONS, _REPORTS, _LAST, _UNPARSED, _RELAYS, LOSSES, guards.RECORDS)
-]
-"""What `status` takes the rows of."""
+
+def statements() -> Sequence[Statement]:
+    """Return what `status` takes the rows of."""
+    whole = (PENDING, DEAD, PAUSES, CONDITIONS, _REPORTS, _LAST, _UNPARSED, _RELAYS, LOSSES, guards.RECORDS)
+    return [*((sql, ()) for sql in whole), (UNROUTED, (records.COUNTED + 1,))]
 
 
 def status(found: Sequence[Sequence[Row]]) -> Status:
-    """Return the status of the rows of `STATUS`."""
-    pending, dead, paused, seen, reported, last, unparsed, relays, missing, guarded = found
+    """Return the status of the rows of `statements`."""
+    pending, dead, paused, seen, reported, last, unparsed, relays, missing, guarded, unrouted = found
     return Status(
         targets=_targets(pending, dead, paused, seen),
         last_at=from_ms(last[0][0]) if last else None,
         unparsed=unparsed[0][0],
+        unrouted=unrouted[0][0],
         relays=tuple(map(_relay, relays)),
         losses=losses(missing),
         reports={

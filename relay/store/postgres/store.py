@@ -339,7 +339,7 @@ class PostgresStore:
     # ---- what operators ask and do
 
     async def status(self) -> Status:
-        return status.status(await self._look.run(status.STATUS))
+        return status.status(await self._look.run(status.statements()))
 
     async def losses(self) -> Sequence[AckGap]:
         [found] = await self._look.run([(status.LOSSES, ())])

@@ -32,7 +32,7 @@ _TABLES = {
     "webhooks": "seq, id, source, received_at, content_type, request_id, body, query, signature, unparsed, digest,"
     " dated, traceparent, kind, checksum",
     "events": "seq, id, webhook, kind, entity, action, entity_id, pipeline_id, received_at, payload, erased_at,"
-    " checksum",
+    " unrouted, checksum",
     "deliveries": "event, target, routes, state, attempt, base, replays, pending_since, due_at, settled_at, why, key,"
     " held, dismissed_at",
     "dismissed": "webhook, at",

@@ -33,8 +33,8 @@ _WEBHOOKS = (
     " signature, dated, traceparent) values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}"
 )
 _EVENTS = (
-    "insert into events (id, webhook, entity, action, entity_id, received_at, payload, checksum, kind)"
-    " values {(?, ?, ?, ?, ?, ?, ?, ?, ?)}"
+    "insert into events (id, webhook, entity, action, entity_id, received_at, payload, checksum, kind,"
+    " unrouted) values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}"
 )
 _DELIVERIES = (
     "insert into deliveries (event, target, routes, state, claimed, attempt, base, replays, pending_since, due_at,"
@@ -240,6 +240,7 @@ def _event_row(webhook: int, routed: RoutedEvent) -> Row:
         routed.payload,
         checksum(routed.payload, event.id.encode()),
         RAW if routed.raw else "event",
+        1 if routed.unrouted else None,
     )
 
 

@@ -9,7 +9,7 @@ import apsw
 import orjson
 
 from relay.model import Webhook
-from relay.store import cursors
+from relay.store import cursors, records
 from relay.store.checksum import is_corrupt
 from relay.store.records import (
     AttemptRecord,
@@ -192,11 +192,11 @@ def webhooks(
 def status(cursor: apsw.Cursor, pid: int | None, now: datetime) -> Status:
     """Read the last webhook, and count within partial indexes."""
     last = rows(cursor, "select received_at from webhooks where seq = (select max(seq) from webhooks)")
-    number = unparsed_left(cursor)
     return Status(
         targets=_targets(cursor),
         last_at=from_ms(last[0][0]) if last else None,
-        unparsed=number,
+        unparsed=unparsed_left(cursor),
+        unrouted=_unrouted(cursor),
         relays=standing(cursor, pid, now),
         losses=losses(cursor),
         reports=reports(cursor),
@@ -208,6 +208,12 @@ def unparsed_left(cursor: apsw.Cursor) -> int:
     """Count unparsed webhooks that are not dismissed, which are unparsed too: without a look at a webhook."""
     sql = "select (select count(*) from webhooks where unparsed is not null) - (select count(*) from dismissed)"
     [(number,)] = rows(cursor, sql)
+    return int(number)
+
+
+def _unrouted(cursor: apsw.Cursor) -> int:
+    sql = "select count(*) from (select 1 from events where unrouted = 1 and erased_at is null limit ?)"
+    [(number,)] = rows(cursor, sql, (records.COUNTED + 1,))
     return int(number)
 
 

@@ -127,6 +127,7 @@ def reroute(
     for seq, planned in found:
         ingest.insert_delivery(None, cursor, seq, planned, _due_at(act, turn, rate), replays=1)
         turn += 1
+    cursor.executemany("update events set unrouted = null where seq = ? and unrouted = 1", {(seq,) for seq, _ in found})
     return len(found)
 
 
