@@ -139,6 +139,10 @@ class RoutesInvalid(RelayError):
         return [problem.text(self.file) for problem in self.problems]
 
 
+class RoutesMissing(RoutesInvalid):
+    """There is no routes file."""
+
+
 class StoreError(RelayError):
     """A store operation failed."""
 

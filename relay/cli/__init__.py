@@ -105,7 +105,10 @@ class NotDone(click.ClickException):
 
 
 class LazyGroup(click.Group):
-    """Run commands of `COMMANDS`; a RelayError becomes lines, an interruption the exit code 130."""
+    """Run commands of `COMMANDS`; a RelayError becomes lines, an interruption the exit code 130.
+
+    What the desk cannot be asked is misuse.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of the help."""
@@ -167,6 +170,10 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except RelayError as error:
+            from relay.operations.reading import InvalidParameters
+
+            if isinstance(error, InvalidParameters):
+                raise click.UsageError(str(error)) from error
             raise NotDone(str(error)) from error
         except KeyboardInterrupt:
             ctx.exit(130)

@@ -1,11 +1,14 @@
 """`--config`, `--store` or `--relay` -> the desk to ask: `async with place.desk() as desk: await desk.ask(…)`."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+import click
 
 from relay.cli import NotDone
 from relay.cli.options import elsewhere, relay_option, was_given
@@ -18,6 +21,7 @@ from relay.operations.asker import Asker, Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.listing import Listing
 from relay.operations.which import MAX_PAGE
+from relay.store.contract import Archive
 from relay.store.open import StoreUrl
 
 if TYPE_CHECKING:
@@ -63,20 +67,25 @@ class Place:
             raise NotDone(f"this is asked of the store alone: run it where the relay at {self.relay_url} is")
 
     @asynccontextmanager
-    async def desk(self, *, noting: bool = False, sending: bool = False) -> AsyncIterator[AnyDesk]:
+    async def desk(
+        self, *, noting: bool = False, sending: bool = False, archive: Path | None = None, stored: bool = True
+    ) -> AsyncIterator[AnyDesk]:
         """Open the desk; who runs this process is an operator.
 
         `noting`: say so if the routes file cannot be used. `sending`: it needs the secrets that only requests need.
+        `archive`: see `Desk`. Not `stored`: nothing of the store is asked, so there may be none.
         """
+        if self.relay_url and archive:
+            raise click.UsageError("--relay asks a relay elsewhere, --archive is of this machine")
         if self.relay_url:
             from relay.cli.remote import remote_desk
 
             async with remote_desk(self.relay_url) as desk:
                 yield desk
             return
-        async with visiting(self.store_url) as store:
+        async with visiting(self.store_url) if stored else nullcontext(cast(Archive, _NoStore())) as store:
             asker = Asker(name=operator(), role=Role.OPERATOR, payloads=True)
-            yield Desk(store, asker, config=partial(self._config, noting=noting, sending=sending))
+            yield Desk(store, asker, config=partial(self._config, noting=noting, sending=sending), archive=archive)
 
     def _config(self, *, noting: bool, sending: bool) -> "Config":
         try:
@@ -86,6 +95,14 @@ class Place:
                 here = self.config_given or self.config_path.exists()
                 note(unusable(self.config_path, invalid) if here else f"no {self.config_path} here")
             raise
+
+
+class _NoStore:
+    """In place of a store, where only the time is asked for."""
+
+    def clock(self) -> datetime:
+        """The present time of this machine."""
+        return datetime.now(UTC)
 
 
 def place_options(command: Callable[..., T]) -> Callable[..., T]:

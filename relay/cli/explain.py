@@ -1,9 +1,8 @@
 """`relay explain`: a body or a stored event -> what each route checked, and the requests its targets would get."""
 
-import asyncio
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,37 +10,30 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.cli import NotDone
-from relay.cli.options import json_option
-from relay.cli.output import block, cell, json_text, print_json, put
+from relay.cli.desk import Place, place_options
+from relay.cli.options import asynchronous, json_option
+from relay.cli.output import block, cell, json_text, print_document, put
 from relay.cli.output import table as columns
-from relay.cli.routes_file import config_option, load_with_stand_ins
-from relay.cli.store import store_option, visiting
 from relay.errors import NotFoundError
-from relay.model.enrich import Enrichment
-from relay.operations import lookup, route_views
-from relay.operations.explain import (
-    EventExplanation,
-    RawExplanation,
-    RouteExplanation,
-    explain_body,
-    explain_stored,
+from relay.model import Json, entity_id
+from relay.operations import lookup
+from relay.operations.documents.routes import (
+    EventExplanationDocument,
+    ExplanationDocument,
+    RouteExplanationDocument,
 )
-from relay.operations.lookup import Found
-from relay.operations.shown_requests import ShownRequest
+from relay.operations.routes import EXPLAIN, Explain
 from relay.os_errors import permission_problem
-from relay.routes.config import Config
-from relay.routes.match import Route
-from relay.store.open import StoreUrl
 
 
 @click.command("explain")
 @click.argument("body", metavar="BODY|-|ID")
 @click.option("--source", metavar="NAME", help="Where the body came in, if the routes file has several sources.")
 @click.option("--query", metavar="QUERY", default="", help="The query of the address it came to: try=1.")
-@config_option
-@store_option
+@place_options
 @json_option
-def explain(body: str, source: str | None, query: str, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
+@asynchronous
+async def explain(body: str, source: str | None, query: str, place: Place, as_json: bool) -> None:
     """Show where a webhook would go, and why; send nothing.
 
     BODY is a file with the body of a webhook, form or JSON; - reads it from standard input. Or give the ID of an
@@ -54,24 +46,27 @@ def explain(body: str, source: str | None, query: str, config_path: Path, store_
     relay show 01998f2e-7d3a-7c31 --raw | relay explain -
     relay explain 01998f2e-7d3a-7c31
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    config = load_with_stand_ins(config_path, stop_routes=False)
     content = _content(body)
-    now = datetime.now(UTC)
+    query = query.removeprefix("?")
     if content is not None:
-        source = _source(config, source)
-        found = explain_body(config, content, source=source, query=query.removeprefix("?"), now=now)
-    elif query.removeprefix("?"):
+        found = await _explained(place, _of_body(content, source, query))
+    elif query:
         raise click.UsageError("--query is for a body: a webhook in the store has its own")
     else:
-        found = explain_stored(config, *asyncio.run(_stored(store_url, body)), now=now)
+        found = await _of_store(place, body)
     if as_json:
-        print_json(route_views.explanation(found))
-    elif isinstance(found, RawExplanation):
-        _print_raw(found)
+        print_document(found)
+    elif found.raw:
+        _print_raw(found.raw)
     else:
-        for number, each in enumerate(found):
+        for number, each in enumerate(found.events):
             put(*[""] * bool(number))
             _print(each)
+
+
+async def _explained(place: Place, asked: Explain) -> ExplanationDocument:
+    async with place.desk(stored=asked.id is not None) as desk:
+        return await desk.ask(EXPLAIN, asked)
 
 
 # ---- what to explain
@@ -91,45 +86,37 @@ def _content(body: str) -> bytes | None:
         raise NotDone(f"cannot read {body[:80]!r}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _source(config: Config, given: str | None) -> str:
-    known = ", ".join(config.sources)
-    if given is None and len(config.sources) != 1:
-        raise click.UsageError(f"say where the body came in: --source, one of {known or '(the file has no sources)'}")
-    name = next(iter(config.sources)) if given is None else given
-    if name not in config.sources:
-        raise click.BadParameter(f"no source {name!r} (known: {known})", param_hint="--source")
-    return name
+def _of_body(content: bytes, source: str | None, query: str) -> Explain:
+    try:
+        return Explain(body=content.decode(), source=source, query=query)
+    except UnicodeDecodeError:
+        return Explain(body_base64=b64encode(content).decode(), source=source, query=query)
 
 
-async def _stored(store_url: StoreUrl, id_: str) -> tuple[Found, Mapping[str, Enrichment]]:
-    """The webhook or event, and what was fetched beside its events."""
+async def _of_store(place: Place, id_: str) -> ExplanationDocument:
     if not lookup.is_start(id_):
         raise NotFoundError(f"no such file, and no such id in the store: {id_[:80]!r}")
-    async with visiting(store_url) as store:
-        try:
-            found = await lookup.show(store, id_)
-        except NotFoundError as error:
-            raise NotFoundError(f"no such file, and {error}") from None
-        return found, await lookup.fetched(store, found.record.events)
+    try:
+        return await _explained(place, Explain(id=id_))
+    except NotFoundError as error:
+        raise NotFoundError(f"no such file, and {error}") from None
 
 
 # ---- for people
 
 
-def _print_raw(found: RawExplanation) -> None:
-    put(Text.assemble(cell("unparsed", "bold"), cell(f"  from {found.source}: {found.unparsed}", "dim")))
-    put(cell(f"sent on as it came, by {', '.join(found.matched)}"), indent=2)
-    _print_requests(found.requests)
+def _print_raw(found: Json) -> None:
+    put(Text.assemble(cell("unparsed", "bold"), cell(f"  from {found['source']}: {found['unparsed']}", "dim")))
+    takers = ", ".join(each["route"] for each in found["routes"] if each["matched"] is True)
+    put(cell(f"sent on as it came, by {takers}"), indent=2)
+    _print_requests(found["requests"])
 
 
-def _print(found: EventExplanation) -> None:
+def _print(found: EventExplanationDocument) -> None:
     event = found.event
-    put(
-        Text.assemble(
-            cell(f"{event.type} {event.entity_id}".rstrip(), "bold"), cell(f"  from {event.source}  {event.id}", "dim")
-        )
-    )
-    put(block(json_text(event.data)), indent=4)
+    about = f"{event['type']} {entity_id(event['action'], event['data'])}".rstrip()
+    put(Text.assemble(cell(about, "bold"), cell(f"  from {event['source']}  {event['id']}", "dim")))
+    put(block(json_text(event["data"])), indent=4)
     for explanation in found.routes:
         put(_verdict(explanation), indent=2)
         if explanation.checks:
@@ -141,26 +128,27 @@ def _print(found: EventExplanation) -> None:
     _print_requests(found.requests)
 
 
-def _verdict(explanation: RouteExplanation) -> Text:
+def _verdict(found: RouteExplanationDocument) -> Text:
     """`offer-made  takes it: sales-bot, warehouse`."""
-    route = explanation.route
-    why = ", as no other route does" if route.otherwise else ""
-    if explanation.matched:
-        takes = cell(f"takes it{why}: {', '.join(route.targets)}", "green")
+    why = ", as no other route does" if found.otherwise else ""
+    if found.matched:
+        takes = cell(f"takes it{why}: {', '.join(found.targets)}", "green")
     else:
-        takes = cell(_why_not(route), "dim")
-    return Text.assemble(cell(route.name, "bold"), "  ", takes)
+        takes = cell(_why_not(found), "dim")
+    return Text.assemble(cell(found.route, "bold"), "  ", takes)
 
 
-def _why_not(route: Route) -> str:
-    if route.unparsed:
+def _why_not(found: RouteExplanationDocument) -> str:
+    if found.stopped:
+        return f"is stopped: {found.stopped}"
+    if found.unparsed:
         return "takes only unparsed webhooks"
-    return "not needed: another route takes it" if route.otherwise else "does not take it"
+    return "not needed: another route takes it" if found.otherwise else "does not take it"
 
 
-def _checks(explanation: RouteExplanation) -> Table:
+def _checks(found: RouteExplanationDocument) -> Table:
     shown = columns("held", "field", "wanted", "is", folds=("wanted", "is"), headed=False)
-    for each in explanation.checks:
+    for each in found.checks:
         shown.add_row(
             cell("held", "green") if each.held else cell("not", "red"),
             cell(each.field),
@@ -170,11 +158,17 @@ def _checks(explanation: RouteExplanation) -> Table:
     return shown
 
 
-def _print_requests(requests: Sequence[ShownRequest]) -> None:
+def _print_requests(requests: Sequence[Json]) -> None:
     for request in requests:
-        if request.failed:
-            put("", Text.assemble(cell(request.target, "bold"), cell(f"  cannot be rendered, {request.failed}", "red")))
+        if failed := request.get("failed"):
+            put("", Text.assemble(cell(request["target"], "bold"), cell(f"  cannot be rendered, {failed}", "red")))
             continue
-        through = f" through {request.proxy}" if request.proxy else ""
-        put("", Text.assemble(cell(request.target, "bold"), cell(f"  {request.method} {request.url}{through}")))
-        put(*(cell(f"{name}: {value}") for name, value in request.headers.items()), "", cell(request.body), indent=4)
+        through = f" through {request['proxy']}" if request["proxy"] else ""
+        line = f"  {request['method']} {request['url']}{through}"
+        put("", Text.assemble(cell(request["target"], "bold"), cell(line)))
+        put(
+            *(cell(f"{name}: {value}") for name, value in request["headers"].items()),
+            "",
+            cell(request["body"]),
+            indent=4,
+        )

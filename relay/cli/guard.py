@@ -1,14 +1,11 @@
 """`relay guard`: what an operator tells the guard of a source's webhook in amoCRM."""
 
-from pathlib import Path
-
 import click
 
-from relay.cli.options import asynchronous
-from relay.cli.routes_file import config_option, load_with_stand_ins
-from relay.cli.store import operator, store_option, visiting
-from relay.operations import clock, subscriptions
-from relay.store.open import StoreUrl
+from relay.cli.desk import Place, place_options
+from relay.cli.options import asynchronous, json_option
+from relay.cli.output import print_document
+from relay.operations.heals import GUARD_RESUME, OneSource
 
 
 @click.group("guard")
@@ -22,10 +19,10 @@ def guard() -> None:
 
 @guard.command("resume")
 @click.argument("source")
-@config_option
-@store_option
+@place_options
+@json_option
 @asynchronous
-async def resume(source: str, config_path: Path, store_url: StoreUrl) -> None:
+async def resume(source: str, place: Place, as_json: bool) -> None:
     """Have the guard switch the webhook of a source on, once, whoever switched it off.
 
     It does so by itself only after failed answers of ours. Needs guard: {reenable: true}, and a relay that runs.
@@ -33,7 +30,11 @@ async def resume(source: str, config_path: Path, store_url: StoreUrl) -> None:
     \b
     relay guard resume crm
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    config = load_with_stand_ins(config_path)
-    async with visiting(store_url) as store:
-        await subscriptions.resume(store, config, source, by=operator(), now=clock.now(store))
-    click.echo(f"the guard switches the webhook of {source} on at its next look, within 5 minutes: see relay status")
+    async with place.desk() as desk:
+        done = await desk.ask(GUARD_RESUME, OneSource(source=source))
+    if as_json:
+        print_document(done)
+    else:
+        click.echo(
+            f"the guard switches the webhook of {source} on at its next look, within 5 minutes: see relay status"
+        )

@@ -1,26 +1,24 @@
 """`relay heal`: what amoCRM's own history told beside the webhooks, and what is done about it."""
 
-from collections.abc import Sequence
+import asyncio
 from datetime import datetime
-from pathlib import Path
 
 import click
 import orjson
 
 from relay.cli import NotDone
+from relay.cli.desk import AnyDesk, Place, place_options
 from relay.cli.options import asynchronous, json_option
-from relay.cli.output import cell, counted, labelled, note, print_json, put, table
-from relay.cli.routes_file import config_option, load_with_stand_ins
-from relay.cli.store import operator, store_option, visiting
+from relay.cli.output import cell, counted, labelled, note, print_document, print_json, put, table
 from relay.cli.times import Instant, Times, local
 from relay.model import Json
-from relay.operations import clock
-from relay.operations import heal as operation
-from relay.store.open import StoreUrl
+from relay.operations.documents.heals import HealRunDocument, SourceHealingDocument
+from relay.operations.heals import HEAL, HEAL_APPROVE, HEAL_RUN, HEALED, Healing, HealRun, HealRunOf, OneSource
 
 _LISTS = {"unsorted": "incoming leads", "tasks": "tasks"}
 
 PATIENCE = 150.0  # seconds: the relay looks for requests once a minute
+LOOK_EVERY = 0.5  # seconds between two looks for an answer
 
 
 @click.group("heal")
@@ -36,11 +34,10 @@ def heal() -> None:
 
 @heal.command("status")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@place_options
 @json_option
-@config_option
-@store_option
 @asynchronous
-async def status(sources: Sequence[str], as_json: bool, config_path: Path, store_url: StoreUrl) -> None:
+async def status(sources: tuple[str, ...], place: Place, as_json: bool) -> None:
     """Show what was found of each source that heals.
 
     What of the last seven days a webhook told of, what was healed, would be, waits for an approval, or cannot be
@@ -50,22 +47,21 @@ async def status(sources: Sequence[str], as_json: bool, config_path: Path, store
     \b
     relay heal status
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    config = load_with_stand_ins(config_path)
-    async with visiting(store_url) as store:
-        reports = await operation.report(store, config, sources)
+    async with place.desk() as desk:
+        found = await desk.ask(HEAL, Healing(source=sources))
     if as_json:
-        print_json({"sources": [operation.view(each) for each in reports]})
-    elif not reports:
+        print_document(found)
+    elif not found.sources:
         note("no source heals: write `heal: report` in a source that has an account")
-    for each in () if as_json else reports:
+    for each in () if as_json else found.sources:
         _print(each)
 
 
-def _print(report: operation.SourceReport) -> None:
+def _print(report: SourceHealingDocument) -> None:
     put(cell(f"{report.source}  {report.mode}", "bold"))
-    upto = min((at for lane, at in report.marks.items() if lane not in report.behind), default=None)
+    upto = min((at for lane, at in report.scanned_upto.items() if lane not in report.behind), default=None)
     scanned = f"up to {local(upto, seconds=True)}" if upto else "not yet"
-    blocked = f"{', and no further' if upto else ''}: waits for {report.blocked_by}" if report.blocked_by else ""
+    blocked = f"{', and no further' if upto else ''}: waits for {report.waits_for}" if report.waits_for else ""
     put(labelled("scanned", f"{scanned}{blocked}"), indent=2)
     if report.held_since:
         since = local(report.held_since, seconds=True)
@@ -79,22 +75,22 @@ def _print(report: operation.SourceReport) -> None:
             labelled("waiting", f"{counted(report.waiting, 'event')}{until}: relay heal approve {report.source}"),
             indent=2,
         )
-    if report.counts:
-        times = Times(each.newest_at for each in report.counts)
+    if report.found:
+        times = Times(each.newest_at for each in report.found)
         shown = table("EVENT", "STATE", "EXACTNESS", "NUMBER", times.heading("NEWEST"), "REASON", right=("NUMBER",))
-        for each in report.counts:
+        for each in report.found:
             cells = (each.action, each.state, each.exactness or "-", each.number)
             shown.add_row(*map(cell, cells), times.cell(each.newest_at), cell(each.reason))
         put(shown, indent=2)
     if report.not_healed:
         shown = table("NOT HEALED", "REASON")
-        for reason, types in report.not_healed.items():
-            shown.add_row(cell(", ".join(types)), cell(reason))
+        for kind in report.not_healed:
+            shown.add_row(cell(", ".join(kind.types)), cell(kind.reason))
         put(shown, indent=2)
     if report.triggers:
         put(cell("triggers that have posted, as heal.dp:"), indent=2)
         for trigger in report.triggers:
-            put(cell(f"- {orjson.dumps(operation.trigger(trigger)).decode()}"), indent=4)
+            put(cell(f"- {orjson.dumps(trigger).decode()}"), indent=4)
 
 
 @heal.command("run")
@@ -103,13 +99,10 @@ def _print(report: operation.SourceReport) -> None:
     "--since", type=Instant(), required=True, metavar="TIME", help="Look at changes from then on: 2h, 2026-11-22T10:00."
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be healed.")
+@place_options
 @json_option
-@config_option
-@store_option
 @asynchronous
-async def run(
-    source: str, since: datetime, dry_run: bool, as_json: bool, config_path: Path, store_url: StoreUrl
-) -> None:
+async def run(source: str, since: datetime, dry_run: bool, place: Place, as_json: bool) -> None:
     """Have the running relay look once more at what happened since.
 
     Also at what was lost while somebody had switched the webhook off. With heal: report nothing is sent. The relay
@@ -118,20 +111,26 @@ async def run(
     \b
     relay heal run crm --since 2h --dry-run
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    config = load_with_stand_ins(config_path)
-    async with visiting(store_url) as store:
-        asked = await operation.request(
-            store, config, source, since, dry_run=dry_run, by=operator(), now=clock.now(store)
-        )
-        answered = await operation.answer(store, asked, within=PATIENCE)
-    if answered is None:
-        raise NotDone("not done yet: the relay does it once the account's API answers; see relay status")
+    async with place.desk() as desk:
+        asked = await desk.ask(HEAL_RUN, HealRun(source=source, since=since, dry_run=dry_run))
+        done = await _done(desk, asked.id)
     if as_json:
-        print_json(answered)
-    elif "error" in answered:
-        raise NotDone(f"not done: {answered['error']}")
+        print_json({"error": done.error} if done.error else done.answer)
+    elif done.error:
+        raise NotDone(f"not done: {done.error}")
     else:
-        _print_answer(answered)
+        _print_answer(done.answer)
+
+
+async def _done(desk: AnyDesk, id_: str) -> HealRunDocument:
+    """Look for the answer; NotDone if there is none within `PATIENCE`."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while (found := await desk.ask(HEALED, HealRunOf(id=id_))).answer is None:  # noqa: ASYNC110  another process answers
+                await asyncio.sleep(LOOK_EVERY)
+    except TimeoutError:
+        raise NotDone("not done yet: the relay does it once the account's API answers; see relay status") from None
+    return found
 
 
 def _print_answer(answer: Json) -> None:
@@ -148,10 +147,10 @@ def _print_answer(answer: Json) -> None:
 
 @heal.command("approve")
 @click.argument("source")
-@config_option
-@store_option
+@place_options
+@json_option
 @asynchronous
-async def approve(source: str, config_path: Path, store_url: StoreUrl) -> None:
+async def approve(source: str, place: Place, as_json: bool) -> None:
     """Let events be healed that wait for it.
 
     More than heal.most of a source within a day wait, for so much was never lost before: look at relay heal status
@@ -160,7 +159,9 @@ async def approve(source: str, config_path: Path, store_url: StoreUrl) -> None:
     \b
     relay heal approve crm
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    config = load_with_stand_ins(config_path)
-    async with visiting(store_url) as store:
-        number = await operation.approve(store, config, source, by=operator(), now=clock.now(store))
-    click.echo(f"{source}: {counted(number, 'event')} approved")
+    async with place.desk() as desk:
+        done = await desk.ask(HEAL_APPROVE, OneSource(source=source))
+    if as_json:
+        print_document(done)
+    else:
+        click.echo(f"{source}: {counted(done.approved, 'event')} approved")

@@ -1,23 +1,17 @@
 """`relay purge`: an age -> webhooks that have been kept for longer are deleted."""
 
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from relay.cli.desk import Place, place_options
 from relay.cli.flag_types import duration
-from relay.cli.options import asynchronous
-from relay.cli.output import cell, put, table
-from relay.cli.routes_file import config_option, load_with_stand_ins
-from relay.cli.store import operator, store_option, visiting
-from relay.operations import clock
-from relay.operations import purge as operation
-from relay.store.open import StoreUrl
-
-if TYPE_CHECKING:
-    from relay.routes.config import Config
+from relay.cli.options import asynchronous, json_option
+from relay.cli.output import cell, print_document, put, table
+from relay.operations.documents.replays import PurgeDocument
+from relay.operations.purge import AGES
+from relay.operations.purges import PURGE, Purge, State
 
 
 @click.command("purge")
@@ -25,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--state",
     "states",
-    type=click.Choice(operation.AGES),
+    type=click.Choice(AGES),
     multiple=True,
     metavar="STATE",
     help="Only delivered, dead, unrouted or unparsed; may be repeated. With --older-than alone: delivered, unrouted.",
@@ -37,16 +31,16 @@ if TYPE_CHECKING:
     help="In place of the routes file's retention.archive: write there what is deleted.",
 )
 @click.option("--dry-run", is_flag=True, help="Only count them.")
-@config_option
-@store_option
+@place_options
+@json_option
 @asynchronous
 async def purge(
     older_than: timedelta | None,
-    states: Sequence[str],
+    states: tuple[State, ...],
     archive: Path | None,
     dry_run: bool,
-    config_path: Path,
-    store_url: StoreUrl,
+    place: Place,
+    as_json: bool,
 ) -> None:
     """Delete webhooks past their retention.
 
@@ -62,29 +56,20 @@ async def purge(
     relay purge --older-than 7d
     relay purge --older-than 60d --state dead --state unparsed
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    config = _config(config_path, needed=older_than is None)
-    archive = archive or (config.archive if config else None)
-    if older_than is not None:
-        ages = operation.one_age(older_than, states)
-    elif config:
-        ages = operation.chosen_ages(config.retention, states)
-    async with visiting(store_url) as store:
-        counts = await operation.purge(
-            store, ages, by=operator(), now=clock.now(store), archive=archive, dry_run=dry_run
-        )
-    _print(counts, "would purge" if dry_run else "purged")
+    age = None if older_than is None else f"{older_than // timedelta(milliseconds=1)}ms"
+    async with place.desk(archive=archive) as desk:
+        done = await desk.ask(PURGE, Purge(older_than=age, state=states, dry_run=dry_run))
+    if as_json:
+        print_document(done)
+    else:
+        _print(done)
 
 
-def _config(config_path: Path, *, needed: bool) -> "Config | None":
-    """The routes file, which may name an archive: none, if it is not `needed`, only where there is no such file."""
-    return load_with_stand_ins(config_path) if needed or config_path.exists() else None
-
-
-def _print(counts: Mapping[str, int], purged: str) -> None:
+def _print(done: PurgeDocument) -> None:
     counted = table("STATE", "WEBHOOKS", right=("WEBHOOKS",))
-    for name in operation.AGES:
-        if name in counts:
-            counted.add_row(cell(name), cell(counts[name]))
-    if counts:
+    for name in AGES:
+        if name in done.counts:
+            counted.add_row(cell(name), cell(done.counts[name]))
+    if done.counts:
         put(counted)
-    click.echo(f"{purged} {sum(counts.values())}")
+    click.echo(f"{'would purge' if done.dry_run else 'purged'} {sum(done.counts.values())}")

@@ -1,11 +1,11 @@
-"""`2h`, `1h30m`, `3d` -> a length of time."""
+"""`2h`, `1h30m`, `3d`, `200ms` -> a length of time."""
 
 import re
 from datetime import timedelta
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_PART = r"(\d+(?:\.\d+)?)([smhdw])"
-PATTERN = r"^(\d+(\.\d+)?[smhdw])+$"
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_PART = r"(\d+(?:\.\d+)?)(ms|[smhdw])"
+PATTERN = r"^(\d+(\.\d+)?(ms|[smhdw]))+$"
 """For JSON Schema."""
 
 

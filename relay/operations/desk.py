@@ -11,7 +11,7 @@ from typing import Generic, Literal, TypeVar
 
 from uuid_utils import uuid7
 
-from relay.errors import RoutesInvalid
+from relay.errors import RoutesInvalid, RoutesMissing
 from relay.model import Json
 from relay.operations.asker import Asker, Role
 from relay.operations.masking import mask
@@ -29,7 +29,8 @@ class Desk:
 
     `config` raises RoutesInvalid if there is a routes file and it cannot be used. `act_id`: the id of the audit entry;
     an act that is repeated with one id is done once, as the store's verbs promise. `names`: the folder with the
-    catalogs of accounts. `reload` loads the files of a relay again, where one runs.
+    catalogs of accounts. `reload` loads the files of a relay again, where one runs. `archive`: the folder that a purge
+    writes to, in place of that of the routes.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Desk:
         act_id: str | None = None,
         names: Path | None = None,
         reload: Callable[[], Awaitable[Reloaded]] | None = None,
+        archive: Path | None = None,
     ) -> None:
         self.store = store
         self.asker = asker
@@ -48,6 +50,7 @@ class Desk:
         self.act_id = act_id
         self.names = names
         self.reload = reload
+        self.archive = archive
 
     async def ask(self, operation: "Operation[P, D]", parameters: P) -> D:
         """Run an operation; NotAllowed if the asker's role does not include its role."""
@@ -63,6 +66,13 @@ class Desk:
         """The audit entry of the act that is being done; the store fills in how many things it concerned."""
         id_ = self.act_id or str(uuid7())
         return AuditEntry(id=id_, at=self.now(), who=self.asker.name, command=command, details=details)
+
+    def config_if_any(self) -> Config | None:
+        """The routes in force; None only where there is no file: one that cannot be used may say what matters."""
+        try:
+            return self.config()
+        except RoutesMissing:
+            return None
 
     def config_or_none(self) -> Config | None:
         """The routes in force; None if they cannot be used, for operations that work without them."""

@@ -1,8 +1,6 @@
 """What operators ask and do about healing: what was found, a scan by hand, and the approval of what waits."""
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,14 +14,11 @@ from relay.amocrm.events import query_values
 from relay.errors import ConflictError, NotFoundError
 from relay.model import HealMode, Json, Source
 from relay.model.heal import APPROVED, HORIZON, HealCount, HealRequest, HealState
-from relay.operations import audit
-from relay.rfc3339 import rfc3339
+from relay.operations.documents.heals import HealCountDocument, NotHealedDocument, SourceHealingDocument
 from relay.routes.config import Config
 from relay.routes.diagnostics import quoted, suggestion
 from relay.store.contract import OperationsStore
-from relay.store.records import Status
-
-LOOK_EVERY = 0.5  # seconds between two looks for an answer
+from relay.store.records import AuditEntry, Status
 
 _BEHIND = timedelta(hours=1)  # a list is read with each scan
 
@@ -118,47 +113,37 @@ async def _waiting_until(store: OperationsStore, source: str) -> datetime | None
     return found[0].at + HORIZON if found else None
 
 
-async def approve(store: OperationsStore, config: Config, source: str, *, by: str, now: datetime) -> int:
+async def approve(store: OperationsStore, config: Config, source: str, act: AuditEntry) -> int:
     """Have the events that wait be healed with the next scan; return how many. NotFoundError for an unknown source."""
     _demand_known(config, source)
-    return await store.healing.approve(source, audit.entry("heal approve", {"source": source}, by=by, now=now))
+    return await store.healing.approve(source, act)
 
 
 async def request(
-    store: OperationsStore, config: Config, source: str, since: datetime, *, dry_run: bool, by: str, now: datetime
+    store: OperationsStore, config: Config, source: str, since: datetime, *, dry_run: bool, act: AuditEntry
 ) -> HealRequest:
-    """Ask the relay that heals for a scan of this source from `since` on.
+    """Ask the relay that heals for a scan of this source from `since` on; the same once more for the same `act`.
 
-    NotFoundError for an unknown source, ConflictError for one that does not heal.
+    NotFoundError for an unknown source, ConflictError for one that does not heal, or if no relay runs: then the next
+    one that starts does it.
     """
     _demand_known(config, source)
     if config.sources[source].heal.mode is HealMode.OFF:
         raise ConflictError(f"{source} does not heal: write `heal: report` in its source")
-    details = {"source": source, "since": rfc3339(since), "dry_run": dry_run}
-    act = audit.entry("heal run", details, by=by, now=now)
-    asked = HealRequest(id=act.id, source=source, since=since, dry_run=dry_run, asked_at=now)
+    asked = HealRequest(id=act.id, source=source, since=since, dry_run=dry_run, asked_at=act.at)
     await store.healing.request_heal(asked, act)
+    if not (await store.status()).living:
+        raise ConflictError("no relay runs: the next one that starts does it; see relay heal status")
     return asked
 
 
-async def answer(store: OperationsStore, asked: HealRequest, *, within: float) -> Json:
-    """Wait for what comes of a request, as `account.heal.rounds.answer` has it; None if nothing does in time.
-
-    ConflictError if no relay runs.
-    """
-    if not (await store.status()).living:
-        raise ConflictError("no relay runs: the next one that starts does it; see relay heal status")
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within):
-            while (found := await _answer(store, asked)) is None:  # noqa: ASYNC110  another process answers
-                await asyncio.sleep(LOOK_EVERY)
-            return found
-    return None
-
-
-async def _answer(store: OperationsStore, asked: HealRequest) -> Json:
-    answered = await store.healing.heal_requests(answered=True)
-    return next((each.answer for each in answered if each.id == asked.id), None)
+async def requested(store: OperationsStore, id_: str) -> HealRequest:
+    """A request of late, with its answer (`account.heal.rounds.answer`) once there is one; or NotFoundError."""
+    for answered in (False, True):  # one that is answered between the two is found
+        for each in await store.healing.heal_requests(answered=answered):
+            if each.id == id_:
+                return each
+    raise NotFoundError(f"no scan {quoted(id_[:80])} was asked for of late")
 
 
 def _demand_known(config: Config, source: str) -> None:
@@ -166,39 +151,39 @@ def _demand_known(config: Config, source: str) -> None:
         raise NotFoundError(f"no source {quoted(source)} {suggestion(source, sorted(config.sources))}")
 
 
-# ---- views
+# ---- documents
 
 
-def view(shown: SourceReport) -> dict[str, Json]:
-    """A report for `--json`."""
-    return {
-        "source": shown.source,
-        "mode": shown.mode,
-        "scanned_upto": {lane: rfc3339(upto) for lane, upto in sorted(shown.marks.items())},
-        "approved_at": rfc3339(shown.approved_at) if shown.approved_at else None,
-        "held_since": rfc3339(shown.held_since) if shown.held_since else None,
-        "behind": {name: rfc3339(at) if at else None for name, at in shown.behind.items()},
-        "waits_for": shown.blocked_by or None,
-        "waiting": shown.waiting,
-        "waiting_until": rfc3339(shown.waiting_until) if shown.waiting_until else None,
-        "not_healed": [{"types": [*types], "reason": reason} for reason, types in shown.not_healed.items()],
-        "found": [_count(each) for each in shown.counts],
-        "triggers": [trigger(each) for each in shown.triggers],
-    }
+def document(shown: SourceReport) -> SourceHealingDocument:
+    """What `--json` prints of a report, and the API answers."""
+    return SourceHealingDocument(
+        source=shown.source,
+        mode=shown.mode,
+        scanned_upto=dict(sorted(shown.marks.items())),
+        approved_at=shown.approved_at,
+        held_since=shown.held_since,
+        behind=dict(shown.behind),
+        waits_for=shown.blocked_by or None,
+        waiting=shown.waiting,
+        waiting_until=shown.waiting_until,
+        not_healed=tuple(NotHealedDocument(types=tuple(each), reason=why) for why, each in shown.not_healed.items()),
+        found=tuple(_count(each) for each in shown.counts),
+        triggers=tuple(_trigger(each) for each in shown.triggers),
+    )
 
 
-def _count(shown: HealCount) -> dict[str, Json]:
-    return {
-        "action": shown.action,
-        "state": shown.state,
-        "exactness": shown.exactness,
-        "reason": shown.reason,
-        "number": shown.number,
-        "newest_at": rfc3339(shown.newest_at),
-    }
+def _count(shown: HealCount) -> HealCountDocument:
+    return HealCountDocument(
+        action=shown.action,
+        state=shown.state,
+        exactness=shown.exactness,
+        reason=shown.reason,
+        number=shown.number,
+        newest_at=shown.newest_at,
+    )
 
 
-def trigger(shown: DpChannel) -> dict[str, Json]:
+def _trigger(shown: DpChannel) -> dict[str, Json]:
     """A trigger as `heal.dp` of the routes file has it."""
     found: dict[str, Json] = {
         "stage": f"{shown.stage.pipeline_id}/{shown.stage.status_id}",

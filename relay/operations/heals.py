@@ -1,11 +1,13 @@
-"""GET /heal, POST /heal/approve, POST /guard/{source}/resume: what heals, and what waits for a person."""
+"""GET /heal, POST /heal/runs, /heal/approve, POST /guard/{source}/resume: what heals, and what waits for a person."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from relay.operations import heal, subscriptions
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
+from relay.operations.documents.heals import ApprovedDocument, GuardDocument, HealingDocument, HealRunDocument
+from relay.operations.documents.marks import Moment
+from relay.rfc3339 import rfc3339
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,44 +25,56 @@ class OneSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealingDocument:
-    """What `relay heal status --json` prints of each source."""
+class HealRun:
+    """Look once more at the changes of a source from `since` on; `dry_run`: only say what would be healed."""
 
-    sources: tuple[dict[str, Any], ...]
+    source: str
+    since: Moment
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovedDocument:
-    """So many events of the source are healed with the next scan."""
+class HealRunOf:
+    """The id of a scan."""
 
-    source: str
-    approved: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardDocument:
-    """The guard switches the webhook of the source on at its next look."""
-
-    source: str
-    resumed: bool
+    id: str
 
 
 async def healing(desk: Desk, asked: Healing) -> HealingDocument:
     """Show what was found of each source that heals; NotFoundError for an unknown one."""
     found = await heal.report(desk.store, desk.config(), asked.source)
-    return HealingDocument(sources=tuple(heal.view(each) for each in found))
+    return HealingDocument(sources=tuple(heal.document(each) for each in found))
+
+
+async def heal_run(desk: Desk, asked: HealRun) -> HealRunDocument:
+    """Ask the relay that heals for a scan: it does it within a minute or two, see `healed`."""
+    details = {"source": asked.source, "since": rfc3339(asked.since), "dry_run": asked.dry_run}
+    act = desk.act("heal run", details)
+    found = await heal.request(
+        desk.store, desk.config(), asked.source, asked.since, dry_run=asked.dry_run, act=act
+    )  # fmt: skip
+    return HealRunDocument(id=found.id, source=found.source)
+
+
+async def healed(desk: Desk, asked: HealRunOf) -> HealRunDocument:
+    """Show what came of a scan, once the relay has done it; NotFoundError for one that is not of late."""
+    found = await heal.requested(desk.store, asked.id)
+    answer = dict(found.answer) if found.answer is not None else None
+    error = str(answer.pop("error", "")) if answer else ""
+    return HealRunDocument(id=found.id, source=found.source, answer=answer, error=error)
 
 
 async def approve(desk: Desk, asked: OneSource) -> ApprovedDocument:
     """Have the events that wait be healed with the next scan."""
-    by, now = desk.asker.name, desk.now()
-    number = await heal.approve(desk.store, desk.config(), asked.source, by=by, now=now)
+    act = desk.act("heal approve", {"source": asked.source})
+    number = await heal.approve(desk.store, desk.config(), asked.source, act)
     return ApprovedDocument(source=asked.source, approved=number)
 
 
 async def resume(desk: Desk, asked: OneSource) -> GuardDocument:
     """Have the guard switch a webhook on, whoever switched it off; ConflictError if there is nothing to do."""
-    await subscriptions.resume(desk.store, desk.config(), asked.source, by=desk.asker.name, now=desk.now())
+    act = desk.act("guard resume", {"source": asked.source})
+    await subscriptions.resume(desk.store, desk.config(), asked.source, act)
     return GuardDocument(source=asked.source, resumed=True)
 
 
@@ -73,6 +87,28 @@ HEAL = Operation(
     document=HealingDocument,
     run=healing,
     summary="Show what was healed, and what waits.",
+)
+
+HEAL_RUN = Operation(
+    name="heal_run",
+    method="POST",
+    path="/heal/runs",
+    role=Role.OPERATOR,
+    parameters=HealRun,
+    document=HealRunDocument,
+    run=heal_run,
+    summary="Have the running relay look once more at what happened since.",
+)
+
+HEALED = Operation(
+    name="healed",
+    method="GET",
+    path="/heal/runs/{id}",
+    role=Role.VIEWER,
+    parameters=HealRunOf,
+    document=HealRunDocument,
+    run=healed,
+    summary="Show what came of a scan that was asked for.",
 )
 
 HEAL_APPROVE = Operation(

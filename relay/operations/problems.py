@@ -14,7 +14,7 @@ from relay.errors import (
     StoreError,
     UnreadableError,
 )
-from relay.operations.reading import InvalidParameters
+from relay.operations.reading import Fault, InvalidParameters
 
 
 class KeyReused(RelayError):
@@ -50,4 +50,6 @@ def kind_of(error: RelayError) -> str:
 def error_of(type_: str, text: str) -> RelayError:
     """The error that a problem's `type` and `detail` stand for, with the same text."""
     found = KINDS.get(type_.removeprefix(URN), RelayError)
-    return RelayError(text) if found in (RoutesInvalid, InvalidParameters) else found(text)
+    if found is InvalidParameters:
+        return InvalidParameters(Fault(pointer="", detail=text))
+    return RelayError(text) if found is RoutesInvalid else found(text)

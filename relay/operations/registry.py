@@ -13,6 +13,7 @@ from relay.operations.export import EXPORT, EXPORT_WEBHOOKS
 from relay.operations.forget import FORGET
 from relay.operations.heals import GUARD_RESUME, HEAL, HEAL_APPROVE
 from relay.operations.overview import OVERVIEW
+from relay.operations.heals import GUARD_RESUME, HEAL, HEAL_APPROVE, HEAL_RUN, HEALED
 from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
 from relay.operations.purges import PURGE
@@ -41,6 +42,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     EXPORT_WEBHOOKS,
     HEAL,
     OVERVIEW,
+    HEALED,
     REFUSED,
     ROUTES,
     SOURCES,
@@ -57,6 +59,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     FORGET,
     GUARD_RESUME,
     HEAL_APPROVE,
+    HEAL_RUN,
     PAUSE,
     PROBE,
     PURGE,

@@ -70,7 +70,12 @@ def explanation(found: Explanation) -> dict[str, Json]:
         {"route": route.name, "matched": route.name in found.matched, "targets": list(route.targets)}
         for route in found.routes
     ]
-    raw = {"unparsed": found.unparsed, "routes": routes, "requests": [_request(each) for each in found.requests]}
+    raw = {
+        "source": found.source,
+        "unparsed": found.unparsed,
+        "routes": routes,
+        "requests": [_request(each) for each in found.requests],
+    }
     return {"events": [], "raw": raw}
 
 
@@ -94,6 +99,7 @@ def _route(explained: RouteExplanation) -> dict[str, Json]:
             {"field": each.field, "condition": each.condition, "values": list(each.values), "held": each.held}
             for each in explained.checks
         ],
+        "stopped": explained.route.stopped,
     }
 
 

@@ -5,6 +5,7 @@ stored events it is tried only for askers who see payloads: a condition that hol
 """
 
 import asyncio
+from base64 import b64decode
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -42,13 +43,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explain:
-    """Give the `id` of an event or webhook, or a `body`, form or JSON, as it would come to `source`.
+    """Give the `id` of an event or webhook, or a body, form or JSON, as it would come to `source`.
 
     `text`: a routes file in place of the one in force.
     """
 
     id: str | None = None
     body: str | None = None
+    body_base64: Annotated[str | None, Meta(description="A body of any bytes, also such as are no UTF-8.")] = None
     source: Annotated[str | None, Meta(description="Where the body comes in, if there are several sources.")] = None
     query: Annotated[str, Meta(description="The query of the address it comes to.")] = ""
     text: Text | None = None
@@ -80,7 +82,7 @@ async def checked(desk: Desk, asked: Check) -> CheckDocument:
 
 async def explained(desk: Desk, asked: Explain) -> ExplanationDocument:
     """Show where a webhook goes, and why; nothing is sent."""
-    if (asked.id is None) == (asked.body is None):
+    if [asked.id, asked.body, asked.body_base64].count(None) != 2:
         raise InvalidParameters(Fault(pointer="/id", detail="give either an id or a body"))
     config = await _config(desk, asked.text)
     if asked.id is not None:
@@ -90,11 +92,20 @@ async def explained(desk: Desk, asked: Explain) -> ExplanationDocument:
         fetched = await lookup.fetched(desk.store, found.record.events)
         shown = explain_stored(config, found, fetched, now=desk.now())
     else:
-        body = (asked.body or "").encode(errors="replace")
+        body = _body(asked)
         source = _source(config, asked.source)
         explain = partial(explain_body, config, body, source=source, query=asked.query, now=desk.now())
         shown = await asyncio.to_thread(explain)
     return msgspec.convert(route_views.explanation(shown), ExplanationDocument)
+
+
+def _body(asked: Explain) -> bytes:
+    if asked.body_base64 is None:
+        return (asked.body or "").encode(errors="replace")
+    try:
+        return b64decode(asked.body_base64, validate=True)
+    except ValueError:
+        raise InvalidParameters(Fault(pointer="/body_base64", detail="is not base64")) from None
 
 
 def _source(config: Config, given: str | None) -> str:

@@ -17,6 +17,7 @@ from relay.operations import audit
 from relay.routes.config import Config
 from relay.routes.diagnostics import quoted, suggestion
 from relay.store.contract import Archive
+from relay.store.records import AuditEntry
 
 ACCOUNT = "/api/v4/account"
 _REFUSED = re.compile(r"\bsettings\.(\d+)\b")
@@ -95,7 +96,7 @@ async def disconnect(store: Archive, config: Config, name: str, api: Api, *, by:
     return await _remove(api, destinations(source))
 
 
-async def resume(store: Archive, config: Config, name: str, *, by: str, now: datetime) -> None:
+async def resume(store: Archive, config: Config, name: str, act: AuditEntry) -> None:
     """Have the guard switch the webhook on, whoever switched it off; ConflictError if there is nothing to do."""
     source = watched_source(config, name)
     if source.guard and source.guard.reenable is Reenable.FALSE:
@@ -105,7 +106,7 @@ async def resume(store: Archive, config: Config, name: str, *, by: str, now: dat
     record = (await store.guard.records()).get(name)
     if record is None or record.state is not SubscriptionState.DISABLED:
         raise ConflictError(f"the webhook of {name} was not switched off when it was last looked at: see relay status")
-    await store.guard.resume(name, audit.entry("guard resume", {"source": name}, by=by, now=now))
+    await store.guard.resume(name, act)
 
 
 async def _listed(api: Api, destination: Secret) -> list[Subscription]:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
-from relay.errors import Problem, RoutesInvalid
+from relay.errors import Problem, RoutesInvalid, RoutesMissing
 from relay.model import DIRECT, Account, HealDelivery, Order, Retention, Secret, Source, Target
 from relay.model.event_names import EventNames
 from relay.model.names import Catalog
@@ -170,7 +170,7 @@ def read(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         advice = "write one with relay init, or name another with --config"
-        raise RoutesInvalid(str(path), [Problem(0, 0, "", f"no such file: {advice}")]) from None
+        raise RoutesMissing(str(path), [Problem(0, 0, "", f"no such file: {advice}")]) from None
     except OSError as error:
         said = permission_problem(path) or f"cannot be read: {os_error_text(error)}"
         raise RoutesInvalid(str(path), [Problem(0, 0, "", said)]) from None

@@ -91,7 +91,7 @@ def test_an_error_of_ours_is_one_line_and_exit_code_1(run: Run) -> None:
 
 def test_an_invalid_routes_file_is_reported_line_by_line(run: Run, folder: Path) -> None:
     (folder / "routes.yaml").write_text(ROUTES.replace("to: sales-bot", "to: sales-bott").replace("url:", "ulr:"))
-    ended = run("explain", "whatever")
+    ended = run("explain", "-", stdin=b"")
     assert ended.exit_code == 1
     lines = ended.stderr.splitlines()
     assert len(lines) > 2

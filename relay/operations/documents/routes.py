@@ -53,7 +53,7 @@ class ConditionDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteExplanationDocument:
-    """Whether a route takes the event, and why."""
+    """Whether a route takes the event, and why; `stopped`: why it takes nothing, if so."""
 
     route: str
     matched: bool
@@ -61,6 +61,7 @@ class RouteExplanationDocument:
     unparsed: bool
     targets: tuple[str, ...]
     checks: tuple[ConditionDocument, ...]
+    stopped: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

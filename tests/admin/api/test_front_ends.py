@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import orjson
 import pytest
 from click.testing import Result
 
+from relay.amocrm import form, sample_bodies
 from relay.cli.remote import remote_desk
 from relay.errors import NotAllowed, RelayError
 from relay.operations.asker import Asker, Role
@@ -22,7 +24,7 @@ from relay.operations.registry import OPERATIONS
 from relay.routes.config import Config
 from relay.store.contract import Archive
 from tests.admin.api.conftest import OPERATOR, VIEWER, Client
-from tests.cli.conftest import OFFER, Run, event_of
+from tests.cli.conftest import CONTACT, GARBLED, OFFER, Run, event_of
 from tests.cli.conftest import run as run
 
 Asked = Operation[Any, Any]
@@ -198,16 +200,43 @@ QUESTIONS = [
     ["audit"],
     ["pause", "nowhere"],
     ["resume", "warehouse"],
+    ["purge", "--dry-run"],
+    ["purge", "--dry-run", "--json", "--older-than", "3650d", "--state", "dead", "--state", "unparsed"],
+    ["heal", "status"],
+    ["heal", "status", "--json"],
+    ["heal", "status", "cmr"],
+    ["heal", "run", "crm", "--since", "2h"],
+    ["heal", "approve", "cmr"],
+    ["guard", "resume", "cmr"],
+    ["explain", OFFER],
+    ["explain", OFFER, "--json"],
+    ["explain", event_of(CONTACT)],
+    ["explain", GARBLED],
+    ["explain", "019affff"],
+    ["explain", "nosuch.form"],
+    ["explain", "body.form"],
+    ["explain", "body.form", "--source", "cmr"],
+    ["explain", "cyrillic.form"],
+    ["explain", OFFER, "--query", "try=1"],
 ]
 ACTS = [
     ["pause", "warehouse", "--reason", "a disk"],
     ["pause", "warehouse", "--json"],
     ["resume", "warehouse"],
     ["resume", "warehouse", "--json"],
+    ["heal", "approve", "crm"],
+    ["heal", "approve", "crm", "--json"],
+    ["purge", "--older-than", "3650d"],
+    ["purge", "--json", "--state", "delivered", "--older-than", "3650d"],
 ]
 
 
-async def test_a_command_says_and_ends_the_same_here_and_from_afar(front_ends: FrontEnds, run: Run) -> None:
+async def test_a_command_says_and_ends_the_same_here_and_from_afar(
+    front_ends: FrontEnds, run: Run, folder: Path
+) -> None:
+    (folder / "body.form").write_bytes(form.encode(sample_bodies.body("leads.call_in")))
+    (folder / "cyrillic.form").write_bytes("leads[add][0][name]=Анна".encode("cp1251"))
+
     async def runs(commands: list[list[str]], *more: str) -> list[Any]:
         return [shown(await asyncio.to_thread(run, *command, *more)) for command in commands]
 
@@ -225,11 +254,13 @@ def shown(ended: Result) -> tuple[int, str, Any]:
     try:
         found = json.loads(ended.stdout)
     except ValueError:
-        return ended.exit_code, ended.stderr, re.sub(r"(, \S+ \S+ ago|, now|attempt \d+ (is|in) .*)", "", ended.stdout)
+        return ended.exit_code, ended.stderr, re.sub(OF_THE_TIME_IN_TEXT, "", ended.stdout)
     return ended.exit_code, ended.stderr, _timeless(found)
 
 
-OF_THE_TIME = {"next_step", "at", "as_of", "seen_at", "disk"}
+NEW_ID, TIMES = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"\d{4}-\d\d-\d\dT[\d:.]+Z|(webhook-timestamp|traceparent|content-length): \S+"
+OF_THE_TIME_IN_TEXT = rf"(, \S+ \S+ ago|, now|attempt \d+ (is|in) .*|{NEW_ID}|{TIMES})"
+OF_THE_TIME = {"webhook-timestamp", "next_step", "at", "as_of", "seen_at", "disk"}
 
 
 def _timeless(found: Any) -> Any:
