@@ -258,7 +258,8 @@ def shown(ended: Result) -> tuple[int, str, Any]:
     return ended.exit_code, ended.stderr, _timeless(found)
 
 
-NEW_ID, TIMES = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"\d{4}-\d\d-\d\dT[\d:.]+Z|(webhook-timestamp|traceparent|content-length): \S+"
+NEW_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+TIMES = r"\d{4}-\d\d-\d\dT[\d:.]+Z|(webhook-timestamp|traceparent|content-length): \S+"
 OF_THE_TIME_IN_TEXT = rf"(, \S+ \S+ ago|, now|attempt \d+ (is|in) .*|{NEW_ID}|{TIMES})"
 OF_THE_TIME = {"webhook-timestamp", "next_step", "at", "as_of", "seen_at", "disk"}
 
