@@ -1,12 +1,12 @@
 """`--config`, `--store` or `--relay` -> the desk to ask: `async with place.desk() as desk: await desk.ask(…)`."""
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -14,14 +14,14 @@ from relay.cli import NotDone
 from relay.cli.options import elsewhere, relay_option, was_given
 from relay.cli.output import note
 from relay.cli.routes_file import config_option, load, load_with_stand_ins, unusable
-from relay.cli.store import operator, store_option, visiting
+from relay.cli.store import names_folder, operator, store_option, visiting
 from relay.cli.times import local
 from relay.errors import RoutesInvalid
 from relay.operations.asker import Asker, Role
+from relay.operations.clock import no_store
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.listing import Listing
 from relay.operations.which import MAX_PAGE
-from relay.store.contract import Archive
 from relay.store.open import StoreUrl
 
 if TYPE_CHECKING:
@@ -83,9 +83,10 @@ class Place:
             async with remote_desk(self.relay_url) as desk:
                 yield desk
             return
-        async with visiting(self.store_url) if stored else nullcontext(cast(Archive, _NoStore())) as store:
+        async with visiting(self.store_url) if stored else nullcontext(no_store()) as store:
             asker = Asker(name=operator(), role=Role.OPERATOR, payloads=True)
-            yield Desk(store, asker, config=partial(self._config, noting=noting, sending=sending), archive=archive)
+            config = partial(self._config, noting=noting, sending=sending)
+            yield Desk(store, asker, config=config, names=names_folder(), archive=archive, env=os.environ)
 
     def _config(self, *, noting: bool, sending: bool) -> "Config":
         try:
@@ -95,14 +96,6 @@ class Place:
                 here = self.config_given or self.config_path.exists()
                 note(unusable(self.config_path, invalid) if here else f"no {self.config_path} here")
             raise
-
-
-class _NoStore:
-    """In place of a store, where only the time is asked for."""
-
-    def clock(self) -> datetime:
-        """The present time of this machine."""
-        return datetime.now(UTC)
 
 
 def place_options(command: Callable[..., T]) -> Callable[..., T]:

@@ -30,7 +30,8 @@ class Desk:
     `config` raises RoutesInvalid if there is a routes file and it cannot be used. `act_id`: the id of the audit entry;
     an act that is repeated with one id is done once, as the store's verbs promise. `names`: the folder with the
     catalogs of accounts. `reload` loads the files of a relay again, where one runs. `archive`: the folder that a purge
-    writes to, in place of that of the routes.
+    writes to, in place of that of the routes. `env`: the variables that the text of a routes file may use; None for
+    texts that come from elsewhere, which are sealed (see `routes.config.parse`).
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Desk:
         names: Path | None = None,
         reload: Callable[[], Awaitable[Reloaded]] | None = None,
         archive: Path | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.store = store
         self.asker = asker
@@ -51,6 +53,7 @@ class Desk:
         self.names = names
         self.reload = reload
         self.archive = archive
+        self.env = env
 
     async def ask(self, operation: "Operation[P, D]", parameters: P) -> D:
         """Run an operation; NotAllowed if the asker's role does not include its role."""

@@ -11,6 +11,7 @@ from relay.operations.check import Checked
 from relay.operations.diff import RoutesDiff
 from relay.operations.explain import EventExplanation, Explanation, RouteExplanation
 from relay.operations.shown_requests import ShownRequest
+from relay.routes.config import Config
 from relay.routes.match import Matches
 
 
@@ -26,12 +27,19 @@ def checked(result: Checked) -> dict[str, Json]:
             {
                 "name": each.test.name,
                 "line": each.test.line,
+                "column": each.test.column,
                 "passed": each.passed,
                 "differences": list(each.differences),
             }
             for each in result.tests
         ],
+        "counts": _counts(result.config) if result.config else None,
+        "misfit": [each.message for each in result.misfit],
     }
+
+
+def _counts(config: Config) -> dict[str, Json]:
+    return {"sources": len(config.sources), "targets": len(config.targets), "routes": len(config.routes)}
 
 
 def _problem(problem: Problem) -> dict[str, Json]:

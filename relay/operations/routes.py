@@ -1,6 +1,6 @@
 """POST /routes/check, /routes/explain, /routes/diff: a routes file that is not in force, and where events would go.
 
-The text comes from elsewhere: nothing on this machine that it names is looked at, and its secrets are stand-ins. On
+Its secrets are stand-ins. If the text comes from elsewhere, nothing on this machine that it names is looked at. On
 stored events it is tried only for askers who see payloads: a condition that holds gives away the value behind a mask.
 """
 
@@ -16,7 +16,7 @@ from msgspec import Meta
 from relay.errors import NotFoundError
 from relay.operations import lookup, route_views
 from relay.operations.asker import Role
-from relay.operations.check import check, load
+from relay.operations.check import Checked, check, load
 from relay.operations.desk import Desk, Operation
 from relay.operations.diff import diff
 from relay.operations.documents.marks import Moment
@@ -28,8 +28,9 @@ from relay.routes.config import Config
 from relay.routes.diagnostics import quoted, suggestion
 
 NAME = "routes.yaml"
-MOST = 200
+MOST, MOST_LISTED = 200, 10_000
 
+FileName = Annotated[str, Meta(min_length=1, max_length=200, description="What messages call the file.")]
 Text = Annotated[str, Meta(description="The text of a routes file.")]
 
 
@@ -39,6 +40,7 @@ class Check:
 
     text: Text
     strict: bool = False
+    name: FileName = NAME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +60,19 @@ class Explain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diff:
-    """The events from `since` on; `after`: the cursor of the look before."""
+    """The events from `since` on; `after`: the cursor of the look before.
+
+    `before`: the text of the routes to compare with, in place of those in force. `limit`: so many changes of this look
+    are listed; all are counted.
+    """
 
     text: Text
     since: Moment
     after: Cursor | None = None
+    before: Text | None = None
+    name: FileName = NAME
+    before_name: FileName = NAME
+    limit: Annotated[int, Meta(ge=0, le=MOST_LISTED)] = MOST
 
 
 async def checked(desk: Desk, asked: Check) -> CheckDocument:
@@ -70,13 +80,18 @@ async def checked(desk: Desk, asked: Check) -> CheckDocument:
     found = await asyncio.to_thread(
         check,
         asked.text.encode(errors="replace"),
-        name=NAME,
-        env={},
+        name=asked.name,
+        env=desk.env or {},
         stand_ins=True,
         strict=asked.strict,
         names=desk.names,
-        sealed=True,
+        sealed=desk.env is None,
     )
+    return check_document(found)
+
+
+def check_document(found: Checked) -> CheckDocument:
+    """What was found in a routes file, as `--json` and the API have it."""
     return msgspec.convert(route_views.checked(found), CheckDocument)
 
 
@@ -84,7 +99,7 @@ async def explained(desk: Desk, asked: Explain) -> ExplanationDocument:
     """Show where a webhook goes, and why; nothing is sent."""
     if [asked.id, asked.body, asked.body_base64].count(None) != 2:
         raise InvalidParameters(Fault(pointer="/id", detail="give either an id or a body"))
-    config = await _config(desk, asked.text)
+    config = await _config(desk, asked.text, NAME)
     if asked.id is not None:
         if asked.text is not None:
             desk.asker.demand_payloads()
@@ -121,16 +136,20 @@ def _source(config: Config, given: str | None) -> str:
 async def compared(desk: Desk, asked: Diff) -> RoutesDiffDocument:
     """Compare a routes file with the one in force: of the stored events, those that would go elsewhere."""
     desk.asker.demand_payloads()
-    before, after = desk.config(), await _config(desk, asked.text)
-    found = await diff(desk.store, before, after, since=asked.since, most=MOST, cursor=asked.after, budget=LOOK)
+    before = await _config(desk, asked.before, asked.before_name)
+    after = await _config(desk, asked.text, asked.name)
+    found = await diff(
+        desk.store, before, after, since=asked.since, most=asked.limit, cursor=asked.after, budget=LOOK
+    )  # fmt: skip
     return msgspec.convert({**route_views.routes_diff(found), "next": found.next}, RoutesDiffDocument)
 
 
-async def _config(desk: Desk, text: str | None) -> Config:
+async def _config(desk: Desk, text: str | None, name: str) -> Config:
     """That of a text, or the one in force; RoutesInvalid with every problem."""
     if text is None:
         return desk.config()
-    read = partial(load, text.encode(errors="replace"), name=NAME, env={}, names=desk.names, sealed=True)
+    content = text.encode(errors="replace")
+    read = partial(load, content, name=name, env=desk.env or {}, names=desk.names, sealed=desk.env is None)
     return await asyncio.to_thread(read)
 
 

@@ -1,6 +1,7 @@
 """`relay check`: what it says of good, doubtful, failing and broken files, and how it ends."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -209,11 +210,39 @@ def test_a_diff_names_the_events_and_their_routes_before_and_after(run: Run, fol
         }
     ]
     heading, row, *_ = run(*compared).stdout.splitlines()
-    assert heading.split() == ["event", "type", "id", "before", "after"]
+    assert heading.split() == ["EVENT", "TYPE", "ID", "BEFORE", "AFTER"]
     assert row.split() == [event_of(OFFER), "leads.status", "4831596", "offer-made", "everything-else"]
     assert json.loads(run("check", "--diff", "new.yaml", "-", *compared[-2:], "--json", stdin=ROUTES.encode()).stdout)[
         "changes"
     ][0]["after"] == {"routes": ["offer-made"], "targets": ["sales-bot", "warehouse"]}
+
+
+def test_a_diff_of_the_same_routes_with_other_targets_names_the_targets(run: Run, folder: Path, kept: Path) -> None:
+    (folder / "new.yaml").write_text(ROUTES.replace("to: [sales-bot, warehouse]", "to: [warehouse]"))
+    lines = run("check", "new.yaml", "--diff", "--since", "2020-01-01").stdout.splitlines()
+    assert lines[1].split("  ")[-2:] == ["offer-made (sales-bot, warehouse)", "offer-made (warehouse)"]
+    assert "1 event would no longer go to sales-bot" in lines
+
+
+def test_without_another_file_a_diff_is_with_the_file_in_force(run: Run, folder: Path, kept: Path) -> None:
+    (folder / "new.yaml").write_text(ROUTES.replace("status_id: 16203337}\n", "status_id: 5}\n", 1))
+    since = "--since", "2020-01-01"
+    assert (
+        run("check", "new.yaml", "--diff", *since).stdout
+        == run("check", "new.yaml", "--diff", "routes.yaml", *since).stdout
+    )
+    assert run("check", "--diff").exit_code == 2, "with itself"
+
+
+def test_a_diff_of_many_events_goes_on_where_a_look_ended(
+    run: Run, folder: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "new.yaml").write_text(ROUTES.replace("to: warehouse", "to: sales-bot").replace("[sales-bot, ", "["))
+    compared = ("check", "new.yaml", "--diff", "--since", "2020-01-01", "--json")
+    whole = json.loads(run(*compared).stdout)
+    monkeypatch.setattr("relay.operations.diff.PAGE", 1)
+    monkeypatch.setattr("relay.operations.routes.LOOK", timedelta())
+    assert json.loads(run(*compared).stdout) == whole and whole["changed"] > 1
 
 
 def test_a_diff_reads_well_at_80_columns(run: Run, folder: Path, kept: Path) -> None:

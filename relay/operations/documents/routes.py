@@ -22,13 +22,18 @@ class RouteTestDocument:
 
     name: str
     line: int
+    column: int
     passed: bool
     differences: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckDocument:
-    """Whether a routes file is `good`: it can be used, and does what its tests say."""
+    """Whether a routes file is `good`: it can be used, and does what its tests say.
+
+    `counts`: how many sources, targets and routes it has; null if it cannot be read. `misfit`: what is wrong with the
+    certificate, which is among the errors too.
+    """
 
     file: str
     good: bool
@@ -36,6 +41,8 @@ class CheckDocument:
     warnings: tuple[PlaceDocument, ...]
     notes: tuple[str, ...]
     tests: tuple[RouteTestDocument, ...]
+    counts: dict[str, int] | None = None
+    misfit: tuple[str, ...] = ()
 
 
 # ---- explain

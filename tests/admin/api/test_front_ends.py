@@ -24,7 +24,7 @@ from relay.operations.registry import OPERATIONS
 from relay.routes.config import Config
 from relay.store.contract import Archive
 from tests.admin.api.conftest import OPERATOR, VIEWER, Client
-from tests.cli.conftest import CONTACT, GARBLED, OFFER, Run, event_of
+from tests.cli.conftest import CONTACT, GARBLED, OFFER, ROUTES, Run, event_of
 from tests.cli.conftest import run as run
 
 Asked = Operation[Any, Any]
@@ -218,6 +218,14 @@ QUESTIONS = [
     ["explain", "body.form", "--source", "cmr"],
     ["explain", "cyrillic.form"],
     ["explain", OFFER, "--query", "try=1"],
+    ["check", "routes.yaml"],
+    ["check", "bad.yaml"],
+    ["check", "bad.yaml", "--json"],
+    ["check", "new.yaml", "--json"],
+    ["check", "new.yaml", "--diff", "--since", "2020-01-01"],
+    ["check", "new.yaml", "--diff", "routes.yaml", "--since", "2020-01-01", "--json"],
+    ["check", "bad.yaml", "--diff", "routes.yaml"],
+    ["check", "new.yaml", "--diff", "bad.yaml"],
 ]
 ACTS = [
     ["pause", "warehouse", "--reason", "a disk"],
@@ -234,6 +242,8 @@ ACTS = [
 async def test_a_command_says_and_ends_the_same_here_and_from_afar(
     front_ends: FrontEnds, run: Run, folder: Path
 ) -> None:
+    (folder / "new.yaml").write_text(ROUTES.replace("status_id: 16203337}\n", "status_id: 5}\n", 1))
+    (folder / "bad.yaml").write_text(ROUTES.replace("to: sales-bot", "to: sales-bott"))
     (folder / "body.form").write_bytes(form.encode(sample_bodies.body("leads.call_in")))
     (folder / "cyrillic.form").write_bytes("leads[add][0][name]=Анна".encode("cp1251"))
 
