@@ -11,9 +11,8 @@ from relay.operations.dismiss import DISMISS
 from relay.operations.drop import DROP
 from relay.operations.export import EXPORT, EXPORT_WEBHOOKS
 from relay.operations.forget import FORGET
-from relay.operations.heals import GUARD_RESUME, HEAL, HEAL_APPROVE
-from relay.operations.overview import OVERVIEW
 from relay.operations.heals import GUARD_RESUME, HEAL, HEAL_APPROVE, HEAL_RUN, HEALED
+from relay.operations.overview import OVERVIEW
 from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
 from relay.operations.purges import PURGE
