@@ -17,14 +17,35 @@ from relay.admin.console.static import ICON, PATH, Static
 from relay.admin.console.streams import LIVE, Live
 from relay.admin.console.words import state_word
 from relay.observe import EventStream
+from relay.admin.console.pages import (
+    about,
+    acts,
+    deliveries,
+    language,
+    overview,
+    pause,
+    preferences,
+    refused,
+    relays,
+    unparsed,
+    unrouted,
+)
+from relay.admin.console.static import ICON, PATH, Static
+from relay.admin.console.words import state_kind, state_word
 
 PAGES: tuple[Page, ...] = (
+    *about.PAGES,
+    *acts.PAGES,
     *deliveries.PAGES,
     *language.PAGES,
     *live.PAGES,
     *overview.PAGES,
     *pause.PAGES,
     *preferences.PAGES,
+    *refused.PAGES,
+    *relays.PAGES,
+    *unparsed.PAGES,
+    *unrouted.PAGES,
 )
 
 
@@ -34,6 +55,9 @@ def navigation() -> list[tuple[str, str]]:
         ("/", gettext("Overview")),
         ("/deliveries", gettext("Deliveries")),
         ("/live", gettext("Live")),
+        ("/unparsed", gettext("Unparsed")),
+        ("/unrouted", gettext("Unrouted")),
+        ("/acts", gettext("Acts")),
     ]
 
 
@@ -57,12 +81,14 @@ class Console:
             loader=PackageLoader("relay.admin.console"),
             extensions=["jinja2.ext.i18n"],
             undefined=StrictUndefined,
+            finalize=filters.harmless,
             trim_blocks=True,
             lstrip_blocks=True,
             filters={
                 "age": filters.age,
                 "count": filters.count,
                 "instant": filters.instant,
+                "json": filters.json,
                 "size": filters.size,
                 "utc": filters.utc,
             },
@@ -72,6 +98,7 @@ class Console:
             link=link,
             navigation=navigation,
             new_key=new_key,
+            state_kind=state_kind,
             state_word=state_word,
             static_url=self._static.url,
         )

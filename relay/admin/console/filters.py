@@ -2,10 +2,18 @@
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
+
 from relay.admin.console.languages import gettext as _
 from relay.operations.durations import length
+from relay.printable import printable
 
 KIBIBYTE = 1024
+
+
+def harmless(value: object) -> object:
+    """Escape characters that steer, such as ESC or those that turn the direction of writing."""
+    return printable(value, keep="\n\t\u00a0\u202f") if type(value) is str else value
 
 
 def utc(at: datetime) -> str:
@@ -31,6 +39,11 @@ def size(count: int) -> str:
             break
         amount, unit = amount / KIBIBYTE, larger
     return f"{count} {unit}" if count < KIBIBYTE else f"{amount:.1f} {unit}"
+
+
+def json(value: object) -> str:
+    """Indented; instants as RFC 3339."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 def count(number: int) -> str:

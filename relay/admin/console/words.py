@@ -1,12 +1,24 @@
-"""Values of the relay -> the words of a page: names of states. Values in addresses stay as they are."""
+"""Values of the relay -> the words of a page: states, and how they look. Values in addresses stay as they are."""
 
 from relay.admin.console.languages import gettext as _
+
+
+def state_kind(state: str) -> str:
+    """How a state looks: `ok`, `bad`, `wait`, or `idle` for whatever is none of them."""
+    return next((kind for kind, states in _KINDS.items() if state in states), "idle")
 
 
 def state_word(state: str) -> str:
     """`pending` in the language of the page."""
     return _WORDS.get(state, lambda: state)()
 
+
+_KINDS = {
+    "ok": ("delivered", "done", "healed", "lives", "matched", "ok"),
+    "bad": ("dead", "disabled", "failed", "gone", "interrupted", "missing", "no_rights", "open", "settings_differ",
+            "unhealable", "unpaid", "wrong_account"),
+    "wait": ("api_away", "pending", "probing", "retry", "running", "waiting", "would_heal"),
+}  # fmt: skip
 
 _WORDS = {
     "pending": lambda: _("pending"),
@@ -17,10 +29,52 @@ _WORDS = {
     "open": lambda: _("circuit open"),
     "probing": lambda: _("half-open"),
     "paused": lambda: _("paused"),
+    # what the live page shows
     "event": lambda: _("event"),
     "unparsed": lambda: _("unparsed"),
     "refused": lambda: _("refused"),
     "duplicate": lambda: _("duplicate"),
     "probe": lambda: _("probe"),
     "fault": lambda: _("fault"),
+    # acts
+    "running": lambda: _("under way"),
+    "done": lambda: _("done"),
+    "failed": lambda: _("failed"),
+    "interrupted": lambda: _("interrupted"),
+    # webhooks in amoCRM
+    "api_away": lambda: _("amoCRM does not answer"),
+    "disabled": lambda: _("switched off"),
+    "disconnected": lambda: _("disconnected"),
+    "missing": lambda: _("not there"),
+    "no_rights": lambda: _("no rights"),
+    "settings_differ": lambda: _("lacks events"),
+    "unpaid": lambda: _("not paid for"),
+    "unknown": lambda: _("not looked at yet"),
+    "wrong_account": lambda: _("another account"),
+    # healing
+    "seen": lambda: _("seen"),
+    "matched": lambda: _("a webhook came"),
+    "would_heal": lambda: _("would be healed"),
+    "waiting": lambda: _("waits"),
+    "healed": lambda: _("healed"),
+    "late_hook": lambda: _("a webhook came late"),
+    "unhealable": lambda: _("cannot be healed"),
+    "exact": lambda: _("exact"),
+    "state": lambda: _("as it is now"),
+    "approximate": lambda: _("approximate"),
+    "report": lambda: _("only reports"),
+    "on": lambda: _("on"),
+    # requests that were refused
+    "unauthorized": lambda: _("wrong token"),
+    "misaddressed": lambda: _("wrong address"),
+    "stranger": lambda: _("not for us"),
+    "refused_account": lambda: _("another account"),
+    "too_large": lambda: _("too large"),
+    "unavailable": lambda: _("could not be kept"),
+    "incomplete": lambda: _("broke off"),
+    # relays, and who asks
+    "lives": lambda: _("lives"),
+    "gone": lambda: _("gone"),
+    "viewer": lambda: _("viewer"),
+    "operator": lambda: _("operator"),
 }

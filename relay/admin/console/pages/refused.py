@@ -1,0 +1,25 @@
+"""/refused -> requests that were not answered with 2xx, minute by minute, newest first."""
+
+from aiohttp import web
+
+from relay.admin.console.page import Page, ask, asked, given, render
+from relay.operations.refused import REFUSED, Refused
+from relay.signals import Rejection
+
+FILTERS = ("source", "reason", "since", "until")
+
+
+async def get(request: web.Request) -> web.Response:
+    """Show one page of the listing."""
+    query = given(request)
+    return render(
+        request,
+        "refused.html",
+        found=await ask(request, REFUSED, asked(request, Refused)),
+        reasons=[str(each) for each in Rejection],
+        filters={name: query[name] for name in FILTERS if name in query},
+        query=query,
+    )
+
+
+PAGES = (Page(path="/refused", handler=get),)

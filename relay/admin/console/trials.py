@@ -1,0 +1,44 @@
+"""A dry run before an act: what it found has an address of its own, so that a reload of the page asks nothing again."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from relay.admin.auth import ASKER
+from relay.admin.console.flash import Flash
+from relay.admin.console.forms import see_other
+from relay.admin.console.page import ASKING
+from relay.errors import NotFoundError, RelayError
+from relay.operations.desk import Operation
+from relay.operations.documents.acts import ActDocument
+
+TRIAL = "trial"
+"""The parameter with the id of a dry run."""
+
+
+async def begin(
+    request: web.Request, operation: Operation[Any, Any], given: Mapping[str, Any], path: str, query: Mapping[str, str]
+) -> web.Response:
+    """Have the operation count, then show the page that shows what it found."""
+    asked = {name: value for name, value in query.items() if value}
+    try:
+        acted = await request.app[ASKING].act(request[ASKER], operation, {**given, "dry_run": True}, key=None)
+    except RelayError as error:
+        return see_other(_address(path, asked), Flash(kind="failed", text=str(error)))
+    return see_other(_address(path, asked | {TRIAL: acted.id}))
+
+
+async def found(request: web.Request) -> ActDocument | None:
+    """What the dry run of this address found, or that it goes on; None if there was none, or it is forgotten."""
+    if (id_ := request.query.get(TRIAL)) is None:
+        return None
+    try:
+        return await request.app[ASKING].progress(request[ASKER], id_)
+    except NotFoundError:
+        return None
+
+
+def _address(path: str, query: Mapping[str, str]) -> str:
+    return f"{path}?{urlencode(query)}" if query else path

@@ -1,0 +1,51 @@
+"""/acts: who did what, and one act with what was asked and what came of it."""
+
+from relay.store.contract import Archive
+from tests.admin.console.conftest import VIEWER, Client, Seen, see, sent
+
+PAUSE, RESUME = "/targets/warehouse/pause", "/targets/warehouse/resume"
+
+
+async def test_acts_are_listed_newest_first_and_lead_to_each(browser: Client) -> None:
+    paused = await sent(browser, await see(browser, "/"), PAUSE, reason="upgrade <b>")
+    await sent(browser, paused, RESUME)
+    seen = await see(browser, "/acts")
+    assert "target=warehouse reason=upgrade <b>" in seen.text
+    shown = [(await see(browser, each)).text for each in seen.links if each.startswith("/acts/")]
+    [paused_act] = [each for each in shown if "reason upgrade <b>" in each]
+    assert len(shown) == 2 and "State ✓ done" in paused_act
+
+
+async def test_acts_are_asked_for_by_person_and_kind_page_by_page(browser: Client) -> None:
+    page = await see(browser, "/")
+    for _ in range(2):
+        page = await sent(browser, await sent(browser, page, PAUSE), RESUME)
+    paused = await see(browser, "/acts?command=pause")
+    assert len([each for each in paused.links if each.startswith("/acts/")]) == 2
+    assert "Nothing for this filter." in (await see(browser, "/acts?who=nobody")).text
+    first = await see(browser, "/acts?limit=3")
+    [older] = [each for each in first.links if "before=" in each]
+    assert len([each for each in (await see(browser, older)).links if each.startswith("/acts/")]) == 1
+
+
+async def test_an_act_of_another_relay_is_shown_out_of_the_audit(browser: Client, store: Archive) -> None:
+    await sent(browser, await see(browser, "/"), PAUSE)
+    [entry] = await store.audit(limit=1)
+    other = entry.id[:-1] + ("0" if entry.id[-1] != "0" else "1")
+    await store.record_audit(type(entry)(id=other, at=entry.at, who="olga", command="purge", details={}), 7)
+    seen = await see(browser, f"/acts/{other}")
+    assert "purge" in seen.text and "olga How many 7" in seen.text
+
+
+async def test_an_unknown_act_is_said(browser: Client) -> None:
+    answer = await browser.get("/acts/nothing")
+    assert answer.status == 404
+    assert "no act has the id 'nothing'" in Seen(await answer.text()).text
+
+
+async def test_where_nothing_was_done_it_says_what_will_stand_here(browser: Client) -> None:
+    assert "Whatever an operator does stands here" in (await see(browser, "/acts")).text
+
+
+async def test_a_viewer_may_read_them(guarded: Client) -> None:
+    await see(guarded, "/acts", headers=VIEWER)
