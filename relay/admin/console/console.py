@@ -12,16 +12,12 @@ from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import gettext, ngettext
 from relay.admin.console.live_rows import ROWS, LiveRows
 from relay.admin.console.page import ASKING, Page, link, new_key
-from relay.admin.console.pages import deliveries, language, live, overview, pause, preferences
-from relay.admin.console.static import ICON, PATH, Static
-from relay.admin.console.streams import LIVE, Live
-from relay.admin.console.words import state_word
-from relay.observe import EventStream
 from relay.admin.console.pages import (
     about,
     acts,
     deliveries,
     language,
+    live,
     overview,
     pause,
     preferences,
@@ -31,7 +27,9 @@ from relay.admin.console.pages import (
     unrouted,
 )
 from relay.admin.console.static import ICON, PATH, Static
+from relay.admin.console.streams import LIVE, Live
 from relay.admin.console.words import state_kind, state_word
+from relay.observe import EventStream
 
 PAGES: tuple[Page, ...] = (
     *about.PAGES,
