@@ -23,6 +23,9 @@ from relay.admin.console.pages import (
     preferences,
     refused,
     relays,
+    routes,
+    routes_diff,
+    routes_try,
     unparsed,
     unrouted,
 )
@@ -42,6 +45,9 @@ PAGES: tuple[Page, ...] = (
     *preferences.PAGES,
     *refused.PAGES,
     *relays.PAGES,
+    *routes.PAGES,
+    *routes_diff.PAGES,
+    *routes_try.PAGES,
     *unparsed.PAGES,
     *unrouted.PAGES,
 )
@@ -53,6 +59,7 @@ def navigation() -> list[tuple[str, str]]:
         ("/", gettext("Overview")),
         ("/deliveries", gettext("Deliveries")),
         ("/live", gettext("Live")),
+        ("/routes", gettext("Routes")),
         ("/unparsed", gettext("Unparsed")),
         ("/unrouted", gettext("Unrouted")),
         ("/acts", gettext("Acts")),

@@ -1,0 +1,58 @@
+"""/routes -> the routes in force: hits, what may be a mistake, the text without secrets, and what was loaded when."""
+
+from typing import TypeVar
+
+from aiohttp import web
+
+from relay.admin.console import forms
+from relay.admin.console.languages import gettext as _
+from relay.admin.console.page import Page, ask, render
+from relay.errors import NotFoundError
+from relay.operations.activity import ACTIVITY
+from relay.operations.acts import AUDIT, Audit
+from relay.operations.desk import Operation
+from relay.operations.documents.routes import ReloadDocument
+from relay.operations.reloads import RELOAD, ROUTES, Nothing
+from relay.operations.status import STATUS, Everything
+
+D = TypeVar("D")
+RELOADS = 5
+"""So many of the last ones are shown."""
+
+
+async def get(request: web.Request) -> web.Response:
+    """Show the file in force and how its routes are used."""
+    found = await ask(request, ROUTES, Nothing())
+    counted = await _if_any(request, ACTIVITY)
+    return render(
+        request,
+        "routes.html",
+        found=found,
+        lines=found.text.split("\n"),
+        hits={each.route: each for each in counted.routes} if counted else {},
+        since=counted.since if counted else None,
+        files=(await ask(request, STATUS, Everything())).files,
+        reloads=(await ask(request, AUDIT, Audit(command="reload", limit=RELOADS))).data,
+    )
+
+
+async def _if_any(request: web.Request, operation: Operation[Everything, D]) -> D | None:
+    try:
+        return await ask(request, operation, Everything())
+    except NotFoundError:
+        return None
+
+
+async def reload(request: web.Request) -> web.Response:
+    """Load the files again."""
+    return await forms.act(request, RELOAD, {}, _reloaded)
+
+
+def _reloaded(done: ReloadDocument) -> str:
+    return " ".join([_("Loaded: {files}.").format(files=", ".join(done.activated)), *done.warnings])
+
+
+PAGES = (
+    Page(path="/routes", handler=get),
+    Page(path="/routes/reload", handler=reload, method="POST"),
+)

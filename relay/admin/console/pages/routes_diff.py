@@ -1,0 +1,92 @@
+"""/routes/diff -> a draft beside the file in force: its problems, its tests, and which events it would send elsewhere.
+
+It writes nothing: the draft is downloaded, and goes to the machine as files do.
+"""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from relay.admin.console.page import ASKING, Page, ask, render
+from relay.errors import NotAllowed
+from relay.operations.documents.routes import CheckDocument, RoutesDiffDocument
+from relay.operations.reading import parameters
+from relay.operations.routes import CHECK, DIFF, NAME, Check, Diff
+
+SPANS = ("24h", "3d", "7d", "30d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What the form has."""
+
+    text: str
+    since: str
+    after: str | None
+
+
+async def get(request: web.Request) -> web.Response:
+    """Show the form."""
+    return _page(request, Draft(text="", since=SPANS[0], after=None))
+
+
+async def compare(request: web.Request) -> web.Response:
+    """Check the draft, and compare it with the file in force."""
+    draft = await _draft(request)
+    if not draft.text.strip():
+        return _page(request, draft)
+    checked = await ask(request, CHECK, Check(text=draft.text))
+    if checked.errors:
+        return _page(request, draft, checked)
+    given = {"text": draft.text, "since": draft.since, "after": draft.after}
+    wanted = parameters(Diff, given, now=request.app[ASKING].now(), strict=True)
+    try:
+        return _page(request, draft, checked, await ask(request, DIFF, wanted))
+    except NotAllowed as error:  # whoever sees no field values may still check a draft
+        return _page(request, draft, checked, refused=str(error))
+
+
+async def download(request: web.Request) -> web.Response:
+    """Answer with the draft as a file."""
+    headers = {"Content-Disposition": f'attachment; filename="{NAME}"'}
+    return web.Response(text=(await _draft(request)).text, content_type="application/yaml", headers=headers)
+
+
+async def _draft(request: web.Request) -> Draft:
+    """A file that was chosen goes before the text in the field. Browsers send CRLF of fields."""
+    form = await request.post()
+    file, text = form.get("file"), form.get("text")
+    if isinstance(file, web.FileField) and file.filename:
+        text = file.file.read().decode("utf-8-sig", "replace")
+    since, after = form.get("since"), form.get("after")
+    return Draft(
+        text=text.replace("\r\n", "\n") if isinstance(text, str) else "",
+        since=since if isinstance(since, str) and since in SPANS else SPANS[0],
+        after=after if isinstance(after, str) and after else None,
+    )
+
+
+def _page(
+    request: web.Request,
+    draft: Draft,
+    checked: CheckDocument | None = None,
+    found: RoutesDiffDocument | None = None,
+    refused: str = "",
+) -> web.Response:
+    return render(
+        request,
+        "routes_diff.html",
+        draft=draft,
+        lines=draft.text.split("\n"),
+        checked=checked,
+        found=found,
+        refused=refused,
+        spans=SPANS,
+    )
+
+
+PAGES = (
+    Page(path="/routes/diff", handler=get),
+    Page(path="/routes/diff", handler=compare, method="POST"),
+    Page(path="/routes/diff/download", handler=download, method="POST"),
+)

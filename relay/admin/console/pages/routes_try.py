@@ -1,0 +1,63 @@
+"""/routes/try -> a body, a sample or a stored event, and what each route says of it; nothing is sent."""
+
+from aiohttp import web
+
+from relay.admin.console.forms import fields
+from relay.admin.console.page import Page, ask, asked, given, render
+from relay.amocrm import form, sample_bodies
+from relay.errors import RelayError
+from relay.operations.documents.routes import ExplanationDocument
+from relay.operations.reloads import ROUTES, Nothing
+from relay.operations.routes import EXPLAIN, Explain
+
+
+async def get(request: web.Request) -> web.Response:
+    """Show the form, with a `sample` in it; with an `id` what becomes of that event."""
+    query = given(request)
+    sample = query.pop("sample", [""])[0]
+    if "id" in query:
+        explained = await ask(request, EXPLAIN, asked(request, Explain))
+        return await _page(request, explained=explained, id=query["id"][0])
+    body = form.encode(sample_bodies.body(sample)).decode() if sample in sample_bodies.TYPES else ""
+    return await _page(request, body=body, sample=sample)
+
+
+async def explain(request: web.Request) -> web.Response:
+    """Show what each route says of the body; one that cannot be read stays in the form."""
+    filled = await fields(request)
+    body, source = filled.get("body", "").strip(), filled.get("source") or None
+    try:
+        explained = await ask(request, EXPLAIN, Explain(body=body, source=source, query=filled.get("query", "")))
+    except RelayError as error:
+        return await _page(request, body=body, source=source, problem=str(error))
+    return await _page(request, body=body, source=source, explained=explained)
+
+
+async def _page(
+    request: web.Request,
+    *,
+    explained: ExplanationDocument | None = None,
+    body: str = "",
+    source: str | None = None,
+    id: str = "",  # noqa: A002  it is called so in the address
+    sample: str = "",
+    problem: str = "",
+) -> web.Response:
+    return render(
+        request,
+        "routes_try.html",
+        explained=explained,
+        body=body,
+        source=source,
+        id=id,
+        sample=sample,
+        problem=problem,
+        sources=(await ask(request, ROUTES, Nothing())).sources,
+        samples=sample_bodies.TYPES,
+    )
+
+
+PAGES = (
+    Page(path="/routes/try", handler=get),
+    Page(path="/routes/try", handler=explain, method="POST"),
+)

@@ -1,0 +1,109 @@
+"""/routes, /routes/try, /routes/diff: what is in force, what it would do, and what a draft would change."""
+
+import pytest
+
+from relay.amocrm import sample_bodies
+from tests.admin.console.conftest import VIEWER, Client, Seen, see, sent
+from tests.cli.conftest import OFFER, ROUTES, SECRETS
+
+EDITED = ROUTES.replace("to: [sales-bot, warehouse]", "to: [sales-bot]")
+BODY = "leads[status][0][id]=5&leads[status][0][status_id]=16203337&leads[status][0][pipeline_id]=7&account[id]=1"
+
+
+async def put(client: Client, path: str, **filled: str) -> Seen:
+    answer = await client.post(path, data=filled)
+    assert answer.status == 200, await answer.text()
+    return Seen(await answer.text())
+
+
+async def test_the_file_in_force_is_shown_without_its_secrets(browser: Client) -> None:
+    seen = await see(browser, "/routes")
+    assert "offer-made" in seen.text
+    assert "token: ${CRM_TOKEN}" in seen.text
+    assert not any(secret in seen.source for secret in SECRETS.values())
+    assert "#L13" in seen.links
+    assert 'id="L13"' in seen.source
+
+
+async def test_a_viewer_sees_the_routes_but_neither_conditions_nor_acts(guarded: Client) -> None:
+    seen = await see(guarded, "/routes", headers=VIEWER)
+    assert "offer-made" in seen.text
+    assert "16203337" not in seen.source
+    assert "/routes/reload" not in seen.source
+    answer = await guarded.post("/routes/reload", headers=VIEWER, allow_redirects=False)
+    assert answer.cookies["flash"].value.startswith("failed:")
+
+
+async def test_the_files_are_loaded_again(browser: Client) -> None:
+    seen = await sent(browser, await see(browser, "/routes"), "/routes/reload")
+    assert "✓ Loaded" in seen.text
+    assert "Last reloads by people" in seen.text
+
+
+async def test_a_body_shows_what_held_and_what_did_not_and_each_request(browser: Client) -> None:
+    seen = await put(browser, "/routes/try", body=BODY)
+    assert "offer-made ✓ yes → sales-bot, warehouse" in seen.text
+    assert "✗ did not hold action: status ≠ [call_in, mail_in]" in seen.text
+    assert "Request to sales-bot" in seen.text
+    assert "POST https://bot.example/amocrm" in seen.text
+    assert not any(secret in seen.source for secret in SECRETS.values())
+    assert BODY.replace("&", "&amp;") in seen.source
+
+
+async def test_a_stored_event_has_an_address_of_its_own(browser: Client, guarded: Client) -> None:
+    seen = await see(browser, f"/routes/try?id={OFFER}")
+    assert "offer-made ✓ yes" in seen.text
+    masked = await see(guarded, f"/routes/try?id={OFFER}", headers=VIEWER)
+    assert "offer-made ✓ yes" in masked.text
+    assert "You see no requests" in masked.text
+    assert (await browser.get("/routes/try?id=0000")).status == 404
+
+
+@pytest.mark.parametrize("sample", sample_bodies.TYPES)
+async def test_a_sample_is_put_into_the_form_and_can_be_tried(browser: Client, sample: str) -> None:
+    seen = await see(browser, f"/routes/try?sample={sample}")
+    body = seen.source.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0].replace("&amp;", "&")
+    assert "everything-else" in (await put(browser, "/routes/try", body=body)).text
+
+
+@pytest.mark.parametrize("body", ["{", "<script>alert(1)</script>", "a=1"])
+async def test_a_body_that_cannot_be_read_stays_in_the_form(browser: Client, body: str) -> None:
+    seen = await put(browser, "/routes/try", body=body)
+    assert "no route with `unparsed: true` takes it" in seen.text
+    assert body.strip() in seen.text
+    assert "<script>alert" not in seen.source
+
+
+async def test_a_draft_says_what_would_go_elsewhere(browser: Client) -> None:
+    seen = await put(browser, "/routes/diff", text=EDITED.replace("\n", "\r\n"), since="24h")
+    assert "It can be used, but not all its tests pass." in seen.text
+    assert "warehouse − 1 it would get no longer" in seen.text
+    assert "1 would go elsewhere" in seen.text
+
+
+async def test_a_draft_with_errors_says_where(browser: Client) -> None:
+    seen = await put(browser, "/routes/diff", text="version: 1\r\ntargts: {}\r\n", since="24h")
+    assert "2:1 targts" in seen.text
+    assert "it cannot be used" in seen.text
+    assert "would go elsewhere" not in seen.text
+
+
+async def test_a_viewer_may_check_a_draft_but_not_find_values_out_by_it(guarded: Client) -> None:
+    answer = await guarded.post("/routes/diff", data={"text": EDITED, "since": "24h"}, headers=VIEWER)
+    seen = Seen(await answer.text())
+    assert answer.status == 200
+    assert "Not compared with stored events" in seen.text
+    assert "would go elsewhere" not in seen.text
+
+
+async def test_a_draft_is_downloaded_and_written_nowhere(browser: Client) -> None:
+    before = (await see(browser, "/routes")).text
+    answer = await browser.post("/routes/diff/download", data={"text": "version: 1\r\n", "since": "24h"})
+    assert await answer.text() == "version: 1\n"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="routes.yaml"'
+    assert answer.content_type == "application/yaml"
+    assert (await see(browser, "/routes")).text == before
+
+
+async def test_an_empty_draft_is_no_error(browser: Client) -> None:
+    assert "Draft" in (await put(browser, "/routes/diff", text=" ", since="x")).text
