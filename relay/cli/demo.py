@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import webbrowser
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,22 +127,26 @@ class _Progress:
 
 @click.command()
 @click.option("--once", is_flag=True, help="End after the show: 0 if everything arrived.")
-def demo(once: bool) -> None:
+@click.option("--open", "opens", is_flag=True, help="Open its console in a browser.")
+def demo(once: bool, opens: bool) -> None:
     """Show the relay at work, in one terminal and on this machine only.
 
-    Two targets, one of which refuses every first attempt; real-shaped webhooks; a temporary store.
+    Two targets, one of which refuses every first attempt; real-shaped webhooks; a temporary store. Its console, the
+    pages for operators, is up meanwhile.
     """
+    if once and opens:
+        raise click.UsageError("--once ends before anybody could look: leave --once or --open out")
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="relay-demo-") as folder:
         try:
-            arrived = asyncio.run(_show(Path(folder), console, once))
+            arrived = asyncio.run(_show(Path(folder), console, once=once, opens=opens))
         except TimeoutError:
             console.print(f"[red]Not everything arrived within {TIMEOUT:.0f} s.[/]")
             arrived = False
     sys.exit(0 if arrived else 1)
 
 
-async def _show(folder: Path, console: Console, once: bool) -> bool:
+async def _show(folder: Path, console: Console, *, once: bool, opens: bool) -> bool:
     """Run the demo; True if everything arrived."""
     progress = _Progress(console)
     registry = CollectorRegistry()
@@ -155,6 +160,8 @@ async def _show(folder: Path, console: Console, once: bool) -> bool:
         settings = await _prepare(stack, folder)
         relay = await stack.enter_async_context(running(settings, emit=emit, registry=registry))
         _introduce(console, settings)
+        if opens:
+            await asyncio.to_thread(webbrowser.open, f"{url(relay.admin_listening)}/")
         await _post_all(relay, settings)
         async with asyncio.timeout(TIMEOUT):
             await progress.settled()
@@ -270,6 +277,9 @@ def _invite(console: Console, progress: _Progress, relay: Relay, settings: Setti
         f"curl {url(relay.admin_listening)}/metrics",
     ):
         console.print(f"  {command}", soft_wrap=True, markup=False)
+    console.print(
+        f"\n[bold]Its console[/], for a browser on this machine: {url(relay.admin_listening)}/", soft_wrap=True
+    )
     console.print("\nCtrl-C ends it, and deletes its store.")
 
 

@@ -4,6 +4,9 @@ import asyncio
 import os
 import signal
 from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import aiohttp
 
 from tests.e2e.processes import PATIENCE, RELAY, run, until, variables
 
@@ -50,3 +53,28 @@ async def test_what_the_demo_says_to_type_can_be_typed_until_ctrl_c() -> None:
         if demo.returncode is None:
             demo.kill()
             await demo.wait()
+
+
+async def test_the_console_of_the_demo_is_opened_where_that_is_asked_for(tmp_path: Path) -> None:
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    browser.write_text(f"#!/bin/sh\necho $1 > {opened}.part && mv {opened}.part {opened}\n")
+    browser.chmod(0o755)
+    variables_ = variables(BROWSER=f"{browser} %s")
+    demo = await asyncio.create_subprocess_exec(*RELAY, "demo", "--open", stdout=PIPE, env=variables_)
+    try:
+        assert demo.stdout
+        async with asyncio.timeout(PATIENCE):
+            printed = (await demo.stdout.readuntil(b"Ctrl-C ends it")).decode()
+        await until(opened.exists)
+        address = opened.read_text().strip()
+        assert f"Its console, for a browser on this machine: {address}\n" in printed
+        async with aiohttp.ClientSession() as session, session.get(address) as page:
+            assert page.status == 200 and "warehouse" in await page.text()
+    finally:
+        demo.kill()
+        await demo.wait()
+
+
+async def test_what_ends_at_once_is_not_opened() -> None:
+    code, _, complaint = await run(*RELAY, "demo", "--once", "--open")
+    assert code == 2 and "leave --once or --open out" in complaint
