@@ -16,6 +16,7 @@ from relay.admin.console.pages import (
     about,
     acts,
     deliveries,
+    heal,
     language,
     live,
     overview,
@@ -38,6 +39,7 @@ PAGES: tuple[Page, ...] = (
     *about.PAGES,
     *acts.PAGES,
     *deliveries.PAGES,
+    *heal.PAGES,
     *language.PAGES,
     *live.PAGES,
     *overview.PAGES,
@@ -63,6 +65,7 @@ def navigation() -> list[tuple[str, str]]:
         ("/unparsed", gettext("Unparsed")),
         ("/unrouted", gettext("Unrouted")),
         ("/acts", gettext("Acts")),
+        ("/heal", gettext("Healing")),
     ]
 
 
