@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from relay.admin.api.problems import answer_with_problems
 from relay.admin.api.routes import PREFIX, Api
-from relay.admin.auth import NO_PAGES, Pages, reject_cross_site, require_host, require_token
+from relay.admin.auth import ASKER, NO_PAGES, Pages, reject_cross_site, require_host, require_token
 from relay.admin.health import HealthRoutes
 from relay.admin.metrics import MetricsRoute
 from relay.admin.tail import TailRoute
@@ -81,7 +81,7 @@ def admin(
         web.get("/readyz/store", store.readyz),
         web.get("/-/tail", tail.get),
         web.get("/-/forward", tail.forward),
-        web.post("/-/reload", _reloading(reload)),
+        web.post("/-/reload", _reloading(reload, api)),
     ])  # fmt: skip
     if api:
         app.add_routes(api.routes(stream))
@@ -93,10 +93,10 @@ def admin(
     return app
 
 
-def _reloading(reload: Callable[[], Awaitable[Reloaded]]) -> Handler:
-    async def post(_request: web.Request) -> web.Response:
+def _reloading(reload: Callable[[], Awaitable[Reloaded]], api: Api | None) -> Handler:
+    async def post(request: web.Request) -> web.Response:
         """Reload; 200, or 422 with every problem. `taken_up`: what was reloaded all the same."""
-        result = await reload()
+        result = await (api.asking.reload(request[ASKER], reload) if api else reload())
         problems = [*result.problems, *result.certificate_problems, *result.access_problems]
         answer: dict[str, object] = {"reloaded": not problems}
         if problems:

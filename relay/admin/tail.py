@@ -21,6 +21,7 @@ MAX_FOLLOWERS = 16
 MAX_FORWARDERS = 4
 """Fewer, for each may let events of `MAX_BYTES_BEHIND` wait in memory."""
 HEARTBEAT = 5.0  # seconds
+STALLED = 30.0  # seconds in which a client reads nothing of what is written to it
 
 
 class TailRoute:
@@ -63,12 +64,27 @@ class TailRoute:
             await response.prepare(request)
             while request[STILL_ADMITTED]() and (news := await _within(HEARTBEAT, follower.news())) != []:
                 # the empty line finds out whether the client is still there: aiohttp does not report it
-                await response.write(b"".join(orjson.dumps(each) + b"\n" for each in news or ()) or b"\n")
+                text = b"".join(orjson.dumps(each) + b"\n" for each in news or ()) or b"\n"
+                await write(request, response, text)
         return response
 
     async def shut_down(self, _app: web.Application) -> None:
         """End every stream, so that the listener can close."""
         self._stream.end()
+
+
+async def write(request: web.Request, response: web.StreamResponse, text: bytes) -> None:
+    """Write to a stream; ConnectionResetError, and the connection is cut, if its client has `STALLED`.
+
+    Else such a client would keep its place for ever, and what waits for it in memory.
+    """
+    try:
+        async with asyncio.timeout(STALLED):
+            await response.write(text)
+    except TimeoutError:
+        if request.transport:
+            request.transport.abort()
+        raise ConnectionResetError("the client reads nothing") from None
 
 
 async def _within(seconds: float, awaited: Awaitable[T]) -> T | None:

@@ -105,6 +105,8 @@ class RemoteDesk:
                     raise _problem(found.problem)
                 case ActState.INTERRUPTED:
                     raise NotDone("the relay ended in its midst: what was done stays, repeat it for the rest")
+                case ActState.STOPPED:
+                    raise NotDone("it was stopped: what was done stays, repeat it for the rest")
                 case never:
                     assert_never(never)
 

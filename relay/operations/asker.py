@@ -30,7 +30,7 @@ class Asker:
         if not self.role.includes(role):
             raise NotAllowed(f"{self.name} is a {self.role}: this needs the role {role}")
 
-    def demand_payloads(self) -> None:
-        """NotAllowed if field values are masked, also from conditions that would find them out one by one."""
+    def demand_payloads(self, what: str = "to try other routes on stored events") -> None:
+        """NotAllowed if field values are masked: from conditions, too, that would find them out one by one."""
         if not self.payloads:
-            raise NotAllowed(f"{self.name} sees no field values: to try other routes on stored events needs them")
+            raise NotAllowed(f"{self.name} sees no field values: {what} needs them")

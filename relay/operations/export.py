@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from relay.operations import lookup
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.exports import ExportedEvent, ExportedWebhook, exported_event, exported_webhook
@@ -51,7 +52,12 @@ async def export(desk: Desk, asked: Export) -> Listing[ExportedEvent]:
         since=asked.since,
         until=asked.until,
     )
-    page = await desk.store.events(wanted, limit=asked.limit, after=asked.after)
+    page = await lookup.within_bytes(
+        lambda few, after: desk.store.events(wanted, limit=few, after=after),
+        limit=asked.limit,
+        after=asked.after,
+        size=lambda each: len(each.payload),
+    )
     notes = [] if page else await unknown_names(desk.store, wanted, desk.config_or_none())
     return Listing(data=tuple(map(exported_event, page)), next=page.next, notes=tuple(notes))
 

@@ -110,4 +110,5 @@ FORGET = Operation(
     run=forget,
     summary="Erase the data of a person.",
     long=True,
+    whole=True,
 )

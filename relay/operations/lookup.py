@@ -16,6 +16,8 @@ from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, Webho
 T = TypeVar("T")
 
 SHOWN_IDS = 4
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+FEW = 20  # rows that are read before their bytes are counted
 
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
 """By the id of an event what amoCRM calls the things in it; without those of which nothing is known."""
@@ -62,6 +64,21 @@ def names_in(found: Sequence[EventRecord], known: EventNames) -> Names:
     """The names in events."""
     named = ((each.id, known.of(orjson.loads(each.payload))) for each in found if known and not each.corrupt)
     return {id_: names for id_, names in named if names}
+
+
+async def within_bytes(
+    listing: Callable[[int, str | None], Awaitable[Page[T]]], *, limit: int, after: str | None, size: Callable[[T], int]
+) -> Page[T]:
+    """A page that ends once its rows have `MAX_PAGE_BYTES`; `listing` gives a few of them, from a cursor on."""
+    found: list[T] = []
+    spent = 0
+    while True:
+        page = await listing(min(limit - len(found), FEW), after)
+        found += page
+        spent += sum(map(size, page))
+        after = page.next
+        if after is None or page.searched_to or len(found) >= limit or spent >= MAX_PAGE_BYTES:
+            return Page(found, next_=after, searched_to=page.searched_to)
 
 
 async def pages(listing: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[Page[T]]:

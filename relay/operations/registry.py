@@ -5,7 +5,7 @@ from typing import Any
 from relay.operations.activity import ACTIVITY, SOURCES
 from relay.operations.acts import AUDIT
 from relay.operations.attempts import ATTEMPTS
-from relay.operations.deliveries import DELIVERIES
+from relay.operations.deliveries import DELIVERIES, DELIVERIES_COUNT
 from relay.operations.desk import Operation
 from relay.operations.dismiss import DISMISS
 from relay.operations.drop import DROP
@@ -33,6 +33,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     AUDIT,
     CHECK,
     DELIVERIES,
+    DELIVERIES_COUNT,
     DIFF,
     EVENT,
     EVENTS,

@@ -1,15 +1,16 @@
 """GET /routes, POST /reload: the routes in force, and their files loaded again."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from relay.errors import ConflictError
+from relay.errors import ConflictError, StoreError
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.routes import PlaceDocument, ReloadDocument, RouteDocument, RoutesDocument
 from relay.routes import lint
 from relay.routes.config import Config
 from relay.routes.redaction import RedactedLines
+from relay.signals import Reloaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +51,25 @@ def _warnings(config: Config) -> tuple[PlaceDocument, ...]:
 
 async def reload(desk: Desk, _asked: Nothing) -> ReloadDocument:
     """Load the files again; ConflictError with every problem if they cannot be used: what was in force stays."""
+    result = await load(desk)
+    if problems := [*result.problems, *result.certificate_problems, *result.access_problems]:
+        raise ConflictError("\n".join(problems))
+    return ReloadDocument(activated=tuple(result.activated), warnings=tuple(result.warnings))
+
+
+async def load(desk: Desk) -> Reloaded:
+    """Load the files again, an act also if only some can be used. A store that is away does not prevent it."""
     if desk.reload is None:
         raise ConflictError("no relay runs here that could load its files again")
     result = await desk.reload()
-    if problems := [*result.problems, *result.certificate_problems, *result.access_problems]:
-        raise ConflictError("\n".join(problems))
-    await desk.store.record_audit(desk.act("reload", {}), 1)
-    return ReloadDocument(activated=tuple(result.activated), warnings=tuple(result.warnings))
+    problems = (*result.problems, *result.certificate_problems, *result.access_problems)
+    if problems and not result.activated:
+        return result
+    try:
+        await desk.store.record_audit(desk.act("reload", {}), 1)
+    except StoreError as error:
+        return replace(result, warnings=(*result.warnings, f"loaded, but not in the audit: {error}"))
+    return result
 
 
 ROUTES = Operation(

@@ -1,6 +1,7 @@
 """GET /webhooks/{id}, /events, /events/{id}, /unparsed, `relay show`, `relay list --unparsed`: what came, and of it."""
 
 from dataclasses import dataclass
+from time import monotonic
 from typing import Annotated
 
 from msgspec import Meta
@@ -23,7 +24,7 @@ from relay.operations.documents.webhooks import (
 )
 from relay.operations.next_step import Situation
 from relay.operations.unknown_names import unknown_names
-from relay.operations.which import LOOK, Cursor, Limit, WhichEvents
+from relay.operations.which import Cursor, Limit, WhichEvents, left_of_look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +70,24 @@ async def event(desk: Desk, asked: Shown) -> EventHistoryDocument:
 
 async def unparsed(desk: Desk, asked: Unparsed) -> Listing[WebhookDocument]:
     """List webhooks that could not be read, oldest first."""
-    page = await desk.store.unparsed(limit=asked.limit, after=asked.after, dismissed=asked.dismissed)
+    page = await lookup.within_bytes(
+        lambda few, after: desk.store.unparsed(limit=few, after=after, dismissed=asked.dismissed),
+        limit=asked.limit,
+        after=asked.after,
+        size=lambda each: len(each.body),
+    )
     return Listing(data=tuple(webhook_document(each) for each in page), next=page.next)
 
 
 async def events(desk: Desk, asked: Events) -> Listing[EventDocument]:
     """List events without their deliveries, oldest first."""
-    wanted = asked.filter()
-    page = await desk.store.events(wanted, limit=asked.limit, after=asked.after, budget=LOOK)
+    wanted, begun = asked.filter(), monotonic()
+    page = await lookup.within_bytes(
+        lambda few, after: desk.store.events(wanted, limit=few, after=after, budget=left_of_look(begun)),
+        limit=asked.limit,
+        after=asked.after,
+        size=lambda each: len(each.payload),
+    )
     names = lookup.names_in(page, _names(desk))
     return Listing(
         data=tuple(event_document(each, names) for each in page),

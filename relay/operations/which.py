@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from time import monotonic
 from typing import Annotated
 
 from msgspec import Meta
@@ -14,6 +15,12 @@ MAX_PAGE = 200
 
 LOOK = timedelta(milliseconds=120)
 """What a page may cost that no index answers; what is left is looked for by the next one."""
+
+
+def left_of_look(begun: float) -> timedelta:
+    """What is left of `LOOK` for a question that began at that time of `time.monotonic`."""
+    return max(LOOK - timedelta(seconds=monotonic() - begun), timedelta())
+
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="At most so many.")]
 Rate = Annotated[float, Meta(gt=0, le=1_000_000, description="Due so many a second; left out: all at once.")]

@@ -17,7 +17,7 @@ from relay.store.question_records import (
     StoryEvent,
     UnroutedKind,
 )
-from relay.store.records import Filter, Page
+from relay.store.records import Filter, Page, Report
 
 
 class QuestionStore(Protocol):
@@ -67,6 +67,15 @@ class QuestionStore(Protocol):
 
     async def refused_totals(self, *, since: datetime) -> Sequence[RefusedTotal]:
         """Count what was refused from that minute on, by source and reason, in their order."""
+        ...
+
+    @property
+    def relay(self) -> str:
+        """The name of this relay in `Report.relay`; empty where the store is one relay's alone."""
+        ...
+
+    async def published(self, name: str) -> Sequence[Report]:
+        """Return what each relay published last under this name, also those that are gone; the newest first."""
         ...
 
     async def record_activity(self, activity: Activity, *, now: datetime) -> None:

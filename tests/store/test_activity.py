@@ -45,6 +45,15 @@ async def test_what_cannot_be_read_is_as_if_it_was_not_there(store: Archive) -> 
     assert (await store.questions.activity(), await store.questions.own_activity()) == ([], None)
 
 
+async def test_a_report_is_known_by_the_relay_that_published_it(store: Archive) -> None:
+    assert await store.questions.published("acts") == []
+    await store.publish("acts", {"a": 1}, now=NOON)
+    await store.publish("acts", {"b": 2}, now=NOON + MINUTE)
+    await store.publish("files", {}, now=NOON)
+    [found] = await store.questions.published("acts")
+    assert (found.as_of, found.value, found.relay) == (NOON + MINUTE, {"b": 2}, store.questions.relay)
+
+
 def test_what_is_stored_is_read_back() -> None:
     assert of_json(as_json(BUSY)) == BUSY
     assert of_json([]) is None

@@ -10,11 +10,13 @@ from typing import Any, Generic, TypeVar
 
 from relay.admin.api.acts import Acts, act_id_of, digest_of, key_id_of
 from relay.errors import StoreBusy
-from relay.operations.asker import Asker
+from relay.operations import lookup
+from relay.operations.asker import Asker, Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.acts import ActDocument
 from relay.operations.masking import mask
 from relay.operations.reading import parameters
+from relay.operations.reloads import load
 from relay.routes.config import Config
 from relay.signals import Reloaded
 from relay.store.contract import Archive
@@ -24,6 +26,9 @@ D = TypeVar("D")
 
 MAX_AT_ONCE = 8
 """So many are asked of the store at a time: intake shares its processor with them."""
+MAX_LONG = 2
+"""So many acts that take long are under way beside them; others wait."""
+MAX_LONG_WAITING = 16
 MAX_WAIT = 5.0  # seconds for one of those places
 
 
@@ -51,6 +56,8 @@ class Asking:
         self._reload = reload
         self._acts = Acts(store)
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
+        self._long_places = asyncio.Semaphore(MAX_LONG)
+        self._long = 0  # under way, or waiting
 
     def now(self) -> datetime:
         """The present time of the store, aware UTC."""
@@ -70,18 +77,51 @@ class Asking:
         id_ = act_id_of(key_id, digest)
         desk = Desk(self._store, asker, config=self._config, act_id=id_, names=self._names, reload=self._reload)
         asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
-        run = partial(self._in_turn, partial(desk.ask, operation, asked))
-        done = await self._acts.done(id_, key_id, operation.name, digest, run, long=operation.long)
+        long = operation.long and not getattr(asked, "dry_run", False)
+        run = partial(self._after_others if long else self._in_turn, partial(desk.ask, operation, asked))
+        done = await self._acts.done(id_, key_id, operation, digest, run)
         return Acted(id=id_, document=done)
 
     async def progress(self, asker: Asker, act: str) -> ActDocument:
-        """How far an act is; NotFoundError for an id that this relay does not know."""
+        """How far an act is; NotFoundError for an id that no relay on this store knows."""
         document = await self._acts.document(act)
         return document if asker.payloads else mask(document)
+
+    async def body(self, asker: Asker, webhook: str) -> bytes:
+        """The body of a webhook as it came; NotAllowed for an asker without payloads."""
+        asker.demand(Role.VIEWER)
+        asker.demand_payloads("the body of a webhook")
+        found = await self._in_turn(partial(lookup.show, self._store, webhook))
+        return found.record.webhook.body
+
+    async def stop(self, asker: Asker, act: str) -> ActDocument:
+        """Have an act that takes long end where it is, and write that to the audit; what was done stays."""
+        asker.demand(Role.OPERATOR)
+        if await self._acts.stop(act):
+            document = await self._acts.document(act)
+            desk = Desk(self._store, asker, config=self._config)
+            await self._store.record_audit(desk.act("stop", {"act": act, "operation": document.operation}), 1)
+        return await self.progress(asker, act)
+
+    async def reload(self, asker: Asker, reload: Callable[[], Awaitable[Reloaded]]) -> Reloaded:
+        """Load the files again as the operation does, with an entry of the audit; return all that came of it."""
+        desk = Desk(self._store, asker, config=self._config, reload=reload)
+        asker.demand(Role.OPERATOR)
+        return await load(desk)
 
     async def close(self) -> None:
         """Cancel the acts that are under way."""
         await self._acts.close()
+
+    async def _after_others(self, run: Callable[[], Awaitable[D]]) -> D:
+        if self._long >= MAX_LONG + MAX_LONG_WAITING:
+            raise StoreBusy(f"{self._long} acts that take long are under way or wait: ask again")
+        self._long += 1
+        try:
+            async with self._long_places:
+                return await run()
+        finally:
+            self._long -= 1
 
     async def _in_turn(self, run: Callable[[], Awaitable[D]]) -> D:
         try:

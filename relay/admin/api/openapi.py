@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ def openapi(operations: Sequence[Operation[Any, Any]]) -> Schema:
         paths.setdefault(each.path, {})[each.method.lower()] = described.operation(each)
     paths["/acts/{act}"] = {"get": described.question("act", "How far an act is that answered 202.", ActDocument)}
     paths["/acts/{act}"]["get"]["parameters"] = [_path_parameter("act", {"type": "string"})]
+    paths["/acts/{act}"]["delete"] = described.stop()
+    paths[BODY.path] = {"get": _webhook_body()}
     paths[TAIL.path] = {"get": described.tail()}
     paths["/openapi.json"] = {"get": _self()}
     return {
@@ -105,6 +108,12 @@ class _Schemas:
             }
         return described
 
+    def stop(self) -> Schema:
+        """The end of an act in its midst."""
+        described = self.question("stop_act", "Stop an act that takes long; what was done stays.", ActDocument)
+        described |= {"x-role": Role.OPERATOR.value, "parameters": [_path_parameter("act", {"type": "string"})]}
+        return described
+
     def tail(self) -> Schema:
         """The stream."""
         properties = self._parameters[self._name(Tail)]["properties"]
@@ -123,6 +132,28 @@ class _Schemas:
                 }
             ),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyRoute:
+    """How the body of a webhook is described."""
+
+    path: str
+    content_type: str
+
+
+BODY = BodyRoute(path="/webhooks/{id}/body", content_type="application/octet-stream")
+
+
+def _webhook_body() -> Schema:
+    content = _content(BODY.content_type, {"type": "string", "contentMediaType": BODY.content_type})
+    return {
+        "operationId": "webhook_body",
+        "summary": "The body of a webhook, byte for byte as it came; for who sees payloads.",
+        "x-role": Role.VIEWER.value,
+        "parameters": [_path_parameter("id", {"type": "string"})],
+        "responses": _responses({"200": {"description": "The bytes.", "content": content}}),
+    }
 
 
 _KEY: Schema = {

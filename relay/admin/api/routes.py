@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from relay.admin.api.asking import Asking
-from relay.admin.api.openapi import openapi
+from relay.admin.api.openapi import BODY, openapi
 from relay.admin.api.tail import TAIL, ApiTail
 from relay.admin.auth import ASKER
 from relay.observe import EventStream
@@ -51,6 +51,8 @@ class Api:
         return [
             *(web.route(each.method, PREFIX + each.path, self._handler(each)) for each in OPERATIONS),
             web.get(f"{PREFIX}/acts/{{act}}", self._act),
+            web.delete(f"{PREFIX}/acts/{{act}}", self._stop),
+            web.get(PREFIX + BODY.path, self._body),
             web.get(PREFIX + TAIL.path, ApiTail(stream).get),
             web.get(f"{PREFIX}/openapi.json", partial(_answer_bytes, document)),
         ]
@@ -80,6 +82,15 @@ class Api:
 
     async def _act(self, request: web.Request) -> web.Response:
         return _answer(await self.asking.progress(request[ASKER], request.match_info["act"]))
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        return _answer(await self.asking.stop(request[ASKER], request.match_info["act"]))
+
+    async def _body(self, request: web.Request) -> web.Response:
+        """The bytes as they came; never as HTML, whatever the webhook said that they are."""
+        body = await self.asking.body(request[ASKER], request.match_info["id"])
+        headers = {hdrs.CACHE_CONTROL: "no-store", "X-Content-Type-Options": "nosniff"}
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: BODY.content_type, **headers})
 
     async def close(self, _app: web.Application) -> None:
         """Cancel the acts that are under way."""

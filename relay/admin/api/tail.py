@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from msgspec import Meta
 
 from relay.admin.auth import ASKER, STILL_ADMITTED
-from relay.admin.tail import HEARTBEAT, MAX_FOLLOWERS
+from relay.admin.tail import HEARTBEAT, MAX_FOLLOWERS, write
 from relay.model import Json
 from relay.observe import EventStream
 from relay.observe.event_stream import Document, Follower
@@ -81,7 +81,8 @@ class ApiTail:
             response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: kind, hdrs.CACHE_CONTROL: "no-store"})
             await response.prepare(request)
             async for news in flushes(request, follower):
-                await response.write(b"".join(line(each) for each in news if tail.takes(each)) or line(None))
+                text = b"".join(line(each) for each in news if tail.takes(each)) or line(None)
+                await write(request, response, text)
         return response
 
 

@@ -16,7 +16,7 @@ from relay.admin.auth import ASKER
 from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import language
 from relay.admin.shared_call import SharedCall
-from relay.admin.tail import MAX_FOLLOWERS
+from relay.admin.tail import MAX_FOLLOWERS, write
 from relay.errors import RelayError
 from relay.model import Json
 from relay.observe import EventStream
@@ -104,7 +104,7 @@ async def _following(request: web.Request, documents: Documents | None) -> Async
         await response.prepare(request)
 
         async def send(text: str) -> None:
-            await response.write(text.encode())
+            await write(request, response, text.encode())
 
         yield follower, send
 

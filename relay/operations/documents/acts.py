@@ -9,12 +9,16 @@ from relay.store.records import AuditEntry
 
 
 class ActState(StrEnum):
-    """`interrupted`: the relay ended in its midst; the same act, with the same `Idempotency-Key`, goes on."""
+    """`interrupted`: the relay ended in its midst. `stopped`: somebody stopped it, what was done stays.
+
+    In either case the same act, with the same `Idempotency-Key`, goes on.
+    """
 
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,8 @@ def audit_document(entry: AuditEntry) -> AuditDocument:
 class ActDocument:
     """An act of the API that answered 202. `count`: how many things it has concerned so far.
 
-    `document`: what it answers once it is `done`; `problem`: why it `failed`.
+    `document`: what it answers once it is `done`; `problem`: why it `failed`. Of an act of another relay on the same
+    store, `relay`, there is neither, and once it is done only what the audit has.
     """
 
     act: str
@@ -58,6 +63,7 @@ class ActDocument:
     count: int | None = None
     document: Annotated[AnyJson, PERSONAL] = None
     problem: Annotated[AnyJson, PERSONAL] = None
+    relay: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

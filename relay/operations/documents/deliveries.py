@@ -76,3 +76,15 @@ def delivery_document(
         names=dict(names),
         last_attempt=attempt_document(record.last) if record.last else None,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountDocument:
+    """How many deliveries there are; with `more` these and more.
+
+    `searched_to`: the look ended by its budget there, and what arrived before that time is not counted.
+    """
+
+    count: int
+    more: bool
+    searched_to: Moment | None = None

@@ -24,9 +24,9 @@ from relay.store.question_records import (
     StoryEvent,
     UnroutedKind,
 )
-from relay.store.records import DeliveryRecord, Filter, Page
+from relay.store.records import DeliveryRecord, Filter, Page, Report
 from relay.store.rows import page, story_of
-from relay.store.times import to_ms
+from relay.store.times import from_ms, to_ms
 
 _STORY = (
     "select w.received_at, w.seq, e.seq, e.id, e.payload, e.checksum, o.id, o.source, o.received_at, o.kind = 'heal'"
@@ -72,6 +72,7 @@ REFUSED_TOTALS = """
 select source, reason, sum(count)::bigint, max(last_at) from refused where minute >= %s
 group by source, reason order by source, reason
 """
+PUBLISHED = "select relay, as_of, value from reports where name = %s order by as_of desc, relay"
 ACTIVITY = "select relay, value from reports where name = %s order by as_of desc, relay"
 OLD_ACTIVITY = "delete from reports where name = %s and as_of < %s"
 
@@ -150,6 +151,14 @@ class PostgresQuestions:
     async def refused_totals(self, *, since: datetime) -> Sequence[RefusedTotal]:
         [found] = await self._look.run([(REFUSED_TOTALS, (refused_rows.first_minute(since),))])
         return [*map(refused_rows.total, found)]
+
+    @property
+    def relay(self) -> str:
+        return self._relay
+
+    async def published(self, name: str) -> Sequence[Report]:
+        [found] = await self._look.run([(PUBLISHED, (name,))])
+        return [Report(as_of=from_ms(as_of), value=orjson.loads(value), relay=relay) for relay, as_of, value in found]
 
     async def record_activity(self, activity: Activity, *, now: datetime) -> None:
         await self._work.run(

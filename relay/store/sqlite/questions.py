@@ -20,7 +20,7 @@ from relay.store.question_records import (
     StoryEvent,
     UnroutedKind,
 )
-from relay.store.records import DeliveryRecord, Filter, Page
+from relay.store.records import DeliveryRecord, Filter, Page, Report
 from relay.store.rows import page, story_of
 from relay.store.sqlite import attempts, listings, target_conditions
 from relay.store.sqlite.reading import filter_sql
@@ -132,6 +132,14 @@ class SqliteQuestions:
     async def refused_totals(self, *, since: datetime) -> Sequence[RefusedTotal]:
         first = refused_rows.first_minute(since)
         return await self._read(lambda cursor: [*map(refused_rows.total, rows(cursor, REFUSED_TOTALS, (first,)))])
+
+    @property
+    def relay(self) -> str:
+        return ""
+
+    async def published(self, name: str) -> Sequence[Report]:
+        found = await self._read(target_conditions.reports)
+        return [found[name]] if name in found else []
 
     async def record_activity(self, activity: Activity, *, now: datetime) -> None:
         name, value = target_conditions.ACTIVITY, as_json(activity)

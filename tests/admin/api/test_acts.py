@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,9 +14,13 @@ from relay.admin.api import routes as api_routes
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.registry import OPERATIONS
+from relay.rfc3339 import rfc3339
 from relay.routes.config import Config
 from relay.store.contract import Archive
+from relay.store.records import AuditEntry, Report
+from relay.store.sqlite.questions import SqliteQuestions
 from tests.admin.api.conftest import OPERATOR, VIEWER, Client, get, send
+from tests.cli.conftest import MINUTE, NOON
 
 
 async def paused(store: Archive) -> list[str]:
@@ -148,7 +153,8 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
         summary="Take long.",
         long=True,
     )
-    monkeypatch.setattr(api_routes, "OPERATIONS", (*OPERATIONS, slow))
+    whole = replace(slow, name="whole", path="/whole", whole=True)
+    monkeypatch.setattr(api_routes, "OPERATIONS", (*OPERATIONS, slow, whole))
     monkeypatch.setattr(api_acts, "PATIENCE", 0.01)
     yield made
     made.open.set()
@@ -240,3 +246,74 @@ async def test_a_key_that_the_next_process_is_given_for_something_else_is_anothe
     next_one = await aiohttp_client(after)
     await send(next_one, "PUT", "/targets/sales-bot/pause", {}, Idempotency_Key="k1")
     assert {each.details["target"] for each in await store.audit(limit=9)} == {"warehouse", "sales-bot"}
+
+
+# ---- stopping one
+
+
+async def test_the_rest_of_a_long_act_is_stopped_by_an_operator_and_goes_on_under_its_key(
+    gate: Gate, client: Client, store: Archive
+) -> None:
+    _, accepted = await send(client, "POST", "/slow", {}, Idempotency_Key="k1")
+    await gate.recorded.wait()
+    act = accepted["act"]
+    assert (await send(client, "DELETE", f"/acts/{act}", **VIEWER))[0] == 403
+    status, found = await send(client, "DELETE", f"/acts/{act}")
+    assert (status, found["state"], found["count"]) == (200, "stopped", 7)
+    assert await send(client, "DELETE", f"/acts/{act}") == (status, found), "once more changes nothing"
+    stops = [each for each in await store.audit(limit=9) if each.command == "stop"]
+    assert [(each.details, each.who) for each in stops] == [({"act": act, "operation": "slow"}, "RELAY_ADMIN_TOKEN")]
+    gate.open.set()
+    assert (await send(client, "POST", "/slow", {}, Idempotency_Key="k1"))[1] == {"act": act}
+
+
+async def test_what_is_not_to_be_stopped_or_has_ended_is_not(gate: Gate, client: Client) -> None:
+    _, accepted = await send(client, "POST", "/whole", {})
+    status, problem = await send(client, "DELETE", f"/acts/{accepted['act']}")
+    assert (status, problem["detail"]) == (409, "whole is not stopped in its midst")
+    gate.open.set()
+    await ended(client, accepted["act"])
+    status, problem = await send(client, "DELETE", f"/acts/{accepted['act']}")
+    assert (status, problem["detail"]) == (409, "this act is done")
+    assert (await send(client, "DELETE", "/acts/none"))[0] == 404
+
+
+async def test_long_acts_leave_the_places_of_questions_free_and_wait_for_each_other(
+    gate: Gate, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.admin.api.asking.MAX_WAIT", 0.0)
+    accepted = [(await send(client, "POST", "/slow", {}))[1]["act"] for _ in range(10)]
+    assert (await get(client, "/deliveries"))[0] == 200
+    assert gate.begun == 2
+    gate.open.set()
+    assert {(await ended(client, each))["state"] for each in accepted} == {"done"}
+    assert gate.begun == 10
+
+
+# ---- acts of other relays on the same store
+
+
+async def test_an_act_that_another_relay_did_is_found_in_the_audit(client: Client, store: Archive) -> None:
+    elsewhere = AuditEntry(id="019ab100-0000-7000-8000-00000000000a", at=NOON, who="olga", command="replay")
+    await store.record_audit(elsewhere, 5)
+    _, found = await get(client, f"/acts/{elsewhere.id}")
+    assert (found["state"], found["operation"], found["count"]) == ("done", "replay", 5)
+
+
+@pytest.mark.parametrize(("began_at", "state"), [(NOON + MINUTE, "running"), (NOON - MINUTE, "interrupted")])
+async def test_an_act_under_way_at_another_relay_is_running_unless_that_was_started_again(
+    client: Client, store: Archive, monkeypatch: pytest.MonkeyPatch, began_at: datetime, state: str
+) -> None:
+    name = (await store.status()).living[0].name
+    began = {"019ab1": {"operation": "replays", "began_at": rfc3339(began_at)}}
+
+    async def published(_store: SqliteQuestions, _name: str) -> list[Report]:
+        return [Report(as_of=NOON, value={}, relay="me"), Report(as_of=NOON, value=began, relay=name)]
+
+    monkeypatch.setattr(SqliteQuestions, "published", published)
+    monkeypatch.setattr(SqliteQuestions, "relay", "me")
+    _, found = await get(client, "/acts/019ab1")
+    assert (found["state"], found["operation"]) == (state, "replays")
+    status, problem = await send(client, "DELETE", "/acts/019ab1")
+    assert status == 409
+    assert ("stop it there" in problem["detail"]) is (state == "running")

@@ -1,9 +1,12 @@
 """GET /api/v1/…: parameters, pages, masks, and what is refused."""
 
+from datetime import timedelta
+
 import pytest
 
 from relay.operations.masking import MASK
-from tests.admin.api.conftest import VIEWER, Client, get
+from tests.admin.api.conftest import OPERATOR, VIEWER, Client, get
+from tests.cli.conftest import CYRILLIC
 
 
 async def test_a_question_is_answered_with_its_document(client: Client) -> None:
@@ -95,3 +98,45 @@ async def test_paths_and_methods_that_there_are_not_are_problems(client: Client)
 async def test_what_is_asked_is_stored_by_no_cache(client: Client) -> None:
     answer = await client.get("/api/v1/deliveries", headers=VIEWER)
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_deliveries_are_counted_by_the_filters_of_their_listing(client: Client) -> None:
+    assert await get(client, "/deliveries/count") == (200, {"count": 4, "more": False, "searched_to": None})
+    assert (await get(client, "/deliveries/count?state=dead"))[1]["count"] == 1
+
+
+async def test_a_count_ends_by_number_or_by_time_and_says_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.operations.deliveries.MOST_COUNTED", 2)
+    monkeypatch.setattr("relay.operations.deliveries.COUNTED_AT_ONCE", 1)
+    assert (await get(client, "/deliveries/count"))[1] == {"count": 2, "more": True, "searched_to": None}
+    monkeypatch.setattr("relay.operations.which.LOOK", timedelta())
+    assert (await get(client, "/deliveries/count"))[1] == {"count": 1, "more": True, "searched_to": None}
+
+
+async def test_the_body_of_a_webhook_is_given_as_it_came_to_who_sees_payloads(client: Client) -> None:
+    answer = await client.get(f"/api/v1/webhooks/{CYRILLIC}/body", headers=OPERATOR)
+    assert (answer.status, answer.content_type) == (200, "application/octet-stream")
+    assert (answer.headers["Cache-Control"], answer.headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+    assert "Анна".encode("cp1251") in await answer.read()
+    refused = await client.get(f"/api/v1/webhooks/{CYRILLIC}/body", headers=VIEWER)
+    assert (refused.status, (await refused.json(content_type=None))["type"]) == (
+        403,
+        "urn:amocrm-relay:problem:not-allowed",
+    )
+    assert (await client.get("/api/v1/webhooks/019affff/body", headers=OPERATOR)).status == 404
+
+
+@pytest.mark.parametrize(("path", "rows"), [("events", 3), ("unparsed", 2), ("export", 3)])
+async def test_a_page_of_large_rows_ends_early_and_goes_on(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str, rows: int
+) -> None:
+    _, whole = await get(client, f"/{path}")
+    monkeypatch.setattr("relay.operations.lookup.MAX_PAGE_BYTES", 1)
+    monkeypatch.setattr("relay.operations.lookup.FEW", 1)
+    seen, cursor = [], ""
+    while cursor is not None:
+        _, found = await get(client, f"/{path}{cursor and f'?after={cursor}'}")
+        assert len(found["data"]) == 1
+        seen += found["data"]
+        cursor = found["next"]
+    assert (seen, len(seen)) == (whole["data"], rows)

@@ -111,3 +111,8 @@ async def test_a_desk_without_a_relay_reloads_nothing(client: Client) -> None:
 async def test_heal_is_empty_where_no_source_heals(client: Client) -> None:
     assert await get(client, "/heal", headers=VIEWER) == (200, {"sources": []})
     assert (await send(client, "POST", "/heal/approve", {"source": "crn"}))[0] == 404
+
+
+async def test_a_reload_is_in_the_audit_by_whichever_path_it_was_asked_for(client: Client, store: Archive) -> None:
+    assert (await client.post("/-/reload", headers=OPERATOR)).status == 200
+    assert [(each.command, each.who) for each in await store.audit(limit=9)] == [("reload", "RELAY_ADMIN_TOKEN")]

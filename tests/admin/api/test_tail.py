@@ -7,9 +7,10 @@ import pytest
 
 from relay.model import Outcome, Reason, RetryAt
 from relay.observe import EventStream
-from relay.signals import Attempted
+from relay.signals import Attempted, Rejection, WebhookRejected
 from relay.store.contract import Archive
 from tests.admin.api.conftest import OPERATOR, VIEWER, Client, get
+from tests.e2e.processes import until
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -64,3 +65,19 @@ async def test_an_unknown_parameter_is_refused(client: Client, query: str, detai
     status, problem = await get(client, f"/tail?{query}")
     assert status == 400
     assert detail in problem["detail"]
+
+
+LARGE = WebhookRejected(
+    source="-", reason=Rejection.UNAUTHORIZED, detail="x" * 100_000, remote="192.0.2.7", took=timedelta()
+)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tail", "/-/tail"])
+async def test_a_client_that_reads_nothing_loses_its_place(
+    client: Client, live: EventStream, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("relay.admin.tail.STALLED", 0.05)
+    async with client.get(path, headers=OPERATOR):
+        for _ in range(300):  # more than the sockets hold
+            live(LARGE)
+        await until(lambda: not live.followers)
