@@ -39,10 +39,13 @@ and act of an operator to `operations.desk`, which checks the role and masks wha
 If the routes file has accounts, `account.service` asks amoCRM's own API, on one relay of those that share a store: it
 watches the webhooks there (`account.guard`), and heals what none told of (`account.heal`).
 
+If the routes file has `notify`, `notifications` imports `notify`: it turns signals into messages to people, grouped and
+in their language, and nothing waits for it.
+
 Imports point one way (pyproject.toml, checked by tests/test_architecture.py):
 
-    cli -> process -> daemon -> admin -> operations -> ingest | delivery | account -> routes | store | observe | http
-        -> amocrm -> signals -> model, errors
+    cli -> process -> daemon -> admin -> operations -> notify -> ingest | delivery | account
+        -> routes | store | observe | http -> amocrm -> signals -> model, errors
 """
 
 __version__ = "0.2.0"

@@ -9,10 +9,11 @@ Intake stops after deliveries: amoCRM waits 2 s for a reply, and an attempt in f
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -29,7 +30,7 @@ from relay.delivery.dispatcher import Dispatcher
 from relay.delivery.send import origin
 from relay.errors import StoreBusy, StoreError, StoreFailed
 from relay.http.aiohttp_version import Variant, Variants, choose_variants
-from relay.http.client import fast_client, plain_client
+from relay.http.client import Client, fast_client, plain_client
 from relay.http.listener import bind, listen
 from relay.http.machine_limits import Limits, descriptor_shortage
 from relay.ingest.budget import Budget
@@ -37,6 +38,8 @@ from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
 from relay.model import Json, Target
+from relay.model.notify import REPORT as NOTIFY
+from relay.notifications import Notifications
 from relay.observe import EventStream, Gauges, SharedGauges
 from relay.observe.loop_monitor import monitor_loop
 from relay.observe.token_expiry import TokenExpiry
@@ -68,6 +71,9 @@ from relay.stopped_routes import StoppedRoutes
 from relay.store.archive import ArchiveFolder
 from relay.store.open import account_records, check_permissions, open_store
 from relay.store.records import Status
+
+if TYPE_CHECKING:
+    from relay.notify.notifier import Surroundings
 
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; `process.STOP_LIMIT` bounds the whole stop
 INTAKE_DRAIN = 0.3  # seconds in which open connections may send one more request
@@ -110,6 +116,7 @@ class Relay:
         self.recent = RecentActivity(time.time)
         self.live = EventStream(utc_now, documents)
         self.bearers = _bearers(settings)
+        self._notifications: Notifications | None = None
         # last: it reads the files, and may emit warnings about them
         self.reloader = Reloader(
             settings.config,
@@ -133,6 +140,8 @@ class Relay:
         self.recent.count(fact)
         self._observe(fact)
         self.live(fact)
+        if self._notifications:
+            self._notifications(fact)
 
     def end(self, exit_code: int = 0) -> None:
         """Stop the relay. A failure sets the exit code even while the relay is stopping."""
@@ -148,8 +157,11 @@ class Relay:
                 endpoints={name: _endpoint(config, target) for name, target in config.targets.items()},
                 accounts=list(config.accounts),
                 names=config.event_names,
+                receivers=[each.name for each in config.notify],
             )
         )
+        if self._notifications:
+            self._notifications.use(config)
         self.store.publish_config(config.digest)
         self.dispatcher.use(config.targets)
         if self._accounts:
@@ -212,6 +224,8 @@ class Relay:
         loop = asyncio.get_running_loop()
         check_permissions(settings.store, settings.spool)
         on_admin, on_public = self._bind(stack)  # first: a port that is taken must not leave a store behind
+        # first: the store says at its opening what may be news
+        self._notifications = Notifications(self._around, expected=bool(self.reloader.config.notify))
         self.store = await open_store(
             settings.store,
             spool=settings.spool,
@@ -225,6 +239,7 @@ class Relay:
             clock_set=lambda by: self.dispatcher.clock_set(by) if self._delivering else None,
         )
         stack.push_async_callback(self.store.close)
+        stack.push_async_callback(self._notifications.close)
         records = account_records(settings.store)
         ask = partial(open_client, records=records, clock=self.store.clock, emit=self._emit)
         self._accounts = Accounts(self.store, names=settings.names, emit=self._emit, open_client=ask)
@@ -237,7 +252,7 @@ class Relay:
             store=self.store,
             emit=self._emit,
             clock=self.store.clock,
-            new_client=plain_client if self._http.client is Variant.PLAIN else fast_client,
+            new_client=self._new_client,
         )
         self._delivering = True
         self._stopped_routes = StoppedRoutes(settings.names, self.store, emit=self._emit, clock=self.store.clock)
@@ -278,6 +293,7 @@ class Relay:
                     MISADDRESSED: self.misaddressed.value,
                     UNAUTHORIZED: self.unauthorized.value,
                     OLDEST_SNAPSHOT: self._oldest_snapshot,
+                    **({f"{NOTIFY}{self._name}": self._notifications.report} if self._notifications else {}),
                 },
                 clock=self.store.clock,
             ),
@@ -285,10 +301,34 @@ class Relay:
             self.recent.keep_recording(self.store.questions, self.store.clock),
             self.reloader.watch(),
             *([self._accounts.run()] if self._accounts else []),
+            *([self._notifications.run()] if self._notifications else []),
             self._stopped_routes.run(),
             *self.store.background(lambda: self.reloader.config.retention, self._archive),
             monitor_loop(self._emit),
         ]
+
+    def _around(self) -> "Surroundings":
+        from relay.notify.notifier import Surroundings  # only routes that ask for notifications have it imported
+
+        return Surroundings(
+            store=self.store,
+            relay=self._name,
+            folder=self.settings.names,
+            console=(self.settings.admin_url or "").rstrip("/"),
+            emit=self._emit,
+            clock=self.store.clock,
+            new_client=self._new_client,
+        )
+
+    @property
+    def _name(self) -> str:
+        """The name of this relay among those that share the store; empty if none do."""
+        spool = self.store.spool()
+        return spool.relay if spool else ""
+
+    @property
+    def _new_client(self) -> Callable[[], Client]:
+        return plain_client if self._http.client is Variant.PLAIN else fast_client
 
     def _on_act(self, signal: Signal) -> None:
         self._emit(signal)

@@ -169,7 +169,7 @@ class Endpoint(NamedTuple):
 class ConfigActivated:
     """The names that count from now on: those of the routes file in use.
 
-    `endpoints`: of each target. `names`: what amoCRM calls the things in events.
+    `endpoints`: of each target. `names`: what amoCRM calls the things in events. `receivers`: of notifications.
     """
 
     sources: Sequence[str]
@@ -178,6 +178,7 @@ class ConfigActivated:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     accounts: Sequence[str] = ()
     names: EventNames = field(default_factory=lambda: EventNames({}))
+    receivers: Sequence[str] = ()
 
 
 @frozen
@@ -514,6 +515,19 @@ class OperatorActed:
 
 
 @frozen
+class Notified:
+    """A notification was sent to this receiver of the routes file, or not; `outcome`: see `notify.receivers.reply`.
+
+    `lines`: how many it has, or how many were given up. `detail`: what the receiver answered, if it did not take it.
+    """
+
+    receiver: str
+    outcome: str
+    lines: int
+    detail: str
+
+
+@frozen
 class Notice:
     """What is logged once in the life of a process, and never counted: it starts, stops, or has a bug."""
 
@@ -576,6 +590,7 @@ Signal: TypeAlias = (
     | ConnectionsScarce
     | SpansLost
     | OperatorActed
+    | Notified
     | Notice
     | AccountSignal
 )

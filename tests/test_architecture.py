@@ -39,6 +39,7 @@ OWNERS = {
         *WIRING,
     },
     "aiohttp_jinja2": {"relay.admin.console"},
+    "aiosmtplib": {"relay.notify.receivers.mail"},
     "apsw": {"relay.store"},
     "click": {"relay.cli"},
     "itsdangerous": {"relay.admin.console"},

@@ -61,6 +61,7 @@ COMMANDS = {
             "Make dead, delivered or scheduled deliveries due now.",
         ),
         "probe": ("relay.cli.probe:probe", "Ask a target now, and print what it answers."),
+        "notify": ("relay.cli.notify:notify", "Test the notifications that the routes file asks for."),
         "drop": ("relay.cli.drop:drop", "Give up what is pending for a target that is gone."),
         "dismiss": ("relay.cli.dismiss:dismiss", "Dismiss what is dead or unparsed, and understood."),
         "reparse": ("relay.cli.reparse:reparse", "Read unparsed webhooks again, with today's code and routes."),

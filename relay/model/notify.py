@@ -11,6 +11,9 @@ from relay.model.secret import Secret
 from relay.model.targets import Tls
 from relay.model.templates import BodyTemplate
 
+REPORT = "notify "
+"""How the names of the reports begin that relays publish for each other; the relay's own name follows."""
+
 
 class Kind(StrEnum):
     """What is notified of, in the order of a message: the worst first."""

@@ -142,6 +142,9 @@ class Metrics(Collector):
         self.enriched = counter(
             "relay_enrich_total", "Events that something was to be fetched beside, by how that ended.", "outcome"
         )
+        self.notifications = counter(
+            "relay_notifications_total", "Notifications, by how sending one ended.", "receiver", "outcome"
+        )
         self._optional = set(self._families[always:])
         registry.register(self)
 

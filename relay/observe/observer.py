@@ -29,6 +29,7 @@ from relay.signals import (
     DuplicateReceived,
     Evicted,
     Notice,
+    Notified,
     Probed,
     Purged,
     PurgeStopped,
@@ -51,6 +52,9 @@ OUTCOMES = (
     "accepted", "unparsed", "duplicate", "probe",
     Rejection.ACCOUNT, Rejection.TOO_LARGE, Rejection.UNAVAILABLE, Rejection.INCOMPLETE,
 )  # fmt: skip
+
+NOTIFIED = ("sent", "retry", "refused", "dropped")
+"""How sending a notification may end: `relay.notify.receivers.reply.Result`, and that it was given up for its age."""
 
 MOST_ENTITIES = 100  # named in the line of one webhook
 LINES_PER_SECOND = 10  # of each kind that unauthenticated clients can trigger
@@ -137,6 +141,8 @@ class Observer:
                 self._log_line(signal)
             case ClientLockedOut():
                 self._locked_out(signal)
+            case Notified():
+                self._notified(signal)
             case Notice():
                 level = logging.getLevelNamesMapping().get(signal.level.upper(), logging.INFO)
                 self._log.log(level, signal.text, **signal.fields)
@@ -284,6 +290,9 @@ class Observer:
             self._series.attempts(target, VerdictName.DELIVERED, Reason.OK)
         for route in signal.routes:
             self._series.route_matches(route)
+        for receiver in signal.receivers:
+            for outcome in NOTIFIED:
+                self._series.notifications(receiver, outcome)
         self._account.activated(signal.accounts)
 
     def _reloaded(self, signal: Reloaded) -> None:
@@ -304,6 +313,18 @@ class Observer:
     def _reloaded_at(self, *, successful: bool) -> None:
         self._series.reload_successful.set(successful)
         self._series.reload_timestamp.set(self._clock())
+
+    def _notified(self, signal: Notified) -> None:
+        self._series.notifications(signal.receiver, signal.outcome).inc()
+        sent = signal.outcome == "sent"
+        self._log.log(
+            logging.INFO if sent else logging.WARNING,
+            "notified" if sent else "not notified",
+            receiver=signal.receiver,
+            outcome=signal.outcome,
+            lines=signal.lines,
+            detail=signal.detail[:MAX_DETAIL] or None,
+        )
 
     def _locked_out(self, signal: ClientLockedOut) -> None:
         held_back = self._limiter.admit("locked out")

@@ -12,6 +12,7 @@ from relay.operations.drop import DROP
 from relay.operations.export import EXPORT, EXPORT_WEBHOOKS
 from relay.operations.forget import FORGET
 from relay.operations.heals import GUARD_RESUME, HEAL, HEAL_APPROVE, HEAL_RUN, HEALED
+from relay.operations.notify_test import NOTIFY_TEST
 from relay.operations.overview import OVERVIEW
 from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
@@ -60,6 +61,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     GUARD_RESUME,
     HEAL_APPROVE,
     HEAL_RUN,
+    NOTIFY_TEST,
     PAUSE,
     PROBE,
     PURGE,

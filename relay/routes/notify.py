@@ -41,6 +41,8 @@ def _notify(reader: Reader, where: Where, word: str, name: str, defaults: Egress
         return None
     egress = read_egress(reader, where, defaults)
     receiver = read(reader, (*where, "to", word), egress)
+    if isinstance(receiver, Mail) and reader.document.has((*where, "proxy")) and egress.proxy:
+        reader.wrong((*where, "proxy"), "is for HTTP: mail goes to its server directly")
     url = _url_of(receiver)
     kinds = frozenset(reader.each((*where, "on"), Kind)) if reader.document.has((*where, "on")) else frozenset(Kind)
     return Notify(
@@ -68,11 +70,12 @@ def _url_of(receiver: Receiver) -> str:
 
 
 def _telegram(reader: Reader, where: Where, egress: Egress) -> Telegram:
+    nowhere: int | str = 0
     api = reader.take((*where, "api"), http_url, Telegram(token=Secret(""), chat_id=0).api)
     refuse_private_host(reader, (*where, "api"), api, egress)
     return Telegram(
         token=reader.take((*where, "token"), _token, Secret("")),
-        chat_id=reader.take((*where, "chat_id"), _chat, 0),
+        chat_id=reader.take((*where, "chat_id"), _chat, nowhere),
         thread=reader.take((*where, "thread"), int, None),
         api=api.rstrip("/"),
     )

@@ -274,7 +274,7 @@ class SpoolState:
 
     `forwarding`: not direct, but the shared store commits what the spool has. `webhooks` wait in
     it, the oldest of which arrived at `oldest_at`; beside them are `refused`, which the shared store did not take.
-    `size`: bytes of its files.
+    `size`: bytes of its files. `relay`: the name of the relay whose spool it is.
     """
 
     direct: bool
@@ -285,6 +285,7 @@ class SpoolState:
     oldest_at: datetime | None = None
     size: int = 0
     refused: int = 0
+    relay: str = ""
 
 
 # ---- what is stored

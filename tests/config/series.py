@@ -13,7 +13,7 @@ from relay.model.subscription import SubscriptionState
 from relay.observe import Gauges, Observer, SharedGauges, export_process
 from relay.observe.log import Log
 from relay.observe.metrics import ACK_SECONDS
-from relay.signals import Committed, Rejection, SpoolOpened
+from relay.signals import Committed, Notified, Rejection, SpoolOpened
 from relay.store.records import SpoolState
 from tests.config.expressions import grouped, selectors
 from tests.observe.conftest import NOON, attempted, event, kept, refused
@@ -65,6 +65,7 @@ def _registry() -> CollectorRegistry:
         asked,
         token,
         stopped,
+        Notified(receiver="telegram", outcome="sent", lines=1, detail=""),
     ):
         observe(signal)
     Gauges(registry, shared=True).update(

@@ -204,6 +204,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--recipe": "telegram",
     "--who": "olga",
     "--command": "replay",
+    "--to N": "2",
     "--to": "https://crm-events.example/in",
     "--host": "hooks.example.com",
     "--keep": "7d",

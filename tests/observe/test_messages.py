@@ -105,7 +105,7 @@ def test_a_session_of_every_fact_is_logged_as_recorded(written: Literal["text", 
 
 COUNTED = {
     "WebhookStored", "DuplicateReceived", "Probed", "WebhookRejected", "Evicted", "Blocked", "Attempted", "Committed",
-    "Claimed", "Purged", "PurgeStopped", "ConfigActivated", "Reloaded", "Notice",
+    "Claimed", "Purged", "PurgeStopped", "ConfigActivated", "Reloaded", "Notice", "Notified",
     "SpoolOpened", "SpoolingBegan", "SpoolingEnded", "SpoolForwarded", "TailKeptAgain",
 }  # fmt: skip
 """Facts that test_observer.py is about."""

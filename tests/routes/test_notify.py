@@ -206,9 +206,9 @@ def test_commands_that_send_nothing_need_no_secret_of_a_receiver() -> None:
     text = f"""{HEAD}{ROUTES}notify:
 - to: {{telegram: {{token: "${{A}}", chat_id: "${{B}}", api: "${{C}}"}}}}
 - to: {{slack: {{url: "${{D}}"}}}}
+  proxy: "${{M}}"
 - to: {{webhook: {{url: "${{E}}", headers: {{X: "${{F}}"}}, body: {{a: "${{G}}"}}}}}}
 - to: {{mail: {{smtp: "${{H}}", user: "${{I}}", password: "${{J}}", from: "${{K}}", to: ["${{L}}"]}}}}
-  proxy: "${{M}}"
 """
     assert len(parse(text, file="routes.yaml", env=ENV, stand_ins=True).notify) == 4
 

@@ -15,7 +15,7 @@ def notified_of_nothing(config: Config) -> Iterator[Finding]:
     guarded = any(source.guard for source in config.sources.values())
     heals = any(source.heal.mode is not HealMode.OFF for source in config.sources.values())
     for where, each in _receivers(config):
-        asked = config.document.has((*where, "on"))
+        asked = each.kinds != frozenset(Kind)  # who lists every kind means what comes, like who lists none
         if asked and Kind.SILENCE in each.kinds and not each.silence:
             yield (*where, "on"), "silence tells nothing without silence beside it: write silence: {crm: 6h}, too"
         if each.silence and Kind.SILENCE not in each.kinds:

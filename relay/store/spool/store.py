@@ -126,6 +126,7 @@ class SpoolingStore:
             oldest_at=spool.oldest_at,
             size=spool.sizes().used,
             refused=spool.refused,
+            relay=spool.name,
         )
 
     def publish_config(self, digest: str) -> None:

@@ -1,0 +1,52 @@
+"""`relay notify test`: the receivers of the routes file -> what each answers to a test."""
+
+import click
+
+from relay.cli import NotDone
+from relay.cli.desk import Place, place_options
+from relay.cli.options import asynchronous, json_option
+from relay.cli.output import clipped, print_document
+from relay.operations.notify_test import NOTIFY_TEST, NotifyTest
+from relay.printable import printable
+
+
+@click.group("notify")
+def notify() -> None:
+    """Test the notifications that the routes file asks for.
+
+    \b
+    relay notify test
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
+
+
+@notify.command("test")
+@click.option(
+    "--to",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The place of a receiver in the routes file, from 1. Left out: all.",
+)
+@place_options
+@json_option
+@asynchronous
+async def test(to: int | None, place: Place, as_json: bool) -> None:
+    """Send a test to each receiver, and print what it answers.
+
+    It is sent from this machine, or with --relay from the relay there, at once and in quiet hours, too. Exit code 1 if
+    a receiver did not take it.
+
+    \b
+    relay notify test
+    relay notify test --to 2
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
+    async with place.desk(sending=True) as desk:
+        done = await desk.ask(NOTIFY_TEST, NotifyTest(to=to or 0))
+    if as_json:
+        print_document(done)
+    failed = [each.receiver for each in done.receivers if each.result != "sent"]
+    if not as_json:
+        for each in done.receivers:
+            answer = printable(clipped(" ".join(each.answer.split()), 300))
+            click.echo(f"{each.receiver}: {each.result}, {each.took * 1000:.0f} ms: {answer}")
+    if failed:
+        raise NotDone(f"not sent to {', '.join(failed)}")

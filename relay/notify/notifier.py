@@ -1,0 +1,233 @@
+"""The daemon's notifications: signals in, messages out, at least once; nothing waits for it.
+
+What is told, and what is to be told, is in a file of this relay's own (the database may be what is away); counts of
+what is in the database go into a report beside the store, which all relays read.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from relay.errors import StoreError
+from relay.http.client import Client
+from relay.model import Json
+from relay.model.notify import REPORT, Notify
+from relay.notify import state_file
+from relay.notify.digest import BLIP, Digest, Entry
+from relay.notify.ledger import Ledger
+from relay.notify.notification import notification
+from relay.notify.receivers.receiver import Receiver
+from relay.notify.receivers.reply import Reply, Result
+from relay.notify.texts import Speaker
+from relay.signals import Emit, Notice, Notified, Signal
+from relay.store.records import SpoolState, Status
+
+TICK = 1.0  # seconds
+GATHER_EVERY = timedelta(seconds=10)
+AWAY = timedelta(minutes=1)
+"""After so long without the database a relay tells for itself what it counts."""
+CLOSE_WITHIN = 2.0  # seconds of a stop for what is being sent
+
+
+class NotifyStore(Protocol):
+    """What notifications need of the store."""
+
+    def clock(self) -> datetime:
+        """See `contract.DeliveryStore.clock`."""
+        ...
+
+    def leads(self) -> bool:
+        """See `contract.MaintenanceStore.leads`."""
+        ...
+
+    async def status(self) -> Status:
+        """See `contract.MaintenanceStore.status`."""
+        ...
+
+    def spool(self) -> SpoolState | None:
+        """See `contract.OwnedStore.spool`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a notifier is given. `folder`: where its file is. `console`: the address of the console, empty without one.
+
+    `local`: an instant in the zone of the relay.
+    """
+
+    store: NotifyStore
+    relay: str
+    folder: Path
+    console: str
+    emit: Emit
+    clock: Callable[[], datetime]
+    new_client: Callable[[], Client]
+    local: Callable[[datetime], datetime] = lambda at: at.astimezone()
+
+
+class Notifier:
+    """Lives in one event loop; any thread may hand it signals."""
+
+    def __init__(self, around: Surroundings, receivers: Sequence[Notify]) -> None:
+        self._around = around
+        self._ledger = Ledger(around.relay, around.clock(), state_file.read(around.folder))
+        self._receivers: dict[str, Receiver] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._stored: Json = None
+        self._gathered_at: datetime | None = None
+        self._began = False
+        self._failed = ""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._retired: list[Receiver] = []
+        self.use(receivers)
+
+    def __call__(self, signal: Signal) -> None:
+        """Take a signal. Never raises."""
+        if threading.get_ident() != self._thread:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._take, signal)
+        else:
+            self._take(signal)
+
+    def use(self, receivers: Sequence[Notify]) -> None:
+        """Notify these from now on."""
+        kept = {name: each for name, each in self._receivers.items() if each.of in receivers}
+        self._retired += [each for name, each in self._receivers.items() if name not in kept]
+        around = self._around
+        self._receivers = {
+            each.name: kept.get(each.name) or Receiver(each, clock=around.clock, new_client=around.new_client)
+            for each in receivers
+        }
+        self._ledger.use(receivers)
+
+    def report(self) -> Json:
+        """What this relay publishes beside the store; None until it knows what the process before has published."""
+        return self._ledger.counts.report() if self._began else None
+
+    async def run(self) -> None:
+        """Send what is due, for ever."""
+        while True:
+            await self._turn()
+            await asyncio.sleep(TICK)
+
+    async def close(self) -> None:
+        """Let what is being sent end, and store what is not sent."""
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=CLOSE_WITHIN)
+        for task in self._sending:
+            task.cancel()
+        self._store()
+        for each in (*self._receivers.values(), *self._retired):
+            await each.close()
+
+    def _take(self, signal: Signal) -> None:
+        try:
+            self._ledger.on(signal, self._around.clock())
+        except Exception as error:  # noqa: BLE001  a fault here must not stop what has emitted the signal
+            self._fault(error)
+
+    def _fault(self, error: Exception) -> None:
+        said = repr(error)
+        if said != self._failed:
+            self._failed = said
+            self._around.emit(Notice(level="error", text="internal error: notifications go on", fields={"error": said}))
+
+    async def _turn(self) -> None:
+        now = self._around.clock()
+        try:
+            await self._gather(now)
+            self._ledger.look(now)
+            self._send(now)
+            self._store()
+            await self._close_retired()
+        except Exception as error:  # noqa: BLE001  a fault here must not stop a relay that delivers
+            self._fault(error)
+
+    # ---- what relays that share the store tell each other
+
+    async def _gather(self, now: datetime) -> None:
+        spool = self._around.store.spool()
+        if spool and (spool.direct or (not spool.forwarding and now - spool.since > BLIP)):
+            self._ledger.spool(direct=spool.direct, now=now)
+        if self._gathered_at and now - self._gathered_at < GATHER_EVERY and spool:
+            return
+        away = spool is not None and not spool.direct and now - spool.since > AWAY
+        if not self._began:
+            await self._begin()
+        if not self._began and not away:
+            return
+        self._gathered_at = now
+        relay = self._around.relay
+        if spool is None or away:
+            self._ledger.gather({relay: self._ledger.counts.report()}, now)
+        elif self._around.store.leads():
+            with suppress(StoreError):
+                reports = await self._reports()
+                self._ledger.gather({**reports, relay: self._ledger.counts.report()}, now)
+
+    async def _begin(self) -> None:
+        """Go on from what the process before has published."""
+        with suppress(StoreError):
+            found = await self._reports()
+            if before := found.get(self._around.relay):
+                self._ledger.counts.begin(before)
+            self._began = True
+
+    async def _reports(self) -> Mapping[str, Json]:
+        reports = (await self._around.store.status()).reports
+        return {name.removeprefix(REPORT): each.value for name, each in reports.items() if name.startswith(REPORT)}
+
+    # ---- sending
+
+    def _send(self, now: datetime) -> None:
+        for digest, entries in self._ledger.due(now, self._around.local):
+            task = self._loop.create_task(self._send_to(digest, entries, now))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _send_to(self, digest: Digest, entries: Sequence[Entry], now: datetime) -> None:
+        around, of = self._around, digest.receiver
+        speaker = Speaker(language=of.language, relay=around.relay, local=around.local)
+        try:
+            said = notification(entries, speaker, console=around.console, now=now)
+            reply = await self._receivers[of.name].send(said)
+        except Exception as error:  # noqa: BLE001  one message that cannot be made must not stop the others
+            reply = Reply(result=Result.REFUSED, detail=f"internal error: {error!r}")
+        lines = len(entries)
+        outcome: str = reply.result
+        match reply.result:
+            case Result.SENT:
+                digest.sent(around.clock())
+            case Result.RETRY:
+                if lost := digest.failed(around.clock(), asked=reply.asked):
+                    around.emit(_notified(of.name, "dropped", lost, reply))
+            case Result.REFUSED:
+                lines = digest.refused(around.clock())
+        around.emit(_notified(of.name, outcome, lines, reply))
+
+    async def _close_retired(self) -> None:
+        if not self._sending:
+            retired, self._retired = self._retired, []
+            for each in retired:
+                await each.close()
+
+    def _store(self) -> None:
+        """Write what has changed; a folder that cannot be written costs what a restart forgets."""
+        value = self._ledger.stored()
+        if value != self._stored:
+            with suppress(OSError):
+                state_file.write(self._around.folder, value)
+                self._stored = value
+
+
+def _notified(receiver: str, outcome: str, lines: int, reply: Reply) -> Notified:
+    return Notified(
+        receiver=receiver, outcome=outcome, lines=lines, detail="" if reply.result is Result.SENT else reply.detail
+    )

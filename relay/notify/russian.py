@@ -1,0 +1,121 @@
+"""The texts of notifications in Russian."""
+
+from relay.notify.facts import Topic
+from relay.notify.words import Words
+
+
+def _russian_form(n: int) -> int:
+    """0 for 1, 21, …; 1 for 2 to 4, 22, …; 2 for the others (CLDR)."""
+    if n % 10 == 1 and n % 100 != 11:
+        return 0
+    return 1 if n % 10 in (2, 3, 4) and n % 100 not in (12, 13, 14) else 2
+
+
+RUSSIAN = Words(
+    raised={
+        Topic.TARGET: "{subject} не принимает с {since}{detail}. Доставки ждут",
+        Topic.DISK: "диск хранилища: {detail}",
+        Topic.SPOOL: "PostgreSQL недоступен с {since}: вебхуки сохраняются в буфер (spool)",
+        Topic.GUARD: "{subject}: вебхук в amoCRM не в порядке: {detail}",
+        Topic.SILENCE: "{subject}: вебхуков нет с {since}, уже {lasted}",
+        Topic.RELOAD: "{subject}: новая версия отклонена, действует прежняя: {detail}",
+    },
+    cleared={
+        Topic.TARGET: "{subject} снова принимает, перерыв {lasted}",
+        Topic.DISK: "диск хранилища: места снова достаточно, не хватало {lasted}",
+        Topic.SPOOL: "PostgreSQL снова доступен, перерыв {lasted}{detail}",
+        Topic.GUARD: "{subject}: вебхук в amoCRM снова в порядке{detail}",
+        Topic.SILENCE: "{subject}: вебхуки снова приходят",
+        Topic.RELOAD: "{subject}: новая версия принята",
+    },
+    passed={
+        Topic.TARGET: "{subject} не принимал {lasted}{detail}, снова принимает",
+        Topic.DISK: "диск хранилища: места не хватало {lasted}, снова достаточно",
+        Topic.SPOOL: "PostgreSQL был недоступен {lasted}, снова доступен{detail}",
+        Topic.GUARD: "{subject}: вебхук в amoCRM был не в порядке {lasted}, снова в порядке",
+        Topic.SILENCE: "{subject}: вебхуков какое-то время не было, снова приходят",
+        Topic.RELOAD: "{subject}: версия была отклонена {lasted}; действует новейшая",
+    },
+    happened={
+        Topic.DEAD: (
+            "{subject}: прекращена {n} доставка{why}. Разберитесь, затем: relay replay --target {subject} --state dead",
+            "{subject}: прекращены {n} доставки{why}. Разберитесь, затем: relay replay --target {subject} --state dead",
+            "{subject}: прекращено {n} доставок{why}. Разберитесь, затем: relay replay --target {subject} --state dead",
+        ),
+        Topic.UNPARSED: (
+            "{subject}: {n} вебхук не удалось прочитать, он сохранён: relay list --unparsed",
+            "{subject}: {n} вебхука не удалось прочитать, они сохранены: relay list --unparsed",
+            "{subject}: {n} вебхуков не удалось прочитать, они сохранены: relay list --unparsed",
+        ),
+        Topic.HEALED: (
+            "{subject}: {n} вебхук потерялся, событие восстановлено",
+            "{subject}: {n} вебхука потерялись, события восстановлены",
+            "{subject}: {n} вебхуков потерялись, события восстановлены",
+        ),
+        Topic.HEAL_WAITS: (
+            "{subject}: {n} потерянный вебхук ждёт подтверждения: relay heal approve {subject}",
+            "{subject}: {n} потерянных вебхука ждут подтверждения: relay heal approve {subject}",
+            "{subject}: {n} потерянных вебхуков ждут подтверждения: relay heal approve {subject}",
+        ),
+        Topic.HEAL_EXPIRED: (
+            "{subject}: {n} потерянный вебхук не восстановлен: за семь дней никто не подтвердил",
+            "{subject}: {n} потерянных вебхука не восстановлены: за семь дней никто не подтвердил",
+            "{subject}: {n} потерянных вебхуков не восстановлены: за семь дней никто не подтвердил",
+        ),
+        Topic.SPOOL_REFUSED: (
+            "PostgreSQL не принимает {n} вебхук из буфера (spool): он отложен там",
+            "PostgreSQL не принимает {n} вебхука из буфера (spool): они отложены там",
+            "PostgreSQL не принимает {n} вебхуков из буфера (spool): они отложены там",
+        ),
+        Topic.SPOOL_LOST: (
+            "буфер (spool) не открылся {n} раз: отложен как {file}, начат новый",
+            "буфер (spool) не открылся {n} раза: последний отложен как {file}",
+            "буфер (spool) не открылся {n} раз: последний отложен как {file}",
+        ),
+    },
+    form=_russian_form,
+    units=("с", "мин", "ч", "дн."),
+    reasons={
+        "timeout": "нет ответа вовремя",
+        "connect": "нет соединения",
+        "tls": "ошибка TLS",
+        "disconnected": "соединение закрыто",
+        "protocol": "ответ не по HTTP",
+        "proxy": "ошибка прокси",
+        "denied": "частный адрес",
+        "request": "неверный запрос",
+        "template": "ошибка шаблона",
+        "corrupt": "повреждено в хранилище",
+        "answer": "ответ — отказ",
+        "oauth2": "нет токена доступа",
+    },
+    states={
+        "disabled": "выключен",
+        "missing": "его нет",
+        "settings_differ": "не хватает событий, нужных маршрутам",
+        "wrong_account": "токен другого аккаунта",
+        "no_rights": "у токена нет прав (401 или 403)",
+        "unpaid": "аккаунт не оплачен (402)",
+    },
+    levels={
+        "scarce": "мало места",
+        "low": "почти полон, доставленные вебхуки удаляются раньше срока",
+        "full": "полон, вебхуки отклоняются, если не удалось освободить место",
+    },
+    parts={"routes": "файл маршрутов", "certificate": "сертификат", "access": "файл доступа"},
+    failures=(
+        ": {n} ошибка подряд, последняя — {why}",
+        ": {n} ошибки подряд, последняя — {why}",
+        ": {n} ошибок подряд, последняя — {why}",
+    ),
+    because=": {why}",
+    asked=": попросил паузу, {why}",
+    free=", свободно {free} ГБ",
+    problems=" (и ещё {n})",
+    forwarded=": записано вебхуков из буфера — {n}",
+    never="{subject}: вебхуков ещё не было, уже {lasted}",
+    reenabled=": relay включил его",
+    changes=" (изменений: {n})",
+    more="… и ещё {n}",
+    test="проверка уведомлений relay",
+)

@@ -1,0 +1,115 @@
+"""Entries -> lines for people, in English or Russian. Pure.
+
+A line says what, since when, why, and what to do; ✗ begins what holds or was lost, ✓ what is well again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from relay.model.notify import Language
+from relay.notify.digest import Entry
+from relay.notify.english import ENGLISH
+from relay.notify.facts import OWN, Change, Topic
+from relay.notify.russian import RUSSIAN
+from relay.notify.words import Words
+from relay.printable import printable
+
+BAD, GOOD = "✗", "✓"
+_GIBIBYTE = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speaker:
+    """Who says it. `relay`: its name, if several share the store. `local`: an instant in the zone of the relay."""
+
+    language: Language
+    relay: str
+    local: Callable[[datetime], datetime]
+
+    def line(self, entry: Entry, now: datetime) -> str:
+        """What an entry says."""
+        words = _WORDS[self.language]
+        values = {name: printable(value) for name, value in entry.values.items()}
+        said = _said(words, self, entry, values, now)
+        who = f"{self.relay}: " if self.relay and entry.topic in OWN else ""
+        good = entry.last is Change.CLEARED or entry.topic is Topic.HEALED
+        return f"{GOOD if good else BAD} {who}{said}"
+
+    def more(self, number: int) -> str:
+        """What stands for lines that are left out."""
+        return _WORDS[self.language].more.format(n=number)
+
+    def test(self) -> str:
+        """The line of a test."""
+        return f"{GOOD} {f'{self.relay}: ' if self.relay else ''}{_WORDS[self.language].test}"
+
+
+def _said(words: Words, speaker: Speaker, entry: Entry, values: Mapping[str, str], now: datetime) -> str:
+    if entry.last is Change.HAPPENED:
+        form = words.happened[entry.topic][words.form(entry.count)]
+        return form.format(subject=entry.subject, n=entry.count, why=_why(words, values), **_only(values, "file"))
+    lasted = _length(words, (entry.at if entry.last is Change.CLEARED else now) - entry.since)
+    named = {
+        "subject": words.parts.get(entry.subject, entry.subject),
+        "since": _clock(speaker.local(entry.since), speaker.local(now)),
+        "lasted": lasted,
+        "detail": _detail(words, entry, values),
+    }
+    texts = words.passed if entry.passed else words.cleared if entry.last is Change.CLEARED else words.raised
+    if "never" in values:
+        texts = {Topic.SILENCE: words.never}
+    often = entry.changes - (2 if entry.passed else 1)
+    return texts[entry.topic].format(**named) + (words.changes.format(n=entry.changes) if often > 0 else "")
+
+
+def _detail(words: Words, entry: Entry, values: Mapping[str, str]) -> str:
+    """What follows the text of a condition: its reason."""
+    match entry.topic:
+        case Topic.TARGET:
+            return _why(words, values, failures=True)
+        case Topic.DISK:
+            free = words.free.format(free=f"{int(values['free']) / _GIBIBYTE:.1f}") if "free" in values else ""
+            return words.levels.get(values.get("level", ""), "") + free
+        case Topic.GUARD if "reenabled" in values and entry.last is Change.CLEARED:
+            return words.reenabled
+        case Topic.GUARD:
+            return words.states.get(values.get("state", ""), "")
+        case Topic.RELOAD:
+            return values.get("problem", "") + (words.problems.format(n=values["more"]) if "more" in values else "")
+        case Topic.SPOOL if values.get("forwarded", "0") != "0":
+            return words.forwarded.format(n=values["forwarded"])
+    return ""
+
+
+def _why(words: Words, values: Mapping[str, str], *, failures: bool = False) -> str:
+    reason = values.get("why", "")
+    if not reason:
+        return ""
+    said = words.reasons.get(reason, reason)
+    if "asked" in values:
+        return words.asked.format(why=said)
+    if failures and "failures" in values:
+        number = int(values["failures"])
+        return words.failures[words.form(number)].format(n=number, why=said)
+    return words.because.format(why=said)
+
+
+def _only(values: Mapping[str, str], *names: str) -> Mapping[str, str]:
+    return {name: values.get(name, "") for name in names}
+
+
+def _length(words: Words, span: timedelta) -> str:
+    seconds = max(0, int(span.total_seconds()))
+    sizes = (1, 60, 3_600, 86_400)
+    limits = (60, 3_600, 172_800)
+    place = sum(seconds >= limit for limit in limits)
+    return f"{seconds // sizes[place]} {words.units[place]}"
+
+
+def _clock(at: datetime, now: datetime) -> str:
+    """`14:05`; with the date if that is another day."""
+    return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%d.%m. %H:%M}"
+
+
+_WORDS: Mapping[Language, Words] = {Language.EN: ENGLISH, Language.RU: RUSSIAN}
