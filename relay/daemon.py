@@ -69,7 +69,7 @@ from relay.signals import (
 )
 from relay.stopped_routes import StoppedRoutes
 from relay.store.archive import ArchiveFolder
-from relay.store.open import account_records, check_permissions, open_store
+from relay.store.open import account_records, check_permissions, open_store, session_key
 from relay.store.records import Status
 
 if TYPE_CHECKING:
@@ -479,9 +479,14 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
 
 
 def _console(relay: Relay, api: Api) -> Console:
-    from relay.admin.console import console  # it and its libraries are not loaded without it
+    from relay.admin.console import console, session  # they and their libraries are not loaded without it
 
-    return console.Console(api.asking, relay.live)
+    settings = relay.settings
+    if relay.bearers is None:
+        return console.Console(api.asking, relay.live)
+    secure = (settings.admin_url or "").startswith("https:")
+    key = session_key(settings.store)
+    return console.Console(api.asking, relay.live, session.Sessions(relay.bearers, key.read, secure=secure))
 
 
 def url(address: tuple[str, int], *, scheme: str = "http") -> str:

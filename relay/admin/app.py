@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from relay.admin.api.problems import answer_with_problems
 from relay.admin.api.routes import PREFIX, Api
-from relay.admin.auth import ASKER, NO_PAGES, Pages, reject_cross_site, require_host, require_token
+from relay.admin.auth import ASKER, DOOR, NO_PAGES, Door, Pages, reject_cross_site, require_host, require_token
 from relay.admin.health import HealthRoutes
 from relay.admin.metrics import MetricsRoute
 from relay.admin.tail import TailRoute
@@ -62,9 +62,8 @@ def admin(
     metrics, tail = MetricsRoute(registry, refresh, emit=emit), TailRoute(stream, targets)
     health, store = HealthRoutes(unready, remark), HealthRoutes(store_unready, remark)
     pages = console.pages if console else NO_PAGES
-    access = (
-        require_token(bearers, emit=emit, clock=clock, proxies=proxies, pages=pages) if bearers else require_host(hosts)
-    )
+    door = Door(bearers, emit=emit, clock=clock, proxies=proxies) if bearers else None
+    access = require_token(door, pages) if door else require_host(hosts)
     app = web.Application(
         middlewares=[
             *([console.middleware] if console else []),
@@ -74,6 +73,8 @@ def admin(
             _list_paths,
         ]
     )
+    if door:
+        app[DOOR] = door
     app.add_routes([
         web.get("/metrics", metrics.get),
         web.get("/livez", health.livez),

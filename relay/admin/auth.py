@@ -2,7 +2,7 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from relay.errors import NotAllowed
+from relay.errors import NotAllowed, StoreError
 from relay.http.forwarded import NO_PROXIES, TrustedProxies
 from relay.operations.access import ON_LOOPBACK, Bearers, Expired
 from relay.operations.asker import Asker, Role
@@ -48,12 +48,12 @@ _EMBEDDABLE = PUBLIC_PATHS | {"/metrics"}
 class Pages:
     """What a browser may open besides: canonical paths. The desk decides what is on `of_askers`; `public` are anyone's.
 
-    `asker` says who a request is of by its cookie; None without one that is in force.
+    `session` reads a request's cookie: what it returns says whose that is whenever it is called, None for nobody's.
     """
 
     of_askers: frozenset[str] = frozenset()
     public: frozenset[str] = frozenset()
-    asker: Callable[[web.Request], Asker | None] = lambda _request: None
+    session: Callable[[web.Request], Awaitable[Callable[[], Asker | None]]] | None = None
 
     def includes(self, request: web.Request) -> bool:
         """True for every path of a page."""
@@ -68,47 +68,82 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def require_token(
-    bearers: Bearers,
-    *,
-    emit: Emit,
-    clock: Callable[[], float],
-    now: Callable[[], datetime] = utc_now,
-    proxies: TrustedProxies = NO_PROXIES,
-    pages: Pages = NO_PAGES,
-) -> Middleware:
-    """Require a bearer token on every path but `PUBLIC_PATHS`, of the role that the path demands; or a page's cookie.
+class Door:
+    """Tokens that are shown -> askers; wrong ones are counted by the address that they come from.
 
     The right token passes from a locked-out address too: others behind the same proxy or NAT may have locked it out.
     `clock`: monotonic seconds.
     """
-    lockouts = _Lockouts(clock)
+
+    def __init__(
+        self,
+        bearers: Bearers,
+        *,
+        emit: Emit,
+        clock: Callable[[], float],
+        now: Callable[[], datetime] = utc_now,
+        proxies: TrustedProxies = NO_PROXIES,
+    ) -> None:
+        self.bearers = bearers
+        self.now = now
+        self._emit = emit
+        self._lockouts = _Lockouts(clock)
+        self._proxies = proxies
+
+    def asker(self, token: str) -> Asker | Expired | None:
+        """Who shows this token now."""
+        return self.bearers.asker(token, self.now())
+
+    def refusal(self, request: web.Request, shown: Expired | None, *, guess: bool) -> web.HTTPException:
+        """Why there is no admission; a `guess` is counted, one that was right in its time is not."""
+        client = self._proxies.client(request.remote, request.headers)
+        seconds = self._lockouts.seconds_left(client)
+        if guess and shown is None and not seconds and self._lockouts.count_failure(client):
+            self._emit(ClientLockedOut(remote=client))
+        if shown:
+            return _unauthorized(_expired(shown))
+        if seconds:
+            text = "too many wrong tokens from this address; wait a minute\n"
+            return web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(seconds)}, text=text)
+        return _unauthorized("this needs a token, as Authorization: Bearer …\n")
+
+
+DOOR = web.AppKey("door", Door)
+"""Where tokens are demanded."""
+
+
+def require_token(door: Door, pages: Pages = NO_PAGES) -> Middleware:
+    """Require a bearer token or a cookie on every path but the public ones, of the role that the path demands."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         scheme, _, rest = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         given = rest.strip()
-        asker = bearers.asker(given, now()) if given and scheme.lower() == "bearer" else None
+        bearer = scheme.lower() == "bearer"
+        asker = door.asker(given) if given and bearer else None
         if isinstance(asker, Asker):
-            request[STILL_ADMITTED] = lambda: bearers.asker(given, now()) == asker
+            request[STILL_ADMITTED] = lambda: door.asker(given) == asker
             return await _admitted(request, asker, handler, pages)
-        if not given and (asker := pages.asker(request)):
-            request[STILL_ADMITTED] = lambda: pages.asker(request) == asker
-            return await _admitted(request, asker, handler, pages)
-        client = proxies.client(request.remote, request.headers)
-        seconds = lockouts.seconds_left(client)
-        if given and asker is None and not seconds and lockouts.count_failure(client):
-            emit(ClientLockedOut(remote=client))
+        if pages.session and not bearer:
+            who = await _session(request, pages.session)
+            if known := who():
+                request[STILL_ADMITTED] = lambda: who() == known
+                return await _admitted(request, known, handler, pages)
+        refusal = door.refusal(request, asker, guess=bool(given))
         if request.path in PUBLIC_PATHS or canonical(request) in pages.public:
             return await handler(request)
-        if isinstance(asker, Expired):
-            raise _unauthorized(_expired(asker))
-        if seconds:
-            text = "too many wrong tokens from this address; wait a minute\n"
-            raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(seconds)}, text=text)
-        raise _unauthorized("this needs a token, as Authorization: Bearer …\n")
+        raise refusal
 
     return check
+
+
+async def _session(
+    request: web.Request, session: Callable[[web.Request], Awaitable[Callable[[], Asker | None]]]
+) -> Callable[[], Asker | None]:
+    try:
+        return await session(request)
+    except StoreError as error:
+        raise web.HTTPServiceUnavailable(text=f"{error}\n") from error
 
 
 async def _admitted(request: web.Request, asker: Asker, handler: Handler, pages: Pages) -> web.StreamResponse:

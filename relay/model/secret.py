@@ -18,6 +18,11 @@ class Secret:
         """The text itself, for requests only."""
         return self._text
 
+    @property
+    def sha256(self) -> bytes:
+        """Its hash."""
+        return self._digest
+
     def matches(self, text: str) -> bool:
         """True if `text` is the secret. Constant time: digests are compared."""
         digest = hashlib.sha256(text.encode(errors="surrogateescape")).digest()

@@ -14,6 +14,7 @@ from relay.signals import Committed, Emit, Signal
 from relay.store.account_records import AccountRecords
 from relay.store.contract import Archive, OwnedStore
 from relay.store.records import BackupCopy, IntegrityReport
+from relay.store.session_key import SessionKey
 from relay.store.url import PostgresUrl as PostgresUrl
 from relay.store.url import SqliteUrl as SqliteUrl
 from relay.store.url import StoreUrl as StoreUrl
@@ -208,6 +209,22 @@ def account_records(url: StoreUrl) -> AccountRecords:
             from relay.store.postgres.account_rows import AccountRows
 
             return AccountRows(url.dsn)
+        case _:
+            assert_never(url)
+
+
+def session_key(url: StoreUrl) -> SessionKey:
+    """The key of the cookies of this store's relays. Nothing is opened."""
+    match url:
+        case SqliteUrl(path):
+            from relay.store.sqlite.session_key_file import SessionKeyFile
+
+            return SessionKeyFile(path)
+        case PostgresUrl():
+            check_extra()
+            from relay.store.postgres.session_key_row import SessionKeyRow
+
+            return SessionKeyRow(url.dsn)
         case _:
             assert_never(url)
 

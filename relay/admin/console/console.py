@@ -11,79 +11,39 @@ from relay.admin.console import filters, languages, problems
 from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import gettext, ngettext
 from relay.admin.console.live_rows import ROWS, LiveRows
-from relay.admin.console.page import ASKING, Page, link, new_key
-from relay.admin.console.pages import (
-    about,
-    acts,
-    deliveries,
-    heal,
-    language,
-    live,
-    overview,
-    pause,
-    preferences,
-    refused,
-    relays,
-    routes,
-    routes_diff,
-    routes_try,
-    unparsed,
-    unrouted,
-)
+from relay.admin.console.page import ASKING, SESSIONS, link, new_key
+from relay.admin.console.session import Sessions
+from relay.admin.console.site import PAGES, navigation
 from relay.admin.console.static import ICON, PATH, Static
 from relay.admin.console.streams import LIVE, Live
 from relay.admin.console.words import state_kind, state_word
 from relay.observe import EventStream
 
-PAGES: tuple[Page, ...] = (
-    *about.PAGES,
-    *acts.PAGES,
-    *deliveries.PAGES,
-    *heal.PAGES,
-    *language.PAGES,
-    *live.PAGES,
-    *overview.PAGES,
-    *pause.PAGES,
-    *preferences.PAGES,
-    *refused.PAGES,
-    *relays.PAGES,
-    *routes.PAGES,
-    *routes_diff.PAGES,
-    *routes_try.PAGES,
-    *unparsed.PAGES,
-    *unrouted.PAGES,
-)
-
-
-def navigation() -> list[tuple[str, str]]:
-    """The links at the top: address and name."""
-    return [
-        ("/", gettext("Overview")),
-        ("/deliveries", gettext("Deliveries")),
-        ("/live", gettext("Live")),
-        ("/routes", gettext("Routes")),
-        ("/unparsed", gettext("Unparsed")),
-        ("/unrouted", gettext("Unrouted")),
-        ("/acts", gettext("Acts")),
-        ("/heal", gettext("Healing")),
-    ]
+NO_STORE = "no-store"
 
 
 class Console:
-    """The pages, for `relay.admin.app`. They ask by `asking`, as the API does; what happens comes by `stream`."""
+    """The pages, for `relay.admin.app`. They ask by `asking`, as the API does; what happens comes by `stream`.
 
-    def __init__(self, asking: Asking, stream: EventStream) -> None:
+    `sessions`: where tokens are demanded. Each answer to somebody who has logged in may renew the cookie.
+    """
+
+    def __init__(self, asking: Asking, stream: EventStream, sessions: Sessions | None = None) -> None:
         self._asking = asking
+        self._sessions = sessions
         self._stream = stream
         self._static = Static()
         self.pages = Pages(
             of_askers=frozenset(each.path for each in PAGES if not each.public),
             public=frozenset({PATH, ICON, *(each.path for each in PAGES if each.public)}),
+            session=sessions.session if sessions else None,
         )
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes, and the environment of the templates."""
         app[ASKING], app[LIVE] = self._asking, Live(self._stream)
+        if self._sessions:
+            app[SESSIONS] = self._sessions
         environment = aiohttp_jinja2.setup(
             app,
             loader=PackageLoader("relay.admin.console"),
@@ -123,13 +83,12 @@ class Console:
             if not (self.pages.includes(request) or problems.is_lost_browser(request)):
                 return await handler(request)
             languages.speak(languages.choose(request))
-            return _with_headers(await problems.answer(request, handler))
+            response = await problems.answer(request, handler)
+            if not response.prepared:  # a stream puts its headers itself
+                response.headers.update(HEADERS)
+                response.headers.setdefault(hdrs.CACHE_CONTROL, NO_STORE)
+                if self._sessions and not response.cookies and response.headers[hdrs.CACHE_CONTROL] == NO_STORE:
+                    self._sessions.renew(request, response)
+            return response
 
         return check
-
-
-def _with_headers(response: web.StreamResponse) -> web.StreamResponse:
-    if not response.prepared:  # a stream puts them itself
-        response.headers.update(HEADERS)
-        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
-    return response

@@ -15,6 +15,7 @@ from relay.admin.auth import ASKER
 from relay.admin.console import flash
 from relay.admin.console.languages import language, languages
 from relay.admin.console.preferences import preferences
+from relay.admin.console.session import Sessions
 from relay.operations.asker import Asker, Role
 from relay.operations.desk import Operation
 from relay.operations.reading import parameters_of_query
@@ -23,6 +24,8 @@ P = TypeVar("P")
 D = TypeVar("D")
 
 ASKING = web.AppKey("asking", Asking)
+SESSIONS = web.AppKey("sessions", Sessions)
+"""Only where tokens are demanded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,7 @@ def context(request: web.Request, values: Mapping[str, Any]) -> dict[str, Any]:
     asker: Asker | None = request.get(ASKER)
     return {
         "asker": asker,
+        "logged_in": asker is not None and SESSIONS in request.app,
         "operator": asker is not None and asker.role is Role.OPERATOR,
         "now": request.app[ASKING].now(),
         "path": request.path,

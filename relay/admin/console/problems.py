@@ -42,7 +42,8 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _log_in(request: web.Request, error: web.HTTPException) -> web.Response:
-    if request.method == hdrs.METH_GET:
+    script = request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
+    if request.method == hdrs.METH_GET and not script:
         return see_other(f"/login?next={quote(request.path_qs, safe='')}")
     return _page(request, error.status, _("You are logged out."), "logged-out")
 

@@ -28,6 +28,8 @@ _WORDS = {
     "ok": lambda: _("ok"),
     "open": lambda: _("circuit open"),
     "probing": lambda: _("half-open"),
+    "viewer": lambda: _("viewer"),
+    "operator": lambda: _("operator"),
     "paused": lambda: _("paused"),
     # what the live page shows
     "event": lambda: _("event"),
@@ -75,6 +77,4 @@ _WORDS = {
     # relays, and who asks
     "lives": lambda: _("lives"),
     "gone": lambda: _("gone"),
-    "viewer": lambda: _("viewer"),
-    "operator": lambda: _("operator"),
 }

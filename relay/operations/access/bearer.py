@@ -51,3 +51,16 @@ class Bearers:
         if entry is None or not shown:
             return None
         return Expired(entry=entry) if entry.expired(now) else entry.asker
+
+    def named(self, name: str, now: datetime) -> tuple[Asker, bytes] | None:
+        """The asker of this name, and the hash of its token; None without one that is in force.
+
+        For whoever has shown the token before: a new token has another hash.
+        """
+        for asker, token in self._fixed:
+            if asker.name == name:
+                return asker, token.sha256
+        for entry in self._entries.values():
+            if entry.name == name and not entry.expired(now):
+                return entry.asker, bytes.fromhex(entry.sha256)
+        return None

@@ -6,17 +6,16 @@ does. It works behind PgBouncer, too, where locks of a session would be nobody's
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import psycopg
 
 from relay.errors import StoreBusy
 from relay.store.account_records import NOTHING, AccountRecord, decode, encode
-from relay.store.postgres.failures import AWAY, failure_of
+from relay.store.postgres.brief_connection import brief_connection, rows
 
-CONNECTED_WITHIN = 12.0  # seconds
-HELD_WITHIN = 60.0
+HELD_WITHIN = 60.0  # seconds
 WRITTEN_WITHIN = 30.0  # over new connections, if the one that holds the row is lost: what is written nobody else has
 AGAIN_AFTER = 0.2
 
@@ -39,32 +38,20 @@ class AccountRows:
     async def read(self, account: str) -> AccountRecord:
         """Return what is stored."""
         async with self._connection() as connection:
-            found = await _rows(connection, _READ, account)
+            found = await rows(connection, _READ, account)
         return _record(found, account) if found else NOTHING
 
     @asynccontextmanager
     async def held(self, account: str) -> AsyncIterator["HeldRow"]:
         """Hold the row of this account; made if it is missing. It ends with the connection, too."""
         async with self._connection() as connection:
-            await _rows(connection, _MAKE, account, encode(NOTHING))
-            await _rows(connection, "begin")
-            await _rows(connection, f"set local lock_timeout = {int(HELD_WITHIN * 1000)}")
-            yield HeldRow(self, connection, account, _record(await _rows(connection, _HOLD, account), account))
+            await rows(connection, _MAKE, account, encode(NOTHING))
+            await rows(connection, "begin")
+            await rows(connection, f"set local lock_timeout = {int(HELD_WITHIN * 1000)}")
+            yield HeldRow(self, connection, account, _record(await rows(connection, _HOLD, account), account))
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator["psycopg.AsyncConnection[Any]"]:
-        """A connection for one use; what is not committed when it is closed is rolled back."""
-        try:
-            async with asyncio.timeout(CONNECTED_WITHIN):
-                connection = await psycopg.AsyncConnection.connect(
-                    self._dsn, autocommit=True, prepare_threshold=None, application_name="relay accounts"
-                )
-        except AWAY as error:
-            raise StoreBusy(failure_of(error)) from error
-        try:
-            yield connection
-        finally:
-            await connection.close()
+    def _connection(self) -> AbstractAsyncContextManager["psycopg.AsyncConnection[Any]"]:
+        return brief_connection(self._dsn, name="relay accounts")
 
     async def write(self, account: str, before: AccountRecord, record: AccountRecord) -> None:
         """Write over a new connection what a lost one may not have written, unless somebody else has since."""
@@ -72,7 +59,7 @@ class AccountRows:
         while True:
             try:
                 async with self._connection() as connection:
-                    await _rows(connection, _WRITE_UNLESS, account, encode(record), encode(before))
+                    await rows(connection, _WRITE_UNLESS, account, encode(record), encode(before))
                     return
             except StoreBusy:
                 if asyncio.get_running_loop().time() > ends_at:
@@ -94,20 +81,12 @@ class HeldRow:
     async def write(self, record: AccountRecord) -> None:
         """Commit it; the row is not held after that."""
         try:
-            await _rows(self._connection, _WRITE, encode(record), self._account)
-            await _rows(self._connection, "commit")
+            await rows(self._connection, _WRITE, encode(record), self._account)
+            await rows(self._connection, "commit")
         except StoreBusy:
             await self._rows.write(self._account, self.record, record)
         self.record = record
 
 
-async def _rows(connection: "psycopg.AsyncConnection[Any]", sql: str, *values: str) -> list[tuple[str]]:
-    try:
-        cursor = await connection.execute(sql.encode(), values or None)
-        return await cursor.fetchall() if cursor.description else []
-    except AWAY as error:
-        raise StoreBusy(failure_of(error)) from error
-
-
-def _record(rows: list[tuple[str]], account: str) -> AccountRecord:
-    return decode(rows[0][0], f"the record of the account {account}")
+def _record(found: list[tuple[Any, ...]], account: str) -> AccountRecord:
+    return decode(found[0][0], f"the record of the account {account}")

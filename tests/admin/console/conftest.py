@@ -8,6 +8,7 @@ import pytest
 from aiohttp import ClientResponse, web
 from prometheus_client import CollectorRegistry
 
+from relay.admin.api.asking import Asking
 from relay.admin.api.routes import Api
 from relay.admin.app import admin
 from relay.admin.console.console import Console
@@ -31,7 +32,7 @@ FOLLOWED = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-
 def build(store: Archive, config: Config, live: EventStream) -> Callable[..., web.Application]:
     """The listener; `build(bearers=BEARERS)` demands a token."""
 
-    def built(**more: Any) -> web.Application:
+    def built(*, consoles: Callable[[Asking, EventStream], Console] = Console, **more: Any) -> web.Application:
         api = Api(store, lambda: config, reload=_reload)
         settings = {
             "registry": CollectorRegistry(),
@@ -41,7 +42,7 @@ def build(store: Archive, config: Config, live: EventStream) -> Callable[..., we
             "reload": _reload,
             "stream": live,
             "api": api,
-            "console": Console(api.asking, live),
+            "console": consoles(api.asking, live),
             "emit": lambda _signal: None,
         }
         return admin(**settings | more)

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from relay.admin.console.console import HEADERS, PAGES
+from relay.admin.console.headers import HEADERS
+from relay.admin.console.site import PAGES
 from relay.admin.console.static import Static
 from tests.admin.console.conftest import VIEWER, Client, see
 

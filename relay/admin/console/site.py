@@ -1,0 +1,55 @@
+"""Every page of the console, and the links at its top."""
+
+from relay.admin.console.languages import gettext
+from relay.admin.console.page import Page
+from relay.admin.console.pages.about import PAGES as ABOUT
+from relay.admin.console.pages.acts import PAGES as ACTS
+from relay.admin.console.pages.deliveries import PAGES as DELIVERIES
+from relay.admin.console.pages.heal import PAGES as HEAL
+from relay.admin.console.pages.language import PAGES as LANGUAGE
+from relay.admin.console.pages.live import PAGES as LIVE
+from relay.admin.console.pages.login import PAGES as LOGIN
+from relay.admin.console.pages.overview import PAGES as OVERVIEW
+from relay.admin.console.pages.pause import PAGES as PAUSE
+from relay.admin.console.pages.preferences import PAGES as PREFERENCES
+from relay.admin.console.pages.refused import PAGES as REFUSED
+from relay.admin.console.pages.relays import PAGES as RELAYS
+from relay.admin.console.pages.routes import PAGES as ROUTES
+from relay.admin.console.pages.routes_diff import PAGES as ROUTES_DIFF
+from relay.admin.console.pages.routes_try import PAGES as ROUTES_TRY
+from relay.admin.console.pages.unparsed import PAGES as UNPARSED
+from relay.admin.console.pages.unrouted import PAGES as UNROUTED
+
+PAGES: tuple[Page, ...] = (
+    *ABOUT,
+    *ACTS,
+    *DELIVERIES,
+    *HEAL,
+    *LANGUAGE,
+    *LIVE,
+    *LOGIN,
+    *OVERVIEW,
+    *PAUSE,
+    *PREFERENCES,
+    *REFUSED,
+    *RELAYS,
+    *ROUTES,
+    *ROUTES_DIFF,
+    *ROUTES_TRY,
+    *UNPARSED,
+    *UNROUTED,
+)
+
+
+def navigation() -> list[tuple[str, str]]:
+    """The links at the top: address and name."""
+    return [
+        ("/", gettext("Overview")),
+        ("/deliveries", gettext("Deliveries")),
+        ("/live", gettext("Live")),
+        ("/routes", gettext("Routes")),
+        ("/unparsed", gettext("Unparsed")),
+        ("/unrouted", gettext("Unrouted")),
+        ("/acts", gettext("Acts")),
+        ("/heal", gettext("Healing")),
+    ]
