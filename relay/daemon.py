@@ -28,7 +28,7 @@ from relay.audit_log import log_audit
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
 from relay.delivery.send import origin
-from relay.errors import StoreBusy, StoreError, StoreFailed
+from relay.errors import ConflictError, StoreBusy, StoreError, StoreFailed
 from relay.http.aiohttp_version import Variant, Variants, choose_variants
 from relay.http.client import Client, fast_client, plain_client
 from relay.http.listener import bind, listen
@@ -37,7 +37,7 @@ from relay.ingest.budget import Budget
 from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
-from relay.model import Json, Target
+from relay.model import Json, Source, Target
 from relay.model.notify import REPORT as NOTIFY
 from relay.notifications import Notifications
 from relay.observe import EventStream, Gauges, SharedGauges
@@ -106,6 +106,7 @@ class Relay:
         self.admin_listening: tuple[str, int] = settings.admin
         self._observe = emit
         self._accounts: Accounts | None = None
+        self._receiving: Intake | None = None
         self._delivering = False  # a dispatcher is there; the store may be disowned while it is opened
         self.readiness = Readiness(
             stopping=self.ended.is_set, spool=lambda: self.store.spool(), clock=lambda: self.store.clock()
@@ -217,6 +218,12 @@ class Relay:
         watched = (name for name, source in self.reloader.config.sources.items() if source.guard)
         known = {name: status.guards[name] for name in watched if name in status.guards}
         return {name: each.state for name, each in known.items() if each.state and not each.off}
+
+    async def receive(self, source: Source, body: bytes) -> str:
+        """Take a sample, see `Intake.receive_sample`."""
+        if self._receiving is None:
+            raise ConflictError("the relay is starting: try again")
+        return await self._receiving.receive_sample(source, body)
 
     async def start(self, stack: AsyncExitStack, registry: CollectorRegistry) -> None:
         """Start everything in order; `stack` stops it in the reverse."""
@@ -371,7 +378,7 @@ class Relay:
         )
         stack.push_async_callback(private.close)
         tls = self.reloader.certificate.context if self.reloader.certificate else None
-        intake = self._intake()
+        intake = self._receiving = self._intake()
         public = await listen(
             intake.answer,
             on_public,
@@ -459,7 +466,7 @@ def _bearers(settings: Settings) -> Bearers | None:
 
 
 def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Application:
-    api = Api(relay.store, lambda: relay.reloader.config, relay.settings.names, relay.reloader.reload)
+    api = Api(relay.store, lambda: relay.reloader.config, relay.settings.names, relay.reloader.reload, relay.receive)
     return admin(
         registry=registry,
         refresh=relay.refresh,

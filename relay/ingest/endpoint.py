@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from time import perf_counter
 
 from aiohttp import hdrs, web
-from multidict import MultiMapping, istr
+from multidict import CIMultiDict, MultiMapping, istr
 
-from relay.errors import StoreError
+from relay.errors import ConflictError, StoreError
 from relay.http.forwarded import TrustedProxies
 from relay.http.malformed import MalformedRequest
 from relay.http.post import Post
@@ -35,6 +35,7 @@ from relay.store.records import Duplicate, KeepResult
 REQUEST_ID = istr("X-Amocrm-Requestid")
 SIGNATURE = istr("X-Signature")
 TRACEPARENT = istr("traceparent")
+FORM = "application/x-www-form-urlencoded"
 MAX_REQUEST_ID = 100  # characters
 MILLISECOND = 0.001  # seconds
 AMOCRM = ("amocrm", "kommo")  # in its user agents: amoCRM-Webhooks/3.0, amoCRM-WebHook-client/2.0
@@ -146,6 +147,24 @@ class Intake:
             now = self._clock()
             self._received_at, self._read_at = now - timedelta(0, 0, now.microsecond % 1000), at
         return self._received_at
+
+    async def receive_sample(self, source: Source, body: bytes) -> str:
+        """Store a webhook of our own making, as if it had been posted to this source; return its id.
+
+        Of one that repeats another, the other's. ConflictError if it is not stored.
+        """
+        start = perf_counter()
+        try:
+            with self._budget.reservation() as reservation:
+                reservation.grow(OVERHEAD + len(body))
+                webhook = self._webhook(source, CIMultiDict({hdrs.CONTENT_TYPE: FORM}), "", body)
+                stored = self._loop.create_future()
+                pending = AwaitedWebhook(webhook=webhook, source=source, reservation=reservation, stored=stored)
+                result = await self._decoder.store(pending)
+        except (Reject, BudgetExceeded, StoreError) as error:
+            raise ConflictError(f"the sample was not stored: {_as_reject(error, source).detail}") from error
+        self._announce(pending, result, took=timedelta(seconds=perf_counter() - start))
+        return result.webhook if isinstance(result, Duplicate) else webhook.id
 
     # ---- the same for a complete post
 

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 from uuid_utils import uuid7
 
 from relay.errors import RoutesInvalid, RoutesMissing
-from relay.model import Json
+from relay.model import Json, Source
 from relay.operations.asker import Asker, Role
 from relay.operations.masking import mask
 from relay.routes.config import Config
@@ -22,6 +22,9 @@ from relay.store.records import AuditEntry
 
 P = TypeVar("P")
 D = TypeVar("D")
+
+Receive: TypeAlias = Callable[[Source, bytes], Awaitable[str]]
+"""Take a body as if it had been posted to a source; return the id of the webhook. ConflictError if it is not stored."""
 
 
 class Desk:
@@ -43,6 +46,7 @@ class Desk:
         act_id: str | None = None,
         names: Path | None = None,
         reload: Callable[[], Awaitable[Reloaded]] | None = None,
+        receive: Receive | None = None,
         archive: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
@@ -52,6 +56,7 @@ class Desk:
         self.act_id = act_id
         self.names = names
         self.reload = reload
+        self.receive = receive
         self.archive = archive
         self.env = env
 

@@ -22,8 +22,10 @@ from relay.operations.reloads import RELOAD, ROUTES
 from relay.operations.reparses import REPARSE
 from relay.operations.replays import REPLAYS
 from relay.operations.routes import CHECK, DIFF, EXPLAIN
+from relay.operations.samples import SAMPLE
 from relay.operations.status import STATUS, TARGET, TARGETS
 from relay.operations.story import STORY
+from relay.operations.target_settings import TARGET_SETTINGS
 from relay.operations.unrouted import UNROUTED
 from relay.operations.webhooks import EVENT, EVENTS, UNPARSED, WEBHOOK
 
@@ -51,6 +53,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     STORY,
     TARGET,
     TARGETS,
+    TARGET_SETTINGS,
     UNPARSED,
     UNROUTED,
     WEBHOOK,
@@ -69,4 +72,5 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     REPARSE,
     REPLAYS,
     RESUME,
+    SAMPLE,
 )

@@ -12,7 +12,7 @@ from relay.admin.api.acts import Acts, act_id_of, digest_of, key_id_of
 from relay.errors import StoreBusy
 from relay.operations import lookup
 from relay.operations.asker import Asker, Role
-from relay.operations.desk import Desk, Operation
+from relay.operations.desk import Desk, Operation, Receive
 from relay.operations.documents.acts import ActDocument
 from relay.operations.masking import mask
 from relay.operations.reading import parameters
@@ -49,11 +49,13 @@ class Asking:
         config: Callable[[], Config],
         names: Path | None = None,
         reload: Callable[[], Awaitable[Reloaded]] | None = None,
+        receive: Receive | None = None,
     ) -> None:
         self._store = store
         self._config = config
         self._names = names
         self._reload = reload
+        self._receive = receive
         self._acts = Acts(store)
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
         self._long_places = asyncio.Semaphore(MAX_LONG)
@@ -75,7 +77,15 @@ class Asking:
         asked = parameters(operation.parameters, given, now=self.now(), strict=True)
         key_id, digest = key_id_of(asker.name, key), digest_of(operation.name, given)
         id_ = act_id_of(key_id, digest)
-        desk = Desk(self._store, asker, config=self._config, act_id=id_, names=self._names, reload=self._reload)
+        desk = Desk(
+            self._store,
+            asker,
+            config=self._config,
+            act_id=id_,
+            names=self._names,
+            reload=self._reload,
+            receive=self._receive,
+        )
         asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
         long = operation.long and not getattr(asked, "dry_run", False)
         run = partial(self._after_others if long else self._in_turn, partial(desk.ask, operation, asked))

@@ -16,7 +16,7 @@ from relay.admin.api.tail import TAIL, ApiTail
 from relay.admin.auth import ASKER
 from relay.observe import EventStream
 from relay.operations.asker import Role
-from relay.operations.desk import Operation
+from relay.operations.desk import Operation, Receive
 from relay.operations.documents.acts import AcceptedDocument
 from relay.operations.documents.encoding import encode
 from relay.operations.reading import Fault, InvalidParameters, parameters, parameters_of_query
@@ -42,8 +42,9 @@ class Api:
         config: Callable[[], Config],
         names: Path | None = None,
         reload: Callable[[], Awaitable[Reloaded]] | None = None,
+        receive: Receive | None = None,
     ) -> None:
-        self.asking = Asking(store, config, names, reload)
+        self.asking = Asking(store, config, names, reload, receive)
 
     def routes(self, stream: EventStream) -> list[web.RouteDef]:
         """Every route of the API."""

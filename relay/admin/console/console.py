@@ -12,11 +12,13 @@ from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import gettext, ngettext
 from relay.admin.console.live_rows import ROWS, LiveRows
 from relay.admin.console.page import ASKING, SESSIONS, link, new_key
+from relay.admin.console.pages.overview import LATEST
+from relay.admin.console.problem_words import problem_advice, problem_title
 from relay.admin.console.session import Sessions
 from relay.admin.console.site import PAGES, navigation
 from relay.admin.console.static import ICON, PATH, Static
 from relay.admin.console.streams import LIVE, Live
-from relay.admin.console.words import state_kind, state_word
+from relay.admin.console.words import entity_word, state_kind, state_word
 from relay.observe import EventStream
 
 NO_STORE = "no-store"
@@ -58,6 +60,7 @@ class Console:
                 "instant": filters.instant,
                 "json": filters.json,
                 "size": filters.size,
+                "span": filters.span,
                 "utc": filters.utc,
             },
         )
@@ -65,12 +68,16 @@ class Console:
         environment.globals.update(
             link=link,
             navigation=navigation,
+            entity_word=entity_word,
             new_key=new_key,
+            problem_advice=problem_advice,
+            problem_title=problem_title,
             state_kind=state_kind,
             state_word=state_word,
             static_url=self._static.url,
         )
         app[ROWS] = LiveRows(environment)
+        app[LATEST] = {}
         app.add_routes([web.get(PATH, self._static.get), web.get(ICON, self._static.icon)])
         app.add_routes([web.route(each.method, each.path, each.handler) for each in PAGES])
 

@@ -49,3 +49,8 @@ def json(value: object) -> str:
 def count(number: int) -> str:
     """`1 204`: with narrow no-break spaces between thousands."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+def span(seconds: float) -> str:
+    """A length of time in seconds: `2.0 s`, `1 h`."""
+    return length(timedelta(seconds=seconds))

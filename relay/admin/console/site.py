@@ -17,6 +17,10 @@ from relay.admin.console.pages.relays import PAGES as RELAYS
 from relay.admin.console.pages.routes import PAGES as ROUTES
 from relay.admin.console.pages.routes_diff import PAGES as ROUTES_DIFF
 from relay.admin.console.pages.routes_try import PAGES as ROUTES_TRY
+from relay.admin.console.pages.search import PAGES as SEARCH
+from relay.admin.console.pages.sources import PAGES as SOURCES
+from relay.admin.console.pages.story import PAGES as STORY
+from relay.admin.console.pages.target import PAGES as TARGET
 from relay.admin.console.pages.unparsed import PAGES as UNPARSED
 from relay.admin.console.pages.unrouted import PAGES as UNROUTED
 
@@ -36,6 +40,10 @@ PAGES: tuple[Page, ...] = (
     *ROUTES,
     *ROUTES_DIFF,
     *ROUTES_TRY,
+    *SEARCH,
+    *SOURCES,
+    *STORY,
+    *TARGET,
     *UNPARSED,
     *UNROUTED,
 )

@@ -13,6 +13,22 @@ def state_word(state: str) -> str:
     return _WORDS.get(state, lambda: state)()
 
 
+def entity_word(entity: str) -> str:
+    """`leads` -> `Lead`, in the language of the page."""
+    return _ENTITIES.get(entity, lambda: entity)()
+
+
+_ENTITIES = {
+    "leads": lambda: _("Lead"),
+    "contacts": lambda: _("Contact"),
+    "companies": lambda: _("Company"),
+    "customers": lambda: _("Customer"),
+    "task": lambda: _("Task"),
+    "talk": lambda: _("Talk"),
+    "unsorted": lambda: _("Unsorted"),
+    "message": lambda: _("Message"),
+}
+
 _KINDS = {
     "ok": ("delivered", "done", "healed", "lives", "matched", "ok"),
     "bad": ("dead", "disabled", "failed", "gone", "interrupted", "missing", "no_rights", "open", "settings_differ",

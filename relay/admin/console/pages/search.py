@@ -1,0 +1,82 @@
+"""/search?q= -> what is meant: digits are a number, hex is an id, `key:value` are filters; else what there is."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from aiohttp import web
+
+from relay.admin.console.page import Page, ask, render
+from relay.admin.console.pages.deliveries import FILTERS
+from relay.amocrm.vocabulary import ENTITIES
+from relay.errors import NotFoundError
+from relay.operations.story import STORY, Story
+from relay.operations.webhooks import EVENT, WEBHOOK, Shown
+
+SHORTEST = 4  # characters of an id that are looked for
+FIRST = ("leads", "contacts", "companies")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meant:
+    """What a text may mean: the number of an object, of this `entity` if one is named; an id; filters of deliveries."""
+
+    number: str = ""
+    entity: str = ""
+    id: str = ""
+    filters: tuple[tuple[str, str], ...] = ()
+
+
+def meant(text: str) -> Meant:
+    """Read `4831596`, `leads 4831596`, `019ab000-0001`, `state:dead target:warehouse`."""
+    words = text.split()
+    if words and all(re.fullmatch(r"[a-z_]+:\S+", each) and each.partition(":")[0] in FILTERS for each in words):
+        return Meant(filters=tuple((name, value) for name, _, value in (each.partition(":") for each in words)))
+    if named := re.fullmatch(r"([a-z_]+)[ /:](\d+)", text):
+        return Meant(entity=named[1], number=named[2]) if named[1] in ENTITIES else Meant()
+    number = text if re.fullmatch(r"\d{1,20}", text) else ""
+    id_ = text.lower() if re.fullmatch(rf"[0-9a-fA-F-]{{{SHORTEST},36}}", text) else ""
+    return Meant(number=number, id=id_)
+
+
+async def get(request: web.Request) -> web.Response:
+    """Go where the text leads if that is one place; else show the choice, or what can be looked for."""
+    text = request.query.get("q", "").strip()
+    wanted = meant(text)
+    if wanted.filters:
+        return _go(f"/deliveries?{urlencode(wanted.filters)}")
+    if wanted.entity:
+        return _go(_object(wanted.entity, wanted.number))
+    found = [_object(each, wanted.number) for each in await _entities(request, wanted.number)] if wanted.number else []
+    if wanted.id and not found:
+        found = await _by_id(request, wanted.id)
+    if len(found) == 1:
+        return _go(found[0])
+    return render(request, "search.html", text=text, found=found, wanted=wanted, filters=FILTERS)
+
+
+async def _entities(request: web.Request, number: str) -> list[str]:
+    """The entities of which one with this number is known: leads and contacts first."""
+    order = [*FIRST, *sorted(ENTITIES - {*FIRST})]
+    return [each for each in order if (await ask(request, STORY, Story(entity=each, id=number, limit=1))).data]
+
+
+async def _by_id(request: web.Request, id_: str) -> list[str]:
+    for operation, place in ((EVENT, "events"), (WEBHOOK, "webhooks")):
+        try:
+            await ask(request, operation, Shown(id=id_))  # type: ignore[arg-type]  # two documents, neither is read
+        except NotFoundError:
+            continue
+        return [f"/{place}/{quote(id_)}"]
+    return []
+
+
+def _object(entity: str, number: str) -> str:
+    return f"/{quote(entity)}/{quote(number)}"
+
+
+def _go(address: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": address})
+
+
+PAGES = (Page(path="/search", handler=get),)

@@ -1,0 +1,95 @@
+"""/targets/{target} -> its state and settings; POST …/probe and …/drop: a test request, and giving up what waits."""
+
+from aiohttp import web
+
+from relay.admin.auth import ASKER
+from relay.admin.console import forms
+from relay.admin.console.languages import gettext as _
+from relay.admin.console.page import Page, ask, render
+from relay.admin.console.spark import spark
+from relay.errors import NotFoundError, RoutesInvalid
+from relay.model import State
+from relay.operations.activity import ACTIVITY
+from relay.operations.attempts import ATTEMPTS, Attempts
+from relay.operations.deliveries import DELIVERIES, Deliveries
+from relay.operations.documents.activity import LastHourDocument
+from relay.operations.documents.acts_done import DropDocument, ProbeDocument
+from relay.operations.documents.target_settings import TargetSettingsDocument
+from relay.operations.drop import DROP
+from relay.operations.probe import PROBE
+from relay.operations.status import STATUS, TARGET, Everything, OneTarget
+from relay.operations.target_settings import TARGET_SETTINGS
+
+FEW = 10  # rows of each list
+
+
+async def get(request: web.Request) -> web.Response:
+    """Show one target; a page says so if there is none of this name."""
+    name = request.match_info["target"]
+    target = await ask(request, TARGET, OneTarget(target=name))
+    status = await ask(request, STATUS, Everything())
+    hour = await _last_hour(request, name) if status.daemon is not None else None
+    return render(
+        request,
+        "target.html",
+        target=target,
+        standing=status,
+        settings=await _settings(request, name),
+        drawn=spark(hour) if hour else None,
+        failed=await ask(request, ATTEMPTS, Attempts(target=name, failed=True, limit=FEW)),
+        pending=await ask(request, DELIVERIES, Deliveries(target=name, state=(State.PENDING,), limit=FEW)),
+    )
+
+
+async def _settings(request: web.Request, name: str) -> TargetSettingsDocument | None:
+    """None for a target that the routes do not name, or if they cannot be used."""
+    try:
+        return await ask(request, TARGET_SETTINGS, OneTarget(target=name))
+    except (NotFoundError, RoutesInvalid):
+        return None
+
+
+async def _last_hour(request: web.Request, name: str) -> LastHourDocument | None:
+    try:
+        return (await ask(request, ACTIVITY, Everything())).targets.get(name)
+    except NotFoundError:
+        return None
+
+
+async def probe(request: web.Request) -> web.Response:
+    """Send a test request, and say what it returned."""
+    form = await forms.fields(request)
+    given = {"target": request.match_info["target"], "method": form.get("method", "OPTIONS")}
+    payloads = request[ASKER].payloads
+    return await forms.act(request, PROBE, given, lambda done: _probed(done, payloads=payloads))
+
+
+def _probed(done: ProbeDocument, *, payloads: bool) -> str:
+    what = done.reason if done.status is None else str(done.status)
+    detail = f": {done.detail}" if done.detail and payloads else ""
+    took = round(done.took * 1000)
+    if done.reached:
+        return _("{target} answered {what} after {took} ms{detail}").format(
+            target=done.target, what=what, took=took, detail=detail
+        )
+    return _("{target} was not reached: {what} after {took} ms{detail}").format(
+        target=done.target, what=what, took=took, detail=detail
+    )
+
+
+async def drop(request: web.Request) -> web.Response:
+    """Give up what waits for a target that the routes no longer name."""
+    return await forms.act(request, DROP, {"target": request.match_info["target"]}, _dropped)
+
+
+def _dropped(done: DropDocument) -> str:
+    return _("{target}: {dropped} pending given up, {dismissed} dead dismissed.").format(
+        target=done.target, dropped=done.dropped, dismissed=done.dismissed
+    )
+
+
+PAGES = (
+    Page(path="/targets/{target}", handler=get),
+    Page(path="/targets/{target}/drop", handler=drop, method="POST"),
+    Page(path="/targets/{target}/probe", handler=probe, method="POST"),
+)

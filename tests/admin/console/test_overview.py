@@ -1,0 +1,192 @@
+"""/: is all well, what to do, targets with their last hour, sources, the routes file, relays; and how to begin."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from relay.admin.api.routes import Api
+from relay.admin.console.console import Console
+from relay.admin.console.spark import HEIGHT, LEAST, spark
+from relay.errors import StoreBusy
+from relay.model import Health
+from relay.observe import EventStream
+from relay.operations.documents.activity import LastHourDocument
+from relay.routes.config import Config
+from relay.store.activity import Activity, Hits
+from relay.store.contract import Archive
+from relay.store.question_records import RefusedMinute
+from relay.store.records import AuditEntry, HealthReport
+from relay.store.sqlite.store import SqliteStore
+from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, see
+from tests.cli.conftest import MINUTE, NOON
+
+AT = NOON.timestamp()
+DOWN = HealthReport(
+    health=Health.OPEN, since=NOON - 14 * MINUTE, as_of=NOON, error="503 <b>busy</b>", probe_at=NOON + MINUTE
+)
+FILES = {
+    "loaded": [{"file": "routes.yaml", "written_at": None, "loaded_at": "2026-11-22T09:12:00.000Z", "warning": ""}],
+    "refused": [{"at": "2026-11-22T10:00:00.000Z", "files": [], "problems": ["routes.yaml:41:3 targt: no such key"]}],
+}
+
+
+async def test_each_problem_has_a_title_what_to_do_and_a_link(browser: Client, store: Archive) -> None:
+    await store.publish_health({"warehouse": DOWN})
+    await store.pause("sales-bot", AuditEntry(id="1", at=NOON, who="olga", command="pause", details={"reason": "move"}))
+    seen = await see(browser, "/")
+    assert "4 things need you." in seen.text
+    assert "warehouse: circuit open for 14 min" in seen.text
+    assert "Nothing is lost; the backlog follows by itself." in seen.text
+    assert "sales-bot: paused for 0 ms" in seen.text and "2 webhooks could not be read." in seen.text
+    for link in ("/targets/warehouse", "/unparsed", "/deliveries?state=dead&target=warehouse", "/targets/sales-bot"):
+        assert link in seen.links, link
+
+
+async def test_a_target_that_fails_says_why_and_when_it_is_probed(browser: Client, store: Archive) -> None:
+    await store.publish_health({"warehouse": DOWN})
+    seen = await see(browser, "/")
+    assert "Attempts failed 14 min ago, and only probes are sent: 503 <b>busy</b>; next probe in 1 min" in seen.text
+    assert "<b>busy" not in seen.source, "what a target answers is text"
+
+
+async def test_all_is_well_if_nothing_is_wrong(fresh: Client, empty: Archive) -> None:
+    await empty.questions.record_activity(
+        Activity(since=AT - 60, delivered={"warehouse": {int(AT // 60): 3}}), now=NOON
+    )
+    seen = await see(fresh, "/")
+    assert "All is well." in seen.text and "What to do" not in seen.text
+    assert "Last hour: 3 delivered, 0 failed" in seen.source
+    assert len(re.findall(r"<rect", seen.source)) == 1
+
+
+async def test_the_first_start_shows_the_address_how_to_try_it_and_a_sample(fresh: Client) -> None:
+    seen = await see(fresh, "/")
+    assert "No webhook has come yet." in seen.text
+    assert "https:// YOUR-ADDRESS /hooks/crm/***" in seen.text.replace("https://YOUR-ADDRESS", "https:// YOUR-ADDRESS ")
+    assert "relay send --event leads.status" in seen.text
+    assert "canary" not in seen.source
+    assert [each["action"] for each in seen.forms if (each["action"] or "").endswith("/sample")] == [
+        "/sources/crm/sample"
+    ]
+
+
+async def test_once_a_webhook_came_it_shows_no_beginning(browser: Client) -> None:
+    assert "How to begin" not in (await see(browser, "/")).text
+
+
+async def test_sources_say_how_near_amocrm_is_to_switching_them_off(browser: Client, store: Archive) -> None:
+    refused = RefusedMinute(
+        minute=NOON, source="crm", reason="unavailable", count=51, last_at=NOON, detail="", remote=""
+    )
+    await store.questions.record_refused([refused])
+    await store.questions.record_activity(
+        Activity(since=AT - 60, sources={"crm": Hits(since=AT - 60, last=AT - 4, hours={int(AT // 3600): 1312})}),
+        now=NOON,
+    )
+    seen = await see(browser, "/")
+    assert "crm 4.0 s 1 312 51" in seen.text
+    assert "51 of 100 not watched" in seen.text
+    assert "crm: 51 failed answers in 2 h" in seen.text
+
+
+async def test_a_newer_routes_file_that_is_refused_is_quoted_and_silent_routes_are_named(
+    browser: Client, store: Archive
+) -> None:
+    await store.publish("files", FILES, now=NOON)
+    routes = {"talks-to-us": Hits(since=AT - 8 * 86_400), "offer-made": Hits(since=AT - 8 * 86_400, last=AT)}
+    await store.questions.record_activity(Activity(since=AT, routes=routes), now=NOON)
+    seen = await see(browser, "/")
+    assert "routes.yaml in force since 2026-11-22" in seen.text
+    assert "A newer file is refused, and the one above stays: routes.yaml:41:3 targt: no such key" in seen.text
+    assert "1 route took nothing in 7 days: talks-to-us" in seen.text
+
+
+async def test_while_the_store_is_busy_the_page_stands_as_it_was(
+    browser: Client, guarded: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await see(browser, "/")
+
+    async def busy() -> None:
+        raise StoreBusy("the database is locked")
+
+    monkeypatch.setattr(store, "status", busy)
+    seen = await see(browser, "/")
+    assert "this is how it was: the database is locked as of 2026-11-22 12:00:00" in seen.text
+    assert before.text[before.text.index("Targets") :] in seen.text
+    answer = await guarded.get("/", headers=OPERATOR)
+    assert answer.status == 503, "what was never seen cannot stand"
+
+
+async def test_what_stands_for_an_operator_is_not_shown_to_a_viewer(
+    guarded: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.publish_health({"warehouse": DOWN})
+    assert "busy" in (await see(guarded, "/", headers=OPERATOR)).text
+
+    async def busy() -> None:
+        raise StoreBusy("no")
+
+    monkeypatch.setattr(store, "status", busy)
+    assert (await guarded.get("/", headers=VIEWER)).status == 503
+
+
+async def test_a_viewer_sees_states_and_problems_but_no_answers_and_no_acts(guarded: Client, store: Archive) -> None:
+    await store.publish_health({"warehouse": DOWN})
+    seen = await see(guarded, "/", headers=VIEWER)
+    assert "warehouse: circuit open for 14 min" in seen.text
+    assert "busy" not in seen.text
+    posts = [each["action"] or "" for each in seen.forms if each["method"] == "post"]
+    assert not [each for each in posts if each.startswith(("/targets", "/sources"))]
+
+
+# ---- sparklines
+
+
+def test_the_tallest_minute_fills_the_box_and_failures_stand_on_top() -> None:
+    hour = LastHourDocument(delivered=(0, 10, 1, 0), failed=(0, 10, 0, 4))
+    drawn = spark(hour)
+    assert [(each.x, each.y, each.height, each.failed) for each in drawn.bars] == [
+        (1, 10, 10, False),
+        (1, 0, 10, True),
+        (2, HEIGHT - LEAST, LEAST, False),
+        (3, 16, 4, True),
+    ]
+    assert (drawn.delivered, drawn.failed, drawn.width) == (11, 14, 4)
+    assert spark(LastHourDocument(delivered=(0,), failed=(0,))).bars == ()
+
+
+def test_a_minute_with_much_and_one_failure_stays_within_the_box() -> None:
+    bars = spark(LastHourDocument(delivered=(1000,), failed=(1,))).bars
+    assert [(each.y, each.height) for each in bars] == [(LEAST, HEIGHT - LEAST), (0, LEAST)]
+
+
+# ---- a relay to which nothing has come
+
+
+@pytest.fixture
+async def empty(tmp_path: Path) -> AsyncIterator[Archive]:
+    opened = SqliteStore.open(
+        tmp_path / "empty.db",
+        now=NOON,
+        emit=lambda _signal: None,
+        failed=lambda: None,
+        wall=NOON.timestamp,
+        steady=lambda: 0.0,
+    )
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def fresh(
+    build: Callable[..., web.Application],
+    empty: Archive,
+    config: Config,
+    live: EventStream,
+    aiohttp_client: Callable[..., Awaitable[Client]],
+) -> AsyncIterator[Client]:
+    api = Api(empty, lambda: config)
+    yield await aiohttp_client(build(api=api, console=Console(api.asking, live)), headers=FOLLOWED)

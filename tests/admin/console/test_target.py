@@ -1,0 +1,109 @@
+"""/targets/{target}: its state and settings, pause and resume, a test request, and what is dropped."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from aiohttp import web
+
+from relay.admin.api.routes import Api
+from relay.admin.console.console import Console
+from relay.model import Health
+from relay.observe import EventStream
+from relay.routes.config import Config, load
+from relay.store.activity import Activity
+from relay.store.contract import Archive
+from relay.store.records import AuditEntry, HealthReport
+from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, see, sent
+from tests.cli.conftest import MINUTE, NOON, ROUTES, SECRETS
+
+PAGE = "/targets/warehouse"
+OK = HealthReport(health=Health.OK, since=NOON - MINUTE, as_of=NOON, delivered_at=NOON, rate=2.5, in_flight=3)
+
+
+async def test_it_shows_state_backlog_rate_and_how_the_target_is_delivered_to(browser: Client, store: Archive) -> None:
+    await store.publish_health({"warehouse": OK})
+    minutes = {int(NOON.timestamp() // 60): 7}
+    await store.questions.record_activity(Activity(since=0.0, delivered={"warehouse": minutes}), now=NOON)
+    seen = await see(browser, PAGE)
+    for text in (
+        "Pending 1 , the oldest for 0 ms",
+        "Dead 1",
+        "2.5 a second, within the last minute",
+        "In flight 3",
+        "7 delivered, 0 failed attempts",
+        "POST https://dwh.example/${DWH_PATH}",
+        "after 2.0 s, then each time 2 times as long, at most 1 h;",
+        "dead 3 d after its arrival, at once if it answers 400",
+        "8 attempts",
+        "none: events about the same lead may overtake each other",
+    ):
+        assert text in seen.text, text
+    assert "canary" not in seen.source
+
+
+async def test_it_lists_the_last_failures_and_what_waits(browser: Client) -> None:
+    seen = await see(browser, PAGE)
+    assert "400: bad price" in seen.text and "503: \\u001b[31mcome back later" in seen.text
+    assert "/leads/4831596" in seen.links
+    assert any(each.startswith("/events/") for each in seen.links)
+
+
+async def test_a_target_to_which_nothing_was_sent_is_an_empty_page_that_says_so(
+    build: Callable[..., web.Application],
+    store: Archive,
+    live: EventStream,
+    folder: Path,
+    aiohttp_client: Callable[..., Awaitable[Client]],
+) -> None:
+    file = folder / "routes.yaml"
+    file.write_text(ROUTES.replace("targets:\n", "targets:\n  quiet: {url: https://quiet.example}\n", 1))
+    api = Api(store, lambda: load(file, SECRETS))
+    client = await aiohttp_client(build(api=api, console=Console(api.asking, live)), headers=FOLLOWED)
+    seen = await see(client, "/targets/quiet")
+    assert "nothing sent yet" in seen.text and "No attempt failed." in seen.text
+
+
+async def test_a_paused_target_says_by_whom_and_why_and_can_be_resumed(browser: Client, store: Archive) -> None:
+    paused = await sent(browser, await see(browser, PAGE), f"{PAGE}/pause", reason="<i>move</i>")
+    assert "Paused 0 ms ago by" in paused.text and ": <i>move</i>" in paused.text
+    assert "<i>move" not in paused.source
+    assert "Resumed warehouse." in (await sent(browser, paused, f"{PAGE}/resume")).text
+
+
+async def test_a_test_request_says_what_the_target_returned(browser: Client, store: Archive) -> None:
+    seen = await sent(browser, await see(browser, PAGE), f"{PAGE}/probe", method="GET")
+    assert "warehouse was not reached: connect after" in seen.text, "dwh.example is no machine"
+    [entry] = await store.audit(limit=9)
+    assert (entry.command, entry.details["method"]) == ("probe", "GET")
+
+
+async def test_what_waits_for_a_target_that_is_gone_can_be_dropped(
+    browser: Client, store: Archive, config: Config
+) -> None:
+    left = {name: each for name, each in config.targets.items() if name != "warehouse"}
+    object.__setattr__(config, "targets", left)
+    seen = await see(browser, PAGE)
+    assert "The routes file no longer names this target" in seen.text
+    assert "Not known: the routes in force do not name it." in seen.text
+    dropped = await sent(browser, seen, f"{PAGE}/drop")
+    assert "warehouse: 1 pending given up, 1 dead dismissed." in dropped.text
+    assert "warehouse" not in (await store.status()).targets
+
+
+async def test_a_target_that_nothing_knows_is_a_page_with_a_suggestion(browser: Client) -> None:
+    answer = await browser.get("/targets/warehose")
+    assert answer.status == 404
+    assert "warehouse" in await answer.text()
+
+
+async def test_a_viewer_sees_no_answers_and_has_no_acts(guarded: Client, store: Archive) -> None:
+    await store.publish_health({"warehouse": replace(OK, health=Health.OPEN, error="canary of an answer")})
+    await store.pause("warehouse", AuditEntry(id="1", at=NOON, who="olga", command="pause"))
+    seen = await see(guarded, PAGE, headers=VIEWER)
+    assert "canary" not in seen.source and "bad price" not in seen.text
+    assert not [each for each in seen.forms if (each["action"] or "").startswith("/targets")]
+    form = (await see(guarded, PAGE, headers=OPERATOR)).form(f"{PAGE}/resume")
+    for act in ("resume", "probe", "drop"):
+        await guarded.post(f"{PAGE}/{act}", data=form, headers=VIEWER)
+    assert not await store.audit(limit=9) or {each.command for each in await store.audit(limit=9)} == {"pause"}
