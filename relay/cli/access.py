@@ -8,8 +8,8 @@ import click
 
 from relay.cli import NotDone
 from relay.cli.flag_types import duration
-from relay.cli.options import access_option, asynchronous, json_option
-from relay.cli.output import cell, note, print_json, put, table
+from relay.cli.options import LINES, ListingCommand, access_option, asynchronous, json_option, listing_json_option
+from relay.cli.output import cell, json_line, note, print_json, put, table
 from relay.cli.store import operator, store_option, visiting
 from relay.cli.times import Times, local
 from relay.errors import RelayError
@@ -94,18 +94,22 @@ async def rotate(name: str, expires: timedelta | None, as_json: bool, access_fil
     await _audit("access rotate", issued.entry, store_url)
 
 
-@access.command("list")
-@json_option
+@access.command("list", cls=ListingCommand)
+@listing_json_option
 @_file_option
-def list_(as_json: bool, access_file: Path) -> None:
+def list_(as_json: str | None, access_file: Path) -> None:
     """List names, roles and when each token ends; tokens are not stored, and not shown.
 
     \b
     relay access list
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     found = operation.listing(access_file)
-    if as_json:
-        print_json({"tokens": [operation.view(each, datetime.now(UTC)) for each in found]})
+    views = [operation.view(each, datetime.now(UTC)) for each in found]
+    if as_json == LINES:
+        for view in views:
+            click.echo(json_line(view))
+    elif as_json:
+        print_json({"tokens": views})
     elif not found:
         note(f"{access_file} has no tokens: no request is accepted by it")
     else:
@@ -116,8 +120,9 @@ def list_(as_json: bool, access_file: Path) -> None:
 @click.argument("name")
 @_file_option
 @store_option
+@json_option
 @asynchronous
-async def remove(name: str, access_file: Path, store_url: StoreUrl) -> None:
+async def remove(name: str, access_file: Path, store_url: StoreUrl, as_json: bool) -> None:
     """End the token of a name.
 
     It ends when a running relay has loaded the file, within two seconds.
@@ -126,7 +131,10 @@ async def remove(name: str, access_file: Path, store_url: StoreUrl) -> None:
     relay access remove olga
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     removed = operation.remove(access_file, name)
-    click.echo(f"the token of {removed.name} is removed")
+    if as_json:
+        print_json({"name": removed.name, "id": removed.id, "removed": True})
+    else:
+        click.echo(f"the token of {removed.name} is removed")
     await _audit("access remove", removed, store_url)
 
 

@@ -18,6 +18,7 @@ from relay.cli.times import local
 from relay.errors import ConfigurationError, NotFoundError, StoreError
 from relay.model import Account
 from relay.operations import accounts as operation
+from relay.rfc3339 import rfc3339
 from relay.store.open import StoreUrl
 
 CODE_LENGTH = 4096  # amoCRM's have some 700 characters
@@ -83,8 +84,9 @@ def _print(reports: Sequence[operation.AccountReport]) -> None:
 )
 @config_option
 @store_option
+@json_option
 @asynchronous
-async def login(name: str, code: str | None, config_path: Path, store_url: StoreUrl) -> None:
+async def login(name: str, code: str | None, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
     """Grant the relay access to an account that has oauth.
 
     Prints a link for an administrator of the account. amoCRM redirects to redirect_uri with a code, which works once
@@ -97,14 +99,18 @@ async def login(name: str, code: str | None, config_path: Path, store_url: Store
     found = _named(load(config_path).accounts, name)
     oauth, state = operation.demand_oauth(found), secrets.token_urlsafe(12)
     if code is None:
-        click.echo(f"open as an administrator of {found.host}:\n\n  {authorize_link(found, oauth, state)}\n")
-        code = click.prompt("the address that it redirected to", type=Words(CODE_LENGTH))
+        link = f"open as an administrator of {found.host}:\n\n  {authorize_link(found, oauth, state)}\n"
+        click.echo(link, err=as_json)
+        code = click.prompt("the address that it redirected to", type=Words(CODE_LENGTH), err=as_json)
         code = operation.code_of(code, found, state)
     else:
         code = operation.code_of(code, found, None)
     grant = await operation.login(found, account_records(store_url), code, clock=_utc_now)
     await _audit(name, store_url)
-    click.echo(f"{name}: access is granted; its token is renewed before {local(grant.expires_at, seconds=True)}")
+    if as_json:
+        print_json({"account": name, "expires_at": rfc3339(grant.expires_at)})
+    else:
+        click.echo(f"{name}: access is granted; its token is renewed before {local(grant.expires_at, seconds=True)}")
 
 
 async def _audit(name: str, store_url: StoreUrl) -> None:

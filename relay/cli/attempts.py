@@ -4,13 +4,13 @@ from datetime import datetime, timedelta
 
 import click
 
-from relay.cli.desk import Place, listed, place_options, put_rest
+from relay.cli.desk import Place, listed, place_options, print_listing, put_rest
 from relay.cli.errors_shown import answer
 from relay.cli.filters import reason_option
 from relay.cli.flag_types import Whole
 from relay.cli.known_names import TargetName
-from relay.cli.options import asynchronous, json_option
-from relay.cli.output import cell, clipped, is_wide, note, print_document, put, starts, state, table
+from relay.cli.options import ListingCommand, asynchronous, listing_json_option
+from relay.cli.output import cell, clipped, is_wide, note, put, starts, state, table
 from relay.cli.times import Instant, Times, check_span
 from relay.errors import BadCursor
 from relay.model import Reason
@@ -20,7 +20,7 @@ from relay.operations.documents.listing import Listing
 from relay.operations.durations import length
 
 
-@click.command("attempts")
+@click.command("attempts", cls=ListingCommand)
 @click.option("--failed", is_flag=True, help="Only those that did not deliver.")
 @click.option("--target", type=TargetName(), metavar="NAME", help="Attempts at this target.")
 @reason_option("Those that ended so")
@@ -29,7 +29,7 @@ from relay.operations.durations import length
 @click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
 @click.option("--before", metavar="CURSOR", help="Page on: the cursor below the page before.")
 @place_options
-@json_option
+@listing_json_option
 @asynchronous
 async def attempts(
     failed: bool,
@@ -40,7 +40,7 @@ async def attempts(
     limit: int,
     before: str | None,
     place: Place,
-    as_json: bool,
+    as_json: str | None,
 ) -> None:
     """List attempts by their time, newest first: what failed, and why.
 
@@ -58,7 +58,7 @@ async def attempts(
     except BadCursor as bad:
         raise click.BadParameter(str(bad), param_hint="--before") from bad
     if as_json:
-        print_document(found)
+        print_listing(found, as_json, "--before")
         return
     _print(found, failed=failed)
     put_rest(found, "--before")

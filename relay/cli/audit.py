@@ -2,24 +2,24 @@
 
 import click
 
-from relay.cli.desk import Place, place_options, put_rest
+from relay.cli.desk import Place, place_options, print_listing, put_rest
 from relay.cli.flag_types import Whole
-from relay.cli.options import asynchronous, json_option
+from relay.cli.options import LINES, ListingCommand, asynchronous, listing_json_option
 from relay.cli.output import cell, note, print_document, put, table
 from relay.cli.times import Times
 from relay.operations.acts import AUDIT, Audit
 
 
-@click.command("audit")
+@click.command("audit", cls=ListingCommand)
 @click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
 @click.option("--who", metavar="NAME", help="Only by this person or program.")
 @click.option("--command", metavar="COMMAND", help="Only of this kind: replay, pause, purge, ….")
 @click.option("--before", metavar="CURSOR", help="Page on: the cursor below the page before.")
 @place_options
-@json_option
+@listing_json_option
 @asynchronous
 async def audit(
-    limit: int, who: str | None, command: str | None, before: str | None, place: Place, as_json: bool
+    limit: int, who: str | None, command: str | None, before: str | None, place: Place, as_json: str | None
 ) -> None:
     """List what operators did, newest first.
 
@@ -34,7 +34,10 @@ async def audit(
         found = await desk.ask(AUDIT, Audit(limit=limit, who=who, command=command, before=before))
     acts = found.data
     if as_json:
-        print_document(acts)
+        if as_json == LINES:
+            print_listing(found, as_json, "--before")
+        else:
+            print_document(acts)
         return
     times = Times(each.at for each in acts)
     shown = table(times.heading("WHEN"), "WHO", "COMMAND", "COUNT", "ASKED", right=("COUNT",), folds=("WHO", "ASKED"))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.output import note
+from relay.cli.options import json_option
+from relay.cli.output import note, print_json
 from relay.cli.store import demand_here, operator, store_option, visiting
 from relay.errors import RelayError
 from relay.operations import backup as operation
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--force", is_flag=True, help="Overwrite FILE, once the copy is verified.")
 @store_option
-def backup(file: Path, force: bool, store_url: StoreUrl) -> None:
+@json_option
+def backup(file: Path, force: bool, store_url: StoreUrl, as_json: bool) -> None:
     """Copy the store while it is in use, and verify the copy.
 
     FILE appears once it is whole, sound and on disk. To restore, stop the daemon, put the copy in the place of the
     store, remove what is left of the old one (its -wal and -shm), chown it to the relay's user, and start the daemon:
     what was pending is delivered, and what was delivered since the copy was made is delivered once more. The log says
-    how many webhooks are missing that came after the copy, until `relay verify --accept-loss`.
+    how many webhooks are missing that came after the copy, until `relay verify --accept-loss`. For the machine
+    that has the store: it takes no --relay.
 
     \b
     relay backup /backups/relay-monday.db
@@ -44,7 +47,10 @@ def backup(file: Path, force: bool, store_url: StoreUrl) -> None:
     content = ", ".join(f"{number} {name}" for name, number in copied.counts.items() if number)
     if copied.corrupt:
         note(f"{len(copied.corrupt)} corrupt in the store, and so in the copy: see relay verify")
-    click.echo(f"{file}: {copied.size} bytes, verified: {content or 'nothing in it'}")
+    if as_json:
+        print_json({"file": str(file), "bytes": copied.size, "rows": {**copied.counts}, "corrupt": [*copied.corrupt]})
+    else:
+        click.echo(f"{file}: {copied.size} bytes, verified: {content or 'nothing in it'}")
     asyncio.run(_audit(store_url, str(file.absolute()), copied, now))
 
 

@@ -1,12 +1,13 @@
 """`relay connect`, `relay disconnect`: a source -> its webhook in amoCRM is set up by the API, or deleted."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from relay.account.opening import asking
-from relay.cli.options import asynchronous
-from relay.cli.output import counted, labelled, put
+from relay.cli.options import asynchronous, json_option
+from relay.cli.output import counted, labelled, print_json, put
 from relay.cli.routes_file import config_option, load
 from relay.cli.store import account_records, operator, store_option, visiting
 from relay.model import HealMode
@@ -19,8 +20,9 @@ from relay.store.open import StoreUrl
 @click.argument("source")
 @config_option
 @store_option
+@json_option
 @asynchronous
-async def connect(source: str, config_path: Path, store_url: StoreUrl) -> None:
+async def connect(source: str, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
     """Set the webhook of a source up in amoCRM, by its API.
 
     With the events that the routes need. Settings that it has already stay, and webhooks of others are not touched.
@@ -37,6 +39,9 @@ async def connect(source: str, config_path: Path, store_url: StoreUrl) -> None:
         asking(config.accounts[account], records, clock=lambda: clock.now(store)) as api,
     ):
         done = await subscriptions.connect(store, config, source, api, by=operator(), now=clock.now(store))
+    if as_json:
+        print_json({"source": source, **asdict(done)})
+        return
     _show(source, done)
     if config.sources[source].heal.mode is HealMode.OFF:
         put("", f"next: `heal: report` in sources.{source} counts what webhooks never brought, and sends nothing")
@@ -65,8 +70,9 @@ def _show(source: str, done: Connected) -> None:
 @click.argument("source")
 @config_option
 @store_option
+@json_option
 @asynchronous
-async def disconnect(source: str, config_path: Path, store_url: StoreUrl) -> None:
+async def disconnect(source: str, config_path: Path, store_url: StoreUrl, as_json: bool) -> None:
     """Delete the webhook of a source in amoCRM.
 
     The guard leaves the source alone until it is connected again. Triggers of the digital pipeline go
@@ -83,4 +89,8 @@ async def disconnect(source: str, config_path: Path, store_url: StoreUrl) -> Non
         asking(config.accounts[account], records, clock=lambda: clock.now(store)) as api,
     ):
         removed = await subscriptions.disconnect(store, config, source, api, by=operator(), now=clock.now(store))
-    click.echo(f"{source}: {counted(removed, 'webhook')} deleted in amoCRM" if removed else f"{source} had no webhook")
+    if as_json:
+        print_json({"source": source, "removed": removed})
+    else:
+        gone = f"{source}: {counted(removed, 'webhook')} deleted in amoCRM"
+        click.echo(gone if removed else f"{source} had no webhook")

@@ -1,7 +1,7 @@
 """`--config`, `--store` or `--relay` -> the desk to ask: `async with place.desk() as desk: await desk.ask(…)`."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial, wraps
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 
 from relay.cli import NotDone
-from relay.cli.options import elsewhere, relay_option, was_given
-from relay.cli.output import note
+from relay.cli.options import LINES, elsewhere, relay_option, was_given
+from relay.cli.output import document_line, note, print_document
 from relay.cli.routes_file import config_option, load, load_with_stand_ins, unusable
 from relay.cli.store import names_folder, operator, store_option, visiting
 from relay.cli.times import local
@@ -125,6 +125,16 @@ async def listed(desk: AnyDesk, operation: Operation[Any, L], asked: Any, limit:
         page = await desk.ask(operation, asked)
         rows += page.data
     return replace(page, data=tuple(rows))
+
+
+def print_listing(found: Listing[Any], as_json: str, option: str, rows: Sequence[object] | None = None) -> None:
+    """Print a listing as one JSON document, or its `rows` a line each, and then what is beyond it for people."""
+    if as_json != LINES:
+        print_document(found)
+        return
+    for each in found.data if rows is None else rows:
+        click.echo(document_line(each))
+    put_rest(found, option)
 
 
 def put_rest(found: Listing[T], option: str) -> None:

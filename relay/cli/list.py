@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.cli import delivery_table
-from relay.cli.desk import Place, listed, place_options, put_rest
+from relay.cli.desk import Place, listed, place_options, print_listing, put_rest
 from relay.cli.filters import dismissed_option, filtered, state_option
 from relay.cli.flag_types import Whole
-from relay.cli.options import asynchronous, json_option
-from relay.cli.output import cell, clipped, is_wide, note, print_document, put, starts, table
+from relay.cli.options import ListingCommand, asynchronous, listing_json_option
+from relay.cli.output import cell, clipped, is_wide, note, put, starts, table
 from relay.cli.times import Times
 from relay.errors import BadCursor
 from relay.model import State
@@ -31,7 +31,7 @@ from relay.operations.which import Which
 T = TypeVar("T")
 
 
-@click.command("list")
+@click.command("list", cls=ListingCommand)
 @state_option(*State, text="pending, delivered or dead; may be repeated.")
 @filtered
 @dismissed_option
@@ -45,7 +45,7 @@ T = TypeVar("T")
 )
 @click.option("--after", metavar="CURSOR", help="The same for --unparsed and --unrouted.")
 @place_options
-@json_option
+@listing_json_option
 @asynchronous
 async def list_(
     states: Sequence[str],
@@ -59,7 +59,7 @@ async def list_(
     before: str | None,
     after: str | None,
     place: Place,
-    as_json: bool,
+    as_json: str | None,
 ) -> None:
     """List deliveries, or what is unparsed, unrouted or refused.
 
@@ -146,9 +146,9 @@ def _unrouted(wanted: Which, after: str | None) -> Unrouted:
     )
 
 
-def _print_deliveries(found: Listing[DeliveryDocument], wanted: Which, as_json: bool) -> None:
+def _print_deliveries(found: Listing[DeliveryDocument], wanted: Which, as_json: str | None) -> None:
     if as_json:
-        print_document(found)
+        print_listing(found, as_json, "--before")
         return
     if found.data:
         delivery_table.show(found.data, hide_state=len(set(wanted.state)) == 1)
@@ -157,9 +157,9 @@ def _print_deliveries(found: Listing[DeliveryDocument], wanted: Which, as_json: 
     put_rest(found, "--before")
 
 
-def _print_unparsed(found: Listing[WebhookDocument], as_json: bool) -> None:
+def _print_unparsed(found: Listing[WebhookDocument], as_json: str | None) -> None:
     if as_json:
-        print_document(found)
+        print_listing(found, as_json, "--after")
         return
     times = Times(each.received_at for each in found.data)
     shown = table("ID", times.heading("ARRIVED"), "SOURCE", "BYTES", "UNPARSED", right=("BYTES",), folds=("UNPARSED",))
@@ -179,9 +179,9 @@ def _print_unparsed(found: Listing[WebhookDocument], as_json: bool) -> None:
     put_rest(found, "--after")
 
 
-def _print_unrouted(found: UnroutedListing, as_json: bool) -> None:
+def _print_unrouted(found: UnroutedListing, as_json: str | None) -> None:
     if as_json:
-        print_document(found)
+        print_listing(found, as_json, "--after")
         return
     if found.data:
         put(_unrouted_table(found.data))
@@ -202,9 +202,9 @@ def _unrouted_table(found: Sequence[UnroutedDocument]) -> Table:
     return shown
 
 
-def _print_types(found: UnroutedListing, as_json: bool) -> None:
+def _print_types(found: UnroutedListing, as_json: str | None) -> None:
     if as_json:
-        print_document(found)
+        print_listing(found, as_json, "--until", found.types)
         return
     times = Times(each.last_at for each in found.types)
     shown = table("TYPE", "EVENTS", times.heading("FIRST"), times.heading("LAST"), right=("EVENTS",), folds=("TYPE",))
@@ -218,9 +218,9 @@ def _print_types(found: UnroutedListing, as_json: bool) -> None:
     put_rest(found, "--until")
 
 
-def _print_refused(found: Listing[RefusedDocument], as_json: bool) -> None:
+def _print_refused(found: Listing[RefusedDocument], as_json: str | None) -> None:
     if as_json:
-        print_document(found)
+        print_listing(found, as_json, "--before")
         return
     times = Times(each.minute for each in found.data)
     columns = (times.heading("MINUTE"), "SOURCE", "REASON", "REQUESTS", "THE LAST")

@@ -37,6 +37,24 @@ def flag(name: str, *names: str, **settings: Any) -> Callable[[Callable[P, T]], 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
+class ListingCommand(click.Command):
+    """A command that lists rows: `--json=lines` is another flag than `--json`, which takes no argument behind it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse `--json=lines` as `--json-lines`: to click a flag has no value."""
+        return super().parse_args(ctx, ["--json-lines" if each == "--json=lines" else each for each in args])
+
+
+LINES = "lines"
+
+
+def listing_json_option(command: Callable[P, T]) -> Callable[P, T]:
+    """`--json` and `--json=lines` of a `ListingCommand`: `as_json` is None, `document` or `LINES`."""
+    text = "Print JSON, for programs; --json=lines: a row a line."
+    lines = click.option("--json-lines", "as_json", flag_value=LINES, hidden=True)
+    return click.option("--json", "as_json", flag_value="document", help=text)(lines(command))
+
+
 def listen_option(text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """`--listen`: the address of the public listener."""
     return _address_option("listen", "127.0.0.1:8080", text)

@@ -3,11 +3,11 @@
 import click
 from rich.text import Text
 
-from relay.cli.desk import Place, listed, place_options, put_rest
+from relay.cli.desk import Place, listed, place_options, print_listing, put_rest
 from relay.cli.errors_shown import error
 from relay.cli.flag_types import Whole
-from relay.cli.options import asynchronous, json_option
-from relay.cli.output import STYLES, cell, is_wide, note, print_document, put, starts, table
+from relay.cli.options import ListingCommand, asynchronous, listing_json_option
+from relay.cli.output import STYLES, cell, is_wide, note, put, starts, table
 from relay.cli.times import Times
 from relay.errors import BadCursor
 from relay.model import State
@@ -17,15 +17,15 @@ from relay.operations.documents.events import StoryEventDocument, StoryListing
 from relay.operations.story import STORY, Story
 
 
-@click.command("story")
+@click.command("story", cls=ListingCommand)
 @click.argument("entity", metavar="ENTITY")
 @click.argument("id_", metavar="ID")
 @click.option("--limit", type=Whole(1, 10_000), default=50, show_default=True, metavar="N", help="At most so many.")
 @click.option("--before", metavar="CURSOR", help="Page on: the cursor below the page before.")
 @place_options
-@json_option
+@listing_json_option
 @asynchronous
-async def story(entity: str, id_: str, limit: int, before: str | None, place: Place, as_json: bool) -> None:
+async def story(entity: str, id_: str, limit: int, before: str | None, place: Place, as_json: str | None) -> None:
     """Show what became of the events of one lead or contact.
 
     A line for each of its events, newest first, and a column for each target.
@@ -40,7 +40,7 @@ async def story(entity: str, id_: str, limit: int, before: str | None, place: Pl
     except BadCursor as bad:
         raise click.BadParameter(str(bad), param_hint="--before") from bad
     if as_json:
-        print_document(found)
+        print_listing(found, as_json, "--before")
         return
     if found.data:
         _print(found)

@@ -30,7 +30,8 @@ def verify(accept_loss: bool, store_url: StoreUrl, as_json: bool) -> None:
 
     Three things: what SQLite finds wrong with its file; bodies and events that do not match their checksums; and
     webhooks that were answered 200 and are not there any more, after a WAL was lost or a backup was restored. Works
-    beside a running daemon and changes nothing. Ends with 1 if anything is wrong.
+    beside a running daemon and changes nothing. Ends with 1 if anything is wrong. For the machine that has the store:
+    it takes no --relay.
 
     \b
     relay verify

@@ -77,6 +77,8 @@ def test_names_are_printed_as_a_match_has_them_and_cached(run: Run, folder: Path
     assert asked.exit_code == 0, asked.output
     assert stage_of(amo) in asked.stdout
     assert all(user["email"] in asked.stdout for user in amo.amo.structure.users)
+    [account] = json.loads(run("names", "--json").stdout)["accounts"]
+    assert (account["account"], stage_of(amo) in {each["name"] for each in account["names"]}) == ("main", True)
     assert run("check").exit_code == 0
     assert stat.S_IMODE((folder / "relay-names-main.json").stat().st_mode) == 0o600
 

@@ -1,15 +1,20 @@
 """Texts of payloads -> what may reach a terminal; ids -> what tells them apart; lengths of time."""
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.cli import relay
 from relay.cli.output import SHORTEST, cell, json_text, starts
 from relay.operations.durations import length
 from relay.printable import printable
+from tests.cli.conftest import Run
 
 STEERING = "\x1b\x07\x9b\r\n\u202e\u2028\u200f\x7f"
 
@@ -53,3 +58,67 @@ def test_starts_are_of_their_id_and_of_no_other(ids: set[str]) -> None:
 )
 def test_a_length_has_one_unit(span: timedelta, text: str) -> None:
     assert length(span) == text
+
+
+# ---- JSON
+
+WITHOUT_JSON = {"run", "demo", "send", "forward", "schema", "init", "export", "help", "completion"}
+"""What starts something, or prints files, lines of JSON or a script by itself."""
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(relay)
+    for name in relay.list_commands(context):
+        command = relay.get_command(context, name)
+        assert command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {each}", command.commands[each]) for each in command.commands)
+        else:
+            yield name, command
+
+
+def test_each_question_and_act_prints_json() -> None:
+    without = {name for name, command in commands() if "as_json" not in {each.name for each in command.params}}
+    assert without == WITHOUT_JSON
+
+
+@pytest.mark.parametrize(
+    ("listing", "key"),
+    [
+        (("list",), "data"),
+        (("list", "--unparsed"), "data"),
+        (("list", "--unrouted"), "data"),
+        (("list", "--unrouted", "--by", "type"), "types"),
+        (("attempts",), "data"),
+        (("story", "leads", "4831596"), "data"),
+    ],
+)
+def test_a_listing_may_be_a_row_a_line(run: Run, unrouted: None, listing: tuple[str, ...], key: str) -> None:
+    whole = json.loads(run(*listing, "--json").stdout)[key]
+    lines = run(listing[0], "--json=lines", *listing[1:]).stdout.splitlines()
+    assert [json.loads(line) for line in lines] == whole != []
+
+
+def test_of_lines_the_cursor_is_said_beside_them(run: Run, kept: Path) -> None:
+    ended = run("list", "--json=lines", "--limit", "1")
+    assert (ended.stdout.count("\n"), ended.stderr.startswith("more: --before ")) == (1, True)
+
+
+def test_acts_in_the_audit_are_rows_too(run: Run, kept: Path) -> None:
+    run("pause", "warehouse")
+    [line] = run("audit", "--json=lines").stdout.splitlines()
+    assert json.loads(line) == json.loads(run("audit", "--json").stdout)[0]
+
+
+def test_a_backup_as_json_has_its_rows(run: Run, kept: Path) -> None:
+    document = json.loads(run("backup", "copy.db", "--json").stdout)
+    assert (document["file"], document["rows"]["webhooks"], document["corrupt"]) == ("copy.db", 5, [])
+    assert document["bytes"] > 0
+
+
+def test_a_token_that_is_removed_is_named_as_json(run: Run, kept: Path) -> None:
+    file = "--access", "access.json"
+    run("access", "add", "olga", "--role", "viewer", *file)
+    [line] = run("access", "list", "--json=lines", *file).stdout.splitlines()
+    removed = json.loads(run("access", "remove", "olga", "--json", *file).stdout)
+    assert removed == {"name": "olga", "id": json.loads(line)["id"], "removed": True}

@@ -251,6 +251,7 @@ def test_the_sql_of_a_migration_can_be_run_by_another_role(on: On, postgres_dsn:
     sql = on("migrate", "--sql").stdout
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         run_as_psql(connection, sql)
+    assert json.loads(on("migrate", "--sql", "--json").stdout) == {"up_to_date": True, "sql": ""}
     assert on("migrate", "--sql").stdout == "-- the schema is up to date\n"
     assert on("status").exit_code == 0
 
@@ -272,6 +273,8 @@ def test_a_stranded_spool_is_drained_once(
     monkeypatch.setattr("relay.store.postgres.durability.check", lenient)  # the cluster of the tests has no fsync
     assert on("spool", "drain", "relay-spool.db").stdout == "relay-spool.db: 2 webhooks forwarded\n"
     assert on("spool", "drain", "relay-spool.db").stdout == "relay-spool.db: 0 webhooks forwarded\n"
+    again = json.loads(on("spool", "drain", "relay-spool.db", "--json").stdout)
+    assert again == {"file": "relay-spool.db", "forwarded": 0, "refused": 0}
     assert admin.execute("select id from webhooks order by seq").fetchall() == [("webhook-0001",), ("webhook-0002",)]
     missing = on("spool", "drain", "nowhere.db")
     assert (missing.exit_code, "there is no spool at nowhere.db" in missing.stderr) == (1, True)
@@ -305,6 +308,7 @@ def test_a_spool_whose_disk_is_lost_is_given_up_once(
     assert on("spool", "forget", "91d000aa").stdout == f"relay 91d000aa on m2: gave up its spool, with {number}\n"
     assert "91d000aa" not in on("status").stdout
     assert on("spool", "forget", "91d000aa").stdout == "relay 91d000aa on m2: gave up its spool, with 0 webhooks\n"
+    assert json.loads(on("spool", "forget", "91d000aa", "--json").stdout)["webhooks"] == 0
     [entry] = json.loads(on("audit", "--json").stdout)
     known = {} if spooled > 0 else {"webhooks": "unknown"}
     assert (entry["command"], entry["count"]) == ("spool forget", max(spooled, 0))
