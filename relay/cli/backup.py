@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.options import json_option
-from relay.cli.output import note, print_json
+from relay.cli.output import counted_rows, note, print_json
 from relay.cli.store import demand_here, operator, store_option, visiting
 from relay.errors import RelayError
 from relay.operations import backup as operation
@@ -44,7 +44,7 @@ def backup(file: Path, force: bool, store_url: StoreUrl, as_json: bool) -> None:
     demand_here()
     now = datetime.now(UTC)
     copied = operation.copy(store_url, file, overwrite=force)
-    content = ", ".join(f"{number} {name}" for name, number in copied.counts.items() if number)
+    content = ", ".join(counted_rows(number, name) for name, number in copied.counts.items() if number)
     if copied.corrupt:
         note(f"{len(copied.corrupt)} corrupt in the store, and so in the copy: see relay verify")
     if as_json:

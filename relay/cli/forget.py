@@ -67,14 +67,19 @@ def _print(done: ForgetDocument) -> None:
     erased = "would erase" if done.dry_run else "erased"
     events = counted(sum(done.events.values()), "event")
     click.echo(f"{erased} {events} of {', '.join(done.who)} in {counted(done.webhooks, 'webhook')}")
-    for number, what in (
-        (len(done.shared), "of these webhooks keep the part of others"),
-        (done.dead, "pending deliveries are dead with the reason erased"),
-        (sum(done.texts.values()), "other texts were blanked: of attempts, targets and operators"),
-        (done.archived, "archived webhooks" if done.dry_run else "archived webhooks were rewritten"),
+    rewritten = ("", "") if done.dry_run else (" was rewritten", " were rewritten")
+    for number, one, several in (
+        (len(done.shared), "of these webhooks keeps the part of others", "of these webhooks keep the part of others"),
+        (
+            done.dead,
+            "pending delivery is dead with the reason erased",
+            "pending deliveries are dead with the reason erased",
+        ),
+        (sum(done.texts.values()), "other text was blanked", "other texts were blanked"),
+        (done.archived, f"archived webhook{rewritten[0]}", f"archived webhooks{rewritten[1]}"),
     ):
         if number:
-            click.echo(f"{number} {what}")
+            click.echo(counted(number, one, several))
     if done.emptied:
         note(f"could not be cut, so that others in them lose their body, too: {', '.join(done.emptied)}")
     if done.others:

@@ -3,21 +3,10 @@
 import click
 
 from relay.cli.options import asynchronous, json_option
-from relay.cli.output import print_json
+from relay.cli.output import counted_rows, print_json
 from relay.cli.store import parse_store_url, store_option
 from relay.operations import upkeep
 from relay.store.open import StoreUrl
-
-NAMES = {
-    "deliveries": ("delivery", "deliveries"),
-    "audit": ("audit entry", "audit entries"),
-    "losses": ("loss", "losses"),
-    "heal_events": ("event of amoCRM's history", "events of amoCRM's history"),
-    "hook_index": ("hook", "hooks"),
-    "refusals": ("minute with refusals", "minutes with refusals"),
-    "switched_off": ("span switched off", "spans switched off"),
-    "account_records": ("account", "accounts"),
-}
 
 
 @click.command("move")
@@ -47,12 +36,5 @@ async def move(source: StoreUrl, store_url: StoreUrl, as_json: bool) -> None:
     if as_json:
         print_json({"to": str(store_url), "rows": {**counts}})
         return
-    content = ", ".join(_counted(number, name) for name, number in counts.items() if number)
+    content = ", ".join(counted_rows(number, name) for name, number in counts.items() if number)
     click.echo(f"moved to {store_url}: {content or 'nothing, the store is empty'}")
-
-
-def _counted(number: int, table: str) -> str:
-    """`1 pause`, `3 deliveries`: rows of a table."""
-    words = table.replace("_", " ")
-    one, several = NAMES.get(table, (words.removesuffix("s"), words))
-    return f"{number} {one if number == 1 else several}"

@@ -129,9 +129,27 @@ def clipped(text: str, size: int = 48) -> str:
     return text if len(text) <= size else text[: size - 1] + "…"
 
 
-def counted(number: int, word: str) -> str:
-    """`1 event`, `3 events`."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+def counted(number: int, word: str, several: str = "") -> str:
+    """`1 event`, `3 events`; `several` where that is not the word with an s."""
+    return f"{number} {word}" if number == 1 else f"{number} {several or f'{word}s'}"
+
+
+ROWS = {
+    "deliveries": ("delivery", "deliveries"),
+    "audit": ("audit entry", "audit entries"),
+    "losses": ("loss", "losses"),
+    "heal_events": ("event of amoCRM's history", "events of amoCRM's history"),
+    "hook_index": ("hook", "hooks"),
+    "refusals": ("minute with refusals", "minutes with refusals"),
+    "switched_off": ("span switched off", "spans switched off"),
+    "account_records": ("account", "accounts"),
+}
+
+
+def counted_rows(number: int, table_: str) -> str:
+    """`1 pause`, `3 deliveries`: rows of a table."""
+    words = table_.replace("_", " ")
+    return counted(number, *ROWS.get(table_, (words.removesuffix("s"), words)))
 
 
 def block(text: str) -> Text:

@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from relay.cli.options import json_option
-from relay.cli.output import cell, print_json, put
+from relay.cli.output import cell, counted, counted_rows, print_json, put
 from relay.cli.store import demand_here, notice_losses, operator, store_option, visiting
 from relay.cli.times import local
 from relay.operations import clock, views
@@ -63,10 +63,10 @@ async def _accept(store_url: StoreUrl) -> int:
 
 def _print(report: "IntegrityReport", accepted: int, store_url: StoreUrl) -> None:
     if accepted:
-        put(f"accepted that at most {accepted} webhooks are missing; see relay audit")
+        put(f"accepted that at most {counted(accepted, 'webhook is', 'webhooks are')} missing; see relay audit")
     put(*_faults(report))
     unmarked = sum(each.unmarked for each in report.contents.values())
-    checked = " and ".join(f"{each.rows} {name}" for name, each in report.contents.items())
+    checked = " and ".join(counted_rows(each.rows, name) for name, each in report.contents.items())
     put(f"looked at {checked}{f', {unmarked} of them without a checksum' if unmarked else ''}")
     put(*(cell(each, "yellow") for each in report.notes))
     put(f"{store_url} is sound" if report.sound else cell(f"{store_url} is not sound", "red"))
@@ -100,4 +100,5 @@ def _corrupt(what: str, ids: tuple[str, ...]) -> Iterator[Text]:
 def _missing(loss: "AckGap") -> Text:
     after = "" if loss.after is None else f", that came after {local(loss.after)}"
     spool = f", from the spool of relay {loss.relay}" if loss.relay else ""
-    return cell(f"missing: at most {loss.count} webhooks that were answered 200{after}{spool}", "red")
+    lost = counted(loss.count, "webhook that was", "webhooks that were")
+    return cell(f"missing: at most {lost} answered 200{after}{spool}", "red")

@@ -10,6 +10,7 @@ from relay.model import State
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.acts_done import DropDocument
+from relay.operations.which import LOOK
 from relay.routes.diagnostics import quoted, suggestion
 from relay.store.records import Filter
 
@@ -32,15 +33,14 @@ async def drop(desk: Desk, asked: Drop) -> DropDocument:
         raise ConflictError(
             f"the routes file has the target {quoted(asked.target)}: remove it there first, or relay pause it"
         )
-    of_target = Filter(target=asked.target)
+    of_target, status = Filter(target=asked.target), await desk.store.status()
+    if asked.target not in status.targets and not await desk.store.find(of_target, limit=1, budget=LOOK):
+        known = sorted(each for each in status.targets if each not in desk.routed())
+        raise NotFoundError(f"nothing is stored for a target {quoted(asked.target)} {suggestion(asked.target, known)}")
     found = {
         state: (await desk.store.count(Filter(target=asked.target, states=(state,), dismissed=False), replayable=True))
         for state in (State.PENDING, State.DEAD)
     }
-    status = await desk.store.status()
-    if not await desk.store.find(of_target, limit=1):
-        known = sorted(each for each in status.targets if each not in desk.routed())
-        raise NotFoundError(f"nothing is stored for a target {quoted(asked.target)} {suggestion(asked.target, known)}")
     dropped, dismissed = (found[state].get(asked.target, 0) for state in (State.PENDING, State.DEAD))
     if not asked.dry_run:
         act = desk.act("drop", {"target": asked.target})

@@ -109,14 +109,16 @@ def _of_relay(seen: StatusDocument) -> Iterator[Finding]:
         yield Finding(
             level=Level.CRITICAL,
             kind=Kind.MISSING,
-            text=f"at most {lost} webhooks are missing that were answered 200",
+            text="at most 1 webhook is missing that was answered 200"
+            if lost == 1
+            else f"at most {lost} webhooks are missing that were answered 200",
             advice="relay verify says since when; put the newer database back, then relay verify --accept-loss",
         )
     if seen.stranded:
         yield Finding(
             level=Level.CRITICAL,
             kind=Kind.STRANDED,
-            text=f"{seen.stranded} webhooks in spools of relays that are gone",
+            text=f"{seen.stranded} webhook{'s' * (seen.stranded != 1)} in spools of relays that are gone",
             advice="start that relay again, or relay spool drain FILE where its spool is",
         )
     if seen.disk and seen.disk.low:

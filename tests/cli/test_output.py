@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.cli import relay
-from relay.cli.output import SHORTEST, cell, json_text, starts
+from relay.cli.output import SHORTEST, cell, counted_rows, json_text, starts
 from relay.operations.durations import length
 from relay.printable import printable
 from tests.cli.conftest import Run
@@ -122,3 +122,15 @@ def test_a_token_that_is_removed_is_named_as_json(run: Run, kept: Path) -> None:
     [line] = run("access", "list", "--json=lines", *file).stdout.splitlines()
     removed = json.loads(run("access", "remove", "olga", "--json", *file).stdout)
     assert removed == {"name": "olga", "id": json.loads(line)["id"], "removed": True}
+
+
+@pytest.mark.parametrize(
+    ("table", "one", "two"),
+    [
+        ("webhooks", "1 webhook", "2 webhooks"),
+        ("deliveries", "1 delivery", "2 deliveries"),
+        ("audit", "1 audit entry", "2 audit entries"),
+    ],
+)
+def test_rows_are_counted_in_words_that_fit_their_number(table: str, one: str, two: str) -> None:
+    assert (counted_rows(1, table), counted_rows(2, table)) == (one, two)

@@ -71,12 +71,12 @@ def test_a_loss_is_reported_until_it_is_accepted_and_that_is_audited(run: Run, s
     ended = run("verify")
     assert ended.exit_code == 1
     assert (
-        "missing: at most 1 webhooks that were answered 200, that came after 2026-11-22T12:00:00.000Z" in ended.stdout
+        "missing: at most 1 webhook that was answered 200, that came after 2026-11-22T12:00:00.000Z" in ended.stdout
     )
     assert "relay verify --accept-loss" in ended.stdout
     accepted = run("verify", "--accept-loss")
     assert accepted.exit_code == 0
-    assert accepted.stdout.splitlines()[0] == "accepted that at most 1 webhooks are missing; see relay audit"
+    assert accepted.stdout.splitlines()[0] == "accepted that at most 1 webhook is missing; see relay audit"
     assert run("verify").exit_code == 0
     [act] = json.loads(run("audit", "--json").stdout)
     assert (act["command"], act["count"]) == ("verify --accept-loss", 1)

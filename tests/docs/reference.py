@@ -416,8 +416,8 @@ def all_commands() -> dict[str, click.Command]:
 
 
 def flags(command: click.Command) -> list[click.Option]:
-    """All but --help."""
-    return [each for each in command.params if isinstance(each, click.Option)]
+    """All but --help and other forms of a flag."""
+    return [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
 
 
 def flag_name(option: click.Option) -> str:

@@ -317,3 +317,20 @@ def test_every_token_costs_the_same_comparisons(file: Path, monkeypatch: pytest.
         compared.append([])
         known.asker(text, NOON + DAY)
     assert compared == [[32] * 6] * 8
+
+
+def test_a_pipe_in_place_of_the_file_holds_nothing_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "access.json", 0o600)
+    with pytest.raises(ConfigurationError, match="is not a file"):
+        access.listing(tmp_path / "access.json")
+
+
+def test_a_damaged_file_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "access.json"
+    path.write_text('{"version": 1,\n "tokens": {"olga"')
+    path.chmod(0o600)
+    with pytest.raises(ConfigurationError) as raised:
+        access.listing(path)
+    said = str(raised.value)
+    assert said.startswith(f"{path} is not an access file: no JSON from line 2, column 19 on; if it is damaged, ")
+    assert "\n" not in said

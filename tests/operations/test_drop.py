@@ -1,5 +1,7 @@
 """`relay.operations.drop`: what is owed to a target that is gone is given up, and its alerts end."""
 
+from typing import Any
+
 import pytest
 
 from relay.errors import ConflictError, NotAllowed, NotFoundError, RoutesInvalid
@@ -7,9 +9,11 @@ from relay.model import State
 from relay.operations.desk import Desk
 from relay.operations.documents.acts_done import DropDocument
 from relay.operations.drop import DROP, Drop
+from relay.operations.which import LOOK
 from relay.routes import config as routes_file
 from relay.store.contract import Archive
 from relay.store.records import AuditEntry, Filter
+from relay.store.sqlite.store import SqliteStore
 from tests.cli.conftest import ROUTES, SECRETS
 from tests.operations.conftest import BY, OPERATOR, VIEWER, last, no_config
 
@@ -60,3 +64,19 @@ async def test_a_name_that_nothing_has_is_refused_with_a_suggestion(without_ware
 async def test_a_viewer_may_not(store: Archive) -> None:
     with pytest.raises(NotAllowed):
         await Desk(store, VIEWER, config=no_config).ask(DROP, Drop(target="warehouse"))
+
+
+async def test_a_misspelt_target_is_looked_for_within_a_look(
+    desk: Desk, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets = []
+    find = SqliteStore.find
+
+    async def seen(of: SqliteStore, wanted: Filter, **more: Any) -> Any:
+        budgets.append(more.get("budget"))
+        return await find(of, wanted, **more)
+
+    monkeypatch.setattr(SqliteStore, "find", seen)
+    with pytest.raises(NotFoundError):
+        await desk.ask(DROP, Drop(target="warehuose"))
+    assert budgets == [LOOK]

@@ -8,6 +8,7 @@
 }
 """
 
+import json
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -72,6 +73,12 @@ def read(data: bytes, file: str) -> tuple[Entry, ...]:
         return _entries(msgspec.convert(strict_json.parse(data.decode()), _File))
     except UnicodeDecodeError:
         raise ConfigurationError(f"{file} is not an access file: it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ConfigurationError(
+            f"{file} is not an access file: no JSON from {place} on; if it is damaged, take it from a backup, or remove"
+            " it and make new tokens with relay access add"
+        ) from None
     except (ValueError, msgspec.ValidationError) as error:
         raise ConfigurationError(f"{file} is not an access file: {error}") from None
 

@@ -24,7 +24,7 @@ def load(path: Path, on_open: OnOpen = lambda _path: None) -> tuple[Entry, ...]:
     """Read the entries; ConfigurationError if the file is missing, unsafe or not an access file."""
     on_open(path)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             if problem := exposed(path, os.fstat(file.fileno())):
                 raise ConfigurationError(problem)
             data = file.read(MAX_BYTES + 1)
@@ -39,6 +39,11 @@ def load(path: Path, on_open: OnOpen = lambda _path: None) -> tuple[Entry, ...]:
     if len(data) > MAX_BYTES:
         raise ConfigurationError(f"the access file {path} is over {MAX_BYTES} bytes")
     return entries.read(data, str(path))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a FIFO would else hold the relay up until somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def exposed(path: Path, status: os.stat_result) -> str | None:
