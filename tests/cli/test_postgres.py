@@ -406,6 +406,6 @@ def test_verify_finds_what_does_not_fit_together_and_says_what_it_did_not_look_a
         admin.execute("delete from webhooks where seq = 2")
     odd = on("verify")
     assert odd.exit_code == 1
-    for text in ("corrupt event", "no due time and no key", "events belong to no webhook", "is not sound"):
+    for text in ("corrupt event", "no due time and no key", "events that belong to no webhook", "is not sound"):
         assert text in odd.stdout
     assert json.loads(on("verify", "--json").stdout)["notes"]

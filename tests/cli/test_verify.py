@@ -70,9 +70,7 @@ def test_other_commands_say_so_too_and_do_not_trip(run: Run, kept: Path) -> None
 def test_a_loss_is_reported_until_it_is_accepted_and_that_is_audited(run: Run, shorter: Path) -> None:
     ended = run("verify")
     assert ended.exit_code == 1
-    assert (
-        "missing: at most 1 webhook that was answered 200, that came after 2026-11-22T12:00:00.000Z" in ended.stdout
-    )
+    assert "missing: at most 1 webhook that was answered 200, that came after 2026-11-22T12:00:00.000Z" in ended.stdout
     assert "relay verify --accept-loss" in ended.stdout
     accepted = run("verify", "--accept-loss")
     assert accepted.exit_code == 0

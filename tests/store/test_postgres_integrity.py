@@ -46,18 +46,27 @@ async def test_a_store_that_is_in_use_is_sound(url: PostgresUrl) -> None:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        (["update deliveries set due_at = null where key is not null"], "1 ordering keys have pending deliveries of"),
+        (
+            ["update deliveries set due_at = null where key is not null"],
+            "ordering keys with pending deliveries of",
+        ),
         (
             ["drop index deliveries_head", "update deliveries set due_at = 1 where key is not null"],
-            "1 ordering keys have more than one delivery that is due",
+            "ordering keys with more than one delivery that is due: 1",
         ),
-        (["update deliveries set due_at = null where target = 'dwh'"], "1 pending deliveries have no due time and no"),
-        (["update deliveries set claim = 99::bigint << 40 where target = 'dwh'"], "1 deliveries are claimed by no rel"),
-        (["delete from events where seq = 3"], "1 deliveries belong to no event"),
-        (["delete from webhooks where seq = 2"], "1 events belong to no webhook"),
+        (
+            ["update deliveries set due_at = null where target = 'dwh'"],
+            "pending deliveries with no due time and no",
+        ),
+        (
+            ["update deliveries set claim = 99::bigint << 40 where target = 'dwh'"],
+            "deliveries claimed by no relay that",
+        ),
+        (["delete from events where seq = 3"], "deliveries that belong to no event: 1"),
+        (["delete from webhooks where seq = 2"], "events that belong to no webhook: 1"),
         (
             ["insert into attempts values (1, 'nobody', 1, 0, 0, 'retry', '5xx', 503, '')"],
-            "1 attempts belong to no delivery",
+            "attempts that belong to no delivery: 1",
         ),
     ],
     ids=lambda each: each if isinstance(each, str) else "",

@@ -24,31 +24,31 @@ _CONTENTS = {"webhooks": ("body", "''"), "events": ("payload", "id")}
 """What the checksum of a row is of."""
 
 _FAULTS = {
-    "{} ordering keys have pending deliveries of which none is due": """
+    "ordering keys with pending deliveries of which none is due: {}": """
 select count(*) from (
   select 1 from deliveries where state = 'pending' and key is not null
   group by target, key having count(due_at) = 0) stranded
 """,
-    "{} ordering keys have more than one delivery that is due": """
+    "ordering keys with more than one delivery that is due: {}": """
 select count(*) from (
   select 1 from deliveries where state = 'pending' and key is not null
   group by target, key having count(due_at) > 1) doubled
 """,
-    "{} pending deliveries have no due time and no key that they could wait for": """
+    "pending deliveries with no due time and no key that they could wait for: {}": """
 select count(*) from deliveries where state = 'pending' and key is null and due_at is null
 """,
-    "{} deliveries are claimed by no relay that lives": """
+    "deliveries claimed by no relay that lives: {}": """
 select count(*) from deliveries d where d.state = 'pending' and d.claim is not null
 and not exists (select from relays r where r.incarnation = d.claim >> 40 and r.gone_at is null)
 and exists (select from relays where gone_at is null)
 """,
-    "{} deliveries belong to no event": """
+    "deliveries that belong to no event: {}": """
 select count(*) from deliveries d where not exists (select from events e where e.seq = d.event)
 """,
-    "{} events belong to no webhook": """
+    "events that belong to no webhook: {}": """
 select count(*) from events e where not exists (select from webhooks w where w.seq = e.webhook)
 """,
-    "{} attempts belong to no delivery": """
+    "attempts that belong to no delivery: {}": """
 select count(*) from attempts a
 where not exists (select from deliveries d where d.event = a.event and d.target = a.target)
 """,

@@ -64,10 +64,10 @@ def structure(connection: apsw.Connection) -> tuple[str, ...]:
     except apsw.CorruptError as error:
         return (str(error),)
     if odd:
-        found.append(f"{odd} of deliveries have a value that is no number where one belongs")
+        found.append(f"deliveries with a value that is no number where one belongs: {odd}")
     if missed := unindexed(cursor):
-        found.append(f"{missed} events are not in the index by entity that should be")
-    return (*found, *(f"{count} of {table} belong to none of {parent}" for table, parent, count in strays))
+        found.append(f"events that are not in the index by entity and should be: {missed}")
+    return (*found, *(f"{table} that belong to none of {parent}: {count}" for table, parent, count in strays))
 
 
 def contents(connection: apsw.Connection) -> dict[str, Contents]:
