@@ -8,6 +8,7 @@ from jinja2 import PackageLoader, StrictUndefined
 from relay.admin.api.asking import Asking
 from relay.admin.auth import Pages
 from relay.admin.console import filters, languages, problems
+from relay.admin.console.compiled import Compiled, in_memory
 from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import gettext, ngettext
 from relay.admin.console.live_rows import ROWS, LiveRows
@@ -51,6 +52,8 @@ class Console:
             loader=PackageLoader("relay.admin.console"),
             extensions=["jinja2.ext.i18n"],
             undefined=StrictUndefined,
+            bytecode_cache=in_memory(),
+            auto_reload=False,
             finalize=filters.harmless,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -78,6 +81,7 @@ class Console:
         )
         app[ROWS] = LiveRows(environment)
         app[LATEST] = {}
+        self._compiled = Compiled(environment)
         app.add_routes([web.get(PATH, self._static.get), web.get(ICON, self._static.icon)])
         app.add_routes([web.route(each.method, each.path, each.handler) for each in PAGES])
 
@@ -89,6 +93,7 @@ class Console:
         async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
             if not (self.pages.includes(request) or problems.is_lost_browser(request)):
                 return await handler(request)
+            await self._compiled.ready()
             languages.speak(languages.choose(request))
             response = await problems.answer(request, handler)
             if not response.prepared:  # a stream puts its headers itself

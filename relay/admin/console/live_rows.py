@@ -15,7 +15,7 @@ class LiveRows:
     """The rows that were made last. Followers get the same documents, so that a document stands for its row."""
 
     def __init__(self, environment: Environment) -> None:
-        self._template = environment.get_template("live_row.html")
+        self._environment = environment
         self._made: OrderedDict[tuple[int, str], tuple[Document, str]] = OrderedDict()
 
     def html(self, document: Document) -> str:
@@ -23,7 +23,7 @@ class LiveRows:
         key = id(document), language()
         if (kept := self._made.get(key)) and kept[0] is document:
             return kept[1]
-        row = self._template.render(each=document)
+        row = self._environment.get_template("live_row.html").render(each=document)
         self._made[key] = document, row  # it holds the document, so that no other one gets its id
         if len(self._made) > MOST_KEPT:
             self._made.popitem(last=False)
