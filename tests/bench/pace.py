@@ -1,14 +1,18 @@
 """A steady pace: `python -m tests.bench.pace URL BODY RATE SECONDS` posts a webhook every 1/RATE s, answered or not.
 
-wrk waits for an answer before it asks again, so that a slow server is asked less; this does not (an open loop). Prints
-JSON: `sent`, `rate` as it was, `p50` and `p99` in milliseconds from when each was due until its answer.
+wrk waits for an answer before it asks again, so that a slow server is asked less; this does not (an open loop). The
+lines of BODY take turns, and {id} and {now} are filled in as by post.lua. Prints JSON: `sent`, `rate` as it was, `p50`,
+`p99` and `max` in milliseconds from when each was due until its answer.
 """
 
 import asyncio
 import json
 import sys
 from asyncio import Future, Protocol, Transport
+from collections.abc import Sequence
 from pathlib import Path
+from random import randrange
+from time import perf_counter, time
 from urllib.parse import urlsplit
 
 import uvloop
@@ -50,41 +54,46 @@ class Connection(Protocol):
 class RateLimiter:
     """Requests that are due at their own time."""
 
-    def __init__(self, url: str, body: bytes) -> None:
-        place = urlsplit(url)
-        self._address = (place.hostname, place.port)
+    def __init__(self, url: str, bodies: Sequence[bytes]) -> None:
+        self._place = urlsplit(url)
+        self._bodies = bodies
+        self._first = randrange(10**8, 10**9)
         self._free: list[Connection] = []
-        head = (
-            f"POST {place.path} HTTP/1.1\r\nhost: {place.netloc}\r\ncontent-length: {len(body)}\r\n"
-            "content-type: application/x-www-form-urlencoded\r\n\r\n"
-        )
-        self._request = head.encode() + body
         self.took: list[float] = []
 
     async def keep(self, rate: float, seconds: float) -> float:
         """Requests a second, as it came out."""
-        loop = asyncio.get_running_loop()
-        start, wanted = loop.time(), round(rate * seconds)
+        start, wanted = perf_counter(), round(rate * seconds)
         async with asyncio.TaskGroup() as group:
             for number in range(wanted):
                 due = start + number / rate
-                if due > loop.time():
-                    await asyncio.sleep(due - loop.time())
-                group.create_task(self._post(due))
-            return wanted / (loop.time() - start)
+                if due > perf_counter():
+                    await asyncio.sleep(due - perf_counter())
+                group.create_task(self._post(due, self._request(number)))
+            return wanted / (perf_counter() - start)
 
-    async def _post(self, due: float) -> None:
-        loop = asyncio.get_running_loop()
+    def _request(self, number: int) -> bytes:
+        body = self._bodies[number % len(self._bodies)]
+        body = body.replace(b"{id}", b"%d" % (self._first + number)).replace(b"{now}", b"%d" % time())
+        head = (
+            f"POST {self._place.path} HTTP/1.1\r\nhost: {self._place.netloc}\r\ncontent-length: {len(body)}\r\n"
+            "content-type: application/x-www-form-urlencoded\r\n\r\n"
+        )
+        return head.encode() + body
+
+    async def _post(self, due: float, request: bytes) -> None:
         if not self._free:
-            _, connection = await loop.create_connection(lambda: Connection(self._free), *self._address)
+            address = self._place.hostname, self._place.port
+            loop = asyncio.get_running_loop()
+            _, connection = await loop.create_connection(lambda: Connection(self._free), *address)
         else:
             connection = self._free.pop()
-        await connection.ask(self._request)
-        self.took.append(loop.time() - due)
+        await connection.ask(request)
+        self.took.append(perf_counter() - due)
 
 
-async def main(url: str, body: bytes, rate: float, seconds: float) -> None:
-    pace = RateLimiter(url, body)
+async def main(url: str, bodies: Sequence[bytes], rate: float, seconds: float) -> None:
+    pace = RateLimiter(url, bodies)
     kept = await pace.keep(rate, seconds)
     took = sorted(pace.took)
     print(
@@ -94,10 +103,11 @@ async def main(url: str, body: bytes, rate: float, seconds: float) -> None:
                 "rate": kept,
                 "p50": took[len(took) // 2] * 1e3,
                 "p99": took[len(took) * 99 // 100] * 1e3,
+                "max": took[-1] * 1e3,
             }
         )
     )
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], Path(sys.argv[2]).read_bytes(), float(sys.argv[3]), float(sys.argv[4])))
+    uvloop.run(main(sys.argv[1], Path(sys.argv[2]).read_bytes().splitlines(), float(sys.argv[3]), float(sys.argv[4])))

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.bench.wrk import HERE, WEBHOOK, BenchFailed
+from tests.bench.wrk import HERE, WEBHOOK, BenchFailed, Content
 from tests.e2e.processes import PATIENCE, RELAY, TOKEN, RelayProcess, free_port, run, until, variables
 
 ROUTES = """\
@@ -217,9 +217,9 @@ async def receiving() -> AsyncIterator[Receiver]:
         yield Receiver(server, session)
 
 
-async def paced(relay: Relay, rate: float, seconds: float) -> dict[str, Any]:
+async def paced(relay: Relay, rate: float, seconds: float, content: Content = WEBHOOK) -> dict[str, Any]:
     """What pace.py says of webhooks at that rate; BenchFailed if it could not keep it."""
-    command = (sys.executable, "-m", "tests.bench.pace", relay.url, str(WEBHOOK.body), str(rate), str(seconds))
+    command = (sys.executable, "-m", "tests.bench.pace", relay.url, str(content.body), str(rate), str(seconds))
     code, printed, complaint = await run(*command)
     if code:
         raise BenchFailed(f"pace: {complaint}")

@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from tests.bench import acks, decoding, matching, postgresql, rendering, through
+from tests.bench import acks, askers, decoding, matching, postgresql, rendering, through
 from tests.bench.rounds import Plan
 from tests.bench.servers import Other, Receiver, Relay
 from tests.bench.through import Post, Through
@@ -127,3 +127,22 @@ async def test_a_machine_without_wrk_is_told_what_to_install(tmp_path: Path) -> 
     command = (sys.executable, "-m", "tests.bench", f"--json={tmp_path / 'none.json'}")
     code, _, complaint = await run(*command, PATH=str(tmp_path))
     assert (code, complaint.strip()) == (2, MISSING)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("postgres")
+async def test_acks_are_measured_beside_askers_and_followers(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = await askers.measure(plan, askers.Load(askers=25, followers=3), "sqlite", deliveries=10_000)
+    assert [row.what for row in rows] == ["p50", "p99", "p99, medians", "longest", "memory", "memory, grown by"]
+    assert all(row.ours[0] > 0 and row.theirs[0] > 0 for row in rows[:5])
+    assert [(row.what, row.goal and row.goal.at_most) for row in rows if row.goal] == [
+        ("p99, medians", 1.3),
+        ("memory, grown by", 20),
+    ]
+    shown = capsys.readouterr().out
+    assert all(f" {path} " in shown for path in askers.API)
+
+
+async def test_askers_that_are_refused_have_no_figure(plan: Plan) -> None:
+    with pytest.raises(BenchFailed, match="no-such-path"):
+        await askers.measure(plan, askers.Load(paths=["/no-such-path"]), "sqlite", deliveries=10_000)
