@@ -58,6 +58,7 @@ async def test_records_come_back_as_they_were_found(store: Archive) -> None:
     assert await store.healing.heal_records("crm", since=NOON) == found
     assert await store.healing.heal_records("crm", since=NOON + 2 * SECOND) == found[1:]
     assert await store.healing.heal_records("crm", since=NOON, states=[HealState.MATCHED]) == []
+    assert await store.healing.heal_records("crm", since=NOON, states=[]) == []
     assert await store.healing.heal_records("other", since=NOON) == []
 
 

@@ -68,8 +68,9 @@ class PostgresHealing:
         sql = healing_sql.RECORDS
         values: dict[str, Any] = {"source": source, "since": to_ms(since)}
         if states is not None:
-            sql = healing_sql.OF_STATES
-            values |= {"states": sorted({each.value for each in states})}
+            if not states:
+                return []
+            sql = healing_sql.of_states({*states})
         sql += " order by at, event_id, channel"
         return await asyncio.to_thread(_each, record_of, await self._rows(sql, values))
 
