@@ -60,6 +60,17 @@ OPENERS = {name: kind.open_store for name, kind in KINDS.items()}
 
 @pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
 def kind(request: pytest.FixtureRequest) -> Kind:
+    return started(request)
+
+
+@pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS.keys())
+def kind_of_all(request: pytest.FixtureRequest) -> Kind:
+    """As `kind`, for all examples of a property."""
+    return started(request)
+
+
+def started(request: pytest.FixtureRequest) -> Kind:
+    """The kind that is the fixture's parameter, with its server, if it needs one."""
     if request.param is kind_postgres:
         kind_postgres.servers.append(request.getfixturevalue("postgres"))
     return request.param

@@ -23,7 +23,7 @@ from relay.store.records import Filter
 from relay.store.sqlite import purge
 from relay.store.sqlite.store import SqliteStore
 from tests.e2e.processes import until
-from tests.store.conftest import NOON, OK, OPENERS, REFUSED, act, claim, routed, to, webhook
+from tests.store.conftest import NOON, OK, OPENERS, REFUSED, Kind, act, claim, routed, to, webhook
 
 T = TypeVar("T")
 
@@ -77,12 +77,13 @@ def pasts(draw: st.DrawFn) -> Past:
 retentions = st.builds(Retention, **{name: st.none() | st.integers(1, 6).map(lambda n: n * DAY) for name in AGES})
 
 
-@pytest.mark.parametrize("kind", OPENERS)
 @settings(max_examples=60, deadline=None)
 @given(history=st.lists(pasts(), max_size=5), retention=retentions)
-def test_what_is_pending_or_young_stays_and_all_else_goes(kind: str, history: list[Past], retention: Retention) -> None:
+def test_what_is_pending_or_young_stays_and_all_else_goes(
+    kind_of_all: Kind, history: list[Past], retention: Retention
+) -> None:
     async def live(folder: Path) -> tuple[set[int], dict[str, int], dict[str, int]]:
-        store = OPENERS[kind](folder, NOON)
+        store = kind_of_all.open_store(folder, NOON)
         for number, past in enumerate(history):
             await keep(store, number, past)
         foretold = await store.purge(retention, now=NOON, dry_run=True)
