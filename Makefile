@@ -19,10 +19,11 @@ SYSTEM := tests/e2e tests/bench tests/config/test_live.py \
   tests/docs/test_several_machines.py \
   tests/cli/test_forward.py tests/cli/test_permissions.py tests/cli/test_tail.py tests/delivery/test_outage.py
 CHAOS := tests/chaos
+LOCALES := relay/admin/console/locales
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo fakeamo test system chaos bench bench-profile bench-compare lint format lock vendor sbom image clean
+.PHONY: help words demo fakeamo test system chaos bench bench-profile bench-compare lint format lock vendor sbom image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
@@ -102,6 +103,14 @@ clean: ## remove .venv and every cache; stores stay
 
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --annotation-style line --upgrade
+
+words: .venv/dev.stamp ## the console's texts: extract them, take new ones up in its catalogs, compile these
+	@mkdir -p build
+	@$(BIN)/pybabel -q extract --mapping-file pyproject.toml --keywords N_ --no-location --sort-output \
+	  --output-file build/console.pot .
+	@$(BIN)/pybabel -q update --domain console --input-file build/console.pot --output-dir $(LOCALES) \
+	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap
+	@$(BIN)/pybabel -q compile --domain console --directory $(LOCALES)
 
 lock: | .venv/pyvenv.cfg ## pin the newest versions that pyproject.toml allows
 	@$(PIP) uv

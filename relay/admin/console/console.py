@@ -15,11 +15,12 @@ from relay.admin.console.live_rows import ROWS, LiveRows
 from relay.admin.console.page import ASKING, SESSIONS, link, new_key
 from relay.admin.console.pages.overview import LATEST
 from relay.admin.console.problem_words import problem_advice, problem_title
+from relay.admin.console.sentences import said
 from relay.admin.console.session import Sessions
 from relay.admin.console.site import PAGES, navigation
 from relay.admin.console.static import ICON, PATH, Static
 from relay.admin.console.streams import LIVE, Live
-from relay.admin.console.words import entity_word, state_kind, state_word
+from relay.admin.console.words import entity_word, state_kind, state_word, type_word
 from relay.observe import EventStream
 
 NO_STORE = "no-store"
@@ -62,8 +63,10 @@ class Console:
                 "count": filters.count,
                 "instant": filters.instant,
                 "json": filters.json,
+                "said": said,
                 "size": filters.size,
                 "span": filters.span,
+                "type": type_word,
                 "utc": filters.utc,
             },
         )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from relay.admin.console.languages import gettext as _
+from relay.admin.console.sentences import said
 from relay.operations.durations import length
 from relay.printable import printable
 
@@ -28,7 +29,7 @@ def instant(text: str) -> datetime:
 
 def age(at: datetime | None, now: datetime) -> str:
     """How long ago an instant was: `14 min`."""
-    return "" if at is None else length(max(now - at, timedelta()))
+    return "" if at is None else said(length(max(now - at, timedelta())))
 
 
 def size(count: int) -> str:
@@ -53,4 +54,4 @@ def count(number: int) -> str:
 
 def span(seconds: float) -> str:
     """A length of time in seconds: `2.0 s`, `1 h`."""
-    return length(timedelta(seconds=seconds))
+    return said(length(timedelta(seconds=seconds)))

@@ -67,6 +67,11 @@ def gettext(text: str) -> str:
 _ = gettext
 
 
+def pgettext(context: str, text: str) -> str:
+    """The text where it means what `context` says: `open` of a circuit, `open` of a page."""
+    return _catalog(language()).pgettext(context, text)
+
+
 def ngettext(one: str, many: str, count: int) -> str:
     """One of the texts by the plural that a count asks for: Russian has three."""
     return _catalog(language()).ngettext(one, many, count)

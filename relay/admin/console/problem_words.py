@@ -3,8 +3,11 @@
 What the page has no words for is said as the desk says it.
 """
 
+from datetime import timedelta
+
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.languages import ngettext
+from relay.admin.console.sentences import said as say
 from relay.operations.documents.overview import OverviewDocument, ProblemDocument
 from relay.operations.documents.status import TargetDocument
 from relay.operations.durations import length
@@ -20,18 +23,27 @@ def problem_title(problem: ProblemDocument, seen: OverviewDocument) -> str:
             return _("No daemon runs: webhooks are not received, and nothing is delivered.")
         case Kind.MISSING:
             lost = seen.status.webhooks.lost
-            said = "At most %(num)d webhook is missing that was answered 200."
-            return ngettext(said, "At most %(num)d webhooks are missing that were answered 200.", lost) % {"num": lost}
+            return ngettext(
+                "At most %(num)d webhook is missing that was answered 200.",
+                "At most %(num)d webhooks are missing that were answered 200.",
+                lost,
+            ) % {"num": lost}
         case Kind.STRANDED:
             count = seen.status.stranded
-            said = "%(num)d webhook is in the spool of a relay that is gone."
-            return ngettext(said, "%(num)d webhooks are in spools of relays that are gone.", count) % {"num": count}
+            return ngettext(
+                "%(num)d webhook is in the spool of a relay that is gone.",
+                "%(num)d webhooks are in spools of relays that are gone.",
+                count,
+            ) % {"num": count}
         case Kind.DISK:
             return _("The disk of the store is nearly full.")
         case Kind.UNPARSED:
             count = seen.status.webhooks.unparsed
-            said = "%(num)d webhook could not be read."
-            return ngettext(said, "%(num)d webhooks could not be read.", count) % {"num": count}
+            return ngettext(
+                "%(num)d webhook could not be read.",
+                "%(num)d webhooks could not be read.",
+                count,
+            ) % {"num": count}
         case Kind.ROUTES_DIFFER:
             return _("The relays have different routes.")
         case Kind.FILE_REFUSED:
@@ -41,7 +53,11 @@ def problem_title(problem: ProblemDocument, seen: OverviewDocument) -> str:
         case Kind.FAILED_ANSWERS:
             failed = next((each.failed_2h for each in seen.sources if each.source == problem.source), 0)
             return _("{source}: {failed} failed answers in 2 h").format(source=problem.source, failed=failed)
-    return problem.text
+    return say(problem.text)
+
+
+def _age(span: timedelta) -> str:
+    return say(length(span))
 
 
 def _target(problem: ProblemDocument, seen: OverviewDocument) -> TargetDocument | None:
@@ -51,14 +67,14 @@ def _target(problem: ProblemDocument, seen: OverviewDocument) -> TargetDocument 
 def _of_target(problem: ProblemDocument, target: TargetDocument, seen: OverviewDocument) -> str:
     match problem.kind:
         case Kind.PAUSED if target.paused:
-            return _("paused for {age}").format(age=length(seen.at - target.paused.at))
+            return _("paused for {age}").format(age=_age(seen.at - target.paused.at))
         case Kind.ORPHANED:
             return _("{pending} pending, and not in the routes").format(pending=target.pending)
         case Kind.CIRCUIT_OPEN if target.breaker:
-            return _("circuit open for {age}").format(age=length(seen.at - target.breaker.since))
+            return _("circuit open for {age}").format(age=_age(seen.at - target.breaker.since))
         case Kind.OVERDUE if target.oldest_at:
             said = _("{pending} pending, the oldest for {age}")
-            return said.format(pending=target.pending, age=length(seen.at - target.oldest_at))
+            return said.format(pending=target.pending, age=_age(seen.at - target.oldest_at))
         case Kind.FAILING:
             return _("the last attempt failed")
         case Kind.DEAD:
@@ -97,4 +113,4 @@ def problem_advice(problem: ProblemDocument, _seen: OverviewDocument) -> str:
             return _("See what it answers. Its deliveries are retried by themselves.")
         case Kind.DEAD:
             return _("Mend the target, then replay them; or dismiss what nobody needs.")
-    return problem.advice
+    return say(problem.advice)

@@ -1,6 +1,16 @@
 """Values of the relay -> the words of a page: states, and how they look. Values in addresses stay as they are."""
 
 from relay.admin.console.languages import gettext as _
+from relay.admin.console.languages import pgettext
+
+
+def type_word(type_: str) -> str:
+    """`leads.status` -> `сделка: смена этапа`; what is not of amoCRM's vocabulary stays as it is."""
+    entity, dot, action = type_.partition(".")
+    if not dot:
+        return type_
+    about, happened = _ABOUT.get(entity, lambda: entity)(), _HAPPENED.get(action, lambda: action)()
+    return _("{entity}.{action}").format(entity=about, action=happened)
 
 
 def state_kind(state: str) -> str:
@@ -93,4 +103,34 @@ _WORDS = {
     # relays, and who asks
     "lives": lambda: _("lives"),
     "gone": lambda: _("gone"),
+}
+
+_ABOUT = {
+    "catalogs": lambda: pgettext("entity", "catalogs"),
+    "chat_template_review": lambda: pgettext("entity", "chat_template_review"),
+    "companies": lambda: pgettext("entity", "companies"),
+    "contacts": lambda: pgettext("entity", "contacts"),
+    "customers": lambda: pgettext("entity", "customers"),
+    "leads": lambda: pgettext("entity", "leads"),
+    "message": lambda: pgettext("entity", "message"),
+    "outgoing_message": lambda: pgettext("entity", "outgoing_message"),
+    "talk": lambda: pgettext("entity", "talk"),
+    "task": lambda: pgettext("entity", "task"),
+    "unknown": lambda: pgettext("entity", "unknown"),
+    "unsorted": lambda: pgettext("entity", "unsorted"),
+}
+
+_HAPPENED = {
+    "add": lambda: pgettext("action", "add"),
+    "call_in": lambda: pgettext("action", "call_in"),
+    "chat": lambda: pgettext("action", "chat"),
+    "delete": lambda: pgettext("action", "delete"),
+    "mail_in": lambda: pgettext("action", "mail_in"),
+    "note": lambda: pgettext("action", "note"),
+    "period": lambda: pgettext("action", "period"),
+    "responsible": lambda: pgettext("action", "responsible"),
+    "restore": lambda: pgettext("action", "restore"),
+    "site_visit": lambda: pgettext("action", "site_visit"),
+    "status": lambda: pgettext("action", "status"),
+    "update": lambda: pgettext("action", "update"),
 }

@@ -1,0 +1,90 @@
+"""Sentences of the desk -> the same in the language of the page: `attempt 3 is due`, found by its pattern.
+
+The desk speaks English, to commands and programs alike. What has no pattern here stays as it is.
+"""
+
+import re
+from functools import lru_cache
+
+from relay.admin.console.languages import ENGLISH, gettext, language
+
+
+def N_(text: str) -> str:  # noqa: N802  gettext's name for "to be translated later"
+    """Mark a text for the catalog."""
+    return text
+
+
+SENTENCES = (
+    # how long
+    N_("now"),
+    N_("{n} ms"),
+    N_("{n} s"),
+    N_("{n} min"),
+    N_("{n} h"),
+    N_("{n} d"),
+    N_("{length} ago"),
+    # what happens to a delivery next, or why it is dead
+    N_("{sentence}, dismissed"),
+    N_("orphaned: no such target now"),
+    N_("target paused"),
+    N_("interrupted: retried at the next start"),
+    N_("circuit open"),
+    N_("attempt {n} in flight"),
+    N_("queued behind {n} in flight"),
+    N_("attempt {n} is next"),
+    N_("attempt {n} is due"),
+    N_("attempt {n} in {length}"),
+    N_("an older one goes first"),
+    N_("answered {status}, which is in dead_on"),
+    N_("{n} attempts failed, the last one: {sentence}"),
+    N_("older than max_age after {n} attempts, the last one: {sentence}"),
+    N_("the request cannot be made: {detail}"),
+    N_("not sent: {detail}"),
+    N_("cannot be rendered, {detail}"),
+    # what the guard saw
+    N_("{name}: webhook in amoCRM disabled"),
+    N_("{name}: webhook in amoCRM missing"),
+    N_("{name}: webhook in amoCRM settings differ"),
+    N_("{name}: webhook in amoCRM wrong account"),
+    N_("{name}: webhook in amoCRM no rights"),
+    N_("{name}: webhook in amoCRM unpaid"),
+    # what cannot be done, or found
+    N_("{name} is not paused: see relay status"),
+    N_("no target {name} (did you mean {other}?)"),
+    N_("no route {name} (did you mean {other}?)"),
+    N_("no entity {name} (did you mean {other}?)"),
+    N_("no action {name} (did you mean {other}?)"),
+    # why a webhook is unparsed
+    N_("empty body"),
+    N_("no events: {detail}"),
+    N_("not UTF-8: byte {n}; `relay reparse --charset` reads it in another charset"),
+)
+
+_INNER = ("length", "sentence")
+"""Parts that are sentences themselves."""
+
+
+def said(text: str) -> str:
+    """The sentence, or sentences with semicolons between them, in the language of the page."""
+    return text if language() == ENGLISH else _said(text, language())
+
+
+@lru_cache(maxsize=4096)
+def _said(text: str, _language: str) -> str:
+    for pattern, sentence in _patterns():
+        if found := pattern.fullmatch(text):
+            parts = {name: said(part) if name in _INNER else part for name, part in found.groupdict().items()}
+            return gettext(sentence).format(**parts)
+    first, semicolon, rest = text.partition("; ")
+    return f"{said(first)}; {said(rest)}" if semicolon else text
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    return [(re.compile(_pattern(each), re.DOTALL), each) for each in SENTENCES]
+
+
+def _pattern(sentence: str) -> str:
+    """Each `{n}` becomes a group of that name, of what it may hold."""
+    kinds = {"n": r"(?:0x)?[0-9a-f.]+", "name": r"\S+", "other": r".+"}
+    return re.sub(r"\\\{(\w+)\\\}", lambda found: f"(?P<{found[1]}>{kinds.get(found[1], '.+')})", re.escape(sentence))
