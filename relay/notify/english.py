@@ -30,20 +30,20 @@ ENGLISH = Words(
     },
     happened={
         Topic.DEAD: (
-            "{subject}: 1 delivery is dead{why}. Look at it, then: relay replay --target {subject} --state dead",
-            "{subject}: {n} deliveries are dead{why}. Look at them, then: relay replay --target {subject} --state dead",
+            "{subject}: 1 delivery is dead{why}",
+            "{subject}: {n} deliveries are dead{why}",
         ),
         Topic.UNPARSED: (
-            "{subject}: 1 webhook was not readable, and is kept: relay list --unparsed",
-            "{subject}: {n} webhooks were not readable, and are kept: relay list --unparsed",
+            "{subject}: 1 webhook was not readable, and is kept",
+            "{subject}: {n} webhooks were not readable, and are kept",
         ),
         Topic.HEALED: (
             "{subject}: 1 webhook was lost, and its event is healed",
             "{subject}: {n} webhooks were lost, and their events are healed",
         ),
         Topic.HEAL_WAITS: (
-            "{subject}: 1 lost webhook waits for approval: relay heal approve {subject}",
-            "{subject}: {n} lost webhooks wait for approval: relay heal approve {subject}",
+            "{subject}: 1 lost webhook waits for approval",
+            "{subject}: {n} lost webhooks wait for approval",
         ),
         Topic.HEAL_EXPIRED: (
             "{subject}: 1 lost webhook is not healed: nobody approved it within seven days",
@@ -57,6 +57,12 @@ ENGLISH = Words(
             "the spool could not be opened: it is set aside as {file}, and a new one begun",
             "the spool could not be opened {n} times: the last one is set aside as {file}",
         ),
+    },
+    commands={
+        Topic.DEAD: ". Look why, then: relay replay --target {subject}",
+        Topic.UNPARSED: ": relay list --unparsed",
+        Topic.HEAL_WAITS: ": relay heal approve {subject}",
+        Topic.HEAL_EXPIRED: ": relay heal status",
     },
     form=lambda n: int(n != 1),
     units=("s", "min", "h", "d"),

@@ -184,7 +184,8 @@ def _reloaded(signal: Reloaded, now: datetime) -> tuple[Fact, ...]:
     for part, problems in parts.items():
         if problems:
             more = len(problems) - 1
-            values = {"problem": problems[0][:MAX_PROBLEM], **({"more": str(more)} if more else {})}
+            first = problems[0].removeprefix(signal.file.rpartition("/")[0] + "/")
+            values = {"problem": first[:MAX_PROBLEM], **({"more": str(more)} if more else {})}
             facts.append(Fact(topic=Topic.RELOAD, subject=part, change=Change.RAISED, at=now, values=values))
         elif part in signal.activated:
             facts.append(Fact(topic=Topic.RELOAD, subject=part, change=Change.CLEARED, at=now))

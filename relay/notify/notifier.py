@@ -194,7 +194,7 @@ class Notifier:
 
     async def _send_to(self, digest: Digest, entries: Sequence[Entry], now: datetime) -> None:
         around, of = self._around, digest.receiver
-        speaker = Speaker(language=of.language, relay=around.relay, local=around.local)
+        speaker = Speaker(language=of.language, relay=around.relay, local=around.local, links=bool(around.console))
         try:
             said = notification(entries, speaker, console=around.console, now=now)
             reply = await self._receivers[of.name].send(said)

@@ -38,14 +38,14 @@ RUSSIAN = Words(
     },
     happened={
         Topic.DEAD: (
-            "{subject}: прекращена {n} доставка{why}. Разберитесь, затем: relay replay --target {subject} --state dead",
-            "{subject}: прекращены {n} доставки{why}. Разберитесь, затем: relay replay --target {subject} --state dead",
-            "{subject}: прекращено {n} доставок{why}. Разберитесь, затем: relay replay --target {subject} --state dead",
+            "{subject}: прекращена {n} доставка{why}",
+            "{subject}: прекращены {n} доставки{why}",
+            "{subject}: прекращено {n} доставок{why}",
         ),
         Topic.UNPARSED: (
-            "{subject}: {n} вебхук не удалось прочитать, он сохранён: relay list --unparsed",
-            "{subject}: {n} вебхука не удалось прочитать, они сохранены: relay list --unparsed",
-            "{subject}: {n} вебхуков не удалось прочитать, они сохранены: relay list --unparsed",
+            "{subject}: {n} вебхук не удалось прочитать, он сохранён",
+            "{subject}: {n} вебхука не удалось прочитать, они сохранены",
+            "{subject}: {n} вебхуков не удалось прочитать, они сохранены",
         ),
         Topic.HEALED: (
             "{subject}: {n} вебхук потерялся, событие восстановлено",
@@ -53,9 +53,9 @@ RUSSIAN = Words(
             "{subject}: {n} вебхуков потерялись, события восстановлены",
         ),
         Topic.HEAL_WAITS: (
-            "{subject}: {n} потерянный вебхук ждёт подтверждения: relay heal approve {subject}",
-            "{subject}: {n} потерянных вебхука ждут подтверждения: relay heal approve {subject}",
-            "{subject}: {n} потерянных вебхуков ждут подтверждения: relay heal approve {subject}",
+            "{subject}: {n} потерянный вебхук ждёт подтверждения",
+            "{subject}: {n} потерянных вебхука ждут подтверждения",
+            "{subject}: {n} потерянных вебхуков ждут подтверждения",
         ),
         Topic.HEAL_EXPIRED: (
             "{subject}: {n} потерянный вебхук не восстановлен: за семь дней никто не подтвердил",
@@ -72,6 +72,12 @@ RUSSIAN = Words(
             "буфер (spool) не открылся {n} раза: последний отложен как {file}",
             "буфер (spool) не открылся {n} раз: последний отложен как {file}",
         ),
+    },
+    commands={
+        Topic.DEAD: ". Выясните причину, затем: relay replay --target {subject}",
+        Topic.UNPARSED: ": relay list --unparsed",
+        Topic.HEAL_WAITS: ": relay heal approve {subject}",
+        Topic.HEAL_EXPIRED: ": relay heal status",
     },
     form=_russian_form,
     units=("с", "мин", "ч", "дн."),

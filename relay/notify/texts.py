@@ -21,17 +21,23 @@ _GIBIBYTE = 2**30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speaker:
-    """Who says it. `relay`: its name, if several share the store. `local`: an instant in the zone of the relay."""
+    """Who says it. `relay`: its name, if several share the store. `local`: an instant in the zone of the relay.
+
+    `links`: each line has one into the console, which makes a command to type superfluous.
+    """
 
     language: Language
     relay: str
     local: Callable[[datetime], datetime]
+    links: bool = False
 
     def line(self, entry: Entry, now: datetime) -> str:
         """What an entry says."""
         words = _WORDS[self.language]
         values = {name: printable(value) for name, value in entry.values.items()}
         said = _said(words, self, entry, values, now)
+        if not self.links:
+            said += words.commands.get(entry.topic, "").format(subject=entry.subject)
         who = f"{self.relay}: " if self.relay and entry.topic in OWN else ""
         good = entry.last is Change.CLEARED or entry.topic is Topic.HEALED
         return f"{GOOD if good else BAD} {who}{said}"

@@ -11,12 +11,14 @@ class Words:
     """One language; texts are for `str.format`.
 
     `raised`, `cleared`, `passed`: by topic; `happened`: one text for each form of the plural, which `form` numbers.
+    `commands`: what to do on a terminal, appended where there is no link into the console.
     """
 
     raised: Mapping[Topic, str]
     cleared: Mapping[Topic, str]
     passed: Mapping[Topic, str]
     happened: Mapping[Topic, tuple[str, ...]]
+    commands: Mapping[Topic, str]
     form: Callable[[int], int]
     units: tuple[str, str, str, str]
     reasons: Mapping[str, str]

@@ -173,7 +173,10 @@ def test_a_disk_that_fills_up_is_told_at_each_level_and_when_there_is_room_again
 
 def test_a_refused_file_is_told_once_until_one_is_taken() -> None:
     desk = Desk()
-    bad = Reloaded(file="routes.yaml", problems=["routes.yaml:41:5  targets.bot: unknown key 'ulr'", "another"])
+    bad = Reloaded(
+        file="/etc/relay/routes.yaml",
+        problems=["/etc/relay/routes.yaml:41:5  targets.bot: unknown key 'ulr'", "another"],
+    )
     desk.on(bad, bad)
     [line] = desk.runs(MINUTE)
     assert line.startswith("✗ routes file: the newer version is refused, the old one stays in force: routes.yaml:41:5")
@@ -217,9 +220,7 @@ def test_the_webhook_in_amocrm_is_told_when_it_breaks_and_when_it_is_mended_but_
 def test_deaths_are_grouped_with_the_first_reason_and_the_rest_ten_minutes_later() -> None:
     desk = Desk()
     desk.on(attempted(status=422), *(attempted(status=400) for _ in range(36)))
-    assert desk.runs(MINUTE) == [
-        "✗ bot: 37 deliveries are dead: 422. Look at them, then: relay replay --target bot --state dead"
-    ]
+    assert desk.runs(MINUTE) == ["✗ bot: 37 deliveries are dead: 422. Look why, then: relay replay --target bot"]
     desk.on(attempted())
     assert desk.runs(MINUTE * 7) == []
     desk.on(attempted())
@@ -302,7 +303,7 @@ def test_a_night_is_summed_up_at_its_end_and_what_is_exempt_comes_at_once() -> N
     assert desk.runs(HOUR * 7 - seconds(10)) == []
     assert desk.runs(MINUTE) == [
         "✗ erp: circuit open since 30.11. 23:00: 10 failures in a row, the last one 503. Its deliveries wait",
-        "✗ erp: 11 deliveries are dead: 400. Look at them, then: relay replay --target erp --state dead",
+        "✗ erp: 11 deliveries are dead: 400. Look why, then: relay replay --target erp",
         "✓ bot: circuit open for 1 h: 10 failures in a row, the last one 503, back again",
     ]
     assert len([at for at, _ in desk.sent]) == 2
@@ -365,7 +366,7 @@ def test_what_cannot_be_sent_is_sent_with_what_came_meanwhile_after_a_growing_pa
     desk.on(closed(), attempted())
     desk.takes = True
     assert desk.runs(MINUTE * 6) == [
-        "✗ bot: 4 deliveries are dead: 400. Look at them, then: relay replay --target bot --state dead",
+        "✗ bot: 4 deliveries are dead: 400. Look why, then: relay replay --target bot",
         "✓ bot: circuit open for 30 min: 10 failures in a row, the last one 503, back again",
     ]
 
@@ -435,7 +436,7 @@ def test_two_relays_tell_once_what_is_in_the_database_and_each_its_own_circuit()
     assert sorted(relays.runs(MINUTE)) == [
         "✗ a: bot: circuit open since 12:00: 10 failures in a row, the last one 503. Its deliveries wait",
         "✗ b: bot: circuit open since 12:00: 10 failures in a row, the last one 503. Its deliveries wait",
-        "✗ bot: 10 deliveries are dead: 400. Look at them, then: relay replay --target bot --state dead",
+        "✗ bot: 10 deliveries are dead: 400. Look why, then: relay replay --target bot",
         "✗ crm: 2 webhooks were not readable, and are kept: relay list --unparsed",
     ]
     assert relays.runs(HOUR * 2) == ["✗ crm: no webhook since 12:00, for 1 h"]
