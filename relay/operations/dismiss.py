@@ -16,7 +16,7 @@ from relay.operations.documents.acts_done import DismissDocument
 from relay.operations.lookup import show
 from relay.operations.reading import Fault, InvalidParameters
 from relay.operations.unknown_names import unknown_names
-from relay.operations.which import Which
+from relay.operations.which import Most, Which, demand_at_most
 from relay.store.contract import OperationsStore
 from relay.store.records import AuditEntry, Filter
 
@@ -31,6 +31,7 @@ class Dismiss(Which):
     all_dead: Annotated[bool, Meta(description="Every dead delivery.")] = False
     unparsed: Annotated[bool, Meta(description="Unparsed webhooks instead of dead deliveries.")] = False
     dry_run: Annotated[bool, Meta(description="Only count.")] = False
+    most: Most | None = None
 
     def filter(self) -> Filter:
         """Which of the dead deliveries that are not dismissed."""
@@ -41,8 +42,13 @@ EVERY_DEAD = Dismiss().filter()
 
 
 async def dismiss(desk: Desk, asked: Dismiss) -> DismissDocument:
-    """Dismiss. InvalidParameters for a choice of nothing or of too much, NotFoundError for an unknown id or name."""
+    """Dismiss. InvalidParameters for a choice of nothing or of too much, NotFoundError for an unknown id or name.
+
+    ConflictError for more deliveries than `most`.
+    """
     _check(asked)
+    if asked.most is not None and not asked.dry_run:
+        demand_at_most((await dismiss(desk, replace(asked, dry_run=True))).deliveries, asked.most)
     wanted = asked.filter()
     if asked.ids:
         return await _dismiss_ids(desk, asked)

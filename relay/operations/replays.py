@@ -13,7 +13,7 @@ from relay.operations.reading import Fault, InvalidParameters
 from relay.operations.replay import Replayed, replay, replay_ids
 from relay.operations.reroute import reroute
 from relay.operations.unknown_names import unknown_names
-from relay.operations.which import Rate, Which
+from relay.operations.which import Most, Rate, Which, demand_at_most
 from relay.store.records import Filter
 
 
@@ -22,7 +22,8 @@ class Replays:
     """Give `ids` of events or webhooks, a `filter`, or `all_dead`; without states, dead deliveries are meant.
 
     `unrouted`: events that no route took, through the routes in force. `reroute`: all stored events of the filter, for
-    the deliveries that they lack. `rate`: due so many a second, else all at once.
+    the deliveries that they lack. `rate`: due so many a second, else all at once. `most`: how many were counted before;
+    ConflictError if there are more, which is looked at just before.
     """
 
     filter: Which = field(default_factory=Which)
@@ -32,11 +33,14 @@ class Replays:
     reroute: Annotated[bool, Meta(description="Stored events, for the deliveries that they lack.")] = False
     rate: Rate | None = None
     dry_run: Annotated[bool, Meta(description="Only count.")] = False
+    most: Most | None = None
 
 
 async def replays(desk: Desk, asked: Replays) -> ReplayDocument:
     """Make deliveries pending and due; a dry run only counts them. InvalidParameters if it is not said which."""
     _check(asked)
+    if asked.most is not None and not asked.dry_run:
+        demand_at_most((await replays(desk, replace(asked, dry_run=True))).total, asked.most)
     wanted, events = _wanted(asked), asked.unrouted or asked.reroute
     by, now, id_ = desk.asker.name, desk.now(), desk.act_id
     if events:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from relay.errors import ConflictError
 from relay.model import Reason, State
 from relay.operations.documents.marks import Moment
 from relay.store.records import Filter
@@ -24,7 +25,14 @@ def left_of_look(begun: float) -> timedelta:
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="At most so many.")]
 Rate = Annotated[float, Meta(gt=0, le=1_000_000, description="Due so many a second; left out: all at once.")]
+Most = Annotated[int, Meta(ge=0, description="Do nothing if more are found: they were counted before.")]
 Cursor = Annotated[str, Meta(description="`next` of the page before.")]
+
+
+def demand_at_most(found: int, most: int | None) -> None:
+    """ConflictError if more are found than were counted before: whoever acts has not been shown them."""
+    if most is not None and found > most:
+        raise ConflictError(f"{found} are found now, and {most} were counted before: nothing was done, count again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

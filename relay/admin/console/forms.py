@@ -26,6 +26,13 @@ async def fields(request: web.Request) -> dict[str, str]:
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
+async def lists(request: web.Request) -> dict[str, list[str]]:
+    """The fields of a form, each with all its values; empty ones say nothing."""
+    form = await request.post()
+    found = {name: [str(each).strip() for each in form.getall(name)] for name in form}
+    return {name: kept for name, values in found.items() if (kept := [each for each in values if each])}
+
+
 async def act(
     request: web.Request, operation: Operation[P, D], given: Mapping[str, Any], says: Callable[[D], str]
 ) -> web.Response:

@@ -5,6 +5,7 @@ from relay.admin.console.page import Page
 from relay.admin.console.pages.about import PAGES as ABOUT
 from relay.admin.console.pages.acts import PAGES as ACTS
 from relay.admin.console.pages.deliveries import PAGES as DELIVERIES
+from relay.admin.console.pages.event import PAGES as EVENT
 from relay.admin.console.pages.heal import PAGES as HEAL
 from relay.admin.console.pages.language import PAGES as LANGUAGE
 from relay.admin.console.pages.live import PAGES as LIVE
@@ -18,16 +19,19 @@ from relay.admin.console.pages.routes import PAGES as ROUTES
 from relay.admin.console.pages.routes_diff import PAGES as ROUTES_DIFF
 from relay.admin.console.pages.routes_try import PAGES as ROUTES_TRY
 from relay.admin.console.pages.search import PAGES as SEARCH
+from relay.admin.console.pages.selection import PAGES as SELECTION
 from relay.admin.console.pages.sources import PAGES as SOURCES
 from relay.admin.console.pages.story import PAGES as STORY
 from relay.admin.console.pages.target import PAGES as TARGET
 from relay.admin.console.pages.unparsed import PAGES as UNPARSED
 from relay.admin.console.pages.unrouted import PAGES as UNROUTED
+from relay.admin.console.pages.webhook import PAGES as WEBHOOK
 
 PAGES: tuple[Page, ...] = (
     *ABOUT,
     *ACTS,
     *DELIVERIES,
+    *EVENT,
     *HEAL,
     *LANGUAGE,
     *LIVE,
@@ -41,11 +45,13 @@ PAGES: tuple[Page, ...] = (
     *ROUTES_DIFF,
     *ROUTES_TRY,
     *SEARCH,
+    *SELECTION,
     *SOURCES,
     *STORY,
     *TARGET,
     *UNPARSED,
     *UNROUTED,
+    *WEBHOOK,
 )
 
 

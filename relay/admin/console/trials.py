@@ -14,12 +14,17 @@ from relay.errors import NotFoundError, RelayError
 from relay.operations.desk import Operation
 from relay.operations.documents.acts import ActDocument
 
+Query = Mapping[str, str | list[str]]
 TRIAL = "trial"
 """The parameter with the id of a dry run."""
 
 
 async def begin(
-    request: web.Request, operation: Operation[Any, Any], given: Mapping[str, Any], path: str, query: Mapping[str, str]
+    request: web.Request,
+    operation: Operation[Any, Any],
+    given: Mapping[str, Any],
+    path: str,
+    query: Mapping[str, str | list[str]],
 ) -> web.Response:
     """Have the operation count, then show the page that shows what it found."""
     asked = {name: value for name, value in query.items() if value}
@@ -40,5 +45,5 @@ async def found(request: web.Request) -> ActDocument | None:
         return None
 
 
-def _address(path: str, query: Mapping[str, str]) -> str:
-    return f"{path}?{urlencode(query)}" if query else path
+def _address(path: str, query: Query) -> str:
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path

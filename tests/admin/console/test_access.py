@@ -100,7 +100,7 @@ async def test_a_script_without_log_in_is_not_shown_the_form_in_place_of_what_it
         assert (await guarded.get(path, headers=asked, allow_redirects=False)).status == 401
 
 
-@pytest.mark.parametrize("path", READ)
+@pytest.mark.parametrize("path", [each for each in READ if each != "/webhooks/{id}/body"])  # which has nothing else
 async def test_a_viewer_opens_the_same_pages_as_an_operator_without_their_forms(path: str, guarded: Client) -> None:
     told = [await guarded.get(filled(path), headers=who, allow_redirects=False) for who in (OPERATOR, VIEWER)]
     assert told[0].status == told[1].status

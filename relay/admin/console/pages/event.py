@@ -1,0 +1,108 @@
+"""/events/{id} -> an event: the body, its deliveries, attempts and answers, why these routes; and replay of one."""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from relay.admin.auth import ASKER
+from relay.admin.console import bodies, forms
+from relay.admin.console.cards import card
+from relay.admin.console.curl import curl
+from relay.admin.console.filters import json
+from relay.admin.console.languages import ngettext
+from relay.admin.console.page import Page, ask, render
+from relay.errors import NotFoundError, RelayError
+from relay.operations.documents.replays import ReplayDocument
+from relay.operations.documents.routes import ExplanationDocument
+from relay.operations.documents.webhooks import EventHistoryDocument, WebhookHistoryDocument
+from relay.operations.replays import REPLAYS
+from relay.operations.routes import EXPLAIN, Explain
+from relay.operations.webhooks import WEBHOOK, Shown
+
+
+async def get(request: web.Request) -> web.Response:
+    """Show an event by its id, or a start of it; an id of a webhook leads to that."""
+    id_ = request.match_info["id"]
+    found = await ask(request, WEBHOOK, Shown(id=id_))
+    if found.webhook.id.startswith(id_):
+        return forms.see_other(f"/webhooks/{found.webhook.id}")
+    event = _event(found, id_)
+    tree = await asyncio.to_thread(bodies.as_tree, found.webhook)
+    explained, unexplained = await _explained(request, event.id if event else found.webhook.id)
+    return render(
+        request,
+        "event.html",
+        webhook=found.webhook,
+        event=event,
+        deliveries=event.deliveries if event else found.raw.deliveries if found.raw else (),
+        id=event.id if event else found.raw.id if found.raw else id_,
+        body=bodies.as_it_came(found.webhook),
+        tree=tree,
+        json=bodies.text(json(event.event)) if event else None,
+        enriched=bodies.text(json(event.enriched)) if event and event.enriched is not None else None,
+        card=_card(event, tree.host),
+        explained=explained,
+        unexplained=unexplained,
+        curls=_curls(explained) if request[ASKER].payloads else {},
+    )
+
+
+def _event(found: WebhookHistoryDocument, id_: str) -> EventHistoryDocument | None:
+    """The one that is meant; None for the raw deliveries of a webhook that was not read."""
+    named = [each for each in found.events if each.id.startswith(id_)]
+    if len(named) > 1:
+        raise NotFoundError(f"{len(named)} events have an id that starts with {id_[:80]!r}: {named[0].id}, …")
+    return named[0] if named else None
+
+
+def _card(event: EventHistoryDocument | None, host: str) -> str | None:
+    about: Any = event.event if event and event.event else {}
+    data = about.get("data")
+    id_ = str(data.get("id", "")) if isinstance(data, dict) else ""
+    return card(str(about.get("entity", "")), id_, account=about.get("account"), host=host)
+
+
+# ---- why these routes
+
+
+async def _explained(request: web.Request, id_: str) -> tuple[ExplanationDocument | None, str]:
+    """What the routes of today say of it; or why that cannot be said."""
+    try:
+        return await ask(request, EXPLAIN, Explain(id=id_)), ""
+    except RelayError as error:
+        return None, str(error)
+
+
+def _curls(explained: ExplanationDocument | None) -> dict[str, bodies.Text]:
+    """By target the request that it would get, as a command."""
+    if explained is None:
+        return {}
+    parts = [each.requests for each in explained.events] + ([explained.raw["requests"]] if explained.raw else [])
+    return {
+        request["target"]: bodies.text(curl(request))
+        for requests in parts
+        for request in requests
+        if "failed" not in request
+    }
+
+
+# ---- replay
+
+
+async def replay(request: web.Request) -> web.Response:
+    """Make one delivery due now."""
+    form = await forms.fields(request)
+    chosen = {"target": form.get("target", ""), "state": [form.get("state", "dead")]}
+    return await forms.act(request, REPLAYS, {"ids": [request.match_info["id"]], "filter": chosen}, _replayed)
+
+
+def _replayed(done: ReplayDocument) -> str:
+    text = ngettext("{count} delivery is due now.", "{count} deliveries are due now.", done.done)
+    return text.format(count=done.done)
+
+
+PAGES = (
+    Page(path="/events/{id}", handler=get),
+    Page(path="/events/{id}/replay", handler=replay, method="POST"),
+)

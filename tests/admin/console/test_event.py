@@ -1,0 +1,142 @@
+"""/events/{id} and /webhooks/{id}: what came, what became of it, why; and a delivery that is replayed."""
+
+import pytest
+
+from relay.admin.console import bodies
+from relay.amocrm import form, sample_bodies
+from relay.model import State
+from relay.store.contract import Archive
+from relay.store.records import Filter
+from tests.admin.console.conftest import OPERATOR, VIEWER, Client, see
+from tests.cli.conftest import CONTACT, CYRILLIC, GARBLED, OFFER, event_of, unread
+
+EVENT = event_of(OFFER)
+
+
+async def test_an_event_is_shown_with_its_deliveries_attempts_and_answers(browser: Client) -> None:
+    text = (await see(browser, f"/events/{EVENT}")).text
+    for said in ("leads.status", "sales-bot", "warehouse", "400 is in dead_on", "bad price", "come back later", "503"):
+        assert said in text
+    assert "\x1b" not in text and "\\u001b[31mcome back later" in text
+
+
+async def test_an_event_is_shown_as_it_came_as_a_tree_and_as_targets_get_it(browser: Client) -> None:
+    text = (await see(browser, f"/events/{EVENT}")).text
+    assert "leads%5Bstatus%5D%5B0%5D%5Bid%5D=" in text or "leads[status][0][id]=" in text
+    assert '"status": { "0": {' in text and '"type": "leads.status"' in text
+
+
+async def test_a_start_of_an_id_is_enough_and_the_id_of_a_webhook_leads_to_it(browser: Client) -> None:
+    assert "leads.call_in" in (await see(browser, "/events/019ab000-0002-7000-8000-000000000001")).text
+    answer = await browser.get("/events/019ab000-0002", allow_redirects=False)
+    assert (answer.status, answer.headers["Location"][:23]) == (303, "/webhooks/019ab000-0002")
+    assert (await see(browser, "/webhooks/019ab000-0002")).text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/events/019ab", 409, "several webhooks have an id that starts with"),
+        ("/webhooks/ffff", 404, "no id in the store starts with"),
+        ("/events/%3Cscript%3E", 404, "no id in the store"),
+        ("/webhooks/.", 404, ""),
+    ],
+)
+async def test_an_id_of_none_or_of_several_is_said(path: str, status: int, text: str, browser: Client) -> None:
+    answer = await browser.get(path, headers={"Accept": "text/html"})
+    assert answer.status == status and text in await answer.text()
+
+
+async def test_why_these_routes_is_said_condition_by_condition(browser: Client) -> None:
+    text = (await see(browser, f"/events/{EVENT}")).text
+    assert "status_id: 16203337" in text and "the event has" in text and "otherwise" not in text
+    assert "takes what no other route takes" in text
+
+
+async def test_the_request_is_a_command_without_its_secrets(browser: Client) -> None:
+    text = (await see(browser, f"/events/{EVENT}")).text
+    assert "curl --request POST https://bot.example/amocrm" in text
+    assert "--header 'authorization: ***'" in text and "canary" not in text
+
+
+async def test_the_card_in_amocrm_is_of_the_account_that_sent_it(browser: Client) -> None:
+    cards = [each for each in (await see(browser, f"/events/{EVENT}")).links if each.startswith("https:")]
+    assert cards and all(each.startswith("https://") and "/leads/detail/" in each for each in cards)
+
+
+async def test_a_webhook_that_was_not_read_says_why_and_shows_what_came(browser: Client) -> None:
+    seen = await see(browser, f"/webhooks/{GARBLED}")
+    assert "no events\\u001b[31m" in seen.text and "hello\\u001b[31m" in seen.text
+    cyrillic = await see(browser, f"/webhooks/{CYRILLIC}")
+    assert "not UTF-8: byte 0xc0" in cyrillic.text
+
+
+async def test_a_webhook_lists_its_events(browser: Client) -> None:
+    assert f"/events/{event_of(CONTACT)}" in (await see(browser, f"/webhooks/{CONTACT}")).links
+
+
+async def test_a_viewer_sees_states_and_times_and_no_value(guarded: Client) -> None:
+    for path in (f"/events/{EVENT}", f"/webhooks/{OFFER}", f"/webhooks/{CYRILLIC}"):
+        seen = await see(guarded, path, headers=VIEWER)
+        assert "***" in seen.text
+        for value in ("bad price", "come back", "leads%5B", "leads[", "Анна", "not UTF-8"):
+            assert value not in seen.text, (path, value)
+    assert (await guarded.get(f"/webhooks/{OFFER}/body", headers=VIEWER)).status == 403
+
+
+# ---- long bodies
+
+
+async def test_a_long_body_is_cut_and_downloads_as_text(browser: Client, store: Archive) -> None:
+    long = form.encode(sample_bodies.body("leads.add", fields={"name": "x" * (4 * 1024 * 1024)}))
+    id_ = "019ab000-0099-7000-8000-000000000000"
+    await store.keep(unread(id_, long, unparsed="for this test"), [])
+    seen = await see(browser, f"/webhooks/{id_}")
+    assert len(seen.source) < 4 * bodies.MOST and "Only the start is shown." in seen.text
+    answer = await browser.get(f"/webhooks/{id_}/body")
+    assert await answer.read() == long
+    assert (answer.content_type, answer.headers["X-Content-Type-Options"]) == ("text/plain", "nosniff")
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{id_}.txt"'
+
+
+async def test_a_body_of_a_page_downloads_as_it_came_and_is_no_page(guarded: Client, store: Archive) -> None:
+    id_, page = "019ab000-0098-7000-8000-000000000000", b"<html><script>alert(1)</script>"
+    await store.keep(unread(id_, page, unparsed="no form"), [])
+    answer = await guarded.get(f"/webhooks/{id_}/body", headers=OPERATOR)
+    assert (await answer.read(), answer.content_type) == (page, "text/plain")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+# ---- replay
+
+
+async def state(store: Archive, target: str) -> State:
+    [found] = await store.find(Filter(event_ids=(EVENT,), target=target), limit=2)
+    return found.state
+
+
+async def test_one_delivery_is_replayed_and_a_second_click_does_nothing(browser: Client, store: Archive) -> None:
+    seen = await see(browser, f"/events/{EVENT}")
+    forms = [each for each in seen.forms if each["action"] == f"/events/{EVENT}/replay"]
+    [dead] = [each["fields"] for each in forms if each["fields"]["state"] == "dead"]
+    answers = [await browser.post(f"/events/{EVENT}/replay", data=dead, allow_redirects=False) for _ in range(2)]
+    said = [(await see(browser, each.headers["Location"])).text for each in answers[:1]]
+    assert "1 delivery is due now." in said[0]
+    assert await state(store, "warehouse") is State.PENDING and await state(store, "sales-bot") is State.DELIVERED
+    assert [each.command for each in await store.audit(limit=9)] == ["replay"]
+
+
+async def test_what_was_replayed_by_somebody_else_is_said(browser: Client, store: Archive) -> None:
+    form = {"target": "warehouse", "state": "dead", "back": f"/events/{EVENT}"}
+    for key, text in (("one", "1 delivery is due now."), ("two", "nothing dead under these ids")):
+        answer = await browser.post(f"/events/{EVENT}/replay", data={**form, "key": key}, allow_redirects=False)
+        assert text in (await see(browser, answer.headers["Location"])).text
+    assert len(await store.audit(limit=9)) == 1
+
+
+async def test_a_viewer_replays_nothing(guarded: Client, store: Archive) -> None:
+    form = {"target": "warehouse", "state": "dead", "back": f"/events/{EVENT}", "key": "x"}
+    seen = await see(guarded, f"/events/{EVENT}", headers=VIEWER)
+    assert not [each for each in seen.forms if "replay" in str(each["action"])]
+    await guarded.post(f"/events/{EVENT}/replay", data=form, headers=VIEWER, allow_redirects=False)
+    assert await state(store, "warehouse") is State.DEAD

@@ -1,0 +1,158 @@
+"""Acts on all that a filter finds: counted first, frozen, done once, and never more than was counted."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from relay.admin.console import frozen
+from relay.admin.console.frozen import as_json, as_query, freeze
+from relay.admin.console.pages import selection
+from relay.errors import ConflictError
+from relay.model import State
+from relay.operations.desk import Desk
+from relay.operations.dismiss import DISMISS, Dismiss
+from relay.operations.replays import REPLAYS, Replays
+from relay.operations.which import Which
+from relay.store.contract import Archive
+from relay.store.records import Filter
+from tests.admin.console.conftest import VIEWER, Client, Seen, see, send, sent
+from tests.cli.conftest import NOON
+from tests.operations.conftest import desk as desk
+
+REPLAY, DISMISS_PATH = "/deliveries/replay", "/deliveries/dismiss"
+
+
+@pytest.fixture(autouse=True)
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the store it is noon; what died in it died a minute later."""
+    monkeypatch.setattr(frozen, "MILLISECOND", timedelta(minutes=2))
+
+
+async def counted(browser: Client, query: str, path: str = REPLAY) -> Seen:
+    return await sent(browser, await see(browser, f"/deliveries?{query}"), f"{path}/count")
+
+
+async def states(store: Archive) -> list[State]:
+    return sorted(each.state for each in await store.find(Filter(), limit=50))
+
+
+async def test_what_a_filter_finds_is_counted_shown_and_replayed(browser: Client, store: Archive) -> None:
+    page = await counted(browser, "state=dead&target=warehouse")
+    assert "Replay 1 delivery" in page.text and "400 is in dead_on" in page.text
+    assert "dead" in await states(store)  # it has only been counted
+    done = await sent(browser, page, REPLAY)
+    assert "1 delivery is due now." in done.text
+    assert "dead" not in await states(store)
+    assert [each.command for each in await store.audit(limit=9)] == ["replay"]
+
+
+async def test_dead_ones_are_dismissed_in_the_same_way(browser: Client, store: Archive) -> None:
+    page = await counted(browser, "state=dead", DISMISS_PATH)
+    assert "Dismiss 1 delivery" in page.text
+    assert "1 dead delivery was dismissed." in (await sent(browser, page, DISMISS_PATH)).text
+    [dead] = await store.find(Filter(states=(State.DEAD,)), limit=9)
+    assert dead.dismissed_at
+
+
+async def test_pending_ones_are_due_now(browser: Client, store: Archive) -> None:
+    page = await counted(browser, "state=pending")
+    [number] = re.findall(r"Replay (\d+) deliver", page.text)
+    assert int(number) >= 1
+    assert "due now" in (await sent(browser, page, REPLAY)).text
+
+
+async def test_a_second_click_does_nothing_twice(browser: Client, store: Archive) -> None:
+    page = await counted(browser, "state=dead")
+    answers = [await send(browser, page, REPLAY) for _ in range(2)]
+    assert [each.status for each in answers] == [303, 303]
+    assert len(await store.audit(limit=9)) == 1
+
+
+async def test_the_filter_is_frozen_when_it_is_counted(browser: Client) -> None:
+    form = (await counted(browser, "state=dead&since=2h")).form(REPLAY)
+    assert form["since"] == "2026-11-22T10:00:00.000Z"
+    assert form["until"] == form["settled_until"] == "2026-11-22T12:02:00.000Z"
+
+
+async def test_over_a_thousand_the_number_is_typed(
+    browser: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "TYPED_ABOVE", 0)
+    page = await counted(browser, "state=dead")
+    for typed in ("", "2", "1 0", "all"):
+        refused = await sent(browser, page, REPLAY, typed=typed)
+        assert "type the number 1" in refused.text
+    assert not await store.audit(limit=9)
+    assert "1 delivery is due now." in (await sent(browser, page, REPLAY, typed="1")).text
+
+
+async def test_more_than_were_counted_are_not_done(browser: Client, store: Archive) -> None:
+    page = await counted(browser, "state=dead")
+    refused = await sent(browser, page, REPLAY, count="0")
+    assert "1 are found now, and 0 were counted before: nothing was done" in refused.text
+    assert "dead" in await states(store)
+
+
+async def test_what_somebody_else_did_meanwhile_leaves_fewer(browser: Client, store: Archive) -> None:
+    one, other = [await counted(browser, "state=dead") for _ in range(2)]
+    await sent(browser, one, REPLAY)
+    assert "0 deliveries are due now." in (await sent(browser, other, REPLAY)).text
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "many", "nan", "1e99"])
+async def test_a_rate_that_is_none_is_refused_and_nothing_is_done(rate: str, browser: Client, store: Archive) -> None:
+    page = await counted(browser, "state=dead")
+    answer = await send(browser, page, REPLAY, rate=rate)
+    assert answer.status in (303, 400)
+    assert not await store.audit(limit=9)
+
+
+async def test_a_rate_says_how_long_it_takes(browser: Client) -> None:
+    page = await counted(browser, "state=dead")
+    again = await sent(browser, page, f"{REPLAY}/count", rate="0.5")
+    assert "about 2 s" in again.text and again.form(REPLAY)["rate"] == "0.5"
+
+
+async def test_nothing_found_offers_nothing(browser: Client) -> None:
+    page = await counted(browser, "state=dead&target=warehouse")
+    await sent(browser, page, REPLAY)
+    empty = await sent(browser, page, f"{REPLAY}/count")
+    assert "Nothing is found." in empty.text and REPLAY not in [each["action"] for each in empty.forms]
+
+
+@pytest.mark.parametrize("path", [REPLAY, DISMISS_PATH])
+async def test_a_viewer_is_offered_nothing_and_does_nothing(path: str, guarded: Client, store: Archive) -> None:
+    seen = await see(guarded, f"{path}?state=dead", headers=VIEWER)
+    assert "Operators may do this." in seen.text
+    assert not [each for each in seen.forms if path in str(each["action"])]
+    for action in (path, f"{path}/count"):
+        await guarded.post(action, data={"state": "dead", "count": "9", "key": "x"}, headers=VIEWER)
+    assert not await store.audit(limit=9) and "dead" in await states(store)
+
+
+# ---- the frozen filter
+
+
+def test_a_frozen_filter_survives_its_address() -> None:
+    given = {"state": ["dead", "delivered"], "since": ["1h"], "id": ["7"], "dismissed": ["false"], "reason": ["5xx"]}
+    found = freeze(given, NOON, otherwise=State.DEAD)
+    later = freeze(as_query(found), NOON + timedelta(hours=3), otherwise=State.DEAD)
+    assert later == found and as_json(later) == as_json(found)
+
+
+def test_an_earlier_end_stays_and_pending_ones_have_no_end_of_their_settling() -> None:
+    found = freeze({"state": ["pending"], "until": ["1h"]}, NOON, otherwise=State.DEAD)
+    assert (found.until, found.settled_until) == (NOON - timedelta(hours=1), None)
+
+
+# ---- the operations
+
+
+async def test_an_act_on_more_than_were_counted_is_a_conflict(desk: Desk, store: Archive) -> None:
+    dead = Which(state=(State.DEAD,))
+    for operation, asked in ((REPLAYS, Replays(filter=dead, most=0)), (DISMISS, Dismiss(target="warehouse", most=0))):
+        with pytest.raises(ConflictError, match="count again"):
+            await desk.ask(operation, asked)
+    assert "dead" in await states(store) and not await store.audit(limit=9)
+    assert (await desk.ask(REPLAYS, Replays(filter=dead, most=1))).done == 1
