@@ -75,7 +75,11 @@ class Counts:
         for source, at in report["last"].items():
             self._last.setdefault(source, datetime.fromisoformat(at))
         self._began_at = datetime.fromisoformat(report["since"])
+        meanwhile = self._told.pop(self.relay, {})
         self._learn(report)
+        told = self._told.setdefault(self.relay, {})
+        for key, number in meanwhile.items():
+            told[key] = told.get(key, 0) + number
 
     # ---- what is news
 

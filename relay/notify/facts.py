@@ -18,7 +18,7 @@ from relay.signals import (
     Attempted,
     CircuitClosed,
     CircuitOpened,
-    Committed,
+    ConfigActivated,
     DiskSpace,
     DiskSpaceChanged,
     Reloaded,
@@ -74,6 +74,15 @@ _KINDS: Mapping[Topic, Kind] = {
     Topic.SPOOL_LOST: Kind.SPOOL,
 }
 
+NEWS = frozenset(
+    {
+        Attempted, CircuitClosed, CircuitOpened, ConfigActivated, DiskSpaceChanged, Reloaded, SourceScanned,
+        SpoolRefused, SpoolSetAside, SpoolingBegan, SpoolingEnded, SubscriptionChanged, SubscriptionReenabled,
+        WebhookStored,
+    }
+)  # fmt: skip
+"""The signals that may be."""
+
 OWN = frozenset({Topic.TARGET, Topic.DISK, Topic.SPOOL, Topic.RELOAD, Topic.SPOOL_REFUSED, Topic.SPOOL_LOST})
 """What is one relay's own, and not in the database that several share."""
 DATABASE_COUNTS = frozenset({Topic.DEAD, Topic.UNPARSED})
@@ -102,8 +111,6 @@ class Fact:
 def facts_of(signal: Signal, now: datetime) -> tuple[Fact, ...]:
     """Return what of a signal is news; nothing of most."""
     match signal:
-        case Committed():  # the most frequent one
-            return ()
         case Attempted(verdict=Dead()):
             values = why(signal.outcome.reason.value, signal.outcome.status)
             return (_happened(Topic.DEAD, signal.delivery.target, now, 1, values),)

@@ -9,12 +9,12 @@ digest      what waits for one receiver: grouped, spaced, held in quiet hours
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from relay.model import Delivered, Json
+from relay.model import Dead, Delivered, Json
 from relay.model.notify import Notify
 from relay.notify.conditions import Conditions, ended
 from relay.notify.counts import Counts
 from relay.notify.digest import Digest, Entry
-from relay.notify.facts import DATABASE_COUNTS, Change, Fact, Topic, facts_of
+from relay.notify.facts import DATABASE_COUNTS, NEWS, Change, Fact, Topic, facts_of
 from relay.signals import Attempted, ConfigActivated, Signal, WebhookStored
 
 DISK_WITHIN = timedelta(minutes=1)
@@ -67,14 +67,20 @@ class Ledger:
 
     # ---- what is seen
 
+    def concerns(self, signal: Signal) -> bool:
+        """Whether `on` has to take the signal: few of them, and this is asked of each, three times for a webhook."""
+        if isinstance(signal, Attempted):
+            return isinstance(signal.verdict, Dead) or bool(self._doubtful)
+        if isinstance(signal, WebhookStored):
+            self.counts.webhook(signal.webhook.source, signal.webhook.received_at)
+            return signal.webhook.unparsed is not None
+        return type(signal) in NEWS
+
     def on(self, signal: Signal, now: datetime) -> None:
-        """Take a signal; it takes some hundred nanoseconds if it is no news."""
-        match signal:  # the two of every webhook first
-            case Attempted(verdict=verdict):
-                if self._doubtful and isinstance(verdict, Delivered):
-                    self._answered(signal.delivery.target, now)
-            case WebhookStored(webhook=webhook):
-                self.counts.webhook(webhook.source, webhook.received_at)
+        """Take a signal that concerns notifications."""
+        match signal:
+            case Attempted(verdict=Delivered()):
+                self._answered(signal.delivery.target, now)
             case ConfigActivated():
                 self._conditions.forget_targets(signal.targets)
                 self._doubtful.intersection_update(signal.targets)

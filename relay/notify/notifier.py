@@ -90,6 +90,8 @@ class Notifier:
 
     def __call__(self, signal: Signal) -> None:
         """Take a signal. Never raises."""
+        if not self._ledger.concerns(signal):
+            return
         if threading.get_ident() != self._thread:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._take, signal)

@@ -1,5 +1,6 @@
 """A relay with receivers: what happens to it reaches them, and nothing that they do reaches it."""
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from relay.notify import digest, notifier
 from relay.observe import Observer
 from relay.observe.log import Log
 from relay.settings import Settings
-from relay.signals import Notified, Signal
+from relay.signals import DiskSpace, DiskSpaceChanged, Notice, Notified, Signal
 from relay.store.open import SqliteUrl
 from tests.e2e.processes import until
 from tests.e2e.targets import Targets, always, listening, well
@@ -201,6 +202,15 @@ async def test_a_reload_adds_a_receiver_and_its_refusal_is_told(scene: Scene) ->
         scene.write()
         await relay.reloader.reload()
         await scene.told("✓ routes file: the newer version is in force again")
+
+
+async def test_a_signal_of_another_thread_is_taken_and_a_fault_in_it_stops_nothing(scene: Scene) -> None:
+    async with scene.relay() as relay:
+        low = DiskSpaceChanged(level=DiskSpace.LOW, folder="", free=2**30)
+        odd = DiskSpaceChanged(level=None, folder="", free=1)
+        await asyncio.to_thread(lambda: [relay._notifications(each) for each in (odd, low)])
+        await scene.told("✗ disk of the store: nearly full")
+        assert any(isinstance(each, Notice) and "notifications go on" in each.text for each in scene.facts)
 
 
 def test_without_receivers_nothing_of_notifications_is_imported() -> None:

@@ -42,7 +42,8 @@ class Desk:
 
     def on(self, *signals: Signal) -> None:
         for each in signals:
-            self.ledger.on(each, self.now)
+            if self.ledger.concerns(each):
+                self.ledger.on(each, self.now)
 
     def runs(self, span: timedelta, *, reports: dict[str, object] | None = None) -> list[str]:
         """So much time passes, a few seconds at a time; return the lines that were sent meanwhile."""
@@ -470,6 +471,21 @@ def test_a_relay_that_was_away_from_the_database_has_told_its_own_already() -> N
     assert len(away.runs(MINUTE)) == 1  # as it tells for itself
     relays.desks["a"].now = away.now
     assert relays.runs(HOUR) == []
+
+
+def test_what_was_told_before_the_report_of_the_process_before_could_be_read_is_not_told_again() -> None:
+    before = Desk(relay="a")
+    before.on(*(attempted() for _ in range(10)))
+    before.runs(MINUTE)
+    desk = Desk(relay="a", at=before.now)
+    desk.on(*(attempted() for _ in range(3)))
+    [line] = desk.runs(MINUTE)
+    assert line.startswith("✗ bot: 3 deliveries")
+    desk.ledger.counts.begin(orjson.loads(orjson.dumps(before.ledger.counts.report())))
+    assert desk.runs(HOUR) == []
+    desk.on(attempted())
+    [line] = desk.runs(MINUTE)
+    assert line.startswith("✗ bot: 1 delivery")
 
 
 # ---- no secret, and nothing personal
