@@ -13,7 +13,9 @@ import pytest
 from relay.model import Retention
 from relay.signals import Notice, Signal, StoreGaveUp
 from relay.store.sqlite.integrity import verify
+from relay.store.sqlite.lock import Lock, owner_pid
 from relay.store.sqlite.store import SqliteStore
+from tests.e2e.processes import until
 from tests.store import killed_forget
 from tests.store.conftest import NOON
 from tests.store.killed_forget import CANARIES, erase, open_store
@@ -73,6 +75,28 @@ async def test_no_byte_is_left_in_any_file_while_the_store_is_in_use(folder: Pat
         await store.close()
     assert holding(folder) == {}
     assert sound(folder / "relay.db")
+
+
+async def test_a_daemon_gets_the_store_that_a_command_rewrites_and_goes_on_with_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a daemon the command owns the store meanwhile, minutes of a large one."""
+    monkeypatch.setattr("relay.store.sqlite.rewriting.PAUSE", 0.01)
+    path = folder / "relay.db"
+    visitor = SqliteStore.visit(path)
+    await killed_forget.erase_rows(visitor)
+    rewriting = asyncio.create_task(visitor.erasure.rewrite())
+    await until(lambda: owner_pid(path) is not None)
+    lock = await asyncio.to_thread(Lock, path)
+    assert await rewriting is None
+    assert len(await visitor.erasure.open_erasures()) == 1, "there is more to be rewritten"
+    lock.release()
+    store = open_store(path)
+    await store.erasure.rewrite()
+    assert await visitor.erasure.open_erasures() == []
+    await visitor.close()
+    await store.close()
+    assert holding(folder) == {}
 
 
 async def test_no_byte_is_left_in_pages_that_were_freed_by_an_earlier_relay(folder: Path) -> None:

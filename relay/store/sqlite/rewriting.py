@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeAlias
 
 import apsw
 
-from relay.errors import CorruptError, StoreBusy, StoreFailed
+from relay.errors import CorruptError, StoreBusy, StoreFailed, StoreLocked
 from relay.signals import Emit, Notice
 from relay.store.sqlite.erasure import close_erasures, open_erasures
 from relay.store.sqlite.sql import Row, Run, rows
@@ -91,17 +91,26 @@ SMALL = ("conditions", "pauses", "reports", "guards", "heal_requests")
 class Rewriting:
     """Rewrites the file of one owner. `cut_log`: see `Writer.cut_log`.
 
-    `may`: whether the disk has room; on one that is full the free pages are for webhooks.
+    `may`: whether the disk has room; on one that is full the free pages are for webhooks. `wanted`: whether a daemon
+    waits for the file, which then goes on with it.
     """
 
     def __init__(
-        self, read: Run, write: Run, cut_log: Callable[[], Awaitable[bool]], may: Callable[[], bool], emit: Emit
+        self,
+        read: Run,
+        write: Run,
+        cut_log: Callable[[], Awaitable[bool]],
+        may: Callable[[], bool],
+        emit: Emit,
+        *,
+        wanted: Callable[[], bool],
     ) -> None:
         self._read = read
         self._write = write
         self._cut_log = cut_log
         self._may = may
         self._emit = emit
+        self._wanted = wanted
         self._lock = asyncio.Lock()
 
     async def keep_rewriting(self) -> None:
@@ -121,7 +130,7 @@ class Rewriting:
             await asyncio.sleep(pause)
 
     async def rewrite(self) -> None:
-        """Rewrite the file if there is an erasure after which it was not."""
+        """Rewrite the file if there is an erasure after which it was not; StoreLocked once it is wanted."""
         async with self._lock:
             if not (found := await self._read(open_erasures)):
                 return
@@ -174,12 +183,18 @@ class Rewriting:
         [(last,)] = await self._read(partial(rows, sql=f"select max({table.key[0]}) from {table.name}"))
         while window := await self._read(partial(_window, table=table, after=after, last=last, most=most)):
             yield window
+            self._give_way()
             after, most = window[-1], table.window
 
     async def _step(self, run: Callable[[apsw.Cursor], int]) -> int:
         done = await self._write(run)
         await asyncio.sleep(PAUSE)  # a cancelled call stops here
+        self._give_way()
         return done
+
+    def _give_way(self) -> None:
+        if self._wanted():
+            raise StoreLocked("a relay starts, and goes on with the rewriting")
 
     async def _cut(self) -> None:
         while not await self._cut_log():  # noqa: ASYNC110  a reader needs it: none of ours does for long

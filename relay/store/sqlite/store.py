@@ -127,7 +127,14 @@ class SqliteStore:
         self.guard = Guards(self._read, self._writer.submit)
         self.healing = SqliteHealing(self._read, self._writer.submit)
         self.enrichments = SqliteEnrichments(self._read, self._writer.submit)
-        self._rewriting = Rewriting(self._read, self._writer.submit, self._writer.cut_log, self._has_room, emit)
+        self._rewriting = Rewriting(
+            self._read,
+            self._writer.submit,
+            self._writer.cut_log,
+            self._has_room,
+            emit,
+            wanted=owned[0].wanted if owned else lambda: False,
+        )
         self.erasure: ErasureStore = SqliteErasure(path, self._read, self._writer.submit, self._rewrite)
         self.questions = SqliteQuestions(self._read, self._writer.submit)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="relay-read")
@@ -148,14 +155,15 @@ class SqliteStore:
         steady: Callable[[], float] = time.monotonic,
         clock_set: Callable[[timedelta], object] = lambda _by: None,
         written_at: datetime | None = None,
+        gives_way: bool = False,
     ) -> Self:
         """Own the database: made if missing, migrated, what a dead owner had claimed is due again at `now`.
 
         `wall` and `steady` are those of `Clock`; `clock_set` is called, with the difference, when the wall clock was
         set. `written_at`: the last write by the clock of then; if that is ahead of `now`, the clock was set since.
-        One that is evidently gone is made anew only by `init`. With a `space` it gets along with a full disk. Raises
-        StoreLocked, StoreUnsafe, StoreFailed if it is corrupt, StoreBusy if another program locks it, or
-        ConfigurationError if the file cannot be opened.
+        `gives_way`: see `Lock`. One that is evidently gone is made anew only by `init`. With a `space` it gets along
+        with a full disk. Raises StoreLocked, StoreUnsafe, StoreFailed if it is corrupt, StoreBusy if another program
+        locks it, or ConfigurationError if the file cannot be opened.
         """
         check_permitted(path, owner=True)
         if not path.parent.is_dir():
@@ -163,7 +171,7 @@ class SqliteStore:
                 f"no folder {path.parent} for the store {path.name}: make it, or name another --store"
             )
         with ExitStack() as undo:
-            lock = Lock(path)
+            lock = Lock(path, gives_way=gives_way)
             undo.callback(lock.undo)
             acked = Watermark.open(path)
             undo.callback(acked.undo)
@@ -356,11 +364,14 @@ class SqliteStore:
         return self._space is None or self._space.level > DiskSpace.LOW
 
     async def _rewrite(self) -> None:
-        """Rewrite the file, or have its owner do so, which looks for it all the time; without one, own it meanwhile."""
+        """Rewrite the file, or have its owner do so, which looks for it all the time; without one, own it meanwhile.
+
+        A daemon that starts meanwhile gets the store within some ms, and rewrites it anew.
+        """
         if self._owned:
             return await self._rewriting.rewrite()
         with suppress(StoreLocked):
-            owner = type(self).open(self._path, now=utc_now(), emit=self._emit, failed=lambda: None)
+            owner = type(self).open(self._path, now=utc_now(), emit=self._emit, failed=lambda: None, gives_way=True)
             try:
                 return await owner._rewriting.rewrite()
             finally:
