@@ -1,8 +1,9 @@
 """What operators ask of 1,000,000 deliveries, on a quiet machine: `python -m tests.bench.questions [NUMBER [TIMES]]`.
 
 Both stores are filled alike: a webhook each 10 s, an event, two deliveries, an attempt each; of 1,000 events one has
-failed, of 10,000 one is dead, of 500 one is unrouted, one in 100,000 is about a rare pipeline. A page of 50 is asked
-for as the API does, within the budget of 120 ms; one that ends by it says so. Nothing is asserted here.
+failed, of 10,000 one is dead, of 500 one is unrouted, one in 100,000 is about a rare pipeline, and one in 25 about one
+lead. A page of 50 is asked for as the API does, within the budget of 120 ms; one that ends by it says so. Nothing is
+asserted here. What the API takes for each of its questions is printed by `tests.bench.askers`.
 """
 
 import asyncio
@@ -41,9 +42,10 @@ Question = Callable[[OperationsStore], Awaitable[Page[Any]]]
 _ROWS = """
 insert into webhooks (id, source, received_at, content_type, request_id, body, checksum, query, signature, dated)
 select 'w' || {n}, 'crm', {at}, 'form', '', {body}, {body}, '', '', '0' from {numbers};
-insert into events (id, webhook, kind, entity, action, entity_id, received_at, payload, checksum{pipeline})
-select 'e' || {n}, {n}, 'event', case {n} % 5 when 0 then 'contacts' else 'leads' end, 'update', '' || ({n} % 50000),
-  {at}, {payload}, {body}{of_pipeline} from {numbers};
+insert into events (id, webhook, kind, entity, action, entity_id, received_at, payload, checksum, unrouted{pipeline})
+select 'e' || {n}, {n}, 'event', case {n} % 5 when 0 then 'contacts' else 'leads' end, 'update',
+  case {n} % 25 when 1 then '77' else '' || ({n} % 50000) end, {at}, {payload}, {body},
+  case {n} % 500 when 3 then 1 end{of_pipeline} from {numbers};
 insert into deliveries (event, target, routes, state, {claimed}, attempt, base, replays, pending_since, due_at,
   settled_at, why)
 select {n}, target, '["all"]', case when {n} % 10000 = 7 and target = 'bot' then 'dead' else 'delivered' end,
@@ -107,6 +109,15 @@ def attempts(**wanted: Any) -> Question:
     return lambda store: store.questions.attempts(AttemptFilter(**wanted), limit=50, budget=LOOK)
 
 
+async def _status(store: OperationsStore) -> Page[Any]:
+    await store.status()
+    return Page(())
+
+
+async def _shown(store: OperationsStore) -> Page[Any]:
+    return Page([await store.show("e4711")])
+
+
 WEEK = END - timedelta(days=7)
 QUESTIONS: dict[str, Question] = {
     "deliveries, the first page": find(),
@@ -120,7 +131,14 @@ QUESTIONS: dict[str, Question] = {
     "… by a reason that is rare": find(reason="5xx"),
     "… of a rare pipeline": find(pipeline_id="99999"),
     "… of a target that nobody has": find(target="nobody"),
-    "the story of a lead": lambda store: store.questions.story("leads", "4711", limit=50),
+    "… of a lead with many events": find(entity_id="77"),
+    "the story of a lead": lambda store: store.questions.story("leads", "4711", limit=50, budget=LOOK),
+    "the story of a lead with many events": lambda store: store.questions.story("leads", "77", limit=50, budget=LOOK),
+    "events, the first page": lambda store: store.events(Filter(), limit=50, budget=LOOK),
+    "an event": _shown,
+    "status": _status,
+    "unparsed": lambda store: store.unparsed(limit=50),
+    "audit": lambda store: store.audit(limit=50),
     "attempts, the first page": attempts(),
     "attempts of an hour a week ago": attempts(since=WEEK, until=WEEK + timedelta(hours=1)),
     "attempts that failed": attempts(failed=True),
