@@ -54,6 +54,15 @@ SENTENCES = (
     N_("no route {name} (did you mean {other}?)"),
     N_("no entity {name} (did you mean {other}?)"),
     N_("no action {name} (did you mean {other}?)"),
+    N_("this act is done"),
+    N_("no such source, or a wrong token"),
+    # what healing waits for
+    N_("a webhook in the account's list that comes to this source: relay connect {name}"),
+    N_("heal: report in its source"),
+    N_("a relay: none runs"),
+    N_("the names of {name}: relay names {name}"),
+    N_("the first webhook of this source: what was before cannot be told apart from what was lost"),
+    N_("the API of {name}, or the relay's next round, one a minute: relay account check {name}"),
     # why a webhook is unparsed
     N_("empty body"),
     N_("no events: {detail}"),
@@ -87,4 +96,12 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 def _pattern(sentence: str) -> str:
     """Each `{n}` becomes a group of that name, of what it may hold."""
     kinds = {"n": r"(?:0x)?[0-9a-f.]+", "name": r"\S+", "other": r".+"}
-    return re.sub(r"\\\{(\w+)\\\}", lambda found: f"(?P<{found[1]}>{kinds.get(found[1], '.+')})", re.escape(sentence))
+    seen = set[str]()
+
+    def group(found: re.Match[str]) -> str:
+        if (name := found[1]) in seen:
+            return f"(?P={name})"
+        seen.add(name)
+        return f"(?P<{name}>{kinds.get(name, '.+')})"
+
+    return re.sub(r"\\\{(\w+)\\\}", group, re.escape(sentence))

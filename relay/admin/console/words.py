@@ -13,6 +13,11 @@ def type_word(type_: str) -> str:
     return _("{entity}.{action}").format(entity=about, action=happened)
 
 
+def act_word(command: str) -> str:
+    """`pause`, as the audit has it, in the language of the page."""
+    return _DONE.get(command, lambda: command)()
+
+
 def state_kind(state: str) -> str:
     """How a state looks: `ok`, `bad`, `wait`, or `idle` for whatever is none of them."""
     return next((kind for kind, states in _KINDS.items() if state in states), "idle")
@@ -69,6 +74,7 @@ _WORDS = {
     "done": lambda: _("done"),
     "failed": lambda: _("failed"),
     "interrupted": lambda: _("interrupted"),
+    "stopped": lambda: _("stopped"),
     # webhooks in amoCRM
     "api_away": lambda: _("amoCRM does not answer"),
     "disabled": lambda: _("switched off"),
@@ -133,4 +139,30 @@ _HAPPENED = {
     "site_visit": lambda: pgettext("action", "site_visit"),
     "status": lambda: pgettext("action", "status"),
     "update": lambda: pgettext("action", "update"),
+}
+
+_DONE = {
+    "access": lambda: pgettext("act", "access"),
+    "backup": lambda: pgettext("act", "backup"),
+    "connect": lambda: pgettext("act", "connect"),
+    "disconnect": lambda: pgettext("act", "disconnect"),
+    "dismiss": lambda: pgettext("act", "dismiss"),
+    "dismiss --unparsed": lambda: pgettext("act", "dismiss --unparsed"),
+    "drop": lambda: pgettext("act", "drop"),
+    "forget": lambda: pgettext("act", "forget"),
+    "guard resume": lambda: pgettext("act", "guard resume"),
+    "heal approve": lambda: pgettext("act", "heal approve"),
+    "heal run": lambda: pgettext("act", "heal run"),
+    "pause": lambda: pgettext("act", "pause"),
+    "probe": lambda: pgettext("act", "probe"),
+    "purge": lambda: pgettext("act", "purge"),
+    "reload": lambda: pgettext("act", "reload"),
+    "reparse": lambda: pgettext("act", "reparse"),
+    "replay": lambda: pgettext("act", "replay"),
+    "replay --unrouted": lambda: pgettext("act", "replay --unrouted"),
+    "resume": lambda: pgettext("act", "resume"),
+    "sample": lambda: pgettext("act", "sample"),
+    "spool drain": lambda: pgettext("act", "spool drain"),
+    "spool forget": lambda: pgettext("act", "spool forget"),
+    "stop": lambda: pgettext("act", "stop"),
 }

@@ -1,7 +1,9 @@
 """/acts: who did what, and one act with what was asked and what came of it."""
 
 from relay.store.contract import Archive
-from tests.admin.console.conftest import VIEWER, Client, Seen, see, sent
+from tests.admin.api.test_acts import Gate
+from tests.admin.api.test_acts import gate as gate
+from tests.admin.console.conftest import OPERATOR, VIEWER, Client, Seen, see, sent
 
 PAUSE, RESUME = "/targets/warehouse/pause", "/targets/warehouse/resume"
 
@@ -45,6 +47,28 @@ async def test_an_unknown_act_is_said(browser: Client) -> None:
 
 async def test_where_nothing_was_done_it_says_what_will_stand_here(browser: Client) -> None:
     assert "Whatever an operator does stands here" in (await see(browser, "/acts")).text
+
+
+async def test_the_rest_of_a_long_act_is_stopped(gate: Gate, browser: Client, store: Archive) -> None:
+    begun = await browser.post("/api/v1/slow", json={})
+    path = f"/acts/{(await begun.json())['act']}"
+    running = await see(browser, path)
+    assert "State … under way" in running.text
+    stopped = await sent(browser, running, f"{path}/stop")
+    assert "Stopped." in stopped.text and "the rest is not" in stopped.text
+    assert "stop" in [each.command for each in await store.audit(limit=9)]
+    again = await browser.post(f"{path}/stop", data=running.form(f"{path}/stop"), allow_redirects=False)
+    assert again.status == 303
+
+
+async def test_a_viewer_stops_nothing(gate: Gate, guarded: Client) -> None:
+    begun = await guarded.post("/api/v1/slow", json={}, headers=OPERATOR)
+    path = f"/acts/{(await begun.json())['act']}"
+    seen = await see(guarded, path, headers=VIEWER)
+    assert f"{path}/stop" not in [each["action"] for each in seen.forms]
+    await guarded.post(f"{path}/stop", data={}, headers=VIEWER, allow_redirects=False)
+    assert "under way" in (await see(guarded, path, headers=VIEWER)).text
+    gate.open.set()
 
 
 async def test_a_viewer_may_read_them(guarded: Client) -> None:

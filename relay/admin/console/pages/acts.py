@@ -3,8 +3,11 @@
 from aiohttp import web
 
 from relay.admin.auth import ASKER
+from relay.admin.console import forms
+from relay.admin.console.flash import Flash
+from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import ASKING, Page, ask, asked, given, render
-from relay.errors import NotFoundError
+from relay.errors import NotFoundError, RelayError
 from relay.operations.acts import AUDIT, Audit
 from relay.operations.documents.acts import ActDocument
 
@@ -33,6 +36,16 @@ async def one(request: web.Request) -> web.Response:
     return render(request, "act.html", entry=entries[0] if entries else None, progress=progress, id=id_)
 
 
+async def stop(request: web.Request) -> web.Response:
+    """Leave the rest of it undone."""
+    id_, form = request.match_info["id"], await forms.fields(request)
+    try:
+        await request.app[ASKING].stop(request[ASKER], id_)
+    except RelayError as error:
+        return forms.back(form, Flash(kind="failed", text=str(error)))
+    return forms.back(form, Flash(kind="done", text=_("Stopped.")))
+
+
 async def _progress(request: web.Request, id_: str) -> ActDocument | None:
     """How far it is, as long as this relay remembers it."""
     try:
@@ -44,4 +57,5 @@ async def _progress(request: web.Request, id_: str) -> ActDocument | None:
 PAGES = (
     Page(path="/acts", handler=get),
     Page(path="/acts/{id}", handler=one),
+    Page(path="/acts/{id}/stop", handler=stop, method="POST"),
 )
