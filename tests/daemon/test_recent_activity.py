@@ -1,9 +1,14 @@
 """`relay.recent_activity`: attempts, webhooks and routed events are counted by minute and hour, over restarts."""
 
+import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from relay import recent_activity
+from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, RoutedEvent, Verdict
 from relay.recent_activity import RecentActivity
 from relay.signals import Attempted, ConfigActivated, DuplicateReceived, WebhookStored
@@ -18,8 +23,10 @@ ROUTES = ConfigActivated(sources=["crm"], targets=["bot"], routes=["all", "rare"
 class Clock:
     def __init__(self) -> None:
         self.now = BEGIN
+        self.asked = 0
 
     def __call__(self) -> float:
+        self.asked += 1
         return self.now
 
 
@@ -103,3 +110,47 @@ def test_a_restart_goes_on_with_what_was_counted_before() -> None:
     clock.now += 24 * 3600
     assert second.report().delivered == {}
     assert second.report().sources["crm"].hours == {}
+
+
+class Busy:
+    """A store that is away for the first two calls, and says when something was recorded."""
+
+    def __init__(self, before: Activity | None) -> None:
+        self.before = before
+        self.failures = 2
+        self.recorded: list[Activity] = []
+        self.done = asyncio.Event()
+
+    def _fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise StoreBusy("away")
+
+    async def own_activity(self) -> Activity | None:
+        self._fail()
+        return self.before
+
+    async def record_activity(self, activity: Activity, *, now: datetime) -> None:
+        self._fail()
+        self.recorded.append(activity)
+        self.done.set()
+
+
+async def test_what_was_counted_before_is_taken_over_once_the_store_can_be_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recent_activity, "RECORD_EVERY", 0.001)
+    clock = Clock()
+    recent = RecentActivity(clock)
+    recent.count(ROUTES)
+    recent.count(stored("rare"))
+    store = Busy(Activity(since=BEGIN - 60, routes={"rare": Hits(since=BEGIN - 60, hours={FIRST_HOUR: 2})}))
+    recording = asyncio.ensure_future(recent.keep_recording(store, lambda: NOON))  # type: ignore[arg-type]
+    await store.done.wait()
+    turns = clock.asked + 20
+    while clock.asked < turns:
+        await asyncio.sleep(0)
+    recording.cancel()
+    assert store.recorded[0].since == BEGIN - 60
+    assert store.recorded[0].routes["rare"] == Hits(since=BEGIN - 60, last=BEGIN, hours={FIRST_HOUR: 3})
+    assert len(store.recorded) == 1, "what has not changed is not recorded again"

@@ -1,6 +1,7 @@
 """/search?q= -> what is meant: digits are a number, hex is an id, `key:value` are filters; else what there is."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -56,9 +57,12 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def _entities(request: web.Request, number: str) -> list[str]:
-    """The entities of which one with this number is known: leads and contacts first."""
-    order = [*FIRST, *sorted(ENTITIES - {*FIRST})]
-    return [each for each in order if (await ask(request, STORY, Story(entity=each, id=number, limit=1))).data]
+    """The entities of which one with this number is known; those that few look for, only if there is no other."""
+    return await _known(request, FIRST, number) or await _known(request, sorted(ENTITIES - {*FIRST}), number)
+
+
+async def _known(request: web.Request, entities: Iterable[str], number: str) -> list[str]:
+    return [each for each in entities if (await ask(request, STORY, Story(entity=each, id=number, limit=1))).data]
 
 
 async def _by_id(request: web.Request, id_: str) -> list[str]:
