@@ -10,6 +10,7 @@ from relay.operations.durations import length
 from relay.printable import printable
 
 KIBIBYTE = 1024
+MINUTE = 60
 
 
 def harmless(value: object) -> object:
@@ -28,8 +29,14 @@ def instant(text: str) -> datetime:
 
 
 def age(at: datetime | None, now: datetime) -> str:
-    """How long ago an instant was: `14 min`."""
-    return "" if at is None else said(length(max(now - at, timedelta())))
+    """How long ago an instant was, in whole units: `14 min`, `4 s`."""
+    return "" if at is None else whole(now - at)
+
+
+def whole(age: timedelta) -> str:
+    """An age in whole seconds, or in a larger unit."""
+    seconds = max(0, int(age.total_seconds()))
+    return said(f"{seconds} s" if seconds < MINUTE else length(timedelta(seconds=seconds)))
 
 
 def size(count: int) -> str:
@@ -53,5 +60,5 @@ def count(number: int) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time in seconds: `2.0 s`, `1 h`."""
-    return said(length(timedelta(seconds=seconds)))
+    """A length of time in seconds: `2 s`, `1.5 s`, `1 h`."""
+    return said(f"{seconds:.3g} s") if 1 <= seconds < MINUTE else said(length(timedelta(seconds=seconds)))

@@ -3,14 +3,12 @@
 What the page has no words for is said as the desk says it.
 """
 
-from datetime import timedelta
-
+from relay.admin.console.filters import whole
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.languages import ngettext
 from relay.admin.console.sentences import said as say
 from relay.operations.documents.overview import OverviewDocument, ProblemDocument
 from relay.operations.documents.status import TargetDocument
-from relay.operations.durations import length
 from relay.operations.health import Kind
 
 
@@ -56,10 +54,6 @@ def problem_title(problem: ProblemDocument, seen: OverviewDocument) -> str:
     return say(problem.text)
 
 
-def _age(span: timedelta) -> str:
-    return say(length(span))
-
-
 def _target(problem: ProblemDocument, seen: OverviewDocument) -> TargetDocument | None:
     return next((each for each in seen.status.targets if each.target == problem.target), None)
 
@@ -67,14 +61,14 @@ def _target(problem: ProblemDocument, seen: OverviewDocument) -> TargetDocument 
 def _of_target(problem: ProblemDocument, target: TargetDocument, seen: OverviewDocument) -> str:
     match problem.kind:
         case Kind.PAUSED if target.paused:
-            return _("paused for {age}").format(age=_age(seen.at - target.paused.at))
+            return _("paused for {age}").format(age=whole(seen.at - target.paused.at))
         case Kind.ORPHANED:
             return _("{pending} pending, and not in the routes").format(pending=target.pending)
         case Kind.CIRCUIT_OPEN if target.breaker:
-            return _("circuit open for {age}").format(age=_age(seen.at - target.breaker.since))
+            return _("circuit open for {age}").format(age=whole(seen.at - target.breaker.since))
         case Kind.OVERDUE if target.oldest_at:
             said = _("{pending} pending, the oldest for {age}")
-            return said.format(pending=target.pending, age=_age(seen.at - target.oldest_at))
+            return said.format(pending=target.pending, age=whole(seen.at - target.oldest_at))
         case Kind.FAILING:
             return _("the last attempt failed")
         case Kind.DEAD:

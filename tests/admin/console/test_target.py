@@ -27,13 +27,13 @@ async def test_it_shows_state_backlog_rate_and_how_the_target_is_delivered_to(br
     await store.questions.record_activity(Activity(since=0.0, delivered={"warehouse": minutes}), now=NOON)
     seen = await see(browser, PAGE)
     for text in (
-        "Pending 1 , the oldest for 0 ms",
+        "Pending 1 , the oldest for 0 s",
         "Dead 1",
         "2.5 a second, within the last minute",
         "In flight 3",
         "7 delivered, 0 failed attempts",
         "POST https://dwh.example/${DWH_PATH}",
-        "after 2.0 s, then each time 2 times as long, at most 1 h;",
+        "after 2 s, then each time 2 times as long, at most 1 h;",
         "dead 3 d after its arrival, at once if it answers 400",
         "8 attempts",
         "none: events about the same lead may overtake each other",
@@ -66,7 +66,7 @@ async def test_a_target_to_which_nothing_was_sent_is_an_empty_page_that_says_so(
 
 async def test_a_paused_target_says_by_whom_and_why_and_can_be_resumed(browser: Client, store: Archive) -> None:
     paused = await sent(browser, await see(browser, PAGE), f"{PAGE}/pause", reason="<i>move</i>")
-    assert "Paused 0 ms ago by" in paused.text and ": <i>move</i>" in paused.text
+    assert "Paused 0 s ago by" in paused.text and ": <i>move</i>" in paused.text
     assert "<i>move" not in paused.source
     assert "Resumed warehouse." in (await sent(browser, paused, f"{PAGE}/resume")).text
 
