@@ -14,8 +14,10 @@ MINUTE = 60
 
 
 def harmless(value: object) -> object:
-    """Escape characters that steer, such as ESC or those that turn the direction of writing."""
-    return printable(value, keep="\n\t\u00a0\u202f") if type(value) is str else value
+    """Escape characters that steer, such as ESC or those that turn the direction of writing; markup stays markup."""
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return type(value)(printable(value, keep="\n\t\u00a0\u202f"))
 
 
 def utc(at: datetime) -> str:
