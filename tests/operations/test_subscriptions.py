@@ -7,7 +7,7 @@ import pytest
 
 from relay.errors import AccountError, ConflictError, Forbidden, NotFoundError
 from relay.model.subscription import GuardRecord, SubscriptionState
-from relay.operations import subscriptions
+from relay.operations import audit, subscriptions
 from relay.operations.subscriptions import Connected
 from relay.routes.config import Config, parse
 from relay.store.sqlite.store import SqliteStore
@@ -178,7 +178,8 @@ async def test_disconnect_tells_the_guard_first(scene: Scene) -> None:
 
 
 async def resume(store: SqliteStore, routes: Config) -> None:
-    await subscriptions.resume(store, routes, "crm", by="olga@host", now=NOON)
+    act = audit.entry("guard resume", {"source": "crm"}, by="olga@host", now=NOON)
+    await subscriptions.resume(store, routes, "crm", act)
 
 
 async def test_a_webhook_that_is_switched_off_may_be_resumed(store: SqliteStore) -> None:
