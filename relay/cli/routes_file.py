@@ -35,11 +35,11 @@ def load(config_path: Path) -> "Config":
     return config.load(config_path, os.environ, stop_routes=True, names=_names())
 
 
-def load_with_stand_ins(config_path: Path, *, stop_routes: bool = True) -> "Config":
+def load_with_stand_ins(config_path: Path) -> "Config":
     """The same for a command that sends nothing and runs in a shell without the secrets."""
     from relay.routes import config
 
-    return config.load(config_path, os.environ, stand_ins=True, stop_routes=stop_routes, names=_names())
+    return config.load(config_path, os.environ, stand_ins=True, stop_routes=True, names=_names())
 
 
 def _names() -> Path:

@@ -1,4 +1,4 @@
-"""An act of an operator -> its line in the audit, which the store writes in the same commit; and the last lines."""
+"""An act of an operator -> its line in the audit, which the store writes in the same commit."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -8,7 +8,6 @@ from uuid_utils import uuid7
 
 from relay.model import Json
 from relay.rfc3339 import rfc3339
-from relay.store.contract import OperationsStore
 from relay.store.records import AuditEntry, Filter
 
 
@@ -21,8 +20,3 @@ def conditions(wanted: Filter) -> dict[str, Json]:
     """The conditions of a filter as details of an act: only those that are set, times as RFC 3339."""
     given = {each.name: getattr(wanted, each.name) for each in fields(wanted)}
     return {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in given.items() if value}
-
-
-async def latest(store: OperationsStore, *, limit: int) -> list[AuditEntry]:
-    """The last acts, newest first."""
-    return await store.audit(limit=limit)

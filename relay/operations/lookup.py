@@ -1,4 +1,4 @@
-"""A filter or an id -> deliveries, unparsed webhooks, unrouted events; a webhook with all that came of it."""
+"""Listings page by page, within bytes; an id -> a webhook with all that came of it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import TypeAlias, TypeVar
 import orjson
 
 from relay.errors import ConflictError, NotFoundError
-from relay.model import Webhook
 from relay.model.enrich import Enrichment
 from relay.model.event_names import EventNames
 from relay.store.contract import OperationsStore
@@ -21,30 +20,6 @@ FEW = 20  # rows that are read before their bytes are counted
 
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
 """By the id of an event what amoCRM calls the things in it; without those of which nothing is known."""
-
-
-# ---- listings; each raises BadCursor for a cursor that is none of its own
-
-
-async def find(
-    store: OperationsStore, wanted: Filter, *, limit: int, before: str | None = None
-) -> Page[DeliveryRecord]:
-    """Deliveries without their attempts, newest first."""
-    return await store.find(wanted, limit=limit, before=before)
-
-
-async def unparsed(
-    store: OperationsStore, *, limit: int, after: str | None = None, dismissed: bool = False
-) -> Page[Webhook]:
-    """Webhooks that could not be read and are not dismissed, or those that are, oldest first."""
-    return await store.unparsed(limit=limit, after=after, dismissed=dismissed)
-
-
-async def unrouted(
-    store: OperationsStore, wanted: Filter, *, limit: int, after: str | None = None
-) -> Page[EventRecord]:
-    """Events that no route took when they arrived, oldest first."""
-    return await store.events(wanted, limit=limit, after=after, unrouted=True)
 
 
 async def fetched(store: OperationsStore, found: Sequence[EventRecord]) -> Mapping[str, Enrichment]:

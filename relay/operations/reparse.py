@@ -12,7 +12,7 @@ from relay.errors import ConflictError, UnreadableError
 from relay.model import RoutedEvent, Webhook
 from relay.model.heal import Hook
 from relay.operations import audit
-from relay.operations.lookup import pages, show, unparsed
+from relay.operations.lookup import pages, show
 from relay.routes.config import Config
 from relay.routes.plan import plan
 from relay.store.contract import OperationsStore
@@ -60,7 +60,7 @@ async def _chosen(store: OperationsStore, ids: Sequence[str]) -> AsyncIterator[W
             raise ConflictError(f"{webhook.id} is not unparsed: see relay show")
         yield webhook
     if not ids:
-        async for page in pages(lambda after: unparsed(store, limit=PAGE, after=after)):
+        async for page in pages(lambda after: store.unparsed(limit=PAGE, after=after)):
             for webhook in page:
                 yield webhook
 

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from relay.model import State
-from relay.operations.audit import conditions, latest
+from relay.operations.audit import conditions
 from relay.operations.desk import Desk
 from relay.operations.pause import PAUSE, RESUME, Pause, Resume
 from relay.operations.purge import one_age, purge
@@ -77,7 +77,7 @@ async def test_an_act_that_is_done_has_one_line(
     await act(desk)
     after = content(folder / "relay.db")
     assert {table for table in after if after[table] != before[table]} > {"audit"}
-    assert [entry.who for entry in await latest(store, limit=9)] == [BY, ANN.name]
+    assert [entry.who for entry in await store.audit(limit=9)] == [BY, ANN.name]
 
 
 def test_only_conditions_that_are_set_are_details() -> None:
