@@ -20,7 +20,7 @@ from relay.admin.console.session import Sessions
 from relay.admin.console.site import PAGES, navigation
 from relay.admin.console.static import ICON, PATH, Static
 from relay.admin.console.streams import LIVE, Live
-from relay.admin.console.words import act_word, entity_word, state_kind, state_word, type_word
+from relay.admin.console.words import act_word, action_word, entity_word, state_kind, state_word, type_word
 from relay.observe import EventStream
 
 NO_STORE = "no-store"
@@ -73,6 +73,7 @@ class Console:
         environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
         environment.globals.update(
             act_word=act_word,
+            action_word=action_word,
             link=link,
             navigation=navigation,
             entity_word=entity_word,

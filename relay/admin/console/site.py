@@ -65,5 +65,4 @@ def navigation() -> list[tuple[str, str]]:
         ("/unparsed", gettext("Unparsed")),
         ("/unrouted", gettext("Unrouted")),
         ("/acts", gettext("Acts")),
-        ("/heal", gettext("Healing")),
     ]

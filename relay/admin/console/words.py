@@ -9,8 +9,13 @@ def type_word(type_: str) -> str:
     entity, dot, action = type_.partition(".")
     if not dot:
         return type_
-    about, happened = _ABOUT.get(entity, lambda: entity)(), _HAPPENED.get(action, lambda: action)()
-    return _("{entity}.{action}").format(entity=about, action=happened)
+    about = _ABOUT.get(entity, lambda: entity)()
+    return _("{entity}.{action}").format(entity=about, action=action_word(action))
+
+
+def action_word(action: str) -> str:
+    """`status` in the language of the page."""
+    return _HAPPENED.get(action, lambda: action)()
 
 
 def act_word(command: str) -> str:
