@@ -64,8 +64,11 @@ def _on_stop(stop: Callable[[], None]) -> None:
 
 
 def _end_start(starting: asyncio.Task[object]) -> None:
-    if starting.cancelling():
-        os._exit(1)
+    """Cancel a start; a second signal ends the process at once.
+
+    `starting.cancelling()` cannot say which signal is the second: a timeout that has just expired counts there, too.
+    """
+    _on_stop(lambda: os._exit(1))
     asyncio.get_running_loop().call_later(STOP_LIMIT, os._exit, 1)
     starting.cancel()
 

@@ -115,7 +115,8 @@ class Crm:
 
     async def stop(self) -> None:
         self.relay.signal(SIGTERM)
-        assert await self.relay.ended() == 0
+        code = await self.relay.ended()
+        assert code == 0, f"exit code {code}"
 
     async def kill(self) -> None:
         await self.relay.kill()
