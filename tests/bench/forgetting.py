@@ -72,12 +72,12 @@ async def measure(folder: Path, kind: str, webhooks: int, kills: int) -> bool:
         url = server.dsn(server.new_database()) if kind == "postgresql" else ""
         async with receiving() as receiver, _filled(on_disk, url, webhooks, receiver.urls(1)) as relay:
             content = leads.webhooks(folder)
-            if not (_rows(url) if url else _bytes(relay.store)):
+            if not (left_in(url) if url else _bytes(relay.store)):
                 raise BenchFailed("nothing of the person is found before")
             alone = await _loaded(relay, content, asyncio.sleep(LOAD))
             print(f"{kind}, {webhooks:,} webhooks, alone: {alone}", flush=True)
             acks = await _loaded(relay, content, _forgotten(relay, kills))
-            left = _rows(url) if url else _bytes(relay.store)
+            left = left_in(url) if url else _bytes(relay.store)
         print(f"{kind}: beside it {acks}; left of the person: {', '.join(left) or 'nothing'}", flush=True)
         return acks.longest <= WITHIN and not left
 
@@ -202,7 +202,7 @@ def _bytes(store: Path) -> list[str]:
     ]
 
 
-def _rows(url: str) -> list[str]:
+def left_in(url: str) -> list[str]:
     """Tables of a database with a live row that has a canary, also in bytes."""
     found = []
     with psycopg.connect(url, autocommit=True) as connection:
