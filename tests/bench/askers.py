@@ -18,7 +18,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -71,8 +71,8 @@ API = [
         "/refused",
         "/targets",
         "/events",
-        "/events/e4711",
-        "/webhooks/e4711",
+        "/events/{newest}",
+        "/webhooks/{newest}",
         "/unparsed",
         "/audit",
     )
@@ -107,7 +107,8 @@ class Figures:
 
 
 async def measure(plan: Plan, load: Load, kind: str, deliveries: int) -> list[Row]:
-    """Print what each path took, and return the rows of a store of this kind."""
+    """Print what each path took, and return the rows of a store of this kind; {newest} of a path is an event's id."""
+    load = replace(load, paths=[each.replace("{newest}", f"e{deliveries // 2}") for each in load.paths])
     with serving() as (server, folder):
         url = server.dsn(server.new_database()) if kind == "postgresql" else ""
         async with receiving() as receiver, _filled(folder, url, deliveries, receiver.urls(1)) as relay:

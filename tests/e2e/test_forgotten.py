@@ -20,6 +20,8 @@ FORGET = ("forget", f"--entity={PERSON.entity}", f"--id={PERSON.id}", "--now")
 ERASED = b"select count(*) from events where erased_at is not null"
 REWRITING = b"select 1 from pg_stat_activity where query like 'vacuum full%' and state = 'active'"
 
+pytestmark = pytest.mark.timeout(240)  # it starts four commands
+
 
 @pytest.fixture
 async def url(postgres_dsn: str) -> str:
@@ -55,7 +57,7 @@ async def forgetting(url: str, folder: Path) -> AsyncIterator[asyncio.subprocess
 async def test_wherever_the_command_is_killed_a_repeated_one_leaves_no_live_row(url: str, tmp_path: Path) -> None:
     assert left_in(url)
     with psycopg.connect(url, autocommit=True) as seen:
-        for erased in (1, WEBHOOKS // 3, 2 * WEBHOOKS // 3):
+        for erased in (1, WEBHOOKS // 2):
             async with forgetting(url, tmp_path):
                 await until(lambda least=erased: seen.execute(ERASED).fetchall()[0][0] >= least)  # type: ignore[misc]
             assert left_in(url), "some of it was left to be erased"
