@@ -20,7 +20,8 @@ from relay.store.contract import Archive
 from relay.store.question_records import RefusedMinute
 from relay.store.records import AuditEntry, HealthReport
 from relay.store.sqlite.store import SqliteStore
-from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, see
+from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, Seen, see, sent
+from tests.admin.console.test_live import event
 from tests.cli.conftest import MINUTE, NOON
 
 AT = NOON.timestamp()
@@ -140,6 +141,27 @@ async def test_a_viewer_sees_states_and_problems_but_no_answers_and_no_acts(guar
     assert "busy" not in seen.text
     posts = [each["action"] or "" for each in seen.forms if each["method"] == "post"]
     assert not [each for each in posts if each.startswith(("/targets", "/sources"))]
+
+
+async def test_its_content_renews_itself_with_forms_that_lead_back_to_the_page(
+    browser: Client, store: Archive, live: EventStream
+) -> None:
+    seen = await see(browser, "/")
+    assert 'data-hx-sse:connect="/overview/stream"' in seen.source
+    sent_ = Seen(await event(browser, "/overview/stream", live))
+    assert sent_.form("/targets/warehouse/pause")["back"] == "/"
+    assert sent_.text in seen.text, "it is what the page has"
+
+
+async def test_without_scripts_it_loads_again_if_that_is_asked_for(browser: Client) -> None:
+    assert "/?refresh=1" in (await see(browser, "/")).links
+    assert '<meta http-equiv="refresh" content="10">' in (await see(browser, "/?refresh=1")).source
+
+
+async def test_what_is_dead_is_counted_before_it_is_replayed(browser: Client) -> None:
+    for page in ("/", "/targets/warehouse"):
+        counted = await sent(browser, await see(browser, page), "/deliveries/replay/count")
+        assert "state=dead&target=warehouse" in "".join(counted.links)
 
 
 # ---- sparklines

@@ -1,10 +1,14 @@
 """/ -> is all well: problems with what to do, targets, sources, the routes file, relays; and how to begin."""
 
+from functools import partial
+from typing import Any
+
 from aiohttp import web
 
 from relay.admin.auth import ASKER
-from relay.admin.console.page import Page, ask, render
+from relay.admin.console.page import Page, ask, fragment, render
 from relay.admin.console.spark import spark
+from relay.admin.console.streams import renew
 from relay.errors import StoreError
 from relay.operations.documents.overview import OverviewDocument
 from relay.operations.overview import OVERVIEW
@@ -15,7 +19,21 @@ LATEST = web.AppKey("latest overview", dict[bool, OverviewDocument])
 
 
 async def get(request: web.Request) -> web.Response:
-    """Show the state of the relay; as it was, if the store cannot be asked now."""
+    """Show the state of the relay."""
+    return render(request, "overview.html", refresh=request.query.get("refresh") == "1", **await _values(request))
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Send the page's content whenever it has changed."""
+    return await renew(request, "overview", partial(_content, request))
+
+
+async def _content(request: web.Request) -> str:
+    return fragment(request, "parts/overview.html", path="/", here="/", **await _values(request))
+
+
+async def _values(request: web.Request) -> dict[str, Any]:
+    """The overview; as it was, if the store cannot be asked now."""
     latest, payloads = request.app[LATEST], request[ASKER].payloads
     try:
         seen = latest[payloads] = await ask(request, OVERVIEW, Everything())
@@ -25,17 +43,18 @@ async def get(request: web.Request) -> web.Response:
             raise
         seen, why = latest[payloads], str(error)
     status, hours = seen.status, seen.activity.targets if seen.activity else {}
-    return render(
-        request,
-        "overview.html",
-        seen=seen,
-        why=why,
-        standing=status,
-        files=status.files if isinstance(status.files, dict) else {},
-        sparks={name: spark(hour) for name, hour in hours.items()},
-        silent=[each.route for each in seen.activity.routes if each.silent_7d] if seen.activity else [],
-        first_start=status.webhooks.last_at is None,
-    )
+    return {
+        "seen": seen,
+        "why": why,
+        "standing": status,
+        "files": status.files if isinstance(status.files, dict) else {},
+        "sparks": {name: spark(hour) for name, hour in hours.items()},
+        "silent": [each.route for each in seen.activity.routes if each.silent_7d] if seen.activity else [],
+        "first_start": status.webhooks.last_at is None,
+    }
 
 
-PAGES = (Page(path="/", handler=get),)
+PAGES = (
+    Page(path="/", handler=get),
+    Page(path="/overview/stream", handler=stream, stream=True),
+)
