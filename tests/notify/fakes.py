@@ -22,13 +22,17 @@ PASSWORD = "canary-password"
 
 @dataclass
 class FakeTelegram:
-    """`limits`: the seconds that the next calls are told to wait. `down`: every call is answered with this status."""
+    """`limits`: the seconds that the next calls are told to wait. `down`: every call is answered with this status.
+
+    `odd`: the JSON that every call is answered 200 with.
+    """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     limits: list[int] = field(default_factory=list)
     down: int = 0
     calls: int = 0
     hangs: bool = False
+    odd: object = None
     url: str = ""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -36,6 +40,8 @@ class FakeTelegram:
         body = await request.read()
         if self.hangs:
             await asyncio.sleep(3600)
+        if self.odd is not None:
+            return web.json_response(self.odd)
         if self.down:
             return web.Response(status=self.down, text="<html>502 Bad Gateway</html>", content_type="text/html")
         if request.path != f"/bot{TOKEN}/sendMessage":

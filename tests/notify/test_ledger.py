@@ -332,6 +332,25 @@ def test_what_was_not_sent_before_a_restart_is_sent_after_it() -> None:
     assert len(before.restarted().runs(MINUTE)) == 1
 
 
+def test_what_was_being_sent_at_a_kill_is_sent_after_it() -> None:
+    before = Desk()
+    before.on(opened(), attempted())
+    [digest] = before.ledger.digests
+    assert digest.take(before.now + MINUTE, lambda at: at)
+    assert len(before.restarted().runs(MINUTE)) == 2
+
+
+def test_a_late_success_of_a_target_that_is_still_away_after_a_restart_is_no_news() -> None:
+    before = Desk()
+    before.on(opened())
+    before.runs(MINUTE)
+    desk = before.restarted()
+    desk.on(opened(), attempted(delivered=True))
+    assert desk.runs(MINUTE) == []
+    desk.on(closed())
+    assert len(desk.runs(MINUTE)) == 1
+
+
 def test_what_ended_while_nothing_ran_is_told_to_have_ended() -> None:
     before = Desk()
     before.on(

@@ -96,6 +96,12 @@ async def test_a_proxy_that_answers_200_in_its_place_is_not_taken_for_telegram(t
     assert (reply.result, reply.detail.startswith("200")) == (Result.RETRY, True)
 
 
+@pytest.mark.parametrize("odd", [{"ok": False}, {}, [], "ok", {"ok": 1, "parameters": []}])
+async def test_a_200_that_is_not_ok_is_not_taken_for_sent(telegram: FakeTelegram, odd: object) -> None:
+    telegram.odd = odd
+    assert (await sent(chat(telegram))).result is Result.RETRY
+
+
 async def test_a_chat_that_is_not_there_is_not_asked_again_and_its_answer_is_shown(telegram: FakeTelegram) -> None:
     reply = await sent(chat(telegram, chat_id=5))
     assert reply.result is Result.REFUSED
