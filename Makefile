@@ -16,7 +16,7 @@ LOCKED := --require-hashes --only-binary :all:
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 SYSTEM := tests/e2e tests/bench tests/config/test_live.py \
   tests/docs/test_commands.py tests/docs/test_guides.py tests/docs/test_guide_secrets.py tests/docs/test_guide_proxy.py \
-  tests/docs/test_several_machines.py \
+  tests/docs/test_several_machines.py tests/console/chromium \
   tests/cli/test_forward.py tests/cli/test_permissions.py tests/cli/test_tail.py tests/delivery/test_outage.py
 CHAOS := tests/chaos
 LOCALES := relay/admin/console/locales

@@ -14,8 +14,6 @@ FOR_EVER = "public, max-age=31536000, immutable"
 FILES = {
     "console.css": "console.css",
     "console.js": "console.js",
-    "htmx": "vendor/htmx-4.0.1.min.js",
-    "hx-sse": "vendor/hx-sse-4.0.1.min.js",
 }
 """What templates call them."""
 

@@ -1,4 +1,7 @@
 // What the pages do more with JavaScript; without it all of them work, too.
+// htmx looks at the page in a task of its own: as modules of one graph its extension is there before, as scripts it may not be.
+import "./vendor/htmx-4.0.1.esm.min.js";
+import "./vendor/hx-sse-4.0.1.min.js";
 import { keys } from "./keys.js";
 import { live } from "./live.js";
 import { times } from "./times.js";

@@ -1,40 +1,44 @@
-// Streams: pause stops all of them, hidden tabs have none, and a lost one is said and found again by htmx.
+// Streams: this says when one begins, htmx reads it. Pause ends all, hidden tabs have none, and a lost one is said.
 
-const streams = new Map(); // element -> htmx's connection
+import { atPlace, leave } from "./places.js";
+
 const root = document.documentElement;
+const streams = new Map(); // element -> htmx's connection; null while it is being opened
+const AGAIN = 3000; // milliseconds, if not even the first answer came; later ones are htmx's
+const SOON = 100; // milliseconds
+const SAID = 5000; // milliseconds that "connected again" stands
 const paused = () => "paused" in root.dataset;
 const resting = () => paused() || document.hidden;
-const SAID = 5000; // milliseconds that "connected again" stands
 
 export function live() {
-  document.addEventListener("htmx:sse:before:connection", (event) => {
-    event.detail.connection.cancelled = resting();
+  document.addEventListener("htmx:before:request", (event) => {
+    if (event.target.matches?.("[data-hx-sse\\:connect]")) streams.set(event.target, null);
   });
   document.addEventListener("htmx:sse:after:connection", (event) => {
     streams.set(event.target, event.detail.connection);
     found();
   });
+  document.addEventListener("htmx:sse:before:connection", (event) => {
+    event.detail.connection.cancelled = resting();
+  });
   document.addEventListener("htmx:sse:before:message", (event) => {
-    atEnd = window.innerHeight + window.scrollY >= document.body.scrollHeight - NEAR;
-    if (!resting()) return;
-    event.detail.cancelled = true;
-    event.detail.connection.reader?.cancel();
+    remember();
+    event.detail.cancelled = resting();
   });
   document.addEventListener("htmx:sse:after:message", (event) => arrived(event.target));
   document.addEventListener("htmx:sse:error", lost);
-  document.addEventListener("htmx:sse:close", (event) => {
-    streams.delete(event.target);
-    if (event.detail.reason === "ended" && !resting()) lost();
-  });
+  document.addEventListener("htmx:sse:close", (event) => streams.delete(event.target));
+  document.addEventListener("htmx:error", failed);
+  document.addEventListener("htmx:response:error", failed);
   document.addEventListener("visibilitychange", settle);
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("[data-pause], [data-clear]");
     if (button?.matches("[data-pause]")) toggle();
     else if (button) document.getElementById(button.dataset.clear)?.replaceChildren();
   });
+  if (document.readyState === "complete") settle();
+  else window.addEventListener("load", settle);
 }
-
-// ---- pause
 
 function toggle() {
   if (paused()) delete root.dataset.paused;
@@ -43,36 +47,57 @@ function toggle() {
   settle();
 }
 
-/** End the streams that rest, begin those that do not. */
-function settle() {
-  if (resting()) return streams.forEach((connection) => connection.reader?.cancel());
-  for (const element of document.querySelectorAll("[data-hx-sse\\:connect]")) {
-    if (!streams.has(element) && !element._htmx?.sse) htmx.ajax("GET", element.getAttribute("data-hx-sse:connect"), { source: element });
+/** End the streams if they rest; else begin those that are not there, once this window has a place. */
+async function settle() {
+  const elements = [...document.querySelectorAll("[data-hx-sse\\:connect]")];
+  if (resting()) {
+    for (const connection of streams.values()) connection?.reader?.cancel();
+    return leave();
   }
+  if (!elements.length || !(await atPlace(waits)) || resting()) return;
+  const missing = elements.filter((each) => !streams.has(each));
+  for (const element of missing) htmx.trigger(element, "follow");
+  if (missing.length) setTimeout(settle, SOON); // htmx may not have looked at the page yet
 }
 
-// ---- connection
+function failed(event) {
+  const element = event.detail.ctx?.sourceElement;
+  if (streams.get(element) !== null) return;
+  streams.delete(element);
+  lost();
+  setTimeout(settle, AGAIN * (1 + Math.random()));
+}
+
+// ---- what is said of the connection
 
 let forget;
 
+function waits() {
+  say(banner()?.dataset.waits, false);
+}
+
 function lost() {
-  const said = document.getElementById("connection");
-  if (!said || resting()) return;
-  clearTimeout(forget);
-  if (said.hidden || said.classList.contains("ok")) say(said, said.dataset.lost, false);
+  const there = banner();
+  if (there && !resting() && (there.hidden || there.classList.contains("ok"))) say(there.dataset.lost, false);
 }
 
 function found() {
-  const said = document.getElementById("connection");
-  if (!said || said.hidden || said.classList.contains("ok")) return;
-  say(said, said.dataset.back, true);
-  forget = setTimeout(() => (said.hidden = true), SAID);
+  const there = banner();
+  if (!there || there.hidden || there.classList.contains("ok")) return;
+  say(there.dataset.back, true);
+  forget = setTimeout(() => (there.hidden = true), SAID);
 }
 
-function say(element, text, good) {
-  element.textContent = text;
-  element.classList.toggle("ok", good);
-  element.hidden = false;
+function banner() {
+  return document.getElementById("connection");
+}
+
+function say(text, good) {
+  clearTimeout(forget);
+  const there = banner();
+  there.textContent = text;
+  there.classList.toggle("ok", good);
+  there.hidden = false;
   announce(text);
 }
 
@@ -80,27 +105,31 @@ function say(element, text, good) {
 
 const MOST = 500; // rows of a live table
 const NEAR = 80; // pixels to the end of the page
+const TELL_EVERY = 2000; // milliseconds
 let atEnd = false;
-let pending = 0;
+let news = 0;
 let telling;
+
+function remember() {
+  atEnd = window.innerHeight + window.scrollY >= document.body.scrollHeight - NEAR;
+}
 
 /** Rows come below the others: none moves under a hand. At the end of the page it stays there, and old rows go. */
 function arrived(element) {
-  const told = element.dataset.tell;
-  if (told) tell(element, told);
+  if (element.dataset.tell) tell(element.dataset.tell);
   if (!element.matches("tbody") || !atEnd) return;
   while (element.rows.length > MOST) element.rows[0].remove();
   window.scrollTo(0, document.body.scrollHeight);
 }
 
-/** One sentence in two seconds, with a number, and not each. */
-function tell(element, text) {
-  pending += 1;
+/** One sentence with a number, and not each. */
+function tell(text) {
+  news += 1;
   telling ??= setTimeout(() => {
-    announce(text.replace("{n}", pending));
-    pending = 0;
+    announce(text.replace("{n}", news));
+    news = 0;
     telling = undefined;
-  }, 2000);
+  }, TELL_EVERY);
 }
 
 function announce(text) {

@@ -4,7 +4,8 @@ const MINUTE = 60;
 const STEPS = [["second", MINUTE], ["minute", 60], ["hour", 24], ["day", Infinity]];
 
 export function times() {
-  const language = document.documentElement.lang || undefined;
+  const spoken = document.documentElement.lang;
+  const language = navigator.languages.find((each) => each.startsWith(spoken)) ?? spoken; // en-GB: 16:02, not 4:02 PM
   const moment = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium" });
   const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
   const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
