@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from aiohttp import web
 
 from relay.admin.api.routes import Api
 from relay.admin.console.console import Console
+from relay.amocrm import form, sample_bodies
 from relay.model import Health
 from relay.observe import EventStream
 from relay.routes.config import Config, load
@@ -15,7 +17,7 @@ from relay.store.activity import Activity
 from relay.store.contract import Archive
 from relay.store.records import AuditEntry, HealthReport
 from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, see, sent
-from tests.cli.conftest import MINUTE, NOON, ROUTES, SECRETS
+from tests.cli.conftest import MINUTE, NOON, ROUTES, SECRETS, keep
 
 PAGE = "/targets/warehouse"
 OK = HealthReport(health=Health.OK, since=NOON - MINUTE, as_of=NOON, delivered_at=NOON, rate=2.5, in_flight=3)
@@ -62,6 +64,20 @@ async def test_a_target_to_which_nothing_was_sent_is_an_empty_page_that_says_so(
     client = await aiohttp_client(build(api=api, console=Console(api.asking, live)), headers=FOLLOWED)
     seen = await see(client, "/targets/quiet")
     assert "nothing sent yet" in seen.text and "No attempt failed." in seen.text
+
+
+async def test_of_a_long_backlog_it_shows_what_has_waited_the_longest(browser: Client, store: Archive) -> None:
+    assert "What has waited the longest" not in (await see(browser, PAGE)).text
+    for number in range(12):
+        body = form.encode(sample_bodies.body("contacts.add", fields={"id": str(700 + number)}))
+        id_ = f"019ab100-{number:04}-7000-8000-000000000000"
+        await keep(store, id_, body, received_at=NOON + timedelta(hours=1 + number))
+    seen = await see(browser, PAGE)
+    _, longest, newest = seen.text.replace("What waits,", "What has waited the longest").split(
+        "What has waited the longest"
+    )
+    assert "9120034" in longest and "700" not in longest
+    assert "9120034" not in newest and "711" in newest
 
 
 async def test_a_paused_target_says_by_whom_and_why_and_can_be_resumed(browser: Client, store: Archive) -> None:

@@ -1,5 +1,7 @@
 """/targets/{target} -> its state and settings; POST …/probe and …/drop: a test request, and giving up what waits."""
 
+from datetime import timedelta
+
 from aiohttp import web
 
 from relay.admin.auth import ASKER
@@ -14,6 +16,9 @@ from relay.operations.attempts import ATTEMPTS, Attempts
 from relay.operations.deliveries import DELIVERIES, Deliveries
 from relay.operations.documents.activity import LastHourDocument
 from relay.operations.documents.acts_done import DropDocument, ProbeDocument
+from relay.operations.documents.deliveries import DeliveryDocument
+from relay.operations.documents.listing import Listing
+from relay.operations.documents.status import TargetDocument
 from relay.operations.documents.target_settings import TargetSettingsDocument
 from relay.operations.drop import DROP
 from relay.operations.probe import PROBE
@@ -21,6 +26,8 @@ from relay.operations.status import STATUS, TARGET, Everything, OneTarget
 from relay.operations.target_settings import TARGET_SETTINGS
 
 FEW = 10  # rows of each list
+MOST = 100_000
+MINUTE = timedelta(minutes=1)
 
 
 async def get(request: web.Request) -> web.Response:
@@ -37,8 +44,21 @@ async def get(request: web.Request) -> web.Response:
         settings=await _settings(request, name),
         drawn=spark(hour) if hour else None,
         failed=await ask(request, ATTEMPTS, Attempts(target=name, failed=True, limit=FEW)),
+        oldest=await _oldest(request, target),
         pending=await ask(request, DELIVERIES, Deliveries(target=name, state=(State.PENDING,), limit=FEW)),
     )
+
+
+async def _oldest(request: web.Request, target: TargetDocument) -> Listing[DeliveryDocument] | None:
+    """Some of the first minute of the backlog: where there is an order, others wait behind them.
+
+    None where the newest ones are all there are, and for a backlog in which to look would take long.
+    """
+    if target.oldest_at is None or not FEW < target.pending <= MOST:
+        return None
+    first = target.oldest_at + MINUTE
+    asked = Deliveries(target=target.target, state=(State.PENDING,), until=first, limit=FEW)
+    return await ask(request, DELIVERIES, asked)
 
 
 async def _settings(request: web.Request, name: str) -> TargetSettingsDocument | None:
