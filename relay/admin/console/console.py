@@ -18,7 +18,7 @@ from relay.admin.console.problem_words import problem_advice, problem_title
 from relay.admin.console.sentences import said
 from relay.admin.console.session import Sessions
 from relay.admin.console.site import PAGES, navigation
-from relay.admin.console.static import ICON, PATH, Static
+from relay.admin.console.static import CANONICAL, ICON, PATH, Static
 from relay.admin.console.streams import LIVE, Live
 from relay.admin.console.words import act_word, action_word, entity_word, state_kind, state_word, type_word
 from relay.observe import EventStream
@@ -39,7 +39,7 @@ class Console:
         self._static = Static()
         self.pages = Pages(
             of_askers=frozenset(each.path for each in PAGES if not each.public),
-            public=frozenset({PATH, ICON, *(each.path for each in PAGES if each.public)}),
+            public=frozenset({CANONICAL, ICON, *(each.path for each in PAGES if each.public)}),
             session=sessions.session if sessions else None,
         )
 

@@ -8,6 +8,8 @@ from aiohttp import hdrs, web
 
 FOLDER = Path(__file__).parent / "static"
 PATH = "/static/{digest}/{name:.+}"
+CANONICAL = "/static/{digest}/{name}"
+"""What `auth.canonical` calls it."""
 ICON = "/favicon.svg"
 FOR_EVER = "public, max-age=31536000, immutable"
 

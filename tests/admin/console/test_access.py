@@ -1,5 +1,6 @@
 """Who may open a page, and from where: Host × Origin × Sec-Fetch-Site × what the browser wants it for."""
 
+import re
 from collections.abc import Awaitable, Callable
 from itertools import product
 from typing import Any
@@ -8,9 +9,12 @@ import pytest
 from aiohttp import web
 
 from relay.admin.console.site import PAGES
-from tests.admin.console.conftest import OPERATOR, VIEWER, Client, Seen
+from relay.amocrm.vocabulary import ENTITIES
+from tests.admin.console.conftest import OPERATOR, VIEWER, Client, Seen, see
 
-READ = sorted({each.path for each in PAGES if each.method == "GET" and not each.stream})
+STORIES = {f"/{entity}/{{id}}" for entity in ENTITIES} - {"/leads/{id}"}
+"""They are one page with that of leads."""
+READ = sorted({each.path for each in PAGES if each.method == "GET" and not each.stream} - STORIES)
 ACTS = sorted({each.path for each in PAGES if each.method == "POST"})
 STREAMS = ["/-/tail", "/-/forward", "/api/v1/tail", *sorted(each.path for each in PAGES if each.stream)]
 ID = "019ab000-0001-7000-8000-000000000001"
@@ -92,6 +96,14 @@ async def test_without_log_in_a_page_is_the_way_to_it_unless_it_is_public(page: 
         assert (answer.status, answer.headers["Location"].partition("?")[0]) == (303, "/login")
     else:
         assert answer.status == 401 and answer.content_type == "text/html"
+
+
+async def test_the_page_where_to_log_in_has_its_style_scripts_and_icon(guarded: Client) -> None:
+    files = re.findall(r'(?:href|src)="(/static/[^"]+|/favicon.svg)"', (await see(guarded, "/login")).source)
+    assert len(files) >= 4
+    for each in files:
+        assert (await guarded.get(each, headers={"Sec-Fetch-Site": "same-origin"})).status == 200
+        assert (await guarded.get(each, headers={"Sec-Fetch-Site": "cross-site"})).status == 403
 
 
 async def test_a_script_without_log_in_is_not_shown_the_form_in_place_of_what_it_asked_for(guarded: Client) -> None:

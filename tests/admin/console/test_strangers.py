@@ -10,7 +10,6 @@ from urllib.parse import quote
 import pytest
 
 from relay.amocrm import events, form
-from relay.amocrm.vocabulary import ENTITIES
 from relay.errors import UnreadableError
 from relay.model import Dead, Reason, Webhook
 from relay.operations.status import MISADDRESSED, UNAUTHORIZED
@@ -49,10 +48,6 @@ CORPUS = [
     "%3Cscript%3Exss7",
     "${xss7}",
 ]
-
-STORIES = {f"/{entity}/{{id}}" for entity in ENTITIES} - {"/leads/{id}"}
-PATHS = [each for each in READ if each not in STORIES]
-"""Of the stories, which are one page, that of leads."""
 
 HOSTILE_ROUTES = ROUTES.replace(
     "match: {entity: leads, action: [call_in, mail_in]}",
@@ -150,7 +145,7 @@ class Injected(HTMLParser):
 
 
 @pytest.mark.usefixtures("strangers")
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", READ)
 async def test_strangers_text_is_text_on_every_page(path: str, browser: Client) -> None:
     addresses = [named(path, number) for number in range(len(CORPUS))] if "{" in path else [path]
     shown = 0
@@ -215,7 +210,7 @@ async def test_these_tests_would_find_what_is_not_escaped() -> None:
 CANARIES = [*SECRETS.values(), *(each["Authorization"].removeprefix("Bearer ") for each in [OPERATOR])]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", READ)
 async def test_no_page_shows_a_secret(path: str, guarded: Client) -> None:
     for query in ("", "?source=crm", "?target=warehouse", "?id=4831596", "?q=warehouse"):
         answer = await guarded.get(f"{filled(path)}{query}", headers=OPERATOR | {"Accept": "text/html"})
