@@ -29,6 +29,7 @@ from relay.store.records import SpoolState, Status
 
 TICK = 1.0  # seconds
 GATHER_EVERY = timedelta(seconds=10)
+GATHER_WITHIN = 3.0  # seconds: a store that hangs must not keep it from being told
 AWAY = timedelta(minutes=1)
 """After so long without the database a relay tells for itself what it counts."""
 CLOSE_WITHIN = 2.0  # seconds of a stop for what is being sent
@@ -170,20 +171,21 @@ class Notifier:
         if spool is None or away:
             self._ledger.gather({relay: self._ledger.counts.report()}, now)
         elif self._around.store.leads():
-            with suppress(StoreError):
+            with suppress(StoreError, TimeoutError):
                 reports = await self._reports()
                 self._ledger.gather({**reports, relay: self._ledger.counts.report()}, now)
 
     async def _begin(self) -> None:
         """Go on from what the process before has published."""
-        with suppress(StoreError):
+        with suppress(StoreError, TimeoutError):
             found = await self._reports()
             if before := found.get(self._around.relay):
                 self._ledger.counts.begin(before)
             self._began = True
 
     async def _reports(self) -> Mapping[str, Json]:
-        reports = (await self._around.store.status()).reports
+        async with asyncio.timeout(GATHER_WITHIN):
+            reports = (await self._around.store.status()).reports
         return {name.removeprefix(REPORT): each.value for name, each in reports.items() if name.startswith(REPORT)}
 
     # ---- sending

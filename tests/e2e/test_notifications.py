@@ -65,9 +65,9 @@ async def test_two_relays_tell_once_what_is_in_the_database_and_each_its_own(
                 await post_nonsense(each)
             await until(lambda: said(telegram, "are dead: 400", "not readable"), WAIT)
             await until(lambda: sum("dwh: circuit open" in line for line in telegram.lines) == 2, WAIT)
-            server.stop("immediate")
+            server.freeze()
             await until(lambda: sum("PostgreSQL away" in line for line in telegram.lines) == 2, WAIT)
-            server.start()
+            server.thaw()
             await until(lambda: sum("PostgreSQL back again" in line for line in telegram.lines) == 2, WAIT)
         finally:
             for each in relays:
