@@ -23,6 +23,9 @@ from relay.operations.reading import parameters_of_query
 P = TypeVar("P")
 D = TypeVar("D")
 
+OF_THE_PAGE = frozenset({"first", "follow"})
+"""What a query has for the page alone: no parameter of an operation is called so."""
+
 ASKING = web.AppKey("asking", Asking)
 SESSIONS = web.AppKey("sessions", Sessions)
 """Only where tokens are demanded."""
@@ -50,7 +53,8 @@ def asked(request: web.Request, kind: type[P], **named: str) -> P:
 
 def given(request: web.Request) -> dict[str, list[str]]:
     """What is in the query, by name: an empty field of a form says nothing."""
-    found = {name: [each.strip() for each in request.query.getall(name)] for name in request.query}
+    names = [each for each in request.query if each not in OF_THE_PAGE]
+    found = {name: [each.strip() for each in request.query.getall(name)] for name in names}
     return {name: kept for name, values in found.items() if (kept := [each for each in values if each])}
 
 

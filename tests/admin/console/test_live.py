@@ -11,6 +11,7 @@ from relay.admin.console.pages.live import MOST
 from relay.observe import EventStream
 from relay.signals import Rejection, WebhookRejected
 from relay.store.contract import Archive
+from relay.store.records import Filter
 from tests.admin.api.test_tail import failed
 from tests.admin.console.conftest import VIEWER, Client, see
 
@@ -110,3 +111,23 @@ def test_a_row_is_made_once_however_many_follow() -> None:
     for _ in range(MOST_KEPT):
         rows.html({"what": "probe"})
     assert rows.html(first) == str(MOST_KEPT + 2)
+
+
+async def test_a_list_says_how_many_are_new_and_moves_no_row(browser: Client, store: Archive) -> None:
+    seen = await see(browser, "/deliveries?target=warehouse&follow=true")
+    address = re.search('sse:connect="([^"]*)"', seen.source)
+    assert address
+    [newest, *_, oldest] = await store.find(Filter(target="warehouse"), limit=50)
+    path = address[1].replace("&amp;", "&")
+    assert path == f"/deliveries/news?target=warehouse&first={newest.event_id}+warehouse"
+    older = path.replace(newest.event_id, oldest.event_id)
+    async with browser.get(older, headers=EVENTS) as answer:
+        line = (await answer.content.readline()).decode()
+    number = len(await store.find(Filter(target="warehouse"), limit=50)) - 1
+    assert f"↑ {number} new – show" in line
+    assert 'href="/deliveries?target=warehouse&amp;follow=true"' in line
+
+
+async def test_a_list_follows_only_where_it_is_wanted(browser: Client) -> None:
+    assert "sse:connect" not in (await see(browser, "/deliveries")).source
+    assert "/deliveries?state=dead&follow=true" in (await see(browser, "/deliveries?state=dead")).links

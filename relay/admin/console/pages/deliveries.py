@@ -2,7 +2,8 @@
 
 from aiohttp import web
 
-from relay.admin.console.page import Page, ask, asked, given, render
+from relay.admin.console.page import Page, ask, asked, fragment, given, link, render
+from relay.admin.console.streams import renew
 from relay.model import Reason, State
 from relay.operations.deliveries import DELIVERIES, Deliveries
 from relay.operations.status import TARGETS, Everything
@@ -24,9 +25,28 @@ async def get(request: web.Request) -> web.Response:
         targets=[each.target for each in (await ask(request, TARGETS, Everything())).data],
         filters={name: query[name] for name in FILTERS if name in query},
         query=query,
+        follow=request.query.get("follow") == "true" and "before" not in query,
         states=[str(each) for each in State],
         reasons=[str(each) for each in Reason],
     )
 
 
-PAGES = (Page(path="/deliveries", handler=get),)
+async def news(request: web.Request) -> web.StreamResponse:
+    """Send how many came since the `first` row of a page that stays open; its rows stay where they are."""
+    query, first = given(request), request.query.get("first", "")
+    parameters = asked(request, Deliveries)
+
+    async def make() -> str:
+        found = (await ask(request, DELIVERIES, parameters)).data
+        rows = [f"{each.event} {each.target}" for each in found]
+        number = rows.index(first) if first in rows else len(rows)
+        address = link("/deliveries", query, follow="true")
+        return fragment(request, "deliveries_news.html", number=number, most=parameters.limit, address=address)
+
+    return await renew(request, f"deliveries {request.query_string}", make)
+
+
+PAGES = (
+    Page(path="/deliveries", handler=get),
+    Page(path="/deliveries/news", handler=news, stream=True),
+)

@@ -117,6 +117,7 @@ function remember() {
 /** Rows come below the others: none moves under a hand. At the end of the page it stays there, and old rows go. */
 function arrived(element) {
   if (element.dataset.tell) tell(element.dataset.tell);
+  else if (element.matches(".news")) announce(element.textContent.trim());
   if (!element.matches("tbody") || !atEnd) return;
   while (element.rows.length > MOST) element.rows[0].remove();
   window.scrollTo(0, document.body.scrollHeight);
