@@ -50,10 +50,32 @@ SENTENCES = (
     N_("{name}: webhook in amoCRM unpaid"),
     # what cannot be done, or found
     N_("{name} is not paused: see relay status"),
-    N_("no target {name} (did you mean {other}?)"),
-    N_("no route {name} (did you mean {other}?)"),
-    N_("no entity {name} (did you mean {other}?)"),
-    N_("no action {name} (did you mean {other}?)"),
+    N_("(did you mean {other}?)"),
+    N_("(known: {other})"),
+    N_("no target {name} {sentence}"),
+    N_("no source {name} {sentence}"),
+    N_("no route {name} {sentence}"),
+    N_("no entity {name} {sentence}"),
+    N_("no action {name} {sentence}"),
+    N_("no parameter {name} {sentence}"),
+    N_("{name} is neither RFC 3339 nor an age"),
+    N_("{name} is not a number"),
+    N_("given twice"),
+    N_("{name} is a {role}: this needs the role {other}"),
+    N_("{n} questions and acts are under way: ask again"),
+    N_("{n} acts that take long are under way or wait: ask again"),
+    N_("{n} are found now, and {m} were counted before: nothing was done, count again"),
+    N_("there is no connection to PostgreSQL"),
+    N_("no relay runs here that could load its files again"),
+    N_("no relay runs: the next one that starts does it; see relay heal status"),
+    N_("no id in the store starts with {name}"),
+    N_("no act has the id {name}: see the list of acts"),
+    N_("{name} is not a cursor of this listing: copy it from the line below the table"),
+    N_("{name} is not unparsed: see relay show"),
+    N_("nothing is dead or unparsed under these ids: see relay show"),
+    N_("the webhook of {name} was not switched off when it was last looked at: see relay status"),
+    N_("{name} does not heal: write `heal: report` in its source"),
+    N_("this Idempotency-Key was used for another act, {name}: take a new one"),
     N_("this act is done"),
     N_("no such source, or a wrong token"),
     # what healing waits for
@@ -85,7 +107,10 @@ def _said(text: str, _language: str) -> str:
             parts = {name: said(part) if name in _INNER else part for name, part in found.groupdict().items()}
             return gettext(sentence).format(**parts)
     first, semicolon, rest = text.partition("; ")
-    return f"{said(first)}; {said(rest)}" if semicolon else text
+    if semicolon:
+        return f"{said(first)}; {said(rest)}"
+    parameter, colon, rest = text.partition(": ")
+    return f"{parameter}: {said(rest)}" if colon and " " not in parameter else text
 
 
 @lru_cache(maxsize=1)
@@ -95,7 +120,7 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 def _pattern(sentence: str) -> str:
     """Each `{n}` becomes a group of that name, of what it may hold."""
-    kinds = {"n": r"(?:0x)?[0-9a-f.]+", "name": r"\S+", "other": r".+"}
+    kinds = {"n": r"(?:0x)?[0-9a-f.]+", "m": r"[0-9]+", "name": r"\S+"}
     seen = set[str]()
 
     def group(found: re.Match[str]) -> str:

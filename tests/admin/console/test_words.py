@@ -184,6 +184,9 @@ def test_a_sentence_is_found_with_what_stands_in_it(russian: None) -> None:
     assert sentences.said("crm: webhook in amoCRM disabled; target paused") == (
         "crm: вебхук в amoCRM отключён; получатель на паузе"
     )
+    assert sentences.said("target: no target 'warehose' (did you mean 'warehouse'?)") == (
+        "target: нет получателя 'warehose' (может быть, 'warehouse'?)"
+    )
     assert sentences.said("a text of strangers") == "a text of strangers"
 
 
