@@ -6,7 +6,7 @@ report of the process before is taken over, so that a restart forgets nothing bu
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 
@@ -128,25 +128,27 @@ def _recent(by_target: dict[str, Counter[int]], now: float) -> dict[str, Counts]
 
 def _still(before: Activity, mine: Activity, now: float) -> Activity:
     """Return what of it is in its window, of names that the routes file still has."""
-    minute, hour = int(now // MINUTE) - MINUTES, int(now // HOUR) - HOURS
-    kept = {
-        name: {
-            target: left
-            for target, counts in getattr(before, name).items()
-            if (left := {each: number for each, number in counts.items() if each > minute})
-        }
-        for name in ("delivered", "failed")
+    return Activity(
+        since=before.since,
+        delivered=_counted_since(before.delivered, int(now // MINUTE) - MINUTES),
+        failed=_counted_since(before.failed, int(now // MINUTE) - MINUTES),
+        sources=_hit_since(before.sources, mine.sources, int(now // HOUR) - HOURS),
+        routes=_hit_since(before.routes, mine.routes, int(now // HOUR) - HOURS),
+    )
+
+
+def _counted_since(by_target: Mapping[str, Counts], minute: int) -> dict[str, Counts]:
+    """Without the targets that have nothing left."""
+    return {
+        target: left
+        for target, counts in by_target.items()
+        if (left := {each: number for each, number in counts.items() if each > minute})
     }
-    hits = {
-        name: {
-            each: Hits(
-                since=one.since,
-                last=one.last,
-                hours={at: number for at, number in one.hours.items() if at > hour},
-            )
-            for each, one in getattr(before, name).items()
-            if each in getattr(mine, name)
-        }
-        for name in ("sources", "routes")
+
+
+def _hit_since(before: Mapping[str, Hits], names: Collection[str], hour: int) -> dict[str, Hits]:
+    return {
+        name: Hits(since=one.since, last=one.last, hours={at: number for at, number in one.hours.items() if at > hour})
+        for name, one in before.items()
+        if name in names
     }
-    return Activity(since=before.since, **kept, **hits)

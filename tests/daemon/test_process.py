@@ -20,7 +20,7 @@ SECOND = 0.05  # seconds between two signals
 def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Codes with which the process would have ended at once."""
     codes: list[int] = []
-    monkeypatch.setattr(process.os, "_exit", codes.append)
+    monkeypatch.setattr(os, "_exit", codes.append)
     return codes
 
 

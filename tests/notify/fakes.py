@@ -178,7 +178,7 @@ async def mail_server(
     finally:
         listening.close()
         for each in connections:
-            if each.transport is not None:
+            if isinstance(each.transport, asyncio.WriteTransport):
                 each.transport.abort()
         await asyncio.sleep(0)
         await listening.wait_closed()

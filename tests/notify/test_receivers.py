@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
@@ -249,6 +250,7 @@ async def test_a_mail_arrives_with_its_text_its_subject_and_its_addresses(
     assert (mail["From"], mail["To"]) == ("relay@example.com", "oncall@example.com, it@example.com")
     assert mail["X-Rcpt"] == "oncall@example.com, it@example.com"
     assert mail["Auto-Submitted"] == "auto-generated"
+    assert isinstance(mail, EmailMessage)
     assert mail.get_content().splitlines() == SAID.text.splitlines()
 
 

@@ -68,7 +68,7 @@ def test_the_compiled_catalog_is_that_of_the_texts() -> None:
         compiled = gettext.GNUTranslations(file)
     for each in messages():
         if isinstance(each.string, tuple):
-            [one, many] = each.id
+            one, many = each.id[0], each.id[1]
             assert [compiled.ngettext(one, many, number) for number in (1, 2, 5)] == list(each.string), "make words"
         elif each.context:
             assert compiled.pgettext(each.context, each.id) == each.string, "make words"

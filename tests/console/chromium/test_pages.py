@@ -9,7 +9,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
-from relay.admin.console.console import PAGES
+from relay.admin.console.site import PAGES
 from tests.console.chromium.conftest import House
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]

@@ -41,9 +41,10 @@ async def compare(request: web.Request) -> web.Response:
     given = {"text": draft.text, "since": draft.since, "after": draft.after}
     wanted = parameters(Diff, given, now=request.app[ASKING].now(), strict=True)
     try:
-        return _page(request, draft, checked, await ask(request, DIFF, wanted))
+        found = await ask(request, DIFF, wanted)
     except NotAllowed as error:  # whoever sees no field values may still check a draft
         return _page(request, draft, checked, refused=str(error))
+    return _page(request, draft, checked, found)
 
 
 async def download(request: web.Request) -> web.Response:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
@@ -11,6 +12,7 @@ from relay.admin.console.page import Page, ask, render
 from relay.admin.console.pages.deliveries import FILTERS
 from relay.amocrm.vocabulary import ENTITIES
 from relay.errors import NotFoundError
+from relay.operations.desk import Operation
 from relay.operations.story import STORY, Story
 from relay.operations.webhooks import EVENT, WEBHOOK, Shown
 
@@ -66,9 +68,10 @@ async def _known(request: web.Request, entities: Iterable[str], number: str) -> 
 
 
 async def _by_id(request: web.Request, id_: str) -> list[str]:
-    for operation, place in ((EVENT, "events"), (WEBHOOK, "webhooks")):
+    places: dict[str, Operation[Shown, Any]] = {"events": EVENT, "webhooks": WEBHOOK}
+    for place, operation in places.items():
         try:
-            await ask(request, operation, Shown(id=id_))  # type: ignore[arg-type]  # two documents, neither is read
+            await ask(request, operation, Shown(id=id_))
         except NotFoundError:
             continue
         return [f"/{place}/{quote(id_)}"]
