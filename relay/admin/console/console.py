@@ -1,7 +1,5 @@
 """All pages -> routes of the private listener, with their templates and the headers of every answer to a browser."""
 
-from collections.abc import Callable
-
 import aiohttp_jinja2
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -50,17 +48,6 @@ class Console:
         app[ASKING], app[LIVE] = self._asking, Live(self._stream)
         if self._sessions:
             app[SESSIONS] = self._sessions
-        of_templates: dict[str, Callable[..., str]] = {
-            "age": filters.age,
-            "count": filters.count,
-            "instant": filters.instant,
-            "json": filters.json,
-            "said": said,
-            "size": filters.size,
-            "span": filters.span,
-            "type": type_word,
-            "utc": filters.utc,
-        }
         environment = aiohttp_jinja2.setup(
             app,
             loader=PackageLoader("relay.admin.console"),
@@ -71,7 +58,17 @@ class Console:
             finalize=filters.harmless,
             trim_blocks=True,
             lstrip_blocks=True,
-            filters=of_templates,
+        )
+        environment.filters.update(
+            age=filters.age,
+            count=filters.count,
+            instant=filters.instant,
+            json=filters.json,
+            said=said,
+            size=filters.size,
+            span=filters.span,
+            type=type_word,
+            utc=filters.utc,
         )
         environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
         environment.globals.update(
