@@ -183,7 +183,8 @@ class Acts:
         act.stopped, act.ended_at = True, self._store.clock()
         act.task.cancel()
         await asyncio.wait([act.task])
-        return True
+        act.stopped = act.task.cancelled()  # it may have ended by itself meanwhile
+        return act.stopped
 
     def _remember(self, act: Act) -> None:
         self._acts[act.id] = act

@@ -267,6 +267,25 @@ async def test_the_rest_of_a_long_act_is_stopped_by_an_operator_and_goes_on_unde
     assert (await send(client, "POST", "/slow", {}, Idempotency_Key="k1"))[1] == {"act": act}
 
 
+async def test_a_replay_that_was_stopped_has_replayed_some_and_later_the_rest(
+    client: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_acts, "PATIENCE", 0.0)
+    monkeypatch.setattr("relay.store.sqlite.replay.CHUNK", 1)
+    monkeypatch.setattr("relay.store.sqlite.replay.PAUSE", 3600)
+    asked = {"filter": {"state": ["dead", "delivered"]}}
+    _, accepted = await send(client, "POST", "/replays", asked, Idempotency_Key="k1")
+    act = accepted["act"]
+    while not (await get(client, f"/acts/{act}"))[1]["count"]:  # noqa: ASYNC110  as a client asks
+        await asyncio.sleep(0)
+    _, found = await send(client, "DELETE", f"/acts/{act}")
+    assert (found["state"], found["count"]) == ("stopped", 1)
+    monkeypatch.setattr("relay.store.sqlite.replay.PAUSE", 0)
+    await send(client, "POST", "/replays", asked, Idempotency_Key="k1")
+    found = await ended(client, act)
+    assert (found["state"], found["count"], found["document"]["done"]) == ("done", 2, 1)
+
+
 async def test_what_is_not_to_be_stopped_or_has_ended_is_not(gate: Gate, client: Client) -> None:
     _, accepted = await send(client, "POST", "/whole", {})
     status, problem = await send(client, "DELETE", f"/acts/{accepted['act']}")
