@@ -224,6 +224,15 @@ def test_a_diff_of_the_same_routes_with_other_targets_names_the_targets(run: Run
     assert "1 event would no longer go to sales-bot" in lines
 
 
+def test_files_of_this_machine_are_compared_with_its_variables(
+    run: Run, folder: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGE", "5")
+    (folder / "new.yaml").write_text(ROUTES.replace("status_id: 16203337}\n", 'status_id: "${STAGE}"}\n', 1))
+    document = json.loads(run("check", "new.yaml", "--diff", "--since", "2020-01-01", "--json").stdout)
+    assert [each["after"]["routes"] for each in document["changes"]] == [["everything-else"]]
+
+
 def test_without_another_file_a_diff_is_with_the_file_in_force(run: Run, folder: Path, kept: Path) -> None:
     (folder / "new.yaml").write_text(ROUTES.replace("status_id: 16203337}\n", "status_id: 5}\n", 1))
     since = "--since", "2020-01-01"

@@ -191,6 +191,11 @@ def test_a_file_that_is_not_amocrms_is_one_line(run: Run) -> None:
     assert "no events" in ended.stderr
 
 
+def test_a_body_in_another_charset_is_explained_byte_for_byte(run: Run) -> None:
+    ended = run("explain", "-", stdin="leads[add][0][name]=Анна".encode("cp1251"))
+    assert (ended.exit_code, ended.stderr.startswith("relay: not UTF-8: byte 0xc0")) == (1, True)
+
+
 def test_with_several_sources_one_must_be_named(run: Run, folder: Path, body: str) -> None:
     two = ROUTES.replace("targets:\n", "  shop:\n    token: ${CRM_TOKEN}-shop\ntargets:\n", 1)
     (folder / "routes.yaml").write_text(two)
