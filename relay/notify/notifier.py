@@ -77,7 +77,7 @@ class Notifier:
 
     def __init__(self, around: Surroundings, receivers: Sequence[Notify]) -> None:
         self._around = around
-        self._ledger = Ledger(around.relay, around.clock(), state_file.read(around.folder))
+        self._ledger = _ledger(around, receivers)
         self._receivers: dict[str, Receiver] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._stored: Json = None
@@ -146,6 +146,9 @@ class Notifier:
         now = self._around.clock()
         try:
             await self._gather(now)
+        except Exception as error:  # noqa: BLE001  what other relays report must not keep its own from being told
+            self._fault(error)
+        try:
             self._ledger.look(now)
             self._send(now)
             self._store()
@@ -179,9 +182,9 @@ class Notifier:
         """Go on from what the process before has published."""
         with suppress(StoreError, TimeoutError):
             found = await self._reports()
+            self._began = True
             if before := found.get(self._around.relay):
                 self._ledger.counts.begin(before)
-            self._began = True
 
     async def _reports(self) -> Mapping[str, Json]:
         async with asyncio.timeout(GATHER_WITHIN):
@@ -229,6 +232,17 @@ class Notifier:
             with suppress(OSError):
                 state_file.write(self._around.folder, value)
                 self._stored = value
+
+
+def _ledger(around: Surroundings, receivers: Sequence[Notify]) -> Ledger:
+    """Go on from what the process before has stored, or begin anew if another version has, or a person."""
+    stored, now = state_file.read(around.folder), around.clock()
+    try:
+        ledger = Ledger(around.relay, now, stored)
+        ledger.use(receivers)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Ledger(around.relay, now)
+    return ledger
 
 
 def _notified(receiver: str, outcome: str, lines: int, reply: Reply) -> Notified:

@@ -213,6 +213,16 @@ async def test_a_signal_of_another_thread_is_taken_and_a_fault_in_it_stops_nothi
         assert any(isinstance(each, Notice) and "notifications go on" in each.text for each in scene.facts)
 
 
+@pytest.mark.parametrize("content", ["", "[]", "nonsense", '{"digests": {"telegram": 5}}', '{"conditions": [["odd"]]}'])
+async def test_a_file_that_is_damaged_costs_what_it_said_and_nothing_else(scene: Scene, content: str) -> None:
+    (scene.folder / "relay-notify.json").write_text(content)
+    scene.targets.behaviour["dwh"] = always(400)
+    async with scene.relay() as relay:
+        await relay.store.publish("notify ", {"odd": 1}, now=relay.store.clock())
+        await scene.post(relay, form(LEAD))
+        await scene.told("✗ dwh: 1 delivery is dead: 400")
+
+
 def test_without_receivers_nothing_of_notifications_is_imported() -> None:
     code = (
         "import sys, relay.daemon, relay.process, relay.cli.run\n"

@@ -23,6 +23,7 @@ from relay.signals import (
     DuplicateReceived,
     Evicted,
     Notice,
+    Notified,
     Probed,
     Purged,
     Rejection,
@@ -175,6 +176,20 @@ def test_an_access_file_is_a_line_of_its_own_and_a_refused_one_a_reload_that_fai
         "info  access file reloaded",
         "info  routes reloaded file=routes.yaml",
         'error access file unchanged problems="access.json is not an access file"',
+    ]
+
+
+def test_notifications_are_counted_from_zero_on_for_each_receiver_and_each_is_a_line(observed: Observed) -> None:
+    observed.emit(ConfigActivated(sources=[], targets=[], routes=[], receivers=["telegram", "mail"]))
+    assert set(observed.samples("relay_notifications").values()) == {0}
+    assert len(observed.samples("relay_notifications")) == 8
+    observed.emit(Notified(receiver="telegram", outcome="sent", lines=3, detail=""))
+    observed.emit(Notified(receiver="mail", outcome="refused", lines=1, detail="535 no"))
+    assert observed.value("relay_notifications_total", receiver="telegram", outcome="sent") == 1
+    assert observed.value("relay_notifications_total", receiver="mail", outcome="refused") == 1
+    assert [line.partition(" ")[2] for line in observed.lines()] == [
+        "info  notified receiver=telegram outcome=sent lines=3",
+        'warn  not notified receiver=mail outcome=refused lines=1 detail="535 no"',
     ]
 
 
