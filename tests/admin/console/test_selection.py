@@ -12,6 +12,7 @@ from relay.errors import ConflictError
 from relay.model import State
 from relay.operations.desk import Desk
 from relay.operations.dismiss import DISMISS, Dismiss
+from relay.operations.pause import PAUSE, Pause
 from relay.operations.replays import REPLAYS, Replays
 from relay.operations.which import Which
 from relay.store.contract import Archive
@@ -156,3 +157,15 @@ async def test_an_act_on_more_than_were_counted_is_a_conflict(desk: Desk, store:
             await desk.ask(operation, asked)
     assert "dead" in await states(store) and not await store.audit(limit=9)
     assert (await desk.ask(REPLAYS, Replays(filter=dead, most=1))).done == 1
+
+
+async def test_a_target_that_would_not_get_them_now_is_said_before(browser: Client, store: Archive, desk: Desk) -> None:
+    await desk.ask(PAUSE, Pause(target="warehouse"))
+    text = (await counted(browser, "state=dead")).text
+    assert re.search("warehouse 1 . paused", text), text
+
+
+async def test_an_act_leads_back_to_the_list(browser: Client) -> None:
+    page = await counted(browser, "state=dead")
+    answer = await send(browser, page, REPLAY)
+    assert answer.headers["Location"].startswith("/deliveries?")

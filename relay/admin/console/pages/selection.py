@@ -14,7 +14,7 @@ from relay.admin.console.flash import Flash
 from relay.admin.console.frozen import NAMES, as_json, as_query, freeze
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.languages import ngettext
-from relay.admin.console.page import ASKING, Page, ask, given, link, render
+from relay.admin.console.page import ASKING, Page, ask, given, link, own_path, render
 from relay.model import State
 from relay.operations.deliveries import DELIVERIES, Deliveries
 from relay.operations.desk import Operation
@@ -23,6 +23,7 @@ from relay.operations.documents.acts_done import DismissDocument
 from relay.operations.documents.replays import ReplayDocument
 from relay.operations.reading import Fault, InvalidParameters, parameters_of_query
 from relay.operations.replays import REPLAYS
+from relay.operations.status import TARGETS, Everything
 from relay.operations.which import Which
 from relay.routes.diagnostics import quoted
 
@@ -59,6 +60,7 @@ async def get(request: web.Request, choice: Choice) -> web.Response:
         listing=link("/deliveries", filters),
         rate=request.query.get("rate", ""),
         sample=sample,
+        standing={each.target: each for each in (await ask(request, TARGETS, Everything())).data},
         trial=await trials.found(request),
         typed_above=TYPED_ABOVE,
     )
@@ -80,7 +82,8 @@ async def act(request: web.Request, choice: Choice) -> web.Response:
     counted = _number(form, "count")
     if counted > TYPED_ABOVE and form.get("typed", [""])[0].strip() != str(counted):
         said = _("Nothing was done: type the number {count} to say that all of them are meant.").format(count=counted)
-        return forms.back(await forms.fields(request), Flash(kind="failed", text=said))
+        again = own_path(form.get("again", [""])[0], otherwise=choice.path)
+        return forms.see_other(again, Flash(kind="failed", text=said))
     asked = _given(choice, which, form.get("rate", [""])[0]) | {"most": counted}
     says = _replayed if choice is REPLAY else _dismissed
     return await forms.act(request, choice.operation, asked, says)
