@@ -103,6 +103,15 @@ class House:
                 return
             await asyncio.sleep(0.02)
 
+    async def opened(self, target: str) -> None:
+        """Wait until the circuit of a target is open."""
+        while True:
+            async with self.session.get(self.address(f"/api/v1/targets/{target}")) as answer:
+                breaker = (await answer.json())["breaker"]
+            if breaker and breaker["state"] == "open":
+                return
+            await asyncio.sleep(0.02)
+
     async def paused_and_resumed(self, target: str) -> str:
         """The id of the act."""
         for method in ("PUT", "DELETE"):
