@@ -34,8 +34,9 @@ async def get(request: web.Request) -> web.Response:
     """Show one target; a page says so if there is none of this name."""
     name = request.match_info["target"]
     status = await ask(request, STATUS, Everything())
-    known = next((each for each in status.targets if each.target == name), None)
-    target = known or await ask(request, TARGET, OneTarget(target=name))  # which says what it may be instead
+    target = next((each for each in status.targets if each.target == name), None)
+    if target is None:
+        target = await ask(request, TARGET, OneTarget(target=name))  # which says what it may be instead
     hour = await _last_hour(request, name) if status.daemon is not None else None
     return render(
         request,
