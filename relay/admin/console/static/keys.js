@@ -5,12 +5,12 @@ const PLACES = { o: "/", d: "/deliveries", t: "/targets", r: "/routes", l: "/liv
 const GO_WITHIN = 1500; // milliseconds between g and its letter
 
 export function keys() {
-  let gone = 0;
+  let gone = -GO_WITHIN; // when g was pressed
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
     if (document.documentElement.dataset.keys === "off" || isField(event.target)) return;
     const goes = event.timeStamp - gone < GO_WITHIN;
-    gone = event.key === "g" && !goes ? event.timeStamp : 0;
+    gone = event.key === "g" && !goes ? event.timeStamp : -GO_WITHIN;
     if (goes ? go(event.key) : act(event.key)) event.preventDefault();
   });
 }
