@@ -51,9 +51,12 @@ def filled(path: str, event: str, act: str) -> str:
     return path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_on_any_page(house: House, page: Page, shown: list[str], scheme: str) -> None:
+@pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "ru")])
+async def test_axe_finds_nothing_on_any_page(
+    house: House, page: Page, shown: list[str], scheme: str, language: str
+) -> None:
     await page.emulate_media(color_scheme=scheme)
+    await page.set_extra_http_headers({"Accept-Language": language})
     found = {}
     for path in shown:
         await page.goto(house.address(path))
@@ -66,16 +69,18 @@ async def test_axe_finds_nothing_on_any_page(house: House, page: Page, shown: li
     assert {path: each for path, each in found.items() if each} == {}
 
 
+@pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_every_page_fits_and_its_controls_can_be_hit(
-    house: House, page: Page, shown: list[str], width: int
+    house: House, page: Page, shown: list[str], width: int, language: str
 ) -> None:
     await page.set_viewport_size({"width": width, "height": 900})
+    await page.set_extra_http_headers({"Accept-Language": language})
     found = {}
     for path in shown:
         await page.goto(house.address(path))
         found[path] = await page.evaluate(OVERFLOWING), await page.evaluate(TOO_SMALL, SMALLEST)
         if SCREENSHOTS:
             name = path.strip("/").replace("/", "-") or "overview"
-            await page.screenshot(path=Path(SCREENSHOTS, f"{name}-{width}.png"), full_page=True)
+            await page.screenshot(path=Path(SCREENSHOTS, f"{name}-{width}-{language}.png"), full_page=True)
     assert {path: each for path, each in found.items() if each != (0, [])} == {}
