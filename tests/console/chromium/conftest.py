@@ -173,7 +173,8 @@ class Complaints:
             self.texts.append(f"{message.text} {message.location.get('url', '')}")
 
     def _failed(self, request: Request) -> None:
-        if request.resource_type not in ("fetch", "document"):  # streams end, and people leave pages
+        left = request.failure == "net::ERR_ABORTED"  # streams end, and people leave pages
+        if request.resource_type not in ("fetch", "document") and not left:
             self.texts.append(f"{request.url}: {request.failure}")
 
 
