@@ -80,7 +80,7 @@ INTAKE_DRAIN = 0.3  # seconds in which open connections may send one more reques
 INTAKE_GRACE = COMMIT_TIMEOUT  # seconds for requests that are being served after that
 ADMIN_GRACE = 0.5
 COMMIT_GRACE = timedelta(seconds=0.5)  # for webhooks that were answered 503 and are not stored yet
-ADMIN_CONNECTIONS = 64
+ADMIN_CONNECTIONS = 128
 PAUSES_WITHIN = 0.5  # seconds of a start; the first poll follows it
 
 

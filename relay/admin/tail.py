@@ -17,7 +17,7 @@ from relay.routes.diagnostics import suggestion
 
 T = TypeVar("T")
 
-MAX_FOLLOWERS = 16
+MAX_FOLLOWERS = 64
 MAX_FORWARDERS = 4
 """Fewer, for each may let events of `MAX_BYTES_BEHIND` wait in memory."""
 HEARTBEAT = 5.0  # seconds
