@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import MultiDictProxy
 
 from relay.admin.auth import ASKER
 from relay.admin.console import flash
@@ -12,23 +14,34 @@ from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import ASKING, own_path
 from relay.errors import RelayError
 from relay.operations.desk import Operation
+from relay.operations.reading import Fault, InvalidParameters
 
 P = TypeVar("P")
 D = TypeVar("D")
+
+Posted = MultiDictProxy[str | bytearray | web.FileField]
 
 KEY, BACK = "key", "back"
 """Hidden fields: the idempotency key, made with the form, and where to go afterwards."""
 
 
+async def posted(request: web.Request) -> Posted:
+    """What a form sent, files too; InvalidParameters if the body is no form."""
+    try:
+        return await request.post()
+    except (HttpProcessingError, LookupError, ValueError) as error:  # a part's header, the charset, a byte or boundary
+        raise InvalidParameters(Fault(pointer="", detail="the form cannot be read: send it from its page")) from error
+
+
 async def fields(request: web.Request) -> dict[str, str]:
     """The fields of a form: the last value of each, files aside."""
-    form = await request.post()
+    form = await posted(request)
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 async def lists(request: web.Request) -> dict[str, list[str]]:
     """The fields of a form, each with all its values; empty ones say nothing."""
-    form = await request.post()
+    form = await posted(request)
     found = {name: [str(each).strip() for each in form.getall(name)] for name in form}
     return {name: kept for name, values in found.items() if (kept := [each for each in values if each])}
 

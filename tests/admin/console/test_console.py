@@ -51,6 +51,22 @@ async def test_a_browser_without_log_in_is_led_to_it_and_a_program_is_not(guarde
     assert (await guarded.get("/deliveries", headers=VIEWER)).status == 200
 
 
+NO_FORMS = (
+    (b"a=\xff", "application/x-www-form-urlencoded"),
+    (b"a=1", "application/x-www-form-urlencoded; charset=none-such"),
+    (b"--x\r\nbad", "multipart/form-data; boundary=x"),
+    (b"a", "multipart/form-data"),
+)
+
+
+@pytest.mark.parametrize("path", ["/login", "/language", "/routes/diff", "/deliveries/replay", "/targets/x/pause"])
+async def test_a_body_that_is_no_form_is_refused_on_a_page(path: str, browser: Client) -> None:
+    for body, kind in NO_FORMS:
+        answer = await browser.post(path, data=body, headers={"Content-Type": kind})
+        assert (answer.status, answer.content_type) == (400, "text/html"), (kind, body)
+        assert "the form cannot be read" in await answer.text()
+
+
 CODE = """
 import sys, relay.daemon, relay.cli
 loaded = [each for each in ("relay.admin.console", "itsdangerous", "aiohttp_jinja2", "jinja2") if each in sys.modules]

@@ -88,6 +88,13 @@ async def test_over_a_thousand_the_number_is_typed(
     assert "1 delivery is due now." in (await sent(browser, page, REPLAY, typed="1")).text
 
 
+@pytest.mark.parametrize("count", ["", "-1", "٣", "9" * 19, "9" * 5_000])
+async def test_a_count_that_is_no_number_of_64_bits_is_refused(count: str, browser: Client, store: Archive) -> None:
+    answer = await send(browser, await counted(browser, "state=dead"), REPLAY, count=count, typed=count)
+    assert answer.status == 400 and "count" in await answer.text()
+    assert not await store.audit(limit=9)
+
+
 async def test_more_than_were_counted_are_not_done(browser: Client, store: Archive) -> None:
     page = await counted(browser, "state=dead")
     refused = await sent(browser, page, REPLAY, count="0")

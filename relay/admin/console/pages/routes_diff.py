@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from relay.admin.console.forms import posted
 from relay.admin.console.page import ASKING, Page, ask, render
 from relay.errors import NotAllowed
 from relay.operations.documents.routes import CheckDocument, RoutesDiffDocument
@@ -55,7 +56,7 @@ async def download(request: web.Request) -> web.Response:
 
 async def _draft(request: web.Request) -> Draft:
     """A file that was chosen goes before the text in the field. Browsers send CRLF of fields."""
-    form = await request.post()
+    form = await posted(request)
     file, text = form.get("file"), form.get("text")
     if isinstance(file, web.FileField) and file.filename:
         text = file.file.read().decode("utf-8-sig", "replace")

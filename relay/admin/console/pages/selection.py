@@ -31,6 +31,9 @@ SAMPLE = 5
 TYPED_ABOVE = 1_000
 """For an act on more than so many, the number has to be typed."""
 
+MOST_DIGITS = 18
+"""Of a number in a form: it is one of 64 bits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
@@ -105,7 +108,7 @@ def _rate(text: str) -> float:
 
 def _number(form: dict[str, list[str]], name: str) -> int:
     text = form.get(name, [""])[0]
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
         raise InvalidParameters(Fault(pointer=f"/{name}", detail=f"{quoted(text[:80])} is not a number"))
     return int(text)
 
