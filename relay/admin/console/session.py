@@ -25,6 +25,9 @@ WHOLE = timedelta(days=7)
 RENEWED_AFTER = timedelta(minutes=5)
 """A cookie that is older than this is replaced by the next answer."""
 
+MOST = 640
+"""Characters of a cookie: it may be compressed, and is read before its signature is known to be ours."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
@@ -121,6 +124,8 @@ class Sessions:
     def _read(self, request: web.Request, key: bytes) -> Session | None:
         """The session of a cookie that we have signed, for a token that is in force, and that is not over."""
         text = request.cookies.get(self._name(key), "")
+        if len(text) > MOST:
+            return None
         signer = self._signer(key, _claimed(text))
         if signer is None:
             return None

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientResponse, web
 
 from relay.admin import auth
+from relay.admin.console import session
 from relay.admin.console.console import Console
 from relay.admin.console.session import IDLE, RENEWED_AFTER, WHOLE, Sessions
 from relay.errors import StoreBusy
@@ -247,6 +248,24 @@ async def test_whoever_reads_the_access_file_or_the_key_alone_makes_no_session(
         sessions = Sessions(world.bearers, world.read_key, secure=False, now=lambda: NOON)
         client = await connected(world, build, aiohttp_client, sessions, cookies={made.key: forged.value})
         assert not await is_in(client)
+
+
+@pytest.mark.parametrize("name", ["a", "ы" * 64, "".join(map(chr, range(0x4E00, 0x4E40)))])
+async def test_a_cookie_is_read_however_long_the_name_in_it_is(name: str, browser: Client, world: World) -> None:
+    token = access.add(world.file, name, role=Role.VIEWER, expires=None, payloads=False, now=NOON).token.reveal()
+    world.load()
+    await log_in(browser, token)
+    assert await is_in(browser)
+
+
+async def test_a_cookie_that_is_too_long_is_not_unpacked(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 8 KiB there might be 6 MiB of JSON, which are read before it is known who has signed them."""
+    name, unpacked = cookie(await log_in(browser)).key, list[str]()
+    browser.session.cookie_jar.clear()
+    monkeypatch.setattr(session, "_claimed", lambda text: unpacked.append(text) or "")
+    for text in ("x" * 100, "x" * 2_000):
+        await browser.get("/login", headers={"Cookie": f"{name}={text}"})
+    assert {len(each) for each in unpacked} == {100}
 
 
 @pytest.mark.parametrize("text", ["", "x", "x.y", "eyJuYW1lIjoib2xnYSJ9.AAAA", ".", "💥", "a" * 4000])
