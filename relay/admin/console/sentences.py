@@ -91,6 +91,9 @@ SENTENCES = (
     N_("not UTF-8: byte {n}; `relay reparse --charset` reads it in another charset"),
 )
 
+MOST_JOINED = 10
+"""Semicolons and colons between sentences of the desk; a text with more is a target's answer, and stays as it is."""
+
 _INNER = ("length", "sentence")
 """Parts that are sentences themselves."""
 
@@ -106,6 +109,8 @@ def _said(text: str, _language: str) -> str:
         if found := pattern.fullmatch(text):
             parts = {name: said(part) if name in _INNER else part for name, part in found.groupdict().items()}
             return gettext(sentence).format(**parts)
+    if text.count("; ") + text.count(": ") > MOST_JOINED:
+        return text
     first, semicolon, rest = text.partition("; ")
     if semicolon:
         return f"{said(first)}; {said(rest)}"

@@ -190,6 +190,11 @@ def test_a_sentence_is_found_with_what_stands_in_it(russian: None) -> None:
     assert sentences.said("a text of strangers") == "a text of strangers"
 
 
+@pytest.mark.parametrize("answer", ["; " * 500, "a: " * 333, "a: b; " * 166])
+def test_an_answer_that_looks_like_many_sentences_stays_as_it_is(answer: str, russian: None) -> None:
+    assert sentences.said(f"2 attempts failed, the last one: {answer}") == f"неудачных попыток: 2, последняя: {answer}"
+
+
 def test_english_stays_as_the_desk_says_it() -> None:
     assert sentences.said("attempt 3 in 5 min") == "attempt 3 in 5 min"
     assert type_word("leads.status") == "leads.status"
