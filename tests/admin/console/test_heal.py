@@ -65,6 +65,13 @@ async def test_a_look_is_asked_for_and_shows_what_came_of_it(found: None, browse
     assert "leads.add … would be healed exact 3" in (await see(browser, f"{RUN}/{request.id}")).text
 
 
+async def test_a_form_sent_twice_asks_for_one_look(found: None, browser: Client, store: Archive) -> None:
+    page = await see(browser, "/heal")
+    one, other = [await send(browser, page, RUN, since="2h") for _ in range(2)]
+    assert one.headers["Location"] == other.headers["Location"] != "/heal"
+    assert len(await store.healing.heal_requests()) == 1
+
+
 async def test_a_look_that_cannot_be_done_says_why(found: None, browser: Client) -> None:
     answer = await send(browser, await see(browser, "/heal"), RUN, since="yesterday")
     assert answer.status == 400 and "since" in await answer.text()

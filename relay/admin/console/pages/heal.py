@@ -13,7 +13,6 @@ from relay.operations.documents.heals import ApprovedDocument, GuardDocument
 from relay.operations.heals import GUARD_RESUME, HEAL, HEAL_APPROVE, HEAL_RUN, HEALED, Healing, HealRun, HealRunOf
 from relay.operations.reading import parameters
 from relay.operations.status import STATUS, Everything
-from relay.rfc3339 import rfc3339
 
 
 async def get(request: web.Request) -> web.Response:
@@ -30,11 +29,11 @@ async def scan(request: web.Request) -> web.Response:
     """Have the relay look once more at what happened since, then show what came of it."""
     form, asking = await forms.fields(request), request.app[ASKING]
     given = {"source": form.get("source", ""), "since": form.get("since", "").strip(), "dry_run": "dry_run" in form}
-    since = rfc3339(parameters(HealRun, given, now=asking.now(), strict=True).since)
+    parameters(
+        HealRun, given, now=asking.now(), strict=True
+    )  # an age stays one: the same form sent twice is the same act
     try:
-        asked = await request.app[ASKING].act(
-            request[ASKER], HEAL_RUN, given | {"since": since}, key=form.get(forms.KEY)
-        )
+        asked = await asking.act(request[ASKER], HEAL_RUN, given, key=form.get(forms.KEY))
     except RelayError as error:
         return forms.back(form, Flash(kind="failed", text=str(error)))
     return forms.see_other(f"/heal/runs/{asked.id}")
