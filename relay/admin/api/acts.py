@@ -154,13 +154,16 @@ class Acts:
 
     async def _run_long(self, act: Act, run: Callable[[], Awaitable[Any]]) -> Any:
         begun = await self._left()
-        begun[act.id] = {"operation": act.operation, "began_at": rfc3339(act.began_at)}
+        begun[act.id] = _begun_entry(act)
         try:
             await self._publish(begun)
             return await _run(act, run, self._store.clock)
         finally:
             if act.ended_at:  # else it was cancelled, which is for the next process to know
-                begun.pop(act.id, None)
+                if act.stopped:
+                    begun[act.id] = {**_begun_entry(act), "stopped": True}
+                else:
+                    begun.pop(act.id, None)
                 with suppress(RelayError):  # it is done; only its trace stays
                     await self._publish(begun)
 
@@ -172,6 +175,8 @@ class Acts:
         act = self._acts.get(id_)
         if act is None:
             found = await self.document(id_)
+            if found.state is ActState.STOPPED:
+                return False
             at = f" at the relay {found.relay}: stop it there" if found.relay else ""
             raise ConflictError(f"this act is {found.state}{at}")
         if act.stopped:
@@ -183,8 +188,7 @@ class Acts:
         act.stopped, act.ended_at = True, self._store.clock()
         act.task.cancel()
         await asyncio.wait([act.task])
-        act.stopped = act.task.cancelled()  # it may have ended by itself meanwhile
-        return act.stopped
+        return act.stopped  # not if it ended by itself meanwhile
 
     def _remember(self, act: Act) -> None:
         self._acts[act.id] = act
@@ -221,8 +225,10 @@ class Acts:
         )  # fmt: skip
 
     async def _left_by(self, relay: str, id_: str, left: Mapping[str, Json]) -> ActDocument:
-        """An act that was begun and has not ended: under way, if the process still lives that began it."""
+        """An act that was begun and has not ended: stopped, or under way if the process still lives that began it."""
         began_at = datetime.fromisoformat(str(left["began_at"]))
+        if left.get("stopped"):
+            return ActDocument(act=id_, operation=str(left["operation"]), state=ActState.STOPPED, began_at=began_at)
         standings = (await self._store.status()).living if relay != self._store.questions.relay else ()
         lives = any(each.name == relay and each.since <= began_at for each in standings)
         return ActDocument(
@@ -242,6 +248,10 @@ class Acts:
             await asyncio.wait(running)
 
 
+def _begun_entry(act: Act) -> dict[str, Json]:
+    return {"operation": act.operation, "began_at": rfc3339(act.began_at)}
+
+
 def _begun(report: Report) -> Mapping[str, Json]:
     return report.value if isinstance(report.value, dict) else {}
 
@@ -250,9 +260,9 @@ async def _run(act: Act, run: Callable[[], Awaitable[Any]], clock: Callable[[], 
     try:
         document = await run()
     except Exception:
-        act.ended_at = clock()
+        act.ended_at, act.stopped = clock(), False  # by itself, even if it was to be stopped
         raise
-    act.ended_at = clock()
+    act.ended_at, act.stopped = clock(), False
     return document
 
 

@@ -88,3 +88,19 @@ async def test_an_act_is_interrupted_once_its_relay_has_ended(
     await one.acts.close()
     await a.store.close()
     assert (await Acts(b.store).document(ONE)).state is ActState.INTERRUPTED
+
+
+async def test_an_act_that_was_stopped_is_so_for_other_relays_and_the_next_process(
+    a: Relay, b: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_acts, "PATIENCE", 0.0)
+    one = Slow(a, ONE)
+    await one.begin()
+    assert await one.acts.stop(ONE)
+    for acts in (one.acts, Acts(a.store), Acts(b.store)):
+        found = await acts.document(ONE)
+        assert (found.state, found.count) == (ActState.STOPPED, 7)
+        assert not await acts.stop(ONE)
+    monkeypatch.setattr(api_acts, "PATIENCE", 30.0)
+    await one.end()
+    assert (await Acts(b.store).document(ONE)).state is ActState.DONE, "it went on under its key"
