@@ -44,11 +44,12 @@ EVERY_DEAD = Dismiss().filter()
 async def dismiss(desk: Desk, asked: Dismiss) -> DismissDocument:
     """Dismiss. InvalidParameters for a choice of nothing or of too much, NotFoundError for an unknown id or name.
 
-    ConflictError for more deliveries than `most`.
+    ConflictError for more deliveries, or with `unparsed` more webhooks, than `most`.
     """
     _check(asked)
     if asked.most is not None and not asked.dry_run:
-        demand_at_most((await dismiss(desk, replace(asked, dry_run=True))).deliveries, asked.most)
+        counted = await dismiss(desk, replace(asked, dry_run=True))
+        demand_at_most(counted.unparsed if asked.unparsed else counted.deliveries, asked.most)
     wanted = asked.filter()
     if asked.ids:
         return await _dismiss_ids(desk, asked)

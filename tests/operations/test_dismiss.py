@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.errors import NotAllowed, NotFoundError
+from relay.errors import ConflictError, NotAllowed, NotFoundError
 from relay.model import State
 from relay.operations.desk import Desk
 from relay.operations.dismiss import DISMISS, Dismiss
@@ -42,6 +42,13 @@ async def test_unparsed_webhooks_are_dismissed_all_or_by_time_or_by_id(store: Ar
     assert (await desk.ask(DISMISS, Dismiss(unparsed=True, since=NOON, until=NOON + timedelta(days=1)))).unparsed == 1
     assert (await store.status()).unparsed == 0
     assert (await last(store)).command == "dismiss --unparsed"
+
+
+async def test_no_more_unparsed_webhooks_are_dismissed_than_were_counted(store: Archive, desk: Desk) -> None:
+    with pytest.raises(ConflictError, match="2 are found now, and 1 were counted before"):
+        await desk.ask(DISMISS, Dismiss(unparsed=True, most=1))
+    assert (await store.status()).unparsed == 2
+    assert (await desk.ask(DISMISS, Dismiss(unparsed=True, most=2))).unparsed == 2
 
 
 async def test_an_id_under_which_nothing_is_dead_or_unparsed_is_refused(desk: Desk) -> None:
