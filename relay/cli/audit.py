@@ -7,6 +7,7 @@ from relay.cli.flag_types import Whole
 from relay.cli.options import LINES, ListingCommand, asynchronous, listing_json_option
 from relay.cli.output import cell, note, print_document, put, table
 from relay.cli.times import Times
+from relay.errors import BadCursor
 from relay.operations.acts import AUDIT, Audit
 
 
@@ -30,8 +31,11 @@ async def audit(
     relay audit --limit 1 --json
     relay audit --who olga --command replay
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    async with place.desk() as desk:
-        found = await desk.ask(AUDIT, Audit(limit=limit, who=who, command=command, before=before))
+    try:
+        async with place.desk() as desk:
+            found = await desk.ask(AUDIT, Audit(limit=limit, who=who, command=command, before=before))
+    except BadCursor as bad:
+        raise click.BadParameter(str(bad), param_hint="--before") from bad
     acts = found.data
     if as_json:
         if as_json == LINES:

@@ -116,9 +116,9 @@ async def run(source: str, since: datetime, dry_run: bool, place: Place, as_json
         done = await _done(desk, asked.id)
     if as_json:
         print_json({"error": done.error} if done.error else done.answer)
-    elif done.error:
+    if done.error:
         raise NotDone(f"not done: {done.error}")
-    else:
+    if not as_json:
         _print_answer(done.answer)
 
 

@@ -241,7 +241,9 @@ def test_a_scan_is_carried_out_by_the_relay_that_runs(run: Run, healing: None, k
 def test_what_the_account_refuses_is_said(run: Run, healing: None, kept: Path) -> None:
     with relay_that_answers(kept, {"error": "main: unpaid"}):
         ended = run("heal", "run", "crm", "--since", "2h")
+        for_programs = run("heal", "run", "crm", "--since", "2h", "--json")
     assert (ended.exit_code, ended.stderr) == (1, "relay: not done: main: unpaid\n")
+    assert (for_programs.exit_code, json.loads(for_programs.stdout)) == (1, {"error": "main: unpaid"})
 
 
 def test_without_a_relay_a_scan_waits_for_the_next_one(run: Run, healing: None) -> None:

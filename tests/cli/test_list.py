@@ -110,6 +110,12 @@ def test_what_is_no_cursor_of_a_listing_is_misuse(run: Run, kept: Path, argument
     assert "is not a cursor of this listing: copy it from the line below the table" in ended.stderr
 
 
+def test_what_is_no_cursor_of_the_audit_is_misuse_too(run: Run, kept: Path) -> None:
+    ended = run("audit", "--before", "3")
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "Error: Invalid value for --before: '3' is not a cursor of this listing" in ended.stderr
+
+
 def test_a_full_page_says_how_to_go_on(run: Run, kept: Path) -> None:
     told = run("list", "--limit", "1").stderr
     assert told.startswith("more: --before ")
