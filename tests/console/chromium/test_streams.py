@@ -105,3 +105,15 @@ async def test_a_hidden_tab_lets_go(house: House, page: Page) -> None:
     await met(lambda: followers(house) == 1)
     await house.post({"id": 901, "name": "again"})
     await expect(page.locator("#tail tr", has_text="901").first).to_be_visible()
+
+
+async def test_times_stay_local_when_a_part_of_the_page_renews(house: House, page: Page) -> None:
+    await house.post({"id": 301, "name": "one"})
+    await page.goto(house.address("/"))
+    verdict = page.locator("#overview .verdict")
+    before = await verdict.inner_text()
+    await met(lambda: followers(house) == 1)
+    await expect(verdict).not_to_have_text(before)  # its ages
+    texts = await page.locator("#overview time").all_inner_texts()
+    assert texts
+    assert [each for each in texts if re.search(r"\d{4}-\d\d-\d\d", each)] == []

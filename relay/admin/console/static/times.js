@@ -24,8 +24,12 @@ export function times() {
 
   all(document);
   new MutationObserver((changes) => {
-    for (const change of changes) change.addedNodes.forEach(all);
-  }).observe(document.body, { childList: true, subtree: true });
+    for (const change of changes) {
+      change.addedNodes.forEach(all);
+      const time = change.target.parentElement?.closest("time[datetime]") ?? change.target.closest?.("time[datetime]");
+      if (time) write(time); // a part of the page was renewed, and the text with it; one that is local already stays
+    }
+  }).observe(document.body, { childList: true, characterData: true, subtree: true });
   setInterval(() => {
     if (!document.hidden && !("paused" in document.documentElement.dataset)) document.querySelectorAll('time[data-form="age"]').forEach(write);
   }, 15_000);
