@@ -41,7 +41,19 @@ def page(wanted: Filter) -> tuple[str, Mapping[str, Any]]:
 
 
 def test_a_status_counts_within_partial_indexes(postgres: Cluster, history: str) -> None:
-    check(postgres, history, *status.statements(), scanned=plans.SCANNED | {"losses", "dismissed"})
+    check(
+        postgres, history, *status.statements(), scanned=plans.SCANNED | {"losses", "dismissed", "pg_class", "pg_index"}
+    )
+
+
+def test_unrouted_events_of_a_large_store_are_counted_only_by_their_index(postgres: Cluster, history: str) -> None:
+    with psycopg.connect(postgres.dsn(history)) as connection:
+        connection.execute("update events set unrouted = 1 where seq <= 3")
+        counted = [connection.execute(status.UNROUTED.encode(), (9,)).fetchone()]
+        connection.execute("drop index events_unrouted")
+        counted.append(connection.execute(status.UNROUTED.encode(), (9,)).fetchone())
+        connection.rollback()
+    assert counted == [(3,), (0,)]
 
 
 @pytest.mark.parametrize("start", ["webhook-00000123", "event-00000123", "event-000001"])
