@@ -1,9 +1,12 @@
 """/heal: what healing found of a source, what waits, and the webhook in amoCRM that the guard saw switched off."""
 
+from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from relay.admin.api.asking import Asking
 from relay.model.subscription import GuardRecord, SubscriptionState
 from relay.routes import config as routes_file
 from relay.routes.config import Config
@@ -65,8 +68,11 @@ async def test_a_look_is_asked_for_and_shows_what_came_of_it(found: None, browse
     assert "leads.add … would be healed exact 3" in (await see(browser, f"{RUN}/{request.id}")).text
 
 
-async def test_a_form_sent_twice_asks_for_one_look(found: None, browser: Client, store: Archive) -> None:
-    page = await see(browser, "/heal")
+async def test_a_form_sent_twice_asks_for_one_look(
+    found: None, browser: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, seconds = await see(browser, "/heal"), count()
+    monkeypatch.setattr(Asking, "now", lambda _self: NOON + timedelta(seconds=next(seconds)))
     one, other = [await send(browser, page, RUN, since="2h") for _ in range(2)]
     assert one.headers["Location"] == other.headers["Location"] != "/heal"
     assert len(await store.healing.heal_requests()) == 1
