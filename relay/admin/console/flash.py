@@ -7,7 +7,8 @@ from urllib.parse import quote, unquote
 from aiohttp import web
 
 COOKIE = "flash"
-MAX_TEXT = 600  # characters; a cookie has at most 4,096 bytes, six of which one Cyrillic letter takes
+MAX_BYTES = 900
+"""Of a text in UTF-8; each may take three in the cookie. Proxies take answers whose headers are below 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class Flash:
 
 def put(response: web.StreamResponse, said: Flash) -> None:
     """Say it on the next page."""
-    value = f"{said.kind}:{quote(said.text[:MAX_TEXT])}"
+    start = said.text.encode(errors="replace")[:MAX_BYTES].decode(errors="ignore")
+    value = f"{said.kind}:{quote(start)}"
     response.set_cookie(COOKIE, value, max_age=60, path="/", httponly=True, samesite="Lax")
 
 

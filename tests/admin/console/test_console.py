@@ -4,7 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
+from relay.admin.console import flash
+from relay.admin.console.flash import Flash
 from relay.admin.console.headers import HEADERS
 from relay.admin.console.site import PAGES
 from relay.admin.console.static import Static
@@ -65,6 +69,16 @@ async def test_a_body_that_is_no_form_is_refused_on_a_page(path: str, browser: C
         answer = await browser.post(path, data=body, headers={"Content-Type": kind})
         assert (answer.status, answer.content_type) == (400, "text/html"), (kind, body)
         assert "the form cannot be read" in await answer.text()
+
+
+@pytest.mark.parametrize("letter", ["a", "ы", "💥", "\ud800", "%", "\n", ";"])
+def test_what_is_said_on_the_next_page_fits_into_a_cookie(letter: str) -> None:
+    answer = web.Response()
+    flash.put(answer, Flash(kind="failed", text=letter * 2_000))
+    value = answer.cookies[flash.COOKIE].value
+    assert len(value) < 3_000
+    shown = flash.take(make_mocked_request("GET", "/", headers={"Cookie": f"{flash.COOKIE}={value}"}))
+    assert shown and shown.kind == "failed" and {*shown.text} == {letter if letter != "\ud800" else "?"}
 
 
 CODE = """
