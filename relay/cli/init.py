@@ -58,7 +58,8 @@ def init(file: Path, listing: bool, **chosen: Any) -> None:
     relay init
     relay init --list
     relay init --recipe telegram telegram.yaml
-    relay init --recipe n8n --to https://n8n.example.com/webhook/amocrm --service systemd /etc/relay/routes.yaml
+    relay init --recipe n8n --to https://n8n.example.com/webhook/amocrm
+    relay init --recipe json --service systemd /etc/relay/routes.yaml
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     if listing:
         _list()

@@ -25,8 +25,8 @@ STYLES = {"ok": "green", "warning": "yellow", "critical": "red"}
 async def overview(place: Place, as_json: bool) -> None:
     """Say whether all is well, and what to do if not.
 
-    Then what each source received, what each target got in the last hour, and what each route took in a day, as the
-    relay counts it while it runs.
+    Then what each source received, what each target got in the last hour, and what each route took in a day, as
+    counted by the daemon while it runs.
 
     \b
     relay overview

@@ -128,7 +128,8 @@ def test_status_works_without_a_routes_file(run: Run, kept: Path) -> None:
 def test_status_says_of_a_broken_routes_file_how_many_problems_it_has(run: Run, kept: Path, folder: Path) -> None:
     (folder / "routes.yaml").write_text(ROUTES.replace("to: sales-bot", "to: sales-bott").replace("url:", "ulr:"))
     said = run("status").stderr
-    number = len(run("explain", "whatever").stderr.splitlines())
+    (folder / "body.form").write_bytes(form.encode(sample_bodies.body("leads.mail_in")))
+    number = len(run("explain", "body.form").stderr.splitlines())
     assert said == f"relay: routes.yaml cannot be used, `relay check routes.yaml` says why: {number} problems\n"
 
 

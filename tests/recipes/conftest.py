@@ -85,7 +85,7 @@ def run(tmp_path: Path) -> Run:
         for secret, value in {"crm_token": TOKEN, **secrets}.items():
             (folder / secret).write_text(value)
         routes = tmp_path / "routes.yaml"
-        written = init.write(init.recipe(name), routes, {})
+        written = init.write(init.Choices(recipe=init.recipe(name)), routes, {})
         assert not written.made and not written.placeholders, "the test gives every secret of the recipe"
         async with _listening(api) as at:
             text = routes.read_text()
