@@ -19,7 +19,7 @@ from relay.operations.reading import Fault, InvalidParameters
 P = TypeVar("P")
 D = TypeVar("D")
 
-Posted = MultiDictProxy[str | bytearray | web.FileField]
+Posted = MultiDictProxy[str | bytes | bytearray | web.FileField]
 
 KEY, BACK = "key", "back"
 """Hidden fields: the idempotency key, made with the form, and where to go afterwards."""
