@@ -16,7 +16,7 @@ def entry(command: str, details: Mapping[str, Json], *, by: str, now: datetime, 
     return AuditEntry(id=id_ or str(uuid7()), at=now, who=by, command=command, details=details)
 
 
-def conditions(wanted: Filter) -> dict[str, Json]:
-    """The conditions of a filter as details of an act: only those that are set, times as RFC 3339."""
-    given = {each.name: getattr(wanted, each.name) for each in fields(wanted)}
+def conditions(wanted: Filter, **more: Json) -> dict[str, Json]:
+    """The conditions of a filter, and `more`, as details of an act: only those that are set, times as RFC 3339."""
+    given = {each.name: getattr(wanted, each.name) for each in fields(wanted)} | more
     return {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in given.items() if value}

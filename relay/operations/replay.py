@@ -62,7 +62,7 @@ async def replay(
     found = Counter(await store.count(wanted, replayable=True))
     if dry_run:
         return Replayed(found=found)
-    act = audit.entry("replay", audit.conditions(wanted), by=by, now=now, id_=act_id)
+    act = audit.entry("replay", audit.conditions(wanted, rate=rate), by=by, now=now, id_=act_id)
     replayed = await store.replay(wanted, act, rate=rate)
     probed = await _probed(store, found) if State.PENDING in wanted.states else ()
     return Replayed(found=found, replayed=replayed, probed=probed)
@@ -93,7 +93,7 @@ async def replay_ids(
         done = await replay(store, these, by=by, now=now, rate=rate, dry_run=dry_run, act_id=act_id)
     never = [event for event in chosen if not event.deliveries and not (wanted.target or wanted.route)]
     if never:
-        details = {"event_ids": [event.id for event in never]}
+        details = {"event_ids": [event.id for event in never], **({"rate": rate} if rate else {})}
         second = act_id and str(uuid5(UUID(act_id), "unrouted"))  # another line of the audit
         act = audit.entry("replay --unrouted", details, by=by, now=now, id_=second)
         rerouted = await reroute_events(store, never, config(), act, rate=rate, dry_run=dry_run)

@@ -65,7 +65,7 @@ async def reroute(
     command = "replay --reroute" if missing else "replay --unrouted"
     if missing:
         _demand_names(wanted, config)
-    act = audit.entry(command, audit.conditions(wanted), by=by, now=now, id_=act_id)
+    act = audit.entry(command, audit.conditions(wanted, rate=rate), by=by, now=now, id_=act_id)
     done = Rerouted()
     async for page in pages(lambda after: store.events(wanted, limit=PAGE, after=after, unrouted=not missing)):
         routed = [_only(each, wanted) for each in _planned(page, config)] if missing else _planned(page, config)

@@ -13,9 +13,12 @@ MAX_BYTES = 900
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flash:
-    """What is said, and whether it went well. It may have been forged by another site of this host: it is text."""
+    """What is said, and whether it went well; a `note` is neither good nor bad.
 
-    kind: Literal["done", "failed"]
+    It may have been forged by another site of this host: it is text.
+    """
+
+    kind: Literal["done", "note", "failed"]
     text: str
 
 
@@ -33,6 +36,8 @@ def take(request: web.Request) -> Flash | None:
     match kind:
         case "done":
             return Flash(kind="done", text=said)
+        case "note":
+            return Flash(kind="note", text=said)
         case "failed":
             return Flash(kind="failed", text=said)
         case _:

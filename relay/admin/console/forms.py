@@ -21,8 +21,8 @@ D = TypeVar("D")
 
 Posted = MultiDictProxy[str | bytes | bytearray | web.FileField]
 
-KEY, BACK = "key", "back"
-"""Hidden fields: the idempotency key, made with the form, and where to go afterwards."""
+KEY, BACK, AGAIN = "key", "back", "again"
+"""Hidden fields: the idempotency key, made with the form; where to go afterwards, and where if it was not done."""
 
 
 async def posted(request: web.Request) -> Posted:
@@ -47,17 +47,18 @@ async def lists(request: web.Request) -> dict[str, list[str]]:
 
 
 async def act(
-    request: web.Request, operation: Operation[P, D], given: Mapping[str, Any], says: Callable[[D], str]
+    request: web.Request, operation: Operation[P, D], given: Mapping[str, Any], says: Callable[[D], str | Flash]
 ) -> web.Response:
     """Do it once for the key of the form, then show the page it came from; an error of the desk is said there."""
     form = await fields(request)
     try:
         acted = await request.app[ASKING].act(request[ASKER], operation, given, key=form.get(KEY))
     except RelayError as error:
-        return back(form, Flash(kind="failed", text=str(error)))
+        return see_other(own_path(form.get(AGAIN, form.get(BACK))), Flash(kind="failed", text=str(error)))
     if acted.document is None:
         return see_other(f"/acts/{acted.id}", Flash(kind="done", text=_("Begun; it goes on.")))
-    return back(form, Flash(kind="done", text=says(acted.document)))
+    said = says(acted.document)
+    return back(form, said if isinstance(said, Flash) else Flash(kind="done", text=said))
 
 
 def back(form: Mapping[str, str], said: Flash) -> web.Response:

@@ -102,6 +102,8 @@ class Seen(HTMLParser):
             self.links.append(str(given["href"]))
         elif tag == "form":
             self.forms.append({"action": given.get("action"), "method": given.get("method", "get"), "fields": {}})
+        elif tag == "button" and given.get("formaction"):  # the same fields for another address
+            self.forms.append(self.forms[-1] | {"action": given["formaction"]})
         elif tag == "input" and self.forms and given.get("name"):
             self.forms[-1]["fields"][given["name"]] = given.get("value") or ""
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from relay.admin.console import counted as many
 from relay.admin.console import frozen
 from relay.admin.console.frozen import as_json, as_query, freeze
-from relay.admin.console.pages import selection
 from relay.errors import ConflictError
 from relay.model import State
 from relay.operations.desk import Desk
@@ -18,7 +18,7 @@ from relay.operations.which import Which
 from relay.store.contract import Archive
 from relay.store.records import Filter
 from tests.admin.console.conftest import VIEWER, Client, Seen, see, send, sent
-from tests.cli.conftest import NOON
+from tests.cli.conftest import NOON, OFFER, event_of
 from tests.operations.conftest import desk as desk
 
 REPLAY, DISMISS_PATH = "/deliveries/replay", "/deliveries/dismiss"
@@ -79,7 +79,7 @@ async def test_the_filter_is_frozen_when_it_is_counted(browser: Client) -> None:
 async def test_over_a_thousand_the_number_is_typed(
     browser: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selection, "TYPED_ABOVE", 0)
+    monkeypatch.setattr(many, "TYPED_ABOVE", 0)
     page = await counted(browser, "state=dead")
     for typed in ("", "2", "1 0", "all"):
         refused = await sent(browser, page, REPLAY, typed=typed)
@@ -102,10 +102,11 @@ async def test_more_than_were_counted_are_not_done(browser: Client, store: Archi
     assert "dead" in await states(store)
 
 
-async def test_what_somebody_else_did_meanwhile_leaves_fewer(browser: Client, store: Archive) -> None:
+async def test_that_none_was_left_is_no_success_and_says_why(browser: Client, store: Archive) -> None:
     one, other = [await counted(browser, "state=dead") for _ in range(2)]
     await sent(browser, one, REPLAY)
-    assert "0 deliveries are due now." in (await sent(browser, other, REPLAY)).text
+    none = await sent(browser, other, REPLAY)
+    assert "· Nothing was left to replay: they went out meanwhile" in none.text and "flash note" in none.source
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "many", "nan", "1e99"])
@@ -114,6 +115,15 @@ async def test_a_rate_that_is_none_is_refused_and_nothing_is_done(rate: str, bro
     answer = await send(browser, page, REPLAY, rate=rate)
     assert answer.status in (303, 400)
     assert not await store.audit(limit=9)
+
+
+async def test_the_rate_that_is_typed_beside_the_button_is_the_one_that_is_kept(
+    browser: Client, store: Archive
+) -> None:
+    page = await counted(browser, "state=dead")
+    assert page.source.count('name="rate"') == 1 and 'type="hidden" name="rate"' not in page.source
+    await sent(browser, page, REPLAY, rate="0.5")
+    assert [each.details["rate"] for each in await store.audit(limit=9)] == [0.5]
 
 
 async def test_a_rate_says_how_long_it_takes(browser: Client) -> None:
@@ -172,7 +182,12 @@ async def test_a_target_that_would_not_get_them_now_is_said_before(browser: Clie
     assert re.search("warehouse 1 . paused", text), text
 
 
-async def test_an_act_leads_back_to_the_list(browser: Client) -> None:
-    page = await counted(browser, "state=dead")
-    answer = await send(browser, page, REPLAY)
-    assert answer.headers["Location"].startswith("/deliveries?")
+async def test_an_act_leads_to_the_list_that_shows_what_came_of_it(browser: Client) -> None:
+    page = await counted(browser, "state=dead&target=warehouse")
+    done = await sent(browser, page, REPLAY)
+    assert f"/events/{event_of(OFFER)}" in done.links and "Nothing for this filter." not in done.text
+
+
+async def test_an_act_that_is_refused_leads_back_to_its_form(browser: Client) -> None:
+    answer = await send(browser, await counted(browser, "state=dead"), REPLAY, count="0")
+    assert answer.headers["Location"].startswith(f"{REPLAY}?until=")

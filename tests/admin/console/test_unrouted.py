@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.admin.console import counted
 from relay.amocrm import form, sample_bodies
 from relay.store.contract import Archive
 from relay.store.records import Filter
@@ -39,8 +40,21 @@ async def test_a_replay_is_counted_first_and_done_once(lost: None, browser: Clie
     done = [await send(browser, tried, REPLAY) for _ in range(2)]
     assert "1 delivery is due now." in (await see(browser, done[0].headers["Location"])).text
     [entry] = await store.audit(limit=9)
-    assert (entry.command, entry.count) == ("replay --unrouted", 1)
+    assert (entry.command, entry.count, entry.details["rate"]) == ("replay --unrouted", 1, 5)
     assert await store.events(Filter(), limit=9, unrouted=True) == []
+
+
+async def test_over_a_thousand_the_number_is_typed_and_never_more_than_were_counted(
+    lost: None, browser: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = await sent(browser, await see(browser, f"{REPLAY}?entity=contacts"), TRY)
+    again = await sent(browser, tried, REPLAY, count="0")
+    assert "1 are found now, and 0 were counted before" in again.text
+    monkeypatch.setattr(counted, "TYPED_ABOVE", 0)
+    assert "type the number 1" in (await sent(browser, again, REPLAY)).text
+    assert not await store.audit(limit=9)
+    done = await sent(browser, again, REPLAY, typed="1")
+    assert "1 delivery is due now." in done.text and f"/events/{event_of(LOST)}" in done.links
 
 
 async def test_what_is_replayed_was_there_when_it_was_counted(lost: None, browser: Client) -> None:

@@ -6,14 +6,12 @@ from typing import Any
 from aiohttp import web
 
 from relay.admin.auth import ASKER
-from relay.admin.console import bodies, forms
+from relay.admin.console import bodies, counted, forms
 from relay.admin.console.cards import card
 from relay.admin.console.curl import curl
 from relay.admin.console.filters import json
-from relay.admin.console.languages import ngettext
 from relay.admin.console.page import Page, ask, render
 from relay.errors import NotFoundError, RelayError
-from relay.operations.documents.replays import ReplayDocument
 from relay.operations.documents.routes import ExplanationDocument
 from relay.operations.documents.webhooks import EventHistoryDocument, WebhookHistoryDocument
 from relay.operations.replays import REPLAYS
@@ -94,12 +92,7 @@ async def replay(request: web.Request) -> web.Response:
     """Make one delivery due now."""
     form = await forms.fields(request)
     chosen = {"target": form.get("target", ""), "state": [form.get("state", "dead")]}
-    return await forms.act(request, REPLAYS, {"ids": [request.match_info["id"]], "filter": chosen}, _replayed)
-
-
-def _replayed(done: ReplayDocument) -> str:
-    text = ngettext("{count} delivery is due now.", "{count} deliveries are due now.", done.done)
-    return text.format(count=done.done)
+    return await forms.act(request, REPLAYS, {"ids": [request.match_info["id"]], "filter": chosen}, counted.replayed)
 
 
 PAGES = (

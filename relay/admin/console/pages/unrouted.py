@@ -5,16 +5,12 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.admin.console import forms, trials
-from relay.admin.console.languages import ngettext
+from relay.admin.console import counted, forms, trials
 from relay.admin.console.page import ASKING, Page, ask, asked, given, render
-from relay.operations.documents.replays import ReplayDocument
-from relay.operations.reading import Fault, InvalidParameters
 from relay.operations.replays import REPLAYS
 from relay.operations.unrouted import UNROUTED, Unrouted
 from relay.operations.which import WhichEvents
 from relay.rfc3339 import rfc3339
-from relay.routes.diagnostics import quoted
 
 FILTERS = ("entity", "action", "id", "pipeline", "source", "account", "since", "until")
 """Parameters that narrow the listing, in the order of the form."""
@@ -46,47 +42,43 @@ async def replay(request: web.Request) -> web.Response:
         request,
         "unrouted_replay.html",
         filters={name: query[name][0] for name in FILTERS if name in query},
+        listed={name: query[name] for name in FILTERS if name in query},
         rate=request.query.get("rate", ""),
         trial=await trials.found(request),
+        typed_above=counted.TYPED_ABOVE,
     )
 
 
 async def try_(request: web.Request) -> web.Response:
     """Only count what the filter finds."""
-    form = await forms.fields(request)
-    wanted = _frozen(request, form)
-    return await trials.begin(request, REPLAYS, _given(wanted, form), REPLAY, {**wanted, "rate": form.get("rate", "")})
+    form = await forms.lists(request)
+    wanted = _frozen(request, _filter(form))
+    query = {**wanted, "rate": form.get("rate", [])}
+    return await trials.begin(request, REPLAYS, _given(wanted, form), REPLAY, query)
 
 
 async def post(request: web.Request) -> web.Response:
-    """Replay it."""
-    form = await forms.fields(request)
-    return await forms.act(request, REPLAYS, _given(form, form), _replayed)
+    """Replay it, unless more are found than were counted, or the number that was typed is another."""
+    form = await forms.lists(request)
+    most = counted.most(form)
+    if refused := counted.not_typed(form, most["most"], otherwise=REPLAY):
+        return refused
+    return await forms.act(request, REPLAYS, _given(_filter(form), form) | most, counted.replayed)
 
 
-def _frozen(request: web.Request, form: dict[str, str]) -> dict[str, str]:
+def _filter(form: counted.Lists) -> dict[str, str]:
+    return {name: form[name][0] for name in FILTERS if name in form}
+
+
+def _frozen(request: web.Request, wanted: dict[str, str]) -> dict[str, str]:
     """The filter with instants in the place of ages, so that what is counted is what is replayed."""
-    wanted = {name: form[name] for name in FILTERS if form.get(name)}
     read = asked(request, WhichEvents, **wanted)
     instants = {"since": read.since, "until": read.until or request.app[ASKING].now() + MILLISECOND}
     return wanted | {name: rfc3339(at) for name, at in instants.items() if at}
 
 
-def _given(wanted: dict[str, str], form: dict[str, str]) -> dict[str, Any]:
-    rate = {"rate": _number(form["rate"])} if form.get("rate") else {}
-    return {"unrouted": True, "filter": {name: wanted[name] for name in FILTERS if wanted.get(name)}, **rate}
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidParameters(Fault(pointer="/rate", detail=f"{quoted(text[:80])} is not a number")) from None
-
-
-def _replayed(done: ReplayDocument) -> str:
-    text = ngettext("{count} delivery is due now.", "{count} deliveries are due now.", done.done)
-    return text.format(count=done.done)
+def _given(wanted: dict[str, str], form: counted.Lists) -> dict[str, Any]:
+    return {"unrouted": True, "filter": wanted, **counted.rate(form)}
 
 
 PAGES = (
