@@ -3,18 +3,38 @@
 Fields are personal by the mark in their type (`documents.marks`); everything else is shown.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 
-from relay.operations.documents.marks import EVENT, PERSONAL
+from relay.model import Reason
+from relay.operations.documents.marks import EVENT, PERSONAL, REASON
+from relay.operations.documents.routes import ConditionDocument
+from relay.routes.fields import data_path
 
 D = TypeVar("D")
 
 MASK = "***"
 CARRIED = frozenset({"data", "query", "enriched"})
 """What of an event's JSON may be personal."""
+
+CLOSED = frozenset({"source", "entity", "action"})
+IDS = frozenset(
+    {"id", "stage", "old_stage", "pipeline", "pipeline_id", "status_id", "old_pipeline_id", "old_status_id"}
+)
+"""Fields of a match whose values are words of the relay, and those whose values are ids, if they are digits."""
+
+_KIND = f"(?:{'|'.join(map(re.escape, Reason))})"
+_DIGITS = re.compile(r"[0-9]+(?:/[0-9]+)?")
+_FAILED = re.compile(
+    r"(?:(?:\d+ attempts failed|older than max_age after \d+ attempts), the last one: |"
+    r"asked by Retry-After to wait \d+ s: )?"
+    rf"(?:answered \d{{3}}(?:, which is in dead_on)?|{_KIND}(?: \d{{3}})?|\d{{3}})(?![^ :])"
+    r"|the request cannot be made:|not sent:|cannot be rendered,"
+)
+"""How a reason begins, in words that are no stranger's."""
 
 
 def mask(document: D) -> D:
@@ -36,6 +56,19 @@ def mask_json(value: Any) -> Any:
             return MASK
 
 
+def mask_reason(text: str) -> str:
+    """Mask what a target answered, or an error says: `5xx 503 Ann's order` -> `5xx 503 ***`."""
+    known = _FAILED.match(text)
+    return text if known and known.end() == len(text) else f"{known[0]} {MASK}" if known else text and MASK
+
+
+def _mask_condition(check: ConditionDocument) -> ConditionDocument:
+    """Mask the values of the event, but for closed words and ids."""
+    field = data_path(check.field)
+    shown = check.field in CLOSED or (field in IDS and all(map(_DIGITS.fullmatch, check.values)))
+    return check if shown else replace(check, values=(MASK,) * len(check.values))
+
+
 def _is_id(name: str, value: object) -> bool:
     return (name == "id" or name.endswith("_id")) and isinstance(value, int) and not isinstance(value, bool)
 
@@ -53,6 +86,8 @@ def _masked(value: Any) -> Any:
             return type(value)(_masked(each) for each in value)
         case Mapping():
             return {name: _masked(each) for name, each in value.items()}
+        case ConditionDocument():
+            return _mask_condition(value)
         case _ if is_dataclass(value) and not isinstance(value, type):
             masks = _masks(type(value))
             return replace(value, **{each.name: masks[each.name](getattr(value, each.name)) for each in fields(value)})
@@ -64,7 +99,11 @@ def _mask_personal(value: Any) -> Any:
     return "" if value == "" else mask_json(value)
 
 
-_MASKS: dict[str, Callable[[Any], Any]] = {repr(PERSONAL): _mask_personal, repr(EVENT): mask_event}
+_MASKS: dict[str, Callable[[Any], Any]] = {
+    repr(PERSONAL): _mask_personal,
+    repr(EVENT): mask_event,
+    repr(REASON): mask_reason,
+}
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from relay.model import State
 from relay.operations.documents.attempts import AttemptDocument, attempt_document
-from relay.operations.documents.marks import PERSONAL, Moment
+from relay.operations.documents.marks import PERSONAL, REASON, Moment
 from relay.operations.next_step import Situation, in_flight, next_step
 from relay.store.records import DeliveryRecord
 
@@ -39,7 +39,7 @@ class DeliveryDocument:
     replays: int
     due_at: Moment | None
     settled_at: Moment | None
-    why: Annotated[str, PERSONAL]
+    why: Annotated[str, REASON]
     next_step: str
     healed: bool
     raw: bool

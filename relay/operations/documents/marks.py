@@ -14,5 +14,8 @@ PERSONAL = Meta(extra={"personal": True})
 EVENT = Meta(extra={"personal": "event"})
 """The same for the JSON of an event: of its `data`, `query` and `enriched` the values are masked, the rest is shown."""
 
+REASON = Meta(extra={"personal": "reason"})
+"""The same for why an attempt or a delivery failed: its kind and HTTP status are shown, the rest is not."""
+
 AnyJson: TypeAlias = Any
 """JSON as it came; msgspec has no recursive type."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from relay.model import Health
-from relay.operations.documents.marks import PERSONAL, AnyJson, Moment
+from relay.operations.documents.marks import PERSONAL, REASON, AnyJson, Moment
 from relay.store.records import Disk, HealthReport, Pause, RelayStanding
 
 
@@ -33,7 +33,7 @@ class BreakerDocument:
     state: Health
     since: Moment
     as_of: Moment
-    error: Annotated[str, PERSONAL]
+    error: Annotated[str, REASON]
     probe_at: Moment | None
     in_flight: int | None
     delivered_at: Moment | None

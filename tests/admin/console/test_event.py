@@ -4,11 +4,11 @@ import pytest
 
 from relay.admin.console import bodies
 from relay.amocrm import form, sample_bodies
-from relay.model import State
+from relay.model import Health, State
 from relay.store.contract import Archive
-from relay.store.records import Filter
+from relay.store.records import Filter, HealthReport
 from tests.admin.console.conftest import OPERATOR, VIEWER, Client, see
-from tests.cli.conftest import CONTACT, CYRILLIC, GARBLED, OFFER, event_of, unread
+from tests.cli.conftest import CONTACT, CYRILLIC, GARBLED, NOON, OFFER, event_of, unread
 
 EVENT = event_of(OFFER)
 
@@ -82,6 +82,15 @@ async def test_a_viewer_sees_states_and_times_and_no_value(guarded: Client) -> N
         for value in ("bad price", "come back", "leads%5B", "leads[", "Анна", "not UTF-8"):
             assert value not in seen.text, (path, value)
     assert (await guarded.get(f"/webhooks/{OFFER}/body", headers=VIEWER)).status == 403
+
+
+async def test_a_viewer_sees_kinds_of_outcomes_and_the_ids_that_routes_look_at(guarded: Client, store: Archive) -> None:
+    await store.publish_health(
+        {"warehouse": HealthReport(health=Health.OPEN, since=NOON, as_of=NOON, error="5xx 503 Ann")}
+    )
+    text = (await see(guarded, f"/events/{EVENT}", headers=VIEWER)).text
+    assert "entity: leads the event has leads" in text, text
+    assert "5xx 503 ***" in (await see(guarded, "/targets/warehouse", headers=VIEWER)).text
 
 
 # ---- long bodies
