@@ -20,7 +20,7 @@ from relay.admin.console.session import Sessions
 from relay.admin.console.site import PAGES, navigation
 from relay.admin.console.static import CANONICAL, ICON, PATH, Static
 from relay.admin.console.streams import LIVE, Live
-from relay.admin.console.words import act_word, action_word, entity_word, state_kind, state_word, type_word
+from relay.admin.console.words import act_word, action_word, entity_word, filter_word, state_kind, state_word, type_word
 from relay.observe import EventStream
 
 NO_STORE = "no-store"
@@ -77,6 +77,7 @@ class Console:
             link=link,
             navigation=navigation,
             entity_word=entity_word,
+            filter_word=filter_word,
             new_key=new_key,
             problem_advice=problem_advice,
             problem_title=problem_title,

@@ -65,7 +65,7 @@ def advice(kind: str) -> str:
         case "bad-cursor":
             return _("The listing has changed since: begin with its first page.")
         case "not-allowed":
-            return _("Log in as an operator, or ask one.")
+            return _("You may only look: this needs the role of an operator.")
         case "invalid-parameters":
             return _("Change the address, or begin with the page without filters.")
         case "routes-invalid":

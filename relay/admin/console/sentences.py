@@ -15,6 +15,11 @@ def N_(text: str) -> str:  # noqa: N802  gettext's name for "to be translated la
 
 
 SENTENCES = (
+    # how an attempt ended
+    N_("answered {n}"),
+    N_("timeout"),
+    N_("connect"),
+    N_("tls"),
     # how long
     N_("now"),
     N_("{n} ms"),
@@ -61,13 +66,17 @@ SENTENCES = (
     N_("{name} is neither RFC 3339 nor an age"),
     N_("{name} is not a number"),
     N_("given twice"),
-    N_("{name} is a {role}: this needs the role {other}"),
+    N_("{name} is a viewer: this needs the role operator"),
     N_("{n} questions and acts are under way: ask again"),
     N_("{n} acts that take long are under way or wait: ask again"),
     N_("{n} are found now, and {m} were counted before: nothing was done, count again"),
     N_("there is no connection to PostgreSQL"),
     N_("no relay runs here that could load its files again"),
     N_("no relay runs: the next one that starts does it; see relay heal status"),
+    N_("not from a page of another site"),
+    N_("several webhooks have an id that starts with {name}: {other}"),
+    N_("{n} events have an id that starts with {name}: {other}"),
+    N_("no event has an id that starts with {name}: see {other}"),
     N_("no id in the store starts with {name}"),
     N_("no act has the id {name}: see the list of acts"),
     N_("{name} is not a cursor of this listing: copy it from the line below the table"),

@@ -33,6 +33,12 @@ def state_word(state: str) -> str:
     return _WORDS.get(state, lambda: state)()
 
 
+def filter_word(name: str, values: list[str]) -> str:
+    """`state: dead` in the language of the page; what is no word of the relay stays as it is."""
+    shown = map(state_word, values) if name == "state" else values
+    return f"{_FILTERS.get(name, lambda: name)()}: {', '.join(shown)}"
+
+
 def entity_word(entity: str) -> str:
     """`leads` -> `Lead`, in the language of the page."""
     return _ENTITIES.get(entity, lambda: entity)()
@@ -47,6 +53,24 @@ _ENTITIES = {
     "talk": lambda: _("Talk"),
     "unsorted": lambda: _("Unsorted"),
     "message": lambda: _("Message"),
+}
+
+_FILTERS = {
+    "account": lambda: _("Account"),
+    "action": lambda: _("Action"),
+    "dismissed": lambda: _("Dismissed"),
+    "entity": lambda: _("Entity"),
+    "id": lambda: _("Id"),
+    "pipeline": lambda: _("Pipeline"),
+    "reason": lambda: _("Last attempt"),
+    "route": lambda: _("Route"),
+    "settled_since": lambda: _("Delivered or dead since"),
+    "settled_until": lambda: _("Delivered or dead before"),
+    "since": lambda: _("Since"),
+    "source": lambda: _("Source"),
+    "state": lambda: _("State"),
+    "target": lambda: _("Target"),
+    "until": lambda: _("Until"),
 }
 
 _KINDS = {

@@ -10,8 +10,10 @@ from aiohttp import web
 from relay.admin.api.routes import Api
 from relay.admin.console.console import Console
 from relay.admin.console.spark import HEIGHT, LEAST, spark
+from relay.amocrm import events, form, sample_bodies
+from relay.amocrm.events import dump
 from relay.errors import StoreBusy
-from relay.model import Health
+from relay.model import Health, RoutedEvent
 from relay.observe import EventStream
 from relay.operations.documents.activity import LastHourDocument
 from relay.routes.config import Config
@@ -22,7 +24,7 @@ from relay.store.records import AuditEntry, HealthReport
 from relay.store.sqlite.store import SqliteStore
 from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, Seen, see, sent
 from tests.admin.console.test_live import event
-from tests.cli.conftest import MINUTE, NOON
+from tests.cli.conftest import MINUTE, NOON, OFFER, event_of, unread
 
 AT = NOON.timestamp()
 DOWN = HealthReport(
@@ -44,6 +46,21 @@ async def test_each_problem_has_a_title_what_to_do_and_a_link(browser: Client, s
     assert "sales-bot: paused for 0 s" in seen.text and "2 webhooks could not be read." in seen.text
     for link in ("/targets/warehouse", "/unparsed", "/deliveries?state=dead&target=warehouse", "/targets/sales-bot"):
         assert link in seen.links, link
+
+
+async def test_what_was_not_read_or_taken_or_let_in_is_counted_without_an_alarm(fresh: Client, empty: Archive) -> None:
+    body = sample_bodies.body("leads.add")
+    found = events.read(body, source="crm", received_at=NOON, new_id=lambda: event_of(OFFER))
+    await empty.keep(unread(OFFER, form.encode(body)), [RoutedEvent(event=each, payload=dump(each)) for each in found])
+    seen = await see(fresh, "/")
+    assert "All is well." in seen.text and "1 event that no route took" in seen.text
+    assert "0 webhooks could not be read" in seen.text and "0 requests refused in 24 h" in seen.text
+    assert {"/unparsed", "/unrouted", "/refused"} <= set(seen.links)
+
+
+async def test_all_is_not_well_while_something_is_dead(browser: Client) -> None:
+    seen = await see(browser, "/")
+    assert "All is well." not in seen.text and "warehouse: 1 dead delivery" in seen.text
 
 
 async def test_a_target_that_fails_says_why_and_when_it_is_probed(browser: Client, store: Archive) -> None:

@@ -9,14 +9,14 @@ from relay.admin.console import counted as many
 from relay.admin.console import frozen
 from relay.admin.console.frozen import as_json, as_query, freeze
 from relay.errors import ConflictError
-from relay.model import State
+from relay.model import Health, State
 from relay.operations.desk import Desk
 from relay.operations.dismiss import DISMISS, Dismiss
 from relay.operations.pause import PAUSE, Pause
 from relay.operations.replays import REPLAYS, Replays
 from relay.operations.which import Which
 from relay.store.contract import Archive
-from relay.store.records import Filter
+from relay.store.records import Filter, HealthReport
 from tests.admin.console.conftest import VIEWER, Client, Seen, see, send, sent
 from tests.cli.conftest import NOON, OFFER, event_of
 from tests.operations.conftest import desk as desk
@@ -142,7 +142,7 @@ async def test_nothing_found_offers_nothing(browser: Client) -> None:
 @pytest.mark.parametrize("path", [REPLAY, DISMISS_PATH])
 async def test_a_viewer_is_offered_nothing_and_does_nothing(path: str, guarded: Client, store: Archive) -> None:
     seen = await see(guarded, f"{path}?state=dead", headers=VIEWER)
-    assert "Operators may do this." in seen.text
+    assert "You may only look: this needs the role of an operator." in seen.text
     assert not [each for each in seen.forms if path in str(each["action"])]
     for action in (path, f"{path}/count"):
         await guarded.post(action, data={"state": "dead", "count": "9", "key": "x"}, headers=VIEWER)
@@ -180,6 +180,13 @@ async def test_a_target_that_would_not_get_them_now_is_said_before(browser: Clie
     await desk.ask(PAUSE, Pause(target="warehouse"))
     text = (await counted(browser, "state=dead")).text
     assert re.search("warehouse 1 . paused", text), text
+
+
+async def test_a_target_with_dead_deliveries_is_not_said_to_be_well(browser: Client, store: Archive) -> None:
+    await store.publish_health({"warehouse": HealthReport(health=Health.OK, since=NOON, as_of=NOON)})
+    for path in (REPLAY, "/deliveries/dismiss"):
+        text = (await counted(browser, "state=dead", path)).text
+        assert "warehouse 1 ✗ 1 dead" in text and "State: dead" in text, text
 
 
 async def test_an_act_leads_to_the_list_that_shows_what_came_of_it(browser: Client) -> None:

@@ -1,17 +1,24 @@
 """/targets/{target}: its state and settings, pause and resume, a test request, and what is dropped."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 
 from relay.admin.api.routes import Api
 from relay.admin.console.console import Console
+from relay.admin.console.pages import target as page
+from relay.admin.console.pages.target import FEW
 from relay.amocrm import form, sample_bodies
 from relay.model import Health
 from relay.observe import EventStream
+from relay.operations.desk import Desk
+from relay.operations.documents.acts_done import ProbeDocument
+from relay.operations.probe import Probe
 from relay.routes.config import Config, load
 from relay.store.activity import Activity
 from relay.store.contract import Archive
@@ -80,6 +87,21 @@ async def test_of_a_long_backlog_it_shows_what_has_waited_the_longest(browser: C
     assert "9120034" not in newest and "711" in newest
 
 
+async def test_what_has_waited_the_longest_is_the_oldest_of_a_burst(
+    browser: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "MAX_PAGE", 12)
+    for number in range(30):
+        body = form.encode(sample_bodies.body("contacts.add", fields={"id": str(5000 + number)}))
+        id_ = f"019aaf00-{number:04}-7000-8000-000000000000"
+        await keep(store, id_, body, received_at=NOON + timedelta(seconds=number))
+    text = (await see(browser, PAGE)).text
+    longest = text[text.index("What has waited the longest") : text.index("What waits,")]
+    ids = ["9120034", *(str(5000 + number) for number in range(FEW - 1))]
+    assert re.findall(r"\b5\d{3}\b|9120034", longest) == ids[: len(re.findall("contacts.add", longest))]
+    assert longest.count("contacts.add") > 2
+
+
 async def test_a_paused_target_says_by_whom_and_why_and_can_be_resumed(browser: Client, store: Archive) -> None:
     paused = await sent(browser, await see(browser, PAGE), f"{PAGE}/pause", reason="<i>move</i>")
     assert "Paused 0 s ago by" in paused.text and ": <i>move</i>" in paused.text
@@ -89,9 +111,30 @@ async def test_a_paused_target_says_by_whom_and_why_and_can_be_resumed(browser: 
 
 async def test_a_test_request_says_what_the_target_returned(browser: Client, store: Archive) -> None:
     seen = await sent(browser, await see(browser, PAGE), f"{PAGE}/probe", method="GET")
-    assert "warehouse was not reached: connect after" in seen.text, "dwh.example is no machine"
+    assert "✗ warehouse was not reached: connect after" in seen.text, "dwh.example is no machine"
     [entry] = await store.audit(limit=9)
     assert (entry.command, entry.details["method"]) == ("probe", "GET")
+
+
+@pytest.mark.parametrize(("status", "sign"), [(200, "✓"), (405, "✓"), (503, "✗"), (404, "✗")])
+async def test_a_test_request_that_is_answered_with_an_error_did_not_go_well(
+    browser: Client, monkeypatch: pytest.MonkeyPatch, status: int, sign: str
+) -> None:
+    async def run(_desk: Desk, asked: Probe) -> ProbeDocument:
+        return ProbeDocument(
+            target=asked.target, method=asked.method, url="", reached=True, reason="", status=status, took=0, detail=""
+        )
+
+    monkeypatch.setattr(page, "PROBE", replace(page.PROBE, run=run))
+    seen = await sent(browser, await see(browser, PAGE), f"{PAGE}/probe")
+    assert f"{sign} warehouse answered {status}" in seen.text
+
+
+async def test_what_is_dead_is_its_state_however_well_the_last_attempt_went(browser: Client, store: Archive) -> None:
+    for report in ({}, {"warehouse": OK}, {"warehouse": replace(OK, error="4xx 400")}):
+        await store.publish_health(report)
+        for path in (PAGE, "/"):
+            assert "✗ 1 dead" in (await see(browser, path)).text, (report, path)
 
 
 async def test_what_waits_for_a_target_that_is_gone_can_be_dropped(

@@ -47,13 +47,14 @@ async def test_rows_come_below_the_others(house: House, page: Page) -> None:
 
 async def test_pause_ends_the_stream_and_the_key_does_the_same(house: House, page: Page) -> None:
     await followed(house, page)
-    await page.get_by_role("button", name="Pause").click()
+    await page.get_by_role("button", name="Do not renew this page").click()
+    await expect(page.get_by_role("button", name="Renew again")).to_be_visible()
     await met(lambda: followers(house) == 0)
     await house.post({"id": 601, "name": "unseen"})
     await house.settled("sales-bot", delivered=1)
     await page.keyboard.press("p")
     await met(lambda: followers(house) == 1)
-    await expect(page.get_by_role("button", name="Pause")).to_have_attribute("aria-pressed", "false")
+    await expect(page.get_by_role("button", name="Do not renew this page")).to_be_visible()
     await house.post({"id": 602, "name": "seen"})
     await expect(page.locator("#tail tr", has_text="602").first).to_be_visible()
     assert await page.locator("#tail tr", has_text="601").filter(has_text="sales-bot").count() == 0

@@ -1,11 +1,14 @@
 """/targets/{target} -> its state and settings; POST …/probe and …/drop: a test request, and giving up what waits."""
 
+from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 
 from aiohttp import web
 
 from relay.admin.auth import ASKER
 from relay.admin.console import forms
+from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import Page, ask, render
 from relay.admin.console.spark import spark
@@ -24,10 +27,11 @@ from relay.operations.drop import DROP
 from relay.operations.probe import PROBE
 from relay.operations.status import STATUS, TARGET, Everything, OneTarget
 from relay.operations.target_settings import TARGET_SETTINGS
+from relay.operations.which import MAX_PAGE
 
 FEW = 10  # rows of each list
 MOST = 100_000
-MINUTE = timedelta(minutes=1)
+SPANS = tuple(timedelta(minutes=1) / 4**step for step in range(8))  # down to 4 ms
 
 
 async def get(request: web.Request) -> web.Response:
@@ -52,15 +56,21 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def _oldest(request: web.Request, target: TargetDocument) -> Listing[DeliveryDocument] | None:
-    """Some of the first minute of the backlog: where there is an order, others wait behind them.
+    """The first of the backlog, the oldest first: where there is an order, others wait behind them.
 
-    None where the newest ones are all there are, and for a backlog in which to look would take long.
+    None where the newest ones are all there are, and for a backlog in which to look would take long. Listings begin
+    with the newest, so the span to list gets shorter until all of it is on one page.
     """
     if target.oldest_at is None or not FEW < target.pending <= MOST:
         return None
-    first = target.oldest_at + MINUTE
-    asked = Deliveries(target=target.target, state=(State.PENDING,), until=first, limit=FEW)
-    return await ask(request, DELIVERIES, asked)
+    for span in SPANS:
+        asked = Deliveries(target=target.target, state=(State.PENDING,), until=target.oldest_at + span, limit=MAX_PAGE)
+        found = await ask(request, DELIVERIES, asked)
+        if found.searched_to:
+            return None
+        if found.next is None:
+            break
+    return replace(found, data=found.data[: -FEW - 1 : -1])
 
 
 async def _settings(request: web.Request, name: str) -> TargetSettingsDocument | None:
@@ -86,7 +96,18 @@ async def probe(request: web.Request) -> web.Response:
     return await forms.act(request, PROBE, given, lambda done: _probed(done, payloads=payloads))
 
 
-def _probed(done: ProbeDocument, *, payloads: bool) -> str:
+def _is_well(done: ProbeDocument) -> bool:
+    """Whether it answered without an error; one that has no such method is there all the same."""
+    return done.status is not None and (
+        done.status < HTTPStatus.BAD_REQUEST or done.status == HTTPStatus.METHOD_NOT_ALLOWED
+    )
+
+
+def _probed(done: ProbeDocument, *, payloads: bool) -> Flash:
+    return Flash(kind="done" if _is_well(done) else "failed", text=_answered(done, payloads=payloads))
+
+
+def _answered(done: ProbeDocument, *, payloads: bool) -> str:
     what = done.reason if done.status is None else str(done.status)
     detail = f": {done.detail}" if done.detail and payloads else ""
     took = round(done.took * 1000)

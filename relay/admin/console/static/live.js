@@ -43,7 +43,7 @@ export function live() {
 function toggle() {
   if (paused()) delete root.dataset.paused;
   else root.dataset.paused = "";
-  for (const button of document.querySelectorAll("[data-pause]")) button.setAttribute("aria-pressed", paused());
+  for (const button of document.querySelectorAll("[data-pause]")) [button.textContent, button.dataset.again] = [button.dataset.again, button.textContent];
   settle();
 }
 
