@@ -3,25 +3,15 @@
 The zone is the C library's: `TZ`, or /etc/localtime; UTC where its data is missing.
 """
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from relay.cli.output import is_wide, note
-from relay.operations.ages import age, is_age
-
-_CLOCK = r"(?P<hour>\d{1,2})(?P<rest>:\d\d(?::\d\d(?:\.\d{1,6})?)?)"
-_ZONE = r"\s*(?P<zone>Z|UTC|[+-]\d\d(?::?\d\d)?)"
-_WRITTEN = re.compile(
-    rf"(?:(?P<day>today|yesterday|(?P<year>\d{{4}}-)?\d\d-\d\d)(?:[T\s](?=\d)|\s(?=[ZU+-])|$))?(?:{_CLOCK})?(?:{_ZONE})?",
-    re.ASCII,
-)
-_YEARS_BACK = 5  # one of them has a 29 February
-_WANTED = "a time like 2026-11-22T10:53, 10:00 or yesterday nor an age like 2h, 1h30m or 3d"
-
+from relay.operations.ages import is_age
+from relay.operations.written_times import WANTED, has_zone, instant
 
 # ---- in
 
@@ -40,51 +30,12 @@ class Instant(click.ParamType[datetime]):
             at = instant(value, now)
             shown = local(at)  # fails before the year 1 of the local zone
         except (ValueError, OverflowError, OSError):
-            self.fail(f"{value!r} is neither {_WANTED}", param, ctx)
+            self.fail(f"{value!r} is neither {WANTED}", param, ctx)
         if at > now:
             self.fail(f"{value!r} is in the future: it is {local(now, seconds=True)} now", param, ctx)
-        if not is_age(value) and not _has_zone(value):
+        if not is_age(value) and not has_zone(value):
             note(f"{param.opts[0] if param else value} {shown}, in the zone of this machine")
         return at
-
-
-def instant(text: str, now: datetime) -> datetime:
-    """`2026-11-22T10:53:00Z`, `2026-11-22`, `11-22 10:53`, `10:53`, `yesterday`, `1h30m` -> aware UTC.
-
-    Without a zone it is local, without a year the last such day. ValueError or OverflowError for anything else.
-    """
-    if is_age(text):
-        return now - age(text)
-    written = _WRITTEN.fullmatch(text)
-    if written is None or not (written["day"] or written["hour"]):
-        return datetime.fromisoformat(text).astimezone(UTC)
-    clock = f"{written['hour'].zfill(2)}{written['rest']}" if written["hour"] else "00:00"
-    zone = {None: "", "UTC": "Z"}.get(written["zone"], written["zone"])
-    today = now.astimezone().date()
-    match written["day"]:
-        case None | "today":
-            days = [today.isoformat()]
-        case "yesterday":
-            days = [(today - timedelta(days=1)).isoformat()]
-        case day if written["year"]:
-            days = [day]
-        case day:
-            days = [f"{today.year - back}-{day}" for back in range(_YEARS_BACK)]
-    possible = [datetime.fromisoformat(f"{day}T{clock}{zone}").astimezone(UTC) for day in days if _is_date(day)]
-    return next((at for at in possible if at <= now), possible[0] if possible else datetime.fromisoformat(text))
-
-
-def _has_zone(text: str) -> bool:
-    written = _WRITTEN.fullmatch(text)
-    return bool(written["zone"]) if written else datetime.fromisoformat(text).tzinfo is not None
-
-
-def _is_date(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def check_span(since: datetime | None, until: datetime | None, nothing: str, what: str = "") -> None:

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from relay.admin.console import moments
 from relay.model import State
 from relay.operations.reading import parameters_of_query
 from relay.operations.which import Which
@@ -26,7 +27,7 @@ def freeze(given: Lists, now: datetime, *, otherwise: State) -> Which:
     Deliveries that arrive, or are settled, from now on are not in it, so that a count can only shrink.
     """
     chosen = {name: given[name] for name in NAMES if given.get(name)}
-    which = parameters_of_query(Which, chosen, now=now)
+    which = parameters_of_query(Which, moments.read(chosen, now), now=now)
     which = replace(which, state=which.state or (otherwise,), until=_earlier(which.until, now))
     if set(which.state) <= SETTLED:
         which = replace(which, settled_until=_earlier(which.settled_until, now))

@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from relay.admin.api.asking import Asking
 from relay.admin.auth import ASKER
-from relay.admin.console import flash
+from relay.admin.console import flash, moments
 from relay.admin.console.languages import language, languages
 from relay.admin.console.preferences import preferences
 from relay.admin.console.session import Sessions
@@ -47,8 +47,8 @@ def asked(request: web.Request, kind: type[P], **named: str) -> P:
 
     InvalidParameters if they cannot be read.
     """
-    query = given(request) | {name: [value] for name, value in named.items()}
-    return parameters_of_query(kind, query, now=request.app[ASKING].now())
+    query, now = given(request) | {name: [value] for name, value in named.items()}, request.app[ASKING].now()
+    return parameters_of_query(kind, moments.read(query, now), now=now)
 
 
 def given(request: web.Request) -> dict[str, list[str]]:

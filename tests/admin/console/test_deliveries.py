@@ -6,7 +6,7 @@ import pytest
 
 from relay.store import looks
 from tests.admin.console.conftest import Client, Seen, see
-from tests.cli.conftest import OFFER, event_of
+from tests.cli.conftest import OFFER, event_of, use_zone
 
 
 async def test_the_table_has_every_delivery_newest_first(browser: Client) -> None:
@@ -50,7 +50,6 @@ async def test_a_look_that_ends_by_its_budget_says_how_far_it_went(
     [
         ("stat=dead", "stat: no parameter"),
         ("state=gone", "state/0: invalid enum value"),
-        ("since=yesterday", "since: "),
         ("before=nonsense", "cursor"),
     ],
 )
@@ -58,6 +57,38 @@ async def test_what_cannot_be_read_is_said_in_a_sentence(query: str, text: str, 
     answer = await browser.get(f"/deliveries?{query}")
     assert answer.status == 400 and answer.content_type == "text/html"
     assert text in Seen(await answer.text()).text
+
+
+@pytest.mark.parametrize("path", ["/deliveries", "/unrouted", "/refused"])
+async def test_a_time_that_cannot_be_read_is_said_at_its_field_and_the_form_is_kept(path: str, browser: Client) -> None:
+    answer = await browser.get(f"{path}?source=crm&since=soonish&until=1h")
+    seen = Seen(await answer.text())
+    assert answer.status == 400 and "cannot be read: write 2h" in seen.text
+    kept = {"source": "crm", "since": "soonish", "until": "1h"}
+    assert seen.form(path).items() >= kept.items() and "Nothing for" not in seen.text
+
+
+@pytest.mark.parametrize(
+    ("since", "read"),
+    [
+        ("yesterday", "2026-11-21 00:00:00"),
+        ("Вчера 20:40", "2026-11-21 20:40:00"),
+        ("10:53", "2026-11-22 10:53:00"),
+        ("2ч", "2026-11-22 10:00:00"),
+        ("1 ч 30 мин", None),
+        ("1ч30мин", "2026-11-22 10:30:00"),
+        ("11-20", "2026-11-20 00:00:00"),
+        ("2026-11-22T10:53:00.000Z", "2026-11-22 10:53:00"),
+    ],
+)
+async def test_times_are_read_as_the_command_line_reads_them_and_shown(
+    since: str, read: str | None, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_zone("UTC", monkeypatch)
+    answer = await browser.get("/deliveries", params={"since": since})
+    text = await answer.text()
+    assert answer.status == (200 if read else 400)
+    assert read is None or f"{read}</time></small>" in text
 
 
 async def test_that_nothing_is_dead_is_good_and_an_empty_filter_is_said(browser: Client) -> None:

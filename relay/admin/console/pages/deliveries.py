@@ -2,10 +2,12 @@
 
 from aiohttp import web
 
+from relay.admin.console import moments
 from relay.admin.console.page import Page, ask, asked, fragment, given, link, render
 from relay.admin.console.streams import renew
 from relay.model import Reason, State
 from relay.operations.deliveries import DELIVERIES, Deliveries
+from relay.operations.documents.listing import Listing
 from relay.operations.status import TARGETS, Everything
 
 FILTERS = (
@@ -18,10 +20,14 @@ FILTERS = (
 async def get(request: web.Request) -> web.Response:
     """Show one page of the listing."""
     query = given(request)
+    parameters, wrong = moments.tried(lambda: asked(request, Deliveries))
     return render(
         request,
         "deliveries.html",
-        found=await ask(request, DELIVERIES, asked(request, Deliveries)),
+        found=await ask(request, DELIVERIES, parameters) if parameters else Listing(data=()),
+        moments=moments.shown(parameters),
+        wrong=wrong,
+        status=400 if wrong else 200,
         targets=[each.target for each in (await ask(request, TARGETS, Everything())).data],
         filters={name: query[name] for name in FILTERS if name in query},
         query=query,

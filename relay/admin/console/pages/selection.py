@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.admin.console import counted, forms, trials
+from relay.admin.console import counted, forms, moments, trials
 from relay.admin.console.frozen import NAMES, as_json, as_query, freeze
 from relay.admin.console.languages import ngettext
 from relay.admin.console.page import ASKING, Page, ask, given, link, render
@@ -46,7 +46,9 @@ async def get(request: web.Request, choice: Choice) -> web.Response:
     filters = {name: query[name] for name in NAMES if name in query}
     sample = None
     if filters:
-        asked = parameters_of_query(Deliveries, {**filters, "limit": [str(SAMPLE)]}, now=request.app[ASKING].now())
+        now = request.app[ASKING].now()
+        wanted = moments.read(filters, now) | {"limit": [str(SAMPLE)]}
+        asked = parameters_of_query(Deliveries, wanted, now=now)
         sample = await ask(request, DELIVERIES, asked)
     return render(
         request,
