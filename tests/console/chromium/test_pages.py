@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from relay.admin.console.site import PAGES
 from tests.console.chromium.conftest import House
@@ -96,3 +96,23 @@ async def test_every_page_fits_and_its_controls_can_be_hit(
             name = path.strip("/").replace("/", "-") or "overview"
             await page.screenshot(path=Path(SCREENSHOTS, f"{name}-{width}-{language}.png"), full_page=True)
     assert {path: each for path, each in found.items() if each != (0, [])} == {}
+
+
+async def test_keys_work_in_the_russian_layout_and_g_is_for_one_more_key(house: House, page: Page) -> None:
+    async def press(key: str, code: str, **more: bool) -> None:
+        given = {"key": key, "code": code, "bubbles": True, "cancelable": True, **more}
+        await page.evaluate("each => document.body.dispatchEvent(new KeyboardEvent('keydown', each))", given)
+
+    await page.goto(house.address("/live"))
+    await press(",", "Slash", shiftKey=True)
+    await expect(page.locator("#keys")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await press(".", "Slash")
+    await expect(page.locator("#search")).to_be_focused()
+    await page.locator("#search").blur()
+    await press("п", "KeyG")
+    await press("c", "KeyC", ctrlKey=True)
+    await press("к", "KeyR")
+    await press("п", "KeyG")
+    await press("в", "KeyD")
+    await page.wait_for_url("**/deliveries")

@@ -1,5 +1,6 @@
 // One key, no modifier: / search, j k row, Enter open, o amoCRM, r replay, p pause, g and a letter go, ? the list.
 // None works in a field, and <html data-keys="off"> switches all off (WCAG 2.1.4).
+// In a layout without Latin letters it is the place of the key that counts: KeyJ is "о" in the Russian one.
 
 const PLACES = { o: "/", d: "/deliveries", t: "/targets", r: "/routes", l: "/live" };
 const GO_WITHIN = 1500; // milliseconds between g and its letter
@@ -7,12 +8,22 @@ const GO_WITHIN = 1500; // milliseconds between g and its letter
 export function keys() {
   let gone = -GO_WITHIN; // when g was pressed
   document.addEventListener("keydown", (event) => {
+    const goes = event.timeStamp - gone < GO_WITHIN;
+    gone = -GO_WITHIN; // whatever the second key is
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
     if (document.documentElement.dataset.keys === "off" || isField(event.target)) return;
-    const goes = event.timeStamp - gone < GO_WITHIN;
-    gone = event.key === "g" && !goes ? event.timeStamp : -GO_WITHIN;
-    if (goes ? go(event.key) : act(event.key)) event.preventDefault();
+    const key = latin(event);
+    if (key === "g" && !goes) gone = event.timeStamp;
+    if (goes ? go(key) : act(key)) event.preventDefault();
   });
+}
+
+/** What the key says in a Latin layout; one that says it itself is taken at its word. */
+function latin(event) {
+  if (/^[\x21-\x7e]$/.test(event.key) && !(event.code === "Slash" && /[.,]/.test(event.key))) return event.key;
+  if (event.code === "Slash") return event.shiftKey ? "?" : "/";
+  const letter = /^Key([A-Z])$/.exec(event.code)?.[1];
+  return letter && !event.shiftKey ? letter.toLowerCase() : event.key;
 }
 
 function isField(target) {
