@@ -18,6 +18,13 @@ from relay.operations.webhooks import EVENT, WEBHOOK, Shown
 
 SHORTEST = 4  # characters of an id that are looked for
 FIRST = ("leads", "contacts", "companies")
+CALLED = {
+    "lead": "leads", "contact": "contacts", "company": "companies", "customer": "customers",
+    "сделка": "leads", "контакт": "contacts", "компания": "companies", "покупатель": "customers", "задача": "task",
+}  # fmt: skip
+"""What people call an entity -> amoCRM's word for it."""
+
+_CARD = re.compile(r"(?:https?://)?[^\s/]+/(leads|contacts|companies|customers)/detail/([0-9]{1,20})(?![0-9])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +38,15 @@ class Meant:
 
 
 def meant(text: str) -> Meant:
-    """Read `4831596`, `leads 4831596`, `019ab000-0001`, `state:dead target:warehouse`."""
+    """Read `4831596`, `leads 4831596`, `сделка 4831596`, `019ab000-0001`, `state:dead target:dwh`, or a card's URL."""
     words = text.split()
+    if linked := _CARD.match(text):
+        return Meant(entity=linked[1], number=linked[2])
     if words and all(re.fullmatch(r"[a-z_]+:\S+", each) and each.partition(":")[0] in FILTERS for each in words):
         return Meant(filters=tuple((name, value) for name, _, value in (each.partition(":") for each in words)))
-    if named := re.fullmatch(r"([a-z_]+)[ /:](\d+)", text):
-        return Meant(entity=named[1], number=named[2]) if named[1] in ENTITIES else Meant()
+    if named := re.fullmatch(r"(\w+)(?:[/:]|\s+)[#№]?\s?([0-9]{1,20})", text.lower()):
+        entity = CALLED.get(named[1], named[1])
+        return Meant(entity=entity, number=named[2]) if entity in ENTITIES else Meant()
     number = text if re.fullmatch(r"\d{1,20}", text) else ""
     id_ = text.lower() if re.fullmatch(rf"[0-9a-fA-F-]{{{SHORTEST},36}}", text) else ""
     return Meant(number=number, id=id_)
