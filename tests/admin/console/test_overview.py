@@ -117,7 +117,7 @@ async def test_a_newer_routes_file_that_is_refused_is_quoted_and_silent_routes_a
     routes = {"talks-to-us": Hits(since=AT - 8 * 86_400), "offer-made": Hits(since=AT - 8 * 86_400, last=AT)}
     await store.questions.record_activity(Activity(since=AT, routes=routes), now=NOON)
     seen = await see(browser, "/")
-    assert "routes.yaml in force since 2026-11-22" in seen.text
+    assert "routes.yaml in force since 2026-11-22" in seen.text and 'title="2026-11-22 09:12:00 UTC"' in seen.source
     assert "A newer file is refused, and the one above stays: routes.yaml:41:3 targt: no such key" in seen.text
     assert "1 route took nothing in 7 days: talks-to-us" in seen.text
 

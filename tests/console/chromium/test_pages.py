@@ -116,3 +116,16 @@ async def test_keys_work_in_the_russian_layout_and_g_is_for_one_more_key(house: 
     await press("п", "KeyG")
     await press("в", "KeyD")
     await page.wait_for_url("**/deliveries")
+
+
+@pytest.mark.parametrize(("width", "highest"), [(360, 100), (1280, 60)])
+async def test_the_head_takes_little_and_a_phone_shows_what_waits_and_its_buttons(
+    house: House, page: Page, shown: list[str], width: int, highest: int
+) -> None:
+    await page.set_viewport_size({"width": width, "height": 900})
+    await speak(page, house, "ru")
+    head = await page.locator("header.bar").bounding_box()
+    assert head and head["height"] <= highest
+    for seen in await page.locator("#overview table.stacked tbody :is(.number, button, summary):visible").all():
+        box = await seen.bounding_box()
+        assert box and box["x"] + box["width"] <= width, await seen.inner_text()
