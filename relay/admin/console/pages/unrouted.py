@@ -58,7 +58,7 @@ async def try_(request: web.Request) -> web.Response:
     """Only count what the filter finds."""
     form = await forms.lists(request)
     wanted = _frozen(request, _filter(form))
-    query = {**wanted, "rate": form.get("rate", [])}
+    query: trials.Query = {**wanted, "rate": form.get("rate", [])}
     return await trials.begin(request, REPLAYS, _given(wanted, form), REPLAY, query)
 
 
