@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from relay.amocrm import form, sample_bodies
-from relay.cli.times import Instant, Times, instant, local, short, zone
+from relay.cli.times import Instant, Times, local, short, zone
+from relay.operations.written_times import instant
 from relay.store.contract import Archive
 from tests.cli.conftest import Run, Use, keep, on_terminal, plain, use_zone
 

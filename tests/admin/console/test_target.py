@@ -18,7 +18,7 @@ from relay.model import Health
 from relay.observe import EventStream
 from relay.operations.desk import Desk
 from relay.operations.documents.acts_done import ProbeDocument
-from relay.operations.probe import Probe
+from relay.operations.probe import PROBE, Probe
 from relay.routes.config import Config, load
 from relay.store.activity import Activity
 from relay.store.contract import Archive
@@ -125,7 +125,7 @@ async def test_a_test_request_that_is_answered_with_an_error_did_not_go_well(
             target=asked.target, method=asked.method, url="", reached=True, reason="", status=status, took=0, detail=""
         )
 
-    monkeypatch.setattr(page, "PROBE", replace(page.PROBE, run=run))
+    monkeypatch.setattr(page, "PROBE", replace(PROBE, run=run))
     seen = await sent(browser, await see(browser, PAGE), f"{PAGE}/probe")
     assert f"{sign} warehouse answered {status}" in seen.text
 
