@@ -1,6 +1,7 @@
 """GET /attempts, `relay attempts`: a filter -> attempts by the time at which they began, newest first."""
 
 from dataclasses import dataclass
+from time import monotonic
 from typing import Annotated
 
 from msgspec import Meta
@@ -35,9 +36,10 @@ async def attempts(desk: Desk, asked: Attempts) -> Listing[MadeAttemptDocument]:
     wanted = AttemptFilter(
         failed=asked.failed, target=asked.target, reason=asked.reason, since=asked.since, until=asked.until
     )
+    begun = monotonic()
     found = await desk.store.questions.attempts(wanted, limit=asked.limit, before=asked.before, budget=LOOK)
     names = Filter(target=asked.target)
-    notes = () if found else tuple(await unknown_names(desk.store, names, desk.config_or_none()))
+    notes = () if found else tuple(await unknown_names(desk.store, names, desk.config_or_none(), begun=begun))
     return Listing(
         data=tuple(map(made_attempt_document, found)), next=found.next, searched_to=found.searched_to, notes=notes
     )

@@ -25,10 +25,10 @@ class Deliveries(Which):
 
 async def deliveries(desk: Desk, asked: Deliveries) -> Listing[DeliveryDocument]:
     """List deliveries with their last attempts; BadCursor for a cursor of another listing."""
-    wanted = asked.filter()
+    wanted, begun = asked.filter(), monotonic()
     found = await desk.store.find(wanted, limit=asked.limit, before=asked.before, budget=LOOK)
     if not found:
-        notes = tuple(await unknown_names(desk.store, wanted, desk.config_or_none()))
+        notes = tuple(await unknown_names(desk.store, wanted, desk.config_or_none(), begun=begun))
         return Listing(data=(), next=found.next, searched_to=found.searched_to, notes=notes)
     config = desk.config_or_none()
     names = await lookup.names(desk.store, found, config.event_names) if config else {}

@@ -1,6 +1,7 @@
 """GET /unrouted, `relay list --unrouted`: a filter -> events that no route took, or how many there are of each type."""
 
 from dataclasses import dataclass
+from time import monotonic
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -27,25 +28,25 @@ async def unrouted(desk: Desk, asked: Unrouted) -> UnroutedListing:
     """List them, oldest first; or count them, the most frequent type first."""
     if asked.by == "type":
         return await _by_type(desk, asked)
-    wanted, config = asked.filter(), desk.config_or_none()
+    wanted, config, begun = asked.filter(), desk.config_or_none(), monotonic()
     found = await desk.store.events(wanted, limit=asked.limit, after=asked.after, unrouted=True, budget=LOOK)
     names = lookup.names_in(found, config.event_names) if config else {}
     return UnroutedListing(
         data=tuple(unrouted_document(each, names.get(each.id, NO_NAMES)) for each in found),
         next=found.next,
         searched_to=found.searched_to,
-        notes=() if found else tuple(await unknown_names(desk.store, wanted, config)),
+        notes=() if found else tuple(await unknown_names(desk.store, wanted, config, begun=begun)),
     )
 
 
 async def _by_type(desk: Desk, asked: Unrouted) -> UnroutedListing:
-    wanted = asked.filter()
+    wanted, begun = asked.filter(), monotonic()
     kinds = await desk.store.questions.unrouted_kinds(wanted, budget=LOOK)
     return UnroutedListing(
         data=(),
         types=tuple(map(unrouted_type_document, kinds)),
         searched_to=kinds.searched_to,
-        notes=() if kinds else tuple(await unknown_names(desk.store, wanted, desk.config_or_none())),
+        notes=() if kinds else tuple(await unknown_names(desk.store, wanted, desk.config_or_none(), begun=begun)),
     )
 
 

@@ -93,7 +93,7 @@ async def events(desk: Desk, asked: Events) -> Listing[EventDocument]:
         data=tuple(event_document(each, names) for each in page),
         next=page.next,
         searched_to=page.searched_to,
-        notes=() if page else tuple(await unknown_names(desk.store, wanted, desk.config_or_none())),
+        notes=() if page else tuple(await unknown_names(desk.store, wanted, desk.config_or_none(), begun=begun)),
     )
 
 
