@@ -60,7 +60,7 @@ async def test_a_viewer_sees_states_and_ids_but_no_error_text(desk: Desk, viewer
     asked = Deliveries(state=(State.DEAD,))
     [seen], [masked] = [(await each.ask(DELIVERIES, asked)).data for each in (desk, viewers_desk)]
     assert "400" in seen.why
-    assert masked.why == MASK
+    assert masked.why == f"400 {MASK}", "the status, and nothing that the target wrote"
     assert (masked.event, masked.entity_id, masked.state) == (seen.event, seen.entity_id, State.DEAD)
 
 

@@ -285,7 +285,7 @@ async def test_a_viewer_at_a_command_sees_masks_and_is_refused_acts(
 ) -> None:
     front_ends.use_token(Role.VIEWER)
     listed = await asyncio.to_thread(run, "list", "--json", "--state", "dead", "--relay", front_ends.url)
-    assert [row["why"] for row in json.loads(listed.stdout)["data"]] == ["***"]
+    assert [row["why"] for row in json.loads(listed.stdout)["data"]] == ["400 ***"]
     refused = await asyncio.to_thread(run, "pause", "warehouse", "--relay", front_ends.url)
     assert (refused.exit_code, refused.stderr) == (
         1,

@@ -72,7 +72,7 @@ async def test_an_instant_may_be_an_age(client: Client) -> None:
 async def test_a_viewer_sees_states_but_no_error_text(client: Client) -> None:
     _, found = await get(client, "/deliveries?state=dead", headers=VIEWER)
     [delivery] = found["data"]
-    assert (delivery["why"], delivery["state"], delivery["entity_id"]) == (MASK, "dead", "4831596")
+    assert (delivery["why"], delivery["state"], delivery["entity_id"]) == (f"400 {MASK}", "dead", "4831596")
 
 
 @pytest.mark.parametrize(
