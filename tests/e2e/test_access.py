@@ -76,7 +76,8 @@ async def test_tokens_open_a_relay_to_their_roles_until_they_are_replaced_and_ar
         await until(is_dead)
         whole = json.loads(seen)["data"][0]
         masked = json.loads((await operator.afar(viewer, "list", "--json"))[1])["data"][0]
-        assert whole["why"] and masked["why"] == "***" and whole["event"] == masked["event"]
+        assert "503" in masked["why"]
+        assert whole["event"] == masked["event"]
 
         assert await operator.afar(viewer, "pause", "bot") == (
             1,
