@@ -30,9 +30,9 @@ def instant(text: str, now: datetime) -> datetime:
     today = now.astimezone().date()
     match written["day"]:
         case None | "today":
-            days = [today.isoformat()]
+            days = [str(today)]
         case "yesterday":
-            days = [(today - timedelta(days=1)).isoformat()]
+            days = [str(today - timedelta(days=1))]
         case day if written["year"]:
             days = [day]
         case day:
