@@ -22,6 +22,7 @@ from uuid_utils import uuid7
 from relay.account.heal.indexing import hooks_to_index, unknown_offset
 from relay.account.opening import open_client
 from relay.account.service import Accounts
+from relay.admin.api.asking import Asking
 from relay.admin.api.routes import Api
 from relay.admin.app import Console, admin
 from relay.audit_log import log_audit
@@ -466,7 +467,9 @@ def _bearers(settings: Settings) -> Bearers | None:
 
 
 def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Application:
-    api = Api(relay.store, lambda: relay.reloader.config, relay.settings.names, relay.reloader.reload, relay.receive)
+    asking = Asking(
+        relay.store, lambda: relay.reloader.config, relay.settings.names, relay.reloader.reload, relay.receive
+    )
     return admin(
         registry=registry,
         refresh=relay.refresh,
@@ -475,8 +478,8 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
         remark=relay.readiness.remark,
         reload=relay.reloader.reload,
         stream=relay.live,
-        api=api,
-        console=_console(relay, api) if relay.settings.console else None,
+        api=Api(asking),
+        console=_console(relay, asking) if relay.settings.console else None,
         targets=lambda: relay.reloader.config.targets,
         emit=emit,
         bearers=relay.bearers,
@@ -485,15 +488,15 @@ def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Applica
     )
 
 
-def _console(relay: Relay, api: Api) -> Console:
+def _console(relay: Relay, asking: Asking) -> Console:
     from relay.admin.console import console, session  # they and their libraries are not loaded without it
 
     settings = relay.settings
     if relay.bearers is None:
-        return console.Console(api.asking, relay.live)
+        return console.Console(asking, relay.live)
     secure = (settings.admin_url or "").startswith("https:")
     key = session_key(settings.store)
-    return console.Console(api.asking, relay.live, session.Sessions(relay.bearers, key.read, secure=secure))
+    return console.Console(asking, relay.live, session.Sessions(relay.bearers, key.read, secure=secure))
 
 
 def url(address: tuple[str, int], *, scheme: str = "http") -> str:

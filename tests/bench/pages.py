@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
+from relay.admin.api.asking import Asking
 from relay.admin.api.routes import Api
 from relay.admin.app import admin
 from relay.admin.console.console import Console
@@ -81,7 +82,7 @@ async def reload() -> Reloaded:
 
 def listener(store: Archive, config: Config) -> web.Application:
     """The private listener, with the console."""
-    api, live = Api(store, lambda: config), EventStream(lambda: END, documents)
+    asking, live = Asking(store, lambda: config), EventStream(lambda: END, documents)
     return admin(
         registry=CollectorRegistry(),
         refresh=ready,
@@ -89,8 +90,8 @@ def listener(store: Archive, config: Config) -> web.Application:
         store_unready=ready,
         reload=reload,
         stream=live,
-        api=api,
-        console=Console(api.asking, live),
+        api=Api(asking),
+        console=Console(asking, live),
         emit=lambda _signal: None,
     )
 

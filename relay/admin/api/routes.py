@@ -1,9 +1,8 @@
 """Operations -> routes of /api/v1: request -> parameters -> desk -> document."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,14 +15,11 @@ from relay.admin.api.tail import TAIL, ApiTail
 from relay.admin.auth import ASKER
 from relay.observe import EventStream
 from relay.operations.asker import Role
-from relay.operations.desk import Operation, Receive
+from relay.operations.desk import Operation
 from relay.operations.documents.acts import AcceptedDocument
 from relay.operations.documents.encoding import encode
 from relay.operations.reading import Fault, InvalidParameters, parameters, parameters_of_query
 from relay.operations.registry import OPERATIONS
-from relay.routes.config import Config
-from relay.signals import Reloaded
-from relay.store.contract import Archive
 
 PREFIX = "/api/v1"
 KEY = "Idempotency-Key"
@@ -31,20 +27,10 @@ MAX_KEY = 200  # characters
 
 
 class Api:
-    """The routes of all operations, of acts that go on after their answer, of the stream, and their description.
+    """The routes of all operations, of acts that go on after their answer, of the stream, and their description."""
 
-    `asking` is for other front ends of the listener.
-    """
-
-    def __init__(
-        self,
-        store: Archive,
-        config: Callable[[], Config],
-        names: Path | None = None,
-        reload: Callable[[], Awaitable[Reloaded]] | None = None,
-        receive: Receive | None = None,
-    ) -> None:
-        self.asking = Asking(store, config, names, reload, receive)
+    def __init__(self, asking: Asking) -> None:
+        self.asking = asking
 
     def routes(self, stream: EventStream) -> list[web.RouteDef]:
         """Every route of the API."""

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from prometheus_client import CollectorRegistry
 
+from relay.admin.api.asking import Asking
 from relay.admin.api.routes import Api
 from relay.admin.app import admin
 from relay.model import Secret
@@ -47,7 +48,7 @@ def application(store: Archive, config: Config, live: EventStream) -> web.Applic
         store_unready=ready,
         reload=_reload,
         stream=live,
-        api=Api(store, lambda: config),
+        api=Api(Asking(store, lambda: config)),
         emit=lambda _signal: None,
         bearers=BEARERS,
     )

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from relay.admin.api import acts as api_acts
 from relay.admin.api import routes as api_routes
+from relay.admin.api.asking import Asking
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.registry import OPERATIONS
@@ -220,7 +221,7 @@ async def restarted(
     await gate.recorded.wait()
     await before.close()
     after = web.Application(middlewares=application.middlewares)
-    api = api_routes.Api(store, lambda: config)
+    api = api_routes.Api(Asking(store, lambda: config))
     after.add_routes(api.routes(None))
     after.on_cleanup.append(api.close)
     yield accepted["act"], await aiohttp_client(after)
@@ -242,7 +243,7 @@ async def test_a_key_that_the_next_process_is_given_for_something_else_is_anothe
 ) -> None:
     await send(client, "PUT", "/targets/warehouse/pause", {}, Idempotency_Key="k1")
     after = web.Application(middlewares=client.app.middlewares)
-    after.add_routes(api_routes.Api(store, lambda: config).routes(None))
+    after.add_routes(api_routes.Api(Asking(store, lambda: config)).routes(None))
     next_one = await aiohttp_client(after)
     await send(next_one, "PUT", "/targets/sales-bot/pause", {}, Idempotency_Key="k1")
     assert {each.details["target"] for each in await store.audit(limit=9)} == {"warehouse", "sales-bot"}

@@ -30,10 +30,15 @@ FOLLOWED = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-
 
 @pytest.fixture
 def build(store: Archive, config: Config, live: EventStream) -> Callable[..., web.Application]:
-    """The listener; `build(bearers=BEARERS)` demands a token."""
+    """The listener; `build(bearers=BEARERS)` demands a token, `build(asking=…)` asks something else."""
 
-    def built(*, consoles: Callable[[Asking, EventStream], Console] = Console, **more: Any) -> web.Application:
-        api = Api(store, lambda: config, reload=_reload)
+    def built(
+        *,
+        asking: Asking | None = None,
+        consoles: Callable[[Asking, EventStream], Console] = Console,
+        **more: Any,
+    ) -> web.Application:
+        asking = asking or Asking(store, lambda: config, reload=_reload)
         settings = {
             "registry": CollectorRegistry(),
             "refresh": ready,
@@ -41,8 +46,8 @@ def build(store: Archive, config: Config, live: EventStream) -> Callable[..., we
             "store_unready": ready,
             "reload": _reload,
             "stream": live,
-            "api": api,
-            "console": consoles(api.asking, live),
+            "api": Api(asking),
+            "console": consoles(asking, live),
             "emit": lambda _signal: None,
         }
         return admin(**settings | more)

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from relay.admin.api.routes import Api
-from relay.admin.console.console import Console
+from relay.admin.api.asking import Asking
 from relay.admin.console.spark import HEIGHT, LEAST, spark
 from relay.amocrm import events, form, sample_bodies
 from relay.amocrm.events import dump
@@ -224,8 +223,6 @@ async def fresh(
     build: Callable[..., web.Application],
     empty: Archive,
     config: Config,
-    live: EventStream,
     aiohttp_client: Callable[..., Awaitable[Client]],
 ) -> AsyncIterator[Client]:
-    api = Api(empty, lambda: config)
-    yield await aiohttp_client(build(api=api, console=Console(api.asking, live)), headers=FOLLOWED)
+    yield await aiohttp_client(build(asking=Asking(empty, lambda: config)), headers=FOLLOWED)

@@ -6,11 +6,9 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from relay.admin.api.routes import Api
-from relay.admin.console.console import Console
+from relay.admin.api.asking import Asking
 from relay.amocrm import form
 from relay.model import Source
-from relay.observe import EventStream
 from relay.routes.config import Config
 from relay.store.contract import Archive
 from relay.store.question_records import RefusedMinute
@@ -41,12 +39,10 @@ async def client(
     build: Callable[..., web.Application],
     store: Archive,
     config: Config,
-    live: EventStream,
     intake: Intake,
     aiohttp_client: Callable[..., Awaitable[Client]],
 ) -> AsyncIterator[Client]:
-    api = Api(store, lambda: config, receive=intake.receive)
-    app = build(api=api, console=Console(api.asking, live), bearers=BEARERS)
+    app = build(asking=Asking(store, lambda: config, receive=intake.receive), bearers=BEARERS)
     yield await aiohttp_client(app, headers=FOLLOWED | OPERATOR)
 
 

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from relay.admin.api.routes import Api
-from relay.admin.console.console import Console
+from relay.admin.api.asking import Asking
 from relay.admin.console.pages import target as page
 from relay.admin.console.pages.target import FEW
 from relay.amocrm import form, sample_bodies
 from relay.model import Health
-from relay.observe import EventStream
 from relay.operations.desk import Desk
 from relay.operations.documents.acts_done import ProbeDocument
 from relay.operations.probe import PROBE, Probe
@@ -61,14 +59,13 @@ async def test_it_lists_the_last_failures_and_what_waits(browser: Client) -> Non
 async def test_a_target_to_which_nothing_was_sent_is_an_empty_page_that_says_so(
     build: Callable[..., web.Application],
     store: Archive,
-    live: EventStream,
     folder: Path,
     aiohttp_client: Callable[..., Awaitable[Client]],
 ) -> None:
     file = folder / "routes.yaml"
     file.write_text(ROUTES.replace("targets:\n", "targets:\n  quiet: {url: https://quiet.example}\n", 1))
-    api = Api(store, lambda: load(file, SECRETS))
-    client = await aiohttp_client(build(api=api, console=Console(api.asking, live)), headers=FOLLOWED)
+    asking = Asking(store, lambda: load(file, SECRETS))
+    client = await aiohttp_client(build(asking=asking), headers=FOLLOWED)
     seen = await see(client, "/targets/quiet")
     assert "nothing sent yet" in seen.text and "No attempt failed." in seen.text
 
