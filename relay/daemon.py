@@ -15,16 +15,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
 from relay.account.heal.indexing import hooks_to_index, unknown_offset
 from relay.account.opening import open_client
 from relay.account.service import Accounts
-from relay.admin.api.asking import Asking
-from relay.admin.api.routes import Api
-from relay.admin.app import Console, admin
 from relay.audit_log import log_audit
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
@@ -33,7 +29,7 @@ from relay.errors import ConflictError, StoreBusy, StoreError, StoreFailed
 from relay.http.aiohttp_version import Variant, Variants, choose_variants
 from relay.http.client import Client, fast_client, plain_client
 from relay.http.listener import bind, listen
-from relay.http.machine_limits import Limits, descriptor_shortage
+from relay.http.machine_limits import descriptor_shortage
 from relay.ingest.budget import Budget
 from relay.ingest.commit import COMMIT_TIMEOUT, Committer
 from relay.ingest.decode import Decoder
@@ -41,13 +37,13 @@ from relay.ingest.endpoint import Intake
 from relay.model import Json, Source, Target
 from relay.model.notify import REPORT as NOTIFY
 from relay.notifications import Notifications
-from relay.observe import EventStream, Gauges, SharedGauges
+from relay.observe import EventStream
 from relay.observe.loop_monitor import monitor_loop
 from relay.observe.token_expiry import TokenExpiry
-from relay.operations.access import Bearers
 from relay.operations.forget import FORGET
 from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED
 from relay.operations.tail import documents
+from relay.private_listener import bearers_of, listen_privately
 from relay.published_reports import RejectionReport, publish_reports, snapshot_report
 from relay.readiness import Readiness
 from relay.recent_activity import RecentActivity
@@ -55,6 +51,7 @@ from relay.refused_requests import RefusedRequests
 from relay.reloader import Reloader
 from relay.routes.config import Config
 from relay.routes.egress import ignored_variables
+from relay.scrape import Scrape
 from relay.settings import Settings, demand_private
 from relay.signals import (
     ConfigActivated,
@@ -70,8 +67,7 @@ from relay.signals import (
 )
 from relay.stopped_routes import StoppedRoutes
 from relay.store.archive import ArchiveFolder
-from relay.store.open import account_records, check_permissions, open_store, session_key
-from relay.store.records import Status
+from relay.store.open import account_records, check_permissions, open_store
 
 if TYPE_CHECKING:
     from relay.notify.notifier import Surroundings
@@ -79,9 +75,7 @@ if TYPE_CHECKING:
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; `process.STOP_LIMIT` bounds the whole stop
 INTAKE_DRAIN = 0.3  # seconds in which open connections may send one more request
 INTAKE_GRACE = COMMIT_TIMEOUT  # seconds for requests that are being served after that
-ADMIN_GRACE = 0.5
 COMMIT_GRACE = timedelta(seconds=0.5)  # for webhooks that were answered 503 and are not stored yet
-ADMIN_CONNECTIONS = 128
 PAUSES_WITHIN = 0.5  # seconds of a start; the first poll follows it
 
 
@@ -117,7 +111,7 @@ class Relay:
         self.refused = RefusedRequests(utc_now)
         self.recent = RecentActivity(time.time)
         self.live = EventStream(utc_now, documents)
-        self.bearers = _bearers(settings)
+        self.bearers = bearers_of(settings)
         self._notifications: Notifications | None = None
         # last: it reads the files, and may emit warnings about them
         self.reloader = Reloader(
@@ -182,44 +176,6 @@ class Relay:
             return []  # the metrics will show it
         return sorted(name for name, each in targets.items() if each.pending and name not in config.targets)
 
-    async def refresh(self) -> None:
-        """Read the gauges from the spool, which is known while a shared store is away, and from the store."""
-        spool = self.store.spool()
-        if spool:
-            self.shared_gauges.update_spool(spool, self.store.clock())
-        status, sizes = await self.store.status(), self.store.sizes()
-        if spool:
-            oldest = self.store.oldest_snapshot()
-            self.shared_gauges.update_relays(
-                living=len(status.living),
-                configs=status.configs,
-                gone=status.gone,
-                stranded=status.stranded,
-                oldest_snapshot_at=oldest.since if oldest else None,
-                now=self.store.clock(),
-            )
-        self.readiness.update_losses(status.losses)
-        certificate = self.reloader.certificate
-        self.gauges.update(
-            backlog=status.targets,
-            target_states=self.dispatcher.health(),
-            store_bytes=sizes.used,
-            store_free_bytes=sizes.free,
-            lost=self.readiness.lost,
-            subscriptions=self._subscriptions(status),
-            in_flight=self.dispatcher.in_flight(),
-            unparsed=status.unparsed,
-            unrouted=status.unrouted,
-            certificate_ends_at=certificate.ends_at if certificate else None,
-            now=self.store.clock(),
-        )
-
-    def _subscriptions(self, status: Status) -> dict[str, str]:
-        """The state of each webhook in amoCRM that is watched, by source, once it was looked at."""
-        watched = (name for name, source in self.reloader.config.sources.items() if source.guard)
-        known = {name: status.guards[name] for name in watched if name in status.guards}
-        return {name: each.state for name, each in known.items() if each.state and not each.off}
-
     async def receive(self, source: Source, body: bytes) -> str:
         """Take a sample, see `Intake.receive_sample`."""
         if self._receiving is None:
@@ -252,10 +208,6 @@ class Relay:
         ask = partial(open_client, records=records, clock=self.store.clock, emit=self._emit)
         self._accounts = Accounts(self.store, names=settings.names, emit=self._emit, open_client=ask)
         stack.push_async_callback(self._accounts.close)
-        self.gauges = Gauges(registry, shared=self.store.spool() is not None)
-        self.shared_gauges = SharedGauges(registry)
-        if self.bearers:
-            TokenExpiry(registry, self.bearers.ends)
         self.dispatcher = Dispatcher(
             store=self.store,
             emit=self._emit,
@@ -263,6 +215,15 @@ class Relay:
             new_client=self._new_client,
         )
         self._delivering = True
+        self.scrape = Scrape(
+            registry,
+            store=self.store,
+            dispatcher=self.dispatcher,
+            reloader=self.reloader,
+            readiness=self.readiness,
+        )
+        if self.bearers:
+            TokenExpiry(registry, self.bearers.ends)
         self._stopped_routes = StoppedRoutes(settings.names, self.store, emit=self._emit, clock=self.store.clock)
         claiming = ClaimAtInsert(self.store, self.dispatcher)
         self._committer = Committer(self.store, claiming=claiming, emit=self._emit, clock=self.store.clock)
@@ -366,16 +327,19 @@ class Relay:
     async def _listen(
         self, stack: AsyncExitStack, registry: CollectorRegistry, on_admin: socket.socket, on_public: socket.socket
     ) -> None:
-        settings = self.settings
-        limits = Limits(connections=ADMIN_CONNECTIONS)
-        private = await listen(
-            _admin(self, registry, self._emit),
+        private = await listen_privately(
             on_admin,
-            limits=limits,
-            drain=0.0,
-            grace=ADMIN_GRACE,
-            emit=self._emit,
+            self.settings,
             variant=self._http.server,
+            store=self.store,
+            reloader=self.reloader,
+            readiness=self.readiness,
+            registry=registry,
+            refresh=self.scrape.refresh,
+            stream=self.live,
+            receive=self.receive,
+            bearers=self.bearers,
+            emit=self._emit,
         )
         stack.push_async_callback(private.close)
         tls = self.reloader.certificate.context if self.reloader.certificate else None
@@ -383,7 +347,7 @@ class Relay:
         public = await listen(
             intake.answer,
             on_public,
-            limits=settings.limits,
+            limits=self.settings.limits,
             drain=INTAKE_DRAIN,
             grace=INTAKE_GRACE,
             emit=self._emit,
@@ -457,46 +421,6 @@ def _endpoint(config: Config, target: Target) -> Endpoint:
     _, host, port = origin(config.url_as_written(target.name))
     known = host and port and "$" not in host
     return Endpoint(target.method.value, host, port) if known else Endpoint(target.method.value)
-
-
-def _bearers(settings: Settings) -> Bearers | None:
-    """None if nothing demands a token: then whoever reaches the loopback is an operator."""
-    if not (settings.admin_token or settings.viewer_token or settings.access):
-        return None
-    return Bearers(admin=settings.admin_token, viewer=settings.viewer_token)
-
-
-def _admin(relay: Relay, registry: CollectorRegistry, emit: Emit) -> web.Application:
-    asking = Asking(
-        relay.store, lambda: relay.reloader.config, relay.settings.names, relay.reloader.reload, relay.receive
-    )
-    return admin(
-        registry=registry,
-        refresh=relay.refresh,
-        unready=relay.readiness.unready,
-        store_unready=relay.readiness.store_unready,
-        remark=relay.readiness.remark,
-        reload=relay.reloader.reload,
-        stream=relay.live,
-        api=Api(asking),
-        console=_console(relay, asking) if relay.settings.console else None,
-        targets=lambda: relay.reloader.config.targets,
-        emit=emit,
-        bearers=relay.bearers,
-        hosts=[relay.settings.admin_host],
-        proxies=relay.settings.proxies,
-    )
-
-
-def _console(relay: Relay, asking: Asking) -> Console:
-    from relay.admin.console import console, session  # they and their libraries are not loaded without it
-
-    settings = relay.settings
-    if relay.bearers is None:
-        return console.Console(asking, relay.live)
-    secure = (settings.admin_url or "").startswith("https:")
-    key = session_key(settings.store)
-    return console.Console(asking, relay.live, session.Sessions(relay.bearers, key.read, secure=secure))
 
 
 def url(address: tuple[str, int], *, scheme: str = "http") -> str:

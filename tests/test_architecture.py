@@ -27,7 +27,7 @@ def test_imports_point_one_way_and_the_pure_rooms_stay_pure(
 # ---- who may know which library
 
 
-WIRING = {"relay.process", "relay.daemon", "relay.cli"}
+WIRING = {"relay.process", "relay.daemon", "relay.private_listener", "relay.scrape", "relay.cli"}
 OWNERS = {
     "aiohttp": {
         "relay.http",
@@ -48,7 +48,7 @@ OWNERS = {
     "logging": {"relay.observe"},
     "msgspec": {"relay.operations", "relay.admin.api", "relay.cli.remote"},
     "opentelemetry": {"relay.observe"},
-    "prometheus_client": {"relay.observe", "relay.admin", *WIRING},  # which make the registry
+    "prometheus_client": {"relay.observe", "relay.admin", *WIRING},  # which make the registry and hand it on
     "psycopg": {"relay.store.postgres"},
     "rich": {"relay.cli"},
     "tenacity": {"relay.delivery"},

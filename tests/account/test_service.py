@@ -129,7 +129,7 @@ async def seen(relay: Relay, state: SubscriptionState) -> GuardRecord:
 async def test_soon_after_its_start_a_relay_knows_its_webhook(place: Place) -> None:
     async with place.relay() as relay:
         await seen(relay, SubscriptionState.OK)
-        await relay.refresh()
+        await relay.scrape.refresh()
         assert 'relay_subscription_state{source="crm",state="ok"} 1.0' in place.metrics()
         assert 'relay_subscription_state{source="crm",state="disabled"} 0.0' in place.metrics()
 
@@ -138,7 +138,7 @@ async def test_without_accounts_nothing_is_asked_and_no_such_series_is_there(pla
     place.write(BARE)
     async with place.relay() as relay:
         await asyncio.sleep(0.2)
-        await relay.refresh()
+        await relay.scrape.refresh()
         assert "relay_subscription_state" not in place.metrics()
         assert await relay.store.healing.outages(relay.store.clock()) == []
         assert await relay.store.healing.heal_marks("crm") == {}
@@ -153,7 +153,7 @@ async def test_accounts_may_come_and_go_with_the_routes(place: Place) -> None:
         await seen(relay, SubscriptionState.OK)
         place.write(BARE)
         await relay.reloader.reload()
-        await relay.refresh()
+        await relay.scrape.refresh()
         assert "relay_subscription_state{" not in place.metrics()
 
 
@@ -226,7 +226,7 @@ async def test_no_token_is_in_what_is_told_or_stored(place: Place) -> None:
     async with place.relay() as relay:
         await seen(relay, SubscriptionState.OK)
         place.amo.switch_off(place.destination)
-        await relay.refresh()
+        await relay.scrape.refresh()
         said = f"{place.emitted} {place.metrics()} {(await relay.store.status()).guards}"
     database = b"".join(each.read_bytes() for each in place.folder.glob("relay.db*"))
     for secret in (TOKEN, place.amo.token):
@@ -345,5 +345,5 @@ async def test_of_two_relays_that_share_a_store_one_looks_and_both_know(place: P
 
         await until(one_leads)
         await until(clocks_known)
-        await second.refresh()
+        await second.scrape.refresh()
         assert 'relay_subscription_state{source="crm",state="ok"} 1.0' in place.metrics()
