@@ -55,9 +55,13 @@ class AccountTokenRead:
     expires_at: datetime | None
 
 
+TOKEN_WARNED_OF = (30, 7, 1, 0)
+"""Days that are left of a long-lived token, each announced once."""
+
+
 @frozen
 class AccountTokenEnds:
-    """The long-lived token of an account ends within so many days: 30, 7, 1, or 0 if it has ended."""
+    """The long-lived token of an account ends within so many days, one of `TOKEN_WARNED_OF`; 0 if it has ended."""
 
     account: str
     days: int

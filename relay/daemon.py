@@ -282,6 +282,7 @@ class Relay:
         return Surroundings(
             store=self.store,
             relay=self._name,
+            host=socket.gethostname(),
             folder=self.settings.names,
             console=(self.settings.admin_url or "").rstrip("/"),
             emit=self._emit,

@@ -8,14 +8,12 @@ from datetime import datetime, timedelta
 from relay.account.client import AccountClient
 from relay.account.limiter import Priority
 from relay.account.renamed import host_after, new_host
-from relay.account_signals import AccountRenamed, AccountTokenEnds, AccountTokenRead
+from relay.account_signals import TOKEN_WARNED_OF, AccountRenamed, AccountTokenEnds, AccountTokenRead
 from relay.errors import AccountError
 from relay.signals import Emit
 
 EVERY = timedelta(minutes=10)
 """A clock that was not told for an hour is not known, and a token that lives for a day is renewed after half of it."""
-WARNED_OF = (30, 7, 1, 0)
-"""Days that are left, each said once."""
 
 
 class TokenWatch:
@@ -49,7 +47,7 @@ class TokenWatch:
         self._emit(AccountTokenRead(account=account.name, expires_at=ends_at))
         if ends_at is None or account.oauth:  # a grant is renewed by itself, and its loss is another fact
             return
-        reached = [days for days in WARNED_OF if ends_at - now <= timedelta(days=days)]
+        reached = [days for days in TOKEN_WARNED_OF if ends_at - now <= timedelta(days=days)]
         if reached and self._said != (ends_at, reached[-1]):
             self._said = ends_at, reached[-1]
             self._emit(AccountTokenEnds(account=account.name, days=reached[-1], expires_at=ends_at))

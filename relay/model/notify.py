@@ -106,11 +106,13 @@ class Quiet:
 class Notify:
     """One receiver. `name` is `telegram`, or `telegram-2` for the second of its kind: a label of metrics.
 
+    `installation`: what messages begin with, so that several in one chat can be told apart; None: the host's name.
     `silence`: after how long without a webhook its source is silent.
     """
 
     name: str
     to: Receiver
+    installation: str | None = None
     kinds: frozenset[Kind] = frozenset(Kind)
     silence: Mapping[str, timedelta] = field(default_factory=dict)
     quiet: Quiet | None = None

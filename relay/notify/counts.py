@@ -2,8 +2,9 @@
 
 Each relay publishes its report beside the store: how many deliveries to each target died and how many webhooks of each
 source were not readable, both of which only ever grow, and when each source's last webhook came. The relay that leads
-tells what has grown since the largest number that any relay says was told. So nothing is told twice when another one
-leads, or after a restart. Away from the database a relay tells its own, and its report says so afterwards.
+tells what has grown since the largest number that any relay says was told, and what holds otherwise than what was told
+last: that a source is silent, or something wrong with an account. So nothing is told twice when another one leads, or
+after a restart. Away from the database a relay tells its own, and its report says so afterwards.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from relay.model import Json
+from relay.notify.accounts import Standing
 from relay.notify.facts import Change, Fact, Topic
 from relay.rfc3339 import rfc3339
 
@@ -35,7 +37,7 @@ class Counts:
         self._own: dict[Key, _Own] = {}
         self._last: dict[str, datetime] = {}
         self._told: dict[str, dict[Key, int]] = {}
-        self._silent: dict[str, tuple[bool, datetime]] = {}  # of a source: since the second one
+        self._held: dict[Key, tuple[str, datetime]] = {}  # of a condition what was told last, and when; empty: it ended
         self._began_at = self._started_at = began_at
 
     # ---- what this relay sees
@@ -63,7 +65,7 @@ class Counts:
                 relay: [[topic, subject, number] for (topic, subject), number in told.items()]
                 for relay, told in self._told.items()
             },
-            "silent": {source: [silent, rfc3339(at)] for source, (silent, at) in self._silent.items()},
+            "held": [[topic, subject, held, rfc3339(at)] for (topic, subject), (held, at) in self._held.items()],
             "since": rfc3339(self._began_at),
         }
 
@@ -83,17 +85,23 @@ class Counts:
 
     # ---- what is news
 
-    def news(self, reports: Mapping[str, Json], silence: Mapping[str, timedelta], now: datetime) -> list[Fact]:
+    def news(
+        self,
+        reports: Mapping[str, Json],
+        silence: Mapping[str, timedelta],
+        accounts: Mapping[str, Standing],
+        now: datetime,
+    ) -> list[Fact]:
         """What is to be told now, and counts as told from now on. `reports`: those of all relays, by name.
 
-        `silence`: the sources that are watched, and after how long each is silent.
+        `silence`: the sources that are watched, and after how long each is silent. `accounts`: as this relay sees them.
         """
         for relay, report in reports.items():
             if relay != self.relay:
                 self._learn(report)
         numbers = {relay: report["counts"] for relay, report in reports.items() if relay != self.relay}
         numbers[self.relay] = self.report()["counts"]
-        return [*self._grown(numbers, now), *self._silences(reports, silence, now)]
+        return [*self._grown(numbers, now), *self._silences(reports, silence, now), *self._changed(accounts, now)]
 
     def _grown(self, numbers: Mapping[str, Json], now: datetime) -> list[Fact]:
         found: dict[Key, Fact] = {}
@@ -117,14 +125,26 @@ class Counts:
             last = [datetime.fromisoformat(each["last"][source]) for each in reports.values() if source in each["last"]]
             last += [self._last[source]] if source in self._last else []
             heard = max(last) if last else None
-            silent, since = self._silent.get(source, (False, self._began_at))
+            key = (Topic.SILENCE, source)
+            silent, since = self._held.get(key, ("", self._began_at))
             quiet_since = heard or self._began_at
             if not silent and now - quiet_since > span and now - self._started_at > min(span, GRACE):
-                self._silent[source] = True, now
+                self._held[key] = "silent", now
                 facts.append(_silence(source, Change.RAISED, quiet_since, now, never=heard is None))
             elif silent and heard and now - heard <= span:
-                self._silent[source] = False, now
+                self._held[key] = "", now
                 facts.append(_silence(source, Change.CLEARED, since, now))
+        return facts
+
+    def _changed(self, accounts: Mapping[str, Standing], now: datetime) -> list[Fact]:
+        facts = []
+        for account, found in accounts.items():
+            key = (Topic.ACCOUNT, account)
+            held, _ = self._held.get(key, ("", now))
+            if (found.trouble or "") != held:
+                self._held[key] = found.trouble or "", now
+                change = Change.RAISED if found.trouble else Change.CLEARED
+                facts.append(Fact(topic=key[0], subject=account, change=change, at=now, values=found.values))
         return facts
 
     def _told_of(self, relay: str, key: Key) -> int:
@@ -137,10 +157,10 @@ class Counts:
             for topic, subject, number in told:
                 key = (Topic(topic), subject)
                 known[key] = max(known.get(key, 0), number)
-        for source, (silent, text) in report["silent"].items():
-            at = datetime.fromisoformat(text)
-            if source not in self._silent or self._silent[source][1] < at:
-                self._silent[source] = silent, at
+        for topic, subject, held, text in report["held"]:
+            key, at = (Topic(topic), subject), datetime.fromisoformat(text)
+            if key not in self._held or self._held[key][1] < at:
+                self._held[key] = held, at
 
 
 def _silence(source: str, change: Change, since: datetime, now: datetime, *, never: bool = False) -> Fact:

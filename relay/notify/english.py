@@ -11,6 +11,7 @@ ENGLISH = Words(
         Topic.GUARD: "{subject}: the webhook in amoCRM is not in order: {detail}",
         Topic.SILENCE: "{subject}: no webhook since {since}, for {lasted}",
         Topic.RELOAD: "{subject}: the newer version is refused, the old one stays in force: {detail}",
+        Topic.ACCOUNT: "account {subject}: {detail}",
     },
     cleared={
         Topic.TARGET: "{subject}: back again after {lasted}",
@@ -19,6 +20,7 @@ ENGLISH = Words(
         Topic.GUARD: "{subject}: the webhook in amoCRM is in order again{detail}",
         Topic.SILENCE: "{subject}: webhooks come again",
         Topic.RELOAD: "{subject}: the newer version is in force again",
+        Topic.ACCOUNT: "account {subject}: its API can be asked, and its token is good",
     },
     passed={
         Topic.TARGET: "{subject}: circuit open for {lasted}{detail}, back again",
@@ -27,6 +29,7 @@ ENGLISH = Words(
         Topic.GUARD: "{subject}: the webhook in amoCRM was not in order for {lasted}, and is again",
         Topic.SILENCE: "{subject}: no webhook for a while, they come again",
         Topic.RELOAD: "{subject}: a version was refused for {lasted}; the newest is in force",
+        Topic.ACCOUNT: "account {subject}: something was wrong with its token or its API, and is well again",
     },
     happened={
         Topic.DEAD: (
@@ -59,6 +62,7 @@ ENGLISH = Words(
         ),
     },
     commands={
+        Topic.ACCOUNT: ". Look: relay account check {subject}",
         Topic.DEAD: ". Look why, then: relay replay --target {subject}",
         Topic.UNPARSED: ": relay list --unparsed",
         Topic.HEAL_WAITS: ": relay heal approve {subject}",
@@ -93,9 +97,19 @@ ENGLISH = Words(
         "low": "nearly full, delivered webhooks are deleted early",
         "full": "full, webhooks are refused unless delivered ones make room",
     },
+    accounts={
+        "lost": "amoCRM does not renew its grant any more, or there is none",
+        "ends_0": "its token has ended",
+        "blocked": "amoCRM has blocked its API, and its support alone ends that",
+        "refused": "amoCRM refuses its token (401)",
+        "ends_1": "its token ends within a day, {until}",
+        "ends_7": "its token ends within seven days, {until}",
+        "ends_30": "its token ends within thirty days, {until}",
+    },
     parts={"routes": "routes file", "certificate": "certificate", "access": "access file"},
     failures=(": 1 failure, {why}", ": {n} failures in a row, the last one {why}"),
     because=": {why}",
+    until="; the last token ends {until}",
     asked=": it asked for a pause, {why}",
     free=", {free} GB free",
     problems=" (and {n} more)",

@@ -8,8 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeAlias
 
-from relay.account_signals import SourceScanned, SubscriptionChanged, SubscriptionReenabled
+from relay.account_signals import (
+    AccountAsked,
+    AccountBlocked,
+    AccountGrantLost,
+    AccountTokenEnds,
+    AccountTokenRead,
+    SourceScanned,
+    SubscriptionChanged,
+    SubscriptionReenabled,
+)
 from relay.model import Dead, Reason
 from relay.model.heal import HealState
 from relay.model.notify import Kind
@@ -34,7 +44,7 @@ MAX_PROBLEM = 200  # characters of the first problem of a file
 
 
 class Topic(StrEnum):
-    """What a fact is about. Of the first six one holds or not, by subject; the others are counted."""
+    """What a fact is about. Of the first seven one holds or not, by subject; the others are counted."""
 
     TARGET = "target"
     DISK = "disk"
@@ -42,6 +52,7 @@ class Topic(StrEnum):
     GUARD = "guard"
     SILENCE = "silence"
     RELOAD = "reload"
+    ACCOUNT = "account"
     DEAD = "dead"
     UNPARSED = "unparsed"
     HEALED = "healed"
@@ -65,6 +76,7 @@ _KINDS: Mapping[Topic, Kind] = {
     Topic.GUARD: Kind.GUARD,
     Topic.SILENCE: Kind.SILENCE,
     Topic.RELOAD: Kind.RELOAD,
+    Topic.ACCOUNT: Kind.GUARD,
     Topic.DEAD: Kind.DEAD,
     Topic.UNPARSED: Kind.UNPARSED,
     Topic.HEALED: Kind.HEAL,
@@ -74,11 +86,14 @@ _KINDS: Mapping[Topic, Kind] = {
     Topic.SPOOL_LOST: Kind.SPOOL,
 }
 
+AccountSeen: TypeAlias = AccountAsked | AccountBlocked | AccountGrantLost | AccountTokenEnds | AccountTokenRead
+"""What tells how an account stands: `accounts` makes news of them."""
+
 NEWS = frozenset(
     {
-        Attempted, CircuitClosed, CircuitOpened, ConfigActivated, DiskSpaceChanged, Reloaded, SourceScanned,
-        SpoolRefused, SpoolSetAside, SpoolingBegan, SpoolingEnded, SubscriptionChanged, SubscriptionReenabled,
-        WebhookStored,
+        AccountAsked, AccountBlocked, AccountGrantLost, AccountTokenEnds, AccountTokenRead, Attempted, CircuitClosed,
+        CircuitOpened, ConfigActivated, DiskSpaceChanged, Reloaded, SourceScanned, SpoolRefused, SpoolSetAside,
+        SpoolingBegan, SpoolingEnded, SubscriptionChanged, SubscriptionReenabled, WebhookStored,
     }
 )  # fmt: skip
 """The signals that may be."""
@@ -98,7 +113,10 @@ def kind_of(topic: Topic, change: Change) -> Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """`subject`: a target, a source, a file, or nothing. `count`: how often it happened. `values`: for the text."""
+    """`subject`: a target, a source, an account, a file, or nothing.
+
+    `count`: how often it happened. `values`: for the text.
+    """
 
     topic: Topic
     subject: str

@@ -1,6 +1,7 @@
 """Signals of a relay, and what others report -> what to send to whom: everything of it that needs no I/O.
 
 facts       a signal -> what of it is news
+accounts    how this relay stands with each account of amoCRM
 conditions  whether it changes anything
 counts      what relays that share the database count, told by one of them
 digest      what waits for one receiver: grouped, spaced, held in quiet hours
@@ -11,10 +12,11 @@ from datetime import datetime, timedelta
 
 from relay.model import Dead, Delivered, Json
 from relay.model.notify import Notify
+from relay.notify.accounts import Accounts
 from relay.notify.conditions import Conditions, ended
 from relay.notify.counts import Counts
 from relay.notify.digest import Digest, Entry
-from relay.notify.facts import DATABASE_COUNTS, NEWS, Change, Fact, Topic, facts_of
+from relay.notify.facts import DATABASE_COUNTS, NEWS, AccountSeen, Change, Fact, Topic, facts_of
 from relay.signals import Attempted, ConfigActivated, Signal, WebhookStored
 
 DISK_WITHIN = timedelta(minutes=1)
@@ -27,6 +29,7 @@ class Ledger:
     def __init__(self, relay: str, began_at: datetime, stored: Json = None) -> None:
         found = stored or {}
         self.counts = Counts(relay, began_at)
+        self._accounts = Accounts()
         self._conditions = Conditions(found.get("conditions"))
         self._stored_digests: Mapping[str, Json] = found.get("digests", {})
         self._digests: dict[str, Digest] = {}
@@ -81,6 +84,8 @@ class Ledger:
         match signal:
             case Attempted(verdict=Delivered()):
                 self._answered(signal.delivery.target, now)
+            case _ if isinstance(signal, AccountSeen):
+                self._accounts.see(signal, now)
             case ConfigActivated():
                 self._conditions.forget_targets(signal.targets)
                 self._doubtful.intersection_update(signal.targets)
@@ -110,7 +115,7 @@ class Ledger:
 
     def gather(self, reports: Mapping[str, Json], now: datetime) -> None:
         """Take what is news of all relays: only the one that leads does so, or one that is away from the database."""
-        for fact in self.counts.news(reports, self.silence, now):
+        for fact in self.counts.news(reports, self.silence, self._accounts.standing(now), now):
             self._add(fact)
 
     # ---- what is sent

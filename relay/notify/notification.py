@@ -26,23 +26,28 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """What every receiver gets, each in its own form. `relay`: the name of who sends it, if several share a store."""
+    """What every receiver gets, each in its own form.
+
+    `name`: of the installation. `relay`: the name of who sends it, if several share a store.
+    """
 
     kinds: Sequence[str]
     lines: Sequence[Line]
+    name: str
     relay: str
     at: datetime
 
     @property
     def title(self) -> str:
-        """One line: that of a notification with one, the first and how many more of others."""
+        """One line: the name, the first line, and how many more there are."""
         more = f" (+{len(self.lines) - 1})" if len(self.lines) > 1 else ""
-        return f"{self.lines[0].text}{more}"
+        return f"{self.name}: {self.lines[0].text}{more}"
 
     @property
     def text(self) -> str:
-        """Every line, and below those that have one their link."""
-        return "\n".join(f"{each.text}\n{each.link}" if each.link else each.text for each in self.lines)
+        """The name, then every line, and below those that have one their link."""
+        said = [f"{each.text}\n{each.link}" if each.link else each.text for each in self.lines]
+        return "\n".join([self.name, *said])
 
     @property
     def link(self) -> str:
@@ -57,6 +62,7 @@ class Notification:
             "text": self.text,
             "lines": [{"text": each.text, "link": each.link} for each in self.lines],
             "link": self.link,
+            "name": self.name,
             "relay": self.relay,
             "at": rfc3339(self.at),
         }
@@ -68,13 +74,17 @@ def notification(entries: Collection[Entry], speaker: Speaker, *, console: str, 
     lines = [Line(text=speaker.line(each, now), link=_link(console, each)) for each in known[:MOST_LINES]]
     if len(known) > MOST_LINES:
         lines.append(Line(text=speaker.more(len(known) - MOST_LINES), link=console and f"{console}/"))
-    return Notification(kinds=kinds_of(entries), lines=lines, relay=speaker.relay, at=now)
+    return _of(speaker, kinds_of(entries), lines, now)
 
 
 def test_notification(speaker: Speaker, *, console: str, now: datetime) -> Notification:
     """One that shows that a receiver gets them."""
     line = Line(text=speaker.test(), link=console and f"{console}/")
-    return Notification(kinds=[TEST], lines=[line], relay=speaker.relay, at=now)
+    return _of(speaker, [TEST], [line], now)
+
+
+def _of(speaker: Speaker, kinds: Sequence[str], lines: Sequence[Line], now: datetime) -> Notification:
+    return Notification(kinds=kinds, lines=lines, name=speaker.name, relay=speaker.relay, at=now)
 
 
 def _link(console: str, entry: Entry) -> str:

@@ -59,11 +59,13 @@ class NotifyStore(Protocol):
 class Surroundings:
     """What a notifier is given. `folder`: where its file is. `console`: the address of the console, empty without one.
 
+    `host`: what messages begin with, unless the routes give the installation a name.
     `local`: an instant in the zone of the relay.
     """
 
     store: NotifyStore
     relay: str
+    host: str
     folder: Path
     console: str
     emit: Emit
@@ -201,7 +203,13 @@ class Notifier:
 
     async def _send_to(self, digest: Digest, entries: Sequence[Entry], now: datetime) -> None:
         around, of = self._around, digest.receiver
-        speaker = Speaker(language=of.language, relay=around.relay, local=around.local, links=bool(around.console))
+        speaker = Speaker(
+            language=of.language,
+            name=of.installation or around.host,
+            relay=around.relay,
+            local=around.local,
+            links=bool(around.console),
+        )
         try:
             said = notification(entries, speaker, console=around.console, now=now)
             reply = await self._receivers[of.name].send(said)

@@ -19,6 +19,7 @@ RUSSIAN = Words(
         Topic.GUARD: "{subject}: вебхук в amoCRM не в порядке: {detail}",
         Topic.SILENCE: "{subject}: вебхуков нет с {since}, уже {lasted}",
         Topic.RELOAD: "{subject}: новая версия отклонена, действует прежняя: {detail}",
+        Topic.ACCOUNT: "аккаунт {subject}: {detail}",
     },
     cleared={
         Topic.TARGET: "{subject} снова принимает, перерыв {lasted}",
@@ -27,6 +28,7 @@ RUSSIAN = Words(
         Topic.GUARD: "{subject}: вебхук в amoCRM снова в порядке{detail}",
         Topic.SILENCE: "{subject}: вебхуки снова приходят",
         Topic.RELOAD: "{subject}: новая версия принята",
+        Topic.ACCOUNT: "аккаунт {subject}: API отвечает, токен в порядке",
     },
     passed={
         Topic.TARGET: "{subject} не принимал {lasted}{detail}, снова принимает",
@@ -35,6 +37,7 @@ RUSSIAN = Words(
         Topic.GUARD: "{subject}: вебхук в amoCRM был не в порядке {lasted}, снова в порядке",
         Topic.SILENCE: "{subject}: вебхуков какое-то время не было, снова приходят",
         Topic.RELOAD: "{subject}: версия была отклонена {lasted}; действует новейшая",
+        Topic.ACCOUNT: "аккаунт {subject}: токен или API были не в порядке, снова всё хорошо",
     },
     happened={
         Topic.DEAD: (
@@ -74,6 +77,7 @@ RUSSIAN = Words(
         ),
     },
     commands={
+        Topic.ACCOUNT: ". Подробнее: relay account check {subject}",
         Topic.DEAD: ". Выясните причину, затем: relay replay --target {subject}",
         Topic.UNPARSED: ": relay list --unparsed",
         Topic.HEAL_WAITS: ": relay heal approve {subject}",
@@ -108,6 +112,15 @@ RUSSIAN = Words(
         "low": "почти полон, доставленные вебхуки удаляются раньше срока",
         "full": "полон, вебхуки отклоняются, если не удалось освободить место",
     },
+    accounts={
+        "lost": "amoCRM больше не продлевает доступ, или он ещё не выдан",
+        "ends_0": "срок токена истёк",
+        "blocked": "amoCRM заблокировала API, снять блокировку может только её поддержка",
+        "refused": "amoCRM не принимает токен (401)",
+        "ends_1": "токен истекает в течение суток, {until}",
+        "ends_7": "токен истекает в течение семи дней, {until}",
+        "ends_30": "токен истекает в течение тридцати дней, {until}",
+    },
     parts={"routes": "файл маршрутов", "certificate": "сертификат", "access": "файл доступа"},
     failures=(
         ": {n} ошибка подряд, последняя — {why}",
@@ -115,6 +128,7 @@ RUSSIAN = Words(
         ": {n} ошибок подряд, последняя — {why}",
     ),
     because=": {why}",
+    until="; последний токен действует до {until}",
     asked=": попросил паузу, {why}",
     free=", свободно {free} ГБ",
     problems=" (и ещё {n})",

@@ -21,12 +21,14 @@ _GIBIBYTE = 2**30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speaker:
-    """Who says it. `relay`: its name, if several share the store. `local`: an instant in the zone of the relay.
+    """Who says it. `name`: of the installation. `relay`: this relay's, if several share the store.
 
+    `local`: an instant in the zone of the relay.
     `links`: each line has one into the console, which makes a command to type superfluous.
     """
 
     language: Language
+    name: str
     relay: str
     local: Callable[[datetime], datetime]
     links: bool = False
@@ -36,9 +38,10 @@ class Speaker:
         words = _WORDS[self.language]
         values = {name: printable(value) for name, value in entry.values.items()}
         said = _said(words, self, entry, values, now)
-        if not self.links:
+        advised = not self.links or entry.topic is Topic.ACCOUNT  # no page can mend that
+        if advised and entry.last is not Change.CLEARED:
             said += words.commands.get(entry.topic, "").format(subject=entry.subject)
-        who = f"{self.relay}: " if self.relay and entry.topic in OWN else ""
+        who = self._who if entry.topic in OWN else ""
         good = entry.last is Change.CLEARED or entry.topic is Topic.HEALED
         return f"{GOOD if good else BAD} {who}{said}"
 
@@ -48,7 +51,11 @@ class Speaker:
 
     def test(self) -> str:
         """The line of a test."""
-        return f"{GOOD} {f'{self.relay}: ' if self.relay else ''}{_WORDS[self.language].test}"
+        return f"{GOOD} {self._who}{_WORDS[self.language].test}"
+
+    @property
+    def _who(self) -> str:
+        return f"{self.relay}: " if self.relay not in ("", self.name) else ""
 
 
 def _said(words: Words, speaker: Speaker, entry: Entry, values: Mapping[str, str], now: datetime) -> str:
@@ -60,7 +67,7 @@ def _said(words: Words, speaker: Speaker, entry: Entry, values: Mapping[str, str
         "subject": words.parts.get(entry.subject, entry.subject),
         "since": _clock(speaker.local(entry.since), speaker.local(now)),
         "lasted": lasted,
-        "detail": _detail(words, entry, values),
+        "detail": _detail(words, entry, values, until=_until(speaker, values, now)),
     }
     texts = words.passed if entry.passed else words.cleared if entry.last is Change.CLEARED else words.raised
     if "never" in values:
@@ -69,7 +76,13 @@ def _said(words: Words, speaker: Speaker, entry: Entry, values: Mapping[str, str
     return texts[entry.topic].format(**named) + (words.changes.format(n=entry.changes) if often > 0 else "")
 
 
-def _detail(words: Words, entry: Entry, values: Mapping[str, str]) -> str:
+def _until(speaker: Speaker, values: Mapping[str, str], now: datetime) -> str:
+    return (
+        _clock(speaker.local(datetime.fromisoformat(values["until"])), speaker.local(now)) if "until" in values else ""
+    )
+
+
+def _detail(words: Words, entry: Entry, values: Mapping[str, str], *, until: str) -> str:
     """What follows the text of a condition: its reason."""
     match entry.topic:
         case Topic.TARGET:
@@ -81,6 +94,9 @@ def _detail(words: Words, entry: Entry, values: Mapping[str, str]) -> str:
             return words.reenabled
         case Topic.GUARD:
             return words.states.get(values.get("state", ""), "")
+        case Topic.ACCOUNT:
+            said = words.accounts.get(values.get("state", ""), "").format(until=until)
+            return said + (words.until.format(until=until) if until and values["state"] == "lost" else "")
         case Topic.RELOAD:
             return values.get("problem", "") + (words.problems.format(n=values["more"]) if "more" in values else "")
         case Topic.SPOOL if values.get("forwarded", "0") != "0":

@@ -24,9 +24,11 @@ class Words:
     reasons: Mapping[str, str]
     states: Mapping[str, str]
     levels: Mapping[str, str]
+    accounts: Mapping[str, str]
     parts: Mapping[str, str]
     failures: tuple[str, ...]
     because: str
+    until: str
     asked: str
     free: str
     problems: str

@@ -5,6 +5,7 @@ hold it up, and it counts in no metric.
 """
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -64,7 +65,8 @@ def _said(desk: Desk, of: Notify) -> "Notification":
     from relay.notify.notification import test_notification
     from relay.notify.texts import Speaker
 
-    speaker = Speaker(language=of.language, relay="", local=lambda at: at.astimezone())
+    name = of.installation or socket.gethostname()
+    speaker = Speaker(language=of.language, name=name, relay="", local=lambda at: at.astimezone())
     return test_notification(speaker, console="", now=desk.now())
 
 

@@ -48,6 +48,7 @@ def _notify(reader: Reader, where: Where, word: str, name: str, defaults: Egress
     return Notify(
         name=name,
         to=receiver,
+        installation=reader.take((*where, "name"), _installation, None),
         kinds=kinds,
         silence=_silence(reader, (*where, "silence")),
         quiet=_quiet(reader, (*where, "quiet")),
@@ -64,6 +65,12 @@ def _url_of(receiver: Receiver) -> str:
         case Slack() | HttpReceiver():
             return receiver.url.reveal()
     return ""
+
+
+def _installation(text: str) -> str:
+    if text != text.strip() or not text.isprintable():
+        raise Unfit("must be one line, without spaces around it")
+    return text
 
 
 # ---- receivers

@@ -120,6 +120,7 @@ KEY_EXAMPLES: Mapping[str, str] = {
     "notify[].to.webhook.url": "https://alerts.example/in",
     "notify[].to.webhook.headers": "{Authorization: 'Bearer ${ALERTS_TOKEN}'}",
     "notify[].to.webhook.body": "{message: '{{ text }}', url: '{{ link }}'}",
+    "notify[].name": "ООО Ромашка",
     "notify[].on": "[target_open, target_closed, dead]",
     "notify[].silence": "{crm: 6h}",
     "notify[].quiet": "{from: '22:00', to: '08:00', except: [disk, guard]}",

@@ -7,7 +7,17 @@ from itertools import pairwise
 import orjson
 import pytest
 
-from relay.account_signals import Healed, SourceScanned, SubscriptionChanged
+from relay.account_signals import (
+    AccountAsked,
+    AccountBlocked,
+    AccountGrantLost,
+    AccountOutcome,
+    AccountTokenEnds,
+    AccountTokenRead,
+    Healed,
+    SourceScanned,
+    SubscriptionChanged,
+)
 from relay.model import Secret
 from relay.model.heal import HealState
 from relay.model.notify import Kind, Language, Notify, Quiet, Slack
@@ -18,7 +28,7 @@ from relay.notify.texts import Speaker
 from relay.signals import ConfigActivated, DiskSpace, DiskSpaceChanged, Reloaded, Signal, SpoolingBegan, SpoolingEnded
 from tests.notify.facts import NOON, attempted, closed, opened, seconds, stored
 
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def to(name: str = "slack", **settings: object) -> Notify:
@@ -62,7 +72,7 @@ class Desk:
             if not self.takes:
                 digest.failed(self.now)
                 continue
-            speaker = Speaker(language=digest.receiver.language, relay=self.relay, local=lambda at: at)
+            speaker = Speaker(language=digest.receiver.language, name="acme", relay=self.relay, local=lambda at: at)
             said = notification(entries, speaker, console="https://relay.example", now=self.now)
             self.sent.append((self.now, said))
             digest.sent(self.now)
@@ -213,6 +223,83 @@ def test_the_webhook_in_amocrm_is_told_when_it_breaks_and_when_it_is_mended_but_
     assert desk.runs(MINUTE) == ["✗ crm: the webhook in amoCRM is not in order: switched off"]
     desk.on(seen(ok, off))
     assert desk.runs(MINUTE) == ["✓ crm: the webhook in amoCRM is in order again"]
+
+
+# ---- accounts
+
+
+def asked(outcome: AccountOutcome = AccountOutcome.OK) -> AccountAsked:
+    return AccountAsked(account="main", outcome=outcome)
+
+
+def token(ends_at: datetime | None) -> AccountTokenRead:
+    return AccountTokenRead(account="main", expires_at=ends_at)
+
+
+def test_a_token_that_ends_is_told_once_for_each_threshold_and_once_when_there_is_another() -> None:
+    desk = Desk()
+    ends_at = NOON + DAY * 30
+    said = []
+    for left in (31, 30, 7, 1, 0):
+        desk.now = ends_at - DAY * left
+        desk.on(token(ends_at))
+        if left < 31:
+            desk.on(*(AccountTokenEnds(account="main", days=left, expires_at=ends_at) for _ in range(3)))
+        said += desk.runs(MINUTE)
+    advice = ". Look: relay account check main"
+    assert said == [
+        f"✗ account main: its token ends within thirty days, 30.12. 12:00{advice}",
+        f"✗ account main: its token ends within seven days, 30.12. 12:00{advice}",
+        f"✗ account main: its token ends within a day, 30.12. 12:00{advice}",
+        f"✗ account main: its token has ended{advice}",
+    ]
+    desk.on(token(desk.now + DAY * 365))
+    assert desk.runs(MINUTE) == ["✓ account main: its API can be asked, and its token is good"]
+    desk.on(token(desk.now + DAY * 365))
+    assert desk.runs(HOUR) == []
+
+
+def test_a_grant_that_is_lost_is_told_with_the_end_of_the_last_token_and_when_it_is_given_again() -> None:
+    desk = Desk()
+    ends_at = NOON + HOUR
+    desk.on(AccountGrantLost(account="main", detail="canary", ends_at=ends_at), token(ends_at))
+    desk.on(asked(AccountOutcome.UNAUTHORIZED))
+    [line] = desk.runs(MINUTE * 5)
+    assert line.startswith("✗ account main: amoCRM does not renew its grant any more, or there is none; the last token")
+    assert "ends 13:00" in line
+    desk.on(asked(), token(NOON + DAY * 90))
+    assert [each[:15] for each in desk.runs(MINUTE)] == ["✓ account main:"]
+
+
+def test_a_block_and_a_token_that_stays_refused_are_told_but_not_one_that_is_renewed_at_once() -> None:
+    desk = Desk()
+    desk.on(asked(AccountOutcome.UNAUTHORIZED), asked())
+    assert desk.runs(HOUR) == []
+    desk.on(asked(AccountOutcome.UNAUTHORIZED))
+    assert desk.runs(seconds(20)) == []
+    desk.on(asked(AccountOutcome.UNAUTHORIZED))
+    [line] = desk.runs(MINUTE)
+    assert "amoCRM refuses its token (401)" in line
+    desk.on(AccountBlocked(account="main", detail="canary"), asked(AccountOutcome.AWAY))
+    [line] = desk.runs(MINUTE)
+    assert "amoCRM has blocked its API" in line
+    desk.on(asked())
+    assert [each[:15] for each in desk.runs(MINUTE)] == ["✓ account main:"]
+
+
+def test_what_is_wrong_with_an_account_is_told_once_over_a_restart_and_by_one_relay_of_two() -> None:
+    relays = Relays("a", "b")
+    lost = AccountGrantLost(account="main", detail="", ends_at=None)
+    for each in relays.desks.values():
+        each.on(lost)
+    assert len(relays.runs(MINUTE)) == 1
+    relays.leader = "b"
+    assert relays.runs(HOUR) == []
+    desk = relays.desks["b"].restarted()
+    desk.on(lost)
+    assert desk.runs(MINUTE) == []
+    desk.on(token(desk.now + DAY * 90))
+    assert len(desk.runs(MINUTE)) == 1
 
 
 # ---- counts
@@ -437,7 +524,7 @@ class Relays:
                 else:
                     each.ledger.look(each.now)
                     for digest, entries in each.ledger.due(each.now, lambda at: at):
-                        speaker = Speaker(language=Language.EN, relay=name, local=lambda at: at)
+                        speaker = Speaker(language=Language.EN, name="acme", relay=name, local=lambda at: at)
                         each.sent.append((each.now, notification(entries, speaker, console="", now=each.now)))
                         digest.sent(each.now)
                 self.reports[name] = orjson.loads(orjson.dumps(each.ledger.counts.report()))

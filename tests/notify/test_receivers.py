@@ -38,6 +38,7 @@ from tests.notify.fakes import (
 SAID = Notification(
     kinds=["target_open", "dead"],
     lines=[Line(text="✗ bot: <открыт> & 503", link="https://relay.example/targets/bot"), Line(text="✗ erp: 2 dead")],
+    name="ООО Ромашка",
     relay="relay-a",
     at=NOON,
 )
@@ -72,7 +73,7 @@ async def test_telegram_gets_plain_text_without_previews(telegram: FakeTelegram)
     assert telegram.messages == [
         {
             "chat_id": CHAT,
-            "text": "✗ bot: <открыт> & 503\nhttps://relay.example/targets/bot\n✗ erp: 2 dead",
+            "text": "ООО Ромашка\n✗ bot: <открыт> & 503\nhttps://relay.example/targets/bot\n✗ erp: 2 dead",
             "link_preview_options": {"is_disabled": True},
             "message_thread_id": 17,
         }
@@ -116,7 +117,7 @@ async def test_a_wrong_token_is_refused_and_shown_nowhere(telegram: FakeTelegram
 
 
 async def test_a_long_text_is_cut_to_what_telegram_takes(telegram: FakeTelegram) -> None:
-    said = Notification(kinds=[], lines=[Line(text="ы" * 5000)], relay="", at=NOON)
+    said = Notification(kinds=[], lines=[Line(text="ы" * 5000)], name="", relay="", at=NOON)
     assert (await sent(chat(telegram), said)).result is Result.SENT
     assert len(telegram.messages[0]["text"]) == 4096
 
@@ -147,7 +148,7 @@ async def slack() -> AsyncIterator[FakeSlack]:
 
 async def test_slack_gets_text_in_which_nothing_is_markup(slack: FakeSlack) -> None:
     assert (await sent(Slack(url=Secret(f"{slack.url}/services/T0/B0/canary-in-path")))).result is Result.SENT
-    assert slack.payloads[0]["text"].splitlines()[0] == "✗ bot: &lt;открыт&gt; &amp; 503"
+    assert slack.payloads[0]["text"].splitlines()[1] == "✗ bot: &lt;открыт&gt; &amp; 503"
 
 
 async def test_slack_says_how_long_to_wait_by_a_header(slack: FakeSlack) -> None:
@@ -246,7 +247,7 @@ async def test_a_mail_arrives_with_its_text_its_subject_and_its_addresses(
     reply = await sent(server, tls=tls)
     assert (reply.result, "queued as 4711" in reply.detail) == (Result.SENT, True), reply
     [mail] = mailbox.mails
-    assert mail["Subject"] == "relay: ✗ bot: <открыт> & 503 (+1)"
+    assert mail["Subject"] == "ООО Ромашка: ✗ bot: <открыт> & 503 (+1)"
     assert (mail["From"], mail["To"]) == ("relay@example.com", "oncall@example.com, it@example.com")
     assert mail["X-Rcpt"] == "oncall@example.com, it@example.com"
     assert mail["Auto-Submitted"] == "auto-generated"

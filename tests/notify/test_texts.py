@@ -8,6 +8,7 @@ import pytest
 from relay.model import Reason, Secret
 from relay.model.notify import Language, Notify, Slack
 from relay.model.subscription import SubscriptionState
+from relay.notify.accounts import Trouble
 from relay.notify.digest import Digest
 from relay.notify.english import ENGLISH
 from relay.notify.facts import Change, Fact, Topic, kind_of
@@ -20,7 +21,7 @@ from tests.docs.pages import assert_parses
 from tests.notify.facts import NOON, seconds
 
 BOTH = pytest.mark.parametrize("words", [ENGLISH, RUSSIAN], ids=["en", "ru"])
-CONDITIONS = {Topic.TARGET, Topic.DISK, Topic.SPOOL, Topic.GUARD, Topic.SILENCE, Topic.RELOAD}
+CONDITIONS = {Topic.TARGET, Topic.DISK, Topic.SPOOL, Topic.GUARD, Topic.SILENCE, Topic.RELOAD, Topic.ACCOUNT}
 STATUSES = {Reason.OK, Reason.REDIRECT, Reason.CLIENT_ERROR, Reason.TOO_MANY, Reason.SERVER_ERROR, Reason.OTHER_STATUS}
 """Reasons of which a text has the status."""
 
@@ -31,6 +32,7 @@ def test_there_is_a_text_for_everything_that_may_be_said(words: Words) -> None:
     assert set(words.happened) == set(Topic) - CONDITIONS
     assert set(words.reasons) == {*Reason} - STATUSES
     assert set(words.states) == {*SubscriptionState} - {SubscriptionState.OK, SubscriptionState.API_AWAY}
+    assert set(words.accounts) == {*Trouble}
     assert set(words.levels) == {each.name.lower() for each in DiskSpace} - {"ample"}
 
 
@@ -69,12 +71,13 @@ def test_everything_that_may_be_said_is_one_line(topic: Topic, links: bool, lang
         "free": "5",
         "level": "low",
         "problem": "a\nb",
-        "state": "missing",
+        "state": "lost" if topic is Topic.ACCOUNT else "missing",
+        "until": "2027-01-15T08:00:00Z",
         "file": "x",
     }
     changes = [Change.RAISED, Change.CLEARED] if topic in CONDITIONS else [Change.HAPPENED]
     digest = Digest(Notify(name="slack", to=Slack(url=Secret(""))))
-    speaker = Speaker(language=language, relay="relay-a", local=lambda at: at, links=links)
+    speaker = Speaker(language=language, name="acme", relay="relay-a", local=lambda at: at, links=links)
     for number, change in enumerate(changes, 1):
         fact = Fact(topic=topic, subject="crm", change=change, at=NOON, count=number, values=values)
         digest.add(fact)
@@ -86,5 +89,18 @@ def test_everything_that_may_be_said_is_one_line(topic: Topic, links: bool, lang
         [line] = said.lines
         assert line.text.isprintable()
         assert "{" not in line.text
-        assert ("relay " in line.text) == (not links and topic in ENGLISH.commands)
+        advised = (not links or topic is Topic.ACCOUNT) and topic in ENGLISH.commands and change is not Change.CLEARED
+        assert ("relay " in line.text) == advised
         assert line.link.startswith("https://relay.example/") == links
+
+
+@pytest.mark.parametrize(("relay", "own"), [("", ""), ("acme", ""), ("relay-b", "relay-b: ")])
+def test_a_message_begins_with_the_name_of_the_installation(relay: str, own: str) -> None:
+    speaker = Speaker(language=Language.EN, name="acme", relay=relay, local=lambda at: at)
+    digest = Digest(Notify(name="slack", to=Slack(url=Secret(""))))
+    digest.add(Fact(topic=Topic.DISK, subject="", change=Change.RAISED, at=NOON, values={"level": "low"}))
+    said = notification(digest.take(NOON + seconds(60), lambda at: at), speaker, console="", now=NOON)
+    line = f"✗ {own}disk of the store: nearly full, delivered webhooks are deleted early"
+    assert said.title == f"acme: {line}"
+    assert said.text == f"acme\n{line}"
+    assert said.document()["name"] == "acme"

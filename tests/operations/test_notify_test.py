@@ -1,5 +1,6 @@
 """`relay.operations.notify_test`: real receivers get a test, and what each answers is told."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -34,7 +35,10 @@ class Receivers:
         port = await stack.enter_async_context(mail_server(self.mailbox))
         self.text = f"""{ROUTES}
 notify:
-  - {{to: {{telegram: {{token: "{TOKEN}", chat_id: {CHAT}, api: "{telegram}"}}}}, language: ru, on: [dead]}}
+  - to: {{telegram: {{token: "{TOKEN}", chat_id: {CHAT}, api: "{telegram}"}}}}
+    language: ru
+    on: [dead]
+    name: ООО Ромашка
   - {{to: {{slack: {{url: "{slack}/services/T0/B0/canary-in-path"}}}}, quiet: {{from: "00:00", to: "23:59"}}}}
   - {{to: {{mail: {{smtp: "127.0.0.1:{port}", encryption: none, from: a@b.example, to: c@d.example}}}}}}
 """
@@ -62,9 +66,10 @@ async def test_each_receiver_gets_a_test_in_its_language_and_in_quiet_hours_too(
         ("mail", "sent"),
     ]
     assert [each.answer.partition(" ")[0] for each in done.receivers] == ["200", "200", "2.0.0"]
-    assert receivers.telegram.lines == ["✓ проверка уведомлений relay"]
-    assert receivers.slack.payloads[0]["text"] == "✓ a test of the relay's notifications"
-    assert receivers.mailbox.mails[0]["Subject"] == "relay: ✓ a test of the relay's notifications"
+    host = socket.gethostname()
+    assert receivers.telegram.lines == ["ООО Ромашка", "✓ проверка уведомлений relay"]
+    assert receivers.slack.payloads[0]["text"] == f"{host}\n✓ a test of the relay's notifications"
+    assert receivers.mailbox.mails[0]["Subject"] == f"{host}: ✓ a test of the relay's notifications"
     entry = await last(store)
     assert (entry.command, entry.who, entry.details) == ("notify test", BY, {"to": ["telegram", "slack", "mail"]})
 

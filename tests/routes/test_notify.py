@@ -43,7 +43,16 @@ def test_a_chat_of_telegram_is_notified_of_everything_by_default() -> None:
     assert (found.name, found.to.token.reveal(), found.to.chat_id) == ("telegram", TOKEN, -100123)
     assert found.to.api == "https://api.telegram.org"
     assert found.kinds == frozenset(Kind)
+    assert found.installation is None
     assert (found.language, found.quiet, found.silence, found.egress) == (Language.EN, None, {}, Egress())
+
+
+def test_an_installation_has_a_name_of_one_line() -> None:
+    to = '- {to: {slack: {url: "https://hooks.example/x"}}, name: %s}'
+    assert only(to % "ООО Ромашка").installation == "ООО Ромашка"
+    for odd, why in (('"a\\nb"', "must be one line"), ('" a"', "must be one line"), ("''", "must be text of up to 64")):
+        [problem] = problems(to % odd)
+        assert f"notify[0].name: {why}" in problem
 
 
 def test_the_example_of_the_contract_is_read() -> None:
@@ -179,7 +188,7 @@ def test_what_cannot_be_used_is_refused_at_its_place(notify: str, expected: str)
     [
         ("on: [silence]", "silence tells nothing without silence beside it: write silence: {crm: 6h}, too"),
         ("on: [dead], silence: {crm: 6h}", "tells nothing: add silence to on"),
-        ("on: [guard]", "guard tells nothing: no source has a guard"),
+        ("on: [guard]", "guard tells nothing: there is no account"),
         ("on: [heal]", "heal tells nothing: no source heals"),
         ('on: [dead], quiet: {from: "22:00", to: "08:00", except: [disk]}', "disk is not in on: it is never sent"),
     ],

@@ -34,7 +34,7 @@ def message(to: Mail, said: Notification) -> EmailMessage:
     mail = EmailMessage(policy=LINE_ENDS)
     mail["From"] = to.sender
     mail["To"] = ", ".join(to.to)
-    mail["Subject"] = f"relay: {said.title}"[:MAX_SUBJECT]
+    mail["Subject"] = said.title[:MAX_SUBJECT]
     mail["Date"] = format_datetime(said.at)
     mail["Message-ID"] = make_msgid(domain=to.sender.rpartition("@")[2])
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies

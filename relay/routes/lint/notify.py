@@ -12,7 +12,7 @@ from relay.routes.stray_characters import copying_mistake
 
 def notified_of_nothing(config: Config) -> Iterator[Finding]:
     """Kinds that cannot come with these routes."""
-    guarded = any(source.guard for source in config.sources.values())
+    guarded = bool(config.accounts) or any(source.guard for source in config.sources.values())
     heals = any(source.heal.mode is not HealMode.OFF for source in config.sources.values())
     for where, each in _receivers(config):
         asked = each.kinds != frozenset(Kind)  # who lists every kind means what comes, like who lists none
@@ -21,7 +21,7 @@ def notified_of_nothing(config: Config) -> Iterator[Finding]:
         if each.silence and Kind.SILENCE not in each.kinds:
             yield (*where, "silence"), "tells nothing: add silence to on"
         if asked and Kind.GUARD in each.kinds and not guarded:
-            yield (*where, "on"), "guard tells nothing: no source has a guard"
+            yield (*where, "on"), "guard tells nothing: there is no account"
         if asked and Kind.HEAL in each.kinds and not heals:
             yield (*where, "on"), "heal tells nothing: no source heals"
         if each.quiet and (never := each.quiet.exempt - each.kinds):

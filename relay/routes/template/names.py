@@ -7,5 +7,5 @@ EVENT_NAMES = frozenset(
     }
 )  # fmt: skip
 BATCH_NAMES = frozenset({"enriched", "events", "names"})
-NOTIFICATION_NAMES = frozenset({"at", "kinds", "lines", "link", "relay", "text", "title"})
+NOTIFICATION_NAMES = frozenset({"at", "kinds", "lines", "link", "name", "relay", "text", "title"})
 ANSWER_NAMES = frozenset({"answer", "headers", "status"})
