@@ -3,7 +3,7 @@
 The table of what can be healed, and how well; docs/amocrm.md has it for users.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from relay.account.heal import keys
@@ -77,10 +77,6 @@ class Tell(NamedTuple):
     key: Key
     exactness: Exactness
     entity_id: str = ""
-
-    def is_of(self, subscribed: Collection[str]) -> bool:
-        """Whether these subscriptions bring it: a contact's new owner comes as an update, if either is asked for."""
-        return self.action in subscribed or self.key.told_by in subscribed
 
 
 def tells(event: FeedEvent, triggers: Iterable[DpChannel] = ()) -> Iterator[Tell]:
