@@ -1,6 +1,6 @@
 """Requests that were not answered with 2xx -> the store, by minute, source and reason: `relay list --refused`.
 
-Whoever guesses tokens costs no more than a row a minute. Strangers are left out: nothing of theirs was meant for us.
+Guesses of tokens cost no more than a row a minute. Strangers are left out: nothing of theirs was meant for us.
 """
 
 import asyncio

@@ -31,7 +31,7 @@ class WebhookStored:
     """A webhook is on disk with what came of it, so many `deliveries` in all, and its 200 is due.
 
     `took`: from its receipt; `commit` of that, from the call of the store, in plain seconds: only spans read it, and a
-    timedelta for each webhook would cost those who have none.
+    timedelta for each webhook would cost relays without spans.
     """
 
     webhook: Webhook

@@ -45,7 +45,7 @@ class Block:
             await self._tell()
 
     async def lift(self) -> None:
-        """Send again; for whoever looks whether it has ended."""
+        """Allow requests again: for a check of whether the block has ended."""
         self._error = None
         await self._tell()
 

@@ -42,5 +42,5 @@ def is_resumed(record: GuardRecord) -> bool:
 
 
 def was_tried(record: GuardRecord) -> bool:
-    """Whether a try to switch it on was in vain."""
+    """Whether a try to switch it on has failed."""
     return bool(record.disabled_at and record.spent_at and record.spent_at >= record.disabled_at)

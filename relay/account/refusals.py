@@ -8,7 +8,7 @@ from relay.signals import Rejection, WebhookRejected
 from relay.store.guard_contract import GuardStore
 
 COUNTED = frozenset({Rejection.TOO_LARGE, Rejection.UNAVAILABLE, Rejection.INCOMPLETE})
-"""Those that amoCRM has sent. Who guesses tokens, or posts from another account, is no matter of this webhook."""
+"""Those that amoCRM has sent. Guesses of tokens and posts from another account say nothing of this webhook."""
 MINUTE = timedelta(minutes=1)
 
 

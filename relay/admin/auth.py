@@ -174,7 +174,7 @@ def _unauthorized(text: str) -> web.HTTPUnauthorized:
 
 
 def _expired(expired: Expired) -> str:
-    """Only whoever has the token learns this."""
+    """The answer to an expired token; only its holder gets it."""
     entry = expired.entry
     ended = rfc3339(entry.expires_at) if entry.expires_at else ""
     return f"this token of {entry.name} expired at {ended}: have it replaced by relay access rotate\n"

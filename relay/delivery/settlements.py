@@ -21,7 +21,7 @@ from relay.store.requests import Settlement
 
 @dataclass(slots=True)
 class _Turn:
-    """What ended in one turn of the loop; `awaited`, by its number, are the futures of callers who await a reply."""
+    """What ended in one turn of the loop; `awaited`, by its number, are the futures of callers that await a reply."""
 
     ended_at: datetime
     done: Future[None]

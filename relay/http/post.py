@@ -11,7 +11,7 @@ SMALL = 64 * 1024  # bytes of a body
 
 
 class Post:
-    """Whoever takes it calls `respond` or `fail`, once, and not before `receive` has returned.
+    """A complete POST. Its receiver calls `respond` or `fail`, once, and not before `receive` has returned.
 
     `address`: path and query as they came. `keep_alive`: the connection may stay open after the response.
     """

@@ -30,7 +30,7 @@ class Budget:
 
 
 class Reservation:
-    """The memory of one webhook. Whoever has the webhook releases it, once: the last one is the committer.
+    """The memory of one webhook. The stage that has the webhook last releases it, once: the committer at the latest.
 
     A `with` block releases it at its end, unless it was handed over.
     """
@@ -51,7 +51,7 @@ class Reservation:
         self._size = total
 
     def hand_over(self) -> None:
-        """Leave the release to whoever the webhook is given to."""
+        """Leave the release to the next stage."""
         self._handed_over = True
 
     def release(self) -> None:

@@ -59,8 +59,8 @@ class Exemption:
 class Egress:
     """Settings that hold for each connection on behalf of a target, whatever its URL.
 
-    `deny_private`: no connection is opened to an address that is not public. There is no `proxy` beside it: who looks
-    a name up decides what it means.
+    `deny_private`: no connection is opened to an address that is not public. It excludes `proxy`: a proxy would
+    resolve the name itself, and could be sent anywhere.
     """
 
     proxy: Proxy | None = None

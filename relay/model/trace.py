@@ -63,7 +63,7 @@ def sampled(trace: str) -> str:
 
 
 def attempt_span_id(event: str, target: str, attempt: int) -> str:
-    """Return the span id of an attempt: the same whoever asks, another one for each attempt of the trace.
+    """Return the span id of an attempt: the same at each call, unique among the attempts of the trace.
 
     Half of it is the event's, half the target's and the attempt's: within a trace that is enough, and every attempt
     takes one.

@@ -4,7 +4,7 @@ signal ─▶ observer ─▶ metrics      counters and histograms, as they happ
                    └▶ log          one line each, text or JSON, safe to print; texts of uncounted facts in messages,
                       │          those of attempts in attempt_line
                       └▶ log_writer   written by a thread of its own
-       ─▶ event_stream             documents for who follows just now (`relay tail`)
+       ─▶ event_stream             documents for the present followers (`relay tail`)
        ─▶ tracing                  spans for a collector, if OpenTelemetry's variables name one
 store  ─▶ gauges                   the backlog, as of the last scrape
 loop   ─▶ loop_monitor             how long the event loop was held

@@ -1,4 +1,4 @@
-"""Signals -> documents for whoever follows just now; `relay tail` and `relay forward` show them.
+"""Signals -> documents for the present followers; `relay tail` and `relay forward` show them.
 
 Nothing is made while nobody follows. A slow follower misses documents and gets their number: the relay never waits.
 """

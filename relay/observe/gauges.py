@@ -107,19 +107,21 @@ class Gauges(Collector):
         each webhook in amoCRM that is watched, by source. `in_flight`: attempts that this relay has under way.
         A target that only `backlog` names, because the routes file no longer does, is shown without a state.
         """
-        owing, same = sorted(backlog.items()), self._same
+        known, same = sorted(backlog.items()), self._same
         zero = [(target, 0.0) for target in sorted(target_states.keys() - backlog.keys())]
         families = (
             _by_target(
-                "relay_deliveries_pending", f"Deliveries still owed.{same}", [(t, o.pending) for t, o in owing] + zero
+                "relay_deliveries_pending",
+                f"Deliveries not yet settled.{same}",
+                [(t, o.pending) for t, o in known] + zero,
             ),
             _by_target(
-                "relay_deliveries_dead", f"Deliveries given up, and kept.{same}", [(t, o.dead) for t, o in owing] + zero
+                "relay_deliveries_dead", f"Deliveries given up, and kept.{same}", [(t, o.dead) for t, o in known] + zero
             ),
             _by_target(
                 "relay_oldest_pending_seconds",
                 f"Age of the oldest pending delivery, since its event arrived; 0 if none is pending.{same}",
-                [(t, _age(o.oldest_at, now)) for t, o in owing] + zero,
+                [(t, _age(o.oldest_at, now)) for t, o in known] + zero,
             ),
             _states(target_states),
             _by_target("relay_attempts_in_flight", "Attempts under way, of this relay.", sorted(in_flight.items())),

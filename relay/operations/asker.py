@@ -13,7 +13,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
 
     def includes(self, other: "Role") -> bool:
-        """True if who has this role may do what `other` is needed for."""
+        """True if this role includes `other`."""
         return self is Role.OPERATOR or other is Role.VIEWER
 
 

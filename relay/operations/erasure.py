@@ -51,7 +51,7 @@ class Erasure:
 
     `shared`: webhooks that keep the part of others; `emptied`: those that could not be cut, and lost all. `texts`:
     blanked, by table. `waits_for`: what has not confirmed yet; `out_of_reach`: where copies may be that no relay knows.
-    `traces` are data of the person: for who looks into more places, to be dropped then.
+    `traces` are data of the person, for a search in more places; drop them after it.
     """
 
     act: str

@@ -20,7 +20,7 @@ from relay.routes.diagnostics import quoted, suggestion
 from relay.store.erased_archive import erase_archive
 from relay.store.erasure_plan import Scope, refs_of
 
-WITHIN = 3600.0  # seconds that `now` waits for whoever has a part in it
+WITHIN = 3600.0  # seconds that `now` waits for the relays and files that have a part in it
 NO_ARCHIVE = "the archive, if there is one: the routes file that names it cannot be used here"
 
 _ENTITIES = sorted(ENTITIES - {UNKNOWN})

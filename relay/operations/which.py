@@ -30,7 +30,7 @@ Cursor = Annotated[str, Meta(description="`next` of the page before.")]
 
 
 def demand_at_most(found: int, most: int | None) -> None:
-    """ConflictError if more are found than were counted before: whoever acts has not been shown them."""
+    """ConflictError if more are found than were counted before: the operator has not been shown them."""
     if most is not None and found > most:
         raise ConflictError(f"{found} are found now, and {most} were counted before: nothing was done, count again")
 

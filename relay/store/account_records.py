@@ -1,6 +1,6 @@
 """What all processes of one store share of an amoCRM account: its OAuth grant, and whether amoCRM blocks it.
 
-A refresh token works once, so whoever uses it holds the record's lock from reading it until its successor is on disk.
+A refresh token works once, so its user holds the record's lock from reading it until its successor is on disk.
 """
 
 import json

@@ -53,7 +53,7 @@ def without_buried(request: KeepRequest, tombstones: Collection[Tombstone]) -> t
 def buried_heals(
     source: str, records: Sequence[HealRecord], healed: Sequence[KeepRequest], tombstones: Collection[Tombstone]
 ) -> tuple[Sequence[HealRecord], Sequence[KeepRequest]]:
-    """Return what of a scan may be recorded: who was erased is not healed."""
+    """Return what of a scan may be recorded: an erased person is not healed."""
     if not tombstones or not records:
         return records, healed
     buried = Buried(tombstones)

@@ -137,7 +137,7 @@ class DeliveryStore(Protocol):
 
         Nobody else gets them before `now + lease`. At least one is returned if one is due; no more follow once their
         payloads have reached `max_bytes`, so the last one may exceed it. Of those that share a key only the oldest
-        pending one is ever due, whoever inserts at the same time. One whose payload fails its checksum is `corrupt`. A
+        pending one is ever due, also after concurrent inserts. One whose payload fails its checksum is `corrupt`. A
         pause does not prevent claims: the caller respects it, as `due` reports it. A process that does not own the
         store gets none.
         """

@@ -1,7 +1,7 @@
 """What a scan found, and what is stored by now -> what is to be stored. Pure, and the same for every store.
 
-Between the scan's reading and its writing webhooks are kept. Whoever writes holds off others that keep a webhook of the
-same source, channel and key, reads the records and hooks again, and asks here.
+Webhooks are stored between the scan's reading and its writing. The writer locks source, channel and key against them,
+reads the records and hooks again, and decides here.
 """
 
 from collections.abc import Iterable, Sequence

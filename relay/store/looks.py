@@ -92,8 +92,8 @@ class Place(NamedTuple):
 
     at: int
     webhook: int
-    past_event: int
-    past_target: str
+    event: int
+    target: str
 
 
 def newest(until: datetime | None) -> Place:

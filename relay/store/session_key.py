@@ -10,7 +10,7 @@ class SessionKey(Protocol):
     """The key of one store. Safe over processes."""
 
     async def read(self) -> bytes:
-        """Return the key, made by whoever asks first, on disk on return; StoreBusy if that cannot be done now."""
+        """Return the key, made at the first call, on disk on return; StoreBusy if that cannot be done now."""
         ...
 
 

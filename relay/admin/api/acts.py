@@ -292,6 +292,6 @@ def _ended(about: ActDocument, act: Act) -> ActDocument:
 
 
 def _retrieved(task: asyncio.Task[Any]) -> None:
-    """Mark its exception as seen: whoever asked may have left."""
+    """Mark its exception as seen: the client may have left."""
     if not task.cancelled():
         task.exception()

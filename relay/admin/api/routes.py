@@ -128,7 +128,7 @@ def _key(request: web.Request) -> str | None:
 
 
 def _tagged(request: web.Request, document: object) -> web.Response:
-    """With its ETag, if the document has one; 304 for who has it already."""
+    """With its ETag, if the document has one; 304 for a client that has it already."""
     if (etag := getattr(document, "etag", None)) is None:
         return _answer(document)
     answer = _answer(document)

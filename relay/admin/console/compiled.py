@@ -30,7 +30,7 @@ def in_memory() -> InMemory:
 
 
 class Compiled:
-    """The templates of an environment; who asks while they are compiled waits for them."""
+    """The templates of an environment; requests that come while they are compiled wait."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment

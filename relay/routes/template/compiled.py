@@ -149,7 +149,7 @@ def _utf8(content: str) -> bytes:
 
 
 def climbs(url: str) -> bool:
-    """True if a segment of the path would be removed, with the one before it, by who reads the URL."""
+    """True if a segment of the path would be removed, with the one before it, by a reader of the URL."""
     return any(map(_DOTS.fullmatch, re.split("[?#]", url, maxsplit=1)[0].split("/")))
 
 

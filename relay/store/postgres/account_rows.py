@@ -1,4 +1,4 @@
-"""Records of amoCRM accounts as rows; whoever uses a refresh token holds its row `for update`.
+"""Records of amoCRM accounts as rows; the user of a refresh token holds its row `for update`.
 
 Over a connection of their own: such a transaction stays open while amoCRM is asked, for up to 20 s, which no other one
 does. It works behind PgBouncer, too, where locks of a session would be nobody's.

@@ -109,7 +109,7 @@ def record_losses(relay: str, gaps: Sequence[AckGap]) -> Statement:
 
 
 async def lock_webhooks(transaction: Transaction, events: Sequence[int]) -> None:
-    """Keep a purge from the webhooks of these events: whoever makes a delivery pending asks for this first.
+    """Keep a purge from the webhooks of these events; call this before a delivery of theirs becomes pending.
 
     A purge locks them for itself, and looks only then at what is pending.
     """

@@ -1,7 +1,7 @@
 """What operators did -> audit entries, whose `seq` rises in the order of the commits.
 
 A sequence alone would not: a transaction that took its number first may commit last, and a reader that has passed the
-number would never see its entry. So whoever writes an entry holds a lock from before it takes the number until it has
+number would never see its entry. So a writer of an entry holds a lock from before it takes the number until it has
 committed. It is the last lock of a transaction, for a moment.
 """
 

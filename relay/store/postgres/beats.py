@@ -1,7 +1,7 @@
 """Beats of other relays, judged by this process's steady clock -> which of them are dead. Pure: time is passed.
 
-No clocks are compared, so a clock that is set declares nobody dead. Neither does an outage of the database: who could
-not beat itself begins to watch anew.
+No clocks are compared, so a clock that is set declares nobody dead. Neither does an outage of the database: a relay
+that could not beat itself begins to watch anew.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Tombstones, and what is kept of an event that one of them forbids; inside a transaction of whoever keeps it."""
+"""Tombstones, and what is kept of an event that one of them forbids; inside the transaction that stores it."""
 
 from collections.abc import Sequence
 

@@ -126,8 +126,8 @@ _OF_BATCH = "unnest(%(events)s::bigint[], %(targets)s::text[]) as s(event, targe
 _LOCK = take_of(f"select d.key from {_OF_BATCH} join deliveries d using (event, target)")
 
 # one delivery settled twice in a batch: the first counts. The case: by the primary key alone, not by a partial index
-# an attempt is recorded whoever holds the delivery now, unless that was purged; what a request told is not, if it
-# carried an event that was erased meanwhile
+# an attempt is recorded whether or not its claim is still in force, unless the delivery was purged; its answer is not
+# if the request carried an event that was erased meanwhile
 _SETTLE = f"""
 with ours as materialized (
   select d.event, d.target, d.key, s.n, s.state, s.due_at, s.why, s.settled_at, s.overlooked

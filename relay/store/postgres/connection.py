@@ -369,7 +369,7 @@ async def _pipelined(connection: psycopg.AsyncConnection[Row]) -> AsyncIterator[
 
 
 def _shut_down(connection: psycopg.AsyncConnection[Row]) -> None:
-    """Have whoever waits for the server find the connection closed."""
+    """Close the socket under calls that wait for the server: they find the connection closed."""
     with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
         same.shutdown(socket.SHUT_RDWR)
 

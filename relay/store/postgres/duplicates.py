@@ -1,6 +1,6 @@
 """A webhook -> the earlier one that it repeats, if any; see `contract.IngestStore.keep`, and `store.likeness`.
 
-Only webhooks of which an equal one is stored come here, which is rare. Whoever asks holds the locks of the entities
+Only webhooks of which an equal one is stored come here, which is rare. The caller holds the locks of the entities
 that the webhook is about: what was stored between the two is committed.
 """
 

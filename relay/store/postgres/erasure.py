@@ -31,7 +31,7 @@ MOST_BYTES = 4 * 1024 * 1024  # of one page
 CHUNK = 20  # webhooks of a transaction
 PAUSE = 0.02  # seconds between transactions, in which others write
 PAGE = 1_000  # texts
-LOCK_WITHIN = "2s"  # for the lock of a table that is rewritten: whoever comes after waits behind it
+LOCK_WITHIN = "2s"  # for the lock of a table that is rewritten: later transactions wait behind it
 REWRITE_WITHIN = 3600.0  # seconds for one table
 
 REWRITTEN = ("webhooks", "events", "deliveries", "attempts", "enrichments", "audit", "conditions", "pauses", "reports",

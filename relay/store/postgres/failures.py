@@ -39,7 +39,7 @@ _PREFIX = re.compile(r"^(connection failed|consuming input failed|sending query 
 
 
 class Refused(StoreBusy):
-    """A trigger refuses a row; its cause says why. Only whoever can do without that row need tell it from StoreBusy."""
+    """A trigger refuses a row; its cause says why. To a caller that needs that row it is StoreBusy."""
 
 
 def refused_by_routine(error: BaseException) -> bool:

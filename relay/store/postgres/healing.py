@@ -202,7 +202,7 @@ async def _record(
 
 
 async def _lock(transaction: Transaction, source: str, records: Sequence[HealRecord], asked: Sequence[Asked]) -> None:
-    """Hold off who keeps what can match, and others of the keys of what is healed; all in one statement."""
+    """Lock against webhooks that can match, and the ordering keys of what is healed; all in one statement."""
     deciding = (HealState.MATCHED, HealState.HEALED)
     matching = [hashed_hook(source, each.channel, each.key) for each in records if each.state in deciding]
     if taken := locks([*matching, *(key for each in asked for key in each.locked())]):

@@ -240,7 +240,7 @@ async def _keep_locked(transaction: Transaction, asked: Sequence[Asked], owner: 
 
 
 async def _lock(transaction: Transaction, asked: Sequence[Asked]) -> None:
-    """Take all locks at once: a second set of them could wait for one who waits for the first."""
+    """Take all locks at once: a second set could deadlock with a transaction that waits for the first."""
     ids = Texts(each.request.webhook.id for each in asked)
     raw = [key for (key,) in await transaction.rows(ingest_sql.RAW_KEYS, {"id": ids})]
     for statement in _locks(asked, raw):

@@ -1,8 +1,8 @@
 """A store in PostgreSQL -> what in it is corrupt, or does not fit together.
 
 Pages and indexes are PostgreSQL's own business: pg_amcheck looks at them. Here: contents against their checksums, some
-hundred rows at a time; that of each ordering key one delivery is due; that who claims lives; and rows without those
-they belong to.
+hundred rows at a time; that one delivery of each ordering key is due; that owners of claims are alive; and orphaned
+rows.
 """
 
 import asyncio

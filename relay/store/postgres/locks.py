@@ -1,7 +1,7 @@
 """Ordering keys and entities -> advisory locks, which a transaction takes in one statement of its own, before others.
 
-Whoever inserts, settles or replays deliveries of one key must not do it beside another transaction: settle would see
-no successor, keep would see a predecessor, and the delivery would wait for ever. They are transaction locks of few
+Two transactions must not insert, settle or replay deliveries of one key at the same time: settle would see no
+successor, keep would see a predecessor, and the delivery would wait for ever. They are transaction locks of few
 buckets: the server's lock table is small and shared, and 20,000 locks of one webhook do not fit into it.
 
 A lock is of a key alone, not of key and target: one for all targets of an event, and SQL can compute it.
@@ -27,7 +27,7 @@ def hashed(key: str) -> bytes:
 def hashed_hook(source: str, channel: str, key: str) -> bytes:
     """Return the hash of what hooks and events of the feed share that can match.
 
-    Who keeps such a hook must not do it beside who heals such an event: neither would see the other's row.
+    A transaction that stores such a hook excludes one that heals such an event: neither would see the other's row.
     """
     return hashed("\0".join((source, channel, key)))
 

@@ -76,7 +76,7 @@ class Membership:
         return tokens
 
     async def registered(self, tokens: Tokens) -> None:
-        """Claim with these tokens, and see who else lives."""
+        """Claim with these tokens, and look which other relays are alive."""
         self.registry.registered(tokens)
         await self.beat()
 
@@ -88,11 +88,11 @@ class Membership:
                     await ready()
                 else:
                     await self.beat()
-            except StoreBusy as error:  # whoever cannot beat for long is declared dead
+            except StoreBusy as error:  # a relay that cannot beat for long is declared dead
                 if isinstance(error.__cause__, UndefinedTable) and self.registry.tokens:
                     self.disown()  # another server has taken over that never saw us: migrate it, and register
             except (StoreUnsafe, ConfigurationError):
-                pass  # whoever forwards the spool reports it; the server may be mended, or another take over
+                pass  # the forwarding of the spool reports it; the server may be mended, or another take over
             await asyncio.sleep(EVERY)
 
     async def beat(self) -> None:
@@ -154,7 +154,7 @@ class Membership:
             self._clock_set(by)
 
     async def _set_back(self, transaction: Transaction) -> None:
-        """Move what waits, once, whoever notices: the last beats of all are moved with it."""
+        """Move due times and leases, once for all relays: their last beats are moved with them."""
         await transaction.rows("select set_config('statement_timeout', '120s', true)")
         await transaction.rows("select schema from relay_meta for update")
         if (by := await _clock_is_behind(transaction)) is None:

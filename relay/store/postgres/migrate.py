@@ -18,7 +18,7 @@ from relay.errors import ConfigurationError, StoreBusy, StoreUnsafe
 from relay.store.postgres.connection import Connection, Transaction
 
 LOCK = 0x616D6F52 << 32  # "amoR": of migrations; see `locks` for those of keys
-LOCK_TIMEOUT = "1s"  # whoever waits for a table's lock has everybody else wait behind it
+LOCK_TIMEOUT = "1s"  # a wait for a table's lock blocks all later ones
 PATIENCE = 60  # tries
 PAUSE = 1.0  # seconds between two tries
 DEADLINE = 60.0  # seconds for the transaction of a migration
@@ -96,7 +96,7 @@ async def is_migrated(transaction: Transaction) -> bool:
 
 
 async def _found(transaction: Transaction) -> Found:
-    # from pg_class: to_regclass alone believes what this session has cached, whoever has made the table meanwhile
+    # from pg_class: to_regclass alone believes what this session has cached, also after another has made the table
     there_sql = "select exists (select from pg_class where oid = to_regclass('relay_meta'))"
     [(there,)] = await transaction.rows(there_sql)
     if not there:

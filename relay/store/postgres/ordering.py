@@ -1,7 +1,7 @@
 """`order: entity`: of the deliveries of a target that share a key only the oldest pending one is ever due.
 
 The key is `routes.plan`'s: account, entity and id. A delivery behind another is blocked: pending, without a due time.
-It is blocked when it is inserted or replayed, and unblocked when the one before it is settled; whoever does one of them
+It is blocked when it is inserted or replayed, and unblocked when the one before it is settled; each of these
 holds the `locks` of the keys.
 """
 

@@ -1,7 +1,7 @@
 """A relay among those that share the database: incarnations, heartbeats, and claims of owners that live no more.
 
-A claim's owner is the high part of its token. An owner that is not registered and alive is nobody, whoever declared it
-dead: sweeps go by who lives, never by a list of the dead.
+A claim's owner is the high part of its token. An owner that is not registered as alive has no claims, whichever relay
+declared it dead: sweeps read the list of the living, never one of the dead.
 """
 
 import os
@@ -22,7 +22,7 @@ from relay.store.times import to_ms
 ALIVE = """
 exists (select from relays r where r.incarnation = %(incarnation)s and r.name = %(relay)s and r.gone_at is null)
 """
-"""SQL: whoever claims must be registered and alive in the same statement, or nobody would give the claim back.
+"""SQL: a claimer must be registered and alive in the same statement, or nothing would release the claim.
 
 By its name, too: a standby that took over without having seen it register gives its number to another relay.
 """

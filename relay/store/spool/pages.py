@@ -64,8 +64,8 @@ class Pages:
     async def keep(self, requests: Sequence[KeepRequest]) -> Sequence[KeepResult | Exception]:
         """Keep webhooks, due now: their retry policies must not have ended while the shared store was away.
 
-        One that is refused alone is kept without its events, as unparsed: whoever reads its body can have them. Returns
-        an exception if that is refused as well; raises StoreBusy if anything is not known to be committed.
+        One that is refused alone is kept without its events, as unparsed, for `relay reparse`. Returns an
+        exception if that is refused as well; raises StoreBusy if anything is not known to be committed.
         """
         now = self._shared.clock()
         asked = [each._replace(now=now) for each in requests]

@@ -204,7 +204,7 @@ class SpoolingStore:
                 self._emit(SpoolLeft(webhooks=left, file=str(self._spool.path)))
 
     async def _publish_last(self) -> None:
-        """Report what the spool holds once nothing is on its way there: the shared store lists who leaves webhooks."""
+        """Report what the spool holds once nothing is on its way there: a stopped relay may leave webhooks behind."""
         try:
             async with asyncio.timeout(COUNTED_WITHIN):
                 await self._intake.written()

@@ -15,7 +15,7 @@ from relay.errors import StoreBusy
 from relay.os_errors import os_error_text, permission_problem, write_problem
 from relay.store.account_records import NOTHING, AccountRecord, decode, encode
 
-HELD_WITHIN = 60.0  # seconds; whoever holds it makes a request of at most 20
+HELD_WITHIN = 60.0  # seconds; its holder makes a request of at most 20
 TRIED_EACH = 0.05
 _OURS_ALONE, _OTHERS = 0o600, 0o077  # modes
 
