@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from relay.operations.act_deliveries import ACT_DELIVERIES
 from relay.operations.activity import ACTIVITY, SOURCES
 from relay.operations.acts import AUDIT
 from relay.operations.attempts import ATTEMPTS
@@ -32,6 +33,7 @@ from relay.operations.webhooks import EVENT, EVENTS, UNPARSED, WEBHOOK
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     # questions
     ACTIVITY,
+    ACT_DELIVERIES,
     ATTEMPTS,
     AUDIT,
     CHECK,

@@ -297,7 +297,8 @@ class Filter:
 
     `source` and `account` (id or subdomain) are the webhook's. `reason` is that of the last attempt, a value of
     `Reason`. `settled_since`, `settled_until`: when it was delivered, or dead.
-    `dismissed`: only those that are, or only those that are not.
+    `dismissed`: only those that are, or only those that are not; `dismissed_at`: at this instant. `replayed_since`,
+    `replayed_until`: the last replay had it due then.
     """
 
     event_ids: tuple[str, ...] = ()
@@ -316,6 +317,9 @@ class Filter:
     settled_since: datetime | None = None
     settled_until: datetime | None = None
     dismissed: bool | None = None
+    dismissed_at: datetime | None = None
+    replayed_since: datetime | None = None
+    replayed_until: datetime | None = None
 
     def of_events(self) -> "Filter":
         """Return it without what it says of deliveries."""
@@ -328,6 +332,9 @@ class Filter:
             settled_since=None,
             settled_until=None,
             dismissed=None,
+            dismissed_at=None,
+            replayed_since=None,
+            replayed_until=None,
         )
 
 

@@ -33,6 +33,7 @@ FILTERS = [
     Filter(source="crm", account="1", reason="timeout"),
     Filter(since=NOON, until=NOON + MINUTE),
     Filter(settled_since=NOON, settled_until=NOON + MINUTE),
+    Filter(replayed_since=NOON, replayed_until=NOON + MINUTE, dismissed_at=NOON),
     Filter(states=(State.PENDING,)),
     Filter(states=(State.DEAD, State.PENDING), target="bot"),
     Filter(states=(State.DELIVERED,)),
@@ -138,7 +139,7 @@ BOUNDS = {"end_at": LATEST - 201_000, "end_webhook": 0, "least": 0, "step": look
 BY_RANGE = plans.SCANNED | {"webhooks_received_at", "heal_events"}  # that is empty here
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(7))
 def test_a_step_of_a_listing_reads_its_webhooks_and_what_hangs_on_them(
     postgres: Cluster, history: str, number: int
 ) -> None:

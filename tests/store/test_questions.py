@@ -313,6 +313,28 @@ async def test_deliveries_are_found_by_what_the_last_attempt_returned_and_when_t
         assert sum((await store.count(wanted)).values()) == len(found), wanted
 
 
+async def test_deliveries_are_found_by_when_they_were_replayed_or_dismissed_last(store: Archive) -> None:
+    for number in (1, 2, 3, 4):
+        [one] = await arrive(store, number, "bot")
+        await attempt(store, one, SECOND, Dead("no"), Reason.CLIENT_ERROR)
+    [never] = await arrive(store, 5, "bot", after=HOUR)
+    await attempt(store, never, HOUR)
+    ids = tuple(f"event-{number:04}" for number in (1, 2, 3))
+    await store.replay(Filter(event_ids=ids), act(1, at=NOON + HOUR), rate=1)
+    await store.replay(Filter(event_ids=ids[:1], states=(State.PENDING,)), act(2, at=NOON), rate=None)
+    await store.dismiss(Filter(), act(3, at=NOON + 2 * HOUR))
+    at = NOON + HOUR
+    for wanted, found in (
+        (Filter(replayed_since=at), [2, 3]),
+        (Filter(replayed_since=at, replayed_until=at + 2 * SECOND), [2]),
+        (Filter(replayed_until=at), [1]),
+        (Filter(dismissed_at=NOON + 2 * HOUR), [4]),
+        (Filter(dismissed_at=at), []),
+    ):
+        assert sorted(await collected(store, wanted, 9, None)) == found, wanted
+        assert sum((await store.count(wanted)).values()) == len(found), wanted
+
+
 async def test_a_listing_has_the_last_attempt_of_each_delivery(store: Archive) -> None:
     await made(store)
     await arrive(store, 4, "bot", after=3 * HOUR)

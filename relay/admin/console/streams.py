@@ -25,6 +25,8 @@ from relay.signals import Signal
 
 RENEW_EVERY = timedelta(seconds=1)
 HEARTBEAT = ":\n\n"
+ENDED = "event: ended\n\n"
+"""What `data-hx-sse:close` of a part waits for: it will not change any more."""
 _FORM_KEY = re.compile(r'name="key" value="[^"]*"')
 """It is another one each time: what differs in it alone has not changed."""
 
@@ -61,10 +63,11 @@ class _Part:
 LIVE: web.AppKey[Live] = web.AppKey("live", Live)
 
 
-async def renew(request: web.Request, name: str, make: Make) -> web.StreamResponse:
+async def renew(request: web.Request, name: str, make: Make, *, while_has: str = "") -> web.StreamResponse:
     """Send a part of a page whenever it has changed. `make` may be called for all who watch it in this language.
 
-    What cannot be made just now, since the store is busy, is sent later.
+    What cannot be made just now, since the store is busy, is sent later. It ends with the first part that lacks the
+    text `while_has`.
     """
     asker, live, seen = request[ASKER], request.app[LIVE], ""
     key = name, language(), asker.role, asker.payloads
@@ -72,6 +75,9 @@ async def renew(request: web.Request, name: str, make: Make) -> web.StreamRespon
         html = await _made(part)
         await send(_event(html))
         async for _ in flushes(request, follower, every=RENEW_EVERY.total_seconds()):
+            if html and while_has not in html:
+                await send(ENDED)
+                break
             seen, html = html, await _made(part) or html
             await send(_event(html) if _FORM_KEY.sub("", html) != _FORM_KEY.sub("", seen) else HEARTBEAT)
     return request[RESPONSE]

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
+from relay.operations.documents.deliveries import DeliveryDocument
+from relay.operations.documents.listing import Listing
 from relay.operations.documents.marks import PERSONAL, AnyJson, Moment
 from relay.store.records import AuditEntry
 
@@ -71,3 +73,14 @@ class AcceptedDocument:
     """The answer 202: `act` is to be looked for under /acts/{act}."""
 
     act: str
+
+
+@dataclass(frozen=True, kw_only=True)  # no slots: nor has what it extends
+class ActDeliveriesDocument(Listing[DeliveryDocument]):
+    """Deliveries of an act, and how many of all its deliveries are in each of the `states`; with `more` these and more.
+
+    Those that were replayed again since belong to the later act alone.
+    """
+
+    states: dict[str, int]
+    more: bool

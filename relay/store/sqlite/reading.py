@@ -74,6 +74,9 @@ _FILTERS = {
     "settled_until": "d.settled_at < :settled_until",
     "dismissed": "d.dismissed_at is not null",
     "undismissed": "d.dismissed_at is null",
+    "dismissed_at": "d.dismissed_at = :dismissed_at",
+    "replayed_since": "d.replays > 0 and d.pending_since >= :replayed_since",
+    "replayed_until": "d.replays > 0 and d.pending_since < :replayed_until",
 }
 
 
@@ -96,6 +99,9 @@ def _values(wanted: Filter) -> dict[str, Any]:
         "settled_until": _ms(wanted.settled_until),
         "dismissed": wanted.dismissed or None,
         "undismissed": True if wanted.dismissed is False else None,
+        "dismissed_at": _ms(wanted.dismissed_at),
+        "replayed_since": _ms(wanted.replayed_since),
+        "replayed_until": _ms(wanted.replayed_until),
     }
 
 

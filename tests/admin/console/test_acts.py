@@ -1,9 +1,14 @@
 """/acts: who did what, and one act with what was asked and what came of it."""
 
+import re
+
+from relay.model import State
 from relay.store.contract import Archive
+from relay.store.records import Filter
 from tests.admin.api.test_acts import Gate
 from tests.admin.api.test_acts import gate as gate
 from tests.admin.console.conftest import OPERATOR, VIEWER, Client, Seen, see, sent
+from tests.admin.console.test_live import EVENTS
 
 PAUSE, RESUME = "/targets/warehouse/pause", "/targets/warehouse/resume"
 
@@ -59,6 +64,41 @@ async def test_the_rest_of_a_long_act_is_stopped(gate: Gate, browser: Client, st
     assert "stop" in [each.command for each in await store.audit(limit=9)]
     again = await browser.post(f"{path}/stop", data=running.form(f"{path}/stop"), allow_redirects=False)
     assert again.status == 303
+
+
+async def test_an_act_under_way_is_followed_until_it_ends(gate: Gate, guarded: Client) -> None:
+    begun = await guarded.post("/api/v1/slow", json={}, headers=OPERATOR)
+    path = f"/acts/{(await begun.json())['act']}"
+    assert f'data-hx-sse:connect="{path}/stream"' in (await see(guarded, path, headers=VIEWER)).source
+    async with guarded.get(f"{path}/stream", headers=VIEWER | EVENTS) as answer:
+        first = await answer.content.readuntil(b"\n\n")
+        assert b"under way" in first
+        gate.open.set()
+        rest = (await answer.content.read()).decode()
+    assert "✓" in rest
+    assert rest.endswith("event: ended\n\n"), "htmx asks no more"
+    assert "sse:connect" not in (await see(guarded, path, headers=VIEWER)).source
+
+
+async def test_a_replay_shows_its_deliveries_as_they_are_now(browser: Client, store: Archive) -> None:
+    [dead] = await store.find(Filter(states=(State.DEAD,)), limit=9)
+    listed = await see(browser, f"/events/{dead.event_id}")
+    [form] = [each for each in listed.forms if each["fields"].get("target") == "warehouse"]
+    await browser.post(form["action"], data=form["fields"], allow_redirects=False)
+    [entry] = await store.audit(limit=1)
+    seen = await see(browser, f"/acts/{entry.id}")
+    assert "… pending 1" in seen.text
+    assert f"/events/{dead.event_id}" in seen.links
+    assert "/targets/warehouse" in seen.links
+    narrowed = await see(browser, f"/acts/{entry.id}?state=dead")
+    assert "None of them is found" not in narrowed.text
+    assert not re.search(r"<tbody>\s*<tr>", narrowed.source)
+
+
+async def test_an_act_without_deliveries_has_no_list_of_them(browser: Client, store: Archive) -> None:
+    await sent(browser, await see(browser, "/"), PAUSE)
+    [entry] = await store.audit(limit=1)
+    assert "deliveries as they are now" not in (await see(browser, f"/acts/{entry.id}")).text
 
 
 async def test_a_viewer_stops_nothing(gate: Gate, guarded: Client) -> None:

@@ -1,4 +1,9 @@
-"""/acts -> what operators did, newest first; /acts/{id} -> one act: who asked for what, and how far it is."""
+"""/acts -> what operators did, newest first; /acts/{id} -> one act: who asked for what, and what became of it."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -6,12 +11,18 @@ from relay.admin.auth import ASKER
 from relay.admin.console import forms
 from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
-from relay.admin.console.page import ASKING, Page, ask, asked, given, render
+from relay.admin.console.page import ASKING, Page, ask, asked, fragment, given, render
+from relay.admin.console.streams import renew
 from relay.errors import NotFoundError, RelayError
+from relay.operations.act_deliveries import ACT_DELIVERIES, OF_DELIVERIES, ActDeliveries
 from relay.operations.acts import AUDIT, Audit
-from relay.operations.documents.acts import ActDocument
+from relay.operations.documents.acts import ActDocument, ActState
 
 FILTERS = ("who", "command")
+RUNNING = "data-running"
+"""In the page of an act that has not ended."""
+FEW = 20
+"""Deliveries of an act on one page."""
 
 
 async def get(request: web.Request) -> web.Response:
@@ -28,12 +39,38 @@ async def get(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """Show an act; NotFoundError if neither the audit nor this relay knows it."""
+    return render(request, "act.html", **await _values(request))
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Send the act whenever it has changed, until it ends."""
+    id_ = request.match_info["id"]
+    return await renew(request, f"act {id_}", partial(_content, request), while_has=RUNNING)
+
+
+async def _content(request: web.Request) -> str:
+    return fragment(request, "parts/act.html", **await _values(request))
+
+
+async def _values(request: web.Request) -> dict[str, Any]:
     id_ = request.match_info["id"]
     entries = (await ask(request, AUDIT, Audit(id=id_, limit=1))).data
     progress = await _progress(request, id_)
     if not entries and progress is None:
         raise NotFoundError(f"no act has the id {id_[:80]!r}: see the list of acts")
-    return render(request, "act.html", entry=entries[0] if entries else None, progress=progress, id=id_)
+    entry = entries[0] if entries else None
+    running = progress is not None and progress.state is ActState.RUNNING
+    wanted = replace(asked(request, ActDeliveries, act=id_), limit=FEW)
+    about_deliveries = entry is not None and entry.command in OF_DELIVERIES and not running
+    return {
+        "entry": entry,
+        "progress": progress,
+        "running": running,
+        "found": await ask(request, ACT_DELIVERIES, wanted) if about_deliveries else None,
+        "id": id_,
+        "here": f"/acts/{quote(id_, safe='')}",
+        "query": given(request),
+    }
 
 
 async def stop(request: web.Request) -> web.Response:
@@ -57,5 +94,6 @@ async def _progress(request: web.Request, id_: str) -> ActDocument | None:
 PAGES = (
     Page(path="/acts", handler=get),
     Page(path="/acts/{id}", handler=one),
+    Page(path="/acts/{id}/stream", handler=stream, stream=True),
     Page(path="/acts/{id}/stop", handler=stop, method="POST"),
 )
