@@ -88,12 +88,15 @@ def page_of(
 
 
 class Place(NamedTuple):
-    """A row of a listing: arrival and seq of the webhook, seq of the event, the target."""
+    """A row of a listing: arrival and seq of the webhook, seq of the event, the target.
+
+    The fields are parameters of the listings' SQL, beside those of their filters, `event` and `target`.
+    """
 
     at: int
     webhook: int
-    event: int
-    target: str
+    past_event: int
+    past_target: str
 
 
 def newest(until: datetime | None) -> Place:
